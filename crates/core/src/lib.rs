@@ -1,0 +1,44 @@
+//! The vocabulary and the engine of Biped, two-legged OAuth for Rust. No HTTP library and no
+//! vendor is in here.
+//!
+//! | for | read |
+//! | --- | --- |
+//! | an application that wants tokens | [`TokenManager`], [`TokenSource`], [`TokenRequest`] |
+//! | somebody who adds a vendor | [`Provider`], [`wire`], [`Kind`] and [`ProviderConfig`] |
+//! | somebody who adds a store | [`TokenStore`] |
+//! | somebody who adds an HTTP stack | [`HttpClient`] for token requests, [`call`] for API calls |
+//! | tests | [`Clock`] |
+//!
+//! An application usually depends on the façade `biped` instead.
+
+mod clock;
+mod config;
+mod error;
+mod http;
+mod key;
+mod provider;
+mod request;
+mod secret;
+mod store;
+mod token;
+pub mod wire;
+
+pub use self::{
+    clock::{Clock, Now, SystemClock, Timestamp},
+    config::{ConfigValue, Field, FieldType, Kind, Origin, Problem, ProviderConfig, RawValue},
+    error::{Error, ErrorKind, VendorError},
+    http::{ClientIdentity, HttpClient, check_secure, is_loopback, shown},
+    key::{ProviderId, TokenKey},
+    provider::{
+        ApiRequest, ApiRequestParts, ApiResponse, AttachContext, FetchContext, IdentityRef,
+        Inspection, PEEK_LIMIT, PEEK_TIME, Project, Provider, Verdict, judge_by_status,
+    },
+    request::{ParamValue, TokenRequest},
+    secret::{COMMAND_TIMEOUT, SecretRef},
+    store::{
+        Claim, Failure, Lease, LeaseId, MemoryStore, StoreError, StoredToken, TokenStore,
+    },
+    token::{DEFAULT_LIFETIME, Generation, Lifetime, MAX_LIFETIME, Token, TokenBuilder},
+};
+pub use async_trait::async_trait;
+pub use secrecy::{ExposeSecret, SecretString};

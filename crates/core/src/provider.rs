@@ -1,0 +1,576 @@
+//! [`Provider`]: what to write for a new vendor.
+
+use std::{borrow::Cow, fmt, sync::Mutex, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::{
+    ClientIdentity, Clock, Error, HttpClient, Now, ProviderId, SecretRef, Timestamp, Token,
+    TokenRequest, check_secure, secret::Fingerprints, token::Companions,
+};
+
+/// A vendor's token endpoint, and one client of it.
+///
+/// Implement [`id`](Self::id) and [`fetch`](Self::fetch); everything else has a default that most
+/// vendors leave alone. A provider asks, once, and reads the answer. It never caches, retries,
+/// locks, logs or reads a clock: the [`TokenManager`](crate::TokenManager) does all of that, and
+/// [`FetchContext`] is the only world a provider sees.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use biped_core::{
+///     ExposeSecret, Error, FetchContext, Provider, ProviderId, SecretRef, Token, TokenRequest,
+///     VendorError, wire,
+/// };
+///
+/// /// Acme hands out a token for an API key.
+/// #[derive(Debug)]
+/// struct Acme {
+///     id: ProviderId,
+///     key: SecretRef,
+/// }
+///
+/// #[async_trait]
+/// impl Provider for Acme {
+///     fn id(&self) -> &ProviderId {
+///         &self.id
+///     }
+///
+///     async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+///         let key = cx.secret(&self.key).await?;
+///         let body = serde_json::json!({ "api_key": key.expose_secret() });
+///         let response = cx.post_json(self.id.token_endpoint(), &body).await?;
+///         if !response.status().is_success() {
+///             let vendor = VendorError::new(response.status().as_u16());
+///             return Err(wire::failure(&response, vendor, cx.now()));
+///         }
+///         let answer = wire::json(&response)?;
+///         let text = answer["token"].as_str().ok_or_else(|| Error::unusable("no token"))?;
+///         Token::new(text, cx.sent_at()).expires_in(wire::seconds(&answer["ttl"])).build()
+///     }
+/// }
+/// ```
+///
+/// What to get right, each checked by `biped_testing::provider::conformance`:
+///
+/// - The same configuration always gives the same id; whatever makes tokens differ is in it or in
+///   the request.
+/// - An answer that is neither token nor error is an [`Error`], never a panic, and no error shows
+///   what the answer or a secret held.
+/// - The vendor's own words go into [`VendorError`](crate::VendorError); look at the status first
+///   ([`wire::failure`](crate::wire::failure)).
+/// - A base URL that the answer names is checked ([`wire::base_url`](crate::wire::base_url)).
+#[async_trait]
+pub trait Provider: fmt::Debug + Send + Sync + 'static {
+    /// Who issues, where, and to which client. Part of the cache key.
+    fn id(&self) -> &ProviderId;
+
+    /// Asks the vendor for a new access token.
+    ///
+    /// # Errors
+    /// Whatever went wrong, as the [kind](crate::ErrorKind) that it is. A rule of the vendor that
+    /// the request breaks is a [`Configuration`](crate::ErrorKind::Configuration) error, found
+    /// before anything is sent.
+    async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error>;
+
+    /// Puts the token on an API request. Default: `Authorization: Bearer`.
+    ///
+    /// # Errors
+    /// Where the request can't be signed.
+    fn attach(
+        &self,
+        token: &Token,
+        request: &mut ApiRequest<'_>,
+        cx: &AttachContext<'_>,
+    ) -> Result<(), Error> {
+        let _ = cx;
+        request.headers_mut().insert(header::AUTHORIZATION, token.header().clone());
+        Ok(())
+    }
+
+    /// The secrets that [`attach`](Self::attach) needs, for vendors that sign each call. They are
+    /// read when a token is taken in, and kept as long as it is. Default: none.
+    fn attach_secrets(&self) -> &[SecretRef] {
+        &[]
+    }
+
+    /// What an API response says about the token it was sent with. Default: 401 rejects it, unless
+    /// `WWW-Authenticate` says `insufficient_scope` (RFC 6750 §3.1).
+    fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
+        judge_by_status(response)
+    }
+
+    /// Whether a token from a store may be used here. Default: not if it is bound to a key that
+    /// another process has.
+    fn adopts(&self, token: &Token) -> bool {
+        token.confirmation().is_none()
+    }
+
+    /// The certificate for token requests and for API calls with their tokens (RFC 8705 §3).
+    /// Default: none.
+    fn client_identity(&self) -> Option<&IdentityRef> {
+        None
+    }
+
+    /// Whether a request's signature covers its URL, so that a redirect can't be followed with it.
+    /// Default: no.
+    fn signs_url(&self) -> bool {
+        false
+    }
+
+    /// What the vendor says these credentials are good for (`/oauth/me`, RFC 7662). Default: it
+    /// doesn't say.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch).
+    async fn inspect(
+        &self,
+        request: &TokenRequest,
+        cx: &FetchContext<'_>,
+    ) -> Result<Option<Inspection>, Error> {
+        let _ = (request, cx);
+        Ok(None)
+    }
+
+    /// Makes the vendor forget a token (RFC 7009). Default: not supported.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch).
+    async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
+        let _ = (token, cx);
+        Err(Error::configuration("this vendor has no revocation"))
+    }
+
+    /// Something the operator should know about these credentials that no answer tells, such as
+    /// that they will expire next month. Default: nothing.
+    fn warning(&self, now: Timestamp) -> Option<String> {
+        let _ = now;
+        None
+    }
+}
+
+/// A client certificate and its key, where they are.
+#[derive(Clone, Debug)]
+pub struct IdentityRef {
+    /// The certificate chain in PEM.
+    pub certificate: SecretRef,
+    /// Its private key in PEM.
+    pub key: SecretRef,
+}
+
+/// The rule of RFC 6750 §3.1, by status and headers alone.
+#[must_use]
+pub fn judge_by_status(response: &ApiResponse<'_>) -> Verdict {
+    if response.status() != StatusCode::UNAUTHORIZED {
+        return Verdict::Accepted;
+    }
+    let insufficient = response
+        .headers()
+        .get_all(header::WWW_AUTHENTICATE)
+        .iter()
+        .any(|value| contains(value.as_bytes(), b"insufficient_scope"));
+    if insufficient { Verdict::Accepted } else { Verdict::Rejected }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// What an API response says about the token it was sent with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is wrong with the token, whatever else may be.
+    Accepted,
+    /// The API won't take this token any more: a new one, and the request once again.
+    Rejected,
+    /// The same token, attached anew (a DPoP nonce), once.
+    Resend,
+    /// It depends on the body. It is read ahead where it is JSON, not encoded, and no larger than
+    /// this (64 KiB at most), and the response is judged again; else it passes as accepted.
+    NeedsBody {
+        /// The largest body worth reading, in bytes.
+        limit: usize,
+    },
+}
+
+/// What a vendor says that a client's credentials are good for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// The scopes that can be asked for.
+    pub scopes: Vec<String>,
+    /// The projects that can be asked for, where the vendor has such a thing.
+    pub projects: Vec<Project>,
+    /// When the credentials (or the token that was looked at) expire.
+    pub expires_at: Option<Timestamp>,
+    /// Whatever else it says, to be shown to people.
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A project that a client may ask tokens for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// Its number at the vendor.
+    pub id: i64,
+    /// Its name at the vendor.
+    pub name: String,
+}
+
+/// The world of a provider during one fetch: the wire, the time, the secrets.
+pub struct FetchContext<'a> {
+    http: &'a dyn HttpClient,
+    clock: &'a dyn Clock,
+    candidate: usize,
+    identity: Option<ClientIdentity>,
+    fingerprints: Fingerprints,
+    notes: Mutex<Notes>,
+}
+
+/// What core wants to know of a fetch afterwards.
+#[derive(Default)]
+struct Notes {
+    sent: Option<Now>,
+    secrets: Vec<NotedSecret>,
+}
+
+/// A secret that a fetch used: where it was, which candidate, and a mark that tells a change.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct NotedSecret {
+    pub(crate) secret: SecretRef,
+    pub(crate) candidate: usize,
+    pub(crate) fingerprint: [u8; 32],
+}
+
+impl<'a> FetchContext<'a> {
+    /// A context for calling a provider directly, as its tests do. The token manager makes its own.
+    #[must_use]
+    pub fn new(http: &'a dyn HttpClient, clock: &'a dyn Clock) -> Self {
+        Self::for_candidate(http, clock, 0, Fingerprints::new())
+    }
+
+    pub(crate) fn for_candidate(
+        http: &'a dyn HttpClient,
+        clock: &'a dyn Clock,
+        candidate: usize,
+        fingerprints: Fingerprints,
+    ) -> Self {
+        Self { http, clock, candidate, identity: None, fingerprints, notes: Mutex::default() }
+    }
+
+    /// Sends a request to the vendor and reads its whole answer. Any status is `Ok`.
+    ///
+    /// Redirects are not followed; time and size are bounded.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) for an address that is neither https nor
+    /// loopback, [`Unreachable`](crate::ErrorKind::Unreachable) where no complete answer came.
+    pub async fn send(
+        &self,
+        mut request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, Error> {
+        let url = Url::parse(&request.uri().to_string())
+            .map_err(|_| Error::configuration("the token endpoint is no URL"))?;
+        check_secure(&url)?;
+        if let Some(identity) = &self.identity {
+            request.extensions_mut().insert(identity.clone());
+        }
+        self.notes().sent = Some(self.clock.now());
+        self.http.send(request).await
+    }
+
+    /// Sends a form (`application/x-www-form-urlencoded`) by POST.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn post_form<'f>(
+        &self,
+        url: &str,
+        fields: impl IntoIterator<Item = (&'f str, &'f str)>,
+    ) -> Result<http::Response<Bytes>, Error> {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.post(url, "application/x-www-form-urlencoded", body.into()).await
+    }
+
+    /// Sends JSON by POST.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn post_json(
+        &self,
+        url: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<http::Response<Bytes>, Error> {
+        let body = serde_json::to_vec(body)
+            .map_err(|_| Error::internal("the token request can't be written as JSON"))?;
+        self.post(url, "application/json", body.into()).await
+    }
+
+    async fn post(
+        &self,
+        url: &str,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Result<http::Response<Bytes>, Error> {
+        let request = http::Request::post(url)
+            .header(header::CONTENT_TYPE, content_type)
+            .header(header::ACCEPT, "application/json")
+            .body(body)
+            .map_err(|_| Error::configuration("the token endpoint is no URL"))?;
+        self.send(request).await
+    }
+
+    /// What the clock on the wall says.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now().wall
+    }
+
+    /// When the latest request was sent, which is when the life of the token in its answer starts.
+    #[must_use]
+    pub fn sent_at(&self) -> Timestamp {
+        self.sent().wall
+    }
+
+    pub(crate) fn sent(&self) -> Now {
+        self.notes().sent.unwrap_or_else(|| self.clock.now())
+    }
+
+    /// Reads a secret. Ask at each fetch and keep nothing: that is what makes rotation work.
+    ///
+    /// # Errors
+    /// [`Secret`](crate::ErrorKind::Secret).
+    pub async fn secret(&self, secret: &SecretRef) -> Result<SecretString, Error> {
+        let value = secret.resolve(self.candidate, self.clock).await?;
+        let noted = NotedSecret {
+            secret: secret.clone(),
+            candidate: self.candidate,
+            fingerprint: self.fingerprints.of(&value),
+        };
+        let mut notes = self.notes();
+        if !notes.secrets.contains(&noted) {
+            notes.secrets.push(noted);
+        }
+        Ok(value)
+    }
+
+    pub(crate) fn noted_secrets(&self) -> Vec<NotedSecret> {
+        self.notes().secrets.clone()
+    }
+
+    /// Reads what goes along with the token on API calls, and takes on the client certificate for
+    /// the requests to come.
+    pub(crate) async fn companions(&mut self, provider: &dyn Provider) -> Result<Companions, Error> {
+        let mut secrets = Vec::new();
+        for reference in provider.attach_secrets() {
+            secrets.push((reference.clone(), self.secret(reference).await?));
+        }
+        if let Some(IdentityRef { certificate, key }) = provider.client_identity() {
+            use secrecy::ExposeSecret as _;
+            let certificate = self.secret(certificate).await?;
+            let key = self.secret(key).await?;
+            let pem = format!("{}\n{}\n", certificate.expose_secret(), key.expose_secret());
+            self.identity = Some(ClientIdentity::from_pem(pem));
+        }
+        Ok(Companions { secrets: secrets.into(), identity: self.identity.clone() })
+    }
+
+    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for FetchContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchContext").finish_non_exhaustive()
+    }
+}
+
+/// An API request as a provider sees it: enough to carry a token or a signature, whatever HTTP
+/// library it belongs to.
+pub struct ApiRequest<'a>(&'a mut dyn ApiRequestParts);
+
+/// The parts of an API request that an HTTP library lends to [`ApiRequest`]. Only integrators
+/// implement it.
+pub trait ApiRequestParts {
+    /// The method.
+    fn method(&self) -> &Method;
+    /// The whole URL.
+    fn url(&self) -> Cow<'_, Url>;
+    /// Replaces the URL.
+    ///
+    /// # Errors
+    /// Where the library can't express it.
+    fn set_url(&mut self, url: Url) -> Result<(), Error>;
+    /// The headers.
+    fn headers_mut(&mut self) -> &mut HeaderMap;
+    /// The body, where all of it is in memory; an empty one is there.
+    fn body(&self) -> Option<&[u8]>;
+}
+
+impl<'a> ApiRequest<'a> {
+    /// Lends a library's request to a provider.
+    pub fn new(parts: &'a mut dyn ApiRequestParts) -> Self {
+        Self(parts)
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        self.0.method()
+    }
+
+    /// The whole URL, with its query.
+    #[must_use]
+    pub fn url(&self) -> Cow<'_, Url> {
+        self.0.url()
+    }
+
+    /// The headers, to add to.
+    #[must_use]
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.0.headers_mut()
+    }
+
+    /// Sets a query parameter: for vendors whose tokens travel in the URL. One that stands there by
+    /// that name already is replaced, so that a replay doesn't carry two.
+    ///
+    /// # Errors
+    /// Where the HTTP library can't express the URL.
+    pub fn set_query(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        let mut url = self.0.url().into_owned();
+        let others: Vec<(String, String)> = url
+            .query_pairs()
+            .filter(|(known, _)| known != name)
+            .map(|(known, value)| (known.into_owned(), value.into_owned()))
+            .collect();
+        if others.len() == url.query_pairs().count() {
+            url.query_pairs_mut().append_pair(name, value);
+        } else {
+            url.query_pairs_mut().clear().extend_pairs(others).append_pair(name, value);
+        }
+        self.0.set_url(url)
+    }
+
+    /// The body, where all of it is in memory; an empty one is there, a stream is not.
+    #[must_use]
+    pub fn body(&self) -> Option<&[u8]> {
+        self.0.body()
+    }
+}
+
+impl fmt::Debug for ApiRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiRequest").field("method", self.method()).finish_non_exhaustive()
+    }
+}
+
+/// What a provider may know while it attaches a token.
+pub struct AttachContext<'a> {
+    clock: &'a dyn Clock,
+    companions: Option<&'a Companions>,
+}
+
+impl<'a> AttachContext<'a> {
+    pub(crate) fn new(clock: &'a dyn Clock, token: &'a Token) -> Self {
+        Self { clock, companions: token.companions() }
+    }
+
+    /// What the clock on the wall says.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now().wall
+    }
+
+    /// One of the secrets that the provider declared with
+    /// [`attach_secrets`](Provider::attach_secrets).
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal) for one that it did not declare.
+    pub fn secret(&self, secret: &SecretRef) -> Result<&SecretString, Error> {
+        self.companions
+            .and_then(|all| all.secrets.iter().find(|(known, _)| known == secret))
+            .map(|(_, value)| value)
+            .ok_or_else(|| Error::internal("attach asks for a secret that attach_secrets lacks"))
+    }
+}
+
+impl fmt::Debug for AttachContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttachContext").finish_non_exhaustive()
+    }
+}
+
+/// An API response as a provider sees it.
+#[derive(Debug)]
+pub struct ApiResponse<'a> {
+    status: StatusCode,
+    headers: &'a HeaderMap,
+    url: Option<&'a Url>,
+    now: Timestamp,
+    body: Option<&'a [u8]>,
+}
+
+impl<'a> ApiResponse<'a> {
+    /// A response with this status and these headers, seen at `now`.
+    #[must_use]
+    pub fn new(status: StatusCode, headers: &'a HeaderMap, now: Timestamp) -> Self {
+        Self { status, headers, url: None, now, body: None }
+    }
+
+    /// Adds the URL that answered.
+    #[must_use]
+    pub fn with_url(mut self, url: &'a Url) -> Self {
+        self.url = Some(url);
+        self
+    }
+
+    /// Adds the body.
+    #[must_use]
+    pub fn with_body(mut self, body: &'a [u8]) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.headers
+    }
+
+    /// The URL that answered, where the HTTP library tells.
+    #[must_use]
+    pub fn url(&self) -> Option<&Url> {
+        self.url
+    }
+
+    /// When it was seen.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The body, after [`Verdict::NeedsBody`] asked for it.
+    #[must_use]
+    pub fn body(&self) -> Option<&[u8]> {
+        self.body
+    }
+}
+
+/// The most that is ever read ahead of an API response's body to judge it, in bytes.
+pub const PEEK_LIMIT: usize = 64 * 1024;
+
+/// How long after its headers a body may take to be read ahead, before the response passes
+/// unjudged.
+pub const PEEK_TIME: Duration = Duration::from_millis(50);

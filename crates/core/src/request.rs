@@ -1,0 +1,181 @@
+//! [`TokenRequest`]: what a token is for.
+
+use std::fmt;
+
+/// What a token is for: its scopes and the provider's further parameters.
+///
+/// One set of account-level credentials serves many projects, so the project is a parameter of the
+/// request, not of the provider. The order in which scopes and parameters are given never matters;
+/// which ones are given always does.
+///
+/// ```
+/// use biped_core::TokenRequest;
+///
+/// let a = TokenRequest::new().scope("metrics").scope("data-export").param("project_id", 42);
+/// let b = TokenRequest::new().param("project_id", 42).scope("data-export metrics");
+/// assert_eq!(a, b);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TokenRequest {
+    scopes: Box<[Box<str>]>,
+    params: Box<[(Box<str>, ParamValue)]>,
+}
+
+/// The value of a request's parameter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ParamValue {
+    /// A text.
+    Text(Box<str>),
+    /// A whole number.
+    Integer(i64),
+    /// Yes or no.
+    Bool(bool),
+    /// Several texts, in order.
+    List(Box<[Box<str>]>),
+}
+
+impl TokenRequest {
+    /// A request that names nothing: the provider's defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a scope, or several separated by spaces (RFC 6749 §3.3).
+    #[must_use]
+    pub fn scope(self, scope: impl AsRef<str>) -> Self {
+        self.scopes(scope.as_ref().split_ascii_whitespace())
+    }
+
+    /// Adds scopes.
+    #[must_use]
+    pub fn scopes<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        let mut all = Vec::from(std::mem::take(&mut self.scopes));
+        all.extend(scopes.into_iter().map(|scope| Box::from(scope.as_ref())));
+        all.sort_unstable();
+        all.dedup();
+        self.scopes = all.into();
+        self
+    }
+
+    /// Forgets the scopes named so far.
+    #[must_use]
+    pub fn without_scopes(mut self) -> Self {
+        self.scopes = Box::default();
+        self
+    }
+
+    /// Sets a parameter; the last value given for a name counts.
+    #[must_use]
+    pub fn param(mut self, name: impl AsRef<str>, value: impl Into<ParamValue>) -> Self {
+        let mut all = Vec::from(std::mem::take(&mut self.params));
+        match all.binary_search_by(|(known, _)| (**known).cmp(name.as_ref())) {
+            Ok(at) => all[at].1 = value.into(),
+            Err(at) => all.insert(at, (name.as_ref().into(), value.into())),
+        }
+        self.params = all.into();
+        self
+    }
+
+    /// The scopes, sorted, each once.
+    pub fn scope_names(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        self.scopes.iter().map(|scope| &**scope)
+    }
+
+    /// The scopes in one text, separated by `separator`; `None` where there are none.
+    #[must_use]
+    pub fn joined_scopes(&self, separator: &str) -> Option<String> {
+        (!self.scopes.is_empty()).then(|| self.scopes.join(separator))
+    }
+
+    /// The parameters, sorted by name.
+    pub fn params(&self) -> impl ExactSizeIterator<Item = (&str, &ParamValue)> {
+        self.params.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// The value of one parameter.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&ParamValue> {
+        let at = self.params.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        Some(&self.params[at].1)
+    }
+}
+
+/// `data-export metrics project_id=42`: the request as logs and `list` show it.
+impl fmt::Display for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for scope in &self.scopes {
+            write!(f, "{separator}{scope}")?;
+            separator = " ";
+        }
+        for (name, value) in &self.params {
+            write!(f, "{separator}{name}={value}")?;
+            separator = " ";
+        }
+        Ok(())
+    }
+}
+
+impl ParamValue {
+    /// The text, where it is one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The whole number, where it is one.
+    #[must_use]
+    pub fn as_integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The value as JSON, with its type.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Text(text) => (**text).into(),
+            Self::Integer(number) => (*number).into(),
+            Self::Bool(yes) => (*yes).into(),
+            Self::List(texts) => texts.iter().map(|text| &**text).collect(),
+        }
+    }
+}
+
+impl fmt::Display for ParamValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Integer(number) => number.fmt(f),
+            Self::Bool(yes) => yes.fmt(f),
+            Self::List(texts) => f.write_str(&texts.join(" ")),
+        }
+    }
+}
+
+macro_rules! from {
+    ($($from:ty => |$value:ident| $make:expr),* $(,)?) => {$(
+        impl From<$from> for ParamValue {
+            fn from($value: $from) -> Self {
+                $make
+            }
+        }
+    )*};
+}
+
+from! {
+    &str => |text| Self::Text(text.into()),
+    String => |text| Self::Text(text.into()),
+    i64 => |number| Self::Integer(number),
+    i32 => |number| Self::Integer(number.into()),
+    u32 => |number| Self::Integer(number.into()),
+    bool => |yes| Self::Bool(yes),
+    Vec<String> => |texts| Self::List(texts.into_iter().map(Into::into).collect()),
+}

@@ -1,0 +1,304 @@
+//! [`SecretRef`]: where a secret is, not what it is.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::{Clock, Error};
+
+/// How long a command may take to print a secret.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a secret is: in the environment, in a file, in what a command prints, or here.
+///
+/// It is resolved at each fetch and dropped after it, so that a rotated secret needs no restart.
+/// It may name several places; they are tried in order when the vendor says `invalid_client`, so
+/// that an old and a new secret can overlap.
+///
+/// ```
+/// use biped_core::SecretRef;
+///
+/// let from_file: SecretRef = "file:/run/secrets/shop".parse()?;
+/// let from_environment: SecretRef = "env:SHOP_SECRET".parse()?;
+/// let either = from_environment.or(from_file);
+/// assert_eq!(format!("{either:?}"), "[env:SHOP_SECRET, file:/run/secrets/shop]");
+/// # Ok::<(), biped_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretRef(Arc<[Source]>);
+
+#[derive(Clone)]
+enum Source {
+    Inline(SecretString),
+    Env(Box<str>),
+    File(PathBuf),
+    Command(Box<[String]>),
+}
+
+impl SecretRef {
+    /// The secret itself.
+    #[must_use]
+    pub fn inline(secret: impl Into<SecretString>) -> Self {
+        Self([Source::Inline(secret.into())].into())
+    }
+
+    /// The value of an environment variable, byte for byte.
+    #[must_use]
+    pub fn env(name: impl Into<String>) -> Self {
+        Self([Source::Env(name.into().into())].into())
+    }
+
+    /// The content of a file, without a newline at its end.
+    #[must_use]
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self([Source::File(path.into())].into())
+    }
+
+    /// What a command prints, without a newline at its end. It runs without a shell and has 10 s.
+    #[must_use]
+    pub fn command(argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self([Source::Command(argv.into_iter().map(Into::into).collect())].into())
+    }
+
+    /// This one first, then `other`.
+    #[must_use]
+    pub fn or(&self, other: Self) -> Self {
+        Self(self.0.iter().chain(other.0.iter()).cloned().collect())
+    }
+
+    /// How many places it names: 1, unless several overlap.
+    #[must_use]
+    pub fn candidates(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes relative file names as relative to `directory`.
+    #[must_use]
+    pub fn relative_to(&self, directory: &Path) -> Self {
+        let place = |source: &Source| match source {
+            Source::File(path) => Source::File(directory.join(path)),
+            other => other.clone(),
+        };
+        Self(self.0.iter().map(place).collect())
+    }
+
+    /// What stands for this reference where a name is needed that is no secret, such as the client
+    /// identifier in a [`ProviderId`](crate::ProviderId): its value where it can be read at once,
+    /// else the reference. Reads a file or the environment, runs no command.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let Some(first) = self.0.first() else { return String::new() };
+        match first {
+            Source::Inline(secret) => secret.expose_secret().to_owned(),
+            Source::Env(name) => std::env::var(&**name).unwrap_or_else(|_| first.to_string()),
+            Source::File(path) => std::fs::read_to_string(path)
+                .map_or_else(|_| first.to_string(), |text| without_newline(&text).to_owned()),
+            Source::Command(_) => first.to_string(),
+        }
+    }
+
+    /// Whether looking at the place costs a process, so that it is looked at less often.
+    pub(crate) fn runs_command(&self) -> bool {
+        self.0.iter().any(|source| matches!(source, Source::Command(_)))
+    }
+
+    /// Reads the secret at one of its places (the last, where it names fewer).
+    ///
+    /// # Errors
+    /// [`Secret`](crate::ErrorKind::Secret); transient for a file that is missing or empty, and for
+    /// a command that fails: somebody may be in the middle of replacing it.
+    pub async fn resolve(&self, candidate: usize, clock: &dyn Clock) -> Result<SecretString, Error> {
+        let source = match self.0.get(candidate).or(self.0.last()) {
+            Some(source) => source,
+            None => return Err(Error::secret("an empty list names no secret")),
+        };
+        match source {
+            Source::Inline(secret) => Ok(secret.clone()),
+            Source::Env(name) => from_environment(name),
+            Source::File(path) => from_file(path.clone()).await,
+            Source::Command(argv) => from_command(argv, clock).await,
+        }
+    }
+}
+
+fn from_environment(name: &str) -> Result<SecretString, Error> {
+    match std::env::var(name) {
+        Ok(value) if !value.is_empty() => Ok(value.into()),
+        Ok(_) => Err(Error::secret(format!("the environment variable {name} is empty"))),
+        Err(std::env::VarError::NotPresent) => {
+            Err(Error::secret(format!("the environment variable {name} is not set")))
+        }
+        // The variable's own error holds the value.
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Error::secret(format!("the environment variable {name} is not UTF-8")))
+        }
+    }
+}
+
+async fn from_file(path: PathBuf) -> Result<SecretString, Error> {
+    let shown = path.display().to_string();
+    let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
+    let bytes = match read {
+        Ok(Ok(bytes)) => Zeroizing::new(bytes),
+        Ok(Err(error)) => {
+            return Err(Error::secret(format!("the secret file {shown} can't be read: {error}"))
+                .transient(error.kind() == std::io::ErrorKind::NotFound));
+        }
+        Err(_) => return Err(Error::internal(format!("reading {shown} was interrupted"))),
+    };
+    let secret = text(&bytes)
+        .ok_or_else(|| Error::secret(format!("the secret file {shown} is not UTF-8")))?;
+    if secret.expose_secret().is_empty() {
+        return Err(Error::secret(format!("the secret file {shown} is empty")).transient(true));
+    }
+    Ok(secret)
+}
+
+async fn from_command(argv: &[String], clock: &dyn Clock) -> Result<SecretString, Error> {
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err(Error::secret("cmd is an empty list; it is a program and its arguments"));
+    };
+    let output = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::select! {
+        output = output => output,
+        () = clock.sleep(COMMAND_TIMEOUT) => {
+            let seconds = COMMAND_TIMEOUT.as_secs();
+            return Err(Error::secret(format!("the secret command {program} took more than {seconds} s"))
+                .transient(true));
+        }
+    };
+    let output = output.map_err(|error| {
+        Error::secret(format!("the secret command {program} can't be run: {error}"))
+    })?;
+    let printed = Zeroizing::new(output.stdout);
+    if !output.status.success() {
+        let status = output.status;
+        return Err(Error::secret(format!("the secret command {program} failed ({status})"))
+            .with_remedy("run it by hand to see why")
+            .transient(true));
+    }
+    match text(&printed) {
+        Some(secret) if !secret.expose_secret().is_empty() => Ok(secret),
+        Some(_) => Err(Error::secret(format!("the secret command {program} printed nothing"))
+            .transient(true)),
+        None => Err(Error::secret(format!("the secret command {program} printed no UTF-8"))),
+    }
+}
+
+fn text(bytes: &[u8]) -> Option<SecretString> {
+    std::str::from_utf8(bytes).ok().map(|text| without_newline(text).to_owned().into())
+}
+
+/// Without one newline at the end (`\n` or `\r\n`), and nothing else.
+fn without_newline(text: &str) -> &str {
+    text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
+}
+
+/// Reads `env:NAME`, `file:PATH`, `cmd:PROGRAM ARGUMENT…` (separated by spaces) or
+/// `inline:SECRET`; anything else is the secret itself.
+impl std::str::FromStr for SecretRef {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let needs = |what: &str| Err(Error::configuration(what.to_owned()));
+        if let Some(name) = text.strip_prefix("env:") {
+            return match name {
+                "" => needs("env: needs the name of a variable"),
+                name if name.contains(['=', '\0']) => {
+                    needs("env: needs the name of a variable; an equals sign can't be in one")
+                }
+                name => Ok(Self::env(name)),
+            };
+        }
+        if let Some(path) = text.strip_prefix("file:") {
+            return if path.is_empty() { needs("file: needs a path") } else { Ok(Self::file(path)) };
+        }
+        if let Some(command) = text.strip_prefix("cmd:") {
+            let argv: Vec<_> = command.split_ascii_whitespace().collect();
+            return if argv.is_empty() {
+                needs("cmd: needs a program")
+            } else {
+                Ok(Self::command(argv))
+            };
+        }
+        Ok(Self::inline(text.strip_prefix("inline:").unwrap_or(text)))
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Inline(a), Self::Inline(b)) => a.expose_secret() == b.expose_secret(),
+            (Self::Env(a), Self::Env(b)) => a == b,
+            (Self::File(a), Self::File(b)) => a == b,
+            (Self::Command(a), Self::Command(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Source {}
+
+/// The place; of a command the program only, since its arguments may be secrets.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(_) => f.write_str("[redacted]"),
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Command(argv) => write!(f, "cmd:{}", argv.first().map_or("", |name| name)),
+        }
+    }
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            [one] => one.fmt(f),
+            several => {
+                f.write_str("[")?;
+                for (at, source) in several.iter().enumerate() {
+                    let separator = if at == 0 { "" } else { ", " };
+                    write!(f, "{separator}{source}")?;
+                }
+                f.write_str("]")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Tells whether a secret is still the same without keeping it: a hash under a key that this
+/// process made up.
+#[derive(Clone)]
+pub(crate) struct Fingerprints([u8; 32]);
+
+impl Fingerprints {
+    pub(crate) fn new() -> Self {
+        let mut key = [0; 32];
+        key.fill_with(|| fastrand::u8(..));
+        Self(key)
+    }
+
+    pub(crate) fn of(&self, secret: &SecretString) -> [u8; 32] {
+        Sha256::new().chain_update(self.0).chain_update(secret.expose_secret()).finalize().into()
+    }
+}

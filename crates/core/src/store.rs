@@ -1,0 +1,335 @@
+//! [`TokenStore`]: where tokens outlive a process or are shared by several.
+
+use std::{collections::HashMap, fmt, sync::Mutex, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{Clock, Generation, SystemClock, TokenKey};
+
+/// Where tokens outlive a process or are shared by several.
+///
+/// It may forget anything at any time; a miss is never an error, and a broken store never fails a
+/// call. It sees bytes: what they mean is core's business. `biped_testing` has the suite that says
+/// whether an implementation keeps these promises:
+///
+/// - what `put` answered with `true` is what `get` answers, until something newer is put, it is
+///   forgotten, or its time to keep is over;
+/// - a generation never goes back: an older token never replaces a newer one, and one that was
+///   forgotten never returns;
+/// - two leases of a key are never valid at once.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use biped_core::{Generation, MemoryStore, StoredToken, TokenKey, TokenStore};
+///
+/// # async fn example() -> Result<(), biped_core::StoreError> {
+/// let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+/// let key = TokenKey::from_bytes([7; 32]);
+/// let token = StoredToken {
+///     generation: Generation(1),
+///     keep: Duration::from_secs(60),
+///     bytes: b"whatever core wrote".to_vec(),
+/// };
+/// assert!(store.put(&key, &token, None).await?);
+/// assert_eq!(store.get(&key).await?, Some(token));
+/// # Ok(()) }
+/// ```
+#[async_trait]
+pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
+    /// The token stored under `key`.
+    async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError>;
+
+    /// Stores a token, gives `lease` back, and wakes those who wait for the key.
+    ///
+    /// Answers `false`, and stores nothing, where it holds this or a later generation or was told
+    /// to forget it.
+    async fn put(
+        &self,
+        key: &TokenKey,
+        token: &StoredToken,
+        lease: Option<&Lease>,
+    ) -> Result<bool, StoreError>;
+
+    /// Forgets every token of `key` up to and including this generation, and refuses them for
+    /// `keep`: a rejected token never comes back.
+    async fn forget(
+        &self,
+        key: &TokenKey,
+        through: Generation,
+        keep: Duration,
+    ) -> Result<(), StoreError>;
+
+    /// Claims the right to fetch this key for `ttl`, so that a fleet fetches once, or renews a claim
+    /// that it still holds. Default: always granted, to everybody.
+    async fn lease(
+        &self,
+        key: &TokenKey,
+        ttl: Duration,
+        renew: Option<&Lease>,
+    ) -> Result<Claim, StoreError> {
+        let _ = (key, ttl);
+        Ok(Claim::Granted(renew.copied().unwrap_or_default()))
+    }
+
+    /// Gives a lease back without a token. A failure stays for its time, and is what others are
+    /// told who ask for the lease. Default: nothing.
+    async fn release(
+        &self,
+        key: &TokenKey,
+        lease: &Lease,
+        failed: Option<Failure>,
+    ) -> Result<(), StoreError> {
+        let _ = (key, lease, failed);
+        Ok(())
+    }
+
+    /// Returns when the entry may have changed since `after`; spuriously is fine. Default: never.
+    /// The manager looks now and then as well.
+    async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
+        let _ = (key, after);
+        std::future::pending().await
+    }
+}
+
+/// A token as a store holds it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredToken {
+    /// Which of two is newer.
+    pub generation: Generation,
+    /// How long it is worth keeping.
+    pub keep: Duration,
+    /// The token in core's own format, text included: a store that outlives the process protects
+    /// them, and never shows them.
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for StoredToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredToken")
+            .field("generation", &self.generation)
+            .field("keep", &self.keep)
+            .field("bytes", &"[redacted]")
+            .finish()
+    }
+}
+
+impl Drop for StoredToken {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.bytes);
+    }
+}
+
+/// A claim on fetching a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lease {
+    /// Tells this claim from every other of the key.
+    pub id: LeaseId,
+    /// The generation that the token fetched under it gets (a fencing token).
+    pub generation: Generation,
+}
+
+/// Tells one claim on a key from every other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LeaseId(pub u128);
+
+/// What a store answers to somebody who asks for a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It is yours.
+    Granted(Lease),
+    /// Somebody else has it.
+    Taken {
+        /// How much of their claim is left.
+        left: Duration,
+    },
+    /// The last holder failed, and the fleet leaves the vendor alone.
+    CoolingDown {
+        /// How much of that time is left.
+        left: Duration,
+        /// What the holder said about it, in core's own format.
+        why: Vec<u8>,
+    },
+}
+
+/// What a holder whose fetch failed leaves for the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// For how long the vendor is to be left alone.
+    pub cool_down: Duration,
+    /// Why, in core's own format.
+    pub why: Vec<u8>,
+}
+
+/// A store that doesn't do what it should. The call goes on without it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreError(std::borrow::Cow<'static, str>);
+
+impl StoreError {
+    /// The text says what failed, and holds no secret (a store's URL may: redact it).
+    pub fn new(message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl From<StoreError> for crate::Error {
+    fn from(error: StoreError) -> Self {
+        Self::store(error.0.clone()).with_source(error)
+    }
+}
+
+/// A store within the process: what several managers of one process share, and what tests use.
+#[derive(Debug)]
+pub struct MemoryStore {
+    clock: std::sync::Arc<dyn Clock>,
+    entries: Mutex<HashMap<TokenKey, Entry>>,
+    arrivals: tokio::sync::Notify,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    token: Option<(StoredToken, Duration)>,
+    forgotten: Generation,
+    lease: Option<(Lease, Duration)>,
+    failure: Option<(Vec<u8>, Duration)>,
+    newest: Generation,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store on the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(std::sync::Arc::new(SystemClock))
+    }
+
+    /// An empty store on this clock.
+    #[must_use]
+    pub fn with_clock(clock: std::sync::Arc<dyn Clock>) -> Self {
+        Self { clock, entries: Mutex::default(), arrivals: tokio::sync::Notify::new() }
+    }
+
+    fn entry<T>(&self, key: &TokenKey, act: impl FnOnce(&mut Entry, crate::Now) -> T) -> T {
+        let now = self.clock.now();
+        let mut entries = self.entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let entry = entries.entry(*key).or_default();
+        let is_over = |end: &Duration| *end <= now.mono;
+        entry.token.take_if(|(_, end)| is_over(end));
+        entry.lease.take_if(|(_, end)| is_over(end));
+        entry.failure.take_if(|(_, end)| is_over(end));
+        act(entry, now)
+    }
+}
+
+#[async_trait]
+impl TokenStore for MemoryStore {
+    async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        Ok(self.entry(key, |entry, now| {
+            let (token, end) = entry.token.as_ref()?;
+            let mut token = token.clone();
+            token.keep = *end - now.mono;
+            Some(token)
+        }))
+    }
+
+    async fn put(
+        &self,
+        key: &TokenKey,
+        token: &StoredToken,
+        lease: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
+        let stored = self.entry(key, |entry, now| {
+            if let Some(given) = lease {
+                entry.lease.take_if(|(held, _)| held.id == given.id);
+            }
+            let newest = entry.token.as_ref().map_or(Generation(0), |(held, _)| held.generation);
+            if token.generation <= newest.max(entry.forgotten) {
+                return false;
+            }
+            entry.newest = entry.newest.max(token.generation);
+            entry.failure = None;
+            entry.token = Some((token.clone(), now.mono.saturating_add(token.keep)));
+            true
+        });
+        self.arrivals.notify_waiters();
+        Ok(stored)
+    }
+
+    async fn forget(
+        &self,
+        key: &TokenKey,
+        through: Generation,
+        _keep: Duration,
+    ) -> Result<(), StoreError> {
+        self.entry(key, |entry, _| {
+            entry.forgotten = entry.forgotten.max(through);
+            entry.newest = entry.newest.max(through);
+            entry.token.take_if(|(token, _)| token.generation <= through);
+        });
+        self.arrivals.notify_waiters();
+        Ok(())
+    }
+
+    async fn lease(
+        &self,
+        key: &TokenKey,
+        ttl: Duration,
+        renew: Option<&Lease>,
+    ) -> Result<Claim, StoreError> {
+        Ok(self.entry(key, |entry, now| {
+            let end = now.mono.saturating_add(ttl);
+            match (&mut entry.lease, renew) {
+                (Some((held, until)), Some(mine)) if held.id == mine.id => {
+                    *until = end;
+                    return Claim::Granted(*held);
+                }
+                (Some((_, until)), _) => return Claim::Taken { left: *until - now.mono },
+                (None, Some(_)) => return Claim::Taken { left: Duration::ZERO },
+                (None, None) => {}
+            }
+            if let Some((why, until)) = &entry.failure {
+                return Claim::CoolingDown { left: *until - now.mono, why: why.clone() };
+            }
+            entry.newest = entry.newest.next(now.wall);
+            let lease = Lease { id: LeaseId(fastrand::u128(..)), generation: entry.newest };
+            entry.lease = Some((lease, end));
+            Claim::Granted(lease)
+        }))
+    }
+
+    async fn release(
+        &self,
+        key: &TokenKey,
+        lease: &Lease,
+        failed: Option<Failure>,
+    ) -> Result<(), StoreError> {
+        self.entry(key, |entry, now| {
+            if entry.lease.take_if(|(held, _)| held.id == lease.id).is_some() {
+                entry.failure = failed.map(|f| (f.why, now.mono.saturating_add(f.cool_down)));
+            }
+        });
+        self.arrivals.notify_waiters();
+        Ok(())
+    }
+
+    async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
+        loop {
+            let arrival = self.arrivals.notified();
+            let mut arrival = std::pin::pin!(arrival);
+            arrival.as_mut().enable();
+            let moved = self.entry(key, |entry, _| {
+                entry.token.as_ref().is_some_and(|(token, _)| token.generation > after)
+                    || (entry.lease.is_none())
+            });
+            if moved {
+                return Ok(());
+            }
+            arrival.await;
+        }
+    }
+}

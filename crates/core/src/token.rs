@@ -1,0 +1,469 @@
+//! [`Token`]: an access token, and everything known about it.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+use url::Url;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{ClientIdentity, Error, Now, SecretRef, Timestamp, wire};
+
+/// How long a token is believed where nobody says: neither the answer, nor the token itself, nor
+/// the provider.
+pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// What a longer stated lifetime is cut to.
+pub const MAX_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// An access token (RFC 6749 §1.4) with its type, its life, and what the vendor said beside it.
+///
+/// Its text stands in memory once, inside the header value that carries it, and is wiped when the
+/// last user drops it. [`ExposeSecret`] shows it; nothing else does.
+///
+/// ```
+/// use std::time::Duration;
+/// use biped_core::{ExposeSecret, Timestamp, Token};
+///
+/// let asked = Timestamp::from_unix_seconds(1_800_000_000);
+/// let token = Token::new("2YotnFZFEjr1zCsicMWpAA", asked)
+///     .expires_in(Some(Duration::from_secs(3600)))
+///     .build()?;
+/// assert_eq!(token.expires_at(), Some(Timestamp::from_unix_seconds(1_800_003_600)));
+/// assert_eq!(token.expose_secret(), "2YotnFZFEjr1zCsicMWpAA");
+/// assert_eq!(token.header(), "Bearer 2YotnFZFEjr1zCsicMWpAA");
+/// # Ok::<(), biped_core::Error>(())
+/// ```
+pub struct Token {
+    header: HeaderValue,
+    secret_at: u16,
+    token_type: TypeText,
+    requested_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    scope: Option<Box<str>>,
+    base_url: Option<Box<Url>>,
+    rare: Option<Box<Rare>>,
+    pub(crate) schedule: Schedule,
+    pub(crate) generation: Generation,
+}
+
+/// What most tokens don't have.
+#[derive(Default)]
+struct Rare {
+    extra: Map<String, Value>,
+    confirmation: Option<Box<str>>,
+    companions: Companions,
+}
+
+/// Which of two tokens of a key is the newer: microseconds since the Unix epoch, strictly
+/// increasing. The store that gives out leases may number them by its own clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// The generation of a token asked for at `now`, when the last one known was `self`.
+    #[must_use]
+    pub fn next(self, now: Timestamp) -> Self {
+        Self(u64::try_from(now.unix_micros()).unwrap_or(0).max(self.0.saturating_add(1)))
+    }
+}
+
+/// How long a token lives when the vendor's answer doesn't say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// This long, from when it was asked for.
+    For(Duration),
+    /// Until an API rejects it.
+    UntilRejected,
+}
+
+/// The two moments that matter, each on both clocks; set by the manager when it takes a token in.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Schedule {
+    pub(crate) refresh: Deadline,
+    pub(crate) unusable: Deadline,
+}
+
+/// A moment that has come when either clock says so.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Deadline {
+    pub(crate) mono: Duration,
+    pub(crate) wall: Timestamp,
+}
+
+impl Deadline {
+    pub(crate) const NEVER: Self = Self { mono: Duration::MAX, wall: Timestamp::MAX };
+
+    #[inline]
+    pub(crate) fn is_ahead(&self, now: &Now) -> bool {
+        now.mono < self.mono && now.wall < self.wall
+    }
+}
+
+/// What goes along with a token on API calls: secrets to sign with, and the certificate it is
+/// bound to, as they were when the token was taken in.
+#[derive(Clone, Default)]
+pub(crate) struct Companions {
+    pub(crate) secrets: Box<[(SecretRef, SecretString)]>,
+    pub(crate) identity: Option<ClientIdentity>,
+}
+
+impl Token {
+    /// Starts a token from the vendor's text and the moment its request was sent
+    /// ([`FetchContext::sent_at`](crate::FetchContext::sent_at)).
+    #[allow(clippy::new_ret_no_self)] // `Token::new(…)….build()?` reads as one thing
+    pub fn new(access_token: impl Into<SecretString>, sent_at: Timestamp) -> TokenBuilder {
+        TokenBuilder {
+            access_token: access_token.into(),
+            sent_at,
+            scheme: "Bearer",
+            token_type: TypeText::Bearer,
+            stated: None,
+            assumed: Lifetime::For(DEFAULT_LIFETIME),
+            scope: None,
+            base_url: None,
+            extra: Map::new(),
+            confirmation: None,
+        }
+    }
+
+    /// The value of the `Authorization` header that carries it, marked sensitive. Cloning it
+    /// copies no text.
+    #[must_use]
+    pub fn header(&self) -> &HeaderValue {
+        &self.header
+    }
+
+    /// The type as the vendor gave it (RFC 6749 §7.1), `Bearer` where it gave none.
+    #[must_use]
+    pub fn token_type(&self) -> &str {
+        self.token_type.as_str()
+    }
+
+    /// When its request was sent, which is when its life started.
+    #[must_use]
+    pub fn requested_at(&self) -> Timestamp {
+        self.requested_at
+    }
+
+    /// When it expires; `None` for a token that is good until it is rejected.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// Its whole life; `None` for a token that is good until it is rejected.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.expires_at.map(|expiry| expiry.since(self.requested_at))
+    }
+
+    /// The scopes that the vendor says it granted, in one text; `None` where it doesn't say, which
+    /// means those asked for (RFC 6749 §5.1).
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
+    /// Where the API is that this token is for, if the vendor named one with it.
+    #[must_use]
+    pub fn base_url(&self) -> Option<&Url> {
+        self.base_url.as_deref()
+    }
+
+    /// Further fields of the vendor's answer.
+    #[must_use]
+    pub fn extra(&self, name: &str) -> Option<&Value> {
+        self.rare.as_ref()?.extra.get(name)
+    }
+
+    /// The thumbprint of the key it is bound to (RFC 7800), if it is bound to one.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<&str> {
+        self.rare.as_ref()?.confirmation.as_deref()
+    }
+
+    /// Which of two tokens of a key is the newer.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The certificate that API calls with this token must present, if it was asked for with one
+    /// (RFC 8705 §3).
+    #[must_use]
+    pub fn client_identity(&self) -> Option<&ClientIdentity> {
+        self.companions()?.identity.as_ref()
+    }
+
+    pub(crate) fn companions(&self) -> Option<&Companions> {
+        self.rare.as_ref().map(|rare| &rare.companions)
+    }
+
+    pub(crate) fn set_companions(&mut self, companions: Companions) {
+        if !companions.secrets.is_empty() || companions.identity.is_some() {
+            self.rare.get_or_insert_default().companions = companions;
+        }
+    }
+}
+
+/// Shows the token's text.
+impl ExposeSecret<str> for Token {
+    fn expose_secret(&self) -> &str {
+        // The builder let nothing but visible ASCII through.
+        let text = self.header.as_bytes().get(usize::from(self.secret_at)..).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("secret", &"[redacted]")
+            .field("token_type", &self.token_type())
+            .field("requested_at", &self.requested_at)
+            .field("expires_at", &self.expires_at)
+            .field("scope", &self.scope)
+            .field("base_url", &self.base_url.as_deref().map(Url::as_str))
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a [`Token`]; see [`Token::new`].
+#[derive(Debug)]
+#[must_use]
+pub struct TokenBuilder {
+    access_token: SecretString,
+    sent_at: Timestamp,
+    scheme: &'static str,
+    token_type: TypeText,
+    stated: Option<Duration>,
+    assumed: Lifetime,
+    scope: Option<Box<str>>,
+    base_url: Option<Box<Url>>,
+    extra: Map<String, Value>,
+    confirmation: Option<Box<str>>,
+}
+
+impl TokenBuilder {
+    /// The `token_type` of the answer. Default: `Bearer`.
+    pub fn token_type(mut self, token_type: Option<&str>) -> Self {
+        self.token_type = token_type.map_or(TypeText::Bearer, TypeText::new);
+        self
+    }
+
+    /// The authentication scheme before the token in the header (RFC 9110 §11.1). Default:
+    /// `Bearer`.
+    pub fn scheme(mut self, scheme: &'static str) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
+    /// The `expires_in` of the answer. Nothing and zero count as silent; more than a year is cut to
+    /// a year.
+    pub fn expires_in(mut self, expires_in: Option<Duration>) -> Self {
+        self.stated = expires_in.filter(|life| !life.is_zero());
+        self
+    }
+
+    /// The answer's expiry as a point in time. A point that has passed counts as silent.
+    pub fn expires_at(self, expires_at: Option<Timestamp>) -> Self {
+        let sent_at = self.sent_at;
+        self.expires_in(expires_at.map(|expiry| expiry.since(sent_at)))
+    }
+
+    /// What holds where neither the answer nor the token itself (the `exp` of a JWT) tells its
+    /// life. Default: 15 minutes.
+    pub fn assumed_lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.assumed = lifetime;
+        self
+    }
+
+    /// The scopes granted, in one text.
+    pub fn scope(mut self, scope: Option<impl Into<String>>) -> Self {
+        self.scope = scope.map(|scope| scope.into().into());
+        self
+    }
+
+    /// Where the API is that the token is for. Check it first:
+    /// [`wire::base_url`](crate::wire::base_url).
+    pub fn base_url(mut self, base_url: Option<Url>) -> Self {
+        self.base_url = base_url.map(Box::new);
+        self
+    }
+
+    /// Further fields of the answer. They are kept in memory and in stores, and never shown.
+    pub fn extra(mut self, fields: Map<String, Value>) -> Self {
+        self.extra = fields;
+        self
+    }
+
+    /// The thumbprint of the key the token is bound to (RFC 7800 `cnf`). Such a token enters no
+    /// store.
+    pub fn confirmation(mut self, thumbprint: Option<&str>) -> Self {
+        self.confirmation = thumbprint.map(Into::into);
+        self
+    }
+
+    /// Makes the token.
+    ///
+    /// # Errors
+    /// [`Unusable`](crate::ErrorKind::Unusable) where the text is empty or can't stand in a header
+    /// (RFC 6749 appendix A.12: visible ASCII and spaces).
+    pub fn build(self) -> Result<Token, Error> {
+        let text = self.access_token.expose_secret();
+        if text.trim().is_empty() {
+            return Err(Error::unusable("the access token in the answer is empty"));
+        }
+        if !text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
+            return Err(Error::unusable("the access token in the answer is not visible ASCII"));
+        }
+        let lifetime = self
+            .stated
+            .or_else(|| wire::jwt_expiry(text).map(|exp| exp.since(self.sent_at)))
+            .filter(|life| !life.is_zero())
+            .map_or(self.assumed, Lifetime::For);
+        let expires_at = match lifetime {
+            Lifetime::For(life) => Some(self.sent_at.after(life.min(MAX_LIFETIME))),
+            Lifetime::UntilRejected => None,
+        };
+        let rare = (!self.extra.is_empty() || self.confirmation.is_some()).then(|| {
+            let companions = Companions::default();
+            Box::new(Rare { extra: self.extra, confirmation: self.confirmation, companions })
+        });
+        Ok(Token {
+            header: header(self.scheme, text)?,
+            secret_at: u16::try_from(self.scheme.len() + 1).unwrap_or(u16::MAX),
+            token_type: self.token_type,
+            requested_at: self.sent_at,
+            expires_at,
+            scope: self.scope,
+            base_url: self.base_url,
+            rare,
+            schedule: Schedule::default(),
+            generation: Generation::default(),
+        })
+    }
+}
+
+/// `scheme token`, in memory that is wiped when the last clone of the value is gone.
+fn header(scheme: &str, token: &str) -> Result<HeaderValue, Error> {
+    struct Wiped(Vec<u8>);
+    impl AsRef<[u8]> for Wiped {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl Drop for Wiped {
+        fn drop(&mut self) {
+            self.0.zeroize();
+        }
+    }
+    let mut text = Vec::with_capacity(scheme.len() + 1 + token.len());
+    text.extend_from_slice(scheme.as_bytes());
+    text.push(b' ');
+    text.extend_from_slice(token.as_bytes());
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(Wiped(text)))
+        .map_err(|_| Error::unusable("the access token in the answer can't stand in a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// A token type without an allocation for the usual ones.
+#[derive(Debug)]
+enum TypeText {
+    Bearer,
+    LowerBearer,
+    Other(Box<str>),
+}
+
+impl TypeText {
+    fn new(text: &str) -> Self {
+        match text {
+            "Bearer" => Self::Bearer,
+            "bearer" => Self::LowerBearer,
+            other => Self::Other(other.into()),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::LowerBearer => "bearer",
+            Self::Other(text) => text,
+        }
+    }
+}
+
+/// How a token is written down for a store. The version comes first; a reader that doesn't know it
+/// treats the entry as a miss.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Written<'a> {
+    v: u32,
+    #[serde(borrow)]
+    token: std::borrow::Cow<'a, str>,
+    scheme: std::borrow::Cow<'a, str>,
+    token_type: std::borrow::Cow<'a, str>,
+    requested_at: i64,
+    expires_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    base_url: Option<Url>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    extra: Map<String, Value>,
+}
+
+const FORMAT: u32 = 1;
+
+impl Token {
+    /// The token as bytes for a store, text included.
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let scheme = self.header.as_bytes().get(..usize::from(self.secret_at).saturating_sub(1));
+        let written = Written {
+            v: FORMAT,
+            token: self.expose_secret().into(),
+            scheme: scheme.and_then(|s| std::str::from_utf8(s).ok()).unwrap_or("Bearer").into(),
+            token_type: self.token_type().into(),
+            requested_at: self.requested_at.unix_millis(),
+            expires_at: self.expires_at.map(Timestamp::unix_millis),
+            scope: self.scope.as_deref().map(Into::into),
+            base_url: self.base_url.as_deref().cloned(),
+            extra: self.rare.as_ref().map(|rare| rare.extra.clone()).unwrap_or_default(),
+        };
+        // Room for all of it at once: a buffer that grows leaves copies behind.
+        let room = 512 + 2 * self.header.len();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+        if serde_json::to_writer(&mut *bytes, &written).is_err() {
+            bytes.clear();
+        }
+        bytes
+    }
+
+    /// A token from a store's bytes; `None` where they are of another version or no token.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let written: Written<'_> = serde_json::from_slice(bytes).ok()?;
+        if written.v != FORMAT {
+            return None;
+        }
+        let scheme = match &*written.scheme {
+            "Bearer" => "Bearer",
+            "DPoP" => "DPoP",
+            _ => return None,
+        };
+        let mut token = Self::new(&*written.token, Timestamp::from_unix_millis(written.requested_at))
+            .scheme(scheme)
+            .token_type(Some(&written.token_type))
+            .scope(written.scope)
+            .base_url(written.base_url)
+            .extra(written.extra)
+            .assumed_lifetime(Lifetime::UntilRejected)
+            .build()
+            .ok()?;
+        token.expires_at = written.expires_at.map(Timestamp::from_unix_millis);
+        Some(token)
+    }
+}

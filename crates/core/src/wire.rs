@@ -1,0 +1,240 @@
+//! Reading what vendors write: the decoding that every provider needs, tolerant where vendors
+//! differ and strict where it protects.
+//!
+//! Nothing here panics, whatever the input, and no error here holds the input.
+
+use std::{borrow::Cow, time::Duration};
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::{Error, Timestamp, VendorError, check_secure, is_loopback, shown, token::MAX_LIFETIME};
+
+/// What vendor text in errors is cut to, in bytes.
+pub const VENDOR_TEXT_LIMIT: usize = 1024;
+
+/// The JSON of an answer, whatever its content type says.
+///
+/// # Errors
+/// [`Unusable`](crate::ErrorKind::Unusable): transient where the body is empty.
+pub fn json(response: &http::Response<Bytes>) -> Result<Value, Error> {
+    let status = response.status().as_u16();
+    let body = response.body().trim_ascii();
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if body.is_empty() {
+        return Err(Error::unusable(format!("the answer (HTTP {status}) has no body"))
+            .transient(true));
+    }
+    serde_json::from_slice(body).map_err(|_| {
+        let what = if body.starts_with(b"<") { "HTML or XML" } else { "no JSON" };
+        Error::unusable(format!("the answer (HTTP {status}) is {what} instead of JSON"))
+            .with_remedy("check the URL")
+    })
+}
+
+/// The error that a failed answer stands for, by its status and the vendor's words (see
+/// [`ErrorKind`](crate::ErrorKind) for the rules), with its `Retry-After`.
+#[must_use]
+pub fn failure(
+    response: &http::Response<Bytes>,
+    vendor: VendorError,
+    now: Timestamp,
+) -> Error {
+    let status = response.status();
+    let retry_after = retry_after(response.headers(), now);
+    if is_transient(status) {
+        return Error::failing(vendor).with_retry_after(retry_after);
+    }
+    if status.is_redirection() {
+        return Error::unusable(format!(
+            "the token endpoint answered with a redirect (HTTP {})",
+            status.as_u16()
+        ))
+        .with_remedy("redirects are never followed with a secret; configure the final address");
+    }
+    Error::refused(vendor).with_retry_after(retry_after)
+}
+
+/// Whether an answer with this status may be different later: 408, 425, 429, 5xx.
+#[must_use]
+pub fn is_transient(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()
+}
+
+/// The `Retry-After` of an answer (RFC 9110 §10.2.3): seconds or an HTTP date. A point that has
+/// passed is zero, what lies beyond a year is a year, and nonsense is `None`.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse::<f64>() {
+        Ok(seconds) if seconds.is_nan() => return None,
+        Ok(seconds) => Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX),
+        Err(_) => Timestamp::from(httpdate::parse_http_date(text).ok()?).since(now),
+    };
+    Some(wait.min(MAX_LIFETIME))
+}
+
+/// A number of seconds, written as a number (whole or not) or as a string. Zero and less count as
+/// silence; what lies beyond a year is a year.
+#[must_use]
+pub fn seconds(value: &Value) -> Option<Duration> {
+    let seconds = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    if seconds.is_nan() || seconds <= 0.0 {
+        return None;
+    }
+    Some(Duration::try_from_secs_f64(seconds).map_or(MAX_LIFETIME, |life| life.min(MAX_LIFETIME)))
+}
+
+/// A string, or a number as one: vendors write codes either way.
+#[must_use]
+pub fn text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(text.into()),
+        Value::Number(number) => Some(number.to_string().into()),
+        _ => None,
+    }
+}
+
+/// A whole number, written as a number or as a string.
+#[must_use]
+pub fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// A scope: one string, or a list of them.
+#[must_use]
+pub fn scope(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(all) => {
+            Some(all.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?.join(" "))
+        }
+        _ => None,
+    }
+}
+
+/// An object, or a string that holds the JSON of one.
+#[must_use]
+pub fn object(value: &Value) -> Option<Cow<'_, Map<String, Value>>> {
+    match value {
+        Value::Object(object) => Some(Cow::Borrowed(object)),
+        Value::String(text) => match serde_json::from_str(text) {
+            Ok(Value::Object(object)) => Some(Cow::Owned(object)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Vendor text as it may be shown: cut to [`VENDOR_TEXT_LIMIT`], control characters escaped;
+/// `None` where nothing is left.
+#[must_use]
+pub fn vendor_text(text: &str) -> Option<String> {
+    let text = text.trim();
+    let mut out = String::with_capacity(text.len().min(VENDOR_TEXT_LIMIT));
+    for character in text.chars() {
+        let escape = character.is_control() || is_invisible(character);
+        let next: Cow<'_, str> = if escape {
+            character.escape_default().to_string().into()
+        } else {
+            character.to_string().into()
+        };
+        if out.len() + next.len() > VENDOR_TEXT_LIMIT {
+            out.push('…');
+            break;
+        }
+        out.push_str(&next);
+    }
+    (!out.is_empty()).then_some(out)
+}
+
+/// Characters that change how the text around them reads on a terminal: direction overrides and
+/// line separators.
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// The `exp` of a JWT (RFC 7519 §4.1.4), unverified: the token is not ours to verify.
+#[must_use]
+pub fn jwt_expiry(token: &str) -> Option<Timestamp> {
+    let mut parts = token.split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || payload.len() > 64 * 1024 {
+        return None;
+    }
+    let payload = payload.trim_end_matches('=');
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
+    #[derive(serde::Deserialize)]
+    struct Claims {
+        exp: f64,
+    }
+    let Claims { exp } = serde_json::from_slice(&bytes).ok()?;
+    #[allow(clippy::cast_possible_truncation)] // a cast saturates
+    exp.is_finite().then(|| Timestamp::from_unix_seconds(exp as i64))
+}
+
+/// Checks a base URL that a vendor's answer names, before a token is ever sent there.
+///
+/// It must be https, on the default port, without user name, query or fragment, at one of `hosts`:
+/// `vendor.example` is that very host, `*.vendor.example` any below it. Where the token endpoint
+/// itself is on loopback, as in tests and with the sandbox, it may be any loopback address instead.
+///
+/// # Errors
+/// [`Unusable`](crate::ErrorKind::Unusable), saying what is wrong with it.
+pub fn base_url(text: &str, hosts: &[impl AsRef<str>], token_endpoint: &Url) -> Result<Url, Error> {
+    let refuse = |why: String| {
+        Err(Error::unusable(format!("the vendor named a base URL {why}"))
+            .with_remedy("no token was sent there; ask the vendor"))
+    };
+    let Ok(url) = Url::parse(text.trim()) else {
+        return refuse("that is no URL".into());
+    };
+    let shown = vendor_text(&shown(&url)).unwrap_or_default();
+    if url.query().is_some() || url.fragment().is_some() {
+        return refuse(format!("with a query or fragment: {shown}"));
+    }
+    if let Err(error) = check_secure(&url) {
+        return refuse(format!("that can't be trusted: {}", error.message()));
+    }
+    if is_loopback(&url) {
+        return if is_loopback(token_endpoint) {
+            Ok(url)
+        } else {
+            refuse(format!("on this machine, which its token endpoint is not: {shown}"))
+        };
+    }
+    if url.port().is_some() {
+        return refuse(format!("on a port of its own: {shown}"));
+    }
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    if hosts.iter().any(|pattern| host_matches(host, pattern.as_ref())) {
+        Ok(url)
+    } else {
+        refuse(format!("outside its own hosts: {shown}"))
+    }
+}
+
+/// Whether `host` is `pattern`, or below it where the pattern starts with `*.`.
+#[must_use]
+pub fn host_matches(host: &str, pattern: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let pattern = pattern.to_ascii_lowercase();
+    match pattern.strip_prefix("*.") {
+        Some(parent) => host
+            .strip_suffix(parent)
+            .and_then(|rest| rest.strip_suffix('.'))
+            .is_some_and(|below| !below.is_empty()),
+        None => host == pattern,
+    }
+}

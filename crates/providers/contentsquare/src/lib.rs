@@ -1,0 +1,1 @@
+//! Contentsquare for Biped: JSON token requests, scopes per project and integration, endpoint discovery and /v1/oauth/me.
