@@ -1,1 +1,16 @@
-//! Biped on reqwest: the hardened HttpClient for token requests, and ApiClient for calls with a token.
+//! Biped on reqwest: [`TokenClient`] sends token requests.
+//!
+//! TLS is rustls's, with the certificates that the platform trusts, and has no off switch.
+
+mod failure;
+mod pool;
+mod settings;
+mod token_client;
+
+pub use self::{
+    settings::{
+        DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY, DEFAULT_READ_TIMEOUT, DEFAULT_TIMEOUT,
+        HttpSettings,
+    },
+    token_client::TokenClient,
+};

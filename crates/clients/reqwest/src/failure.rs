@@ -1,0 +1,144 @@
+//! What reqwest's errors say, in plain words and without a URL.
+
+use std::{
+    error::Error as StdError,
+    io::{self, ErrorKind},
+};
+
+use biped_core::Error;
+use url::Url;
+
+use crate::HttpSettings;
+
+/// Where a request was going, as errors name it: host, and port where it is not the usual one.
+pub(crate) fn place(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("the server");
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.into(),
+    }
+}
+
+/// No complete answer came to a token request: says why.
+pub(crate) fn unreachable(place: &str, error: reqwest::Error, settings: &HttpSettings) -> Error {
+    explain(place, &error, settings).with_source_if_clean(error)
+}
+
+fn explain(place: &str, error: &reqwest::Error, settings: &HttpSettings) -> Error {
+    if error.is_dns() {
+        return Error::unreachable(format!("the name of {place} can't be resolved"))
+            .with_remedy("check the URL, and this machine's DNS");
+    }
+    if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+        return tls_failure(place, tls);
+    }
+    if error.is_timeout() {
+        return if error.is_connect() {
+            let limit = settings.connect_timeout;
+            Error::unreachable(format!("no connection to {place} within {limit:?}"))
+                .with_remedy("check the network, the firewall and the proxy")
+        } else {
+            let limit = settings.timeout;
+            Error::unreachable(format!("no complete answer from {place} within {limit:?}"))
+        };
+    }
+    if error.is_connect() {
+        return connect_failure(place, error);
+    }
+    if error.is_body() || error.is_decode() {
+        return Error::unreachable(format!("the answer of {place} was cut off"));
+    }
+    Error::unreachable(format!(
+        "the connection to {place} ended before an answer came"
+    ))
+}
+
+fn tls_failure(place: &str, error: &rustls::Error) -> Error {
+    use rustls::{CertificateError as Certificate, Error as Tls};
+    match error {
+        Tls::InvalidCertificate(Certificate::UnknownIssuer) => Error::unreachable(format!(
+            "the certificate of {place} is of a CA that is not trusted"
+        ))
+        .with_remedy("a private CA can be given as extra_ca"),
+        Tls::InvalidCertificate(
+            Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. },
+        ) => Error::unreachable(format!(
+            "the certificate of {place} is expired or not valid yet"
+        ))
+        .with_remedy("check this machine's clock; else the server's operator must renew it"),
+        Tls::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        ) => Error::unreachable(format!("the certificate of {place} is for another name"))
+            .with_remedy("check the host in the URL"),
+        Tls::InvalidCertificate(_) => {
+            Error::unreachable(format!("the certificate of {place} is not valid"))
+        }
+        Tls::AlertReceived(_) => Error::unreachable(format!("{place} refused the TLS handshake"))
+            .with_remedy("if it asks for a client certificate, give one"),
+        _ => Error::unreachable(format!("TLS with {place} failed")),
+    }
+}
+
+fn connect_failure(place: &str, error: &reqwest::Error) -> Error {
+    // hyper-util's type for it is private.
+    if causes(error).any(|cause| cause.to_string().starts_with("tunnel error")) {
+        return Error::unreachable(format!("the proxy opened no way to {place}"))
+            .with_remedy("check the proxy's address and credentials");
+    }
+    let kind = causes(error)
+        .find_map(|cause| cause.downcast_ref::<io::Error>())
+        .map(io::Error::kind);
+    match kind {
+        Some(ErrorKind::ConnectionRefused) => {
+            Error::unreachable(format!("the connection to {place} was refused"))
+                .with_remedy("check the URL, its port and the proxy")
+        }
+        Some(ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable) => {
+            Error::unreachable(format!("there is no route to {place}"))
+                .with_remedy("check the network")
+        }
+        _ => Error::unreachable(format!("no connection to {place}")),
+    }
+}
+
+/// The error and everything below it. An [`io::Error`] hides the one that it wraps from
+/// [`source`](StdError::source).
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let wrapped = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        wrapped
+            .map(|inner| inner as &(dyn StdError + 'static))
+            .or_else(|| error.source())
+    })
+}
+
+trait WithSource {
+    fn with_source_if_clean(self, error: reqwest::Error) -> Self;
+}
+
+impl WithSource for Error {
+    /// Keeps the cause without its URL, and not at all if there is another URL below it.
+    fn with_source_if_clean(self, error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let clean = causes(&error)
+            .filter_map(|cause| cause.downcast_ref::<reqwest::Error>())
+            .all(|cause| cause.url().is_none());
+        if clean { self.with_source(error) } else { self }
+    }
+}
+
+/// A client can't be made from its settings.
+pub(crate) fn client(error: reqwest::Error) -> Error {
+    Error::configuration("the HTTP client can't be made from its settings")
+        .with_remedy(
+            "check extra_ca and the client certificate, and that this machine has CA certificates",
+        )
+        .with_source_if_clean(error)
+}

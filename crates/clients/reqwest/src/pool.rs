@@ -1,0 +1,101 @@
+//! [`Pool`]: one reqwest client, with connections of its own, for each way to connect.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+};
+
+use biped_core::Error;
+use reqwest::Client;
+
+/// So many clients are kept; the one that was not used for longest goes first. A client without
+/// users costs little, but certificates are renewed for ever.
+pub(crate) const CLIENTS_KEPT: usize = 32;
+
+/// Clients by what tells them apart, made when first asked for.
+pub(crate) struct Pool<K> {
+    make: Box<dyn Fn(&K) -> Result<Client, Error> + Send + Sync>,
+    /// The latest used stands first.
+    kept: Mutex<Vec<(K, Client)>>,
+}
+
+impl<K: PartialEq + Clone> Pool<K> {
+    pub(crate) fn new(make: impl Fn(&K) -> Result<Client, Error> + Send + Sync + 'static) -> Self {
+        Self {
+            make: Box::new(make),
+            kept: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn client(&self, key: &K) -> Result<Client, Error> {
+        if let Some(client) = self.find(key) {
+            return Ok(client);
+        }
+        // Outside the lock, since it reads the platform's certificates. Who comes second throws
+        // their own away.
+        let made = (self.make)(key)?;
+        if let Some(client) = self.find(key) {
+            return Ok(client);
+        }
+        let mut kept = self.lock();
+        kept.insert(0, (key.clone(), made.clone()));
+        kept.truncate(CLIENTS_KEPT);
+        Ok(made)
+    }
+
+    fn find(&self, key: &K) -> Option<Client> {
+        let mut kept = self.lock();
+        let at = kept.iter().position(|(known, _)| known == key)?;
+        kept[..=at].rotate_right(1);
+        kept.first().map(|(_, client)| client.clone())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(K, Client)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K> fmt::Debug for Pool<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+
+    #[test]
+    fn keeps_the_latest_used_and_no_more_than_its_bound() {
+        let made = Arc::new(AtomicUsize::new(0));
+        let pool = Pool::new({
+            let made = made.clone();
+            move |_: &usize| {
+                made.fetch_add(1, Ordering::Relaxed);
+                Ok(Client::new())
+            }
+        });
+        for key in 0..CLIENTS_KEPT {
+            pool.client(&key).unwrap();
+        }
+        pool.client(&0).unwrap();
+        assert_eq!(made.load(Ordering::Relaxed), CLIENTS_KEPT, "0 is kept");
+
+        pool.client(&CLIENTS_KEPT).unwrap();
+        pool.client(&0).unwrap();
+        assert_eq!(
+            made.load(Ordering::Relaxed),
+            CLIENTS_KEPT + 1,
+            "0 was used lately"
+        );
+
+        pool.client(&1).unwrap();
+        assert_eq!(made.load(Ordering::Relaxed), CLIENTS_KEPT + 2, "1 had gone");
+        assert_eq!(pool.lock().len(), CLIENTS_KEPT);
+    }
+}

@@ -1,0 +1,136 @@
+//! [`TokenClient`]: the hardened way out for token requests.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use biped_core::{ClientIdentity, Error, HttpClient};
+use bytes::{Bytes, BytesMut};
+use reqwest::{Client, redirect::Policy};
+use url::Url;
+
+use crate::{HttpSettings, failure, pool::Pool};
+
+/// Sends token requests: rustls, no redirects, bounded in time and size.
+///
+/// Requests with a [`ClientIdentity`] among their extensions present that certificate, on
+/// connections of their own. Cloning is not needed: share it in an [`Arc`](std::sync::Arc).
+///
+/// ```
+/// use std::sync::Arc;
+/// use biped_core::HttpClient;
+/// use biped_reqwest::TokenClient;
+///
+/// let http: Arc<dyn HttpClient> = Arc::new(TokenClient::new()?);
+/// # Ok::<(), biped_core::Error>(())
+/// ```
+pub struct TokenClient {
+    settings: HttpSettings,
+    clients: Pool<Option<ClientIdentity>>,
+}
+
+impl TokenClient {
+    /// A client with the default settings.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) where the platform has no
+    /// certificates to trust.
+    pub fn new() -> Result<Self, Error> {
+        Self::with(HttpSettings::new())
+    }
+
+    /// A client with these settings.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a proxy or a CA that can't be
+    /// read, and where the platform has no certificates to trust.
+    pub fn with(settings: HttpSettings) -> Result<Self, Error> {
+        let clients = Pool::new({
+            let settings = settings.clone();
+            move |identity: &Option<ClientIdentity>| make(&settings, identity.as_ref())
+        });
+        // Settings that can't work are found now and not at the first token.
+        clients.client(&None)?;
+        Ok(Self { settings, clients })
+    }
+
+    async fn read(&self, place: &str, mut response: reqwest::Response) -> Result<Bytes, Error> {
+        let limit = self.settings.max_body;
+        let too_large = || {
+            Error::unusable(format!(
+                "the answer of {place} is larger than {limit} bytes"
+            ))
+            .with_remedy("check that the URL is a token endpoint's")
+        };
+        // What a server announces is not to be believed, but a number too large is no use to read.
+        let announced = response.content_length().unwrap_or(0);
+        if usize::try_from(announced).map_or(true, |announced| announced > limit) {
+            return Err(too_large());
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| failure::unreachable(place, error, &self.settings))?
+        {
+            if chunk.len() > limit.saturating_sub(body.len()) {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+}
+
+fn make(settings: &HttpSettings, identity: Option<&ClientIdentity>) -> Result<Client, Error> {
+    let builder = settings.client_builder(identity)?;
+    builder
+        .redirect(Policy::none())
+        .timeout(settings.timeout)
+        .build()
+        .map_err(failure::client)
+}
+
+#[async_trait]
+impl HttpClient for TokenClient {
+    async fn send(
+        &self,
+        mut request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, Error> {
+        let identity = request.extensions_mut().remove::<ClientIdentity>();
+        let client = self.clients.client(&identity)?;
+        let request = outgoing(request)?;
+        let place = failure::place(request.url());
+        let response = client
+            .execute(request)
+            .await
+            .map_err(|error| failure::unreachable(&place, error, &self.settings))?;
+        let mut answer = http::Response::new(Bytes::new());
+        *answer.status_mut() = response.status();
+        *answer.version_mut() = response.version();
+        *answer.headers_mut() = response.headers().clone();
+        *answer.body_mut() = self.read(&place, response).await?;
+        Ok(answer)
+    }
+}
+
+fn outgoing(request: http::Request<Bytes>) -> Result<reqwest::Request, Error> {
+    let (parts, body) = request.into_parts();
+    let url = Url::parse(&parts.uri.to_string())
+        .ok()
+        .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
+        .ok_or_else(|| Error::configuration("the address of a token request is no URL"))?;
+    let mut request = reqwest::Request::new(parts.method, url);
+    *request.headers_mut() = parts.headers;
+    if !body.is_empty() {
+        *request.body_mut() = Some(body.into());
+    }
+    Ok(request)
+}
+
+impl fmt::Debug for TokenClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenClient")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
