@@ -5,6 +5,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use url::Url;
@@ -83,6 +84,11 @@ pub enum FieldType {
     Secret,
     /// A date: `2026-03-01`.
     Date,
+    /// A number, whole or not.
+    Number,
+    /// A length of time: seconds as a number, or a string with a unit (`"500ms"`, `"30s"`, `"5m"`,
+    /// `"1h"`, `"1d"`).
+    Duration,
     /// One of these strings.
     Choice(&'static [&'static str]),
     /// A table whose keys the kind itself knows.
@@ -110,6 +116,10 @@ impl FieldType {
                     .into()
             }
             Self::Date => "a date like 2026-03-01".into(),
+            Self::Number => "a number".into(),
+            Self::Duration => {
+                "a length of time, in seconds or like \"500ms\", \"30s\", \"5m\", \"1h\"".into()
+            }
             Self::Choice(choices) => format!("one of {}", choices.join(", ")),
             Self::Table | Self::SecretTable => "a table".into(),
             Self::Any => "a value".into(),
@@ -219,6 +229,12 @@ impl Kind {
     pub fn about(mut self, about: impl Into<Box<str>>) -> Self {
         self.about = about.into();
         self
+    }
+
+    /// Whether the kind declares its keys; else the keys that it reads are the keys there are.
+    #[must_use]
+    pub fn declares_fields(&self) -> bool {
+        !self.fields.is_empty()
     }
 
     /// Declares a key.
@@ -422,7 +438,8 @@ impl fmt::Display for Origin {
 pub struct Problem {
     /// Where it is.
     pub origin: Origin,
-    /// The whole path of the key: `providers.shop.client_id`.
+    /// The whole path of the key: `providers.shop.client_id`. Empty where there is none, as for an
+    /// error of syntax.
     pub key: String,
     /// What is wrong, and what was expected.
     pub message: String,
@@ -430,7 +447,11 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.origin, self.key, self.message)
+        write!(f, "{}: ", self.origin)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
     }
 }
 
@@ -453,7 +474,7 @@ impl Problem {
 
 /// The known word that is nearest to what was typed, if one is near.
 #[must_use]
-fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     known
         .into_iter()
         .map(|word| (strsim::jaro_winkler(typed, word), word))
@@ -527,6 +548,12 @@ impl ProviderConfig {
     #[must_use]
     pub fn date(&self, key: &str) -> Option<Timestamp> {
         self.read(key, FieldType::Date, ConfigValue::to_date)
+    }
+
+    /// A length of time.
+    #[must_use]
+    pub fn duration(&self, key: &str) -> Option<Duration> {
+        self.read(key, FieldType::Duration, ConfigValue::to_duration)
     }
 
     /// Several strings, or one.
@@ -630,21 +657,7 @@ impl ProviderConfig {
     }
 
     fn check(&self, field: &Field, value: &ConfigValue) {
-        let fits = match field.ty {
-            FieldType::Text => value.to_text().is_some(),
-            FieldType::Integer => value.to_integer().is_some(),
-            FieldType::Bool => value.to_bool().is_some(),
-            FieldType::Url => value.to_url().is_some(),
-            FieldType::Texts | FieldType::Scopes => value.to_texts().is_some(),
-            FieldType::Secret => value.to_secret().is_some(),
-            FieldType::Date => value.to_date().is_some(),
-            FieldType::Choice(all) => {
-                value.to_text().is_some_and(|text| all.contains(&text.as_str()))
-            }
-            FieldType::Table | FieldType::SecretTable => matches!(value.raw, RawValue::Table(_)),
-            FieldType::Any => true,
-        };
-        if !fits {
+        if !value.fits(field.ty) {
             drop(self.invalid(field.name, format!("{} is expected", field.ty.expected())));
         }
     }
@@ -807,7 +820,53 @@ impl ConfigValue {
         }
     }
 
-    fn to_url(&self) -> Option<Url> {
+    /// Whether the value is of this type.
+    #[must_use]
+    pub fn fits(&self, ty: FieldType) -> bool {
+        match ty {
+            FieldType::Text => self.to_text().is_some(),
+            FieldType::Integer => self.to_integer().is_some(),
+            FieldType::Bool => self.to_bool().is_some(),
+            FieldType::Url => self.to_url().is_some(),
+            FieldType::Texts | FieldType::Scopes => self.to_texts().is_some(),
+            FieldType::Secret => self.to_secret().is_some(),
+            FieldType::Date => self.to_date().is_some(),
+            FieldType::Number => self.to_float().is_some(),
+            FieldType::Duration => self.to_duration().is_some(),
+            FieldType::Choice(all) => {
+                self.to_text().is_some_and(|text| all.contains(&text.as_str()))
+            }
+            FieldType::Table | FieldType::SecretTable => matches!(self.raw, RawValue::Table(_)),
+            FieldType::Any => true,
+        }
+    }
+
+    /// The value as a length of time, where it is one: seconds as a number, or a text with a unit
+    /// (`ms`, `s`, `m`, `h`, `d`), which a variable's text may lack.
+    #[must_use]
+    pub fn to_duration(&self) -> Option<Duration> {
+        if let Some(seconds) = self.to_float() {
+            return Duration::try_from_secs_f64(seconds).ok();
+        }
+        let text = self.to_text()?;
+        let text = text.trim();
+        let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = match &text[number.len()..] {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3_600.0,
+            "d" => 86_400.0,
+            _ => return None,
+        };
+        let number: f64 = number.trim_end().parse().ok()?;
+        Duration::try_from_secs_f64(number * unit).ok()
+    }
+
+    /// The value as a URL to which secrets and tokens may go, where it is one: https, or http to
+    /// loopback.
+    #[must_use]
+    pub fn to_url(&self) -> Option<Url> {
         let url = Url::parse(self.to_text()?.trim()).ok()?;
         check_secure(&url).ok()?;
         Some(url)

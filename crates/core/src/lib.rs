@@ -25,7 +25,7 @@ pub mod wire;
 
 pub use self::{
     clock::{Clock, Now, SystemClock, Timestamp},
-    config::{ConfigValue, Field, FieldType, Kind, Origin, Problem, ProviderConfig, RawValue},
+    config::{ConfigValue, Field, FieldType, Kind, Origin, Problem, ProviderConfig, RawValue, nearest},
     error::{Error, ErrorKind, VendorError},
     http::{ClientIdentity, HttpClient, check_secure, is_loopback, shown},
     key::{ProviderId, TokenKey},
