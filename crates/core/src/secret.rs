@@ -105,6 +105,21 @@ impl SecretRef {
         }
     }
 
+    /// Reads the secret at its first place at once, for settings that are read when a program
+    /// starts. It may block on a file, and runs no command.
+    ///
+    /// # Errors
+    /// [`Secret`](crate::ErrorKind::Secret), as for [`resolve`](Self::resolve), and for a command.
+    pub fn read_now(&self) -> Result<SecretString, Error> {
+        match self.0.first() {
+            None => Err(Error::secret("an empty list names no secret")),
+            Some(Source::Inline(secret)) => Ok(secret.clone()),
+            Some(Source::Env(name)) => from_environment(name),
+            Some(Source::File(path)) => content(&path.display().to_string(), std::fs::read(path)),
+            Some(Source::Command(_)) => Err(Error::secret("a command can't be used here")),
+        }
+    }
+
     /// Whether looking at the place costs a process, so that it is looked at less often.
     pub(crate) fn runs_command(&self) -> bool {
         self.0.iter().any(|source| matches!(source, Source::Command(_)))
@@ -146,14 +161,17 @@ fn from_environment(name: &str) -> Result<SecretString, Error> {
 async fn from_file(path: PathBuf) -> Result<SecretString, Error> {
     let shown = path.display().to_string();
     let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
-    let bytes = match read {
-        Ok(Ok(bytes)) => Zeroizing::new(bytes),
-        Ok(Err(error)) => {
-            return Err(Error::secret(format!("the secret file {shown} can't be read: {error}"))
-                .transient(error.kind() == std::io::ErrorKind::NotFound));
-        }
-        Err(_) => return Err(Error::internal(format!("reading {shown} was interrupted"))),
-    };
+    match read {
+        Ok(read) => content(&shown, read),
+        Err(_) => Err(Error::internal(format!("reading {shown} was interrupted"))),
+    }
+}
+
+fn content(shown: &str, read: std::io::Result<Vec<u8>>) -> Result<SecretString, Error> {
+    let bytes = Zeroizing::new(read.map_err(|error| {
+        Error::secret(format!("the secret file {shown} can't be read: {error}"))
+            .transient(error.kind() == std::io::ErrorKind::NotFound)
+    })?);
     let secret = text(&bytes)
         .ok_or_else(|| Error::secret(format!("the secret file {shown} is not UTF-8")))?;
     if secret.expose_secret().is_empty() {
