@@ -2,8 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use biped_core::{ClientIdentity, Error, ExposeSecret, SecretString};
+use biped_core::{ClientIdentity, Error, ExposeSecret, SecretString, is_loopback};
 use reqwest::{Certificate, ClientBuilder, Identity, Proxy};
+use url::Url;
 
 /// How long a connection may take to stand, TLS included: 10 s.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,6 +45,14 @@ enum ProxySetting {
     Direct,
     /// The URL may hold a password.
     At(SecretString),
+}
+
+/// What tells the connections to one server apart from others to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// Past the proxy that the settings name.
+    direct: bool,
+    identity: Option<ClientIdentity>,
 }
 
 impl HttpSettings {
@@ -95,6 +104,9 @@ impl HttpSettings {
 
     /// Sends everything through the proxy at this URL, which may hold a user name and a password.
     /// Default: what the environment says (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+    ///
+    /// Loopback is never reached through a proxy: plain http is allowed there because nobody
+    /// listens on the way.
     pub fn proxy(mut self, url: impl Into<SecretString>) -> Self {
         self.proxy = ProxySetting::At(url.into());
         self
@@ -106,17 +118,24 @@ impl HttpSettings {
         self
     }
 
+    /// How to connect to `url`, with this certificate.
+    pub(crate) fn route(&self, url: &Url, identity: Option<&ClientIdentity>) -> Route {
+        let direct = is_loopback(url) && !matches!(self.proxy, ProxySetting::Direct);
+        Route {
+            direct,
+            identity: identity.cloned(),
+        }
+    }
+
     /// A builder with everything that token requests and API calls have in common.
-    pub(crate) fn client_builder(
-        &self,
-        identity: Option<&ClientIdentity>,
-    ) -> Result<ClientBuilder, Error> {
+    pub(crate) fn client_builder(&self, route: &Route) -> Result<ClientBuilder, Error> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_rustls()
             .user_agent(concat!("biped/", env!("CARGO_PKG_VERSION")))
             .referer(false)
             .connect_timeout(self.connect_timeout);
         builder = match &self.proxy {
+            _ if route.direct => builder.no_proxy(),
             ProxySetting::Environment => builder,
             ProxySetting::Direct => builder.no_proxy(),
             ProxySetting::At(url) => builder.proxy(proxy(url)?),
@@ -124,7 +143,7 @@ impl HttpSettings {
         if !self.extra_ca.is_empty() {
             builder = builder.tls_certs_merge(self.certificates()?);
         }
-        if let Some(identity) = identity {
+        if let Some(identity) = &route.identity {
             // The cause is left out: nobody knows how much of a PEM text a parser's message shows.
             let identity = Identity::from_pem(identity.expose_pem()).map_err(|_| {
                 Error::configuration("the client certificate can't be read")

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::{Client, redirect::Policy};
 use url::Url;
 
-use crate::{HttpSettings, failure, pool::Pool};
+use crate::{HttpSettings, failure, pool::Pool, settings::Route};
 
 /// Sends token requests: rustls, no redirects, bounded in time and size.
 ///
@@ -25,7 +25,7 @@ use crate::{HttpSettings, failure, pool::Pool};
 /// ```
 pub struct TokenClient {
     settings: HttpSettings,
-    clients: Pool<Option<ClientIdentity>>,
+    clients: Pool<Route>,
 }
 
 impl TokenClient {
@@ -46,10 +46,10 @@ impl TokenClient {
     pub fn with(settings: HttpSettings) -> Result<Self, Error> {
         let clients = Pool::new({
             let settings = settings.clone();
-            move |identity: &Option<ClientIdentity>| make(&settings, identity.as_ref())
+            move |route: &Route| make(&settings, route)
         });
         // Settings that can't work are found now and not at the first token.
-        clients.client(&None)?;
+        clients.client(&Route::default())?;
         Ok(Self { settings, clients })
     }
 
@@ -81,8 +81,8 @@ impl TokenClient {
     }
 }
 
-fn make(settings: &HttpSettings, identity: Option<&ClientIdentity>) -> Result<Client, Error> {
-    let builder = settings.client_builder(identity)?;
+fn make(settings: &HttpSettings, route: &Route) -> Result<Client, Error> {
+    let builder = settings.client_builder(route)?;
     builder
         .redirect(Policy::none())
         .timeout(settings.timeout)
@@ -97,8 +97,9 @@ impl HttpClient for TokenClient {
         mut request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, Error> {
         let identity = request.extensions_mut().remove::<ClientIdentity>();
-        let client = self.clients.client(&identity)?;
         let request = outgoing(request)?;
+        let route = self.settings.route(request.url(), identity.as_ref());
+        let client = self.clients.client(&route)?;
         let place = failure::place(request.url());
         let response = client
             .execute(request)

@@ -1,0 +1,189 @@
+use std::sync::Arc;
+
+use biped_core::{ClientIdentity, Error, ErrorKind, HttpClient};
+use biped_reqwest::{HttpSettings, TokenClient};
+use bytes::Bytes;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::{io::AsyncWriteExt, net::TcpListener};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        RootCertStore, ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer},
+        server::WebPkiClientVerifier,
+    },
+};
+
+use crate::{everything, servers::head};
+
+/// A private CA, as a company has one.
+pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
+
+pub(crate) struct Leaf {
+    certificate: CertificateDer<'static>,
+    pem: String,
+    key: KeyPair,
+}
+
+impl Ca {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    pub(crate) fn settings(&self) -> HttpSettings {
+        HttpSettings::new().extra_ca(self.0.pem())
+    }
+
+    pub(crate) fn leaf(&self, name: &str) -> Leaf {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Leaf {
+            certificate: certificate.der().clone(),
+            pem: certificate.pem(),
+            key,
+        }
+    }
+
+    /// Answers every request with the client certificate that came with its connection (nothing
+    /// where none did). Returns the origin, at the name of `leaf`.
+    pub(crate) async fn serve(&self, leaf: &Leaf, asks_for_certificate: bool) -> String {
+        let config = ServerConfig::builder();
+        let config = if asks_for_certificate {
+            let mut roots = RootCertStore::empty();
+            roots.add(self.0.der().clone()).unwrap();
+            config.with_client_cert_verifier(
+                WebPkiClientVerifier::builder(roots.into()).build().unwrap(),
+            )
+        } else {
+            config.with_no_client_auth()
+        };
+        let key = PrivateKeyDer::try_from(leaf.key.serialize_der()).unwrap();
+        let config = config
+            .with_single_cert(vec![leaf.certificate.clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(mut stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
+                    loop {
+                        if head(&mut stream).await.is_empty() {
+                            return;
+                        }
+                        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+                        let shown = shown.first().map(|der| der.to_vec()).unwrap_or_default();
+                        let head =
+                            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", shown.len());
+                        stream
+                            .write_all(&[head.as_bytes(), &shown].concat())
+                            .await
+                            .unwrap();
+                    }
+                });
+            }
+        });
+        format!("https://localhost:{port}")
+    }
+}
+
+impl Leaf {
+    pub(crate) fn identity(&self) -> ClientIdentity {
+        ClientIdentity::from_pem(format!("{}\n{}", self.pem, self.key.serialize_pem()))
+    }
+
+    pub(crate) fn der(&self) -> &[u8] {
+        &self.certificate
+    }
+}
+
+async fn get(
+    client: &TokenClient,
+    url: &str,
+    identity: Option<ClientIdentity>,
+) -> Result<Bytes, Error> {
+    let mut request = http::Request::get(url).body(Bytes::new()).unwrap();
+    if let Some(identity) = identity {
+        request.extensions_mut().insert(identity);
+    }
+    client.send(request).await.map(http::Response::into_body)
+}
+
+#[tokio::test]
+async fn a_private_ca_is_trusted_only_when_given() {
+    let ca = Ca::new();
+    let origin = ca.serve(&ca.leaf("localhost"), false).await;
+
+    let client = TokenClient::with(ca.settings()).unwrap();
+    assert_eq!(get(&client, &origin, None).await.unwrap(), "");
+
+    let error = get(&TokenClient::new().unwrap(), &origin, None)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.is_transient()),
+        (ErrorKind::Unreachable, true)
+    );
+    assert!(error.remedy().unwrap().contains("extra_ca"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let ca = Ca::new();
+    let origin = ca.serve(&ca.leaf("other.example"), false).await;
+    let client = TokenClient::with(ca.settings()).unwrap();
+    let error = get(&client, &origin, None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(error.remedy().unwrap().contains("host"), "{error}");
+}
+
+#[tokio::test]
+async fn each_identity_has_connections_of_its_own() {
+    let ca = Ca::new();
+    let origin = ca.serve(&ca.leaf("localhost"), true).await;
+    let client = TokenClient::with(ca.settings()).unwrap();
+    let (a, b) = (ca.leaf("a.example"), ca.leaf("b.example"));
+    for leaf in [&a, &b, &a, &b] {
+        let shown = get(&client, &origin, Some(leaf.identity())).await.unwrap();
+        assert_eq!(shown, leaf.der());
+    }
+    let error = get(&client, &origin, None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+}
+
+#[tokio::test]
+async fn an_identity_that_is_no_pem_is_a_configuration_error_without_its_text() {
+    let ca = Ca::new();
+    let client = TokenClient::with(ca.settings()).unwrap();
+    for pem in [
+        "planted",
+        "-----BEGIN PRIVATE KEY-----\nplanted\n-----END PRIVATE KEY-----",
+    ] {
+        let identity = ClientIdentity::from_pem(pem);
+        let error = get(&client, "https://localhost:1", Some(identity))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(!everything(&error).contains("planted"), "{error:?}");
+    }
+}
+
+#[test]
+fn a_ca_that_is_no_pem_is_a_configuration_error() {
+    for pem in [
+        "",
+        "planted",
+        "-----BEGIN CERTIFICATE-----\nplanted\n-----END CERTIFICATE-----",
+    ] {
+        let error = TokenClient::with(HttpSettings::new().extra_ca(pem)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(!everything(&error).contains("planted"), "{error:?}");
+    }
+}
