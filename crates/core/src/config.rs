@@ -137,7 +137,13 @@ impl Field {
     /// A key and what its value has to be.
     #[must_use]
     pub const fn new(name: &'static str, ty: FieldType) -> Self {
-        Self { name, ty, required: false, per_request: false, about: "" }
+        Self {
+            name,
+            ty,
+            required: false,
+            per_request: false,
+            about: "",
+        }
     }
 
     /// The key must be there.
@@ -189,7 +195,9 @@ impl Field {
 
 /// The keys that every kind takes.
 const COMMON: &[Field] = &[
-    Field::new("kind", FieldType::Text).required().about("The kind of provider."),
+    Field::new("kind", FieldType::Text)
+        .required()
+        .about("The kind of provider."),
     Field::new("client_id", FieldType::Secret).about(
         "The client identifier (RFC 6749 §2.2); like a secret it may be a reference, or a list.",
     ),
@@ -284,9 +292,10 @@ impl Kind {
         }
         match built {
             Ok(provider) if !config.has_problems() => Ok(provider),
-            Err(error) if !config.has_problems() => {
-                Err(vec![Problem { message: error.to_string(), ..config.problem_at(None) }])
-            }
+            Err(error) if !config.has_problems() => Err(vec![Problem {
+                message: error.to_string(),
+                ..config.problem_at(None)
+            }]),
             _ => Err(config.take_problems()),
         }
     }
@@ -302,7 +311,11 @@ impl Kind {
         }
         if !self.fields.is_empty() {
             let known: Vec<_> = self.fields().map(Field::name).collect();
-            for key in config.values.keys().filter(|key| !known.contains(&key.as_str())) {
+            for key in config
+                .values
+                .keys()
+                .filter(|key| !known.contains(&key.as_str()))
+            {
                 config.unknown(key, known.iter().copied());
             }
         }
@@ -344,20 +357,27 @@ impl Kind {
             } else {
                 format!("known are {}", known.join(", "))
             };
-            return Err(Error::configuration(format!("unknown parameter {name}"))
-                .with_remedy(remedy));
+            return Err(
+                Error::configuration(format!("unknown parameter {name}")).with_remedy(remedy)
+            );
         };
         let typed = match field.ty {
             FieldType::Integer => text.trim().parse::<i64>().ok().map(ParamValue::from),
             FieldType::Bool => text.trim().parse::<bool>().ok().map(ParamValue::from),
-            FieldType::Texts => {
-                Some(text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().into())
-            }
+            FieldType::Texts => Some(
+                text.split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+                    .into(),
+            ),
             FieldType::Choice(choices) => choices.contains(&text).then(|| text.into()),
             _ => Some(text.into()),
         };
         typed.ok_or_else(|| {
-            Error::configuration(format!("parameter {name}: {} is expected", field.ty.expected()))
+            Error::configuration(format!(
+                "parameter {name}: {} is expected",
+                field.ty.expected()
+            ))
         })
     }
 }
@@ -468,7 +488,11 @@ impl Problem {
             Some(meant) => format!("unknown key; is {meant} meant?"),
             None => "unknown key".into(),
         };
-        Self { origin, key: path, message }
+        Self {
+            origin,
+            key: path,
+            message,
+        }
     }
 }
 
@@ -597,12 +621,19 @@ impl ProviderConfig {
                 }
             }
             let pairs = to_pairs(value).ok_or_else(|| {
-                self.invalid("credentials", "a list of { client_id, client_secret } is expected")
+                self.invalid(
+                    "credentials",
+                    "a list of { client_id, client_secret } is expected",
+                )
             })?;
             return Ok(pairs);
         }
-        let id = self.secret("client_id").ok_or_else(|| self.missing("client_id"));
-        let secret = self.secret("client_secret").ok_or_else(|| self.missing("client_secret"));
+        let id = self
+            .secret("client_id")
+            .ok_or_else(|| self.missing("client_id"));
+        let secret = self
+            .secret("client_secret")
+            .ok_or_else(|| self.missing("client_secret"));
         Ok((id?, secret?))
     }
 
@@ -611,7 +642,12 @@ impl ProviderConfig {
     pub fn path(&self, key: &str) -> Option<PathBuf> {
         let path = self.string(key)?;
         let value = self.values.get(key)?;
-        Some(value.origin.directory().map_or_else(|| path.clone().into(), |dir| dir.join(&path)))
+        Some(
+            value
+                .origin
+                .directory()
+                .map_or_else(|| path.clone().into(), |dir| dir.join(&path)),
+        )
     }
 
     /// Notes that a key is missing.
@@ -625,7 +661,10 @@ impl ProviderConfig {
 
     /// Notes that the value of a key won't do. Say what is expected, and don't show the value.
     pub fn invalid(&self, key: &str, message: impl Into<String>) -> Error {
-        let problem = Problem { message: message.into(), ..self.problem_at(Some(key)) };
+        let problem = Problem {
+            message: message.into(),
+            ..self.problem_at(Some(key))
+        };
         let error = Error::configuration(problem.to_string());
         self.problems().push(problem);
         error
@@ -645,12 +684,18 @@ impl ProviderConfig {
 
     fn unknown<'k>(&self, key: &str, known: impl IntoIterator<Item = &'k str>) {
         let at = self.problem_at(Some(key));
-        self.problems().push(Problem::unknown_key(at.origin, at.key, key, known));
+        self.problems()
+            .push(Problem::unknown_key(at.origin, at.key, key, known));
     }
 
     fn report_unread<'k>(&self, common: impl Iterator<Item = &'k str>) {
         let mut known: BTreeSet<String> = common.map(Into::into).collect();
-        known.extend(self.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone());
+        known.extend(
+            self.read
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .clone(),
+        );
         for key in self.values.keys().filter(|key| !known.contains(*key)) {
             self.unknown(key, known.iter().map(String::as_str));
         }
@@ -677,14 +722,19 @@ impl ProviderConfig {
     }
 
     fn noted(&self, key: &str) {
-        let mut read = self.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut read = self
+            .read
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if !read.contains(key) {
             read.insert(key.into());
         }
     }
 
     fn problems(&self) -> std::sync::MutexGuard<'_, Vec<Problem>> {
-        self.problems.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.problems
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn has_problems(&self) -> bool {
@@ -719,6 +769,18 @@ impl fmt::Debug for RawValue {
         f.write_str("[redacted]")
     }
 }
+
+macro_rules! from {
+    ($($from:ty => $variant:ident),* $(,)?) => {$(
+        impl From<$from> for RawValue {
+            fn from(value: $from) -> Self {
+                Self::$variant(value.into())
+            }
+        }
+    )*};
+}
+
+from! { &str => Text, String => Text, i64 => Integer, i32 => Integer, f64 => Float, bool => Bool }
 
 impl Origin {
     /// The directory that relative file names are relative to: that of the configuration file.
@@ -811,7 +873,9 @@ impl ConfigValue {
                 if key != "cmd" || table.len() != 1 {
                     return None;
                 }
-                let RawValue::List(argv) = &command.raw else { return None };
+                let RawValue::List(argv) = &command.raw else {
+                    return None;
+                };
                 let argv: Vec<String> = argv.iter().map(Self::to_text).collect::<Option<_>>()?;
                 (!argv.is_empty()).then(|| SecretRef::command(argv))
             }
@@ -833,9 +897,9 @@ impl ConfigValue {
             FieldType::Date => self.to_date().is_some(),
             FieldType::Number => self.to_float().is_some(),
             FieldType::Duration => self.to_duration().is_some(),
-            FieldType::Choice(all) => {
-                self.to_text().is_some_and(|text| all.contains(&text.as_str()))
-            }
+            FieldType::Choice(all) => self
+                .to_text()
+                .is_some_and(|text| all.contains(&text.as_str())),
             FieldType::Table | FieldType::SecretTable => matches!(self.raw, RawValue::Table(_)),
             FieldType::Any => true,
         }
@@ -891,13 +955,18 @@ fn any_of(mut all: impl Iterator<Item = Option<SecretRef>>) -> Option<SecretRef>
 
 /// `[{ client_id, client_secret }, …]` as two references whose candidates belong together.
 fn to_pairs(value: &ConfigValue) -> Option<(SecretRef, SecretRef)> {
-    let RawValue::List(pairs) = &value.raw else { return None };
+    let RawValue::List(pairs) = &value.raw else {
+        return None;
+    };
     let column = |key: &'static str| {
-        any_of(pairs.iter().map(move |pair| match &pair.raw {
-            RawValue::Table(table) if table.len() == 2 => {
-                table.get(key)?.to_secret().filter(|secret| secret.candidates() == 1)
+        any_of(pairs.iter().map(move |pair| {
+            match &pair.raw {
+                RawValue::Table(table) if table.len() == 2 => table
+                    .get(key)?
+                    .to_secret()
+                    .filter(|secret| secret.candidates() == 1),
+                _ => None,
             }
-            _ => None,
         }))
     };
     Some((column("client_id")?, column("client_secret")?))

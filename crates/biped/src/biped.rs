@@ -1,0 +1,189 @@
+//! [`Biped`]: the vendors by name.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+
+use biped_core::{
+    Error, Kind, ParamValue, Provider, TokenManager, TokenRequest, TokenSource, nearest,
+};
+
+use crate::{Builder, config::Setting};
+
+/// The vendors that an application talks to, by the names that it gave them.
+///
+/// Cheap to clone; all clones share tokens and connections. It is made once, when the application
+/// starts.
+///
+/// ```no_run
+/// use biped::Biped;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let biped = Biped::from_file("biped.toml")?;
+/// let token = biped.token_source("shop")?.token().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Biped(Arc<Inner>);
+
+struct Inner {
+    manager: TokenManager,
+    providers: BTreeMap<Arc<str>, Configured>,
+    settings: Vec<Setting>,
+    #[cfg(feature = "reqwest")]
+    http: biped_reqwest::HttpSettings,
+}
+
+#[cfg(feature = "reqwest")]
+type Http = biped_reqwest::HttpSettings;
+#[cfg(not(feature = "reqwest"))]
+type Http = ();
+
+impl Biped {
+    /// Reads a biped.toml, and the `BIPED_…` variables of the environment.
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        Self::builder().file(path).build()
+    }
+
+    /// Something to collect the configuration with.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new(
+        manager: TokenManager,
+        providers: BTreeMap<Arc<str>, Configured>,
+        settings: Vec<Setting>,
+        http: Http,
+    ) -> Result<Self, Error> {
+        #[cfg(not(feature = "reqwest"))]
+        let () = http;
+        Ok(Self(Arc::new(Inner {
+            manager,
+            providers,
+            settings,
+            #[cfg(feature = "reqwest")]
+            http,
+        })))
+    }
+
+    /// The source of a provider's tokens, for the request that the configuration describes.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured.
+    pub fn token_source(&self, name: &str) -> Result<TokenSource, Error> {
+        Ok(self.provider(name)?.source.clone())
+    }
+
+    /// The names of the configured providers, sorted.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.providers.keys().map(|name| &**name)
+    }
+
+    /// What is known of a configured provider.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured;
+    /// it lists those that are.
+    pub fn provider(&self, name: &str) -> Result<&Configured, Error> {
+        self.0.providers.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.names().collect();
+            let remedy = match nearest(name, known.iter().copied()) {
+                _ if known.is_empty() => "none is configured".into(),
+                Some(meant) => format!("configured are {}; is {meant} meant?", known.join(", ")),
+                None => format!("configured are {}", known.join(", ")),
+            };
+            Error::configuration(format!("no provider is named {name}")).with_remedy(remedy)
+        })
+    }
+
+    /// The engine underneath.
+    #[must_use]
+    pub fn manager(&self) -> &TokenManager {
+        &self.0.manager
+    }
+
+    /// The merged configuration as it may be shown, sorted by key: secrets redacted, each value
+    /// with where it is from.
+    #[must_use]
+    pub fn config(&self) -> &[Setting] {
+        &self.0.settings
+    }
+}
+
+impl fmt::Debug for Biped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Biped")
+            .field("providers", &self.0.providers.values().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A provider that is configured under a name.
+#[derive(Clone)]
+pub struct Configured {
+    name: Arc<str>,
+    kind: Option<Kind>,
+    source: TokenSource,
+}
+
+impl Configured {
+    pub(crate) fn new(name: Arc<str>, kind: Option<Kind>, source: TokenSource) -> Self {
+        Self { name, kind, source }
+    }
+
+    /// The name that the application uses.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The kind of provider.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.provider().id().kind()
+    }
+
+    /// The token endpoint or issuer.
+    #[must_use]
+    pub fn token_endpoint(&self) -> &str {
+        self.provider().id().token_endpoint()
+    }
+
+    /// The provider itself.
+    #[must_use]
+    pub fn provider(&self) -> &Arc<dyn Provider> {
+        self.source.provider()
+    }
+
+    /// The request that the configuration describes.
+    #[must_use]
+    pub fn request(&self) -> &TokenRequest {
+        self.source.request()
+    }
+
+    /// Gives a parameter that came as text (`project_id=42` on a command line) the type that the
+    /// kind declares. A provider that the application made itself takes texts.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a parameter that the kind
+    /// doesn't have, or a value that is not of its type.
+    pub fn param(&self, name: &str, text: &str) -> Result<ParamValue, Error> {
+        let typed = self
+            .kind
+            .as_ref()
+            .map_or_else(|| Ok(text.into()), |kind| kind.param(name, text));
+        typed.map_err(|error| error.with_provider(self.name.clone()))
+    }
+}
+
+impl fmt::Debug for Configured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Configured")
+            .field("name", &self.name)
+            .field("kind", &self.kind())
+            .field("token_endpoint", &self.token_endpoint())
+            .finish_non_exhaustive()
+    }
+}

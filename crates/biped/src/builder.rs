@@ -1,0 +1,483 @@
+//! [`Builder`]: what a [`Biped`] is made of.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use biped_core::{
+    Clock, ConfigValue, Error, HttpClient, Kind, Origin, Problem, Provider, ProviderConfig,
+    RawValue, SystemClock, TokenManager, TokenRequest, TokenStore,
+};
+
+use crate::{
+    Biped,
+    biped::Configured,
+    config::{self, Environment, Layer, Setting, Table},
+    kinds::Kinds,
+};
+
+/// Collects the sources of the configuration, and what an application brings itself.
+///
+/// ```
+/// use biped::Biped;
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let biped = Biped::builder()
+///     .toml(
+///         r#"
+///         [providers.shop]
+///         kind = "envelope"
+///         base_url = "https://api.vendor.example"
+///         client_id = "7f1c"
+///         client_secret = "file:/run/secrets/shop"
+///         "#,
+///     )
+///     .environment([("BIPED_PROVIDERS__SHOP__CLIENT_ID", "another")])
+///     .value("engine.max_wait", "3s")
+///     .build()?;
+/// assert_eq!(biped.names().collect::<Vec<_>>(), ["shop"]);
+/// # Ok::<(), biped::Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Builder {
+    files: Vec<File>,
+    environment: Environment,
+    defaults: Vec<(String, RawValue)>,
+    values: Vec<(String, RawValue)>,
+    kinds: Kinds,
+    providers: BTreeMap<Arc<str>, (Arc<dyn Provider>, TokenRequest)>,
+    http_client: Option<Arc<dyn HttpClient>>,
+    clock: Arc<dyn Clock>,
+    store: Option<Arc<dyn TokenStore>>,
+}
+
+#[derive(Clone)]
+enum File {
+    At(PathBuf),
+    Text(String),
+}
+
+/// What errors call a text that came from no file.
+const TEXT_NAME: &str = "biped.toml";
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            files: Vec::new(),
+            environment: Environment::default(),
+            defaults: Vec::new(),
+            values: Vec::new(),
+            kinds: Kinds::built_in(),
+            providers: BTreeMap::new(),
+            http_client: None,
+            clock: Arc::new(SystemClock),
+            store: None,
+        }
+    }
+
+    /// Reads a file. Of several, the later goes ahead of the earlier, key by key.
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.files.push(File::At(path.into()));
+        self
+    }
+
+    /// Reads a text as if it were a file, called `biped.toml` in errors. Files that it names are
+    /// relative to the working directory.
+    pub fn toml(mut self, text: impl Into<String>) -> Self {
+        self.files.push(File::Text(text.into()));
+        self
+    }
+
+    /// Takes these as the environment variables. Default: those of the process. It is about
+    /// `BIPED_…` overrides only; a reference like `env:NAME` is always to the process's variables.
+    pub fn environment<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<OsString>,
+        V: Into<OsString>,
+    {
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        self.environment = Environment::Given(variables.collect());
+        self
+    }
+
+    /// Leaves environment variables alone: no `BIPED_…` variable is read.
+    pub fn without_environment(mut self) -> Self {
+        self.environment = Environment::Off;
+        self
+    }
+
+    /// Sets a value ahead of every file and variable. The key is a whole path, such as
+    /// `providers.shop.client_id` (a provider's name with a dot in it can't be addressed so).
+    pub fn value(mut self, key: impl Into<String>, value: impl Into<RawValue>) -> Self {
+        self.values.push((key.into(), value.into()));
+        self
+    }
+
+    /// Sets a value behind every file and variable: it counts where nothing else is said.
+    pub fn default_value(mut self, key: impl Into<String>, value: impl Into<RawValue>) -> Self {
+        self.defaults.push((key.into(), value.into()));
+        self
+    }
+
+    /// Registers a kind of provider, for `kind = "…"`: the keys that `build` reads are the keys it
+    /// takes. A built-in kind of the same name is replaced.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use biped::{Biped, Error, Provider, ProviderConfig};
+    /// # use biped::{async_trait, FetchContext, ProviderId, SecretRef, Token, TokenRequest};
+    /// # #[derive(Debug)] struct Acme { id: ProviderId, key: SecretRef }
+    /// # impl Acme { fn new(name: Arc<str>, key: SecretRef) -> Self {
+    /// #     let id = ProviderId::new("acme", "https://acme.example/token", "me").named(name);
+    /// #     Self { id, key } } }
+    /// # #[async_trait] impl Provider for Acme {
+    /// #     fn id(&self) -> &ProviderId { &self.id }
+    /// #     async fn fetch(&self, _: &TokenRequest, _: &FetchContext<'_>) -> Result<Token, Error> {
+    /// #         Err(Error::internal("an example")) } }
+    ///
+    /// let biped = Biped::builder()
+    ///     .register("acme", |config: &ProviderConfig| {
+    ///         let key = config.secret("api_key").ok_or_else(|| config.missing("api_key"))?;
+    ///         Ok(Arc::new(Acme::new(config.name(), key)) as Arc<dyn Provider>)
+    ///     })
+    ///     .toml("providers.parts = { kind = 'acme', api_key = 'env:ACME_KEY' }")
+    ///     .build()?;
+    /// assert_eq!(biped.provider("parts")?.kind(), "acme");
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn register(
+        self,
+        kind: impl Into<Box<str>>,
+        build: impl Fn(&ProviderConfig) -> Result<Arc<dyn Provider>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.register_kind(Kind::new(kind, build))
+    }
+
+    /// Registers a kind of provider that declares its keys.
+    pub fn register_kind(mut self, kind: Kind) -> Self {
+        self.kinds.insert(kind);
+        self
+    }
+
+    /// Adds a provider that the application made itself, with the request that its tokens are
+    /// for. It takes the place of a configured one of the same name.
+    pub fn provider(
+        mut self,
+        name: impl Into<Arc<str>>,
+        provider: Arc<dyn Provider>,
+        request: TokenRequest,
+    ) -> Self {
+        self.providers.insert(name.into(), (provider, request));
+        self
+    }
+
+    /// Sends token requests through this client. Default: reqwest, by what `[http]` says.
+    pub fn http_client(mut self, http_client: Arc<dyn HttpClient>) -> Self {
+        self.http_client = Some(http_client);
+        self
+    }
+
+    /// Goes by this clock. Default: the system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Keeps tokens in this store as well, whatever `[store]` says. Default: none.
+    pub fn store(mut self, store: Arc<dyn TokenStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// The merged configuration as it may be shown, sorted by key. It needn't be right: only what
+    /// is no TOML can't be shown.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that can't be read, or is
+    /// no TOML.
+    pub fn config(&self) -> Result<Vec<Setting>, Error> {
+        let root = self.read(&mut Vec::new())?;
+        Ok(config::describe(&root, |kind| self.kinds.get(kind)))
+    }
+
+    /// The JSON Schema of a biped.toml, with the kinds that are registered here.
+    #[must_use]
+    pub fn json_schema(&self) -> serde_json::Value {
+        config::json_schema(self.kinds.iter())
+    }
+
+    /// Reads everything, and makes a [`Biped`] of it. Sends nothing, and reads no secret of a
+    /// provider.
+    ///
+    /// What a provider has to say to its operator, such as that its credentials will expire, is
+    /// logged as a warning.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration), with every problem there is on a
+    /// line of its own ([`config`](crate::config)).
+    pub fn build(self) -> Result<Biped, Error> {
+        let mut problems = Vec::new();
+        let root = self.read(&mut problems)?;
+        unknown_sections(&root, &mut problems);
+        let engine = config::engine(&root, &mut problems);
+        config::store(&root, &mut problems);
+        let http = config::http(&root, &mut problems);
+        let mut made = self.make_providers(&root, &mut problems);
+        let http_client = match &self.http_client {
+            Some(client) => Some(client.clone()),
+            None => default_client(&http, &root, &mut problems),
+        };
+        if !problems.is_empty() {
+            return Err(config::report(problems));
+        }
+        let http_client = http_client.ok_or_else(|| {
+            Error::configuration("there is no HTTP client for token requests").with_remedy(
+                "give one with Builder::http_client, or turn on biped's feature reqwest",
+            )
+        })?;
+        for (name, (provider, request)) in &self.providers {
+            made.insert(name.clone(), Made::by_application(provider, request));
+        }
+        let mut manager = TokenManager::builder(http_client)
+            .clock(self.clock.clone())
+            .settings(engine);
+        if let Some(store) = self.store {
+            manager = manager.store(store);
+        }
+        let manager = manager.build();
+        let now = self.clock.now().wall;
+        let providers = made.into_iter().map(|(name, made)| {
+            if let Some(warning) = made.provider.warning(now) {
+                tracing::warn!(provider = &*name, "{warning}");
+            }
+            let source = manager.source(made.provider, made.request);
+            let source = source.with_api_base_url(made.api_base_url);
+            (name.clone(), Configured::new(name, made.kind, source))
+        });
+        let providers = providers.collect();
+        let settings = config::describe(&root, |kind| self.kinds.get(kind));
+        Biped::new(manager, providers, settings, http)
+    }
+
+    /// Reads and merges the sources. Problems of the files' texts come back at once, the others are
+    /// noted.
+    fn read(&self, problems: &mut Vec<Problem>) -> Result<Table, Error> {
+        let mut layers = vec![self.layer("defaults", &self.defaults)];
+        let mut broken = false;
+        for file in &self.files {
+            let read = file.read()?;
+            broken |= read.broken;
+            problems.extend(read.problems);
+            layers.push(Layer {
+                name: file.path().display().to_string(),
+                root: read.root,
+            });
+        }
+        if broken {
+            return Err(config::report(std::mem::take(problems)));
+        }
+        let values = self.layer("the builder", &self.values);
+        let known = layers.iter().chain([&values]);
+        let names: BTreeSet<_> = known
+            .flat_map(|layer| config::provider_names(&layer.root))
+            .cloned()
+            .collect();
+        layers.extend(self.environment.layers(&names, problems));
+        layers.push(values);
+        config::merge(layers)
+    }
+
+    fn layer(&self, name: &str, values: &[(String, RawValue)]) -> Layer {
+        let mut root = Table::new();
+        for (key, raw) in values {
+            let value = ConfigValue {
+                raw: raw.clone(),
+                origin: Origin::Builder,
+            };
+            config::insert(&mut root, key.split('.'), value);
+        }
+        Layer {
+            name: name.into(),
+            root,
+        }
+    }
+
+    fn make_providers(
+        &self,
+        root: &Table,
+        problems: &mut Vec<Problem>,
+    ) -> BTreeMap<Arc<str>, Made> {
+        let mut made = BTreeMap::new();
+        for (name, value) in config::table(root, "providers", problems)
+            .into_iter()
+            .flatten()
+        {
+            if self.providers.contains_key(&**name) {
+                continue;
+            }
+            match self.make_provider(name, value) {
+                Ok(provider) => drop(made.insert(Arc::from(&**name), provider)),
+                Err(found) => problems.extend(found),
+            }
+        }
+        made
+    }
+
+    fn make_provider(&self, name: &str, value: &ConfigValue) -> Result<Made, Vec<Problem>> {
+        let problem = |origin: &Origin, key: &str, message: String| {
+            let key = format!("providers.{name}{key}");
+            vec![Problem {
+                origin: origin.clone(),
+                key,
+                message,
+            }]
+        };
+        let RawValue::Table(values) = &value.raw else {
+            return Err(problem(&value.origin, "", "a table is expected".into()));
+        };
+        let Some(kind_value) = values.get("kind") else {
+            let message = format!("missing; {}", self.kinds.known());
+            return Err(problem(&value.origin, ".kind", message));
+        };
+        let Some(kind_name) = kind_value.to_text() else {
+            return Err(problem(
+                &kind_value.origin,
+                ".kind",
+                "a string is expected".into(),
+            ));
+        };
+        let Some(kind) = self.kinds.get(&kind_name) else {
+            let message = self.kinds.unknown(&kind_name);
+            return Err(problem(&kind_value.origin, ".kind", message));
+        };
+        let config = ProviderConfig::new(name, kind_name, value.origin.clone(), values.clone());
+        let provider = kind.build(&config)?;
+        Ok(Made {
+            provider,
+            request: kind.request(&config),
+            api_base_url: config.url("api_base_url"),
+            kind: Some(kind.clone()),
+        })
+    }
+}
+
+/// A provider, before the manager has it.
+struct Made {
+    provider: Arc<dyn Provider>,
+    request: TokenRequest,
+    api_base_url: Option<url::Url>,
+    kind: Option<Kind>,
+}
+
+impl Made {
+    fn by_application(provider: &Arc<dyn Provider>, request: &TokenRequest) -> Self {
+        Self {
+            provider: provider.clone(),
+            request: request.clone(),
+            api_base_url: None,
+            kind: None,
+        }
+    }
+}
+
+impl File {
+    fn path(&self) -> &Path {
+        match self {
+            Self::At(path) => path,
+            Self::Text(_) => Path::new(TEXT_NAME),
+        }
+    }
+
+    fn read(&self) -> Result<config::File, Error> {
+        let path = self.path();
+        let bytes = match self {
+            Self::Text(text) => return Ok(config::parse(path, text)),
+            Self::At(_) => std::fs::read(path).map_err(|error| {
+                Error::configuration(format!("{} can't be read: {error}", path.display()))
+            })?,
+        };
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+            Error::configuration(format!("{}:{line}: this is not UTF-8", path.display()))
+        })?;
+        Ok(config::parse(path, &text))
+    }
+}
+
+fn unknown_sections(root: &Table, problems: &mut Vec<Problem>) {
+    let known = || {
+        config::SECTIONS
+            .iter()
+            .map(|(name, ..)| *name)
+            .chain(["providers"])
+    };
+    for (name, value) in root
+        .iter()
+        .filter(|(name, _)| !known().any(|known| known == *name))
+    {
+        problems.push(Problem::unknown_key(
+            value.origin.clone(),
+            name.clone(),
+            name,
+            known(),
+        ));
+    }
+}
+
+#[cfg(feature = "reqwest")]
+fn default_client(
+    settings: &biped_reqwest::HttpSettings,
+    root: &Table,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<dyn HttpClient>> {
+    match biped_reqwest::TokenClient::with(settings.clone()) {
+        Ok(client) => Some(Arc::new(client)),
+        Err(error) => {
+            let origin = root
+                .get("http")
+                .map_or(Origin::Builder, |http| http.origin.clone());
+            problems.push(Problem {
+                origin,
+                key: "http".into(),
+                message: error.to_string(),
+            });
+            None
+        }
+    }
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn default_client((): &(), _: &Table, _: &mut Vec<Problem>) -> Option<Arc<dyn HttpClient>> {
+    None
+}
+
+/// Without values: they may be secrets.
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = |values: &[(String, RawValue)]| -> Vec<String> {
+            values.iter().map(|(key, _)| key.clone()).collect()
+        };
+        f.debug_struct("Builder")
+            .field(
+                "files",
+                &self.files.iter().map(File::path).collect::<Vec<_>>(),
+            )
+            .field("defaults", &keys(&self.defaults))
+            .field("values", &keys(&self.values))
+            .field(
+                "kinds",
+                &self.kinds.iter().map(Kind::name).collect::<Vec<_>>(),
+            )
+            .field("providers", &self.providers.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,139 @@
+//! The configuration: the one place that reads it.
+//!
+//! Four kinds of source say what is configured, each ahead of the one before it: defaults, files
+//! (TOML, in the order given), `BIPED_…` environment variables, and the application's own code.
+//! [`Builder`](crate::Builder) collects them.
+//!
+//! # The file
+//!
+//! ```toml
+//! [providers.analytics]              # the name the application uses
+//! kind = "contentsquare"
+//! client_id = "c3133d76"
+//! client_secret = "env:CS_SECRET"    # env:NAME, file:PATH, { cmd = ["argv", …] }, inline; or a list
+//! scope = ["data-export", "metrics"]
+//!
+//! [providers.shop]
+//! kind = "envelope"
+//! base_url = "https://api.vendor.example"
+//! client_id = "7f1c"
+//! client_secret = "file:/run/secrets/shop"
+//!
+//! [http]
+//! timeout = "20s"
+//! ```
+//!
+//! What stands under `[providers.NAME]` depends on the `kind`; the sections beside it are
+#![doc = include_str!("config/sections.md")]
+//!
+//! File names in a file are relative to it.
+//!
+//! # The environment
+//!
+//! `BIPED_PROVIDERS__ANALYTICS__CLIENT_ID` sets `client_id` of the provider `analytics`, and
+//! `BIPED_STORE__…`, `BIPED_HTTP__…` and `BIPED_ENGINE__…` set keys of these sections. Names of
+//! providers are matched without regard to case, and `-` as `_`. A value is taken byte for byte: a
+//! secret is the secret itself, never a reference, and `007` stays `007`. Other `BIPED_…` variables
+//! are no configuration.
+//!
+//! # Problems
+//!
+//! All that is wrong is told together, one line each: where it is, at which key, and what was
+//! expected, but never the value, since any value may be a secret that slipped.
+//!
+//! ```text
+//! biped.toml:7: providers.my-shop.client_secrt: unknown key; is client_secret meant?
+//! BIPED_HTTP__TIMEOUT: http.timeout: a length of time, in seconds or like "500ms", "30s", "5m", "1h" is expected
+//! ```
+//!
+//! Where a file is no TOML, its syntax errors come first, and alone: what could not be read may make
+//! any text around it look like a key.
+
+mod environment;
+mod file;
+mod merge;
+mod schema;
+mod section;
+mod settings;
+mod show;
+
+use std::collections::BTreeMap;
+
+use biped_core::{ConfigValue, Error, Origin, Problem, RawValue};
+
+pub(crate) use self::{
+    environment::{Environment, provider_names},
+    file::{File, parse},
+    merge::{Layer, merge},
+    settings::{SECTIONS, engine, http, store},
+    show::settings as describe,
+};
+pub use self::{schema::json_schema, show::Setting};
+
+/// A table of the configuration.
+pub(crate) type Table = BTreeMap<String, ConfigValue>;
+
+/// Everything that is wrong, in one error: a problem a line, in the order of the sources.
+pub(crate) fn report(mut problems: Vec<Problem>) -> Error {
+    problems.sort_by(|a, b| place(a).cmp(&place(b)));
+    problems.dedup();
+    let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
+    Error::configuration(lines.join("\n"))
+}
+
+/// Files first, by line, then variables, then the builder.
+fn place(problem: &Problem) -> (u8, String, usize, &str) {
+    match &problem.origin {
+        Origin::File { path, line } => (0, path.display().to_string(), *line, &problem.key),
+        Origin::Variable(name) => (1, name.to_string(), 0, &problem.key),
+        Origin::Builder => (2, String::new(), 0, &problem.key),
+    }
+}
+
+/// Puts a value at the end of a path, in tables made for it.
+pub(crate) fn insert<'p>(
+    root: &mut Table,
+    path: impl IntoIterator<Item = &'p str>,
+    value: ConfigValue,
+) {
+    let mut path = path.into_iter().peekable();
+    let mut table = root;
+    while let Some(key) = path.next() {
+        if path.peek().is_none() {
+            table.insert(key.to_owned(), value);
+            return;
+        }
+        let new = || ConfigValue {
+            raw: RawValue::Table(Table::new()),
+            origin: value.origin.clone(),
+        };
+        let inner = table.entry(key.to_owned()).or_insert_with(new);
+        if !matches!(inner.raw, RawValue::Table(_)) {
+            *inner = new();
+        }
+        let RawValue::Table(inner) = &mut inner.raw else {
+            return;
+        };
+        table = inner;
+    }
+}
+
+/// The table under `key`, or nothing; something else there is a problem.
+pub(crate) fn table<'t>(
+    root: &'t Table,
+    key: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<&'t Table> {
+    let value = root.get(key)?;
+    match &value.raw {
+        RawValue::Table(table) => Some(table),
+        _ => {
+            problems.push(Problem {
+                origin: value.origin.clone(),
+                key: key.to_owned(),
+                message: "a table is expected".into(),
+            });
+            None
+        }
+    }
+}

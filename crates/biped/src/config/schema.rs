@@ -1,0 +1,152 @@
+//! The JSON Schema of biped.toml, for editors.
+
+use biped_core::{Field, FieldType, Kind};
+use serde_json::{Map, Value, json};
+
+use super::settings::{SECTIONS, STORES};
+
+/// The JSON Schema (draft 2020-12) of a biped.toml with providers of these kinds.
+///
+/// Editors that know TOML complete and check with it. It goes by the same tables of keys as the
+/// reader.
+///
+/// ```
+/// # let acme = biped::Kind::new("acme", |_| Err(biped::Error::internal("an example")));
+/// let schema = biped::config::json_schema([&acme]);
+/// assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+/// ```
+#[must_use]
+pub fn json_schema<'k>(kinds: impl IntoIterator<Item = &'k Kind>) -> Value {
+    let kinds: Vec<_> = kinds.into_iter().collect();
+    let mut sections = Map::new();
+    sections.insert("providers".into(), providers(&kinds));
+    for (name, about, fields) in SECTIONS {
+        let mut section = table(fields.iter(), true);
+        section["description"] = json!(about);
+        sections.insert((*name).into(), section);
+    }
+    let stores: Vec<_> = STORES
+        .iter()
+        .filter(|(_, feature)| feature.is_none())
+        .collect();
+    let stores: Vec<_> = stores.into_iter().map(|(name, _)| *name).collect();
+    sections["store"]["properties"]["kind"]["enum"] = json!(stores);
+    let mut definitions = Map::new();
+    definitions.insert("secret".into(), secret());
+    for kind in &kinds {
+        definitions.insert(definition(kind), provider(kind));
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "biped.toml",
+        "description": "The configuration of Biped, two-legged OAuth for Rust.",
+        "type": "object",
+        "properties": sections,
+        "additionalProperties": false,
+        "$defs": definitions,
+    })
+}
+
+fn definition(kind: &Kind) -> String {
+    format!("kind-{}", kind.name())
+}
+
+fn providers(kinds: &[&Kind]) -> Value {
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+    let of_kind = kinds.iter().map(|kind| {
+        json!({
+            "if": { "properties": { "kind": { "const": kind.name() } }, "required": ["kind"] },
+            "then": { "$ref": format!("#/$defs/{}", definition(kind)) },
+        })
+    });
+    json!({
+        "description": "The vendors, each under the name that the application uses.",
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "properties": { "kind": { "enum": names } },
+            "required": ["kind"],
+            "allOf": of_kind.collect::<Vec<_>>(),
+        },
+    })
+}
+
+fn provider(kind: &Kind) -> Value {
+    let mut schema = table(kind.fields(), kind.declares_fields());
+    schema["properties"]["kind"] = json!({ "const": kind.name() });
+    schema["description"] = json!(kind.description());
+    schema
+}
+
+fn table<'f>(fields: impl Iterator<Item = &'f Field>, closed: bool) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for field in fields {
+        let mut schema = value(field.ty());
+        if !field.description().is_empty() {
+            schema["description"] = json!(field.description());
+        }
+        properties.insert(field.name().into(), schema);
+        if field.is_required() {
+            required.push(field.name());
+        }
+    }
+    let mut table = json!({ "type": "object", "properties": properties });
+    if !required.is_empty() {
+        table["required"] = json!(required);
+    }
+    if closed {
+        table["additionalProperties"] = json!(false);
+    }
+    table
+}
+
+fn value(ty: FieldType) -> Value {
+    match ty {
+        FieldType::Text => json!({ "type": "string" }),
+        FieldType::Integer => json!({ "type": "integer" }),
+        FieldType::Bool => json!({ "type": "boolean" }),
+        FieldType::Url => json!({ "type": "string", "format": "uri" }),
+        FieldType::Texts | FieldType::Scopes => json!({
+            "anyOf": [
+                { "type": "string" },
+                { "type": "array", "items": { "type": "string" } },
+            ],
+        }),
+        FieldType::Secret => json!({ "$ref": "#/$defs/secret" }),
+        FieldType::Date => json!({ "type": "string", "format": "date" }),
+        FieldType::Number => json!({ "type": "number" }),
+        FieldType::Duration => json!({
+            "anyOf": [
+                { "type": "number", "minimum": 0 },
+                { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? *(ms|s|m|h|d)$" },
+            ],
+        }),
+        FieldType::Choice(choices) => json!({ "enum": choices }),
+        FieldType::Table | FieldType::SecretTable => json!({ "type": "object" }),
+        _ => json!({}),
+    }
+}
+
+/// As `ConfigValue::to_secret` reads it.
+fn secret() -> Value {
+    let one = json!([
+        { "type": "string" },
+        {
+            "type": "object",
+            "properties": {
+                "cmd": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+            },
+            "required": ["cmd"],
+            "additionalProperties": false,
+        },
+    ]);
+    json!({
+        "description": "The secret itself, \"env:NAME\", \"file:PATH\", { cmd = [\"argv\", …] }, or \
+                        a list of these, tried in order.",
+        "anyOf": [
+            { "anyOf": one },
+            { "type": "array", "minItems": 1, "items": { "anyOf": one } },
+        ],
+    })
+}

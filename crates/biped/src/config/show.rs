@@ -1,0 +1,135 @@
+//! The merged configuration as it may be shown.
+
+use biped_core::{ConfigValue, Field, FieldType, Kind, Origin, RawValue};
+
+use super::{Table, settings::SECTIONS};
+
+const REDACTED: &str = "[redacted]";
+
+/// A value of the merged configuration as it may be shown, and where it is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Setting {
+    /// The whole path of its key: `providers.shop.client_id`.
+    pub key: String,
+    /// The value for people to read. A secret is its reference (`env:SHOP_SECRET`), or
+    /// `[redacted]`; so is a value that nobody declared or that is not of the declared type, since
+    /// it may be anything.
+    pub value: String,
+    /// Where it is from.
+    pub origin: Origin,
+}
+
+/// `key = value  # origin`
+impl std::fmt::Display for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} = {}  # {}", self.key, self.value, self.origin)
+    }
+}
+
+/// Every value of the merged configuration, sorted by key.
+pub(crate) fn settings<'k>(root: &Table, known: impl Fn(&str) -> Option<&'k Kind>) -> Vec<Setting> {
+    let mut shown = Vec::new();
+    for (section, value) in root {
+        let RawValue::Table(table) = &value.raw else {
+            push(&mut shown, section.clone(), value, None);
+            continue;
+        };
+        if section != "providers" {
+            let fields = SECTIONS.iter().find(|(name, ..)| name == section);
+            let fields = fields.map_or(&[][..], |(.., fields)| fields);
+            keys(&mut shown, section, table, |key| {
+                fields
+                    .iter()
+                    .find(|field| field.name() == key)
+                    .map(Field::ty)
+            });
+            continue;
+        }
+        for (name, provider) in table {
+            let path = format!("providers.{name}");
+            let RawValue::Table(values) = &provider.raw else {
+                push(&mut shown, path, provider, None);
+                continue;
+            };
+            let kind = values.get("kind").and_then(ConfigValue::to_text);
+            let kind = kind.and_then(|name| known(&name));
+            keys(&mut shown, &path, values, |key| {
+                kind?
+                    .fields()
+                    .find(|field| field.name() == key)
+                    .map(Field::ty)
+            });
+        }
+    }
+    shown
+}
+
+fn keys(
+    shown: &mut Vec<Setting>,
+    path: &str,
+    table: &Table,
+    ty: impl Fn(&str) -> Option<FieldType>,
+) {
+    for (key, value) in table {
+        push(shown, format!("{path}.{key}"), value, ty(key));
+    }
+}
+
+fn push(shown: &mut Vec<Setting>, key: String, value: &ConfigValue, ty: Option<FieldType>) {
+    match (&value.raw, ty) {
+        (RawValue::Table(inner), Some(FieldType::SecretTable)) => {
+            keys(shown, &key, inner, |_| Some(FieldType::Secret));
+        }
+        (RawValue::Table(inner), Some(FieldType::Table)) => {
+            for (name, value) in inner {
+                let value_shown = plain(value);
+                let key = format!("{key}.{name}");
+                shown.push(Setting {
+                    key,
+                    value: value_shown,
+                    origin: value.origin.clone(),
+                });
+            }
+        }
+        _ => {
+            let value_shown = text(value, ty).unwrap_or_else(|| REDACTED.into());
+            shown.push(Setting {
+                key,
+                value: value_shown,
+                origin: value.origin.clone(),
+            });
+        }
+    }
+}
+
+fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
+    let ty = ty.filter(|ty| value.fits(*ty))?;
+    match ty {
+        FieldType::Secret => Some(value.to_secret()?.to_string()),
+        FieldType::SecretTable | FieldType::Any => None,
+        FieldType::Url => Some(biped_core::shown(&value.to_url()?)),
+        _ => Some(plain(value)),
+    }
+}
+
+fn plain(value: &ConfigValue) -> String {
+    match &value.raw {
+        RawValue::Text(text) => format!("{text:?}"),
+        RawValue::Integer(number) => number.to_string(),
+        RawValue::Float(number) => number.to_string(),
+        RawValue::Bool(yes) => yes.to_string(),
+        RawValue::Date(date) => date.clone(),
+        RawValue::List(all) => {
+            let all: Vec<_> = all.iter().map(plain).collect();
+            format!("[{}]", all.join(", "))
+        }
+        RawValue::Table(table) => {
+            let all: Vec<_> = table
+                .iter()
+                .map(|(key, value)| format!("{key} = {}", plain(value)))
+                .collect();
+            format!("{{ {} }}", all.join(", "))
+        }
+    }
+}
