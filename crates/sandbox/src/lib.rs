@@ -1,1 +1,110 @@
-//! The vendors' servers on loopback, with faults on request, for tests, examples and the biped command.
+//! The vendors' servers on loopback, with faults on request, for tests, examples and the `biped`
+//! command.
+//!
+//! Two vendors, as faithful as their documents:
+//!
+//! - **Contentsquare**: account-level and project-level credentials, two clouds on two ports, JWTs
+//!   that really expire, and APIs behind them;
+//! - **the envelope vendor**: form requests, answers in `data` and `error`, opaque tokens.
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use biped_sandbox::{Effect, Fault, KeyFilter, Sandbox};
+//!
+//! let sandbox = Sandbox::builder().lifetime(Duration::from_secs(3)).start().await?;
+//! let config = sandbox.config_toml(); // a biped.toml whose five entries work at once
+//!
+//! sandbox.fail_next(Fault::new(Effect::Status(503)).path("/v1/exports").times(2));
+//! sandbox.revoke_tokens(&KeyFilter::all().project_id(43));
+//! // … the application runs …
+//! println!("{} token requests", sandbox.stats().counts.token_requests.total);
+//! # Ok(()) }
+//! ```
+//!
+//! The sandbox listens on 127.0.0.1 only, takes all time from a [`Clock`](biped_core::Clock), and
+//! stops when it is dropped. With a manual clock ten expiries take milliseconds.
+//!
+//! # What is where
+//!
+//! The first port has the token endpoints, the envelope vendor's API and the control endpoints;
+//! each cloud of Contentsquare has a port of its own. With a fixed port N the clouds are N+1 and
+//! N+2.
+//!
+//! | port | path | takes |
+//! | --- | --- | --- |
+//! | first | `POST /v1/oauth/token` | Contentsquare's token request, JSON |
+//! | first | `POST /v1/oauth/me` | Contentsquare's credentials, JSON |
+//! | first | `POST /v1/auth/token` | the envelope vendor's token request, form |
+//! | first | `GET /v1/orders` | the envelope vendor's token |
+//! | cloud | `GET /v1/exports` | scope `data-export` |
+//! | cloud | `GET /v1/speed-analysis/monitoring list` (`%20`) | scope `speed-analysis` |
+//! | cloud | `POST /v1/enrichment/integrations/{id}/data` | scope `enrichment`, that integration; a body of any size |
+//! | cloud | `GET /v1/download?bytes=N` | scope `data-export`; N bytes, where byte *i* is *i* mod 251 |
+//!
+//! # Clients
+//!
+//! | client | may | ask for |
+//! | --- | --- | --- |
+//! | [`ACCOUNT`] | projects 42 (first cloud, integration 123) and 43 (second cloud, integration 456) | every scope; names its project |
+//! | [`PROJECT`] | project 42 | `data-export`, `metrics`, `enrichment` |
+//! | [`SHOP`] | – | the envelope vendor's token |
+//!
+//! # Errors
+//!
+//! The forms are the documents'; where the documents name no code, the sandbox chose one.
+//!
+//! | vendor | answer | code | when |
+//! | --- | --- | --- | --- |
+//! | Contentsquare | 401 | `JWT_EXPIRED` (documented) | the token has expired |
+//! | | 401 | `JWT_REVOKED`, `JWT_INVALID`, `UNAUTHORIZED` | it was revoked, is none of ours, is missing |
+//! | | 401 | `INVALID_CREDENTIALS` | unknown client or wrong secret |
+//! | | 403 | `INSUFFICIENT_SCOPE`, `PROJECT_NOT_ON_THIS_CLOUD` | the token is for something else |
+//! | | 400 | `INVALID_JSON`, `INVALID_PARAMETER`, `UNSUPPORTED_GRANT_TYPE` | the request is malformed |
+//! | | 400 | `INVALID_SCOPE` | no scope, one not granted, `enrichment` with another |
+//! | | 400 | `PROJECT_REQUIRED`, `INTEGRATION_REQUIRED`, `UNKNOWN_INTEGRATION` | the target is missing or unknown |
+//! | | 403 | `PROJECT_NOT_PERMITTED` | the credentials are for another project |
+//! | | 404, 405, 413, 415 | `NOT_FOUND`, `METHOD_NOT_ALLOWED`, … | |
+//! | envelope | 400 | `400013` (documented) | a parameter is missing, or the body is no form |
+//! | | 401 | `401021` (documented) | unknown client, wrong secret; on the API any token that is not good |
+//! | | 404 | none: `error` is a text (documented) | no such path |
+//! | | 500 | `500999` (documented) | on request only |
+//!
+//! The scheme of the `Authorization` header has to be written `Bearer`, as in the documents.
+//!
+//! # Control
+//!
+//! | request | does | library |
+//! | --- | --- | --- |
+//! | `GET /_sandbox/stats` | tells the [`Stats`] as JSON | [`Sandbox::stats`] |
+//! | `DELETE /_sandbox/stats` | sets the counters to zero | [`Sandbox::reset_stats`] |
+//! | `POST /_sandbox/faults` | queues the [`Fault`] in the body | [`Sandbox::fail_next`] |
+//! | `GET /_sandbox/faults` | lists the faults that are still to come | [`Sandbox::faults`] |
+//! | `DELETE /_sandbox/faults` | forgets them | [`Sandbox::clear_faults`] |
+//! | `POST /_sandbox/revoke` | revokes the live tokens that the [`KeyFilter`] in the body selects (`{}`: all) and answers `{"revoked": N}` | [`Sandbox::revoke_tokens`] |
+//! | `POST /_sandbox/secret` | gives a client another secret: `{"client_id": "…", "client_secret": "…"}` | [`Sandbox::change_secret`] |
+//! | `GET /_sandbox/config` | tells a `biped.toml` | [`Sandbox::config_toml`] |
+//!
+//! A control request that is not understood is answered with 400 and `{"error": "…"}`; control
+//! requests are not counted.
+
+mod body;
+mod clients;
+mod config;
+mod contentsquare;
+mod control;
+mod envelope;
+mod fault;
+mod gate;
+mod listen;
+mod sandbox;
+mod shared;
+mod stats;
+mod token;
+
+pub use self::{
+    clients::{ACCOUNT, Credentials, PROJECT, SHOP},
+    fault::{Effect, Fault, RetryAfter, Vendor},
+    sandbox::{DEFAULT_LIFETIME, Sandbox, SandboxBuilder},
+    stats::{ApiCalls, ClientStats, Counts, KeyFilter, KeyStats, Stats, TokenRequests},
+};

@@ -1,0 +1,72 @@
+//! The biped.toml that works against a sandbox.
+
+use crate::clients::{ACCOUNT, Credentials, PROJECT, SHOP};
+
+/// Four entries of Contentsquare and one of the envelope vendor.
+pub(crate) fn toml(url: &str, clouds: [&str; 2]) -> String {
+    let [first, second] = clouds;
+    let token_endpoint = quoted(&format!("{url}/v1/oauth/token"));
+    let account = credentials(ACCOUNT);
+    let project = credentials(PROJECT);
+    let shop = credentials(SHOP);
+    let base_url = quoted(url);
+    format!(
+        r#"# Works against a Biped sandbox at {url}. The secrets open nothing else.
+
+# Data Export, with account-level credentials, of the project on the cloud {first}
+[providers.exports]
+kind = "contentsquare"
+token_endpoint = {token_endpoint}
+{account}
+scope = ["data-export", "metrics"]
+project_id = 42
+
+# Data Export of the same account's other project, on the cloud {second}
+[providers.exports-us]
+kind = "contentsquare"
+token_endpoint = {token_endpoint}
+{account}
+scope = ["data-export"]
+project_id = 43
+
+# Enrichment, with project-level credentials, which name no project
+[providers.enrichment]
+kind = "contentsquare"
+token_endpoint = {token_endpoint}
+{project}
+scope = ["enrichment"]
+integration_id = 123
+
+# Speed Analysis Lab
+[providers.speed-analysis]
+kind = "contentsquare"
+token_endpoint = {token_endpoint}
+{account}
+scope = ["speed-analysis"]
+project_id = 42
+
+# The envelope vendor: one base URL for its token endpoint and its API
+[providers.shop]
+kind = "envelope"
+base_url = {base_url}
+{shop}
+"#
+    )
+}
+
+fn credentials(of: Credentials) -> String {
+    let Credentials {
+        client_id,
+        client_secret,
+    } = of;
+    format!(
+        "client_id = {}\nclient_secret = {}",
+        quoted(client_id),
+        quoted(client_secret)
+    )
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}

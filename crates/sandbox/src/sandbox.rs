@@ -1,0 +1,230 @@
+//! [`Sandbox`]: a running sandbox.
+
+use std::{fmt, io, mem, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    middleware,
+    response::{IntoResponse, Response},
+};
+use biped_core::{Clock, SystemClock};
+use tokio::task::JoinHandle;
+
+use crate::{
+    config, contentsquare, control, envelope,
+    fault::Fault,
+    gate::{failure, gate, place},
+    listen::{End, Loopback},
+    shared::Shared,
+    stats::{KeyFilter, Stats},
+};
+
+/// How long tokens live unless the builder says otherwise: an hour, as in the documents.
+pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Both vendors, running on 127.0.0.1 until this is dropped.
+///
+/// Dropping it stops the listeners and ends every body that is still being sent;
+/// [`stop`](Self::stop) waits for that too.
+pub struct Sandbox {
+    shared: Arc<Shared>,
+    servers: Vec<JoinHandle<()>>,
+}
+
+/// Starts a [`Sandbox`]; see [`Sandbox::builder`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SandboxBuilder {
+    clock: Arc<dyn Clock>,
+    lifetime: Duration,
+    port: u16,
+}
+
+impl Sandbox {
+    /// A sandbox with the machine's clock, tokens of an hour, on free ports.
+    pub fn builder() -> SandboxBuilder {
+        SandboxBuilder {
+            clock: Arc::new(SystemClock),
+            lifetime: DEFAULT_LIFETIME,
+            port: 0,
+        }
+    }
+
+    /// The base URL of the token endpoints, the envelope vendor's API and the control endpoints:
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.shared.url()
+    }
+
+    /// The base URLs of Contentsquare's two clouds: first the one of project 42, then the one of
+    /// project 43.
+    #[must_use]
+    pub fn clouds(&self) -> [&str; 2] {
+        self.shared.clouds()
+    }
+
+    /// A `biped.toml` whose entries work at once: `exports` (account-level credentials, project
+    /// 42), `exports-us` (the same, project 43, on the other cloud), `enrichment` (project-level
+    /// credentials, integration 123), `speed-analysis`, and `shop` (the envelope vendor).
+    #[must_use]
+    pub fn config_toml(&self) -> String {
+        config::toml(self.url(), self.clouds())
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// Sets all counters to zero.
+    pub fn reset_stats(&self) {
+        self.shared.reset_stats();
+    }
+
+    /// Queues a fault.
+    pub fn fail_next(&self, fault: Fault) {
+        self.shared.add_fault(fault);
+    }
+
+    /// The faults that are still to come.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        self.shared.faults()
+    }
+
+    /// Forgets the faults that are still to come.
+    pub fn clear_faults(&self) {
+        self.shared.clear_faults();
+    }
+
+    /// Revokes the live tokens of the keys selected, before their time; tells how many there were.
+    pub fn revoke_tokens(&self, filter: &KeyFilter) -> usize {
+        self.shared.revoke(filter)
+    }
+
+    /// Gives a client another secret, as rotating it in the vendor's console would. Tokens stay.
+    /// Tells whether there is such a client.
+    pub fn change_secret(&self, client_id: &str, client_secret: &str) -> bool {
+        let is_known = control::is_client(client_id);
+        if is_known {
+            self.shared.change_secret(client_id, client_secret);
+        }
+        is_known
+    }
+
+    /// Stops, and returns once the ports are free and every connection is closed.
+    pub async fn stop(mut self) {
+        self.shared.stop();
+        for server in mem::take(&mut self.servers) {
+            // A server that panicked has stopped as well.
+            let _ = server.await;
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("url", &self.url())
+            .field("clouds", &self.clouds())
+            .field("lifetime", &self.shared.lifetime())
+            .finish_non_exhaustive()
+    }
+}
+
+impl SandboxBuilder {
+    /// Where the sandbox takes all time from: expiry, latency, dates. Default: the machine's clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How long tokens live, in whole seconds (a fraction is dropped) and at least one. Default:
+    /// [`DEFAULT_LIFETIME`].
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// The first of three ports in a row; 0 for any three that are free. Default: 0.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Binds the ports and serves them on the current tokio runtime.
+    ///
+    /// # Errors
+    /// A port is taken, or the third one would be beyond 65535.
+    pub async fn start(self) -> io::Result<Sandbox> {
+        let first = Loopback::bind(self.port).await?;
+        let clouds = [
+            Loopback::bind(self.cloud(1)?).await?,
+            Loopback::bind(self.cloud(2)?).await?,
+        ];
+        let urls = [clouds[0].url()?, clouds[1].url()?];
+        let lifetime = Duration::from_secs(self.lifetime.as_secs().max(1));
+        let shared = Arc::new(Shared::new(self.clock, lifetime, first.url()?, urls));
+
+        let accounts = contentsquare::accounts()
+            .merge(envelope::routes())
+            .merge(control::routes());
+        let mut servers = vec![serve(first, accounts, &shared)];
+        for (index, listener) in clouds.into_iter().enumerate() {
+            servers.push(serve(listener, contentsquare::cloud(index), &shared));
+        }
+        Ok(Sandbox { shared, servers })
+    }
+
+    /// The port of a cloud.
+    fn cloud(&self, number: u16) -> io::Result<u16> {
+        if self.port == 0 {
+            return Ok(0);
+        }
+        self.port.checked_add(number).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the clouds need two ports above this one",
+            )
+        })
+    }
+}
+
+fn serve(listener: Loopback, routes: Router<Arc<Shared>>, shared: &Arc<Shared>) -> JoinHandle<()> {
+    let app = routes
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(shared), gate))
+        .with_state(Arc::clone(shared));
+    let server = axum::serve(listener, app.into_make_service_with_connect_info::<End>())
+        .with_graceful_shutdown(shared.stopped());
+    tokio::spawn(async move {
+        // It only ends when it is told to.
+        let _ = server.await;
+    })
+}
+
+async fn not_found(request: Request) -> Response {
+    failed(&request, StatusCode::NOT_FOUND)
+}
+
+async fn method_not_allowed(request: Request) -> Response {
+    failed(&request, StatusCode::METHOD_NOT_ALLOWED)
+}
+
+fn failed(request: &Request, status: StatusCode) -> Response {
+    match place(request.uri().path()) {
+        Some((vendor, place)) => failure(vendor, place, status),
+        None => status.into_response(),
+    }
+}
