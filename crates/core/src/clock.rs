@@ -41,6 +41,8 @@ const NANOS: i64 = 1_000_000_000;
 impl Timestamp {
     /// The latest point that can be told.
     pub const MAX: Self = Self(i64::MAX);
+    /// The earliest point that can be told.
+    pub const MIN: Self = Self(i64::MIN);
 
     /// A point given in whole seconds since the Unix epoch.
     #[must_use]
@@ -79,13 +81,19 @@ impl Timestamp {
     /// The point `duration` later.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// The point `duration` earlier.
     #[must_use]
     pub fn before(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// How long after `earlier` this is; zero if it is not.
@@ -107,7 +115,11 @@ impl From<SystemTime> for Timestamp {
 impl From<Timestamp> for SystemTime {
     fn from(time: Timestamp) -> Self {
         let distance = Duration::from_nanos(time.0.unsigned_abs());
-        if time.0 >= 0 { Self::UNIX_EPOCH + distance } else { Self::UNIX_EPOCH - distance }
+        if time.0 >= 0 {
+            Self::UNIX_EPOCH + distance
+        } else {
+            Self::UNIX_EPOCH - distance
+        }
     }
 }
 
@@ -137,7 +149,10 @@ fn system_now() -> Now {
     let mono = clock_gettime(ClockId::MonotonicCoarse);
     let wall = clock_gettime(ClockId::RealtimeCoarse);
     Now {
-        mono: Duration::new(mono.tv_sec.unsigned_abs(), u32::try_from(mono.tv_nsec).unwrap_or(0)),
+        mono: Duration::new(
+            mono.tv_sec.unsigned_abs(),
+            u32::try_from(mono.tv_nsec).unwrap_or(0),
+        ),
         wall: Timestamp::from_parts(wall.tv_sec, wall.tv_nsec),
     }
 }
@@ -147,5 +162,8 @@ fn system_now() -> Now {
 fn system_now() -> Now {
     use std::{sync::OnceLock, time::Instant};
     static START: OnceLock<Instant> = OnceLock::new();
-    Now { mono: START.get_or_init(Instant::now).elapsed(), wall: SystemTime::now().into() }
+    Now {
+        mono: START.get_or_init(Instant::now).elapsed(),
+        wall: SystemTime::now().into(),
+    }
 }

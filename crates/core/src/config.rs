@@ -937,9 +937,8 @@ impl ConfigValue {
     }
 
     fn to_date(&self) -> Option<Timestamp> {
-        let text = match &self.raw {
-            RawValue::Date(text) | RawValue::Text(text) => text,
-            _ => return None,
+        let (RawValue::Date(text) | RawValue::Text(text)) = &self.raw else {
+            return None;
         };
         let date: jiff::civil::Date = text.trim().parse().ok()?;
         let start = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
@@ -950,7 +949,7 @@ impl ConfigValue {
 /// The secrets of a list as one that tries them in order.
 fn any_of(mut all: impl Iterator<Item = Option<SecretRef>>) -> Option<SecretRef> {
     let first = all.next()??;
-    all.try_fold(first, |known, next| Some(known.or(next?)))
+    all.try_fold(first, |known, next| Some(known.or(&next?)))
 }
 
 /// `[{ client_id, client_secret }, …]` as two references whose candidates belong together.

@@ -99,7 +99,8 @@ impl fmt::Display for ErrorKind {
 /// A refusal in the vendor's own words (RFC 6749 §5.2, or the vendor's form of it).
 ///
 /// Texts are cut to 1 KiB and their control characters escaped when they are set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct VendorError {
     /// The HTTP status of the answer.
@@ -118,7 +119,10 @@ impl VendorError {
     /// An error answer with this HTTP status, and no words yet.
     #[must_use]
     pub fn new(status: u16) -> Self {
-        Self { status: Some(status), ..Self::default() }
+        Self {
+            status: Some(status),
+            ..Self::default()
+        }
     }
 
     /// Sets the error code.
@@ -251,6 +255,13 @@ impl Error {
         Arc::make_mut(&mut self.0)
     }
 
+    /// Says what failed in other words.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.inner().message = message.into();
+        self
+    }
+
     /// Says what to do about it, as the end of the line.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
@@ -316,8 +327,9 @@ impl Error {
         self.0.transient
     }
 
-    /// Whether the vendor refused the client itself (`invalid_client`, `unauthorized_client`, a bare
-    /// 401), so that no other request of this client will fare better.
+    /// Whether the vendor refused the client itself (`invalid_client`, `unauthorized_client`, or a
+    /// 401 that names no fault of the request), so that no other request of this client will fare
+    /// better.
     #[must_use]
     pub fn refuses_client(&self) -> bool {
         self.0.refuses_client
@@ -354,17 +366,36 @@ impl Error {
     }
 }
 
-/// RFC 6749 §5.2: which codes are about the client and not about the request. A bare 401 on a
-/// token endpoint is, too.
+/// RFC 6749 §5.2 (and RFC 8707): the codes that are about the client, and those that are about the
+/// request. A 401 with neither is about the client, whatever the vendor's own code for it.
 fn refuses_client(vendor: &VendorError) -> bool {
-    vendor.names("invalid_client")
-        || vendor.names("unauthorized_client")
-        || (vendor.status == Some(401) && vendor.code.is_none() && vendor.reason.is_none())
+    const CLIENT: [&str; 2] = ["invalid_client", "unauthorized_client"];
+    const REQUEST: [&str; 5] = [
+        "invalid_request",
+        "invalid_grant",
+        "invalid_scope",
+        "invalid_target",
+        "unsupported_grant_type",
+    ];
+    let says = |codes: &[&str]| {
+        let words = [&vendor.code, &vendor.reason].into_iter().flatten();
+        words
+            .into_iter()
+            .any(|word| codes.iter().any(|code| word.eq_ignore_ascii_case(code)))
+    };
+    says(&CLIENT) || (vendor.status == Some(401) && !says(&REQUEST))
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { message, remedy, provider, vendor, retry_after, .. } = &*self.0;
+        let Inner {
+            message,
+            remedy,
+            provider,
+            vendor,
+            retry_after,
+            ..
+        } = &*self.0;
         if let Some(provider) = provider {
             write!(f, "{provider}: ")?;
         }
@@ -394,6 +425,9 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn std::error::Error + 'static))
     }
 }

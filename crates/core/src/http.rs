@@ -38,7 +38,10 @@ impl ClientIdentity {
         use sha2::Digest;
         let pem: Vec<u8> = pem.into();
         let fingerprint = sha2::Sha256::digest(&pem).into();
-        Self { pem: Arc::new(pem.into()), fingerprint }
+        Self {
+            pem: Arc::new(pem.into()),
+            fingerprint,
+        }
     }
 
     /// The PEM text, private key included.
@@ -74,17 +77,18 @@ impl fmt::Debug for ClientIdentity {
 /// # Errors
 /// [`Configuration`](crate::ErrorKind::Configuration), saying what is wrong with it.
 pub fn check_secure(url: &Url) -> Result<(), Error> {
-    let shown = shown(url);
+    let refuse = |what: &str| Error::configuration(format!("{} {what}", shown(url)));
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Error::configuration(format!("{shown} has a user name in it"))
+        return Err(refuse("has a user name in it")
             .with_remedy("give credentials as client_id and client_secret"));
     }
     match url.scheme() {
         "https" if url.has_host() => Ok(()),
         "http" if is_loopback(url) => Ok(()),
-        "http" => Err(Error::configuration(format!("{shown} is not https"))
-            .with_remedy("secrets and tokens travel over https only (http to loopback is allowed)")),
-        _ => Err(Error::configuration(format!("{shown} is not an https address"))),
+        "http" => Err(refuse("is not https").with_remedy(
+            "secrets and tokens travel over https only (http to loopback is allowed)",
+        )),
+        _ => Err(refuse("is not an https address")),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct ProviderId(Arc<Parts>);
 
 #[derive(Clone)]
 struct Parts {
+    /// Hash of what follows the name, so that looking up a key hashes eight bytes of it.
+    digest: u64,
     name: Arc<str>,
     kind: Box<str>,
     token_endpoint: Box<str>,
@@ -35,13 +37,16 @@ impl ProviderId {
     /// The id of a provider of this kind, at this token endpoint (or issuer), for this client.
     #[must_use]
     pub fn new(kind: &str, token_endpoint: impl AsRef<str>, client: impl AsRef<str>) -> Self {
-        Self(Arc::new(Parts {
+        let mut parts = Parts {
+            digest: 0,
             name: kind.into(),
             kind: kind.into(),
             token_endpoint: token_endpoint.as_ref().into(),
             client: client.as_ref().into(),
             details: Vec::new(),
-        }))
+        };
+        parts.digest = parts.compute_digest();
+        Self(Arc::new(parts))
     }
 
     /// Gives the provider the name that the application uses for it. It stands in errors, logs and
@@ -55,9 +60,10 @@ impl ProviderId {
     /// Adds something else that tells this provider's tokens from others.
     #[must_use]
     pub fn with(mut self, what: &str, value: impl AsRef<str>) -> Self {
-        let details = &mut Arc::make_mut(&mut self.0).details;
-        details.push((what.into(), value.as_ref().into()));
-        details.sort_unstable();
+        let parts = Arc::make_mut(&mut self.0);
+        parts.details.push((what.into(), value.as_ref().into()));
+        parts.details.sort_unstable();
+        parts.digest = parts.compute_digest();
         self
     }
 
@@ -89,8 +95,29 @@ impl ProviderId {
         &self.0.client
     }
 
-    fn identity(&self) -> (&str, &str, &str, &[(Box<str>, Box<str>)]) {
-        (&self.0.kind, &self.0.token_endpoint, &self.0.client, &self.0.details)
+    fn identity(&self) -> Identity<'_> {
+        self.0.identity()
+    }
+}
+
+/// Kind, token endpoint, client and details: what makes two ids equal.
+type Identity<'a> = (&'a str, &'a str, &'a str, &'a [(Box<str>, Box<str>)]);
+
+impl Parts {
+    fn identity(&self) -> Identity<'_> {
+        (
+            &self.kind,
+            &self.token_endpoint,
+            &self.client,
+            &self.details,
+        )
+    }
+
+    fn compute_digest(&self) -> u64 {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        self.identity().hash(&mut hasher);
+        hasher.finish()
     }
 }
 
@@ -104,7 +131,7 @@ impl Eq for ProviderId {}
 
 impl std::hash::Hash for ProviderId {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.identity().hash(state);
+        state.write_u64(self.0.digest);
     }
 }
 

@@ -11,11 +11,13 @@
 //!
 //! An application usually depends on the façade `biped` instead.
 
+mod call;
 mod clock;
 mod config;
 mod error;
 mod http;
 mod key;
+mod manager;
 mod provider;
 mod request;
 mod secret;
@@ -24,20 +26,25 @@ mod token;
 pub mod wire;
 
 pub use self::{
+    call::{BASE_URL_PLACEHOLDER, CallError, Transport, call},
     clock::{Clock, Now, SystemClock, Timestamp},
-    config::{ConfigValue, Field, FieldType, Kind, Origin, Problem, ProviderConfig, RawValue, nearest},
+    config::{
+        ConfigValue, Field, FieldType, Kind, Origin, Problem, ProviderConfig, RawValue, nearest,
+    },
     error::{Error, ErrorKind, VendorError},
     http::{ClientIdentity, HttpClient, check_secure, is_loopback, shown},
     key::{ProviderId, TokenKey},
+    manager::{
+        Rejection, Settings, Status, TokenManager, TokenManagerBuilder, TokenRef, TokenSource,
+        TokenState,
+    },
     provider::{
         ApiRequest, ApiRequestParts, ApiResponse, AttachContext, FetchContext, IdentityRef,
         Inspection, PEEK_LIMIT, PEEK_TIME, Project, Provider, Verdict, judge_by_status,
     },
     request::{ParamValue, TokenRequest},
     secret::{COMMAND_TIMEOUT, SecretRef},
-    store::{
-        Claim, Failure, Lease, LeaseId, MemoryStore, StoreError, StoredToken, TokenStore,
-    },
+    store::{Claim, Failure, Lease, LeaseId, MemoryStore, StoreError, StoredToken, TokenStore},
     token::{DEFAULT_LIFETIME, Generation, Lifetime, MAX_LIFETIME, Token, TokenBuilder},
 };
 pub use async_trait::async_trait;

@@ -88,7 +88,9 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         cx: &AttachContext<'_>,
     ) -> Result<(), Error> {
         let _ = cx;
-        request.headers_mut().insert(header::AUTHORIZATION, token.header().clone());
+        request
+            .headers_mut()
+            .insert(header::AUTHORIZATION, token.header().clone());
         Ok(())
     }
 
@@ -173,7 +175,11 @@ pub fn judge_by_status(response: &ApiResponse<'_>) -> Verdict {
         .get_all(header::WWW_AUTHENTICATE)
         .iter()
         .any(|value| contains(value.as_bytes(), b"insufficient_scope"));
-    if insufficient { Verdict::Accepted } else { Verdict::Rejected }
+    if insufficient {
+        Verdict::Accepted
+    } else {
+        Verdict::Rejected
+    }
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -258,7 +264,14 @@ impl<'a> FetchContext<'a> {
         candidate: usize,
         fingerprints: Fingerprints,
     ) -> Self {
-        Self { http, clock, candidate, identity: None, fingerprints, notes: Mutex::default() }
+        Self {
+            http,
+            clock,
+            candidate,
+            identity: None,
+            fingerprints,
+            notes: Mutex::default(),
+        }
     }
 
     /// Sends a request to the vendor and reads its whole answer. Any status is `Ok`.
@@ -294,7 +307,8 @@ impl<'a> FetchContext<'a> {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish();
-        self.post(url, "application/x-www-form-urlencoded", body.into()).await
+        self.post(url, "application/x-www-form-urlencoded", body.into())
+            .await
     }
 
     /// Sends JSON by POST.
@@ -365,7 +379,10 @@ impl<'a> FetchContext<'a> {
 
     /// Reads what goes along with the token on API calls, and takes on the client certificate for
     /// the requests to come.
-    pub(crate) async fn companions(&mut self, provider: &dyn Provider) -> Result<Companions, Error> {
+    pub(crate) async fn companions(
+        &mut self,
+        provider: &dyn Provider,
+    ) -> Result<Companions, Error> {
         let mut secrets = Vec::new();
         for reference in provider.attach_secrets() {
             secrets.push((reference.clone(), self.secret(reference).await?));
@@ -377,11 +394,16 @@ impl<'a> FetchContext<'a> {
             let pem = format!("{}\n{}\n", certificate.expose_secret(), key.expose_secret());
             self.identity = Some(ClientIdentity::from_pem(pem));
         }
-        Ok(Companions { secrets: secrets.into(), identity: self.identity.clone() })
+        Ok(Companions {
+            secrets: secrets.into(),
+            identity: self.identity.clone(),
+        })
     }
 
     fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.notes
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -452,7 +474,10 @@ impl<'a> ApiRequest<'a> {
         if others.len() == url.query_pairs().count() {
             url.query_pairs_mut().append_pair(name, value);
         } else {
-            url.query_pairs_mut().clear().extend_pairs(others).append_pair(name, value);
+            url.query_pairs_mut()
+                .clear()
+                .extend_pairs(others)
+                .append_pair(name, value);
         }
         self.0.set_url(url)
     }
@@ -466,7 +491,9 @@ impl<'a> ApiRequest<'a> {
 
 impl fmt::Debug for ApiRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiRequest").field("method", self.method()).finish_non_exhaustive()
+        f.debug_struct("ApiRequest")
+            .field("method", self.method())
+            .finish_non_exhaustive()
     }
 }
 
@@ -478,7 +505,10 @@ pub struct AttachContext<'a> {
 
 impl<'a> AttachContext<'a> {
     pub(crate) fn new(clock: &'a dyn Clock, token: &'a Token) -> Self {
-        Self { clock, companions: token.companions() }
+        Self {
+            clock,
+            companions: token.companions(),
+        }
     }
 
     /// What the clock on the wall says.
@@ -520,7 +550,13 @@ impl<'a> ApiResponse<'a> {
     /// A response with this status and these headers, seen at `now`.
     #[must_use]
     pub fn new(status: StatusCode, headers: &'a HeaderMap, now: Timestamp) -> Self {
-        Self { status, headers, url: None, now, body: None }
+        Self {
+            status,
+            headers,
+            url: None,
+            now,
+            body: None,
+        }
     }
 
     /// Adds the URL that answered.

@@ -45,14 +45,17 @@ impl TokenRequest {
     /// Adds a scope, or several separated by spaces (RFC 6749 §3.3).
     #[must_use]
     pub fn scope(self, scope: impl AsRef<str>) -> Self {
-        self.scopes(scope.as_ref().split_ascii_whitespace())
+        self.scopes([scope])
     }
 
-    /// Adds scopes.
+    /// Adds scopes. An item with spaces in it is several, so that a configured
+    /// `scope = "data-export metrics"` and a list of the two are the same request.
     #[must_use]
     pub fn scopes<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         let mut all = Vec::from(std::mem::take(&mut self.scopes));
-        all.extend(scopes.into_iter().map(|scope| Box::from(scope.as_ref())));
+        for scope in scopes {
+            all.extend(scope.as_ref().split_ascii_whitespace().map(Box::from));
+        }
         all.sort_unstable();
         all.dedup();
         self.scopes = all.into();
@@ -97,7 +100,10 @@ impl TokenRequest {
     /// The value of one parameter.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&ParamValue> {
-        let at = self.params.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        let at = self
+            .params
+            .binary_search_by(|(known, _)| (**known).cmp(name))
+            .ok()?;
         Some(&self.params[at].1)
     }
 }

@@ -28,7 +28,7 @@ pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// let from_file: SecretRef = "file:/run/secrets/shop".parse()?;
 /// let from_environment: SecretRef = "env:SHOP_SECRET".parse()?;
-/// let either = from_environment.or(from_file);
+/// let either = from_environment.or(&from_file);
 /// assert_eq!(format!("{either:?}"), "[env:SHOP_SECRET, file:/run/secrets/shop]");
 /// # Ok::<(), biped_core::Error>(())
 /// ```
@@ -70,7 +70,7 @@ impl SecretRef {
 
     /// This one first, then `other`.
     #[must_use]
-    pub fn or(&self, other: Self) -> Self {
+    pub fn or(&self, other: &Self) -> Self {
         Self(self.0.iter().chain(other.0.iter()).cloned().collect())
     }
 
@@ -95,12 +95,16 @@ impl SecretRef {
     /// else the reference. Reads a file or the environment, runs no command.
     #[must_use]
     pub fn identity(&self) -> String {
-        let Some(first) = self.0.first() else { return String::new() };
+        let Some(first) = self.0.first() else {
+            return String::new();
+        };
         match first {
             Source::Inline(secret) => secret.expose_secret().to_owned(),
             Source::Env(name) => std::env::var(&**name).unwrap_or_else(|_| first.to_string()),
-            Source::File(path) => std::fs::read_to_string(path)
-                .map_or_else(|_| first.to_string(), |text| without_newline(&text).to_owned()),
+            Source::File(path) => std::fs::read_to_string(path).map_or_else(
+                |_| first.to_string(),
+                |text| without_newline(&text).to_owned(),
+            ),
             Source::Command(_) => first.to_string(),
         }
     }
@@ -122,7 +126,9 @@ impl SecretRef {
 
     /// Whether looking at the place costs a process, so that it is looked at less often.
     pub(crate) fn runs_command(&self) -> bool {
-        self.0.iter().any(|source| matches!(source, Source::Command(_)))
+        self.0
+            .iter()
+            .any(|source| matches!(source, Source::Command(_)))
     }
 
     /// Reads the secret at one of its places (the last, where it names fewer).
@@ -130,10 +136,13 @@ impl SecretRef {
     /// # Errors
     /// [`Secret`](crate::ErrorKind::Secret); transient for a file that is missing or empty, and for
     /// a command that fails: somebody may be in the middle of replacing it.
-    pub async fn resolve(&self, candidate: usize, clock: &dyn Clock) -> Result<SecretString, Error> {
-        let source = match self.0.get(candidate).or(self.0.last()) {
-            Some(source) => source,
-            None => return Err(Error::secret("an empty list names no secret")),
+    pub async fn resolve(
+        &self,
+        candidate: usize,
+        clock: &dyn Clock,
+    ) -> Result<SecretString, Error> {
+        let Some(source) = self.0.get(candidate).or(self.0.last()) else {
+            return Err(Error::secret("an empty list names no secret"));
         };
         match source {
             Source::Inline(secret) => Ok(secret.clone()),
@@ -147,14 +156,16 @@ impl SecretRef {
 fn from_environment(name: &str) -> Result<SecretString, Error> {
     match std::env::var(name) {
         Ok(value) if !value.is_empty() => Ok(value.into()),
-        Ok(_) => Err(Error::secret(format!("the environment variable {name} is empty"))),
-        Err(std::env::VarError::NotPresent) => {
-            Err(Error::secret(format!("the environment variable {name} is not set")))
-        }
+        Ok(_) => Err(Error::secret(format!(
+            "the environment variable {name} is empty"
+        ))),
+        Err(std::env::VarError::NotPresent) => Err(Error::secret(format!(
+            "the environment variable {name} is not set"
+        ))),
         // The variable's own error holds the value.
-        Err(std::env::VarError::NotUnicode(_)) => {
-            Err(Error::secret(format!("the environment variable {name} is not UTF-8")))
-        }
+        Err(std::env::VarError::NotUnicode(_)) => Err(Error::secret(format!(
+            "the environment variable {name} is not UTF-8"
+        ))),
     }
 }
 
@@ -182,7 +193,9 @@ fn content(shown: &str, read: std::io::Result<Vec<u8>>) -> Result<SecretString, 
 
 async fn from_command(argv: &[String], clock: &dyn Clock) -> Result<SecretString, Error> {
     let Some((program, arguments)) = argv.split_first() else {
-        return Err(Error::secret("cmd is an empty list; it is a program and its arguments"));
+        return Err(Error::secret(
+            "cmd is an empty list; it is a program and its arguments",
+        ));
     };
     let output = tokio::process::Command::new(program)
         .args(arguments)
@@ -199,30 +212,40 @@ async fn from_command(argv: &[String], clock: &dyn Clock) -> Result<SecretString
         }
     };
     let output = output.map_err(|error| {
-        Error::secret(format!("the secret command {program} can't be run: {error}"))
+        Error::secret(format!(
+            "the secret command {program} can't be run: {error}"
+        ))
     })?;
     let printed = Zeroizing::new(output.stdout);
     if !output.status.success() {
         let status = output.status;
-        return Err(Error::secret(format!("the secret command {program} failed ({status})"))
-            .with_remedy("run it by hand to see why")
-            .transient(true));
+        return Err(
+            Error::secret(format!("the secret command {program} failed ({status})"))
+                .with_remedy("run it by hand to see why")
+                .transient(true),
+        );
     }
     match text(&printed) {
         Some(secret) if !secret.expose_secret().is_empty() => Ok(secret),
-        Some(_) => Err(Error::secret(format!("the secret command {program} printed nothing"))
-            .transient(true)),
-        None => Err(Error::secret(format!("the secret command {program} printed no UTF-8"))),
+        Some(_) => Err(
+            Error::secret(format!("the secret command {program} printed nothing")).transient(true),
+        ),
+        None => Err(Error::secret(format!(
+            "the secret command {program} printed no UTF-8"
+        ))),
     }
 }
 
 fn text(bytes: &[u8]) -> Option<SecretString> {
-    std::str::from_utf8(bytes).ok().map(|text| without_newline(text).to_owned().into())
+    std::str::from_utf8(bytes)
+        .ok()
+        .map(|text| without_newline(text).to_owned().into())
 }
 
 /// Without one newline at the end (`\n` or `\r\n`), and nothing else.
 fn without_newline(text: &str) -> &str {
-    text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
+    text.strip_suffix('\n')
+        .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
 }
 
 /// Reads `env:NAME`, `file:PATH`, `cmd:PROGRAM ARGUMENT…` (separated by spaces) or
@@ -242,7 +265,11 @@ impl std::str::FromStr for SecretRef {
             };
         }
         if let Some(path) = text.strip_prefix("file:") {
-            return if path.is_empty() { needs("file: needs a path") } else { Ok(Self::file(path)) };
+            return if path.is_empty() {
+                needs("file: needs a path")
+            } else {
+                Ok(Self::file(path))
+            };
         }
         if let Some(command) = text.strip_prefix("cmd:") {
             let argv: Vec<_> = command.split_ascii_whitespace().collect();
@@ -317,6 +344,10 @@ impl Fingerprints {
     }
 
     pub(crate) fn of(&self, secret: &SecretString) -> [u8; 32] {
-        Sha256::new().chain_update(self.0).chain_update(secret.expose_secret()).finalize().into()
+        Sha256::new()
+            .chain_update(self.0)
+            .chain_update(secret.expose_secret())
+            .finalize()
+            .into()
     }
 }

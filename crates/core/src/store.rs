@@ -211,12 +211,19 @@ impl MemoryStore {
     /// An empty store on this clock.
     #[must_use]
     pub fn with_clock(clock: std::sync::Arc<dyn Clock>) -> Self {
-        Self { clock, entries: Mutex::default(), arrivals: tokio::sync::Notify::new() }
+        Self {
+            clock,
+            entries: Mutex::default(),
+            arrivals: tokio::sync::Notify::new(),
+        }
     }
 
     fn entry<T>(&self, key: &TokenKey, act: impl FnOnce(&mut Entry, crate::Now) -> T) -> T {
         let now = self.clock.now();
-        let mut entries = self.entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut entries = self
+            .entries
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let entry = entries.entry(*key).or_default();
         let is_over = |end: &Duration| *end <= now.mono;
         entry.token.take_if(|(_, end)| is_over(end));
@@ -247,7 +254,10 @@ impl TokenStore for MemoryStore {
             if let Some(given) = lease {
                 entry.lease.take_if(|(held, _)| held.id == given.id);
             }
-            let newest = entry.token.as_ref().map_or(Generation(0), |(held, _)| held.generation);
+            let newest = entry
+                .token
+                .as_ref()
+                .map_or(Generation(0), |(held, _)| held.generation);
             if token.generation <= newest.max(entry.forgotten) {
                 return false;
             }
@@ -269,7 +279,9 @@ impl TokenStore for MemoryStore {
         self.entry(key, |entry, _| {
             entry.forgotten = entry.forgotten.max(through);
             entry.newest = entry.newest.max(through);
-            entry.token.take_if(|(token, _)| token.generation <= through);
+            entry
+                .token
+                .take_if(|(token, _)| token.generation <= through);
         });
         self.arrivals.notify_waiters();
         Ok(())
@@ -288,15 +300,29 @@ impl TokenStore for MemoryStore {
                     *until = end;
                     return Claim::Granted(*held);
                 }
-                (Some((_, until)), _) => return Claim::Taken { left: *until - now.mono },
-                (None, Some(_)) => return Claim::Taken { left: Duration::ZERO },
+                (Some((_, until)), _) => {
+                    return Claim::Taken {
+                        left: *until - now.mono,
+                    };
+                }
+                (None, Some(_)) => {
+                    return Claim::Taken {
+                        left: Duration::ZERO,
+                    };
+                }
                 (None, None) => {}
             }
             if let Some((why, until)) = &entry.failure {
-                return Claim::CoolingDown { left: *until - now.mono, why: why.clone() };
+                return Claim::CoolingDown {
+                    left: *until - now.mono,
+                    why: why.clone(),
+                };
             }
             entry.newest = entry.newest.next(now.wall);
-            let lease = Lease { id: LeaseId(fastrand::u128(..)), generation: entry.newest };
+            let lease = Lease {
+                id: LeaseId(fastrand::u128(..)),
+                generation: entry.newest,
+            };
             entry.lease = Some((lease, end));
             Claim::Granted(lease)
         }))
@@ -309,7 +335,11 @@ impl TokenStore for MemoryStore {
         failed: Option<Failure>,
     ) -> Result<(), StoreError> {
         self.entry(key, |entry, now| {
-            if entry.lease.take_if(|(held, _)| held.id == lease.id).is_some() {
+            if entry
+                .lease
+                .take_if(|(held, _)| held.id == lease.id)
+                .is_some()
+            {
                 entry.failure = failed.map(|f| (f.why, now.mono.saturating_add(f.cool_down)));
             }
         });
@@ -323,7 +353,10 @@ impl TokenStore for MemoryStore {
             let mut arrival = std::pin::pin!(arrival);
             arrival.as_mut().enable();
             let moved = self.entry(key, |entry, _| {
-                entry.token.as_ref().is_some_and(|(token, _)| token.generation > after)
+                entry
+                    .token
+                    .as_ref()
+                    .is_some_and(|(token, _)| token.generation > after)
                     || (entry.lease.is_none())
             });
             if moved {

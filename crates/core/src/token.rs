@@ -66,7 +66,11 @@ impl Generation {
     /// The generation of a token asked for at `now`, when the last one known was `self`.
     #[must_use]
     pub fn next(self, now: Timestamp) -> Self {
-        Self(u64::try_from(now.unix_micros()).unwrap_or(0).max(self.0.saturating_add(1)))
+        Self(
+            u64::try_from(now.unix_micros())
+                .unwrap_or(0)
+                .max(self.0.saturating_add(1)),
+        )
     }
 }
 
@@ -87,14 +91,26 @@ pub(crate) struct Schedule {
 }
 
 /// A moment that has come when either clock says so.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Deadline {
     pub(crate) mono: Duration,
     pub(crate) wall: Timestamp,
 }
 
+impl Default for Deadline {
+    fn default() -> Self {
+        Self {
+            mono: Duration::ZERO,
+            wall: Timestamp::MIN,
+        }
+    }
+}
+
 impl Deadline {
-    pub(crate) const NEVER: Self = Self { mono: Duration::MAX, wall: Timestamp::MAX };
+    pub(crate) const NEVER: Self = Self {
+        mono: Duration::MAX,
+        wall: Timestamp::MAX,
+    };
 
     #[inline]
     pub(crate) fn is_ahead(&self, now: &Now) -> bool {
@@ -157,7 +173,8 @@ impl Token {
     /// Its whole life; `None` for a token that is good until it is rejected.
     #[must_use]
     pub fn lifetime(&self) -> Option<Duration> {
-        self.expires_at.map(|expiry| expiry.since(self.requested_at))
+        self.expires_at
+            .map(|expiry| expiry.since(self.requested_at))
     }
 
     /// The scopes that the vendor says it granted, in one text; `None` where it doesn't say, which
@@ -198,6 +215,26 @@ impl Token {
         self.companions()?.identity.as_ref()
     }
 
+    /// What stands where a key has no token: never fresh, never usable.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            header: HeaderValue::from_static(""),
+            secret_at: 0,
+            token_type: TypeText::Bearer,
+            requested_at: Timestamp::default(),
+            expires_at: Some(Timestamp::default()),
+            scope: None,
+            base_url: None,
+            rare: None,
+            schedule: Schedule::default(),
+            generation: Generation(0),
+        }
+    }
+
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.header.is_empty()
+    }
+
     pub(crate) fn companions(&self) -> Option<&Companions> {
         self.rare.as_ref().map(|rare| &rare.companions)
     }
@@ -213,7 +250,11 @@ impl Token {
 impl ExposeSecret<str> for Token {
     fn expose_secret(&self) -> &str {
         // The builder let nothing but visible ASCII through.
-        let text = self.header.as_bytes().get(usize::from(self.secret_at)..).unwrap_or_default();
+        let text = self
+            .header
+            .as_bytes()
+            .get(usize::from(self.secret_at)..)
+            .unwrap_or_default();
         std::str::from_utf8(text).unwrap_or_default()
     }
 }
@@ -319,7 +360,9 @@ impl TokenBuilder {
             return Err(Error::unusable("the access token in the answer is empty"));
         }
         if !text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
-            return Err(Error::unusable("the access token in the answer is not visible ASCII"));
+            return Err(Error::unusable(
+                "the access token in the answer is not visible ASCII",
+            ));
         }
         let lifetime = self
             .stated
@@ -332,7 +375,11 @@ impl TokenBuilder {
         };
         let rare = (!self.extra.is_empty() || self.confirmation.is_some()).then(|| {
             let companions = Companions::default();
-            Box::new(Rare { extra: self.extra, confirmation: self.confirmation, companions })
+            Box::new(Rare {
+                extra: self.extra,
+                confirmation: self.confirmation,
+                companions,
+            })
         });
         Ok(Token {
             header: header(self.scheme, text)?,
@@ -422,17 +469,27 @@ const FORMAT: u32 = 1;
 impl Token {
     /// The token as bytes for a store, text included.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let scheme = self.header.as_bytes().get(..usize::from(self.secret_at).saturating_sub(1));
+        let scheme = self
+            .header
+            .as_bytes()
+            .get(..usize::from(self.secret_at).saturating_sub(1));
         let written = Written {
             v: FORMAT,
             token: self.expose_secret().into(),
-            scheme: scheme.and_then(|s| std::str::from_utf8(s).ok()).unwrap_or("Bearer").into(),
+            scheme: scheme
+                .and_then(|s| std::str::from_utf8(s).ok())
+                .unwrap_or("Bearer")
+                .into(),
             token_type: self.token_type().into(),
             requested_at: self.requested_at.unix_millis(),
             expires_at: self.expires_at.map(Timestamp::unix_millis),
             scope: self.scope.as_deref().map(Into::into),
             base_url: self.base_url.as_deref().cloned(),
-            extra: self.rare.as_ref().map(|rare| rare.extra.clone()).unwrap_or_default(),
+            extra: self
+                .rare
+                .as_ref()
+                .map(|rare| rare.extra.clone())
+                .unwrap_or_default(),
         };
         // Room for all of it at once: a buffer that grows leaves copies behind.
         let room = 512 + 2 * self.header.len();
@@ -454,15 +511,18 @@ impl Token {
             "DPoP" => "DPoP",
             _ => return None,
         };
-        let mut token = Self::new(&*written.token, Timestamp::from_unix_millis(written.requested_at))
-            .scheme(scheme)
-            .token_type(Some(&written.token_type))
-            .scope(written.scope)
-            .base_url(written.base_url)
-            .extra(written.extra)
-            .assumed_lifetime(Lifetime::UntilRejected)
-            .build()
-            .ok()?;
+        let mut token = Self::new(
+            &*written.token,
+            Timestamp::from_unix_millis(written.requested_at),
+        )
+        .scheme(scheme)
+        .token_type(Some(&written.token_type))
+        .scope(written.scope)
+        .base_url(written.base_url)
+        .extra(written.extra)
+        .assumed_lifetime(Lifetime::UntilRejected)
+        .build()
+        .ok()?;
         token.expires_at = written.expires_at.map(Timestamp::from_unix_millis);
         Some(token)
     }

@@ -21,39 +21,42 @@ pub const VENDOR_TEXT_LIMIT: usize = 1024;
 /// # Errors
 /// [`Unusable`](crate::ErrorKind::Unusable): transient where the body is empty.
 pub fn json(response: &http::Response<Bytes>) -> Result<Value, Error> {
-    let status = response.status().as_u16();
     let body = response.body().trim_ascii();
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if body.is_empty() {
-        return Err(Error::unusable(format!("the answer (HTTP {status}) has no body"))
-            .transient(true));
+        return Err(unusable(response, "the answer has no body").transient(true));
     }
     serde_json::from_slice(body).map_err(|_| {
-        let what = if body.starts_with(b"<") { "HTML or XML" } else { "no JSON" };
-        Error::unusable(format!("the answer (HTTP {status}) is {what} instead of JSON"))
+        let what = if body.starts_with(b"<") {
+            "HTML or XML"
+        } else {
+            "no JSON"
+        };
+        unusable(response, format!("the answer is {what} instead of JSON"))
             .with_remedy("check the URL")
     })
+}
+
+/// The error for an answer that is neither a token nor an error, with its status. The text says
+/// what was missing, never what was there.
+#[must_use]
+pub fn unusable(response: &http::Response<Bytes>, message: impl Into<Cow<'static, str>>) -> Error {
+    Error::unusable(message).with_vendor(VendorError::new(response.status().as_u16()))
 }
 
 /// The error that a failed answer stands for, by its status and the vendor's words (see
 /// [`ErrorKind`](crate::ErrorKind) for the rules), with its `Retry-After`.
 #[must_use]
-pub fn failure(
-    response: &http::Response<Bytes>,
-    vendor: VendorError,
-    now: Timestamp,
-) -> Error {
+pub fn failure(response: &http::Response<Bytes>, vendor: VendorError, now: Timestamp) -> Error {
     let status = response.status();
     let retry_after = retry_after(response.headers(), now);
     if is_transient(status) {
         return Error::failing(vendor).with_retry_after(retry_after);
     }
     if status.is_redirection() {
-        return Error::unusable(format!(
-            "the token endpoint answered with a redirect (HTTP {})",
-            status.as_u16()
-        ))
-        .with_remedy("redirects are never followed with a secret; configure the final address");
+        return unusable(response, "the token endpoint answered with a redirect").with_remedy(
+            "redirects are never followed with a secret; configure the final address",
+        );
     }
     Error::refused(vendor).with_retry_after(retry_after)
 }
@@ -117,9 +120,12 @@ pub fn integer(value: &Value) -> Option<i64> {
 pub fn scope(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Array(all) => {
-            Some(all.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?.join(" "))
-        }
+        Value::Array(all) => Some(
+            all.iter()
+                .map(Value::as_str)
+                .collect::<Option<Vec<_>>>()?
+                .join(" "),
+        ),
         _ => None,
     }
 }
@@ -174,14 +180,17 @@ pub fn jwt_expiry(token: &str) -> Option<Timestamp> {
         return None;
     }
     let payload = payload.trim_end_matches('=');
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(payload)
+        .ok()?;
     #[derive(serde::Deserialize)]
     struct Claims {
         exp: f64,
     }
     let Claims { exp } = serde_json::from_slice(&bytes).ok()?;
     #[allow(clippy::cast_possible_truncation)] // a cast saturates
-    exp.is_finite().then(|| Timestamp::from_unix_seconds(exp as i64))
+    exp.is_finite()
+        .then(|| Timestamp::from_unix_seconds(exp as i64))
 }
 
 /// Checks a base URL that a vendor's answer names, before a token is ever sent there.
@@ -194,8 +203,10 @@ pub fn jwt_expiry(token: &str) -> Option<Timestamp> {
 /// [`Unusable`](crate::ErrorKind::Unusable), saying what is wrong with it.
 pub fn base_url(text: &str, hosts: &[impl AsRef<str>], token_endpoint: &Url) -> Result<Url, Error> {
     let refuse = |why: String| {
-        Err(Error::unusable(format!("the vendor named a base URL {why}"))
-            .with_remedy("no token was sent there; ask the vendor"))
+        Err(
+            Error::unusable(format!("the vendor named a base URL {why}"))
+                .with_remedy("no token was sent there; ask the vendor"),
+        )
     };
     let Ok(url) = Url::parse(text.trim()) else {
         return refuse("that is no URL".into());
@@ -211,14 +222,19 @@ pub fn base_url(text: &str, hosts: &[impl AsRef<str>], token_endpoint: &Url) -> 
         return if is_loopback(token_endpoint) {
             Ok(url)
         } else {
-            refuse(format!("on this machine, which its token endpoint is not: {shown}"))
+            refuse(format!(
+                "on this machine, which its token endpoint is not: {shown}"
+            ))
         };
     }
     if url.port().is_some() {
         return refuse(format!("on a port of its own: {shown}"));
     }
     let host = url.host_str().unwrap_or_default().trim_end_matches('.');
-    if hosts.iter().any(|pattern| host_matches(host, pattern.as_ref())) {
+    if hosts
+        .iter()
+        .any(|pattern| host_matches(host, pattern.as_ref()))
+    {
         Ok(url)
     } else {
         refuse(format!("outside its own hosts: {shown}"))

@@ -1,0 +1,137 @@
+//! [`Flight`]: the one fetch in progress for a key, as those who wait for it see it.
+
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use super::{budget::Place, settings::Settings, state::Want};
+use crate::{Error, Now, Token, provider::NotedSecret};
+
+/// How a flight ends.
+pub(crate) type Outcome = Result<Arc<Token>, Error>;
+
+/// The one fetch in progress for a key.
+pub(crate) struct Flight {
+    started: Duration,
+    /// Somebody waits who has no usable token.
+    urgent: AtomicBool,
+    /// The longest life that somebody waits for, in milliseconds.
+    min_ttl: AtomicU64,
+    /// Whatever a store has, ask the vendor.
+    pub(crate) anew: bool,
+    /// Secrets that were refused; if none changed, the flight ends with that refusal.
+    look: Mutex<Option<(Vec<NotedSecret>, Error)>>,
+    /// Its place in the queue of the endpoint, to be moved ahead when it gets urgent.
+    place: Mutex<Option<Place>>,
+    outcome: OnceLock<Outcome>,
+    landed: Notify,
+}
+
+impl Flight {
+    pub(crate) fn new(
+        now: &Now,
+        urgent: bool,
+        want: Want,
+        look: Option<(Vec<NotedSecret>, Error)>,
+    ) -> Self {
+        Self {
+            started: now.mono,
+            urgent: AtomicBool::new(urgent),
+            min_ttl: AtomicU64::new(millis(want.min_ttl)),
+            anew: want.anew,
+            look: Mutex::new(look),
+            place: Mutex::default(),
+            outcome: OnceLock::new(),
+            landed: Notify::new(),
+        }
+    }
+
+    /// A flight whose runtime stands still would keep everybody waiting.
+    pub(crate) fn is_overdue(&self, now: &Now) -> bool {
+        self.age(now) > Settings::FLIGHT_LIMIT + Settings::MAX_WAIT
+    }
+
+    /// How long it has been under way.
+    pub(crate) fn age(&self, now: &Now) -> Duration {
+        now.mono.saturating_sub(self.started)
+    }
+
+    /// Somebody waits for it now who has no usable token.
+    pub(crate) fn urge(&self, min_ttl: Duration) {
+        self.min_ttl.fetch_max(millis(min_ttl), Ordering::Relaxed);
+        if !self.urgent.swap(true, Ordering::AcqRel)
+            && let Some(place) = &*lock(&self.place)
+        {
+            place.promote();
+        }
+    }
+
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.urgent.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn min_ttl(&self) -> Duration {
+        Duration::from_millis(self.min_ttl.load(Ordering::Relaxed))
+    }
+
+    /// The refusal that stands while the flight only looks whether a secret changed.
+    pub(crate) fn looking_after(&self) -> Option<Error> {
+        lock(&self.look)
+            .as_ref()
+            .map(|(_, refusal)| refusal.clone())
+    }
+
+    /// The secrets to look at before anything is sent.
+    pub(crate) fn secrets_to_look_at(&self) -> Option<(Vec<NotedSecret>, Error)> {
+        lock(&self.look).clone()
+    }
+
+    /// A secret changed: from here on it is a flight like any other.
+    pub(crate) fn looked(&self) {
+        *lock(&self.look) = None;
+    }
+
+    pub(crate) fn queue(&self, place: Option<Place>) {
+        *lock(&self.place) = place;
+        // Somebody may have come since its priority was read.
+        if self.is_urgent()
+            && let Some(place) = &*lock(&self.place)
+        {
+            place.promote();
+        }
+    }
+
+    /// Ends the flight for everybody who waits. The first end counts.
+    pub(crate) fn land(&self, outcome: Outcome) {
+        let _ = self.outcome.set(outcome);
+        self.landed.notify_waiters();
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn wait(&self) -> Outcome {
+        loop {
+            let mut landed = std::pin::pin!(self.landed.notified());
+            landed.as_mut().enable();
+            if let Some(outcome) = self.outcome.get() {
+                return outcome.clone();
+            }
+            landed.await;
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,254 @@
+//! [`Keys`]: every key of a manager, found by what it is for, bounded and evicted.
+
+use std::{
+    hash::BuildHasher,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::{
+    budget::Endpoint,
+    settings::Settings,
+    state::{Clearance, Key, Refusal},
+};
+use crate::{Error, Now, ProviderId, Token, TokenRequest, provider::NotedSecret};
+
+/// One key: its current token, and what else is known of it.
+pub(crate) struct Entry {
+    pub(crate) client: Arc<Client>,
+    pub(crate) request: TokenRequest,
+    /// The token that is served; [`Token::nothing`] where there is none.
+    pub(crate) current: ArcSwap<Token>,
+    key: Mutex<Key>,
+    used: AtomicU32,
+}
+
+impl Entry {
+    /// Locks what is known of the key. Never held across an await.
+    pub(crate) fn key(&self) -> MutexGuard<'_, Key> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stamps the entry as used, once a second at most.
+    #[inline]
+    pub(crate) fn touch(&self, now: &Now) {
+        let second = seconds(now);
+        if self.used.load(Ordering::Relaxed) != second {
+            self.used.store(second, Ordering::Relaxed);
+        }
+    }
+
+    fn unused_for(&self, now: &Now) -> u32 {
+        seconds(now).saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+
+    /// Whether nobody has a handle to it, and nothing would be lost with it but a token. The map
+    /// must be locked, so that nobody gets a handle meanwhile.
+    fn is_evictable(self: &Arc<Self>, now: &Now) -> bool {
+        Arc::strong_count(self) == 1 && self.key().is_idle(now) && !self.client.is_refused()
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // 136 years of uptime
+fn seconds(now: &Now) -> u32 {
+    now.mono.as_secs() as u32
+}
+
+/// A client of a vendor: what all its keys share.
+pub(crate) struct Client {
+    pub(crate) id: ProviderId,
+    pub(crate) endpoint: Arc<Endpoint>,
+    refusal: Mutex<Option<Refusal>>,
+    /// Which of several secrets worked last.
+    pub(crate) candidate: AtomicUsize,
+}
+
+impl Client {
+    pub(crate) fn new(id: ProviderId, endpoint: Arc<Endpoint>) -> Self {
+        Self {
+            id,
+            endpoint,
+            refusal: Mutex::default(),
+            candidate: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether a flight of this client may start.
+    pub(crate) fn clearance(&self, now: &Now) -> Clearance {
+        if let Some((error, _)) = self.endpoint.hold(now) {
+            return Clearance::Held(error);
+        }
+        self.refusal()
+            .as_mut()
+            .map_or(Clearance::Clear, |refusal| refusal.clearance(now))
+    }
+
+    pub(crate) fn refused(&self, error: &Error, secrets: &[NotedSecret], now: &Now) {
+        Refusal::renew(&mut self.refusal(), error, secrets, now);
+    }
+
+    pub(crate) fn accepted(&self) {
+        *self.refusal() = None;
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refusal().is_some()
+    }
+
+    /// The refusal that stands, and when it is put to the test again at the latest.
+    pub(crate) fn last_error(&self, now: &Now) -> Option<(Error, Option<Duration>)> {
+        let refusal = self.refusal();
+        let refusal = refusal.as_ref()?;
+        Some((
+            refusal.error.clone(),
+            Some(refusal.probe_at.saturating_sub(now.mono)),
+        ))
+    }
+
+    fn refusal(&self) -> MutexGuard<'_, Option<Refusal>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const SHARDS: usize = 16;
+
+/// Every key of a manager.
+pub(crate) struct Keys {
+    shards: Box<[RwLock<Shard>]>,
+    hasher: DefaultHashBuilder,
+    bound: usize,
+    idle: u32,
+}
+
+#[derive(Default)]
+struct Shard {
+    entries: HashTable<Arc<Entry>>,
+    swept: u32,
+}
+
+impl Keys {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: DefaultHashBuilder::default(),
+            bound: settings.max_keys.div_ceil(SHARDS),
+            idle: u32::try_from(settings.idle.as_secs()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Looks a key up by reference, without copying anything.
+    pub(crate) fn with<T>(
+        &self,
+        id: &ProviderId,
+        request: &TokenRequest,
+        act: impl FnOnce(&Arc<Entry>) -> T,
+    ) -> Option<T> {
+        let hash = self.hasher.hash_one((id, request));
+        let shard = self
+            .shard(hash)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        shard
+            .entries
+            .find(hash, |entry| is(entry, id, request))
+            .map(act)
+    }
+
+    /// Finds a key, or makes it, and evicts others where there are too many or they lay idle.
+    pub(crate) fn find_or_make(
+        &self,
+        id: &ProviderId,
+        request: TokenRequest,
+        now: &Now,
+        nothing: &Arc<Token>,
+        client: impl FnOnce() -> Arc<Client>,
+    ) -> Arc<Entry> {
+        if let Some(entry) = self.with(id, &request, Arc::clone) {
+            return entry;
+        }
+        let client = client();
+        let hash = self.hasher.hash_one((id, &request));
+        let mut shard = self
+            .shard(hash)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = shard.entries.find(hash, |entry| is(entry, id, &request)) {
+            return entry.clone();
+        }
+        self.evict(&mut shard, now);
+        let entry = Arc::new(Entry {
+            client,
+            request,
+            current: ArcSwap::new(nothing.clone()),
+            key: Mutex::default(),
+            used: AtomicU32::new(seconds(now)),
+        });
+        shard
+            .entries
+            .insert_unique(hash, entry.clone(), |entry| self.hash(entry));
+        entry
+    }
+
+    /// Every key, in no order.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            all.extend(shard.entries.iter().cloned());
+        }
+        all
+    }
+
+    /// Drops what lay idle, looking now and then; and, where there are too many, a tenth more than
+    /// needed of what was used longest ago, so that the next insertions need not look.
+    fn evict(&self, shard: &mut Shard, now: &Now) {
+        if seconds(now).saturating_sub(shard.swept) >= self.idle.div_ceil(4) {
+            shard.swept = seconds(now);
+            shard
+                .entries
+                .retain(|entry| entry.unused_for(now) < self.idle || !entry.is_evictable(now));
+        }
+        if shard.entries.len() < self.bound {
+            return;
+        }
+        let mut ages: Vec<u32> = shard
+            .entries
+            .iter()
+            .filter(|entry| entry.is_evictable(now))
+            .map(|entry| entry.unused_for(now))
+            .collect();
+        let mut surplus = (shard.entries.len() + 1 - self.bound)
+            .max(self.bound / 10)
+            .min(ages.len());
+        if surplus == 0 {
+            return;
+        }
+        let (_, oldest, _) = ages.select_nth_unstable_by(surplus - 1, |a, b| b.cmp(a));
+        let oldest = *oldest;
+        shard.entries.retain(|entry| {
+            let goes = surplus > 0 && entry.unused_for(now) >= oldest && entry.is_evictable(now);
+            surplus -= usize::from(goes);
+            !goes
+        });
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<Shard> {
+        // The table itself uses the lowest and the highest bits.
+        #[allow(clippy::cast_possible_truncation)]
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+
+    fn hash(&self, entry: &Entry) -> u64 {
+        self.hasher.hash_one((&entry.client.id, &entry.request))
+    }
+}
+
+fn is(entry: &Entry, id: &ProviderId, request: &TokenRequest) -> bool {
+    entry.request == *request && entry.client.id == *id
+}

@@ -1,0 +1,98 @@
+//! What the engine tells: `tracing` events, and `metrics` where that feature is on.
+//!
+//! | metric | type | labels | what |
+//! | --- | --- | --- | --- |
+//! | `biped_fetches_total` | counter | `provider`, `outcome` | flights that ended: `token`, `stored` (the store had it), or the [kind](crate::ErrorKind) of the error |
+//! | `biped_waits_total` | counter | `provider` | callers that had to wait for a flight |
+//! | `biped_stale_served_total` | counter | `provider` | tokens served past their refresh point |
+//! | `biped_remaining_life_seconds` | histogram | `provider` | life left of a token that was served past its refresh point |
+//! | `biped_rejections_total` | counter | `provider`, `outcome` | tokens that an API rejected: `renewing`, `superseded`, `cooling_down` |
+//! | `biped_store_faults_total` | counter | `provider`, `operation` | what the store failed to do |
+//! | `biped_leases_lost_total` | counter | `provider` | leases that lapsed while their holder was fetching |
+//!
+//! `provider` is the name that the application uses; no label ever holds a key, a tenant or a
+//! scope. Events carry the provider's name and the request; never a token.
+
+use std::time::Duration;
+
+use super::state::Rejection;
+use crate::{Error, TokenRequest};
+
+pub(crate) fn fetched(provider: &str, request: &TokenRequest, from_store: bool, took: Duration) {
+    let outcome = if from_store { "stored" } else { "token" };
+    count2("biped_fetches_total", provider, ("outcome", outcome));
+    tracing::debug!(provider, %request, outcome, took_ms = took.as_millis(), "has a new token");
+}
+
+pub(crate) fn failed(provider: &str, request: &TokenRequest, error: &Error, serving: bool) {
+    count2(
+        "biped_fetches_total",
+        provider,
+        ("outcome", error.kind().as_str()),
+    );
+    // With a token still serving nobody notices yet: somebody should hear of it in time.
+    tracing::warn!(provider, %request, kind = error.kind().as_str(), serving, "got no token: {error}");
+}
+
+pub(crate) fn waited(provider: &str) {
+    count("biped_waits_total", provider);
+}
+
+pub(crate) fn served_stale(provider: &str, left: Option<Duration>) {
+    count("biped_stale_served_total", provider);
+    if let Some(left) = left {
+        histogram("biped_remaining_life_seconds", provider, left.as_secs_f64());
+    }
+}
+
+pub(crate) fn rejected(provider: &str, request: &TokenRequest, rejection: Rejection) {
+    let outcome = match rejection {
+        Rejection::Renewing => "renewing",
+        Rejection::Superseded => "superseded",
+        Rejection::CoolingDown => "cooling_down",
+    };
+    count2("biped_rejections_total", provider, ("outcome", outcome));
+    tracing::debug!(provider, %request, outcome, "an API rejected a token");
+}
+
+pub(crate) fn store_fault(provider: &str, operation: &'static str, why: &str) {
+    count2(
+        "biped_store_faults_total",
+        provider,
+        ("operation", operation),
+    );
+    tracing::warn!(
+        provider,
+        operation,
+        "the token store failed, going on without it: {why}"
+    );
+}
+
+pub(crate) fn lease_lost(provider: &str) {
+    count("biped_leases_lost_total", provider);
+    tracing::warn!(provider, "lost the lease on a fetch while it was running");
+}
+
+#[cfg(feature = "metrics")]
+fn count(name: &'static str, provider: &str) {
+    metrics::counter!(name, "provider" => provider.to_owned()).increment(1);
+}
+
+#[cfg(feature = "metrics")]
+fn count2(name: &'static str, provider: &str, (label, value): (&'static str, &'static str)) {
+    metrics::counter!(name, "provider" => provider.to_owned(), label => value).increment(1);
+}
+
+#[cfg(feature = "metrics")]
+fn histogram(name: &'static str, provider: &str, value: f64) {
+    metrics::histogram!(name, "provider" => provider.to_owned()).record(value);
+}
+
+#[cfg(not(feature = "metrics"))]
+fn count(_: &'static str, _: &str) {}
+
+#[cfg(not(feature = "metrics"))]
+fn count2(_: &'static str, _: &str, _: (&'static str, &'static str)) {}
+
+#[cfg(not(feature = "metrics"))]
+fn histogram(_: &'static str, _: &str, _: f64) {}

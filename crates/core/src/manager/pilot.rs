@@ -1,0 +1,495 @@
+//! [`Pilot`]: what a flight does: look in the store, ask the vendor, try again, land.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Engine,
+    budget::Permit,
+    flight::Flight,
+    keys::Entry,
+    observe,
+    settings::{ATTEMPTS, MAX_RETRY_AFTER, quick_back_off},
+    shared::{Desk, Turn, is_storable},
+};
+use crate::{
+    Error, ErrorKind, FetchContext, Generation, Inspection, Lease, Now, Provider, Token, TokenKey,
+    TokenRequest, provider::NotedSecret, token::Companions,
+};
+
+/// Carries out one flight, in a task of its own.
+pub(crate) struct Pilot {
+    engine: Arc<Engine>,
+    entry: Arc<Entry>,
+    flight: Arc<Flight>,
+    provider: Arc<dyn Provider>,
+    landed: bool,
+}
+
+/// What a flight brings.
+struct Got {
+    token: Token,
+    from_store: bool,
+    lease: Option<Lease>,
+}
+
+/// Why a flight brings nothing.
+enum Lost {
+    /// The vendor, or a secret, failed.
+    Failed {
+        error: Error,
+        secrets: Vec<NotedSecret>,
+        lease: Option<Lease>,
+    },
+    /// Nobody was asked, and what was known stands.
+    Unchanged(Error),
+    /// Another process failed, and the fleet waits for so long.
+    Shared(Error, Duration),
+}
+
+impl Pilot {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        entry: Arc<Entry>,
+        flight: Arc<Flight>,
+        provider: Arc<dyn Provider>,
+    ) -> Self {
+        Self {
+            engine,
+            entry,
+            flight,
+            provider,
+            landed: false,
+        }
+    }
+
+    /// Flies.
+    pub(crate) async fn fly(mut self) {
+        let engine = self.engine.clone();
+        let started = engine.clock.now();
+        let shared = engine.shared.clone();
+        let name = self.entry.client.id.clone();
+        let mut desk = shared.as_ref().map(|shared| {
+            shared.desk(
+                TokenKey::new(&self.entry.client.id, &self.entry.request),
+                name.name(),
+            )
+        });
+
+        let limit = engine.settings.flight_limit;
+        let end = tokio::select! {
+            biased;
+            end = self.fetch(&mut desk) => end,
+            () = engine.clock.sleep(limit) => Err(Lost::Failed {
+                error: Error::unreachable(format!("no token after {} s", limit.as_secs())),
+                secrets: Vec::new(),
+                lease: None,
+            }),
+        };
+
+        match end {
+            Ok(Got {
+                token,
+                from_store,
+                lease,
+            }) => {
+                let Some(token) = self.land(token, from_store, &started) else {
+                    return;
+                };
+                // The token is out; the store comes after.
+                if let Some(desk) = desk.as_mut().filter(|_| !from_store && is_storable(&token)) {
+                    desk.put(&token, lease.as_ref()).await;
+                }
+            }
+            Err(lost) => {
+                let lease = self.lose(lost);
+                if let (Some(desk), Some((lease, error))) = (&mut desk, lease) {
+                    let cool_down = self.entry.key().cool_down(&engine.clock.now());
+                    desk.release(&lease, Some((&error, cool_down))).await;
+                }
+            }
+        }
+    }
+
+    /// Publishes a token: first for callers to come, then for those who wait.
+    fn land(&mut self, token: Token, from_store: bool, started: &Now) -> Option<Arc<Token>> {
+        let now = self.engine.clock.now();
+        let token = Arc::new(token);
+        {
+            let mut key = self.entry.key();
+            if !key.landed(&token, &now, !from_store) {
+                drop(key);
+                let error = Error::unusable("the token was rejected before it arrived");
+                self.lose(Lost::Unchanged(error.transient(true)));
+                return None;
+            }
+            self.entry.current.store(token.clone());
+            clear(&mut key.flight, &self.flight);
+        }
+        self.entry.client.accepted();
+        let took = now.mono.saturating_sub(started.mono);
+        observe::fetched(
+            self.entry.client.id.name(),
+            &self.entry.request,
+            from_store,
+            took,
+        );
+        self.landed = true;
+        self.flight.land(Ok(token.clone()));
+        Some(token)
+    }
+
+    /// Notes a failure and tells those who wait. Answers with what the fleet has to be told.
+    fn lose(&mut self, lost: Lost) -> Option<(Lease, Error)> {
+        let now = self.engine.clock.now();
+        let client = &self.entry.client;
+        let mut owed = None;
+        let error = {
+            let mut key = self.entry.key();
+            let error = match lost {
+                Lost::Failed {
+                    error,
+                    secrets,
+                    lease,
+                } => {
+                    let error = error.with_provider(client.id.shared_name());
+                    key.failed(&error, &secrets, &now);
+                    if error.refuses_client() {
+                        client.refused(&error, &secrets, &now);
+                    }
+                    owed = lease.map(|lease| (lease, error.clone()));
+                    error
+                }
+                Lost::Shared(error, left) => {
+                    let error = error.with_provider(client.id.shared_name());
+                    key.wait_out(error.clone(), left, &now);
+                    error
+                }
+                Lost::Unchanged(error) => error.with_provider(client.id.shared_name()),
+            };
+            clear(&mut key.flight, &self.flight);
+            error
+        };
+        let serving = self.entry.current.load().schedule.unusable.is_ahead(&now);
+        observe::failed(client.id.name(), &self.entry.request, &error, serving);
+        self.landed = true;
+        self.flight.land(Err(error));
+        owed
+    }
+
+    /// Up to three attempts while somebody waits without a token; one otherwise.
+    async fn fetch(&self, desk: &mut Option<Desk<'_>>) -> Result<Got, Lost> {
+        let clock = &*self.engine.clock;
+        if let Some((secrets, refusal)) = self.flight.secrets_to_look_at() {
+            if !self.any_changed(&secrets).await {
+                return Err(Lost::Unchanged(refusal));
+            }
+            self.flight.looked();
+        }
+        let mut attempt = 1;
+        loop {
+            let lost = match self.attempt(desk).await {
+                Ok(got) => return Ok(got),
+                Err(lost) => lost,
+            };
+            let (error, lease) = match &lost {
+                Lost::Failed { error, lease, .. } if error.is_transient() => (error, *lease),
+                _ => return Err(lost),
+            };
+            let now = clock.now();
+            let asked = error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER);
+            if error.kind() == ErrorKind::Failing && !asked.is_zero() {
+                self.entry.client.endpoint.leave_alone(asked, error, &now);
+            }
+            let wait = quick_back_off(attempt).max(asked);
+            let in_time = self.flight.age(&now) + wait < self.engine.settings.max_wait;
+            if attempt == ATTEMPTS || !self.flight.is_urgent() || !in_time {
+                return Err(lost);
+            }
+            if let (Some(desk), Some(lease)) = (desk.as_mut(), lease) {
+                desk.release(&lease, Some((error, wait))).await;
+            }
+            clock.sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    /// One attempt: the store, the permit, the lease, the vendor.
+    async fn attempt(&self, desk: &mut Option<Desk<'_>>) -> Result<Got, Lost> {
+        self.tell_store(desk).await;
+        if let Some(got) = self.look(desk.as_mut()).await {
+            return Ok(got);
+        }
+        let (permit, lease) = loop {
+            let permit = self.permit().await?;
+            let Some(desk) = desk else {
+                break (permit, None);
+            };
+            match desk.claim().await {
+                Turn::Ours(None) => break (permit, None),
+                Turn::Ours(Some(lease)) => {
+                    // Whoever had it before may have brought a token.
+                    if let Some(mut got) = self.look(Some(desk)).await {
+                        got.lease = None;
+                        desk.release(&lease, None).await;
+                        return Ok(got);
+                    }
+                    break (permit, Some(lease));
+                }
+                Turn::Theirs(left) => {
+                    drop(permit);
+                    let known = self.known();
+                    desk.wait(known, left).await;
+                }
+                Turn::Failed(error, left) => {
+                    drop(permit);
+                    let now = self.engine.clock.now();
+                    let soon = left <= Duration::from_secs(1)
+                        && self.flight.age(&now) + left < self.engine.settings.max_wait;
+                    if !self.flight.is_urgent() || !soon {
+                        return Err(Lost::Shared(error, left));
+                    }
+                    self.engine.clock.sleep(left).await;
+                }
+            }
+            if let Some(got) = self.look(Some(desk)).await {
+                return Ok(got);
+            }
+        };
+        let generation = self.generation(lease.as_ref());
+        let asked = self
+            .engine
+            .ask(&self.provider, &self.entry, Ask::Token(&self.entry.request));
+        let answer = match desk {
+            Some(desk) => desk.holding(lease, asked).await,
+            None => asked.await,
+        };
+        drop(permit);
+        match answer {
+            Ok(Answer::Token(token, sent, companions)) => {
+                let mut token = *token;
+                token.generation = generation;
+                self.prepare(&mut token, &sent, companions);
+                if !token.schedule.unusable.is_ahead(&self.engine.clock.now()) {
+                    let error = Error::unusable("the token had expired before it arrived");
+                    return Err(Lost::Failed {
+                        error: error.transient(true),
+                        secrets: Vec::new(),
+                        lease,
+                    });
+                }
+                Ok(Got {
+                    token,
+                    from_store: false,
+                    lease,
+                })
+            }
+            Ok(_) => Err(Lost::Unchanged(Error::internal(
+                "a fetch ended without a token",
+            ))),
+            Err((error, secrets)) => Err(Lost::Failed {
+                error,
+                secrets,
+                lease,
+            }),
+        }
+    }
+
+    /// The right to send one request, when the vendor may be asked.
+    async fn permit(&self) -> Result<Permit, Lost> {
+        let clock = &*self.engine.clock;
+        let endpoint = &self.entry.client.endpoint;
+        loop {
+            let urgent = self.flight.is_urgent();
+            let permit = endpoint
+                .permit(urgent, clock, |place| self.flight.queue(place))
+                .await;
+            let now = clock.now();
+            let Some((error, left)) = endpoint.hold(&now) else {
+                return Ok(permit);
+            };
+            drop(permit);
+            let in_time = self.flight.age(&now) + left < self.engine.settings.max_wait;
+            if !self.flight.is_urgent() || !in_time {
+                return Err(Lost::Unchanged(error));
+            }
+            clock.sleep(left).await;
+        }
+    }
+
+    /// A token from the store that this flight can do with.
+    async fn look(&self, desk: Option<&mut Desk<'_>>) -> Option<Got> {
+        let desk = desk?;
+        if self.flight.anew {
+            return None;
+        }
+        let mut token = desk.look().await?;
+        let now = self.engine.clock.now();
+        if token.generation <= self.known() || !self.provider.adopts(&token) {
+            return None;
+        }
+        let mut cx = self.engine.context(0);
+        let companions = cx.companions(&*self.provider).await.ok()?;
+        self.prepare(&mut token, &now, companions);
+        let schedule = &token.schedule;
+        let fit = if self.flight.is_urgent() {
+            schedule.unusable
+        } else {
+            schedule.refresh
+        };
+        let enough = fit.is_ahead(&now) && token.lasts(self.flight.min_ttl(), &now);
+        enough.then_some(Got {
+            token,
+            from_store: true,
+            lease: None,
+        })
+    }
+
+    /// The newest generation that is no news.
+    fn known(&self) -> Generation {
+        self.entry
+            .key()
+            .forgotten()
+            .max(self.entry.current.load().generation)
+    }
+
+    /// The generation of the token to be fetched.
+    fn generation(&self, lease: Option<&Lease>) -> Generation {
+        let newest = self.entry.key().newest.max(self.known());
+        match lease {
+            // The store's clock numbers the fleet's tokens; ours may be ahead of it.
+            Some(lease) => lease.generation.max(Generation(newest.0 + 1)),
+            None => newest.next(self.engine.clock.now().wall),
+        }
+    }
+
+    fn prepare(&self, token: &mut Token, seen: &Now, companions: Companions) {
+        token.set_companions(companions);
+        token.schedule(seen, self.engine.refresh_at, self.engine.settings.margin);
+    }
+
+    /// What was rejected must not come back from the store.
+    async fn tell_store(&self, desk: &mut Option<Desk<'_>>) {
+        let Some(desk) = desk else { return };
+        let through = self.entry.key().tell_store();
+        if let Some(through) = through
+            && !desk.forget(through).await
+        {
+            self.entry.key().forget(through);
+        }
+    }
+
+    /// Whether one of these secrets is another than when it was refused.
+    async fn any_changed(&self, secrets: &[NotedSecret]) -> bool {
+        for noted in secrets {
+            let resolved = noted
+                .secret
+                .resolve(noted.candidate, &*self.engine.clock)
+                .await;
+            if resolved
+                .is_ok_and(|secret| self.engine.fingerprints.of(&secret) != noted.fingerprint)
+            {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// However a flight ends (a panic in the provider, a runtime that shuts down), nobody waits for it
+/// in vain, and the next caller starts anew.
+impl Drop for Pilot {
+    fn drop(&mut self) {
+        if self.landed {
+            return;
+        }
+        let error = if std::thread::panicking() {
+            Error::internal("the provider panicked").with_remedy("this is a bug in the provider")
+        } else {
+            Error::internal("the fetch was interrupted: its runtime ended").transient(true)
+        };
+        self.lose(Lost::Unchanged(error));
+    }
+}
+
+fn clear(slot: &mut Option<Arc<Flight>>, flight: &Arc<Flight>) {
+    slot.take_if(|current| Arc::ptr_eq(current, flight));
+}
+
+/// What is asked of a vendor.
+#[derive(Clone, Copy)]
+pub(crate) enum Ask<'a> {
+    Token(&'a TokenRequest),
+    Inspection(&'a TokenRequest),
+    Revocation(&'a Token),
+}
+
+/// What it answered.
+pub(crate) enum Answer {
+    Token(Box<Token>, Now, Companions),
+    Inspection(Option<Inspection>),
+    Revoked,
+}
+
+impl Engine {
+    /// Asks the vendor, with the secret that worked last, and on `invalid_client` with the others
+    /// in order.
+    pub(crate) async fn ask(
+        &self,
+        provider: &Arc<dyn Provider>,
+        entry: &Entry,
+        ask: Ask<'_>,
+    ) -> Result<Answer, (Error, Vec<NotedSecret>)> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let remembered = &entry.client.candidate;
+        let mut candidate = remembered.load(Relaxed);
+        let mut tried = Vec::new();
+        let mut secrets = Vec::new();
+        loop {
+            let mut cx = self.context(candidate);
+            let answer = ask_once(&mut cx, &**provider, ask).await;
+            secrets.extend(cx.noted_secrets());
+            let error = match answer {
+                Ok(answer) => {
+                    remembered.store(candidate, Relaxed);
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            tried.push(candidate);
+            let all = secrets
+                .iter()
+                .map(|noted| noted.secret.candidates())
+                .max()
+                .unwrap_or(1);
+            let next = (0..all).find(|other| !tried.contains(other));
+            match next.filter(|_| error.refuses_client()) {
+                Some(next) => candidate = next,
+                None => return Err((error, secrets)),
+            }
+        }
+    }
+
+    fn context(&self, candidate: usize) -> FetchContext<'_> {
+        let fingerprints = self.fingerprints.clone();
+        FetchContext::for_candidate(&*self.http, &*self.clock, candidate, fingerprints)
+    }
+}
+
+async fn ask_once(
+    cx: &mut FetchContext<'_>,
+    provider: &dyn Provider,
+    ask: Ask<'_>,
+) -> Result<Answer, Error> {
+    let companions = cx.companions(provider).await?;
+    Ok(match ask {
+        Ask::Token(request) => {
+            let token = provider.fetch(request, cx).await?;
+            Answer::Token(Box::new(token), cx.sent(), companions)
+        }
+        Ask::Inspection(request) => Answer::Inspection(provider.inspect(request, cx).await?),
+        Ask::Revocation(token) => {
+            provider.revoke(token, cx).await?;
+            Answer::Revoked
+        }
+    })
+}

@@ -1,0 +1,277 @@
+//! [`Shared`]: the store behind a manager, bounded in time and never able to fail a call.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    observe,
+    settings::{LEASE, LEASE_POLL, STORE_REST, STORE_TIME, TOMBSTONE},
+};
+use crate::{
+    Claim, Clock, Error, ErrorKind, Failure, Generation, Lease, StoreError, StoredToken, Token,
+    TokenKey, TokenStore, VendorError,
+};
+
+/// A store, and the patience with it.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    store: Arc<dyn TokenStore>,
+    clock: Arc<dyn Clock>,
+    /// Left alone until this moment on the monotonic clock, in nanoseconds.
+    rest_until: Arc<AtomicU64>,
+}
+
+/// The store as one flight sees it: one key, and what is left of the time for it.
+pub(crate) struct Desk<'a> {
+    shared: &'a Shared,
+    key: TokenKey,
+    provider: &'a str,
+    left: Duration,
+}
+
+/// Whether this process may fetch.
+pub(crate) enum Turn {
+    /// Yes, with a lease where the store gives one.
+    Ours(Option<Lease>),
+    /// Somebody else is at it, for so much longer at the most.
+    Theirs(Duration),
+    /// Somebody failed, and everybody leaves the vendor alone for so long.
+    Failed(Error, Duration),
+}
+
+impl Shared {
+    pub(crate) fn new(store: Arc<dyn TokenStore>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            clock,
+            rest_until: Arc::default(),
+        }
+    }
+
+    pub(crate) fn desk<'a>(&'a self, key: TokenKey, provider: &'a str) -> Desk<'a> {
+        Desk {
+            shared: self,
+            key,
+            provider,
+            left: STORE_TIME,
+        }
+    }
+
+    /// Forgets a key's tokens, and says if that failed: somebody wants to be sure.
+    pub(crate) async fn forget(&self, key: &TokenKey, through: Generation) -> Result<(), Error> {
+        Ok(self.store.forget(key, through, TOMBSTONE).await?)
+    }
+
+    /// Reads what is stored, whatever it is good for; for people who want to see it.
+    pub(crate) async fn peek(&self, key: &TokenKey) -> Result<Option<Token>, Error> {
+        Ok(self.store.get(key).await?.as_ref().and_then(decode))
+    }
+}
+
+impl Desk<'_> {
+    /// The token stored under the key, if it is one.
+    pub(crate) async fn look(&mut self) -> Option<Token> {
+        let store = self.shared.store.clone();
+        let key = self.key;
+        let stored = self.bounded("get", store.get(&key)).await??;
+        let token = decode(&stored);
+        if token.is_none() {
+            observe::store_fault(
+                self.provider,
+                "get",
+                "the entry can't be read; it is ignored",
+            );
+        }
+        token
+    }
+
+    /// Stores a token, and gives the lease back.
+    pub(crate) async fn put(&mut self, token: &Token, lease: Option<&Lease>) {
+        let keep = token.expires_at().map_or(crate::MAX_LIFETIME, |expiry| {
+            expiry.since(self.shared.clock.now().wall)
+        });
+        let mut bytes = token.encode();
+        let bytes = std::mem::take(&mut *bytes);
+        let stored = StoredToken {
+            generation: token.generation(),
+            keep,
+            bytes,
+        };
+        let store = self.shared.store.clone();
+        let key = self.key;
+        self.left = STORE_TIME;
+        self.bounded("put", store.put(&key, &stored, lease)).await;
+    }
+
+    /// Tells the store what was rejected.
+    pub(crate) async fn forget(&mut self, through: Generation) -> bool {
+        let store = self.shared.store.clone();
+        let key = self.key;
+        self.bounded("forget", store.forget(&key, through, TOMBSTONE))
+            .await
+            .is_some()
+    }
+
+    /// Asks whether this process may fetch.
+    pub(crate) async fn claim(&mut self) -> Turn {
+        let store = self.shared.store.clone();
+        let key = self.key;
+        match self.bounded("lease", store.lease(&key, LEASE, None)).await {
+            // A store that doesn't answer stops nobody.
+            None => Turn::Ours(None),
+            Some(Claim::Granted(lease)) => Turn::Ours(Some(lease)),
+            Some(Claim::Taken { left }) => Turn::Theirs(left),
+            Some(Claim::CoolingDown { left, why }) => Turn::Failed(read_failure(&why), left),
+        }
+    }
+
+    /// Gives the lease back without a token.
+    pub(crate) async fn release(&mut self, lease: &Lease, failed: Option<(&Error, Duration)>) {
+        let failure = failed.map(|(error, cool_down)| Failure {
+            cool_down,
+            why: write_failure(error),
+        });
+        let store = self.shared.store.clone();
+        let key = self.key;
+        self.left = STORE_TIME;
+        self.bounded("release", store.release(&key, lease, failure))
+            .await;
+    }
+
+    /// Waits until the entry may have changed, or `left` is over.
+    pub(crate) async fn wait(&self, after: Generation, left: Duration) {
+        let wait = left.clamp(Duration::from_millis(10), LEASE_POLL);
+        tokio::select! {
+            changed = self.shared.store.changed(&self.key, after) => if changed.is_err() {
+                // It can't tell: then by the clock alone.
+                self.shared.clock.sleep(wait).await;
+            },
+            () = self.shared.clock.sleep(wait) => {}
+        }
+    }
+
+    /// Runs `work` and keeps the lease alive meanwhile.
+    pub(crate) async fn holding<T>(
+        &mut self,
+        lease: Option<Lease>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let Some(lease) = lease else {
+            return work.await;
+        };
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = self.shared.clock.sleep(LEASE / 3) => {}
+            }
+            self.left = STORE_TIME;
+            let store = self.shared.store.clone();
+            let key = self.key;
+            let renewed = self.bounded("lease", store.lease(&key, LEASE, Some(&lease)));
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                claim = renewed => if !matches!(claim, None | Some(Claim::Granted(_))) {
+                    observe::lease_lost(self.provider);
+                }
+            }
+        }
+    }
+
+    /// One operation within what is left of the time. A store that fails or is slow is left alone
+    /// for a while, and the call goes on without it.
+    async fn bounded<T>(
+        &mut self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Option<T> {
+        let clock = &self.shared.clock;
+        let started = clock.now().mono;
+        if nanos(started) < self.shared.rest_until.load(Ordering::Relaxed) {
+            return None;
+        }
+        let done = tokio::select! {
+            biased;
+            done = work => done,
+            () = clock.sleep(self.left) => Err(StoreError::new("it took too long")),
+        };
+        let now = clock.now().mono;
+        self.left = self.left.saturating_sub(now.saturating_sub(started));
+        match done {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let rest = nanos(now.saturating_add(STORE_REST));
+                self.shared.rest_until.store(rest, Ordering::Relaxed);
+                observe::store_fault(self.provider, operation, &error.to_string());
+                None
+            }
+        }
+    }
+}
+
+fn nanos(moment: Duration) -> u64 {
+    u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn decode(stored: &StoredToken) -> Option<Token> {
+    let mut token = Token::decode(&stored.bytes)?;
+    token.generation = stored.generation;
+    Some(token)
+}
+
+/// Why a holder failed, as it is written down for the others of the fleet.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct WrittenFailure {
+    kind: String,
+    message: String,
+    remedy: Option<String>,
+    client: bool,
+    vendor: Option<VendorError>,
+}
+
+fn write_failure(error: &Error) -> Vec<u8> {
+    let written = WrittenFailure {
+        kind: error.kind().as_str().into(),
+        message: error.message().into(),
+        remedy: error.remedy().map(Into::into),
+        client: error.refuses_client(),
+        vendor: error.vendor().cloned(),
+    };
+    serde_json::to_vec(&written).unwrap_or_default()
+}
+
+fn read_failure(bytes: &[u8]) -> Error {
+    let Ok(written) = serde_json::from_slice::<WrittenFailure>(bytes) else {
+        return Error::unreachable("another process could not get a token");
+    };
+    let mut error = match written.kind.as_str() {
+        kind if kind == ErrorKind::Refused.as_str() => {
+            Error::refused(VendorError::default()).refusing_client(written.client)
+        }
+        kind if kind == ErrorKind::Failing.as_str() => Error::failing(VendorError::default()),
+        kind if kind == ErrorKind::Unusable.as_str() => Error::unusable("").transient(true),
+        kind if kind == ErrorKind::Secret.as_str() => Error::secret("").transient(true),
+        _ => Error::unreachable(""),
+    };
+    error = error.with_message(written.message);
+    if let Some(remedy) = written.remedy {
+        error = error.with_remedy(remedy);
+    }
+    if let Some(vendor) = written.vendor {
+        error = error.with_vendor(vendor);
+    }
+    error
+}
+
+/// Whether a token has an end that a store can go by.
+pub(crate) fn is_storable(token: &Token) -> bool {
+    token.confirmation().is_none()
+}

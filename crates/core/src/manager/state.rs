@@ -1,0 +1,431 @@
+//! What a key knows, and what it decides: the state machine of the engine.
+//!
+//! Everything in this file is synchronous and takes the time as an argument. [`Key::decide`] says
+//! what a caller gets; [`Key::reject`], [`Key::landed`] and [`Key::failed`] are what can happen.
+//! Nothing here waits, spawns, or calls a provider.
+//!
+//! ```text
+//!            fetched                refresh point          margin before expiry
+//!  (none) ───────────▶ fresh ──────────────────▶ usable ──────────────────────▶ (none)
+//!     ▲                  │                          │  a flight runs; all get the token
+//!     └──── rejected ────┴──────────────────────────┘
+//! ```
+//!
+//! Without a usable token a caller joins the one flight, or starts it, or, until "not before", gets
+//! the error that the last flight ended with.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    flight::Flight,
+    settings::{
+        FIRST_PROBE, LAST_PROBE, LOOK, LOOK_BY_COMMAND, REJECTED_AT_ONCE, REJECTION_COOL_DOWN,
+        REST, back_off,
+    },
+};
+use crate::{
+    Error, ErrorKind, Generation, Now, Token,
+    provider::NotedSecret,
+    token::{Deadline, Schedule},
+};
+
+/// What a key knows beside its current token.
+#[derive(Default)]
+pub(crate) struct Key {
+    /// The fetch in progress.
+    pub(crate) flight: Option<Arc<Flight>>,
+    /// No fetch before this: the least time between two of them.
+    rest_until: Duration,
+    /// The newest generation handed out for this key.
+    pub(crate) newest: Generation,
+    /// What keys have that something went wrong with.
+    trouble: Option<Box<Trouble>>,
+}
+
+#[derive(Default)]
+struct Trouble {
+    /// Failed flights in a row.
+    failures: u32,
+    /// The last failure, and the moment before which nobody asks again.
+    failed: Option<(Error, Duration)>,
+    /// The vendor refused this request.
+    refusal: Option<Refusal>,
+    /// Tokens up to this one were rejected or forgotten.
+    forgotten: Generation,
+    /// The store was not told yet.
+    untold: bool,
+    /// The next token replaces a rejected one.
+    replacing: bool,
+    /// The token that replaced a rejected one.
+    replacement: Generation,
+    /// Rejections cause nothing before this.
+    cool_until: Duration,
+}
+
+/// What a caller gets.
+pub(crate) enum Decision {
+    /// This token. `stale` if it is past its refresh point.
+    Serve { token: Arc<Token>, stale: bool },
+    /// A flight that the caller has to start, and the token that serves meanwhile.
+    Launch {
+        flight: Arc<Flight>,
+        meanwhile: Option<Arc<Token>>,
+    },
+    /// Somebody else's flight.
+    Join(Arc<Flight>),
+    /// Nothing before this moment; ask again then.
+    Rest(Duration),
+    /// No.
+    Fail(Error),
+}
+
+/// What a caller wants.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Want {
+    /// The token must last this long.
+    pub(crate) min_ttl: Duration,
+    /// Whatever token there is, ask the vendor.
+    pub(crate) anew: bool,
+    /// There is a runtime to fly on.
+    pub(crate) runtime: bool,
+}
+
+/// Whether the vendor may be asked at all, by what the client and the endpoint know.
+pub(crate) enum Clearance {
+    /// Yes.
+    Clear,
+    /// Yes, but look first whether a secret changed since it was refused.
+    Look(Vec<NotedSecret>, Error),
+    /// No.
+    Held(Error),
+}
+
+impl Clearance {
+    /// This one's word, and where it has nothing against it, the next one's.
+    fn and_then(self, next: impl FnOnce() -> Self) -> Self {
+        if let Self::Clear = self { next() } else { self }
+    }
+}
+
+impl Key {
+    /// What a caller gets. `clearance` is asked only where a flight would start.
+    pub(crate) fn decide(
+        &mut self,
+        current: &Arc<Token>,
+        want: Want,
+        now: &Now,
+        clearance: impl FnOnce() -> Clearance,
+    ) -> Decision {
+        let usable = current.schedule.unusable.is_ahead(now).then_some(current);
+        let enough = usable.filter(|token| !want.anew && token.lasts(want.min_ttl, now));
+        let serve = |token: &Arc<Token>| Decision::Serve {
+            token: token.clone(),
+            stale: true,
+        };
+
+        if let Some(token) = enough.filter(|token| token.schedule.refresh.is_ahead(now)) {
+            return Decision::Serve {
+                token: token.clone(),
+                stale: false,
+            };
+        }
+        if let Some(flight) = self
+            .flight
+            .as_ref()
+            .filter(|flight| !flight.is_overdue(now))
+        {
+            return match (enough, flight.looking_after()) {
+                (Some(token), _) => serve(token),
+                (None, Some(refusal)) => Decision::Fail(refusal),
+                (None, None) => {
+                    flight.urge(want.min_ttl);
+                    Decision::Join(flight.clone())
+                }
+            };
+        }
+        if now.mono < self.rest_until {
+            // A token just fetched satisfies whoever wants one that lasts.
+            return usable.map_or(Decision::Rest(self.rest_until), serve);
+        }
+        if !want.runtime {
+            return enough.map_or_else(|| Decision::Fail(no_runtime()), serve);
+        }
+        let looking = match self.clearance(now).and_then(clearance) {
+            Clearance::Clear => None,
+            Clearance::Look(secrets, refusal) => Some((secrets, refusal)),
+            Clearance::Held(error) => return enough.map_or(Decision::Fail(error), serve),
+        };
+        let flight = Arc::new(Flight::new(now, enough.is_none(), want, looking));
+        self.flight = Some(flight.clone());
+        Decision::Launch {
+            flight,
+            meanwhile: enough.cloned(),
+        }
+    }
+
+    /// What keeps this very key from asking.
+    fn clearance(&mut self, now: &Now) -> Clearance {
+        let Some(trouble) = &mut self.trouble else {
+            return Clearance::Clear;
+        };
+        if let Some((error, not_before)) = &trouble.failed
+            && now.mono < *not_before
+        {
+            let wait = *not_before - now.mono;
+            return Clearance::Held(error.clone().with_retry_after(Some(wait)));
+        }
+        trouble
+            .refusal
+            .as_mut()
+            .map_or(Clearance::Clear, |refusal| refusal.clearance(now))
+    }
+
+    /// A flight brought a token. Answers whether it may be used: it may not if it was rejected
+    /// while it was on its way.
+    pub(crate) fn landed(&mut self, token: &Token, now: &Now, fetched: bool) -> bool {
+        if token.generation <= self.forgotten() {
+            return false;
+        }
+        self.newest = self.newest.max(token.generation);
+        if fetched {
+            let rest = token.lifetime().map_or(REST, |life| (life / 2).min(REST));
+            self.rest_until = now.mono.saturating_add(rest);
+        }
+        if let Some(trouble) = &mut self.trouble {
+            trouble.failures = 0;
+            trouble.failed = None;
+            trouble.refusal = None;
+            if std::mem::take(&mut trouble.replacing) {
+                trouble.replacement = token.generation;
+            }
+        }
+        true
+    }
+
+    /// A flight failed. `secrets` is what it used.
+    pub(crate) fn failed(&mut self, error: &Error, secrets: &[NotedSecret], now: &Now) {
+        let trouble = self.trouble.get_or_insert_default();
+        let wait = match error.kind() {
+            // Nothing was sent, and asking again costs nothing.
+            ErrorKind::Configuration => return,
+            ErrorKind::Refused => {
+                if !error.refuses_client() {
+                    Refusal::renew(&mut trouble.refusal, error, secrets, now);
+                }
+                return;
+            }
+            ErrorKind::Secret => LOOK,
+            _ => {
+                trouble.failures = trouble.failures.saturating_add(1);
+                let floor = error.retry_after().unwrap_or_default();
+                back_off(trouble.failures).max(floor.min(super::settings::MAX_RETRY_AFTER))
+            }
+        };
+        trouble.failed = Some((error.clone(), now.mono.saturating_add(wait)));
+    }
+
+    /// Others failed, and the vendor is to be left alone for so long.
+    pub(crate) fn wait_out(&mut self, error: Error, left: Duration, now: &Now) {
+        let trouble = self.trouble.get_or_insert_default();
+        trouble.failed = Some((error, now.mono.saturating_add(left)));
+    }
+
+    /// How long a failed holder of a lease leaves the vendor alone, for the whole fleet.
+    pub(crate) fn cool_down(&self, now: &Now) -> Duration {
+        let failed = self
+            .trouble
+            .as_ref()
+            .and_then(|trouble| trouble.failed.as_ref());
+        failed
+            .map_or(REST, |(_, until)| until.saturating_sub(now.mono))
+            .max(REST)
+    }
+
+    /// An API rejected `token`.
+    pub(crate) fn reject(&mut self, token: &Token, current: &Token, now: &Now) -> Rejection {
+        if self
+            .trouble
+            .as_ref()
+            .is_some_and(|trouble| now.mono < trouble.cool_until)
+        {
+            return Rejection::CoolingDown;
+        }
+        if current.generation != token.generation {
+            return Rejection::Superseded;
+        }
+        let trouble = self.trouble.get_or_insert_default();
+        let life = token.lifetime().unwrap_or(Duration::MAX);
+        let age = now.wall.since(token.requested_at());
+        if trouble.replacement == token.generation && age < REJECTED_AT_ONCE.min(life / 4) {
+            trouble.cool_until = now.mono.saturating_add(REJECTION_COOL_DOWN.min(life));
+            return Rejection::CoolingDown;
+        }
+        trouble.replacing = true;
+        self.forget(token.generation);
+        Rejection::Renewing
+    }
+
+    /// Tokens up to this one must not come back, from the store or from a flight.
+    pub(crate) fn forget(&mut self, through: Generation) {
+        let trouble = self.trouble.get_or_insert_default();
+        trouble.forgotten = trouble.forgotten.max(through);
+        trouble.untold = true;
+    }
+
+    /// Tokens up to this one must not come back.
+    pub(crate) fn forgotten(&self) -> Generation {
+        self.trouble
+            .as_ref()
+            .map_or(Generation(0), |trouble| trouble.forgotten)
+    }
+
+    /// What the store has to be told to forget, once.
+    pub(crate) fn tell_store(&mut self) -> Option<Generation> {
+        let trouble = self.trouble.as_mut()?;
+        std::mem::take(&mut trouble.untold).then_some(trouble.forgotten)
+    }
+
+    /// The error that callers without a token get at the moment, and when the vendor is asked
+    /// again at the latest.
+    pub(crate) fn last_error(&self, now: &Now) -> Option<(Error, Option<Duration>)> {
+        let trouble = self.trouble.as_ref()?;
+        if let Some(refusal) = &trouble.refusal {
+            return Some((
+                refusal.error.clone(),
+                Some(refusal.probe_at.saturating_sub(now.mono)),
+            ));
+        }
+        let (error, not_before) = trouble.failed.as_ref()?;
+        Some((error.clone(), Some(not_before.saturating_sub(now.mono))))
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.refusal.is_some())
+    }
+
+    /// Whether nothing would be lost with this key but a token.
+    pub(crate) fn is_idle(&self, now: &Now) -> bool {
+        let waits = |trouble: &Trouble| {
+            trouble.refusal.is_some()
+                || trouble.untold
+                || now.mono < trouble.cool_until
+                || trouble
+                    .failed
+                    .as_ref()
+                    .is_some_and(|(_, until)| now.mono < *until)
+        };
+        self.flight.is_none()
+            && now.mono >= self.rest_until
+            && !self.trouble.as_deref().is_some_and(waits)
+    }
+}
+
+/// What became of a rejection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The token is forgotten, and a new one is on its way.
+    Renewing,
+    /// There is a newer token already, or it is on its way.
+    Superseded,
+    /// New tokens of this key are rejected too, so tokens are not the problem: nothing happens for
+    /// a while.
+    CoolingDown,
+}
+
+/// The vendor said no, and is not asked again until something changes or some time has passed.
+pub(crate) struct Refusal {
+    pub(crate) error: Error,
+    secrets: Vec<NotedSecret>,
+    probes: u32,
+    pub(crate) probe_at: Duration,
+    look_at: Duration,
+}
+
+impl Refusal {
+    /// Notes a refusal, or one more after a probe.
+    pub(crate) fn renew(
+        slot: &mut Option<Self>,
+        error: &Error,
+        secrets: &[NotedSecret],
+        now: &Now,
+    ) {
+        let probes = slot
+            .as_ref()
+            .map_or(0, |known| known.probes.saturating_add(1));
+        let wait = FIRST_PROBE
+            .saturating_mul(1 << probes.min(10))
+            .min(LAST_PROBE);
+        let wait = wait.max(error.retry_after().unwrap_or_default().min(LAST_PROBE));
+        let mut refusal = Self {
+            error: error.clone(),
+            secrets: secrets.to_vec(),
+            probes,
+            probe_at: now.mono.saturating_add(wait),
+            look_at: Duration::ZERO,
+        };
+        refusal.look_at = now.mono.saturating_add(refusal.look_interval());
+        *slot = Some(refusal);
+    }
+
+    fn look_interval(&self) -> Duration {
+        let command = self.secrets.iter().any(|noted| noted.secret.runs_command());
+        if command { LOOK_BY_COMMAND } else { LOOK }
+    }
+
+    /// Whether this caller may ask: as the probe, or to look whether a secret changed.
+    pub(crate) fn clearance(&mut self, now: &Now) -> Clearance {
+        if now.mono >= self.probe_at {
+            // One prober: the others go on hearing no.
+            self.probe_at = now.mono.saturating_add(LAST_PROBE);
+            return Clearance::Clear;
+        }
+        if now.mono >= self.look_at && !self.secrets.is_empty() {
+            self.look_at = now.mono.saturating_add(self.look_interval());
+            return Clearance::Look(self.secrets.clone(), self.error.clone());
+        }
+        let wait = self.probe_at - now.mono;
+        Clearance::Held(self.error.clone().with_retry_after(Some(wait)))
+    }
+}
+
+impl Token {
+    pub(crate) fn lasts(&self, min_ttl: Duration, now: &Now) -> bool {
+        min_ttl.is_zero()
+            || self
+                .expires_at()
+                .is_none_or(|expiry| expiry.since(now.wall) >= min_ttl)
+    }
+
+    /// Sets the refresh point and the end of use, on both clocks. `seen` is a reading of both: from
+    /// when the token was asked for, or, for one from a store, from now.
+    pub(crate) fn schedule(&mut self, seen: &Now, refresh_at: f64, margin: Duration) {
+        let Some(life) = self.lifetime() else {
+            self.schedule = Schedule {
+                refresh: Deadline::NEVER,
+                unusable: Deadline::NEVER,
+            };
+            return;
+        };
+        let at = |age: Duration| {
+            let wall = self.requested_at().after(age);
+            // A token from a store may claim to be from the future.
+            let left = wall.since(seen.wall).min(age);
+            Deadline {
+                mono: seen.mono.saturating_add(left),
+                wall,
+            }
+        };
+        let usable = life.saturating_sub(margin.min(life / 10));
+        self.schedule = Schedule {
+            refresh: at(life.mul_f64(refresh_at).min(usable)),
+            unusable: at(usable),
+        };
+    }
+}
+
+fn no_runtime() -> Error {
+    Error::internal("there is no tokio runtime to fetch a token on")
+        .with_remedy("call this within one, or use the blocking interface")
+}
