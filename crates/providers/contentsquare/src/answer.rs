@@ -1,0 +1,470 @@
+//! Reading what Contentsquare answers.
+
+use biped_core::{Error, Inspection, Project, Timestamp, Token, VendorError, wire};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::request::Asked;
+
+/// Where Contentsquare's APIs are, on whatever cloud.
+const HOSTS: [&str; 2] = ["contentsquare.com", "*.contentsquare.com"];
+
+/// The most projects that a remedy lists, and how much of each name.
+const PROJECTS_SHOWN: usize = 20;
+const NAME_SHOWN: usize = 60;
+
+/// The token in an answer of `/v1/oauth/token`.
+pub(crate) fn token(
+    response: &http::Response<Bytes>,
+    asked: &Asked,
+    token_endpoint: &Url,
+    sent_at: Timestamp,
+    now: Timestamp,
+) -> Result<Token, Error> {
+    let mut answer = good(response, now)?;
+    let mut take = |name: &str| answer.remove(name).unwrap_or_default();
+    let Value::String(access_token) = take("access_token") else {
+        return Err(wire::unusable(response, "the answer has no access_token"));
+    };
+    let base_url = base_url(&take("endpoint"), token_endpoint)?;
+    let token_type = take("token_type");
+    let expires_in = wire::seconds(&take("expires_in"));
+    let scope = wire::scope(&take("scope")).filter(|scope| !scope.trim().is_empty());
+    check_project(asked, answer.get("project_id"))?;
+    Token::new(access_token, sent_at)
+        .token_type(token_type.as_str().filter(|name| !name.is_empty()))
+        .expires_in(expires_in)
+        .scope(scope)
+        .base_url(base_url)
+        .extra(answer)
+        .build()
+}
+
+/// What `/v1/oauth/me` says of the credentials.
+pub(crate) fn inspection(
+    response: &http::Response<Bytes>,
+    now: Timestamp,
+) -> Result<Inspection, Error> {
+    let mut answer = good(response, now)?;
+    let scopes = wire::scope(&answer.remove("scopes").unwrap_or_default());
+    let permissions = answer.remove("permissions").unwrap_or_default();
+    if scopes.is_none() && !permissions.is_object() {
+        return Err(Error::unusable(
+            "the answer has neither scopes nor permissions",
+        ));
+    }
+    // Only what the request told it may be in here besides.
+    for known in ["success", "client_id", "client_secret"] {
+        answer.remove(known);
+    }
+    let projects = permissions["projects"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let mut inspection = Inspection::default();
+    inspection.scopes = scopes
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    inspection.projects = projects.iter().filter_map(project).collect();
+    inspection.details = answer;
+    Ok(inspection)
+}
+
+/// The remedy for a request without a project, where these are permitted.
+pub(crate) fn permitted(projects: &[Project]) -> String {
+    let shown: Vec<String> = projects
+        .iter()
+        .take(PROJECTS_SHOWN)
+        .map(
+            |Project { id, name }| match name.char_indices().nth(NAME_SHOWN) {
+                _ if name.is_empty() => id.to_string(),
+                Some((end, _)) => format!("{id} ({}…)", &name[..end]),
+                None => format!("{id} ({name})"),
+            },
+        )
+        .collect();
+    let more = match projects.len().saturating_sub(PROJECTS_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "set project_id; these projects are permitted: {}{more}",
+        shown.join(", ")
+    )
+}
+
+fn project(value: &Value) -> Option<Project> {
+    let name = wire::text(&value["name"]).and_then(|name| wire::vendor_text(&name));
+    Some(Project {
+        id: wire::integer(&value["id"])?,
+        name: name.unwrap_or_default(),
+    })
+}
+
+/// The object of an answer that is no error.
+fn good(response: &http::Response<Bytes>, now: Timestamp) -> Result<Map<String, Value>, Error> {
+    let status = response.status();
+    if !status.is_success() {
+        let answer = wire::json(response).unwrap_or_default();
+        return Err(wire::failure(
+            response,
+            words(status.as_u16(), &answer),
+            now,
+        ));
+    }
+    let answer = wire::json(response)?;
+    let words = words(status.as_u16(), &answer);
+    if words.has_words() || answer["success"] == false {
+        return Err(wire::failure(response, words, now));
+    }
+    match answer {
+        Value::Object(answer) => Ok(answer),
+        _ => Err(wire::unusable(response, "the answer is no JSON object")),
+    }
+}
+
+/// The vendor's words: its own envelope (`errorCode`, `errorMessage`), and those of RFC 6749 §5.2.
+fn words(status: u16, answer: &Value) -> VendorError {
+    let said = |name: &str| wire::text(&answer[name]).filter(|text| !text.trim().is_empty());
+    let mut vendor = VendorError::new(status);
+    match (said("errorCode"), said("error")) {
+        (Some(code), Some(reason)) => vendor = vendor.code(code).reason(reason),
+        (Some(code), None) | (None, Some(code)) => vendor = vendor.code(code),
+        (None, None) => {}
+    }
+    if let Some(message) = said("errorMessage").or_else(|| said("error_description")) {
+        vendor = vendor.message(message);
+    }
+    if let Some(uri) = said("error_uri") {
+        vendor = vendor.uri(uri);
+    }
+    vendor
+}
+
+/// An answer without a base URL, or with an empty one, is a token nevertheless.
+fn base_url(endpoint: &Value, token_endpoint: &Url) -> Result<Option<Url>, Error> {
+    match endpoint {
+        Value::Null => Ok(None),
+        Value::String(text) if text.trim().is_empty() => Ok(None),
+        Value::String(text) => wire::base_url(text, &HOSTS, token_endpoint).map(Some),
+        _ => Err(Error::unusable("the endpoint in the answer is no text")),
+    }
+}
+
+/// A token for another project than the one asked for would read and write the wrong data.
+fn check_project(asked: &Asked, answered: Option<&Value>) -> Result<(), Error> {
+    let (Some(asked), Some(answered)) = (asked.project_id, answered) else {
+        return Ok(());
+    };
+    if answered.is_null() || wire::integer(answered) == Some(asked) {
+        return Ok(());
+    }
+    Err(Error::unusable(format!(
+        "the token is for another project than {asked}, which was asked for"
+    ))
+    .with_remedy(
+        "give the project of these credentials as project_id, or use account-level credentials",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use biped_core::{ErrorKind, TokenRequest};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{ContentsquareRequest as _, Scope, TOKEN_ENDPOINT};
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+    const SIGNED_IN: &str = "eyJhbGciOiJSIsImtpY5MTXXX.CNTcKWAUb2mTp2cZyiDRYYOtGCKXXX";
+
+    /// The vendor's example, with only its comments gone.
+    fn example() -> Value {
+        json!({
+            "access_token": SIGNED_IN,
+            "token_type": "bearer",
+            "expires_in": 3600,
+            "scope": "enrichment",
+            "project_id": 42,
+            "endpoint": "https://api.eu-west-1.production.contentsquare.com"
+        })
+    }
+
+    fn example_with(name: &str, value: Value) -> Value {
+        let mut answer = example();
+        answer[name] = value;
+        answer
+    }
+
+    fn response(status: u16, body: impl ToString) -> http::Response<Bytes> {
+        http::Response::builder()
+            .status(status)
+            .body(body.to_string().into())
+            .unwrap()
+    }
+
+    fn asked() -> Asked {
+        Asked::of(
+            &TokenRequest::new()
+                .scope(Scope::Enrichment)
+                .project(42)
+                .integration(123),
+        )
+        .unwrap()
+    }
+
+    fn read(status: u16, body: impl ToString) -> Result<Token, Error> {
+        let endpoint = Url::parse(TOKEN_ENDPOINT).unwrap();
+        token(&response(status, body), &asked(), &endpoint, NOW, NOW)
+    }
+
+    fn kind(answer: Result<Token, Error>) -> ErrorKind {
+        answer.unwrap_err().kind()
+    }
+
+    #[test]
+    fn the_documents_example_is_a_token() {
+        let token = read(200, example()).unwrap();
+        assert_eq!(
+            token.header().to_str().unwrap(),
+            format!("Bearer {SIGNED_IN}")
+        );
+        assert_eq!(token.token_type(), "bearer");
+        assert_eq!(
+            token.expires_at(),
+            Some(NOW.after(Duration::from_secs(3600)))
+        );
+        assert_eq!(token.scope(), Some("enrichment"));
+        assert_eq!(token.extra("project_id"), Some(&json!(42)));
+        assert_eq!(token.extra("access_token"), None);
+        assert_eq!(
+            token.base_url().map(Url::as_str),
+            Some("https://api.eu-west-1.production.contentsquare.com/")
+        );
+    }
+
+    #[test]
+    fn a_token_without_endpoint_stands() {
+        for endpoint in [json!(""), json!("  "), Value::Null] {
+            assert_eq!(
+                read(200, example_with("endpoint", endpoint))
+                    .unwrap()
+                    .base_url(),
+                None
+            );
+        }
+        let mut answer = example();
+        answer.as_object_mut().unwrap().remove("endpoint");
+        assert_eq!(read(200, answer).unwrap().base_url(), None);
+    }
+
+    #[test]
+    fn a_base_url_outside_the_vendors_hosts_is_refused() {
+        for endpoint in [
+            json!("https://contentsquare.com.evil.example"),
+            json!("https://evilcontentsquare.com"),
+            json!("https://contentsquare.com@evil.example"),
+            json!("https://user:pw@api.contentsquare.com"),
+            json!("https://api.contentsquare.com:8443"),
+            json!("http://api.contentsquare.com"),
+            json!("http://127.0.0.1:7600"),
+            json!("api.contentsquare.com"),
+            json!(42),
+            json!(["https://api.contentsquare.com"]),
+        ] {
+            let answer = read(200, example_with("endpoint", endpoint.clone()));
+            assert_eq!(kind(answer), ErrorKind::Unusable, "{endpoint}");
+        }
+        for endpoint in [
+            "https://contentsquare.com",
+            "https://API.EU.Contentsquare.com/",
+        ] {
+            assert!(
+                read(200, example_with("endpoint", json!(endpoint))).is_ok(),
+                "{endpoint}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_for_another_project_is_refused() {
+        for project in [json!(43), json!("43"), json!("x"), json!(42.5), json!([42])] {
+            let answer = read(200, example_with("project_id", project.clone()));
+            assert_eq!(kind(answer), ErrorKind::Unusable, "{project}");
+        }
+        for project in [json!(42), json!("42"), Value::Null] {
+            assert!(
+                read(200, example_with("project_id", project.clone())).is_ok(),
+                "{project}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_expires_in_the_jwt_tells() {
+        let mut answer = example_with("access_token", json!("e30.eyJleHAiOjE4MDAwMDA2MDB9.c2ln"));
+        answer.as_object_mut().unwrap().remove("expires_in");
+        let token = read(200, answer).unwrap();
+        assert_eq!(
+            token.expires_at(),
+            Some(NOW.after(Duration::from_secs(600)))
+        );
+    }
+
+    #[test]
+    fn both_error_forms_are_read_at_any_status() {
+        let envelope = json!({
+            "success": false,
+            "errorMessage": "Auth token is expired.",
+            "errorCode": "JWT_EXPIRED"
+        });
+        let standard = json!({
+            "error": "JWT_EXPIRED",
+            "error_description": "Auth token is expired."
+        });
+        for (status, body) in [
+            (200, &envelope),
+            (400, &envelope),
+            (200, &standard),
+            (403, &standard),
+        ] {
+            let error = read(status, body).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused);
+            let vendor = error.vendor().unwrap();
+            assert_eq!(vendor.status, Some(status));
+            assert_eq!(vendor.code.as_deref(), Some("JWT_EXPIRED"));
+            assert_eq!(vendor.message.as_deref(), Some("Auth token is expired."));
+        }
+    }
+
+    #[test]
+    fn an_answer_with_both_forms_keeps_both_codes() {
+        let body = json!({ "success": false, "errorCode": "AUTH_7", "error": "invalid_client" });
+        let error = read(400, body).unwrap_err();
+        assert_eq!(error.vendor().unwrap().code.as_deref(), Some("AUTH_7"));
+        assert!(error.refuses_client());
+    }
+
+    #[test]
+    fn a_refusal_without_words_is_one() {
+        assert_eq!(
+            kind(read(200, json!({ "success": false }))),
+            ErrorKind::Refused
+        );
+        assert_eq!(kind(read(403, "")), ErrorKind::Refused);
+    }
+
+    #[test]
+    fn the_client_is_refused_by_code_or_by_status() {
+        let refused = |status: u16, body: Value| read(status, body).unwrap_err().refuses_client();
+        assert!(refused(400, json!({ "errorCode": "INVALID_CLIENT" })));
+        assert!(refused(401, json!({ "errorCode": "BAD_CREDENTIALS" })));
+        assert!(!refused(401, json!({ "error": "invalid_scope" })));
+        assert!(!refused(400, json!({ "errorCode": "PROJECT_REQUIRED" })));
+    }
+
+    #[test]
+    fn a_good_status_without_a_token_is_unusable() {
+        for body in [
+            "{}",
+            "[]",
+            "null",
+            "\"token\"",
+            "<html>x</html>",
+            "not json",
+        ] {
+            let error = read(200, body).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unusable, "{body}");
+            assert!(!error.is_transient(), "{body}");
+        }
+        for value in [Value::Null, json!(7), json!(""), json!(" "), json!("a\nb")] {
+            let answer = read(200, example_with("access_token", value.clone()));
+            assert_eq!(kind(answer), ErrorKind::Unusable, "{value}");
+        }
+        assert!(read(200, "").unwrap_err().is_transient());
+    }
+
+    #[test]
+    fn a_failing_vendor_is_transient_whatever_it_says() {
+        for status in [408, 425, 429, 500, 503] {
+            let error = read(status, json!({ "errorCode": "OOPS" })).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Failing);
+            assert_eq!(error.vendor().unwrap().code.as_deref(), Some("OOPS"));
+        }
+    }
+
+    /// The vendor's example, from its Speed Analysis Lab document.
+    fn me() -> Value {
+        json!({
+            "scopes": "speed-analysis metrics data-export session-replay symbolicator",
+            "permissions": { "projects": [{ "id": 42, "name": "UX ANALYTICS" }] }
+        })
+    }
+
+    #[test]
+    fn the_documents_example_of_me_is_an_inspection() {
+        let inspection = inspection(&response(200, me()), NOW).unwrap();
+        assert_eq!(
+            inspection.scopes,
+            [
+                "speed-analysis",
+                "metrics",
+                "data-export",
+                "session-replay",
+                "symbolicator"
+            ]
+        );
+        assert_eq!(
+            inspection.projects,
+            [Project {
+                id: 42,
+                name: "UX ANALYTICS".into()
+            }]
+        );
+        assert!(inspection.details.is_empty());
+    }
+
+    #[test]
+    fn me_is_read_where_it_says_less_or_oddly() {
+        let read = |body: Value| inspection(&response(200, body), NOW);
+        let odd = read(json!({
+            "scopes": ["metrics"],
+            "permissions": { "projects": [{ "id": "7" }, { "name": "no id" }, 3, null] }
+        }));
+        let odd = odd.unwrap();
+        assert_eq!(odd.scopes, ["metrics"]);
+        assert_eq!(
+            odd.projects,
+            [Project {
+                id: 7,
+                name: String::new()
+            }]
+        );
+        assert!(
+            read(json!({ "permissions": {} }))
+                .unwrap()
+                .projects
+                .is_empty()
+        );
+        assert_eq!(read(json!({})).unwrap_err().kind(), ErrorKind::Unusable);
+        let refused = read(json!({ "success": false, "errorCode": "NO" }));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Refused);
+    }
+
+    #[test]
+    fn a_remedy_stays_short_and_clean() {
+        let mut answer = me();
+        let hostile = format!("\u{1b}[31m{}", "x".repeat(5000));
+        answer["permissions"]["projects"] = (0..500)
+            .map(|id| json!({ "id": id, "name": hostile }))
+            .collect();
+        let remedy = permitted(&inspection(&response(200, answer), NOW).unwrap().projects);
+        assert!(remedy.len() < 2500, "{}", remedy.len());
+        assert!(!remedy.contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,286 @@
+//! [`Contentsquare`]: the provider itself.
+
+use std::{sync::Arc, time::Duration};
+
+use biped_core::{
+    Error, ErrorKind, ExposeSecret, FetchContext, Inspection, Provider, ProviderId, SecretRef,
+    SecretString, Timestamp, Token, TokenRequest, async_trait,
+};
+use url::Url;
+
+use crate::{
+    answer,
+    request::{Asked, MeBody},
+};
+
+/// Where Contentsquare issues tokens, on all its clouds.
+pub const TOKEN_ENDPOINT: &str = "https://api.contentsquare.com/v1/oauth/token";
+
+/// How long Contentsquare's credentials live, from the day they are made: one year.
+pub const CREDENTIALS_LIFETIME: Duration = Duration::from_secs(365 * DAY);
+
+/// How long before the credentials' end the [warning](Provider::warning) starts: 30 days.
+pub const WARNING_PERIOD: Duration = Duration::from_secs(30 * DAY);
+
+const DAY: u64 = 24 * 60 * 60;
+
+const REGENERATE: &str = "https://support.contentsquare.com/hc/en-us/articles/37271728104593-How-to-create-API-credentials#section4";
+
+/// One client (a pair of `client_id` and `client_secret`, of a project or of an account) at
+/// Contentsquare.
+///
+/// ```
+/// use biped_contentsquare::Contentsquare;
+/// use biped_core::{Provider as _, SecretRef, Timestamp};
+///
+/// let provider = Contentsquare::new(SecretRef::inline("client-7"), SecretRef::env("CS_SECRET"))
+///     .named("analytics")
+///     .client_secret_created(Timestamp::from_unix_seconds(1_772_323_200)); // 2026-03-01
+/// assert_eq!(provider.id().name(), "analytics");
+/// assert_eq!(provider.id().token_endpoint(), "https://api.contentsquare.com/v1/oauth/token");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Contentsquare {
+    /// Holds the token endpoint, too.
+    id: ProviderId,
+    client_id: SecretRef,
+    client_secret: SecretRef,
+    client_secret_created: Option<Timestamp>,
+}
+
+impl Contentsquare {
+    /// The client with these credentials, at [`TOKEN_ENDPOINT`].
+    #[must_use]
+    pub fn new(client_id: SecretRef, client_secret: SecretRef) -> Self {
+        let id = ProviderId::new(KIND, TOKEN_ENDPOINT, client_id.identity());
+        Self {
+            id,
+            client_id,
+            client_secret,
+            client_secret_created: None,
+        }
+    }
+
+    /// Gives it the name that stands in errors, logs and metrics. Default: `contentsquare`.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.id = self.id.named(name);
+        self
+    }
+
+    /// Asks for tokens somewhere else: at a proxy, or in the sandbox. Default: [`TOKEN_ENDPOINT`].
+    ///
+    /// `/me` is asked for beside it: at the same URL with `me` in place of the final `token`.
+    #[must_use]
+    pub fn token_endpoint(mut self, url: &Url) -> Self {
+        self.id = ProviderId::new(KIND, url, self.id.client()).named(self.id.name());
+        self
+    }
+
+    /// Tells when the credentials were made, so that [`warning`](Provider::warning) can tell when
+    /// they will end. Default: unknown.
+    #[must_use]
+    pub fn client_secret_created(mut self, at: Timestamp) -> Self {
+        self.client_secret_created = Some(at);
+        self
+    }
+}
+
+#[async_trait]
+impl Provider for Contentsquare {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        let asked = Asked::of(request)?;
+        let endpoint = self.endpoint()?;
+        let credentials = self.credentials(cx).await?;
+        let body = asked.body(&credentials.id, &credentials.secret);
+        let response = cx.post_json(endpoint.as_str(), &body).await?;
+        let answer = answer::token(&response, &asked, &endpoint, cx.sent_at(), cx.now());
+        match answer {
+            Err(error) if asked.project_id.is_none() && may_lack_project(&error) => {
+                Err(self.naming_projects(error, &credentials, cx).await)
+            }
+            answer => answer,
+        }
+    }
+
+    async fn inspect(
+        &self,
+        _: &TokenRequest,
+        cx: &FetchContext<'_>,
+    ) -> Result<Option<Inspection>, Error> {
+        let credentials = self.credentials(cx).await?;
+        let mut inspection = self.me(&credentials, cx).await?;
+        inspection.expires_at = self.credentials_expire_at();
+        Ok(Some(inspection))
+    }
+
+    fn warning(&self, now: Timestamp) -> Option<String> {
+        let end = self.credentials_expire_at()?;
+        if now < end.before(WARNING_PERIOD) {
+            return None;
+        }
+        let when = match end.since(now).as_secs().div_ceil(DAY) {
+            0 => "have expired".to_owned(),
+            1 => "expire within a day".to_owned(),
+            days => format!("expire in {days} days"),
+        };
+        Some(format!(
+            "the credentials {when}: Contentsquare's live for one year, and client_secret_created \
+             says when that began; how to make new ones: {REGENERATE}"
+        ))
+    }
+}
+
+/// What a fetch read of the configured secrets, for the requests that it makes.
+struct Credentials {
+    id: SecretString,
+    secret: SecretString,
+}
+
+impl Contentsquare {
+    fn endpoint(&self) -> Result<Url, Error> {
+        Url::parse(self.id.token_endpoint())
+            .map_err(|_| Error::configuration("the token endpoint is no URL"))
+    }
+
+    async fn credentials(&self, cx: &FetchContext<'_>) -> Result<Credentials, Error> {
+        Ok(Credentials {
+            id: cx.secret(&self.client_id).await?,
+            secret: cx.secret(&self.client_secret).await?,
+        })
+    }
+
+    fn credentials_expire_at(&self) -> Option<Timestamp> {
+        self.client_secret_created
+            .map(|created| created.after(CREDENTIALS_LIFETIME))
+    }
+
+    /// Asks `/me`.
+    async fn me(
+        &self,
+        credentials: &Credentials,
+        cx: &FetchContext<'_>,
+    ) -> Result<Inspection, Error> {
+        let body = MeBody {
+            client_id: credentials.id.expose_secret(),
+            client_secret: credentials.secret.expose_secret(),
+        };
+        let endpoint = me_endpoint(self.endpoint()?)?;
+        let response = cx.post_json(endpoint.as_str(), &body).await?;
+        answer::inspection(&response, cx.now())
+    }
+
+    /// Says which projects there are, where the credentials are good for several and the request
+    /// named none. What goes wrong while finding out doesn't matter: the refusal does.
+    async fn naming_projects(
+        &self,
+        error: Error,
+        credentials: &Credentials,
+        cx: &FetchContext<'_>,
+    ) -> Error {
+        match self.me(credentials, cx).await {
+            Ok(Inspection { projects, .. }) if projects.len() > 1 => {
+                error.with_remedy(answer::permitted(&projects))
+            }
+            _ => error,
+        }
+    }
+}
+
+/// Whether a refusal may be for want of a project: whoever isn't known to the vendor at all needn't
+/// be asked about.
+fn may_lack_project(error: &Error) -> bool {
+    error.kind() == ErrorKind::Refused && !error.refuses_client()
+}
+
+/// `…/oauth/token` is `…/oauth/me`.
+fn me_endpoint(mut token_endpoint: Url) -> Result<Url, Error> {
+    let path = token_endpoint.path().trim_end_matches('/');
+    let Some(parent) = path.strip_suffix("/token") else {
+        return Err(
+            Error::configuration("the token endpoint doesn't tell where /me is")
+                .with_remedy("give a token_endpoint whose path ends in /token"),
+        );
+    };
+    let path = format!("{parent}/me");
+    token_endpoint.set_path(&path);
+    Ok(token_endpoint)
+}
+
+pub(crate) const KIND: &str = "contentsquare";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CREATED: Timestamp = Timestamp::from_unix_seconds(1_772_323_200); // 2026-03-01
+
+    fn days_after(days: u64) -> Timestamp {
+        CREATED.after(Duration::from_secs(days * DAY))
+    }
+
+    fn provider() -> Contentsquare {
+        Contentsquare::new(SecretRef::inline("id"), SecretRef::inline("secret"))
+    }
+
+    #[test]
+    fn the_year_of_the_credentials_is_warned_of_thirty_days_ahead() {
+        let provider = provider().client_secret_created(CREATED);
+        assert_eq!(provider.warning(CREATED), None);
+        assert_eq!(
+            provider.warning(days_after(335).before(Duration::from_secs(1))),
+            None
+        );
+        for days in [335, 364, 365, 400] {
+            let warning = provider.warning(days_after(days)).unwrap();
+            assert!(warning.contains(REGENERATE), "{warning}");
+        }
+        assert!(
+            provider
+                .warning(days_after(335))
+                .unwrap()
+                .contains("30 days")
+        );
+    }
+
+    #[test]
+    fn without_a_date_nothing_is_warned_of() {
+        assert_eq!(provider().warning(Timestamp::MAX), None);
+    }
+
+    #[test]
+    fn me_is_beside_the_token_endpoint() {
+        let me = |text: &str| {
+            me_endpoint(Url::parse(text).unwrap())
+                .map(String::from)
+                .ok()
+        };
+        assert_eq!(
+            me(TOKEN_ENDPOINT).as_deref(),
+            Some("https://api.contentsquare.com/v1/oauth/me")
+        );
+        assert_eq!(
+            me("http://127.0.0.1:7600/cs/token/token/").as_deref(),
+            Some("http://127.0.0.1:7600/cs/token/me")
+        );
+        assert_eq!(me("https://proxy.example/tokens"), None);
+    }
+
+    #[test]
+    fn the_secret_and_the_name_are_no_part_of_the_id() {
+        let other = Contentsquare::new(SecretRef::inline("id"), SecretRef::inline("rotated"));
+        assert_eq!(provider().named("a").id(), other.named("b").id());
+        let elsewhere = provider().token_endpoint(&Url::parse("http://127.0.0.1:1/token").unwrap());
+        assert_ne!(provider().id(), elsewhere.id());
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let provider = Contentsquare::new(SecretRef::inline("id"), SecretRef::inline("pl4nted"));
+        assert!(!format!("{provider:?}").contains("pl4nted"));
+    }
+}
