@@ -218,7 +218,9 @@ impl Kind {
     /// A kind of this name, made by `build`.
     ///
     /// Without [`field`](Self::field)s, the keys that `build` reads are the keys there are; with
-    /// them the configuration is checked before `build` sees it, and `build` may rely on the types.
+    /// them the configuration is checked before `build` sees it, and a value that is not of its
+    /// type reads as if it were not there. `build` runs even then, so that what it finds is told
+    /// together with the rest.
     pub fn new(
         name: impl Into<Box<str>>,
         build: impl Fn(&ProviderConfig) -> Result<Arc<dyn Provider>, Error> + Send + Sync + 'static,
@@ -283,9 +285,6 @@ impl Kind {
     /// Every problem of this configuration, not only the first.
     pub fn build(&self, config: &ProviderConfig) -> Result<Arc<dyn Provider>, Vec<Problem>> {
         self.check(config);
-        if config.has_problems() {
-            return Err(config.take_problems());
-        }
         let built = (self.build)(config);
         if built.is_ok() && self.fields.is_empty() {
             config.report_unread(self.fields().map(Field::name));
@@ -743,7 +742,9 @@ impl ProviderConfig {
 
     fn take_problems(&self) -> Vec<Problem> {
         let mut problems = std::mem::take(&mut *self.problems());
-        problems.dedup();
+        // The first problem of a key is the cause of the others.
+        let mut seen = BTreeSet::new();
+        problems.retain(|problem| seen.insert(problem.key.clone()));
         problems
     }
 }
