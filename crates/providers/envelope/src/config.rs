@@ -1,0 +1,78 @@
+//! [`kind`]: the envelope vendor in a configuration file.
+
+use std::sync::Arc;
+
+use biped_core::{Error, Field, FieldType, Kind, Provider, ProviderConfig};
+
+use crate::{
+    Envelope,
+    provider::{KIND, token_endpoint},
+};
+
+/// The kind `envelope`, to be registered where configuration is read.
+///
+/// | key | |
+/// | --- | --- |
+/// | `base_url` | required, unless `token_endpoint` is given; tokens are issued at `{base_url}/v1/auth/token` |
+/// | `client_id`, `client_secret` (or `credentials`) | required |
+/// | `token_endpoint` | default: made from `base_url` |
+/// | `api_base_url` | where relative API paths go; default: `base_url` |
+/// | `grant_type` | sent if given |
+/// | `scope` | sent if given |
+#[must_use]
+pub fn kind() -> Kind {
+    Kind::new(KIND, from_config)
+        .about("Form-encoded /v1/auth/token endpoints that wrap answers in data and error")
+        .field(Field::new("base_url", FieldType::Url).about(
+            "The vendor's base URL, with or without /v1; tokens are issued at /v1/auth/token.",
+        ))
+        .field(
+            Field::new("client_id", FieldType::Secret)
+                .about("The OAuth client identifier issued to your application."),
+        )
+        .field(
+            Field::new("client_secret", FieldType::Secret)
+                .about("The OAuth client secret that belongs to it, or a list tried in order."),
+        )
+        .field(
+            Field::new("grant_type", FieldType::Text)
+                .about("The grant_type to send, for endpoints that want one; by default none."),
+        )
+        .field(
+            Field::new("token_endpoint", FieldType::Url)
+                .about("Where tokens are issued, if not at /v1/auth/token below base_url."),
+        )
+        .field(
+            Field::new("api_base_url", FieldType::Url)
+                .about("Where relative API paths go, if not to base_url."),
+        )
+}
+
+fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
+    let credentials = config.credentials();
+    let base_url = config.url("base_url");
+    let api_base_url = config.url("api_base_url").or_else(|| base_url.clone());
+    if base_url
+        .as_ref()
+        .is_some_and(|url| url.query().is_some() || url.fragment().is_some())
+    {
+        return Err(config.invalid("base_url", "a URL without query and fragment is expected"));
+    }
+    let endpoint = match (config.url("token_endpoint"), &base_url) {
+        (Some(endpoint), _) => endpoint,
+        (None, Some(base_url)) => token_endpoint(base_url),
+        (None, None) => {
+            let message = "missing; a URL is expected, unless token_endpoint is given";
+            return Err(config.invalid("base_url", message));
+        }
+    };
+    let (client_id, client_secret) = credentials?;
+    let mut provider = Envelope::at(endpoint, client_id, client_secret);
+    if let Some(url) = api_base_url {
+        provider = provider.api_base_url(url);
+    }
+    if let Some(grant_type) = config.string("grant_type") {
+        provider = provider.grant_type(grant_type);
+    }
+    Ok(Arc::new(provider.named(config.name())))
+}

@@ -1,0 +1,217 @@
+//! [`Envelope`]: the provider itself.
+
+use std::sync::Arc;
+
+use biped_core::{
+    Error, ErrorKind, ExposeSecret, FetchContext, Provider, ProviderId, SecretRef, Token,
+    TokenRequest, async_trait, check_secure, shown,
+};
+use url::Url;
+
+use crate::answer;
+
+/// One client at an envelope vendor.
+///
+/// ```
+/// use biped_core::{Provider as _, SecretRef};
+/// use biped_envelope::Envelope;
+/// use url::Url;
+///
+/// let base_url = Url::parse("https://api.vendor.example")?;
+/// let provider = Envelope::new(&base_url, SecretRef::inline("id"), SecretRef::env("SHOP_SECRET"))
+///     .named("shop");
+/// assert_eq!(provider.id().name(), "shop");
+/// assert_eq!(provider.id().token_endpoint(), "https://api.vendor.example/v1/auth/token");
+/// # Ok::<(), url::ParseError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    id: ProviderId,
+    name: Arc<str>,
+    client_id: SecretRef,
+    client_secret: SecretRef,
+    token_endpoint: Url,
+    api_base_url: Option<Url>,
+    grant_type: Option<Box<str>>,
+}
+
+pub(crate) const KIND: &str = "envelope";
+
+impl Envelope {
+    /// The client with these credentials at `{base_url}/v1/auth/token`.
+    ///
+    /// A `base_url` that ends in `/v1` already doesn't double it. Relative API paths go to
+    /// `base_url` as it is.
+    #[must_use]
+    pub fn new(base_url: &Url, client_id: SecretRef, client_secret: SecretRef) -> Self {
+        Self::at(token_endpoint(base_url), client_id, client_secret).api_base_url(base_url.clone())
+    }
+
+    /// The client with these credentials at this very token endpoint. Relative API paths go
+    /// nowhere, unless [`api_base_url`](Self::api_base_url) says where.
+    #[must_use]
+    pub fn at(token_endpoint: Url, client_id: SecretRef, client_secret: SecretRef) -> Self {
+        Self {
+            id: ProviderId::new(KIND, &token_endpoint, client_id.identity()),
+            name: KIND.into(),
+            client_id,
+            client_secret,
+            token_endpoint,
+            api_base_url: None,
+            grant_type: None,
+        }
+    }
+
+    /// Gives it the name that stands in errors, logs and metrics. Default: `envelope`.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = name.into();
+        self.with_id()
+    }
+
+    /// Says where relative API paths go: its tokens carry it as their
+    /// [`base_url`](Token::base_url). Default: the base URL.
+    #[must_use]
+    pub fn api_base_url(mut self, url: Url) -> Self {
+        self.api_base_url = Some(url);
+        self.with_id()
+    }
+
+    /// Sends this `grant_type`. Default: none is sent.
+    #[must_use]
+    pub fn grant_type(mut self, grant_type: impl Into<Box<str>>) -> Self {
+        self.grant_type = Some(grant_type.into());
+        self.with_id()
+    }
+
+    /// What tokens carry and what is asked for tells them from others, and so belongs to the id.
+    fn with_id(mut self) -> Self {
+        let mut id = ProviderId::new(KIND, &self.token_endpoint, self.id.client());
+        if let Some(url) = &self.api_base_url {
+            id = id.with("api_base_url", url);
+        }
+        if let Some(grant_type) = &self.grant_type {
+            id = id.with("grant_type", grant_type);
+        }
+        self.id = id.named(self.name.clone());
+        self
+    }
+}
+
+#[async_trait]
+impl Provider for Envelope {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        if let Some((name, _)) = request.params().next() {
+            return Err(Error::configuration(format!("unknown parameter {name}"))
+                .with_remedy("providers of kind envelope have none"));
+        }
+        self.api_base_url.as_ref().map_or(Ok(()), check_secure)?;
+        let scope = request.joined_scopes(" ");
+        let client_id = cx.secret(&self.client_id).await?;
+        let client_secret = cx.secret(&self.client_secret).await?;
+        let fields = [
+            ("client_id", Some(client_id.expose_secret())),
+            ("client_secret", Some(client_secret.expose_secret())),
+            ("grant_type", self.grant_type.as_deref()),
+            ("scope", scope.as_deref()),
+        ];
+        let fields = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        let response = cx.post_form(self.token_endpoint.as_str(), fields).await?;
+        answer::token(&response, cx.sent_at(), cx.now())
+            .and_then(|token| token.base_url(self.api_base_url.clone()).build())
+            .map_err(|error| self.explained(error))
+    }
+}
+
+impl Envelope {
+    /// This vendor answers 404 to a wrong base URL.
+    fn explained(&self, error: Error) -> Error {
+        let status = error.vendor().and_then(|vendor| vendor.status);
+        if error.kind() != ErrorKind::Refused || status != Some(404) {
+            return error;
+        }
+        let asked = shown(&self.token_endpoint);
+        error.with_remedy(format!(
+            "base_url is probably wrong: there is no token endpoint at {asked}"
+        ))
+    }
+}
+
+/// `{base_url}/v1/auth/token`, whether or not the base URL ends in `/v1` or a slash.
+pub(crate) fn token_endpoint(base_url: &Url) -> Url {
+    let mut endpoint = base_url.clone();
+    endpoint.set_query(None);
+    endpoint.set_fragment(None);
+    let base = base_url.path().trim_end_matches('/');
+    let base = base.strip_suffix("/v1").unwrap_or(base);
+    endpoint.set_path(&format!("{base}/v1/auth/token"));
+    endpoint
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    fn provider(base_url: &str) -> Envelope {
+        Envelope::new(
+            &url(base_url),
+            SecretRef::inline("id"),
+            SecretRef::inline("pl4nted"),
+        )
+    }
+
+    #[test]
+    fn v1_is_not_doubled() {
+        for (base, endpoint) in [
+            ("https://v.example", "https://v.example/v1/auth/token"),
+            ("https://v.example/", "https://v.example/v1/auth/token"),
+            ("https://v.example/v1", "https://v.example/v1/auth/token"),
+            ("https://v.example/v1//", "https://v.example/v1/auth/token"),
+            (
+                "https://v.example/shop/",
+                "https://v.example/shop/v1/auth/token",
+            ),
+            (
+                "https://v.example/shop/v1/",
+                "https://v.example/shop/v1/auth/token",
+            ),
+            (
+                "https://v.example/env1",
+                "https://v.example/env1/v1/auth/token",
+            ),
+            (
+                "http://127.0.0.1:7600/a%20b?x=1#y",
+                "http://127.0.0.1:7600/a%20b/v1/auth/token",
+            ),
+        ] {
+            assert_eq!(token_endpoint(&url(base)).as_str(), endpoint, "{base}");
+        }
+    }
+
+    #[test]
+    fn what_makes_tokens_differ_is_in_the_id_and_the_name_is_not() {
+        let plain = provider("https://v.example");
+        assert_eq!(plain.id(), plain.clone().named("shop").id());
+        assert_ne!(
+            plain.id(),
+            plain.clone().grant_type("client_credentials").id()
+        );
+        // The same endpoint, but its tokens say that the API is elsewhere.
+        assert_ne!(plain.id(), provider("https://v.example/v1").id());
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        assert!(!format!("{:?}", provider("https://v.example")).contains("pl4nted"));
+    }
+}
