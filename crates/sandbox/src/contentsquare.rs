@@ -375,6 +375,9 @@ async fn push(
     })))
 }
 
+/// No download is longer: 1 PiB.
+const LONGEST: u64 = 1 << 50;
+
 #[derive(Debug, Deserialize)]
 struct Download {
     bytes: u64,
@@ -386,8 +389,16 @@ async fn download(
     query: Result<Query<Download>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     token.require("data-export")?;
-    let Query(Download { bytes }) =
-        query.map_err(|_| Refusal::bad("INVALID_PARAMETER", "bytes must be a number of bytes."))?;
+    let bytes = query
+        .ok()
+        .map(|Query(Download { bytes })| bytes)
+        .filter(|&b| b <= LONGEST);
+    let bytes = bytes.ok_or_else(|| {
+        Refusal::bad(
+            "INVALID_PARAMETER",
+            format!("bytes must be a number up to {LONGEST}."),
+        )
+    })?;
     let body = body::counted(bytes, shared.stopped());
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())
 }

@@ -54,10 +54,10 @@ async fn faults(State(shared): State<Arc<Shared>>) -> Json<Vec<Fault>> {
     Json(shared.faults())
 }
 
-async fn add_fault(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<StatusCode, Response> {
+async fn add_fault(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<StatusCode, Mistake> {
     let fault: Fault = parse(&body)?;
     if let Some(problem) = fault.problem() {
-        return Err(refusal(problem));
+        return Err(Mistake(problem.into()));
     }
     shared.add_fault(fault);
     Ok(StatusCode::NO_CONTENT)
@@ -68,7 +68,7 @@ async fn clear_faults(State(shared): State<Arc<Shared>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn revoke(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<Value>, Response> {
+async fn revoke(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<Value>, Mistake> {
     let filter: KeyFilter = parse(&body)?;
     Ok(Json(json!({ "revoked": shared.revoke(&filter) })))
 }
@@ -80,13 +80,13 @@ struct NewSecret {
     client_secret: String,
 }
 
-async fn secret(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<StatusCode, Response> {
+async fn secret(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<StatusCode, Mistake> {
     let NewSecret {
         client_id,
         client_secret,
     } = parse(&body)?;
     if !is_client(&client_id) {
-        return Err(refusal("no such client"));
+        return Err(Mistake("no such client".into()));
     }
     shared.change_secret(&client_id, &client_secret);
     Ok(StatusCode::NO_CONTENT)
@@ -97,10 +97,15 @@ async fn config(State(shared): State<Arc<Shared>>) -> Response {
     ([(header::CONTENT_TYPE, "application/toml")], text).into_response()
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
-    serde_json::from_slice(body).map_err(|error| refusal(&error.to_string()))
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Mistake> {
+    serde_json::from_slice(body).map_err(|error| Mistake(error.to_string()))
 }
 
-fn refusal(problem: &str) -> Response {
-    (StatusCode::BAD_REQUEST, Json(json!({ "error": problem }))).into_response()
+/// What is wrong with a control request.
+struct Mistake(String);
+
+impl IntoResponse for Mistake {
+    fn into_response(self) -> Response {
+        (StatusCode::BAD_REQUEST, Json(json!({ "error": self.0 }))).into_response()
+    }
 }

@@ -40,7 +40,7 @@
 //! | cloud | `GET /v1/exports` | scope `data-export` |
 //! | cloud | `GET /v1/speed-analysis/monitoring list` (`%20`) | scope `speed-analysis` |
 //! | cloud | `POST /v1/enrichment/integrations/{id}/data` | scope `enrichment`, that integration; a body of any size |
-//! | cloud | `GET /v1/download?bytes=N` | scope `data-export`; N bytes, where byte *i* is *i* mod 251 |
+//! | cloud | `GET /v1/download?bytes=N` | scope `data-export`; N bytes (up to 2⁵⁰), where byte *i* is *i* mod 251 |
 //!
 //! # Clients
 //!
@@ -59,7 +59,7 @@
 //! | Contentsquare | 401 | `JWT_EXPIRED` (documented) | the token has expired |
 //! | | 401 | `JWT_REVOKED`, `JWT_INVALID`, `UNAUTHORIZED` | it was revoked, is none of ours, is missing |
 //! | | 401 | `INVALID_CREDENTIALS` | unknown client or wrong secret |
-//! | | 403 | `INSUFFICIENT_SCOPE`, `PROJECT_NOT_ON_THIS_CLOUD` | the token is for something else |
+//! | | 403 | `INSUFFICIENT_SCOPE`, `PROJECT_NOT_ON_THIS_CLOUD`, `INTEGRATION_NOT_PERMITTED` | the token is for something else |
 //! | | 400 | `INVALID_JSON`, `INVALID_PARAMETER`, `UNSUPPORTED_GRANT_TYPE` | the request is malformed |
 //! | | 400 | `INVALID_SCOPE` | no scope, one not granted, `enrichment` with another |
 //! | | 400 | `PROJECT_REQUIRED`, `INTEGRATION_REQUIRED`, `UNKNOWN_INTEGRATION` | the target is missing or unknown |

@@ -283,7 +283,11 @@ pub(crate) fn summary(ledger: &Ledger) -> Stats {
         };
         client.counts.add(counts);
         // An inspection is of a client, not of a key.
-        if counts.token_requests.total > 0 || counts.api_calls.total > 0 {
+        let of_client = Counts {
+            inspections: counts.inspections,
+            ..Counts::default()
+        };
+        if *counts != of_client {
             client.keys.push(KeyStats {
                 scope: caller.scope.clone(),
                 project_id: caller.project_id,
