@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use biped_sandbox::{Credentials, SHOP, Sandbox};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::manual_clock::ManualClock;
 
@@ -47,16 +47,16 @@ impl Bench {
     }
 
     /// A token request to Contentsquare; `more` is added to the credentials.
-    fn ask(&self, of: Credentials, more: Value) -> RequestBuilder {
-        let mut body = json!({
-            "client_id": of.client_id,
-            "client_secret": of.client_secret,
-            "grant_type": "client_credentials",
-        });
-        body.as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        self.http.post(self.url("/v1/oauth/token")).json(&body)
+    fn ask(&self, of: Credentials, mut more: Value) -> RequestBuilder {
+        let fields = more.as_object_mut().expect("an object");
+        for (name, value) in [
+            ("client_id", of.client_id),
+            ("client_secret", of.client_secret),
+            ("grant_type", "client_credentials"),
+        ] {
+            fields.entry(name).or_insert(value.into());
+        }
+        self.http.post(self.url("/v1/oauth/token")).json(&more)
     }
 
     /// A token of Contentsquare's.
