@@ -1,26 +1,25 @@
-//! Contentsquare: its token endpoint, `/me`, and the APIs on its two clouds.
+//! Contentsquare: its token endpoint, `/me`, and the form of its errors.
 
 use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     Extension, Json, Router,
-    extract::{FromRequestParts, Path, Query, Request, State, rejection::QueryRejection},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::post,
 };
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    body,
-    clients::{CLIENTS, Client, Level, project},
+    clients::{CLIENTS, Client, Level},
     fault::Vendor,
-    gate::{Place, drain},
+    gate::Place,
     shared::{Grant, Shared},
     stats::Caller,
-    token::{Claims, Presented, Rejection},
+    token::Rejection,
 };
 
 /// The endpoints at `api.contentsquare.com`.
@@ -28,16 +27,6 @@ pub(crate) fn accounts() -> Router<Arc<Shared>> {
     Router::new()
         .route("/v1/oauth/token", post(token))
         .route("/v1/oauth/me", post(me))
-}
-
-/// The APIs of one cloud.
-pub(crate) fn cloud(index: usize) -> Router<Arc<Shared>> {
-    Router::new()
-        .route("/v1/exports", get(exports))
-        .route("/v1/speed-analysis/monitoring%20list", get(monitorings))
-        .route("/v1/enrichment/integrations/{id}/data", post(push))
-        .route("/v1/download", get(download))
-        .layer(Extension(Cloud(index)))
 }
 
 /// Who sent a token request or an inspection, as far as its body tells.
@@ -74,8 +63,6 @@ pub(crate) fn failure(status: StatusCode, place: Place) -> Response {
     }
     .into_response()
 }
-
-// The token endpoint.
 
 /// The documents' answer, field by field.
 #[derive(Debug, Serialize)]
@@ -181,7 +168,7 @@ fn check_scope(client: &Client, scope: &str) -> Result<(), Refusal> {
     }
 }
 
-const ENRICHMENT: &str = "enrichment";
+pub(crate) const ENRICHMENT: &str = "enrichment";
 
 fn is_enrichment(scope: &str) -> bool {
     scope.trim() == ENRICHMENT
@@ -267,152 +254,29 @@ fn integer(fields: &Map<String, Value>, name: &str) -> Result<Option<i64>, Refus
     }
 }
 
-// The APIs.
-
-/// The cloud a request came to.
-#[derive(Clone, Copy, Debug)]
-struct Cloud(usize);
-
-/// A token that is good on this cloud.
-struct Good(Claims);
-
-impl Good {
-    fn check(shared: &Shared, token: Option<&Presented>, cloud: usize) -> Result<Self, Refusal> {
-        let token = token.ok_or(Rejection::Missing)?;
-        shared.judge(token)?;
-        let claims = token.claims.clone().ok_or(Rejection::Invalid)?;
-        if project(claims.project_id).is_none_or(|project| project.cloud != cloud) {
-            return Err(Refusal::new(
-                StatusCode::FORBIDDEN,
-                "PROJECT_NOT_ON_THIS_CLOUD",
-                format!("Project {} is not on this cloud.", claims.project_id),
-            ));
-        }
-        Ok(Self(claims))
-    }
-
-    fn require(&self, scope: &str) -> Result<(), Refusal> {
-        if self
-            .0
-            .scope
-            .split_ascii_whitespace()
-            .any(|granted| granted == scope)
-        {
-            return Ok(());
-        }
-        let message = format!("This needs a token with the scope {scope}.");
-        Err(Refusal::new(
-            StatusCode::FORBIDDEN,
-            "INSUFFICIENT_SCOPE",
-            message,
-        ))
-    }
+/// The documents' error answer, field by field.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorAnswer<'a> {
+    success: bool,
+    error_message: &'a str,
+    error_code: &'a str,
 }
 
-impl FromRequestParts<Arc<Shared>> for Good {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Refusal> {
-        let cloud = parts.extensions.get::<Cloud>().map_or(0, |cloud| cloud.0);
-        Self::check(shared, parts.extensions.get::<Presented>(), cloud)
-    }
-}
-
-async fn exports(token: Good) -> Result<Json<Value>, Refusal> {
-    token.require("data-export")?;
-    let project_id = token.0.project_id;
-    let jobs: Vec<_> = ["sessions", "pageviews"]
-        .iter()
-        .zip(1..)
-        .map(|(scope, at)| {
-            json!({
-                "id": format!("{project_id}-{at}"),
-                "name": format!("Daily {scope}"),
-                "scope": scope,
-                "projectId": project_id,
-                "format": "JSONL",
-                "frequency": "daily",
-            })
-        })
-        .collect();
-    Ok(Json(json!({ "success": true, "payload": jobs })))
-}
-
-async fn monitorings(token: Good) -> Result<Json<Value>, Refusal> {
-    token.require("speed-analysis")?;
-    let project_id = token.0.project_id;
-    let monitorings = json!([
-        { "id": 1, "name": "Home page", "url": "https://shop.example/", "projectId": project_id },
-        { "id": 2, "name": "Basket", "url": "https://shop.example/basket", "projectId": project_id },
-    ]);
-    Ok(Json(
-        json!({ "success": true, "payload": { "monitorings": monitorings } }),
-    ))
-}
-
-async fn push(
-    State(shared): State<Arc<Shared>>,
-    Extension(Cloud(cloud)): Extension<Cloud>,
-    Path(integration): Path<String>,
-    request: Request,
-) -> Result<Json<Value>, Refusal> {
-    // The token counts on arrival; the answer comes after the body.
-    let token = Good::check(&shared, request.extensions().get::<Presented>(), cloud);
-    let received = drain(&shared, request).await;
-    let token = token?;
-    token.require(ENRICHMENT)?;
-    let granted = token.0.integration_id;
-    if granted.is_none_or(|id| id.to_string() != integration) {
-        return Err(Refusal::new(
-            StatusCode::FORBIDDEN,
-            "INTEGRATION_NOT_PERMITTED",
-            "This token is for another integration.",
-        ));
-    }
-    Ok(Json(json!({
-        "success": true,
-        "payload": { "integrationId": granted, "receivedBytes": received },
-    })))
-}
-
-/// No download is longer: 1 PiB.
-const LONGEST: u64 = 1 << 50;
-
-#[derive(Debug, Deserialize)]
-struct Download {
-    bytes: u64,
-}
-
-async fn download(
-    State(shared): State<Arc<Shared>>,
-    token: Good,
-    query: Result<Query<Download>, QueryRejection>,
-) -> Result<Response, Refusal> {
-    token.require("data-export")?;
-    let bytes = query
-        .ok()
-        .map(|Query(Download { bytes })| bytes)
-        .filter(|&b| b <= LONGEST);
-    let bytes = bytes.ok_or_else(|| {
-        Refusal::bad(
-            "INVALID_PARAMETER",
-            format!("bytes must be a number up to {LONGEST}."),
-        )
-    })?;
-    let body = body::counted(bytes, shared.stopped());
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())
-}
-
-/// An error answer in the documents' form.
+/// A refusal, to be answered in the documents' form.
 #[derive(Debug)]
-struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     code: Cow<'static, str>,
     message: Cow<'static, str>,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self {
             status,
             code: code.into(),
@@ -420,7 +284,7 @@ impl Refusal {
         }
     }
 
-    fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
@@ -444,11 +308,11 @@ impl From<Rejection> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = json!({
-            "success": false,
-            "errorMessage": self.message,
-            "errorCode": self.code,
-        });
+        let body = ErrorAnswer {
+            success: false,
+            error_message: &self.message,
+            error_code: &self.code,
+        };
         (self.status, Json(body)).into_response()
     }
 }

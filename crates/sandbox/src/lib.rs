@@ -90,6 +90,7 @@
 
 mod body;
 mod clients;
+mod cloud;
 mod config;
 mod contentsquare;
 mod control;

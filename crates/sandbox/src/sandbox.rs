@@ -13,7 +13,7 @@ use biped_core::{Clock, SystemClock};
 use tokio::task::JoinHandle;
 
 use crate::{
-    config, contentsquare, control, envelope,
+    cloud, config, contentsquare, control, envelope,
     fault::Fault,
     gate::{failure, gate, place},
     listen::{End, Loopback},
@@ -181,7 +181,7 @@ impl SandboxBuilder {
             .merge(control::routes());
         let mut servers = vec![serve(first, accounts, &shared)];
         for (index, listener) in clouds.into_iter().enumerate() {
-            servers.push(serve(listener, contentsquare::cloud(index), &shared));
+            servers.push(serve(listener, cloud::routes(index), &shared));
         }
         Ok(Sandbox { shared, servers })
     }
