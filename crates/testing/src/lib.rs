@@ -1,1 +1,27 @@
 //! What tests of Biped stand on.
+//!
+//! | for | use |
+//! | --- | --- |
+//! | time that only moves when the test says so | [`ManualClock`] |
+//! | a vendor that answers by script, and waits at a gate | [`ScriptedHttp`], [`Reply`] |
+//! | a plain provider for tests that are about something else | [`TestProvider`] |
+//! | letting spawned tasks get as far as they can | [`settle`] |
+
+mod clock;
+mod http;
+mod provider;
+
+pub use self::{
+    clock::ManualClock,
+    http::{Recorded, Reply, ScriptedHttp},
+    provider::TestProvider,
+};
+
+/// Lets every task of a single-threaded runtime get as far as it can without time passing.
+///
+/// On `#[tokio::test]` without further arguments, whatever is ready has run when this returns.
+pub async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}

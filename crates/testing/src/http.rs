@@ -1,0 +1,246 @@
+//! [`ScriptedHttp`]: a vendor that answers by script.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use biped_core::{Error, HttpClient};
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+/// An [`HttpClient`] that sends nothing: it writes down what it is asked and answers by script, at
+/// once or when its gate opens.
+///
+/// ```
+/// use biped_core::HttpClient;
+/// use biped_testing::{Reply, ScriptedHttp};
+/// # use bytes::Bytes;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let http = ScriptedHttp::new();
+/// http.push(Reply::token("t-1", 3600));
+/// let request = http::Request::post("https://login.example/token").body(Bytes::new()).unwrap();
+/// let answer = http.send(request).await.unwrap();
+/// assert_eq!(answer.status(), 200);
+/// assert_eq!(http.count(), 1);
+/// # });
+/// ```
+pub struct ScriptedHttp {
+    state: Mutex<State>,
+    arrived: Notify,
+    opened: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    script: VecDeque<Reply>,
+    rule: Option<Arc<Rule>>,
+    requests: Vec<Recorded>,
+    closed: bool,
+}
+
+type Rule = dyn Fn(usize, &Recorded) -> Reply + Send + Sync;
+
+/// A request as it would have been sent.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The method.
+    pub method: http::Method,
+    /// The whole URL.
+    pub url: String,
+    /// The headers.
+    pub headers: http::HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What a [`ScriptedHttp`] answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// This response.
+    Response(http::Response<Bytes>),
+    /// No response.
+    Failure(Error),
+    /// A panic, as from a bug in a provider.
+    Panic,
+    /// Nothing, ever.
+    Silence,
+}
+
+impl Reply {
+    /// A status and a JSON body.
+    #[must_use]
+    pub fn json(status: u16, body: &str) -> Self {
+        Self::Response(
+            http::Response::builder()
+                .status(status)
+                .header(http::header::CONTENT_TYPE, "application/json")
+                .body(Bytes::copy_from_slice(body.as_bytes()))
+                .unwrap_or_default(),
+        )
+    }
+
+    /// A token that lives for so many seconds.
+    #[must_use]
+    pub fn token(text: &str, seconds: u64) -> Self {
+        let body =
+            format!(r#"{{"access_token":"{text}","token_type":"Bearer","expires_in":{seconds}}}"#);
+        Self::json(200, &body)
+    }
+
+    /// An error response (RFC 6749 §5.2).
+    #[must_use]
+    pub fn error(status: u16, code: &str) -> Self {
+        Self::json(
+            status,
+            &format!(r#"{{"error":"{code}","error_description":"says {code}"}}"#),
+        )
+    }
+
+    /// A status without a body.
+    #[must_use]
+    pub fn status(status: u16) -> Self {
+        Self::Response(
+            http::Response::builder()
+                .status(status)
+                .body(Bytes::new())
+                .unwrap_or_default(),
+        )
+    }
+
+    /// No connection.
+    #[must_use]
+    pub fn unreachable() -> Self {
+        Self::Failure(Error::unreachable("connection refused"))
+    }
+
+    /// The same response with a header more.
+    #[must_use]
+    pub fn with_header(self, name: &'static str, value: &str) -> Self {
+        match (self, http::HeaderValue::from_str(value)) {
+            (Self::Response(mut response), Ok(value)) => {
+                response.headers_mut().append(name, value);
+                Self::Response(response)
+            }
+            (other, _) => other,
+        }
+    }
+}
+
+impl Default for ScriptedHttp {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ScriptedHttp {
+    /// A vendor without a script: every request fails until it gets one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            arrived: Notify::new(),
+            opened: Notify::new(),
+        }
+    }
+
+    /// Adds an answer to the script.
+    pub fn push(&self, reply: Reply) {
+        self.state().script.push_back(reply);
+    }
+
+    /// Answers by this rule once the script is over. It is given the request and its number,
+    /// from 1.
+    pub fn answer_with(&self, rule: impl Fn(usize, &Recorded) -> Reply + Send + Sync + 'static) {
+        self.state().rule = Some(Arc::new(rule));
+    }
+
+    /// Holds every answer back from now on.
+    pub fn close_gate(&self) {
+        self.state().closed = true;
+    }
+
+    /// Lets the answers out that were held back, and those to come.
+    pub fn open_gate(&self) {
+        self.state().closed = false;
+        self.opened.notify_waiters();
+    }
+
+    /// Waits until so many requests have come in all.
+    pub async fn arrivals(&self, count: usize) {
+        loop {
+            let mut arrived = std::pin::pin!(self.arrived.notified());
+            arrived.as_mut().enable();
+            if self.count() >= count {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
+    /// How many requests came.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.state().requests.len()
+    }
+
+    /// The requests, in order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.state().requests.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl HttpClient for ScriptedHttp {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Error> {
+        let (parts, body) = request.into_parts();
+        let recorded = Recorded {
+            method: parts.method,
+            url: parts.uri.to_string(),
+            headers: parts.headers,
+            body,
+        };
+        let reply = {
+            let mut state = self.state();
+            state.requests.push(recorded.clone());
+            let number = state.requests.len();
+            let scripted = state.script.pop_front();
+            let rule = state.rule.clone();
+            drop(state);
+            scripted.or_else(|| rule.map(|rule| rule(number, &recorded)))
+        };
+        self.arrived.notify_waiters();
+        loop {
+            let mut opened = std::pin::pin!(self.opened.notified());
+            opened.as_mut().enable();
+            if !self.state().closed {
+                break;
+            }
+            opened.await;
+        }
+        match reply {
+            Some(Reply::Response(response)) => Ok(response),
+            Some(Reply::Failure(error)) => Err(error),
+            #[allow(clippy::panic)] // that is what it is for
+            Some(Reply::Panic) => panic!("as scripted"),
+            Some(Reply::Silence) => std::future::pending().await,
+            None => Err(Error::internal("the script is over")),
+        }
+    }
+}
+
+impl fmt::Debug for ScriptedHttp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScriptedHttp")
+            .field("count", &self.count())
+            .finish_non_exhaustive()
+    }
+}

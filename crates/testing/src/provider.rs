@@ -1,0 +1,116 @@
+//! [`TestProvider`]: a provider for tests that are about something else.
+
+use async_trait::async_trait;
+use biped_core::{
+    Error, ExposeSecret, FetchContext, Lifetime, Provider, ProviderId, SecretRef, Token,
+    TokenRequest, VendorError, wire,
+};
+use url::Url;
+
+/// A plain provider: a form with `client_id`, `client_secret`, `scope` and the request's parameters
+/// to `https://login.example/token`; an answer as RFC 6749 §5 has it, with an optional `base_url`.
+#[derive(Debug)]
+pub struct TestProvider {
+    id: ProviderId,
+    secret: SecretRef,
+    assumed: Option<Lifetime>,
+}
+
+impl Default for TestProvider {
+    fn default() -> Self {
+        Self::new("client-1")
+    }
+}
+
+impl TestProvider {
+    /// The provider for this client.
+    #[must_use]
+    pub fn new(client: &str) -> Self {
+        Self::at("https://login.example/token", client)
+    }
+
+    /// The provider for this client at another token endpoint.
+    #[must_use]
+    pub fn at(token_endpoint: &str, client: &str) -> Self {
+        Self {
+            id: ProviderId::new("test", token_endpoint, client),
+            secret: SecretRef::inline("the-secret"),
+            assumed: None,
+        }
+    }
+
+    /// Gives it a name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.id = self.id.named(name);
+        self
+    }
+
+    /// Sets where its secret is.
+    #[must_use]
+    pub fn secret(mut self, secret: SecretRef) -> Self {
+        self.secret = secret;
+        self
+    }
+
+    /// Sets what it assumes where the answer doesn't tell a token's life.
+    #[must_use]
+    pub fn assumed_lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.assumed = Some(lifetime);
+        self
+    }
+}
+
+#[async_trait]
+impl Provider for TestProvider {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        let secret = cx.secret(&self.secret).await?;
+        let scope = request.joined_scopes(" ");
+        let params: Vec<_> = request
+            .params()
+            .map(|(name, value)| (name, value.to_string()))
+            .collect();
+        let fields = [
+            ("client_id", self.id.client()),
+            ("client_secret", secret.expose_secret()),
+        ];
+        let fields = fields
+            .into_iter()
+            .chain(scope.iter().map(|scope| ("scope", scope.as_str())))
+            .chain(params.iter().map(|(name, value)| (*name, value.as_str())));
+        let response = cx.post_form(self.id.token_endpoint(), fields).await?;
+        let answer = wire::json(&response);
+        if !response.status().is_success() {
+            let mut vendor = VendorError::new(response.status().as_u16());
+            if let Ok(answer) = &answer {
+                if let Some(code) = answer["error"].as_str() {
+                    vendor = vendor.code(code);
+                }
+                if let Some(message) = answer["error_description"].as_str() {
+                    vendor = vendor.message(message);
+                }
+            }
+            return Err(wire::failure(&response, vendor, cx.now()));
+        }
+        let answer = answer?;
+        let text = answer["access_token"]
+            .as_str()
+            .ok_or_else(|| Error::unusable("the answer has no access_token"))?;
+        let base_url = answer["base_url"]
+            .as_str()
+            .and_then(|url| Url::parse(url).ok());
+        let token = Token::new(text, cx.sent_at())
+            .expires_in(wire::seconds(&answer["expires_in"]))
+            .token_type(answer["token_type"].as_str())
+            .scope(answer["scope"].as_str())
+            .base_url(base_url);
+        match self.assumed {
+            Some(lifetime) => token.assumed_lifetime(lifetime).build(),
+            None => token.build(),
+        }
+    }
+}
