@@ -5,7 +5,7 @@ use biped_sandbox::{ACCOUNT, Credentials, KeyFilter, PROJECT};
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::{Bench, LIFETIME, json_of, manual_clock::ManualClock, refusal, send, status_of};
+use crate::{Bench, LIFETIME, START, json_of, refusal, send, status_of};
 
 const SPEED: &str = "/v1/speed-analysis/monitoring%20list";
 
@@ -43,7 +43,7 @@ async fn a_token_is_a_jwt_that_tells_its_expiry_and_target() {
         .decode(token.split('.').nth(1).unwrap())
         .unwrap();
     let claims: Value = serde_json::from_slice(&payload).unwrap();
-    let issued = ManualClock::START.unix_seconds();
+    let issued = START.unix_seconds();
     assert_eq!(claims["iat"], issued);
     // Rounded up, so that the token is good for all of its `expires_in`.
     assert_eq!(claims["exp"], issued + 3601);

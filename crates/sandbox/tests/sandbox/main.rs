@@ -5,19 +5,21 @@
 mod contentsquare;
 mod envelope;
 mod faults;
-mod manual_clock;
 mod running;
 mod stats;
 
 use std::{sync::Arc, time::Duration};
 
+use biped_core::Timestamp;
 use biped_sandbox::{Credentials, SHOP, Sandbox};
+use biped_testing::ManualClock;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
-use crate::manual_clock::ManualClock;
-
 const LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Some fraction of a second, so that rounding shows.
+const START: Timestamp = Timestamp::from_unix_millis(1_790_000_000_300);
 
 /// A sandbox on a manual clock, and a plain client.
 struct Bench {
@@ -28,7 +30,7 @@ struct Bench {
 
 impl Bench {
     async fn start() -> Self {
-        let clock = Arc::new(ManualClock::default());
+        let clock = Arc::new(ManualClock::at(START));
         let sandbox = Sandbox::builder()
             .clock(clock.clone())
             .lifetime(LIFETIME)
