@@ -171,6 +171,7 @@ fn check_project(asked: &Asked, answered: Option<&Value>) -> Result<(), Error> {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // answers are written where they are read
 mod tests {
     use std::time::Duration;
 

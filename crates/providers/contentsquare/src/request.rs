@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use biped_core::{Error, ExposeSecret, ParamValue, SecretString, TokenRequest};
+use biped_core::{Error, ExposeSecret, ParamValue, SecretString, TokenRequest, TokenSource};
 
 /// The parameter of a token request that names the project: needed with account-level credentials.
 pub const PROJECT_ID: &str = "project_id";
@@ -10,7 +10,8 @@ pub const PROJECT_ID: &str = "project_id";
 /// The parameter of a token request that names the integration: needed for [`Scope::Enrichment`].
 pub const INTEGRATION_ID: &str = "integration_id";
 
-/// Contentsquare's parameters of a token request, with names and types.
+/// Contentsquare's parameters of a token request, with names and types; also on a [`TokenSource`],
+/// where they lead to the same credentials' token for another project.
 ///
 /// ```
 /// use biped_contentsquare::{ContentsquareRequest as _, Scope};
@@ -34,6 +35,16 @@ pub trait ContentsquareRequest: Sized {
 }
 
 impl ContentsquareRequest for TokenRequest {
+    fn project(self, id: i64) -> Self {
+        self.param(PROJECT_ID, id)
+    }
+
+    fn integration(self, id: i64) -> Self {
+        self.param(INTEGRATION_ID, id)
+    }
+}
+
+impl ContentsquareRequest for TokenSource {
     fn project(self, id: i64) -> Self {
         self.param(PROJECT_ID, id)
     }
@@ -207,8 +218,9 @@ pub(crate) const NOT_ALONE_REMEDY: &str =
     "use a provider (or a request) of its own with scope = \"enrichment\"";
 
 /// Whether `enrichment` is the only scope, where it is one.
-pub(crate) fn stands_alone<'a>(scopes: impl Iterator<Item = &'a str> + Clone) -> bool {
-    scopes.clone().all(|scope| scope == ENRICHMENT) || scopes.clone().all(|s| s != ENRICHMENT)
+pub(crate) fn stands_alone<'a>(mut scopes: impl Iterator<Item = &'a str>) -> bool {
+    let first = scopes.next() == Some(ENRICHMENT);
+    scopes.all(|scope| (scope == ENRICHMENT) == first)
 }
 
 fn number(request: &TokenRequest, name: &str) -> Result<Option<i64>, Error> {

@@ -1,17 +1,19 @@
 //! What goes out to Contentsquare, byte for byte, and what becomes of its answers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::sync::Arc;
+
 use biped_contentsquare::{Contentsquare, ContentsquareRequest as _, Scope};
 use biped_core::{
     Error, ErrorKind, ExposeSecret as _, FetchContext, Provider as _, SecretRef, SystemClock,
-    Timestamp, Token, TokenRequest,
+    Timestamp, Token, TokenManager, TokenRequest,
 };
 use biped_reqwest::TokenClient;
 use serde_json::{Value, json};
 use url::Url;
 use wiremock::{
     Mock, MockServer, Request, ResponseTemplate,
-    matchers::{method, path},
+    matchers::{body_partial_json, method, path},
 };
 
 /// The credentials of the vendor's documents: the secret has characters that forms would escape.
@@ -90,7 +92,7 @@ fn token_answer(endpoint: &str) -> Value {
     })
 }
 
-fn me_answer(projects: Value) -> Value {
+fn me_answer(projects: &Value) -> Value {
     json!({
         "scopes": "metrics data-export session-replay symbolicator",
         "permissions": { "projects": projects },
@@ -205,19 +207,31 @@ async fn rules_are_checked_before_anything_is_sent() {
 #[tokio::test]
 async fn each_token_carries_the_base_url_of_its_project() {
     let vendor = Vendor::new().await;
-    for (project, base_url) in [
+    let clouds = [
         (42, "https://api.eu-west-1.production.contentsquare.com"),
         (43, "https://api.us-east-1.production.contentsquare.com"),
-    ] {
+    ];
+    for (project, base_url) in clouds {
         let mut answer = token_answer(base_url);
         answer["project_id"] = project.into();
-        vendor.server.reset().await;
-        vendor.answers(TOKEN, 200, answer).await;
-        let request = TokenRequest::new()
-            .scope(Scope::DataExport)
-            .project(project);
-        let token = vendor.fetch(&request).await.unwrap();
-        assert_eq!(token.base_url(), Some(&Url::parse(base_url).unwrap()));
+        Mock::given(path(TOKEN))
+            .and(body_partial_json(json!({ "project_id": project })))
+            .respond_with(ResponseTemplate::new(200).set_body_json(answer))
+            .mount(&vendor.server)
+            .await;
+    }
+    let manager = TokenManager::builder(Arc::new(TokenClient::new().unwrap())).build();
+    let account = manager.source(
+        Arc::new(vendor.provider()),
+        TokenRequest::new().scope(Scope::DataExport),
+    );
+    for (project, base_url) in clouds {
+        let source = account.clone().project(project);
+        let token = source.token().await.unwrap();
+        assert_eq!(
+            source.base_url(&token),
+            Some(&Url::parse(base_url).unwrap())
+        );
     }
 }
 
@@ -264,7 +278,7 @@ async fn a_token_for_another_project_is_an_error() {
 #[tokio::test]
 async fn inspect_asks_me_with_the_credentials_alone() {
     let vendor = Vendor::new().await;
-    vendor.answers(ME, 200, me_answer(two_projects())).await;
+    vendor.answers(ME, 200, me_answer(&two_projects())).await;
     let inspection = vendor.inspect().await.unwrap();
     assert_is_post(
         &vendor.requests().await[0],
@@ -313,7 +327,7 @@ fn project_required() -> Value {
 async fn account_credentials_without_a_project_are_told_which_there_are() {
     let vendor = Vendor::new().await;
     vendor.answers(TOKEN, 400, project_required()).await;
-    vendor.answers(ME, 200, me_answer(two_projects())).await;
+    vendor.answers(ME, 200, me_answer(&two_projects())).await;
     let error = vendor
         .fetch(&TokenRequest::new().scope(Scope::DataExport))
         .await
@@ -341,9 +355,9 @@ async fn a_refusal_stands_when_me_tells_nothing() {
     for (status, body) in [
         (
             200,
-            me_answer(json!([{ "id": 42, "name": "UX ANALYTICS" }])),
+            me_answer(&json!([{ "id": 42, "name": "UX ANALYTICS" }])),
         ),
-        (200, me_answer(json!([]))),
+        (200, me_answer(&json!([]))),
         (401, json!({ "errorCode": "OTHER" })),
         (503, json!("down")),
     ] {
@@ -378,7 +392,7 @@ async fn me_is_asked_only_where_a_project_may_be_what_is_missing() {
     ] {
         let vendor = Vendor::new().await;
         vendor.answers(TOKEN, status, body.clone()).await;
-        vendor.answers(ME, 200, me_answer(two_projects())).await;
+        vendor.answers(ME, 200, me_answer(&two_projects())).await;
         vendor.fetch(&request).await.unwrap_err();
         assert_eq!(
             vendor.requests().await.len(),

@@ -89,6 +89,7 @@ fn in_fields(status: u16, fields: &Value) -> VendorError {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)] // answers are written where they are read
 mod tests {
     use std::time::Duration;
 
