@@ -215,6 +215,8 @@ pub(crate) const KIND: &str = "contentsquare";
 
 #[cfg(test)]
 mod tests {
+    use biped_core::{ApiResponse, Verdict};
+
     use super::*;
 
     const CREATED: Timestamp = Timestamp::from_unix_seconds(1_772_323_200); // 2026-03-01
@@ -276,6 +278,18 @@ mod tests {
         assert_eq!(provider().named("a").id(), other.named("b").id());
         let elsewhere = provider().token_endpoint(&Url::parse("http://127.0.0.1:1/token").unwrap());
         assert_ne!(provider().id(), elsewhere.id());
+    }
+
+    #[test]
+    fn an_expired_token_is_rejected_by_its_status() {
+        let headers = http::HeaderMap::new();
+        let judge = |status: u16, body: &[u8]| {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            provider().judge(&ApiResponse::new(status, &headers, CREATED).with_body(body))
+        };
+        let expired = br#"{"success":false,"errorCode":"JWT_EXPIRED"}"#;
+        assert_eq!(judge(401, expired), Verdict::Rejected);
+        assert_eq!(judge(403, br#"{"success":false}"#), Verdict::Accepted);
     }
 
     #[test]
