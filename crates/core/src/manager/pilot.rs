@@ -354,7 +354,7 @@ impl Pilot {
 
     /// The generation of the token to be fetched.
     fn generation(&self, lease: Option<&Lease>) -> Generation {
-        let newest = self.entry.key().newest.max(self.known());
+        let newest = self.entry.key().newest;
         match lease {
             // The store's clock numbers the fleet's tokens; ours may be ahead of it.
             Some(lease) => lease.generation.max(Generation(newest.0 + 1)),

@@ -270,6 +270,7 @@ impl Key {
         let trouble = self.trouble.get_or_insert_default();
         trouble.forgotten = trouble.forgotten.max(through);
         trouble.untold = true;
+        self.newest = self.newest.max(through);
     }
 
     /// Tokens up to this one must not come back.
