@@ -14,10 +14,12 @@ pub(crate) const CLIENTS_KEPT: usize = 32;
 
 /// Clients by what tells them apart, made when first asked for.
 pub(crate) struct Pool<K> {
-    make: Box<dyn Fn(&K) -> Result<Client, Error> + Send + Sync>,
+    make: Make<K>,
     /// The latest used stands first.
     kept: Mutex<Vec<(K, Client)>>,
 }
+
+type Make<K> = Box<dyn Fn(&K) -> Result<Client, Error> + Send + Sync>;
 
 impl<K: PartialEq + Clone> Pool<K> {
     pub(crate) fn new(make: impl Fn(&K) -> Result<Client, Error> + Send + Sync + 'static) -> Self {

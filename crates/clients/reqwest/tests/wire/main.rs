@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod api_client;
 mod servers;
 mod tls;
 mod token_client;
+mod vendor;
 
 /// Everything that an error shows, down to its last cause.
 fn everything(error: &(dyn std::error::Error + 'static)) -> String {

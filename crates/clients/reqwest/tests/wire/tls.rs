@@ -99,6 +99,14 @@ impl Leaf {
         ClientIdentity::from_pem(format!("{}\n{}", self.pem, self.key.serialize_pem()))
     }
 
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    pub(crate) fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
     pub(crate) fn der(&self) -> &[u8] {
         &self.certificate
     }

@@ -1,0 +1,183 @@
+//! Bodies of API responses with something around them, and the responses that carry them.
+
+use std::{
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use reqwest::{Body, Response, ResponseBuilderExt};
+use url::Url;
+
+/// Reads up to `limit` bytes of a response's body, until `deadline`. The response that comes back
+/// has its whole body either way; the bytes come too if they are all of it.
+pub(crate) async fn peek(
+    response: Response,
+    limit: usize,
+    mut deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
+) -> (Response, Option<Bytes>) {
+    let mut ahead = Ahead::default();
+    let url = response.url().clone();
+    let (parts, mut rest) = http::Response::<Body>::from(response).into_parts();
+    let mut left = limit;
+    let whole = loop {
+        let frame = poll_fn(|cx| match Pin::new(&mut rest).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending => deadline.as_mut().poll(cx).map(|()| None),
+        });
+        match frame.await {
+            Some(Some(Ok(frame))) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                ahead.frames.push_back(Ok(frame));
+                match left.checked_sub(length) {
+                    Some(still) => left = still,
+                    None => break false,
+                }
+            }
+            // The caller shall see the error where it is, after what came before it.
+            Some(Some(Err(error))) => {
+                ahead.frames.push_back(Err(error));
+                break false;
+            }
+            Some(None) => break true,
+            None => break false,
+        }
+    };
+    let read = whole.then(|| ahead.data());
+    ahead.rest = (!whole).then_some(rest);
+    let response = http::Response::from_parts(parts, Body::wrap(ahead));
+    (at(response, url), read)
+}
+
+/// A response in which `wrap` has its body.
+pub(crate) fn wrapped<B>(response: Response, wrap: impl FnOnce(Body) -> B) -> Response
+where
+    B: HttpBody<Data = Bytes, Error = reqwest::Error> + Send + Sync + 'static,
+{
+    let url = response.url().clone();
+    at(
+        http::Response::<Body>::from(response).map(|body| Body::wrap(wrap(body))),
+        url,
+    )
+}
+
+/// The same response, as one that `url` answered.
+pub(crate) fn relocated(response: Response, url: Url) -> Response {
+    at(response.into(), url)
+}
+
+fn at(mut response: http::Response<Body>, url: Url) -> Response {
+    // Only a builder takes the URL.
+    if let Ok(carrier) = http::Response::builder().url(url).body(()) {
+        response
+            .extensions_mut()
+            .extend(carrier.into_parts().0.extensions);
+    }
+    response.into()
+}
+
+/// What was read of a body already, then the rest of it.
+#[derive(Default)]
+struct Ahead {
+    frames: VecDeque<Result<Frame<Bytes>, reqwest::Error>>,
+    rest: Option<Body>,
+}
+
+impl Ahead {
+    fn data(&self) -> Bytes {
+        let mut all = self.frames.iter().flatten().filter_map(Frame::data_ref);
+        match (all.next(), all.next()) {
+            (None, _) => Bytes::new(),
+            (Some(only), None) => only.clone(),
+            (Some(first), Some(second)) => {
+                let mut joined = BytesMut::from(&first[..]);
+                joined.extend_from_slice(second);
+                all.for_each(|data| joined.extend_from_slice(data));
+                joined.freeze()
+            }
+        }
+    }
+}
+
+impl HttpBody for Ahead {
+    type Data = Bytes;
+    type Error = reqwest::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, reqwest::Error>>> {
+        if let Some(frame) = self.frames.pop_front() {
+            return Poll::Ready(Some(frame));
+        }
+        match &mut self.rest {
+            Some(rest) => Pin::new(rest).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.frames.is_empty() && self.rest.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read: usize = self
+            .frames
+            .iter()
+            .flatten()
+            .filter_map(Frame::data_ref)
+            .map(Bytes::len)
+            .sum();
+        let read = u64::try_from(read).unwrap_or(u64::MAX);
+        let rest = self
+            .rest
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint);
+        let mut hint = SizeHint::new();
+        hint.set_lower(read.saturating_add(rest.lower()));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(read.saturating_add(upper));
+        }
+        hint
+    }
+}
+
+/// A body that holds on to something until it ended or is dropped.
+pub(crate) struct Holding<T> {
+    body: Body,
+    held: Option<T>,
+}
+
+impl<T> Holding<T> {
+    pub(crate) fn new(body: Body, held: T) -> Self {
+        let held = (!body.is_end_stream()).then_some(held);
+        Self { body, held }
+    }
+}
+
+impl<T: Unpin> HttpBody for Holding<T> {
+    type Data = Bytes;
+    type Error = reqwest::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, reqwest::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) || self.body.is_end_stream() {
+            self.held = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,67 @@
+//! [`Limit`]: how many calls may run at once.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use async_trait::async_trait;
+use biped_core::{Error, TokenRequest};
+use http::Extensions;
+use reqwest::{Request, Response};
+use reqwest_middleware::{Middleware, Next};
+use tokio::sync::Semaphore;
+
+use crate::body::{Holding, wrapped};
+
+/// So many calls at once for each token request: vendors count by project.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    calls: usize,
+    by_request: Mutex<HashMap<TokenRequest, Weak<Semaphore>>>,
+}
+
+impl Limits {
+    pub(crate) fn new(calls: usize) -> Self {
+        Self {
+            calls: calls.clamp(1, Semaphore::MAX_PERMITS),
+            by_request: Mutex::default(),
+        }
+    }
+
+    /// The limit that holds for this request, shared by all who ask for it.
+    pub(crate) fn of(&self, request: &TokenRequest) -> Limit {
+        let mut all = self
+            .by_request
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get(request).and_then(Weak::upgrade) {
+            return Limit(known);
+        }
+        all.retain(|_, limit| limit.strong_count() > 0);
+        let limit = Arc::new(Semaphore::new(self.calls));
+        all.insert(request.clone(), Arc::downgrade(&limit));
+        Limit(limit)
+    }
+}
+
+/// Holds a call back until there is room for it. The room is given back when the body of the
+/// answer has ended or is dropped.
+#[derive(Debug)]
+pub(crate) struct Limit(Arc<Semaphore>);
+
+#[async_trait]
+impl Middleware for Limit {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let permit = self.0.clone().acquire_owned().await.map_err(|_| {
+            reqwest_middleware::Error::middleware(Error::internal("the limit on calls was closed"))
+        })?;
+        let response = next.run(request, extensions).await?;
+        Ok(wrapped(response, |body| Holding::new(body, permit)))
+    }
+}

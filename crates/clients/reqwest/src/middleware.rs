@@ -1,0 +1,194 @@
+//! [`TokenMiddleware`]: core's way to call with a token, for reqwest.
+
+use std::{borrow::Cow, future::Future, pin::Pin};
+
+use async_trait::async_trait;
+use biped_core::{ApiRequestParts, CallError, Error, Token, TokenSource, Transport, call};
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Method, StatusCode};
+use reqwest::{Request, Response};
+use reqwest_middleware::{Middleware, Next};
+use url::Url;
+
+use crate::{body, connections::Needs};
+
+/// Puts a fresh token on each request that passes, and sends a request once again whose token the
+/// API rejects: what [`ApiClient`](crate::ApiClient) does, for a stack that stands already.
+///
+/// - Retries and tracing belong **before** it: each attempt then gets a token of its own, and a
+///   replay after a rejection is part of the attempt.
+/// - [`ApiClients`](crate::ApiClients) belongs **after** it, at the end: it sends the request over
+///   connections that keep tokens where they belong (no redirect to another origin, no `Referer`)
+///   and present the client certificate that a token is bound to. Without it the stack's own
+///   reqwest client sends. One that stands on reqwest's defaults follows redirects anywhere, with
+///   tokens in other headers than `Authorization` and in the `Referer`; errors are stripped of
+///   their URL in any case.
+/// - Requests are written with whole URLs, of the API's own origin.
+///
+/// ```no_run
+/// use biped_reqwest::{ApiClients, TokenMiddleware};
+/// use reqwest_middleware::ClientBuilder;
+///
+/// # async fn example(source: biped_core::TokenSource) -> Result<(), Box<dyn std::error::Error>> {
+/// let client = ClientBuilder::new(reqwest::Client::new())
+///     // .with(retries).with(tracing)
+///     .with(TokenMiddleware::new(source))
+///     .with(ApiClients::new()?)
+///     .build();
+/// let response = client.get("https://api.vendor.example/v1/exports").send().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A call that failed for want of a token is a
+/// [`Middleware`](reqwest_middleware::Error::Middleware) error: [`token_error`] finds the cause.
+#[derive(Clone, Debug)]
+pub struct TokenMiddleware {
+    source: TokenSource,
+}
+
+impl TokenMiddleware {
+    /// A middleware that puts the tokens of `source` on requests.
+    #[must_use]
+    pub fn new(source: TokenSource) -> Self {
+        Self { source }
+    }
+}
+
+#[async_trait]
+impl Middleware for TokenMiddleware {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let query = request.url().query().map(str::to_owned);
+        let signs_url = self.source.provider().signs_url();
+        let mut transport = OverNext {
+            next,
+            extensions,
+            query,
+            signs_url,
+        };
+        call(&self.source, request, &mut transport)
+            .await
+            .map_err(|error| match error {
+                CallError::Token(error) => reqwest_middleware::Error::middleware(error),
+                CallError::Transport(error) => error,
+            })
+    }
+}
+
+/// Why there was no token, or why it could not be attached, where that is what a call failed of.
+///
+/// ```
+/// # fn example(error: reqwest_middleware::Error) {
+/// if let Some(error) = biped_reqwest::token_error(&error) {
+///     println!("no token: {} (transient: {})", error, error.is_transient());
+/// }
+/// # }
+/// ```
+#[must_use]
+pub fn token_error(error: &reqwest_middleware::Error) -> Option<&Error> {
+    match error {
+        reqwest_middleware::Error::Middleware(error) => {
+            error.chain().find_map(|cause| cause.downcast_ref())
+        }
+        reqwest_middleware::Error::Reqwest(_) => None,
+    }
+}
+
+/// Sends with the rest of a middleware stack.
+struct OverNext<'a> {
+    next: Next<'a>,
+    extensions: &'a mut Extensions,
+    /// The caller's own query: what else stands there was attached.
+    query: Option<String>,
+    signs_url: bool,
+}
+
+impl Transport for OverNext<'_> {
+    type Request = Request;
+    type Response = Response;
+    type Error = reqwest_middleware::Error;
+
+    fn parts<'r>(&self, request: &'r mut Request) -> impl ApiRequestParts + Send + 'r {
+        Parts(request)
+    }
+
+    fn duplicate(&self, request: &Request) -> Option<Request> {
+        request.try_clone()
+    }
+
+    async fn send(
+        &mut self,
+        request: Request,
+        token: &Token,
+    ) -> Result<Response, reqwest_middleware::Error> {
+        let attached = request
+            .url()
+            .query()
+            .filter(|query| Some(*query) != self.query.as_deref());
+        let attached = attached.map(str::to_owned);
+        self.extensions.insert(Needs {
+            identity: token.client_identity().cloned(),
+            no_redirects: self.signs_url || attached.is_some(),
+        });
+        let sent = self.next.clone().run(request, self.extensions).await;
+        let response = sent.map_err(reqwest_middleware::Error::without_url)?;
+        Ok(match attached {
+            Some(attached) => without_attached(response, &attached, self.query.as_deref()),
+            None => response,
+        })
+    }
+
+    fn seen<'r>(&self, response: &'r Response) -> (StatusCode, &'r HeaderMap, Option<&'r Url>) {
+        (response.status(), response.headers(), Some(response.url()))
+    }
+
+    async fn peek(
+        &mut self,
+        response: Response,
+        limit: usize,
+        deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
+    ) -> (Response, Option<Bytes>) {
+        body::peek(response, limit, deadline).await
+    }
+}
+
+/// Takes the token out of the response's URL, which stands in its Debug and in the errors of its
+/// body.
+fn without_attached(response: Response, attached: &str, query: Option<&str>) -> Response {
+    if response.url().query() != Some(attached) {
+        return response;
+    }
+    let mut url = response.url().clone();
+    url.set_query(query);
+    body::relocated(response, url)
+}
+
+struct Parts<'r>(&'r mut Request);
+
+impl ApiRequestParts for Parts<'_> {
+    fn method(&self) -> &Method {
+        self.0.method()
+    }
+
+    fn url(&self) -> Cow<'_, Url> {
+        Cow::Borrowed(self.0.url())
+    }
+
+    fn set_url(&mut self, url: Url) -> Result<(), Error> {
+        *self.0.url_mut() = url;
+        Ok(())
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.0.headers_mut()
+    }
+
+    fn body(&self) -> Option<&[u8]> {
+        self.0.body().map_or(Some(&[]), reqwest::Body::as_bytes)
+    }
+}

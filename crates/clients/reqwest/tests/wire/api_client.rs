@@ -1,0 +1,729 @@
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use biped_core::{ErrorKind, IdentityRef, SecretRef};
+use biped_reqwest::{ApiClients, HttpSettings, TokenMiddleware, token_error};
+use bytes::Bytes;
+use http_body::Frame;
+use reqwest::Body;
+use reqwest_middleware::{ClientBuilder, Next};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::{Notify, mpsc},
+};
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{any, body_string, header, path, query_param},
+};
+
+use crate::{
+    everything,
+    servers::{nobody, raw, write_and_stall},
+    tls::Ca,
+    vendor::{Carries, Peeks, TestClock, Vendor},
+};
+
+const SHORT: Duration = Duration::from_millis(100);
+
+async fn answering(response: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(response)
+        .mount(&server)
+        .await;
+    server
+}
+
+async fn unvisited() -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200))
+        .expect(0)
+        .mount(&server)
+        .await;
+    server
+}
+
+/// What came, as `METHOD path?query authorization`.
+async fn received(server: &MockServer) -> Vec<String> {
+    let all = server.received_requests().await.unwrap();
+    all.iter()
+        .map(|request| {
+            let token = request
+                .headers
+                .get("authorization")
+                .map(|value| value.to_str().unwrap());
+            let query = request
+                .url
+                .query()
+                .map(|query| format!("?{query}"))
+                .unwrap_or_default();
+            format!(
+                "{} {}{query} {}",
+                request.method,
+                request.url.path(),
+                token.unwrap_or("-")
+            )
+        })
+        .collect()
+}
+
+/// A request body that comes piece by piece.
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        self.0
+            .poll_recv(cx)
+            .map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+fn pieces() -> (mpsc::Sender<Bytes>, Body) {
+    let (sender, receiver) = mpsc::channel(1);
+    (sender, Body::wrap(Pieces(receiver)))
+}
+
+#[tokio::test]
+async fn each_method_sends_its_request_with_the_token() {
+    let server = answering(ResponseTemplate::new(200)).await;
+    let client = Vendor::new().client(&server.uri());
+    for request in [
+        client.get("/a"),
+        client.post("/a"),
+        client.put("/a"),
+        client.patch("/a"),
+        client.delete("/a"),
+        client.head("/a"),
+        client.request(http::Method::OPTIONS, "/a"),
+    ] {
+        request.send().await.unwrap();
+    }
+    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    let expected: Vec<_> = methods
+        .iter()
+        .map(|method| format!("{method} /a Bearer token-1"))
+        .collect();
+    assert_eq!(received(&server).await, expected);
+    let first = &server.received_requests().await.unwrap()[0];
+    assert_eq!(
+        first.headers["user-agent"],
+        concat!("biped/", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[tokio::test]
+async fn a_path_stays_below_the_base_url() {
+    let server = answering(ResponseTemplate::new(200)).await;
+    let client = Vendor::new().client(&format!("{}/eu/", server.uri()));
+    for (given, expected) in [
+        ("/v1/exports", "/eu/v1/exports"),
+        ("v1/exports", "/eu/v1/exports"),
+        ("", "/eu/"),
+        (
+            "/v1/speed-analysis/monitoring list",
+            "/eu/v1/speed-analysis/monitoring%20list",
+        ),
+        ("/v1/jobs?state=done&n=1", "/eu/v1/jobs?state=done&n=1"),
+        ("/v1/jobs:run", "/eu/v1/jobs:run"),
+        ("mailto:v1", "/eu/mailto:v1"),
+        ("//evil.example/x", "/eu//evil.example/x"),
+        ("\\\\evil.example\\x", "/eu//evil.example/x"),
+        ("@evil.example/x", "/eu/@evil.example/x"),
+        (":8080/x", "/eu/:8080/x"),
+        (".evil.example/x", "/eu/.evil.example/x"),
+        ("/../../x", "/eu/x"),
+        ("/%2e%2e/%2E./x", "/eu/x"),
+        ("/a\\..\\..\\x", "/eu/x"),
+    ] {
+        client.get(given).send().await.unwrap();
+        let last = received(&server).await.pop().unwrap();
+        assert_eq!(last, format!("GET {expected} Bearer token-1"), "{given}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_is_added_to_the_path() {
+    let server = answering(ResponseTemplate::new(200)).await;
+    let client = Vendor::new().client(&server.uri());
+    client
+        .get("/a?b=c")
+        .query(&[("d", "e f")])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(received(&server).await, ["GET /a?b=c&d=e+f Bearer token-1"]);
+}
+
+#[tokio::test]
+async fn a_whole_url_is_called_at_the_apis_origin_only() {
+    let server = answering(ResponseTemplate::new(200)).await;
+    let other = unvisited().await;
+    let client = Vendor::new().client(&format!("{}/eu", server.uri()));
+
+    client
+        .get(format!("{}/next?page=2", server.uri()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(received(&server).await, ["GET /next?page=2 Bearer token-1"]);
+
+    let host = server.uri().replace("http://", "");
+    for url in [
+        other.uri(),
+        other.uri().replace("http", "HTTP"),
+        format!("https://{host}/"),
+        format!("http://{host}@{}/", other.address()),
+    ] {
+        let error = client.get(&url).send().await.unwrap_err();
+        let error = token_error(&error).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
+        assert!(error.remedy().is_some());
+    }
+    assert_eq!(received(&server).await.len(), 1);
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_sent() {
+    let server = unvisited().await;
+    let vendor = Vendor {
+        refuses: true,
+        ..Vendor::new()
+    };
+    let error = vendor
+        .client(&server.uri())
+        .get("/")
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(token_error(&error).unwrap().kind(), ErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn a_failure_of_the_call_itself_is_reqwests() {
+    let client = Vendor::new().client(&nobody().await);
+    let error = client.get("/").send().await.unwrap_err();
+    assert!(error.is_connect());
+    assert!(token_error(&error).is_none());
+    assert!(error.url().is_none());
+}
+
+#[tokio::test]
+async fn a_rejected_token_is_replaced_and_the_request_sent_once_more() {
+    let server = MockServer::start().await;
+    Mock::given(header("authorization", "Bearer token-1"))
+        .respond_with(ResponseTemplate::new(401))
+        .mount(&server)
+        .await;
+    Mock::given(header("authorization", "Bearer token-2"))
+        .and(body_string("{\"a\":1}"))
+        .respond_with(ResponseTemplate::new(201))
+        .mount(&server)
+        .await;
+    let client = Vendor::new().client(&server.uri());
+    let body = serde_json::json!({ "a": 1 });
+    let response = client.post("/jobs").json(&body).send().await.unwrap();
+    assert_eq!(response.status(), 201);
+    let expected = ["POST /jobs Bearer token-1", "POST /jobs Bearer token-2"];
+    assert_eq!(received(&server).await, expected);
+}
+
+#[tokio::test]
+async fn the_answer_to_the_second_token_is_the_callers() {
+    let server = answering(ResponseTemplate::new(401).set_body_string("go away")).await;
+    let response = Vendor::new()
+        .client(&server.uri())
+        .get("/")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.text().await.unwrap(), "go away");
+    assert_eq!(
+        received(&server).await,
+        ["GET / Bearer token-1", "GET / Bearer token-2"]
+    );
+}
+
+#[tokio::test]
+async fn a_stream_is_not_sent_again_but_its_token_is_replaced() {
+    let server = MockServer::start().await;
+    Mock::given(header("authorization", "Bearer token-1"))
+        .respond_with(ResponseTemplate::new(401))
+        .mount(&server)
+        .await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200))
+        .mount(&server)
+        .await;
+    let client = Vendor::new().client(&server.uri());
+
+    let (sender, body) = pieces();
+    sender.send("all of it".into()).await.unwrap();
+    drop(sender);
+    let response = client.post("/upload").body(body).send().await.unwrap();
+    assert_eq!(response.status(), 401);
+
+    client.get("/next").send().await.unwrap();
+    let expected = ["POST /upload Bearer token-1", "GET /next Bearer token-2"];
+    assert_eq!(received(&server).await, expected);
+}
+
+#[tokio::test]
+async fn a_body_that_tells_of_a_rejection_is_read_ahead() {
+    let server = MockServer::start().await;
+    Mock::given(header("authorization", "Bearer token-1"))
+        .respond_with(
+            ResponseTemplate::new(200).set_body_json(serde_json::json!({ "error": "expired" })),
+        )
+        .mount(&server)
+        .await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200).set_body_json(serde_json::json!({ "ok": true })))
+        .mount(&server)
+        .await;
+    let client = Vendor {
+        judges_bodies: true,
+        ..Vendor::new()
+    }
+    .client(&server.uri());
+    let response = client.get("/a?b=c").send().await.unwrap();
+    assert_eq!(response.url().as_str(), format!("{}/a?b=c", server.uri()));
+    assert_eq!(response.content_length(), Some(11));
+    assert_eq!(response.text().await.unwrap(), "{\"ok\":true}");
+    assert_eq!(received(&server).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_stream_is_not_held_up_by_reading_ahead() {
+    let go_on = Arc::new(Notify::new());
+    let origin = raw({
+        let go_on = go_on.clone();
+        move |mut stream, _| {
+            let go_on = go_on.clone();
+            async move {
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                            Transfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n";
+                stream.write_all(head.as_bytes()).await.unwrap();
+                go_on.notified().await;
+                stream.write_all(b"2\r\n2]\r\n0\r\n\r\n").await.unwrap();
+            }
+        }
+    })
+    .await;
+    let vendor = Vendor {
+        judges_bodies: true,
+        ..Vendor::new()
+    };
+    let source = vendor.source_by(TestClock::new(Peeks::Pass), &origin);
+    let client = ApiClients::new().unwrap().client(source);
+
+    let mut response = client.get("/").send().await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "[1,");
+    go_on.notify_one();
+    assert_eq!(response.text().await.unwrap(), "2]");
+}
+
+#[tokio::test]
+async fn a_body_longer_than_is_worth_reading_passes_whole() {
+    let body = format!("[{}]", "1,".repeat(1000));
+    let origin = raw({
+        let body = body.clone();
+        move |mut stream, _| {
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{body}"
+            );
+            async move { stream.write_all(answer.as_bytes()).await.unwrap() }
+        }
+    })
+    .await;
+    let client = Vendor {
+        judges_bodies: true,
+        ..Vendor::new()
+    }
+    .client(&origin);
+    assert_eq!(
+        client.get("/").send().await.unwrap().text().await.unwrap(),
+        body
+    );
+}
+
+#[tokio::test]
+async fn a_body_cut_off_while_read_ahead_is_the_callers_error() {
+    let origin = raw(async |mut stream, _| {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                      Content-Length: 100\r\n\r\n{\"a\":";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    })
+    .await;
+    let vendor = Vendor {
+        judges_bodies: true,
+        carries: Carries::Query,
+        ..Vendor::new()
+    };
+    let mut response = vendor.client(&origin).get("/").send().await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "{\"a\":");
+    let error = response.chunk().await.unwrap_err();
+    assert!(!everything(&error).contains("token-1"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_within_the_origin_is_followed_with_the_token() {
+    let server = MockServer::start().await;
+    Mock::given(path("/old"))
+        .respond_with(ResponseTemplate::new(307).insert_header("Location", "/new"))
+        .mount(&server)
+        .await;
+    Mock::given(path("/new"))
+        .respond_with(ResponseTemplate::new(200))
+        .mount(&server)
+        .await;
+    let client = Vendor::new().client(&server.uri());
+    assert_eq!(
+        client.post("/old").body("x").send().await.unwrap().status(),
+        200
+    );
+    let expected = ["POST /old Bearer token-1", "POST /new Bearer token-1"];
+    assert_eq!(received(&server).await, expected);
+    let all = server.received_requests().await.unwrap();
+    assert!(
+        all.iter()
+            .all(|request| !request.headers.contains_key("referer"))
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_origin_is_the_callers() {
+    let other = unvisited().await;
+    for carries in [Carries::Authorization, Carries::Header, Carries::Query] {
+        let location = format!("{}/download", other.uri());
+        let server =
+            answering(ResponseTemplate::new(307).insert_header("Location", &*location)).await;
+        let client = Vendor {
+            carries,
+            ..Vendor::new()
+        }
+        .client(&server.uri());
+        let response = client.get("/").send().await.unwrap();
+        assert_eq!(response.status(), 307);
+        assert_eq!(response.headers()["location"], *location);
+    }
+}
+
+#[tokio::test]
+async fn redirects_without_end_are_given_up() {
+    let server = answering(ResponseTemplate::new(302).insert_header("Location", "/again")).await;
+    let response = Vendor::new()
+        .client(&server.uri())
+        .get("/")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 302);
+    assert_eq!(received(&server).await.len(), 11);
+}
+
+#[tokio::test]
+async fn a_url_that_is_signed_or_holds_the_token_is_not_left() {
+    for vendor in [
+        Vendor {
+            signs_url: true,
+            ..Vendor::new()
+        },
+        Vendor {
+            carries: Carries::Query,
+            ..Vendor::new()
+        },
+    ] {
+        let server = answering(ResponseTemplate::new(302).insert_header("Location", "/new")).await;
+        let response = vendor
+            .client(&server.uri())
+            .get("/old")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 302);
+        assert_eq!(received(&server).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_url_is_sent_and_shown_nowhere() {
+    let server = MockServer::start().await;
+    Mock::given(query_param("token", "token-1"))
+        .and(query_param("a", "b"))
+        .respond_with(ResponseTemplate::new(404))
+        .mount(&server)
+        .await;
+    let client = Vendor {
+        carries: Carries::Query,
+        ..Vendor::new()
+    }
+    .client(&server.uri());
+    let response = client.get("/x?a=b").send().await.unwrap();
+    assert_eq!(response.url().as_str(), format!("{}/x?a=b", server.uri()));
+    assert!(!format!("{response:?}").contains("token-1"));
+    let error = response.error_for_status().unwrap_err();
+    assert!(!everything(&error).contains("token-1"), "{error:?}");
+    assert!(!format!("{client:?}").contains("token-1"));
+
+    let vendor = Vendor {
+        carries: Carries::Query,
+        ..Vendor::new()
+    };
+    let error = vendor
+        .client(&nobody().await)
+        .get("/x")
+        .send()
+        .await
+        .unwrap_err();
+    assert!(!everything(&error).contains("token-1"), "{error:?}");
+
+    let cut = raw(async |mut stream, _| {
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")
+            .await
+            .unwrap();
+    })
+    .await;
+    let vendor = Vendor {
+        carries: Carries::Query,
+        ..Vendor::new()
+    };
+    let error = vendor
+        .client(&cut)
+        .get("/x")
+        .send()
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap_err();
+    assert!(!everything(&error).contains("token-1"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_silent_api_is_given_up_before_and_within_its_answer() {
+    let settings = HttpSettings::new().read_timeout(SHORT);
+
+    let mute = raw(|stream, _| write_and_stall(stream, "")).await;
+    let client = Vendor::new().client_with(settings.clone(), &mute);
+    assert!(client.get("/").send().await.unwrap_err().is_timeout());
+
+    let stalls =
+        raw(|stream, _| write_and_stall(stream, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"))
+            .await;
+    let client = Vendor::new().client_with(settings, &stalls);
+    let mut response = client.get("/").send().await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "{");
+    assert!(response.chunk().await.unwrap_err().is_timeout());
+}
+
+#[tokio::test]
+async fn an_upload_may_take_longer_than_an_api_may_be_silent() {
+    let origin = raw(async |mut stream, _| {
+        let mut last = [0; 4];
+        while &last != b"\r\n\r\n" {
+            last.rotate_left(1);
+            last[3] = stream.read_u8().await.unwrap();
+        }
+        stream
+            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            .await
+            .unwrap();
+    })
+    .await;
+    let mute = raw(|stream, _| write_and_stall(stream, "")).await;
+    let client = Vendor::new().client_with(HttpSettings::new().read_timeout(SHORT), &origin);
+    let other = Vendor::new().client_with(HttpSettings::new().read_timeout(SHORT * 2), &mute);
+
+    let (sender, body) = pieces();
+    sender.send("first".into()).await.unwrap();
+    let mut upload = pin!(client.post("/").body(body).send());
+    tokio::select! {
+        biased;
+        ended = &mut upload => panic!("{ended:?}"),
+        // The time that an API may be silent is over when this is.
+        silence = other.get("/").send() => assert!(silence.unwrap_err().is_timeout()),
+    }
+    drop(sender);
+    assert_eq!(upload.await.unwrap().status(), 204);
+}
+
+#[tokio::test]
+async fn a_body_of_any_size_streams() {
+    let origin = raw(async |mut stream, _| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
+    })
+    .await;
+    let mut response = Vendor::new().client(&origin).get("/").send().await.unwrap();
+    let mut read = 0;
+    while read < 8 * 1024 * 1024 {
+        read += response.chunk().await.unwrap().unwrap().len();
+    }
+}
+
+#[tokio::test]
+async fn a_token_bound_to_a_certificate_goes_over_its_connections() {
+    let ca = Ca::new();
+    let origin = ca.serve(&ca.leaf("localhost"), true).await;
+    let leaf = ca.leaf("client.example");
+    let identity = IdentityRef {
+        certificate: SecretRef::inline(leaf.pem()),
+        key: SecretRef::inline(leaf.key_pem()),
+    };
+    let vendor = Vendor {
+        identity: Some(identity),
+        ..Vendor::new()
+    };
+    let response = vendor
+        .client_with(ca.settings(), &origin)
+        .get("/")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.bytes().await.unwrap(), leaf.der());
+
+    let unbound = Vendor::new().client_with(ca.settings(), &origin);
+    assert!(unbound.get("/").send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_call_counts_until_its_body_is_gone() {
+    let server = answering(ResponseTemplate::new(200).set_body_string("body")).await;
+    let client = Vendor::new()
+        .client(&server.uri())
+        .max_concurrent_requests(1);
+    let project = client.param("project_id", 7);
+
+    let first = client.get("/first").send().await.unwrap();
+    let mut second = pin!(client.clone().get("/second").send());
+    let held = tokio::select! {
+        biased;
+        _ = &mut second => panic!("two at once"),
+        // Another project has a bound of its own.
+        other = project.get("/other").send() => other.unwrap(),
+    };
+    assert_eq!(first.text().await.unwrap(), "body");
+    let second = second.await.unwrap();
+
+    let again = client.param("project_id", 7);
+    let mut third = pin!(again.get("/third").send());
+    drop(second);
+    tokio::select! {
+        biased;
+        _ = &mut third => panic!("the same project has the same bound"),
+        fourth = client.get("/fourth").send() => drop(fourth.unwrap()),
+    }
+    drop(held);
+    third.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bounded_call_is_replayed_within_its_bound() {
+    let server = MockServer::start().await;
+    Mock::given(header("authorization", "Bearer token-1"))
+        .respond_with(ResponseTemplate::new(401))
+        .mount(&server)
+        .await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200))
+        .mount(&server)
+        .await;
+    let client = Vendor::new()
+        .client(&server.uri())
+        .max_concurrent_requests(1);
+    assert_eq!(client.get("/").send().await.unwrap().status(), 200);
+    assert_eq!(client.head("/").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn each_attempt_of_a_retry_before_it_asks_for_a_token() {
+    let server = MockServer::start().await;
+    Mock::given(header("authorization", "Bearer token-1"))
+        .respond_with(ResponseTemplate::new(503))
+        .mount(&server)
+        .await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200))
+        .mount(&server)
+        .await;
+    let source = Vendor::new().source(&server.uri());
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(Retry(source.clone()))
+        .with(TokenMiddleware::new(source))
+        .with(ApiClients::new().unwrap())
+        .build();
+    let response = client
+        .get(format!("{}/a", server.uri()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(
+        received(&server).await,
+        ["GET /a Bearer token-1", "GET /a Bearer token-2"]
+    );
+}
+
+/// Tries twice; in between somebody gets a new token.
+struct Retry(biped_core::TokenSource);
+
+#[biped_core::async_trait]
+impl reqwest_middleware::Middleware for Retry {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        extensions: &mut http::Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        let again = request.try_clone().unwrap();
+        let first = next.clone().run(request, extensions).await?;
+        assert_eq!(first.status(), 503);
+        self.0.fetch().await.unwrap();
+        next.run(again, extensions).await
+    }
+}
+
+#[tokio::test]
+async fn at_the_end_of_a_stack_the_stacks_own_client_is_not_used() {
+    let other = unvisited().await;
+    let location = other.uri();
+    let server = answering(ResponseTemplate::new(307).insert_header("Location", &*location)).await;
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(TokenMiddleware::new(Vendor::new().source(&server.uri())))
+        .with(ApiClients::new().unwrap())
+        .build();
+    assert_eq!(client.get(server.uri()).send().await.unwrap().status(), 307);
+}
+
+#[tokio::test]
+async fn a_stacks_own_client_can_send() {
+    let server = answering(ResponseTemplate::new(200)).await;
+    let client = ClientBuilder::new(reqwest::Client::builder().no_proxy().build().unwrap())
+        .with(TokenMiddleware::new(Vendor::new().source(&server.uri())))
+        .build();
+    client
+        .get(format!("{}/a", server.uri()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(received(&server).await, ["GET /a Bearer token-1"]);
+
+    let vendor = Vendor {
+        carries: Carries::Query,
+        ..Vendor::new()
+    };
+    let at = nobody().await;
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(TokenMiddleware::new(vendor.source(&at)))
+        .build();
+    let error = client.get(&at).send().await.unwrap_err();
+    assert!(!everything(&error).contains("token-1"), "{error:?}");
+}
