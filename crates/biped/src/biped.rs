@@ -6,7 +6,7 @@ use biped_core::{
     Error, Kind, ParamValue, Provider, TokenManager, TokenRequest, TokenSource, nearest,
 };
 
-use crate::{Builder, config::Setting};
+use crate::{Builder, config::Setting, http::Http};
 
 /// The vendors that an application talks to, by the names that it gave them.
 ///
@@ -19,6 +19,7 @@ use crate::{Builder, config::Setting};
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let biped = Biped::from_file("biped.toml")?;
 /// let token = biped.token_source("shop")?.token().await?;
+/// # let _ = token;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -28,14 +29,9 @@ struct Inner {
     manager: TokenManager,
     providers: BTreeMap<Arc<str>, Configured>,
     settings: Vec<Setting>,
-    #[cfg(feature = "reqwest")]
-    http: biped_reqwest::HttpSettings,
+    #[cfg_attr(not(feature = "reqwest"), allow(dead_code))] // nothing to make API clients with
+    http: Http,
 }
-
-#[cfg(feature = "reqwest")]
-type Http = biped_reqwest::HttpSettings;
-#[cfg(not(feature = "reqwest"))]
-type Http = ();
 
 impl Biped {
     /// Reads a biped.toml, and the `BIPED_…` variables of the environment.
@@ -56,16 +52,33 @@ impl Biped {
         providers: BTreeMap<Arc<str>, Configured>,
         settings: Vec<Setting>,
         http: Http,
-    ) -> Result<Self, Error> {
-        #[cfg(not(feature = "reqwest"))]
-        let () = http;
-        Ok(Self(Arc::new(Inner {
+    ) -> Self {
+        Self(Arc::new(Inner {
             manager,
             providers,
             settings,
-            #[cfg(feature = "reqwest")]
             http,
-        })))
+        }))
+    }
+
+    /// A client of a provider's API, which sends a fresh token with every request. Clients share
+    /// their connections.
+    ///
+    /// ```no_run
+    /// # async fn example(biped: biped::Biped) -> Result<(), Box<dyn std::error::Error>> {
+    /// let analytics = biped.client("analytics")?;
+    /// let mine = analytics.get("/v1/exports").send().await?;
+    /// let theirs = analytics.param("project_id", 43).get("/v1/exports").send().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured,
+    /// and for what `[http]` says where it can't be used.
+    #[cfg(feature = "reqwest")]
+    pub fn client(&self, name: &str) -> Result<biped_reqwest::ApiClient, Error> {
+        let source = self.token_source(name)?;
+        Ok(self.0.http.api_clients()?.client(source))
     }
 
     /// The source of a provider's tokens, for the request that the configuration describes.

@@ -17,6 +17,7 @@ use crate::{
     Biped,
     biped::Configured,
     config::{self, Environment, Layer, Setting, Table},
+    http::Http,
     kinds::Kinds,
 };
 
@@ -229,11 +230,11 @@ impl Builder {
         unknown_sections(&root, &mut problems);
         let engine = config::engine(&root, &mut problems);
         config::store(&root, &mut problems);
-        let http = config::http(&root, &mut problems);
+        let http = Http::read(&root, &mut problems);
         let mut made = self.make_providers(&root, &mut problems);
         let http_client = match &self.http_client {
             Some(client) => Some(client.clone()),
-            None => default_client(&http, &root, &mut problems),
+            None => http.token_client(&root, &mut problems),
         };
         if !problems.is_empty() {
             return Err(config::report(problems));
@@ -264,7 +265,7 @@ impl Builder {
         });
         let providers = providers.collect();
         let settings = config::describe(&root, |kind| self.kinds.get(kind));
-        Biped::new(manager, providers, settings, http)
+        Ok(Biped::new(manager, providers, settings, http))
     }
 
     /// Reads and merges the sources. Problems of the files' texts come back at once, the others are
@@ -431,33 +432,6 @@ fn unknown_sections(root: &Table, problems: &mut Vec<Problem>) {
             known(),
         ));
     }
-}
-
-#[cfg(feature = "reqwest")]
-fn default_client(
-    settings: &biped_reqwest::HttpSettings,
-    root: &Table,
-    problems: &mut Vec<Problem>,
-) -> Option<Arc<dyn HttpClient>> {
-    match biped_reqwest::TokenClient::with(settings.clone()) {
-        Ok(client) => Some(Arc::new(client)),
-        Err(error) => {
-            let origin = root
-                .get("http")
-                .map_or(Origin::Builder, |http| http.origin.clone());
-            problems.push(Problem {
-                origin,
-                key: "http".into(),
-                message: error.to_string(),
-            });
-            None
-        }
-    }
-}
-
-#[cfg(not(feature = "reqwest"))]
-fn default_client((): &(), _: &Table, _: &mut Vec<Problem>) -> Option<Arc<dyn HttpClient>> {
-    None
 }
 
 /// Without values: they may be secrets.

@@ -1,18 +1,22 @@
 //! Two-legged OAuth for Rust: an application names the vendors it talks to, and from then on calls
 //! their APIs. Biped gets, caches, shares, renews and attaches the access tokens.
 //!
-//! ```no_run
+#![cfg_attr(feature = "reqwest", doc = "```no_run")]
+#![cfg_attr(not(feature = "reqwest"), doc = "```ignore")]
 //! use biped::Biped;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let biped = Biped::from_file("biped.toml")?;
-//! let token = biped.token_source("shop")?.token().await?;
-//! # let _ = token;
+//! let shop = biped.client("shop")?;
+//! let orders = shop.get("/v1/orders").query(&[("limit", "10")]).send().await?.text().await?;
+//! # let _ = orders;
 //! # Ok(()) }
 //! ```
 //!
 //! | for | read |
 //! | --- | --- |
+//! | calls of an API | `Biped::client`, `ApiClient` (with the feature `reqwest`) |
+//! | tokens alone | [`Biped::token_source`], [`TokenSource`] |
 //! | what can be configured, and how | [`config`] |
 //! | a vendor that Biped doesn't know | [`Provider`], [`Builder::register`] |
 //! | tests without a network | [`Builder::http_client`], [`Builder::clock`] |
@@ -28,6 +32,7 @@
 mod biped;
 mod builder;
 pub mod config;
+mod http;
 mod kinds;
 
 #[cfg(feature = "contentsquare")]
@@ -36,7 +41,7 @@ pub use biped_core::*;
 #[cfg(feature = "envelope")]
 pub use biped_envelope as envelope;
 #[cfg(feature = "reqwest")]
-pub use biped_reqwest as reqwest;
+pub use biped_reqwest::{self as reqwest, ApiClient, token_error};
 
 pub use self::{
     biped::{Biped, Configured},

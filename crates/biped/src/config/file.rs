@@ -24,7 +24,8 @@ pub(crate) struct File {
 
 /// Reads the text of a file; `path` is what errors call it.
 pub(crate) fn parse(path: &Path, text: &str) -> File {
-    let (table, errors) = DeTable::parse_recoverable(text);
+    let (table, mut errors) = DeTable::parse_recoverable(text);
+    errors.sort_by_key(|error| error.span().map(|span| span.start));
     let broken = errors.iter().any(|error| error.message() != DUPLICATE);
     let mut reader = Reader {
         path: path.into(),

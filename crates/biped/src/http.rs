@@ -1,0 +1,87 @@
+//! [`Http`]: what requests go over, by what `[http]` says.
+
+use std::sync::Arc;
+
+use biped_core::{HttpClient, Problem};
+
+use crate::config::{self, Table};
+
+#[cfg(feature = "reqwest")]
+mod with_reqwest {
+    use std::sync::OnceLock;
+
+    use biped_core::{Error, Origin};
+    use biped_reqwest::{ApiClients, HttpSettings, TokenClient};
+
+    use super::{Arc, HttpClient, Problem, Table, config};
+
+    pub(crate) struct Http {
+        settings: HttpSettings,
+        /// Made with the first API client, for not everybody has one.
+        api_clients: OnceLock<ApiClients>,
+    }
+
+    impl Http {
+        pub(crate) fn read(root: &Table, problems: &mut Vec<Problem>) -> Self {
+            Self {
+                settings: config::http(root, problems),
+                api_clients: OnceLock::new(),
+            }
+        }
+
+        /// The client for token requests.
+        pub(crate) fn token_client(
+            &self,
+            root: &Table,
+            problems: &mut Vec<Problem>,
+        ) -> Option<Arc<dyn HttpClient>> {
+            match TokenClient::with(self.settings.clone()) {
+                Ok(client) => Some(Arc::new(client)),
+                Err(error) => {
+                    let section = root.get("http");
+                    let origin = section.map_or(Origin::Builder, |http| http.origin.clone());
+                    let message = error.to_string();
+                    problems.push(Problem {
+                        origin,
+                        key: "http".into(),
+                        message,
+                    });
+                    None
+                }
+            }
+        }
+
+        /// The connections of all API clients.
+        pub(crate) fn api_clients(&self) -> Result<&ApiClients, Error> {
+            if let Some(clients) = self.api_clients.get() {
+                return Ok(clients);
+            }
+            let made = ApiClients::with(self.settings.clone())?;
+            Ok(self.api_clients.get_or_init(|| made))
+        }
+    }
+}
+
+#[cfg(feature = "reqwest")]
+pub(crate) use with_reqwest::Http;
+
+/// Nothing: the application brings an HTTP client of its own.
+#[cfg(not(feature = "reqwest"))]
+pub(crate) struct Http;
+
+#[cfg(not(feature = "reqwest"))]
+impl Http {
+    pub(crate) fn read(root: &Table, problems: &mut Vec<Problem>) -> Self {
+        config::http(root, problems);
+        Self
+    }
+
+    #[allow(clippy::unused_self)] // it is as with the feature
+    pub(crate) fn token_client(
+        &self,
+        _: &Table,
+        _: &mut Vec<Problem>,
+    ) -> Option<Arc<dyn HttpClient>> {
+        None
+    }
+}

@@ -1,0 +1,148 @@
+//! The kinds that Biped brings, and what becomes of their configuration.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use biped::{Error, HttpClient, ParamValue, async_trait};
+
+use crate::{builder, vendor::NoNetwork};
+
+const TEXT: &str = "
+[providers.analytics]
+kind = 'contentsquare'
+client_id = 'id'
+client_secret = 'a secret'
+scope = ['data-export', 'metrics']
+project_id = 42
+
+[providers.shop]
+kind = 'envelope'
+base_url = 'https://api.vendor.example'
+client_id = 'shop id'
+client_secret = 'a secret'
+";
+
+/// Answers every token request alike, and keeps what was asked.
+#[derive(Debug, Default)]
+struct Vendors(Mutex<Vec<(String, String)>>);
+
+#[async_trait]
+impl HttpClient for Vendors {
+    async fn send(
+        &self,
+        request: http::Request<bytes::Bytes>,
+    ) -> Result<http::Response<bytes::Bytes>, Error> {
+        let body = String::from_utf8(request.body().to_vec()).unwrap();
+        self.0
+            .lock()
+            .unwrap()
+            .push((request.uri().to_string(), body));
+        let answer =
+            r#"{"data": {"access_token": "t", "token_type": "bearer", "expires_in": 3600}}"#;
+        Ok(http::Response::new(answer.into()))
+    }
+}
+
+#[tokio::test]
+async fn a_configured_provider_asks_its_vendor_and_the_token_is_shared() {
+    let vendors = Arc::new(Vendors::default());
+    let biped = builder()
+        .toml(TEXT)
+        .http_client(vendors.clone())
+        .build()
+        .unwrap();
+    assert_eq!(biped.names().collect::<Vec<_>>(), ["analytics", "shop"]);
+    let first = biped
+        .token_source("shop")
+        .unwrap()
+        .token()
+        .await
+        .unwrap()
+        .into_owned();
+    let second = biped
+        .clone()
+        .token_source("shop")
+        .unwrap()
+        .token()
+        .await
+        .unwrap()
+        .into_owned();
+    assert!(Arc::ptr_eq(&first, &second));
+    let asked = vendors.0.lock().unwrap().clone();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].0, "https://api.vendor.example/v1/auth/token");
+    assert!(asked[0].1.contains("client_secret=a+secret"));
+}
+
+#[test]
+fn a_provider_tells_its_kind_its_endpoint_and_types_its_parameters() {
+    let biped = builder()
+        .toml(TEXT)
+        .http_client(Arc::new(NoNetwork))
+        .build()
+        .unwrap();
+    let analytics = biped.provider("analytics").unwrap();
+    assert_eq!(analytics.name(), "analytics");
+    assert_eq!(analytics.kind(), "contentsquare");
+    assert_eq!(
+        analytics.token_endpoint(),
+        "https://api.contentsquare.com/v1/oauth/token"
+    );
+    assert_eq!(
+        analytics.request().to_string(),
+        "data-export metrics project_id=42"
+    );
+    assert_eq!(
+        analytics.param("project_id", "43").unwrap(),
+        ParamValue::Integer(43)
+    );
+    for wrong in [("project_id", "x"), ("projectid", "43")] {
+        let error = analytics.param(wrong.0, wrong.1).unwrap_err();
+        assert_eq!(error.kind(), biped::ErrorKind::Configuration);
+        assert_eq!(error.provider(), Some("analytics"));
+    }
+}
+
+#[tokio::test]
+async fn a_setting_of_the_engine_reaches_it() {
+    #[derive(Debug)]
+    struct Silent;
+    #[async_trait]
+    impl HttpClient for Silent {
+        async fn send(
+            &self,
+            _: http::Request<bytes::Bytes>,
+        ) -> Result<http::Response<bytes::Bytes>, Error> {
+            std::future::pending().await
+        }
+    }
+    let biped = builder()
+        .toml(TEXT)
+        .value("engine.max_wait", "20ms")
+        .http_client(Arc::new(Silent))
+        .build()
+        .unwrap();
+    let clock = biped.manager().clock().clone();
+    let start = clock.now().mono;
+    let error = biped
+        .token_source("shop")
+        .unwrap()
+        .token()
+        .await
+        .unwrap_err();
+    assert!(error.is_transient());
+    assert!(clock.now().mono - start < Duration::from_secs(5));
+}
+
+#[test]
+fn clients_are_handed_out_by_name() {
+    let biped = builder().toml(TEXT).build().unwrap();
+    let client = biped.client("analytics").unwrap().param("project_id", 43);
+    assert_eq!(
+        client.token_source().request().to_string(),
+        "data-export metrics project_id=43"
+    );
+    assert!(biped.client("nothing").is_err());
+}

@@ -1,0 +1,293 @@
+//! Files: lines, several problems at once, what an author probably meant.
+
+use std::fs;
+
+use biped::Biped;
+
+use crate::{assert_one, builder, lines, problems};
+
+#[test]
+fn an_unknown_key_is_told_with_its_line_and_the_key_that_is_meant() {
+    let text = "
+[providers.my-shop]
+kind = 'acme'
+client_secret = 's'
+regoin = 'eu'
+";
+    let found = problems(text);
+    assert_eq!(
+        found,
+        ["biped.toml:5: providers.my-shop.regoin: unknown key; is region meant?"]
+    );
+}
+
+#[test]
+fn all_problems_of_all_sections_are_told_together_in_their_order() {
+    let text = "
+[providers.a]
+kind = 'acme'
+client_secrt = 's'
+project_id = '42'
+
+[providers.b]
+kind = 'acmee'
+
+[providers.c]
+client_secret = 's'
+
+[http]
+timeout = 'soon'
+tiemout = 3
+
+[engine]
+refresh_at = 2
+
+[store]
+kind = 7
+
+[serv]
+port = 1
+";
+    let found = problems(text);
+    assert_one(
+        &found,
+        "biped.toml:2: providers.a.client_secret: ",
+        &["missing"],
+    );
+    assert_one(
+        &found,
+        "biped.toml:4: providers.a.client_secrt: ",
+        &["client_secret"],
+    );
+    assert_one(
+        &found,
+        "biped.toml:5: providers.a.project_id: ",
+        &["whole number"],
+    );
+    assert_one(
+        &found,
+        "biped.toml:8: providers.b.kind: ",
+        &["acme", "contentsquare"],
+    );
+    assert_one(&found, "biped.toml:10: providers.c.kind: ", &["missing"]);
+    assert_one(&found, "biped.toml:14: http.timeout: ", &["30s"]);
+    assert_one(&found, "biped.toml:15: http.tiemout: ", &["timeout"]);
+    assert_one(
+        &found,
+        "biped.toml:18: engine.refresh_at: ",
+        &["0.1", "0.85"],
+    );
+    assert_one(&found, "biped.toml:21: store.kind: ", &["string"]);
+    assert_one(&found, "biped.toml:23: serv: ", &["unknown"]);
+    assert_eq!(found.len(), 10, "{found:#?}");
+    let numbers: Vec<usize> = found
+        .iter()
+        .map(|line| line.split(':').nth(1).unwrap().parse().unwrap())
+        .collect();
+    assert!(numbers.is_sorted(), "{found:#?}");
+}
+
+#[test]
+fn every_type_is_checked() {
+    let wrong = [
+        ("region", "1"),
+        ("project_id", "1.5"),
+        ("sandbox", "'yes'"),
+        ("created", "'spring'"),
+        ("tags", "[1]"),
+        ("plan", "'medium'"),
+        ("patience", "'forever'"),
+        ("share", "'half'"),
+        ("headers", "[]"),
+        ("params", "'x'"),
+        ("client_id", "1"),
+        ("client_id", "[]"),
+        ("client_id", "{ cmd = [] }"),
+        ("client_id", "{ command = ['x'] }"),
+        ("client_id", "'env:'"),
+        ("scope", "{}"),
+        ("token_endpoint", "'http://acme.example/token'"),
+        ("api_base_url", "'https://me:pw@acme.example'"),
+    ];
+    for (key, value) in wrong {
+        let text = format!("[providers.a]\nkind = 'acme'\nclient_secret = 's'\n{key} = {value}\n");
+        let found = problems(&text);
+        assert_eq!(found.len(), 1, "{key} = {value}: {found:#?}");
+        assert_one(
+            &found,
+            &format!("biped.toml:4: providers.a.{key}: "),
+            &["expected"],
+        );
+    }
+}
+
+#[test]
+fn what_fits_is_taken() {
+    let text = "
+[providers.a]
+kind = 'acme'
+client_id = ['x', 'env:Y', { cmd = ['z'] }]
+client_secret = { cmd = ['pass', 'show'] }
+scope = 'a b'
+region = 'eu'
+project_id = 42
+sandbox = true
+created = 2026-03-01
+tags = 'one'
+plan = 'large'
+patience = '1.5h'
+share = 1
+headers = { a = 'b' }
+params = { region = 'eu', key = 'env:KEY' }
+extra = [1, { a = 2 }]
+token_endpoint = 'http://127.0.0.1:7600/token'
+api_base_url = 'https://api.acme.example'
+";
+    builder().toml(text).build().unwrap();
+}
+
+#[test]
+fn syntax_errors_are_told_together_with_their_lines() {
+    let found = problems(
+        "[providers.a]\nkind = \nclient_id = 'x'\nclient_secret = abc\nx = 1 = 2\n[http\n",
+    );
+    assert_one(&found, "biped.toml:2: ", &[]);
+    assert_one(&found, "biped.toml:4: ", &["quoted"]);
+    assert_one(&found, "biped.toml:5: ", &[]);
+    assert_one(&found, "biped.toml:6: ", &["]"]);
+    assert_eq!(found.len(), 4, "{found:#?}");
+}
+
+#[test]
+fn duplicate_keys_are_told_beside_everything_else() {
+    let text = "
+[providers.a]
+kind = 'acme'
+client_secret = 's'
+client_secret = 't'
+regoin = 'eu'
+";
+    let found = problems(text);
+    assert_one(&found, "biped.toml:5: ", &["duplicate", "client_secret"]);
+    assert_one(&found, "biped.toml:6: providers.a.regoin: ", &["region"]);
+    assert_eq!(found.len(), 2, "{found:#?}");
+}
+
+#[test]
+fn numbers_too_large_are_problems() {
+    let text =
+        "providers.a = { kind = 'acme', client_secret = 's', project_id = 9223372036854775808 }";
+    let found = problems(text);
+    assert_one(&found, "biped.toml:1: providers.a.project_id: ", &[]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
+fn a_section_that_is_no_table_is_a_problem() {
+    let found = problems("providers = 1\nhttp = 'x'\nstore = []\nengine = true\n");
+    for (line, section) in ["providers", "http", "store", "engine"].iter().enumerate() {
+        assert_one(
+            &found,
+            &format!("biped.toml:{}: {section}: ", line + 1),
+            &["table"],
+        );
+    }
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert_one(
+        &problems("[providers]\na = 1\n"),
+        "biped.toml:2: providers.a: ",
+        &["table"],
+    );
+}
+
+#[test]
+fn a_kind_whose_feature_is_off_names_the_feature() {
+    let found = problems("[providers.crm]\nkind = 'dialect'\nvendor = 'x'\n");
+    assert_one(
+        &found,
+        "biped.toml:2: providers.crm.kind: ",
+        &["feature", "dialect"],
+    );
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let found = problems("[store]\nkind = 'redis'\nurl = 'redis://127.0.0.1'\n");
+    assert_one(&found, "biped.toml:2: store.kind: ", &["feature", "redis"]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
+fn an_unknown_kind_is_answered_with_the_known_ones_and_the_nearest() {
+    let found = problems("[providers.crm]\nkind = 'contentsquar'\n");
+    assert_one(
+        &found,
+        "biped.toml:2: providers.crm.kind: ",
+        &["acme", "contentsquare, envelope", "is contentsquare meant?"],
+    );
+}
+
+#[test]
+fn a_file_is_read_by_its_name_and_secrets_are_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("vendors.toml");
+    fs::write(dir.path().join("id"), "client-7\n").unwrap();
+    fs::write(
+        &path,
+        "[providers.a]\nkind = 'acme'\nclient_id = 'file:id'\nclient_secret = 's'\n",
+    )
+    .unwrap();
+    let biped = builder().file(&path).build().unwrap();
+    assert_eq!(
+        biped.provider("a").unwrap().provider().id().client(),
+        "client-7"
+    );
+
+    fs::write(&path, "[providers.a]\nkind = 'acme'\n").unwrap();
+    let found = lines(builder().file(&path).build());
+    assert_one(
+        &found,
+        &format!("{}:1: providers.a.client_secret: ", path.display()),
+        &[],
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let found = lines(Biped::from_file("/nowhere/biped.toml"));
+    assert_one(&found, "/nowhere/biped.toml ", &[]);
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_told_with_the_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b.toml");
+    fs::write(&path, b"[http]\n# caf\xe9\n").unwrap();
+    assert_one(
+        &lines(builder().file(&path).build()),
+        &format!("{}:2: ", path.display()),
+        &["UTF-8"],
+    );
+}
+
+#[test]
+fn windows_line_ends_and_a_byte_order_mark_are_fine() {
+    let text = "\u{feff}[providers.a]\r\nkind = 'acme'\r\nclient_secret = 's'\r\nx = 1\r\n";
+    assert_one(&problems(text), "biped.toml:4: providers.a.x: ", &[]);
+}
+
+#[test]
+fn later_files_go_ahead_of_earlier_ones_key_by_key() {
+    let biped = builder()
+        .toml("[providers.a]\nkind = 'acme'\nclient_secret = 's'\nregion = 'eu'\ntags = ['a']\n")
+        .toml("[providers.a]\nregion = 'us'\ntags = ['b', 'c']\n")
+        .build()
+        .unwrap();
+    let shown: Vec<_> = biped.config().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "providers.a.client_secret = [redacted]  # biped.toml:3",
+            "providers.a.kind = \"acme\"  # biped.toml:2",
+            "providers.a.region = \"us\"  # biped.toml:2",
+            "providers.a.tags = [\"b\", \"c\"]  # biped.toml:3",
+        ]
+    );
+}
