@@ -13,6 +13,9 @@ const SECTIONS: [(&str, &str); 3] = [
     ("BIPED_ENGINE__", "engine"),
 ];
 
+/// How deep in a section a variable may reach: no key is deeper, and a name may be long.
+const DEEPEST: usize = 8;
+
 /// Where the variables are from.
 #[derive(Clone, Default)]
 pub(crate) enum Environment {
@@ -86,7 +89,7 @@ fn is_configuration(name: &str) -> bool {
 fn path(variable: &str, names: &BTreeSet<String>) -> Result<Vec<String>, &'static str> {
     let keys = |rest: &str| {
         let keys: Vec<_> = rest.split("__").map(str::to_ascii_lowercase).collect();
-        (!keys.iter().any(String::is_empty)).then_some(keys)
+        (keys.len() <= DEEPEST && !keys.iter().any(String::is_empty)).then_some(keys)
     };
     for (prefix, section) in SECTIONS {
         if let Some(rest) = variable.strip_prefix(prefix) {

@@ -180,6 +180,14 @@ fn other_variables_are_no_configuration() {
         .unwrap();
 }
 
+#[test]
+fn a_name_of_any_length_is_a_problem_at_most() {
+    let deep = format!("BIPED_PROVIDERS__A{}", "__B".repeat(100_000));
+    let found = lines(builder().toml(FILE).environment([(&deep, "x")]).build());
+    assert_one(&found, &format!("{deep}: "), &[]);
+    assert_eq!(found.len(), 1);
+}
+
 #[tokio::test]
 async fn a_secret_arrives_byte_for_byte() {
     let secrets = [
