@@ -22,6 +22,7 @@ use crate::{
 /// The origin of requests with a relative path, until the token says where they go. Its top-level
 /// domain never resolves (RFC 6761 §6.4).
 pub const BASE_URL_PLACEHOLDER: &str = "https://base-url.invalid";
+const PLACEHOLDER_HOST: &str = "base-url.invalid";
 
 /// How an HTTP library sends API requests.
 ///
@@ -162,16 +163,29 @@ fn prepare(
     if let Some(url) = placed {
         parts.set_url(url).map_err(named)?;
     }
-    let cx = AttachContext::new(&**source.clock(), token);
-    provider
-        .attach(token, &mut ApiRequest::new(parts), &cx)
-        .map_err(named)
+    source.attach(token, &mut ApiRequest::new(parts))
+}
+
+impl TokenSource {
+    /// Puts a token of this source on a request, the way its vendor wants it: for those who send
+    /// requests themselves and see to the rest, the origin and the rejections, as well.
+    ///
+    /// # Errors
+    /// Where the request can't be signed.
+    pub fn attach(&self, token: &Token, request: &mut ApiRequest<'_>) -> Result<(), Error> {
+        let provider = self.provider();
+        let cx = AttachContext::new(&**self.clock(), token);
+        provider
+            .attach(token, request, &cx)
+            .map_err(|error| error.with_provider(provider.id().name()))
+    }
 }
 
 /// Where a request goes: the placeholder gives way to the base URL, and nothing leaves its origin.
 /// `None`: where it is going already.
 fn place(url: &Url, base: Option<&Url>) -> Result<Option<Url>, Error> {
-    let is_relative = url.as_str().starts_with(BASE_URL_PLACEHOLDER);
+    let is_relative =
+        url.scheme() == "https" && url.host_str() == Some(PLACEHOLDER_HOST) && url.port().is_none();
     let Some(base) = base else {
         let what = if is_relative {
             "to complete the path"

@@ -300,6 +300,29 @@ impl Error {
         self
     }
 
+    /// The same error without this text in any of its words, however it was escaped on the way.
+    pub(crate) fn without(mut self, secret: &str) -> Self {
+        let Some(secret) = wire::vendor_text(secret).filter(|text| text.len() >= 4) else {
+            return self;
+        };
+        let black_out = |text: &mut String| {
+            if text.contains(&secret) {
+                *text = text.replace(&secret, "[redacted]");
+            }
+        };
+        let inner = self.inner();
+        if let Some(vendor) = &mut inner.vendor {
+            let words =
+                [&mut vendor.code, &mut vendor.reason, &mut vendor.message, &mut vendor.uri];
+            words.into_iter().flatten().for_each(black_out);
+        }
+        black_out(inner.message.to_mut());
+        if let Some(remedy) = &mut inner.remedy {
+            black_out(remedy.to_mut());
+        }
+        self
+    }
+
     /// Says whether the same request may succeed later, where the kind's default is wrong.
     #[must_use]
     pub fn transient(mut self, transient: bool) -> Self {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, sync::Mutex, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{
@@ -241,6 +241,8 @@ pub struct FetchContext<'a> {
 struct Notes {
     sent: Option<Now>,
     secrets: Vec<NotedSecret>,
+    /// The secrets themselves, gone with the fetch.
+    values: Vec<SecretString>,
 }
 
 /// A secret that a fetch used: where it was, which candidate, and a mark that tells a change.
@@ -357,9 +359,26 @@ impl<'a> FetchContext<'a> {
 
     /// Reads a secret. Ask at each fetch and keep nothing: that is what makes rotation work.
     ///
+    /// A vendor that repeats it in its error message doesn't get it into an [`Error`]: what was
+    /// read here is blacked out there.
+    ///
     /// # Errors
     /// [`Secret`](crate::ErrorKind::Secret).
     pub async fn secret(&self, secret: &SecretRef) -> Result<SecretString, Error> {
+        let value = self.resolve(secret).await?;
+        self.notes().values.push(value.clone());
+        Ok(value)
+    }
+
+    /// Reads what is no secret but may stand in the same places, such as the client identifier.
+    ///
+    /// # Errors
+    /// As [`secret`](Self::secret).
+    pub async fn identifier(&self, reference: &SecretRef) -> Result<String, Error> {
+        Ok(self.resolve(reference).await?.expose_secret().to_owned())
+    }
+
+    async fn resolve(&self, secret: &SecretRef) -> Result<SecretString, Error> {
         let value = secret.resolve(self.candidate, self.clock).await?;
         let noted = NotedSecret {
             secret: secret.clone(),
@@ -371,6 +390,11 @@ impl<'a> FetchContext<'a> {
             notes.secrets.push(noted);
         }
         Ok(value)
+    }
+
+    /// Blacks out the secrets of this fetch, should the vendor's words repeat them.
+    pub(crate) fn black_out(&self, error: Error) -> Error {
+        self.notes().values.iter().fold(error, |error, secret| error.without(secret.expose_secret()))
     }
 
     pub(crate) fn noted_secrets(&self) -> Vec<NotedSecret> {
@@ -388,7 +412,6 @@ impl<'a> FetchContext<'a> {
             secrets.push((reference.clone(), self.secret(reference).await?));
         }
         if let Some(IdentityRef { certificate, key }) = provider.client_identity() {
-            use secrecy::ExposeSecret as _;
             let certificate = self.secret(certificate).await?;
             let key = self.secret(key).await?;
             let pem = format!("{}\n{}\n", certificate.expose_secret(), key.expose_secret());

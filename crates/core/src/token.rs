@@ -36,25 +36,49 @@ pub const MAX_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// assert_eq!(token.header(), "Bearer 2YotnFZFEjr1zCsicMWpAA");
 /// # Ok::<(), biped_core::Error>(())
 /// ```
+// In this order: the schedule is read by every caller, so it lies away from the reference count
+// in front of the token, which those who own one keep writing.
+#[repr(C)]
 pub struct Token {
     header: HeaderValue,
-    secret_at: u16,
-    token_type: TypeText,
     requested_at: Timestamp,
-    expires_at: Option<Timestamp>,
-    scope: Option<Box<str>>,
+    /// [`Timestamp::MAX`]: good until it is rejected.
+    expires_at: Timestamp,
     base_url: Option<Box<Url>>,
     rare: Option<Box<Rare>>,
-    pub(crate) schedule: Schedule,
     pub(crate) generation: Generation,
+    secret_at: u16,
+    token_type: TypeTag,
+    pub(crate) schedule: Schedule,
 }
 
-/// What most tokens don't have.
+/// What many tokens don't have.
 #[derive(Default)]
 struct Rare {
+    token_type: Box<str>,
+    scope: Option<Box<str>>,
     extra: Map<String, Value>,
     confirmation: Option<Box<str>>,
     companions: Companions,
+}
+
+/// A token type without an allocation for the usual ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TypeTag {
+    Bearer,
+    LowerBearer,
+    /// Written out among the rare.
+    Other,
+}
+
+impl TypeTag {
+    fn of(text: &str) -> Self {
+        match text {
+            "Bearer" => Self::Bearer,
+            "bearer" => Self::LowerBearer,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Which of two tokens of a key is the newer: microseconds since the Unix epoch, strictly
@@ -71,6 +95,11 @@ impl Generation {
                 .unwrap_or(0)
                 .max(self.0.saturating_add(1)),
         )
+    }
+
+    /// Whether a clock may have said it. After one that none can have, there would be no next.
+    pub(crate) fn is_plausible(self) -> bool {
+        i64::try_from(self.0).is_ok_and(|micros| micros < Timestamp::MAX.unix_micros())
     }
 }
 
@@ -93,29 +122,34 @@ pub(crate) struct Schedule {
 /// A moment that has come when either clock says so.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline {
-    pub(crate) mono: Duration,
+    /// In nanoseconds.
+    pub(crate) mono: u64,
     pub(crate) wall: Timestamp,
 }
 
 impl Default for Deadline {
     fn default() -> Self {
-        Self {
-            mono: Duration::ZERO,
-            wall: Timestamp::MIN,
-        }
+        Self { mono: 0, wall: Timestamp::MIN }
     }
 }
 
 impl Deadline {
-    pub(crate) const NEVER: Self = Self {
-        mono: Duration::MAX,
-        wall: Timestamp::MAX,
-    };
+    pub(crate) const NEVER: Self = Self { mono: u64::MAX, wall: Timestamp::MAX };
+
+    pub(crate) fn new(mono: Duration, wall: Timestamp) -> Self {
+        Self { mono: nanos(mono), wall }
+    }
 
     #[inline]
     pub(crate) fn is_ahead(&self, now: &Now) -> bool {
-        now.mono < self.mono && now.wall < self.wall
+        nanos(now.mono) < self.mono && now.wall < self.wall
     }
+}
+
+/// Nanoseconds of the monotonic clock, for 584 years.
+#[inline]
+pub(crate) fn nanos(mono: Duration) -> u64 {
+    mono.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(mono.subsec_nanos()))
 }
 
 /// What goes along with a token on API calls: secrets to sign with, and the certificate it is
@@ -135,7 +169,7 @@ impl Token {
             access_token: access_token.into(),
             sent_at,
             scheme: "Bearer",
-            token_type: TypeText::Bearer,
+            token_type: None,
             stated: None,
             assumed: Lifetime::For(DEFAULT_LIFETIME),
             scope: None,
@@ -155,7 +189,11 @@ impl Token {
     /// The type as the vendor gave it (RFC 6749 §7.1), `Bearer` where it gave none.
     #[must_use]
     pub fn token_type(&self) -> &str {
-        self.token_type.as_str()
+        match (self.token_type, &self.rare) {
+            (TypeTag::LowerBearer, _) => "bearer",
+            (TypeTag::Other, Some(rare)) => &rare.token_type,
+            _ => "Bearer",
+        }
     }
 
     /// When its request was sent, which is when its life started.
@@ -167,21 +205,21 @@ impl Token {
     /// When it expires; `None` for a token that is good until it is rejected.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.expires_at
+        (self.expires_at != Timestamp::MAX).then_some(self.expires_at)
     }
 
     /// Its whole life; `None` for a token that is good until it is rejected.
     #[must_use]
     pub fn lifetime(&self) -> Option<Duration> {
-        self.expires_at
-            .map(|expiry| expiry.since(self.requested_at))
+        let expiry = self.expires_at()?;
+        Some(expiry.since(self.requested_at))
     }
 
     /// The scopes that the vendor says it granted, in one text; `None` where it doesn't say, which
     /// means those asked for (RFC 6749 §5.1).
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
-        self.scope.as_deref()
+        self.rare.as_ref()?.scope.as_deref()
     }
 
     /// Where the API is that this token is for, if the vendor named one with it.
@@ -220,10 +258,9 @@ impl Token {
         Self {
             header: HeaderValue::from_static(""),
             secret_at: 0,
-            token_type: TypeText::Bearer,
+            token_type: TypeTag::Bearer,
             requested_at: Timestamp::default(),
-            expires_at: Some(Timestamp::default()),
-            scope: None,
+            expires_at: Timestamp::default(),
             base_url: None,
             rare: None,
             schedule: Schedule::default(),
@@ -265,8 +302,8 @@ impl fmt::Debug for Token {
             .field("secret", &"[redacted]")
             .field("token_type", &self.token_type())
             .field("requested_at", &self.requested_at)
-            .field("expires_at", &self.expires_at)
-            .field("scope", &self.scope)
+            .field("expires_at", &self.expires_at())
+            .field("scope", &self.scope())
             .field("base_url", &self.base_url.as_deref().map(Url::as_str))
             .field("generation", &self.generation)
             .finish_non_exhaustive()
@@ -280,7 +317,7 @@ pub struct TokenBuilder {
     access_token: SecretString,
     sent_at: Timestamp,
     scheme: &'static str,
-    token_type: TypeText,
+    token_type: Option<Box<str>>,
     stated: Option<Duration>,
     assumed: Lifetime,
     scope: Option<Box<str>>,
@@ -292,7 +329,7 @@ pub struct TokenBuilder {
 impl TokenBuilder {
     /// The `token_type` of the answer. Default: `Bearer`.
     pub fn token_type(mut self, token_type: Option<&str>) -> Self {
-        self.token_type = token_type.map_or(TypeText::Bearer, TypeText::new);
+        self.token_type = token_type.map(Into::into);
         self
     }
 
@@ -370,28 +407,35 @@ impl TokenBuilder {
             .filter(|life| !life.is_zero())
             .map_or(self.assumed, Lifetime::For);
         let expires_at = match lifetime {
-            Lifetime::For(life) => Some(self.sent_at.after(life.min(MAX_LIFETIME))),
-            Lifetime::UntilRejected => None,
+            Lifetime::For(life) => self.sent_at.after(life.min(MAX_LIFETIME)),
+            Lifetime::UntilRejected => Timestamp::MAX,
         };
-        let rare = (!self.extra.is_empty() || self.confirmation.is_some()).then(|| {
-            let companions = Companions::default();
+        let token_type = self.token_type.as_deref().map_or(TypeTag::Bearer, TypeTag::of);
+        let is_plain = token_type != TypeTag::Other
+            && self.scope.is_none()
+            && self.extra.is_empty()
+            && self.confirmation.is_none();
+        let header = header(self.scheme, text)?;
+        let secret_at = u16::try_from(self.scheme.len() + 1).unwrap_or(u16::MAX);
+        let rare = (!is_plain).then(|| {
             Box::new(Rare {
+                token_type: self.token_type.unwrap_or_default(),
+                scope: self.scope,
                 extra: self.extra,
                 confirmation: self.confirmation,
-                companions,
+                companions: Companions::default(),
             })
         });
         Ok(Token {
-            header: header(self.scheme, text)?,
-            secret_at: u16::try_from(self.scheme.len() + 1).unwrap_or(u16::MAX),
-            token_type: self.token_type,
+            header,
             requested_at: self.sent_at,
             expires_at,
-            scope: self.scope,
             base_url: self.base_url,
             rare,
-            schedule: Schedule::default(),
             generation: Generation::default(),
+            secret_at,
+            token_type,
+            schedule: Schedule::default(),
         })
     }
 }
@@ -417,32 +461,6 @@ fn header(scheme: &str, token: &str) -> Result<HeaderValue, Error> {
         .map_err(|_| Error::unusable("the access token in the answer can't stand in a header"))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// A token type without an allocation for the usual ones.
-#[derive(Debug)]
-enum TypeText {
-    Bearer,
-    LowerBearer,
-    Other(Box<str>),
-}
-
-impl TypeText {
-    fn new(text: &str) -> Self {
-        match text {
-            "Bearer" => Self::Bearer,
-            "bearer" => Self::LowerBearer,
-            other => Self::Other(other.into()),
-        }
-    }
-
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Bearer => "Bearer",
-            Self::LowerBearer => "bearer",
-            Self::Other(text) => text,
-        }
-    }
 }
 
 /// How a token is written down for a store. The version comes first; a reader that doesn't know it
@@ -482,8 +500,8 @@ impl Token {
                 .into(),
             token_type: self.token_type().into(),
             requested_at: self.requested_at.unix_millis(),
-            expires_at: self.expires_at.map(Timestamp::unix_millis),
-            scope: self.scope.as_deref().map(Into::into),
+            expires_at: self.expires_at().map(Timestamp::unix_millis),
+            scope: self.scope().map(Into::into),
             base_url: self.base_url.as_deref().cloned(),
             extra: self
                 .rare
@@ -523,7 +541,8 @@ impl Token {
         .assumed_lifetime(Lifetime::UntilRejected)
         .build()
         .ok()?;
-        token.expires_at = written.expires_at.map(Timestamp::from_unix_millis);
+        token.expires_at =
+            written.expires_at.map_or(Timestamp::MAX, Timestamp::from_unix_millis);
         Some(token)
     }
 }

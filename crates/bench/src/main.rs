@@ -1,0 +1,87 @@
+//! What Biped costs: every figure beside its limit, the least that the machine needs for the same,
+//! measured in the same run in turns.
+//!
+//! ```sh
+//! cargo run --release -p biped-bench                # all, as a table
+//! cargo run --release -p biped-bench H1 K2 --json   # some, a JSON line each
+//! ```
+
+#![allow(
+    clippy::disallowed_methods, // a bench measures with the machine's own clocks
+    clippy::print_stdout,       // and prints
+    clippy::print_stderr,
+    clippy::expect_used,        // and ends where something can't be
+    clippy::panic
+)]
+
+mod fleet;
+mod hot;
+mod keys;
+mod network;
+mod report;
+mod vendor;
+
+use std::alloc::System;
+
+use report::Figure;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+/// Counts what is allocated, for K3.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+type Bench = fn() -> Vec<Figure>;
+
+const BENCHES: &[(&str, Bench)] = &[
+    ("H1", hot::fresh_on_one_thread),
+    ("H1a", hot::awaited_on_one_thread),
+    ("H2", hot::fresh_on_two_threads),
+    ("H2a", hot::awaited_on_two_threads),
+    ("H2o", hot::owned_on_two_threads),
+    ("A", hot::attached),
+    ("K1", keys::by_handle),
+    ("K2", keys::by_request),
+    ("K3", keys::heap_per_token),
+    ("S", fleet::stampede),
+    ("R", fleet::rotations),
+    ("RF", fleet::rotations_with_an_outage),
+    ("M", network::ten_thousand_fetches),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments
+        .first()
+        .is_some_and(|first| first == network::SERVER)
+    {
+        return network::serve();
+    }
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let names: Vec<&str> = arguments
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !name.starts_with("--"))
+        .collect();
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| BENCHES.iter().all(|(known, _)| known != *name))
+    {
+        let known: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
+        eprintln!("there is no bench {unknown}; known are {}", known.join(" "));
+        std::process::exit(2);
+    }
+    if !json {
+        report::print_head();
+    }
+    for (name, bench) in BENCHES {
+        if names.is_empty() || names.contains(name) {
+            for figure in bench() {
+                if json {
+                    figure.print_json()
+                } else {
+                    figure.print_row()
+                }
+            }
+        }
+    }
+}
