@@ -17,6 +17,9 @@ use crate::{Clock, Error};
 /// How long a command may take to print a secret.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a command is left alone that failed, or whose secret was refused.
+pub(crate) const COMMAND_REST: Duration = Duration::from_secs(30);
+
 /// Where a secret is: in the environment, in a file, in what a command prints, or here.
 ///
 /// It is resolved at each fetch and dropped after it, so that a rotated secret needs no restart.
@@ -204,13 +207,14 @@ async fn from_command(argv: &[String], clock: &dyn Clock) -> Result<SecretString
         .kill_on_drop(true)
         .output();
     let output = tokio::select! {
-        output = output => output,
-        () = clock.sleep(COMMAND_TIMEOUT) => {
-            let seconds = COMMAND_TIMEOUT.as_secs();
-            return Err(Error::secret(format!("the secret command {program} took more than {seconds} s"))
-                .transient(true));
-        }
-    };
+            output = output => output,
+            () = clock.sleep(COMMAND_TIMEOUT) => {
+                let seconds = COMMAND_TIMEOUT.as_secs();
+                return Err(Error::secret(format!("the secret command {program} took more than {seconds} s"))
+                    .transient(true)
+    .with_retry_after(Some(COMMAND_REST)));
+            }
+        };
     let output = output.map_err(|error| {
         Error::secret(format!(
             "the secret command {program} can't be run: {error}"
@@ -222,13 +226,16 @@ async fn from_command(argv: &[String], clock: &dyn Clock) -> Result<SecretString
         return Err(
             Error::secret(format!("the secret command {program} failed ({status})"))
                 .with_remedy("run it by hand to see why")
-                .transient(true),
+                .transient(true)
+                .with_retry_after(Some(COMMAND_REST)),
         );
     }
     match text(&printed) {
         Some(secret) if !secret.expose_secret().is_empty() => Ok(secret),
         Some(_) => Err(
-            Error::secret(format!("the secret command {program} printed nothing")).transient(true),
+            Error::secret(format!("the secret command {program} printed nothing"))
+                .transient(true)
+                .with_retry_after(Some(COMMAND_REST)),
         ),
         None => Err(Error::secret(format!(
             "the secret command {program} printed no UTF-8"

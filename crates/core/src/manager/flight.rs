@@ -24,7 +24,7 @@ pub(crate) struct Flight {
     /// The longest life that somebody waits for, in milliseconds.
     min_ttl: AtomicU64,
     /// Whatever a store has, ask the vendor.
-    pub(crate) anew: bool,
+    anew: AtomicBool,
     /// Secrets that were refused; if none changed, the flight ends with that refusal.
     look: Mutex<Option<(Vec<NotedSecret>, Error)>>,
     /// Its place in the queue of the endpoint, to be moved ahead when it gets urgent.
@@ -44,7 +44,7 @@ impl Flight {
             started: now.mono,
             urgent: AtomicBool::new(urgent),
             min_ttl: AtomicU64::new(millis(want.min_ttl)),
-            anew: want.anew,
+            anew: AtomicBool::new(want.anew),
             look: Mutex::new(look),
             place: Mutex::default(),
             outcome: OnceLock::new(),
@@ -62,9 +62,11 @@ impl Flight {
         now.mono.saturating_sub(self.started)
     }
 
-    /// Somebody waits for it now who has no usable token.
-    pub(crate) fn urge(&self, min_ttl: Duration) {
-        self.min_ttl.fetch_max(millis(min_ttl), Ordering::Relaxed);
+    /// Somebody waits for it now who has no token that would do.
+    pub(crate) fn urge(&self, want: Want) {
+        self.min_ttl
+            .fetch_max(millis(want.min_ttl), Ordering::Relaxed);
+        self.anew.fetch_or(want.anew, Ordering::Relaxed);
         if !self.urgent.swap(true, Ordering::AcqRel)
             && let Some(place) = &*lock(&self.place)
         {
@@ -74,6 +76,10 @@ impl Flight {
 
     pub(crate) fn is_urgent(&self) -> bool {
         self.urgent.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_anew(&self) -> bool {
+        self.anew.load(Ordering::Relaxed)
     }
 
     pub(crate) fn min_ttl(&self) -> Duration {

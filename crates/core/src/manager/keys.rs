@@ -4,7 +4,7 @@ use std::{
     hash::BuildHasher,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,13 +20,15 @@ use super::{
 use crate::{Error, Now, ProviderId, Token, TokenRequest, provider::NotedSecret};
 
 /// One key: its current token, and what else is known of it.
+// In this order: what every caller touches lies together.
+#[repr(C)]
 pub(crate) struct Entry {
-    pub(crate) client: Arc<Client>,
-    pub(crate) request: TokenRequest,
     /// The token that is served; [`Token::nothing`] where there is none.
     pub(crate) current: ArcSwap<Token>,
-    key: Mutex<Key>,
     used: AtomicU32,
+    pub(crate) client: Arc<Client>,
+    pub(crate) request: TokenRequest,
+    key: Mutex<Key>,
 }
 
 impl Entry {
@@ -51,7 +53,7 @@ impl Entry {
     /// Whether nobody has a handle to it, and nothing would be lost with it but a token. The map
     /// must be locked, so that nobody gets a handle meanwhile.
     fn is_evictable(self: &Arc<Self>, now: &Now) -> bool {
-        Arc::strong_count(self) == 1 && self.key().is_idle(now) && !self.client.is_refused()
+        Arc::strong_count(self) == 1 && self.key().is_idle(now) && !self.client.is_quarantined(now)
     }
 }
 
@@ -65,6 +67,7 @@ pub(crate) struct Client {
     pub(crate) id: ProviderId,
     pub(crate) endpoint: Arc<Endpoint>,
     refusal: Mutex<Option<Refusal>>,
+    refusals: AtomicU64,
     /// Which of several secrets worked last.
     pub(crate) candidate: AtomicUsize,
 }
@@ -75,6 +78,7 @@ impl Client {
             id,
             endpoint,
             refusal: Mutex::default(),
+            refusals: AtomicU64::new(0),
             candidate: AtomicUsize::new(0),
         }
     }
@@ -91,6 +95,7 @@ impl Client {
 
     pub(crate) fn refused(&self, error: &Error, secrets: &[NotedSecret], now: &Now) {
         Refusal::renew(&mut self.refusal(), error, secrets, now);
+        self.refusals.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn accepted(&self) {
@@ -99,6 +104,16 @@ impl Client {
 
     pub(crate) fn is_refused(&self) -> bool {
         self.refusal().is_some()
+    }
+
+    /// Whether it was refused so lately that nobody asks again yet.
+    fn is_quarantined(&self, now: &Now) -> bool {
+        self.refusal().as_ref().is_some_and(|it| it.stands(now))
+    }
+
+    /// How often it was refused: whoever took off before the latest refusal need not ask.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
     }
 
     /// The refusal that stands, and when it is put to the test again at the latest.

@@ -37,7 +37,7 @@ use self::{
     keys::{Client, Entry, Keys},
     pilot::{Answer, Ask, Pilot},
     shared::Shared,
-    state::{Decision, Want},
+    state::{Decision, Key, Want},
 };
 pub use self::{settings::Settings, state::Rejection};
 use crate::{
@@ -251,6 +251,13 @@ impl Engine {
         let client = Arc::new(Client::new(id.clone(), endpoint));
         parties.clients.insert(id.clone(), Arc::downgrade(&client));
         client
+    }
+
+    /// Without a store there is nobody to tell what was forgotten.
+    fn note_untold(&self, key: &mut Key) {
+        if self.shared.is_none() {
+            key.tell_store();
+        }
     }
 }
 
@@ -478,7 +485,10 @@ impl TokenSource {
                     engine.clock.sleep(until.saturating_sub(now.mono)).await;
                     continue;
                 }
-                Decision::Rest(_) => return Err(self.too_long()),
+                Decision::Rest(until) => {
+                    let wait = until.saturating_sub(now.mono);
+                    return Err(self.too_long().with_retry_after(Some(wait)));
+                }
                 Decision::Fail(error) => {
                     return Err(error.with_provider(entry.client.id.shared_name()));
                 }
@@ -536,6 +546,7 @@ impl TokenSource {
             let rejection = key.reject(token, &current, &now);
             if rejection == Rejection::Renewing {
                 entry.current.store(engine.nothing.clone());
+                engine.note_untold(&mut key);
             }
             rejection
         };
@@ -562,8 +573,9 @@ impl TokenSource {
                 .newest
                 .max(entry.current.load().generation())
                 .next(now.wall);
-            key.forget(through);
+            key.forget(through, &now);
             entry.current.store(engine.nothing.clone());
+            engine.note_untold(&mut key);
             through
         };
         match &engine.shared {

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Engine,
     budget::Permit,
-    flight::Flight,
+    flight::{Flight, Outcome},
     keys::Entry,
     observe,
-    settings::{ATTEMPTS, MAX_RETRY_AFTER, quick_back_off},
+    settings::{ATTEMPTS, LEAST_WAIT, MAX_RETRY_AFTER, quick_back_off},
     shared::{Desk, Turn, is_storable},
 };
 use crate::{
@@ -22,6 +22,8 @@ pub(crate) struct Pilot {
     entry: Arc<Entry>,
     flight: Arc<Flight>,
     provider: Arc<dyn Provider>,
+    /// How often the client had been refused when the flight took off.
+    refusals: u64,
     landed: bool,
 }
 
@@ -40,8 +42,10 @@ enum Lost {
         secrets: Vec<NotedSecret>,
         lease: Option<Lease>,
     },
-    /// Nobody was asked, and what was known stands.
-    Unchanged(Error),
+    /// Something broke, here or in the provider; nothing is known of the vendor.
+    Broken(Error),
+    /// Nobody was asked: this error was known, and stands.
+    Stands(Error),
     /// Another process failed, and the fleet waits for so long.
     Shared(Error, Duration),
 }
@@ -53,11 +57,13 @@ impl Pilot {
         flight: Arc<Flight>,
         provider: Arc<dyn Provider>,
     ) -> Self {
+        let refusals = entry.client.refusals();
         Self {
             engine,
             entry,
             flight,
             provider,
+            refusals,
             landed: false,
         }
     }
@@ -92,40 +98,60 @@ impl Pilot {
                 from_store,
                 lease,
             }) => {
-                let Some(token) = self.land(token, from_store, &started) else {
-                    return;
-                };
+                let token = self.land(token, from_store, &started);
                 // The token is out; the store comes after.
-                if let Some(desk) = desk.as_mut().filter(|_| !from_store && is_storable(&token)) {
-                    desk.put(&token, lease.as_ref()).await;
+                let Some(desk) = &mut desk else { return };
+                match token.filter(|token| !from_store && is_storable(token)) {
+                    Some(token) => desk.put(&token, lease.as_ref()).await,
+                    None => {
+                        if let Some(lease) = lease {
+                            desk.release(&lease, None).await;
+                        }
+                    }
                 }
             }
             Err(lost) => {
                 let lease = self.lose(lost);
                 if let (Some(desk), Some((lease, error))) = (&mut desk, lease) {
+                    // What this process lacks is no reason for the others to wait.
+                    let ours = matches!(
+                        error.kind(),
+                        ErrorKind::Configuration | ErrorKind::Secret | ErrorKind::Internal
+                    );
                     let cool_down = self.entry.key().cool_down(&engine.clock.now());
-                    desk.release(&lease, Some((&error, cool_down))).await;
+                    let failed = (!ours).then_some((&error, cool_down));
+                    desk.release(&lease, failed).await;
                 }
             }
         }
     }
 
-    /// Publishes a token: first for callers to come, then for those who wait.
+    /// Publishes a token: first for callers to come, then for those who wait. Answers with it, if
+    /// it is the one that is served from now on.
     fn land(&mut self, token: Token, from_store: bool, started: &Now) -> Option<Arc<Token>> {
         let now = self.engine.clock.now();
         let token = Arc::new(token);
         {
             let mut key = self.entry.key();
+            let current = self.entry.current.load_full();
             if !key.landed(&token, &now, !from_store) {
                 drop(key);
-                let error = Error::unusable("the token was rejected before it arrived");
-                self.lose(Lost::Unchanged(error.transient(true)));
+                let error = Error::unusable("the token was forgotten before it arrived");
+                self.lose(Lost::Broken(error.transient(true)));
+                return None;
+            }
+            clear(&mut key.flight, &self.flight);
+            if token.generation <= current.generation {
+                // A flight that was believed lost: a later one was faster, and its token is newer.
+                drop(key);
+                self.end(Ok(current));
                 return None;
             }
             self.entry.current.store(token.clone());
-            clear(&mut key.flight, &self.flight);
         }
-        self.entry.client.accepted();
+        if !from_store {
+            self.entry.client.accepted();
+        }
         let took = now.mono.saturating_sub(started.mono);
         observe::fetched(
             self.entry.client.id.name(),
@@ -133,9 +159,13 @@ impl Pilot {
             from_store,
             took,
         );
-        self.landed = true;
-        self.flight.land(Ok(token.clone()));
+        self.end(Ok(token.clone()));
         Some(token)
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.landed = true;
+        self.flight.land(outcome);
     }
 
     /// Notes a failure and tells those who wait. Answers with what the fleet has to be told.
@@ -143,6 +173,7 @@ impl Pilot {
         let now = self.engine.clock.now();
         let client = &self.entry.client;
         let mut owed = None;
+        let is_news = !matches!(lost, Lost::Stands(_));
         let error = {
             let mut key = self.entry.key();
             let error = match lost {
@@ -164,15 +195,18 @@ impl Pilot {
                     key.wait_out(error.clone(), left, &now);
                     error
                 }
-                Lost::Unchanged(error) => error.with_provider(client.id.shared_name()),
+                Lost::Broken(error) | Lost::Stands(error) => {
+                    error.with_provider(client.id.shared_name())
+                }
             };
             clear(&mut key.flight, &self.flight);
             error
         };
-        let serving = self.entry.current.load().schedule.unusable.is_ahead(&now);
-        observe::failed(client.id.name(), &self.entry.request, &error, serving);
-        self.landed = true;
-        self.flight.land(Err(error));
+        if is_news {
+            let serving = self.entry.current.load().schedule.unusable.is_ahead(&now);
+            observe::failed(client.id.name(), &self.entry.request, &error, serving);
+        }
+        self.end(Err(error));
         owed
     }
 
@@ -181,7 +215,7 @@ impl Pilot {
         let clock = &*self.engine.clock;
         if let Some((secrets, refusal)) = self.flight.secrets_to_look_at() {
             if !self.any_changed(&secrets).await {
-                return Err(Lost::Unchanged(refusal));
+                return Err(Lost::Stands(refusal));
             }
             self.flight.looked();
         }
@@ -248,7 +282,7 @@ impl Pilot {
                     if !self.flight.is_urgent() || !soon {
                         return Err(Lost::Shared(error, left));
                     }
-                    self.engine.clock.sleep(left).await;
+                    self.engine.clock.sleep(left.max(LEAST_WAIT)).await;
                 }
             }
             if let Some(got) = self.look(Some(desk)).await {
@@ -283,7 +317,7 @@ impl Pilot {
                     lease,
                 })
             }
-            Ok(_) => Err(Lost::Unchanged(Error::internal(
+            Ok(_) => Err(Lost::Broken(Error::internal(
                 "a fetch ended without a token",
             ))),
             Err((error, secrets)) => Err(Lost::Failed {
@@ -299,18 +333,24 @@ impl Pilot {
         let clock = &*self.engine.clock;
         let endpoint = &self.entry.client.endpoint;
         loop {
-            let urgent = self.flight.is_urgent();
+            let urgent = || self.flight.is_urgent();
             let permit = endpoint
                 .permit(urgent, clock, |place| self.flight.queue(place))
                 .await;
             let now = clock.now();
+            // Others of this client took off as well, and heard no already.
+            if self.entry.client.refusals() != self.refusals
+                && let Some((error, _)) = self.entry.client.last_error(&now)
+            {
+                return Err(Lost::Stands(error));
+            }
             let Some((error, left)) = endpoint.hold(&now) else {
                 return Ok(permit);
             };
             drop(permit);
             let in_time = self.flight.age(&now) + left < self.engine.settings.max_wait;
             if !self.flight.is_urgent() || !in_time {
-                return Err(Lost::Unchanged(error));
+                return Err(Lost::Stands(error));
             }
             clock.sleep(left).await;
         }
@@ -318,13 +358,10 @@ impl Pilot {
 
     /// A token from the store that this flight can do with.
     async fn look(&self, desk: Option<&mut Desk<'_>>) -> Option<Got> {
-        let desk = desk?;
-        if self.flight.anew {
-            return None;
-        }
-        let mut token = desk.look().await?;
+        let mut token = desk?.look().await?;
         let now = self.engine.clock.now();
-        if token.generation <= self.known() || !self.provider.adopts(&token) {
+        let news = token.generation > self.known() && !self.flight.is_anew();
+        if !news || !self.provider.adopts(&token) {
             return None;
         }
         let mut cx = self.engine.context(0);
@@ -357,7 +394,7 @@ impl Pilot {
         let newest = self.entry.key().newest;
         match lease {
             // The store's clock numbers the fleet's tokens; ours may be ahead of it.
-            Some(lease) => lease.generation.max(Generation(newest.0 + 1)),
+            Some(lease) => lease.generation.max(Generation(newest.0.saturating_add(1))),
             None => newest.next(self.engine.clock.now().wall),
         }
     }
@@ -374,7 +411,8 @@ impl Pilot {
         if let Some(through) = through
             && !desk.forget(through).await
         {
-            self.entry.key().forget(through);
+            let now = self.engine.clock.now();
+            self.entry.key().forget(through, &now);
         }
     }
 
@@ -407,7 +445,7 @@ impl Drop for Pilot {
         } else {
             Error::internal("the fetch was interrupted: its runtime ended").transient(true)
         };
-        self.lose(Lost::Unchanged(error));
+        self.lose(Lost::Broken(error));
     }
 }
 
@@ -444,9 +482,12 @@ impl Engine {
         let mut candidate = remembered.load(Relaxed);
         let mut tried = Vec::new();
         let mut secrets = Vec::new();
+        let mut refused = None;
         loop {
             let mut cx = self.context(candidate);
-            let answer = ask_once(&mut cx, &**provider, ask).await;
+            let answer = ask_once(&mut cx, &**provider, ask)
+                .await
+                .map_err(|error| cx.black_out(error));
             secrets.extend(cx.noted_secrets());
             let error = match answer {
                 Ok(answer) => {
@@ -462,9 +503,15 @@ impl Engine {
                 .max()
                 .unwrap_or(1);
             let next = (0..all).find(|other| !tried.contains(other));
-            match next.filter(|_| error.refuses_client()) {
+            // Of several, one that isn't there says nothing about the others' refusal.
+            let missing = refused.is_some() && error.kind() == ErrorKind::Secret;
+            match next.filter(|_| missing || error.refuses_client()) {
                 Some(next) => candidate = next,
+                None if missing => return Err((refused.unwrap_or(error), secrets)),
                 None => return Err((error, secrets)),
+            }
+            if !missing {
+                refused = Some(error);
             }
         }
     }

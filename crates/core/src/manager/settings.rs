@@ -137,7 +137,7 @@ pub(crate) const LAST_PROBE: Duration = Duration::from_secs(15 * 60);
 /// How often a refused secret is looked at, to see whether it changed.
 pub(crate) const LOOK: Duration = Duration::from_secs(1);
 /// The same for a secret that a command prints.
-pub(crate) const LOOK_BY_COMMAND: Duration = Duration::from_secs(30);
+pub(crate) const LOOK_BY_COMMAND: Duration = crate::secret::COMMAND_REST;
 
 /// The least time between two fetches of a key (half the token's life, if less).
 pub(crate) const REST: Duration = Duration::from_secs(1);
@@ -158,3 +158,5 @@ pub(crate) const LEASE: Duration = Duration::from_secs(5);
 pub(crate) const LEASE_POLL: Duration = Duration::from_millis(500);
 /// How long a store refuses a token that was rejected, if nobody knows when it would expire.
 pub(crate) const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The least pause before a store is asked again, whatever it says.
+pub(crate) const LEAST_WAIT: Duration = Duration::from_millis(10);

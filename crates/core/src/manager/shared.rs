@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     observe,
-    settings::{LEASE, LEASE_POLL, STORE_REST, STORE_TIME, TOMBSTONE},
+    settings::{LEASE, LEASE_POLL, LEAST_WAIT, STORE_REST, STORE_TIME, TOMBSTONE},
 };
 use crate::{
     Claim, Clock, Error, ErrorKind, Failure, Generation, Lease, StoreError, StoredToken, Token,
@@ -33,6 +33,8 @@ pub(crate) struct Desk<'a> {
     key: TokenKey,
     provider: &'a str,
     left: Duration,
+    /// The newest generation that was read.
+    seen: Generation,
 }
 
 /// Whether this process may fetch.
@@ -60,6 +62,7 @@ impl Shared {
             key,
             provider,
             left: STORE_TIME,
+            seen: Generation(0),
         }
     }
 
@@ -80,6 +83,7 @@ impl Desk<'_> {
         let store = self.shared.store.clone();
         let key = self.key;
         let stored = self.bounded("get", store.get(&key)).await??;
+        self.seen = self.seen.max(stored.generation);
         let token = decode(&stored);
         if token.is_none() {
             observe::store_fault(
@@ -125,7 +129,13 @@ impl Desk<'_> {
         match self.bounded("lease", store.lease(&key, LEASE, None)).await {
             // A store that doesn't answer stops nobody.
             None => Turn::Ours(None),
-            Some(Claim::Granted(lease)) => Turn::Ours(Some(lease)),
+            Some(Claim::Granted(lease)) if lease.generation.is_plausible() => {
+                Turn::Ours(Some(lease))
+            }
+            Some(Claim::Granted(_)) => {
+                observe::store_fault(self.provider, "lease", "its numbers make no sense");
+                Turn::Ours(None)
+            }
             Some(Claim::Taken { left }) => Turn::Theirs(left),
             Some(Claim::CoolingDown { left, why }) => Turn::Failed(read_failure(&why), left),
         }
@@ -144,9 +154,12 @@ impl Desk<'_> {
             .await;
     }
 
-    /// Waits until the entry may have changed, or `left` is over.
-    pub(crate) async fn wait(&self, after: Generation, left: Duration) {
-        let wait = left.clamp(Duration::from_millis(10), LEASE_POLL);
+    /// Waits until the entry may have changed since it was read, or `left` is over. A store where
+    /// somebody else's lease is alive is alive itself: it gets its time anew.
+    pub(crate) async fn wait(&mut self, known: Generation, left: Duration) {
+        self.left = STORE_TIME;
+        let wait = left.clamp(LEAST_WAIT, LEASE_POLL);
+        let after = known.max(self.seen);
         tokio::select! {
             changed = self.shared.store.changed(&self.key, after) => if changed.is_err() {
                 // It can't tell: then by the clock alone.
@@ -222,6 +235,9 @@ fn nanos(moment: Duration) -> u64 {
 }
 
 fn decode(stored: &StoredToken) -> Option<Token> {
+    if !stored.generation.is_plausible() {
+        return None;
+    }
     let mut token = Token::decode(&stored.bytes)?;
     token.generation = stored.generation;
     Some(token)

@@ -19,8 +19,8 @@ use std::{sync::Arc, time::Duration};
 use super::{
     flight::Flight,
     settings::{
-        FIRST_PROBE, LAST_PROBE, LOOK, LOOK_BY_COMMAND, REJECTED_AT_ONCE, REJECTION_COOL_DOWN,
-        REST, back_off,
+        FIRST_PROBE, LAST_PROBE, LOOK, LOOK_BY_COMMAND, MAX_RETRY_AFTER, REJECTED_AT_ONCE,
+        REJECTION_COOL_DOWN, REST, TOMBSTONE, back_off,
     },
 };
 use crate::{
@@ -52,12 +52,12 @@ struct Trouble {
     refusal: Option<Refusal>,
     /// Tokens up to this one were rejected or forgotten.
     forgotten: Generation,
-    /// The store was not told yet.
-    untold: bool,
+    /// The store was not told yet; from this moment on it need not be any more.
+    untold: Option<Duration>,
     /// The next token replaces a rejected one.
     replacing: bool,
-    /// The token that replaced a rejected one.
-    replacement: Generation,
+    /// The token that replaced a rejected one, and when it came.
+    replacement: Option<(Generation, Duration)>,
     /// Rejections cause nothing before this.
     cool_until: Duration,
 }
@@ -84,7 +84,7 @@ pub(crate) enum Decision {
 pub(crate) struct Want {
     /// The token must last this long.
     pub(crate) min_ttl: Duration,
-    /// Whatever token there is, ask the vendor.
+    /// Whatever token there is, here or in the store, ask the vendor.
     pub(crate) anew: bool,
     /// There is a runtime to fly on.
     pub(crate) runtime: bool,
@@ -129,6 +129,10 @@ impl Key {
                 stale: false,
             };
         }
+        if !want.runtime {
+            // Nothing to fly on, and nothing to wait with either.
+            return enough.map_or_else(|| Decision::Fail(no_runtime()), serve);
+        }
         if let Some(flight) = self
             .flight
             .as_ref()
@@ -138,7 +142,7 @@ impl Key {
                 (Some(token), _) => serve(token),
                 (None, Some(refusal)) => Decision::Fail(refusal),
                 (None, None) => {
-                    flight.urge(want.min_ttl);
+                    flight.urge(want);
                     Decision::Join(flight.clone())
                 }
             };
@@ -147,10 +151,12 @@ impl Key {
             // A token just fetched satisfies whoever wants one that lasts.
             return usable.map_or(Decision::Rest(self.rest_until), serve);
         }
-        if !want.runtime {
-            return enough.map_or_else(|| Decision::Fail(no_runtime()), serve);
-        }
-        let looking = match self.clearance(now).and_then(clearance) {
+        let clearance = match self.held(now) {
+            Some(error) => Clearance::Held(error),
+            // This key's own claim comes last, so that none is made for a flight that never starts.
+            None => clearance().and_then(|| self.claim(now)),
+        };
+        let looking = match clearance {
             Clearance::Clear => None,
             Clearance::Look(secrets, refusal) => Some((secrets, refusal)),
             Clearance::Held(error) => return enough.map_or(Decision::Fail(error), serve),
@@ -163,24 +169,25 @@ impl Key {
         }
     }
 
-    /// What keeps this very key from asking.
-    fn clearance(&mut self, now: &Now) -> Clearance {
-        let Some(trouble) = &mut self.trouble else {
-            return Clearance::Clear;
-        };
+    /// The error that keeps this very key from asking.
+    fn held(&self, now: &Now) -> Option<Error> {
+        let trouble = self.trouble.as_ref()?;
         if let Some((error, not_before)) = &trouble.failed
             && now.mono < *not_before
         {
             let wait = *not_before - now.mono;
-            return Clearance::Held(error.clone().with_retry_after(Some(wait)));
+            return Some(error.clone().with_retry_after(Some(wait)));
         }
-        trouble
-            .refusal
-            .as_mut()
-            .map_or(Clearance::Clear, |refusal| refusal.clearance(now))
+        trouble.refusal.as_ref()?.held(now)
     }
 
-    /// A flight brought a token. Answers whether it may be used: it may not if it was rejected
+    /// The right to ask although the vendor refused this very request, where it did.
+    fn claim(&mut self, now: &Now) -> Clearance {
+        let refusal = self.trouble.as_mut().and_then(|t| t.refusal.as_mut());
+        refusal.map_or(Clearance::Clear, |refusal| refusal.clearance(now))
+    }
+
+    /// A flight brought a token. Answers whether it may be used: it may not if it was forgotten
     /// while it was on its way.
     pub(crate) fn landed(&mut self, token: &Token, now: &Now, fetched: bool) -> bool {
         if token.generation <= self.forgotten() {
@@ -196,7 +203,7 @@ impl Key {
             trouble.failed = None;
             trouble.refusal = None;
             if std::mem::take(&mut trouble.replacing) {
-                trouble.replacement = token.generation;
+                trouble.replacement = Some((token.generation, now.mono));
             }
         }
         true
@@ -214,11 +221,11 @@ impl Key {
                 }
                 return;
             }
-            ErrorKind::Secret => LOOK,
+            ErrorKind::Secret => LOOK.max(error.retry_after().unwrap_or_default()),
             _ => {
                 trouble.failures = trouble.failures.saturating_add(1);
                 let floor = error.retry_after().unwrap_or_default();
-                back_off(trouble.failures).max(floor.min(super::settings::MAX_RETRY_AFTER))
+                back_off(trouble.failures).max(floor.min(MAX_RETRY_AFTER))
             }
         };
         trouble.failed = Some((error.clone(), now.mono.saturating_add(wait)));
@@ -227,6 +234,7 @@ impl Key {
     /// Others failed, and the vendor is to be left alone for so long.
     pub(crate) fn wait_out(&mut self, error: Error, left: Duration, now: &Now) {
         let trouble = self.trouble.get_or_insert_default();
+        let left = left.min(MAX_RETRY_AFTER);
         trouble.failed = Some((error, now.mono.saturating_add(left)));
     }
 
@@ -255,21 +263,24 @@ impl Key {
         }
         let trouble = self.trouble.get_or_insert_default();
         let life = token.lifetime().unwrap_or(Duration::MAX);
-        let age = now.wall.since(token.requested_at());
-        if trouble.replacement == token.generation && age < REJECTED_AT_ONCE.min(life / 4) {
+        let at_once = |(generation, came): (Generation, Duration)| {
+            let age = now.mono.saturating_sub(came);
+            generation == token.generation && age < REJECTED_AT_ONCE.min(life / 4)
+        };
+        if trouble.replacement.is_some_and(at_once) {
             trouble.cool_until = now.mono.saturating_add(REJECTION_COOL_DOWN.min(life));
             return Rejection::CoolingDown;
         }
         trouble.replacing = true;
-        self.forget(token.generation);
+        self.forget(token.generation, now);
         Rejection::Renewing
     }
 
     /// Tokens up to this one must not come back, from the store or from a flight.
-    pub(crate) fn forget(&mut self, through: Generation) {
+    pub(crate) fn forget(&mut self, through: Generation, now: &Now) {
         let trouble = self.trouble.get_or_insert_default();
         trouble.forgotten = trouble.forgotten.max(through);
-        trouble.untold = true;
+        trouble.untold = Some(now.mono.saturating_add(TOMBSTONE));
         self.newest = self.newest.max(through);
     }
 
@@ -283,7 +294,7 @@ impl Key {
     /// What the store has to be told to forget, once.
     pub(crate) fn tell_store(&mut self) -> Option<Generation> {
         let trouble = self.trouble.as_mut()?;
-        std::mem::take(&mut trouble.untold).then_some(trouble.forgotten)
+        trouble.untold.take().map(|_| trouble.forgotten)
     }
 
     /// The error that callers without a token get at the moment, and when the vendor is asked
@@ -309,13 +320,14 @@ impl Key {
     /// Whether nothing would be lost with this key but a token.
     pub(crate) fn is_idle(&self, now: &Now) -> bool {
         let waits = |trouble: &Trouble| {
-            trouble.refusal.is_some()
-                || trouble.untold
-                || now.mono < trouble.cool_until
+            let ahead = |moment: Duration| now.mono < moment;
+            trouble.refusal.as_ref().is_some_and(|it| it.stands(now))
+                || trouble.untold.is_some_and(ahead)
+                || ahead(trouble.cool_until)
                 || trouble
                     .failed
                     .as_ref()
-                    .is_some_and(|(_, until)| now.mono < *until)
+                    .is_some_and(|(_, until)| ahead(*until))
         };
         self.flight.is_none()
             && now.mono >= self.rest_until
@@ -340,6 +352,8 @@ pub(crate) struct Refusal {
     pub(crate) error: Error,
     secrets: Vec<NotedSecret>,
     probes: u32,
+    /// A probe is on its way.
+    probing: bool,
     pub(crate) probe_at: Duration,
     look_at: Duration,
 }
@@ -352,9 +366,10 @@ impl Refusal {
         secrets: &[NotedSecret],
         now: &Now,
     ) {
-        let probes = slot
-            .as_ref()
-            .map_or(0, |known| known.probes.saturating_add(1));
+        // Requests that were on their way together count once.
+        let probes = slot.as_ref().map_or(0, |known| {
+            known.probes.saturating_add(u32::from(known.probing))
+        });
         let wait = FIRST_PROBE
             .saturating_mul(1 << probes.min(10))
             .min(LAST_PROBE);
@@ -363,6 +378,7 @@ impl Refusal {
             error: error.clone(),
             secrets: secrets.to_vec(),
             probes,
+            probing: false,
             probe_at: now.mono.saturating_add(wait),
             look_at: Duration::ZERO,
         };
@@ -375,28 +391,47 @@ impl Refusal {
         if command { LOOK_BY_COMMAND } else { LOOK }
     }
 
+    /// Whether it is too early for a probe.
+    pub(crate) fn stands(&self, now: &Now) -> bool {
+        now.mono < self.probe_at
+    }
+
+    /// The error, where neither a probe nor a look is due.
+    fn held(&self, now: &Now) -> Option<Error> {
+        let look = now.mono >= self.look_at && !self.secrets.is_empty();
+        (self.stands(now) && !look).then(|| {
+            let wait = self.probe_at - now.mono;
+            self.error.clone().with_retry_after(Some(wait))
+        })
+    }
+
     /// Whether this caller may ask: as the probe, or to look whether a secret changed.
     pub(crate) fn clearance(&mut self, now: &Now) -> Clearance {
-        if now.mono >= self.probe_at {
-            // One prober: the others go on hearing no.
-            self.probe_at = now.mono.saturating_add(LAST_PROBE);
-            return Clearance::Clear;
+        if let Some(error) = self.held(now) {
+            return Clearance::Held(error);
         }
-        if now.mono >= self.look_at && !self.secrets.is_empty() {
+        if self.stands(now) {
             self.look_at = now.mono.saturating_add(self.look_interval());
             return Clearance::Look(self.secrets.clone(), self.error.clone());
         }
-        let wait = self.probe_at - now.mono;
-        Clearance::Held(self.error.clone().with_retry_after(Some(wait)))
+        // One prober: the others go on hearing no. If it brings no answer, another follows.
+        self.probing = true;
+        self.probe_at = now.mono.saturating_add(FIRST_PROBE);
+        Clearance::Clear
     }
 }
 
 impl Token {
     pub(crate) fn lasts(&self, min_ttl: Duration, now: &Now) -> bool {
-        min_ttl.is_zero()
-            || self
-                .expires_at()
-                .is_none_or(|expiry| expiry.since(now.wall) >= min_ttl)
+        let Some(expiry) = self.expires_at() else {
+            return true;
+        };
+        // On both clocks: the wall clock may have been set back.
+        let Deadline { mono, wall } = self.schedule.unusable;
+        let by_mono = Duration::from_nanos(mono)
+            .saturating_sub(now.mono)
+            .saturating_add(expiry.since(wall));
+        expiry.since(now.wall).min(by_mono) >= min_ttl
     }
 
     /// Sets the refresh point and the end of use, on both clocks. `seen` is a reading of both: from
@@ -413,10 +448,7 @@ impl Token {
             let wall = self.requested_at().after(age);
             // A token from a store may claim to be from the future.
             let left = wall.since(seen.wall).min(age);
-            Deadline {
-                mono: seen.mono.saturating_add(left),
-                wall,
-            }
+            Deadline::new(seen.mono.saturating_add(left), wall)
         };
         let usable = life.saturating_sub(margin.min(life / 10));
         self.schedule = Schedule {
