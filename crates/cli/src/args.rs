@@ -1,0 +1,356 @@
+//! What can be written on the command line.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use crate::selection::Selection;
+
+/// Two-legged OAuth from a shell: tokens and API calls, for the vendors in biped.toml.
+#[derive(Debug, Parser)]
+#[command(
+    name = "biped",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  done
+  1  a bug, or stdout can't be written
+  2  usage or configuration
+  3  the vendor answered, and said no
+  4  the vendor is unreachable or failing
+  5  the API answered `call` with an error
+
+Data is on stdout, everything else on stderr. With --format json an error is one JSON object.";
+
+/// The options that every command takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Global {
+    /// The configuration file [default: ./biped.toml, else biped/biped.toml in the platform's
+    /// configuration directory]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Where tokens are kept beyond the process, whatever [store] says
+    #[arg(long, global = true, value_name = "KIND")]
+    pub(crate) store: Option<StoreKind>,
+
+    /// Tells on stderr what Biped does; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: clap::ColorChoice,
+
+    /// How long the command may take, in seconds; 0: as long as it likes
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok();
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or("a number of seconds is expected")
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum StoreKind {
+    /// Nowhere
+    Memory,
+    /// In files of this user
+    File,
+    /// In Redis
+    Redis,
+}
+
+impl StoreKind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::File => "file",
+            Self::Redis => "redis",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Writes a commented starter biped.toml
+    Init,
+    /// Prints a token
+    Token(Token),
+    /// Calls the vendor's API, and prints the body of its answer
+    Call(Call),
+    /// Runs a command with tokens in its environment
+    Exec(Exec),
+    /// Lists the configured providers; sends nothing
+    List(Report),
+    /// Prints what the vendor says of the credentials: scopes, projects, expiry
+    Inspect(Inspect),
+    /// Tries each provider, and explains what is wrong
+    Check(Check),
+    /// Shows the configuration, or its JSON Schema
+    Config {
+        #[command(subcommand)]
+        command: Config,
+    },
+    /// Runs the vendors' servers on loopback, until Ctrl-C
+    Sandbox(Sandbox),
+    /// Removes a provider's stored token, after a leak
+    Forget(Forget),
+    /// Prints completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Prints the manual page
+    Man {
+        /// The command whose page it is [default: biped itself]
+        command: Option<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Token {
+    /// The provider's name in biped.toml
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// How the token is printed
+    #[arg(long, default_value = "plain")]
+    pub(crate) format: TokenFormat,
+    /// Asks the vendor, whatever token is stored
+    #[arg(long)]
+    pub(crate) fresh: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenFormat {
+    /// The token alone
+    Plain,
+    /// One object: access_token, token_type, expires_at, expires_in, scope, base_url, provider
+    Json,
+    /// A header line: Authorization: Bearer …
+    Header,
+    /// An assignment for a shell: NAME_ACCESS_TOKEN=…
+    Env,
+}
+
+/// Calls the vendor's API, and prints the body of its answer
+///
+/// A token that the API rejects is replaced once; nothing else is sent again. Redirects are
+/// followed within the API's origin only.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Call {
+    /// The provider's name in biped.toml
+    pub(crate) name: String,
+    /// GET, POST, …
+    pub(crate) method: String,
+    /// A path, appended to the API's base URL; or a whole URL of the same origin
+    #[arg(value_name = "PATH_OR_URL", value_hint = ValueHint::Url)]
+    pub(crate) target: String,
+    /// The body; @FILE reads it from a file, @- from stdin. JSON is labelled as such unless -H
+    /// gives a Content-Type
+    #[arg(short, long, value_name = "BODY|@FILE", allow_hyphen_values = true)]
+    pub(crate) data: Option<OsString>,
+    /// A header to send; may be given again
+    #[arg(short = 'H', long = "header", value_name = "K: V")]
+    pub(crate) headers: Vec<String>,
+    /// Prints the status line and the headers first
+    #[arg(short, long)]
+    pub(crate) include: bool,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    #[command(flatten)]
+    pub(crate) errors: Errors,
+}
+
+/// Runs a command with tokens in its environment
+///
+/// For a provider NAME it sets NAME_ACCESS_TOKEN, NAME_TOKEN_TYPE, and where they are known
+/// NAME_BASE_URL, NAME_EXPIRES_AT (RFC 3339) and NAME_SCOPE: the name in upper case, with _ for
+/// what can't be in a variable. The exit status is the command's own.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Exec {
+    /// The providers' names in biped.toml
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    #[command(flatten)]
+    pub(crate) errors: Errors,
+}
+
+/// How errors are told, where there is nothing else to format.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Errors {
+    /// How errors are told
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Report {
+    /// How it is printed
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// Prints what the vendor says of the credentials: scopes, projects, expiry
+///
+/// A vendor that doesn't say is no error: a sentence on stderr tells (with --format json: nulls on
+/// stdout), and the exit status is 0.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inspect {
+    /// The provider's name in biped.toml
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+/// Tries each provider, and explains what is wrong
+///
+/// A token is asked of each vendor. The exit status is the worst of all.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    /// The providers' names in biped.toml [default: all]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Prints the JSON Schema of biped.toml, for editors
+    Schema,
+    /// Prints the merged configuration, secrets redacted, and where each value is from
+    Show(Report),
+}
+
+/// Runs the vendors' servers on loopback, until Ctrl-C
+///
+/// Its addresses are on stdout, once it takes connections.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sandbox {
+    /// The first of three ports in a row; 0: any that are free
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) port: u16,
+    /// How long its tokens live
+    #[arg(long, value_name = "SECONDS", default_value = "3600")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) lifetime: u64,
+    /// Saves a biped.toml whose entries work against it; replaces an earlier one of its own only
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) write: Option<PathBuf>,
+}
+
+/// Removes a provider's stored token, after a leak
+///
+/// It is the token for the scope and the parameters that are configured; --scope and --param name
+/// another.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Forget {
+    /// The provider's name in biped.toml
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    #[command(flatten)]
+    pub(crate) errors: Errors,
+}
+
+impl Command {
+    /// Whether errors are to be told as JSON.
+    pub(crate) fn wants_json(&self) -> bool {
+        let format = match self {
+            Self::Token(token) => return token.format == TokenFormat::Json,
+            Self::Call(call) => call.errors.format,
+            Self::Exec(exec) => exec.errors.format,
+            Self::Forget(forget) => forget.errors.format,
+            Self::List(report) => report.format,
+            Self::Inspect(inspect) => inspect.report.format,
+            Self::Check(check) => check.report.format,
+            Self::Config {
+                command: Config::Show(report),
+            } => report.format,
+            _ => Format::Text,
+        };
+        format == Format::Json
+    }
+}
+
+/// The value of an option as it stands in a command line that may be wrong: what is told about the
+/// mistake depends on it.
+pub(crate) fn written<'l>(line: &'l [OsString], option: &str) -> Option<&'l str> {
+    let mut words = line.iter().skip(1).map(|word| word.to_str());
+    while let Some(word) = words.next() {
+        let Some(word) = word else { continue };
+        if word == "--" {
+            return None;
+        }
+        if let Some(rest) = word.strip_prefix(option) {
+            match rest.strip_prefix('=') {
+                Some(value) => return Some(value),
+                None if rest.is_empty() => return words.next().flatten(),
+                None => {}
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_option_is_found_in_a_line_that_is_wrong() {
+        let written = |line: &str| {
+            let line: Vec<_> = line.split(' ').map(OsString::from).collect();
+            written(&line, "--format").map(str::to_owned)
+        };
+        assert_eq!(
+            written("biped token --format json").as_deref(),
+            Some("json")
+        );
+        assert_eq!(
+            written("biped --nope --format=json").as_deref(),
+            Some("json")
+        );
+        assert_eq!(written("biped exec a -- x --format json"), None);
+        assert_eq!(written("biped token --formats json --format"), None);
+    }
+}

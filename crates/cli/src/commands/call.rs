@@ -1,0 +1,230 @@
+//! `biped call`.
+
+use std::{
+    ffi::OsStr,
+    io::{self, Read, Write},
+};
+
+use biped::{
+    Error,
+    reqwest::{
+        reqwest::{
+            Method, Response, StatusCode,
+            header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+        },
+        reqwest_middleware,
+    },
+    token_error,
+};
+
+use crate::{Outcome, args, failure::Failure, output, session::Session};
+
+pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
+    let method = method(&args.method)?;
+    let mut headers = headers(&args.headers)?;
+    let body = args.data.as_deref().map(body).transpose()?;
+    if let Some(body) = &body
+        && !headers.contains_key(CONTENT_TYPE)
+        && is_json(body)
+    {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    let biped = session.biped()?;
+    let client = args.selection.client(&biped, &args.name)?;
+    session.warn(client.token_source());
+
+    let mut request = client.request(method, &args.target).headers(headers);
+    if let Some(body) = body {
+        request = request.body(body);
+    }
+    let called = async {
+        let response = request
+            .send()
+            .await
+            .map_err(|error| failed(&error, &args.name))?;
+        print(response, args).await
+    };
+    let status = session.block_on(session.limited(&args.name, called))?;
+    if status.is_client_error() || status.is_server_error() {
+        return Err(Failure::Api {
+            provider: args.name.clone(),
+            status: status.as_u16(),
+        });
+    }
+    if status.is_redirection() && status != StatusCode::NOT_MODIFIED && !session.is_json() {
+        let name = &args.name;
+        output::note(&format!(
+            "{name}: the API answered HTTP {}: a redirect that is not followed; -i shows where to",
+            status.as_u16()
+        ));
+    }
+    Ok(())
+}
+
+/// Prints an answer, and tells its status.
+async fn print(mut response: Response, args: &args::Call) -> Outcome<StatusCode> {
+    let status = response.status();
+    let mut out = Data::new();
+    if args.include {
+        out.write(&head(&response))?;
+    }
+    while let Some(bytes) = response.chunk().await.map_err(|error| {
+        let error = error.without_url();
+        unreachable("the API's answer was cut off", &error, &args.name)
+    })? {
+        if !out.write(&bytes)? {
+            break;
+        }
+    }
+    out.end()?;
+    Ok(status)
+}
+
+/// stdout, whose reader may go away without changing what comes of the call.
+struct Data {
+    out: io::BufWriter<io::Stdout>,
+    is_read: bool,
+}
+
+impl Data {
+    fn new() -> Self {
+        let out = io::BufWriter::with_capacity(64 * 1024, io::stdout());
+        Self { out, is_read: true }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        let written = self.out.write_all(bytes);
+        self.seen(written)
+    }
+
+    fn end(&mut self) -> io::Result<bool> {
+        let written = self.out.flush();
+        self.seen(written)
+    }
+
+    fn seen(&mut self, written: io::Result<()>) -> io::Result<bool> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.is_read = false,
+            written => written?,
+        }
+        Ok(self.is_read)
+    }
+}
+
+/// The status line and the headers, as HTTP/1 writes them.
+fn head(response: &Response) -> Vec<u8> {
+    let status = response.status();
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut head = format!("{:?} {} {reason}", response.version(), status.as_u16());
+    head.truncate(head.trim_end().len());
+    let mut head = head.into_bytes();
+    for (name, value) in response.headers() {
+        head.extend([b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()].concat());
+    }
+    head.extend(b"\r\n\r\n");
+    head
+}
+
+/// Why a call has no answer, in Biped's terms.
+fn failed(error: &reqwest_middleware::Error, provider: &str) -> Failure {
+    use reqwest_middleware::Error::Reqwest;
+    if let Some(error) = token_error(error) {
+        return error.clone().with_provider(provider).into();
+    }
+    match error {
+        Reqwest(error) if error.is_builder() => {
+            let error = Error::configuration("the path or URL can't be sent to").with_remedy(
+                "a path such as /v1/exports is expected, or a URL of the API's origin",
+            );
+            error.with_provider(provider).into()
+        }
+        Reqwest(error) if error.is_connect() => {
+            unreachable("there is no connection to the API", error, provider)
+        }
+        Reqwest(error) if error.is_timeout() => {
+            unreachable("the API is silent for too long", error, provider)
+        }
+        error => unreachable("the API sent no answer", error, provider),
+    }
+}
+
+/// The innermost cause is the one that tells something; none holds a URL, in which a token may be.
+fn unreachable(what: &str, error: &(dyn std::error::Error + 'static), provider: &str) -> Failure {
+    let cause = std::iter::successors(error.source(), |error| error.source()).last();
+    let what = cause.map_or_else(|| what.to_owned(), |cause| format!("{what}: {cause}"));
+    Error::unreachable(what).with_provider(provider).into()
+}
+
+fn method(text: &str) -> Result<Method, Error> {
+    // Methods tell case from case, and nobody means `get`.
+    Method::from_bytes(text.to_ascii_uppercase().as_bytes())
+        .map_err(|_| Error::configuration("a method is expected, such as GET or POST"))
+}
+
+/// The headers written, whose values may be secrets.
+fn headers(written: &[String]) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    for line in written {
+        let header = line.split_once(':').and_then(|(name, value)| {
+            let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
+            Some((name, HeaderValue::from_str(value.trim()).ok()?))
+        });
+        let (name, value) = header
+            .ok_or_else(|| Error::configuration("--header: a header is expected, as in 'K: V'"))?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// The body that `-d` means.
+fn body(written: &OsStr) -> Result<Vec<u8>, Error> {
+    let Some(file) = written.as_encoded_bytes().strip_prefix(b"@") else {
+        return Ok(written.as_encoded_bytes().to_vec());
+    };
+    let read = match file {
+        b"-" => {
+            let mut all = Vec::new();
+            io::stdin().lock().read_to_end(&mut all).map(|_| all)
+        }
+        file => std::fs::read(String::from_utf8_lossy(file).as_ref()),
+    };
+    read.map_err(|error| {
+        let name = String::from_utf8_lossy(file);
+        Error::configuration(format!("the body can't be read from {name}: {error}"))
+    })
+}
+
+fn is_json(body: &[u8]) -> bool {
+    let start = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    matches!(start, Some(b'{' | b'['))
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_a_name_and_a_value() {
+        let made = headers(&["X-A:1".into(), "x-a:  b: c ".into()]).unwrap();
+        let values: Vec<_> = made.get_all("x-a").iter().collect();
+        assert_eq!(values, ["1", "b: c"]);
+    }
+
+    #[test]
+    fn what_is_no_header_is_told_without_showing_it() {
+        for line in ["pl4nted", "X pl4nted: v", "X: pl4nted\u{7}"] {
+            let error = headers(&[line.into()]).unwrap_err();
+            assert!(!format!("{error:?}").contains("pl4nted"), "{line}");
+        }
+    }
+
+    #[test]
+    fn only_objects_and_lists_are_labelled_as_json() {
+        assert!(is_json(br#" {"a": 1}"#));
+        assert!(is_json(b"[]"));
+        assert!(!is_json(b"1"));
+        assert!(!is_json(b"{a=1}"));
+        assert!(!is_json(b""));
+    }
+}

@@ -1,0 +1,50 @@
+//! `biped config schema` and `biped config show`.
+
+use serde::Serialize;
+
+use crate::{
+    Outcome,
+    args::{Config, Format},
+    output,
+    session::Session,
+};
+
+pub(crate) fn run(session: &Session, command: &Config) -> Outcome {
+    match command {
+        Config::Schema => {
+            let schema = session.builder().json_schema();
+            output::data(format!("{schema:#}\n").as_bytes())
+        }
+        Config::Show(report) => show(session, report.format),
+    }
+}
+
+/// Shows a configuration that is wrong, too: that is when one wants to see it.
+fn show(session: &Session, format: Format) -> Outcome {
+    let settings = session.builder().config()?;
+    if settings.is_empty() {
+        return Err(session.nothing_configured().into());
+    }
+    match format {
+        Format::Json => {
+            let shown = settings.iter().map(|setting| Shown {
+                key: &setting.key,
+                value: &setting.value,
+                origin: setting.origin.to_string(),
+            });
+            output::json(&shown.collect::<Vec<_>>())
+        }
+        Format::Text => {
+            let lines = settings.iter().map(|setting| format!("{setting}\n"));
+            output::data(lines.collect::<String>().as_bytes())
+        }
+    }
+}
+
+/// A setting as JSON; its value as a person would write it, or `[redacted]`.
+#[derive(Serialize)]
+struct Shown<'s> {
+    key: &'s str,
+    value: &'s str,
+    origin: String,
+}

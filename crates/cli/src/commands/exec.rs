@@ -1,0 +1,89 @@
+//! `biped exec`.
+
+use std::process::Command;
+
+use biped::{Error, ExposeSecret, Token, TokenSource};
+
+use super::{base_url, rfc3339, scope};
+use crate::{Outcome, args, environment, session::Session};
+
+pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
+    let biped = session.biped()?;
+    let mut sources: Vec<(String, String, TokenSource)> = Vec::new();
+    for name in &args.names {
+        let prefix = environment::prefix(name);
+        match sources.iter().find(|(_, known, _)| *known == prefix) {
+            Some((known, ..)) if known == name => continue,
+            Some((known, ..)) => {
+                let message = format!("{known} and {name} both are {prefix}_… in the environment");
+                return Err(Error::configuration(message).into());
+            }
+            None => {}
+        }
+        let source = args.selection.source(&biped, name)?;
+        session.warn(&source);
+        sources.push((name.clone(), prefix, source));
+    }
+    let [program, arguments @ ..] = &args.command[..] else {
+        return Err(Error::configuration("a command is expected after --").into());
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    session.block_on(async {
+        // Each asks for itself; what is awaited here in turn goes on at the same time.
+        let flights: Vec<_> = sources
+            .iter()
+            .map(|(_, _, source)| {
+                let source = source.clone();
+                tokio::spawn(async move { source.token().await.map(biped::TokenRef::into_owned) })
+            })
+            .collect();
+        for ((name, prefix, source), flight) in sources.iter().zip(flights) {
+            let flight = async {
+                flight
+                    .await
+                    .unwrap_or_else(|_| Err(Error::internal("asking for a token panicked")))
+            };
+            let token = session.limited(name, flight).await?;
+            set(&mut command, prefix, source, &token);
+        }
+        Ok(())
+    })?;
+    become_of(command).map_err(|error| {
+        let program = program.display();
+        Error::configuration(format!("{program} can't be run: {error}")).into()
+    })
+}
+
+/// Sets the variables of a token. What it has no value for is unset: an inherited one would be
+/// another token's.
+fn set(command: &mut Command, prefix: &str, source: &TokenSource, token: &Token) {
+    let variables = [
+        ("ACCESS_TOKEN", Some(token.expose_secret().to_owned())),
+        ("TOKEN_TYPE", Some(token.token_type().to_owned())),
+        ("BASE_URL", base_url(source, token)),
+        ("EXPIRES_AT", token.expires_at().and_then(rfc3339)),
+        ("SCOPE", scope(source, token)),
+    ];
+    for (name, value) in variables {
+        let name = format!("{prefix}_{name}");
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+}
+
+/// Runs the command in the place of this process, so that signals and the exit status are its own.
+#[cfg(unix)]
+fn become_of(mut command: Command) -> Result<(), std::io::Error> {
+    use std::os::unix::process::CommandExt;
+    Err(command.exec())
+}
+
+/// Runs the command, and ends as it does.
+#[cfg(not(unix))]
+fn become_of(mut command: Command) -> Result<(), std::io::Error> {
+    let status = command.status()?;
+    std::process::exit(status.code().unwrap_or(1));
+}

@@ -1,0 +1,13 @@
+//! `biped forget`.
+
+use crate::{Outcome, args, output, session::Session};
+
+pub(crate) fn run(session: &Session, args: &args::Forget) -> Outcome {
+    let biped = session.biped()?;
+    let source = args.selection.source(&biped, &args.name)?;
+    session.block_on(session.limited(&args.name, source.forget()))?;
+    if !session.is_json() {
+        output::note(&format!("{}: no token is stored any more", args.name));
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! `biped inspect`.
+
+use biped::{Inspection, wire};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::rfc3339;
+use crate::{
+    Outcome,
+    args::{self, Format},
+    output,
+    session::Session,
+};
+
+pub(crate) fn run(session: &Session, args: &args::Inspect) -> Outcome {
+    let biped = session.biped()?;
+    let source = biped.token_source(&args.name)?;
+    session.warn(&source);
+    let inspection = session.block_on(session.limited(&args.name, source.inspect()))?;
+    match (args.report.format, &inspection) {
+        (Format::Json, inspection) => output::json(&Printed::of(&args.name, inspection.as_ref())),
+        (Format::Text, Some(inspection)) => output::text(&text(inspection)),
+        (Format::Text, None) => {
+            output::note(&format!(
+                "{}: this vendor doesn't say what credentials are good for: it has no inspection",
+                args.name
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// What the vendor says, as JSON; nothing but nulls where it doesn't say.
+#[derive(Serialize)]
+struct Printed<'i> {
+    provider: &'i str,
+    scopes: Option<&'i [String]>,
+    projects: Option<Vec<Project<'i>>>,
+    expires_at: Option<String>,
+    details: Option<&'i Map<String, Value>>,
+}
+
+#[derive(Serialize)]
+struct Project<'i> {
+    id: i64,
+    name: &'i str,
+}
+
+impl<'i> Printed<'i> {
+    fn of(provider: &'i str, inspection: Option<&'i Inspection>) -> Self {
+        let projects = |inspection: &'i Inspection| {
+            let projects = inspection.projects.iter();
+            projects
+                .map(|of| Project {
+                    id: of.id,
+                    name: &of.name,
+                })
+                .collect()
+        };
+        Self {
+            provider,
+            scopes: inspection.map(|inspection| &inspection.scopes[..]),
+            projects: inspection.map(projects),
+            expires_at: inspection
+                .and_then(|inspection| inspection.expires_at)
+                .and_then(rfc3339),
+            details: inspection.map(|inspection| &inspection.details),
+        }
+    }
+}
+
+/// What the vendor says, a line each. A terminal takes its texts for texts.
+fn text(inspection: &Inspection) -> String {
+    let mut lines = vec![("scopes", inspection.scopes.join(" "))];
+    for project in &inspection.projects {
+        lines.push(("project", format!("{} {}", project.id, project.name)));
+    }
+    if let Some(expiry) = inspection.expires_at.and_then(rfc3339) {
+        lines.push(("expires", expiry));
+    }
+    let details = inspection.details.iter();
+    lines.extend(details.map(|(name, value)| (name.as_str(), value.to_string())));
+    let lines = lines.into_iter().map(|(name, value)| {
+        let [name, value] = [name, &value].map(|text| wire::vendor_text(text).unwrap_or_default());
+        format!("{name:<8} {value}\n")
+    });
+    lines.collect()
+}

@@ -1,0 +1,104 @@
+//! `biped list`.
+
+use std::time::Duration;
+
+use biped::{Configured, Token, TokenSource, TokenState};
+use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use super::{in_words, rfc3339};
+use crate::{
+    Outcome,
+    args::{Format, Report},
+    output,
+    session::{Session, now},
+};
+
+pub(crate) fn run(session: &Session, args: &Report) -> Outcome {
+    let biped = session.biped()?;
+    let rows = session.block_on(async {
+        let mut rows = Vec::new();
+        for name in biped.names() {
+            let provider = biped.provider(name)?;
+            let source = biped.token_source(name)?;
+            let stored = session.limited(name, source.stored()).await?;
+            rows.push(Row::of(provider, &source, stored.as_ref()));
+        }
+        Ok(rows)
+    })?;
+    match args.format {
+        Format::Json => output::json(&rows),
+        Format::Text => output::text(&table(&rows)),
+    }
+}
+
+/// A configured provider, and the token that is stored for it.
+#[derive(Serialize)]
+struct Row {
+    provider: String,
+    kind: String,
+    token_endpoint: String,
+    /// What the token is for, in one text.
+    request: String,
+    state: &'static str,
+    /// RFC 3339; null without a token, or where it is good until it is rejected.
+    expires_at: Option<String>,
+    /// Whole seconds left, rounded down.
+    expires_in: Option<u64>,
+}
+
+impl Row {
+    fn of(provider: &Configured, source: &TokenSource, stored: Option<&Token>) -> Self {
+        let expires_at = stored.and_then(Token::expires_at);
+        let left = expires_at.map(|expiry| expiry.since(now()));
+        let state = match (stored, left) {
+            (None, _) => source.status().state,
+            (Some(_), Some(Duration::ZERO)) => TokenState::Expired,
+            (Some(token), Some(left)) if is_late(token, left) => TokenState::Usable,
+            (Some(_), _) => TokenState::Fresh,
+        };
+        Self {
+            provider: provider.name().into(),
+            kind: provider.kind().into(),
+            token_endpoint: provider.token_endpoint().into(),
+            request: provider.request().to_string(),
+            state: state.as_str(),
+            expires_at: expires_at.and_then(rfc3339),
+            expires_in: left.map(|left| left.as_secs()),
+        }
+    }
+}
+
+/// Whether a token is in the part of its life in which it is renewed.
+fn is_late(token: &Token, left: Duration) -> bool {
+    let life = token.lifetime().unwrap_or_default();
+    left < life.mul_f64(1.0 - biped::Settings::REFRESH_AT)
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if output::is_colorful() {
+        table.enforce_styling();
+    }
+    let titles = ["NAME", "KIND", "TOKEN ENDPOINT", "FOR", "STATE", "LEFT"];
+    table.set_header(titles.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    for row in rows {
+        let left = row.expires_in.map(Duration::from_secs).map(in_words);
+        table.add_row([
+            &*row.provider,
+            &row.kind,
+            &row.token_endpoint,
+            &row.request,
+            row.state,
+            left.as_deref().unwrap_or("-"),
+        ]);
+    }
+    let lines: Vec<_> = table
+        .lines()
+        .map(|line| format!("{}\n", line.trim()))
+        .collect();
+    lines.concat()
+}

@@ -1,0 +1,45 @@
+//! `biped completions` and `biped man`.
+
+use biped::{Error, nearest};
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::{Outcome, args::Args, output};
+
+/// Prints completions, for the name that the program was started by.
+pub(crate) fn completions(shell: Shell) -> Outcome {
+    let program = std::env::args_os().next();
+    let program = program.as_deref().map(std::path::Path::new);
+    let program = program.and_then(|path| path.file_stem()?.to_str().map(str::to_owned));
+    let mut script = Vec::new();
+    clap_complete::generate(
+        shell,
+        &mut Args::command(),
+        program.unwrap_or_else(|| "biped".into()),
+        &mut script,
+    );
+    output::data(&script)
+}
+
+/// Prints a page of the manual, for `man -l -`.
+pub(crate) fn man(command: Option<&str>) -> Outcome {
+    let mut biped = Args::command();
+    biped.build();
+    let page = match command {
+        None => biped,
+        Some(name) => match biped.find_subcommand(name) {
+            Some(command) => command.clone(),
+            None => {
+                let known = biped.get_subcommands().map(clap::Command::get_name);
+                let error = Error::configuration(format!("there is no command {name}"));
+                return Err(match nearest(name, known) {
+                    Some(meant) => error.with_remedy(format!("is {meant} meant?")).into(),
+                    None => error.into(),
+                });
+            }
+        },
+    };
+    let mut roff = Vec::new();
+    clap_mangen::Man::new(page).render(&mut roff)?;
+    output::data(&roff)
+}

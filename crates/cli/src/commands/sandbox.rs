@@ -1,0 +1,112 @@
+//! `biped sandbox`.
+
+use std::{io, path::Path, time::Duration};
+
+use biped::Error;
+use biped_sandbox::Sandbox;
+
+use crate::{Outcome, args, output, session::Session};
+
+/// What a file starts with that this command has written, and may write again.
+const OURS: &str = "# Works against a Biped sandbox";
+
+pub(crate) fn run(session: &Session, args: &args::Sandbox) -> Outcome {
+    session.block_on(async {
+        let lifetime = Duration::from_secs(args.lifetime);
+        let builder = Sandbox::builder().port(args.port).lifetime(lifetime);
+        let sandbox = builder
+            .start()
+            .await
+            .map_err(|error| taken(args.port, &error))?;
+        let ended = ended()?;
+        if let Some(path) = &args.write {
+            write(path, &sandbox.config_toml())?;
+        }
+        let [first, second] = sandbox.clouds();
+        let url = sandbox.url();
+        let told = output::data(
+            format!(
+                "{url}  token endpoints, the envelope vendor's API, /_sandbox/stats\n\
+                 {first}  Contentsquare's first cloud\n\
+                 {second}  Contentsquare's second cloud\n"
+            )
+            .as_bytes(),
+        );
+        match told {
+            // Whoever started it may not want to know.
+            Err(failure) if !failure.is_broken_pipe() => return Err(failure),
+            _ => {}
+        }
+        if let Some(path) = &args.write {
+            let path = path.display();
+            output::note(&format!(
+                "{path} is written; try: biped --config {path} check"
+            ));
+        }
+        ended.await;
+        sandbox.stop().await;
+        Ok(())
+    })
+}
+
+fn taken(port: u16, error: &io::Error) -> Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "name another with --port, or 0 for any that are free",
+        _ => "name another with --port",
+    };
+    Error::configuration(format!(
+        "the sandbox can't use port {port} and the two above: {error}"
+    ))
+    .with_remedy(remedy)
+}
+
+/// Saves the configuration, but never in the place of somebody's own.
+fn write(path: &Path, toml: &str) -> Result<(), Error> {
+    let shown = path.display();
+    let failed =
+        |error: io::Error| Error::configuration(format!("{shown} can't be written: {error}"));
+    match std::fs::read(path) {
+        Ok(found) if !found.is_empty() && !found.starts_with(OURS.as_bytes()) => {
+            return Err(Error::configuration(format!(
+                "{shown} is there already, is none of the sandbox's, and is left alone"
+            )));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    std::fs::write(path, toml).map_err(failed)
+}
+
+/// Completes when somebody wants an end: Ctrl-C, or a polite kill. Listens from now on.
+#[cfg(unix)]
+fn ended() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Completes at Ctrl-C.
+#[cfg(not(unix))]
+fn ended() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_sandbox_starts_its_files_as_expected() {
+        let sandbox = Sandbox::builder().start().await.unwrap();
+        assert!(sandbox.config_toml().starts_with(OURS));
+    }
+}

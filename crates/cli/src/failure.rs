@@ -1,0 +1,179 @@
+//! [`Failure`]: why a command didn't do what it should, how that is told, and the exit status.
+
+use std::{io, process::ExitCode};
+
+use biped::{Error, ErrorKind};
+use clap::builder::styling::AnsiColor;
+use serde::Serialize;
+
+use crate::output;
+
+/// Why a command didn't do what it should.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// There was no token, or whatever else Biped has an error for.
+    Biped(Error),
+    /// The same, told to people already.
+    Told(Error),
+    /// The API answered, with an error.
+    Api { provider: String, status: u16 },
+    /// The output can't be written.
+    Output(io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Biped(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Failure {
+    /// Says on stderr what went wrong: as one JSON object, or for people.
+    pub(crate) fn tell(&self, json: bool, verbose: bool) {
+        if self.is_broken_pipe() {
+            return;
+        }
+        if json {
+            let told = Object {
+                error: Described::of(self),
+            };
+            // It holds texts and numbers only.
+            output::note(&serde_json::to_string(&told).unwrap_or_default());
+            return;
+        }
+        match self {
+            Self::Told(_) => {}
+            Self::Biped(error) => complain(&error.to_string(), verbose.then_some(error)),
+            Self::Api { .. } | Self::Output(_) => complain(&self.message(), None),
+        }
+    }
+
+    /// The exit status.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Biped(error) | Self::Told(error) => ExitCode::from(status(error.kind())),
+            Self::Api { .. } => ExitCode::from(5),
+            Self::Output(_) if self.is_broken_pipe() => ExitCode::SUCCESS,
+            Self::Output(_) => ExitCode::FAILURE,
+        }
+    }
+
+    /// Whether the reader of stdout went away, which is no error: it has seen enough.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Biped(error) | Self::Told(error) => words(error),
+            Self::Api { provider, status } => {
+                format!("{provider}: the API answered HTTP {status}")
+            }
+            Self::Output(error) => format!("stdout can't be written: {error}"),
+        }
+    }
+}
+
+/// The exit status for an error of this kind.
+pub(crate) fn status(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Configuration | ErrorKind::Secret => 2,
+        ErrorKind::Refused => 3,
+        ErrorKind::Unreachable | ErrorKind::Failing | ErrorKind::Unusable | ErrorKind::Store => 4,
+        _ => 1,
+    }
+}
+
+/// Tells of a command line that can't be understood, or prints the help that was asked for.
+pub(crate) fn usage(error: &clap::Error, format: Option<&str>) -> ExitCode {
+    if error.use_stderr() && format == Some("json") {
+        let text = error.render().to_string();
+        let text = text.trim().trim_start_matches("error: ").to_owned();
+        let failure = Failure::Biped(Error::configuration(text));
+        failure.tell(true, false);
+        return failure.exit_code();
+    }
+    // Whoever closed the pipe doesn't want to read it.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+#[derive(Serialize)]
+struct Object {
+    error: Described,
+}
+
+/// An error as JSON.
+#[derive(Serialize)]
+pub(crate) struct Described {
+    kind: &'static str,
+    provider: Option<String>,
+    status: Option<u16>,
+    code: Option<String>,
+    reason: Option<String>,
+    message: String,
+    retry_after: Option<u64>,
+}
+
+impl Described {
+    pub(crate) fn of(failure: &Failure) -> Self {
+        match failure {
+            Failure::Biped(error) | Failure::Told(error) => Self::of_error(error),
+            Failure::Api { provider, status } => Self {
+                kind: "api",
+                provider: Some(provider.clone()),
+                status: Some(*status),
+                code: None,
+                reason: None,
+                message: failure.message(),
+                retry_after: None,
+            },
+            Failure::Output(_) => Self::of_error(&Error::internal(failure.message())),
+        }
+    }
+
+    pub(crate) fn of_error(error: &Error) -> Self {
+        let vendor = error.vendor();
+        let said = vendor.filter(|_| error.kind() == ErrorKind::Refused);
+        let said = said.and_then(|vendor| vendor.message.clone());
+        Self {
+            kind: error.kind().as_str(),
+            provider: error.provider().map(Into::into),
+            status: vendor.and_then(|vendor| vendor.status),
+            code: vendor.and_then(|vendor| vendor.code.clone()),
+            reason: vendor.and_then(|vendor| vendor.reason.clone()),
+            message: said.unwrap_or_else(|| words(error)),
+            retry_after: error.retry_after().map(|wait| {
+                let started = u64::from(wait.subsec_nanos() > 0);
+                wait.as_secs().saturating_add(started)
+            }),
+        }
+    }
+}
+
+/// What Biped says of an error, beside what stands in fields of its own.
+fn words(error: &Error) -> String {
+    match error.remedy() {
+        Some(remedy) => format!("{}; {remedy}", error.message()),
+        None => error.message().into(),
+    }
+}
+
+fn complain(text: &str, error: Option<&Error>) {
+    let mut text = text.to_owned();
+    if text.contains('\n') {
+        text = format!("\n  {}", text.replace('\n', "\n  "));
+    }
+    let mut cause = error.and_then(std::error::Error::source);
+    while let Some(error) = cause {
+        text.push_str(&format!("\n  because: {error}"));
+        cause = error.source();
+    }
+    output::marked("error", AnsiColor::Red, &text);
+}

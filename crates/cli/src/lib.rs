@@ -1,0 +1,85 @@
+//! The `biped` command as a library: an application that has providers of its own gets every
+//! command for them, with a `main` of five lines.
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//! # mod acme { pub fn kind() -> biped::Kind {
+//! #     biped::Kind::new("acme", |_| Err(biped::Error::internal("an example"))) } }
+//!
+//! fn main() -> ExitCode {
+//!     biped_cli::run(biped::Biped::builder().register_kind(acme::kind()))
+//! }
+//! ```
+//!
+//! # Contracts
+//!
+//! Scripts may rely on these:
+//!
+//! - Data is on stdout, everything else on stderr. A reader that closes stdout early ends the
+//!   command quietly.
+//! - A command ends within 15 s (`--timeout`); only `exec`'s own command and `sandbox` run on.
+//! - A vendor's refusal is never asked about again.
+//! - Colour is for terminals only, and `NO_COLOR` is honoured.
+//!
+//! | exit status | when |
+//! | --- | --- |
+//! | 0 | done |
+//! | 1 | a bug, or stdout can't be written |
+//! | 2 | usage or configuration: nothing was asked of the API |
+//! | 3 | the vendor answered, and said no |
+//! | 4 | the vendor is unreachable or failing, or its answer unusable |
+//! | 5 | the API answered `call` with an error; its body is on stdout |
+//!
+//! With `--format json` an error is one JSON object on stderr:
+//!
+//! ```json
+//! {"error":{"kind":"refused","provider":"shop","status":401,"code":"401021","reason":"invalid_client",
+//!   "message":"Invalid client_id, client_secret, or session_key","retry_after":null}}
+//! ```
+//!
+//! `kind` is the name of the [`ErrorKind`](biped::ErrorKind), or `api` at exit status 5; `status` is
+//! the HTTP status or null; `code` and `reason` are the vendor's, as texts, or null; `message` is
+//! the vendor's where it refused, else Biped's; `retry_after` is in seconds or null.
+
+mod args;
+mod commands;
+mod environment;
+mod failure;
+mod output;
+mod selection;
+mod session;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use biped::Builder;
+use clap::Parser;
+
+use self::{args::Args, failure::Failure, session::Session};
+
+/// Runs the command that the process was started with, and says what to exit with.
+///
+/// `builder` brings what the application has of its own: kinds of provider, providers, a store.
+/// The configuration file is added to it: `--config FILE`, else `./biped.toml`, else `biped.toml`
+/// in the directory `biped` of the platform's configuration directory.
+#[must_use]
+pub fn run(builder: Builder) -> ExitCode {
+    let line: Vec<OsString> = std::env::args_os().collect();
+    output::choose_color(args::written(&line, "--color"));
+    let args = match Args::try_parse_from(&line) {
+        Ok(args) => args,
+        Err(error) => return failure::usage(&error, args::written(&line, "--format")),
+    };
+    let json = args.command.wants_json();
+    output::log(args.global.verbose);
+    let session = Session::new(builder, &args.global, json);
+    match commands::run(&session, &args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell(json, args.global.verbose > 0);
+            failure.exit_code()
+        }
+    }
+}
+
+/// What a command comes to.
+type Outcome<T = ()> = Result<T, Failure>;
