@@ -137,7 +137,7 @@ impl Provider for Contentsquare {
 
 /// What a fetch read of the configured secrets, for the requests that it makes.
 struct Credentials {
-    id: SecretString,
+    id: String,
     secret: SecretString,
 }
 
@@ -149,7 +149,7 @@ impl Contentsquare {
 
     async fn credentials(&self, cx: &FetchContext<'_>) -> Result<Credentials, Error> {
         Ok(Credentials {
-            id: cx.secret(&self.client_id).await?,
+            id: cx.identifier(&self.client_id).await?,
             secret: cx.secret(&self.client_secret).await?,
         })
     }
@@ -166,7 +166,7 @@ impl Contentsquare {
         cx: &FetchContext<'_>,
     ) -> Result<Inspection, Error> {
         let body = MeBody {
-            client_id: credentials.id.expose_secret(),
+            client_id: &credentials.id,
             client_secret: credentials.secret.expose_secret(),
         };
         let endpoint = me_endpoint(self.endpoint()?)?;

@@ -178,11 +178,11 @@ impl Asked {
     /// The body of the token request.
     pub(crate) fn body<'a>(
         &'a self,
-        client_id: &'a SecretString,
+        client_id: &'a str,
         client_secret: &'a SecretString,
     ) -> Body<'a> {
         Body {
-            client_id: client_id.expose_secret(),
+            client_id,
             client_secret: client_secret.expose_secret(),
             grant_type: "client_credentials",
             scope: &self.scope,

@@ -111,10 +111,10 @@ impl Provider for Envelope {
         }
         self.api_base_url.as_ref().map_or(Ok(()), check_secure)?;
         let scope = request.joined_scopes(" ");
-        let client_id = cx.secret(&self.client_id).await?;
+        let client_id = cx.identifier(&self.client_id).await?;
         let client_secret = cx.secret(&self.client_secret).await?;
         let fields = [
-            ("client_id", Some(client_id.expose_secret())),
+            ("client_id", Some(client_id.as_str())),
             ("client_secret", Some(client_secret.expose_secret())),
             ("grant_type", self.grant_type.as_deref()),
             ("scope", scope.as_deref()),
