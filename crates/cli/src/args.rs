@@ -36,6 +36,7 @@ Data is on stdout, everything else on stderr. With --format json an error is one
 
 /// The options that every command takes.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "For every command")]
 pub(crate) struct Global {
     /// The configuration file [default: ./biped.toml, else biped/biped.toml in the platform's
     /// configuration directory]
@@ -92,24 +93,18 @@ pub(crate) enum Command {
     Init,
     /// Prints a token
     Token(Token),
-    /// Calls the vendor's API, and prints the body of its answer
     Call(Call),
-    /// Runs a command with tokens in its environment
     Exec(Exec),
     /// Lists the configured providers; sends nothing
     List(Report),
-    /// Prints what the vendor says of the credentials: scopes, projects, expiry
     Inspect(Inspect),
-    /// Tries each provider, and explains what is wrong
     Check(Check),
     /// Shows the configuration, or its JSON Schema
     Config {
         #[command(subcommand)]
         command: Config,
     },
-    /// Runs the vendors' servers on loopback, until Ctrl-C
     Sandbox(Sandbox),
-    /// Removes a provider's stored token, after a leak
     Forget(Forget),
     /// Prints completions for a shell
     Completions {

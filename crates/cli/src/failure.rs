@@ -1,6 +1,6 @@
 //! [`Failure`]: why a command didn't do what it should, how that is told, and the exit status.
 
-use std::{io, process::ExitCode};
+use std::{io, process::ExitCode, time::Duration};
 
 use biped::{Error, ErrorKind};
 use clap::builder::styling::AnsiColor;
@@ -16,7 +16,11 @@ pub(crate) enum Failure {
     /// The same, told to people already.
     Told(Error),
     /// The API answered, with an error.
-    Api { provider: String, status: u16 },
+    Api {
+        provider: String,
+        status: u16,
+        retry_after: Option<Duration>,
+    },
     /// The output can't be written.
     Output(io::Error),
 }
@@ -50,7 +54,10 @@ impl Failure {
         match self {
             Self::Told(_) => {}
             Self::Biped(error) => complain(&error.to_string(), verbose.then_some(error)),
-            Self::Api { .. } | Self::Output(_) => complain(&self.message(), None),
+            Self::Api { provider, .. } => {
+                complain(&format!("{provider}: {}", self.message()), None);
+            }
+            Self::Output(_) => complain(&self.message(), None),
         }
     }
 
@@ -72,9 +79,7 @@ impl Failure {
     fn message(&self) -> String {
         match self {
             Self::Biped(error) | Self::Told(error) => words(error),
-            Self::Api { provider, status } => {
-                format!("{provider}: the API answered HTTP {status}")
-            }
+            Self::Api { status, .. } => format!("the API answered HTTP {status}"),
             Self::Output(error) => format!("stdout can't be written: {error}"),
         }
     }
@@ -125,14 +130,18 @@ impl Described {
     pub(crate) fn of(failure: &Failure) -> Self {
         match failure {
             Failure::Biped(error) | Failure::Told(error) => Self::of_error(error),
-            Failure::Api { provider, status } => Self {
+            Failure::Api {
+                provider,
+                status,
+                retry_after,
+            } => Self {
                 kind: "api",
                 provider: Some(provider.clone()),
                 status: Some(*status),
                 code: None,
                 reason: None,
                 message: failure.message(),
-                retry_after: None,
+                retry_after: retry_after.map(whole_seconds),
             },
             Failure::Output(_) => Self::of_error(&Error::internal(failure.message())),
         }
@@ -149,12 +158,15 @@ impl Described {
             code: vendor.and_then(|vendor| vendor.code.clone()),
             reason: vendor.and_then(|vendor| vendor.reason.clone()),
             message: said.unwrap_or_else(|| words(error)),
-            retry_after: error.retry_after().map(|wait| {
-                let started = u64::from(wait.subsec_nanos() > 0);
-                wait.as_secs().saturating_add(started)
-            }),
+            retry_after: error.retry_after().map(whole_seconds),
         }
     }
+}
+
+/// Seconds, rounded up: whoever waits that long has waited enough.
+fn whole_seconds(wait: Duration) -> u64 {
+    let started = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(started)
 }
 
 /// What Biped says of an error, beside what stands in fields of its own.

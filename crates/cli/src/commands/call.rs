@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     io::{self, Read, Write},
+    time::Duration,
 };
 
 use biped::{
@@ -14,10 +15,15 @@ use biped::{
         },
         reqwest_middleware,
     },
-    token_error,
+    token_error, wire,
 };
 
-use crate::{Outcome, args, failure::Failure, output, session::Session};
+use crate::{
+    Outcome, args,
+    failure::Failure,
+    output,
+    session::{Session, now},
+};
 
 pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
     let method = method(&args.method)?;
@@ -44,11 +50,12 @@ pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
             .map_err(|error| failed(&error, &args.name))?;
         print(response, args).await
     };
-    let status = session.block_on(session.limited(&args.name, called))?;
+    let (status, retry_after) = session.block_on(session.limited(&args.name, called))?;
     if status.is_client_error() || status.is_server_error() {
         return Err(Failure::Api {
             provider: args.name.clone(),
             status: status.as_u16(),
+            retry_after,
         });
     }
     if status.is_redirection() && status != StatusCode::NOT_MODIFIED && !session.is_json() {
@@ -61,9 +68,13 @@ pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
     Ok(())
 }
 
-/// Prints an answer, and tells its status.
-async fn print(mut response: Response, args: &args::Call) -> Outcome<StatusCode> {
+/// Prints an answer, and tells its status and how long to stay away.
+async fn print(
+    mut response: Response,
+    args: &args::Call,
+) -> Outcome<(StatusCode, Option<Duration>)> {
     let status = response.status();
+    let retry_after = wire::retry_after(response.headers(), now());
     let mut out = Data::new();
     if args.include {
         out.write(&head(&response))?;
@@ -77,7 +88,7 @@ async fn print(mut response: Response, args: &args::Call) -> Outcome<StatusCode>
         }
     }
     out.end()?;
-    Ok(status)
+    Ok((status, retry_after))
 }
 
 /// stdout, whose reader may go away without changing what comes of the call.
