@@ -189,10 +189,32 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Entry {
     token: Option<(StoredToken, Duration)>,
-    forgotten: Generation,
+    forgotten: Option<(Generation, Duration)>,
     lease: Option<(Lease, Duration)>,
     failure: Option<(Vec<u8>, Duration)>,
     newest: Generation,
+}
+
+impl Entry {
+    /// Drops what is over. Answers whether anything is left.
+    fn tidy(&mut self, now: &crate::Now) -> bool {
+        let is_over = |end: &Duration| *end <= now.mono;
+        self.token.take_if(|(_, end)| is_over(end));
+        self.forgotten.take_if(|(_, end)| is_over(end));
+        self.lease.take_if(|(_, end)| is_over(end));
+        self.failure.take_if(|(_, end)| is_over(end));
+        self.token.is_some()
+            || self.forgotten.is_some()
+            || self.lease.is_some()
+            || self.failure.is_some()
+            // The clock can't be trusted yet to give out a later one.
+            || self.newest >= Generation(0).next(now.wall)
+    }
+
+    fn forgotten(&self) -> Generation {
+        self.forgotten
+            .map_or(Generation(0), |(through, _)| through)
+    }
 }
 
 impl Default for MemoryStore {
@@ -224,11 +246,12 @@ impl MemoryStore {
             .entries
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if entries.len() == entries.capacity() {
+            // Ahead of growing: what is over makes room.
+            entries.retain(|_, entry| entry.tidy(&now));
+        }
         let entry = entries.entry(*key).or_default();
-        let is_over = |end: &Duration| *end <= now.mono;
-        entry.token.take_if(|(_, end)| is_over(end));
-        entry.lease.take_if(|(_, end)| is_over(end));
-        entry.failure.take_if(|(_, end)| is_over(end));
+        entry.tidy(&now);
         act(entry, now)
     }
 }
@@ -258,7 +281,7 @@ impl TokenStore for MemoryStore {
                 .token
                 .as_ref()
                 .map_or(Generation(0), |(held, _)| held.generation);
-            if token.generation <= newest.max(entry.forgotten) {
+            if token.generation <= newest.max(entry.forgotten()) {
                 return false;
             }
             entry.newest = entry.newest.max(token.generation);
@@ -274,10 +297,12 @@ impl TokenStore for MemoryStore {
         &self,
         key: &TokenKey,
         through: Generation,
-        _keep: Duration,
+        keep: Duration,
     ) -> Result<(), StoreError> {
-        self.entry(key, |entry, _| {
-            entry.forgotten = entry.forgotten.max(through);
+        self.entry(key, |entry, now| {
+            let end = now.mono.saturating_add(keep);
+            let (before, until) = entry.forgotten.unwrap_or_default();
+            entry.forgotten = Some((before.max(through), until.max(end)));
             entry.newest = entry.newest.max(through);
             entry
                 .token

@@ -1,0 +1,314 @@
+//! [`Directory`]: the files, and the rules that make them private.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use biped_core::{LeaseId, StoreError, Timestamp, TokenKey};
+use fs4::{FileExt, TryLockError};
+use zeroize::Zeroizing;
+
+use crate::entry::{Entry, Read};
+
+/// No entry is larger; what is, is none of ours.
+const MAX_SIZE: u64 = 4 * 1024 * 1024;
+/// A temporary file this old belongs to nobody any more.
+const ABANDONED: Duration = Duration::from_secs(60);
+/// How long what was set aside is kept.
+const ASIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// A private directory.
+#[derive(Debug)]
+pub(crate) struct Directory(PathBuf);
+
+/// The right to change files, until it is dropped.
+pub(crate) struct Guard(#[allow(dead_code)] File);
+
+impl Directory {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the directory where it is missing, and refuses one that isn't private.
+    pub(crate) fn prepare(&self) -> Result<(), StoreError> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(&self.0)
+            .map_err(|error| self.failed("be made", &error))?;
+        let metadata = fs::metadata(&self.0).map_err(|error| self.failed("be read", &error))?;
+        match owner_problem(&metadata) {
+            None => Ok(()),
+            Some(problem) => Err(StoreError::new(format!(
+                "the directory {} {problem}, and tokens are not kept there",
+                self.0.display()
+            ))),
+        }
+    }
+
+    /// The right to change files; `None` while another has it.
+    pub(crate) fn lock(&self) -> Result<Option<Guard>, StoreError> {
+        let file = private()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.0.join("lock"))
+            .map_err(|error| self.failed("be locked", &error))?;
+        match FileExt::try_lock(&file) {
+            Ok(()) => Ok(Some(Guard(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(self.failed("be locked", &error)),
+        }
+    }
+
+    /// What is stored under a key; `None` where the file there is no entry.
+    pub(crate) fn read(&self, key: &TokenKey, now: Timestamp) -> Result<Option<Entry>, StoreError> {
+        let content = match self.content(&self.token(key)) {
+            Ok(Some(content)) => content,
+            Ok(None) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Some(Entry::default()));
+            }
+            Err(error) => return Err(self.failed("be read from", &error)),
+        };
+        Ok(match Entry::read(&content, now) {
+            Read::Entry(entry) => Some(*entry),
+            Read::OtherVersion => Some(Entry::default()),
+            Read::Corrupt => None,
+        })
+    }
+
+    /// The content of a file that is ours alone; `None` where it isn't.
+    fn content(&self, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let file = match private().read(true).open(path) {
+            Ok(file) => file,
+            // A link is never ours.
+            Err(_) if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let metadata = file.metadata()?;
+        let is_ours = metadata.is_file()
+            && metadata.len() <= MAX_SIZE
+            && owner_problem(&metadata).is_none()
+            && !is_open_to_others(&metadata);
+        if !is_ours {
+            return Ok(None);
+        }
+        let length = usize::try_from(metadata.len()).unwrap_or(0);
+        let mut content = Zeroizing::new(Vec::with_capacity(length + 1));
+        (&file).take(MAX_SIZE + 1).read_to_end(&mut content)?;
+        Ok(Some(content))
+    }
+
+    /// Puts an entry in the place of the old one, at once.
+    ///
+    /// It isn't forced to the disk: a token that a power cut takes is fetched again.
+    pub(crate) fn write(
+        &self,
+        _: &Guard,
+        key: &TokenKey,
+        entry: &Entry,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let place = self.token(key);
+        if entry.is_over(now) {
+            return match fs::remove_file(place) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(self.failed("be written to", &error))
+                }
+                _ => Ok(()),
+            };
+        }
+        let content = entry.write();
+        if content.len() as u64 > MAX_SIZE {
+            return Err(StoreError::new("the token is too large to be stored"));
+        }
+        let draft = self.0.join(format!("{key}.{:016x}.tmp", fastrand::u64(..)));
+        let written = private()
+            .create_new(true)
+            .write(true)
+            .open(&draft)
+            .and_then(|mut file| file.write_all(&content))
+            .and_then(|()| fs::rename(&draft, place));
+        written.map_err(|error| {
+            let _ = fs::remove_file(&draft);
+            self.failed("be written to", &error)
+        })
+    }
+
+    /// Moves what is no entry out of the way.
+    pub(crate) fn set_aside(
+        &self,
+        _: &Guard,
+        key: &TokenKey,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let aside = self.0.join(format!("{key}.{}.aside", now.unix_millis()));
+        tracing::warn!(
+            "the file {key}.token in {} is not a stored token; it is set aside",
+            self.0.display()
+        );
+        fs::rename(self.token(key), aside).map_err(|error| self.failed("be written to", &error))
+    }
+
+    /// Takes the lock that lives as long as this process holds the lease.
+    pub(crate) fn take(&self, _: &Guard, id: LeaseId) -> Result<File, StoreError> {
+        let file = private()
+            .create_new(true)
+            .write(true)
+            .open(self.lease(id))
+            .map_err(|error| self.failed("be written to", &error))?;
+        match FileExt::try_lock(&file) {
+            Ok(()) => Ok(file),
+            Err(TryLockError::Error(error)) => Err(self.failed("be locked", &error)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::new("a new lease is locked")),
+        }
+    }
+
+    /// Whether the process that holds a lease is alive.
+    pub(crate) fn is_alive(&self, id: LeaseId) -> bool {
+        private()
+            .read(true)
+            .open(self.lease(id))
+            .is_ok_and(|file| FileExt::try_lock_shared(&file).is_err())
+    }
+
+    /// Removes the file of a lease that is over.
+    pub(crate) fn give_back(&self, id: LeaseId) {
+        let _ = fs::remove_file(self.lease(id));
+    }
+
+    /// Removes what is over, and answers how many files that were.
+    pub(crate) fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let files = fs::read_dir(&self.0).map_err(|error| self.failed("be read", &error))?;
+        let mut removed = 0;
+        for file in files.flatten() {
+            let name = file.file_name();
+            let Some((stem, kind)) = name.to_str().and_then(|name| name.rsplit_once('.')) else {
+                continue;
+            };
+            let age = || {
+                let modified = file.metadata().and_then(|metadata| metadata.modified());
+                modified.map_or(Duration::ZERO, |modified| now.since(modified.into()))
+            };
+            let is_over = match kind {
+                "token" => {
+                    removed += usize::from(self.sweep_token(stem, now)?);
+                    false
+                }
+                "tmp" => is_key(stem.split('.').next()) && age() > ABANDONED,
+                "aside" => is_key(stem.split('.').next()) && age() > ASIDE,
+                // One that was just made may not be locked yet.
+                "lease" => u128::from_str_radix(stem, 16).is_ok_and(|id| {
+                    stem.len() == 32 && age() > ABANDONED && !self.is_alive(LeaseId(id))
+                }),
+                _ => false,
+            };
+            if is_over {
+                removed += usize::from(fs::remove_file(file.path()).is_ok());
+            }
+        }
+        Ok(removed)
+    }
+
+    fn sweep_token(&self, stem: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let Some(key) = key(stem) else {
+            return Ok(false);
+        };
+        let is_over = |directory: &Self| {
+            directory.read(&key, now).map(|entry| {
+                entry.is_some_and(|mut entry| {
+                    entry.tidy(now);
+                    entry.is_over(now)
+                })
+            })
+        };
+        // Looked at again under the lock: it may have been written just now.
+        if !is_over(self)? {
+            return Ok(false);
+        }
+        let Some(_guard) = self.lock()? else {
+            return Ok(false);
+        };
+        Ok(is_over(self)? && fs::remove_file(self.token(&key)).is_ok())
+    }
+
+    fn token(&self, key: &TokenKey) -> PathBuf {
+        self.0.join(format!("{key}.token"))
+    }
+
+    fn lease(&self, id: LeaseId) -> PathBuf {
+        self.0.join(format!("{:032x}.lease", id.0))
+    }
+
+    fn failed(&self, what: &str, error: &io::Error) -> StoreError {
+        let directory = self.0.display();
+        StoreError::new(format!("the directory {directory} can't {what}: {error}"))
+    }
+}
+
+fn is_key(text: Option<&str>) -> bool {
+    text.and_then(key).is_some()
+}
+
+fn key(text: &str) -> Option<TokenKey> {
+    let digits = text.as_bytes();
+    let mut key = [0; 32];
+    if digits.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(TokenKey::from_bytes(key))
+}
+
+/// Opens files that only their owner can read, and follows no link.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.mode(0o600).custom_flags(flags.bits().cast_signed());
+    }
+    options
+}
+
+/// Why others could write here.
+#[cfg(unix)]
+fn owner_problem(metadata: &fs::Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let mode = metadata.mode() & 0o7777;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Some("belongs to another user".into());
+    }
+    (mode & 0o022 != 0).then(|| format!("can be written to by others (its mode is {mode:04o})"))
+}
+
+#[cfg(unix)]
+fn is_open_to_others(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.mode() & 0o077 != 0
+}
+
+#[cfg(not(unix))]
+fn owner_problem(_: &fs::Metadata) -> Option<String> {
+    None
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_: &fs::Metadata) -> bool {
+    false
+}

@@ -1,0 +1,419 @@
+//! [`FileStore`]: a directory of tokens.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use biped_core::{
+    Claim, Clock, Error, Failure, Generation, Lease, LeaseId, Now, StoreError, StoredToken,
+    SystemClock, TokenKey, TokenStore,
+};
+use etcetera::BaseStrategy;
+
+use crate::{
+    directory::{Directory, Guard},
+    entry::{Entry, Span},
+};
+
+/// A store that keeps each token in a file of its own, in a private directory
+/// ([what is in there](crate)).
+///
+/// Leases are kept among the processes of one host: one that dies gives its lease back at once, one
+/// that hangs when its time is over. All waiting is bounded by 200 ms.
+///
+/// ```
+/// use biped_file::FileStore;
+///
+/// let store = FileStore::new("/var/lib/exporter/tokens");
+/// # let _ = store;
+/// ```
+#[derive(Clone)]
+pub struct FileStore(Arc<Inner>);
+
+struct Inner {
+    directory: Directory,
+    clock: Arc<dyn Clock>,
+    /// Whether the directory was found to be private.
+    prepared: OnceLock<()>,
+    /// The leases of this process. Their locks go with it.
+    held: Mutex<HashMap<LeaseId, (File, Duration)>>,
+    /// When to sweep next, in milliseconds on the monotonic clock.
+    sweep_at: AtomicU64,
+}
+
+/// How long an operation waits for others to be done with the files.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// How often those look who wait for a token.
+const POLL: Duration = Duration::from_millis(40);
+/// How often what is over is removed.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
+/// A lease that nobody gave back, long after it was over: its holder was cut off.
+const LEFT_BEHIND: Duration = Duration::from_secs(10 * 60);
+
+impl FileStore {
+    /// A store in this directory, which is made when it is first needed.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self::with_clock(directory, Arc::new(SystemClock))
+    }
+
+    /// A store in this directory, on this clock.
+    #[must_use]
+    pub fn with_clock(directory: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Inner {
+            directory: Directory::new(directory.into()),
+            clock,
+            prepared: OnceLock::new(),
+            held: Mutex::default(),
+            sweep_at: AtomicU64::new(0),
+        }))
+    }
+
+    /// A store in the directory that the platform has for a user's state: on Linux
+    /// `$XDG_STATE_HOME/biped`, which is `~/.local/state/biped` where that is not set.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) where there is no home directory.
+    pub fn in_state_directory() -> Result<Self, Error> {
+        let base = etcetera::choose_base_strategy().map_err(|_| {
+            Error::configuration("there is no home directory to keep tokens in")
+                .with_remedy("name a directory ([store] path), or use another store")
+        })?;
+        let state = base.state_dir().unwrap_or_else(|| base.data_dir());
+        Ok(Self::new(state.join("biped")))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.0.directory.path()
+    }
+
+    /// Removes files of what is over, and answers how many. Once an hour a `put` does it by the way.
+    ///
+    /// # Errors
+    /// Where the directory can't be read.
+    pub async fn sweep(&self) -> Result<usize, StoreError> {
+        let inner = self.0.clone();
+        blocking(move || {
+            inner.prepare()?;
+            inner.directory.sweep(inner.clock.now().wall)
+        })
+        .await
+    }
+
+    fn sweep_now_and_then(&self) {
+        let now = millis(self.0.clock.now().mono);
+        let due = self.0.sweep_at.load(Ordering::Relaxed);
+        let next = now.saturating_add(millis(SWEEP));
+        let swap = |due| {
+            let sweep_at = &self.0.sweep_at;
+            sweep_at.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+        };
+        if due <= now && swap(due).is_ok() {
+            let store = self.clone();
+            tokio::spawn(async move { store.sweep().await.map(drop) });
+        }
+    }
+
+    /// Changes an entry, with nobody else at the files.
+    async fn change<T, A>(&self, key: &TokenKey, act: A) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        A: FnOnce(&mut Entry, &Desk<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let key = *key;
+        let clock = &self.0.clock;
+        let deadline = clock.now().mono.saturating_add(PATIENCE);
+        let mut act = act;
+        loop {
+            let inner = self.0.clone();
+            match blocking(move || inner.try_change(&key, act)).await? {
+                Attempt::Done(value) => return Ok(value),
+                Attempt::Busy(again) => act = again,
+            }
+            if clock.now().mono >= deadline {
+                return Err(StoreError::new(format!(
+                    "the directory {} is locked by another process",
+                    self.directory().display()
+                )));
+            }
+            clock
+                .sleep(Duration::from_micros(fastrand::u64(500..5_000)))
+                .await;
+        }
+    }
+
+    /// The entry as it is now, without waiting for anybody; `None` where the file is no entry.
+    async fn peek(&self, key: &TokenKey) -> Result<Option<Entry>, StoreError> {
+        let (inner, key) = (self.0.clone(), *key);
+        blocking(move || {
+            inner.prepare()?;
+            let now = inner.clock.now().wall;
+            let entry = inner.directory.read(&key, now)?;
+            Ok(entry.map(|mut entry| {
+                inner.tidy(&mut entry, &inner.clock.now());
+                entry
+            }))
+        })
+        .await
+    }
+}
+
+enum Attempt<T, A> {
+    Done(T),
+    /// Somebody else is at the files.
+    Busy(A),
+}
+
+/// What a change needs beside the entry.
+struct Desk<'a> {
+    inner: &'a Inner,
+    guard: &'a Guard,
+    now: Now,
+}
+
+impl Inner {
+    fn prepare(&self) -> Result<(), StoreError> {
+        if self.prepared.get().is_none() {
+            self.directory.prepare()?;
+            let _ = self.prepared.set(());
+        }
+        Ok(())
+    }
+
+    fn try_change<T, A>(&self, key: &TokenKey, act: A) -> Result<Attempt<T, A>, StoreError>
+    where
+        A: FnOnce(&mut Entry, &Desk<'_>) -> Result<T, StoreError>,
+    {
+        self.prepare()?;
+        let Some(guard) = self.directory.lock()? else {
+            return Ok(Attempt::Busy(act));
+        };
+        let now = self.clock.now();
+        let mut entry = match self.directory.read(key, now.wall)? {
+            Some(entry) => entry,
+            None => {
+                self.directory.set_aside(&guard, key, now.wall)?;
+                Entry::default()
+            }
+        };
+        self.tidy(&mut entry, &now);
+        let desk = Desk {
+            inner: self,
+            guard: &guard,
+            now,
+        };
+        let before = entry.write();
+        let value = act(&mut entry, &desk)?;
+        if entry.write() != before {
+            self.directory.write(&guard, key, &entry, now.wall)?;
+        }
+        Ok(Attempt::Done(value))
+    }
+
+    /// Drops what is over, and the lease of a process that died.
+    fn tidy(&self, entry: &mut Entry, now: &Now) {
+        entry.tidy(now.wall);
+        if let Some((lease, _)) = &entry.lease
+            && !self.held().contains_key(&lease.id)
+            && !self.directory.is_alive(lease.id)
+        {
+            self.directory.give_back(lease.id);
+            entry.lease = None;
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<LeaseId, (File, Duration)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Desk<'_> {
+    fn span(&self, length: Duration) -> Span {
+        Span::new(self.now.wall, length)
+    }
+
+    fn left(&self, span: &Span) -> Duration {
+        span.left(self.now.wall).unwrap_or_default()
+    }
+
+    fn grant(&self, entry: &mut Entry, ttl: Duration) -> Result<Lease, StoreError> {
+        let newest = entry.newest.max(entry.held()).max(entry.forgotten());
+        entry.newest = newest.next(self.now.wall);
+        let lease = Lease {
+            id: LeaseId(fastrand::u128(..)),
+            generation: entry.newest,
+        };
+        let file = self.inner.directory.take(self.guard, lease.id)?;
+        self.hold(lease.id, file, ttl);
+        entry.lease = Some((lease, self.span(ttl)));
+        Ok(lease)
+    }
+
+    fn hold(&self, id: LeaseId, file: File, ttl: Duration) {
+        let end = self.now.mono.saturating_add(ttl);
+        let mut held = self.inner.held();
+        held.retain(|id, (_, end)| {
+            let is_left_behind = end.saturating_add(LEFT_BEHIND) < self.now.mono;
+            if is_left_behind {
+                self.inner.directory.give_back(*id);
+            }
+            !is_left_behind
+        });
+        held.insert(id, (file, end));
+    }
+
+    /// Ends the lease, if it is this one.
+    fn give_back(&self, entry: &mut Entry, lease: &Lease) -> bool {
+        let given = entry.lease.take_if(|(held, _)| held.id == lease.id);
+        self.inner.held().remove(&lease.id);
+        if given.is_some() {
+            self.inner.directory.give_back(lease.id);
+        }
+        given.is_some()
+    }
+}
+
+#[async_trait]
+impl TokenStore for FileStore {
+    async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        let Some(entry) = self.peek(key).await? else {
+            // What is no entry is set aside by a change.
+            self.change(key, |_, _| Ok(())).await?;
+            return Ok(None);
+        };
+        Ok(entry.token.map(|(token, _)| token))
+    }
+
+    async fn put(
+        &self,
+        key: &TokenKey,
+        token: &StoredToken,
+        lease: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
+        let (token, lease) = (token.clone(), lease.copied());
+        let stored = self.change(key, move |entry, desk| {
+            if let Some(lease) = &lease {
+                desk.give_back(entry, lease);
+            }
+            if token.generation <= entry.held().max(entry.forgotten()) {
+                return Ok(false);
+            }
+            entry.newest = entry.newest.max(token.generation);
+            entry.failure = None;
+            let span = desk.span(token.keep);
+            entry.token = Some((token, span));
+            Ok(true)
+        });
+        let stored = stored.await?;
+        self.sweep_now_and_then();
+        Ok(stored)
+    }
+
+    async fn forget(
+        &self,
+        key: &TokenKey,
+        through: Generation,
+        keep: Duration,
+    ) -> Result<(), StoreError> {
+        self.change(key, move |entry, desk| {
+            let until = desk.now.wall.after(keep);
+            let (before, earlier) = entry.forgotten.unwrap_or((through, until));
+            entry.forgotten = Some((before.max(through), earlier.max(until)));
+            entry.newest = entry.newest.max(through);
+            entry
+                .token
+                .take_if(|(token, _)| token.generation <= through);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn lease(
+        &self,
+        key: &TokenKey,
+        ttl: Duration,
+        renew: Option<&Lease>,
+    ) -> Result<Claim, StoreError> {
+        let renew = renew.copied();
+        self.change(key, move |entry, desk| {
+            let taken = |left| Ok(Claim::Taken { left });
+            match (&mut entry.lease, renew) {
+                (Some((held, span)), Some(mine)) if held.id == mine.id => {
+                    *span = desk.span(ttl);
+                    if let Some((_, end)) = desk.inner.held().get_mut(&mine.id) {
+                        *end = desk.now.mono.saturating_add(ttl);
+                    }
+                    return Ok(Claim::Granted(*held));
+                }
+                (Some((_, span)), _) => return taken(desk.left(span)),
+                (None, Some(_)) => return taken(Duration::ZERO),
+                (None, None) => {}
+            }
+            if let Some((why, span)) = &entry.failure {
+                return Ok(Claim::CoolingDown {
+                    left: desk.left(span),
+                    why: why.clone(),
+                });
+            }
+            desk.grant(entry, ttl).map(Claim::Granted)
+        })
+        .await
+    }
+
+    async fn release(
+        &self,
+        key: &TokenKey,
+        lease: &Lease,
+        failed: Option<Failure>,
+    ) -> Result<(), StoreError> {
+        let lease = *lease;
+        self.change(key, move |entry, desk| {
+            if desk.give_back(entry, &lease) {
+                entry.failure = failed.map(|failed| (failed.why, desk.span(failed.cool_down)));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
+        loop {
+            let entry = self.peek(key).await?.unwrap_or_default();
+            if entry.held() > after || entry.lease.is_none() {
+                return Ok(());
+            }
+            self.0.clock.sleep(POLL).await;
+        }
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore")
+            .field("directory", &self.directory())
+            .finish_non_exhaustive()
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(StoreError::new("the work on the files was interrupted")))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,244 @@
+//! Tokens on disk, as another process, an operator and an attacker find them.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use biped_core::{Claim, Generation, StoredToken, TokenKey, TokenStore};
+use biped_file::FileStore;
+use biped_testing::{
+    ManualClock,
+    store::{Alternating, conformance},
+};
+
+const KEY: TokenKey = TokenKey::from_bytes([7; 32]);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn token(generation: u64) -> StoredToken {
+    StoredToken {
+        generation: Generation(generation),
+        keep: MINUTE,
+        bytes: b"the-token".to_vec(),
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
+    let all = fs::read_dir(directory).unwrap();
+    let paths = all.map(|file| file.unwrap().path());
+    paths
+        .filter(|path| path.to_string_lossy().ends_with(ending))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_keeps_every_promise() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(FileStore::new(directory.path().join("tokens")));
+    conformance::run(store.clone(), conformance::STORAGE).await;
+    conformance::run(store.clone(), conformance::LEASES).await;
+    conformance::run(store, conformance::WAKING).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_handles_to_a_directory_keep_every_promise_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let handle = || Arc::new(FileStore::new(directory.path().join("tokens")));
+    let store = Arc::new(Alternating::new(handle(), vec![handle()]));
+    conformance::run(store.clone(), conformance::STORAGE).await;
+    conformance::run(store.clone(), conformance::LEASES).await;
+    conformance::run(store, conformance::WAKING).await;
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_says_so_in_time() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("file"), "").unwrap();
+    let store = Arc::new(FileStore::new(directory.path().join("file/tokens")));
+    conformance::a_store_that_is_down_says_so_in_time(store).await;
+}
+
+#[tokio::test]
+async fn a_token_outlives_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = FileStore::new(directory.path());
+    assert!(first.put(&KEY, &token(1), None).await.unwrap());
+    drop(first);
+    let second = FileStore::new(directory.path());
+    assert_eq!(second.get(&KEY).await.unwrap().unwrap().bytes, b"the-token");
+}
+
+#[tokio::test]
+async fn only_the_owner_can_read_what_is_stored() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("state/biped");
+    let store = FileStore::new(&directory);
+    store.lease(&KEY, MINUTE, None).await.unwrap();
+    store.put(&KEY, &token(1), None).await.unwrap();
+    assert_eq!(mode(&directory), 0o700);
+    assert_eq!(mode(&home.path().join("state")), 0o700);
+    let all = files(&directory, "");
+    assert_eq!(all.len(), 3, "the token, the lease and the lock");
+    for file in all {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_others_can_write_to_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    for bad in [0o770, 0o707, 0o1777] {
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(bad)).unwrap();
+        let store = FileStore::new(directory.path());
+        let error = store
+            .put(&KEY, &token(1), None)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&directory.path().display().to_string()),
+            "{error}"
+        );
+        assert!(error.contains(&format!("{bad:04o}")), "{error}");
+        assert!(files(directory.path(), "").is_empty());
+        conformance::a_store_that_is_down_says_so_in_time(Arc::new(store)).await;
+    }
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o750)).unwrap();
+    let store = FileStore::new(directory.path());
+    assert!(store.put(&KEY, &token(1), None).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_no_entry_is_set_aside_and_the_key_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::new(directory.path());
+    let place = directory.path().join(format!("{KEY}.token"));
+    let elsewhere = directory.path().join("elsewhere");
+    fs::write(&elsewhere, "not ours").unwrap();
+
+    store.put(&KEY, &token(1), None).await.unwrap();
+    let good = fs::read(&place).unwrap();
+    let cut = good[..good.len() - 1].to_vec();
+    let mut round: u32 = 0;
+    let mut is_set_aside = async |make: &dyn Fn()| {
+        let _ = fs::remove_file(&place);
+        make();
+        assert_eq!(store.get(&KEY).await.unwrap(), None);
+        round += 1;
+        assert!(!place.exists());
+        assert!(store.put(&KEY, &token(2), None).await.unwrap());
+        assert!(store.get(&KEY).await.unwrap().is_some());
+        for aside in files(directory.path(), ".aside") {
+            fs::remove_file(aside).unwrap();
+            round -= 1;
+        }
+        assert_eq!(round, 0, "nothing was set aside");
+    };
+    let write = |content: &[u8], bits: u32| {
+        fs::write(&place, content).unwrap();
+        fs::set_permissions(&place, fs::Permissions::from_mode(bits)).unwrap();
+    };
+    is_set_aside(&|| write(b"", 0o600)).await;
+    is_set_aside(&|| write(b"{}\n", 0o600)).await;
+    is_set_aside(&|| write(&cut, 0o600)).await;
+    is_set_aside(&|| write(&good, 0o666)).await;
+    is_set_aside(&|| write(&good, 0o640)).await;
+    is_set_aside(&|| symlink(&elsewhere, &place).unwrap()).await;
+    assert_eq!(fs::read(&elsewhere).unwrap(), b"not ours");
+}
+
+#[tokio::test]
+async fn an_entry_of_another_version_is_a_miss_and_is_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::new(directory.path());
+    store.put(&KEY, &token(1), None).await.unwrap();
+    let place = directory.path().join(format!("{KEY}.token"));
+    fs::write(&place, b"{\"biped\":2,\"and\":\"more\"}\n").unwrap();
+    assert_eq!(store.get(&KEY).await.unwrap(), None);
+    assert!(files(directory.path(), ".aside").is_empty());
+    assert!(store.put(&KEY, &token(2), None).await.unwrap());
+    assert_eq!(
+        store.get(&KEY).await.unwrap().unwrap().generation,
+        Generation(2)
+    );
+}
+
+#[tokio::test]
+async fn what_is_over_is_swept_and_what_is_not_ours_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(std::time::SystemTime::UNIX_EPOCH.into()));
+    clock.advance(Duration::from_secs(1_772_366_400));
+    let store = FileStore::with_clock(directory.path(), clock.clone());
+    let others = TokenKey::from_bytes([8; 32]);
+    store.put(&KEY, &token(1), None).await.unwrap();
+    let mut long = token(1);
+    long.keep = Duration::from_secs(366 * 24 * 60 * 60);
+    store.put(&others, &long, None).await.unwrap();
+    for kept in ["notes.txt", "notes.token", "draft.tmp", "lease"] {
+        fs::write(directory.path().join(kept), "mine").unwrap();
+    }
+    let key = KEY.to_string();
+    for left in [
+        format!("{key}.00.tmp"),
+        format!("{key}.00.aside"),
+        format!("{:032x}.lease", 5),
+    ] {
+        fs::write(directory.path().join(left), "ours").unwrap();
+    }
+    assert_eq!(store.sweep().await.unwrap(), 0);
+    // The files' own times are the machine's: a year is later than now, whenever this runs.
+    clock.advance(Duration::from_secs(365 * 24 * 60 * 60));
+    assert_eq!(store.sweep().await.unwrap(), 4);
+    assert!(store.get(&others).await.unwrap().is_some());
+    assert_eq!(files(directory.path(), "notes.txt").len(), 1);
+    assert_eq!(
+        files(directory.path(), "").len(),
+        6,
+        "four of others, a token, the lock"
+    );
+}
+
+#[tokio::test]
+async fn a_process_that_dies_gives_its_lease_back_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let dying = FileStore::new(directory.path());
+    let living = FileStore::new(directory.path());
+    dying.lease(&KEY, MINUTE, None).await.unwrap();
+    let claim = living.lease(&KEY, MINUTE, None).await.unwrap();
+    assert!(matches!(claim, Claim::Taken { .. }));
+    // The system closes what a process had open; so does this.
+    drop(dying);
+    let claim = living.lease(&KEY, MINUTE, None).await.unwrap();
+    assert!(matches!(claim, Claim::Granted(_)));
+}
+
+#[tokio::test]
+async fn somebody_who_hangs_with_the_lock_costs_an_error_not_a_hang() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(FileStore::new(directory.path()));
+    store.put(&KEY, &token(1), None).await.unwrap();
+    let lock = fs::File::open(directory.path().join("lock")).unwrap();
+    fs4::FileExt::lock(&lock).unwrap();
+    assert!(
+        store.get(&KEY).await.unwrap().is_some(),
+        "reading takes no lock"
+    );
+    assert!(store.put(&KEY, &token(2), None).await.is_err());
+    fs4::FileExt::unlock(&lock).unwrap();
+    assert!(store.put(&KEY, &token(2), None).await.unwrap());
+}
+
+#[test]
+fn the_state_directory_is_where_the_platform_says() {
+    let store = FileStore::in_state_directory().unwrap();
+    assert!(store.directory().ends_with("biped"));
+}

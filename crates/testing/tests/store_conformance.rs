@@ -1,0 +1,439 @@
+//! The suite for stores finds what is wrong: for every check there is a store that breaks just that
+//! promise, and is found out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use biped_core::{
+    Claim, Clock, Failure, Generation, Lease, LeaseId, StoreError, StoredToken, SystemClock,
+    TokenKey, TokenStore,
+};
+use biped_testing::store::conformance::{self, Check};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    None,
+    LosesAByte,
+    KeepsTextOnly,
+    MakesUpTokens,
+    LooksAtMostOfTheKey,
+    KeepsAMoment,
+    KeepsForEver,
+    KeepsTheFirst,
+    KeepsTheLast,
+    KeepsTheLastOfEquals,
+    RoundsGenerations,
+    PutsInTwoSteps,
+    ForgetsNothing,
+    HasNoTombstones,
+    MovesTombstonesBack,
+    ForgetsAll,
+    ForgetsForGood,
+    GrantsAlways,
+    GrantsInTwoSteps,
+    LeasesLapseEarly,
+    HasOneLeaseForAll,
+    LeasesNeverLapse,
+    RenewsInNameOnly,
+    RenewsForAnybody,
+    IgnoresReleases,
+    LetsAnybodyRelease,
+    PutsKeepTheLease,
+    AnyPutEndsTheLease,
+    NumbersByNothing,
+    NumbersByItsClockAlone,
+    IgnoresFailures,
+    CoolsDownForEver,
+    CoolsDownDespiteTokens,
+    LetsAnybodyFail,
+    PutsWakeNobody,
+    ReleasesWakeNobody,
+    LooksOnlyWhenWoken,
+}
+
+/// Every check, and what it is there to find.
+const FINDS: &[(&str, Flaw)] = &[
+    ("a_token_comes_back_as_it_was_put", Flaw::LosesAByte),
+    ("any_bytes_are_kept", Flaw::KeepsTextOnly),
+    ("an_unknown_key_is_a_miss", Flaw::MakesUpTokens),
+    ("keys_are_apart", Flaw::LooksAtMostOfTheKey),
+    ("a_token_stays_until_its_time_is_over", Flaw::KeepsAMoment),
+    ("a_token_is_gone_when_its_time_is_over", Flaw::KeepsForEver),
+    ("a_newer_token_replaces_an_older_one", Flaw::KeepsTheFirst),
+    (
+        "an_older_token_never_replaces_a_newer_one",
+        Flaw::KeepsTheLast,
+    ),
+    (
+        "the_same_generation_is_stored_once",
+        Flaw::KeepsTheLastOfEquals,
+    ),
+    (
+        "generations_are_told_apart_to_the_microsecond",
+        Flaw::RoundsGenerations,
+    ),
+    ("the_newest_of_many_puts_stays", Flaw::PutsInTwoSteps),
+    ("a_forgotten_token_is_gone", Flaw::ForgetsNothing),
+    ("a_forgotten_token_never_returns", Flaw::HasNoTombstones),
+    (
+        "an_earlier_forget_takes_nothing_back",
+        Flaw::MovesTombstonesBack,
+    ),
+    ("forgetting_spares_a_newer_token", Flaw::ForgetsAll),
+    (
+        "a_token_newer_than_the_forgotten_is_stored",
+        Flaw::ForgetsForGood,
+    ),
+    ("a_taken_lease_is_not_granted", Flaw::GrantsAlways),
+    ("of_many_claims_one_is_granted", Flaw::GrantsInTwoSteps),
+    ("no_two_leases_are_valid_at_once", Flaw::LeasesLapseEarly),
+    ("leases_of_keys_are_apart", Flaw::HasOneLeaseForAll),
+    ("a_lapsed_lease_is_granted_anew", Flaw::LeasesNeverLapse),
+    ("its_holder_renews_a_lease", Flaw::RenewsInNameOnly),
+    ("a_lost_lease_is_not_renewed", Flaw::RenewsForAnybody),
+    ("a_release_gives_the_lease_back", Flaw::IgnoresReleases),
+    ("only_its_holder_releases_a_lease", Flaw::LetsAnybodyRelease),
+    ("a_put_gives_the_lease_back", Flaw::PutsKeepTheLease),
+    (
+        "a_put_with_another_lease_leaves_the_lease_alone",
+        Flaw::AnyPutEndsTheLease,
+    ),
+    ("lease_generations_increase", Flaw::NumbersByNothing),
+    (
+        "lease_generations_are_ahead_of_what_was_put_or_forgotten",
+        Flaw::NumbersByItsClockAlone,
+    ),
+    ("a_failure_cools_the_key_down", Flaw::IgnoresFailures),
+    ("a_cool_down_passes", Flaw::CoolsDownForEver),
+    ("a_token_ends_a_cool_down", Flaw::CoolsDownDespiteTokens),
+    ("only_its_holder_leaves_a_failure", Flaw::LetsAnybodyFail),
+    ("a_put_wakes_those_who_wait", Flaw::PutsWakeNobody),
+    ("a_release_wakes_those_who_wait", Flaw::ReleasesWakeNobody),
+    (
+        "a_change_before_the_wait_is_noticed",
+        Flaw::LooksOnlyWhenWoken,
+    ),
+];
+
+fn all() -> Vec<Check> {
+    [
+        conformance::STORAGE,
+        conformance::LEASES,
+        conformance::WAKING,
+    ]
+    .concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_without_a_flaw_passes() {
+    let store: Arc<dyn TokenStore> = Arc::new(Flawed::new(Flaw::None));
+    assert_eq!(conformance::failures(&store, &all()).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_check_finds_its_flaw() {
+    let checks = all();
+    let names: Vec<_> = checks.iter().map(|check| check.name).collect();
+    let found: Vec<_> = FINDS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, found, "a flaw for each check, in their order");
+    let running: Vec<_> = checks
+        .into_iter()
+        .zip(FINDS)
+        .map(|(check, (_, flaw))| {
+            let store = Arc::new(Flawed::new(*flaw));
+            (
+                check,
+                *flaw,
+                tokio::spawn(async move { check.run(store).await }),
+            )
+        })
+        .collect();
+    for (check, flaw, outcome) in running {
+        let outcome = outcome.await.unwrap();
+        assert!(outcome.is_err(), "{check:?} does not find {flaw:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_hides_its_failure_is_found() {
+    let store = Arc::new(Flawed::new(Flaw::None));
+    let check = tokio::spawn(conformance::a_store_that_is_down_says_so_in_time(store));
+    assert!(check.await.unwrap_err().is_panic());
+}
+
+/// A store like any other, but for one flaw.
+#[derive(Debug)]
+struct Flawed {
+    flaw: Flaw,
+    entries: Mutex<HashMap<TokenKey, Entry>>,
+    arrivals: tokio::sync::Notify,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    token: Option<(StoredToken, Duration)>,
+    forgotten: Generation,
+    lease: Option<(Lease, Duration)>,
+    failure: Option<(Vec<u8>, Duration)>,
+    newest: Generation,
+}
+
+impl Flawed {
+    fn new(flaw: Flaw) -> Self {
+        Self {
+            flaw,
+            entries: Mutex::default(),
+            arrivals: tokio::sync::Notify::new(),
+        }
+    }
+
+    fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == flaw
+    }
+
+    fn entry<T>(&self, key: &TokenKey, act: impl FnOnce(&mut Entry, Duration) -> T) -> T {
+        let now = SystemClock.now().mono;
+        let mut key = *key.as_bytes();
+        if self.has(Flaw::LooksAtMostOfTheKey) {
+            key[31] = 0;
+        }
+        let mut entries = self.entries.lock().unwrap();
+        let entry = entries.entry(TokenKey::from_bytes(key)).or_default();
+        let tokens_go = !self.has(Flaw::KeepsForEver);
+        let leases_lapse = !self.has(Flaw::LeasesNeverLapse);
+        let failures_pass = !self.has(Flaw::CoolsDownForEver);
+        entry.token.take_if(|(_, end)| tokens_go && *end <= now);
+        entry.lease.take_if(|(_, end)| leases_lapse && *end <= now);
+        entry
+            .failure
+            .take_if(|(_, end)| failures_pass && *end <= now);
+        act(entry, now)
+    }
+
+    /// What may come between two steps.
+    async fn others(&self) {
+        SystemClock.sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[async_trait]
+impl TokenStore for Flawed {
+    async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        let mut got = self.entry(key, |entry, now| {
+            let (token, end) = entry.token.as_ref()?;
+            let mut token = token.clone();
+            token.keep = token.keep.min(end.saturating_sub(now));
+            Some(token)
+        });
+        if let Some(token) = &mut got {
+            if self.has(Flaw::LosesAByte) {
+                token.bytes.pop();
+            }
+            if self.has(Flaw::KeepsTextOnly) {
+                token.bytes = String::from_utf8_lossy(&token.bytes)
+                    .into_owned()
+                    .into_bytes();
+            }
+        }
+        if got.is_none() && self.has(Flaw::MakesUpTokens) {
+            got = Some(StoredToken {
+                generation: Generation(1),
+                keep: Duration::from_secs(1),
+                bytes: Vec::new(),
+            });
+        }
+        Ok(got)
+    }
+
+    async fn put(
+        &self,
+        key: &TokenKey,
+        token: &StoredToken,
+        lease: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
+        let mut token = token.clone();
+        if self.has(Flaw::RoundsGenerations) {
+            token.generation.0 -= token.generation.0 % 1000;
+        }
+        if self.has(Flaw::KeepsAMoment) {
+            token.keep = token.keep.min(Duration::from_millis(100));
+        }
+        let wanted = |entry: &Entry| {
+            let (held, forgotten) = (entry.token.as_ref(), entry.forgotten);
+            let held = held.map_or(Generation(0), |(token, _)| token.generation);
+            match self.flaw {
+                Flaw::KeepsTheFirst if held != Generation(0) => false,
+                Flaw::KeepsTheLast => token.generation > forgotten,
+                Flaw::KeepsTheLastOfEquals => token.generation >= held.max(forgotten),
+                _ => token.generation > held.max(forgotten),
+            }
+        };
+        let early = self
+            .has(Flaw::PutsInTwoSteps)
+            .then(|| self.entry(key, |e, _| wanted(e)));
+        if early.is_some() {
+            self.others().await;
+        }
+        let stored = self.entry(key, |entry, now| {
+            let gives_back = !self.has(Flaw::PutsKeepTheLease);
+            let anybody = self.has(Flaw::AnyPutEndsTheLease);
+            if let Some(given) = lease.filter(|_| gives_back) {
+                entry
+                    .lease
+                    .take_if(|(held, _)| anybody || held.id == given.id);
+            }
+            if !early.unwrap_or_else(|| wanted(entry)) {
+                return false;
+            }
+            entry.newest = entry.newest.max(token.generation);
+            if !self.has(Flaw::CoolsDownDespiteTokens) {
+                entry.failure = None;
+            }
+            entry.token = Some((token.clone(), now + token.keep));
+            true
+        });
+        if !self.has(Flaw::PutsWakeNobody) {
+            self.arrivals.notify_waiters();
+        }
+        Ok(stored)
+    }
+
+    async fn forget(
+        &self,
+        key: &TokenKey,
+        through: Generation,
+        _keep: Duration,
+    ) -> Result<(), StoreError> {
+        if self.has(Flaw::ForgetsNothing) {
+            return Ok(());
+        }
+        self.entry(key, |entry, _| {
+            entry.newest = entry.newest.max(through);
+            entry.forgotten = match self.flaw {
+                Flaw::HasNoTombstones => Generation(0),
+                Flaw::MovesTombstonesBack => through,
+                Flaw::ForgetsForGood => Generation(u64::MAX),
+                _ => entry.forgotten.max(through),
+            };
+            let all = self.has(Flaw::ForgetsAll);
+            entry
+                .token
+                .take_if(|(token, _)| all || token.generation <= through);
+        });
+        self.arrivals.notify_waiters();
+        Ok(())
+    }
+
+    async fn lease(
+        &self,
+        key: &TokenKey,
+        ttl: Duration,
+        renew: Option<&Lease>,
+    ) -> Result<Claim, StoreError> {
+        let one = TokenKey::from_bytes([0; 32]);
+        let key = if self.has(Flaw::HasOneLeaseForAll) {
+            &one
+        } else {
+            key
+        };
+        let is_free = |entry: &Entry| entry.lease.is_none() || self.has(Flaw::GrantsAlways);
+        let early = self
+            .has(Flaw::GrantsInTwoSteps)
+            .then(|| self.entry(key, |e, _| is_free(e)));
+        if early.is_some() {
+            self.others().await;
+        }
+        Ok(self.entry(key, |entry, now| {
+            let early_end = self.has(Flaw::LeasesLapseEarly);
+            let end = now + if early_end { ttl / 4 } else { ttl };
+            if let Some(mine) = renew {
+                let anybody = self.has(Flaw::RenewsForAnybody);
+                return match &mut entry.lease {
+                    Some((held, until)) if held.id == mine.id || anybody => {
+                        if !self.has(Flaw::RenewsInNameOnly) {
+                            *until = end;
+                        }
+                        Claim::Granted(*held)
+                    }
+                    Some((_, until)) => Claim::Taken {
+                        left: until.saturating_sub(now),
+                    },
+                    None => Claim::Taken {
+                        left: Duration::ZERO,
+                    },
+                };
+            }
+            if !early.unwrap_or_else(|| is_free(entry)) {
+                let until = entry.lease.as_ref().map_or(now, |(_, until)| *until);
+                return Claim::Taken {
+                    left: until.saturating_sub(now),
+                };
+            }
+            if let Some((why, until)) = &entry.failure {
+                return Claim::CoolingDown {
+                    left: until.saturating_sub(now),
+                    why: why.clone(),
+                };
+            }
+            let clock = SystemClock.now().wall;
+            let generation = match self.flaw {
+                Flaw::NumbersByNothing => Generation(7),
+                Flaw::NumbersByItsClockAlone => Generation(0).next(clock),
+                _ => entry.newest.next(clock),
+            };
+            entry.newest = generation;
+            let lease = Lease {
+                id: LeaseId(fastrand::u128(..)),
+                generation,
+            };
+            entry.lease = Some((lease, end));
+            Claim::Granted(lease)
+        }))
+    }
+
+    async fn release(
+        &self,
+        key: &TokenKey,
+        lease: &Lease,
+        failed: Option<Failure>,
+    ) -> Result<(), StoreError> {
+        self.entry(key, |entry, now| {
+            let mine = |(held, _): &mut (Lease, Duration)| held.id == lease.id;
+            let is_mine = entry.lease.as_mut().is_some_and(mine);
+            if (is_mine || self.has(Flaw::LetsAnybodyRelease)) && !self.has(Flaw::IgnoresReleases) {
+                entry.lease = None;
+            }
+            if (is_mine || self.has(Flaw::LetsAnybodyFail)) && !self.has(Flaw::IgnoresFailures) {
+                let failure = failed.map(|failed| (failed.why, now + failed.cool_down));
+                entry.failure = failure.or(entry.failure.take());
+            }
+        });
+        if !self.has(Flaw::ReleasesWakeNobody) {
+            self.arrivals.notify_waiters();
+        }
+        Ok(())
+    }
+
+    async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
+        if self.has(Flaw::LooksOnlyWhenWoken) {
+            self.arrivals.notified().await;
+        }
+        loop {
+            let mut arrival = std::pin::pin!(self.arrivals.notified());
+            arrival.as_mut().enable();
+            let moved = self.entry(key, |entry, _| {
+                let token = entry.token.as_ref();
+                token.is_some_and(|(token, _)| token.generation > after) || entry.lease.is_none()
+            });
+            if moved {
+                return Ok(());
+            }
+            arrival.await;
+        }
+    }
+}
