@@ -1,0 +1,153 @@
+//! `biped init`, `biped config`, and where the configuration comes from.
+
+use serde_json::Value;
+
+use crate::world::World;
+
+#[test]
+fn the_starter_can_be_used_at_once_and_is_never_overwritten() {
+    let world = World::empty();
+    let ran = world.run("init");
+    assert_eq!((ran.status, &*ran.stdout), (0, ""));
+    let starter = std::fs::read_to_string(world.path("biped.toml")).unwrap();
+    assert!(starter.starts_with('#'));
+    world.run("list").ok();
+
+    world.write("biped.toml", "# mine");
+    world.run("init").failed(2);
+    assert_eq!(
+        std::fs::read_to_string(world.path("biped.toml")).unwrap(),
+        "# mine"
+    );
+    world.run("--config other.toml init").ok();
+    assert_eq!(
+        std::fs::read_to_string(world.path("other.toml")).unwrap(),
+        starter
+    );
+    world.run("--config no/such/directory.toml init").failed(2);
+}
+
+#[test]
+fn the_file_is_here_or_in_the_configuration_directory_or_where_it_is_said_to_be() {
+    let world = World::empty();
+    world.run("list").failed(2);
+
+    let config = world.sandbox().config_toml();
+    std::fs::create_dir_all(world.path("xdg/biped")).unwrap();
+    world.write("xdg/biped/biped.toml", &config);
+    let mut command = world.command(["list", "--format", "json"]);
+    let output = command
+        .env("XDG_CONFIG_HOME", world.path("xdg"))
+        .output()
+        .unwrap();
+    let list: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(list.len(), 5);
+
+    world.write(
+        "biped.toml",
+        &config.replace("[providers.shop]", "[providers.here]"),
+    );
+    let mut command = world.command(["list"]);
+    let output = command
+        .env("XDG_CONFIG_HOME", world.path("xdg"))
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("\nhere ")
+    );
+
+    world.write(
+        "named.toml",
+        &config.replace("[providers.shop]", "[providers.named]"),
+    );
+    assert!(
+        world
+            .run("list --config named.toml")
+            .ok()
+            .contains("\nnamed ")
+    );
+    world.run("list --config missing.toml").failed(2);
+}
+
+#[test]
+fn variables_go_ahead_of_the_file() {
+    let world = World::with("shop-backend", "somebody-else");
+    let mut command = world.command(["token", "shop"]);
+    command.env("BIPED_PROVIDERS__SHOP__CLIENT_ID", "shop-backend");
+    assert_eq!(command.output().unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn all_problems_are_told_together() {
+    let world = World::new();
+    world.write(
+        "biped.toml",
+        "[providers.a]\nkind = 'envelope'\nbase_url = 5\n[providers.b]\nkind = 'nope'\n",
+    );
+    let text = world.run("list").failed(2);
+    assert!(
+        text.contains("biped.toml:3") && text.contains("biped.toml:5"),
+        "{text}"
+    );
+    let error = world.run("list --format json").error(2);
+    assert!(error["message"].as_str().unwrap().contains("biped.toml:5"));
+}
+
+#[test]
+fn the_configuration_is_shown_with_where_it_is_from_and_without_secrets() {
+    let world = World::new();
+    let mut command = world.command(["config", "show"]);
+    command.env("BIPED_PROVIDERS__SHOP__GRANT_TYPE", "client_credentials");
+    let shown = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(
+        shown.contains("providers.exports.project_id = 42  # "),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("# BIPED_PROVIDERS__SHOP__GRANT_TYPE"),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains("4+%2Bq") && !shown.contains("0ISL0DEC"),
+        "{shown}"
+    );
+
+    let settings = world.run("config show --format json").json();
+    let settings = settings.as_array().unwrap();
+    let secret = settings
+        .iter()
+        .find(|of| of["key"] == "providers.shop.client_secret")
+        .unwrap();
+    assert_eq!(secret["value"], "[redacted]");
+    assert!(
+        secret["origin"]
+            .as_str()
+            .unwrap()
+            .starts_with("biped.toml:")
+    );
+}
+
+#[test]
+fn a_configuration_that_is_wrong_can_be_shown() {
+    let world = World::new();
+    world.write(
+        "biped.toml",
+        "[providers.a]\nkind = 'envelope'\nbase_url = 5\n",
+    );
+    assert!(world.run("config show").ok().contains("providers.a.kind"));
+    world.write("biped.toml", "[providers.a");
+    world.run("config show").failed(2);
+}
+
+#[test]
+fn the_schema_knows_the_kinds() {
+    let world = World::empty();
+    let schema = world.run("config schema").json();
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
+    assert!(schema["$defs"]["kind-contentsquare"].is_object());
+}

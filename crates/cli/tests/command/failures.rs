@@ -1,0 +1,178 @@
+//! Exit statuses, and errors as JSON.
+
+use std::time::Duration;
+
+use biped::{Clock, SystemClock};
+use biped_sandbox::{Effect, Fault};
+
+use crate::world::World;
+
+#[test]
+fn a_wrong_secret_is_status_3_in_the_vendors_own_words() {
+    let world = World::with("k&1=4+%2Bq", "wrong");
+    let error = world.run("token shop --format json").error(3);
+    assert_eq!(error["kind"], "refused");
+    assert_eq!(error["provider"], "shop");
+    assert_eq!(error["status"], 401);
+    assert_eq!(error["code"], "401021");
+    assert_eq!(error["reason"], "invalid_client");
+    assert_eq!(
+        error["message"],
+        "Invalid client_id, client_secret, or session_key"
+    );
+    assert!(error["retry_after"].is_null() || error["retry_after"].is_u64());
+
+    let text = world.run("token shop").failed(3);
+    assert!(
+        text.contains("401021") && text.contains("session_key"),
+        "{text}"
+    );
+    assert_eq!(
+        world.token_requests(),
+        2,
+        "a refusal is not asked about again"
+    );
+}
+
+#[test]
+fn the_other_vendors_refusal_is_told_in_its_form() {
+    let world = World::with("0ISL0DEC", "wrong");
+    let error = world.run("token exports --format json").error(3);
+    assert_eq!(error["code"], "INVALID_CREDENTIALS");
+    assert_eq!(error["status"], 401);
+    for command in [
+        "inspect exports",
+        "call exports GET /v1/exports",
+        "check exports",
+    ] {
+        assert_eq!(
+            world.run(&format!("{command} --format json")).status,
+            3,
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn a_stopped_vendor_is_status_4() {
+    let mut world = World::new();
+    world.stop_sandbox();
+    let error = world.run("token shop --format json").error(4);
+    assert_eq!(error["kind"], "unreachable");
+    assert!(error["status"].is_null() && error["code"].is_null() && error["reason"].is_null());
+    world.run("inspect exports").failed(4);
+    world.run("call shop GET /v1/orders").failed(4);
+    world.run("exec shop -- true").failed(4);
+    assert_eq!(world.run("check").status, 4);
+    world.run("list").ok();
+}
+
+#[test]
+fn a_vendor_that_fails_is_status_4_with_its_status() {
+    let world = World::new();
+    world
+        .sandbox()
+        .fail_next(Fault::new(Effect::Status(500)).times(9));
+    let error = world.run("token shop --format json").error(4);
+    assert_eq!(error["kind"], "failing");
+    assert_eq!(error["status"], 500);
+    world.sandbox().clear_faults();
+    world.sandbox().fail_next(Fault::new(Effect::Html));
+    assert_eq!(
+        world.run("token shop --format json").error(4)["kind"],
+        "unusable"
+    );
+}
+
+#[test]
+fn a_vendor_that_stalls_ends_with_the_commands_time() {
+    let world = World::new();
+    let stall = Fault::new(Effect::Stall).path("/v1/auth/token").times(9);
+    world.sandbox().fail_next(stall);
+    let start = SystemClock.now().mono;
+    let error = world.run("token shop --timeout 2 --format json").error(4);
+    assert_eq!(error["kind"], "unreachable");
+    assert_eq!(error["provider"], "shop");
+    let took = SystemClock.now().mono - start;
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn a_broken_scope_rule_is_status_2_and_nothing_is_sent() {
+    let world = World::with(
+        r#"["data-export", "metrics"]"#,
+        r#"["data-export", "enrichment"]"#,
+    );
+    let error = world.run("token exports --format json").error(2);
+    assert_eq!(error["kind"], "configuration");
+    assert!(error["message"].as_str().unwrap().contains("enrichment"));
+    let counts = world.sandbox().stats().counts;
+    assert_eq!(counts.token_requests.total, 0);
+
+    let world = World::new();
+    let words = ["token", "exports", "--scope", "data-export enrichment"];
+    assert!(world.run_words(words).failed(2).contains("enrichment"));
+    assert_eq!(world.token_requests(), 0);
+}
+
+#[test]
+fn a_secret_that_is_not_there_is_status_2() {
+    let world = World::with(
+        "client_id = \"shop-backend\"",
+        "client_id = \"env:NOT_SET\"",
+    );
+    let error = world.run("token shop --format json").error(2);
+    assert_eq!(error["kind"], "secret");
+    assert!(error["message"].as_str().unwrap().contains("NOT_SET"));
+}
+
+#[test]
+fn an_unknown_name_is_status_2_and_says_which_there_are() {
+    let world = World::new();
+    for command in ["token", "inspect", "check", "forget"] {
+        let text = world.run(&format!("{command} shpo")).failed(2);
+        assert!(text.contains("shop"), "{text}");
+    }
+}
+
+#[test]
+fn a_line_that_cannot_be_understood_is_status_2() {
+    let world = World::new();
+    for line in [
+        "",
+        "nope",
+        "token",
+        "token a b",
+        "list --format xml",
+        "token a --timeout x",
+    ] {
+        world.run(line).failed(2);
+    }
+    for line in [
+        "token --format json",
+        "token --format=json a b",
+        "list --nope --format json",
+    ] {
+        assert_eq!(world.run(line).error(2)["kind"], "configuration");
+    }
+}
+
+#[test]
+fn a_store_that_is_not_built_in_is_named() {
+    let world = World::new();
+    world.run("token shop --store memory").ok();
+    for store in ["file", "redis"] {
+        let text = world.run(&format!("token shop --store {store}")).failed(2);
+        assert!(text.contains(store), "{text}");
+    }
+}
+
+#[test]
+fn verbose_tells_on_stderr_what_happens() {
+    let world = World::new();
+    let quiet = world.run("token shop");
+    assert_eq!(quiet.stderr, "");
+    let verbose = world.run("token shop -v");
+    assert_eq!(verbose.stdout.lines().count(), 1);
+    assert!(verbose.stderr.contains("shop"), "{}", verbose.stderr);
+}

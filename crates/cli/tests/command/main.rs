@@ -1,0 +1,14 @@
+//! The `biped` command as scripts see it: stdout, stderr and the exit status of the real binary,
+//! against a sandbox in this process.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod calls;
+mod configuration;
+mod exec;
+mod failures;
+mod pages;
+mod reports;
+mod sandbox;
+mod secrets;
+mod tokens;
+mod world;

@@ -1,0 +1,145 @@
+//! `biped list`, `inspect`, `check` and `forget`.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, error_of};
+
+#[test]
+fn the_list_needs_neither_network_nor_secrets() {
+    let world = World::with(
+        "client_id = \"shop-backend\"",
+        "client_id = \"env:NOT_SET\"",
+    );
+    let text = world.run("list").ok();
+    for name in [
+        "exports",
+        "exports-us",
+        "enrichment",
+        "speed-analysis",
+        "shop",
+    ] {
+        assert!(
+            text.lines()
+                .any(|line| line.split_whitespace().next() == Some(name)),
+            "{text}"
+        );
+    }
+    let list = world.run("list --format json").json();
+    let shop = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["provider"] == "shop")
+        .unwrap();
+    assert_eq!(
+        shop,
+        &json!({
+            "provider": "shop",
+            "kind": "envelope",
+            "token_endpoint": format!("{}/v1/auth/token", world.sandbox().url()),
+            "request": "",
+            "state": "missing",
+            "expires_at": null,
+            "expires_in": null,
+        })
+    );
+    assert_eq!(world.token_requests(), 0);
+}
+
+#[test]
+fn an_inspection_tells_scopes_and_projects() {
+    let world = World::new();
+    let account = world.run("inspect exports --format json").json();
+    assert_eq!(account["provider"], "exports");
+    assert_eq!(
+        account["projects"][1],
+        json!({ "id": 43, "name": "UX ANALYTICS US" })
+    );
+    assert!(
+        account["scopes"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("data-export"))
+    );
+    let text = world.run("inspect enrichment").ok();
+    assert!(
+        text.contains("42 UX ANALYTICS") && !text.contains("43"),
+        "{text}"
+    );
+    assert_eq!(world.token_requests(), 0);
+}
+
+#[test]
+fn a_vendor_without_inspection_is_no_error() {
+    let world = World::new();
+    let ran = world.run("inspect shop");
+    assert_eq!((ran.status, &*ran.stdout), (0, ""));
+    assert!(ran.stderr.contains("shop"), "{}", ran.stderr);
+    let nothing = world.run("inspect shop --format json").json();
+    assert_eq!(nothing["provider"], "shop");
+    assert!(nothing["scopes"].is_null() && nothing["projects"].is_null());
+}
+
+#[test]
+fn a_check_tries_every_provider() {
+    let world = World::new();
+    let found = world.run("check --format json").json();
+    let found = found.as_array().unwrap();
+    assert_eq!(found.len(), 5);
+    assert!(
+        found.iter().all(|finding| finding["ok"] == true),
+        "{found:?}"
+    );
+    assert_eq!(world.token_requests(), 5);
+}
+
+#[test]
+fn a_check_says_what_is_wrong_and_ends_with_the_worst() {
+    let world = World::with("k&1=4+%2Bq", "wrong");
+    let config = std::fs::read_to_string(world.path("biped.toml")).unwrap();
+    world.write(
+        "biped.toml",
+        &format!(
+            "{config}\n[providers.gone]\nkind = 'envelope'\nbase_url = 'http://127.0.0.1:1'\n\
+             client_id = 'a'\nclient_secret = 'b'\n"
+        ),
+    );
+    let ran = world.run("check exports shop");
+    assert_eq!(ran.status, 3);
+    assert!(ran.stdout.contains("401021"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "");
+
+    let ran = world.run("check --format json");
+    assert_eq!(ran.status, 4);
+    let found: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
+    let shop = found
+        .iter()
+        .find(|finding| finding["provider"] == "shop")
+        .unwrap();
+    assert_eq!(shop["ok"], false);
+    assert_eq!(shop["error"]["code"], "401021");
+    assert!(shop["meaning"].is_string());
+    assert_eq!(error_of(&ran.stderr)["provider"], "gone");
+}
+
+#[test]
+fn the_end_of_the_credentials_year_is_warned_of() {
+    let year_over = "kind = \"contentsquare\"\nclient_secret_created = 2020-01-01";
+    let world = World::with("kind = \"contentsquare\"", year_over);
+    let ran = world.run("token exports");
+    assert_eq!(ran.status, 0);
+    assert!(ran.stderr.contains("expired"), "{}", ran.stderr);
+    assert_eq!(world.run("token exports --format json").stderr, "");
+    let found = world.run("check exports --format json").json();
+    assert_eq!(found[0]["warnings"].as_array().unwrap().len(), 1);
+    assert_eq!(found[0]["ok"], true);
+}
+
+#[test]
+fn what_is_forgotten_is_told() {
+    let world = World::new();
+    let ran = world.run("forget shop");
+    assert_eq!((ran.status, &*ran.stdout), (0, ""));
+    assert!(ran.stderr.contains("shop"));
+    assert_eq!(world.token_requests(), 0);
+}

@@ -1,0 +1,154 @@
+//! A secret that was planted is never seen again, whatever fails.
+
+use biped_sandbox::{Effect, Fault};
+
+use crate::world::{Ran, World};
+
+const PLANTED: &str = "pl4nted-S3cret";
+
+#[track_caller]
+fn shows_nothing(what: &str, ran: &Ran) {
+    for text in [&ran.stdout, &ran.stderr] {
+        assert!(!text.contains("pl4nted"), "{what}: {ran:?}");
+    }
+}
+
+/// Runs a failing command in every manner of telling.
+fn fails(world: &World, line: &str) {
+    for how in ["", "-v", "-vv", "--format json", "-v --format json"] {
+        let line = format!("{line} {how}");
+        let ran = world.run(&line);
+        assert_ne!(ran.status, 0, "{line}: {ran:?}");
+        shows_nothing(&line, &ran);
+    }
+}
+
+fn planted() -> World {
+    let world = World::new();
+    let mut config = world.sandbox().config_toml();
+    for of in [
+        biped_sandbox::ACCOUNT,
+        biped_sandbox::PROJECT,
+        biped_sandbox::SHOP,
+    ] {
+        let quoted = toml_string(of.client_secret);
+        assert!(config.contains(&quoted));
+        config = config.replace(&quoted, &format!("{PLANTED:?}"));
+    }
+    world.write("biped.toml", &config);
+    world
+}
+
+fn toml_string(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[test]
+fn a_refused_secret_is_not_shown() {
+    let world = planted();
+    for line in [
+        "token exports",
+        "token shop",
+        "token shop --fresh",
+        "inspect exports",
+        "check",
+        "call exports GET /v1/exports",
+        "call shop POST /v1/orders -d {}",
+    ] {
+        fails(&world, line);
+    }
+    let ran = world.run("exec shop -v -- true");
+    assert_ne!(ran.status, 0);
+    shows_nothing("exec", &ran);
+    shows_nothing("config show", &world.run("config show"));
+    shows_nothing("list", &world.run("list -vv"));
+}
+
+#[test]
+fn an_answer_gone_wrong_shows_no_secret() {
+    let world = planted();
+    for effect in [
+        Effect::Status(500),
+        Effect::Reset,
+        Effect::Html,
+        Effect::Empty,
+    ] {
+        world.sandbox().clear_faults();
+        world.sandbox().fail_next(Fault::new(effect).times(1000));
+        fails(&world, "token shop --timeout 2");
+        fails(&world, "inspect exports --timeout 2");
+    }
+}
+
+#[test]
+fn a_vendor_that_is_gone_shows_no_secret() {
+    let mut world = planted();
+    world.stop_sandbox();
+    fails(&world, "token exports");
+    fails(&world, "call shop GET /v1/orders");
+    fails(&world, "check");
+}
+
+#[test]
+fn a_configuration_gone_wrong_shows_no_secret() {
+    let world = World::empty();
+    let shop = "[providers.shop]\nkind = 'envelope'\nbase_url = 'http://127.0.0.1:1'\n";
+    for wrong in [
+        format!("client_id = 'a'\nclient_secret = '{PLANTED}"),
+        format!("client_id = 'a'\nclient_secret = {PLANTED}"),
+        format!("client_id = 'a'\nclient_secrt = '{PLANTED}'"),
+        format!("client_id = 'a'\nclient_secret = ['{PLANTED}', 5]"),
+        format!("client_id = 'a'\nclient_secret = {{ cmnd = ['{PLANTED}'] }}"),
+        format!("client_id = 'a'\nclient_secret = 'b'\ntoken_endpoint = '{PLANTED}'"),
+        format!("client_id = 'a'\nclient_secret = 'b'\nscope = {{ a = '{PLANTED}' }}"),
+        format!("client_id = 'a'\nclient_secret = 'b'\n[http]\ntimeout = '{PLANTED}'"),
+        format!("client_id = 'a'\nclient_secret = 'b'\n[http]\nproxy = 'http://u:{PLANTED}@[x'"),
+    ] {
+        world.write("biped.toml", &format!("{shop}{wrong}\n"));
+        fails(&world, "token shop");
+        fails(&world, "list");
+        shows_nothing(&wrong, &world.run("config show"));
+        shows_nothing(&wrong, &world.run("config show -v --format json"));
+    }
+}
+
+#[test]
+fn a_secret_on_the_command_line_is_not_repeated() {
+    let world = World::new();
+    for words in [
+        ["call", "shop", "GET", "/x", "-H", PLANTED],
+        ["token", "exports", "--param", PLANTED, "--timeout", "1"],
+        [
+            "token",
+            "shop",
+            "--param",
+            "secret=pl4nted",
+            "--timeout",
+            "1",
+        ],
+    ] {
+        let ran = world.run_words(words);
+        assert_eq!(ran.status, 2);
+        shows_nothing("usage", &ran);
+    }
+}
+
+#[test]
+fn a_token_is_seen_in_no_failure() {
+    let world = World::new();
+    for line in [
+        "call shop GET /v1/nowhere -vv",
+        "call exports GET /v1/nowhere -vv --format json",
+        "call exports GET https://evil.example/ -vv",
+        "call exports GET /v1/exports --scope metrics -vv",
+    ] {
+        let ran = world.run(line);
+        assert_ne!(ran.status, 0, "{line}");
+        for text in [&ran.stdout, &ran.stderr] {
+            assert!(
+                !text.contains("eyJ") && !text.contains("sk-"),
+                "{line}: {ran:?}"
+            );
+        }
+    }
+}

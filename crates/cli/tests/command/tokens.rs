@@ -1,0 +1,142 @@
+//! `biped token`.
+
+use biped::{Clock, SystemClock};
+use biped_sandbox::{Effect, Fault};
+
+use crate::world::{OneRequest, World};
+
+#[test]
+fn a_token_is_printed_alone_or_as_a_header_or_an_assignment() {
+    let world = World::new();
+    let plain = world.run("token shop").ok();
+    assert!(plain.starts_with("sk-") && plain.ends_with('\n') && plain.lines().count() == 1);
+    let header = world.run("token exports --format header").ok();
+    assert!(header.starts_with("Authorization: Bearer eyJ"), "{header}");
+    assert_eq!(header.lines().count(), 1);
+    let assignment = world.run("token exports-us --format env").ok();
+    assert!(
+        assignment.starts_with("EXPORTS_US_ACCESS_TOKEN=eyJ"),
+        "{assignment}"
+    );
+    assert_eq!(assignment.lines().count(), 1);
+}
+
+#[test]
+fn the_json_object_has_these_fields() {
+    let world = World::new();
+    let token = world.run("token exports --format json").json();
+    let mut keys: Vec<_> = token.as_object().unwrap().keys().collect();
+    keys.sort();
+    let expected = [
+        "access_token",
+        "base_url",
+        "expires_at",
+        "expires_in",
+        "provider",
+        "scope",
+        "token_type",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!(token["provider"], "exports");
+    assert_eq!(token["token_type"], "bearer");
+    assert_eq!(token["scope"], "data-export metrics");
+    assert_eq!(token["base_url"], world.sandbox().clouds()[0]);
+    assert!((3590..3600).contains(&token["expires_in"].as_i64().unwrap()));
+    let expiry: jiff::Timestamp = token["expires_at"].as_str().unwrap().parse().unwrap();
+    let left = expiry.as_second() - SystemClock.now().wall.unix_seconds();
+    assert!((3580..=3600).contains(&left), "{left}");
+}
+
+#[test]
+fn every_entry_of_the_sandbox_gives_a_token_with_its_own_base_url() {
+    let world = World::new();
+    let [first, second] = world.sandbox().clouds();
+    let expected = [
+        ("exports", first),
+        ("exports-us", second),
+        ("enrichment", first),
+        ("speed-analysis", first),
+        ("shop", world.sandbox().url()),
+    ];
+    for (name, url) in expected {
+        let token = world.run(&format!("token {name} --format json")).json();
+        assert_eq!(token["base_url"], url, "{name}");
+    }
+}
+
+#[test]
+fn a_scope_is_told_as_asked_where_the_answer_is_silent() {
+    const ANSWER: &str = r#"{"access_token": "at-1", "expires_in": -5}"#;
+    let answer: &'static str = Box::leak(
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{ANSWER}",
+            ANSWER.len()
+        )
+        .into(),
+    );
+    let world = World::empty();
+    let vendor = OneRequest::answered(answer);
+    world.write(
+        "biped.toml",
+        &format!(
+            "[providers.cs]\nkind = 'contentsquare'\ntoken_endpoint = '{}/token'\n\
+             client_id = 'a'\nclient_secret = 'b'\nscope = 'metrics data-export'\n",
+            vendor.url
+        ),
+    );
+    let token = world.run("token cs --format json").json();
+    assert_eq!(token["access_token"], "at-1");
+    assert_eq!(token["scope"], "data-export metrics");
+    assert_eq!(token["token_type"], "Bearer");
+    assert!(token["base_url"].is_null());
+    assert!(
+        token["expires_in"].as_i64().unwrap() > 0,
+        "absent, not over"
+    );
+    vendor.request();
+}
+
+#[test]
+fn a_vendor_without_scopes_gives_null() {
+    let world = World::new();
+    let token = world.run("token shop --format json").json();
+    assert!(token["scope"].is_null());
+    assert_eq!(token["token_type"], "Bearer");
+}
+
+#[test]
+fn scope_and_parameters_take_the_place_of_the_configured_ones() {
+    let world = World::new();
+    let token = world
+        .run("token exports --scope metrics --param project_id=43 --format json")
+        .json();
+    assert_eq!(token["scope"], "metrics");
+    assert_eq!(token["base_url"], world.sandbox().clouds()[1]);
+}
+
+#[test]
+fn a_parameter_of_the_wrong_type_is_a_usage_error_and_nothing_is_sent() {
+    let world = World::new();
+    for param in ["project_id=forty-two", "nope=1", "project_id"] {
+        let error = world
+            .run(&format!("token exports --param {param} --format json"))
+            .error(2);
+        assert_eq!(error["kind"], "configuration");
+    }
+    assert_eq!(world.token_requests(), 0);
+}
+
+#[test]
+fn fresh_asks_the_vendor() {
+    let world = World::new();
+    world.run("token shop --fresh").ok();
+    assert_eq!(world.token_requests(), 1);
+}
+
+#[test]
+fn what_passes_is_tried_again_within_the_command() {
+    let world = World::new();
+    world.sandbox().fail_next(Fault::new(Effect::Status(503)));
+    world.run("token shop").ok();
+    assert_eq!(world.token_requests(), 2);
+}
