@@ -1,0 +1,246 @@
+//! [`SealKey`]: what entries are sealed with.
+
+use std::fmt;
+
+use base64::{Engine, alphabet, engine::DecodePaddingMode, engine::GeneralPurposeConfig};
+use biped_core::{Error, ExposeSecret, SecretRef, SecretString, StoreError};
+use chacha20poly1305::{
+    XChaCha20Poly1305, XNonce,
+    aead::{Aead, KeyInit, Payload},
+};
+use sha2::{Digest, Sha256};
+use zeroize::{Zeroize, Zeroizing};
+
+/// The first byte of an entry.
+const FORMAT: u8 = 1;
+const ID: usize = 8;
+const NONCE: usize = 24;
+const TAG: usize = 16;
+
+/// A key to seal and open entries with.
+#[derive(Clone)]
+pub struct SealKey {
+    id: [u8; ID],
+    cipher: XChaCha20Poly1305,
+}
+
+/// Why an entry doesn't open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// It is too short, or of a version that this one doesn't know.
+    NotSealed,
+    /// It was sealed with a key that isn't here.
+    OtherKey,
+    /// It was changed, or belongs elsewhere.
+    Forged,
+}
+
+impl SealKey {
+    /// The key of these bytes.
+    #[must_use]
+    pub fn from_bytes(mut bytes: [u8; 32]) -> Self {
+        // Its id tells keys apart, and nothing about the key.
+        let digest = Sha256::new()
+            .chain_update(b"biped seal key")
+            .chain_update(bytes)
+            .finalize();
+        let mut id = [0; ID];
+        id.copy_from_slice(&digest[..ID]);
+        let mut key = bytes.into();
+        let cipher = XChaCha20Poly1305::new(&key);
+        key.zeroize();
+        bytes.zeroize();
+        Self { id, cipher }
+    }
+
+    /// Reads a key that is written as 64 hexadecimal digits, or in base64. White space around it
+    /// doesn't count.
+    ///
+    /// # Errors
+    /// [`Secret`](biped_core::ErrorKind::Secret) for anything else.
+    pub fn parse(text: &SecretString) -> Result<Self, Error> {
+        let text = text.expose_secret().trim();
+        let bytes = Zeroizing::new(from_hex(text).or_else(|| from_base64(text)));
+        let bytes = bytes.as_ref().and_then(|bytes| bytes[..].try_into().ok());
+        bytes.map(Self::from_bytes).ok_or_else(|| {
+            Error::secret("a seal key is 32 bytes, as 64 hexadecimal digits or in base64")
+                .with_remedy("`openssl rand -base64 32` makes one")
+        })
+    }
+
+    /// Reads a key from where it is. Once: a program that is to use another key is started anew.
+    ///
+    /// # Errors
+    /// [`Secret`](biped_core::ErrorKind::Secret) where there is none, or it is no key.
+    pub fn read(secret: &SecretRef) -> Result<Self, Error> {
+        Self::parse(&secret.read_now()?)
+    }
+
+    pub(crate) fn seal(&self, context: &[u8], bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let mut nonce = [0; NONCE];
+        let failed = |_| StoreError::new("there is no randomness to seal a token with");
+        getrandom::fill(&mut nonce).map_err(failed)?;
+        let payload = Payload {
+            msg: bytes,
+            aad: &self.context(context),
+        };
+        let sealed = self
+            .cipher
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| StoreError::new("the token is too large to be sealed"))?;
+        Ok([&[FORMAT], &self.id[..], &nonce, &sealed].concat())
+    }
+
+    fn open(&self, context: &[u8], parts: &Parts<'_>) -> Result<Vec<u8>, Closed> {
+        let payload = Payload {
+            msg: parts.sealed,
+            aad: &self.context(context),
+        };
+        self.cipher
+            .decrypt(&XNonce::from(parts.nonce), payload)
+            .map_err(|_| Closed::Forged)
+    }
+
+    /// What is authenticated beside the bytes.
+    fn context(&self, context: &[u8]) -> Vec<u8> {
+        [b"biped sealed", &[FORMAT][..], &self.id, context].concat()
+    }
+}
+
+/// Opens an entry with whichever key sealed it.
+pub(crate) fn open(keys: &[SealKey], context: &[u8], entry: &[u8]) -> Result<Vec<u8>, Closed> {
+    let parts = Parts::of(entry).ok_or(Closed::NotSealed)?;
+    let key = keys.iter().find(|key| key.id == parts.id);
+    key.ok_or(Closed::OtherKey)?.open(context, &parts)
+}
+
+/// What stands in an entry after its version.
+struct Parts<'a> {
+    id: [u8; ID],
+    nonce: [u8; NONCE],
+    sealed: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn of(entry: &'a [u8]) -> Option<Self> {
+        let rest = entry.strip_prefix(&[FORMAT])?;
+        let (id, rest) = rest.split_first_chunk()?;
+        let (nonce, sealed) = rest.split_first_chunk()?;
+        (sealed.len() >= TAG).then_some(Self {
+            id: *id,
+            nonce: *nonce,
+            sealed,
+        })
+    }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let pairs = (0..32).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16));
+    pairs.collect::<Result<_, _>>().ok()
+}
+
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    [&alphabet::STANDARD, &alphabet::URL_SAFE]
+        .into_iter()
+        .find_map(|alphabet| {
+            base64::engine::GeneralPurpose::new(alphabet, config)
+                .decode(text)
+                .ok()
+        })
+        .filter(|bytes| bytes.len() == 32)
+}
+
+/// Shows the key's id, not the key.
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealKey(")?;
+        self.id
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str(")")
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotSealed => "it is not sealed, cut, or of another version",
+            Self::OtherKey => "it was sealed with a key that is not among the seal keys here",
+            Self::Forged => "it was changed, or belongs to another key or generation",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "000102030405060708090a0b0c0d0e0fF0F1F2F3F4F5F6F7F8F9FAFBFCFDFEFF";
+
+    #[test]
+    fn a_key_is_read_in_hexadecimal_and_in_base64() {
+        let mut bytes = [0; 32];
+        for (at, byte) in (0..).zip(&mut bytes) {
+            *byte = if at < 16 { at } else { 0xe0 + at };
+        }
+        let expected = SealKey::from_bytes(bytes).id;
+        let standard = "AAECAwQFBgcICQoLDA0OD/Dx8vP09fb3+Pn6+/z9/v8=";
+        let for_urls = "AAECAwQFBgcICQoLDA0OD_Dx8vP09fb3-Pn6-_z9_v8";
+        for text in [
+            HEX,
+            standard,
+            for_urls,
+            " \tAAECAwQFBgcICQoLDA0OD/Dx8vP09fb3+Pn6+/z9/v8\n",
+        ] {
+            let key = SealKey::parse(&text.to_owned().into()).unwrap();
+            assert_eq!(key.id, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_and_not_shown() {
+        let long = "a".repeat(65);
+        for text in ["", "hunter2hunter2", &HEX[1..], &HEX[2..], &long, "äöü"] {
+            let error = SealKey::parse(&text.to_owned().into()).unwrap_err();
+            assert_eq!(error.kind(), biped_core::ErrorKind::Secret);
+            assert!(text.is_empty() || !format!("{error}{error:?}").contains(text));
+        }
+    }
+
+    #[test]
+    fn the_same_bytes_are_never_sealed_alike() {
+        let key = SealKey::from_bytes([1; 32]);
+        let seal = || key.seal(b"context", b"token").unwrap();
+        assert_ne!(seal()[1 + ID..], seal()[1 + ID..]);
+    }
+
+    #[test]
+    fn an_entry_with_any_bit_changed_does_not_open() {
+        let key = SealKey::from_bytes([1; 32]);
+        let entry = key.seal(b"context", b"token").unwrap();
+        assert_eq!(
+            open(std::slice::from_ref(&key), b"context", &entry).unwrap(),
+            b"token"
+        );
+        for at in 0..entry.len() * 8 {
+            let mut changed = entry.clone();
+            changed[at / 8] ^= 1 << (at % 8);
+            assert!(open(std::slice::from_ref(&key), b"context", &changed).is_err());
+        }
+        for length in 0..entry.len() {
+            assert!(open(std::slice::from_ref(&key), b"context", &entry[..length]).is_err());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_opening_panic(entry: Vec<u8>) {
+            let _ = open(&[SealKey::from_bytes([1; 32])], b"context", &entry);
+        }
+    }
+}
