@@ -1,0 +1,88 @@
+//! What a token request says beside who asks.
+
+use biped_core::{Error, ParamValue, TokenRequest};
+
+/// The parameter that names the API the token is for, by its URL (RFC 8707 §2). It may be several.
+pub const RESOURCE: &str = "resource";
+
+/// The parameter that names the API the token is for, where a vendor has this in place of
+/// [`RESOURCE`].
+pub const AUDIENCE: &str = "audience";
+
+/// What the provider writes itself.
+const RESERVED: [&str; 6] = [
+    "grant_type",
+    "scope",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+];
+
+/// A token request that keeps the standard's rules.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    scopes: Vec<String>,
+    fields: Vec<(String, String)>,
+}
+
+impl Asked {
+    /// The request's parameters, and those of the provider that the request doesn't name.
+    pub(crate) fn of(
+        request: &TokenRequest,
+        fixed: &[(String, ParamValue)],
+    ) -> Result<Self, Error> {
+        let mut fields = Vec::new();
+        let inherited = fixed
+            .iter()
+            .filter(|(name, _)| request.value(name).is_none())
+            .map(|(name, value)| (name.as_str(), value));
+        for (name, value) in inherited.chain(request.params()) {
+            check_name(name)?;
+            match value {
+                ParamValue::List(all) => {
+                    fields.extend(all.iter().map(|text| (name.to_owned(), text.to_string())));
+                }
+                one => fields.push((name.to_owned(), one.to_string())),
+            }
+        }
+        for (_, resource) in fields.iter().filter(|(name, _)| name == RESOURCE) {
+            check_resource(resource)?;
+        }
+        Ok(Self {
+            scopes: request.scope_names().map(Into::into).collect(),
+            fields,
+        })
+    }
+
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.iter().map(String::as_str)
+    }
+
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// A parameter that the provider writes itself can't be given.
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    if RESERVED.contains(&name) {
+        return Err(Error::configuration(format!(
+            "{name} can't be a parameter: it is in the request already"
+        )));
+    }
+    Ok(())
+}
+
+/// RFC 8707 §2: an absolute URI without fragment.
+fn check_resource(text: &str) -> Result<(), Error> {
+    match url::Url::parse(text) {
+        Ok(url) if url.fragment().is_none() => Ok(()),
+        _ => Err(
+            Error::configuration("a resource is an absolute URI without fragment")
+                .with_remedy("for other names set audience, if the server has it"),
+        ),
+    }
+}

@@ -1,0 +1,159 @@
+//! DPoP (RFC 9449): tokens that are worth nothing without a key.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use biped_core::{Error, SecretString, Timestamp};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{
+    authentication::CLOCK_SKEW,
+    key::{self, Algorithm, SigningKey},
+};
+
+/// Carries a proof (RFC 9449 §4.1).
+pub(crate) const PROOF: HeaderName = HeaderName::from_static("dpop");
+/// Brings a nonce (RFC 9449 §8.1).
+const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// The scheme of bound tokens, and their `token_type` (RFC 9449 §5).
+pub(crate) const SCHEME: &str = "DPoP";
+
+/// The error that asks for the nonce beside it (RFC 9449 §8).
+pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
+
+/// A nonce longer than this is no nonce, and more origins than these have none.
+const LONGEST_NONCE: usize = 1024;
+const MOST_ORIGINS: usize = 64;
+
+/// How many given keys are remembered: tokens of the one before a rotation are still in use.
+const MOST_KEYS: usize = 4;
+
+/// A proof for one request (RFC 9449 §4.2).
+pub(crate) fn proof(
+    key: &SigningKey,
+    method: &Method,
+    url: &Url,
+    access_token: Option<&str>,
+    nonce: Option<&str>,
+    now: Timestamp,
+) -> Result<HeaderValue, Error> {
+    let mut target = url.clone();
+    target.set_query(None);
+    target.set_fragment(None);
+    let mut claims = json!({
+        "jti": key::fresh_id()?,
+        "htm": method.as_str(),
+        "htu": target.as_str(),
+        "iat": now.before(CLOCK_SKEW).unix_seconds(),
+    });
+    if let Some(token) = access_token {
+        claims["ath"] = key::sha256(token).into();
+    }
+    if let Some(nonce) = nonce {
+        claims["nonce"] = nonce.into();
+    }
+    let public: Value = serde_json::from_str(key.public())
+        .map_err(|_| Error::internal("a public key is no JSON"))?;
+    let alg = Algorithm::choose(&key.algorithms(), None, None)?;
+    let jws = key.jws(alg, json!({ "typ": "dpop+jwt", "jwk": public }), &claims)?;
+    HeaderValue::from_str(&jws).map_err(|_| Error::internal("a proof can't stand in a header"))
+}
+
+/// The keys that tokens are bound to.
+#[derive(Debug, Default)]
+pub(crate) struct ProofKeys(Mutex<Vec<Arc<SigningKey>>>);
+
+impl ProofKeys {
+    /// The key that this process made for itself. All providers of a process share it, because
+    /// providers with equal ids share their tokens.
+    pub(crate) fn of_process() -> Result<Arc<SigningKey>, Error> {
+        static KEY: OnceLock<Arc<SigningKey>> = OnceLock::new();
+        if let Some(key) = KEY.get() {
+            return Ok(key.clone());
+        }
+        let made = Arc::new(SigningKey::generate()?);
+        Ok(KEY.get_or_init(|| made).clone())
+    }
+
+    /// The key that was given, read again: it may have been replaced.
+    pub(crate) fn given(&self, text: &SecretString) -> Result<Arc<SigningKey>, Error> {
+        let read = SigningKey::read(text)?;
+        let mut known = self.lock();
+        if let Some(same) = known
+            .iter()
+            .find(|key| key.thumbprint() == read.thumbprint())
+        {
+            return Ok(same.clone());
+        }
+        let key = Arc::new(read);
+        known.insert(0, key.clone());
+        known.truncate(MOST_KEYS);
+        Ok(key)
+    }
+
+    /// The key with this thumbprint, if it is here.
+    pub(crate) fn find(&self, thumbprint: &str) -> Option<Arc<SigningKey>> {
+        let is_it = |key: &&Arc<SigningKey>| key.thumbprint() == thumbprint;
+        if let Some(given) = self.lock().iter().find(is_it) {
+            return Some(given.clone());
+        }
+        Self::of_process().ok().filter(|key| is_it(&key))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<SigningKey>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The latest nonce of each server, for the proofs to come.
+#[derive(Debug, Default)]
+pub(crate) struct Nonces(Mutex<BTreeMap<String, Box<str>>>);
+
+/// Which of the two sides a nonce is for: they never take each other's (RFC 9449 §8.2).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side {
+    AuthorizationServer,
+    Api,
+}
+
+impl Nonces {
+    /// Takes the nonce that a response brings, whatever its status. Says whether it brought one.
+    pub(crate) fn learn(&self, side: Side, url: Option<&Url>, headers: &HeaderMap) -> bool {
+        let Some(nonce) = headers.get(NONCE).and_then(|value| value.to_str().ok()) else {
+            return false;
+        };
+        if nonce.is_empty() || nonce.len() > LONGEST_NONCE {
+            return false;
+        }
+        let mut all = self.lock();
+        let place = place(side, url);
+        if all.len() >= MOST_ORIGINS && !all.contains_key(&place) {
+            all.clear();
+        }
+        all.insert(place, nonce.into());
+        true
+    }
+
+    /// The nonce to send there.
+    pub(crate) fn find(&self, side: Side, url: &Url) -> Option<String> {
+        let all = self.lock();
+        // Where the HTTP library doesn't tell who answered, there is one for all.
+        all.get(&place(side, Some(url)))
+            .or_else(|| all.get(&place(side, None)))
+            .map(|nonce| String::from(&**nonce))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Box<str>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(side: Side, url: Option<&Url>) -> String {
+    let origin = url.map_or_else(String::new, |url| url.origin().ascii_serialization());
+    format!("{side:?} {origin}")
+}

@@ -1,0 +1,211 @@
+//! One request to the server, made by the `oauth2` crate and sent by ours.
+//!
+//! The crate writes the form and the client's credentials in it, and reads the token response into
+//! our type. It is gone around where it would lose something: statuses, `Retry-After` and the
+//! server's words are read before it sees an answer; a Basic header that isn't form-encoded
+//! replaces its own; and revocation is asked for by the request for introspection, which is the
+//! same on the wire, since the crate's own takes https alone and a server in a test has none.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use biped_core::{Error, ExposeSecret, FetchContext, Token, wire};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+use oauth2::{
+    AccessToken, AsyncHttpClient, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse,
+    IntrospectionUrl, RequestTokenError, Scope, StandardRevocableToken, TokenUrl,
+    basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse},
+};
+use url::Url;
+
+use crate::{
+    answer::{self, Granted},
+    asked::Asked,
+    authentication::{Credentials, Proof},
+    dpop::{self, Nonces, Side, USE_NONCE},
+    key::SigningKey,
+};
+
+type Client = oauth2::Client<
+    BasicErrorResponse,
+    Granted,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+>;
+
+/// Asks for a token (RFC 6749 §4.4.2), a second time where the server asks for a nonce.
+pub(crate) async fn token(
+    asked: &Asked,
+    endpoint: &Url,
+    credentials: &Credentials,
+    binding: Option<(&Arc<SigningKey>, &Nonces)>,
+    cx: &FetchContext<'_>,
+) -> Result<Token, Error> {
+    let mut challenged = false;
+    loop {
+        let mut headers = basic(credentials)?;
+        if let Some((key, nonces)) = binding {
+            let nonce = nonces.find(Side::AuthorizationServer, endpoint);
+            let proof = dpop::proof(
+                key,
+                &Method::POST,
+                endpoint,
+                None,
+                nonce.as_deref(),
+                cx.now(),
+            )?;
+            headers.insert(dpop::PROOF, proof);
+        }
+        let wire = Wire::new(cx, headers);
+        let client = client(credentials).set_token_uri(TokenUrl::from_url(endpoint.clone()));
+        let mut request = client
+            .exchange_client_credentials()
+            .add_scopes(asked.scopes().map(|scope| Scope::new(scope.into())));
+        for (name, value) in credentials.assertion(cx.now())? {
+            request = request.add_extra_param(name, value);
+        }
+        for (name, value) in asked.fields() {
+            request = request.add_extra_param(name, value);
+        }
+        let outcome = request.request_async(&wire).await;
+        let answer = wire.take_answer();
+        let learned = binding
+            .zip(answer.as_ref())
+            .is_some_and(|((_, nonces), answer)| {
+                nonces.learn(Side::AuthorizationServer, Some(endpoint), answer.headers())
+            });
+        let error = match outcome {
+            Ok(granted) => {
+                return answer::token(granted, binding.map(|(key, _)| key), cx.sent_at());
+            }
+            Err(RequestTokenError::Request(error)) => error,
+            // Its own errors may hold the body.
+            Err(_) => {
+                let response = answer.as_ref().ok_or_else(cannot_write)?;
+                return match wire::json(response)? {
+                    body if body.is_object() => {
+                        Err(wire::unusable(response, "the answer has no access_token"))
+                    }
+                    _ => Err(wire::unusable(response, "the answer is no JSON object")),
+                };
+            }
+        };
+        let wants_nonce = error.vendor().is_some_and(|vendor| vendor.names(USE_NONCE));
+        if !(wants_nonce && learned) || challenged {
+            return Err(error);
+        }
+        challenged = true;
+    }
+}
+
+/// Asks an endpoint about a token: what it is (RFC 7662 §2.1), or to forget it (RFC 7009 §2.1).
+pub(crate) async fn about_token(
+    token: &Token,
+    endpoint: &Url,
+    credentials: &Credentials,
+    cx: &FetchContext<'_>,
+) -> Result<http::Response<Bytes>, Error> {
+    let wire = Wire::new(cx, basic(credentials)?);
+    let client =
+        client(credentials).set_introspection_url(IntrospectionUrl::from_url(endpoint.clone()));
+    let token = AccessToken::new(token.expose_secret().to_owned());
+    let mut request = client
+        .introspect(&token)
+        .set_token_type_hint("access_token");
+    for (name, value) in credentials.assertion(cx.now())? {
+        request = request.add_extra_param(name, value);
+    }
+    let outcome = request.request_async(&wire).await;
+    match (wire.take_answer(), outcome) {
+        (_, Err(RequestTokenError::Request(error))) => Err(error),
+        (Some(answer), _) => Ok(answer),
+        (None, _) => Err(cannot_write()),
+    }
+}
+
+fn cannot_write() -> Error {
+    Error::configuration("the request can't be written; check the endpoint's URL")
+}
+
+/// The `oauth2` crate's idea of the client. Its secret is a plain text in memory, for the time of
+/// one request.
+fn client(credentials: &Credentials) -> Client {
+    let client = Client::new(ClientId::new(credentials.client_id.clone()));
+    let (kind, secret) = match &credentials.proof {
+        Proof::Basic(secret, _) => (AuthType::BasicAuth, secret),
+        Proof::Post(secret) => (AuthType::RequestBody, secret),
+        _ => return client.set_auth_type(AuthType::RequestBody),
+    };
+    client
+        .set_auth_type(kind)
+        .set_client_secret(ClientSecret::new(secret.expose_secret().into()))
+}
+
+fn basic(credentials: &Credentials) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    if let Some(value) = credentials.header()? {
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
+/// Sends what the `oauth2` crate writes through Biped's own client, and looks at the answer first.
+struct Wire<'a> {
+    cx: &'a FetchContext<'a>,
+    /// What stands in place of the crate's own headers, or beside them.
+    headers: HeaderMap,
+    answer: Mutex<Option<http::Response<Bytes>>>,
+}
+
+impl<'a> Wire<'a> {
+    fn new(cx: &'a FetchContext<'a>, headers: HeaderMap) -> Self {
+        Self {
+            cx,
+            headers,
+            answer: Mutex::default(),
+        }
+    }
+
+    fn answer(&self) -> MutexGuard<'_, Option<http::Response<Bytes>>> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer as it came, if one did.
+    fn take_answer(&self) -> Option<http::Response<Bytes>> {
+        self.answer().take()
+    }
+
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Error> {
+        let mut request = request.map(Bytes::from);
+        for (name, value) in &self.headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+        if let Some(value) = request.headers_mut().get_mut(header::AUTHORIZATION) {
+            value.set_sensitive(true);
+        }
+        let response = self.cx.send(request).await?;
+        let checked = answer::check(&response, self.cx.now());
+        let body = response.body().to_vec();
+        *self.answer() = Some(response);
+        checked?;
+        // Any success is one, and JSON whatever it is called: the crate knows but 200 and
+        // application/json.
+        let mut read = HttpResponse::new(body);
+        *read.status_mut() = StatusCode::OK;
+        Ok(read)
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Wire<'_> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Error>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.send(request))
+    }
+}

@@ -1,0 +1,78 @@
+//! Standard authorization servers for Biped: the provider of kind `oauth2`.
+//!
+//! ```
+//! use biped_core::{SecretRef, TokenRequest};
+//! use biped_oauth2::{OAuth2, RESOURCE};
+//!
+//! let provider = OAuth2::discovered("https://login.example", SecretRef::inline("client-7"))
+//!     .client_secret(SecretRef::env("CRM_SECRET"))
+//!     .dpop();
+//! let contacts = TokenRequest::new()
+//!     .scope("contacts.read")
+//!     .param(RESOURCE, "https://api.crm.example");
+//! # let _ = (provider, contacts);
+//! ```
+//!
+//! In a configuration file:
+//!
+//! ```toml
+//! [providers.crm]
+//! kind = "oauth2"
+//! issuer = "https://login.example"
+//! client_id = "client-7"
+//! key = "file:/run/secrets/crm.pem"        # private_key_jwt
+//! scope = "contacts.read"
+//! resource = ["https://api.crm.example"]
+//! dpop = true
+//! api_base_url = "https://api.crm.example"
+//! ```
+//!
+//! # What is supported
+//!
+//! | standard | what | here |
+//! | --- | --- | --- |
+//! | RFC 6749 §4.4 | client credentials grant | yes; no other grant |
+//! | RFC 6749 §2.3.1 | `client_secret_basic`, `client_secret_post` | yes; [`BasicEncoding`] for servers that read Basic otherwise |
+//! | RFC 6749 §3.3 | scope | yes; one the server narrows is in [`Token::scope`](biped_core::Token::scope) |
+//! | RFC 6749 §5.1 | token response | yes, with tolerance: `expires_in` as text, fraction, null or absent, `token_type` absent or in any case, scope as a list, any 2xx, any content type; further fields are kept, a refresh token is not |
+//! | RFC 6749 §5.2 | error response | yes; at any status, in a 2xx too, else read from `WWW-Authenticate` |
+//! | RFC 6749 §7.1 | unknown token types | refused |
+//! | RFC 6750 §2.1, §3 | bearer tokens in the header, challenges | yes; not in body or query |
+//! | RFC 7009 | revocation | yes, of access tokens |
+//! | RFC 7515, 7517, 7518, 7638, 8037 | signatures and keys | RS, PS, ES with 256, 384, 512, `EdDSA` (Ed25519), HS for secrets; PEM (PKCS#8, PKCS#1, SEC1) and JSON Web Keys, unencrypted |
+//! | RFC 7521 §4.2, RFC 7523 §2.2 | `client_secret_jwt`, `private_key_jwt` | yes; a fresh `jti` for each attempt, `iat` [back-dated](CLOCK_SKEW), `exp` [a minute](ASSERTION_LIFETIME) ahead |
+//! | RFC 7523 §2.1 | assertions as grants | no |
+//! | RFC 7591, 7592 | registration | no |
+//! | RFC 7662 | introspection | [`inspect`](biped_core::Provider::inspect), of a token asked for to be looked at; JSON only |
+//! | RFC 8414 §3 | metadata | yes; the issuer is compared (§3.3), [believed for an hour](METADATA_LIFETIME), asked for again when the token endpoint is gone; signed metadata is not read |
+//! | OpenID Connect Discovery §4 | metadata | yes, where RFC 8414's isn't there |
+//! | RFC 8628, 8693, 9126, 9396 | device grant, token exchange, pushed requests, rich requests | no; `authorization_details` can be a parameter |
+//! | RFC 8705 §2 | `tls_client_auth`, `self_signed_tls_client_auth` | yes |
+//! | RFC 8705 §3, §5 | tokens bound to a certificate, endpoint aliases | yes: API calls present it too |
+//! | RFC 8707 §2 | `resource` | yes, repeatable; and `audience` for those who have that |
+//! | RFC 9068 | JWT access tokens | used as any other; `exp` tells their life where the answer doesn't |
+//! | RFC 9449 | DPoP | yes: §4 proofs for token requests and API calls, with `ath`; §5 bound tokens; §8, §9 nonces of both sides, also those in good answers; the key is the process's own or given. A token that the server didn't bind is refused |
+//! | RFC 9701 | JWT introspection responses | no |
+//!
+//! Tokens bound to a key never enter a store. A client whose assertions need the certificate's
+//! thumbprint in their header (`x5t`) is not served yet.
+
+mod answer;
+mod asked;
+mod authentication;
+mod config;
+mod dpop;
+mod exchange;
+mod introspection;
+mod key;
+mod metadata;
+mod provider;
+
+pub use self::{
+    asked::{AUDIENCE, RESOURCE},
+    authentication::{ASSERTION_LIFETIME, BasicEncoding, CLOCK_SKEW, ClientAuthentication},
+    config::kind,
+    key::Algorithm,
+    metadata::METADATA_LIFETIME,
+    provider::OAuth2,
+};

@@ -1,0 +1,208 @@
+//! What a server says of itself (RFC 8414, OpenID Connect Discovery).
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use biped_core::{Error, ErrorKind, FetchContext, Timestamp, check_secure, is_loopback, wire};
+use bytes::Bytes;
+use http::header;
+use serde_json::Value;
+use url::Url;
+
+/// How long a server's metadata is believed: one hour.
+pub const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// Where things are, and what the server takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Metadata {
+    pub(crate) token_endpoint: Url,
+    pub(crate) introspection_endpoint: Option<Url>,
+    pub(crate) revocation_endpoint: Option<Url>,
+    pub(crate) authentication_methods: Option<Vec<String>>,
+    pub(crate) assertion_algorithms: Option<Vec<String>>,
+    seen_at: Timestamp,
+}
+
+/// The metadata as it was last seen.
+#[derive(Debug, Default)]
+pub(crate) struct Cache(Mutex<Option<Arc<Metadata>>>);
+
+impl Cache {
+    /// The server's metadata, and whether it is from an earlier fetch. Where a server no longer
+    /// tells, what it told before goes on to hold.
+    pub(crate) async fn get(
+        &self,
+        issuer: &str,
+        mutual_tls: bool,
+        cx: &FetchContext<'_>,
+    ) -> Result<(Arc<Metadata>, bool), Error> {
+        let known = self.lock().clone();
+        let is_current = |known: &Arc<Metadata>| {
+            cx.now() < known.seen_at.after(METADATA_LIFETIME) && known.seen_at <= cx.now()
+        };
+        if let Some(known) = known.clone().filter(is_current) {
+            return Ok((known, true));
+        }
+        match (self.renew(issuer, mutual_tls, cx).await, known) {
+            (Err(error), Some(known)) if error.is_transient() => Ok((known, true)),
+            (renewed, _) => Ok((renewed?, false)),
+        }
+    }
+
+    /// Asks anew.
+    pub(crate) async fn renew(
+        &self,
+        issuer: &str,
+        mutual_tls: bool,
+        cx: &FetchContext<'_>,
+    ) -> Result<Arc<Metadata>, Error> {
+        let metadata = Arc::new(discover(issuer, mutual_tls, cx).await?);
+        *self.lock() = Some(metadata.clone());
+        Ok(metadata)
+    }
+
+    /// Believes it no longer.
+    pub(crate) fn expire(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Metadata>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks at both well-known places. An answer that is no metadata (a login page, say) counts as
+/// absent.
+async fn discover(
+    issuer: &str,
+    mutual_tls: bool,
+    cx: &FetchContext<'_>,
+) -> Result<Metadata, Error> {
+    let mut failure = None;
+    for place in well_known(issuer)? {
+        let request = http::Request::get(place.as_str())
+            .header(header::ACCEPT, "application/json")
+            .body(Bytes::new())
+            .map_err(|_| no_url())?;
+        let response = cx.send(request).await?;
+        if let Some(document) = document(&response) {
+            return read(&document, issuer, mutual_tls, cx.now());
+        }
+        if wire::is_transient(response.status()) {
+            let vendor = biped_core::VendorError::new(response.status().as_u16());
+            failure = Some(wire::failure(&response, vendor, cx.now()));
+        }
+    }
+    Err(failure.unwrap_or_else(|| {
+        Error::configuration("the issuer serves no metadata (RFC 8414, OpenID Connect Discovery)")
+            .with_remedy("check issuer, or set token_endpoint in its place")
+    }))
+}
+
+/// RFC 8414 §3.1, then OpenID Connect Discovery §4.1.
+fn well_known(issuer: &str) -> Result<[Url; 2], Error> {
+    let base = parse_issuer(issuer)?;
+    let path = base.path().trim_end_matches('/').to_owned();
+    let at = |path: String| {
+        let mut url = base.clone();
+        url.set_path(&path);
+        url
+    };
+    Ok([
+        at(format!("/.well-known/oauth-authorization-server{path}")),
+        at(format!("{path}/.well-known/openid-configuration")),
+    ])
+}
+
+/// An issuer's identifier is an https URL without query and fragment (RFC 8414 §2).
+pub(crate) fn parse_issuer(issuer: &str) -> Result<Url, Error> {
+    let url = Url::parse(issuer).map_err(|_| no_url())?;
+    check_secure(&url)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Error::configuration(
+            "an issuer has neither query nor fragment",
+        ));
+    }
+    Ok(url)
+}
+
+fn no_url() -> Error {
+    Error::configuration("the issuer is no URL")
+}
+
+fn document(response: &http::Response<Bytes>) -> Option<Value> {
+    if !response.status().is_success() {
+        return None;
+    }
+    let document = wire::json(response).ok()?;
+    document["issuer"].is_string().then_some(document)
+}
+
+fn read(
+    document: &Value,
+    issuer: &str,
+    mutual_tls: bool,
+    seen_at: Timestamp,
+) -> Result<Metadata, Error> {
+    let named = document["issuer"].as_str().unwrap_or_default();
+    if named != issuer {
+        // RFC 8414 §3.3: whoever answers for another must not be believed.
+        let named = Url::parse(named)
+            .ok()
+            .and_then(|url| wire::vendor_text(if url.query().is_none() { named } else { "" }))
+            .unwrap_or_else(|| "something else".into());
+        return Err(Error::configuration(format!(
+            "the metadata found at the issuer is of {named}"
+        ))
+        .with_remedy("set issuer to exactly what the server calls itself, to the last slash"));
+    }
+    let url_of = |name: &str| -> Result<Option<Url>, Error> {
+        // RFC 8705 §5: clients with a certificate have endpoints of their own.
+        let alias = &document["mtls_endpoint_aliases"][name];
+        let text = if mutual_tls && alias.is_string() {
+            alias
+        } else {
+            &document[name]
+        };
+        let Some(text) = text.as_str() else {
+            return Ok(None);
+        };
+        let url = Url::parse(text).map_err(|_| refuse(name, "no URL"))?;
+        check_secure(&url).map_err(|_| refuse(name, "an address that no secret may be sent to"))?;
+        let issuer = parse_issuer(issuer)?;
+        if is_loopback(&url) && !is_loopback(&issuer) {
+            return Err(refuse(name, "on this machine, which the issuer is not"));
+        }
+        Ok(Some(url))
+    };
+    let texts = |name: &str| -> Option<Vec<String>> {
+        let all = document[name].as_array()?.iter();
+        Some(all.filter_map(Value::as_str).map(Into::into).collect())
+    };
+    let token_endpoint = url_of("token_endpoint")?.ok_or_else(|| {
+        Error::configuration("the server's metadata names no token endpoint")
+            .with_remedy("set token_endpoint")
+    })?;
+    Ok(Metadata {
+        token_endpoint,
+        introspection_endpoint: url_of("introspection_endpoint")?,
+        revocation_endpoint: url_of("revocation_endpoint")?,
+        // RFC 8414 §2: silence means client_secret_basic, which is the default anyway.
+        authentication_methods: texts("token_endpoint_auth_methods_supported"),
+        assertion_algorithms: texts("token_endpoint_auth_signing_alg_values_supported"),
+        seen_at,
+    })
+}
+
+fn refuse(name: &str, what: &str) -> Error {
+    Error::configuration(format!("the {name} in the server's metadata is {what}"))
+        .with_remedy("no secret was sent there; ask the server's operator")
+}
+
+/// Whether an answer of the token endpoint may mean that it is somewhere else now.
+pub(crate) fn may_have_moved(error: &Error) -> bool {
+    let status = error.vendor().and_then(|vendor| vendor.status);
+    error.kind() == ErrorKind::Unreachable || matches!(status, Some(300..=399 | 404 | 405 | 410))
+}

@@ -1,0 +1,528 @@
+//! [`OAuth2`]: the provider itself.
+
+use std::{fmt, sync::Arc};
+
+use biped_core::{
+    ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef,
+    Inspection, ParamValue, Provider, ProviderId, SecretRef, Token, TokenRequest, Verdict,
+    async_trait, judge_by_status,
+};
+use http::{StatusCode, header};
+use url::Url;
+
+use crate::{
+    Algorithm, BasicEncoding, ClientAuthentication, answer,
+    asked::Asked,
+    authentication::{AssertionSettings, Credentials, Proof},
+    dpop::{self, Nonces, ProofKeys, Side, USE_NONCE},
+    exchange, introspection,
+    key::{self, SigningKey},
+    metadata::{Cache, Metadata, may_have_moved},
+};
+
+/// One client at one authorization server.
+///
+/// ```
+/// use biped_core::{Provider as _, SecretRef};
+/// use biped_oauth2::OAuth2;
+///
+/// let provider = OAuth2::discovered("https://login.example", SecretRef::inline("client-7"))
+///     .key(SecretRef::file("/run/secrets/crm.pem"))
+///     .named("crm");
+/// assert_eq!(provider.id().name(), "crm");
+/// assert_eq!(provider.id().token_endpoint(), "https://login.example");
+/// ```
+#[derive(Clone)]
+pub struct OAuth2 {
+    id: ProviderId,
+    issuer: Option<String>,
+    token_endpoint: Option<Url>,
+    introspection_endpoint: Option<Url>,
+    revocation_endpoint: Option<Url>,
+    client_id: SecretRef,
+    client_secret: Option<SecretRef>,
+    key: Option<SecretRef>,
+    alg: Option<Algorithm>,
+    kid: Option<String>,
+    assertion_audience: Option<String>,
+    authentication: Option<ClientAuthentication>,
+    basic_encoding: BasicEncoding,
+    certificate: Option<IdentityRef>,
+    dpop: bool,
+    dpop_key: Option<SecretRef>,
+    parameters: Vec<(String, ParamValue)>,
+    memory: Arc<Memory>,
+}
+
+/// What a provider learns from answers.
+#[derive(Debug, Default)]
+struct Memory {
+    metadata: Cache,
+    keys: ProofKeys,
+    nonces: Nonces,
+}
+
+impl OAuth2 {
+    /// The client with this identifier at a server that says itself where everything is.
+    ///
+    /// The issuer must be spelt exactly as the server spells it, to the last slash.
+    #[must_use]
+    pub fn discovered(issuer: impl Into<String>, client_id: SecretRef) -> Self {
+        Self::new(Some(issuer.into()), None, client_id)
+    }
+
+    /// The client with this identifier at a server whose token endpoint is known.
+    #[must_use]
+    pub fn at(token_endpoint: Url, client_id: SecretRef) -> Self {
+        Self::new(None, Some(token_endpoint), client_id)
+    }
+
+    fn new(issuer: Option<String>, token_endpoint: Option<Url>, client_id: SecretRef) -> Self {
+        Self {
+            id: ProviderId::new(KIND, "", ""),
+            issuer,
+            token_endpoint,
+            introspection_endpoint: None,
+            revocation_endpoint: None,
+            client_id,
+            client_secret: None,
+            key: None,
+            alg: None,
+            kid: None,
+            assertion_audience: None,
+            authentication: None,
+            basic_encoding: BasicEncoding::default(),
+            certificate: None,
+            dpop: false,
+            dpop_key: None,
+            parameters: Vec::new(),
+            memory: Arc::default(),
+        }
+        .named(KIND)
+    }
+
+    /// Gives it the name that stands in errors, logs and metrics. Default: `oauth2`.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.id = self.id.named(name);
+        self.identified()
+    }
+
+    /// Tells the token endpoint, which goes before the discovered one.
+    #[must_use]
+    pub fn token_endpoint(mut self, url: Url) -> Self {
+        self.token_endpoint = Some(url);
+        self.identified()
+    }
+
+    /// Tells the issuer, whose metadata says what isn't told by hand.
+    #[must_use]
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self.identified()
+    }
+
+    /// Tells the introspection endpoint (RFC 7662). Default: the discovered one.
+    #[must_use]
+    pub fn introspection_endpoint(mut self, url: Url) -> Self {
+        self.introspection_endpoint = Some(url);
+        self
+    }
+
+    /// Tells the revocation endpoint (RFC 7009). Default: the discovered one.
+    #[must_use]
+    pub fn revocation_endpoint(mut self, url: Url) -> Self {
+        self.revocation_endpoint = Some(url);
+        self
+    }
+
+    /// Sets the client secret.
+    #[must_use]
+    pub fn client_secret(mut self, secret: SecretRef) -> Self {
+        self.client_secret = Some(secret);
+        self
+    }
+
+    /// Sets the private key that signs assertions: PEM (PKCS#8, PKCS#1, SEC1) or a JSON Web Key.
+    #[must_use]
+    pub fn key(mut self, key: SecretRef) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Sets what assertions are signed with. Default: what fits the key and the server lists.
+    #[must_use]
+    pub fn alg(mut self, alg: Algorithm) -> Self {
+        self.alg = Some(alg);
+        self
+    }
+
+    /// Sets the name of the key in assertions. Default: the JSON Web Key's own.
+    #[must_use]
+    pub fn kid(mut self, kid: impl Into<String>) -> Self {
+        self.kid = Some(kid.into());
+        self
+    }
+
+    /// Sets the `aud` of assertions. Default: the issuer, else the token endpoint.
+    #[must_use]
+    pub fn assertion_audience(mut self, audience: impl Into<String>) -> Self {
+        self.assertion_audience = Some(audience.into());
+        self
+    }
+
+    /// Sets how the client proves who it is. Default: what the credentials are for and the server
+    /// lists; `client_secret_basic` for a secret where nothing is listed.
+    #[must_use]
+    pub fn client_authentication(mut self, method: ClientAuthentication) -> Self {
+        self.authentication = Some(method);
+        self
+    }
+
+    /// Sets how identifier and secret are written into a Basic header.
+    #[must_use]
+    pub fn basic_encoding(mut self, encoding: BasicEncoding) -> Self {
+        self.basic_encoding = encoding;
+        self
+    }
+
+    /// Presents a client certificate (PEM), to the server and to the API (RFC 8705).
+    #[must_use]
+    pub fn certificate(mut self, certificate: SecretRef, key: SecretRef) -> Self {
+        self.certificate = Some(IdentityRef { certificate, key });
+        self.identified()
+    }
+
+    /// Binds tokens to a key that this process makes for itself (RFC 9449). Such tokens never leave
+    /// the process.
+    #[must_use]
+    pub fn dpop(mut self) -> Self {
+        self.dpop = true;
+        self.identified()
+    }
+
+    /// Binds tokens to this key (RFC 9449): PEM or a JSON Web Key.
+    #[must_use]
+    pub fn dpop_key(mut self, key: SecretRef) -> Self {
+        self.dpop_key = Some(key);
+        self.dpop()
+    }
+
+    /// Adds a field to every token request that doesn't name it itself.
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<ParamValue>) -> Self {
+        let name = name.into();
+        self.parameters.retain(|(known, _)| *known != name);
+        self.parameters.push((name, value.into()));
+        self.identified()
+    }
+
+    /// Whatever makes the server hand out other tokens is in the id.
+    fn identified(mut self) -> Self {
+        let place = match (&self.token_endpoint, &self.issuer) {
+            (Some(endpoint), _) => endpoint.as_str(),
+            (None, issuer) => issuer.as_deref().unwrap_or_default(),
+        };
+        let mut id = ProviderId::new(KIND, place, self.client_id.identity()).named(self.id.name());
+        if self.dpop {
+            let key = self.dpop_key.as_ref().map(SecretRef::to_string);
+            id = id.with("dpop", key.as_deref().unwrap_or("process"));
+        }
+        if let Some(IdentityRef { certificate, .. }) = &self.certificate {
+            id = id.with("certificate", certificate.to_string());
+        }
+        if !self.parameters.is_empty() {
+            // Only their hash: an id is shown, and what a parameter holds is not ours to show.
+            let mut all: Vec<_> = self
+                .parameters
+                .iter()
+                .map(|(name, value)| (name, value.to_json()))
+                .collect();
+            all.sort_by_key(|(name, _)| *name);
+            id = id.with(
+                "parameters",
+                key::sha256(&serde_json::json!(all).to_string()),
+            );
+        }
+        self.id = id;
+        self
+    }
+}
+
+#[async_trait]
+impl Provider for OAuth2 {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        let asked = Asked::of(request, &self.parameters)?;
+        if let Some(endpoint) = &self.token_endpoint {
+            return self.ask(&asked, endpoint, None, cx).await;
+        }
+        let (known, is_old) = self.metadata(cx).await?;
+        let answer = self
+            .ask(&asked, &known.token_endpoint, Some(&known), cx)
+            .await;
+        let Err(error) = &answer else {
+            return answer;
+        };
+        if !may_have_moved(error) {
+            return answer;
+        }
+        self.memory.metadata.expire();
+        if !is_old || error.vendor().is_none() {
+            return answer;
+        }
+        // It is gone from where the server said it was a while ago.
+        match self.metadata(cx).await {
+            Ok((new, _)) if new.token_endpoint != known.token_endpoint => {
+                self.ask(&asked, &new.token_endpoint, Some(&new), cx).await
+            }
+            _ => answer,
+        }
+    }
+
+    fn attach(
+        &self,
+        token: &Token,
+        request: &mut ApiRequest<'_>,
+        cx: &AttachContext<'_>,
+    ) -> Result<(), Error> {
+        request
+            .headers_mut()
+            .insert(header::AUTHORIZATION, token.header().clone());
+        let Some(thumbprint) = token.confirmation() else {
+            return Ok(());
+        };
+        let key = self.proof_key(thumbprint, cx)?;
+        let url = request.url().into_owned();
+        let nonce = self.memory.nonces.find(Side::Api, &url);
+        let proof = dpop::proof(
+            &key,
+            request.method(),
+            &url,
+            Some(token.expose_secret()),
+            nonce.as_deref(),
+            cx.now(),
+        )?;
+        request.headers_mut().insert(dpop::PROOF, proof);
+        Ok(())
+    }
+
+    fn attach_secrets(&self) -> &[SecretRef] {
+        self.dpop_key.as_slice()
+    }
+
+    fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
+        if !self.dpop {
+            return judge_by_status(response);
+        }
+        let nonces = &self.memory.nonces;
+        let learned = nonces.learn(Side::Api, response.url(), response.headers());
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Verdict::Accepted;
+        }
+        match answer::challenge(response.headers(), "error").as_deref() {
+            Some(USE_NONCE) if learned => Verdict::Resend,
+            // It is the proof that is wrong; another token would fare no better.
+            Some("invalid_dpop_proof") => Verdict::Accepted,
+            _ => judge_by_status(response),
+        }
+    }
+
+    fn adopts(&self, token: &Token) -> bool {
+        match token.confirmation() {
+            Some(thumbprint) => self.memory.keys.find(thumbprint).is_some(),
+            None => !self.dpop,
+        }
+    }
+
+    fn client_identity(&self) -> Option<&IdentityRef> {
+        self.certificate.as_ref()
+    }
+
+    fn signs_url(&self) -> bool {
+        self.dpop
+    }
+
+    /// Asks for a token and has the server describe it: introspection is of tokens, not of clients.
+    async fn inspect(
+        &self,
+        request: &TokenRequest,
+        cx: &FetchContext<'_>,
+    ) -> Result<Option<Inspection>, Error> {
+        let metadata = self.known_metadata(cx).await?;
+        let discovered = metadata
+            .as_ref()
+            .and_then(|known| known.introspection_endpoint.as_ref());
+        let Some(endpoint) = self.introspection_endpoint.as_ref().or(discovered) else {
+            return Ok(None);
+        };
+        let token = self.fetch(request, cx).await?;
+        let credentials = self.credentials(metadata.as_deref(), endpoint, cx).await?;
+        let response = exchange::about_token(&token, endpoint, &credentials, cx).await?;
+        introspection::read(&response, &token).map(Some)
+    }
+
+    async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
+        let metadata = match &self.revocation_endpoint {
+            Some(_) if self.issuer.is_none() => None,
+            _ => self.known_metadata(cx).await?,
+        };
+        let discovered = metadata
+            .as_ref()
+            .and_then(|known| known.revocation_endpoint.as_ref());
+        let endpoint = self
+            .revocation_endpoint
+            .as_ref()
+            .or(discovered)
+            .ok_or_else(|| {
+                Error::configuration("this server has no revocation endpoint that is known")
+                    .with_remedy("set revocation_endpoint, or an issuer whose metadata names one")
+            })?;
+        let credentials = self.credentials(metadata.as_deref(), endpoint, cx).await?;
+        exchange::about_token(token, endpoint, &credentials, cx).await?;
+        Ok(())
+    }
+}
+
+impl OAuth2 {
+    async fn ask(
+        &self,
+        asked: &Asked,
+        endpoint: &Url,
+        metadata: Option<&Metadata>,
+        cx: &FetchContext<'_>,
+    ) -> Result<Token, Error> {
+        let credentials = self.credentials(metadata, endpoint, cx).await?;
+        let key = match (self.dpop, &self.dpop_key) {
+            (false, _) => None,
+            (true, None) => Some(ProofKeys::of_process()?),
+            (true, Some(key)) => Some(self.memory.keys.given(&cx.secret(key).await?)?),
+        };
+        let binding = key.as_ref().map(|key| (key, &self.memory.nonces));
+        exchange::token(asked, endpoint, &credentials, binding, cx).await
+    }
+
+    /// What the server says of itself, and whether it said so a while ago.
+    async fn metadata(&self, cx: &FetchContext<'_>) -> Result<(Arc<Metadata>, bool), Error> {
+        let issuer = self.issuer.as_deref().ok_or_else(|| {
+            Error::configuration("there is neither a token endpoint nor an issuer")
+                .with_remedy("set token_endpoint or issuer")
+        })?;
+        let mutual_tls = self.certificate.is_some();
+        self.memory.metadata.get(issuer, mutual_tls, cx).await
+    }
+
+    /// The metadata, where there is an issuer.
+    async fn known_metadata(&self, cx: &FetchContext<'_>) -> Result<Option<Arc<Metadata>>, Error> {
+        match self.issuer {
+            None => Ok(None),
+            Some(_) => self.metadata(cx).await.map(|(known, _)| Some(known)),
+        }
+    }
+
+    /// Reads what proves who asks.
+    async fn credentials(
+        &self,
+        metadata: Option<&Metadata>,
+        endpoint: &Url,
+        cx: &FetchContext<'_>,
+    ) -> Result<Credentials, Error> {
+        let method = match self.authentication {
+            Some(method) => method,
+            None => ClientAuthentication::choose(
+                self.client_secret.is_some(),
+                self.key.is_some(),
+                self.certificate.is_some(),
+                metadata.and_then(|known| known.authentication_methods.as_deref()),
+            )?,
+        };
+        let client_id = cx.identifier(&self.client_id).await?;
+        let secret = async || match &self.client_secret {
+            Some(secret) => cx.secret(secret).await,
+            None => Err(needs(method, "client_secret")),
+        };
+        let settings = |fitting: &[Algorithm], kid: Option<&str>| {
+            let listed = metadata.and_then(|known| known.assertion_algorithms.as_deref());
+            Ok::<_, Error>(AssertionSettings {
+                audience: self.audience(endpoint),
+                alg: Algorithm::choose(fitting, self.alg, listed)?,
+                kid: self.kid.as_deref().or(kid).map(Into::into),
+            })
+        };
+        let proof = match method {
+            ClientAuthentication::ClientSecretBasic => {
+                Proof::Basic(secret().await?, self.basic_encoding)
+            }
+            ClientAuthentication::ClientSecretPost => Proof::Post(secret().await?),
+            ClientAuthentication::ClientSecretJwt => {
+                Proof::SecretJwt(secret().await?, settings(&Algorithm::OF_SECRETS, None)?)
+            }
+            ClientAuthentication::PrivateKeyJwt => {
+                let key = self.key.as_ref().ok_or_else(|| needs(method, "key"))?;
+                let key = SigningKey::read(&cx.secret(key).await?)?;
+                let settings = settings(&key.algorithms(), key.kid())?;
+                Proof::KeyJwt(Box::new(key), settings)
+            }
+            ClientAuthentication::TlsClientAuth | ClientAuthentication::SelfSignedTlsClientAuth
+                if self.certificate.is_none() =>
+            {
+                return Err(needs(method, "certificate and certificate_key"));
+            }
+            _ => Proof::Identifier,
+        };
+        Ok(Credentials { client_id, proof })
+    }
+
+    /// What assertions are made out to: the issuer, since it is the same for all endpoints of a
+    /// server, else the endpoint.
+    fn audience(&self, endpoint: &Url) -> String {
+        let token_endpoint = self.token_endpoint.as_ref().unwrap_or(endpoint);
+        self.assertion_audience
+            .as_deref()
+            .or(self.issuer.as_deref())
+            .unwrap_or(token_endpoint.as_str())
+            .to_owned()
+    }
+
+    /// The key that a token is bound to.
+    fn proof_key(
+        &self,
+        thumbprint: &str,
+        cx: &AttachContext<'_>,
+    ) -> Result<Arc<SigningKey>, Error> {
+        if let Some(key) = self.memory.keys.find(thumbprint) {
+            return Ok(key);
+        }
+        if let Some(key) = &self.dpop_key {
+            let key = self.memory.keys.given(cx.secret(key)?)?;
+            if key.thumbprint() == thumbprint {
+                return Ok(key);
+            }
+        }
+        Err(Error::internal(
+            "the key that the token is bound to is gone",
+        ))
+    }
+}
+
+fn needs(method: ClientAuthentication, what: &str) -> Error {
+    Error::configuration(format!("{method} needs {what}"))
+}
+
+pub(crate) const KIND: &str = "oauth2";
+
+impl fmt::Debug for OAuth2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: Vec<_> = self.parameters.iter().map(|(name, _)| name).collect();
+        f.debug_struct("OAuth2")
+            .field("id", &self.id)
+            .field("issuer", &self.issuer)
+            .field("client_authentication", &self.authentication)
+            .field("dpop", &self.dpop)
+            .field("parameters", &known)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,162 @@
+//! A standard authorization server in a configuration file.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use biped_core::{
+    ConfigValue, Origin, ParamValue, Problem, Provider, ProviderConfig, RawValue, TokenRequest,
+};
+use biped_oauth2::kind;
+
+use crate::server::{Server, claims, field, header};
+
+fn value(raw: RawValue) -> ConfigValue {
+    let origin = Origin::File {
+        path: Arc::from(Path::new("biped.toml")),
+        line: 2,
+    };
+    ConfigValue { raw, origin }
+}
+
+fn text(text: &str) -> RawValue {
+    RawValue::Text(text.into())
+}
+
+fn config(keys: &[(&str, RawValue)]) -> ProviderConfig {
+    let values: BTreeMap<_, _> = keys
+        .iter()
+        .map(|(key, raw)| ((*key).to_owned(), value(raw.clone())))
+        .collect();
+    ProviderConfig::new("crm", "oauth2", Origin::Builder, values)
+}
+
+/// With `client_id`, and the token endpoint unless an issuer is given.
+fn build(keys: &[(&str, RawValue)]) -> Result<Arc<dyn Provider>, Vec<Problem>> {
+    let mut all = vec![("client_id", text("client-7"))];
+    if !keys.iter().any(|(key, _)| *key == "issuer") {
+        all.push(("token_endpoint", text("https://login.example/token")));
+    }
+    all.extend_from_slice(keys);
+    kind().build(&config(&all))
+}
+
+fn problem(keys: &[(&str, RawValue)]) -> String {
+    let problems = build(keys).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems[0]
+        .key
+        .strip_prefix("providers.crm.")
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn an_issuer_or_a_token_endpoint_is_enough() {
+    let provider = build(&[("client_secret", text("env:CRM"))]).unwrap();
+    assert_eq!(provider.id().name(), "crm");
+    assert_eq!(provider.id().kind(), "oauth2");
+    assert_eq!(provider.id().client(), "client-7");
+    assert_eq!(
+        provider.id().token_endpoint(),
+        "https://login.example/token"
+    );
+    let provider = build(&[("issuer", text("https://login.example"))]).unwrap();
+    assert_eq!(provider.id().token_endpoint(), "https://login.example");
+    let neither = kind().build(&config(&[("client_id", text("client-7"))]));
+    assert_eq!(neither.unwrap_err()[0].key, "providers.crm.issuer");
+}
+
+#[test]
+fn the_request_has_scope_resource_and_audience() {
+    let resources = [
+        value(text("https://a.example")),
+        value(text("https://b.example")),
+    ];
+    let config = config(&[
+        ("scope", text("write read")),
+        ("resource", RawValue::List(resources.into())),
+        ("audience", text("crm")),
+    ]);
+    let expected = TokenRequest::new()
+        .scope("read write")
+        .param("audience", "crm")
+        .param(
+            "resource",
+            vec![
+                "https://a.example".to_owned(),
+                "https://b.example".to_owned(),
+            ],
+        );
+    assert_eq!(kind().request(&config), expected);
+    let further = kind().param("tier", "gold").unwrap();
+    assert_eq!(further, ParamValue::from("gold"));
+}
+
+#[test]
+fn a_method_needs_what_it_is_made_of() {
+    let method = |name: &str| ("client_authentication", text(name));
+    assert_eq!(problem(&[method("client_secret_post")]), "client_secret");
+    assert_eq!(problem(&[method("client_secret_jwt")]), "client_secret");
+    assert_eq!(problem(&[method("private_key_jwt")]), "key");
+    assert_eq!(problem(&[method("tls_client_auth")]), "certificate");
+    assert_eq!(problem(&[method("basic")]), "client_authentication");
+    assert_eq!(
+        problem(&[("certificate", text("file:c.pem"))]),
+        "certificate_key"
+    );
+    assert_eq!(
+        problem(&[("certificate_key", text("file:c.pem"))]),
+        "certificate"
+    );
+    assert!(build(&[method("none")]).is_ok());
+}
+
+#[test]
+fn what_cannot_be_meant_is_a_problem() {
+    assert_eq!(
+        problem(&[("issuer", text("http://login.example"))]),
+        "issuer"
+    );
+    assert_eq!(
+        problem(&[("issuer", text("https://login.example/?a=b"))]),
+        "issuer"
+    );
+    assert_eq!(problem(&[("alg", text("RS1"))]), "alg");
+    assert_eq!(
+        problem(&[("basic_encoding", text("plain"))]),
+        "basic_encoding"
+    );
+    assert_eq!(problem(&[("grant_type", text("password"))]), "grant_type");
+    let key = ("dpop_key", text("file:k.pem"));
+    assert_eq!(problem(&[("dpop", RawValue::Bool(false)), key]), "dpop_key");
+    let reserved = BTreeMap::from([("grant_type".to_owned(), value(text("password")))]);
+    assert_eq!(
+        problem(&[("parameters", RawValue::Table(reserved))]),
+        "parameters"
+    );
+}
+
+#[tokio::test]
+async fn every_key_reaches_the_wire() {
+    let server = Server::generous().await;
+    let parameters = BTreeMap::from([("tier".to_owned(), value(text("gold")))]);
+    let provider = kind()
+        .build(&config(&[
+            ("token_endpoint", text(server.url("/token").as_str())),
+            ("client_id", text("client-7")),
+            ("client_authentication", text("private_key_jwt")),
+            ("key", text(include_str!("../keys/rsa.pkcs1.pem"))),
+            ("alg", text("PS384")),
+            ("kid", text("k-1")),
+            ("assertion_audience", text("https://aud.example")),
+            ("parameters", RawValue::Table(parameters)),
+        ]))
+        .unwrap();
+    let request = TokenRequest::new().scope("read");
+    provider.fetch(&request, &server.context()).await.unwrap();
+    let requests = server.requests().await;
+    assert_eq!(field(&requests[0], "tier").as_deref(), Some("gold"));
+    let jwt = field(&requests[0], "client_assertion").unwrap();
+    assert_eq!(header(&jwt)["alg"], "PS384");
+    assert_eq!(header(&jwt)["kid"], "k-1");
+    assert_eq!(claims(&jwt)["aud"], "https://aud.example");
+}

@@ -1,0 +1,13 @@
+//! What goes out to standard authorization servers, byte for byte, and what becomes of their
+//! answers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod any_answer;
+mod authentication;
+mod configuration;
+mod discovery;
+mod dpop;
+mod request;
+mod server;
+mod tokens;

@@ -1,0 +1,176 @@
+//! What a token request says beside who asks.
+
+use biped_core::{ErrorKind, ExposeSecret as _, Provider as _, SecretRef, TokenRequest};
+use biped_oauth2::{AUDIENCE, ClientAuthentication, OAuth2, RESOURCE};
+
+use crate::server::{Server, json_answer};
+
+#[tokio::test]
+async fn a_token_request_is_a_form_of_the_standard() {
+    let server = Server::generous().await;
+    let token = server
+        .fetch_for(
+            &server.client_with_secret(),
+            &TokenRequest::new().scope("write read"),
+        )
+        .await
+        .unwrap();
+    assert_eq!(token.expose_secret(), "t-1");
+    let requests = server.requests().await;
+    let request = &requests[0];
+    assert_eq!(request.method.as_str(), "POST");
+    assert_eq!(request.url.path(), "/token");
+    assert_eq!(
+        request.headers["content-type"],
+        "application/x-www-form-urlencoded"
+    );
+    assert_eq!(request.headers["accept"], "application/json");
+    assert_eq!(
+        server.body().await,
+        "grant_type=client_credentials&scope=read+write"
+    );
+    for absent in ["dpop", "cookie", "referer"] {
+        assert!(!request.headers.contains_key(absent), "{absent}");
+    }
+}
+
+#[tokio::test]
+async fn without_scope_none_is_sent() {
+    let server = Server::generous().await;
+    server.fetch(&server.client_with_secret()).await.unwrap();
+    assert_eq!(server.body().await, "grant_type=client_credentials");
+}
+
+#[tokio::test]
+async fn resources_are_repeated_and_parameters_are_added() {
+    let server = Server::generous().await;
+    let provider = server
+        .client_with_secret()
+        .parameter("tier", "gold")
+        .parameter(AUDIENCE, "the default");
+    let resources = vec![
+        "https://a.example/".to_owned(),
+        "https://b.example".to_owned(),
+    ];
+    let request = TokenRequest::new()
+        .param(RESOURCE, resources)
+        .param(AUDIENCE, "crm")
+        .param("level", 3)
+        .param("strict", true);
+    server.fetch_for(&provider, &request).await.unwrap();
+    assert_eq!(
+        server.body().await,
+        "grant_type=client_credentials&tier=gold&audience=crm&level=3\
+         &resource=https%3A%2F%2Fa.example%2F&resource=https%3A%2F%2Fb.example&strict=true"
+    );
+}
+
+#[tokio::test]
+async fn rules_are_checked_before_anything_is_sent() {
+    let server = Server::generous().await;
+    let provider = server.client_with_secret();
+    for request in [
+        TokenRequest::new().param("grant_type", "password"),
+        TokenRequest::new().param("scope", "read"),
+        TokenRequest::new().param("client_secret", "other"),
+        TokenRequest::new().param("client_assertion", "x"),
+        TokenRequest::new().param(RESOURCE, "crm"),
+        TokenRequest::new().param(RESOURCE, "https://a.example/#part"),
+    ] {
+        let error = server.fetch_for(&provider, &request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{request}");
+    }
+    assert!(server.requests().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_method_without_what_it_needs_is_a_configuration_error() {
+    let server = Server::generous().await;
+    for method in [
+        ClientAuthentication::ClientSecretBasic,
+        ClientAuthentication::ClientSecretPost,
+        ClientAuthentication::ClientSecretJwt,
+        ClientAuthentication::PrivateKeyJwt,
+        ClientAuthentication::TlsClientAuth,
+        ClientAuthentication::SelfSignedTlsClientAuth,
+    ] {
+        let provider = server.client().client_authentication(method);
+        let error = server.fetch(&provider).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{method}");
+    }
+    assert!(server.requests().await.is_empty());
+}
+
+#[test]
+fn whatever_changes_the_tokens_is_in_the_id() {
+    let plain = || OAuth2::discovered("https://login.example", SecretRef::inline("client-7"));
+    assert_eq!(plain().id(), plain().named("crm").id());
+    assert_eq!(
+        plain().id(),
+        plain().client_secret(SecretRef::inline("rotated")).id()
+    );
+    let others = [
+        plain().dpop(),
+        plain().dpop_key(SecretRef::env("KEY")),
+        plain().parameter("audience", "crm"),
+        plain().parameter("audience", "erp"),
+        plain().certificate(SecretRef::env("CERT"), SecretRef::env("KEY")),
+        OAuth2::discovered("https://login.example/", SecretRef::inline("client-7")),
+        OAuth2::discovered("https://login.example", SecretRef::inline("client-8")),
+    ];
+    for (at, one) in others.iter().enumerate() {
+        assert_ne!(one.id(), plain().id(), "{at}");
+        for (beside, other) in others
+            .iter()
+            .enumerate()
+            .filter(|(beside, _)| *beside != at)
+        {
+            assert_ne!(one.id(), other.id(), "{at} {beside}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_with_the_secret() {
+    let server = Server::new().await;
+    let answer = wiremock::ResponseTemplate::new(307).insert_header("Location", "/elsewhere");
+    server.answers("/token", answer).await;
+    let error = server
+        .fetch(&server.client_with_secret())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert_eq!(server.requests().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_secret_goes_nowhere_without_tls() {
+    let server = Server::new().await;
+    let endpoint = url::Url::parse("http://login.example/token").unwrap();
+    let provider = OAuth2::at(endpoint, SecretRef::inline("client-7"))
+        .client_secret(SecretRef::inline("secret"));
+    let error = server.fetch(&provider).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read_to_its_end() {
+    let server = Server::new().await;
+    let long = serde_json::json!({ "access_token": "t", "padding": "x".repeat(2 << 20) });
+    server.answers("/token", json_answer(200, &long)).await;
+    let error = server
+        .fetch(&server.client_with_secret())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unusable);
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let provider = OAuth2::discovered("https://login.example", SecretRef::inline("client-7"))
+        .client_secret(SecretRef::inline("pl4nted"))
+        .key(SecretRef::inline("pl4nted"))
+        .dpop_key(SecretRef::inline("pl4nted"))
+        .parameter("api_key", "pl4nted");
+    assert!(!format!("{provider:?}").contains("pl4nted"));
+}
