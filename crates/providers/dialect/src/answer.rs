@@ -1,0 +1,302 @@
+//! From an answer to what it gives: a pure function.
+
+use std::borrow::Cow;
+
+use biped_core::{Error, Lifetime, SecretString, Timestamp, Token, VendorError, wire};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::{
+    dialect::{Reads, Success, Words},
+    expiry::{Ends, Written},
+    place::Place,
+    template::Values,
+};
+
+/// What the answers so far gave.
+#[derive(Default)]
+pub(crate) struct Gained {
+    token: Option<GainedToken>,
+    base_url: Option<Url>,
+    pub(crate) exports: Map<String, Value>,
+}
+
+struct GainedToken {
+    text: SecretString,
+    sent_at: Timestamp,
+    ends: Option<Ends>,
+    token_type: Option<String>,
+    scope: Option<String>,
+    lifetime: Option<Lifetime>,
+}
+
+/// When an answer came, and to what.
+pub(crate) struct Asked<'a> {
+    pub(crate) url: &'a Url,
+    pub(crate) sent_at: Timestamp,
+    pub(crate) now: Timestamp,
+    pub(crate) values: &'a Values<'a>,
+}
+
+impl Gained {
+    /// The token as the next request's templates see it.
+    pub(crate) fn token(&self) -> Option<&SecretString> {
+        self.token.as_ref().map(|token| &token.text)
+    }
+
+    /// Takes in an answer.
+    pub(crate) fn take(
+        &mut self,
+        reads: &Reads,
+        response: &http::Response<Bytes>,
+        asked: &Asked<'_>,
+    ) -> Result<(), Error> {
+        let body = reads.accepted(response, asked.now)?;
+        if let Some(place) = &reads.token {
+            let text = reads
+                .token_text(place, response, &body)
+                .ok_or_else(|| reads.tokenless(response, &body, asked.now))?;
+            let said = |place: &Place| place.find(&body, response.headers());
+            let token_type = said(&reads.token_type);
+            let scope = said(&reads.scope).and_then(|scope| wire::scope(&scope));
+            self.token = Some(GainedToken {
+                text: text.into(),
+                sent_at: asked.sent_at,
+                ends: None,
+                token_type: token_type
+                    .and_then(|name| name.as_str().map(str::to_owned))
+                    .filter(|name| !name.is_empty()),
+                scope: scope.filter(|scope| !scope.trim().is_empty()),
+                lifetime: None,
+            });
+        }
+        self.take_life(reads, response, &body);
+        for (name, place) in &reads.export {
+            let value = place
+                .find(&body, response.headers())
+                .and_then(|value| wire::text(&value).map(Cow::into_owned));
+            let Some(text) = value else {
+                return Err(wire::unusable(
+                    response,
+                    format!("the answer has no {name}"),
+                ));
+            };
+            self.exports.insert((**name).into(), text.into());
+        }
+        if let Some(url) = reads.base_url(response, &body, asked)? {
+            self.base_url = Some(url);
+        }
+        Ok(())
+    }
+
+    fn take_life(&mut self, reads: &Reads, response: &http::Response<Bytes>, body: &Value) {
+        let Some(token) = &mut self.token else {
+            return;
+        };
+        if let Some(expires) = &reads.expires {
+            // A token says its own expiry where nothing else does.
+            let at = match (&expires.at, &expires.written) {
+                (None, Written::Jwt) => None,
+                (at, _) => at.as_ref(),
+            };
+            token.ends = at
+                .and_then(|place| place.find(body, response.headers()))
+                .and_then(|value| expires.written.read(&value));
+        }
+        token.lifetime = reads.lifetime.or(token.lifetime);
+    }
+
+    /// Makes the token of all that was gained.
+    pub(crate) fn build(self) -> Result<Token, Error> {
+        let Some(token) = self.token else {
+            return Err(Error::internal("no answer was asked for a token"));
+        };
+        let mut builder = Token::new(token.text, token.sent_at)
+            .token_type(token.token_type.as_deref())
+            .scope(token.scope)
+            .base_url(self.base_url)
+            .extra(self.exports);
+        builder = match token.ends {
+            Some(Ends::In(life)) => builder.expires_in(Some(life)),
+            Some(Ends::At(point)) => builder.expires_at(Some(point)),
+            None => builder,
+        };
+        if let Some(lifetime) = token.lifetime {
+            builder = builder.assumed_lifetime(lifetime);
+        }
+        builder.build()
+    }
+}
+
+impl Reads {
+    /// The body of an answer that is no refusal; null where it is text that is no JSON.
+    fn accepted(&self, response: &http::Response<Bytes>, now: Timestamp) -> Result<Value, Error> {
+        if !response.status().is_success() {
+            let body = wire::json(response).unwrap_or_default();
+            return Err(wire::failure(response, self.words(response, &body), now));
+        }
+        let needs_json = !self.is_text && self.reads_body();
+        let body = match wire::json(response) {
+            Err(error) if needs_json => return Err(error),
+            body => body.unwrap_or_default(),
+        };
+        match &self.ok {
+            Some(ok) => self.check(ok, response, body, now),
+            None => Ok(body),
+        }
+    }
+
+    /// Whether anything but headers is read of a good answer.
+    fn reads_body(&self) -> bool {
+        let export = self.export.iter().map(|(_, place)| place);
+        let places = export.chain(&self.token).chain(&self.base_url);
+        let ok = self.ok.as_ref().map(|ok| &ok.at);
+        places.chain(ok).any(|place| !place.is_header())
+    }
+
+    fn check(
+        &self,
+        ok: &Success,
+        response: &http::Response<Bytes>,
+        body: Value,
+        now: Timestamp,
+    ) -> Result<Value, Error> {
+        let is_ok = match ok.at.find(&body, response.headers()) {
+            Some(value) => alike(&value, &ok.equals),
+            None if ok.or_absent => true,
+            None => {
+                let words = self.words(response, &body);
+                return Err(if words.has_words() {
+                    wire::failure(response, words, now)
+                } else {
+                    wire::unusable(response, "the answer tells neither success nor failure")
+                });
+            }
+        };
+        if is_ok {
+            return Ok(body);
+        }
+        Err(wire::failure(response, self.words(response, &body), now))
+    }
+
+    fn token_text(
+        &self,
+        place: &Place,
+        response: &http::Response<Bytes>,
+        body: &Value,
+    ) -> Option<String> {
+        let text = if self.is_text && place.is_whole_body() {
+            match body {
+                Value::String(quoted) => quoted.clone(),
+                Value::Object(_) | Value::Array(_) => return None,
+                _ => {
+                    let text = std::str::from_utf8(response.body()).ok()?;
+                    text.trim_start_matches('\u{feff}').trim().to_owned()
+                }
+            }
+        } else {
+            wire::text(&*place.find(body, response.headers())?)?.into_owned()
+        };
+        // An HTML page instead of a token.
+        (!text.trim().is_empty() && !text.starts_with('<')).then_some(text)
+    }
+
+    /// Why there is no token in an answer that looks good.
+    fn tokenless(&self, response: &http::Response<Bytes>, body: &Value, now: Timestamp) -> Error {
+        if response.body().is_empty() && self.token.as_ref().is_some_and(|place| !place.is_header())
+        {
+            return wire::unusable(response, "the answer has no body").transient(true);
+        }
+        // Where a flag told success already, the code is that of a success.
+        let words = self.words(response, body);
+        if self.ok.is_none() && words.has_words() {
+            return wire::failure(response, words, now);
+        }
+        wire::unusable(response, "the answer has no token where this vendor's is")
+            .with_remedy("compare the vendor's documents with response.token of its file")
+    }
+
+    /// The vendor's words where the file says they are, else where RFC 6749 has them.
+    fn words(&self, response: &http::Response<Bytes>, body: &Value) -> VendorError {
+        let words = self.words.read(response, body);
+        if words.has_words() {
+            return words;
+        }
+        Words::usual().read(response, body)
+    }
+
+    fn base_url(
+        &self,
+        response: &http::Response<Bytes>,
+        body: &Value,
+        asked: &Asked<'_>,
+    ) -> Result<Option<Url>, Error> {
+        let Some(found) =
+            (self.base_url.as_ref()).and_then(|place| place.find(body, response.headers()))
+        else {
+            return Ok(None);
+        };
+        let Value::String(text) = &*found else {
+            return Err(wire::unusable(
+                response,
+                "the base URL in the answer is no text",
+            ));
+        };
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let text = match text.contains("://") {
+            true => Cow::Borrowed(text),
+            false => format!("https://{text}").into(),
+        };
+        let hosts: Vec<_> = self
+            .base_url_hosts
+            .iter()
+            .filter_map(|host| host.render(asked.values))
+            .collect();
+        wire::base_url(&text, &hosts, asked.url).map(Some)
+    }
+}
+
+impl Words {
+    fn read(&self, response: &http::Response<Bytes>, body: &Value) -> VendorError {
+        let said = |place: &Option<Place>| {
+            let value = place.as_ref()?.find(body, response.headers())?;
+            wire::text(&value).map(Cow::into_owned)
+        };
+        let mut vendor = VendorError::new(response.status().as_u16());
+        if let Some(code) = said(&self.code) {
+            vendor = vendor.code(code);
+        }
+        if let Some(reason) = said(&self.reason) {
+            vendor = vendor.reason(reason);
+        }
+        if let Some(message) = said(&self.message) {
+            vendor = vendor.message(message);
+        }
+        vendor
+    }
+}
+
+/// Whether two plain values say the same: a number and its digits do.
+pub(crate) fn alike(found: &Value, expected: &Value) -> bool {
+    let number = |value: &Value| match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse::<f64>().ok(),
+        _ => None,
+    };
+    let word = |value: &Value| match value {
+        Value::Bool(yes) => Some(yes.to_string()),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    };
+    if found == expected {
+        return true;
+    }
+    match (number(found), number(expected)) {
+        (Some(found), Some(expected)) => found.total_cmp(&expected).is_eq(),
+        _ => word(found).is_some_and(|found| Some(found) == word(expected)),
+    }
+}

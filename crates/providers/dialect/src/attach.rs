@@ -1,0 +1,81 @@
+//! How an API request carries the token, and which API answers reject it: pure functions.
+
+use biped_core::{ApiRequest, ApiResponse, Error, PEEK_LIMIT, Verdict};
+use http::header;
+
+use crate::{
+    answer::alike,
+    dialect::{Attach, Expired},
+    request::{basic, header_value, needed},
+    template::{Template, Values},
+};
+
+impl Attach {
+    /// Puts the token on a request.
+    pub(crate) fn apply(
+        &self,
+        values: &Values<'_>,
+        request: &mut ApiRequest<'_>,
+    ) -> Result<(), Error> {
+        if let Some((user, password)) = &self.basic {
+            let value = basic(&needed(user, values)?, &needed(password, values)?)?;
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        for (name, template) in &self.headers {
+            if let Some(text) = template.render(values) {
+                let value = header_value(name, template, &text)?;
+                request.headers_mut().insert(name, value);
+            }
+        }
+        for (name, template) in &self.query {
+            if let Some(text) = template.render(values) {
+                request.set_query(name, &text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All that templates need.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let headers = self.headers.iter().map(|(_, template)| template);
+        let query = self.query.iter().map(|(_, template)| template);
+        let basic = self
+            .basic
+            .iter()
+            .flat_map(|(user, password)| [user, password]);
+        headers.chain(query).chain(basic)
+    }
+}
+
+/// What an answer says about the token, where a dialect has `[expired]`.
+pub(crate) fn judge(entries: &[Expired], response: &ApiResponse<'_>) -> Verdict {
+    let mut needs_body = false;
+    for entry in entries {
+        let status = response.status().as_u16();
+        if entry
+            .status
+            .as_ref()
+            .is_some_and(|all| !all.contains(&status))
+        {
+            continue;
+        }
+        match (&entry.body, response.body()) {
+            (None, _) => return Verdict::Rejected,
+            (Some((place, _)), None) if !place.is_header() => needs_body = true,
+            (Some((place, any_of)), body) => {
+                let body = body
+                    .and_then(|body| serde_json::from_slice(body).ok())
+                    .unwrap_or_default();
+                let found = place.find(&body, response.headers());
+                if found.is_some_and(|found| any_of.iter().any(|value| alike(&found, value))) {
+                    return Verdict::Rejected;
+                }
+            }
+        }
+    }
+    if needs_body {
+        Verdict::NeedsBody { limit: PEEK_LIMIT }
+    } else {
+        Verdict::Accepted
+    }
+}

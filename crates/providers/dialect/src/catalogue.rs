@@ -1,0 +1,184 @@
+//! [`Catalogue`]: the vendors that are described already.
+
+use std::{
+    fmt::Write as _,
+    sync::{Arc, OnceLock},
+};
+
+use crate::{Dialect, vendors::FILES};
+
+/// The vendors that are described already, compiled in.
+///
+/// ```
+/// use biped_dialect::Catalogue;
+///
+/// let catalogue = Catalogue::built_in();
+/// let keycloak = catalogue.get("keycloak").expect("it is in there");
+/// assert_eq!(keycloak.title(), "Keycloak");
+/// assert!(catalogue.search("identity").any(|entry| entry.name() == "keycloak"));
+/// ```
+#[derive(Debug)]
+pub struct Catalogue {
+    entries: Vec<Entry>,
+}
+
+/// A vendor of the [`Catalogue`].
+#[derive(Debug)]
+pub struct Entry {
+    name: &'static str,
+    text: &'static str,
+    dialect: OnceLock<Option<Arc<Dialect>>>,
+}
+
+impl Catalogue {
+    /// The catalogue that comes with this crate.
+    #[must_use]
+    pub fn built_in() -> &'static Self {
+        static BUILT_IN: OnceLock<Catalogue> = OnceLock::new();
+        BUILT_IN.get_or_init(|| Self {
+            entries: FILES
+                .iter()
+                .map(|(name, text)| Entry {
+                    name,
+                    text,
+                    dialect: OnceLock::new(),
+                })
+                .collect(),
+        })
+    }
+
+    /// All vendors, by name.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// The vendor of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    /// The dialect of the vendor of this name.
+    #[must_use]
+    pub fn dialect(&self, name: &str) -> Option<Arc<Dialect>> {
+        self.get(name)?.dialect()
+    }
+
+    /// The vendor whose name is nearest to what was typed, if one is near.
+    #[must_use]
+    pub fn nearest(&self, typed: &str) -> Option<&'static str> {
+        biped_core::nearest(typed, self.entries.iter().map(|entry| entry.name))
+    }
+
+    /// The vendors that have all these words in their name, title, tags or token endpoint.
+    pub fn search<'s>(&'s self, words: &str) -> impl Iterator<Item = &'s Entry> {
+        let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
+        self.entries.iter().filter(move |entry| {
+            let text = entry.search_text();
+            words.iter().all(|word| text.contains(word.as_str()))
+        })
+    }
+}
+
+impl Entry {
+    /// What `vendor = "…"` calls it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let dialect = self.dialect();
+        let about = dialect.as_deref().and_then(Dialect::about);
+        about.map_or_else(|| self.name.to_owned(), |about| about.title().to_owned())
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn text(&self) -> &'static str {
+        self.text
+    }
+
+    /// Its dialect. A test sees to it that every one loads.
+    #[must_use]
+    pub fn dialect(&self) -> Option<Arc<Dialect>> {
+        let load = || {
+            Dialect::from_toml(self.text, &format!("{}.toml", self.name))
+                .ok()
+                .map(Arc::new)
+        };
+        self.dialect.get_or_init(load).clone()
+    }
+
+    /// A provider's part of a configuration file, to start from.
+    #[must_use]
+    pub fn configuration(&self) -> String {
+        let dialect = self.dialect();
+        dialect.map_or_else(String::new, |dialect| configuration(self.name, &dialect))
+    }
+
+    fn search_text(&self) -> String {
+        let mut text = format!("{} ", self.name);
+        if let Some(dialect) = self.dialect() {
+            text.push_str(&dialect.url());
+            if let Some(about) = dialect.about() {
+                for part in std::iter::once(about.title()).chain(about.tags()) {
+                    text.push(' ');
+                    text.push_str(part);
+                }
+            }
+        }
+        text.to_lowercase()
+    }
+}
+
+/// `[providers.NAME]` with everything that the dialect needs; secrets come from the environment.
+fn configuration(name: &str, dialect: &Dialect) -> String {
+    let variable = |what: &str| {
+        let text = format!("{name}_{what}").to_uppercase();
+        text.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+    };
+    let says = |what: &str| {
+        let about = dialect.about().and_then(|about| about.says_of(what));
+        about.map_or_else(String::new, |says| format!("   # {says}"))
+    };
+    let mut out = format!("[providers.{name}]\nkind = \"dialect\"\nvendor = \"{name}\"\n");
+    if dialect.uses_client_id() {
+        let _ = writeln!(out, "client_id = \"…\"{}", says("client_id"));
+    }
+    if dialect.uses_client_secret() {
+        let reference = variable("client_secret");
+        let _ = writeln!(
+            out,
+            "client_secret = \"env:{reference}\"{}",
+            says("client_secret")
+        );
+    }
+    if dialect.uses_client_certificate() {
+        out.push_str("certificate = \"file:client.pem\"\ncertificate_key = \"file:client.key\"\n");
+    }
+    if let Some(about) = dialect.about().and_then(|about| about.says_of("scope")) {
+        let _ = writeln!(out, "# scope = \"…\"   # {about}");
+    }
+    if let Some(api) = dialect.about().and_then(crate::About::api) {
+        let _ = writeln!(out, "api_base_url = \"{api}\"");
+    }
+    if dialect.params().len() > 0 {
+        let _ = writeln!(out, "\n[providers.{name}.params]");
+    }
+    for param in dialect.params() {
+        let value = match param.is_secret() {
+            true => format!("env:{}", variable(param.name())),
+            false => "…".into(),
+        };
+        let mark = if param.is_optional() { "# " } else { "" };
+        let says = match param.says() {
+            "" => String::new(),
+            says => format!("   # {says}"),
+        };
+        let _ = writeln!(out, "{mark}{} = \"{value}\"{says}", param.name());
+    }
+    out
+}

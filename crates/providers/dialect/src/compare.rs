@@ -1,0 +1,267 @@
+//! Comparing what came of a dialect with what its example says.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use biped_core::{ApiRequest, ApiRequestParts, Error};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, header};
+use serde_json::Value;
+use url::Url;
+
+use crate::{
+    example::{Difference, ExpectedBody, ExpectedRequest},
+    template::percent_encoded,
+};
+
+/// The differences so far, in which no secret of the example is shown.
+pub(crate) struct Differences {
+    /// What a secret looks like, and its name in braces.
+    hidden: Vec<(String, String)>,
+    pub(crate) found: Vec<Difference>,
+}
+
+impl Differences {
+    pub(crate) fn hiding(secrets: Vec<(String, String)>) -> Self {
+        let mut hidden = Vec::new();
+        for (name, value) in secrets {
+            // What is this short would be found everywhere.
+            if value.len() < 4 {
+                continue;
+            }
+            let name = format!("{{{name}}}");
+            let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            let json = Value::from(value.as_str()).to_string();
+            let inside = json.trim_matches('"').to_owned();
+            let base64 = base64::engine::general_purpose::STANDARD.encode(&value);
+            for shape in [percent_encoded(&value), form, base64, inside, value] {
+                hidden.push((shape, name.clone()));
+            }
+        }
+        Self {
+            hidden,
+            found: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, line: usize, what: &str, expected: &str, actual: &str) {
+        self.found.push(Difference {
+            line,
+            what: what.to_owned(),
+            expected: self.shown(expected),
+            actual: self.shown(actual),
+        });
+    }
+
+    pub(crate) fn compare(&mut self, line: usize, what: &str, expected: &str, actual: &str) {
+        if expected != actual {
+            let quoted = |text: &str| format!("`{text}`");
+            self.add(line, what, &quoted(expected), &quoted(actual));
+        }
+    }
+
+    fn shown(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (shape, name) in &self.hidden {
+            if text.contains(shape.as_str()) {
+                text = text.replace(shape.as_str(), name);
+            }
+        }
+        text
+    }
+}
+
+/// Compares a request, whose JWT stands as `{jwt}` in the example.
+pub(crate) fn request(
+    expected: &ExpectedRequest,
+    actual: &http::Request<Bytes>,
+    found: &mut Differences,
+) {
+    let line = expected.line;
+    let texts = Texts::of(actual);
+    let method = expected.method.as_deref().unwrap_or("POST");
+    found.compare(line, "request.method", method, actual.method().as_str());
+    match &expected.url {
+        Some(url) => found.compare(line, "request.url", url, &texts.url),
+        None => found.add(line, "request.url", "a URL", "missing"),
+    }
+    headers(
+        line,
+        "request.headers",
+        &expected.headers,
+        &texts.headers,
+        found,
+    );
+    match &expected.body {
+        ExpectedBody::Empty => found.compare(line, "request", "", &texts.body),
+        ExpectedBody::Form(form) => {
+            let kind = content_type(actual);
+            found.compare(line, "request", "application/x-www-form-urlencoded", kind);
+            found.compare(line, "request.form", form, &texts.body);
+        }
+        ExpectedBody::Text(text) => found.compare(line, "request.text", text, &texts.body),
+        ExpectedBody::Json(json) => {
+            let actual: Value = serde_json::from_str(&texts.body).unwrap_or_default();
+            if *json != actual {
+                found.compare(line, "request.json", &json.to_string(), &actual.to_string());
+            }
+        }
+    }
+    for (what, part, expected) in [
+        ("request.jwt.header", 0, &expected.jwt_header),
+        ("request.jwt.claims", 1, &expected.jwt_claims),
+    ] {
+        if let Some(expected) = expected {
+            let actual = texts.jwt.as_deref().and_then(|jwt| decoded(jwt, part));
+            let actual = actual.unwrap_or_default();
+            if *expected != actual {
+                found.compare(line, what, &expected.to_string(), &actual.to_string());
+            }
+        }
+    }
+}
+
+/// Compares all headers but those that follow from the encoding, unless they are named.
+pub(crate) fn headers(
+    line: usize,
+    what: &str,
+    expected: &[(HeaderName, String)],
+    actual: &[(HeaderName, String)],
+    found: &mut Differences,
+) {
+    for (name, text) in expected {
+        let value = actual.iter().find(|(known, _)| known == name);
+        let value = value.map_or("missing", |(_, value)| value.as_str());
+        found.compare(line, &format!("{what}.{name}"), text, value);
+    }
+    for (name, value) in actual {
+        let follows = [header::ACCEPT, header::CONTENT_TYPE].contains(name);
+        if !follows && !expected.iter().any(|(known, _)| known == name) {
+            found.add(
+                line,
+                &format!("{what}.{name}"),
+                "nothing",
+                &format!("`{value}`"),
+            );
+        }
+    }
+}
+
+/// A request as texts, its JWT taken out.
+struct Texts {
+    url: String,
+    headers: Vec<(HeaderName, String)>,
+    body: String,
+    jwt: Option<String>,
+}
+
+impl Texts {
+    fn of(request: &http::Request<Bytes>) -> Self {
+        let mut texts = Self {
+            url: request.uri().to_string(),
+            headers: in_texts(request.headers()),
+            body: String::from_utf8_lossy(request.body()).into_owned(),
+            jwt: None,
+        };
+        let values = texts.headers.iter().map(|(_, value)| value);
+        let jwt = values
+            .chain([&texts.url, &texts.body])
+            .find_map(|text| find_jwt(text))
+            .map(str::to_owned);
+        if let Some(jwt) = &jwt {
+            let out = |text: &String| text.replace(jwt.as_str(), "{jwt}");
+            texts.url = out(&texts.url);
+            texts.body = out(&texts.body);
+            for (_, value) in &mut texts.headers {
+                *value = out(value);
+            }
+        }
+        texts.jwt = jwt;
+        texts
+    }
+}
+
+fn in_texts(headers: &HeaderMap) -> Vec<(HeaderName, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| {
+            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.clone(), text)
+        })
+        .collect()
+}
+
+fn content_type(request: &http::Request<Bytes>) -> &str {
+    let value = request.headers().get(header::CONTENT_TYPE);
+    value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("missing")
+}
+
+/// The first run of characters that is a signed JWT with a time in it.
+fn find_jwt(text: &str) -> Option<&str> {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    text.split(|c| !inside(c))
+        .find(|word| decoded(word, 1).is_some_and(|claims| claims.get("iat").is_some()))
+}
+
+/// One part of a JWT.
+fn decoded(jwt: &str, part: usize) -> Option<Value> {
+    if jwt.split('.').count() != 3 {
+        return None;
+    }
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(jwt.split('.').nth(part)?)
+        .ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// An API request with a token attached.
+pub(crate) struct Attached {
+    url: Url,
+    pub(crate) headers: Vec<(HeaderName, String)>,
+}
+
+impl Attached {
+    pub(crate) fn query(&self) -> String {
+        self.url.query().unwrap_or_default().to_owned()
+    }
+}
+
+/// Attaches to an empty request.
+pub(crate) fn attached(
+    attach: impl FnOnce(&mut ApiRequest<'_>) -> Result<(), Error>,
+) -> Result<Attached, Error> {
+    struct Plain {
+        url: Url,
+        headers: HeaderMap,
+    }
+    impl ApiRequestParts for Plain {
+        fn method(&self) -> &Method {
+            &Method::GET
+        }
+        fn url(&self) -> Cow<'_, Url> {
+            Cow::Borrowed(&self.url)
+        }
+        fn set_url(&mut self, url: Url) -> Result<(), Error> {
+            self.url = url;
+            Ok(())
+        }
+        fn headers_mut(&mut self) -> &mut HeaderMap {
+            &mut self.headers
+        }
+        fn body(&self) -> Option<&[u8]> {
+            Some(&[])
+        }
+    }
+    let mut parts = Plain {
+        url: Url::parse("https://api.vendor.example/")
+            .map_err(|_| Error::internal("an example's URL"))?,
+        headers: HeaderMap::new(),
+    };
+    attach(&mut ApiRequest::new(&mut parts))?;
+    Ok(Attached {
+        url: parts.url,
+        headers: in_texts(&parts.headers),
+    })
+}

@@ -1,0 +1,174 @@
+//! [`kind`]: a vendor with a dialect in a configuration file.
+
+use std::{path::Path, sync::Arc};
+
+use biped_core::{
+    ConfigValue, Error, Field, FieldType, IdentityRef, Kind, Provider, ProviderConfig, RawValue,
+    SecretRef,
+};
+
+use crate::{Dialect, Vendor, provider::KIND};
+
+/// The kind `dialect`, to be registered where configuration is read.
+///
+/// | key | |
+/// | --- | --- |
+/// | `vendor` | a vendor of the catalogue; or |
+/// | `file` | a dialect of one's own, relative to the configuration file |
+/// | `params` | what the dialect's templates name; each may be a reference like a secret |
+/// | `client_id`, `client_secret` (or `credentials`) | where the dialect names them |
+/// | `scope` | the scopes to ask for, if not those of the dialect |
+/// | `certificate`, `certificate_key` | where the dialect has `client_certificate = true` |
+/// | `token_endpoint` | where tokens are asked for, if not where the dialect says |
+#[must_use]
+pub fn kind() -> Kind {
+    Kind::new(KIND, from_config)
+        .about("Any other vendor, described in a few lines of TOML")
+        .with_open_params()
+        .field(
+            Field::new("vendor", FieldType::Text)
+                .about("A vendor of the catalogue; `biped vendors` lists them."),
+        )
+        .field(
+            Field::new("file", FieldType::Text)
+                .about("A dialect of your own, relative to this file."),
+        )
+        .field(
+            Field::new("params", FieldType::SecretTable).about(
+                "What the dialect's templates name; a value may be a reference, like a secret.",
+            ),
+        )
+        .field(
+            Field::new("certificate", FieldType::Secret)
+                .about("The client certificate in PEM, for vendors that ask for one."),
+        )
+        .field(
+            Field::new("certificate_key", FieldType::Secret)
+                .about("The private key in PEM that belongs to the certificate."),
+        )
+}
+
+fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
+    let dialect = dialect(config);
+    let params = params(config);
+    let identity = identity(config);
+    let dialect = dialect?;
+    let mut vendor = Vendor::builder(dialect.clone()).named(config.name());
+    let (client_id, client_secret) = if config.value("credentials").is_some() {
+        let (id, secret) = config.credentials()?;
+        (Some(id), Some(secret))
+    } else {
+        (config.secret("client_id"), config.secret("client_secret"))
+    };
+    if let Some(client_id) = client_id {
+        vendor = vendor.client_id(client_id);
+    }
+    if let Some(client_secret) = client_secret {
+        vendor = vendor.client_secret(client_secret);
+    }
+    for (name, value) in params? {
+        vendor = vendor.param(name, value);
+    }
+    if let Some(identity) = identity? {
+        vendor = vendor.certificate(identity);
+    }
+    if let Some(url) = config.url("token_endpoint") {
+        vendor = vendor.token_endpoint(url);
+    }
+    let mut first = None;
+    for lack in vendor.lacks() {
+        let error = config.invalid(&lack.key, lack.message);
+        first.get_or_insert(error);
+    }
+    match first {
+        Some(error) => Err(error),
+        None => Ok(Arc::new(vendor.build_anyway())),
+    }
+}
+
+fn dialect(config: &ProviderConfig) -> Result<Arc<Dialect>, Error> {
+    match (config.string("vendor"), config.path("file")) {
+        (Some(_), Some(_)) => {
+            Err(config.invalid("file", "vendor is given already; give one of them"))
+        }
+        (Some(vendor), None) => of_catalogue(config, &vendor),
+        (None, Some(path)) => of_file(config, &path),
+        (None, None) => Err(config.invalid(
+            "vendor",
+            "missing; the name of a vendor in the catalogue, or file = \"…\" for one of your own, \
+             is expected",
+        )),
+    }
+}
+
+#[cfg(feature = "catalogue")]
+fn of_catalogue(config: &ProviderConfig, vendor: &str) -> Result<Arc<Dialect>, Error> {
+    crate::Catalogue::built_in().dialect(vendor).ok_or_else(|| {
+        let meant = crate::Catalogue::built_in()
+            .nearest(vendor)
+            .map_or(String::new(), |meant| format!("; is {meant} meant?"));
+        config.invalid(
+            "vendor",
+            format!("not in the catalogue, which `biped vendors` lists{meant}"),
+        )
+    })
+}
+
+#[cfg(not(feature = "catalogue"))]
+fn of_catalogue(config: &ProviderConfig, _: &str) -> Result<Arc<Dialect>, Error> {
+    Err(config.invalid(
+        "vendor",
+        "the catalogue needs the feature catalogue of biped, which is off; file = \"…\" works \
+         without it",
+    ))
+}
+
+fn of_file(config: &ProviderConfig, path: &Path) -> Result<Arc<Dialect>, Error> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| config.invalid("file", format!("{shown} can't be read: {error}")))?;
+    Dialect::from_toml(&text, &shown.to_string())
+        .map(Arc::new)
+        .map_err(|error| {
+            let all: Vec<_> = error.problems().iter().map(ToString::to_string).collect();
+            config.invalid("file", format!("it is no dialect: {}", all.join("; ")))
+        })
+}
+
+fn params(config: &ProviderConfig) -> Result<Vec<(String, SecretRef)>, Error> {
+    let mut params = Vec::new();
+    let mut wrong = None;
+    for (name, value) in config.table("params").unwrap_or_default() {
+        match param(&value) {
+            Some(value) => params.push((name, value)),
+            None => {
+                let what = "a string, a number, true or false, or a reference as for a secret, is \
+                            expected";
+                wrong = Some(config.invalid(&format!("params.{name}"), what));
+            }
+        }
+    }
+    wrong.map_or(Ok(params), Err)
+}
+
+fn param(value: &ConfigValue) -> Option<SecretRef> {
+    match &value.raw {
+        RawValue::Integer(number) => Some(SecretRef::inline(number.to_string())),
+        RawValue::Float(number) => Some(SecretRef::inline(number.to_string())),
+        RawValue::Bool(yes) => Some(SecretRef::inline(yes.to_string())),
+        RawValue::Date(date) => Some(SecretRef::inline(date.clone())),
+        _ => value.to_secret(),
+    }
+}
+
+fn identity(config: &ProviderConfig) -> Result<Option<IdentityRef>, Error> {
+    match (
+        config.secret("certificate"),
+        config.secret("certificate_key"),
+    ) {
+        (Some(certificate), Some(key)) => Ok(Some(IdentityRef { certificate, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(config.invalid("certificate_key", "missing beside certificate")),
+        (None, Some(_)) => Err(config.invalid("certificate", "missing beside certificate_key")),
+    }
+}

@@ -1,0 +1,617 @@
+//! [`Example`]: an exchange that a dialect gives as an example, and running it.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use biped_core::{
+    ApiResponse, Clock, Error, ExposeSecret as _, FetchContext, HttpClient, IdentityRef, Now,
+    Provider as _, SecretRef, Timestamp, Token, TokenRequest, Verdict, async_trait,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde_json::Value as Json;
+
+use crate::{
+    Dialect, Vendor,
+    compare::{self, Differences},
+    dialect::Param,
+    keys,
+    section::Section,
+    source::{Node, Value},
+};
+
+/// An exchange in a dialect's file: what is given, what must go out, what comes back, and what
+/// follows from it.
+#[derive(Clone, Debug)]
+pub struct Example {
+    pub(crate) line: usize,
+    given: Vec<(Box<str>, String)>,
+    exchanges: Vec<Exchange>,
+    outcome: Outcome,
+    api: Vec<ApiAnswer>,
+}
+
+#[derive(Clone, Debug)]
+struct Exchange {
+    request: ExpectedRequest,
+    response: GivenResponse,
+}
+
+/// What must go out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ExpectedRequest {
+    pub(crate) line: usize,
+    pub(crate) method: Option<String>,
+    pub(crate) url: Option<String>,
+    pub(crate) headers: Vec<(HeaderName, String)>,
+    pub(crate) body: ExpectedBody,
+    pub(crate) jwt_header: Option<Json>,
+    pub(crate) jwt_claims: Option<Json>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) enum ExpectedBody {
+    #[default]
+    Empty,
+    /// To the byte.
+    Form(String),
+    /// To the byte.
+    Text(String),
+    /// By value: the order of an object's keys means nothing.
+    Json(Json),
+}
+
+#[derive(Clone, Debug, Default)]
+struct GivenResponse {
+    status: u16,
+    headers: Vec<(HeaderName, String)>,
+    body: Bytes,
+}
+
+#[derive(Clone, Debug)]
+enum Outcome {
+    Token(Box<ExpectedToken>),
+    Error(ExpectedError),
+    /// Nothing is said, which is a fault.
+    Unsaid,
+}
+
+#[derive(Clone, Debug, Default)]
+struct ExpectedToken {
+    line: usize,
+    token: Option<String>,
+    /// Seconds; `Some(None)` for one that is good until rejected.
+    lifetime: Option<Option<u64>>,
+    base_url: Option<String>,
+    scope: Option<String>,
+    export: Vec<(String, String)>,
+    attach_headers: Vec<(HeaderName, String)>,
+    attach_query: Option<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct ExpectedError {
+    line: usize,
+    kind: Option<String>,
+    code: Option<String>,
+    reason: Option<String>,
+    message: Option<String>,
+}
+
+/// An answer of the vendor's API, and whether it rejects the token.
+#[derive(Clone, Debug)]
+struct ApiAnswer {
+    line: usize,
+    response: GivenResponse,
+    rejected: bool,
+}
+
+/// Something in which an exchange is not what its example says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The line of the file that says otherwise.
+    pub line: usize,
+    /// What differs: `request.url`, `expect.lifetime`.
+    pub what: String,
+    /// What the file says; values of secrets are named, not shown.
+    pub expected: String,
+    /// What came of the dialect; values of secrets are named, not shown.
+    pub actual: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            line,
+            what,
+            expected,
+            actual,
+        } = self;
+        write!(
+            f,
+            "line {line}: {what}: {expected} is expected, but it is {actual}"
+        )
+    }
+}
+
+/// When all examples happen: 2026-11-22T00:00:00Z.
+pub const EXAMPLE_TIME: Timestamp = Timestamp::from_unix_seconds(1_795_305_600);
+
+impl Example {
+    /// The line where it starts.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Whether the vendor refuses in it.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.outcome, Outcome::Error(_))
+    }
+
+    /// Runs the exchange, without a network, and compares it with what the file says.
+    #[must_use]
+    pub fn run(&self, dialect: &Arc<Dialect>) -> Vec<Difference> {
+        let mut differences = Differences::hiding(self.secrets(dialect));
+        match self.run_with(dialect, &mut differences) {
+            Ok(()) => {}
+            Err(error) => differences.add(self.line, "example", "a run", &error.to_string()),
+        }
+        differences.found
+    }
+
+    /// Values that are not to be shown, and what they are called.
+    fn secrets(&self, dialect: &Dialect) -> Vec<(String, String)> {
+        let is_secret = |name: &str| {
+            name == "client_secret" || dialect.param(name).is_some_and(Param::is_secret)
+        };
+        self.given
+            .iter()
+            .filter(|(name, _)| is_secret(name))
+            .map(|(name, value)| (name.to_string(), value.clone()))
+            .collect()
+    }
+
+    fn run_with(&self, dialect: &Arc<Dialect>, found: &mut Differences) -> Result<(), Error> {
+        let mut vendor = Vendor::builder(dialect.clone()).for_an_example();
+        let mut kept: Vec<(SecretRef, String)> = Vec::new();
+        let mut request = TokenRequest::new();
+        for (name, text) in &self.given {
+            let text = keys::example(text)?;
+            let secret = SecretRef::inline(text.clone());
+            kept.push((secret.clone(), text.clone()));
+            match &**name {
+                "scope" => request = request.scope(text),
+                "client_id" => vendor = vendor.client_id(secret),
+                "client_secret" => vendor = vendor.client_secret(secret),
+                _ => vendor = vendor.param(&**name, secret),
+            }
+        }
+        if dialect.client_certificate {
+            let none = SecretRef::inline("an example");
+            vendor = vendor.certificate(IdentityRef {
+                certificate: none.clone(),
+                key: none,
+            });
+        }
+        let vendor = vendor.build()?;
+        let http = Script::of(&self.exchanges);
+        let fetched = now_or_never(async {
+            let cx = FetchContext::new(&http, &Still);
+            vendor.fetch(&request, &cx).await
+        })?;
+        let sent = http.sent();
+        for (at, exchange) in self.exchanges.iter().enumerate() {
+            match sent.get(at) {
+                Some(request) => compare::request(&exchange.request, request, found),
+                None => {
+                    // The error below tells why, where there is one.
+                    let what = format!("request {}", at + 1);
+                    found.add(exchange.request.line, &what, "sent", "not sent");
+                }
+            }
+        }
+        match (&self.outcome, fetched) {
+            (Outcome::Token(expected), Ok(token)) => {
+                expected.compare(&token, found);
+                expected.compare_attached(&vendor, &token, &kept, found)?;
+            }
+            (Outcome::Error(expected), Err(error)) => expected.compare(&error, found),
+            (Outcome::Token(expected), Err(error)) => {
+                found.add(expected.line, "expect", "a token", &error.to_string());
+            }
+            (Outcome::Error(expected), Ok(_)) => {
+                found.add(expected.line, "error", "an error", "a token");
+            }
+            (Outcome::Unsaid, _) => found.add(self.line, "expect", "expect or error", "missing"),
+        }
+        for answer in &self.api {
+            let rejected = answer.judged(&vendor) == Verdict::Rejected;
+            if rejected != answer.rejected {
+                let say = |yes| if yes { "rejected" } else { "accepted" };
+                found.add(answer.line, "api", say(answer.rejected), say(rejected));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ExpectedToken {
+    fn compare(&self, token: &Token, found: &mut Differences) {
+        let mut same = |what: &str, expected: Option<&str>, actual: Option<&str>| {
+            if let Some(expected) = expected {
+                found.compare(self.line, what, expected, actual.unwrap_or("missing"));
+            }
+        };
+        same(
+            "expect.token",
+            self.token.as_deref(),
+            Some(token.expose_secret()),
+        );
+        let until_rejected = "until rejected".to_owned();
+        let say = |life: Option<u64>| life.map_or(until_rejected.clone(), |life| life.to_string());
+        let lifetime = self.lifetime.map(say);
+        let actual = say(token.lifetime().map(|life| life.as_secs()));
+        same("expect.lifetime", lifetime.as_deref(), Some(&actual));
+        same(
+            "expect.base_url",
+            self.base_url.as_deref(),
+            token.base_url().map(url::Url::as_str),
+        );
+        same("expect.scope", self.scope.as_deref(), token.scope());
+        for (name, value) in &self.export {
+            let actual = token.extra(name).and_then(Json::as_str);
+            same(&format!("expect.export.{name}"), Some(value), actual);
+        }
+    }
+
+    fn compare_attached(
+        &self,
+        vendor: &Vendor,
+        token: &Token,
+        kept: &[(SecretRef, String)],
+        found: &mut Differences,
+    ) -> Result<(), Error> {
+        if self.attach_headers.is_empty() && self.attach_query.is_none() {
+            return Ok(());
+        }
+        let kept: Vec<_> = kept
+            .iter()
+            .map(|(secret, text)| (secret, text.as_str()))
+            .collect();
+        let attached = compare::attached(|request| {
+            vendor.attach_example(token, request, EXAMPLE_TIME, &kept)
+        })?;
+        compare::headers(
+            self.line,
+            "expect.attach",
+            &self.attach_headers,
+            &attached.headers,
+            found,
+        );
+        let query = attached.query();
+        found.compare(
+            self.line,
+            "expect.attach.query",
+            self.attach_query.as_deref().unwrap_or_default(),
+            &query,
+        );
+        Ok(())
+    }
+}
+
+impl ExpectedError {
+    fn compare(&self, error: &Error, found: &mut Differences) {
+        let vendor = error.vendor().cloned().unwrap_or_default();
+        let pairs = [
+            ("error.code", &self.code, vendor.code),
+            ("error.reason", &self.reason, vendor.reason),
+            ("error.message", &self.message, vendor.message),
+            ("error.kind", &self.kind, Some(error.kind().to_string())),
+        ];
+        for (what, expected, actual) in pairs {
+            if let Some(expected) = expected {
+                found.compare(
+                    self.line,
+                    what,
+                    expected,
+                    actual.as_deref().unwrap_or("missing"),
+                );
+            }
+        }
+    }
+}
+
+impl ApiAnswer {
+    fn judged(&self, vendor: &Vendor) -> Verdict {
+        let headers = self.response.header_map();
+        let status = StatusCode::from_u16(self.response.status).unwrap_or(StatusCode::OK);
+        let response = ApiResponse::new(status, &headers, EXAMPLE_TIME);
+        match vendor.judge(&response) {
+            Verdict::NeedsBody { .. } => {
+                let response = ApiResponse::new(status, &headers, EXAMPLE_TIME);
+                vendor.judge(&response.with_body(&self.response.body))
+            }
+            verdict => verdict,
+        }
+    }
+}
+
+impl GivenResponse {
+    fn header_map(&self) -> HeaderMap {
+        let value = |text: &str| HeaderValue::from_str(text).ok();
+        self.headers
+            .iter()
+            .filter_map(|(name, text)| Some((name.clone(), value(text)?)))
+            .collect()
+    }
+}
+
+/// Answers by script, and writes down what it is asked.
+#[derive(Debug)]
+struct Script {
+    answers: Vec<GivenResponse>,
+    sent: Mutex<Vec<http::Request<Bytes>>>,
+}
+
+impl Script {
+    fn of(exchanges: &[Exchange]) -> Self {
+        Self {
+            answers: exchanges.iter().map(|one| one.response.clone()).collect(),
+            sent: Mutex::default(),
+        }
+    }
+
+    fn sent(self) -> Vec<http::Request<Bytes>> {
+        self.sent
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl HttpClient for Script {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Error> {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = self.answers.get(sent.len()).ok_or_else(|| {
+            Error::configuration("the dialect sends more requests than the example tells of")
+        })?;
+        sent.push(request);
+        let mut response = http::Response::new(answer.body.clone());
+        *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+        *response.headers_mut() = answer.header_map();
+        Ok(response)
+    }
+}
+
+/// A clock on which it is always the time of the examples.
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Now {
+        Now {
+            mono: Duration::ZERO,
+            wall: EXAMPLE_TIME,
+        }
+    }
+
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// The value of a future that has nothing to wait for.
+fn now_or_never<T>(future: impl Future<Output = T>) -> Result<T, Error> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Ok(value),
+        Poll::Pending => Err(Error::internal("an example waits for something")),
+    }
+}
+
+pub(crate) fn read(section: Section<'_>) -> Example {
+    let mut exchanges = vec![exchange(&section)];
+    for then in section.tables("then", false).unwrap_or_default() {
+        exchanges.push(exchange(&then));
+        then.finish();
+    }
+    let outcome = match (section.table("expect"), section.table("error")) {
+        (Some(expect), None) => Outcome::Token(Box::new(expected_token(expect))),
+        (None, Some(error)) => Outcome::Error(expected_error(error)),
+        _ => {
+            section.wrong(
+                section.line(),
+                "",
+                "expect or error, one of them, is expected",
+            );
+            Outcome::Unsaid
+        }
+    };
+    let api = section.tables("api", true).unwrap_or_default();
+    let example = Example {
+        line: section.line(),
+        given: pairs(&section, "given")
+            .into_iter()
+            .map(|(name, text)| (name.into(), text))
+            .collect(),
+        exchanges,
+        outcome,
+        api: api.into_iter().map(api_answer).collect(),
+    };
+    section.finish();
+    example
+}
+
+fn exchange(section: &Section<'_>) -> Exchange {
+    let missing = |key: &str| {
+        section.wrong(section.line(), key, "missing; a table is expected");
+    };
+    let request = section.table("request");
+    if request.is_none() && section.node("request").is_none() {
+        missing("request");
+    }
+    let response = section.table("response");
+    if response.is_none() && section.node("response").is_none() {
+        missing("response");
+    }
+    Exchange {
+        request: request.map(expected_request).unwrap_or_default(),
+        response: response.map(given_response).unwrap_or_default(),
+    }
+}
+
+fn expected_request(section: Section<'_>) -> ExpectedRequest {
+    let text = |key| section.text(key).map(|(text, _)| text.to_owned());
+    let bodies = [
+        text("form").map(ExpectedBody::Form),
+        text("text").map(ExpectedBody::Text),
+        section
+            .node("json")
+            .map(|node| ExpectedBody::Json(node.to_json())),
+    ];
+    let mut bodies: Vec<_> = bodies.into_iter().flatten().collect();
+    if bodies.len() > 1 {
+        section.wrong(section.line(), "", "one of form, json and text is enough");
+    }
+    let jwt = section.table("jwt");
+    let part = |key| Some(jwt.as_ref()?.node(key)?.to_json());
+    let request = ExpectedRequest {
+        line: section.line(),
+        method: text("method"),
+        url: text("url"),
+        headers: header_pairs(&section),
+        body: bodies.pop().unwrap_or_default(),
+        jwt_header: part("header"),
+        jwt_claims: part("claims"),
+    };
+    if let Some(jwt) = jwt {
+        jwt.finish();
+    }
+    section.finish();
+    request
+}
+
+fn given_response(section: Section<'_>) -> GivenResponse {
+    let response = read_response(&section);
+    section.finish();
+    response
+}
+
+fn read_response(section: &Section<'_>) -> GivenResponse {
+    let status = section
+        .node("status")
+        .map_or(Some(200), |node| match node.value {
+            Value::Integer(status @ 100..=599) => u16::try_from(status).ok(),
+            _ => {
+                section.wrong(node.line, "status", "an HTTP status is expected");
+                None
+            }
+        });
+    let json = section.node("json").map(|node| node.to_json().to_string());
+    let text = section.text("text").map(|(text, _)| text.to_owned());
+    let mut headers = header_pairs(section);
+    if json.is_some() && !headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
+        headers.push((header::CONTENT_TYPE, "application/json".into()));
+    }
+    GivenResponse {
+        status: status.unwrap_or(200),
+        headers,
+        body: json.or(text).unwrap_or_default().into(),
+    }
+}
+
+fn api_answer(section: Section<'_>) -> ApiAnswer {
+    let answer = ApiAnswer {
+        line: section.line(),
+        response: read_response(&section),
+        rejected: section.boolean("rejected").unwrap_or(true),
+    };
+    section.finish();
+    answer
+}
+
+fn expected_token(section: Section<'_>) -> ExpectedToken {
+    let text = |key| section.text(key).map(|(text, _)| text.to_owned());
+    let lifetime = match section.node("lifetime").map(|node| &node.value) {
+        Some(Value::Bool(false)) => Some(None),
+        Some(_) => section.seconds("lifetime").map(Some),
+        None => None,
+    };
+    let mut expected = ExpectedToken {
+        line: section.line(),
+        token: text("token"),
+        lifetime,
+        base_url: text("base_url"),
+        scope: text("scope"),
+        export: pairs(&section, "export"),
+        ..ExpectedToken::default()
+    };
+    if let Some(attach) = section.table("attach") {
+        expected.attach_headers = header_pairs(&attach);
+        expected.attach_query = attach.text("query").map(|(text, _)| text.to_owned());
+        attach.finish();
+    }
+    section.finish();
+    expected
+}
+
+fn expected_error(section: Section<'_>) -> ExpectedError {
+    let scalar = |key| section.node(key).and_then(plain);
+    let error = ExpectedError {
+        line: section.line(),
+        kind: scalar("kind"),
+        code: scalar("code"),
+        reason: scalar("reason"),
+        message: scalar("message"),
+    };
+    section.finish();
+    error
+}
+
+fn header_pairs(section: &Section<'_>) -> Vec<(HeaderName, String)> {
+    let mut headers = Vec::new();
+    for (name, text) in pairs(section, "headers") {
+        match name.parse() {
+            Ok(name) => headers.push((name, text)),
+            Err(_) => section.wrong(
+                section.line(),
+                "headers",
+                "holds what is no name of a header",
+            ),
+        }
+    }
+    headers
+}
+
+/// A table of plain values, as texts.
+fn pairs(section: &Section<'_>, key: &'static str) -> Vec<(String, String)> {
+    let Some(inside) = section.table(key) else {
+        return Vec::new();
+    };
+    let mut pairs = Vec::new();
+    for entry in inside.entries() {
+        match plain(&entry.node) {
+            Some(text) => pairs.push((entry.key.clone(), text)),
+            None => inside.wrong(entry.line, &entry.key, "a plain value is expected"),
+        }
+    }
+    pairs
+}
+
+fn plain(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Text(text) | Value::Date(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        Value::Bool(yes) => Some(yes.to_string()),
+        Value::List(_) | Value::Table(_) => None,
+    }
+}

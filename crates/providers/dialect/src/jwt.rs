@@ -1,0 +1,71 @@
+//! Signing the JWT of a dialect: a pure function, but for the signature's own randomness.
+
+use biped_core::Error;
+use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::{
+    dialect::Jwt,
+    request::{Fill, needed},
+    template::Values,
+};
+
+/// How far `iat` is dated back, so that a vendor whose clock is behind doesn't take the JWT for one
+/// from the future.
+const BACKDATED: i64 = 10;
+
+/// Signs the claims, with `iat`, `exp` and `jti` added where the file doesn't make its own.
+pub(crate) fn sign(jwt: &Jwt, values: &Values<'_>) -> Result<String, Error> {
+    let fill = Fill {
+        values,
+        assertion: None,
+    };
+    let mut claims = Map::new();
+    for (name, value) in &jwt.claims {
+        if let Some(value) = fill.value(value)? {
+            claims.insert((**name).into(), value);
+        }
+    }
+    let issued = values.now.unix_seconds().saturating_sub(BACKDATED);
+    let expires = issued.saturating_add(i64::try_from(jwt.lifetime).unwrap_or(i64::MAX));
+    let mut add = |name: &str, value: Value| {
+        claims.entry(name).or_insert(value);
+    };
+    add("iat", issued.into());
+    add("exp", expires.into());
+    add("jti", values.uuid.into());
+
+    let mut header = Header::new(jwt.alg);
+    if let Some(kid) = &jwt.kid {
+        header.kid = Some(needed(kid, values)?.into_owned());
+    }
+    let key = key(jwt.alg, &needed(&jwt.key, values)?)?;
+    // The library's own errors may tell of the key.
+    jsonwebtoken::encode(&header, &claims, &key).map_err(|_| unfit(jwt.alg))
+}
+
+fn key(alg: Algorithm, text: &str) -> Result<EncodingKey, Error> {
+    if alg.family() == AlgorithmFamily::Hmac {
+        return Ok(EncodingKey::from_secret(text.as_bytes()));
+    }
+    // Variables and JSON files often have the line breaks of a PEM text escaped.
+    let pem = Zeroizing::new(text.replace("\\n", "\n"));
+    let key = match alg.family() {
+        AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(pem.as_bytes()),
+        AlgorithmFamily::Ec => EncodingKey::from_ec_pem(pem.as_bytes()),
+        _ => EncodingKey::from_ed_pem(pem.as_bytes()),
+    };
+    key.map_err(|_| unfit(alg))
+}
+
+fn unfit(alg: Algorithm) -> Error {
+    let what = match alg.family() {
+        AlgorithmFamily::Hmac => "a shared secret",
+        AlgorithmFamily::Rsa => "an RSA key in PEM (PKCS #1 or #8)",
+        AlgorithmFamily::Ec => "a key on the algorithm's curve in PEM (PKCS #8)",
+        AlgorithmFamily::Ed => "an Ed25519 key in PEM (PKCS #8)",
+    };
+    Error::secret(format!("the key can't sign a JWT with {alg:?}"))
+        .with_remedy(format!("give {what}"))
+}

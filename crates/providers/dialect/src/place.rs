@@ -1,0 +1,204 @@
+//! [`Pointer`] and [`Place`]: where in an answer a value stands.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName};
+use serde_json::Value;
+
+/// A JSON pointer (RFC 6901), taken apart when it is loaded.
+///
+/// It also leads into JSON that an answer holds in a string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pointer(Box<[Box<str>]>);
+
+impl Pointer {
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.is_empty() {
+            return Ok(Self(Box::default()));
+        }
+        let Some(rest) = text.strip_prefix('/') else {
+            return Err("a JSON pointer is expected, such as \"/data/token\"");
+        };
+        rest.split('/')
+            .map(token)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Only for pointers that are written in this crate.
+    pub(crate) fn key(name: &str) -> Self {
+        Self([name.into()].into())
+    }
+
+    pub(crate) fn find<'v>(&self, value: &'v Value) -> Option<Cow<'v, Value>> {
+        let mut found = Cow::Borrowed(value);
+        for token in &self.0 {
+            found = match found {
+                Cow::Borrowed(value) => step(value, token)?,
+                Cow::Owned(value) => Cow::Owned(step(&value, token)?.into_owned()),
+            };
+        }
+        Some(found)
+    }
+
+    /// Puts a value there, and makes the objects and arrays on the way.
+    ///
+    /// `false` where something that is neither stands in the way, or an array would have a gap.
+    #[must_use]
+    pub(crate) fn put(&self, into: &mut Value, value: Value) -> bool {
+        let mut at = into;
+        for token in &self.0 {
+            if at.is_null() {
+                *at = match &**token {
+                    "0" | "-" => Value::Array(Vec::new()),
+                    _ => Value::Object(serde_json::Map::new()),
+                };
+            }
+            at = match at {
+                Value::Object(object) => object.entry(&**token).or_insert(Value::Null),
+                Value::Array(array) => {
+                    let index = match index(token) {
+                        _ if &**token == "-" => array.len(),
+                        Some(index) if index <= array.len() => index,
+                        _ => return false,
+                    };
+                    if index == array.len() {
+                        array.push(Value::Null);
+                    }
+                    &mut array[index]
+                }
+                _ => return false,
+            };
+        }
+        if !at.is_null() {
+            return false;
+        }
+        *at = value;
+        true
+    }
+}
+
+/// One step down: a key, an index, or either of what a string holds as JSON.
+fn step<'v>(value: &'v Value, token: &str) -> Option<Cow<'v, Value>> {
+    match value {
+        Value::Object(object) => object.get(token).map(Cow::Borrowed),
+        Value::Array(array) => array.get(index(token)?).map(Cow::Borrowed),
+        Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
+            let inside: Value = serde_json::from_str(text).ok()?;
+            Some(Cow::Owned(step(&inside, token)?.into_owned()))
+        }
+        _ => None,
+    }
+}
+
+fn index(token: &str) -> Option<usize> {
+    let plain = token == "0" || !token.starts_with(['0', '+']);
+    plain.then(|| token.parse().ok()).flatten()
+}
+
+fn token(text: &str) -> Result<Box<str>, &'static str> {
+    if !text.contains('~') {
+        return Ok(text.into());
+    }
+    let mut out = String::new();
+    let mut rest = text.chars();
+    while let Some(next) = rest.next() {
+        match (next, (next == '~').then(|| rest.next()).flatten()) {
+            ('~', Some('0')) => out.push('~'),
+            ('~', Some('1')) => out.push('/'),
+            ('~', _) => return Err("in a JSON pointer ~ stands as ~0, and / in a name as ~1"),
+            (other, _) => out.push(other),
+        }
+    }
+    Ok(out.into())
+}
+
+/// Where in an answer a value stands: in its body or in a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the body's JSON; the pointer to all of it is the body.
+    Body(Pointer),
+    /// In a header: `header:Name`.
+    Header(HeaderName),
+}
+
+impl Place {
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.strip_prefix("header:") {
+            Some(name) => name
+                .trim()
+                .parse()
+                .map(Self::Header)
+                .map_err(|_| "header: needs the name of a header"),
+            None => Pointer::parse(text).map(Self::Body),
+        }
+    }
+
+    pub(crate) fn key(name: &str) -> Self {
+        Self::Body(Pointer::key(name))
+    }
+
+    pub(crate) fn is_whole_body(&self) -> bool {
+        matches!(self, Self::Body(pointer) if pointer.0.is_empty())
+    }
+
+    pub(crate) fn is_header(&self) -> bool {
+        matches!(self, Self::Header(_))
+    }
+
+    /// The value there; null counts as nothing.
+    pub(crate) fn find<'v>(&self, body: &'v Value, headers: &HeaderMap) -> Option<Cow<'v, Value>> {
+        match self {
+            Self::Body(pointer) => pointer.find(body).filter(|value| !value.is_null()),
+            Self::Header(name) => {
+                let text = headers.get(name)?.to_str().ok()?.trim();
+                Some(Cow::Owned(text.into()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn find(pointer: &str, value: &Value) -> Option<Value> {
+        Some(Pointer::parse(pointer).unwrap().find(value)?.into_owned())
+    }
+
+    #[test]
+    fn pointers_lead_through_objects_arrays_and_json_in_strings() {
+        let value = json!({ "a": [{ "b/c": 1 }], "~": 2, "in": "{\"x\": [7]}", "": 3 });
+        assert_eq!(find("/a/0/b~1c", &value), Some(json!(1)));
+        assert_eq!(find("/~0", &value), Some(json!(2)));
+        assert_eq!(find("/in/x/0", &value), Some(json!(7)));
+        assert_eq!(find("/", &value), Some(json!(3)));
+        assert_eq!(find("", &value), Some(value.clone()));
+        assert_eq!(find("/0", &json!(["root"])), Some(json!("root")));
+        for nothing in ["/a/1", "/a/00", "/a/+0", "/a/-", "/in/y", "/x", "/~0/x"] {
+            assert_eq!(find(nothing, &value), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pointer_is_refused() {
+        for text in ["a", "a/b", "/~", "/~2", "header:", "header:a b"] {
+            assert!(Place::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_put_where_pointers_say() {
+        let mut value = Value::Null;
+        let mut put = |at: &str, what: Value| Pointer::parse(at).unwrap().put(&mut value, what);
+        assert!(put("/auth/user", json!("u")));
+        assert!(put("/auth/list/0", json!(1)));
+        assert!(put("/auth/list/-", json!(2)));
+        assert!(!put("/auth/list/7", json!(3)), "a gap");
+        assert!(!put("/auth/user/name", json!(4)), "a text is in the way");
+        assert!(!put("/auth/user", json!(5)), "it is there already");
+        assert_eq!(value["auth"], json!({ "user": "u", "list": [1, 2] }));
+    }
+}

@@ -1,0 +1,584 @@
+//! [`Vendor`]: the provider that a dialect describes.
+
+use std::{fmt, sync::Arc};
+
+use biped_core::{
+    ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef,
+    Provider, ProviderId, SecretRef, SecretString, Timestamp, Token, TokenRequest, Verdict,
+    async_trait, judge_by_status, nearest, shown,
+};
+use http::header;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use crate::{
+    answer::{Asked, Gained},
+    attach,
+    dialect::{Attach, Dialect, Param, Step, hex},
+    template::{RESERVED, Template, Values},
+};
+
+/// The kind of all providers that a dialect describes.
+pub(crate) const KIND: &str = "dialect";
+
+/// One client of a vendor that a [`Dialect`] describes.
+///
+/// ```
+/// use std::sync::Arc;
+/// use biped_core::{Provider as _, SecretRef};
+/// use biped_dialect::{Dialect, Vendor};
+///
+/// let dialect = Dialect::from_toml(r#"url = "https://vendor.example/oauth/token""#, "mine.toml")?;
+/// let vendor = Vendor::builder(Arc::new(dialect))
+///     .client_id(SecretRef::inline("client-7"))
+///     .client_secret(SecretRef::env("VENDOR_SECRET"))
+///     .build()?;
+/// assert_eq!(vendor.id().token_endpoint(), "https://vendor.example/oauth/token");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Vendor {
+    id: ProviderId,
+    dialect: Arc<Dialect>,
+    given: Given,
+    /// What API requests need beside the token.
+    attach_secrets: Vec<SecretRef>,
+    is_example: bool,
+}
+
+/// What a configuration gives.
+#[derive(Clone, Default)]
+struct Given {
+    client_id: Option<SecretRef>,
+    client_secret: Option<SecretRef>,
+    params: Vec<(Box<str>, SecretRef)>,
+    identity: Option<IdentityRef>,
+    token_endpoint: Option<Url>,
+}
+
+/// Makes a [`Vendor`]; see [`Vendor::builder`].
+#[must_use]
+pub struct VendorBuilder {
+    dialect: Arc<Dialect>,
+    name: Arc<str>,
+    given: Given,
+    is_example: bool,
+}
+
+/// Something that was not given, or given in vain: the key, and what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lack {
+    pub(crate) key: String,
+    pub(crate) message: String,
+}
+
+impl Vendor {
+    /// Starts a client of the vendor that `dialect` describes.
+    pub fn builder(dialect: Arc<Dialect>) -> VendorBuilder {
+        VendorBuilder {
+            dialect,
+            name: KIND.into(),
+            given: Given::default(),
+            is_example: false,
+        }
+    }
+}
+
+impl VendorBuilder {
+    /// Gives it the name that stands in errors, logs and metrics. Default: `dialect`.
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Gives the client identifier.
+    pub fn client_id(mut self, client_id: SecretRef) -> Self {
+        self.given.client_id = Some(client_id);
+        self
+    }
+
+    /// Gives the client secret.
+    pub fn client_secret(mut self, client_secret: SecretRef) -> Self {
+        self.given.client_secret = Some(client_secret);
+        self
+    }
+
+    /// Gives a parameter that the dialect's templates name.
+    pub fn param(mut self, name: impl Into<Box<str>>, value: SecretRef) -> Self {
+        self.given.params.push((name.into(), value));
+        self
+    }
+
+    /// Gives the client certificate (RFC 8705).
+    pub fn certificate(mut self, identity: IdentityRef) -> Self {
+        self.given.identity = Some(identity);
+        self
+    }
+
+    /// Sends the token request somewhere else: to a proxy or to the sandbox. Default: where the
+    /// dialect says.
+    pub fn token_endpoint(mut self, url: Url) -> Self {
+        self.given.token_endpoint = Some(url);
+        self
+    }
+
+    /// With every `{uuid}` the same.
+    pub(crate) fn for_an_example(mut self) -> Self {
+        self.is_example = true;
+        self
+    }
+
+    /// Makes the provider.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for what is missing, and for a
+    /// parameter that no template names.
+    pub fn build(self) -> Result<Vendor, Error> {
+        match self.lacks().into_iter().next() {
+            Some(lack) => Err(Error::configuration(format!(
+                "{}: {}",
+                lack.key, lack.message
+            ))),
+            None => Ok(self.build_anyway()),
+        }
+    }
+
+    pub(crate) fn lacks(&self) -> Vec<Lack> {
+        let Self { dialect, given, .. } = self;
+        let mut lacks = Vec::new();
+        let mut lack = |key: &str, message: String| {
+            lacks.push(Lack {
+                key: key.to_owned(),
+                message,
+            });
+        };
+        let file = &dialect.name;
+        if dialect.uses_client_id && given.client_id.is_none() {
+            lack("client_id", format!("missing; {file} names it"));
+        }
+        if dialect.uses_client_secret && given.client_secret.is_none() {
+            lack("client_secret", format!("missing; {file} names it"));
+        }
+        let needs_certificate = dialect.client_certificate;
+        match (&given.identity, needs_certificate) {
+            (None, true) => lack(
+                "certificate",
+                format!(
+                    "missing; {file} has client_certificate = true, which needs certificate and certificate_key"
+                ),
+            ),
+            (Some(_), false) => lack(
+                "certificate",
+                format!("{file} has no client_certificate = true, so that it would not be used"),
+            ),
+            _ => {}
+        }
+        for param in dialect.params.iter().filter(|param| !param.optional) {
+            let Param { name, line, .. } = param;
+            if !given.params.iter().any(|(known, _)| known == name) {
+                lack(
+                    &format!("params.{name}"),
+                    format!("missing; {file}:{line} names it"),
+                );
+            }
+        }
+        for (name, _) in &given.params {
+            if dialect.param(name).is_none() {
+                let known = dialect.params.iter().map(|param| &*param.name);
+                let meant = match nearest(name, known) {
+                    Some(meant) => format!("; is {meant} meant?"),
+                    None if RESERVED.contains(&&**name) => "; it has a key of its own".into(),
+                    None => String::new(),
+                };
+                lack(
+                    &format!("params.{name}"),
+                    format!("no template of {file} names it{meant}"),
+                );
+            }
+        }
+        lacks
+    }
+
+    pub(crate) fn build_anyway(self) -> Vendor {
+        let id = self.id();
+        let attach_secrets = self.attach_secrets();
+        Vendor {
+            id,
+            dialect: self.dialect,
+            given: self.given,
+            attach_secrets,
+            is_example: self.is_example,
+        }
+    }
+
+    fn attach_secrets(&self) -> Vec<SecretRef> {
+        let mut secrets: Vec<SecretRef> = Vec::new();
+        let attach = self.dialect.attach.iter();
+        for name in attach.flat_map(Attach::templates).flat_map(Template::names) {
+            if let Some(secret) = self.given.secret(name)
+                && !secrets.contains(secret)
+            {
+                secrets.push(secret.clone());
+            }
+        }
+        secrets
+    }
+
+    /// Who issues, where, to which client; and whatever else makes tokens differ. Of what may be a
+    /// secret only a digest is in it, and nothing at all where the client identifier tells clients
+    /// apart.
+    fn id(&self) -> ProviderId {
+        let Self { dialect, given, .. } = self;
+        let client = match &given.client_id {
+            Some(client_id) if dialect.uses_client_id => client_id.identity(),
+            _ => String::new(),
+        };
+        let mut id =
+            ProviderId::new(KIND, self.endpoint(), client).with("dialect", &dialect.digest);
+        for (name, value) in &given.params {
+            let Some(param) = dialect.param(name) else {
+                continue;
+            };
+            let value = value.identity();
+            if !param.is_secret() {
+                id = id.with(name, value);
+            } else if !(param.secret && dialect.uses_client_id) {
+                let digest = Sha256::new()
+                    .chain_update(b"biped dialect parameter\0")
+                    .chain_update(&value)
+                    .finalize();
+                id = id.with(name, hex(&digest[..16]));
+            }
+        }
+        id.named(self.name.clone())
+    }
+
+    /// The token endpoint as it may be shown: its path only where nothing in it may be a secret.
+    fn endpoint(&self) -> String {
+        if let Some(url) = &self.given.token_endpoint {
+            return shown(url);
+        }
+        let Some(Step { url, .. }) = self.dialect.steps.first() else {
+            return String::new();
+        };
+        let values: Vec<(&str, String)> = url
+            .names()
+            .filter_map(|name| Some((name, self.given.secret(name)?.identity())))
+            .collect();
+        let is_open = url.names().all(|name| {
+            name == "client_id"
+                || self
+                    .dialect
+                    .param(name)
+                    .is_some_and(|param| !param.is_secret())
+        });
+        let known = |name: &str| {
+            let value = values.iter().find(|(known, _)| *known == name);
+            value.map(|(_, value)| value.as_str())
+        };
+        match Url::parse(&url.outline(known)) {
+            Ok(parsed) if is_open => shown(&parsed),
+            Ok(parsed) if parsed.has_host() => {
+                format!("{}/…", parsed.origin().ascii_serialization())
+            }
+            _ => url.outline(|_| None),
+        }
+    }
+}
+
+impl Given {
+    fn secret(&self, name: &str) -> Option<&SecretRef> {
+        match name {
+            "client_id" => self.client_id.as_ref(),
+            "client_secret" => self.client_secret.as_ref(),
+            _ => self
+                .params
+                .iter()
+                .find(|(known, _)| &**known == name)
+                .map(|(_, value)| value),
+        }
+    }
+}
+
+/// What a fetch read of the configured secrets.
+struct Resolved<'a> {
+    client_id: Option<SecretString>,
+    client_secret: Option<SecretString>,
+    params: Vec<(&'a str, SecretString)>,
+}
+
+#[async_trait]
+impl Provider for Vendor {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        self.check_params(request)?;
+        let resolved = self.resolve(cx).await?;
+        let own: Vec<(&str, String)> = request
+            .params()
+            .map(|(name, value)| (name, value.to_string()))
+            .collect();
+        let mut gained = Gained::default();
+        for (at, step) in self.dialect.steps.iter().enumerate() {
+            let scope = self.scope(step, request);
+            let uuid = self.uuid();
+            let token = gained.token().cloned();
+            let exports = gained.exports.clone();
+            let mut named: Vec<(&str, &str)> = Vec::new();
+            named.extend(
+                resolved
+                    .params
+                    .iter()
+                    .map(|(name, value)| (*name, value.expose_secret())),
+            );
+            named.extend(own.iter().map(|(name, value)| (*name, value.as_str())));
+            named.extend(
+                exports
+                    .iter()
+                    .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))),
+            );
+            let values = Values {
+                client_id: resolved.client_id.as_ref().map(ExposeSecret::expose_secret),
+                client_secret: resolved
+                    .client_secret
+                    .as_ref()
+                    .map(ExposeSecret::expose_secret),
+                scope: scope.as_deref(),
+                url: None,
+                token: token.as_ref().map(ExposeSecret::expose_secret),
+                uuid: &uuid,
+                now: cx.now(),
+                named: &named,
+            };
+            let elsewhere = self.given.token_endpoint.as_ref().filter(|_| at == 0);
+            let built = step.build(&values, elsewhere.map(Url::as_str))?;
+            let response = cx.send(built.request).await?;
+            let asked = Asked {
+                url: &built.url,
+                sent_at: cx.sent_at(),
+                now: cx.now(),
+                values: &values,
+            };
+            gained.take(&step.reads, &response, &asked)?;
+        }
+        for (name, value) in own {
+            if self.is_attached(name) {
+                gained.exports.insert(name.to_owned(), value.into());
+            }
+        }
+        gained.build()
+    }
+
+    fn attach(
+        &self,
+        token: &Token,
+        request: &mut ApiRequest<'_>,
+        cx: &AttachContext<'_>,
+    ) -> Result<(), Error> {
+        let Some(attach) = &self.dialect.attach else {
+            request
+                .headers_mut()
+                .insert(header::AUTHORIZATION, token.header().clone());
+            return Ok(());
+        };
+        let mut kept = Vec::with_capacity(self.attach_secrets.len());
+        for secret in &self.attach_secrets {
+            kept.push((secret, cx.secret(secret)?.expose_secret()));
+        }
+        self.attach_with(attach, token, request, cx.now(), &kept)
+    }
+
+    fn attach_secrets(&self) -> &[SecretRef] {
+        &self.attach_secrets
+    }
+
+    fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
+        match &self.dialect.expired {
+            Some(entries) => attach::judge(entries, response),
+            None => judge_by_status(response),
+        }
+    }
+
+    fn client_identity(&self) -> Option<&IdentityRef> {
+        self.given
+            .identity
+            .as_ref()
+            .filter(|_| self.dialect.client_certificate)
+    }
+}
+
+impl Vendor {
+    /// Parameters of one request: those that a template names, are no secret, and are no part of an
+    /// address, which is who the provider is.
+    fn check_params(&self, request: &TokenRequest) -> Result<(), Error> {
+        for (name, _) in request.params() {
+            let why = match self.dialect.param(name) {
+                None => "unknown parameter",
+                Some(param) if param.secret => "a secret is no parameter of a request",
+                Some(param) if param.in_url => "a part of the address is no parameter of a request",
+                Some(_) => continue,
+            };
+            return Err(Error::configuration(format!("{name}: {why}"))
+                .with_remedy("it belongs among the provider's params, if anywhere"));
+        }
+        Ok(())
+    }
+
+    async fn resolve(&self, cx: &FetchContext<'_>) -> Result<Resolved<'_>, Error> {
+        let mut resolved = Resolved {
+            client_id: None,
+            client_secret: None,
+            params: Vec::with_capacity(self.given.params.len()),
+        };
+        if let Some(secret) = self
+            .given
+            .client_id
+            .as_ref()
+            .filter(|_| self.dialect.uses_client_id)
+        {
+            resolved.client_id = Some(cx.secret(secret).await?);
+        }
+        let client_secret = self.given.client_secret.as_ref();
+        if let Some(secret) = client_secret.filter(|_| self.dialect.uses_client_secret) {
+            resolved.client_secret = Some(cx.secret(secret).await?);
+        }
+        for (name, secret) in &self.given.params {
+            resolved.params.push((name, cx.secret(secret).await?));
+        }
+        Ok(resolved)
+    }
+
+    /// The scopes asked for, else those of the step, else those of the token request.
+    fn scope(&self, step: &Step, request: &TokenRequest) -> Option<String> {
+        let separator = &step.scope_separator;
+        let usual = || {
+            let of_first = self.dialect.steps.first().map(|first| &first.scopes);
+            let scopes = match &step.scopes {
+                own if !own.is_empty() => own,
+                _ => of_first?,
+            };
+            (!scopes.is_empty()).then(|| scopes.join(separator))
+        };
+        request.joined_scopes(separator).or_else(usual)
+    }
+
+    fn uuid(&self) -> String {
+        if self.is_example {
+            return EXAMPLE_UUID.into();
+        }
+        uuid(fastrand::u128(..))
+    }
+
+    fn is_attached(&self, name: &str) -> bool {
+        let attach = self.dialect.attach.iter();
+        attach
+            .flat_map(Attach::templates)
+            .any(|template| template.names().any(|known| known == name))
+    }
+
+    /// Attaches with the secrets at hand.
+    pub(crate) fn attach_with(
+        &self,
+        attach: &Attach,
+        token: &Token,
+        request: &mut ApiRequest<'_>,
+        now: Timestamp,
+        kept: &[(&SecretRef, &str)],
+    ) -> Result<(), Error> {
+        let find = |secret: Option<&SecretRef>| {
+            let secret = secret?;
+            kept.iter()
+                .find(|(known, _)| *known == secret)
+                .map(|(_, value)| *value)
+        };
+        let uuid = self.uuid();
+        let mut named: Vec<(&str, &str)> = self
+            .given
+            .params
+            .iter()
+            .filter_map(|(name, secret)| Some((&**name, find(Some(secret))?)))
+            .collect();
+        for template in attach.templates() {
+            for name in template.names() {
+                if let Some(text) = token.extra(name).and_then(|value| value.as_str()) {
+                    named.push((name, text));
+                }
+            }
+        }
+        let values = Values {
+            client_id: find(self.given.client_id.as_ref()),
+            client_secret: find(self.given.client_secret.as_ref()),
+            scope: token.scope(),
+            url: Some(self.id.token_endpoint()),
+            token: Some(token.expose_secret()),
+            uuid: &uuid,
+            now,
+            named: &named,
+        };
+        attach.apply(&values, request)
+    }
+
+    /// As [`Provider::attach`], for an example, whose values are at hand.
+    pub(crate) fn attach_example(
+        &self,
+        token: &Token,
+        request: &mut ApiRequest<'_>,
+        now: Timestamp,
+        kept: &[(&SecretRef, &str)],
+    ) -> Result<(), Error> {
+        match &self.dialect.attach {
+            Some(attach) => self.attach_with(attach, token, request, now, kept),
+            None => {
+                request
+                    .headers_mut()
+                    .insert(header::AUTHORIZATION, token.header().clone());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What `{uuid}` is in examples.
+pub(crate) const EXAMPLE_UUID: &str = "00000000-0000-4000-8000-000000000000";
+
+/// A random UUID (RFC 9562 §5.4).
+fn uuid(random: u128) -> String {
+    let bits = (random & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let digits = format!("{bits:032x}");
+    let (a, rest) = digits.split_at(8);
+    let (b, rest) = rest.split_at(4);
+    let (c, rest) = rest.split_at(4);
+    let (d, e) = rest.split_at(4);
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
+impl fmt::Debug for Vendor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vendor")
+            .field("id", &self.id)
+            .field("dialect", &self.dialect)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for VendorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VendorBuilder")
+            .field("name", &self.name)
+            .field("dialect", &self.dialect)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids_have_their_version_and_variant() {
+        assert_eq!(uuid(0), EXAMPLE_UUID);
+        let all = uuid(u128::MAX);
+        assert_eq!(all, "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+}

@@ -1,0 +1,262 @@
+//! From a [`Step`] and values to a request: a pure function.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use biped_core::{Error, check_secure};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header};
+use serde_json::Value;
+use url::Url;
+
+use crate::{
+    dialect::{Auth, Encoding, Field, FieldName, FieldValue, Step},
+    jwt,
+    place::Pointer,
+    template::{Template, Values},
+};
+
+/// A request, and where it goes.
+pub(crate) struct Built {
+    pub(crate) request: http::Request<Bytes>,
+    /// Where it goes, without what was appended to the query.
+    pub(crate) url: Url,
+}
+
+impl Step {
+    /// Builds the request; `elsewhere` replaces the address of the file.
+    pub(crate) fn build(
+        &self,
+        values: &Values<'_>,
+        elsewhere: Option<&str>,
+    ) -> Result<Built, Error> {
+        let address = match elsewhere {
+            Some(url) => Cow::Borrowed(url),
+            None => needed(&self.url, values)?,
+        };
+        let values = &Values {
+            url: Some(&address),
+            ..*values
+        };
+        let url = parsed(&address)?;
+        let assertion = self
+            .jwt
+            .as_ref()
+            .map(|jwt| jwt::sign(jwt, values))
+            .transpose()?;
+        let fill = Fill {
+            values,
+            assertion: assertion.as_deref(),
+        };
+
+        let mut pairs = fill.pairs(&self.query)?;
+        let body = match self.encoding {
+            Encoding::Form => {
+                let pairs = fill.pairs(&self.fields)?;
+                let form = url::form_urlencoded::Serializer::new(String::new())
+                    .extend_pairs(pairs)
+                    .finish();
+                Some((FORM, form.into_bytes()))
+            }
+            Encoding::Json => Some((JSON, fill.json(&self.fields)?)),
+            Encoding::Query => {
+                pairs.extend(fill.pairs(&self.fields)?);
+                None
+            }
+            Encoding::Text => match &self.body {
+                Some(body) => Some((TEXT, needed(body, values)?.into_owned().into_bytes())),
+                None => None,
+            },
+            Encoding::None => None,
+        };
+        let mut target = url.clone();
+        if !pairs.is_empty() {
+            target.query_pairs_mut().extend_pairs(pairs);
+        }
+        target.set_fragment(None);
+        let mut request = http::Request::builder()
+            .method(&self.method)
+            .uri(target.as_str())
+            .body(Bytes::new())
+            .map_err(|_| Error::configuration("the vendor's address is no URL"))?;
+        let headers = request.headers_mut();
+        let accept = if self.reads.is_text {
+            "*/*"
+        } else {
+            "application/json"
+        };
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        if let Some((kind, _)) = &body {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
+        match &self.auth {
+            Auth::Basic { user, password } => {
+                let value = basic(&needed(user, values)?, &needed(password, values)?)?;
+                headers.insert(header::AUTHORIZATION, value);
+            }
+            Auth::Bearer => {
+                let value = format!("Bearer {}", assertion.as_deref().unwrap_or_default());
+                headers.insert(
+                    header::AUTHORIZATION,
+                    sensitive(&header::AUTHORIZATION, &value)?,
+                );
+            }
+            Auth::InFields | Auth::Nowhere => {}
+        }
+        for (name, template) in &self.headers {
+            if let Some(text) = template.render(values) {
+                headers.insert(name, header_value(name, template, &text)?);
+            }
+        }
+        if let Some((_, bytes)) = body {
+            *request.body_mut() = bytes.into();
+        }
+        Ok(Built { request, url })
+    }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
+
+/// The address of a request. Its path may hold a secret, so that no error shows it.
+fn parsed(address: &str) -> Result<Url, Error> {
+    let url = Url::parse(address).map_err(|_| {
+        Error::configuration("the vendor's address, with its parameters, is no URL")
+            .with_remedy("check the parameters that are part of it")
+    })?;
+    let mut bare = url.clone();
+    bare.set_path("");
+    bare.set_query(None);
+    check_secure(&bare)?;
+    Ok(url)
+}
+
+/// A text that a request can't do without.
+pub(crate) fn needed<'v>(
+    template: &'v Template,
+    values: &Values<'v>,
+) -> Result<Cow<'v, str>, Error> {
+    template.render(values).ok_or_else(|| {
+        let names: Vec<_> = template.names().collect();
+        Error::configuration(format!(
+            "this vendor needs a value for {}",
+            names.join(" and ")
+        ))
+    })
+}
+
+/// `Basic` with these two (RFC 7617).
+pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue, Error> {
+    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    sensitive(&header::AUTHORIZATION, &format!("Basic {pair}"))
+}
+
+/// A header's value; never shown, unless the file itself says it in so many words.
+pub(crate) fn header_value(
+    name: &HeaderName,
+    template: &Template,
+    text: &str,
+) -> Result<HeaderValue, Error> {
+    let mut value = sensitive(name, text)?;
+    value.set_sensitive(!template.is_fixed());
+    Ok(value)
+}
+
+fn sensitive(name: &HeaderName, text: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| {
+        Error::configuration(format!("what stands in the header {name} can't be in one"))
+            .with_remedy("check the values given for line breaks and control characters")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Fills fields in.
+pub(crate) struct Fill<'a> {
+    pub(crate) values: &'a Values<'a>,
+    pub(crate) assertion: Option<&'a str>,
+}
+
+impl<'a> Fill<'a> {
+    /// Names and texts, for a form or a query; a list is its name several times.
+    fn pairs(&self, fields: &'a [Field]) -> Result<Vec<(&'a str, Cow<'a, str>)>, Error> {
+        let mut pairs = Vec::with_capacity(fields.len());
+        for field in fields {
+            let FieldName::Name(name) = &field.at else {
+                return Err(Error::internal("a pointer among the fields of a form"));
+            };
+            match &field.value {
+                FieldValue::List(all) => {
+                    for value in all {
+                        pairs.extend(self.text(value)?.map(|text| (&**name, text)));
+                    }
+                }
+                value => pairs.extend(self.text(value)?.map(|text| (&**name, text))),
+            }
+        }
+        Ok(pairs)
+    }
+
+    fn json(&self, fields: &'a [Field]) -> Result<Vec<u8>, Error> {
+        let mut body = Value::Object(serde_json::Map::new());
+        for field in fields {
+            let Some(value) = self.value(&field.value)? else {
+                continue;
+            };
+            let fits = match &field.at {
+                FieldName::Name(name) => Pointer::key(name).put(&mut body, value),
+                FieldName::Pointer(pointer) => pointer.put(&mut body, value),
+            };
+            if !fits {
+                return Err(Error::configuration(
+                    "the fields of this vendor's file can't be in one JSON body together",
+                ));
+            }
+        }
+        serde_json::to_vec(&body).map_err(|_| Error::internal("a body can't be written as JSON"))
+    }
+
+    fn text(&self, value: &'a FieldValue) -> Result<Option<Cow<'a, str>>, Error> {
+        Ok(match value {
+            FieldValue::Text(template) => template.render(self.values),
+            FieldValue::Fixed(Value::String(text)) => Some(text.as_str().into()),
+            FieldValue::Assertion => self.assertion.map(Cow::Borrowed),
+            other => self.value(other)?.map(|value| value.to_string().into()),
+        })
+    }
+
+    /// `None` where an optional parameter has no value.
+    pub(crate) fn value(&self, value: &'a FieldValue) -> Result<Option<Value>, Error> {
+        Ok(match value {
+            FieldValue::Text(template) => template.render(self.values).map(Value::from),
+            FieldValue::Number(template) => match template.render(self.values) {
+                Some(text) => Some(number(&text).ok_or_else(|| not_a_number(template))?),
+                None => None,
+            },
+            FieldValue::Fixed(value) => Some(value.clone()),
+            FieldValue::List(all) => {
+                let mut list = Vec::with_capacity(all.len());
+                for value in all {
+                    list.extend(self.value(value)?);
+                }
+                Some(list.into())
+            }
+            FieldValue::Assertion => self.assertion.map(Value::from),
+        })
+    }
+}
+
+fn number(text: &str) -> Option<Value> {
+    let text = text.trim();
+    if let Ok(whole) = text.parse::<i64>() {
+        return Some(whole.into());
+    }
+    let number: f64 = text.parse().ok()?;
+    serde_json::Number::from_f64(number).map(Value::Number)
+}
+
+fn not_a_number(template: &Template) -> Error {
+    let names: Vec<_> = template.names().collect();
+    Error::configuration(format!("{}: a number is expected", names.join(", ")))
+}
