@@ -1,6 +1,11 @@
 //! [`Session`]: what all commands share: the configuration, the time they have, the runtime.
 
-use std::{future::Future, path::Path, path::PathBuf, time::Duration};
+use std::{
+    cell::Cell,
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use biped::{Biped, Builder, Clock, Error, SystemClock, Timestamp, TokenSource};
 use clap::builder::styling::AnsiColor;
@@ -21,26 +26,34 @@ pub(crate) struct Session {
     file: Option<PathBuf>,
     timeout: Duration,
     /// When the time is over, on the monotonic clock.
-    deadline: Option<Duration>,
+    deadline: Cell<Duration>,
     json: bool,
+    verbose: bool,
 }
 
 impl Session {
     pub(crate) fn new(builder: Builder, global: &Global, json: bool) -> Self {
-        let timeout = global.timeout;
-        let ending = ENDING.min(timeout / 20);
-        let deadline = SystemClock.now().mono.saturating_add(timeout - ending);
         let mut builder = builder;
         if let Some(store) = global.store {
             builder = builder.value("store.kind", store.as_str());
         }
-        Self {
+        let session = Self {
             builder,
             file: global.config.clone(),
-            timeout,
-            deadline: (!timeout.is_zero()).then_some(deadline),
+            timeout: global.timeout,
+            deadline: Cell::default(),
             json,
-        }
+            verbose: global.verbose > 0,
+        };
+        session.start_time();
+        session
+    }
+
+    /// Starts the command's time, or starts it again after waiting for somebody's input.
+    pub(crate) fn start_time(&self) {
+        let ending = ENDING.min(self.timeout / 20);
+        let end = SystemClock.now().mono.saturating_add(self.timeout - ending);
+        self.deadline.set(end);
     }
 
     /// The file that `--config` names.
@@ -64,9 +77,9 @@ impl Session {
     /// What is configured.
     pub(crate) fn biped(&self) -> Result<Biped, Error> {
         // A command's patience is its time, unless somebody says otherwise.
-        let patience = match self.deadline {
-            Some(_) => self.timeout.as_secs_f64(),
-            None => 3600.0,
+        let patience = match self.timeout.as_secs_f64() {
+            0.0 => 3600.0,
+            seconds => seconds,
         };
         let builder = self.builder().default_value("engine.max_wait", patience);
         let biped = builder.build()?;
@@ -121,10 +134,10 @@ impl Session {
         provider: &str,
         work: impl Future<Output = Result<T, E>>,
     ) -> Outcome<T> {
-        let Some(deadline) = self.deadline else {
+        if self.timeout.is_zero() {
             return work.await.map_err(Into::into);
-        };
-        let left = deadline.saturating_sub(SystemClock.now().mono);
+        }
+        let left = self.deadline.get().saturating_sub(SystemClock.now().mono);
         tokio::select! {
             biased;
             outcome = work => outcome.map_err(Into::into),
@@ -140,7 +153,8 @@ impl Session {
     /// Tells on stderr what a provider has to say to its operator.
     pub(crate) fn warn(&self, source: &TokenSource) {
         let provider = source.provider();
-        if self.json {
+        if self.json || self.verbose {
+            // Nobody reads it, or the log told it when the configuration was read.
             return;
         }
         if let Some(warning) = provider.warning(now()) {

@@ -29,6 +29,7 @@ pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
     let method = method(&args.method)?;
     let mut headers = headers(&args.headers)?;
     let body = args.data.as_deref().map(body).transpose()?;
+    session.start_time();
     if let Some(body) = &body
         && !headers.contains_key(CONTENT_TYPE)
         && is_json(body)

@@ -18,11 +18,24 @@ pub(crate) fn run(session: &Session, args: &Report) -> Outcome {
     let biped = session.biped()?;
     let rows = session.block_on(async {
         let mut rows = Vec::new();
+        let mut told = false;
         for name in biped.names() {
             let provider = biped.provider(name)?;
             let source = biped.token_source(name)?;
-            let stored = session.limited(name, source.stored()).await?;
-            rows.push(Row::of(provider, &source, stored.as_ref()));
+            let row = match session.limited(name, source.stored()).await {
+                Ok(stored) => Row::of(provider, &source, stored.as_ref()),
+                Err(failure) => {
+                    // The list is there all the same; the store of all is one.
+                    if !std::mem::replace(&mut told, true) {
+                        failure.tell(session.is_json(), false);
+                    }
+                    Row {
+                        state: UNKNOWN,
+                        ..Row::of(provider, &source, None)
+                    }
+                }
+            };
+            rows.push(row);
         }
         Ok(rows)
     })?;
@@ -31,6 +44,9 @@ pub(crate) fn run(session: &Session, args: &Report) -> Outcome {
         Format::Text => output::text(&table(&rows)),
     }
 }
+
+/// The state of a token whose store can't be read.
+const UNKNOWN: &str = "unknown";
 
 /// A configured provider, and the token that is stored for it.
 #[derive(Serialize)]
@@ -101,4 +117,38 @@ fn table(rows: &[Row]) -> String {
         .map(|line| format!("{}\n", line.trim()))
         .collect();
     lines.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use biped::Biped;
+
+    use super::*;
+
+    #[test]
+    fn a_stored_token_is_fresh_then_usable_then_expired() {
+        let biped = Biped::builder().without_environment().toml(
+            "providers.shop = { kind = 'envelope', base_url = 'http://127.0.0.1:1', \
+             client_id = 'a', client_secret = 'b' }",
+        );
+        let biped = biped.build().unwrap();
+        let source = biped.token_source("shop").unwrap();
+        let row = |age: u64| {
+            let age = Duration::from_secs(age);
+            let token = Token::new("t", now().before(age)).expires_in(Some(HOUR));
+            Row::of(
+                biped.provider("shop").unwrap(),
+                &source,
+                Some(&token.build().unwrap()),
+            )
+        };
+        const HOUR: Duration = Duration::from_secs(3600);
+        assert_eq!(row(60).state, "fresh");
+        assert!((3530..=3540).contains(&row(60).expires_in.unwrap()));
+        assert_eq!(row(3000).state, "usable");
+        assert_eq!(
+            (row(4000).state, row(4000).expires_in),
+            ("expired", Some(0))
+        );
+    }
 }

@@ -1,6 +1,9 @@
 //! `biped call`.
 
-use std::{io::Read, process::Stdio};
+use std::{
+    io::Read,
+    process::{Command, Stdio},
+};
 
 use biped_sandbox::{Effect, Fault, RetryAfter};
 use serde_json::Value;
@@ -182,6 +185,23 @@ fn a_body_comes_from_a_file_or_from_stdin() {
         .feed("call shop POST /x --data @-", b"from stdin")
         .ok();
     assert!(api.request().ends_with("\r\n\r\nfrom stdin"));
+}
+
+#[test]
+fn the_time_for_a_call_starts_when_its_body_is_there() {
+    let world = World::new();
+    let mut slow = Command::new("sleep")
+        .arg("2.5")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut command = world.command(["call", "shop", "GET", "/v1/orders", "-d", "@-"]);
+    command
+        .args(["--timeout", "2"])
+        .stdin(slow.stdout.take().unwrap());
+    let ran = Ran::of(command.output().unwrap());
+    slow.wait().unwrap();
+    ran.ok();
 }
 
 #[test]
