@@ -19,6 +19,8 @@ impl Kinds {
             biped_contentsquare::kind,
             #[cfg(feature = "envelope")]
             biped_envelope::kind,
+            #[cfg(feature = "oauth2")]
+            biped_oauth2::kind,
         ];
         Self(
             kinds

@@ -27,6 +27,7 @@
 //! | --- | --- | --- |
 //! | `contentsquare` | providers of kind `contentsquare` | yes |
 //! | `envelope` | providers of kind `envelope` | yes |
+//! | `oauth2` | providers of kind `oauth2` | |
 //! | `reqwest` | the HTTP client for token requests, and `Biped::client` | yes |
 
 mod biped;
@@ -40,6 +41,8 @@ pub use biped_contentsquare as contentsquare;
 pub use biped_core::*;
 #[cfg(feature = "envelope")]
 pub use biped_envelope as envelope;
+#[cfg(feature = "oauth2")]
+pub use biped_oauth2 as oauth2;
 #[cfg(feature = "reqwest")]
 pub use biped_reqwest::{self as reqwest, ApiClient, token_error};
 
