@@ -1,0 +1,211 @@
+//! [`Link`]: the one connection of a process, and who waits for what on it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use biped_core::{Clock, TokenKey};
+use redis::{
+    Client, PushInfo, PushKind, RedisResult, Value,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use tokio::{runtime, sync::Notify};
+
+use crate::store::LIMIT;
+
+/// How long a subscription stays that nobody waits on.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A connection that comes back by itself, and the subscriptions on it.
+pub(crate) struct Link {
+    /// The runtime that drives it; on another it would never answer.
+    runtime: runtime::Id,
+    connection: ConnectionManager,
+    channels: Arc<Channels>,
+    /// Held while a subscription is made or ended, so that they come in order.
+    subscribing: tokio::sync::Mutex<()>,
+}
+
+/// Who waits, by the name of the channel.
+#[derive(Default)]
+struct Channels(Mutex<HashMap<Vec<u8>, Channel>>);
+
+#[derive(Default)]
+struct Channel {
+    arrivals: Arc<Notify>,
+    waiters: usize,
+    subscribed: bool,
+}
+
+impl Link {
+    /// Prepares a connection. It is made with the first command. Needs a runtime.
+    pub(crate) fn new(client: Client) -> RedisResult<Self> {
+        let channels = Arc::new(Channels::default());
+        let heard = channels.clone();
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(LIMIT))
+            .set_response_timeout(Some(LIMIT))
+            .set_min_delay(Duration::from_millis(50))
+            .set_max_delay(Duration::from_millis(200))
+            .set_number_of_retries(3)
+            .set_push_sender(move |push: PushInfo| {
+                heard.hear(&push);
+                Ok::<_, std::convert::Infallible>(())
+            })
+            .set_automatic_resubscription();
+        Ok(Self {
+            runtime: runtime::Handle::current().id(),
+            connection: ConnectionManager::new_lazy_with_config(client, config)?,
+            channels,
+            subscribing: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Whether the runtime that is running now drives it.
+    pub(crate) fn is_driven(&self) -> bool {
+        runtime::Handle::try_current().is_ok_and(|current| current.id() == self.runtime)
+    }
+
+    pub(crate) fn connection(&self) -> ConnectionManager {
+        self.connection.clone()
+    }
+
+    /// Listens for changes of a key, until what this answers is dropped.
+    pub(crate) async fn listen(
+        self: &Arc<Self>,
+        channel: &str,
+        clock: &Arc<dyn Clock>,
+    ) -> RedisResult<Listener> {
+        let arrivals = self.channels.enter(channel.as_bytes());
+        let listener = Listener {
+            link: self.clone(),
+            clock: clock.clone(),
+            channel: channel.to_owned(),
+            arrivals,
+        };
+        let _turn = self.subscribing.lock().await;
+        if !self.channels.is_subscribed(channel.as_bytes()) {
+            self.connection().subscribe(channel).await?;
+            self.channels.subscribed(channel.as_bytes());
+        }
+        Ok(listener)
+    }
+
+    async fn leave(&self, channel: &str) {
+        let _turn = self.subscribing.lock().await;
+        if self.channels.close(channel.as_bytes()) {
+            // A server that is gone has forgotten it anyway.
+            let _ = self.connection().unsubscribe(channel).await;
+        }
+    }
+}
+
+impl Channels {
+    fn enter(&self, name: &[u8]) -> Arc<Notify> {
+        let mut channels = self.lock();
+        let channel = channels.entry(name.to_vec()).or_default();
+        channel.waiters += 1;
+        channel.arrivals.clone()
+    }
+
+    fn exit(&self, name: &[u8]) {
+        if let Some(channel) = self.lock().get_mut(name) {
+            channel.waiters = channel.waiters.saturating_sub(1);
+        }
+    }
+
+    fn is_subscribed(&self, name: &[u8]) -> bool {
+        self.lock()
+            .get(name)
+            .is_some_and(|channel| channel.subscribed)
+    }
+
+    fn subscribed(&self, name: &[u8]) {
+        if let Some(channel) = self.lock().get_mut(name) {
+            channel.subscribed = true;
+        }
+    }
+
+    /// Forgets a channel that nobody waits on. Answers whether a subscription is to be ended.
+    fn close(&self, name: &[u8]) -> bool {
+        let mut channels = self.lock();
+        match channels.get(name) {
+            Some(channel) if channel.waiters == 0 => channels
+                .remove(name)
+                .is_some_and(|channel| channel.subscribed),
+            _ => false,
+        }
+    }
+
+    fn hear(&self, push: &PushInfo) {
+        let channels = self.lock();
+        match (&push.kind, push.data.first()) {
+            (PushKind::Message, Some(Value::BulkString(name))) => {
+                if let Some(channel) = channels.get(name) {
+                    channel.arrivals.notify_waiters();
+                }
+            }
+            // What was said meanwhile nobody heard: let them look.
+            (PushKind::Disconnection, _) => {
+                for channel in channels.values() {
+                    channel.arrivals.notify_waiters();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Channel>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who listens.
+pub(crate) struct Listener {
+    link: Arc<Link>,
+    clock: Arc<dyn Clock>,
+    channel: String,
+    arrivals: Arc<Notify>,
+}
+
+impl Listener {
+    pub(crate) fn arrivals(&self) -> &Notify {
+        &self.arrivals
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.link.channels.exit(self.channel.as_bytes());
+        let Ok(runtime) = runtime::Handle::try_current() else {
+            return;
+        };
+        let (link, clock) = (Arc::downgrade(&self.link), self.clock.clone());
+        let channel = std::mem::take(&mut self.channel);
+        // Who waits again in a moment finds the subscription still there.
+        runtime.spawn(async move {
+            clock.sleep(LINGER).await;
+            if let Some(link) = link.upgrade() {
+                link.leave(&channel).await;
+            }
+        });
+    }
+}
+
+/// The names of what is stored under a key.
+pub(crate) struct Names {
+    pub(crate) keys: [String; 5],
+    pub(crate) channel: String,
+}
+
+impl Names {
+    /// The braces make a cluster keep all of a token on one node.
+    pub(crate) fn new(prefix: &str, key: &TokenKey) -> Self {
+        let channel = format!("{prefix}:{{{key}}}:1");
+        let keys = ["token", "forgotten", "lease", "failure", "newest"]
+            .map(|what| format!("{channel}:{what}"));
+        Self { keys, channel }
+    }
+}

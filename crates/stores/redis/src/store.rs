@@ -1,0 +1,434 @@
+//! [`RedisStore`]: tokens that a fleet shares.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use biped_core::{
+    Claim, Clock, Error, ExposeSecret, Failure, Generation, Lease, LeaseId, SecretString,
+    StoreError, StoredToken, SystemClock, TokenKey, TokenStore,
+};
+use redis::{
+    Client, FromRedisValue, IntoConnectionInfo, ProtocolVersion, RedisError, Script,
+    ScriptInvocation, TlsCertificates,
+};
+use url::Url;
+
+use crate::{
+    link::{Link, Names},
+    scripts::Scripts,
+};
+
+/// How long any operation takes at the most.
+pub const LIMIT: Duration = Duration::from_millis(250);
+
+/// What the names of all that is stored begin with, unless it is set.
+pub const DEFAULT_PREFIX: &str = "biped";
+
+/// How long the newest generation of a key is remembered.
+const NEWEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A store in Redis or Valkey ([what is in there](crate)).
+///
+/// Cheap to clone; all clones share one connection, which is made when it is first needed and comes
+/// back by itself.
+#[derive(Clone)]
+pub struct RedisStore(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    /// The URL without user, password and the like.
+    shown: String,
+    prefix: String,
+    scripts: Scripts,
+    clock: Arc<dyn Clock>,
+    link: Mutex<Option<Arc<Link>>>,
+}
+
+impl RedisStore {
+    /// The store at `redis://[user:password@]host[:port][/database]`, or `rediss://…` for TLS.
+    /// Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for what is no such URL, and for TLS
+    /// that can't be set up.
+    pub fn new(url: &SecretString) -> Result<Self, Error> {
+        Self::with_authorities(url, None)
+    }
+
+    /// The same, with the certificates of the authorities (PEM) that may vouch for the server, in
+    /// place of the platform's.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and for certificates that can't be read.
+    pub fn with_ca(url: &SecretString, pem: impl Into<Vec<u8>>) -> Result<Self, Error> {
+        Self::with_authorities(url, Some(pem.into()))
+    }
+
+    fn with_authorities(url: &SecretString, pem: Option<Vec<u8>>) -> Result<Self, Error> {
+        let parsed = parse(url)?;
+        let shown = biped_core::shown(&parsed);
+        let refused = |error: &RedisError| {
+            let category = error.category();
+            Error::configuration(format!("the Redis at {shown} can't be used: {category}"))
+        };
+        let info = url.expose_secret().into_connection_info();
+        let info = info.map_err(|error| refused(&error))?;
+        let settings = info.redis_settings().clone();
+        let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
+        let client = if parsed.scheme() == "rediss" {
+            choose_cryptography();
+            let certificates = TlsCertificates {
+                client_tls: None,
+                root_cert: pem,
+            };
+            Client::build_with_tls(info, certificates)
+        } else {
+            Client::open(info)
+        };
+        Ok(Self(Arc::new(Inner {
+            client: client.map_err(|error| refused(&error))?,
+            shown,
+            prefix: DEFAULT_PREFIX.into(),
+            scripts: Scripts::new(),
+            clock: Arc::new(SystemClock),
+            link: Mutex::default(),
+        })))
+    }
+
+    /// Sets what the names of all that is stored begin with. Default: `biped`. Fleets with one
+    /// prefix share their tokens.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for an empty prefix, and one with
+    /// braces, spaces or control characters.
+    pub fn prefix(self, prefix: impl Into<String>) -> Result<Self, Error> {
+        let prefix = prefix.into();
+        let is_odd = |c: char| matches!(c, '{' | '}') || c.is_whitespace() || c.is_control();
+        if prefix.is_empty() || prefix.contains(is_odd) {
+            return Err(Error::configuration(
+                "a prefix in Redis has at least one character, no braces and no spaces",
+            ));
+        }
+        let Inner { client, shown, .. } = &*self.0;
+        Ok(Self(Arc::new(Inner {
+            client: client.clone(),
+            shown: shown.clone(),
+            prefix,
+            scripts: Scripts::new(),
+            clock: self.0.clock.clone(),
+            link: Mutex::default(),
+        })))
+    }
+
+    fn names(&self, key: &TokenKey) -> Names {
+        Names::new(&self.0.prefix, key)
+    }
+
+    fn link(&self) -> Result<Arc<Link>, StoreError> {
+        let mut link = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*link {
+            Some(link) if link.is_driven() => Ok(link.clone()),
+            _ => {
+                let new = Link::new(self.0.client.clone()).map_err(|error| self.fault(&error))?;
+                Ok(link.insert(Arc::new(new)).clone())
+            }
+        }
+    }
+
+    /// Runs a script. A connection that turns out to be broken gets a second chance: all scripts may
+    /// run twice.
+    async fn run<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        names: &Names,
+        arguments: impl FnOnce(&mut ScriptInvocation<'_>),
+    ) -> Result<T, StoreError> {
+        let mut invocation = script.prepare_invoke();
+        for key in &names.keys {
+            invocation.key(key);
+        }
+        arguments(&mut invocation);
+        let link = self.link()?;
+        self.bounded(async {
+            let mut connection = link.connection();
+            match invocation.invoke_async(&mut connection).await {
+                Err(error) if error.is_unrecoverable_error() || error.is_io_error() => {
+                    invocation.invoke_async(&mut connection).await
+                }
+                answer => answer,
+            }
+        })
+        .await
+    }
+
+    async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, StoreError> {
+        tokio::select! {
+            biased;
+            done = work => done.map_err(|error| self.fault(&error)),
+            () = self.0.clock.sleep(LIMIT) => {
+                let Inner { shown, .. } = &*self.0;
+                let limit = LIMIT.as_millis();
+                Err(StoreError::new(format!("the Redis at {shown} did not answer in {limit} ms")))
+            }
+        }
+    }
+
+    /// What went wrong, without what was sent: a server may repeat it.
+    fn fault(&self, error: &RedisError) -> StoreError {
+        let Inner { shown, .. } = &*self.0;
+        let category = error.category();
+        StoreError::new(match error.code() {
+            Some(code) => format!("the Redis at {shown} answered {code}: {category}"),
+            None => format!("the Redis at {shown} can't be used: {category}"),
+        })
+    }
+}
+
+#[async_trait]
+impl TokenStore for RedisStore {
+    async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        let get = &self.0.scripts.get;
+        let found: Option<(u64, Vec<u8>, u64)> = self.run(get, &self.names(key), |_| {}).await?;
+        Ok(found.map(|(generation, bytes, left)| StoredToken {
+            generation: Generation(generation),
+            keep: Duration::from_millis(left),
+            bytes,
+        }))
+    }
+
+    async fn put(
+        &self,
+        key: &TokenKey,
+        token: &StoredToken,
+        lease: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
+        let names = self.names(key);
+        let put = &self.0.scripts.put;
+        let stored: u8 = self
+            .run(put, &names, |script| {
+                script
+                    .arg(token.generation.0)
+                    .arg(&token.bytes[..])
+                    .arg(millis(token.keep))
+                    .arg(lease.map(|lease| written(lease.id)).unwrap_or_default())
+                    .arg(&names.channel)
+                    .arg(millis(NEWEST));
+            })
+            .await?;
+        Ok(stored == 1)
+    }
+
+    async fn forget(
+        &self,
+        key: &TokenKey,
+        through: Generation,
+        keep: Duration,
+    ) -> Result<(), StoreError> {
+        let names = self.names(key);
+        let forget = &self.0.scripts.forget;
+        let _: u8 = self
+            .run(forget, &names, |script| {
+                script
+                    .arg(through.0)
+                    .arg(millis(keep))
+                    .arg(&names.channel)
+                    .arg(millis(NEWEST));
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn lease(
+        &self,
+        key: &TokenKey,
+        ttl: Duration,
+        renew: Option<&Lease>,
+    ) -> Result<Claim, StoreError> {
+        let id = renew.map_or_else(|| LeaseId(fastrand::u128(..)), |lease| lease.id);
+        let lease = &self.0.scripts.lease;
+        let (answer, number, why): (u8, u64, Vec<u8>) = self
+            .run(lease, &self.names(key), |script| {
+                script
+                    .arg(millis(ttl))
+                    .arg(written(id))
+                    .arg(u8::from(renew.is_some()))
+                    .arg(millis(NEWEST));
+            })
+            .await?;
+        let left = Duration::from_millis(number);
+        Ok(match answer {
+            1 => Claim::Granted(Lease {
+                id,
+                generation: Generation(number),
+            }),
+            3 => Claim::CoolingDown { left, why },
+            _ => Claim::Taken { left },
+        })
+    }
+
+    async fn release(
+        &self,
+        key: &TokenKey,
+        lease: &Lease,
+        failed: Option<Failure>,
+    ) -> Result<(), StoreError> {
+        let names = self.names(key);
+        let release = &self.0.scripts.release;
+        let cool_down = failed.as_ref().map(|failed| millis(failed.cool_down));
+        let why = failed.as_ref().map_or(&[][..], |failed| &failed.why);
+        let _: u8 = self
+            .run(release, &names, |script| {
+                script
+                    .arg(written(lease.id))
+                    .arg(
+                        cool_down
+                            .map(|cool_down| cool_down.to_string())
+                            .unwrap_or_default(),
+                    )
+                    .arg(why)
+                    .arg(&names.channel);
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
+        let names = self.names(key);
+        let link = self.link()?;
+        let listener = self
+            .bounded(link.listen(&names.channel, &self.0.clock))
+            .await?;
+        let mut arrival = std::pin::pin!(listener.arrivals().notified());
+        arrival.as_mut().enable();
+        // Now that nothing can be missed, see whether it has happened already.
+        let changed = &self.0.scripts.changed;
+        let moved: u8 = self
+            .run(changed, &names, |script| {
+                script.arg(after.0);
+            })
+            .await?;
+        if moved == 0 {
+            arrival.await;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("url", &self.0.shown)
+            .field("prefix", &self.0.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The URL, checked; errors don't show it, since it may hold a password.
+fn parse(url: &SecretString) -> Result<Url, Error> {
+    let refused = |why: &str| {
+        Err(Error::configuration(format!("the URL of the Redis {why}"))
+            .with_remedy("it looks like redis://user:password@host:6379/0, or rediss://… for TLS"))
+    };
+    let Ok(parsed) = Url::parse(url.expose_secret()) else {
+        return refused("can't be read");
+    };
+    if !matches!(parsed.scheme(), "redis" | "rediss") {
+        return refused("begins with neither redis:// nor rediss://");
+    }
+    if parsed.host_str().is_none_or(str::is_empty) {
+        return refused("names no host");
+    }
+    if parsed.query().is_some() || parsed.fragment().is_some() {
+        // One of them would turn the check of certificates off.
+        return refused("has something after ? or #, which means nothing here");
+    }
+    Ok(parsed)
+}
+
+/// rustls panics where a program enables several providers of cryptography and names none.
+fn choose_cryptography() {
+    use rustls::crypto::{CryptoProvider, aws_lc_rs};
+    if CryptoProvider::get_default().is_none() {
+        let _ = aws_lc_rs::default_provider().install_default();
+    }
+}
+
+fn written(id: LeaseId) -> String {
+    format!("{:032x}", id.0)
+}
+
+/// Whole milliseconds, at least one: none would mean for ever, or never.
+fn millis(duration: Duration) -> u64 {
+    const MOST: u128 = 10 * 365 * 24 * 60 * 60 * 1000;
+    u64::try_from(duration.as_millis().clamp(1, MOST)).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(url: &str) -> Result<RedisStore, Error> {
+        RedisStore::new(&url.to_owned().into())
+    }
+
+    #[test]
+    fn the_password_is_shown_nowhere() {
+        for url in [
+            "redis://me:hunter2@localhost:1/3",
+            "rediss://:hunter2@localhost",
+        ] {
+            let store = store(url).unwrap();
+            let fault = RedisError::from((redis::ErrorKind::Io, "gone"));
+            let shown = format!(
+                "{store:?} {:?} {}",
+                store.fault(&fault),
+                store.fault(&fault)
+            );
+            assert!(shown.contains("localhost"), "{shown}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_redis_is_refused_without_showing_it() {
+        for url in [
+            "",
+            "hunter2",
+            "http://me:hunter2@host/",
+            "redis+unix:///hunter2",
+            "redis://me:hunter2@host/database",
+            "rediss://me:hunter2@host/#insecure",
+            "redis://host/?protocol=hunter2",
+            "redis://:hunter2@",
+        ] {
+            let error = store(url).unwrap_err();
+            assert_eq!(error.kind(), biped_core::ErrorKind::Configuration, "{url}");
+            assert!(
+                !format!("{error} {error:?}").contains("hunter2"),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_prefix_leaves_the_hash_tag_alone() {
+        let store = || store("redis://localhost").unwrap();
+        for bad in ["", "a{b", "a}b", "a b", "a\n"] {
+            assert!(store().prefix(bad).is_err(), "{bad:?}");
+        }
+        let store = store().prefix("one:two").unwrap();
+        let names = store.names(&TokenKey::from_bytes([0xab; 32]));
+        let tag = format!("{{{}}}", "ab".repeat(32));
+        for name in names.keys.iter().chain([&names.channel]) {
+            assert!(name.starts_with(&format!("one:two:{tag}:1")), "{name}");
+        }
+    }
+}
