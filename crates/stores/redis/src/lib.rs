@@ -27,7 +27,7 @@
 //! A user of an ACL needs no more than
 //!
 //! ```text
-//! ACL SETUSER biped on >PASSWORD ~biped:* resetchannels &biped:* +hello +select +client|setinfo
+//! ACL SETUSER biped on >PASSWORD ~biped:* resetchannels &biped:* +hello +select
 //!     +evalsha +eval +script|load +hget +hmget +hset +get +set +del +exists +pttl +pexpire +time
 //!     +publish +subscribe +unsubscribe
 //! ```

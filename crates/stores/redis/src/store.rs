@@ -78,8 +78,13 @@ impl RedisStore {
         };
         let info = url.expose_secret().into_connection_info();
         let info = info.map_err(|error| refused(&error))?;
-        let settings = info.redis_settings().clone();
-        let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
+        // One connection for answers and news; and no command that a user's ACL may forbid.
+        let settings = info
+            .redis_settings()
+            .clone()
+            .set_protocol(ProtocolVersion::RESP3)
+            .set_skip_set_lib_name();
+        let info = info.set_redis_settings(settings);
         let client = if parsed.scheme() == "rediss" {
             choose_cryptography();
             let certificates = TlsCertificates {
