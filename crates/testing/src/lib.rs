@@ -5,12 +5,13 @@
 //! | time that only moves when the test says so | [`ManualClock`] |
 //! | a vendor that answers by script, and waits at a gate | [`ScriptedHttp`], [`Reply`] |
 //! | a plain provider for tests that are about something else | [`TestProvider`] |
+//! | a provider's promises, one check each | [`provider::conformance`] |
 //! | a store's promises, one check each | [`store::conformance`] |
 //! | letting spawned tasks get as far as they can | [`settle`] |
 
 mod clock;
 mod http;
-mod provider;
+pub mod provider;
 pub mod store;
 
 pub use self::{

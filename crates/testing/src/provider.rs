@@ -1,4 +1,11 @@
-//! [`TestProvider`]: a provider for tests that are about something else.
+//! What tests of providers stand on.
+//!
+//! | for | use |
+//! | --- | --- |
+//! | whether an implementation keeps the promises of [`Provider`] | [`conformance`] |
+//! | a plain provider for tests that are about something else | [`TestProvider`] |
+
+pub mod conformance;
 
 use async_trait::async_trait;
 use biped_core::{

@@ -1,0 +1,760 @@
+//! The promises of [`Provider`], one function each, named for what it checks.
+//!
+//! A function panics where the provider breaks the promise. What a vendor's answers look like is
+//! told once, in a [`Case`]; nothing is sent anywhere.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use biped_core::{SecretRef, TokenRequest};
+//! use biped_testing::{Reply, TestProvider, provider::conformance::{self, Case, Sent}};
+//!
+//! let case = Case::new(
+//!     |secret| Arc::new(TestProvider::new("client-7").secret(SecretRef::inline(secret))),
+//!     TokenRequest::new().scope("read"),
+//! )
+//! .sends(
+//!     Sent::post("https://login.example/token")
+//!         .header("content-type", "application/x-www-form-urlencoded")
+//!         .header("accept", "application/json")
+//!         .body("client_id=client-7&client_secret=S3cret-of-the-suite&scope=read"),
+//! )
+//! .grants("t-1", Reply::token("t-1", 3600))
+//! .refuses_client(Reply::error(401, "invalid_client"))
+//! .refuses_request(Reply::error(400, "invalid_scope"));
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! conformance::run(case).await;
+//! # });
+//! ```
+// A check says what is wrong by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use biped_core::{
+    ApiResponse, Clock as _, Error, ErrorKind, ExposeSecret as _, FetchContext, Provider, Token,
+    TokenKey, TokenRequest, Verdict,
+};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::{ManualClock, Recorded, Reply, ScriptedHttp};
+
+/// The secret that the suite has the provider made with. No error and no `Debug` may show it.
+pub const SECRET: &str = "S3cret-of-the-suite";
+
+/// Another, to which the first is rotated.
+const ROTATED: &str = "R0tated-secret-of-the-suite";
+
+/// Stands in answers, where neither a token nor the vendor's words belong.
+const PLANTED: &str = "pl4nted";
+
+/// How a vendor is made to grant and to refuse: its answers, in its own form.
+pub struct Case {
+    make: Box<Make>,
+    request: TokenRequest,
+    sends: Option<Sent>,
+    granted: Option<(String, Answer)>,
+    lifetime: Option<Duration>,
+    refused_client: Option<Answer>,
+    refused_request: Option<Answer>,
+    rejected: Answer,
+    base_urls: Option<BaseUrls>,
+}
+
+type Make = dyn Fn(&str) -> Arc<dyn Provider> + Send + Sync;
+
+/// A response that can be given again.
+#[derive(Clone, Debug)]
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+struct BaseUrls {
+    trusted: String,
+    answer: Box<dyn Fn(&str) -> Reply + Send + Sync>,
+}
+
+/// A request, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    method: String,
+    url: String,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Sent {
+    /// A POST to this URL.
+    #[must_use]
+    pub fn post(url: impl Into<String>) -> Self {
+        Self {
+            method: "POST".into(),
+            url: url.into(),
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    /// Adds a header. A request with any header that is not named here is another request.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_ascii_lowercase(), value.into()));
+        self.headers.sort();
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<String>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    fn of(recorded: &Recorded) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut headers: Vec<_> = recorded
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
+            .collect();
+        headers.sort();
+        Self {
+            method: recorded.method.to_string(),
+            url: recorded.url.clone(),
+            headers,
+            body: text(&recorded.body),
+        }
+    }
+}
+
+impl Case {
+    /// A provider, made with a secret by `make`, and what it is asked for.
+    ///
+    /// Its token endpoint may be anywhere; nothing is sent there. It must be one that asks with a
+    /// single request, which looks the same each time.
+    pub fn new(
+        make: impl Fn(&str) -> Arc<dyn Provider> + Send + Sync + 'static,
+        request: TokenRequest,
+    ) -> Self {
+        Self {
+            make: Box::new(make),
+            request,
+            sends: None,
+            granted: None,
+            lifetime: None,
+            refused_client: None,
+            refused_request: None,
+            rejected: Answer::of(Reply::status(401)),
+            base_urls: None,
+        }
+    }
+
+    /// Tells the request that is expected, the [`SECRET`] in it.
+    #[must_use]
+    pub fn sends(mut self, request: Sent) -> Self {
+        self.sends = Some(request);
+        self
+    }
+
+    /// Tells an answer that grants a token of this text.
+    #[must_use]
+    pub fn grants(mut self, token: impl Into<String>, answer: Reply) -> Self {
+        self.granted = Some((token.into(), Answer::of(answer)));
+        self
+    }
+
+    /// Tells how long the granted token lives, if its answer says so.
+    #[must_use]
+    pub fn for_seconds(mut self, seconds: u64) -> Self {
+        self.lifetime = Some(Duration::from_secs(seconds));
+        self
+    }
+
+    /// Tells an answer that refuses the client's credentials, in the vendor's words.
+    #[must_use]
+    pub fn refuses_client(mut self, answer: Reply) -> Self {
+        self.refused_client = Some(Answer::of(answer));
+        self
+    }
+
+    /// Tells an answer that refuses this request, while another may be granted.
+    #[must_use]
+    pub fn refuses_request(mut self, answer: Reply) -> Self {
+        self.refused_request = Some(Answer::of(answer));
+        self
+    }
+
+    /// Tells how the API answers to a token that has expired. Default: an empty 401.
+    #[must_use]
+    pub fn rejects(mut self, answer: Reply) -> Self {
+        self.rejected = Answer::of(answer);
+        self
+    }
+
+    /// Tells how a granting answer names the API's base URL, and the topmost host of the vendor's
+    /// that is to be trusted, as `https://vendor.example`.
+    #[must_use]
+    pub fn names_base_url(
+        mut self,
+        trusted: &str,
+        answer: impl Fn(&str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        self.base_urls = Some(BaseUrls {
+            trusted: trusted.into(),
+            answer: Box::new(answer),
+        });
+        self
+    }
+
+    /// The provider, made with [`SECRET`].
+    #[must_use]
+    pub fn provider(&self) -> Arc<dyn Provider> {
+        (self.make)(SECRET)
+    }
+
+    fn granted(&self) -> &(String, Answer) {
+        self.granted
+            .as_ref()
+            .expect("the case tells no granting answer; see Case::grants")
+    }
+
+    fn refused_client(&self) -> &Answer {
+        self.refused_client
+            .as_ref()
+            .expect("the case tells no refusal; see Case::refuses_client")
+    }
+}
+
+impl Answer {
+    fn of(reply: Reply) -> Self {
+        let Reply::Response(response) = reply else {
+            panic!("a case is made of responses");
+        };
+        let (parts, body) = response.into_parts();
+        Self {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    fn new(status: u16, body: impl Into<Bytes>) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: body.into(),
+        }
+    }
+
+    fn reply(&self) -> Reply {
+        let mut response = http::Response::new(self.body.clone());
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or_default();
+        *response.headers_mut() = self.headers.clone();
+        Reply::Response(response)
+    }
+
+    fn with_status(&self, status: u16) -> Self {
+        Self {
+            status,
+            ..self.clone()
+        }
+    }
+
+    fn with_body(&self, body: impl Into<Bytes>) -> Self {
+        Self {
+            body: body.into(),
+            ..self.clone()
+        }
+    }
+}
+
+/// One promise, and the function that checks it.
+#[derive(Clone, Copy)]
+pub struct Check {
+    /// The function's name.
+    pub name: &'static str,
+    run: for<'c> fn(&'c dyn Provider, &'c Case) -> Checking<'c>,
+}
+
+type Checking<'c> = Pin<Box<dyn Future<Output = ()> + Send + 'c>>;
+
+impl Check {
+    /// Runs the check in a task of its own, and says what is wrong.
+    ///
+    /// # Errors
+    /// What the provider did wrong.
+    pub async fn run(&self, case: &Arc<Case>) -> Result<(), String> {
+        let (check, case) = (self.run, case.clone());
+        let task = tokio::spawn(async move {
+            let provider = case.provider();
+            check(&*provider, &case).await;
+        });
+        task.await.map_err(|error| match error.try_into_panic() {
+            Ok(panic) => panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()))
+                .unwrap_or_else(|| "it panicked".into()),
+            Err(error) => error.to_string(),
+        })
+    }
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Check({})", self.name)
+    }
+}
+
+macro_rules! checks {
+    ($($check:ident),* $(,)?) => {
+        &[$(Check {
+            name: stringify!($check),
+            run: |provider, case| Box::pin($check(provider, case)),
+        }),*]
+    };
+}
+
+/// Every check there is.
+pub const CHECKS: &[Check] = checks![
+    a_request_is_what_the_vendor_documents,
+    a_granted_token_is_taken_as_it_is,
+    a_refused_client_is_told_in_the_vendors_words,
+    a_refused_request_is_not_the_clients_fault,
+    a_failing_vendor_is_transient,
+    no_connection_is_no_answer,
+    an_empty_answer_is_transient,
+    garbage_is_an_error_and_never_a_panic,
+    no_answer_is_shown,
+    no_secret_is_shown,
+    a_redirect_is_not_followed,
+    id_and_key_are_stable,
+    a_base_url_is_checked,
+    an_expired_token_is_rejected_and_no_other,
+];
+
+/// Runs every check, and panics with all that are broken.
+pub async fn run(case: Case) {
+    let case = Arc::new(case);
+    let mut broken = Vec::new();
+    for check in CHECKS {
+        if let Err(why) = check.run(&case).await {
+            broken.push(format!("{}: {why}", check.name));
+        }
+    }
+    assert!(broken.is_empty(), "broken promises:\n{}", broken.join("\n"));
+}
+
+/// What became of one fetch.
+struct Fetched {
+    outcome: Result<Token, Error>,
+    requests: Vec<Recorded>,
+    sent_at: biped_core::Timestamp,
+}
+
+impl Fetched {
+    fn error(self, of: &str) -> Error {
+        match self.outcome {
+            Ok(_) => panic!("{of} is taken for a token"),
+            Err(error) => error,
+        }
+    }
+}
+
+/// Fetches from a vendor that takes five seconds to give this answer.
+async fn fetch(provider: &dyn Provider, case: &Case, answer: &Answer) -> Fetched {
+    let clock = Arc::new(ManualClock::new());
+    let http = ScriptedHttp::new();
+    http.answer_with({
+        let (clock, answer) = (clock.clone(), answer.clone());
+        move |_, _| {
+            clock.advance(Duration::from_secs(5));
+            answer.reply()
+        }
+    });
+    let sent_at = clock.now().wall;
+    let cx = FetchContext::new(&http, &*clock);
+    let outcome = provider.fetch(&case.request, &cx).await;
+    Fetched {
+        outcome,
+        requests: http.requests(),
+        sent_at,
+    }
+}
+
+/// The request is the vendor's, to the byte and the header, and its URL holds no secret. Asking
+/// again asks the same.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn a_request_is_what_the_vendor_documents(provider: &dyn Provider, case: &Case) {
+    let expected = case
+        .sends
+        .as_ref()
+        .expect("the case tells no request; see Case::sends");
+    for _ in 0..2 {
+        let fetched = fetch(provider, case, &case.granted().1).await;
+        let [request] = &fetched.requests[..] else {
+            panic!("{} requests are sent for one token", fetched.requests.len());
+        };
+        assert_eq!(&Sent::of(request), expected);
+        assert!(!request.url.contains(SECRET), "the URL holds the secret");
+    }
+}
+
+/// The token is the one in the answer, and its life starts when it was asked for: a slow answer
+/// never stretches it.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn a_granted_token_is_taken_as_it_is(provider: &dyn Provider, case: &Case) {
+    let (text, answer) = case.granted();
+    let fetched = fetch(provider, case, answer).await;
+    let token = match fetched.outcome {
+        Ok(token) => token,
+        Err(error) => panic!("a granting answer is taken for an error: {error}"),
+    };
+    assert!(token.expose_secret() == text, "the token is another one");
+    assert_eq!(
+        token.requested_at(),
+        fetched.sent_at,
+        "its life starts when its request was sent"
+    );
+    if let Some(lifetime) = case.lifetime {
+        assert_eq!(token.lifetime(), Some(lifetime));
+    }
+}
+
+/// A refusal of the client's credentials is one, with the status and the vendor's words.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn a_refused_client_is_told_in_the_vendors_words(provider: &dyn Provider, case: &Case) {
+    let answer = case.refused_client();
+    let error = fetch(provider, case, answer).await.error("a refusal");
+    assert_refused(&error, answer);
+    assert!(error.refuses_client(), "it is the client that is refused");
+}
+
+/// A refusal of one request leaves the client's others alone.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn a_refused_request_is_not_the_clients_fault(provider: &dyn Provider, case: &Case) {
+    let Some(answer) = &case.refused_request else {
+        return;
+    };
+    let error = fetch(provider, case, answer).await.error("a refusal");
+    assert_refused(&error, answer);
+    assert!(!error.refuses_client(), "other requests may be granted");
+}
+
+fn assert_refused(error: &Error, answer: &Answer) {
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    assert!(!error.is_transient(), "asking again won't help");
+    let vendor = error.vendor().expect("the error has the vendor's words");
+    assert_eq!(vendor.status, Some(answer.status));
+    if !answer.body.is_empty() {
+        assert!(vendor.has_words(), "the vendor's words are lost");
+    }
+}
+
+/// 408, 425, 429 and 5xx may be different later, whatever the body says, and `Retry-After` is
+/// kept.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn a_failing_vendor_is_transient(provider: &dyn Provider, case: &Case) {
+    let bodies = [
+        case.refused_client().body.clone(),
+        Bytes::new(),
+        Bytes::from_static(b"<html>Bad gateway</html>"),
+    ];
+    for status in [408, 425, 429, 500, 502, 503, 504] {
+        for body in &bodies {
+            let mut answer = Answer::new(status, body.clone());
+            answer.headers.insert(
+                http::header::RETRY_AFTER,
+                http::HeaderValue::from_static("7"),
+            );
+            let error = fetch(provider, case, &answer).await.error("a failure");
+            assert_eq!(error.kind(), ErrorKind::Failing, "{status}: {error}");
+            assert!(error.is_transient(), "{status} may be different later");
+            assert_eq!(
+                error.retry_after(),
+                Some(Duration::from_secs(7)),
+                "{status}: Retry-After is lost"
+            );
+            let vendor = error.vendor().and_then(|vendor| vendor.status);
+            assert_eq!(vendor, Some(status), "the status is lost");
+        }
+    }
+}
+
+/// What the HTTP client says of a vendor that can't be reached is what the caller gets.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn no_connection_is_no_answer(provider: &dyn Provider, case: &Case) {
+    let clock = ManualClock::new();
+    let http = ScriptedHttp::new();
+    http.answer_with(|_, _| Reply::unreachable());
+    let cx = FetchContext::new(&http, &clock);
+    let Err(error) = provider.fetch(&case.request, &cx).await else {
+        panic!("there is a token without a vendor");
+    };
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    assert!(error.is_transient());
+    assert_eq!(http.count(), 1, "trying again is the manager's part");
+}
+
+/// A success without a body is a vendor that stumbled.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn an_empty_answer_is_transient(provider: &dyn Provider, case: &Case) {
+    let error = fetch(provider, case, &Answer::new(200, ""))
+        .await
+        .error("nothing");
+    assert_eq!(error.kind(), ErrorKind::Unusable, "{error}");
+    assert!(error.is_transient());
+}
+
+/// An answer that is neither token nor error is an error, whatever it is.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn garbage_is_an_error_and_never_a_panic(provider: &dyn Provider, case: &Case) {
+    for body in GARBAGE {
+        for status in [200, 201, 204, 299] {
+            let answer = Answer::new(status, *body);
+            let error = fetch(provider, case, &answer).await.error("garbage");
+            assert_eq!(error.kind(), ErrorKind::Unusable, "{status}: {error}");
+        }
+        for status in [400, 401, 403, 404, 499] {
+            let answer = Answer::new(status, *body);
+            let error = fetch(provider, case, &answer).await.error("garbage");
+            assert_eq!(error.kind(), ErrorKind::Refused, "{status}: {error}");
+        }
+    }
+    for answer in damaged(case) {
+        // Part of an answer may still be one; it must only not panic.
+        drop(fetch(provider, case, &answer).await);
+    }
+}
+
+/// No error shows what an answer held, but for the vendor's own words.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn no_answer_is_shown(provider: &dyn Provider, case: &Case) {
+    for status in [200, 302, 400, 401, 500] {
+        for body in [
+            format!("<html>{PLANTED}</html>"),
+            PLANTED.to_owned(),
+            format!("[\"{PLANTED}\"]"),
+            format!("{{\"x-{PLANTED}\":\"{PLANTED}\"}}"),
+        ] {
+            let error = fetch(provider, case, &Answer::new(status, body))
+                .await
+                .error("garbage");
+            assert!(
+                !shown(&error).contains(PLANTED),
+                "{status}: the body is shown"
+            );
+        }
+    }
+    let (text, answer) = case.granted();
+    let mut parts = damaged(case);
+    parts.push(answer.clone());
+    for answer in parts {
+        let part = match fetch(provider, case, &answer).await.outcome {
+            Ok(token) => format!("{token:?}"),
+            Err(error) => shown(&error),
+        };
+        assert!(!part.contains(text.as_str()), "the token is shown");
+    }
+}
+
+/// Neither errors nor `Debug` show the secret.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn no_secret_is_shown(provider: &dyn Provider, case: &Case) {
+    assert!(!format!("{provider:?}").contains(SECRET), "Debug shows it");
+    let id = format!("{:?} {}", provider.id(), provider.id().client());
+    assert!(!id.contains(SECRET), "the id shows it");
+    let mut answers = damaged(case);
+    answers.push(case.refused_client().clone());
+    answers.extend(case.refused_request.clone());
+    for status in [200, 302, 404, 429, 500] {
+        answers.push(Answer::new(status, ""));
+    }
+    for answer in answers {
+        if let Err(error) = fetch(provider, case, &answer).await.outcome {
+            assert!(!shown(&error).contains(SECRET), "an error shows it");
+        }
+    }
+}
+
+fn shown(error: &Error) -> String {
+    let mut shown = format!("{error} {error:?}");
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        shown += &format!(" {error} {error:?}");
+        source = error.source();
+    }
+    shown
+}
+
+/// A redirect would take the secret elsewhere: it is an error, and nothing else is sent.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn a_redirect_is_not_followed(provider: &dyn Provider, case: &Case) {
+    for status in [301, 302, 303, 307, 308] {
+        let mut answer = case.granted().1.with_status(status);
+        answer.headers.insert(
+            http::header::LOCATION,
+            http::HeaderValue::from_static("https://elsewhere.example/token"),
+        );
+        let fetched = fetch(provider, case, &answer).await;
+        assert_eq!(fetched.requests.len(), 1, "{status} is followed");
+        let error = fetched.error("a redirect");
+        assert!(!error.is_transient(), "{status} won't go away: {error}");
+    }
+}
+
+/// The same configuration gives the same id and key, and a rotated secret changes neither.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+#[allow(clippy::unused_async)] // so that all checks are called alike
+pub async fn id_and_key_are_stable(provider: &dyn Provider, case: &Case) {
+    let key = TokenKey::new(provider.id(), &case.request);
+    for secret in [SECRET, ROTATED] {
+        let again = (case.make)(secret);
+        assert_eq!(again.id(), provider.id(), "the id differs");
+        assert_eq!(TokenKey::new(again.id(), &case.request), key);
+    }
+    assert!(!provider.id().kind().is_empty(), "the id has no kind");
+    let endpoint = provider.id().token_endpoint();
+    assert!(url::Url::parse(endpoint).is_ok(), "the id tells no place");
+}
+
+/// A token goes only where the vendor's own hosts are.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn a_base_url_is_checked(provider: &dyn Provider, case: &Case) {
+    let Some(BaseUrls { trusted, answer }) = &case.base_urls else {
+        return;
+    };
+    let read = async |url: &str| {
+        let answer = Answer::of(answer(url));
+        fetch(provider, case, &answer).await.outcome
+    };
+    let host = trusted.trim_start_matches("https://").trim_end_matches('/');
+    match read(trusted).await {
+        Ok(token) => {
+            let named = token.base_url().map(url::Url::as_str);
+            let named = named.map(|url| url.trim_end_matches('/'));
+            assert_eq!(named, Some(trusted.trim_end_matches('/')));
+        }
+        Err(error) => panic!("{trusted} is refused: {error}"),
+    }
+    for url in [
+        "https://evil.example".to_owned(),
+        format!("https://{host}.evil.example"),
+        format!("https://evil{host}"),
+        format!("https://{host}@evil.example"),
+        format!("https://user:pw@{host}"),
+        format!("https://{host}:8443"),
+        format!("http://{host}"),
+        format!("ftp://{host}"),
+        "http://127.0.0.1:1".to_owned(),
+        "https://localhost".to_owned(),
+        format!("//{host}"),
+        host.to_owned(),
+    ] {
+        match read(&url).await {
+            Ok(_) => panic!("a token would go to {url}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Unusable, "{url}: {error}"),
+        }
+    }
+}
+
+/// What the API says of an expired token rejects it; a good answer and a plain 403 don't.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+#[allow(clippy::unused_async)] // so that all checks are called alike
+pub async fn an_expired_token_is_rejected_and_no_other(provider: &dyn Provider, case: &Case) {
+    let judge = |answer: &Answer| {
+        let status = StatusCode::from_u16(answer.status).unwrap();
+        let now = ManualClock::new().now().wall;
+        let seen = || ApiResponse::new(status, &answer.headers, now);
+        match provider.judge(&seen()) {
+            Verdict::NeedsBody { .. } => provider.judge(&seen().with_body(&answer.body)),
+            verdict => verdict,
+        }
+    };
+    assert_eq!(judge(&case.rejected), Verdict::Rejected);
+    for status in [200, 204, 403, 404, 500] {
+        let verdict = judge(&Answer::new(status, "{}"));
+        assert_eq!(verdict, Verdict::Accepted, "{status}");
+    }
+}
+
+/// What is neither a token nor an error of any vendor.
+const GARBAGE: &[&str] = &[
+    "<!DOCTYPE html><html><body>Sign in</body></html>",
+    "not json",
+    "\u{feff}",
+    "null",
+    "true",
+    "0",
+    "-1e999",
+    "\"text\"",
+    "[]",
+    "{}",
+    "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+    "{\"a\":",
+    "\0\0\0\0",
+    "{\"data\":null}",
+    "{\"data\":\"{\"}",
+    "{\"data\":{}}",
+    "{\"access_token\":null}",
+    "{\"access_token\":{}}",
+];
+
+/// The vendor's own answers, cut off and with bytes of another sort in them.
+fn damaged(case: &Case) -> Vec<Answer> {
+    let (_, granted) = case.granted();
+    let refused = case.refused_client();
+    let mut all = Vec::new();
+    for answer in [granted, refused] {
+        let body = &answer.body;
+        for at in 0..body.len() {
+            all.push(answer.with_body(body.slice(..at)));
+            for byte in [0, b'"', b'{', b'0', 0xff] {
+                let mut changed = body.to_vec();
+                changed[at] = byte;
+                all.push(answer.with_body(changed));
+            }
+        }
+        all.push(answer.with_status(200));
+        all.push(answer.with_status(400));
+    }
+    all
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case")
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
+}
