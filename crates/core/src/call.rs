@@ -66,6 +66,19 @@ pub trait Transport: Send {
         limit: usize,
         deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
     ) -> impl Future<Output = (Self::Response, Option<Bytes>)> + Send;
+
+    /// Sees a response off whose token was accepted. A protocol that may say otherwise after the
+    /// body (gRPC, in trailers) remembers the token here, and tells
+    /// [`judge_late`](TokenSource::judge_late). Default: nothing to remember.
+    fn accepted(
+        &mut self,
+        response: Self::Response,
+        source: &TokenSource,
+        token: &Arc<Token>,
+    ) -> Self::Response {
+        let _ = (source, token);
+        response
+    }
 }
 
 /// Why a call has no response.
@@ -137,7 +150,7 @@ pub async fn call<T: Transport>(
                 }
                 may_replay = false;
             }
-            _ => return Ok(response),
+            _ => return Ok(transport.accepted(response, source, &token)),
         }
         let Some(next) = spare else {
             return Ok(response);
@@ -178,6 +191,14 @@ impl TokenSource {
         provider
             .attach(token, request, &cx)
             .map_err(|error| error.with_provider(provider.id().name()))
+    }
+
+    /// Judges what came when the response was the caller's already, such as trailers: a token that
+    /// it rejects is replaced for the calls to come, since this one can't be sent again.
+    pub fn judge_late(&self, token: &Token, seen: &ApiResponse<'_>) {
+        if self.provider().judge(seen) == Verdict::Rejected {
+            self.reject(token);
+        }
     }
 }
 

@@ -6,9 +6,11 @@
 //! | a vendor that answers by script, and waits at a gate | [`ScriptedHttp`], [`Reply`] |
 //! | a plain provider for tests that are about something else | [`TestProvider`] |
 //! | a provider's promises, one check each | [`provider::conformance`] |
+//! | what every way to call an API must do | [`api::matrix`], [`api_matrix!`] |
 //! | a store's promises, one check each | [`store::conformance`] |
 //! | letting spawned tasks get as far as they can | [`settle`] |
 
+pub mod api;
 mod clock;
 mod http;
 pub mod provider;

@@ -1,0 +1,192 @@
+//! [`Body`]: a request body that can be sent again if it was all there when the call started.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+
+use crate::BoxError;
+
+/// So much of a request body is read before it is sent, and the piece that goes beyond: 64 KiB. It
+/// is never waited for.
+pub const READ_AHEAD: usize = 64 * 1024;
+
+/// The body of a request on its way out.
+pub struct Body(Kind);
+
+enum Kind {
+    /// All of it is here: it can be sent again.
+    Whole(Whole),
+    Stream {
+        ahead: VecDeque<Result<Frame<Bytes>, BoxError>>,
+        rest: UnsyncBoxBody<Bytes, BoxError>,
+    },
+}
+
+#[derive(Clone, Default)]
+struct Whole {
+    data: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+    /// As the original said it: whether a length is announced is not changed.
+    announced: SizeHint,
+}
+
+impl Body {
+    /// Reads what is there of `body`.
+    pub(crate) async fn read_ahead<B>(body: B) -> Self
+    where
+        B: HttpBody + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let announced = body.size_hint();
+        let mut rest = body
+            .map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
+            .map_err(Into::into)
+            .boxed_unsync();
+        let mut ahead = VecDeque::new();
+        let is_whole = poll_fn(|cx| Poll::Ready(drain(&mut rest, &mut ahead, cx))).await;
+        Self(if is_whole {
+            Kind::Whole(Whole::of(ahead, announced))
+        } else {
+            Kind::Stream { ahead, rest }
+        })
+    }
+
+    /// A second copy, which shares the bytes.
+    pub(crate) fn duplicate(&self) -> Option<Self> {
+        match &self.0 {
+            Kind::Whole(whole) => Some(Self(Kind::Whole(whole.clone()))),
+            Kind::Stream { .. } => None,
+        }
+    }
+
+    /// All of it, where it is here.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Whole(whole) => Some(whole.data.as_deref().unwrap_or_default()),
+            Kind::Stream { .. } => None,
+        }
+    }
+}
+
+/// Takes out of `body` what is ready; tells whether that is all of it.
+fn drain(
+    body: &mut UnsyncBoxBody<Bytes, BoxError>,
+    ahead: &mut VecDeque<Result<Frame<Bytes>, BoxError>>,
+    cx: &mut Context<'_>,
+) -> bool {
+    let mut length = 0;
+    while !body.is_end_stream() {
+        if length > READ_AHEAD {
+            return false;
+        }
+        match Pin::new(&mut *body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                length += frame.data_ref().map_or(0, Bytes::len);
+                ahead.push_back(Ok(frame));
+            }
+            // Whoever sends it shall see the error where it is.
+            Poll::Ready(Some(Err(error))) => {
+                ahead.push_back(Err(error));
+                return false;
+            }
+            Poll::Ready(None) => return true,
+            Poll::Pending => return false,
+        }
+    }
+    true
+}
+
+impl Whole {
+    fn of(frames: VecDeque<Result<Frame<Bytes>, BoxError>>, announced: SizeHint) -> Self {
+        let mut whole = Self {
+            announced,
+            ..Self::default()
+        };
+        for frame in frames.into_iter().flatten() {
+            match frame.into_data() {
+                Ok(data) => {
+                    whole.data = Some(match whole.data.take() {
+                        None => data,
+                        Some(before) => {
+                            let mut joined = BytesMut::from(before);
+                            joined.extend_from_slice(&data);
+                            joined.freeze()
+                        }
+                    });
+                }
+                Err(frame) => whole.trailers = frame.into_trailers().ok(),
+            }
+        }
+        whole
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Kind::Whole(whole) => {
+                let data = whole.data.take().map(Frame::data);
+                let next = data.or_else(|| whole.trailers.take().map(Frame::trailers));
+                Poll::Ready(next.map(Ok))
+            }
+            Kind::Stream { ahead, rest } => match ahead.pop_front() {
+                Some(frame) => Poll::Ready(Some(frame)),
+                None => Pin::new(rest).poll_frame(cx),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Whole(whole) => whole.data.is_none() && whole.trailers.is_none(),
+            Kind::Stream { ahead, rest } => ahead.is_empty() && rest.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            // Hints are asked for before the first frame; afterwards nothing is left to hint at.
+            Kind::Whole(whole) if whole.data.is_some() => whole.announced,
+            Kind::Whole(_) => SizeHint::with_exact(0),
+            Kind::Stream { ahead, rest } => {
+                let frames = ahead.iter().flatten().filter_map(Frame::data_ref);
+                added(frames.map(Bytes::len).sum(), &rest.size_hint())
+            }
+        }
+    }
+}
+
+/// The hint for `read` bytes and what is hinted at after them.
+pub(crate) fn added(read: usize, rest: &SizeHint) -> SizeHint {
+    let read = u64::try_from(read).unwrap_or(u64::MAX);
+    let mut hint = SizeHint::new();
+    hint.set_lower(read.saturating_add(rest.lower()));
+    if let Some(upper) = rest.upper() {
+        hint.set_upper(read.saturating_add(upper));
+    }
+    hint
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_whole = matches!(self.0, Kind::Whole(_));
+        f.debug_struct("Body")
+            .field("is_whole", &is_whole)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,173 @@
+//! [`ResponseBody`]: a response's body, with what was read ahead of it, and its trailers watched.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::{Future, poll_fn},
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use biped_core::{ApiResponse, Token, TokenSource};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::{body::added, grpc};
+
+pin_project! {
+    /// The body of a response: the service's own, unchanged for whoever reads it.
+    pub struct ResponseBody<P: HttpBody<Data = Bytes>> {
+        ahead: VecDeque<Result<Frame<Bytes>, P::Error>>,
+        #[pin]
+        rest: Rest<P>,
+        watch: Option<Watch>,
+    }
+}
+
+pin_project! {
+    #[project = RestProjection]
+    enum Rest<P> {
+        Own { #[pin] body: P },
+        // It was read ahead, so it can't move any more.
+        Pinned { body: Pin<Box<P>> },
+        Ended,
+    }
+}
+
+/// The token that trailers may still speak of.
+struct Watch {
+    source: TokenSource,
+    token: Arc<Token>,
+}
+
+impl Watch {
+    fn judge(self, trailers: &HeaderMap) {
+        if grpc::is_unauthenticated(trailers) {
+            let now = self.source.clock().now().wall;
+            let seen = ApiResponse::new(StatusCode::UNAUTHORIZED, trailers, now);
+            self.source.judge_late(&self.token, &seen);
+        }
+    }
+}
+
+impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
+    pub(crate) fn new(body: P) -> Self {
+        Self {
+            ahead: VecDeque::new(),
+            rest: Rest::Own { body },
+            watch: None,
+        }
+    }
+
+    /// Rejects the token if trailers say so.
+    pub(crate) fn watch(&mut self, source: TokenSource, token: Arc<Token>) {
+        self.watch = Some(Watch { source, token });
+    }
+
+    /// Reads up to `limit` bytes, until `deadline`. They come back if they are the whole body;
+    /// either way it is still there for the reader.
+    pub(crate) async fn peek(
+        mut self,
+        limit: usize,
+        mut deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
+    ) -> (Self, Option<Bytes>) {
+        let mut body = match mem::replace(&mut self.rest, Rest::Ended) {
+            Rest::Own { body } => Box::pin(body),
+            Rest::Pinned { body } => body,
+            Rest::Ended => return (self, None),
+        };
+        let mut left = limit;
+        let is_whole = loop {
+            let frame = poll_fn(|cx| match body.as_mut().poll_frame(cx) {
+                Poll::Ready(frame) => Poll::Ready(Some(frame)),
+                Poll::Pending => deadline.as_mut().poll(cx).map(|()| None),
+            });
+            match frame.await {
+                Some(Some(Ok(frame))) => {
+                    let length = frame.data_ref().map_or(0, Bytes::len);
+                    self.ahead.push_back(Ok(frame));
+                    match left.checked_sub(length) {
+                        Some(still) => left = still,
+                        None => break false,
+                    }
+                }
+                // The caller shall see the error where it is, after what came before it.
+                Some(Some(Err(error))) => {
+                    self.ahead.push_back(Err(error));
+                    break false;
+                }
+                Some(None) => break true,
+                None => break false,
+            }
+        };
+        if is_whole {
+            let read = self.read();
+            return (self, Some(read));
+        }
+        self.rest = Rest::Pinned { body };
+        (self, None)
+    }
+
+    fn read(&self) -> Bytes {
+        let mut read = BytesMut::new();
+        let frames = self.ahead.iter().flatten().filter_map(Frame::data_ref);
+        frames.for_each(|data| read.extend_from_slice(data));
+        read.freeze()
+    }
+}
+
+impl<P: HttpBody<Data = Bytes>> HttpBody for ResponseBody<P> {
+    type Data = Bytes;
+    type Error = P::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, P::Error>>> {
+        let this = self.project();
+        let frame = match this.ahead.pop_front() {
+            Some(frame) => Some(frame),
+            None => match this.rest.project() {
+                RestProjection::Own { body } => ready!(body.poll_frame(cx)),
+                RestProjection::Pinned { body } => ready!(body.as_mut().poll_frame(cx)),
+                RestProjection::Ended => None,
+            },
+        };
+        if let Some(Ok(frame)) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+            && let Some(watch) = this.watch.take()
+        {
+            watch.judge(trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ahead.is_empty()
+            && match &self.rest {
+                Rest::Own { body } => body.is_end_stream(),
+                Rest::Pinned { body } => body.is_end_stream(),
+                Rest::Ended => true,
+            }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let frames = self.ahead.iter().flatten().filter_map(Frame::data_ref);
+        let rest = match &self.rest {
+            Rest::Own { body } => body.size_hint(),
+            Rest::Pinned { body } => body.size_hint(),
+            Rest::Ended => SizeHint::with_exact(0),
+        };
+        added(frames.map(Bytes::len).sum(), &rest)
+    }
+}
+
+impl<P: HttpBody<Data = Bytes>> fmt::Debug for ResponseBody<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,201 @@
+//! Core's way to call with a token, over a tower service.
+
+use std::{
+    borrow::Cow, future::Future, future::poll_fn, marker::PhantomData, mem, pin::Pin, sync::Arc,
+};
+
+use biped_core::{ApiRequestParts, BASE_URL_PLACEHOLDER, Error, Token, TokenSource, Transport};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request};
+use http_body::Body as HttpBody;
+use tower_service::Service;
+use url::Url;
+
+use crate::{Body, BoxError, ResponseBody, grpc};
+
+/// A request on its way out.
+pub(crate) struct Outgoing {
+    parts: request::Parts,
+    /// The same as in the parts, or what it will be once the token says where it goes.
+    url: Url,
+    body: Body,
+}
+
+impl Outgoing {
+    pub(crate) async fn read_ahead<B>(request: Request<B>) -> Result<Self, Error>
+    where
+        B: HttpBody + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
+        let url = url(&parts.uri)?;
+        let body = Body::read_ahead(body).await;
+        Ok(Self { parts, url, body })
+    }
+}
+
+/// A URI as a whole URL; a path stands on the placeholder.
+fn url(uri: &Uri) -> Result<Url, Error> {
+    let text = match (uri.scheme(), uri.authority()) {
+        (Some(_), Some(_)) => Some(uri.to_string()),
+        (None, None) if uri.path().starts_with('/') => Some(format!("{BASE_URL_PLACEHOLDER}{uri}")),
+        _ => None,
+    };
+    text.and_then(|text| Url::parse(&text).ok()).ok_or_else(|| {
+        Error::configuration("the request's URI is neither a path nor a whole address")
+            .with_remedy("write it as /path, or as https://host/path")
+    })
+}
+
+/// The answer to one.
+pub(crate) struct Incoming<P: HttpBody<Data = Bytes>> {
+    pub(crate) response: Response<ResponseBody<P>>,
+    /// What its status means in HTTP's terms.
+    status: StatusCode,
+    url: Url,
+}
+
+/// Sends with a service.
+pub(crate) struct OverService<S, R, P> {
+    service: S,
+    is_ready: bool,
+    request_body: fn(Body) -> R,
+    grpc: bool,
+    answers: PhantomData<fn() -> P>,
+}
+
+impl<S, R, P> OverService<S, R, P> {
+    /// Over a service that was polled ready.
+    pub(crate) fn new(service: S, request_body: fn(Body) -> R, grpc: bool) -> Self {
+        Self {
+            service,
+            is_ready: true,
+            request_body,
+            grpc,
+            answers: PhantomData,
+        }
+    }
+}
+
+impl<S, R, P> Transport for OverService<S, R, P>
+where
+    S: Service<Request<R>, Response = Response<P>> + Send,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    P: HttpBody<Data = Bytes> + Send,
+    P::Error: Send,
+{
+    type Request = Outgoing;
+    type Response = Incoming<P>;
+    type Error = BoxError;
+
+    fn parts<'r>(&self, request: &'r mut Outgoing) -> impl ApiRequestParts + Send + 'r {
+        request
+    }
+
+    fn duplicate(&self, request: &Outgoing) -> Option<Outgoing> {
+        Some(Outgoing {
+            body: request.body.duplicate()?,
+            parts: request.parts.clone(),
+            url: request.url.clone(),
+        })
+    }
+
+    async fn send(&mut self, request: Outgoing, token: &Token) -> Result<Incoming<P>, BoxError> {
+        let Outgoing {
+            mut parts,
+            url,
+            body,
+        } = request;
+        if !mem::take(&mut self.is_ready) {
+            poll_fn(|cx| self.service.poll_ready(cx))
+                .await
+                .map_err(Into::into)?;
+        }
+        if let Some(identity) = token.client_identity() {
+            parts.extensions.insert(identity.clone());
+        }
+        let sent = self
+            .service
+            .call(Request::from_parts(parts, (self.request_body)(body)));
+        let response = sent.await.map_err(Into::into)?;
+        let refused = self.grpc
+            && response.status() == StatusCode::OK
+            && grpc::is_unauthenticated(response.headers());
+        Ok(Incoming {
+            status: if refused {
+                StatusCode::UNAUTHORIZED
+            } else {
+                response.status()
+            },
+            response: response.map(ResponseBody::new),
+            url,
+        })
+    }
+
+    fn seen<'r>(&self, answer: &'r Incoming<P>) -> (StatusCode, &'r HeaderMap, Option<&'r Url>) {
+        (answer.status, answer.response.headers(), Some(&answer.url))
+    }
+
+    async fn peek(
+        &mut self,
+        answer: Incoming<P>,
+        limit: usize,
+        deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
+    ) -> (Incoming<P>, Option<Bytes>) {
+        let Incoming {
+            response,
+            status,
+            url,
+        } = answer;
+        let (parts, body) = response.into_parts();
+        let (body, read) = body.peek(limit, deadline).await;
+        let response = Response::from_parts(parts, body);
+        let answer = Incoming {
+            response,
+            status,
+            url,
+        };
+        (answer, read)
+    }
+
+    fn accepted(
+        &mut self,
+        mut answer: Incoming<P>,
+        source: &TokenSource,
+        token: &Arc<Token>,
+    ) -> Incoming<P> {
+        if self.grpc && !grpc::has_status(answer.response.headers()) {
+            let body = answer.response.body_mut();
+            body.watch(source.clone(), token.clone());
+        }
+        answer
+    }
+}
+
+impl ApiRequestParts for &mut Outgoing {
+    fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    fn url(&self) -> Cow<'_, Url> {
+        Cow::Borrowed(&self.url)
+    }
+
+    fn set_url(&mut self, url: Url) -> Result<(), Error> {
+        self.parts.uri = url
+            .as_str()
+            .parse()
+            .map_err(|_| Error::configuration("the request's address is too long, or no URI"))?;
+        self.url = url;
+        Ok(())
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.parts.headers
+    }
+
+    fn body(&self) -> Option<&[u8]> {
+        self.body.bytes()
+    }
+}

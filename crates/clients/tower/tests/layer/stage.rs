@@ -1,0 +1,186 @@
+//! A source of `token-1`, `token-2` and so on, a service that answers by script, and a slow body.
+
+use std::{
+    collections::VecDeque,
+    future::{Ready, ready},
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use biped_core::{Provider, TokenManager, TokenRequest, TokenSource};
+use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider};
+use biped_tower::{Body, BoxError};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body as HttpBody, Frame};
+use tower::Service;
+use url::Url;
+
+pub(crate) struct Stage {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) vendor: Arc<ScriptedHttp>,
+    pub(crate) source: TokenSource,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        Self::of(TestProvider::default())
+    }
+
+    pub(crate) fn of(provider: impl Provider) -> Self {
+        let (clock, vendor) = (Arc::new(ManualClock::new()), Arc::new(ScriptedHttp::new()));
+        vendor.answer_with(|number, _| Reply::token(&format!("token-{number}"), 3600));
+        let manager = TokenManager::builder(vendor.clone())
+            .clock(clock.clone())
+            .build();
+        let source = manager
+            .source(Arc::new(provider), TokenRequest::new())
+            .with_api_base_url(Some(Url::parse("https://api.example/eu").unwrap()));
+        Self {
+            clock,
+            vendor,
+            source,
+        }
+    }
+
+    /// Has a token in memory, from long enough ago for another one.
+    pub(crate) async fn with_a_token(self) -> Self {
+        self.source.token().await.unwrap();
+        self.clock.advance(Duration::from_secs(60));
+        self
+    }
+}
+
+/// A service that answers by script and keeps what it was sent. It has to be polled ready before
+/// every call, as some have.
+#[derive(Clone)]
+pub(crate) struct Api {
+    is_ready: bool,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    script: VecDeque<Response<Pieces>>,
+    seen: Vec<Request<Body>>,
+}
+
+impl Api {
+    pub(crate) fn new(script: impl IntoIterator<Item = Response<Pieces>>) -> Self {
+        let script = script.into_iter().collect();
+        let seen = Vec::new();
+        Self {
+            is_ready: false,
+            shared: Arc::new(Mutex::new(Shared { script, seen })),
+        }
+    }
+
+    /// What came, as `URI authorization`.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        let shared = self.shared.lock().unwrap();
+        let seen = shared.seen.iter().map(|request| {
+            let token = request.headers().get("authorization");
+            format!(
+                "{} {}",
+                request.uri(),
+                token.map_or("-", |token| token.to_str().unwrap())
+            )
+        });
+        seen.collect()
+    }
+
+    pub(crate) fn take_seen(&self) -> Vec<Request<Body>> {
+        std::mem::take(&mut self.shared.lock().unwrap().seen)
+    }
+}
+
+impl Service<Request<Body>> for Api {
+    type Response = Response<Pieces>;
+    type Error = BoxError;
+    type Future = Ready<Result<Response<Pieces>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.is_ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        assert!(
+            std::mem::take(&mut self.is_ready),
+            "called without being ready"
+        );
+        let mut shared = self.shared.lock().unwrap();
+        shared.seen.push(request);
+        ready(shared.script.pop_front().ok_or_else(|| "no answer".into()))
+    }
+}
+
+/// A body of these frames.
+#[derive(Default)]
+pub(crate) struct Pieces(pub(crate) VecDeque<Frame<Bytes>>);
+
+impl Pieces {
+    pub(crate) fn data(mut self, text: &'static str) -> Self {
+        self.0
+            .push_back(Frame::data(Bytes::from_static(text.as_bytes())));
+        self
+    }
+
+    pub(crate) fn trailer(mut self, name: &'static str, value: &'static str) -> Self {
+        let mut trailers = HeaderMap::new();
+        trailers.insert(name, value.parse().unwrap());
+        self.0.push_back(Frame::trailers(trailers));
+        self
+    }
+}
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(self.0.pop_front().map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A body whose bytes come one at a time, each only when it is asked for again.
+pub(crate) struct Trickle {
+    left: VecDeque<u8>,
+    asked: bool,
+}
+
+impl Trickle {
+    pub(crate) fn new(text: &str) -> Self {
+        Self {
+            left: text.bytes().collect(),
+            asked: false,
+        }
+    }
+}
+
+impl HttpBody for Trickle {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.asked = !self.asked;
+        if self.asked {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let byte = self.left.pop_front();
+        Poll::Ready(byte.map(|byte| Ok(Frame::data(Bytes::copy_from_slice(&[byte])))))
+    }
+}

@@ -1,0 +1,311 @@
+//! What every way to call an API with a token must do, one check each, named for what it checks.
+//!
+//! The token endpoint is scripted and time stands still; the API is on loopback, so what is checked
+//! is what went over the wire. [`api_matrix!`](crate::api_matrix) makes a test of each check.
+// A check says what is wrong by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use biped_core::{Error, ErrorKind, TokenManager, TokenRequest, TokenSource};
+use http::Method;
+use url::Url;
+
+use super::TestApi;
+use crate::{ManualClock, Reply, ScriptedHttp, TestProvider};
+
+/// A way to call an API.
+#[async_trait]
+pub trait Integration: Send + Sync + 'static {
+    /// Makes a call and reads the whole answer, whose status comes back.
+    async fn call(&self, call: Call) -> Result<u16, Failure>;
+}
+
+/// A call to make.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The method.
+    pub method: Method,
+    /// A path on the API, or a whole URL.
+    pub target: String,
+    /// What to send.
+    pub body: Payload,
+}
+
+/// What a call sends.
+#[derive(Clone, Copy, Debug)]
+pub enum Payload {
+    /// Nothing.
+    Empty,
+    /// This, all of it in memory.
+    Whole(&'static str),
+    /// This, as a stream that can't be sent twice.
+    Stream(&'static str),
+}
+
+/// Why a call has no status.
+#[derive(Debug)]
+pub enum Failure {
+    /// There was no token, or it can't be sent there.
+    Token(Error),
+    /// Anything else.
+    Other(String),
+}
+
+/// Makes a test of each check: `api_matrix!(make)`, where `make` takes a
+/// [`TokenSource`](biped_core::TokenSource) and gives an [`Integration`].
+#[macro_export]
+macro_rules! api_matrix {
+    ($make:expr) => {
+        $crate::api_matrix! { $make;
+            a_fresh_token_serves_every_call
+            a_token_that_expired_by_the_clock_is_not_sent
+            a_token_that_the_server_calls_expired_is_replaced_and_the_call_sent_again
+            a_token_revoked_early_costs_its_callers_one_fetch_and_nothing_else
+            refused_credentials_are_the_vendors_words_and_nothing_is_sent
+            a_vendor_that_is_down_is_not_noticed_while_a_token_is_usable
+            a_vendor_that_is_down_is_a_passing_error_without_a_usable_token
+            a_stream_is_not_sent_again_but_the_next_call_is_right
+            another_origin_gets_neither_token_nor_request
+            a_redirect_to_another_origin_is_the_callers
+        }
+    };
+    ($make:expr; $($check:ident)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $check() {
+            $crate::api::matrix::$check($make).await;
+        }
+    )*};
+}
+
+/// Tokens of an hour.
+const LIFE: Duration = Duration::from_secs(3600);
+
+/// Long enough after a fetch for another one.
+const LATER: Duration = Duration::from_secs(60);
+
+struct Stage<I> {
+    clock: Arc<ManualClock>,
+    vendor: Arc<ScriptedHttp>,
+    api: TestApi,
+    calls: Arc<I>,
+}
+
+impl<I: Integration> Stage<I> {
+    /// A vendor that gives out `token-1`, `token-2` and so on.
+    async fn new(make: impl FnOnce(TokenSource) -> I) -> Self {
+        let clock = Arc::new(ManualClock::new());
+        let vendor = Arc::new(ScriptedHttp::new());
+        let api = TestApi::start().await.unwrap();
+        let manager = TokenManager::builder(vendor.clone())
+            .clock(clock.clone())
+            .build();
+        let base = Url::parse(api.url()).unwrap();
+        let source = manager
+            .source(Arc::new(TestProvider::default()), TokenRequest::new())
+            .with_api_base_url(Some(base));
+        let stage = Self {
+            calls: Arc::new(make(source)),
+            clock,
+            vendor,
+            api,
+        };
+        stage.vendor_is_up();
+        stage
+    }
+
+    fn vendor_is_up(&self) {
+        let seconds = LIFE.as_secs();
+        self.vendor
+            .answer_with(move |number, _| Reply::token(&format!("token-{number}"), seconds));
+    }
+
+    fn vendor_is_down(&self) {
+        self.vendor
+            .answer_with(|_, _| Reply::status(503).with_header("retry-after", "30"));
+    }
+
+    fn call(
+        &self,
+        method: Method,
+        target: &str,
+        body: Payload,
+    ) -> impl Future<Output = Result<u16, Failure>> + use<I> {
+        let calls = self.calls.clone();
+        let target = target.to_owned();
+        async move {
+            calls
+                .call(Call {
+                    method,
+                    target,
+                    body,
+                })
+                .await
+        }
+    }
+
+    async fn get(&self) -> Result<u16, Failure> {
+        self.call(Method::GET, "/v1/orders?limit=2", Payload::Empty)
+            .await
+    }
+
+    async fn refused(&self) -> Error {
+        match self.get().await {
+            Err(Failure::Token(error)) => error,
+            other => panic!("a token error was expected: {other:?}"),
+        }
+    }
+}
+
+/// Two calls with the same token, by one fetch.
+pub async fn a_fresh_token_serves_every_call<I: Integration>(make: impl FnOnce(TokenSource) -> I) {
+    let stage = Stage::new(make).await;
+    assert_eq!(stage.get().await.unwrap(), 200);
+    assert_eq!(stage.get().await.unwrap(), 200);
+    assert_eq!(stage.api.tokens(), ["token-1", "token-1"]);
+    assert_eq!(stage.vendor.count(), 1);
+    let seen = &stage.api.seen()[0];
+    assert_eq!(
+        (&*seen.method, &*seen.path),
+        ("GET", "/v1/orders?limit=2"),
+        "the call is sent as it was written"
+    );
+}
+
+/// A token past its life is replaced before the call.
+pub async fn a_token_that_expired_by_the_clock_is_not_sent<I: Integration>(
+    make: impl FnOnce(TokenSource) -> I,
+) {
+    let stage = Stage::new(make).await;
+    stage.get().await.unwrap();
+    stage.clock.advance(LIFE);
+    assert_eq!(stage.get().await.unwrap(), 200);
+    assert_eq!(stage.api.tokens(), ["token-1", "token-2"]);
+}
+
+/// A 401 costs a fetch and a replay, body and all.
+pub async fn a_token_that_the_server_calls_expired_is_replaced_and_the_call_sent_again<
+    I: Integration,
+>(
+    make: impl FnOnce(TokenSource) -> I,
+) {
+    let stage = Stage::new(make).await;
+    stage.get().await.unwrap();
+    stage.clock.advance(LATER);
+    stage.api.reject("token-1");
+    let pushed = stage.call(Method::POST, "/v1/orders", Payload::Whole("seven"));
+    assert_eq!(pushed.await.unwrap(), 200);
+    assert_eq!(stage.api.tokens(), ["token-1", "token-1", "token-2"]);
+    let bodies: Vec<_> = stage.api.seen().into_iter().map(|seen| seen.body).collect();
+    assert_eq!(bodies, [&b""[..], b"seven", b"seven"]);
+    assert_eq!(stage.vendor.count(), 2);
+}
+
+/// Ten calls at once with a revoked token: all succeed, by one fetch.
+pub async fn a_token_revoked_early_costs_its_callers_one_fetch_and_nothing_else<I: Integration>(
+    make: impl FnOnce(TokenSource) -> I,
+) {
+    let stage = Stage::new(make).await;
+    stage.get().await.unwrap();
+    stage.clock.advance(LATER);
+    stage.api.reject("token-1");
+    let calls: Vec<_> = (0..10)
+        .map(|_| tokio::spawn(stage.call(Method::GET, "/v1/orders", Payload::Empty)))
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), 200);
+    }
+    assert_eq!(stage.vendor.count(), 2);
+}
+
+/// A refusal is the vendor's own, and it is asked once.
+pub async fn refused_credentials_are_the_vendors_words_and_nothing_is_sent<I: Integration>(
+    make: impl FnOnce(TokenSource) -> I,
+) {
+    let stage = Stage::new(make).await;
+    stage
+        .vendor
+        .answer_with(|_, _| Reply::error(401, "invalid_client"));
+    for _ in 0..2 {
+        let error = stage.refused().await;
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        let vendor = error.vendor().expect("the vendor said why");
+        assert!(vendor.names("invalid_client"), "{vendor:?}");
+    }
+    assert_eq!(stage.vendor.count(), 1);
+    assert_eq!(stage.api.seen(), []);
+}
+
+/// The usable token serves, at once.
+pub async fn a_vendor_that_is_down_is_not_noticed_while_a_token_is_usable<I: Integration>(
+    make: impl FnOnce(TokenSource) -> I,
+) {
+    let stage = Stage::new(make).await;
+    stage.get().await.unwrap();
+    stage.vendor_is_down();
+    stage.clock.advance(LIFE * 9 / 10);
+    assert_eq!(stage.get().await.unwrap(), 200);
+    assert_eq!(stage.api.tokens(), ["token-1", "token-1"]);
+}
+
+/// An error that says when to come back, and no request without a token; then all is well again.
+pub async fn a_vendor_that_is_down_is_a_passing_error_without_a_usable_token<I: Integration>(
+    make: impl FnOnce(TokenSource) -> I,
+) {
+    let stage = Stage::new(make).await;
+    stage.vendor_is_down();
+    let error = stage.refused().await;
+    assert_eq!(error.kind(), ErrorKind::Failing);
+    assert!(error.is_transient());
+    assert!(error.retry_after().is_some());
+    assert_eq!(stage.api.seen(), []);
+
+    stage.vendor_is_up();
+    stage.clock.advance(LATER);
+    assert_eq!(stage.get().await.unwrap(), 200);
+}
+
+/// The 401 is the caller's, and the token is replaced all the same.
+pub async fn a_stream_is_not_sent_again_but_the_next_call_is_right<I: Integration>(
+    make: impl FnOnce(TokenSource) -> I,
+) {
+    let stage = Stage::new(make).await;
+    stage.get().await.unwrap();
+    stage.clock.advance(LATER);
+    stage.api.reject("token-1");
+    let pushed = stage.call(Method::POST, "/v1/orders", Payload::Stream("seven"));
+    assert_eq!(pushed.await.unwrap(), 401);
+    assert_eq!(stage.get().await.unwrap(), 200);
+    assert_eq!(stage.api.tokens(), ["token-1", "token-1", "token-2"]);
+    assert_eq!(stage.api.seen()[1].body, b"seven");
+}
+
+/// An absolute URL elsewhere is an error before anything is sent.
+pub async fn another_origin_gets_neither_token_nor_request<I: Integration>(
+    make: impl FnOnce(TokenSource) -> I,
+) {
+    let stage = Stage::new(make).await;
+    let other = TestApi::start().await.unwrap();
+    let elsewhere = format!("{}/v1/orders", other.url());
+    match stage.call(Method::GET, &elsewhere, Payload::Empty).await {
+        Err(Failure::Token(error)) => assert_eq!(error.kind(), ErrorKind::Configuration),
+        strange => panic!("an error was expected: {strange:?}"),
+    }
+    assert_eq!((other.seen(), stage.api.seen()), (vec![], vec![]));
+
+    let own = format!("{}/v1/orders", stage.api.url());
+    let own = stage.call(Method::GET, &own, Payload::Empty).await;
+    assert_eq!(own.unwrap(), 200);
+}
+
+/// The 307 is handed over, and nobody goes there.
+pub async fn a_redirect_to_another_origin_is_the_callers<I: Integration>(
+    make: impl FnOnce(TokenSource) -> I,
+) {
+    let stage = Stage::new(make).await;
+    let other = TestApi::start().await.unwrap();
+    stage.api.redirect(other.url());
+    assert_eq!(stage.get().await.unwrap(), 307);
+    assert_eq!(other.seen(), []);
+}
