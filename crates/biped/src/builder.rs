@@ -229,7 +229,7 @@ impl Builder {
         let root = self.read(&mut problems)?;
         unknown_sections(&root, &mut problems);
         let engine = config::engine(&root, &mut problems);
-        config::store(&root, &mut problems);
+        let store = config::store(&root, &mut problems);
         let http = Http::read(&root, &mut problems);
         let mut made = self.make_providers(&root, &mut problems);
         let http_client = match &self.http_client {
@@ -250,7 +250,7 @@ impl Builder {
         let mut manager = TokenManager::builder(http_client)
             .clock(self.clock.clone())
             .settings(engine);
-        if let Some(store) = self.store {
+        if let Some(store) = self.store.or(store) {
             manager = manager.store(store);
         }
         let manager = manager.build();

@@ -19,6 +19,11 @@
 //! client_id = "7f1c"
 //! client_secret = "file:/run/secrets/shop"
 //!
+//! [store]
+//! kind = "redis"                     # where tokens are kept beyond the process
+//! url = "env:REDIS_URL"
+//! seal = ["env:BIPED_SEAL_KEY"]      # encrypted
+//!
 //! [http]
 //! timeout = "20s"
 //! ```
@@ -56,6 +61,7 @@ mod schema;
 mod section;
 mod settings;
 mod show;
+mod store;
 
 use std::collections::BTreeMap;
 
@@ -65,8 +71,9 @@ pub(crate) use self::{
     environment::{Environment, provider_names},
     file::{File, parse},
     merge::{Layer, merge},
-    settings::{SECTIONS, engine, http, store},
+    settings::{SECTIONS, engine, http},
     show::settings as describe,
+    store::store,
 };
 pub use self::{schema::json_schema, show::Setting};
 

@@ -27,8 +27,11 @@
 //! | --- | --- | --- |
 //! | `contentsquare` | providers of kind `contentsquare` | yes |
 //! | `envelope` | providers of kind `envelope` | yes |
+//! | `file` | `[store]` of kind `file`: tokens on disk | |
 //! | `oauth2` | providers of kind `oauth2` | |
+//! | `redis` | `[store]` of kind `redis`: tokens shared by a fleet | |
 //! | `reqwest` | the HTTP client for token requests, and `Biped::client` | yes |
+//! | `sealed` | `seal` in `[store]`: encrypts what is stored | |
 
 mod biped;
 mod builder;
@@ -41,10 +44,16 @@ pub use biped_contentsquare as contentsquare;
 pub use biped_core::*;
 #[cfg(feature = "envelope")]
 pub use biped_envelope as envelope;
+#[cfg(feature = "file")]
+pub use biped_file as file;
 #[cfg(feature = "oauth2")]
 pub use biped_oauth2 as oauth2;
+#[cfg(feature = "redis")]
+pub use biped_redis as redis;
 #[cfg(feature = "reqwest")]
 pub use biped_reqwest::{self as reqwest, ApiClient, token_error};
+#[cfg(feature = "sealed")]
+pub use biped_sealed as sealed;
 
 pub use self::{
     biped::{Biped, Configured},

@@ -212,8 +212,7 @@ impl Entry {
     }
 
     fn forgotten(&self) -> Generation {
-        self.forgotten
-            .map_or(Generation(0), |(through, _)| through)
+        self.forgotten.map_or(Generation(0), |(through, _)| through)
     }
 }
 

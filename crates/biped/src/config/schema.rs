@@ -3,7 +3,7 @@
 use biped_core::{Field, FieldType, Kind};
 use serde_json::{Map, Value, json};
 
-use super::settings::{SECTIONS, STORES};
+use super::{settings::SECTIONS, store::STORES};
 
 /// The JSON Schema (draft 2020-12) of a biped.toml with providers of these kinds.
 ///

@@ -52,6 +52,30 @@ impl<'p> Section<'p> {
         self.values.get(key).cloned()
     }
 
+    /// One of the values, other than this one.
+    pub(crate) fn any_but(&self, key: &str) -> Option<(String, ConfigValue)> {
+        let mut others = self.values.iter().filter(|(name, _)| *name != key);
+        others
+            .next()
+            .map(|(name, value)| (name.clone(), value.clone()))
+    }
+
+    /// The secret that a value is, or refers to, read at once.
+    #[cfg(any(feature = "redis", feature = "sealed"))]
+    pub(crate) fn secret(
+        &mut self,
+        key: &str,
+        value: &ConfigValue,
+    ) -> Option<biped_core::SecretString> {
+        match value.to_secret()?.read_now() {
+            Ok(secret) => Some(secret),
+            Err(error) => {
+                self.problem(key, value.origin.clone(), error.to_string());
+                None
+            }
+        }
+    }
+
     pub(crate) fn problem(&mut self, key: &str, origin: Origin, message: impl Into<String>) {
         let key = format!("{}.{key}", self.name);
         self.problems.push(Problem {

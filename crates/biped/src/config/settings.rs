@@ -2,7 +2,7 @@
 
 use biped_core::{Field, FieldType, Problem};
 
-use super::{Table, section::Section};
+use super::{Table, section::Section, store::STORE};
 
 /// The keys of a section.
 pub(crate) const SECTIONS: &[(&str, &str, &[Field])] = &[
@@ -14,9 +14,6 @@ pub(crate) const SECTIONS: &[(&str, &str, &[Field])] = &[
         ENGINE,
     ),
 ];
-
-pub(crate) const STORE: &[Field] = &[Field::new("kind", FieldType::Text)
-    .about("The kind of store. Default: memory, which keeps tokens nowhere beyond the process.")];
 
 pub(crate) const HTTP: &[Field] = &[
     Field::new("extra_ca", FieldType::Secret).about(
@@ -58,40 +55,6 @@ pub(crate) const ENGINE: &[Field] = &[
     Field::new("idle", FieldType::Duration)
         .about("How long a token is kept that nobody uses. Default: 1 h."),
 ];
-
-/// The kinds of store, each with the feature that it needs.
-pub(crate) const STORES: &[(&str, Option<&str>)] = &[
-    ("memory", None),
-    ("file", Some("file")),
-    ("redis", Some("redis")),
-];
-
-/// Reads `[store]`: memory is all there is to choose.
-pub(crate) fn store(root: &Table, problems: &mut Vec<Problem>) {
-    let mut noted = Vec::new();
-    let mut section = Section::read(root, "store", STORE, &mut noted);
-    if let Some(value) = section.value("kind") {
-        let kind = value.to_text().unwrap_or_default();
-        match STORES.iter().find(|(name, _)| *name == kind) {
-            Some((_, None)) => {}
-            Some((name, Some(feature))) => {
-                // The keys of that kind are unknown here, which is not what is wrong.
-                problems.push(Problem {
-                    origin: value.origin,
-                    key: "store.kind".into(),
-                    message: format!("{name} needs the feature {feature} of biped, which is off"),
-                });
-                return;
-            }
-            None => {
-                let known: Vec<_> = STORES.iter().map(|(name, _)| *name).collect();
-                let message = format!("unknown kind of store; known are {}", known.join(", "));
-                section.problem("kind", value.origin, message);
-            }
-        }
-    }
-    problems.append(&mut noted);
-}
 
 /// Reads `[engine]`.
 pub(crate) fn engine(root: &Table, problems: &mut Vec<Problem>) -> biped_core::Settings {

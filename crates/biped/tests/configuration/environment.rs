@@ -148,7 +148,7 @@ fn problems_name_the_variable() {
     );
     assert_one(&found, "BIPED_HTTP__TIMEOUT: http.timeout: ", &[]);
     assert_one(&found, "BIPED_ENGINE__: ", &[]);
-    assert_one(&found, "BIPED_STORE__URL: store.url: ", &["unknown"]);
+    assert_one(&found, "BIPED_STORE__URL: store.url: ", &["kind"]);
     assert_eq!(found.len(), 7, "{found:#?}");
 }
 

@@ -209,9 +209,6 @@ fn a_kind_whose_feature_is_off_names_the_feature() {
         &["feature", "dialect"],
     );
     assert_eq!(found.len(), 1, "{found:#?}");
-    let found = problems("[store]\nkind = 'redis'\nurl = 'redis://127.0.0.1'\n");
-    assert_one(&found, "biped.toml:2: store.kind: ", &["feature", "redis"]);
-    assert_eq!(found.len(), 1, "{found:#?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod file;
 mod schema;
 mod secrets;
 mod sections;
+mod store;
 mod vendor;
 
 use biped::{Biped, Builder, Error};

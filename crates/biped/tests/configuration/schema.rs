@@ -68,7 +68,9 @@ fn schema_and_reader_agree() {
         ("[engine]\n", "max_keys = 7\nrefresh_at = 0.5\n", true),
         ("[engine]\n", "max_keys = '7'\n", false),
         ("[store]\n", "kind = 'memory'\n", true),
-        ("[store]\n", "kind = 'redis'\n", false),
+        ("[store]\n", "kind = 'memory'\nurl = 'redis://host'\n", true),
+        ("[store]\n", "kind = 'memory'\nurl = 7\n", false),
+        ("[store]\n", "kind = 'postgres'\n", false),
         ("[serv]\n", "x = 1\n", false),
     ];
     for (head, rest, right) in cases {

@@ -10,6 +10,7 @@
 //! | [`shared`] | the store behind it, bounded in time |
 //! | [`observe`] | events and metrics |
 //! | [`settings`] | the numbers |
+//! | [`traffic`] | how many flights are under way |
 
 mod budget;
 mod flight;
@@ -19,6 +20,7 @@ mod pilot;
 mod settings;
 mod shared;
 mod state;
+mod traffic;
 
 use std::{
     collections::HashMap,
@@ -38,6 +40,7 @@ use self::{
     pilot::{Answer, Ask, Pilot},
     shared::Shared,
     state::{Decision, Key, Want},
+    traffic::Traffic,
 };
 pub use self::{settings::Settings, state::Rejection};
 use crate::{
@@ -95,6 +98,7 @@ pub(crate) struct Engine {
     keys: Keys,
     parties: Mutex<Parties>,
     fingerprints: Fingerprints,
+    traffic: Arc<Traffic>,
     /// The part of a life after which this process refreshes.
     refresh_at: f64,
     nothing: Arc<Token>,
@@ -151,6 +155,7 @@ impl TokenManagerBuilder {
             keys: Keys::new(&settings),
             parties: Mutex::default(),
             fingerprints: Fingerprints::new(),
+            traffic: Arc::default(),
             refresh_at: settings.refresh_at + spread,
             nothing: Arc::new(Token::nothing()),
             http,
@@ -210,6 +215,13 @@ impl TokenManager {
             .iter()
             .map(|entry| entry.status(&now))
             .collect()
+    }
+
+    /// Waits until no fetch is under way and the store was told of all there were. A program that
+    /// ends right after it got a token waits for this first: a token is handed out before it is
+    /// stored, and renewed in the background.
+    pub async fn quiet(&self) {
+        self.0.traffic.quiet().await;
     }
 
     /// The clock that everything goes by.
@@ -275,7 +287,7 @@ impl Entry {
     fn status(&self, now: &Now) -> Status {
         let token = self.current.load();
         let key = self.key();
-        let failure = key.last_error(now).or_else(|| self.client.last_error(now));
+        let failure = self.client.last_error(now).or_else(|| key.last_error(now));
         let state = if token.schedule.refresh.is_ahead(now) {
             TokenState::Fresh
         } else if token.schedule.unusable.is_ahead(now) {

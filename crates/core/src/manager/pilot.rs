@@ -10,6 +10,7 @@ use super::{
     observe,
     settings::{ATTEMPTS, LEAST_WAIT, MAX_RETRY_AFTER, quick_back_off},
     shared::{Desk, Turn, is_storable},
+    traffic::Aloft,
 };
 use crate::{
     Error, ErrorKind, FetchContext, Generation, Inspection, Lease, Now, Provider, Token, TokenKey,
@@ -25,6 +26,8 @@ pub(crate) struct Pilot {
     /// How often the client had been refused when the flight took off.
     refusals: u64,
     landed: bool,
+    /// Goes last, when the store was told as well.
+    _aloft: Aloft,
 }
 
 /// What a flight brings.
@@ -58,7 +61,9 @@ impl Pilot {
         provider: Arc<dyn Provider>,
     ) -> Self {
         let refusals = entry.client.refusals();
+        let aloft = engine.traffic.begin();
         Self {
+            _aloft: aloft,
             engine,
             entry,
             flight,

@@ -66,7 +66,14 @@ impl RedisStore {
     /// # Errors
     /// As [`new`](Self::new), and for certificates that can't be read.
     pub fn with_ca(url: &SecretString, pem: impl Into<Vec<u8>>) -> Result<Self, Error> {
-        Self::with_authorities(url, Some(pem.into()))
+        const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+        let pem = pem.into();
+        if !pem.windows(BEGIN.len()).any(|text| text == BEGIN) {
+            return Err(Error::configuration(
+                "the certificates for the Redis are no certificates in PEM",
+            ));
+        }
+        Self::with_authorities(url, Some(pem))
     }
 
     fn with_authorities(url: &SecretString, pem: Option<Vec<u8>>) -> Result<Self, Error> {

@@ -1,0 +1,163 @@
+//! `[store]`.
+
+use crate::{assert_one, builder, problems};
+
+#[test]
+fn memory_takes_the_keys_of_every_kind_so_that_it_can_be_chosen_from_outside() {
+    let text =
+        "[store]\nkind = 'redis'\nurl = 'redis://host'\nprefix = 'a'\npath = 'b'\nseal = 'k'\n";
+    let chosen = builder().toml(text).value("store.kind", "memory");
+    chosen.build().unwrap();
+}
+
+#[test]
+fn keys_of_a_store_without_its_kind_are_a_problem() {
+    let found = problems("[store]\nurl = 'redis://host'\n");
+    assert_one(&found, "biped.toml:2: store.url: ", &["kind"]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
+fn an_unknown_kind_of_store_is_answered_with_the_known_ones() {
+    let found = problems("[store]\nkind = 'postgres'\n");
+    assert_one(
+        &found,
+        "biped.toml:2: store.kind: ",
+        &["memory, file, redis"],
+    );
+}
+
+#[cfg(not(feature = "redis"))]
+#[test]
+fn a_kind_of_store_whose_feature_is_off_names_the_feature() {
+    let found = problems("[store]\nkind = 'redis'\nurl = 'redis://127.0.0.1'\n");
+    assert_one(&found, "biped.toml:2: store.kind: ", &["feature", "redis"]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[cfg(all(feature = "file", not(feature = "sealed")))]
+#[test]
+fn what_was_to_be_sealed_is_not_stored_unsealed() {
+    let found = problems("[store]\nkind = 'file'\nseal = 'env:SEAL'\n");
+    assert_one(&found, "biped.toml:3: store.seal: ", &["feature", "sealed"]);
+}
+
+#[cfg(feature = "redis")]
+mod redis {
+    use super::*;
+
+    #[test]
+    fn a_redis_is_not_asked_for_anything_while_the_configuration_is_read() {
+        let text =
+            "[store]\nkind = 'redis'\nurl = 'redis://me:hunter2@127.0.0.1:1/2'\nprefix = 'x'\n";
+        let biped = builder().toml(text).build().unwrap();
+        let shown: Vec<_> = biped.config().iter().map(ToString::to_string).collect();
+        assert!(!shown.join(" ").contains("hunter2"), "{shown:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_redis_is_told_without_its_password() {
+        for (text, place, word) in [
+            ("", "biped.toml:2: store.url: ", "missing"),
+            (
+                "url = 'http://me:hunter2@host'",
+                "biped.toml:3: store.url: ",
+                "redis://",
+            ),
+            (
+                "url = 'env:BIPED_TEST_UNSET'",
+                "biped.toml:3: store.url: ",
+                "BIPED_TEST_UNSET",
+            ),
+            (
+                "url = 'redis://host'\nprefix = '{x}'",
+                "biped.toml:4: store.prefix: ",
+                "braces",
+            ),
+            (
+                "url = 'rediss://host'\nca = 'file:none.pem'",
+                "biped.toml:4: store.ca: ",
+                "none.pem",
+            ),
+            (
+                "url = 'rediss://host'\nca = 'nonsense'",
+                "biped.toml:3: store.url: ",
+                "Redis",
+            ),
+        ] {
+            let found = problems(&format!("[store]\nkind = 'redis'\n{text}\n"));
+            assert_one(&found, place, &[word]);
+            assert!(!found.join(" ").contains("hunter2"), "{found:?}");
+        }
+    }
+}
+
+#[cfg(all(feature = "file", feature = "sealed"))]
+mod file {
+    use std::{fs, sync::Arc};
+
+    use biped::{HttpClient, async_trait};
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// A vendor that gives a token, once.
+    #[derive(Debug, Default)]
+    struct Once(std::sync::atomic::AtomicBool);
+
+    #[async_trait]
+    impl HttpClient for Once {
+        async fn send(
+            &self,
+            _: http::Request<Bytes>,
+        ) -> Result<http::Response<Bytes>, biped::Error> {
+            let again = self.0.swap(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(!again, "asked twice");
+            let body = r#"{"data":{"access_token":"the-token-itself","expires_in":3600}}"#;
+            Ok(http::Response::new(Bytes::from_static(body.as_bytes())))
+        }
+    }
+
+    const SHOP: &str = "\n[providers.shop]\nkind = 'envelope'\n\
+        base_url = 'https://api.vendor.example'\nclient_id = 'a'\nclient_secret = 'b'\n";
+
+    #[tokio::test]
+    async fn a_token_is_kept_beside_the_file_and_sealed() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("b.toml");
+        let key = "ab".repeat(32);
+        let write = |seal: &str| {
+            let store = format!("[store]\nkind = 'file'\npath = 'tokens'\nseal = {seal}\n");
+            fs::write(&path, store + SHOP).unwrap();
+        };
+        let vendor = Arc::new(Once::default());
+        let token = async || {
+            let built = builder().file(&path).http_client(vendor.clone()).build();
+            let biped = built.unwrap();
+            biped.token_source("shop").unwrap().token().await.unwrap();
+            biped.manager().quiet().await;
+        };
+        write(&format!("'{key}'"));
+        token().await;
+        write(&format!("['inline:{}', '{key}']", "cd".repeat(32)));
+        token().await;
+        let mut stored = 0;
+        for file in fs::read_dir(home.path().join("tokens")).unwrap() {
+            let content = fs::read(file.unwrap().path()).unwrap();
+            stored += content.len();
+            assert!(!content.windows(9).any(|text| text == b"the-token"));
+        }
+        assert!(stored > 100, "there is something");
+    }
+
+    #[test]
+    fn a_seal_key_that_is_none_is_a_problem_that_does_not_show_it() {
+        let found = problems("[store]\nkind = 'file'\nseal = ['hunter2', 'hunter3']\n");
+        assert!(
+            found
+                .iter()
+                .all(|line| line.starts_with("biped.toml:3: store.seal: "))
+        );
+        assert!(!found.join(" ").contains("hunter"), "{found:?}");
+    }
+}
