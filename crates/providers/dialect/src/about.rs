@@ -8,7 +8,6 @@ use crate::source::{Node, Value};
 pub struct About {
     pub(crate) title: Box<str>,
     pub(crate) docs: Box<str>,
-    pub(crate) source: Option<Box<str>>,
     pub(crate) checked: Option<Box<str>>,
     pub(crate) live: bool,
     pub(crate) api: Option<Box<str>>,
@@ -34,16 +33,10 @@ impl About {
         &self.title
     }
 
-    /// Where the vendor documents the exchange.
+    /// Where the facts are from: the vendor's own documents, or else what uses its API.
     #[must_use]
     pub fn docs(&self) -> &str {
         &self.docs
-    }
-
-    /// What the facts were taken from, where that is not the vendor's own documentation.
-    #[must_use]
-    pub fn source(&self) -> Option<&str> {
-        self.source.as_deref()
     }
 
     /// The day on which the file was last compared with that (`2026-11-22`).
@@ -98,7 +91,6 @@ pub(crate) fn read(section: Section<'_>) -> Option<About> {
     let about = About {
         title: title.unwrap_or_default(),
         docs: docs.unwrap_or_default(),
-        source: text("source"),
         checked: section
             .node("checked")
             .and_then(|node| date(&section, node)),

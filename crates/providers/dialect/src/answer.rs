@@ -54,22 +54,10 @@ impl Gained {
     ) -> Result<(), Error> {
         let body = reads.accepted(response, asked.now)?;
         if let Some(place) = &reads.token {
-            let text = reads
-                .token_text(place, response, &body)
-                .ok_or_else(|| reads.tokenless(response, &body, asked.now))?;
-            let said = |place: &Place| place.find(&body, response.headers());
-            let token_type = said(&reads.token_type);
-            let scope = said(&reads.scope).and_then(|scope| wire::scope(&scope));
-            self.token = Some(GainedToken {
-                text: text.into(),
-                sent_at: asked.sent_at,
-                ends: None,
-                token_type: token_type
-                    .and_then(|name| name.as_str().map(str::to_owned))
-                    .filter(|name| !name.is_empty()),
-                scope: scope.filter(|scope| !scope.trim().is_empty()),
-                lifetime: None,
-            });
+            match reads.token_text(place, response, &body) {
+                Some(text) => self.take_token(text, reads, response, &body, asked.sent_at),
+                None => reads.tolerate_no_token(response, &body, asked.now)?,
+            }
         }
         self.take_life(reads, response, &body);
         for (name, place) in &reads.export {
@@ -88,6 +76,29 @@ impl Gained {
             self.base_url = Some(url);
         }
         Ok(())
+    }
+
+    fn take_token(
+        &mut self,
+        text: String,
+        reads: &Reads,
+        response: &http::Response<Bytes>,
+        body: &Value,
+        sent_at: Timestamp,
+    ) {
+        let said = |place: &Place| place.find(body, response.headers());
+        let token_type = said(&reads.token_type);
+        let scope = said(&reads.scope).and_then(|scope| wire::scope(&scope));
+        self.token = Some(GainedToken {
+            text: text.into(),
+            sent_at,
+            ends: None,
+            token_type: token_type
+                .and_then(|name| name.as_str().map(str::to_owned))
+                .filter(|name| !name.is_empty()),
+            scope: scope.filter(|scope| !scope.trim().is_empty()),
+            lifetime: None,
+        });
     }
 
     fn take_life(&mut self, reads: &Reads, response: &http::Response<Bytes>, body: &Value) {
@@ -200,6 +211,19 @@ impl Reads {
         };
         // An HTML page instead of a token.
         (!text.trim().is_empty() && !text.starts_with('<')).then_some(text)
+    }
+
+    /// An answer that needn't bring a token is a refusal only where it says so.
+    fn tolerate_no_token(
+        &self,
+        response: &http::Response<Bytes>,
+        body: &Value,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if self.needs_token || self.words(response, body).has_words() {
+            return Err(self.tokenless(response, body, now));
+        }
+        Ok(())
     }
 
     /// Why there is no token in an answer that looks good.

@@ -38,6 +38,14 @@ pub(crate) fn dialect(
         then.finish();
         steps.push(step?);
     }
+    // Where a later request reads a token, the first needn't bring one, unless the file says where.
+    if steps.iter().skip(1).any(|step| step.reads.token.is_some())
+        && let Some(first) = steps.first_mut()
+    {
+        first.reads.needs_token = top
+            .table("response")
+            .is_some_and(|it| it.node("token").is_some());
+    }
     let mut dialect = Dialect {
         name: name.into(),
         digest,
@@ -606,6 +614,7 @@ fn reads(step: &Section<'_>, usual: &Usual) -> Reads {
     });
     let reads = Reads {
         is_text,
+        needs_token: token.is_some(),
         token,
         expires,
         lifetime: lifetime(&section),

@@ -303,6 +303,8 @@ pub(crate) struct Reads {
     pub(crate) is_text: bool,
     /// `None`: this answer brings no token of its own.
     pub(crate) token: Option<Place>,
+    /// Whether an answer without a token is an error.
+    pub(crate) needs_token: bool,
     pub(crate) expires: Option<Expiry>,
     pub(crate) lifetime: Option<Lifetime>,
     pub(crate) base_url: Option<Place>,

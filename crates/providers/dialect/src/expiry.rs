@@ -33,7 +33,7 @@ pub(crate) enum Written {
     Date,
     /// A local time in a format of strptime.
     Local { format: Box<str>, zone: TimeZone },
-    /// A length of time: `1h 30m`, `24 hours`, `PT1H`, `01:30:00`.
+    /// A length of time: `1h 30m`, `24 hours`, `PT1H`, `01:30:00`, or a number of seconds.
     Duration,
     /// The `exp` of a JWT.
     Jwt,
@@ -113,7 +113,10 @@ impl Written {
                 zoned(date.at(0, 0, 0, 0), &TimeZone::UTC)
             }
             Self::Local { format, zone } => zoned(local(format, value.as_str()?.trim())?, zone),
-            Self::Duration => duration(value.as_str()?.trim()).map(Ends::In),
+            Self::Duration => match wire::seconds(value) {
+                Some(seconds) => Some(Ends::In(seconds)),
+                None => duration(value.as_str()?.trim()).map(Ends::In),
+            },
             Self::Jwt => wire::jwt_expiry(value.as_str()?).map(Ends::At),
             Self::Auto => auto(value),
         }

@@ -14,6 +14,8 @@ use crate::{
 pub(crate) enum Role {
     /// It is part of an address: can't be.
     Address,
+    /// It is a host that a token may go to: can't be, and no answer may name it.
+    Host,
     /// The request needs it: can't be.
     Needed,
     /// What it would fill is left out.
@@ -34,17 +36,11 @@ pub(crate) fn settle(dialect: &mut Dialect, faults: &Faults) {
     };
     names.declare();
     for (at, step) in dialect.steps.iter().enumerate() {
-        let stage = Stage {
-            has_token: at > 0,
-            has_url: true,
-        };
+        let stage = Stage { has_token: at > 0 };
         step.templates(&mut |template, role| names.visit(template, role, stage));
         names.export(step);
     }
-    let stage = Stage {
-        has_token: true,
-        has_url: true,
-    };
+    let stage = Stage { has_token: true };
     if let Some(attach) = &dialect.attach {
         let headers = attach.headers.iter().map(|(_, template)| template);
         let query = attach.query.iter().map(|(_, template)| template);
@@ -76,7 +72,6 @@ struct Names<'a> {
 #[derive(Clone, Copy)]
 struct Stage {
     has_token: bool,
-    has_url: bool,
 }
 
 impl Names<'_> {
@@ -113,9 +108,15 @@ impl Names<'_> {
                 "scope" => {}
                 "token" if stage.has_token => {}
                 "token" => wrong("{token} is there after the first answer only".into()),
-                "url" if stage.has_url && role != Role::Address => {}
+                "url" if role != Role::Address => {}
                 "url" => wrong("{url} can't stand in an address".into()),
-                _ if self.exports.iter().any(|known| &**known == name) => {}
+                _ if self.exports.iter().any(|known| &**known == name) => {
+                    if role == Role::Host {
+                        wrong(format!(
+                            "{{{name}}} is from an answer, which can't name hosts"
+                        ));
+                    }
+                }
                 _ => self.use_param(name, template.line, role),
             }
         }
@@ -127,7 +128,7 @@ impl Names<'_> {
             if param.line == 0 {
                 param.line = line;
             }
-            param.in_url |= role == Role::Address;
+            param.in_url |= matches!(role, Role::Address | Role::Host);
             if param.optional && role != Role::LeftOut {
                 let why = format!("{{{name}}} is optional, and can't be left out here");
                 faults.note(line, "", why);
@@ -145,7 +146,7 @@ impl Names<'_> {
                 secret: false,
                 optional: false,
                 declared: false,
-                in_url: role == Role::Address,
+                in_url: matches!(role, Role::Address | Role::Host),
                 line,
             });
         }
@@ -206,7 +207,7 @@ impl Step {
                 .for_each(|(_, value)| value.templates(visit));
         }
         for host in &self.reads.base_url_hosts {
-            visit(host, Role::Address);
+            visit(host, Role::Host);
         }
     }
 }

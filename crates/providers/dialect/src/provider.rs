@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef,
     Provider, ProviderId, SecretRef, SecretString, Timestamp, Token, TokenRequest, Verdict,
-    async_trait, judge_by_status, nearest, shown,
+    async_trait, judge_by_status, nearest, shown, wire,
 };
 use http::header;
 use sha2::{Digest as _, Sha256};
@@ -320,6 +320,7 @@ impl Provider for Vendor {
             .map(|(name, value)| (name, value.to_string()))
             .collect();
         let mut gained = Gained::default();
+        let mut first_url = None;
         for (at, step) in self.dialect.steps.iter().enumerate() {
             let scope = self.scope(step, request);
             let uuid = self.uuid();
@@ -353,6 +354,10 @@ impl Provider for Vendor {
             };
             let elsewhere = self.given.token_endpoint.as_ref().filter(|_| at == 0);
             let built = step.build(&values, elsewhere.map(Url::as_str))?;
+            match &first_url {
+                None => first_url = Some(built.url.clone()),
+                Some(first) => self.check_address(step, &built.url, first, &values)?,
+            }
             let response = cx.send(built.request).await?;
             let asked = Asked {
                 url: &built.url,
@@ -423,6 +428,32 @@ impl Vendor {
                 .with_remedy("it belongs among the provider's params, if anywhere"));
         }
         Ok(())
+    }
+
+    /// An address that an answer named gets credentials only where it is the vendor's own: the
+    /// origin of the first request, or one of `base_url_hosts`.
+    fn check_address(
+        &self,
+        step: &Step,
+        url: &Url,
+        first: &Url,
+        values: &Values<'_>,
+    ) -> Result<(), Error> {
+        let steps = &self.dialect.steps;
+        let is_named = |name: &str| {
+            let exports = steps.iter().flat_map(|step| &step.reads.export);
+            exports.into_iter().any(|(known, _)| **known == *name)
+        };
+        if url.origin() == first.origin() || !step.url.names().any(is_named) {
+            return Ok(());
+        }
+        let hosts: Vec<_> = steps
+            .iter()
+            .flat_map(|step| &step.reads.base_url_hosts)
+            .filter_map(|host| host.render(values))
+            .collect();
+        let origin = url.origin().ascii_serialization();
+        wire::base_url(&origin, &hosts, first).map(|_| ())
     }
 
     async fn resolve(&self, cx: &FetchContext<'_>) -> Result<Resolved<'_>, Error> {
