@@ -312,8 +312,12 @@ impl Error {
         };
         let inner = self.inner();
         if let Some(vendor) = &mut inner.vendor {
-            let words =
-                [&mut vendor.code, &mut vendor.reason, &mut vendor.message, &mut vendor.uri];
+            let words = [
+                &mut vendor.code,
+                &mut vendor.reason,
+                &mut vendor.message,
+                &mut vendor.uri,
+            ];
             words.into_iter().flatten().for_each(black_out);
         }
         black_out(inner.message.to_mut());

@@ -394,7 +394,10 @@ impl<'a> FetchContext<'a> {
 
     /// Blacks out the secrets of this fetch, should the vendor's words repeat them.
     pub(crate) fn black_out(&self, error: Error) -> Error {
-        self.notes().values.iter().fold(error, |error, secret| error.without(secret.expose_secret()))
+        self.notes()
+            .values
+            .iter()
+            .fold(error, |error, secret| error.without(secret.expose_secret()))
     }
 
     pub(crate) fn noted_secrets(&self) -> Vec<NotedSecret> {

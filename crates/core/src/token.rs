@@ -129,15 +129,24 @@ pub(crate) struct Deadline {
 
 impl Default for Deadline {
     fn default() -> Self {
-        Self { mono: 0, wall: Timestamp::MIN }
+        Self {
+            mono: 0,
+            wall: Timestamp::MIN,
+        }
     }
 }
 
 impl Deadline {
-    pub(crate) const NEVER: Self = Self { mono: u64::MAX, wall: Timestamp::MAX };
+    pub(crate) const NEVER: Self = Self {
+        mono: u64::MAX,
+        wall: Timestamp::MAX,
+    };
 
     pub(crate) fn new(mono: Duration, wall: Timestamp) -> Self {
-        Self { mono: nanos(mono), wall }
+        Self {
+            mono: nanos(mono),
+            wall,
+        }
     }
 
     #[inline]
@@ -149,7 +158,9 @@ impl Deadline {
 /// Nanoseconds of the monotonic clock, for 584 years.
 #[inline]
 pub(crate) fn nanos(mono: Duration) -> u64 {
-    mono.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(mono.subsec_nanos()))
+    mono.as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::from(mono.subsec_nanos()))
 }
 
 /// What goes along with a token on API calls: secrets to sign with, and the certificate it is
@@ -410,7 +421,10 @@ impl TokenBuilder {
             Lifetime::For(life) => self.sent_at.after(life.min(MAX_LIFETIME)),
             Lifetime::UntilRejected => Timestamp::MAX,
         };
-        let token_type = self.token_type.as_deref().map_or(TypeTag::Bearer, TypeTag::of);
+        let token_type = self
+            .token_type
+            .as_deref()
+            .map_or(TypeTag::Bearer, TypeTag::of);
         let is_plain = token_type != TypeTag::Other
             && self.scope.is_none()
             && self.extra.is_empty()
@@ -541,8 +555,9 @@ impl Token {
         .assumed_lifetime(Lifetime::UntilRejected)
         .build()
         .ok()?;
-        token.expires_at =
-            written.expires_at.map_or(Timestamp::MAX, Timestamp::from_unix_millis);
+        token.expires_at = written
+            .expires_at
+            .map_or(Timestamp::MAX, Timestamp::from_unix_millis);
         Some(token)
     }
 }

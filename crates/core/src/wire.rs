@@ -92,7 +92,8 @@ pub fn seconds(value: &Value) -> Option<Duration> {
     if seconds.is_nan() || seconds <= 0.0 {
         return None;
     }
-    Some(Duration::try_from_secs_f64(seconds).map_or(MAX_LIFETIME, |life| life.min(MAX_LIFETIME)))
+    let life = Duration::try_from_secs_f64(seconds).unwrap_or(MAX_LIFETIME);
+    (!life.is_zero()).then(|| life.min(MAX_LIFETIME))
 }
 
 /// A string, or a number as one: vendors write codes either way.

@@ -26,7 +26,10 @@ async fn a_token_may_come_again_once_the_tombstone_is_over() {
     };
     let hour = Duration::from_secs(60 * 60);
     store.forget(&key, Generation(5), hour).await.unwrap();
-    store.forget(&key, Generation(3), Duration::ZERO).await.unwrap();
+    store
+        .forget(&key, Generation(3), Duration::ZERO)
+        .await
+        .unwrap();
     assert!(!store.put(&key, &token, None).await.unwrap());
     clock.advance(hour);
     assert!(store.put(&key, &token, None).await.unwrap());

@@ -27,6 +27,9 @@ pub(crate) struct Shared {
     rest_until: Arc<AtomicU64>,
 }
 
+/// How often a store may wake a flight before that takes a pause each time.
+const FREE_WAKES: u32 = 3;
+
 /// The store as one flight sees it: one key, and what is left of the time for it.
 pub(crate) struct Desk<'a> {
     shared: &'a Shared,
@@ -35,6 +38,8 @@ pub(crate) struct Desk<'a> {
     left: Duration,
     /// The newest generation that was read.
     seen: Generation,
+    /// How often it was woken while it waited.
+    woken: u32,
 }
 
 /// Whether this process may fetch.
@@ -63,6 +68,7 @@ impl Shared {
             provider,
             left: STORE_TIME,
             seen: Generation(0),
+            woken: 0,
         }
     }
 
@@ -160,12 +166,17 @@ impl Desk<'_> {
         self.left = STORE_TIME;
         let wait = left.clamp(LEAST_WAIT, LEASE_POLL);
         let after = known.max(self.seen);
-        tokio::select! {
-            changed = self.shared.store.changed(&self.key, after) => if changed.is_err() {
-                // It can't tell: then by the clock alone.
-                self.shared.clock.sleep(wait).await;
-            },
-            () = self.shared.clock.sleep(wait) => {}
+        let changed = tokio::select! {
+            changed = self.shared.store.changed(&self.key, after) => changed,
+            () = self.shared.clock.sleep(wait) => return,
+        };
+        self.woken = self.woken.saturating_add(1);
+        match changed {
+            Ok(()) if self.woken <= FREE_WAKES => {}
+            // A store that wakes again and again may be mistaken.
+            Ok(()) => self.shared.clock.sleep(LEAST_WAIT).await,
+            // It can't tell: then by the clock alone.
+            Err(_) => self.shared.clock.sleep(wait).await,
         }
     }
 

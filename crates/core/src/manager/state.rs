@@ -216,6 +216,7 @@ impl Key {
             // Nothing was sent, and asking again costs nothing.
             ErrorKind::Configuration => return,
             ErrorKind::Refused => {
+                trouble.failed = None;
                 if !error.refuses_client() {
                     Refusal::renew(&mut trouble.refusal, error, secrets, now);
                 }
@@ -251,17 +252,13 @@ impl Key {
 
     /// An API rejected `token`.
     pub(crate) fn reject(&mut self, token: &Token, current: &Token, now: &Now) -> Rejection {
-        if self
-            .trouble
-            .as_ref()
-            .is_some_and(|trouble| now.mono < trouble.cool_until)
-        {
-            return Rejection::CoolingDown;
-        }
         if current.generation != token.generation {
             return Rejection::Superseded;
         }
         let trouble = self.trouble.get_or_insert_default();
+        if now.mono < trouble.cool_until {
+            return Rejection::CoolingDown;
+        }
         let life = token.lifetime().unwrap_or(Duration::MAX);
         let at_once = |(generation, came): (Generation, Duration)| {
             let age = now.mono.saturating_sub(came);

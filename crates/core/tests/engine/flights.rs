@@ -15,9 +15,15 @@ struct Bench {
 fn bench() -> Bench {
     let clock = Arc::new(ManualClock::new());
     let http = Arc::new(ScriptedHttp::new());
-    let manager = TokenManager::builder(http.clone()).clock(clock.clone()).build();
+    let manager = TokenManager::builder(http.clone())
+        .clock(clock.clone())
+        .build();
     let source = manager.source(Arc::new(TestProvider::default()), TokenRequest::new());
-    Bench { clock, http, source }
+    Bench {
+        clock,
+        http,
+        source,
+    }
 }
 
 #[tokio::test]
@@ -29,7 +35,10 @@ async fn ten_thousand_cold_callers_send_one_request() {
         .map(|_| {
             let source = source.clone();
             tokio::spawn(async move {
-                source.token().await.map(|token| token.expose_secret().to_owned())
+                source
+                    .token()
+                    .await
+                    .map(|token| token.expose_secret().to_owned())
             })
         })
         .collect();
@@ -66,7 +75,11 @@ async fn a_cancelled_caller_takes_nothing_with_it() {
 
 #[tokio::test]
 async fn nobody_waits_while_the_token_is_usable() {
-    let Bench { clock, http, source } = bench();
+    let Bench {
+        clock,
+        http,
+        source,
+    } = bench();
     http.push(Reply::token("t-1", 1000));
     source.token().await.unwrap();
     clock.advance(Duration::from_secs(900));
@@ -83,7 +96,11 @@ async fn nobody_waits_while_the_token_is_usable() {
 
 #[tokio::test]
 async fn a_failed_refresh_leaves_the_token_in_place() {
-    let Bench { clock, http, source } = bench();
+    let Bench {
+        clock,
+        http,
+        source,
+    } = bench();
     http.push(Reply::token("t-1", 1000));
     source.token().await.unwrap();
     clock.advance(Duration::from_secs(900));
@@ -110,7 +127,11 @@ fn a_flight_whose_runtime_ended_is_started_anew_on_another() {
     http.close_gate();
     http.push(Reply::token("t-1", 1000));
     http.push(Reply::token("t-2", 1000));
-    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    };
     let first = runtime();
     first.block_on(async {
         let source = source.clone();
@@ -125,7 +146,11 @@ fn a_flight_whose_runtime_ended_is_started_anew_on_another() {
 
 #[tokio::test]
 async fn waiters_of_a_failed_flight_get_the_same_error_and_do_not_retry_one_after_another() {
-    let Bench { clock, http, source } = bench();
+    let Bench {
+        clock,
+        http,
+        source,
+    } = bench();
     http.answer_with(|_, _| Reply::status(503));
     let callers: Vec<_> = (0..100)
         .map(|_| {
@@ -138,14 +163,21 @@ async fn waiters_of_a_failed_flight_get_the_same_error_and_do_not_retry_one_afte
         clock.advance(Duration::from_millis(250));
     }
     for caller in callers {
-        assert_eq!(caller.await.unwrap().unwrap_err().kind(), ErrorKind::Failing);
+        assert_eq!(
+            caller.await.unwrap().unwrap_err().kind(),
+            ErrorKind::Failing
+        );
     }
     assert_eq!(http.count(), 3);
 }
 
 #[tokio::test]
 async fn a_caller_waits_no_longer_than_max_wait_and_the_flight_goes_on() {
-    let Bench { clock, http, source } = bench();
+    let Bench {
+        clock,
+        http,
+        source,
+    } = bench();
     http.close_gate();
     http.push(Reply::token("t-1", 1000));
     let caller = tokio::spawn({

@@ -1,0 +1,15 @@
+//! The rules of the engine, a file per theme, on a manual clock and scripted HTTP: nothing here
+//! sleeps, and nothing measures time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod stage;
+
+mod calls;
+mod failures;
+mod flights;
+mod lifetimes;
+mod many_keys;
+mod rejection;
+mod secrets;
+mod store;
+mod telling;

@@ -1,0 +1,305 @@
+//! Where secrets come from, how often they are looked at, and what a change of them does.
+
+use std::{fs, path::Path};
+
+use biped_core::{ErrorKind, SecretRef};
+use biped_testing::{Reply, TestProvider};
+use tempfile::TempDir;
+
+use crate::stage::{Stage, ask, failure, text};
+
+fn secrets_sent(stage: &Stage) -> Vec<String> {
+    let sent = |body: &[u8]| {
+        url::form_urlencoded::parse(body)
+            .find(|(name, _)| name == "client_secret")
+            .map(|(_, value)| value.into_owned())
+            .unwrap()
+    };
+    stage
+        .http
+        .requests()
+        .iter()
+        .map(|request| sent(&request.body))
+        .collect()
+}
+
+fn file(directory: &TempDir, name: &str, content: &str) -> SecretRef {
+    let path = directory.path().join(name);
+    fs::write(&path, content).unwrap();
+    SecretRef::file(path)
+}
+
+fn with(secret: SecretRef) -> TestProvider {
+    TestProvider::default().secret(secret)
+}
+
+/// A vendor that knows one secret.
+fn accepts(stage: &Stage, good: &'static str) {
+    stage.http.answer_with(move |number, request| {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        if body.contains(&format!("client_secret={good}")) {
+            Reply::token(&format!("t-{number}"), 1000)
+        } else {
+            Reply::error(401, "invalid_client")
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_secret_is_read_at_each_fetch() {
+    let directory = TempDir::new().unwrap();
+    let stage = Stage::new();
+    let source = stage.source_of(with(file(&directory, "secret", "one\n")));
+    stage.http.answer_with(|_, _| Reply::token("t", 1000));
+    text(&source).await;
+    fs::write(directory.path().join("secret"), "two").unwrap();
+    stage.advance(980.0);
+    text(&source).await;
+    assert_eq!(secrets_sent(&stage), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_that_is_put_right_is_used_at_once() {
+    let directory = TempDir::new().unwrap();
+    let stage = Stage::new();
+    let source = stage.source_of(with(file(&directory, "secret", "wrong")));
+    accepts(&stage, "right");
+    failure(&source).await;
+    stage.advance(1.0);
+    failure(&source).await;
+    assert_eq!(stage.http.count(), 1, "looked at, and the same");
+    fs::write(directory.path().join("secret"), "right").unwrap();
+    failure(&source).await;
+    assert_eq!(
+        stage.http.count(),
+        1,
+        "looked at no more than once a second"
+    );
+    stage.advance(1.0);
+    assert_eq!(text(&source).await, "t-2");
+}
+
+#[tokio::test]
+async fn another_wrong_secret_is_one_more_request_and_waits_again() {
+    let directory = TempDir::new().unwrap();
+    let stage = Stage::new();
+    let source = stage.source_of(with(file(&directory, "secret", "wrong")));
+    accepts(&stage, "right");
+    failure(&source).await;
+    fs::write(directory.path().join("secret"), "wronger").unwrap();
+    for _ in 0..20 {
+        stage.advance(1.0);
+        failure(&source).await;
+    }
+    assert_eq!(secrets_sent(&stage), ["wrong", "wronger"]);
+}
+
+#[tokio::test]
+async fn one_caller_looks_while_the_others_hear_no() {
+    let directory = TempDir::new().unwrap();
+    let stage = Stage::new();
+    let source = stage.source_of(with(file(&directory, "secret", "wrong")));
+    stage.http.push(Reply::error(401, "invalid_client"));
+    failure(&source).await;
+    stage.advance(1.0);
+    fs::write(directory.path().join("secret"), "right").unwrap();
+    stage.http.close_gate();
+    stage.http.push(Reply::token("t-2", 1000));
+    let looking = ask(&source);
+    tokio::task::yield_now().await;
+    let others = stage.tenant(1);
+    assert_eq!(failure(&others).await.kind(), ErrorKind::Refused);
+    stage.http.arrivals(2).await;
+    stage.http.open_gate();
+    assert_eq!(looking.await.unwrap().unwrap(), "t-2");
+}
+
+/// A command that prints what is in a file, and how often it ran.
+fn command(directory: &Path) -> (SecretRef, impl Fn() -> usize + use<>) {
+    let (runs, secret) = (directory.join("runs"), directory.join("secret"));
+    let script = format!("echo run >> {}; cat {}", runs.display(), secret.display());
+    let count = move || fs::read_to_string(&runs).map_or(0, |text| text.lines().count());
+    (SecretRef::command(["sh", "-c", &script]), count)
+}
+
+#[tokio::test]
+async fn a_command_is_looked_at_no_more_than_once_in_thirty_seconds() {
+    let directory = TempDir::new().unwrap();
+    let stage = Stage::new();
+    let (secret, runs) = command(directory.path());
+    fs::write(directory.path().join("secret"), "wrong").unwrap();
+    let source = stage.source_of(with(secret));
+    accepts(&stage, "right");
+    failure(&source).await;
+    assert_eq!(runs(), 1);
+    for _ in 0..29 {
+        stage.advance(1.0);
+        failure(&source).await;
+    }
+    assert_eq!(runs(), 1);
+    fs::write(directory.path().join("secret"), "right").unwrap();
+    stage.advance(1.0);
+    assert_eq!(text(&source).await, "t-2");
+    // Once to look, once for the fetch.
+    assert_eq!(runs(), 3);
+}
+
+#[tokio::test]
+async fn a_command_that_fails_is_left_alone_for_thirty_seconds() {
+    let directory = TempDir::new().unwrap();
+    let stage = Stage::new();
+    let (secret, runs) = command(directory.path());
+    let source = stage.source_of(with(secret));
+    stage.http.push(Reply::token("t-1", 1000));
+    for _ in 0..29 {
+        assert_eq!(failure(&source).await.kind(), ErrorKind::Secret);
+        stage.advance(1.0);
+    }
+    assert_eq!(runs(), 1);
+    fs::write(directory.path().join("secret"), "right").unwrap();
+    stage.advance(1.0);
+    assert_eq!(text(&source).await, "t-1");
+}
+
+#[tokio::test]
+async fn of_several_secrets_the_next_is_tried_on_invalid_client_and_the_good_one_remembered() {
+    let stage = Stage::new();
+    let secret = SecretRef::inline("new").or(&SecretRef::inline("old"));
+    let source = stage.source_of(with(secret));
+    accepts(&stage, "old");
+    assert_eq!(text(&source).await, "t-2");
+    assert_eq!(secrets_sent(&stage), ["new", "old"]);
+    stage.advance(980.0);
+    text(&source).await;
+    assert_eq!(secrets_sent(&stage), ["new", "old", "old"]);
+    // When the old one is turned off, the new one gets its turn.
+    accepts(&stage, "new");
+    stage.advance(980.0);
+    text(&source).await;
+    assert_eq!(secrets_sent(&stage), ["new", "old", "old", "old", "new"]);
+}
+
+#[tokio::test]
+async fn of_several_secrets_no_other_is_tried_for_any_other_failure() {
+    for reply in [
+        Reply::error(400, "invalid_scope"),
+        Reply::status(302),
+        Reply::json(200, "no"),
+    ] {
+        let stage = Stage::new();
+        let secret = SecretRef::inline("new").or(&SecretRef::inline("old"));
+        let source = stage.source_of(with(secret));
+        stage.http.push(reply);
+        failure(&source).await;
+        assert_eq!(secrets_sent(&stage), ["new"]);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_of_a_list_that_is_not_there_does_not_hide_the_refusal_of_the_other() {
+    let directory = TempDir::new().unwrap();
+    let stage = Stage::new();
+    let secret = SecretRef::inline("new").or(&SecretRef::file(directory.path().join("gone")));
+    let source = stage.source_of(with(secret));
+    accepts(&stage, "right");
+    for _ in 0..50 {
+        assert_eq!(failure(&source).await.kind(), ErrorKind::Refused);
+        stage.advance(1.0);
+    }
+    assert_eq!(stage.http.count(), 1);
+}
+
+#[tokio::test]
+async fn a_secret_file_in_the_middle_of_a_swap_leaves_the_token_in_use() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("secret");
+    for missing in [true, false] {
+        let stage = Stage::new();
+        let source = stage.source_of(with(file(&directory, "secret", "one")));
+        stage
+            .http
+            .answer_with(|number, _| Reply::token(&format!("t-{number}"), 1000));
+        text(&source).await;
+        stage.advance(860.0);
+        if missing {
+            fs::remove_file(&path).unwrap();
+        } else {
+            fs::write(&path, "").unwrap();
+        }
+        assert_eq!(text(&source).await, "t-1");
+        while source.status().fetching {
+            tokio::task::yield_now().await;
+        }
+        let error = source.status().last_error.unwrap();
+        assert_eq!(
+            (error.kind(), error.is_transient()),
+            (ErrorKind::Secret, true)
+        );
+        assert_eq!(text(&source).await, "t-1");
+        fs::write(&path, "two").unwrap();
+        stage.advance(1.0);
+        text(&source).await;
+        stage.http.arrivals(2).await;
+        while source.status().fetching {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(text(&source).await, "t-2");
+        assert_eq!(secrets_sent(&stage), ["one", "two"]);
+    }
+}
+
+#[tokio::test]
+async fn pairs_of_id_and_secret_are_tried_together() {
+    use biped_core::{
+        Error, ExposeSecret, FetchContext, Provider, ProviderId, Token, TokenRequest, async_trait,
+        wire,
+    };
+    #[derive(Debug)]
+    struct Pairs {
+        id: ProviderId,
+        client: SecretRef,
+        secret: SecretRef,
+    }
+    #[async_trait]
+    impl Provider for Pairs {
+        fn id(&self) -> &ProviderId {
+            &self.id
+        }
+        async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+            let (client, secret) = (
+                cx.secret(&self.client).await?,
+                cx.secret(&self.secret).await?,
+            );
+            let fields = [
+                ("client_id", client.expose_secret()),
+                ("client_secret", secret.expose_secret()),
+            ];
+            let response = cx.post_form(self.id.token_endpoint(), fields).await?;
+            if !response.status().is_success() {
+                let vendor = biped_core::VendorError::new(401).code("invalid_client");
+                return Err(wire::failure(&response, vendor, cx.now()));
+            }
+            Token::new("t", cx.sent_at()).build()
+        }
+    }
+    let stage = Stage::new();
+    let provider = Pairs {
+        id: ProviderId::new("pairs", "https://login.example/token", "app"),
+        client: SecretRef::inline("id-1").or(&SecretRef::inline("id-2")),
+        secret: SecretRef::inline("s-1").or(&SecretRef::inline("s-2")),
+    };
+    let source = stage
+        .manager
+        .source(std::sync::Arc::new(provider), TokenRequest::new());
+    stage.http.push(Reply::status(401));
+    stage.http.push(Reply::status(200));
+    text(&source).await;
+    let bodies: Vec<_> = stage
+        .http
+        .requests()
+        .iter()
+        .map(|request| request.body.clone())
+        .collect();
+    assert_eq!(bodies[0], "client_id=id-1&client_secret=s-1");
+    assert_eq!(bodies[1], "client_id=id-2&client_secret=s-2");
+}

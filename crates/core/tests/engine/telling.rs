@@ -1,0 +1,248 @@
+//! What the manager tells: states, events, metrics.
+
+use biped_core::{ErrorKind, TokenState};
+use biped_testing::{Reply, TestProvider, settle};
+
+use crate::stage::{Stage, ask, failure, seconds, text};
+
+#[tokio::test]
+async fn a_status_tells_every_state_of_a_key() {
+    let stage = Stage::new();
+    let source = stage.source_of(TestProvider::default().named("shop"));
+    let status = source.status();
+    assert_eq!(
+        (status.state, status.remaining),
+        (TokenState::Missing, None)
+    );
+    assert_eq!(&*status.provider, "shop");
+
+    stage.http.push(Reply::token("t-1", 1000));
+    text(&source).await;
+    let status = source.status();
+    assert_eq!(
+        (status.state, status.remaining),
+        (TokenState::Fresh, Some(seconds(1000.0)))
+    );
+    assert!(status.last_error.is_none() && status.next_attempt.is_none() && !status.fetching);
+
+    stage.advance(860.0);
+    let status = source.status();
+    assert_eq!(
+        (status.state, status.remaining),
+        (TokenState::Usable, Some(seconds(140.0)))
+    );
+    stage.http.push(Reply::status(503));
+    stage.http.close_gate();
+    text(&source).await;
+    assert!(source.status().fetching);
+    stage.http.open_gate();
+    settle().await;
+    let status = source.status();
+    assert_eq!(status.state, TokenState::Usable);
+    assert_eq!(status.last_error.unwrap().kind(), ErrorKind::Failing);
+    assert!(status.next_attempt.unwrap() > seconds(0.0));
+
+    stage.advance(120.0);
+    assert_eq!(source.status().state, TokenState::Expired);
+    stage.http.push(Reply::error(401, "invalid_client"));
+    failure(&source).await;
+    let status = source.status();
+    assert_eq!(status.state, TokenState::Quarantined);
+    assert_eq!(status.last_error.unwrap().kind(), ErrorKind::Refused);
+    assert_eq!(status.next_attempt, Some(seconds(60.0)));
+}
+
+#[tokio::test]
+async fn the_statuses_are_of_all_keys() {
+    let stage = Stage::new();
+    stage.http.answer_with(|_, _| Reply::token("t", 1000));
+    for number in 0..40 {
+        text(&stage.tenant(number)).await;
+    }
+    let statuses = stage.manager.statuses();
+    assert_eq!(statuses.len(), 40);
+    assert!(
+        statuses
+            .iter()
+            .all(|status| status.state == TokenState::Fresh)
+    );
+}
+
+#[tokio::test]
+async fn looking_at_a_status_asks_nobody() {
+    let stage = Stage::new();
+    let source = stage.source();
+    for _ in 0..100 {
+        let _ = source.status();
+        let _ = stage.manager.statuses();
+    }
+    settle().await;
+    assert_eq!(stage.http.count(), 0);
+}
+
+#[tokio::test]
+async fn no_state_event_or_error_shows_a_token_or_a_secret() {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer({
+            let log = log.clone();
+            move || log.clone()
+        })
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let stage = Stage::new();
+    let source = stage.source_of(TestProvider::default().named("shop"));
+    stage.http.push(Reply::token("planted-token", 1000));
+    let token = source.token().await.unwrap().into_owned();
+    stage.advance(860.0);
+    stage.http.push(Reply::error(401, "invalid_client"));
+    text(&source).await;
+    settle().await;
+    source.reject(&token);
+    let error = failure(&source).await;
+    let shown = format!(
+        "{token:?} {source:?} {:?} {error:?} {error} {:?} {:?}",
+        source.status(),
+        stage.manager,
+        stage.manager.statuses()
+    );
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("shop"), "events carry the provider's name");
+    for text in [shown, logged] {
+        assert!(!text.contains("planted-token"), "{text}");
+        assert!(!text.contains("the-secret"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_finds_nothing_new_is_no_event() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    struct Count(Arc<AtomicUsize>);
+    impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Count {
+        fn on_event(&self, _: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    use tracing_subscriber::layer::SubscriberExt as _;
+    let events = Arc::new(AtomicUsize::new(0));
+    let subscriber = tracing_subscriber::registry().with(Count(events.clone()));
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let stage = Stage::new();
+    let source = stage.source();
+    stage.http.push(Reply::error(401, "invalid_client"));
+    failure(&source).await;
+    let before = events.load(Ordering::Relaxed);
+    assert!(before > 0);
+    for _ in 0..50 {
+        stage.advance(1.0);
+        let caller = ask(&source);
+        settle().await;
+        caller.await.unwrap().unwrap_err();
+    }
+    assert_eq!(events.load(Ordering::Relaxed), before);
+}
+
+/// What is counted, by name and labels.
+#[cfg(feature = "metrics")]
+mod contract {
+    use std::{
+        collections::BTreeSet,
+        sync::{Arc, Mutex},
+    };
+
+    use metrics::{
+        Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Names(Arc<Mutex<BTreeSet<String>>>);
+
+    impl Names {
+        fn note(&self, key: &Key) {
+            let labels = key
+                .labels()
+                .map(|label| format!("{}={}", label.key(), label.value()));
+            let labels: Vec<_> = labels.collect();
+            let name = format!("{}{{{}}}", key.name(), labels.join(","));
+            self.0.lock().unwrap().insert(name);
+        }
+    }
+
+    impl Recorder for Names {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            self.note(key);
+            Counter::noop()
+        }
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            self.note(key);
+            Gauge::noop()
+        }
+        fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+            self.note(key);
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn the_names_and_labels_of_metrics_are_a_contract() {
+        let recorder = Names::default();
+        let names = recorder.0.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        metrics::with_local_recorder(&recorder, || {
+            runtime.block_on(async {
+                let stage = Stage::new();
+                let provider = TestProvider::default().named("shop");
+                let source = stage.source_of(provider).param("tenant", 7);
+                stage.http.push(Reply::token("t-1", 1000));
+                let token = source.token().await.unwrap().into_owned();
+                stage.advance(860.0);
+                stage.http.push(Reply::status(503));
+                text(&source).await;
+                settle().await;
+                source.reject(&token);
+                source.reject(&token);
+            });
+        });
+        let names = names.lock().unwrap();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "biped_fetches_total{provider=shop,outcome=failing}",
+                "biped_fetches_total{provider=shop,outcome=token}",
+                "biped_rejections_total{provider=shop,outcome=renewing}",
+                "biped_rejections_total{provider=shop,outcome=superseded}",
+                "biped_remaining_life_seconds{provider=shop}",
+                "biped_stale_served_total{provider=shop}",
+                "biped_waits_total{provider=shop}",
+            ]
+        );
+    }
+}
