@@ -14,10 +14,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use biped_core::{
     ApiRequest, ApiRequestParts, Clock, Error, SystemClock, TokenRequest, TokenSource,
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use url::Url;
 

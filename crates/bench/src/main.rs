@@ -77,9 +77,9 @@ fn main() {
         if names.is_empty() || names.contains(name) {
             for figure in bench() {
                 if json {
-                    figure.print_json()
+                    figure.print_json();
                 } else {
-                    figure.print_row()
+                    figure.print_row();
                 }
             }
         }
