@@ -25,6 +25,7 @@
 //!
 //! | feature | brings | default |
 //! | --- | --- | --- |
+//! | `blocking` | `blocking`: clients and tokens for threads without a runtime | |
 //! | `contentsquare` | providers of kind `contentsquare` | yes |
 //! | `envelope` | providers of kind `envelope` | yes |
 //! | `file` | `[store]` of kind `file`: tokens on disk | |
@@ -32,8 +33,11 @@
 //! | `redis` | `[store]` of kind `redis`: tokens shared by a fleet | |
 //! | `reqwest` | the HTTP client for token requests, and `Biped::client` | yes |
 //! | `sealed` | `seal` in `[store]`: encrypts what is stored | |
+//! | `tower` | `TokenLayer` for hyper-util, tonic and any tower client | |
 
 mod biped;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod builder;
 pub mod config;
 mod http;
@@ -54,6 +58,8 @@ pub use biped_redis as redis;
 pub use biped_reqwest::{self as reqwest, ApiClient, token_error};
 #[cfg(feature = "sealed")]
 pub use biped_sealed as sealed;
+#[cfg(feature = "tower")]
+pub use biped_tower::{self as tower, TokenLayer};
 
 pub use self::{
     biped::{Biped, Configured},

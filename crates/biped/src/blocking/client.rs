@@ -1,0 +1,298 @@
+//! [`ApiClient`], and what it sends and gets.
+
+use std::{
+    fmt,
+    future::Future,
+    io::{self, Read},
+    sync::Arc,
+    time::Duration,
+};
+
+use biped_core::{Error, ParamValue, Token, TokenRef, TokenSource};
+use biped_reqwest::{
+    reqwest::{self, Body, Method, StatusCode, header::HeaderMap},
+    reqwest_middleware as middleware,
+};
+use serde_json::Value;
+
+use super::worker::Worker;
+
+/// [`crate::ApiClient`] for threads without a runtime; where a request goes and what is sent again
+/// is described there.
+///
+/// Its errors are those of the asynchronous client: [`token_error`](crate::token_error) finds
+/// Biped's own. Inside a runtime every call is one.
+#[derive(Clone, Debug)]
+pub struct ApiClient {
+    client: crate::ApiClient,
+    worker: Worker,
+}
+
+impl ApiClient {
+    /// A client with a thread of its own. Those of one [`Biped`](super::Biped) share theirs.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal) where there can be no further thread.
+    pub fn new(client: crate::ApiClient) -> Result<Self, Error> {
+        Ok(Self::over(client, Worker::start()?))
+    }
+
+    pub(crate) fn over(client: crate::ApiClient, worker: Worker) -> Self {
+        Self { client, worker }
+    }
+
+    /// The same client with a parameter of the token request set: the project, for one.
+    #[must_use]
+    pub fn param(&self, name: impl AsRef<str>, value: impl Into<ParamValue>) -> Self {
+        Self::over(self.client.param(name, value), self.worker.clone())
+    }
+
+    /// The same client for these scopes: one, or several separated by spaces.
+    #[must_use]
+    pub fn scope(&self, scope: impl AsRef<str>) -> Self {
+        Self::over(self.client.scope(scope), self.worker.clone())
+    }
+
+    /// The same client with a bound on calls at once (at least 1): further ones wait. A call counts
+    /// until its response has been read or dropped.
+    #[must_use]
+    pub fn max_concurrent_requests(&self, calls: usize) -> Self {
+        let client = self.client.max_concurrent_requests(calls);
+        Self::over(client, self.worker.clone())
+    }
+
+    /// A usable token.
+    ///
+    /// # Errors
+    /// As [`TokenSource::token`]; inside a runtime always.
+    pub fn token(&self) -> Result<Arc<Token>, Error> {
+        let source = self.token_source();
+        self.worker
+            .wait(async { source.token().await.map(TokenRef::into_owned) })?
+    }
+
+    /// Where its tokens come from.
+    #[must_use]
+    pub fn token_source(&self) -> &TokenSource {
+        self.client.token_source()
+    }
+
+    /// Starts a GET request.
+    pub fn get(&self, path: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
+    /// Starts a POST request.
+    pub fn post(&self, path: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::POST, path)
+    }
+
+    /// Starts a PUT request.
+    pub fn put(&self, path: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::PUT, path)
+    }
+
+    /// Starts a PATCH request.
+    pub fn patch(&self, path: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::PATCH, path)
+    }
+
+    /// Starts a DELETE request.
+    pub fn delete(&self, path: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::DELETE, path)
+    }
+
+    /// Starts a HEAD request.
+    pub fn head(&self, path: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::HEAD, path)
+    }
+
+    /// Starts a request with any method.
+    pub fn request(&self, method: Method, path: impl AsRef<str>) -> RequestBuilder {
+        RequestBuilder {
+            request: self.client.request(method, path),
+            worker: self.worker.clone(),
+        }
+    }
+}
+
+/// A request to be sent.
+#[must_use = "it is sent by `send`"]
+pub struct RequestBuilder {
+    request: middleware::RequestBuilder,
+    worker: Worker,
+}
+
+impl RequestBuilder {
+    /// Adds to the query of the URL.
+    pub fn query(self, pairs: &[(&str, &str)]) -> Self {
+        self.with(|request| request.query(pairs))
+    }
+
+    /// Adds a header.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.with(|request| request.header(name, value))
+    }
+
+    /// Sends JSON.
+    pub fn json(self, body: &Value) -> Self {
+        self.with(|request| request.json(body))
+    }
+
+    /// Sends a text or bytes.
+    pub fn body(self, body: impl Into<Body>) -> Self {
+        self.with(|request| request.body(body))
+    }
+
+    /// Limits the time of the whole call, its body included. Default: none.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|request| request.timeout(timeout))
+    }
+
+    /// Whatever else the asynchronous builder can do.
+    ///
+    /// ```no_run
+    /// # fn example(shop: biped::blocking::ApiClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// let answer = shop.post("/v1/orders").with(|request| request.form(&[("id", 7)])).send()?;
+    /// # let _ = answer;
+    /// # Ok(()) }
+    /// ```
+    pub fn with(
+        self,
+        change: impl FnOnce(middleware::RequestBuilder) -> middleware::RequestBuilder,
+    ) -> Self {
+        let Self { request, worker } = self;
+        Self {
+            request: change(request),
+            worker,
+        }
+    }
+
+    /// Sends it, and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// As the asynchronous one; inside a runtime always.
+    pub fn send(self) -> Result<Response, middleware::Error> {
+        let Self { request, worker } = self;
+        let sent = worker.wait(request.send());
+        let response = sent.map_err(middleware::Error::middleware)??;
+        Ok(Response { response, worker })
+    }
+}
+
+/// An answer, its body still to come.
+pub struct Response {
+    response: reqwest::Response,
+    worker: Worker,
+}
+
+impl Response {
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// The same answer, unless its status tells of an error.
+    ///
+    /// # Errors
+    /// For a status of 400 and above.
+    pub fn error_for_status(self) -> Result<Self, middleware::Error> {
+        let Self { response, worker } = self;
+        let response = response.error_for_status()?;
+        Ok(Self { response, worker })
+    }
+
+    /// Reads the body as a text.
+    ///
+    /// # Errors
+    /// Where it doesn't come to its end; inside a runtime always.
+    pub fn text(self) -> Result<String, middleware::Error> {
+        wait(&self.worker, self.response.text())
+    }
+
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    /// Where it doesn't come to its end, or is none; inside a runtime always.
+    pub fn json(self) -> Result<Value, middleware::Error> {
+        wait(&self.worker, self.response.json())
+    }
+
+    /// Reads the body into memory.
+    ///
+    /// # Errors
+    /// Where it doesn't come to its end; inside a runtime always.
+    pub fn bytes(self) -> Result<Vec<u8>, middleware::Error> {
+        wait(&self.worker, self.response.bytes()).map(Into::into)
+    }
+
+    /// The body as it comes, for what doesn't fit into memory.
+    #[must_use]
+    pub fn reader(self) -> Reader {
+        let Self { response, worker } = self;
+        let piece = io::Cursor::default();
+        Reader {
+            response,
+            worker,
+            piece,
+        }
+    }
+}
+
+fn wait<T>(
+    worker: &Worker,
+    read: impl Future<Output = reqwest::Result<T>>,
+) -> Result<T, middleware::Error> {
+    let read = worker.wait(read).map_err(middleware::Error::middleware)?;
+    Ok(read?)
+}
+
+/// The body of a [`Response`] as it comes.
+pub struct Reader {
+    response: reqwest::Response,
+    worker: Worker,
+    /// What came and was not read yet.
+    piece: io::Cursor<bytes::Bytes>,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.piece.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            match wait(&self.worker, self.response.chunk()).map_err(io::Error::other)? {
+                Some(piece) => self.piece = io::Cursor::new(piece),
+                None => return Ok(0),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RequestBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBuilder").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
