@@ -1,13 +1,13 @@
 //! [`Session`]: what all commands share: the configuration, the time they have, the runtime.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, OnceCell},
     future::Future,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use biped::{Biped, Builder, Clock, Error, SystemClock, Timestamp, TokenSource};
+use biped::{Biped, Builder, Clock, Error, SystemClock, Timestamp, TokenManager, TokenSource};
 use clap::builder::styling::AnsiColor;
 use etcetera::BaseStrategy;
 
@@ -19,6 +19,12 @@ pub(crate) const FILE_NAME: &str = "biped.toml";
 /// What is kept of the time for ending, so that the whole command ends within it.
 const ENDING: Duration = Duration::from_millis(500);
 
+/// The longest that a command waits, when it is done, for a token that is being renewed.
+const RENEWING: Duration = Duration::from_secs(2);
+
+/// The longest that it waits for the store in any case.
+const STORING: Duration = Duration::from_millis(250);
+
 /// What all commands share.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -27,6 +33,8 @@ pub(crate) struct Session {
     timeout: Duration,
     /// When the time is over, on the monotonic clock.
     deadline: Cell<Duration>,
+    /// The engine, once there is one.
+    manager: OnceCell<TokenManager>,
     json: bool,
     verbose: bool,
 }
@@ -42,6 +50,7 @@ impl Session {
             file: global.config.clone(),
             timeout: global.timeout,
             deadline: Cell::default(),
+            manager: OnceCell::new(),
             json,
             verbose: global.verbose > 0,
         };
@@ -81,8 +90,13 @@ impl Session {
             0.0 => 3600.0,
             seconds => seconds,
         };
-        let builder = self.builder().default_value("engine.max_wait", patience);
+        let mut builder = self.builder().default_value("engine.max_wait", patience);
+        if etcetera::choose_base_strategy().is_ok() {
+            // Each run is a process: without this, each would ask the vendor.
+            builder = builder.default_value("store.kind", "file");
+        }
         let biped = builder.build()?;
+        let _ = self.manager.set(biped.manager().clone());
         if biped.names().len() == 0 {
             return Err(self.nothing_configured());
         }
@@ -116,16 +130,33 @@ impl Session {
         }
     }
 
-    /// Runs what has to wait for something. What is still going on afterwards is left alone.
+    /// Runs what has to wait for something. What is still going on afterwards is left alone, but
+    /// for tokens on their way into the store.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .map_err(|error| Error::internal(format!("no runtime can be started: {error}")))?;
-        let outcome = runtime.block_on(work);
+        let outcome = runtime.block_on(async {
+            let outcome = work.await;
+            self.settle().await;
+            outcome
+        });
         runtime.shutdown_background();
         outcome
+    }
+
+    async fn settle(&self) {
+        let Some(manager) = self.manager.get() else {
+            return;
+        };
+        let left = self.deadline.get().saturating_sub(SystemClock.now().mono);
+        tokio::select! {
+            biased;
+            () = manager.quiet() => {}
+            () = SystemClock.sleep(left.clamp(STORING, RENEWING)) => {}
+        }
     }
 
     /// Gives work on a provider the time that is left.

@@ -10,5 +10,6 @@ mod pages;
 mod reports;
 mod sandbox;
 mod secrets;
+mod stores;
 mod tokens;
 mod world;
