@@ -13,7 +13,8 @@ pub struct Credentials {
     pub client_secret: &'static str,
 }
 
-/// Contentsquare's account-level credentials: projects 42 and 43, every scope.
+/// Contentsquare's account-level credentials: projects 42 and 43 (more where the sandbox was asked
+/// for them), every scope.
 pub const ACCOUNT: Credentials = Credentials {
     client_id: "c3133d76-a768-4f5a-9b1e-5a11d0c0ac42",
     client_secret: "0ISL0DEC;UyYKB;riWRS0E+/=%41&",
@@ -80,33 +81,46 @@ pub(crate) const CLIENTS: &[Client] = &[
     },
 ];
 
+/// As many of them as the sandbox was asked for.
 pub(crate) const PROJECTS: &[Project] = &[
-    Project {
-        id: 42,
-        name: "UX ANALYTICS",
-        cloud: 0,
-        integration: 123,
-    },
-    Project {
-        id: 43,
-        name: "UX ANALYTICS US",
-        cloud: 1,
-        integration: 456,
-    },
+    project(42, "UX ANALYTICS", 0, 123),
+    project(43, "UX ANALYTICS US", 1, 456),
+    project(44, "STORES", 0, 124),
+    project(45, "STORES US", 1, 457),
+    project(46, "APP", 0, 125),
+    project(47, "APP US", 1, 458),
+    project(48, "SUPPORT", 0, 126),
+    project(49, "SUPPORT US", 1, 459),
+    project(50, "CAREERS", 0, 127),
+    project(51, "CAREERS US", 1, 460),
+    project(52, "PRESS", 0, 128),
+    project(53, "PRESS US", 1, 461),
 ];
 
-impl Client {
-    /// The projects these credentials are good for.
-    pub(crate) fn projects(&self) -> impl Iterator<Item = &'static Project> {
-        let level = self.level;
-        PROJECTS.iter().filter(move |project| match level {
-            Level::Account => true,
-            Level::Project(id) => id == project.id,
-        })
+const fn project(id: i64, name: &'static str, cloud: usize, integration: i64) -> Project {
+    Project {
+        id,
+        name,
+        cloud,
+        integration,
     }
 }
 
-pub(crate) fn project(id: i64) -> Option<&'static Project> {
+impl Client {
+    /// The projects these credentials are good for, in an account of so many.
+    pub(crate) fn projects(&self, count: usize) -> impl Iterator<Item = &'static Project> {
+        let level = self.level;
+        PROJECTS
+            .iter()
+            .take(count)
+            .filter(move |project| match level {
+                Level::Account => true,
+                Level::Project(id) => id == project.id,
+            })
+    }
+}
+
+pub(crate) fn find_project(id: i64) -> Option<&'static Project> {
     PROJECTS.iter().find(|project| project.id == id)
 }
 

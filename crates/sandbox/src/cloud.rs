@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     body,
-    clients::project,
+    clients::find_project,
     contentsquare::{ENRICHMENT, Refusal},
     gate::drain,
     shared::Shared,
@@ -43,7 +43,7 @@ impl Good {
         let token = token.ok_or(Rejection::Missing)?;
         shared.judge(token)?;
         let claims = token.claims.clone().ok_or(Rejection::Invalid)?;
-        if project(claims.project_id).is_none_or(|project| project.cloud != cloud) {
+        if find_project(claims.project_id).is_none_or(|project| project.cloud != cloud) {
             return Err(Refusal::new(
                 StatusCode::FORBIDDEN,
                 "PROJECT_NOT_ON_THIS_CLOUD",

@@ -108,7 +108,7 @@ async fn token(
         (_, Some(named)) => named,
     };
     let project = client
-        .projects()
+        .projects(shared.projects())
         .find(|permitted| permitted.id == project)
         .ok_or_else(|| {
             Refusal::new(
@@ -186,7 +186,7 @@ async fn me(
     );
     let client = authenticate(&shared, id, secret)?;
     let projects: Vec<_> = client
-        .projects()
+        .projects(shared.projects())
         .map(|project| json!({ "id": project.id, "name": project.name }))
         .collect();
     Ok(Json(json!({

@@ -50,6 +50,8 @@
 //! | [`PROJECT`] | project 42 | `data-export`, `metrics`, `enrichment` |
 //! | [`SHOP`] | – | the envelope vendor's token |
 //!
+//! [`SandboxBuilder::projects`] gives the account more of them.
+//!
 //! # Errors
 //!
 //! The forms are the documents'; where the documents name no code, the sandbox chose one.
@@ -106,6 +108,6 @@ mod token;
 pub use self::{
     clients::{ACCOUNT, Credentials, PROJECT, SHOP},
     fault::{Effect, Fault, RetryAfter, Vendor},
-    sandbox::{DEFAULT_LIFETIME, Sandbox, SandboxBuilder},
+    sandbox::{DEFAULT_LIFETIME, MAX_PROJECTS, Sandbox, SandboxBuilder},
     stats::{ApiCalls, ClientStats, Counts, KeyFilter, KeyStats, Stats, TokenRequests},
 };

@@ -13,6 +13,7 @@ use biped_core::{Clock, SystemClock};
 use tokio::task::JoinHandle;
 
 use crate::{
+    clients::PROJECTS,
     cloud, config, contentsquare, control, envelope,
     fault::Fault,
     gate::{failure, gate, place},
@@ -23,6 +24,11 @@ use crate::{
 
 /// How long tokens live unless the builder says otherwise: an hour, as in the documents.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
+
+const DEFAULT_PROJECTS: usize = 2;
+
+/// The most projects that an account may have: 12.
+pub const MAX_PROJECTS: usize = PROJECTS.len();
 
 /// Both vendors, running on 127.0.0.1 until this is dropped.
 ///
@@ -39,6 +45,7 @@ pub struct Sandbox {
 pub struct SandboxBuilder {
     clock: Arc<dyn Clock>,
     lifetime: Duration,
+    projects: usize,
     port: u16,
 }
 
@@ -48,6 +55,7 @@ impl Sandbox {
         SandboxBuilder {
             clock: Arc::new(SystemClock),
             lifetime: DEFAULT_LIFETIME,
+            projects: DEFAULT_PROJECTS,
             port: 0,
         }
     }
@@ -156,6 +164,13 @@ impl SandboxBuilder {
         self
     }
 
+    /// How many projects the account has: at least two, at most [`MAX_PROJECTS`]. They are numbered
+    /// from 42, and every other one is on the second cloud. Default: two.
+    pub fn projects(mut self, projects: usize) -> Self {
+        self.projects = projects;
+        self
+    }
+
     /// The first of three ports in a row; 0 for any three that are free. Default: 0.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
@@ -174,7 +189,9 @@ impl SandboxBuilder {
         ];
         let urls = [clouds[0].url()?, clouds[1].url()?];
         let lifetime = Duration::from_secs(self.lifetime.as_secs().max(1));
-        let shared = Arc::new(Shared::new(self.clock, lifetime, first.url()?, urls));
+        let projects = self.projects.clamp(DEFAULT_PROJECTS, MAX_PROJECTS);
+        let shared = Shared::new(self.clock, lifetime, projects, first.url()?, urls);
+        let shared = Arc::new(shared);
 
         let accounts = contentsquare::accounts()
             .merge(envelope::routes())

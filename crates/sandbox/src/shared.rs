@@ -20,6 +20,7 @@ use crate::{
 pub(crate) struct Shared {
     clock: Arc<dyn Clock>,
     lifetime: Duration,
+    projects: usize,
     signer: Signer,
     url: String,
     clouds: [String; 2],
@@ -51,6 +52,7 @@ impl Shared {
     pub(crate) fn new(
         clock: Arc<dyn Clock>,
         lifetime: Duration,
+        projects: usize,
         url: String,
         clouds: [String; 2],
     ) -> Self {
@@ -69,6 +71,7 @@ impl Shared {
         Self {
             clock,
             lifetime,
+            projects,
             signer,
             url,
             clouds,
@@ -83,6 +86,11 @@ impl Shared {
 
     pub(crate) fn clouds(&self) -> [&str; 2] {
         self.clouds.each_ref().map(String::as_str)
+    }
+
+    /// How many projects the account has.
+    pub(crate) fn projects(&self) -> usize {
+        self.projects
     }
 
     pub(crate) fn lifetime(&self) -> Duration {

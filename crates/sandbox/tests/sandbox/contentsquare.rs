@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use biped_sandbox::{ACCOUNT, Credentials, KeyFilter, PROJECT};
+use biped_sandbox::{ACCOUNT, Credentials, KeyFilter, PROJECT, Sandbox};
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 
@@ -425,4 +425,31 @@ fn enrich(bench: &Bench, integration: u32, token: &str, bytes: usize) -> reqwest
         .post(url)
         .bearer_auth(token)
         .body(vec![b'x'; bytes])
+}
+
+#[tokio::test]
+async fn an_account_may_have_more_projects_half_of_them_on_each_cloud() {
+    let bench = Bench::of(Sandbox::builder().projects(12)).await;
+    let credentials =
+        json!({ "client_id": ACCOUNT.client_id, "client_secret": ACCOUNT.client_secret });
+    let ask = bench
+        .http
+        .post(bench.url("/v1/oauth/me"))
+        .json(&credentials);
+    let me = json_of(ask, StatusCode::OK).await;
+    let projects = me["permissions"]["projects"].as_array().unwrap();
+    assert_eq!(projects.len(), 12);
+    let clouds = bench.sandbox.clouds();
+    for (project, cloud) in projects.iter().zip(clouds.iter().cycle()) {
+        let id = &project["id"];
+        let more = json!({ "scope": "data-export", "project_id": id });
+        let answer = json_of(bench.ask(ACCOUNT, more), StatusCode::OK).await;
+        assert_eq!(
+            (&answer["project_id"], answer["endpoint"].as_str()),
+            (id, Some(*cloud))
+        );
+        let token = answer["access_token"].as_str().unwrap();
+        let exports = json_of(bench.get(cloud, "/v1/exports", token), StatusCode::OK).await;
+        assert_eq!(exports["payload"][0]["projectId"], *id);
+    }
 }

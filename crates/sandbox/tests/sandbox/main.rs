@@ -11,7 +11,7 @@ mod stats;
 use std::{sync::Arc, time::Duration};
 
 use biped_core::Timestamp;
-use biped_sandbox::{Credentials, SHOP, Sandbox};
+use biped_sandbox::{Credentials, SHOP, Sandbox, SandboxBuilder};
 use biped_testing::ManualClock;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
@@ -30,8 +30,12 @@ struct Bench {
 
 impl Bench {
     async fn start() -> Self {
+        Self::of(Sandbox::builder()).await
+    }
+
+    async fn of(builder: SandboxBuilder) -> Self {
         let clock = Arc::new(ManualClock::at(START));
-        let sandbox = Sandbox::builder()
+        let sandbox = builder
             .clock(clock.clone())
             .lifetime(LIFETIME)
             .start()
