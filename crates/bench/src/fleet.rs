@@ -191,15 +191,15 @@ pub(crate) fn rotations() -> Vec<Figure> {
 }
 
 pub(crate) fn rotations_with_an_outage() -> Vec<Figure> {
-    // A life of 40 s is refreshed after 32 to 34 s and served until 36 s. The endpoint is down from
-    // just before to just before.
-    let vendor = Arc::new(Vendor::new(40));
+    // A life of 60 s is refreshed after 48 to 51 s and served until 54 s. The endpoint is down for
+    // the first 4 s of that time.
+    let vendor = Arc::new(Vendor::new(60));
     let (manager, provider) = manager(vendor.clone());
     let source = manager.source(provider, TokenRequest::new());
     let seen = Arc::new(Seen::default());
     runtime().block_on(async {
         source.token().await.expect("a token");
-        tokio::time::sleep(Duration::from_millis(31_800)).await;
+        tokio::time::sleep(Duration::from_millis(47_900)).await;
         vendor.down.store(true, Ordering::Relaxed);
         keep_calling(&source, Duration::from_secs(4), &seen).await;
         vendor.down.store(false, Ordering::Relaxed);

@@ -25,6 +25,8 @@ pub(crate) enum Goal {
     Most(f64),
     /// Exactly this.
     Exactly(f64),
+    /// Anything: it is there for the figures beside it.
+    None,
 }
 
 impl Figure {
@@ -75,6 +77,7 @@ impl Figure {
                 format!("≤ {most} × limit"),
             ),
             Goal::Most(most) => (self.value <= most, format!("≤ {most}")),
+            Goal::None => (true, "–".into()),
             Goal::Exactly(wanted) => ((self.value - wanted).abs() < 1e-9, format!("= {wanted}")),
         };
         (if holds { "yes" } else { "no" }, goal)

@@ -287,9 +287,7 @@ impl<'a> FetchContext<'a> {
         &self,
         mut request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, Error> {
-        let url = Url::parse(&request.uri().to_string())
-            .map_err(|_| Error::configuration("the token endpoint is no URL"))?;
-        check_secure(&url)?;
+        check_address(request.uri())?;
         if let Some(identity) = &self.identity {
             request.extensions_mut().insert(identity.clone());
         }
@@ -431,6 +429,20 @@ impl<'a> FetchContext<'a> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Whether a secret may be sent there; the usual case without parsing the whole URL again.
+fn check_address(uri: &http::Uri) -> Result<(), Error> {
+    let is_plain_https = uri.scheme_str() == Some("https")
+        && uri
+            .authority()
+            .is_some_and(|authority| !authority.as_str().contains('@'));
+    if is_plain_https {
+        return Ok(());
+    }
+    let url = Url::parse(&uri.to_string())
+        .map_err(|_| Error::configuration("the token endpoint is no URL"))?;
+    check_secure(&url)
 }
 
 impl fmt::Debug for FetchContext<'_> {

@@ -149,6 +149,12 @@ impl Deadline {
         }
     }
 
+    /// How far off it is; zero where it has come.
+    pub(crate) fn left(&self, now: &Now) -> Duration {
+        let by_mono = Duration::from_nanos(self.mono).saturating_sub(now.mono);
+        by_mono.min(self.wall.since(now.wall))
+    }
+
     #[inline]
     pub(crate) fn is_ahead(&self, now: &Now) -> bool {
         nanos(now.mono) < self.mono && now.wall < self.wall

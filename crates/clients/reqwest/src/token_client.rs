@@ -101,14 +101,14 @@ impl HttpClient for TokenClient {
         let route = self.settings.route(request.url(), identity.as_ref());
         let client = self.clients.client(&route)?;
         let place = failure::place(request.url());
-        let response = client
+        let mut response = client
             .execute(request)
             .await
             .map_err(|error| failure::unreachable(&place, error, &self.settings))?;
         let mut answer = http::Response::new(Bytes::new());
         *answer.status_mut() = response.status();
         *answer.version_mut() = response.version();
-        *answer.headers_mut() = response.headers().clone();
+        *answer.headers_mut() = std::mem::take(response.headers_mut());
         *answer.body_mut() = self.read(&place, response).await?;
         Ok(answer)
     }

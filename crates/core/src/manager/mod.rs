@@ -69,7 +69,7 @@ use crate::{
 ///
 /// **Failures.** What may pass (no connection, a time-out, 408, 425, 429, 5xx, an empty 200) is
 /// tried again: three quick attempts while somebody waits, then not before 1 s to 60 s have passed,
-/// doubling, half of it jitter. Nothing sleeps for that: the next caller past the moment flies.
+/// doubling, half of it jitter, and never longer than the token that still serves. Nothing sleeps for that: the next caller past the moment flies.
 /// `Retry-After` is a floor for every key of the token endpoint (15 minutes at most). What the
 /// vendor refuses is not repeated: `invalid_client` and `unauthorized_client` stop the client, every
 /// other refusal its key, until the secret that was used changes (looked at once a second at most,

@@ -188,7 +188,7 @@ impl Pilot {
                     lease,
                 } => {
                     let error = error.with_provider(client.id.shared_name());
-                    key.failed(&error, &secrets, &now);
+                    key.failed(&error, &secrets, &self.entry.current.load(), &now);
                     if error.refuses_client() {
                         client.refused(&error, &secrets, &now);
                     }

@@ -209,8 +209,14 @@ impl Key {
         true
     }
 
-    /// A flight failed. `secrets` is what it used.
-    pub(crate) fn failed(&mut self, error: &Error, secrets: &[NotedSecret], now: &Now) {
+    /// A flight failed. `secrets` is what it used, `current` the token that goes on serving.
+    pub(crate) fn failed(
+        &mut self,
+        error: &Error,
+        secrets: &[NotedSecret],
+        current: &Token,
+        now: &Now,
+    ) {
         let trouble = self.trouble.get_or_insert_default();
         let wait = match error.kind() {
             // Nothing was sent, and asking again costs nothing.
@@ -225,8 +231,10 @@ impl Key {
             ErrorKind::Secret => LOOK.max(error.retry_after().unwrap_or_default()),
             _ => {
                 trouble.failures = trouble.failures.saturating_add(1);
-                let floor = error.retry_after().unwrap_or_default();
-                back_off(trouble.failures).max(floor.min(MAX_RETRY_AFTER))
+                let floor = error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER);
+                back_off(trouble.failures)
+                    .min(current.next_try(now))
+                    .max(floor)
             }
         };
         trouble.failed = Some((error.clone(), now.mono.saturating_add(wait)));
@@ -419,6 +427,16 @@ impl Refusal {
 }
 
 impl Token {
+    /// The longest wait that still leaves this token time for another try: half of what is left
+    /// of it, and when it ends, so does the wait.
+    fn next_try(&self, now: &Now) -> Duration {
+        let left = self.schedule.unusable.left(now);
+        if left.is_zero() {
+            return Duration::MAX;
+        }
+        (left / 2).max(REST).min(left)
+    }
+
     pub(crate) fn lasts(&self, min_ttl: Duration, now: &Now) -> bool {
         let Some(expiry) = self.expires_at() else {
             return true;

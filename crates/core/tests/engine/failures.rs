@@ -656,3 +656,23 @@ async fn a_caller_who_wants_no_answer_any_more_leaves_nothing_behind() {
     assert_eq!(stage.clock.sleepers(), 0);
     assert_eq!(source.status().state, TokenState::Fresh);
 }
+
+#[tokio::test]
+async fn the_wait_after_a_failed_refresh_never_outlasts_the_token() {
+    let stage = Stage::new();
+    let source = stage.source();
+    stage.http.push(Reply::token("t-1", 100));
+    stage.http.push(Reply::status(503));
+    stage.http.push(Reply::status(503));
+    stage.http.push(Reply::token("t-2", 100));
+    text(&source).await;
+    for wait in [86.0, 3.0] {
+        stage.advance(wait);
+        assert_eq!(text(&source).await, "t-1");
+        settle().await;
+    }
+    // The second failure alone would keep everybody waiting for 2 to 4 s.
+    stage.advance(1.1);
+    assert_eq!(text(&source).await, "t-2");
+    assert_eq!(stage.http.count(), 4);
+}
