@@ -1,0 +1,233 @@
+//! Dialects in a configuration file.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use biped_core::{ConfigValue, Origin, Problem, Provider, ProviderConfig, RawValue};
+use biped_dialect::kind;
+
+const DIALECT: &str = r#"
+url = "https://{region}.vendor.example/{tenant}/token"
+fields = { key = "{api_key}", account = { number = "{account}" } }
+
+[about]
+title = "A vendor"
+docs = "https://vendor.example"
+
+[about.params]
+region = "eu or us"
+tenant = "the tenant"
+api_key = { says = "the key", secret = true }
+account = { says = "the account", optional = true }
+"#;
+
+struct Directory(tempfile::TempDir);
+
+impl Directory {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("vendors")).unwrap();
+        std::fs::write(directory.path().join("vendors/mine.toml"), DIALECT).unwrap();
+        Self(directory)
+    }
+
+    fn origin(&self, line: usize) -> Origin {
+        Origin::File {
+            path: Arc::from(self.0.path().join("biped.toml")),
+            line,
+        }
+    }
+
+    fn value(&self, raw: RawValue, line: usize) -> ConfigValue {
+        ConfigValue {
+            raw,
+            origin: self.origin(line),
+        }
+    }
+
+    fn texts(&self, pairs: &[(&str, &str)]) -> BTreeMap<String, ConfigValue> {
+        let pair = |(line, (key, text)): (usize, &(&str, &str))| {
+            ((*key).to_owned(), self.value((*text).into(), line + 2))
+        };
+        pairs.iter().enumerate().map(pair).collect()
+    }
+
+    fn build(
+        &self,
+        keys: &[(&str, &str)],
+        params: &[(&str, &str)],
+    ) -> Result<Arc<dyn Provider>, Vec<Problem>> {
+        let mut values = self.texts(keys);
+        if !params.is_empty() {
+            let table = RawValue::Table(self.texts(params));
+            values.insert("params".into(), self.value(table, 9));
+        }
+        kind().build(&ProviderConfig::new(
+            "shop",
+            "dialect",
+            self.origin(1),
+            values,
+        ))
+    }
+}
+
+const MINE: (&str, &str) = ("file", "vendors/mine.toml");
+const ID: (&str, &str) = ("client_id", "client-7");
+const SECRET: (&str, &str) = ("client_secret", "pl4nted");
+const PARAMS: [(&str, &str); 3] = [("region", "eu"), ("tenant", "acme"), ("api_key", "pl4nted")];
+
+fn keys(problems: &[Problem]) -> Vec<&str> {
+    let strip = |problem: &Problem| {
+        problem
+            .key
+            .strip_prefix("providers.shop.")
+            .unwrap()
+            .to_owned()
+    };
+    problems
+        .iter()
+        .map(|problem| strip(problem).leak() as &str)
+        .collect()
+}
+
+#[test]
+fn a_file_is_found_beside_the_configuration() {
+    let provider = Directory::new()
+        .build(&[MINE, ID, SECRET], &PARAMS)
+        .unwrap();
+    assert_eq!(provider.id().name(), "shop");
+    assert_eq!(provider.id().kind(), "dialect");
+    assert_eq!(provider.id().client(), "client-7");
+    assert_eq!(
+        provider.id().token_endpoint(),
+        "https://eu.vendor.example/acme/token"
+    );
+    assert!(!format!("{provider:?}").contains("pl4nted"));
+}
+
+#[cfg(feature = "catalogue")]
+#[test]
+fn a_vendor_is_found_in_the_catalogue() {
+    let directory = Directory::new();
+    let keycloak = [("vendor", "keycloak"), ID, SECRET];
+    let params = [("base_url", "https://login.example"), ("realm", "shop")];
+    let provider = directory.build(&keycloak, &params).unwrap();
+    assert_eq!(
+        provider.id().token_endpoint(),
+        "https://login.example/realms/shop/protocol/openid-connect/token"
+    );
+    let problems = directory
+        .build(&[("vendor", "keyclock"), ID, SECRET], &params)
+        .unwrap_err();
+    assert_eq!(keys(&problems), ["vendor"]);
+    assert!(problems[0].message.contains("keycloak"), "{}", problems[0]);
+}
+
+#[test]
+fn all_that_is_missing_or_given_in_vain_is_told_together() {
+    let directory = Directory::new();
+    let given = [("region", "eu"), ("apikey", "pl4nted")];
+    let problems = directory.build(&[MINE, ID], &given).unwrap_err();
+    let found = keys(&problems);
+    for key in [
+        "client_secret",
+        "params.tenant",
+        "params.api_key",
+        "params.apikey",
+    ] {
+        assert!(found.contains(&key), "{key}: {found:?}");
+    }
+    assert!(!format!("{problems:?}").contains("pl4nted"));
+    assert_eq!(
+        keys(&directory.build(&[ID, SECRET], &[]).unwrap_err()),
+        ["vendor"]
+    );
+    let both = [MINE, ("vendor", "keycloak"), ID, SECRET];
+    assert_eq!(
+        keys(&directory.build(&both, &PARAMS).unwrap_err()),
+        ["file"]
+    );
+    let nowhere = [("file", "nowhere.toml"), ID, SECRET];
+    assert_eq!(
+        keys(&directory.build(&nowhere, &PARAMS).unwrap_err()),
+        ["file"]
+    );
+    let one = [MINE, ID, SECRET, ("certificate", "file:client.pem")];
+    assert_eq!(
+        keys(&directory.build(&one, &PARAMS).unwrap_err()),
+        ["certificate_key"]
+    );
+}
+
+#[test]
+fn a_file_that_is_no_dialect_is_told_with_its_lines() {
+    let directory = Directory::new();
+    let path = directory.0.path().join("vendors/mine.toml");
+    std::fs::write(path, "url = \"https://v.example\"\nmethd = \"GET\"\n").unwrap();
+    let problems = directory.build(&[MINE, ID, SECRET], &[]).unwrap_err();
+    assert_eq!(keys(&problems), ["file"]);
+    assert!(
+        problems[0].message.contains("mine.toml:2: methd"),
+        "{}",
+        problems[0]
+    );
+}
+
+#[test]
+fn what_makes_tokens_differ_is_in_the_id_and_no_secret_is() {
+    let directory = Directory::new();
+    let with = |name: &'static str, value: &'static str| {
+        let mut params = PARAMS.to_vec();
+        params.retain(|(known, _)| *known != name);
+        params.push((name, value));
+        directory.build(&[MINE, ID, SECRET], &params).unwrap()
+    };
+    let usual = with("region", "eu");
+    assert_eq!(usual.id(), with("tenant", "acme").id());
+    assert_ne!(usual.id(), with("region", "us").id());
+    assert_ne!(usual.id(), with("account", "7").id());
+    // Which client it is, its identifier tells; a key may rotate.
+    assert_eq!(usual.id(), with("api_key", "rotated").id());
+}
+
+#[test]
+fn without_a_client_identifier_the_secret_tells_clients_apart() {
+    let directory = Directory::new();
+    let text = "url = \"https://v.example/{key}\"\nauth = \"none\"\n";
+    std::fs::write(directory.0.path().join("vendors/mine.toml"), text).unwrap();
+    let with = |key: &str| directory.build(&[MINE], &[("key", key)]).unwrap();
+    let one = with("pl4nted-1");
+    assert_eq!(one.id(), with("pl4nted-1").id());
+    assert_ne!(one.id(), with("pl4nted-2").id());
+    assert_eq!(one.id().token_endpoint(), "https://v.example/…");
+    assert!(!format!("{one:?}").contains("pl4nted"));
+}
+
+#[test]
+fn parameters_may_be_numbers_and_references() {
+    let directory = Directory::new();
+    std::fs::write(directory.0.path().join("key"), "from a file\n").unwrap();
+    let mut params = directory.texts(&[
+        ("region", "eu"),
+        ("tenant", "acme"),
+        ("api_key", "file:key"),
+    ]);
+    params.insert("account".into(), directory.value(7.into(), 5));
+    let mut values = directory.texts(&[MINE, ID, SECRET]);
+    values.insert("params".into(), directory.value(RawValue::Table(params), 4));
+    let config = ProviderConfig::new("shop", "dialect", directory.origin(1), values);
+    let provider = kind().build(&config).unwrap();
+    assert!(format!("{:?}", provider.id()).contains("(\"account\", \"7\")"));
+    let bad = directory.value(RawValue::List(Vec::new()), 6);
+    let mut values = directory.texts(&[MINE, ID, SECRET]);
+    let table = RawValue::Table([("region".to_owned(), bad)].into());
+    values.insert("params".into(), directory.value(table, 4));
+    let config = ProviderConfig::new("shop", "dialect", directory.origin(1), values);
+    assert_eq!(keys(&kind().build(&config).unwrap_err()), ["params.region"]);
+}
+
+#[test]
+fn parameters_of_a_request_are_texts_of_any_name() {
+    let value = kind().param("project_id", "42").unwrap();
+    assert_eq!(value.as_text(), Some("42"));
+}

@@ -1,0 +1,239 @@
+//! What becomes of answers.
+
+use std::time::Duration;
+
+use biped_core::{ErrorKind, ExposeSecret as _, TokenRequest};
+use serde_json::{Value, json};
+use wiremock::ResponseTemplate;
+
+use crate::server::{Server, token_answer};
+
+fn dialect(response: &str) -> String {
+    format!("url = \"{{origin}}/token\"\nauth = \"none\"\n\n[response]\n{response}")
+}
+
+async fn token(response: &str, answer: Value) -> Result<biped_core::Token, biped_core::Error> {
+    Server::answering(200, answer)
+        .await
+        .token(&dialect(response))
+        .await
+}
+
+#[tokio::test]
+async fn tokens_are_found_wherever_they_are() {
+    for (place, answer) in [
+        (
+            "/data/list/1/token",
+            json!({ "data": { "list": [{}, { "token": "t-1" }] } }),
+        ),
+        ("/0/token", json!([{ "token": "t-1" }])),
+        ("/inner/token", json!({ "inner": "{\"token\": \"t-1\"}" })),
+        ("", json!("t-1")),
+    ] {
+        let token = token(&format!("token = \"{place}\""), answer)
+            .await
+            .unwrap();
+        assert_eq!(token.expose_secret(), "t-1", "{place}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_may_be_in_a_header_of_an_empty_answer() {
+    let answer = ResponseTemplate::new(204).insert_header("X-Token", "t-1");
+    let server = Server::with(answer).await;
+    let token = server
+        .token(&dialect("token = \"header:x-token\"\nlifetime = 60"))
+        .await
+        .unwrap();
+    assert_eq!(token.expose_secret(), "t-1");
+    assert_eq!(token.lifetime(), Some(Duration::from_secs(60)));
+}
+
+#[tokio::test]
+async fn a_text_is_a_token_unless_it_is_a_page_or_an_object() {
+    for (body, token) in [
+        ("t-1\n", Some("t-1")),
+        ("\u{feff}t-1", Some("t-1")),
+        ("\"t-1\"", Some("t-1")),
+        ("12345", Some("12345")),
+        ("<html>log in</html>", None),
+        ("{\"error\": \"invalid_client\"}", None),
+        ("{}", None),
+        ("", None),
+    ] {
+        let server = Server::with(ResponseTemplate::new(200).set_body_string(body)).await;
+        let got = server.token(&dialect("format = \"text\"")).await;
+        assert_eq!(
+            got.as_ref().ok().map(|token| token.expose_secret()),
+            token,
+            "{body}"
+        );
+        if body.contains("invalid_client") {
+            assert!(got.unwrap_err().refuses_client());
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_expiry_is_read_in_every_form() {
+    let in_an_hour = biped_core::Clock::now(&biped_core::SystemClock)
+        .wall
+        .after(Duration::from_secs(3600));
+    let seconds = in_an_hour.unix_seconds();
+    for (written, value) in [
+        ("seconds", json!("3600")),
+        ("millis", json!(3_600_000)),
+        ("unix", json!(seconds)),
+        ("unix_millis", json!(in_an_hour.unix_millis().to_string())),
+        ("duration", json!("1h")),
+        ("auto", json!(seconds)),
+    ] {
+        let response = format!("expires = {{ at = \"/ends\", as = \"{written}\" }}");
+        let token = token(&response, json!({ "access_token": "t", "ends": value }))
+            .await
+            .unwrap();
+        let life = token.lifetime().unwrap().as_secs();
+        assert!((3590..=3600).contains(&life), "{written}: {life}");
+    }
+}
+
+#[tokio::test]
+async fn without_an_expiry_the_files_lifetime_holds() {
+    let answer = || json!({ "access_token": "t", "expires_in": 0 });
+    let life =
+        |response: &'static str| async move { token(response, answer()).await.unwrap().lifetime() };
+    assert_eq!(life("lifetime = 77").await, Some(Duration::from_secs(77)));
+    assert_eq!(life("lifetime = false").await, None);
+    assert_eq!(life("").await, Some(biped_core::DEFAULT_LIFETIME));
+}
+
+#[tokio::test]
+async fn a_base_url_must_be_at_the_vendors_hosts() {
+    let server = Server::empty().await;
+    let origin = server.0.uri();
+    let dialect = dialect(
+        "base_url = \"/api\"\nbase_url_hosts = [\"*.vendor.example\", \"api.other.example\"]",
+    );
+    let ok = [
+        (
+            "https://eu.vendor.example/v1",
+            Some("https://eu.vendor.example/v1"),
+        ),
+        ("eu.vendor.example", Some("https://eu.vendor.example/")),
+        (
+            "https://api.other.example",
+            Some("https://api.other.example/"),
+        ),
+        (
+            &origin,
+            Some(&*format!("{origin}/")).map(|s| &*s.to_owned().leak()),
+        ),
+        ("", None),
+    ];
+    for (named, base_url) in ok {
+        let server = Server::answering(200, json!({ "access_token": "t", "api": named })).await;
+        let token = server.token(&dialect).await.unwrap();
+        assert_eq!(token.base_url().map(url::Url::as_str), base_url, "{named}");
+    }
+    for named in [
+        "https://vendor.example.evil.example",
+        "https://vendor.example",
+        "https://user@eu.vendor.example",
+        "https://eu.vendor.example:8443",
+        "http://eu.vendor.example",
+    ] {
+        let server = Server::answering(200, json!({ "access_token": "t", "api": named })).await;
+        let error = server.token(&dialect).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unusable, "{named}");
+    }
+}
+
+const FLAGGED: &str = r#"
+    ok = { at = "/code", equals = 0, or_absent = true }
+    error = { code = "/code", reason = "/sub", message = "/msg" }
+"#;
+
+#[tokio::test]
+async fn a_flag_in_the_body_tells_success_from_failure() {
+    for code in [json!(0), json!("0"), json!(0.0), Value::Null] {
+        let mut answer = token_answer();
+        answer["code"] = code.clone();
+        assert!(token(FLAGGED, answer).await.is_ok(), "{code}");
+    }
+    let mut answer = token_answer();
+    answer["code"] = json!(40001);
+    answer["sub"] = json!("bad_secret");
+    answer["msg"] = json!("wrong secret");
+    let error = token(FLAGGED, answer).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    let vendor = error.vendor().unwrap();
+    assert_eq!(vendor.status, Some(200));
+    assert_eq!(vendor.code.as_deref(), Some("40001"));
+    assert_eq!(vendor.reason.as_deref(), Some("bad_secret"));
+    assert_eq!(vendor.message.as_deref(), Some("wrong secret"));
+    // A success without a token is nothing at all.
+    let error = token(FLAGGED, json!({ "code": 0 })).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unusable);
+}
+
+#[tokio::test]
+async fn refusals_are_read_where_the_file_says_and_as_the_standard_has_them() {
+    let response = "error = { code = \"/errors/0/code\", message = \"/errors/0/text\" }";
+    for (status, answer, kind, code) in [
+        (
+            400,
+            json!({ "errors": [{ "code": 7, "text": "no" }] }),
+            ErrorKind::Refused,
+            Some("7"),
+        ),
+        (
+            200,
+            json!({ "errors": [{ "code": 7 }] }),
+            ErrorKind::Refused,
+            Some("7"),
+        ),
+        (
+            401,
+            json!({ "error": "invalid_client" }),
+            ErrorKind::Refused,
+            Some("invalid_client"),
+        ),
+        (503, json!({}), ErrorKind::Failing, None),
+        (200, json!({}), ErrorKind::Unusable, None),
+        (
+            200,
+            json!({ "access_token": "" }),
+            ErrorKind::Unusable,
+            None,
+        ),
+        (
+            200,
+            json!({ "access_token": {} }),
+            ErrorKind::Unusable,
+            None,
+        ),
+        (302, json!({}), ErrorKind::Unusable, None),
+    ] {
+        let server = Server::answering(status, answer.clone()).await;
+        let error = server.token(&dialect(response)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{status} {answer}");
+        let said = error.vendor().and_then(|vendor| vendor.code.clone());
+        assert_eq!(said.as_deref(), code, "{status} {answer}");
+        assert_eq!(server.requests().await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn scope_and_type_are_the_answers_own() {
+    let server = Server::answering(
+        201,
+        json!({ "access_token": "t", "token_type": "bearer", "scope": ["a", "b"], "expires_in": "60" }),
+    )
+    .await;
+    let vendor = server.vendor("url = \"{origin}/token\"");
+    let token = server.fetch(vendor, &TokenRequest::new()).await.unwrap();
+    assert_eq!(token.token_type(), "bearer");
+    assert_eq!(token.scope(), Some("a b"));
+    assert_eq!(token.lifetime(), Some(Duration::from_secs(60)));
+    assert_eq!(token.extra("expires_in"), None);
+}

@@ -1,0 +1,173 @@
+//! Several requests for one token.
+
+use std::time::Duration;
+
+use biped_core::{ErrorKind, ExposeSecret as _, SecretRef, TokenRequest};
+use serde_json::json;
+
+use crate::server::{Sent, Server};
+
+const TWO: &str = r#"
+    url = "{origin}/login"
+    encoding = "json"
+    auth = "none"
+    grant_type = false
+    fields = { "/auth/key" = "{client_id}" }
+    response = { token = "/challenge", export = { session = "/session", tenant = "header:X-Tenant" } }
+
+    [[then]]
+    url = "{origin}/{tenant}/confirm"
+    method = "POST"
+    encoding = "json"
+    fields = { answer = "{token}", session = { number = "{session}" } }
+    headers = { X-From = "{client_id}" }
+
+    [then.response]
+    token = "/token"
+    expires = { at = "/ends", as = "rfc3339" }
+"#;
+
+#[tokio::test]
+async fn a_later_request_uses_what_the_earlier_answer_gave() {
+    let server = Server::empty().await;
+    let first = wiremock::ResponseTemplate::new(200)
+        .set_body_json(json!({ "challenge": "c-1", "session": 77 }))
+        .insert_header("X-Tenant", "acme");
+    wiremock::Mock::given(wiremock::matchers::path("/login"))
+        .respond_with(first)
+        .mount(&server.0)
+        .await;
+    server
+        .at(
+            "/acme/confirm",
+            200,
+            json!({ "token": "t-2", "ends": "2200-01-01T00:00:00Z" }),
+        )
+        .await;
+    let token = server.token(TWO).await.unwrap();
+    assert_eq!(token.expose_secret(), "t-2");
+    assert_eq!(token.lifetime(), Some(biped_core::MAX_LIFETIME));
+    assert_eq!(token.extra("session"), Some(&json!("77")));
+
+    let requests: Vec<_> = server.requests().await.into_iter().map(Sent).collect();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[0].line(), "POST /login");
+    assert_eq!(requests[0].json(), json!({ "auth": { "key": "client 7" } }));
+    assert_eq!(requests[1].line(), "POST /acme/confirm");
+    assert_eq!(
+        requests[1].json(),
+        json!({ "answer": "c-1", "session": 77 })
+    );
+    assert_eq!(requests[1].header("x-from"), Some("client 7"));
+}
+
+#[tokio::test]
+async fn a_later_request_may_only_find_something_out() {
+    let server = Server::empty().await;
+    server
+        .at(
+            "/token",
+            200,
+            json!({ "access_token": "t-1", "expires_in": 60 }),
+        )
+        .await
+        .at(
+            "/sites",
+            200,
+            json!([{ "id": "s-1", "url": "http://127.0.0.1:1/api" }]),
+        )
+        .await;
+    let dialect = r#"
+        url = "{origin}/token"
+        auth = "none"
+        scopes = ["a"]
+
+        [[then]]
+        url = "{origin}/sites"
+        headers = { Authorization = "Bearer {token}" }
+        response = { export = { site = "/0/id" }, base_url = "/0/url", base_url_hosts = ["x.example"] }
+    "#;
+    let token = server.token(dialect).await.unwrap();
+    assert_eq!(token.expose_secret(), "t-1");
+    assert_eq!(token.lifetime(), Some(Duration::from_secs(60)));
+    assert_eq!(token.extra("site"), Some(&json!("s-1")));
+    assert_eq!(token.base_url().unwrap().as_str(), "http://127.0.0.1:1/api");
+    let second = server.last().await;
+    assert_eq!(second.line(), "GET /sites");
+    assert_eq!(second.header("authorization"), Some("Bearer t-1"));
+    assert_eq!(second.body(), "");
+}
+
+#[tokio::test]
+async fn what_goes_wrong_at_any_request_is_the_error() {
+    let server = Server::empty().await;
+    let failing = [
+        (json!({ "challenge": "c" }), ErrorKind::Unusable, 1),
+        (
+            json!({ "challenge": "c", "session": {} }),
+            ErrorKind::Unusable,
+            1,
+        ),
+        (json!({ "error": "invalid_client" }), ErrorKind::Refused, 1),
+    ];
+    for (answer, kind, requests) in failing {
+        server.0.reset().await;
+        server.at("/login", 200, answer.clone()).await;
+        let error = server.token(TWO).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{answer}");
+        assert_eq!(server.requests().await.len(), requests, "{answer}");
+    }
+}
+
+const DISCOVERED: &str = r#"
+    url = "{origin}/where"
+    method = "GET"
+    encoding = "none"
+    response = { export = { place = "/place" }, base_url_hosts = ["login.vendor.example"] }
+
+    [[then]]
+    url = "{place}"
+    method = "POST"
+    encoding = "form"
+    grant_type = "password"
+    fields = { password = "{password}" }
+    response = { token = "/access_token" }
+"#;
+
+#[tokio::test]
+async fn credentials_go_to_a_discovered_address_only_where_it_is_the_vendors() {
+    let server = Server::empty().await;
+    let token = json!({ "access_token": "t-1" });
+    let place = format!("{}/token", server.0.uri());
+    server
+        .at("/where", 200, json!({ "place": place }))
+        .await
+        .at("/token", 200, token)
+        .await;
+    let vendor = || {
+        server
+            .vendor(DISCOVERED)
+            .param("password", SecretRef::inline("pl4nted"))
+    };
+    let token = server.fetch(vendor(), &TokenRequest::new()).await.unwrap();
+    assert_eq!(token.expose_secret(), "t-1");
+    assert_eq!(
+        server.last().await.body(),
+        "grant_type=password&password=pl4nted"
+    );
+
+    for place in [
+        "https://evil.example/token",
+        "https://login.vendor.example.evil.example/x",
+    ] {
+        server.0.reset().await;
+        server.at("/where", 200, json!({ "place": place })).await;
+        let error = server
+            .fetch(vendor(), &TokenRequest::new())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unusable, "{place}");
+        assert!(!format!("{error:?}").contains("pl4nted"));
+        assert_eq!(server.requests().await.len(), 1);
+    }
+}
