@@ -1,0 +1,48 @@
+//! A command without a runtime.
+//!
+//! ```sh
+//! cargo run --example blocking_command
+//! ```
+
+#![allow(clippy::print_stdout, clippy::disallowed_methods)] // an example prints, and waits
+
+mod scenery;
+
+use std::{error::Error, process::ExitCode, thread};
+
+use biped::blocking::{ApiClient, Biped};
+use biped_sandbox::Sandbox;
+use scenery::{PAUSE, Scenery};
+
+fn orders(shop: &ApiClient) -> Result<String, Box<dyn Error>> {
+    let response = shop
+        .get("/v1/orders")
+        .query(&[("limit", "10")])
+        .send()?
+        .error_for_status()?;
+    Ok(response.text()?)
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    // The vendors need a runtime; the command has none.
+    let vendors = tokio::runtime::Runtime::new()?;
+    let mut scenery = vendors.block_on(Scenery::start(Sandbox::builder()))?;
+
+    // Biped::from_file("biped.toml")? in an application.
+    let biped = Biped::new(biped::Biped::builder().toml(scenery.config()).build()?)?;
+    let shop = biped.client("shop")?;
+
+    let mut latest = None;
+    while scenery.goes_on() {
+        latest = scenery.note(orders(&shop));
+        thread::sleep(PAUSE);
+    }
+    println!("{}", latest.unwrap_or_default());
+    let token = biped.token("shop")?;
+    println!(
+        "a {} token, asked for at {}",
+        token.token_type(),
+        token.requested_at().unix_seconds()
+    );
+    Ok(scenery.end())
+}

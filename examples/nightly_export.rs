@@ -1,0 +1,67 @@
+//! A nightly export over all the projects of an account.
+//!
+//! The vendor says which projects there are; each has a token, a cloud and a limit of its own.
+//!
+//! ```sh
+//! cargo run --example nightly_export
+//! ```
+
+#![allow(clippy::print_stdout, clippy::disallowed_methods)] // an example prints, and waits
+
+mod scenery;
+
+use std::{error::Error, process::ExitCode};
+
+use biped::{ApiClient, Biped};
+use biped_sandbox::Sandbox;
+use scenery::{PAUSE, Scenery};
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Lists the exports of one project and downloads a file; tells how many bytes it had.
+async fn export(project: ApiClient) -> Outcome<u64> {
+    let list = project.get("/v1/exports").send().await?;
+    let list: Value = list.error_for_status()?.json().await?;
+    let jobs = list["payload"].as_array().map_or(0, Vec::len);
+    let mut length = 0;
+    for _ in 0..jobs {
+        let file = project.get("/v1/download?bytes=100000").send().await?;
+        let mut file = file.error_for_status()?;
+        while let Some(piece) = file.chunk().await? {
+            length += piece.len() as u64;
+        }
+    }
+    Ok(length)
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let mut scenery = Scenery::start(Sandbox::builder().projects(12)).await?;
+
+    // Biped::from_file("biped.toml")? in an application.
+    let biped = Biped::builder().toml(scenery.config()).build()?;
+    let account = biped.client("exports")?.max_concurrent_requests(10);
+    let inspection = account.token_source().inspect().await?;
+    let projects = inspection.ok_or("the vendor names no projects")?.projects;
+    println!("{} projects", projects.len());
+
+    let mut length = 0;
+    // A night lasts a moment here, so there are many.
+    while scenery.goes_on() {
+        let mut exports = JoinSet::new();
+        for project in &projects {
+            exports.spawn(export(account.param("project_id", project.id)));
+        }
+        while let Some(done) = exports.join_next().await {
+            length += scenery.note(done?).unwrap_or(0);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    println!("{length} bytes");
+    if projects.len() != 12 {
+        return Err("twelve projects were expected".into());
+    }
+    Ok(scenery.end())
+}

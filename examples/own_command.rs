@@ -1,0 +1,53 @@
+//! A team's own `biped` command: every command, for its own kind of provider as well.
+//!
+//! ```sh
+//! cargo run --example own_command -- --config examples/own_command.toml token intranet
+//! ```
+
+use std::{process::ExitCode, sync::Arc};
+
+use biped::{
+    Biped, Error, ExposeSecret, FetchContext, Field, FieldType, Kind, Provider, ProviderConfig,
+    ProviderId, SecretRef, Token, TokenRequest, async_trait,
+};
+
+fn main() -> ExitCode {
+    biped_cli::run(Biped::builder().register_kind(intranet()))
+}
+
+/// The intranet takes a pass as it stands, for a minute.
+fn intranet() -> Kind {
+    let pass = Field::new("pass", FieldType::Secret).required();
+    Kind::new("intranet", from_config)
+        .about("What is behind the company's own proxy")
+        .field(pass.about("The pass that the porter gave out."))
+}
+
+fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
+    let pass = config
+        .secret("pass")
+        .ok_or_else(|| config.missing("pass"))?;
+    let id = ProviderId::new("intranet", "https://intranet.example", pass.identity());
+    let id = id.named(config.name());
+    Ok(Arc::new(Intranet { id, pass }))
+}
+
+#[derive(Debug)]
+struct Intranet {
+    id: ProviderId,
+    pass: SecretRef,
+}
+
+#[async_trait]
+impl Provider for Intranet {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        let pass = cx.secret(&self.pass).await?;
+        Token::new(pass.expose_secret(), cx.now())
+            .expires_in(Some(std::time::Duration::from_secs(60)))
+            .build()
+    }
+}
