@@ -8,7 +8,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use biped_core::{Error, ErrorKind, TokenManager, TokenRequest, TokenSource};
+use biped_core::{Clock, Error, ErrorKind, SystemClock, TokenManager, TokenRequest, TokenSource};
 use http::Method;
 use url::Url;
 
@@ -85,6 +85,9 @@ const LIFE: Duration = Duration::from_secs(3600);
 /// Long enough after a fetch for another one.
 const LATER: Duration = Duration::from_secs(60);
 
+/// Nothing here takes that long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 struct Stage<I> {
     clock: Arc<ManualClock>,
     vendor: Arc<ScriptedHttp>,
@@ -135,13 +138,15 @@ impl<I: Integration> Stage<I> {
         let calls = self.calls.clone();
         let target = target.to_owned();
         async move {
-            calls
-                .call(Call {
-                    method,
-                    target,
-                    body,
-                })
-                .await
+            let call = Call {
+                method,
+                target,
+                body,
+            };
+            tokio::select! {
+                outcome = calls.call(call) => outcome,
+                () = SystemClock.sleep(PATIENCE) => panic!("the call hangs"),
+            }
         }
     }
 
