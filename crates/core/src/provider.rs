@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::{
     ClientIdentity, Clock, Error, HttpClient, Now, ProviderId, SecretRef, Timestamp, Token,
-    TokenRequest, check_secure, secret::Fingerprints, token::Companions,
+    TokenRequest, check_secure, secret::Fingerprints, shown, token::Companions,
 };
 
 /// A vendor's token endpoint, and one client of it.
@@ -575,7 +575,6 @@ impl fmt::Debug for AttachContext<'_> {
 }
 
 /// An API response as a provider sees it.
-#[derive(Debug)]
 pub struct ApiResponse<'a> {
     status: StatusCode,
     headers: &'a HeaderMap,
@@ -639,6 +638,18 @@ impl<'a> ApiResponse<'a> {
     #[must_use]
     pub fn body(&self) -> Option<&[u8]> {
         self.body
+    }
+}
+
+/// Without the texts of headers and body, which are the API's and its caller's.
+impl fmt::Debug for ApiResponse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiResponse")
+            .field("status", &self.status)
+            .field("url", &self.url.map(shown))
+            .field("now", &self.now)
+            .field("body", &self.body.map(<[u8]>::len))
+            .finish_non_exhaustive()
     }
 }
 

@@ -328,7 +328,6 @@ impl fmt::Debug for Token {
 }
 
 /// Makes a [`Token`]; see [`Token::new`].
-#[derive(Debug)]
 #[must_use]
 pub struct TokenBuilder {
     access_token: SecretString,
@@ -457,6 +456,20 @@ impl TokenBuilder {
             token_type,
             schedule: Schedule::default(),
         })
+    }
+}
+
+/// Without the further fields of the answer, which may be tokens as well.
+impl fmt::Debug for TokenBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenBuilder")
+            .field("access_token", &self.access_token)
+            .field("sent_at", &self.sent_at)
+            .field("token_type", &self.token_type)
+            .field("stated", &self.stated)
+            .field("assumed", &self.assumed)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }
 

@@ -501,14 +501,14 @@ impl TokenSource {
                     let wait = until.saturating_sub(now.mono);
                     return Err(self.too_long().with_retry_after(Some(wait)));
                 }
-                Decision::Fail(error) => {
-                    return Err(error.with_provider(entry.client.id.shared_name()));
-                }
+                Decision::Fail(error) => return Err(self.named(error)),
             };
             observe::waited(name);
             return tokio::select! {
                 biased;
-                outcome = flight.wait() => outcome.map(Into::into),
+                outcome = flight.wait() => {
+                    outcome.map(Into::into).map_err(|error| self.named(error))
+                }
                 () = engine.clock.sleep(deadline.saturating_sub(now.mono)) => Err(self.too_long()),
             };
         }
@@ -542,8 +542,19 @@ impl TokenSource {
 
     fn too_long(&self) -> Error {
         let seconds = self.engine.settings.max_wait.as_secs_f64();
-        Error::unreachable(format!("no token after {seconds} s; the fetch goes on"))
-            .with_provider(self.entry.client.id.shared_name())
+        self.named(Error::unreachable(format!(
+            "no token after {seconds} s; the fetch goes on"
+        )))
+    }
+
+    /// The error with the name that this caller knows the provider by: equal providers share their
+    /// tokens, and their failures, whatever their names.
+    fn named(&self, error: Error) -> Error {
+        let id = self.provider.id();
+        if error.provider() == Some(id.name()) {
+            return error;
+        }
+        error.with_provider(id.shared_name())
     }
 
     /// Forgets a token that an API rejected, and no newer one, and starts to fetch another.
@@ -621,7 +632,7 @@ impl TokenSource {
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Error> {
         let asked = self.engine.ask(&self.provider, &self.entry, ask).await;
-        asked.map_err(|(error, _)| error.with_provider(self.entry.client.id.shared_name()))
+        asked.map_err(|(error, _)| self.named(error))
     }
 
     /// What the store holds for this key, usable or not; `None` without a store.
