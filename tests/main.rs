@@ -1,1 +1,156 @@
-//! Whole-system tests: a file per behaviour.
+//! Whole-system tests: an application's [`Biped`] against the vendors of the sandbox, a file per
+//! behaviour. Time is a manual clock that both sides share, so that an hour takes no time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod account_credentials;
+mod architecture;
+mod broken_answers;
+mod early_rejection;
+mod events;
+mod five_entries;
+mod lessons;
+mod origins;
+mod outage;
+mod own_kind;
+mod planted_secrets;
+mod public_types;
+mod retry_after;
+mod secret_rotation;
+mod streaming;
+mod thousand_callers;
+mod wrong_secret;
+
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+
+use biped::{Biped, Builder, Clock, Error, SystemClock, token_error};
+use biped_sandbox::{Counts, KeyFilter, Sandbox, Vendor};
+use biped_testing::ManualClock;
+
+/// How long the sandbox's tokens live here.
+const LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Where Contentsquare issues tokens in the sandbox.
+const TOKEN_PATH: &str = "/v1/oauth/token";
+
+/// The sandbox and an application that is configured for it, on one clock.
+struct Stage {
+    clock: Arc<ManualClock>,
+    sandbox: Sandbox,
+    biped: Biped,
+}
+
+impl Stage {
+    /// An application with the sandbox's own five entries.
+    async fn new() -> Self {
+        Self::configured(Sandbox::config_toml).await
+    }
+
+    /// An application that is configured by what `config` says of the sandbox.
+    async fn configured(config: impl FnOnce(&Sandbox) -> String) -> Self {
+        Self::built(|sandbox, builder| builder.toml(config(sandbox))).await
+    }
+
+    async fn built(build: impl FnOnce(&Sandbox, Builder) -> Builder) -> Self {
+        let clock = Arc::new(ManualClock::new());
+        let sandbox = Sandbox::builder()
+            .clock(clock.clone())
+            .lifetime(LIFETIME)
+            .start()
+            .await
+            .unwrap();
+        let builder = Biped::builder().without_environment().clock(clock.clone());
+        let biped = build(&sandbox, builder).build().unwrap();
+        Self {
+            clock,
+            sandbox,
+            biped,
+        }
+    }
+
+    /// Calls an API and reads its whole answer.
+    async fn get(&self, name: &str, path: &str) -> Result<(u16, String), Error> {
+        let client = self.biped.client(name).unwrap();
+        let response = client.get(path).send().await;
+        let response = response.map_err(|error| {
+            token_error(&error)
+                .cloned()
+                .unwrap_or_else(|| panic!("{name} {path}: {error:?}"))
+        })?;
+        let status = response.status().as_u16();
+        Ok((status, response.text().await.unwrap()))
+    }
+
+    /// Calls the Data Export API, whose token is fetched from [`TOKEN_PATH`].
+    async fn exports(&self) -> Result<u16, Error> {
+        let answer = self.get("exports", "/v1/exports").await?;
+        Ok(answer.0)
+    }
+
+    /// What the sandbox counted of Contentsquare's clients.
+    fn counts(&self) -> Counts {
+        self.counts_of(&KeyFilter::all().vendor(Vendor::Contentsquare))
+    }
+
+    fn counts_of(&self, keys: &KeyFilter) -> Counts {
+        self.sandbox.stats().counts_of(keys)
+    }
+
+    /// Token requests to Contentsquare.
+    fn token_requests(&self) -> u64 {
+        self.counts().token_requests.total
+    }
+
+    /// Does this while short waits on the clock end by themselves.
+    async fn driven<T>(&self, work: impl Future<Output = T>) -> T {
+        driven(&self.clock, work).await
+    }
+}
+
+/// Waits on the manual clock that are no longer than this are pauses before another attempt; what
+/// is longer are deadlines, which nobody wants to see pass.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long the network gets, in real time, before the clock is looked at again.
+const BREATH: Duration = Duration::from_millis(2);
+
+/// Does `work`, and moves the clock on whenever somebody pauses on it.
+async fn driven<T>(clock: &ManualClock, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = SystemClock.sleep(BREATH) => {
+                if let Some(wake) = clock.next_wake().filter(|wake| *wake <= PAUSE) {
+                    clock.advance(wake);
+                }
+            }
+        }
+    }
+}
+
+/// Returns once `holds` does, and fails where it takes more than ten seconds of real time: for what
+/// happens in the background.
+#[track_caller]
+fn until(what: &'static str, holds: impl Fn() -> bool) -> impl Future<Output = ()> {
+    let place = std::panic::Location::caller();
+    async move {
+        for _ in 0..5000 {
+            if holds() {
+                return;
+            }
+            SystemClock.sleep(BREATH).await;
+        }
+        panic!("it never came to pass that {what} ({place})");
+    }
+}
+
+/// An entry of Contentsquare in the sandbox, with account-level credentials and these lines more.
+fn account_entry(sandbox: &Sandbox, name: &str, lines: &str) -> String {
+    format!(
+        "[providers.{name}]\nkind = \"contentsquare\"\ntoken_endpoint = \"{}{TOKEN_PATH}\"\n\
+         client_id = \"{}\"\n{lines}\n",
+        sandbox.url(),
+        biped_sandbox::ACCOUNT.client_id
+    )
+}

@@ -1,0 +1,212 @@
+//! Which crate may know which, and who may read a clock: read from the manifests and the sources.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use toml::Table;
+
+/// The root of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn read(path: impl AsRef<Path>) -> Table {
+    let path = path.as_ref();
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    text.parse()
+        .unwrap_or_else(|error| panic!("{path:?}: {error}"))
+}
+
+/// The members of the workspace, by their folder.
+pub(crate) fn members() -> BTreeMap<String, Table> {
+    let workspace = read(root().join("Cargo.toml"));
+    let members = workspace["workspace"]["members"].as_array().unwrap();
+    let folders = members.iter().map(|member| member.as_str().unwrap());
+    folders
+        .map(|folder| {
+            assert!(!folder.contains('*'), "members are listed one by one");
+            (
+                folder.to_owned(),
+                read(root().join(folder).join("Cargo.toml")),
+            )
+        })
+        .collect()
+}
+
+/// The crates that a package's own code needs, tests and benches aside.
+fn dependencies(manifest: &Table) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut add = |table: Option<&toml::Value>| {
+        let table = table.and_then(toml::Value::as_table);
+        for (name, dependency) in table.into_iter().flatten() {
+            let renamed = dependency.get("package").and_then(toml::Value::as_str);
+            names.insert(renamed.unwrap_or(name).to_owned());
+        }
+    };
+    add(manifest.get("dependencies"));
+    add(manifest.get("build-dependencies"));
+    let targets = manifest.get("target").and_then(toml::Value::as_table);
+    for target in targets.into_iter().flat_map(Table::values) {
+        add(target.get("dependencies"));
+    }
+    names
+}
+
+/// Those of them that are the workspace's own.
+fn own(manifest: &Table) -> BTreeSet<String> {
+    let mut names = dependencies(manifest);
+    names.retain(|name| name == "biped" || name.starts_with("biped-"));
+    names
+}
+
+fn only_core() -> BTreeSet<String> {
+    ["biped-core".to_owned()].into()
+}
+
+#[test]
+fn core_depends_on_no_http_library_and_no_vendor() {
+    const HTTP: [&str; 14] = [
+        "reqwest",
+        "reqwest-middleware",
+        "hyper",
+        "hyper-util",
+        "ureq",
+        "isahc",
+        "curl",
+        "surf",
+        "attohttpc",
+        "awc",
+        "axum",
+        "tower",
+        "tower-http",
+        "h2",
+    ];
+    let core = &members()["crates/core"];
+    assert_eq!(own(core), BTreeSet::new());
+
+    // All that its dependencies need in their turn, by the lock file.
+    let lock = read(root().join("Cargo.lock"));
+    let mut needs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for package in lock["package"].as_array().unwrap() {
+        let of = needs.entry(package["name"].as_str().unwrap()).or_default();
+        let named = package.get("dependencies").and_then(toml::Value::as_array);
+        // `name`, or `name version` where there are several.
+        let named = named.into_iter().flatten().filter_map(toml::Value::as_str);
+        of.extend(named.filter_map(|name| name.split(' ').next()));
+    }
+    let direct = dependencies(core);
+    let mut open: Vec<_> = direct.iter().map(String::as_str).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if seen.insert(name) {
+            open.extend(
+                needs
+                    .get(name)
+                    .unwrap_or_else(|| panic!("{name} is not locked")),
+            );
+        }
+    }
+    assert!(seen.contains("tokio") && seen.len() > direct.len());
+    let found: Vec<_> = HTTP.iter().filter(|name| seen.contains(**name)).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn providers_stores_and_clients_need_core_alone_of_the_workspace() {
+    let folders = ["crates/providers/", "crates/stores/", "crates/clients/"];
+    let mut checked = 0;
+    for (folder, manifest) in members() {
+        if folders.iter().any(|start| folder.starts_with(start)) {
+            assert_eq!(own(&manifest), only_core(), "{folder}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 3);
+    for folder in ["crates/sandbox", "crates/testing"] {
+        assert_eq!(own(&members()[folder]), only_core(), "{folder}");
+    }
+}
+
+#[test]
+fn the_facade_knows_neither_sandbox_nor_testing_nor_the_command() {
+    let facade = own(&members()["crates/biped"]);
+    for name in ["biped-sandbox", "biped-testing", "biped-cli"] {
+        assert!(!facade.contains(name), "{name}");
+    }
+    let features = members()["crates/biped"]["features"]["default"].clone();
+    let features: Vec<_> = features.as_array().unwrap().iter().collect();
+    let features: Vec<_> = features.iter().filter_map(|name| name.as_str()).collect();
+    assert_eq!(features, ["contentsquare", "envelope", "reqwest"]);
+}
+
+#[test]
+fn every_package_keeps_the_workspaces_lints() {
+    for (folder, manifest) in members() {
+        let lints = manifest
+            .get("lints")
+            .and_then(|lints| lints.get("workspace"));
+        assert_eq!(lints.and_then(toml::Value::as_bool), Some(true), "{folder}");
+    }
+    let workspace = read(root().join("Cargo.toml"));
+    let lints = &workspace["workspace"]["lints"];
+    assert_eq!(lints["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    // No lock is held across an await, and no clock but core's is read.
+    for lint in ["await_holding_lock", "disallowed_methods"] {
+        assert_eq!(lints["clippy"][lint].as_str(), Some("warn"), "{lint}");
+    }
+}
+
+/// The lint that bans every clock but core's is switched off in its own file only, in benches,
+/// which measure the machine, and in examples, which wait for people to read.
+#[test]
+fn nobody_reads_a_clock_but_the_clock() {
+    const MAY: [&str; 2] = ["crates/core/src/clock.rs", "crates/bench/"];
+    let clippy = read(root().join("clippy.toml"));
+    let banned: Vec<_> = clippy["disallowed-methods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .collect();
+    for path in [
+        "std::time::Instant::now",
+        "std::time::SystemTime::now",
+        "std::thread::sleep",
+        "tokio::time::sleep",
+        "tokio::time::timeout",
+        "tokio::time::interval",
+    ] {
+        let is_banned = |entry: &&&toml::Value| entry["path"].as_str() == Some(path);
+        assert!(banned.iter().any(|entry| is_banned(&entry)), "{path}");
+    }
+    for file in sources(&root().join("crates")) {
+        let shown = file.strip_prefix(root()).unwrap().to_str().unwrap();
+        if MAY.iter().any(|start| shown.starts_with(start)) || shown.contains("/examples/") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(!text.contains("disallowed_methods"), "{shown}");
+        let types = ["time::Instant::elapsed", "UNIX_EPOCH.elapsed"];
+        assert!(!types.iter().any(|name| text.contains(name)), "{shown}");
+    }
+}
+
+/// Every Rust file below a folder.
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}

@@ -1,0 +1,78 @@
+"""django-oauth-toolkit, with an API that it protects. python server.py PORT DATABASE"""
+
+import sys
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import django
+from django.conf import settings
+
+PORT, DATABASE = int(sys.argv[1]), sys.argv[2]
+SECRET = "a secret: 100% of +&=/?~*, and long enough for HMAC with SHA-512, too"
+
+settings.configure(
+    SECRET_KEY="of no importance",
+    ALLOWED_HOSTS=["127.0.0.1"],
+    ROOT_URLCONF=__name__,
+    INSTALLED_APPS=[
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "oauth2_provider",
+    ],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": DATABASE}},
+    DEFAULT_AUTO_FIELD="django.db.models.AutoField",
+    PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+    USE_TZ=True,
+    OAUTH2_PROVIDER={
+        "ACCESS_TOKEN_EXPIRE_SECONDS": 3,
+        "SCOPES": {"read": "Reading", "write": "Writing", "introspection": "Looking at tokens"},
+        "DEFAULT_SCOPES": ["read"],
+        "OIDC_ENABLED": True,
+        "OIDC_ISS_ENDPOINT": f"http://127.0.0.1:{PORT}/o",
+    },
+)
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+from django.core.wsgi import get_wsgi_application  # noqa: E402
+from django.http import JsonResponse  # noqa: E402
+from django.urls import include, path  # noqa: E402
+from oauth2_provider.models import Application  # noqa: E402
+from oauth2_provider.oauth2_backends import get_oauthlib_core  # noqa: E402
+
+
+def hello(request):
+    # The toolkit's own decorator answers 403, which is for a token that is good for less.
+    valid, _ = get_oauthlib_core().verify_request(request, scopes=[])
+    if valid:
+        return JsonResponse({"hello": "world"})
+    headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    return JsonResponse({}, status=401, headers=headers)
+
+
+urlpatterns = [
+    path("o/", include("oauth2_provider.urls", namespace="oauth2_provider")),
+    path("api/hello", hello),
+]
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+call_command("migrate", verbosity=0)
+Application.objects.create(
+    name="client",
+    client_id="client-7",
+    client_secret=SECRET,
+    client_type=Application.CLIENT_CONFIDENTIAL,
+    authorization_grant_type=Application.GRANT_CLIENT_CREDENTIALS,
+)
+server = make_server("127.0.0.1", PORT, get_wsgi_application(), Server, Quiet)
+print(f"ready http://127.0.0.1:{PORT}", flush=True)
+server.serve_forever()

@@ -1,0 +1,144 @@
+//! [`Fleet`]: processes that are started, watched and killed.
+
+use std::{
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    sync::mpsc,
+    task::JoinHandle,
+};
+
+/// What a worker is started with.
+#[derive(Clone)]
+pub struct Setup {
+    pub token_endpoint: String,
+    pub store: Option<String>,
+    pub refresh_at: f64,
+}
+
+pub struct Fleet {
+    setup: Setup,
+    workers: Vec<Worker>,
+    log: Arc<Mutex<Log>>,
+    news: mpsc::UnboundedSender<(u32, News)>,
+    heard: mpsc::UnboundedReceiver<(u32, News)>,
+}
+
+struct Worker {
+    child: Child,
+    reader: JoinHandle<()>,
+}
+
+/// What workers did since somebody looked.
+#[derive(Default)]
+pub struct Log {
+    pub calls: u64,
+    pub failed: Vec<String>,
+    pub slowest: Duration,
+}
+
+/// A token request of a process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    Fetching,
+    Done,
+}
+
+impl Fleet {
+    pub fn start(setup: Setup, count: usize) -> Self {
+        let (news, heard) = mpsc::unbounded_channel();
+        let mut fleet = Self {
+            setup,
+            workers: Vec::new(),
+            log: Arc::default(),
+            news,
+            heard,
+        };
+        fleet.grow(count);
+        fleet
+    }
+
+    /// Starts more processes.
+    pub fn grow(&mut self, count: usize) {
+        for _ in 0..count {
+            let Setup {
+                token_endpoint,
+                store,
+                refresh_at,
+            } = &self.setup;
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .arg("worker")
+                .arg(token_endpoint)
+                .arg(store.as_deref().unwrap_or("-"))
+                .arg(refresh_at.to_string())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap();
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let (log, news, id) = (self.log.clone(), self.news.clone(), child.id().unwrap());
+            let reader = tokio::spawn(read(id, lines, log, news));
+            self.workers.push(Worker { child, reader });
+        }
+    }
+
+    /// The next that somebody asks the vendor, or has an answer.
+    pub async fn heard(&mut self) -> (u32, News) {
+        self.heard.recv().await.unwrap()
+    }
+
+    /// Kills a process with SIGKILL.
+    pub async fn kill(&mut self, id: u32) {
+        let found = self
+            .workers
+            .iter()
+            .position(|worker| worker.child.id() == Some(id));
+        let mut worker = self.workers.swap_remove(found.unwrap());
+        worker.child.kill().await.unwrap();
+    }
+
+    /// What happened since this was asked last.
+    pub fn take(&self) -> Log {
+        std::mem::take(&mut *self.log.lock().unwrap())
+    }
+
+    /// Ends all processes.
+    pub async fn stop(self) -> Log {
+        let Self { workers, log, .. } = self;
+        for mut worker in workers {
+            drop(worker.child.stdin.take());
+            worker.child.wait().await.unwrap();
+            worker.reader.await.unwrap();
+        }
+        std::mem::take(&mut *log.lock().unwrap())
+    }
+}
+
+async fn read(
+    id: u32,
+    mut lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
+    log: Arc<Mutex<Log>>,
+    news: mpsc::UnboundedSender<(u32, News)>,
+) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        let (what, rest) = line.split_once(' ').unwrap_or((&line, ""));
+        let mut log = log.lock().unwrap();
+        match what {
+            "F" => drop(news.send((id, News::Fetching))),
+            "D" => drop(news.send((id, News::Done))),
+            "E" => log.failed.push(rest.into()),
+            "S" => {
+                let took = Duration::from_millis(rest.parse().unwrap());
+                log.slowest = log.slowest.max(took);
+            }
+            "R" => log.calls += rest.parse::<u64>().unwrap(),
+            _ => log.failed.push(format!("a worker says {line}")),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Fleets of processes on a real Redis: how often they ask the vendor, and what the worst call is
+//! like, while the Redis and the processes are well, and while they are not.
+//!
+//! Prints a line for each scenario and ends with status 1 where a bound is broken. The process that
+//! is started first runs the scenarios; `worker …` is one process of a fleet.
+// A test program: what goes wrong ends it, and what it finds is printed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    unreachable_pub
+)]
+
+mod fleet;
+mod proxy;
+mod scenarios;
+mod server;
+mod worker;
+
+use std::{process::ExitCode, time::Duration};
+
+/// What a scenario came to.
+#[derive(Debug)]
+pub struct Line {
+    pub scenario: &'static str,
+    pub requests: u64,
+    /// More break the bound.
+    pub allowed: Option<u64>,
+    pub calls: u64,
+    pub failed: Vec<String>,
+    pub slowest: Duration,
+    /// A slower call breaks the bound.
+    pub limit: Option<Duration>,
+}
+
+impl Line {
+    fn is_good(&self) -> bool {
+        self.failed.is_empty()
+            && self.allowed.is_none_or(|allowed| self.requests <= allowed)
+            && self.limit.is_none_or(|limit| self.slowest <= limit)
+    }
+
+    fn print(&self) {
+        let bound =
+            |bound: Option<String>| bound.map_or(String::new(), |bound| format!(" (≤ {bound})"));
+        println!(
+            "{:<44} {:>4}{:<8} {:>7} {:>6} {:>6} ms{:<12} {}",
+            self.scenario,
+            self.requests,
+            bound(self.allowed.map(|allowed| allowed.to_string())),
+            self.calls,
+            self.failed.len(),
+            self.slowest.as_millis(),
+            bound(self.limit.map(|limit| format!("{} ms", limit.as_millis()))),
+            if self.is_good() { "ok" } else { "BROKEN" },
+        );
+        for error in self.failed.iter().take(3) {
+            println!("    {error}");
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let [first, rest @ ..] = &arguments[..]
+        && first == "worker"
+    {
+        worker::run(rest);
+        return ExitCode::SUCCESS;
+    }
+    println!(
+        "{:<44} {:<12} {:>7} {:>6} {:>9}",
+        "scenario", "requests", "calls", "failed", "slowest"
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let broken = runtime.unwrap().block_on(async {
+        let mut broken = 0;
+        scenarios::run(|line| {
+            line.print();
+            broken += usize::from(!line.is_good());
+        })
+        .await;
+        broken
+    });
+    println!("{broken} bounds broken");
+    ExitCode::from(u8::from(broken > 0))
+}

@@ -1,0 +1,297 @@
+//! What is tried, and what is allowed.
+
+use std::{sync::Arc, time::Duration};
+
+use biped::{
+    Clock, ExposeSecret, Provider, SecretRef, SystemClock, TokenKey, TokenManager, TokenRequest,
+    TokenStore,
+    envelope::Envelope,
+    file::FileStore,
+    redis::RedisStore,
+    reqwest::TokenClient,
+    sealed::{SealKey, SealedStore},
+};
+use biped_sandbox::{Effect, Fault, SHOP, Sandbox};
+
+use crate::{
+    Line,
+    fleet::{Fleet, Log, News, Setup},
+    proxy::Proxy,
+    server::Server,
+};
+
+/// How many processes a fleet has.
+const FLEET: usize = 50;
+/// How many run into faults, and how many start in the middle of one.
+const FEWER: usize = 20;
+const LATE: usize = 4;
+/// How long the vendor takes.
+const LATENCY: Duration = Duration::from_millis(100);
+/// The part of a life after which tokens are renewed, unless it is set.
+const REFRESH_AT: f64 = 0.80;
+/// What a store may cost a call.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+pub async fn run(mut found: impl FnMut(Line)) {
+    let worst = without_a_store().await;
+    let limit = worst.slowest + PATIENCE;
+    found(worst);
+    found(five_expiries().await);
+    found(holder_killed().await);
+    for line in faults(limit).await {
+        found(line);
+    }
+    found(sealed().await);
+}
+
+struct Vendor {
+    sandbox: Sandbox,
+    lifetime: Duration,
+}
+
+impl Vendor {
+    async fn start(seconds: u64) -> Self {
+        let lifetime = Duration::from_secs(seconds);
+        let sandbox = Sandbox::builder().lifetime(lifetime).start().await.unwrap();
+        sandbox.fail_next(
+            Fault::new(Effect::None)
+                .path("/v1/auth/token")
+                .latency(LATENCY)
+                .until_cleared(),
+        );
+        Self { sandbox, lifetime }
+    }
+
+    fn token_endpoint(&self) -> String {
+        format!("{}/v1/auth/token", self.sandbox.url())
+    }
+
+    fn setup(&self, store: Option<u16>) -> Setup {
+        Setup {
+            token_endpoint: self.token_endpoint(),
+            store: store.map(|port| format!("redis://127.0.0.1:{port}")),
+            refresh_at: REFRESH_AT,
+        }
+    }
+
+    fn requests(&self) -> u64 {
+        self.sandbox.stats().counts.token_requests.total
+    }
+
+    /// One to begin with, and one for each time that a token is due.
+    fn allowed(&self, elapsed: Duration, refresh_at: f64) -> u64 {
+        let every = self.lifetime.mul_f64(refresh_at);
+        1 + elapsed.as_millis().div_ceil(every.as_millis()) as u64
+    }
+}
+
+fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
+    let Log {
+        calls,
+        failed,
+        slowest,
+    } = log;
+    Line {
+        scenario,
+        requests,
+        allowed: None,
+        calls,
+        failed,
+        slowest,
+        limit: None,
+    }
+}
+
+/// What calls are like where every process asks for itself: the measure for faults.
+async fn without_a_store() -> Line {
+    let vendor = Vendor::start(4).await;
+    let fleet = Fleet::start(vendor.setup(None), FEWER + LATE);
+    SystemClock.sleep(Duration::from_secs(8)).await;
+    line(
+        "no store, for comparison",
+        vendor.requests(),
+        fleet.stop().await,
+    )
+}
+
+async fn five_expiries() -> Line {
+    let (server, vendor) = (Server::start().await, Vendor::start(4).await);
+    let started = SystemClock.now().mono;
+    let fleet = Fleet::start(vendor.setup(Some(server.port)), FLEET);
+    SystemClock.sleep(vendor.lifetime * 5).await;
+    let log = fleet.stop().await;
+    let elapsed = SystemClock.now().mono - started;
+    Line {
+        allowed: Some(vendor.allowed(elapsed, REFRESH_AT)),
+        ..line("fleet of 50, five expiries", vendor.requests(), log)
+    }
+}
+
+/// At each expiry whoever asks the vendor is killed while it waits for the answer. The token is
+/// renewed early, so that it outlives the dead process's lease.
+async fn holder_killed() -> Line {
+    const EARLY: f64 = 0.3;
+    let (server, vendor) = (Server::start().await, Vendor::start(12).await);
+    let setup = Setup {
+        refresh_at: EARLY,
+        ..vendor.setup(Some(server.port))
+    };
+    let started = SystemClock.now().mono;
+    let mut fleet = Fleet::start(setup, FLEET);
+    // The first token is for everybody; then it is about renewals.
+    while fleet.heard().await.1 != News::Done {}
+    let first = fleet.take();
+    for _ in 0..5 {
+        let killed = loop {
+            if let (id, News::Fetching) = fleet.heard().await {
+                break id;
+            }
+        };
+        fleet.kill(killed).await;
+        fleet.grow(1);
+        while fleet.heard().await.1 != News::Done {}
+    }
+    let mut log = fleet.stop().await;
+    let elapsed = SystemClock.now().mono - started;
+    log.failed.extend(first.failed);
+    log.slowest = log.slowest.max(first.slowest);
+    Line {
+        allowed: Some(2 * vendor.allowed(elapsed, EARLY)),
+        ..line(
+            "the same, each holder killed mid-fetch",
+            vendor.requests(),
+            log,
+        )
+    }
+}
+
+/// One fleet through all that can happen to its Redis.
+async fn faults(limit: Duration) -> Vec<Line> {
+    const LASTS: Duration = Duration::from_secs(5);
+    let (mut server, vendor) = (Server::start().await, Vendor::start(4).await);
+    let proxy = Proxy::start(server.port).await;
+    let mut fleet = Fleet::start(vendor.setup(Some(proxy.port)), FEWER);
+    SystemClock.sleep(vendor.lifetime).await;
+    let mut lines = Vec::new();
+    let scenarios = [
+        (
+            "stopped, and started again empty",
+            "… one request a lifetime afterwards",
+        ),
+        ("paused for 5 s", "… one request a lifetime afterwards "),
+        ("out of memory", "… one request a lifetime afterwards  "),
+        (
+            "connections cut in the middle of answers",
+            "… one request a lifetime afterwards   ",
+        ),
+    ];
+    for (fault, (during, afterwards)) in scenarios.into_iter().enumerate() {
+        let before = vendor.requests();
+        fleet.take();
+        match fault {
+            0 => server.stop(),
+            1 => server.signal("-STOP"),
+            2 => server.memory("1").await,
+            _ => proxy.cut(true),
+        }
+        SystemClock.sleep(LASTS / 2).await;
+        fleet.grow(LATE);
+        SystemClock.sleep(LASTS / 2).await;
+        match fault {
+            0 => server.restart().await,
+            1 => server.signal("-CONT"),
+            2 => server.memory("0").await,
+            _ => proxy.cut(false),
+        }
+        // A store that failed is left alone for 5 s; then each finds the others' token.
+        SystemClock
+            .sleep(Duration::from_secs(5) + vendor.lifetime)
+            .await;
+        lines.push(Line {
+            limit: Some(limit),
+            ..line(during, vendor.requests() - before, fleet.take())
+        });
+
+        let (before, started) = (vendor.requests(), SystemClock.now().mono);
+        SystemClock.sleep(vendor.lifetime * 2).await;
+        let elapsed = SystemClock.now().mono - started;
+        lines.push(Line {
+            allowed: Some(vendor.allowed(elapsed, REFRESH_AT)),
+            limit: Some(limit),
+            ..line(afterwards, vendor.requests() - before, fleet.take())
+        });
+    }
+    let last = fleet.stop().await;
+    if let Some(line) = lines.last_mut() {
+        line.calls = last.calls;
+    }
+    lines
+}
+
+/// What is in a Redis and on a disk holds no piece of the token, and opens nowhere else.
+async fn sealed() -> Line {
+    let (server, vendor) = (Server::start().await, Vendor::start(600).await);
+    let home = tempfile::tempdir().unwrap();
+    let redis = RedisStore::new(&format!("redis://127.0.0.1:{}", server.port).into()).unwrap();
+    let below: [Arc<dyn TokenStore>; 2] = [Arc::new(redis), Arc::new(FileStore::new(home.path()))];
+    let mut failed = Vec::new();
+    for below in below {
+        let store = Arc::new(SealedStore::new(
+            below.clone(),
+            SealKey::from_bytes([7; 32]),
+        ));
+        let http = Arc::new(TokenClient::new().unwrap());
+        let manager = TokenManager::builder(http).store(store.clone()).build();
+        let provider: Arc<dyn Provider> = Arc::new(Envelope::at(
+            vendor.token_endpoint().parse().unwrap(),
+            SecretRef::inline(SHOP.client_id),
+            SecretRef::inline(SHOP.client_secret),
+        ));
+        let source = manager.source(provider, TokenRequest::new());
+        let token = source.token().await.unwrap();
+        manager.quiet().await;
+
+        let entry = below
+            .get(&source.key())
+            .await
+            .unwrap()
+            .expect("it is stored");
+        if store.get(&source.key()).await.unwrap().is_none() {
+            failed.push(format!("{below:?}: the entry doesn't open in its place"));
+        }
+        let elsewhere = TokenKey::from_bytes([9; 32]);
+        below.put(&elsewhere, &entry, None).await.unwrap();
+        if store.get(&elsewhere).await.unwrap().is_some() {
+            failed.push(format!("{below:?}: a copied entry opens"));
+        }
+
+        let save = redis::cmd("SAVE")
+            .exec_async(&mut server.connection().await)
+            .await;
+        save.unwrap();
+        let mut stored = std::fs::read(server.dump()).unwrap();
+        for file in std::fs::read_dir(home.path()).unwrap() {
+            stored.extend(std::fs::read(file.unwrap().path()).unwrap());
+        }
+        let found = |piece: &[u8]| stored.windows(piece.len()).any(|window| window == piece);
+        if !found(source.key().to_string().as_bytes())
+            && !home.path().join(format!("{}.token", source.key())).exists()
+        {
+            failed.push(format!("{below:?}: the search finds not even the key"));
+        }
+        if token.expose_secret().as_bytes().windows(6).any(found) {
+            failed.push(format!("{below:?}: a piece of the token is stored"));
+        }
+    }
+    Line {
+        allowed: Some(2),
+        ..line(
+            "sealed, in Redis and on disk",
+            vendor.requests(),
+            Log {
+                failed,
+                ..Log::default()
+            },
+        )
+    }
+}

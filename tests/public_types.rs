@@ -1,0 +1,334 @@
+//! Every public type of the workspace, and whether it can hold a secret. A type that is new in the
+//! exports fails a test here until it stands in this list; one that stands here as holding secrets
+//! fails another until [`planted_secrets`](crate::planted_secrets) plants one in it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use crate::architecture::{members, root};
+
+/// Whether a type can hold a secret.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Held {
+    /// It can, and `planted_secrets` plants one in it.
+    Planted,
+    /// It can't, or it may be shown: the reason.
+    Never(&'static str),
+}
+use Held::{Never, Planted};
+
+const TRAIT: Held = Never("a trait; its implementors are types of their own");
+const WORD: Held = Never("a choice among words of ours");
+const NUMBERS: Held = Never("numbers and points in time");
+const SETTINGS: Held = Never("names and numbers of the configuration");
+const NAMES: Held = Never("what a token is for, or whose it is: names, which are shown");
+const COUNTS: Held = Never("what a sandbox is told to do, and what it counted");
+const CALLERS: Held =
+    Never("what an API and its caller say to each other, shown without its content");
+const DOCUMENT: Held = Never("a vendor's description as it is published");
+
+/// By the crate's folder: the types that its root exports, and those of its public modules.
+pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
+    ("crates/bench", &[]),
+    (
+        "crates/biped",
+        &[
+            ("Biped", Planted),
+            ("Builder", Planted),
+            ("Configured", Planted),
+            ("blocking::ApiClient", Planted),
+            ("blocking::Biped", Planted),
+            ("blocking::Reader", CALLERS),
+            ("blocking::RequestBuilder", Planted),
+            ("blocking::Response", CALLERS),
+            ("config::Setting", Planted),
+        ],
+    ),
+    ("crates/cli", &[]),
+    (
+        "crates/clients/reqwest",
+        &[
+            ("ApiClient", Planted),
+            ("ApiClients", Planted),
+            ("HttpSettings", Planted),
+            ("TokenClient", Planted),
+            ("TokenMiddleware", Planted),
+        ],
+    ),
+    (
+        "crates/clients/tower",
+        &[
+            ("Body", CALLERS),
+            ("ResponseBody", CALLERS),
+            ("ResponseFuture", CALLERS),
+            ("TokenLayer", Planted),
+            (
+                "TokenService",
+                Never("the layer's source, and the caller's own service"),
+            ),
+        ],
+    ),
+    (
+        "crates/core",
+        &[
+            ("ApiRequest", Planted),
+            ("ApiRequestParts", TRAIT),
+            ("ApiResponse", Planted),
+            ("AttachContext", Planted),
+            ("CallError", Planted),
+            (
+                "Claim",
+                Never("a failure's words, which are an error's, in core's own format"),
+            ),
+            ("ClientIdentity", Planted),
+            ("Clock", TRAIT),
+            ("ConfigValue", Planted),
+            ("Error", Planted),
+            ("ErrorKind", WORD),
+            ("ExposeSecret", TRAIT),
+            (
+                "Failure",
+                Never("a failure's words, which are an error's, in core's own format"),
+            ),
+            ("FetchContext", Planted),
+            ("Field", SETTINGS),
+            ("FieldType", SETTINGS),
+            ("Generation", NUMBERS),
+            ("HttpClient", TRAIT),
+            ("IdentityRef", Planted),
+            (
+                "Inspection",
+                Never("what a vendor says of credentials, to be shown to people"),
+            ),
+            ("Kind", SETTINGS),
+            ("Lease", NUMBERS),
+            ("LeaseId", NUMBERS),
+            ("Lifetime", NUMBERS),
+            ("MemoryStore", Planted),
+            ("Now", NUMBERS),
+            ("Origin", SETTINGS),
+            ("ParamValue", NAMES),
+            ("Problem", Planted),
+            ("Project", NAMES),
+            ("Provider", TRAIT),
+            ("ProviderConfig", Planted),
+            ("ProviderId", NAMES),
+            ("RawValue", Planted),
+            ("Rejection", WORD),
+            ("SecretRef", Planted),
+            ("SecretString", Planted),
+            ("Settings", NUMBERS),
+            ("Status", Planted),
+            ("StoreError", Never("the store's own words")),
+            ("StoredToken", Planted),
+            ("SystemClock", NUMBERS),
+            ("Timestamp", NUMBERS),
+            ("Token", Planted),
+            ("TokenBuilder", Planted),
+            ("TokenKey", Never("a hash of names")),
+            ("TokenManager", Planted),
+            ("TokenManagerBuilder", Planted),
+            ("TokenRef", Planted),
+            ("TokenRequest", NAMES),
+            ("TokenSource", Planted),
+            ("TokenState", WORD),
+            ("TokenStore", TRAIT),
+            ("Transport", TRAIT),
+            (
+                "VendorError",
+                Never("the vendor's words; secrets that it repeats are blacked out in an error"),
+            ),
+            ("Verdict", WORD),
+        ],
+    ),
+    (
+        "crates/providers/contentsquare",
+        &[
+            ("Contentsquare", Planted),
+            ("ContentsquareRequest", TRAIT),
+            ("Scope", WORD),
+        ],
+    ),
+    (
+        "crates/providers/dialect",
+        &[
+            ("About", DOCUMENT),
+            ("Catalogue", DOCUMENT),
+            ("Dialect", DOCUMENT),
+            ("Difference", DOCUMENT),
+            ("Entry", DOCUMENT),
+            ("Example", DOCUMENT),
+            ("LoadError", DOCUMENT),
+            ("Param", DOCUMENT),
+            ("Report", DOCUMENT),
+            ("Vendor", Planted),
+            ("VendorBuilder", Planted),
+        ],
+    ),
+    ("crates/providers/envelope", &[("Envelope", Planted)]),
+    (
+        "crates/providers/oauth2",
+        &[
+            ("Algorithm", WORD),
+            ("BasicEncoding", WORD),
+            ("ClientAuthentication", WORD),
+            ("OAuth2", Planted),
+        ],
+    ),
+    (
+        "crates/sandbox",
+        &[
+            ("ApiCalls", COUNTS),
+            ("ClientStats", COUNTS),
+            ("Counts", COUNTS),
+            ("Credentials", Planted),
+            ("Effect", COUNTS),
+            ("Fault", COUNTS),
+            ("KeyFilter", COUNTS),
+            ("KeyStats", COUNTS),
+            ("RetryAfter", COUNTS),
+            ("Sandbox", Planted),
+            ("SandboxBuilder", COUNTS),
+            ("Stats", COUNTS),
+            ("TokenRequests", COUNTS),
+            ("Vendor", WORD),
+        ],
+    ),
+    ("crates/stores/file", &[("FileStore", Planted)]),
+    ("crates/stores/redis", &[("RedisStore", Planted)]),
+    (
+        "crates/stores/sealed",
+        &[("SealKey", Planted), ("SealedStore", Planted)],
+    ),
+    (
+        "crates/testing",
+        &[
+            ("ManualClock", NUMBERS),
+            ("Recorded", Never("what a test sent, for the test to read")),
+            ("Reply", Never("what a test answers, for the test to read")),
+            ("ScriptedHttp", Planted),
+            ("TestProvider", Planted),
+        ],
+    ),
+];
+
+/// Names of types, as they are written: `TokenSource`, but neither `DEFAULT_LIFETIME` nor `call`.
+fn is_type(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_uppercase())
+        && word.contains(|letter: char| letter.is_ascii_lowercase())
+}
+
+/// The types that the root of a crate exports from its own modules, or from others by name.
+fn exported(source: &str) -> BTreeSet<String> {
+    let code: String = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
+    let mut names = BTreeSet::new();
+    for export in code.split("pub use ").skip(1) {
+        let export = export.split(';').next().unwrap();
+        let words = export.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        // `Inner as Outer` exports both names here, which does no harm.
+        names.extend(words.filter(|word| is_type(word)).map(str::to_owned));
+    }
+    names
+}
+
+/// The types of another crate that this one hands on under their own names.
+const HANDED_ON: &[(&str, &str)] = &[
+    ("crates/biped", "ApiClient"),
+    ("crates/biped", "TokenLayer"),
+];
+
+#[test]
+fn every_public_type_is_known_to_the_test_of_planted_secrets() {
+    let known: BTreeMap<_, _> = TYPES.iter().copied().collect();
+    let mut problems = Vec::new();
+    for (folder, _) in members() {
+        let source = root().join(&folder).join("src/lib.rs");
+        let Ok(source) = fs::read_to_string(&source) else {
+            continue;
+        };
+        let Some(types) = known.get(&*folder) else {
+            problems.push(format!("{folder} is not in the list"));
+            continue;
+        };
+        let exported = exported(&source);
+        let listed: BTreeSet<_> = types.iter().map(|(name, _)| *name).collect();
+        for name in &exported {
+            if !listed.contains(&**name) && !HANDED_ON.contains(&(&*folder, name)) {
+                problems.push(format!("{folder}: {name} is new: can it hold a secret?"));
+            }
+        }
+        for name in listed.iter().filter(|name| !name.contains("::")) {
+            if !exported.contains(*name) {
+                problems.push(format!("{folder}: {name} is exported no more"));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+#[test]
+fn the_reader_of_exports_sees_what_is_exported() {
+    let source = "
+        mod a;
+        // pub use a::Commented;
+        pub use self::{a::{Alpha, BETA, gamma}, b::Delta as Epsilon};
+        pub use c::*;
+        use d::Private;
+    ";
+    let seen: Vec<_> = exported(source).into_iter().collect();
+    assert_eq!(seen, ["Alpha", "Delta", "Epsilon"]);
+}
+
+/// Types in public modules are found by nobody's reading, so the modules themselves are.
+#[test]
+fn public_modules_hold_the_types_that_are_listed_for_them() {
+    const MODULES: &[(&str, &str, &[&str])] = &[
+        (
+            "crates/biped",
+            "blocking",
+            &["ApiClient", "Biped", "Reader", "RequestBuilder", "Response"],
+        ),
+        ("crates/biped", "config", &["Setting"]),
+        ("crates/core", "wire", &[]),
+    ];
+    for (folder, _) in members() {
+        if folder == "crates/testing" {
+            continue; // what a test sees in there is for the test to see
+        }
+        let Ok(source) = fs::read_to_string(root().join(&folder).join("src/lib.rs")) else {
+            continue;
+        };
+        let modules = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub mod "));
+        // An empty one is a page of documentation.
+        for line in modules.filter(|line| !line.ends_with("{}")) {
+            let module = line.trim_end_matches([';', ' ', '{']);
+            let known = MODULES
+                .iter()
+                .find(|(f, m, _)| *f == folder && *m == module);
+            let (.., types) =
+                known.unwrap_or_else(|| panic!("{folder}: {module} is a new public module"));
+            let folder = root().join(&folder).join("src");
+            let inside = folder.join(format!("{module}.rs"));
+            let inside = fs::read_to_string(inside)
+                .or_else(|_| fs::read_to_string(folder.join(module).join("mod.rs")));
+            let inside = inside.unwrap();
+            let mut found = exported(&inside);
+            for kind in ["pub struct ", "pub enum ", "pub trait "] {
+                let declared = inside.lines().filter_map(|line| line.strip_prefix(kind));
+                found.extend(declared.map(|line| {
+                    let end = line.find(|c: char| !c.is_ascii_alphanumeric());
+                    line[..end.unwrap_or(line.len())].to_owned()
+                }));
+            }
+            let found: Vec<_> = found.iter().map(String::as_str).collect();
+            assert_eq!(&found, types, "{module}");
+        }
+    }
+}
