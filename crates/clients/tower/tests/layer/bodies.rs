@@ -2,7 +2,7 @@ use biped_core::{
     ApiRequest, ApiResponse, AttachContext, Error, FetchContext, Provider, ProviderId, Token,
     TokenRequest, Verdict, async_trait,
 };
-use biped_tower::{READ_AHEAD, TokenLayer};
+use biped_tower::{BoxError, READ_AHEAD, TokenLayer};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as _;
@@ -179,7 +179,7 @@ async fn an_answer_is_read_ahead_where_its_body_tells_of_a_rejection() {
     let stage = Stage::of(signing()).with_a_token().await;
     let expired = Pieces::default().data("{\"error\":").data("\"expired\"}");
     let fine = Pieces::default().data("{\"orders\":").data("[]}");
-    let long = Pieces::default().data("{\"orders\":[").data(LONG);
+    let long = Pieces::default().data("{\"orders\":[").data(LONG).data(" ");
     let api = Api::new([json(expired), json(fine), json(long)]);
     let client = TokenLayer::new(stage.source).layer(api.clone());
     let mut bodies = Vec::new();
@@ -189,10 +189,38 @@ async fn an_answer_is_read_ahead_where_its_body_tells_of_a_rejection() {
         bodies.push(response.into_body().collect().await.unwrap().to_bytes());
     }
     assert_eq!(bodies[0], "{\"orders\":[]}");
-    assert_eq!(bodies[1], format!("{{\"orders\":[{LONG}"));
+    assert_eq!(bodies[1], format!("{{\"orders\":[{LONG} "));
     let tokens = ["token-1", "token-2", "token-2"];
     assert_eq!(
         api.seen(),
         tokens.map(|token| format!("https://api.example/eu/ Bearer {token}"))
     );
+}
+
+#[tokio::test]
+async fn a_body_that_fails_does_so_where_it_is_read() {
+    let stage = Stage::of(signing()).with_a_token().await;
+    let cut_off = || Pieces::default().data("{\"error\":").failing();
+    let api = Api::new([json(cut_off())]);
+    let client = TokenLayer::new(stage.source).layer(api.clone());
+    let request = Request::post("/").body(cut_off()).unwrap();
+    let response = client.oneshot(request).await.unwrap();
+    let sent = api.take_seen().remove(0).into_body();
+    assert_eq!(until_it_fails(response.into_body()).await, "{\"error\":");
+    assert_eq!(until_it_fails(sent).await, "{\"error\":");
+}
+
+/// What comes before the body's error.
+async fn until_it_fails(body: impl http_body::Body<Data = Bytes, Error = BoxError>) -> String {
+    let mut body = std::pin::pin!(body);
+    let mut read = String::new();
+    loop {
+        match body.frame().await.expect("it ended well") {
+            Ok(frame) => read += std::str::from_utf8(frame.data_ref().unwrap()).unwrap(),
+            Err(error) => {
+                assert_eq!(error.to_string(), "cut off");
+                return read;
+            }
+        }
+    }
 }

@@ -54,8 +54,7 @@ impl Stage {
 }
 
 /// A service that answers by script and keeps what it was sent. It has to be polled ready before
-/// every call, as some have.
-#[derive(Clone)]
+/// every call, as some have; a clone is not ready.
 pub(crate) struct Api {
     is_ready: bool,
     shared: Arc<Mutex<Shared>>,
@@ -96,6 +95,15 @@ impl Api {
     }
 }
 
+impl Clone for Api {
+    fn clone(&self) -> Self {
+        Self {
+            is_ready: false,
+            shared: self.shared.clone(),
+        }
+    }
+}
+
 impl Service<Request<Body>> for Api {
     type Response = Response<Pieces>;
     type Error = BoxError;
@@ -119,19 +127,24 @@ impl Service<Request<Body>> for Api {
 
 /// A body of these frames.
 #[derive(Default)]
-pub(crate) struct Pieces(pub(crate) VecDeque<Frame<Bytes>>);
+pub(crate) struct Pieces(VecDeque<Result<Frame<Bytes>, BoxError>>);
 
 impl Pieces {
     pub(crate) fn data(mut self, text: &'static str) -> Self {
         self.0
-            .push_back(Frame::data(Bytes::from_static(text.as_bytes())));
+            .push_back(Ok(Frame::data(Bytes::from_static(text.as_bytes()))));
         self
     }
 
     pub(crate) fn trailer(mut self, name: &'static str, value: &'static str) -> Self {
         let mut trailers = HeaderMap::new();
         trailers.insert(name, value.parse().unwrap());
-        self.0.push_back(Frame::trailers(trailers));
+        self.0.push_back(Ok(Frame::trailers(trailers)));
+        self
+    }
+
+    pub(crate) fn failing(mut self) -> Self {
+        self.0.push_back(Err("cut off".into()));
         self
     }
 }
@@ -144,7 +157,7 @@ impl HttpBody for Pieces {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Poll::Ready(self.0.pop_front().map(Ok))
+        Poll::Ready(self.0.pop_front())
     }
 
     fn is_end_stream(&self) -> bool {
