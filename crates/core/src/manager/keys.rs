@@ -254,9 +254,11 @@ impl Keys {
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        // The table itself uses the lowest and the highest bits.
+        // The hash is a fast one: some of its bits vary little, and the table itself uses the lowest
+        // and the highest. Multiplied by the golden ratio, the upper bits depend on all of them.
+        let mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         #[allow(clippy::cast_possible_truncation)]
-        &self.shards[(hash >> 32) as usize % SHARDS]
+        &self.shards[(mixed >> 56) as usize % SHARDS]
     }
 
     fn hash(&self, entry: &Entry) -> u64 {

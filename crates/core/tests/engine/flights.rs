@@ -194,3 +194,72 @@ async fn a_caller_waits_no_longer_than_max_wait_and_the_flight_goes_on() {
     assert_eq!(source.token().await.unwrap().expose_secret(), "t-1");
     assert_eq!(http.count(), 1);
 }
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn a_flight_that_was_believed_lost_never_replaces_a_newer_token() {
+    let Bench {
+        clock,
+        http,
+        source,
+    } = bench();
+    http.close_gate();
+    http.push(Reply::token("old", 1000));
+    http.push(Reply::token("new", 1000));
+    let frozen = runtime();
+    frozen.block_on(async {
+        let source = source.clone();
+        tokio::spawn(async move { source.token().await.map(drop) });
+        http.arrivals(1).await;
+    });
+    // Nobody drives that runtime for a minute, and others need a token.
+    clock.advance(Duration::from_secs(60));
+    http.open_gate();
+    let token = runtime().block_on(source.token()).unwrap();
+    assert_eq!(token.expose_secret(), "new");
+    // It wakes up, and its answer is there.
+    frozen.block_on(settle());
+    assert_eq!(source.fresh().unwrap().expose_secret(), "new");
+}
+
+#[test]
+fn a_permit_is_not_lost_on_somebody_whose_runtime_ended_in_the_queue() {
+    let http = Arc::new(ScriptedHttp::new());
+    let manager = TokenManager::builder(http.clone())
+        .clock(Arc::new(ManualClock::new()))
+        .settings(biped_core::Settings::default().concurrent_fetches(1))
+        .build();
+    let tenant = |number: i64| {
+        let request = TokenRequest::new().param("tenant", number);
+        manager.source(Arc::new(TestProvider::default()), request)
+    };
+    http.answer_with(|_, _| Reply::token("t", 1000));
+    http.close_gate();
+    let stays = runtime();
+    let first = stays.block_on(async {
+        let source = tenant(1);
+        let first = tokio::spawn(async move { source.token().await.map(drop) });
+        http.arrivals(1).await;
+        first
+    });
+    let ends = runtime();
+    ends.block_on(async {
+        let source = tenant(2);
+        tokio::spawn(async move { source.token().await.map(drop) });
+        settle().await;
+    });
+    drop(ends);
+    http.open_gate();
+    stays.block_on(async {
+        first.await.unwrap().unwrap();
+        let source = tenant(3);
+        let third = tokio::spawn(async move { source.token().await.map(drop) });
+        settle().await;
+        assert!(third.is_finished(), "the permit is gone");
+    });
+}
