@@ -80,7 +80,8 @@ pub fn kind() -> Kind {
         .field(text("kid", "The name of the key in assertions."))
         .field(text(
             "assertion_audience",
-            "Whom assertions are made out to; default: the issuer, else the token endpoint.",
+            "Whom assertions are made out to: issuer, token_endpoint, endpoint (whichever is asked) \
+             or a text of the server's own; default: the issuer, else the token endpoint.",
         ))
         .field(secret(
             "certificate",

@@ -164,7 +164,9 @@ impl OAuth2 {
         self
     }
 
-    /// Sets the `aud` of assertions. Default: the issuer, else the token endpoint.
+    /// Sets the `aud` of assertions: `issuer`, `token_endpoint`, `endpoint` (whichever is asked, for
+    /// servers that want it so), or a text of the server's own. Default: the issuer, else the token
+    /// endpoint.
     #[must_use]
     pub fn assertion_audience(mut self, audience: impl Into<String>) -> Self {
         self.assertion_audience = Some(audience.into());
@@ -447,7 +449,7 @@ impl OAuth2 {
         let settings = |fitting: &[Algorithm], kid: Option<&str>| {
             let listed = metadata.and_then(|known| known.assertion_algorithms.as_deref());
             Ok::<_, Error>(AssertionSettings {
-                audience: self.audience(endpoint),
+                audience: self.audience(endpoint, metadata),
                 alg: Algorithm::choose(fitting, self.alg, listed)?,
                 kid: self.kid.as_deref().or(kid).map(Into::into),
             })
@@ -476,15 +478,21 @@ impl OAuth2 {
         Ok(Credentials { client_id, proof })
     }
 
-    /// What assertions are made out to: the issuer, since it is the same for all endpoints of a
-    /// server, else the endpoint.
-    fn audience(&self, endpoint: &Url) -> String {
-        let token_endpoint = self.token_endpoint.as_ref().unwrap_or(endpoint);
-        self.assertion_audience
-            .as_deref()
-            .or(self.issuer.as_deref())
-            .unwrap_or(token_endpoint.as_str())
-            .to_owned()
+    /// What assertions are made out to. The issuer is the same for all endpoints of a server, and
+    /// no other server can take what is made out to it.
+    fn audience(&self, endpoint: &Url, metadata: Option<&Metadata>) -> String {
+        let token_endpoint = || {
+            let discovered = metadata.map(|known| &known.token_endpoint);
+            let known = self.token_endpoint.as_ref().or(discovered);
+            known.unwrap_or(endpoint).to_string()
+        };
+        let issuer = || self.issuer.clone().unwrap_or_else(token_endpoint);
+        match self.assertion_audience.as_deref() {
+            None | Some("issuer") => issuer(),
+            Some("token_endpoint") => token_endpoint(),
+            Some("endpoint") => endpoint.to_string(),
+            Some(said) => said.to_owned(),
+        }
     }
 
     /// The key that a token is bound to.
