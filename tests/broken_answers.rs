@@ -30,7 +30,7 @@ async fn impatient() -> Stage {
     Stage::built(|sandbox, builder| {
         builder
             .toml(sandbox.config_toml())
-            .value("http.timeout", "250ms")
+            .value("http.timeout", "1s")
     })
     .await
 }

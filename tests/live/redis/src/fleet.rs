@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use biped::{Clock, SystemClock};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -15,13 +16,13 @@ use tokio::{
 
 /// What a worker is started with.
 #[derive(Clone)]
-pub struct Setup {
-    pub token_endpoint: String,
-    pub store: Option<String>,
-    pub refresh_at: f64,
+pub(crate) struct Setup {
+    pub(crate) token_endpoint: String,
+    pub(crate) store: Option<String>,
+    pub(crate) refresh_at: f64,
 }
 
-pub struct Fleet {
+pub(crate) struct Fleet {
     setup: Setup,
     workers: Vec<Worker>,
     log: Arc<Mutex<Log>>,
@@ -36,21 +37,21 @@ struct Worker {
 
 /// What workers did since somebody looked.
 #[derive(Default)]
-pub struct Log {
-    pub calls: u64,
-    pub failed: Vec<String>,
-    pub slowest: Duration,
+pub(crate) struct Log {
+    pub(crate) calls: u64,
+    pub(crate) failed: Vec<String>,
+    pub(crate) slowest: Duration,
 }
 
 /// A token request of a process.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum News {
+pub(crate) enum News {
     Fetching,
     Done,
 }
 
 impl Fleet {
-    pub fn start(setup: Setup, count: usize) -> Self {
+    pub(crate) fn start(setup: Setup, count: usize) -> Self {
         let (news, heard) = mpsc::unbounded_channel();
         let mut fleet = Self {
             setup,
@@ -64,7 +65,7 @@ impl Fleet {
     }
 
     /// Starts more processes.
-    pub fn grow(&mut self, count: usize) {
+    pub(crate) fn grow(&mut self, count: usize) {
         for _ in 0..count {
             let Setup {
                 token_endpoint,
@@ -89,12 +90,12 @@ impl Fleet {
     }
 
     /// The next that somebody asks the vendor, or has an answer.
-    pub async fn heard(&mut self) -> (u32, News) {
+    pub(crate) async fn heard(&mut self) -> (u32, News) {
         self.heard.recv().await.unwrap()
     }
 
     /// Kills a process with SIGKILL.
-    pub async fn kill(&mut self, id: u32) {
+    pub(crate) async fn kill(&mut self, id: u32) {
         let found = self
             .workers
             .iter()
@@ -104,12 +105,12 @@ impl Fleet {
     }
 
     /// What happened since this was asked last.
-    pub fn take(&self) -> Log {
+    pub(crate) fn take(&self) -> Log {
         std::mem::take(&mut *self.log.lock().unwrap())
     }
 
     /// Ends all processes.
-    pub async fn stop(self) -> Log {
+    pub(crate) async fn stop(self) -> Log {
         let Self { workers, log, .. } = self;
         for mut worker in workers {
             drop(worker.child.stdin.take());
@@ -135,7 +136,7 @@ async fn read(
             "E" => log.failed.push(rest.into()),
             "S" => {
                 let took = Duration::from_millis(rest.parse().unwrap());
-                log.slowest = log.slowest.max(took);
+                log.slowest = log.slowest.max(took); if took.as_millis() > 300 { eprintln!("{:?} {id} slow {took:?}", SystemClock.now().mono); }
             }
             "R" => log.calls += rest.parse::<u64>().unwrap(),
             _ => log.failed.push(format!("a worker says {line}")),

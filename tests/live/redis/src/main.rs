@@ -2,14 +2,14 @@
 //! like, while the Redis and the processes are well, and while they are not.
 //!
 //! Prints a line for each scenario and ends with status 1 where a bound is broken. The process that
-//! is started first runs the scenarios; `worker …` is one process of a fleet.
+//! is started first runs the scenarios (those named, or all: `fleet`, `killed`, `faults`, `sealed`);
+//! `worker …` is one process of a fleet.
 // A test program: what goes wrong ends it, and what it finds is printed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout,
-    unreachable_pub
+    clippy::print_stdout
 )]
 
 mod fleet;
@@ -22,16 +22,16 @@ use std::{process::ExitCode, time::Duration};
 
 /// What a scenario came to.
 #[derive(Debug)]
-pub struct Line {
-    pub scenario: &'static str,
-    pub requests: u64,
+pub(crate) struct Line {
+    pub(crate) scenario: &'static str,
+    pub(crate) requests: u64,
     /// More break the bound.
-    pub allowed: Option<u64>,
-    pub calls: u64,
-    pub failed: Vec<String>,
-    pub slowest: Duration,
+    pub(crate) allowed: Option<u64>,
+    pub(crate) calls: u64,
+    pub(crate) failed: Vec<String>,
+    pub(crate) slowest: Duration,
     /// A slower call breaks the bound.
-    pub limit: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
 }
 
 impl Line {
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         .build();
     let broken = runtime.unwrap().block_on(async {
         let mut broken = 0;
-        scenarios::run(|line| {
+        scenarios::run(&arguments, |line| {
             line.print();
             broken += usize::from(!line.is_good());
         })

@@ -11,13 +11,13 @@ use tokio::{
 };
 
 #[derive(Clone)]
-pub struct Proxy {
-    pub port: u16,
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
     cutting: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    pub async fn start(server: u16) -> Self {
+    pub(crate) async fn start(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Self {
             port: listener.local_addr().unwrap().port(),
@@ -38,7 +38,7 @@ impl Proxy {
     }
 
     /// From now on every connection ends in the middle of an answer.
-    pub fn cut(&self, cutting: bool) {
+    pub(crate) fn cut(&self, cutting: bool) {
         self.cutting.store(cutting, SeqCst);
     }
 }

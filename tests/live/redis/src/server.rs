@@ -10,14 +10,14 @@ use biped::{Clock, SystemClock};
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
-pub struct Server {
-    pub port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     directory: TempDir,
     child: Child,
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
@@ -33,11 +33,11 @@ impl Server {
     }
 
     /// Where it writes its dump.
-    pub fn dump(&self) -> std::path::PathBuf {
+    pub(crate) fn dump(&self) -> std::path::PathBuf {
         self.directory.path().join("dump.rdb")
     }
 
-    pub async fn connection(&self) -> MultiplexedConnection {
+    pub(crate) async fn connection(&self) -> MultiplexedConnection {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
         for _ in 0..200 {
             if let Ok(connection) = client.get_multiplexed_async_connection().await {
@@ -48,18 +48,18 @@ impl Server {
         panic!("the Redis doesn't start");
     }
 
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Starts it again, empty.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.child = spawn(self.port, self.directory.path());
         self.connection().await;
     }
 
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -70,7 +70,7 @@ impl Server {
         );
     }
 
-    pub async fn memory(&self, bytes: &str) {
+    pub(crate) async fn memory(&self, bytes: &str) {
         let mut set = redis::cmd("CONFIG");
         set.arg("SET").arg("maxmemory").arg(bytes);
         set.exec_async(&mut self.connection().await).await.unwrap();

@@ -1,7 +1,7 @@
 //! One process of a fleet: asks for a token again and again, until its stdin ends.
 //!
 //! It prints a line for each thing that others want to know: `F` and `D` around a token request,
-//! `E why` for a call that failed, `S milliseconds` for a slow one, `R calls` at the end.
+//! `E why` for a call that failed, `S milliseconds` for a slow one, `R calls` now and then.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ impl HttpClient for Telling {
 }
 
 /// Runs with `TOKEN_ENDPOINT STORE_URL REFRESH_AT`; `-` is no store.
-pub fn run(arguments: &[String]) {
+pub(crate) fn run(arguments: &[String]) {
     let [token_endpoint, store, refresh_at] = arguments else {
         panic!("worker TOKEN_ENDPOINT STORE_URL REFRESH_AT");
     };
@@ -64,6 +64,10 @@ pub fn run(arguments: &[String]) {
                 println!("E {error}");
             }
             calls += 1;
+            if calls == 25 {
+                println!("R {calls}");
+                calls = 0;
+            }
             let took = SystemClock.now().mono - started;
             if took > SLOW {
                 println!("S {}", took.as_millis());
