@@ -17,6 +17,8 @@ impl Kinds {
         let kinds: &[fn() -> Kind] = &[
             #[cfg(feature = "contentsquare")]
             biped_contentsquare::kind,
+            #[cfg(feature = "dialect")]
+            biped_dialect::kind,
             #[cfg(feature = "envelope")]
             biped_envelope::kind,
             #[cfg(feature = "oauth2")]

@@ -26,9 +26,12 @@
 //! | feature | brings | default |
 //! | --- | --- | --- |
 //! | `blocking` | `blocking`: clients and tokens for threads without a runtime | |
+//! | `catalogue` | `vendor = "…"`: the vendors that are described already; brings `dialect` | |
 //! | `contentsquare` | providers of kind `contentsquare` | yes |
+//! | `dialect` | providers of kind `dialect`: any other vendor, described in a TOML file | |
 //! | `envelope` | providers of kind `envelope` | yes |
 //! | `file` | `[store]` of kind `file`: tokens on disk | |
+//! | `metrics` | counters and histograms through the `metrics` facade | |
 //! | `oauth2` | providers of kind `oauth2` | |
 //! | `redis` | `[store]` of kind `redis`: tokens shared by a fleet | |
 //! | `reqwest` | the HTTP client for token requests, and `Biped::client` | yes |
@@ -46,6 +49,8 @@ mod kinds;
 #[cfg(feature = "contentsquare")]
 pub use biped_contentsquare as contentsquare;
 pub use biped_core::*;
+#[cfg(feature = "dialect")]
+pub use biped_dialect as dialect;
 #[cfg(feature = "envelope")]
 pub use biped_envelope as envelope;
 #[cfg(feature = "file")]

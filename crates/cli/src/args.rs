@@ -104,6 +104,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Config,
     },
+    Vendors(Vendors),
     Sandbox(Sandbox),
     Forget(Forget),
     /// Prints completions for a shell
@@ -213,6 +214,35 @@ pub(crate) struct Report {
     /// How it is printed
     #[arg(long, default_value = "text")]
     pub(crate) format: Format,
+}
+
+/// Lists the vendors that are described already, or those with all the given words
+///
+/// Any of them is configured with kind = "dialect" and vendor = "NAME".
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Vendors {
+    /// Words to look for in names, titles and tags
+    pub(crate) search: Vec<String>,
+    #[command(flatten)]
+    pub(crate) report: Report,
+    #[command(subcommand)]
+    pub(crate) command: Option<OneVendor>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OneVendor {
+    /// Shows what a vendor needs, and an entry for biped.toml
+    Show {
+        /// The vendor's name
+        name: String,
+    },
+    /// Loads a vendor file of your own, runs its examples, and explains what is wrong; sends nothing
+    Check {
+        /// The file
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
 }
 
 /// Prints what the vendor says of the credentials: scopes, projects, expiry

@@ -11,6 +11,7 @@ mod list;
 mod pages;
 mod sandbox;
 mod token;
+mod vendors;
 
 use biped::{Timestamp, Token, TokenSource};
 
@@ -27,6 +28,7 @@ pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
         Command::Inspect(args) => inspect::run(session, args),
         Command::Check(args) => check::run(session, args),
         Command::Config { command } => config::run(session, command),
+        Command::Vendors(args) => vendors::run(args),
         Command::Sandbox(args) => sandbox::run(session, args),
         Command::Forget(args) => forget::run(session, args),
         Command::Completions { shell } => pages::completions(*shell),

@@ -12,4 +12,5 @@ mod sandbox;
 mod secrets;
 mod stores;
 mod tokens;
+mod vendors;
 mod world;
