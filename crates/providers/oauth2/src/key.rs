@@ -16,6 +16,8 @@ use biped_core::{Error, ExposeSecret, SecretString};
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::Value;
 
+use crate::der;
+
 /// A signature algorithm for JSON Web Signatures (RFC 7518 §3.1, RFC 8037 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // their names are the standard's
@@ -204,9 +206,8 @@ impl SigningKey {
                 .with_remedy("give the private key; it has a member d"));
         }
         let pair = match jwk["kty"].as_str() {
-            Some("RSA") => {
-                rsa_der(&member).and_then(|der| RsaKeyPair::from_der(&der).ok().map(Pair::Rsa))
-            }
+            Some("RSA") => der::rsa_private(member)
+                .and_then(|der| RsaKeyPair::from_der(&der).ok().map(Pair::Rsa)),
             Some("EC") => CURVES
                 .iter()
                 .find(|curve| jwk["crv"] == curve.name)
@@ -235,7 +236,8 @@ impl SigningKey {
         let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let public = match &pair {
             Pair::Rsa(pair) => {
-                let (n, e) = rsa_public(pair.public_key().as_ref()).ok_or_else(unusable_key)?;
+                let (n, e) =
+                    der::rsa_public(pair.public_key().as_ref()).ok_or_else(unusable_key)?;
                 format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64(e), base64(n))
             }
             Pair::Ec(pair, curve) => {
@@ -397,73 +399,6 @@ fn from_sec1(der: &[u8]) -> Option<Pair> {
         let pair = EcdsaKeyPair::from_private_key_der(curve.signing, der).ok()?;
         Some(Pair::Ec(pair, curve))
     })
-}
-
-/// A JSON Web Key's numbers as PKCS#1 (RFC 8017 appendix A.1.2).
-fn rsa_der(member: &impl Fn(&str) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
-    let mut numbers = der(0x02, &[0]);
-    for name in ["n", "e", "d", "p", "q", "dp", "dq", "qi"] {
-        numbers.extend(integer(&member(name)?));
-    }
-    Some(der(0x30, &numbers))
-}
-
-fn integer(bytes: &[u8]) -> Vec<u8> {
-    let start = bytes.iter().position(|byte| *byte != 0);
-    let digits = start.map_or(&[][..], |start| &bytes[start..]);
-    // A leading bit would be a sign.
-    match digits.first() {
-        Some(0..0x80) => der(0x02, digits),
-        _ => der(0x02, &[&[0], digits].concat()),
-    }
-}
-
-fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = content.len().to_be_bytes();
-    let start = length
-        .iter()
-        .position(|byte| *byte != 0)
-        .unwrap_or(length.len() - 1);
-    let length = &length[start..];
-    let mut out = vec![tag];
-    if content.len() >= 0x80 {
-        #[allow(clippy::cast_possible_truncation)] // eight at most
-        out.push(0x80 | length.len() as u8);
-    }
-    out.extend_from_slice(length);
-    out.extend_from_slice(content);
-    out
-}
-
-/// Modulus and exponent of an `RSAPublicKey` (RFC 8017 appendix A.1.1).
-fn rsa_public(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (0x30, numbers, _) = element(der)? else {
-        return None;
-    };
-    let (0x02, n, rest) = element(numbers)? else {
-        return None;
-    };
-    let (0x02, e, _) = element(rest)? else {
-        return None;
-    };
-    let unsigned = |digits: &'_ [u8]| digits.iter().take_while(|byte| **byte == 0).count();
-    Some((&n[unsigned(n)..], &e[unsigned(e)..]))
-}
-
-/// Tag, content, and what follows.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&[tag, first], rest) = der.split_first_chunk::<2>()?;
-    let (length, rest) = if first < 0x80 {
-        (usize::from(first), rest)
-    } else {
-        let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-        let length = digits.iter().try_fold(0_usize, |length, digit| {
-            length.checked_mul(256)?.checked_add(usize::from(*digit))
-        })?;
-        (length, rest)
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
 }
 
 impl fmt::Debug for SigningKey {

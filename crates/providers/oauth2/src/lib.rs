@@ -61,6 +61,7 @@ mod answer;
 mod asked;
 mod authentication;
 mod config;
+mod der;
 mod dpop;
 mod exchange;
 mod introspection;

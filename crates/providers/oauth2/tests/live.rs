@@ -42,7 +42,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 /// How long the servers' tokens live.
-const LIFETIME: Duration = Duration::from_secs(3);
+const LIFETIME: Duration = Duration::from_secs(5);
 
 /// How many rows run at a time: tokens that live so shortly bear no crowd.
 const AT_A_TIME: usize = 8;

@@ -24,7 +24,7 @@ settings.configure(
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
     USE_TZ=True,
     OAUTH2_PROVIDER={
-        "ACCESS_TOKEN_EXPIRE_SECONDS": 3,
+        "ACCESS_TOKEN_EXPIRE_SECONDS": 5,
         "SCOPES": {"read": "Reading", "write": "Writing", "introspection": "Looking at tokens"},
         "DEFAULT_SCOPES": ["read"],
         "OIDC_ENABLED": True,

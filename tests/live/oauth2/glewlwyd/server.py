@@ -87,7 +87,7 @@ def plugin(name, **parameters):
                 "jwt-key-size": "256",
                 "key": text(f"{keys}/p256.pkcs8.pem"),
                 "cert": text(f"{keys}/p256.public.pem"),
-                "access-token-duration": 3,
+                "access-token-duration": 5,
                 "refresh-token-duration": 60,
                 "code-duration": 60,
                 "refresh-token-rolling": True,

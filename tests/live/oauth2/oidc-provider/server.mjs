@@ -11,7 +11,7 @@ import { Provider } from "oidc-provider";
 import { api } from "./api.mjs";
 
 const [keys, certificates, port, noncePort, tlsPort] = process.argv.slice(2);
-const TTL = 3;
+const TTL = 5;
 const SECRET = "a secret: 100% of +&=/?~*, and long enough for HMAC with SHA-512, too";
 
 const pem = (name) => readFileSync(`${certificates}/${name}.pem`);
