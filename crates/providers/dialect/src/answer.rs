@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 
-use biped_core::{Error, Lifetime, SecretString, Timestamp, Token, VendorError, wire};
+use biped_core::{Error, SecretString, Timestamp, Token, TokenBuilder, VendorError, wire};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    dialect::{Reads, Success, Words},
-    expiry::{Ends, Written},
+    dialect::{Reads, Words},
+    expiry::Ends,
     place::Place,
+    skim::Body,
     template::Values,
 };
 
@@ -23,26 +24,25 @@ pub(crate) struct Gained {
 }
 
 struct GainedToken {
-    text: SecretString,
-    sent_at: Timestamp,
-    ends: Option<Ends>,
-    token_type: Option<String>,
-    scope: Option<String>,
-    lifetime: Option<Lifetime>,
+    builder: TokenBuilder,
+    /// For the templates of further requests, where there are any.
+    text: Option<SecretString>,
 }
 
 /// When an answer came, and to what.
 pub(crate) struct Asked<'a> {
-    pub(crate) url: &'a Url,
+    /// `None`: somewhere that is not this machine.
+    pub(crate) url: Option<&'a Url>,
     pub(crate) sent_at: Timestamp,
     pub(crate) now: Timestamp,
+    pub(crate) is_more_to_come: bool,
     pub(crate) values: &'a Values<'a>,
 }
 
 impl Gained {
     /// The token as the next request's templates see it.
     pub(crate) fn token(&self) -> Option<&SecretString> {
-        self.token.as_ref().map(|token| &token.text)
+        self.token.as_ref()?.text.as_ref()
     }
 
     /// Takes in an answer.
@@ -52,11 +52,11 @@ impl Gained {
         response: &http::Response<Bytes>,
         asked: &Asked<'_>,
     ) -> Result<(), Error> {
-        let body = reads.accepted(response, asked.now)?;
+        let mut body = reads.accepted(response, asked.now)?;
         if let Some(place) = &reads.token {
-            match reads.token_text(place, response, &body) {
-                Some(text) => self.take_token(text, reads, response, &body, asked.sent_at),
-                None => reads.tolerate_no_token(response, &body, asked.now)?,
+            match reads.token_text(place, response, &mut body) {
+                Some(text) => self.take_token(text, reads, response, &mut body, asked),
+                None => reads.tolerate_no_token(response, asked.now)?,
             }
         }
         self.take_life(reads, response, &body);
@@ -83,39 +83,43 @@ impl Gained {
         text: String,
         reads: &Reads,
         response: &http::Response<Bytes>,
-        body: &Value,
-        sent_at: Timestamp,
+        body: &mut Body<'_>,
+        asked: &Asked<'_>,
     ) {
-        let said = |place: &Place| place.find(body, response.headers());
-        let token_type = said(&reads.token_type);
-        let scope = said(&reads.scope).and_then(|scope| wire::scope(&scope));
+        let scope = reads.take_text(&reads.scope, body).or_else(|| {
+            let scope = reads.scope.find(body, response.headers())?;
+            wire::scope(&scope)
+        });
+        let token_type = reads.token_type.find(body, response.headers());
+        let token_type = token_type.as_ref().and_then(|name| name.as_str());
+        let kept = asked.is_more_to_come.then(|| text.clone().into());
         self.token = Some(GainedToken {
-            text: text.into(),
-            sent_at,
-            ends: None,
-            token_type: token_type
-                .and_then(|name| name.as_str().map(str::to_owned))
-                .filter(|name| !name.is_empty()),
-            scope: scope.filter(|scope| !scope.trim().is_empty()),
-            lifetime: None,
+            builder: Token::new(text, asked.sent_at)
+                .token_type(token_type.filter(|name| !name.is_empty()))
+                .scope(scope.filter(|scope| !scope.trim().is_empty())),
+            text: kept,
         });
     }
 
-    fn take_life(&mut self, reads: &Reads, response: &http::Response<Bytes>, body: &Value) {
-        let Some(token) = &mut self.token else {
+    fn take_life(&mut self, reads: &Reads, response: &http::Response<Bytes>, body: &Body<'_>) {
+        let Some(GainedToken { builder, text }) = self.token.take() else {
             return;
         };
-        if let Some(expires) = &reads.expires {
-            // A token says its own expiry where nothing else does.
-            let at = match (&expires.at, &expires.written) {
-                (None, Written::Jwt) => None,
-                (at, _) => at.as_ref(),
-            };
-            token.ends = at
-                .and_then(|place| place.find(body, response.headers()))
-                .and_then(|value| expires.written.read(&value));
-        }
-        token.lifetime = reads.lifetime.or(token.lifetime);
+        // Without a place, the token itself tells its expiry.
+        let ends = reads.expires.as_ref().and_then(|expires| {
+            let value = expires.at.as_ref()?.find(body, response.headers())?;
+            expires.written.read(&value)
+        });
+        let builder = match ends {
+            Some(Ends::In(life)) => builder.expires_in(Some(life)),
+            Some(Ends::At(point)) => builder.expires_at(Some(point)),
+            None => builder,
+        };
+        let builder = match reads.lifetime {
+            Some(lifetime) => builder.assumed_lifetime(lifetime),
+            None => builder,
+        };
+        self.token = Some(GainedToken { builder, text });
     }
 
     /// Makes the token of all that was gained.
@@ -123,39 +127,31 @@ impl Gained {
         let Some(token) = self.token else {
             return Err(Error::internal("no answer was asked for a token"));
         };
-        let mut builder = Token::new(token.text, token.sent_at)
-            .token_type(token.token_type.as_deref())
-            .scope(token.scope)
-            .base_url(self.base_url)
-            .extra(self.exports);
-        builder = match token.ends {
-            Some(Ends::In(life)) => builder.expires_in(Some(life)),
-            Some(Ends::At(point)) => builder.expires_at(Some(point)),
-            None => builder,
-        };
-        if let Some(lifetime) = token.lifetime {
-            builder = builder.assumed_lifetime(lifetime);
-        }
-        builder.build()
+        let builder = token.builder.base_url(self.base_url);
+        builder.extra(self.exports).build()
     }
 }
 
 impl Reads {
     /// The body of an answer that is no refusal; null where it is text that is no JSON.
-    fn accepted(&self, response: &http::Response<Bytes>, now: Timestamp) -> Result<Value, Error> {
+    fn accepted(
+        &self,
+        response: &http::Response<Bytes>,
+        now: Timestamp,
+    ) -> Result<Body<'_>, Error> {
         if !response.status().is_success() {
-            let body = wire::json(response).unwrap_or_default();
-            return Err(wire::failure(response, self.words(response, &body), now));
+            return Err(wire::failure(response, self.words(response), now));
+        }
+        let wanted = self.wanted.as_deref();
+        if let Some(body) = wanted.and_then(|wanted| Body::skim(response.body(), wanted)) {
+            return self.checked(response, body, now);
         }
         let needs_json = !self.is_text && self.reads_body();
         let body = match wire::json(response) {
             Err(error) if needs_json => return Err(error),
             body => body.unwrap_or_default(),
         };
-        match &self.ok {
-            Some(ok) => self.check(ok, response, body, now),
-            None => Ok(body),
-        }
+        self.checked(response, Body::Whole(body), now)
     }
 
     /// Whether anything but headers is read of a good answer.
@@ -166,18 +162,20 @@ impl Reads {
         places.chain(ok).any(|place| !place.is_header())
     }
 
-    fn check(
+    fn checked<'b>(
         &self,
-        ok: &Success,
         response: &http::Response<Bytes>,
-        body: Value,
+        body: Body<'b>,
         now: Timestamp,
-    ) -> Result<Value, Error> {
+    ) -> Result<Body<'b>, Error> {
+        let Some(ok) = &self.ok else {
+            return Ok(body);
+        };
         let is_ok = match ok.at.find(&body, response.headers()) {
             Some(value) => alike(&value, &ok.equals),
             None if ok.or_absent => true,
             None => {
-                let words = self.words(response, &body);
+                let words = self.words(response);
                 return Err(if words.has_words() {
                     wire::failure(response, words, now)
                 } else {
@@ -188,52 +186,62 @@ impl Reads {
         if is_ok {
             return Ok(body);
         }
-        Err(wire::failure(response, self.words(response, &body), now))
+        Err(wire::failure(response, self.words(response), now))
     }
 
     fn token_text(
         &self,
         place: &Place,
         response: &http::Response<Bytes>,
-        body: &Value,
+        body: &mut Body<'_>,
     ) -> Option<String> {
         let text = if self.is_text && place.is_whole_body() {
             match body {
-                Value::String(quoted) => quoted.clone(),
-                Value::Object(_) | Value::Array(_) => return None,
+                Body::Whole(Value::String(quoted)) => quoted.clone(),
+                Body::Whole(Value::Object(_) | Value::Array(_)) => return None,
                 _ => {
                     let text = std::str::from_utf8(response.body()).ok()?;
                     text.trim_start_matches('\u{feff}').trim().to_owned()
                 }
             }
         } else {
-            wire::text(&*place.find(body, response.headers())?)?.into_owned()
+            match self.take_text(place, body) {
+                Some(text) => text,
+                None => wire::text(&*place.find(body, response.headers())?)?.into_owned(),
+            }
         };
         // An HTML page instead of a token.
         (!text.trim().is_empty() && !text.starts_with('<')).then_some(text)
+    }
+
+    /// The text at a place, taken out of the body without a copy, unless it is wanted again.
+    fn take_text(&self, place: &Place, body: &mut Body<'_>) -> Option<String> {
+        match place {
+            Place::Body(pointer) if self.export.is_empty() => pointer.take_text(body),
+            _ => None,
+        }
     }
 
     /// An answer that needn't bring a token is a refusal only where it says so.
     fn tolerate_no_token(
         &self,
         response: &http::Response<Bytes>,
-        body: &Value,
         now: Timestamp,
     ) -> Result<(), Error> {
-        if self.needs_token || self.words(response, body).has_words() {
-            return Err(self.tokenless(response, body, now));
+        if self.needs_token || self.words(response).has_words() {
+            return Err(self.tokenless(response, now));
         }
         Ok(())
     }
 
     /// Why there is no token in an answer that looks good.
-    fn tokenless(&self, response: &http::Response<Bytes>, body: &Value, now: Timestamp) -> Error {
+    fn tokenless(&self, response: &http::Response<Bytes>, now: Timestamp) -> Error {
         if response.body().is_empty() && self.token.as_ref().is_some_and(|place| !place.is_header())
         {
             return wire::unusable(response, "the answer has no body").transient(true);
         }
         // Where a flag told success already, the code is that of a success.
-        let words = self.words(response, body);
+        let words = self.words(response);
         if self.ok.is_none() && words.has_words() {
             return wire::failure(response, words, now);
         }
@@ -242,7 +250,8 @@ impl Reads {
     }
 
     /// The vendor's words where the file says they are, else where RFC 6749 has them.
-    fn words(&self, response: &http::Response<Bytes>, body: &Value) -> VendorError {
+    fn words(&self, response: &http::Response<Bytes>) -> VendorError {
+        let body = &Body::Whole(wire::json(response).unwrap_or_default());
         let words = self.words.read(response, body);
         if words.has_words() {
             return words;
@@ -253,7 +262,7 @@ impl Reads {
     fn base_url(
         &self,
         response: &http::Response<Bytes>,
-        body: &Value,
+        body: &Body<'_>,
         asked: &Asked<'_>,
     ) -> Result<Option<Url>, Error> {
         let Some(found) =
@@ -280,12 +289,15 @@ impl Reads {
             .iter()
             .filter_map(|host| host.render(asked.values))
             .collect();
-        wire::base_url(&text, &hosts, asked.url).map(Some)
+        let anywhere = || Url::parse("https://vendor.invalid");
+        let url = asked.url.cloned().map_or_else(anywhere, Ok);
+        let url = url.map_err(|_| Error::internal("a URL of this crate is none"))?;
+        wire::base_url(&text, &hosts, &url).map(Some)
     }
 }
 
 impl Words {
-    fn read(&self, response: &http::Response<Bytes>, body: &Value) -> VendorError {
+    fn read(&self, response: &http::Response<Bytes>, body: &Body<'_>) -> VendorError {
         let said = |place: &Option<Place>| {
             let value = place.as_ref()?.find(body, response.headers())?;
             wire::text(&value).map(Cow::into_owned)

@@ -7,6 +7,7 @@ use crate::{
     answer::alike,
     dialect::{Attach, Expired},
     request::{basic, header_value, needed},
+    skim::Body,
     template::{Template, Values},
 };
 
@@ -63,9 +64,8 @@ pub(crate) fn judge(entries: &[Expired], response: &ApiResponse<'_>) -> Verdict 
             (None, _) => return Verdict::Rejected,
             (Some((place, _)), None) if !place.is_header() => needs_body = true,
             (Some((place, any_of)), body) => {
-                let body = body
-                    .and_then(|body| serde_json::from_slice(body).ok())
-                    .unwrap_or_default();
+                let body = body.and_then(|body| serde_json::from_slice(body).ok());
+                let body = Body::Whole(body.unwrap_or_default());
                 let found = place.find(&body, response.headers());
                 if found.is_some_and(|found| any_of.iter().any(|value| alike(&found, value))) {
                     return Verdict::Rejected;

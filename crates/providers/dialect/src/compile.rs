@@ -612,7 +612,8 @@ fn reads(step: &Section<'_>, usual: &Usual) -> Reads {
         inside.finish();
         words
     });
-    let reads = Reads {
+    let mut reads = Reads {
+        wanted: None,
         is_text,
         needs_token: token.is_some(),
         token,
@@ -638,7 +639,36 @@ fn reads(step: &Section<'_>, usual: &Usual) -> Reads {
         section.wrong(line, "base_url_hosts", why);
     }
     section.finish();
+    reads.wanted = wanted(&reads);
     reads
+}
+
+/// The keys at the top of an answer that its reader looks at.
+fn wanted(reads: &Reads) -> Option<Box<[Box<str>]>> {
+    if reads.is_text {
+        return None;
+    }
+    let export = reads.export.iter().map(|(_, place)| place);
+    let expires = reads
+        .expires
+        .iter()
+        .filter_map(|expires| expires.at.as_ref());
+    let mut keys: Vec<Box<str>> = Vec::new();
+    for place in export
+        .chain(expires)
+        .chain(&reads.token)
+        .chain(&reads.base_url)
+        .chain(reads.ok.as_ref().map(|ok| &ok.at))
+        .chain([&reads.token_type, &reads.scope])
+    {
+        if let Place::Body(pointer) = place {
+            let key = pointer.top()?.into();
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
+    Some(keys.into())
 }
 
 impl Words {

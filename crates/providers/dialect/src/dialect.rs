@@ -2,19 +2,21 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use biped_core::{Lifetime, Problem};
+use biped_core::{Error, Lifetime, Problem, Timestamp, Token};
+use bytes::Bytes;
 use http::{HeaderName, Method};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     about::About,
+    answer::{Asked, Gained},
     compile,
     example::Example,
     expiry::Expiry,
     place::{Place, Pointer},
     source::{Faults, parse},
-    template::Template,
+    template::{Template, Values},
 };
 
 /// How one vendor spells the exchange: a file of a few lines, compiled when it is loaded.
@@ -115,6 +117,42 @@ impl Dialect {
         self.steps
             .first()
             .map_or_else(String::new, |step| step.url.outline(|_| None))
+    }
+
+    /// Reads an answer to the token request, sent at `sent_at`: what [`Vendor`](crate::Vendor) does
+    /// with it, before any further request.
+    ///
+    /// # Errors
+    /// As [`Provider::fetch`](biped_core::Provider::fetch) for what the answer says. A base URL in it
+    /// is checked against hosts without parameters only.
+    pub fn read_token(
+        &self,
+        response: &http::Response<Bytes>,
+        sent_at: Timestamp,
+    ) -> Result<Token, Error> {
+        let Some(step) = self.steps.first() else {
+            return Err(Error::internal("a dialect without a request"));
+        };
+        let values = Values {
+            client_id: None,
+            client_secret: None,
+            scope: None,
+            url: None,
+            token: None,
+            uuid: "",
+            now: sent_at,
+            named: &[],
+        };
+        let asked = Asked {
+            url: None,
+            sent_at,
+            now: sent_at,
+            is_more_to_come: false,
+            values: &values,
+        };
+        let mut gained = Gained::default();
+        gained.take(&step.reads, response, &asked)?;
+        gained.build()
     }
 
     /// The exchanges that the file gives as examples.
@@ -300,6 +338,8 @@ pub(crate) struct Jwt {
 /// How an answer is read.
 #[derive(Clone, Debug)]
 pub(crate) struct Reads {
+    /// The keys of a good answer that matter; `None`: all of it does.
+    pub(crate) wanted: Option<Box<[Box<str>]>>,
     pub(crate) is_text: bool,
     /// `None`: this answer brings no token of its own.
     pub(crate) token: Option<Place>,

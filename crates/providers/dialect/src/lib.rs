@@ -42,6 +42,7 @@ mod place;
 mod provider;
 mod request;
 mod section;
+mod skim;
 mod source;
 mod template;
 #[cfg(feature = "catalogue")]

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
+use crate::skim::Body;
+
 /// A JSON pointer (RFC 6901), taken apart when it is loaded.
 ///
 /// It also leads into JSON that an answer holds in a string.
@@ -30,15 +32,32 @@ impl Pointer {
         Self([name.into()].into())
     }
 
+    /// The key at the top that it leads through; `None` for the pointer to everything.
+    pub(crate) fn top(&self) -> Option<&str> {
+        self.0.first().map(|token| &**token)
+    }
+
+    /// The value there, in all of an answer's JSON.
     pub(crate) fn find<'v>(&self, value: &'v Value) -> Option<Cow<'v, Value>> {
-        let mut found = Cow::Borrowed(value);
-        for token in &self.0 {
-            found = match found {
-                Cow::Borrowed(value) => step(value, token)?,
-                Cow::Owned(value) => Cow::Owned(step(&value, token)?.into_owned()),
-            };
+        walk(&self.0, value)
+    }
+
+    /// The value there, in what was read of an answer.
+    pub(crate) fn find_in<'v>(&self, body: &'v Body<'_>) -> Option<Cow<'v, Value>> {
+        match (body, &*self.0) {
+            (Body::Whole(value), _) => self.find(value),
+            (Body::Parts(_), [top, rest @ ..]) => walk(rest, body.part(top)?),
+            (Body::Parts(_), []) => None,
         }
-        Some(found)
+    }
+
+    /// Takes the text there out of an answer, without a copy; `None` where it is no text, or lies
+    /// deeper than at the top.
+    pub(crate) fn take_text(&self, body: &mut Body<'_>) -> Option<String> {
+        match &*self.0 {
+            [top] => body.take_text(top),
+            _ => None,
+        }
     }
 
     /// Puts a value there, and makes the objects and arrays on the way.
@@ -76,6 +95,17 @@ impl Pointer {
         *at = value;
         true
     }
+}
+
+fn walk<'v>(tokens: &[Box<str>], value: &'v Value) -> Option<Cow<'v, Value>> {
+    let mut found = Cow::Borrowed(value);
+    for token in tokens {
+        found = match found {
+            Cow::Borrowed(value) => step(value, token)?,
+            Cow::Owned(value) => Cow::Owned(step(&value, token)?.into_owned()),
+        };
+    }
+    Some(found)
 }
 
 /// One step down: a key, an index, or either of what a string holds as JSON.
@@ -147,9 +177,13 @@ impl Place {
     }
 
     /// The value there; null counts as nothing.
-    pub(crate) fn find<'v>(&self, body: &'v Value, headers: &HeaderMap) -> Option<Cow<'v, Value>> {
+    pub(crate) fn find<'v>(
+        &self,
+        body: &'v Body<'_>,
+        headers: &HeaderMap,
+    ) -> Option<Cow<'v, Value>> {
         match self {
-            Self::Body(pointer) => pointer.find(body).filter(|value| !value.is_null()),
+            Self::Body(pointer) => pointer.find_in(body).filter(|value| !value.is_null()),
             Self::Header(name) => {
                 let text = headers.get(name)?.to_str().ok()?.trim();
                 Some(Cow::Owned(text.into()))

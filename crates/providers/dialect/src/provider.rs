@@ -252,7 +252,7 @@ impl VendorBuilder {
         id.named(self.name.clone())
     }
 
-    /// The token endpoint as it may be shown: its path only where nothing in it may be a secret.
+    /// The token endpoint as it may be shown: what may be a secret stands there by its name.
     fn endpoint(&self) -> String {
         if let Some(url) = &self.given.token_endpoint {
             return shown(url);
@@ -260,28 +260,29 @@ impl VendorBuilder {
         let Some(Step { url, .. }) = self.dialect.steps.first() else {
             return String::new();
         };
-        let values: Vec<(&str, String)> = url
-            .names()
-            .filter_map(|name| Some((name, self.given.secret(name)?.identity())))
-            .collect();
-        let is_open = url.names().all(|name| {
+        let is_open = |name: &str| {
             name == "client_id"
                 || self
                     .dialect
                     .param(name)
                     .is_some_and(|param| !param.is_secret())
-        });
+        };
+        let values: Vec<(&str, String)> = url
+            .names()
+            .filter(|name| is_open(name))
+            .filter_map(|name| Some((name, self.given.secret(name)?.identity())))
+            .collect();
         let known = |name: &str| {
             let value = values.iter().find(|(known, _)| *known == name);
             value.map(|(_, value)| value.as_str())
         };
-        match Url::parse(&url.outline(known)) {
-            Ok(parsed) if is_open => shown(&parsed),
-            Ok(parsed) if parsed.has_host() => {
-                format!("{}/…", parsed.origin().ascii_serialization())
-            }
-            _ => url.outline(|_| None),
+        let text = url.outline(known);
+        if url.names().all(is_open)
+            && let Ok(parsed) = Url::parse(&text)
+        {
+            return shown(&parsed);
         }
+        text.split(['?', '#']).next().unwrap_or_default().to_owned()
     }
 }
 
@@ -360,9 +361,10 @@ impl Provider for Vendor {
             }
             let response = cx.send(built.request).await?;
             let asked = Asked {
-                url: &built.url,
+                url: Some(&built.url),
                 sent_at: cx.sent_at(),
                 now: cx.now(),
+                is_more_to_come: at + 1 < self.dialect.steps.len(),
                 values: &values,
             };
             gained.take(&step.reads, &response, &asked)?;

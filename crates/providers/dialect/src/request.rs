@@ -119,16 +119,17 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 
-/// The address of a request. Its path may hold a secret, so that no error shows it.
+/// The address of a request. It may hold a secret, so that no error shows it.
 fn parsed(address: &str) -> Result<Url, Error> {
     let url = Url::parse(address).map_err(|_| {
         Error::configuration("the vendor's address, with its parameters, is no URL")
             .with_remedy("check the parameters that are part of it")
     })?;
-    let mut bare = url.clone();
-    bare.set_path("");
-    bare.set_query(None);
-    check_secure(&bare)?;
+    // That error would show it.
+    check_secure(&url).map_err(|_| {
+        Error::configuration("the vendor's address is not https, or has a user name in it")
+            .with_remedy("secrets travel over https only (http to loopback is allowed)")
+    })?;
     Ok(url)
 }
 

@@ -199,7 +199,7 @@ fn without_a_client_identifier_the_secret_tells_clients_apart() {
     let one = with("pl4nted-1");
     assert_eq!(one.id(), with("pl4nted-1").id());
     assert_ne!(one.id(), with("pl4nted-2").id());
-    assert_eq!(one.id().token_endpoint(), "https://v.example/…");
+    assert_eq!(one.id().token_endpoint(), "https://v.example/{key}");
     assert!(!format!("{one:?}").contains("pl4nted"));
 }
 

@@ -9,9 +9,8 @@ const URL: &str = "url = \"https://v.example/token\"\n";
 /// The problems of a file as `line key`, after the URL in its first line.
 fn problems(rest: &str) -> Vec<String> {
     let text = format!("{URL}{rest}");
-    let error = match Dialect::from_toml(&text, "mine.toml") {
-        Ok(_) => return Vec::new(),
-        Err(error) => error,
+    let Err(error) = Dialect::from_toml(&text, "mine.toml") else {
+        return Vec::new();
     };
     error
         .problems()
@@ -256,4 +255,22 @@ fn a_file_is_checked_where_it_is() {
     let report = biped_dialect::check(&path).unwrap();
     assert_eq!(report.problems().len(), 1);
     assert!(biped_dialect::check(&directory.path().join("none.toml")).is_err());
+}
+
+#[test]
+fn the_files_of_the_guide_are_good() {
+    let guide = include_str!("../ADDING_A_VENDOR.md");
+    let blocks = guide.split("```toml\n").skip(1);
+    let mut files = 0;
+    for block in blocks {
+        let text = block.split("```").next().unwrap();
+        if text.contains("[[example]]") {
+            let report = check_text(text, "guide.toml");
+            assert_eq!(report.problems(), []);
+            assert_eq!(report.differences(), []);
+            assert!(report.advice().is_empty());
+            files += 1;
+        }
+    }
+    assert_eq!(files, 2);
 }

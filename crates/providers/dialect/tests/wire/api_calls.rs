@@ -148,3 +148,79 @@ async fn any_of_several_entries_is_enough() {
         assert_eq!(calls(&server).await.len(), sent, "{status} {body}");
     }
 }
+
+const WHOLE: &str = r#"
+    url = "{origin}/login"
+    encoding = "json"
+    auth = "none"
+    grant_type = false
+    fields = { "/auth/identity/key" = "{client_secret}" }
+    response = { token = "/session" }
+
+    [[then]]
+    url = "{origin}/exchange"
+    method = "POST"
+    encoding = "json"
+    fields = { session = "{token}" }
+
+    [then.response]
+    token = "/tokens/0"
+    expires = { at = "/until", as = "rfc3339" }
+
+    [attach]
+    headers = { X-Token = "{token}" }
+
+    [expired]
+    status = [200]
+    at = "/code"
+    any_of = [40101]
+"#;
+
+#[tokio::test]
+async fn an_odd_vendor_works_from_login_to_the_expired_answer() {
+    let server = Server::empty().await;
+    server.at("/login", 200, json!({ "session": "s-1" })).await;
+    let count = std::sync::atomic::AtomicU32::new(0);
+    Mock::given(path("/exchange"))
+        .respond_with(move |_: &wiremock::Request| {
+            let number = 1 + count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            ResponseTemplate::new(200).set_body_json(json!({
+                "tokens": [format!("t-{number}")], "until": "2199-01-01T00:00:00+09:00"
+            }))
+        })
+        .mount(&server.0)
+        .await;
+    Mock::given(path("/api"))
+        .respond_with(|request: &wiremock::Request| {
+            let code = if request.headers["x-token"] == "t-1" {
+                40101
+            } else {
+                0
+            };
+            ResponseTemplate::new(200).set_body_json(json!({ "code": code, "say": "fine" }))
+        })
+        .mount(&server.0)
+        .await;
+
+    let client = server.client(server.vendor(WHOLE));
+    let answer: Value = client
+        .get("/api")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(answer, json!({ "code": 0, "say": "fine" }));
+
+    let requests: Vec<_> = server.requests().await.into_iter().map(Sent).collect();
+    let lines: Vec<_> = requests.iter().map(Sent::line).collect();
+    let fetch = ["POST /login", "POST /exchange", "GET /api"];
+    assert_eq!(lines, [fetch, fetch].concat());
+    assert_eq!(
+        requests[0].json(),
+        json!({ "auth": { "identity": { "key": crate::server::SECRET } } })
+    );
+    assert_eq!(requests[1].json(), json!({ "session": "s-1" }));
+    assert_eq!(requests[5].header("x-token"), Some("t-2"));
+}

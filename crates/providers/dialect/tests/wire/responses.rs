@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use biped_core::{ErrorKind, ExposeSecret as _, TokenRequest};
+use biped_core::{ErrorKind, ExposeSecret, TokenRequest};
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
@@ -64,7 +64,7 @@ async fn a_text_is_a_token_unless_it_is_a_page_or_an_object() {
         let server = Server::with(ResponseTemplate::new(200).set_body_string(body)).await;
         let got = server.token(&dialect("format = \"text\"")).await;
         assert_eq!(
-            got.as_ref().ok().map(|token| token.expose_secret()),
+            got.as_ref().ok().map(ExposeSecret::expose_secret),
             token,
             "{body}"
         );
