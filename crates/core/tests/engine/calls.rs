@@ -87,6 +87,8 @@ struct Api {
     stalls: bool,
     /// It won't take this token any more.
     revoked: &'static str,
+    /// It takes 15 s over each answer.
+    slow: Option<Arc<biped_testing::ManualClock>>,
 }
 
 impl Api {
@@ -123,6 +125,9 @@ impl Transport for Api {
         let tokens: Vec<_> = request.headers.get_all("authorization").iter().collect();
         assert!(tokens.len() <= 1, "one token at a time");
         let token = tokens.first().map_or("", |value| value.to_str().unwrap());
+        if let Some(clock) = &self.slow {
+            clock.advance(std::time::Duration::from_secs(15));
+        }
         let token = token.trim_start_matches("Bearer ");
         self.sent.push((request.url.to_string(), token.to_owned()));
         if !self.revoked.is_empty() && token == self.revoked {
@@ -345,6 +350,17 @@ async fn when_the_new_token_is_rejected_too_the_apis_own_response_comes_back_unc
     let response = call(&source, get("/a"), &mut api).await.unwrap();
     assert_eq!(response.status(), 401);
     assert_eq!(response.body(), "the API's own words");
+    assert_eq!(api.tokens(), ["t-1", "t-2"]);
+}
+
+#[tokio::test]
+async fn a_slow_401_that_never_stops_is_replayed_once_too() {
+    let (stage, source) = stage();
+    in_use(&stage, &source).await;
+    let mut api = Api::answering((0..10).map(|_| status(401)));
+    api.slow = Some(stage.clock.clone());
+    let response = call(&source, get("/a"), &mut api).await.unwrap();
+    assert_eq!(response.status(), 401);
     assert_eq!(api.tokens(), ["t-1", "t-2"]);
 }
 

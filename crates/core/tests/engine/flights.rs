@@ -241,12 +241,9 @@ fn a_permit_is_not_lost_on_somebody_whose_runtime_ended_in_the_queue() {
     http.answer_with(|_, _| Reply::token("t", 1000));
     http.close_gate();
     let stays = runtime();
-    let first = stays.block_on(async {
-        let source = tenant(1);
-        let first = tokio::spawn(async move { source.token().await.map(drop) });
-        http.arrivals(1).await;
-        first
-    });
+    let source = tenant(1);
+    let first = stays.spawn(async move { source.token().await.map(drop) });
+    stays.block_on(http.arrivals(1));
     let ends = runtime();
     ends.block_on(async {
         let source = tenant(2);

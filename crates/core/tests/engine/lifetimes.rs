@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use biped_core::{Clock, ExposeSecret, Lifetime, TokenState};
 use biped_testing::{Reply, TestProvider, settle};
 
-use crate::stage::{Stage, ask, failure, seconds, text};
+use crate::stage::{Stage, ask, seconds, text};
 
 #[tokio::test]
 async fn a_slow_answer_never_stretches_a_life() {

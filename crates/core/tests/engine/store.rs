@@ -659,3 +659,22 @@ async fn what_is_stored_can_be_seen_and_forgotten() {
     fleet.store.set(Fault::Down);
     assert!(source.forget().await.is_err(), "somebody wants to be sure");
 }
+
+#[tokio::test]
+async fn the_store_hears_of_a_rejection_before_the_new_token_is_fetched() {
+    let fleet = Fleet::new();
+    let (stage, source) = fleet.process();
+    stage.http.push(Reply::token("t-1", 1000));
+    let token = source.token().await.unwrap().into_owned();
+    settle().await;
+    fleet.advance(20.0);
+    stage.http.close_gate();
+    stage.http.push(Reply::token("t-2", 1000));
+    source.reject(&token);
+    stage.http.arrivals(2).await;
+    let newcomer = ask(&fleet.process().1);
+    settle().await;
+    assert!(!newcomer.is_finished(), "it must not get the rejected one");
+    stage.http.open_gate();
+    assert_eq!(newcomer.await.unwrap().unwrap(), "t-2");
+}
