@@ -1,0 +1,74 @@
+//! A dialect keeps the promises of a provider, in the standard's form and in one of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Arc;
+
+use biped_core::{Provider, SecretRef, TokenRequest};
+use biped_dialect::{Dialect, Vendor};
+use biped_testing::{
+    Reply,
+    provider::conformance::{self, Case, SECRET, Sent},
+};
+
+fn case(dialect: &str) -> Case {
+    let dialect = Arc::new(Dialect::from_toml(dialect, "mine.toml").unwrap());
+    let make = move |secret: &str| -> Arc<dyn Provider> {
+        let vendor = Vendor::builder(dialect.clone())
+            .client_id(SecretRef::inline("client-7"))
+            .client_secret(SecretRef::inline(secret))
+            .build();
+        Arc::new(vendor.unwrap())
+    };
+    Case::new(make, TokenRequest::new().scope("read"))
+        .refuses_client(Reply::error(401, "invalid_client"))
+        .refuses_request(Reply::error(400, "invalid_scope"))
+}
+
+#[tokio::test]
+async fn a_dialect_of_the_standard() {
+    let case = case(
+        r#"
+        url = "https://vendor.example/token"
+        auth = "body"
+        "#,
+    )
+    .sends(
+        Sent::post("https://vendor.example/token")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "application/json")
+            .body(format!(
+                "grant_type=client_credentials&client_id=client-7&client_secret={SECRET}&scope=read"
+            )),
+    )
+    .grants("the-token", Reply::token("the-token", 3600))
+    .for_seconds(3600);
+    conformance::run(case).await;
+}
+
+#[tokio::test]
+async fn a_dialect_with_words_of_its_own() {
+    let case = case(
+        r#"
+        url = "https://vendor.example/session"
+        encoding = "json"
+        auth = "none"
+        grant_type = false
+        fields = { id = "{client_id}", key = "{client_secret}" }
+        response = { token = "/data/token", expires = { at = "/data/ttl", as = "seconds" } }
+        "#,
+    )
+    .sends(
+        Sent::post("https://vendor.example/session")
+            .header("content-type", "application/json")
+            .header("accept", "application/json")
+            .body(format!(
+                r#"{{"id":"client-7","key":"{SECRET}","scope":"read"}}"#
+            )),
+    )
+    .grants(
+        "the-token",
+        Reply::json(200, r#"{"data":{"token":"the-token","ttl":60}}"#),
+    )
+    .for_seconds(60);
+    conformance::run(case).await;
+}
