@@ -135,13 +135,7 @@ fn figures(bench: &'static str, seen: &Seen, requests: usize, most: Goal) -> Vec
     let load = |number: &AtomicUsize| vec![count(number.load(Ordering::Relaxed))];
     let none = Goal::Exactly(0.0);
     vec![
-        Figure::alone(
-            bench,
-            "  calls",
-            "calls",
-            Goal::None,
-            &load(&seen.calls),
-        ),
+        Figure::alone(bench, "  calls", "calls", Goal::None, &load(&seen.calls)),
         Figure::alone(
             bench,
             "  calls that had to wait",
