@@ -5,18 +5,21 @@ use std::{fmt, sync::Arc};
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef,
     Provider, ProviderId, SecretRef, SecretString, Timestamp, Token, TokenRequest, Verdict,
-    async_trait, judge_by_status, nearest, shown, wire,
+    async_trait, judge_by_status, wire,
 };
 use http::header;
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::{
     answer::{Asked, Gained},
     attach,
-    dialect::{Attach, Dialect, Param, Step, hex},
-    template::{RESERVED, Template, Values},
+    dialect::{Attach, Dialect, Step},
+    template::Values,
 };
+
+mod builder;
+
+pub use self::builder::VendorBuilder;
 
 /// The kind of all providers that a dialect describes.
 pub(crate) const KIND: &str = "dialect";
@@ -55,234 +58,10 @@ struct Given {
     token_endpoint: Option<Url>,
 }
 
-/// Makes a [`Vendor`]; see [`Vendor::builder`].
-#[must_use]
-pub struct VendorBuilder {
-    dialect: Arc<Dialect>,
-    name: Arc<str>,
-    given: Given,
-    is_example: bool,
-}
-
-/// Something that was not given, or given in vain: the key, and what is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lack {
-    pub(crate) key: String,
-    pub(crate) message: String,
-}
-
 impl Vendor {
     /// Starts a client of the vendor that `dialect` describes.
     pub fn builder(dialect: Arc<Dialect>) -> VendorBuilder {
-        VendorBuilder {
-            dialect,
-            name: KIND.into(),
-            given: Given::default(),
-            is_example: false,
-        }
-    }
-}
-
-impl VendorBuilder {
-    /// Gives it the name that stands in errors, logs and metrics. Default: `dialect`.
-    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// Gives the client identifier.
-    pub fn client_id(mut self, client_id: SecretRef) -> Self {
-        self.given.client_id = Some(client_id);
-        self
-    }
-
-    /// Gives the client secret.
-    pub fn client_secret(mut self, client_secret: SecretRef) -> Self {
-        self.given.client_secret = Some(client_secret);
-        self
-    }
-
-    /// Gives a parameter that the dialect's templates name.
-    pub fn param(mut self, name: impl Into<Box<str>>, value: SecretRef) -> Self {
-        self.given.params.push((name.into(), value));
-        self
-    }
-
-    /// Gives the client certificate (RFC 8705).
-    pub fn certificate(mut self, identity: IdentityRef) -> Self {
-        self.given.identity = Some(identity);
-        self
-    }
-
-    /// Sends the token request somewhere else: to a proxy or to the sandbox. Default: where the
-    /// dialect says.
-    pub fn token_endpoint(mut self, url: Url) -> Self {
-        self.given.token_endpoint = Some(url);
-        self
-    }
-
-    /// With every `{uuid}` the same.
-    pub(crate) fn for_an_example(mut self) -> Self {
-        self.is_example = true;
-        self
-    }
-
-    /// Makes the provider.
-    ///
-    /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for what is missing, and for a
-    /// parameter that no template names.
-    pub fn build(self) -> Result<Vendor, Error> {
-        match self.lacks().into_iter().next() {
-            Some(lack) => Err(Error::configuration(format!(
-                "{}: {}",
-                lack.key, lack.message
-            ))),
-            None => Ok(self.build_anyway()),
-        }
-    }
-
-    pub(crate) fn lacks(&self) -> Vec<Lack> {
-        let Self { dialect, given, .. } = self;
-        let mut lacks = Vec::new();
-        let mut lack = |key: &str, message: String| {
-            lacks.push(Lack {
-                key: key.to_owned(),
-                message,
-            });
-        };
-        let file = &dialect.name;
-        if dialect.uses_client_id && given.client_id.is_none() {
-            lack("client_id", format!("missing; {file} names it"));
-        }
-        if dialect.uses_client_secret && given.client_secret.is_none() {
-            lack("client_secret", format!("missing; {file} names it"));
-        }
-        let needs_certificate = dialect.client_certificate;
-        match (&given.identity, needs_certificate) {
-            (None, true) => lack(
-                "certificate",
-                format!(
-                    "missing; {file} has client_certificate = true, which needs certificate and certificate_key"
-                ),
-            ),
-            (Some(_), false) => lack(
-                "certificate",
-                format!("{file} has no client_certificate = true, so that it would not be used"),
-            ),
-            _ => {}
-        }
-        for param in dialect.params.iter().filter(|param| !param.optional) {
-            let Param { name, line, .. } = param;
-            if !given.params.iter().any(|(known, _)| known == name) {
-                lack(
-                    &format!("params.{name}"),
-                    format!("missing; {file}:{line} names it"),
-                );
-            }
-        }
-        for (name, _) in &given.params {
-            if dialect.param(name).is_none() {
-                let known = dialect.params.iter().map(|param| &*param.name);
-                let meant = match nearest(name, known) {
-                    Some(meant) => format!("; is {meant} meant?"),
-                    None if RESERVED.contains(&&**name) => "; it has a key of its own".into(),
-                    None => String::new(),
-                };
-                lack(
-                    &format!("params.{name}"),
-                    format!("no template of {file} names it{meant}"),
-                );
-            }
-        }
-        lacks
-    }
-
-    pub(crate) fn build_anyway(self) -> Vendor {
-        let id = self.id();
-        let attach_secrets = self.attach_secrets();
-        Vendor {
-            id,
-            dialect: self.dialect,
-            given: self.given,
-            attach_secrets,
-            is_example: self.is_example,
-        }
-    }
-
-    fn attach_secrets(&self) -> Vec<SecretRef> {
-        let mut secrets: Vec<SecretRef> = Vec::new();
-        let attach = self.dialect.attach.iter();
-        for name in attach.flat_map(Attach::templates).flat_map(Template::names) {
-            if let Some(secret) = self.given.secret(name)
-                && !secrets.contains(secret)
-            {
-                secrets.push(secret.clone());
-            }
-        }
-        secrets
-    }
-
-    /// Who issues, where, to which client; and whatever else makes tokens differ. Of what may be a
-    /// secret only a digest is in it, and nothing at all where the client identifier tells clients
-    /// apart.
-    fn id(&self) -> ProviderId {
-        let Self { dialect, given, .. } = self;
-        let client = match &given.client_id {
-            Some(client_id) if dialect.uses_client_id => client_id.identity(),
-            _ => String::new(),
-        };
-        let mut id =
-            ProviderId::new(KIND, self.endpoint(), client).with("dialect", &dialect.digest);
-        for (name, value) in &given.params {
-            let Some(param) = dialect.param(name) else {
-                continue;
-            };
-            let value = value.identity();
-            if !param.is_secret() {
-                id = id.with(name, value);
-            } else if !(param.secret && dialect.uses_client_id) {
-                let digest = Sha256::new()
-                    .chain_update(b"biped dialect parameter\0")
-                    .chain_update(&value)
-                    .finalize();
-                id = id.with(name, hex(&digest[..16]));
-            }
-        }
-        id.named(self.name.clone())
-    }
-
-    /// The token endpoint as it may be shown: what may be a secret stands there by its name.
-    fn endpoint(&self) -> String {
-        if let Some(url) = &self.given.token_endpoint {
-            return shown(url);
-        }
-        let Some(Step { url, .. }) = self.dialect.steps.first() else {
-            return String::new();
-        };
-        let is_open = |name: &str| {
-            name == "client_id"
-                || self
-                    .dialect
-                    .param(name)
-                    .is_some_and(|param| !param.is_secret())
-        };
-        let values: Vec<(&str, String)> = url
-            .names()
-            .filter(|name| is_open(name))
-            .filter_map(|name| Some((name, self.given.secret(name)?.identity())))
-            .collect();
-        let known = |name: &str| {
-            let value = values.iter().find(|(known, _)| *known == name);
-            value.map(|(_, value)| value.as_str())
-        };
-        let text = url.outline(known);
-        if url.names().all(is_open)
-            && let Ok(parsed) = Url::parse(&text)
-        {
-            return shown(&parsed);
-        }
-        text.split(['?', '#']).next().unwrap_or_default().to_owned()
+        VendorBuilder::new(dialect)
     }
 }
 
@@ -590,15 +369,6 @@ impl fmt::Debug for Vendor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vendor")
             .field("id", &self.id)
-            .field("dialect", &self.dialect)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for VendorBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VendorBuilder")
-            .field("name", &self.name)
             .field("dialect", &self.dialect)
             .finish_non_exhaustive()
     }

@@ -1,0 +1,214 @@
+//! `[response]`: how an answer is read.
+
+use std::time::Duration;
+
+use biped_core::Lifetime;
+
+use crate::{
+    dialect::{Reads, Success, Words},
+    expiry::{Expiry, Written},
+    place::Place,
+    section::Section,
+    source::{Table, Value},
+    template::Template,
+};
+
+pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
+    let empty = Table {
+        line: step.line(),
+        entries: Vec::new(),
+    };
+    let section = match step.table("response") {
+        Some(section) => section,
+        None => Section::new(&empty, step.path("response"), step.faults()),
+    };
+    let is_text = section.choice("format", &[("json", false), ("text", true)]) == Some(true);
+    let usual_token = match (is_first, is_text) {
+        (true, false) => Some(Place::key("access_token")),
+        (true, true) => Place::parse("").ok(),
+        (false, _) => None,
+    };
+    let token = section.place("token").or(usual_token);
+    if let Some(place) = token.as_ref().filter(|_| is_text)
+        && !place.is_whole_body()
+        && !place.is_header()
+    {
+        let line = section
+            .entry("token")
+            .map_or(section.line(), |entry| entry.line);
+        let why = "format = \"text\" has its token in \"\" (the whole body) or in header:NAME";
+        section.wrong(line, "token", why);
+    }
+    let brings_json_token = token.is_some() && !is_text;
+    let expires = expiry(&section, brings_json_token);
+    let words = section.table("error").map_or_else(Words::usual, |inside| {
+        let words = Words {
+            code: inside.place("code"),
+            reason: inside.place("reason"),
+            message: inside.place("message"),
+        };
+        inside.finish();
+        words
+    });
+    let mut reads = Reads {
+        wanted: None,
+        is_text,
+        needs_token: token.is_some(),
+        token,
+        expires,
+        lifetime: lifetime(&section),
+        base_url: section.place("base_url"),
+        base_url_hosts: hosts(&section),
+        export: exports(&section),
+        ok: section.table("ok").and_then(success),
+        words,
+        token_type: section
+            .place("token_type")
+            .unwrap_or_else(|| Place::key("token_type")),
+        scope: section
+            .place("scope")
+            .unwrap_or_else(|| Place::key("scope")),
+    };
+    if reads.base_url.is_some() && reads.base_url_hosts.is_empty() {
+        let line = section
+            .entry("base_url")
+            .map_or(section.line(), |entry| entry.line);
+        let why = "base_url needs base_url_hosts beside it: the hosts that a token may go to";
+        section.wrong(line, "base_url_hosts", why);
+    }
+    section.finish();
+    reads.wanted = wanted(&reads);
+    reads
+}
+
+/// The keys at the top of an answer that its reader looks at.
+fn wanted(reads: &Reads) -> Option<Box<[Box<str>]>> {
+    if reads.is_text {
+        return None;
+    }
+    let export = reads.export.iter().map(|(_, place)| place);
+    let expires = reads
+        .expires
+        .iter()
+        .filter_map(|expires| expires.at.as_ref());
+    let mut keys: Vec<Box<str>> = Vec::new();
+    for place in export
+        .chain(expires)
+        .chain(&reads.token)
+        .chain(&reads.base_url)
+        .chain(reads.ok.as_ref().map(|ok| &ok.at))
+        .chain([&reads.token_type, &reads.scope])
+    {
+        if let Place::Body(pointer) = place {
+            let key = pointer.top()?.into();
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
+    Some(keys.into())
+}
+
+impl Words {
+    /// RFC 6749 §5.2.
+    pub(crate) fn usual() -> Self {
+        Self {
+            code: Some(Place::key("error")),
+            reason: None,
+            message: Some(Place::key("error_description")),
+        }
+    }
+}
+
+fn expiry(section: &Section<'_>, is_usual: bool) -> Option<Expiry> {
+    let Some(inside) = section.table("expires") else {
+        return is_usual.then(|| Expiry {
+            at: Some(Place::key("expires_in")),
+            written: Written::Seconds,
+        });
+    };
+    let at = inside.place("at");
+    let written = match inside.text("as") {
+        None => Written::Seconds,
+        Some((text, line)) => Written::parse(text).unwrap_or_else(|why| {
+            inside.wrong(line, "as", why);
+            Written::Seconds
+        }),
+    };
+    if at.is_none() && inside.node("at").is_none() && !matches!(written, Written::Jwt) {
+        inside.wrong(
+            inside.line(),
+            "at",
+            "missing; only as = \"jwt\" needs no place",
+        );
+    }
+    inside.finish();
+    Some(Expiry { at, written })
+}
+
+fn lifetime(section: &Section<'_>) -> Option<Lifetime> {
+    if let Some(Value::Bool(false)) = section.node("lifetime").map(|node| &node.value) {
+        return Some(Lifetime::UntilRejected);
+    }
+    let seconds = section.seconds("lifetime")?;
+    Some(Lifetime::For(Duration::from_secs(seconds)))
+}
+
+fn hosts(section: &Section<'_>) -> Vec<Template> {
+    let mut hosts = Vec::new();
+    for (text, line) in section.texts("base_url_hosts").unwrap_or_default() {
+        if text.is_empty() || text.contains(['/', ':', '@', '?', '#']) {
+            let why =
+                "the name of a host is expected, without scheme and port: \"*.vendor.example\"";
+            section.wrong(line, "base_url_hosts", why);
+        } else {
+            hosts.extend(section.parsed("base_url_hosts", text, line));
+        }
+    }
+    hosts
+}
+
+fn exports(section: &Section<'_>) -> Vec<(Box<str>, Place)> {
+    let Some(inside) = section.table("export") else {
+        return Vec::new();
+    };
+    let mut exports = Vec::new();
+    for entry in inside.entries() {
+        let place = match &entry.node.value {
+            Value::Text(text) => Place::parse(text),
+            _ => Err("a JSON pointer or header:NAME is expected"),
+        };
+        match place {
+            Ok(place) => exports.push((entry.key.as_str().into(), place)),
+            Err(why) => inside.wrong(entry.line, &entry.key, why),
+        }
+    }
+    exports
+}
+
+fn success(section: Section<'_>) -> Option<Success> {
+    let at = section.place("at");
+    let equals = section.node("equals");
+    for (key, is_missing) in [
+        ("at", section.node("at").is_none()),
+        ("equals", equals.is_none()),
+    ] {
+        if is_missing {
+            section.wrong(section.line(), key, "missing");
+        }
+    }
+    let or_absent = section.boolean("or_absent").unwrap_or(false);
+    if let Some(Value::List(_) | Value::Table(_)) = equals.map(|node| &node.value) {
+        section.wrong(
+            section.line(),
+            "equals",
+            "a text, a number, true or false is expected",
+        );
+    }
+    section.finish();
+    Some(Success {
+        at: at?,
+        equals: equals?.to_json(),
+        or_absent,
+    })
+}

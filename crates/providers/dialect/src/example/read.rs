@@ -1,0 +1,211 @@
+//! Examples, as a file writes them.
+
+use http::{HeaderName, header};
+
+use super::{
+    ApiAnswer, Example, Exchange, ExpectedBody, ExpectedError, ExpectedRequest, ExpectedToken,
+    GivenResponse, Outcome,
+};
+use crate::{
+    section::Section,
+    source::{Node, Value},
+};
+
+pub(super) fn read(section: Section<'_>) -> Example {
+    let mut exchanges = vec![exchange(&section)];
+    for then in section.tables("then", false).unwrap_or_default() {
+        exchanges.push(exchange(&then));
+        then.finish();
+    }
+    let outcome = match (section.table("expect"), section.table("error")) {
+        (Some(expect), None) => Outcome::Token(Box::new(expected_token(expect))),
+        (None, Some(error)) => Outcome::Error(expected_error(error)),
+        _ => {
+            section.wrong(
+                section.line(),
+                "",
+                "expect or error, one of them, is expected",
+            );
+            Outcome::Unsaid
+        }
+    };
+    let api = section.tables("api", true).unwrap_or_default();
+    let example = Example {
+        line: section.line(),
+        given: pairs(&section, "given")
+            .into_iter()
+            .map(|(name, text)| (name.into(), text))
+            .collect(),
+        exchanges,
+        outcome,
+        api: api.into_iter().map(api_answer).collect(),
+    };
+    section.finish();
+    example
+}
+
+fn exchange(section: &Section<'_>) -> Exchange {
+    let missing = |key: &str| {
+        section.wrong(section.line(), key, "missing; a table is expected");
+    };
+    let request = section.table("request");
+    if request.is_none() && section.node("request").is_none() {
+        missing("request");
+    }
+    let response = section.table("response");
+    if response.is_none() && section.node("response").is_none() {
+        missing("response");
+    }
+    Exchange {
+        request: request.map(expected_request).unwrap_or_default(),
+        response: response.map(given_response).unwrap_or_default(),
+    }
+}
+
+fn expected_request(section: Section<'_>) -> ExpectedRequest {
+    let text = |key| section.text(key).map(|(text, _)| text.to_owned());
+    let bodies = [
+        text("form").map(ExpectedBody::Form),
+        text("text").map(ExpectedBody::Text),
+        section
+            .node("json")
+            .map(|node| ExpectedBody::Json(node.to_json())),
+    ];
+    let mut bodies: Vec<_> = bodies.into_iter().flatten().collect();
+    if bodies.len() > 1 {
+        section.wrong(section.line(), "", "one of form, json and text is enough");
+    }
+    let jwt = section.table("jwt");
+    let part = |key| Some(jwt.as_ref()?.node(key)?.to_json());
+    let request = ExpectedRequest {
+        line: section.line(),
+        method: text("method"),
+        url: text("url"),
+        headers: header_pairs(&section),
+        body: bodies.pop().unwrap_or_default(),
+        jwt_header: part("header"),
+        jwt_claims: part("claims"),
+    };
+    if let Some(jwt) = jwt {
+        jwt.finish();
+    }
+    section.finish();
+    request
+}
+
+fn given_response(section: Section<'_>) -> GivenResponse {
+    let response = read_response(&section);
+    section.finish();
+    response
+}
+
+fn read_response(section: &Section<'_>) -> GivenResponse {
+    let status = section
+        .node("status")
+        .map_or(Some(200), |node| match node.value {
+            Value::Integer(status @ 100..=599) => u16::try_from(status).ok(),
+            _ => {
+                section.wrong(node.line, "status", "an HTTP status is expected");
+                None
+            }
+        });
+    let json = section.node("json").map(|node| node.to_json().to_string());
+    let text = section.text("text").map(|(text, _)| text.to_owned());
+    let mut headers = header_pairs(section);
+    if json.is_some() && !headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
+        headers.push((header::CONTENT_TYPE, "application/json".into()));
+    }
+    GivenResponse {
+        status: status.unwrap_or(200),
+        headers,
+        body: json.or(text).unwrap_or_default().into(),
+    }
+}
+
+fn api_answer(section: Section<'_>) -> ApiAnswer {
+    let answer = ApiAnswer {
+        line: section.line(),
+        response: read_response(&section),
+        rejected: section.boolean("rejected").unwrap_or(true),
+    };
+    section.finish();
+    answer
+}
+
+fn expected_token(section: Section<'_>) -> ExpectedToken {
+    let text = |key| section.text(key).map(|(text, _)| text.to_owned());
+    let lifetime = match section.node("lifetime").map(|node| &node.value) {
+        Some(Value::Bool(false)) => Some(None),
+        Some(_) => section.seconds("lifetime").map(Some),
+        None => None,
+    };
+    let mut expected = ExpectedToken {
+        line: section.line(),
+        token: text("token"),
+        lifetime,
+        base_url: text("base_url"),
+        scope: text("scope"),
+        export: pairs(&section, "export"),
+        ..ExpectedToken::default()
+    };
+    if let Some(attach) = section.table("attach") {
+        expected.attach_headers = header_pairs(&attach);
+        expected.attach_query = attach.text("query").map(|(text, _)| text.to_owned());
+        attach.finish();
+    }
+    section.finish();
+    expected
+}
+
+fn expected_error(section: Section<'_>) -> ExpectedError {
+    let scalar = |key| section.node(key).and_then(plain);
+    let error = ExpectedError {
+        line: section.line(),
+        kind: scalar("kind"),
+        code: scalar("code"),
+        reason: scalar("reason"),
+        message: scalar("message"),
+    };
+    section.finish();
+    error
+}
+
+fn header_pairs(section: &Section<'_>) -> Vec<(HeaderName, String)> {
+    let mut headers = Vec::new();
+    for (name, text) in pairs(section, "headers") {
+        match name.parse() {
+            Ok(name) => headers.push((name, text)),
+            Err(_) => section.wrong(
+                section.line(),
+                "headers",
+                "holds what is no name of a header",
+            ),
+        }
+    }
+    headers
+}
+
+/// A table of plain values, as texts.
+fn pairs(section: &Section<'_>, key: &'static str) -> Vec<(String, String)> {
+    let Some(inside) = section.table(key) else {
+        return Vec::new();
+    };
+    let mut pairs = Vec::new();
+    for entry in inside.entries() {
+        match plain(&entry.node) {
+            Some(text) => pairs.push((entry.key.clone(), text)),
+            None => inside.wrong(entry.line, &entry.key, "a plain value is expected"),
+        }
+    }
+    pairs
+}
+
+fn plain(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Text(text) | Value::Date(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        Value::Bool(yes) => Some(yes.to_string()),
+        Value::List(_) | Value::Table(_) => None,
+    }
+}
