@@ -57,6 +57,23 @@
 //! Tokens bound to a key never enter a store. A client whose assertions need the certificate's
 //! thumbprint in their header (`x5t`) is not served yet.
 
+//!
+//! # On the `oauth2` crate
+//!
+//! The `oauth2` crate writes the requests: the form, the grant, the scopes,
+//! the credentials in form or header; and it reads the token response into a type of ours. It is
+//! gone around where it would lose something:
+//!
+//! - The answer's status, `Retry-After` and error words are read before the crate sees it, and any
+//!   success and content type is one to it.
+//! - A Basic header that isn't form-encoded replaces the crate's, and assertions and DPoP proofs,
+//!   which it doesn't know, are added.
+//! - Revocation is asked for by its introspection request, the same on the wire: its own takes no
+//!   http, which a server on loopback may have. The answer to either is read here.
+//!
+//! Signatures are made with `aws-lc-rs`, which is in a build already for TLS, and which reads and
+//! makes keys that crates for JWTs leave to others.
+
 mod answer;
 mod asked;
 mod authentication;

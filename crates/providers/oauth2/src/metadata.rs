@@ -149,9 +149,11 @@ fn read(
     let named = document["issuer"].as_str().unwrap_or_default();
     if named != issuer {
         // RFC 8414 §3.3: whoever answers for another must not be believed.
+        let is_shown = |url: &Url| url.query().is_none() && check_secure(url).is_ok();
         let named = Url::parse(named)
             .ok()
-            .and_then(|url| wire::vendor_text(if url.query().is_none() { named } else { "" }))
+            .filter(is_shown)
+            .and_then(|_| wire::vendor_text(named))
             .unwrap_or_else(|| "something else".into());
         return Err(Error::configuration(format!(
             "the metadata found at the issuer is of {named}"

@@ -108,6 +108,8 @@ async fn whoever_answers_for_another_issuer_is_not_believed() {
         "https://login.example".to_owned(),
         format!("{}/", server.mock.uri()),
         format!("{}/tenant", server.mock.uri()),
+        "https://user:pl4nted@login.example".to_owned(),
+        "https://login.example/?pl4nted".to_owned(),
         String::new(),
     ] {
         server.mock.reset().await;
@@ -116,6 +118,7 @@ async fn whoever_answers_for_another_issuer_is_not_believed() {
         server.serves(RFC8414, json_answer(200, &document)).await;
         let error = server.fetch(&discovered(&server)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{other}");
+        assert!(!format!("{error} {error:?}").contains("pl4nted"), "{other}");
         assert_eq!(paths(&server).await, [RFC8414], "{other}");
     }
 }
