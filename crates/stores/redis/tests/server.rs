@@ -1,4 +1,5 @@
-//! A real server: `BIPED_TEST_REDIS_URL` says where, and `tests/live/run redis` starts one.
+//! A real server: `BIPED_TEST_REDIS_URL` says where (`BIPED_TEST_REDIS_CA`, for `rediss://`, a
+//! file with its authority), and `tests/live/run redis` starts one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{sync::Arc, time::Duration};
@@ -9,7 +10,12 @@ use biped_testing::store::{Alternating, conformance};
 
 fn store() -> RedisStore {
     let url = std::env::var("BIPED_TEST_REDIS_URL").expect("BIPED_TEST_REDIS_URL");
-    RedisStore::new(&url.into()).unwrap()
+    match std::env::var("BIPED_TEST_REDIS_CA") {
+        Ok(ca) if url.starts_with("rediss:") => {
+            RedisStore::with_ca(&url.into(), std::fs::read(ca).unwrap()).unwrap()
+        }
+        _ => RedisStore::new(&url.into()).unwrap(),
+    }
 }
 
 fn a_key() -> TokenKey {

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use biped::{Clock, SystemClock};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -136,7 +135,7 @@ async fn read(
             "E" => log.failed.push(rest.into()),
             "S" => {
                 let took = Duration::from_millis(rest.parse().unwrap());
-                log.slowest = log.slowest.max(took); if took.as_millis() > 300 { eprintln!("{:?} {id} slow {took:?}", SystemClock.now().mono); }
+                log.slowest = log.slowest.max(took);
             }
             "R" => log.calls += rest.parse::<u64>().unwrap(),
             _ => log.failed.push(format!("a worker says {line}")),
