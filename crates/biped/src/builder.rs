@@ -192,7 +192,7 @@ impl Builder {
         self
     }
 
-    /// Keeps tokens in this store as well, whatever `[store]` says. Default: none.
+    /// Keeps tokens in this store as well, whatever `[store]` says. Default: what `[store]` says.
     pub fn store(mut self, store: Arc<dyn TokenStore>) -> Self {
         self.store = Some(store);
         self

@@ -43,7 +43,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
 
-    /// Where tokens are kept beyond the process, whatever [store] says
+    /// Where tokens are kept beyond the process, whatever [store] says [default: file]
     #[arg(long, global = true, value_name = "KIND")]
     pub(crate) store: Option<StoreKind>,
 
