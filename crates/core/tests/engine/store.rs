@@ -678,3 +678,47 @@ async fn the_store_hears_of_a_rejection_before_the_new_token_is_fetched() {
     stage.http.open_gate();
     assert_eq!(newcomer.await.unwrap().unwrap(), "t-2");
 }
+
+#[tokio::test]
+async fn a_fetch_by_hand_that_joins_a_look_in_the_store_asks_the_vendor_all_the_same() {
+    let fleet = Fleet::new();
+    let (first, source) = fleet.process();
+    first.http.push(Reply::token("t-1", 1000));
+    text(&source).await;
+    settle().await;
+    let (second, source) = fleet.process();
+    second.http.push(Reply::token("t-2", 1000));
+    fleet.store.set(Fault::Slow(seconds(0.05)));
+    let looking = ask(&source);
+    settle().await;
+    let by_hand = tokio::spawn({
+        let source = source.clone();
+        async move {
+            let token = source.fetch().await?;
+            Ok::<_, biped_core::Error>(token.expose_secret().to_owned())
+        }
+    });
+    second.pass(1.0).await;
+    assert_eq!(by_hand.await.unwrap().unwrap(), "t-2");
+    assert_eq!(looking.await.unwrap().unwrap(), "t-2");
+}
+
+#[tokio::test]
+async fn a_token_from_the_store_does_not_make_a_refused_secret_right() {
+    let fleet = Fleet::new();
+    let (first, _) = fleet.process();
+    first.http.push(Reply::token("t-1", 1000));
+    text(&first.tenant(1)).await;
+    settle().await;
+    let (second, _) = fleet.process();
+    second
+        .http
+        .answer_with(|_, _| Reply::error(401, "invalid_client"));
+    failure(&second.tenant(2)).await;
+    fleet.advance(60.0);
+    assert_eq!(text(&second.tenant(1)).await, "t-1", "the probe finds it");
+    for number in 3..20 {
+        failure(&second.tenant(number)).await;
+    }
+    assert_eq!(second.http.count(), 1);
+}
