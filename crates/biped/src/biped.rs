@@ -89,6 +89,21 @@ impl Biped {
         Ok(self.provider(name)?.source.clone())
     }
 
+    /// Gets the tokens of these providers, all at once: before the first caller comes, or to tell
+    /// whether the application is ready. Answers with each name and what went wrong, if anything.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured.
+    pub async fn warm<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Result<Vec<(&'n str, Result<(), Error>)>, Error> {
+        let names: Vec<_> = names.into_iter().collect();
+        let sources: Result<Vec<_>, _> = names.iter().map(|name| self.token_source(name)).collect();
+        let outcomes = self.manager().warm(sources?).await;
+        Ok(names.into_iter().zip(outcomes).collect())
+    }
+
     /// The names of the configured providers, sorted.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.0.providers.keys().map(|name| &**name)

@@ -90,7 +90,11 @@ impl Session {
             0.0 => 3600.0,
             seconds => seconds,
         };
-        let mut builder = self.builder().default_value("engine.max_wait", patience);
+        let mut builder = self
+            .builder()
+            .default_value("engine.max_wait", patience)
+            // Whoever runs a command again wants to know how it stands now.
+            .default_value("engine.share_failures", false);
         if etcetera::choose_base_strategy().is_ok() {
             // Each run is a process: without this, each would ask the vendor.
             builder = builder.default_value("store.kind", "file");

@@ -340,6 +340,9 @@ mod fleet {
         served: Arc<Mutex<Option<biped_core::TokenRef>>>,
     }
 
+    /// A call in a task of its own, by the process that made it.
+    type Call = (Arc<Chance>, tokio::task::JoinHandle<Result<(), Error>>);
+
     struct World {
         clock: Arc<ManualClock>,
         store: Arc<MemoryStore>,
@@ -347,7 +350,7 @@ mod fleet {
         issued: Arc<AtomicUsize>,
         asking: Arc<Mutex<BTreeMap<usize, Arc<Chance>>>>,
         random: fastrand::Rng,
-        calls: Vec<(Arc<Chance>, tokio::task::JoinHandle<Result<(), Error>>)>,
+        calls: Vec<Call>,
     }
 
     impl World {

@@ -93,6 +93,11 @@ impl<'p> Section<'p> {
         })
     }
 
+    /// `true` or `false`; the declared type was checked when the section was read.
+    pub(crate) fn boolean(&self, key: &str) -> Option<bool> {
+        self.value(key)?.to_bool()
+    }
+
     /// A whole number from 1 up.
     pub(crate) fn count<N: TryFrom<i64>>(&mut self, key: &str) -> Option<N> {
         let value = self.value(key)?;

@@ -54,6 +54,10 @@ pub(crate) const ENGINE: &[Field] = &[
         .about("How many tokens are kept, those in use aside. Default: 200000."),
     Field::new("idle", FieldType::Duration)
         .about("How long a token is kept that nobody uses. Default: 1 h."),
+    Field::new("share_failures", FieldType::Bool).about(
+        "Whether processes that share a store leave the vendor alone together after one of them \
+         failed. Default: true; false for the command.",
+    ),
 ];
 
 /// Reads `[engine]`.
@@ -80,6 +84,9 @@ pub(crate) fn engine(root: &Table, problems: &mut Vec<Problem>) -> biped_core::S
     }
     if let Some(idle) = section.duration("idle") {
         settings = settings.idle(idle);
+    }
+    if let Some(share) = section.boolean("share_failures") {
+        settings = settings.share_failures(share);
     }
     settings
 }

@@ -105,24 +105,24 @@ fn a_built_in_kind_may_be_replaced() {
 fn what_a_provider_has_to_say_is_logged_once_with_its_name() {
     let log = Log::default();
     let lines = log.0.clone();
-    tracing::subscriber::with_default(log, || {
-        let biped = builder()
-            .provider("a", provider("s"), TokenRequest::new())
-            .http_client(Arc::new(NoNetwork))
-            .build()
-            .unwrap();
-        drop(biped.clone().token_source("a"));
-    });
+    // For the whole process: other tests' threads may be the first to come by the event.
+    tracing::subscriber::set_global_default(log).unwrap();
+    let biped = builder()
+        .provider("warned-of", provider("s"), TokenRequest::new())
+        .http_client(Arc::new(NoNetwork))
+        .build()
+        .unwrap();
+    drop(biped.clone().token_source("warned-of"));
     let lines: Vec<_> = lines
         .lock()
         .unwrap()
         .iter()
-        .filter(|line| line.contains("provider=a;"))
+        .filter(|line| line.contains("provider=warned-of;"))
         .cloned()
         .collect();
     assert_eq!(
         lines,
-        ["WARN message=these credentials will expire; provider=a; "]
+        ["WARN message=these credentials will expire; provider=warned-of; "]
     );
 }
 

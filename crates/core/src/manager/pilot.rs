@@ -124,7 +124,8 @@ impl Pilot {
                         ErrorKind::Configuration | ErrorKind::Secret | ErrorKind::Internal
                     );
                     let cool_down = self.entry.key().cool_down(&engine.clock.now());
-                    let failed = (!ours).then_some((&error, cool_down));
+                    let failed =
+                        (!ours && engine.settings.share_failures).then_some((&error, cool_down));
                     desk.release(&lease, failed).await;
                 }
             }
@@ -245,7 +246,8 @@ impl Pilot {
                 return Err(lost);
             }
             if let (Some(desk), Some(lease)) = (desk.as_mut(), lease) {
-                desk.release(&lease, Some((error, wait))).await;
+                let failed = self.engine.settings.share_failures;
+                desk.release(&lease, failed.then_some((error, wait))).await;
             }
             clock.sleep(wait).await;
             attempt += 1;
@@ -279,6 +281,7 @@ impl Pilot {
                     let known = self.known();
                     desk.wait(known, left).await;
                 }
+                Turn::Failed(..) if !self.engine.settings.share_failures => break (permit, None),
                 Turn::Failed(error, left) => {
                     drop(permit);
                     let now = self.engine.clock.now();

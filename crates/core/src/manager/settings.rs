@@ -22,6 +22,7 @@ pub struct Settings {
     pub(crate) fetches_per_minute: Option<u32>,
     pub(crate) max_keys: usize,
     pub(crate) idle: Duration,
+    pub(crate) share_failures: bool,
 }
 
 impl Settings {
@@ -94,6 +95,15 @@ impl Settings {
         self.idle = idle;
         self
     }
+
+    /// Sets whether processes that share a store share its failures as well: that the vendor is
+    /// left alone by all for a while after one of them failed. Default: yes. A command that
+    /// somebody runs by hand should ask for itself.
+    #[must_use]
+    pub fn share_failures(mut self, share: bool) -> Self {
+        self.share_failures = share;
+        self
+    }
 }
 
 impl Default for Settings {
@@ -108,6 +118,7 @@ impl Default for Settings {
             fetches_per_minute: None,
             max_keys: Self::MAX_KEYS,
             idle: Self::IDLE,
+            share_failures: true,
         }
     }
 }

@@ -7,9 +7,10 @@ use std::{
 
 use biped_core::{
     Claim, Clock, ExposeSecret, Failure, Generation, Lease, LeaseId, MemoryStore, Provider,
-    StoreError, StoredToken, TokenKey, TokenRequest, TokenSource, TokenStore, async_trait,
+    Settings, StoreError, StoredToken, TokenKey, TokenManager, TokenRequest, TokenSource,
+    TokenStore, async_trait,
 };
-use biped_testing::{ManualClock, Reply, TestProvider, settle};
+use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider, settle};
 
 use crate::stage::{Stage, ask, failure, seconds, text};
 
@@ -514,6 +515,34 @@ async fn a_failed_holder_leaves_its_reason_and_the_fleet_answers_from_it() {
     fleet.advance(61.0);
     let (other, source) = fleet.process();
     other.http.push(Reply::token("t-1", 1000));
+    assert_eq!(text(&source).await, "t-1");
+}
+
+#[tokio::test]
+async fn a_process_that_shares_no_failures_leaves_none_and_asks_for_itself() {
+    let fleet = Fleet::new();
+    let alone = || {
+        let http = Arc::new(ScriptedHttp::new());
+        let manager = TokenManager::builder(http.clone())
+            .clock(fleet.clock.clone())
+            .store(fleet.store.clone())
+            .settings(Settings::default().share_failures(false))
+            .build();
+        let source = manager.source(Arc::new(TestProvider::default()), TokenRequest::new());
+        (http, source)
+    };
+    let refusal = || Reply::status(503).with_header("retry-after", "60");
+    let (http, source) = alone();
+    http.push(refusal());
+    failure(&source).await;
+    settle().await;
+    let (sharing, other) = fleet.process();
+    sharing.http.push(refusal());
+    failure(&other).await;
+    settle().await;
+    assert_eq!(sharing.http.count(), 1);
+    let (http, source) = alone();
+    http.push(Reply::token("t-1", 1000));
     assert_eq!(text(&source).await, "t-1");
 }
 

@@ -246,3 +246,26 @@ mod contract {
         );
     }
 }
+
+#[tokio::test]
+async fn warming_asks_for_all_at_once_and_tells_of_each() {
+    let stage = Stage::new();
+    stage.http.answer_with(|_, asked| {
+        if asked.body.ends_with(b"tenant=2") {
+            Reply::error(400, "invalid_scope")
+        } else {
+            Reply::token("t", 3600)
+        }
+    });
+    stage.http.close_gate();
+    let sources = [1, 2, 3].map(|tenant| stage.tenant(tenant));
+    let warming = tokio::spawn({
+        let (manager, sources) = (stage.manager.clone(), sources.clone());
+        async move { manager.warm(sources).await }
+    });
+    stage.http.arrivals(3).await;
+    stage.http.open_gate();
+    let told: Vec<bool> = warming.await.unwrap().iter().map(Result::is_ok).collect();
+    assert_eq!(told, [true, false, true]);
+    assert!(sources[0].fresh().is_some() && sources[2].fresh().is_some());
+}

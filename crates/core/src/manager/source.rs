@@ -1,0 +1,385 @@
+//! [`TokenSource`]: a handle to one key, and [`TokenRef`], what it hands out.
+
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+
+use arc_swap::Guard;
+use url::Url;
+
+use super::{
+    Engine, Rejection, Status, TokenManager,
+    flight::Flight,
+    keys::Entry,
+    observe,
+    pilot::{Answer, Ask, Pilot},
+    state::{Decision, Want},
+};
+use crate::{Clock, Error, Inspection, Now, ParamValue, Provider, Token, TokenKey, TokenRequest};
+
+/// A cheap handle to the tokens for one request to one provider.
+///
+/// While it lives, its key is not evicted. [`param`](Self::param) and [`scope`](Self::scope) give
+/// handles to other keys of the same provider.
+#[derive(Clone)]
+pub struct TokenSource {
+    pub(super) engine: Arc<Engine>,
+    pub(super) entry: Arc<Entry>,
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) api_base_url: Option<Arc<Url>>,
+}
+
+impl TokenSource {
+    /// The token, if it is fresh: the hot path, which takes no lock, allocates nothing and copies
+    /// nothing.
+    #[inline]
+    #[must_use]
+    pub fn fresh(&self) -> Option<TokenRef> {
+        self.entry.fresh(&self.engine.clock.now())
+    }
+
+    /// A usable token: at once where there is one, else from the vendor.
+    ///
+    /// # Errors
+    /// Why there is none: the same for all who waited. [`retry_after`](Error::retry_after) says
+    /// when the next attempt will be made. Transient after `max_wait`, while the fetch goes on.
+    #[inline]
+    pub async fn token(&self) -> Result<TokenRef, Error> {
+        match self.fresh() {
+            Some(token) => Ok(token),
+            None => Box::pin(self.wait_for(Want::default())).await,
+        }
+    }
+
+    /// A token with at least `min_ttl` of its life left: for what takes long, like an upload. A
+    /// token that was just fetched is good enough, whatever its life.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub async fn token_with(&self, min_ttl: Duration) -> Result<TokenRef, Error> {
+        Box::pin(self.wait_for(Want {
+            min_ttl,
+            ..Want::default()
+        }))
+        .await
+    }
+
+    /// A token asked of the vendor now, whatever there is in memory or in the store. The old one
+    /// serves others until the new one is here.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub async fn fetch(&self) -> Result<TokenRef, Error> {
+        Box::pin(self.wait_for(Want {
+            anew: true,
+            ..Want::default()
+        }))
+        .await
+    }
+
+    async fn wait_for(&self, want: Want) -> Result<TokenRef, Error> {
+        let Self { engine, entry, .. } = self;
+        let name = entry.client.id.name();
+        let deadline = engine
+            .clock
+            .now()
+            .mono
+            .saturating_add(engine.settings.max_wait);
+        loop {
+            let now = engine.clock.now();
+            entry.touch(&now);
+            let flight = match self.decide(want, &now) {
+                Decision::Serve { token, stale } => {
+                    if stale {
+                        let left = token.expires_at().map(|expiry| expiry.since(now.wall));
+                        observe::served_stale(name, left);
+                    }
+                    return Ok(token.into());
+                }
+                Decision::Launch { flight, meanwhile } => {
+                    self.launch(flight.clone());
+                    if let Some(token) = meanwhile {
+                        let left = token.expires_at().map(|expiry| expiry.since(now.wall));
+                        observe::served_stale(name, left);
+                        return Ok(token.into());
+                    }
+                    flight
+                }
+                Decision::Join(flight) => flight,
+                Decision::Rest(until) if until < deadline => {
+                    engine.clock.sleep(until.saturating_sub(now.mono)).await;
+                    continue;
+                }
+                Decision::Rest(until) => {
+                    let wait = until.saturating_sub(now.mono);
+                    return Err(self.too_long().with_retry_after(Some(wait)));
+                }
+                Decision::Fail(error) => return Err(self.named(error)),
+            };
+            observe::waited(name);
+            return tokio::select! {
+                biased;
+                outcome = flight.wait() => {
+                    outcome.map(Into::into).map_err(|error| self.named(error))
+                }
+                () = engine.clock.sleep(deadline.saturating_sub(now.mono)) => Err(self.too_long()),
+            };
+        }
+    }
+
+    /// Starts a flight where one is due, and doesn't wait for it.
+    pub(super) fn start(&self) {
+        let now = self.engine.clock.now();
+        if let Decision::Launch { flight, .. } = self.decide(Want::default(), &now) {
+            self.launch(flight);
+        }
+    }
+
+    fn decide(&self, want: Want, now: &Now) -> Decision {
+        let want = Want {
+            runtime: tokio::runtime::Handle::try_current().is_ok(),
+            ..want
+        };
+        let mut key = self.entry.key();
+        let current = self.entry.current.load();
+        key.decide(&current, want, now, || self.entry.client.clearance(now))
+    }
+
+    /// Starts a flight, after the key's lock was released: where the runtime is shutting down the
+    /// task is dropped on the spot, and its end takes the lock.
+    fn launch(&self, flight: Arc<Flight>) {
+        let Self {
+            engine,
+            entry,
+            provider,
+            ..
+        } = self;
+        let pilot = Pilot::new(engine.clone(), entry.clone(), flight, provider.clone());
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(pilot.fly())),
+            Err(_) => drop(pilot),
+        }
+    }
+
+    fn too_long(&self) -> Error {
+        let seconds = self.engine.settings.max_wait.as_secs_f64();
+        self.named(Error::unreachable(format!(
+            "no token after {seconds} s; the fetch goes on"
+        )))
+    }
+
+    /// The error with the name that this caller knows the provider by: equal providers share their
+    /// tokens, and their failures, whatever their names.
+    fn named(&self, error: Error) -> Error {
+        let id = self.provider.id();
+        if error.provider() == Some(id.name()) {
+            return error;
+        }
+        error.with_provider(id.shared_name())
+    }
+
+    /// Forgets a token that an API rejected, and no newer one, and starts to fetch another.
+    ///
+    /// Synchronous, and cheap to call for every 401: a hundred at once cost one fetch.
+    pub fn reject(&self, token: &Token) -> Rejection {
+        let Self { engine, entry, .. } = self;
+        let now = engine.clock.now();
+        let rejection = {
+            let mut key = entry.key();
+            let current = entry.current.load();
+            let rejection = key.reject(token, &current, &now);
+            if rejection == Rejection::Renewing {
+                entry.current.store(engine.nothing.clone());
+                engine.note_untold(&mut key);
+            }
+            rejection
+        };
+        observe::rejected(entry.client.id.name(), &entry.request, rejection);
+        if rejection == Rejection::Renewing {
+            self.start();
+        }
+        rejection
+    }
+
+    /// Forgets this key's token, here and in the store: after a leak.
+    ///
+    /// # Errors
+    /// [`Store`](crate::ErrorKind::Store) where the store could not be told. It is forgotten here
+    /// all the same.
+    pub async fn forget(&self) -> Result<(), Error> {
+        let Self { engine, entry, .. } = self;
+        let through = {
+            let mut key = entry.key();
+            let now = engine.clock.now();
+            let through = key
+                .newest
+                .max(entry.current.load().generation())
+                .next(now.wall);
+            key.forget(through, &now);
+            entry.current.store(engine.nothing.clone());
+            engine.note_untold(&mut key);
+            through
+        };
+        match &engine.shared {
+            Some(shared) => shared.forget(&self.key(), through).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What the vendor says that these credentials are good for; `None` where it doesn't say.
+    ///
+    /// # Errors
+    /// As a fetch; it is neither cached nor retried.
+    pub async fn inspect(&self) -> Result<Option<Inspection>, Error> {
+        match self.ask(Ask::Inspection(&self.entry.request)).await? {
+            Answer::Inspection(inspection) => Ok(inspection),
+            _ => Ok(None),
+        }
+    }
+
+    /// Makes the vendor forget the current token (RFC 7009), and forgets it here and in the store.
+    ///
+    /// # Errors
+    /// Where the vendor has no revocation, or refuses it.
+    pub async fn revoke(&self) -> Result<(), Error> {
+        let current = self.entry.current.load_full();
+        if !current.is_nothing() {
+            self.ask(Ask::Revocation(&current)).await?;
+        }
+        self.forget().await
+    }
+
+    async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Error> {
+        let asked = self.engine.ask(&self.provider, &self.entry, ask).await;
+        asked.map_err(|(error, _)| self.named(error))
+    }
+
+    /// What the store holds for this key, usable or not; `None` without a store.
+    ///
+    /// # Errors
+    /// [`Store`](crate::ErrorKind::Store).
+    pub async fn stored(&self) -> Result<Option<Token>, Error> {
+        match &self.engine.shared {
+            Some(shared) => shared.peek(&self.key()).await,
+            None => Ok(None),
+        }
+    }
+
+    /// How this key stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.entry.status(&self.engine.clock.now())
+    }
+
+    /// The name of this key in a store.
+    #[must_use]
+    pub fn key(&self) -> TokenKey {
+        TokenKey::new(&self.entry.client.id, &self.entry.request)
+    }
+
+    /// What the tokens are for.
+    #[must_use]
+    pub fn request(&self) -> &TokenRequest {
+        &self.entry.request
+    }
+
+    /// Who gives them.
+    #[must_use]
+    pub fn provider(&self) -> &Arc<dyn Provider> {
+        &self.provider
+    }
+
+    /// The clock that everything goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.engine.clock
+    }
+
+    /// The same provider's tokens for another request.
+    #[must_use]
+    pub fn with_request(&self, request: TokenRequest) -> Self {
+        let manager = TokenManager(self.engine.clone());
+        let api_base_url = self.api_base_url.clone();
+        Self {
+            api_base_url,
+            ..manager.source(self.provider.clone(), request)
+        }
+    }
+
+    /// The same request with another value for one parameter.
+    #[must_use]
+    pub fn param(&self, name: impl AsRef<str>, value: impl Into<ParamValue>) -> Self {
+        self.with_request(self.request().clone().param(name, value))
+    }
+
+    /// The same request with these scopes (one, or several separated by spaces) and no others.
+    #[must_use]
+    pub fn scope(&self, scope: impl AsRef<str>) -> Self {
+        self.with_request(self.request().clone().without_scopes().scope(scope))
+    }
+
+    /// The same tokens, with a base URL for API calls where the vendor's answer names none.
+    #[must_use]
+    pub fn with_api_base_url(mut self, api_base_url: Option<Url>) -> Self {
+        self.api_base_url = api_base_url.map(Arc::new);
+        self
+    }
+
+    /// Where the API is: as the token says, else as it was configured.
+    #[must_use]
+    pub fn base_url<'a>(&'a self, token: &'a Token) -> Option<&'a Url> {
+        token.base_url().or(self.api_base_url.as_deref())
+    }
+}
+
+/// A token, borrowed from the manager: no lock, no allocation, no shared counter while it is fresh.
+/// Let it go soon; [`into_owned`](Self::into_owned) gives one to keep.
+pub struct TokenRef(Guard<Arc<Token>>);
+
+impl TokenRef {
+    /// A token to keep.
+    #[must_use]
+    pub fn into_owned(self) -> Arc<Token> {
+        Guard::into_inner(self.0)
+    }
+}
+
+impl From<Arc<Token>> for TokenRef {
+    fn from(token: Arc<Token>) -> Self {
+        Self(Guard::from_inner(token))
+    }
+}
+
+impl Deref for TokenRef {
+    type Target = Token;
+
+    #[inline]
+    fn deref(&self) -> &Token {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TokenRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl Entry {
+    #[inline]
+    pub(super) fn fresh(&self, now: &Now) -> Option<TokenRef> {
+        let token = self.current.load();
+        if !token.schedule.refresh.is_ahead(now) {
+            return None;
+        }
+        self.touch(now);
+        Some(TokenRef(token))
+    }
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSource")
+            .field("provider", &self.provider.id())
+            .field("request", self.request())
+            .finish_non_exhaustive()
+    }
+}
