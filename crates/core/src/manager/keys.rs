@@ -17,7 +17,7 @@ use super::{
     settings::Settings,
     state::{Clearance, Key, Refusal},
 };
-use crate::{Error, Now, ProviderId, Token, TokenRequest, provider::NotedSecret};
+use crate::{Error, Now, Provider, ProviderId, Token, TokenRequest, provider::NotedSecret};
 
 /// One key: its current token, and what else is known of it.
 // In this order: what every caller touches lies together.
@@ -65,6 +65,8 @@ fn seconds(now: &Now) -> u32 {
 /// A client of a vendor: what all its keys share.
 pub(crate) struct Client {
     pub(crate) id: ProviderId,
+    /// Who asked first; what speaks for all its keys.
+    pub(crate) provider: Arc<dyn Provider>,
     pub(crate) endpoint: Arc<Endpoint>,
     refusal: Mutex<Option<Refusal>>,
     refusals: AtomicU64,
@@ -73,9 +75,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(id: ProviderId, endpoint: Arc<Endpoint>) -> Self {
+    pub(crate) fn new(provider: Arc<dyn Provider>, endpoint: Arc<Endpoint>) -> Self {
         Self {
-            id,
+            id: provider.id().clone(),
+            provider,
             endpoint,
             refusal: Mutex::default(),
             refusals: AtomicU64::new(0),

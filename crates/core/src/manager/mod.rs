@@ -35,6 +35,7 @@ use std::{
 use self::{
     budget::Endpoint,
     keys::{Client, Keys},
+    pilot::Ask,
     shared::Shared,
     state::Key,
     traffic::Traffic,
@@ -187,7 +188,9 @@ impl TokenManager {
         let now = engine.clock.now();
         let entry = engine
             .keys
-            .find_or_make(id, request, &now, &engine.nothing, || engine.client(id));
+            .find_or_make(id, request, &now, &engine.nothing, || {
+                engine.client(&provider)
+            });
         TokenSource {
             engine: engine.clone(),
             entry,
@@ -244,6 +247,41 @@ impl TokenManager {
         outcomes
     }
 
+    /// Makes the vendors forget the tokens in memory (RFC 7009), and forgets them here: for the end
+    /// of an application. Answers how many were revoked.
+    ///
+    /// With a store nothing is revoked, since others may be using the same tokens; providers
+    /// without revocation are passed over.
+    pub async fn revoke_unshared(&self) -> usize {
+        let engine = &self.0;
+        if engine.shared.is_some() {
+            return 0;
+        }
+        let mut revoked = 0;
+        for entry in engine.keys.all() {
+            let token = entry.current.load_full();
+            let now = engine.clock.now();
+            if !token.schedule.unusable.is_ahead(&now) {
+                continue;
+            }
+            let provider = entry.client.provider.clone();
+            if engine
+                .ask(&provider, &entry, Ask::Revocation(&token))
+                .await
+                .is_ok()
+            {
+                let mut key = entry.key();
+                key.forget(token.generation, &now);
+                if entry.current.load().generation == token.generation {
+                    entry.current.store(engine.nothing.clone());
+                }
+                engine.note_untold(&mut key);
+                revoked += 1;
+            }
+        }
+        revoked
+    }
+
     /// The clock that everything goes by.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
@@ -252,7 +290,8 @@ impl TokenManager {
 }
 
 impl Engine {
-    fn client(&self, id: &ProviderId) -> Arc<Client> {
+    fn client(&self, provider: &Arc<dyn Provider>) -> Arc<Client> {
+        let id = provider.id();
         let mut parties = self
             .parties
             .lock()
@@ -280,7 +319,7 @@ impl Engine {
                 .endpoints
                 .retain(|_, endpoint| endpoint.strong_count() > 0);
         }
-        let client = Arc::new(Client::new(id.clone(), endpoint));
+        let client = Arc::new(Client::new(provider.clone(), endpoint));
         parties.clients.insert(id.clone(), Arc::downgrade(&client));
         client
     }

@@ -5,6 +5,7 @@
 mod stage;
 
 mod calls;
+mod ending;
 mod failures;
 mod flights;
 mod lifetimes;

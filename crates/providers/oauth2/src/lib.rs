@@ -38,7 +38,7 @@
 //! | RFC 6749 §5.2 | error response | yes; at any status, in a 2xx too, else read from `WWW-Authenticate` |
 //! | RFC 6749 §7.1 | unknown token types | refused |
 //! | RFC 6750 §2.1, §3 | bearer tokens in the header, challenges | yes; not in body or query |
-//! | RFC 7009 | revocation | yes, of access tokens |
+//! | RFC 7009 | revocation | yes, of access tokens: `TokenSource::revoke`, and `TokenManager::revoke_unshared` when an application ends |
 //! | RFC 7515, 7517, 7518, 7638, 8037 | signatures and keys | RS, PS, ES with 256, 384, 512, `EdDSA` (Ed25519), HS for secrets; PEM (PKCS#8, PKCS#1, SEC1) and JSON Web Keys, unencrypted |
 //! | RFC 7521 §4.2, RFC 7523 §2.2 | `client_secret_jwt`, `private_key_jwt` | yes; a fresh `jti` for each attempt, `iat` [back-dated](CLOCK_SKEW), `exp` [a minute](ASSERTION_LIFETIME) ahead |
 //! | RFC 7523 §2.1 | assertions as grants | no |
