@@ -84,3 +84,20 @@ async fn inspection_tells_scopes_and_projects_where_the_vendor_does() {
     let shop = stage.counts_of(&KeyFilter::all().vendor(Vendor::Envelope));
     assert_eq!(shop.token_requests.total, 0, "nothing was asked");
 }
+
+#[tokio::test]
+async fn warmed_providers_ask_nobody_when_they_are_used() {
+    let stage = Stage::new().await;
+    let warmed = stage.biped.warm(stage.biped.names()).await.unwrap();
+    let names: Vec<_> = warmed.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, stage.biped.names().collect::<Vec<_>>());
+    assert!(
+        warmed.iter().all(|(_, outcome)| outcome.is_ok()),
+        "{warmed:?}"
+    );
+    assert_eq!(stage.sandbox.stats().counts.token_requests.total, 5);
+
+    stage.get("shop", "/v1/orders").await.unwrap();
+    assert_eq!(stage.sandbox.stats().counts.token_requests.total, 5);
+    assert!(stage.biped.warm(["shopp"]).await.is_err());
+}
