@@ -165,8 +165,9 @@ pub(crate) const STORE_TIME: Duration = Duration::from_millis(250);
 pub(crate) const STORE_REST: Duration = Duration::from_secs(5);
 /// How long a lease lasts; it is renewed while the fetch runs.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
-/// How often those who wait for another's fetch look in the store, whatever it tells them.
-pub(crate) const LEASE_POLL: Duration = Duration::from_millis(500);
+/// How often those who wait for another's fetch look in the store, whatever it tells them. It is a
+/// part of [`STORE_TIME`]: a store that freezes then costs a call no more than at any other moment.
+pub(crate) const LEASE_POLL: Duration = Duration::from_millis(100);
 /// How long a store refuses a token that was rejected, if nobody knows when it would expire.
 pub(crate) const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The least pause before a store is asked again, whatever it says.

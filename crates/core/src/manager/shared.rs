@@ -160,24 +160,29 @@ impl Desk<'_> {
             .await;
     }
 
-    /// Waits until the entry may have changed since it was read, or `left` is over. A store where
-    /// somebody else's lease is alive is alive itself: it gets its time anew.
+    /// Waits until the entry may have changed since it was read, or `left` is over, and for a moment
+    /// at the most: a store that has just told of somebody's lease is alive, so its time begins
+    /// anew, but the wait counts. Should it freeze meanwhile, that is found out in the same time.
     pub(crate) async fn wait(&mut self, known: Generation, left: Duration) {
-        self.left = STORE_TIME;
+        let clock = &self.shared.clock;
+        let started = clock.now().mono;
         let wait = left.clamp(LEAST_WAIT, LEASE_POLL);
         let after = known.max(self.seen);
         let changed = tokio::select! {
-            changed = self.shared.store.changed(&self.key, after) => changed,
-            () = self.shared.clock.sleep(wait) => return,
+            changed = self.shared.store.changed(&self.key, after) => Some(changed),
+            () = clock.sleep(wait) => None,
         };
-        self.woken = self.woken.saturating_add(1);
+        let waited = clock.now().mono.saturating_sub(started);
+        self.woken = self.woken.saturating_add(u32::from(changed.is_some()));
         match changed {
-            Ok(()) if self.woken <= FREE_WAKES => {}
             // A store that wakes again and again may be mistaken.
-            Ok(()) => self.shared.clock.sleep(LEAST_WAIT).await,
+            Some(Ok(())) if self.woken > FREE_WAKES => clock.sleep(LEAST_WAIT).await,
             // It can't tell: then by the clock alone.
-            Err(_) => self.shared.clock.sleep(wait).await,
+            Some(Err(_)) => clock.sleep(wait.saturating_sub(waited)).await,
+            Some(Ok(())) | None => {}
         }
+        let waited = clock.now().mono.saturating_sub(started);
+        self.left = STORE_TIME.saturating_sub(waited);
     }
 
     /// Runs `work` and keeps the lease alive meanwhile.

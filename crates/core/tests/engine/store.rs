@@ -447,6 +447,42 @@ async fn when_a_lease_lapses_another_takes_over() {
 }
 
 #[tokio::test]
+async fn a_store_that_freezes_while_anothers_lease_is_waited_for_costs_250_ms_at_most() {
+    for frozen_after in [0.0, 0.06, 0.11, 0.25, 1.03] {
+        let fleet = Fleet::new();
+        let lease = fleet.store.inner.lease(&key(), seconds(5.0), None).await;
+        assert!(matches!(lease, Ok(Claim::Granted(_))));
+        let (stage, source) = fleet.process();
+        stage.http.push(Reply::token("t-1", 1000));
+        let caller = ask(&source);
+        let freezes_at = fleet.clock.now().mono + seconds(frozen_after);
+        settle().await;
+        loop {
+            let next = fleet.clock.next_wake().unwrap();
+            if fleet.clock.now().mono + next >= freezes_at {
+                break;
+            }
+            fleet.clock.advance(next);
+            settle().await;
+        }
+        fleet.clock.advance(freezes_at - fleet.clock.now().mono);
+        assert_eq!(stage.http.count(), 0);
+        fleet.store.set(Fault::Slow(seconds(3600.0)));
+        settle().await;
+        while stage.http.count() == 0 {
+            fleet.clock.advance(fleet.clock.next_wake().unwrap());
+            settle().await;
+        }
+        let cost = fleet.clock.now().mono - freezes_at;
+        assert!(
+            cost <= seconds(0.25),
+            "frozen after {frozen_after} s: {cost:?}"
+        );
+        assert_eq!(caller.await.unwrap().unwrap(), "t-1");
+    }
+}
+
+#[tokio::test]
 async fn waiting_for_anothers_lease_takes_no_permit() {
     let fleet = Fleet::new();
     let (stage, _) = fleet.process();

@@ -29,6 +29,8 @@ const LATE: usize = 4;
 const LATENCY: Duration = Duration::from_millis(100);
 /// The part of a life after which tokens are renewed, unless it is set.
 const REFRESH_AT: f64 = 0.80;
+/// How often a fault is tried whose only blame is a slow call.
+const ATTEMPTS: u32 = 3;
 /// What a store may cost a call.
 const PATIENCE: Duration = Duration::from_millis(300);
 
@@ -108,6 +110,7 @@ fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
         failed,
         slowest,
         limit: None,
+        again: false,
     }
 }
 
@@ -165,7 +168,9 @@ async fn holder_killed() -> Line {
 }
 
 /// One fleet through all that can happen to its Redis, and beside it one without a store: what it
-/// takes there is the measure, on a busy machine as on an idle one.
+/// takes there is the measure, on a busy machine as on an idle one. Still, where a call was too slow
+/// and nothing else was wrong, that may have been the machine: the fault is tried again, and a store
+/// that is to blame is slow each time.
 async fn faults(found: &mut impl FnMut(Line)) {
     const LASTS: Duration = Duration::from_secs(5);
     let (mut server, vendor, other) = (
@@ -187,39 +192,52 @@ async fn faults(found: &mut impl FnMut(Line)) {
         "connections cut in the middle of answers",
     ];
     for (fault, name) in faults.into_iter().enumerate() {
-        let before = vendor.requests();
-        match fault {
-            0 => server.stop(),
-            1 => server.signal("-STOP"),
-            2 => server.memory("1").await,
-            _ => proxy.cut(true),
-        }
-        SystemClock.sleep(LASTS / 2).await;
-        fleet.grow(LATE);
-        without.grow(LATE);
-        SystemClock.sleep(LASTS / 2).await;
-        match fault {
-            0 => server.restart().await,
-            1 => server.signal("-CONT"),
-            2 => server.memory("0").await,
-            _ => proxy.cut(false),
-        }
-        // A store that failed is left alone for 5 s; then each finds the others' token.
-        let settled = Duration::from_secs(5) + vendor.lifetime;
-        SystemClock.sleep(settled).await;
-        found(Line {
-            limit: limit(&without),
-            ..line(name, vendor.requests() - before, fleet.take())
-        });
+        for attempt in 1.. {
+            let before = vendor.requests();
+            match fault {
+                0 => server.stop(),
+                1 => server.signal("-STOP"),
+                2 => server.memory("1").await,
+                _ => proxy.cut(true),
+            }
+            SystemClock.sleep(LASTS / 2).await;
+            fleet.grow(LATE);
+            without.grow(LATE);
+            SystemClock.sleep(LASTS / 2).await;
+            match fault {
+                0 => server.restart().await,
+                1 => server.signal("-CONT"),
+                2 => server.memory("0").await,
+                _ => proxy.cut(false),
+            }
+            // A store that failed is left alone for 5 s; then each finds the others' token.
+            let settled = Duration::from_secs(5) + vendor.lifetime;
+            SystemClock.sleep(settled).await;
+            let mut during = Line {
+                limit: limit(&without),
+                ..line(name, vendor.requests() - before, fleet.take())
+            };
 
-        let (before, started) = (vendor.requests(), SystemClock.now().mono);
-        SystemClock.sleep(vendor.lifetime * 2).await;
-        let elapsed = SystemClock.now().mono - started;
-        found(Line {
-            allowed: Some(vendor.allowed(elapsed)),
-            limit: limit(&without),
-            ..line("… and afterwards", vendor.requests() - before, fleet.take())
-        });
+            let (before, started) = (vendor.requests(), SystemClock.now().mono);
+            SystemClock.sleep(vendor.lifetime * 2).await;
+            let elapsed = SystemClock.now().mono - started;
+            let mut afterwards = Line {
+                allowed: Some(vendor.allowed(elapsed)),
+                limit: limit(&without),
+                ..line("… and afterwards", vendor.requests() - before, fleet.take())
+            };
+
+            let slow = [&during, &afterwards].iter().any(|line| line.is_slow());
+            let again = slow && attempt < ATTEMPTS;
+            for line in [&mut during, &mut afterwards] {
+                line.again = again && line.is_right() && line.is_slow();
+            }
+            found(during);
+            found(afterwards);
+            if !again {
+                break;
+            }
+        }
     }
     fleet.stop().await;
     without.stop().await;
