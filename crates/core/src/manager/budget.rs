@@ -3,13 +3,14 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use tokio::sync::oneshot;
-
-use super::settings::Settings;
+use super::{
+    settings::Settings,
+    sync::{Mutex, MutexGuard, oneshot},
+};
 use crate::{Clock, Error, Now};
 
 /// A token endpoint, and what it can take.

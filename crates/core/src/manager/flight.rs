@@ -1,16 +1,19 @@
 //! [`Flight`]: the one fetch in progress for a key, as those who wait for it see it.
 
 use std::{
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use tokio::sync::Notify;
-
-use super::{budget::Place, settings::Settings, state::Want};
+use super::{
+    budget::Place,
+    settings::Settings,
+    state::Want,
+    sync::{
+        Mutex, MutexGuard, Notify, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
 use crate::{Error, Now, Token, provider::NotedSecret};
 
 /// How a flight ends.
@@ -136,8 +139,6 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

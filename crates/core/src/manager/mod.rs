@@ -13,6 +13,7 @@
 //! | [`observe`] | events and metrics |
 //! | [`settings`] | the numbers |
 //! | [`traffic`] | how many flights are under way |
+//! | [`sync`] | what all of this is made of: locks, atomics, tasks |
 
 mod budget;
 mod flight;
@@ -24,12 +25,13 @@ mod shared;
 mod source;
 mod state;
 mod status;
+mod sync;
 mod traffic;
 
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, PoisonError, Weak},
 };
 
 use self::{
@@ -38,6 +40,7 @@ use self::{
     pilot::Ask,
     shared::Shared,
     state::Key,
+    sync::Mutex,
     traffic::Traffic,
 };
 pub use self::{
@@ -292,10 +295,7 @@ impl TokenManager {
 impl Engine {
     fn client(&self, provider: &Arc<dyn Provider>) -> Arc<Client> {
         let id = provider.id();
-        let mut parties = self
-            .parties
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = parties.clients.get(id).and_then(Weak::upgrade) {
             return client;
         }

@@ -12,6 +12,7 @@ use super::{
     observe,
     pilot::{Answer, Ask, Pilot},
     state::{Decision, Want},
+    sync::Handle,
 };
 use crate::{Clock, Error, Inspection, Now, ParamValue, Provider, Token, TokenKey, TokenRequest};
 
@@ -135,7 +136,7 @@ impl TokenSource {
 
     fn decide(&self, want: Want, now: &Now) -> Decision {
         let want = Want {
-            runtime: tokio::runtime::Handle::try_current().is_ok(),
+            runtime: Handle::try_current().is_ok(),
             ..want
         };
         let mut key = self.entry.key();
@@ -153,7 +154,7 @@ impl TokenSource {
             ..
         } = self;
         let pilot = Pilot::new(engine.clone(), entry.clone(), flight, provider.clone());
-        match tokio::runtime::Handle::try_current() {
+        match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(pilot.fly())),
             Err(_) => drop(pilot),
         }

@@ -1,11 +1,11 @@
 //! [`Traffic`]: how many flights are under way, for those who want to leave when none is.
 
-use std::sync::{
-    Arc,
+use std::sync::Arc;
+
+use super::sync::{
+    Notify,
     atomic::{AtomicUsize, Ordering},
 };
-
-use tokio::sync::Notify;
 
 /// The flights under way.
 #[derive(Default)]
