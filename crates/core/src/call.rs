@@ -129,7 +129,14 @@ pub async fn call<T: Transport>(
     mut request: T::Request,
     transport: &mut T,
 ) -> Result<T::Response, CallError<T::Error>> {
-    let mut token = source.token().await?.into_owned();
+    let mut token = match source.fresh() {
+        Some(token) => token,
+        None => {
+            check_ahead(source, &transport.parts(&mut request).url())?;
+            source.token().await?
+        }
+    }
+    .into_owned();
     let (mut may_resend, mut may_replay) = (true, true);
     loop {
         let spare = (may_resend || may_replay)
@@ -202,11 +209,25 @@ impl TokenSource {
     }
 }
 
+/// Refuses a call that can't be right whatever token comes, so that nothing at all is sent for it.
+fn check_ahead(source: &TokenSource, url: &Url) -> Result<(), Error> {
+    if is_relative(url) {
+        return Ok(());
+    }
+    let provider = source.provider();
+    let configured = source.configured_base_url();
+    let checked = match source.held() {
+        Some(token) => place(url, source.base_url(&token)).map(drop),
+        None if !provider.may_call(url, configured) => Err(elsewhere(url, configured)),
+        None => check_user(url),
+    };
+    checked.map_err(|error| error.with_provider(provider.id().name()))
+}
+
 /// Where a request goes: the placeholder gives way to the base URL, and nothing leaves its origin.
 /// `None`: where it is going already.
 fn place(url: &Url, base: Option<&Url>) -> Result<Option<Url>, Error> {
-    let is_relative =
-        url.scheme() == "https" && url.host_str() == Some(PLACEHOLDER_HOST) && url.port().is_none();
+    let is_relative = is_relative(url);
     let Some(base) = base else {
         let what = if is_relative {
             "to complete the path"
@@ -227,15 +248,32 @@ fn place(url: &Url, base: Option<&Url>) -> Result<Option<Url>, Error> {
         placed.set_query(url.query());
         return Ok(Some(placed));
     }
-    if url.origin() != base.origin() || !url.username().is_empty() || url.password().is_some() {
-        let (url, base) = (shown(url), shown(base));
-        return Err(
-            Error::configuration(format!("{url} is not at the API's origin, {base}")).with_remedy(
-                "the token belongs there only; call other addresses with a plain client",
-            ),
-        );
+    if url.origin() != base.origin() {
+        return Err(elsewhere(url, Some(base)));
     }
+    check_user(url)?;
     Ok(None)
+}
+
+fn is_relative(url: &Url) -> bool {
+    url.scheme() == "https" && url.host_str() == Some(PLACEHOLDER_HOST) && url.port().is_none()
+}
+
+fn elsewhere(url: &Url, base: Option<&Url>) -> Error {
+    let base = base.map(|base| format!(", {}", shown(base)));
+    let (url, base) = (shown(url), base.unwrap_or_default());
+    Error::configuration(format!("{url} is not at the API's origin{base}"))
+        .with_remedy("the token belongs there only; call other addresses with a plain client")
+}
+
+fn check_user(url: &Url) -> Result<(), Error> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(());
+    }
+    Err(
+        Error::configuration(format!("the URL {} has a user name in it", shown(url)))
+            .with_remedy("leave it out; the token says who calls"),
+    )
 }
 
 /// What a response says about the token, and the response with its body still whole.

@@ -124,6 +124,15 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether a call of the whole URL `url` can be right, as far as is known before a token says
+    /// where the API is; where it can't, it is refused before a token is asked for. `configured` is
+    /// the `api_base_url`. Default: where one is configured its origin only, else any.
+    ///
+    /// A provider whose answers name a base URL says yes to whatever they may name.
+    fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
+        configured.is_none_or(|base| base.origin() == url.origin())
+    }
+
     /// What the vendor says these credentials are good for (`/oauth/me`, RFC 7662). Default: it
     /// doesn't say.
     ///

@@ -34,6 +34,8 @@ use std::{
     sync::{Arc, PoisonError, Weak},
 };
 
+use tokio::runtime::Handle;
+
 use self::{
     budget::Endpoint,
     keys::{Client, Keys},
@@ -233,19 +235,27 @@ impl TokenManager {
     }
 
     /// Gets a token for each of these sources, all at once: before the first caller comes, or to
-    /// tell whether the application is ready. Answers in their order.
+    /// tell whether the application is ready. Answers in their order, after `max_wait` at the latest.
     pub async fn warm(
         &self,
         sources: impl IntoIterator<Item = TokenSource>,
     ) -> Vec<Result<(), Error>> {
-        let sources: Vec<_> = sources.into_iter().collect();
-        for source in &sources {
-            // Starts the flights; the answers are waited for below.
-            source.start();
-        }
-        let mut outcomes = Vec::with_capacity(sources.len());
-        for source in &sources {
-            outcomes.push(source.token().await.map(drop));
+        let warm = |source: TokenSource| async move { source.token().await.map(drop) };
+        let waits = sources.into_iter().map(warm);
+        let mut outcomes = Vec::new();
+        let Ok(runtime) = Handle::try_current() else {
+            // No fetch can start, so there is nothing to wait for.
+            for wait in waits {
+                outcomes.push(wait.await);
+            }
+            return outcomes;
+        };
+        let waits: Vec<_> = waits.map(|wait| runtime.spawn(wait)).collect();
+        for wait in waits {
+            let outcome = wait.await.unwrap_or_else(|error| {
+                Err(Error::internal("the runtime ended").with_source(error))
+            });
+            outcomes.push(outcome);
         }
         outcomes
     }

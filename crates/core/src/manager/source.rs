@@ -37,6 +37,13 @@ impl TokenSource {
         self.entry.fresh(&self.engine.clock.now())
     }
 
+    /// The token in memory, if it is usable; nothing is started to replace it.
+    pub(crate) fn held(&self) -> Option<TokenRef> {
+        let token = self.entry.current.load();
+        let usable = token.schedule.unusable.is_ahead(&self.engine.clock.now());
+        usable.then(|| TokenRef(token))
+    }
+
     /// A usable token: at once where there is one, else from the vendor.
     ///
     /// # Errors
@@ -127,7 +134,7 @@ impl TokenSource {
     }
 
     /// Starts a flight where one is due, and doesn't wait for it.
-    pub(super) fn start(&self) {
+    fn start(&self) {
         let now = self.engine.clock.now();
         if let Decision::Launch { flight, .. } = self.decide(Want::default(), &now) {
             self.launch(flight);
@@ -322,6 +329,10 @@ impl TokenSource {
     pub fn with_api_base_url(mut self, api_base_url: Option<Url>) -> Self {
         self.api_base_url = api_base_url.map(Arc::new);
         self
+    }
+
+    pub(crate) fn configured_base_url(&self) -> Option<&Url> {
+        self.api_base_url.as_deref()
     }
 
     /// Where the API is: as the token says, else as it was configured.

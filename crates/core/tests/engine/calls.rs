@@ -277,6 +277,64 @@ async fn a_request_for_another_origin_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
+async fn a_url_that_cannot_be_right_is_refused_before_a_token_is_asked_for() {
+    let (stage, source) = stage();
+    let user = "https://user@api.example/v1/a";
+    for url in ["https://evil.example/a", "http://api.example/v1/a", user] {
+        let mut api = Api::default();
+        let error = token_error(call(&source, get(url), &mut api).await);
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
+    }
+    let unknown = stage.source();
+    let outcome = call(&unknown, get(user), &mut Api::default()).await;
+    assert_eq!(token_error(outcome).kind(), ErrorKind::Configuration);
+    settle().await;
+    assert_eq!(stage.http.count(), 0);
+}
+
+#[tokio::test]
+async fn a_url_that_is_not_at_the_held_tokens_origin_is_refused_before_another_is_asked_for() {
+    let (stage, source) = stage();
+    let answer = r#"{"access_token":"t-1","expires_in":3600,"base_url":"https://eu.example"}"#;
+    stage.http.push(Reply::json(200, answer));
+    source.token().await.unwrap();
+    stage.advance(3200.0);
+    assert!(source.fresh().is_none());
+    let mut api = Api::default();
+    let outcome = call(&source, get("https://api.example/v1/a"), &mut api).await;
+    assert_eq!(token_error(outcome).kind(), ErrorKind::Configuration);
+    settle().await;
+    assert_eq!(stage.http.count(), 1);
+
+    call(&source, get("https://eu.example/a"), &mut api)
+        .await
+        .unwrap();
+    assert_eq!(api.tokens(), ["t-1"]);
+    settle().await;
+    assert_eq!(stage.http.count(), 2, "this call renewed it");
+}
+
+#[tokio::test]
+async fn a_url_that_only_the_vendors_answer_can_clear_waits_for_it() {
+    let (stage, _) = stage();
+    let answer = r#"{"access_token":"t-1","expires_in":3600,"base_url":"https://eu.example"}"#;
+    stage.http.push(Reply::json(200, answer));
+    let mut api = Api::default();
+    call(&stage.source(), get("https://eu.example/a"), &mut api)
+        .await
+        .unwrap();
+    assert_eq!(api.urls(), ["https://eu.example/a"]);
+
+    let outcome = call(
+        &stage.tenant(7),
+        get("https://eu.example/a"),
+        &mut Api::default(),
+    )
+    .await;
+    assert_eq!(token_error(outcome).kind(), ErrorKind::Configuration);
+}
+
+#[tokio::test]
 async fn without_a_base_url_nothing_is_sent() {
     let (stage, _) = stage();
     for path in ["/a", "https://api.example/a"] {

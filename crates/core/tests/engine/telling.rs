@@ -1,5 +1,11 @@
 //! What the manager tells: states, events, metrics.
 
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
 use biped_core::{ErrorKind, TokenState};
 use biped_testing::{Reply, TestProvider, settle};
 
@@ -268,4 +274,36 @@ async fn warming_asks_for_all_at_once_and_tells_of_each() {
     let told: Vec<bool> = warming.await.unwrap().iter().map(Result::is_ok).collect();
     assert_eq!(told, [true, false, true]);
     assert!(sources[0].fresh().is_some() && sources[2].fresh().is_some());
+}
+
+#[tokio::test]
+async fn warming_waits_for_all_together() {
+    let stage = Stage::new();
+    stage.http.close_gate();
+    let sources = [1, 2, 3].map(|tenant| stage.tenant(tenant));
+    let warming = tokio::spawn({
+        let (manager, sources) = (stage.manager.clone(), sources.clone());
+        async move { manager.warm(sources).await }
+    });
+    stage.http.arrivals(3).await;
+    // One `max_wait`, after which every vendor has had its time.
+    stage.advance(10.0);
+    settle().await;
+    assert!(warming.is_finished());
+    for outcome in warming.await.unwrap() {
+        assert!(outcome.unwrap_err().is_transient());
+    }
+}
+
+#[test]
+fn warming_outside_a_runtime_is_an_error_for_each() {
+    let stage = Stage::new();
+    let mut warming = pin!(stage.manager.warm([stage.tenant(1), stage.tenant(2)]));
+    let Poll::Ready(told) = warming
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    else {
+        panic!("there is nothing to wait for");
+    };
+    assert!(told.len() == 2 && told.iter().all(Result::is_err));
 }
