@@ -83,6 +83,10 @@ async fn a_whole_url_of_another_origin_is_refused_before_anything_is_sent() {
     for url in [
         format!("{}/v1/orders", elsewhere.uri()),
         format!("{with_user}/v1/orders"),
+        format!(
+            "{}/v1/orders",
+            server.uri().replace("http://", "http://user@")
+        ),
         "https://evil.example/v1/orders".into(),
     ] {
         let error = client.get(&url).send().await.unwrap_err();
@@ -90,11 +94,65 @@ async fn a_whole_url_of_another_origin_is_refused_before_anything_is_sent() {
         assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
         assert!(!format!("{error} {error:?}").contains("password"));
     }
+    assert_eq!(requests(&server).await, 0);
     // What looks like another host is a path of this one.
     let place = elsewhere.uri().replace("http:", "");
     let answer = client.get(format!("{place}/v1/orders")).send().await;
     assert_eq!(answer.unwrap().status(), 404);
     assert_eq!(requests(&elsewhere).await, 0);
+}
+
+/// What becomes of a call of this URL, and how many tokens are asked for, where `config` has a
+/// provider named `it`.
+async fn called(config: &str, url: &str) -> (ErrorKind, usize) {
+    let vendor = Arc::new(ScriptedHttp::new());
+    let granted = json!({
+        "access_token": "the-token", "token_type": "bearer", "expires_in": 3600,
+        "scope": "data-export", "endpoint": "https://api.eu.contentsquare.com",
+    });
+    vendor.answer_with(move |_, _| Reply::json(200, &granted.to_string()));
+    let biped = builder(config).http_client(vendor.clone());
+    let client = biped.build().unwrap().client("it").unwrap();
+    let error = client.get(url).send().await.unwrap_err();
+    let error = token_error(&error).unwrap_or_else(|| panic!("{url} was called: {error:?}"));
+    (error.kind(), vendor.count())
+}
+
+#[tokio::test]
+async fn a_url_that_no_answer_can_make_right_costs_no_token() {
+    const CONTENTSQUARE: &str = "[providers.it]\nkind = 'contentsquare'\nclient_id = 'id'\n\
+                                 client_secret = 'secret'\nscope = 'data-export'\n";
+    const ENVELOPE: &str = "[providers.it]\nkind = 'envelope'\nclient_id = 'id'\n\
+                            client_secret = 'secret'\nbase_url = 'https://api.vendor.example'\n";
+    const OAUTH2: &str = "[providers.it]\nkind = 'oauth2'\nclient_id = 'id'\n\
+                          client_secret = 'secret'\n\
+                          token_endpoint = 'https://login.vendor.example/token'\n";
+    let with_api = |config: &str, api: &str| format!("{config}api_base_url = '{api}'\n");
+    for config in [
+        CONTENTSQUARE,
+        &with_api(CONTENTSQUARE, "https://api.proxy.example"),
+        ENVELOPE,
+        &with_api(ENVELOPE, "https://orders.vendor.example"),
+        OAUTH2,
+        &with_api(OAUTH2, "https://api.vendor.example"),
+    ] {
+        for url in [
+            "https://evil.example/v1/exports",
+            "https://api.contentsquare.com.evil.example/",
+            "https://api.contentsquare.com:8443/",
+            "http://api.contentsquare.com/",
+            "https://user:password@api.contentsquare.com/",
+            "https://user@api.vendor.example/",
+            "https://api.vendor.example:8443/",
+            "http://127.0.0.1:1/",
+        ] {
+            let outcome = called(config, url).await;
+            assert_eq!(outcome, (ErrorKind::Configuration, 0), "{url} {config}");
+        }
+    }
+    // Which of the vendor's clouds it is, only the token can tell.
+    let outcome = called(CONTENTSQUARE, "https://api.us.contentsquare.com/").await;
+    assert_eq!(outcome, (ErrorKind::Configuration, 1));
 }
 
 /// What the first call is told where the token endpoint names this base URL.

@@ -119,7 +119,9 @@ impl<E> From<Error> for CallError<E> {
 ///
 /// A token that the response rejects is replaced, and the request sent once more if its body can
 /// be. If the new one is rejected too, the caller gets the API's own response, unchanged. Nothing
-/// else is ever sent again, and nothing is sent without a token.
+/// else is ever sent again, and nothing is sent without a token. A call that leaves the API's origin
+/// is refused before a token is asked for, unless only the vendor's answer can tell where that is
+/// ([`Provider::may_call`](crate::Provider::may_call)).
 ///
 /// # Errors
 /// [`CallError::Token`] where there is no token, or the request would leave the API's origin;
@@ -260,9 +262,14 @@ fn is_relative(url: &Url) -> bool {
 }
 
 fn elsewhere(url: &Url, base: Option<&Url>) -> Error {
-    let base = base.map(|base| format!(", {}", shown(base)));
-    let (url, base) = (shown(url), base.unwrap_or_default());
-    Error::configuration(format!("{url} is not at the API's origin{base}"))
+    let url = shown(url);
+    let Some(base) = base else {
+        return Error::configuration(format!("{url} is not at the API's origin")).with_remedy(
+            "call other addresses with a plain client; where the API is there, set api_base_url",
+        );
+    };
+    let base = shown(base);
+    Error::configuration(format!("{url} is not at the API's origin, {base}"))
         .with_remedy("the token belongs there only; call other addresses with a plain client")
 }
 

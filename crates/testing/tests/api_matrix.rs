@@ -19,6 +19,7 @@ enum Fault {
     WantsFreshTokens,
     ReplaysStreams,
     SendsAnywhere,
+    LooksTooLate,
     FollowsRedirects,
 }
 
@@ -68,11 +69,11 @@ impl ByHand {
         }
     }
 
-    fn url(&self, target: &str, token: Option<&Token>) -> Result<Url, Failure> {
+    fn url(&self, target: &str) -> Result<Url, Failure> {
         let nothing = Token::new("t", self.source.clock().now().wall)
             .build()
             .unwrap();
-        let base = self.source.base_url(token.unwrap_or(&nothing)).unwrap();
+        let base = self.source.base_url(&nothing).unwrap();
         let mut url = base.join(target).unwrap();
         if self.fault == Fault::LosesTheQuery {
             url.set_query(None);
@@ -85,7 +86,7 @@ impl ByHand {
     }
 
     async fn send(&self, call: &Call, token: &str) -> Result<u16, Failure> {
-        let url = self.url(&call.target, None)?;
+        let url = self.url(&call.target)?;
         let request = self.http.request(call.method.clone(), url);
         let request = match call.body {
             Payload::Empty => request,
@@ -100,6 +101,9 @@ impl ByHand {
 #[async_trait]
 impl Integration for ByHand {
     async fn call(&self, call: Call) -> Result<u16, Failure> {
+        if self.fault != Fault::LooksTooLate {
+            self.url(&call.target)?;
+        }
         let token = self.token().await?;
         let status = self.send(&call, &token).await?;
         if status != 401 || self.fault == Fault::GivesUpOnRejection {
@@ -160,6 +164,8 @@ finds! {
         ReplaysStreams by a_stream_is_not_sent_again_but_the_next_call_is_right;
     finds_a_token_sent_elsewhere:
         SendsAnywhere by another_origin_gets_neither_token_nor_request;
+    finds_a_token_asked_for_in_vain:
+        LooksTooLate by another_origin_gets_neither_token_nor_request;
     finds_a_redirect_followed:
         FollowsRedirects by a_redirect_to_another_origin_is_the_callers;
 }

@@ -3,8 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use biped_core::{BASE_URL_PLACEHOLDER, Error, ParamValue, TokenSource};
-use reqwest::Method;
+use reqwest::{Method, Request};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, RequestBuilder};
+use url::Url;
 
 use crate::{ApiClients, TokenMiddleware, limit::Limits};
 
@@ -39,9 +40,12 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 /// parts of the path given, never of the base URL, and `//host/path` is a path like any other.
 ///
 /// A text that starts with `https://` or `http://` is a URL. It must have the origin of the base
-/// URL, else the call is a [`Configuration`](biped_core::ErrorKind::Configuration) error and
-/// nothing is sent: for links to other places, such as presigned downloads, use a plain
-/// `reqwest::Client`.
+/// URL and no user name, else the call is a
+/// [`Configuration`](biped_core::ErrorKind::Configuration) error and nothing is sent: for links to
+/// other places, such as presigned downloads, use a plain `reqwest::Client`. Only where nothing but
+/// the vendor's answer can tell the origin, a token is fetched before that is known.
+///
+/// An `Authorization` header of the caller's own gives way to a token that travels there.
 ///
 /// What holds for redirects, time limits and certificates is described at [`ApiClients`].
 #[derive(Clone)]
@@ -155,7 +159,13 @@ impl ApiClient {
     pub fn request(&self, method: Method, path: impl AsRef<str>) -> RequestBuilder {
         let path = path.as_ref();
         if is_absolute(path) {
-            return self.client.request(method, path);
+            return match Url::parse(path) {
+                // As it stands: reqwest's own builder would take a user name out of it.
+                Ok(url) => {
+                    RequestBuilder::from_parts(self.client.clone(), Request::new(method, url))
+                }
+                Err(_) => self.client.request(method, path),
+            };
         }
         // The slash ends the host, so that whatever follows is a path.
         let path = path.strip_prefix('/').unwrap_or(path);

@@ -23,7 +23,10 @@ use crate::{body, connections::Needs};
 ///   reqwest client sends. One that stands on reqwest's defaults follows redirects anywhere, with
 ///   tokens in other headers than `Authorization` and in the `Referer`; errors are stripped of
 ///   their URL in any case.
-/// - Requests are written with whole URLs, of the API's own origin.
+/// - Requests are written with whole URLs, of the API's own origin; any other is an error before
+///   anything is sent.
+/// - An `Authorization` header that stands on a request already gives way to a token that travels
+///   there: there are never two. reqwest makes one of a user name in the URL.
 ///
 /// ```no_run
 /// use biped_reqwest::{ApiClients, TokenMiddleware};

@@ -154,6 +154,12 @@ fn base_url(endpoint: &Value, token_endpoint: &Url) -> Result<Option<Url>, Error
     }
 }
 
+/// Whether an answer may name this URL's origin as where the API is.
+pub(crate) fn may_name(url: &Url, token_endpoint: &Url) -> bool {
+    let origin = url.origin().ascii_serialization();
+    wire::base_url(&origin, &HOSTS, token_endpoint).is_ok()
+}
+
 /// A token for another project than the one asked for would read and write the wrong data.
 fn check_project(asked: &Asked, answered: Option<&Value>) -> Result<(), Error> {
     let (Some(asked), Some(answered)) = (asked.project_id, answered) else {

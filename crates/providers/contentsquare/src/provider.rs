@@ -107,6 +107,14 @@ impl Provider for Contentsquare {
         }
     }
 
+    fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
+        let is_configured = configured.is_some_and(|base| base.origin() == url.origin());
+        is_configured
+            || self
+                .endpoint()
+                .is_ok_and(|endpoint| answer::may_name(url, &endpoint))
+    }
+
     async fn inspect(
         &self,
         _: &TokenRequest,

@@ -179,6 +179,13 @@ impl Provider for Vendor {
         &self.attach_secrets
     }
 
+    fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
+        let mut steps = self.dialect.steps.iter();
+        // Which hosts it may name can depend on secrets, which are read at a fetch only.
+        steps.any(|step| step.reads.base_url.is_some())
+            || configured.is_some_and(|base| base.origin() == url.origin())
+    }
+
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
         match &self.dialect.expired {
             Some(entries) => attach::judge(entries, response),

@@ -231,3 +231,22 @@ fn parameters_of_a_request_are_texts_of_any_name() {
     let value = kind().param("project_id", "42").unwrap();
     assert_eq!(value.as_text(), Some("42"));
 }
+
+#[test]
+fn a_url_may_be_called_where_the_answer_may_name_it_or_the_configuration_does() {
+    let named = "response = { base_url = \"/api\", base_url_hosts = [\"*.vendor.example\"] }";
+    for (response, elsewhere) in [("", false), (named, true)] {
+        let directory = Directory::new();
+        let dialect = DIALECT.replace("[about]", &format!("{response}\n[about]"));
+        std::fs::write(directory.0.path().join("vendors/mine.toml"), dialect).unwrap();
+        let provider = directory.build(&[MINE, ID, SECRET], &PARAMS).unwrap();
+        let url = |text: &str| url::Url::parse(text).unwrap();
+        let (api, eu) = (
+            url("https://api.example"),
+            url("https://eu.vendor.example/a"),
+        );
+        assert!(provider.may_call(&api, Some(&api)));
+        assert_eq!(provider.may_call(&eu, Some(&api)), elsewhere);
+        assert_eq!(provider.may_call(&eu, None), elsewhere);
+    }
+}

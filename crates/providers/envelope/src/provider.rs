@@ -127,6 +127,11 @@ impl Provider for Envelope {
             .and_then(|token| token.base_url(self.api_base_url.clone()).build())
             .map_err(|error| self.explained(error))
     }
+
+    fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
+        let base = self.api_base_url.as_ref().or(configured);
+        base.is_some_and(|base| base.origin() == url.origin())
+    }
 }
 
 impl Envelope {

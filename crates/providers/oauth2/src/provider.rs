@@ -316,6 +316,11 @@ impl Provider for OAuth2 {
         self.dpop_key.as_slice()
     }
 
+    fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
+        // The standard's answers name no base URL.
+        configured.is_some_and(|base| base.origin() == url.origin())
+    }
+
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
         if !self.dpop {
             return judge_by_status(response);

@@ -286,7 +286,7 @@ pub async fn a_stream_is_not_sent_again_but_the_next_call_is_right<I: Integratio
     assert_eq!(stage.api.seen()[1].body, b"seven");
 }
 
-/// An absolute URL elsewhere is an error before anything is sent.
+/// An absolute URL elsewhere is an error before anything is sent, to the vendor either.
 pub async fn another_origin_gets_neither_token_nor_request<I: Integration>(
     make: impl FnOnce(TokenSource) -> I,
 ) {
@@ -298,6 +298,7 @@ pub async fn another_origin_gets_neither_token_nor_request<I: Integration>(
         strange => panic!("an error was expected: {strange:?}"),
     }
     assert_eq!((other.seen(), stage.api.seen()), (vec![], vec![]));
+    assert_eq!(stage.vendor.count(), 0);
 
     let own = format!("{}/v1/orders", stage.api.url());
     let own = stage.call(Method::GET, &own, Payload::Empty).await;

@@ -662,6 +662,10 @@ pub async fn a_base_url_is_checked(provider: &dyn Provider, case: &Case) {
             let named = token.base_url().map(url::Url::as_str);
             let named = named.map(|url| url.trim_end_matches('/'));
             assert_eq!(named, Some(trusted.trim_end_matches('/')));
+            let may_call = token
+                .base_url()
+                .is_some_and(|url| provider.may_call(url, None));
+            assert!(may_call, "{trusted} may not be called");
         }
         Err(error) => panic!("{trusted} is refused: {error}"),
     }

@@ -179,13 +179,52 @@ async fn a_whole_url_is_called_at_the_apis_origin_only() {
         other.uri().replace("http", "HTTP"),
         format!("https://{host}/"),
         format!("http://{host}@{}/", other.address()),
+        format!("http://user@{host}/"),
+        format!("http://user:password@{host}/"),
     ] {
         let error = client.get(&url).send().await.unwrap_err();
         let error = token_error(&error).unwrap();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
         assert!(error.remedy().is_some());
+        assert!(!everything(error).contains("password"), "{error:?}");
     }
     assert_eq!(received(&server).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_the_callers_error() {
+    let server = unvisited().await;
+    let client = Vendor::new().client(&server.uri());
+    let error = client.get("https://[not-an-address/").send().await;
+    assert!(error.unwrap_err().is_builder());
+}
+
+#[tokio::test]
+async fn an_authorization_of_the_callers_own_gives_way_to_the_token() {
+    let server = answering(ResponseTemplate::new(200)).await;
+    let source = Vendor::new().source(&server.uri());
+    let stack = ClientBuilder::new(reqwest::Client::new())
+        .with(TokenMiddleware::new(source.clone()))
+        .with(ApiClients::new().unwrap())
+        .build();
+    let client = ApiClients::new().unwrap().client(source);
+    let with_user = server.uri().replace("http://", "http://user:password@");
+    for request in [
+        client.get("/").bearer_auth("mine"),
+        client
+            .get("/")
+            .basic_auth("me", Some("mine"))
+            .bearer_auth("mine"),
+        stack.get(server.uri()).header("Authorization", "mine"),
+        // reqwest makes a header of it before anybody sees it.
+        stack.get(with_user),
+    ] {
+        request.send().await.unwrap();
+    }
+    for request in server.received_requests().await.unwrap() {
+        let sent: Vec<_> = request.headers.get_all("authorization").iter().collect();
+        assert_eq!(sent, ["Bearer token-1"]);
+    }
 }
 
 #[tokio::test]
