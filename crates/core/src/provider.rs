@@ -360,6 +360,10 @@ impl<'a> FetchContext<'a> {
         self.sent().wall
     }
 
+    pub(crate) fn has_sent(&self) -> bool {
+        self.notes().sent.is_some()
+    }
+
     pub(crate) fn sent(&self) -> Now {
         self.notes().sent.unwrap_or_else(|| self.clock.now())
     }

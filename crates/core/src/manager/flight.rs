@@ -28,6 +28,10 @@ pub(crate) struct Flight {
     min_ttl: AtomicU64,
     /// Whatever a store has, ask the vendor.
     anew: AtomicBool,
+    /// What it brought was in the store.
+    from_store: AtomicBool,
+    /// How often the client had been refused before anybody said that this flight may start.
+    pub(crate) refusals: u64,
     /// Secrets that were refused; if none changed, the flight ends with that refusal.
     look: Mutex<Option<(Vec<NotedSecret>, Error)>>,
     /// Its place in the queue of the endpoint, to be moved ahead when it gets urgent.
@@ -48,6 +52,8 @@ impl Flight {
             urgent: AtomicBool::new(urgent),
             min_ttl: AtomicU64::new(millis(want.min_ttl)),
             anew: AtomicBool::new(want.anew),
+            from_store: AtomicBool::new(false),
+            refusals: want.refusals,
             look: Mutex::new(look),
             place: Mutex::default(),
             outcome: OnceLock::new(),
@@ -83,6 +89,17 @@ impl Flight {
 
     pub(crate) fn is_anew(&self) -> bool {
         self.anew.load(Ordering::Relaxed)
+    }
+
+    /// What it brings was in the store: nothing for those who wanted it asked of the vendor.
+    pub(crate) fn brings_from_store(&self) {
+        self.from_store.store(true, Ordering::Release);
+    }
+
+    /// Whether what it brought is what this caller wants. One that came late may find a token from
+    /// the store, chosen before its wish was known.
+    pub(crate) fn met(&self, want: Want, token: &Token, now: &Now) -> bool {
+        !self.from_store.load(Ordering::Acquire) || want.is_met_by(token, now)
     }
 
     pub(crate) fn min_ttl(&self) -> Duration {

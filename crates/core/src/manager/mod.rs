@@ -337,7 +337,7 @@ impl Engine {
     /// Without a store there is nobody to tell what was forgotten.
     fn note_untold(&self, key: &mut Key) {
         if self.shared.is_none() {
-            key.tell_store();
+            key.told(key.forgotten());
         }
     }
 }

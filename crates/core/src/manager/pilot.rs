@@ -10,6 +10,7 @@ use super::{
     observe,
     settings::{ATTEMPTS, LEAST_WAIT, MAX_RETRY_AFTER, quick_back_off},
     shared::{Desk, Turn, is_storable},
+    state::Setback,
     traffic::Aloft,
 };
 use crate::{
@@ -23,8 +24,6 @@ pub(crate) struct Pilot {
     entry: Arc<Entry>,
     flight: Arc<Flight>,
     provider: Arc<dyn Provider>,
-    /// How often the client had been refused when the flight took off.
-    refusals: u64,
     landed: bool,
     /// Goes last, when the store was told as well.
     _aloft: Aloft,
@@ -41,12 +40,13 @@ struct Got {
 enum Lost {
     /// The vendor, or a secret, failed.
     Failed {
-        error: Error,
-        secrets: Vec<NotedSecret>,
+        setback: Setback,
         lease: Option<Lease>,
     },
-    /// Something broke, here or in the provider; nothing is known of the vendor.
+    /// Something broke here; nothing is known of the vendor.
     Broken(Error),
+    /// The provider panicked.
+    Panicked(Error),
     /// Nobody was asked: this error was known, and stands.
     Stands(Error),
     /// Another process failed, and the fleet waits for so long.
@@ -60,7 +60,6 @@ impl Pilot {
         flight: Arc<Flight>,
         provider: Arc<dyn Provider>,
     ) -> Self {
-        let refusals = entry.client.refusals();
         let aloft = engine.traffic.begin();
         Self {
             _aloft: aloft,
@@ -68,7 +67,6 @@ impl Pilot {
             entry,
             flight,
             provider,
-            refusals,
             landed: false,
         }
     }
@@ -90,11 +88,10 @@ impl Pilot {
         let end = tokio::select! {
             biased;
             end = self.fetch(&mut desk) => end,
-            () = engine.clock.sleep(limit) => Err(Lost::Failed {
-                error: Error::unreachable(format!("no token after {} s", limit.as_secs())),
-                secrets: Vec::new(),
-                lease: None,
-            }),
+            () = engine.clock.sleep(limit) => {
+                let error = Error::unreachable(format!("no token after {} s", limit.as_secs()));
+                Err(Lost::Failed { setback: error.into(), lease: None })
+            }
         };
 
         match end {
@@ -155,7 +152,9 @@ impl Pilot {
             }
             self.entry.current.store(token.clone());
         }
-        if !from_store {
+        if from_store {
+            self.flight.brings_from_store();
+        } else {
             self.entry.client.accepted();
         }
         let took = now.mono.saturating_sub(started.mono);
@@ -183,17 +182,19 @@ impl Pilot {
         let error = {
             let mut key = self.entry.key();
             let error = match lost {
-                Lost::Failed {
-                    error,
-                    secrets,
-                    lease,
-                } => {
-                    let error = error.with_provider(client.id.shared_name());
-                    key.failed(&error, &secrets, &self.entry.current.load(), &now);
+                Lost::Failed { mut setback, lease } => {
+                    setback.error = setback.error.with_provider(client.id.shared_name());
+                    key.failed(&setback, &self.entry.current.load(), &now);
+                    let Setback { error, secrets, .. } = setback;
                     if error.refuses_client() {
                         client.refused(&error, &secrets, &now);
                     }
                     owed = lease.map(|lease| (lease, error.clone()));
+                    error
+                }
+                Lost::Panicked(error) => {
+                    let error = error.with_provider(client.id.shared_name());
+                    key.panicked(&error, &self.entry.current.load(), &now);
                     error
                 }
                 Lost::Shared(error, left) => {
@@ -232,7 +233,9 @@ impl Pilot {
                 Err(lost) => lost,
             };
             let (error, lease) = match &lost {
-                Lost::Failed { error, lease, .. } if error.is_transient() => (error, *lease),
+                Lost::Failed { setback, lease } if setback.error.is_transient() => {
+                    (&setback.error, *lease)
+                }
                 _ => return Err(lost),
             };
             let now = clock.now();
@@ -313,11 +316,8 @@ impl Pilot {
                 self.prepare(&mut token, &sent, companions);
                 if !token.schedule.unusable.is_ahead(&self.engine.clock.now()) {
                     let error = Error::unusable("the token had expired before it arrived");
-                    return Err(Lost::Failed {
-                        error: error.transient(true),
-                        secrets: Vec::new(),
-                        lease,
-                    });
+                    let setback = error.transient(true).into();
+                    return Err(Lost::Failed { setback, lease });
                 }
                 Ok(Got {
                     token,
@@ -328,11 +328,7 @@ impl Pilot {
             Ok(_) => Err(Lost::Broken(Error::internal(
                 "a fetch ended without a token",
             ))),
-            Err((error, secrets)) => Err(Lost::Failed {
-                error,
-                secrets,
-                lease,
-            }),
+            Err(setback) => Err(Lost::Failed { setback, lease }),
         }
     }
 
@@ -347,7 +343,7 @@ impl Pilot {
                 .await;
             let now = clock.now();
             // Others of this client took off as well, and heard no already.
-            if self.entry.client.refusals() != self.refusals
+            if self.entry.client.refusals() != self.flight.refusals
                 && let Some((error, _)) = self.entry.client.last_error(&now)
             {
                 return Err(Lost::Stands(error));
@@ -415,12 +411,12 @@ impl Pilot {
     /// What was rejected must not come back from the store.
     async fn tell_store(&self, desk: &mut Option<Desk<'_>>) {
         let Some(desk) = desk else { return };
-        let through = self.entry.key().tell_store();
+        let through = self.entry.key().untold();
+        // Owed until it is done: a flight may end at any await.
         if let Some(through) = through
-            && !desk.forget(through).await
+            && desk.forget(through).await
         {
-            let now = self.engine.clock.now();
-            self.entry.key().forget(through, &now);
+            self.entry.key().told(through);
         }
     }
 
@@ -448,12 +444,23 @@ impl Drop for Pilot {
         if self.landed {
             return;
         }
-        let error = if std::thread::panicking() {
-            Error::internal("the provider panicked").with_remedy("this is a bug in the provider")
+        self.lose(if std::thread::panicking() {
+            let error = Error::internal("the provider panicked");
+            Lost::Panicked(error.with_remedy("this is a bug in the provider"))
         } else {
-            Error::internal("the fetch was interrupted: its runtime ended").transient(true)
-        };
-        self.lose(Lost::Broken(error));
+            let error = Error::internal("the fetch was interrupted: its runtime ended");
+            Lost::Broken(error.transient(true))
+        });
+    }
+}
+
+impl From<Error> for Setback {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            secrets: Vec::new(),
+            sent: true,
+        }
     }
 }
 
@@ -484,19 +491,26 @@ impl Engine {
         provider: &Arc<dyn Provider>,
         entry: &Entry,
         ask: Ask<'_>,
-    ) -> Result<Answer, (Error, Vec<NotedSecret>)> {
+    ) -> Result<Answer, Setback> {
         use std::sync::atomic::Ordering::Relaxed;
         let remembered = &entry.client.candidate;
         let mut candidate = remembered.load(Relaxed);
         let mut tried = Vec::new();
         let mut secrets = Vec::new();
         let mut refused = None;
+        let mut sent = false;
+        let setback = |error, secrets, sent| Setback {
+            error,
+            secrets,
+            sent,
+        };
         loop {
             let mut cx = self.context(candidate);
             let answer = ask_once(&mut cx, &**provider, ask)
                 .await
                 .map_err(|error| cx.black_out(error));
             secrets.extend(cx.noted_secrets());
+            sent |= cx.has_sent();
             let error = match answer {
                 Ok(answer) => {
                     remembered.store(candidate, Relaxed);
@@ -515,8 +529,10 @@ impl Engine {
             let missing = refused.is_some() && error.kind() == ErrorKind::Secret;
             match next.filter(|_| missing || error.refuses_client()) {
                 Some(next) => candidate = next,
-                None if missing => return Err((refused.unwrap_or(error), secrets)),
-                None => return Err((error, secrets)),
+                None if missing => {
+                    return Err(setback(refused.unwrap_or(error), secrets, sent));
+                }
+                None => return Err(setback(error, secrets, sent)),
             }
             if !missing {
                 refused = Some(error);

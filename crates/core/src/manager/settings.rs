@@ -47,7 +47,10 @@ impl Settings {
     /// more, drawn once per process). Between 0.1 and 0.85.
     #[must_use]
     pub fn refresh_at(mut self, part: f64) -> Self {
-        self.refresh_at = part.clamp(0.1, 0.85);
+        // Clamping leaves what is not a number as it is, and no life can be multiplied by that.
+        if !part.is_nan() {
+            self.refresh_at = part.clamp(0.1, 0.85);
+        }
         self
     }
 

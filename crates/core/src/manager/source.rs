@@ -123,13 +123,18 @@ impl TokenSource {
                 Decision::Fail(error) => return Err(self.named(error)),
             };
             observe::waited(name);
-            return tokio::select! {
+            let outcome = tokio::select! {
                 biased;
-                outcome = flight.wait() => {
-                    outcome.map(Into::into).map_err(|error| self.named(error))
+                outcome = flight.wait() => outcome,
+                () = engine.clock.sleep(deadline.saturating_sub(now.mono)) => {
+                    return Err(self.too_long());
                 }
-                () = engine.clock.sleep(deadline.saturating_sub(now.mono)) => Err(self.too_long()),
             };
+            match outcome {
+                Ok(token) if !flight.met(want, &token, &now) => {}
+                Ok(token) => return Ok(token.into()),
+                Err(error) => return Err(self.named(error)),
+            }
         }
     }
 
@@ -144,6 +149,8 @@ impl TokenSource {
     fn decide(&self, want: Want, now: &Now) -> Decision {
         let want = Want {
             runtime: Handle::try_current().is_ok(),
+            // Read ahead of the refusal itself: one that comes between the two is noticed.
+            refusals: self.entry.client.refusals(),
             ..want
         };
         let mut key = self.entry.key();
@@ -226,10 +233,11 @@ impl TokenSource {
             engine.note_untold(&mut key);
             through
         };
-        match &engine.shared {
-            Some(shared) => shared.forget(&self.key(), through).await,
-            None => Ok(()),
+        if let Some(shared) = &engine.shared {
+            shared.forget(&self.key(), through).await?;
+            entry.key().told(through);
         }
+        Ok(())
     }
 
     /// What the vendor says that these credentials are good for; `None` where it doesn't say.
@@ -257,7 +265,7 @@ impl TokenSource {
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Error> {
         let asked = self.engine.ask(&self.provider, &self.entry, ask).await;
-        asked.map_err(|(error, _)| self.named(error))
+        asked.map_err(|setback| self.named(setback.error))
     }
 
     /// What the store holds for this key, usable or not; `None` without a store.

@@ -88,6 +88,24 @@ pub(crate) struct Want {
     pub(crate) anew: bool,
     /// There is a runtime to fly on.
     pub(crate) runtime: bool,
+    /// How often the client had been refused when the caller came.
+    pub(crate) refusals: u64,
+}
+
+impl Want {
+    /// Whether a token that there is already will do.
+    pub(crate) fn is_met_by(self, token: &Token, now: &Now) -> bool {
+        !self.anew && token.lasts(self.min_ttl, now)
+    }
+}
+
+/// Why asking brought nothing.
+pub(crate) struct Setback {
+    pub(crate) error: Error,
+    /// What was read for it.
+    pub(crate) secrets: Vec<NotedSecret>,
+    /// Something went out to the vendor.
+    pub(crate) sent: bool,
 }
 
 /// Whether the vendor may be asked at all, by what the client and the endpoint know.
@@ -117,7 +135,7 @@ impl Key {
         clearance: impl FnOnce() -> Clearance,
     ) -> Decision {
         let usable = current.schedule.unusable.is_ahead(now).then_some(current);
-        let enough = usable.filter(|token| !want.anew && token.lasts(want.min_ttl, now));
+        let enough = usable.filter(|token| want.is_met_by(token, now));
         let serve = |token: &Arc<Token>| Decision::Serve {
             token: token.clone(),
             stale: true,
@@ -209,18 +227,17 @@ impl Key {
         true
     }
 
-    /// A flight failed. `secrets` is what it used, `current` the token that goes on serving.
-    pub(crate) fn failed(
-        &mut self,
-        error: &Error,
-        secrets: &[NotedSecret],
-        current: &Token,
-        now: &Now,
-    ) {
+    /// A flight failed. `current` is the token that goes on serving.
+    pub(crate) fn failed(&mut self, setback: &Setback, current: &Token, now: &Now) {
         let trouble = self.trouble.get_or_insert_default();
+        let Setback {
+            error,
+            secrets,
+            sent,
+        } = setback;
         let wait = match error.kind() {
-            // Nothing was sent, and asking again costs nothing.
-            ErrorKind::Configuration => return,
+            // Asking again costs nothing.
+            ErrorKind::Configuration if !sent => return,
             ErrorKind::Refused => {
                 trouble.failed = None;
                 if !error.refuses_client() {
@@ -238,6 +255,16 @@ impl Key {
             }
         };
         trouble.failed = Some((error.clone(), now.mono.saturating_add(wait)));
+    }
+
+    /// The provider panicked. While a token serves nobody is kept waiting by that, so the vendor is
+    /// not asked again by each caller that comes.
+    pub(crate) fn panicked(&mut self, error: &Error, current: &Token, now: &Now) {
+        let wait = current.next_try(now).min(REST);
+        if current.schedule.unusable.is_ahead(now) {
+            let trouble = self.trouble.get_or_insert_default();
+            trouble.failed = Some((error.clone(), now.mono.saturating_add(wait)));
+        }
     }
 
     /// Others failed, and the vendor is to be left alone for so long.
@@ -296,10 +323,19 @@ impl Key {
             .map_or(Generation(0), |trouble| trouble.forgotten)
     }
 
-    /// What the store has to be told to forget, once.
-    pub(crate) fn tell_store(&mut self) -> Option<Generation> {
-        let trouble = self.trouble.as_mut()?;
-        trouble.untold.take().map(|_| trouble.forgotten)
+    /// What the store has to be told to forget.
+    pub(crate) fn untold(&self) -> Option<Generation> {
+        let trouble = self.trouble.as_ref()?;
+        trouble.untold.map(|_| trouble.forgotten)
+    }
+
+    /// The store was told to forget the tokens up to this one.
+    pub(crate) fn told(&mut self, through: Generation) {
+        if let Some(trouble) = &mut self.trouble
+            && trouble.forgotten <= through
+        {
+            trouble.untold = None;
+        }
     }
 
     /// The error that callers without a token get at the moment, and when the vendor is asked

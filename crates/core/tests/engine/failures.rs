@@ -1,9 +1,13 @@
 //! What happens when the vendor can't, or won't.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use biped_core::{ErrorKind, TokenManager, TokenRequest, TokenState};
+use biped_core::{
+    Error, ErrorKind, FetchContext, Provider, ProviderId, Token, TokenManager, TokenRequest,
+    TokenState, async_trait,
+};
 use biped_testing::{Reply, TestProvider, settle};
+use bytes::Bytes;
 
 use crate::stage::{Stage, ask, failure, seconds, text};
 
@@ -675,4 +679,58 @@ async fn the_wait_after_a_failed_refresh_never_outlasts_the_token() {
     stage.advance(1.1);
     assert_eq!(text(&source).await, "t-2");
     assert_eq!(stage.http.count(), 4);
+}
+
+/// A provider that learns only from the vendor that its configuration is wrong.
+#[derive(Debug)]
+struct Misconfigured(TestProvider);
+
+#[async_trait]
+impl Provider for Misconfigured {
+    fn id(&self) -> &ProviderId {
+        self.0.id()
+    }
+
+    async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        let metadata = http::Request::get("https://login.example/metadata").body(Bytes::new());
+        cx.send(metadata.unwrap()).await?;
+        Err(Error::configuration("the metadata is another issuer's"))
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_the_vendor_was_asked_about_is_not_tried_by_each_caller() {
+    let stage = Stage::new();
+    let provider = Misconfigured(TestProvider::default());
+    let source = stage
+        .manager
+        .source(Arc::new(provider), TokenRequest::new());
+    stage.http.answer_with(|_, _| Reply::json(200, "{}"));
+    for _ in 0..100 {
+        assert_eq!(failure(&source).await.kind(), ErrorKind::Configuration);
+    }
+    assert_eq!(stage.http.count(), 1);
+    stage.advance(60.0);
+    failure(&source).await;
+    assert_eq!(stage.http.count(), 2);
+}
+
+#[tokio::test]
+async fn a_provider_that_panics_while_a_token_serves_is_not_called_by_each_caller() {
+    let stage = Stage::new();
+    let source = stage.source();
+    stage.http.push(Reply::token("t-1", 1000));
+    text(&source).await;
+    stage.http.answer_with(|_, _| Reply::Panic);
+    stage.advance(900.0);
+    for _ in 0..100 {
+        assert_eq!(text(&source).await, "t-1");
+        settle().await;
+    }
+    assert_eq!(stage.http.count(), 2);
+    stage.advance(1.0);
+    stage.http.push(Reply::token("t-2", 1000));
+    text(&source).await;
+    settle().await;
+    assert_eq!(text(&source).await, "t-2");
 }

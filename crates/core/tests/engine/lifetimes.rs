@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use biped_core::{Clock, ExposeSecret, Lifetime, TokenState};
+use biped_core::{Clock, ExposeSecret, Lifetime, Settings, TokenState};
 use biped_testing::{Reply, TestProvider, settle};
 
 use crate::stage::{Stage, ask, seconds, text};
@@ -394,4 +394,14 @@ async fn a_token_that_expired_on_its_way_is_not_handed_out() {
     let caller = ask(&source);
     stage.pass(1.0).await;
     assert_eq!(caller.await.unwrap().unwrap(), "t-2");
+}
+
+#[tokio::test]
+async fn a_refresh_point_that_is_no_number_is_no_refresh_point() {
+    let stage = Stage::with(Settings::default().refresh_at(f64::NAN));
+    let source = stage.source();
+    stage.http.push(Reply::token("t-1", 1000));
+    assert_eq!(text(&source).await, "t-1");
+    stage.advance(790.0);
+    assert_eq!(source.status().state, TokenState::Fresh);
 }

@@ -6,9 +6,9 @@ use std::{
 };
 
 use biped_core::{
-    Claim, Clock, ExposeSecret, Failure, Generation, Lease, LeaseId, MemoryStore, Provider,
-    Settings, StoreError, StoredToken, TokenKey, TokenManager, TokenRequest, TokenSource,
-    TokenStore, async_trait,
+    Claim, Clock, Error, ExposeSecret, Failure, FetchContext, Generation, Lease, LeaseId,
+    MemoryStore, Provider, ProviderId, SecretRef, Settings, StoreError, StoredToken, Token,
+    TokenKey, TokenManager, TokenRequest, TokenSource, TokenStore, async_trait,
 };
 use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider, settle};
 
@@ -786,4 +786,92 @@ async fn a_token_from_the_store_does_not_make_a_refused_secret_right() {
         failure(&second.tenant(number)).await;
     }
     assert_eq!(second.http.count(), 1);
+}
+
+#[test]
+fn what_was_rejected_is_told_to_the_store_though_a_flight_ended_in_the_middle_of_it() {
+    let fleet = Fleet::new();
+    let (stage, source) = fleet.process();
+    stage
+        .http
+        .answer_with(|number, _| Reply::token(&format!("t-{number}"), 1000));
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    };
+    let first = runtime();
+    first.block_on(async {
+        let token = source.token().await.unwrap().into_owned();
+        settle().await;
+        fleet.advance(20.0);
+        fleet.store.take_calls();
+        fleet.store.set(Fault::Slow(seconds(3600.0)));
+        source.reject(&token);
+        settle().await;
+    });
+    assert_eq!(fleet.store.take_calls(), ["forget"]);
+    drop(first);
+    fleet.store.set(Fault::None);
+    assert_eq!(runtime().block_on(text(&source)), "t-2");
+    assert_eq!(fleet.store.take_calls()[0], "forget");
+}
+
+/// A provider whose tokens need a secret beside them, read when a token is taken in.
+#[derive(Debug)]
+struct Signing(TestProvider, [SecretRef; 1]);
+
+#[async_trait]
+impl Provider for Signing {
+    fn id(&self) -> &ProviderId {
+        self.0.id()
+    }
+
+    async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        self.0.fetch(request, cx).await
+    }
+
+    fn attach_secrets(&self) -> &[SecretRef] {
+        &self.1
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn who_wants_a_token_anew_is_not_given_one_that_a_flight_was_taking_from_the_store() {
+    let fleet = Fleet::new();
+    let (first, source) = fleet.process();
+    first.http.push(Reply::token("t-1", 1000));
+    assert_eq!(text(&source).await, "t-1");
+    settle().await;
+
+    let directory = tempfile::TempDir::new().unwrap();
+    let (reading, gate) = (
+        directory.path().join("reading"),
+        directory.path().join("gate"),
+    );
+    let script = format!(
+        "touch {}; until [ -e {} ]; do :; done; echo the-key",
+        reading.display(),
+        gate.display()
+    );
+    let key = SecretRef::command(["sh", "-c", &script]);
+    let second = Stage::sharing(&fleet.clock, &fleet.store);
+    let provider = Signing(TestProvider::default(), [key]);
+    let source = second
+        .manager
+        .source(Arc::new(provider), TokenRequest::new());
+    second.http.push(Reply::token("t-2", 1000));
+    let early = ask(&source);
+    while !reading.exists() {
+        tokio::task::yield_now().await;
+    }
+    let late = tokio::spawn(async move {
+        let token = source.fetch().await.unwrap();
+        token.expose_secret().to_owned()
+    });
+    settle().await;
+    std::fs::write(&gate, "").unwrap();
+    assert_eq!(early.await.unwrap().unwrap(), "t-1");
+    assert_eq!(late.await.unwrap(), "t-2");
 }
