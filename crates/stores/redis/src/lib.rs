@@ -58,6 +58,7 @@
 //! The connection is made when it is first needed and comes back by itself. It is one for the whole
 //! process, and carries the subscriptions as well.
 
+mod fault;
 mod link;
 mod scripts;
 mod store;

@@ -47,9 +47,8 @@ impl Link {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(LIMIT))
             .set_response_timeout(Some(LIMIT))
-            .set_min_delay(Duration::from_millis(50))
-            .set_max_delay(Duration::from_millis(200))
-            .set_number_of_retries(3)
+            // Each operation tries twice; more would only hide behind the time limit why it failed.
+            .set_number_of_retries(0)
             .set_push_sender(move |push: PushInfo| {
                 heard.hear(&push);
                 Ok::<_, std::convert::Infallible>(())

@@ -19,6 +19,7 @@ use redis::{
 use url::Url;
 
 use crate::{
+    fault,
     link::{Link, Names},
     scripts::Scripts,
 };
@@ -168,14 +169,27 @@ impl RedisStore {
         let link = self.link()?;
         self.bounded(async {
             let mut connection = link.connection();
-            match invocation.invoke_async(&mut connection).await {
+            let answer = match invocation.invoke_async(&mut connection).await {
                 Err(error) if error.is_unrecoverable_error() || error.is_io_error() => {
                     invocation.invoke_async(&mut connection).await
                 }
                 answer => answer,
+            };
+            if let Err(error) = &answer
+                && !error.is_io_error()
+            {
+                self.part_with(&link);
             }
+            answer
         })
         .await
+    }
+
+    /// Makes another connection next time. One that the server refused (a password that is put right
+    /// only later, say) would stay refused: it comes back by itself only where it was cut.
+    fn part_with(&self, link: &Arc<Link>) {
+        let mut current = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
+        current.take_if(|current| Arc::ptr_eq(current, link));
     }
 
     async fn bounded<T>(
@@ -196,11 +210,7 @@ impl RedisStore {
     /// What went wrong, without what was sent: a server may repeat it.
     fn fault(&self, error: &RedisError) -> StoreError {
         let Inner { shown, .. } = &*self.0;
-        let category = error.category();
-        StoreError::new(match error.code() {
-            Some(code) => format!("the Redis at {shown} answered {code}: {category}"),
-            None => format!("the Redis at {shown} can't be used: {category}"),
-        })
+        StoreError::new(format!("the Redis at {shown} {}", fault::why(error)))
     }
 }
 

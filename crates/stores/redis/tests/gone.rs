@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use biped_core::{TokenKey, TokenStore};
 use biped_redis::RedisStore;
 use biped_testing::store::conformance::a_store_that_is_down_says_so_in_time;
 use tokio::{
@@ -47,4 +48,102 @@ async fn a_server_that_hangs_up_in_the_middle_of_an_answer_is_an_error_in_time()
         }
     });
     a_store_that_is_down_says_so_in_time(store).await;
+}
+
+/// A server that answers each request of a connection with the next of these; what there is no
+/// more of, with the last.
+async fn answering(connections: Vec<Vec<&'static str>>) -> Arc<RedisStore> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut connections = connections.into_iter();
+        let mut answers = Vec::new();
+        while let Ok((mut socket, _)) = listener.accept().await {
+            answers = connections.next().unwrap_or(answers);
+            let answers = answers.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                for at in 0.. {
+                    let answer = answers.get(at).or(answers.last()).unwrap();
+                    let read = socket.read(&mut request).await;
+                    if read.is_err() || read.is_ok_and(|read| read == 0) {
+                        return;
+                    }
+                    let _ = socket.write_all(answer.as_bytes()).await;
+                }
+            });
+        }
+    });
+    let url = format!("redis://somebody:hunter2@127.0.0.1:{port}");
+    Arc::new(RedisStore::new(&url.into()).unwrap())
+}
+
+const KEY: TokenKey = TokenKey::from_bytes([7; 32]);
+const WELCOME: &str = "+OK\r\n";
+const NOTHING: &str = "_\r\n";
+
+#[tokio::test]
+async fn what_a_server_refuses_is_told_by_its_code_and_without_what_was_sent() {
+    for (answers, words) in [
+        (
+            &["-NOAUTH HELLO must be called with AUTH hunter2\r\n"][..],
+            &["NOAUTH", "password"][..],
+        ),
+        (
+            &["-WRONGPASS invalid username-password pair hunter2\r\n"],
+            &["WRONGPASS", "user"],
+        ),
+        (
+            &[WELCOME, "-NOPERM hunter2 has no permissions\r\n"],
+            &["NOPERM", "rights"],
+        ),
+        (
+            &[WELCOME, "-READONLY You can't write hunter2\r\n"],
+            &["READONLY", "primary"],
+        ),
+        (&[WELCOME, "-LOADING hunter2 in memory\r\n"], &["LOADING"]),
+        (&[WELCOME, "-BUSY hunter2 a script\r\n"], &["BUSY"]),
+        (&[WELCOME, "-OOM hunter2\r\n"], &["OOM", "memory"]),
+        (&[WELCOME, "-MOVED 7 hunter2:1\r\n"], &["cluster"]),
+        (
+            &["-ERR unknown command `HELLO`, with args hunter2\r\n"],
+            &["version 6"],
+        ),
+        (
+            &[WELCOME, "-ERR unknown command 'EVALSHA' 'hunter2'\r\n"],
+            &["command"],
+        ),
+        (&[WELCOME, "-hunter2 is no code\r\n"], &["can't be used"]),
+        (&["HTTP/1.1 400 Bad Request\r\n\r\nhunter2"], &["no Redis"]),
+    ] {
+        let store = answering(vec![answers.to_vec()]).await;
+        let error = store.get(&KEY).await.unwrap_err().to_string();
+        assert!(error.contains("127.0.0.1"), "{error}");
+        for word in words {
+            assert!(error.contains(word), "{word} is not in: {error}");
+        }
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_as_such() {
+    let (listener, store) = listening().await;
+    drop(listener);
+    let error = store.get(&KEY).await.unwrap_err().to_string();
+    assert!(error.contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_refused_once_is_asked_again() {
+    for refused in [
+        vec!["-NOAUTH wait\r\n"],
+        vec!["-WRONGPASS wait\r\n"],
+        vec!["-ERR DB index is out of range\r\n"],
+        vec![WELCOME, "-LOADING wait\r\n"],
+    ] {
+        let store = answering(vec![refused, vec![WELCOME, NOTHING]]).await;
+        store.get(&KEY).await.unwrap_err();
+        assert_eq!(store.get(&KEY).await.unwrap(), None);
+    }
 }
