@@ -16,9 +16,9 @@
 //!
 //! # The server
 //!
-//! Redis from version 6, or Valkey; one server (or a primary with replicas behind one address). A
-//! cluster or Sentinel is not supported yet: the keys of a token share a hash tag, so that they will
-//! live on one node, but the client doesn't follow redirections.
+//! Redis from version 6, or Valkey (tried: Redis 6.2 and 7.0, Valkey 9.1); one server, or a primary
+//! with replicas behind one address. A cluster or Sentinel is not supported yet: the keys of a token
+//! share a hash tag, so that they will live on one node, but the client doesn't follow redirections.
 //!
 //! `redis://[user:password@]host[:port][/database]`, or `rediss://…` with TLS. Without TLS, tokens
 //! cross the network as they are: on anything but the machine itself or a network of your own use
@@ -55,8 +55,10 @@
 //! # When the server is gone
 //!
 //! Every operation ends within 250 ms, with an error where there is no answer; no call fails of it.
-//! The connection is made when it is first needed and comes back by itself. It is one for the whole
-//! process, and carries the subscriptions as well.
+//! The connection is made when it is first needed and comes back by itself, also after a server that
+//! refused the user lets it in. It is one for the whole process, and carries the subscriptions as
+//! well. Warnings say what is wrong (`NOAUTH`, a full memory, a certificate), and show neither user
+//! nor password.
 
 mod fault;
 mod link;
