@@ -425,6 +425,14 @@ fn unknown_sections(root: &Table, problems: &mut Vec<Problem>) {
         .iter()
         .filter(|(name, _)| !known().any(|known| known == *name))
     {
+        if is_provider(value) {
+            problems.push(Problem {
+                origin: value.origin.clone(),
+                key: name.clone(),
+                message: format!("unknown key; is the table [providers.{name}] meant?"),
+            });
+            continue;
+        }
         problems.push(Problem::unknown_key(
             value.origin.clone(),
             name.clone(),
@@ -432,6 +440,16 @@ fn unknown_sections(root: &Table, problems: &mut Vec<Problem>) {
             known(),
         ));
     }
+}
+
+/// Whether this is a provider's table that is out of its place.
+fn is_provider(value: &ConfigValue) -> bool {
+    let RawValue::Table(table) = &value.raw else {
+        return false;
+    };
+    ["client_id", "client_secret", "credentials"]
+        .iter()
+        .any(|key| table.contains_key(*key))
 }
 
 /// Without values: they may be secrets.

@@ -83,7 +83,11 @@ pub(crate) type Table = BTreeMap<String, ConfigValue>;
 /// Everything that is wrong, in one error: a problem a line, in the order of the sources.
 pub(crate) fn report(mut problems: Vec<Problem>) -> Error {
     problems.sort_by(|a, b| place(a).cmp(&place(b)));
-    problems.dedup();
+    // The first problem of a key is the cause of the others.
+    problems.dedup_by(|next, first| {
+        next == first
+            || (!next.key.is_empty() && next.key == first.key && next.origin == first.origin)
+    });
     let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
     Error::configuration(lines.join("\n"))
 }

@@ -35,8 +35,12 @@ pub(crate) const COMMAND_REST: Duration = Duration::from_secs(30);
 /// assert_eq!(format!("{either:?}"), "[env:SHOP_SECRET, file:/run/secrets/shop]");
 /// # Ok::<(), biped_core::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretRef(Arc<[Source]>);
+#[derive(Clone)]
+pub struct SecretRef {
+    sources: Arc<[Source]>,
+    /// Where the reference stands, for errors.
+    stands: Option<Arc<str>>,
+}
 
 #[derive(Clone)]
 enum Source {
@@ -50,37 +54,65 @@ impl SecretRef {
     /// The secret itself.
     #[must_use]
     pub fn inline(secret: impl Into<SecretString>) -> Self {
-        Self([Source::Inline(secret.into())].into())
+        Self::one(Source::Inline(secret.into()))
     }
 
     /// The value of an environment variable, byte for byte.
     #[must_use]
     pub fn env(name: impl Into<String>) -> Self {
-        Self([Source::Env(name.into().into())].into())
+        Self::one(Source::Env(name.into().into()))
     }
 
     /// The content of a file, without a newline at its end.
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self([Source::File(path.into())].into())
+        Self::one(Source::File(path.into()))
     }
 
     /// What a command prints, without a newline at its end. It runs without a shell and has 10 s.
     #[must_use]
     pub fn command(argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self([Source::Command(argv.into_iter().map(Into::into).collect())].into())
+        let argv = argv.into_iter().map(Into::into);
+        Self::one(Source::Command(argv.collect()))
+    }
+
+    fn one(source: Source) -> Self {
+        Self {
+            sources: [source].into(),
+            stands: None,
+        }
     }
 
     /// This one first, then `other`.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
-        Self(self.0.iter().chain(other.0.iter()).cloned().collect())
+        let both = self.sources.iter().chain(other.sources.iter());
+        Self {
+            sources: both.cloned().collect(),
+            stands: self.stands.clone(),
+        }
+    }
+
+    /// Says where the reference stands, such as `providers.shop.client_secret, biped.toml:7`: the
+    /// errors of [`resolve`](Self::resolve) tell it. Two references are the same wherever they stand.
+    #[must_use]
+    pub fn standing_at(mut self, place: impl Into<Arc<str>>) -> Self {
+        self.stands = Some(place.into());
+        self
     }
 
     /// How many places it names: 1, unless several overlap.
     #[must_use]
     pub fn candidates(&self) -> usize {
-        self.0.len()
+        self.sources.len()
+    }
+
+    /// Whether one of the secrets is here, and empty.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sources.iter().any(|source| match source {
+            Source::Inline(secret) => secret.expose_secret().is_empty(),
+            _ => false,
+        })
     }
 
     /// Takes relative file names as relative to `directory`.
@@ -90,7 +122,10 @@ impl SecretRef {
             Source::File(path) => Source::File(directory.join(path)),
             other => other.clone(),
         };
-        Self(self.0.iter().map(place).collect())
+        Self {
+            sources: self.sources.iter().map(place).collect(),
+            stands: self.stands.clone(),
+        }
     }
 
     /// What stands for this reference where a name is needed that is no secret, such as the client
@@ -98,7 +133,7 @@ impl SecretRef {
     /// else the reference. Reads a file or the environment, runs no command.
     #[must_use]
     pub fn identity(&self) -> String {
-        let Some(first) = self.0.first() else {
+        let Some(first) = self.sources.first() else {
             return String::new();
         };
         match first {
@@ -118,7 +153,7 @@ impl SecretRef {
     /// # Errors
     /// [`Secret`](crate::ErrorKind::Secret), as for [`resolve`](Self::resolve), and for a command.
     pub fn read_now(&self) -> Result<SecretString, Error> {
-        match self.0.first() {
+        match self.sources.first() {
             None => Err(Error::secret("an empty list names no secret")),
             Some(Source::Inline(secret)) => Ok(secret.clone()),
             Some(Source::Env(name)) => from_environment(name),
@@ -129,7 +164,7 @@ impl SecretRef {
 
     /// Whether looking at the place costs a process, so that it is looked at less often.
     pub(crate) fn runs_command(&self) -> bool {
-        self.0
+        self.sources
             .iter()
             .any(|source| matches!(source, Source::Command(_)))
     }
@@ -144,15 +179,22 @@ impl SecretRef {
         candidate: usize,
         clock: &dyn Clock,
     ) -> Result<SecretString, Error> {
-        let Some(source) = self.0.get(candidate).or(self.0.last()) else {
+        let Some(source) = self.sources.get(candidate).or(self.sources.last()) else {
             return Err(Error::secret("an empty list names no secret"));
         };
-        match source {
+        let read = match source {
             Source::Inline(secret) => Ok(secret.clone()),
             Source::Env(name) => from_environment(name),
             Source::File(path) => from_file(path.clone()).await,
             Source::Command(argv) => from_command(argv, clock).await,
-        }
+        };
+        read.map_err(|error| match &self.stands {
+            Some(place) => {
+                let message = format!("{} ({place})", error.message());
+                error.with_message(message)
+            }
+            None => error,
+        })
     }
 }
 
@@ -290,6 +332,14 @@ impl std::str::FromStr for SecretRef {
     }
 }
 
+impl PartialEq for SecretRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.sources == other.sources
+    }
+}
+
+impl Eq for SecretRef {}
+
 impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -318,7 +368,7 @@ impl fmt::Display for Source {
 
 impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0 {
+        match &*self.sources {
             [one] => one.fmt(f),
             several => {
                 f.write_str("[")?;

@@ -113,7 +113,7 @@ fn value(ty: FieldType) -> Value {
                 { "type": "array", "items": { "type": "string" } },
             ],
         }),
-        FieldType::Secret => json!({ "$ref": "#/$defs/secret" }),
+        FieldType::Secret | FieldType::Identifier => json!({ "$ref": "#/$defs/secret" }),
         FieldType::Date => json!({ "type": "string", "format": "date" }),
         FieldType::Number => json!({ "type": "number" }),
         FieldType::Duration => json!({

@@ -12,7 +12,7 @@ const REDACTED: &str = "[redacted]";
 pub struct Setting {
     /// The whole path of its key: `providers.shop.client_id`.
     pub key: String,
-    /// The value for people to read. A secret is its reference (`env:SHOP_SECRET`), or
+    /// The value for people to read, of its type. A secret is its reference (`env:SHOP_SECRET`), or
     /// `[redacted]`; so is a value that nobody declared or that is not of the declared type, since
     /// it may be anything.
     pub value: String,
@@ -107,9 +107,25 @@ fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
     let ty = ty.filter(|ty| value.fits(*ty))?;
     match ty {
         FieldType::Secret => Some(value.to_secret()?.to_string()),
+        FieldType::Identifier => Some(identifier(value)),
+        FieldType::Integer => value.to_integer().map(|number| number.to_string()),
+        FieldType::Number => value.to_float().map(|number| number.to_string()),
+        FieldType::Bool => value.to_bool().map(|yes| yes.to_string()),
         FieldType::SecretTable | FieldType::Any => None,
         FieldType::Url => Some(biped_core::shown(&value.to_url()?)),
         _ => Some(plain(value)),
+    }
+}
+
+/// An identifier as a secret is shown, but for the one that stands here itself.
+fn identifier(value: &ConfigValue) -> String {
+    if let RawValue::List(all) = &value.raw {
+        let all: Vec<_> = all.iter().map(identifier).collect();
+        return format!("[{}]", all.join(", "));
+    }
+    match value.to_secret().map(|reference| reference.to_string()) {
+        Some(reference) if reference != REDACTED => reference,
+        _ => plain(value),
     }
 }
 

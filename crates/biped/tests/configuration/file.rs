@@ -22,6 +22,33 @@ regoin = 'eu'
 }
 
 #[test]
+fn case_and_dashes_make_no_key_another_one() {
+    let head = "[providers.a]\nkind = 'acme'\nclient_secret = 's'\n";
+    for key in ["REGION", "Project_Id", "project-id", "projectId"] {
+        assert_one(
+            &problems(&format!("{head}{key} = 1\n")),
+            "biped.toml:4: ",
+            &[key, " meant?"],
+        );
+    }
+}
+
+#[test]
+fn a_provider_outside_its_table_is_told_where_it_belongs() {
+    assert_one(
+        &problems("[shop]\nkind = 'acme'\nclient_secret = 's'\n"),
+        "biped.toml:1: shop: ",
+        &["[providers.shop]"],
+    );
+}
+
+#[test]
+fn of_the_problems_of_one_value_the_first_is_told() {
+    let text = "[engine]\nmargin = 99999999999999999999\n";
+    assert_eq!(problems(text).len(), 1, "{:?}", problems(text));
+}
+
+#[test]
 fn all_problems_of_all_sections_are_told_together_in_their_order() {
     let text = "
 [providers.a]

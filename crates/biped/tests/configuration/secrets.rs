@@ -6,7 +6,7 @@ use biped::{Biped, Builder};
 use proptest::prelude::*;
 
 use crate::{
-    builder,
+    assert_one, builder, lines, problems,
     vendor::{NoNetwork, kind, secret_of},
 };
 
@@ -191,7 +191,7 @@ fn the_shown_configuration_hides_what_may_be_a_secret() {
         "
 [providers.a]
 kind = 'acme'
-client_id = '{PLANTED}'
+client_id = ['the id', 'env:ID', {{ cmd = ['id', '{PLANTED}'] }}]
 client_secret = ['{PLANTED}', 'env:NAME', 'file:name', {{ cmd = ['pass', '{PLANTED}'] }}]
 params = {{ region = '{PLANTED}', key = 'env:KEY' }}
 extra = ['{PLANTED}']
@@ -229,9 +229,58 @@ x = '{PLANTED}'
         value("providers.a.client_secret"),
         "[[redacted], env:NAME, file:name, cmd:pass]"
     );
+    assert_eq!(
+        value("providers.a.client_id"),
+        "[\"the id\", env:ID, cmd:id]"
+    );
     assert_eq!(value("providers.a.params.key"), "env:KEY");
     assert_eq!(value("providers.a.kind"), "\"acme\"");
     assert_eq!(value("providers.a.api_base_url"), "https://acme.example/");
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_there_is_told_with_the_place_that_names_it() {
+    for reference in [
+        "'env:BIPED_TEST_NOWHERE'",
+        "'file:nowhere'",
+        "{ cmd = ['false'] }",
+        "['env:BIPED_TEST_NOWHERE', 'x']",
+    ] {
+        let biped = builder()
+            .http_client(Arc::new(NoNetwork))
+            .toml(format!(
+                "[providers.shop]\nkind = 'envelope'\nbase_url = 'https://vendor.example'\n\
+                 client_id = 'id'\nclient_secret = {reference}\n"
+            ))
+            .build()
+            .unwrap();
+        let error = biped.token_source("shop").unwrap().token().await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), biped::ErrorKind::Secret, "{error}");
+        for part in ["providers.shop.client_secret", "biped.toml:5"] {
+            assert!(error.message().contains(part), "{part}: {error}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_secret_is_a_problem_wherever_it_stands() {
+    let text = "[providers.a]\nkind = 'acme'\nclient_secret = ";
+    for empty in ["''", "['x', '']", "'inline:'"] {
+        let found = problems(&format!("{text}{empty}\n"));
+        assert_one(&found, "biped.toml:3: providers.a.client_secret: ", &[]);
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+    let found = problems(
+        "[providers.a]\nkind = 'envelope'\nbase_url = 'https://vendor.example'\n\
+         credentials = [{ client_id = 'x', client_secret = '' }]\n",
+    );
+    assert_one(&found, "biped.toml:4: providers.a.credentials: ", &[]);
+    let variable = "BIPED_PROVIDERS__A__CLIENT_SECRET";
+    let from_variable = builder()
+        .toml(format!("{text}'s'\n"))
+        .environment([(variable, "")]);
+    assert_one(&lines(from_variable.build()), variable, &["client_secret"]);
 }
 
 #[tokio::test]

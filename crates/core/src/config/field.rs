@@ -30,6 +30,9 @@ pub enum FieldType {
     /// A secret: `env:NAME`, `file:PATH`, `{ cmd = ["argv", …] }`, the secret itself, or a list of
     /// these.
     Secret,
+    /// A client identifier: what a secret can be, but no secret (RFC 6749 §2.2), so that it may be
+    /// shown.
+    Identifier,
     /// A date: `2026-03-01`.
     Date,
     /// A number, whole or not.
@@ -61,6 +64,11 @@ impl FieldType {
             Self::Secret => {
                 "a secret: \"env:NAME\", \"file:PATH\", { cmd = [\"argv\", …] }, the secret \
                  itself, or a list of these"
+                    .into()
+            }
+            Self::Identifier => {
+                "an identifier: the text itself, \"env:NAME\", \"file:PATH\", { cmd = [\"argv\", …] }, \
+                 or a list of these"
                     .into()
             }
             Self::Date => "a date like 2026-03-01".into(),
@@ -146,7 +154,7 @@ pub(super) const COMMON: &[Field] = &[
     Field::new("kind", FieldType::Text)
         .required()
         .about("The kind of provider."),
-    Field::new("client_id", FieldType::Secret).about(
+    Field::new("client_id", FieldType::Identifier).about(
         "The client identifier (RFC 6749 §2.2); like a secret it may be a reference, or a list.",
     ),
     Field::new("client_secret", FieldType::Secret)

@@ -47,12 +47,13 @@ impl Problem {
     }
 }
 
-/// The known word that is nearest to what was typed, if one is near.
+/// The known word that is nearest to what was typed, if one is near. Case doesn't make it farther.
 #[must_use]
 pub fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let typed = typed.to_lowercase();
     known
         .into_iter()
-        .map(|word| (strsim::jaro_winkler(typed, word), word))
+        .map(|word| (strsim::jaro_winkler(&typed, &word.to_lowercase()), word))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, word)| word)

@@ -110,7 +110,14 @@ impl ProviderConfig {
     /// A secret, or several that overlap.
     #[must_use]
     pub fn secret(&self, key: &str) -> Option<SecretRef> {
-        self.read(key, FieldType::Secret, ConfigValue::to_secret)
+        let secret = self.read(key, FieldType::Secret, to_secret)?;
+        Some(secret.standing_at(self.place(key)))
+    }
+
+    /// Where a key stands, for errors about what its value refers to.
+    fn place(&self, key: &str) -> String {
+        let at = self.problem_at(Some(key));
+        format!("{}, {}", at.key, at.origin)
     }
 
     /// A table, for the kind to read itself.
@@ -141,13 +148,14 @@ impl ProviderConfig {
                     return Err(self.invalid(key, "credentials has it already; give one of them"));
                 }
             }
-            let pairs = to_pairs(value).ok_or_else(|| {
+            let (id, secret) = to_pairs(value).ok_or_else(|| {
                 self.invalid(
                     "credentials",
                     "a list of { client_id, client_secret } is expected",
                 )
             })?;
-            return Ok(pairs);
+            let place = self.place("credentials");
+            return Ok((id.standing_at(&*place), secret.standing_at(&*place)));
         }
         let id = self
             .secret("client_id")
@@ -287,15 +295,17 @@ fn to_pairs(value: &ConfigValue) -> Option<(SecretRef, SecretRef)> {
         return None;
     };
     let column = |key: &'static str| {
-        any_of(pairs.iter().map(move |pair| {
-            match &pair.raw {
-                RawValue::Table(table) if table.len() == 2 => table
-                    .get(key)?
-                    .to_secret()
-                    .filter(|secret| secret.candidates() == 1),
-                _ => None,
+        any_of(pairs.iter().map(move |pair| match &pair.raw {
+            RawValue::Table(table) if table.len() == 2 => {
+                to_secret(table.get(key)?).filter(|secret| secret.candidates() == 1)
             }
+            _ => None,
         }))
     };
     Some((column("client_id")?, column("client_secret")?))
+}
+
+/// The value as a secret that is one: the empty text is a mistake, here as in a file or a variable.
+fn to_secret(value: &ConfigValue) -> Option<SecretRef> {
+    value.to_secret().filter(|secret| !secret.is_empty())
 }

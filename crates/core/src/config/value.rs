@@ -191,7 +191,9 @@ impl ConfigValue {
             FieldType::Bool => self.to_bool().is_some(),
             FieldType::Url => self.to_url().is_some(),
             FieldType::Texts | FieldType::Scopes => self.to_texts().is_some(),
-            FieldType::Secret => self.to_secret().is_some(),
+            FieldType::Secret | FieldType::Identifier => {
+                self.to_secret().is_some_and(|secret| !secret.is_empty())
+            }
             FieldType::Date => self.to_date().is_some(),
             FieldType::Number => self.to_float().is_some(),
             FieldType::Duration => self.to_duration().is_some(),

@@ -26,7 +26,7 @@ use crate::{
 pub fn kind() -> Kind {
     Kind::new(KIND, from_config)
         .about("Contentsquare: Data Export, Metrics, Enrichment, Speed Analysis Lab")
-        .field(Field::new("client_id", FieldType::Secret).about(
+        .field(Field::new("client_id", FieldType::Identifier).about(
             "The OAuth client_id from the Contentsquare console, of a project or of an account.",
         ))
         .field(

@@ -27,7 +27,7 @@ pub fn kind() -> Kind {
             "The vendor's base URL, with or without /v1; tokens are issued at /v1/auth/token.",
         ))
         .field(
-            Field::new("client_id", FieldType::Secret)
+            Field::new("client_id", FieldType::Identifier)
                 .about("The OAuth client identifier issued to your application."),
         )
         .field(
