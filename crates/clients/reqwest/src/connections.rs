@@ -8,7 +8,7 @@ use http::Extensions;
 use reqwest::{Client, Request, Response, Url, redirect};
 use reqwest_middleware::{Middleware, Next};
 
-use crate::{ApiClient, HttpSettings, failure, pool::Pool, settings::Route};
+use crate::{ApiClient, HttpSettings, failure, middleware, pool::Pool, settings::Route};
 
 /// A chain of redirects longer than this is handed to the caller at its next one.
 const MAX_REDIRECTS: usize = 10;
@@ -129,10 +129,11 @@ impl Middleware for ApiClients {
         extensions: &mut Extensions,
         _: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
+        // They stay: a retry between the token and here comes again.
         let Needs {
             identity,
             no_redirects,
-        } = extensions.remove::<Needs>().unwrap_or_default();
+        } = extensions.get::<Needs>().cloned().unwrap_or_default();
         let is_short = match request.body() {
             Some(body) => body.as_bytes().is_some_and(|body| body.len() <= SHORT_BODY),
             None => true,
@@ -143,11 +144,7 @@ impl Middleware for ApiClients {
             no_redirects,
             long_upload: !is_short,
         };
-        let client = self
-            .0
-            .clients
-            .client(&route)
-            .map_err(reqwest_middleware::Error::middleware)?;
+        let client = self.0.clients.client(&route).map_err(middleware::failed)?;
         client
             .execute(request)
             .await

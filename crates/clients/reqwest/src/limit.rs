@@ -12,7 +12,10 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 use tokio::sync::Semaphore;
 
-use crate::body::{Holding, wrapped};
+use crate::{
+    body::{Holding, wrapped},
+    middleware::failed,
+};
 
 /// So many calls at once for each token request: vendors count by project.
 #[derive(Debug)]
@@ -58,9 +61,12 @@ impl Middleware for Limit {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        let permit = self.0.clone().acquire_owned().await.map_err(|_| {
-            reqwest_middleware::Error::middleware(Error::internal("the limit on calls was closed"))
-        })?;
+        let permit = self
+            .0
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| failed(Error::internal("the limit on calls was closed")))?;
         let response = next.run(request, extensions).await?;
         Ok(wrapped(response, |body| Holding::new(body, permit)))
     }

@@ -77,13 +77,14 @@ impl Middleware for TokenMiddleware {
         call(&self.source, request, &mut transport)
             .await
             .map_err(|error| match error {
-                CallError::Token(error) => reqwest_middleware::Error::middleware(error),
+                CallError::Token(error) => failed(error),
                 CallError::Transport(error) => error,
             })
     }
 }
 
-/// Why there was no token, or why it could not be attached, where that is what a call failed of.
+/// Why there was no token, or why it could not be attached, where that is what a call failed of: also
+/// where a retry middleware wrapped the error.
 ///
 /// ```
 /// # fn example(error: reqwest_middleware::Error) {
@@ -99,6 +100,17 @@ pub fn token_error(error: &reqwest_middleware::Error) -> Option<&Error> {
             error.chain().find_map(|cause| cause.downcast_ref())
         }
         reqwest_middleware::Error::Reqwest(_) => None,
+    }
+}
+
+/// Biped's error as a stack's, where [`token_error`] finds it. It stands there twice: whoever wraps
+/// it transparently, as retries do, shows what caused it and not itself.
+pub(crate) fn failed(error: Error) -> reqwest_middleware::Error {
+    match reqwest_middleware::Error::middleware(error.clone()) {
+        reqwest_middleware::Error::Middleware(cause) => {
+            reqwest_middleware::Error::Middleware(cause.context(error))
+        }
+        other => other,
     }
 }
 

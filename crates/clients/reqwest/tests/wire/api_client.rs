@@ -733,6 +733,108 @@ impl reqwest_middleware::Middleware for Retry {
 }
 
 #[tokio::test]
+async fn what_failed_for_want_of_a_token_says_so_however_it_is_wrapped() {
+    for shows_itself in [true, false] {
+        let vendor = Vendor {
+            refuses: true,
+            ..Vendor::new()
+        };
+        let at = nobody().await;
+        let client = ClientBuilder::new(reqwest::Client::new())
+            .with(Wrapping { shows_itself })
+            .with(Wrapping { shows_itself })
+            .with(TokenMiddleware::new(vendor.source(&at)))
+            .build();
+        let error = client.get(&at).send().await.unwrap_err();
+        let found = token_error(&error).expect("Biped's own error");
+        assert_eq!(found.kind(), ErrorKind::Refused);
+    }
+}
+
+/// Wraps errors, as retries do.
+struct Wrapping {
+    shows_itself: bool,
+}
+
+#[biped_core::async_trait]
+impl reqwest_middleware::Middleware for Wrapping {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        extensions: &mut http::Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        next.run(request, extensions).await.map_err(|error| {
+            reqwest_middleware::Error::middleware(Wrapped {
+                error,
+                shows_itself: self.shows_itself,
+            })
+        })
+    }
+}
+
+/// Stands before an error, or in its place.
+#[derive(Debug)]
+struct Wrapped {
+    error: reqwest_middleware::Error,
+    shows_itself: bool,
+}
+
+impl std::fmt::Display for Wrapped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Wrapped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if self.shows_itself {
+            Some(&self.error)
+        } else {
+            self.error.source()
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_retry_below_the_token_goes_over_the_same_connections() {
+    let server = MockServer::start().await;
+    Mock::given(path("/old"))
+        .respond_with(ResponseTemplate::new(302).insert_header("Location", "/new"))
+        .mount(&server)
+        .await;
+    let vendor = Vendor {
+        signs_url: true,
+        ..Vendor::new()
+    };
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(TokenMiddleware::new(vendor.source(&server.uri())))
+        .with(Twice)
+        .with(ApiClients::new().unwrap())
+        .build();
+    let url = format!("{}/old", server.uri());
+    assert_eq!(client.get(url).send().await.unwrap().status(), 302);
+    assert_eq!(received(&server).await, ["GET /old Bearer token-1"; 2]);
+}
+
+/// Sends everything again.
+struct Twice;
+
+#[biped_core::async_trait]
+impl reqwest_middleware::Middleware for Twice {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        extensions: &mut http::Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        let again = request.try_clone().unwrap();
+        drop(next.clone().run(request, extensions).await?);
+        next.run(again, extensions).await
+    }
+}
+
+#[tokio::test]
 async fn at_the_end_of_a_stack_the_stacks_own_client_is_not_used() {
     let other = unvisited().await;
     let location = other.uri();
