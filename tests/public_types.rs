@@ -173,6 +173,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         &[
             ("Algorithm", WORD),
             ("BasicEncoding", WORD),
+            ("CertificateHeader", WORD),
             ("ClientAuthentication", WORD),
             ("OAuth2", Planted),
         ],

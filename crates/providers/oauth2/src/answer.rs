@@ -1,6 +1,6 @@
 //! Reading what a server answers: its status first, then its words.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use biped_core::{Error, Timestamp, Token, VendorError, wire};
 use bytes::Bytes;
@@ -10,12 +10,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
+    authentication::Credentials,
     dpop::{SCHEME, USE_NONCE},
     key::SigningKey,
 };
 
 /// The error in an answer, if it is one.
-pub(crate) fn check(response: &http::Response<Bytes>, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn check(
+    response: &http::Response<Bytes>,
+    credentials: &Credentials,
+    now: Timestamp,
+) -> Result<(), Error> {
     let status = response.status();
     let answer = wire::json(response).unwrap_or_default();
     let words = words(status.as_u16(), &answer, response.headers());
@@ -23,52 +28,88 @@ pub(crate) fn check(response: &http::Response<Bytes>, now: Timestamp) -> Result<
     if status.is_success() && (words.code.is_none() || answer["access_token"].is_string()) {
         return Ok(());
     }
-    Err(explain(wire::failure(response, words, now)))
+    Err(explain(wire::failure(response, words, now), credentials))
 }
 
-/// The words of an error response (RFC 6749 §5.2), or those of the challenge beside it where the
-/// body has none (RFC 6750 §3).
+/// The words of an error response (RFC 6749 §5.2), else those of the challenge beside it (RFC 6750
+/// §3), else whatever else was said.
 fn words(status: u16, answer: &Value, headers: &HeaderMap) -> VendorError {
     let vendor = VendorError::new(status);
-    let say = |vendor: VendorError, said: &dyn Fn(&str) -> Option<String>| {
-        let said = |name: &str| said(name).filter(|text| !text.trim().is_empty());
-        let Some(code) = said("error") else {
-            return vendor;
-        };
-        let mut vendor = vendor.code(code);
-        if let Some(message) = said("error_description") {
-            vendor = vendor.message(message);
-        }
-        if let Some(uri) = said("error_uri") {
-            vendor = vendor.uri(uri);
-        }
-        vendor
+    let text = |value: &Value| wire::text(value).map(Into::into);
+    let error = &answer["error"];
+    let in_body = if error.is_object() {
+        // An envelope that APIs have, around token endpoints too.
+        let code = Some(&error["code"]).filter(|code| !code.is_null());
+        let message = text(&error["message"]);
+        said(&vendor, text(code.unwrap_or(&error["type"])), message, None)
+    } else {
+        let part = |name: &str| text(&answer[name]);
+        said(
+            &vendor,
+            part("error"),
+            part("error_description"),
+            part("error_uri"),
+        )
     };
-    let in_body = say(vendor, &|name| wire::text(&answer[name]).map(Into::into));
     if in_body.has_words() || (200..300).contains(&status) {
         return in_body;
     }
-    say(in_body, &|name| challenge(headers, name))
+    let part = |name: &str| challenge(headers, name);
+    let in_header = said(
+        &vendor,
+        part("error"),
+        part("error_description"),
+        part("error_uri"),
+    );
+    if in_header.has_words() {
+        return in_header;
+    }
+    ["error_description", "message", "detail", "title"]
+        .into_iter()
+        .find_map(|name| answer[name].as_str().filter(|text| !text.trim().is_empty()))
+        .map_or(in_header, |message| vendor.message(message))
+}
+
+/// The words that go with a code; none without one.
+fn said(
+    vendor: &VendorError,
+    code: Option<String>,
+    message: Option<String>,
+    uri: Option<String>,
+) -> VendorError {
+    let is_said = |text: &String| !text.trim().is_empty();
+    let mut vendor = vendor.clone();
+    let Some(code) = code.filter(is_said) else {
+        return vendor;
+    };
+    vendor = vendor.code(code);
+    if let Some(message) = message.filter(is_said) {
+        vendor = vendor.message(message);
+    }
+    if let Some(uri) = uri.filter(is_said) {
+        vendor = vendor.uri(uri);
+    }
+    vendor
 }
 
 /// What the standard's codes are about, and what to do.
-fn explain(error: Error) -> Error {
+fn explain(error: Error, credentials: &Credentials) -> Error {
     if error.is_transient() {
         return error;
     }
     let names = |code: &str| error.vendor().is_some_and(|vendor| vendor.names(code));
-    let remedy = if names("invalid_dpop_proof") {
-        "check this machine's clock, and what kinds of key the server takes"
+    let remedy: Cow<'static, str> = if names("invalid_dpop_proof") {
+        "check this machine's clock, and what kinds of key the server takes".into()
     } else if names(USE_NONCE) {
-        "the server asks for a nonce without giving one it takes; ask its operator"
+        "the server asks for a nonce without giving one it takes; ask its operator".into()
     } else if names("invalid_target") {
-        "check resource and audience"
+        "check resource and audience".into()
     } else if names("invalid_scope") {
-        "check scope"
+        "check scope".into()
     } else if names("unauthorized_client") {
-        "the server knows the client, but not for this grant"
+        "the server knows the client, but not for this grant".into()
     } else if error.refuses_client() {
-        "check client_id, what client_authentication is set to, and the secret or key"
+        credentials.advice().into()
     } else {
         return error;
     };
@@ -131,6 +172,23 @@ fn quoted(inner: &str) -> (String, &str) {
         }
     }
     (out, "")
+}
+
+/// A body without the mark that some put before UTF-8, which JSON parsers refuse.
+pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
+    let body = body.trim_ascii();
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+/// What keeps an answer from being a token.
+pub(crate) fn missing(answer: &Value) -> &'static str {
+    if !answer.is_object() {
+        "the answer is no JSON object"
+    } else if answer["access_token"].is_string() {
+        "the token_type in the answer is no text"
+    } else {
+        "the answer has no access_token"
+    }
 }
 
 /// The token in a successful answer.

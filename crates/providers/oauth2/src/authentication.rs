@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use biped_core::{Error, ExposeSecret, SecretString, Timestamp};
 use http::HeaderValue;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::key::{self, Algorithm, SigningKey};
@@ -77,36 +77,52 @@ impl ClientAuthentication {
         matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
     }
 
-    /// The method to use where the configuration names none: one that there is something for, and
-    /// that the server lists, if it lists any.
+    /// The method to use where the configuration names none: the first that there is something for,
+    /// and that the server lists, if it lists any.
     pub(crate) fn choose(
         has_secret: bool,
         has_key: bool,
         has_certificate: bool,
         listed: Option<&[String]>,
     ) -> Result<Self, Error> {
-        let candidates: &[Self] = match (has_key, has_secret, has_certificate) {
-            (true, _, _) => &[Self::PrivateKeyJwt],
-            (_, true, _) => &[
+        let mut candidates = Vec::new();
+        if has_key {
+            candidates.push(Self::PrivateKeyJwt);
+        }
+        if has_secret {
+            candidates.extend([
                 Self::ClientSecretBasic,
                 Self::ClientSecretPost,
                 Self::ClientSecretJwt,
-            ],
-            (_, _, true) => &[Self::TlsClientAuth, Self::SelfSignedTlsClientAuth],
-            _ => &[Self::None],
+            ]);
+        }
+        if has_certificate {
+            candidates.extend([Self::TlsClientAuth, Self::SelfSignedTlsClientAuth]);
+        }
+        if candidates.is_empty() {
+            candidates.push(Self::None);
+        }
+        let listed = listed.filter(|all| !all.is_empty());
+        let is_listed =
+            |method: &Self| listed.is_none_or(|all| all.iter().any(|name| name == method.as_str()));
+        if let Some(method) = candidates.iter().copied().find(is_listed) {
+            return Ok(method);
+        }
+        let names =
+            |methods: &mut dyn Iterator<Item = &str>| methods.collect::<Vec<_>>().join(", ");
+        let ours = names(&mut candidates.iter().map(|method| method.as_str()));
+        let known = |name: &&&str| listed.is_some_and(|all| all.iter().any(|one| one == **name));
+        let theirs = match names(&mut Self::NAMES.iter().filter(known).copied()) {
+            none if none.is_empty() => "none that is known here".to_owned(),
+            some => some,
         };
-        let is_listed = |method: &&Self| {
-            listed.is_none_or(|all| all.iter().any(|name| name == method.as_str()))
-        };
-        candidates.iter().find(is_listed).copied().ok_or_else(|| {
-            let names: Vec<_> = candidates.iter().map(|method| method.as_str()).collect();
-            Error::configuration(format!(
-                "the server's metadata lists no client authentication method that the configured \
-                 credentials are for ({})",
-                names.join(", ")
-            ))
-            .with_remedy("set client_authentication, and what it needs")
-        })
+        Err(Error::configuration(format!(
+            "the server's metadata lists no client authentication method that the configured \
+             credentials are for ({ours}); it lists {theirs}"
+        ))
+        .with_remedy(
+            "give what one of those needs, or set client_authentication if the list is wrong",
+        ))
     }
 }
 
@@ -178,7 +194,8 @@ pub(crate) enum Proof {
     Post(SecretString),
     SecretJwt(SecretString, AssertionSettings),
     KeyJwt(Box<SigningKey>, AssertionSettings),
-    /// The certificate is in the connection already.
+    /// It is in the connection already.
+    Certificate,
     Identifier,
 }
 
@@ -188,6 +205,8 @@ pub(crate) struct AssertionSettings {
     pub(crate) audience: String,
     pub(crate) alg: Algorithm,
     pub(crate) kid: Option<String>,
+    /// What names the key's certificate in the header.
+    pub(crate) certificate: Vec<(&'static str, Value)>,
 }
 
 impl Credentials {
@@ -215,6 +234,49 @@ impl Credentials {
         Ok(Some(value))
     }
 
+    /// What to look at where the server doesn't believe them.
+    pub(crate) fn advice(&self) -> String {
+        match &self.proof {
+            Proof::Basic(secret, encoding) => {
+                let plain = |text: &str| percent(text) == text;
+                let method = "check client_id, client_secret and client_authentication";
+                if plain(&self.client_id) && plain(secret.expose_secret()) {
+                    return method.into();
+                }
+                let other = match encoding {
+                    BasicEncoding::Raw => "percent",
+                    _ => "raw",
+                };
+                format!(
+                    "{method}; they have characters that servers read differently: try \
+                     basic_encoding = \"{other}\" or client_secret_post"
+                )
+            }
+            Proof::Post(_) => "check client_id, client_secret and client_authentication".into(),
+            Proof::SecretJwt(secret, AssertionSettings { alg, .. }) => {
+                let wanted = alg.digest_length();
+                if secret.expose_secret().len() < wanted {
+                    return format!(
+                        "{alg} wants a client_secret of {wanted} bytes at least (RFC 7518 §3.2), \
+                         which this one is short of"
+                    );
+                }
+                "check client_id, client_secret, alg and assertion_audience".into()
+            }
+            Proof::KeyJwt(..) => {
+                "check client_id, that the server knows the public key of key (by \
+                                  its kid, if it has several), alg and assertion_audience"
+                    .into()
+            }
+            Proof::Certificate => {
+                "check client_id, and that the server knows the certificate".into()
+            }
+            Proof::Identifier => {
+                "check client_id, and whether the server wants a client_secret or a key".into()
+            }
+        }
+    }
+
     /// The fields that prove who asks, made for one attempt.
     pub(crate) fn assertion(&self, now: Timestamp) -> Result<Vec<(&'static str, String)>, Error> {
         let (settings, sign): (_, &dyn Fn(_, &_) -> _) = match &self.proof {
@@ -229,6 +291,9 @@ impl Credentials {
         let mut header = json!({ "typ": "JWT" });
         if let Some(kid) = &settings.kid {
             header["kid"] = kid.as_str().into();
+        }
+        for (name, value) in &settings.certificate {
+            header[*name] = value.clone();
         }
         let client = self.client_id.as_str();
         let claims = json!({

@@ -8,8 +8,8 @@ use biped_core::{
 };
 
 use crate::{
-    AUDIENCE, Algorithm, BasicEncoding, ClientAuthentication, OAuth2, RESOURCE, asked::check_name,
-    metadata::parse_issuer, provider::KIND,
+    AUDIENCE, Algorithm, BasicEncoding, CertificateHeader, ClientAuthentication, OAuth2, RESOURCE,
+    asked::check_name, metadata::parse_issuer, provider::KIND,
 };
 
 /// The kind `oauth2`, to be registered where configuration is read.
@@ -18,10 +18,11 @@ use crate::{
 /// | --- | --- |
 /// | `issuer` or `token_endpoint` | required |
 /// | `client_id` (or `credentials`) | required |
-/// | `client_secret`, `key`, `certificate` and `certificate_key` | as the method needs |
+/// | `client_secret`, `key` (and `key_password`), `certificate` and `certificate_key` | as the method needs |
 /// | `client_authentication` | default: what the credentials are for and the server lists |
 /// | `basic_encoding` | `percent` (default), `form`, `raw` |
 /// | `alg`, `kid`, `assertion_audience` | of assertions |
+/// | `certificate` beside `key`, `certificate_header` | name the key's certificate in assertions (Entra ID) |
 /// | `scope`, `resource`, `audience`, `parameters` | of the token |
 /// | `dpop`, `dpop_key` | bind tokens to a key |
 /// | `introspection_endpoint`, `revocation_endpoint` | default: the discovered ones |
@@ -73,11 +74,18 @@ pub fn kind() -> Kind {
             "key",
             "The private key of private_key_jwt: PEM (PKCS#8, PKCS#1, SEC1) or a JSON Web Key.",
         ))
+        .field(secret(
+            "key_password",
+            "The password of an encrypted key (PKCS#8 with PBES2).",
+        ))
         .field(
             Field::new("alg", FieldType::Choice(Algorithm::NAMES))
                 .about("What assertions are signed with; default: what fits the key."),
         )
-        .field(text("kid", "The name of the key in assertions."))
+        .field(text(
+            "kid",
+            "The name of the key in assertions, and which one of a JSON Web Key Set is meant.",
+        ))
         .field(text(
             "assertion_audience",
             "Whom assertions are made out to: issuer, token_endpoint, endpoint (whichever is asked) \
@@ -85,11 +93,16 @@ pub fn kind() -> Kind {
         ))
         .field(secret(
             "certificate",
-            "The client certificate and its chain, in PEM (RFC 8705).",
+            "The client certificate and its chain, in PEM: with certificate_key for mutual TLS (RFC \
+             8705), with key for assertions that name it in their header.",
         ))
         .field(secret(
             "certificate_key",
-            "The client certificate's private key, in PEM.",
+            "The client certificate's private key, in PEM, for mutual TLS.",
+        ))
+        .field(Field::new("certificate_header", FieldType::Texts).about(
+            "How assertions name the certificate: x5t#S256 (default where certificate stands beside \
+             key alone), x5t, x5c, or several of these.",
         ))
         .field(
             Field::new(RESOURCE, FieldType::Texts)
@@ -127,16 +140,44 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     if let Some(url) = config.url("revocation_endpoint") {
         provider = provider.revocation_endpoint(url);
     }
-    let key = config.secret("key");
-    if let Some(key) = key.clone() {
-        provider = provider.key(key);
-    }
     let method = parsed(config, "client_authentication");
     if let Some(method) = method {
         provider = provider.client_authentication(method);
     }
     if let Some(encoding) = parsed(config, "basic_encoding") {
         provider = provider.basic_encoding(encoding);
+    }
+    provider = with_key(provider, config);
+    provider = with_certificate(provider, config, method);
+    // What is missing is noted; the configuration tells all of it at once.
+    if let Some(method) = method {
+        let needs = |key: &str| drop(config.invalid(key, format!("missing; {method} needs it")));
+        if method.needs_secret() && client_secret.is_none() {
+            needs("client_secret");
+        }
+        if method == ClientAuthentication::PrivateKeyJwt && config.value("key").is_none() {
+            needs("key");
+        }
+        let presents = ["certificate", "certificate_key", "certificate_header"];
+        if method.needs_certificate() && presents.iter().all(|key| config.value(key).is_none()) {
+            needs("certificate");
+        }
+    }
+    provider = with_proofs(provider, config);
+    Ok(Arc::new(with_parameters(provider, config)))
+}
+
+/// What signs assertions, and how.
+fn with_key(mut provider: OAuth2, config: &ProviderConfig) -> OAuth2 {
+    let key = config.secret("key");
+    if let Some(password) = config.secret("key_password") {
+        if key.is_none() {
+            drop(config.invalid("key_password", "there is no key to open with it"));
+        }
+        provider = provider.key_password(password);
+    }
+    if let Some(key) = key {
+        provider = provider.key(key);
     }
     if let Some(alg) = parsed(config, "alg") {
         provider = provider.alg(alg);
@@ -147,48 +188,88 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     if let Some(audience) = config.string("assertion_audience") {
         provider = provider.assertion_audience(audience);
     }
-    let certificate = match (
-        config.secret("certificate"),
-        config.secret("certificate_key"),
-    ) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (Some(_), None) => return Err(config.missing("certificate_key")),
-        (None, Some(_)) => return Err(config.missing("certificate")),
-        (None, None) => None,
+    provider
+}
+
+/// The certificate that is presented where there is a key to it, and named in assertions where they
+/// are to name it.
+fn with_certificate(
+    provider: OAuth2,
+    config: &ProviderConfig,
+    method: Option<ClientAuthentication>,
+) -> OAuth2 {
+    let certificate = config.secret("certificate");
+    let certificate_key = config.secret("certificate_key");
+    let headers = headers(config);
+    let signs = config.value("key").is_some()
+        && method.is_none_or(|method| method == ClientAuthentication::PrivateKeyJwt);
+    let Some(certificate) = certificate else {
+        if certificate_key.is_some() || headers.is_some() {
+            drop(config.missing("certificate"));
+        }
+        return provider;
     };
-    let has_certificate = certificate.is_some();
-    if let Some((certificate, key)) = certificate {
-        provider = provider.certificate(certificate, key);
+    if headers.is_some() && !signs {
+        let message = "it is for assertions signed with key (private_key_jwt)";
+        drop(config.invalid("certificate_header", message));
     }
-    if let Some(method) = method {
-        if method.needs_secret() && client_secret.is_none() {
-            return Err(config.invalid("client_secret", format!("missing; {method} needs it")));
+    match (certificate_key, headers) {
+        (Some(key), None) => provider.certificate(certificate, key),
+        (Some(key), Some(headers)) => provider
+            .assertion_certificate(certificate.clone(), headers)
+            .certificate(certificate, key),
+        (None, Some(headers)) => provider.assertion_certificate(certificate, headers),
+        (None, None) if signs => {
+            provider.assertion_certificate(certificate, [CertificateHeader::X5tS256])
         }
-        if method == ClientAuthentication::PrivateKeyJwt && key.is_none() {
-            return Err(config.invalid("key", format!("missing; {method} needs it")));
-        }
-        if method.needs_certificate() && !has_certificate {
-            return Err(config.invalid("certificate", format!("missing; {method} needs it")));
+        (None, None) => {
+            drop(config.missing("certificate_key"));
+            provider
         }
     }
-    provider = match (config.boolean("dpop"), config.secret("dpop_key")) {
+}
+
+fn headers(config: &ProviderConfig) -> Option<Vec<CertificateHeader>> {
+    let key = "certificate_header";
+    let names = config.texts(key)?;
+    let read: Option<Vec<CertificateHeader>> = names.iter().map(|name| name.parse().ok()).collect();
+    let read = read.filter(|headers| !headers.is_empty());
+    if read.is_none() {
+        let all = CertificateHeader::NAMES.join(", ");
+        drop(config.invalid(key, format!("one or several of {all} are expected")));
+    }
+    read
+}
+
+/// What tokens are bound to.
+fn with_proofs(provider: OAuth2, config: &ProviderConfig) -> OAuth2 {
+    match (config.boolean("dpop"), config.secret("dpop_key")) {
         (Some(false), Some(_)) => {
-            return Err(config.invalid("dpop_key", "dpop = false leaves it without use"));
+            drop(config.invalid("dpop_key", "dpop = false leaves it without use"));
+            provider
         }
         (_, Some(key)) => provider.dpop_key(key),
         (Some(true), None) => provider.dpop(),
         _ => provider,
-    };
+    }
+}
+
+fn with_parameters(mut provider: OAuth2, config: &ProviderConfig) -> OAuth2 {
     for (name, value) in config.table("parameters").unwrap_or_default() {
         let key = "parameters";
-        check_name(&name).map_err(|error| config.invalid(key, error.message()))?;
-        let Some(value) = parameter(&value) else {
-            let message = format!("{name}: a text, a number, true, false or a list of texts");
-            return Err(config.invalid(key, message));
-        };
-        provider = provider.parameter(name, value);
+        if let Err(error) = check_name(&name) {
+            drop(config.invalid(key, error.message()));
+            continue;
+        }
+        match parameter(&value) {
+            Some(value) => provider = provider.parameter(name, value),
+            None => {
+                let message = format!("{name}: a text, a number, true, false or a list of texts");
+                drop(config.invalid(key, message));
+            }
+        }
     }
-    Ok(Arc::new(provider))
+    provider
 }
 
 /// Identifier and secret, or the pairs of `credentials`.

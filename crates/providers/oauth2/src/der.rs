@@ -1,12 +1,19 @@
-//! The little of DER (X.690) that RSA keys need: JSON Web Keys have their numbers only.
+//! The little of DER (X.690) that keys and certificates need: JSON Web Keys have an RSA key's numbers
+//! only, an encrypted key says how it is to be decrypted, a certificate says whose key it is of.
+
+pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const BITS: u8 = 0x03;
+pub(crate) const OCTETS: u8 = 0x04;
+pub(crate) const OID: u8 = 0x06;
+pub(crate) const SEQUENCE: u8 = 0x30;
 
 /// A JSON Web Key's numbers as PKCS#1 (RFC 8017 appendix A.1.2).
 pub(crate) fn rsa_private(member: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
-    let mut numbers = write(0x02, &[0]);
+    let mut numbers = write(INTEGER, &[0]);
     for name in ["n", "e", "d", "p", "q", "dp", "dq", "qi"] {
         numbers.extend(integer(&member(name)?));
     }
-    Some(write(0x30, &numbers))
+    Some(write(SEQUENCE, &numbers))
 }
 
 fn integer(bytes: &[u8]) -> Vec<u8> {
@@ -14,8 +21,8 @@ fn integer(bytes: &[u8]) -> Vec<u8> {
     let digits = start.map_or(&[][..], |start| &bytes[start..]);
     // A leading bit would be a sign.
     match digits.first() {
-        Some(0..0x80) => write(0x02, digits),
-        _ => write(0x02, &[&[0], digits].concat()),
+        Some(0..0x80) => write(INTEGER, digits),
+        _ => write(INTEGER, &[&[0], digits].concat()),
     }
 }
 
@@ -38,17 +45,43 @@ fn write(tag: u8, content: &[u8]) -> Vec<u8> {
 
 /// Modulus and exponent of an `RSAPublicKey` (RFC 8017 appendix A.1.1).
 pub(crate) fn rsa_public(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (0x30, numbers, _) = read(der)? else {
-        return None;
-    };
-    let (0x02, n, rest) = read(numbers)? else {
-        return None;
-    };
-    let (0x02, e, _) = read(rest)? else {
-        return None;
-    };
-    let unsigned = |digits: &'_ [u8]| digits.iter().take_while(|byte| **byte == 0).count();
-    Some((&n[unsigned(n)..], &e[unsigned(e)..]))
+    let (numbers, _) = expect(SEQUENCE, der)?;
+    let (n, rest) = expect(INTEGER, numbers)?;
+    let (e, _) = expect(INTEGER, rest)?;
+    Some((unsigned(n), unsigned(e)))
+}
+
+/// The public key in a certificate (RFC 5280 §4.1), as its algorithm writes it.
+pub(crate) fn key_of_certificate(der: &[u8]) -> Option<&[u8]> {
+    let (certificate, _) = expect(SEQUENCE, der)?;
+    let (signed, _) = expect(SEQUENCE, certificate)?;
+    // The version is left out of version 1.
+    let signed = expect(0xa0, signed).map_or(signed, |(_, rest)| rest);
+    let (_, rest) = expect(INTEGER, signed)?;
+    // How it is signed, by whom, how long it holds, and for whom.
+    let rest = (0..4).try_fold(rest, |rest, _| Some(expect(SEQUENCE, rest)?.1))?;
+    let (key, _) = expect(SEQUENCE, rest)?;
+    let (_, rest) = expect(SEQUENCE, key)?;
+    let (bits, _) = expect(BITS, rest)?;
+    bits.strip_prefix(&[0])
+}
+
+/// A number that isn't negative, as the content of an `INTEGER`.
+pub(crate) fn number(digits: &[u8]) -> Option<u32> {
+    unsigned(digits).iter().try_fold(0_u32, |number, digit| {
+        number.checked_mul(256)?.checked_add(u32::from(*digit))
+    })
+}
+
+fn unsigned(digits: &[u8]) -> &[u8] {
+    let zeros = digits.iter().take_while(|byte| **byte == 0).count();
+    &digits[zeros..]
+}
+
+/// The content of what comes first, if it has this tag, and what follows.
+pub(crate) fn expect(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (found, content, rest) = read(der)?;
+    (found == tag).then_some((content, rest))
 }
 
 /// Tag, content, and what follows.

@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::{
     authentication::CLOCK_SKEW,
-    key::{self, Algorithm, SigningKey},
+    key::{self, Algorithm, Place, SigningKey},
 };
 
 /// Carries a proof (RFC 9449 §4.1).
@@ -29,6 +29,12 @@ pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
 /// A nonce longer than this is no nonce, and more origins than these have none.
 const LONGEST_NONCE: usize = 1024;
 const MOST_ORIGINS: usize = 64;
+
+const DPOP_KEY: Place<'static> = Place {
+    name: "dpop_key",
+    password: None,
+    kid: None,
+};
 
 /// How many given keys are remembered: tokens of the one before a rotation are still in use.
 const MOST_KEYS: usize = 4;
@@ -82,7 +88,7 @@ impl ProofKeys {
 
     /// The key that was given, read again: it may have been replaced.
     pub(crate) fn given(&self, text: &SecretString) -> Result<Arc<SigningKey>, Error> {
-        let read = SigningKey::read(text)?;
+        let read = SigningKey::read(text, DPOP_KEY)?;
         let mut known = self.lock();
         if let Some(same) = known
             .iter()

@@ -61,7 +61,7 @@ pub(crate) async fn token(
             )?;
             headers.insert(dpop::PROOF, proof);
         }
-        let wire = Wire::new(cx, headers);
+        let wire = Wire::new(cx, credentials, headers);
         let client = client(credentials).set_token_uri(TokenUrl::from_url(endpoint.clone()));
         let mut request = client
             .exchange_client_credentials()
@@ -87,12 +87,10 @@ pub(crate) async fn token(
             // Its own errors may hold the body.
             Err(_) => {
                 let response = answer.as_ref().ok_or_else(cannot_write)?;
-                return match wire::json(response)? {
-                    body if body.is_object() => {
-                        Err(wire::unusable(response, "the answer has no access_token"))
-                    }
-                    _ => Err(wire::unusable(response, "the answer is no JSON object")),
-                };
+                return Err(wire::unusable(
+                    response,
+                    answer::missing(&wire::json(response)?),
+                ));
             }
         };
         let wants_nonce = error.vendor().is_some_and(|vendor| vendor.names(USE_NONCE));
@@ -110,7 +108,7 @@ pub(crate) async fn about_token(
     credentials: &Credentials,
     cx: &FetchContext<'_>,
 ) -> Result<http::Response<Bytes>, Error> {
-    let wire = Wire::new(cx, basic(credentials)?);
+    let wire = Wire::new(cx, credentials, basic(credentials)?);
     let client =
         client(credentials).set_introspection_url(IntrospectionUrl::from_url(endpoint.clone()));
     let token = AccessToken::new(token.expose_secret().to_owned());
@@ -157,15 +155,17 @@ fn basic(credentials: &Credentials) -> Result<HeaderMap, Error> {
 /// Sends what the `oauth2` crate writes through Biped's own client, and looks at the answer first.
 struct Wire<'a> {
     cx: &'a FetchContext<'a>,
+    credentials: &'a Credentials,
     /// What stands in place of the crate's own headers, or beside them.
     headers: HeaderMap,
     answer: Mutex<Option<http::Response<Bytes>>>,
 }
 
 impl<'a> Wire<'a> {
-    fn new(cx: &'a FetchContext<'a>, headers: HeaderMap) -> Self {
+    fn new(cx: &'a FetchContext<'a>, credentials: &'a Credentials, headers: HeaderMap) -> Self {
         Self {
             cx,
+            credentials,
             headers,
             answer: Mutex::default(),
         }
@@ -189,8 +189,8 @@ impl<'a> Wire<'a> {
             value.set_sensitive(true);
         }
         let response = self.cx.send(request).await?;
-        let checked = answer::check(&response, self.cx.now());
-        let body = response.body().to_vec();
+        let checked = answer::check(&response, self.credentials, self.cx.now());
+        let body = answer::without_mark(response.body()).to_vec();
         *self.answer() = Some(response);
         checked?;
         // Any success is one, and JSON whatever it is called: the crate knows but 200 and

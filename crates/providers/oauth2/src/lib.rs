@@ -39,7 +39,8 @@
 //! | RFC 6749 §7.1 | unknown token types | refused |
 //! | RFC 6750 §2.1, §3 | bearer tokens in the header, challenges | yes; not in body or query |
 //! | RFC 7009 | revocation | yes, of access tokens: `TokenSource::revoke`, and `TokenManager::revoke_unshared` when an application ends |
-//! | RFC 7515, 7517, 7518, 7638, 8037 | signatures and keys | RS, PS, ES with 256, 384, 512, `EdDSA` (Ed25519), HS for secrets; PEM (PKCS#8, PKCS#1, SEC1) and JSON Web Keys, unencrypted |
+//! | RFC 7515, 7517, 7518, 7638, 8037 | signatures and keys | RS, PS, ES with 256, 384, 512, `EdDSA` (Ed25519), HS for secrets; PEM (PKCS#8, PKCS#1, SEC1) and private JSON Web Keys, also one of a set; `x5t#S256`, `x5t` and `x5c` name the key's certificate (Entra ID) |
+//! | RFC 8018 §6.2 | encrypted keys | PKCS#8 with PBES2: PBKDF2 and AES-CBC, as OpenSSL writes it; not scrypt, DES, nor keys encrypted in older ways |
 //! | RFC 7521 §4.2, RFC 7523 §2.2 | `client_secret_jwt`, `private_key_jwt` | yes; a fresh `jti` for each attempt, `iat` [back-dated](CLOCK_SKEW), `exp` [a minute](ASSERTION_LIFETIME) ahead |
 //! | RFC 7523 §2.1 | assertions as grants | no |
 //! | RFC 7591, 7592 | registration | no |
@@ -54,9 +55,24 @@
 //! | RFC 9449 | DPoP | yes: §4 proofs for token requests and API calls, with `ath`; §5 bound tokens; §8, §9 nonces of both sides, also those in good answers; the key is the process's own or given. A token that the server didn't bind is refused |
 //! | RFC 9701 | JWT introspection responses | no |
 //!
-//! Tokens bound to a key never enter a store. A client whose assertions need the certificate's
-//! thumbprint in their header (`x5t`) is not served yet.
-
+//! Tokens bound to a key never enter a store.
+//!
+//! For Entra ID, which knows a client by a certificate, `certificate` stands beside `key`:
+//!
+//! ```toml
+//! [providers.graph]
+//! kind = "oauth2"
+//! issuer = "https://login.microsoftonline.com/TENANT/v2.0"
+//! client_id = "…"
+//! key = "file:/run/secrets/graph.key.pem"
+//! key_password = "env:GRAPH_KEY_PASSWORD"  # where the key is encrypted
+//! certificate = "file:graph.pem"           # its thumbprint is in the header of assertions
+//! # certificate_header = ["x5t", "x5c"]    # default: x5t#S256
+//! alg = "PS256"
+//! assertion_audience = "token_endpoint"
+//! scope = "https://graph.microsoft.com/.default"
+//! api_base_url = "https://graph.microsoft.com/v1.0"
+//! ```
 //!
 //! # On the `oauth2` crate
 //!
@@ -77,6 +93,7 @@
 mod answer;
 mod asked;
 mod authentication;
+mod certificate;
 mod config;
 mod der;
 mod dpop;
@@ -89,6 +106,7 @@ mod provider;
 pub use self::{
     asked::{AUDIENCE, RESOURCE},
     authentication::{ASSERTION_LIFETIME, BasicEncoding, CLOCK_SKEW, ClientAuthentication},
+    certificate::CertificateHeader,
     config::kind,
     key::Algorithm,
     metadata::METADATA_LIFETIME,

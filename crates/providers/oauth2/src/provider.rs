@@ -11,12 +11,13 @@ use http::{StatusCode, header};
 use url::Url;
 
 use crate::{
-    Algorithm, BasicEncoding, ClientAuthentication, answer,
+    Algorithm, BasicEncoding, CertificateHeader, ClientAuthentication, answer,
     asked::Asked,
     authentication::{AssertionSettings, Credentials, Proof},
+    certificate,
     dpop::{self, Nonces, ProofKeys, Side, USE_NONCE},
     exchange, introspection,
-    key::{self, SigningKey},
+    key::{self, Place, SigningKey},
     metadata::{Cache, Metadata, may_have_moved},
 };
 
@@ -42,8 +43,10 @@ pub struct OAuth2 {
     client_id: SecretRef,
     client_secret: Option<SecretRef>,
     key: Option<SecretRef>,
+    key_password: Option<SecretRef>,
     alg: Option<Algorithm>,
     kid: Option<String>,
+    assertion_certificate: Option<(SecretRef, Vec<CertificateHeader>)>,
     assertion_audience: Option<String>,
     authentication: Option<ClientAuthentication>,
     basic_encoding: BasicEncoding,
@@ -87,8 +90,10 @@ impl OAuth2 {
             client_id,
             client_secret: None,
             key: None,
+            key_password: None,
             alg: None,
             kid: None,
+            assertion_certificate: None,
             assertion_audience: None,
             authentication: None,
             basic_encoding: BasicEncoding::default(),
@@ -150,6 +155,25 @@ impl OAuth2 {
         self
     }
 
+    /// Sets the password that the key is encrypted with (PKCS#8 with PBES2).
+    #[must_use]
+    pub fn key_password(mut self, password: SecretRef) -> Self {
+        self.key_password = Some(password);
+        self
+    }
+
+    /// Names the key's certificate (PEM, its chain after it) in the header of assertions, for servers
+    /// that know the client by it, such as Entra ID.
+    #[must_use]
+    pub fn assertion_certificate(
+        mut self,
+        certificate: SecretRef,
+        headers: impl IntoIterator<Item = CertificateHeader>,
+    ) -> Self {
+        self.assertion_certificate = Some((certificate, headers.into_iter().collect()));
+        self
+    }
+
     /// Sets what assertions are signed with. Default: what fits the key and the server lists.
     #[must_use]
     pub fn alg(mut self, alg: Algorithm) -> Self {
@@ -157,7 +181,8 @@ impl OAuth2 {
         self
     }
 
-    /// Sets the name of the key in assertions. Default: the JSON Web Key's own.
+    /// Sets the name of the key in assertions, and which one of a JSON Web Key Set is meant. Default:
+    /// the JSON Web Key's own.
     #[must_use]
     pub fn kid(mut self, kid: impl Into<String>) -> Self {
         self.kid = Some(kid.into());
@@ -457,6 +482,7 @@ impl OAuth2 {
                 audience: self.audience(endpoint, metadata),
                 alg: Algorithm::choose(fitting, self.alg, listed)?,
                 kid: self.kid.as_deref().or(kid).map(Into::into),
+                certificate: Vec::new(),
             })
         };
         let proof = match method {
@@ -468,19 +494,40 @@ impl OAuth2 {
                 Proof::SecretJwt(secret().await?, settings(&Algorithm::OF_SECRETS, None)?)
             }
             ClientAuthentication::PrivateKeyJwt => {
-                let key = self.key.as_ref().ok_or_else(|| needs(method, "key"))?;
-                let key = SigningKey::read(&cx.secret(key).await?)?;
-                let settings = settings(&key.algorithms(), key.kid())?;
+                let key = self.signing_key(cx).await?;
+                let mut settings = settings(&key.algorithms(), key.kid())?;
+                if let Some((place, headers)) = &self.assertion_certificate {
+                    let pem = cx.secret(place).await?;
+                    settings.certificate = certificate::members(&pem, &key, headers)?;
+                }
                 Proof::KeyJwt(Box::new(key), settings)
             }
-            ClientAuthentication::TlsClientAuth | ClientAuthentication::SelfSignedTlsClientAuth
-                if self.certificate.is_none() =>
-            {
-                return Err(needs(method, "certificate and certificate_key"));
+            ClientAuthentication::TlsClientAuth | ClientAuthentication::SelfSignedTlsClientAuth => {
+                if self.certificate.is_none() {
+                    return Err(needs(method, "certificate and certificate_key"));
+                }
+                Proof::Certificate
             }
-            _ => Proof::Identifier,
+            ClientAuthentication::None => Proof::Identifier,
         };
         Ok(Credentials { client_id, proof })
+    }
+
+    /// The key that signs assertions.
+    async fn signing_key(&self, cx: &FetchContext<'_>) -> Result<SigningKey, Error> {
+        let method = ClientAuthentication::PrivateKeyJwt;
+        let key = self.key.as_ref().ok_or_else(|| needs(method, "key"))?;
+        let key = cx.secret(key).await?;
+        let password = match &self.key_password {
+            Some(password) => Some(cx.secret(password).await?),
+            None => None,
+        };
+        let place = Place {
+            name: "key",
+            password: password.as_ref(),
+            kid: self.kid.as_deref(),
+        };
+        SigningKey::read(&key, place)
     }
 
     /// What assertions are made out to. The issuer is the same for all endpoints of a server, and

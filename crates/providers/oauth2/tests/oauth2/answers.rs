@@ -233,3 +233,51 @@ async fn a_success_without_a_token_is_unusable() {
             .is_transient()
     );
 }
+
+#[tokio::test]
+async fn a_mark_before_the_json_is_passed_over() {
+    let body = b"\xef\xbb\xbf{\"access_token\":\"t-1\",\"expires_in\":60}".to_vec();
+    let answer = ResponseTemplate::new(200).set_body_bytes(body);
+    let token = answered(answer).await.unwrap();
+    assert_eq!(token.expose_secret(), "t-1");
+}
+
+#[tokio::test]
+async fn words_in_other_forms_are_kept_too() {
+    for (body, code, message) in [
+        (
+            json!({ "error": { "code": "bad_audience", "message": "no such API" } }),
+            Some("bad_audience"),
+            "no such API",
+        ),
+        (
+            json!({ "error": { "type": "denied", "message": "no" } }),
+            Some("denied"),
+            "no",
+        ),
+        (json!({ "message": "who are you?" }), None, "who are you?"),
+        (
+            json!({ "title": "Bad", "detail": "no such API" }),
+            None,
+            "no such API",
+        ),
+        (
+            json!({ "error_description": "only this" }),
+            None,
+            "only this",
+        ),
+    ] {
+        let error = answered(json_answer(400, &body)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        let vendor = error.vendor().unwrap();
+        assert_eq!(vendor.code.as_deref(), code, "{body}");
+        assert_eq!(vendor.message.as_deref(), Some(message), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_type_that_is_no_text_is_told_as_that() {
+    let error = with("token_type", json!(7)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert!(error.to_string().contains("token_type"));
+}

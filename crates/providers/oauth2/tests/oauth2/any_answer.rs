@@ -4,7 +4,7 @@ use biped_core::{
     ApiResponse, Error, FetchContext, HttpClient, Provider as _, SecretRef, SystemClock, Timestamp,
     TokenRequest, async_trait,
 };
-use biped_oauth2::OAuth2;
+use biped_oauth2::{CertificateHeader, OAuth2};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use proptest::prelude::*;
@@ -140,7 +140,13 @@ proptest! {
     #[test]
     fn any_key_is_read_without_panic_and_without_showing_it(
         noise in proptest::collection::vec(any::<u8>(), 0..200),
-        label in prop_oneof![Just("PRIVATE KEY"), Just("RSA PRIVATE KEY"), Just("EC PRIVATE KEY")],
+        label in prop_oneof![
+            Just("PRIVATE KEY"),
+            Just("RSA PRIVATE KEY"),
+            Just("EC PRIVATE KEY"),
+            Just("ENCRYPTED PRIVATE KEY"),
+            Just("CERTIFICATE"),
+        ],
         cut in 0..1800_usize,
     ) {
         use base64::Engine as _;
@@ -151,12 +157,46 @@ proptest! {
             format!("-----BEGIN {label}-----\n{noise}\n-----END {label}-----\n"),
             real.chars().take(cut).collect::<String>() + PLANTED,
             format!(r#"{{"kty":"RSA","d":"{PLANTED}","n":"{noise}"}}"#),
+            format!(r#"{{"keys":[{{"kty":"RSA","d":"{PLANTED}","n":"{noise}"}}]}}"#),
         ];
         let http = Always(200, Bytes::from_static(b"{}"), None);
         for key in key {
             let url = "http://127.0.0.1:1/token".parse().unwrap();
-            let provider = OAuth2::at(url, SecretRef::inline("client-7")).key(SecretRef::inline(key));
+            let provider = OAuth2::at(url, SecretRef::inline("client-7"))
+                .key(SecretRef::inline(key))
+                .key_password(SecretRef::inline("a password"));
             prop_assert!(!shown(&http, &provider).contains(PLANTED));
         }
+    }
+
+    /// The parts that are read by hand: how a key is encrypted, whose key a certificate is of.
+    #[test]
+    fn any_damage_is_read_without_panic(
+        encrypted in any::<bool>(),
+        at in 0..200_usize,
+        byte in any::<u8>(),
+        cut in prop_oneof![Just(None), (0..200_usize).prop_map(Some)],
+    ) {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let pem = if encrypted {
+            include_str!("../keys/p256.encrypted.pem")
+        } else {
+            include_str!("../keys/p256.certificate.pem")
+        };
+        let lines: Vec<_> = pem.lines().collect();
+        let (first, last) = (lines[0], lines[lines.len() - 1]);
+        let mut der = STANDARD.decode(lines[1..lines.len() - 1].concat()).unwrap();
+        der[at] = byte;
+        der.truncate(cut.unwrap_or(der.len()));
+        let damaged = SecretRef::inline(format!("{first}\n{}\n{last}\n", STANDARD.encode(der)));
+        let url = "http://127.0.0.1:1/token".parse().unwrap();
+        let provider = OAuth2::at(url, SecretRef::inline("client-7"));
+        let provider = if encrypted {
+            provider.key(damaged).key_password(SecretRef::inline("secret"))
+        } else {
+            let key = SecretRef::inline(include_str!("../keys/p256.pkcs8.pem"));
+            provider.key(key).assertion_certificate(damaged, [CertificateHeader::X5c])
+        };
+        shown(&Always(200, Bytes::from_static(b"{}"), None), &provider);
     }
 }

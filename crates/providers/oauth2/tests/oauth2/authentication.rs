@@ -6,7 +6,7 @@ use biped_oauth2::{Algorithm, BasicEncoding, ClientAuthentication, OAuth2};
 use jsonwebtoken::{DecodingKey, Validation};
 use wiremock::Request;
 
-use crate::server::{CLIENT, SECRET, Server, claims, field, header, now};
+use crate::server::{CLIENT, SECRET, Server, claims, field, header, json_answer, now};
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -329,4 +329,47 @@ async fn a_rotated_key_is_read_at_the_next_fetch() {
         assert_eq!(header(&jwt)["alg"], alg);
     }
     std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_client_is_told_what_to_look_at() {
+    let key = key!("p256.pkcs8.pem");
+    let plain = |client: OAuth2| client.client_secret(SecretRef::inline("plain"));
+    let odd = |client: OAuth2| client.client_secret(SecretRef::inline("a+b/c"));
+    let hmac = |client: OAuth2| client.client_authentication(ClientAuthentication::ClientSecretJwt);
+    type Change<'a> = &'a dyn Fn(OAuth2) -> OAuth2;
+    let changes: [(Change<'_>, &str, &str); 6] = [
+        (&plain, "client_secret", "basic_encoding"),
+        (&odd, "basic_encoding = \"raw\"", "nothing"),
+        (
+            &|client| odd(client).basic_encoding(BasicEncoding::Raw),
+            "\"percent\"",
+            "nothing",
+        ),
+        (
+            &|client| hmac(odd(client)).alg(Algorithm::HS512),
+            "HS512 wants a client_secret of 64 bytes",
+            "nothing",
+        ),
+        (
+            &|client| hmac(client.client_secret(SecretRef::inline("x".repeat(32)))),
+            "assertion_audience",
+            "bytes",
+        ),
+        (
+            &|client| client.key(SecretRef::inline(key)),
+            "kid",
+            "client_secret",
+        ),
+    ];
+    for (change, said, unsaid) in changes {
+        let server = Server::new().await;
+        let answer = json_answer(401, &serde_json::json!({ "error": "invalid_client" }));
+        server.answers("/token", answer).await;
+        let error = server.fetch(&change(server.client())).await.unwrap_err();
+        assert!(error.refuses_client());
+        let text = error.to_string();
+        assert!(text.contains(said) && !text.contains(unsaid), "{text}");
+        assert!(!text.contains("a+b/c"));
+    }
 }

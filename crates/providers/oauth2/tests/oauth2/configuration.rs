@@ -111,6 +111,109 @@ fn a_method_needs_what_it_is_made_of() {
 }
 
 #[test]
+fn a_certificate_is_presented_or_named_as_what_stands_beside_it_says() {
+    let certificate = ("certificate", text("file:c.pem"));
+    let certificate_key = ("certificate_key", text("file:c.key.pem"));
+    let key = ("key", text("file:k.pem"));
+    let named = |name: &str| ("certificate_header", text(name));
+    let presents = |keys: &[(&str, RawValue)]| build(keys).unwrap().client_identity().is_some();
+    assert!(!presents(&[certificate.clone(), key.clone()]));
+    assert!(!presents(&[certificate.clone(), key.clone(), named("x5t")]));
+    assert!(presents(&[
+        certificate.clone(),
+        certificate_key.clone(),
+        key.clone()
+    ]));
+    let all = [
+        certificate.clone(),
+        certificate_key.clone(),
+        key.clone(),
+        named("x5c"),
+    ];
+    assert!(presents(&all));
+    for (keys, expected) in [
+        (
+            vec![certificate.clone(), key.clone(), named("x5u")],
+            "certificate_header",
+        ),
+        (
+            vec![certificate.clone(), certificate_key, named("x5t")],
+            "certificate_header",
+        ),
+        (vec![key.clone(), named("x5t")], "certificate"),
+        (vec![("key_password", text("env:P"))], "key_password"),
+        (
+            vec![
+                certificate,
+                key,
+                ("client_authentication", text("tls_client_auth")),
+            ],
+            "certificate_key",
+        ),
+    ] {
+        assert_eq!(problem(&keys), expected);
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let problems = build(&[
+        ("client_authentication", text("private_key_jwt")),
+        ("certificate_key", text("file:c.pem")),
+        ("dpop", RawValue::Bool(false)),
+        ("dpop_key", text("file:k.pem")),
+    ])
+    .unwrap_err();
+    let keys: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.key.as_str())
+        .collect();
+    for key in ["key", "certificate", "dpop_key"] {
+        assert!(
+            keys.contains(&format!("providers.crm.{key}").as_str()),
+            "{keys:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_beside_an_encrypted_key_is_named_by_its_thumbprint() {
+    let server = Server::generous().await;
+    let provider = |headers: Option<RawValue>| {
+        let mut keys = vec![
+            ("token_endpoint", text(server.url("/token").as_str())),
+            ("client_id", text("client-7")),
+            ("key", text(include_str!("../keys/p256.encrypted.pem"))),
+            ("key_password", text("secret")),
+            (
+                "certificate",
+                text(include_str!("../keys/p256.certificate.pem")),
+            ),
+        ];
+        keys.extend(headers.map(|headers| ("certificate_header", headers)));
+        kind().build(&config(&keys)).unwrap()
+    };
+    let both = RawValue::List(vec![value(text("x5t")), value(text("x5c"))]);
+    for (headers, expected) in [(None, vec!["x5t#S256"]), (Some(both), vec!["x5c", "x5t"])] {
+        let request = TokenRequest::new();
+        provider(headers)
+            .fetch(&request, &server.context())
+            .await
+            .unwrap();
+        let requests = server.requests().await;
+        let jwt = field(requests.last().unwrap(), "client_assertion").unwrap();
+        let said = header(&jwt);
+        let names: Vec<_> = said
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|name| name.starts_with('x'))
+            .collect();
+        assert_eq!(names, expected);
+    }
+}
+
+#[test]
 fn what_cannot_be_meant_is_a_problem() {
     assert_eq!(
         problem(&[("issuer", text("http://login.example"))]),

@@ -269,6 +269,44 @@ async fn the_method_is_one_that_the_server_lists() {
 }
 
 #[tokio::test]
+async fn all_credentials_there_are_are_for_a_method_that_the_server_lists() {
+    let key = include_str!("../keys/rsa.pkcs8.pem");
+    for (listed, expected) in [
+        (
+            json!(["private_key_jwt", "client_secret_basic"]),
+            "client_assertion",
+        ),
+        (json!(["client_secret_post"]), "client_secret"),
+        (
+            json!(["client_secret_basic", "tls_client_auth"]),
+            "authorization",
+        ),
+        (json!(["tls_client_auth"]), "client_id"),
+        (json!([]), "client_assertion"),
+    ] {
+        let server = Server::generous().await;
+        let mut document = metadata(&server);
+        document["token_endpoint_auth_methods_supported"] = listed.clone();
+        server.serves(RFC8414, json_answer(200, &document)).await;
+        let provider = discovered(&server)
+            .client_secret(SecretRef::inline("a secret"))
+            .key(SecretRef::inline(key))
+            .certificate(
+                SecretRef::inline("a certificate"),
+                SecretRef::inline("its key"),
+            );
+        server.fetch(&provider).await.unwrap();
+        let requests = server.requests().await;
+        let request = requests.last().unwrap();
+        let is_there = field(request, expected).is_some() || request.headers.contains_key(expected);
+        assert!(is_there, "{listed}");
+        let proofs = ["client_assertion", "client_secret"].map(|name| field(request, name));
+        let proofs = proofs.iter().flatten().count();
+        assert!(expected != "client_id" || proofs == 0, "{listed}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_lists_no_method_for_the_credentials_is_not_asked() {
     let server = Server::generous().await;
     let mut document = metadata(&server);
@@ -277,6 +315,7 @@ async fn a_server_that_lists_no_method_for_the_credentials_is_not_asked() {
     let provider = discovered(&server).client_secret(SecretRef::inline("a secret"));
     let error = server.fetch(&provider).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("it lists private_key_jwt"));
     assert_eq!(paths(&server).await, [RFC8414]);
 }
 

@@ -5,9 +5,11 @@
 mod answers;
 mod any_answer;
 mod authentication;
+mod certificate;
 mod configuration;
 mod discovery;
 mod dpop;
+mod keys;
 mod request;
 mod server;
 mod tokens;

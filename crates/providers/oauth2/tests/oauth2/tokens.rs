@@ -48,6 +48,24 @@ async fn inspect_has_the_server_describe_a_token() {
 }
 
 #[tokio::test]
+async fn of_a_token_that_is_not_active_nothing_is_told_that_the_server_does_not_say() {
+    let server = Server::generous().await;
+    let inactive = json_answer(200, &json!({ "active": false }));
+    server.answers("/introspect", inactive).await;
+    let granted = json!({ "access_token": "t-1", "expires_in": 60, "scope": "read" });
+    server.answers("/scoped", json_answer(200, &granted)).await;
+    let provider = server
+        .client_with_secret()
+        .token_endpoint(server.url("/scoped"))
+        .introspection_endpoint(server.url("/introspect"));
+    let request = TokenRequest::new().scope("read");
+    let inspection = provider.inspect(&request, &server.context()).await;
+    let inspection = inspection.unwrap().unwrap();
+    assert_eq!(inspection.details["active"], false);
+    assert_eq!((inspection.expires_at, inspection.scopes.len()), (None, 0));
+}
+
+#[tokio::test]
 async fn inspect_needs_an_endpoint_and_an_answer() {
     let server = Server::generous().await;
     let plain = server.client_with_secret();

@@ -1,0 +1,94 @@
+//! [`CertificateHeader`]: which certificate is of the key that signed (RFC 7515 §4.1.6 to §4.1.8).
+
+use std::{fmt, str::FromStr};
+
+use aws_lc_rs::digest;
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use biped_core::{Error, ExposeSecret, SecretString};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use serde_json::Value;
+
+use crate::{der, key::SigningKey};
+
+/// How an assertion's header names the certificate of the key that signed it, for servers that know
+/// a client by its certificate (Entra ID, for one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CertificateHeader {
+    /// `x5t#S256`: the certificate's thumbprint with SHA-256.
+    X5tS256,
+    /// `x5t`: its thumbprint with SHA-1, which some servers know only.
+    X5t,
+    /// `x5c`: the certificate itself and its chain.
+    X5c,
+}
+
+impl CertificateHeader {
+    pub(crate) const NAMES: &[&str] = &["x5t#S256", "x5t", "x5c"];
+
+    /// The name in the header.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::X5tS256 => "x5t#S256",
+            Self::X5t => "x5t",
+            Self::X5c => "x5c",
+        }
+    }
+}
+
+impl fmt::Display for CertificateHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for CertificateHeader {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        [Self::X5tS256, Self::X5t, Self::X5c]
+            .into_iter()
+            .find(|known| known.as_str() == name)
+            .ok_or_else(|| Error::configuration("this certificate header is not known"))
+    }
+}
+
+/// The members of an assertion's header that name the certificate of `key`.
+///
+/// `pem` holds it first, and its chain after it if there is one.
+pub(crate) fn members(
+    pem: &SecretString,
+    key: &SigningKey,
+    headers: &[CertificateHeader],
+) -> Result<Vec<(&'static str, Value)>, Error> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem.expose_secret().as_bytes())
+        .collect::<Result<_, _>>()
+        .unwrap_or_default();
+    let own = chain.first().ok_or_else(|| {
+        Error::secret("certificate: this is no certificate in PEM")
+            .with_remedy("give the certificate of key; DER becomes PEM by openssl x509 -inform der")
+    })?;
+    if der::key_of_certificate(own) != Some(key.public_der()) {
+        return Err(
+            Error::secret("the certificate is of another key").with_remedy(
+                "certificate and key must belong together, the certificate before its chain",
+            ),
+        );
+    }
+    let thumbprint = |hash| {
+        let digest = digest::digest(hash, own);
+        URL_SAFE_NO_PAD.encode(digest).into()
+    };
+    let member = |header: &CertificateHeader| {
+        let value = match header {
+            CertificateHeader::X5tS256 => thumbprint(&digest::SHA256),
+            CertificateHeader::X5t => thumbprint(&digest::SHA1_FOR_LEGACY_USE_ONLY),
+            CertificateHeader::X5c => chain.iter().map(|one| STANDARD.encode(one)).collect(),
+        };
+        (header.as_str(), value)
+    };
+    Ok(headers.iter().map(member).collect())
+}
