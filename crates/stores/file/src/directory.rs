@@ -11,7 +11,7 @@ use biped_core::{LeaseId, StoreError, Timestamp, TokenKey};
 use fs4::{FileExt, TryLockError};
 use zeroize::Zeroizing;
 
-use crate::entry::{Entry, Read};
+use crate::entry::Entry;
 
 /// No entry is larger; what is, is none of ours.
 const MAX_SIZE: u64 = 4 * 1024 * 1024;
@@ -22,35 +22,57 @@ const ASIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A private directory.
 #[derive(Debug)]
-pub(crate) struct Directory(PathBuf);
+pub(crate) struct Directory {
+    path: PathBuf,
+    /// It has no other purpose.
+    own: bool,
+}
+
+/// What became of sweeping.
+pub(crate) struct Swept {
+    /// How many files were removed.
+    pub(crate) removed: usize,
+    /// Whether every file was looked at.
+    pub(crate) all: bool,
+}
 
 /// The right to change files, until it is dropped.
 pub(crate) struct Guard(#[allow(dead_code)] File);
 
 impl Directory {
+    /// A directory that somebody named, who may have put other things there.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self(path)
+        Self { path, own: false }
+    }
+
+    /// A directory that is there for this alone.
+    pub(crate) fn own(path: PathBuf) -> Self {
+        Self { path, own: true }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
-    /// Makes the directory where it is missing, and refuses one that isn't private.
+    /// Makes the directory where it is missing, and refuses one that others can write to; one of our
+    /// own is made private again.
     pub(crate) fn prepare(&self) -> Result<(), StoreError> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder
-            .create(&self.0)
+            .create(&self.path)
             .map_err(|error| self.failed("be made", &error))?;
-        let metadata = fs::metadata(&self.0).map_err(|error| self.failed("be read", &error))?;
+        if self.own {
+            make_private(&self.path);
+        }
+        let metadata = fs::metadata(&self.path).map_err(|error| self.failed("be read", &error))?;
         match owner_problem(&metadata) {
             None => Ok(()),
             Some(problem) => Err(StoreError::new(format!(
                 "the directory {} {problem}, and tokens are not kept there",
-                self.0.display()
+                self.path.display()
             ))),
         }
     }
@@ -61,7 +83,7 @@ impl Directory {
             .create(true)
             .truncate(false)
             .write(true)
-            .open(self.0.join("lock"))
+            .open(self.path.join("lock"))
             .map_err(|error| self.failed("be locked", &error))?;
         match FileExt::try_lock(&file) {
             Ok(()) => Ok(Some(Guard(file))),
@@ -80,22 +102,22 @@ impl Directory {
             }
             Err(error) => return Err(self.failed("be read from", &error)),
         };
-        Ok(match Entry::read(&content, now) {
-            Read::Entry(entry) => Some(*entry),
-            Read::OtherVersion => Some(Entry::default()),
-            Read::Corrupt => None,
-        })
+        Ok(Entry::read(&content, now))
     }
 
     /// The content of a file that is ours alone; `None` where it isn't.
     fn content(&self, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let file = match private().read(true).open(path) {
             Ok(file) => file,
-            // A link is never ours.
-            Err(_) if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) => {
-                return Ok(None);
+            Err(error) => {
+                // A link is never ours, nor is what we may not read.
+                let denied = error.kind() == io::ErrorKind::PermissionDenied;
+                let is_foreign = |found: &fs::Metadata| denied || !found.is_file();
+                return match fs::symlink_metadata(path) {
+                    Ok(found) if is_foreign(&found) => Ok(None),
+                    _ => Err(error),
+                };
             }
-            Err(error) => return Err(error),
         };
         let metadata = file.metadata()?;
         let is_ours = metadata.is_file()
@@ -134,7 +156,9 @@ impl Directory {
         if content.len() as u64 > MAX_SIZE {
             return Err(StoreError::new("the token is too large to be stored"));
         }
-        let draft = self.0.join(format!("{key}.{:016x}.tmp", fastrand::u64(..)));
+        let draft = self
+            .path
+            .join(format!("{key}.{:016x}.tmp", fastrand::u64(..)));
         let written = private()
             .create_new(true)
             .write(true)
@@ -147,6 +171,11 @@ impl Directory {
         })
     }
 
+    /// Removes what is stored under a key: where nothing can be written any more, at least that.
+    pub(crate) fn remove(&self, _: &Guard, key: &TokenKey) {
+        let _ = fs::remove_file(self.token(key));
+    }
+
     /// Moves what is no entry out of the way.
     pub(crate) fn set_aside(
         &self,
@@ -154,10 +183,10 @@ impl Directory {
         key: &TokenKey,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let aside = self.0.join(format!("{key}.{}.aside", now.unix_millis()));
+        let aside = self.path.join(format!("{key}.{}.aside", now.unix_millis()));
         tracing::warn!(
             "the file {key}.token in {} is not a stored token; it is set aside",
-            self.0.display()
+            self.path.display()
         );
         fs::rename(self.token(key), aside).map_err(|error| self.failed("be written to", &error))
     }
@@ -189,11 +218,22 @@ impl Directory {
         let _ = fs::remove_file(self.lease(id));
     }
 
-    /// Removes what is over, and answers how many files that were.
-    pub(crate) fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let files = fs::read_dir(&self.0).map_err(|error| self.failed("be read", &error))?;
+    /// Removes what is over, until it is told to stop: each time it begins somewhere else.
+    pub(crate) fn sweep(
+        &self,
+        now: Timestamp,
+        go_on: impl Fn() -> bool,
+    ) -> Result<Swept, StoreError> {
+        let files = fs::read_dir(&self.path).map_err(|error| self.failed("be read", &error))?;
+        let mut files: Vec<_> = files.flatten().collect();
+        let start = fastrand::usize(..=files.len());
+        files.rotate_left(start);
         let mut removed = 0;
-        for file in files.flatten() {
+        for file in files {
+            if !go_on() {
+                let all = false;
+                return Ok(Swept { removed, all });
+            }
             let name = file.file_name();
             let Some((stem, kind)) = name.to_str().and_then(|name| name.rsplit_once('.')) else {
                 continue;
@@ -204,7 +244,8 @@ impl Directory {
             };
             let is_over = match kind {
                 "token" => {
-                    removed += usize::from(self.sweep_token(stem, now)?);
+                    // What can't be read is no reason to leave the others.
+                    removed += usize::from(self.sweep_token(stem, now).unwrap_or(false));
                     false
                 }
                 "tmp" => is_key(stem.split('.').next()) && age() > ABANDONED,
@@ -219,7 +260,7 @@ impl Directory {
                 removed += usize::from(fs::remove_file(file.path()).is_ok());
             }
         }
-        Ok(removed)
+        Ok(Swept { removed, all: true })
     }
 
     fn sweep_token(&self, stem: &str, now: Timestamp) -> Result<bool, StoreError> {
@@ -245,15 +286,15 @@ impl Directory {
     }
 
     fn token(&self, key: &TokenKey) -> PathBuf {
-        self.0.join(format!("{key}.token"))
+        self.path.join(format!("{key}.token"))
     }
 
     fn lease(&self, id: LeaseId) -> PathBuf {
-        self.0.join(format!("{:032x}.lease", id.0))
+        self.path.join(format!("{:032x}.lease", id.0))
     }
 
     fn failed(&self, what: &str, error: &io::Error) -> StoreError {
-        let directory = self.0.display();
+        let directory = self.path.display();
         StoreError::new(format!("the directory {directory} can't {what}: {error}"))
     }
 }
@@ -285,6 +326,20 @@ fn private() -> OpenOptions {
     }
     options
 }
+
+/// Lets nobody else into a directory of ours. A link is left alone: who knows what is behind it.
+#[cfg(unix)]
+fn make_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let is_open = |found: fs::Metadata| found.is_dir() && is_open_to_others(&found);
+    if fs::symlink_metadata(path).is_ok_and(is_open) {
+        // Where it isn't ours this fails, and it is refused.
+        let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+    }
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) {}
 
 /// Why others could write here.
 #[cfg(unix)]

@@ -6,7 +6,8 @@ use biped_core::{Generation, Lease, LeaseId, StoredToken, Timestamp};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// The version of the format. A file of another version is a miss, and is overwritten.
+/// The version of the format. Another one gets another file name, so that versions of Biped beside
+/// each other leave each other's entries alone; under this name it is foreign.
 const FORMAT: u32 = 1;
 
 /// What is known of a key.
@@ -46,16 +47,6 @@ impl Span {
         let left = Duration::from_micros(u64::try_from(left).ok()?);
         holds.then_some(left)
     }
-}
-
-/// What a file under a token's name is.
-pub(crate) enum Read {
-    /// An entry.
-    Entry(Box<Entry>),
-    /// An entry of another version of Biped.
-    OtherVersion,
-    /// No entry.
-    Corrupt,
 }
 
 impl Entry {
@@ -127,21 +118,16 @@ impl Entry {
         content
     }
 
-    /// Reads a file's content.
-    pub(crate) fn read(content: &[u8], now: Timestamp) -> Read {
-        let Some(line) = content.iter().position(|byte| *byte == b'\n') else {
-            return Read::Corrupt;
-        };
+    /// Reads a file's content; `None` where it is no entry, or one of another version.
+    pub(crate) fn read(content: &[u8], now: Timestamp) -> Option<Self> {
+        let line = content.iter().position(|byte| *byte == b'\n')?;
         let (header, body) = (&content[..line], &content[line + 1..]);
-        match serde_json::from_slice::<Version>(header) {
-            Ok(version) if version.biped == FORMAT => {}
-            Ok(_) => return Read::OtherVersion,
-            Err(_) => return Read::Corrupt,
+        let version: Version = serde_json::from_slice(header).ok()?;
+        if version.biped != FORMAT {
+            return None;
         }
-        let entry = serde_json::from_slice::<Written>(header).ok();
-        entry
-            .and_then(|written| written.entry(body, now))
-            .map_or(Read::Corrupt, |entry| Read::Entry(Box::new(entry)))
+        let written: Written = serde_json::from_slice(header).ok()?;
+        written.entry(body, now)
     }
 }
 
@@ -255,9 +241,7 @@ mod tests {
     #[test]
     fn an_entry_is_read_as_it_was_written() {
         let written = full();
-        let Read::Entry(read) = Entry::read(&written.write(), noon()) else {
-            panic!("no entry");
-        };
+        let read = Entry::read(&written.write(), noon()).unwrap();
         assert_eq!(read.token, written.token);
         assert_eq!(read.forgotten, written.forgotten);
         assert_eq!(read.lease, written.lease);
@@ -270,14 +254,17 @@ mod tests {
         let content = full().write();
         for length in 0..content.len() {
             let read = Entry::read(&content[..length], noon());
-            assert!(matches!(read, Read::Corrupt), "cut at {length}");
+            assert!(read.is_none(), "cut at {length}");
         }
     }
 
     #[test]
-    fn an_entry_of_another_version_is_told_from_a_corrupt_one() {
-        let later = b"{\"biped\":2,\"whatever\":[1]}\nbytes";
-        assert!(matches!(Entry::read(later, noon()), Read::OtherVersion));
+    fn an_entry_of_another_version_is_none() {
+        let ours = full().write();
+        let text = String::from_utf8_lossy(&ours).into_owned();
+        let later = text.replacen("\"biped\":1", "\"biped\":2", 1);
+        assert_ne!(text, later);
+        assert!(Entry::read(later.as_bytes(), noon()).is_none());
     }
 
     #[test]
@@ -302,7 +289,7 @@ mod tests {
                  \"since\":{since},\"until\":{until},\"bytes\":{bytes}}},\"forgotten\":{{\
                  \"through\":{newest},\"until\":{until}}}}}\nbytes"
             );
-            if let Read::Entry(mut entry) = Entry::read(content.as_bytes(), noon()) {
+            if let Some(mut entry) = Entry::read(content.as_bytes(), noon()) {
                 entry.tidy(noon());
             }
         }

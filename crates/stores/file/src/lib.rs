@@ -24,8 +24,12 @@
 //! | `KEY.….tmp` | a file being written; it takes the place of the old one at once |
 //! | `KEY.….aside` | what was found under a token's name and is none |
 //!
-//! A directory that belongs to somebody else, or that others can write to, is refused. What is over
-//! is removed once an hour, by whoever stores a token; what was set aside, after a week.
+//! A directory that belongs to somebody else, or that others can write to, is refused; that in the
+//! place for a user's state is made private again. What is over is removed by whoever stores a token,
+//! once an hour; what was set aside, after a week.
+//!
+//! Entries carry the version of their format, and another version has another file name: versions of
+//! Biped beside each other don't see each other's entries, and leave them alone.
 //!
 //! A token's text is as readable there as the files are: the crate `biped-sealed` encrypts it.
 //!

@@ -56,6 +56,10 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const POLL: Duration = Duration::from_millis(40);
 /// How often what is over is removed.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
+/// What a `put` takes for that, which is a part of the time that it has …
+const SWEEPING: Duration = Duration::from_millis(25);
+/// … and when the next goes on, where there was more.
+const SWEEP_ON: Duration = Duration::from_secs(1);
 /// A lease that nobody gave back, long after it was over: its holder was cut off.
 const LEFT_BEHIND: Duration = Duration::from_secs(10 * 60);
 
@@ -69,8 +73,12 @@ impl FileStore {
     /// A store in this directory, on this clock.
     #[must_use]
     pub fn with_clock(directory: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        Self::of(Directory::new(directory.into()), clock)
+    }
+
+    fn of(directory: Directory, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner {
-            directory: Directory::new(directory.into()),
+            directory,
             clock,
             prepared: OnceLock::new(),
             held: Mutex::default(),
@@ -79,7 +87,8 @@ impl FileStore {
     }
 
     /// A store in the directory that the platform has for a user's state: on Linux
-    /// `$XDG_STATE_HOME/biped`, which is `~/.local/state/biped` where that is not set.
+    /// `$XDG_STATE_HOME/biped`, which is `~/.local/state/biped` where that is not set. Should others
+    /// be able to enter it, that is put right.
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) where there is no home directory.
@@ -89,7 +98,8 @@ impl FileStore {
                 .with_remedy("name a directory ([store] path), or use another store")
         })?;
         let state = base.state_dir().unwrap_or_else(|| base.data_dir());
-        Ok(Self::new(state.join("biped")))
+        let directory = Directory::own(state.join("biped"));
+        Ok(Self::of(directory, Arc::new(SystemClock)))
     }
 
     /// Where it is.
@@ -98,7 +108,8 @@ impl FileStore {
         self.0.directory.path()
     }
 
-    /// Removes files of what is over, and answers how many. Once an hour a `put` does it by the way.
+    /// Removes files of what is over, and answers how many. Once an hour, and when a process stores
+    /// its first token, a `put` does some of it by the way.
     ///
     /// # Errors
     /// Where the directory can't be read.
@@ -106,22 +117,33 @@ impl FileStore {
         let inner = self.0.clone();
         blocking(move || {
             inner.prepare()?;
-            inner.directory.sweep(inner.clock.now().wall)
+            let swept = inner.directory.sweep(inner.clock.now().wall, || true)?;
+            Ok(swept.removed)
         })
         .await
     }
 
-    fn sweep_now_and_then(&self) {
-        let now = millis(self.0.clock.now().mono);
+    /// Sweeps for a moment, where it is time to. Within the `put`, since a command ends after it.
+    async fn sweep_now_and_then(&self) {
+        let now = self.0.clock.now();
+        let sweep_at = |time: Duration| millis(now.mono.saturating_add(time));
         let due = self.0.sweep_at.load(Ordering::Relaxed);
-        let next = now.saturating_add(millis(SWEEP));
-        let swap = |due| {
-            let sweep_at = &self.0.sweep_at;
-            sweep_at.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+        let swap = |due, next| {
+            let at = &self.0.sweep_at;
+            at.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
         };
-        if due <= now && swap(due).is_ok() {
-            let store = self.clone();
-            tokio::spawn(async move { store.sweep().await.map(drop) });
+        if due > millis(now.mono) || !swap(due, sweep_at(SWEEP)) {
+            return;
+        }
+        let inner = self.0.clone();
+        let end = now.mono.saturating_add(SWEEPING);
+        let swept = blocking(move || {
+            let in_time = || inner.clock.now().mono < end;
+            inner.directory.sweep(now.wall, in_time)
+        });
+        if swept.await.is_ok_and(|swept| !swept.all) {
+            swap(sweep_at(SWEEP), sweep_at(SWEEP_ON));
         }
     }
 
@@ -214,9 +236,20 @@ impl Inner {
             now,
         };
         let before = entry.write();
+        let (held, leased) = (entry.held(), entry.lease.map(|(lease, _)| lease.id));
         let value = act(&mut entry, &desk)?;
-        if entry.write() != before {
-            self.directory.write(&guard, key, &entry, now.wall)?;
+        if entry.write() != before
+            && let Err(error) = self.directory.write(&guard, key, &entry, now.wall)
+        {
+            // A disk that is full keeps neither a lease that nobody got …
+            if let Some((lease, _)) = entry.lease.filter(|(lease, _)| Some(lease.id) != leased) {
+                desk.give_back(&mut entry, &lease);
+            }
+            // … nor a token that was to be forgotten.
+            if entry.held() < held {
+                self.directory.remove(&guard, key);
+            }
+            return Err(error);
         }
         Ok(Attempt::Done(value))
     }
@@ -316,7 +349,7 @@ impl TokenStore for FileStore {
             Ok(true)
         });
         let stored = stored.await?;
-        self.sweep_now_and_then();
+        self.sweep_now_and_then().await;
         Ok(stored)
     }
 

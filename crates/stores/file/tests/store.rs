@@ -157,19 +157,28 @@ async fn what_is_no_entry_is_set_aside_and_the_key_goes_on() {
 }
 
 #[tokio::test]
-async fn an_entry_of_another_version_is_a_miss_and_is_replaced() {
+async fn an_entry_of_another_version_is_a_miss_and_is_not_destroyed() {
     let directory = tempfile::tempdir().unwrap();
     let store = FileStore::new(directory.path());
     store.put(&KEY, &token(1), None).await.unwrap();
     let place = directory.path().join(format!("{KEY}.token"));
-    fs::write(&place, b"{\"biped\":2,\"and\":\"more\"}\n").unwrap();
+    let theirs = b"{\"biped\":2,\"and\":\"more\"}\n";
+    fs::write(&place, theirs).unwrap();
     assert_eq!(store.get(&KEY).await.unwrap(), None);
-    assert!(files(directory.path(), ".aside").is_empty());
+    let aside = files(directory.path(), ".aside");
+    assert_eq!(fs::read(&aside[0]).unwrap(), theirs);
     assert!(store.put(&KEY, &token(2), None).await.unwrap());
     assert_eq!(
         store.get(&KEY).await.unwrap().unwrap().generation,
         Generation(2)
     );
+
+    // Where a later version will keep its own.
+    let later = directory.path().join(format!("{KEY}.2.token"));
+    fs::write(&later, theirs).unwrap();
+    store.forget(&KEY, Generation(2), MINUTE).await.unwrap();
+    store.sweep().await.unwrap();
+    assert_eq!(fs::read(&later).unwrap(), theirs);
 }
 
 #[tokio::test]
@@ -205,6 +214,89 @@ async fn what_is_over_is_swept_and_what_is_not_ours_stays() {
         6,
         "four of others, a token, the lock"
     );
+}
+
+/// Not by root, who reads everything: there is nothing to see then.
+#[tokio::test]
+async fn what_may_not_be_read_is_set_aside_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::new(directory.path());
+    let place = directory.path().join(format!("{KEY}.token"));
+    fs::write(&place, "somebody else's").unwrap();
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o000)).unwrap();
+    assert_eq!(store.get(&KEY).await.unwrap(), None);
+    assert_eq!(files(directory.path(), ".aside").len(), 1);
+    assert!(store.put(&KEY, &token(1), None).await.unwrap());
+}
+
+/// A directory in which nothing new can be written: the names of drafts are too long there, those of
+/// entries aren't. Also a short name for it, under which all goes well.
+#[cfg(target_os = "linux")]
+fn without_room(home: &Path) -> (PathBuf, PathBuf) {
+    const LONGEST: usize = 4096;
+    let mut deep = home.join("deep");
+    let target = LONGEST - "/".len() - KEY.to_string().len() - ".token".len() - 10;
+    while deep.as_os_str().len() < target {
+        let room = target - deep.as_os_str().len() - 1;
+        deep.push("d".repeat(if room > 210 { 200 } else { room }));
+    }
+    fs::create_dir_all(&deep).unwrap();
+    fs::set_permissions(&deep, fs::Permissions::from_mode(0o700)).unwrap();
+    let short = home.join("short");
+    symlink(&deep, &short).unwrap();
+    (deep, short)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn without_room_nobody_gets_a_lease_and_none_is_left_behind() {
+    let home = tempfile::tempdir().unwrap();
+    let (deep, short) = without_room(home.path());
+    let store = FileStore::new(&deep);
+    store.lease(&KEY, MINUTE, None).await.unwrap_err();
+    assert!(files(&short, ".lease").is_empty());
+    assert!(files(&short, ".tmp").is_empty());
+    let claim = FileStore::new(&short).lease(&KEY, MINUTE, None).await;
+    assert!(matches!(claim, Ok(Claim::Granted(_))));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn without_room_a_token_is_forgotten_all_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let (deep, short) = without_room(home.path());
+    let (full, well) = (FileStore::new(&deep), FileStore::new(&short));
+    well.put(&KEY, &token(5), None).await.unwrap();
+    full.put(&KEY, &token(6), None).await.unwrap_err();
+    let left = well.get(&KEY).await.unwrap().unwrap();
+    assert_eq!(left.generation, Generation(5));
+    full.forget(&KEY, Generation(4), MINUTE).await.unwrap_err();
+    assert!(well.get(&KEY).await.unwrap().is_some());
+    full.forget(&KEY, Generation(5), MINUTE).await.unwrap_err();
+    assert_eq!(well.get(&KEY).await.unwrap(), None);
+}
+
+/// A command stores one token and ends.
+#[tokio::test]
+async fn the_first_token_of_a_process_sweeps_before_its_put_is_done() {
+    let directory = tempfile::tempdir().unwrap();
+    for seed in 0..20 {
+        let mut short = token(1);
+        short.keep = Duration::from_millis(1);
+        let key = TokenKey::from_bytes([seed; 32]);
+        let store = FileStore::new(directory.path());
+        store.put(&key, &short, None).await.unwrap();
+    }
+    while FileStore::new(directory.path())
+        .get(&TokenKey::from_bytes([19; 32]))
+        .await
+        .unwrap()
+        .is_some()
+    {}
+    let key = TokenKey::from_bytes([99; 32]);
+    let store = FileStore::new(directory.path());
+    store.put(&key, &token(1), None).await.unwrap();
+    assert_eq!(files(directory.path(), ".token").len(), 1);
 }
 
 #[tokio::test]
