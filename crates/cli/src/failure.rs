@@ -149,15 +149,20 @@ impl Described {
 
     pub(crate) fn of_error(error: &Error) -> Self {
         let vendor = error.vendor();
-        let said = vendor.filter(|_| error.kind() == ErrorKind::Refused);
-        let said = said.and_then(|vendor| vendor.message.clone());
+        let said = vendor.and_then(|vendor| vendor.message.clone());
+        let message = match said {
+            Some(said) if error.kind() == ErrorKind::Refused => said,
+            // Whatever Biped says, the vendor's words are not lost.
+            Some(said) => format!("{}: {said}", words(error)),
+            None => words(error),
+        };
         Self {
             kind: error.kind().as_str(),
             provider: error.provider().map(Into::into),
             status: vendor.and_then(|vendor| vendor.status),
             code: vendor.and_then(|vendor| vendor.code.clone()),
             reason: vendor.and_then(|vendor| vendor.reason.clone()),
-            message: said.unwrap_or_else(|| words(error)),
+            message,
             retry_after: error.retry_after().map(whole_seconds),
         }
     }

@@ -8,7 +8,8 @@ pub(crate) struct Selection {
     /// The scopes to ask for instead of those configured, separated by spaces
     #[arg(long = "scope", value_name = "S")]
     scopes: Vec<String>,
-    /// A parameter of the token request, such as project_id=42; may be given again
+    /// A parameter of the token request, such as project_id=42; may be given again, also for one
+    /// that takes several values
     #[arg(long = "param", value_name = "K=V")]
     params: Vec<String>,
 }
@@ -46,12 +47,27 @@ impl Selection {
     /// without its value, which may be a secret.
     fn params(&self, biped: &Biped, name: &str) -> Result<Vec<(String, ParamValue)>, Error> {
         let provider = biped.provider(name)?;
-        let typed = self.params.iter().map(|param| {
+        let mut all: Vec<(String, ParamValue)> = Vec::new();
+        for param in &self.params {
             let (key, value) = param.split_once('=').ok_or_else(|| {
                 Error::configuration("--param: K=V is expected, such as project_id=42")
             })?;
-            Ok((key.to_owned(), provider.param(key, value)?))
-        });
-        typed.collect()
+            let value = provider.param(key, value)?;
+            match all.iter_mut().find(|(known, _)| known == key) {
+                Some((_, known)) => add(known, value),
+                None => all.push((key.to_owned(), value)),
+            }
+        }
+        Ok(all)
     }
+}
+
+/// What was given before, where there may be several, and this; else this in its place.
+fn add(known: &mut ParamValue, value: ParamValue) {
+    *known = match (&*known, value) {
+        (ParamValue::List(before), ParamValue::List(after)) => {
+            ParamValue::List(before.iter().chain(&after).cloned().collect())
+        }
+        (_, value) => value,
+    };
 }

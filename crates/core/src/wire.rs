@@ -11,7 +11,9 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::{Error, Timestamp, VendorError, check_secure, is_loopback, shown, token::MAX_LIFETIME};
+use crate::{
+    Error, ErrorKind, Timestamp, VendorError, check_secure, is_loopback, shown, token::MAX_LIFETIME,
+};
 
 /// What vendor text in errors is cut to, in bytes.
 pub const VENDOR_TEXT_LIMIT: usize = 1024;
@@ -27,13 +29,12 @@ pub fn json(response: &http::Response<Bytes>) -> Result<Value, Error> {
         return Err(unusable(response, "the answer has no body").transient(true));
     }
     serde_json::from_slice(body).map_err(|_| {
-        let what = if body.starts_with(b"<") {
-            "HTML or XML"
-        } else {
-            "no JSON"
+        let what = match response.headers().get(header::CONTENT_ENCODING) {
+            _ if body.starts_with(b"<") => "HTML or XML instead of JSON",
+            Some(coding) if coding != "identity" => "compressed, which was not asked for",
+            _ => "not JSON, or cut off",
         };
-        unusable(response, format!("the answer is {what} instead of JSON"))
-            .with_remedy("check the URL")
+        unusable(response, format!("the answer is {what}")).with_remedy("check the URL")
     })
 }
 
@@ -42,6 +43,16 @@ pub fn json(response: &http::Response<Bytes>) -> Result<Value, Error> {
 #[must_use]
 pub fn unusable(response: &http::Response<Bytes>, message: impl Into<Cow<'static, str>>) -> Error {
     Error::unusable(message).with_vendor(VendorError::new(response.status().as_u16()))
+}
+
+/// The same error with the status of the answer that it is about, where it names none: for what is
+/// found wrong after the answer was read.
+#[must_use]
+pub fn with_status(error: Error, response: &http::Response<Bytes>) -> Error {
+    if error.kind() != ErrorKind::Unusable || error.vendor().is_some() {
+        return error;
+    }
+    error.with_vendor(VendorError::new(response.status().as_u16()))
 }
 
 /// The error that a failed answer stands for, by its status and the vendor's words (see

@@ -14,6 +14,7 @@ pub(crate) fn toml(url: &str, clouds: [&str; 2]) -> String {
         r#"# Works against a Biped sandbox at {url}. The secrets open nothing else.
 
 # Data Export, with account-level credentials, of the project on the cloud {first}
+#   biped call exports GET /v1/exports
 [providers.exports]
 kind = "contentsquare"
 token_endpoint = {token_endpoint}
@@ -22,6 +23,7 @@ scope = ["data-export", "metrics"]
 project_id = 42
 
 # Data Export of the same account's other project, on the cloud {second}
+#   biped call exports-us GET /v1/exports
 [providers.exports-us]
 kind = "contentsquare"
 token_endpoint = {token_endpoint}
@@ -30,6 +32,7 @@ scope = ["data-export"]
 project_id = 43
 
 # Enrichment, with project-level credentials, which name no project
+#   biped call enrichment POST /v1/enrichment/integrations/123/data -d '{{"sessions": []}}'
 [providers.enrichment]
 kind = "contentsquare"
 token_endpoint = {token_endpoint}
@@ -38,6 +41,7 @@ scope = ["enrichment"]
 integration_id = 123
 
 # Speed Analysis Lab
+#   biped call speed-analysis GET '/v1/speed-analysis/monitoring list'
 [providers.speed-analysis]
 kind = "contentsquare"
 token_endpoint = {token_endpoint}
@@ -46,6 +50,7 @@ scope = ["speed-analysis"]
 project_id = 42
 
 # The envelope vendor: one base URL for its token endpoint and its API
+#   biped call shop GET /v1/orders
 [providers.shop]
 kind = "envelope"
 base_url = {base_url}

@@ -11,7 +11,10 @@ use biped::{
     reqwest::{
         reqwest::{
             Method, Response, StatusCode,
-            header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+            header::{
+                CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+                TRANSFER_ENCODING,
+            },
         },
         reqwest_middleware,
     },
@@ -35,6 +38,10 @@ pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
         && is_json(body)
     {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    if body.as_ref().is_none_or(Vec::is_empty) && means_a_body(&method) {
+        // Servers may wait for it (RFC 9110 §8.6).
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     let biped = session.biped()?;
     let client = args.selection.client(&biped, &args.name)?;
@@ -167,11 +174,20 @@ fn unreachable(what: &str, error: &(dyn std::error::Error + 'static), provider: 
     Error::unreachable(what).with_provider(provider).into()
 }
 
+/// Whether a request of this method is expected to have a body.
+fn means_a_body(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
+}
+
 fn method(text: &str) -> Result<Method, Error> {
     // Methods tell case from case, and nobody means `get`.
     Method::from_bytes(text.to_ascii_uppercase().as_bytes())
         .map_err(|_| Error::configuration("a method is expected, such as GET or POST"))
 }
+
+/// What says where a request goes and where it ends: another value would cut the body, or bring the
+/// token to another of a server's hosts.
+const OURS: [HeaderName; 3] = [CONTENT_LENGTH, HOST, TRANSFER_ENCODING];
 
 /// The headers written, whose values may be secrets.
 fn headers(written: &[String]) -> Result<HeaderMap, Error> {
@@ -183,6 +199,11 @@ fn headers(written: &[String]) -> Result<HeaderMap, Error> {
         });
         let (name, value) = header
             .ok_or_else(|| Error::configuration("--header: a header is expected, as in 'K: V'"))?;
+        if OURS.contains(&name) {
+            let message = format!("--header: {name} can't be given");
+            return Err(Error::configuration(message)
+                .with_remedy("it follows from the URL and the body, and is sent already"));
+        }
         headers.append(name, value);
     }
     Ok(headers)
@@ -194,6 +215,11 @@ fn body(written: &OsStr) -> Result<Vec<u8>, Error> {
         return Ok(written.as_encoded_bytes().to_vec());
     };
     let read = match file {
+        b"" => {
+            return Err(Error::configuration(
+                "--data: the name of a file is expected after @, or - for stdin",
+            ));
+        }
         b"-" => {
             let mut all = Vec::new();
             io::stdin().lock().read_to_end(&mut all).map(|_| all)

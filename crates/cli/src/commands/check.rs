@@ -80,6 +80,8 @@ struct Finding {
     error: Option<Described>,
     /// What it means, in plain words.
     meaning: Option<&'static str>,
+    /// What to do about it, where that is known.
+    remedy: Option<String>,
     #[serde(skip)]
     cause: Option<Error>,
 }
@@ -103,6 +105,7 @@ impl Finding {
             warnings,
             error: cause.as_ref().map(Described::of_error),
             meaning: cause.as_ref().map(meaning),
+            remedy: cause.as_ref().and_then(Error::remedy).map(Into::into),
             cause,
         }
     }

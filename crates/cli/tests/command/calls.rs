@@ -106,6 +106,40 @@ fn a_path_is_appended_with_one_slash_and_the_base_keeps_its_own() {
 }
 
 #[test]
+fn a_request_that_may_have_a_body_says_that_it_has_none() {
+    for (arguments, length) in [
+        (&["POST", "/"][..], Some("content-length: 0")),
+        (&["PUT", "/", "-d", ""], Some("content-length: 0")),
+        (&["PATCH", "/", "-d", "abc"], Some("content-length: 3")),
+        (&["GET", "/"], None),
+        (&["DELETE", "/"], None),
+    ] {
+        let (ran, request) = sent("", arguments);
+        ran.ok();
+        let told: Vec<_> = request
+            .lines()
+            .filter(|line| line.starts_with("content-length"))
+            .collect();
+        assert_eq!(told, Vec::from_iter(length), "{arguments:?}");
+    }
+}
+
+#[test]
+fn headers_that_say_where_a_request_goes_or_ends_are_not_the_users() {
+    let world = World::new();
+    for header in [
+        "Content-Length: 1",
+        "transfer-encoding: chunked",
+        "Host: evil.example",
+    ] {
+        let call = ["call", "shop", "POST", "/v1/orders", "-d", "abc"];
+        let told = world.run_words(call.into_iter().chain(["-H", header]));
+        assert!(told.failed(2).contains("--header"), "{header}");
+    }
+    assert_eq!(world.token_requests(), 0);
+}
+
+#[test]
 fn a_url_of_the_same_origin_is_called_as_it_is() {
     let world = World::empty();
     let api = OneRequest::answered(OK);

@@ -76,6 +76,9 @@ fn a_vendor_that_fails_is_status_4_with_its_status() {
     let error = world.run("token shop --format json").error(4);
     assert_eq!(error["kind"], "failing");
     assert_eq!(error["status"], 500);
+    assert_eq!(error["code"], "500999");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("customer service"), "{message}");
     world.sandbox().clear_faults();
     world.sandbox().fail_next(Fault::new(Effect::Html));
     // Through a store the first failure would be answered for a moment.

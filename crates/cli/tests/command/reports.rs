@@ -119,6 +119,7 @@ fn a_check_says_what_is_wrong_and_ends_with_the_worst() {
     assert_eq!(shop["ok"], false);
     assert_eq!(shop["error"]["code"], "401021");
     assert!(shop["meaning"].is_string());
+    assert!(shop["remedy"].as_str().unwrap().contains("client_secret"));
     assert_eq!(error_of(&ran.stderr)["provider"], "gone");
 }
 

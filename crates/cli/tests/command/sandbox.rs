@@ -34,6 +34,28 @@ impl Drop for Running {
 }
 
 #[test]
+fn the_calls_that_the_file_written_shows_can_be_made() {
+    let world = World::empty();
+    let (_running, _) = Running::start(&world, &["--write", "biped.toml"]);
+    let file = std::fs::read_to_string(world.path("biped.toml")).unwrap();
+    let shown = file
+        .lines()
+        .filter_map(|line| line.strip_prefix("#   biped "));
+    let shown: Vec<_> = shown.collect();
+    assert_eq!(shown.len(), 5, "{shown:?}");
+    for arguments in shown {
+        let output = Command::new("sh")
+            .args(["-c", &format!("\"$BIPED\" {arguments}")])
+            .current_dir(world.path(""))
+            .env("HOME", world.path(""))
+            .env("BIPED", env!("CARGO_BIN_EXE_biped"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments}: {output:?}");
+    }
+}
+
+#[test]
 fn the_entries_of_the_file_written_work_at_once() {
     let world = World::empty();
     let (_running, urls) = Running::start(&world, &["--write", "b.toml", "--lifetime", "50"]);

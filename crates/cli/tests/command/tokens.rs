@@ -97,6 +97,36 @@ fn a_scope_is_told_as_asked_where_the_answer_is_silent() {
 }
 
 #[test]
+fn a_parameter_that_takes_several_values_may_be_given_several_times() {
+    let world = World::empty();
+    let server = OneRequest::answered(
+        "HTTP/1.1 200 OK\r\ncontent-length: 23\r\n\r\n{\"access_token\":\"at-1\"}",
+    );
+    world.write(
+        "biped.toml",
+        &format!(
+            "[providers.crm]\nkind = 'oauth2'\ntoken_endpoint = '{}/token'\nclient_id = 'a'\n\
+             resource = 'https://c.example'\n",
+            server.url
+        ),
+    );
+    let both = "--param resource=https://a.example --param resource=https://b.example";
+    world
+        .run(&format!("token crm {both} --param tier=1 --param tier=2"))
+        .ok();
+    let request = server.request();
+    let body = request.split("\r\n\r\n").nth(1).unwrap();
+    assert_eq!(
+        body.split('&').skip(2).collect::<Vec<_>>(),
+        [
+            "resource=https%3A%2F%2Fa.example",
+            "resource=https%3A%2F%2Fb.example",
+            "tier=2"
+        ]
+    );
+}
+
+#[test]
 fn a_vendor_without_scopes_gives_null() {
     let world = World::new();
     let token = world.run("token shop --format json").json();

@@ -22,7 +22,18 @@ pub(crate) fn token(
     sent_at: Timestamp,
     now: Timestamp,
 ) -> Result<Token, Error> {
-    let mut answer = good(response, now)?;
+    let answer = good(response, now)?;
+    token_in(answer, response, asked, token_endpoint, sent_at)
+        .map_err(|error| wire::with_status(error, response))
+}
+
+fn token_in(
+    mut answer: Map<String, Value>,
+    response: &http::Response<Bytes>,
+    asked: &Asked,
+    token_endpoint: &Url,
+    sent_at: Timestamp,
+) -> Result<Token, Error> {
     let mut take = |name: &str| answer.remove(name).unwrap_or_default();
     let Value::String(access_token) = take("access_token") else {
         return Err(wire::unusable(response, "the answer has no access_token"));
@@ -50,7 +61,8 @@ pub(crate) fn inspection(
     let scopes = wire::scope(&answer.remove("scopes").unwrap_or_default());
     let permissions = answer.remove("permissions").unwrap_or_default();
     if scopes.is_none() && !permissions.is_object() {
-        return Err(Error::unusable(
+        return Err(wire::unusable(
+            response,
             "the answer has neither scopes nor permissions",
         ));
     }
@@ -309,6 +321,19 @@ mod tests {
                 read(200, example_with("project_id", project.clone())).is_ok(),
                 "{project}"
             );
+        }
+    }
+
+    #[test]
+    fn whatever_is_wrong_with_a_token_is_told_with_the_answers_status() {
+        for (name, value) in [
+            ("project_id", json!(43)),
+            ("endpoint", json!("https://contentsquare.com.evil.example")),
+            ("access_token", json!("a\nb")),
+            ("access_token", Value::Null),
+        ] {
+            let error = read(200, example_with(name, value)).unwrap_err();
+            assert_eq!(error.vendor().unwrap().status, Some(200), "{error}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use biped_core::{
     Error, ErrorKind, ExposeSecret, FetchContext, Provider, ProviderId, SecretRef, Token,
-    TokenRequest, async_trait, check_secure, shown,
+    TokenRequest, async_trait, check_secure, shown, wire,
 };
 use url::Url;
 
@@ -125,6 +125,7 @@ impl Provider for Envelope {
         let response = cx.post_form(self.token_endpoint.as_str(), fields).await?;
         answer::token(&response, cx.sent_at(), cx.now())
             .and_then(|token| token.base_url(self.api_base_url.clone()).build())
+            .map_err(|error| wire::with_status(error, &response))
             .map_err(|error| self.explained(error))
     }
 

@@ -236,3 +236,14 @@ async fn a_redirect_is_not_followed_with_the_secret() {
     assert_eq!(error.kind(), ErrorKind::Unusable);
     assert_eq!(vendor.requests().await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_token_that_cannot_be_sent_is_told_with_the_answers_status() {
+    let vendor = Vendor::answering(201, json!({ "data": { "access_token": "a\nb" } })).await;
+    let error = vendor
+        .fetch(&vendor.provider("/"), &TokenRequest::new())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert_eq!(error.vendor().unwrap().status, Some(201));
+}
