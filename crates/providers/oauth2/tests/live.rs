@@ -289,6 +289,11 @@ impl Row {
         if let Some(key) = keys.get_mut("key") {
             *key = another(key.as_str().unwrap()).into();
         }
+        if !keys.contains_key("certificate_key") {
+            // What it names is the right key.
+            keys.remove("certificate_header");
+            keys.remove("certificate");
+        }
         if let Some(certificate) = keys.get("certificate").cloned() {
             let directory = Path::new(certificate.as_str().unwrap()).parent().unwrap();
             let place = |name: &str| directory.join(name).display().to_string();

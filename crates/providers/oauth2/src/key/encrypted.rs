@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::reading::Fault;
 use crate::der::{self, INTEGER, OCTETS, OID, SEQUENCE};
 
-pub(super) const LOCKED: Fault = Fault(
+const LOCKED: Fault = Fault(
     "this key is encrypted",
     "set key_password, or decrypt it: openssl pkey -in key.pem -out plain.pem",
 );
@@ -40,8 +40,12 @@ const AES_192_CBC: &[u8] = b"\x60\x86\x48\x01\x65\x03\x04\x01\x16";
 const AES_256_CBC: &[u8] = b"\x60\x86\x48\x01\x65\x03\x04\x01\x2a";
 
 /// The PKCS#8 within an `EncryptedPrivateKeyInfo` (RFC 5958 §3).
-pub(super) fn open(der: &[u8], password: &SecretString) -> Result<Zeroizing<Vec<u8>>, Fault> {
+pub(super) fn open(
+    der: &[u8],
+    password: Option<&SecretString>,
+) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let scheme = Scheme::read(der).ok_or(FOREIGN)?;
+    let password = password.ok_or(LOCKED)?;
     scheme.decrypt(password).ok_or(WRONG)
 }
 

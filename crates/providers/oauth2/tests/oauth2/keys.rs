@@ -70,8 +70,12 @@ async fn an_encrypted_key_says_what_it_takes_to_open_it() {
         key!("p256.encrypted.des3.pem"),
         key!("p256.encrypted.sec1.pem"),
     ] {
-        let text = told(signed_by_encrypted(foreign, "secret").await);
-        assert!(text.contains("openssl pkcs8 -topk8 -v2 aes-256-cbc"));
+        for outcome in [
+            signed_by_encrypted(foreign, "secret").await,
+            signed_with(foreign).await,
+        ] {
+            assert!(told(outcome).contains("openssl pkcs8 -topk8 -v2 aes-256-cbc"));
+        }
     }
 }
 
