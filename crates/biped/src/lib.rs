@@ -38,6 +38,11 @@
 //! | `sealed` | `seal` in `[store]`: encrypts what is stored | |
 //! | `tower` | `TokenLayer` for hyper-util, tonic and any tower client | |
 
+/// What the README shows has to compile.
+#[cfg(all(doctest, feature = "reqwest"))]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
+
 mod biped;
 #[cfg(feature = "blocking")]
 pub mod blocking;

@@ -146,3 +146,12 @@ fn clients_are_handed_out_by_name() {
     );
     assert!(biped.client("nothing").is_err());
 }
+
+#[test]
+fn the_readmes_file_is_a_configuration() {
+    let readme = include_str!("../../../../README.md");
+    let file = readme.split("```toml\n").nth(1).unwrap();
+    let file = file.split("```").next().unwrap();
+    let biped = builder().toml(file).build().unwrap();
+    assert_eq!(biped.names().collect::<Vec<_>>(), ["analytics", "shop"]);
+}

@@ -56,6 +56,22 @@ fn the_calls_that_the_file_written_shows_can_be_made() {
 }
 
 #[test]
+fn the_readmes_commands_work_as_they_stand() {
+    let world = World::empty();
+    let (_running, _) = Running::start(&world, &["--write", "b.toml"]);
+    let readme = include_str!("../../../../README.md");
+    let commands = readme.lines().filter_map(|line| {
+        let command = line.strip_prefix("biped --config ")?;
+        Some(format!("--config {}", command.split('#').next()?))
+    });
+    let commands: Vec<_> = commands.collect();
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    for command in commands {
+        assert_ne!(world.run(&command).ok(), "", "{command}");
+    }
+}
+
+#[test]
 fn the_entries_of_the_file_written_work_at_once() {
     let world = World::empty();
     let (_running, urls) = Running::start(&world, &["--write", "b.toml", "--lifetime", "50"]);
