@@ -260,11 +260,11 @@ mod tests {
 
     #[test]
     fn an_entry_of_another_version_is_none() {
-        let ours = full().write();
-        let text = String::from_utf8_lossy(&ours).into_owned();
-        let later = text.replacen("\"biped\":1", "\"biped\":2", 1);
-        assert_ne!(text, later);
-        assert!(Entry::read(later.as_bytes(), noon()).is_none());
+        let mut later = full().write();
+        assert!(later.starts_with(b"{\"biped\":1,"));
+        assert!(Entry::read(&later, noon()).is_some());
+        later[9] = b'2';
+        assert!(Entry::read(&later, noon()).is_none());
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
-use biped_core::{Claim, Generation, StoredToken, TokenKey, TokenStore};
+use biped_core::{Claim, Clock, Generation, Now, StoredToken, TokenKey, TokenStore};
 use biped_file::FileStore;
 use biped_testing::{
     ManualClock,
@@ -297,6 +298,87 @@ async fn the_first_token_of_a_process_sweeps_before_its_put_is_done() {
     let store = FileStore::new(directory.path());
     store.put(&key, &token(1), None).await.unwrap();
     assert_eq!(files(directory.path(), ".token").len(), 1);
+}
+
+/// A clock on which everything takes its time.
+#[derive(Debug)]
+struct Slow(ManualClock);
+
+impl Clock for Slow {
+    fn now(&self) -> Now {
+        self.0.advance(Duration::from_millis(2));
+        self.0.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.0.advance(duration);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn what_one_put_leaves_to_sweep_the_next_ones_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Slow(ManualClock::new()));
+    let store = FileStore::with_clock(directory.path(), clock.clone());
+    for seed in 0..60 {
+        let key = TokenKey::from_bytes([seed; 32]);
+        store.put(&key, &token(1), None).await.unwrap();
+    }
+    clock.0.advance(Duration::from_secs(60 * 60));
+    let mut left = Vec::new();
+    for seed in 100..105 {
+        let key = TokenKey::from_bytes([seed; 32]);
+        store.put(&key, &token(1), None).await.unwrap();
+        clock.0.advance(Duration::from_secs(2));
+        left.push(files(directory.path(), ".token").len());
+    }
+    assert!(left[0] > 30, "one put does all: {left:?}");
+    assert!(left[4] < left[0], "nobody goes on: {left:?}");
+}
+
+#[tokio::test]
+async fn what_others_are_still_at_is_not_swept() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::new(directory.path());
+    store.put(&KEY, &token(1), None).await.unwrap();
+    let names = [
+        format!("{KEY}.00.tmp"),
+        format!("{KEY}.00.aside"),
+        format!("{:032x}.lease", 5),
+    ];
+    for name in &names {
+        let file = fs::File::create(directory.path().join(name)).unwrap();
+        let written = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(written - MINUTE / 2).unwrap();
+    }
+    assert_eq!(store.sweep().await.unwrap(), 0);
+    assert!(
+        names
+            .iter()
+            .all(|name| directory.path().join(name).exists())
+    );
+}
+
+#[tokio::test]
+async fn generations_never_go_back_even_when_nothing_else_is_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new());
+    let store = FileStore::with_clock(directory.path(), clock.clone());
+    let ahead = Generation(0).next(clock.now().wall.after(60 * MINUTE));
+    let mut early = token(1);
+    early.generation = ahead;
+    let (put, forgotten) = (KEY, TokenKey::from_bytes([8; 32]));
+    store.put(&put, &early, None).await.unwrap();
+    store.forget(&forgotten, ahead, MINUTE).await.unwrap();
+    clock.advance(2 * MINUTE);
+    store.sweep().await.unwrap();
+    for key in [put, forgotten] {
+        let Claim::Granted(lease) = store.lease(&key, MINUTE, None).await.unwrap() else {
+            panic!("nobody has it");
+        };
+        assert!(lease.generation > ahead);
+    }
 }
 
 #[tokio::test]
