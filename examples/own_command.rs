@@ -27,7 +27,7 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let pass = config
         .secret("pass")
         .ok_or_else(|| config.missing("pass"))?;
-    let id = ProviderId::new("intranet", "https://intranet.example", pass.identity());
+    let id = ProviderId::new("intranet", "https://intranet.example", config.name());
     let id = id.named(config.name());
     Ok(Arc::new(Intranet { id, pass }))
 }

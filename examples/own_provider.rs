@@ -71,7 +71,8 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let endpoint = config
         .url("token_endpoint")
         .ok_or_else(|| config.missing("token_endpoint"))?;
-    let id = ProviderId::new("acme", endpoint, "").named(config.name());
+    // Acme has no client identifier: the name in the configuration tells clients apart.
+    let id = ProviderId::new("acme", endpoint, config.name()).named(config.name());
     Ok(Arc::new(Acme { id, key }))
 }
 

@@ -137,7 +137,7 @@ impl Builder {
     /// # use biped::{async_trait, FetchContext, ProviderId, SecretRef, Token, TokenRequest};
     /// # #[derive(Debug)] struct Acme { id: ProviderId, key: SecretRef }
     /// # impl Acme { fn new(name: Arc<str>, key: SecretRef) -> Self {
-    /// #     let id = ProviderId::new("acme", "https://acme.example/token", "me").named(name);
+    /// #     let id = ProviderId::new("acme", "https://acme.example/token", &name).named(name);
     /// #     Self { id, key } } }
     /// # #[async_trait] impl Provider for Acme {
     /// #     fn id(&self) -> &ProviderId { &self.id }

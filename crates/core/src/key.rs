@@ -10,7 +10,9 @@ use crate::{ParamValue, TokenRequest};
 ///
 /// Two providers with equal ids share their tokens, and a refusal of the client's credentials
 /// stops both. Whatever changes what the vendor hands out belongs in here (an audience that is
-/// fixed in the configuration, say); the client secret does not.
+/// fixed in the configuration, say); the client secret does not. For a vendor without client
+/// identifiers the name in the configuration is the client: with the same one for all, two accounts
+/// would get each other's tokens.
 ///
 /// ```
 /// use biped_core::ProviderId;

@@ -2,20 +2,28 @@
 
 use std::{
     fmt,
+    io::{self, Read as _},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     sync::Arc,
     time::Duration,
 };
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt as _;
 use zeroize::Zeroizing;
 
 use crate::{Clock, Error};
 
 /// How long a command may take to print a secret.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest secret, in bytes: a file without an end fills no memory.
+const LARGEST: usize = 1024 * 1024;
+
+/// Room for what a command prints, in bytes: a buffer that grows leaves copies behind.
+const PRINTED: usize = 64 * 1024;
 
 /// How long a command is left alone that failed, or whose secret was refused.
 pub(crate) const COMMAND_REST: Duration = Duration::from_secs(30);
@@ -131,6 +139,8 @@ impl SecretRef {
     /// What stands for this reference where a name is needed that is no secret, such as the client
     /// identifier in a [`ProviderId`](crate::ProviderId): its value where it can be read at once,
     /// else the reference. Reads a file or the environment, runs no command.
+    ///
+    /// Not for secrets: the value is in it, and ids are shown.
     #[must_use]
     pub fn identity(&self) -> String {
         let Some(first) = self.sources.first() else {
@@ -143,7 +153,22 @@ impl SecretRef {
                 |_| first.to_string(),
                 |text| without_newline(&text).to_owned(),
             ),
-            Source::Command(_) => first.to_string(),
+            Source::Command(argv) => {
+                // Two commands may differ in an argument alone, which may be a secret.
+                let mut hash = Sha256::new();
+                for argument in argv {
+                    hash.update((argument.len() as u64).to_le_bytes());
+                    hash.update(argument);
+                }
+                let mark = hash
+                    .finalize()
+                    .iter()
+                    .take(8)
+                    .fold(String::with_capacity(16), |mark, byte| {
+                        mark + &format!("{byte:02x}")
+                    });
+                format!("{first}#{mark}")
+            }
         }
     }
 
@@ -157,7 +182,7 @@ impl SecretRef {
             None => Err(Error::secret("an empty list names no secret")),
             Some(Source::Inline(secret)) => Ok(secret.clone()),
             Some(Source::Env(name)) => from_environment(name),
-            Some(Source::File(path)) => content(&path.display().to_string(), std::fs::read(path)),
+            Some(Source::File(path)) => content(&path.display().to_string(), read(path)),
             Some(Source::Command(_)) => Err(Error::secret("a command can't be used here")),
         }
     }
@@ -216,18 +241,31 @@ fn from_environment(name: &str) -> Result<SecretString, Error> {
 
 async fn from_file(path: PathBuf) -> Result<SecretString, Error> {
     let shown = path.display().to_string();
-    let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
-    match read {
+    match tokio::task::spawn_blocking(move || read(&path)).await {
         Ok(read) => content(&shown, read),
         Err(_) => Err(Error::internal(format!("reading {shown} was interrupted"))),
     }
 }
 
-fn content(shown: &str, read: std::io::Result<Vec<u8>>) -> Result<SecretString, Error> {
-    let bytes = Zeroizing::new(read.map_err(|error| {
+fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = std::fs::File::open(path)?;
+    // Room for all of it at once: a buffer that grows leaves copies behind.
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(LARGEST);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size.min(LARGEST) + 64));
+    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn content(shown: &str, read: io::Result<Zeroizing<Vec<u8>>>) -> Result<SecretString, Error> {
+    let bytes = read.map_err(|error| {
         Error::secret(format!("the secret file {shown} can't be read: {error}"))
-            .transient(error.kind() == std::io::ErrorKind::NotFound)
-    })?);
+            .transient(error.kind() == io::ErrorKind::NotFound)
+    })?;
+    if bytes.len() > LARGEST {
+        return Err(Error::secret(format!(
+            "the secret file {shown} is larger than {LARGEST} bytes"
+        )));
+    }
     let secret = text(&bytes)
         .ok_or_else(|| Error::secret(format!("the secret file {shown} is not UTF-8")))?;
     if secret.expose_secret().is_empty() {
@@ -242,29 +280,28 @@ async fn from_command(argv: &[String], clock: &dyn Clock) -> Result<SecretString
             "cmd is an empty list; it is a program and its arguments",
         ));
     };
-    let output = tokio::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::select! {
-            output = output => output,
-            () = clock.sleep(COMMAND_TIMEOUT) => {
-                let seconds = COMMAND_TIMEOUT.as_secs();
-                return Err(Error::secret(format!("the secret command {program} took more than {seconds} s"))
-                    .transient(true)
-    .with_retry_after(Some(COMMAND_REST)));
-            }
-        };
-    let output = output.map_err(|error| {
+    let mut printed = Zeroizing::new(Vec::with_capacity(PRINTED));
+    let status = tokio::select! {
+        status = run(program, arguments, &mut printed) => status,
+        () = clock.sleep(COMMAND_TIMEOUT) => {
+            let seconds = COMMAND_TIMEOUT.as_secs();
+            let what = format!("the secret command {program} took more than {seconds} s");
+            return Err(Error::secret(what)
+                .transient(true)
+                .with_retry_after(Some(COMMAND_REST)));
+        }
+    };
+    let status = status.map_err(|error| {
         Error::secret(format!(
             "the secret command {program} can't be run: {error}"
         ))
     })?;
-    let printed = Zeroizing::new(output.stdout);
-    if !output.status.success() {
-        let status = output.status;
+    if printed.len() > LARGEST {
+        return Err(Error::secret(format!(
+            "the secret command {program} printed more than {LARGEST} bytes"
+        )));
+    }
+    if !status.success() {
         return Err(
             Error::secret(format!("the secret command {program} failed ({status})"))
                 .with_remedy("run it by hand to see why")
@@ -283,6 +320,24 @@ async fn from_command(argv: &[String], clock: &dyn Clock) -> Result<SecretString
             "the secret command {program} printed no UTF-8"
         ))),
     }
+}
+
+/// Runs a program to its end, or until it has printed more than a secret may have.
+async fn run(program: &str, arguments: &[String], printed: &mut Vec<u8>) -> io::Result<ExitStatus> {
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(LARGEST as u64 + 1).read_to_end(printed).await?;
+    }
+    if printed.len() > LARGEST {
+        child.start_kill()?;
+    }
+    child.wait().await
 }
 
 fn text(bytes: &[u8]) -> Option<SecretString> {

@@ -4,8 +4,9 @@
 use std::{fmt, sync::Arc};
 
 use biped_core::{
-    ApiResponse, Error, ExposeSecret as _, FetchContext, Provider, ProviderId, SecretRef, Token,
-    TokenRequest, VendorError, Verdict, async_trait, judge_by_status, wire,
+    ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret as _, FetchContext, Provider,
+    ProviderId, SecretRef, Token, TokenRequest, VendorError, Verdict, async_trait, judge_by_status,
+    wire,
 };
 use biped_testing::{
     Reply, TestProvider,
@@ -31,6 +32,8 @@ enum Fault {
     PanicsOnGarbage,
     ShowsTheBody,
     ShowsTheSecret,
+    ShowsTheSecretInAHeader,
+    ShowsTheTokenInAHeader,
     FollowsRedirects,
     HasTheSecretInItsId,
     TrustsAnyBaseUrl,
@@ -136,6 +139,9 @@ impl Provider for Vendor {
             if self.fault == Fault::AddsAHeader {
                 request = request.header("x-from", "me");
             }
+            if self.fault == Fault::ShowsTheSecretInAHeader {
+                request = request.header("x-secret", secret.expose_secret());
+            }
             let body = format!("secret={}", secret.expose_secret());
             cx.send(request.body(body.into()).unwrap()).await
         };
@@ -150,6 +156,18 @@ impl Provider for Vendor {
             response = ask().await;
         }
         self.read(&response?, cx)
+    }
+
+    fn attach(
+        &self,
+        token: &Token,
+        request: &mut ApiRequest<'_>,
+        _: &AttachContext<'_>,
+    ) -> Result<(), Error> {
+        let mut value = token.header().clone();
+        value.set_sensitive(self.fault != Fault::ShowsTheTokenInAHeader);
+        request.headers_mut().insert("x-token", value);
+        Ok(())
     }
 
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
@@ -233,6 +251,14 @@ async fn each_broken_promise_is_found_by_the_check_that_is_named_for_it() {
         ),
         (Fault::ShowsTheBody, "no_answer_is_shown"),
         (Fault::ShowsTheSecret, "no_secret_is_shown"),
+        (
+            Fault::ShowsTheSecretInAHeader,
+            "a_header_that_holds_the_secret_is_marked",
+        ),
+        (
+            Fault::ShowsTheTokenInAHeader,
+            "a_header_that_holds_the_token_is_marked",
+        ),
         (Fault::FollowsRedirects, "a_redirect_is_not_followed"),
         (Fault::HasTheSecretInItsId, "id_and_key_are_stable"),
         (Fault::TrustsAnyBaseUrl, "a_base_url_is_checked"),
@@ -259,6 +285,7 @@ async fn a_fault_that_one_check_is_for_leaves_most_others_alone() {
         Fault::BlamesTheClient,
         Fault::TriesAgain,
         Fault::GivesUpOnNothing,
+        Fault::ShowsTheTokenInAHeader,
         Fault::FollowsRedirects,
         Fault::TrustsAnyBaseUrl,
         Fault::RejectsOnForbidden,

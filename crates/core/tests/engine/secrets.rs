@@ -303,3 +303,27 @@ async fn pairs_of_id_and_secret_are_tried_together() {
     assert_eq!(bodies[0], "client_id=id-1&client_secret=s-1");
     assert_eq!(bodies[1], "client_id=id-2&client_secret=s-2");
 }
+
+#[test]
+fn what_stands_for_a_command_tells_its_arguments_apart_and_shows_none() {
+    let identity = |argument: &str| SecretRef::command(["vault", argument]).identity();
+    assert_eq!(identity("client-a"), identity("client-a"));
+    assert_ne!(identity("client-a"), identity("client-b"));
+    assert!(!identity("client-a").contains("client-a"));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_place_that_never_ends_is_no_secret() {
+    for endless in [
+        SecretRef::file("/dev/zero"),
+        SecretRef::command(["cat", "/dev/zero"]),
+    ] {
+        let stage = Stage::new();
+        let source = stage.source_of(with(endless));
+        let error = failure(&source).await;
+        assert_eq!(error.kind(), ErrorKind::Secret);
+        assert!(error.to_string().contains("bytes"), "{error}");
+        assert_eq!(stage.http.count(), 0);
+    }
+}

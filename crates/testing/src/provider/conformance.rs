@@ -28,14 +28,15 @@
 // A check says what is wrong by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use biped_core::{
-    ApiResponse, Clock as _, Error, ErrorKind, ExposeSecret as _, FetchContext, Provider, Token,
-    TokenKey, TokenRequest, Verdict,
+    ApiRequest, ApiRequestParts, ApiResponse, Clock as _, Error, ErrorKind, ExposeSecret as _,
+    FetchContext, Provider, Token, TokenKey, TokenManager, TokenRequest, Verdict,
 };
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header::AUTHORIZATION};
+use url::Url;
 
 use crate::{ManualClock, Recorded, Reply, ScriptedHttp};
 
@@ -329,6 +330,8 @@ pub const CHECKS: &[Check] = checks![
     garbage_is_an_error_and_never_a_panic,
     no_answer_is_shown,
     no_secret_is_shown,
+    a_header_that_holds_the_secret_is_marked,
+    a_header_that_holds_the_token_is_marked,
     a_redirect_is_not_followed,
     id_and_key_are_stable,
     a_base_url_is_checked,
@@ -597,6 +600,97 @@ pub async fn no_secret_is_shown(provider: &dyn Provider, case: &Case) {
             assert!(!shown(&error).contains(SECRET), "an error shows it");
         }
     }
+}
+
+/// A header of the token request that holds the secret is marked sensitive, so that nobody's `Debug`
+/// of it shows it.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn a_header_that_holds_the_secret_is_marked(provider: &dyn Provider, case: &Case) {
+    for request in fetch(provider, case, &case.granted().1).await.requests {
+        for (name, value) in &request.headers {
+            let holds_it = contains(value.as_bytes(), SECRET) || name == AUTHORIZATION;
+            assert!(
+                !holds_it || value.is_sensitive(),
+                "the header {name} holds the secret and is not marked sensitive"
+            );
+        }
+    }
+}
+
+/// So is a header that `attach` puts the token in.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn a_header_that_holds_the_token_is_marked(_: &dyn Provider, case: &Case) {
+    let (text, answer) = case.granted();
+    let http = Arc::new(ScriptedHttp::new());
+    http.push(answer.reply());
+    let manager = TokenManager::builder(http)
+        .clock(Arc::new(ManualClock::new()))
+        .build();
+    let source = manager.source(case.provider(), case.request.clone());
+    let token = match source.token().await {
+        Ok(token) => token.into_owned(),
+        Err(error) => panic!("a granting answer is taken for an error: {error}"),
+    };
+    let mut call = ApiCall::default();
+    if let Err(error) = source.attach(&token, &mut ApiRequest::new(&mut call)) {
+        panic!("the token can't be attached to a plain GET: {error}");
+    }
+    for (name, value) in &call.headers {
+        assert!(
+            value.is_sensitive() || !contains(value.as_bytes(), text),
+            "the header {name} holds the token and is not marked sensitive"
+        );
+    }
+}
+
+/// A call of an API, on its way out.
+struct ApiCall {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+}
+
+impl Default for ApiCall {
+    fn default() -> Self {
+        Self {
+            method: Method::GET,
+            url: Url::parse("https://api.vendor.example/things?page=1").expect("a URL"),
+            headers: HeaderMap::new(),
+        }
+    }
+}
+
+impl ApiRequestParts for ApiCall {
+    fn method(&self) -> &Method {
+        &self.method
+    }
+
+    fn url(&self) -> Cow<'_, Url> {
+        Cow::Borrowed(&self.url)
+    }
+
+    fn set_url(&mut self, url: Url) -> Result<(), Error> {
+        self.url = url;
+        Ok(())
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    fn body(&self) -> Option<&[u8]> {
+        Some(&[])
+    }
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes
+        .windows(text.len())
+        .any(|window| window == text.as_bytes())
 }
 
 fn shown(error: &Error) -> String {
