@@ -16,6 +16,7 @@ mod planted_secrets;
 mod public_types;
 mod retry_after;
 mod secret_rotation;
+mod standard_server;
 mod streaming;
 mod thousand_callers;
 mod wrong_secret;
