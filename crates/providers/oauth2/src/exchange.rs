@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use biped_core::{Error, ExposeSecret, FetchContext, Token, wire};
+use biped_core::{Error, ErrorKind, ExposeSecret, FetchContext, Token, wire};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use oauth2::{
@@ -101,8 +101,18 @@ pub(crate) async fn token(
     }
 }
 
-/// Asks an endpoint about a token: what it is (RFC 7662 §2.1), or to forget it (RFC 7009 §2.1).
+/// What there is to ask about a token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum About {
+    /// What it is (RFC 7662 §2.1).
+    Introspection,
+    /// To forget it (RFC 7009 §2.1).
+    Revocation,
+}
+
+/// Asks an endpoint about a token.
 pub(crate) async fn about_token(
+    about: About,
     token: &Token,
     endpoint: &Url,
     credentials: &Credentials,
@@ -120,9 +130,35 @@ pub(crate) async fn about_token(
     }
     let outcome = request.request_async(&wire).await;
     match (wire.take_answer(), outcome) {
-        (_, Err(RequestTokenError::Request(error))) => Err(error),
+        (_, Err(RequestTokenError::Request(error))) => Err(about.told(error)),
         (Some(answer), _) => Ok(answer),
         (None, _) => Err(cannot_write()),
+    }
+}
+
+impl About {
+    /// A refusal, as one of this and not of a token.
+    fn told(self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Refused || error.refuses_client() {
+            return error;
+        }
+        let (message, endpoint, verb) = match self {
+            Self::Introspection => (
+                "the vendor refused the introspection",
+                "introspection_endpoint",
+                "introspect",
+            ),
+            Self::Revocation => (
+                "the vendor refused the revocation",
+                "revocation_endpoint",
+                "revoke",
+            ),
+        };
+        let remedy = match error.vendor().and_then(|vendor| vendor.status) {
+            Some(404 | 405 | 410) => format!("check {endpoint}"),
+            _ => format!("ask the server's operator whether this client may {verb} its tokens"),
+        };
+        error.with_message(message).with_remedy(remedy)
     }
 }
 

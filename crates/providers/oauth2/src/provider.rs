@@ -16,7 +16,8 @@ use crate::{
     authentication::{AssertionSettings, Credentials, Proof},
     certificate,
     dpop::{self, Nonces, ProofKeys, Side, USE_NONCE},
-    exchange, introspection,
+    exchange::{self, About},
+    introspection,
     key::{self, Place, SigningKey},
     metadata::{Cache, Metadata, may_have_moved},
 };
@@ -393,7 +394,8 @@ impl Provider for OAuth2 {
         };
         let token = self.fetch(request, cx).await?;
         let credentials = self.credentials(metadata.as_deref(), endpoint, cx).await?;
-        let response = exchange::about_token(&token, endpoint, &credentials, cx).await?;
+        let about = About::Introspection;
+        let response = exchange::about_token(about, &token, endpoint, &credentials, cx).await?;
         introspection::read(&response, &token).map(Some)
     }
 
@@ -414,7 +416,7 @@ impl Provider for OAuth2 {
                     .with_remedy("set revocation_endpoint, or an issuer whose metadata names one")
             })?;
         let credentials = self.credentials(metadata.as_deref(), endpoint, cx).await?;
-        exchange::about_token(token, endpoint, &credentials, cx).await?;
+        exchange::about_token(About::Revocation, token, endpoint, &credentials, cx).await?;
         Ok(())
     }
 }

@@ -93,6 +93,9 @@ async fn inspect_needs_an_endpoint_and_an_answer() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), kind, "{status} {body}");
+        if !error.refuses_client() && kind == ErrorKind::Refused {
+            assert!(error.to_string().contains("introspect"), "{error}");
+        }
     }
 }
 
