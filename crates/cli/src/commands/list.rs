@@ -69,7 +69,7 @@ impl Row {
         let left = expires_at.map(|expiry| expiry.since(now()));
         let state = match (stored, left) {
             (None, _) => source.status().state,
-            (Some(_), Some(Duration::ZERO)) => TokenState::Expired,
+            (Some(token), Some(left)) if is_over(token, left) => TokenState::Expired,
             (Some(token), Some(left)) if is_late(token, left) => TokenState::Usable,
             (Some(_), _) => TokenState::Fresh,
         };
@@ -83,6 +83,12 @@ impl Row {
             expires_in: left.map(|left| left.as_secs()),
         }
     }
+}
+
+/// Whether a token is so near its expiry that it is not sent any more.
+fn is_over(token: &Token, left: Duration) -> bool {
+    let life = token.lifetime().unwrap_or_default();
+    left <= biped::Settings::MARGIN.min(life / 10)
 }
 
 /// Whether a token is in the part of its life in which it is renewed.
@@ -146,6 +152,7 @@ mod tests {
         assert_eq!(row(60).state, "fresh");
         assert!((3530..=3540).contains(&row(60).expires_in.unwrap()));
         assert_eq!(row(3000).state, "usable");
+        assert_eq!(row(3580).state, "expired", "nobody sends it any more");
         assert_eq!(
             (row(4000).state, row(4000).expires_in),
             ("expired", Some(0))
