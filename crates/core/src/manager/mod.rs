@@ -40,7 +40,7 @@ use self::{
     budget::Endpoint,
     keys::{Client, Keys},
     pilot::Ask,
-    shared::Shared,
+    shared::{Shared, is_storable},
     state::Key,
     sync::Mutex,
     traffic::Traffic,
@@ -263,18 +263,17 @@ impl TokenManager {
     /// Makes the vendors forget the tokens in memory (RFC 7009), and forgets them here: for the end
     /// of an application. Answers how many were revoked.
     ///
-    /// With a store nothing is revoked, since others may be using the same tokens; providers
-    /// without revocation are passed over.
+    /// What is in a store stays, since others may be using the same tokens; of those that never
+    /// enter one (they are bound to a key) nobody else has any. Providers without revocation are
+    /// passed over.
     pub async fn revoke_unshared(&self) -> usize {
         let engine = &self.0;
-        if engine.shared.is_some() {
-            return 0;
-        }
         let mut revoked = 0;
         for entry in engine.keys.all() {
             let token = entry.current.load_full();
             let now = engine.clock.now();
-            if !token.schedule.unusable.is_ahead(&now) {
+            let is_shared = engine.shared.is_some() && is_storable(&token);
+            if is_shared || !token.schedule.unusable.is_ahead(&now) {
                 continue;
             }
             let provider = entry.client.provider.clone();

@@ -14,6 +14,26 @@ use crate::stage::text;
 #[derive(Debug, Default)]
 struct Revoking(TestProvider);
 
+/// The same, whose tokens are bound to a key.
+#[derive(Debug, Default)]
+struct Binding(Revoking);
+
+#[async_trait]
+impl Provider for Binding {
+    fn id(&self) -> &ProviderId {
+        self.0.id()
+    }
+
+    async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        let bound = Token::new("t-1", cx.sent_at()).confirmation(Some("thumbprint"));
+        bound.build()
+    }
+
+    async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
+        self.0.revoke(token, cx).await
+    }
+}
+
 #[async_trait]
 impl Provider for Revoking {
     fn id(&self) -> &ProviderId {
@@ -68,4 +88,21 @@ async fn tokens_in_a_store_are_not_revoked_since_others_use_them() {
     assert_eq!(manager.revoke_unshared().await, 0);
     assert_eq!(http.count(), 1);
     assert!(source.fresh().is_some());
+}
+
+#[tokio::test]
+async fn a_token_that_never_enters_the_store_is_revoked_beside_one() {
+    let http = Arc::new(ScriptedHttp::new());
+    let clock = Arc::new(ManualClock::new());
+    let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let manager = TokenManager::builder(http.clone())
+        .clock(clock)
+        .store(store)
+        .build();
+    let source = manager.source(Arc::new(Binding::default()), TokenRequest::new());
+    text(&source).await;
+    http.push(Reply::status(200));
+    assert_eq!(manager.revoke_unshared().await, 1);
+    assert_eq!(&http.requests()[0].body[..], b"token=t-1");
+    assert!(source.fresh().is_none());
 }
