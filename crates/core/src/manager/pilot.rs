@@ -89,7 +89,13 @@ impl Pilot {
             biased;
             end = self.fetch(&mut desk) => end,
             () = engine.clock.sleep(limit) => {
-                let error = Error::unreachable(format!("no token after {} s", limit.as_secs()));
+                let why = if self.flight.is_in_line() {
+                    ": the queue of requests to its token endpoint is too long"
+                } else {
+                    ""
+                };
+                let limit = limit.as_secs();
+                let error = Error::unreachable(format!("no token after {limit} s{why}"));
                 Err(Lost::Failed { setback: error.into(), lease: None })
             }
         };
@@ -185,12 +191,8 @@ impl Pilot {
                 Lost::Failed { mut setback, lease } => {
                     setback.error = setback.error.with_provider(client.id.shared_name());
                     key.failed(&setback, &self.entry.current.load(), &now);
-                    let Setback { error, secrets, .. } = setback;
-                    if error.refuses_client() {
-                        client.refused(&error, &secrets, &now);
-                    }
-                    owed = lease.map(|lease| (lease, error.clone()));
-                    error
+                    owed = lease.map(|lease| (lease, setback.error.clone()));
+                    setback.error
                 }
                 Lost::Panicked(error) => {
                     let error = error.with_provider(client.id.shared_name());
@@ -239,11 +241,7 @@ impl Pilot {
                 _ => return Err(lost),
             };
             let now = clock.now();
-            let asked = error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER);
-            if error.kind() == ErrorKind::Failing && !asked.is_zero() {
-                self.entry.client.endpoint.leave_alone(asked, error, &now);
-            }
-            let wait = quick_back_off(attempt).max(asked);
+            let wait = quick_back_off(attempt).max(asked_to_wait(error));
             let in_time = self.flight.age(&now) + wait < self.engine.settings.max_wait;
             if attempt == ATTEMPTS || !self.flight.is_urgent() || !in_time {
                 return Err(lost);
@@ -308,6 +306,10 @@ impl Pilot {
             Some(desk) => desk.holding(lease, asked).await,
             None => asked.await,
         };
+        if let Err(setback) = &answer {
+            self.heed(setback);
+        }
+        // Not sooner: whoever gets it next is to know what this one heard.
         drop(permit);
         match answer {
             Ok(Answer::Token(token, sent, companions)) => {
@@ -332,15 +334,32 @@ impl Pilot {
         }
     }
 
+    /// Notes what an answer means for the other keys of the client and of the endpoint.
+    fn heed(&self, setback: &Setback) {
+        let Setback { error, secrets, .. } = setback;
+        let client = &self.entry.client;
+        let now = self.engine.clock.now();
+        let wait = asked_to_wait(error);
+        if error.kind() == ErrorKind::Failing && error.is_transient() && !wait.is_zero() {
+            client.endpoint.leave_alone(wait, error, &now);
+        }
+        if error.refuses_client() {
+            let error = error.clone().with_provider(client.id.shared_name());
+            client.refused(&error, secrets, &now);
+        }
+    }
+
     /// The right to send one request, when the vendor may be asked.
     async fn permit(&self) -> Result<Permit, Lost> {
         let clock = &*self.engine.clock;
         let endpoint = &self.entry.client.endpoint;
         loop {
             let urgent = || self.flight.is_urgent();
+            self.flight.stand_in_line(true);
             let permit = endpoint
                 .permit(urgent, clock, |place| self.flight.queue(place))
                 .await;
+            self.flight.stand_in_line(false);
             let now = clock.now();
             // Others of this client took off as well, and heard no already.
             if self.entry.client.refusals() != self.flight.refusals
@@ -462,6 +481,10 @@ impl From<Error> for Setback {
             sent: true,
         }
     }
+}
+
+fn asked_to_wait(error: &Error) -> Duration {
+    error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER)
 }
 
 fn clear(slot: &mut Option<Arc<Flight>>, flight: &Arc<Flight>) {
