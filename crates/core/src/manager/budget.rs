@@ -72,6 +72,14 @@ impl Endpoint {
         Some((error.clone().with_retry_after(Some(left)), left))
     }
 
+    /// A key's own error; it may not be asked again while the endpoint is left alone.
+    pub(crate) fn no_sooner(&self, error: Error, now: &Now) -> Error {
+        match (error.retry_after(), self.hold(now)) {
+            (Some(wait), Some((_, left))) if wait < left => error.with_retry_after(Some(left)),
+            _ => error,
+        }
+    }
+
     /// The vendor asked to be left alone for so long.
     pub(crate) fn leave_alone(&self, wait: Duration, error: &Error, now: &Now) {
         let until = now.mono.saturating_add(wait);

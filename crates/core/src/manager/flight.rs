@@ -34,6 +34,8 @@ pub(crate) struct Flight {
     pub(crate) refusals: u64,
     /// Secrets that were refused; if none changed, the flight ends with that refusal.
     look: Mutex<Option<(Vec<NotedSecret>, Error)>>,
+    /// It waits for its turn at the endpoint.
+    in_line: AtomicBool,
     /// Its place in the queue of the endpoint, to be moved ahead when it gets urgent.
     place: Mutex<Option<Place>>,
     outcome: OnceLock<Outcome>,
@@ -55,6 +57,7 @@ impl Flight {
             from_store: AtomicBool::new(false),
             refusals: want.refusals,
             look: Mutex::new(look),
+            in_line: AtomicBool::new(false),
             place: Mutex::default(),
             outcome: OnceLock::new(),
             landed: Notify::new(),
@@ -121,6 +124,15 @@ impl Flight {
     /// A secret changed: from here on it is a flight like any other.
     pub(crate) fn looked(&self) {
         *lock(&self.look) = None;
+    }
+
+    /// Whether all that it waits for is its turn at the endpoint.
+    pub(crate) fn is_in_line(&self) -> bool {
+        self.in_line.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stand_in_line(&self, in_line: bool) {
+        self.in_line.store(in_line, Ordering::Relaxed);
     }
 
     pub(crate) fn queue(&self, place: Option<Place>) {

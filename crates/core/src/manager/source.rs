@@ -120,7 +120,10 @@ impl TokenSource {
                     let wait = until.saturating_sub(now.mono);
                     return Err(self.too_long().with_retry_after(Some(wait)));
                 }
-                Decision::Fail(error) => return Err(self.named(error)),
+                Decision::Fail(error) => {
+                    let error = entry.client.endpoint.no_sooner(error, &now);
+                    return Err(self.named(error));
+                }
             };
             observe::waited(name);
             let outcome = tokio::select! {

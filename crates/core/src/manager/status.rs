@@ -66,6 +66,7 @@ impl Entry {
         let token = self.current.load();
         let key = self.key();
         let failure = self.client.last_error(now).or_else(|| key.last_error(now));
+        let held = self.client.endpoint.hold(now).map(|(_, left)| left);
         let state = if token.schedule.refresh.is_ahead(now) {
             TokenState::Fresh
         } else if token.schedule.unusable.is_ahead(now) {
@@ -87,7 +88,7 @@ impl Entry {
                 .filter(|_| has_token)
                 .map(|expiry| expiry.since(now.wall)),
             fetching: key.flight.is_some(),
-            next_attempt: failure.as_ref().and_then(|(_, next)| *next),
+            next_attempt: failure.as_ref().and_then(|(_, next)| (*next).max(held)),
             last_error: failure.map(|(error, _)| error),
         }
     }

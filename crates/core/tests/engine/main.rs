@@ -6,6 +6,7 @@ mod stage;
 
 mod calls;
 mod ending;
+mod endpoint;
 mod failures;
 mod flights;
 mod lifetimes;
