@@ -49,13 +49,30 @@ use crate::{
 pub struct Builder {
     files: Vec<File>,
     environment: Environment,
-    defaults: Vec<(String, RawValue)>,
-    values: Vec<(String, RawValue)>,
+    defaults: Vec<Given>,
+    values: Vec<Given>,
     kinds: Kinds,
     providers: BTreeMap<Arc<str>, (Arc<dyn Provider>, TokenRequest)>,
     http_client: Option<Arc<dyn HttpClient>>,
     clock: Arc<dyn Clock>,
     store: Option<Arc<dyn TokenStore>>,
+}
+
+/// A value that the application gave, at the whole path of its key.
+#[derive(Clone)]
+struct Given {
+    key: String,
+    value: ConfigValue,
+}
+
+impl Given {
+    fn new(origin: Origin, key: impl Into<String>, value: impl Into<RawValue>) -> Self {
+        let raw = value.into();
+        Self {
+            key: key.into(),
+            value: ConfigValue { raw, origin },
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -118,13 +135,26 @@ impl Builder {
     /// Sets a value ahead of every file and variable. The key is a whole path, such as
     /// `providers.shop.client_id` (a provider's name with a dot in it can't be addressed so).
     pub fn value(mut self, key: impl Into<String>, value: impl Into<RawValue>) -> Self {
-        self.values.push((key.into(), value.into()));
+        self.values.push(Given::new(Origin::Builder, key, value));
+        self
+    }
+
+    /// Sets a value as [`value`](Self::value) does, for an option of the application's command
+    /// line, such as `--store`: errors about it name the option.
+    pub fn option(
+        mut self,
+        option: impl Into<Arc<str>>,
+        key: impl Into<String>,
+        value: impl Into<RawValue>,
+    ) -> Self {
+        let origin = Origin::Option(option.into());
+        self.values.push(Given::new(origin, key, value));
         self
     }
 
     /// Sets a value behind every file and variable: it counts where nothing else is said.
     pub fn default_value(mut self, key: impl Into<String>, value: impl Into<RawValue>) -> Self {
-        self.defaults.push((key.into(), value.into()));
+        self.defaults.push(Given::new(Origin::Default, key, value));
         self
     }
 
@@ -296,14 +326,10 @@ impl Builder {
         config::merge(layers)
     }
 
-    fn layer(&self, name: &str, values: &[(String, RawValue)]) -> Layer {
+    fn layer(&self, name: &str, values: &[Given]) -> Layer {
         let mut root = Table::new();
-        for (key, raw) in values {
-            let value = ConfigValue {
-                raw: raw.clone(),
-                origin: Origin::Builder,
-            };
-            config::insert(&mut root, key.split('.'), value);
+        for given in values {
+            config::insert(&mut root, given.key.split('.'), given.value.clone());
         }
         Layer {
             name: name.into(),
@@ -455,8 +481,8 @@ fn is_provider(value: &ConfigValue) -> bool {
 /// Without values: they may be secrets.
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys = |values: &[(String, RawValue)]| -> Vec<String> {
-            values.iter().map(|(key, _)| key.clone()).collect()
+        let keys = |values: &[Given]| -> Vec<String> {
+            values.iter().map(|given| given.key.clone()).collect()
         };
         f.debug_struct("Builder")
             .field(

@@ -92,12 +92,13 @@ pub(crate) fn report(mut problems: Vec<Problem>) -> Error {
     Error::configuration(lines.join("\n"))
 }
 
-/// Files first, by line, then variables, then the builder.
+/// Files first, by line, then variables, then options, then the builder.
 fn place(problem: &Problem) -> (u8, String, usize, &str) {
     match &problem.origin {
         Origin::File { path, line } => (0, path.display().to_string(), *line, &problem.key),
         Origin::Variable(name) => (1, name.to_string(), 0, &problem.key),
-        Origin::Builder => (2, String::new(), 0, &problem.key),
+        Origin::Option(name) => (2, name.to_string(), 0, &problem.key),
+        Origin::Builder | Origin::Default => (3, String::new(), 0, &problem.key),
     }
 }
 

@@ -43,7 +43,7 @@ impl Session {
     pub(crate) fn new(builder: Builder, global: &Global, json: bool) -> Self {
         let mut builder = builder;
         if let Some(store) = global.store {
-            builder = builder.value("store.kind", store.as_str());
+            builder = builder.option("--store", "store.kind", store.as_str());
         }
         let session = Self {
             builder,
@@ -70,9 +70,23 @@ impl Session {
         self.file.as_deref()
     }
 
-    /// The sources of the configuration, the file among them.
+    /// The sources of the configuration: the file, and the command's own defaults.
     pub(crate) fn builder(&self) -> Builder {
-        let builder = self.builder.clone();
+        // A command's patience is its time, unless somebody says otherwise.
+        let patience = match self.timeout.as_secs_f64() {
+            0.0 => 3600.0,
+            seconds => seconds,
+        };
+        let mut builder = self
+            .builder
+            .clone()
+            .default_value("engine.max_wait", patience)
+            // Whoever runs a command again wants to know how it stands now.
+            .default_value("engine.share_failures", false);
+        if etcetera::choose_base_strategy().is_ok() {
+            // Each run is a process: without this, each would ask the vendor.
+            builder = builder.default_value("store.kind", "file");
+        }
         let file = self
             .file
             .clone()
@@ -85,21 +99,7 @@ impl Session {
 
     /// What is configured.
     pub(crate) fn biped(&self) -> Result<Biped, Error> {
-        // A command's patience is its time, unless somebody says otherwise.
-        let patience = match self.timeout.as_secs_f64() {
-            0.0 => 3600.0,
-            seconds => seconds,
-        };
-        let mut builder = self
-            .builder()
-            .default_value("engine.max_wait", patience)
-            // Whoever runs a command again wants to know how it stands now.
-            .default_value("engine.share_failures", false);
-        if etcetera::choose_base_strategy().is_ok() {
-            // Each run is a process: without this, each would ask the vendor.
-            builder = builder.default_value("store.kind", "file");
-        }
-        let biped = builder.build()?;
+        let biped = self.builder().build()?;
         let _ = self.manager.set(biped.manager().clone());
         if biped.names().len() == 0 {
             return Err(self.nothing_configured());

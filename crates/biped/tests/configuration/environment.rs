@@ -50,8 +50,14 @@ fn defaults_count_where_nothing_else_is_said() {
         .unwrap();
     assert_eq!(
         (&*region.value, region.origin.clone()),
-        ("\"eu\"", biped::Origin::Builder)
+        ("\"eu\"", biped::Origin::Default)
     );
+}
+
+#[test]
+fn problems_with_an_option_name_the_option() {
+    let built = builder().option("--store", "store.kind", "redsi").build();
+    assert_one(&lines(built), "--store: store.kind: ", &["memory"]);
 }
 
 #[test]

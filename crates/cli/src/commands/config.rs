@@ -1,5 +1,6 @@
 //! `biped config schema` and `biped config show`.
 
+use biped::Origin;
 use serde::Serialize;
 
 use crate::{
@@ -22,7 +23,10 @@ pub(crate) fn run(session: &Session, command: &Config) -> Outcome {
 /// Shows a configuration that is wrong, too: that is when one wants to see it.
 fn show(session: &Session, format: Format) -> Outcome {
     let settings = session.builder().config()?;
-    if settings.is_empty() {
+    if settings
+        .iter()
+        .all(|setting| setting.origin == Origin::Default)
+    {
         return Err(session.nothing_configured().into());
     }
     match format {

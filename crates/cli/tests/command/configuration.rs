@@ -130,6 +130,22 @@ fn the_configuration_is_shown_with_where_it_is_from_and_without_secrets() {
 }
 
 #[test]
+fn what_the_command_decides_itself_is_shown_too() {
+    let world = World::new();
+    let shown = world.run("config show").ok();
+    assert!(
+        shown.contains("store.kind = \"file\"  # default\n"),
+        "{shown}"
+    );
+    let shown = world.run("config show --store memory").ok();
+    assert!(
+        shown.contains("store.kind = \"memory\"  # --store\n"),
+        "{shown}"
+    );
+    World::empty().run("config show").failed(2);
+}
+
+#[test]
 fn a_configuration_that_is_wrong_can_be_shown() {
     let world = World::new();
     world.write(

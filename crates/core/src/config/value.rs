@@ -44,14 +44,19 @@ pub enum Origin {
     Variable(Arc<str>),
     /// The application's own code.
     Builder,
+    /// An option of a command line, such as `--store`.
+    Option(Arc<str>),
+    /// Nobody: it is the application's default.
+    Default,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
-            Self::Variable(name) => f.write_str(name),
+            Self::Variable(name) | Self::Option(name) => f.write_str(name),
             Self::Builder => f.write_str("the builder"),
+            Self::Default => f.write_str("default"),
         }
     }
 }
