@@ -136,6 +136,11 @@ impl WithSource for Error {
 
 /// A client can't be made from its settings.
 pub(crate) fn client(error: reqwest::Error) -> Error {
+    let tls = causes(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
+    if let Some(rustls::Error::InconsistentKeys(_)) = tls {
+        return Error::configuration("the client certificate is of another key")
+            .with_remedy("certificate and certificate_key must belong together");
+    }
     Error::configuration("the HTTP client can't be made from its settings")
         .with_remedy(
             "check extra_ca and the client certificate, and that this machine has CA certificates",

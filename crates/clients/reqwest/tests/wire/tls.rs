@@ -183,6 +183,20 @@ async fn an_identity_that_is_no_pem_is_a_configuration_error_without_its_text() 
     }
 }
 
+#[tokio::test]
+async fn a_certificate_of_another_key_is_told_as_that() {
+    let ca = Ca::new();
+    let client = TokenClient::with(ca.settings()).unwrap();
+    let (one, other) = (ca.leaf("a.example"), ca.leaf("b.example"));
+    let pem = format!("{}\n{}", one.pem(), other.key_pem());
+    let identity = Some(ClientIdentity::from_pem(pem));
+    let error = get(&client, "https://localhost:1", identity)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("certificate_key"), "{error}");
+}
+
 #[test]
 fn a_ca_that_is_no_pem_is_a_configuration_error() {
     for pem in [
