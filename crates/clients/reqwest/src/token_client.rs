@@ -5,6 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use biped_core::{ClientIdentity, Error, HttpClient};
 use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Method, header};
 use reqwest::{Client, redirect::Policy};
 use url::Url;
 
@@ -124,6 +125,10 @@ fn outgoing(request: http::Request<Bytes>) -> Result<reqwest::Request, Error> {
     *request.headers_mut() = parts.headers;
     if !body.is_empty() {
         *request.body_mut() = Some(body.into());
+    } else if matches!(*request.method(), Method::POST | Method::PUT) {
+        // There are servers that take no POST without a length (411), not even an empty one.
+        let none = HeaderValue::from_static("0");
+        request.headers_mut().insert(header::CONTENT_LENGTH, none);
     }
     Ok(request)
 }

@@ -318,3 +318,24 @@ async fn the_proxy_of_the_environment_is_used() {
         String::from_utf8_lossy(&output.stdout)
     );
 }
+
+#[tokio::test]
+async fn a_post_without_a_body_tells_its_length() {
+    let server = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200))
+        .mount(&server)
+        .await;
+    let client = TokenClient::new().unwrap();
+    for (method, length) in [("POST", Some("0")), ("PUT", Some("0")), ("GET", None)] {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(server.uri())
+            .body(Bytes::new())
+            .unwrap();
+        client.send(request).await.unwrap();
+        let sent = server.received_requests().await.unwrap().pop().unwrap();
+        let told = sent.headers.get("content-length");
+        assert_eq!(told.map(|told| told.to_str().unwrap()), length, "{method}");
+    }
+}
