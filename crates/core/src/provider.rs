@@ -381,6 +381,12 @@ impl<'a> FetchContext<'a> {
         Ok(value)
     }
 
+    /// Tells of a text that no error may show, though no configuration holds it: a signature, a
+    /// session of an earlier request, a secret as it was encoded.
+    pub fn conceal(&self, text: impl Into<SecretString>) {
+        self.notes().values.push(text.into());
+    }
+
     /// Reads what is no secret but may stand in the same places, such as the client identifier.
     ///
     /// # Errors

@@ -284,15 +284,30 @@ impl Reads {
             true => Cow::Borrowed(text),
             false => format!("https://{text}").into(),
         };
-        let hosts: Vec<_> = self
-            .base_url_hosts
-            .iter()
-            .filter_map(|host| host.render(asked.values))
-            .collect();
+        let hosts: Vec<_> = self.hosts(asked.values).collect();
         let anywhere = || Url::parse("https://vendor.invalid");
         let url = asked.url.cloned().map_or_else(anywhere, Ok);
         let url = url.map_err(|_| Error::internal("a URL of this crate is none"))?;
-        wire::base_url(&text, &hosts, &url).map(Some)
+        wire::base_url(&text, &hosts, &url)
+            .map(Some)
+            .map_err(|error| wire::with_status(error, response))
+    }
+}
+
+impl Reads {
+    /// The hosts that a token may go to. A parameter that names one may be an origin.
+    pub(crate) fn hosts<'v>(
+        &'v self,
+        values: &'v Values<'v>,
+    ) -> impl Iterator<Item = Cow<'v, str>> {
+        self.base_url_hosts.iter().filter_map(move |host| {
+            let text = host.render(values)?;
+            if !text.contains("://") {
+                return Some(text);
+            }
+            let url = Url::parse(&text).ok()?;
+            url.host_str().map(|host| host.to_owned().into())
+        })
     }
 }
 

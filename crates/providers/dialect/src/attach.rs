@@ -5,8 +5,8 @@ use http::header;
 
 use crate::{
     answer::alike,
-    dialect::{Attach, Expired},
-    request::{basic, header_value, needed},
+    dialect::{Attach, Expired, Header},
+    request::{basic, needed},
     skim::Body,
     template::{Template, Values},
 };
@@ -22,11 +22,8 @@ impl Attach {
             let value = basic(&needed(user, values)?, &needed(password, values)?)?;
             request.headers_mut().insert(header::AUTHORIZATION, value);
         }
-        for (name, template) in &self.headers {
-            if let Some(text) = template.render(values) {
-                let value = header_value(name, template, &text)?;
-                request.headers_mut().insert(name, value);
-            }
+        for header in &self.headers {
+            header.put(values, request.headers_mut())?;
         }
         for (name, template) in &self.query {
             if let Some(text) = template.render(values) {
@@ -38,7 +35,7 @@ impl Attach {
 
     /// All that templates need.
     pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
-        let headers = self.headers.iter().map(|(_, template)| template);
+        let headers = self.headers.iter().flat_map(Header::templates);
         let query = self.query.iter().map(|(_, template)| template);
         let basic = self
             .basic

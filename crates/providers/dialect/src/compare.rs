@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::{
     example::{Difference, ExpectedBody, ExpectedRequest},
-    template::percent_encoded,
+    template::shapes,
 };
 
 /// The differences so far, in which no secret of the example is shown.
@@ -30,11 +30,7 @@ impl Differences {
                 continue;
             }
             let name = format!("{{{name}}}");
-            let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-            let json = Value::from(value.as_str()).to_string();
-            let inside = json.trim_matches('"').to_owned();
-            let base64 = base64::engine::general_purpose::STANDARD.encode(&value);
-            for shape in [percent_encoded(&value), form, base64, inside, value] {
+            for shape in shapes(&value).into_iter().chain([value]) {
                 hidden.push((shape, name.clone()));
             }
         }

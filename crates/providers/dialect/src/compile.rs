@@ -1,8 +1,10 @@
 //! From TOML to a [`Dialect`]: defaults filled in, templates and pointers taken apart, and
 //! everything refused that is not in the schema.
 
+use biped_core::check_secure;
 use http::Method;
 use jsonwebtoken::Algorithm;
+use url::Url;
 
 use crate::{
     about,
@@ -123,6 +125,11 @@ fn step(section: &Section<'_>, usual: &Usual) -> Option<Step> {
     if section.node("url").is_none() {
         let what = "missing; the address of the request is expected";
         section.wrong(section.line(), "url", what);
+    }
+    if let Some(url) = url.as_ref().filter(|url| !can_be_secure(url)) {
+        let what =
+            "an https address is expected; credentials travel in the clear to this machine only";
+        section.wrong(url.line, "url", what);
     }
     let encoding = section
         .choice(
@@ -252,6 +259,20 @@ fn step(section: &Section<'_>, usual: &Usual) -> Option<Step> {
         jwt,
         reads,
     })
+}
+
+/// Whether an address can be one that credentials may go to, as far as the file alone tells.
+fn can_be_secure(url: &Template) -> bool {
+    let text = url.lead();
+    let has_its_host = url.is_fixed() || text.splitn(4, '/').count() == 4;
+    if has_its_host {
+        return Url::parse(text).is_ok_and(|url| check_secure(&url).is_ok());
+    }
+    let starts = |scheme: &str| {
+        let known = text.len().min(scheme.len());
+        text.is_char_boundary(known) && text[..known].eq_ignore_ascii_case(&scheme[..known])
+    };
+    starts("https://") || starts("http://")
 }
 
 /// RFC 7523 §2.1.

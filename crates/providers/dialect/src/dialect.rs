@@ -260,7 +260,7 @@ pub(crate) struct Step {
     /// In the order in which they are sent.
     pub(crate) fields: Vec<Field>,
     pub(crate) query: Vec<Field>,
-    pub(crate) headers: Vec<(HeaderName, Template)>,
+    pub(crate) headers: Vec<Header>,
     pub(crate) body: Option<Template>,
     pub(crate) scope_separator: Box<str>,
     pub(crate) scopes: Box<[Box<str>]>,
@@ -325,6 +325,20 @@ pub(crate) enum FieldValue {
     Assertion,
 }
 
+/// A header of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    pub(crate) name: HeaderTitle,
+    pub(crate) value: Template,
+}
+
+/// What a header is called.
+#[derive(Clone, Debug)]
+pub(crate) enum HeaderTitle {
+    Fixed(HeaderName),
+    Made(Template),
+}
+
 /// A JWT to sign.
 #[derive(Clone, Debug)]
 pub(crate) struct Jwt {
@@ -375,7 +389,7 @@ pub(crate) struct Words {
 /// How an API request carries the token.
 #[derive(Clone, Debug)]
 pub(crate) struct Attach {
-    pub(crate) headers: Vec<(HeaderName, Template)>,
+    pub(crate) headers: Vec<Header>,
     pub(crate) query: Vec<(Box<str>, Template)>,
     pub(crate) basic: Option<(Template, Template)>,
 }

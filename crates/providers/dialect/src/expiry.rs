@@ -80,9 +80,11 @@ impl Written {
         let zone = TimeZone::get(zone.trim())
             .map_err(|_| "the zone of local(FORMAT, ZONE) is not in the time zone database")?;
         let sample = jiff::civil::date(2026, 11, 22).at(13, 5, 9, 0);
-        let read = jiff::fmt::strtime::format(format, sample)
+        let read = sample
+            .to_zoned(zone.clone())
+            .and_then(|sample| jiff::fmt::strtime::format(format, &sample))
             .ok()
-            .and_then(|text| local(format, &text));
+            .and_then(|text| local(format, &text, &zone));
         if read.is_none() {
             return Err(
                 "the format of local(FORMAT, ZONE) is not one of strptime's that tells day and time",
@@ -112,7 +114,7 @@ impl Written {
                 let date: jiff::civil::Date = value.as_str()?.trim().parse().ok()?;
                 zoned(date.at(0, 0, 0, 0), &TimeZone::UTC)
             }
-            Self::Local { format, zone } => zoned(local(format, value.as_str()?.trim())?, zone),
+            Self::Local { format, zone } => local(format, value.as_str()?.trim(), zone),
             Self::Duration => match wire::seconds(value) {
                 Some(seconds) => Some(Ends::In(seconds)),
                 None => duration(value.as_str()?.trim()).map(Ends::In),
@@ -141,6 +143,7 @@ fn auto(value: &Value) -> Option<Ends> {
     ]
     .iter()
     .find_map(|written| written.read(value))
+    .or_else(|| http_date(value.as_str()?.trim()))
 }
 
 fn number(value: &Value) -> Option<f64> {
@@ -166,15 +169,23 @@ fn timestamp(at: jiff::Timestamp) -> Timestamp {
     Timestamp::from_unix_millis(at.as_millisecond())
 }
 
-fn local(format: &str, text: &str) -> Option<jiff::civil::DateTime> {
-    jiff::fmt::strtime::parse(format, text)
-        .ok()?
-        .to_datetime()
-        .ok()
+/// A time in a format; its own offset counts where it has one.
+fn local(format: &str, text: &str, zone: &TimeZone) -> Option<Ends> {
+    let read = jiff::fmt::strtime::parse(format, text).ok()?;
+    if read.offset().is_some() {
+        return Some(Ends::At(timestamp(read.to_timestamp().ok()?)));
+    }
+    zoned(read.to_datetime().ok()?, zone)
 }
 
 fn zoned(at: jiff::civil::DateTime, zone: &TimeZone) -> Option<Ends> {
     let at = at.to_zoned(zone.clone()).ok()?;
+    Some(Ends::At(timestamp(at.timestamp())))
+}
+
+/// `Sun, 22 Nov 2026 00:00:00 GMT`, as headers have it (RFC 9110 §5.6.7).
+fn http_date(text: &str) -> Option<Ends> {
+    let at = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(Ends::At(timestamp(at.timestamp())))
 }
 
@@ -244,6 +255,11 @@ mod tests {
             read(berlin, json!("2026-07-01 02:00:00")),
             at(1_782_864_000)
         );
+        let with_offset = "local(%Y-%m-%d %H:%M:%S %z, Asia/Tokyo)";
+        assert_eq!(
+            read(with_offset, json!("2026-11-22 01:00:00 +0100")),
+            at(1_795_305_600)
+        );
         let shanghai = "local(%Y%m%d%H%M%S, Asia/Shanghai)";
         assert_eq!(read(shanghai, json!("20261122080000")), at(1_795_305_600));
     }
@@ -255,6 +271,7 @@ mod tests {
             json!("1795305600000"),
             json!("2026-11-22T00:00:00Z"),
             json!("2026-11-22"),
+            json!("Sun, 22 Nov 2026 00:00:00 GMT"),
         ] {
             assert_eq!(read("auto", value.clone()), at(1_795_305_600), "{value}");
         }

@@ -1,5 +1,9 @@
 //! Signing the JWT of a dialect: a pure function, but for the signature's own randomness.
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+};
+use base64::Engine as _;
 use biped_core::Error;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header};
 use serde_json::{Map, Value};
@@ -53,17 +57,37 @@ fn key(alg: Algorithm, text: &str) -> Result<EncodingKey, Error> {
     let pem = Zeroizing::new(text.replace("\\n", "\n"));
     let key = match alg.family() {
         AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(pem.as_bytes()),
-        AlgorithmFamily::Ec => EncodingKey::from_ec_pem(pem.as_bytes()),
+        AlgorithmFamily::Ec => match sec1(alg, &pem) {
+            Some(der) => Ok(EncodingKey::from_ec_der(&der)),
+            None => EncodingKey::from_ec_pem(pem.as_bytes()),
+        },
         _ => EncodingKey::from_ed_pem(pem.as_bytes()),
     };
     key.map_err(|_| unfit(alg))
+}
+
+/// The PKCS #8 of a key as `openssl ecparam -genkey` writes it (RFC 5915), which the library doesn't
+/// read; `None` for anything else.
+fn sec1(alg: Algorithm, pem: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let (_, rest) = pem.split_once("-----BEGIN EC PRIVATE KEY-----")?;
+    let (text, _) = rest.split_once("-----END EC PRIVATE KEY-----")?;
+    let text = Zeroizing::new(text.split_whitespace().collect::<String>());
+    let der = base64::engine::general_purpose::STANDARD
+        .decode(&*text)
+        .ok()?;
+    let curve = match alg {
+        Algorithm::ES384 => &ECDSA_P384_SHA384_FIXED_SIGNING,
+        _ => &ECDSA_P256_SHA256_FIXED_SIGNING,
+    };
+    let pair = EcdsaKeyPair::from_private_key_der(curve, &Zeroizing::new(der)).ok()?;
+    Some(Zeroizing::new(pair.to_pkcs8v1().ok()?.as_ref().to_vec()))
 }
 
 fn unfit(alg: Algorithm) -> Error {
     let what = match alg.family() {
         AlgorithmFamily::Hmac => "a shared secret",
         AlgorithmFamily::Rsa => "an RSA key in PEM (PKCS #1 or #8)",
-        AlgorithmFamily::Ec => "a key on the algorithm's curve in PEM (PKCS #8)",
+        AlgorithmFamily::Ec => "a key on the algorithm's curve in PEM (SEC 1 or PKCS #8)",
         AlgorithmFamily::Ed => "an Ed25519 key in PEM (PKCS #8)",
     };
     Error::secret(format!("the key can't sign a JWT with {alg:?}"))

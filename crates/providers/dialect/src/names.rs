@@ -4,7 +4,7 @@ use biped_core::nearest;
 
 use crate::{
     about::Declared,
-    dialect::{Auth, Dialect, Field, FieldValue, Param, Step},
+    dialect::{Auth, Dialect, Field, FieldValue, Header, Param, Step},
     source::Faults,
     template::{RESERVED, Template, is_name},
 };
@@ -42,7 +42,7 @@ pub(crate) fn settle(dialect: &mut Dialect, faults: &Faults) {
     }
     let stage = Stage { has_token: true };
     if let Some(attach) = &dialect.attach {
-        let headers = attach.headers.iter().map(|(_, template)| template);
+        let headers = attach.headers.iter().flat_map(Header::templates);
         let query = attach.query.iter().map(|(_, template)| template);
         headers
             .chain(query)
@@ -191,7 +191,7 @@ impl Step {
         }
         let all = self.fields.iter().chain(&self.query);
         all.for_each(|Field { value, .. }| value.templates(visit));
-        for (_, template) in &self.headers {
+        for template in self.headers.iter().flat_map(Header::templates) {
             visit(template, Role::LeftOut);
         }
         if let Some(body) = &self.body {

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use biped_core::{Error, check_secure};
+use biped_core::{Error, SecretString, check_secure};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::Value;
 use url::Url;
 
 use crate::{
-    dialect::{Auth, Encoding, Field, FieldName, FieldValue, Step},
+    dialect::{Auth, Encoding, Field, FieldName, FieldValue, Header, HeaderTitle, Step},
     jwt,
     place::Pointer,
     template::{Template, Values},
@@ -21,6 +21,8 @@ pub(crate) struct Built {
     pub(crate) request: http::Request<Bytes>,
     /// Where it goes, without what was appended to the query.
     pub(crate) url: Url,
+    /// The signed JWT in it.
+    pub(crate) assertion: Option<SecretString>,
 }
 
 impl Step {
@@ -103,15 +105,17 @@ impl Step {
             }
             Auth::InFields | Auth::Nowhere => {}
         }
-        for (name, template) in &self.headers {
-            if let Some(text) = template.render(values) {
-                headers.insert(name, header_value(name, template, &text)?);
-            }
+        for header in &self.headers {
+            header.put(values, headers)?;
         }
         if let Some((_, bytes)) = body {
             *request.body_mut() = bytes.into();
         }
-        Ok(Built { request, url })
+        Ok(Built {
+            request,
+            url,
+            assertion: assertion.map(Into::into),
+        })
     }
 }
 
@@ -153,15 +157,42 @@ pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue, Error> {
     sensitive(&header::AUTHORIZATION, &format!("Basic {pair}"))
 }
 
-/// A header's value; never shown, unless the file itself says it in so many words.
-pub(crate) fn header_value(
-    name: &HeaderName,
-    template: &Template,
-    text: &str,
-) -> Result<HeaderValue, Error> {
-    let mut value = sensitive(name, text)?;
-    value.set_sensitive(!template.is_fixed());
-    Ok(value)
+impl Header {
+    /// Puts the header among others, unless an optional parameter of it has no value. Its value is
+    /// never shown, unless the file itself says it in so many words.
+    pub(crate) fn put(&self, values: &Values<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
+        let Some(text) = self.value.render(values) else {
+            return Ok(());
+        };
+        let name = match &self.name {
+            HeaderTitle::Fixed(name) => name.clone(),
+            HeaderTitle::Made(template) => match template.render(values) {
+                Some(name) => name.parse().map_err(|_| unfit_name(template))?,
+                None => return Ok(()),
+            },
+        };
+        let mut value = sensitive(&name, &text)?;
+        value.set_sensitive(!self.value.is_fixed());
+        headers.insert(name, value);
+        Ok(())
+    }
+
+    /// The templates in it.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let name = match &self.name {
+            HeaderTitle::Fixed(_) => None,
+            HeaderTitle::Made(template) => Some(template),
+        };
+        name.into_iter().chain([&self.value])
+    }
+}
+
+fn unfit_name(template: &Template) -> Error {
+    let names: Vec<_> = template.names().collect();
+    Error::configuration(format!(
+        "{}: a name of a header can't be made of it",
+        names.join(" and ")
+    ))
 }
 
 fn sensitive(name: &HeaderName, text: &str) -> Result<HeaderValue, Error> {

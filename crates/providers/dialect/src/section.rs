@@ -39,7 +39,10 @@ impl<'a> Section<'a> {
     }
 
     pub(crate) fn entry(&self, key: &'static str) -> Option<&'a Entry> {
-        self.known.borrow_mut().push(key);
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
         self.table.entries.iter().find(|entry| entry.key == key)
     }
 

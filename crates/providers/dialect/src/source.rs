@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, path::Path, sync::Arc};
 
-use biped_core::{Origin, Problem};
+use biped_core::{Origin, Problem, nearest};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -67,13 +67,14 @@ impl Faults {
     }
 
     pub(crate) fn unknown(&self, line: usize, path: String, key: &str, known: &[&str]) {
-        let origin = self.at(line);
-        self.push(Problem::unknown_key(
-            origin,
-            path,
-            key,
-            known.iter().copied(),
-        ));
+        match nearest(key, known.iter().copied()) {
+            Some(meant) => self.note(line, path, format!("unknown key; is {meant} meant?")),
+            None => self.note(
+                line,
+                path,
+                format!("unknown key; known are {}", known.join(", ")),
+            ),
+        }
     }
 
     pub(crate) fn into_problems(self) -> Vec<Problem> {

@@ -148,6 +148,14 @@ impl Template {
         self.parts.iter().all(|part| matches!(part, Part::Text(_)))
     }
 
+    /// What stands before the first name: all of a fixed text.
+    pub(crate) fn lead(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text(text)) => text,
+            _ => "",
+        }
+    }
+
     /// The text; `None` where a name stands for nothing.
     pub(crate) fn render<'v>(&'v self, values: &Values<'v>) -> Option<Cow<'v, str>> {
         if let [part] = &*self.parts {
@@ -222,6 +230,17 @@ pub(crate) fn percent_encoded(text: &str) -> String {
         }
     }
     out
+}
+
+/// What a value looks like behind filters, in a form, and inside of JSON.
+pub(crate) fn shapes(value: &str) -> [String; 4] {
+    let json = serde_json::Value::from(value).to_string();
+    [
+        percent_encoded(value),
+        url::form_urlencoded::byte_serialize(value.as_bytes()).collect(),
+        base64::engine::general_purpose::STANDARD.encode(value),
+        json[1..json.len() - 1].to_owned(),
+    ]
 }
 
 fn time(now: Timestamp, offset: i64, format: Option<&str>) -> Option<String> {

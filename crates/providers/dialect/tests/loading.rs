@@ -72,8 +72,43 @@ fn the_key_that_is_meant_is_named() {
 }
 
 #[test]
+fn where_none_is_near_the_known_keys_are_named() {
+    let error = Dialect::from_toml(&format!("{URL}zzz = 1"), "f").unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("encoding") && text.contains("response"),
+        "{text}"
+    );
+    assert_eq!(text.matches("url").count(), 1, "{text}");
+}
+
+#[test]
+fn an_address_that_credentials_can_not_go_to_is_told() {
+    for (url, is_good) in [
+        ("https://vendor.example/token", true),
+        ("HTTPS://{host}/token", true),
+        ("https://{region}.vendor.example", true),
+        ("{origin}/token", true),
+        ("http://127.0.0.1:8080/token", true),
+        ("http://localhost:{port}/token", true),
+        ("http://{host}/token", true),
+        ("http://vendor.example/token", false),
+        ("http://vendor.example/{tenant}", false),
+        ("https://user@vendor.example/{tenant}", false),
+        ("ftp://vendor.example/token", false),
+        ("ftp://{host}/token", false),
+        ("vendor.example/token", false),
+        ("", false),
+    ] {
+        let loaded = Dialect::from_toml(&format!("url = \"{url}\""), "f");
+        assert_eq!(loaded.is_ok(), is_good, "{url}");
+    }
+}
+
+#[test]
 fn values_of_another_kind_are_told() {
     for (rest, expected) in [
+        ("headers = { \"a {b} c\" = \"d\" }", "2 headers.a {b} c"),
         ("method = \"PATCH\"", "2 method"),
         ("encoding = 1", "2 encoding"),
         ("grant_type = true", "2 grant_type"),

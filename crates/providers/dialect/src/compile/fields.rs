@@ -3,7 +3,7 @@
 use http::HeaderName;
 
 use crate::{
-    dialect::{Encoding, Field, FieldName, FieldValue},
+    dialect::{Encoding, Field, FieldName, FieldValue, Header, HeaderTitle},
     place::Pointer,
     section::Section,
     source::{Entry, Node, Value},
@@ -131,25 +131,41 @@ fn value(section: &Section<'_>, key: &str, node: &Node, list: bool) -> Option<Fi
     }
 }
 
-pub(crate) fn read_headers(section: &Section<'_>) -> Vec<(HeaderName, Template)> {
-    let mut headers: Vec<(HeaderName, Template)> = Vec::new();
+pub(crate) fn read_headers(section: &Section<'_>) -> Vec<Header> {
+    let mut headers: Vec<Header> = Vec::new();
     for entry in section.entries() {
         let wrong = |why: &str| section.wrong(entry.line, &entry.key, why);
-        let Ok(name) = entry.key.parse::<HeaderName>() else {
+        let Some(name) = header_title(entry) else {
             wrong("this can't be the name of a header");
             continue;
         };
-        if headers.iter().any(|(known, _)| *known == name) {
+        if headers.iter().any(|known| known.name.is(&name)) {
             wrong("is there already");
         }
         match &entry.node.value {
             Value::Text(text) => {
-                if let Some(template) = section.parsed(&entry.key, text, entry.node.line) {
-                    headers.push((name, template));
+                if let Some(value) = section.parsed(&entry.key, text, entry.node.line) {
+                    headers.push(Header { name, value });
                 }
             }
             _ => wrong("a string is expected"),
         }
     }
     headers
+}
+
+fn header_title(entry: &Entry) -> Option<HeaderTitle> {
+    if let Ok(name) = entry.key.parse() {
+        return Some(HeaderTitle::Fixed(name));
+    }
+    let template = Template::parse(&entry.key, entry.line).ok()?;
+    let sample = template.outline(|_| Some("x"));
+    let can_be = !template.is_fixed() && sample.parse::<HeaderName>().is_ok();
+    can_be.then_some(HeaderTitle::Made(template))
+}
+
+impl HeaderTitle {
+    fn is(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Fixed(a), Self::Fixed(b)) if a == b)
+    }
 }

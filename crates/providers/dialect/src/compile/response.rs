@@ -22,13 +22,16 @@ pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
         Some(section) => section,
         None => Section::new(&empty, step.path("response"), step.faults()),
     };
-    let is_text = section.choice("format", &[("json", false), ("text", true)]) == Some(true);
+    let format = section.choice("format", &[("json", false), ("text", true)]);
+    let named = section.place("token");
+    // A token that is the whole body is text, unless the file says that it is quoted.
+    let is_text = format.unwrap_or_else(|| named.as_ref().is_some_and(Place::is_whole_body));
     let usual_token = match (is_first, is_text) {
         (true, false) => Some(Place::key("access_token")),
         (true, true) => Place::parse("").ok(),
         (false, _) => None,
     };
-    let token = section.place("token").or(usual_token);
+    let token = named.or(usual_token);
     if let Some(place) = token.as_ref().filter(|_| is_text)
         && !place.is_whole_body()
         && !place.is_header()

@@ -68,6 +68,39 @@ async fn the_client_asserts_itself() {
 }
 
 #[tokio::test]
+async fn a_signed_jwt_is_not_in_the_error_that_it_was_refused_with() {
+    let server = Server::empty().await;
+    wiremock::Mock::given(wiremock::matchers::any())
+        .respond_with(|request: &wiremock::Request| {
+            let body = String::from_utf8_lossy(&request.body).into_owned();
+            let answer = json!({ "error": "invalid_grant", "error_description": body });
+            wiremock::ResponseTemplate::new(400).set_body_json(answer)
+        })
+        .mount(&server.0)
+        .await;
+    let source = server.source(server.vendor(&dialect("use = \"grant\"", "")));
+    let error = source.token().await.unwrap_err().to_string();
+    assert!(error.contains("assertion=[redacted]"), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_may_be_as_openssl_writes_it() {
+    // Made for this test: `openssl ecparam -name prime256v1 -genkey -noout`.
+    let key = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIBEVpOAEMVgJOLOfHbwrSumbKSiGPKSQX9cq+amYYd0goAoGCCqGSM49\nAwEHoUQDQgAEHylmnElquHVvfLcJrmIVshLgeGRRlUuVi1shzWH6cRtGLpn8p2LM\nrTit6hft+5z5SyDtqAuijKmSJvIFtGtIaQ==\n-----END EC PRIVATE KEY-----";
+    let server = Server::giving_tokens().await;
+    let dialect =
+        "url = \"{origin}/token\"\nauth = \"jwt\"\njwt = { alg = \"ES256\", key = \"{key}\" }";
+    let vendor = |key: &str| server.vendor(dialect).param("key", SecretRef::inline(key));
+    let request = TokenRequest::new();
+    server.fetch(vendor(key), &request).await.unwrap();
+    let sent = field(&server.last().await, "client_assertion");
+    assert_eq!(sent.split('.').count(), 3);
+    let broken = key.replace("MHc", "MHd");
+    let error = server.fetch(vendor(&broken), &request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Secret);
+}
+
+#[tokio::test]
 async fn a_jwt_may_be_the_grant_the_secret_the_bearer_or_any_field() {
     let server = Server::giving_tokens().await;
     let jwt = |used: &str| format!("use = \"{used}\"\nclaims = {{ iss = \"{{client_id}}\" }}");

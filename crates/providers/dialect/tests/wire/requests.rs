@@ -308,3 +308,25 @@ fn a_client_certificate_is_asked_for_and_used() {
     let certificate = &vendor.client_identity().unwrap().certificate;
     assert_eq!(*certificate, SecretRef::file("client.pem"));
 }
+
+#[tokio::test]
+async fn names_of_headers_are_templates_too() {
+    let server = Server::giving_tokens().await;
+    let dialect = r#"
+        url = "{origin}/token"
+        auth = "none"
+        headers = { "X-{tenant}-Key" = "{key}", X-Fixed = "f" }
+    "#;
+    let vendor = |tenant: &str| {
+        let vendor = server.vendor(dialect).param("key", SecretRef::inline("k"));
+        vendor.param("tenant", SecretRef::inline(tenant))
+    };
+    let request = TokenRequest::new();
+    server.fetch(vendor("acme"), &request).await.unwrap();
+    let sent = server.last().await;
+    assert_eq!(sent.header("x-acme-key"), Some("k"));
+    assert_eq!(sent.header("x-fixed"), Some("f"));
+    let error = server.fetch(vendor("a\nb"), &request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("tenant"), "{error}");
+}

@@ -237,3 +237,62 @@ async fn scope_and_type_are_the_answers_own() {
     assert_eq!(token.lifetime(), Some(Duration::from_secs(60)));
     assert_eq!(token.extra("expires_in"), None);
 }
+
+#[tokio::test]
+async fn a_token_that_is_the_whole_body_needs_no_quotes() {
+    for body in ["t-1", "\"t-1\""] {
+        let server = Server::with(ResponseTemplate::new(200).set_body_string(body)).await;
+        let token = server.token(&dialect("token = \"\"")).await.unwrap();
+        assert_eq!(token.expose_secret(), "t-1", "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_origin_among_the_parameters_may_name_the_hosts() {
+    let dialect = "url = \"{origin}/token\"\nauth = \"none\"\n[response]\nbase_url = \"/api\"\n\
+                   base_url_hosts = [\"{cloud}\"]";
+    for (named, is_good) in [
+        ("https://api.acme.example/v1", true),
+        ("https://acme.example/v1", false),
+        ("https://api.acme.example.evil.example", false),
+    ] {
+        let server = Server::answering(200, json!({ "access_token": "t", "api": named })).await;
+        let cloud = biped_core::SecretRef::inline("https://api.acme.example:443/x");
+        let vendor = server.vendor(dialect).param("cloud", cloud);
+        let token = server.fetch(vendor, &TokenRequest::new()).await;
+        assert_eq!(token.is_ok(), is_good, "{named}");
+    }
+}
+
+#[tokio::test]
+async fn no_shape_of_a_secret_comes_back_in_the_vendors_words() {
+    let dialect = r#"
+        url = "{origin}/token"
+        auth = "basic"
+        headers = { X-Key = "{client_secret|b64}" }
+    "#;
+    let answer = |request: &wiremock::Request| {
+        let header = |name: &str| request.headers[name].to_str().unwrap().to_owned();
+        let words = format!(
+            "{} {} {} of client 7",
+            header("authorization"),
+            header("x-key"),
+            "s3cret%26with%3Dall%2Bof%20%25that%3B%C3%A9",
+        );
+        ResponseTemplate::new(401)
+            .set_body_json(json!({ "error": "x", "error_description": words }))
+    };
+    let server = Server::empty().await;
+    wiremock::Mock::given(wiremock::matchers::any())
+        .respond_with(answer)
+        .mount(&server.0)
+        .await;
+    let source = server.source(server.vendor(dialect));
+    let error = source.token().await.unwrap_err();
+    let message = error.vendor().unwrap().message.clone().unwrap();
+    // Who the client is, is no secret.
+    assert_eq!(
+        message,
+        "Basic [redacted] [redacted] [redacted] of client 7"
+    );
+}

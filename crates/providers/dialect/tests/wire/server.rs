@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use biped_core::{
     Error, FetchContext, Provider as _, SecretRef, SystemClock, Token, TokenManager, TokenRequest,
+    TokenSource,
 };
 use biped_dialect::{Dialect, Vendor, VendorBuilder};
 use biped_reqwest::{ApiClient, TokenClient};
@@ -98,14 +99,18 @@ impl Server {
         Sent(self.requests().await.pop().expect("a request was sent"))
     }
 
-    /// A client of the API, which is on this server too.
-    pub(crate) fn client(&self, vendor: VendorBuilder) -> ApiClient {
+    /// Tokens as an application gets them, for the API on this server.
+    pub(crate) fn source(&self, vendor: VendorBuilder) -> TokenSource {
         let http = Arc::new(TokenClient::new().unwrap());
-        let source = TokenManager::builder(http)
+        TokenManager::builder(http)
             .build()
             .source(Arc::new(vendor.build().unwrap()), TokenRequest::new())
-            .with_api_base_url(Some(self.0.uri().parse().unwrap()));
-        ApiClient::new(source).unwrap()
+            .with_api_base_url(Some(self.0.uri().parse().unwrap()))
+    }
+
+    /// A client of the API, which is on this server too.
+    pub(crate) fn client(&self, vendor: VendorBuilder) -> ApiClient {
+        ApiClient::new(self.source(vendor)).unwrap()
     }
 }
 

@@ -171,3 +171,25 @@ async fn credentials_go_to_a_discovered_address_only_where_it_is_the_vendors() {
         assert_eq!(server.requests().await.len(), 1);
     }
 }
+
+#[tokio::test]
+async fn what_an_earlier_answer_gave_is_not_in_the_error_of_a_later_one() {
+    let server = Server::empty().await;
+    let login = json!({ "session": "pl4nted-session", "ticket": "pl4nted-ticket" });
+    server.at("/login", 200, login).await;
+    let refusal =
+        json!({ "error": "gone", "error_description": "no pl4nted-session, pl4nted-ticket" });
+    server.at("/token", 403, refusal).await;
+    let dialect = r#"
+        url = "{origin}/login"
+        response = { token = "/session", export = { ticket = "/ticket" } }
+        [[then]]
+        url = "{origin}/token"
+        headers = { X-Session = "{token}", X-Ticket = "{ticket}" }
+        response = { token = "/token" }
+    "#;
+    let source = server.source(server.vendor(dialect));
+    let error = source.token().await.unwrap_err();
+    assert_eq!(error.vendor().unwrap().code.as_deref(), Some("gone"));
+    assert!(!format!("{error} {error:?}").contains("pl4nted"), "{error}");
+}
