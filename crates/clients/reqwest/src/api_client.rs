@@ -1,6 +1,10 @@
 //! [`ApiClient`]: calls an API with the tokens of a [`TokenSource`].
 
-use std::{fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 use biped_core::{BASE_URL_PLACEHOLDER, Error, ParamValue, TokenSource};
 use reqwest::{Method, Request};
@@ -169,9 +173,27 @@ impl ApiClient {
         }
         // The slash ends the host, so that whatever follows is a path.
         let path = path.strip_prefix('/').unwrap_or(path);
+        let path = escaped(path);
         self.client
             .request(method, format!("{BASE_URL_PLACEHOLDER}/{path}"))
     }
+}
+
+/// A path with what a URL's parser would drop or trim in percent-encoding: it encodes the rest.
+fn escaped(path: &str) -> Cow<'_, str> {
+    let lost = |c: char| c <= ' ';
+    if !path.contains(lost) {
+        return Cow::Borrowed(path);
+    }
+    let mut escaped = String::with_capacity(path.len() + 8);
+    for c in path.chars() {
+        if lost(c) {
+            let _ = write!(escaped, "%{:02X}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 fn is_absolute(path: &str) -> bool {

@@ -129,6 +129,7 @@ async fn a_path_stays_below_the_base_url() {
             "/v1/speed-analysis/monitoring list",
             "/eu/v1/speed-analysis/monitoring%20list",
         ),
+        (" a\tb\nc ", "/eu/%20a%09b%0Ac%20"),
         ("/v1/jobs?state=done&n=1", "/eu/v1/jobs?state=done&n=1"),
         ("/v1/jobs:run", "/eu/v1/jobs:run"),
         ("mailto:v1", "/eu/mailto:v1"),
