@@ -94,6 +94,25 @@ use crate::{
 /// **The store**, if there is one, is looked at before a fetch and told after it. All its work
 /// before a fetch has 250 ms; one that fails is left alone for 5 s, and no call fails with it. Of a
 /// fleet, whoever holds the lease fetches. A rejected token never comes back from it.
+///
+/// # What it tells
+///
+/// [`status`](TokenSource::status) and [`statuses`](Self::statuses) say how a key stands. Events go
+/// to `tracing`, with the provider's name and what the token is for. With the feature `metrics` it
+/// counts, through the crate of that name:
+///
+/// | metric | type | labels | what |
+/// | --- | --- | --- | --- |
+/// | `biped_fetches_total` | counter | `provider`, `outcome` | flights that ended: `token`, `stored` (the store had it), or the [kind](crate::ErrorKind) of the error |
+/// | `biped_waits_total` | counter | `provider` | callers that had to wait for a flight |
+/// | `biped_stale_served_total` | counter | `provider` | tokens served past their refresh point |
+/// | `biped_remaining_life_seconds` | histogram | `provider` | life left of a token that was served past its refresh point |
+/// | `biped_rejections_total` | counter | `provider`, `outcome` | tokens that an API rejected: `renewing`, `superseded`, `cooling_down` |
+/// | `biped_store_faults_total` | counter | `provider`, `operation` | what the store failed to do: `get`, `put`, `forget`, `lease`, `release` |
+/// | `biped_leases_lost_total` | counter | `provider` | leases that lapsed while their holder was fetching |
+///
+/// These names are a contract. `provider` is the name that the application uses; no label ever
+/// holds a key, a tenant or a scope, and nothing that is told a token.
 #[derive(Clone)]
 pub struct TokenManager(Arc<Engine>);
 

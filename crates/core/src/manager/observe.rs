@@ -1,17 +1,5 @@
-//! What the engine tells: `tracing` events, and `metrics` where that feature is on.
-//!
-//! | metric | type | labels | what |
-//! | --- | --- | --- | --- |
-//! | `biped_fetches_total` | counter | `provider`, `outcome` | flights that ended: `token`, `stored` (the store had it), or the [kind](crate::ErrorKind) of the error |
-//! | `biped_waits_total` | counter | `provider` | callers that had to wait for a flight |
-//! | `biped_stale_served_total` | counter | `provider` | tokens served past their refresh point |
-//! | `biped_remaining_life_seconds` | histogram | `provider` | life left of a token that was served past its refresh point |
-//! | `biped_rejections_total` | counter | `provider`, `outcome` | tokens that an API rejected: `renewing`, `superseded`, `cooling_down` |
-//! | `biped_store_faults_total` | counter | `provider`, `operation` | what the store failed to do |
-//! | `biped_leases_lost_total` | counter | `provider` | leases that lapsed while their holder was fetching |
-//!
-//! `provider` is the name that the application uses; no label ever holds a key, a tenant or a
-//! scope. Events carry the provider's name and the request; never a token.
+//! What the engine tells: `tracing` events, and `metrics` where that feature is on, by the contract
+//! on [`TokenManager`](super::TokenManager)'s page. No event holds a token.
 
 use std::time::Duration;
 

@@ -5,6 +5,8 @@
 mod stage;
 
 mod calls;
+#[cfg(feature = "metrics")]
+mod counting;
 mod ending;
 mod endpoint;
 mod failures;
