@@ -64,7 +64,10 @@ impl<R> TokenLayer<R> {
     /// would be. Default: it means nothing.
     ///
     /// In headers, as of a call that fails at once, it rejects the token and the call is sent again.
-    /// In trailers after messages it is too late for that, but the next call has a new token.
+    /// So it does in trailers that come before any message: where a call can be sent again, its
+    /// answer is handed over with its first message or trailers, or 50 ms after its headers
+    /// ([`PEEK_TIME`](biped_core::PEEK_TIME)). In trailers after messages, and where messages are
+    /// still being sent, it is too late for that, but the next call has a new token.
     #[must_use]
     pub fn grpc(mut self) -> Self {
         self.grpc = true;
@@ -135,6 +138,7 @@ where
         } = self.layer.clone();
         Box::pin(async move {
             let request = Outgoing::read_ahead(request).await?;
+            let grpc = grpc.then(|| source.clock().clone());
             let mut transport = OverService::new(ready, request_body, grpc);
             let answered = call(&source, request, &mut transport).await;
             answered

@@ -38,6 +38,18 @@ pin_project! {
     }
 }
 
+/// Until when a body may be read ahead.
+pub(crate) type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What came of reading ahead.
+enum Ahead {
+    Frame,
+    /// There is nothing left in the body.
+    End,
+    /// It is over for now: the deadline came, or an error.
+    NoMore,
+}
+
 /// The token that trailers may still speak of.
 struct Watch {
     source: TokenSource,
@@ -73,43 +85,66 @@ impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
     pub(crate) async fn peek(
         mut self,
         limit: usize,
-        mut deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
+        mut deadline: Deadline,
     ) -> (Self, Option<Bytes>) {
+        let mut left = limit;
+        loop {
+            match self.read_ahead(&mut deadline).await {
+                Ahead::Frame => {}
+                Ahead::End => {
+                    let read = self.read();
+                    return (self, Some(read));
+                }
+                Ahead::NoMore => return (self, None),
+            }
+            let latest = self.ahead.back().and_then(|frame| frame.as_ref().ok());
+            let length = latest.and_then(Frame::data_ref).map_or(0, Bytes::len);
+            match left.checked_sub(length) {
+                Some(still) => left = still,
+                None => return (self, None),
+            }
+        }
+    }
+
+    /// Waits for what comes first, until `deadline`; it is still there for the reader. Trailers that
+    /// come before any data come back.
+    pub(crate) async fn peek_trailers(
+        mut self,
+        mut deadline: Deadline,
+    ) -> (Self, Option<HeaderMap>) {
+        self.read_ahead(&mut deadline).await;
+        let first = self.ahead.front().and_then(|frame| frame.as_ref().ok());
+        let trailers = first.and_then(Frame::trailers_ref).cloned();
+        (self, trailers)
+    }
+
+    /// Takes one frame of the body ahead of its reader.
+    async fn read_ahead(&mut self, deadline: &mut Deadline) -> Ahead {
         let mut body = match mem::replace(&mut self.rest, Rest::Ended) {
             Rest::Own { body } => Box::pin(body),
             Rest::Pinned { body } => body,
-            Rest::Ended => return (self, None),
+            Rest::Ended => return Ahead::End,
         };
-        let mut left = limit;
-        let is_whole = loop {
-            let frame = poll_fn(|cx| match body.as_mut().poll_frame(cx) {
-                Poll::Ready(frame) => Poll::Ready(Some(frame)),
-                Poll::Pending => deadline.as_mut().poll(cx).map(|()| None),
-            });
-            match frame.await {
-                Some(Some(Ok(frame))) => {
-                    let length = frame.data_ref().map_or(0, Bytes::len);
-                    self.ahead.push_back(Ok(frame));
-                    match left.checked_sub(length) {
-                        Some(still) => left = still,
-                        None => break false,
-                    }
+        let frame = poll_fn(|cx| match body.as_mut().poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending => deadline.as_mut().poll(cx).map(|()| None),
+        });
+        let ahead = match frame.await {
+            Some(None) => return Ahead::End,
+            Some(Some(frame)) => {
+                // The caller shall see an error where it is, after what came before it.
+                let is_error = frame.is_err();
+                self.ahead.push_back(frame);
+                if is_error {
+                    Ahead::NoMore
+                } else {
+                    Ahead::Frame
                 }
-                // The caller shall see the error where it is, after what came before it.
-                Some(Some(Err(error))) => {
-                    self.ahead.push_back(Err(error));
-                    break false;
-                }
-                Some(None) => break true,
-                None => break false,
             }
+            None => Ahead::NoMore,
         };
-        if is_whole {
-            let read = self.read();
-            return (self, Some(read));
-        }
         self.rest = Rest::Pinned { body };
-        (self, None)
+        ahead
     }
 
     fn read(&self) -> Bytes {

@@ -4,7 +4,9 @@ use std::{
     borrow::Cow, future::Future, future::poll_fn, marker::PhantomData, mem, pin::Pin, sync::Arc,
 };
 
-use biped_core::{ApiRequestParts, BASE_URL_PLACEHOLDER, Error, Token, TokenSource, Transport};
+use biped_core::{
+    ApiRequestParts, BASE_URL_PLACEHOLDER, Clock, Error, PEEK_TIME, Token, TokenSource, Transport,
+};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request};
 use http_body::Body as HttpBody;
@@ -52,6 +54,8 @@ pub(crate) struct Incoming<P: HttpBody<Data = Bytes>> {
     pub(crate) response: Response<ResponseBody<P>>,
     /// What its status means in HTTP's terms.
     status: StatusCode,
+    /// The trailers, where no message came before them: they are as good as headers.
+    trailers: Option<HeaderMap>,
     url: Url,
 }
 
@@ -60,13 +64,18 @@ pub(crate) struct OverService<S, R, P> {
     service: S,
     is_ready: bool,
     request_body: fn(Body) -> R,
-    grpc: bool,
+    /// Where gRPC is understood.
+    grpc: Option<Arc<dyn Clock>>,
     answers: PhantomData<fn() -> P>,
 }
 
 impl<S, R, P> OverService<S, R, P> {
     /// Over a service that was polled ready.
-    pub(crate) fn new(service: S, request_body: fn(Body) -> R, grpc: bool) -> Self {
+    pub(crate) fn new(
+        service: S,
+        request_body: fn(Body) -> R,
+        grpc: Option<Arc<dyn Clock>>,
+    ) -> Self {
         Self {
             service,
             is_ready: true,
@@ -115,47 +124,49 @@ where
         if let Some(identity) = token.client_identity() {
             parts.extensions.insert(identity.clone());
         }
+        let is_whole = body.bytes().is_some();
         let sent = self
             .service
             .call(Request::from_parts(parts, (self.request_body)(body)));
-        let response = sent.await.map_err(Into::into)?;
-        let refused = self.grpc
-            && response.status() == StatusCode::OK
-            && grpc::is_unauthenticated(response.headers());
-        Ok(Incoming {
-            status: if refused {
-                StatusCode::UNAUTHORIZED
-            } else {
-                response.status()
-            },
-            response: response.map(ResponseBody::new),
+        let response = sent.await.map_err(Into::into)?.map(ResponseBody::new);
+        let mut answer = Incoming {
+            status: response.status(),
+            response,
+            trailers: None,
             url,
-        })
+        };
+        if let Some(clock) = &self.grpc
+            && answer.status == StatusCode::OK
+        {
+            if is_whole && !grpc::has_status(answer.response.headers()) {
+                let (parts, body) = answer.response.into_parts();
+                let (body, trailers) = body.peek_trailers(clock.sleep(PEEK_TIME)).await;
+                answer.response = Response::from_parts(parts, body);
+                answer.trailers = trailers;
+            }
+            let said = answer.trailers.as_ref();
+            if grpc::is_unauthenticated(said.unwrap_or(answer.response.headers())) {
+                answer.status = StatusCode::UNAUTHORIZED;
+            }
+        }
+        Ok(answer)
     }
 
     fn seen<'r>(&self, answer: &'r Incoming<P>) -> (StatusCode, &'r HeaderMap, Option<&'r Url>) {
-        (answer.status, answer.response.headers(), Some(&answer.url))
+        let headers = answer.trailers.as_ref();
+        let headers = headers.unwrap_or(answer.response.headers());
+        (answer.status, headers, Some(&answer.url))
     }
 
     async fn peek(
         &mut self,
-        answer: Incoming<P>,
+        mut answer: Incoming<P>,
         limit: usize,
         deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
     ) -> (Incoming<P>, Option<Bytes>) {
-        let Incoming {
-            response,
-            status,
-            url,
-        } = answer;
-        let (parts, body) = response.into_parts();
+        let (parts, body) = answer.response.into_parts();
         let (body, read) = body.peek(limit, deadline).await;
-        let response = Response::from_parts(parts, body);
-        let answer = Incoming {
-            response,
-            status,
-            url,
-        };
+        answer.response = Response::from_parts(parts, body);
         (answer, read)
     }
 
@@ -165,7 +176,8 @@ where
         source: &TokenSource,
         token: &Arc<Token>,
     ) -> Incoming<P> {
-        if self.grpc && !grpc::has_status(answer.response.headers()) {
+        let is_open = answer.trailers.is_none() && !grpc::has_status(answer.response.headers());
+        if self.grpc.is_some() && is_open {
             let body = answer.response.body_mut();
             body.watch(source.clone(), token.clone());
         }

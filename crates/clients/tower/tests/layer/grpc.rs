@@ -1,7 +1,10 @@
+use biped_core::PEEK_TIME;
+use biped_testing::settle;
 use biped_tower::TokenLayer;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use tokio::sync::oneshot;
 use tower::{Layer, ServiceExt};
 
 use crate::stage::{Api, Pieces, Stage, Trickle};
@@ -56,6 +59,80 @@ async fn unauthenticated_twice_is_the_callers() {
         (200, &"16".parse().unwrap())
     );
     assert_eq!(api.seen(), [FIRST, SECOND]);
+}
+
+#[tokio::test]
+async fn unauthenticated_in_trailers_before_any_message_sends_the_call_again() {
+    let stage = Stage::new().with_a_token().await;
+    let at_once = Response::new(Pieces::default().trailer("grpc-status", "16"));
+    let api = Api::new([at_once, trailers_say("0")]);
+    let client = TokenLayer::new(stage.source).grpc().layer(api.clone());
+    let response = client.oneshot(call()).await.unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(body.to_bytes(), "order");
+    assert_eq!(api.seen(), [FIRST, SECOND]);
+}
+
+#[tokio::test]
+async fn trailers_before_any_message_are_the_callers_and_judged_as_headers_are() {
+    for challenge in ["error=\"insufficient_scope\"", "error=\"invalid_token\""] {
+        let stage = Stage::new().with_a_token().await;
+        let trailers = || {
+            let trailers = Pieces::default().trailers(&[
+                ("grpc-status", "16"),
+                ("www-authenticate", &format!("Bearer {challenge}")),
+            ]);
+            Response::new(trailers)
+        };
+        let api = Api::new([trailers(), trailers()]);
+        let client = TokenLayer::new(stage.source.clone())
+            .grpc()
+            .layer(api.clone());
+        let response = client.oneshot(call()).await.unwrap();
+        let body = response.into_body().collect().await.unwrap();
+        assert_eq!(body.trailers().unwrap()["grpc-status"], "16");
+        let is_replayed = challenge.contains("invalid_token");
+        assert_eq!(api.seen(), &[FIRST, SECOND][..1 + usize::from(is_replayed)]);
+        assert_eq!(stage.vendor.count(), 1 + usize::from(is_replayed));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_whose_first_message_takes_long_is_handed_over_whole() {
+    let stage = Stage::new().with_a_token().await;
+    let (first, message) = oneshot::channel();
+    let api = Api::new([Response::new(
+        Pieces::default().after(message).data("order"),
+    )]);
+    let client = TokenLayer::new(stage.source).grpc().layer(api.clone());
+    let calling = tokio::spawn(client.oneshot(call()));
+    settle().await;
+    assert!(!calling.is_finished());
+    stage.clock.advance(PEEK_TIME);
+    let response = calling.await.unwrap().unwrap();
+    first.send(()).unwrap();
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "order"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_in_both_directions_is_not_waited_for() {
+    let stage = Stage::new().with_a_token().await;
+    let (first, message) = oneshot::channel();
+    let api = Api::new([Response::new(
+        Pieces::default().after(message).data("order"),
+    )]);
+    let client = TokenLayer::new(stage.source).grpc().layer(api.clone());
+    let stream = call().map(|_| Trickle::new("messages"));
+    let response = client.oneshot(stream).await.unwrap();
+    first.send(()).unwrap();
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "order"
+    );
 }
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    future::{Ready, ready},
+    future::{Future, Ready, ready},
     pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -13,8 +13,9 @@ use biped_core::{Provider, TokenManager, TokenRequest, TokenSource};
 use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider};
 use biped_tower::{Body, BoxError};
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderName, Request, Response};
 use http_body::{Body as HttpBody, Frame};
+use tokio::sync::oneshot;
 use tower::Service;
 use url::Url;
 
@@ -127,24 +128,39 @@ impl Service<Request<Body>> for Api {
 
 /// A body of these frames.
 #[derive(Default)]
-pub(crate) struct Pieces(VecDeque<Result<Frame<Bytes>, BoxError>>);
+pub(crate) struct Pieces {
+    frames: VecDeque<Result<Frame<Bytes>, BoxError>>,
+    /// Nothing comes before this does.
+    signal: Option<oneshot::Receiver<()>>,
+}
 
 impl Pieces {
     pub(crate) fn data(mut self, text: &'static str) -> Self {
-        self.0
-            .push_back(Ok(Frame::data(Bytes::from_static(text.as_bytes()))));
+        let data = Bytes::from_static(text.as_bytes());
+        self.frames.push_back(Ok(Frame::data(data)));
         self
     }
 
-    pub(crate) fn trailer(mut self, name: &'static str, value: &'static str) -> Self {
-        let mut trailers = HeaderMap::new();
-        trailers.insert(name, value.parse().unwrap());
-        self.0.push_back(Ok(Frame::trailers(trailers)));
+    pub(crate) fn trailer(self, name: &'static str, value: &'static str) -> Self {
+        self.trailers(&[(name, value)])
+    }
+
+    pub(crate) fn trailers(mut self, all: &[(&'static str, &str)]) -> Self {
+        let all = all.iter().map(|(name, value)| {
+            let name = HeaderName::from_static(name);
+            (name, value.parse().unwrap())
+        });
+        self.frames.push_back(Ok(Frame::trailers(all.collect())));
         self
     }
 
     pub(crate) fn failing(mut self) -> Self {
-        self.0.push_back(Err("cut off".into()));
+        self.frames.push_back(Err("cut off".into()));
+        self
+    }
+
+    pub(crate) fn after(mut self, signal: oneshot::Receiver<()>) -> Self {
+        self.signal = Some(signal);
         self
     }
 }
@@ -155,13 +171,17 @@ impl HttpBody for Pieces {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Poll::Ready(self.0.pop_front())
+        if let Some(signal) = &mut self.signal {
+            ready!(Pin::new(signal).poll(cx)).unwrap();
+            self.signal = None;
+        }
+        Poll::Ready(self.frames.pop_front())
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        self.frames.is_empty()
     }
 }
 
