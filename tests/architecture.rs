@@ -193,6 +193,24 @@ fn nobody_reads_a_clock_but_the_clock() {
     }
 }
 
+/// reqwest and rustls call whatever weakens TLS dangerous.
+#[test]
+fn nothing_turns_the_verification_of_certificates_off() {
+    let files = sources(&root().join("crates"));
+    assert!(files.len() > 100);
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for name in [
+            "danger",
+            "accept_invalid",
+            "min_tls_version",
+            "set_verifier",
+        ] {
+            assert!(!text.contains(name), "{file:?} has {name}");
+        }
+    }
+}
+
 /// Every Rust file below a folder.
 pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -27,7 +27,9 @@ fuzz_target!(|data: (u16, &[u8])| {
         let base = url::Url::parse("https://api.vendor.example").unwrap();
         let envelope = biped::envelope::Envelope::new(&base, secret(), secret());
         let contentsquare = biped::contentsquare::Contentsquare::new(secret(), secret());
-        let providers: [&dyn Provider; 2] = [&envelope, &contentsquare];
+        let endpoint = url::Url::parse("https://login.vendor.example/token").unwrap();
+        let oauth2 = biped::oauth2::OAuth2::at(endpoint, secret()).client_secret(secret());
+        let providers: [&dyn Provider; 3] = [&envelope, &contentsquare, &oauth2];
         for provider in providers {
             let cx = FetchContext::new(&http, &SystemClock);
             let request = TokenRequest::new().scope("data-export");

@@ -153,6 +153,18 @@ impl VendorError {
         self
     }
 
+    /// The same, with its texts cut and escaped: what was read from a store is as it came.
+    pub(crate) fn as_it_may_be_shown(self) -> Self {
+        let text = |text: Option<String>| text.as_deref().and_then(wire::vendor_text);
+        Self {
+            status: self.status,
+            code: text(self.code),
+            reason: text(self.reason),
+            message: text(self.message),
+            uri: text(self.uri),
+        }
+    }
+
     /// Whether the vendor said anything beyond the status.
     #[must_use]
     pub fn has_words(&self) -> bool {

@@ -92,13 +92,12 @@ pub fn check_secure(url: &Url) -> Result<(), Error> {
     }
 }
 
-/// Whether `url` names this very machine: `localhost`, `127.0.0.0/8` or `::1`.
+/// Whether `url` names this very machine: `localhost`, `127.0.0.0/8` or `::1`. Names below
+/// `localhost` are not: where the system's resolver doesn't know better, a name server answers.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => {
-            name.eq_ignore_ascii_case("localhost") || name.ends_with(".localhost")
-        }
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Claim, Clock, Error, ErrorKind, Failure, Generation, Lease, StoreError, StoredToken, Token,
-    TokenKey, TokenStore, VendorError,
+    TokenKey, TokenStore, VendorError, wire,
 };
 
 /// A store, and the patience with it.
@@ -280,6 +280,7 @@ fn write_failure(error: &Error) -> Vec<u8> {
     serde_json::to_vec(&written).unwrap_or_default()
 }
 
+/// What is written there is shown to people, and anybody may have written it.
 fn read_failure(bytes: &[u8]) -> Error {
     let Ok(written) = serde_json::from_slice::<WrittenFailure>(bytes) else {
         return Error::unreachable("another process could not get a token");
@@ -293,14 +294,14 @@ fn read_failure(bytes: &[u8]) -> Error {
         kind if kind == ErrorKind::Secret.as_str() => Error::secret("").transient(true),
         _ => Error::unreachable(""),
     };
-    error = error.with_message(written.message);
-    if let Some(remedy) = written.remedy {
+    error = error.with_message(wire::vendor_text(&written.message).unwrap_or_default());
+    if let Some(remedy) = written.remedy.and_then(|text| wire::vendor_text(&text)) {
         error = error.with_remedy(remedy);
     }
-    if let Some(vendor) = written.vendor {
-        error = error.with_vendor(vendor);
+    match written.vendor {
+        Some(vendor) => error.with_vendor(vendor.as_it_may_be_shown()),
+        None => error,
     }
-    error
 }
 
 /// Whether a token has an end that a store can go by.

@@ -349,9 +349,34 @@ async fn without_a_base_url_nothing_is_sent() {
 async fn a_base_url_without_tls_gets_no_token() {
     let (_stage, source) = stage();
     let mut api = Api::default();
-    let outcome = call(&at(&source, "http://api.example"), get("/a"), &mut api).await;
-    assert_eq!(token_error(outcome).kind(), ErrorKind::Configuration);
-    assert!(api.sent.is_empty());
+    for base in [
+        "http://api.example",
+        "http://api.localhost",
+        "http://localhost.evil.example",
+        "http://127.0.0.1.evil.example",
+        "http://128.0.0.1",
+        "http://0.0.0.0",
+        "http://[::2]",
+    ] {
+        let outcome = call(&at(&source, base), get("/a"), &mut api).await;
+        assert_eq!(
+            token_error(outcome).kind(),
+            ErrorKind::Configuration,
+            "{base}"
+        );
+        assert!(api.sent.is_empty(), "{base}");
+    }
+    // Nobody listens on the way there.
+    let here = [
+        "http://localhost",
+        "http://127.0.0.1:7600",
+        "http://127.1",
+        "http://[::1]:7600",
+    ];
+    for base in here {
+        call(&at(&source, base), get("/a"), &mut api).await.unwrap();
+    }
+    assert_eq!(api.sent.len(), here.len());
 }
 
 #[tokio::test]

@@ -875,3 +875,22 @@ async fn who_wants_a_token_anew_is_not_given_one_that_a_flight_was_taking_from_t
     assert_eq!(early.await.unwrap().unwrap(), "t-1");
     assert_eq!(late.await.unwrap(), "t-2");
 }
+
+#[tokio::test]
+async fn what_a_failed_holder_wrote_is_cut_and_escaped_like_a_vendors_words() {
+    let words = format!("\u{1b}[2J{}", "x".repeat(10_000));
+    let why = serde_json::json!({
+        "kind": "failing", "message": words, "remedy": words, "client": false,
+        "vendor": { "status": 503, "code": words, "reason": words, "message": words, "uri": words },
+    });
+    let fleet = Fleet::new();
+    fleet.store.set(Fault::Claims(Claim::CoolingDown {
+        left: seconds(60.0),
+        why: why.to_string().into_bytes(),
+    }));
+    let error = failure(&fleet.process().1).await;
+    assert_eq!(error.vendor().unwrap().status, Some(503));
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains('\u{1b}'));
+    assert!(shown.len() < 20_000, "{}", shown.len());
+}

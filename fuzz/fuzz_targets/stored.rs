@@ -1,0 +1,81 @@
+//! What a store gives back, whoever wrote it: a token, a reason to wait, or a miss.
+#![no_main]
+
+use std::{sync::Arc, time::Duration};
+
+use biped_core::{
+    Claim, Error, Failure, FetchContext, Generation, HttpClient, Lease, Provider, ProviderId,
+    StoreError, StoredToken, Token, TokenKey, TokenManager, TokenRequest, TokenStore, async_trait,
+};
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+
+#[derive(Debug)]
+struct Holding(Vec<u8>, u64);
+
+#[async_trait]
+impl TokenStore for Holding {
+    async fn get(&self, _: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        Ok(Some(StoredToken {
+            generation: Generation(self.1),
+            keep: Duration::from_secs(self.1),
+            bytes: self.0.clone(),
+        }))
+    }
+
+    async fn put(&self, _: &TokenKey, _: &StoredToken, _: Option<&Lease>) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn forget(&self, _: &TokenKey, _: Generation, _: Duration) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn lease(&self, _: &TokenKey, _: Duration, _: Option<&Lease>) -> Result<Claim, StoreError> {
+        Ok(Claim::CoolingDown {
+            left: Duration::from_secs(self.1),
+            why: self.0.clone(),
+        })
+    }
+
+    async fn release(&self, _: &TokenKey, _: &Lease, _: Option<Failure>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Nobody(ProviderId);
+
+#[async_trait]
+impl Provider for Nobody {
+    fn id(&self) -> &ProviderId {
+        &self.0
+    }
+
+    async fn fetch(&self, _: &TokenRequest, _: &FetchContext<'_>) -> Result<Token, Error> {
+        Err(Error::internal("nobody is asked"))
+    }
+}
+
+#[async_trait]
+impl HttpClient for Nobody {
+    async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, Error> {
+        Err(Error::internal("nobody is asked"))
+    }
+}
+
+fuzz_target!(|data: (u64, &[u8])| {
+    let id = || ProviderId::new("fuzz", "https://login.example/token", "client");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let manager = TokenManager::builder(Arc::new(Nobody(id())))
+            .store(Arc::new(Holding(data.1.to_vec(), data.0)))
+            .build();
+        let source = manager.source(Arc::new(Nobody(id())), TokenRequest::new());
+        let token = source.token().await;
+        let _ = format!("{:?} {:?}", token.map(|token| token.expires_at()), source.stored().await);
+    });
+});

@@ -1,0 +1,9 @@
+//! A vendor's file, whatever it is: problems with their lines, or a dialect whose examples run.
+#![no_main]
+
+use biped_dialect::check_text;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let _ = format!("{:?}", check_text(text, "any.toml"));
+});
