@@ -39,9 +39,10 @@ const DPOP_KEY: Place<'static> = Place {
 /// How many given keys are remembered: tokens of the one before a rotation are still in use.
 const MOST_KEYS: usize = 4;
 
-/// A proof for one request (RFC 9449 §4.2).
+/// A proof for one request (RFC 9449 §4.2), signed as one of the `listed` if there are any.
 pub(crate) fn proof(
     key: &SigningKey,
+    listed: Option<&[String]>,
     method: &Method,
     url: &Url,
     access_token: Option<&str>,
@@ -65,7 +66,7 @@ pub(crate) fn proof(
     }
     let public: Value = serde_json::from_str(key.public())
         .map_err(|_| Error::internal("a public key is no JSON"))?;
-    let alg = Algorithm::choose(&key.algorithms(), None, None)?;
+    let alg = Algorithm::choose(&key.algorithms(), None, listed)?;
     let jws = key.jws(alg, json!({ "typ": "dpop+jwt", "jwk": public }), &claims)?;
     HeaderValue::from_str(&jws).map_err(|_| Error::internal("a proof can't stand in a header"))
 }

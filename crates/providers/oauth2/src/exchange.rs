@@ -38,21 +38,31 @@ type Client = oauth2::Client<
     BasicRevocationErrorResponse,
 >;
 
+/// What a token is to be bound to.
+#[derive(Debug)]
+pub(crate) struct Binding<'a> {
+    pub(crate) key: &'a Arc<SigningKey>,
+    pub(crate) nonces: &'a Nonces,
+    /// What the server takes proofs signed with, if it says.
+    pub(crate) algorithms: Option<&'a [String]>,
+}
+
 /// Asks for a token (RFC 6749 §4.4.2), a second time where the server asks for a nonce.
 pub(crate) async fn token(
     asked: &Asked,
     endpoint: &Url,
     credentials: &Credentials,
-    binding: Option<(&Arc<SigningKey>, &Nonces)>,
+    binding: Option<Binding<'_>>,
     cx: &FetchContext<'_>,
 ) -> Result<Token, Error> {
     let mut challenged = false;
     loop {
         let mut headers = basic(credentials)?;
-        if let Some((key, nonces)) = binding {
-            let nonce = nonces.find(Side::AuthorizationServer, endpoint);
+        if let Some(binding) = &binding {
+            let nonce = binding.nonces.find(Side::AuthorizationServer, endpoint);
             let proof = dpop::proof(
-                key,
+                binding.key,
+                binding.algorithms,
                 &Method::POST,
                 endpoint,
                 None,
@@ -75,13 +85,15 @@ pub(crate) async fn token(
         let outcome = request.request_async(&wire).await;
         let answer = wire.take_answer();
         let learned = binding
+            .as_ref()
             .zip(answer.as_ref())
-            .is_some_and(|((_, nonces), answer)| {
-                nonces.learn(Side::AuthorizationServer, Some(endpoint), answer.headers())
+            .is_some_and(|(binding, answer)| {
+                let side = Side::AuthorizationServer;
+                binding.nonces.learn(side, Some(endpoint), answer.headers())
             });
         let error = match outcome {
             Ok(granted) => {
-                return answer::token(granted, binding.map(|(key, _)| key), cx.sent_at());
+                return answer::token(granted, binding.map(|binding| binding.key), cx.sent_at());
             }
             Err(RequestTokenError::Request(error)) => error,
             // Its own errors may hold the body.

@@ -147,7 +147,8 @@ impl SigningKey {
         let mut fitting = match &self.pair {
             Pair::Rsa(_) => vec![RS256, PS256, RS384, PS384, RS512, PS512],
             Pair::Ec(_, curve) => vec![curve.alg],
-            Pair::Ed25519(_) => vec![EdDSA],
+            // Two names of the same (RFC 9864); most servers know the old one.
+            Pair::Ed25519(_) => vec![EdDSA, Ed25519],
         };
         if let Some(own) = self.alg.filter(|alg| fitting.contains(alg)) {
             fitting.sort_by_key(|fit| *fit != own);

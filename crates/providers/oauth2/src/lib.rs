@@ -39,7 +39,7 @@
 //! | RFC 6749 §7.1 | unknown token types | refused |
 //! | RFC 6750 §2.1, §3 | bearer tokens in the header, challenges | yes; not in body or query |
 //! | RFC 7009 | revocation | yes, of access tokens: `TokenSource::revoke`, and `TokenManager::revoke_unshared` when an application ends |
-//! | RFC 7515, 7517, 7518, 7638, 8037 | signatures and keys | RS, PS, ES with 256, 384, 512, `EdDSA` (Ed25519), HS for secrets; PEM (PKCS#8, PKCS#1, SEC1) and private JSON Web Keys, also one of a set; `x5t#S256`, `x5t` and `x5c` name the key's certificate (Entra ID) |
+//! | RFC 7515, 7517, 7518, 7638, 8037, 9864 | signatures and keys | RS, PS, ES with 256, 384, 512, `EdDSA` (or `Ed25519`, its new name), HS for secrets; PEM (PKCS#8, PKCS#1, SEC1) and private JSON Web Keys, also one of a set; `x5t#S256`, `x5t` and `x5c` name the key's certificate (Entra ID) |
 //! | RFC 8018 §6.2 | encrypted keys | PKCS#8 with PBES2: PBKDF2 and AES-CBC, as OpenSSL writes it; not scrypt, DES, nor keys encrypted in older ways |
 //! | RFC 7521 §4.2, RFC 7523 §2.2 | `client_secret_jwt`, `private_key_jwt` | yes; a fresh `jti` for each attempt, `iat` [back-dated](CLOCK_SKEW), `exp` [a minute](ASSERTION_LIFETIME) ahead |
 //! | RFC 7523 §2.1 | assertions as grants | no |
@@ -52,7 +52,7 @@
 //! | RFC 8705 §3, §5 | tokens bound to a certificate, endpoint aliases | yes: API calls present it too |
 //! | RFC 8707 §2 | `resource` | yes, repeatable; and `audience` for those who have that |
 //! | RFC 9068 | JWT access tokens | used as any other; `exp` tells their life where the answer doesn't |
-//! | RFC 9449 | DPoP | yes: §4 proofs for token requests and API calls, with `ath`; §5 bound tokens; §8, §9 nonces of both sides, also those in good answers; the key is the process's own or given. A token that the server didn't bind is refused |
+//! | RFC 9449 | DPoP | yes: §4 proofs for token requests and API calls, with `ath`; §5 bound tokens; §8, §9 nonces of both sides, also those in good answers; the key is the process's own or given, its proofs signed as the server lists. A token that the server didn't bind is refused |
 //! | RFC 9701 | JWT introspection responses | no |
 //!
 //! Tokens bound to a key never enter a store.

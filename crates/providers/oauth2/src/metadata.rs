@@ -22,6 +22,7 @@ pub(crate) struct Metadata {
     pub(crate) revocation_endpoint: Option<Url>,
     pub(crate) authentication_methods: Option<Vec<String>>,
     pub(crate) assertion_algorithms: Option<Vec<String>>,
+    pub(crate) proof_algorithms: Option<Vec<String>>,
     seen_at: Timestamp,
 }
 
@@ -63,6 +64,11 @@ impl Cache {
         Ok(metadata)
     }
 
+    /// The metadata as it was last seen, however long ago.
+    pub(crate) fn last_seen(&self) -> Option<Arc<Metadata>> {
+        self.lock().clone()
+    }
+
     /// Believes it no longer.
     pub(crate) fn expire(&self) {
         *self.lock() = None;
@@ -81,6 +87,7 @@ async fn discover(
     cx: &FetchContext<'_>,
 ) -> Result<Metadata, Error> {
     let mut failure = None;
+    let mut answers = Vec::new();
     for place in well_known(issuer)? {
         let request = http::Request::get(place.as_str())
             .header(header::ACCEPT, "application/json")
@@ -90,14 +97,21 @@ async fn discover(
         if let Some(document) = document(&response) {
             return read(&document, issuer, mutual_tls, cx.now());
         }
+        answers.push(match response.status() {
+            status if status.is_success() => "something else".to_owned(),
+            status => format!("HTTP {}", status.as_u16()),
+        });
         if wire::is_transient(response.status()) {
             let vendor = biped_core::VendorError::new(response.status().as_u16());
             failure = Some(wire::failure(&response, vendor, cx.now()));
         }
     }
     Err(failure.unwrap_or_else(|| {
-        Error::configuration("the issuer serves no metadata (RFC 8414, OpenID Connect Discovery)")
-            .with_remedy("check issuer, or set token_endpoint in its place")
+        Error::configuration(format!(
+            "the issuer serves no metadata: {} where RFC 8414 and OpenID Connect Discovery have it",
+            answers.join(" and ")
+        ))
+        .with_remedy("check issuer, or set token_endpoint in its place")
     }))
 }
 
@@ -194,6 +208,8 @@ fn read(
         // RFC 8414 §2: silence means client_secret_basic, which is the default anyway.
         authentication_methods: texts("token_endpoint_auth_methods_supported"),
         assertion_algorithms: texts("token_endpoint_auth_signing_alg_values_supported"),
+        // RFC 9449 §5.1.
+        proof_algorithms: texts("dpop_signing_alg_values_supported"),
         seen_at,
     })
 }

@@ -16,7 +16,7 @@ use crate::{
     authentication::{AssertionSettings, Credentials, Proof},
     certificate,
     dpop::{self, Nonces, ProofKeys, Side, USE_NONCE},
-    exchange::{self, About},
+    exchange::{self, About, Binding},
     introspection,
     key::{self, Place, SigningKey},
     metadata::{Cache, Metadata, may_have_moved},
@@ -326,8 +326,12 @@ impl Provider for OAuth2 {
         let key = self.proof_key(thumbprint, cx)?;
         let url = request.url().into_owned();
         let nonce = self.memory.nonces.find(Side::Api, &url);
+        let metadata = self.memory.metadata.last_seen();
         let proof = dpop::proof(
             &key,
+            metadata
+                .as_ref()
+                .and_then(|known| known.proof_algorithms.as_deref()),
             request.method(),
             &url,
             Some(token.expose_secret()),
@@ -435,7 +439,11 @@ impl OAuth2 {
             (true, None) => Some(ProofKeys::of_process()?),
             (true, Some(key)) => Some(self.memory.keys.given(&cx.secret(key).await?)?),
         };
-        let binding = key.as_ref().map(|key| (key, &self.memory.nonces));
+        let binding = key.as_ref().map(|key| Binding {
+            key,
+            nonces: &self.memory.nonces,
+            algorithms: metadata.and_then(|known| known.proof_algorithms.as_deref()),
+        });
         exchange::token(asked, endpoint, &credentials, binding, cx).await
     }
 

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use biped_core::Error;
 
-/// A signature algorithm for JSON Web Signatures (RFC 7518 §3.1, RFC 8037 §3.1).
+/// A signature algorithm for JSON Web Signatures (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // their names are the standard's
 pub enum Algorithm {
@@ -21,13 +21,14 @@ pub enum Algorithm {
     ES384,
     ES512,
     EdDSA,
+    Ed25519,
 }
 
 impl Algorithm {
     /// Their names, as the configuration has them.
     pub(crate) const NAMES: &[&str] = &[
         "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
-        "ES384", "ES512", "EdDSA",
+        "ES384", "ES512", "EdDSA", "Ed25519",
     ];
 
     /// For a client secret, the default first.
@@ -50,6 +51,7 @@ impl Algorithm {
             Self::ES384 => "ES384",
             Self::ES512 => "ES512",
             Self::EdDSA => "EdDSA",
+            Self::Ed25519 => "Ed25519",
         }
     }
 
@@ -58,7 +60,9 @@ impl Algorithm {
         match self {
             Self::HS256 | Self::RS256 | Self::PS256 | Self::ES256 => 32,
             Self::HS384 | Self::RS384 | Self::PS384 | Self::ES384 => 48,
-            Self::HS512 | Self::RS512 | Self::PS512 | Self::ES512 | Self::EdDSA => 64,
+            Self::HS512 | Self::RS512 | Self::PS512 | Self::ES512 | Self::EdDSA | Self::Ed25519 => {
+                64
+            }
         }
     }
 
@@ -104,7 +108,7 @@ impl FromStr for Algorithm {
         use Algorithm::*;
         [
             HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512,
-            EdDSA,
+            EdDSA, Ed25519,
         ]
         .into_iter()
         .find(|known| known.as_str() == name)

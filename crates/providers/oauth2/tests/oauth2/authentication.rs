@@ -176,6 +176,17 @@ async fn every_kind_and_form_of_key_signs() {
 }
 
 #[tokio::test]
+async fn an_ed25519_key_signs_under_its_new_name_too() {
+    let server = Server::generous().await;
+    let provider = server
+        .client()
+        .key(SecretRef::inline(key!("ed25519.pkcs8.pem")))
+        .alg(Algorithm::Ed25519);
+    let jwt = assertion(&server, &provider).await;
+    assert_eq!(header(&jwt)["alg"], "Ed25519");
+}
+
+#[tokio::test]
 async fn p521_signs_in_each_form() {
     use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -259,6 +259,39 @@ async fn api_calls_prove_the_key_and_take_up_nonces() {
 }
 
 #[tokio::test]
+async fn proofs_are_signed_as_the_server_lists() {
+    let server = server().await;
+    let issuer = server.mock.uri();
+    let document = json!({
+        "issuer": issuer,
+        "token_endpoint": server.url("/token").as_str(),
+        "dpop_signing_alg_values_supported": ["ES256", "PS256"],
+    });
+    let metadata = ResponseTemplate::new(200).set_body_json(document);
+    server
+        .serves("/.well-known/oauth-authorization-server", metadata)
+        .await;
+    server
+        .answers("/v1/contacts", ResponseTemplate::new(200))
+        .await;
+    let provider = OAuth2::discovered(issuer, SecretRef::inline("client-7"))
+        .dpop_key(SecretRef::inline(include_str!("../keys/rsa.pkcs8.pem")));
+    let manager = TokenManager::builder(Arc::new(TokenClient::new().unwrap())).build();
+    let source = manager
+        .source(Arc::new(provider), TokenRequest::new())
+        .with_api_base_url(Some(server.url("/")));
+    let client = ApiClients::new().unwrap().client(source);
+    client.post("/v1/contacts").send().await.unwrap();
+    let requests = server.requests().await;
+    let proofs: Vec<_> = requests
+        .iter()
+        .filter(|request| request.headers.contains_key("dpop"))
+        .map(|request| header(&proof(request))["alg"].clone())
+        .collect();
+    assert_eq!(proofs, ["PS256", "PS256"]);
+}
+
+#[tokio::test]
 async fn nonces_of_one_side_never_go_to_the_other() {
     let server = server().await;
     let provider = server.client_with_secret().dpop();
