@@ -182,19 +182,21 @@ impl Contentsquare {
         answer::inspection(&response, cx.now())
     }
 
-    /// Says which projects there are, where the credentials are good for several and the request
-    /// named none. What goes wrong while finding out doesn't matter: the refusal does.
+    /// Says which projects there are, where the credentials are good for several or the vendor speaks
+    /// of a project, and the request named none. What goes wrong while finding out doesn't matter:
+    /// the refusal does.
     async fn naming_projects(
         &self,
         error: Error,
         credentials: &Credentials,
         cx: &FetchContext<'_>,
     ) -> Error {
-        match self.me(credentials, cx).await {
-            Ok(Inspection { projects, .. }) if projects.len() > 1 => {
-                error.with_remedy(answer::permitted(&projects))
-            }
-            _ => error,
+        let projects = self.me(credentials, cx).await;
+        let projects = projects.map_or_else(|_| Vec::new(), |inspection| inspection.projects);
+        match projects.len() {
+            0 | 1 if !speaks_of_a_project(&error) => error,
+            0 => error.with_remedy("set project_id to the project that the token is for"),
+            _ => error.with_remedy(answer::permitted(&projects)),
         }
     }
 }
@@ -202,7 +204,16 @@ impl Contentsquare {
 /// Whether a refusal may be for want of a project: whoever isn't known to the vendor at all needn't
 /// be asked about.
 fn may_lack_project(error: &Error) -> bool {
-    error.kind() == ErrorKind::Refused && !error.refuses_client()
+    let is_known = !error.refuses_client() || speaks_of_a_project(error);
+    error.kind() == ErrorKind::Refused && is_known
+}
+
+fn speaks_of_a_project(error: &Error) -> bool {
+    error.vendor().is_some_and(|vendor| {
+        let words = [&vendor.code, &vendor.reason, &vendor.message];
+        let mut words = words.into_iter().flatten();
+        words.any(|word| word.to_ascii_lowercase().contains("project"))
+    })
 }
 
 /// `…/oauth/token` is `…/oauth/me`.

@@ -325,8 +325,14 @@ fn project_required() -> Value {
 
 #[tokio::test]
 async fn account_credentials_without_a_project_are_told_which_there_are() {
+    for status in [400, 401, 403] {
+        told_which_projects_there_are(status).await;
+    }
+}
+
+async fn told_which_projects_there_are(status: u16) {
     let vendor = Vendor::new().await;
-    vendor.answers(TOKEN, 400, project_required()).await;
+    vendor.answers(TOKEN, status, project_required()).await;
     vendor.answers(ME, 200, me_answer(&two_projects())).await;
     let error = vendor
         .fetch(&TokenRequest::new().scope(Scope::DataExport))
@@ -352,17 +358,23 @@ async fn account_credentials_without_a_project_are_told_which_there_are() {
 
 #[tokio::test]
 async fn a_refusal_stands_when_me_tells_nothing() {
-    for (status, body) in [
+    let other = json!({ "errorCode": "SCOPE_NOT_PERMITTED" });
+    let one_project = me_answer(&json!([{ "id": 42, "name": "UX ANALYTICS" }]));
+    for (status, body, refusal, remedy) in [
+        (200, one_project.clone(), project_required(), Some("42")),
+        (200, me_answer(&json!([])), project_required(), Some("")),
         (
-            200,
-            me_answer(&json!([{ "id": 42, "name": "UX ANALYTICS" }])),
+            401,
+            json!({ "errorCode": "X" }),
+            project_required(),
+            Some(""),
         ),
-        (200, me_answer(&json!([]))),
-        (401, json!({ "errorCode": "OTHER" })),
-        (503, json!("down")),
+        (503, json!("down"), project_required(), Some("")),
+        (200, one_project, other.clone(), None),
+        (503, json!("down"), other, None),
     ] {
         let vendor = Vendor::new().await;
-        vendor.answers(TOKEN, 400, project_required()).await;
+        vendor.answers(TOKEN, 400, refusal.clone()).await;
         vendor.answers(ME, status, body).await;
         let error = vendor
             .fetch(&TokenRequest::new().scope(Scope::DataExport))
@@ -371,9 +383,18 @@ async fn a_refusal_stands_when_me_tells_nothing() {
         assert_eq!(error.kind(), ErrorKind::Refused);
         assert_eq!(
             error.vendor().unwrap().code.as_deref(),
-            Some("PROJECT_REQUIRED")
+            refusal["errorCode"].as_str()
         );
-        assert_eq!(error.remedy(), None);
+        match remedy {
+            Some(named) => {
+                let told = error.remedy().unwrap();
+                assert!(
+                    told.contains("project_id") && told.contains(named),
+                    "{told}"
+                );
+            }
+            None => assert_eq!(error.remedy(), None),
+        }
         assert_eq!(vendor.requests().await.len(), 2);
     }
 }
