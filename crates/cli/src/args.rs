@@ -220,12 +220,13 @@ pub(crate) struct Report {
 ///
 /// Any of them is configured with kind = "dialect" and vendor = "NAME".
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(subcommand_precedence_over_arg = true)]
 pub(crate) struct Vendors {
     /// Words to look for in names, titles and tags
     pub(crate) search: Vec<String>,
-    #[command(flatten)]
-    pub(crate) report: Report,
+    /// How it is printed
+    #[arg(long, default_value = "text", global = true)]
+    pub(crate) format: Format,
     #[command(subcommand)]
     pub(crate) command: Option<OneVendor>,
 }
@@ -321,6 +322,7 @@ impl Command {
             Self::List(report) => report.format,
             Self::Inspect(inspect) => inspect.report.format,
             Self::Check(check) => check.report.format,
+            Self::Vendors(vendors) => vendors.format,
             Self::Config {
                 command: Config::Show(report),
             } => report.format,

@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, path::Path};
 
 use biped::{
-    Error,
-    dialect::{Catalogue, Dialect, Entry, check},
+    Error, Origin,
+    dialect::{About, Catalogue, Dialect, Entry, Param, Report as DialectReport, check},
 };
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -18,9 +18,9 @@ use crate::{
 
 pub(crate) fn run(args: &Vendors) -> Outcome {
     match &args.command {
-        Some(OneVendor::Show { name }) => show(name),
-        Some(OneVendor::Check { file }) => check_file(file),
-        None => list(&args.search.join(" "), args.report.format),
+        Some(OneVendor::Show { name }) => show(name, args.format),
+        Some(OneVendor::Check { file }) => check_file(file, args.format),
+        None => list(&args.search.join(" "), args.format),
     }
 }
 
@@ -45,9 +45,13 @@ fn list(words: &str, format: Format) -> Outcome {
         return output::json(&rows);
     }
     if rows.is_empty() {
-        output::note(
-            "no vendor has these words; `biped vendors` lists all, and a file of your own describes any other",
-        );
+        let meant = match Catalogue::built_in().nearest(words) {
+            Some(meant) => format!("is {meant} meant? "),
+            None => String::new(),
+        };
+        output::note(&format!(
+            "no vendor has these words; {meant}`biped vendors` lists all, and a file of your own describes any other",
+        ));
     }
     let mut table = Table::new();
     table
@@ -63,9 +67,11 @@ fn list(words: &str, format: Format) -> Outcome {
     output::text(&lines.concat())
 }
 
-fn show(name: &str) -> Outcome {
+fn show(name: &str, format: Format) -> Outcome {
     let catalogue = Catalogue::built_in();
-    let Some(entry) = catalogue.get(name) else {
+    let found = catalogue.get(name);
+    let found = found.and_then(|entry| Some((entry, entry.dialect()?)));
+    let Some((entry, dialect)) = found else {
         let remedy = match catalogue.nearest(name) {
             Some(meant) => format!("is {meant} meant?"),
             None => "`biped vendors` lists all".into(),
@@ -73,9 +79,71 @@ fn show(name: &str) -> Outcome {
         let error = Error::configuration(format!("no vendor {name} is in the catalogue"));
         return Err(error.with_remedy(remedy).into());
     };
+    match format {
+        Format::Json => output::json(&Shown::of(entry, &dialect)),
+        Format::Text => output::text(&described(entry, &dialect)),
+    }
+}
+
+/// A vendor of the catalogue, and what it needs.
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'static str,
+    title: String,
+    token_endpoint: String,
+    docs: Option<&'a str>,
+    checked: Option<&'a str>,
+    live: bool,
+    tags: Vec<&'a str>,
+    api: Option<&'a str>,
+    notes: Option<&'a str>,
+    client_id: bool,
+    client_secret: bool,
+    client_certificate: bool,
+    params: Vec<ShownParam<'a>>,
+    configuration: String,
+}
+
+#[derive(Serialize)]
+struct ShownParam<'a> {
+    name: &'a str,
+    says: &'a str,
+    secret: bool,
+    optional: bool,
+}
+
+impl<'a> Shown<'a> {
+    fn of(entry: &Entry, dialect: &'a Dialect) -> Self {
+        let about = dialect.about();
+        let param = |param: &'a Param| ShownParam {
+            name: param.name(),
+            says: param.says(),
+            secret: param.is_secret(),
+            optional: param.is_optional(),
+        };
+        Self {
+            name: entry.name(),
+            title: entry.title(),
+            token_endpoint: dialect.url(),
+            docs: about.map(About::docs),
+            checked: about.and_then(About::checked),
+            live: about.is_some_and(About::is_live),
+            tags: about.map_or_else(Vec::new, |about| about.tags().collect()),
+            api: about.and_then(About::api),
+            notes: about.and_then(About::notes),
+            client_id: dialect.uses_client_id(),
+            client_secret: dialect.uses_client_secret(),
+            client_certificate: dialect.uses_client_certificate(),
+            params: dialect.params().map(param).collect(),
+            configuration: entry.configuration(),
+        }
+    }
+}
+
+/// The entry for biped.toml, beneath what is known of the vendor.
+fn described(entry: &Entry, dialect: &Dialect) -> String {
     let mut out = String::new();
-    let dialect = entry.dialect();
-    if let Some(about) = dialect.as_deref().and_then(Dialect::about) {
+    if let Some(about) = dialect.about() {
         let _ = writeln!(out, "# {}", about.title());
         let _ = writeln!(out, "# {}", about.docs());
         if let Some(checked) = about.checked() {
@@ -94,23 +162,89 @@ fn show(name: &str) -> Outcome {
         out.push('\n');
     }
     out.push_str(&entry.configuration());
-    output::text(&out)
+    out
 }
 
-fn check_file(file: &Path) -> Outcome {
-    let shown = file.display();
-    let report = check(file)
-        .map_err(|error| Error::configuration(format!("{shown} can't be read: {error}")))?;
-    let mut wrong: Vec<String> = report.problems().iter().map(ToString::to_string).collect();
-    wrong.extend(report.differences().iter().map(ToString::to_string));
-    for advice in report.advice() {
-        output::note(&format!("{shown}: {advice}"));
+/// What came of checking a file.
+#[derive(Serialize)]
+struct Checked {
+    file: String,
+    good: bool,
+    examples: usize,
+    problems: Vec<Flaw>,
+    advice: Vec<&'static str>,
+}
+
+/// Something wrong with a file, and where.
+#[derive(Serialize)]
+struct Flaw {
+    line: Option<usize>,
+    key: String,
+    message: String,
+}
+
+impl Checked {
+    fn of(file: &Path, report: &DialectReport) -> Self {
+        let problems = report.problems().iter().map(|problem| Flaw {
+            line: match problem.origin {
+                Origin::File { line, .. } => Some(line),
+                _ => None,
+            },
+            key: problem.key.clone(),
+            message: problem.message.clone(),
+        });
+        let differences = report.differences().iter().map(|difference| Flaw {
+            line: Some(difference.line),
+            key: difference.what.clone(),
+            message: format!(
+                "{} is expected, but it is {}",
+                difference.expected, difference.actual
+            ),
+        });
+        Self {
+            file: file.display().to_string(),
+            good: report.is_good(),
+            examples: report.examples(),
+            problems: problems.chain(differences).collect(),
+            advice: report.advice().to_vec(),
+        }
     }
-    if report.is_good() {
-        return output::text(&format!(
-            "{shown}: good; {} examples run\n",
-            report.examples()
-        ));
+
+    /// The problems as `file:line: key: message`, one a line.
+    fn complaint(&self) -> String {
+        let lines = self.problems.iter().map(|flaw| {
+            let line = flaw
+                .line
+                .map_or_else(String::new, |line| format!(":{line}"));
+            let key = match &*flaw.key {
+                "" => String::new(),
+                key => format!("{key}: "),
+            };
+            format!("{}{line}: {key}{}", self.file, flaw.message)
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
-    Err(Failure::from(Error::configuration(wrong.join("\n"))))
+}
+
+fn check_file(file: &Path, format: Format) -> Outcome {
+    let report = check(file).map_err(|error| {
+        Error::configuration(format!("{} can't be read: {error}", file.display()))
+    })?;
+    let checked = Checked::of(file, &report);
+    match format {
+        Format::Json => output::json(&checked)?,
+        Format::Text => {
+            for advice in &checked.advice {
+                output::note(&format!("{}: {advice}", checked.file));
+            }
+            if checked.good {
+                let Checked { file, examples, .. } = &checked;
+                output::text(&format!("{file}: good; {examples} examples run\n"))?;
+            }
+        }
+    }
+    if checked.good {
+        return Ok(());
+    }
+    Err(Failure::from(Error::configuration(checked.complaint())))
 }

@@ -1,6 +1,6 @@
 //! `biped vendors`: the catalogue, and a vendor of one's own.
 
-use crate::world::World;
+use crate::world::{World, error_of};
 
 #[test]
 fn the_catalogue_is_listed_and_searched() {
@@ -43,10 +43,95 @@ fn a_file_of_ones_own_is_checked_with_its_examples() {
     world.write("mine.toml", &file("t-1"));
     assert!(world.run("vendors check mine.toml").ok().contains("good"));
     world.write("mine.toml", &file("t-2"));
-    world.run("vendors check mine.toml").failed(2);
+    let why = world.run("vendors check mine.toml").failed(2);
+    assert!(why.contains("mine.toml:7: expect.token"), "{why}");
     world.write("mine.toml", &file("t-1").replace("url =", "uri ="));
     world.run("vendors check mine.toml").failed(2);
     world.run("vendors check nowhere.toml").failed(2);
+}
+
+#[test]
+fn vendors_are_found_by_the_words_that_people_have_for_them() {
+    let world = World::empty();
+    for (words, name) in [
+        ("entra", "entra-id"),
+        ("azure", "entra-id"),
+        ("EntraID", "entra-id"),
+        ("CheckPoint", "checkpoint-infinity"),
+        ("microsoft identity", "entra-id"),
+    ] {
+        let words: Vec<_> = ["vendors"].into_iter().chain(words.split(' ')).collect();
+        let found = world.run_words(words.clone()).ok();
+        assert!(found.starts_with(name), "{words:?}: {found}");
+    }
+    // Found where words start, if any does.
+    let found = world.run("vendors entra").ok();
+    assert_eq!(found.lines().count(), 1, "{found}");
+    assert!(
+        world
+            .run("vendors show azure")
+            .failed(2)
+            .contains("entra-id")
+    );
+}
+
+#[test]
+fn every_shown_entry_loads_as_it_is() {
+    let world = World::empty();
+    let all = world.run("vendors --format json").json();
+    let all: Vec<_> = all.as_array().unwrap().iter().collect();
+    let mut config = String::new();
+    for vendor in all {
+        let name = vendor["name"].as_str().unwrap();
+        let shown = world.run(&format!("vendors show {name} --format json"));
+        config.push_str(shown.json()["configuration"].as_str().unwrap());
+        config.push('\n');
+    }
+    world.write("biped.toml", &config);
+    world.run("list").ok();
+    // With all that may be given.
+    let given = config.replace("\n# ", "\n");
+    let given = given.replace(
+        "api_base_url = \"{",
+        "api_base_url = \"https://api.example/{",
+    );
+    world.write("biped.toml", &given);
+    world.run("list").ok();
+}
+
+#[test]
+fn what_is_shown_and_checked_is_also_for_programs() {
+    let world = World::empty();
+    for line in [
+        "vendors show github-app --format json",
+        "vendors --format json show github-app",
+    ] {
+        let shown = world.run(line).json();
+        assert_eq!(shown["name"], "github-app");
+        assert_eq!(shown["client_secret"], false);
+        let params = shown["params"].as_array().unwrap();
+        let key = params.iter().find(|param| param["name"] == "private_key");
+        assert_eq!(key.unwrap()["secret"], true);
+    }
+    let error = world.run("vendors show nonesuch --format json").error(2);
+    assert_eq!(error["kind"], "configuration");
+
+    world.write(
+        "mine.toml",
+        "url = \"https://v.example/t\"\nencodng = \"json\"",
+    );
+    let ran = world.run("vendors check mine.toml --format json");
+    let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(told["good"], false);
+    assert_eq!(told["problems"][0]["line"], 2);
+    assert_eq!(told["problems"][0]["key"], "encodng");
+    assert_eq!(ran.status, 2);
+    let error = error_of(&ran.stderr);
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("mine.toml:2"), "{message}");
+    world.write("mine.toml", "url = \"https://v.example/t\"");
+    let told = world.run("vendors check mine.toml --format json").json();
+    assert_eq!(told["good"], true);
 }
 
 #[test]

@@ -64,20 +64,46 @@ impl Catalogue {
         self.get(name)?.dialect()
     }
 
-    /// The vendor whose name is nearest to what was typed, if one is near.
+    /// The vendor that is probably meant: the one whose name is nearest to what was typed, or else
+    /// the only one that a search for it finds.
     #[must_use]
     pub fn nearest(&self, typed: &str) -> Option<&'static str> {
-        biped_core::nearest(typed, self.entries.iter().map(|entry| entry.name))
+        let near = biped_core::nearest(typed, self.entries.iter().map(|entry| entry.name));
+        near.or_else(|| {
+            let mut found = self.search(typed);
+            let only = found.next()?;
+            found.next().is_none().then_some(only.name)
+        })
     }
 
     /// The vendors that have all these words in their name, title, tags or token endpoint.
+    ///
+    /// Words are found where words start (`entra` is not in `central`); where none is, anywhere, and
+    /// however they are separated (`checkpoint`, `check point`).
     pub fn search<'s>(&'s self, words: &str) -> impl Iterator<Item = &'s Entry> {
         let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
-        self.entries.iter().filter(move |entry| {
-            let text = entry.search_text();
-            words.iter().all(|word| text.contains(word.as_str()))
-        })
+        let found = |is_in: &dyn Fn(&str, &str) -> bool| -> Vec<&'s Entry> {
+            let has_all = |entry: &&Entry| {
+                let text = entry.search_text();
+                words.iter().all(|word| is_in(&text, word))
+            };
+            self.entries.iter().filter(has_all).collect()
+        };
+        let mut entries = found(&starts_a_word);
+        if entries.is_empty() {
+            entries = found(&|text, word| letters(text).contains(&letters(word)));
+        }
+        entries.into_iter()
     }
+}
+
+fn starts_a_word(text: &str, word: &str) -> bool {
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(char::is_alphanumeric))
+}
+
+fn letters(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 impl Entry {
@@ -162,8 +188,17 @@ fn configuration(name: &str, dialect: &Dialect) -> String {
     if let Some(about) = dialect.about().and_then(|about| about.says_of("scope")) {
         let _ = writeln!(out, "# scope = \"…\"   # {about}");
     }
-    if let Some(api) = dialect.about().and_then(crate::About::api) {
-        let _ = writeln!(out, "api_base_url = \"{api}\"");
+    match dialect.about().and_then(crate::About::api) {
+        Some(api) if api.contains('{') => {
+            let _ = writeln!(
+                out,
+                "# api_base_url = \"{api}\"   # with the values of params"
+            );
+        }
+        Some(api) => {
+            let _ = writeln!(out, "api_base_url = \"{api}\"");
+        }
+        None => {}
     }
     if dialect.params().len() > 0 {
         let _ = writeln!(out, "\n[providers.{name}.params]");
