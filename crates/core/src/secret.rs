@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt as _;
 use zeroize::Zeroizing;
 
-use crate::{Clock, Error};
+use crate::{Clock, Error, SystemClock};
 
 /// How long a command may take to print a secret.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -173,17 +173,17 @@ impl SecretRef {
     }
 
     /// Reads the secret at its first place at once, for settings that are read when a program
-    /// starts. It may block on a file, and runs no command.
+    /// starts. It may block, on a file or for as long as a command may take.
     ///
     /// # Errors
-    /// [`Secret`](crate::ErrorKind::Secret), as for [`resolve`](Self::resolve), and for a command.
+    /// [`Secret`](crate::ErrorKind::Secret), as for [`resolve`](Self::resolve).
     pub fn read_now(&self) -> Result<SecretString, Error> {
         match self.sources.first() {
             None => Err(Error::secret("an empty list names no secret")),
             Some(Source::Inline(secret)) => Ok(secret.clone()),
             Some(Source::Env(name)) => from_environment(name),
             Some(Source::File(path)) => content(&path.display().to_string(), read(path)),
-            Some(Source::Command(_)) => Err(Error::secret("a command can't be used here")),
+            Some(Source::Command(argv)) => from_command_now(argv),
         }
     }
 
@@ -320,6 +320,19 @@ async fn from_command(argv: &[String], clock: &dyn Clock) -> Result<SecretString
             "the secret command {program} printed no UTF-8"
         ))),
     }
+}
+
+/// The same without a runtime, or on the threads of one, where nobody may wait for another.
+fn from_command_now(argv: &[String]) -> Result<SecretString, Error> {
+    let read = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::internal(format!("no runtime can be started: {error}")))?;
+        runtime.block_on(from_command(argv, &SystemClock))
+    };
+    std::thread::scope(|scope| scope.spawn(read).join())
+        .unwrap_or_else(|_| Err(Error::internal("reading a secret was interrupted")))
 }
 
 /// Runs a program to its end, or until it has printed more than a secret may have.

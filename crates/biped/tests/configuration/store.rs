@@ -56,6 +56,16 @@ mod redis {
     }
 
     #[test]
+    fn the_url_may_be_what_a_command_prints() {
+        let store = |url: &str| format!("[store]\nkind = 'redis'\nurl = {{ cmd = {url} }}\n");
+        let good = store("['printf', 'redis://me:hunter2@127.0.0.1:1']");
+        builder().toml(&good).build().unwrap();
+        let found = problems(&store("['printf', 'hunter2']"));
+        assert_one(&found, "biped.toml:3: store.url: ", &["redis://"]);
+        assert!(!found.join(" ").contains("hunter2"), "{found:?}");
+    }
+
+    #[test]
     fn what_is_wrong_with_a_redis_is_told_without_its_password() {
         for (text, place, word) in [
             ("", "biped.toml:2: store.url: ", "missing"),

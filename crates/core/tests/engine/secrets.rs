@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use biped_core::{ErrorKind, SecretRef};
+use biped_core::{ErrorKind, ExposeSecret, SecretRef};
 use biped_testing::{Reply, TestProvider};
 use tempfile::TempDir;
 
@@ -325,5 +325,21 @@ async fn a_place_that_never_ends_is_no_secret() {
         assert_eq!(error.kind(), ErrorKind::Secret);
         assert!(error.to_string().contains("bytes"), "{error}");
         assert_eq!(stage.http.count(), 0);
+    }
+}
+
+#[test]
+fn what_a_command_prints_can_be_read_at_once_with_a_runtime_and_without() {
+    let prints = |text: &str| SecretRef::command(["printf", text]);
+    let read = || {
+        let secret = prints("hunter2\n").read_now().unwrap();
+        secret.expose_secret().to_owned()
+    };
+    assert_eq!(read(), "hunter2");
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    assert_eq!(runtime.unwrap().block_on(async { read() }), "hunter2");
+    for failing in [prints(""), SecretRef::command(["false"])] {
+        let error = failing.read_now().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Secret);
     }
 }
