@@ -20,7 +20,7 @@ use biped::{
     contentsquare::Contentsquare,
     envelope::Envelope,
     file::FileStore,
-    oauth2::OAuth2,
+    oauth2::{CertificateHeader, OAuth2},
     redis::RedisStore,
     reqwest::{ApiClient, ApiClients, HttpSettings, TokenClient, TokenMiddleware},
     sealed::{SealKey, SealedStore},
@@ -410,6 +410,9 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
     let oauth2 = OAuth2::at(url.clone(), id()).client_secret(secret());
     shown.debug("OAuth2", &oauth2);
     let oauth2 = oauth2.key(pem()).certificate(pem(), pem()).dpop_key(pem());
+    let oauth2 = oauth2
+        .key_password(secret())
+        .assertion_certificate(pem(), [CertificateHeader::X5c]);
     shown.debug("OAuth2", &oauth2);
 
     let dialect = "url = 'https://login.example/token'\nencoding = 'json'\n\
