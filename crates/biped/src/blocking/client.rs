@@ -54,7 +54,8 @@ impl ApiClient {
     }
 
     /// The same client with a bound on calls at once (at least 1): further ones wait. A call counts
-    /// until its response has been read or dropped.
+    /// until its response has been read or dropped: whoever keeps one while making another call
+    /// needs room for both.
     #[must_use]
     pub fn max_concurrent_requests(&self, calls: usize) -> Self {
         let client = self.client.max_concurrent_requests(calls);
@@ -144,7 +145,8 @@ impl RequestBuilder {
         self.with(|request| request.body(body))
     }
 
-    /// Limits the time of the whole call, its body included. Default: none.
+    /// Limits the time from when the request is sent until its answer has been read, anew for a
+    /// replay; what a token may take comes before it. Default: none.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|request| request.timeout(timeout))
     }

@@ -52,6 +52,23 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 /// An `Authorization` header of the caller's own gives way to a token that travels there.
 ///
 /// What holds for redirects, time limits and certificates is described at [`ApiClients`].
+///
+/// # Errors
+/// An answer is `Ok`, whatever its status; reqwest's
+/// [`error_for_status`](reqwest::Response::error_for_status) makes an error of it. What fails is a
+/// [`reqwest_middleware::Error`]:
+///
+/// - `Middleware`: there was no token, or the request can't go where it is meant to.
+///   [`token_error`](crate::token_error) finds Biped's own error: its kind, the vendor's words, when
+///   to come back.
+/// - `Reqwest`: the call itself failed, on the way or of a time limit. Nothing of it is tried again;
+///   that is the application's to decide.
+///
+/// # Time
+/// A call without a usable token waits for one, 10 s at most (`max_wait`), and for
+/// [room](Self::max_concurrent_requests) as long as it takes. A
+/// [`timeout`](RequestBuilder::timeout) starts when the request is sent, anew for a replay. Whatever
+/// should limit all of it can simply drop the call: what is fetched then is for the next one.
 #[derive(Clone)]
 pub struct ApiClient {
     source: TokenSource,
@@ -109,7 +126,8 @@ impl ApiClient {
     }
 
     /// The same client with a bound on calls at once (at least 1): further ones wait. A call counts
-    /// until the body of its answer has been read or dropped.
+    /// from before its token is asked for until the body of its answer has been read or dropped, or
+    /// it failed, or was dropped itself; its replay is part of it.
     ///
     /// Clones share the bound. Clients derived with [`param`](Self::param) and
     /// [`scope`](Self::scope) have the same bound, counted for each token request on its own, as

@@ -412,29 +412,92 @@ async fn a_body_cut_off_while_read_ahead_is_the_callers_error() {
     assert!(!everything(&error).contains("token-1"), "{error:?}");
 }
 
-#[tokio::test]
-async fn a_redirect_within_the_origin_is_followed_with_the_token() {
+/// A server that redirects `/old` to `/new` with this status, by this location.
+async fn moved(status: u16, location: impl Fn(&MockServer) -> String) -> MockServer {
     let server = MockServer::start().await;
+    let location = location(&server);
     Mock::given(path("/old"))
-        .respond_with(ResponseTemplate::new(307).insert_header("Location", "/new"))
+        .respond_with(ResponseTemplate::new(status).insert_header("Location", &*location))
         .mount(&server)
         .await;
     Mock::given(path("/new"))
         .respond_with(ResponseTemplate::new(200))
         .mount(&server)
         .await;
+    server
+}
+
+#[tokio::test]
+async fn a_redirect_within_the_origin_is_followed_with_token_and_body() {
+    for (status, method, body) in [
+        (302, "GET", ""),
+        (303, "GET", ""),
+        (307, "POST", "seven"),
+        (308, "POST", "seven"),
+    ] {
+        let server = moved(status, |_| "/new".into()).await;
+        let client = Vendor::new().client(&server.uri());
+        let response = client.post("/old").body("seven").send().await.unwrap();
+        assert_eq!(response.status(), 200, "{status}");
+        assert_eq!(response.url().path(), "/new");
+        let followed = format!("{method} /new Bearer token-1");
+        let expected = ["POST /old Bearer token-1", &followed];
+        assert_eq!(received(&server).await, expected, "{status}");
+        let all = server.received_requests().await.unwrap();
+        assert_eq!(all[1].body, body.as_bytes(), "{status}");
+        assert!(all.iter().all(|one| !one.headers.contains_key("referer")));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_of_a_stream_is_the_callers() {
+    let server = moved(307, |_| "/new".into()).await;
     let client = Vendor::new().client(&server.uri());
-    assert_eq!(
-        client.post("/old").body("x").send().await.unwrap().status(),
-        200
-    );
-    let expected = ["POST /old Bearer token-1", "POST /new Bearer token-1"];
+    let (sender, body) = pieces();
+    sender.send("all of it".into()).await.unwrap();
+    drop(sender);
+    let response = client.post("/old").body(body).send().await.unwrap();
+    assert_eq!(response.status(), 307);
+    assert_eq!(received(&server).await, ["POST /old Bearer token-1"]);
+}
+
+#[tokio::test]
+async fn a_user_name_in_a_redirect_is_not_sent() {
+    let with_user =
+        |server: &MockServer| format!("{}/new", server.uri().replace("//", "//user:password@"));
+    let server = moved(307, with_user).await;
+    let client = Vendor::new().client(&server.uri());
+    assert_eq!(client.get("/old").send().await.unwrap().status(), 200);
+    for request in server.received_requests().await.unwrap() {
+        let sent: Vec<_> = request.headers.get_all("authorization").iter().collect();
+        assert_eq!(sent, ["Bearer token-1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_behind_a_redirect_is_replayed_from_the_start() {
+    let server = MockServer::start().await;
+    Mock::given(path("/old"))
+        .respond_with(ResponseTemplate::new(307).insert_header("Location", "/new"))
+        .mount(&server)
+        .await;
+    Mock::given(header("authorization", "Bearer token-1"))
+        .respond_with(ResponseTemplate::new(401))
+        .mount(&server)
+        .await;
+    Mock::given(body_string("seven"))
+        .respond_with(ResponseTemplate::new(200))
+        .mount(&server)
+        .await;
+    let client = Vendor::new().client(&server.uri());
+    let response = client.post("/old").body("seven").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let paths = ["/old", "/new"];
+    let expected: Vec<_> = ["token-1", "token-2"]
+        .iter()
+        .flat_map(|token| paths.map(|path| format!("POST {path} Bearer {token}")))
+        .collect();
     assert_eq!(received(&server).await, expected);
-    let all = server.received_requests().await.unwrap();
-    assert!(
-        all.iter()
-            .all(|request| !request.headers.contains_key("referer"))
-    );
 }
 
 #[tokio::test]
