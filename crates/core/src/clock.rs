@@ -33,7 +33,7 @@ pub struct Now {
 
 /// A point in time on the wall clock, in nanoseconds since the Unix epoch (1678 to 2262; what lies
 /// beyond is clamped).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 const NANOS: i64 = 1_000_000_000;
@@ -100,6 +100,30 @@ impl Timestamp {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+/// RFC 3339, UTC.
+///
+/// ```
+/// use biped_core::Timestamp;
+///
+/// let at = Timestamp::from_unix_seconds(1_772_323_200);
+/// assert_eq!(at.to_string(), "2026-03-01T00:00:00Z");
+/// assert_eq!(format!("{at:?}"), "2026-03-01T00:00:00Z");
+/// ```
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_nanosecond(self.0.into()) {
+            Ok(at) => at.fmt(f),
+            Err(_) => write!(f, "{} ns", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
