@@ -60,7 +60,7 @@ pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
 fn set(command: &mut Command, prefix: &str, source: &TokenSource, token: &Token) {
     let variables = [
         ("ACCESS_TOKEN", Some(token.expose_secret().to_owned())),
-        ("TOKEN_TYPE", Some(token.token_type().to_owned())),
+        ("TOKEN_TYPE", scheme(token)),
         ("BASE_URL", base_url(source, token)),
         ("EXPIRES_AT", token.expires_at().and_then(rfc3339)),
         ("SCOPE", scope(source, token)),
@@ -72,6 +72,13 @@ fn set(command: &mut Command, prefix: &str, source: &TokenSource, token: &Token)
             None => command.env_remove(name),
         };
     }
+}
+
+/// The type as it goes before the token in a header: a vendor that says `bearer` may know only
+/// `Bearer` itself.
+fn scheme(token: &Token) -> Option<String> {
+    let (scheme, _) = token.header().to_str().ok()?.split_once(' ')?;
+    Some(scheme.to_owned())
 }
 
 /// Runs the command in the place of this process, so that signals and the exit status are its own.

@@ -7,12 +7,22 @@ fn the_command_finds_each_token_in_its_environment() {
     let world = World::new();
     let script = "printf '%s\\n' \"$SHOP_ACCESS_TOKEN\" \"$SHOP_TOKEN_TYPE\" \"$SHOP_BASE_URL\" \
                   \"$SHOP_EXPIRES_AT\" \"${SHOP_SCOPE-none}\" \"$EXPORTS_US_BASE_URL\" \
-                  \"$EXPORTS_US_SCOPE\"";
+                  \"$EXPORTS_US_SCOPE\" \"$EXPORTS_US_TOKEN_TYPE\"";
     let printed = world
         .run_words(["exec", "shop", "exports-us", "--", "sh", "-c", script])
         .ok();
     let lines: Vec<_> = printed.lines().collect();
-    let [token, kind, url, expiry, scope, other_url, other_scope] = lines[..] else {
+    let [
+        token,
+        kind,
+        url,
+        expiry,
+        scope,
+        other_url,
+        other_scope,
+        other_kind,
+    ] = lines[..]
+    else {
         panic!("{printed}");
     };
     assert!(token.starts_with("sk-"));
@@ -21,6 +31,8 @@ fn the_command_finds_each_token_in_its_environment() {
     assert!(expiry.parse::<jiff::Timestamp>().is_ok(), "{expiry}");
     assert_eq!(other_url, world.sandbox().clouds()[1]);
     assert_eq!(other_scope, "data-export");
+    // The vendor itself calls it bearer, and takes it as Bearer only.
+    assert_eq!(other_kind, "Bearer");
 }
 
 #[test]
