@@ -177,8 +177,8 @@ pub(crate) struct Call {
 /// Runs a command with tokens in its environment
 ///
 /// For a provider NAME it sets NAME_ACCESS_TOKEN, NAME_TOKEN_TYPE (as a header has it: Bearer), and
-/// where they are known NAME_BASE_URL, NAME_EXPIRES_AT (RFC 3339) and NAME_SCOPE: the name in upper case, with _ for
-/// what can't be in a variable. The exit status is the command's own.
+/// where they are known NAME_BASE_URL, NAME_EXPIRES_AT (RFC 3339) and NAME_SCOPE: the name in upper
+/// case, with _ for what can't be in a variable. The exit status is the command's own.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Exec {
     /// The providers' names in biped.toml
