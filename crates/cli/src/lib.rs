@@ -70,7 +70,7 @@ pub fn run(builder: Builder) -> ExitCode {
         Err(error) => return failure::usage(&error, args::written(&line, "--format")),
     };
     let json = args.command.wants_json();
-    output::log(args.global.verbose);
+    output::log(args.global.verbose, json);
     let session = Session::new(builder, &args.global, json);
     match commands::run(&session, &args.command) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,12 +1,22 @@
 //! What goes where: data to stdout, everything else to stderr.
 
-use std::io::{self, Write};
+use std::{
+    collections::HashSet,
+    fmt,
+    io::{self, Write},
+    sync::{Mutex, PoisonError},
+};
 
 use anstream::{AutoStream, ColorChoice};
 use clap::builder::styling::{AnsiColor, Style};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
 use tracing_subscriber::{
+    Layer,
     filter::{LevelFilter, Targets},
-    layer::SubscriberExt,
+    layer::{Context, SubscriberExt},
     util::SubscriberInitExt,
 };
 
@@ -30,10 +40,12 @@ pub(crate) fn is_colorful() -> bool {
     )
 }
 
-/// Sends Biped's own events to stderr. Those of other crates never: who knows what they hold.
-pub(crate) fn log(verbose: u8) {
+/// Sends Biped's own events to stderr: all that were asked for, or what stores have to complain of,
+/// unless a program reads it. Those of other crates never: who knows what they hold.
+pub(crate) fn log(verbose: u8, json: bool) {
     let level = match verbose {
-        0 => return,
+        0 if json => return,
+        0 => return warn_of_stores(),
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
@@ -49,6 +61,62 @@ pub(crate) fn log(verbose: u8) {
         .with(ours)
         .with(lines)
         .try_init();
+}
+
+/// The command goes on without a store that doesn't work, but each run asks the vendor then, and
+/// somebody should know why.
+fn warn_of_stores() {
+    let stores = Targets::new().with_targets(
+        [
+            "biped_core::store",
+            "biped_file",
+            "biped_redis",
+            "biped_sealed",
+        ]
+        .map(|store| (store, LevelFilter::WARN)),
+    );
+    let warnings = Warnings::default().with_filter(stores);
+    let _ = tracing_subscriber::registry().with(warnings).try_init();
+}
+
+/// Shows each warning once, as one of the command's own.
+#[derive(Default)]
+struct Warnings(Mutex<HashSet<String>>);
+
+impl<S: Subscriber> Layer<S> for Warnings {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut warning = Warning::default();
+        event.record(&mut warning);
+        let Warning { provider, message } = warning;
+        let text = match provider {
+            Some(provider) => format!("{provider}: {message}"),
+            None => message,
+        };
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(text.clone()) {
+            marked("warning", AnsiColor::Yellow, &text);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Warning {
+    provider: Option<String>,
+    message: String,
+}
+
+impl Visit for Warning {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "provider" {
+            self.provider = Some(value.into());
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        }
+    }
 }
 
 /// Writes data as it is.

@@ -1,7 +1,8 @@
 //! Tokens that outlive a command: the file store, which is the default, and the others.
 
-use std::{fs, net::TcpListener, process::Stdio};
+use std::{fs, net::TcpListener, process::Stdio, time::Duration};
 
+use biped_sandbox::{Effect, Fault};
 use serde_json::Value;
 
 use crate::world::{Ran, World};
@@ -137,12 +138,140 @@ fn a_store_that_cannot_be_used_costs_a_warning_and_no_token() {
     assert_eq!(ran.status, 0, "{ran:?}");
     assert!(ran.stdout.starts_with("sk-"), "{ran:?}");
     assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+    for word in ["warning", "shop", &gone.to_string(), "refused"] {
+        assert!(ran.stderr.contains(word), "{ran:?}");
+    }
     let verbose = world.run("token shop -v");
     assert!(verbose.stderr.contains(&gone.to_string()), "{verbose:?}");
+    // What is for programs has errors on stderr, and nothing else.
+    let json = world.run("token shop --format json");
+    assert_eq!((json.status, &*json.stderr), (0, ""), "{json:?}");
 
     world.run("token shop --store file").ok();
     world.run("token shop --store file").ok();
-    assert_eq!(world.token_requests(), 3);
+    assert_eq!(world.token_requests(), 4);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_usual_place_is_made_private_again_and_one_that_was_named_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let open_to_all = |name: &str| {
+        let directory = world.path(name);
+        fs::create_dir_all(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+        directory
+    };
+    let usual = open_to_all(".local/state/biped");
+    let ran = world.run("token shop");
+    assert_eq!((ran.status, &*ran.stderr), (0, ""), "{ran:?}");
+    let mode = usual.metadata().unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode, 0o700);
+    assert_eq!(tokens_in(&usual), 1);
+    world.run("token shop").ok();
+    assert_eq!(world.token_requests(), 1);
+
+    let named = open_to_all("named");
+    let config = world.sandbox().config_toml();
+    let store = "[store]\nkind = 'file'\npath = 'named'\n";
+    world.write("biped.toml", &format!("{store}{config}"));
+    let ran = world.run("token shop");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stderr.contains("0777"), "{ran:?}");
+    assert!(fs::read_dir(named).unwrap().next().is_none());
+}
+
+#[test]
+fn twenty_commands_at_once_send_one_request() {
+    let world = World::new();
+    let start = |_| {
+        let mut command = world.command(["token", "shop"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let running: Vec<_> = (0..20).map(start).collect();
+    let ended = running
+        .into_iter()
+        .map(|child| Ran::of(child.wait_with_output().unwrap()));
+    let tokens: Vec<_> = ended.map(Ran::ok).collect();
+    assert!(tokens.iter().all(|token| *token == tokens[0]));
+    assert_eq!(world.token_requests(), 1);
+}
+
+#[test]
+fn a_command_that_is_killed_in_the_middle_of_its_fetch_leaves_nothing_in_the_way() {
+    let world = World::new();
+    let slow = Fault::new(Effect::None).latency(Duration::from_secs(60));
+    world.sandbox().fail_next(slow);
+    let mut command = world.command(["token", "shop"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut killed = command.spawn().unwrap();
+    while world.token_requests() == 0 {
+        std::thread::yield_now();
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    // It would wait longer for a lease that nobody gave back.
+    world.run("token shop --timeout 4").ok();
+    assert_eq!(world.token_requests(), 2);
+    let left: Vec<_> = fs::read_dir(world.path(".local/state/biped"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(left.len(), 2, "the token and the lock: {left:?}");
+}
+
+#[test]
+fn a_seal_key_is_rotated_without_a_request_and_without_the_old_one_costs_one_and_a_warning() {
+    let world = World::new();
+    let (old, new) = ("ab".repeat(32), "cd".repeat(32));
+    let token = |seal: &str| {
+        let config = world.sandbox().config_toml();
+        let store = format!("[store]\nkind = 'file'\nseal = {seal}\n");
+        world.write("biped.toml", &(store + &config));
+        let mut command = world.command(["token", "shop"]);
+        command.env("OLD", &old).env("NEW", &new);
+        Ran::of(command.output().unwrap())
+    };
+    let first = token("'env:OLD'").ok();
+    for seal in ["['env:OLD', 'env:NEW']", "['env:NEW', 'env:OLD']"] {
+        let ran = token(seal);
+        assert_eq!((&ran.stdout, &*ran.stderr), (&first, ""), "{ran:?}");
+    }
+    assert_eq!(world.token_requests(), 1);
+
+    let ran = token("'env:NEW'");
+    assert_ne!(ran.stdout, first);
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+    for word in ["warning", "key"] {
+        assert!(ran.stderr.contains(word), "{ran:?}");
+    }
+    let second = ran.ok();
+    assert_eq!(token("['env:NEW', 'env:OLD']").ok(), second);
+    assert_eq!(world.token_requests(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_stored_token_is_set_aside_with_a_warning() {
+    let world = World::new();
+    world.run("token shop").ok();
+    let state = world.path(".local/state/biped");
+    let files = fs::read_dir(&state).unwrap();
+    let mut paths = files.map(|file| file.unwrap().path());
+    let stored = paths.find(|path| path.extension().is_some_and(|it| it == "token"));
+    fs::write(stored.unwrap(), "no token").unwrap();
+    let ran = world.run("token shop");
+    assert!(ran.stderr.contains("set aside"), "{ran:?}");
+    let second = ran.ok();
+    assert_eq!(world.run("token shop").ok(), second);
+    assert_eq!(world.token_requests(), 2);
+    let kept = fs::read_dir(&state)
+        .unwrap()
+        .any(|file| fs::read(file.unwrap().path()).unwrap() == b"no token");
+    assert!(kept);
 }
 
 #[test]

@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::state::Rejection;
 use crate::{Error, TokenRequest};
 
+/// Where events about a store come from: a command shows these to whoever runs it.
+const STORE: &str = "biped_core::store";
+
 pub(crate) fn fetched(provider: &str, request: &TokenRequest, from_store: bool, took: Duration) {
     let outcome = if from_store { "stored" } else { "token" };
     count2("biped_fetches_total", provider, ("outcome", outcome));
@@ -50,6 +53,7 @@ pub(crate) fn store_fault(provider: &str, operation: &'static str, why: &str) {
         ("operation", operation),
     );
     tracing::warn!(
+        target: STORE,
         provider,
         operation,
         "the token store failed, going on without it: {why}"
@@ -58,7 +62,7 @@ pub(crate) fn store_fault(provider: &str, operation: &'static str, why: &str) {
 
 pub(crate) fn lease_lost(provider: &str) {
     count("biped_leases_lost_total", provider);
-    tracing::warn!(provider, "lost the lease on a fetch while it was running");
+    tracing::warn!(target: STORE, provider, "lost the lease on a fetch while it was running");
 }
 
 #[cfg(feature = "metrics")]
