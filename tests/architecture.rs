@@ -193,6 +193,31 @@ fn nobody_reads_a_clock_but_the_clock() {
     }
 }
 
+/// They lend requests and responses to core's `call`, which alone attaches, judges, rejects and
+/// replays.
+#[test]
+fn no_client_makes_calls_with_tokens_its_own_way() {
+    for folder in ["crates/biped/src", "crates/cli/src", "crates/clients"] {
+        let files = sources(&root().join(folder));
+        let own = files
+            .iter()
+            .filter(|file| !file.iter().any(|part| part == "tests"));
+        for file in own {
+            let text = fs::read_to_string(file).unwrap();
+            for step in [
+                ".attach(",
+                ".judge(",
+                ".reject(",
+                "judge_by_status",
+                "bearer_auth",
+                "AUTHORIZATION",
+            ] {
+                assert!(!text.contains(step), "{file:?} has {step}");
+            }
+        }
+    }
+}
+
 /// reqwest and rustls call whatever weakens TLS dangerous.
 #[test]
 fn nothing_turns_the_verification_of_certificates_off() {

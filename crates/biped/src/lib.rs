@@ -16,7 +16,10 @@
 //! | for | read |
 //! | --- | --- |
 //! | calls of an API | `Biped::client`, `ApiClient` (with the feature `reqwest`) |
+//! | the same from threads without a runtime | `blocking` (with that feature) |
+//! | calls with a stack that stands already | `reqwest::TokenMiddleware`, `TokenLayer` (with the feature `tower`) |
 //! | tokens alone | [`Biped::token_source`], [`TokenSource`] |
+//! | what can go wrong | [`Error`], [`ErrorKind`], `token_error` |
 //! | what can be configured, and how | [`config`] |
 //! | a vendor that Biped doesn't know | [`Provider`], [`Builder::register`] |
 //! | tests without a network | [`Builder::http_client`], [`Builder::clock`] |

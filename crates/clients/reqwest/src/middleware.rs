@@ -24,7 +24,8 @@ use crate::{body, connections::Needs};
 ///   tokens in other headers than `Authorization` and in the `Referer`; errors are stripped of
 ///   their URL in any case.
 /// - Requests are written with whole URLs, of the API's own origin; any other is an error before
-///   anything is sent.
+///   anything is sent. Where only the token tells the origin, they start with
+///   [`BASE_URL_PLACEHOLDER`](biped_core::BASE_URL_PLACEHOLDER), which gives way to the base URL.
 /// - An `Authorization` header that stands on a request already gives way to a token that travels
 ///   there: there are never two. reqwest makes one of a user name in the URL.
 ///
@@ -44,7 +45,9 @@ use crate::{body, connections::Needs};
 /// ```
 ///
 /// A call that failed for want of a token is a
-/// [`Middleware`](reqwest_middleware::Error::Middleware) error: [`token_error`] finds the cause.
+/// [`Middleware`](reqwest_middleware::Error::Middleware) error: [`token_error`] finds the cause. The
+/// usual retry middlewares don't try those again, and needn't: that there was no token comes after
+/// the attempts that made sense.
 #[derive(Clone, Debug)]
 pub struct TokenMiddleware {
     source: TokenSource,

@@ -26,8 +26,11 @@ use crate::{
 ///
 /// - **Where a request goes.** A URI without scheme and authority (`/v1/orders`) is completed with
 ///   the base URL of the API, which the configuration or the vendor's answer names. A whole URI
-///   must have that origin, else the call is a
-///   [`Configuration`](biped_core::ErrorKind::Configuration) error and nothing is sent.
+///   must have that origin and no user name, else the call is a
+///   [`Configuration`](biped_core::ErrorKind::Configuration) error and nothing is sent. Only where
+///   nothing but the vendor's answer can tell the origin, a token is fetched before that is known.
+/// - **What it carries.** An `Authorization` header that stands on a request already gives way to a
+///   token that travels there.
 /// - **What is sent again.** A body that is all there when the call starts, as those are that hold
 ///   text or bytes and those of unary gRPC calls: what can be read of it without waiting is read
 ///   ahead, up to [`READ_AHEAD`](crate::READ_AHEAD) and one piece. Of a stream the beginning is

@@ -1,6 +1,18 @@
 //! Biped for [tower](tower_service): [`TokenLayer`] calls an API with a fresh token at each
 //! request, whatever sends it.
 //!
+//! | what | how |
+//! | --- | --- |
+//! | a request to a path (`/v1/orders`) | goes below the API's base URL |
+//! | a request to another origin | is an error before anything is sent |
+//! | an answer that rejects the token | costs one fetch; the request is sent once more, if its body was all there |
+//! | no token to be had | is an error that [`token_error`] finds; nothing is sent |
+//! | every other answer and error | is handed over as it is |
+//!
+//! Retries, time limits and tracing belong above the layer, so that each attempt has a token of its
+//! own; limits on connections belong below it. An application gets it from `biped` with the feature
+//! `tower`, and its source with `biped.token_source("shop")?`.
+//!
 //! # hyper-util
 //!
 //! ```

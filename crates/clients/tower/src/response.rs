@@ -57,7 +57,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn judge(self, trailers: &HeaderMap) {
+    fn see(self, trailers: &HeaderMap) {
         if grpc::is_unauthenticated(trailers) {
             let now = self.source.clock().now().wall;
             let seen = ApiResponse::new(StatusCode::UNAUTHORIZED, trailers, now);
@@ -176,7 +176,7 @@ impl<P: HttpBody<Data = Bytes>> HttpBody for ResponseBody<P> {
             && let Some(trailers) = frame.trailers_ref()
             && let Some(watch) = this.watch.take()
         {
-            watch.judge(trailers);
+            watch.see(trailers);
         }
         Poll::Ready(frame)
     }
