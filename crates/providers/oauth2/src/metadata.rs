@@ -106,6 +106,7 @@ async fn discover(
             failure = Some(wire::failure(&response, vendor, cx.now()));
         }
     }
+    answers.dedup();
     Err(failure.unwrap_or_else(|| {
         Error::configuration(format!(
             "the issuer serves no metadata: {} where RFC 8414 and OpenID Connect Discovery have it",
