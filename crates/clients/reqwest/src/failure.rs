@@ -20,8 +20,8 @@ pub(crate) fn place(url: &Url) -> String {
 }
 
 /// No complete answer came to a token request: says why.
-pub(crate) fn unreachable(place: &str, error: reqwest::Error, settings: &HttpSettings) -> Error {
-    explain(place, &error, settings).with_source_if_clean(error)
+pub(crate) fn unreachable(url: &Url, error: reqwest::Error, settings: &HttpSettings) -> Error {
+    explain(&place(url), &error, settings).with_source_if_clean(error)
 }
 
 fn explain(place: &str, error: &reqwest::Error, settings: &HttpSettings) -> Error {

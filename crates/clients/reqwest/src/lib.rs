@@ -32,6 +32,8 @@ mod failure;
 mod limit;
 mod middleware;
 mod pool;
+mod recent;
+mod server;
 mod settings;
 mod token_client;
 

@@ -1,12 +1,11 @@
 //! [`Pool`]: one reqwest client, with connections of its own, for each way to connect.
 
-use std::{
-    fmt,
-    sync::{Mutex, PoisonError},
-};
+use std::fmt;
 
 use biped_core::Error;
 use reqwest::Client;
+
+use crate::recent::Recent;
 
 /// So many clients are kept; the one that was not used for longest goes first. A client without
 /// users costs little, but certificates are renewed for ever.
@@ -15,8 +14,7 @@ pub(crate) const CLIENTS_KEPT: usize = 32;
 /// Clients by what tells them apart, made when first asked for.
 pub(crate) struct Pool<K> {
     make: Make<K>,
-    /// The latest used stands first.
-    kept: Mutex<Vec<(K, Client)>>,
+    kept: Recent<K, Client>,
 }
 
 type Make<K> = Box<dyn Fn(&K) -> Result<Client, Error> + Send + Sync>;
@@ -25,7 +23,7 @@ impl<K: PartialEq + Clone> Pool<K> {
     pub(crate) fn new(make: impl Fn(&K) -> Result<Client, Error> + Send + Sync + 'static) -> Self {
         Self {
             make: Box::new(make),
-            kept: Mutex::default(),
+            kept: Recent::new(CLIENTS_KEPT),
         }
     }
 
@@ -39,21 +37,12 @@ impl<K: PartialEq + Clone> Pool<K> {
         if let Some(client) = self.find(key) {
             return Ok(client);
         }
-        let mut kept = self.lock();
-        kept.insert(0, (key.clone(), made.clone()));
-        kept.truncate(CLIENTS_KEPT);
+        self.kept.keep(key.clone(), made.clone());
         Ok(made)
     }
 
     fn find(&self, key: &K) -> Option<Client> {
-        let mut kept = self.lock();
-        let at = kept.iter().position(|(known, _)| known == key)?;
-        kept[..=at].rotate_right(1);
-        kept.first().map(|(_, client)| client.clone())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(K, Client)>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.find(|known| known == key)
     }
 }
 
@@ -98,6 +87,5 @@ mod tests {
 
         pool.client(&1).unwrap();
         assert_eq!(made.load(Ordering::Relaxed), CLIENTS_KEPT + 2, "1 had gone");
-        assert_eq!(pool.lock().len(), CLIENTS_KEPT);
     }
 }

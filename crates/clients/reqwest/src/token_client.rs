@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use biped_core::{ClientIdentity, Error, HttpClient};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, header};
-use reqwest::{Client, redirect::Policy};
+use reqwest::{Client, Response, redirect::Policy};
 use url::Url;
 
-use crate::{HttpSettings, failure, pool::Pool, settings::Route};
+use crate::{HttpSettings, failure, pool::Pool, server::Servers, settings::Route};
 
 /// Sends token requests: rustls, no redirects, bounded in time and size.
 ///
@@ -27,6 +27,7 @@ use crate::{HttpSettings, failure, pool::Pool, settings::Route};
 pub struct TokenClient {
     settings: HttpSettings,
     clients: Pool<Route>,
+    servers: Servers,
 }
 
 impl TokenClient {
@@ -51,34 +52,53 @@ impl TokenClient {
         });
         // Settings that can't work are found now and not at the first token.
         clients.client(&Route::default())?;
-        Ok(Self { settings, clients })
+        Ok(Self {
+            settings,
+            clients,
+            servers: Servers::new(),
+        })
     }
 
-    async fn read(&self, place: &str, mut response: reqwest::Response) -> Result<Bytes, Error> {
-        let limit = self.settings.max_body;
-        let too_large = || {
-            Error::unusable(format!(
-                "the answer of {place} is larger than {limit} bytes"
-            ))
-            .with_remedy("check that the URL is a token endpoint's")
-        };
+    async fn read(&self, mut response: Response) -> Result<Bytes, Error> {
         // What a server announces is not to be believed, but a number too large is no use to read.
         let announced = response.content_length().unwrap_or(0);
-        if usize::try_from(announced).map_or(true, |announced| announced > limit) {
-            return Err(too_large());
+        if usize::try_from(announced).map_or(true, |announced| announced > self.settings.max_body) {
+            return Err(self.too_large(response.url()));
         }
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| failure::unreachable(place, error, &self.settings))?
-        {
-            if chunk.len() > limit.saturating_sub(body.len()) {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
+        // Most answers come in one piece, which need not be copied.
+        let Some(first) = self.chunk(&mut response, 0).await? else {
+            return Ok(Bytes::new());
+        };
+        let Some(second) = self.chunk(&mut response, first.len()).await? else {
+            return Ok(first);
+        };
+        let mut body = BytesMut::from(first);
+        body.extend_from_slice(&second);
+        while let Some(next) = self.chunk(&mut response, body.len()).await? {
+            body.extend_from_slice(&next);
         }
         Ok(body.freeze())
+    }
+
+    /// The next piece of a body of which so much has been read.
+    async fn chunk(&self, response: &mut Response, read: usize) -> Result<Option<Bytes>, Error> {
+        let chunk = match response.chunk().await {
+            Ok(chunk) => chunk,
+            Err(error) => return Err(failure::unreachable(response.url(), error, &self.settings)),
+        };
+        let length = chunk.as_ref().map_or(0, Bytes::len);
+        if length > self.settings.max_body.saturating_sub(read) {
+            return Err(self.too_large(response.url()));
+        }
+        Ok(chunk)
+    }
+
+    fn too_large(&self, url: &Url) -> Error {
+        let (place, limit) = (failure::place(url), self.settings.max_body);
+        Error::unusable(format!(
+            "the answer of {place} is larger than {limit} bytes"
+        ))
+        .with_remedy("check that the URL is a token endpoint's")
     }
 }
 
@@ -98,29 +118,27 @@ impl HttpClient for TokenClient {
         mut request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, Error> {
         let identity = request.extensions_mut().remove::<ClientIdentity>();
-        let request = outgoing(request)?;
-        let route = self.settings.route(request.url(), identity.as_ref());
+        let url = self
+            .servers
+            .url(request.uri())
+            .ok_or_else(|| Error::configuration("the address of a token request is no URL"))?;
+        let route = self.settings.route(&url, identity.as_ref());
         let client = self.clients.client(&route)?;
-        let place = failure::place(request.url());
         let mut response = client
-            .execute(request)
+            .execute(outgoing(request, url.clone()))
             .await
-            .map_err(|error| failure::unreachable(&place, error, &self.settings))?;
+            .map_err(|error| failure::unreachable(&url, error, &self.settings))?;
         let mut answer = http::Response::new(Bytes::new());
         *answer.status_mut() = response.status();
         *answer.version_mut() = response.version();
         *answer.headers_mut() = std::mem::take(response.headers_mut());
-        *answer.body_mut() = self.read(&place, response).await?;
+        *answer.body_mut() = self.read(response).await?;
         Ok(answer)
     }
 }
 
-fn outgoing(request: http::Request<Bytes>) -> Result<reqwest::Request, Error> {
+fn outgoing(request: http::Request<Bytes>, url: Url) -> reqwest::Request {
     let (parts, body) = request.into_parts();
-    let url = Url::parse(&parts.uri.to_string())
-        .ok()
-        .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
-        .ok_or_else(|| Error::configuration("the address of a token request is no URL"))?;
     let mut request = reqwest::Request::new(parts.method, url);
     *request.headers_mut() = parts.headers;
     if !body.is_empty() {
@@ -130,7 +148,7 @@ fn outgoing(request: http::Request<Bytes>) -> Result<reqwest::Request, Error> {
         let none = HeaderValue::from_static("0");
         request.headers_mut().insert(header::CONTENT_LENGTH, none);
     }
-    Ok(request)
+    request
 }
 
 impl fmt::Debug for TokenClient {
