@@ -140,7 +140,14 @@ fn params(config: &ProviderConfig) -> Result<Vec<(String, SecretRef)>, Error> {
     let mut wrong = None;
     for (name, value) in config.table("params").unwrap_or_default() {
         match param(&value) {
-            Some(value) => params.push((name, value)),
+            Some(reference) => {
+                let place = format!(
+                    "providers.{}.params.{name}, {}",
+                    config.name(),
+                    value.origin
+                );
+                params.push((name, reference.standing_at(place)));
+            }
             None => {
                 let what = "a string, a number, true or false, or a reference as for a secret, is \
                             expected";

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use biped_core::{ConfigValue, Origin, Problem, Provider, ProviderConfig, RawValue};
+use biped_core::{ConfigValue, Origin, Problem, Provider, ProviderConfig, RawValue, TokenRequest};
 use biped_dialect::kind;
 
 const DIALECT: &str = r#"
@@ -224,6 +224,23 @@ fn parameters_may_be_numbers_and_references() {
     values.insert("params".into(), directory.value(table, 4));
     let config = ProviderConfig::new("shop", "dialect", directory.origin(1), values);
     assert_eq!(keys(&kind().build(&config).unwrap_err()), ["params.region"]);
+}
+
+#[tokio::test]
+async fn a_parameter_that_cannot_be_read_is_told_with_its_place() {
+    let params = [
+        ("region", "eu"),
+        ("tenant", "acme"),
+        ("api_key", "file:nowhere"),
+    ];
+    let provider = Directory::new().build(&[MINE, ID, SECRET], &params);
+    let http = biped_reqwest::TokenClient::new().unwrap();
+    let cx = biped_core::FetchContext::new(&http, &biped_core::SystemClock);
+    let fetched = provider.unwrap().fetch(&TokenRequest::new(), &cx).await;
+    let error = fetched.unwrap_err();
+    assert_eq!(error.kind(), biped_core::ErrorKind::Secret);
+    assert!(error.message().contains("params.api_key"), "{error}");
+    assert!(error.message().contains("biped.toml:"), "{error}");
 }
 
 #[test]
