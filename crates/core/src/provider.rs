@@ -1,10 +1,10 @@
 //! [`Provider`]: what to write for a new vendor.
 
-use std::{borrow::Cow, fmt, sync::Mutex, time::Duration};
+use std::{borrow::Cow, fmt, net::SocketAddrV4, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -340,11 +340,14 @@ impl<'a> FetchContext<'a> {
         content_type: &'static str,
         body: Bytes,
     ) -> Result<http::Response<Bytes>, Error> {
-        let request = http::Request::post(url)
-            .header(header::CONTENT_TYPE, content_type)
-            .header(header::ACCEPT, "application/json")
-            .body(body)
+        let mut request = http::Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = url
+            .parse()
             .map_err(|_| Error::configuration("the token endpoint is no URL"))?;
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         self.send(request).await
     }
 
@@ -450,18 +453,28 @@ impl<'a> FetchContext<'a> {
     }
 }
 
-/// Whether a secret may be sent there; the usual case without parsing the whole URL again.
+/// Whether a secret may be sent there; the usual cases without parsing the whole URL again.
 fn check_address(uri: &http::Uri) -> Result<(), Error> {
-    let is_plain_https = uri.scheme_str() == Some("https")
-        && uri
-            .authority()
-            .is_some_and(|authority| !authority.as_str().contains('@'));
-    if is_plain_https {
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+    let is_plain = match uri.scheme_str() {
+        Some("https") => !authority.is_empty() && !authority.contains('@'),
+        Some("http") => is_loopback_address(authority),
+        _ => false,
+    };
+    if is_plain {
         return Ok(());
     }
     let url = Url::parse(&uri.to_string())
         .map_err(|_| Error::configuration("the token endpoint is no URL"))?;
     check_secure(&url)
+}
+
+/// Whether it is an IPv4 address of this very machine and a port, and nothing else. Written in any
+/// other way it takes a parser for URLs to tell.
+fn is_loopback_address(authority: &str) -> bool {
+    authority
+        .parse::<SocketAddrV4>()
+        .is_ok_and(|address| address.ip().is_loopback())
 }
 
 impl fmt::Debug for FetchContext<'_> {
@@ -678,3 +691,35 @@ pub const PEEK_LIMIT: usize = 64 * 1024;
 /// How long after its headers a body may take to be read ahead, before the response passes
 /// unjudged.
 pub const PEEK_TIME: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_to_check_an_address_says_what_the_whole_check_says() {
+        for (address, may_be_asked) in [
+            ("https://login.example/token", true),
+            ("https://login.example:8443", true),
+            ("https://id:secret@login.example/token", false),
+            ("http://login.example/token", false),
+            ("http://127.0.0.1:7600/token", true),
+            ("http://127.0.0.1/token", true),
+            ("http://127.9.9.9:1/", true),
+            ("http://0177.0.0.1:1/", true),
+            ("http://128.0.0.1:1/", false),
+            ("http://10.0.0.1:127/", false),
+            ("http://127.0.0.1:1@evil.example/", false),
+            ("http://127.0.0.1.evil.example:1/", false),
+            ("http://localhost:7600/token", true),
+            ("http://[::1]:7600/token", true),
+            ("ftp://127.0.0.1:21/token", false),
+            ("/token", false),
+        ] {
+            let uri = address.parse().unwrap();
+            assert_eq!(check_address(&uri).is_ok(), may_be_asked, "{address}");
+            let whole = Url::parse(address).is_ok_and(|url| check_secure(&url).is_ok());
+            assert_eq!(whole, may_be_asked, "{address}");
+        }
+    }
+}
