@@ -28,7 +28,21 @@ pub(crate) struct Metadata {
 
 /// The metadata as it was last seen.
 #[derive(Debug, Default)]
-pub(crate) struct Cache(Mutex<Option<Arc<Metadata>>>);
+pub(crate) struct Cache(Mutex<Option<Known>>);
+
+#[derive(Clone, Debug)]
+struct Known {
+    metadata: Arc<Metadata>,
+    /// Whether nothing spoke against it.
+    believed: bool,
+}
+
+impl Known {
+    fn is_current(&self, now: Timestamp) -> bool {
+        let seen_at = self.metadata.seen_at;
+        self.believed && now < seen_at.after(METADATA_LIFETIME) && seen_at <= now
+    }
+}
 
 impl Cache {
     /// The server's metadata, and whether it is from an earlier fetch. Where a server no longer
@@ -40,52 +54,52 @@ impl Cache {
         cx: &FetchContext<'_>,
     ) -> Result<(Arc<Metadata>, bool), Error> {
         let known = self.lock().clone();
-        let is_current = |known: &Arc<Metadata>| {
-            cx.now() < known.seen_at.after(METADATA_LIFETIME) && known.seen_at <= cx.now()
-        };
-        if let Some(known) = known.clone().filter(is_current) {
-            return Ok((known, true));
+        if let Some(known) = known.as_ref().filter(|known| known.is_current(cx.now())) {
+            return Ok((known.metadata.clone(), true));
         }
-        match (self.renew(issuer, mutual_tls, cx).await, known) {
-            (Err(error), Some(known)) if error.is_transient() => Ok((known, true)),
-            (renewed, _) => Ok((renewed?, false)),
+        match discover(issuer, mutual_tls, cx).await? {
+            Said::This(metadata) => {
+                let metadata = Arc::new(*metadata);
+                *self.lock() = Some(Known {
+                    metadata: metadata.clone(),
+                    believed: true,
+                });
+                Ok((metadata, false))
+            }
+            Said::Nothing(error) => known.map(|known| (known.metadata, true)).ok_or(error),
         }
-    }
-
-    /// Asks anew.
-    pub(crate) async fn renew(
-        &self,
-        issuer: &str,
-        mutual_tls: bool,
-        cx: &FetchContext<'_>,
-    ) -> Result<Arc<Metadata>, Error> {
-        let metadata = Arc::new(discover(issuer, mutual_tls, cx).await?);
-        *self.lock() = Some(metadata.clone());
-        Ok(metadata)
     }
 
     /// The metadata as it was last seen, however long ago.
     pub(crate) fn last_seen(&self) -> Option<Arc<Metadata>> {
-        self.lock().clone()
+        self.lock().as_ref().map(|known| known.metadata.clone())
     }
 
-    /// Believes it no longer.
+    /// Believes it no longer, unless the server has nothing else to say.
     pub(crate) fn expire(&self) {
-        *self.lock() = None;
+        if let Some(known) = &mut *self.lock() {
+            known.believed = false;
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Metadata>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// What a server says of itself when it is asked.
+enum Said {
+    This(Box<Metadata>),
+    /// It is out of reach, or has nothing there.
+    Nothing(Error),
+}
+
 /// Asks at both well-known places. An answer that is no metadata (a login page, say) counts as
 /// absent.
-async fn discover(
-    issuer: &str,
-    mutual_tls: bool,
-    cx: &FetchContext<'_>,
-) -> Result<Metadata, Error> {
+///
+/// # Errors
+/// Where what it says can't be trusted.
+async fn discover(issuer: &str, mutual_tls: bool, cx: &FetchContext<'_>) -> Result<Said, Error> {
     let mut failure = None;
     let mut answers = Vec::new();
     for place in well_known(issuer)? {
@@ -93,9 +107,13 @@ async fn discover(
             .header(header::ACCEPT, "application/json")
             .body(Bytes::new())
             .map_err(|_| no_url())?;
-        let response = cx.send(request).await?;
+        let response = match cx.send(request).await {
+            Err(error) if error.is_transient() => return Ok(Said::Nothing(error)),
+            response => response?,
+        };
         if let Some(document) = document(&response) {
-            return read(&document, issuer, mutual_tls, cx.now());
+            let metadata = read(&document, issuer, mutual_tls, cx.now())?;
+            return Ok(Said::This(Box::new(metadata)));
         }
         answers.push(match response.status() {
             status if status.is_success() => "something else".to_owned(),
@@ -107,13 +125,13 @@ async fn discover(
         }
     }
     answers.dedup();
-    Err(failure.unwrap_or_else(|| {
+    Ok(Said::Nothing(failure.unwrap_or_else(|| {
         Error::configuration(format!(
             "the issuer serves no metadata: {} where RFC 8414 and OpenID Connect Discovery have it",
             answers.join(" and ")
         ))
         .with_remedy("check issuer, or set token_endpoint in its place")
-    }))
+    })))
 }
 
 /// RFC 8414 §3.1, then OpenID Connect Discovery §4.1.

@@ -167,18 +167,57 @@ async fn metadata_is_believed_for_its_lifetime() {
 
 #[tokio::test]
 async fn what_a_server_said_holds_while_it_cannot_say_it_again() {
-    let server = Server::generous().await;
+    for silent in [503, 404, 302] {
+        let server = Server::generous().await;
+        server
+            .answers_once(RFC8414, json_answer(200, &metadata(&server)))
+            .await;
+        server.serves(RFC8414, ResponseTemplate::new(silent)).await;
+        let clock = ManualClock::new();
+        let provider = discovered(&server);
+        for _ in 0..2 {
+            let cx = FetchContext::new(&server.http, &clock);
+            provider.fetch(&TokenRequest::new(), &cx).await.unwrap();
+            clock.advance(METADATA_LIFETIME);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_said_holds_after_its_token_endpoint_was_gone_for_a_moment() {
+    let server = Server::new().await;
     server
         .answers_once(RFC8414, json_answer(200, &metadata(&server)))
         .await;
     server.serves(RFC8414, ResponseTemplate::new(503)).await;
+    server.answers_once("/token", granted("t-1")).await;
+    server
+        .answers_once("/token", ResponseTemplate::new(404))
+        .await;
+    server.answers("/token", granted("t-2")).await;
+    let provider = discovered(&server);
+    server.fetch(&provider).await.unwrap();
+    let error = server.fetch(&provider).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    server.fetch(&provider).await.unwrap();
+}
+
+#[tokio::test]
+async fn another_issuer_is_not_believed_later_either() {
+    let server = Server::generous().await;
+    server
+        .answers_once(RFC8414, json_answer(200, &metadata(&server)))
+        .await;
+    let other =
+        json!({ "issuer": "https://evil.example", "token_endpoint": "https://evil.example/t" });
+    server.serves(RFC8414, json_answer(200, &other)).await;
     let clock = ManualClock::new();
     let provider = discovered(&server);
-    for _ in 0..2 {
-        let cx = FetchContext::new(&server.http, &clock);
-        provider.fetch(&TokenRequest::new(), &cx).await.unwrap();
-        clock.advance(METADATA_LIFETIME);
-    }
+    let cx = FetchContext::new(&server.http, &clock);
+    provider.fetch(&TokenRequest::new(), &cx).await.unwrap();
+    clock.advance(METADATA_LIFETIME);
+    let error = provider.fetch(&TokenRequest::new(), &cx).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
 }
 
 #[tokio::test]
