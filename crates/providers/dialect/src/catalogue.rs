@@ -163,7 +163,13 @@ impl Entry {
 /// `[providers.NAME]` with everything that the dialect needs; secrets come from the environment.
 fn configuration(name: &str, dialect: &Dialect) -> String {
     let variable = |what: &str| {
-        let text = format!("{name}_{what}").to_uppercase();
+        // No shell sets a variable whose name starts with a digit.
+        let start = if name.starts_with(|c: char| c.is_ascii_digit()) {
+            "_"
+        } else {
+            ""
+        };
+        let text = format!("{start}{name}_{what}").to_uppercase();
         text.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
     };
     let says = |what: &str| {

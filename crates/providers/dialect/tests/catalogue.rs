@@ -70,6 +70,9 @@ fn the_entry_to_start_from_names_everything_that_is_needed() {
         let provider = &root["providers"][entry.name()];
         let dialect = entry.dialect().unwrap();
         assert_eq!(provider["vendor"], entry.name());
+        for variable in configuration.split("\"env:").skip(1) {
+            assert!(!variable.starts_with(|c: char| c.is_ascii_digit()));
+        }
         assert_eq!(
             provider.get("client_id").is_some(),
             dialect.uses_client_id()
