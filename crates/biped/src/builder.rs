@@ -10,7 +10,7 @@ use std::{
 
 use biped_core::{
     Clock, ConfigValue, Error, HttpClient, Kind, Origin, Problem, Provider, ProviderConfig,
-    RawValue, SystemClock, TokenManager, TokenRequest, TokenStore,
+    RawValue, SystemClock, TokenManager, TokenRequest, TokenStore, nearest,
 };
 
 use crate::{
@@ -343,16 +343,21 @@ impl Builder {
         problems: &mut Vec<Problem>,
     ) -> BTreeMap<Arc<str>, Made> {
         let mut made = BTreeMap::new();
-        for (name, value) in config::table(root, "providers", problems)
-            .into_iter()
-            .flatten()
-        {
+        let Some(providers) = config::table(root, "providers", problems) else {
+            return made;
+        };
+        for (name, value) in providers {
             if self.providers.contains_key(&**name) {
                 continue;
             }
             match self.make_provider(name, value) {
                 Ok(provider) => drop(made.insert(Arc::from(&**name), provider)),
-                Err(found) => problems.extend(found),
+                Err(mut found) => {
+                    if matches!(value.origin, Origin::Variable(_)) {
+                        suggest(&mut found, name, providers);
+                    }
+                    problems.extend(found);
+                }
             }
         }
         made
@@ -465,6 +470,22 @@ fn unknown_sections(root: &Table, problems: &mut Vec<Problem>) {
             name,
             known(),
         ));
+    }
+}
+
+/// Says which provider is meant by a variable whose provider only variables know.
+fn suggest(problems: &mut [Problem], name: &str, providers: &Table) {
+    let others = providers.iter().filter(|(_, other)| {
+        let origin = &other.origin;
+        !matches!(origin, Origin::Variable(_))
+    });
+    let Some(meant) = nearest(name, others.map(|(other, _)| other.as_str())) else {
+        return;
+    };
+    for problem in problems {
+        problem
+            .message
+            .push_str(&format!("; is the provider {meant} meant?"));
     }
 }
 

@@ -55,6 +55,13 @@ fn defaults_count_where_nothing_else_is_said() {
 }
 
 #[test]
+fn a_variable_of_a_provider_that_is_none_is_told_which_one_is_meant() {
+    let variable = "BIPED_PROVIDERS__MYSHOP__CLIENT_ID";
+    let built = builder().toml(FILE).environment([(variable, "x")]).build();
+    assert_one(&lines(built), variable, &["kind", "my-shop meant?"]);
+}
+
+#[test]
 fn problems_with_an_option_name_the_option() {
     let built = builder().option("--store", "store.kind", "redsi").build();
     assert_one(&lines(built), "--store: store.kind: ", &["memory"]);
