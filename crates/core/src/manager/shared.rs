@@ -299,7 +299,7 @@ fn read_failure(bytes: &[u8]) -> Error {
         error = error.with_remedy(remedy);
     }
     match written.vendor {
-        Some(vendor) => error.with_vendor(vendor.as_it_may_be_shown()),
+        Some(vendor) => error.with_vendor(vendor.cut_and_escaped()),
         None => error,
     }
 }
