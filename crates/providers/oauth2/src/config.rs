@@ -76,7 +76,8 @@ pub fn kind() -> Kind {
         ))
         .field(secret(
             "key_password",
-            "The password of an encrypted key (PKCS#8 with PBES2).",
+            "The password of an encrypted key (PKCS#8 with PBES2); each fetch takes the time that its \
+             rounds take.",
         ))
         .field(
             Field::new("alg", FieldType::Choice(Algorithm::NAMES))
@@ -120,7 +121,8 @@ pub fn kind() -> Kind {
         )
         .field(secret(
             "dpop_key",
-            "The key that tokens are bound to; default: one made per process.",
+            "The key that tokens are bound to; default: one made per process, so that a token is of \
+             use in this process alone.",
         ))
         .field(
             Field::new("parameters", FieldType::Table)

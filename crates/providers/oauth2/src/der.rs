@@ -51,6 +51,18 @@ pub(crate) fn rsa_public(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((unsigned(n), unsigned(e)))
 }
 
+/// The PKCS#1 key within a PKCS#8 one that is for RSASSA-PSS alone (RFC 8017 appendix A.2.3).
+pub(crate) fn rsa_pss(der: &[u8]) -> Option<&[u8]> {
+    const RSASSA_PSS: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a";
+    let (key, _) = expect(SEQUENCE, der)?;
+    let (_, rest) = expect(INTEGER, key)?;
+    let (algorithm, rest) = expect(SEQUENCE, rest)?;
+    let (RSASSA_PSS, _) = expect(OID, algorithm)? else {
+        return None;
+    };
+    Some(expect(OCTETS, rest)?.0)
+}
+
 /// The public key in a certificate (RFC 5280 §4.1), as its algorithm writes it.
 pub(crate) fn key_of_certificate(der: &[u8]) -> Option<&[u8]> {
     let (certificate, _) = expect(SEQUENCE, der)?;

@@ -22,6 +22,16 @@ pub(super) struct Found {
     pub(super) alg: Option<String>,
 }
 
+impl From<Pair> for Found {
+    fn from(pair: Pair) -> Self {
+        Self {
+            pair,
+            kid: None,
+            alg: None,
+        }
+    }
+}
+
 /// Where a key comes from, in the configuration's words, and what it takes to read it.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
@@ -38,11 +48,7 @@ pub(super) fn read(text: &SecretString, place: Place<'_>) -> Result<Found, Error
     let found = if text.starts_with('{') {
         from_json(text, place.kid)
     } else {
-        from_pem(text, place.password).map(|pair| Found {
-            pair,
-            kid: None,
-            alg: None,
-        })
+        from_pem(text, place.password)
     };
     found.map_err(|fault| fault.told(place.name))
 }
@@ -65,7 +71,7 @@ const UNUSABLE: Fault = Fault(
     "keys may be RSA of 2048 bits and more, P-256, P-384, P-521 and Ed25519",
 );
 
-fn from_pem(text: &str, password: Option<&SecretString>) -> Result<Pair, Fault> {
+fn from_pem(text: &str, password: Option<&SecretString>) -> Result<Found, Fault> {
     // Variables often hold their newlines written out.
     let unfolded;
     let text = if text.contains("\\n") && !text.contains('\n') {
@@ -86,15 +92,15 @@ fn from_pem(text: &str, password: Option<&SecretString>) -> Result<Pair, Fault> 
         return from_pkcs8(&opened).ok_or(UNUSABLE);
     }
     let der = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| broken(text))?;
-    let pair = match &der {
+    let found = match &der {
         PrivateKeyDer::Pkcs8(der) => from_pkcs8(der.secret_pkcs8_der()),
         PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der())
             .ok()
-            .map(Pair::Rsa),
+            .map(|pair| Pair::Rsa(pair).into()),
         PrivateKeyDer::Sec1(der) => from_sec1(der.secret_sec1_der()),
         _ => None,
     };
-    pair.ok_or(UNUSABLE)
+    found.ok_or(UNUSABLE)
 }
 
 /// What a text is that holds no private key in PEM.
@@ -127,23 +133,30 @@ fn broken(text: &str) -> Fault {
 }
 
 /// PKCS#8 says what it holds, but only its reader needs to know: whichever can read it, does.
-fn from_pkcs8(der: &[u8]) -> Option<Pair> {
+fn from_pkcs8(der: &[u8]) -> Option<Found> {
     if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der) {
-        return Some(Pair::Ed25519(pair));
+        return Some(Pair::Ed25519(pair).into());
     }
     if let Ok(pair) = RsaKeyPair::from_pkcs8(der) {
-        return Some(Pair::Rsa(pair));
+        return Some(Pair::Rsa(pair).into());
+    }
+    // Of an RSA key that is for PSS alone, the reader wants what is within.
+    if let Some(pair) = der::rsa_pss(der).and_then(|der| RsaKeyPair::from_der(der).ok()) {
+        return Some(Found {
+            alg: Some("PS256".into()),
+            ..Pair::Rsa(pair).into()
+        });
     }
     CURVES.iter().find_map(|curve| {
         let pair = EcdsaKeyPair::from_pkcs8(curve.signing, der).ok()?;
-        Some(Pair::Ec(pair, curve))
+        Some(Pair::Ec(pair, curve).into())
     })
 }
 
-fn from_sec1(der: &[u8]) -> Option<Pair> {
+fn from_sec1(der: &[u8]) -> Option<Found> {
     CURVES.iter().find_map(|curve| {
         let pair = EcdsaKeyPair::from_private_key_der(curve.signing, der).ok()?;
-        Some(Pair::Ec(pair, curve))
+        Some(Pair::Ec(pair, curve).into())
     })
 }
 

@@ -86,6 +86,12 @@ async fn a_key_that_is_not_encrypted_needs_no_password() {
 }
 
 #[tokio::test]
+async fn a_key_for_pss_alone_signs_with_it() {
+    let header = signed_with(key!("rsa-pss.pkcs8.pem")).await;
+    assert_eq!(header.unwrap()["alg"], "PS256");
+}
+
+#[tokio::test]
 async fn newlines_may_be_written_out_and_come_from_windows() {
     let pem = key!("p256.pkcs8.pem");
     for text in [
