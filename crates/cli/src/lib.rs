@@ -39,7 +39,8 @@
 //!
 //! `kind` is the name of the [`ErrorKind`](biped::ErrorKind), or `api` at exit status 5; `status` is
 //! the HTTP status or null; `code` and `reason` are the vendor's, as texts, or null; `message` is
-//! the vendor's where it refused, else Biped's; `retry_after` is in seconds or null.
+//! the vendor's where it refused, else Biped's with the vendor's behind it; `retry_after` is in
+//! seconds or null.
 
 mod args;
 mod commands;
