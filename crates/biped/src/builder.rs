@@ -239,6 +239,12 @@ impl Builder {
         Ok(config::describe(&root, |kind| self.kinds.get(kind)))
     }
 
+    /// The kinds of provider that a configuration may name, sorted: the built-in ones and those
+    /// that are registered here.
+    pub fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        self.kinds.iter()
+    }
+
     /// The JSON Schema of a biped.toml, with the kinds that are registered here.
     #[must_use]
     pub fn json_schema(&self) -> serde_json::Value {

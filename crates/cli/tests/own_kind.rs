@@ -90,6 +90,35 @@ fn test() {
         ok(&["exec", "house", "--", "sh", "-c", script]),
         "k-1-0 never\n"
     );
+    for others in [
+        &["inspect", "house"][..],
+        &["forget", "house"],
+        &["vendors"],
+        &["completions", "bash"],
+        &["man"],
+    ] {
+        ok(others);
+    }
+    // Nobody listens there.
+    assert_eq!(run(&["call", "house", "GET", "/7"]).status.code(), Some(4));
+    its_starter_has_an_entry_for_it();
+}
+
+fn its_starter_has_an_entry_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("biped.toml");
+    let file = path.to_str().unwrap();
+    ok(&["--config", file, "init"]);
+    let starter = std::fs::read_to_string(&path).unwrap();
+    let (_, entry) = starter.split_once("# [providers.\"keyring\"]").unwrap();
+    let entry: String = entry
+        .lines()
+        .filter_map(|line| line.strip_prefix("# "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(entry.contains("key = \"env:KEYRING_KEY\""), "{entry}");
+    std::fs::write(&path, format!("[providers.flat]\n{entry}")).unwrap();
+    assert!(ok(&["--config", file, "list"]).contains("flat"));
 }
 
 fn run(arguments: &[&str]) -> Output {

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, io::Write, path::Path};
 
-use biped::Error;
+use biped::{Biped, Builder, Error, Field, FieldType, Kind};
 
 use crate::{
     Outcome, output,
@@ -14,7 +14,8 @@ const STARTER: &str = include_str!("init/biped.toml");
 pub(crate) fn run(session: &Session) -> Outcome {
     let path = session.named_file().unwrap_or(Path::new(FILE_NAME));
     let shown = path.display();
-    let written = File::create_new(path).and_then(|mut file| file.write_all(STARTER.as_bytes()));
+    let starter = format!("{STARTER}{}", of_its_own(&session.builder()));
+    let written = File::create_new(path).and_then(|mut file| file.write_all(starter.as_bytes()));
     match written {
         Ok(()) => {
             output::note(&format!(
@@ -28,5 +29,64 @@ pub(crate) fn run(session: &Session) -> Outcome {
         Err(error) => {
             Err(Error::configuration(format!("{shown} can't be written: {error}")).into())
         }
+    }
+}
+
+/// An entry for each kind that the application brings, for whoever fills it in.
+fn of_its_own(builder: &Builder) -> String {
+    let built_in = Biped::builder();
+    let is_own = |kind: &&Kind| built_in.kinds().all(|known| known.name() != kind.name());
+    builder.kinds().filter(is_own).map(entry).collect()
+}
+
+fn entry(kind: &Kind) -> String {
+    let name = kind.name();
+    let about = match kind.description() {
+        "" => "A provider of this command's own.",
+        about => about,
+    };
+    let mut entry = format!("\n# {about}\n# [providers.{name:?}]\n# kind = {name:?}\n");
+    // The keys that every kind takes.
+    let plain = Kind::new("", |_| Err(Error::internal("it makes nothing")));
+    let is_own = |field: &&Field| plain.fields().all(|common| common.name() != field.name());
+    for field in kind.fields().filter(is_own) {
+        let value = format!("# {} = {}", field.name(), example(name, field));
+        let about = field.description().trim_end_matches('.');
+        let optional = if field.is_required() {
+            ""
+        } else {
+            "may be left out"
+        };
+        let separator = match (about, optional) {
+            ("", _) | (_, "") => "",
+            _ => "; ",
+        };
+        let comment = format!("{about}{separator}{optional}");
+        entry += format!("{value:<38} # {comment}")
+            .trim_end_matches(" # ")
+            .trim_end();
+        entry.push('\n');
+    }
+    entry
+}
+
+/// A value of the field's type, in TOML.
+fn example(kind: &str, field: &Field) -> String {
+    let variable = || {
+        format!("{kind}_{}", field.name())
+            .to_uppercase()
+            .replace('-', "_")
+    };
+    match field.ty() {
+        FieldType::Secret | FieldType::Identifier => format!("\"env:{}\"", variable()),
+        FieldType::Integer | FieldType::Number => "0".into(),
+        FieldType::Bool => "false".into(),
+        FieldType::Url => "\"https://vendor.example\"".into(),
+        FieldType::Texts | FieldType::Scopes => "[]".into(),
+        FieldType::Date => "2026-03-01".into(),
+        FieldType::Duration => "\"30s\"".into(),
+        FieldType::Choice([first, ..]) => format!("{first:?}"),
+        FieldType::Table | FieldType::SecretTable => "{}".into(),
+        _ => "\"\"".into(),
     }
 }
