@@ -95,7 +95,6 @@ async fn print(
             break;
         }
     }
-    out.end()?;
     Ok((status, retry_after))
 }
 
@@ -111,13 +110,10 @@ impl Data {
         Self { out, is_read: true }
     }
 
+    /// Writes what came, as it came: whoever reads an answer that goes on doesn't wait for its end.
     fn write(&mut self, bytes: &[u8]) -> io::Result<bool> {
         let written = self.out.write_all(bytes);
-        self.seen(written)
-    }
-
-    fn end(&mut self) -> io::Result<bool> {
-        let written = self.out.flush();
+        let written = written.and_then(|()| self.out.flush());
         self.seen(written)
     }
 

@@ -1,7 +1,7 @@
 //! `biped call`.
 
 use std::{
-    io::Read,
+    io::{Read, Write},
     process::{Command, Stdio},
 };
 
@@ -361,4 +361,45 @@ fn a_path_without_a_base_url_is_a_usage_error() {
             .failed(2)
             .contains("api_base_url")
     );
+}
+
+#[test]
+fn an_answer_that_goes_on_is_printed_as_it_comes() {
+    let world = World::empty();
+    let endpoint = format!("{}/v1/auth/token", world.sandbox().url());
+    let api = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    world.write(
+        "biped.toml",
+        &format!(
+            "[providers.shop]\nkind = 'envelope'\ntoken_endpoint = '{endpoint}'\n\
+             client_id = '{}'\nclient_secret = '''{}'''\napi_base_url = 'http://{}'\n",
+            biped_sandbox::SHOP.client_id,
+            biped_sandbox::SHOP.client_secret,
+            api.local_addr().unwrap(),
+        ),
+    );
+    let mut command = world.command(["call", "shop", "GET", "/v1/events"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let (mut connection, _) = api.accept().unwrap();
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        connection.read_exact(&mut byte).unwrap();
+        request.extend(byte);
+    }
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+    connection
+        .write_all(format!("{head}first").as_bytes())
+        .unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let mut first = [0; 5];
+    out.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"first");
+    // Only now does the server go on.
+    connection.write_all(b" and last").unwrap();
+    drop(connection);
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, " and last");
+    assert!(child.wait().unwrap().success());
 }
