@@ -11,6 +11,7 @@
 //!
 //! An application usually depends on the façade `biped` instead.
 
+mod black_out;
 mod call;
 mod clock;
 mod config;

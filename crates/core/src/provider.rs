@@ -10,7 +10,8 @@ use url::Url;
 
 use crate::{
     ClientIdentity, Clock, Error, HttpClient, Now, ProviderId, SecretRef, Timestamp, Token,
-    TokenRequest, check_secure, secret::Fingerprints, shown, token::Companions,
+    TokenRequest, black_out::credentials, check_secure, secret::Fingerprints, shown,
+    token::Companions,
 };
 
 /// A vendor's token endpoint, and one client of it.
@@ -300,7 +301,11 @@ impl<'a> FetchContext<'a> {
         if let Some(identity) = &self.identity {
             request.extensions_mut().insert(identity.clone());
         }
-        self.notes().sent = Some(self.clock.now());
+        {
+            let mut notes = self.notes();
+            notes.sent = Some(self.clock.now());
+            notes.values.extend(credentials(request.headers()));
+        }
         self.http.send(request).await
     }
 
@@ -374,7 +379,8 @@ impl<'a> FetchContext<'a> {
     /// Reads a secret. Ask at each fetch and keep nothing: that is what makes rotation work.
     ///
     /// A vendor that repeats it in its error message doesn't get it into an [`Error`]: what was
-    /// read here is blacked out there.
+    /// read here is blacked out there, encoded or not, and so are the credentials of an
+    /// `Authorization` header.
     ///
     /// # Errors
     /// [`Secret`](crate::ErrorKind::Secret).
@@ -385,7 +391,7 @@ impl<'a> FetchContext<'a> {
     }
 
     /// Tells of a text that no error may show, though no configuration holds it: a signature, a
-    /// session of an earlier request, a secret as it was encoded.
+    /// session of an earlier request.
     pub fn conceal(&self, text: impl Into<SecretString>) {
         self.notes().values.push(text.into());
     }
@@ -414,10 +420,9 @@ impl<'a> FetchContext<'a> {
 
     /// Blacks out the secrets of this fetch, should the vendor's words repeat them.
     pub(crate) fn black_out(&self, error: Error) -> Error {
-        self.notes()
-            .values
-            .iter()
-            .fold(error, |error, secret| error.without(secret.expose_secret()))
+        self.notes().values.iter().fold(error, |error, secret| {
+            error.without_any_shape(secret.expose_secret())
+        })
     }
 
     pub(crate) fn noted_secrets(&self) -> Vec<NotedSecret> {
@@ -437,8 +442,9 @@ impl<'a> FetchContext<'a> {
         if let Some(IdentityRef { certificate, key }) = provider.client_identity() {
             let certificate = self.secret(certificate).await?;
             let key = self.secret(key).await?;
-            let pem = format!("{}\n{}\n", certificate.expose_secret(), key.expose_secret());
-            self.identity = Some(ClientIdentity::from_pem(pem));
+            let parts = [certificate.expose_secret(), "\n", key.expose_secret(), "\n"];
+            // All of it at once: a text that grows leaves copies of the key behind.
+            self.identity = Some(ClientIdentity::from_pem(parts.concat()));
         }
         Ok(Companions {
             secrets: secrets.into(),

@@ -8,6 +8,7 @@ use std::{borrow::Cow, time::Duration};
 use base64::Engine as _;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -181,6 +182,34 @@ pub fn vendor_text(text: &str) -> Option<String> {
 /// line separators.
 fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// What a text looks like on its way: as it stands, percent-encoded, in a form, in Base64, and inside
+/// of JSON. For those who keep a secret out of what they show.
+#[must_use]
+pub fn shapes(text: &str) -> [SecretString; 5] {
+    let json = serde_json::Value::from(text).to_string();
+    let inside = json.get(1..json.len() - 1).unwrap_or_default();
+    [
+        text.to_owned(),
+        percent_encoded(text),
+        url::form_urlencoded::byte_serialize(text.as_bytes()).collect(),
+        base64::engine::general_purpose::STANDARD.encode(text),
+        inside.to_owned(),
+    ]
+    .map(Into::into)
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(3 * text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 /// The `exp` of a JWT (RFC 7519 §4.1.4), unverified: the token is not ours to verify.

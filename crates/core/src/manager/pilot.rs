@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use secrecy::ExposeSecret;
+
 use super::{
     Engine,
     budget::Permit,
@@ -582,6 +584,7 @@ async fn ask_once(
         }
         Ask::Inspection(request) => Answer::Inspection(provider.inspect(request, cx).await?),
         Ask::Revocation(token) => {
+            cx.conceal(token.expose_secret());
             provider.revoke(token, cx).await?;
             Answer::Revoked
         }

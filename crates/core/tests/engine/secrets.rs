@@ -343,3 +343,25 @@ fn what_a_command_prints_can_be_read_at_once_with_a_runtime_and_without() {
         assert_eq!(error.kind(), ErrorKind::Secret);
     }
 }
+
+#[tokio::test]
+async fn a_secret_that_the_vendor_repeats_is_blacked_out_in_every_shape() {
+    let secret = "s3cret with /+\"\u{e9}";
+    for shape in [
+        "s3cret with /+\"\u{e9}",
+        "s3cret%20with%20%2F%2B%22%C3%A9",
+        "s3cret+with+%2F%2B%22%C3%A9",
+        "s3cret with /+\\\"\u{e9}",
+        "czNjcmV0IHdpdGggLysiw6k=",
+    ] {
+        let stage = Stage::new();
+        let source = stage.source_of(with(SecretRef::inline(secret)));
+        let words = serde_json::json!({
+            "error": "invalid_client", "error_description": format!("what is {shape}?"),
+        });
+        stage.http.push(Reply::json(401, &words.to_string()));
+        let error = failure(&source).await;
+        let message = error.vendor().unwrap().message.as_deref();
+        assert_eq!(message, Some("what is [redacted]?"), "{shape}");
+    }
+}

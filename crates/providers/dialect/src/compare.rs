@@ -3,16 +3,13 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use biped_core::{ApiRequest, ApiRequestParts, Error};
+use biped_core::{ApiRequest, ApiRequestParts, Error, ExposeSecret, wire};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, header};
 use serde_json::Value;
 use url::Url;
 
-use crate::{
-    example::{Difference, ExpectedBody, ExpectedRequest},
-    template::shapes,
-};
+use crate::example::{Difference, ExpectedBody, ExpectedRequest};
 
 /// The differences so far, in which no secret of the example is shown.
 pub(crate) struct Differences {
@@ -30,8 +27,8 @@ impl Differences {
                 continue;
             }
             let name = format!("{{{name}}}");
-            for shape in shapes(&value).into_iter().chain([value]) {
-                hidden.push((shape, name.clone()));
+            for shape in wire::shapes(&value) {
+                hidden.push((shape.expose_secret().to_owned(), name.clone()));
             }
         }
         Self {

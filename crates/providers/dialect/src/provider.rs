@@ -88,11 +88,7 @@ impl Provider for Vendor {
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
         self.check_params(request)?;
         let resolved = self.resolve(cx).await?;
-        let fetched = self.exchange(request, &resolved, cx).await;
-        if fetched.is_err() {
-            resolved.conceal(cx);
-        }
-        fetched
+        self.exchange(request, &resolved, cx).await
     }
 
     fn attach(

@@ -232,17 +232,6 @@ pub(crate) fn percent_encoded(text: &str) -> String {
     out
 }
 
-/// What a value looks like behind filters, in a form, and inside of JSON.
-pub(crate) fn shapes(value: &str) -> [String; 4] {
-    let json = serde_json::Value::from(value).to_string();
-    [
-        percent_encoded(value),
-        url::form_urlencoded::byte_serialize(value.as_bytes()).collect(),
-        base64::engine::general_purpose::STANDARD.encode(value),
-        json[1..json.len() - 1].to_owned(),
-    ]
-}
-
 fn time(now: Timestamp, offset: i64, format: Option<&str>) -> Option<String> {
     let seconds = now.unix_seconds().saturating_add(offset);
     let Some(format) = format else {

@@ -1,15 +1,13 @@
 //! One fetch: secrets read, requests sent, answers taken in, and nothing of it in an error.
 
 use biped_core::{Error, ExposeSecret, FetchContext, SecretString, Token, TokenRequest, wire};
-use bytes::Bytes;
-use http::header;
 use url::Url;
 
 use super::Vendor;
 use crate::{
     answer::{Asked, Gained},
     dialect::Step,
-    template::{Values, shapes},
+    template::Values,
 };
 
 impl Vendor {
@@ -66,7 +64,6 @@ impl Vendor {
             if let Some(assertion) = built.assertion {
                 cx.conceal(assertion);
             }
-            conceal_credentials(&built.request, cx);
             let response = cx.send(built.request).await?;
             let asked = Asked {
                 url: Some(&built.url),
@@ -155,11 +152,7 @@ impl Vendor {
                 true => cx.identifier(given).await?.into(),
                 false => cx.secret(given).await?,
             };
-            resolved.params.push(ResolvedParam {
-                name,
-                value,
-                is_secret: !is_open,
-            });
+            resolved.params.push(ResolvedParam { name, value });
         }
         Ok(resolved)
     }
@@ -189,25 +182,4 @@ pub(super) struct Resolved<'a> {
 struct ResolvedParam<'a> {
     name: &'a str,
     value: SecretString,
-    is_secret: bool,
-}
-
-impl Resolved<'_> {
-    /// Keeps the shapes that secrets have on the wire out of the error, too.
-    pub(super) fn conceal(&self, cx: &FetchContext<'_>) {
-        let params = self.params.iter().filter(|param| param.is_secret);
-        let secrets = params.map(|param| &param.value).chain(&self.client_secret);
-        for shape in secrets.flat_map(|secret| shapes(secret.expose_secret())) {
-            cx.conceal(shape);
-        }
-    }
-}
-
-/// What stands behind the scheme in `Authorization`.
-fn conceal_credentials(request: &http::Request<Bytes>, cx: &FetchContext<'_>) {
-    let value = request.headers().get(header::AUTHORIZATION);
-    let text = value.and_then(|value| value.to_str().ok());
-    if let Some(credentials) = text.and_then(|text| text.split_whitespace().last()) {
-        cx.conceal(credentials);
-    }
 }
