@@ -56,7 +56,12 @@ use crate::{
 /// }
 /// ```
 ///
-/// What to get right, each checked by `biped_testing::provider::conformance`:
+/// A provider in a crate of its own needs `biped-core`, and of the crates in its signatures what it
+/// uses: `http` 1, `bytes` 1, `url` 2, `serde_json` 1; [`async_trait`](crate::async_trait) and
+/// [`ExposeSecret`](crate::ExposeSecret) are here. [`Kind`](crate::Kind) makes it configurable.
+///
+/// What to get right, each checked by `biped_testing::provider::conformance`, which takes the
+/// vendor's answers and is a development dependency:
 ///
 /// - The same configuration always gives the same id; whatever makes tokens differ is in it or in
 ///   the request.
@@ -65,6 +70,8 @@ use crate::{
 /// - The vendor's own words go into [`VendorError`](crate::VendorError); look at the status first
 ///   ([`wire::failure`](crate::wire::failure)).
 /// - A base URL that the answer names is checked ([`wire::base_url`](crate::wire::base_url)).
+/// - A header that holds a secret or the token is marked sensitive
+///   ([`HeaderValue::set_sensitive`](http::HeaderValue::set_sensitive)).
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// Who issues, where, and to which client. Part of the cache key.

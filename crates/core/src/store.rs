@@ -9,8 +9,9 @@ use crate::{Clock, Generation, SystemClock, TokenKey};
 /// Where tokens outlive a process or are shared by several.
 ///
 /// It may forget anything at any time; a miss is never an error, and a broken store never fails a
-/// call. It sees bytes: what they mean is core's business. `biped_testing` has the suite that says
-/// whether an implementation keeps these promises:
+/// call. It sees bytes: what they mean is core's business. [`get`](Self::get), [`put`](Self::put) and
+/// [`forget`](Self::forget) make one that keeps tokens; leases make a fleet fetch once.
+/// `biped_testing::store::conformance` says whether an implementation keeps these promises:
 ///
 /// - what `put` answered with `true` is what `get` answers, until something newer is put, it is
 ///   forgotten, or its time to keep is over;

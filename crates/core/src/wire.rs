@@ -57,7 +57,7 @@ pub fn with_status(error: Error, response: &http::Response<Bytes>) -> Error {
 }
 
 /// The error that a failed answer stands for, by its status and the vendor's words (see
-/// [`ErrorKind`](crate::ErrorKind) for the rules), with its `Retry-After`.
+/// [`ErrorKind`] for the rules), with its `Retry-After`.
 #[must_use]
 pub fn failure(response: &http::Response<Bytes>, vendor: VendorError, now: Timestamp) -> Error {
     let status = response.status();
