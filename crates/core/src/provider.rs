@@ -442,6 +442,14 @@ impl<'a> FetchContext<'a> {
         &mut self,
         provider: &dyn Provider,
     ) -> Result<Companions, Error> {
+        if provider.attach_secrets().is_empty() && provider.client_identity().is_none() {
+            return Ok(Companions::default());
+        }
+        // Boxed, since most providers have none.
+        Box::pin(self.read_companions(provider)).await
+    }
+
+    async fn read_companions(&mut self, provider: &dyn Provider) -> Result<Companions, Error> {
         let mut secrets = Vec::new();
         for reference in provider.attach_secrets() {
             secrets.push((reference.clone(), self.secret(reference).await?));

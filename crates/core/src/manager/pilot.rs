@@ -38,6 +38,14 @@ struct Got {
     lease: Option<Lease>,
 }
 
+/// What comes of calling at the store.
+enum Errand {
+    /// It had a token.
+    Done(Box<Got>),
+    /// The vendor is to be asked, with this permit and, where the store gives one, a lease.
+    Ours(Permit, Option<Lease>),
+}
+
 /// Why a flight brings nothing.
 enum Lost {
     /// The vendor, or a secret, failed.
@@ -258,55 +266,21 @@ impl Pilot {
     }
 
     /// One attempt: the store, the permit, the lease, the vendor.
+    ///
+    /// What has to do with a store is boxed: most flights have none, and should not have to carry
+    /// the room for it.
     async fn attempt(&self, desk: &mut Option<Desk<'_>>) -> Result<Got, Lost> {
-        self.tell_store(desk).await;
-        if let Some(got) = self.look(desk.as_mut()).await {
-            return Ok(got);
-        }
-        let (permit, lease) = loop {
-            let permit = self.permit().await?;
-            let Some(desk) = desk else {
-                break (permit, None);
-            };
-            match desk.claim().await {
-                Turn::Ours(None) => break (permit, None),
-                Turn::Ours(Some(lease)) => {
-                    // Whoever had it before may have brought a token.
-                    if let Some(mut got) = self.look(Some(desk)).await {
-                        got.lease = None;
-                        desk.release(&lease, None).await;
-                        return Ok(got);
-                    }
-                    break (permit, Some(lease));
-                }
-                Turn::Theirs(left) => {
-                    drop(permit);
-                    let known = self.known();
-                    desk.wait(known, left).await;
-                }
-                Turn::Failed(..) if !self.engine.settings.share_failures => break (permit, None),
-                Turn::Failed(error, left) => {
-                    drop(permit);
-                    let now = self.engine.clock.now();
-                    let soon = left <= Duration::from_secs(1)
-                        && self.flight.age(&now) + left < self.engine.settings.max_wait;
-                    if !self.flight.is_urgent() || !soon {
-                        return Err(Lost::Shared(error, left));
-                    }
-                    self.engine.clock.sleep(left.max(LEAST_WAIT)).await;
-                }
-            }
-            if let Some(got) = self.look(Some(desk)).await {
-                return Ok(got);
-            }
+        let (permit, lease) = match desk {
+            None => (self.permit().await?, None),
+            Some(desk) => match Box::pin(self.call_at(desk)).await? {
+                Errand::Done(got) => return Ok(*got),
+                Errand::Ours(permit, lease) => (permit, lease),
+            },
         };
         let generation = self.generation(lease.as_ref());
-        let asked = self
-            .engine
-            .ask(&self.provider, &self.entry, Ask::Token(&self.entry.request));
         let answer = match desk {
-            Some(desk) => desk.holding(lease, asked).await,
-            None => asked.await,
+            None => self.ask().await,
+            Some(desk) => Box::pin(desk.holding(lease, self.ask())).await,
         };
         if let Err(setback) = &answer {
             self.heed(setback);
@@ -333,6 +307,51 @@ impl Pilot {
                 "a fetch ended without a token",
             ))),
             Err(setback) => Err(Lost::Failed { setback, lease }),
+        }
+    }
+
+    async fn ask(&self) -> Result<Answer, Setback> {
+        let ask = Ask::Token(&self.entry.request);
+        self.engine.ask(&self.provider, &self.entry, ask).await
+    }
+
+    /// Calls at the store until it has a token, or it is this flight's turn to ask the vendor.
+    async fn call_at(&self, desk: &mut Desk<'_>) -> Result<Errand, Lost> {
+        self.tell_store(desk).await;
+        loop {
+            if let Some(got) = self.look(desk).await {
+                return Ok(Errand::Done(got.into()));
+            }
+            let permit = self.permit().await?;
+            match desk.claim().await {
+                Turn::Ours(None) => return Ok(Errand::Ours(permit, None)),
+                Turn::Ours(Some(lease)) => {
+                    // Whoever had it before may have brought a token.
+                    if let Some(got) = self.look(desk).await {
+                        desk.release(&lease, None).await;
+                        return Ok(Errand::Done(got.into()));
+                    }
+                    return Ok(Errand::Ours(permit, Some(lease)));
+                }
+                Turn::Theirs(left) => {
+                    drop(permit);
+                    let known = self.known();
+                    desk.wait(known, left).await;
+                }
+                Turn::Failed(..) if !self.engine.settings.share_failures => {
+                    return Ok(Errand::Ours(permit, None));
+                }
+                Turn::Failed(error, left) => {
+                    drop(permit);
+                    let now = self.engine.clock.now();
+                    let soon = left <= Duration::from_secs(1)
+                        && self.flight.age(&now) + left < self.engine.settings.max_wait;
+                    if !self.flight.is_urgent() || !soon {
+                        return Err(Lost::Shared(error, left));
+                    }
+                    self.engine.clock.sleep(left.max(LEAST_WAIT)).await;
+                }
+            }
         }
     }
 
@@ -382,8 +401,8 @@ impl Pilot {
     }
 
     /// A token from the store that this flight can do with.
-    async fn look(&self, desk: Option<&mut Desk<'_>>) -> Option<Got> {
-        let mut token = desk?.look().await?;
+    async fn look(&self, desk: &mut Desk<'_>) -> Option<Got> {
+        let mut token = desk.look().await?;
         let now = self.engine.clock.now();
         let news = token.generation > self.known() && !self.flight.is_anew();
         if !news || !self.provider.adopts(&token) {
@@ -430,8 +449,7 @@ impl Pilot {
     }
 
     /// What was rejected must not come back from the store.
-    async fn tell_store(&self, desk: &mut Option<Desk<'_>>) {
-        let Some(desk) = desk else { return };
+    async fn tell_store(&self, desk: &mut Desk<'_>) {
         let through = self.entry.key().untold();
         // Owed until it is done: a flight may end at any await.
         if let Some(through) = through
@@ -534,8 +552,6 @@ impl Engine {
             let answer = ask_once(&mut cx, &**provider, ask)
                 .await
                 .map_err(|error| cx.black_out(error));
-            secrets.extend(cx.noted_secrets());
-            sent |= cx.has_sent();
             let error = match answer {
                 Ok(answer) => {
                     remembered.store(candidate, Relaxed);
@@ -543,6 +559,8 @@ impl Engine {
                 }
                 Err(error) => error,
             };
+            secrets.extend(cx.noted_secrets());
+            sent |= cx.has_sent();
             tried.push(candidate);
             let all = secrets
                 .iter()
