@@ -15,5 +15,6 @@ mod lifetimes;
 mod many_keys;
 mod rejection;
 mod secrets;
+mod stalls;
 mod store;
 mod telling;

@@ -1,0 +1,39 @@
+//! A machine that stands still for a moment, with a fleet on it.
+
+use std::sync::Arc;
+
+use biped_core::{MemoryStore, Provider, TokenKey, TokenRequest, TokenStore};
+use biped_testing::{ManualClock, Reply, TestProvider, settle};
+
+use crate::stage::{Stage, ask, seconds};
+
+#[tokio::test]
+async fn who_stood_still_while_waiting_for_anothers_lease_goes_on_waiting() {
+    let clock = Arc::new(ManualClock::new());
+    let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let key = TokenKey::new(TestProvider::default().id(), &TokenRequest::new());
+    // Somebody who died has it.
+    store.lease(&key, seconds(5.0), None).await.unwrap();
+    let fleet = [(); 3].map(|()| Stage::sharing(&clock, &store));
+    let callers = fleet.each_ref().map(|stage| {
+        stage.http.push(Reply::token("t-1", 1000));
+        ask(&stage.source())
+    });
+    let asked = || fleet.iter().map(|stage| stage.http.count()).sum::<usize>();
+    settle().await;
+    // Twice for longer than all of a store's work may take.
+    for _ in 0..2 {
+        clock.advance(seconds(1.5));
+        settle().await;
+        assert_eq!(asked(), 0);
+    }
+    clock.advance(seconds(3.0));
+    settle().await;
+    assert_eq!(asked(), 1, "one takes over");
+    for caller in callers {
+        clock.advance(seconds(0.1));
+        settle().await;
+        assert_eq!(caller.await.unwrap().unwrap(), "t-1");
+    }
+    assert_eq!(asked(), 1);
+}
