@@ -19,7 +19,8 @@ use crate::{
 /// What vendor text in errors is cut to, in bytes.
 pub const VENDOR_TEXT_LIMIT: usize = 1024;
 
-/// The JSON of an answer, whatever its content type says.
+/// The JSON of an answer, whatever its content type says. Where its texts are not UTF-8, the rest of
+/// it counts all the same.
 ///
 /// # Errors
 /// [`Unusable`](crate::ErrorKind::Unusable): transient where the body is empty.
@@ -29,7 +30,11 @@ pub fn json(response: &http::Response<Bytes>) -> Result<Value, Error> {
     if body.is_empty() {
         return Err(unusable(response, "the answer has no body").transient(true));
     }
-    serde_json::from_slice(body).map_err(|_| {
+    let read = match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_str(&String::from_utf8_lossy(body)),
+    };
+    read.map_err(|_| {
         let what = match response.headers().get(header::CONTENT_ENCODING) {
             _ if body.starts_with(b"<") => "HTML or XML instead of JSON",
             Some(coding) if coding != "identity" => "compressed, which was not asked for",

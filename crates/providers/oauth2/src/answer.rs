@@ -174,10 +174,11 @@ fn quoted(inner: &str) -> (String, &str) {
     (out, "")
 }
 
-/// A body without the mark that some put before UTF-8, which JSON parsers refuse.
-pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
+/// A body as JSON parsers take it: without the mark that some put before UTF-8, and UTF-8 all of it.
+pub(crate) fn readable(body: &[u8]) -> Vec<u8> {
     let body = body.trim_ascii();
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    String::from_utf8_lossy(body).into_owned().into_bytes()
 }
 
 /// What keeps an answer from being a token.

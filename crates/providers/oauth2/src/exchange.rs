@@ -238,7 +238,7 @@ impl<'a> Wire<'a> {
         }
         let response = self.cx.send(request).await?;
         let checked = answer::check(&response, self.credentials, self.cx.now());
-        let body = answer::without_mark(response.body()).to_vec();
+        let body = answer::readable(response.body());
         *self.answer() = Some(response);
         checked?;
         // Any success is one, and JSON whatever it is called: the crate knows but 200 and

@@ -281,3 +281,17 @@ async fn a_token_type_that_is_no_text_is_told_as_that() {
     assert_eq!(error.kind(), ErrorKind::Unusable);
     assert!(error.to_string().contains("token_type"));
 }
+
+#[tokio::test]
+async fn an_answer_in_another_encoding_is_read_all_the_same() {
+    let latin = b"{\"error\":\"invalid_scope\",\"error_description\":\"unzul\xe4ssig\"}".to_vec();
+    let answer = ResponseTemplate::new(400).set_body_bytes(latin);
+    let error = answered(answer).await.unwrap_err();
+    let vendor = error.vendor().unwrap();
+    assert_eq!(vendor.code.as_deref(), Some("invalid_scope"));
+    assert!(vendor.message.as_deref().unwrap().starts_with("unzul"));
+
+    let latin = b"{\"access_token\":\"t-1\",\"expires_in\":60,\"owner\":\"M\xfcller\"}".to_vec();
+    let answer = ResponseTemplate::new(200).set_body_bytes(latin);
+    assert_eq!(answered(answer).await.unwrap().expose_secret(), "t-1");
+}
