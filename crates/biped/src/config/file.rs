@@ -52,7 +52,12 @@ pub(crate) fn parse(path: &Path, text: &str) -> File {
             reader.problems.push(problem);
         }
     }
+    let syntax = reader.problems.len();
     let root = reader.table(table.get_ref(), &mut Vec::new());
+    if broken {
+        // What can't be read makes other values look wrong.
+        reader.problems.truncate(syntax);
+    }
     File {
         root,
         problems: reader.problems,

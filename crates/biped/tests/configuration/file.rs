@@ -43,6 +43,13 @@ fn a_provider_outside_its_table_is_told_where_it_belongs() {
 }
 
 #[test]
+fn a_number_that_is_none_is_told_once() {
+    let found = problems("[providers.a]\nkind = 'acme'\nproject_id = 042\n");
+    assert_one(&found, "biped.toml:3: ", &["zero"]);
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
 fn of_the_problems_of_one_value_the_first_is_told() {
     let text = "[engine]\nmargin = 99999999999999999999\n";
     assert_eq!(problems(text).len(), 1, "{:?}", problems(text));

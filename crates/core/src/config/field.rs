@@ -58,7 +58,7 @@ impl FieldType {
             Self::Text => "a string".into(),
             Self::Integer => "a whole number".into(),
             Self::Bool => "true or false".into(),
-            Self::Url => "a URL, https or to loopback".into(),
+            Self::Url => "a URL without a user name, https or http to loopback,".into(),
             Self::Texts => "a string or a list of strings".into(),
             Self::Scopes => "a list of scopes, or one string with spaces between them".into(),
             Self::Secret => {
