@@ -1,16 +1,57 @@
 //! A machine that stands still for a moment, with a fleet on it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use biped_core::{MemoryStore, Provider, TokenKey, TokenRequest, TokenStore};
+use biped_core::{
+    Claim, Generation, Lease, MemoryStore, Provider, StoreError, StoredToken, TokenKey,
+    TokenRequest, TokenStore, async_trait,
+};
 use biped_testing::{ManualClock, Reply, TestProvider, settle};
 
 use crate::stage::{Stage, ask, seconds};
 
+/// A store that answers in no time, but not at once: it is asked over a network.
+#[derive(Debug)]
+struct Distant(MemoryStore);
+
+#[async_trait]
+impl TokenStore for Distant {
+    async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        tokio::task::yield_now().await;
+        self.0.get(key).await
+    }
+    async fn put(
+        &self,
+        key: &TokenKey,
+        token: &StoredToken,
+        lease: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
+        tokio::task::yield_now().await;
+        self.0.put(key, token, lease).await
+    }
+    async fn forget(
+        &self,
+        key: &TokenKey,
+        through: Generation,
+        keep: Duration,
+    ) -> Result<(), StoreError> {
+        self.0.forget(key, through, keep).await
+    }
+    async fn lease(
+        &self,
+        key: &TokenKey,
+        ttl: Duration,
+        renew: Option<&Lease>,
+    ) -> Result<Claim, StoreError> {
+        tokio::task::yield_now().await;
+        self.0.lease(key, ttl, renew).await
+    }
+}
+
 #[tokio::test]
 async fn who_stood_still_while_waiting_for_anothers_lease_goes_on_waiting() {
     let clock = Arc::new(ManualClock::new());
-    let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let store = Arc::new(Distant(MemoryStore::with_clock(clock.clone())));
     let key = TokenKey::new(TestProvider::default().id(), &TokenRequest::new());
     // Somebody who died has it.
     store.lease(&key, seconds(5.0), None).await.unwrap();
