@@ -61,10 +61,12 @@ impl Gained {
         }
         self.take_life(reads, response, &body);
         for (name, place) in &reads.export {
-            let value = place
-                .find(&body, response.headers())
-                .and_then(|value| wire::text(&value).map(Cow::into_owned));
-            let Some(text) = value else {
+            let found = place.find(&body, response.headers());
+            let text = found.and_then(|value| match &*value {
+                Value::Bool(yes) => Some(yes.to_string()),
+                value => wire::text(value).map(Cow::into_owned),
+            });
+            let Some(text) = text else {
                 return Err(wire::unusable(
                     response,
                     format!("the answer has no {name}"),

@@ -3,8 +3,12 @@
 use std::{path::Path, sync::Arc};
 
 use biped_core::Problem;
+use http::Method;
 
-use crate::{Dialect, Difference, LoadError};
+use crate::{
+    Dialect, Difference, LoadError,
+    dialect::{Encoding, Step},
+};
 
 /// What [`check`] found.
 #[derive(Clone, Debug)]
@@ -86,6 +90,12 @@ fn advice(dialect: &Dialect) -> Vec<&'static str> {
     let mut advice = Vec::new();
     if dialect.about().is_none() {
         advice.push("add [about]: without params there, every parameter is taken for a secret");
+    }
+    let body_in_get = |step: &Step| {
+        step.method == Method::GET && matches!(step.encoding, Encoding::Form | Encoding::Json)
+    };
+    if dialect.steps.iter().any(body_in_get) {
+        advice.push("a GET has its fields in a body; encoding = \"query\" has them in the address");
     }
     if !examples.iter().any(|example| !example.is_refusal()) {
         advice.push("add an [[example]] of a token, from the vendor's documents");

@@ -280,6 +280,10 @@ fn what_would_make_a_file_better_is_said() {
     let report = check_text(URL, "f");
     assert!(report.is_good());
     assert_eq!(report.advice().len(), 3);
+    let get = check_text(&format!("{URL}method = \"GET\""), "f");
+    assert_eq!(get.advice().len(), 4);
+    let query = check_text(&format!("{URL}method = \"GET\"\nencoding = \"query\""), "f");
+    assert_eq!(query.advice().len(), 3);
 }
 
 #[test]

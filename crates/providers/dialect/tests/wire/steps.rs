@@ -13,14 +13,14 @@ const TWO: &str = r#"
     auth = "none"
     grant_type = false
     fields = { "/auth/key" = "{client_id}" }
-    response = { token = "/challenge", export = { session = "/session", tenant = "header:X-Tenant" } }
+    response = { token = "/challenge", export = { session = "/session", live = "/live", tenant = "header:X-Tenant" } }
 
     [[then]]
     url = "{origin}/{tenant}/confirm"
     method = "POST"
     encoding = "json"
     fields = { answer = "{token}", session = { number = "{session}" } }
-    headers = { X-From = "{client_id}" }
+    headers = { X-From = "{client_id}", X-Live = "{live}" }
 
     [then.response]
     token = "/token"
@@ -31,7 +31,7 @@ const TWO: &str = r#"
 async fn a_later_request_uses_what_the_earlier_answer_gave() {
     let server = Server::empty().await;
     let first = wiremock::ResponseTemplate::new(200)
-        .set_body_json(json!({ "challenge": "c-1", "session": 77 }))
+        .set_body_json(json!({ "challenge": "c-1", "session": 77, "live": true }))
         .insert_header("X-Tenant", "acme");
     wiremock::Mock::given(wiremock::matchers::path("/login"))
         .respond_with(first)
@@ -58,6 +58,7 @@ async fn a_later_request_uses_what_the_earlier_answer_gave() {
         requests[1].json(),
         json!({ "answer": "c-1", "session": 77 })
     );
+    assert_eq!(requests[1].header("x-live"), Some("true"));
     assert_eq!(requests[1].header("x-from"), Some("client 7"));
 }
 
