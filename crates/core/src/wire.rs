@@ -3,7 +3,7 @@
 //!
 //! Nothing here panics, whatever the input, and no error here holds the input.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -205,13 +205,17 @@ pub fn shapes(text: &str) -> [SecretString; 5] {
     .map(Into::into)
 }
 
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(3 * text.len());
+/// A text percent-encoded: everything but letters, digits and `-._~` as `%XX` (RFC 3986 §2.3); a space
+/// is `%20`.
+#[must_use]
+pub fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // Writing to a string can't fail.
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

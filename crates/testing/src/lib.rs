@@ -22,6 +22,18 @@ pub use self::{
     provider::TestProvider,
 };
 
+/// What a check that ran in a task of its own says is wrong: it says so by panicking.
+async fn verdict(check: tokio::task::JoinHandle<()>) -> Result<(), String> {
+    check.await.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()))
+            .unwrap_or_else(|| "it panicked".into()),
+        Err(error) => error.to_string(),
+    })
+}
+
 /// Lets every task of a single-threaded runtime get as far as it can without time passing.
 ///
 /// On `#[tokio::test]` without further arguments, whatever is ready has run when this returns.

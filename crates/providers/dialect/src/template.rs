@@ -6,7 +6,7 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use base64::Engine as _;
-use biped_core::Timestamp;
+use biped_core::{Timestamp, wire};
 
 /// Names that mean the same in every dialect.
 pub(crate) const RESERVED: [&str; 7] = [
@@ -213,23 +213,10 @@ fn filtered<'v>(mut value: Cow<'v, str>, filters: &[Filter]) -> Cow<'v, str> {
             Filter::Base64 => base64::engine::general_purpose::STANDARD
                 .encode(&*value)
                 .into(),
-            Filter::UrlEncode => percent_encoded(&value).into(),
+            Filter::UrlEncode => wire::percent_encoded(&value).into(),
         };
     }
     value
-}
-
-/// Everything but letters, digits and `-._~` as `%XX` (RFC 3986 §2.3); a space is `%20`.
-pub(crate) fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 fn time(now: Timestamp, offset: i64, format: Option<&str>) -> Option<String> {

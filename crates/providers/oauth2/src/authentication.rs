@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use biped_core::{Error, ExposeSecret, SecretString, Timestamp};
+use biped_core::{Error, ExposeSecret, SecretString, Timestamp, wire::percent_encoded};
 use http::HeaderValue;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -219,7 +219,9 @@ impl Credentials {
         let pair = match encoding {
             // That is how the oauth2 crate writes it.
             BasicEncoding::Form => return Ok(None),
-            BasicEncoding::Percent => format!("{}:{}", percent(id), percent(secret)),
+            BasicEncoding::Percent => {
+                format!("{}:{}", percent_encoded(id), percent_encoded(secret))
+            }
             BasicEncoding::Raw if id.contains(':') => {
                 return Err(Error::configuration(
                     "a client_id with a colon can't stand in a Basic header as it is",
@@ -238,7 +240,7 @@ impl Credentials {
     pub(crate) fn advice(&self) -> String {
         match &self.proof {
             Proof::Basic(secret, encoding) => {
-                let plain = |text: &str| percent(text) == text;
+                let plain = |text: &str| percent_encoded(text) == text;
                 let method = "check client_id, client_secret and client_authentication";
                 if plain(&self.client_id) && plain(secret.expose_secret()) {
                     return method.into();
@@ -309,19 +311,4 @@ impl Credentials {
             ("client_assertion", sign(header, &claims)?),
         ])
     }
-}
-
-/// RFC 3986 §2.1, with its unreserved characters left alone.
-fn percent(text: &str) -> String {
-    use fmt::Write as _;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a string can't fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }

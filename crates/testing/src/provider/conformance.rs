@@ -288,18 +288,11 @@ impl Check {
     /// What the provider did wrong.
     pub async fn run(&self, case: &Arc<Case>) -> Result<(), String> {
         let (check, case) = (self.run, case.clone());
-        let task = tokio::spawn(async move {
+        crate::verdict(tokio::spawn(async move {
             let provider = case.provider();
             check(&*provider, &case).await;
-        });
-        task.await.map_err(|error| match error.try_into_panic() {
-            Ok(panic) => panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()))
-                .unwrap_or_else(|| "it panicked".into()),
-            Err(error) => error.to_string(),
-        })
+        }))
+        .await
     }
 }
 

@@ -51,18 +51,10 @@ impl Check {
     pub async fn run(&self, store: Arc<dyn TokenStore>) -> Result<(), String> {
         let check = tokio::spawn((self.run)(store));
         let limit = SystemClock.sleep(PATIENCE * 5);
-        let done = tokio::select! {
-            done = check => done,
-            () = limit => return Err("it hangs".into()),
-        };
-        done.map_err(|error| match error.try_into_panic() {
-            Ok(panic) => panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()))
-                .unwrap_or_else(|| "it panicked".into()),
-            Err(error) => error.to_string(),
-        })
+        tokio::select! {
+            verdict = crate::verdict(check) => verdict,
+            () = limit => Err("it hangs".into()),
+        }
     }
 }
 
