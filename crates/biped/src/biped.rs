@@ -90,7 +90,8 @@ impl Biped {
     }
 
     /// Gets the tokens of these providers, all at once: before the first caller comes, or to tell
-    /// whether the application is ready. Answers with each name and what went wrong, if anything.
+    /// whether the application is ready. Answers with each name and what went wrong, if anything,
+    /// after `max_wait` (10 s) at the latest, however many there are.
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured.
