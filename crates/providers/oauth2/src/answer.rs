@@ -121,16 +121,21 @@ fn explain(error: Error, credentials: &Credentials) -> Error {
     error.refusing_client(client).with_remedy(remedy)
 }
 
-/// A parameter of a `WWW-Authenticate` challenge (RFC 9110 §11.6.1).
-pub(crate) fn challenge(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get_all(header::WWW_AUTHENTICATE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .find_map(|text| parameter(text, name))
+/// A parameter of a `WWW-Authenticate` challenge (RFC 9110 §11.6.1), of the first that has it.
+fn challenge(headers: &HeaderMap, name: &str) -> Option<String> {
+    challenges(headers, name).into_iter().next()
 }
 
-fn parameter(text: &str, name: &str) -> Option<String> {
+/// The same of all challenges: one scheme may be answered in another than the rest.
+pub(crate) fn challenges(headers: &HeaderMap, name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for value in headers.get_all(header::WWW_AUTHENTICATE) {
+        parameters(&String::from_utf8_lossy(value.as_bytes()), name, &mut found);
+    }
+    found
+}
+
+fn parameters(text: &str, name: &str, found: &mut Vec<String>) {
     let mut rest = text;
     while let Some(at) = rest.find(['=', '"']) {
         let (before, after) = rest.split_at(at);
@@ -154,10 +159,9 @@ fn parameter(text: &str, name: &str) -> Option<String> {
             }
         };
         if this.eq_ignore_ascii_case(name) {
-            return Some(value);
+            found.push(value);
         }
     }
-    None
 }
 
 /// A quoted string's content, and what follows it.

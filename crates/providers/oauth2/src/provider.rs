@@ -360,11 +360,15 @@ impl Provider for OAuth2 {
         if response.status() != StatusCode::UNAUTHORIZED {
             return Verdict::Accepted;
         }
-        match answer::challenge(response.headers(), "error").as_deref() {
-            Some(USE_NONCE) if learned => Verdict::Resend,
-            // It is the proof that is wrong; another token would fare no better.
-            Some("invalid_dpop_proof") => Verdict::Accepted,
-            _ => judge_by_status(response),
+        let said = answer::challenges(response.headers(), "error");
+        let says = |code: &str| said.iter().any(|error| error == code);
+        if says(USE_NONCE) && learned {
+            Verdict::Resend
+        } else if says("invalid_dpop_proof") {
+            // Another token would fare no better.
+            Verdict::Accepted
+        } else {
+            judge_by_status(response)
         }
     }
 

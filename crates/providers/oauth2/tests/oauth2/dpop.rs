@@ -199,6 +199,11 @@ async fn an_api_may_ask_for_a_nonce_or_reject_the_token() {
     assert_eq!(judged(&provider, 401, &[asks]), Verdict::Rejected);
     let invalid = ("www-authenticate", r#"DPoP error="invalid_token""#);
     assert_eq!(judged(&provider, 401, &[invalid, nonce]), Verdict::Rejected);
+    let both = (
+        "www-authenticate",
+        r#"Bearer error="invalid_token", DPoP error="use_dpop_nonce", algs="ES256""#,
+    );
+    assert_eq!(judged(&provider, 401, &[both, nonce]), Verdict::Resend);
     let proof = ("www-authenticate", r#"DPoP error="invalid_dpop_proof""#);
     assert_eq!(judged(&provider, 401, &[proof]), Verdict::Accepted);
     assert_eq!(judged(&provider, 200, &[nonce]), Verdict::Accepted);
