@@ -138,3 +138,16 @@ async fn a_queue_that_is_too_long_gets_shorter_and_everybody_has_a_turn() {
     assert!(sources.iter().all(|source| source.fresh().is_some()));
     assert_eq!(stage.http.count(), 40);
 }
+
+#[tokio::test]
+async fn a_key_whose_vendor_never_answers_holds_up_no_other() {
+    let stage = Stage::new();
+    stage.http.push(Reply::Silence);
+    let stuck = ask(&stage.tenant(1));
+    stage.http.arrivals(1).await;
+    stage.http.answer_with(|_, _| Reply::token("t", 1000));
+    for tenant in 2..20 {
+        assert_eq!(text(&stage.tenant(tenant)).await, "t");
+    }
+    assert!(!stuck.is_finished());
+}

@@ -93,7 +93,7 @@ async fn attempts_get_rarer_up_to_a_minute_and_never_cease() {
     stage.http.answer_with(|_, _| Reply::status(503));
     text(&source).await;
     stage.advance(860_000.0);
-    // Ten thousand failures in a row: no counter overflows, no wait grows beyond a minute.
+    // More failures in a row than any counter that doubles can take: no counter overflows, no wait grows beyond a minute.
     for _ in 0..1500 {
         let before = stage.http.count();
         assert_eq!(text(&source).await, "t-1");
@@ -176,6 +176,51 @@ async fn one_odd_error_never_ends_refreshing() {
         settle().await;
         assert_eq!(text(&source).await, "t-2", "{at}");
     }
+}
+
+#[tokio::test]
+async fn after_a_success_waits_begin_at_their_shortest_again() {
+    let stage = Stage::new();
+    let source = stage.source();
+    stage.http.push(Reply::token("t-1", 10_000));
+    text(&source).await;
+    stage.advance(8600.0);
+    stage.http.answer_with(|_, _| Reply::status(503));
+    for _ in 0..10 {
+        text(&source).await;
+        settle().await;
+        stage.advance(60.0);
+    }
+    stage.http.push(Reply::token("t-2", 10_000));
+    text(&source).await;
+    settle().await;
+    assert_eq!(text(&source).await, "t-2");
+    stage.advance(8600.0);
+    text(&source).await;
+    settle().await;
+    let failed = stage.http.count();
+    stage.advance(2.1);
+    text(&source).await;
+    settle().await;
+    assert_eq!(stage.http.count(), failed + 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_over_with_the_next_token() {
+    let stage = Stage::new();
+    let source = stage.source();
+    stage.http.push(Reply::error(400, "invalid_scope"));
+    failure(&source).await;
+    stage.advance(61.0);
+    stage.http.push(Reply::token("t-1", 30));
+    assert_eq!(text(&source).await, "t-1");
+    assert!(source.status().last_error.is_none());
+    // Refreshed before another probe of the refused request would have been due.
+    stage.advance(26.0);
+    stage.http.push(Reply::token("t-2", 30));
+    text(&source).await;
+    settle().await;
+    assert_eq!(text(&source).await, "t-2");
 }
 
 #[tokio::test]
