@@ -1,6 +1,14 @@
 //! Biped on reqwest: [`TokenClient`] sends token requests, [`ApiClient`] calls an API with the
 //! tokens.
 //!
+//! | for | read |
+//! | --- | --- |
+//! | calls of one vendor's API, by paths | [`ApiClient`]; an application has it from `biped.client("shop")?` |
+//! | calls within a middleware stack that stands already, and where retries and tracing belong in it | [`TokenMiddleware`] |
+//! | redirects, time limits, certificates, shared connections | [`ApiClients`] |
+//! | why a call has no token | [`token_error`] |
+//! | token requests | [`TokenClient`], [`HttpSettings`] |
+//!
 //! ```no_run
 //! use std::sync::Arc;
 //! use biped_core::{Provider, TokenManager, TokenRequest};
@@ -19,8 +27,9 @@
 //! # }
 //! ```
 //!
-//! An application that has a [`ClientWithMiddleware`](reqwest_middleware::ClientWithMiddleware)
-//! puts [`TokenMiddleware`] into it instead.
+//! A 401 costs one fetch and one replay, if the body can be sent again. Nothing else is tried again,
+//! every other answer is handed over as it is, and nothing is ever sent without a token or to
+//! another origin than the API's.
 //!
 //! TLS is rustls's, with the certificates that the platform trusts and those of
 //! [`HttpSettings::extra_ca`], and has no off switch.
