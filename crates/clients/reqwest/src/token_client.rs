@@ -59,22 +59,39 @@ impl TokenClient {
         })
     }
 
-    async fn read(&self, mut response: Response) -> Result<Bytes, Error> {
+    /// Puts a request on its way, and says where it goes. What is done here takes no room in the
+    /// future of [`send`](HttpClient::send).
+    fn start(
+        &self,
+        mut request: http::Request<Bytes>,
+    ) -> Result<(Url, impl Future<Output = reqwest::Result<Response>> + use<>), Error> {
+        let identity = request.extensions_mut().remove::<ClientIdentity>();
+        let url = self
+            .servers
+            .url(request.uri())
+            .ok_or_else(|| Error::configuration("the address of a token request is no URL"))?;
+        let route = self.settings.route(&url, identity.as_ref());
+        let client = self.clients.client(&route)?;
+        let sending = client.execute(outgoing(request, url.clone()));
+        Ok((url, sending))
+    }
+
+    async fn read(&self, response: &mut Response) -> Result<Bytes, Error> {
         // What a server announces is not to be believed, but a number too large is no use to read.
         let announced = response.content_length().unwrap_or(0);
         if usize::try_from(announced).map_or(true, |announced| announced > self.settings.max_body) {
             return Err(self.too_large(response.url()));
         }
         // Most answers come in one piece, which need not be copied.
-        let Some(first) = self.chunk(&mut response, 0).await? else {
+        let Some(first) = self.chunk(response, 0).await? else {
             return Ok(Bytes::new());
         };
-        let Some(second) = self.chunk(&mut response, first.len()).await? else {
+        let Some(second) = self.chunk(response, first.len()).await? else {
             return Ok(first);
         };
         let mut body = BytesMut::from(first);
         body.extend_from_slice(&second);
-        while let Some(next) = self.chunk(&mut response, body.len()).await? {
+        while let Some(next) = self.chunk(response, body.len()).await? {
             body.extend_from_slice(&next);
         }
         Ok(body.freeze())
@@ -113,26 +130,16 @@ fn make(settings: &HttpSettings, route: &Route) -> Result<Client, Error> {
 
 #[async_trait]
 impl HttpClient for TokenClient {
-    async fn send(
-        &self,
-        mut request: http::Request<Bytes>,
-    ) -> Result<http::Response<Bytes>, Error> {
-        let identity = request.extensions_mut().remove::<ClientIdentity>();
-        let url = self
-            .servers
-            .url(request.uri())
-            .ok_or_else(|| Error::configuration("the address of a token request is no URL"))?;
-        let route = self.settings.route(&url, identity.as_ref());
-        let client = self.clients.client(&route)?;
-        let mut response = client
-            .execute(outgoing(request, url.clone()))
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Error> {
+        let (url, sending) = self.start(request)?;
+        let mut response = sending
             .await
             .map_err(|error| failure::unreachable(&url, error, &self.settings))?;
-        let mut answer = http::Response::new(Bytes::new());
+        let body = self.read(&mut response).await?;
+        let mut answer = http::Response::new(body);
         *answer.status_mut() = response.status();
         *answer.version_mut() = response.version();
         *answer.headers_mut() = std::mem::take(response.headers_mut());
-        *answer.body_mut() = self.read(response).await?;
         Ok(answer)
     }
 }
