@@ -106,6 +106,8 @@ fn explain(error: Error, credentials: &Credentials) -> Error {
         "check resource and audience".into()
     } else if names("invalid_scope") {
         "check scope".into()
+    } else if names("unsupported_grant_type") {
+        "the server has no client credentials grant; check that this is the right one".into()
     } else if names("unauthorized_client") {
         "the server knows the client, but not for this grant".into()
     } else if error.refuses_client() {
@@ -228,7 +230,7 @@ pub(crate) fn token(
         None => {
             return Err(
                 Error::unusable("the token_type in the answer is neither Bearer nor DPoP")
-                    .with_remedy("nobody would know how to use this token"),
+                    .with_remedy("ask the server's operator for tokens of either type"),
             );
         }
     };
