@@ -1,6 +1,6 @@
 //! [`Provider`]: what to write for a new vendor.
 
-use std::{borrow::Cow, fmt, net::SocketAddrV4, sync::Mutex, time::Duration};
+use std::{borrow::Cow, fmt, net::SocketAddrV4, pin::Pin, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -270,6 +270,9 @@ pub(crate) struct NotedSecret {
     pub(crate) fingerprint: [u8; 32],
 }
 
+/// A request on its way.
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, Error>> + Send + 'a>>;
+
 impl<'a> FetchContext<'a> {
     /// A context for calling a provider directly, as its tests do. The token manager makes its own.
     #[must_use]
@@ -302,8 +305,13 @@ impl<'a> FetchContext<'a> {
     /// loopback, [`Unreachable`](crate::ErrorKind::Unreachable) where no complete answer came.
     pub async fn send(
         &self,
-        mut request: http::Request<Bytes>,
+        request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, Error> {
+        self.start(request)?.await
+    }
+
+    /// Puts a request on its way.
+    fn start(&self, mut request: http::Request<Bytes>) -> Result<Sending<'_>, Error> {
         check_address(request.uri())?;
         if let Some(identity) = &self.identity {
             request.extensions_mut().insert(identity.clone());
@@ -313,7 +321,7 @@ impl<'a> FetchContext<'a> {
             notes.sent = Some(self.clock.now());
             notes.values.extend(credentials(request.headers()));
         }
-        self.http.send(request).await
+        Ok(self.http.send(request))
     }
 
     /// Sends a form (`application/x-www-form-urlencoded`) by POST.
@@ -328,7 +336,7 @@ impl<'a> FetchContext<'a> {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish();
-        self.post(url, "application/x-www-form-urlencoded", body.into())
+        self.post(url, "application/x-www-form-urlencoded", body.into())?
             .await
     }
 
@@ -343,15 +351,15 @@ impl<'a> FetchContext<'a> {
     ) -> Result<http::Response<Bytes>, Error> {
         let body = serde_json::to_vec(body)
             .map_err(|_| Error::internal("the token request can't be written as JSON"))?;
-        self.post(url, "application/json", body.into()).await
+        self.post(url, "application/json", body.into())?.await
     }
 
-    async fn post(
+    fn post(
         &self,
         url: &str,
         content_type: &'static str,
         body: Bytes,
-    ) -> Result<http::Response<Bytes>, Error> {
+    ) -> Result<Sending<'_>, Error> {
         let mut request = http::Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url
@@ -360,7 +368,7 @@ impl<'a> FetchContext<'a> {
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        self.send(request).await
+        self.start(request)
     }
 
     /// What the clock on the wall says.
