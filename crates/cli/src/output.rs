@@ -9,6 +9,7 @@ use std::{
 
 use anstream::{AutoStream, ColorChoice};
 use clap::builder::styling::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -33,7 +34,7 @@ pub(crate) fn choose_color(choice: Option<&str>) {
 }
 
 /// Whether colour was asked for, terminal or not.
-pub(crate) fn is_colorful() -> bool {
+fn is_colorful() -> bool {
     matches!(
         ColorChoice::global(),
         ColorChoice::Always | ColorChoice::AlwaysAnsi
@@ -135,6 +136,28 @@ pub(crate) fn text(text: &str) -> Outcome {
     Ok(())
 }
 
+/// A table for people, a line a row whatever the terminal's width: an address that is broken in two
+/// is none any more.
+pub(crate) fn table() -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    if is_colorful() {
+        table.enforce_styling();
+    }
+    table
+}
+
+/// The lines of a table, with nothing before the first column and after the last.
+pub(crate) fn lines(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let lines = table.lines().map(|line| format!("{}\n", line.trim_end()));
+    lines.collect()
+}
+
 /// Writes a value as JSON, a line of it, or several for a terminal.
 pub(crate) fn json(value: &impl serde::Serialize) -> Outcome {
     let is_terminal = io::IsTerminal::is_terminal(&io::stdout());
@@ -156,4 +179,21 @@ pub(crate) fn note(text: &str) {
 pub(crate) fn marked(word: &str, color: AnsiColor, text: &str) {
     let style = Style::new().bold().fg_color(Some(color.into()));
     note(&format!("{style}{word}{style:#}: {text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_a_line_however_narrow_the_terminal_and_its_columns_stand() {
+        let mut table = table();
+        table.set_width(20);
+        table.add_row(["shop", "https://vendor.example/v1/auth/token", ""]);
+        table.add_row(["", "x y", "z"]);
+        assert_eq!(
+            lines(table),
+            "shop  https://vendor.example/v1/auth/token\n      x y                                   z\n"
+        );
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use biped::{Configured, Token, TokenSource, TokenState};
-use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell};
 use serde::Serialize;
 
 use super::{in_words, rfc3339};
@@ -98,13 +98,7 @@ fn is_late(token: &Token, left: Duration) -> bool {
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if output::is_colorful() {
-        table.enforce_styling();
-    }
+    let mut table = output::table();
     let titles = ["NAME", "KIND", "TOKEN ENDPOINT", "FOR", "STATE", "LEFT"];
     table.set_header(titles.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
     for row in rows {
@@ -118,11 +112,7 @@ fn table(rows: &[Row]) -> String {
             left.as_deref().unwrap_or("-"),
         ]);
     }
-    let lines: Vec<_> = table
-        .lines()
-        .map(|line| format!("{}\n", line.trim()))
-        .collect();
-    lines.concat()
+    output::lines(table)
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use biped::{
     Error, Origin,
     dialect::{About, Catalogue, Dialect, Entry, Param, Report as DialectReport, check},
 };
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::{
@@ -53,18 +52,11 @@ fn list(words: &str, format: Format) -> Outcome {
             "no vendor has these words; {meant}`biped vendors` lists all, and a file of your own describes any other",
         ));
     }
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    let mut table = output::table();
     for row in rows {
         table.add_row([row.name, &row.title, &row.token_endpoint]);
     }
-    let lines: Vec<_> = table
-        .lines()
-        .map(|line| format!("{}\n", line.trim()))
-        .collect();
-    output::text(&lines.concat())
+    output::text(&output::lines(table))
 }
 
 fn show(name: &str, format: Format) -> Outcome {
