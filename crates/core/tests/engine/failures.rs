@@ -206,6 +206,24 @@ async fn after_a_success_waits_begin_at_their_shortest_again() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_names_a_time_is_not_put_to_the_test_before() {
+    for (status, code) in [(401, "invalid_client"), (400, "invalid_scope")] {
+        let stage = Stage::new();
+        let source = stage.source();
+        let refusal = Reply::error(status, code);
+        stage.http.push(refusal.with_header("retry-after", "300"));
+        stage.http.push(Reply::token("t-1", 1000));
+        let error = failure(&source).await;
+        assert_eq!(error.retry_after(), Some(seconds(300.0)), "{code}");
+        stage.advance(299.0);
+        failure(&source).await;
+        assert_eq!(stage.http.count(), 1, "{code}");
+        stage.advance(2.0);
+        assert_eq!(text(&source).await, "t-1", "{code}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_is_over_with_the_next_token() {
     let stage = Stage::new();
     let source = stage.source();

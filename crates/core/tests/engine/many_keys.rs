@@ -1,9 +1,13 @@
 //! One manager for very many tenants: what is told apart, what is kept, and what goes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use biped_core::{ExposeSecret, Provider, ProviderId, Settings, TokenRequest, TokenState};
-use biped_testing::{Reply, TestProvider, settle};
+use biped_core::{
+    ExposeSecret, Generation, Lease, MemoryStore, Provider, ProviderId, Rejection, Settings,
+    StoreError, StoredToken, TokenKey, TokenManager, TokenRequest, TokenState, TokenStore,
+    async_trait,
+};
+use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider, settle};
 
 use crate::stage::{Stage, ask, failure, seconds, text};
 
@@ -181,6 +185,79 @@ async fn a_running_cool_down_is_never_evicted() {
     }
     failure(&stage.tenant(0)).await;
     assert_eq!(stage.http.count(), 1);
+}
+
+#[tokio::test]
+async fn a_key_whose_new_tokens_are_rejected_too_is_not_evicted_meanwhile() {
+    let stage = Stage::with(Settings::default().max_keys(1));
+    stage.http.answer_with(|_, _| Reply::token("t", 1000));
+    for expected in [Rejection::Renewing, Rejection::CoolingDown] {
+        stage.advance(2.0);
+        let source = stage.tenant(0);
+        let token = source.token().await.unwrap().into_owned();
+        assert_eq!(source.reject(&token), expected);
+        settle().await;
+    }
+    stage.advance(2.0);
+    let before = stage.http.count();
+    for number in 1..100 {
+        drop(stage.tenant(number));
+    }
+    let source = stage.tenant(0);
+    let token = source.token().await.unwrap().into_owned();
+    assert_eq!(source.reject(&token), Rejection::CoolingDown);
+    assert_eq!(stage.http.count(), before);
+}
+
+/// A store that can't be told to forget anything.
+#[derive(Debug)]
+struct Stubborn(MemoryStore);
+
+#[async_trait]
+impl TokenStore for Stubborn {
+    async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        self.0.get(key).await
+    }
+    async fn put(
+        &self,
+        key: &TokenKey,
+        token: &StoredToken,
+        lease: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
+        self.0.put(key, token, lease).await
+    }
+    async fn forget(&self, _: &TokenKey, _: Generation, _: Duration) -> Result<(), StoreError> {
+        Err(StoreError::new("not now"))
+    }
+}
+
+#[tokio::test]
+async fn a_rejected_token_that_the_store_still_has_does_not_come_back_by_an_eviction() {
+    let clock = Arc::new(ManualClock::new());
+    let http = Arc::new(ScriptedHttp::new());
+    let manager = TokenManager::builder(http.clone())
+        .clock(clock.clone())
+        .settings(Settings::default().max_keys(1))
+        .store(Arc::new(Stubborn(MemoryStore::with_clock(clock.clone()))))
+        .build();
+    let provider = Arc::new(TestProvider::default());
+    let tenant =
+        |number: i64| manager.source(provider.clone(), TokenRequest::new().param("t", number));
+    http.push(Reply::token("rejected", 100_000));
+    let token = tenant(0).token().await.unwrap().into_owned();
+    settle().await;
+    clock.advance(seconds(20.0));
+    http.push(Reply::error(400, "invalid_scope"));
+    tenant(0).reject(&token);
+    settle().await;
+    // Long after the refusal, which would keep the key as well.
+    clock.advance(seconds(1000.0));
+    for number in 1..100 {
+        drop(tenant(number));
+    }
+    http.push(Reply::token("new", 1000));
+    let token = tenant(0).token().await.unwrap();
+    assert_eq!(token.expose_secret(), "new");
 }
 
 #[tokio::test]

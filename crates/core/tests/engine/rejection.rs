@@ -174,6 +174,34 @@ async fn short_tokens_have_short_cool_downs() {
 }
 
 #[tokio::test]
+async fn a_short_token_that_served_for_a_while_is_simply_replaced() {
+    let stage = Stage::new();
+    let source = stage.source();
+    numbered(&stage, 8);
+    let first = token(&source).await;
+    stage.advance(3.0);
+    assert_eq!(source.reject(&first), Rejection::Renewing);
+    let second = token(&source).await;
+    stage.advance(2.1);
+    assert_eq!(source.reject(&second), Rejection::Renewing);
+}
+
+#[tokio::test]
+async fn only_the_replacement_itself_shows_that_tokens_are_not_the_problem() {
+    let stage = Stage::new();
+    let source = stage.source();
+    numbered(&stage, 1000);
+    let first = token(&source).await;
+    stage.advance(20.0);
+    assert_eq!(source.reject(&first), Rejection::Renewing);
+    token(&source).await;
+    stage.advance(2.0);
+    let by_hand = source.fetch().await.unwrap().into_owned();
+    stage.advance(2.0);
+    assert_eq!(source.reject(&by_hand), Rejection::Renewing);
+}
+
+#[tokio::test]
 async fn a_token_without_end_can_be_rejected_too() {
     let stage = Stage::new();
     let provider = TestProvider::default().assumed_lifetime(Lifetime::UntilRejected);
