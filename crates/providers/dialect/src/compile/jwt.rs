@@ -1,0 +1,104 @@
+//! `[jwt]`: what is signed, and where it goes.
+
+use jsonwebtoken::Algorithm;
+
+use super::{
+    AuthName,
+    fields::{field_name, field_value},
+};
+use crate::{
+    dialect::{DEFAULT_JWT_LIFETIME, Field, FieldValue, Jwt},
+    section::Section,
+    source::Entry,
+};
+
+/// Where the JWT goes.
+pub(crate) enum JwtUse {
+    ClientAssertion,
+    Grant,
+    Secret,
+    Bearer,
+    Field(Field),
+}
+
+/// Reads `[jwt]`, which `auth = "jwt"` needs and no other has.
+pub(crate) fn jwt(section: &Section<'_>, auth: AuthName) -> Option<(Jwt, JwtUse)> {
+    let Some(inside) = section.table("jwt") else {
+        if auth == AuthName::Jwt && section.node("jwt").is_none() {
+            section.wrong(section.line(), "jwt", "missing; auth = \"jwt\" needs [jwt]");
+        }
+        return None;
+    };
+    if auth != AuthName::Jwt {
+        inside.wrong(
+            inside.line(),
+            "alg",
+            "[jwt] belongs to auth = \"jwt\", and to no other",
+        );
+    }
+    let alg = inside.choice(
+        "alg",
+        &[
+            ("HS256", Algorithm::HS256),
+            ("HS384", Algorithm::HS384),
+            ("HS512", Algorithm::HS512),
+            ("RS256", Algorithm::RS256),
+            ("RS384", Algorithm::RS384),
+            ("RS512", Algorithm::RS512),
+            ("PS256", Algorithm::PS256),
+            ("PS384", Algorithm::PS384),
+            ("PS512", Algorithm::PS512),
+            ("ES256", Algorithm::ES256),
+            ("ES384", Algorithm::ES384),
+            ("EdDSA", Algorithm::EdDSA),
+        ],
+    );
+    let key = inside.template("key");
+    if inside.node("key").is_none() {
+        inside.wrong(inside.line(), "key", "missing; a template is expected");
+    }
+    let claims = inside.table("claims").map_or_else(Vec::new, |claims| {
+        let value = |entry: &Entry| {
+            let value = field_value(&claims, entry)?;
+            Some((entry.key.as_str().into(), value))
+        };
+        claims.entries().iter().filter_map(value).collect()
+    });
+    let kid = inside.template("kid");
+    let lifetime = inside
+        .seconds("lifetime")
+        .unwrap_or(DEFAULT_JWT_LIFETIME.as_secs());
+    let jwt_use = jwt_use(&inside);
+    inside.finish();
+    let jwt = Jwt {
+        alg: alg.unwrap_or(Algorithm::RS256),
+        key: key?,
+        kid,
+        claims,
+        lifetime,
+    };
+    Some((jwt, jwt_use))
+}
+
+fn jwt_use(section: &Section<'_>) -> JwtUse {
+    let Some((text, line)) = section.text("use") else {
+        return JwtUse::ClientAssertion;
+    };
+    match text {
+        "client_assertion" => JwtUse::ClientAssertion,
+        "grant" => JwtUse::Grant,
+        "secret" => JwtUse::Secret,
+        "bearer" => JwtUse::Bearer,
+        _ => match text.strip_prefix("field:").map(field_name) {
+            Some(Ok(at)) => JwtUse::Field(Field {
+                at,
+                value: FieldValue::Assertion,
+            }),
+            _ => {
+                let what = "client_assertion, grant, secret, bearer or field:NAME is expected";
+                section.wrong(line, "use", what);
+                JwtUse::ClientAssertion
+            }
+        },
+    }
+}
