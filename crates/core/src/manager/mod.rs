@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`state`] | what a key knows and decides: the whole state machine, synchronous |
 //! | [`pilot`] | what a flight does: store, permit, lease, vendor, retry, landing |
+//! | [`ask`] | one question to the vendor, with each secret that there is |
 //! | [`flight`] | the flight as those who wait for it see it |
 //! | [`keys`] | all keys, found by what they are for; bounded and evicted |
 //! | [`budget`] | what the keys of one token endpoint share |
@@ -15,6 +16,7 @@
 //! | [`traffic`] | how many flights are under way |
 //! | [`sync`] | what all of this is made of: locks, atomics, tasks |
 
+mod ask;
 mod budget;
 mod flight;
 mod keys;
@@ -37,9 +39,9 @@ use std::{
 use tokio::runtime::Handle;
 
 use self::{
+    ask::Ask,
     budget::Endpoint,
     keys::{Client, Keys},
-    pilot::Ask,
     shared::{Shared, is_storable},
     state::Key,
     sync::Mutex,

@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use secrecy::ExposeSecret;
-
 use super::{
     Engine,
+    ask::{Answer, Ask},
     budget::Permit,
     flight::{Flight, Outcome},
     keys::Entry,
@@ -16,8 +15,8 @@ use super::{
     traffic::Aloft,
 };
 use crate::{
-    Error, ErrorKind, FetchContext, Generation, Inspection, Lease, Now, Provider, Token, TokenKey,
-    TokenRequest, provider::NotedSecret, token::Companions,
+    Error, ErrorKind, Generation, Lease, Now, Provider, Token, TokenKey, provider::NotedSecret,
+    token::Companions,
 };
 
 /// Carries out one flight, in a task of its own.
@@ -493,118 +492,10 @@ impl Drop for Pilot {
     }
 }
 
-impl From<Error> for Setback {
-    fn from(error: Error) -> Self {
-        Self {
-            error,
-            secrets: Vec::new(),
-            sent: true,
-        }
-    }
-}
-
 fn asked_to_wait(error: &Error) -> Duration {
     error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER)
 }
 
 fn clear(slot: &mut Option<Arc<Flight>>, flight: &Arc<Flight>) {
     slot.take_if(|current| Arc::ptr_eq(current, flight));
-}
-
-/// What is asked of a vendor.
-#[derive(Clone, Copy)]
-pub(crate) enum Ask<'a> {
-    Token(&'a TokenRequest),
-    Inspection(&'a TokenRequest),
-    Revocation(&'a Token),
-}
-
-/// What it answered.
-pub(crate) enum Answer {
-    Token(Box<Token>, Now, Companions),
-    Inspection(Option<Inspection>),
-    Revoked,
-}
-
-impl Engine {
-    /// Asks the vendor, with the secret that worked last, and on `invalid_client` with the others
-    /// in order.
-    pub(crate) async fn ask(
-        &self,
-        provider: &Arc<dyn Provider>,
-        entry: &Entry,
-        ask: Ask<'_>,
-    ) -> Result<Answer, Setback> {
-        use std::sync::atomic::Ordering::Relaxed;
-        let remembered = &entry.client.candidate;
-        let mut candidate = remembered.load(Relaxed);
-        let mut tried = Vec::new();
-        let mut secrets = Vec::new();
-        let mut refused = None;
-        let mut sent = false;
-        let setback = |error, secrets, sent| Setback {
-            error,
-            secrets,
-            sent,
-        };
-        loop {
-            let mut cx = self.context(candidate);
-            let answer = ask_once(&mut cx, &**provider, ask)
-                .await
-                .map_err(|error| cx.black_out(error));
-            let error = match answer {
-                Ok(answer) => {
-                    remembered.store(candidate, Relaxed);
-                    return Ok(answer);
-                }
-                Err(error) => error,
-            };
-            secrets.extend(cx.noted_secrets());
-            sent |= cx.has_sent();
-            tried.push(candidate);
-            let all = secrets
-                .iter()
-                .map(|noted| noted.secret.candidates())
-                .max()
-                .unwrap_or(1);
-            let next = (0..all).find(|other| !tried.contains(other));
-            // Of several, one that isn't there says nothing about the others' refusal.
-            let missing = refused.is_some() && error.kind() == ErrorKind::Secret;
-            match next.filter(|_| missing || error.refuses_client()) {
-                Some(next) => candidate = next,
-                None if missing => {
-                    return Err(setback(refused.unwrap_or(error), secrets, sent));
-                }
-                None => return Err(setback(error, secrets, sent)),
-            }
-            if !missing {
-                refused = Some(error);
-            }
-        }
-    }
-
-    fn context(&self, candidate: usize) -> FetchContext<'_> {
-        let fingerprints = self.fingerprints.clone();
-        FetchContext::for_candidate(&*self.http, &*self.clock, candidate, fingerprints)
-    }
-}
-
-async fn ask_once(
-    cx: &mut FetchContext<'_>,
-    provider: &dyn Provider,
-    ask: Ask<'_>,
-) -> Result<Answer, Error> {
-    let companions = cx.companions(provider).await?;
-    Ok(match ask {
-        Ask::Token(request) => {
-            let token = provider.fetch(request, cx).await?;
-            Answer::Token(Box::new(token), cx.sent(), companions)
-        }
-        Ask::Inspection(request) => Answer::Inspection(provider.inspect(request, cx).await?),
-        Ask::Revocation(token) => {
-            cx.conceal(token.expose_secret());
-            provider.revoke(token, cx).await?;
-            Answer::Revoked
-        }
-    })
 }

@@ -7,10 +7,11 @@ use url::Url;
 
 use super::{
     Engine, Rejection, Status, TokenManager,
+    ask::{Answer, Ask},
     flight::Flight,
     keys::Entry,
     observe,
-    pilot::{Answer, Ask, Pilot},
+    pilot::Pilot,
     state::{Decision, Want},
     sync::Handle,
 };

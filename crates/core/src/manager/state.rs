@@ -108,6 +108,16 @@ pub(crate) struct Setback {
     pub(crate) sent: bool,
 }
 
+impl From<Error> for Setback {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            secrets: Vec::new(),
+            sent: true,
+        }
+    }
+}
+
 /// Whether the vendor may be asked at all, by what the client and the endpoint know.
 pub(crate) enum Clearance {
     /// Yes.

@@ -1,9 +1,13 @@
 //! Where secrets come from, how often they are looked at, and what a change of them does.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
-use biped_core::{ErrorKind, ExposeSecret, SecretRef};
+use biped_core::{
+    Error, ErrorKind, ExposeSecret, FetchContext, Provider, ProviderId, SecretRef, Token,
+    TokenRequest, VendorError, async_trait, wire,
+};
 use biped_testing::{Reply, TestProvider};
+use bytes::Bytes;
 use tempfile::TempDir;
 
 use crate::stage::{Stage, ask, failure, text};
@@ -250,10 +254,6 @@ async fn a_secret_file_in_the_middle_of_a_swap_leaves_the_token_in_use() {
 
 #[tokio::test]
 async fn pairs_of_id_and_secret_are_tried_together() {
-    use biped_core::{
-        Error, ExposeSecret, FetchContext, Provider, ProviderId, Token, TokenRequest, async_trait,
-        wire,
-    };
     #[derive(Debug)]
     struct Pairs {
         id: ProviderId,
@@ -364,4 +364,40 @@ async fn a_secret_that_the_vendor_repeats_is_blacked_out_in_every_shape() {
         let message = error.vendor().unwrap().message.as_deref();
         assert_eq!(message, Some("what is [redacted]?"), "{shape}");
     }
+}
+
+/// A provider that sends its credentials as `Authorization` header.
+#[derive(Debug)]
+struct ByHeader(TestProvider);
+
+#[async_trait]
+impl Provider for ByHeader {
+    fn id(&self) -> &ProviderId {
+        self.0.id()
+    }
+
+    async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        let request = http::Request::post(self.id().token_endpoint())
+            .header("authorization", "Basic aWQ6aHVudGVyMg==")
+            .body(Bytes::new());
+        let response = cx.send(request.unwrap()).await?;
+        let words = wire::json(&response)?["message"].to_string();
+        Err(wire::failure(
+            &response,
+            VendorError::new(400).message(words),
+            cx.now(),
+        ))
+    }
+}
+
+#[tokio::test]
+async fn credentials_in_a_header_that_the_vendor_repeats_are_blacked_out() {
+    let stage = Stage::new();
+    let provider = Arc::new(ByHeader(TestProvider::default()));
+    let source = stage.manager.source(provider, TokenRequest::new());
+    let words = r#"{"message":"what is Basic aWQ6aHVudGVyMg==?"}"#;
+    stage.http.push(Reply::json(400, words));
+    let error = failure(&source).await;
+    let message = error.vendor().unwrap().message.as_deref().unwrap();
+    assert!(message.contains("Basic [redacted]"), "{message}");
 }

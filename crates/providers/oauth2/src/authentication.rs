@@ -1,12 +1,11 @@
 //! [`ClientAuthentication`]: how the client proves to the server who it is.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use biped_core::{Error, ExposeSecret, SecretString, Timestamp, wire::percent_encoded};
 use http::HeaderValue;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 use crate::key::{self, Algorithm, SigningKey};
 
