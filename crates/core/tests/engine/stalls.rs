@@ -1,4 +1,4 @@
-//! A machine that stands still for a moment, with a fleet on it.
+//! Machines that stand still for a moment, or whose clocks differ, with a fleet on them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use biped_core::{
 };
 use biped_testing::{ManualClock, Reply, TestProvider, settle};
 
-use crate::stage::{Stage, ask, seconds};
+use crate::stage::{Stage, ask, seconds, text};
 
 /// A store that answers in no time, but not at once: it is asked over a network.
 #[derive(Debug)]
@@ -77,4 +77,22 @@ async fn who_stood_still_while_waiting_for_anothers_lease_goes_on_waiting() {
         assert_eq!(caller.await.unwrap().unwrap(), "t-1");
     }
     assert_eq!(asked(), 1);
+}
+
+#[tokio::test]
+async fn a_token_stored_by_somebody_whose_clock_is_ahead_ends_by_ours() {
+    let clock = Arc::new(ManualClock::new());
+    let store = Arc::new(Distant(MemoryStore::with_clock(clock.clone())));
+    let [ahead, ours] = [(); 2].map(|()| Stage::sharing(&clock, &store));
+    clock.step_wall_ahead(seconds(3600.0));
+    ahead.http.push(Reply::token("t-1", 1000));
+    text(&ahead.source()).await;
+    settle().await;
+    clock.step_wall_back(seconds(3600.0));
+    let source = ours.source();
+    assert_eq!(text(&source).await, "t-1");
+    assert_eq!(ours.http.count(), 0);
+    clock.advance(seconds(1000.0));
+    ours.http.push(Reply::token("t-2", 1000));
+    assert_eq!(text(&source).await, "t-2");
 }
