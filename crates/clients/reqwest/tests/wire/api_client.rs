@@ -1,6 +1,6 @@
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{future::ready, pin::pin, sync::Arc, time::Duration};
 
-use biped_core::{ErrorKind, IdentityRef, SecretRef};
+use biped_core::{Clock as _, ErrorKind, IdentityRef, SecretRef, SystemClock};
 use biped_reqwest::{ApiClients, HttpSettings, TokenMiddleware, token_error};
 use bytes::Bytes;
 use http_body::Frame;
@@ -23,6 +23,9 @@ use crate::{
 };
 
 const SHORT: Duration = Duration::from_millis(100);
+
+/// Nothing here takes that long.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn answering(response: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
@@ -726,6 +729,52 @@ async fn a_call_counts_until_its_body_is_gone() {
     }
     drop(held);
     third.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_ends_with_its_body_though_the_response_is_kept() {
+    let whole = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n\r\n";
+    let cut_off = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{";
+    for answer in [whole, cut_off] {
+        let origin = raw(async |mut stream, _| {
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        })
+        .await;
+        let client = Vendor::new().client(&origin).max_concurrent_requests(1);
+        let mut kept = Vec::new();
+        for _ in 0..2 {
+            let mut response = tokio::select! {
+                response = client.get("/").send() => response.unwrap(),
+                () = SystemClock.sleep(PATIENCE) => panic!("the one before still counts"),
+            };
+            while let Ok(Some(_)) = response.chunk().await {}
+            kept.push(response);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_or_fails_makes_room() {
+    let mute = raw(|stream, _| write_and_stall(stream, "")).await;
+    let client = Vendor::new().client(&mute).max_concurrent_requests(1);
+    {
+        let mut dropped = pin!(client.get("/").send());
+        let waiting = pin!(client.get("/").send());
+        tokio::select! {
+            biased;
+            _ = &mut dropped => panic!("nobody answers"),
+            _ = waiting => panic!("two at once"),
+            () = ready(()) => {}
+        }
+    }
+    for _ in 0..2 {
+        let failing = client.get("https://evil.example/").send();
+        let failed = tokio::select! {
+            failed = failing => failed.unwrap_err(),
+            () = SystemClock.sleep(PATIENCE) => panic!("the one before still counts"),
+        };
+        assert!(token_error(&failed).is_some());
+    }
 }
 
 #[tokio::test]
