@@ -96,9 +96,13 @@ fn file(section: &mut Section<'_>, kind: &biped_core::ConfigValue) -> Option<Arc
     use biped_file::FileStore;
 
     if let Some(path) = section.value("path") {
+        let text = path.to_text().unwrap_or_default();
+        if let Some(problem) = no_directory(&text) {
+            section.problem("path", path.origin, problem);
+            return None;
+        }
         let beside = path.origin.directory().unwrap_or(std::path::Path::new(""));
-        let directory = beside.join(path.to_text().unwrap_or_default());
-        return Some(Arc::new(FileStore::new(directory)));
+        return Some(Arc::new(FileStore::new(beside.join(&*text))));
     }
     match FileStore::in_state_directory() {
         Ok(store) => Some(Arc::new(store)),
@@ -106,6 +110,23 @@ fn file(section: &mut Section<'_>, kind: &biped_core::ConfigValue) -> Option<Arc
             section.problem("kind", kind.origin.clone(), error.to_string());
             None
         }
+    }
+}
+
+/// Why a text names no directory that somebody can have meant.
+#[cfg(feature = "file")]
+fn no_directory(text: &str) -> Option<&'static str> {
+    if text.trim().is_empty() {
+        Some("a directory is expected")
+    } else if text == "~" || text.starts_with("~/") {
+        Some("~ means nothing here; write the directory out")
+    } else if ["env:", "file:", "cmd:"]
+        .iter()
+        .any(|it| text.starts_with(it))
+    {
+        Some("a directory is expected, and no reference (BIPED_STORE__PATH sets it from outside)")
+    } else {
+        None
     }
 }
 

@@ -161,6 +161,21 @@ mod file {
     }
 
     #[test]
+    fn a_path_that_nobody_can_have_meant_is_a_problem() {
+        for (path, word) in [
+            ("", "directory"),
+            (" ", "directory"),
+            ("~", "~"),
+            ("~/tokens", "~"),
+            ("env:HOME", "BIPED_STORE__PATH"),
+            ("file:/run/place", "reference"),
+        ] {
+            let found = problems(&format!("[store]\nkind = 'file'\npath = '{path}'\n"));
+            assert_one(&found, "biped.toml:3: store.path: ", &[word]);
+        }
+    }
+
+    #[test]
     fn a_seal_key_that_is_none_is_a_problem_that_does_not_show_it() {
         let found = problems("[store]\nkind = 'file'\nseal = ['hunter2', 'hunter3']\n");
         assert!(

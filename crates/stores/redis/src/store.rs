@@ -356,8 +356,12 @@ impl fmt::Debug for RedisStore {
 /// The URL, checked; errors don't show it, since it may hold a password.
 fn parse(url: &SecretString) -> Result<Url, Error> {
     let refused = |why: &str| {
-        Err(Error::configuration(format!("the URL of the Redis {why}"))
-            .with_remedy("it looks like redis://user:password@host:6379/0, or rediss://… for TLS"))
+        Err(
+            Error::configuration(format!("the URL of the Redis {why}")).with_remedy(
+                "it looks like redis://user:password@host:6379/0, or rediss://… for TLS; what is \
+                 special in a password is escaped (%40 for @)",
+            ),
+        )
     };
     let Ok(parsed) = Url::parse(url.expose_secret()) else {
         return refused("can't be read");
@@ -367,6 +371,10 @@ fn parse(url: &SecretString) -> Result<Url, Error> {
     }
     if parsed.host_str().is_none_or(str::is_empty) {
         return refused("names no host");
+    }
+    let database = parsed.path().trim_start_matches('/');
+    if !database.bytes().all(|byte| byte.is_ascii_digit()) {
+        return refused("names a database that is no number");
     }
     if parsed.query().is_some() || parsed.fragment().is_some() {
         // One of them would turn the check of certificates off.
@@ -427,6 +435,8 @@ mod tests {
             "http://me:hunter2@host/",
             "redis+unix:///hunter2",
             "redis://me:hunter2@host/database",
+            "redis://me:hunter2@host/-1",
+            "redis://me:hunter2@host/1/2",
             "rediss://me:hunter2@host/#insecure",
             "redis://host/?protocol=hunter2",
             "redis://:hunter2@",
