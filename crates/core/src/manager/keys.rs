@@ -134,7 +134,7 @@ impl Client {
     }
 }
 
-/// One in the model check, so that whatever can meet there does.
+/// One in the model check, so that all keys meet there.
 const SHARDS: usize = if cfg!(all(test, shuttle)) { 1 } else { 16 };
 
 /// Every key of a manager.
@@ -261,7 +261,8 @@ impl Keys {
         // The hash is a fast one: some of its bits vary little, and the table itself uses the lowest
         // and the highest. Multiplied by the golden ratio, the upper bits depend on all of them.
         let mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        #[allow(clippy::cast_possible_truncation)]
+        // The modulus is one in the model check.
+        #[allow(clippy::cast_possible_truncation, clippy::modulo_one)]
         &self.shards[(mixed >> 56) as usize % SHARDS]
     }
 

@@ -15,11 +15,18 @@
 //! | [`settings`] | the numbers |
 //! | [`traffic`] | how many flights are under way |
 //! | [`sync`] | what all of this is made of: locks, atomics, tasks |
+//! | `model/` | a model check of how flights, rejections, keys and permits meet |
+//!
+//! The model check puts its own primitives in the place of [`sync`] and plays this very code in
+//! thousands of orders; `model/mod.rs` says how to run it. What can go wrong between two steps
+//! belongs there.
 
 mod ask;
 mod budget;
 mod flight;
 mod keys;
+#[cfg(all(test, shuttle))]
+mod model;
 mod observe;
 mod pilot;
 mod settings;

@@ -1,0 +1,118 @@
+//! The small parts, in every order there is.
+
+use super::{
+    super::{budget::Endpoint, flight::Flight, state::Want, traffic::Traffic},
+    *,
+};
+
+fn flight(urgent: bool) -> Arc<Flight> {
+    let now = ModelClock::default().now();
+    Arc::new(Flight::new(&now, urgent, Want::default(), None))
+}
+
+#[test]
+fn a_flight_that_lands_wakes_who_waits() {
+    exhaust(|| async {
+        let flight = flight(true);
+        let waits = {
+            let flight = flight.clone();
+            spawn(async move { flight.wait().await.is_err() })
+        };
+        flight.land(Err(Error::internal("")));
+        assert!(waits.end().await);
+    });
+}
+
+#[test]
+fn the_first_end_of_a_flight_is_everybodys() {
+    exhaust(|| async {
+        let flight = flight(true);
+        let lands = {
+            let flight = flight.clone();
+            spawn(async move { flight.land(Err(Error::unreachable(""))) })
+        };
+        flight.land(Err(Error::internal("")));
+        let seen = flight.wait().await.unwrap_err().kind();
+        lands.end().await;
+        assert_eq!(flight.wait().await.unwrap_err().kind(), seen);
+    });
+}
+
+#[test]
+fn it_is_quiet_when_the_last_flight_is_over() {
+    exhaust(|| async {
+        let traffic = Arc::<Traffic>::default();
+        let over = Arc::new(AtomicUsize::new(0));
+        let flights: Vec<_> = (0..2)
+            .map(|_| {
+                let (aloft, over) = (traffic.begin(), over.clone());
+                spawn(async move {
+                    over.fetch_add(1, SeqCst);
+                    drop(aloft);
+                })
+            })
+            .collect();
+        traffic.quiet().await;
+        assert_eq!(over.load(SeqCst), 2);
+        end_of_all(flights).await;
+    });
+}
+
+#[test]
+fn a_permit_goes_on_to_whoever_still_waits() {
+    exhaust(|| async {
+        let clock = Arc::new(ModelClock::default());
+        let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1));
+        let permit = endpoint.permit(|| true, &*clock, |_| {}).await;
+        let leaves = {
+            let (endpoint, clock) = (endpoint.clone(), clock.clone());
+            spawn(async move { drop(endpoint.permit(|| true, &*clock, |_| {}).await) })
+        };
+        leaves.abort();
+        drop(permit);
+        drop(endpoint.permit(|| true, &*clock, |_| {}).await);
+    });
+}
+
+/// Opens the gate when `work` waits.
+async fn telling<T>(work: impl Future<Output = T>, waits: Arc<Gate>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        let polled = work.as_mut().poll(cx);
+        waits.open();
+        polled
+    })
+    .await
+}
+
+#[test]
+fn a_flight_that_gets_urgent_while_it_joins_the_queue_goes_ahead() {
+    explore(|| async {
+        let clock = Arc::new(ModelClock::default());
+        let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1));
+        let served = Arc::<Mutex<Vec<usize>>>::default();
+        let queue = |number, flight: Arc<Flight>| {
+            let waits = Arc::<Gate>::default();
+            let (endpoint, clock) = (endpoint.clone(), clock.clone());
+            let (tells, served) = (waits.clone(), served.clone());
+            let queues = spawn(async move {
+                let urgent = || flight.is_urgent();
+                let permit = endpoint.permit(urgent, &*clock, |place| flight.queue(place));
+                let permit = telling(permit, tells).await;
+                lock(&served).push(number);
+                drop(permit);
+            });
+            (queues, waits)
+        };
+        let permit = endpoint.permit(|| true, &*clock, |_| {}).await;
+        let (background, waits) = queue(1, flight(false));
+        waits.opened().await;
+        let flight = flight(false);
+        let (gets_urgent, waits) = queue(2, flight.clone());
+        flight.urge(Want::default());
+        waits.opened().await;
+        drop(permit);
+        end_of_all([background, gets_urgent]).await;
+        assert_eq!(*lock(&served), [2, 1]);
+    });
+}
