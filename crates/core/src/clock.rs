@@ -56,6 +56,14 @@ impl Timestamp {
         Self(millis.saturating_mul(1_000_000))
     }
 
+    pub(crate) const fn from_unix_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    pub(crate) const fn unix_nanos(self) -> i64 {
+        self.0
+    }
+
     pub(crate) const fn from_parts(seconds: i64, nanos: i64) -> Self {
         Self(seconds.saturating_mul(NANOS).saturating_add(nanos))
     }

@@ -10,10 +10,11 @@ use hashbrown::HashTable;
 
 use super::{
     budget::Endpoint,
+    current::Current,
     settings::Settings,
     state::{Clearance, Key, Refusal},
     sync::{
-        ArcSwap, DefaultHashBuilder, Mutex, MutexGuard, RwLock,
+        DefaultHashBuilder, Mutex, MutexGuard, RwLock,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -24,7 +25,7 @@ use crate::{Error, Now, Provider, ProviderId, Token, TokenRequest, provider::Not
 #[repr(C)]
 pub(crate) struct Entry {
     /// The token that is served; [`Token::nothing`] where there is none.
-    pub(crate) current: ArcSwap<Token>,
+    pub(crate) current: Current,
     used: AtomicU32,
     pub(crate) client: Arc<Client>,
     pub(crate) request: TokenRequest,
@@ -168,7 +169,16 @@ impl Keys {
         request: &TokenRequest,
         act: impl FnOnce(&Arc<Entry>) -> T,
     ) -> Option<T> {
-        let hash = self.hasher.hash_one((id, request));
+        self.find(self.hasher.hash_one((id, request)), id, request, act)
+    }
+
+    fn find<T>(
+        &self,
+        hash: u64,
+        id: &ProviderId,
+        request: &TokenRequest,
+        act: impl FnOnce(&Arc<Entry>) -> T,
+    ) -> Option<T> {
         let shard = self
             .shard(hash)
             .read()
@@ -188,11 +198,11 @@ impl Keys {
         nothing: &Arc<Token>,
         client: impl FnOnce() -> Arc<Client>,
     ) -> Arc<Entry> {
-        if let Some(entry) = self.with(id, &request, Arc::clone) {
+        let hash = self.hasher.hash_one((id, &request));
+        if let Some(entry) = self.find(hash, id, &request, Arc::clone) {
             return entry;
         }
         let client = client();
-        let hash = self.hasher.hash_one((id, &request));
         let mut shard = self
             .shard(hash)
             .write()
@@ -204,7 +214,7 @@ impl Keys {
         let entry = Arc::new(Entry {
             client,
             request,
-            current: ArcSwap::new(nothing.clone()),
+            current: Current::new(nothing.clone()),
             key: Mutex::default(),
             used: AtomicU32::new(seconds(now)),
         });

@@ -6,6 +6,7 @@
 //! | [`pilot`] | what a flight does: store, permit, lease, vendor, retry, landing |
 //! | [`ask`] | one question to the vendor, with each secret that there is |
 //! | [`flight`] | the flight as those who wait for it see it |
+//! | [`current`] | the token that a key serves, as the hot path reads it |
 //! | [`keys`] | all keys, found by what they are for; bounded and evicted |
 //! | [`budget`] | what the keys of one token endpoint share |
 //! | [`shared`] | the store behind it, bounded in time |
@@ -23,6 +24,7 @@
 
 mod ask;
 mod budget;
+mod current;
 mod flight;
 mod keys;
 #[cfg(all(test, shuttle))]
@@ -224,12 +226,7 @@ impl TokenManager {
             .find_or_make(id, request, &now, &engine.nothing, || {
                 engine.client(&provider)
             });
-        TokenSource {
-            engine: engine.clone(),
-            entry,
-            provider,
-            api_base_url: None,
-        }
+        TokenSource::new(engine.clone(), entry, provider)
     }
 
     /// The token for `request`, if it is fresh, without a handle, without waiting and without
@@ -238,9 +235,9 @@ impl TokenManager {
     #[must_use]
     pub fn fresh(&self, provider: &ProviderId, request: &TokenRequest) -> Option<TokenRef> {
         let now = self.0.clock.now();
-        self.0
-            .keys
-            .with(provider, request, |entry| entry.fresh(&now))?
+        self.0.keys.with(provider, request, |entry| {
+            entry.fresh(&now, &self.0.nothing)
+        })?
     }
 
     /// What is known of every key, in no order.
@@ -313,7 +310,7 @@ impl TokenManager {
                 let mut key = entry.key();
                 key.forget(token.generation, &now);
                 if entry.current.load().generation == token.generation {
-                    entry.current.store(engine.nothing.clone());
+                    entry.current.withdraw(&mut key, &engine.nothing);
                 }
                 engine.note_untold(&mut key);
                 revoked += 1;

@@ -165,7 +165,7 @@ impl Pilot {
                 self.end(Ok(current));
                 return None;
             }
-            self.entry.current.store(token.clone());
+            self.entry.current.publish(&mut key, token.clone());
         }
         if from_store {
             self.flight.brings_from_store();

@@ -23,19 +23,37 @@ use crate::{Clock, Error, Inspection, Now, ParamValue, Provider, Token, TokenKey
 /// handles to other keys of the same provider.
 #[derive(Clone)]
 pub struct TokenSource {
-    pub(super) engine: Arc<Engine>,
-    pub(super) entry: Arc<Entry>,
-    pub(super) provider: Arc<dyn Provider>,
-    pub(super) api_base_url: Option<Arc<Url>>,
+    engine: Arc<Engine>,
+    entry: Arc<Entry>,
+    own: Option<Arc<Own>>,
+}
+
+/// What a handle may have that its key doesn't share; most have nothing, and stay small.
+struct Own {
+    /// A provider that is equal to the one that came first, and may have another name.
+    provider: Option<Arc<dyn Provider>>,
+    api_base_url: Option<Url>,
 }
 
 impl TokenSource {
+    pub(super) fn new(engine: Arc<Engine>, entry: Arc<Entry>, provider: Arc<dyn Provider>) -> Self {
+        let known = Arc::ptr_eq(&provider, &entry.client.provider);
+        let own = (!known).then(|| {
+            Arc::new(Own {
+                provider: Some(provider),
+                api_base_url: None,
+            })
+        });
+        Self { engine, entry, own }
+    }
+
     /// The token, if it is fresh: the hot path, which takes no lock, allocates nothing and copies
     /// nothing.
     #[inline]
     #[must_use]
     pub fn fresh(&self) -> Option<TokenRef> {
-        self.entry.fresh(&self.engine.clock.now())
+        let Engine { clock, nothing, .. } = &*self.engine;
+        self.entry.fresh(&clock.now(), nothing)
     }
 
     /// The token in memory, if it is usable; nothing is started to replace it.
@@ -165,13 +183,9 @@ impl TokenSource {
     /// Starts a flight, after the key's lock was released: where the runtime is shutting down the
     /// task is dropped on the spot, and its end takes the lock.
     fn launch(&self, flight: Arc<Flight>) {
-        let Self {
-            engine,
-            entry,
-            provider,
-            ..
-        } = self;
-        let pilot = Pilot::new(engine.clone(), entry.clone(), flight, provider.clone());
+        let Self { engine, entry, .. } = self;
+        let provider = self.provider().clone();
+        let pilot = Pilot::new(engine.clone(), entry.clone(), flight, provider);
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(pilot.fly())),
             Err(_) => drop(pilot),
@@ -188,7 +202,7 @@ impl TokenSource {
     /// The error with the name that this caller knows the provider by: equal providers share their
     /// tokens, and their failures, whatever their names.
     fn named(&self, error: Error) -> Error {
-        let id = self.provider.id();
+        let id = self.provider().id();
         if error.provider() == Some(id.name()) {
             return error;
         }
@@ -206,7 +220,7 @@ impl TokenSource {
             let current = entry.current.load();
             let rejection = key.reject(token, &current, &now);
             if rejection == Rejection::Renewing {
-                entry.current.store(engine.nothing.clone());
+                entry.current.withdraw(&mut key, &engine.nothing);
                 engine.note_untold(&mut key);
             }
             rejection
@@ -233,7 +247,7 @@ impl TokenSource {
                 .max(entry.current.load().generation())
                 .next(now.wall);
             key.forget(through, &now);
-            entry.current.store(engine.nothing.clone());
+            entry.current.withdraw(&mut key, &engine.nothing);
             engine.note_untold(&mut key);
             through
         };
@@ -268,7 +282,7 @@ impl TokenSource {
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Error> {
-        let asked = self.engine.ask(&self.provider, &self.entry, ask).await;
+        let asked = self.engine.ask(self.provider(), &self.entry, ask).await;
         asked.map_err(|setback| self.named(setback.error))
     }
 
@@ -304,7 +318,8 @@ impl TokenSource {
     /// Who gives them.
     #[must_use]
     pub fn provider(&self) -> &Arc<dyn Provider> {
-        &self.provider
+        let own = self.own.as_ref().and_then(|own| own.provider.as_ref());
+        own.unwrap_or(&self.entry.client.provider)
     }
 
     /// The clock that everything goes by.
@@ -317,10 +332,9 @@ impl TokenSource {
     #[must_use]
     pub fn with_request(&self, request: TokenRequest) -> Self {
         let manager = TokenManager(self.engine.clone());
-        let api_base_url = self.api_base_url.clone();
         Self {
-            api_base_url,
-            ..manager.source(self.provider.clone(), request)
+            own: self.own.clone(),
+            ..manager.source(self.provider().clone(), request)
         }
     }
 
@@ -339,18 +353,25 @@ impl TokenSource {
     /// The same tokens, with a base URL for API calls where the vendor's answer names none.
     #[must_use]
     pub fn with_api_base_url(mut self, api_base_url: Option<Url>) -> Self {
-        self.api_base_url = api_base_url.map(Arc::new);
+        let provider = self.own.as_ref().and_then(|own| own.provider.clone());
+        let has_own = provider.is_some() || api_base_url.is_some();
+        self.own = has_own.then(|| {
+            Arc::new(Own {
+                provider,
+                api_base_url,
+            })
+        });
         self
     }
 
     pub(crate) fn configured_base_url(&self) -> Option<&Url> {
-        self.api_base_url.as_deref()
+        self.own.as_ref()?.api_base_url.as_ref()
     }
 
     /// Where the API is: as the token says, else as it was configured.
     #[must_use]
     pub fn base_url<'a>(&'a self, token: &'a Token) -> Option<&'a Url> {
-        token.base_url().or(self.api_base_url.as_deref())
+        token.base_url().or(self.configured_base_url())
     }
 }
 
@@ -389,11 +410,8 @@ impl fmt::Debug for TokenRef {
 
 impl Entry {
     #[inline]
-    pub(super) fn fresh(&self, now: &Now) -> Option<TokenRef> {
-        let token = self.current.load();
-        if !token.schedule.refresh.is_ahead(now) {
-            return None;
-        }
+    pub(super) fn fresh(&self, now: &Now, nothing: &Arc<Token>) -> Option<TokenRef> {
+        let token = self.current.fresh(now, nothing)?;
         self.touch(now);
         Some(TokenRef(token))
     }
@@ -402,7 +420,7 @@ impl Entry {
 impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenSource")
-            .field("provider", &self.provider.id())
+            .field("provider", &self.provider().id())
             .field("request", self.request())
             .finish_non_exhaustive()
     }

@@ -1,0 +1,76 @@
+//! [`Current`]: the token that a key serves, and until when it does without a second look.
+
+use std::sync::Arc;
+
+use arc_swap::Guard;
+
+use super::{
+    state::Key,
+    sync::{
+        ArcSwap,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+use crate::{Now, Timestamp, Token, token::Deadline};
+
+/// The token that a key serves. Its refresh point is repeated here, so that a caller of a fresh
+/// token reads nothing of it but what it sends.
+///
+/// Who changes it holds the key's lock. Who reads it holds none, and reads the refresh point
+/// first: a new one is written after its token, so that it is never taken for that of an older
+/// token; and before a token is withdrawn its refresh point is. What is left is a reader that saw
+/// the refresh point of a token that was replaced or withdrawn meanwhile. It gets the newer one,
+/// which has arrived just now, or sees that there is none.
+#[repr(C)]
+pub(crate) struct Current {
+    token: ArcSwap<Token>,
+    fresh_mono: AtomicU64,
+    fresh_wall: AtomicI64,
+}
+
+impl Current {
+    pub(crate) fn new(nothing: Arc<Token>) -> Self {
+        Self {
+            token: ArcSwap::new(nothing),
+            fresh_mono: AtomicU64::new(0),
+            fresh_wall: AtomicI64::new(0),
+        }
+    }
+
+    /// The token, if it is fresh; `nothing` is what stands for none.
+    #[inline]
+    pub(crate) fn fresh(&self, now: &Now, nothing: &Arc<Token>) -> Option<Guard<Arc<Token>>> {
+        let refresh = Deadline {
+            mono: self.fresh_mono.load(Ordering::Acquire),
+            wall: Timestamp::from_unix_nanos(self.fresh_wall.load(Ordering::Acquire)),
+        };
+        if !refresh.is_ahead(now) {
+            return None;
+        }
+        let token = self.token.load();
+        (!Arc::ptr_eq(&token, nothing)).then_some(token)
+    }
+
+    #[inline]
+    pub(crate) fn load(&self) -> Guard<Arc<Token>> {
+        self.token.load()
+    }
+
+    pub(crate) fn load_full(&self) -> Arc<Token> {
+        self.token.load_full()
+    }
+
+    /// Serves this token from now on.
+    pub(crate) fn publish(&self, _: &mut Key, token: Arc<Token>) {
+        let Deadline { mono, wall } = token.schedule.refresh;
+        self.token.store(token);
+        self.fresh_wall.store(wall.unix_nanos(), Ordering::Release);
+        self.fresh_mono.store(mono, Ordering::Release);
+    }
+
+    /// Serves no token from now on.
+    pub(crate) fn withdraw(&self, _: &mut Key, nothing: &Arc<Token>) {
+        self.fresh_mono.store(0, Ordering::Release);
+        self.token.store(nothing.clone());
+    }
+}
