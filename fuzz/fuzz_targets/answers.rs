@@ -21,7 +21,10 @@ impl HttpClient for Answering {
 
 fuzz_target!(|data: (u16, &[u8])| {
     let http = Answering(200 + data.0 % 400, Bytes::copy_from_slice(data.1));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let secret = || SecretRef::inline("s");
         let base = url::Url::parse("https://api.vendor.example").unwrap();

@@ -354,6 +354,16 @@ impl<'a> FetchContext<'a> {
         self.post(url, "application/json", body.into())?.await
     }
 
+    /// Does `work` if it takes no longer than `limit`: for what is good to know, but not worth making
+    /// a caller wait for what is known already.
+    pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.clock.sleep(limit) => None,
+        }
+    }
+
     fn post(
         &self,
         url: &str,

@@ -191,8 +191,11 @@ impl Contentsquare {
         credentials: &Credentials,
         cx: &FetchContext<'_>,
     ) -> Error {
-        let projects = self.me(credentials, cx).await;
-        let projects = projects.map_or_else(|_| Vec::new(), |inspection| inspection.projects);
+        let projects = cx.within(FINDING_OUT, self.me(credentials, cx)).await;
+        let projects = match projects {
+            Some(Ok(inspection)) => inspection.projects,
+            _ => Vec::new(),
+        };
         match projects.len() {
             0 | 1 if !speaks_of_a_project(&error) => error,
             0 => error.with_remedy("set project_id to the project that the token is for"),
@@ -229,6 +232,9 @@ fn me_endpoint(mut token_endpoint: Url) -> Result<Url, Error> {
     token_endpoint.set_path(&path);
     Ok(token_endpoint)
 }
+
+/// How long a refusal is kept back to find out which projects there are.
+const FINDING_OUT: Duration = Duration::from_secs(3);
 
 pub(crate) const KIND: &str = "contentsquare";
 

@@ -33,6 +33,7 @@ fn shown(status: u16, body: Vec<u8>) -> String {
     let http = Always(status, body.into());
     let provider = Contentsquare::new(SecretRef::inline("id"), SecretRef::inline(PLANTED));
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .unwrap();
     runtime.block_on(async {

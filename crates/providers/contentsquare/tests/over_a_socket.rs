@@ -9,6 +9,7 @@ use biped_core::{
     Timestamp, Token, TokenManager, TokenRequest,
 };
 use biped_reqwest::TokenClient;
+use biped_testing::ManualClock;
 use serde_json::{Value, json};
 use url::Url;
 use wiremock::{
@@ -397,6 +398,47 @@ async fn a_refusal_stands_when_me_tells_nothing() {
         }
         assert_eq!(vendor.requests().await.len(), 2);
     }
+}
+
+/// Refuses a token, and never says which projects there are.
+#[derive(Debug)]
+struct SilentMe;
+
+#[biped_core::async_trait]
+impl biped_core::HttpClient for SilentMe {
+    async fn send(
+        &self,
+        request: http::Request<bytes::Bytes>,
+    ) -> Result<http::Response<bytes::Bytes>, Error> {
+        if request.uri().path() == ME {
+            return std::future::pending().await;
+        }
+        let mut answer = http::Response::new(project_required().to_string().into());
+        *answer.status_mut() = http::StatusCode::BAD_REQUEST;
+        Ok(answer)
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_wait_long_for_me() {
+    let clock = Arc::new(ManualClock::new());
+    let fetching = tokio::spawn({
+        let clock = clock.clone();
+        async move {
+            let secret = SecretRef::inline(CLIENT_SECRET);
+            let provider = Contentsquare::new(SecretRef::inline(CLIENT_ID), secret);
+            let cx = FetchContext::new(&SilentMe, &*clock);
+            let request = TokenRequest::new().scope(Scope::DataExport);
+            provider.fetch(&request, &cx).await
+        }
+    });
+    while clock.sleepers() == 0 {
+        tokio::task::yield_now().await;
+    }
+    clock.advance(std::time::Duration::from_secs(5));
+    let error = fetching.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(error.remedy().unwrap().contains("project_id"));
 }
 
 #[tokio::test]
