@@ -1,10 +1,11 @@
-//! Machines that stand still for a moment, or whose clocks differ, with a fleet on them.
+//! The processes of a fleet: who stands still for a moment, whose clock is off, who can't use what others
+//! stored.
 
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{
-    Claim, Generation, Lease, MemoryStore, Provider, StoreError, StoredToken, TokenKey,
-    TokenRequest, TokenStore, async_trait,
+    Claim, Error, FetchContext, Generation, Lease, MemoryStore, Provider, ProviderId, StoreError,
+    StoredToken, Token, TokenKey, TokenRequest, TokenStore, async_trait,
 };
 use biped_testing::{ManualClock, Reply, TestProvider, settle};
 
@@ -95,4 +96,59 @@ async fn a_token_stored_by_somebody_whose_clock_is_ahead_ends_by_ours() {
     clock.advance(seconds(1000.0));
     ours.http.push(Reply::token("t-2", 1000));
     assert_eq!(text(&source).await, "t-2");
+}
+
+#[tokio::test]
+async fn a_refresh_is_not_content_with_a_stored_token_that_is_due_itself() {
+    let clock = Arc::new(ManualClock::new());
+    let store = Arc::new(Distant(MemoryStore::with_clock(clock.clone())));
+    let [one, other] = [(); 2].map(|()| Stage::sharing(&clock, &store));
+    let (source, others) = (one.source(), other.source());
+    one.http.push(Reply::token("t-1", 1000));
+    text(&source).await;
+    settle().await;
+    clock.advance(seconds(5.0));
+    other.http.push(Reply::token("t-2", 1000));
+    others.fetch().await.unwrap();
+    settle().await;
+    clock.advance(seconds(860.0));
+    one.http.push(Reply::token("t-3", 1000));
+    assert_eq!(text(&source).await, "t-1");
+    settle().await;
+    assert_eq!(text(&source).await, "t-3");
+}
+
+/// Only who holds some key can use its tokens; this one doesn't.
+#[derive(Debug)]
+struct Stranger(TestProvider);
+
+#[async_trait]
+impl Provider for Stranger {
+    fn id(&self) -> &ProviderId {
+        self.0.id()
+    }
+    async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        self.0.fetch(request, cx).await
+    }
+    fn adopts(&self, _: &Token) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn a_stored_token_that_the_provider_does_not_adopt_is_not_used() {
+    let clock = Arc::new(ManualClock::new());
+    let store = Arc::new(Distant(MemoryStore::with_clock(clock.clone())));
+    let [one, other] = [(); 2].map(|()| Stage::sharing(&clock, &store));
+    one.http.push(Reply::token("t-1", 1000));
+    text(&one.source()).await;
+    settle().await;
+    let stranger = Arc::new(Stranger(TestProvider::default()));
+    let source = other.manager.source(stranger, TokenRequest::new());
+    other.http.push(Reply::token("t-2", 1000));
+    assert_eq!(text(&source).await, "t-2");
+    // To everybody else it is a token like any other.
+    settle().await;
+    let third = Stage::sharing(&clock, &store);
+    assert_eq!(text(&third.source()).await, "t-2");
 }
