@@ -5,6 +5,7 @@
 //! | whether an implementation keeps the promises of [`Provider`] | [`conformance`] |
 //! | a plain provider for tests that are about something else | [`TestProvider`] |
 
+mod case;
 pub mod conformance;
 
 use async_trait::async_trait;

@@ -28,16 +28,17 @@
 // A check says what is wrong by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use biped_core::{
-    ApiRequest, ApiRequestParts, ApiResponse, Clock as _, Error, ErrorKind, ExposeSecret as _,
-    FetchContext, Provider, Token, TokenKey, TokenManager, TokenRequest, Verdict,
+    ApiRequest, ApiResponse, Clock as _, Error, ErrorKind, ExposeSecret as _, FetchContext,
+    Provider, Token, TokenKey, TokenManager, Verdict,
 };
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header::AUTHORIZATION};
-use url::Url;
+use http::{StatusCode, header::AUTHORIZATION};
 
+use super::case::{Answer, ApiCall, BaseUrls};
+pub use super::case::{Case, Sent};
 use crate::{ManualClock, Recorded, Reply, ScriptedHttp};
 
 /// The secret that the suite has the provider made with. No error and no `Debug` may show it.
@@ -48,228 +49,6 @@ const ROTATED: &str = "R0tated-secret-of-the-suite";
 
 /// Stands in answers, where neither a token nor the vendor's words belong.
 const PLANTED: &str = "pl4nted";
-
-/// How a vendor is made to grant and to refuse: its answers, in its own form.
-pub struct Case {
-    make: Box<Make>,
-    request: TokenRequest,
-    sends: Option<Sent>,
-    granted: Option<(String, Answer)>,
-    lifetime: Option<Duration>,
-    refused_client: Option<Answer>,
-    refused_request: Option<Answer>,
-    rejected: Answer,
-    base_urls: Option<BaseUrls>,
-}
-
-type Make = dyn Fn(&str) -> Arc<dyn Provider> + Send + Sync;
-
-/// A response that can be given again.
-#[derive(Clone, Debug)]
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-struct BaseUrls {
-    trusted: String,
-    answer: Box<dyn Fn(&str) -> Reply + Send + Sync>,
-}
-
-/// A request, whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
-    method: String,
-    url: String,
-    headers: Vec<(String, String)>,
-    body: String,
-}
-
-impl Sent {
-    /// A POST to this URL.
-    #[must_use]
-    pub fn post(url: impl Into<String>) -> Self {
-        Self {
-            method: "POST".into(),
-            url: url.into(),
-            headers: Vec::new(),
-            body: String::new(),
-        }
-    }
-
-    /// Adds a header. A request with any header that is not named here is another request.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_ascii_lowercase(), value.into()));
-        self.headers.sort();
-        self
-    }
-
-    /// Sets the body.
-    #[must_use]
-    pub fn body(mut self, body: impl Into<String>) -> Self {
-        self.body = body.into();
-        self
-    }
-
-    fn of(recorded: &Recorded) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let mut headers: Vec<_> = recorded
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
-            .collect();
-        headers.sort();
-        Self {
-            method: recorded.method.to_string(),
-            url: recorded.url.clone(),
-            headers,
-            body: text(&recorded.body),
-        }
-    }
-}
-
-impl Case {
-    /// A provider, made with a secret by `make`, and what it is asked for.
-    ///
-    /// Its token endpoint may be anywhere; nothing is sent there. It must be one that asks with a
-    /// single request, which looks the same each time.
-    pub fn new(
-        make: impl Fn(&str) -> Arc<dyn Provider> + Send + Sync + 'static,
-        request: TokenRequest,
-    ) -> Self {
-        Self {
-            make: Box::new(make),
-            request,
-            sends: None,
-            granted: None,
-            lifetime: None,
-            refused_client: None,
-            refused_request: None,
-            rejected: Answer::of(Reply::status(401)),
-            base_urls: None,
-        }
-    }
-
-    /// Tells the request that is expected, the [`SECRET`] in it.
-    #[must_use]
-    pub fn sends(mut self, request: Sent) -> Self {
-        self.sends = Some(request);
-        self
-    }
-
-    /// Tells an answer that grants a token of this text.
-    #[must_use]
-    pub fn grants(mut self, token: impl Into<String>, answer: Reply) -> Self {
-        self.granted = Some((token.into(), Answer::of(answer)));
-        self
-    }
-
-    /// Tells how long the granted token lives, if its answer says so.
-    #[must_use]
-    pub fn for_seconds(mut self, seconds: u64) -> Self {
-        self.lifetime = Some(Duration::from_secs(seconds));
-        self
-    }
-
-    /// Tells an answer that refuses the client's credentials, in the vendor's words.
-    #[must_use]
-    pub fn refuses_client(mut self, answer: Reply) -> Self {
-        self.refused_client = Some(Answer::of(answer));
-        self
-    }
-
-    /// Tells an answer that refuses this request, while another may be granted.
-    #[must_use]
-    pub fn refuses_request(mut self, answer: Reply) -> Self {
-        self.refused_request = Some(Answer::of(answer));
-        self
-    }
-
-    /// Tells how the API answers to a token that has expired. Default: an empty 401.
-    #[must_use]
-    pub fn rejects(mut self, answer: Reply) -> Self {
-        self.rejected = Answer::of(answer);
-        self
-    }
-
-    /// Tells how a granting answer names the API's base URL, and the topmost host of the vendor's
-    /// that is to be trusted, as `https://vendor.example`.
-    #[must_use]
-    pub fn names_base_url(
-        mut self,
-        trusted: &str,
-        answer: impl Fn(&str) -> Reply + Send + Sync + 'static,
-    ) -> Self {
-        self.base_urls = Some(BaseUrls {
-            trusted: trusted.into(),
-            answer: Box::new(answer),
-        });
-        self
-    }
-
-    /// The provider, made with [`SECRET`].
-    #[must_use]
-    pub fn provider(&self) -> Arc<dyn Provider> {
-        (self.make)(SECRET)
-    }
-
-    fn granted(&self) -> &(String, Answer) {
-        self.granted
-            .as_ref()
-            .expect("the case tells no granting answer; see Case::grants")
-    }
-
-    fn refused_client(&self) -> &Answer {
-        self.refused_client
-            .as_ref()
-            .expect("the case tells no refusal; see Case::refuses_client")
-    }
-}
-
-impl Answer {
-    fn of(reply: Reply) -> Self {
-        let Reply::Response(response) = reply else {
-            panic!("a case is made of responses");
-        };
-        let (parts, body) = response.into_parts();
-        Self {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body,
-        }
-    }
-
-    fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self {
-            status,
-            headers: HeaderMap::new(),
-            body: body.into(),
-        }
-    }
-
-    fn reply(&self) -> Reply {
-        let mut response = http::Response::new(self.body.clone());
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or_default();
-        *response.headers_mut() = self.headers.clone();
-        Reply::Response(response)
-    }
-
-    fn with_status(&self, status: u16) -> Self {
-        Self {
-            status,
-            ..self.clone()
-        }
-    }
-
-    fn with_body(&self, body: impl Into<Bytes>) -> Self {
-        Self {
-            body: body.into(),
-            ..self.clone()
-        }
-    }
-}
 
 /// One promise, and the function that checks it.
 #[derive(Clone, Copy)]
@@ -640,46 +419,6 @@ pub async fn a_header_that_holds_the_token_is_marked(_: &dyn Provider, case: &Ca
     }
 }
 
-/// A call of an API, on its way out.
-struct ApiCall {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-}
-
-impl Default for ApiCall {
-    fn default() -> Self {
-        Self {
-            method: Method::GET,
-            url: Url::parse("https://api.vendor.example/things?page=1").expect("a URL"),
-            headers: HeaderMap::new(),
-        }
-    }
-}
-
-impl ApiRequestParts for ApiCall {
-    fn method(&self) -> &Method {
-        &self.method
-    }
-
-    fn url(&self) -> Cow<'_, Url> {
-        Cow::Borrowed(&self.url)
-    }
-
-    fn set_url(&mut self, url: Url) -> Result<(), Error> {
-        self.url = url;
-        Ok(())
-    }
-
-    fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
-    }
-
-    fn body(&self) -> Option<&[u8]> {
-        Some(&[])
-    }
-}
-
 fn contains(bytes: &[u8], text: &str) -> bool {
     bytes
         .windows(text.len())
@@ -840,12 +579,4 @@ fn damaged(case: &Case) -> Vec<Answer> {
         all.push(answer.with_status(400));
     }
     all
-}
-
-impl fmt::Debug for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Case")
-            .field("request", &self.request)
-            .finish_non_exhaustive()
-    }
 }
