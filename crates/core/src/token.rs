@@ -1,5 +1,7 @@
 //! [`Token`]: an access token, and everything known about it.
 
+mod written;
+
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
@@ -7,7 +9,7 @@ use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::Url;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::{ClientIdentity, Error, Now, SecretRef, Timestamp, wire};
 
@@ -494,89 +496,4 @@ fn header(scheme: &str, token: &str) -> Result<HeaderValue, Error> {
         .map_err(|_| Error::unusable("the access token in the answer can't stand in a header"))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// How a token is written down for a store. The version comes first; a reader that doesn't know it
-/// treats the entry as a miss.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Written<'a> {
-    v: u32,
-    #[serde(borrow)]
-    token: std::borrow::Cow<'a, str>,
-    scheme: std::borrow::Cow<'a, str>,
-    token_type: std::borrow::Cow<'a, str>,
-    requested_at: i64,
-    expires_at: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    base_url: Option<Url>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    extra: Map<String, Value>,
-}
-
-const FORMAT: u32 = 1;
-
-impl Token {
-    /// The token as bytes for a store, text included.
-    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let scheme = self
-            .header
-            .as_bytes()
-            .get(..usize::from(self.secret_at).saturating_sub(1));
-        let written = Written {
-            v: FORMAT,
-            token: self.expose_secret().into(),
-            scheme: scheme
-                .and_then(|s| std::str::from_utf8(s).ok())
-                .unwrap_or("Bearer")
-                .into(),
-            token_type: self.token_type().into(),
-            requested_at: self.requested_at.unix_millis(),
-            expires_at: self.expires_at().map(Timestamp::unix_millis),
-            scope: self.scope().map(Into::into),
-            base_url: self.base_url.as_deref().cloned(),
-            extra: self
-                .rare
-                .as_ref()
-                .map(|rare| rare.extra.clone())
-                .unwrap_or_default(),
-        };
-        // Room for all of it at once: a buffer that grows leaves copies behind.
-        let room = 512 + 2 * self.header.len();
-        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-        if serde_json::to_writer(&mut *bytes, &written).is_err() {
-            bytes.clear();
-        }
-        bytes
-    }
-
-    /// A token from a store's bytes; `None` where they are of another version or no token.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let written: Written<'_> = serde_json::from_slice(bytes).ok()?;
-        if written.v != FORMAT {
-            return None;
-        }
-        let scheme = match &*written.scheme {
-            "Bearer" => "Bearer",
-            "DPoP" => "DPoP",
-            _ => return None,
-        };
-        let mut token = Self::new(
-            &*written.token,
-            Timestamp::from_unix_millis(written.requested_at),
-        )
-        .scheme(scheme)
-        .token_type(Some(&written.token_type))
-        .scope(written.scope)
-        .base_url(written.base_url)
-        .extra(written.extra)
-        .assumed_lifetime(Lifetime::UntilRejected)
-        .build()
-        .ok()?;
-        token.expires_at = written
-            .expires_at
-            .map_or(Timestamp::MAX, Timestamp::from_unix_millis);
-        Some(token)
-    }
 }
