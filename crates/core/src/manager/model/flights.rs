@@ -33,7 +33,7 @@ fn a_refresh_makes_nobody_wait_and_is_one_fetch() {
         let world = World::new();
         let (source, _) = world.warm_source().await;
         world.clock.advance(PAST_REFRESH);
-        let watcher = watch(&source);
+        let watcher = watch(&source, 1);
         let callers: Vec<_> = (0..3)
             .map(|_| {
                 let source = source.clone();
@@ -46,6 +46,26 @@ fn a_refresh_makes_nobody_wait_and_is_one_fetch() {
         watcher.end().await;
         world.manager.quiet().await;
         assert_eq!(number(&source.fresh().unwrap()), 2);
+        assert_eq!(world.asked(), 2);
+    });
+}
+
+#[test]
+fn a_token_whose_time_is_over_is_not_served_beside_the_one_that_follows() {
+    explore(|| async {
+        let world = World::new();
+        let (source, _) = world.warm_source().await;
+        world.clock.advance(Duration::from_secs(975));
+        let watchers = [watch(&source, 2), watch(&source, 2)];
+        let callers: Vec<_> = (0..2)
+            .map(|_| {
+                let source = source.clone();
+                spawn(async move { number(&source.token().await.unwrap()) })
+            })
+            .collect();
+        assert_eq!(end_of_all(callers).await, [2; 2]);
+        end_of_all(watchers).await;
+        world.manager.quiet().await;
         assert_eq!(world.asked(), 2);
     });
 }
@@ -184,7 +204,7 @@ fn a_flight_believed_lost_never_replaces_a_newer_token() {
             spawn(async move { source.token().await.map(drop) })
         };
         world.vendor.arrived.opened().await;
-        let watcher = watch(&source);
+        let watcher = watch(&source, 1);
         let vendor = world.vendor.clone();
         let answers = spawn(async move { vendor.gate.open() });
         world.clock.advance(Duration::from_secs(60));

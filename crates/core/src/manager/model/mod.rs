@@ -192,11 +192,12 @@ async fn end_of_all<T>(tasks: impl IntoIterator<Item = Running<T>>) -> Vec<T> {
     ends
 }
 
-/// Looks at the token that is served, now and then: it never goes back to an older one.
-fn watch(source: &TokenSource) -> Running<()> {
+/// Looks at the token that is served, now and then: it is never older than `oldest`, and never
+/// goes back.
+fn watch(source: &TokenSource, oldest: usize) -> Running<()> {
     let source = source.clone();
     spawn(async move {
-        let mut newest = 0;
+        let mut newest = oldest;
         for _ in 0..3 {
             if let Some(token) = source.fresh() {
                 assert!(number(&token) >= newest, "an older token over a newer one");

@@ -15,7 +15,7 @@ fn rejections_of_one_token_cost_one_fetch() {
     explore(|| async {
         let world = World::new();
         let (source, token) = world.warm_source().await;
-        let watcher = watch(&source);
+        let watcher = watch(&source, 1);
         let callers: Vec<_> = (0..3).map(|_| reject_and_ask(&source, &token)).collect();
         let ends = end_of_all(callers).await;
         let renewing = ends.iter().filter(|(it, _)| *it == Rejection::Renewing);
@@ -33,7 +33,7 @@ fn a_late_rejection_beside_a_refresh_spares_the_newer_token() {
         let world = World::new();
         let (source, token) = world.warm_source().await;
         world.clock.advance(PAST_REFRESH);
-        let watcher = watch(&source);
+        let watcher = watch(&source, 1);
         let refreshes = {
             let source = source.clone();
             spawn(async move { source.token().await.map(drop) })
@@ -82,7 +82,7 @@ fn what_was_on_its_way_when_all_was_forgotten_is_not_served() {
         });
         let (source, _) = world.warm_source().await;
         world.clock.advance(PAST_REFRESH);
-        let watcher = watch(&source);
+        let watcher = watch(&source, 1);
         world.vendor.arrived.close();
         let refreshes = {
             let source = source.clone();
@@ -113,7 +113,7 @@ fn what_was_revoked_is_not_served_and_what_came_meanwhile_is() {
         let world = World::new();
         let (source, _) = world.warm_source().await;
         world.clock.advance(PAST_REFRESH);
-        let watcher = watch(&source);
+        let watcher = watch(&source, 1);
         let refreshes = {
             let source = source.clone();
             spawn(async move { source.token().await.map(drop) })
