@@ -11,6 +11,7 @@
 //!
 //! An application usually depends on the façade `biped` instead.
 
+mod api;
 mod black_out;
 mod call;
 mod clock;
@@ -27,6 +28,10 @@ mod token;
 pub mod wire;
 
 pub use self::{
+    api::{
+        ApiRequest, ApiRequestParts, ApiResponse, AttachContext, PEEK_LIMIT, PEEK_TIME, Verdict,
+        judge_by_status,
+    },
     call::{BASE_URL_PLACEHOLDER, CallError, Transport, call},
     clock::{Clock, Now, SystemClock, Timestamp},
     config::{
@@ -39,10 +44,7 @@ pub use self::{
         Rejection, Settings, Status, TokenManager, TokenManagerBuilder, TokenRef, TokenSource,
         TokenState,
     },
-    provider::{
-        ApiRequest, ApiRequestParts, ApiResponse, AttachContext, FetchContext, IdentityRef,
-        Inspection, PEEK_LIMIT, PEEK_TIME, Project, Provider, Verdict, judge_by_status,
-    },
+    provider::{FetchContext, IdentityRef, Inspection, Project, Provider},
     request::{ParamValue, TokenRequest},
     secret::{COMMAND_TIMEOUT, SecretRef},
     store::{Claim, Failure, Lease, LeaseId, MemoryStore, StoreError, StoredToken, TokenStore},

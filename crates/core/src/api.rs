@@ -1,0 +1,257 @@
+//! An API call as a provider sees it: [`ApiRequest`] to put a token on, [`ApiResponse`] to judge.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+use http::{HeaderMap, Method, StatusCode, header};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::{Clock, Error, SecretRef, Timestamp, Token, shown, token::Companions};
+
+/// An API request as a provider sees it: enough to carry a token or a signature, whatever HTTP
+/// library it belongs to.
+pub struct ApiRequest<'a>(&'a mut dyn ApiRequestParts);
+
+/// The parts of an API request that an HTTP library lends to [`ApiRequest`]. Only integrators
+/// implement it.
+pub trait ApiRequestParts {
+    /// The method.
+    fn method(&self) -> &Method;
+    /// The whole URL.
+    fn url(&self) -> Cow<'_, Url>;
+    /// Replaces the URL.
+    ///
+    /// # Errors
+    /// Where the library can't express it.
+    fn set_url(&mut self, url: Url) -> Result<(), Error>;
+    /// The headers.
+    fn headers_mut(&mut self) -> &mut HeaderMap;
+    /// The body, where all of it is in memory; an empty one is there.
+    fn body(&self) -> Option<&[u8]>;
+}
+
+impl<'a> ApiRequest<'a> {
+    /// Lends a library's request to a provider.
+    pub fn new(parts: &'a mut dyn ApiRequestParts) -> Self {
+        Self(parts)
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        self.0.method()
+    }
+
+    /// The whole URL, with its query.
+    #[must_use]
+    pub fn url(&self) -> Cow<'_, Url> {
+        self.0.url()
+    }
+
+    /// The headers, to add to.
+    #[must_use]
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.0.headers_mut()
+    }
+
+    /// Sets a query parameter: for vendors whose tokens travel in the URL. One that stands there by
+    /// that name already is replaced, so that a replay doesn't carry two.
+    ///
+    /// # Errors
+    /// Where the HTTP library can't express the URL.
+    pub fn set_query(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        let mut url = self.0.url().into_owned();
+        let others: Vec<(String, String)> = url
+            .query_pairs()
+            .filter(|(known, _)| known != name)
+            .map(|(known, value)| (known.into_owned(), value.into_owned()))
+            .collect();
+        if others.len() == url.query_pairs().count() {
+            url.query_pairs_mut().append_pair(name, value);
+        } else {
+            url.query_pairs_mut()
+                .clear()
+                .extend_pairs(others)
+                .append_pair(name, value);
+        }
+        self.0.set_url(url)
+    }
+
+    /// The body, where all of it is in memory; an empty one is there, a stream is not.
+    #[must_use]
+    pub fn body(&self) -> Option<&[u8]> {
+        self.0.body()
+    }
+}
+
+impl fmt::Debug for ApiRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiRequest")
+            .field("method", self.method())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a provider may know while it attaches a token.
+pub struct AttachContext<'a> {
+    clock: &'a dyn Clock,
+    companions: Option<&'a Companions>,
+}
+
+impl<'a> AttachContext<'a> {
+    pub(crate) fn new(clock: &'a dyn Clock, token: &'a Token) -> Self {
+        Self {
+            clock,
+            companions: token.companions(),
+        }
+    }
+
+    /// What the clock on the wall says.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now().wall
+    }
+
+    /// One of the secrets that the provider declared with
+    /// [`attach_secrets`](Provider::attach_secrets).
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal) for one that it did not declare.
+    pub fn secret(&self, secret: &SecretRef) -> Result<&SecretString, Error> {
+        self.companions
+            .and_then(|all| all.secrets.iter().find(|(known, _)| known == secret))
+            .map(|(_, value)| value)
+            .ok_or_else(|| Error::internal("attach asks for a secret that attach_secrets lacks"))
+    }
+}
+
+impl fmt::Debug for AttachContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttachContext").finish_non_exhaustive()
+    }
+}
+
+/// An API response as a provider sees it.
+pub struct ApiResponse<'a> {
+    status: StatusCode,
+    headers: &'a HeaderMap,
+    url: Option<&'a Url>,
+    now: Timestamp,
+    body: Option<&'a [u8]>,
+}
+
+impl<'a> ApiResponse<'a> {
+    /// A response with this status and these headers, seen at `now`.
+    #[must_use]
+    pub fn new(status: StatusCode, headers: &'a HeaderMap, now: Timestamp) -> Self {
+        Self {
+            status,
+            headers,
+            url: None,
+            now,
+            body: None,
+        }
+    }
+
+    /// Adds the URL that answered.
+    #[must_use]
+    pub fn with_url(mut self, url: &'a Url) -> Self {
+        self.url = Some(url);
+        self
+    }
+
+    /// Adds the body.
+    #[must_use]
+    pub fn with_body(mut self, body: &'a [u8]) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.headers
+    }
+
+    /// The URL that answered, where the HTTP library tells.
+    #[must_use]
+    pub fn url(&self) -> Option<&Url> {
+        self.url
+    }
+
+    /// When it was seen.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The body, after [`Verdict::NeedsBody`] asked for it.
+    #[must_use]
+    pub fn body(&self) -> Option<&[u8]> {
+        self.body
+    }
+}
+
+/// Without the texts of headers and body, which are the API's and its caller's.
+impl fmt::Debug for ApiResponse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiResponse")
+            .field("status", &self.status)
+            .field("url", &self.url.map(shown))
+            .field("now", &self.now)
+            .field("body", &self.body.map(<[u8]>::len))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The most that is ever read ahead of an API response's body to judge it, in bytes.
+pub const PEEK_LIMIT: usize = 64 * 1024;
+
+/// How long after its headers a body may take to be read ahead, before the response passes
+/// unjudged.
+pub const PEEK_TIME: Duration = Duration::from_millis(50);
+
+/// The rule of RFC 6750 §3.1, by status and headers alone.
+#[must_use]
+pub fn judge_by_status(response: &ApiResponse<'_>) -> Verdict {
+    if response.status() != StatusCode::UNAUTHORIZED {
+        return Verdict::Accepted;
+    }
+    let insufficient = response
+        .headers()
+        .get_all(header::WWW_AUTHENTICATE)
+        .iter()
+        .any(|value| contains(value.as_bytes(), b"insufficient_scope"));
+    if insufficient {
+        Verdict::Accepted
+    } else {
+        Verdict::Rejected
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// What an API response says about the token it was sent with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is wrong with the token, whatever else may be.
+    Accepted,
+    /// The API won't take this token any more: a new one, and the request once again.
+    Rejected,
+    /// The same token, attached anew (a DPoP nonce), once.
+    Resend,
+    /// It depends on the body. It is read ahead where it is JSON, not encoded, and no larger than
+    /// this (64 KiB at most), and the response is judged again; else it passes as accepted.
+    NeedsBody {
+        /// The largest body worth reading, in bytes.
+        limit: usize,
+    },
+}
