@@ -113,7 +113,7 @@ impl<'a> AttachContext<'a> {
     }
 
     /// One of the secrets that the provider declared with
-    /// [`attach_secrets`](Provider::attach_secrets).
+    /// [`attach_secrets`](crate::Provider::attach_secrets).
     ///
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal) for one that it did not declare.
