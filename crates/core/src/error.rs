@@ -38,7 +38,7 @@ struct Inner {
 ///
 /// | kind | when | transient | exit status of the command |
 /// | --- | --- | --- | --- |
-/// | `Configuration` | a setting or a request breaks a rule; nothing was sent | no | 2 |
+/// | `Configuration` | a setting or a request breaks a rule; no secret was sent | no | 2 |
 /// | `Secret` | a secret could not be read; nothing was sent | only a file that is missing or empty, or a command that failed | 2 |
 /// | `Refused` | the vendor answered, and said no | no | 3 |
 /// | `Unreachable` | no connection, TLS, a timeout, a body cut off | yes | 4 |
@@ -55,7 +55,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting or a request breaks a rule; nothing was sent.
+    /// A setting or a request breaks a rule; nothing was sent, or at most a question without a secret
+    /// (a server's metadata).
     Configuration,
     /// A secret could not be read; nothing was sent.
     Secret,

@@ -88,12 +88,13 @@ use crate::{
 ///
 /// **Failures.** What may pass (no connection, a time-out, 408, 425, 429, 5xx, an empty 200) is
 /// tried again: three quick attempts while somebody waits, then not before 1 s to 60 s have passed,
-/// doubling, half of it jitter, and never longer than the token that still serves. Nothing sleeps for that: the next caller past the moment flies.
-/// `Retry-After` is a floor for every key of the token endpoint (15 minutes at most). What the
-/// vendor refuses is not repeated: `invalid_client` and `unauthorized_client` stop the client, every
-/// other refusal its key, until the secret that was used changes (looked at once a second at most,
-/// a command's every 30 s) or a probe after 1 to 15 minutes. One token endpoint gets 8 requests at a
-/// time, callers before background work.
+/// doubling, half of it jitter, and never longer than the token that still serves. Nothing sleeps for
+/// that: the next caller past the moment flies. A configuration that only the vendor's answer shows
+/// to be wrong waits in the same way. `Retry-After` is a floor for every key of the token endpoint
+/// (15 minutes at most). What the vendor refuses is not repeated: `invalid_client` and
+/// `unauthorized_client` stop the client, every other refusal its key, until the secret that was used
+/// changes (looked at once a second at most, a command's every 30 s) or a probe after 1 to 15 minutes.
+/// One token endpoint gets 8 requests at a time, callers before background work.
 ///
 /// **Rejection.** [`reject`](TokenSource::reject) forgets that token and no newer one. If its
 /// replacement is rejected within 10 s (a quarter of its life, if less) tokens are not the problem:
