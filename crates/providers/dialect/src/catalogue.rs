@@ -76,7 +76,7 @@ impl Catalogue {
         })
     }
 
-    /// The vendors that have all these words in their name, title, tags or token endpoint.
+    /// The vendors that have all these words in their name, title, tags or the host of their token endpoint.
     ///
     /// Words are found where words start (`entra` is not in `central`); where none is, anywhere, and
     /// however they are separated (`checkpoint`, `check point`).
@@ -100,6 +100,16 @@ impl Catalogue {
 fn starts_a_word(text: &str, word: &str) -> bool {
     text.match_indices(word)
         .any(|(at, _)| !text[..at].ends_with(char::is_alphanumeric))
+}
+
+/// What of an address is the vendor's own: its host, without the names of parameters.
+fn host(url: &str) -> String {
+    let behind = url.split_once("://").map_or("", |(_, behind)| behind);
+    let host = behind.split('/').next().unwrap_or_default();
+    let parts = host.split('{');
+    parts
+        .map(|part| part.split_once('}').map_or(part, |(_, own)| own))
+        .collect()
 }
 
 fn letters(text: &str) -> String {
@@ -148,7 +158,7 @@ impl Entry {
     fn search_text(&self) -> String {
         let mut text = format!("{} ", self.name);
         if let Some(dialect) = self.dialect() {
-            text.push_str(&dialect.url());
+            text.push_str(&host(&dialect.url()));
             if let Some(about) = dialect.about() {
                 for part in std::iter::once(about.title()).chain(about.tags()) {
                     text.push(' ');

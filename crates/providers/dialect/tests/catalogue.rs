@@ -91,6 +91,9 @@ fn vendors_are_found_by_name_title_and_what_they_are_for() {
     let catalogue = Catalogue::built_in();
     let found = |words: &str| -> Vec<_> { catalogue.search(words).map(Entry::name).collect() };
     assert_eq!(found("KEYCLOAK identity"), ["keycloak"]);
+    // The words in the paths of addresses say nothing of the vendor.
+    assert!(!found("identity").contains(&"ebay"));
+    assert_eq!(found("microsoftonline.com"), ["entra-id"]);
     assert_eq!(found("no such vendor anywhere"), Vec::<&str>::new());
     assert_eq!(found("").len(), catalogue.entries().len());
     assert_eq!(catalogue.nearest("keyclock"), Some("keycloak"));
