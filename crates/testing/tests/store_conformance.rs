@@ -47,6 +47,7 @@ enum Flaw {
     AnyPutEndsTheLease,
     NumbersByNothing,
     NumbersByItsClockAlone,
+    NumbersByWhatItHolds,
     IgnoresFailures,
     CoolsDownForEver,
     CoolsDownDespiteTokens,
@@ -108,6 +109,10 @@ const FINDS: &[(&str, Flaw)] = &[
         "lease_generations_are_ahead_of_what_was_put_or_forgotten",
         Flaw::NumbersByItsClockAlone,
     ),
+    (
+        "lease_generations_never_go_back_when_all_else_is_over",
+        Flaw::NumbersByWhatItHolds,
+    ),
     ("a_failure_cools_the_key_down", Flaw::IgnoresFailures),
     ("a_cool_down_passes", Flaw::CoolsDownForEver),
     ("a_token_ends_a_cool_down", Flaw::CoolsDownDespiteTokens),
@@ -116,6 +121,10 @@ const FINDS: &[(&str, Flaw)] = &[
     ("a_release_wakes_those_who_wait", Flaw::ReleasesWakeNobody),
     (
         "a_change_before_the_wait_is_noticed",
+        Flaw::LooksOnlyWhenWoken,
+    ),
+    (
+        "a_release_before_the_wait_is_noticed",
         Flaw::LooksOnlyWhenWoken,
     ),
 ];
@@ -384,6 +393,10 @@ impl TokenStore for Flawed {
             let generation = match self.flaw {
                 Flaw::NumbersByNothing => Generation(7),
                 Flaw::NumbersByItsClockAlone => Generation(0).next(clock),
+                Flaw::NumbersByWhatItHolds => {
+                    let held = entry.token.as_ref().map(|(token, _)| token.generation);
+                    held.unwrap_or(Generation(0)).next(clock)
+                }
                 _ => entry.newest.next(clock),
             };
             entry.newest = generation;

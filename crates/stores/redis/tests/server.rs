@@ -4,12 +4,25 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Claim, Generation, StoredToken, TokenKey, TokenStore};
+use biped_core::{
+    Claim, Clock, Generation, StoreError, StoredToken, SystemClock, TokenKey, TokenStore,
+};
 use biped_redis::RedisStore;
 use biped_testing::store::{Alternating, conformance};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+fn url() -> String {
+    std::env::var("BIPED_TEST_REDIS_URL").expect("BIPED_TEST_REDIS_URL")
+}
 
 fn store() -> RedisStore {
-    let url = std::env::var("BIPED_TEST_REDIS_URL").expect("BIPED_TEST_REDIS_URL");
+    store_at(url())
+}
+
+fn store_at(url: String) -> RedisStore {
     match std::env::var("BIPED_TEST_REDIS_CA") {
         Ok(ca) if url.starts_with("rediss:") => {
             RedisStore::with_ca(&url.into(), std::fs::read(ca).unwrap()).unwrap()
@@ -64,11 +77,15 @@ async fn prefixes_are_apart() {
 #[ignore = "needs a Redis: tests/live/run redis"]
 fn a_store_works_on_one_runtime_after_another() {
     let (store, key) = (store(), a_key());
+    // None of them ends; but only the last one runs.
+    let mut runtimes = Vec::new();
     for generation in 1..4 {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
+        runtimes.push(runtime);
+        let runtime = runtimes.last().unwrap();
         runtime.block_on(async {
             assert!(store.put(&key, &token(generation), None).await.unwrap());
             store.changed(&key, Generation(0)).await.unwrap();
@@ -92,4 +109,67 @@ async fn a_lease_asked_for_twice_by_one_holder_is_one_lease() {
         .await
         .unwrap();
     assert_eq!(again, Claim::Granted(lease));
+}
+
+/// A way to the server on which all connections can be cut.
+async fn a_way_to(server: String) -> (u16, tokio::sync::broadcast::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (cut, _) = tokio::sync::broadcast::channel(1);
+    let cuts = cut.clone();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (server, mut cut) = (server.clone(), cuts.subscribe());
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(server).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                    _ = cut.recv() => {}
+                }
+            });
+        }
+    });
+    (port, cut)
+}
+
+async fn in_time(waiting: JoinHandle<Result<(), StoreError>>) {
+    tokio::select! {
+        heard = waiting => heard.unwrap().unwrap(),
+        () = SystemClock.sleep(Duration::from_secs(5)) => panic!("nothing was heard"),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis: tests/live/run redis"]
+async fn who_waits_hears_that_the_connection_was_cut_and_of_news_on_the_next() {
+    let url = url();
+    let place = url
+        .rsplit(['@', '/'])
+        .find(|part| part.contains(':'))
+        .unwrap();
+    let (port, cut) = a_way_to(place.to_owned()).await;
+    let host = place.rsplit_once(':').unwrap().0;
+    let store = Arc::new(store_at(url.replace(place, &format!("{host}:{port}"))));
+    let (direct, key) = (self::store(), a_key());
+    direct
+        .lease(&key, Duration::from_secs(60), None)
+        .await
+        .unwrap();
+    let waiting = || {
+        let store = store.clone();
+        tokio::spawn(async move { store.changed(&key, Generation(1)).await })
+    };
+    let pause = || SystemClock.sleep(Duration::from_millis(300));
+
+    let first = waiting();
+    pause().await;
+    assert!(!first.is_finished());
+    cut.send(()).unwrap();
+    in_time(first).await;
+
+    let second = waiting();
+    pause().await;
+    assert!(!second.is_finished());
+    direct.put(&key, &token(2), None).await.unwrap();
+    in_time(second).await;
 }

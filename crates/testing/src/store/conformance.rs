@@ -105,6 +105,7 @@ pub const LEASES: &[Check] = checks![
     a_put_with_another_lease_leaves_the_lease_alone,
     lease_generations_increase,
     lease_generations_are_ahead_of_what_was_put_or_forgotten,
+    lease_generations_never_go_back_when_all_else_is_over,
     a_failure_cools_the_key_down,
     a_cool_down_passes,
     a_token_ends_a_cool_down,
@@ -116,6 +117,7 @@ pub const WAKING: &[Check] = checks![
     a_put_wakes_those_who_wait,
     a_release_wakes_those_who_wait,
     a_change_before_the_wait_is_noticed,
+    a_release_before_the_wait_is_noticed,
 ];
 
 /// Runs checks at the same time on one store.
@@ -312,9 +314,12 @@ pub async fn a_forgotten_token_never_returns(store: Store) {
 pub async fn an_earlier_forget_takes_nothing_back(store: Store) {
     let key = new_key();
     store.forget(&key, later(10), HOUR).await.unwrap();
-    store.forget(&key, later(5), HOUR).await.unwrap();
+    store.forget(&key, later(5), SHORT).await.unwrap();
     assert!(!store.put(&key, &token(8, "rejected"), None).await.unwrap());
     assert_eq!(store.get(&key).await.unwrap(), None);
+    SystemClock.sleep(SHORT + TICK).await;
+    let stored = store.put(&key, &token(8, "rejected"), None).await.unwrap();
+    assert!(!stored, "it forgets for the shorter time only");
 }
 
 /// Who is late with a rejection takes nothing from the others.
@@ -521,6 +526,22 @@ pub async fn lease_generations_are_ahead_of_what_was_put_or_forgotten(store: Sto
     }
 }
 
+/// When the token and what was to be forgotten are long over, their numbers still count: somebody
+/// may have them yet.
+pub async fn lease_generations_never_go_back_when_all_else_is_over(store: Store) {
+    let (put, forgotten) = (new_key(), new_key());
+    let ahead = a_minute_ahead();
+    let mut token = with_generation(ahead, "from a clock that is ahead");
+    token.keep = SHORT;
+    assert!(store.put(&put, &token, None).await.unwrap());
+    store.forget(&forgotten, ahead, SHORT).await.unwrap();
+    SystemClock.sleep(SHORT + TICK).await;
+    for key in [put, forgotten] {
+        let lease = granted(&store, &key, HOUR).await;
+        assert!(lease.generation > ahead, "it is no newer");
+    }
+}
+
 /// A failed holder keeps all others from asking, and tells them why.
 pub async fn a_failure_cools_the_key_down(store: Store) {
     let key = new_key();
@@ -598,6 +619,16 @@ pub async fn a_change_before_the_wait_is_noticed(store: Store) {
     let before = Generation(lease.generation.0 - 1);
     granted(&store, &key, HOUR).await;
     in_time(store.changed(&key, before)).await.unwrap();
+}
+
+/// Who begins to wait after the lease was given back doesn't wait for what has happened already.
+pub async fn a_release_before_the_wait_is_noticed(store: Store) {
+    let key = new_key();
+    let lease = granted(&store, &key, HOUR).await;
+    store.release(&key, &lease, None).await.unwrap();
+    in_time(store.changed(&key, lease.generation))
+        .await
+        .unwrap();
 }
 
 /// A store whose backend is gone answers every operation with an error, within a second: nothing
