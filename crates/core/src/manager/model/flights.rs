@@ -164,9 +164,11 @@ fn a_runtime_that_has_ended_takes_a_flight_and_gives_it_back() {
 #[test]
 fn the_end_of_a_flight_believed_lost_leaves_the_next_one_alone() {
     explore(|| async {
-        let mut settings = Settings::default();
-        // It stands still, and doesn't even notice that its time is over.
-        settings.flight_limit = Duration::MAX;
+        let settings = Settings {
+            // It stands still, and doesn't even notice that its time is over.
+            flight_limit: Duration::MAX,
+            ..Settings::default()
+        };
         let world = World::with(settings, |number| match number {
             1 => Answer::LostToken,
             _ => Answer::Token,

@@ -44,8 +44,8 @@ use shuttle::{
 use self::sync::{Handle, ProviderPanic, Step};
 use super::{Settings, TokenManager, TokenSource};
 use crate::{
-    Clock, Error, ErrorKind, FetchContext, HttpClient, Now, Provider, ProviderId, Rejection,
-    Timestamp, Token, TokenRequest, VendorError,
+    Clock, Error, ErrorKind, FetchContext, HttpClient, MemoryStore, Now, Provider, ProviderId,
+    Rejection, Timestamp, Token, TokenRequest, TokenStore, VendorError,
 };
 
 /// How often a scenario is played, half of it with each kind of scheduler.
@@ -102,9 +102,24 @@ impl World {
         Self::with(Settings::default(), |_| Answer::Token)
     }
 
+    /// The same, and a store that others may be using.
+    fn with_store() -> Self {
+        let clock = Arc::new(ModelClock::default());
+        let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+        Self::build(clock, Some(store), Settings::default(), |_| Answer::Token)
+    }
+
     /// `answers` says what the nth request gets.
     fn with(settings: Settings, answers: fn(usize) -> Answer) -> Self {
-        let clock = Arc::new(ModelClock::default());
+        Self::build(Arc::default(), None, settings, answers)
+    }
+
+    fn build(
+        clock: Arc<ModelClock>,
+        store: Option<Arc<dyn TokenStore>>,
+        settings: Settings,
+        answers: fn(usize) -> Answer,
+    ) -> Self {
         let vendor = Arc::new(Vendor {
             id: ProviderId::new("model", "https://vendor.example/token", "us"),
             answers,
@@ -115,14 +130,16 @@ impl World {
             arrived: Gate::default(),
             gate: Gate::default(),
         });
-        let manager = TokenManager::builder(Arc::new(NoWire))
+        let mut manager = TokenManager::builder(Arc::new(NoWire))
             .clock(clock.clone())
-            .settings(settings)
-            .build();
+            .settings(settings);
+        if let Some(store) = store {
+            manager = manager.store(store);
+        }
         Self {
             clock,
             vendor,
-            manager,
+            manager: manager.build(),
         }
     }
 

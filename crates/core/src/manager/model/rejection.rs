@@ -129,3 +129,22 @@ fn what_was_revoked_is_not_served_and_what_came_meanwhile_is() {
         assert_eq!(world.asked(), revoked + 1);
     });
 }
+
+#[test]
+fn what_was_rejected_while_it_was_being_stored_does_not_come_back() {
+    explore(|| async {
+        let world = World::with_store();
+        let source = world.source();
+        // It is handed out before it is stored.
+        let token = source.token().await.unwrap().into_owned();
+        world.clock.advance(Duration::from_secs(20));
+        let callers: Vec<_> = (0..2).map(|_| reject_and_ask(&source, &token)).collect();
+        for (_, got) in end_of_all(callers).await {
+            assert_eq!(got, 2);
+        }
+        world.manager.quiet().await;
+        assert_eq!(world.asked(), 2);
+        let stored = source.stored().await.unwrap();
+        assert_eq!(stored.map(|token| number(&token)), Some(2));
+    });
+}
