@@ -13,13 +13,26 @@ use crate::stage::{Stage, ask, seconds, text};
 
 /// A store that answers in no time, but not at once: it is asked over a network.
 #[derive(Debug)]
-struct Distant(MemoryStore);
+struct Distant {
+    inner: MemoryStore,
+    /// It can't be told to forget anything.
+    is_deaf: bool,
+}
+
+impl Distant {
+    fn on(clock: &Arc<ManualClock>) -> Self {
+        Self {
+            inner: MemoryStore::with_clock(clock.clone()),
+            is_deaf: false,
+        }
+    }
+}
 
 #[async_trait]
 impl TokenStore for Distant {
     async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
         tokio::task::yield_now().await;
-        self.0.get(key).await
+        self.inner.get(key).await
     }
     async fn put(
         &self,
@@ -28,7 +41,7 @@ impl TokenStore for Distant {
         lease: Option<&Lease>,
     ) -> Result<bool, StoreError> {
         tokio::task::yield_now().await;
-        self.0.put(key, token, lease).await
+        self.inner.put(key, token, lease).await
     }
     async fn forget(
         &self,
@@ -36,7 +49,10 @@ impl TokenStore for Distant {
         through: Generation,
         keep: Duration,
     ) -> Result<(), StoreError> {
-        self.0.forget(key, through, keep).await
+        if self.is_deaf {
+            return Err(StoreError::new("not now"));
+        }
+        self.inner.forget(key, through, keep).await
     }
     async fn lease(
         &self,
@@ -45,14 +61,14 @@ impl TokenStore for Distant {
         renew: Option<&Lease>,
     ) -> Result<Claim, StoreError> {
         tokio::task::yield_now().await;
-        self.0.lease(key, ttl, renew).await
+        self.inner.lease(key, ttl, renew).await
     }
 }
 
 #[tokio::test]
 async fn who_stood_still_while_waiting_for_anothers_lease_goes_on_waiting() {
     let clock = Arc::new(ManualClock::new());
-    let store = Arc::new(Distant(MemoryStore::with_clock(clock.clone())));
+    let store = Arc::new(Distant::on(&clock));
     let key = TokenKey::new(TestProvider::default().id(), &TokenRequest::new());
     // Somebody who died has it.
     store.lease(&key, seconds(5.0), None).await.unwrap();
@@ -83,7 +99,7 @@ async fn who_stood_still_while_waiting_for_anothers_lease_goes_on_waiting() {
 #[tokio::test]
 async fn a_token_stored_by_somebody_whose_clock_is_ahead_ends_by_ours() {
     let clock = Arc::new(ManualClock::new());
-    let store = Arc::new(Distant(MemoryStore::with_clock(clock.clone())));
+    let store = Arc::new(Distant::on(&clock));
     let [ahead, ours] = [(); 2].map(|()| Stage::sharing(&clock, &store));
     clock.step_wall_ahead(seconds(3600.0));
     ahead.http.push(Reply::token("t-1", 1000));
@@ -101,7 +117,7 @@ async fn a_token_stored_by_somebody_whose_clock_is_ahead_ends_by_ours() {
 #[tokio::test]
 async fn a_refresh_is_not_content_with_a_stored_token_that_is_due_itself() {
     let clock = Arc::new(ManualClock::new());
-    let store = Arc::new(Distant(MemoryStore::with_clock(clock.clone())));
+    let store = Arc::new(Distant::on(&clock));
     let [one, other] = [(); 2].map(|()| Stage::sharing(&clock, &store));
     let (source, others) = (one.source(), other.source());
     one.http.push(Reply::token("t-1", 1000));
@@ -138,7 +154,7 @@ impl Provider for Stranger {
 #[tokio::test]
 async fn a_stored_token_that_the_provider_does_not_adopt_is_not_used() {
     let clock = Arc::new(ManualClock::new());
-    let store = Arc::new(Distant(MemoryStore::with_clock(clock.clone())));
+    let store = Arc::new(Distant::on(&clock));
     let [one, other] = [(); 2].map(|()| Stage::sharing(&clock, &store));
     one.http.push(Reply::token("t-1", 1000));
     text(&one.source()).await;
@@ -151,4 +167,23 @@ async fn a_stored_token_that_the_provider_does_not_adopt_is_not_used() {
     settle().await;
     let third = Stage::sharing(&clock, &store);
     assert_eq!(text(&third.source()).await, "t-2");
+}
+
+#[tokio::test]
+async fn a_store_whose_clock_is_behind_never_makes_a_new_token_look_old() {
+    let (clock, behind) = (Arc::new(ManualClock::new()), Arc::new(ManualClock::new()));
+    behind.step_wall_back(seconds(3600.0));
+    let mut store = Distant::on(&behind);
+    store.is_deaf = true;
+    let stage = Stage::sharing(&clock, &Arc::new(store));
+    let source = stage.source();
+    stage.http.push(Reply::token("t-1", 1000));
+    text(&source).await;
+    settle().await;
+    // By our clock, and the store doesn't hear of it.
+    source.forget().await.unwrap_err();
+    clock.advance(seconds(10.0));
+    behind.advance(seconds(10.0));
+    stage.http.push(Reply::token("t-2", 1000));
+    assert_eq!(text(&source).await, "t-2");
 }
