@@ -248,8 +248,8 @@ async fn the_base_url_of_the_token_wins_over_the_configured_one() {
 
 #[tokio::test]
 async fn a_request_for_another_origin_is_refused_before_anything_is_sent() {
-    let (_stage, source) = stage();
-    for url in [
+    let (stage, source) = stage();
+    let elsewhere = [
         "https://evil.example/v1/a",
         "http://api.example/v1/a",
         "https://api.example:8443/v1/a",
@@ -259,11 +259,16 @@ async fn a_request_for_another_origin_is_refused_before_anything_is_sent() {
         "https://base-url.invalid.evil.example/a",
         "https://base-url.invalid:444/a",
         "http://base-url.invalid/a",
-    ] {
-        let mut api = Api::default();
-        let error = token_error(call(&source, get(url), &mut api).await);
-        assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
-        assert!(api.sent.is_empty(), "{url}");
+    ];
+    for tokens in 0..2 {
+        for url in elsewhere {
+            let mut api = Api::default();
+            let error = token_error(call(&source, get(url), &mut api).await);
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
+            assert!(api.sent.is_empty(), "{url}");
+        }
+        assert_eq!(stage.http.count(), tokens);
+        source.token().await.unwrap();
     }
     let mut api = Api::default();
     call(&source, get("https://api.example/elsewhere"), &mut api)
@@ -400,6 +405,23 @@ async fn a_rejected_call_is_replayed_once_with_a_new_token() {
     assert_eq!(response.status(), 200);
     assert_eq!(api.tokens(), ["t-1", "t-2"]);
     assert_eq!(api.urls(), ["https://api.example/v1/a?b=c"; 2]);
+}
+
+#[tokio::test]
+async fn a_rejected_response_is_let_go_before_another_token_is_asked_for() {
+    let (stage, source) = stage();
+    in_use(&stage, &source).await;
+    let connection = Arc::new(());
+    let is_held = Arc::downgrade(&connection);
+    let mut rejected = status(401);
+    rejected.extensions_mut().insert(connection);
+    stage.http.answer_with(move |_, _| {
+        assert!(is_held.upgrade().is_none(), "its connection is not free");
+        Reply::token("t-2", 3600)
+    });
+    let mut api = Api::answering([rejected]);
+    call(&source, get("/a"), &mut api).await.unwrap();
+    assert_eq!(api.tokens(), ["t-1", "t-2"]);
 }
 
 #[tokio::test]
