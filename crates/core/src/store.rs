@@ -19,21 +19,77 @@ use crate::{Clock, Generation, SystemClock, TokenKey};
 ///   forgotten never returns;
 /// - two leases of a key are never valid at once.
 ///
-/// ```
-/// use std::{sync::Arc, time::Duration};
-/// use biped_core::{Generation, MemoryStore, StoredToken, TokenKey, TokenStore};
+/// A whole store, for the tokens of one process:
 ///
-/// # async fn example() -> Result<(), biped_core::StoreError> {
-/// let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
-/// let key = TokenKey::from_bytes([7; 32]);
-/// let token = StoredToken {
-///     generation: Generation(1),
-///     keep: Duration::from_secs(60),
-///     bytes: b"whatever core wrote".to_vec(),
+/// ```
+/// use std::{collections::HashMap, sync::Mutex, time::Duration};
+/// use biped_core::{
+///     Clock, Generation, Lease, StoreError, StoredToken, SystemClock, TokenKey, TokenStore,
+///     async_trait,
 /// };
-/// assert!(store.put(&key, &token, None).await?);
-/// assert_eq!(store.get(&key).await?, Some(token));
-/// # Ok(()) }
+///
+/// #[derive(Debug, Default)]
+/// struct Ledger(Mutex<HashMap<TokenKey, Row>>);
+///
+/// /// What a key has, and until when.
+/// #[derive(Debug, Default)]
+/// struct Row {
+///     token: Option<(StoredToken, Duration)>,
+///     forgotten: Option<(Generation, Duration)>,
+/// }
+///
+/// impl Ledger {
+///     fn with<T>(&self, key: &TokenKey, act: impl FnOnce(&mut Row) -> T) -> Result<T, StoreError> {
+///         let mut rows = self.0.lock().map_err(|_| StoreError::new("a task panicked"))?;
+///         let row = rows.entry(*key).or_default();
+///         let now = SystemClock.now().mono;
+///         row.token.take_if(|(_, until)| *until <= now);
+///         row.forgotten.take_if(|(_, until)| *until <= now);
+///         Ok(act(row))
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl TokenStore for Ledger {
+///     async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+///         self.with(key, |row| row.token.as_ref().map(|(token, _)| token.clone()))
+///     }
+///
+///     async fn put(
+///         &self,
+///         key: &TokenKey,
+///         token: &StoredToken,
+///         _: Option<&Lease>,
+///     ) -> Result<bool, StoreError> {
+///         self.with(key, |row| {
+///             let held = row.token.as_ref().map(|(held, _)| held.generation);
+///             let forgotten = row.forgotten.map(|(through, _)| through);
+///             let is_news = held.max(forgotten).is_none_or(|known| known < token.generation);
+///             if is_news {
+///                 row.token = Some((token.clone(), SystemClock.now().mono + token.keep));
+///             }
+///             is_news
+///         })
+///     }
+///
+///     async fn forget(
+///         &self,
+///         key: &TokenKey,
+///         through: Generation,
+///         keep: Duration,
+///     ) -> Result<(), StoreError> {
+///         self.with(key, |row| {
+///             row.token.take_if(|(token, _)| token.generation <= through);
+///             if row.forgotten.is_none_or(|(known, _)| known <= through) {
+///                 row.forgotten = Some((through, SystemClock.now().mono + keep));
+///             }
+///         })
+///     }
+/// }
+/// # use biped_testing::store::conformance;
+/// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(
+/// #     conformance::run(std::sync::Arc::new(Ledger::default()), conformance::STORAGE)
+/// # );
 /// ```
 #[async_trait]
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
