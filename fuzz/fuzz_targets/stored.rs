@@ -33,7 +33,8 @@ impl TokenStore for Holding {
 
     async fn lease(&self, _: &TokenKey, _: Duration, _: Option<&Lease>) -> Result<Claim, StoreError> {
         Ok(Claim::CoolingDown {
-            left: Duration::from_secs(self.1),
+            // A shorter one is waited out.
+            left: Duration::from_secs(self.1.max(2)),
             why: self.0.clone(),
         })
     }
