@@ -188,6 +188,20 @@ async fn a_running_cool_down_is_never_evicted() {
 }
 
 #[tokio::test]
+async fn a_refused_client_is_not_forgotten_with_its_last_key() {
+    let stage = Stage::with(Settings::default().max_keys(1));
+    stage.http.push(Reply::error(401, "invalid_client"));
+    failure(&stage.tenant(0)).await;
+    let other = Arc::new(TestProvider::new("client-2"));
+    for number in 1..100 {
+        let request = TokenRequest::new().param("tenant", number);
+        drop(stage.manager.source(other.clone(), request));
+    }
+    failure(&stage.tenant(0)).await;
+    assert_eq!(stage.http.count(), 1);
+}
+
+#[tokio::test]
 async fn a_key_whose_new_tokens_are_rejected_too_is_not_evicted_meanwhile() {
     let stage = Stage::with(Settings::default().max_keys(1));
     stage.http.answer_with(|_, _| Reply::token("t", 1000));
