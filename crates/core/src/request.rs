@@ -75,7 +75,10 @@ impl TokenRequest {
         let mut all = Vec::from(std::mem::take(&mut self.params));
         match all.binary_search_by(|(known, _)| (**known).cmp(name.as_ref())) {
             Ok(at) => all[at].1 = value.into(),
-            Err(at) => all.insert(at, (name.as_ref().into(), value.into())),
+            Err(at) => {
+                all.reserve_exact(1);
+                all.insert(at, (name.as_ref().into(), value.into()));
+            }
         }
         self.params = all.into();
         self

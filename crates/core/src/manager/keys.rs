@@ -148,7 +148,8 @@ pub(crate) struct Keys {
 
 #[derive(Default)]
 struct Shard {
-    entries: HashTable<Arc<Entry>>,
+    /// With their hashes, so that a table that grows reads none of them.
+    entries: HashTable<(u64, Arc<Entry>)>,
     swept: u32,
 }
 
@@ -185,8 +186,8 @@ impl Keys {
             .unwrap_or_else(PoisonError::into_inner);
         shard
             .entries
-            .find(hash, |entry| is(entry, id, request))
-            .map(act)
+            .find(hash, is(hash, id, request))
+            .map(|(_, entry)| act(entry))
     }
 
     /// Finds a key, or makes it, and evicts others where there are too many or they lay idle.
@@ -207,7 +208,7 @@ impl Keys {
             .shard(hash)
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = shard.entries.find(hash, |entry| is(entry, id, &request)) {
+        if let Some((_, entry)) = shard.entries.find(hash, is(hash, id, &request)) {
             return entry.clone();
         }
         self.evict(&mut shard, now);
@@ -220,7 +221,7 @@ impl Keys {
         });
         shard
             .entries
-            .insert_unique(hash, entry.clone(), |entry| self.hash(entry));
+            .insert_unique(hash, (hash, entry.clone()), |(hash, _)| *hash);
         entry
     }
 
@@ -229,7 +230,7 @@ impl Keys {
         let mut all = Vec::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            all.extend(shard.entries.iter().cloned());
+            all.extend(shard.entries.iter().map(|(_, entry)| entry.clone()));
         }
         all
     }
@@ -241,7 +242,7 @@ impl Keys {
             shard.swept = seconds(now);
             shard
                 .entries
-                .retain(|entry| entry.unused_for(now) < self.idle || !entry.is_evictable(now));
+                .retain(|(_, entry)| entry.unused_for(now) < self.idle || !entry.is_evictable(now));
         }
         if shard.entries.len() < self.bound {
             return;
@@ -249,6 +250,7 @@ impl Keys {
         let mut ages: Vec<u32> = shard
             .entries
             .iter()
+            .map(|(_, entry)| entry)
             .filter(|entry| entry.is_evictable(now))
             .map(|entry| entry.unused_for(now))
             .collect();
@@ -260,7 +262,7 @@ impl Keys {
         }
         let (_, oldest, _) = ages.select_nth_unstable_by(surplus - 1, |a, b| b.cmp(a));
         let oldest = *oldest;
-        shard.entries.retain(|entry| {
+        shard.entries.retain(|(_, entry)| {
             let goes = surplus > 0 && entry.unused_for(now) >= oldest && entry.is_evictable(now);
             surplus -= usize::from(goes);
             !goes
@@ -275,12 +277,9 @@ impl Keys {
         #[allow(clippy::cast_possible_truncation, clippy::modulo_one)]
         &self.shards[(mixed >> 56) as usize % SHARDS]
     }
-
-    fn hash(&self, entry: &Entry) -> u64 {
-        self.hasher.hash_one((&entry.client.id, &entry.request))
-    }
 }
 
-fn is(entry: &Entry, id: &ProviderId, request: &TokenRequest) -> bool {
-    entry.request == *request && entry.client.id == *id
+/// Whether an entry is the one for this; those of another hash are not even looked at.
+fn is(hash: u64, id: &ProviderId, request: &TokenRequest) -> impl Fn(&(u64, Arc<Entry>)) -> bool {
+    move |(known, entry)| *known == hash && entry.request == *request && entry.client.id == *id
 }

@@ -23,8 +23,8 @@ use crate::{Clock, Error, Inspection, Now, ParamValue, Provider, Token, TokenKey
 /// handles to other keys of the same provider.
 #[derive(Clone)]
 pub struct TokenSource {
-    engine: Arc<Engine>,
-    entry: Arc<Entry>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) entry: Arc<Entry>,
     own: Option<Arc<Own>>,
 }
 
