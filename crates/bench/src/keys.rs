@@ -60,10 +60,11 @@ fn slot() -> ArcSwap<Slot> {
     })
 }
 
+/// Reads as much of a header as it takes to send it.
 fn read(slot: &ArcSwap<Slot>) {
     let slot = slot.load();
     black_box(SystemClock.now().wall < slot.until);
-    black_box(&slot.header);
+    black_box(slot.header.len());
 }
 
 pub(crate) fn by_handle() -> Vec<Figure> {
@@ -75,7 +76,8 @@ pub(crate) fn by_handle() -> Vec<Figure> {
         OPERATIONS,
         |n| {
             for at in turns.0.by_ref().take(n as usize) {
-                black_box(sources[*at].fresh().expect("a fresh token").header());
+                let token = sources[*at].fresh().expect("a fresh token");
+                black_box(token.header().len());
             }
         },
         |n| {
@@ -108,12 +110,8 @@ pub(crate) fn by_request() -> Vec<Figure> {
         OPERATIONS,
         |n| {
             for at in turns.0.by_ref().take(n as usize) {
-                black_box(
-                    manager
-                        .fresh(id, &requests[*at])
-                        .expect("a fresh token")
-                        .header(),
-                );
+                let token = manager.fresh(id, &requests[*at]).expect("a fresh token");
+                black_box(token.header().len());
             }
         },
         |n| {
