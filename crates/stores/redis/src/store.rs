@@ -65,7 +65,7 @@ impl RedisStore {
     /// place of the platform's.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and for certificates that can't be read.
+    /// As [`new`](Self::new), for certificates that can't be read, and for a URL without TLS.
     pub fn with_ca(url: &SecretString, pem: impl Into<Vec<u8>>) -> Result<Self, Error> {
         const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
         let pem = pem.into();
@@ -93,6 +93,12 @@ impl RedisStore {
             .set_protocol(ProtocolVersion::RESP3)
             .set_skip_set_lib_name();
         let info = info.set_redis_settings(settings);
+        if pem.is_some() && parsed.scheme() != "rediss" {
+            return Err(Error::configuration(format!(
+                "the Redis at {shown} is spoken to without TLS, where certificates mean nothing"
+            ))
+            .with_remedy("write rediss:// in its URL, or leave the certificates out"));
+        }
         let client = if parsed.scheme() == "rediss" {
             choose_cryptography();
             let certificates = TlsCertificates {
@@ -448,6 +454,19 @@ mod tests {
                 "{error:?}"
             );
         }
+    }
+
+    #[test]
+    fn certificates_without_tls_are_a_mistake_that_is_told() {
+        let pem = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
+        let error = RedisStore::with_ca(&"redis://me:hunter2@host".to_owned().into(), pem);
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), biped_core::ErrorKind::Configuration);
+        let shown = format!("{error} {error:?}");
+        assert!(
+            shown.contains("rediss://") && !shown.contains("hunter2"),
+            "{shown}"
+        );
     }
 
     #[test]
