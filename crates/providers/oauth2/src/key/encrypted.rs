@@ -18,7 +18,7 @@ use crate::der::{self, INTEGER, OCTETS, OID, SEQUENCE};
 
 const LOCKED: Fault = Fault(
     "this key is encrypted",
-    "set key_password, or decrypt it: openssl pkey -in key.pem -out plain.pem",
+    "set key_password (it opens key alone), or decrypt it: openssl pkey -in key.pem -out plain.pem",
 );
 pub(super) const FOREIGN: Fault = Fault(
     "this key is encrypted in a way that is not read here",
