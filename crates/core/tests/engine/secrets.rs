@@ -366,6 +366,19 @@ async fn a_secret_that_the_vendor_repeats_is_blacked_out_in_every_shape() {
     }
 }
 
+#[tokio::test]
+async fn a_secret_that_is_a_short_plain_word_takes_none_from_the_vendors_sentence() {
+    let stage = Stage::new();
+    let source = stage.source_of(with(SecretRef::inline("secret")));
+    let words = r#"{"error":"invalid_client","error_description":"unknown secret"}"#;
+    stage.http.push(Reply::json(401, words));
+    let error = failure(&source).await;
+    assert_eq!(
+        error.vendor().unwrap().message.as_deref(),
+        Some("unknown secret")
+    );
+}
+
 /// A provider that sends its credentials as `Authorization` header.
 #[derive(Debug)]
 struct ByHeader(TestProvider);
