@@ -21,7 +21,7 @@ mod network;
 mod report;
 mod vendor;
 
-use std::alloc::System;
+use std::{alloc::System, process::Command};
 
 use report::Figure;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -31,6 +31,9 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 type Bench = fn() -> Vec<Figure>;
+
+/// What is said before the name to a process that is for one bench.
+const ALONE: &str = "alone";
 
 const BENCHES: &[(&str, Bench)] = &[
     ("H1", hot::fresh_on_one_thread),
@@ -64,24 +67,38 @@ fn main() {
         .collect();
     if let Some(unknown) = names
         .iter()
-        .find(|name| BENCHES.iter().all(|(known, _)| known != *name))
+        .find(|name| **name != ALONE && BENCHES.iter().all(|(known, _)| known != *name))
     {
         let known: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
         eprintln!("there is no bench {unknown}; known are {}", known.join(" "));
         std::process::exit(2);
     }
+    if let Some((_, bench)) = BENCHES.iter().find(|(name, _)| names == [ALONE, *name]) {
+        for figure in bench() {
+            if json {
+                figure.print_json();
+            } else {
+                figure.print_row();
+            }
+        }
+        return;
+    }
     if !json {
         report::print_head();
     }
-    for (name, bench) in BENCHES {
-        if names.is_empty() || names.contains(name) {
-            for figure in bench() {
-                if json {
-                    figure.print_json();
-                } else {
-                    figure.print_row();
-                }
-            }
-        }
+    let wanted = |name: &&str| names.is_empty() || names.contains(name);
+    for name in BENCHES.iter().map(|(name, _)| *name).filter(wanted) {
+        run_alone(name, json);
+    }
+}
+
+/// Runs a bench in a process of its own: what another left behind on the heap is not its cost.
+fn run_alone(name: &str, json: bool) {
+    let program = std::env::current_exe().expect("this program can be found");
+    let mut child = Command::new(program);
+    child.args([ALONE, name]).args(json.then_some("--json"));
+    let status = child.status().expect("this program can be started");
+    if !status.success() {
+        std::process::exit(1);
     }
 }
