@@ -32,7 +32,7 @@ async fn when_it_is_quiet_the_store_was_told_and_the_refresh_is_done() {
     source(&second).token().await.unwrap();
     second.quiet().await;
     assert_eq!(http.count(), 2, "and is renewed in the background");
-    let stored = source(&second).stored().await.unwrap().unwrap();
+    let (stored, _) = source(&second).stored().await.unwrap().unwrap();
     assert!(
         stored
             .expires_at()

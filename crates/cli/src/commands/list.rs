@@ -64,15 +64,14 @@ struct Row {
 }
 
 impl Row {
-    fn of(provider: &Configured, source: &TokenSource, stored: Option<&Token>) -> Self {
-        let expires_at = stored.and_then(Token::expires_at);
+    fn of(
+        provider: &Configured,
+        source: &TokenSource,
+        stored: Option<&(Token, TokenState)>,
+    ) -> Self {
+        let expires_at = stored.and_then(|(token, _)| token.expires_at());
         let left = expires_at.map(|expiry| expiry.since(now()));
-        let state = match (stored, left) {
-            (None, _) => source.status().state,
-            (Some(token), Some(left)) if is_over(token, left) => TokenState::Expired,
-            (Some(token), Some(left)) if is_late(token, left) => TokenState::Usable,
-            (Some(_), _) => TokenState::Fresh,
-        };
+        let state = stored.map_or_else(|| source.status().state, |(_, state)| *state);
         Self {
             provider: provider.name().into(),
             kind: provider.kind().into(),
@@ -83,18 +82,6 @@ impl Row {
             expires_in: left.map(|left| left.as_secs()),
         }
     }
-}
-
-/// Whether a token is so near its expiry that it is not sent any more.
-fn is_over(token: &Token, left: Duration) -> bool {
-    let life = token.lifetime().unwrap_or_default();
-    left <= biped::Settings::MARGIN.min(life / 10)
-}
-
-/// Whether a token is in the part of its life in which it is renewed.
-fn is_late(token: &Token, left: Duration) -> bool {
-    let life = token.lifetime().unwrap_or_default();
-    left < life.mul_f64(1.0 - biped::Settings::REFRESH_AT)
 }
 
 fn table(rows: &[Row]) -> String {
@@ -122,30 +109,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stored_token_is_fresh_then_usable_then_expired() {
+    fn what_is_left_of_a_stored_token_is_in_whole_seconds_and_never_negative() {
+        const HOUR: Duration = Duration::from_secs(3600);
         let biped = Biped::builder().without_environment().toml(
             "providers.shop = { kind = 'envelope', base_url = 'http://127.0.0.1:1', \
              client_id = 'a', client_secret = 'b' }",
         );
         let biped = biped.build().unwrap();
         let source = biped.token_source("shop").unwrap();
-        let row = |age: u64| {
+        let row = |age: u64, state| {
             let age = Duration::from_secs(age);
             let token = Token::new("t", now().before(age)).expires_in(Some(HOUR));
-            Row::of(
-                biped.provider("shop").unwrap(),
-                &source,
-                Some(&token.build().unwrap()),
-            )
+            let stored = (token.build().unwrap(), state);
+            Row::of(biped.provider("shop").unwrap(), &source, Some(&stored))
         };
-        const HOUR: Duration = Duration::from_secs(3600);
-        assert_eq!(row(60).state, "fresh");
-        assert!((3530..=3540).contains(&row(60).expires_in.unwrap()));
-        assert_eq!(row(3000).state, "usable");
-        assert_eq!(row(3580).state, "expired", "nobody sends it any more");
-        assert_eq!(
-            (row(4000).state, row(4000).expires_in),
-            ("expired", Some(0))
-        );
+        let fresh = row(60, TokenState::Fresh);
+        assert_eq!(fresh.state, "fresh");
+        assert!((3530..=3540).contains(&fresh.expires_in.unwrap()));
+        let expired = row(4000, TokenState::Expired);
+        assert_eq!((expired.state, expired.expires_in), ("expired", Some(0)));
     }
 }

@@ -63,8 +63,8 @@ pub use self::{
     status::{Status, TokenState},
 };
 use crate::{
-    Clock, Error, HttpClient, Provider, ProviderId, SystemClock, Token, TokenRequest, TokenStore,
-    secret::Fingerprints,
+    Clock, Error, HttpClient, Now, Provider, ProviderId, SystemClock, Token, TokenRequest,
+    TokenStore, secret::Fingerprints,
 };
 
 /// Fetches, caches, shares and renews the tokens of any number of providers and requests.
@@ -357,6 +357,11 @@ impl Engine {
         let client = Arc::new(Client::new(provider.clone(), endpoint));
         parties.clients.insert(id.clone(), Arc::downgrade(&client));
         client
+    }
+
+    /// Sets until when a token is fresh and usable; `seen` as for [`Token::schedule`].
+    fn schedule(&self, token: &mut Token, seen: &Now) {
+        token.schedule(seen, self.refresh_at, self.settings.margin);
     }
 
     /// Without a store there is nobody to tell what was forgotten.

@@ -444,7 +444,7 @@ impl Pilot {
 
     fn prepare(&self, token: &mut Token, seen: &Now, companions: Companions) {
         token.set_companions(companions);
-        token.schedule(seen, self.engine.refresh_at, self.engine.settings.margin);
+        self.engine.schedule(token, seen);
     }
 
     /// What was rejected must not come back from the store.

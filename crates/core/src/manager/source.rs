@@ -6,7 +6,7 @@ use arc_swap::Guard;
 use url::Url;
 
 use super::{
-    Engine, Rejection, Status, TokenManager,
+    Engine, Rejection, Status, TokenManager, TokenState,
     ask::{Answer, Ask},
     flight::Flight,
     keys::Entry,
@@ -286,15 +286,21 @@ impl TokenSource {
         asked.map_err(|setback| self.named(setback.error))
     }
 
-    /// What the store holds for this key, usable or not; `None` without a store.
+    /// What the store holds for this key, usable or not, and how it stands; `None` without a store.
     ///
     /// # Errors
     /// [`Store`](crate::ErrorKind::Store).
-    pub async fn stored(&self) -> Result<Option<Token>, Error> {
-        match &self.engine.shared {
-            Some(shared) => shared.peek(&self.key()).await,
-            None => Ok(None),
-        }
+    pub async fn stored(&self) -> Result<Option<(Token, TokenState)>, Error> {
+        let Some(shared) = &self.engine.shared else {
+            return Ok(None);
+        };
+        let stored = shared.peek(&self.key()).await?;
+        Ok(stored.map(|mut token| {
+            let now = self.engine.clock.now();
+            self.engine.schedule(&mut token, &now);
+            let state = TokenState::of(&token, &now);
+            (token, state)
+        }))
     }
 
     /// How this key stands.

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::keys::Entry;
-use crate::{Error, Now, TokenRequest};
+use crate::{Error, Now, Token, TokenRequest};
 
 /// What is known of a key.
 #[derive(Clone, Debug)]
@@ -42,6 +42,18 @@ pub enum TokenState {
 }
 
 impl TokenState {
+    pub(super) fn of(token: &Token, now: &Now) -> Self {
+        if token.schedule.refresh.is_ahead(now) {
+            Self::Fresh
+        } else if token.schedule.unusable.is_ahead(now) {
+            Self::Usable
+        } else if token.is_nothing() {
+            Self::Missing
+        } else {
+            Self::Expired
+        }
+    }
+
     /// The state in one word, lower case.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -67,16 +79,10 @@ impl Entry {
         let key = self.key();
         let failure = self.client.last_error(now).or_else(|| key.last_error(now));
         let held = self.client.endpoint.hold(now).map(|(_, left)| left);
-        let state = if token.schedule.refresh.is_ahead(now) {
-            TokenState::Fresh
-        } else if token.schedule.unusable.is_ahead(now) {
-            TokenState::Usable
-        } else if key.is_refused() || self.client.is_refused() {
-            TokenState::Quarantined
-        } else if token.is_nothing() {
-            TokenState::Missing
-        } else {
-            TokenState::Expired
+        let refused = || key.is_refused() || self.client.is_refused();
+        let state = match TokenState::of(&token, now) {
+            TokenState::Missing | TokenState::Expired if refused() => TokenState::Quarantined,
+            state => state,
         };
         let has_token = !token.is_nothing();
         Status {

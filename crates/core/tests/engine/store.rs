@@ -8,7 +8,7 @@ use std::{
 use biped_core::{
     Claim, Clock, Error, ExposeSecret, Failure, FetchContext, Generation, Lease, LeaseId,
     MemoryStore, Provider, ProviderId, SecretRef, Settings, StoreError, StoredToken, Token,
-    TokenKey, TokenManager, TokenRequest, TokenSource, TokenStore, async_trait,
+    TokenKey, TokenManager, TokenRequest, TokenSource, TokenState, TokenStore, async_trait,
 };
 use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider, settle};
 
@@ -715,14 +715,39 @@ async fn what_is_stored_can_be_seen_and_forgotten() {
     stage.http.push(Reply::token("t-1", 1000));
     text(&source).await;
     settle().await;
-    assert_eq!(
-        source.stored().await.unwrap().unwrap().expose_secret(),
-        "t-1"
-    );
+    for (later, stands) in [
+        (0.0, TokenState::Fresh),
+        (860.0, TokenState::Usable),
+        (115.0, TokenState::Expired),
+    ] {
+        fleet.advance(later);
+        let (token, state) = source.stored().await.unwrap().unwrap();
+        assert_eq!((token.expose_secret(), state), ("t-1", stands));
+    }
     source.forget().await.unwrap();
     assert!(source.stored().await.unwrap().is_none());
     fleet.store.set(Fault::Down);
     assert!(source.forget().await.is_err(), "somebody wants to be sure");
+}
+
+#[tokio::test]
+async fn a_stored_token_stands_as_the_settings_say() {
+    let fleet = Fleet::new();
+    let (stage, source) = fleet.process();
+    stage.http.push(Reply::token("t-1", 1000));
+    text(&source).await;
+    settle().await;
+    let settings = Settings::default().refresh_at(0.3).margin(seconds(90.0));
+    let early = TokenManager::builder(stage.http.clone())
+        .clock(fleet.clock.clone())
+        .store(fleet.store.clone())
+        .settings(settings)
+        .build()
+        .source(Arc::new(TestProvider::default()), TokenRequest::new());
+    for (later, stands) in [(400.0, TokenState::Usable), (520.0, TokenState::Expired)] {
+        fleet.advance(later);
+        assert_eq!(early.stored().await.unwrap().unwrap().1, stands);
+    }
 }
 
 #[tokio::test]
