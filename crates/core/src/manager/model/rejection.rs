@@ -145,6 +145,6 @@ fn what_was_rejected_while_it_was_being_stored_does_not_come_back() {
         world.manager.quiet().await;
         assert_eq!(world.asked(), 2);
         let stored = source.stored().await.unwrap();
-        assert_eq!(stored.map(|token| number(&token)), Some(2));
+        assert_eq!(stored.map(|(token, _)| number(&token)), Some(2));
     });
 }
