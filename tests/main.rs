@@ -5,6 +5,7 @@
 mod account_credentials;
 mod architecture;
 mod broken_answers;
+mod circles;
 mod early_rejection;
 mod events;
 mod five_entries;
