@@ -54,15 +54,24 @@ fn a_circle_is_found_through_a_re_export_and_a_macro() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write("lib.rs", "mod a; mod b; mod c; pub use self::{a::A, b::B};");
-    write("a.rs", "pub struct A; fn f() { println!(\"{}\", crate::B::NAME) }");
+    write(
+        "a.rs",
+        "pub struct A; fn f() { println!(\"{}\", crate::B::NAME) }",
+    );
     write("b.rs", "use super::c::{C}; pub struct B(C);");
-    write("c.rs", "pub struct C; pub fn make() -> Box<dyn std::fmt::Debug> { crate::A; todo!() }");
+    write(
+        "c.rs",
+        "pub struct C; pub fn make() -> Box<dyn std::fmt::Debug> { crate::A; todo!() }",
+    );
     let sources = Sources::read(&folder.path().join("lib.rs"));
     let circles = circles(&sources.uses());
     assert_eq!(circles.len(), 1);
     assert_eq!(circles[0].len(), 3);
 
-    write("c.rs", "pub struct C; #[cfg(test)] mod tests { use crate::A; }");
+    write(
+        "c.rs",
+        "pub struct C; #[cfg(test)] mod tests { use crate::A; }",
+    );
     let sources = Sources::read(&folder.path().join("lib.rs"));
     assert!(super::circles::circles(&sources.uses()).is_empty());
 }
@@ -134,12 +143,18 @@ impl Sources {
                     read.names.insert(name, Meaning::Module);
                 }
                 Item::Use(brought) => {
-                    leaves(&brought.tree, &mut Vec::new(), &mut |name, path| match name {
-                        Some(name) => drop(read.names.insert(name, Meaning::Alias(path))),
-                        None => read.globs.push(path),
-                    });
+                    leaves(
+                        &brought.tree,
+                        &mut Vec::new(),
+                        &mut |name, path| match name {
+                            Some(name) => drop(read.names.insert(name, Meaning::Alias(path))),
+                            None => read.globs.push(path),
+                        },
+                    );
                 }
-                _ => read.names.extend(name(item).map(|name| (name, Meaning::Item))),
+                _ => read
+                    .names
+                    .extend(name(item).map(|name| (name, Meaning::Item))),
             }
         }
         self.modules.insert(module.clone(), read);
@@ -192,7 +207,9 @@ impl Sources {
             match inside.names.get(first) {
                 Some(Meaning::Item) => return Some(Found::Item(inside.file.clone())),
                 Some(Meaning::Module) => at.push(first.clone()),
-                Some(Meaning::Alias(target)) if target[..] == *path && &at == module => return None,
+                Some(Meaning::Alias(target)) if target[..] == *path && &at == module => {
+                    return None;
+                }
                 Some(Meaning::Alias(target)) => match self.resolve(&at, target, depth + 1)? {
                     Found::Item(file) => return Some(Found::Item(file)),
                     Found::Module(module) => at = module,
@@ -270,7 +287,9 @@ impl<'ast> Visit<'ast> for Paths {
             }
             Item::Use(brought) if matches!(brought.vis, Visibility::Inherited) => {
                 let mut all = Vec::new();
-                leaves(&brought.tree, &mut Vec::new(), &mut |_, path| all.push(path));
+                leaves(&brought.tree, &mut Vec::new(), &mut |_, path| {
+                    all.push(path)
+                });
                 all.into_iter().for_each(|path| self.note(path));
             }
             Item::Use(_) => {}
@@ -315,9 +334,15 @@ fn leaves(
         UseTree::Name(name) if name.ident == "self" => {
             each(before.last().cloned(), before.clone());
         }
-        UseTree::Name(name) => each(Some(name.ident.unraw().to_string()), with(before, &name.ident)),
+        UseTree::Name(name) => each(
+            Some(name.ident.unraw().to_string()),
+            with(before, &name.ident),
+        ),
         UseTree::Rename(name) => {
-            each(Some(name.rename.unraw().to_string()), with(before, &name.ident));
+            each(
+                Some(name.rename.unraw().to_string()),
+                with(before, &name.ident),
+            );
         }
         UseTree::Glob(_) => each(None, before.clone()),
         UseTree::Group(group) => {

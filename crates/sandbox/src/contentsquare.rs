@@ -15,8 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     clients::{CLIENTS, Client, Level},
-    fault::Vendor,
-    gate::Place,
+    fault::{FaultPoint, Vendor},
     shared::{Grant, Shared},
     stats::Caller,
     token::Rejection,
@@ -44,11 +43,11 @@ pub(crate) fn caller(body: &[u8]) -> Caller {
 }
 
 /// The error answer for a status alone.
-pub(crate) fn failure(status: StatusCode, place: Place) -> Response {
+pub(crate) fn failure(status: StatusCode, place: FaultPoint) -> Response {
     if status == StatusCode::UNAUTHORIZED {
         return match place {
-            Place::Api => Refusal::from(Rejection::Expired),
-            Place::Token | Place::Inspection => Refusal::credentials(),
+            FaultPoint::Api => Refusal::from(Rejection::Expired),
+            FaultPoint::Token | FaultPoint::Inspection => Refusal::credentials(),
         }
         .into_response();
     }

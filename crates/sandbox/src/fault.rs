@@ -222,3 +222,11 @@ const fn once() -> Option<u32> {
 fn spaced(path: &str) -> String {
     path.replace("%20", " ")
 }
+
+/// What a request is to, and so where a fault meets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FaultPoint {
+    Token,
+    Inspection,
+    Api,
+}

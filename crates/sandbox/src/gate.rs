@@ -15,20 +15,12 @@ use tokio::select;
 use crate::{
     body::{self, Ending},
     contentsquare, envelope,
-    fault::{Effect, Fault, Vendor},
+    fault::{Effect, Fault, FaultPoint, Vendor},
     listen::End,
     shared::Shared,
     stats::{Caller, Counts},
     token::Presented,
 };
-
-/// What a request is to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    Token,
-    Inspection,
-    Api,
-}
 
 pub(crate) async fn gate(
     State(shared): State<Arc<Shared>>,
@@ -62,13 +54,13 @@ pub(crate) async fn gate(
         }
     }
     let effect = fault.map_or(Effect::None, |fault| fault.effect);
-    if let (Effect::Revoke, Place::Api, Some(id)) = (effect, place, &token) {
+    if let (Effect::Revoke, FaultPoint::Api, Some(id)) = (effect, place, &token) {
         shared.revoke_one(id);
     }
     let mut answer = next.run(request).await;
     let mut outcome = Outcome::of(answer.status());
     match effect {
-        Effect::Revoke if place == Place::Token => shared.revoke_key(&caller),
+        Effect::Revoke if place == FaultPoint::Token => shared.revoke_key(&caller),
         Effect::WrongContentType => {
             answer.headers_mut().insert(header::CONTENT_TYPE, HTML);
         }
@@ -87,17 +79,17 @@ pub(crate) async fn gate(
 }
 
 /// Which vendor a path belongs to, and what it is; `None` for the sandbox's own paths.
-pub(crate) fn place(path: &str) -> Option<(Vendor, Place)> {
+pub(crate) fn place(path: &str) -> Option<(Vendor, FaultPoint)> {
     match path {
-        "/v1/oauth/token" => Some((Vendor::Contentsquare, Place::Token)),
-        "/v1/oauth/me" => Some((Vendor::Contentsquare, Place::Inspection)),
-        "/v1/auth/token" => Some((Vendor::Envelope, Place::Token)),
+        "/v1/oauth/token" => Some((Vendor::Contentsquare, FaultPoint::Token)),
+        "/v1/oauth/me" => Some((Vendor::Contentsquare, FaultPoint::Inspection)),
+        "/v1/auth/token" => Some((Vendor::Envelope, FaultPoint::Token)),
         _ if path.starts_with("/_sandbox") => None,
         // A token endpoint that is nearly right is answered in the vendor's own form.
-        _ if path.ends_with("/auth/token") => Some((Vendor::Envelope, Place::Token)),
-        _ if path.ends_with("/oauth/token") => Some((Vendor::Contentsquare, Place::Token)),
-        _ if path.starts_with("/v1/orders") => Some((Vendor::Envelope, Place::Api)),
-        _ => Some((Vendor::Contentsquare, Place::Api)),
+        _ if path.ends_with("/auth/token") => Some((Vendor::Envelope, FaultPoint::Token)),
+        _ if path.ends_with("/oauth/token") => Some((Vendor::Contentsquare, FaultPoint::Token)),
+        _ if path.starts_with("/v1/orders") => Some((Vendor::Envelope, FaultPoint::Api)),
+        _ => Some((Vendor::Contentsquare, FaultPoint::Api)),
     }
 }
 
@@ -110,11 +102,11 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 async fn identify(
     shared: &Shared,
     vendor: Vendor,
-    place: Place,
+    place: FaultPoint,
     request: Request,
 ) -> Result<(Caller, Option<String>, Request), Response> {
     let (mut parts, body) = request.into_parts();
-    if place == Place::Api {
+    if place == FaultPoint::Api {
         let token = Presented::read(vendor, &parts.headers, shared.signer());
         let caller = shared.caller(vendor, &token);
         let id = token.id.clone();
@@ -133,7 +125,7 @@ async fn identify(
 }
 
 /// The answer that takes the place of the vendor's own.
-fn instead(shared: &Shared, vendor: Vendor, place: Place, fault: &Fault) -> Option<Response> {
+fn instead(shared: &Shared, vendor: Vendor, place: FaultPoint, fault: &Fault) -> Option<Response> {
     const JSON: HeaderValue = HeaderValue::from_static("application/json");
     const PAGE: &str = "<!doctype html><title>Sign in</title><p>Please sign in to the network.";
     match fault.effect {
@@ -163,7 +155,7 @@ fn instead(shared: &Shared, vendor: Vendor, place: Place, fault: &Fault) -> Opti
 }
 
 /// A vendor's error answer for a status alone.
-pub(crate) fn failure(vendor: Vendor, place: Place, status: StatusCode) -> Response {
+pub(crate) fn failure(vendor: Vendor, place: FaultPoint, status: StatusCode) -> Response {
     match vendor {
         Vendor::Contentsquare => contentsquare::failure(status, place),
         Vendor::Envelope => envelope::failure(status),
@@ -218,24 +210,24 @@ impl Outcome {
     }
 }
 
-fn arrived(counts: &mut Counts, place: Place) {
+fn arrived(counts: &mut Counts, place: FaultPoint) {
     match place {
-        Place::Token => counts.token_requests.total += 1,
-        Place::Inspection => counts.inspections += 1,
-        Place::Api => counts.api_calls.total += 1,
+        FaultPoint::Token => counts.token_requests.total += 1,
+        FaultPoint::Inspection => counts.inspections += 1,
+        FaultPoint::Api => counts.api_calls.total += 1,
     }
 }
 
-fn ended(counts: &mut Counts, place: Place, outcome: Outcome) {
+fn ended(counts: &mut Counts, place: FaultPoint, outcome: Outcome) {
     let (tokens, calls) = (&mut counts.token_requests, &mut counts.api_calls);
     match (place, outcome) {
-        (Place::Token, Outcome::Success) => tokens.issued += 1,
-        (Place::Token, Outcome::Unauthorized | Outcome::Error) => tokens.refused += 1,
-        (Place::Token, Outcome::Faulted) => tokens.faulted += 1,
-        (Place::Inspection, _) => {}
-        (Place::Api, Outcome::Success) => calls.accepted += 1,
-        (Place::Api, Outcome::Unauthorized) => calls.rejected += 1,
-        (Place::Api, Outcome::Error) => calls.refused += 1,
-        (Place::Api, Outcome::Faulted) => calls.faulted += 1,
+        (FaultPoint::Token, Outcome::Success) => tokens.issued += 1,
+        (FaultPoint::Token, Outcome::Unauthorized | Outcome::Error) => tokens.refused += 1,
+        (FaultPoint::Token, Outcome::Faulted) => tokens.faulted += 1,
+        (FaultPoint::Inspection, _) => {}
+        (FaultPoint::Api, Outcome::Success) => calls.accepted += 1,
+        (FaultPoint::Api, Outcome::Unauthorized) => calls.rejected += 1,
+        (FaultPoint::Api, Outcome::Error) => calls.refused += 1,
+        (FaultPoint::Api, Outcome::Faulted) => calls.faulted += 1,
     }
 }

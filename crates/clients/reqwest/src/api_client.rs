@@ -88,10 +88,6 @@ impl ApiClient {
         Ok(ApiClients::new()?.client(source))
     }
 
-    pub(crate) fn over(connections: ApiClients, source: TokenSource) -> Self {
-        Self::made_of(connections, source, None)
-    }
-
     fn made_of(connections: ApiClients, source: TokenSource, limits: Option<Arc<Limits>>) -> Self {
         let mut builder = ClientBuilder::new(connections.reqwest_client());
         if let Some(limits) = &limits {
@@ -194,6 +190,14 @@ impl ApiClient {
         let path = escaped(path);
         self.client
             .request(method, format!("{BASE_URL_PLACEHOLDER}/{path}"))
+    }
+}
+
+impl ApiClients {
+    /// A client that calls the API of `source` with its tokens.
+    #[must_use]
+    pub fn client(&self, source: TokenSource) -> ApiClient {
+        ApiClient::made_of(self.clone(), source, None)
     }
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use biped_core::{ClientIdentity, Error, TokenSource};
+use biped_core::Error;
 use http::Extensions;
 use reqwest::{Client, Request, Response, Url, redirect};
 use reqwest_middleware::{Middleware, Next};
 
-use crate::{ApiClient, HttpSettings, failure, middleware, pool::Pool, settings::Route};
+use crate::{HttpSettings, failure, needs::Needs, pool::Pool, settings::Route};
 
 /// A chain of redirects longer than this is handed to the caller at its next one.
 const MAX_REDIRECTS: usize = 10;
@@ -16,7 +16,7 @@ const MAX_REDIRECTS: usize = 10;
 /// A request body longer than this may be on its way for longer than an API may be silent.
 const SHORT_BODY: usize = 64 * 1024;
 
-/// Makes [`ApiClient`]s that share their connections.
+/// Makes [`ApiClient`](crate::ApiClient)s that share their connections.
 ///
 /// An application needs one, whatever the number of vendors and projects it calls.
 ///
@@ -69,25 +69,11 @@ impl ApiClients {
         })))
     }
 
-    /// A client that calls the API of `source` with its tokens.
-    #[must_use]
-    pub fn client(&self, source: TokenSource) -> ApiClient {
-        ApiClient::over(self.clone(), source)
-    }
-
     /// The reqwest client for requests that need nothing special. What is sent with it carries no
     /// token.
     pub(crate) fn reqwest_client(&self) -> Client {
         self.0.default.clone()
     }
-}
-
-/// What a request needs of the connection it goes over; its token says.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Needs {
-    pub(crate) identity: Option<ClientIdentity>,
-    /// Its URL can't be left: it is signed, or holds the token.
-    pub(crate) no_redirects: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,7 +130,7 @@ impl Middleware for ApiClients {
             no_redirects,
             long_upload: !is_short,
         };
-        let client = self.0.clients.client(&route).map_err(middleware::failed)?;
+        let client = self.0.clients.client(&route).map_err(failure::failed)?;
         client
             .execute(request)
             .await

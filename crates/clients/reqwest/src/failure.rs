@@ -134,6 +134,17 @@ impl WithSource for Error {
     }
 }
 
+/// Biped's error as a stack's, where [`token_error`](crate::token_error) finds it. It stands there twice: whoever wraps
+/// it transparently, as retries do, shows what caused it and not itself.
+pub(crate) fn failed(error: Error) -> reqwest_middleware::Error {
+    match reqwest_middleware::Error::middleware(error.clone()) {
+        reqwest_middleware::Error::Middleware(cause) => {
+            reqwest_middleware::Error::Middleware(cause.context(error))
+        }
+        other => other,
+    }
+}
+
 /// A client can't be made from its settings.
 pub(crate) fn client(error: reqwest::Error) -> Error {
     let tls = causes(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>());

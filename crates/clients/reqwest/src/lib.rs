@@ -40,6 +40,7 @@ mod connections;
 mod failure;
 mod limit;
 mod middleware;
+mod needs;
 mod pool;
 mod recent;
 mod server;

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     body::{Holding, wrapped},
-    middleware::failed,
+    failure::failed,
 };
 
 /// So many calls at once for each token request: vendors count by project.

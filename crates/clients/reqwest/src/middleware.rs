@@ -10,7 +10,7 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 use url::Url;
 
-use crate::{body, connections::Needs};
+use crate::{body, failure::failed, needs::Needs};
 
 /// Puts a fresh token on each request that passes, and sends a request once again whose token the
 /// API rejects: what [`ApiClient`](crate::ApiClient) does, for a stack that stands already.
@@ -103,17 +103,6 @@ pub fn token_error(error: &reqwest_middleware::Error) -> Option<&Error> {
             error.chain().find_map(|cause| cause.downcast_ref())
         }
         reqwest_middleware::Error::Reqwest(_) => None,
-    }
-}
-
-/// Biped's error as a stack's, where [`token_error`] finds it. It stands there twice: whoever wraps
-/// it transparently, as retries do, shows what caused it and not itself.
-pub(crate) fn failed(error: Error) -> reqwest_middleware::Error {
-    match reqwest_middleware::Error::middleware(error.clone()) {
-        reqwest_middleware::Error::Middleware(cause) => {
-            reqwest_middleware::Error::Middleware(cause.context(error))
-        }
-        other => other,
     }
 }
 

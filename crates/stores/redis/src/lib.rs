@@ -65,4 +65,7 @@ mod link;
 mod scripts;
 mod store;
 
-pub use self::store::{DEFAULT_PREFIX, LIMIT, RedisStore};
+pub use self::{
+    link::LIMIT,
+    store::{DEFAULT_PREFIX, RedisStore},
+};

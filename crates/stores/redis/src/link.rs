@@ -13,7 +13,8 @@ use redis::{
 };
 use tokio::{runtime, sync::Notify};
 
-use crate::store::LIMIT;
+/// How long any operation takes at the most.
+pub const LIMIT: Duration = Duration::from_millis(250);
 
 /// How long a subscription stays that nobody waits on.
 const LINGER: Duration = Duration::from_secs(2);

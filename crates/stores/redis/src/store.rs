@@ -20,12 +20,9 @@ use url::Url;
 
 use crate::{
     fault,
-    link::{Link, Names},
+    link::{LIMIT, Link, Names},
     scripts::Scripts,
 };
-
-/// How long any operation takes at the most.
-pub const LIMIT: Duration = Duration::from_millis(250);
 
 /// What the names of all that is stored begin with, unless it is set.
 pub const DEFAULT_PREFIX: &str = "biped";

@@ -13,71 +13,13 @@
 )]
 
 mod fleet;
+mod line;
 mod proxy;
 mod scenarios;
 mod server;
 mod worker;
 
-use std::{process::ExitCode, time::Duration};
-
-/// What a scenario came to.
-#[derive(Debug)]
-pub(crate) struct Line {
-    pub(crate) scenario: &'static str,
-    pub(crate) requests: u64,
-    /// More break the bound.
-    pub(crate) allowed: Option<u64>,
-    pub(crate) calls: u64,
-    pub(crate) failed: Vec<String>,
-    pub(crate) slowest: Duration,
-    /// A slower call breaks the bound.
-    pub(crate) limit: Option<Duration>,
-    /// It was slow, and is tried again.
-    pub(crate) again: bool,
-}
-
-impl Line {
-    fn is_good(&self) -> bool {
-        self.is_right() && !self.is_slow()
-    }
-
-    /// Whether all is well, how long it took aside.
-    fn is_right(&self) -> bool {
-        self.failed.is_empty() && self.allowed.is_none_or(|allowed| self.requests <= allowed)
-    }
-
-    /// Whether a call took too long.
-    fn is_slow(&self) -> bool {
-        self.limit.is_some_and(|limit| self.slowest > limit)
-    }
-
-    fn verdict(&self) -> &'static str {
-        match (self.is_good(), self.again) {
-            (true, _) => "ok",
-            (false, true) => "slow, once more",
-            (false, false) => "BROKEN",
-        }
-    }
-
-    fn print(&self) {
-        let bound =
-            |bound: Option<String>| bound.map_or(String::new(), |bound| format!(" (≤ {bound})"));
-        println!(
-            "{:<44} {:>4}{:<8} {:>7} {:>6} {:>6} ms{:<12} {}",
-            self.scenario,
-            self.requests,
-            bound(self.allowed.map(|allowed| allowed.to_string())),
-            self.calls,
-            self.failed.len(),
-            self.slowest.as_millis(),
-            bound(self.limit.map(|limit| format!("{} ms", limit.as_millis()))),
-            self.verdict(),
-        );
-        for error in self.failed.iter().take(3) {
-            println!("    {error}");
-        }
-    }
-}
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();

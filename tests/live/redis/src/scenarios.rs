@@ -14,8 +14,8 @@ use biped::{
 use biped_sandbox::{Effect, Fault, SHOP, Sandbox};
 
 use crate::{
-    Line,
     fleet::{Fleet, Log, News, Setup},
+    line::Line,
     proxy::Proxy,
     server::Server,
 };
