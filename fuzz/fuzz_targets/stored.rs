@@ -3,10 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{
-    Claim, Error, Failure, FetchContext, Generation, HttpClient, Lease, Provider, ProviderId,
-    StoreError, StoredToken, Token, TokenKey, TokenManager, TokenRequest, TokenStore, async_trait,
-};
+use biped_core::{Claim, Error, Failure, FetchContext, Generation, HttpClient, Lease, Provider, ProviderId, StoreError, StoredToken, Token, TokenKey, TokenRequest, TokenStore, async_trait};
+use biped_engine::TokenManager;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 

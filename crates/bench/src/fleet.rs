@@ -11,7 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use biped_core::{Clock, SystemClock, TokenRequest, TokenSource};
+use biped_core::{Clock, SystemClock, TokenRequest};
+use biped_engine::TokenSource;
 
 use crate::{
     report::{Figure, Goal},

@@ -14,9 +14,8 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use biped_core::{
-    ApiRequest, ApiRequestParts, Clock, Error, SystemClock, TokenRequest, TokenSource,
-};
+use biped_core::{ApiRequest, ApiRequestParts, Clock, Error, SystemClock, TokenRequest};
+use biped_engine::TokenSource;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use url::Url;

@@ -3,9 +3,8 @@
 use std::{collections::HashMap as StdMap, hint::black_box, sync::Arc};
 
 use arc_swap::ArcSwap;
-use biped_core::{
-    Clock, Provider, SystemClock, Timestamp, TokenManager, TokenRequest, TokenSource,
-};
+use biped_core::{Clock, Provider, SystemClock, Timestamp, TokenRequest};
+use biped_engine::{TokenManager, TokenSource};
 use hashbrown::HashMap;
 use http::HeaderValue;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region};

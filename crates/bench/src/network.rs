@@ -8,7 +8,8 @@ use std::{
 };
 
 use axum::{Json, Router, routing::post};
-use biped_core::{Settings, TokenManager, TokenRequest};
+use biped_core::TokenRequest;
+use biped_engine::{Settings, TokenManager};
 use biped_reqwest::TokenClient;
 use tokio::task::JoinSet;
 

@@ -10,8 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Error, FetchContext, HttpClient, Provider, ProviderId, Token, TokenManager, TokenRequest, wire,
+    Error, FetchContext, HttpClient, Provider, ProviderId, Token, TokenRequest, wire,
 };
+use biped_engine::TokenManager;
 use bytes::Bytes;
 
 /// Sends nothing: answers with a token after a while, or fails.

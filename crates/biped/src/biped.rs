@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
-use biped_core::{
-    Error, Kind, ParamValue, Provider, TokenManager, TokenRequest, TokenSource, nearest,
-};
+use biped_config::{Kind, nearest};
+use biped_core::{Error, ParamValue, Provider, TokenRequest};
+use biped_engine::{TokenManager, TokenSource};
 
 use crate::{Builder, config::Setting, http::Http};
 

@@ -25,7 +25,8 @@ mod worker;
 
 use std::{future::Future, path::PathBuf, sync::Arc};
 
-use biped_core::{Error, Token};
+use biped_core::Error;
+use biped_engine::CachedToken;
 
 pub use self::client::{ApiClient, Reader, RequestBuilder, Response};
 use self::worker::Worker;
@@ -70,7 +71,7 @@ impl Biped {
     ///
     /// # Errors
     /// As [`TokenSource::token`](crate::TokenSource::token); inside a runtime always.
-    pub fn token(&self, name: &str) -> Result<Arc<Token>, Error> {
+    pub fn token(&self, name: &str) -> Result<Arc<CachedToken>, Error> {
         let source = self.biped.token_source(name)?;
         self.wait(async { source.token().await.map(crate::TokenRef::into_owned) })?
     }

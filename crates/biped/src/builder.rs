@@ -8,10 +8,9 @@ use std::{
     sync::Arc,
 };
 
-use biped_core::{
-    Clock, ConfigValue, Error, HttpClient, Kind, Origin, Problem, Provider, ProviderConfig,
-    RawValue, SystemClock, TokenManager, TokenRequest, TokenStore, nearest,
-};
+use biped_config::{ConfigValue, Kind, Origin, Problem, ProviderConfig, RawValue, nearest};
+use biped_core::{Clock, Error, HttpClient, Provider, SystemClock, TokenRequest, TokenStore};
+use biped_engine::TokenManager;
 
 use crate::{
     Biped,

@@ -65,7 +65,8 @@ mod store;
 
 use std::collections::BTreeMap;
 
-use biped_core::{ConfigValue, Error, Origin, Problem, RawValue};
+use biped_config::{ConfigValue, Origin, Problem, RawValue};
+use biped_core::Error;
 
 pub(crate) use self::{
     environment::{Environment, provider_names},

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use biped_core::{HttpClient, Problem};
+use biped_config::Problem;
+use biped_core::HttpClient;
 
 use crate::config::{self, Table};
 
@@ -10,7 +11,8 @@ use crate::config::{self, Table};
 mod with_reqwest {
     use std::sync::OnceLock;
 
-    use biped_core::{Error, Origin};
+    use biped_config::Origin;
+    use biped_core::Error;
     use biped_reqwest::{ApiClients, HttpSettings, TokenClient};
 
     use super::{Arc, HttpClient, Problem, Table, config};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use biped_core::{Kind, nearest};
+use biped_config::{Kind, nearest};
 
 /// The kinds that Biped brings, and the feature that each needs.
 const BUILT_IN: &[&str] = &["contentsquare", "envelope", "oauth2", "dialect"];

@@ -54,11 +54,13 @@ pub mod config;
 mod http;
 mod kinds;
 
+pub use biped_config::*;
 #[cfg(feature = "contentsquare")]
 pub use biped_contentsquare as contentsquare;
 pub use biped_core::*;
 #[cfg(feature = "dialect")]
 pub use biped_dialect as dialect;
+pub use biped_engine::*;
 #[cfg(feature = "envelope")]
 pub use biped_envelope as envelope;
 #[cfg(feature = "file")]

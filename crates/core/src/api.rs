@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::{Clock, Error, SecretRef, Timestamp, Token, shown, token::Companions};
+use crate::{Clock, Error, SecretRef, Timestamp, shown};
 
 /// An API request as a provider sees it: enough to carry a token or a signature, whatever HTTP
 /// library it belongs to.
@@ -95,15 +95,15 @@ impl fmt::Debug for ApiRequest<'_> {
 /// What a provider may know while it attaches a token.
 pub struct AttachContext<'a> {
     clock: &'a dyn Clock,
-    companions: Option<&'a Companions>,
+    secrets: &'a [(SecretRef, SecretString)],
 }
 
 impl<'a> AttachContext<'a> {
-    pub(crate) fn new(clock: &'a dyn Clock, token: &'a Token) -> Self {
-        Self {
-            clock,
-            companions: token.companions(),
-        }
+    /// A context with the secrets that the provider declared, as they were when the token was taken
+    /// in.
+    #[must_use]
+    pub fn new(clock: &'a dyn Clock, secrets: &'a [(SecretRef, SecretString)]) -> Self {
+        Self { clock, secrets }
     }
 
     /// What the clock on the wall says.
@@ -118,8 +118,9 @@ impl<'a> AttachContext<'a> {
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal) for one that it did not declare.
     pub fn secret(&self, secret: &SecretRef) -> Result<&SecretString, Error> {
-        self.companions
-            .and_then(|all| all.secrets.iter().find(|(known, _)| known == secret))
+        self.secrets
+            .iter()
+            .find(|(known, _)| known == secret)
             .map(|(_, value)| value)
             .ok_or_else(|| Error::internal("attach asks for a secret that attach_secrets lacks"))
     }

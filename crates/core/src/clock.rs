@@ -56,11 +56,17 @@ impl Timestamp {
         Self(millis.saturating_mul(1_000_000))
     }
 
-    pub(crate) const fn from_unix_nanos(nanos: i64) -> Self {
+    /// The moment that is this many nanoseconds after the Unix epoch.
+    #[inline]
+    #[must_use]
+    pub const fn from_unix_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
 
-    pub(crate) const fn unix_nanos(self) -> i64 {
+    /// Nanoseconds since the Unix epoch.
+    #[inline]
+    #[must_use]
+    pub const fn unix_nanos(self) -> i64 {
         self.0
     }
 

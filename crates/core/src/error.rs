@@ -155,7 +155,8 @@ impl VendorError {
     }
 
     /// The same, with its texts cut and escaped: what was read from a store is as it came.
-    pub(crate) fn cut_and_escaped(self) -> Self {
+    #[must_use]
+    pub fn cut_and_escaped(self) -> Self {
         let text = |text: Option<String>| text.as_deref().and_then(wire::vendor_text);
         Self {
             status: self.status,

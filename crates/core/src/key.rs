@@ -75,7 +75,9 @@ impl ProviderId {
         &self.0.name
     }
 
-    pub(crate) fn shared_name(&self) -> Arc<str> {
+    /// The name, shared.
+    #[must_use]
+    pub fn shared_name(&self) -> Arc<str> {
         self.0.name.clone()
     }
 

@@ -1,25 +1,22 @@
-//! The vocabulary and the engine of Biped, two-legged OAuth for Rust. No HTTP library and no
-//! vendor is in here.
+//! The vocabulary of Biped, two-legged OAuth for Rust: what a provider, a store and a client of either
+//! have in common. No HTTP library, no vendor and no engine is in here.
 //!
 //! | for | read |
 //! | --- | --- |
-//! | an application that wants tokens | [`TokenManager`], [`TokenSource`], [`TokenRequest`] |
-//! | somebody who adds a vendor | [`Provider`], [`wire`], [`Kind`] and [`ProviderConfig`] |
+//! | somebody who adds a vendor | [`Provider`], [`FetchContext`], [`wire`] |
 //! | somebody who adds a store | [`TokenStore`] |
-//! | somebody who adds an HTTP stack | [`HttpClient`] for token requests, [`call`] for API calls |
+//! | somebody who adds an HTTP stack | [`HttpClient`] |
 //! | tests | [`Clock`] |
 //!
-//! An application usually depends on the façade `biped` instead.
+//! `biped-config` says how a provider or a store is configured, `biped-engine` keeps the tokens. An
+//! application usually depends on the façade `biped` instead.
 
 mod api;
 mod black_out;
-mod call;
 mod clock;
-mod config;
 mod error;
 mod http;
 mod key;
-mod manager;
 mod provider;
 mod request;
 mod secret;
@@ -32,23 +29,18 @@ pub use self::{
         ApiRequest, ApiRequestParts, ApiResponse, AttachContext, PEEK_LIMIT, PEEK_TIME, Verdict,
         judge_by_status,
     },
-    call::{BASE_URL_PLACEHOLDER, CallError, Transport, call},
     clock::{Clock, Now, SystemClock, Timestamp},
-    config::{
-        ConfigValue, Field, FieldType, Kind, Origin, Problem, ProviderConfig, RawValue, nearest,
-    },
     error::{Error, ErrorKind, VendorError},
     http::{ClientIdentity, HttpClient, check_secure, is_loopback, shown},
     key::{ProviderId, TokenKey},
-    manager::{
-        Rejection, Settings, Status, TokenManager, TokenManagerBuilder, TokenRef, TokenSource,
-        TokenState,
-    },
     provider::{FetchContext, IdentityRef, Inspection, Project, Provider},
     request::{ParamValue, TokenRequest},
-    secret::{COMMAND_TIMEOUT, SecretRef},
-    store::{Claim, Failure, Lease, LeaseId, MemoryStore, StoreError, StoredToken, TokenStore},
-    token::{DEFAULT_LIFETIME, Generation, Lifetime, MAX_LIFETIME, Token, TokenBuilder},
+    secret::{COMMAND_TIMEOUT, SecretRef, SecretUse},
+    store::{
+        Claim, Failure, Generation, Lease, LeaseId, MemoryStore, StoreError, StoredToken,
+        TokenStore,
+    },
+    token::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, Token, TokenBuilder},
 };
 pub use async_trait::async_trait;
 pub use secrecy::{ExposeSecret, SecretString};

@@ -10,8 +10,8 @@ use url::Url;
 
 use crate::{
     ApiRequest, ApiResponse, AttachContext, ClientIdentity, Clock, Error, HttpClient, Now,
-    ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict, black_out::credentials,
-    check_secure, judge_by_status, secret::Fingerprints, token::Companions,
+    ProviderId, SecretRef, SecretUse, Timestamp, Token, TokenRequest, Verdict,
+    black_out::credentials, check_secure, judge_by_status,
 };
 
 /// A vendor's token endpoint, and one client of it.
@@ -210,7 +210,6 @@ pub struct FetchContext<'a> {
     clock: &'a dyn Clock,
     candidate: usize,
     identity: Option<ClientIdentity>,
-    fingerprints: Fingerprints,
     notes: Mutex<Notes>,
 }
 
@@ -218,17 +217,9 @@ pub struct FetchContext<'a> {
 #[derive(Default)]
 struct Notes {
     sent: Option<Now>,
-    secrets: Vec<NotedSecret>,
+    secrets: Vec<SecretUse>,
     /// The secrets themselves, gone with the fetch.
     values: Vec<SecretString>,
-}
-
-/// A secret that a fetch used: where it was, which candidate, and a mark that tells a change.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct NotedSecret {
-    pub(crate) secret: SecretRef,
-    pub(crate) candidate: usize,
-    pub(crate) fingerprint: [u8; 32],
 }
 
 /// A request on its way.
@@ -238,21 +229,11 @@ impl<'a> FetchContext<'a> {
     /// A context for calling a provider directly, as its tests do. The token manager makes its own.
     #[must_use]
     pub fn new(http: &'a dyn HttpClient, clock: &'a dyn Clock) -> Self {
-        Self::for_candidate(http, clock, 0, Fingerprints::new())
-    }
-
-    pub(crate) fn for_candidate(
-        http: &'a dyn HttpClient,
-        clock: &'a dyn Clock,
-        candidate: usize,
-        fingerprints: Fingerprints,
-    ) -> Self {
         Self {
             http,
             clock,
-            candidate,
+            candidate: 0,
             identity: None,
-            fingerprints,
             notes: Mutex::default(),
         }
     }
@@ -351,15 +332,7 @@ impl<'a> FetchContext<'a> {
     /// When the latest request was sent, which is when the life of the token in its answer starts.
     #[must_use]
     pub fn sent_at(&self) -> Timestamp {
-        self.sent().wall
-    }
-
-    pub(crate) fn has_sent(&self) -> bool {
-        self.notes().sent.is_some()
-    }
-
-    pub(crate) fn sent(&self) -> Now {
-        self.notes().sent.unwrap_or_else(|| self.clock.now())
+        self.last_sent().unwrap_or_else(|| self.clock.now()).wall
     }
 
     /// Reads a secret. Ask at each fetch and keep nothing: that is what makes rotation work.
@@ -392,11 +365,7 @@ impl<'a> FetchContext<'a> {
 
     async fn resolve(&self, secret: &SecretRef) -> Result<SecretString, Error> {
         let value = secret.resolve(self.candidate, self.clock).await?;
-        let noted = NotedSecret {
-            secret: secret.clone(),
-            candidate: self.candidate,
-            fingerprint: self.fingerprints.of(&value),
-        };
+        let noted = SecretUse::new(secret, self.candidate, &value);
         let mut notes = self.notes();
         if !notes.secrets.contains(&noted) {
             notes.secrets.push(noted);
@@ -404,52 +373,51 @@ impl<'a> FetchContext<'a> {
         Ok(value)
     }
 
-    /// Blacks out the secrets of this fetch, should the vendor's words repeat them.
-    pub(crate) fn black_out(&self, error: Error) -> Error {
-        self.notes().values.iter().fold(error, |error, secret| {
-            error.without_any_shape(secret.expose_secret())
-        })
-    }
-
-    pub(crate) fn noted_secrets(&self) -> Vec<NotedSecret> {
-        self.notes().secrets.clone()
-    }
-
-    /// Reads what goes along with the token on API calls, and takes on the client certificate for
-    /// the requests to come.
-    pub(crate) async fn companions(
-        &mut self,
-        provider: &dyn Provider,
-    ) -> Result<Companions, Error> {
-        if provider.attach_secrets().is_empty() && provider.client_identity().is_none() {
-            return Ok(Companions::default());
-        }
-        // Boxed, since most providers have none.
-        Box::pin(self.read_companions(provider)).await
-    }
-
-    async fn read_companions(&mut self, provider: &dyn Provider) -> Result<Companions, Error> {
-        let mut secrets = Vec::new();
-        for reference in provider.attach_secrets() {
-            secrets.push((reference.clone(), self.secret(reference).await?));
-        }
-        if let Some(IdentityRef { certificate, key }) = provider.client_identity() {
-            let certificate = self.secret(certificate).await?;
-            let key = self.secret(key).await?;
-            let parts = [certificate.expose_secret(), "\n", key.expose_secret(), "\n"];
-            // All of it at once: a text that grows leaves copies of the key behind.
-            self.identity = Some(ClientIdentity::from_pem(parts.concat()));
-        }
-        Ok(Companions {
-            secrets: secrets.into(),
-            identity: self.identity.clone(),
-        })
-    }
-
     fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.notes
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// For whoever runs providers.
+impl FetchContext<'_> {
+    /// Reads this one of several secrets, counted from 0. Default: the first.
+    #[must_use]
+    pub fn with_candidate(mut self, candidate: usize) -> Self {
+        self.candidate = candidate;
+        self
+    }
+
+    /// Presents this client certificate with the requests to come.
+    pub fn set_identity(&mut self, identity: Option<ClientIdentity>) {
+        self.identity = identity;
+    }
+
+    /// When the latest request was sent, on both clocks; `None` where nothing was.
+    #[must_use]
+    pub fn last_sent(&self) -> Option<Now> {
+        self.notes().sent
+    }
+
+    /// The clock that everything goes by.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock
+    }
+
+    /// The secrets that were read, each once.
+    #[must_use]
+    pub fn secrets_used(&self) -> Vec<SecretUse> {
+        self.notes().secrets.clone()
+    }
+
+    /// The error without the secrets of this fetch, should the vendor's words repeat them.
+    #[must_use]
+    pub fn redact(&self, error: Error) -> Error {
+        self.notes().values.iter().fold(error, |error, secret| {
+            error.without_any_shape(secret.expose_secret())
+        })
     }
 }
 

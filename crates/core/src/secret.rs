@@ -5,7 +5,7 @@ use std::{
     io::{self, Read as _},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -26,7 +26,10 @@ const LARGEST: usize = 1024 * 1024;
 const PRINTED: usize = 64 * 1024;
 
 /// How long a command is left alone that failed, or whose secret was refused.
-pub(crate) const COMMAND_REST: Duration = Duration::from_secs(30);
+const COMMAND_REST: Duration = Duration::from_secs(30);
+
+/// How long after a refusal a secret is looked at again.
+const SECRET_RECHECK: Duration = Duration::from_secs(1);
 
 /// Where a secret is: in the environment, in a file, in what a command prints, or here.
 ///
@@ -116,7 +119,8 @@ impl SecretRef {
     }
 
     /// Whether one of the secrets is here, and empty.
-    pub(crate) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.sources.iter().any(|source| match source {
             Source::Inline(secret) => secret.expose_secret().is_empty(),
             _ => false,
@@ -187,11 +191,16 @@ impl SecretRef {
         }
     }
 
-    /// Whether looking at the place costs a process, so that it is looked at less often.
-    pub(crate) fn runs_command(&self) -> bool {
-        self.sources
-            .iter()
-            .any(|source| matches!(source, Source::Command(_)))
+    /// How long after a refusal the secret is looked at again, to see whether it changed: 1 s; 30 s
+    /// where that costs a process.
+    #[must_use]
+    pub fn recheck_interval(&self) -> Duration {
+        let runs_command = |source: &Source| matches!(source, Source::Command(_));
+        if self.sources.iter().any(runs_command) {
+            COMMAND_REST
+        } else {
+            SECRET_RECHECK
+        }
     }
 
     /// Reads the secret at one of its places (the last, where it names fewer).
@@ -456,23 +465,58 @@ impl fmt::Debug for SecretRef {
     }
 }
 
+/// A secret as a fetch used it: where it was read, and a mark that tells a change. It holds no
+/// secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretUse {
+    secret: SecretRef,
+    candidate: usize,
+    mark: [u8; 32],
+}
+
+impl SecretUse {
+    pub(crate) fn new(secret: &SecretRef, candidate: usize, value: &SecretString) -> Self {
+        Self {
+            secret: secret.clone(),
+            candidate,
+            mark: mark(value),
+        }
+    }
+
+    /// Where it was read.
+    #[must_use]
+    pub fn secret(&self) -> &SecretRef {
+        &self.secret
+    }
+
+    /// Whether another secret is there now. One that can't be read counts as unchanged.
+    pub async fn has_changed(&self, clock: &dyn Clock) -> bool {
+        let value = self.secret.resolve(self.candidate, clock).await;
+        value.is_ok_and(|value| mark(&value) != self.mark)
+    }
+}
+
+impl fmt::Debug for SecretUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretUse")
+            .field("secret", &self.secret)
+            .field("candidate", &self.candidate)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Tells whether a secret is still the same without keeping it: a hash under a key that this
 /// process made up.
-#[derive(Clone)]
-pub(crate) struct Fingerprints([u8; 32]);
-
-impl Fingerprints {
-    pub(crate) fn new() -> Self {
+fn mark(secret: &SecretString) -> [u8; 32] {
+    static KEY: OnceLock<[u8; 32]> = OnceLock::new();
+    let key = KEY.get_or_init(|| {
         let mut key = [0; 32];
         key.fill_with(|| fastrand::u8(..));
-        Self(key)
-    }
-
-    pub(crate) fn of(&self, secret: &SecretString) -> [u8; 32] {
-        Sha256::new()
-            .chain_update(self.0)
-            .chain_update(secret.expose_secret())
-            .finalize()
-            .into()
-    }
+        key
+    });
+    Sha256::new()
+        .chain_update(key)
+        .chain_update(secret.expose_secret())
+        .finalize()
+        .into()
 }

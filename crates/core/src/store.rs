@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{Clock, Generation, SystemClock, TokenKey};
+use crate::{Clock, SystemClock, Timestamp, TokenKey};
 
 /// Where tokens outlive a process or are shared by several.
 ///
@@ -145,6 +145,29 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
         let _ = (key, after);
         std::future::pending().await
+    }
+}
+
+/// Which of two tokens of a key is the newer: microseconds since the Unix epoch, strictly
+/// increasing. The store that gives out leases may number them by its own clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// The generation of a token asked for at `now`, when the last one known was `self`.
+    #[must_use]
+    pub fn next(self, now: Timestamp) -> Self {
+        Self(
+            u64::try_from(now.unix_micros())
+                .unwrap_or(0)
+                .max(self.0.saturating_add(1)),
+        )
+    }
+
+    /// Whether a clock may have said it. After one that none can have, there would be no next.
+    #[must_use]
+    pub fn is_plausible(self) -> bool {
+        i64::try_from(self.0).is_ok_and(|micros| micros < Timestamp::MAX.unix_micros())
     }
 }
 

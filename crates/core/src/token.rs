@@ -1,7 +1,5 @@
 //! [`Token`]: an access token, and everything known about it.
 
-mod written;
-
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
@@ -11,7 +9,7 @@ use serde_json::{Map, Value};
 use url::Url;
 use zeroize::Zeroize;
 
-use crate::{ClientIdentity, Error, Now, SecretRef, Timestamp, wire};
+use crate::{Error, Timestamp, wire};
 
 /// How long a token is believed where nobody says: neither the answer, nor the token itself, nor
 /// the provider.
@@ -38,9 +36,6 @@ pub const MAX_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// assert_eq!(token.header(), "Bearer 2YotnFZFEjr1zCsicMWpAA");
 /// # Ok::<(), biped_core::Error>(())
 /// ```
-// In this order: the schedule is read by every caller, so it lies away from the reference count
-// in front of the token, which those who own one keep writing.
-#[repr(C)]
 pub struct Token {
     header: HeaderValue,
     requested_at: Timestamp,
@@ -48,10 +43,8 @@ pub struct Token {
     expires_at: Timestamp,
     base_url: Option<Box<Url>>,
     rare: Option<Box<Rare>>,
-    pub(crate) generation: Generation,
     secret_at: u16,
     token_type: TypeTag,
-    pub(crate) schedule: Schedule,
 }
 
 /// What many tokens don't have.
@@ -61,7 +54,6 @@ struct Rare {
     scope: Option<Box<str>>,
     extra: Map<String, Value>,
     confirmation: Option<Box<str>>,
-    companions: Companions,
 }
 
 /// A token type without an allocation for the usual ones.
@@ -83,28 +75,6 @@ impl TypeTag {
     }
 }
 
-/// Which of two tokens of a key is the newer: microseconds since the Unix epoch, strictly
-/// increasing. The store that gives out leases may number them by its own clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Generation(pub u64);
-
-impl Generation {
-    /// The generation of a token asked for at `now`, when the last one known was `self`.
-    #[must_use]
-    pub fn next(self, now: Timestamp) -> Self {
-        Self(
-            u64::try_from(now.unix_micros())
-                .unwrap_or(0)
-                .max(self.0.saturating_add(1)),
-        )
-    }
-
-    /// Whether a clock may have said it. After one that none can have, there would be no next.
-    pub(crate) fn is_plausible(self) -> bool {
-        i64::try_from(self.0).is_ok_and(|micros| micros < Timestamp::MAX.unix_micros())
-    }
-}
-
 /// How long a token lives when the vendor's answer doesn't say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
@@ -112,71 +82,6 @@ pub enum Lifetime {
     For(Duration),
     /// Until an API rejects it.
     UntilRejected,
-}
-
-/// The two moments that matter, each on both clocks; set by the manager when it takes a token in.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Schedule {
-    pub(crate) refresh: Deadline,
-    pub(crate) unusable: Deadline,
-}
-
-/// A moment that has come when either clock says so.
-#[derive(Clone, Copy)]
-pub(crate) struct Deadline {
-    /// In nanoseconds.
-    pub(crate) mono: u64,
-    pub(crate) wall: Timestamp,
-}
-
-impl Default for Deadline {
-    fn default() -> Self {
-        Self {
-            mono: 0,
-            wall: Timestamp::MIN,
-        }
-    }
-}
-
-impl Deadline {
-    pub(crate) const NEVER: Self = Self {
-        mono: u64::MAX,
-        wall: Timestamp::MAX,
-    };
-
-    pub(crate) fn new(mono: Duration, wall: Timestamp) -> Self {
-        Self {
-            mono: nanos(mono),
-            wall,
-        }
-    }
-
-    /// How far off it is; zero where it has come.
-    pub(crate) fn left(&self, now: &Now) -> Duration {
-        let by_mono = Duration::from_nanos(self.mono).saturating_sub(now.mono);
-        by_mono.min(self.wall.since(now.wall))
-    }
-
-    #[inline]
-    pub(crate) fn is_ahead(&self, now: &Now) -> bool {
-        nanos(now.mono) < self.mono && now.wall < self.wall
-    }
-}
-
-/// Nanoseconds of the monotonic clock, for 584 years.
-#[inline]
-pub(crate) fn nanos(mono: Duration) -> u64 {
-    mono.as_secs()
-        .saturating_mul(1_000_000_000)
-        .saturating_add(u64::from(mono.subsec_nanos()))
-}
-
-/// What goes along with a token on API calls: secrets to sign with, and the certificate it is
-/// bound to, as they were when the token was taken in.
-#[derive(Clone, Default)]
-pub(crate) struct Companions {
-    pub(crate) secrets: Box<[(SecretRef, SecretString)]>,
-    pub(crate) identity: Option<ClientIdentity>,
 }
 
 impl Token {
@@ -191,6 +96,7 @@ impl Token {
             token_type: None,
             stated: None,
             assumed: Lifetime::For(DEFAULT_LIFETIME),
+            written: None,
             scope: None,
             base_url: None,
             extra: Map::new(),
@@ -258,47 +164,27 @@ impl Token {
     pub fn confirmation(&self) -> Option<&str> {
         self.rare.as_ref()?.confirmation.as_deref()
     }
+}
 
-    /// Which of two tokens of a key is the newer.
+/// For whoever stores tokens.
+impl Token {
+    /// The authentication scheme before the token in the header (RFC 9110 §11.1).
     #[must_use]
-    pub fn generation(&self) -> Generation {
-        self.generation
+    pub fn scheme(&self) -> &str {
+        let scheme = self
+            .header
+            .as_bytes()
+            .get(..usize::from(self.secret_at).saturating_sub(1));
+        scheme
+            .and_then(|text| std::str::from_utf8(text).ok())
+            .unwrap_or("Bearer")
     }
 
-    /// The certificate that API calls with this token must present, if it was asked for with one
-    /// (RFC 8705 §3).
+    /// All further fields of the vendor's answer; `None` where there are none.
     #[must_use]
-    pub fn client_identity(&self) -> Option<&ClientIdentity> {
-        self.companions()?.identity.as_ref()
-    }
-
-    /// What stands where a key has no token: never fresh, never usable.
-    pub(crate) fn nothing() -> Self {
-        Self {
-            header: HeaderValue::from_static(""),
-            secret_at: 0,
-            token_type: TypeTag::Bearer,
-            requested_at: Timestamp::default(),
-            expires_at: Timestamp::default(),
-            base_url: None,
-            rare: None,
-            schedule: Schedule::default(),
-            generation: Generation(0),
-        }
-    }
-
-    pub(crate) fn is_nothing(&self) -> bool {
-        self.header.is_empty()
-    }
-
-    pub(crate) fn companions(&self) -> Option<&Companions> {
-        self.rare.as_ref().map(|rare| &rare.companions)
-    }
-
-    pub(crate) fn set_companions(&mut self, companions: Companions) {
-        if !companions.secrets.is_empty() || companions.identity.is_some() {
-            self.rare.get_or_insert_default().companions = companions;
-        }
+    pub fn extras(&self) -> Option<&Map<String, Value>> {
+        let extra = &self.rare.as_ref()?.extra;
+        (!extra.is_empty()).then_some(extra)
     }
 }
 
@@ -324,7 +210,6 @@ impl fmt::Debug for Token {
             .field("expires_at", &self.expires_at())
             .field("scope", &self.scope())
             .field("base_url", &self.base_url.as_deref().map(Url::as_str))
-            .field("generation", &self.generation)
             .finish_non_exhaustive()
     }
 }
@@ -338,6 +223,7 @@ pub struct TokenBuilder {
     token_type: Option<Box<str>>,
     stated: Option<Duration>,
     assumed: Lifetime,
+    written: Option<Option<Timestamp>>,
     scope: Option<Box<str>>,
     base_url: Option<Box<Url>>,
     extra: Map<String, Value>,
@@ -375,6 +261,13 @@ impl TokenBuilder {
     /// life. Default: 15 minutes.
     pub fn assumed_lifetime(mut self, lifetime: Lifetime) -> Self {
         self.assumed = lifetime;
+        self
+    }
+
+    /// The expiry of a token that was stored, as it was written then; `None` for one that is good
+    /// until it is rejected. It goes before everything else that tells the token's life.
+    pub fn expiring_as_written(mut self, expires_at: Option<Timestamp>) -> Self {
+        self.written = Some(expires_at);
         self
     }
 
@@ -424,9 +317,10 @@ impl TokenBuilder {
             .or_else(|| wire::jwt_expiry(text).map(|exp| exp.since(self.sent_at)))
             .filter(|life| !life.is_zero())
             .map_or(self.assumed, Lifetime::For);
-        let expires_at = match lifetime {
-            Lifetime::For(life) => self.sent_at.after(life.min(MAX_LIFETIME)),
-            Lifetime::UntilRejected => Timestamp::MAX,
+        let expires_at = match (self.written, lifetime) {
+            (Some(written), _) => written.unwrap_or(Timestamp::MAX),
+            (None, Lifetime::For(life)) => self.sent_at.after(life.min(MAX_LIFETIME)),
+            (None, Lifetime::UntilRejected) => Timestamp::MAX,
         };
         let token_type = self
             .token_type
@@ -444,7 +338,6 @@ impl TokenBuilder {
                 scope: self.scope,
                 extra: self.extra,
                 confirmation: self.confirmation,
-                companions: Companions::default(),
             })
         });
         Ok(Token {
@@ -453,10 +346,8 @@ impl TokenBuilder {
             expires_at,
             base_url: self.base_url,
             rare,
-            generation: Generation::default(),
             secret_at,
             token_type,
-            schedule: Schedule::default(),
         })
     }
 }

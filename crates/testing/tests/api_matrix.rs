@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use biped_core::{ExposeSecret, Token, TokenSource, async_trait};
+use biped_core::{ExposeSecret, Token, async_trait};
+use biped_engine::TokenSource;
 use biped_testing::api::matrix::{self, Call, Failure, Integration, Payload};
 use reqwest::{Client, redirect::Policy};
 use tokio::sync::OnceCell;

@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{Error, ParamValue, Token, TokenRef, TokenSource};
+use biped_core::{Error, ParamValue};
+use biped_engine::{CachedToken, TokenRef, TokenSource};
 use biped_reqwest::{
     reqwest::{self, Body, Method, StatusCode, header::HeaderMap},
     reqwest_middleware as middleware,
@@ -66,7 +67,7 @@ impl ApiClient {
     ///
     /// # Errors
     /// As [`TokenSource::token`]; inside a runtime always.
-    pub fn token(&self) -> Result<Arc<Token>, Error> {
+    pub fn token(&self) -> Result<Arc<CachedToken>, Error> {
         let source = self.token_source();
         self.worker
             .wait(async { source.token().await.map(TokenRef::into_owned) })?

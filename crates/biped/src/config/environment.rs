@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ffi::OsString, sync::Arc};
 
-use biped_core::{ConfigValue, Origin, Problem, RawValue};
+use biped_config::{ConfigValue, Origin, Problem, RawValue};
 
 use super::{Layer, Table, insert};
 

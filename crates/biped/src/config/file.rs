@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use biped_core::{ConfigValue, Origin, Problem, RawValue};
+use biped_config::{ConfigValue, Origin, Problem, RawValue};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use biped_core::{ConfigValue, Error, Origin, RawValue};
+use biped_config::{ConfigValue, Origin, RawValue};
+use biped_core::Error;
 use figment::{
     Figment, Metadata, Profile, Provider,
     value::{Dict, Map, Value},

@@ -1,6 +1,6 @@
 //! The JSON Schema of biped.toml, for editors.
 
-use biped_core::{Field, FieldType, Kind};
+use biped_config::{Field, FieldType, Kind};
 use serde_json::{Map, Value, json};
 
 use super::{settings::SECTIONS, store::STORES};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use biped_core::{ConfigValue, Field, Origin, Problem};
+use biped_config::{ConfigValue, Field, Origin, Problem};
 
 use super::{Table, table};
 

@@ -1,6 +1,6 @@
 //! The sections beside `[providers]`: their keys, and what becomes of them.
 
-use biped_core::{Field, FieldType, Problem};
+use biped_config::{Field, FieldType, Problem};
 
 use super::{Table, section::Section, store::STORE};
 
@@ -61,9 +61,9 @@ pub(crate) const ENGINE: &[Field] = &[
 ];
 
 /// Reads `[engine]`.
-pub(crate) fn engine(root: &Table, problems: &mut Vec<Problem>) -> biped_core::Settings {
+pub(crate) fn engine(root: &Table, problems: &mut Vec<Problem>) -> biped_engine::Settings {
     let mut section = Section::read(root, "engine", ENGINE, problems);
-    let mut settings = biped_core::Settings::default();
+    let mut settings = biped_engine::Settings::default();
     if let Some(part) = section.between("refresh_at", 0.1, 0.85) {
         settings = settings.refresh_at(part);
     }
@@ -94,7 +94,8 @@ pub(crate) fn engine(root: &Table, problems: &mut Vec<Problem>) -> biped_core::S
 /// Reads `[http]`.
 #[cfg(feature = "reqwest")]
 pub(crate) fn http(root: &Table, problems: &mut Vec<Problem>) -> biped_reqwest::HttpSettings {
-    use biped_core::{ExposeSecret, RawValue};
+    use biped_config::RawValue;
+    use biped_core::ExposeSecret;
 
     let mut section = Section::read(root, "http", HTTP, problems);
     let mut settings = biped_reqwest::HttpSettings::new();
@@ -137,9 +138,9 @@ pub(crate) fn http(root: &Table, problems: &mut Vec<Problem>) -> biped_reqwest::
 
 /// Where a certificate is. In a variable, too, `file:` names a file: no PEM text starts so.
 #[cfg(feature = "reqwest")]
-fn certificate(value: &biped_core::ConfigValue) -> Option<biped_core::SecretRef> {
+fn certificate(value: &biped_config::ConfigValue) -> Option<biped_core::SecretRef> {
     match &value.origin {
-        biped_core::Origin::Variable(_) => value.to_text()?.parse().ok(),
+        biped_config::Origin::Variable(_) => value.to_text()?.parse().ok(),
         _ => value.to_secret(),
     }
 }

@@ -1,6 +1,6 @@
 //! The merged configuration as it may be shown.
 
-use biped_core::{ConfigValue, Field, FieldType, Kind, Origin, RawValue};
+use biped_config::{ConfigValue, Field, FieldType, Kind, Origin, RawValue};
 
 use super::{Table, settings::SECTIONS};
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use biped_core::{Field, FieldType, Problem, TokenStore};
+use biped_config::{Field, FieldType, Problem};
+use biped_core::TokenStore;
 
 use super::{Table, section::Section};
 
@@ -92,7 +93,10 @@ pub(crate) fn store(root: &Table, problems: &mut Vec<Problem>) -> Option<Arc<dyn
 }
 
 #[cfg(feature = "file")]
-fn file(section: &mut Section<'_>, kind: &biped_core::ConfigValue) -> Option<Arc<dyn TokenStore>> {
+fn file(
+    section: &mut Section<'_>,
+    kind: &biped_config::ConfigValue,
+) -> Option<Arc<dyn TokenStore>> {
     use biped_file::FileStore;
 
     if let Some(path) = section.value("path") {
@@ -131,7 +135,10 @@ fn no_directory(text: &str) -> Option<&'static str> {
 }
 
 #[cfg(feature = "redis")]
-fn redis(section: &mut Section<'_>, kind: &biped_core::ConfigValue) -> Option<Arc<dyn TokenStore>> {
+fn redis(
+    section: &mut Section<'_>,
+    kind: &biped_config::ConfigValue,
+) -> Option<Arc<dyn TokenStore>> {
     use biped_core::ExposeSecret;
     use biped_redis::RedisStore;
 
@@ -169,7 +176,7 @@ fn sealed(
     section: &mut Section<'_>,
     store: Option<Arc<dyn TokenStore>>,
 ) -> Option<Arc<dyn TokenStore>> {
-    use biped_core::RawValue;
+    use biped_config::RawValue;
     use biped_sealed::{SealKey, SealedStore};
 
     let Some(value) = section.value("seal") else {

@@ -1,6 +1,6 @@
 //! `biped check`.
 
-use biped::{Error, ErrorKind, Token, TokenRef, TokenSource};
+use biped::{CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
@@ -87,7 +87,7 @@ struct Finding {
 }
 
 impl Finding {
-    fn of(name: &str, source: &TokenSource, tried: Result<&Token, &Error>) -> Self {
+    fn of(name: &str, source: &TokenSource, tried: Result<&CachedToken, &Error>) -> Self {
         let mut warnings: Vec<_> = source.provider().warning(now()).into_iter().collect();
         let cause = tried.err().map(|error| error.clone().with_provider(name));
         let token = tried.ok();
@@ -100,7 +100,7 @@ impl Finding {
             scope: token.and_then(|token| scope(source, token)),
             base_url: token.and_then(|token| base_url(source, token)),
             expires_in: token
-                .and_then(Token::expires_at)
+                .and_then(|token| token.expires_at())
                 .map(|expiry| expiry.since(now()).as_secs()),
             warnings,
             error: cause.as_ref().map(Described::of_error),

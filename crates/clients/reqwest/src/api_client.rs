@@ -6,7 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use biped_core::{BASE_URL_PLACEHOLDER, Error, ParamValue, TokenSource};
+use biped_core::{Error, ParamValue};
+use biped_engine::{BASE_URL_PLACEHOLDER, TokenSource};
 use reqwest::{Method, Request};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, RequestBuilder};
 use url::Url;
@@ -20,7 +21,7 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 /// Any other answer is handed over as it is.
 ///
 /// ```no_run
-/// # async fn example(source: biped_core::TokenSource) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(source: biped_engine::TokenSource) -> Result<(), Box<dyn std::error::Error>> {
 /// let client = biped_reqwest::ApiClient::new(source)?;
 ///
 /// let jobs: serde_json::Value = client

@@ -11,7 +11,8 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use biped_core::{Provider, TokenManager, TokenRequest};
+//! use biped_core::{Provider, TokenRequest};
+//! use biped_engine::TokenManager;
 //! use biped_reqwest::{ApiClients, HttpSettings, TokenClient};
 //!
 //! # async fn example(provider: Arc<dyn Provider>) -> Result<(), Box<dyn std::error::Error>> {

@@ -3,7 +3,8 @@
 use std::{borrow::Cow, future::Future, pin::Pin};
 
 use async_trait::async_trait;
-use biped_core::{ApiRequestParts, CallError, Error, Token, TokenSource, Transport, call};
+use biped_core::{ApiRequestParts, Error};
+use biped_engine::{CachedToken, CallError, TokenSource, Transport, call};
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, StatusCode};
 use reqwest::{Request, Response};
@@ -25,7 +26,7 @@ use crate::{body, failure::failed, needs::Needs};
 ///   their URL in any case.
 /// - Requests are written with whole URLs, of the API's own origin; any other is an error before
 ///   anything is sent. Where only the token tells the origin, they start with
-///   [`BASE_URL_PLACEHOLDER`](biped_core::BASE_URL_PLACEHOLDER), which gives way to the base URL.
+///   [`BASE_URL_PLACEHOLDER`](biped_engine::BASE_URL_PLACEHOLDER), which gives way to the base URL.
 /// - An `Authorization` header that stands on a request already gives way to a token that travels
 ///   there: there are never two. reqwest makes one of a user name in the URL.
 ///
@@ -33,7 +34,7 @@ use crate::{body, failure::failed, needs::Needs};
 /// use biped_reqwest::{ApiClients, TokenMiddleware};
 /// use reqwest_middleware::ClientBuilder;
 ///
-/// # async fn example(source: biped_core::TokenSource) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(source: biped_engine::TokenSource) -> Result<(), Box<dyn std::error::Error>> {
 /// let client = ClientBuilder::new(reqwest::Client::new())
 ///     // .with(retries).with(tracing)
 ///     .with(TokenMiddleware::new(source))
@@ -131,7 +132,7 @@ impl Transport for OverNext<'_> {
     async fn send(
         &mut self,
         request: Request,
-        token: &Token,
+        token: &CachedToken,
     ) -> Result<Response, reqwest_middleware::Error> {
         let attached = request
             .url()

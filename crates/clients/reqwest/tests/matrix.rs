@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use biped_core::{TokenSource, async_trait};
+use biped_core::async_trait;
+use biped_engine::TokenSource;
 use biped_reqwest::{ApiClient, token_error};
 use biped_testing::api::matrix::{Call, Failure, Integration, Payload};
 use bytes::Bytes;
@@ -68,7 +69,7 @@ mod with_an_api_client {
 }
 
 mod with_a_middleware_in_a_stack_of_ones_own {
-    use biped_core::BASE_URL_PLACEHOLDER;
+    use biped_engine::BASE_URL_PLACEHOLDER;
     use biped_reqwest::{ApiClients, TokenMiddleware};
     use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 

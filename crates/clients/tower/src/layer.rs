@@ -9,7 +9,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use biped_core::{CallError, Error, TokenSource, call};
+use biped_core::Error;
+use biped_engine::{CallError, TokenSource, call};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;

@@ -16,7 +16,7 @@
 //! # hyper-util
 //!
 //! ```
-//! use biped_core::TokenSource;
+//! use biped_engine::TokenSource;
 //! use biped_tower::{TokenLayer, token_error};
 //! use bytes::Bytes;
 //! use http::Request;
@@ -44,7 +44,7 @@
 //! # mod tonic { pub mod body { pub struct Body(biped_tower::Body); impl Body {
 //! #     pub fn new(body: biped_tower::Body) -> Self { Self(body) } } } }
 //! # type Reply = http::Response<biped_tower::Body>;
-//! # fn example<C>(source: biped_core::TokenSource, channel: C)
+//! # fn example<C>(source: biped_engine::TokenSource, channel: C)
 //! # where C: tower::Service<http::Request<tonic::body::Body>, Response = Reply, Error = Infallible>
 //! # {
 //! use biped_tower::TokenLayer;

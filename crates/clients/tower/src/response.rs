@@ -10,7 +10,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use biped_core::{ApiResponse, Token, TokenSource};
+use biped_core::ApiResponse;
+use biped_engine::{CachedToken, TokenSource};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -53,7 +54,7 @@ enum Ahead {
 /// The token that trailers may still speak of.
 struct Watch {
     source: TokenSource,
-    token: Arc<Token>,
+    token: Arc<CachedToken>,
 }
 
 impl Watch {
@@ -76,7 +77,7 @@ impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
     }
 
     /// Rejects the token if trailers say so.
-    pub(crate) fn watch(&mut self, source: TokenSource, token: Arc<Token>) {
+    pub(crate) fn watch(&mut self, source: TokenSource, token: Arc<CachedToken>) {
         self.watch = Some(Watch { source, token });
     }
 

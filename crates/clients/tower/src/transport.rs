@@ -4,9 +4,8 @@ use std::{
     borrow::Cow, future::Future, future::poll_fn, marker::PhantomData, mem, pin::Pin, sync::Arc,
 };
 
-use biped_core::{
-    ApiRequestParts, BASE_URL_PLACEHOLDER, Clock, Error, PEEK_TIME, Token, TokenSource, Transport,
-};
+use biped_core::{ApiRequestParts, Clock, Error, PEEK_TIME};
+use biped_engine::{BASE_URL_PLACEHOLDER, CachedToken, TokenSource, Transport};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request};
 use http_body::Body as HttpBody;
@@ -110,7 +109,11 @@ where
         })
     }
 
-    async fn send(&mut self, request: Outgoing, token: &Token) -> Result<Incoming<P>, BoxError> {
+    async fn send(
+        &mut self,
+        request: Outgoing,
+        token: &CachedToken,
+    ) -> Result<Incoming<P>, BoxError> {
         let Outgoing {
             mut parts,
             url,
@@ -174,7 +177,7 @@ where
         &mut self,
         mut answer: Incoming<P>,
         source: &TokenSource,
-        token: &Arc<Token>,
+        token: &Arc<CachedToken>,
     ) -> Incoming<P> {
         let is_open = answer.trailers.is_none() && !grpc::has_status(answer.response.headers());
         if self.grpc.is_some() && is_open {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use biped_core::{Error, ExposeSecret, ParamValue, SecretString, TokenRequest, TokenSource};
+use biped_core::{Error, ExposeSecret, ParamValue, SecretString, TokenRequest};
+use biped_engine::TokenSource;
 
 /// The parameter of a token request that names the project: needed with account-level credentials.
 pub const PROJECT_ID: &str = "project_id";

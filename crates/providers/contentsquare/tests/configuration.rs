@@ -3,11 +3,9 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, RawValue};
 use biped_contentsquare::{TOKEN_ENDPOINT, kind};
-use biped_core::{
-    ConfigValue, Origin, ParamValue, Problem, Provider, ProviderConfig, RawValue, Timestamp,
-    TokenRequest,
-};
+use biped_core::{ParamValue, Provider, Timestamp, TokenRequest};
 
 /// `[providers.analytics]` with these keys, each on a line of its own from line 2.
 fn config(keys: &[(&str, RawValue)]) -> ProviderConfig {

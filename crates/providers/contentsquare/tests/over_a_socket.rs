@@ -6,8 +6,9 @@ use std::sync::Arc;
 use biped_contentsquare::{Contentsquare, ContentsquareRequest as _, Scope};
 use biped_core::{
     Error, ErrorKind, ExposeSecret as _, FetchContext, Provider as _, SecretRef, SystemClock,
-    Timestamp, Token, TokenManager, TokenRequest,
+    Timestamp, Token, TokenRequest,
 };
+use biped_engine::TokenManager;
 use biped_reqwest::TokenClient;
 use biped_testing::ManualClock;
 use serde_json::{Value, json};

@@ -68,7 +68,7 @@ impl Catalogue {
     /// the only one that a search for it finds.
     #[must_use]
     pub fn nearest(&self, typed: &str) -> Option<&'static str> {
-        let near = biped_core::nearest(typed, self.entries.iter().map(|entry| entry.name));
+        let near = biped_config::nearest(typed, self.entries.iter().map(|entry| entry.name));
         near.or_else(|| {
             let mut found = self.search(typed);
             let only = found.next()?;

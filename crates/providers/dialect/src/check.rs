@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use biped_core::Problem;
+use biped_config::Problem;
 use http::Method;
 
 use crate::{

@@ -2,10 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use biped_core::{
-    ConfigValue, Error, Field, FieldType, IdentityRef, Kind, Provider, ProviderConfig, RawValue,
-    SecretRef,
-};
+use biped_config::{ConfigValue, Field, FieldType, Kind, ProviderConfig, RawValue};
+use biped_core::{Error, IdentityRef, Provider, SecretRef};
 
 use crate::{Dialect, Vendor, provider::KIND};
 

@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use biped_core::{Error, Lifetime, Problem, Timestamp, Token};
+use biped_config::Problem;
+use biped_core::{Error, Lifetime, Timestamp, Token};
 use bytes::Bytes;
 use http::{HeaderName, Method};
 use serde_json::Value;

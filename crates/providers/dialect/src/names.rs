@@ -1,6 +1,6 @@
 //! Who names what: every name in a template stands for something, and everything declared is used.
 
-use biped_core::nearest;
+use biped_config::nearest;
 
 use crate::{
     about::Declared,

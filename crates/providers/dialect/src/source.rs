@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, path::Path, sync::Arc};
 
-use biped_core::{Origin, Problem, nearest};
+use biped_config::{Origin, Problem, nearest};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},

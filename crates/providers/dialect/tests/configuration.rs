@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use biped_core::{ConfigValue, Origin, Problem, Provider, ProviderConfig, RawValue, TokenRequest};
+use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, RawValue};
+use biped_core::{Provider, TokenRequest};
 use biped_dialect::kind;
 
 const DIALECT: &str = r#"

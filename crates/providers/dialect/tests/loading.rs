@@ -1,7 +1,7 @@
 //! What is wrong with a file is told when it is loaded, with its line and without its values.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use biped_core::Origin;
+use biped_config::Origin;
 use biped_dialect::{Dialect, check_text};
 
 const URL: &str = "url = \"https://v.example/token\"\n";

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use biped_core::{Error, Field, FieldType, Kind, Provider, ProviderConfig};
+use biped_config::{Field, FieldType, Kind, ProviderConfig};
+use biped_core::{Error, Provider};
 
 use crate::{
     Envelope,

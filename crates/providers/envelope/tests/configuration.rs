@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use biped_core::{ConfigValue, Origin, Problem, Provider, ProviderConfig, RawValue};
+use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, RawValue};
+use biped_core::Provider;
 use biped_envelope::kind;
 
 /// Builds `[providers.shop]` with these texts, each on a line of its own from line 2.

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use biped_core::{
-    ConfigValue, Error, Field, FieldType, Kind, ParamValue, Provider, ProviderConfig, RawValue,
-    SecretRef,
-};
+use biped_config::{ConfigValue, Field, FieldType, Kind, ProviderConfig, RawValue};
+use biped_core::{Error, ParamValue, Provider, SecretRef};
 
 use crate::{
     AUDIENCE, Algorithm, BasicEncoding, CertificateHeader, ClientAuthentication, OAuth2, RESOURCE,

@@ -30,11 +30,12 @@ use aws_lc_rs::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use biped_config::{ConfigValue, Origin, ProviderConfig, RawValue};
 use biped_core::{
-    ClientIdentity, Clock, ConfigValue, Error, ErrorKind, ExposeSecret as _, FetchContext,
-    HttpClient, Now, Origin, Provider, ProviderConfig, RawValue, SystemClock, TokenManager,
-    TokenRequest, TokenSource, async_trait,
+    ClientIdentity, Clock, Error, ErrorKind, ExposeSecret as _, FetchContext, HttpClient, Now,
+    Provider, SystemClock, TokenRequest, async_trait,
 };
+use biped_engine::{TokenManager, TokenSource};
 use biped_oauth2::kind;
 use biped_reqwest::{ApiClients, HttpSettings, TokenClient};
 use bytes::Bytes;

@@ -2,7 +2,8 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use biped_core::{HttpClient, TokenManager};
+//! use biped_core::HttpClient;
+//! use biped_engine::TokenManager;
 //! use biped_file::FileStore;
 //!
 //! # fn example(http: Arc<dyn HttpClient>) -> Result<(), biped_core::Error> {

@@ -3,7 +3,8 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use biped_core::{HttpClient, SecretRef, TokenManager};
+//! use biped_core::{HttpClient, SecretRef};
+//! use biped_engine::TokenManager;
 //! use biped_redis::RedisStore;
 //!
 //! # fn example(http: Arc<dyn HttpClient>) -> Result<(), biped_core::Error> {

@@ -8,7 +8,8 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use biped_core::{Clock, Error, ErrorKind, SystemClock, TokenManager, TokenRequest, TokenSource};
+use biped_core::{Clock, Error, ErrorKind, SystemClock, TokenRequest};
+use biped_engine::{TokenManager, TokenSource};
 use http::Method;
 use url::Url;
 
@@ -54,7 +55,7 @@ pub enum Failure {
 }
 
 /// Makes a test of each check: `api_matrix!(make)`, where `make` takes a
-/// [`TokenSource`](biped_core::TokenSource) and gives an [`Integration`].
+/// [`TokenSource`](biped_engine::TokenSource) and gives an [`Integration`].
 #[macro_export]
 macro_rules! api_matrix {
     ($make:expr) => {

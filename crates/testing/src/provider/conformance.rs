@@ -32,8 +32,9 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use biped_core::{
     ApiRequest, ApiResponse, Clock as _, Error, ErrorKind, ExposeSecret as _, FetchContext,
-    Provider, Token, TokenKey, TokenManager, Verdict,
+    Provider, Token, TokenKey, Verdict,
 };
+use biped_engine::TokenManager;
 use bytes::Bytes;
 use http::{StatusCode, header::AUTHORIZATION};
 

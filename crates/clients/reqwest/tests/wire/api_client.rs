@@ -825,7 +825,7 @@ async fn each_attempt_of_a_retry_before_it_asks_for_a_token() {
 }
 
 /// Tries twice; in between somebody else learns that the token is no good.
-struct Retry(biped_core::TokenSource);
+struct Retry(biped_engine::TokenSource);
 
 #[biped_core::async_trait]
 impl reqwest_middleware::Middleware for Retry {

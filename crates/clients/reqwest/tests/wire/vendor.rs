@@ -13,9 +13,10 @@ use std::{
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, Clock, Error, ExposeSecret, FetchContext, IdentityRef,
-    Now, PEEK_TIME, Provider, ProviderId, SystemClock, Token, TokenManager, TokenRequest,
-    TokenSource, Verdict, async_trait, judge_by_status,
+    Now, PEEK_TIME, Provider, ProviderId, SystemClock, Token, TokenRequest, Verdict, async_trait,
+    judge_by_status,
 };
+use biped_engine::{TokenManager, TokenSource};
 use biped_reqwest::{ApiClient, ApiClients, HttpSettings, TokenClient};
 use url::Url;
 

@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{Provider, TokenManager, TokenRequest, TokenSource};
+use biped_core::{Provider, TokenRequest};
+use biped_engine::{TokenManager, TokenSource};
 use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider};
 use biped_tower::{Body, BoxError};
 use bytes::Bytes;

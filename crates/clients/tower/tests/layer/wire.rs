@@ -1,6 +1,7 @@
 use std::{future::Future, pin::Pin};
 
-use biped_core::{TokenSource, async_trait};
+use biped_core::async_trait;
+use biped_engine::TokenSource;
 use biped_testing::api::matrix::{Call, Failure, Integration, Payload};
 use biped_tower::{Body, BoxError, TokenLayer, TokenService, token_error};
 use bytes::Bytes;

@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use biped_core::{Error, IdentityRef, ProviderId, SecretRef, nearest, shown};
+use biped_config::nearest;
+use biped_core::{Error, IdentityRef, ProviderId, SecretRef, shown};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 

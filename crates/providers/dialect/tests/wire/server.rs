@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use biped_core::{
-    Error, FetchContext, Provider as _, SecretRef, SystemClock, Token, TokenManager, TokenRequest,
-    TokenSource,
-};
+use biped_core::{Error, FetchContext, Provider as _, SecretRef, SystemClock, Token, TokenRequest};
 use biped_dialect::{Dialect, Vendor, VendorBuilder};
+use biped_engine::{TokenManager, TokenSource};
 use biped_reqwest::{ApiClient, TokenClient};
 use serde_json::{Value, json};
 use wiremock::{

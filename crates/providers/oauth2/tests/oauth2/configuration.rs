@@ -2,9 +2,8 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use biped_core::{
-    ConfigValue, Origin, ParamValue, Problem, Provider, ProviderConfig, RawValue, TokenRequest,
-};
+use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, RawValue};
+use biped_core::{ParamValue, Provider, TokenRequest};
 use biped_oauth2::kind;
 
 use crate::server::{Server, claims, field, header};

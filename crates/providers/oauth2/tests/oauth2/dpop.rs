@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use biped_core::{
-    ApiResponse, ErrorKind, Provider as _, SecretRef, SystemClock, Timestamp, TokenManager,
-    TokenRequest, Verdict,
+    ApiResponse, ErrorKind, Provider as _, SecretRef, SystemClock, Timestamp, TokenRequest, Verdict,
 };
+use biped_engine::TokenManager;
 use biped_oauth2::OAuth2;
 use biped_reqwest::{ApiClients, HttpSettings, TokenClient};
 use http::{HeaderMap, StatusCode};

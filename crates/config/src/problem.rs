@@ -1,0 +1,60 @@
+//! [`Problem`]: what is wrong, and where.
+
+use std::fmt;
+
+use crate::value::Origin;
+
+/// Something wrong in the configuration: where, at which key, and what was expected. Never a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it is.
+    pub origin: Origin,
+    /// The whole path of the key: `providers.shop.client_id`. Empty where there is none, as for an
+    /// error of syntax.
+    pub key: String,
+    /// What is wrong, and what was expected.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.origin)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl Problem {
+    /// An unknown key, with the known one that is probably meant.
+    #[must_use]
+    pub fn unknown_key<'k>(
+        origin: Origin,
+        path: String,
+        key: &str,
+        known: impl IntoIterator<Item = &'k str>,
+    ) -> Self {
+        let message = match nearest(key, known) {
+            Some(meant) => format!("unknown key; is {meant} meant?"),
+            None => "unknown key".into(),
+        };
+        Self {
+            origin,
+            key: path,
+            message,
+        }
+    }
+}
+
+/// The known word that is nearest to what was typed, if one is near. Case doesn't make it farther.
+#[must_use]
+pub fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let typed = typed.to_lowercase();
+    known
+        .into_iter()
+        .map(|word| (strsim::jaro_winkler(&typed, &word.to_lowercase()), word))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, word)| word)
+}

@@ -1,0 +1,259 @@
+//! [`ConfigValue`]: a value, and where it is from.
+
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
+
+use url::Url;
+
+use biped_core::{SecretRef, Timestamp, check_secure};
+
+use crate::field::FieldType;
+
+/// A value of the configuration, and where it is from. Its `Debug` shows the latter only.
+#[derive(Clone)]
+pub struct ConfigValue {
+    /// The value.
+    pub raw: RawValue,
+    /// Where it is from.
+    pub origin: Origin,
+}
+
+/// A value as it was written.
+#[derive(Clone)]
+#[allow(missing_docs)]
+pub enum RawValue {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Bool(bool),
+    /// A date or time, as written.
+    Date(String),
+    List(Vec<ConfigValue>),
+    Table(BTreeMap<String, ConfigValue>),
+}
+
+/// Where a value of the configuration is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A line of a file.
+    File {
+        /// The file, as it was named.
+        path: Arc<Path>,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// An environment variable. Its values are always texts, and secrets in it are literal.
+    Variable(Arc<str>),
+    /// The application's own code.
+    Builder,
+    /// An option of a command line, such as `--store`.
+    Option(Arc<str>),
+    /// Nobody: it is the application's default.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Variable(name) | Self::Option(name) => f.write_str(name),
+            Self::Builder => f.write_str("the builder"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+impl fmt::Debug for ConfigValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[from {}]", self.origin)
+    }
+}
+
+impl fmt::Debug for RawValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+macro_rules! from {
+    ($($from:ty => $variant:ident),* $(,)?) => {$(
+        impl From<$from> for RawValue {
+            fn from(value: $from) -> Self {
+                Self::$variant(value.into())
+            }
+        }
+    )*};
+}
+
+from! { &str => Text, String => Text, i64 => Integer, i32 => Integer, f64 => Float, bool => Bool }
+
+impl Origin {
+    /// The directory that relative file names are relative to: that of the configuration file.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } => path.parent(),
+            _ => None,
+        }
+    }
+
+    fn is_text_only(&self) -> bool {
+        matches!(self, Self::Variable(_))
+    }
+}
+
+impl ConfigValue {
+    /// The value as a string, where it is one.
+    #[must_use]
+    pub fn to_text(&self) -> Option<String> {
+        match &self.raw {
+            RawValue::Text(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    /// The value as a whole number, where it is one; a variable's text is read as one.
+    #[must_use]
+    pub fn to_integer(&self) -> Option<i64> {
+        match &self.raw {
+            RawValue::Integer(number) => Some(*number),
+            RawValue::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The value as a number, where it is one; a variable's text is read as one.
+    #[must_use]
+    pub fn to_float(&self) -> Option<f64> {
+        #[allow(clippy::cast_precision_loss)] // settings are small
+        match &self.raw {
+            RawValue::Float(number) => Some(*number),
+            RawValue::Integer(number) => Some(*number as f64),
+            RawValue::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The value as `true` or `false`, where it is one; a variable's text is read as one.
+    #[must_use]
+    pub fn to_bool(&self) -> Option<bool> {
+        match &self.raw {
+            RawValue::Bool(yes) => Some(*yes),
+            RawValue::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The value as a list of strings; one string is a list of one (in a variable: of what the
+    /// spaces separate).
+    #[must_use]
+    pub fn to_texts(&self) -> Option<Vec<String>> {
+        match &self.raw {
+            RawValue::Text(text) if self.origin.is_text_only() => {
+                Some(text.split_whitespace().map(Into::into).collect())
+            }
+            RawValue::Text(text) => Some(vec![text.clone()]),
+            RawValue::List(all) => all.iter().map(Self::to_text).collect(),
+            _ => None,
+        }
+    }
+
+    /// The value as a secret or several. A variable's text is the secret itself; relative files are
+    /// relative to the configuration file.
+    #[must_use]
+    pub fn to_secret(&self) -> Option<SecretRef> {
+        match &self.raw {
+            RawValue::Text(text) if self.origin.is_text_only() => {
+                Some(SecretRef::inline(text.clone()))
+            }
+            RawValue::Text(text) => {
+                let secret: SecretRef = text.parse().ok()?;
+                Some(match self.origin.directory() {
+                    Some(directory) => secret.relative_to(directory),
+                    None => secret,
+                })
+            }
+            RawValue::Table(table) => {
+                let (key, command) = table.first_key_value()?;
+                if key != "cmd" || table.len() != 1 {
+                    return None;
+                }
+                let RawValue::List(argv) = &command.raw else {
+                    return None;
+                };
+                let argv: Vec<String> = argv.iter().map(Self::to_text).collect::<Option<_>>()?;
+                (!argv.is_empty()).then(|| SecretRef::command(argv))
+            }
+            RawValue::List(all) => any_of(all.iter().map(Self::to_secret)),
+            _ => None,
+        }
+    }
+
+    /// Whether the value is of this type.
+    #[must_use]
+    pub fn fits(&self, ty: FieldType) -> bool {
+        match ty {
+            FieldType::Text => self.to_text().is_some(),
+            FieldType::Integer => self.to_integer().is_some(),
+            FieldType::Bool => self.to_bool().is_some(),
+            FieldType::Url => self.to_url().is_some(),
+            FieldType::Texts | FieldType::Scopes => self.to_texts().is_some(),
+            FieldType::Secret | FieldType::Identifier => {
+                self.to_secret().is_some_and(|secret| !secret.is_empty())
+            }
+            FieldType::Date => self.to_date().is_some(),
+            FieldType::Number => self.to_float().is_some(),
+            FieldType::Duration => self.to_duration().is_some(),
+            FieldType::Choice(all) => self
+                .to_text()
+                .is_some_and(|text| all.contains(&text.as_str())),
+            FieldType::Table | FieldType::SecretTable => matches!(self.raw, RawValue::Table(_)),
+            FieldType::Any => true,
+        }
+    }
+
+    /// The value as a length of time, where it is one: seconds as a number, or a text with a unit
+    /// (`ms`, `s`, `m`, `h`, `d`), which a variable's text may lack.
+    #[must_use]
+    pub fn to_duration(&self) -> Option<Duration> {
+        if let Some(seconds) = self.to_float() {
+            return Duration::try_from_secs_f64(seconds).ok();
+        }
+        let text = self.to_text()?;
+        let text = text.trim();
+        let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = match &text[number.len()..] {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3_600.0,
+            "d" => 86_400.0,
+            _ => return None,
+        };
+        let number: f64 = number.trim_end().parse().ok()?;
+        Duration::try_from_secs_f64(number * unit).ok()
+    }
+
+    /// The value as a URL to which secrets and tokens may go, where it is one: https, or http to
+    /// loopback.
+    #[must_use]
+    pub fn to_url(&self) -> Option<Url> {
+        let url = Url::parse(self.to_text()?.trim()).ok()?;
+        check_secure(&url).ok()?;
+        Some(url)
+    }
+
+    pub(crate) fn to_date(&self) -> Option<Timestamp> {
+        let (RawValue::Date(text) | RawValue::Text(text)) = &self.raw else {
+            return None;
+        };
+        let date: jiff::civil::Date = text.trim().parse().ok()?;
+        let start = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(Timestamp::from_unix_seconds(start.timestamp().as_second()))
+    }
+}
+
+/// The secrets of a list as one that tries them in order.
+pub(crate) fn any_of(mut all: impl Iterator<Item = Option<SecretRef>>) -> Option<SecretRef> {
+    let first = all.next()??;
+    all.try_fold(first, |known, next| Some(known.or(&next?)))
+}

@@ -1,0 +1,94 @@
+//! [`Engine`]: what the keys and flights of a manager share.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, Weak},
+};
+
+use biped_core::{Clock, HttpClient, Now, Provider, ProviderId, Token, TokenRequest};
+
+use crate::{
+    client::Client,
+    endpoint::Endpoint,
+    fleet::session::Shared,
+    flight::activity::Traffic,
+    key::{
+        schedule::Schedule,
+        state::Key,
+        table::{Entry, Keys},
+    },
+    settings::Settings,
+    sync::Mutex,
+};
+
+/// The parts of a manager that its keys and flights share.
+pub(crate) struct Engine {
+    pub(crate) http: Arc<dyn HttpClient>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    pub(crate) shared: Option<Shared>,
+    pub(crate) keys: Keys,
+    pub(crate) parties: Mutex<Parties>,
+    pub(crate) traffic: Arc<Traffic>,
+    /// The part of a life after which this process refreshes.
+    pub(crate) refresh_at: f64,
+}
+
+/// Clients and endpoints, by their names; gone with their last key.
+#[derive(Default)]
+pub(crate) struct Parties {
+    clients: HashMap<ProviderId, Weak<Client>>,
+    endpoints: HashMap<Box<str>, Weak<Endpoint>>,
+}
+
+impl Engine {
+    /// The key of what `request` asks of `provider`.
+    pub(crate) fn key(&self, provider: &Arc<dyn Provider>, request: TokenRequest) -> Arc<Entry> {
+        let now = self.clock.now();
+        self.keys
+            .find_or_make(provider.id(), request, &now, || self.client(provider))
+    }
+
+    fn client(&self, provider: &Arc<dyn Provider>) -> Arc<Client> {
+        let id = provider.id();
+        let mut parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = parties.clients.get(id).and_then(Weak::upgrade) {
+            return client;
+        }
+        let known = parties
+            .endpoints
+            .get(id.token_endpoint())
+            .and_then(Weak::upgrade);
+        let endpoint = known.unwrap_or_else(|| {
+            let endpoint = Endpoint::new(&self.settings);
+            parties
+                .endpoints
+                .insert(id.token_endpoint().into(), Arc::downgrade(&endpoint));
+            endpoint
+        });
+        if parties.clients.len() == parties.clients.capacity() {
+            // About to grow: the dead go first.
+            parties
+                .clients
+                .retain(|_, client| client.strong_count() > 0);
+            parties
+                .endpoints
+                .retain(|_, endpoint| endpoint.strong_count() > 0);
+        }
+        let client = Arc::new(Client::new(provider.clone(), endpoint));
+        parties.clients.insert(id.clone(), Arc::downgrade(&client));
+        client
+    }
+
+    /// Until when a token is fresh and usable; `seen` as for [`Schedule::of`].
+    pub(crate) fn schedule(&self, token: &Token, seen: &Now) -> Schedule {
+        Schedule::of(token, seen, self.refresh_at, self.settings.margin)
+    }
+
+    /// Without a store there is nobody to tell what was forgotten.
+    pub(crate) fn note_untold(&self, key: &mut Key) {
+        if self.shared.is_none() {
+            key.told(key.forgotten());
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What processes share through a store.
+
+pub(crate) mod format;
+pub(crate) mod session;

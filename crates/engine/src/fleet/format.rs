@@ -1,0 +1,157 @@
+//! A token, and why a fetch failed, as bytes for a store, and read again.
+
+use std::io;
+
+use biped_core::{Error, ErrorKind, ExposeSecret, Timestamp, Token, VendorError, wire};
+use serde_json::{Map, Value};
+use url::Url;
+use zeroize::Zeroizing;
+
+/// How a token is written down for a store. The version comes first; a reader that doesn't know it
+/// treats the entry as a miss.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Written<'a> {
+    v: u32,
+    #[serde(borrow)]
+    token: std::borrow::Cow<'a, str>,
+    scheme: std::borrow::Cow<'a, str>,
+    token_type: std::borrow::Cow<'a, str>,
+    requested_at: i64,
+    expires_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    base_url: Option<Url>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    extra: Map<String, Value>,
+}
+
+const FORMAT: u32 = 1;
+
+/// How long a text is that is written here.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The token as bytes for a store, text included.
+pub(crate) fn encode(token: &Token) -> Zeroizing<Vec<u8>> {
+    let written = Written {
+        v: FORMAT,
+        token: token.expose_secret().into(),
+        scheme: token.scheme().into(),
+        token_type: token.token_type().into(),
+        requested_at: token.requested_at().unix_millis(),
+        expires_at: token.expires_at().map(Timestamp::unix_millis),
+        scope: token.scope().map(Into::into),
+        base_url: token.base_url().cloned(),
+        extra: token.extras().cloned().unwrap_or_default(),
+    };
+    // Room for all of it at once: a buffer that grows leaves copies behind.
+    let mut length = Length(0);
+    let _ = serde_json::to_writer(&mut length, &written);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
+    if serde_json::to_writer(&mut *bytes, &written).is_err() {
+        bytes.clear();
+    }
+    bytes
+}
+
+/// A token from a store's bytes; `None` where they are of another version or no token.
+pub(crate) fn decode(bytes: &[u8]) -> Option<Token> {
+    let written: Written<'_> = serde_json::from_slice(bytes).ok()?;
+    if written.v != FORMAT {
+        return None;
+    }
+    let scheme = match &*written.scheme {
+        "Bearer" => "Bearer",
+        "DPoP" => "DPoP",
+        _ => return None,
+    };
+    Token::new(
+        &*written.token,
+        Timestamp::from_unix_millis(written.requested_at),
+    )
+    .scheme(scheme)
+    .token_type(Some(&written.token_type))
+    .expiring_as_written(written.expires_at.map(Timestamp::from_unix_millis))
+    .scope(written.scope)
+    .base_url(written.base_url)
+    .extra(written.extra)
+    .build()
+    .ok()
+}
+
+/// Why a holder failed, as it is written down for the others of the fleet.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct WrittenFailure {
+    kind: String,
+    message: String,
+    remedy: Option<String>,
+    client: bool,
+    vendor: Option<VendorError>,
+}
+
+pub(crate) fn write_failure(error: &Error) -> Vec<u8> {
+    let written = WrittenFailure {
+        kind: error.kind().as_str().into(),
+        message: error.message().into(),
+        remedy: error.remedy().map(Into::into),
+        client: error.refuses_client(),
+        vendor: error.vendor().cloned(),
+    };
+    serde_json::to_vec(&written).unwrap_or_default()
+}
+
+/// What is written there is shown to people, and anybody may have written it.
+pub(crate) fn read_failure(bytes: &[u8]) -> Error {
+    let Ok(written) = serde_json::from_slice::<WrittenFailure>(bytes) else {
+        return Error::unreachable("another process could not get a token");
+    };
+    let mut error = match written.kind.as_str() {
+        kind if kind == ErrorKind::Refused.as_str() => {
+            Error::refused(VendorError::default()).refusing_client(written.client)
+        }
+        kind if kind == ErrorKind::Failing.as_str() => Error::failing(VendorError::default()),
+        kind if kind == ErrorKind::Unusable.as_str() => Error::unusable("").transient(true),
+        kind if kind == ErrorKind::Secret.as_str() => Error::secret("").transient(true),
+        _ => Error::unreachable(""),
+    };
+    error = error.with_message(wire::vendor_text(&written.message).unwrap_or_default());
+    if let Some(remedy) = written.remedy.and_then(|text| wire::vendor_text(&text)) {
+        error = error.with_remedy(remedy);
+    }
+    match written.vendor {
+        Some(vendor) => error.with_vendor(vendor.cut_and_escaped()),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_written_in_one_go_however_much_there_is_beside_it() {
+        let refresh = "r".repeat(5_000);
+        let extra = [("refresh_token".to_owned(), refresh.into())];
+        let token = Token::new("t-1", Timestamp::from_unix_seconds(1_800_000_000))
+            .extra(extra.into_iter().collect())
+            .build()
+            .unwrap();
+        let bytes = encode(&token);
+        assert!(bytes.len() > 5_000);
+        // A buffer that had grown would have room left, and copies of it elsewhere.
+        assert_eq!(bytes.capacity(), bytes.len());
+        let read = decode(&bytes).unwrap();
+        assert_eq!(read.extra("refresh_token"), token.extra("refresh_token"));
+    }
+}

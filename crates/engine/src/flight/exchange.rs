@@ -1,0 +1,149 @@
+//! Asking the vendor: for a token, about the credentials, or to forget a token; with each of several
+//! secrets in turn, as long as the vendor knows none of them.
+
+use std::sync::Arc;
+
+use biped_core::{
+    ClientIdentity, Error, ErrorKind, ExposeSecret, FetchContext, IdentityRef, Inspection, Now,
+    Provider, Token, TokenRequest,
+};
+
+use crate::{
+    engine::Engine,
+    failure::Setback,
+    key::{cached::CallCredentials, table::Entry},
+    sync::atomic::Ordering::Relaxed,
+};
+
+/// What is asked of a vendor.
+#[derive(Clone, Copy)]
+pub(crate) enum Ask<'a> {
+    Token(&'a TokenRequest),
+    Inspection(&'a TokenRequest),
+    Revocation(&'a Token),
+}
+
+/// What it answered.
+pub(crate) enum Answer {
+    Token(Box<Token>, Now, CallCredentials),
+    Inspection(Option<Inspection>),
+    Revoked,
+}
+
+impl Engine {
+    /// Asks the vendor, with the secret that worked last, and on `invalid_client` with the others
+    /// in order.
+    pub(crate) async fn ask(
+        &self,
+        provider: &Arc<dyn Provider>,
+        entry: &Entry,
+        ask: Ask<'_>,
+    ) -> Result<Answer, Setback> {
+        let remembered = &entry.client.candidate;
+        let mut candidate = remembered.load(Relaxed);
+        let mut tried = Vec::new();
+        let mut secrets = Vec::new();
+        let mut refused = None;
+        let mut sent = false;
+        let setback = |error, secrets, sent| Setback {
+            error,
+            secrets,
+            sent,
+        };
+        loop {
+            let mut cx = self.context(candidate);
+            let answer = ask_once(&mut cx, &**provider, ask)
+                .await
+                .map_err(|error| cx.redact(error));
+            let error = match answer {
+                Ok(answer) => {
+                    remembered.store(candidate, Relaxed);
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            secrets.extend(cx.secrets_used());
+            sent |= cx.last_sent().is_some();
+            tried.push(candidate);
+            let all = secrets
+                .iter()
+                .map(|used| used.secret().candidates())
+                .max()
+                .unwrap_or(1);
+            let next = (0..all).find(|other| !tried.contains(other));
+            // Of several, one that isn't there says nothing about the others' refusal.
+            let missing = refused.is_some() && error.kind() == ErrorKind::Secret;
+            match next.filter(|_| missing || error.refuses_client()) {
+                Some(next) => candidate = next,
+                None if missing => {
+                    return Err(setback(refused.unwrap_or(error), secrets, sent));
+                }
+                None => return Err(setback(error, secrets, sent)),
+            }
+            if !missing {
+                refused = Some(error);
+            }
+        }
+    }
+
+    pub(crate) fn context(&self, candidate: usize) -> FetchContext<'_> {
+        FetchContext::new(&*self.http, &*self.clock).with_candidate(candidate)
+    }
+}
+
+async fn ask_once(
+    cx: &mut FetchContext<'_>,
+    provider: &dyn Provider,
+    ask: Ask<'_>,
+) -> Result<Answer, Error> {
+    let credentials = call_credentials(cx, provider).await?;
+    Ok(match ask {
+        Ask::Token(request) => {
+            let token = provider.fetch(request, cx).await?;
+            let sent = cx.last_sent().unwrap_or_else(|| cx.clock().now());
+            Answer::Token(Box::new(token), sent, credentials)
+        }
+        Ask::Inspection(request) => Answer::Inspection(provider.inspect(request, cx).await?),
+        Ask::Revocation(token) => {
+            cx.conceal(token.expose_secret());
+            provider.revoke(token, cx).await?;
+            Answer::Revoked
+        }
+    })
+}
+
+/// Reads what goes along with the token on API calls, and has the context present the client
+/// certificate with the requests to come.
+pub(crate) async fn call_credentials(
+    cx: &mut FetchContext<'_>,
+    provider: &dyn Provider,
+) -> Result<CallCredentials, Error> {
+    if provider.attach_secrets().is_empty() && provider.client_identity().is_none() {
+        return Ok(CallCredentials::default());
+    }
+    // Boxed, since most providers have none.
+    Box::pin(read_credentials(cx, provider)).await
+}
+
+async fn read_credentials(
+    cx: &mut FetchContext<'_>,
+    provider: &dyn Provider,
+) -> Result<CallCredentials, Error> {
+    let mut secrets = Vec::new();
+    for reference in provider.attach_secrets() {
+        secrets.push((reference.clone(), cx.secret(reference).await?));
+    }
+    let mut identity = None;
+    if let Some(IdentityRef { certificate, key }) = provider.client_identity() {
+        let certificate = cx.secret(certificate).await?;
+        let key = cx.secret(key).await?;
+        let parts = [certificate.expose_secret(), "\n", key.expose_secret(), "\n"];
+        // All of it at once: a text that grows leaves copies of the key behind.
+        identity = Some(ClientIdentity::from_pem(parts.concat()));
+        cx.set_identity(identity.clone());
+    }
+    Ok(CallCredentials {
+        secrets: secrets.into(),
+        identity,
+    })
+}

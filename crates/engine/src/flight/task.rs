@@ -1,0 +1,510 @@
+//! [`Pilot`]: what a flight does: look in the store, ask the vendor, try again, land.
+
+use std::{sync::Arc, time::Duration};
+
+use biped_core::{Error, ErrorKind, Generation, Lease, Now, Provider, SecretUse, Token, TokenKey};
+
+use crate::{
+    endpoint::Permit,
+    engine::Engine,
+    failure::Setback,
+    fleet::session::{Desk, Turn, is_storable},
+    flight::{
+        Flight, Outcome,
+        activity::Aloft,
+        exchange::{Answer, Ask, call_credentials},
+    },
+    key::{
+        cached::{CachedToken, CallCredentials},
+        table::Entry,
+    },
+    settings::{ATTEMPTS, LEAST_WAIT, MAX_RETRY_AFTER, quick_back_off},
+    telemetry,
+};
+
+/// Carries out one flight, in a task of its own.
+pub(crate) struct Pilot {
+    engine: Arc<Engine>,
+    entry: Arc<Entry>,
+    flight: Arc<Flight>,
+    provider: Arc<dyn Provider>,
+    landed: bool,
+    /// Goes last, when the store was told as well.
+    _aloft: Aloft,
+}
+
+/// What a flight brings.
+struct Got {
+    token: CachedToken,
+    from_store: bool,
+    lease: Option<Lease>,
+}
+
+/// What comes of calling at the store.
+enum Errand {
+    /// It had a token.
+    Done(Box<Got>),
+    /// The vendor is to be asked, with this permit and, where the store gives one, a lease.
+    Ours(Permit, Option<Lease>),
+}
+
+/// Why a flight brings nothing.
+enum Lost {
+    /// The vendor, or a secret, failed.
+    Failed {
+        setback: Setback,
+        lease: Option<Lease>,
+    },
+    /// Something broke here; nothing is known of the vendor.
+    Broken(Error),
+    /// The provider panicked.
+    Panicked(Error),
+    /// Nobody was asked: this error was known, and stands.
+    Stands(Error),
+    /// Another process failed, and the fleet waits for so long.
+    Shared(Error, Duration),
+}
+
+impl Pilot {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        entry: Arc<Entry>,
+        flight: Arc<Flight>,
+        provider: Arc<dyn Provider>,
+    ) -> Self {
+        let aloft = engine.traffic.begin();
+        Self {
+            _aloft: aloft,
+            engine,
+            entry,
+            flight,
+            provider,
+            landed: false,
+        }
+    }
+
+    /// Flies.
+    pub(crate) async fn fly(mut self) {
+        let engine = self.engine.clone();
+        let started = engine.clock.now();
+        let shared = engine.shared.clone();
+        let name = self.entry.client.id.clone();
+        let mut desk = shared.as_ref().map(|shared| {
+            shared.desk(
+                TokenKey::new(&self.entry.client.id, &self.entry.request),
+                name.name(),
+            )
+        });
+
+        let limit = engine.settings.flight_limit;
+        let end = tokio::select! {
+            biased;
+            end = self.fetch(&mut desk) => end,
+            () = engine.clock.sleep(limit) => {
+                let why = if self.flight.is_in_line() {
+                    ": the queue of requests to its token endpoint is too long"
+                } else {
+                    ""
+                };
+                let limit = limit.as_secs();
+                let error = Error::unreachable(format!("no token after {limit} s{why}"));
+                Err(Lost::Failed { setback: error.into(), lease: None })
+            }
+        };
+
+        match end {
+            Ok(Got {
+                token,
+                from_store,
+                lease,
+            }) => {
+                let token = self.land(token, from_store, &started);
+                // The token is out; the store comes after.
+                let Some(desk) = &mut desk else { return };
+                match token.filter(|token| !from_store && is_storable(token)) {
+                    Some(token) => desk.put(&token, lease.as_ref()).await,
+                    None => {
+                        if let Some(lease) = lease {
+                            desk.release(&lease, None).await;
+                        }
+                    }
+                }
+            }
+            Err(lost) => {
+                let lease = self.lose(lost);
+                if let (Some(desk), Some((lease, error))) = (&mut desk, lease) {
+                    // What this process lacks is no reason for the others to wait.
+                    let ours = matches!(
+                        error.kind(),
+                        ErrorKind::Configuration | ErrorKind::Secret | ErrorKind::Internal
+                    );
+                    let cool_down = self.entry.key().cool_down(&engine.clock.now());
+                    let failed =
+                        (!ours && engine.settings.share_failures).then_some((&error, cool_down));
+                    desk.release(&lease, failed).await;
+                }
+            }
+        }
+    }
+
+    /// Publishes a token: first for callers to come, then for those who wait. Answers with it, if
+    /// it is the one that is served from now on.
+    fn land(
+        &mut self,
+        token: CachedToken,
+        from_store: bool,
+        started: &Now,
+    ) -> Option<Arc<CachedToken>> {
+        let now = self.engine.clock.now();
+        let token = Arc::new(token);
+        {
+            let mut key = self.entry.key();
+            let current = self.entry.current.load_full();
+            if !key.landed(&token, &now, !from_store) {
+                drop(key);
+                let error = Error::unusable("the token was forgotten before it arrived");
+                self.lose(Lost::Broken(error.transient(true)));
+                return None;
+            }
+            clear(&mut key.flight, &self.flight);
+            if let Some(current) = current
+                && token.generation() <= current.generation()
+            {
+                // A flight that was believed lost: a later one was faster, and its token is newer.
+                drop(key);
+                self.end(Ok(current));
+                return None;
+            }
+            self.entry.current.publish(&mut key, token.clone());
+        }
+        if from_store {
+            self.flight.brings_from_store();
+        } else {
+            self.entry.client.accepted();
+        }
+        let took = now.mono.saturating_sub(started.mono);
+        telemetry::fetched(
+            self.entry.client.id.name(),
+            &self.entry.request,
+            from_store,
+            took,
+        );
+        self.end(Ok(token.clone()));
+        Some(token)
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.landed = true;
+        self.flight.land(outcome);
+    }
+
+    /// Notes a failure and tells those who wait. Answers with what the fleet has to be told.
+    fn lose(&mut self, lost: Lost) -> Option<(Lease, Error)> {
+        let now = self.engine.clock.now();
+        let client = &self.entry.client;
+        let mut owed = None;
+        let is_news = !matches!(lost, Lost::Stands(_));
+        let error = {
+            let mut key = self.entry.key();
+            let error = match lost {
+                Lost::Failed { mut setback, lease } => {
+                    setback.error = setback.error.with_provider(client.id.shared_name());
+                    key.failed(&setback, self.entry.current.load().as_deref(), &now);
+                    owed = lease.map(|lease| (lease, setback.error.clone()));
+                    setback.error
+                }
+                Lost::Panicked(error) => {
+                    let error = error.with_provider(client.id.shared_name());
+                    key.panicked(&error, self.entry.current.load().as_deref(), &now);
+                    error
+                }
+                Lost::Shared(error, left) => {
+                    let error = error.with_provider(client.id.shared_name());
+                    key.wait_out(error.clone(), left, &now);
+                    error
+                }
+                Lost::Broken(error) | Lost::Stands(error) => {
+                    error.with_provider(client.id.shared_name())
+                }
+            };
+            clear(&mut key.flight, &self.flight);
+            error
+        };
+        if is_news {
+            let current = self.entry.current.load();
+            let is_usable = |token: &Arc<CachedToken>| token.schedule.unusable.is_ahead(&now);
+            let serving = current.as_ref().is_some_and(is_usable);
+            telemetry::failed(client.id.name(), &self.entry.request, &error, serving);
+        }
+        self.end(Err(error));
+        owed
+    }
+
+    /// Up to three attempts while somebody waits without a token; one otherwise.
+    async fn fetch(&self, desk: &mut Option<Desk<'_>>) -> Result<Got, Lost> {
+        let clock = &*self.engine.clock;
+        if let Some((secrets, refusal)) = self.flight.secrets_to_look_at() {
+            if !self.any_changed(&secrets).await {
+                return Err(Lost::Stands(refusal));
+            }
+            self.flight.looked();
+        }
+        let mut attempt = 1;
+        loop {
+            let lost = match self.attempt(desk).await {
+                Ok(got) => return Ok(got),
+                Err(lost) => lost,
+            };
+            let (error, lease) = match &lost {
+                Lost::Failed { setback, lease } if setback.error.is_transient() => {
+                    (&setback.error, *lease)
+                }
+                _ => return Err(lost),
+            };
+            let now = clock.now();
+            let wait = quick_back_off(attempt).max(asked_to_wait(error));
+            let in_time = self.flight.age(&now) + wait < self.engine.settings.max_wait;
+            if attempt == ATTEMPTS || !self.flight.is_urgent() || !in_time {
+                return Err(lost);
+            }
+            if let (Some(desk), Some(lease)) = (desk.as_mut(), lease) {
+                let failed = self.engine.settings.share_failures;
+                desk.release(&lease, failed.then_some((error, wait))).await;
+            }
+            clock.sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    /// One attempt: the store, the permit, the lease, the vendor.
+    ///
+    /// What has to do with a store is boxed: most flights have none, and should not have to carry
+    /// the room for it.
+    async fn attempt(&self, desk: &mut Option<Desk<'_>>) -> Result<Got, Lost> {
+        let (permit, lease) = match desk {
+            None => (self.permit().await?, None),
+            Some(desk) => match Box::pin(self.call_at(desk)).await? {
+                Errand::Done(got) => return Ok(*got),
+                Errand::Ours(permit, lease) => (permit, lease),
+            },
+        };
+        let generation = self.generation(lease.as_ref());
+        let answer = match desk {
+            None => self.ask().await,
+            Some(desk) => Box::pin(desk.holding(lease, self.ask())).await,
+        };
+        if let Err(setback) = &answer {
+            self.heed(setback);
+        }
+        // Not sooner: whoever gets it next is to know what this one heard.
+        drop(permit);
+        match answer {
+            Ok(Answer::Token(token, sent, credentials)) => {
+                let token = self.cached(*token, generation, credentials, &sent);
+                if !token.schedule.unusable.is_ahead(&self.engine.clock.now()) {
+                    let error = Error::unusable("the token had expired before it arrived");
+                    let setback = error.transient(true).into();
+                    return Err(Lost::Failed { setback, lease });
+                }
+                Ok(Got {
+                    token,
+                    from_store: false,
+                    lease,
+                })
+            }
+            Ok(_) => Err(Lost::Broken(Error::internal(
+                "a fetch ended without a token",
+            ))),
+            Err(setback) => Err(Lost::Failed { setback, lease }),
+        }
+    }
+
+    async fn ask(&self) -> Result<Answer, Setback> {
+        let ask = Ask::Token(&self.entry.request);
+        self.engine.ask(&self.provider, &self.entry, ask).await
+    }
+
+    /// Calls at the store until it has a token, or it is this flight's turn to ask the vendor.
+    async fn call_at(&self, desk: &mut Desk<'_>) -> Result<Errand, Lost> {
+        self.tell_store(desk).await;
+        loop {
+            if let Some(got) = self.look(desk).await {
+                return Ok(Errand::Done(got.into()));
+            }
+            let permit = self.permit().await?;
+            match desk.claim().await {
+                Turn::Ours(None) => return Ok(Errand::Ours(permit, None)),
+                Turn::Ours(Some(lease)) => {
+                    // Whoever had it before may have brought a token.
+                    if let Some(got) = self.look(desk).await {
+                        desk.release(&lease, None).await;
+                        return Ok(Errand::Done(got.into()));
+                    }
+                    return Ok(Errand::Ours(permit, Some(lease)));
+                }
+                Turn::Theirs(left) => {
+                    drop(permit);
+                    let known = self.known();
+                    desk.wait(known, left).await;
+                }
+                Turn::Failed(..) if !self.engine.settings.share_failures => {
+                    return Ok(Errand::Ours(permit, None));
+                }
+                Turn::Failed(error, left) => {
+                    drop(permit);
+                    let now = self.engine.clock.now();
+                    let soon = left <= Duration::from_secs(1)
+                        && self.flight.age(&now) + left < self.engine.settings.max_wait;
+                    if !self.flight.is_urgent() || !soon {
+                        return Err(Lost::Shared(error, left));
+                    }
+                    self.engine.clock.sleep(left.max(LEAST_WAIT)).await;
+                }
+            }
+        }
+    }
+
+    /// Notes what an answer means for the other keys of the client and of the endpoint.
+    fn heed(&self, setback: &Setback) {
+        let Setback { error, secrets, .. } = setback;
+        let client = &self.entry.client;
+        let now = self.engine.clock.now();
+        let wait = asked_to_wait(error);
+        if error.kind() == ErrorKind::Failing && error.is_transient() && !wait.is_zero() {
+            client.endpoint.leave_alone(wait, error, &now);
+        }
+        if error.refuses_client() {
+            let error = error.clone().with_provider(client.id.shared_name());
+            client.refused(&error, secrets, &now);
+        }
+    }
+
+    /// The right to send one request, when the vendor may be asked.
+    async fn permit(&self) -> Result<Permit, Lost> {
+        let clock = &*self.engine.clock;
+        let endpoint = &self.entry.client.endpoint;
+        loop {
+            let urgent = || self.flight.is_urgent();
+            self.flight.stand_in_line(true);
+            let permit = endpoint
+                .permit(urgent, clock, |place| self.flight.queue(place))
+                .await;
+            self.flight.stand_in_line(false);
+            let now = clock.now();
+            // Others of this client took off as well, and heard no already.
+            if self.entry.client.refusals() != self.flight.refusals
+                && let Some((error, _)) = self.entry.client.last_error(&now)
+            {
+                return Err(Lost::Stands(error));
+            }
+            let Some((error, left)) = endpoint.hold(&now) else {
+                return Ok(permit);
+            };
+            drop(permit);
+            let in_time = self.flight.age(&now) + left < self.engine.settings.max_wait;
+            if !self.flight.is_urgent() || !in_time {
+                return Err(Lost::Stands(error));
+            }
+            clock.sleep(left).await;
+        }
+    }
+
+    /// A token from the store that this flight can do with.
+    async fn look(&self, desk: &mut Desk<'_>) -> Option<Got> {
+        let (token, generation) = desk.look().await?;
+        let now = self.engine.clock.now();
+        let news = generation > self.known() && !self.flight.is_anew();
+        if !news || !self.provider.adopts(&token) {
+            return None;
+        }
+        let mut cx = self.engine.context(0);
+        let credentials = call_credentials(&mut cx, &*self.provider).await.ok()?;
+        let token = self.cached(token, generation, credentials, &now);
+        let schedule = &token.schedule;
+        let fit = if self.flight.is_urgent() {
+            schedule.unusable
+        } else {
+            schedule.refresh
+        };
+        let enough = fit.is_ahead(&now) && token.lasts(self.flight.min_ttl(), &now);
+        enough.then_some(Got {
+            token,
+            from_store: true,
+            lease: None,
+        })
+    }
+
+    /// The newest generation that is no news.
+    fn known(&self) -> Generation {
+        let current = self.entry.current.load();
+        let served = current.as_ref().map(|token| token.generation());
+        self.entry.key().forgotten().max(served.unwrap_or_default())
+    }
+
+    /// The generation of the token to be fetched.
+    fn generation(&self, lease: Option<&Lease>) -> Generation {
+        let newest = self.entry.key().newest;
+        match lease {
+            // The store's clock numbers the fleet's tokens; ours may be ahead of it.
+            Some(lease) => lease.generation.max(Generation(newest.0.saturating_add(1))),
+            None => newest.next(self.engine.clock.now().wall),
+        }
+    }
+
+    fn cached(
+        &self,
+        token: Token,
+        generation: Generation,
+        credentials: CallCredentials,
+        seen: &Now,
+    ) -> CachedToken {
+        let schedule = self.engine.schedule(&token, seen);
+        CachedToken::new(token, generation, credentials, schedule)
+    }
+
+    /// What was rejected must not come back from the store.
+    async fn tell_store(&self, desk: &mut Desk<'_>) {
+        let through = self.entry.key().untold();
+        // Owed until it is done: a flight may end at any await.
+        if let Some(through) = through
+            && desk.forget(through).await
+        {
+            self.entry.key().told(through);
+        }
+    }
+
+    /// Whether one of these secrets is another than when it was refused.
+    async fn any_changed(&self, secrets: &[SecretUse]) -> bool {
+        for used in secrets {
+            if used.has_changed(&*self.engine.clock).await {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// However a flight ends (a panic in the provider, a runtime that shuts down), nobody waits for it
+/// in vain, and the next caller starts anew.
+impl Drop for Pilot {
+    fn drop(&mut self) {
+        if self.landed {
+            return;
+        }
+        self.lose(if std::thread::panicking() {
+            let error = Error::internal("the provider panicked");
+            Lost::Panicked(error.with_remedy("this is a bug in the provider"))
+        } else {
+            let error = Error::internal("the fetch was interrupted: its runtime ended");
+            Lost::Broken(error.transient(true))
+        });
+    }
+}
+
+fn asked_to_wait(error: &Error) -> Duration {
+    error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER)
+}
+
+fn clear(slot: &mut Option<Arc<Flight>>, flight: &Arc<Flight>) {
+    slot.take_if(|current| Arc::ptr_eq(current, flight));
+}

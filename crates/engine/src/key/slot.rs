@@ -1,0 +1,70 @@
+//! [`Current`]: the token that a key serves, and until when it does without a second look.
+
+use std::sync::Arc;
+
+use arc_swap::Guard;
+
+use biped_core::{Now, Timestamp};
+
+use crate::{
+    key::{cached::CachedToken, schedule::Deadline, state::Key},
+    sync::{
+        ArcSwapOption,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+/// The token that a key serves. Its refresh point is repeated here, so that a caller of a fresh
+/// token reads nothing of it but what it sends.
+///
+/// Who changes it holds the key's lock. Who reads it holds none, and reads the refresh point
+/// first: a new one is written after its token, so that it is never taken for that of an older
+/// token; and before a token is withdrawn its refresh point is. What is left is a reader that saw
+/// the refresh point of a token that was replaced or withdrawn meanwhile. It gets the newer one,
+/// which has arrived just now, or sees that there is none.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct Current {
+    token: ArcSwapOption<CachedToken>,
+    fresh_mono: AtomicU64,
+    fresh_wall: AtomicI64,
+}
+
+impl Current {
+    /// The token, if it is fresh.
+    #[inline]
+    pub(crate) fn fresh(&self, now: &Now) -> Option<Guard<Option<Arc<CachedToken>>>> {
+        let refresh = Deadline {
+            mono: self.fresh_mono.load(Ordering::Acquire),
+            wall: Timestamp::from_unix_nanos(self.fresh_wall.load(Ordering::Acquire)),
+        };
+        if !refresh.is_ahead(now) {
+            return None;
+        }
+        let token = self.token.load();
+        token.is_some().then_some(token)
+    }
+
+    #[inline]
+    pub(crate) fn load(&self) -> Guard<Option<Arc<CachedToken>>> {
+        self.token.load()
+    }
+
+    pub(crate) fn load_full(&self) -> Option<Arc<CachedToken>> {
+        self.token.load_full()
+    }
+
+    /// Serves this token from now on.
+    pub(crate) fn publish(&self, _: &mut Key, token: Arc<CachedToken>) {
+        let Deadline { mono, wall } = token.schedule.refresh;
+        self.token.store(Some(token));
+        self.fresh_wall.store(wall.unix_nanos(), Ordering::Release);
+        self.fresh_mono.store(mono, Ordering::Release);
+    }
+
+    /// Serves no token from now on.
+    pub(crate) fn withdraw(&self, _: &mut Key) {
+        self.fresh_mono.store(0, Ordering::Release);
+        self.token.store(None);
+    }
+}

@@ -1,0 +1,211 @@
+//! [`Keys`]: every key of a manager, found by what it is for, bounded and evicted.
+
+use std::{
+    hash::BuildHasher,
+    sync::{Arc, PoisonError},
+};
+
+use hashbrown::HashTable;
+
+use biped_core::{Now, ProviderId, TokenRequest};
+
+use crate::{
+    client::Client,
+    key::{slot::Current, state::Key},
+    settings::Settings,
+    sync::{
+        DefaultHashBuilder, Mutex, MutexGuard, RwLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// One key: its current token, and what else is known of it.
+// In this order: what every caller touches lies together.
+#[repr(C)]
+pub(crate) struct Entry {
+    /// The token that is served, if there is one.
+    pub(crate) current: Current,
+    used: AtomicU32,
+    pub(crate) client: Arc<Client>,
+    pub(crate) request: TokenRequest,
+    key: Mutex<Key>,
+}
+
+impl Entry {
+    /// Locks what is known of the key. Never held across an await.
+    pub(crate) fn key(&self) -> MutexGuard<'_, Key> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stamps the entry as used, once a second at most.
+    #[inline]
+    pub(crate) fn touch(&self, now: &Now) {
+        let second = seconds(now);
+        if self.used.load(Ordering::Relaxed) != second {
+            self.used.store(second, Ordering::Relaxed);
+        }
+    }
+
+    fn unused_for(&self, now: &Now) -> u32 {
+        seconds(now).saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+
+    /// Whether nobody has a handle to it, and nothing would be lost with it but a token. The map
+    /// must be locked, so that nobody gets a handle meanwhile.
+    fn is_evictable(self: &Arc<Self>, now: &Now) -> bool {
+        Arc::strong_count(self) == 1 && self.key().is_idle(now) && !self.client.is_quarantined(now)
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // 136 years of uptime
+fn seconds(now: &Now) -> u32 {
+    now.mono.as_secs() as u32
+}
+
+/// One in the model check, so that all keys meet there.
+const SHARDS: usize = if cfg!(all(test, shuttle)) { 1 } else { 16 };
+
+/// Every key of a manager.
+pub(crate) struct Keys {
+    shards: Box<[RwLock<Shard>]>,
+    hasher: DefaultHashBuilder,
+    bound: usize,
+    idle: u32,
+}
+
+#[derive(Default)]
+struct Shard {
+    /// With their hashes, so that a table that grows reads none of them.
+    entries: HashTable<(u64, Arc<Entry>)>,
+    swept: u32,
+}
+
+impl Keys {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: DefaultHashBuilder::default(),
+            bound: settings.max_keys.div_ceil(SHARDS),
+            idle: u32::try_from(settings.idle.as_secs()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Looks a key up by reference, without copying anything.
+    pub(crate) fn with<T>(
+        &self,
+        id: &ProviderId,
+        request: &TokenRequest,
+        act: impl FnOnce(&Arc<Entry>) -> T,
+    ) -> Option<T> {
+        self.find(self.hasher.hash_one((id, request)), id, request, act)
+    }
+
+    fn find<T>(
+        &self,
+        hash: u64,
+        id: &ProviderId,
+        request: &TokenRequest,
+        act: impl FnOnce(&Arc<Entry>) -> T,
+    ) -> Option<T> {
+        let shard = self
+            .shard(hash)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        shard
+            .entries
+            .find(hash, is(hash, id, request))
+            .map(|(_, entry)| act(entry))
+    }
+
+    /// Finds a key, or makes it, and evicts others where there are too many or they lay idle.
+    pub(crate) fn find_or_make(
+        &self,
+        id: &ProviderId,
+        request: TokenRequest,
+        now: &Now,
+        client: impl FnOnce() -> Arc<Client>,
+    ) -> Arc<Entry> {
+        let hash = self.hasher.hash_one((id, &request));
+        if let Some(entry) = self.find(hash, id, &request, Arc::clone) {
+            return entry;
+        }
+        let client = client();
+        let mut shard = self
+            .shard(hash)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, entry)) = shard.entries.find(hash, is(hash, id, &request)) {
+            return entry.clone();
+        }
+        self.evict(&mut shard, now);
+        let entry = Arc::new(Entry {
+            client,
+            request,
+            current: Current::default(),
+            key: Mutex::default(),
+            used: AtomicU32::new(seconds(now)),
+        });
+        shard
+            .entries
+            .insert_unique(hash, (hash, entry.clone()), |(hash, _)| *hash);
+        entry
+    }
+
+    /// Every key, in no order.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            all.extend(shard.entries.iter().map(|(_, entry)| entry.clone()));
+        }
+        all
+    }
+
+    /// Drops what lay idle, looking now and then; and, where there are too many, a tenth more than
+    /// needed of what was used longest ago, so that the next insertions need not look.
+    fn evict(&self, shard: &mut Shard, now: &Now) {
+        if seconds(now).saturating_sub(shard.swept) >= self.idle.div_ceil(4) {
+            shard.swept = seconds(now);
+            shard
+                .entries
+                .retain(|(_, entry)| entry.unused_for(now) < self.idle || !entry.is_evictable(now));
+        }
+        if shard.entries.len() < self.bound {
+            return;
+        }
+        let mut ages: Vec<u32> = shard
+            .entries
+            .iter()
+            .map(|(_, entry)| entry)
+            .filter(|entry| entry.is_evictable(now))
+            .map(|entry| entry.unused_for(now))
+            .collect();
+        let mut surplus = (shard.entries.len() + 1 - self.bound)
+            .max(self.bound / 10)
+            .min(ages.len());
+        if surplus == 0 {
+            return;
+        }
+        let (_, oldest, _) = ages.select_nth_unstable_by(surplus - 1, |a, b| b.cmp(a));
+        let oldest = *oldest;
+        shard.entries.retain(|(_, entry)| {
+            let goes = surplus > 0 && entry.unused_for(now) >= oldest && entry.is_evictable(now);
+            surplus -= usize::from(goes);
+            !goes
+        });
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<Shard> {
+        // The hash is a fast one: some of its bits vary little, and the table itself uses the lowest
+        // and the highest. Multiplied by the golden ratio, the upper bits depend on all of them.
+        let mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // The modulus is one in the model check.
+        #[allow(clippy::cast_possible_truncation, clippy::modulo_one)]
+        &self.shards[(mixed >> 56) as usize % SHARDS]
+    }
+}
+
+/// Whether an entry is the one for this; those of another hash are not even looked at.
+fn is(hash: u64, id: &ProviderId, request: &TokenRequest) -> impl Fn(&(u64, Arc<Entry>)) -> bool {
+    move |(known, entry)| *known == hash && entry.request == *request && entry.client.id == *id
+}

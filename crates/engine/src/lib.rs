@@ -1,0 +1,54 @@
+//! The engine of Biped, two-legged OAuth for Rust: it keeps access tokens, and calls APIs with them.
+//!
+//! | for | read |
+//! | --- | --- |
+//! | tokens | [`TokenManager`], whose page has the rules, and [`TokenSource`] |
+//! | calls with a token, on another HTTP library | [`call`] and [`Transport`] |
+//!
+//! # The map
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `manager.rs` | [`TokenManager`], its builder, the rules |
+//! | `source.rs` | the handle that callers have, and the token it hands out |
+//! | `engine.rs` | what keys and flights share |
+//! | `status.rs`, `settings.rs`, `telemetry.rs` | what is known of a key; the numbers; events and metrics |
+//! | `failure.rs` | what follows from a failure |
+//! | `client.rs` | what the keys of one client share: its refusal |
+//! | `endpoint.rs` | what the keys of one token endpoint share: permits, the rate, the pause |
+//! | `key/` | a key: its state machine, synchronous; the token it serves; how keys are found and evicted |
+//! | `flight/` | a fetch in progress: as those who wait see it, what they want, the task that carries it out |
+//! | `fleet/` | the store as one flight uses it, bounded in time, and what is written there |
+//! | `call.rs`, `call/` | an API call with a token: where it goes, what the response says |
+//! | `sync.rs` | what all of this is made of: locks, atomics, tasks |
+//! | `model/` | a model check of how flights, rejections, keys and permits meet |
+//!
+//! The model check puts its own primitives in the place of `sync.rs` and plays this very code in
+//! thousands of orders; `model.rs` says how to run it. What can go wrong between two steps belongs
+//! there.
+
+mod call;
+mod client;
+mod endpoint;
+mod engine;
+mod failure;
+mod fleet;
+mod flight;
+mod key;
+mod manager;
+#[cfg(all(test, shuttle))]
+mod model;
+mod settings;
+mod source;
+mod status;
+mod sync;
+mod telemetry;
+
+pub use self::{
+    call::{BASE_URL_PLACEHOLDER, CallError, Transport, call},
+    key::{cached::CachedToken, state::Rejection},
+    manager::{TokenManager, TokenManagerBuilder},
+    settings::Settings,
+    source::{TokenRef, TokenSource},
+    status::{Status, TokenState},
+};

@@ -1,0 +1,263 @@
+//! [`TokenManager`]: the engine that fetches, caches, shares, renews and rejects tokens.
+
+use std::{fmt, sync::Arc};
+
+use biped_core::{
+    Clock, Error, HttpClient, Provider, ProviderId, SystemClock, TokenRequest, TokenStore,
+};
+use tokio::runtime::Handle;
+
+use crate::{
+    engine::Engine,
+    fleet::session::{Shared, is_storable},
+    flight::exchange::Ask,
+    key::table::Keys,
+    settings::Settings,
+    source::{TokenRef, TokenSource},
+    status::Status,
+    sync::Mutex,
+};
+
+/// Fetches, caches, shares and renews the tokens of any number of providers and requests.
+///
+/// Cheap to clone; all clones are the same manager. One is enough for a process.
+///
+/// # The rules
+///
+/// **Lifetimes.** A token's life starts when its request was *sent*. It is *fresh* until 80 to 85 %
+/// of its life (drawn once per process, so that a fleet spreads out) and *usable* until 30 s, or a
+/// tenth of its life if that is less, before its expiry; after that it is never handed out. Without
+/// `expires_in` the `exp` of a JWT counts, else what the provider assumes, else 15 minutes. Both
+/// clocks must agree: setting the wall clock back, or a night in the suitcase, never lets an expired
+/// token out. Fetches of a key are at least 1 s (half a life, if less) apart.
+///
+/// **Flights.** One fetch per key at a time, in a task of its own, whatever the number of callers:
+/// a caller that goes away takes nothing with it. While the token is usable nobody waits, and a
+/// failed refresh leaves it in place. Without one, all wait for the same flight, get the same
+/// answer, and wait at most `max_wait` (10 s). No lock is held across an await; idle keys cost no
+/// task and no timer, and are evicted.
+///
+/// **Failures.** What may pass (no connection, a time-out, 408, 425, 429, 5xx, an empty 200) is
+/// tried again: three quick attempts while somebody waits, then not before 1 s to 60 s have passed,
+/// doubling, half of it jitter, and never longer than the token that still serves. Nothing sleeps for
+/// that: the next caller past the moment flies. A configuration that only the vendor's answer shows
+/// to be wrong waits in the same way. `Retry-After` is a floor for every key of the token endpoint
+/// (15 minutes at most). What the vendor refuses is not repeated: `invalid_client` and
+/// `unauthorized_client` stop the client, every other refusal its key, until the secret that was used
+/// changes (looked at once a second at most, a command's every 30 s) or a probe after 1 to 15 minutes.
+/// One token endpoint gets 8 requests at a time, callers before background work.
+///
+/// **Rejection.** [`reject`](TokenSource::reject) forgets that token and no newer one. If its
+/// replacement is rejected within 10 s (a quarter of its life, if less) tokens are not the problem:
+/// for a minute (one life, if less) rejections cause no fetch and no replay.
+///
+/// **Secrets** are read at each fetch and dropped after it. Of several, the next is tried on
+/// `invalid_client`; the one that worked is remembered.
+///
+/// **The store**, if there is one, is looked at before a fetch and told after it. All its work
+/// before a fetch has 250 ms; one that fails is left alone for 5 s, and no call fails with it. Of a
+/// fleet, whoever holds the lease fetches. A rejected token never comes back from it.
+///
+/// # What it tells
+///
+/// [`status`](TokenSource::status) and [`statuses`](Self::statuses) say how a key stands. Events go
+/// to `tracing`, with the provider's name and what the token is for. With the feature `metrics` it
+/// counts, through the crate of that name:
+///
+/// | metric | type | labels | what |
+/// | --- | --- | --- | --- |
+/// | `biped_fetches_total` | counter | `provider`, `outcome` | flights that ended: `token`, `stored` (the store had it), or the [kind](biped_core::ErrorKind) of the error |
+/// | `biped_waits_total` | counter | `provider` | callers that had to wait for a flight |
+/// | `biped_stale_served_total` | counter | `provider` | tokens served past their refresh point |
+/// | `biped_remaining_life_seconds` | histogram | `provider` | life left of a token that was served past its refresh point |
+/// | `biped_rejections_total` | counter | `provider`, `outcome` | tokens that an API rejected: `renewing`, `superseded`, `cooling_down` |
+/// | `biped_store_faults_total` | counter | `provider`, `operation` | what the store failed to do: `get`, `put`, `forget`, `lease`, `release` |
+/// | `biped_leases_lost_total` | counter | `provider` | leases that lapsed while their holder was fetching |
+///
+/// These names are a contract. `provider` is the name that the application uses; no label ever
+/// holds a key, a tenant or a scope, and nothing that is told a token.
+#[derive(Clone)]
+pub struct TokenManager(Arc<Engine>);
+
+/// Makes a [`TokenManager`]; see [`TokenManager::builder`].
+#[derive(Debug)]
+#[must_use]
+pub struct TokenManagerBuilder {
+    http: Arc<dyn HttpClient>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    store: Option<Arc<dyn TokenStore>>,
+}
+
+impl TokenManagerBuilder {
+    /// Sets the clock. Default: the system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets the store behind the manager. Default: none; tokens live and die with the process.
+    pub fn store(mut self, store: Arc<dyn TokenStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Sets the numbers.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Makes the manager.
+    #[must_use]
+    pub fn build(self) -> TokenManager {
+        let Self {
+            http,
+            clock,
+            settings,
+            store,
+        } = self;
+        let spread = settings.refresh_spread * fastrand::f64();
+        TokenManager(Arc::new(Engine {
+            shared: store.map(|store| Shared::new(store, clock.clone())),
+            keys: Keys::new(&settings),
+            parties: Mutex::default(),
+            traffic: Arc::default(),
+            refresh_at: settings.refresh_at + spread,
+            http,
+            clock,
+            settings,
+        }))
+    }
+}
+
+impl TokenManager {
+    /// Starts a manager that sends its token requests through `http`.
+    pub fn builder(http: Arc<dyn HttpClient>) -> TokenManagerBuilder {
+        let settings = Settings::default();
+        TokenManagerBuilder {
+            http,
+            clock: Arc::new(SystemClock),
+            settings,
+            store: None,
+        }
+    }
+
+    /// A handle to the tokens that `provider` gives for `request`. Costs a look-up; keep it.
+    #[must_use]
+    pub fn source(&self, provider: Arc<dyn Provider>, request: TokenRequest) -> TokenSource {
+        let entry = self.0.key(&provider, request);
+        TokenSource::new(self.0.clone(), entry, provider)
+    }
+
+    /// The token for `request`, if it is fresh, without a handle, without waiting and without
+    /// copying anything: for those who serve many tenants. `None`: ask a
+    /// [`source`](Self::source).
+    #[must_use]
+    pub fn fresh(&self, provider: &ProviderId, request: &TokenRequest) -> Option<TokenRef> {
+        let now = self.0.clock.now();
+        self.0
+            .keys
+            .with(provider, request, |entry| entry.fresh(&now))?
+    }
+
+    /// What is known of every key, in no order.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<Status> {
+        let now = self.0.clock.now();
+        self.0
+            .keys
+            .all()
+            .iter()
+            .map(|entry| entry.status(&now))
+            .collect()
+    }
+
+    /// Waits until no fetch is under way and the store was told of all there were. A program that
+    /// ends right after it got a token waits for this first: a token is handed out before it is
+    /// stored, and renewed in the background.
+    pub async fn quiet(&self) {
+        self.0.traffic.quiet().await;
+    }
+
+    /// Gets a token for each of these sources, all at once: before the first caller comes, or to
+    /// tell whether the application is ready. Answers in their order, after `max_wait` at the latest.
+    pub async fn warm(
+        &self,
+        sources: impl IntoIterator<Item = TokenSource>,
+    ) -> Vec<Result<(), Error>> {
+        let warm = |source: TokenSource| async move { source.token().await.map(drop) };
+        let waits = sources.into_iter().map(warm);
+        let mut outcomes = Vec::new();
+        let Ok(runtime) = Handle::try_current() else {
+            // No fetch can start, so there is nothing to wait for.
+            for wait in waits {
+                outcomes.push(wait.await);
+            }
+            return outcomes;
+        };
+        let waits: Vec<_> = waits.map(|wait| runtime.spawn(wait)).collect();
+        for wait in waits {
+            let outcome = wait.await.unwrap_or_else(|error| {
+                Err(Error::internal("the runtime ended").with_source(error))
+            });
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
+    /// Makes the vendors forget the tokens in memory (RFC 7009), and forgets them here: for the end
+    /// of an application. Answers how many were revoked.
+    ///
+    /// What is in a store stays, since others may be using the same tokens; of those that never
+    /// enter one (they are bound to a key) nobody else has any. Providers without revocation are
+    /// passed over.
+    pub async fn revoke_unshared(&self) -> usize {
+        let engine = &self.0;
+        let mut revoked = 0;
+        for entry in engine.keys.all() {
+            let Some(token) = entry.current.load_full() else {
+                continue;
+            };
+            let now = engine.clock.now();
+            let is_shared = engine.shared.is_some() && is_storable(&token);
+            if is_shared || !token.schedule.unusable.is_ahead(&now) {
+                continue;
+            }
+            let provider = entry.client.provider.clone();
+            if engine
+                .ask(&provider, &entry, Ask::Revocation(&token))
+                .await
+                .is_ok()
+            {
+                let mut key = entry.key();
+                key.forget(token.generation(), &now);
+                let served = entry
+                    .current
+                    .load()
+                    .as_ref()
+                    .map(|token| token.generation());
+                if served == Some(token.generation()) {
+                    entry.current.withdraw(&mut key);
+                }
+                engine.note_untold(&mut key);
+                revoked += 1;
+            }
+        }
+        revoked
+    }
+
+    /// The clock that everything goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+}
+
+impl fmt::Debug for TokenManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenManager")
+            .field("settings", &self.0.settings)
+            .finish_non_exhaustive()
+    }
+}

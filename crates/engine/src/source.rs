@@ -1,0 +1,450 @@
+//! [`TokenSource`]: a handle to one key, and [`TokenRef`], what it hands out.
+
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+
+use arc_swap::Guard;
+use biped_core::{
+    Clock, Error, Inspection, Now, ParamValue, Provider, Token, TokenKey, TokenRequest,
+};
+use url::Url;
+
+use crate::{
+    engine::Engine,
+    flight::{
+        Flight,
+        demand::Want,
+        exchange::{Answer, Ask},
+        task::Pilot,
+    },
+    key::{
+        cached::CachedToken,
+        state::{Decision, Rejection},
+        table::Entry,
+    },
+    status::{Status, TokenState},
+    sync::Handle,
+    telemetry,
+};
+
+/// A cheap handle to the tokens for one request to one provider.
+///
+/// While it lives, its key is not evicted. [`param`](Self::param) and [`scope`](Self::scope) give
+/// handles to other keys of the same provider.
+#[derive(Clone)]
+pub struct TokenSource {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) entry: Arc<Entry>,
+    own: Option<Arc<Own>>,
+}
+
+/// What a handle may have that its key doesn't share; most have nothing, and stay small.
+struct Own {
+    /// A provider that is equal to the one that came first, and may have another name.
+    provider: Option<Arc<dyn Provider>>,
+    api_base_url: Option<Url>,
+}
+
+impl TokenSource {
+    pub(crate) fn new(engine: Arc<Engine>, entry: Arc<Entry>, provider: Arc<dyn Provider>) -> Self {
+        let known = Arc::ptr_eq(&provider, &entry.client.provider);
+        let own = (!known).then(|| {
+            Arc::new(Own {
+                provider: Some(provider),
+                api_base_url: None,
+            })
+        });
+        Self { engine, entry, own }
+    }
+
+    /// The token, if it is fresh: the hot path, which takes no lock, allocates nothing and copies
+    /// nothing.
+    #[inline]
+    #[must_use]
+    pub fn fresh(&self) -> Option<TokenRef> {
+        self.entry.fresh(&self.engine.clock.now())
+    }
+
+    /// The token in memory, if it is usable; nothing is started to replace it.
+    pub(crate) fn held(&self) -> Option<TokenRef> {
+        let token = self.entry.current.load();
+        let now = self.engine.clock.now();
+        let is_usable = token
+            .as_ref()
+            .is_some_and(|token| token.schedule.unusable.is_ahead(&now));
+        is_usable.then(|| TokenRef(token))
+    }
+
+    /// A usable token: at once where there is one, else from the vendor.
+    ///
+    /// # Errors
+    /// Why there is none: the same for all who waited. [`retry_after`](Error::retry_after) says
+    /// when the next attempt will be made. Transient after `max_wait`, while the fetch goes on.
+    #[inline]
+    pub async fn token(&self) -> Result<TokenRef, Error> {
+        match self.fresh() {
+            Some(token) => Ok(token),
+            None => Box::pin(self.wait_for(Want::default())).await,
+        }
+    }
+
+    /// A token with at least `min_ttl` of its life left: for what takes long, like an upload. A
+    /// token that was just fetched is good enough, whatever its life.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub async fn token_with(&self, min_ttl: Duration) -> Result<TokenRef, Error> {
+        Box::pin(self.wait_for(Want {
+            min_ttl,
+            ..Want::default()
+        }))
+        .await
+    }
+
+    /// A token asked of the vendor now, whatever there is in memory or in the store. The old one
+    /// serves others until the new one is here.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub async fn fetch(&self) -> Result<TokenRef, Error> {
+        Box::pin(self.wait_for(Want {
+            anew: true,
+            ..Want::default()
+        }))
+        .await
+    }
+
+    async fn wait_for(&self, want: Want) -> Result<TokenRef, Error> {
+        let Self { engine, entry, .. } = self;
+        let name = entry.client.id.name();
+        let deadline = engine
+            .clock
+            .now()
+            .mono
+            .saturating_add(engine.settings.max_wait);
+        loop {
+            let now = engine.clock.now();
+            entry.touch(&now);
+            let flight = match self.decide(want, &now) {
+                Decision::Serve { token, stale } => {
+                    if stale {
+                        let left = token.expires_at().map(|expiry| expiry.since(now.wall));
+                        telemetry::served_stale(name, left);
+                    }
+                    return Ok(token.into());
+                }
+                Decision::Launch { flight, meanwhile } => {
+                    self.launch(flight.clone());
+                    if let Some(token) = meanwhile {
+                        let left = token.expires_at().map(|expiry| expiry.since(now.wall));
+                        telemetry::served_stale(name, left);
+                        return Ok(token.into());
+                    }
+                    flight
+                }
+                Decision::Join(flight) => flight,
+                Decision::Rest(until) if until < deadline => {
+                    engine.clock.sleep(until.saturating_sub(now.mono)).await;
+                    continue;
+                }
+                Decision::Rest(until) => {
+                    let wait = until.saturating_sub(now.mono);
+                    return Err(self.too_long().with_retry_after(Some(wait)));
+                }
+                Decision::Fail(error) => {
+                    let error = entry.client.endpoint.no_sooner(error, &now);
+                    return Err(self.named(error));
+                }
+            };
+            telemetry::waited(name);
+            let outcome = tokio::select! {
+                biased;
+                outcome = flight.wait() => outcome,
+                () = engine.clock.sleep(deadline.saturating_sub(now.mono)) => {
+                    return Err(self.too_long());
+                }
+            };
+            match outcome {
+                Ok(token) if !flight.met(want, &token, &now) => {}
+                Ok(token) => return Ok(token.into()),
+                Err(error) => return Err(self.named(error)),
+            }
+        }
+    }
+
+    /// Starts a flight where one is due, and doesn't wait for it.
+    fn start(&self) {
+        let now = self.engine.clock.now();
+        if let Decision::Launch { flight, .. } = self.decide(Want::default(), &now) {
+            self.launch(flight);
+        }
+    }
+
+    fn decide(&self, want: Want, now: &Now) -> Decision {
+        let want = Want {
+            runtime: Handle::try_current().is_ok(),
+            // Read ahead of the refusal itself: one that comes between the two is noticed.
+            refusals: self.entry.client.refusals(),
+            ..want
+        };
+        let mut key = self.entry.key();
+        let current = self.entry.current.load();
+        key.decide(current.as_ref(), want, now, || {
+            self.entry.client.clearance(now)
+        })
+    }
+
+    /// Starts a flight, after the key's lock was released: where the runtime is shutting down the
+    /// task is dropped on the spot, and its end takes the lock.
+    fn launch(&self, flight: Arc<Flight>) {
+        let Self { engine, entry, .. } = self;
+        let provider = self.provider().clone();
+        let pilot = Pilot::new(engine.clone(), entry.clone(), flight, provider);
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(pilot.fly())),
+            Err(_) => drop(pilot),
+        }
+    }
+
+    fn too_long(&self) -> Error {
+        let seconds = self.engine.settings.max_wait.as_secs_f64();
+        self.named(Error::unreachable(format!(
+            "no token after {seconds} s; the fetch goes on"
+        )))
+    }
+
+    /// The error with the name that this caller knows the provider by: equal providers share their
+    /// tokens, and their failures, whatever their names.
+    fn named(&self, error: Error) -> Error {
+        let id = self.provider().id();
+        if error.provider() == Some(id.name()) {
+            return error;
+        }
+        error.with_provider(id.shared_name())
+    }
+
+    /// Forgets a token that an API rejected, and no newer one, and starts to fetch another.
+    ///
+    /// Synchronous, and cheap to call for every 401: a hundred at once cost one fetch.
+    pub fn reject(&self, token: &CachedToken) -> Rejection {
+        let Self { engine, entry, .. } = self;
+        let now = engine.clock.now();
+        let rejection = {
+            let mut key = entry.key();
+            let current = entry.current.load();
+            let rejection = key.reject(token, current.as_deref(), &now);
+            if rejection == Rejection::Renewing {
+                entry.current.withdraw(&mut key);
+                engine.note_untold(&mut key);
+            }
+            rejection
+        };
+        telemetry::rejected(entry.client.id.name(), &entry.request, rejection);
+        if rejection == Rejection::Renewing {
+            self.start();
+        }
+        rejection
+    }
+
+    /// Forgets this key's token, here and in the store: after a leak.
+    ///
+    /// # Errors
+    /// [`Store`](biped_core::ErrorKind::Store) where the store could not be told. It is forgotten here
+    /// all the same.
+    pub async fn forget(&self) -> Result<(), Error> {
+        let Self { engine, entry, .. } = self;
+        let through = {
+            let mut key = entry.key();
+            let now = engine.clock.now();
+            let current = entry.current.load();
+            let served = current.as_ref().map(|token| token.generation());
+            let through = key.newest.max(served.unwrap_or_default()).next(now.wall);
+            key.forget(through, &now);
+            entry.current.withdraw(&mut key);
+            engine.note_untold(&mut key);
+            through
+        };
+        if let Some(shared) = &engine.shared {
+            shared.forget(&self.key(), through).await?;
+            entry.key().told(through);
+        }
+        Ok(())
+    }
+
+    /// What the vendor says that these credentials are good for; `None` where it doesn't say.
+    ///
+    /// # Errors
+    /// As a fetch; it is neither cached nor retried.
+    pub async fn inspect(&self) -> Result<Option<Inspection>, Error> {
+        match self.ask(Ask::Inspection(&self.entry.request)).await? {
+            Answer::Inspection(inspection) => Ok(inspection),
+            _ => Ok(None),
+        }
+    }
+
+    /// Makes the vendor forget the current token (RFC 7009), and forgets it here and in the store.
+    ///
+    /// # Errors
+    /// Where the vendor has no revocation, or refuses it.
+    pub async fn revoke(&self) -> Result<(), Error> {
+        if let Some(current) = self.entry.current.load_full() {
+            self.ask(Ask::Revocation(&current)).await?;
+        }
+        self.forget().await
+    }
+
+    async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Error> {
+        let asked = self.engine.ask(self.provider(), &self.entry, ask).await;
+        asked.map_err(|setback| self.named(setback.error))
+    }
+
+    /// What the store holds for this key, usable or not, and how it stands; `None` without a store.
+    ///
+    /// # Errors
+    /// [`Store`](biped_core::ErrorKind::Store).
+    pub async fn stored(&self) -> Result<Option<(Token, TokenState)>, Error> {
+        let Some(shared) = &self.engine.shared else {
+            return Ok(None);
+        };
+        let stored = shared.peek(&self.key()).await?;
+        Ok(stored.map(|token| {
+            let now = self.engine.clock.now();
+            let state = TokenState::of(&self.engine.schedule(&token, &now), &now);
+            (token, state)
+        }))
+    }
+
+    /// How this key stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.entry.status(&self.engine.clock.now())
+    }
+
+    /// The name of this key in a store.
+    #[must_use]
+    pub fn key(&self) -> TokenKey {
+        TokenKey::new(&self.entry.client.id, &self.entry.request)
+    }
+
+    /// What the tokens are for.
+    #[must_use]
+    pub fn request(&self) -> &TokenRequest {
+        &self.entry.request
+    }
+
+    /// Who gives them.
+    #[must_use]
+    pub fn provider(&self) -> &Arc<dyn Provider> {
+        let own = self.own.as_ref().and_then(|own| own.provider.as_ref());
+        own.unwrap_or(&self.entry.client.provider)
+    }
+
+    /// The clock that everything goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.engine.clock
+    }
+
+    /// The same provider's tokens for another request.
+    #[must_use]
+    pub fn with_request(&self, request: TokenRequest) -> Self {
+        let provider = self.provider();
+        Self {
+            entry: self.engine.key(provider, request),
+            engine: self.engine.clone(),
+            own: self.own.clone(),
+        }
+    }
+
+    /// The same request with another value for one parameter.
+    #[must_use]
+    pub fn param(&self, name: impl AsRef<str>, value: impl Into<ParamValue>) -> Self {
+        self.with_request(self.request().clone().param(name, value))
+    }
+
+    /// The same request with these scopes (one, or several separated by spaces) and no others.
+    #[must_use]
+    pub fn scope(&self, scope: impl AsRef<str>) -> Self {
+        self.with_request(self.request().clone().without_scopes().scope(scope))
+    }
+
+    /// The same tokens, with a base URL for API calls where the vendor's answer names none.
+    #[must_use]
+    pub fn with_api_base_url(mut self, api_base_url: Option<Url>) -> Self {
+        let provider = self.own.as_ref().and_then(|own| own.provider.clone());
+        let has_own = provider.is_some() || api_base_url.is_some();
+        self.own = has_own.then(|| {
+            Arc::new(Own {
+                provider,
+                api_base_url,
+            })
+        });
+        self
+    }
+
+    pub(crate) fn configured_base_url(&self) -> Option<&Url> {
+        self.own.as_ref()?.api_base_url.as_ref()
+    }
+
+    /// Where the API is: as the token says, else as it was configured.
+    #[must_use]
+    pub fn base_url<'a>(&'a self, token: &'a Token) -> Option<&'a Url> {
+        token.base_url().or(self.configured_base_url())
+    }
+}
+
+/// A token, borrowed from the manager: no lock, no allocation, no shared counter while it is fresh.
+/// Let it go soon; [`into_owned`](Self::into_owned) gives one to keep.
+pub struct TokenRef(Guard<Option<Arc<CachedToken>>>);
+
+impl TokenRef {
+    /// A token to keep.
+    #[must_use]
+    pub fn into_owned(self) -> Arc<CachedToken> {
+        match Guard::into_inner(self.0) {
+            Some(token) => token,
+            None => unreachable!("it is made of a token only"),
+        }
+    }
+}
+
+impl From<Arc<CachedToken>> for TokenRef {
+    fn from(token: Arc<CachedToken>) -> Self {
+        Self(Guard::from_inner(Some(token)))
+    }
+}
+
+impl Deref for TokenRef {
+    type Target = CachedToken;
+
+    #[inline]
+    fn deref(&self) -> &CachedToken {
+        match &*self.0 {
+            Some(token) => token,
+            None => unreachable!("it is made of a token only"),
+        }
+    }
+}
+
+impl fmt::Debug for TokenRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl Entry {
+    #[inline]
+    pub(crate) fn fresh(&self, now: &Now) -> Option<TokenRef> {
+        let token = self.current.fresh(now)?;
+        self.touch(now);
+        Some(TokenRef(token))
+    }
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSource")
+            .field("provider", &self.provider().id())
+            .field("request", self.request())
+            .finish_non_exhaustive()
+    }
+}

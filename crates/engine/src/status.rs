@@ -1,0 +1,101 @@
+//! [`Status`]: what is known of a key.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use biped_core::{Error, Now, TokenRequest};
+
+use crate::key::{schedule::Schedule, table::Entry};
+
+/// What is known of a key.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// The provider's name.
+    pub provider: Arc<str>,
+    /// What the token is for.
+    pub request: TokenRequest,
+    /// How it stands.
+    pub state: TokenState,
+    /// How much of the token's life is left; `None` without a token, and for one that is good until
+    /// it is rejected.
+    pub remaining: Option<Duration>,
+    /// Whether a fetch is in progress.
+    pub fetching: bool,
+    /// Why the last fetch failed, if it did.
+    pub last_error: Option<Error>,
+    /// How long the vendor is left alone after that, at most.
+    pub next_attempt: Option<Duration>,
+}
+
+/// How a key stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenState {
+    /// The token needs nothing.
+    Fresh,
+    /// The token still serves, and the next caller refreshes it.
+    Usable,
+    /// The token may not be sent any more.
+    Expired,
+    /// There is no token yet, or no more.
+    Missing,
+    /// There is no token, and the vendor refuses to give one.
+    Quarantined,
+}
+
+impl TokenState {
+    pub(crate) fn of(schedule: &Schedule, now: &Now) -> Self {
+        if schedule.refresh.is_ahead(now) {
+            Self::Fresh
+        } else if schedule.unusable.is_ahead(now) {
+            Self::Usable
+        } else {
+            Self::Expired
+        }
+    }
+
+    /// The state in one word, lower case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Usable => "usable",
+            Self::Expired => "expired",
+            Self::Missing => "missing",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+impl fmt::Display for TokenState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Entry {
+    pub(crate) fn status(&self, now: &Now) -> Status {
+        let token = self.current.load();
+        let key = self.key();
+        let failure = self.client.last_error(now).or_else(|| key.last_error(now));
+        let held = self.client.endpoint.hold(now).map(|(_, left)| left);
+        let refused = || key.is_refused() || self.client.is_refused();
+        let schedule = token.as_ref().map(|token| &token.schedule);
+        let state = schedule.map_or(TokenState::Missing, |it| TokenState::of(it, now));
+        let state = match state {
+            TokenState::Missing | TokenState::Expired if refused() => TokenState::Quarantined,
+            state => state,
+        };
+        Status {
+            provider: self.client.id.shared_name(),
+            request: self.request.clone(),
+            state,
+            remaining: token
+                .as_ref()
+                .and_then(|token| token.expires_at())
+                .map(|expiry| expiry.since(now.wall)),
+            fetching: key.flight.is_some(),
+            next_attempt: failure.as_ref().and_then(|(_, next)| (*next).max(held)),
+            last_error: failure.map(|(error, _)| error),
+        }
+    }
+}

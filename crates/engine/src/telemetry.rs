@@ -1,0 +1,91 @@
+//! What the engine tells: `tracing` events, and `metrics` where that feature is on, by the contract
+//! on [`TokenManager`](crate::TokenManager)'s page. No event holds a token.
+
+use std::time::Duration;
+
+use biped_core::{Error, TokenRequest};
+
+use crate::key::state::Rejection;
+
+/// Where events about a store come from: a command shows these to whoever runs it.
+const STORE: &str = "biped_core::store";
+
+pub(crate) fn fetched(provider: &str, request: &TokenRequest, from_store: bool, took: Duration) {
+    let outcome = if from_store { "stored" } else { "token" };
+    count2("biped_fetches_total", provider, ("outcome", outcome));
+    tracing::debug!(provider, %request, outcome, took_ms = took.as_millis(), "has a new token");
+}
+
+pub(crate) fn failed(provider: &str, request: &TokenRequest, error: &Error, serving: bool) {
+    count2(
+        "biped_fetches_total",
+        provider,
+        ("outcome", error.kind().as_str()),
+    );
+    // With a token still serving nobody notices yet: somebody should hear of it in time.
+    tracing::warn!(provider, %request, kind = error.kind().as_str(), serving, "got no token: {error}");
+}
+
+pub(crate) fn waited(provider: &str) {
+    count("biped_waits_total", provider);
+}
+
+pub(crate) fn served_stale(provider: &str, left: Option<Duration>) {
+    count("biped_stale_served_total", provider);
+    if let Some(left) = left {
+        histogram("biped_remaining_life_seconds", provider, left.as_secs_f64());
+    }
+}
+
+pub(crate) fn rejected(provider: &str, request: &TokenRequest, rejection: Rejection) {
+    let outcome = match rejection {
+        Rejection::Renewing => "renewing",
+        Rejection::Superseded => "superseded",
+        Rejection::CoolingDown => "cooling_down",
+    };
+    count2("biped_rejections_total", provider, ("outcome", outcome));
+    tracing::debug!(provider, %request, outcome, "an API rejected a token");
+}
+
+pub(crate) fn store_fault(provider: &str, operation: &'static str, why: &str) {
+    count2(
+        "biped_store_faults_total",
+        provider,
+        ("operation", operation),
+    );
+    tracing::warn!(
+        target: STORE,
+        provider,
+        operation,
+        "the token store failed, going on without it: {why}"
+    );
+}
+
+pub(crate) fn lease_lost(provider: &str) {
+    count("biped_leases_lost_total", provider);
+    tracing::warn!(target: STORE, provider, "lost the lease on a fetch while it was running");
+}
+
+#[cfg(feature = "metrics")]
+fn count(name: &'static str, provider: &str) {
+    metrics::counter!(name, "provider" => provider.to_owned()).increment(1);
+}
+
+#[cfg(feature = "metrics")]
+fn count2(name: &'static str, provider: &str, (label, value): (&'static str, &'static str)) {
+    metrics::counter!(name, "provider" => provider.to_owned(), label => value).increment(1);
+}
+
+#[cfg(feature = "metrics")]
+fn histogram(name: &'static str, provider: &str, value: f64) {
+    metrics::histogram!(name, "provider" => provider.to_owned()).record(value);
+}
+
+#[cfg(not(feature = "metrics"))]
+fn count(_: &'static str, _: &str) {}
+
+#[cfg(not(feature = "metrics"))]
+fn count2(_: &'static str, _: &str, _: (&'static str, &'static str)) {}
+
+#[cfg(not(feature = "metrics"))]
+fn histogram(_: &'static str, _: &str, _: f64) {}
