@@ -17,6 +17,7 @@ mod call;
 mod clock;
 mod config;
 mod error;
+mod file;
 mod http;
 mod key;
 mod manager;
@@ -38,6 +39,7 @@ pub use self::{
         ConfigValue, Field, FieldType, Kind, Origin, Problem, ProviderConfig, RawValue, nearest,
     },
     error::{Error, ErrorKind, VendorError},
+    file::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file},
     http::{ClientIdentity, HttpClient, check_secure, is_loopback, shown},
     key::{ProviderId, TokenKey},
     manager::{

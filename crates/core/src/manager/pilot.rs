@@ -1,6 +1,11 @@
 //! [`Pilot`]: what a flight does: look in the store, ask the vendor, try again, land.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future as _, poll_fn},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use super::{
     Engine,
@@ -458,20 +463,40 @@ impl Pilot {
         }
     }
 
-    /// Whether one of these secrets is another than when it was refused.
+    /// Whether one of these secrets is another than when it was refused. They are read side by side,
+    /// since each may take its time; commands come last, and only if they are needed.
     async fn any_changed(&self, secrets: &[NotedSecret]) -> bool {
-        for noted in secrets {
-            let resolved = noted
-                .secret
-                .resolve(noted.candidate, &*self.engine.clock)
-                .await;
-            if resolved
-                .is_ok_and(|secret| self.engine.fingerprints.of(&secret) != noted.fingerprint)
-            {
+        for commands in [false, true] {
+            let secrets = secrets.iter();
+            let mut looks: Vec<_> = secrets
+                .filter(|noted| noted.secret.runs_command() == commands)
+                .map(|noted| Box::pin(self.has_changed(noted)))
+                .collect();
+            let any = poll_fn(|cx| {
+                let mut any = false;
+                looks.retain_mut(|look| match look.as_mut().poll(cx) {
+                    Poll::Ready(changed) => {
+                        any |= changed;
+                        false
+                    }
+                    Poll::Pending => true,
+                });
+                match any || looks.is_empty() {
+                    true => Poll::Ready(any),
+                    false => Poll::Pending,
+                }
+            });
+            if any.await {
                 return true;
             }
         }
         false
+    }
+
+    async fn has_changed(&self, noted: &NotedSecret) -> bool {
+        let clock = &*self.engine.clock;
+        let resolved = noted.secret.resolve(noted.candidate, clock).await;
+        resolved.is_ok_and(|secret| self.engine.fingerprints.of(&secret) != noted.fingerprint)
     }
 }
 
