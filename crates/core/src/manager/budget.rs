@@ -1,8 +1,9 @@
 //! [`Endpoint`]: what all keys of one token endpoint share: so many requests at a time, so many a
 //! minute, and the `Retry-After` that one of them was told.
 //!
-//! A runtime that nobody drives keeps what its flights have: each shows that it is driven once a
-//! second, those that wait look at the others' signs, and who gave none for long is passed over.
+//! A runtime that nobody drives would keep what its flights have: each flight shows now and then
+//! that it is driven, those that wait look at the others' signs, and one that gave none for long is
+//! passed over.
 
 use std::{
     collections::VecDeque,
@@ -186,7 +187,9 @@ impl Lane {
                 }));
             }
             let permit = waiting.await;
-            flight.queue(None);
+            if !urgent {
+                flight.queue(None);
+            }
             match permit {
                 Ok(permit) if permit.is_still_held() => return permit,
                 // Passed over while nobody drove this flight; it queues again.

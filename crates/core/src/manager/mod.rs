@@ -98,7 +98,7 @@ use crate::{
 /// One token endpoint gets 8 requests at a time, callers before background work.
 ///
 /// **Runtimes that stand still** keep nothing from others. A flight that its runtime has not driven
-/// for about 5 s loses its permit and its place in the queue of the endpoint, and after 10 s the
+/// for 8 s loses its permit and its place in the queue of the endpoint, and after 10 s the
 /// next caller of its key starts another.
 ///
 /// **Rejection.** [`reject`](TokenSource::reject) forgets that token and no newer one. If its

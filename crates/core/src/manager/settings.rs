@@ -176,9 +176,9 @@ pub(crate) const LEASE_POLL: Duration = Duration::from_millis(100);
 /// How long a store refuses a token that was rejected, if nobody knows when it would expire.
 pub(crate) const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a flight shows that its runtime drives it.
-pub(crate) const BEAT: Duration = Duration::from_secs(1);
+pub(crate) const BEAT: Duration = Duration::from_millis(2500);
 /// After so many signs in a row that did not come, its permit and its place in a queue go to
 /// others. Shorter than callers wait, so that those behind it still get their token.
-pub(crate) const MISSED_BEATS: u32 = 5;
+pub(crate) const MISSED_BEATS: u32 = 3;
 /// The least pause before a store is asked again, whatever it says.
 pub(crate) const LEAST_WAIT: Duration = Duration::from_millis(10);

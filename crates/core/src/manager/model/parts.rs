@@ -1,4 +1,4 @@
-//! The small parts, in every order there is.
+//! The small parts, in every order there is where those are few enough.
 
 use super::{
     super::{
@@ -66,7 +66,7 @@ fn it_is_quiet_when_the_last_flight_is_over() {
 
 #[test]
 fn a_permit_goes_on_to_whoever_still_waits() {
-    exhaust(|| async {
+    explore(|| async {
         let clock = Arc::new(ModelClock::default());
         let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1));
         let permit = endpoint.permit(&flight(true), &*clock).await;
