@@ -36,6 +36,14 @@ fn left_standing(stage: &Stage, callers: &[TokenSource], arrivals: usize) -> Run
     runtime
 }
 
+/// A caller on this runtime whose request is with the vendor.
+fn asked_on(runtime: &Runtime, stage: &Stage) -> JoinHandle<Result<String, Error>> {
+    let _entered = runtime.enter();
+    let caller = ask(&stage.tenant(1));
+    runtime.block_on(stage.http.arrivals(1));
+    caller
+}
+
 async fn served(stage: &Stage, caller: JoinHandle<Result<String, Error>>) {
     stage.pass(SEEN).await;
     assert!(caller.is_finished(), "it still waits");
@@ -73,11 +81,7 @@ fn the_permits_of_a_runtime_that_nobody_drives_go_to_others() {
 fn callers_on_a_runtime_that_nobody_drives_block_nobody_behind_them() {
     let stage = one_at_a_time();
     let driven = runtime();
-    let first = driven.block_on(async {
-        let first = ask(&stage.tenant(1));
-        stage.http.arrivals(1).await;
-        first
-    });
+    let first = asked_on(&driven, &stage);
     let abandoned: Vec<_> = (10..15).map(|number| stage.tenant(number)).collect();
     let standing = left_standing(&stage, &abandoned, 1);
     driven.block_on(async {
@@ -100,11 +104,7 @@ fn callers_on_a_runtime_that_nobody_drives_block_nobody_behind_them() {
 fn a_permit_that_goes_to_a_runtime_that_nobody_drives_goes_on() {
     let stage = one_at_a_time();
     let driven = runtime();
-    let first = driven.block_on(async {
-        let first = ask(&stage.tenant(1));
-        stage.http.arrivals(1).await;
-        first
-    });
+    let first = asked_on(&driven, &stage);
     let abandoned = [stage.tenant(10)];
     let standing = left_standing(&stage, &abandoned, 1);
     driven.block_on(async {
