@@ -39,7 +39,7 @@ struct Inner {
 /// | kind | when | transient | exit status of the command |
 /// | --- | --- | --- | --- |
 /// | `Configuration` | a setting or a request breaks a rule; no secret was sent | no | 2 |
-/// | `Secret` | a secret could not be read; nothing was sent | only a file that is missing or empty, or a command that failed | 2 |
+/// | `Secret` | a secret could not be read; nothing was sent | only a file that is missing, empty or on a file system that does not respond, or a command that failed | 2 |
 /// | `Refused` | the vendor answered, and said no | no | 3 |
 /// | `Unreachable` | no connection, TLS, a timeout, a body cut off | yes | 4 |
 /// | `Failing` | 408, 425, 429 or 5xx | yes | 4 |

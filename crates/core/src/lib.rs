@@ -15,6 +15,7 @@ mod api;
 mod black_out;
 mod clock;
 mod error;
+mod file;
 mod http;
 mod key;
 mod provider;
@@ -31,6 +32,7 @@ pub use self::{
     },
     clock::{Clock, Now, SystemClock, Timestamp},
     error::{Error, ErrorKind, VendorError},
+    file::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file},
     http::{ClientIdentity, HttpClient, check_secure, is_loopback, shown},
     key::{ProviderId, TokenKey},
     provider::{FetchContext, IdentityRef, Inspection, Project, Provider},

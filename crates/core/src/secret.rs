@@ -1,32 +1,21 @@
 //! [`SecretRef`]: where a secret is, not what it is.
 
+mod command;
+mod places;
+
 use std::{
     fmt,
-    io::{self, Read as _},
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt as _;
-use zeroize::Zeroizing;
 
-use crate::{Clock, Error, SystemClock};
-
-/// How long a command may take to print a secret.
-pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The largest secret, in bytes: a file without an end fills no memory.
-const LARGEST: usize = 1024 * 1024;
-
-/// Room for what a command prints, in bytes: a buffer that grows leaves copies behind.
-const PRINTED: usize = 64 * 1024;
-
-/// How long a command is left alone that failed, or whose secret was refused.
-const COMMAND_REST: Duration = Duration::from_secs(30);
+use self::command::COMMAND_REST;
+pub use self::command::COMMAND_TIMEOUT;
+use crate::{Clock, Error};
 
 /// How long after a refusal a secret is looked at again.
 const SECRET_RECHECK: Duration = Duration::from_secs(1);
@@ -74,13 +63,18 @@ impl SecretRef {
         Self::one(Source::Env(name.into().into()))
     }
 
-    /// The content of a file, without a newline at its end.
+    /// The content of a regular file of at most 1 MiB, without a newline at its end. It is read in
+    /// 10 s or not at all ([`read_file`](crate::read_file)).
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self::one(Source::File(path.into()))
     }
 
     /// What a command prints, without a newline at its end. It runs without a shell and has 10 s.
+    ///
+    /// On Unix it is a process group of its own, which is killed as a whole when the time is over
+    /// or the answer is no longer wanted. What it has printed when it ends is the secret, even if a
+    /// process that it left behind could print more. It can't ask for anything on a terminal.
     #[must_use]
     pub fn command(argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let argv = argv.into_iter().map(Into::into);
@@ -142,7 +136,7 @@ impl SecretRef {
 
     /// What stands for this reference where a name is needed that is no secret, such as the client
     /// identifier in a [`ProviderId`](crate::ProviderId): its value where it can be read at once,
-    /// else the reference. Reads a file or the environment, runs no command.
+    /// else the reference. Reads a file (within 10 s) or the environment, runs no command.
     ///
     /// Not for secrets: the value is in it, and ids are shown.
     #[must_use]
@@ -153,10 +147,7 @@ impl SecretRef {
         match first {
             Source::Inline(secret) => secret.expose_secret().to_owned(),
             Source::Env(name) => std::env::var(&**name).unwrap_or_else(|_| first.to_string()),
-            Source::File(path) => std::fs::read_to_string(path).map_or_else(
-                |_| first.to_string(),
-                |text| without_newline(&text).to_owned(),
-            ),
+            Source::File(path) => places::value_of_file(path).unwrap_or_else(|| first.to_string()),
             Source::Command(argv) => {
                 // Two commands may differ in an argument alone, which may be a secret.
                 let mut hash = Sha256::new();
@@ -177,7 +168,7 @@ impl SecretRef {
     }
 
     /// Reads the secret at its first place at once, for settings that are read when a program
-    /// starts. It may block, on a file or for as long as a command may take.
+    /// starts. It may block for 10 s, on a file or a command.
     ///
     /// # Errors
     /// [`Secret`](crate::ErrorKind::Secret), as for [`resolve`](Self::resolve).
@@ -185,9 +176,9 @@ impl SecretRef {
         match self.sources.first() {
             None => Err(Error::secret("an empty list names no secret")),
             Some(Source::Inline(secret)) => Ok(secret.clone()),
-            Some(Source::Env(name)) => from_environment(name),
-            Some(Source::File(path)) => content(&path.display().to_string(), read(path)),
-            Some(Source::Command(argv)) => from_command_now(argv),
+            Some(Source::Env(name)) => places::from_environment(name),
+            Some(Source::File(path)) => places::from_file_now(path),
+            Some(Source::Command(argv)) => command::from_command_now(argv),
         }
     }
 
@@ -206,8 +197,9 @@ impl SecretRef {
     /// Reads the secret at one of its places (the last, where it names fewer).
     ///
     /// # Errors
-    /// [`Secret`](crate::ErrorKind::Secret); transient for a file that is missing or empty, and for
-    /// a command that fails: somebody may be in the middle of replacing it.
+    /// [`Secret`](crate::ErrorKind::Secret); transient for a file that is missing or empty, or whose
+    /// file system does not respond, and for a command that fails: somebody may be in the middle of
+    /// replacing it.
     pub async fn resolve(
         &self,
         candidate: usize,
@@ -218,9 +210,9 @@ impl SecretRef {
         };
         let read = match source {
             Source::Inline(secret) => Ok(secret.clone()),
-            Source::Env(name) => from_environment(name),
-            Source::File(path) => from_file(path.clone()).await,
-            Source::Command(argv) => from_command(argv, clock).await,
+            Source::Env(name) => places::from_environment(name),
+            Source::File(path) => places::from_file(path, clock).await,
+            Source::Command(argv) => command::from_command(argv, clock).await,
         };
         read.map_err(|error| match &self.stands {
             Some(place) => {
@@ -230,148 +222,6 @@ impl SecretRef {
             None => error,
         })
     }
-}
-
-fn from_environment(name: &str) -> Result<SecretString, Error> {
-    match std::env::var(name) {
-        Ok(value) if !value.is_empty() => Ok(value.into()),
-        Ok(_) => Err(Error::secret(format!(
-            "the environment variable {name} is empty"
-        ))),
-        Err(std::env::VarError::NotPresent) => Err(Error::secret(format!(
-            "the environment variable {name} is not set"
-        ))),
-        // The variable's own error holds the value.
-        Err(std::env::VarError::NotUnicode(_)) => Err(Error::secret(format!(
-            "the environment variable {name} is not UTF-8"
-        ))),
-    }
-}
-
-async fn from_file(path: PathBuf) -> Result<SecretString, Error> {
-    let shown = path.display().to_string();
-    match tokio::task::spawn_blocking(move || read(&path)).await {
-        Ok(read) => content(&shown, read),
-        Err(_) => Err(Error::internal(format!("reading {shown} was interrupted"))),
-    }
-}
-
-fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let file = std::fs::File::open(path)?;
-    // Room for all of it at once: a buffer that grows leaves copies behind.
-    let size = usize::try_from(file.metadata()?.len()).unwrap_or(LARGEST);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(size.min(LARGEST) + 64));
-    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn content(shown: &str, read: io::Result<Zeroizing<Vec<u8>>>) -> Result<SecretString, Error> {
-    let bytes = read.map_err(|error| {
-        Error::secret(format!("the secret file {shown} can't be read: {error}"))
-            .transient(error.kind() == io::ErrorKind::NotFound)
-    })?;
-    if bytes.len() > LARGEST {
-        return Err(Error::secret(format!(
-            "the secret file {shown} is larger than {LARGEST} bytes"
-        )));
-    }
-    let secret = text(&bytes)
-        .ok_or_else(|| Error::secret(format!("the secret file {shown} is not UTF-8")))?;
-    if secret.expose_secret().is_empty() {
-        return Err(Error::secret(format!("the secret file {shown} is empty")).transient(true));
-    }
-    Ok(secret)
-}
-
-async fn from_command(argv: &[String], clock: &dyn Clock) -> Result<SecretString, Error> {
-    let Some((program, arguments)) = argv.split_first() else {
-        return Err(Error::secret(
-            "cmd is an empty list; it is a program and its arguments",
-        ));
-    };
-    let mut printed = Zeroizing::new(Vec::with_capacity(PRINTED));
-    let status = tokio::select! {
-        status = run(program, arguments, &mut printed) => status,
-        () = clock.sleep(COMMAND_TIMEOUT) => {
-            let seconds = COMMAND_TIMEOUT.as_secs();
-            let what = format!("the secret command {program} took more than {seconds} s");
-            return Err(Error::secret(what)
-                .transient(true)
-                .with_retry_after(Some(COMMAND_REST)));
-        }
-    };
-    let status = status.map_err(|error| {
-        Error::secret(format!(
-            "the secret command {program} can't be run: {error}"
-        ))
-    })?;
-    if printed.len() > LARGEST {
-        return Err(Error::secret(format!(
-            "the secret command {program} printed more than {LARGEST} bytes"
-        )));
-    }
-    if !status.success() {
-        return Err(
-            Error::secret(format!("the secret command {program} failed ({status})"))
-                .with_remedy("run it by hand to see why")
-                .transient(true)
-                .with_retry_after(Some(COMMAND_REST)),
-        );
-    }
-    match text(&printed) {
-        Some(secret) if !secret.expose_secret().is_empty() => Ok(secret),
-        Some(_) => Err(
-            Error::secret(format!("the secret command {program} printed nothing"))
-                .transient(true)
-                .with_retry_after(Some(COMMAND_REST)),
-        ),
-        None => Err(Error::secret(format!(
-            "the secret command {program} printed no UTF-8"
-        ))),
-    }
-}
-
-/// The same without a runtime, or on the threads of one, where nobody may wait for another.
-fn from_command_now(argv: &[String]) -> Result<SecretString, Error> {
-    let read = || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::internal(format!("no runtime can be started: {error}")))?;
-        runtime.block_on(from_command(argv, &SystemClock))
-    };
-    std::thread::scope(|scope| scope.spawn(read).join())
-        .unwrap_or_else(|_| Err(Error::internal("reading a secret was interrupted")))
-}
-
-/// Runs a program to its end, or until it has printed more than a secret may have.
-async fn run(program: &str, arguments: &[String], printed: &mut Vec<u8>) -> io::Result<ExitStatus> {
-    let mut child = tokio::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
-    if let Some(stdout) = child.stdout.take() {
-        stdout.take(LARGEST as u64 + 1).read_to_end(printed).await?;
-    }
-    if printed.len() > LARGEST {
-        child.start_kill()?;
-    }
-    child.wait().await
-}
-
-fn text(bytes: &[u8]) -> Option<SecretString> {
-    std::str::from_utf8(bytes)
-        .ok()
-        .map(|text| without_newline(text).to_owned().into())
-}
-
-/// Without one newline at the end (`\n` or `\r\n`), and nothing else.
-fn without_newline(text: &str) -> &str {
-    text.strip_suffix('\n')
-        .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
 }
 
 /// Reads `env:NAME`, `file:PATH`, `cmd:PROGRAM ARGUMENT…` (separated by spaces) or

@@ -1,5 +1,9 @@
 //! [`Endpoint`]: what all keys of one token endpoint share: so many requests at a time, so many a
 //! minute, and the `Retry-After` that one of them was told.
+//!
+//! A runtime that nobody drives would keep what its flights have: each flight shows now and then
+//! that it is driven, those that wait look at the others' signs, and one that gave none for long is
+//! passed over.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +14,8 @@ use std::{
 use biped_core::{Clock, Error, Now};
 
 use crate::{
-    settings::Settings,
+    flight::Flight,
+    settings::{BEAT, MISSED_BEATS, Settings},
     sync::{Mutex, MutexGuard, oneshot},
 };
 
@@ -34,16 +39,39 @@ struct Rate {
 struct Lane(Mutex<Queue>);
 
 struct Queue {
-    free: usize,
+    room: usize,
+    /// The permits that are out.
+    held: Vec<(u64, Watch)>,
+    /// How many permits there have been: each has a number of its own.
+    given: u64,
     callers: VecDeque<Arc<Ticket>>,
     background: VecDeque<Arc<Ticket>>,
+    /// The earliest moment for another look at who stands still.
+    look_at: Duration,
 }
 
-/// Somebody in the queue; taken when it is their turn, by whichever queue they are in.
-type Ticket = Mutex<Option<oneshot::Sender<Permit>>>;
+/// A flight in the queue; taken when it is its turn, by whichever queue it is in.
+type Ticket = Mutex<Option<Turn>>;
 
-/// The right to send one request. Given to the next in line when dropped.
-pub(crate) struct Permit(Option<Arc<Lane>>);
+struct Turn {
+    give: oneshot::Sender<Permit>,
+    watch: Watch,
+}
+
+/// Whether a flight's runtime still drives it, as the flights that wait behind it see it.
+struct Watch {
+    flight: Arc<Flight>,
+    /// The last sign of life that was seen.
+    sign: u64,
+    looked_at: Duration,
+    /// Looks in a row that saw no new sign. Counted and not measured: when the whole process stood
+    /// still for a minute, that is one.
+    missed: u32,
+}
+
+/// The right to send one request. Given to the next in the queue when dropped, unless it was taken
+/// away because nobody drove its holder.
+pub(crate) struct Permit(Option<(Arc<Lane>, u64)>);
 
 /// A place in the queue.
 pub(crate) struct Place {
@@ -90,70 +118,199 @@ impl Endpoint {
         }
     }
 
-    /// Waits for the right to send one request; callers go before background work. `queued` is
-    /// told the place in the queue while it is one that can be bettered.
-    pub(crate) async fn permit(
-        &self,
-        urgent: impl Fn() -> bool + Send + Sync,
-        clock: &dyn Clock,
-        queued: impl Fn(Option<Place>) + Send + Sync,
-    ) -> Permit {
+    /// Waits for the right to send one request; callers go before background work.
+    pub(crate) async fn permit(&self, flight: &Arc<Flight>, clock: &dyn Clock) -> Permit {
         let Some(rate) = &self.rate else {
-            return self.requests.enter(urgent(), &queued).await;
+            return self.requests.enter(flight).await;
         };
-        let _turn = rate.lane.enter(urgent(), &queued).await;
-        let permit = self.requests.enter(urgent(), &queued).await;
-        let now = clock.now().mono;
-        let slot = (*lock(&rate.next_slot)).max(now);
-        if slot > now {
-            clock.sleep(slot - now).await;
+        loop {
+            let turn = rate.lane.enter(flight).await;
+            let permit = self.requests.enter(flight).await;
+            let now = clock.now().mono;
+            let slot = (*lock(&rate.next_slot)).max(now);
+            if slot > now {
+                clock.sleep(slot - now).await;
+            }
+            // Either may have gone to another while nobody drove this flight.
+            if turn.is_still_held() && permit.is_still_held() {
+                // Taken when it is used: one who gave up waiting takes none.
+                *lock(&rate.next_slot) = slot.saturating_add(rate.spacing);
+                return permit;
+            }
         }
-        // Taken when it is used: one who gave up waiting takes none.
-        *lock(&rate.next_slot) = slot.saturating_add(rate.spacing);
-        permit
+    }
+
+    /// Takes the permits and the places in the queue from flights that nobody drives. Each flight
+    /// that waits calls this whenever it gives a sign of life.
+    pub(crate) fn pass_over_lost(&self, now: &Now) {
+        if let Some(rate) = &self.rate {
+            rate.lane.pass_over_lost(now);
+        }
+        self.requests.pass_over_lost(now);
     }
 }
 
 impl Lane {
-    fn new(free: usize) -> Arc<Self> {
+    fn new(room: usize) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Queue {
-            free,
+            room,
+            held: Vec::new(),
+            given: 0,
             callers: VecDeque::new(),
             background: VecDeque::new(),
+            look_at: Duration::ZERO,
         })))
     }
 
-    async fn enter(
-        self: &Arc<Self>,
-        urgent: bool,
-        queued: &(impl Fn(Option<Place>) + Send + Sync),
-    ) -> Permit {
-        let (ticket, waiting) = {
-            let mut queue = lock(&self.0);
-            if queue.free > 0 {
-                queue.free -= 1;
-                return Permit(Some(self.clone()));
-            }
-            let (turn, waiting) = oneshot::channel();
-            let ticket = Arc::new(Mutex::new(Some(turn)));
-            let line = if urgent {
-                &mut queue.callers
-            } else {
-                &mut queue.background
+    async fn enter(self: &Arc<Self>, flight: &Arc<Flight>) -> Permit {
+        loop {
+            let watch = Watch::new(flight.clone());
+            let urgent = flight.is_urgent();
+            let (ticket, waiting) = {
+                let mut queue = lock(&self.0);
+                if queue.has_room() {
+                    return queue.give(self, watch);
+                }
+                let (give, waiting) = oneshot::channel();
+                let ticket = Arc::new(Mutex::new(Some(Turn { give, watch })));
+                let line = if urgent {
+                    &mut queue.callers
+                } else {
+                    &mut queue.background
+                };
+                line.push_back(ticket.clone());
+                (ticket, waiting)
             };
-            line.push_back(ticket.clone());
-            (ticket, waiting)
-        };
-        if !urgent {
-            queued(Some(Place {
-                lane: self.clone(),
-                ticket,
-            }));
+            if !urgent {
+                flight.queue(Some(Place {
+                    lane: self.clone(),
+                    ticket,
+                }));
+            }
+            let permit = waiting.await;
+            if !urgent {
+                flight.queue(None);
+            }
+            match permit {
+                Ok(permit) if permit.is_still_held() => return permit,
+                // Passed over while nobody drove this flight; it queues again.
+                _ => {}
+            }
         }
-        let permit = waiting.await;
-        queued(None);
-        // Senders are only ever dropped with their permit sent.
-        permit.unwrap_or(Permit(None))
+    }
+
+    /// Gives permits to those in the queue, as far as there is room.
+    fn serve(self: &Arc<Self>) {
+        loop {
+            let (give, permit) = {
+                let mut queue = lock(&self.0);
+                if !queue.has_room() {
+                    return;
+                }
+                let next = queue
+                    .callers
+                    .pop_front()
+                    .or_else(|| queue.background.pop_front());
+                let Some(ticket) = next else { return };
+                // Served from the other queue already: the next, then.
+                let Some(Turn { give, watch }) = lock(&ticket).take() else {
+                    continue;
+                };
+                (give, queue.give(self, watch))
+            };
+            if let Err(mut permit) = give.send(permit)
+                && let Some((_, number)) = permit.0.take()
+            {
+                // Nobody waits any more.
+                lock(&self.0).take_back(number);
+            }
+        }
+    }
+
+    fn pass_over_lost(self: &Arc<Self>, now: &Now) {
+        let mut lost = Vec::new();
+        {
+            let mut queue = lock(&self.0);
+            if now.mono < queue.look_at {
+                return;
+            }
+            queue.look_at = now.mono.saturating_add(BEAT);
+            let Queue {
+                held,
+                callers,
+                background,
+                ..
+            } = &mut *queue;
+            held.retain_mut(|(_, watch)| !watch.is_lost(now));
+            for line in [callers, background] {
+                line.retain(|ticket| {
+                    let mut turn = lock(ticket);
+                    lost.extend(turn.take_if(|turn| turn.watch.is_lost(now)));
+                    turn.is_some()
+                });
+            }
+        }
+        // Outside the lock: dropping them wakes those who waited, if somebody drives them again.
+        drop(lost);
+        self.serve();
+    }
+}
+
+impl Queue {
+    fn has_room(&self) -> bool {
+        self.held.len() < self.room
+    }
+
+    fn give(&mut self, lane: &Arc<Lane>, watch: Watch) -> Permit {
+        self.given += 1;
+        self.held.push((self.given, watch));
+        Permit(Some((lane.clone(), self.given)))
+    }
+
+    /// Answers whether the permit was out; one that was taken away is not.
+    fn take_back(&mut self, number: u64) -> bool {
+        let before = self.held.len();
+        self.held.retain(|(held, _)| *held != number);
+        self.held.len() < before
+    }
+}
+
+impl Watch {
+    fn new(flight: Arc<Flight>) -> Self {
+        Self {
+            sign: flight.last_sign(),
+            flight,
+            looked_at: Duration::ZERO,
+            missed: 0,
+        }
+    }
+
+    fn is_lost(&mut self, now: &Now) -> bool {
+        // A ticket may be in both queues.
+        if self.looked_at != now.mono {
+            self.looked_at = now.mono;
+            let sign = self.flight.last_sign();
+            if self.sign == sign {
+                self.missed += 1;
+            } else {
+                self.sign = sign;
+                self.missed = 0;
+            }
+        }
+        self.missed >= MISSED_BEATS
+    }
+}
+
+impl Permit {
+    /// Whether it was not given to another meanwhile. Whoever asks is driven, so that it will not
+    /// be at once either.
+    pub(crate) fn is_still_held(&self) -> bool {
+        let Some((lane, number)) = &self.0 else {
+            return false;
+        };
+        let mut queue = lock(&lane.0);
+        let held = queue.held.iter_mut().find(|(held, _)| held == number);
+        held.map(|(_, watch)| watch.missed = 0).is_some()
     }
 }
 
@@ -163,29 +320,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let Some(lane) = self.0.take() else {
+        let Some((lane, number)) = self.0.take() else {
             return;
         };
-        loop {
-            let next = {
-                let mut queue = lock(&lane.0);
-                let next = queue
-                    .callers
-                    .pop_front()
-                    .or_else(|| queue.background.pop_front());
-                if next.is_none() {
-                    queue.free += 1;
-                }
-                next
-            };
-            let Some(ticket) = next else { return };
-            let turn = lock(&ticket).take();
-            // Served from the other queue already, or nobody waits any more: the next, then.
-            let Some(turn) = turn else { continue };
-            match turn.send(Self(Some(lane.clone()))) {
-                Ok(()) => return,
-                Err(mut permit) => drop(permit.0.take()),
-            }
+        let was_out = lock(&lane.0).take_back(number);
+        if was_out {
+            lane.serve();
         }
     }
 }

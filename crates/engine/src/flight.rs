@@ -29,6 +29,8 @@ pub(crate) type Outcome = Result<Arc<CachedToken>, Error>;
 /// The one fetch in progress for a key.
 pub(crate) struct Flight {
     started: Duration,
+    /// When its runtime last drove it, in nanoseconds on the monotonic clock.
+    driven_at: AtomicU64,
     /// Somebody waits who has no usable token.
     urgent: AtomicBool,
     /// The longest life that somebody waits for, in milliseconds.
@@ -58,6 +60,7 @@ impl Flight {
     ) -> Self {
         Self {
             started: now.mono,
+            driven_at: AtomicU64::new(nanos(now.mono)),
             urgent: AtomicBool::new(urgent),
             min_ttl: AtomicU64::new(millis(want.min_ttl)),
             anew: AtomicBool::new(want.anew),
@@ -71,9 +74,20 @@ impl Flight {
         }
     }
 
-    /// A flight whose runtime stands still would keep everybody waiting.
-    pub(crate) fn is_overdue(&self, now: &Now) -> bool {
-        self.age(now) > Settings::FLIGHT_LIMIT + Settings::MAX_WAIT
+    /// Its runtime stands still, and would keep everybody waiting.
+    pub(crate) fn is_lost(&self, now: &Now) -> bool {
+        let driven_at = Duration::from_nanos(self.last_sign());
+        now.mono.saturating_sub(driven_at) > Settings::MAX_WAIT
+    }
+
+    /// Shows that its runtime drives it.
+    pub(crate) fn beat(&self, now: &Now) {
+        self.driven_at.store(nanos(now.mono), Ordering::Relaxed);
+    }
+
+    /// Changes as long as its runtime drives it.
+    pub(crate) fn last_sign(&self) -> u64 {
+        self.driven_at.load(Ordering::Relaxed)
     }
 
     /// How long it has been under way.
@@ -169,6 +183,10 @@ impl Flight {
             landed.await;
         }
     }
+}
+
+fn nanos(moment: Duration) -> u64 {
+    u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -12,7 +12,7 @@ use crate::{
     fleet::session::{Shared, is_storable},
     flight::exchange::Ask,
     key::table::Keys,
-    settings::Settings,
+    settings::{STORE_TIME, Settings},
     source::{TokenRef, TokenSource},
     status::Status,
     sync::Mutex,
@@ -46,6 +46,10 @@ use crate::{
 /// `unauthorized_client` stop the client, every other refusal its key, until the secret that was used
 /// changes (looked at once a second at most, a command's every 30 s) or a probe after 1 to 15 minutes.
 /// One token endpoint gets 8 requests at a time, callers before background work.
+///
+/// **Runtimes that stand still** keep nothing from others. A flight that its runtime has not driven
+/// for 8 s loses its permit and its place in the queue of the endpoint, and after 10 s the
+/// next caller of its key starts another.
 ///
 /// **Rejection.** [`reject`](TokenSource::reject) forgets that token and no newer one. If its
 /// replacement is rejected within 10 s (a quarter of its life, if less) tokens are not the problem:
@@ -176,8 +180,26 @@ impl TokenManager {
     /// Waits until no fetch is under way and the store was told of all there were. A program that
     /// ends right after it got a token waits for this first: a token is handed out before it is
     /// stored, and renewed in the background.
+    ///
+    /// Returns at the latest when every fetch that was under way must have ended (46 s): one whose
+    /// runtime nobody drives never does.
     pub async fn quiet(&self) {
-        self.0.traffic.quiet().await;
+        let Engine {
+            clock,
+            settings,
+            traffic,
+            ..
+        } = &*self.0;
+        if Handle::try_current().is_err() {
+            // Nothing to measure time with.
+            return traffic.quiet().await;
+        }
+        let limit = settings.flight_limit.saturating_add(STORE_TIME * 4);
+        tokio::select! {
+            biased;
+            () = traffic.quiet() => {}
+            () = clock.sleep(limit) => {}
+        }
     }
 
     /// Gets a token for each of these sources, all at once: before the first caller comes, or to

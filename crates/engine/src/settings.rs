@@ -18,6 +18,7 @@ pub struct Settings {
     pub(crate) margin: Duration,
     pub(crate) max_wait: Duration,
     pub(crate) flight_limit: Duration,
+    pub(crate) beat: Duration,
     pub(crate) concurrent_fetches: usize,
     pub(crate) fetches_per_minute: Option<u32>,
     pub(crate) max_keys: usize,
@@ -117,6 +118,7 @@ impl Default for Settings {
             margin: Self::MARGIN,
             max_wait: Self::MAX_WAIT,
             flight_limit: Self::FLIGHT_LIMIT,
+            beat: BEAT,
             concurrent_fetches: Self::CONCURRENT_FETCHES,
             fetches_per_minute: None,
             max_keys: Self::MAX_KEYS,
@@ -171,5 +173,10 @@ pub(crate) const LEASE: Duration = Duration::from_secs(5);
 pub(crate) const LEASE_POLL: Duration = Duration::from_millis(100);
 /// How long a store refuses a token that was rejected, if nobody knows when it would expire.
 pub(crate) const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often a flight shows that its runtime drives it.
+pub(crate) const BEAT: Duration = Duration::from_millis(2500);
+/// After so many signs in a row that did not come, its permit and its place in a queue go to
+/// others. Shorter than callers wait, so that those behind it still get their token.
+pub(crate) const MISSED_BEATS: u32 = 3;
 /// The least pause before a store is asked again, whatever it says.
 pub(crate) const LEAST_WAIT: Duration = Duration::from_millis(10);

@@ -41,6 +41,7 @@ enum Flaw {
     LeasesNeverLapse,
     RenewsInNameOnly,
     RenewsForAnybody,
+    RenewsWhatIsOver,
     IgnoresReleases,
     LetsAnybodyRelease,
     PutsKeepTheLease,
@@ -97,6 +98,8 @@ const FINDS: &[(&str, Flaw)] = &[
     ("a_lapsed_lease_is_granted_anew", Flaw::LeasesNeverLapse),
     ("its_holder_renews_a_lease", Flaw::RenewsInNameOnly),
     ("a_lost_lease_is_not_renewed", Flaw::RenewsForAnybody),
+    ("a_lapsed_lease_is_not_renewed", Flaw::RenewsWhatIsOver),
+    ("a_released_lease_is_not_renewed", Flaw::RenewsWhatIsOver),
     ("a_release_gives_the_lease_back", Flaw::IgnoresReleases),
     ("only_its_holder_releases_a_lease", Flaw::LetsAnybodyRelease),
     ("a_put_gives_the_lease_back", Flaw::PutsKeepTheLease),
@@ -372,6 +375,10 @@ impl TokenStore for Flawed {
                     Some((_, until)) => Claim::Taken {
                         left: until.saturating_sub(now),
                     },
+                    None if self.has(Flaw::RenewsWhatIsOver) => {
+                        entry.lease = Some((*mine, end));
+                        Claim::Granted(*mine)
+                    }
                     None => Claim::Taken {
                         left: Duration::ZERO,
                     },

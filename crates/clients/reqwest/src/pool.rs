@@ -1,9 +1,11 @@
-//! [`Pool`]: one reqwest client, with connections of its own, for each way to connect.
+//! [`Pool`]: one reqwest client, with connections of its own, for each way to connect and each
+//! runtime.
 
 use std::fmt;
 
 use biped_core::Error;
 use reqwest::Client;
+use tokio::runtime::{self, Handle};
 
 use crate::recent::Recent;
 
@@ -12,9 +14,12 @@ use crate::recent::Recent;
 pub(crate) const CLIENTS_KEPT: usize = 32;
 
 /// Clients by what tells them apart, made when first asked for.
+///
+/// A connection is driven by the runtime that it was made on. One that is kept for the next request
+/// would never answer a request from another runtime while nobody drives its own.
 pub(crate) struct Pool<K> {
     make: Make<K>,
-    kept: Recent<K, Client>,
+    kept: Recent<(Option<runtime::Id>, K), Client>,
 }
 
 type Make<K> = Box<dyn Fn(&K) -> Result<Client, Error> + Send + Sync>;
@@ -28,21 +33,34 @@ impl<K: PartialEq + Clone> Pool<K> {
     }
 
     pub(crate) fn client(&self, key: &K) -> Result<Client, Error> {
-        if let Some(client) = self.find(key) {
+        let runtime = Handle::try_current().ok().map(|current| current.id());
+        if let Some(client) = self.find(runtime, key) {
             return Ok(client);
         }
         // Outside the lock, since it reads the platform's certificates. Who comes second throws
         // their own away.
         let made = (self.make)(key)?;
-        if let Some(client) = self.find(key) {
+        if let Some(client) = self.find(runtime, key) {
             return Ok(client);
         }
-        self.kept.keep(key.clone(), made.clone());
+        self.kept.keep((runtime, key.clone()), made.clone());
         Ok(made)
     }
 
-    fn find(&self, key: &K) -> Option<Client> {
-        self.kept.find(|known| known == key)
+    fn find(&self, runtime: Option<runtime::Id>, key: &K) -> Option<Client> {
+        let of = |wanted| move |known: &mut (_, K)| known.0 == wanted && known.1 == *key;
+        let own = self.kept.find(of(runtime));
+        own.or_else(|| {
+            // One that was made outside of any runtime has no connection yet: the first to come
+            // makes it its own.
+            self.kept.find(|known| {
+                let is_free = of(None)(known);
+                if is_free {
+                    known.0 = runtime;
+                }
+                is_free
+            })
+        })
     }
 }
 

@@ -20,9 +20,9 @@ impl<K, V: Clone> Recent<K, V> {
         }
     }
 
-    pub(crate) fn find(&self, mut is: impl FnMut(&K) -> bool) -> Option<V> {
+    pub(crate) fn find(&self, mut is: impl FnMut(&mut K) -> bool) -> Option<V> {
         let mut kept = self.lock();
-        let at = kept.iter().position(|(known, _)| is(known))?;
+        let at = kept.iter_mut().position(|(known, _)| is(known))?;
         if at > 0 {
             kept[..=at].rotate_right(1);
         }

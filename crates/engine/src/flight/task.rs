@@ -1,6 +1,11 @@
 //! [`Pilot`]: what a flight does: look in the store, ask the vendor, try again, land.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future as _, poll_fn},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use biped_core::{Error, ErrorKind, Generation, Lease, Now, Provider, SecretUse, Token, TokenKey};
 
@@ -96,22 +101,7 @@ impl Pilot {
             )
         });
 
-        let limit = engine.settings.flight_limit;
-        let end = tokio::select! {
-            biased;
-            end = self.fetch(&mut desk) => end,
-            () = engine.clock.sleep(limit) => {
-                let why = if self.flight.is_in_line() {
-                    ": the queue of requests to its token endpoint is too long"
-                } else {
-                    ""
-                };
-                let limit = limit.as_secs();
-                let error = Error::unreachable(format!("no token after {limit} s{why}"));
-                Err(Lost::Failed { setback: error.into(), lease: None })
-            }
-        };
-
+        let end = self.fetch_in_time(&mut desk, &started).await;
         match end {
             Ok(Got {
                 token,
@@ -240,6 +230,40 @@ impl Pilot {
         owed
     }
 
+    /// Fetches within the time for that, and shows meanwhile that somebody drives it.
+    async fn fetch_in_time(&self, desk: &mut Option<Desk<'_>>, started: &Now) -> Result<Got, Lost> {
+        let Engine {
+            clock, settings, ..
+        } = &*self.engine;
+        let mut fetch = std::pin::pin!(self.fetch(desk));
+        let mut left = settings.flight_limit;
+        while !left.is_zero() {
+            tokio::select! {
+                biased;
+                end = &mut fetch => return end,
+                () = clock.sleep(left.min(settings.beat)) => {}
+            }
+            let now = clock.now();
+            self.flight.beat(&now);
+            if self.flight.is_in_line() {
+                self.entry.client.endpoint.pass_over_lost(&now);
+            }
+            let passed = now.mono.saturating_sub(started.mono);
+            left = settings.flight_limit.saturating_sub(passed);
+        }
+        let why = if self.flight.is_in_line() {
+            ": the queue of requests to its token endpoint is too long"
+        } else {
+            ""
+        };
+        let limit = settings.flight_limit.as_secs();
+        let error = Error::unreachable(format!("no token after {limit} s{why}"));
+        Err(Lost::Failed {
+            setback: error.into(),
+            lease: None,
+        })
+    }
+
     /// Up to three attempts while somebody waits without a token; one otherwise.
     async fn fetch(&self, desk: &mut Option<Desk<'_>>) -> Result<Got, Lost> {
         let clock = &*self.engine.clock;
@@ -281,12 +305,21 @@ impl Pilot {
     /// What has to do with a store is boxed: most flights have none, and should not have to carry
     /// the room for it.
     async fn attempt(&self, desk: &mut Option<Desk<'_>>) -> Result<Got, Lost> {
-        let (permit, lease) = match desk {
-            None => (self.permit().await?, None),
-            Some(desk) => match Box::pin(self.call_at(desk)).await? {
-                Errand::Done(got) => return Ok(*got),
-                Errand::Ours(permit, lease) => (permit, lease),
-            },
+        let (permit, lease) = loop {
+            let (permit, lease) = match desk {
+                None => (self.permit().await?, None),
+                Some(desk) => match Box::pin(self.call_at(desk)).await? {
+                    Errand::Done(got) => return Ok(*got),
+                    Errand::Ours(permit, lease) => (permit, lease),
+                },
+            };
+            if permit.is_still_held() {
+                break (permit, lease);
+            }
+            // Nobody drove this flight for a while, and the permit went to another.
+            if let (Some(desk), Some(lease)) = (desk.as_mut(), lease) {
+                Box::pin(desk.release(&lease, None)).await;
+            }
         };
         let generation = self.generation(lease.as_ref());
         let answer = match desk {
@@ -384,11 +417,8 @@ impl Pilot {
         let clock = &*self.engine.clock;
         let endpoint = &self.entry.client.endpoint;
         loop {
-            let urgent = || self.flight.is_urgent();
             self.flight.stand_in_line(true);
-            let permit = endpoint
-                .permit(urgent, clock, |place| self.flight.queue(place))
-                .await;
+            let permit = endpoint.permit(&self.flight, clock).await;
             self.flight.stand_in_line(false);
             let now = clock.now();
             // Others of this client took off as well, and heard no already.
@@ -473,10 +503,35 @@ impl Pilot {
         }
     }
 
-    /// Whether one of these secrets is another than when it was refused.
+    /// Whether one of these secrets is another than when it was refused. They are read side by side,
+    /// since each may take its time; those whose reading is dear come last, and only if they are
+    /// needed.
     async fn any_changed(&self, secrets: &[SecretUse]) -> bool {
-        for used in secrets {
-            if used.has_changed(&*self.engine.clock).await {
+        let interval = |used: &SecretUse| used.secret().recheck_interval();
+        let mut intervals: Vec<_> = secrets.iter().map(interval).collect();
+        intervals.sort_unstable();
+        intervals.dedup();
+        for dear in intervals {
+            let mut looks: Vec<_> = secrets
+                .iter()
+                .filter(|used| interval(used) == dear)
+                .map(|used| Box::pin(used.has_changed(&*self.engine.clock)))
+                .collect();
+            let any = poll_fn(|cx| {
+                let mut any = false;
+                looks.retain_mut(|look| match look.as_mut().poll(cx) {
+                    Poll::Ready(changed) => {
+                        any |= changed;
+                        false
+                    }
+                    Poll::Pending => true,
+                });
+                match any || looks.is_empty() {
+                    true => Poll::Ready(any),
+                    false => Poll::Pending,
+                }
+            });
+            if any.await {
                 return true;
             }
         }

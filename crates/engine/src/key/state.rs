@@ -109,11 +109,7 @@ impl Key {
             // Nothing to fly on, and nothing to wait with either.
             return enough.map_or_else(|| Decision::Fail(no_runtime()), serve);
         }
-        if let Some(flight) = self
-            .flight
-            .as_ref()
-            .filter(|flight| !flight.is_overdue(now))
-        {
+        if let Some(flight) = self.flight.as_ref().filter(|flight| !flight.is_lost(now)) {
             return match (enough, flight.looking_after()) {
                 (Some(token), _) => serve(token),
                 (None, Some(refusal)) => Decision::Fail(refusal),

@@ -1,7 +1,13 @@
-//! The small parts, in every order there is.
+//! The small parts, in every order there is where those are few enough.
 
 use super::{
-    super::{budget::Endpoint, flight::Flight, state::Want, traffic::Traffic},
+    super::{
+        budget::Endpoint,
+        flight::Flight,
+        settings::{BEAT, MISSED_BEATS},
+        state::Want,
+        traffic::Traffic,
+    },
     *,
 };
 
@@ -60,17 +66,17 @@ fn it_is_quiet_when_the_last_flight_is_over() {
 
 #[test]
 fn a_permit_goes_on_to_whoever_still_waits() {
-    exhaust(|| async {
+    explore(|| async {
         let clock = Arc::new(ModelClock::default());
         let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1));
-        let permit = endpoint.permit(|| true, &*clock, |_| {}).await;
+        let permit = endpoint.permit(&flight(true), &*clock).await;
         let leaves = {
             let (endpoint, clock) = (endpoint.clone(), clock.clone());
-            spawn(async move { drop(endpoint.permit(|| true, &*clock, |_| {}).await) })
+            spawn(async move { drop(endpoint.permit(&flight(true), &*clock).await) })
         };
         leaves.abort();
         drop(permit);
-        drop(endpoint.permit(|| true, &*clock, |_| {}).await);
+        drop(endpoint.permit(&flight(true), &*clock).await);
     });
 }
 
@@ -96,15 +102,14 @@ fn a_flight_that_gets_urgent_while_it_joins_the_queue_goes_ahead() {
             let (endpoint, clock) = (endpoint.clone(), clock.clone());
             let (tells, served) = (waits.clone(), served.clone());
             let queues = spawn(async move {
-                let urgent = || flight.is_urgent();
-                let permit = endpoint.permit(urgent, &*clock, |place| flight.queue(place));
+                let permit = endpoint.permit(&flight, &*clock);
                 let permit = telling(permit, tells).await;
                 lock(&served).push(number);
                 drop(permit);
             });
             (queues, waits)
         };
-        let permit = endpoint.permit(|| true, &*clock, |_| {}).await;
+        let permit = endpoint.permit(&flight(true), &*clock).await;
         let (background, waits) = queue(1, flight(false));
         waits.opened().await;
         let flight = flight(false);
@@ -114,5 +119,73 @@ fn a_flight_that_gets_urgent_while_it_joins_the_queue_goes_ahead() {
         drop(permit);
         end_of_all([background, gets_urgent]).await;
         assert_eq!(*lock(&served), [2, 1]);
+    });
+}
+
+/// Flights in one place's queue that are driven, and the time for others to be passed over.
+fn drive(
+    clock: &Arc<ModelClock>,
+    endpoint: &Arc<Endpoint>,
+    flights: &[Arc<Flight>],
+) -> Running<()> {
+    let (clock, endpoint, flights) = (clock.clone(), endpoint.clone(), flights.to_vec());
+    spawn(async move {
+        for _ in 0..=MISSED_BEATS {
+            clock.advance(BEAT);
+            for flight in &flights {
+                flight.beat(&clock.now());
+                endpoint.pass_over_lost(&clock.now());
+            }
+            elsewhere().await;
+        }
+    })
+}
+
+#[test]
+fn a_permit_that_nobody_drives_is_taken_over_and_comes_back_once() {
+    explore(|| async {
+        let clock = Arc::new(ModelClock::default());
+        let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1));
+        let standing = endpoint.permit(&flight(true), &*clock).await;
+        let flights = [flight(true), flight(true)];
+        let with_permit = Arc::<AtomicUsize>::default();
+        let waiters = flights.clone().map(|flight| {
+            let (endpoint, clock) = (endpoint.clone(), clock.clone());
+            let with_permit = with_permit.clone();
+            spawn(async move {
+                let permit = endpoint.permit(&flight, &*clock).await;
+                assert_eq!(with_permit.fetch_add(1, SeqCst), 0, "two at a time");
+                elsewhere().await;
+                with_permit.fetch_sub(1, SeqCst);
+                drop(permit);
+            })
+        });
+        let driven = drive(&clock, &endpoint, &flights);
+        let comes_back = spawn(async move {
+            elsewhere().await;
+            drop(standing);
+        });
+        end_of_all(waiters).await;
+        end_of_all([driven, comes_back]).await;
+        drop(endpoint.permit(&flight(true), &*clock).await);
+    });
+}
+
+#[test]
+fn a_permit_that_is_never_given_back_is_taken_over() {
+    explore(|| async {
+        let clock = Arc::new(ModelClock::default());
+        let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1));
+        let standing = endpoint.permit(&flight(true), &*clock).await;
+        let waits = |flight: Arc<Flight>| {
+            let (endpoint, clock) = (endpoint.clone(), clock.clone());
+            spawn(async move { drop(endpoint.permit(&flight, &*clock).await) })
+        };
+        let driven = flight(true);
+        // One is passed over ahead of the other, and has its turn all the same.
+        let waiters = [waits(flight(true)), waits(driven.clone())];
+        drive(&clock, &endpoint, &[driven]).end().await;
+        end_of_all(waiters).await;
+        assert!(!standing.is_still_held());
     });
 }

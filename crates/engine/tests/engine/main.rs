@@ -16,5 +16,6 @@ mod lifetimes;
 mod many_keys;
 mod rejection;
 mod secrets;
+mod standing_still;
 mod store;
 mod telling;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use biped_core::{ExposeSecret, Lifetime, Token};
+use biped_core::{ExposeSecret, Lifetime};
 use biped_engine::{CachedToken, Rejection, TokenSource};
 use biped_testing::{Reply, TestProvider, settle};
 

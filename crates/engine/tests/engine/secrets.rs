@@ -1,10 +1,10 @@
 //! Where secrets come from, how often they are looked at, and what a change of them does.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use biped_core::{
-    Error, ErrorKind, ExposeSecret, FetchContext, Provider, ProviderId, SecretRef, Token,
-    TokenRequest, VendorError, async_trait, wire,
+    Clock as _, Error, ErrorKind, ExposeSecret, FetchContext, Provider, ProviderId, SecretRef,
+    SystemClock, Token, TokenRequest, VendorError, async_trait, wire,
 };
 use biped_testing::{Reply, TestProvider};
 use bytes::Bytes;
@@ -252,42 +252,83 @@ async fn a_secret_file_in_the_middle_of_a_swap_leaves_the_token_in_use() {
     }
 }
 
+/// A provider whose client identifier is at a place of its own.
+#[derive(Debug)]
+struct Pairs {
+    id: ProviderId,
+    client: SecretRef,
+    secret: SecretRef,
+}
+
+impl Pairs {
+    fn new(client: SecretRef, secret: SecretRef) -> Self {
+        let id = ProviderId::new("pairs", "https://login.example/token", "app");
+        Self { id, client, secret }
+    }
+}
+
+#[async_trait]
+impl Provider for Pairs {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+    async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        let (client, secret) = (
+            cx.secret(&self.client).await?,
+            cx.secret(&self.secret).await?,
+        );
+        let fields = [
+            ("client_id", client.expose_secret()),
+            ("client_secret", secret.expose_secret()),
+        ];
+        let response = cx.post_form(self.id.token_endpoint(), fields).await?;
+        if !response.status().is_success() {
+            let vendor = biped_core::VendorError::new(401).code("invalid_client");
+            return Err(wire::failure(&response, vendor, cx.now()));
+        }
+        Token::new("t", cx.sent_at()).build()
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_place_that_hangs_does_not_keep_a_change_at_another_from_being_seen() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let shell = |script: String| SecretRef::command(["sh", "-c", &script]);
+    let hang = path("hang");
+    // Hangs once, when it is told to; the other answers while it does.
+    let client = format!("if [ -e {hang} ]; then rm {hang}; exec sleep 300; fi; echo app");
+    let secret = format!(
+        "while [ -e {hang} ]; do sleep 0.01; done; cat {}",
+        path("secret")
+    );
+    fs::write(path("secret"), "wrong").unwrap();
+    let stage = Stage::new();
+    let provider = Arc::new(Pairs::new(shell(client), shell(secret)));
+    let source = stage.manager.source(provider, TokenRequest::new());
+    stage.http.push(Reply::status(401));
+    failure(&source).await;
+
+    fs::write(path("hang"), "").unwrap();
+    fs::write(path("secret"), "right").unwrap();
+    stage.advance(30.0);
+    stage.http.push(Reply::status(200));
+    // The clock stands still from here on.
+    tokio::select! {
+        token = text(&source) => assert_eq!(token, "t"),
+        () = SystemClock.sleep(Duration::from_secs(60)) => panic!("it waits for the one that hangs"),
+    }
+    assert_eq!(secrets_sent(&stage), ["wrong", "right"]);
+}
+
 #[tokio::test]
 async fn pairs_of_id_and_secret_are_tried_together() {
-    #[derive(Debug)]
-    struct Pairs {
-        id: ProviderId,
-        client: SecretRef,
-        secret: SecretRef,
-    }
-    #[async_trait]
-    impl Provider for Pairs {
-        fn id(&self) -> &ProviderId {
-            &self.id
-        }
-        async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
-            let (client, secret) = (
-                cx.secret(&self.client).await?,
-                cx.secret(&self.secret).await?,
-            );
-            let fields = [
-                ("client_id", client.expose_secret()),
-                ("client_secret", secret.expose_secret()),
-            ];
-            let response = cx.post_form(self.id.token_endpoint(), fields).await?;
-            if !response.status().is_success() {
-                let vendor = biped_core::VendorError::new(401).code("invalid_client");
-                return Err(wire::failure(&response, vendor, cx.now()));
-            }
-            Token::new("t", cx.sent_at()).build()
-        }
-    }
     let stage = Stage::new();
-    let provider = Pairs {
-        id: ProviderId::new("pairs", "https://login.example/token", "app"),
-        client: SecretRef::inline("id-1").or(&SecretRef::inline("id-2")),
-        secret: SecretRef::inline("s-1").or(&SecretRef::inline("s-2")),
-    };
+    let provider = Pairs::new(
+        SecretRef::inline("id-1").or(&SecretRef::inline("id-2")),
+        SecretRef::inline("s-1").or(&SecretRef::inline("s-2")),
+    );
     let source = stage
         .manager
         .source(std::sync::Arc::new(provider), TokenRequest::new());
@@ -315,15 +356,15 @@ fn what_stands_for_a_command_tells_its_arguments_apart_and_shows_none() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_place_that_never_ends_is_no_secret() {
-    for endless in [
-        SecretRef::file("/dev/zero"),
-        SecretRef::command(["cat", "/dev/zero"]),
+    for (endless, word) in [
+        (SecretRef::file("/dev/zero"), "device"),
+        (SecretRef::command(["cat", "/dev/zero"]), "bytes"),
     ] {
         let stage = Stage::new();
         let source = stage.source_of(with(endless));
         let error = failure(&source).await;
         assert_eq!(error.kind(), ErrorKind::Secret);
-        assert!(error.to_string().contains("bytes"), "{error}");
+        assert!(error.to_string().contains(word), "{error}");
         assert_eq!(stage.http.count(), 0);
     }
 }

@@ -205,12 +205,13 @@ impl Directory {
         }
     }
 
-    /// Whether the process that holds a lease is alive.
+    /// Whether the process that holds a lease is alive, as far as this one can see: what can't be
+    /// looked at (there are too many open files, say) is no sign of its death.
     pub(crate) fn is_alive(&self, id: LeaseId) -> bool {
-        private()
-            .read(true)
-            .open(self.lease(id))
-            .is_ok_and(|file| FileExt::try_lock_shared(&file).is_err())
+        match private().read(true).open(self.lease(id)) {
+            Ok(file) => FileExt::try_lock_shared(&file).is_err(),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 
     /// Removes the file of a lease that is over.

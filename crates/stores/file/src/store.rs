@@ -28,7 +28,8 @@ use crate::{
 /// ([what is in there](crate)).
 ///
 /// Leases are kept among the processes of one host: one that dies gives its lease back at once, one
-/// that hangs when its time is over. All waiting is bounded by 200 ms.
+/// that hangs when its time is over. A change waits for the changes of others, which take no longer
+/// than a file takes to be written, and fails where somebody keeps it waiting for 5 s.
 ///
 /// ```
 /// use biped_file::FileStore;
@@ -50,8 +51,10 @@ struct Inner {
     sweep_at: AtomicU64,
 }
 
-/// How long an operation waits for others to be done with the files.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a change waits for others to be done with the files before it takes the holder of the
+/// lock for one that hangs. Each holder reads and writes one small file, but a busy machine may not
+/// let it run for a while. A caller with less time than that drops the change.
+const HANGS: Duration = Duration::from_secs(5);
 /// How often those look who wait for a token.
 const POLL: Duration = Duration::from_millis(40);
 /// How often what is over is removed.
@@ -155,7 +158,7 @@ impl FileStore {
     {
         let key = *key;
         let clock = &self.0.clock;
-        let deadline = clock.now().mono.saturating_add(PATIENCE);
+        let deadline = clock.now().mono.saturating_add(HANGS);
         let mut act = act;
         loop {
             let inner = self.0.clone();

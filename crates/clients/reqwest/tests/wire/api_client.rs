@@ -983,3 +983,22 @@ async fn a_stacks_own_client_can_send() {
     let error = client.get(&at).send().await.unwrap_err();
     assert!(!everything(&error).contains("token-1"), "{error:?}");
 }
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn a_connection_of_a_runtime_that_nobody_drives_serves_no_other() {
+    let serving = tokio::runtime::Runtime::new().unwrap();
+    let server = serving.block_on(answering(ResponseTemplate::new(200)));
+    let client = Vendor::new().client(&server.uri());
+    let standing = runtime();
+    standing.block_on(client.get("/").send()).unwrap();
+    // Its connection is kept, and nobody drives it any more.
+    runtime().block_on(client.get("/").send()).unwrap();
+    standing.block_on(client.get("/").send()).unwrap();
+}

@@ -339,3 +339,31 @@ async fn a_post_without_a_body_tells_its_length() {
         assert_eq!(told.map(|told| told.to_str().unwrap()), length, "{method}");
     }
 }
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn a_connection_of_a_runtime_that_nobody_drives_serves_no_other() {
+    let serving = tokio::runtime::Runtime::new().unwrap();
+    let server = serving.block_on(answering_all());
+    let client = TokenClient::new().unwrap();
+    let standing = runtime();
+    standing.block_on(post(&client, server.uri())).unwrap();
+    // Its connection is kept, and nobody drives it any more.
+    runtime().block_on(post(&client, server.uri())).unwrap();
+    standing.block_on(post(&client, server.uri())).unwrap();
+}
+
+async fn answering_all() -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200))
+        .mount(&server)
+        .await;
+    server
+}

@@ -1,0 +1,366 @@
+//! [`read_file`]: reads a file whose path somebody else chose, in bounded time and memory.
+
+use std::{
+    collections::{HashMap, hash_map},
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak, mpsc},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use crate::Clock;
+
+/// The largest file that is read where nothing else is said, in bytes: 1 MiB.
+pub const MAX_FILE_SIZE: usize = 1024 * 1024;
+
+/// How long a caller waits for a file, which may be on a file system that does not respond: 10 s.
+pub const FILE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much is read at a time, in bytes.
+const CHUNK: usize = 16 * 1024;
+
+/// Reads a file of at most `limit` bytes: secrets, certificates, configuration, and whatever else is
+/// at a path that a configuration or a user names.
+///
+/// - Only regular files are read, and symbolic links to them. A named pipe, a socket, a device or a
+///   directory is an error that says so; none of them is waited for.
+/// - It takes 10 s at most ([`FILE_TIMEOUT`]). The read itself can't be interrupted where the file
+///   system does not respond, so it is done on a thread of its own, of which there is at most one for
+///   each path. Callers that come while it works share the next read; once one of them has waited in
+///   vain, later ones get an error at once until it returns.
+/// - The memory is zeroed when it is dropped, as is what was used on the way.
+///
+/// It blocks the calling thread.
+///
+/// ```
+/// use biped_core::{MAX_FILE_SIZE, read_file};
+///
+/// let manifest = read_file("Cargo.toml", MAX_FILE_SIZE)?;
+/// assert!(manifest.starts_with(b"[package]"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// Where the file can't be opened or read, as the operating system says;
+/// [`FileTooLarge`](io::ErrorKind::FileTooLarge) beyond `limit`;
+/// [`IsADirectory`](io::ErrorKind::IsADirectory), and [`InvalidInput`](io::ErrorKind::InvalidInput)
+/// for what is neither a directory nor a regular file; [`TimedOut`](io::ErrorKind::TimedOut).
+pub fn read_file(path: impl AsRef<Path>, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let read = READER.read_now(path.as_ref(), limit, FILE_TIMEOUT);
+    read.map_err(Into::into)
+}
+
+/// The same without blocking; the time is the clock's.
+pub(crate) async fn read_file_async(
+    path: &Path,
+    limit: usize,
+    clock: &dyn Clock,
+) -> io::Result<Content> {
+    READER.read(path, limit, clock).await.map_err(Into::into)
+}
+
+/// What a file holds.
+pub(crate) type Content = Zeroizing<Vec<u8>>;
+
+/// Why a file is not read: an [`io::Error`] that all who wait for it can have.
+#[derive(Clone, Debug)]
+struct Fault {
+    kind: io::ErrorKind,
+    message: Arc<str>,
+}
+
+impl Fault {
+    fn new(kind: io::ErrorKind, message: impl Into<Arc<str>>) -> Self {
+        let message = message.into();
+        Self { kind, message }
+    }
+
+    fn too_large(limit: usize) -> Self {
+        let message = format!("it is larger than {limit} bytes");
+        Self::new(io::ErrorKind::FileTooLarge, message)
+    }
+
+    fn interrupted() -> Self {
+        Self::new(io::ErrorKind::Other, "reading it was interrupted")
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<Fault> for io::Error {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault.kind, &*fault.message)
+    }
+}
+
+type Outcome = Result<Content, Fault>;
+
+type Read = dyn Fn(&Path, usize) -> Outcome + Send + Sync;
+
+static READER: LazyLock<Arc<Reader>> = LazyLock::new(|| Arc::new(Reader::new(read_regular)));
+
+/// Reads files, each path on one thread at most.
+struct Reader {
+    /// Reads a file, up to one byte beyond the limit. It may take for ever.
+    read: Box<Read>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many reads were begun.
+    begun: u64,
+    outstanding: HashMap<PathBuf, Outstanding>,
+}
+
+/// A read that has not returned.
+struct Outstanding {
+    number: u64,
+    /// Whether a caller has waited for it in vain.
+    overdue: bool,
+    /// Those who came after it was begun: what it brings may be older than they are.
+    next: Vec<Waiter>,
+}
+
+struct Waiter {
+    limit: usize,
+    answer: Answer,
+}
+
+enum Answer {
+    Task(oneshot::Sender<Outcome>),
+    /// The second part is gone once the thread has stopped waiting.
+    Thread(mpsc::SyncSender<Outcome>, Weak<()>),
+}
+
+impl Waiter {
+    fn is_gone(&self) -> bool {
+        match &self.answer {
+            Answer::Task(sender) => sender.is_closed(),
+            Answer::Thread(_, waits) => waits.strong_count() == 0,
+        }
+    }
+
+    fn tell(self, outcome: &Outcome) {
+        let limit = self.limit;
+        let outcome = match outcome {
+            Ok(content) if content.len() > limit => Err(Fault::too_large(limit)),
+            Err(fault) if fault.kind == io::ErrorKind::FileTooLarge => Err(Fault::too_large(limit)),
+            other => other.clone(),
+        };
+        match self.answer {
+            Answer::Task(sender) => drop(sender.send(outcome)),
+            Answer::Thread(sender, _) => drop(sender.try_send(outcome)),
+        }
+    }
+}
+
+impl Reader {
+    fn new(read: impl Fn(&Path, usize) -> Outcome + Send + Sync + 'static) -> Self {
+        Self {
+            read: Box::new(read),
+            state: Mutex::default(),
+        }
+    }
+
+    async fn read(self: &Arc<Self>, path: &Path, limit: usize, clock: &dyn Clock) -> Outcome {
+        let path = absolute(path);
+        let (sender, outcome) = oneshot::channel();
+        let answer = Answer::Task(sender);
+        let number = self.begin(&path, Waiter { limit, answer })?;
+        tokio::select! {
+            biased;
+            outcome = outcome => outcome.unwrap_or_else(|_| Err(Fault::interrupted())),
+            () = clock.sleep(FILE_TIMEOUT) => Err(self.give_up(&path, number, FILE_TIMEOUT)),
+        }
+    }
+
+    /// The same on a thread that may have no runtime, and so no clock to wait by.
+    fn read_now(self: &Arc<Self>, path: &Path, limit: usize, timeout: Duration) -> Outcome {
+        let path = absolute(path);
+        let waits = Arc::new(());
+        let (sender, outcome) = mpsc::sync_channel(1);
+        let answer = Answer::Thread(sender, Arc::downgrade(&waits));
+        let number = self.begin(&path, Waiter { limit, answer })?;
+        match outcome.recv_timeout(timeout) {
+            Ok(outcome) => outcome,
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(self.give_up(&path, number, timeout)),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(Fault::interrupted()),
+        }
+    }
+
+    /// Starts a read, or gets in line for the next one of this path. Returns the number of the read
+    /// that is outstanding.
+    fn begin(self: &Arc<Self>, path: &Path, waiter: Waiter) -> Result<u64, Fault> {
+        let mut state = self.state();
+        let number = state.begun + 1;
+        match state.outstanding.entry(path.to_owned()) {
+            hash_map::Entry::Occupied(mut outstanding) => {
+                let outstanding = outstanding.get_mut();
+                if outstanding.overdue {
+                    let message = "an earlier read of it has not returned yet";
+                    return Err(Fault::new(io::ErrorKind::TimedOut, message));
+                }
+                if outstanding.next.len() == outstanding.next.capacity() {
+                    outstanding.next.retain(|waiter| !waiter.is_gone());
+                }
+                outstanding.next.push(waiter);
+                return Ok(outstanding.number);
+            }
+            hash_map::Entry::Vacant(vacant) => {
+                let (reader, path) = (self.clone(), path.to_owned());
+                // Not of a runtime's: that would wait for it at its end, and has only so many.
+                std::thread::Builder::new()
+                    .name("biped-file".into())
+                    .spawn(move || reader.work(&path, waiter))?;
+                vacant.insert(Outstanding {
+                    number,
+                    overdue: false,
+                    next: Vec::new(),
+                });
+            }
+        }
+        state.begun = number;
+        Ok(number)
+    }
+
+    /// Reads a path until nobody waits for it.
+    fn work(&self, path: &Path, first: Waiter) {
+        let mut waiting = vec![first];
+        while !waiting.is_empty() {
+            let limit = waiting.iter().map(|waiter| waiter.limit).max();
+            let outcome = (self.read)(path, limit.unwrap_or(0));
+            let next = self.finish(path);
+            for waiter in waiting {
+                waiter.tell(&outcome);
+            }
+            waiting = next;
+        }
+    }
+
+    /// Ends a read. Returns those who wait for the next, which is outstanding from now on.
+    fn finish(&self, path: &Path) -> Vec<Waiter> {
+        let mut state = self.state();
+        let number = state.begun + 1;
+        let mut next = Vec::new();
+        if let Some(outstanding) = state.outstanding.get_mut(path) {
+            outstanding.number = number;
+            outstanding.overdue = false;
+            next = std::mem::take(&mut outstanding.next);
+        }
+        next.retain(|waiter| !waiter.is_gone());
+        if next.is_empty() {
+            state.outstanding.remove(path);
+        } else {
+            state.begun = number;
+        }
+        next
+    }
+
+    /// Notes that a read has been outstanding for all the time that a caller has.
+    fn give_up(&self, path: &Path, number: u64, timeout: Duration) -> Fault {
+        if let Some(outstanding) = self.state().outstanding.get_mut(path) {
+            outstanding.overdue |= outstanding.number == number;
+        }
+        let seconds = timeout.as_secs_f64();
+        let message = format!("its file system does not respond within {seconds} s");
+        Fault::new(io::ErrorKind::TimedOut, message)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One name for a path, wherever the process may go.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn read_regular(path: &Path, limit: usize) -> Outcome {
+    // Looked at first: opening a device may do something to it, and a socket can't be opened.
+    require_regular(&fs::metadata(path)?)?;
+    let mut file = open(path)?;
+    let metadata = file.metadata()?;
+    require_regular(&metadata)?;
+    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    if size > limit {
+        return Err(Fault::too_large(limit));
+    }
+    // Some files are larger than they say, and others grow.
+    let mut content = Zeroizing::new(Vec::with_capacity(size));
+    let mut chunk = Zeroizing::new(vec![0; CHUNK.min(limit.saturating_add(1))]);
+    while content.len() <= limit {
+        match file.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(count) => append(&mut content, &chunk[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(content)
+}
+
+/// Opens what is there, even should it have become a pipe or a terminal by now, and waits for nobody.
+fn open(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // CLOEXEC is the default.
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+        options.custom_flags(flags.bits().cast_signed());
+    }
+    options.open(path)
+}
+
+/// Appends to a buffer that leaves no copy behind where it grows.
+pub(crate) fn append(content: &mut Content, more: &[u8]) {
+    let length = content.len() + more.len();
+    if length > content.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * content.capacity())));
+        larger.extend_from_slice(content);
+        *content = larger;
+    }
+    content.extend_from_slice(more);
+}
+
+fn require_regular(metadata: &fs::Metadata) -> Result<(), Fault> {
+    let (kind, what) = match metadata.file_type() {
+        regular if regular.is_file() => return Ok(()),
+        directory if directory.is_dir() => (io::ErrorKind::IsADirectory, "directory"),
+        other => (io::ErrorKind::InvalidInput, special(other)),
+    };
+    let message = format!("it is a {what}, not a regular file");
+    Err(Fault::new(kind, message))
+}
+
+#[cfg(unix)]
+fn special(kind: fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    if kind.is_fifo() {
+        "pipe"
+    } else if kind.is_socket() {
+        "socket"
+    } else {
+        "device"
+    }
+}
+
+#[cfg(not(unix))]
+fn special(_: fs::FileType) -> &'static str {
+    "device"
+}
+
+#[cfg(test)]
+#[path = "file/tests.rs"]
+mod tests;

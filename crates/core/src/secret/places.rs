@@ -1,0 +1,75 @@
+//! Secrets in the environment and in files.
+
+use std::{io, path::Path};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    Clock, Error,
+    file::{Content, MAX_FILE_SIZE, read_file, read_file_async},
+};
+
+pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
+    match std::env::var(name) {
+        Ok(value) if !value.is_empty() => Ok(value.into()),
+        Ok(_) => Err(Error::secret(format!(
+            "the environment variable {name} is empty"
+        ))),
+        Err(std::env::VarError::NotPresent) => Err(Error::secret(format!(
+            "the environment variable {name} is not set"
+        ))),
+        // The variable's own error holds the value.
+        Err(std::env::VarError::NotUnicode(_)) => Err(Error::secret(format!(
+            "the environment variable {name} is not UTF-8"
+        ))),
+    }
+}
+
+pub(super) async fn from_file(path: &Path, clock: &dyn Clock) -> Result<SecretString, Error> {
+    secret(path, read_file_async(path, MAX_FILE_SIZE, clock).await)
+}
+
+pub(super) fn from_file_now(path: &Path) -> Result<SecretString, Error> {
+    secret(path, read_file(path, MAX_FILE_SIZE))
+}
+
+/// The text in a file, where it can be read.
+pub(super) fn value_of_file(path: &Path) -> Option<String> {
+    let content = read_file(path, MAX_FILE_SIZE).ok()?;
+    Some(text(&content)?.expose_secret().to_owned())
+}
+
+fn secret(path: &Path, read: io::Result<Content>) -> Result<SecretString, Error> {
+    let shown = path.display();
+    let content = read.map_err(|error| {
+        let kind = error.kind();
+        let error = Error::secret(format!("the secret file {shown} can't be read: {error}"));
+        match kind {
+            io::ErrorKind::NotFound | io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+                error.transient(true)
+            }
+            io::ErrorKind::InvalidInput => {
+                error.with_remedy("use a regular file, or a command (cmd) that prints the secret")
+            }
+            _ => error,
+        }
+    })?;
+    let secret = text(&content)
+        .ok_or_else(|| Error::secret(format!("the secret file {shown} is not UTF-8")))?;
+    if secret.expose_secret().is_empty() {
+        return Err(Error::secret(format!("the secret file {shown} is empty")).transient(true));
+    }
+    Ok(secret)
+}
+
+pub(super) fn text(bytes: &[u8]) -> Option<SecretString> {
+    std::str::from_utf8(bytes)
+        .ok()
+        .map(|text| without_newline(text).to_owned().into())
+}
+
+/// Without one newline at the end (`\n` or `\r\n`), and nothing else.
+fn without_newline(text: &str) -> &str {
+    text.strip_suffix('\n')
+        .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
+}

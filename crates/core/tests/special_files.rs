@@ -1,0 +1,133 @@
+//! What is at a secret's path and is no regular file: it costs neither time nor a thread.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::mpsc,
+    time::Duration,
+};
+
+use biped_core::{ErrorKind, SecretRef, SystemClock};
+use tempfile::TempDir;
+
+/// Does what must not wait for anybody. The time is for a machine that has none; nobody sees it.
+fn promptly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, done) = mpsc::channel();
+    std::thread::spawn(move || sender.send(work()));
+    let done = done.recv_timeout(Duration::from_secs(60));
+    done.expect("it waits for somebody, or panicked")
+}
+
+fn pipe(directory: &TempDir) -> PathBuf {
+    let path = directory.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    path
+}
+
+#[test]
+fn six_hundred_reads_of_a_pipe_leave_no_thread_and_a_runtime_that_works() {
+    let directory = TempDir::new().unwrap();
+    let secret = SecretRef::file(pipe(&directory));
+    promptly(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let reads: Vec<_> = (0..600)
+                .map(|_| {
+                    let secret = secret.clone();
+                    tokio::spawn(async move { secret.resolve(0, &SystemClock).await })
+                })
+                .collect();
+            for read in reads {
+                let error = read.await.unwrap().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Secret);
+                assert!(!error.is_transient());
+                assert!(error.to_string().contains("pipe"), "{error}");
+            }
+            assert_eq!(tokio::task::spawn_blocking(|| 1).await.unwrap(), 1);
+        });
+        // The runtime's end would wait for whoever of its own is at the pipe.
+        drop(runtime);
+        while readers() > 0 {
+            std::thread::yield_now();
+        }
+    });
+}
+
+/// How many threads of this process are at a file.
+fn readers() -> usize {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+        return 0;
+    };
+    let names = threads.flatten().map(|thread| thread.path().join("comm"));
+    names
+        .filter(|name| fs::read_to_string(name).is_ok_and(|name| name.trim() == "biped-file"))
+        .count()
+}
+
+#[test]
+fn a_client_id_in_a_pipe_holds_up_no_configuration() {
+    let directory = TempDir::new().unwrap();
+    let client_id = SecretRef::file(pipe(&directory));
+    let shown = client_id.to_string();
+    assert_eq!(promptly(move || client_id.identity()), shown);
+}
+
+#[test]
+fn a_setting_that_is_read_at_once_is_not_read_from_a_pipe() {
+    let directory = TempDir::new().unwrap();
+    let secret = SecretRef::file(pipe(&directory));
+    let error = promptly(move || secret.read_now()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Secret);
+    assert!(error.to_string().contains("cmd"), "{error}");
+}
+
+#[test]
+fn an_identity_is_what_is_in_the_file_if_that_is_a_text_and_not_too_large() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("id");
+    let reference = SecretRef::file(&path);
+    for (content, read) in [
+        (b"app\n".to_vec(), Some("app")),
+        (b"app\xff".to_vec(), None),
+        (vec![b'a'; 1024 * 1024 + 1], None),
+    ] {
+        fs::write(&path, content).unwrap();
+        let shown = reference.to_string();
+        assert_eq!(reference.identity(), read.unwrap_or(&shown));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_regular_file_is_named() {
+    let directory = TempDir::new().unwrap();
+    let socket = directory.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let large = directory.path().join("large");
+    let file = fs::File::create(&large).unwrap();
+    file.set_len(1024 * 1024 + 1).unwrap();
+    for (path, word) in [
+        (directory.path(), "directory"),
+        (Path::new("/dev/zero"), "device"),
+        (&socket, "socket"),
+        (&large, "1048576 bytes"),
+    ] {
+        let secret = SecretRef::file(path);
+        for error in [
+            secret.resolve(0, &SystemClock).await.unwrap_err(),
+            secret.read_now().unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Secret);
+            assert!(!error.is_transient());
+            assert!(error.to_string().contains(word), "{error}");
+        }
+        assert_eq!(secret.identity(), secret.to_string());
+    }
+}
