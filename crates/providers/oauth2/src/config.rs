@@ -7,7 +7,7 @@ use biped_core::{Error, ParamValue, Provider, SecretRef};
 
 use crate::{
     AUDIENCE, Algorithm, BasicEncoding, CertificateHeader, ClientAuthentication, OAuth2, RESOURCE,
-    asked::check_name, metadata::parse_issuer, provider::KIND,
+    grant_request::check_name, metadata::parse_issuer, provider::KIND,
 };
 
 /// The kind `oauth2`, to be registered where configuration is read.

@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::{
     authentication::CLOCK_SKEW,
-    key::{self, Algorithm, Place, SigningKey},
+    key::{self, Algorithm, KeySource, SigningKey},
 };
 
 /// Carries a proof (RFC 9449 §4.1).
@@ -30,7 +30,7 @@ pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
 const LONGEST_NONCE: usize = 1024;
 const MOST_ORIGINS: usize = 64;
 
-const DPOP_KEY: Place<'static> = Place {
+const DPOP_KEY: KeySource<'static> = KeySource {
     name: "dpop_key",
     password: None,
     kid: None,

@@ -24,9 +24,9 @@ use url::Url;
 
 use crate::{
     answer::{self, Granted},
-    asked::Asked,
     authentication::{Credentials, Proof},
     dpop::{self, Nonces, Side, USE_NONCE},
+    grant_request::GrantRequest,
     key::SigningKey,
 };
 
@@ -49,7 +49,7 @@ pub(crate) struct Binding<'a> {
 
 /// Asks for a token (RFC 6749 §4.4.2), a second time where the server asks for a nonce.
 pub(crate) async fn token(
-    asked: &Asked,
+    grant: &GrantRequest,
     endpoint: &Url,
     credentials: &Credentials,
     binding: Option<Binding<'_>>,
@@ -75,11 +75,11 @@ pub(crate) async fn token(
         let client = client(credentials).set_token_uri(TokenUrl::from_url(endpoint.clone()));
         let mut request = client
             .exchange_client_credentials()
-            .add_scopes(asked.scopes().map(|scope| Scope::new(scope.into())));
+            .add_scopes(grant.scopes().map(|scope| Scope::new(scope.into())));
         for (name, value) in credentials.assertion(cx.now())? {
             request = request.add_extra_param(name, value);
         }
-        for (name, value) in asked.fields() {
+        for (name, value) in grant.fields() {
             request = request.add_extra_param(name, value);
         }
         let outcome = request.request_async(&wire).await;

@@ -91,23 +91,23 @@
 //! makes keys that crates for JWTs leave to others.
 
 mod answer;
-mod asked;
 mod authentication;
 mod certificate;
 mod config;
 mod der;
 mod dpop;
 mod exchange;
+mod grant_request;
 mod introspection;
 mod key;
 mod metadata;
 mod provider;
 
 pub use self::{
-    asked::{AUDIENCE, RESOURCE},
     authentication::{ASSERTION_LIFETIME, BasicEncoding, CLOCK_SKEW, ClientAuthentication},
     certificate::CertificateHeader,
     config::kind,
+    grant_request::{AUDIENCE, RESOURCE},
     key::Algorithm,
     metadata::METADATA_LIFETIME,
     provider::OAuth2,

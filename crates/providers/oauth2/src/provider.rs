@@ -14,13 +14,13 @@ use url::Url;
 
 use crate::{
     Algorithm, BasicEncoding, CertificateHeader, ClientAuthentication, answer,
-    asked::Asked,
     authentication::{AssertionSettings, Credentials, Proof},
     certificate,
     dpop::{self, Nonces, ProofKeys, Side, USE_NONCE},
     exchange::{self, About, Binding},
+    grant_request::GrantRequest,
     introspection,
-    key::{Place, SigningKey},
+    key::{KeySource, SigningKey},
     metadata::{Cache, Metadata, may_have_moved},
 };
 
@@ -75,13 +75,13 @@ impl Provider for OAuth2 {
     }
 
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
-        let asked = Asked::of(request, &self.parameters)?;
+        let grant = GrantRequest::of(request, &self.parameters)?;
         if let Some(endpoint) = &self.token_endpoint {
-            return self.ask(&asked, endpoint, None, cx).await;
+            return self.ask(&grant, endpoint, None, cx).await;
         }
         let (known, is_old) = self.metadata(cx).await?;
         let answer = self
-            .ask(&asked, &known.token_endpoint, Some(&known), cx)
+            .ask(&grant, &known.token_endpoint, Some(&known), cx)
             .await;
         let Err(error) = &answer else {
             return answer;
@@ -96,7 +96,7 @@ impl Provider for OAuth2 {
         // It is gone from where the server said it was a while ago.
         match self.metadata(cx).await {
             Ok((new, _)) if new.token_endpoint != known.token_endpoint => {
-                self.ask(&asked, &new.token_endpoint, Some(&new), cx).await
+                self.ask(&grant, &new.token_endpoint, Some(&new), cx).await
             }
             _ => answer,
         }
@@ -223,7 +223,7 @@ impl Provider for OAuth2 {
 impl OAuth2 {
     async fn ask(
         &self,
-        asked: &Asked,
+        grant: &GrantRequest,
         endpoint: &Url,
         metadata: Option<&Metadata>,
         cx: &FetchContext<'_>,
@@ -239,7 +239,7 @@ impl OAuth2 {
             nonces: &self.memory.nonces,
             algorithms: metadata.and_then(|known| known.proof_algorithms.as_deref()),
         });
-        exchange::token(asked, endpoint, &credentials, binding, cx).await
+        exchange::token(grant, endpoint, &credentials, binding, cx).await
     }
 
     /// What the server says of itself, and whether it said so a while ago.
@@ -327,12 +327,12 @@ impl OAuth2 {
             Some(password) => Some(cx.secret(password).await?),
             None => None,
         };
-        let place = Place {
+        let source = KeySource {
             name: "key",
             password: password.as_ref(),
             kid: self.kid.as_deref(),
         };
-        SigningKey::read(&key, place)
+        SigningKey::read(&key, source)
     }
 
     /// What assertions are made out to. The issuer is the same for all endpoints of a server, and

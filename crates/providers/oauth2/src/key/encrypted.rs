@@ -13,7 +13,7 @@ use aws_lc_rs::{
 use biped_core::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::reading::Fault;
+use super::fault::Fault;
 use crate::der::{self, INTEGER, OCTETS, OID, SEQUENCE};
 
 const LOCKED: Fault = Fault(

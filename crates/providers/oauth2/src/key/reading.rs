@@ -12,7 +12,11 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{CURVES, Pair, encrypted};
+use super::{
+    encrypted,
+    fault::Fault,
+    pair::{CURVES, Pair},
+};
 use crate::der;
 
 /// What was read: the pair, and what a JSON Web Key says of itself.
@@ -34,7 +38,7 @@ impl From<Pair> for Found {
 
 /// Where a key comes from, in the configuration's words, and what it takes to read it.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct KeySource<'a> {
     /// The configuration's key, for errors.
     pub(crate) name: &'static str,
     /// What opens it.
@@ -43,23 +47,14 @@ pub(crate) struct Place<'a> {
     pub(crate) kid: Option<&'a str>,
 }
 
-pub(super) fn read(text: &SecretString, place: Place<'_>) -> Result<Found, Error> {
+pub(super) fn read(text: &SecretString, source: KeySource<'_>) -> Result<Found, Error> {
     let text = text.expose_secret().trim();
     let found = if text.starts_with('{') {
-        from_json(text, place.kid)
+        from_json(text, source.kid)
     } else {
-        from_pem(text, place.password)
+        from_pem(text, source.password)
     };
-    found.map_err(|fault| fault.told(place.name))
-}
-
-/// Why there is no key: what is wrong, and what to do.
-pub(super) struct Fault(pub(super) &'static str, pub(super) &'static str);
-
-impl Fault {
-    fn told(self, name: &str) -> Error {
-        Error::secret(format!("{name}: {}", self.0)).with_remedy(self.1)
-    }
+    found.map_err(|fault| fault.into_error(source.name))
 }
 
 const NO_KEY: Fault = Fault(

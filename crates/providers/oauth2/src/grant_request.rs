@@ -21,12 +21,12 @@ const RESERVED: [&str; 6] = [
 
 /// A token request that keeps the standard's rules.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct GrantRequest {
     scopes: Vec<String>,
     fields: Vec<(String, String)>,
 }
 
-impl Asked {
+impl GrantRequest {
     /// The request's parameters, and those of the provider that the request doesn't name.
     pub(crate) fn of(
         request: &TokenRequest,
