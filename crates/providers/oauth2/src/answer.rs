@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    authentication::Credentials,
     dpop::{SCHEME, USE_NONCE},
     key::SigningKey,
 };
@@ -18,7 +17,7 @@ use crate::{
 /// The error in an answer, if it is one.
 pub(crate) fn check(
     response: &http::Response<Bytes>,
-    credentials: &Credentials,
+    advice: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
     let status = response.status();
@@ -28,7 +27,7 @@ pub(crate) fn check(
     if status.is_success() && (words.code.is_none() || answer["access_token"].is_string()) {
         return Ok(());
     }
-    Err(explain(wire::failure(response, words, now), credentials))
+    Err(explain(wire::failure(response, words, now), advice))
 }
 
 /// The words of an error response (RFC 6749 §5.2), else those of the challenge beside it (RFC 6750
@@ -93,7 +92,7 @@ fn said(
 }
 
 /// What the standard's codes are about, and what to do.
-fn explain(error: Error, credentials: &Credentials) -> Error {
+fn explain(error: Error, advice: &str) -> Error {
     if error.is_transient() {
         return error;
     }
@@ -111,7 +110,7 @@ fn explain(error: Error, credentials: &Credentials) -> Error {
     } else if names("unauthorized_client") {
         "the server knows the client, but not for this grant".into()
     } else if error.refuses_client() {
-        credentials.advice().into()
+        advice.to_owned().into()
     } else {
         return error;
     };

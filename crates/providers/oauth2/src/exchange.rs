@@ -24,7 +24,7 @@ use url::Url;
 
 use crate::{
     answer::{self, Granted},
-    authentication::{Credentials, Proof},
+    authentication::ClientProof,
     dpop::{self, Nonces, Side, USE_NONCE},
     grant_request::GrantRequest,
     key::SigningKey,
@@ -51,16 +51,16 @@ pub(crate) struct Binding<'a> {
 pub(crate) async fn token(
     grant: &GrantRequest,
     endpoint: &Url,
-    credentials: &Credentials,
+    proof: &ClientProof,
     binding: Option<Binding<'_>>,
     cx: &FetchContext<'_>,
 ) -> Result<Token, Error> {
     let mut challenged = false;
     loop {
-        let mut headers = basic(credentials)?;
+        let mut headers = headers(proof);
         if let Some(binding) = &binding {
             let nonce = binding.nonces.find(Side::AuthorizationServer, endpoint);
-            let proof = dpop::proof(
+            let dpop_proof = dpop::proof(
                 binding.key,
                 binding.algorithms,
                 &Method::POST,
@@ -69,14 +69,14 @@ pub(crate) async fn token(
                 nonce.as_deref(),
                 cx.now(),
             )?;
-            headers.insert(dpop::PROOF, proof);
+            headers.insert(dpop::PROOF, dpop_proof);
         }
-        let wire = Wire::new(cx, credentials, headers);
-        let client = client(credentials).set_token_uri(TokenUrl::from_url(endpoint.clone()));
+        let wire = Wire::new(cx, proof, headers);
+        let client = client(proof).set_token_uri(TokenUrl::from_url(endpoint.clone()));
         let mut request = client
             .exchange_client_credentials()
             .add_scopes(grant.scopes().map(|scope| Scope::new(scope.into())));
-        for (name, value) in credentials.assertion(cx.now())? {
+        for (name, value) in proof.fields(cx.now())? {
             request = request.add_extra_param(name, value);
         }
         for (name, value) in grant.fields() {
@@ -127,17 +127,16 @@ pub(crate) async fn about_token(
     about: About,
     token: &Token,
     endpoint: &Url,
-    credentials: &Credentials,
+    proof: &ClientProof,
     cx: &FetchContext<'_>,
 ) -> Result<http::Response<Bytes>, Error> {
-    let wire = Wire::new(cx, credentials, basic(credentials)?);
-    let client =
-        client(credentials).set_introspection_url(IntrospectionUrl::from_url(endpoint.clone()));
+    let wire = Wire::new(cx, proof, headers(proof));
+    let client = client(proof).set_introspection_url(IntrospectionUrl::from_url(endpoint.clone()));
     let token = AccessToken::new(token.expose_secret().to_owned());
     let mut request = client
         .introspect(&token)
         .set_token_type_hint("access_token");
-    for (name, value) in credentials.assertion(cx.now())? {
+    for (name, value) in proof.fields(cx.now())? {
         request = request.add_extra_param(name, value);
     }
     let outcome = request.request_async(&wire).await;
@@ -178,42 +177,41 @@ fn cannot_write() -> Error {
     Error::configuration("the request can't be written; check the endpoint's URL")
 }
 
-/// The `oauth2` crate's idea of the client. Its secret is a plain text in memory, for the time of
-/// one request.
-fn client(credentials: &Credentials) -> Client {
-    let client = Client::new(ClientId::new(credentials.client_id.clone()));
-    let (kind, secret) = match &credentials.proof {
-        Proof::Basic(secret, _) => (AuthType::BasicAuth, secret),
-        Proof::Post(secret) => (AuthType::RequestBody, secret),
-        _ => return client.set_auth_type(AuthType::RequestBody),
-    };
-    client
-        .set_auth_type(kind)
-        .set_client_secret(ClientSecret::new(secret.expose_secret().into()))
+/// The client, as the `oauth2` crate knows it. Its secret is a plain text in memory while the request
+/// is made.
+fn client(proof: &ClientProof) -> Client {
+    let client = Client::new(ClientId::new(proof.client_id.clone()));
+    match &proof.secret {
+        Some((place, secret)) => client
+            .set_auth_type(place.clone())
+            .set_client_secret(ClientSecret::new(secret.expose_secret().into())),
+        None => client.set_auth_type(AuthType::RequestBody),
+    }
 }
 
-fn basic(credentials: &Credentials) -> Result<HeaderMap, Error> {
+/// The headers that the proof adds to a request.
+fn headers(proof: &ClientProof) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    if let Some(value) = credentials.header()? {
-        headers.insert(header::AUTHORIZATION, value);
+    if let Some(value) = &proof.authorization {
+        headers.insert(header::AUTHORIZATION, value.clone());
     }
-    Ok(headers)
+    headers
 }
 
 /// Sends what the `oauth2` crate writes through Biped's own client, and looks at the answer first.
 struct Wire<'a> {
     cx: &'a FetchContext<'a>,
-    credentials: &'a Credentials,
+    proof: &'a ClientProof,
     /// What stands in place of the crate's own headers, or beside them.
     headers: HeaderMap,
     answer: Mutex<Option<http::Response<Bytes>>>,
 }
 
 impl<'a> Wire<'a> {
-    fn new(cx: &'a FetchContext<'a>, credentials: &'a Credentials, headers: HeaderMap) -> Self {
+    fn new(cx: &'a FetchContext<'a>, proof: &'a ClientProof, headers: HeaderMap) -> Self {
         Self {
             cx,
-            credentials,
+            proof,
             headers,
             answer: Mutex::default(),
         }
@@ -237,7 +235,7 @@ impl<'a> Wire<'a> {
             value.set_sensitive(true);
         }
         let response = self.cx.send(request).await?;
-        let checked = answer::check(&response, self.credentials, self.cx.now());
+        let checked = answer::check(&response, &self.proof.advice, self.cx.now());
         let body = answer::readable(response.body());
         *self.answer() = Some(response);
         checked?;

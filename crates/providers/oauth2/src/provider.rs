@@ -13,14 +13,13 @@ use http::{StatusCode, header};
 use url::Url;
 
 use crate::{
-    Algorithm, BasicEncoding, CertificateHeader, ClientAuthentication, answer,
-    authentication::{AssertionSettings, Credentials, Proof},
-    certificate,
+    answer,
+    authentication::{self, ClientAuthentication, ClientProof, ProofContext, ProofOptions},
     dpop::{self, Nonces, ProofKeys, Side, USE_NONCE},
     exchange::{self, About, Binding},
     grant_request::GrantRequest,
     introspection,
-    key::{KeySource, SigningKey},
+    key::SigningKey,
     metadata::{Cache, Metadata, may_have_moved},
 };
 
@@ -44,15 +43,11 @@ pub struct OAuth2 {
     introspection_endpoint: Option<Url>,
     revocation_endpoint: Option<Url>,
     client_id: SecretRef,
-    client_secret: Option<SecretRef>,
-    key: Option<SecretRef>,
-    key_password: Option<SecretRef>,
-    alg: Option<Algorithm>,
-    kid: Option<String>,
-    assertion_certificate: Option<(SecretRef, Vec<CertificateHeader>)>,
-    assertion_audience: Option<String>,
+    /// The chosen method.
     authentication: Option<ClientAuthentication>,
-    basic_encoding: BasicEncoding,
+    /// The methods that there are credentials for, if none is chosen.
+    offered: Vec<ClientAuthentication>,
+    options: ProofOptions,
     certificate: Option<IdentityRef>,
     dpop: bool,
     dpop_key: Option<SecretRef>,
@@ -192,9 +187,9 @@ impl Provider for OAuth2 {
             return Ok(None);
         };
         let token = self.fetch(request, cx).await?;
-        let credentials = self.credentials(metadata.as_deref(), endpoint, cx).await?;
+        let proof = self.prove(metadata.as_deref(), endpoint, cx).await?;
         let about = About::Introspection;
-        let response = exchange::about_token(about, &token, endpoint, &credentials, cx).await?;
+        let response = exchange::about_token(about, &token, endpoint, &proof, cx).await?;
         introspection::read(&response, &token).map(Some)
     }
 
@@ -214,8 +209,8 @@ impl Provider for OAuth2 {
                 Error::configuration("this server has no revocation endpoint that is known")
                     .with_remedy("set revocation_endpoint, or an issuer whose metadata names one")
             })?;
-        let credentials = self.credentials(metadata.as_deref(), endpoint, cx).await?;
-        exchange::about_token(About::Revocation, token, endpoint, &credentials, cx).await?;
+        let proof = self.prove(metadata.as_deref(), endpoint, cx).await?;
+        exchange::about_token(About::Revocation, token, endpoint, &proof, cx).await?;
         Ok(())
     }
 }
@@ -228,7 +223,7 @@ impl OAuth2 {
         metadata: Option<&Metadata>,
         cx: &FetchContext<'_>,
     ) -> Result<Token, Error> {
-        let credentials = self.credentials(metadata, endpoint, cx).await?;
+        let proof = self.prove(metadata, endpoint, cx).await?;
         let key = match (self.dpop, &self.dpop_key) {
             (false, _) => None,
             (true, None) => Some(ProofKeys::of_process()?),
@@ -239,7 +234,7 @@ impl OAuth2 {
             nonces: &self.memory.nonces,
             algorithms: metadata.and_then(|known| known.proof_algorithms.as_deref()),
         });
-        exchange::token(grant, endpoint, &credentials, binding, cx).await
+        exchange::token(grant, endpoint, &proof, binding, cx).await
     }
 
     /// What the server says of itself, and whether it said so a while ago.
@@ -260,96 +255,32 @@ impl OAuth2 {
         }
     }
 
-    /// Reads what proves who asks.
-    async fn credentials(
+    /// Reads the client's credentials, and makes the proof for requests to `endpoint`.
+    async fn prove(
         &self,
         metadata: Option<&Metadata>,
         endpoint: &Url,
         cx: &FetchContext<'_>,
-    ) -> Result<Credentials, Error> {
-        let method = match self.authentication {
-            Some(method) => method,
-            None => ClientAuthentication::choose(
-                self.client_secret.is_some(),
-                self.key.is_some(),
-                self.certificate.is_some(),
+    ) -> Result<ClientProof, Error> {
+        let method = match &self.authentication {
+            Some(method) => method.clone(),
+            None => authentication::choose(
+                &self.offered,
                 metadata.and_then(|known| known.authentication_methods.as_deref()),
             )?,
         };
         let client_id = cx.identifier(&self.client_id).await?;
-        let secret = async || match &self.client_secret {
-            Some(secret) => cx.secret(secret).await,
-            None => Err(needs(method, "client_secret")),
+        let discovered = metadata.map(|known| &known.token_endpoint);
+        let token_endpoint = self.token_endpoint.as_ref().or(discovered);
+        let context = ProofContext {
+            fetch: cx,
+            options: &self.options,
+            issuer: self.issuer.as_deref(),
+            token_endpoint: token_endpoint.unwrap_or(endpoint),
+            endpoint,
+            metadata,
         };
-        let settings = |fitting: &[Algorithm], kid: Option<&str>| {
-            let listed = metadata.and_then(|known| known.assertion_algorithms.as_deref());
-            Ok::<_, Error>(AssertionSettings {
-                audience: self.audience(endpoint, metadata),
-                alg: Algorithm::choose(fitting, self.alg, listed)?,
-                kid: self.kid.as_deref().or(kid).map(Into::into),
-                certificate: Vec::new(),
-            })
-        };
-        let proof = match method {
-            ClientAuthentication::ClientSecretBasic => {
-                Proof::Basic(secret().await?, self.basic_encoding)
-            }
-            ClientAuthentication::ClientSecretPost => Proof::Post(secret().await?),
-            ClientAuthentication::ClientSecretJwt => {
-                Proof::SecretJwt(secret().await?, settings(&Algorithm::OF_SECRETS, None)?)
-            }
-            ClientAuthentication::PrivateKeyJwt => {
-                let key = self.signing_key(cx).await?;
-                let mut settings = settings(&key.algorithms(), key.kid())?;
-                if let Some((place, headers)) = &self.assertion_certificate {
-                    let pem = cx.secret(place).await?;
-                    settings.certificate = certificate::members(&pem, &key, headers)?;
-                }
-                Proof::KeyJwt(Box::new(key), settings)
-            }
-            ClientAuthentication::TlsClientAuth | ClientAuthentication::SelfSignedTlsClientAuth => {
-                if self.certificate.is_none() {
-                    return Err(needs(method, "certificate and certificate_key"));
-                }
-                Proof::Certificate
-            }
-            ClientAuthentication::None => Proof::Identifier,
-        };
-        Ok(Credentials { client_id, proof })
-    }
-
-    /// The key that signs assertions.
-    async fn signing_key(&self, cx: &FetchContext<'_>) -> Result<SigningKey, Error> {
-        let method = ClientAuthentication::PrivateKeyJwt;
-        let key = self.key.as_ref().ok_or_else(|| needs(method, "key"))?;
-        let key = cx.secret(key).await?;
-        let password = match &self.key_password {
-            Some(password) => Some(cx.secret(password).await?),
-            None => None,
-        };
-        let source = KeySource {
-            name: "key",
-            password: password.as_ref(),
-            kid: self.kid.as_deref(),
-        };
-        SigningKey::read(&key, source)
-    }
-
-    /// What assertions are made out to. The issuer is the same for all endpoints of a server, and
-    /// no other server can take what is made out to it.
-    fn audience(&self, endpoint: &Url, metadata: Option<&Metadata>) -> String {
-        let token_endpoint = || {
-            let discovered = metadata.map(|known| &known.token_endpoint);
-            let known = self.token_endpoint.as_ref().or(discovered);
-            known.unwrap_or(endpoint).to_string()
-        };
-        let issuer = || self.issuer.clone().unwrap_or_else(token_endpoint);
-        match self.assertion_audience.as_deref() {
-            None | Some("issuer") => issuer(),
-            Some("token_endpoint") => token_endpoint(),
-            Some("endpoint") => endpoint.to_string(),
-            Some(said) => said.to_owned(),
-        }
+        method.prove(client_id, &context).await
     }
 
     /// The key that a token is bound to.
@@ -371,10 +302,6 @@ impl OAuth2 {
             "the key that the token is bound to is gone",
         ))
     }
-}
-
-fn needs(method: ClientAuthentication, what: &str) -> Error {
-    Error::configuration(format!("{method} needs {what}"))
 }
 
 pub(crate) const KIND: &str = "oauth2";

@@ -6,7 +6,11 @@ use biped_core::{IdentityRef, ParamValue, ProviderId, SecretRef};
 use url::Url;
 
 use super::{KIND, OAuth2};
-use crate::{Algorithm, BasicEncoding, CertificateHeader, ClientAuthentication, key};
+use crate::{
+    authentication::{BasicEncoding, ClientAuthentication, ProofOptions},
+    certificate::CertificateHeader,
+    key::{self, Algorithm},
+};
 
 impl OAuth2 {
     /// The client with this identifier at a server that says itself where everything is.
@@ -31,15 +35,9 @@ impl OAuth2 {
             introspection_endpoint: None,
             revocation_endpoint: None,
             client_id,
-            client_secret: None,
-            key: None,
-            key_password: None,
-            alg: None,
-            kid: None,
-            assertion_certificate: None,
-            assertion_audience: None,
             authentication: None,
-            basic_encoding: BasicEncoding::default(),
+            offered: Vec::new(),
+            options: ProofOptions::default(),
             certificate: None,
             dpop: false,
             dpop_key: None,
@@ -84,24 +82,25 @@ impl OAuth2 {
         self
     }
 
-    /// Sets the client secret.
+    /// Sets the client secret, for `client_secret_basic`, `client_secret_post` or
+    /// `client_secret_jwt`: the first of them that the server lists.
     #[must_use]
-    pub fn client_secret(mut self, secret: SecretRef) -> Self {
-        self.client_secret = Some(secret);
-        self
+    pub fn client_secret(self, secret: SecretRef) -> Self {
+        self.offering(ClientAuthentication::client_secret_basic(secret.clone()))
+            .offering(ClientAuthentication::client_secret_post(secret.clone()))
+            .offering(ClientAuthentication::client_secret_jwt(secret))
     }
 
-    /// Sets the private key that signs assertions: PEM (PKCS#8, PKCS#1, SEC1) or a JSON Web Key.
+    /// Sets the private key of `private_key_jwt`: PEM (PKCS#8, PKCS#1, SEC1) or a JSON Web Key.
     #[must_use]
-    pub fn key(mut self, key: SecretRef) -> Self {
-        self.key = Some(key);
-        self
+    pub fn key(self, key: SecretRef) -> Self {
+        self.offering(ClientAuthentication::private_key_jwt(key))
     }
 
     /// Sets the password that the key is encrypted with (PKCS#8 with PBES2).
     #[must_use]
     pub fn key_password(mut self, password: SecretRef) -> Self {
-        self.key_password = Some(password);
+        self.options.key_password = Some(password);
         self
     }
 
@@ -113,14 +112,14 @@ impl OAuth2 {
         certificate: SecretRef,
         headers: impl IntoIterator<Item = CertificateHeader>,
     ) -> Self {
-        self.assertion_certificate = Some((certificate, headers.into_iter().collect()));
+        self.options.assertion_certificate = Some((certificate, headers.into_iter().collect()));
         self
     }
 
     /// Sets what assertions are signed with. Default: what fits the key and the server lists.
     #[must_use]
     pub fn alg(mut self, alg: Algorithm) -> Self {
-        self.alg = Some(alg);
+        self.options.alg = Some(alg);
         self
     }
 
@@ -128,7 +127,7 @@ impl OAuth2 {
     /// the JSON Web Key's own.
     #[must_use]
     pub fn kid(mut self, kid: impl Into<String>) -> Self {
-        self.kid = Some(kid.into());
+        self.options.kid = Some(kid.into());
         self
     }
 
@@ -137,30 +136,61 @@ impl OAuth2 {
     /// endpoint.
     #[must_use]
     pub fn assertion_audience(mut self, audience: impl Into<String>) -> Self {
-        self.assertion_audience = Some(audience.into());
+        self.options.assertion_audience = Some(audience.into());
         self
     }
 
-    /// Sets how the client proves who it is. Default: what the credentials are for and the server
-    /// lists; `client_secret_basic` for a secret where nothing is listed.
+    /// Chooses the client authentication method, with its credentials. Default: the first that there
+    /// are credentials for ([`key`](Self::key), [`client_secret`](Self::client_secret),
+    /// [`certificate`](Self::certificate)) and that the server lists, if it lists any.
     #[must_use]
     pub fn client_authentication(mut self, method: ClientAuthentication) -> Self {
+        self = self.presenting(&method);
         self.authentication = Some(method);
+        self
+    }
+
+    /// Adds a method that is used if none is chosen.
+    pub(crate) fn offering(mut self, method: ClientAuthentication) -> Self {
+        self = self.presenting(&method);
+        self.offered.retain(|other| other.name() != method.name());
+        self.offered.push(method);
+        self
+    }
+
+    /// Presents the certificate that the method is about, if it is about one.
+    fn presenting(mut self, method: &ClientAuthentication) -> Self {
+        let Some(identity) = method.client_identity() else {
+            return self;
+        };
+        self.certificate = Some(identity.clone());
+        self.identified()
+    }
+
+    /// Sets how proofs are made.
+    pub(crate) fn with_options(mut self, options: ProofOptions) -> Self {
+        self.options = options;
         self
     }
 
     /// Sets how identifier and secret are written into a Basic header.
     #[must_use]
     pub fn basic_encoding(mut self, encoding: BasicEncoding) -> Self {
-        self.basic_encoding = encoding;
+        self.options.basic_encoding = encoding;
         self
     }
 
-    /// Presents a client certificate (PEM), to the server and to the API (RFC 8705).
+    /// Presents a client certificate (PEM) to the server and to the API (RFC 8705), whichever
+    /// method is used. It is also the credentials of `tls_client_auth` and
+    /// `self_signed_tls_client_auth`.
     #[must_use]
-    pub fn certificate(mut self, certificate: SecretRef, key: SecretRef) -> Self {
-        self.certificate = Some(IdentityRef { certificate, key });
-        self.identified()
+    pub fn certificate(self, certificate: SecretRef, key: SecretRef) -> Self {
+        let (again, key_again) = (certificate.clone(), key.clone());
+        self.offering(ClientAuthentication::tls_client_auth(again, key_again))
+            .offering(ClientAuthentication::self_signed_tls_client_auth(
+                certificate,
+                key,
+            ))
     }
 
     /// Binds tokens to a key that this process makes for itself (RFC 9449). Such tokens never leave

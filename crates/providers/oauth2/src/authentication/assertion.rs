@@ -1,0 +1,129 @@
+//! [`Assertion`]: the JWT that proves the client's identity (RFC 7523 §2.2, §3), whatever signs it.
+
+use std::time::Duration;
+
+use biped_config::{Field, FieldType};
+use biped_core::{Error, SecretString, Timestamp};
+use serde_json::{Value, json};
+
+use super::{
+    method::{MethodConfig, ProofContext},
+    options::ProofOptions,
+};
+use crate::key::{self, Algorithm, SigningKey};
+
+/// How long a client assertion is valid: one minute. Each attempt has an assertion of its own.
+pub const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
+
+/// How far the issue time of assertions and DPoP proofs is back-dated, for servers whose clocks are
+/// behind: five seconds.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(5);
+
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// The keys that every method with assertions takes.
+pub(super) const ALG: Field = Field::new("alg", FieldType::Choice(Algorithm::NAMES))
+    .about("The algorithm that signs assertions; default: one that fits the key.");
+pub(super) const KID: Field = Field::new("kid", FieldType::Text)
+    .about("The name of the key in assertions; it also selects a key of a JSON Web Key Set.");
+pub(super) const AUDIENCE: Field = Field::new("assertion_audience", FieldType::Text).about(
+    "The audience of assertions: issuer, token_endpoint, endpoint (the one that the request goes \
+     to) or any other text; default: the issuer, else the token endpoint.",
+);
+
+/// Reads [`ALG`], [`KID`] and [`AUDIENCE`].
+pub(super) fn read_options(given: &MethodConfig<'_>, options: &mut ProofOptions) {
+    options.alg = given.parsed("alg");
+    options.kid = given.config.string("kid");
+    options.assertion_audience = given.config.string("assertion_audience");
+}
+
+/// An assertion that is still to be signed.
+pub(super) struct Assertion {
+    signer: Signer,
+    alg: Algorithm,
+    audience: String,
+    kid: Option<String>,
+    /// The header's members that name the key's certificate.
+    certificate: Vec<(&'static str, Value)>,
+}
+
+pub(super) enum Signer {
+    Secret(SecretString),
+    Key(Box<SigningKey>),
+}
+
+impl Assertion {
+    /// The assertion that `signer` is to sign, made as the options and the server's metadata say.
+    pub(super) fn new(signer: Signer, cx: &ProofContext<'_>) -> Result<Self, Error> {
+        let listed = cx
+            .metadata
+            .and_then(|known| known.assertion_algorithms.as_deref());
+        let (fitting, own_kid) = match &signer {
+            Signer::Secret(_) => (Algorithm::OF_SECRETS.to_vec(), None),
+            Signer::Key(key) => (key.algorithms(), key.kid()),
+        };
+        let alg = Algorithm::choose(&fitting, cx.options.alg, listed)?;
+        let kid = cx.options.kid.as_deref().or(own_kid).map(Into::into);
+        Ok(Self {
+            signer,
+            alg,
+            audience: audience(cx),
+            kid,
+            certificate: Vec::new(),
+        })
+    }
+
+    /// Names the key's certificate by these members of the header.
+    pub(super) fn with_certificate(mut self, members: Vec<(&'static str, Value)>) -> Self {
+        self.certificate = members;
+        self
+    }
+
+    pub(super) fn alg(&self) -> Algorithm {
+        self.alg
+    }
+
+    /// Signs, and returns the fields of the request.
+    pub(super) fn fields(
+        &self,
+        client_id: &str,
+        now: Timestamp,
+    ) -> Result<Vec<(&'static str, String)>, Error> {
+        let mut header = json!({ "typ": "JWT" });
+        if let Some(kid) = &self.kid {
+            header["kid"] = kid.as_str().into();
+        }
+        for (name, value) in &self.certificate {
+            header[*name] = value.clone();
+        }
+        let claims = json!({
+            "iss": client_id,
+            "sub": client_id,
+            "aud": self.audience,
+            "jti": key::fresh_id()?,
+            "iat": now.before(CLOCK_SKEW).unix_seconds(),
+            "exp": now.after(ASSERTION_LIFETIME).unix_seconds(),
+        });
+        let signed = match &self.signer {
+            Signer::Secret(secret) => key::hmac_jws(secret, self.alg, header, &claims)?,
+            Signer::Key(key) => key.jws(self.alg, header, &claims)?,
+        };
+        Ok(vec![
+            ("client_assertion_type", ASSERTION_TYPE.into()),
+            ("client_assertion", signed),
+        ])
+    }
+}
+
+/// Returns the `aud` of assertions. By default it is the issuer, which is the same for all endpoints
+/// of a server, and which no other server accepts.
+fn audience(cx: &ProofContext<'_>) -> String {
+    let token_endpoint = || cx.token_endpoint.to_string();
+    match cx.options.assertion_audience.as_deref() {
+        None | Some("issuer") => cx.issuer.map_or_else(token_endpoint, Into::into),
+        Some("token_endpoint") => token_endpoint(),
+        Some("endpoint") => cx.endpoint.to_string(),
+        Some(other) => other.to_owned(),
+    }
+}

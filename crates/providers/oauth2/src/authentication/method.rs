@@ -1,0 +1,144 @@
+//! [`ClientAuthentication`], and what a client authentication method is made of.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use biped_config::{Field, ProviderConfig};
+use biped_core::{Error, FetchContext, IdentityRef, SecretRef, async_trait};
+use url::Url;
+
+use super::{options::ProofOptions, proof::ClientProof};
+use crate::metadata::Metadata;
+
+/// A client authentication method with the client's credentials for it.
+///
+/// ```
+/// use biped_core::SecretRef;
+/// use biped_oauth2::{ClientAuthentication, OAuth2};
+///
+/// let secret = SecretRef::env("CRM_SECRET");
+/// let provider = OAuth2::discovered("https://login.example", SecretRef::inline("client-7"))
+///     .client_authentication(ClientAuthentication::client_secret_post(secret));
+/// # let _ = provider;
+/// ```
+#[derive(Clone)]
+pub struct ClientAuthentication(Arc<dyn Method>);
+
+impl ClientAuthentication {
+    pub(super) fn new(method: impl Method + 'static) -> Self {
+        Self(Arc::new(method))
+    }
+
+    /// Returns the method's IANA name, such as `private_key_jwt`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    /// Returns the certificate that the client presents in TLS, if the method is about one.
+    pub(crate) fn client_identity(&self) -> Option<&IdentityRef> {
+        self.0.client_identity()
+    }
+
+    /// Reads the credentials, and returns the proof that is made of them.
+    pub(crate) async fn prove(
+        &self,
+        client_id: String,
+        cx: &ProofContext<'_>,
+    ) -> Result<ClientProof, Error> {
+        let mut proof = ClientProof::of(client_id);
+        self.0.prove(&mut proof, cx).await?;
+        Ok(proof)
+    }
+}
+
+impl fmt::Display for ClientAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for ClientAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ClientAuthentication")
+            .field(&self.name())
+            .finish()
+    }
+}
+
+/// A method with its credentials.
+#[async_trait]
+pub(super) trait Method: Send + Sync {
+    /// Returns the IANA name.
+    fn name(&self) -> &'static str;
+
+    /// Reads the credentials once for a fetch, and puts what proves the client's identity into
+    /// `proof`.
+    async fn prove(&self, proof: &mut ClientProof, cx: &ProofContext<'_>) -> Result<(), Error>;
+
+    /// Returns the certificate that the client presents in TLS, if the method is about one.
+    fn client_identity(&self) -> Option<&IdentityRef> {
+        None
+    }
+}
+
+/// The keys that hold a client secret.
+pub(super) const CLIENT_SECRET: &[&str] = &["client_secret", "credentials"];
+
+/// A method as the configuration knows it: a row of `METHODS`.
+pub(crate) struct MethodKind {
+    /// The IANA name, which `client_authentication` takes.
+    pub(super) name: &'static str,
+    /// The keys that hold its credentials. If none of them is set, the first is missing.
+    pub(super) credentials: &'static [&'static str],
+    /// The keys that it declares, beside those that every provider has. Methods may share a key.
+    pub(crate) fields: &'static [Field],
+    /// Reads its keys: the options, and the method if its credentials are configured.
+    pub(super) from_config:
+        fn(&MethodConfig<'_>, &mut ProofOptions) -> Option<ClientAuthentication>,
+}
+
+/// The configuration that a method reads.
+pub(super) struct MethodConfig<'a> {
+    pub(super) config: &'a ProviderConfig,
+    /// The name of the method that the configuration chooses, if it chooses one.
+    pub(super) chosen: Option<&'static str>,
+}
+
+impl MethodConfig<'_> {
+    /// Reads the client secret, alone or out of the pairs of `credentials`.
+    pub(super) fn client_secret(&self) -> Option<SecretRef> {
+        if self.config.value("credentials").is_some() {
+            return self.config.credentials().ok().map(|(_, secret)| secret);
+        }
+        self.config.secret("client_secret")
+    }
+
+    /// Reads a choice, which has been checked by its field already.
+    pub(super) fn parsed<T: FromStr>(&self, key: &str) -> Option<T> {
+        self.config.string(key)?.parse().ok()
+    }
+}
+
+impl MethodKind {
+    /// Notes that the credentials of the chosen method are missing. What is wrong with those that
+    /// are set has been noted already.
+    pub(super) fn note_missing(&self, config: &ProviderConfig) {
+        let is_set = |key: &&str| config.value(key).is_some();
+        if let Some(key) = self.credentials.first()
+            && !self.credentials.iter().any(is_set)
+        {
+            drop(config.invalid(key, format!("missing; {} needs it", self.name)));
+        }
+    }
+}
+
+/// What a method can use to make its proof: the fetch, for secrets and the time, and the server.
+pub(crate) struct ProofContext<'a> {
+    pub(crate) fetch: &'a FetchContext<'a>,
+    pub(crate) options: &'a ProofOptions,
+    pub(crate) issuer: Option<&'a str>,
+    pub(crate) token_endpoint: &'a Url,
+    /// The endpoint that the request goes to.
+    pub(crate) endpoint: &'a Url,
+    pub(crate) metadata: Option<&'a Metadata>,
+}

@@ -1,0 +1,21 @@
+//! [`ProofOptions`]: how proofs are made, apart from the credentials.
+
+use biped_core::SecretRef;
+
+use super::basic_encoding::BasicEncoding;
+use crate::{certificate::CertificateHeader, key::Algorithm};
+
+/// How a provider's proofs are made. Each method uses those that concern it.
+#[derive(Clone, Default)]
+pub(crate) struct ProofOptions {
+    pub(crate) basic_encoding: BasicEncoding,
+    /// Signs assertions. Default: one that fits the key and that the server lists.
+    pub(crate) alg: Option<Algorithm>,
+    /// The name of the key in assertions.
+    pub(crate) kid: Option<String>,
+    /// The audience of assertions, or a word for it.
+    pub(crate) assertion_audience: Option<String>,
+    pub(crate) key_password: Option<SecretRef>,
+    /// The certificate of the key that signs assertions, and how their headers name it.
+    pub(crate) assertion_certificate: Option<(SecretRef, Vec<CertificateHeader>)>,
+}

@@ -1,0 +1,43 @@
+//! [`ClientProof`]: what proves the client's identity, as one fetch read it.
+
+use std::borrow::Cow;
+
+use biped_core::{Error, SecretString, Timestamp};
+use http::HeaderValue;
+use oauth2::AuthType;
+
+use super::assertion::Assertion;
+
+/// What proves the client's identity. It is made once for a fetch, and written into each of the
+/// fetch's requests.
+pub(crate) struct ClientProof {
+    pub(crate) client_id: String,
+    /// The secret that the `oauth2` crate writes, and where.
+    pub(crate) secret: Option<(AuthType, SecretString)>,
+    /// The `Authorization` header that replaces the crate's own.
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(super) assertion: Option<Assertion>,
+    /// What to check if the server refuses the client.
+    pub(crate) advice: Cow<'static, str>,
+}
+
+impl ClientProof {
+    /// The identifier, without a proof yet.
+    pub(super) fn of(client_id: String) -> Self {
+        Self {
+            client_id,
+            secret: None,
+            authorization: None,
+            assertion: None,
+            advice: Cow::Borrowed("check client_id"),
+        }
+    }
+
+    /// Returns the fields that the proof adds to a request. An assertion is signed anew each time.
+    pub(crate) fn fields(&self, now: Timestamp) -> Result<Vec<(&'static str, String)>, Error> {
+        match &self.assertion {
+            Some(assertion) => assertion.fields(&self.client_id, now),
+            None => Ok(Vec::new()),
+        }
+    }
+}
