@@ -20,7 +20,7 @@ use biped::{
     contentsquare::Contentsquare,
     envelope::Envelope,
     file::FileStore,
-    oauth2::{CertificateHeader, OAuth2},
+    oauth2::{CertificateHeader, ClientAuthentication, OAuth2},
     redis::RedisStore,
     reqwest::{ApiClient, ApiClients, HttpSettings, TokenClient, TokenMiddleware},
     sealed::{SealKey, SealedStore},
@@ -414,6 +414,18 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
         .key_password(secret())
         .assertion_certificate(pem(), [CertificateHeader::X5c]);
     shown.debug("OAuth2", &oauth2);
+    for method in [
+        ClientAuthentication::client_secret_basic(secret()),
+        ClientAuthentication::client_secret_post(secret()),
+        ClientAuthentication::client_secret_jwt(secret()),
+        ClientAuthentication::private_key_jwt(pem()),
+        ClientAuthentication::tls_client_auth(pem(), pem()),
+        ClientAuthentication::self_signed_tls_client_auth(pem(), pem()),
+    ] {
+        shown.debug("ClientAuthentication", &method);
+        shown.display("ClientAuthentication", &method);
+        shown.debug("OAuth2", &oauth2.clone().client_authentication(method));
+    }
 
     let dialect = "url = 'https://login.example/token'\nencoding = 'json'\n\
                    fields = { id = '{client_id}', secret = '{client_secret}', key = '{api_secret}' }\n\

@@ -174,7 +174,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Algorithm", WORD),
             ("BasicEncoding", WORD),
             ("CertificateHeader", WORD),
-            ("ClientAuthentication", WORD),
+            ("ClientAuthentication", Planted),
             ("OAuth2", Planted),
         ],
     ),

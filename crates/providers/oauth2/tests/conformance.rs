@@ -13,12 +13,11 @@ use url::Url;
 
 const ENDPOINT: &str = "https://login.example/token";
 
-fn case(method: ClientAuthentication) -> Case {
+fn case(method: fn(SecretRef) -> ClientAuthentication) -> Case {
     let make = move |secret: &str| -> Arc<dyn Provider> {
         let endpoint = Url::parse(ENDPOINT).unwrap_or_else(|_| unreachable!());
         let provider = OAuth2::at(endpoint, SecretRef::inline("client-7"))
-            .client_secret(SecretRef::inline(secret))
-            .client_authentication(method);
+            .client_authentication(method(SecretRef::inline(secret)));
         Arc::new(provider)
     };
     Case::new(make, TokenRequest::new().scope("read"))
@@ -42,7 +41,7 @@ fn sent() -> Sent {
 async fn with_a_secret_in_the_header() {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let pair = STANDARD.encode(format!("client-7:{SECRET}"));
-    let case = case(ClientAuthentication::ClientSecretBasic).sends(
+    let case = case(ClientAuthentication::client_secret_basic).sends(
         sent()
             .header("authorization", &format!("Basic {pair}"))
             .body("grant_type=client_credentials&scope=read"),
@@ -55,6 +54,6 @@ async fn with_a_secret_in_the_form() {
     let body = format!(
         "grant_type=client_credentials&scope=read&client_id=client-7&client_secret={SECRET}"
     );
-    let case = case(ClientAuthentication::ClientSecretPost).sends(sent().body(body));
+    let case = case(ClientAuthentication::client_secret_post).sends(sent().body(body));
     conformance::run(case).await;
 }

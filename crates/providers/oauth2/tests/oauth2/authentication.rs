@@ -1,7 +1,7 @@
 //! Every method of client authentication.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use biped_core::{Error, ErrorKind, SecretRef};
+use biped_core::{Error, ErrorKind, Provider as _, SecretRef};
 use biped_oauth2::{Algorithm, BasicEncoding, ClientAuthentication, OAuth2};
 use jsonwebtoken::{DecodingKey, Validation};
 use wiremock::Request;
@@ -67,9 +67,10 @@ async fn an_identifier_with_a_colon_is_not_sent_raw() {
 #[tokio::test]
 async fn post_has_identifier_and_secret_in_the_form() {
     let server = Server::generous().await;
+    let secret = SecretRef::inline(SECRET);
     let provider = server
-        .client_with_secret()
-        .client_authentication(ClientAuthentication::ClientSecretPost);
+        .client()
+        .client_authentication(ClientAuthentication::client_secret_post(secret));
     server.fetch(&provider).await.unwrap();
     assert_eq!(
         server.body().await,
@@ -81,6 +82,39 @@ async fn post_has_identifier_and_secret_in_the_form() {
             .headers
             .contains_key("authorization")
     );
+}
+
+#[tokio::test]
+async fn a_chosen_method_goes_before_all_other_credentials() {
+    let server = Server::generous().await;
+    let secret = SecretRef::inline("the chosen one");
+    let provider = server
+        .client_with_secret()
+        .key(SecretRef::inline(key!("p256.pkcs8.pem")))
+        .client_authentication(ClientAuthentication::client_secret_post(secret));
+    server.fetch(&provider).await.unwrap();
+    assert_eq!(
+        server.body().await,
+        "grant_type=client_credentials&client_id=client-7&client_secret=the+chosen+one"
+    );
+}
+
+#[test]
+fn a_chosen_certificate_is_presented() {
+    let pem = || SecretRef::inline("pem");
+    let provider = || {
+        let endpoint = url::Url::parse("https://login.example/token").unwrap();
+        OAuth2::at(endpoint, SecretRef::inline(CLIENT))
+    };
+    let presenting = provider().certificate(pem(), pem());
+    for method in [
+        ClientAuthentication::tls_client_auth(pem(), pem()),
+        ClientAuthentication::self_signed_tls_client_auth(pem(), pem()),
+    ] {
+        let chosen = provider().client_authentication(method);
+        assert!(chosen.client_identity().is_some());
+        assert_eq!(chosen.id(), presenting.id());
+    }
 }
 
 #[tokio::test]
@@ -132,9 +166,10 @@ async fn a_secret_signs_with_hmac() {
         (Some(Algorithm::HS384), "HS384"),
         (Some(Algorithm::HS512), "HS512"),
     ] {
+        let secret = SecretRef::inline(SECRET);
         let mut provider = server
-            .client_with_secret()
-            .client_authentication(ClientAuthentication::ClientSecretJwt);
+            .client()
+            .client_authentication(ClientAuthentication::client_secret_jwt(secret));
         if let Some(alg) = alg {
             provider = provider.alg(alg);
         }
@@ -347,7 +382,10 @@ async fn a_refused_client_is_told_what_to_look_at() {
     let key = key!("p256.pkcs8.pem");
     let plain = |client: OAuth2| client.client_secret(SecretRef::inline("plain"));
     let odd = |client: OAuth2| client.client_secret(SecretRef::inline("a+b/c"));
-    let hmac = |client: OAuth2| client.client_authentication(ClientAuthentication::ClientSecretJwt);
+    let hmac = |client: OAuth2, secret: &str| {
+        let secret = SecretRef::inline(secret);
+        client.client_authentication(ClientAuthentication::client_secret_jwt(secret))
+    };
     type Change<'a> = &'a dyn Fn(OAuth2) -> OAuth2;
     let changes: [(Change<'_>, &str, &str); 6] = [
         (&plain, "client_secret", "basic_encoding"),
@@ -358,12 +396,12 @@ async fn a_refused_client_is_told_what_to_look_at() {
             "nothing",
         ),
         (
-            &|client| hmac(odd(client)).alg(Algorithm::HS512),
-            "HS512 wants a client_secret of 64 bytes",
+            &|client| hmac(client, "a+b/c").alg(Algorithm::HS512),
+            "HS512 needs a client_secret of at least 64 bytes",
             "nothing",
         ),
         (
-            &|client| hmac(client.client_secret(SecretRef::inline("x".repeat(32)))),
+            &|client| hmac(client, &"x".repeat(32)),
             "assertion_audience",
             "bytes",
         ),

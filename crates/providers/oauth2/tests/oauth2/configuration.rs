@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, RawValue};
+use biped_config::{ConfigValue, FieldType, Origin, Problem, ProviderConfig, RawValue};
 use biped_core::{ParamValue, Provider, TokenRequest};
 use biped_oauth2::kind;
+use serde_json::Value;
 
 use crate::server::{Server, claims, field, header};
 
@@ -93,10 +94,15 @@ fn the_request_has_scope_resource_and_audience() {
 #[test]
 fn a_method_needs_what_it_is_made_of() {
     let method = |name: &str| ("client_authentication", text(name));
+    assert_eq!(problem(&[method("client_secret_basic")]), "client_secret");
     assert_eq!(problem(&[method("client_secret_post")]), "client_secret");
     assert_eq!(problem(&[method("client_secret_jwt")]), "client_secret");
     assert_eq!(problem(&[method("private_key_jwt")]), "key");
     assert_eq!(problem(&[method("tls_client_auth")]), "certificate");
+    assert_eq!(
+        problem(&[method("self_signed_tls_client_auth")]),
+        "certificate"
+    );
     assert_eq!(problem(&[method("basic")]), "client_authentication");
     assert_eq!(
         problem(&[("certificate", text("file:c.pem"))]),
@@ -107,6 +113,48 @@ fn a_method_needs_what_it_is_made_of() {
         "certificate"
     );
     assert!(build(&[method("none")]).is_ok());
+}
+
+#[tokio::test]
+async fn every_method_is_used_that_is_chosen_by_name() {
+    let kind = kind();
+    let choice = kind
+        .fields()
+        .find(|field| field.name() == "client_authentication");
+    let FieldType::Choice(names) = choice.unwrap().ty() else {
+        panic!("client_authentication is no choice");
+    };
+    assert_eq!(names.len(), 7);
+    for name in names {
+        let server = Server::generous().await;
+        let provider = kind.build(&config(&[
+            ("token_endpoint", text(server.url("/token").as_str())),
+            ("client_id", text("client-7")),
+            ("client_authentication", text(name)),
+            ("client_secret", text("a secret")),
+            ("key", text(include_str!("../keys/p256.pkcs8.pem"))),
+            ("certificate", text("a certificate")),
+            ("certificate_key", text("its key")),
+        ]));
+        let request = TokenRequest::new();
+        let fetched = provider.unwrap().fetch(&request, &server.context()).await;
+        fetched.unwrap();
+        let requests = server.requests().await;
+        let alg = field(&requests[0], "client_assertion").map(|jwt| header(&jwt)["alg"].clone());
+        let proof = (
+            requests[0].headers.contains_key("authorization"),
+            field(&requests[0], "client_secret").is_some(),
+            alg.as_ref().and_then(Value::as_str),
+        );
+        let expected = match *name {
+            "client_secret_basic" => (true, false, None),
+            "client_secret_post" => (false, true, None),
+            "client_secret_jwt" => (false, false, Some("HS256")),
+            "private_key_jwt" => (false, false, Some("ES256")),
+            _ => (false, false, None),
+        };
+        assert_eq!(proof, expected, "{name}");
+    }
 }
 
 #[test]
@@ -141,6 +189,14 @@ fn a_certificate_is_presented_or_named_as_what_stands_beside_it_says() {
         ),
         (vec![key.clone(), named("x5t")], "certificate"),
         (vec![("key_password", text("env:P"))], "key_password"),
+        (
+            vec![
+                certificate.clone(),
+                key.clone(),
+                ("client_authentication", text("jwt")),
+            ],
+            "client_authentication",
+        ),
         (
             vec![
                 certificate,

@@ -1,7 +1,7 @@
 //! What a token request says beside who asks.
 
 use biped_core::{ErrorKind, ExposeSecret as _, Provider as _, SecretRef, TokenRequest};
-use biped_oauth2::{AUDIENCE, ClientAuthentication, OAuth2, RESOURCE};
+use biped_oauth2::{AUDIENCE, OAuth2, RESOURCE};
 
 use crate::server::{Server, json_answer};
 
@@ -79,24 +79,6 @@ async fn rules_are_checked_before_anything_is_sent() {
     ] {
         let error = server.fetch_for(&provider, &request).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{request}");
-    }
-    assert!(server.requests().await.is_empty());
-}
-
-#[tokio::test]
-async fn a_method_without_what_it_needs_is_a_configuration_error() {
-    let server = Server::generous().await;
-    for method in [
-        ClientAuthentication::ClientSecretBasic,
-        ClientAuthentication::ClientSecretPost,
-        ClientAuthentication::ClientSecretJwt,
-        ClientAuthentication::PrivateKeyJwt,
-        ClientAuthentication::TlsClientAuth,
-        ClientAuthentication::SelfSignedTlsClientAuth,
-    ] {
-        let provider = server.client().client_authentication(method);
-        let error = server.fetch(&provider).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Configuration, "{method}");
     }
     assert!(server.requests().await.is_empty());
 }
