@@ -1,4 +1,4 @@
-//! Reading what a server answers: its status first, then its words.
+//! Reads what a server answers: the status and the error first, then the token.
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
@@ -14,7 +14,8 @@ use crate::{
     key::SigningKey,
 };
 
-/// The error in an answer, if it is one.
+/// Returns the error in a response, if there is one. `advice` says what to check if the server
+/// refuses the client.
 pub(crate) fn check(
     response: &http::Response<Bytes>,
     advice: &str,
@@ -23,21 +24,21 @@ pub(crate) fn check(
     let status = response.status();
     let answer = wire::json(response).unwrap_or_default();
     let words = words(status.as_u16(), &answer, response.headers());
-    // An answer that names an error is a refusal in a 2xx too.
+    // A response with an error is a refusal even if its status is 2xx.
     if status.is_success() && (words.code.is_none() || answer["access_token"].is_string()) {
         return Ok(());
     }
     Err(explain(wire::failure(response, words, now), advice))
 }
 
-/// The words of an error response (RFC 6749 §5.2), else those of the challenge beside it (RFC 6750
-/// §3), else whatever else was said.
+/// Returns the words of an error response (RFC 6749 §5.2), else those of its challenge (RFC 6750
+/// §3), else whatever else explains the error.
 fn words(status: u16, answer: &Value, headers: &HeaderMap) -> VendorError {
     let vendor = VendorError::new(status);
     let text = |value: &Value| wire::text(value).map(Into::into);
     let error = &answer["error"];
     let in_body = if error.is_object() {
-        // An envelope that APIs have, around token endpoints too.
+        // APIs often wrap errors so, and some token endpoints do too.
         let code = Some(&error["code"]).filter(|code| !code.is_null());
         let message = text(&error["message"]);
         said(&vendor, text(code.unwrap_or(&error["type"])), message, None)
@@ -69,7 +70,7 @@ fn words(status: u16, answer: &Value, headers: &HeaderMap) -> VendorError {
         .map_or(in_header, |message| vendor.message(message))
 }
 
-/// The words that go with a code; none without one.
+/// Adds the words that belong to a code; none without a code.
 fn said(
     vendor: &VendorError,
     code: Option<String>,
@@ -91,30 +92,32 @@ fn said(
     vendor
 }
 
-/// What the standard's codes are about, and what to do.
+/// Adds a remedy for the error codes of the standard, and says whether the client is refused.
 fn explain(error: Error, advice: &str) -> Error {
     if error.is_transient() {
         return error;
     }
     let names = |code: &str| error.vendor().is_some_and(|vendor| vendor.names(code));
     let remedy: Cow<'static, str> = if names("invalid_dpop_proof") {
-        "check this machine's clock, and what kinds of key the server takes".into()
+        "check this machine's clock, and which types of key the server accepts".into()
     } else if names(USE_NONCE) {
-        "the server asks for a nonce without giving one it takes; ask its operator".into()
+        "the server asks for a DPoP nonce, but provides none that it accepts; ask its operator"
+            .into()
     } else if names("invalid_target") {
         "check resource and audience".into()
     } else if names("invalid_scope") {
         "check scope".into()
     } else if names("unsupported_grant_type") {
-        "the server has no client credentials grant; check that this is the right one".into()
+        "the server does not support the client credentials grant; check that it is the right server".into()
     } else if names("unauthorized_client") {
-        "the server knows the client, but not for this grant".into()
+        "the client is not allowed to use the client credentials grant; ask the server's operator"
+            .into()
     } else if error.refuses_client() {
         advice.to_owned().into()
     } else {
         return error;
     };
-    // The proof and the target are the request's fault, whatever the status.
+    // A wrong proof or target is about the request and not the client, whatever the status.
     let client = error.refuses_client()
         && !["invalid_dpop_proof", USE_NONCE, "invalid_target"]
             .into_iter()
@@ -122,12 +125,12 @@ fn explain(error: Error, advice: &str) -> Error {
     error.refusing_client(client).with_remedy(remedy)
 }
 
-/// A parameter of a `WWW-Authenticate` challenge (RFC 9110 §11.6.1), of the first that has it.
+/// Returns a parameter of the first `WWW-Authenticate` challenge that has it (RFC 9110 §11.6.1).
 fn challenge(headers: &HeaderMap, name: &str) -> Option<String> {
     challenges(headers, name).into_iter().next()
 }
 
-/// The same of all challenges: one scheme may be answered in another than the rest.
+/// Returns the parameter of every challenge that has it: a server may send one for each scheme.
 pub(crate) fn challenges(headers: &HeaderMap, name: &str) -> Vec<String> {
     let mut found = Vec::new();
     for value in headers.get_all(header::WWW_AUTHENTICATE) {
@@ -141,7 +144,7 @@ fn parameters(text: &str, name: &str, found: &mut Vec<String>) {
     while let Some(at) = rest.find(['=', '"']) {
         let (before, after) = rest.split_at(at);
         if let Some(inner) = after.strip_prefix('"') {
-            // A text that belongs to nothing.
+            // A quoted string without a name.
             rest = quoted(inner).1;
             continue;
         }
@@ -165,7 +168,7 @@ fn parameters(text: &str, name: &str, found: &mut Vec<String>) {
     }
 }
 
-/// A quoted string's content, and what follows it.
+/// Returns the content of a quoted string, and what follows it.
 fn quoted(inner: &str) -> (String, &str) {
     let mut out = String::new();
     let mut characters = inner.char_indices();
@@ -179,25 +182,25 @@ fn quoted(inner: &str) -> (String, &str) {
     (out, "")
 }
 
-/// A body as JSON parsers take it: without the mark that some put before UTF-8, and UTF-8 all of it.
+/// Returns a body that JSON parsers accept: without a byte order mark, and valid UTF-8.
 pub(crate) fn readable(body: &[u8]) -> Vec<u8> {
     let body = body.trim_ascii();
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     String::from_utf8_lossy(body).into_owned().into_bytes()
 }
 
-/// What keeps an answer from being a token.
+/// Returns why a response contains no token.
 pub(crate) fn missing(answer: &Value) -> &'static str {
     if !answer.is_object() {
-        "the answer is no JSON object"
+        "the response is not a JSON object"
     } else if answer["access_token"].is_string() {
-        "the token_type in the answer is no text"
+        "the token_type in the response is not a string"
     } else {
-        "the answer has no access_token"
+        "the response has no access_token"
     }
 }
 
-/// The token in a successful answer.
+/// Returns the token in a successful response.
 pub(crate) fn token(
     granted: Granted,
     key: Option<&Arc<SigningKey>>,
@@ -209,16 +212,16 @@ pub(crate) fn token(
         Some(key) if is_bound => Token::new(granted.access_token.secret().as_str(), sent_at)
             .scheme(SCHEME)
             .confirmation(Some(key.thumbprint())),
-        // RFC 9449 §5: a token that isn't bound is not what was asked for.
+        // RFC 9449 §5: a token that is not bound is not what was requested.
         Some(_) => {
             return Err(Error::unusable(
-                "the server gave a token that is not bound to the DPoP key",
+                "the server issued a token that is not bound to the DPoP key",
             )
-            .with_remedy("the server doesn't do DPoP; set dpop = false"));
+            .with_remedy("the server may not support DPoP; then set dpop = false"));
         }
         None if is_bound => {
             return Err(
-                Error::unusable("the server gave a token that is bound to a DPoP key")
+                Error::unusable("the server issued a token that is bound to a DPoP key")
                     .with_remedy("set dpop = true"),
             );
         }
@@ -227,10 +230,10 @@ pub(crate) fn token(
         }
         // RFC 6749 §7.1.
         None => {
-            return Err(
-                Error::unusable("the token_type in the answer is neither Bearer nor DPoP")
-                    .with_remedy("ask the server's operator for tokens of either type"),
-            );
+            return Err(Error::unusable(
+                "the token_type in the response is neither Bearer nor DPoP",
+            )
+            .with_remedy("ask the server's operator for tokens of one of these types"));
         }
     };
     builder
@@ -241,7 +244,7 @@ pub(crate) fn token(
         .build()
 }
 
-/// A token response (RFC 6749 §5.1), read with the tolerance that real servers need.
+/// A token response (RFC 6749 §5.1), read as tolerantly as real servers require.
 #[derive(Serialize, Deserialize)]
 #[serde(try_from = "Map<String, Value>")]
 pub(crate) struct Granted {
@@ -253,7 +256,7 @@ pub(crate) struct Granted {
     extra: Map<String, Value>,
 }
 
-/// The type as the server wrote it; `Bearer` where it wrote none.
+/// The type as the server wrote it; `Bearer` if it wrote none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GivenType(String);
 
@@ -271,11 +274,11 @@ impl TryFrom<Map<String, Value>> for Granted {
             Value::Null => "Bearer".to_owned(),
             Value::String(text) if text.trim().is_empty() => "Bearer".to_owned(),
             Value::String(text) => text.trim().to_owned(),
-            _ => return Err("token_type is no text"),
+            _ => return Err("token_type is not a string"),
         };
         let expires_in = wire::seconds(&take("expires_in"));
         let scope = wire::scope(&take("scope")).filter(|scope| !scope.trim().is_empty());
-        // RFC 6749 §4.4.3: there should be none, and nobody needs it.
+        // RFC 6749 §4.4.3: there should be none, and it is not used.
         drop(take("refresh_token"));
         Ok(Self {
             access_token: AccessToken::new(access_token),

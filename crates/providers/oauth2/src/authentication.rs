@@ -1,12 +1,13 @@
-//! How the client proves to the server who it is: every method, and which of them is used.
+//! Client authentication: every method, and the choice of one.
 //!
-//! A method is one file, which declares its keys, reads them and writes its proof, and one row in
+//! A method is one file, which declares its keys, reads them and makes the proof, and one row in
 //! [`METHODS`].
 
 mod assertion;
 mod basic;
 mod basic_encoding;
 mod certificate;
+mod context;
 mod key_jwt;
 mod method;
 mod none;
@@ -18,20 +19,18 @@ mod secret_jwt;
 use biped_config::ProviderConfig;
 use biped_core::Error;
 
-use self::method::MethodConfig;
+use self::context::MethodConfig;
 pub use self::{
     assertion::{ASSERTION_LIFETIME, CLOCK_SKEW},
     basic_encoding::BasicEncoding,
     method::ClientAuthentication,
 };
 pub(crate) use self::{
-    method::{MethodKind, ProofContext},
-    options::ProofOptions,
-    proof::ClientProof,
+    context::ProofContext, method::MethodKind, options::ProofOptions, proof::ClientProof,
 };
 
-/// Every method, in order of preference: where several are configured and none is chosen, the
-/// first that the server lists is used.
+/// Every method, in order of preference: if several are configured and none is chosen, the first that
+/// the server lists is used.
 pub(crate) const METHODS: &[MethodKind] = &[
     key_jwt::KIND,
     basic::KIND,
@@ -82,7 +81,7 @@ impl Configured {
                 }
                 chosen.clone_from(&method);
             }
-            // A method without credentials is used where it is chosen, or where there is no other.
+            // A method without credentials is used if it is chosen, or if there is no other.
             offered.extend(method.filter(|_| !kind.credentials.is_empty()));
         }
         Self {
@@ -93,8 +92,8 @@ impl Configured {
     }
 }
 
-/// Returns the method to use where none is chosen: the first in order of preference that is offered
-/// and that the server lists, if it lists any.
+/// Returns the method to use if none is chosen: the first in order of preference that is offered and
+/// that the server lists, if it lists any.
 pub(crate) fn choose(
     offered: &[ClientAuthentication],
     listed: Option<&[String]>,

@@ -1,4 +1,4 @@
-//! [`CertificateHeader`]: which certificate is of the key that signed (RFC 7515 §4.1.6 to §4.1.8).
+//! [`CertificateHeader`]: names the certificate of the key that signed (RFC 7515 §4.1.6 to §4.1.8).
 
 use std::{fmt, str::FromStr};
 
@@ -13,13 +13,14 @@ use serde_json::Value;
 
 use crate::{der, key::SigningKey};
 
-/// How an assertion's header names the certificate of the key that signed it, for servers that know
-/// a client by its certificate (Entra ID, for one).
+/// How an assertion's header names the certificate of the key that signed it, for servers that
+/// identify a client by its certificate, such as Entra ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CertificateHeader {
     /// `x5t#S256`: the certificate's thumbprint with SHA-256.
     X5tS256,
-    /// `x5t`: its thumbprint with SHA-1, which some servers know only.
+    /// `x5t`: its thumbprint with SHA-1, for servers that support no other.
     X5t,
     /// `x5c`: the certificate itself and its chain.
     X5c,
@@ -28,7 +29,7 @@ pub enum CertificateHeader {
 impl CertificateHeader {
     pub(crate) const NAMES: &[&str] = &["x5t#S256", "x5t", "x5c"];
 
-    /// The name in the header.
+    /// Returns the name in the header.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -52,13 +53,18 @@ impl FromStr for CertificateHeader {
         [Self::X5tS256, Self::X5t, Self::X5c]
             .into_iter()
             .find(|known| known.as_str() == name)
-            .ok_or_else(|| Error::configuration("this certificate header is not known"))
+            .ok_or_else(|| {
+                Error::configuration(format!(
+                    "unknown certificate header; expected one of {}",
+                    Self::NAMES.join(", ")
+                ))
+            })
     }
 }
 
-/// The members of an assertion's header that name the certificate of `key`.
+/// Returns the members of an assertion's header that name the certificate of `key`.
 ///
-/// `pem` holds it first, and its chain after it if there is one.
+/// `pem` contains the certificate, followed by its chain if there is one.
 pub(crate) fn members(
     pem: &SecretString,
     key: &SigningKey,
@@ -68,14 +74,14 @@ pub(crate) fn members(
         .collect::<Result<_, _>>()
         .unwrap_or_default();
     let own = chain.first().ok_or_else(|| {
-        Error::secret("certificate: this is no certificate in PEM")
-            .with_remedy("give the certificate of key; DER becomes PEM by openssl x509 -inform der")
+        Error::secret("certificate: this is not a certificate in PEM").with_remedy(
+            "set certificate to the certificate of key; to convert DER: openssl x509 -inform der",
+        )
     })?;
     if der::key_of_certificate(own) != Some(key.public_der()) {
         return Err(
-            Error::secret("the certificate is of another key").with_remedy(
-                "certificate and key must belong together, the certificate before its chain",
-            ),
+            Error::secret("certificate: this certificate belongs to another key")
+                .with_remedy("set certificate to the certificate of key, before its chain"),
         );
     }
     let thumbprint = |hash| {

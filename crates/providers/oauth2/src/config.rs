@@ -1,4 +1,4 @@
-//! [`kind`]: a standard authorization server in a configuration file.
+//! [`kind`]: what a configuration file says about a standard authorization server.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -12,23 +12,23 @@ use crate::{
     provider::{KIND, OAuth2},
 };
 
-/// The kind `oauth2`, to be registered where configuration is read.
+/// Returns the kind `oauth2`, which is registered where configuration is read.
 ///
 /// | key | |
 /// | --- | --- |
 /// | `issuer` or `token_endpoint` | required |
 /// | `client_id` (or `credentials`) | required |
-/// | `client_secret`, `key` (and `key_password`), `certificate` and `certificate_key` | as the method needs |
-/// | `client_authentication` | default: what the credentials are for and the server lists |
+/// | `client_secret`, `key` (and `key_password`), `certificate` and `certificate_key` | the credentials of the method |
+/// | `client_authentication` | default: a method that credentials are configured for and that the server lists |
 /// | `basic_encoding` | `percent` (default), `form`, `raw` |
-/// | `alg`, `kid`, `assertion_audience` | of assertions |
-/// | `certificate` beside `key`, `certificate_header` | name the key's certificate in assertions (Entra ID) |
-/// | `scope`, `resource`, `audience`, `parameters` | of the token |
+/// | `alg`, `kid`, `assertion_audience` | how assertions are made |
+/// | `certificate` with `key`, `certificate_header` | name the key's certificate in assertions (Entra ID) |
+/// | `scope`, `resource`, `audience`, `parameters` | what the token is for |
 /// | `dpop`, `dpop_key` | bind tokens to a key |
 /// | `introspection_endpoint`, `revocation_endpoint` | default: the discovered ones |
 ///
-/// Scope, resource and audience are defaults: an application may name others, and any further
-/// parameter, for each request.
+/// Scope, resource and audience are defaults: for each request, an application may set others, and
+/// any further parameter.
 #[must_use]
 pub fn kind() -> Kind {
     let url = |name, about| Field::new(name, FieldType::Url).about(about);
@@ -38,20 +38,20 @@ pub fn kind() -> Kind {
         .with_open_params()
         .field(url(
             "issuer",
-            "The server's issuer identifier, exactly as it spells it; its metadata tells the \
-             endpoints (RFC 8414, OpenID Connect Discovery).",
+            "The server's issuer identifier, spelt exactly as the server spells it; the endpoints \
+             are read from the server's metadata (RFC 8414, OpenID Connect Discovery).",
         ))
         .field(url(
             "token_endpoint",
-            "The token endpoint, where there is no issuer to tell it.",
+            "The token endpoint, if the metadata of an issuer does not name it.",
         ))
         .field(url(
             "introspection_endpoint",
-            "The introspection endpoint (RFC 7662); default: what the metadata names.",
+            "The introspection endpoint (RFC 7662); default: the one in the metadata.",
         ))
         .field(url(
             "revocation_endpoint",
-            "The revocation endpoint (RFC 7009); default: what the metadata names.",
+            "The revocation endpoint (RFC 7009); default: the one in the metadata.",
         ))
         .field(
             Field::new("client_authentication", FieldType::Choice(NAMES)).about(
@@ -74,7 +74,7 @@ pub fn kind() -> Kind {
     .field(
         Field::new(AUDIENCE, FieldType::Text)
             .per_request()
-            .about("The API that tokens are for, for vendors that name it so."),
+            .about("The API that tokens are for, for servers that use this parameter."),
     )
     .field(
         Field::new("dpop", FieldType::Bool)
@@ -82,8 +82,8 @@ pub fn kind() -> Kind {
     )
     .field(secret(
         "dpop_key",
-        "The key that tokens are bound to; default: one made per process, so that a token is of \
-             use in this process alone.",
+        "The key that tokens are bound to; default: a key that each process generates, so that a \
+         token works in this process only.",
     ))
     .field(Field::new("parameters", FieldType::Table).about("Further fields of the token request."))
 }
@@ -96,7 +96,7 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     if let Some(url) = config.url("revocation_endpoint") {
         provider = provider.revocation_endpoint(url);
     }
-    // Whatever is missing is noted, so that the configuration reports all of it at once.
+    // Problems are noted, and reported together.
     let authentication = Configured::read(config);
     provider = provider.with_options(authentication.options);
     for method in authentication.offered {
@@ -109,11 +109,11 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     Ok(Arc::new(with_parameters(provider, config)))
 }
 
-/// What tokens are bound to.
+/// Reads the key that tokens are bound to.
 fn with_proofs(provider: OAuth2, config: &ProviderConfig) -> OAuth2 {
     match (config.boolean("dpop"), config.secret("dpop_key")) {
         (Some(false), Some(_)) => {
-            drop(config.invalid("dpop_key", "dpop = false leaves it without use"));
+            drop(config.invalid("dpop_key", "dpop_key is set, but dpop is false"));
             provider
         }
         (_, Some(key)) => provider.dpop_key(key),
@@ -132,7 +132,9 @@ fn with_parameters(mut provider: OAuth2, config: &ProviderConfig) -> OAuth2 {
         match parameter(&value) {
             Some(value) => provider = provider.parameter(name, value),
             None => {
-                let message = format!("{name}: a text, a number, true, false or a list of texts");
+                let message = format!(
+                    "{name}: expected a string, a number, true, false or a list of strings"
+                );
                 drop(config.invalid(key, message));
             }
         }
@@ -152,7 +154,7 @@ fn client_id(config: &ProviderConfig) -> Result<SecretRef, Error> {
 
 fn start(config: &ProviderConfig, client_id: SecretRef) -> Result<OAuth2, Error> {
     let token_endpoint = config.url("token_endpoint");
-    // As it is written: a URL's own spelling may end in a slash that the issuer's doesn't.
+    // Unchanged: a parsed URL may end in a slash that the issuer does not have.
     let issuer = config.value("issuer").and_then(ConfigValue::to_text);
     let issuer = issuer.filter(|_| config.url("issuer").is_some());
     if let Some(issuer) = &issuer {
@@ -162,9 +164,7 @@ fn start(config: &ProviderConfig, client_id: SecretRef) -> Result<OAuth2, Error>
         (Some(issuer), None) => Ok(OAuth2::discovered(issuer, client_id)),
         (None, Some(endpoint)) => Ok(OAuth2::at(endpoint, client_id)),
         (Some(issuer), Some(endpoint)) => Ok(OAuth2::at(endpoint, client_id).issuer(issuer)),
-        (None, None) => {
-            Err(config.invalid("issuer", "missing; issuer or token_endpoint is needed"))
-        }
+        (None, None) => Err(config.invalid("issuer", "missing; expected issuer or token_endpoint")),
     }
 }
 

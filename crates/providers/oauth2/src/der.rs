@@ -1,5 +1,5 @@
-//! The little of DER (X.690) that keys and certificates need: JSON Web Keys have an RSA key's numbers
-//! only, an encrypted key says how it is to be decrypted, a certificate says whose key it is of.
+//! The part of DER (X.690) that keys and certificates need: a JSON Web Key contains only the numbers of
+//! an RSA key, an encrypted key says how to decrypt it, a certificate contains its public key.
 
 pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const BITS: u8 = 0x03;
@@ -7,7 +7,7 @@ pub(crate) const OCTETS: u8 = 0x04;
 pub(crate) const OID: u8 = 0x06;
 pub(crate) const SEQUENCE: u8 = 0x30;
 
-/// A JSON Web Key's numbers as PKCS#1 (RFC 8017 appendix A.1.2).
+/// Writes the numbers of a JSON Web Key as PKCS#1 (RFC 8017 appendix A.1.2).
 pub(crate) fn rsa_private(member: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
     let mut numbers = write(INTEGER, &[0]);
     for name in ["n", "e", "d", "p", "q", "dp", "dq", "qi"] {
@@ -43,7 +43,7 @@ fn write(tag: u8, content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Modulus and exponent of an `RSAPublicKey` (RFC 8017 appendix A.1.1).
+/// Returns the modulus and exponent of an `RSAPublicKey` (RFC 8017 appendix A.1.1).
 pub(crate) fn rsa_public(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (numbers, _) = expect(SEQUENCE, der)?;
     let (n, rest) = expect(INTEGER, numbers)?;
@@ -51,7 +51,7 @@ pub(crate) fn rsa_public(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((unsigned(n), unsigned(e)))
 }
 
-/// The PKCS#1 key within a PKCS#8 one that is for RSASSA-PSS alone (RFC 8017 appendix A.2.3).
+/// Returns the PKCS#1 key within a PKCS#8 key that is for RSASSA-PSS only (RFC 8017 appendix A.2.3).
 pub(crate) fn rsa_pss(der: &[u8]) -> Option<&[u8]> {
     const RSASSA_PSS: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a";
     let (key, _) = expect(SEQUENCE, der)?;
@@ -63,14 +63,14 @@ pub(crate) fn rsa_pss(der: &[u8]) -> Option<&[u8]> {
     Some(expect(OCTETS, rest)?.0)
 }
 
-/// The public key in a certificate (RFC 5280 §4.1), as its algorithm writes it.
+/// Returns the public key in a certificate (RFC 5280 §4.1), in the form of its algorithm.
 pub(crate) fn key_of_certificate(der: &[u8]) -> Option<&[u8]> {
     let (certificate, _) = expect(SEQUENCE, der)?;
     let (signed, _) = expect(SEQUENCE, certificate)?;
-    // The version is left out of version 1.
+    // Version 1 has no version field.
     let signed = expect(0xa0, signed).map_or(signed, |(_, rest)| rest);
     let (_, rest) = expect(INTEGER, signed)?;
-    // How it is signed, by whom, how long it holds, and for whom.
+    // Signature algorithm, issuer, validity and subject.
     let rest = (0..4).try_fold(rest, |rest, _| Some(expect(SEQUENCE, rest)?.1))?;
     let (key, _) = expect(SEQUENCE, rest)?;
     let (_, rest) = expect(SEQUENCE, key)?;
@@ -78,7 +78,7 @@ pub(crate) fn key_of_certificate(der: &[u8]) -> Option<&[u8]> {
     bits.strip_prefix(&[0])
 }
 
-/// A number that isn't negative, as the content of an `INTEGER`.
+/// Reads the content of an `INTEGER` that is not negative.
 pub(crate) fn number(digits: &[u8]) -> Option<u32> {
     unsigned(digits).iter().try_fold(0_u32, |number, digit| {
         number.checked_mul(256)?.checked_add(u32::from(*digit))
@@ -90,13 +90,13 @@ fn unsigned(digits: &[u8]) -> &[u8] {
     &digits[zeros..]
 }
 
-/// The content of what comes first, if it has this tag, and what follows.
+/// Returns the content of the first element if it has this tag, and what follows it.
 pub(crate) fn expect(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (found, content, rest) = read(der)?;
     (found == tag).then_some((content, rest))
 }
 
-/// Tag, content, and what follows.
+/// Returns the first element's tag and content, and what follows it.
 fn read(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[tag, first], rest) = der.split_first_chunk::<2>()?;
     let (length, rest) = if first < 0x80 {

@@ -1,4 +1,4 @@
-//! DPoP (RFC 9449): tokens that are worth nothing without a key.
+//! DPoP (RFC 9449): tokens that are bound to a key, the proofs of the key, and nonces.
 
 use std::{
     collections::BTreeMap,
@@ -15,18 +15,18 @@ use crate::{
     key::{self, Algorithm, KeySource, SigningKey},
 };
 
-/// Carries a proof (RFC 9449 §4.1).
+/// The header with a proof (RFC 9449 §4.1).
 pub(crate) const PROOF: HeaderName = HeaderName::from_static("dpop");
-/// Brings a nonce (RFC 9449 §8.1).
+/// The header with a nonce (RFC 9449 §8.1).
 const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// The scheme of bound tokens, and their `token_type` (RFC 9449 §5).
 pub(crate) const SCHEME: &str = "DPoP";
 
-/// The error that asks for the nonce beside it (RFC 9449 §8).
+/// The error of a server that wants the nonce of its response in the proof (RFC 9449 §8).
 pub(crate) const USE_NONCE: &str = "use_dpop_nonce";
 
-/// A nonce longer than this is no nonce, and more origins than these have none.
+/// The bounds of what is remembered: a longer nonce is ignored, and so many origins have one.
 const LONGEST_NONCE: usize = 1024;
 const MOST_ORIGINS: usize = 64;
 
@@ -36,10 +36,11 @@ const DPOP_KEY: KeySource<'static> = KeySource {
     kid: None,
 };
 
-/// How many given keys are remembered: tokens of the one before a rotation are still in use.
+/// How many given keys are remembered: after a rotation, tokens of the previous key are still in use.
 const MOST_KEYS: usize = 4;
 
-/// A proof for one request (RFC 9449 §4.2), signed as one of the `listed` if there are any.
+/// Makes the proof for one request (RFC 9449 §4.2), signed with one of the `listed` algorithms if
+/// the key has one.
 pub(crate) fn proof(
     key: &SigningKey,
     listed: Option<&[String]>,
@@ -65,10 +66,11 @@ pub(crate) fn proof(
         claims["nonce"] = nonce.into();
     }
     let public: Value = serde_json::from_str(key.public())
-        .map_err(|_| Error::internal("a public key is no JSON"))?;
+        .map_err(|_| Error::internal("the public key is not valid JSON"))?;
     let alg = Algorithm::choose(&key.algorithms(), None, listed)?;
     let jws = key.jws(alg, json!({ "typ": "dpop+jwt", "jwk": public }), &claims)?;
-    HeaderValue::from_str(&jws).map_err(|_| Error::internal("a proof can't stand in a header"))
+    HeaderValue::from_str(&jws)
+        .map_err(|_| Error::internal("the DPoP proof is not a valid header value"))
 }
 
 /// The keys that tokens are bound to.
@@ -76,7 +78,7 @@ pub(crate) fn proof(
 pub(crate) struct ProofKeys(Mutex<Vec<Arc<SigningKey>>>);
 
 impl ProofKeys {
-    /// The key that this process made for itself. All providers of a process share it, because
+    /// Returns the key that this process generated. All providers of a process share it, because
     /// providers with equal ids share their tokens.
     pub(crate) fn of_process() -> Result<Arc<SigningKey>, Error> {
         static KEY: OnceLock<Arc<SigningKey>> = OnceLock::new();
@@ -87,7 +89,7 @@ impl ProofKeys {
         Ok(KEY.get_or_init(|| made).clone())
     }
 
-    /// The key that was given, read again: it may have been replaced.
+    /// Returns the configured key. It is read each time, since it may have been replaced.
     pub(crate) fn given(&self, text: &SecretString) -> Result<Arc<SigningKey>, Error> {
         let read = SigningKey::read(text, DPOP_KEY)?;
         let mut known = self.lock();
@@ -103,7 +105,7 @@ impl ProofKeys {
         Ok(key)
     }
 
-    /// The key with this thumbprint, if it is here.
+    /// Returns the key with this thumbprint, if it is known.
     pub(crate) fn find(&self, thumbprint: &str) -> Option<Arc<SigningKey>> {
         let is_it = |key: &&Arc<SigningKey>| key.thumbprint() == thumbprint;
         if let Some(given) = self.lock().iter().find(is_it) {
@@ -117,11 +119,11 @@ impl ProofKeys {
     }
 }
 
-/// The latest nonce of each server, for the proofs to come.
+/// The latest nonce of each server, for the next proofs.
 #[derive(Debug, Default)]
 pub(crate) struct Nonces(Mutex<BTreeMap<String, Box<str>>>);
 
-/// Which of the two sides a nonce is for: they never take each other's (RFC 9449 §8.2).
+/// The side that a nonce is for: neither accepts a nonce of the other (RFC 9449 §8.2).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Side {
     AuthorizationServer,
@@ -129,7 +131,7 @@ pub(crate) enum Side {
 }
 
 impl Nonces {
-    /// Takes the nonce that a response brings, whatever its status. Says whether it brought one.
+    /// Remembers the nonce of a response, whatever its status. Returns whether it has one.
     pub(crate) fn learn(&self, side: Side, url: Option<&Url>, headers: &HeaderMap) -> bool {
         let Some(nonce) = headers.get(NONCE).and_then(|value| value.to_str().ok()) else {
             return false;
@@ -146,10 +148,10 @@ impl Nonces {
         true
     }
 
-    /// The nonce to send there.
+    /// Returns the nonce for a request to this URL.
     pub(crate) fn find(&self, side: Side, url: &Url) -> Option<String> {
         let all = self.lock();
-        // Where the HTTP library doesn't tell who answered, there is one for all.
+        // If the HTTP library does not say which URL responded, there is one nonce for all.
         all.get(&place(side, Some(url)))
             .or_else(|| all.get(&place(side, None)))
             .map(|nonce| String::from(&**nonce))

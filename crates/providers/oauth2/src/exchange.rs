@@ -1,10 +1,10 @@
-//! One request to the server, made by the `oauth2` crate and sent by ours.
+//! One request to the server, which the `oauth2` crate writes and Biped's HTTP client sends.
 //!
-//! The crate writes the form and the client's credentials in it, and reads the token response into
-//! our type. It is gone around where it would lose something: statuses, `Retry-After` and the
-//! server's words are read before it sees an answer; a Basic header that isn't form-encoded
-//! replaces its own; and revocation is asked for by the request for introspection, which is the
-//! same on the wire, since the crate's own takes https alone and a server in a test has none.
+//! The crate writes the form with the client's credentials, and parses the token response. Where it
+//! would lose something, this module replaces it: the status, `Retry-After` and the error of a
+//! response are read before the crate sees it; a Basic header that is not form-encoded replaces the
+//! crate's own; and a revocation uses the crate's introspection request, which is the same on the
+//! wire, because its revocation request requires https, which a server on loopback may not have.
 
 use std::{
     future::Future,
@@ -38,16 +38,16 @@ type Client = oauth2::Client<
     BasicRevocationErrorResponse,
 >;
 
-/// What a token is to be bound to.
+/// The key that a token is bound to.
 #[derive(Debug)]
 pub(crate) struct Binding<'a> {
     pub(crate) key: &'a Arc<SigningKey>,
     pub(crate) nonces: &'a Nonces,
-    /// What the server takes proofs signed with, if it says.
+    /// The algorithms that the server accepts for proofs, if it lists them.
     pub(crate) algorithms: Option<&'a [String]>,
 }
 
-/// Asks for a token (RFC 6749 §4.4.2), a second time where the server asks for a nonce.
+/// Requests a token (RFC 6749 §4.4.2), and once more if the server asks for a nonce.
 pub(crate) async fn token(
     grant: &GrantRequest,
     endpoint: &Url,
@@ -96,7 +96,7 @@ pub(crate) async fn token(
                 return answer::token(granted, binding.map(|binding| binding.key), cx.sent_at());
             }
             Err(RequestTokenError::Request(error)) => error,
-            // Its own errors may hold the body.
+            // The crate's own errors may contain the body.
             Err(_) => {
                 let response = answer.as_ref().ok_or_else(cannot_write)?;
                 return Err(wire::unusable(
@@ -113,16 +113,16 @@ pub(crate) async fn token(
     }
 }
 
-/// What there is to ask about a token.
+/// A request about a token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum About {
-    /// What it is (RFC 7662 §2.1).
+    /// Introspection (RFC 7662 §2.1).
     Introspection,
-    /// To forget it (RFC 7009 §2.1).
+    /// Revocation (RFC 7009 §2.1).
     Revocation,
 }
 
-/// Asks an endpoint about a token.
+/// Sends a request about a token to an endpoint.
 pub(crate) async fn about_token(
     about: About,
     token: &Token,
@@ -141,15 +141,15 @@ pub(crate) async fn about_token(
     }
     let outcome = request.request_async(&wire).await;
     match (wire.take_answer(), outcome) {
-        (_, Err(RequestTokenError::Request(error))) => Err(about.told(error)),
+        (_, Err(RequestTokenError::Request(error))) => Err(about.explain(error)),
         (Some(answer), _) => Ok(answer),
         (None, _) => Err(cannot_write()),
     }
 }
 
 impl About {
-    /// A refusal, as one of this and not of a token.
-    fn told(self, error: Error) -> Error {
+    /// Returns the error of this request: a refusal is not about a token request.
+    fn explain(self, error: Error) -> Error {
         if error.kind() != ErrorKind::Refused || error.refuses_client() {
             return error;
         }
@@ -167,14 +167,14 @@ impl About {
         };
         let remedy = match error.vendor().and_then(|vendor| vendor.status) {
             Some(404 | 405 | 410) => format!("check {endpoint}"),
-            _ => format!("ask the server's operator whether this client may {verb} its tokens"),
+            _ => format!("ask the server's operator whether this client may {verb} tokens"),
         };
         error.with_message(message).with_remedy(remedy)
     }
 }
 
 fn cannot_write() -> Error {
-    Error::configuration("the request can't be written; check the endpoint's URL")
+    Error::configuration("the request cannot be written; check the endpoint's URL")
 }
 
 /// The client, as the `oauth2` crate knows it. Its secret is a plain text in memory while the request
@@ -198,11 +198,12 @@ fn headers(proof: &ClientProof) -> HeaderMap {
     headers
 }
 
-/// Sends what the `oauth2` crate writes through Biped's own client, and looks at the answer first.
+/// Sends the `oauth2` crate's requests with Biped's HTTP client, and checks each response before the
+/// crate sees it.
 struct Wire<'a> {
     cx: &'a FetchContext<'a>,
     proof: &'a ClientProof,
-    /// What stands in place of the crate's own headers, or beside them.
+    /// Headers that replace the crate's own, or are added to them.
     headers: HeaderMap,
     answer: Mutex<Option<http::Response<Bytes>>>,
 }
@@ -221,7 +222,7 @@ impl<'a> Wire<'a> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer as it came, if one did.
+    /// Takes the response as it was received, if there was one.
     fn take_answer(&self) -> Option<http::Response<Bytes>> {
         self.answer().take()
     }
@@ -239,8 +240,7 @@ impl<'a> Wire<'a> {
         let body = answer::readable(response.body());
         *self.answer() = Some(response);
         checked?;
-        // Any success is one, and JSON whatever it is called: the crate knows but 200 and
-        // application/json.
+        // The crate accepts only 200 and application/json; here any success and content type will do.
         let mut read = HttpResponse::new(body);
         *read.status_mut() = StatusCode::OK;
         Ok(read)

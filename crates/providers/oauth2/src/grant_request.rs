@@ -1,15 +1,15 @@
-//! What a token request says beside who asks.
+//! [`GrantRequest`]: what a token request says, apart from who the client is.
 
 use biped_core::{Error, ParamValue, TokenRequest};
 
-/// The parameter that names the API the token is for, by its URL (RFC 8707 §2). It may be several.
+/// The parameter that names the APIs that the token is for, by their URLs (RFC 8707 §2).
 pub const RESOURCE: &str = "resource";
 
-/// The parameter that names the API the token is for, where a vendor has this in place of
+/// The parameter that names the API that the token is for, for servers that use it instead of
 /// [`RESOURCE`].
 pub const AUDIENCE: &str = "audience";
 
-/// What the provider writes itself.
+/// The parameters that the provider writes itself.
 const RESERVED: [&str; 6] = [
     "grant_type",
     "scope",
@@ -19,7 +19,7 @@ const RESERVED: [&str; 6] = [
     "client_assertion_type",
 ];
 
-/// A token request that keeps the standard's rules.
+/// The scopes and parameters of a token request, checked by the rules of the standard.
 #[derive(Debug)]
 pub(crate) struct GrantRequest {
     scopes: Vec<String>,
@@ -27,7 +27,7 @@ pub(crate) struct GrantRequest {
 }
 
 impl GrantRequest {
-    /// The request's parameters, and those of the provider that the request doesn't name.
+    /// The request's parameters, and the `fixed` ones of the provider that the request does not set.
     pub(crate) fn of(
         request: &TokenRequest,
         fixed: &[(String, ParamValue)],
@@ -66,11 +66,11 @@ impl GrantRequest {
     }
 }
 
-/// A parameter that the provider writes itself can't be given.
+/// Refuses the parameters that the provider writes itself.
 pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     if RESERVED.contains(&name) {
         return Err(Error::configuration(format!(
-            "{name} can't be a parameter: it is in the request already"
+            "{name} cannot be set as a parameter; the provider sets it"
         )));
     }
     Ok(())
@@ -81,8 +81,8 @@ fn check_resource(text: &str) -> Result<(), Error> {
     match url::Url::parse(text) {
         Ok(url) if url.fragment().is_none() => Ok(()),
         _ => Err(
-            Error::configuration("a resource is an absolute URI without fragment")
-                .with_remedy("for other names set audience, if the server has it"),
+            Error::configuration("a resource must be an absolute URI without a fragment")
+                .with_remedy("if the server names APIs otherwise, set audience"),
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! What a server says of a token (RFC 7662 §2.2).
+//! Reads what a server says about a token (RFC 7662 §2.2).
 
 use biped_core::{Error, ExposeSecret, Inspection, Timestamp, Token, wire};
 use bytes::Bytes;
@@ -7,17 +7,20 @@ use serde_json::{Map, Value};
 /// Reads an introspection response.
 pub(crate) fn read(response: &http::Response<Bytes>, token: &Token) -> Result<Inspection, Error> {
     let Value::Object(mut answer) = wire::json(response)? else {
-        return Err(wire::unusable(response, "the answer is no JSON object"));
+        return Err(wire::unusable(
+            response,
+            "the response is not a JSON object",
+        ));
     };
     let Some(active) = answer.get("active").and_then(Value::as_bool) else {
         return Err(wire::unusable(
             response,
-            "the answer doesn't say whether the token is active",
+            "the response does not say whether the token is active",
         ));
     };
-    // What the token response said holds no more for a token that isn't.
+    // If the token is not active, what the token response said no longer applies.
     let granted = Some(token).filter(|_| active);
-    without(&mut answer, token.expose_secret());
+    remove_token(&mut answer, token.expose_secret());
     let scope = wire::scope(&answer.remove("scope").unwrap_or_default());
     let expires_at = answer.get("exp").and_then(wire::integer);
     let mut inspection = Inspection::default();
@@ -35,7 +38,7 @@ pub(crate) fn read(response: &http::Response<Bytes>, token: &Token) -> Result<In
     Ok(inspection)
 }
 
-/// Details are shown to people: no part of them repeats the token.
-fn without(answer: &mut Map<String, Value>, token: &str) {
+/// Removes every member that contains the token, since details are shown to people.
+fn remove_token(answer: &mut Map<String, Value>, token: &str) {
     answer.retain(|_, value| !value.to_string().contains(token));
 }

@@ -1,4 +1,4 @@
-//! [`Algorithm`] and the keys that sign: for client assertions and for DPoP proofs.
+//! [`SigningKey`]: a private key that signs client assertions or DPoP proofs.
 
 mod algorithm;
 mod encrypted;
@@ -17,7 +17,7 @@ pub use self::algorithm::Algorithm;
 pub(crate) use self::reading::KeySource;
 use self::{pair::Pair, reading::Found};
 
-/// A private key, and the public half as others are told it.
+/// A private key, and its public half as servers see it.
 pub(crate) struct SigningKey {
     pair: Pair,
     /// The public key as JSON (RFC 7517), its members in the order of RFC 7638.
@@ -30,13 +30,13 @@ pub(crate) struct SigningKey {
 impl SigningKey {
     /// Reads a key in PEM (PKCS#8, PKCS#1, SEC1) or as a JSON Web Key.
     ///
-    /// The error says what was expected, and nothing of what was there.
+    /// The error never contains a part of the text.
     pub(crate) fn read(text: &SecretString, source: KeySource<'_>) -> Result<Self, Error> {
         let Found { pair, kid, alg } = reading::read(text, source)?;
         Self::of(pair, kid, alg.and_then(|alg| alg.parse().ok()))
     }
 
-    /// Makes an ES256 key.
+    /// Generates an ES256 key.
     pub(crate) fn generate() -> Result<Self, Error> {
         let pair = Pair::generate().ok_or_else(|| Error::internal("no key could be generated"))?;
         Self::of(pair, None, None)
@@ -56,27 +56,27 @@ impl SigningKey {
         })
     }
 
-    /// The public key as JSON.
+    /// Returns the public key as JSON.
     pub(crate) fn public(&self) -> &str {
         &self.public
     }
 
-    /// The public key's thumbprint (RFC 7638), with SHA-256.
+    /// Returns the public key's thumbprint (RFC 7638), with SHA-256.
     pub(crate) fn thumbprint(&self) -> &str {
         &self.thumbprint
     }
 
-    /// The public key as certificates have it.
+    /// Returns the public key as certificates contain it.
     pub(crate) fn public_der(&self) -> &[u8] {
         self.pair.public_der()
     }
 
-    /// The name that a JSON Web Key gives itself.
+    /// Returns the name that is in a JSON Web Key.
     pub(crate) fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// What the key can sign with, its default first.
+    /// Returns the algorithms that the key can sign with, the default first.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
         let mut fitting = self.pair.algorithms();
         if let Some(own) = self.alg.filter(|alg| fitting.contains(alg)) {
@@ -85,7 +85,7 @@ impl SigningKey {
         fitting
     }
 
-    /// A JSON Web Signature in compact form (RFC 7515 §3.1), its header without `alg`.
+    /// Makes a JSON Web Signature in compact form (RFC 7515 §3.1). Adds `alg` to the header.
     pub(crate) fn jws(
         &self,
         alg: Algorithm,
@@ -96,12 +96,12 @@ impl SigningKey {
         let signed = self
             .pair
             .sign(alg, input.as_bytes())
-            .ok_or_else(|| Error::secret("the key can't sign"))?;
+            .ok_or_else(|| Error::secret("the key cannot sign"))?;
         Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signed)))
     }
 }
 
-/// A JSON Web Signature made with a shared secret.
+/// Makes a JSON Web Signature with a shared secret.
 pub(crate) fn hmac_jws(
     secret: &SecretString,
     alg: Algorithm,
@@ -113,7 +113,7 @@ pub(crate) fn hmac_jws(
         Algorithm::HS256 => hmac::HMAC_SHA256,
         Algorithm::HS384 => hmac::HMAC_SHA384,
         Algorithm::HS512 => hmac::HMAC_SHA512,
-        _ => return Err(Error::internal("this algorithm needs a private key")),
+        _ => return Err(Error::internal("the algorithm needs a private key")),
     };
     let input = signing_input(alg, header, claims);
     let key = hmac::Key::new(with, secret.expose_secret().as_bytes());
@@ -127,14 +127,14 @@ fn signing_input(alg: Algorithm, mut header: Value, claims: &Value) -> String {
     format!("{}.{}", part(&header), part(claims))
 }
 
-/// An identifier that nobody used before: 128 random bits.
+/// Returns a unique identifier: 128 random bits.
 pub(crate) fn fresh_id() -> Result<String, Error> {
     let mut bytes = [0; 16];
-    rand::fill(&mut bytes).map_err(|_| Error::internal("there are no random numbers"))?;
+    rand::fill(&mut bytes).map_err(|_| Error::internal("the system provides no random numbers"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The SHA-256 of a text, in base64url.
+/// Returns the SHA-256 of a text, in base64url.
 pub(crate) fn sha256(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! What a server says of itself (RFC 8414, OpenID Connect Discovery).
+//! The metadata of a server (RFC 8414, OpenID Connect Discovery): found, checked and remembered.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,10 +11,10 @@ use http::header;
 use serde_json::Value;
 use url::Url;
 
-/// How long a server's metadata is believed: one hour.
+/// How long a server's metadata is used before it is requested again: one hour.
 pub const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// Where things are, and what the server takes.
+/// The endpoints, and the methods and algorithms that the server supports.
 #[derive(Clone, Debug)]
 pub(crate) struct Metadata {
     pub(crate) token_endpoint: Url,
@@ -26,27 +26,27 @@ pub(crate) struct Metadata {
     seen_at: Timestamp,
 }
 
-/// The metadata as it was last seen.
+/// The metadata as it was last received.
 #[derive(Debug, Default)]
 pub(crate) struct Cache(Mutex<Option<Known>>);
 
 #[derive(Clone, Debug)]
 struct Known {
     metadata: Arc<Metadata>,
-    /// Whether nothing spoke against it.
-    believed: bool,
+    /// Whether the token endpoint was still there.
+    trusted: bool,
 }
 
 impl Known {
     fn is_current(&self, now: Timestamp) -> bool {
         let seen_at = self.metadata.seen_at;
-        self.believed && now < seen_at.after(METADATA_LIFETIME) && seen_at <= now
+        self.trusted && now < seen_at.after(METADATA_LIFETIME) && seen_at <= now
     }
 }
 
 impl Cache {
-    /// The server's metadata, and whether it is from an earlier fetch. Where a server no longer
-    /// tells, what it told before goes on to hold.
+    /// Returns the server's metadata, and whether it is from an earlier fetch. If a server no longer
+    /// has any, the earlier metadata remains in use.
     pub(crate) async fn get(
         &self,
         issuer: &str,
@@ -58,27 +58,27 @@ impl Cache {
             return Ok((known.metadata.clone(), true));
         }
         match discover(issuer, mutual_tls, cx).await? {
-            Said::This(metadata) => {
+            Discovery::Found(metadata) => {
                 let metadata = Arc::new(*metadata);
                 *self.lock() = Some(Known {
                     metadata: metadata.clone(),
-                    believed: true,
+                    trusted: true,
                 });
                 Ok((metadata, false))
             }
-            Said::Nothing(error) => known.map(|known| (known.metadata, true)).ok_or(error),
+            Discovery::Absent(error) => known.map(|known| (known.metadata, true)).ok_or(error),
         }
     }
 
-    /// The metadata as it was last seen, however long ago.
+    /// Returns the metadata as it was last received, however long ago.
     pub(crate) fn last_seen(&self) -> Option<Arc<Metadata>> {
         self.lock().as_ref().map(|known| known.metadata.clone())
     }
 
-    /// Believes it no longer, unless the server has nothing else to say.
+    /// Requests the metadata again at the next fetch, and keeps it if the server has no other.
     pub(crate) fn expire(&self) {
         if let Some(known) = &mut *self.lock() {
-            known.believed = false;
+            known.trusted = false;
         }
     }
 
@@ -87,36 +87,40 @@ impl Cache {
     }
 }
 
-/// What a server says of itself when it is asked.
-enum Said {
-    This(Box<Metadata>),
-    /// It is out of reach, or has nothing there.
-    Nothing(Error),
+/// What a request for metadata finds.
+enum Discovery {
+    Found(Box<Metadata>),
+    /// The server is unreachable, or has no metadata.
+    Absent(Error),
 }
 
-/// Asks at both well-known places. An answer that is no metadata (a login page, say) counts as
-/// absent.
+/// Requests the metadata at both well-known URLs. A response that is not metadata, such as a login
+/// page, counts as absent.
 ///
 /// # Errors
-/// Where what it says can't be trusted.
-async fn discover(issuer: &str, mutual_tls: bool, cx: &FetchContext<'_>) -> Result<Said, Error> {
+/// If the metadata must not be trusted.
+async fn discover(
+    issuer: &str,
+    mutual_tls: bool,
+    cx: &FetchContext<'_>,
+) -> Result<Discovery, Error> {
     let mut failure = None;
     let mut answers = Vec::new();
-    for place in well_known(issuer)? {
-        let request = http::Request::get(place.as_str())
+    for url in well_known(issuer)? {
+        let request = http::Request::get(url.as_str())
             .header(header::ACCEPT, "application/json")
             .body(Bytes::new())
-            .map_err(|_| no_url())?;
+            .map_err(|_| not_a_url())?;
         let response = match cx.send(request).await {
-            Err(error) if error.is_transient() => return Ok(Said::Nothing(error)),
+            Err(error) if error.is_transient() => return Ok(Discovery::Absent(error)),
             response => response?,
         };
         if let Some(document) = document(&response) {
             let metadata = read(&document, issuer, mutual_tls, cx.now())?;
-            return Ok(Said::This(Box::new(metadata)));
+            return Ok(Discovery::Found(Box::new(metadata)));
         }
         answers.push(match response.status() {
-            status if status.is_success() => "something else".to_owned(),
+            status if status.is_success() => "another document".to_owned(),
             status => format!("HTTP {}", status.as_u16()),
         });
         if wire::is_transient(response.status()) {
@@ -125,12 +129,12 @@ async fn discover(issuer: &str, mutual_tls: bool, cx: &FetchContext<'_>) -> Resu
         }
     }
     answers.dedup();
-    Ok(Said::Nothing(failure.unwrap_or_else(|| {
+    Ok(Discovery::Absent(failure.unwrap_or_else(|| {
         Error::configuration(format!(
-            "the issuer serves no metadata: {} where RFC 8414 and OpenID Connect Discovery have it",
+            "the issuer has no metadata: {} at the URLs of RFC 8414 and OpenID Connect Discovery",
             answers.join(" and ")
         ))
-        .with_remedy("check issuer, or set token_endpoint in its place")
+        .with_remedy("check issuer, or set token_endpoint instead")
     })))
 }
 
@@ -149,20 +153,20 @@ fn well_known(issuer: &str) -> Result<[Url; 2], Error> {
     ])
 }
 
-/// An issuer's identifier is an https URL without query and fragment (RFC 8414 §2).
+/// Parses an issuer identifier: an https URL without query and fragment (RFC 8414 §2).
 pub(crate) fn parse_issuer(issuer: &str) -> Result<Url, Error> {
-    let url = Url::parse(issuer).map_err(|_| no_url())?;
+    let url = Url::parse(issuer).map_err(|_| not_a_url())?;
     check_secure(&url)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Error::configuration(
-            "an issuer has neither query nor fragment",
+            "an issuer must not have a query or a fragment",
         ));
     }
     Ok(url)
 }
 
-fn no_url() -> Error {
-    Error::configuration("the issuer is no URL")
+fn not_a_url() -> Error {
+    Error::configuration("the issuer is not a valid URL")
 }
 
 fn document(response: &http::Response<Bytes>) -> Option<Value> {
@@ -181,20 +185,22 @@ fn read(
 ) -> Result<Metadata, Error> {
     let named = document["issuer"].as_str().unwrap_or_default();
     if named != issuer {
-        // RFC 8414 §3.3: whoever answers for another must not be believed.
+        // RFC 8414 §3.3: metadata of another issuer must not be used.
         let is_shown = |url: &Url| url.query().is_none() && check_secure(url).is_ok();
         let named = Url::parse(named)
             .ok()
             .filter(is_shown)
             .and_then(|_| wire::vendor_text(named))
-            .unwrap_or_else(|| "something else".into());
-        return Err(Error::configuration(format!(
-            "the metadata found at the issuer is of {named}"
-        ))
-        .with_remedy("set issuer to exactly what the server calls itself, to the last slash"));
+            .unwrap_or_else(|| "another issuer".into());
+        return Err(
+            Error::configuration(format!("the metadata at the issuer belongs to {named}"))
+                .with_remedy(
+                    "set issuer to exactly what the server calls itself, including a final slash",
+                ),
+        );
     }
     let url_of = |name: &str| -> Result<Option<Url>, Error> {
-        // RFC 8705 §5: clients with a certificate have endpoints of their own.
+        // RFC 8705 §5: there may be other endpoints for clients with a certificate.
         let alias = &document["mtls_endpoint_aliases"][name];
         let text = if mutual_tls && alias.is_string() {
             alias
@@ -204,11 +210,11 @@ fn read(
         let Some(text) = text.as_str() else {
             return Ok(None);
         };
-        let url = Url::parse(text).map_err(|_| refuse(name, "no URL"))?;
-        check_secure(&url).map_err(|_| refuse(name, "an address that no secret may be sent to"))?;
+        let url = Url::parse(text).map_err(|_| refuse(name, "not a valid URL"))?;
+        check_secure(&url).map_err(|_| refuse(name, "a URL that secrets must not be sent to"))?;
         let issuer = parse_issuer(issuer)?;
         if is_loopback(&url) && !is_loopback(&issuer) {
-            return Err(refuse(name, "on this machine, which the issuer is not"));
+            return Err(refuse(name, "on this machine, but the issuer is not"));
         }
         Ok(Some(url))
     };
@@ -224,7 +230,7 @@ fn read(
         token_endpoint,
         introspection_endpoint: url_of("introspection_endpoint")?,
         revocation_endpoint: url_of("revocation_endpoint")?,
-        // RFC 8414 §2: silence means client_secret_basic, which is the default anyway.
+        // RFC 8414 §2: if absent, client_secret_basic, which is the default here as well.
         authentication_methods: texts("token_endpoint_auth_methods_supported"),
         assertion_algorithms: texts("token_endpoint_auth_signing_alg_values_supported"),
         // RFC 9449 §5.1.
@@ -235,10 +241,10 @@ fn read(
 
 fn refuse(name: &str, what: &str) -> Error {
     Error::configuration(format!("the {name} in the server's metadata is {what}"))
-        .with_remedy("no secret was sent there; ask the server's operator")
+        .with_remedy("ask the server's operator; no secret was sent there")
 }
 
-/// Whether an answer of the token endpoint may mean that it is somewhere else now.
+/// Whether a response of the token endpoint may mean that it has moved.
 pub(crate) fn may_have_moved(error: &Error) -> bool {
     let status = error.vendor().and_then(|vendor| vendor.status);
     error.kind() == ErrorKind::Unreachable || matches!(status, Some(300..=399 | 404 | 405 | 410))

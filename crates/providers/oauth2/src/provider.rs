@@ -1,4 +1,4 @@
-//! [`OAuth2`]: the provider itself.
+//! [`OAuth2`]: the provider.
 
 mod settings;
 
@@ -55,7 +55,7 @@ pub struct OAuth2 {
     memory: Arc<Memory>,
 }
 
-/// What a provider learns from answers.
+/// What a provider has learned from responses.
 #[derive(Debug, Default)]
 struct Memory {
     metadata: Cache,
@@ -88,7 +88,7 @@ impl Provider for OAuth2 {
         if !is_old || error.vendor().is_none() {
             return answer;
         }
-        // It is gone from where the server said it was a while ago.
+        // The endpoint has moved since the metadata was received.
         match self.metadata(cx).await {
             Ok((new, _)) if new.token_endpoint != known.token_endpoint => {
                 self.ask(&grant, &new.token_endpoint, Some(&new), cx).await
@@ -133,7 +133,7 @@ impl Provider for OAuth2 {
     }
 
     fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
-        // The standard's answers name no base URL.
+        // A token response of the standard names no base URL.
         configured.is_some_and(|base| base.origin() == url.origin())
     }
 
@@ -151,7 +151,7 @@ impl Provider for OAuth2 {
         if says(USE_NONCE) && learned {
             Verdict::Resend
         } else if says("invalid_dpop_proof") {
-            // Another token would fare no better.
+            // Another token would not help.
             Verdict::Accepted
         } else {
             judge_by_status(response)
@@ -173,7 +173,7 @@ impl Provider for OAuth2 {
         self.dpop
     }
 
-    /// Asks for a token and has the server describe it: introspection is of tokens, not of clients.
+    /// Requests a token and introspects it, since introspection is about tokens and not about clients.
     async fn inspect(
         &self,
         request: &TokenRequest,
@@ -206,8 +206,9 @@ impl Provider for OAuth2 {
             .as_ref()
             .or(discovered)
             .ok_or_else(|| {
-                Error::configuration("this server has no revocation endpoint that is known")
-                    .with_remedy("set revocation_endpoint, or an issuer whose metadata names one")
+                Error::configuration("the server's revocation endpoint is not known").with_remedy(
+                    "set revocation_endpoint, or an issuer whose metadata contains one",
+                )
             })?;
         let proof = self.prove(metadata.as_deref(), endpoint, cx).await?;
         exchange::about_token(About::Revocation, token, endpoint, &proof, cx).await?;
@@ -237,17 +238,17 @@ impl OAuth2 {
         exchange::token(grant, endpoint, &proof, binding, cx).await
     }
 
-    /// What the server says of itself, and whether it said so a while ago.
+    /// Returns the server's metadata, and whether it is from an earlier fetch.
     async fn metadata(&self, cx: &FetchContext<'_>) -> Result<(Arc<Metadata>, bool), Error> {
         let issuer = self.issuer.as_deref().ok_or_else(|| {
-            Error::configuration("there is neither a token endpoint nor an issuer")
-                .with_remedy("set token_endpoint or issuer")
+            Error::configuration("neither token_endpoint nor issuer is set")
+                .with_remedy("set one of them")
         })?;
         let mutual_tls = self.certificate.is_some();
         self.memory.metadata.get(issuer, mutual_tls, cx).await
     }
 
-    /// The metadata, where there is an issuer.
+    /// Returns the metadata if there is an issuer.
     async fn known_metadata(&self, cx: &FetchContext<'_>) -> Result<Option<Arc<Metadata>>, Error> {
         match self.issuer {
             None => Ok(None),
@@ -283,7 +284,7 @@ impl OAuth2 {
         method.prove(client_id, &context).await
     }
 
-    /// The key that a token is bound to.
+    /// Returns the key that a token is bound to.
     fn proof_key(
         &self,
         thumbprint: &str,
@@ -299,7 +300,7 @@ impl OAuth2 {
             }
         }
         Err(Error::internal(
-            "the key that the token is bound to is gone",
+            "the key that the token is bound to is not known anymore",
         ))
     }
 }

@@ -7,7 +7,7 @@ use biped_core::{Error, SecretString, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    method::{MethodConfig, ProofContext},
+    context::{MethodConfig, ProofContext},
     options::ProofOptions,
 };
 use crate::key::{self, Algorithm, SigningKey};

@@ -8,7 +8,8 @@ use oauth2::AuthType;
 
 use super::{
     basic_encoding::BasicEncoding,
-    method::{CLIENT_SECRET, ClientAuthentication, Method, MethodConfig, MethodKind, ProofContext},
+    context::{MethodConfig, ProofContext},
+    method::{CLIENT_SECRET, ClientAuthentication, Method, MethodKind},
     options::ProofOptions,
     proof::ClientProof,
 };

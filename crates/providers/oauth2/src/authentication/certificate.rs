@@ -4,8 +4,9 @@ use biped_config::{Field, FieldType};
 use biped_core::{Error, IdentityRef, SecretRef, async_trait};
 
 use super::{
+    context::{MethodConfig, ProofContext},
     key_jwt::names_certificate,
-    method::{ClientAuthentication, Method, MethodConfig, MethodKind, ProofContext},
+    method::{ClientAuthentication, Method, MethodKind},
     proof::ClientProof,
 };
 

@@ -5,7 +5,8 @@ use biped_core::{Error, SecretRef, async_trait};
 
 use super::{
     assertion::{self, Assertion, Signer},
-    method::{ClientAuthentication, Method, MethodConfig, MethodKind, ProofContext},
+    context::{MethodConfig, ProofContext},
+    method::{ClientAuthentication, Method, MethodKind},
     options::ProofOptions,
     proof::ClientProof,
 };

@@ -1,13 +1,15 @@
 //! [`ClientAuthentication`], and what a client authentication method is made of.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use biped_config::{Field, ProviderConfig};
-use biped_core::{Error, FetchContext, IdentityRef, SecretRef, async_trait};
-use url::Url;
+use biped_core::{Error, IdentityRef, async_trait};
 
-use super::{options::ProofOptions, proof::ClientProof};
-use crate::metadata::Metadata;
+use super::{
+    context::{MethodConfig, ProofContext},
+    options::ProofOptions,
+    proof::ClientProof,
+};
 
 /// A client authentication method with the client's credentials for it.
 ///
@@ -90,33 +92,11 @@ pub(crate) struct MethodKind {
     pub(super) name: &'static str,
     /// The keys that hold its credentials. If none of them is set, the first is missing.
     pub(super) credentials: &'static [&'static str],
-    /// The keys that it declares, beside those that every provider has. Methods may share a key.
+    /// The keys that it declares, in addition to those that every provider has. Methods may share a key.
     pub(crate) fields: &'static [Field],
     /// Reads its keys: the options, and the method if its credentials are configured.
     pub(super) from_config:
         fn(&MethodConfig<'_>, &mut ProofOptions) -> Option<ClientAuthentication>,
-}
-
-/// The configuration that a method reads.
-pub(super) struct MethodConfig<'a> {
-    pub(super) config: &'a ProviderConfig,
-    /// The name of the method that the configuration chooses, if it chooses one.
-    pub(super) chosen: Option<&'static str>,
-}
-
-impl MethodConfig<'_> {
-    /// Reads the client secret, alone or out of the pairs of `credentials`.
-    pub(super) fn client_secret(&self) -> Option<SecretRef> {
-        if self.config.value("credentials").is_some() {
-            return self.config.credentials().ok().map(|(_, secret)| secret);
-        }
-        self.config.secret("client_secret")
-    }
-
-    /// Reads a choice, which has been checked by its field already.
-    pub(super) fn parsed<T: FromStr>(&self, key: &str) -> Option<T> {
-        self.config.string(key)?.parse().ok()
-    }
 }
 
 impl MethodKind {
@@ -130,15 +110,4 @@ impl MethodKind {
             drop(config.invalid(key, format!("missing; {} needs it", self.name)));
         }
     }
-}
-
-/// What a method can use to make its proof: the fetch, for secrets and the time, and the server.
-pub(crate) struct ProofContext<'a> {
-    pub(crate) fetch: &'a FetchContext<'a>,
-    pub(crate) options: &'a ProofOptions,
-    pub(crate) issuer: Option<&'a str>,
-    pub(crate) token_endpoint: &'a Url,
-    /// The endpoint that the request goes to.
-    pub(crate) endpoint: &'a Url,
-    pub(crate) metadata: Option<&'a Metadata>,
 }

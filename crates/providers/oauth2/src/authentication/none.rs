@@ -3,8 +3,8 @@
 use biped_core::{Error, async_trait};
 
 use super::{
-    method::{ClientAuthentication, Method, MethodConfig, MethodKind, ProofContext},
-    options::ProofOptions,
+    context::ProofContext,
+    method::{ClientAuthentication, Method, MethodKind},
     proof::ClientProof,
 };
 
@@ -12,13 +12,8 @@ pub(super) const KIND: MethodKind = MethodKind {
     name: "none",
     credentials: &[],
     fields: &[],
-    from_config,
+    from_config: |_, _| Some(ClientAuthentication::none()),
 };
-
-#[allow(clippy::unnecessary_wraps)] // what every method has
-fn from_config(_: &MethodConfig<'_>, _: &mut ProofOptions) -> Option<ClientAuthentication> {
-    Some(ClientAuthentication::none())
-}
 
 impl ClientAuthentication {
     /// `none`: the identifier alone (RFC 6749 §2.1, public clients).

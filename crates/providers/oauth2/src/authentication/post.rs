@@ -4,7 +4,8 @@ use biped_core::{Error, SecretRef, async_trait};
 use oauth2::AuthType;
 
 use super::{
-    method::{CLIENT_SECRET, ClientAuthentication, Method, MethodConfig, MethodKind, ProofContext},
+    context::{MethodConfig, ProofContext},
+    method::{CLIENT_SECRET, ClientAuthentication, Method, MethodKind},
     options::ProofOptions,
     proof::ClientProof,
 };

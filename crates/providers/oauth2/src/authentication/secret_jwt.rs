@@ -4,7 +4,8 @@ use biped_core::{Error, ExposeSecret, SecretRef, async_trait};
 
 use super::{
     assertion::{self, Assertion, Signer},
-    method::{CLIENT_SECRET, ClientAuthentication, Method, MethodConfig, MethodKind, ProofContext},
+    context::{MethodConfig, ProofContext},
+    method::{CLIENT_SECRET, ClientAuthentication, Method, MethodKind},
     options::ProofOptions,
     proof::ClientProof,
 };

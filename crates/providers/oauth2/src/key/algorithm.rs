@@ -1,4 +1,4 @@
-//! [`Algorithm`]: what signatures are made with.
+//! [`Algorithm`]: a signature algorithm, and the choice of one.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,8 @@ use biped_core::Error;
 
 /// A signature algorithm for JSON Web Signatures (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // their names are the standard's
+#[non_exhaustive]
+#[allow(missing_docs)] // the names are the standard's
 pub enum Algorithm {
     HS256,
     HS384,
@@ -25,16 +26,16 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Their names, as the configuration has them.
+    /// The names, as the configuration spells them.
     pub(crate) const NAMES: &[&str] = &[
         "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
         "ES384", "ES512", "EdDSA", "Ed25519",
     ];
 
-    /// For a client secret, the default first.
+    /// The algorithms for a client secret, the default first.
     pub(crate) const OF_SECRETS: [Self; 3] = [Self::HS256, Self::HS384, Self::HS512];
 
-    /// The `alg` of a signature's header.
+    /// Returns the `alg` of a signature's header.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -55,7 +56,7 @@ impl Algorithm {
         }
     }
 
-    /// The length of what its hash makes, in bytes.
+    /// Returns the length of its digest, in bytes.
     pub(crate) fn digest_length(self) -> usize {
         match self {
             Self::HS256 | Self::RS256 | Self::PS256 | Self::ES256 => 32,
@@ -66,21 +67,21 @@ impl Algorithm {
         }
     }
 
-    /// The one to use of those that fit a key: the one asked for, else the first that the server
-    /// lists, else the first.
+    /// Returns the algorithm to use out of those that fit a key: the `configured` one, else the first
+    /// that the server lists, else the first.
     pub(crate) fn choose(
         fitting: &[Self],
-        asked: Option<Self>,
+        configured: Option<Self>,
         listed: Option<&[String]>,
     ) -> Result<Self, Error> {
-        if let Some(asked) = asked {
-            return if fitting.contains(&asked) {
-                Ok(asked)
+        if let Some(alg) = configured {
+            return if fitting.contains(&alg) {
+                Ok(alg)
             } else {
                 let names: Vec<_> = fitting.iter().map(|fit| fit.as_str()).collect();
                 Err(
-                    Error::configuration(format!("alg = \"{asked}\" doesn't fit the key"))
-                        .with_remedy(format!("what fits it is {}", names.join(", "))),
+                    Error::configuration(format!("alg = \"{alg}\" does not fit the key"))
+                        .with_remedy(format!("set alg to one of {}", names.join(", "))),
                 )
             };
         }
@@ -112,6 +113,11 @@ impl FromStr for Algorithm {
         ]
         .into_iter()
         .find(|known| known.as_str() == name)
-        .ok_or_else(|| Error::configuration("this signature algorithm is not known"))
+        .ok_or_else(|| {
+            Error::configuration(format!(
+                "unknown signature algorithm; expected one of {}",
+                Self::NAMES.join(", ")
+            ))
+        })
     }
 }

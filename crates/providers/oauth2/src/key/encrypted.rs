@@ -1,5 +1,5 @@
-//! Keys that are encrypted with a password (PKCS#8 with PBES2, RFC 8018 §6.2): what OpenSSL and
-//! others have written by default for many years.
+//! Keys that are encrypted with a password: PKCS#8 with PBES2 (RFC 8018 §6.2), which OpenSSL and other
+//! tools have written by default for many years.
 
 use std::num::NonZeroU32;
 
@@ -18,15 +18,16 @@ use crate::der::{self, INTEGER, OCTETS, OID, SEQUENCE};
 
 const LOCKED: Fault = Fault(
     "this key is encrypted",
-    "set key_password (it opens key alone), or decrypt it: openssl pkey -in key.pem -out plain.pem",
+    "set key_password (it decrypts key only), or decrypt the file: openssl pkey -in key.pem -out \
+     plain.pem",
 );
 pub(super) const FOREIGN: Fault = Fault(
-    "this key is encrypted in a way that is not read here",
-    "write it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem -out new.pem",
+    "this key is encrypted in a way that is not supported",
+    "convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem -out new.pem",
 );
-const WRONG: Fault = Fault("this key can't be decrypted", "check key_password");
+const WRONG: Fault = Fault("this key cannot be decrypted", "check key_password");
 
-/// More rounds than anybody asks for would keep a thread busy for minutes.
+/// The most rounds that are accepted. More are unusual, and would keep a thread busy for minutes.
 const MOST_ROUNDS: u32 = 10_000_000;
 
 const PBES2: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d";
@@ -39,7 +40,7 @@ const AES_128_CBC: &[u8] = b"\x60\x86\x48\x01\x65\x03\x04\x01\x02";
 const AES_192_CBC: &[u8] = b"\x60\x86\x48\x01\x65\x03\x04\x01\x16";
 const AES_256_CBC: &[u8] = b"\x60\x86\x48\x01\x65\x03\x04\x01\x2a";
 
-/// The PKCS#8 within an `EncryptedPrivateKeyInfo` (RFC 5958 §3).
+/// Decrypts the PKCS#8 within an `EncryptedPrivateKeyInfo` (RFC 5958 §3).
 pub(super) fn open(
     der: &[u8],
     password: Option<&SecretString>,
@@ -54,7 +55,7 @@ struct Scheme<'a> {
     rounds: NonZeroU32,
     salt: &'a [u8],
     cipher: &'static Algorithm,
-    /// Of the cipher's key, in bytes.
+    /// The length of the cipher's key, in bytes.
     length: usize,
     iv: &'a [u8],
     data: &'a [u8],
@@ -87,7 +88,7 @@ impl<'a> Scheme<'a> {
         let (parameters, _) = der::expect(SEQUENCE, rest)?;
         let (salt, rest) = der::expect(OCTETS, parameters)?;
         let (rounds, rest) = der::expect(INTEGER, rest)?;
-        // The key's length may stand here once more.
+        // The key's length may be repeated here.
         let rest = der::expect(INTEGER, rest).map_or(rest, |(_, rest)| rest);
         let derivation = match der::expect(SEQUENCE, rest) {
             None => pbkdf2::PBKDF2_HMAC_SHA1,
@@ -122,7 +123,7 @@ impl<'a> Scheme<'a> {
         let mut data = Zeroizing::new(self.data.to_vec());
         let opened = key.decrypt(&mut data, iv).ok()?.to_vec();
         let opened = Zeroizing::new(opened);
-        // A wrong password may leave what looks like padding, but no PKCS#8.
+        // With a wrong password, the padding may look right, but the content is not PKCS#8.
         der::expect(SEQUENCE, &opened)
             .is_some_and(|(_, rest)| rest.is_empty())
             .then_some(opened)

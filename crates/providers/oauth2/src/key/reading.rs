@@ -1,6 +1,6 @@
-//! Reading a private key from whatever file it came in.
+//! Reads a private key in any of the formats that people have.
 //!
-//! Errors say what was expected, what was there if that is clear, and nothing of its content.
+//! Errors say what was expected, and what was found instead if that is clear, but never its content.
 
 use aws_lc_rs::{
     rsa::KeyPair as RsaKeyPair,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::der;
 
-/// What was read: the pair, and what a JSON Web Key says of itself.
+/// What was read: the pair, and what a JSON Web Key says about itself.
 pub(super) struct Found {
     pub(super) pair: Pair,
     pub(super) kid: Option<String>,
@@ -36,14 +36,14 @@ impl From<Pair> for Found {
     }
 }
 
-/// Where a key comes from, in the configuration's words, and what it takes to read it.
+/// Where a key comes from in the configuration, and what is needed to read it.
 #[derive(Clone, Copy)]
 pub(crate) struct KeySource<'a> {
     /// The configuration's key, for errors.
     pub(crate) name: &'static str,
-    /// What opens it.
+    /// The password of an encrypted key.
     pub(crate) password: Option<&'a SecretString>,
-    /// Which one is meant, where there are several.
+    /// The name of the key to use out of a set.
     pub(crate) kid: Option<&'a str>,
 }
 
@@ -59,15 +59,15 @@ pub(super) fn read(text: &SecretString, source: KeySource<'_>) -> Result<Found, 
 
 const NO_KEY: Fault = Fault(
     "this is neither PEM nor a JSON Web Key",
-    "give a private key: PKCS#8, PKCS#1 or SEC1 in PEM, or a JSON Web Key",
+    "set it to a private key: PKCS#8, PKCS#1 or SEC1 in PEM, or a JSON Web Key",
 );
 const UNUSABLE: Fault = Fault(
-    "this private key can't be used",
-    "keys may be RSA of 2048 bits and more, P-256, P-384, P-521 and Ed25519",
+    "this private key is not supported",
+    "use RSA with at least 2048 bits, P-256, P-384, P-521 or Ed25519",
 );
 
 fn from_pem(text: &str, password: Option<&SecretString>) -> Result<Found, Fault> {
-    // Variables often hold their newlines written out.
+    // In a variable, line breaks are often written as \n.
     let unfolded;
     let text = if text.contains("\\n") && !text.contains('\n') {
         unfolded = Zeroizing::new(text.replace("\\r", "").replace("\\n", "\n"));
@@ -79,7 +79,7 @@ fn from_pem(text: &str, password: Option<&SecretString>) -> Result<Found, Fault>
         return Err(encrypted::FOREIGN);
     }
     if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
-        // The parser has no such label; between the lines stands DER either way.
+        // The parser does not know this label; the content is DER in both cases.
         let relabelled = text.replace("ENCRYPTED PRIVATE KEY", "PRIVATE KEY");
         let sealed =
             PrivatePkcs8KeyDer::from_pem_slice(relabelled.as_bytes()).map_err(|_| broken(text))?;
@@ -98,36 +98,36 @@ fn from_pem(text: &str, password: Option<&SecretString>) -> Result<Found, Fault>
     found.ok_or(UNUSABLE)
 }
 
-/// What a text is that holds no private key in PEM.
+/// Returns what is wrong with a text that contains no private key in PEM.
 fn broken(text: &str) -> Fault {
     let has = |label: &str| text.contains(label);
     if has("BEGIN OPENSSH PRIVATE KEY") {
         Fault(
-            "this is a private key in OpenSSH's own format",
-            "make one with openssl genpkey, or have ssh-keygen -p -m PKCS8 rewrite a copy (RSA and \
-             ECDSA only)",
+            "this private key has OpenSSH's own format",
+            "generate a key with openssl genpkey, or convert a copy with ssh-keygen -p -m PKCS8 (RSA \
+             and ECDSA only)",
         )
     } else if has("PRIVATE KEY-----") {
         Fault(
-            "this PEM text is cut off or garbled",
-            "give the whole file, its line breaks included",
+            "this PEM text is incomplete or damaged",
+            "copy the whole file, with its line breaks",
         )
     } else if has("PUBLIC KEY-----") {
         Fault(
             "this is a public key",
-            "give the private key that belongs to it",
+            "use the private key that belongs to it",
         )
     } else if has("BEGIN CERTIFICATE") {
         Fault(
             "this is a certificate",
-            "give the private key that belongs to it",
+            "use the private key that belongs to it",
         )
     } else {
         NO_KEY
     }
 }
 
-/// PKCS#8 says what it holds, but only its reader needs to know: whichever can read it, does.
+/// Tries each type of key: PKCS#8 names the type, and only the right parser accepts it.
 fn from_pkcs8(der: &[u8]) -> Option<Found> {
     if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der) {
         return Some(Pair::Ed25519(pair).into());
@@ -135,7 +135,7 @@ fn from_pkcs8(der: &[u8]) -> Option<Found> {
     if let Ok(pair) = RsaKeyPair::from_pkcs8(der) {
         return Some(Pair::Rsa(pair).into());
     }
-    // Of an RSA key that is for PSS alone, the reader wants what is within.
+    // The parser does not accept an RSA key that is for PSS only, but it accepts its content.
     if let Some(pair) = der::rsa_pss(der).and_then(|der| RsaKeyPair::from_der(der).ok()) {
         return Some(Found {
             alg: Some("PS256".into()),
@@ -155,28 +155,28 @@ fn from_sec1(der: &[u8]) -> Option<Found> {
     })
 }
 
-/// A JSON Web Key, or a set of them (RFC 7517 §5) with one that is meant.
+/// Reads a JSON Web Key, or the one to use out of a set (RFC 7517 §5).
 fn from_json(text: &str, kid: Option<&str>) -> Result<Found, Fault> {
     let json: Value = serde_json::from_str(text).map_err(|_| NO_KEY)?;
     let Some(set) = json["keys"].as_array() else {
         return from_jwk(&json);
     };
     let is_private = |jwk: &&Value| !jwk["d"].is_null();
-    let is_meant = |jwk: &&Value| kid.is_none_or(|kid| jwk["kid"] == kid);
-    let mut meant = set.iter().filter(is_private).filter(is_meant);
-    match (meant.next(), meant.next()) {
+    let is_selected = |jwk: &&Value| kid.is_none_or(|kid| jwk["kid"] == kid);
+    let mut selected = set.iter().filter(is_private).filter(is_selected);
+    match (selected.next(), selected.next()) {
         (Some(jwk), None) => from_jwk(jwk),
         (None, _) if kid.is_some() && set.iter().any(|jwk| is_private(&jwk)) => Err(Fault(
             "no private key of this JSON Web Key Set has the configured kid",
             "check kid",
         )),
         (None, _) => Err(Fault(
-            "this JSON Web Key Set has no private key in it",
-            "give the private key; it has a member d",
+            "this JSON Web Key Set contains no private key",
+            "use the private key; it has a member d",
         )),
         (Some(_), Some(_)) => Err(Fault(
-            "this JSON Web Key Set has several private keys",
-            "set kid to the one that is meant, or give that key alone",
+            "this JSON Web Key Set contains several private keys",
+            "set kid to the kid of the key to use",
         )),
     }
 }
@@ -189,13 +189,13 @@ fn from_jwk(jwk: &Value) -> Result<Found, Fault> {
     if jwk["kty"] == "oct" {
         return Err(Fault(
             "this JSON Web Key is a shared secret",
-            "give a private key, or set client_secret in its place",
+            "use a private key, or set client_secret instead",
         ));
     }
     if jwk["d"].is_null() {
         return Err(Fault(
-            "this JSON Web Key has no private part",
-            "give the private key; it has a member d",
+            "this JSON Web Key is a public key",
+            "use the private key; it has a member d",
         ));
     }
     let pair = match jwk["kty"].as_str() {

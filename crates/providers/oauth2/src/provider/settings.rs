@@ -1,4 +1,4 @@
-//! What an [`OAuth2`] is made of.
+//! The settings of an [`OAuth2`].
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use crate::{
 };
 
 impl OAuth2 {
-    /// The client with this identifier at a server that says itself where everything is.
+    /// Creates the client with this identifier at a server whose metadata names the endpoints.
     ///
-    /// The issuer must be spelt exactly as the server spells it, to the last slash.
+    /// The issuer must be spelt exactly as the server spells it, including a final slash.
     #[must_use]
     pub fn discovered(issuer: impl Into<String>, client_id: SecretRef) -> Self {
         Self::new(Some(issuer.into()), None, client_id)
     }
 
-    /// The client with this identifier at a server whose token endpoint is known.
+    /// Creates the client with this identifier at a server with this token endpoint.
     #[must_use]
     pub fn at(token_endpoint: Url, client_id: SecretRef) -> Self {
         Self::new(None, Some(token_endpoint), client_id)
@@ -47,35 +47,35 @@ impl OAuth2 {
         .named(KIND)
     }
 
-    /// Gives it the name that stands in errors, logs and metrics. Default: `oauth2`.
+    /// Sets the name in errors, logs and metrics. Default: `oauth2`.
     #[must_use]
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
         self.id = self.id.named(name);
         self.identified()
     }
 
-    /// Tells the token endpoint, which goes before the discovered one.
+    /// Sets the token endpoint. Default: the discovered one.
     #[must_use]
     pub fn token_endpoint(mut self, url: Url) -> Self {
         self.token_endpoint = Some(url);
         self.identified()
     }
 
-    /// Tells the issuer, whose metadata says what isn't told by hand.
+    /// Sets the issuer. Its metadata provides what is not set.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self.identified()
     }
 
-    /// Tells the introspection endpoint (RFC 7662). Default: the discovered one.
+    /// Sets the introspection endpoint (RFC 7662). Default: the discovered one.
     #[must_use]
     pub fn introspection_endpoint(mut self, url: Url) -> Self {
         self.introspection_endpoint = Some(url);
         self
     }
 
-    /// Tells the revocation endpoint (RFC 7009). Default: the discovered one.
+    /// Sets the revocation endpoint (RFC 7009). Default: the discovered one.
     #[must_use]
     pub fn revocation_endpoint(mut self, url: Url) -> Self {
         self.revocation_endpoint = Some(url);
@@ -104,8 +104,8 @@ impl OAuth2 {
         self
     }
 
-    /// Names the key's certificate (PEM, its chain after it) in the header of assertions, for servers
-    /// that know the client by it, such as Entra ID.
+    /// Names the key's certificate in the header of assertions, for servers that identify the client
+    /// by it, such as Entra ID. The certificate is PEM, followed by its chain.
     #[must_use]
     pub fn assertion_certificate(
         mut self,
@@ -116,32 +116,32 @@ impl OAuth2 {
         self
     }
 
-    /// Sets what assertions are signed with. Default: what fits the key and the server lists.
+    /// Sets the algorithm that signs assertions. Default: the first that fits the key and that the
+    /// server lists.
     #[must_use]
     pub fn alg(mut self, alg: Algorithm) -> Self {
         self.options.alg = Some(alg);
         self
     }
 
-    /// Sets the name of the key in assertions, and which one of a JSON Web Key Set is meant. Default:
-    /// the JSON Web Key's own.
+    /// Sets the name of the key in assertions, which also selects a key of a JSON Web Key Set. Default:
+    /// the JSON Web Key's own name.
     #[must_use]
     pub fn kid(mut self, kid: impl Into<String>) -> Self {
         self.options.kid = Some(kid.into());
         self
     }
 
-    /// Sets the `aud` of assertions: `issuer`, `token_endpoint`, `endpoint` (whichever is asked, for
-    /// servers that want it so), or a text of the server's own. Default: the issuer, else the token
-    /// endpoint.
+    /// Sets the audience (`aud`) of assertions: `issuer`, `token_endpoint`, `endpoint` (the one that
+    /// the request goes to), or any other text. Default: the issuer, else the token endpoint.
     #[must_use]
     pub fn assertion_audience(mut self, audience: impl Into<String>) -> Self {
         self.options.assertion_audience = Some(audience.into());
         self
     }
 
-    /// Chooses the client authentication method, with its credentials. Default: the first that there
-    /// are credentials for ([`key`](Self::key), [`client_secret`](Self::client_secret),
+    /// Sets the client authentication method, with its credentials. Default: the first that there are
+    /// credentials for ([`key`](Self::key), [`client_secret`](Self::client_secret),
     /// [`certificate`](Self::certificate)) and that the server lists, if it lists any.
     #[must_use]
     pub fn client_authentication(mut self, method: ClientAuthentication) -> Self {
@@ -173,7 +173,7 @@ impl OAuth2 {
         self
     }
 
-    /// Sets how identifier and secret are written into a Basic header.
+    /// Sets how identifier and secret are encoded in a Basic header.
     #[must_use]
     pub fn basic_encoding(mut self, encoding: BasicEncoding) -> Self {
         self.options.basic_encoding = encoding;
@@ -193,8 +193,8 @@ impl OAuth2 {
             ))
     }
 
-    /// Binds tokens to a key that this process makes for itself (RFC 9449). Such tokens never leave
-    /// the process.
+    /// Binds tokens to a key that this process generates (RFC 9449). Such tokens never leave the
+    /// process.
     #[must_use]
     pub fn dpop(mut self) -> Self {
         self.dpop = true;
@@ -208,7 +208,7 @@ impl OAuth2 {
         self.dpop()
     }
 
-    /// Adds a field to every token request that doesn't name it itself.
+    /// Adds a field to every token request that does not set it itself.
     #[must_use]
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<ParamValue>) -> Self {
         let name = name.into();
@@ -217,7 +217,7 @@ impl OAuth2 {
         self.identified()
     }
 
-    /// Whatever makes the server hand out other tokens is in the id.
+    /// Puts everything that makes the server issue other tokens into the id.
     fn identified(mut self) -> Self {
         let place = match (&self.token_endpoint, &self.issuer) {
             (Some(endpoint), _) => endpoint.as_str(),
@@ -232,7 +232,7 @@ impl OAuth2 {
             id = id.with("certificate", certificate.to_string());
         }
         if !self.parameters.is_empty() {
-            // Only their hash: an id is shown, and what a parameter holds is not ours to show.
+            // Only a hash: an id may be shown, but a parameter may be confidential.
             let mut all: Vec<_> = self
                 .parameters
                 .iter()
