@@ -10,13 +10,13 @@ use std::{
 
 use biped_core::{
     Clock, ConfigValue, Error, HttpClient, Kind, Origin, Problem, Provider, ProviderConfig,
-    RawValue, SystemClock, TokenManager, TokenRequest, TokenStore, nearest,
+    RawValue, References, SystemClock, TokenManager, TokenRequest, TokenStore, nearest,
 };
 
 use crate::{
     Biped,
     biped::Configured,
-    config::{self, Environment, Layer, Setting, Table},
+    config::{self, ConfigFile, Environment, Layer, OwnerCheck, Reach, Setting, Table},
     http::Http,
     kinds::Kinds,
 };
@@ -56,6 +56,7 @@ pub struct Builder {
     http_client: Option<Arc<dyn HttpClient>>,
     clock: Arc<dyn Clock>,
     store: Option<Arc<dyn TokenStore>>,
+    references: References,
 }
 
 /// A value that the application gave, at the whole path of its key.
@@ -78,6 +79,7 @@ impl Given {
 #[derive(Clone)]
 enum File {
     At(PathBuf),
+    Opened(ConfigFile),
     Text(String),
 }
 
@@ -96,12 +98,30 @@ impl Builder {
             http_client: None,
             clock: Arc::new(SystemClock),
             store: None,
+            references: References::All,
         }
     }
 
     /// Reads a file. Of several, the later goes ahead of the earlier, key by key.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.files.push(File::At(path.into()));
+        self
+    }
+
+    /// Takes a file that was opened already, as [`file`](Self::file) does.
+    pub fn opened_file(mut self, file: ConfigFile) -> Self {
+        self.files.push(File::Opened(file));
+        self
+    }
+
+    /// Resolves no other references (`env:`, `file:`, `cmd`) than these, whatever source names them.
+    /// Default: all.
+    ///
+    /// With fewer, a [`Biped`] is good for showing what is configured: connections are made without
+    /// what `[http]` refers to, and a store whose URL or key can't be read is left out, or any store
+    /// where no reference may be resolved ([`Biped::unread_store`]).
+    pub fn references(mut self, references: References) -> Self {
+        self.references = references;
         self
     }
 
@@ -239,6 +259,36 @@ impl Builder {
         Ok(config::describe(&root, |kind| self.kinds.get(kind)))
     }
 
+    /// What one of its files resolves, and where it sends secrets and tokens. Resolves nothing.
+    ///
+    /// It is about the file alone: an environment variable that overrides a value of the file is its
+    /// user's, and changes nothing here.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that is no TOML.
+    pub fn reach(&self, file: &ConfigFile) -> Result<Reach, Error> {
+        let alone = Self {
+            files: vec![File::Opened(file.clone())],
+            kinds: self.kinds.clone(),
+            environment: Environment::Off,
+            references: References::None,
+            ..Self::new()
+        };
+        let root = alone.read(&mut Vec::new())?;
+        // Making them reads the files that they name.
+        let made = alone.make_providers(&root, &mut Vec::new());
+        let merged = self.clone().references(References::None);
+        if let Ok(root) = merged.read(&mut Vec::new()) {
+            drop(merged.make_providers(&root, &mut Vec::new()));
+        }
+        let hosts = made.iter().map(|(name, made)| {
+            let endpoint = made.provider.id().token_endpoint();
+            let line = format!("providers.{name}: asks {endpoint} for tokens");
+            biped_core::wire::vendor_text(&line).unwrap_or_default()
+        });
+        Ok(Reach::of(&root, file, |kind| self.kinds.get(kind), hosts))
+    }
+
     /// The kinds of provider that a configuration may name, sorted: the built-in ones and those
     /// that are registered here.
     pub fn kinds(&self) -> impl Iterator<Item = &Kind> {
@@ -265,7 +315,8 @@ impl Builder {
         let root = self.read(&mut problems)?;
         unknown_sections(&root, &mut problems);
         let engine = config::engine(&root, &mut problems);
-        let store = config::store(&root, &mut problems);
+        let mut unread = None;
+        let mut store = config::store(&root, &mut problems, &mut unread);
         let http = Http::read(&root, &mut problems);
         let mut made = self.make_providers(&root, &mut problems);
         let http_client = match &self.http_client {
@@ -286,7 +337,14 @@ impl Builder {
         let mut manager = TokenManager::builder(http_client)
             .clock(self.clock.clone())
             .settings(engine);
-        if let Some(store) = self.store.or(store) {
+        if self.references == References::None {
+            // What would be looked up there depends on references.
+            store = None;
+            unread.get_or_insert(Error::secret("no reference is resolved here"));
+        } else if let Some(given) = self.store {
+            (store, unread) = (Some(given), None);
+        }
+        if let Some(store) = store {
             manager = manager.store(store);
         }
         let manager = manager.build();
@@ -301,7 +359,7 @@ impl Builder {
         });
         let providers = providers.collect();
         let settings = config::describe(&root, |kind| self.kinds.get(kind));
-        Ok(Biped::new(manager, providers, settings, http))
+        Ok(Biped::new(manager, providers, settings, http, unread))
     }
 
     /// Reads and merges the sources. Problems of the files' texts come back at once, the others are
@@ -329,7 +387,9 @@ impl Builder {
             .collect();
         layers.extend(self.environment.layers(&names, problems));
         layers.push(values);
-        config::merge(layers)
+        let mut root = config::merge(layers)?;
+        config::limit(&mut root, self.references);
+        Ok(root)
     }
 
     fn layer(&self, name: &str, values: &[Given]) -> Layer {
@@ -396,7 +456,17 @@ impl Builder {
             let message = self.kinds.unknown(&kind_name);
             return Err(problem(&kind_value.origin, ".kind", message));
         };
-        let config = ProviderConfig::new(name, kind_name, value.origin.clone(), values.clone());
+        let opened: Vec<_> = self.files.iter().filter_map(File::opened).collect();
+        let config = ProviderConfig::new(name, kind_name, value.origin.clone(), values.clone())
+            .reading_files_with(move |origin, path| {
+                let by = opened
+                    .iter()
+                    .find(|file| origin.file() == Some(file.path()));
+                by.map_or_else(
+                    || std::fs::read_to_string(path),
+                    |file| file.read_named(path),
+                )
+            });
         let provider = kind.build(&config)?;
         Ok(Made {
             provider,
@@ -430,24 +500,28 @@ impl File {
     fn path(&self) -> &Path {
         match self {
             Self::At(path) => path,
+            Self::Opened(file) => file.path(),
             Self::Text(_) => Path::new(TEXT_NAME),
+        }
+    }
+
+    fn opened(&self) -> Option<ConfigFile> {
+        match self {
+            Self::Opened(file) => Some(file.clone()),
+            _ => None,
         }
     }
 
     fn read(&self) -> Result<config::File, Error> {
         let path = self.path();
-        let bytes = match self {
-            Self::Text(text) => return Ok(config::parse(path, text)),
-            Self::At(_) => std::fs::read(path).map_err(|error| {
-                Error::configuration(format!("{} can't be read: {error}", path.display()))
-            })?,
-        };
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
-            Error::configuration(format!("{}:{line}: this is not UTF-8", path.display()))
-        })?;
-        Ok(config::parse(path, &text))
+        match self {
+            Self::Text(text) => Ok(config::parse(path, text)),
+            Self::Opened(file) => Ok(config::parse(path, file.text())),
+            Self::At(_) => {
+                let file = ConfigFile::open(path, OwnerCheck::Off)?;
+                Ok(config::parse(path, file.text()))
+            }
+        }
     }
 }
 

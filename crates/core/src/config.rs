@@ -12,5 +12,5 @@ pub use self::{
     kind::Kind,
     problem::{Problem, nearest},
     provider::ProviderConfig,
-    value::{ConfigValue, Origin, RawValue},
+    value::{ConfigValue, Origin, RawValue, References},
 };

@@ -36,7 +36,8 @@ pub use self::{
     call::{BASE_URL_PLACEHOLDER, CallError, Transport, call},
     clock::{Clock, Now, SystemClock, Timestamp},
     config::{
-        ConfigValue, Field, FieldType, Kind, Origin, Problem, ProviderConfig, RawValue, nearest,
+        ConfigValue, Field, FieldType, Kind, Origin, Problem, ProviderConfig, RawValue, References,
+        nearest,
     },
     error::{Error, ErrorKind, VendorError},
     file::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file},

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use self::command::COMMAND_REST;
 pub use self::command::COMMAND_TIMEOUT;
-use crate::{Clock, Error};
+use crate::{Clock, Error, References};
 
 /// Where a secret is: in the environment, in a file, in what a command prints, or here.
 ///
@@ -36,6 +36,8 @@ pub struct SecretRef {
     sources: Arc<[Source]>,
     /// Where the reference stands, for errors.
     stands: Option<Arc<str>>,
+    /// Which of the places may be looked at.
+    references: References,
 }
 
 #[derive(Clone)]
@@ -81,6 +83,7 @@ impl SecretRef {
         Self {
             sources: [source].into(),
             stands: None,
+            references: References::All,
         }
     }
 
@@ -91,6 +94,7 @@ impl SecretRef {
         Self {
             sources: both.cloned().collect(),
             stands: self.stands.clone(),
+            references: self.references.max(other.references),
         }
     }
 
@@ -126,7 +130,30 @@ impl SecretRef {
         Self {
             sources: self.sources.iter().map(place).collect(),
             stands: self.stands.clone(),
+            references: self.references,
         }
+    }
+
+    /// Looks at no other places than these from now on: reading a secret elsewhere is an error.
+    #[must_use]
+    pub fn limited_to(mut self, references: References) -> Self {
+        self.references = self.references.max(references);
+        self
+    }
+
+    /// Refuses a place that must not be looked at.
+    fn permit(&self, source: &Source) -> Result<(), Error> {
+        let is_permitted = match (self.references, source) {
+            (_, Source::Inline(_)) | (References::All, _) => true,
+            (References::WithoutCommands, source) => !matches!(source, Source::Command(_)),
+            (References::None, _) => false,
+        };
+        if is_permitted {
+            return Ok(());
+        }
+        Err(Error::secret(format!(
+            "{source} is not resolved where a configuration is only shown"
+        )))
     }
 
     /// What stands for this reference where a name is needed that is no secret, such as the client
@@ -140,6 +167,7 @@ impl SecretRef {
             return String::new();
         };
         match first {
+            Source::Env(_) | Source::File(_) if self.permit(first).is_err() => first.to_string(),
             Source::Inline(secret) => secret.expose_secret().to_owned(),
             Source::Env(name) => std::env::var(&**name).unwrap_or_else(|_| first.to_string()),
             Source::File(path) => places::value_of_file(path).unwrap_or_else(|| first.to_string()),
@@ -168,12 +196,15 @@ impl SecretRef {
     /// # Errors
     /// [`Secret`](crate::ErrorKind::Secret), as for [`resolve`](Self::resolve).
     pub fn read_now(&self) -> Result<SecretString, Error> {
-        match self.sources.first() {
-            None => Err(Error::secret("an empty list names no secret")),
-            Some(Source::Inline(secret)) => Ok(secret.clone()),
-            Some(Source::Env(name)) => places::from_environment(name),
-            Some(Source::File(path)) => places::from_file_now(path),
-            Some(Source::Command(argv)) => command::from_command_now(argv),
+        let Some(source) = self.sources.first() else {
+            return Err(Error::secret("an empty list names no secret"));
+        };
+        self.permit(source)?;
+        match source {
+            Source::Inline(secret) => Ok(secret.clone()),
+            Source::Env(name) => places::from_environment(name),
+            Source::File(path) => places::from_file_now(path),
+            Source::Command(argv) => command::from_command_now(argv),
         }
     }
 
@@ -198,6 +229,7 @@ impl SecretRef {
         let Some(source) = self.sources.get(candidate).or(self.sources.last()) else {
             return Err(Error::secret("an empty list names no secret"));
         };
+        self.permit(source)?;
         let read = match source {
             Source::Inline(secret) => Ok(secret.clone()),
             Source::Env(name) => places::from_environment(name),

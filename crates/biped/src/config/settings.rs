@@ -110,7 +110,10 @@ pub(crate) fn http(root: &Table, problems: &mut Vec<Problem>) -> biped_reqwest::
     if let Some(bytes) = section.count("max_body") {
         settings = settings.max_body(bytes);
     }
-    if let Some(value) = section.value("proxy") {
+    // What only shows a configuration connects to nobody.
+    let is_read =
+        |value: &biped_core::ConfigValue| value.origin.references() == biped_core::References::All;
+    if let Some(value) = section.value("proxy").filter(is_read) {
         match value.to_secret().map(|secret| secret.read_now()) {
             Some(Ok(url)) if url.expose_secret() == "none" => settings = settings.no_proxy(),
             Some(Ok(url)) => settings = settings.proxy(url),
@@ -118,7 +121,7 @@ pub(crate) fn http(root: &Table, problems: &mut Vec<Problem>) -> biped_reqwest::
             None => {}
         }
     }
-    let certificates = match section.value("extra_ca") {
+    let certificates = match section.value("extra_ca").filter(is_read) {
         Some(value) => match value.raw {
             RawValue::List(list) => list,
             _ => vec![value],

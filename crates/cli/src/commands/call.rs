@@ -31,6 +31,7 @@ use crate::{
 pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
     let method = method(&args.method)?;
     let mut headers = headers(&args.headers)?;
+    let biped = session.biped()?;
     let body = args.data.as_deref().map(body).transpose()?;
     session.start_time();
     if let Some(body) = &body
@@ -43,7 +44,6 @@ pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
         // Servers may wait for it (RFC 9110 §8.6).
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    let biped = session.biped()?;
     let client = args.selection.client(&biped, &args.name)?;
     session.warn(client.token_source());
 

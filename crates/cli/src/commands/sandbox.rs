@@ -1,6 +1,11 @@
 //! `biped sandbox`.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::Path,
+    time::Duration,
+};
 
 use biped::Error;
 use biped_sandbox::Sandbox;
@@ -21,6 +26,7 @@ pub(crate) fn run(session: &Session, args: &args::Sandbox) -> Outcome {
         let ended = ended()?;
         if let Some(path) = &args.write {
             write(path, &sandbox.config_toml())?;
+            session.trust_own(path);
         }
         let [first, second] = sandbox.clouds();
         let url = sandbox.url();
@@ -75,7 +81,12 @@ fn write(path: &Path, toml: &str) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
-    std::fs::write(path, toml).map_err(failed)
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    super::init::readable_by_all(&mut options)
+        .open(path)
+        .and_then(|mut file| file.write_all(toml.as_bytes()))
+        .map_err(failed)
 }
 
 /// Completes when somebody wants an end: Ctrl-C, or a polite kill. Listens from now on.

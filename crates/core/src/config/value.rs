@@ -48,6 +48,29 @@ pub enum Origin {
     Option(Arc<str>),
     /// Nobody: it is the application's default.
     Default,
+    /// One of the others, and not all references may be resolved there.
+    Limited {
+        /// Where the value is from.
+        from: Arc<Origin>,
+        /// Which references may be resolved.
+        references: References,
+    },
+}
+
+/// Which references (`env:`, `file:`, `cmd`) of a configuration may be resolved.
+///
+/// What only shows a configuration runs none of its commands, and a file that nobody has approved
+/// reads nothing at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum References {
+    /// All of them.
+    #[default]
+    All,
+    /// Those to variables and files. No command is run.
+    WithoutCommands,
+    /// None.
+    None,
 }
 
 impl fmt::Display for Origin {
@@ -57,6 +80,7 @@ impl fmt::Display for Origin {
             Self::Variable(name) | Self::Option(name) => f.write_str(name),
             Self::Builder => f.write_str("the builder"),
             Self::Default => f.write_str("default"),
+            Self::Limited { from, .. } => from.fmt(f),
         }
     }
 }
@@ -89,14 +113,46 @@ impl Origin {
     /// The directory that relative file names are relative to: that of the configuration file.
     #[must_use]
     pub fn directory(&self) -> Option<&Path> {
+        self.file()?.parent()
+    }
+
+    /// The configuration file, as it was named.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
         match self {
-            Self::File { path, .. } => path.parent(),
+            Self::File { path, .. } => Some(path),
+            Self::Limited { from, .. } => from.file(),
             _ => None,
         }
     }
 
+    /// The same place, with no more than these references to be resolved there.
+    #[must_use]
+    pub fn limited(self, references: References) -> Self {
+        match references {
+            References::All => self,
+            references => Self::Limited {
+                from: self.into(),
+                references,
+            },
+        }
+    }
+
+    /// Which references may be resolved there.
+    #[must_use]
+    pub fn references(&self) -> References {
+        match self {
+            Self::Limited { from, references } => from.references().max(*references),
+            _ => References::All,
+        }
+    }
+
     fn is_text_only(&self) -> bool {
-        matches!(self, Self::Variable(_))
+        match self {
+            Self::Variable(_) => true,
+            Self::Limited { from, .. } => from.is_text_only(),
+            _ => false,
+        }
     }
 }
 
@@ -160,6 +216,11 @@ impl ConfigValue {
     /// relative to the configuration file.
     #[must_use]
     pub fn to_secret(&self) -> Option<SecretRef> {
+        let secret = self.reference()?;
+        Some(secret.limited_to(self.origin.references()))
+    }
+
+    fn reference(&self) -> Option<SecretRef> {
         match &self.raw {
             RawValue::Text(text) if self.origin.is_text_only() => {
                 Some(SecretRef::inline(text.clone()))

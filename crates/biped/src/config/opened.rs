@@ -1,0 +1,214 @@
+//! [`ConfigFile`]: a configuration file as it was when it was opened, and who could have written it.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::{self, File},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use biped_core::Error;
+
+/// What becomes of a configuration file that somebody else could have written: its owner is neither
+/// the user nor root, or others may write it, or a group may that is neither the user's own (its id
+/// is the user's) nor root's. Other systems than Unix have no such check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OwnerCheck {
+    /// It is read: whoever named it knows why.
+    #[default]
+    Off,
+    /// It is read, and a warning is logged.
+    Warn,
+    /// It is not read.
+    Refuse,
+}
+
+/// A configuration file that was read, with the files that it names: each is read once, so that what
+/// was checked is what is used.
+///
+/// ```no_run
+/// use biped::{Biped, config::{ConfigFile, OwnerCheck}};
+///
+/// let file = ConfigFile::open("biped.toml", OwnerCheck::Refuse)?;
+/// let biped = Biped::builder().opened_file(file).build()?;
+/// # Ok::<(), biped::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ConfigFile(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    text: String,
+    check: OwnerCheck,
+    named: Mutex<BTreeMap<PathBuf, Arc<str>>>,
+}
+
+impl ConfigFile {
+    /// Opens a file, checks the owner and the mode of what was opened, and reads it.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that is refused, can't be
+    /// read or is not UTF-8.
+    pub fn open(path: impl Into<PathBuf>, check: OwnerCheck) -> Result<Self, Error> {
+        let path = path.into();
+        let bytes = read(&path, check).map_err(|error| {
+            Error::configuration(format!("{} can't be read: {error}", path.display()))
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+            Error::configuration(format!("{}:{line}: this is not UTF-8", path.display()))
+        })?;
+        let named = Mutex::default();
+        Ok(Self(Arc::new(Inner {
+            path,
+            text,
+            check,
+            named,
+        })))
+    }
+
+    /// Where it is, as it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// The text of a file that this one names; the same check is made of it.
+    pub(crate) fn read_named(&self, path: &Path) -> io::Result<String> {
+        if self.0.check == OwnerCheck::Off {
+            return fs::read_to_string(path);
+        }
+        let mut named = self.0.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = named.get(path) {
+            return Ok(text.to_string());
+        }
+        let bytes = read(path, self.0.check)?;
+        let text = String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))?;
+        named.insert(path.to_owned(), text.as_str().into());
+        Ok(text)
+    }
+
+    /// The files that it names, as far as they were read.
+    pub(crate) fn named(&self) -> BTreeMap<PathBuf, Arc<str>> {
+        self.0
+            .named
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// Without its text: a secret may be in it.
+impl fmt::Debug for ConfigFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigFile")
+            .field("path", &self.0.path)
+            .field("check", &self.0.check)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read(path: &Path, check: OwnerCheck) -> io::Result<Vec<u8>> {
+    let mut file = open(path, check)?;
+    let problem = match check {
+        OwnerCheck::Off => None,
+        _ => problem(path, &file.metadata()?),
+    };
+    match (problem, check) {
+        (Some(problem), OwnerCheck::Refuse) => return Err(io::Error::other(problem)),
+        (Some(problem), _) => tracing::warn!("{}: {problem}", path.display()),
+        (None, _) => {}
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a file. One that nobody named must be a file, so that no pipe makes the reader wait; a link
+/// to it must be of those who may own the file.
+#[cfg(unix)]
+fn open(path: &Path, check: OwnerCheck) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    if check != OwnerCheck::Refuse {
+        return File::open(path);
+    }
+    let found = fs::symlink_metadata(path)?;
+    if found.is_symlink()
+        && let Some(problem) = owner_problem(path, &found)
+    {
+        return Err(io::Error::other(format!("as a link, {problem}")));
+    }
+    let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options()
+        .read(true)
+        .custom_flags(nonblock)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path, _: OwnerCheck) -> io::Result<File> {
+    File::open(path)
+}
+
+/// How somebody else could have written a file, and what to do about it.
+#[cfg(unix)]
+fn problem(path: &Path, found: &fs::Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+
+    if !found.is_file() {
+        // A pipe or a terminal is not kept anywhere.
+        return None;
+    }
+    owner_problem(path, found).or_else(|| {
+        let user = rustix::process::geteuid().as_raw();
+        let (who, mends) = match found.mode() {
+            mode if mode & 0o002 != 0 => ("other users".to_owned(), "go-w"),
+            mode if mode & 0o020 != 0 && found.gid() != user && found.gid() != 0 => {
+                (format!("the group {}", found.gid()), "g-w")
+            }
+            _ => return None,
+        };
+        let mode = found.mode() & 0o7777;
+        let shown = path.display();
+        Some(format!(
+            "{who} may write it (its mode is {mode:04o}); check what it says, then run chmod \
+             {mends} {shown}, or name the configuration with --config"
+        ))
+    })
+}
+
+#[cfg(unix)]
+fn owner_problem(path: &Path, found: &fs::Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+
+    let user = rustix::process::geteuid().as_raw();
+    let owner = found.uid();
+    if owner == user || owner == 0 {
+        return None;
+    }
+    let mode = found.mode() & 0o7777;
+    let shown = path.display();
+    Some(format!(
+        "it belongs to user {owner} (its mode is {mode:04o}), who is neither you (user {user}) nor \
+         root; check what it says, then run chown {user} {shown}, or name the configuration with \
+         --config"
+    ))
+}
+
+#[cfg(not(unix))]
+fn problem(_: &Path, _: &fs::Metadata) -> Option<String> {
+    None
+}
