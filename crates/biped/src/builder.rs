@@ -276,17 +276,16 @@ impl Builder {
         };
         let root = alone.read(&mut Vec::new())?;
         // Making them reads the files that they name.
-        let made = alone.make_providers(&root, &mut Vec::new());
+        let own = hosts(&alone.make_providers(&root, &mut Vec::new()));
+        // With what is in the environment there may be more to see.
         let merged = self.clone().references(References::None);
-        if let Ok(root) = merged.read(&mut Vec::new()) {
-            drop(merged.make_providers(&root, &mut Vec::new()));
-        }
-        let hosts = made.iter().map(|(name, made)| {
-            let endpoint = made.provider.id().token_endpoint();
-            let line = format!("providers.{name}: asks {endpoint} for tokens");
-            biped_core::wire::vendor_text(&line).unwrap_or_default()
+        let seen = merged.read(&mut Vec::new()).map(|root| {
+            let made = merged.make_providers(&root, &mut Vec::new());
+            hosts(&made)
         });
-        Ok(Reach::of(&root, file, |kind| self.kinds.get(kind), hosts))
+        let seen = seen.unwrap_or_default();
+        let known = |kind: &str| self.kinds.get(kind);
+        Ok(Reach::of(&root, file, known, &own, &seen))
     }
 
     /// The kinds of provider that a configuration may name, sorted: the built-in ones and those
@@ -475,6 +474,16 @@ impl Builder {
             kind: Some(kind.clone()),
         })
     }
+}
+
+/// Where providers ask for tokens, a line each.
+fn hosts(made: &BTreeMap<Arc<str>, Made>) -> BTreeSet<String> {
+    let lines = made.iter().map(|(name, made)| {
+        let endpoint = made.provider.id().token_endpoint();
+        let line = format!("providers.{name}: asks {endpoint} for tokens");
+        biped_core::wire::vendor_text(&line).unwrap_or_default()
+    });
+    lines.collect()
 }
 
 /// A provider, before the manager has it.

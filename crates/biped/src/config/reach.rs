@@ -1,6 +1,6 @@
 //! [`Reach`]: what a configuration file resolves, and where it sends secrets and tokens.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use biped_core::{ConfigValue, FieldType, Kind, RawValue, SecretRef, wire};
 use sha2::{Digest, Sha256};
@@ -22,18 +22,20 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// `hosts` are lines about where the providers ask for tokens.
+    /// `own` and `seen` are lines about where providers ask for tokens, by the file alone and with
+    /// all that is configured beside it.
     pub(crate) fn of<'k>(
         root: &Table,
         file: &ConfigFile,
         known: impl Fn(&str) -> Option<&'k Kind>,
-        hosts: impl IntoIterator<Item = String>,
+        own: &BTreeSet<String>,
+        seen: &BTreeSet<String>,
     ) -> Self {
         let mut reach = Self {
-            lines: hosts.into_iter().collect(),
+            lines: own.union(seen).cloned().collect(),
             content: Vec::new(),
         };
-        for host in reach.lines.clone() {
+        for host in own {
             reach.put("host", host.as_bytes());
         }
         for (section, value) in root {

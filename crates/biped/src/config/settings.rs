@@ -1,5 +1,7 @@
 //! The sections beside `[providers]`: their keys, and what becomes of them.
 
+#[cfg(feature = "reqwest")]
+use biped_core::References;
 use biped_core::{Field, FieldType, Problem};
 
 use super::{Table, section::Section, store::STORE};
@@ -110,18 +112,15 @@ pub(crate) fn http(root: &Table, problems: &mut Vec<Problem>) -> biped_reqwest::
     if let Some(bytes) = section.count("max_body") {
         settings = settings.max_body(bytes);
     }
-    // What only shows a configuration connects to nobody.
-    let is_read =
-        |value: &biped_core::ConfigValue| value.origin.references() == biped_core::References::All;
-    if let Some(value) = section.value("proxy").filter(is_read) {
-        match value.to_secret().map(|secret| secret.read_now()) {
+    if let Some(value) = section.value("proxy") {
+        match value.to_secret().and_then(|secret| read(&value, secret)) {
             Some(Ok(url)) if url.expose_secret() == "none" => settings = settings.no_proxy(),
             Some(Ok(url)) => settings = settings.proxy(url),
             Some(Err(error)) => section.problem("proxy", value.origin, error.to_string()),
             None => {}
         }
     }
-    let certificates = match section.value("extra_ca").filter(is_read) {
+    let certificates = match section.value("extra_ca") {
         Some(value) => match value.raw {
             RawValue::List(list) => list,
             _ => vec![value],
@@ -129,13 +128,26 @@ pub(crate) fn http(root: &Table, problems: &mut Vec<Problem>) -> biped_reqwest::
         None => Vec::new(),
     };
     for value in certificates {
-        match certificate(&value).map(|secret| secret.read_now()) {
+        match certificate(&value).and_then(|secret| read(&value, secret)) {
             Some(Ok(pem)) => settings = settings.extra_ca(pem.expose_secret()),
             Some(Err(error)) => section.problem("extra_ca", value.origin, error.to_string()),
             None => {}
         }
     }
     settings
+}
+
+/// What a secret is. What only shows a configuration connects to nobody, and resolves no reference for
+/// it.
+#[cfg(feature = "reqwest")]
+fn read(
+    value: &biped_core::ConfigValue,
+    secret: biped_core::SecretRef,
+) -> Option<Result<biped_core::SecretString, biped_core::Error>> {
+    match value.origin.references() {
+        References::All => Some(secret.read_now()),
+        _ => secret.limited_to(References::None).read_now().ok().map(Ok),
+    }
 }
 
 /// Where a certificate is. In a variable, too, `file:` names a file: no PEM text starts so.
