@@ -1,5 +1,7 @@
 //! [`Builder`]: what a [`Biped`] is made of.
 
+mod providers;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
@@ -10,9 +12,10 @@ use std::{
 
 use biped_core::{
     Clock, ConfigValue, Error, HttpClient, Kind, Origin, Problem, Provider, ProviderConfig,
-    RawValue, References, SystemClock, TokenManager, TokenRequest, TokenStore, nearest,
+    RawValue, References, SystemClock, TokenManager, TokenRequest, TokenStore,
 };
 
+use self::providers::{Made, hosts};
 use crate::{
     Biped,
     biped::Configured,
@@ -401,108 +404,6 @@ impl Builder {
             root,
         }
     }
-
-    fn make_providers(
-        &self,
-        root: &Table,
-        problems: &mut Vec<Problem>,
-    ) -> BTreeMap<Arc<str>, Made> {
-        let mut made = BTreeMap::new();
-        let Some(providers) = config::table(root, "providers", problems) else {
-            return made;
-        };
-        for (name, value) in providers {
-            if self.providers.contains_key(&**name) {
-                continue;
-            }
-            match self.make_provider(name, value) {
-                Ok(provider) => drop(made.insert(Arc::from(&**name), provider)),
-                Err(mut found) => {
-                    if matches!(value.origin, Origin::Variable(_)) {
-                        suggest(&mut found, name, providers);
-                    }
-                    problems.extend(found);
-                }
-            }
-        }
-        made
-    }
-
-    fn make_provider(&self, name: &str, value: &ConfigValue) -> Result<Made, Vec<Problem>> {
-        let problem = |origin: &Origin, key: &str, message: String| {
-            let key = format!("providers.{name}{key}");
-            vec![Problem {
-                origin: origin.clone(),
-                key,
-                message,
-            }]
-        };
-        let RawValue::Table(values) = &value.raw else {
-            return Err(problem(&value.origin, "", "a table is expected".into()));
-        };
-        let Some(kind_value) = values.get("kind") else {
-            let message = format!("missing; {}", self.kinds.known());
-            return Err(problem(&value.origin, ".kind", message));
-        };
-        let Some(kind_name) = kind_value.to_text() else {
-            return Err(problem(
-                &kind_value.origin,
-                ".kind",
-                "a string is expected".into(),
-            ));
-        };
-        let Some(kind) = self.kinds.get(&kind_name) else {
-            let message = self.kinds.unknown(&kind_name);
-            return Err(problem(&kind_value.origin, ".kind", message));
-        };
-        let opened: Vec<_> = self.files.iter().filter_map(File::opened).collect();
-        let config = ProviderConfig::new(name, kind_name, value.origin.clone(), values.clone())
-            .reading_files_with(move |origin, path| {
-                let by = opened
-                    .iter()
-                    .find(|file| origin.file() == Some(file.path()));
-                by.map_or_else(
-                    || std::fs::read_to_string(path),
-                    |file| file.read_named(path),
-                )
-            });
-        let provider = kind.build(&config)?;
-        Ok(Made {
-            provider,
-            request: kind.request(&config),
-            api_base_url: config.url("api_base_url"),
-            kind: Some(kind.clone()),
-        })
-    }
-}
-
-/// Where providers ask for tokens, a line each.
-fn hosts(made: &BTreeMap<Arc<str>, Made>) -> BTreeSet<String> {
-    let lines = made.iter().map(|(name, made)| {
-        let endpoint = made.provider.id().token_endpoint();
-        let line = format!("providers.{name}: asks {endpoint} for tokens");
-        biped_core::wire::vendor_text(&line).unwrap_or_default()
-    });
-    lines.collect()
-}
-
-/// A provider, before the manager has it.
-struct Made {
-    provider: Arc<dyn Provider>,
-    request: TokenRequest,
-    api_base_url: Option<url::Url>,
-    kind: Option<Kind>,
-}
-
-impl Made {
-    fn by_application(provider: &Arc<dyn Provider>, request: &TokenRequest) -> Self {
-        Self {
-            provider: provider.clone(),
-            request: request.clone(),
-            api_base_url: None,
-            kind: None,
-        }
-    }
 }
 
 impl File {
@@ -559,22 +460,6 @@ fn unknown_sections(root: &Table, problems: &mut Vec<Problem>) {
             name,
             known(),
         ));
-    }
-}
-
-/// Says which provider is meant by a variable whose provider only variables know.
-fn suggest(problems: &mut [Problem], name: &str, providers: &Table) {
-    let others = providers.iter().filter(|(_, other)| {
-        let origin = &other.origin;
-        !matches!(origin, Origin::Variable(_))
-    });
-    let Some(meant) = nearest(name, others.map(|(other, _)| other.as_str())) else {
-        return;
-    };
-    for problem in problems {
-        problem
-            .message
-            .push_str(&format!("; is the provider {meant} meant?"));
     }
 }
 

@@ -80,6 +80,7 @@ pub(crate) use self::{
     environment::{Environment, provider_names},
     file::{File, parse},
     merge::{Layer, merge},
+    opened::read_text,
     settings::{SECTIONS, engine, http},
     show::settings as describe,
     store::store,

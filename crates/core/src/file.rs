@@ -54,6 +54,29 @@ pub fn read_file(path: impl AsRef<Path>, limit: usize) -> io::Result<Zeroizing<V
     read.map_err(Into::into)
 }
 
+/// The same, but only where the file that was opened is as `accept` wants it: it sees whose file it is,
+/// and its error is returned. Such a read is shared with no other caller.
+///
+/// # Errors
+/// As [`read_file`], and what `accept` says.
+pub fn read_file_if(
+    path: impl AsRef<Path>,
+    limit: usize,
+    accept: impl FnOnce(&fs::Metadata) -> io::Result<()> + Send + 'static,
+) -> io::Result<Zeroizing<Vec<u8>>> {
+    let path = absolute(path.as_ref());
+    let (sender, outcome) = mpsc::sync_channel(1);
+    std::thread::Builder::new()
+        .name("biped-file".into())
+        .spawn(move || drop(sender.try_send(read_accepted(&path, limit, accept))))?;
+    let outcome = match outcome.recv_timeout(FILE_TIMEOUT) {
+        Ok(outcome) => outcome,
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(Fault::unresponsive(FILE_TIMEOUT)),
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(Fault::interrupted()),
+    };
+    outcome.map_err(Into::into)
+}
+
 /// The same without blocking; the time is the clock's.
 pub(crate) async fn read_file_async(
     path: &Path,
@@ -82,6 +105,12 @@ impl Fault {
     fn too_large(limit: usize) -> Self {
         let message = format!("it is larger than {limit} bytes");
         Self::new(io::ErrorKind::FileTooLarge, message)
+    }
+
+    fn unresponsive(timeout: Duration) -> Self {
+        let seconds = timeout.as_secs_f64();
+        let message = format!("its file system does not respond within {seconds} s");
+        Self::new(io::ErrorKind::TimedOut, message)
     }
 
     fn interrupted() -> Self {
@@ -270,9 +299,7 @@ impl Reader {
         if let Some(outstanding) = self.state().outstanding.get_mut(path) {
             outstanding.overdue |= outstanding.number == number;
         }
-        let seconds = timeout.as_secs_f64();
-        let message = format!("its file system does not respond within {seconds} s");
-        Fault::new(io::ErrorKind::TimedOut, message)
+        Fault::unresponsive(timeout)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -286,11 +313,20 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 fn read_regular(path: &Path, limit: usize) -> Outcome {
+    read_accepted(path, limit, |_| Ok(()))
+}
+
+fn read_accepted(
+    path: &Path,
+    limit: usize,
+    accept: impl FnOnce(&fs::Metadata) -> io::Result<()>,
+) -> Outcome {
     // Looked at first: opening a device may do something to it, and a socket can't be opened.
     require_regular(&fs::metadata(path)?)?;
     let mut file = open(path)?;
     let metadata = file.metadata()?;
     require_regular(&metadata)?;
+    accept(&metadata)?;
     let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if size > limit {
         return Err(Fault::too_large(limit));

@@ -2,14 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    fs::{self, File},
-    io::{self, Read as _},
+    fmt, fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use biped_core::Error;
+use biped_core::{Error, MAX_FILE_SIZE, read_file, read_file_if};
+use zeroize::Zeroizing;
 
 /// What becomes of a configuration file that somebody else could have written: its owner is neither
 /// the user nor root, or others may write it, or a group may that is neither the user's own (its id
@@ -57,15 +56,15 @@ impl ConfigFile {
         let bytes = read(&path, check).map_err(|error| {
             Error::configuration(format!("{} can't be read: {error}", path.display()))
         })?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            let good = &bytes[..error.valid_up_to()];
             let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
             Error::configuration(format!("{}:{line}: this is not UTF-8", path.display()))
         })?;
         let named = Mutex::default();
         Ok(Self(Arc::new(Inner {
+            text: text.into(),
             path,
-            text,
             check,
             named,
         })))
@@ -83,15 +82,11 @@ impl ConfigFile {
 
     /// The text of a file that this one names; the same check is made of it.
     pub(crate) fn read_named(&self, path: &Path) -> io::Result<String> {
-        if self.0.check == OwnerCheck::Off {
-            return fs::read_to_string(path);
-        }
         let mut named = self.0.named.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(text) = named.get(path) {
             return Ok(text.to_string());
         }
-        let bytes = read(path, self.0.check)?;
-        let text = String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))?;
+        let text = read_text(path, self.0.check)?;
         named.insert(path.to_owned(), text.as_str().into());
         Ok(text)
     }
@@ -116,51 +111,53 @@ impl fmt::Debug for ConfigFile {
     }
 }
 
-fn read(path: &Path, check: OwnerCheck) -> io::Result<Vec<u8>> {
-    let mut file = open(path, check)?;
-    let problem = match check {
-        OwnerCheck::Off => None,
-        _ => problem(path, &file.metadata()?),
-    };
-    match (problem, check) {
-        (Some(problem), OwnerCheck::Refuse) => return Err(io::Error::other(problem)),
-        (Some(problem), _) => tracing::warn!("{}: {problem}", path.display()),
-        (None, _) => {}
-    }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// The text of a file that a configuration names.
+pub(crate) fn read_text(path: &Path, check: OwnerCheck) -> io::Result<String> {
+    let bytes = read(path, check)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::other("it is not UTF-8"))?;
+    Ok(text.into())
 }
 
-/// Opens a file. One that nobody named must be a file, so that no pipe makes the reader wait; a link
-/// to it must be of those who may own the file.
-#[cfg(unix)]
-fn open(path: &Path, check: OwnerCheck) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
+fn read(path: &Path, check: OwnerCheck) -> io::Result<Zeroizing<Vec<u8>>> {
+    if check == OwnerCheck::Off {
+        return read_file(path, MAX_FILE_SIZE);
+    }
+    if check == OwnerCheck::Refuse {
+        refuse_link(path)?;
+    }
+    let found = Arc::new(OnceLock::new());
+    let (named, seen) = (path.to_owned(), found.clone());
+    let content = read_file_if(path, MAX_FILE_SIZE, move |metadata| {
+        match problem(&named, metadata) {
+            Some(problem) if check == OwnerCheck::Refuse => Err(io::Error::other(problem)),
+            Some(problem) => {
+                seen.get_or_init(|| problem);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    })?;
+    if let Some(problem) = found.get() {
+        tracing::warn!("{}: {problem}", path.display());
+    }
+    Ok(content)
+}
 
-    if check != OwnerCheck::Refuse {
-        return File::open(path);
-    }
+/// Refuses a link of somebody who may not own the file either: what it names is relative to the link.
+#[cfg(unix)]
+fn refuse_link(path: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(path)?;
-    if found.is_symlink()
-        && let Some(problem) = owner_problem(path, &found)
-    {
-        return Err(io::Error::other(format!("as a link, {problem}")));
+    match owner_problem(path, &found) {
+        Some(problem) if found.is_symlink() => {
+            Err(io::Error::other(format!("as a link, {problem}")))
+        }
+        _ => Ok(()),
     }
-    let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = File::options()
-        .read(true)
-        .custom_flags(nonblock)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    Ok(file)
 }
 
 #[cfg(not(unix))]
-fn open(path: &Path, _: OwnerCheck) -> io::Result<File> {
-    File::open(path)
+fn refuse_link(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// How somebody else could have written a file, and what to do about it.
@@ -168,10 +165,6 @@ fn open(path: &Path, _: OwnerCheck) -> io::Result<File> {
 fn problem(path: &Path, found: &fs::Metadata) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
 
-    if !found.is_file() {
-        // A pipe or a terminal is not kept anywhere.
-        return None;
-    }
     owner_problem(path, found).or_else(|| {
         let user = rustix::process::geteuid().as_raw();
         let (who, mends) = match found.mode() {
