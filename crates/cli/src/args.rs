@@ -162,7 +162,7 @@ pub(crate) struct Call {
     /// A path, appended to the API's base URL; or a whole URL of the same origin
     #[arg(value_name = "PATH_OR_URL", value_hint = ValueHint::Url)]
     pub(crate) target: String,
-    /// The body; @FILE reads it from a file, @- from stdin. JSON is labelled as such unless -H
+    /// The body; @FILE reads it from a regular file, @- from stdin. JSON is labelled as such unless -H
     /// gives a Content-Type
     #[arg(short, long, value_name = "BODY|@FILE", allow_hyphen_values = true)]
     pub(crate) data: Option<OsString>,

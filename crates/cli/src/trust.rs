@@ -1,12 +1,12 @@
 //! [`Trusted`]: the configuration files that the user trusts, and the question whether to.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufRead, Read as _, Write},
+    fs::{self, OpenOptions},
+    io::{self, BufRead, Write},
     path::{Path, PathBuf},
 };
 
-use biped::{Error, config::Reach, wire};
+use biped::{Error, config::Reach, read_file_if, wire};
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -37,7 +37,7 @@ struct Record {
 }
 
 /// No record is larger.
-const LARGEST: u64 = 64 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 impl Trusted {
     pub(crate) fn of_user() -> Result<Self, Error> {
@@ -143,13 +143,11 @@ impl Trusted {
 
 /// A record that only its user can have written.
 fn read(path: &Path) -> Option<Record> {
-    let file = File::open(path).ok()?;
-    if !is_ours(&file.metadata().ok()?) {
-        return None;
-    }
-    let mut text = String::new();
-    file.take(LARGEST).read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
+    let text = read_file_if(path, LARGEST, |found| match is_ours(found) {
+        true => Ok(()),
+        false => Err(io::ErrorKind::PermissionDenied.into()),
+    });
+    serde_json::from_slice(&text.ok()?).ok()
 }
 
 #[cfg(unix)]

@@ -50,31 +50,34 @@ const CHUNK: usize = 16 * 1024;
 /// [`IsADirectory`](io::ErrorKind::IsADirectory), and [`InvalidInput`](io::ErrorKind::InvalidInput)
 /// for what is neither a directory nor a regular file; [`TimedOut`](io::ErrorKind::TimedOut).
 pub fn read_file(path: impl AsRef<Path>, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    let read = READER.read_now(path.as_ref(), limit, FILE_TIMEOUT);
-    read.map_err(Into::into)
+    let read = READER.read_now(path.as_ref(), limit, FILE_TIMEOUT)?;
+    Ok(read.content)
 }
 
-/// The same, but only where the file that was opened is as `accept` wants it: it sees whose file it is,
-/// and its error is returned. Such a read is shared with no other caller.
+/// The text of a file, read as by [`read_file`].
+///
+/// # Errors
+/// As [`read_file`], and [`InvalidData`](io::ErrorKind::InvalidData) for what is not UTF-8.
+pub fn read_text_file(path: impl AsRef<Path>, limit: usize) -> io::Result<String> {
+    let content = read_file(path, limit)?;
+    std::str::from_utf8(&content)
+        .map(str::to_owned)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// The same as [`read_file`], but only where the file that was opened is as `accept` wants it: it
+/// sees whose file it is, and its error is returned.
 ///
 /// # Errors
 /// As [`read_file`], and what `accept` says.
 pub fn read_file_if(
     path: impl AsRef<Path>,
     limit: usize,
-    accept: impl FnOnce(&fs::Metadata) -> io::Result<()> + Send + 'static,
+    accept: impl FnOnce(&fs::Metadata) -> io::Result<()>,
 ) -> io::Result<Zeroizing<Vec<u8>>> {
-    let path = absolute(path.as_ref());
-    let (sender, outcome) = mpsc::sync_channel(1);
-    std::thread::Builder::new()
-        .name("biped-file".into())
-        .spawn(move || drop(sender.try_send(read_accepted(&path, limit, accept))))?;
-    let outcome = match outcome.recv_timeout(FILE_TIMEOUT) {
-        Ok(outcome) => outcome,
-        Err(mpsc::RecvTimeoutError::Timeout) => Err(Fault::unresponsive(FILE_TIMEOUT)),
-        Err(mpsc::RecvTimeoutError::Disconnected) => Err(Fault::interrupted()),
-    };
-    outcome.map_err(Into::into)
+    let read = READER.read_now(path.as_ref(), limit, FILE_TIMEOUT)?;
+    accept(&read.metadata)?;
+    Ok(read.content)
 }
 
 /// The same without blocking; the time is the clock's.
@@ -83,7 +86,7 @@ pub(crate) async fn read_file_async(
     limit: usize,
     clock: &dyn Clock,
 ) -> io::Result<Content> {
-    READER.read(path, limit, clock).await.map_err(Into::into)
+    Ok(READER.read(path, limit, clock).await?.content)
 }
 
 /// What a file holds.
@@ -107,12 +110,6 @@ impl Fault {
         Self::new(io::ErrorKind::FileTooLarge, message)
     }
 
-    fn unresponsive(timeout: Duration) -> Self {
-        let seconds = timeout.as_secs_f64();
-        let message = format!("its file system does not respond within {seconds} s");
-        Self::new(io::ErrorKind::TimedOut, message)
-    }
-
     fn interrupted() -> Self {
         Self::new(io::ErrorKind::Other, "reading it was interrupted")
     }
@@ -130,7 +127,15 @@ impl From<Fault> for io::Error {
     }
 }
 
-type Outcome = Result<Content, Fault>;
+/// A file that was read.
+#[derive(Clone)]
+struct Found {
+    content: Content,
+    /// Of what was opened.
+    metadata: fs::Metadata,
+}
+
+type Outcome = Result<Found, Fault>;
 
 type Read = dyn Fn(&Path, usize) -> Outcome + Send + Sync;
 
@@ -181,7 +186,7 @@ impl Waiter {
     fn tell(self, outcome: &Outcome) {
         let limit = self.limit;
         let outcome = match outcome {
-            Ok(content) if content.len() > limit => Err(Fault::too_large(limit)),
+            Ok(found) if found.content.len() > limit => Err(Fault::too_large(limit)),
             Err(fault) if fault.kind == io::ErrorKind::FileTooLarge => Err(Fault::too_large(limit)),
             other => other.clone(),
         };
@@ -299,7 +304,9 @@ impl Reader {
         if let Some(outstanding) = self.state().outstanding.get_mut(path) {
             outstanding.overdue |= outstanding.number == number;
         }
-        Fault::unresponsive(timeout)
+        let seconds = timeout.as_secs_f64();
+        let message = format!("its file system does not respond within {seconds} s");
+        Fault::new(io::ErrorKind::TimedOut, message)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -313,20 +320,11 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 fn read_regular(path: &Path, limit: usize) -> Outcome {
-    read_accepted(path, limit, |_| Ok(()))
-}
-
-fn read_accepted(
-    path: &Path,
-    limit: usize,
-    accept: impl FnOnce(&fs::Metadata) -> io::Result<()>,
-) -> Outcome {
     // Looked at first: opening a device may do something to it, and a socket can't be opened.
     require_regular(&fs::metadata(path)?)?;
     let mut file = open(path)?;
     let metadata = file.metadata()?;
     require_regular(&metadata)?;
-    accept(&metadata)?;
     let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if size > limit {
         return Err(Fault::too_large(limit));
@@ -342,7 +340,7 @@ fn read_accepted(
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(content)
+    Ok(Found { content, metadata })
 }
 
 /// Opens what is there, even should it have become a pipe or a terminal by now, and waits for nobody.

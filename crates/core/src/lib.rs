@@ -40,7 +40,7 @@ pub use self::{
         nearest,
     },
     error::{Error, ErrorKind, VendorError},
-    file::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_if},
+    file::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_if, read_text_file},
     http::{ClientIdentity, HttpClient, check_secure, is_loopback, shown},
     key::{ProviderId, TokenKey},
     manager::{

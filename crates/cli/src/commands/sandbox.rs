@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use biped::Error;
+use biped::{Error, MAX_FILE_SIZE, read_file};
 use biped_sandbox::Sandbox;
 
 use crate::{Outcome, args, output, session::Session};
@@ -71,15 +71,16 @@ fn write(path: &Path, toml: &str) -> Result<(), Error> {
     let shown = path.display();
     let failed =
         |error: io::Error| Error::configuration(format!("{shown} can't be written: {error}"));
-    match std::fs::read(path) {
-        Ok(found) if !found.is_empty() && !found.starts_with(OURS.as_bytes()) => {
-            return Err(Error::configuration(format!(
-                "{shown} is there already, is none of the sandbox's, and is left alone"
-            )));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+    let is_ours = match read_file(path, MAX_FILE_SIZE) {
+        Ok(found) => found.is_empty() || found.starts_with(OURS.as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => false,
         Err(error) => return Err(failed(error)),
+    };
+    if !is_ours {
+        return Err(Error::configuration(format!(
+            "{shown} is there already, is none of the sandbox's, and is left alone"
+        )));
     }
     let mut options = File::options();
     options.write(true).create(true).truncate(true);

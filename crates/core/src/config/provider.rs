@@ -13,7 +13,7 @@ use url::Url;
 use super::{
     ConfigValue, Field, FieldType, Origin, Problem, RawValue, field::COMMON, value::any_of,
 };
-use crate::{Error, SecretRef, Timestamp};
+use crate::{Error, MAX_FILE_SIZE, SecretRef, Timestamp, read_text_file};
 
 /// One provider's part of the configuration: typed reads that know where each value is from.
 ///
@@ -53,7 +53,7 @@ impl ProviderConfig {
             values,
             read: Mutex::default(),
             problems: Mutex::default(),
-            read_file: Arc::new(|_, path| std::fs::read_to_string(path)),
+            read_file: Arc::new(|_, path| read_text_file(path, MAX_FILE_SIZE)),
         }
     }
 
