@@ -33,6 +33,10 @@ const FILE_VARIABLE: &str = "BIPED_CONFIG";
 /// What is kept of the time for ending, so that the whole command ends within it.
 const ENDING: Duration = Duration::from_millis(500);
 
+/// The longest that a command waits for threads that are at a file, or wherever else they can't be
+/// interrupted.
+const SHUTDOWN: Duration = Duration::from_millis(100);
+
 /// The longest that a command waits, when it is done, for a token that is being renewed.
 const RENEWING: Duration = Duration::from_secs(2);
 
@@ -276,7 +280,8 @@ impl Session {
             self.settle().await;
             outcome
         });
-        runtime.shutdown_background();
+        // Ends the flights, and with them the secret commands that still run.
+        runtime.shutdown_timeout(SHUTDOWN);
         outcome
     }
 

@@ -234,7 +234,7 @@ fn no_command_waits_at_a_pipe_that_it_is_to_read() {
         "call shop POST /x -d @pipe",
         "--config pipe list",
         "--config own.toml list",
-        "vendors --check pipe",
+        "vendors check pipe",
         "sandbox --write pipe --port 0",
     ] {
         let told = world.run(line).failed(2);
