@@ -160,7 +160,7 @@ async fn a_caller_that_goes_away_leaves_nothing_behind() {
         let other = slow.ask("a", &clock);
         until(|| slow.waiting("a") > 0 || round > 0).await;
         other.abort();
-        assert!(other.await.unwrap_err().is_cancelled());
+        assert!(other.await.err().unwrap().is_cancelled());
     }
     assert!(slow.waiting("a") <= 4, "{}", slow.waiting("a"));
     first.abort();
