@@ -31,6 +31,7 @@ struct Inner {
     settings: Vec<Setting>,
     #[cfg_attr(not(feature = "reqwest"), allow(dead_code))] // nothing to make API clients with
     http: Http,
+    unread_store: Option<Error>,
 }
 
 impl Biped {
@@ -52,12 +53,14 @@ impl Biped {
         providers: BTreeMap<Arc<str>, Configured>,
         settings: Vec<Setting>,
         http: Http,
+        unread_store: Option<Error>,
     ) -> Self {
         Self(Arc::new(Inner {
             manager,
             providers,
             settings,
             http,
+            unread_store,
         }))
     }
 
@@ -131,6 +134,14 @@ impl Biped {
     #[must_use]
     pub fn manager(&self) -> &TokenManager {
         &self.0.manager
+    }
+
+    /// Why the store is left out: a configuration that is only shown
+    /// ([`Builder::references`](crate::Builder::references)) resolves too little to open it, or to
+    /// know what to look for.
+    #[must_use]
+    pub fn unread_store(&self) -> Option<&Error> {
+        self.0.unread_store.as_ref()
     }
 
     /// The merged configuration as it may be shown, sorted by key: secrets redacted, each value

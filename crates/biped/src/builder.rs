@@ -1,5 +1,7 @@
 //! [`Builder`]: what a [`Biped`] is made of.
 
+mod providers;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
@@ -8,14 +10,17 @@ use std::{
     sync::Arc,
 };
 
-use biped_config::{ConfigValue, Kind, Origin, Problem, ProviderConfig, RawValue, nearest};
-use biped_core::{Clock, Error, HttpClient, Provider, SystemClock, TokenRequest, TokenStore};
+use biped_config::{ConfigValue, Kind, Origin, Problem, ProviderConfig, RawValue};
+use biped_core::{
+    Clock, Error, HttpClient, Provider, References, SystemClock, TokenRequest, TokenStore,
+};
 use biped_engine::TokenManager;
 
+use self::providers::{Made, hosts};
 use crate::{
     Biped,
     biped::Configured,
-    config::{self, Environment, Layer, Setting, Table},
+    config::{self, ConfigFile, Environment, Layer, OwnerCheck, Reach, Setting, Table},
     http::Http,
     kinds::Kinds,
 };
@@ -55,6 +60,7 @@ pub struct Builder {
     http_client: Option<Arc<dyn HttpClient>>,
     clock: Arc<dyn Clock>,
     store: Option<Arc<dyn TokenStore>>,
+    references: References,
 }
 
 /// A value that the application gave, at the whole path of its key.
@@ -77,6 +83,7 @@ impl Given {
 #[derive(Clone)]
 enum File {
     At(PathBuf),
+    Opened(ConfigFile),
     Text(String),
 }
 
@@ -95,12 +102,30 @@ impl Builder {
             http_client: None,
             clock: Arc::new(SystemClock),
             store: None,
+            references: References::All,
         }
     }
 
     /// Reads a file. Of several, the later goes ahead of the earlier, key by key.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.files.push(File::At(path.into()));
+        self
+    }
+
+    /// Takes a file that was opened already, as [`file`](Self::file) does.
+    pub fn opened_file(mut self, file: ConfigFile) -> Self {
+        self.files.push(File::Opened(file));
+        self
+    }
+
+    /// Resolves no other references (`env:`, `file:`, `cmd`) than these, whatever source names them.
+    /// Default: all.
+    ///
+    /// With fewer, a [`Biped`] is good for showing what is configured: connections are made without
+    /// what `[http]` refers to, and a store whose URL or key can't be read is left out, or any store
+    /// where no reference may be resolved ([`Biped::unread_store`]).
+    pub fn references(mut self, references: References) -> Self {
+        self.references = references;
         self
     }
 
@@ -238,6 +263,35 @@ impl Builder {
         Ok(config::describe(&root, |kind| self.kinds.get(kind)))
     }
 
+    /// What one of its files resolves, and where it sends secrets and tokens. Resolves nothing.
+    ///
+    /// It is about the file alone: an environment variable that overrides a value of the file is its
+    /// user's, and changes nothing here.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that is no TOML.
+    pub fn reach(&self, file: &ConfigFile) -> Result<Reach, Error> {
+        let alone = Self {
+            files: vec![File::Opened(file.clone())],
+            kinds: self.kinds.clone(),
+            environment: Environment::Off,
+            references: References::None,
+            ..Self::new()
+        };
+        let root = alone.read(&mut Vec::new())?;
+        // Making them reads the files that they name.
+        let own = hosts(&alone.make_providers(&root, &mut Vec::new()));
+        // With what is in the environment there may be more to see.
+        let merged = self.clone().references(References::None);
+        let seen = merged.read(&mut Vec::new()).map(|root| {
+            let made = merged.make_providers(&root, &mut Vec::new());
+            hosts(&made)
+        });
+        let seen = seen.unwrap_or_default();
+        let known = |kind: &str| self.kinds.get(kind);
+        Ok(Reach::of(&root, file, known, &own, &seen))
+    }
+
     /// The kinds of provider that a configuration may name, sorted: the built-in ones and those
     /// that are registered here.
     pub fn kinds(&self) -> impl Iterator<Item = &Kind> {
@@ -264,7 +318,8 @@ impl Builder {
         let root = self.read(&mut problems)?;
         unknown_sections(&root, &mut problems);
         let engine = config::engine(&root, &mut problems);
-        let store = config::store(&root, &mut problems);
+        let mut unread = None;
+        let mut store = config::store(&root, &mut problems, &mut unread);
         let http = Http::read(&root, &mut problems);
         let mut made = self.make_providers(&root, &mut problems);
         let http_client = match &self.http_client {
@@ -285,7 +340,14 @@ impl Builder {
         let mut manager = TokenManager::builder(http_client)
             .clock(self.clock.clone())
             .settings(engine);
-        if let Some(store) = self.store.or(store) {
+        if self.references == References::None {
+            // What would be looked up there depends on references.
+            store = None;
+            unread.get_or_insert(Error::secret("no reference is resolved here"));
+        } else if let Some(given) = self.store {
+            (store, unread) = (Some(given), None);
+        }
+        if let Some(store) = store {
             manager = manager.store(store);
         }
         let manager = manager.build();
@@ -300,7 +362,7 @@ impl Builder {
         });
         let providers = providers.collect();
         let settings = config::describe(&root, |kind| self.kinds.get(kind));
-        Ok(Biped::new(manager, providers, settings, http))
+        Ok(Biped::new(manager, providers, settings, http, unread))
     }
 
     /// Reads and merges the sources. Problems of the files' texts come back at once, the others are
@@ -328,7 +390,9 @@ impl Builder {
             .collect();
         layers.extend(self.environment.layers(&names, problems));
         layers.push(values);
-        config::merge(layers)
+        let mut root = config::merge(layers)?;
+        config::limit(&mut root, self.references);
+        Ok(root)
     }
 
     fn layer(&self, name: &str, values: &[Given]) -> Layer {
@@ -341,112 +405,34 @@ impl Builder {
             root,
         }
     }
-
-    fn make_providers(
-        &self,
-        root: &Table,
-        problems: &mut Vec<Problem>,
-    ) -> BTreeMap<Arc<str>, Made> {
-        let mut made = BTreeMap::new();
-        let Some(providers) = config::table(root, "providers", problems) else {
-            return made;
-        };
-        for (name, value) in providers {
-            if self.providers.contains_key(&**name) {
-                continue;
-            }
-            match self.make_provider(name, value) {
-                Ok(provider) => drop(made.insert(Arc::from(&**name), provider)),
-                Err(mut found) => {
-                    if matches!(value.origin, Origin::Variable(_)) {
-                        suggest(&mut found, name, providers);
-                    }
-                    problems.extend(found);
-                }
-            }
-        }
-        made
-    }
-
-    fn make_provider(&self, name: &str, value: &ConfigValue) -> Result<Made, Vec<Problem>> {
-        let problem = |origin: &Origin, key: &str, message: String| {
-            let key = format!("providers.{name}{key}");
-            vec![Problem {
-                origin: origin.clone(),
-                key,
-                message,
-            }]
-        };
-        let RawValue::Table(values) = &value.raw else {
-            return Err(problem(&value.origin, "", "a table is expected".into()));
-        };
-        let Some(kind_value) = values.get("kind") else {
-            let message = format!("missing; {}", self.kinds.known());
-            return Err(problem(&value.origin, ".kind", message));
-        };
-        let Some(kind_name) = kind_value.to_text() else {
-            return Err(problem(
-                &kind_value.origin,
-                ".kind",
-                "a string is expected".into(),
-            ));
-        };
-        let Some(kind) = self.kinds.get(&kind_name) else {
-            let message = self.kinds.unknown(&kind_name);
-            return Err(problem(&kind_value.origin, ".kind", message));
-        };
-        let config = ProviderConfig::new(name, kind_name, value.origin.clone(), values.clone());
-        let provider = kind.build(&config)?;
-        Ok(Made {
-            provider,
-            request: kind.request(&config),
-            api_base_url: config.url("api_base_url"),
-            kind: Some(kind.clone()),
-        })
-    }
-}
-
-/// A provider, before the manager has it.
-struct Made {
-    provider: Arc<dyn Provider>,
-    request: TokenRequest,
-    api_base_url: Option<url::Url>,
-    kind: Option<Kind>,
-}
-
-impl Made {
-    fn by_application(provider: &Arc<dyn Provider>, request: &TokenRequest) -> Self {
-        Self {
-            provider: provider.clone(),
-            request: request.clone(),
-            api_base_url: None,
-            kind: None,
-        }
-    }
 }
 
 impl File {
     fn path(&self) -> &Path {
         match self {
             Self::At(path) => path,
+            Self::Opened(file) => file.path(),
             Self::Text(_) => Path::new(TEXT_NAME),
+        }
+    }
+
+    fn opened(&self) -> Option<ConfigFile> {
+        match self {
+            Self::Opened(file) => Some(file.clone()),
+            _ => None,
         }
     }
 
     fn read(&self) -> Result<config::File, Error> {
         let path = self.path();
-        let bytes = match self {
-            Self::Text(text) => return Ok(config::parse(path, text)),
-            Self::At(_) => std::fs::read(path).map_err(|error| {
-                Error::configuration(format!("{} can't be read: {error}", path.display()))
-            })?,
-        };
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
-            Error::configuration(format!("{}:{line}: this is not UTF-8", path.display()))
-        })?;
-        Ok(config::parse(path, &text))
+        match self {
+            Self::Text(text) => Ok(config::parse(path, text)),
+            Self::Opened(file) => Ok(config::parse(path, file.text())),
+            Self::At(_) => {
+                let file = ConfigFile::open(path, OwnerCheck::Off)?;
+                Ok(config::parse(path, file.text()))
+            }
+        }
     }
 }
 
@@ -475,22 +461,6 @@ fn unknown_sections(root: &Table, problems: &mut Vec<Problem>) {
             name,
             known(),
         ));
-    }
-}
-
-/// Says which provider is meant by a variable whose provider only variables know.
-fn suggest(problems: &mut [Problem], name: &str, providers: &Table) {
-    let others = providers.iter().filter(|(_, other)| {
-        let origin = &other.origin;
-        !matches!(origin, Origin::Variable(_))
-    });
-    let Some(meant) = nearest(name, others.map(|(other, _)| other.as_str())) else {
-        return;
-    };
-    for problem in problems {
-        problem
-            .message
-            .push_str(&format!("; is the provider {meant} meant?"));
     }
 }
 

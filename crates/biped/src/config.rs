@@ -41,6 +41,13 @@
 //! secret is the secret itself, never a reference, and `007` stays `007`. Other `BIPED_…` variables
 //! are no configuration.
 //!
+//! # Trust
+//!
+//! A configuration says which programs run, and where secrets and tokens go. Whoever names a file
+//! (`Biped::from_file`) trusts it. A command that finds one in the directory where it happens to be
+//! started should not: [`ConfigFile`] checks who could have written it, [`Reach`] says what it would
+//! do, and [`Builder::references`](crate::Builder::references) shows it without resolving anything.
+//!
 //! # Problems
 //!
 //! All that is wrong is told together, one line each: where it is, at which key, and what was
@@ -57,6 +64,8 @@
 mod environment;
 mod file;
 mod merge;
+mod opened;
+mod reach;
 mod schema;
 mod section;
 mod settings;
@@ -66,17 +75,23 @@ mod store;
 use std::collections::BTreeMap;
 
 use biped_config::{ConfigValue, Origin, Problem, RawValue};
-use biped_core::Error;
+use biped_core::{Error, References};
 
 pub(crate) use self::{
     environment::{Environment, provider_names},
     file::{File, parse},
     merge::{Layer, merge},
+    opened::read_text,
     settings::{SECTIONS, engine, http},
     show::settings as describe,
     store::store,
 };
-pub use self::{schema::json_schema, show::Setting};
+pub use self::{
+    opened::{ConfigFile, OwnerCheck},
+    reach::Reach,
+    schema::json_schema,
+    show::Setting,
+};
 
 /// A table of the configuration.
 pub(crate) type Table = BTreeMap<String, ConfigValue>;
@@ -95,11 +110,17 @@ pub(crate) fn report(mut problems: Vec<Problem>) -> Error {
 
 /// Files first, by line, then variables, then options, then the builder.
 fn place(problem: &Problem) -> (u8, String, usize, &str) {
-    match &problem.origin {
+    let mut origin = &problem.origin;
+    while let Origin::Limited { from, .. } = origin {
+        origin = from;
+    }
+    match origin {
         Origin::File { path, line } => (0, path.display().to_string(), *line, &problem.key),
         Origin::Variable(name) => (1, name.to_string(), 0, &problem.key),
         Origin::Option(name) => (2, name.to_string(), 0, &problem.key),
-        Origin::Builder | Origin::Default => (3, String::new(), 0, &problem.key),
+        Origin::Builder | Origin::Default | Origin::Limited { .. } => {
+            (3, String::new(), 0, &problem.key)
+        }
     }
 }
 
@@ -128,6 +149,29 @@ pub(crate) fn insert<'p>(
             return;
         };
         table = inner;
+    }
+}
+
+/// Lets no other references of a configuration be resolved than these. What is in a variable is the
+/// thing itself.
+pub(crate) fn limit(table: &mut Table, references: References) {
+    for value in table.values_mut() {
+        limit_value(value, references);
+    }
+}
+
+fn limit_value(value: &mut ConfigValue, references: References) {
+    if !matches!(value.origin, Origin::Variable(_)) {
+        value.origin = value.origin.clone().limited(references);
+    }
+    match &mut value.raw {
+        RawValue::Table(table) => limit(table, references),
+        RawValue::List(all) => {
+            for value in all {
+                limit_value(value, references);
+            }
+        }
+        _ => {}
     }
 }
 

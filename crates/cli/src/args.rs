@@ -38,8 +38,8 @@ Data is on stdout, everything else on stderr. With --format json an error is one
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "For every command")]
 pub(crate) struct Global {
-    /// The configuration file [default: ./biped.toml, else biped/biped.toml in the platform's
-    /// configuration directory]
+    /// The configuration file [default: what BIPED_CONFIG names, else ./biped.toml, which must be
+    /// trusted (biped help trust), else biped/biped.toml in the platform's configuration directory]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
 
@@ -96,6 +96,9 @@ pub(crate) enum Command {
     Call(Call),
     Exec(Exec),
     /// Lists the configured providers; sends nothing
+    ///
+    /// It runs no command, and reads no secret but what it takes to open the store. Where that is
+    /// not enough, as for a biped.toml that is not trusted (biped help trust), STATE is unknown.
     List(Report),
     Inspect(Inspect),
     Check(Check),
@@ -107,6 +110,7 @@ pub(crate) enum Command {
     Vendors(Vendors),
     Sandbox(Sandbox),
     Forget(Forget),
+    Trust(Trust),
     /// Prints completions for a shell
     Completions {
         /// The shell
@@ -158,7 +162,7 @@ pub(crate) struct Call {
     /// A path, appended to the API's base URL; or a whole URL of the same origin
     #[arg(value_name = "PATH_OR_URL", value_hint = ValueHint::Url)]
     pub(crate) target: String,
-    /// The body; @FILE reads it from a file, @- from stdin. JSON is labelled as such unless -H
+    /// The body; @FILE reads it from a regular file, @- from stdin. JSON is labelled as such unless -H
     /// gives a Content-Type
     #[arg(short, long, value_name = "BODY|@FILE", allow_hyphen_values = true)]
     pub(crate) data: Option<OsString>,
@@ -311,6 +315,32 @@ pub(crate) struct Forget {
     pub(crate) errors: Errors,
 }
 
+/// Trusts ./biped.toml: its references, and the hosts that secrets and tokens are sent to
+///
+/// A biped.toml that is found in the working directory may be somebody else's: it came with a
+/// repository, say. Until it is trusted, `list` and `config show` show what is in it, and nothing of
+/// it is resolved: no command is run, no variable or file is read, no token is sent. On a terminal
+/// other commands ask; without one they end with status 2.
+///
+/// Trust is of this place and of what is printed. It holds while nothing of that changes; another
+/// scope is no change. What --config or BIPED_CONFIG names needs no trust, nor does the file in the
+/// platform's configuration directory.
+///
+/// Trusted or not, a ./biped.toml is refused that belongs to another user than you or root, or that
+/// others, or a group but your own or root's, may write. With --config this is a warning. Vendor
+/// files that it names are judged as it is itself.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Trust {
+    /// Lists the files that are trusted
+    #[arg(long, conflicts_with = "revoke")]
+    pub(crate) list: bool,
+    /// Trusts it no longer
+    #[arg(long)]
+    pub(crate) revoke: bool,
+    #[command(flatten)]
+    pub(crate) errors: Errors,
+}
+
 impl Command {
     /// Whether errors are to be told as JSON.
     pub(crate) fn wants_json(&self) -> bool {
@@ -319,6 +349,7 @@ impl Command {
             Self::Call(call) => call.errors.format,
             Self::Exec(exec) => exec.errors.format,
             Self::Forget(forget) => forget.errors.format,
+            Self::Trust(trust) => trust.errors.format,
             Self::List(report) => report.format,
             Self::Inspect(inspect) => inspect.report.format,
             Self::Check(check) => check.report.format,

@@ -11,6 +11,7 @@ mod list;
 mod pages;
 mod sandbox;
 mod token;
+mod trust;
 mod vendors;
 
 use biped::{Timestamp, Token, TokenSource};
@@ -31,6 +32,7 @@ pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
         Command::Vendors(args) => vendors::run(args),
         Command::Sandbox(args) => sandbox::run(session, args),
         Command::Forget(args) => forget::run(session, args),
+        Command::Trust(args) => trust::run(session, args),
         Command::Completions { shell } => pages::completions(*shell),
         Command::Man { command } => pages::man(command.as_deref()),
     }

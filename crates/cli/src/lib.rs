@@ -21,6 +21,23 @@
 //! - A vendor's refusal is never asked about again.
 //! - Colour is for terminals only, and `NO_COLOR` is honoured.
 //!
+//! # Whose configuration it is
+//!
+//! A `./biped.toml` that nobody named may be anybody's, so the command does nothing of what it says
+//! until it is trusted: on a terminal it asks, `biped trust` says so, and `biped init` and `biped
+//! sandbox --write` trust what they write. `--config FILE` and `BIPED_CONFIG` name a file and need no
+//! trust, nor does the file in the platform's configuration directory. Trust is of the file's place,
+//! its references, its hosts and the files it names ([`Reach`](biped::config::Reach)), and is kept in
+//! the directory `biped/trust` of the platform's directory for a user's state. A `./biped.toml` that
+//! somebody else could have written ([`OwnerCheck`](biped::config::OwnerCheck)) is refused in any
+//! case; a file that was named costs a warning then.
+//!
+//! `list` runs no command, and resolves nothing of a file that is not trusted; where it can't tell how
+//! a token stands without, its state is `unknown`. `config show`, `vendors` and the completions
+//! resolve nothing at all.
+//!
+//! # Exit status
+//!
 //! | exit status | when |
 //! | --- | --- |
 //! | 0 | done |
@@ -49,6 +66,7 @@ mod failure;
 mod output;
 mod selection;
 mod session;
+mod trust;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -60,8 +78,9 @@ use self::{args::Args, failure::Failure, session::Session};
 /// Runs the command that the process was started with, and says what to exit with.
 ///
 /// `builder` brings what the application has of its own: kinds of provider, providers, a store.
-/// The configuration file is added to it: `--config FILE`, else `./biped.toml`, else `biped.toml`
-/// in the directory `biped` of the platform's configuration directory.
+/// The configuration file is added to it: `--config FILE`, else what `BIPED_CONFIG` names, else
+/// `./biped.toml` where it is trusted, else `biped.toml` in the directory `biped` of the platform's
+/// configuration directory.
 #[must_use]
 pub fn run(builder: Builder) -> ExitCode {
     let line: Vec<OsString> = std::env::args_os().collect();

@@ -65,10 +65,11 @@ pub(crate) fn log(verbose: u8, json: bool) {
 }
 
 /// The command goes on without a store that doesn't work, but each run asks the vendor then, and
-/// somebody should know why.
+/// somebody should know why. Nor should a configuration go unnoticed that others may write.
 fn warn_of_stores() {
     let stores = Targets::new().with_targets(
         [
+            "biped::config",
             "biped_core::store",
             "biped_file",
             "biped_redis",

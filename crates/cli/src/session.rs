@@ -2,22 +2,40 @@
 
 use std::{
     cell::{Cell, OnceCell},
+    ffi::OsString,
     future::Future,
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use biped::{Biped, Builder, Clock, Error, SystemClock, Timestamp, TokenManager, TokenSource};
+use biped::{
+    Biped, Builder, Clock, Error, References, SystemClock, Timestamp, TokenManager, TokenSource,
+    config::{ConfigFile, OwnerCheck},
+};
 use clap::builder::styling::AnsiColor;
 use etcetera::BaseStrategy;
 
-use crate::{Outcome, args::Global, failure::Failure, output};
+use crate::{
+    Outcome,
+    args::Global,
+    failure::Failure,
+    output,
+    trust::{self, Standing, Trusted, place_of},
+};
 
 /// The name of the configuration file.
 pub(crate) const FILE_NAME: &str = "biped.toml";
 
+/// The variable that names it, where the command line doesn't.
+const FILE_VARIABLE: &str = "BIPED_CONFIG";
+
 /// What is kept of the time for ending, so that the whole command ends within it.
 const ENDING: Duration = Duration::from_millis(500);
+
+/// The longest that a command waits for threads that are at a file, or wherever else they can't be
+/// interrupted.
+const SHUTDOWN: Duration = Duration::from_millis(100);
 
 /// The longest that a command waits, when it is done, for a token that is being renewed.
 const RENEWING: Duration = Duration::from_secs(2);
@@ -29,7 +47,10 @@ const STORING: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Session {
     builder: Builder,
-    file: Option<PathBuf>,
+    /// The file that somebody named.
+    named: Option<PathBuf>,
+    /// The file that there is, once it was looked for.
+    found: OnceCell<Option<Found>>,
     timeout: Duration,
     /// When the time is over, on the monotonic clock.
     deadline: Cell<Duration>,
@@ -39,15 +60,27 @@ pub(crate) struct Session {
     verbose: bool,
 }
 
+/// A configuration file.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) file: ConfigFile,
+    /// Whether it happens to be in the working directory, and nobody named it.
+    is_chance: bool,
+}
+
 impl Session {
     pub(crate) fn new(builder: Builder, global: &Global, json: bool) -> Self {
         let mut builder = builder;
         if let Some(store) = global.store {
             builder = builder.option("--store", "store.kind", store.as_str());
         }
+        let variable = || {
+            std::env::var_os(FILE_VARIABLE).filter(|name: &OsString| !name.as_os_str().is_empty())
+        };
         let session = Self {
             builder,
-            file: global.config.clone(),
+            named: global.config.clone().or_else(|| Some(variable()?.into())),
+            found: OnceCell::new(),
             timeout: global.timeout,
             deadline: Cell::default(),
             manager: OnceCell::new(),
@@ -65,13 +98,47 @@ impl Session {
         self.deadline.set(end);
     }
 
-    /// The file that `--config` names.
+    /// The file that `--config` or the environment names.
     pub(crate) fn named_file(&self) -> Option<&Path> {
-        self.file.as_deref()
+        self.named.as_deref()
+    }
+
+    /// The configuration file: the one that is named, else the first that there is in the usual
+    /// places.
+    pub(crate) fn found(&self) -> Result<Option<&Found>, Error> {
+        if let Some(found) = self.found.get() {
+            return Ok(found.as_ref());
+        }
+        let found = match &self.named {
+            Some(path) => Some(path.clone()),
+            None => usual_files().find(|file| file.exists()),
+        };
+        let found = match found {
+            None => None,
+            Some(path) => {
+                let is_chance = self.named.is_none() && path == Path::new(FILE_NAME);
+                let check = match is_chance {
+                    true => OwnerCheck::Refuse,
+                    false => OwnerCheck::Warn,
+                };
+                let file = ConfigFile::open(path, check)?;
+                Some(Found { file, is_chance })
+            }
+        };
+        Ok(self.found.get_or_init(|| found).as_ref())
     }
 
     /// The sources of the configuration: the file, and the command's own defaults.
-    pub(crate) fn builder(&self) -> Builder {
+    pub(crate) fn builder(&self) -> Result<Builder, Error> {
+        let builder = self.builder_without_file();
+        Ok(match self.found()? {
+            Some(found) => builder.opened_file(found.file.clone()),
+            None => builder,
+        })
+    }
+
+    /// The same without the file.
+    pub(crate) fn builder_without_file(&self) -> Builder {
         // A command's patience is its time, unless somebody says otherwise.
         let patience = match self.timeout.as_secs_f64() {
             0.0 => 3600.0,
@@ -87,24 +154,90 @@ impl Session {
             // Each run is a process: without this, each would ask the vendor.
             builder = builder.default_value("store.kind", "file");
         }
-        let file = self
-            .file
-            .clone()
-            .or_else(|| usual_files().find(|file| file.exists()));
-        match file {
-            Some(file) => builder.file(file),
-            None => builder,
-        }
+        builder
     }
 
-    /// What is configured.
-    pub(crate) fn biped(&self) -> Result<Biped, Error> {
-        let biped = self.builder().build()?;
+    /// What is configured, to be used. Asks whether to trust it, where that is not known.
+    pub(crate) fn biped(&self) -> Outcome<Biped> {
+        let builder = self.builder()?;
+        self.ensure_trust(&builder)?;
+        Ok(self.made(builder)?)
+    }
+
+    /// What is configured, to be shown: no command is run, and nothing is resolved of a file that
+    /// is not trusted. Why it is not is told as well.
+    pub(crate) fn shown(&self) -> Outcome<(Biped, Option<Error>)> {
+        let builder = self.builder()?;
+        let (references, doubt) = match self.doubt(&builder)? {
+            None => (References::WithoutCommands, None),
+            Some(doubt) => (References::None, Some(doubt.error())),
+        };
+        Ok((self.made(builder.references(references))?, doubt))
+    }
+
+    fn made(&self, builder: Builder) -> Result<Biped, Error> {
+        let biped = builder.build()?;
         let _ = self.manager.set(biped.manager().clone());
         if biped.names().len() == 0 {
             return Err(self.nothing_configured());
         }
         Ok(biped)
+    }
+
+    /// Why the file may not be used, if nobody has trusted it.
+    fn doubt(&self, builder: &Builder) -> Result<Option<Doubt>, Error> {
+        let Some(found) = self.found()?.filter(|found| found.is_chance) else {
+            return Ok(None);
+        };
+        let reach = builder.reach(&found.file)?;
+        let place = place_of(found.file.path())?;
+        let standing = match Trusted::of_user() {
+            Ok(trusted) => trusted.standing(&place, &reach),
+            Err(_) => Standing::Unknown,
+        };
+        Ok(match standing {
+            Standing::Trusted => None,
+            standing => Some(Doubt {
+                place,
+                standing,
+                reach,
+            }),
+        })
+    }
+
+    fn ensure_trust(&self, builder: &Builder) -> Outcome {
+        let Some(doubt) = self.doubt(builder)? else {
+            return Ok(());
+        };
+        let is_asked = !self.json && io::stdin().is_terminal() && io::stderr().is_terminal();
+        if !is_asked {
+            return Err(doubt.error().into());
+        }
+        let Doubt {
+            place,
+            standing,
+            reach,
+        } = &doubt;
+        let question = anstream::stderr().lock();
+        let is_trusted = trust::ask(io::stdin().lock(), question, place, *standing, reach);
+        // Whoever thinks it over is not late.
+        self.start_time();
+        match is_trusted {
+            Ok(true) => Ok(Trusted::of_user()?.record(place, reach)?),
+            _ => Err(doubt.error().into()),
+        }
+    }
+
+    /// Trusts a file that this command has written.
+    pub(crate) fn trust_own(&self, path: &Path) {
+        let trusted = || {
+            let file = ConfigFile::open(path, OwnerCheck::Warn)?;
+            let reach = self.builder_without_file().reach(&file)?;
+            Trusted::of_user()?.record(&place_of(path)?, &reach)
+        };
+        if let Err(error) = trusted() {
+            output::marked("warning", AnsiColor::Yellow, &error.to_string());
+        }
     }
 
     /// Whether errors are told as JSON, and nothing else on stderr.
@@ -114,10 +247,10 @@ impl Session {
 
     /// Why there is no provider.
     pub(crate) fn nothing_configured(&self) -> Error {
-        let found = self
-            .file
-            .clone()
-            .or_else(|| usual_files().find(|file| file.exists()));
+        let found = match &self.named {
+            Some(path) => Some(path.clone()),
+            None => usual_files().find(|file| file.exists()),
+        };
         match found {
             Some(file) => {
                 let place = file.display();
@@ -147,7 +280,8 @@ impl Session {
             self.settle().await;
             outcome
         });
-        runtime.shutdown_background();
+        // Ends the flights, and with them the secret commands that still run.
+        runtime.shutdown_timeout(SHUTDOWN);
         outcome
     }
 
@@ -196,6 +330,27 @@ impl Session {
             let name = provider.id().name();
             output::marked("warning", AnsiColor::Yellow, &format!("{name}: {warning}"));
         }
+    }
+}
+
+/// Why a file may not be used: nobody has trusted what it reaches.
+struct Doubt {
+    place: PathBuf,
+    standing: Standing,
+    reach: biped::config::Reach,
+}
+
+impl Doubt {
+    fn error(&self) -> Error {
+        let place = trust::shown(&self.place);
+        let what = match self.standing {
+            Standing::Changed => "has changed since it was trusted",
+            _ => "is not trusted",
+        };
+        Error::configuration(format!("{place} {what}, and nothing of it is used")).with_remedy(
+            "check what it says with biped config show, then run biped trust; or name it: \
+             --config biped.toml",
+        )
     }
 }
 

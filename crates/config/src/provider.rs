@@ -2,15 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
-    path::PathBuf,
+    fmt, io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use biped_core::{Error, MAX_FILE_SIZE, SecretRef, Timestamp, read_text_file};
 use url::Url;
-
-use biped_core::{Error, SecretRef, Timestamp};
 
 use crate::{
     field::{COMMON, Field, FieldType},
@@ -29,7 +28,10 @@ pub struct ProviderConfig {
     pub(crate) values: BTreeMap<String, ConfigValue>,
     read: Mutex<BTreeSet<String>>,
     problems: Mutex<Vec<Problem>>,
+    read_file: Arc<ReadFile>,
 }
+
+type ReadFile = dyn Fn(&Origin, &Path) -> io::Result<String> + Send + Sync;
 
 impl ProviderConfig {
     /// The configuration of the provider `name`. `values` holds its keys, `kind` among them or not.
@@ -53,7 +55,18 @@ impl ProviderConfig {
             values,
             read: Mutex::default(),
             problems: Mutex::default(),
+            read_file: Arc::new(|_, path| read_text_file(path, MAX_FILE_SIZE)),
         }
+    }
+
+    /// Reads the files that it names with `read`, which gets where the name stands and the path.
+    #[must_use]
+    pub fn reading_files_with(
+        mut self,
+        read: impl Fn(&Origin, &Path) -> io::Result<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.read_file = Arc::new(read);
+        self
     }
 
     /// The name that the application uses for the provider.
@@ -180,6 +193,21 @@ impl ProviderConfig {
                 .directory()
                 .map_or_else(|| path.clone().into(), |dir| dir.join(&path)),
         )
+    }
+
+    /// The text of a file that the configuration names, such as a description of a vendor.
+    ///
+    /// A kind that reads its files here has them checked as the configuration file itself is: their
+    /// owner, who may write them, and whether they have changed since they were trusted.
+    #[must_use]
+    pub fn text_of_file(&self, key: &str) -> Option<Result<String, Error>> {
+        let path = self.path(key)?;
+        let origin = &self.values.get(key)?.origin;
+        let read = (self.read_file)(origin, &path);
+        Some(read.map_err(|error| {
+            let shown = path.display();
+            self.invalid(key, format!("{shown} can't be read: {error}"))
+        }))
     }
 
     /// Notes that a key is missing.

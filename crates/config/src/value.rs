@@ -2,9 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
 
+use biped_core::{References, SecretRef, Timestamp, check_secure};
 use url::Url;
-
-use biped_core::{SecretRef, Timestamp, check_secure};
 
 use crate::field::FieldType;
 
@@ -49,6 +48,13 @@ pub enum Origin {
     Option(Arc<str>),
     /// Nobody: it is the application's default.
     Default,
+    /// One of the others, and not all references may be resolved there.
+    Limited {
+        /// Where the value is from.
+        from: Arc<Origin>,
+        /// Which references may be resolved.
+        references: References,
+    },
 }
 
 impl fmt::Display for Origin {
@@ -58,6 +64,7 @@ impl fmt::Display for Origin {
             Self::Variable(name) | Self::Option(name) => f.write_str(name),
             Self::Builder => f.write_str("the builder"),
             Self::Default => f.write_str("default"),
+            Self::Limited { from, .. } => from.fmt(f),
         }
     }
 }
@@ -90,14 +97,46 @@ impl Origin {
     /// The directory that relative file names are relative to: that of the configuration file.
     #[must_use]
     pub fn directory(&self) -> Option<&Path> {
+        self.file()?.parent()
+    }
+
+    /// The configuration file, as it was named.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
         match self {
-            Self::File { path, .. } => path.parent(),
+            Self::File { path, .. } => Some(path),
+            Self::Limited { from, .. } => from.file(),
             _ => None,
         }
     }
 
+    /// The same place, with no more than these references to be resolved there.
+    #[must_use]
+    pub fn limited(self, references: References) -> Self {
+        match references {
+            References::All => self,
+            references => Self::Limited {
+                from: self.into(),
+                references,
+            },
+        }
+    }
+
+    /// Which references may be resolved there.
+    #[must_use]
+    pub fn references(&self) -> References {
+        match self {
+            Self::Limited { from, references } => from.references().max(*references),
+            _ => References::All,
+        }
+    }
+
     fn is_text_only(&self) -> bool {
-        matches!(self, Self::Variable(_))
+        match self {
+            Self::Variable(_) => true,
+            Self::Limited { from, .. } => from.is_text_only(),
+            _ => false,
+        }
     }
 }
 
@@ -161,6 +200,11 @@ impl ConfigValue {
     /// relative to the configuration file.
     #[must_use]
     pub fn to_secret(&self) -> Option<SecretRef> {
+        let secret = self.reference()?;
+        Some(secret.limited_to(self.origin.references()))
+    }
+
+    fn reference(&self) -> Option<SecretRef> {
         match &self.raw {
             RawValue::Text(text) if self.origin.is_text_only() => {
                 Some(SecretRef::inline(text.clone()))

@@ -50,8 +50,34 @@ const CHUNK: usize = 16 * 1024;
 /// [`IsADirectory`](io::ErrorKind::IsADirectory), and [`InvalidInput`](io::ErrorKind::InvalidInput)
 /// for what is neither a directory nor a regular file; [`TimedOut`](io::ErrorKind::TimedOut).
 pub fn read_file(path: impl AsRef<Path>, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    let read = READER.read_now(path.as_ref(), limit, FILE_TIMEOUT);
-    read.map_err(Into::into)
+    let read = READER.read_now(path.as_ref(), limit, FILE_TIMEOUT)?;
+    Ok(read.content)
+}
+
+/// The text of a file, read as by [`read_file`].
+///
+/// # Errors
+/// As [`read_file`], and [`InvalidData`](io::ErrorKind::InvalidData) for what is not UTF-8.
+pub fn read_text_file(path: impl AsRef<Path>, limit: usize) -> io::Result<String> {
+    let content = read_file(path, limit)?;
+    std::str::from_utf8(&content)
+        .map(str::to_owned)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// The same as [`read_file`], but only where the file that was opened is as `accept` wants it: it
+/// sees whose file it is, and its error is returned.
+///
+/// # Errors
+/// As [`read_file`], and what `accept` says.
+pub fn read_file_if(
+    path: impl AsRef<Path>,
+    limit: usize,
+    accept: impl FnOnce(&fs::Metadata) -> io::Result<()>,
+) -> io::Result<Zeroizing<Vec<u8>>> {
+    let read = READER.read_now(path.as_ref(), limit, FILE_TIMEOUT)?;
+    accept(&read.metadata)?;
+    Ok(read.content)
 }
 
 /// The same without blocking; the time is the clock's.
@@ -60,7 +86,7 @@ pub(crate) async fn read_file_async(
     limit: usize,
     clock: &dyn Clock,
 ) -> io::Result<Content> {
-    READER.read(path, limit, clock).await.map_err(Into::into)
+    Ok(READER.read(path, limit, clock).await?.content)
 }
 
 /// What a file holds.
@@ -101,7 +127,15 @@ impl From<Fault> for io::Error {
     }
 }
 
-type Outcome = Result<Content, Fault>;
+/// A file that was read.
+#[derive(Clone)]
+struct Found {
+    content: Content,
+    /// Of what was opened.
+    metadata: fs::Metadata,
+}
+
+type Outcome = Result<Found, Fault>;
 
 type Read = dyn Fn(&Path, usize) -> Outcome + Send + Sync;
 
@@ -152,7 +186,7 @@ impl Waiter {
     fn tell(self, outcome: &Outcome) {
         let limit = self.limit;
         let outcome = match outcome {
-            Ok(content) if content.len() > limit => Err(Fault::too_large(limit)),
+            Ok(found) if found.content.len() > limit => Err(Fault::too_large(limit)),
             Err(fault) if fault.kind == io::ErrorKind::FileTooLarge => Err(Fault::too_large(limit)),
             other => other.clone(),
         };
@@ -306,7 +340,7 @@ fn read_regular(path: &Path, limit: usize) -> Outcome {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(content)
+    Ok(Found { content, metadata })
 }
 
 /// Opens what is there, even should it have become a pipe or a terminal by now, and waits for nobody.

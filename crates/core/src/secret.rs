@@ -40,6 +40,8 @@ pub struct SecretRef {
     sources: Arc<[Source]>,
     /// Where the reference stands, for errors.
     stands: Option<Arc<str>>,
+    /// Which of the places may be looked at.
+    references: References,
 }
 
 #[derive(Clone)]
@@ -48,6 +50,22 @@ enum Source {
     Env(Box<str>),
     File(PathBuf),
     Command(Box<[String]>),
+}
+
+/// Which references (`env:`, `file:`, `cmd`) of a configuration may be resolved.
+///
+/// What only shows a configuration runs none of its commands, and a file that nobody has approved
+/// reads nothing at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum References {
+    /// All of them.
+    #[default]
+    All,
+    /// Those to variables and files. No command is run.
+    WithoutCommands,
+    /// None.
+    None,
 }
 
 impl SecretRef {
@@ -85,6 +103,7 @@ impl SecretRef {
         Self {
             sources: [source].into(),
             stands: None,
+            references: References::All,
         }
     }
 
@@ -95,6 +114,7 @@ impl SecretRef {
         Self {
             sources: both.cloned().collect(),
             stands: self.stands.clone(),
+            references: self.references.max(other.references),
         }
     }
 
@@ -131,7 +151,30 @@ impl SecretRef {
         Self {
             sources: self.sources.iter().map(place).collect(),
             stands: self.stands.clone(),
+            references: self.references,
         }
+    }
+
+    /// Looks at no other places than these from now on: reading a secret elsewhere is an error.
+    #[must_use]
+    pub fn limited_to(mut self, references: References) -> Self {
+        self.references = self.references.max(references);
+        self
+    }
+
+    /// Refuses a place that must not be looked at.
+    fn permit(&self, source: &Source) -> Result<(), Error> {
+        let is_permitted = match (self.references, source) {
+            (_, Source::Inline(_)) | (References::All, _) => true,
+            (References::WithoutCommands, source) => !matches!(source, Source::Command(_)),
+            (References::None, _) => false,
+        };
+        if is_permitted {
+            return Ok(());
+        }
+        Err(Error::secret(format!(
+            "{source} is not resolved where a configuration is only shown"
+        )))
     }
 
     /// What stands for this reference where a name is needed that is no secret, such as the client
@@ -145,6 +188,7 @@ impl SecretRef {
             return String::new();
         };
         match first {
+            Source::Env(_) | Source::File(_) if self.permit(first).is_err() => first.to_string(),
             Source::Inline(secret) => secret.expose_secret().to_owned(),
             Source::Env(name) => std::env::var(&**name).unwrap_or_else(|_| first.to_string()),
             Source::File(path) => places::value_of_file(path).unwrap_or_else(|| first.to_string()),
@@ -173,12 +217,15 @@ impl SecretRef {
     /// # Errors
     /// [`Secret`](crate::ErrorKind::Secret), as for [`resolve`](Self::resolve).
     pub fn read_now(&self) -> Result<SecretString, Error> {
-        match self.sources.first() {
-            None => Err(Error::secret("an empty list names no secret")),
-            Some(Source::Inline(secret)) => Ok(secret.clone()),
-            Some(Source::Env(name)) => places::from_environment(name),
-            Some(Source::File(path)) => places::from_file_now(path),
-            Some(Source::Command(argv)) => command::from_command_now(argv),
+        let Some(source) = self.sources.first() else {
+            return Err(Error::secret("an empty list names no secret"));
+        };
+        self.permit(source)?;
+        match source {
+            Source::Inline(secret) => Ok(secret.clone()),
+            Source::Env(name) => places::from_environment(name),
+            Source::File(path) => places::from_file_now(path),
+            Source::Command(argv) => command::from_command_now(argv),
         }
     }
 
@@ -208,6 +255,7 @@ impl SecretRef {
         let Some(source) = self.sources.get(candidate).or(self.sources.last()) else {
             return Err(Error::secret("an empty list names no secret"));
         };
+        self.permit(source)?;
         let read = match source {
             Source::Inline(secret) => Ok(secret.clone()),
             Source::Env(name) => places::from_environment(name),

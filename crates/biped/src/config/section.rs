@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use biped_config::{ConfigValue, Field, Origin, Problem};
+use biped_core::Error;
 
 use super::{Table, table};
 
@@ -11,6 +12,8 @@ pub(crate) struct Section<'p> {
     name: &'static str,
     values: Table,
     problems: &'p mut Vec<Problem>,
+    /// Why a secret was not read that may be missing where a configuration is only shown.
+    pub(crate) unread: Option<Error>,
 }
 
 impl<'p> Section<'p> {
@@ -26,6 +29,7 @@ impl<'p> Section<'p> {
             name,
             values: Table::new(),
             problems,
+            unread: None,
         };
         for (key, value) in written {
             match fields.iter().find(|field| field.name() == key) {
@@ -69,6 +73,12 @@ impl<'p> Section<'p> {
     ) -> Option<biped_core::SecretString> {
         match value.to_secret()?.read_now() {
             Ok(secret) => Some(secret),
+            Err(error) if value.origin.references() != biped_core::References::All => {
+                let place = format!("{}.{key}", self.name);
+                let message = format!("{place}: {}", error.message());
+                self.unread.get_or_insert(error.with_message(message));
+                None
+            }
             Err(error) => {
                 self.problem(key, value.origin.clone(), error.to_string());
                 None

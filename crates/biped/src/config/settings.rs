@@ -1,6 +1,8 @@
 //! The sections beside `[providers]`: their keys, and what becomes of them.
 
 use biped_config::{Field, FieldType, Problem};
+#[cfg(feature = "reqwest")]
+use biped_core::References;
 
 use super::{Table, section::Section, store::STORE};
 
@@ -112,7 +114,7 @@ pub(crate) fn http(root: &Table, problems: &mut Vec<Problem>) -> biped_reqwest::
         settings = settings.max_body(bytes);
     }
     if let Some(value) = section.value("proxy") {
-        match value.to_secret().map(|secret| secret.read_now()) {
+        match value.to_secret().and_then(|secret| read(&value, secret)) {
             Some(Ok(url)) if url.expose_secret() == "none" => settings = settings.no_proxy(),
             Some(Ok(url)) => settings = settings.proxy(url),
             Some(Err(error)) => section.problem("proxy", value.origin, error.to_string()),
@@ -127,13 +129,26 @@ pub(crate) fn http(root: &Table, problems: &mut Vec<Problem>) -> biped_reqwest::
         None => Vec::new(),
     };
     for value in certificates {
-        match certificate(&value).map(|secret| secret.read_now()) {
+        match certificate(&value).and_then(|secret| read(&value, secret)) {
             Some(Ok(pem)) => settings = settings.extra_ca(pem.expose_secret()),
             Some(Err(error)) => section.problem("extra_ca", value.origin, error.to_string()),
             None => {}
         }
     }
     settings
+}
+
+/// What a secret is. What only shows a configuration connects to nobody, and resolves no reference for
+/// it.
+#[cfg(feature = "reqwest")]
+fn read(
+    value: &biped_config::ConfigValue,
+    secret: biped_core::SecretRef,
+) -> Option<Result<biped_core::SecretString, biped_core::Error>> {
+    match value.origin.references() {
+        References::All => Some(secret.read_now()),
+        _ => secret.limited_to(References::None).read_now().ok().map(Ok),
+    }
 }
 
 /// Where a certificate is. In a variable, too, `file:` names a file: no PEM text starts so.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use biped_config::{Field, FieldType, Problem};
-use biped_core::TokenStore;
+use biped_core::{Error, TokenStore};
 
 use super::{Table, section::Section};
 
@@ -52,9 +52,20 @@ pub(crate) const STORES: &[(&str, Option<&str>)] = &[
 ];
 
 /// Reads `[store]`, and makes what it says; nothing for memory. Keys of another kind than the one
-/// chosen count for nothing, so that a kind can be chosen from outside.
-pub(crate) fn store(root: &Table, problems: &mut Vec<Problem>) -> Option<Arc<dyn TokenStore>> {
+/// chosen count for nothing, so that a kind can be chosen from outside. Where a configuration is only
+/// shown, a secret that can't be read is no problem, but `unread`.
+pub(crate) fn store(
+    root: &Table,
+    problems: &mut Vec<Problem>,
+    unread: &mut Option<Error>,
+) -> Option<Arc<dyn TokenStore>> {
     let mut section = Section::read(root, "store", STORE, problems);
+    let store = made(&mut section);
+    *unread = section.unread.take();
+    store.filter(|_| unread.is_none())
+}
+
+fn made(section: &mut Section<'_>) -> Option<Arc<dyn TokenStore>> {
     let Some(value) = section.value("kind") else {
         if let Some((key, value)) = section.any_but("kind") {
             let message = "this needs the kind of store as well: kind = \"file\" or \"redis\"";
@@ -81,15 +92,15 @@ pub(crate) fn store(root: &Table, problems: &mut Vec<Problem>) -> Option<Arc<dyn
     let store: Option<Arc<dyn TokenStore>> = None;
     #[cfg(feature = "file")]
     let store = match &*kind {
-        "file" => file(&mut section, &value),
+        "file" => file(section, &value),
         _ => store,
     };
     #[cfg(feature = "redis")]
     let store = match &*kind {
-        "redis" => redis(&mut section, &value),
+        "redis" => redis(section, &value),
         _ => store,
     };
-    sealed(&mut section, store)
+    sealed(section, store)
 }
 
 #[cfg(feature = "file")]

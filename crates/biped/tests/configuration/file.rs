@@ -1,6 +1,6 @@
 //! Files: lines, several problems at once, what an author probably meant.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use biped::Biped;
 
@@ -297,6 +297,27 @@ fn a_file_that_is_not_utf_8_is_told_with_the_line() {
         &format!("{}:2: ", path.display()),
         &["UTF-8"],
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_or_too_large_is_no_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let large = dir.path().join("large.toml");
+    fs::write(&large, " ".repeat(1024 * 1024 + 1)).unwrap();
+    let pipe = dir.path().join("pipe.toml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for (path, word) in [
+        (large.as_path(), "1048576 bytes"),
+        (&pipe, "pipe"),
+        (Path::new("/dev/zero"), "device"),
+        (dir.path(), "directory"),
+    ] {
+        let error = builder().file(path).build().unwrap_err().to_string();
+        let place = path.display().to_string();
+        assert!(error.contains(word) && error.contains(&place), "{error}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod application;
 mod built_in;
 mod environment;
 mod file;
+mod reach;
 mod schema;
 mod secrets;
 mod sections;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use biped::{
-    Error,
+    Error, read_file,
     reqwest::{
         reqwest::{
             Method, Response, StatusCode,
@@ -31,6 +31,7 @@ use crate::{
 pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
     let method = method(&args.method)?;
     let mut headers = headers(&args.headers)?;
+    let biped = session.biped()?;
     let body = args.data.as_deref().map(body).transpose()?;
     session.start_time();
     if let Some(body) = &body
@@ -43,7 +44,6 @@ pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
         // Servers may wait for it (RFC 9110 §8.6).
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    let biped = session.biped()?;
     let client = args.selection.client(&biped, &args.name)?;
     session.warn(client.token_source());
 
@@ -205,6 +205,9 @@ fn headers(written: &[String]) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
+/// The largest body that `-d` reads, in bytes: it is held in memory.
+const MAX_BODY: usize = 256 * 1024 * 1024;
+
 /// The body that `-d` means.
 fn body(written: &OsStr) -> Result<Vec<u8>, Error> {
     let Some(file) = written.as_encoded_bytes().strip_prefix(b"@") else {
@@ -216,16 +219,32 @@ fn body(written: &OsStr) -> Result<Vec<u8>, Error> {
                 "--data: the name of a file is expected after @, or - for stdin",
             ));
         }
-        b"-" => {
-            let mut all = Vec::new();
-            io::stdin().lock().read_to_end(&mut all).map(|_| all)
-        }
-        file => std::fs::read(String::from_utf8_lossy(file).as_ref()),
+        b"-" => to_end(io::stdin().lock(), MAX_BODY),
+        file => read_file(&*String::from_utf8_lossy(file), MAX_BODY)
+            .map(|mut content| std::mem::take(&mut *content)),
     };
     read.map_err(|error| {
         let name = String::from_utf8_lossy(file);
-        Error::configuration(format!("the body can't be read from {name}: {error}"))
+        let kind = error.kind();
+        let error = Error::configuration(format!("the body can't be read from {name}: {error}"));
+        match kind {
+            io::ErrorKind::InvalidInput => {
+                error.with_remedy("write it to stdin, and give --data @-")
+            }
+            _ => error,
+        }
     })
+}
+
+/// All that there is to read, up to a limit.
+fn to_end(input: impl Read, limit: usize) -> io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    input.take(limit as u64 + 1).read_to_end(&mut all)?;
+    if all.len() > limit {
+        let message = format!("it is larger than {limit} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(all)
 }
 
 fn is_json(body: &[u8]) -> bool {
@@ -251,6 +270,13 @@ mod tests {
             let error = headers(&[line.into()]).unwrap_err();
             assert!(!format!("{error:?}").contains("pl4nted"), "{line}");
         }
+    }
+
+    #[test]
+    fn stdin_is_read_up_to_a_limit() {
+        assert_eq!(to_end(&b"12345"[..], 5).unwrap(), b"12345");
+        let error = to_end(io::repeat(0), 5).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
 pub(crate) fn run(session: &Session, command: &Config) -> Outcome {
     match command {
         Config::Schema => {
-            let schema = session.builder().json_schema();
+            let schema = session.builder_without_file().json_schema();
             output::data(format!("{schema:#}\n").as_bytes())
         }
         Config::Show(report) => show(session, report.format),
@@ -22,7 +22,7 @@ pub(crate) fn run(session: &Session, command: &Config) -> Outcome {
 
 /// Shows a configuration that is wrong, too: that is when one wants to see it.
 fn show(session: &Session, format: Format) -> Outcome {
-    let settings = session.builder().config()?;
+    let settings = session.builder()?.config()?;
     if settings
         .iter()
         .all(|setting| setting.origin == Origin::Default)

@@ -1,6 +1,11 @@
 //! `biped init`.
 
-use std::{fs::File, io, io::Write, path::Path};
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    io::Write,
+    path::Path,
+};
 
 use biped::{Biped, Builder, Error, Field, FieldType, Kind};
 
@@ -14,10 +19,15 @@ const STARTER: &str = include_str!("init/biped.toml");
 pub(crate) fn run(session: &Session) -> Outcome {
     let path = session.named_file().unwrap_or(Path::new(FILE_NAME));
     let shown = path.display();
-    let starter = format!("{STARTER}{}", of_its_own(&session.builder()));
-    let written = File::create_new(path).and_then(|mut file| file.write_all(starter.as_bytes()));
+    let starter = format!("{STARTER}{}", of_its_own(&session.builder_without_file()));
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    let written = readable_by_all(&mut options)
+        .open(path)
+        .and_then(|mut file| file.write_all(starter.as_bytes()));
     match written {
         Ok(()) => {
+            session.trust_own(path);
             output::note(&format!(
                 "{shown} is written: fill in your vendors, then try them with biped check"
             ));
@@ -30,6 +40,13 @@ pub(crate) fn run(session: &Session) -> Outcome {
             Err(Error::configuration(format!("{shown} can't be written: {error}")).into())
         }
     }
+}
+
+/// Lets nobody but the owner write a new configuration, whatever the umask: it would be refused.
+pub(super) fn readable_by_all(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o644);
+    options
 }
 
 /// An entry for each kind that the application brings, for whoever fills it in.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use biped::{Configured, Token, TokenSource, TokenState};
+use clap::builder::styling::AnsiColor;
 use comfy_table::{Attribute, Cell};
 use serde::Serialize;
 
@@ -15,13 +16,22 @@ use crate::{
 };
 
 pub(crate) fn run(session: &Session, args: &Report) -> Outcome {
-    let biped = session.biped()?;
+    let (biped, doubt) = session.shown()?;
+    let unread = doubt.as_ref().or(biped.unread_store());
+    if let Some(error) = unread.filter(|_| !session.is_json()) {
+        let text = format!("STATE is {UNKNOWN}: {error}");
+        output::marked("note", AnsiColor::Cyan, &text);
+    }
     let rows = session.block_on(async {
         let mut rows = Vec::new();
         let mut told = false;
         for name in biped.names() {
             let provider = biped.provider(name)?;
             let source = biped.token_source(name)?;
+            if unread.is_some() {
+                rows.push(Row::unknown(provider, &source));
+                continue;
+            }
             let row = match session.limited(name, source.stored()).await {
                 Ok(stored) => Row::of(provider, &source, stored.as_ref()),
                 Err(failure) => {
@@ -29,10 +39,7 @@ pub(crate) fn run(session: &Session, args: &Report) -> Outcome {
                     if !std::mem::replace(&mut told, true) {
                         failure.tell(session.is_json(), false);
                     }
-                    Row {
-                        state: UNKNOWN,
-                        ..Row::of(provider, &source, None)
-                    }
+                    Row::unknown(provider, &source)
                 }
             };
             rows.push(row);
@@ -45,7 +52,7 @@ pub(crate) fn run(session: &Session, args: &Report) -> Outcome {
     }
 }
 
-/// The state of a token whose store can't be read.
+/// The state of a token whose store can't be read, or may not be.
 const UNKNOWN: &str = "unknown";
 
 /// A configured provider, and the token that is stored for it.
@@ -64,6 +71,13 @@ struct Row {
 }
 
 impl Row {
+    fn unknown(provider: &Configured, source: &TokenSource) -> Self {
+        Self {
+            state: UNKNOWN,
+            ..Self::of(provider, source, None)
+        }
+    }
+
     fn of(
         provider: &Configured,
         source: &TokenSource,

@@ -1,8 +1,13 @@
 //! `biped sandbox`.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::Path,
+    time::Duration,
+};
 
-use biped::Error;
+use biped::{Error, MAX_FILE_SIZE, read_file};
 use biped_sandbox::Sandbox;
 
 use crate::{Outcome, args, output, session::Session};
@@ -21,6 +26,7 @@ pub(crate) fn run(session: &Session, args: &args::Sandbox) -> Outcome {
         let ended = ended()?;
         if let Some(path) = &args.write {
             write(path, &sandbox.config_toml())?;
+            session.trust_own(path);
         }
         let [first, second] = sandbox.clouds();
         let url = sandbox.url();
@@ -65,17 +71,23 @@ fn write(path: &Path, toml: &str) -> Result<(), Error> {
     let shown = path.display();
     let failed =
         |error: io::Error| Error::configuration(format!("{shown} can't be written: {error}"));
-    match std::fs::read(path) {
-        Ok(found) if !found.is_empty() && !found.starts_with(OURS.as_bytes()) => {
-            return Err(Error::configuration(format!(
-                "{shown} is there already, is none of the sandbox's, and is left alone"
-            )));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+    let is_ours = match read_file(path, MAX_FILE_SIZE) {
+        Ok(found) => found.is_empty() || found.starts_with(OURS.as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => false,
         Err(error) => return Err(failed(error)),
+    };
+    if !is_ours {
+        return Err(Error::configuration(format!(
+            "{shown} is there already, is none of the sandbox's, and is left alone"
+        )));
     }
-    std::fs::write(path, toml).map_err(failed)
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    super::init::readable_by_all(&mut options)
+        .open(path)
+        .and_then(|mut file| file.write_all(toml.as_bytes()))
+        .map_err(failed)
 }
 
 /// Completes when somebody wants an end: Ctrl-C, or a polite kill. Listens from now on.

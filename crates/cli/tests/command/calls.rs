@@ -221,6 +221,38 @@ fn a_body_comes_from_a_file_or_from_stdin() {
     assert!(api.request().ends_with("\r\n\r\nfrom stdin"));
 }
 
+#[cfg(unix)]
+#[test]
+fn no_command_waits_at_a_pipe_that_it_is_to_read() {
+    let world = World::new();
+    let pipe = world.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let dialect = "[providers.own]\nkind = \"dialect\"\nfile = \"pipe\"\n";
+    world.write("own.toml", dialect);
+    for line in [
+        "call shop POST /x -d @pipe",
+        "--config pipe list",
+        "--config own.toml list",
+        "vendors check pipe",
+        "sandbox --write pipe --port 0",
+    ] {
+        let told = world.run(line).failed(2);
+        assert!(told.contains("pipe, not a regular file"), "{line}: {told}");
+    }
+    assert_eq!(world.token_requests(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_body_from_a_pipe_is_to_come_by_stdin() {
+    let world = World::new();
+    let mut command = world.command(["call", "shop", "POST", "/x", "-d", "@/dev/stdin"]);
+    command.stdin(Stdio::piped());
+    let told = Ran::of(command.output().unwrap()).failed(2);
+    assert!(told.contains("@-"), "{told}");
+}
+
 #[test]
 fn the_time_for_a_call_starts_when_its_body_is_there() {
     let world = World::new();

@@ -12,5 +12,7 @@ mod sandbox;
 mod secrets;
 mod stores;
 mod tokens;
+#[cfg(unix)]
+mod trust;
 mod vendors;
 mod world;

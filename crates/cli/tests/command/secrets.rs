@@ -152,3 +152,26 @@ fn a_token_is_seen_in_no_failure() {
         }
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_secret_command_does_not_outlive_the_command_that_waited_for_it() {
+    use std::{fs, io::Read, process::Command, sync::mpsc, time::Duration};
+
+    let secret = toml_string(biped_sandbox::SHOP.client_secret);
+    let lives_on = r#"{ cmd = ["sh", "-c", "exec 3>pipe; sleep 300 & sleep 300"] }"#;
+    let world = World::with(&secret, lives_on);
+    let pipe = world.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let (sender, gone) = mpsc::channel();
+    std::thread::spawn(move || {
+        // Ends when nobody has it open any more.
+        let end = fs::File::open(pipe).unwrap().read_to_end(&mut Vec::new());
+        sender.send(end.unwrap())
+    });
+    let ran = world.run("token shop --timeout 2");
+    assert_ne!(ran.status, 0, "{ran:?}");
+    let gone = gone.recv_timeout(Duration::from_secs(60));
+    gone.expect("the secret command lives on");
+}

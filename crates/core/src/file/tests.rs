@@ -39,7 +39,10 @@ impl Slow {
             counted.fetch_sub(1, Ordering::SeqCst);
             released.map_err(|_| Fault::interrupted())?;
             let number = count.fetch_add(1, Ordering::SeqCst) + 1;
-            Ok(Zeroizing::new(format!("read {number}").into_bytes()))
+            Ok(Found {
+                content: Zeroizing::new(format!("read {number}").into_bytes()),
+                metadata: fs::metadata(".")?,
+            })
         });
         Self {
             reader: Arc::new(reader),
@@ -92,7 +95,7 @@ async fn until(holds: impl Fn() -> bool) {
 }
 
 fn text(outcome: Outcome) -> String {
-    String::from_utf8(outcome.unwrap().to_vec()).unwrap()
+    String::from_utf8(outcome.unwrap().content.to_vec()).unwrap()
 }
 
 #[tokio::test]
@@ -123,16 +126,16 @@ async fn a_path_that_does_not_respond_costs_one_thread_and_one_wait() {
     let first = slow.ask("hung", &clock);
     until(|| slow.running.load(Ordering::SeqCst) == 1).await;
     clock.0.notify_waiters();
-    let fault = first.await.unwrap().unwrap_err();
+    let fault = first.await.unwrap().err().unwrap();
     assert_eq!(fault.kind, io::ErrorKind::TimedOut);
     for _ in 0..600 {
         // On a clock that stands still: it doesn't wait.
-        let fault = slow.ask("hung", &clock).await.unwrap().unwrap_err();
+        let fault = slow.ask("hung", &clock).await.unwrap().err().unwrap();
         assert_eq!(fault.kind, io::ErrorKind::TimedOut);
         assert!(fault.message.contains("earlier read"), "{}", fault.message);
     }
     let now = slow.reader.read_now(Path::new("hung"), 100, FILE_TIMEOUT);
-    assert_eq!(now.unwrap_err().kind, io::ErrorKind::TimedOut);
+    assert_eq!(now.err().unwrap().kind, io::ErrorKind::TimedOut);
     assert_eq!(slow.running.load(Ordering::SeqCst), 1);
     // Another path is none the slower.
     let other = slow.ask("other", &clock);
@@ -157,7 +160,7 @@ async fn a_caller_that_goes_away_leaves_nothing_behind() {
         let other = slow.ask("a", &clock);
         until(|| slow.waiting("a") > 0 || round > 0).await;
         other.abort();
-        assert!(other.await.unwrap_err().is_cancelled());
+        assert!(other.await.err().unwrap().is_cancelled());
     }
     assert!(slow.waiting("a") <= 4, "{}", slow.waiting("a"));
     first.abort();
@@ -175,7 +178,7 @@ fn a_thread_waits_no_longer_than_it_has_time() {
         reader.read_now(Path::new("hung"), 100, Duration::from_millis(1))
     };
     for _ in 0..3 {
-        assert_eq!(read().unwrap_err().kind, io::ErrorKind::TimedOut);
+        assert_eq!(read().err().unwrap().kind, io::ErrorKind::TimedOut);
     }
     assert_eq!(slow.arrived(), absolute(Path::new("hung")));
     assert!(slow.arrived.try_recv().is_err(), "it is read once");
@@ -197,7 +200,7 @@ async fn each_caller_has_a_limit_of_its_own() {
         slow.go("a");
         let read = slow.reader.read(Path::new("a"), limit, &*clock).await;
         assert_eq!(read.is_ok(), fits);
-        assert!(fits || read.unwrap_err().kind == io::ErrorKind::FileTooLarge);
+        assert!(fits || read.err().unwrap().kind == io::ErrorKind::FileTooLarge);
     }
 }
 

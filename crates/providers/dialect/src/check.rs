@@ -1,8 +1,9 @@
 //! [`check`]: what somebody who writes a dialect wants to know of it.
 
-use std::{path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use biped_config::Problem;
+use biped_core::{MAX_FILE_SIZE, read_text_file};
 use http::Method;
 
 use crate::{
@@ -18,12 +19,12 @@ pub struct Report {
     advice: Vec<&'static str>,
 }
 
-/// Loads a file and runs its examples; nothing is sent anywhere.
+/// Loads a file, a regular one of at most 1 MiB, and runs its examples; nothing is sent anywhere.
 ///
 /// # Errors
 /// Where the file can't be read.
-pub fn check(path: &Path) -> std::io::Result<Report> {
-    let text = std::fs::read_to_string(path)?;
+pub fn check(path: &Path) -> io::Result<Report> {
+    let text = read_text_file(path, MAX_FILE_SIZE)?;
     Ok(check_text(&text, &path.display().to_string()))
 }
 

@@ -122,10 +122,10 @@ fn of_catalogue(config: &ProviderConfig, _: &str) -> Result<Arc<Dialect>, Error>
 }
 
 fn of_file(config: &ProviderConfig, path: &Path) -> Result<Arc<Dialect>, Error> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| config.invalid("file", format!("{shown} can't be read: {error}")))?;
-    Dialect::from_toml(&text, &shown.to_string())
+    let text = config
+        .text_of_file("file")
+        .unwrap_or_else(|| Err(config.missing("file")))?;
+    Dialect::from_toml(&text, &path.display().to_string())
         .map(Arc::new)
         .map_err(|error| {
             let all: Vec<_> = error.problems().iter().map(ToString::to_string).collect();

@@ -296,6 +296,23 @@ fn a_file_is_checked_where_it_is() {
     assert!(biped_dialect::check(&directory.path().join("none.toml")).is_err());
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pipe.toml");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    for path in [path.as_path(), "/dev/zero".as_ref(), directory.path()] {
+        let error = biped_dialect::check(path).unwrap_err();
+        assert!(error.to_string().contains("not a regular file"), "{error}");
+    }
+    let path = directory.path().join("binary.toml");
+    std::fs::write(&path, b"\xff").unwrap();
+    let error = biped_dialect::check(&path).unwrap_err();
+    assert!(error.to_string().contains("UTF-8"), "{error}");
+}
+
 #[test]
 fn the_files_of_the_guide_are_good() {
     let guide = include_str!("../ADDING_A_VENDOR.md");

@@ -18,6 +18,7 @@ use biped_core::{
     SystemClock, TokenKey, TokenStore,
 };
 use etcetera::BaseStrategy;
+use tokio::sync::Semaphore;
 
 use crate::{
     directory::{Directory, Guard},
@@ -49,12 +50,17 @@ struct Inner {
     held: Mutex<HashMap<LeaseId, (File, Duration)>>,
     /// When to sweep next, in milliseconds on the monotonic clock.
     sweep_at: AtomicU64,
+    /// The right to have a thread at the files.
+    operations: Arc<Semaphore>,
 }
 
 /// How long a change waits for others to be done with the files before it takes the holder of the
 /// lock for one that hangs. Each holder reads and writes one small file, but a busy machine may not
 /// let it run for a while. A caller with less time than that drops the change.
 const HANGS: Duration = Duration::from_secs(5);
+/// How many operations have a thread at a time: a file system that does not respond keeps them, and
+/// a runtime has only so many.
+const OPERATIONS: usize = 16;
 /// How often those look who wait for a token.
 const POLL: Duration = Duration::from_millis(40);
 /// How often what is over is removed.
@@ -86,6 +92,7 @@ impl FileStore {
             prepared: OnceLock::new(),
             held: Mutex::default(),
             sweep_at: AtomicU64::new(0),
+            operations: Arc::new(Semaphore::new(OPERATIONS)),
         }))
     }
 
@@ -118,12 +125,12 @@ impl FileStore {
     /// Where the directory can't be read.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         let inner = self.0.clone();
-        blocking(move || {
+        let work = move || {
             inner.prepare()?;
             let swept = inner.directory.sweep(inner.clock.now().wall, || true)?;
             Ok(swept.removed)
-        })
-        .await
+        };
+        self.0.blocking(work).await
     }
 
     /// Sweeps for a moment, where it is time to. Within the `put`, since a command ends after it.
@@ -141,7 +148,7 @@ impl FileStore {
         }
         let inner = self.0.clone();
         let end = now.mono.saturating_add(SWEEPING);
-        let swept = blocking(move || {
+        let swept = self.0.blocking(move || {
             let in_time = || inner.clock.now().mono < end;
             inner.directory.sweep(now.wall, in_time)
         });
@@ -162,7 +169,8 @@ impl FileStore {
         let mut act = act;
         loop {
             let inner = self.0.clone();
-            match blocking(move || inner.try_change(&key, act)).await? {
+            let work = move || inner.try_change(&key, act);
+            match self.0.blocking(work).await? {
                 Attempt::Done(value) => return Ok(value),
                 Attempt::Busy(again) => act = again,
             }
@@ -181,7 +189,7 @@ impl FileStore {
     /// The entry as it is now, without waiting for anybody; `None` where the file is no entry.
     async fn peek(&self, key: &TokenKey) -> Result<Option<Entry>, StoreError> {
         let (inner, key) = (self.0.clone(), *key);
-        blocking(move || {
+        let work = move || {
             inner.prepare()?;
             let now = inner.clock.now().wall;
             let entry = inner.directory.read(&key, now)?;
@@ -189,8 +197,39 @@ impl FileStore {
                 inner.tidy(&mut entry, &inner.clock.now());
                 entry
             }))
+        };
+        self.0.blocking(work).await
+    }
+}
+
+impl Inner {
+    /// Does work on the files, where it may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let permit = match self.operations.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => tokio::select! {
+                biased;
+                permit = self.operations.clone().acquire_owned() => {
+                    permit.map_err(|_| StoreError::new("the store is closed"))?
+                }
+                () = self.clock.sleep(HANGS) => {
+                    return Err(StoreError::new(format!(
+                        "the directory {} does not respond",
+                        self.directory.path().display()
+                    )));
+                }
+            },
+        };
+        tokio::task::spawn_blocking(move || {
+            // Kept for as long as the thread is, whoever waits for it.
+            let _permit = permit;
+            work()
         })
         .await
+        .unwrap_or_else(|_| Err(StoreError::new("the work on the files was interrupted")))
     }
 }
 
@@ -442,14 +481,52 @@ impl fmt::Debug for FileStore {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|_| Err(StoreError::new("the work on the files was interrupted")))
-}
-
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use biped_testing::ManualClock;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn files_that_do_not_respond_keep_no_more_than_so_many_threads() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new());
+        let store = FileStore::with_clock(directory.path().join("tokens"), clock.clone());
+        let key = TokenKey::from_bytes([7; 32]);
+        let (mut gates, mut hung) = (Vec::new(), Vec::new());
+        for _ in 0..OPERATIONS {
+            let (gate, at_gate) = mpsc::channel::<()>();
+            gates.push(gate);
+            let inner = store.0.clone();
+            hung.push(tokio::spawn(async move {
+                inner.blocking(move || Ok(at_gate.recv().is_ok())).await
+            }));
+        }
+        while store.0.operations.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        // Whoever has gone away again has left a thread there all the same.
+        for hung in &hung {
+            hung.abort();
+        }
+        let get = tokio::spawn({
+            let store = store.clone();
+            async move { store.get(&key).await.map(|token| token.is_none()) }
+        });
+        while clock.sleepers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(HANGS);
+        let error = get.await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("does not respond"), "{error}");
+
+        drop(gates);
+        assert!(store.get(&key).await.unwrap().is_none());
+    }
 }

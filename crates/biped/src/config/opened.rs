@@ -1,0 +1,207 @@
+//! [`ConfigFile`]: a configuration file as it was when it was opened, and who could have written it.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use biped_core::{Error, MAX_FILE_SIZE, read_file, read_file_if};
+use zeroize::Zeroizing;
+
+/// What becomes of a configuration file that somebody else could have written: its owner is neither
+/// the user nor root, or others may write it, or a group may that is neither the user's own (its id
+/// is the user's) nor root's. Other systems than Unix have no such check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OwnerCheck {
+    /// It is read: whoever named it knows why.
+    #[default]
+    Off,
+    /// It is read, and a warning is logged.
+    Warn,
+    /// It is not read.
+    Refuse,
+}
+
+/// A configuration file that was read, with the files that it names: each is read once, so that what
+/// was checked is what is used.
+///
+/// ```no_run
+/// use biped::{Biped, config::{ConfigFile, OwnerCheck}};
+///
+/// let file = ConfigFile::open("biped.toml", OwnerCheck::Refuse)?;
+/// let biped = Biped::builder().opened_file(file).build()?;
+/// # Ok::<(), biped::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ConfigFile(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    text: String,
+    check: OwnerCheck,
+    named: Mutex<BTreeMap<PathBuf, Arc<str>>>,
+}
+
+impl ConfigFile {
+    /// Opens a file, checks the owner and the mode of what was opened, and reads it.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that is refused, can't be
+    /// read or is not UTF-8.
+    pub fn open(path: impl Into<PathBuf>, check: OwnerCheck) -> Result<Self, Error> {
+        let path = path.into();
+        let bytes = read(&path, check).map_err(|error| {
+            Error::configuration(format!("{} can't be read: {error}", path.display()))
+        })?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            let good = &bytes[..error.valid_up_to()];
+            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+            Error::configuration(format!("{}:{line}: this is not UTF-8", path.display()))
+        })?;
+        let named = Mutex::default();
+        Ok(Self(Arc::new(Inner {
+            text: text.into(),
+            path,
+            check,
+            named,
+        })))
+    }
+
+    /// Where it is, as it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// The text of a file that this one names; the same check is made of it.
+    pub(crate) fn read_named(&self, path: &Path) -> io::Result<String> {
+        let mut named = self.0.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = named.get(path) {
+            return Ok(text.to_string());
+        }
+        let text = read_text(path, self.0.check)?;
+        named.insert(path.to_owned(), text.as_str().into());
+        Ok(text)
+    }
+
+    /// The files that it names, as far as they were read.
+    pub(crate) fn named(&self) -> BTreeMap<PathBuf, Arc<str>> {
+        self.0
+            .named
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// Without its text: a secret may be in it.
+impl fmt::Debug for ConfigFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigFile")
+            .field("path", &self.0.path)
+            .field("check", &self.0.check)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The text of a file that a configuration names.
+pub(crate) fn read_text(path: &Path, check: OwnerCheck) -> io::Result<String> {
+    let bytes = read(path, check)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::other("it is not UTF-8"))?;
+    Ok(text.into())
+}
+
+fn read(path: &Path, check: OwnerCheck) -> io::Result<Zeroizing<Vec<u8>>> {
+    if check == OwnerCheck::Off {
+        return read_file(path, MAX_FILE_SIZE);
+    }
+    if check == OwnerCheck::Refuse {
+        refuse_link(path)?;
+    }
+    let found = Arc::new(OnceLock::new());
+    let (named, seen) = (path.to_owned(), found.clone());
+    let content = read_file_if(path, MAX_FILE_SIZE, move |metadata| {
+        match problem(&named, metadata) {
+            Some(problem) if check == OwnerCheck::Refuse => Err(io::Error::other(problem)),
+            Some(problem) => {
+                seen.get_or_init(|| problem);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    })?;
+    if let Some(problem) = found.get() {
+        tracing::warn!("{}: {problem}", path.display());
+    }
+    Ok(content)
+}
+
+/// Refuses a link of somebody who may not own the file either: what it names is relative to the link.
+#[cfg(unix)]
+fn refuse_link(path: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    match owner_problem(path, &found) {
+        Some(problem) if found.is_symlink() => {
+            Err(io::Error::other(format!("as a link, {problem}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn refuse_link(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// How somebody else could have written a file, and what to do about it.
+#[cfg(unix)]
+fn problem(path: &Path, found: &fs::Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+
+    owner_problem(path, found).or_else(|| {
+        let user = rustix::process::geteuid().as_raw();
+        let (who, mends) = match found.mode() {
+            mode if mode & 0o002 != 0 => ("other users".to_owned(), "go-w"),
+            mode if mode & 0o020 != 0 && found.gid() != user && found.gid() != 0 => {
+                (format!("the group {}", found.gid()), "g-w")
+            }
+            _ => return None,
+        };
+        let mode = found.mode() & 0o7777;
+        let shown = path.display();
+        Some(format!(
+            "{who} may write it (its mode is {mode:04o}); check what it says, then run chmod \
+             {mends} {shown}, or name the configuration with --config"
+        ))
+    })
+}
+
+#[cfg(unix)]
+fn owner_problem(path: &Path, found: &fs::Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+
+    let user = rustix::process::geteuid().as_raw();
+    let owner = found.uid();
+    if owner == user || owner == 0 {
+        return None;
+    }
+    let mode = found.mode() & 0o7777;
+    let shown = path.display();
+    Some(format!(
+        "it belongs to user {owner} (its mode is {mode:04o}), who is neither you (user {user}) nor \
+         root; check what it says, then run chown {user} {shown}, or name the configuration with \
+         --config"
+    ))
+}
+
+#[cfg(not(unix))]
+fn problem(_: &Path, _: &fs::Metadata) -> Option<String> {
+    None
+}

@@ -1,0 +1,271 @@
+//! [`Reach`]: what a configuration file resolves, and where it sends secrets and tokens.
+
+use std::{collections::BTreeSet, fmt};
+
+use biped_config::{ConfigValue, FieldType, Kind, RawValue};
+use biped_core::{SecretRef, wire};
+use sha2::{Digest, Sha256};
+
+use super::{ConfigFile, Table, settings::SECTIONS};
+
+/// What a configuration file resolves, and where it sends secrets and tokens: its references, its
+/// hosts, and the files it names ([`Builder::reach`](crate::Builder::reach)).
+///
+/// It is what somebody approves of who trusts the file. Everything in the file belongs to it but
+/// what can be neither a reference nor part of a host, whatever the kind of provider: scopes, dates
+/// and lengths of time, all of `[engine]`, `[http] max_body`, and a `client_secret` that stands there
+/// itself. Of a file that the configuration names (a vendor's
+/// description) the whole text belongs to it.
+#[derive(Clone)]
+pub struct Reach {
+    lines: Vec<String>,
+    content: Vec<u8>,
+}
+
+impl Reach {
+    /// `own` and `seen` are lines about where providers ask for tokens, by the file alone and with
+    /// all that is configured beside it.
+    pub(crate) fn of<'k>(
+        root: &Table,
+        file: &ConfigFile,
+        known: impl Fn(&str) -> Option<&'k Kind>,
+        own: &BTreeSet<String>,
+        seen: &BTreeSet<String>,
+    ) -> Self {
+        let mut reach = Self {
+            lines: own.union(seen).cloned().collect(),
+            content: Vec::new(),
+        };
+        for host in own {
+            reach.put("host", host.as_bytes());
+        }
+        for (section, value) in root {
+            match &value.raw {
+                RawValue::Table(providers) if section == "providers" => {
+                    for (name, provider) in providers {
+                        reach.provider(&joined("providers", name), provider, &known);
+                    }
+                }
+                RawValue::Table(values) => {
+                    let fields = SECTIONS.iter().find(|(name, ..)| name == section);
+                    let fields = fields.map_or(&[][..], |(.., fields)| fields);
+                    for (key, value) in values {
+                        let field = fields.iter().find(|field| field.name() == key);
+                        let is_number = section == "engine" || key == "max_body";
+                        if field.is_none() || !is_number {
+                            let ty = field.map(biped_config::Field::ty);
+                            reach.add(&joined(section, key), value, ty);
+                        }
+                    }
+                }
+                _ => reach.add(section, value, None),
+            }
+        }
+        for (path, text) in file.named() {
+            let shown = wire::vendor_text(&path.display().to_string()).unwrap_or_default();
+            reach.lines.push(format!("{shown} is read"));
+            reach.put("file", path.as_os_str().as_encoded_bytes());
+            reach.put("text", text.as_bytes());
+        }
+        reach
+    }
+
+    /// What it is in words for a terminal, a line each: references as they stand, commands with all
+    /// their arguments, where tokens are asked for and where they are sent. A secret that stands in
+    /// the file itself is not among them.
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.lines.iter().map(String::as_str)
+    }
+
+    /// A digest that is another one as soon as any of it has changed. Secrets that stand in the file
+    /// may be in it: `key` should be random, and be kept as safe as the file is.
+    #[must_use]
+    pub fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
+        let hash = Sha256::new().chain_update(key);
+        hash.chain_update(&self.content).finalize().into()
+    }
+
+    fn provider<'k>(
+        &mut self,
+        path: &str,
+        provider: &ConfigValue,
+        known: &impl Fn(&str) -> Option<&'k Kind>,
+    ) {
+        let RawValue::Table(values) = &provider.raw else {
+            return self.add(path, provider, None);
+        };
+        let kind = values.get("kind").and_then(ConfigValue::to_text);
+        let kind = kind.and_then(|name| known(&name));
+        for (key, value) in values {
+            let mut fields = kind.into_iter().flat_map(Kind::fields);
+            let field = fields.find(|field| field.name() == key);
+            let ty = field.map(biped_config::Field::ty);
+            // Every kind has it, whether the kind is known here or not.
+            let ty = ty.or((key == "scope").then_some(FieldType::Scopes));
+            let path = joined(path, key);
+            match (key.as_str(), &value.raw) {
+                ("client_secret", _) => self.client_secret(&path, value, ty),
+                ("credentials", RawValue::List(pairs)) => {
+                    for (at, pair) in pairs.iter().enumerate() {
+                        let path = format!("{path}.{at}");
+                        let RawValue::Table(pair) = &pair.raw else {
+                            self.add(&path, pair, ty);
+                            continue;
+                        };
+                        for (key, value) in pair {
+                            let path = joined(&path, key);
+                            match key.as_str() {
+                                "client_secret" => self.client_secret(&path, value, ty),
+                                _ => self.add(&path, value, ty),
+                            }
+                        }
+                    }
+                }
+                _ => self.add(&path, value, ty),
+            }
+        }
+    }
+
+    /// A client secret: where it stands there itself, it reaches nothing.
+    fn client_secret(&mut self, path: &str, value: &ConfigValue, ty: Option<FieldType>) {
+        match &value.raw {
+            RawValue::Text(text) if !is_reference(text) => self.put(path, b"itself"),
+            RawValue::List(all) => {
+                for (at, value) in all.iter().enumerate() {
+                    self.client_secret(&format!("{path}.{at}"), value, ty);
+                }
+            }
+            _ => self.add(path, value, ty),
+        }
+    }
+
+    fn add(&mut self, path: &str, value: &ConfigValue, ty: Option<FieldType>) {
+        let reaches_nothing = match ty {
+            Some(ty @ (FieldType::Scopes | FieldType::Date | FieldType::Duration)) => {
+                value.fits(ty)
+            }
+            _ => false,
+        };
+        if reaches_nothing {
+            return;
+        }
+        match &value.raw {
+            RawValue::Table(table) => {
+                if value.to_secret().is_some() {
+                    self.show(path, value, ty);
+                    self.put_all(path, value);
+                    return;
+                }
+                // So that an empty one is not as good as none.
+                self.put(path, b"{}");
+                let inner = ty.filter(|ty| ty.is_secret());
+                for (key, value) in table {
+                    self.add(&joined(path, key), value, inner);
+                }
+            }
+            RawValue::List(all) => {
+                self.put(path, b"[]");
+                for (at, value) in all.iter().enumerate() {
+                    self.add(&format!("{path}.{at}"), value, ty);
+                }
+            }
+            _ => {
+                self.show(path, value, ty);
+                self.put_all(path, value);
+            }
+        }
+    }
+
+    fn show(&mut self, path: &str, value: &ConfigValue, ty: Option<FieldType>) {
+        let shown = match &value.raw {
+            RawValue::Table(table) => match table.get("cmd").map(|command| &command.raw) {
+                Some(RawValue::List(argv)) => {
+                    let argv: Vec<_> = argv.iter().filter_map(ConfigValue::to_text).collect();
+                    Some(format!("runs {argv:?}"))
+                }
+                _ => None,
+            },
+            RawValue::Text(text) if is_reference(text) => Some(text.clone()),
+            RawValue::Text(text) => match url::Url::parse(text.trim()) {
+                // The rest may be a secret: a path, a query, a password.
+                Ok(url) if url.has_host() => Some(origin(&url)),
+                _ if matches!(ty, Some(FieldType::Text)) && !path.ends_with(".kind") => {
+                    Some(format!("{text:?}"))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(shown) = shown.and_then(|shown| wire::vendor_text(&shown)) {
+            let path = wire::vendor_text(path).unwrap_or_default();
+            self.lines.push(format!("{path}: {shown}"));
+        }
+    }
+
+    fn put_all(&mut self, path: &str, value: &ConfigValue) {
+        match &value.raw {
+            RawValue::Text(text) => self.put(path, format!("t{text}").as_bytes()),
+            RawValue::Integer(number) => self.put(path, format!("i{number}").as_bytes()),
+            RawValue::Float(number) => self.put(path, format!("f{number}").as_bytes()),
+            RawValue::Bool(yes) => self.put(path, format!("b{yes}").as_bytes()),
+            RawValue::Date(date) => self.put(path, format!("d{date}").as_bytes()),
+            RawValue::List(all) => {
+                self.put(path, format!("l{}", all.len()).as_bytes());
+                for value in all {
+                    self.put_all("", value);
+                }
+            }
+            RawValue::Table(table) => {
+                self.put(path, format!("m{}", table.len()).as_bytes());
+                for (key, value) in table {
+                    self.put_all(key, value);
+                }
+            }
+        }
+    }
+
+    /// Adds a key and a value so that no other keys and values come to the same.
+    fn put(&mut self, key: &str, value: &[u8]) {
+        for part in [key.as_bytes(), value] {
+            self.content.extend((part.len() as u64).to_le_bytes());
+            self.content.extend(part);
+        }
+    }
+}
+
+/// A path that no other keys come to.
+fn joined(path: &str, key: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match key.is_empty() || !key.chars().all(is_bare) {
+        true => format!("{path}.{key:?}"),
+        false => format!("{path}.{key}"),
+    }
+}
+
+/// Whether a text of a file is more than itself.
+fn is_reference(text: &str) -> bool {
+    match text.parse::<SecretRef>() {
+        Ok(reference) => {
+            reference != SecretRef::inline(text.strip_prefix("inline:").unwrap_or(text))
+        }
+        // It begins as one, and is none.
+        Err(_) => true,
+    }
+}
+
+fn origin(url: &url::Url) -> String {
+    let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+    format!(
+        "{}://{}{port}",
+        url.scheme(),
+        url.host_str().unwrap_or_default()
+    )
+}
+
+impl fmt::Debug for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reach")
+            .field("lines", &self.lines)
+            .finish_non_exhaustive()
+    }
+}

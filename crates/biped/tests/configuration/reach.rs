@@ -1,0 +1,169 @@
+//! What a configuration file reaches, and that what was looked at is what is used.
+
+use std::{fs, path::Path, sync::Arc};
+
+use biped::{
+    Biped, Builder, Error, Provider, ProviderConfig, ProviderId, References, async_trait,
+    config::{ConfigFile, OwnerCheck, Reach},
+};
+
+/// A kind of somebody's own, which reads a file that the configuration names.
+#[derive(Debug)]
+struct Acme(ProviderId);
+
+#[async_trait]
+impl Provider for Acme {
+    fn id(&self) -> &ProviderId {
+        &self.0
+    }
+
+    async fn fetch(
+        &self,
+        _: &biped::TokenRequest,
+        _: &biped::FetchContext<'_>,
+    ) -> Result<biped::Token, Error> {
+        Err(Error::internal("it is never asked"))
+    }
+}
+
+fn builder() -> Builder {
+    Biped::builder().without_environment().register(
+        "acme",
+        |config: &ProviderConfig| -> Result<Arc<dyn Provider>, Error> {
+            let host = config.text_of_file("hosts").transpose()?;
+            let host = host.unwrap_or_else(|| "none".into());
+            let _ = config.string("more");
+            let id = ProviderId::new("acme", host.trim(), "me").named(config.name());
+            Ok(Arc::new(Acme(id)))
+        },
+    )
+}
+
+const CONFIG: &str = "[providers.parts]\nkind = 'acme'\nhosts = 'hosts.txt'\n";
+
+fn opened(directory: &Path, text: &str) -> ConfigFile {
+    fs::write(directory.join("biped.toml"), text).unwrap();
+    ConfigFile::open(directory.join("biped.toml"), OwnerCheck::Warn).unwrap()
+}
+
+fn digest(reach: &Reach) -> [u8; 32] {
+    reach.digest(&[7; 32])
+}
+
+#[test]
+fn what_was_looked_at_is_what_is_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let hosts = directory.path().join("hosts.txt");
+    fs::write(&hosts, "https://mine.example").unwrap();
+    let file = opened(directory.path(), CONFIG);
+    let builder = builder().opened_file(file.clone());
+    let reach = builder.reach(&file).unwrap();
+    assert!(
+        reach
+            .lines()
+            .any(|line| line.contains("https://mine.example"))
+    );
+
+    // Somebody is quick.
+    fs::write(&hosts, "https://evil.example").unwrap();
+    fs::write(directory.path().join("biped.toml"), "no TOML").unwrap();
+    let biped = builder.build().unwrap();
+    let parts = biped.provider("parts").unwrap();
+    assert_eq!(parts.token_endpoint(), "https://mine.example");
+}
+
+#[test]
+fn a_file_that_any_kind_names_belongs_to_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let hosts = directory.path().join("hosts.txt");
+    let reach = |text: &str| {
+        fs::write(&hosts, text).unwrap();
+        let file = opened(directory.path(), CONFIG);
+        digest(&builder().reach(&file).unwrap())
+    };
+    let mine = reach("https://mine.example");
+    assert_eq!(mine, reach("https://mine.example"));
+    assert_ne!(mine, reach("https://evil.example"));
+    // A file that is not there is another than one that is.
+    fs::remove_file(&hosts).unwrap();
+    let file = opened(directory.path(), CONFIG);
+    assert_ne!(mine, digest(&builder().reach(&file).unwrap()));
+}
+
+#[test]
+fn everything_belongs_to_it_that_may_be_part_of_a_host_whatever_the_kind() {
+    let directory = tempfile::tempdir().unwrap();
+    let reach = |text: &str| {
+        let file = opened(directory.path(), text);
+        digest(&builder().reach(&file).unwrap())
+    };
+    let alone = "[providers.parts]\nkind = 'acme'\n";
+    let known = reach(alone);
+    for harmless in [
+        "scope = 'a'",
+        "scope = ['a', 'b']",
+        "client_secret = 'itself'",
+        "# a comment",
+    ] {
+        let more = reach(&format!("{alone}{harmless}\n"));
+        let other = reach(&format!("{alone}{}\n", harmless.replace("'a'", "'z'")));
+        assert_eq!(more, other, "{harmless}");
+    }
+    for more in [
+        "more = 'evil.example'",
+        "more = 7",
+        "more = true",
+        "more = []",
+        "more = {}",
+        "more = { host = 'evil.example' }",
+        "more = [['evil.example']]",
+        "scope = { cmd = ['evil'] }",
+        "client_id = 'evil'",
+        "client_secret = 'env:HOME'",
+        "client_secret = ['a', 'cmd:evil']",
+        "credentials = [{ client_id = 'a', client_secret = 'file:evil' }]",
+        "\"mo.re\" = 1",
+        "[providers.parts.mo]\nre = 1",
+    ] {
+        assert_ne!(known, reach(&format!("{alone}{more}\n")), "{more}");
+    }
+    let dotted = reach(&format!("{alone}\"mo.re\" = 1\n"));
+    assert_ne!(dotted, reach(&format!("{alone}mo = {{ re = 1 }}\n")));
+}
+
+#[test]
+fn no_secret_is_among_what_is_shown_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = opened(
+        directory.path(),
+        "[providers.shop]\nkind = 'envelope'\nbase_url = 'https://api.shop.example'\n\
+         client_id = 'a'\nclient_secret = 'pl4nted'\n\
+         [providers.odd]\nkind = 'nobody-knows'\nkey = 'pl4nted'\n\
+         [store]\nkind = 'redis'\nurl = 'redis://u:pl4nted@cache.example:6380/pl4nted'\n\
+         seal = 'pl4nted'\n[http]\nproxy = 'http://u:pl4nted@proxy.example:3128'\n",
+    );
+    let reach = builder().reach(&file).unwrap();
+    let shown: Vec<_> = reach.lines().collect();
+    let shown = shown.join("\n");
+    assert!(!shown.contains("pl4nted"), "{shown}");
+    for host in [
+        "api.shop.example",
+        "cache.example:6380",
+        "proxy.example:3128",
+    ] {
+        assert!(shown.contains(host), "{host}: {shown}");
+    }
+    assert!(!format!("{reach:?} {file:?}").contains("pl4nted"));
+}
+
+#[test]
+fn a_store_that_is_not_to_be_resolved_is_left_out_and_told() {
+    let seal = "[store]\nkind = 'memory'\n[providers.parts]\nkind = 'acme'\n";
+    let biped = |references| {
+        let builder = builder().toml(seal).references(references);
+        builder.build().unwrap()
+    };
+    assert!(biped(References::All).unread_store().is_none());
+    assert!(biped(References::WithoutCommands).unread_store().is_none());
+    assert!(biped(References::None).unread_store().is_some());
+}

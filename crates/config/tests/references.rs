@@ -1,0 +1,120 @@
+//! Which references may be resolved: what only shows a configuration reads little, or nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{path::Path, sync::Arc};
+
+use biped_config::{ConfigValue, Origin, RawValue};
+use biped_core::{ErrorKind, ExposeSecret, References, SecretRef, SystemClock};
+
+fn value(raw: RawValue, references: References) -> ConfigValue {
+    let origin = Origin::File {
+        path: Arc::from(Path::new("biped.toml")),
+        line: 3,
+    };
+    ConfigValue {
+        raw,
+        origin: origin.limited(references),
+    }
+}
+
+fn secret(text: &str, references: References) -> SecretRef {
+    value(text.into(), references).to_secret().unwrap()
+}
+
+/// A file that holds `value`, and a reference to it.
+fn file() -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    std::fs::write(&path, "value").unwrap();
+    let reference = format!("file:{}", path.display());
+    (directory, reference)
+}
+
+#[tokio::test]
+async fn what_may_not_be_resolved_is_read_in_no_way() {
+    let (directory, file) = file();
+    let mark = directory.path().join("mark");
+    let command = format!("cmd:touch {}", mark.display());
+    for (text, references) in [
+        (&*command, References::WithoutCommands),
+        (&command, References::None),
+        (&file, References::None),
+        ("env:PATH", References::None),
+    ] {
+        let secret = secret(text, references);
+        let now = secret.read_now().unwrap_err();
+        let later = secret.resolve(0, &SystemClock).await.unwrap_err();
+        for error in [now, later] {
+            assert_eq!(error.kind(), ErrorKind::Secret, "{text}");
+            assert!(!error.is_transient(), "{text}");
+        }
+        assert!(!mark.exists());
+        let identity = secret.identity();
+        assert!(identity.starts_with(&text[..4]), "{identity}");
+    }
+}
+
+#[test]
+fn what_may_be_resolved_is() {
+    let (_directory, file) = file();
+    let read = |text: &str, references| {
+        let secret = secret(text, references).read_now().unwrap();
+        secret.expose_secret().to_owned()
+    };
+    assert_eq!(read(&file, References::WithoutCommands), "value");
+    assert_eq!(read("itself", References::None), "itself");
+    let identity = secret(&file, References::WithoutCommands).identity();
+    assert_eq!(identity, "value");
+}
+
+#[test]
+fn a_limit_is_kept_whatever_is_made_of_the_reference() {
+    let (_directory, file) = file();
+    let limited = secret(&file, References::None);
+    let open = SecretRef::inline("itself");
+    for made in [
+        limited.clone().limited_to(References::All),
+        limited.or(&open),
+        limited.relative_to(Path::new("/")),
+        limited.clone().standing_at("there"),
+    ] {
+        assert!(made.read_now().is_err(), "{made:?}");
+    }
+    assert!(open.or(&limited).resolve_last().is_err());
+    // In a list each has the limit of where it stands.
+    let list = RawValue::List(vec![value(file.as_str().into(), References::None)]);
+    let list = value(list, References::All).to_secret().unwrap();
+    assert!(list.read_now().is_err());
+}
+
+/// The last of several places, without a runtime of the test's own.
+trait ResolveLast {
+    fn resolve_last(&self) -> Result<(), biped_core::Error>;
+}
+
+impl ResolveLast for SecretRef {
+    fn resolve_last(&self) -> Result<(), biped_core::Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let last = self.candidates() - 1;
+        runtime.block_on(self.resolve(last, &SystemClock)).map(drop)
+    }
+}
+
+#[test]
+fn a_limited_place_is_shown_as_it_was_and_files_are_relative_to_it() {
+    let origin = value(true.into(), References::None).origin;
+    assert_eq!(origin.to_string(), "biped.toml:3");
+    assert_eq!(origin.directory(), Some(Path::new("")));
+    assert_eq!(origin.references(), References::None);
+    let again = origin.limited(References::WithoutCommands);
+    assert_eq!(again.references(), References::None);
+    let variable = Origin::Variable("X".into()).limited(References::None);
+    let literal = ConfigValue {
+        raw: "env:PATH".into(),
+        origin: variable,
+    };
+    let read = literal.to_secret().unwrap().read_now().unwrap();
+    assert_eq!(read.expose_secret(), "env:PATH");
+}
