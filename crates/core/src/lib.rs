@@ -12,6 +12,7 @@
 //! An application usually depends on the façade `biped` instead.
 
 mod api;
+mod base_urls;
 mod black_out;
 mod call;
 mod clock;
@@ -33,6 +34,7 @@ pub use self::{
         ApiRequest, ApiRequestParts, ApiResponse, AttachContext, PEEK_LIMIT, PEEK_TIME, Verdict,
         judge_by_status,
     },
+    base_urls::BaseUrls,
     call::{BASE_URL_PLACEHOLDER, CallError, Transport, call},
     clock::{Clock, Now, SystemClock, Timestamp},
     config::{

@@ -99,9 +99,10 @@ impl Generation {
         )
     }
 
-    /// Whether a clock may have said it. After one that none can have, there would be no next.
-    pub(crate) fn is_plausible(self) -> bool {
-        i64::try_from(self.0).is_ok_and(|micros| micros < Timestamp::MAX.unix_micros())
+    /// Whether a clock may have said it that is at most a year ahead of `now`.
+    pub(crate) fn is_plausible(self, now: Timestamp) -> bool {
+        let latest = now.after(MAX_LIFETIME).min(Timestamp::MAX).unix_micros();
+        i64::try_from(self.0).is_ok_and(|micros| micros < latest)
     }
 }
 
@@ -110,7 +111,8 @@ impl Generation {
 pub enum Lifetime {
     /// This long, from when it was asked for.
     For(Duration),
-    /// Until an API rejects it.
+    /// Until an API rejects it. A provider that gives such tokens says so
+    /// ([`Provider::lives_until_rejected`](crate::Provider::lives_until_rejected)).
     UntilRejected,
 }
 
@@ -253,6 +255,12 @@ impl Token {
         self.rare.as_ref()?.extra.get(name)
     }
 
+    /// All further fields of the vendor's answer.
+    pub fn extras(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let extra = self.rare.iter().flat_map(|rare| &rare.extra);
+        extra.map(|(name, value)| (name.as_str(), value))
+    }
+
     /// The thumbprint of the key it is bound to (RFC 7800), if it is bound to one.
     #[must_use]
     pub fn confirmation(&self) -> Option<&str> {
@@ -384,8 +392,8 @@ impl TokenBuilder {
         self
     }
 
-    /// Where the API is that the token is for. Check it first:
-    /// [`wire::base_url`](crate::wire::base_url).
+    /// Where the API is that the token is for: one of the provider's
+    /// [`base_urls`](crate::Provider::base_urls), or the token is not used.
     pub fn base_url(mut self, base_url: Option<Url>) -> Self {
         self.base_url = base_url.map(Box::new);
         self

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
-use super::{Engine, keys::Entry, state::Setback, sync::atomic::Ordering::Relaxed};
+use super::{Engine, keys::Entry, state::Setback, sync::atomic::Ordering::Relaxed, vet};
 use crate::{
     Error, ErrorKind, FetchContext, Inspection, Now, Provider, Token, TokenRequest,
     token::Companions,
@@ -97,6 +97,10 @@ async fn ask_once(
     Ok(match ask {
         Ask::Token(request) => {
             let token = provider.fetch(request, cx).await?;
+            if token.base_url().is_some() {
+                // Boxed: most tokens have none.
+                Box::pin(vet::check_base_url(&token, provider, cx)).await?;
+            }
             Answer::Token(Box::new(token), cx.sent(), companions)
         }
         Ask::Inspection(request) => Answer::Inspection(provider.inspect(request, cx).await?),

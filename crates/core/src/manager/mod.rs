@@ -10,6 +10,7 @@
 //! | [`keys`] | all keys, found by what they are for; bounded and evicted |
 //! | [`budget`] | what the keys of one token endpoint share |
 //! | [`shared`] | the store behind it, bounded in time |
+//! | [`vet`] | what a store may claim |
 //! | [`source`] | the handle that callers have, and the token it hands out |
 //! | [`status`] | what is known of a key, for people |
 //! | [`observe`] | events and metrics |
@@ -38,6 +39,7 @@ mod state;
 mod status;
 mod sync;
 mod traffic;
+mod vet;
 
 use std::{
     collections::HashMap,

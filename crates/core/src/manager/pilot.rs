@@ -18,6 +18,7 @@ use super::{
     shared::{Desk, Turn, is_storable},
     state::Setback,
     traffic::Aloft,
+    vet,
 };
 use crate::{
     Error, ErrorKind, Generation, Lease, Now, Provider, Token, TokenKey, provider::NotedSecret,
@@ -434,10 +435,15 @@ impl Pilot {
         let mut token = desk.look().await?;
         let now = self.engine.clock.now();
         let news = token.generation > self.known() && !self.flight.is_anew();
-        if !news || !self.provider.adopts(&token) {
+        if !news {
             return None;
         }
         let mut cx = self.engine.context(0);
+        let request = &self.entry.request;
+        if let Err(why) = vet::check_stored(&token, &*self.provider, request, &cx).await {
+            desk.ignored(&why);
+            return None;
+        }
         let companions = cx.companions(&*self.provider).await.ok()?;
         self.prepare(&mut token, &now, companions);
         let schedule = &token.schedule;

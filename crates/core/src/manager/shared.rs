@@ -11,7 +11,8 @@ use std::{
 
 use super::{
     observe,
-    settings::{LEASE, LEASE_POLL, LEAST_WAIT, STORE_REST, STORE_TIME, TOMBSTONE},
+    settings::{LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, STORE_REST, STORE_TIME, TOMBSTONE},
+    vet,
 };
 use crate::{
     Claim, Clock, Error, ErrorKind, Failure, Generation, Lease, StoreError, StoredToken, Token,
@@ -77,9 +78,11 @@ impl Shared {
         Ok(self.store.forget(key, through, TOMBSTONE).await?)
     }
 
-    /// Reads what is stored, whatever it is good for; for people who want to see it.
+    /// Reads what is stored, expired or not; for people who want to see it.
     pub(crate) async fn peek(&self, key: &TokenKey) -> Result<Option<Token>, Error> {
-        Ok(self.store.get(key).await?.as_ref().and_then(decode))
+        let stored = self.store.get(key).await?;
+        let now = self.clock.now().wall;
+        Ok(stored.and_then(|stored| vet::decode(&stored, now)))
     }
 }
 
@@ -90,15 +93,16 @@ impl Desk<'_> {
         let key = self.key;
         let stored = self.bounded("get", store.get(&key)).await??;
         self.seen = self.seen.max(stored.generation);
-        let token = decode(&stored);
+        let token = vet::decode(&stored, self.shared.clock.now().wall);
         if token.is_none() {
-            observe::store_fault(
-                self.provider,
-                "get",
-                "the entry can't be read; it is ignored",
-            );
+            self.ignored("it can't be read");
         }
         token
+    }
+
+    /// Tells that what is stored is not used.
+    pub(crate) fn ignored(&self, why: &str) {
+        observe::stored_ignored(self.provider, why);
     }
 
     /// Stores a token, and gives the lease back.
@@ -132,18 +136,27 @@ impl Desk<'_> {
     pub(crate) async fn claim(&mut self) -> Turn {
         let store = self.shared.store.clone();
         let key = self.key;
-        match self.bounded("lease", store.lease(&key, LEASE, None)).await {
+        let claim = self.bounded("lease", store.lease(&key, LEASE, None)).await;
+        let now = self.shared.clock.now().wall;
+        match claim {
             // A store that doesn't answer stops nobody.
             None => Turn::Ours(None),
-            Some(Claim::Granted(lease)) if lease.generation.is_plausible() => {
+            Some(Claim::Granted(lease)) if lease.generation.is_plausible(now) => {
                 Turn::Ours(Some(lease))
             }
             Some(Claim::Granted(_)) => {
                 observe::store_fault(self.provider, "lease", "its numbers make no sense");
                 Turn::Ours(None)
             }
-            Some(Claim::Taken { left }) => Turn::Theirs(left),
-            Some(Claim::CoolingDown { left, why }) => Turn::Failed(read_failure(&why), left),
+            Some(Claim::Taken { left }) if vet::may_be_leased(left) => Turn::Theirs(left),
+            Some(Claim::CoolingDown { left, why }) if vet::may_cool_down(left) => {
+                Turn::Failed(read_failure(&why), left.min(MAX_RETRY_AFTER))
+            }
+            // Nobody writes such a thing, and whoever did is not to stop this process.
+            Some(Claim::Taken { .. } | Claim::CoolingDown { .. }) => {
+                observe::store_fault(self.provider, "lease", "it lasts longer than any lease");
+                Turn::Ours(None)
+            }
         }
     }
 
@@ -251,15 +264,6 @@ fn nanos(moment: Duration) -> u64 {
     u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn decode(stored: &StoredToken) -> Option<Token> {
-    if !stored.generation.is_plausible() {
-        return None;
-    }
-    let mut token = Token::decode(&stored.bytes)?;
-    token.generation = stored.generation;
-    Some(token)
-}
-
 /// Why a holder failed, as it is written down for the others of the fleet.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct WrittenFailure {
@@ -292,7 +296,6 @@ fn read_failure(bytes: &[u8]) -> Error {
         }
         kind if kind == ErrorKind::Failing.as_str() => Error::failing(VendorError::default()),
         kind if kind == ErrorKind::Unusable.as_str() => Error::unusable("").transient(true),
-        kind if kind == ErrorKind::Secret.as_str() => Error::secret("").transient(true),
         _ => Error::unreachable(""),
     };
     error = error.with_message(wire::vendor_text(&written.message).unwrap_or_default());
@@ -305,7 +308,7 @@ fn read_failure(bytes: &[u8]) -> Error {
     }
 }
 
-/// Whether a token has an end that a store can go by.
+/// Whether a token may enter a store: one that is bound to a key is of no use to others.
 pub(crate) fn is_storable(token: &Token) -> bool {
-    token.confirmation().is_none()
+    token.confirmation().is_none() && token.is_bearer()
 }

@@ -14,8 +14,11 @@ use super::{
     pilot::Pilot,
     state::{Decision, Want},
     sync::Handle,
+    vet,
 };
-use crate::{Clock, Error, Inspection, Now, ParamValue, Provider, Token, TokenKey, TokenRequest};
+use crate::{
+    BaseUrls, Clock, Error, Inspection, Now, ParamValue, Provider, Token, TokenKey, TokenRequest,
+};
 
 /// A cheap handle to the tokens for one request to one provider.
 ///
@@ -286,7 +289,8 @@ impl TokenSource {
         asked.map_err(|setback| self.named(setback.error))
     }
 
-    /// What the store holds for this key, usable or not, and how it stands; `None` without a store.
+    /// What the store holds for this key, usable or not, and how it stands; `None` without a store,
+    /// and for an entry that no answer of the vendor's could have made. Runs no command.
     ///
     /// # Errors
     /// [`Store`](crate::ErrorKind::Store).
@@ -294,13 +298,19 @@ impl TokenSource {
         let Some(shared) = &self.engine.shared else {
             return Ok(None);
         };
-        let stored = shared.peek(&self.key()).await?;
-        Ok(stored.map(|mut token| {
-            let now = self.engine.clock.now();
-            self.engine.schedule(&mut token, &now);
-            let state = TokenState::of(&token, &now);
-            (token, state)
-        }))
+        let Some(mut token) = shared.peek(&self.key()).await? else {
+            return Ok(None);
+        };
+        let (provider, request) = (&**self.provider(), self.request());
+        let cx = self.engine.context(0).running_no_command();
+        if let Err(why) = vet::check_stored(&token, provider, request, &cx).await {
+            observe::stored_ignored(provider.id().name(), &why);
+            return Ok(None);
+        }
+        let now = self.engine.clock.now();
+        self.engine.schedule(&mut token, &now);
+        let state = TokenState::of(&token, &now);
+        Ok(Some((token, state)))
     }
 
     /// How this key stands.
@@ -368,6 +378,12 @@ impl TokenSource {
             })
         });
         self
+    }
+
+    /// Which base URLs the vendor may name with the token to come.
+    pub(crate) async fn named_base_urls(&self) -> Result<BaseUrls, Error> {
+        let cx = self.engine.context(0);
+        self.provider().base_urls(&cx).await
     }
 
     pub(crate) fn configured_base_url(&self) -> Option<&Url> {

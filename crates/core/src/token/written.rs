@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Lifetime, Token};
+use super::{Lifetime, MAX_LIFETIME, Token};
 use crate::Timestamp;
 
 /// How a token is written down for a store. The version comes first; a reader that doesn't know it
@@ -31,6 +31,9 @@ struct Written<'a> {
 
 const FORMAT: u32 = 1;
 
+/// The scheme of every token that is stored.
+const SCHEME: &str = "Bearer";
+
 /// How long a text is that is written here.
 struct Length(usize);
 
@@ -46,19 +49,18 @@ impl io::Write for Length {
 }
 
 impl Token {
-    /// The token as bytes for a store, text included.
+    /// Whether its scheme is the one of all that are stored.
+    pub(crate) fn is_bearer(&self) -> bool {
+        let scheme = usize::from(self.secret_at).saturating_sub(1);
+        self.header.as_bytes().get(..scheme) == Some(SCHEME.as_bytes())
+    }
+
+    /// The token as bytes for a store, text included. It is one of scheme `Bearer`.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let scheme = self
-            .header
-            .as_bytes()
-            .get(..usize::from(self.secret_at).saturating_sub(1));
         let written = Written {
             v: FORMAT,
             token: self.expose_secret().into(),
-            scheme: scheme
-                .and_then(|s| std::str::from_utf8(s).ok())
-                .unwrap_or("Bearer")
-                .into(),
+            scheme: SCHEME.into(),
             token_type: self.token_type().into(),
             requested_at: self.requested_at.unix_millis(),
             expires_at: self.expires_at().map(Timestamp::unix_millis),
@@ -80,32 +82,30 @@ impl Token {
         bytes
     }
 
-    /// A token from a store's bytes; `None` where they are of another version or no token.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// A token from a store's bytes; `None` where they are of another version or no token. Its life
+    /// starts `now` at the latest and is a year at most, as that of a token in an answer.
+    pub(crate) fn decode(bytes: &[u8], now: Timestamp) -> Option<Self> {
         let written: Written<'_> = serde_json::from_slice(bytes).ok()?;
         if written.v != FORMAT {
             return None;
         }
-        let scheme = match &*written.scheme {
-            "Bearer" => "Bearer",
-            "DPoP" => "DPoP",
-            _ => return None,
-        };
-        let mut token = Self::new(
-            &*written.token,
-            Timestamp::from_unix_millis(written.requested_at),
-        )
-        .scheme(scheme)
-        .token_type(Some(&written.token_type))
-        .scope(written.scope)
-        .base_url(written.base_url)
-        .extra(written.extra)
-        .assumed_lifetime(Lifetime::UntilRejected)
-        .build()
-        .ok()?;
-        token.expires_at = written
-            .expires_at
-            .map_or(Timestamp::MAX, Timestamp::from_unix_millis);
+        // A token of another scheme is bound to a key (RFC 9449 §7.1), and never stored.
+        if written.scheme != SCHEME {
+            return None;
+        }
+        let asked = Timestamp::from_unix_millis(written.requested_at);
+        let expiry = written.expires_at.map(Timestamp::from_unix_millis);
+        let life = expiry.map(|expiry| expiry.since(asked).min(MAX_LIFETIME));
+        let asked = asked.min(now);
+        let mut token = Self::new(&*written.token, asked)
+            .token_type(Some(&written.token_type))
+            .scope(written.scope)
+            .base_url(written.base_url)
+            .extra(written.extra)
+            .assumed_lifetime(Lifetime::UntilRejected)
+            .build()
+            .ok()?;
+        token.expires_at = life.map_or(Timestamp::MAX, |life| asked.after(life));
         Some(token)
     }
 }
@@ -126,7 +126,7 @@ mod tests {
         assert!(bytes.len() > 5_000);
         // A buffer that had grown would have room left, and copies of it elsewhere.
         assert_eq!(bytes.capacity(), bytes.len());
-        let read = Token::decode(&bytes).unwrap();
+        let read = Token::decode(&bytes, token.requested_at()).unwrap();
         assert_eq!(read.extra("refresh_token"), token.extra("refresh_token"));
     }
 }

@@ -12,9 +12,9 @@ use std::{
 };
 
 use biped_core::{
-    ApiRequest, ApiRequestParts, ApiResponse, AttachContext, BASE_URL_PLACEHOLDER, CallError,
-    Error, ErrorKind, ExposeSecret, FetchContext, Provider, ProviderId, Token, TokenRequest,
-    TokenSource, Transport, Verdict, async_trait, call, judge_by_status,
+    ApiRequest, ApiRequestParts, ApiResponse, AttachContext, BASE_URL_PLACEHOLDER, BaseUrls,
+    CallError, Error, ErrorKind, ExposeSecret, FetchContext, Provider, ProviderId, Token,
+    TokenRequest, TokenSource, Transport, Verdict, async_trait, call, judge_by_status,
 };
 use biped_testing::{Reply, TestProvider, settle};
 use bytes::Bytes;
@@ -168,8 +168,15 @@ fn stage() -> (Stage, TokenSource) {
     stage
         .http
         .answer_with(|number, _| Reply::token(&format!("t-{number}"), 3600));
-    let source = at(&stage.source(), "https://api.example/v1");
+    let source = at(&stage.source_of(naming()), "https://api.example/v1");
     (stage, source)
+}
+
+/// A provider whose vendor names these.
+fn naming() -> TestProvider {
+    let hosts = ["eu.example", "eu.api.example", "old.example", "new.example"];
+    let endpoint = Url::parse("https://login.example/token").unwrap();
+    TestProvider::default().naming(BaseUrls::at(&hosts, &endpoint))
 }
 
 fn at(source: &TokenSource, base_url: &str) -> TokenSource {
@@ -324,14 +331,15 @@ async fn a_url_that_only_the_vendors_answer_can_clear_waits_for_it() {
     let (stage, _) = stage();
     let answer = r#"{"access_token":"t-1","expires_in":3600,"base_url":"https://eu.example"}"#;
     stage.http.push(Reply::json(200, answer));
+    let source = stage.source_of(naming());
     let mut api = Api::default();
-    call(&stage.source(), get("https://eu.example/a"), &mut api)
+    call(&source, get("https://eu.example/a"), &mut api)
         .await
         .unwrap();
     assert_eq!(api.urls(), ["https://eu.example/a"]);
 
     let outcome = call(
-        &stage.tenant(7),
+        &source.param("tenant", 7),
         get("https://eu.example/a"),
         &mut Api::default(),
     )
