@@ -39,7 +39,8 @@ pub(crate) fn settle(dialect: &mut Dialect, faults: &Faults) {
     for (at, step) in dialect.steps.iter().enumerate() {
         let stage = Stage { has_token: at > 0 };
         step.templates(&mut |template, role| names.visit(template, role, stage));
-        names.check_host(&step.url, has_hosts);
+        let key = if at == 0 { "url" } else { "then.url" };
+        names.check_host(&step.url, key, has_hosts);
         names.export(step);
     }
     let stage = Stage { has_token: true };
@@ -129,11 +130,11 @@ impl Names<'_> {
 
     /// What an answer gave is part of a host only beside hosts that it may name, and what a request
     /// asks for never is.
-    fn check_host(&self, url: &Template, has_hosts: bool) {
+    fn check_host(&self, url: &Template, key: &str, has_hosts: bool) {
         for name in url.host_names() {
             if name == "scope" {
                 let why = "{scope} is from the request, which can't name hosts";
-                self.faults.note(url.line, "url", why);
+                self.faults.note(url.line, key, why);
             }
             let is_answered = name == "token" || self.exports.iter().any(|it| **it == *name);
             if is_answered && !has_hosts {
@@ -141,7 +142,7 @@ impl Names<'_> {
                     "{{{name}}} is from an answer and part of the host; add base_url_hosts to \
                      [response], the hosts that it may name"
                 );
-                self.faults.note(url.line, "url", why);
+                self.faults.note(url.line, key, why);
             }
         }
     }
