@@ -142,7 +142,7 @@ impl Template {
                     let mut rest = &**text;
                     let ends = |text: &str| text.contains(['/', '\\', '?', '#']);
                     match rest.split_once("://") {
-                        Some((before, after)) if !has_scheme && !(has_begun && ends(before)) => {
+                        Some((before, after)) if !(has_scheme || has_begun && ends(before)) => {
                             has_scheme = true;
                             // However many slashes there are, a host follows them.
                             rest = after.trim_start_matches(['/', '\\']);
