@@ -1,5 +1,7 @@
 //! [`BaseUrls`]: which base URLs a vendor's answers may name.
 
+use std::fmt;
+
 use url::Url;
 
 use crate::{Error, check_secure, is_loopback, shown, wire::vendor_text};
@@ -17,7 +19,7 @@ use crate::{Error, check_secure, is_loopback, shown, wire::vendor_text};
 /// assert!(BaseUrls::none().read("https://eu.vendor.example/v2").is_err());
 /// # Ok::<(), url::ParseError>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct BaseUrls {
     hosts: Vec<Box<str>>,
     /// Whether it may be on this machine, as the token endpoint is.
@@ -113,6 +115,17 @@ impl BaseUrls {
         // What every token carries wins over what is configured besides.
         let configured = configured.filter(|_| self.fixed.is_none());
         configured.is_some_and(|base| base.origin() == url.origin()) || self.covers(url)
+    }
+}
+
+/// Without what may hide a secret in a URL.
+impl fmt::Debug for BaseUrls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BaseUrls")
+            .field("hosts", &self.hosts)
+            .field("loopback", &self.loopback)
+            .field("fixed", &self.fixed.as_ref().map(shown))
+            .finish()
     }
 }
 
