@@ -14,6 +14,7 @@ mod origins;
 mod outage;
 mod own_kind;
 mod planted_secrets;
+mod planted_store;
 mod public_types;
 mod retry_after;
 mod secret_rotation;

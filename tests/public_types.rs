@@ -80,6 +80,10 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("ApiRequestParts", TRAIT),
             ("ApiResponse", Planted),
             ("AttachContext", Planted),
+            (
+                "BaseUrls",
+                Never("hosts, and a URL without what may hide a secret"),
+            ),
             ("CallError", Planted),
             (
                 "Claim",

@@ -57,6 +57,10 @@ impl Provider for Keyring {
         &self.id
     }
 
+    fn lives_until_rejected(&self) -> bool {
+        true
+    }
+
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
         let key = cx.secret(&self.key).await?;
         let door = request.value("door").and_then(ParamValue::as_integer);

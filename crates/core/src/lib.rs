@@ -12,6 +12,7 @@
 //! application usually depends on the façade `biped` instead.
 
 mod api;
+mod base_urls;
 mod black_out;
 mod clock;
 mod error;
@@ -30,6 +31,7 @@ pub use self::{
         ApiRequest, ApiRequestParts, ApiResponse, AttachContext, PEEK_LIMIT, PEEK_TIME, Verdict,
         judge_by_status,
     },
+    base_urls::BaseUrls,
     clock::{Clock, Now, SystemClock, Timestamp},
     error::{Error, ErrorKind, VendorError},
     file::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_if, read_text_file},

@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{
-    ApiRequest, ApiResponse, AttachContext, ClientIdentity, Clock, Error, HttpClient, Now,
-    ProviderId, SecretRef, SecretUse, Timestamp, Token, TokenRequest, Verdict,
+    ApiRequest, ApiResponse, AttachContext, BaseUrls, ClientIdentity, Clock, Error, HttpClient,
+    Now, ProviderId, References, SecretRef, SecretUse, Timestamp, Token, TokenRequest, Verdict,
     black_out::credentials, check_secure, judge_by_status,
 };
 
@@ -69,7 +69,7 @@ use crate::{
 ///   what the answer or a secret held.
 /// - The vendor's own words go into [`VendorError`](crate::VendorError); look at the status first
 ///   ([`wire::failure`](crate::wire::failure)).
-/// - A base URL that the answer names is checked ([`wire::base_url`](crate::wire::base_url)).
+/// - A base URL that the answer names is one of [`base_urls`](Self::base_urls).
 /// - A header that holds a secret or the token is marked sensitive
 ///   ([`HeaderValue::set_sensitive`](http::HeaderValue::set_sensitive)).
 #[async_trait]
@@ -114,10 +114,21 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         judge_by_status(response)
     }
 
-    /// Whether a token from a store may be used here. Default: not if it is bound to a key that
-    /// another process has.
-    fn adopts(&self, token: &Token) -> bool {
+    /// Whether a token from a store may be used here: whether the vendor's answer to `request` could
+    /// have been this. Default: not if it is bound to a key that another process has.
+    ///
+    /// What a provider checks of its vendor's answers beyond the base URL and the life of a token, it
+    /// checks here again, for who writes to a store is not always the vendor.
+    fn adopts(&self, token: &Token, request: &TokenRequest) -> bool {
+        let _ = request;
         token.confirmation().is_none()
+    }
+
+    /// Whether the vendor's tokens may be good until they are rejected
+    /// ([`Lifetime::UntilRejected`](crate::Lifetime::UntilRejected)). Where they can't be, a token
+    /// from a store that claims to be one is not used. Default: no.
+    fn lives_until_rejected(&self) -> bool {
+        false
     }
 
     /// The certificate for token requests and for API calls with their tokens (RFC 8705 §3).
@@ -132,13 +143,18 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Whether a call of the whole URL `url` can be right, as far as is known before a token says
-    /// where the API is; where it can't, it is refused before a token is asked for. `configured` is
-    /// the `api_base_url`. Default: where one is configured its origin only, else any.
+    /// Which base URLs the vendor's answers may name. Default: none.
     ///
-    /// A provider whose answers name a base URL says yes to whatever they may name.
-    fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
-        configured.is_none_or(|base| base.origin() == url.origin())
+    /// This is the one place that says so. A token whose base URL is not among them is used neither
+    /// from an answer nor from a store, and a call of a whole URL that is neither among them nor at
+    /// the configured `api_base_url` is refused before a token is asked for. `cx` is for secrets
+    /// that the hosts depend on; nothing is sent with it.
+    ///
+    /// # Errors
+    /// Where a secret can't be read.
+    async fn base_urls(&self, cx: &FetchContext<'_>) -> Result<BaseUrls, Error> {
+        let _ = cx;
+        Ok(BaseUrls::none())
     }
 
     /// What the vendor says these credentials are good for (`/oauth/me`, RFC 7662). Default: it
@@ -209,6 +225,7 @@ pub struct FetchContext<'a> {
     http: &'a dyn HttpClient,
     clock: &'a dyn Clock,
     candidate: usize,
+    references: References,
     identity: Option<ClientIdentity>,
     notes: Mutex<Notes>,
 }
@@ -233,6 +250,7 @@ impl<'a> FetchContext<'a> {
             http,
             clock,
             candidate: 0,
+            references: References::All,
             identity: None,
             notes: Mutex::default(),
         }
@@ -364,7 +382,13 @@ impl<'a> FetchContext<'a> {
     }
 
     async fn resolve(&self, secret: &SecretRef) -> Result<SecretString, Error> {
-        let value = secret.resolve(self.candidate, self.clock).await?;
+        let value = match self.references {
+            References::All => secret.resolve(self.candidate, self.clock).await?,
+            limit => {
+                let secret = secret.clone().limited_to(limit);
+                secret.resolve(self.candidate, self.clock).await?
+            }
+        };
         let noted = SecretUse::new(secret, self.candidate, &value);
         let mut notes = self.notes();
         if !notes.secrets.contains(&noted) {
@@ -386,6 +410,13 @@ impl FetchContext<'_> {
     #[must_use]
     pub fn with_candidate(mut self, candidate: usize) -> Self {
         self.candidate = candidate;
+        self
+    }
+
+    /// Resolves no more than these references: for a look that is to have no effect. Default: all.
+    #[must_use]
+    pub fn limited_to(mut self, references: References) -> Self {
+        self.references = references;
         self
     }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{Clock, SystemClock, Timestamp, TokenKey};
+use crate::{Clock, MAX_LIFETIME, SystemClock, Timestamp, TokenKey};
 
 /// Where tokens outlive a process or are shared by several.
 ///
@@ -164,10 +164,11 @@ impl Generation {
         )
     }
 
-    /// Whether a clock may have said it. After one that none can have, there would be no next.
+    /// Whether a clock may have said it that is at most a year ahead of `now`.
     #[must_use]
-    pub fn is_plausible(self) -> bool {
-        i64::try_from(self.0).is_ok_and(|micros| micros < Timestamp::MAX.unix_micros())
+    pub fn is_plausible(self, now: Timestamp) -> bool {
+        let latest = now.after(MAX_LIFETIME).min(Timestamp::MAX).unix_micros();
+        i64::try_from(self.0).is_ok_and(|micros| micros < latest)
     }
 }
 

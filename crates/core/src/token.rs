@@ -80,7 +80,8 @@ impl TypeTag {
 pub enum Lifetime {
     /// This long, from when it was asked for.
     For(Duration),
-    /// Until an API rejects it.
+    /// Until an API rejects it. A provider that gives such tokens says so
+    /// ([`Provider::lives_until_rejected`](crate::Provider::lives_until_rejected)).
     UntilRejected,
 }
 
@@ -159,6 +160,12 @@ impl Token {
         self.rare.as_ref()?.extra.get(name)
     }
 
+    /// All further fields of the vendor's answer.
+    pub fn extras(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let extra = self.rare.iter().flat_map(|rare| &rare.extra);
+        extra.map(|(name, value)| (name.as_str(), value))
+    }
+
     /// The thumbprint of the key it is bound to (RFC 7800), if it is bound to one.
     #[must_use]
     pub fn confirmation(&self) -> Option<&str> {
@@ -178,13 +185,6 @@ impl Token {
         scheme
             .and_then(|text| std::str::from_utf8(text).ok())
             .unwrap_or("Bearer")
-    }
-
-    /// All further fields of the vendor's answer; `None` where there are none.
-    #[must_use]
-    pub fn extras(&self) -> Option<&Map<String, Value>> {
-        let extra = &self.rare.as_ref()?.extra;
-        (!extra.is_empty()).then_some(extra)
     }
 }
 
@@ -277,8 +277,8 @@ impl TokenBuilder {
         self
     }
 
-    /// Where the API is that the token is for. Check it first:
-    /// [`wire::base_url`](crate::wire::base_url).
+    /// Where the API is that the token is for: one of the provider's
+    /// [`base_urls`](crate::Provider::base_urls), or the token is not used.
     pub fn base_url(mut self, base_url: Option<Url>) -> Self {
         self.base_url = base_url.map(Box::new);
         self

@@ -12,9 +12,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::{
-    Error, ErrorKind, Timestamp, VendorError, check_secure, is_loopback, shown, token::MAX_LIFETIME,
-};
+use crate::{BaseUrls, Error, ErrorKind, Timestamp, VendorError, token::MAX_LIFETIME};
 
 /// What vendor text in errors is cut to, in bytes.
 pub const VENDOR_TEXT_LIMIT: usize = 1024;
@@ -243,64 +241,17 @@ pub fn jwt_expiry(token: &str) -> Option<Timestamp> {
         .then(|| Timestamp::from_unix_seconds(exp as i64))
 }
 
-/// Checks a base URL that a vendor's answer names, before a token is ever sent there.
-///
-/// It must be https, on the default port, without user name, query or fragment, at one of `hosts`:
-/// `vendor.example` is that very host, `*.vendor.example` any below it. Where the token endpoint
-/// itself is on loopback, as in tests and with the sandbox, it may be any loopback address instead.
+/// Checks a base URL that a vendor's answer names, before a token is ever sent there:
+/// [`BaseUrls::at`] these hosts, read.
 ///
 /// # Errors
 /// [`Unusable`](crate::ErrorKind::Unusable), saying what is wrong with it.
 pub fn base_url(text: &str, hosts: &[impl AsRef<str>], token_endpoint: &Url) -> Result<Url, Error> {
-    let refuse = |why: String| {
-        Err(
-            Error::unusable(format!("the vendor named a base URL {why}"))
-                .with_remedy("no token was sent there; ask the vendor"),
-        )
-    };
-    let Ok(url) = Url::parse(text.trim()) else {
-        return refuse("that is no URL".into());
-    };
-    let shown = vendor_text(&shown(&url)).unwrap_or_default();
-    if url.query().is_some() || url.fragment().is_some() {
-        return refuse(format!("with a query or fragment: {shown}"));
-    }
-    if let Err(error) = check_secure(&url) {
-        return refuse(format!("that can't be trusted: {}", error.message()));
-    }
-    if is_loopback(&url) {
-        return if is_loopback(token_endpoint) {
-            Ok(url)
-        } else {
-            refuse(format!(
-                "on this machine, which its token endpoint is not: {shown}"
-            ))
-        };
-    }
-    if url.port().is_some() {
-        return refuse(format!("on a port of its own: {shown}"));
-    }
-    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
-    if hosts
-        .iter()
-        .any(|pattern| host_matches(host, pattern.as_ref()))
-    {
-        Ok(url)
-    } else {
-        refuse(format!("outside its own hosts: {shown}"))
-    }
+    BaseUrls::at(hosts, token_endpoint).read(text)
 }
 
 /// Whether `host` is `pattern`, or below it where the pattern starts with `*.`.
 #[must_use]
 pub fn host_matches(host: &str, pattern: &str) -> bool {
-    let host = host.to_ascii_lowercase();
-    let pattern = pattern.to_ascii_lowercase();
-    match pattern.strip_prefix("*.") {
-        Some(parent) => host
-            .strip_suffix(parent)
-            .and_then(|rest| rest.strip_suffix('.'))
-            .is_some_and(|below| !below.is_empty()),
-        None => host == pattern,
-    }
+    crate::base_urls::host_matches(host, pattern)
 }

@@ -20,7 +20,7 @@ use url::Url;
 
 use crate::{
     key::{cached::CachedToken, state::Rejection},
-    source::TokenSource,
+    source::{TokenRef, TokenSource},
 };
 
 /// The origin of requests with a relative path, until the token says where they go. Its top-level
@@ -125,7 +125,7 @@ impl<E> From<Error> for CallError<E> {
 /// be. If the new one is rejected too, the caller gets the API's own response, unchanged. Nothing
 /// else is ever sent again, and nothing is sent without a token. A call that leaves the API's origin
 /// is refused before a token is asked for, unless only the vendor's answer can tell where that is
-/// ([`Provider::may_call`](biped_core::Provider::may_call)).
+/// ([`Provider::base_urls`](biped_core::Provider::base_urls)).
 ///
 /// # Errors
 /// [`CallError::Token`] where there is no token, or the request would leave the API's origin;
@@ -138,7 +138,8 @@ pub async fn call<T: Transport>(
     let mut token = match source.fresh() {
         Some(token) => token,
         None => {
-            check_ahead(source, &transport.parts(&mut request).url())?;
+            let url = transport.parts(&mut request).url().into_owned();
+            check_ahead(source, &url).await?;
             source.token().await?
         }
     }
@@ -216,18 +217,29 @@ impl TokenSource {
 }
 
 /// Refuses a call that can't be right whatever token comes, so that nothing at all is sent for it.
-fn check_ahead(source: &TokenSource, url: &Url) -> Result<(), Error> {
+async fn check_ahead(source: &TokenSource, url: &Url) -> Result<(), Error> {
     if is_relative(url) {
         return Ok(());
     }
     let provider = source.provider();
     let configured = source.configured_base_url();
-    let checked = match source.held() {
+    // The guard of a token is not kept across an await.
+    let held = source.held().map(TokenRef::into_owned);
+    let checked = match held {
         Some(token) => place(url, source.base_url(&token)).map(drop),
-        None if !provider.may_call(url, configured) => Err(elsewhere(url, configured)),
+        None if !may_call(source, url, configured).await => Err(elsewhere(url, configured)),
         None => check_user(url),
     };
     checked.map_err(|error| error.with_provider(provider.id().name()))
+}
+
+/// Whether the answer to come may name the origin of `url`. Where a secret would have to tell and
+/// can't be read, the fetch says so.
+async fn may_call(source: &TokenSource, url: &Url, configured: Option<&Url>) -> bool {
+    match source.named_base_urls().await {
+        Ok(named) => named.may_call(url, configured),
+        Err(_) => true,
+    }
 }
 
 /// Where a request goes: the placeholder gives way to the base URL, and nothing leaves its origin.

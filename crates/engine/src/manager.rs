@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     engine::Engine,
-    fleet::session::{Shared, is_storable},
+    fleet::{format::is_storable, session::Shared},
     flight::exchange::Ask,
     key::table::Keys,
     settings::{STORE_TIME, Settings},

@@ -4,12 +4,14 @@ use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use arc_swap::Guard;
 use biped_core::{
-    Clock, Error, Inspection, Now, ParamValue, Provider, Token, TokenKey, TokenRequest,
+    BaseUrls, Clock, Error, Inspection, Now, ParamValue, Provider, References, Token, TokenKey,
+    TokenRequest,
 };
 use url::Url;
 
 use crate::{
     engine::Engine,
+    fleet::vet,
     flight::{
         Flight,
         demand::Want,
@@ -297,7 +299,8 @@ impl TokenSource {
         asked.map_err(|setback| self.named(setback.error))
     }
 
-    /// What the store holds for this key, usable or not, and how it stands; `None` without a store.
+    /// What the store holds for this key, usable or not, and how it stands; `None` without a store,
+    /// and for an entry that no answer of the vendor's could have made. Runs no command.
     ///
     /// # Errors
     /// [`Store`](biped_core::ErrorKind::Store).
@@ -305,12 +308,19 @@ impl TokenSource {
         let Some(shared) = &self.engine.shared else {
             return Ok(None);
         };
-        let stored = shared.peek(&self.key()).await?;
-        Ok(stored.map(|token| {
-            let now = self.engine.clock.now();
-            let state = TokenState::of(&self.engine.schedule(&token, &now), &now);
-            (token, state)
-        }))
+        let Some(token) = shared.peek(&self.key()).await? else {
+            return Ok(None);
+        };
+        let (provider, request) = (&**self.provider(), self.request());
+        let cx = self.engine.context(0);
+        let cx = cx.limited_to(References::WithoutCommands);
+        if let Err(why) = vet::check_stored(&token, provider, request, &cx).await {
+            telemetry::stored_ignored(provider.id().name(), &why);
+            return Ok(None);
+        }
+        let now = self.engine.clock.now();
+        let state = TokenState::of(&self.engine.schedule(&token, &now), &now);
+        Ok(Some((token, state)))
     }
 
     /// How this key stands.
@@ -379,6 +389,12 @@ impl TokenSource {
             })
         });
         self
+    }
+
+    /// Which base URLs the vendor may name with the token to come.
+    pub(crate) async fn named_base_urls(&self) -> Result<BaseUrls, Error> {
+        let cx = self.engine.context(0);
+        self.provider().base_urls(&cx).await
     }
 
     pub(crate) fn configured_base_url(&self) -> Option<&Url> {

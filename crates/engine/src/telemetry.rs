@@ -61,6 +61,17 @@ pub(crate) fn store_fault(provider: &str, operation: &'static str, why: &str) {
     );
 }
 
+/// An entry of the store that no answer of the vendor's could have made.
+pub(crate) fn stored_ignored(provider: &str, why: &str) {
+    count2("biped_store_faults_total", provider, ("operation", "get"));
+    tracing::warn!(
+        target: STORE,
+        provider,
+        operation = "get",
+        "the stored token is not used: {why}"
+    );
+}
+
 pub(crate) fn lease_lost(provider: &str) {
     count("biped_leases_lost_total", provider);
     tracing::warn!(target: STORE, provider, "lost the lease on a fetch while it was running");

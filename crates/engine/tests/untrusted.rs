@@ -256,7 +256,8 @@ mod codec {
     use std::sync::Arc;
 
     use biped_core::{
-        FetchContext, Generation, MemoryStore, Provider, StoredToken, TokenStore, async_trait,
+        BaseUrls, FetchContext, Generation, MemoryStore, Provider, StoredToken, TokenStore,
+        async_trait,
     };
     use biped_engine::TokenManager;
     use biped_testing::{ManualClock, ScriptedHttp, settle};
@@ -280,6 +281,11 @@ mod codec {
     impl Provider for Says {
         fn id(&self) -> &ProviderId {
             &self.0
+        }
+        async fn base_urls(&self, _: &FetchContext<'_>) -> Result<BaseUrls, Error> {
+            let endpoint = Url::parse(self.0.token_endpoint()).unwrap();
+            let host = self.1.base_url.as_ref().and_then(Url::host_str);
+            Ok(BaseUrls::at(host.as_slice(), &endpoint))
         }
         async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
             let said = self.1.clone();

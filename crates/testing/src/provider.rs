@@ -10,18 +10,19 @@ pub mod conformance;
 
 use async_trait::async_trait;
 use biped_core::{
-    Error, ExposeSecret, FetchContext, Lifetime, Provider, ProviderId, SecretRef, Token,
+    BaseUrls, Error, ExposeSecret, FetchContext, Lifetime, Provider, ProviderId, SecretRef, Token,
     TokenRequest, VendorError, wire,
 };
-use url::Url;
 
 /// A plain provider: a form with `client_id`, `client_secret`, `scope` and the request's parameters
-/// to `https://login.example/token`; an answer as RFC 6749 §5 has it, with an optional `base_url`.
+/// to `https://login.example/token`; an answer as RFC 6749 §5 has it, with a `base_url`
+/// where it is made to take one.
 #[derive(Debug)]
 pub struct TestProvider {
     id: ProviderId,
     secret: SecretRef,
     assumed: Option<Lifetime>,
+    base_urls: BaseUrls,
 }
 
 impl Default for TestProvider {
@@ -44,6 +45,7 @@ impl TestProvider {
             id: ProviderId::new("test", token_endpoint, client),
             secret: SecretRef::inline("the-secret"),
             assumed: None,
+            base_urls: BaseUrls::none(),
         }
     }
 
@@ -61,6 +63,13 @@ impl TestProvider {
         self
     }
 
+    /// Sets which base URLs its vendor's answers may name. Default: none.
+    #[must_use]
+    pub fn naming(mut self, base_urls: BaseUrls) -> Self {
+        self.base_urls = base_urls;
+        self
+    }
+
     /// Sets what it assumes where the answer doesn't tell a token's life.
     #[must_use]
     pub fn assumed_lifetime(mut self, lifetime: Lifetime) -> Self {
@@ -73,6 +82,14 @@ impl TestProvider {
 impl Provider for TestProvider {
     fn id(&self) -> &ProviderId {
         &self.id
+    }
+
+    async fn base_urls(&self, _: &FetchContext<'_>) -> Result<BaseUrls, Error> {
+        Ok(self.base_urls.clone())
+    }
+
+    fn lives_until_rejected(&self) -> bool {
+        self.assumed == Some(Lifetime::UntilRejected)
     }
 
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
@@ -108,9 +125,10 @@ impl Provider for TestProvider {
         let text = answer["access_token"]
             .as_str()
             .ok_or_else(|| Error::unusable("the answer has no access_token"))?;
-        let base_url = answer["base_url"]
-            .as_str()
-            .and_then(|url| Url::parse(url).ok());
+        let base_url = match answer["base_url"].as_str() {
+            Some(text) => Some(self.base_urls(cx).await?.read(text)?),
+            None => None,
+        };
         let token = Token::new(text, cx.sent_at())
             .expires_in(wire::seconds(&answer["expires_in"]))
             .token_type(answer["token_type"].as_str())

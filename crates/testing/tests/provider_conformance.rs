@@ -4,9 +4,9 @@
 use std::{fmt, sync::Arc};
 
 use biped_core::{
-    ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret as _, FetchContext, Provider,
-    ProviderId, SecretRef, Token, TokenRequest, VendorError, Verdict, async_trait, judge_by_status,
-    wire,
+    ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret as _, FetchContext,
+    Provider, ProviderId, SecretRef, Token, TokenRequest, VendorError, Verdict, async_trait,
+    judge_by_status, wire,
 };
 use biped_testing::{
     Reply, TestProvider,
@@ -130,6 +130,11 @@ impl Vendor {
 impl Provider for Vendor {
     fn id(&self) -> &ProviderId {
         &self.id
+    }
+
+    async fn base_urls(&self, _: &FetchContext<'_>) -> Result<BaseUrls, Error> {
+        let endpoint = Url::parse(ENDPOINT).unwrap();
+        Ok(BaseUrls::at(&["api.example"], &endpoint))
     }
 
     async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use biped_core::{Error, ErrorKind, ExposeSecret, Timestamp, Token, VendorError, wire};
+use biped_core::{
+    Error, ErrorKind, ExposeSecret, MAX_LIFETIME, Timestamp, Token, VendorError, wire,
+};
 use serde_json::{Map, Value};
 use url::Url;
 use zeroize::Zeroizing;
@@ -28,6 +30,9 @@ struct Written<'a> {
 
 const FORMAT: u32 = 1;
 
+/// The scheme of every token that is stored.
+const SCHEME: &str = "Bearer";
+
 /// How long a text is that is written here.
 struct Length(usize);
 
@@ -42,18 +47,27 @@ impl io::Write for Length {
     }
 }
 
-/// The token as bytes for a store, text included.
+/// Whether a token may enter a store: one that is bound to a key is of no use to others, and one of
+/// another scheme is bound to a key (RFC 9449 §7.1).
+pub(crate) fn is_storable(token: &Token) -> bool {
+    token.confirmation().is_none() && token.scheme() == SCHEME
+}
+
+/// The token as bytes for a store, text included. It is one of scheme `Bearer`.
 pub(crate) fn encode(token: &Token) -> Zeroizing<Vec<u8>> {
     let written = Written {
         v: FORMAT,
         token: token.expose_secret().into(),
-        scheme: token.scheme().into(),
+        scheme: SCHEME.into(),
         token_type: token.token_type().into(),
         requested_at: token.requested_at().unix_millis(),
         expires_at: token.expires_at().map(Timestamp::unix_millis),
         scope: token.scope().map(Into::into),
         base_url: token.base_url().cloned(),
-        extra: token.extras().cloned().unwrap_or_default(),
+        extra: token
+            .extras()
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect(),
     };
     // Room for all of it at once: a buffer that grows leaves copies behind.
     let mut length = Length(0);
@@ -65,29 +79,25 @@ pub(crate) fn encode(token: &Token) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
-/// A token from a store's bytes; `None` where they are of another version or no token.
-pub(crate) fn decode(bytes: &[u8]) -> Option<Token> {
+/// A token from a store's bytes; `None` where they are of another version or no token. Its life
+/// starts `now` at the latest and is a year at most, as that of a token in an answer.
+pub(crate) fn decode(bytes: &[u8], now: Timestamp) -> Option<Token> {
     let written: Written<'_> = serde_json::from_slice(bytes).ok()?;
-    if written.v != FORMAT {
+    if written.v != FORMAT || written.scheme != SCHEME {
         return None;
     }
-    let scheme = match &*written.scheme {
-        "Bearer" => "Bearer",
-        "DPoP" => "DPoP",
-        _ => return None,
-    };
-    Token::new(
-        &*written.token,
-        Timestamp::from_unix_millis(written.requested_at),
-    )
-    .scheme(scheme)
-    .token_type(Some(&written.token_type))
-    .expiring_as_written(written.expires_at.map(Timestamp::from_unix_millis))
-    .scope(written.scope)
-    .base_url(written.base_url)
-    .extra(written.extra)
-    .build()
-    .ok()
+    let asked = Timestamp::from_unix_millis(written.requested_at);
+    let expiry = written.expires_at.map(Timestamp::from_unix_millis);
+    let life = expiry.map(|expiry| expiry.since(asked).min(MAX_LIFETIME));
+    let asked = asked.min(now);
+    Token::new(&*written.token, asked)
+        .token_type(Some(&written.token_type))
+        .expiring_as_written(life.map(|life| asked.after(life)))
+        .scope(written.scope)
+        .base_url(written.base_url)
+        .extra(written.extra)
+        .build()
+        .ok()
 }
 
 /// Why a holder failed, as it is written down for the others of the fleet.
@@ -151,7 +161,7 @@ mod tests {
         assert!(bytes.len() > 5_000);
         // A buffer that had grown would have room left, and copies of it elsewhere.
         assert_eq!(bytes.capacity(), bytes.len());
-        let read = decode(&bytes).unwrap();
+        let read = decode(&bytes, token.requested_at()).unwrap();
         assert_eq!(read.extra("refresh_token"), token.extra("refresh_token"));
     }
 }

@@ -15,9 +15,9 @@ use biped_core::{
 };
 
 use crate::{
-    fleet::format,
+    fleet::{format, vet},
     key::cached::CachedToken,
-    settings::{LEASE, LEASE_POLL, LEAST_WAIT, STORE_REST, STORE_TIME, TOMBSTONE},
+    settings::{LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, STORE_REST, STORE_TIME, TOMBSTONE},
     telemetry,
 };
 
@@ -80,15 +80,12 @@ impl Shared {
         Ok(self.store.forget(key, through, TOMBSTONE).await?)
     }
 
-    /// Reads what is stored, whatever it is good for; for people who want to see it.
+    /// Reads what is stored, expired or not; for people who want to see it.
     pub(crate) async fn peek(&self, key: &TokenKey) -> Result<Option<Token>, Error> {
-        Ok(self
-            .store
-            .get(key)
-            .await?
-            .as_ref()
-            .and_then(decode)
-            .map(|(token, _)| token))
+        let stored = self.store.get(key).await?;
+        let now = self.clock.now().wall;
+        let decoded = stored.and_then(|stored| vet::decode(&stored, now));
+        Ok(decoded.map(|(token, _)| token))
     }
 }
 
@@ -99,15 +96,16 @@ impl Desk<'_> {
         let key = self.key;
         let stored = self.bounded("get", store.get(&key)).await??;
         self.seen = self.seen.max(stored.generation);
-        let token = decode(&stored);
+        let token = vet::decode(&stored, self.shared.clock.now().wall);
         if token.is_none() {
-            telemetry::store_fault(
-                self.provider,
-                "get",
-                "the entry can't be read; it is ignored",
-            );
+            self.ignored("it can't be read");
         }
         token
+    }
+
+    /// Tells that what is stored is not used.
+    pub(crate) fn ignored(&self, why: &str) {
+        telemetry::stored_ignored(self.provider, why);
     }
 
     /// Stores a token, and gives the lease back.
@@ -141,19 +139,26 @@ impl Desk<'_> {
     pub(crate) async fn claim(&mut self) -> Turn {
         let store = self.shared.store.clone();
         let key = self.key;
-        match self.bounded("lease", store.lease(&key, LEASE, None)).await {
+        let claim = self.bounded("lease", store.lease(&key, LEASE, None)).await;
+        let now = self.shared.clock.now().wall;
+        match claim {
             // A store that doesn't answer stops nobody.
             None => Turn::Ours(None),
-            Some(Claim::Granted(lease)) if lease.generation.is_plausible() => {
+            Some(Claim::Granted(lease)) if lease.generation.is_plausible(now) => {
                 Turn::Ours(Some(lease))
             }
             Some(Claim::Granted(_)) => {
                 telemetry::store_fault(self.provider, "lease", "its numbers make no sense");
                 Turn::Ours(None)
             }
-            Some(Claim::Taken { left }) => Turn::Theirs(left),
-            Some(Claim::CoolingDown { left, why }) => {
-                Turn::Failed(format::read_failure(&why), left)
+            Some(Claim::Taken { left }) if vet::may_be_leased(left) => Turn::Theirs(left),
+            Some(Claim::CoolingDown { left, why }) if vet::may_cool_down(left) => {
+                Turn::Failed(format::read_failure(&why), left.min(MAX_RETRY_AFTER))
+            }
+            // Nobody writes such a thing, and whoever did is not to stop this process.
+            Some(Claim::Taken { .. } | Claim::CoolingDown { .. }) => {
+                telemetry::store_fault(self.provider, "lease", "it lasts longer than any lease");
+                Turn::Ours(None)
             }
         }
     }
@@ -260,17 +265,4 @@ impl Desk<'_> {
 
 fn nanos(moment: Duration) -> u64 {
     u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn decode(stored: &StoredToken) -> Option<(Token, Generation)> {
-    let token = stored
-        .generation
-        .is_plausible()
-        .then(|| format::decode(&stored.bytes));
-    Some((token??, stored.generation))
-}
-
-/// Whether a token has an end that a store can go by.
-pub(crate) fn is_storable(token: &Token) -> bool {
-    token.confirmation().is_none()
 }

@@ -11,6 +11,7 @@ use biped_core::{
 use crate::{
     engine::Engine,
     failure::Setback,
+    fleet::vet,
     key::{cached::CallCredentials, table::Entry},
     sync::atomic::Ordering::Relaxed,
 };
@@ -100,6 +101,10 @@ async fn ask_once(
     Ok(match ask {
         Ask::Token(request) => {
             let token = provider.fetch(request, cx).await?;
+            if token.base_url().is_some() {
+                // Boxed: most tokens have none.
+                Box::pin(vet::check_base_url(&token, provider, cx)).await?;
+            }
             let sent = cx.last_sent().unwrap_or_else(|| cx.clock().now());
             Answer::Token(Box::new(token), sent, credentials)
         }

@@ -13,7 +13,11 @@ use crate::{
     endpoint::Permit,
     engine::Engine,
     failure::Setback,
-    fleet::session::{Desk, Turn, is_storable},
+    fleet::{
+        format::is_storable,
+        session::{Desk, Turn},
+        vet,
+    },
     flight::{
         Flight, Outcome,
         activity::Aloft,
@@ -443,11 +447,15 @@ impl Pilot {
     async fn look(&self, desk: &mut Desk<'_>) -> Option<Got> {
         let (token, generation) = desk.look().await?;
         let now = self.engine.clock.now();
-        let news = generation > self.known() && !self.flight.is_anew();
-        if !news || !self.provider.adopts(&token) {
+        if generation <= self.known() || self.flight.is_anew() {
             return None;
         }
         let mut cx = self.engine.context(0);
+        let request = &self.entry.request;
+        if let Err(why) = vet::check_stored(&token, &*self.provider, request, &cx).await {
+            desk.ignored(&why);
+            return None;
+        }
         let credentials = call_credentials(&mut cx, &*self.provider).await.ok()?;
         let token = self.cached(token, generation, credentials, &now);
         let schedule = &token.schedule;

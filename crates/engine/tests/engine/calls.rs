@@ -12,8 +12,9 @@ use std::{
 };
 
 use biped_core::{
-    ApiRequest, ApiRequestParts, ApiResponse, AttachContext, Error, ErrorKind, ExposeSecret,
-    FetchContext, Provider, ProviderId, Token, TokenRequest, Verdict, async_trait, judge_by_status,
+    ApiRequest, ApiRequestParts, ApiResponse, AttachContext, BaseUrls, Error, ErrorKind,
+    ExposeSecret, FetchContext, Provider, ProviderId, Token, TokenRequest, Verdict, async_trait,
+    judge_by_status,
 };
 use biped_engine::{BASE_URL_PLACEHOLDER, CachedToken, CallError, TokenSource, Transport, call};
 use biped_testing::{Reply, TestProvider, settle};
@@ -168,8 +169,15 @@ fn stage() -> (Stage, TokenSource) {
     stage
         .http
         .answer_with(|number, _| Reply::token(&format!("t-{number}"), 3600));
-    let source = at(&stage.source(), "https://api.example/v1");
+    let source = at(&stage.source_of(naming()), "https://api.example/v1");
     (stage, source)
+}
+
+/// A provider whose vendor names these.
+fn naming() -> TestProvider {
+    let hosts = ["eu.example", "eu.api.example", "old.example", "new.example"];
+    let endpoint = Url::parse("https://login.example/token").unwrap();
+    TestProvider::default().naming(BaseUrls::at(&hosts, &endpoint))
 }
 
 fn at(source: &TokenSource, base_url: &str) -> TokenSource {
@@ -324,14 +332,15 @@ async fn a_url_that_only_the_vendors_answer_can_clear_waits_for_it() {
     let (stage, _) = stage();
     let answer = r#"{"access_token":"t-1","expires_in":3600,"base_url":"https://eu.example"}"#;
     stage.http.push(Reply::json(200, answer));
+    let source = stage.source_of(naming());
     let mut api = Api::default();
-    call(&stage.source(), get("https://eu.example/a"), &mut api)
+    call(&source, get("https://eu.example/a"), &mut api)
         .await
         .unwrap();
     assert_eq!(api.urls(), ["https://eu.example/a"]);
 
     let outcome = call(
-        &stage.tenant(7),
+        &source.param("tenant", 7),
         get("https://eu.example/a"),
         &mut Api::default(),
     )

@@ -152,7 +152,7 @@ impl Provider for Stranger {
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
         self.0.fetch(request, cx).await
     }
-    fn adopts(&self, _: &Token) -> bool {
+    fn adopts(&self, _: &Token, _: &TokenRequest) -> bool {
         false
     }
 }

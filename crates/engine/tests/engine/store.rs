@@ -600,14 +600,32 @@ async fn what_one_process_lacks_is_no_reason_for_the_others_to_wait() {
 async fn a_cool_down_of_the_fleet_is_believed_for_fifteen_minutes_at_most() {
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
-    let why = b"nonsense".to_vec();
-    fleet.store.set(Fault::Claims(Claim::CoolingDown {
-        left: Duration::MAX,
-        why,
-    }));
+    let cooling = |left| {
+        let why = b"nonsense".to_vec();
+        Fault::Claims(Claim::CoolingDown { left, why })
+    };
+    fleet.store.set(cooling(seconds(900.0)));
     assert!(failure(&source).await.is_transient());
-    fleet.store.set(Fault::None);
+    assert_eq!(stage.http.count(), 0);
+    // One that nobody writes would stop this process again and again.
     fleet.advance(900.0);
+    for (left, token) in [(seconds(86_400.0), "t-1"), (Duration::MAX, "t-2")] {
+        fleet.store.set(cooling(left));
+        stage.http.push(Reply::token(token, 1000));
+        let (other, source) = fleet.process();
+        other.http.push(Reply::token(token, 1000));
+        assert_eq!(text(&source).await, token);
+        fleet.store.set(Fault::None);
+        source.forget().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_lease_longer_than_any_stops_nobody() {
+    let fleet = Fleet::new();
+    let (stage, source) = fleet.process();
+    let left = seconds(365.0 * 86_400.0);
+    fleet.store.set(Fault::Claims(Claim::Taken { left }));
     stage.http.push(Reply::token("t-1", 1000));
     assert_eq!(text(&source).await, "t-1");
 }

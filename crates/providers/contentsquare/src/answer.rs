@@ -1,6 +1,6 @@
 //! Reading what Contentsquare answers.
 
-use biped_core::{Error, Inspection, Project, Timestamp, Token, VendorError, wire};
+use biped_core::{BaseUrls, Error, Inspection, Project, Timestamp, Token, VendorError, wire};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use url::Url;
@@ -161,19 +161,18 @@ fn base_url(endpoint: &Value, token_endpoint: &Url) -> Result<Option<Url>, Error
     match endpoint {
         Value::Null => Ok(None),
         Value::String(text) if text.trim().is_empty() => Ok(None),
-        Value::String(text) => wire::base_url(text, &HOSTS, token_endpoint).map(Some),
+        Value::String(text) => base_urls(token_endpoint).read(text).map(Some),
         _ => Err(Error::unusable("the endpoint in the answer is no text")),
     }
 }
 
-/// Whether an answer may name this URL's origin as where the API is.
-pub(crate) fn may_name(url: &Url, token_endpoint: &Url) -> bool {
-    let origin = url.origin().ascii_serialization();
-    wire::base_url(&origin, &HOSTS, token_endpoint).is_ok()
+/// Where an answer may say that the API is.
+pub(crate) fn base_urls(token_endpoint: &Url) -> BaseUrls {
+    BaseUrls::at(&HOSTS, token_endpoint)
 }
 
 /// A token for another project than the one asked for would read and write the wrong data.
-fn check_project(asked: &Asked, answered: Option<&Value>) -> Result<(), Error> {
+pub(crate) fn check_project(asked: &Asked, answered: Option<&Value>) -> Result<(), Error> {
     let (Some(asked), Some(answered)) = (asked.project_id, answered) else {
         return Ok(());
     };

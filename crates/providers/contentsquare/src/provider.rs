@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{
-    Error, ErrorKind, ExposeSecret, FetchContext, Inspection, Provider, ProviderId, SecretRef,
-    SecretString, Timestamp, Token, TokenRequest, async_trait,
+    BaseUrls, Error, ErrorKind, ExposeSecret, FetchContext, Inspection, Provider, ProviderId,
+    SecretRef, SecretString, Timestamp, Token, TokenRequest, async_trait,
 };
 use url::Url;
 
@@ -107,12 +107,14 @@ impl Provider for Contentsquare {
         }
     }
 
-    fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
-        let is_configured = configured.is_some_and(|base| base.origin() == url.origin());
-        is_configured
-            || self
-                .endpoint()
-                .is_ok_and(|endpoint| answer::may_name(url, &endpoint))
+    async fn base_urls(&self, _: &FetchContext<'_>) -> Result<BaseUrls, Error> {
+        Ok(answer::base_urls(&self.endpoint()?))
+    }
+
+    fn adopts(&self, token: &Token, request: &TokenRequest) -> bool {
+        let project = token.extra("project_id");
+        let is_asked_for = |asked: Asked| answer::check_project(&asked, project).is_ok();
+        token.confirmation().is_none() && Asked::of(request).is_ok_and(is_asked_for)
     }
 
     async fn inspect(

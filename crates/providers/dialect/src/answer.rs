@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    dialect::{Reads, Words},
+    dialect::{Dialect, Reads, Words},
     expiry::Ends,
     place::Place,
     skim::Body,
@@ -31,8 +31,8 @@ struct GainedToken {
 
 /// When an answer came, and to what.
 pub(crate) struct Asked<'a> {
-    /// `None`: somewhere that is not this machine.
-    pub(crate) url: Option<&'a Url>,
+    pub(crate) dialect: &'a Dialect,
+    pub(crate) url: &'a Url,
     pub(crate) sent_at: Timestamp,
     pub(crate) now: Timestamp,
     pub(crate) is_more_to_come: bool,
@@ -286,30 +286,12 @@ impl Reads {
             true => Cow::Borrowed(text),
             false => format!("https://{text}").into(),
         };
-        let hosts: Vec<_> = self.hosts(asked.values).collect();
-        let anywhere = || Url::parse("https://vendor.invalid");
-        let url = asked.url.cloned().map_or_else(anywhere, Ok);
-        let url = url.map_err(|_| Error::internal("a URL of this crate is none"))?;
-        wire::base_url(&text, &hosts, &url)
+        asked
+            .dialect
+            .base_urls(asked.values, asked.url)
+            .read(&text)
             .map(Some)
             .map_err(|error| wire::with_status(error, response))
-    }
-}
-
-impl Reads {
-    /// The hosts that a token may go to. A parameter that names one may be an origin.
-    pub(crate) fn hosts<'v>(
-        &'v self,
-        values: &'v Values<'v>,
-    ) -> impl Iterator<Item = Cow<'v, str>> {
-        self.base_url_hosts.iter().filter_map(move |host| {
-            let text = host.render(values)?;
-            if !text.contains("://") {
-                return Some(text);
-            }
-            let url = Url::parse(&text).ok()?;
-            url.host_str().map(|host| host.to_owned().into())
-        })
     }
 }
 

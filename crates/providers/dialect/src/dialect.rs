@@ -1,13 +1,14 @@
 //! [`Dialect`]: how one vendor spells the exchange, compiled.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use biped_config::Problem;
-use biped_core::{Error, Lifetime, Timestamp, Token};
+use biped_core::{BaseUrls, Error, Lifetime, Timestamp, Token};
 use bytes::Bytes;
 use http::{HeaderName, Method};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use url::Url;
 
 use crate::{
     about::About,
@@ -145,7 +146,9 @@ impl Dialect {
             named: &[],
         };
         let asked = Asked {
-            url: None,
+            dialect: self,
+            url: &Url::parse("https://vendor.invalid")
+                .map_err(|_| Error::internal("a URL of this crate is none"))?,
             sent_at,
             now: sent_at,
             is_more_to_come: false,
@@ -162,9 +165,41 @@ impl Dialect {
         &self.examples
     }
 
+    /// The names of what the answers export.
+    pub(crate) fn exports(&self) -> impl Iterator<Item = &str> {
+        let exports = self.steps.iter().flat_map(|step| &step.reads.export);
+        exports.map(|(name, _)| &**name)
+    }
+
+    /// The hosts that a token, or what an answer gave, may go to.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &Template> {
+        self.steps
+            .iter()
+            .flat_map(|step| &step.reads.base_url_hosts)
+    }
+
+    /// Where an answer of `asked` may say that the API, or the next request's address, is.
+    pub(crate) fn base_urls(&self, values: &Values<'_>, asked: &Url) -> BaseUrls {
+        let hosts: Vec<_> = self
+            .hosts()
+            .filter_map(|host| host_name(host, values))
+            .collect();
+        BaseUrls::at(&hosts, asked)
+    }
+
     pub(crate) fn param(&self, name: &str) -> Option<&Param> {
         self.params.iter().find(|param| &*param.name == name)
     }
+}
+
+/// A host, rendered. A parameter that names one may be an origin.
+fn host_name<'v>(host: &'v Template, values: &Values<'v>) -> Option<Cow<'v, str>> {
+    let text = host.render(values)?;
+    if !text.contains("://") {
+        return Some(text);
+    }
+    let url = Url::parse(&text).ok()?;
+    url.host_str().map(|host| host.to_owned().into())
 }
 
 fn digest(text: &str) -> Box<str> {

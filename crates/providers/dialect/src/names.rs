@@ -35,9 +35,12 @@ pub(crate) fn settle(dialect: &mut Dialect, faults: &Faults) {
         faults,
     };
     names.declare();
+    let has_hosts = dialect.hosts().next().is_some();
     for (at, step) in dialect.steps.iter().enumerate() {
         let stage = Stage { has_token: at > 0 };
         step.templates(&mut |template, role| names.visit(template, role, stage));
+        let key = if at == 0 { "url" } else { "then.url" };
+        names.check_host(&step.url, key, has_hosts);
         names.export(step);
     }
     let stage = Stage { has_token: true };
@@ -105,6 +108,9 @@ impl Names<'_> {
             match name {
                 "client_id" => self.client_id = true,
                 "client_secret" => self.client_secret = true,
+                "token" | "scope" | "url" if role == Role::Host => {
+                    wrong(format!("{{{name}}} can't name hosts"));
+                }
                 "scope" => {}
                 "token" if stage.has_token => {}
                 "token" => wrong("{token} is there after the first answer only".into()),
@@ -118,6 +124,25 @@ impl Names<'_> {
                     }
                 }
                 _ => self.use_param(name, template.line, role),
+            }
+        }
+    }
+
+    /// What an answer gave is part of a host only beside hosts that it may name, and what a request
+    /// asks for never is.
+    fn check_host(&self, url: &Template, key: &str, has_hosts: bool) {
+        for name in url.host_names() {
+            if name == "scope" {
+                let why = "{scope} is from the request, which can't name hosts";
+                self.faults.note(url.line, key, why);
+            }
+            let is_answered = name == "token" || self.exports.iter().any(|it| **it == *name);
+            if is_answered && !has_hosts {
+                let why = format!(
+                    "{{{name}}} is from an answer and part of the host; add base_url_hosts to \
+                     [response], the hosts that it may name"
+                );
+                self.faults.note(url.line, key, why);
             }
         }
     }

@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use biped_core::{
-    ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef,
-    Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict, async_trait,
-    judge_by_status,
+    ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret, FetchContext,
+    IdentityRef, Lifetime, Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest,
+    Verdict, async_trait, judge_by_status,
 };
 use http::header;
 use url::Url;
@@ -114,11 +114,21 @@ impl Provider for Vendor {
         &self.attach_secrets
     }
 
-    fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
+    async fn base_urls(&self, cx: &FetchContext<'_>) -> Result<BaseUrls, Error> {
         let mut steps = self.dialect.steps.iter();
-        // Which hosts it may name can depend on secrets, which are read at a fetch only.
-        steps.any(|step| step.reads.base_url.is_some())
-            || configured.is_some_and(|base| base.origin() == url.origin())
+        if steps.all(|step| step.reads.base_url.is_none()) {
+            return Ok(BaseUrls::none());
+        }
+        self.named_base_urls(cx).await
+    }
+
+    fn adopts(&self, token: &Token, request: &TokenRequest) -> bool {
+        token.confirmation().is_none() && self.has_its_exports(token, request)
+    }
+
+    fn lives_until_rejected(&self) -> bool {
+        let mut steps = self.dialect.steps.iter();
+        steps.any(|step| step.reads.lifetime == Some(Lifetime::UntilRejected))
     }
 
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
@@ -151,6 +161,25 @@ impl Vendor {
                 .with_remedy("it belongs among the provider's params, if anywhere"));
         }
         Ok(())
+    }
+
+    /// Whether a token's further fields are what the answers export, and what was asked for: any
+    /// other would stand in a template for something that the configuration gives.
+    fn has_its_exports(&self, token: &Token, request: &TokenRequest) -> bool {
+        let asked = |name: &str| {
+            let mut params = request.params();
+            let (_, value) = params.find(|(known, _)| *known == name)?;
+            Some(value.to_string())
+        };
+        let mut exports = self.dialect.exports();
+        let mut asked_for = request.params().filter(|(name, _)| self.is_attached(name));
+        exports.all(|name| token.extra(name).is_some())
+            && asked_for.all(|(name, _)| token.extra(name).is_some())
+            && token.extras().all(|(name, value)| match value.as_str() {
+                Some(_) if self.dialect.exports().any(|known| known == name) => true,
+                Some(text) => self.is_attached(name) && asked(name).as_deref() == Some(text),
+                None => false,
+            })
     }
 
     fn uuid(&self) -> String {

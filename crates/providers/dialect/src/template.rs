@@ -132,6 +132,39 @@ impl Template {
         }
     }
 
+    /// The names that can have a hand in the host of an address: those in front of its path.
+    pub(crate) fn host_names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        let (mut has_scheme, mut has_begun) = (false, false);
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => {
+                    let mut rest = &**text;
+                    let ends = |text: &str| text.contains(['/', '\\', '?', '#']);
+                    match rest.split_once("://") {
+                        Some((before, after)) if !(has_scheme || has_begun && ends(before)) => {
+                            has_scheme = true;
+                            // However many slashes there are, a host follows them.
+                            rest = after.trim_start_matches(['/', '\\']);
+                            has_begun = !rest.is_empty();
+                        }
+                        _ => {}
+                    }
+                    if has_begun && ends(rest) {
+                        break;
+                    }
+                }
+                Part::Hole { what, .. } => {
+                    has_begun = true;
+                    if let What::Name(name) = what {
+                        names.push(&**name);
+                    }
+                }
+            }
+        }
+        names
+    }
+
     /// The names it needs, `now` and `uuid` left out.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {

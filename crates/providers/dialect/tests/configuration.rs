@@ -250,8 +250,8 @@ fn parameters_of_a_request_are_texts_of_any_name() {
     assert_eq!(value.as_text(), Some("42"));
 }
 
-#[test]
-fn a_url_may_be_called_where_the_answer_may_name_it_or_the_configuration_does() {
+#[tokio::test]
+async fn the_base_urls_that_an_answer_may_name_are_what_the_file_says() {
     let named = "response = { base_url = \"/api\", base_url_hosts = [\"*.vendor.example\"] }";
     for (response, elsewhere) in [("", false), (named, true)] {
         let directory = Directory::new();
@@ -263,8 +263,10 @@ fn a_url_may_be_called_where_the_answer_may_name_it_or_the_configuration_does() 
             url("https://api.example"),
             url("https://eu.vendor.example/a"),
         );
-        assert!(provider.may_call(&api, Some(&api)));
-        assert_eq!(provider.may_call(&eu, Some(&api)), elsewhere);
-        assert_eq!(provider.may_call(&eu, None), elsewhere);
+        let http = biped_reqwest::TokenClient::new().unwrap();
+        let cx = biped_core::FetchContext::new(&http, &biped_core::SystemClock);
+        let named = provider.base_urls(&cx).await.unwrap();
+        assert!(!named.covers(&api));
+        assert_eq!(named.covers(&eu), elsewhere);
     }
 }

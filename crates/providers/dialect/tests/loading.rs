@@ -220,6 +220,60 @@ fn names_that_stand_for_nothing_are_told() {
 }
 
 #[test]
+fn an_answer_has_a_hand_in_a_host_only_beside_hosts_that_it_may_name() {
+    let asking = |hosts: &str, url: &str| {
+        problems(&format!(
+            "response = {{ export = {{ x = \"/x\" }}{hosts} }}\n[[then]]\nurl = \"{url}\""
+        ))
+    };
+    let hosts = ", base_url_hosts = [\"*.vendor.example\"]";
+    for url in [
+        "https://{token}/a",
+        "https://{x}",
+        "https://{x}.v.example/a",
+        "https://v.example{x}/a",
+        "https://v.example:{x}/a",
+        "https://{x}@v.example/a",
+        "https:/{x}/a",
+        "{x}/a",
+        "{scheme}://{token}/a",
+        "https://{region}.{x}.v.example/a",
+        "{scheme}{x}/a",
+    ] {
+        assert_eq!(asking("", url), ["4 then.url"], "{url}");
+        assert_eq!(asking(hosts, url), Vec::<String>::new(), "{url}");
+    }
+    for url in [
+        "https://v.example/{x}",
+        "https://v.example/a?{token}",
+        "https://{region}.v.example/{x}/{token}",
+        "{origin}/{x}",
+        "{origin}/a?next=https://{x}",
+    ] {
+        assert_eq!(asking("", url), Vec::<String>::new(), "{url}");
+    }
+    let one = "url = \"https://v.example\"\n[[then]]\nurl = \"https://{token}/x\"";
+    assert!(!biped_dialect::check_text(one, "f").is_good());
+}
+
+#[test]
+fn neither_a_request_nor_a_token_names_hosts() {
+    for scheme in ["https://{scope}/a", "https://{scope}.v.example/a"] {
+        let error = Dialect::from_toml(&format!("url = \"{scheme}\""), "f").unwrap_err();
+        assert_eq!(error.problems().len(), 1, "{error}");
+    }
+    let path = Dialect::from_toml("url = \"https://v.example/{scope}\"", "f");
+    assert!(path.is_ok());
+    for name in ["token", "scope", "url"] {
+        let hosts = format!(
+            "[[then]]\nurl = \"https://v.example\"\n\
+             response = {{ base_url = \"/y\", base_url_hosts = [\"{{{name}}}\"] }}"
+        );
+        assert_eq!(problems(&hosts), ["4"], "{name}");
+    }
+}
+
+#[test]
 fn an_optional_parameter_can_not_be_where_something_must_be() {
     let about = format!("{ABOUT}x = {{ says = \"s\", optional = true }}");
     let text = format!("url = \"https://v.example/{{x}}\"\n{about}");

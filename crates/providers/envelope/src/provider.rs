@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use biped_core::{
-    Error, ErrorKind, ExposeSecret, FetchContext, Provider, ProviderId, SecretRef, Token,
+    BaseUrls, Error, ErrorKind, ExposeSecret, FetchContext, Provider, ProviderId, SecretRef, Token,
     TokenRequest, async_trait, check_secure, shown, wire,
 };
 use url::Url;
@@ -129,9 +129,9 @@ impl Provider for Envelope {
             .map_err(|error| self.explained(error))
     }
 
-    fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
-        let base = self.api_base_url.as_ref().or(configured);
-        base.is_some_and(|base| base.origin() == url.origin())
+    async fn base_urls(&self, _: &FetchContext<'_>) -> Result<BaseUrls, Error> {
+        let fixed = self.api_base_url.clone().map(BaseUrls::fixed);
+        Ok(fixed.unwrap_or_default())
     }
 }
 

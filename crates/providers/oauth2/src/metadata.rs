@@ -249,3 +249,53 @@ pub(crate) fn may_have_moved(error: &Error) -> bool {
     let status = error.vendor().and_then(|vendor| vendor.status);
     error.kind() == ErrorKind::Unreachable || matches!(status, Some(300..=399 | 404 | 405 | 410))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ISSUER: &str = "https://login.vendor.example";
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    fn document(issuer: &str) -> Value {
+        json!({ "issuer": issuer, "token_endpoint": "https://login.vendor.example/token" })
+    }
+
+    #[test]
+    fn no_endpoint_that_metadata_names_gets_a_secret_in_the_clear_or_on_this_machine() {
+        let endpoints = [
+            "token_endpoint",
+            "introspection_endpoint",
+            "revocation_endpoint",
+        ];
+        for url in [
+            "http://login.vendor.example/x",
+            "https://user:password@login.vendor.example/x",
+            "https://login.vendor.example@evil.example/x@",
+            "https://localhost/x",
+            "http://127.0.0.1:1/x",
+            "https://[::1]/x",
+            "ftp://login.vendor.example/x",
+            "//login.vendor.example/x",
+            "x",
+        ] {
+            for name in endpoints {
+                let mut plain = document(ISSUER);
+                plain[name] = url.into();
+                let refused = read(&plain, ISSUER, false, NOW).unwrap_err();
+                assert_eq!(refused.kind(), ErrorKind::Configuration, "{name} {url}");
+                let mut aliased = document(ISSUER);
+                aliased["mtls_endpoint_aliases"] = json!({ name: url });
+                assert!(read(&aliased, ISSUER, false, NOW).is_ok());
+                assert!(read(&aliased, ISSUER, true, NOW).is_err(), "{name} {url}");
+            }
+        }
+        // With an issuer on this machine, they may be there as well.
+        let local = "http://127.0.0.1:1";
+        let mut plain = document(local);
+        plain["revocation_endpoint"] = "http://127.0.0.1:2/x".into();
+        assert!(read(&plain, local, false, NOW).is_ok());
+    }
+}

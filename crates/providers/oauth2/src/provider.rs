@@ -132,11 +132,6 @@ impl Provider for OAuth2 {
         self.dpop_key.as_slice()
     }
 
-    fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
-        // A token response of the standard names no base URL.
-        configured.is_some_and(|base| base.origin() == url.origin())
-    }
-
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
         if !self.dpop {
             return judge_by_status(response);
@@ -158,10 +153,10 @@ impl Provider for OAuth2 {
         }
     }
 
-    fn adopts(&self, token: &Token) -> bool {
+    fn adopts(&self, token: &Token, _: &TokenRequest) -> bool {
         match token.confirmation() {
             Some(thumbprint) => self.memory.keys.find(thumbprint).is_some(),
-            None => !self.dpop,
+            None => !self.dpop && token.token_type().eq_ignore_ascii_case("bearer"),
         }
     }
 

@@ -21,7 +21,7 @@ pub struct Case {
     pub(super) refused_client: Option<Answer>,
     pub(super) refused_request: Option<Answer>,
     pub(super) rejected: Answer,
-    pub(super) base_urls: Option<BaseUrls>,
+    pub(super) base_urls: Option<NamesBaseUrl>,
 }
 
 type Make = dyn Fn(&str) -> Arc<dyn Provider> + Send + Sync;
@@ -34,7 +34,7 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
-pub(super) struct BaseUrls {
+pub(super) struct NamesBaseUrl {
     pub(super) trusted: String,
     pub(super) answer: Box<dyn Fn(&str) -> Reply + Send + Sync>,
 }
@@ -164,7 +164,7 @@ impl Case {
         trusted: &str,
         answer: impl Fn(&str) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        self.base_urls = Some(BaseUrls {
+        self.base_urls = Some(NamesBaseUrl {
             trusted: trusted.into(),
             answer: Box::new(answer),
         });

@@ -1,13 +1,15 @@
 //! One fetch: secrets read, requests sent, answers taken in, and nothing of it in an error.
 
-use biped_core::{Error, ExposeSecret, FetchContext, SecretString, Token, TokenRequest, wire};
+use biped_core::{
+    BaseUrls, Error, ExposeSecret, FetchContext, SecretRef, SecretString, Token, TokenRequest,
+};
 use url::Url;
 
 use super::Vendor;
 use crate::{
     answer::{Asked, Gained},
     dialect::Step,
-    template::Values,
+    template::{Template, Values},
 };
 
 impl Vendor {
@@ -66,7 +68,8 @@ impl Vendor {
             }
             let response = cx.send(built.request).await?;
             let asked = Asked {
-                url: Some(&built.url),
+                dialect: &self.dialect,
+                url: &built.url,
                 sent_at: cx.sent_at(),
                 now: cx.now(),
                 is_more_to_come: at + 1 < self.dialect.steps.len(),
@@ -83,8 +86,8 @@ impl Vendor {
         gained.build()
     }
 
-    /// An address that an answer named gets credentials only where it is the vendor's own: the
-    /// origin of the first request, or one of `base_url_hosts`.
+    /// An address whose host an answer had a hand in gets credentials only where it is the vendor's
+    /// own: the origin of the first request, or one of `base_url_hosts`.
     fn check_address(
         &self,
         step: &Step,
@@ -92,20 +95,75 @@ impl Vendor {
         first: &Url,
         values: &Values<'_>,
     ) -> Result<(), Error> {
-        let steps = &self.dialect.steps;
-        let is_named = |name: &str| {
-            let exports = steps.iter().flat_map(|step| &step.reads.export);
-            exports.into_iter().any(|(known, _)| **known == *name)
-        };
-        if url.origin() == first.origin() || !step.url.names().any(is_named) {
+        let answered = |name: &str| name == "token" || self.dialect.exports().any(|it| it == name);
+        if url.origin() == first.origin() || !step.url.names().any(answered) {
             return Ok(());
         }
-        let hosts: Vec<_> = steps
+        // Whatever an answer had said instead, would it be the same place?
+        let with = |said| {
+            let stands = |(name, value)| (name, if answered(name) { said } else { value });
+            let named: Vec<_> = values.named.iter().copied().map(stands).collect();
+            let values = Values {
+                token: Some(said),
+                named: &named,
+                ..*values
+            };
+            let text = step.url.render(&values)?.into_owned();
+            Url::parse(&text).ok().map(|url| url.origin())
+        };
+        if [with("a"), with("b")]
             .iter()
-            .flat_map(|step| step.reads.hosts(values))
-            .collect();
+            .all(|it| it.as_ref() == Some(&url.origin()))
+        {
+            return Ok(());
+        }
         let origin = url.origin().ascii_serialization();
-        wire::base_url(&origin, &hosts, first).map(|_| ())
+        self.dialect
+            .base_urls(values, first)
+            .read(&origin)
+            .map(drop)
+    }
+
+    /// Where the answers may say that the API is, with what the hosts depend on read.
+    pub(super) async fn named_base_urls(&self, cx: &FetchContext<'_>) -> Result<BaseUrls, Error> {
+        let elsewhere = self.given.token_endpoint.as_ref();
+        let address = self.dialect.steps.first().map(|step| &step.url);
+        let address = address.filter(|_| elsewhere.is_none());
+        let mut named: Vec<(&str, SecretString)> = Vec::new();
+        for name in self
+            .dialect
+            .hosts()
+            .chain(address)
+            .flat_map(Template::names)
+        {
+            let is_known = named.iter().any(|(known, _)| *known == name);
+            if let Some(given) = self.given.secret(name).filter(|_| !is_known) {
+                named.push((name, self.read(name, given, cx).await?));
+            }
+        }
+        let named: Vec<_> = named
+            .iter()
+            .map(|(name, value)| (*name, value.expose_secret()))
+            .collect();
+        let find = |name| named.iter().find(|(known, _)| *known == name);
+        let values = Values {
+            client_id: find("client_id").map(|(_, value)| *value),
+            client_secret: find("client_secret").map(|(_, value)| *value),
+            scope: None,
+            url: None,
+            token: None,
+            uuid: "",
+            now: cx.now(),
+            named: &named,
+        };
+        let rendered = address
+            .and_then(|url| url.render(&values))
+            .and_then(|url| Url::parse(&url).ok());
+        // An address that depends on the request is not taken for one of this machine.
+        let somewhere = || Url::parse("https://vendor.invalid");
+        let asked = elsewhere.cloned().or(rendered).map_or_else(somewhere, Ok);
+        let asked = asked.map_err(|_| Error::internal("a URL of this crate is none"))?;
+        Ok(self.dialect.base_urls(&values, &asked))
     }
 
     /// Keeps what an answer gave for later requests out of errors; but for hosts, which say what is
@@ -147,14 +205,24 @@ impl Vendor {
             resolved.client_secret = Some(cx.secret(secret).await?);
         }
         for (name, given) in &self.given.params {
-            let is_open = self.dialect.param(name).is_some_and(|it| !it.is_secret());
-            let value = match is_open {
-                true => cx.identifier(given).await?.into(),
-                false => cx.secret(given).await?,
-            };
+            let value = self.read(name, given, cx).await?;
             resolved.params.push(ResolvedParam { name, value });
         }
         Ok(resolved)
+    }
+
+    /// Reads what a name stands for.
+    async fn read(
+        &self,
+        name: &str,
+        given: &SecretRef,
+        cx: &FetchContext<'_>,
+    ) -> Result<SecretString, Error> {
+        let param = self.dialect.param(name);
+        match name == "client_id" || param.is_some_and(|it| !it.is_secret()) {
+            true => Ok(cx.identifier(given).await?.into()),
+            false => cx.secret(given).await,
+        }
     }
 
     /// The scopes asked for, else those of the step, else those of the token request.

@@ -174,6 +174,66 @@ async fn credentials_go_to_a_discovered_address_only_where_it_is_the_vendors() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_part_of_a_host_goes_only_where_the_file_says() {
+    for dialect in [
+        r#"
+        url = "{origin}/where"
+        response = { token = "/place", base_url_hosts = ["login.vendor.example"] }
+        [[then]]
+        url = "https://{token}/token"
+        headers = { X-Key = "{password}" }
+        "#,
+        r#"
+        url = "{origin}/where"
+        response = { token = "/t", export = { place = "/place" }, base_url_hosts = ["login.vendor.example"] }
+        [[then]]
+        url = "https://{place}/token"
+        headers = { X-Key = "{password}" }
+        "#,
+    ] {
+        for place in [
+            "evil.example",
+            "evil.example/login.vendor.example",
+            "login.vendor.example.evil.example",
+            "evil.example#login.vendor.example",
+            "login.vendor.example@evil.example",
+            "login.vendor.example:8443",
+            "user@login.vendor.example",
+        ] {
+            let server = Server::empty().await;
+            server
+                .at("/where", 200, json!({ "place": place, "t": "t-1" }))
+                .await;
+            let vendor = server
+                .vendor(dialect)
+                .param("password", SecretRef::inline("pl4nted"));
+            let fetched = server.fetch(vendor, &TokenRequest::new()).await;
+            let error = fetched.unwrap_err();
+            assert!(
+                [ErrorKind::Unusable, ErrorKind::Configuration].contains(&error.kind()),
+                "{place}: {error}"
+            );
+            assert_eq!(server.requests().await.len(), 1, "{place}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_part_of_a_path_needs_no_hosts() {
+    let server = Server::empty().await;
+    let other = Server::empty().await;
+    server.at("/where", 200, json!({ "place": "p" })).await;
+    other.at("/p", 200, json!({ "access_token": "t-1" })).await;
+    let dialect = format!(
+        "url = \"{{origin}}/where\"\nresponse = {{ export = {{ place = \"/place\" }} }}\n\
+         [[then]]\nurl = \"{}/{{place}}\"\nresponse = {{ token = \"/access_token\" }}",
+        other.0.uri()
+    );
+    let token = server.token(&dialect).await.unwrap();
+    assert_eq!(token.expose_secret(), "t-1");
+}
+
+#[tokio::test]
 async fn what_an_earlier_answer_gave_is_not_in_the_error_of_a_later_one() {
     let server = Server::empty().await;
     let login = json!({ "session": "pl4nted-session", "ticket": "pl4nted-ticket" });

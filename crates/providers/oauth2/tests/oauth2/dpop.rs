@@ -114,9 +114,11 @@ async fn only_the_holder_of_the_key_adopts_a_token() {
         .client_with_secret()
         .dpop_key(SecretRef::inline(P256));
     let token = server.fetch(&given).await.unwrap();
-    assert!(given.adopts(&token));
-    assert!(!server.client_with_secret().adopts(&token));
-    assert!(!server.client_with_secret().dpop().adopts(&token));
+    let request = TokenRequest::new();
+    assert!(given.adopts(&token, &request));
+    assert!(!server.client_with_secret().adopts(&token, &request));
+    let unbound = server.client_with_secret().dpop();
+    assert!(!unbound.adopts(&token, &request));
 }
 
 #[tokio::test]

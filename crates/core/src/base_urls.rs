@@ -1,0 +1,144 @@
+//! [`BaseUrls`]: which base URLs a vendor's answers may name.
+
+use std::fmt;
+
+use url::Url;
+
+use crate::{Error, check_secure, is_loopback, shown, wire::vendor_text};
+
+/// Which base URLs a vendor's answers may name ([`Provider::base_urls`](crate::Provider::base_urls)).
+///
+/// ```
+/// use biped_core::BaseUrls;
+/// use url::Url;
+///
+/// let endpoint = Url::parse("https://login.vendor.example/token")?;
+/// let named = BaseUrls::at(&["*.vendor.example"], &endpoint);
+/// assert!(named.read("https://eu.vendor.example/v2").is_ok());
+/// assert!(named.read("https://eu.vendor.example.evil.example").is_err());
+/// assert!(BaseUrls::none().read("https://eu.vendor.example/v2").is_err());
+/// # Ok::<(), url::ParseError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct BaseUrls {
+    hosts: Vec<Box<str>>,
+    /// Whether it may be on this machine, as the token endpoint is.
+    loopback: bool,
+    fixed: Option<Url>,
+}
+
+impl BaseUrls {
+    /// No base URL at all: the answers name none.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Base URLs at one of `hosts`: `vendor.example` is that very host, `*.vendor.example` any below
+    /// it. They must be https, on the default port, without user name, query and fragment. Where the
+    /// token endpoint itself is on loopback, as in tests and with the sandbox, a base URL may be any
+    /// loopback address instead.
+    #[must_use]
+    pub fn at(hosts: &[impl AsRef<str>], token_endpoint: &Url) -> Self {
+        Self {
+            hosts: hosts.iter().map(|host| host.as_ref().into()).collect(),
+            loopback: is_loopback(token_endpoint),
+            fixed: None,
+        }
+    }
+
+    /// This base URL, which the configuration gives: every token carries it, and no other.
+    #[must_use]
+    pub fn fixed(url: Url) -> Self {
+        Self {
+            fixed: Some(url),
+            ..Self::default()
+        }
+    }
+
+    /// Reads a base URL that an answer names, and checks it before a token is ever sent there.
+    ///
+    /// # Errors
+    /// [`Unusable`](crate::ErrorKind::Unusable), saying what is wrong with it.
+    pub fn read(&self, text: &str) -> Result<Url, Error> {
+        let refuse = |why: String| {
+            Err(
+                Error::unusable(format!("the vendor named a base URL {why}"))
+                    .with_remedy("no token was sent there; ask the vendor"),
+            )
+        };
+        let Ok(url) = Url::parse(text.trim()) else {
+            return refuse("that is not a valid URL".into());
+        };
+        if self.fixed.as_ref() == Some(&url) {
+            return Ok(url);
+        }
+        let shown = vendor_text(&shown(&url)).unwrap_or_default();
+        if url.query().is_some() || url.fragment().is_some() {
+            return refuse(format!("with a query or fragment: {shown}"));
+        }
+        if let Err(error) = check_secure(&url) {
+            return refuse(format!("that can't be trusted: {}", error.message()));
+        }
+        if is_loopback(&url) {
+            return if self.loopback {
+                Ok(url)
+            } else {
+                refuse(format!(
+                    "on this machine, which its token endpoint is not: {shown}"
+                ))
+            };
+        }
+        if url.port().is_some() {
+            return refuse(format!("on a port of its own: {shown}"));
+        }
+        let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+        let mut hosts = self.hosts.iter();
+        if hosts.any(|pattern| host_matches(host, pattern)) {
+            Ok(url)
+        } else {
+            refuse(format!("outside its own hosts: {shown}"))
+        }
+    }
+
+    /// Whether an answer may name the origin of `url` as where the API is.
+    #[must_use]
+    pub fn covers(&self, url: &Url) -> bool {
+        match &self.fixed {
+            Some(fixed) => fixed.origin() == url.origin(),
+            None => self.read(&url.origin().ascii_serialization()).is_ok(),
+        }
+    }
+
+    /// Whether a call of the whole URL `url` can be right, before a token says where the API is.
+    #[must_use]
+    pub fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
+        // What every token carries wins over what is configured besides.
+        let configured = configured.filter(|_| self.fixed.is_none());
+        configured.is_some_and(|base| base.origin() == url.origin()) || self.covers(url)
+    }
+}
+
+/// Without what may hide a secret in a URL.
+impl fmt::Debug for BaseUrls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BaseUrls")
+            .field("hosts", &self.hosts)
+            .field("loopback", &self.loopback)
+            .field("fixed", &self.fixed.as_ref().map(shown))
+            .finish()
+    }
+}
+
+/// Whether `host` is `pattern`, or below it where the pattern starts with `*.`.
+pub(crate) fn host_matches(host: &str, pattern: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let pattern = pattern.to_ascii_lowercase();
+    match pattern.strip_prefix("*.") {
+        Some(parent) => host
+            .strip_suffix(parent)
+            .and_then(|rest| rest.strip_suffix('.'))
+            .is_some_and(|below| !below.is_empty()),
+        None => host == pattern,
+    }
+}

@@ -1,0 +1,83 @@
+//! What a store says is vetted like an answer: who can write to a store is not always the vendor.
+//!
+//! | what it claims | what holds |
+//! | --- | --- |
+//! | a base URL | one that [`Provider::base_urls`] names, as for an answer |
+//! | a lifetime | a year at most, from now at the latest; without an end only where the provider says so |
+//! | a scheme | `Bearer`: a token of another is bound to a key, and enters no store |
+//! | a generation | one that a clock may have said |
+//! | further fields, a type | what [`Provider::adopts`] says |
+//! | a failure | the vendor's words cut and escaped, and 15 minutes at most |
+//! | a lease | no longer than any lease is given |
+
+use std::{borrow::Cow, time::Duration};
+
+use biped_core::{
+    Error, FetchContext, Generation, Provider, StoredToken, Timestamp, Token, TokenRequest,
+};
+
+use crate::{
+    fleet::format,
+    settings::{LEASE, MAX_RETRY_AFTER},
+};
+
+/// How much longer than what is ever written a store may say that something lasts: its clock is its
+/// own.
+const LENIENCY: Duration = Duration::from_secs(60);
+
+/// The largest entry that is read, in bytes: twice the largest answer.
+const LARGEST: usize = 2 * 1024 * 1024;
+
+/// The token in a store's entry; `None` where it is none.
+pub(crate) fn decode(stored: &StoredToken, now: Timestamp) -> Option<(Token, Generation)> {
+    if !stored.generation.is_plausible(now) || stored.bytes.len() > LARGEST {
+        return None;
+    }
+    Some((format::decode(&stored.bytes, now)?, stored.generation))
+}
+
+/// Checks that the vendor's answer to `request` could have been this token.
+///
+/// # Errors
+/// Why it could not, in words for an event.
+pub(crate) async fn check_stored(
+    token: &Token,
+    provider: &dyn Provider,
+    request: &TokenRequest,
+    cx: &FetchContext<'_>,
+) -> Result<(), Cow<'static, str>> {
+    if token.expires_at().is_none() && !provider.lives_until_rejected() {
+        return Err("it has no expiry, and the vendor's tokens have one".into());
+    }
+    if !provider.adopts(token, request) {
+        return Err("the provider does not use it".into());
+    }
+    let checked = check_base_url(token, provider, cx).await;
+    checked.map_err(|error| error.message().to_owned().into())
+}
+
+/// Checks that the base URL of a token, wherever it comes from, is one that its provider names.
+pub(crate) async fn check_base_url(
+    token: &Token,
+    provider: &dyn Provider,
+    cx: &FetchContext<'_>,
+) -> Result<(), Error> {
+    let Some(url) = token.base_url() else {
+        return Ok(());
+    };
+    let named = provider.base_urls(cx).await;
+    named
+        .map_err(|error| cx.redact(error))?
+        .read(url.as_str())
+        .map(drop)
+}
+
+/// Whether a process may have left the vendor alone for so long.
+pub(crate) fn may_cool_down(left: Duration) -> bool {
+    left <= MAX_RETRY_AFTER + LENIENCY
+}
+
+/// Whether a lease may have so much left.
+pub(crate) fn may_be_leased(left: Duration) -> bool {
+    left <= LEASE + LENIENCY
+}
