@@ -29,6 +29,7 @@ fn bench() -> Bench {
 
 #[tokio::test]
 async fn ten_thousand_cold_callers_send_one_request() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench { http, source, .. } = bench();
     http.close_gate();
     http.push(Reply::token("t-1", 3600));
@@ -54,6 +55,7 @@ async fn ten_thousand_cold_callers_send_one_request() {
 
 #[tokio::test]
 async fn a_cancelled_caller_takes_nothing_with_it() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench { http, source, .. } = bench();
     http.close_gate();
     http.push(Reply::token("t-1", 3600));
@@ -76,6 +78,7 @@ async fn a_cancelled_caller_takes_nothing_with_it() {
 
 #[tokio::test]
 async fn nobody_waits_while_the_token_is_usable() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench {
         clock,
         http,
@@ -97,6 +100,7 @@ async fn nobody_waits_while_the_token_is_usable() {
 
 #[tokio::test]
 async fn a_failed_refresh_leaves_the_token_in_place() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench {
         clock,
         http,
@@ -114,6 +118,7 @@ async fn a_failed_refresh_leaves_the_token_in_place() {
 
 #[tokio::test]
 async fn a_panicking_provider_fails_its_flight_and_the_next_call_starts_anew() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench { http, source, .. } = bench();
     http.push(Reply::Panic);
     http.push(Reply::token("t-1", 1000));
@@ -124,6 +129,7 @@ async fn a_panicking_provider_fails_its_flight_and_the_next_call_starts_anew() {
 
 #[test]
 fn a_flight_whose_runtime_ended_is_started_anew_on_another() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench { http, source, .. } = bench();
     http.close_gate();
     http.push(Reply::token("t-1", 1000));
@@ -147,6 +153,7 @@ fn a_flight_whose_runtime_ended_is_started_anew_on_another() {
 
 #[tokio::test]
 async fn waiters_of_a_failed_flight_get_the_same_error_and_do_not_retry_one_after_another() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench {
         clock,
         http,
@@ -174,6 +181,7 @@ async fn waiters_of_a_failed_flight_get_the_same_error_and_do_not_retry_one_afte
 
 #[tokio::test]
 async fn a_caller_waits_no_longer_than_max_wait_and_the_flight_goes_on() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench {
         clock,
         http,
@@ -204,6 +212,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 #[test]
 fn a_flight_that_was_believed_lost_never_replaces_a_newer_token() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench {
         clock,
         http,
@@ -230,6 +239,7 @@ fn a_flight_that_was_believed_lost_never_replaces_a_newer_token() {
 
 #[test]
 fn a_permit_is_not_lost_on_somebody_whose_runtime_ended_in_the_queue() {
+    let _limit = biped_testing::TimeLimit::start();
     let http = Arc::new(ScriptedHttp::new());
     let manager = TokenManager::builder(http.clone())
         .clock(Arc::new(ManualClock::new()))

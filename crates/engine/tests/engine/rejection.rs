@@ -20,6 +20,7 @@ fn numbered(stage: &Stage, life: u64) {
 
 #[tokio::test]
 async fn a_hundred_rejections_at_once_cost_one_fetch() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 1000);
@@ -45,6 +46,7 @@ async fn a_hundred_rejections_at_once_cost_one_fetch() {
 
 #[tokio::test]
 async fn rejecting_starts_the_fetch_by_itself() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 1000);
@@ -58,6 +60,7 @@ async fn rejecting_starts_the_fetch_by_itself() {
 
 #[tokio::test]
 async fn late_rejection_spares_the_newer_token() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 1000);
@@ -73,6 +76,7 @@ async fn late_rejection_spares_the_newer_token() {
 
 #[tokio::test]
 async fn a_rejection_while_the_refresh_is_under_way_takes_the_refresh() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 1000);
@@ -91,6 +95,7 @@ async fn a_rejection_while_the_refresh_is_under_way_takes_the_refresh() {
 
 #[tokio::test]
 async fn a_401_that_never_stops_costs_one_fetch_a_minute() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 3600);
@@ -111,6 +116,7 @@ async fn a_401_that_never_stops_costs_one_fetch_a_minute() {
 
 #[tokio::test]
 async fn during_the_cool_down_the_newest_token_goes_on_serving() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 3600);
@@ -132,6 +138,7 @@ async fn during_the_cool_down_the_newest_token_goes_on_serving() {
 
 #[tokio::test]
 async fn a_token_that_did_its_work_and_is_rejected_later_is_simply_replaced() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 3600);
@@ -146,6 +153,7 @@ async fn a_token_that_did_its_work_and_is_rejected_later_is_simply_replaced() {
 
 #[tokio::test]
 async fn a_clock_set_back_does_not_make_a_rejection_look_like_one_at_once() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 3600);
@@ -160,6 +168,7 @@ async fn a_clock_set_back_does_not_make_a_rejection_look_like_one_at_once() {
 
 #[tokio::test]
 async fn short_tokens_have_short_cool_downs() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 8);
@@ -176,6 +185,7 @@ async fn short_tokens_have_short_cool_downs() {
 
 #[tokio::test]
 async fn a_short_token_that_served_for_a_while_is_simply_replaced() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 8);
@@ -189,6 +199,7 @@ async fn a_short_token_that_served_for_a_while_is_simply_replaced() {
 
 #[tokio::test]
 async fn only_the_replacement_itself_shows_that_tokens_are_not_the_problem() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 1000);
@@ -204,6 +215,7 @@ async fn only_the_replacement_itself_shows_that_tokens_are_not_the_problem() {
 
 #[tokio::test]
 async fn a_token_without_end_can_be_rejected_too() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let provider = TestProvider::default().assumed_lifetime(Lifetime::UntilRejected);
     let source = stage.source_of(provider);
@@ -219,6 +231,7 @@ async fn a_token_without_end_can_be_rejected_too() {
 
 #[tokio::test]
 async fn a_server_that_kills_the_previous_token_is_asked_once_for_each() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 100);
@@ -243,6 +256,7 @@ async fn a_server_that_kills_the_previous_token_is_asked_once_for_each() {
 
 #[tokio::test]
 async fn a_rejected_token_does_not_come_back_when_its_replacement_fails() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1000));
@@ -259,6 +273,7 @@ async fn a_rejected_token_does_not_come_back_when_its_replacement_fails() {
 
 #[tokio::test]
 async fn forgetting_takes_the_token_that_is_on_its_way_as_well() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 1000);
@@ -547,6 +562,7 @@ mod interleavings {
         fn whatever_happens_in_whatever_order_nobody_waits_in_vain_and_nothing_rejected_comes_back(
             events in proptest::collection::vec(event(), 0..80)
         ) {
+            let _limit = biped_testing::TimeLimit::start();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 let mut world = World::new();
@@ -562,6 +578,7 @@ mod interleavings {
 /// The same key on several threads and real time, as a check on what a single thread can't show.
 #[test]
 fn callers_and_rejections_on_several_threads_leave_nobody_waiting() {
+    let _limit = biped_testing::TimeLimit::start();
     let http = Arc::new(biped_testing::ScriptedHttp::new());
     http.answer_with(|number, _| Reply::token(&format!("t-{number}"), 3600));
     let runtime = tokio::runtime::Builder::new_multi_thread()
