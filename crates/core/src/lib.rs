@@ -12,7 +12,6 @@
 //! An application usually depends on the façade `biped` instead.
 
 mod api;
-mod black_out;
 mod call;
 mod clock;
 mod config;
@@ -22,9 +21,11 @@ mod http;
 mod key;
 mod manager;
 mod provider;
+mod redact;
 mod request;
 mod secret;
 mod store;
+mod text;
 mod token;
 pub mod wire;
 

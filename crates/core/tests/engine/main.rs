@@ -14,6 +14,7 @@ mod fleet;
 mod flights;
 mod lifetimes;
 mod many_keys;
+mod redaction;
 mod rejection;
 mod secrets;
 mod standing_still;
