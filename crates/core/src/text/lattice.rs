@@ -379,7 +379,7 @@ mod tests {
         ] {
             assert_eq!(read(text), Some('😀'), "{text}");
         }
-        assert_eq!(read("+"), Some(' '));
+        assert!(Lattice::new("+").at(0).any(|(read, _)| read == ' '));
         assert_eq!(read("&yuml;"), Some('ÿ'));
         for text in [
             "%2",
