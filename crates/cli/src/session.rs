@@ -236,7 +236,7 @@ impl Session {
             Trusted::of_user()?.record(&place_of(path)?, &reach)
         };
         if let Err(error) = trusted() {
-            output::marked("warning", AnsiColor::Yellow, &error.to_string());
+            output::marked("warning", AnsiColor::Yellow, &[error.to_string()]);
         }
     }
 
@@ -328,7 +328,8 @@ impl Session {
         }
         if let Some(warning) = provider.warning(now()) {
             let name = provider.id().name();
-            output::marked("warning", AnsiColor::Yellow, &format!("{name}: {warning}"));
+            let text = format!("{name}: {warning}");
+            output::marked("warning", AnsiColor::Yellow, &[text]);
         }
     }
 }

@@ -13,16 +13,17 @@
 
 mod api;
 mod base_urls;
-mod black_out;
 mod clock;
 mod error;
 mod file;
 mod http;
 mod key;
 mod provider;
+mod redact;
 mod request;
 mod secret;
 mod store;
+mod text;
 mod token;
 pub mod wire;
 

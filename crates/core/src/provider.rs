@@ -11,7 +11,7 @@ use url::Url;
 use crate::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, ClientIdentity, Clock, Error, HttpClient,
     Now, ProviderId, References, SecretRef, SecretUse, Timestamp, Token, TokenRequest, Verdict,
-    black_out::credentials, check_secure, judge_by_status,
+    check_secure, judge_by_status, redact::credentials, text::Redactor,
 };
 
 /// A vendor's token endpoint, and one client of it.
@@ -356,8 +356,9 @@ impl<'a> FetchContext<'a> {
     /// Reads a secret. Ask at each fetch and keep nothing: that is what makes rotation work.
     ///
     /// A vendor that repeats it in its error message doesn't get it into an [`Error`]: what was
-    /// read here is blacked out there, encoded or not, and so are the credentials of an
-    /// `Authorization` header.
+    /// read here is redacted there, encoded or not ([`wire::Redactor`](crate::wire::Redactor)), and
+    /// so are the credentials of an `Authorization` header. The [`TokenManager`](crate::TokenManager) does that when the fetch ends; until
+    /// then the error has the vendor's words as they came.
     ///
     /// # Errors
     /// [`Secret`](crate::ErrorKind::Secret).
@@ -443,12 +444,11 @@ impl FetchContext<'_> {
         self.notes().secrets.clone()
     }
 
-    /// The error without the secrets of this fetch, should the vendor's words repeat them.
+    /// Finds the secrets of this fetch, should the vendor's words repeat them.
     #[must_use]
-    pub fn redact(&self, error: Error) -> Error {
-        self.notes().values.iter().fold(error, |error, secret| {
-            error.without_any_shape(secret.expose_secret())
-        })
+    pub fn redactor(&self) -> Redactor {
+        let notes = self.notes();
+        Redactor::new(notes.values.iter().map(ExposeSecret::expose_secret))
     }
 }
 

@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use biped_config::{ConfigValue, Origin, ProviderConfig, RawValue};
 use biped_core::{ErrorKind, SecretRef, SystemClock};
 use tempfile::TempDir;
 
@@ -91,21 +90,6 @@ fn a_setting_that_is_read_at_once_is_not_read_from_a_pipe() {
     let error = promptly(move || secret.read_now()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Secret);
     assert!(error.to_string().contains("cmd"), "{error}");
-}
-
-#[test]
-fn a_kind_reads_no_file_of_its_own_from_a_pipe() {
-    let directory = TempDir::new().unwrap();
-    let origin = Origin::Variable("X".into());
-    let value = ConfigValue {
-        raw: RawValue::Text(pipe(&directory).display().to_string()),
-        origin: origin.clone(),
-    };
-    let values = [("file".to_owned(), value)].into();
-    let config = ProviderConfig::new("own", "own", origin, values);
-    let read = promptly(move || config.text_of_file("file").unwrap());
-    let error = read.unwrap_err();
-    assert!(error.to_string().contains("pipe"), "{error}");
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub(crate) async fn check_base_url(
     };
     let named = provider.base_urls(cx).await;
     named
-        .map_err(|error| cx.redact(error))?
+        .map_err(|error| error.redacting(&cx.redactor()))?
         .read(url.as_str())
         .map(drop)
 }

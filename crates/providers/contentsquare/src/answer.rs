@@ -109,10 +109,10 @@ pub(crate) fn permitted(projects: &[Project]) -> String {
 }
 
 fn project(value: &Value) -> Option<Project> {
-    let name = wire::text(&value["name"]).and_then(|name| wire::vendor_text(&name));
+    let name = wire::text(&value["name"]).unwrap_or_default();
     Some(Project {
         id: wire::integer(&value["id"])?,
-        name: name.unwrap_or_default(),
+        name: name.trim().to_owned(),
     })
 }
 

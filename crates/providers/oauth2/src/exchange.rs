@@ -69,6 +69,9 @@ pub(crate) async fn token(
                 nonce.as_deref(),
                 cx.now(),
             )?;
+            if let Ok(text) = dpop_proof.to_str() {
+                cx.conceal(text);
+            }
             headers.insert(dpop::PROOF, dpop_proof);
         }
         let wire = Wire::new(cx, proof, headers);
@@ -76,7 +79,7 @@ pub(crate) async fn token(
         let mut request = client
             .exchange_client_credentials()
             .add_scopes(grant.scopes().map(|scope| Scope::new(scope.into())));
-        for (name, value) in proof.fields(cx.now())? {
+        for (name, value) in proof.fields(cx)? {
             request = request.add_extra_param(name, value);
         }
         for (name, value) in grant.fields() {
@@ -136,9 +139,10 @@ pub(crate) async fn about_token(
     let mut request = client
         .introspect(&token)
         .set_token_type_hint("access_token");
-    for (name, value) in proof.fields(cx.now())? {
+    for (name, value) in proof.fields(cx)? {
         request = request.add_extra_param(name, value);
     }
+    cx.conceal(token.secret().as_str());
     let outcome = request.request_async(&wire).await;
     match (wire.take_answer(), outcome) {
         (_, Err(RequestTokenError::Request(error))) => Err(about.explain(error)),

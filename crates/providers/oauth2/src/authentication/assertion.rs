@@ -19,6 +19,9 @@ pub const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
 /// behind: five seconds.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
+/// The field that the assertion itself is in (RFC 7521 §4.2).
+pub(super) const CLIENT_ASSERTION: &str = "client_assertion";
+
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The keys that every method with assertions takes.
@@ -111,7 +114,7 @@ impl Assertion {
         };
         Ok(vec![
             ("client_assertion_type", ASSERTION_TYPE.into()),
-            ("client_assertion", signed),
+            (CLIENT_ASSERTION, signed),
         ])
     }
 }

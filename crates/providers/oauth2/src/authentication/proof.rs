@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use biped_core::{Error, SecretString, Timestamp};
+use biped_core::{Error, FetchContext, SecretString};
 use http::HeaderValue;
 use oauth2::AuthType;
 
-use super::assertion::Assertion;
+use super::assertion::{Assertion, CLIENT_ASSERTION};
 
 /// What proves the client's identity. It is made once for a fetch, and written into each of the
 /// fetch's requests.
@@ -33,11 +33,19 @@ impl ClientProof {
         }
     }
 
-    /// Returns the fields that the proof adds to a request. An assertion is signed anew each time.
-    pub(crate) fn fields(&self, now: Timestamp) -> Result<Vec<(&'static str, String)>, Error> {
-        match &self.assertion {
-            Some(assertion) => assertion.fields(&self.client_id, now),
-            None => Ok(Vec::new()),
+    /// Returns the fields that the proof adds to a request. An assertion is signed anew each time, and
+    /// no error shows it: whoever has it is the client for a while.
+    pub(crate) fn fields(
+        &self,
+        cx: &FetchContext<'_>,
+    ) -> Result<Vec<(&'static str, String)>, Error> {
+        let Some(assertion) = &self.assertion else {
+            return Ok(Vec::new());
+        };
+        let fields = assertion.fields(&self.client_id, cx.now())?;
+        for (_, value) in fields.iter().filter(|(name, _)| *name == CLIENT_ASSERTION) {
+            cx.conceal(value.as_str());
         }
+        Ok(fields)
     }
 }

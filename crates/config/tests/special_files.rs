@@ -1,0 +1,38 @@
+//! A kind that reads a file of its own waits for nobody.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{path::PathBuf, process::Command, sync::mpsc, time::Duration};
+
+use biped_config::{ConfigValue, Origin, ProviderConfig, RawValue};
+use tempfile::TempDir;
+
+/// Does what must not wait for anybody. The time is for a machine that has none; nobody sees it.
+fn promptly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, done) = mpsc::channel();
+    std::thread::spawn(move || sender.send(work()));
+    let done = done.recv_timeout(Duration::from_secs(60));
+    done.expect("it waits for somebody, or panicked")
+}
+
+fn pipe(directory: &TempDir) -> PathBuf {
+    let path = directory.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    path
+}
+
+#[test]
+fn a_kind_reads_no_file_of_its_own_from_a_pipe() {
+    let directory = TempDir::new().unwrap();
+    let origin = Origin::Variable("X".into());
+    let value = ConfigValue {
+        raw: RawValue::Text(pipe(&directory).display().to_string()),
+        origin: origin.clone(),
+    };
+    let values = [("file".to_owned(), value)].into();
+    let config = ProviderConfig::new("own", "own", origin, values);
+    let read = promptly(move || config.text_of_file("file").unwrap());
+    let error = read.unwrap_err();
+    assert!(error.to_string().contains("pipe"), "{error}");
+}
