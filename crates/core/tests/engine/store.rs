@@ -346,6 +346,37 @@ async fn a_rejection_that_the_store_did_not_hear_is_told_again() {
 }
 
 #[tokio::test]
+async fn a_rejection_while_the_store_hears_of_an_earlier_one_is_told_as_well() {
+    let fleet = Fleet::new();
+    let (stage, source) = fleet.process();
+    for token in ["t-1", "t-2", "t-3", "t-4"] {
+        stage.http.push(Reply::token(token, 3600));
+    }
+    text(&source).await;
+    settle().await;
+    stage.advance(2.0);
+
+    fleet.store.set(Fault::Slow(seconds(30.0)));
+    let hears = source.clone();
+    let hears = tokio::spawn(async move { hears.forget().await });
+    settle().await;
+    fleet.store.set(Fault::Down);
+    assert_eq!(text(&source).await, "t-2");
+    stage.advance(2.0);
+    let rejected = source.token().await.unwrap().into_owned();
+    source.reject(&rejected);
+    assert_eq!(text(&source).await, "t-3");
+
+    // Now it knows of the first; the second it did not hear.
+    fleet.store.set(Fault::None);
+    stage.advance(30.0);
+    hears.await.unwrap().unwrap();
+    fleet.store.take_calls();
+    assert_eq!(source.fetch().await.unwrap().expose_secret(), "t-4");
+    assert_eq!(fleet.store.take_calls()[0], "forget");
+}
+
+#[tokio::test]
 async fn a_slow_old_fetch_never_overwrites_a_newer_token_in_the_store() {
     let fleet = Fleet::new();
     let (slow, slow_source) = fleet.process();
