@@ -236,6 +236,27 @@ fn nothing_turns_the_verification_of_certificates_off() {
     }
 }
 
+/// A hang in the engine is a failure that names its test, and does not keep everybody waiting.
+#[test]
+fn every_test_of_the_engine_has_a_time_limit() {
+    let mut tests = 0;
+    for file in sources(&root().join("crates/core/tests")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let marked = ["#[test]", "#[tokio::test"];
+        let starts = marked
+            .iter()
+            .flat_map(|mark| text.match_indices(mark).map(|(at, _)| at));
+        for at in starts {
+            let (head, body) = text[at..].split_once("{\n").unwrap();
+            let name = head.rsplit_once("fn ").unwrap().1;
+            let limited = body.trim_start().starts_with("let _limit = ");
+            assert!(limited, "{name} in {file:?} does not begin with a TimeLimit");
+            tests += 1;
+        }
+    }
+    assert!(tests > 200, "{tests}");
+}
+
 /// Every Rust file below a folder.
 pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -215,6 +215,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Reply", Never("what a test answers, for the test to read")),
             ("ScriptedHttp", Planted),
             ("TestProvider", Planted),
+            ("TimeLimit", NUMBERS),
         ],
     ),
 ];

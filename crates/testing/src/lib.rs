@@ -9,17 +9,20 @@
 //! | what every way to call an API must do | [`api::matrix`], [`api_matrix!`] |
 //! | a store's promises, one check each | [`store::conformance`] |
 //! | letting spawned tasks get as far as they can | [`settle`] |
+//! | a hang that is a failure with a name | [`TimeLimit`] |
 
 pub mod api;
 mod clock;
 mod http;
 pub mod provider;
 pub mod store;
+mod time_limit;
 
 pub use self::{
     clock::ManualClock,
     http::{Recorded, Reply, ScriptedHttp},
     provider::TestProvider,
+    time_limit::TimeLimit,
 };
 
 /// What a check that ran in a task of its own says is wrong: it says so by panicking.
