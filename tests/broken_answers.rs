@@ -25,12 +25,13 @@ const BROKEN: [(Effect, Outcome); 6] = [
     (Effect::Endless, Outcome::Unusable),
 ];
 
-/// A stalled answer is given up in real time, so soon.
-async fn impatient() -> Stage {
+/// A stalled answer is given up in real time, so soon; all others come, however late.
+async fn patient_unless(effect: Effect) -> Stage {
+    let patience = if effect == Effect::Stall { "2s" } else { "10m" };
     Stage::built(|sandbox, builder| {
         builder
             .toml(sandbox.config_toml())
-            .value("http.timeout", "1s")
+            .value("http.timeout", patience)
     })
     .await
 }
@@ -38,7 +39,7 @@ async fn impatient() -> Stage {
 #[tokio::test]
 async fn a_broken_answer_is_retried_or_told_and_never_ends_service() {
     for (effect, outcome) in BROKEN {
-        let stage = impatient().await;
+        let stage = patient_unless(effect).await;
         stage.sandbox.fail_next(Fault::new(effect).path(TOKEN_PATH));
         let told = stage.driven(stage.exports()).await;
         if outcome == Outcome::Unusable {
@@ -50,15 +51,20 @@ async fn a_broken_answer_is_retried_or_told_and_never_ends_service() {
         } else {
             assert_eq!(told.unwrap(), 200, "{effect:?}");
         }
-        let requests = if outcome == Outcome::Taken { 1 } else { 2 };
-        assert_eq!(stage.token_requests(), requests, "{effect:?}");
+        let requests = stage.token_requests();
+        match (effect, outcome) {
+            // The answer after it may be late as well.
+            (Effect::Stall, _) => assert!(requests >= 2, "{effect:?}"),
+            (_, Outcome::Taken) => assert_eq!(requests, 1, "{effect:?}"),
+            _ => assert_eq!(requests, 2, "{effect:?}"),
+        }
     }
 }
 
 #[tokio::test]
 async fn a_broken_refresh_leaves_the_token_in_place() {
     for (effect, outcome) in BROKEN {
-        let stage = impatient().await;
+        let stage = patient_unless(effect).await;
         assert_eq!(stage.exports().await.unwrap(), 200);
         let fault = Fault::new(effect).path(TOKEN_PATH).until_cleared();
         stage.sandbox.fail_next(fault);

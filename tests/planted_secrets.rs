@@ -755,8 +755,8 @@ async fn no_event_of_a_whole_flow_shows_a_secret() {
         );
         builder
             .toml(account_entry(sandbox, "exports", &lines))
-            .value("http.timeout", "500ms")
-            .value("http.read_timeout", "500ms")
+            .value("http.timeout", "2s")
+            .value("http.read_timeout", "2s")
             .store(Arc::new(MemoryStore::new()))
     })
     .await;

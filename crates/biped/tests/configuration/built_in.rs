@@ -124,8 +124,6 @@ async fn a_setting_of_the_engine_reaches_it() {
         .http_client(Arc::new(Silent))
         .build()
         .unwrap();
-    let clock = biped.manager().clock().clone();
-    let start = clock.now().mono;
     let error = biped
         .token_source("shop")
         .unwrap()
@@ -133,7 +131,7 @@ async fn a_setting_of_the_engine_reaches_it() {
         .await
         .unwrap_err();
     assert!(error.is_transient());
-    assert!(clock.now().mono - start < Duration::from_secs(5));
+    assert!(error.to_string().contains("0.02 s"), "{error}");
 }
 
 #[test]

@@ -257,13 +257,13 @@ fn a_body_from_a_pipe_is_to_come_by_stdin() {
 fn the_time_for_a_call_starts_when_its_body_is_there() {
     let world = World::new();
     let mut slow = Command::new("sleep")
-        .arg("2.5")
+        .arg("5.5")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut command = world.command(["call", "shop", "GET", "/v1/orders", "-d", "@-"]);
     command
-        .args(["--timeout", "2"])
+        .args(["--timeout", "5"])
         .stdin(slow.stdout.take().unwrap());
     let ran = Ran::of(command.output().unwrap());
     slow.wait().unwrap();

@@ -24,8 +24,8 @@ use crate::{
 
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Nothing here takes that long.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// What takes that long hangs, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 async fn answering(response: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
@@ -249,7 +249,7 @@ async fn without_a_token_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_failure_of_the_call_itself_is_reqwests() {
-    let client = Vendor::new().client(&nobody().await);
+    let client = Vendor::new().client(&nobody());
     let error = client.get("/").send().await.unwrap_err();
     assert!(error.is_connect());
     assert!(token_error(&error).is_none());
@@ -582,12 +582,7 @@ async fn a_token_in_the_url_is_sent_and_shown_nowhere() {
         carries: Carries::Query,
         ..Vendor::new()
     };
-    let error = vendor
-        .client(&nobody().await)
-        .get("/x")
-        .send()
-        .await
-        .unwrap_err();
+    let error = vendor.client(&nobody()).get("/x").send().await.unwrap_err();
     assert!(!everything(&error).contains("token-1"), "{error:?}");
 
     let cut = raw(async |mut stream, _| {
@@ -616,18 +611,27 @@ async fn a_token_in_the_url_is_sent_and_shown_nowhere() {
 #[tokio::test]
 async fn a_silent_api_is_given_up_before_and_within_its_answer() {
     let settings = HttpSettings::new().read_timeout(SHORT);
-
     let mute = raw(|stream, _| write_and_stall(stream, "")).await;
-    let client = Vendor::new().client_with(settings.clone(), &mute);
+    let client = Vendor::new().client_with(settings, &mute);
     assert!(client.get("/").send().await.unwrap_err().is_timeout());
 
     let stalls =
         raw(|stream, _| write_and_stall(stream, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"))
             .await;
-    let client = Vendor::new().client_with(settings, &stalls);
-    let mut response = client.get("/").send().await.unwrap();
-    assert_eq!(response.chunk().await.unwrap().unwrap(), "{");
-    assert!(response.chunk().await.unwrap_err().is_timeout());
+    // A machine that is busy may take longer for the first half of the answer: then it gets more.
+    for patience in (0..).map(|doubled| SHORT * 2_u32.pow(doubled)) {
+        let settings = HttpSettings::new().read_timeout(patience);
+        let client = Vendor::new().client_with(settings, &stalls);
+        let Ok(mut response) = client.get("/").send().await else {
+            continue;
+        };
+        let Ok(begin) = response.chunk().await else {
+            continue;
+        };
+        assert_eq!(begin.unwrap(), "{");
+        assert!(response.chunk().await.unwrap_err().is_timeout());
+        return;
+    }
 }
 
 #[tokio::test]
@@ -852,7 +856,7 @@ async fn what_failed_for_want_of_a_token_says_so_however_it_is_wrapped() {
             refuses: true,
             ..Vendor::new()
         };
-        let at = nobody().await;
+        let at = nobody();
         let client = ClientBuilder::new(reqwest::Client::new())
             .with(Wrapping { shows_itself })
             .with(Wrapping { shows_itself })
@@ -976,7 +980,7 @@ async fn a_stacks_own_client_can_send() {
         carries: Carries::Query,
         ..Vendor::new()
     };
-    let at = nobody().await;
+    let at = nobody();
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(TokenMiddleware::new(vendor.source(&at)))
         .build();

@@ -189,7 +189,7 @@ async fn the_time_limit_covers_the_body() {
 
 #[tokio::test]
 async fn errors_name_the_host_and_neither_query_nor_user() {
-    let at = nobody().await;
+    let at = nobody();
     let port = at.rsplit(':').next().unwrap();
     let refused = format!("http://127.0.0.1:{port}/token?secret=planted");
     let unknown = "https://no-such-name.invalid/token?secret=planted";
@@ -248,7 +248,7 @@ async fn loopback_is_reached_without_the_proxy() {
         .respond_with(ResponseTemplate::new(204))
         .mount(&server)
         .await;
-    let client = TokenClient::with(HttpSettings::new().proxy(nobody().await)).unwrap();
+    let client = TokenClient::with(HttpSettings::new().proxy(nobody())).unwrap();
     assert_eq!(post(&client, server.uri()).await.unwrap().status(), 204);
 }
 
