@@ -18,7 +18,7 @@ use biped_core::{
     SystemClock, TokenKey, TokenStore,
 };
 use etcetera::BaseStrategy;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     directory::{Directory, Guard},
@@ -180,9 +180,7 @@ impl FileStore {
                     self.directory().display()
                 )));
             }
-            clock
-                .sleep(Duration::from_micros(fastrand::u64(500..5_000)))
-                .await;
+            clock.sleep(a_moment()).await;
         }
     }
 
@@ -203,26 +201,30 @@ impl FileStore {
 }
 
 impl Inner {
+    /// Waits until there may be one more thread. Who waits stands in no queue: one whose runtime
+    /// nobody drives would keep what it was given there.
+    async fn room(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let end = self.clock.now().mono.saturating_add(HANGS);
+        loop {
+            if let Ok(permit) = self.operations.clone().try_acquire_owned() {
+                return Ok(permit);
+            }
+            if self.clock.now().mono >= end {
+                return Err(StoreError::new(format!(
+                    "the directory {} does not respond",
+                    self.directory.path().display()
+                )));
+            }
+            self.clock.sleep(a_moment()).await;
+        }
+    }
+
     /// Does work on the files, where it may block.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let permit = match self.operations.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => tokio::select! {
-                biased;
-                permit = self.operations.clone().acquire_owned() => {
-                    permit.map_err(|_| StoreError::new("the store is closed"))?
-                }
-                () = self.clock.sleep(HANGS) => {
-                    return Err(StoreError::new(format!(
-                        "the directory {} does not respond",
-                        self.directory.path().display()
-                    )));
-                }
-            },
-        };
+        let permit = self.room().await?;
         tokio::task::spawn_blocking(move || {
             // Kept for as long as the thread is, whoever waits for it.
             let _permit = permit;
@@ -481,13 +483,18 @@ impl fmt::Debug for FileStore {
     }
 }
 
+/// How long those wait who find others at the files: each another time, so that they don't meet again.
+fn a_moment() -> Duration {
+    Duration::from_micros(fastrand::u64(500..5_000))
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{future::poll_fn, sync::mpsc, task::Poll};
 
     use biped_testing::ManualClock;
 
@@ -495,6 +502,7 @@ mod tests {
 
     #[tokio::test]
     async fn files_that_do_not_respond_keep_no_more_than_so_many_threads() {
+        let _limit = biped_testing::TimeLimit::start();
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new());
         let store = FileStore::with_clock(directory.path().join("tokens"), clock.clone());
@@ -526,7 +534,19 @@ mod tests {
         let error = get.await.unwrap().unwrap_err();
         assert!(error.to_string().contains("does not respond"), "{error}");
 
+        // Nobody drives these any more, and they keep nothing from those who come after them.
+        let mut standing: Vec<_> = (0..OPERATIONS).map(|_| store.get(&key)).collect();
+        for get in &mut standing {
+            assert!(
+                poll_fn(|cx| Poll::Ready(get.as_mut().poll(cx)))
+                    .await
+                    .is_pending()
+            );
+        }
         drop(gates);
+        while store.0.operations.available_permits() < OPERATIONS {
+            tokio::task::yield_now().await;
+        }
         assert!(store.get(&key).await.unwrap().is_none());
     }
 }
