@@ -1,9 +1,6 @@
 //! The kinds that Biped brings, and what becomes of their configuration.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use biped::{Error, HttpClient, ParamValue, async_trait};
 
