@@ -250,7 +250,10 @@ fn every_test_of_the_engine_has_a_time_limit() {
             let (head, body) = text[at..].split_once("{\n").unwrap();
             let name = head.rsplit_once("fn ").unwrap().1;
             let limited = body.trim_start().starts_with("let _limit = ");
-            assert!(limited, "{name} in {file:?} does not begin with a TimeLimit");
+            assert!(
+                limited,
+                "{name} in {file:?} does not begin with a TimeLimit"
+            );
             tests += 1;
         }
     }

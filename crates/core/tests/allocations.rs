@@ -15,6 +15,7 @@ use biped_testing::{Reply, ScriptedHttp, TestProvider};
 
 #[test]
 fn a_fresh_token_allocates_nothing() {
+    let _limit = biped_testing::TimeLimit::start();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

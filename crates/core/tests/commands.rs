@@ -58,6 +58,7 @@ const LIVES_ON: &str = "sleep 300 & sleep 300";
 
 #[tokio::test]
 async fn a_command_that_takes_too_long_is_ended_with_its_children() {
+    let _limit = biped_testing::TimeLimit::start();
     let watch = Watch::new();
     let clock = Arc::new(ManualClock::new());
     let secret = watch.command(LIVES_ON);
@@ -77,6 +78,7 @@ async fn a_command_that_takes_too_long_is_ended_with_its_children() {
 
 #[tokio::test]
 async fn a_command_that_nobody_waits_for_any_more_is_ended_with_its_children() {
+    let _limit = biped_testing::TimeLimit::start();
     let watch = Watch::new();
     let secret = watch.command(LIVES_ON);
     let read = tokio::spawn(async move { secret.resolve(0, &SystemClock).await });
@@ -90,6 +92,7 @@ async fn a_command_that_nobody_waits_for_any_more_is_ended_with_its_children() {
 
 #[tokio::test]
 async fn a_command_that_prints_too_much_is_ended_with_its_children() {
+    let _limit = biped_testing::TimeLimit::start();
     let watch = Watch::new();
     let secret = watch.command("sleep 300 & cat /dev/zero");
     let error = secret.resolve(0, &SystemClock).await.unwrap_err();
@@ -109,6 +112,7 @@ fn leaving_one_behind(directory: &Path, script: &str) -> SecretRef {
 
 #[tokio::test]
 async fn a_process_that_a_command_leaves_behind_holds_nobody_up() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let long = "x".repeat(200_000);
     for (script, printed) in [
@@ -129,6 +133,7 @@ async fn a_process_that_a_command_leaves_behind_holds_nobody_up() {
 
 #[tokio::test]
 async fn a_command_that_closes_its_output_is_waited_for() {
+    let _limit = biped_testing::TimeLimit::start();
     let secret = SecretRef::command(["sh", "-c", "echo hunter2; exec >&-; sleep 0.05; exit 3"]);
     let error = secret.resolve(0, &ManualClock::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Secret);

@@ -177,6 +177,7 @@ mod protocol {
 
         #[test]
         fn no_order_of_operations_breaks_the_protocol(steps in prop::collection::vec(step(), 1..80)) {
+            let _limit = biped_testing::TimeLimit::start();
             on_a_runtime(async {
                 let clock = Arc::new(ManualClock::new());
                 let store = MemoryStore::with_clock(clock.clone());
@@ -477,6 +478,7 @@ mod fleet {
             seed: u64,
             events in prop::collection::vec(event(), 1..40),
         ) {
+            let _limit = biped_testing::TimeLimit::start();
             on_a_runtime(run(seed, events));
         }
     }
@@ -530,6 +532,7 @@ mod rolling_deploy {
 
     #[tokio::test]
     async fn an_old_and_a_new_version_serve_side_by_side() {
+        let _limit = biped_testing::TimeLimit::start();
         let clock = Arc::new(ManualClock::new());
         let below = Arc::new(MemoryStore::with_clock(clock.clone()));
         let http = Arc::new(biped_testing::ScriptedHttp::new());

@@ -8,6 +8,7 @@ use biped_testing::{ManualClock, store::conformance};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_memory_store_keeps_every_promise() {
+    let _limit = biped_testing::TimeLimit::start();
     let store = Arc::new(MemoryStore::new());
     conformance::run(store.clone(), conformance::STORAGE).await;
     conformance::run(store.clone(), conformance::LEASES).await;
@@ -16,6 +17,7 @@ async fn the_memory_store_keeps_every_promise() {
 
 #[tokio::test]
 async fn a_token_may_come_again_once_the_tombstone_is_over() {
+    let _limit = biped_testing::TimeLimit::start();
     let clock = Arc::new(ManualClock::new());
     let store = MemoryStore::with_clock(clock.clone());
     let key = TokenKey::from_bytes([1; 32]);

@@ -8,6 +8,7 @@ use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider};
 
 #[tokio::test]
 async fn when_it_is_quiet_the_store_was_told_and_the_refresh_is_done() {
+    let _limit = biped_testing::TimeLimit::start();
     let clock = Arc::new(ManualClock::new());
     let http = Arc::new(ScriptedHttp::new());
     let store = Arc::new(MemoryStore::with_clock(clock.clone()));

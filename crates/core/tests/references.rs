@@ -33,6 +33,7 @@ fn file() -> (tempfile::TempDir, String) {
 
 #[tokio::test]
 async fn what_may_not_be_resolved_is_read_in_no_way() {
+    let _limit = biped_testing::TimeLimit::start();
     let (directory, file) = file();
     let mark = directory.path().join("mark");
     let command = format!("cmd:touch {}", mark.display());
@@ -57,6 +58,7 @@ async fn what_may_not_be_resolved_is_read_in_no_way() {
 
 #[test]
 fn what_may_be_resolved_is() {
+    let _limit = biped_testing::TimeLimit::start();
     let (_directory, file) = file();
     let read = |text: &str, references| {
         let secret = secret(text, references).read_now().unwrap();
@@ -70,6 +72,7 @@ fn what_may_be_resolved_is() {
 
 #[test]
 fn a_limit_is_kept_whatever_is_made_of_the_reference() {
+    let _limit = biped_testing::TimeLimit::start();
     let (_directory, file) = file();
     let limited = secret(&file, References::None);
     let open = SecretRef::inline("itself");
@@ -105,6 +108,7 @@ impl ResolveLast for SecretRef {
 
 #[test]
 fn a_limited_place_is_shown_as_it_was_and_files_are_relative_to_it() {
+    let _limit = biped_testing::TimeLimit::start();
     let origin = value(true.into(), References::None).origin;
     assert_eq!(origin.to_string(), "biped.toml:3");
     assert_eq!(origin.directory(), Some(Path::new("")));

@@ -32,6 +32,7 @@ fn pipe(directory: &TempDir) -> PathBuf {
 
 #[test]
 fn six_hundred_reads_of_a_pipe_leave_no_thread_and_a_runtime_that_works() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let secret = SecretRef::file(pipe(&directory));
     promptly(move || {
@@ -76,6 +77,7 @@ fn readers() -> usize {
 
 #[test]
 fn a_client_id_in_a_pipe_holds_up_no_configuration() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let client_id = SecretRef::file(pipe(&directory));
     let shown = client_id.to_string();
@@ -84,6 +86,7 @@ fn a_client_id_in_a_pipe_holds_up_no_configuration() {
 
 #[test]
 fn a_setting_that_is_read_at_once_is_not_read_from_a_pipe() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let secret = SecretRef::file(pipe(&directory));
     let error = promptly(move || secret.read_now()).unwrap_err();
@@ -108,6 +111,7 @@ fn a_kind_reads_no_file_of_its_own_from_a_pipe() {
 
 #[test]
 fn an_identity_is_what_is_in_the_file_if_that_is_a_text_and_not_too_large() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("id");
     let reference = SecretRef::file(&path);
@@ -124,6 +128,7 @@ fn an_identity_is_what_is_in_the_file_if_that_is_a_text_and_not_too_large() {
 
 #[tokio::test]
 async fn what_is_no_regular_file_is_named() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let socket = directory.path().join("socket");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();

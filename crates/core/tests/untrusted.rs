@@ -83,6 +83,7 @@ proptest! {
         ],
         retry_after in proptest::collection::vec(any::<u8>(), 0..40),
     ) {
+        let _limit = biped_testing::TimeLimit::start();
         let mut response = http::Response::builder().status(status).body(Bytes::from(body)).unwrap();
         if let Ok(value) = HeaderValue::from_bytes(&retry_after) {
             response.headers_mut().insert("retry-after", value);
@@ -94,6 +95,7 @@ proptest! {
 
     #[test]
     fn a_retry_after_in_seconds_is_read_as_it_is_meant(seconds in any::<i64>()) {
+        let _limit = biped_testing::TimeLimit::start();
         let mut headers = HeaderMap::new();
         headers.insert("retry-after", seconds.into());
         let expected = Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(MAX_LIFETIME);
@@ -104,6 +106,7 @@ proptest! {
 
     #[test]
     fn no_field_makes_its_reading_panic(value in any_json(), text in ".*") {
+        let _limit = biped_testing::TimeLimit::start();
         prop_assert!(wire::seconds(&value).is_none_or(|life| !life.is_zero() && life <= MAX_LIFETIME));
         let _ = wire::text(&value);
         let _ = wire::integer(&value);
@@ -115,6 +118,7 @@ proptest! {
 
     #[test]
     fn an_expiry_in_a_jwt_is_read_whatever_it_says(exp in any_json(), claims in any_json()) {
+        let _limit = biped_testing::TimeLimit::start();
         use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
         for payload in [serde_json::json!({ "exp": exp }), claims] {
             let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload.to_string()));
@@ -126,6 +130,7 @@ proptest! {
 
     #[test]
     fn vendor_text_is_short_and_has_no_control_characters(text in any::<String>()) {
+        let _limit = biped_testing::TimeLimit::start();
         if let Some(shown) = wire::vendor_text(&text) {
             prop_assert!(shown.len() <= wire::VENDOR_TEXT_LIMIT + '…'.len_utf8());
             prop_assert!(!shown.chars().any(char::is_control));
@@ -139,6 +144,7 @@ proptest! {
             "https://[a-z.@:/\\\\?#%0-9]{0,30}vendor\\.example[a-z.@:/\\\\?#%0-9]{0,20}",
         ],
     ) {
+        let _limit = biped_testing::TimeLimit::start();
         let endpoint = Url::parse("https://login.vendor.example/token").unwrap();
         if let Ok(url) = wire::base_url(&text, &["vendor.example", "*.vendor.example"], &endpoint) {
             let host = url.host_str().unwrap().trim_end_matches('.').to_owned();
@@ -153,6 +159,7 @@ proptest! {
         (one, other) in (any_request(), any_request()),
         (id, other_id) in (any_id(), any_id()),
     ) {
+        let _limit = biped_testing::TimeLimit::start();
         let same = one == other && id == other_id;
         prop_assert_eq!(TokenKey::new(&id, &one) == TokenKey::new(&other_id, &other), same);
     }
@@ -163,6 +170,7 @@ proptest! {
         params in proptest::collection::btree_map("[a-d]{1,2}", any_value(), 0..5),
         seed in any::<u64>(),
     ) {
+        let _limit = biped_testing::TimeLimit::start();
         let id = ProviderId::new("k", "e", "c");
         let straight = params.iter().fold(
             TokenRequest::new().scopes(&scopes),
@@ -195,6 +203,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
         value in any_value(),
     ) {
+        let _limit = biped_testing::TimeLimit::start();
         let id = ProviderId::new("k", "e", "c");
         let of = |params: &BTreeMap<String, ParamValue>| {
             let request = params.iter().fold(TokenRequest::new(), |request, (name, value)| {
@@ -213,6 +222,7 @@ proptest! {
 
     #[test]
     fn any_text_is_a_secret_or_a_place_and_is_never_shown(text in any::<String>()) {
+        let _limit = biped_testing::TimeLimit::start();
         match text.parse::<SecretRef>() {
             Ok(secret) => {
                 let is_place = ["env:", "file:", "cmd:"].iter().any(|place| text.starts_with(place));
@@ -228,12 +238,14 @@ proptest! {
 
     #[test]
     fn a_secret_reference_reads_as_what_it_was_written(name in "[A-Z_]{1,12}", path in "/[a-z/ .]{1,20}") {
+        let _limit = biped_testing::TimeLimit::start();
         prop_assert_eq!(format!("env:{name}").parse::<SecretRef>().unwrap(), SecretRef::env(name));
         prop_assert_eq!(format!("file:{path}").parse::<SecretRef>().unwrap(), SecretRef::file(path));
     }
 
     #[test]
     fn any_text_is_a_token_or_an_error(text in any::<String>(), life in any::<u64>()) {
+        let _limit = biped_testing::TimeLimit::start();
         let built = Token::new(text.clone(), now())
             .expires_in(Some(Duration::from_secs(life)))
             .build();
@@ -344,6 +356,7 @@ mod codec {
 
         #[test]
         fn a_token_is_read_from_the_store_as_it_was_put(said in any_said()) {
+            let _limit = biped_testing::TimeLimit::start();
             let extra = said.extra.clone();
             run(async move {
                 let clock = Arc::new(ManualClock::new());
@@ -377,6 +390,7 @@ mod codec {
                 proptest::collection::vec(any::<u8>(), 0..200),
                 any_json().prop_map(|json| json.to_string().into_bytes()),
                 (any_json(), any_json(), any::<i64>(), any::<i64>()).prop_map(|(scheme, extra, asked, expires)| {
+                    let _limit = biped_testing::TimeLimit::start();
                     serde_json::json!({
                         "v": 1, "token": "t", "scheme": scheme, "token_type": "Bearer",
                         "requested_at": asked, "expires_at": expires, "extra": extra,

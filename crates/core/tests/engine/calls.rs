@@ -200,6 +200,7 @@ fn token_error(outcome: Result<Response, CallError<String>>) -> Error {
 
 #[tokio::test]
 async fn a_relative_path_goes_below_the_base_url() {
+    let _limit = biped_testing::TimeLimit::start();
     let (_stage, source) = stage();
     for (base, path, expected) in [
         (
@@ -243,6 +244,7 @@ async fn a_relative_path_goes_below_the_base_url() {
 
 #[tokio::test]
 async fn the_base_url_of_the_token_wins_over_the_configured_one() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     stage.http.push(Reply::json(
         200,
@@ -255,6 +257,7 @@ async fn the_base_url_of_the_token_wins_over_the_configured_one() {
 
 #[tokio::test]
 async fn a_request_for_another_origin_is_refused_before_anything_is_sent() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     let elsewhere = [
         "https://evil.example/v1/a",
@@ -290,6 +293,7 @@ async fn a_request_for_another_origin_is_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn a_url_that_cannot_be_right_is_refused_before_a_token_is_asked_for() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     let user = "https://user@api.example/v1/a";
     for url in ["https://evil.example/a", "http://api.example/v1/a", user] {
@@ -306,6 +310,7 @@ async fn a_url_that_cannot_be_right_is_refused_before_a_token_is_asked_for() {
 
 #[tokio::test]
 async fn a_url_that_is_not_at_the_held_tokens_origin_is_refused_before_another_is_asked_for() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     let answer = r#"{"access_token":"t-1","expires_in":3600,"base_url":"https://eu.example"}"#;
     stage.http.push(Reply::json(200, answer));
@@ -328,6 +333,7 @@ async fn a_url_that_is_not_at_the_held_tokens_origin_is_refused_before_another_i
 
 #[tokio::test]
 async fn a_url_that_only_the_vendors_answer_can_clear_waits_for_it() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, _) = stage();
     let answer = r#"{"access_token":"t-1","expires_in":3600,"base_url":"https://eu.example"}"#;
     stage.http.push(Reply::json(200, answer));
@@ -349,6 +355,7 @@ async fn a_url_that_only_the_vendors_answer_can_clear_waits_for_it() {
 
 #[tokio::test]
 async fn without_a_base_url_nothing_is_sent() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, _) = stage();
     for path in ["/a", "https://api.example/a"] {
         let mut api = Api::default();
@@ -360,6 +367,7 @@ async fn without_a_base_url_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_base_url_without_tls_gets_no_token() {
+    let _limit = biped_testing::TimeLimit::start();
     let (_stage, source) = stage();
     let mut api = Api::default();
     for base in [
@@ -394,6 +402,7 @@ async fn a_base_url_without_tls_gets_no_token() {
 
 #[tokio::test]
 async fn without_a_token_nothing_is_sent() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     stage
         .http
@@ -406,6 +415,7 @@ async fn without_a_token_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_rejected_call_is_replayed_once_with_a_new_token() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     in_use(&stage, &source).await;
     let mut api = Api::answering([status(401)]);
@@ -417,6 +427,7 @@ async fn a_rejected_call_is_replayed_once_with_a_new_token() {
 
 #[tokio::test]
 async fn a_rejected_response_is_let_go_before_another_token_is_asked_for() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     in_use(&stage, &source).await;
     let connection = Arc::new(());
@@ -434,6 +445,7 @@ async fn a_rejected_response_is_let_go_before_another_token_is_asked_for() {
 
 #[tokio::test]
 async fn a_replay_goes_where_the_new_token_says() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     let answer = |host: &str| {
         Reply::json(
@@ -457,6 +469,7 @@ async fn a_replay_goes_where_the_new_token_says() {
 
 #[tokio::test]
 async fn when_the_new_token_is_rejected_too_the_apis_own_response_comes_back_unchanged() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     in_use(&stage, &source).await;
     let mut api = Api::answering([status(401), status(401), status(401)]);
@@ -468,6 +481,7 @@ async fn when_the_new_token_is_rejected_too_the_apis_own_response_comes_back_unc
 
 #[tokio::test]
 async fn a_slow_401_that_never_stops_is_replayed_once_too() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     in_use(&stage, &source).await;
     let mut api = Api::answering((0..10).map(|_| status(401)));
@@ -479,6 +493,7 @@ async fn a_slow_401_that_never_stops_is_replayed_once_too() {
 
 #[tokio::test]
 async fn a_401_that_never_stops_costs_neither_fetches_nor_replays() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     in_use(&stage, &source).await;
     let mut sent = 0;
@@ -504,6 +519,7 @@ async fn a_401_that_never_stops_costs_neither_fetches_nor_replays() {
 
 #[tokio::test]
 async fn a_hundred_calls_rejected_together_cost_one_fetch_and_all_are_replayed() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     in_use(&stage, &source).await;
     let calls: Vec<_> = (0..100)
@@ -529,6 +545,7 @@ async fn a_hundred_calls_rejected_together_cost_one_fetch_and_all_are_replayed()
 
 #[tokio::test]
 async fn during_a_cool_down_a_late_call_with_an_older_token_is_still_replayed() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     in_use(&stage, &source).await;
     let old = source.token().await.unwrap().into_owned();
@@ -541,6 +558,7 @@ async fn during_a_cool_down_a_late_call_with_an_older_token_is_still_replayed() 
 
 #[tokio::test]
 async fn a_body_that_streams_is_not_replayed_but_its_token_is_replaced() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     in_use(&stage, &source).await;
     let mut api = Api::answering([status(401)]);
@@ -554,6 +572,7 @@ async fn a_body_that_streams_is_not_replayed_but_its_token_is_replaced() {
 
 #[tokio::test]
 async fn when_the_replacement_cannot_be_had_its_error_comes_back() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     in_use(&stage, &source).await;
     stage
@@ -567,6 +586,7 @@ async fn when_the_replacement_cannot_be_had_its_error_comes_back() {
 
 #[tokio::test]
 async fn a_transports_error_is_the_callers_and_is_not_retried() {
+    let _limit = biped_testing::TimeLimit::start();
     struct Broken(Api, usize);
     impl Transport for Broken {
         type Request = Request;
@@ -603,6 +623,7 @@ async fn a_transports_error_is_the_callers_and_is_not_retried() {
 
 #[tokio::test]
 async fn a_403_and_an_insufficient_scope_cause_no_fetch_and_no_replay() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     in_use(&stage, &source).await;
     let mut insufficient = status(401);
@@ -675,6 +696,7 @@ async fn odd(judge: fn(&ApiResponse<'_>) -> Verdict) -> (Stage, TokenSource, Arc
 
 #[tokio::test]
 async fn a_vendor_may_mean_a_403_as_a_rejection() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source, _) = odd(|response| match response.status() {
         StatusCode::FORBIDDEN => Verdict::Rejected,
         _ => Verdict::Accepted,
@@ -690,6 +712,7 @@ async fn a_vendor_may_mean_a_403_as_a_rejection() {
 
 #[tokio::test]
 async fn resending_attaches_the_same_token_anew_and_only_once() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source, attached) = odd(|response| match response.status().as_u16() {
         400 => Verdict::Resend,
         _ => judge_by_status(response),
@@ -739,6 +762,7 @@ const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
 
 #[tokio::test]
 async fn a_body_is_read_ahead_where_the_verdict_depends_on_it() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source, _) = odd(by_body).await;
     for kind in [
         "application/json",
@@ -759,6 +783,7 @@ async fn a_body_is_read_ahead_where_the_verdict_depends_on_it() {
 
 #[tokio::test]
 async fn a_body_that_is_long_encoded_or_no_json_passes_unread() {
+    let _limit = biped_testing::TimeLimit::start();
     let (_stage, source, _) = odd(by_body).await;
     let rejection = r#"{"error":"expired"}"#;
     for headers in [
@@ -778,6 +803,7 @@ async fn a_body_that_is_long_encoded_or_no_json_passes_unread() {
 
 #[tokio::test]
 async fn a_body_that_says_nothing_of_the_token_passes_whole() {
+    let _limit = biped_testing::TimeLimit::start();
     let (_stage, source, _) = odd(by_body).await;
     let mut api = Api::answering([with_body(r#"{"data":1}"#, &[JSON])]);
     let response = call(&source, get("/a"), &mut api).await.unwrap();
@@ -787,6 +813,7 @@ async fn a_body_that_says_nothing_of_the_token_passes_whole() {
 
 #[tokio::test]
 async fn a_body_that_stalls_passes_unjudged_after_fifty_milliseconds() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, source, _) = odd(by_body).await;
     let calling = tokio::spawn(async move {
         let mut api = Api::answering([with_body(r#"{"error":"expired"}"#, &[JSON])]);

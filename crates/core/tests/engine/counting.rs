@@ -93,6 +93,7 @@ fn source(stage: &Stage) -> TokenSource {
 
 #[test]
 fn flights_waits_and_rejections_are_counted_by_outcome() {
+    let _limit = biped_testing::TimeLimit::start();
     let lines = counted(async {
         let stage = Stage::new();
         let source = source(&stage);
@@ -152,6 +153,7 @@ fn flights_waits_and_rejections_are_counted_by_outcome() {
 
 #[test]
 fn a_fresh_token_is_served_without_counting() {
+    let _limit = biped_testing::TimeLimit::start();
     let lines = counted(async {
         let stage = Stage::new();
         let source = source(&stage);
@@ -283,6 +285,7 @@ fn counted_with(operation: &'static str) -> Vec<String> {
 
 #[test]
 fn what_a_store_fails_to_do_is_counted_by_operation() {
+    let _limit = biped_testing::TimeLimit::start();
     let flights = [
         "counter biped_fetches_total{provider=shop,outcome=refused} 1",
         "counter biped_fetches_total{provider=shop,outcome=token} 2",
@@ -312,6 +315,7 @@ fn what_a_store_fails_to_do_is_counted_by_operation() {
 
 #[test]
 fn an_entry_that_cannot_be_read_is_a_fault_of_get_and_one_that_can_is_counted_as_stored() {
+    let _limit = biped_testing::TimeLimit::start();
     let play = |broken: &'static str| {
         counted(async move {
             let clock = Arc::new(ManualClock::new());
@@ -349,6 +353,7 @@ fn an_entry_that_cannot_be_read_is_a_fault_of_get_and_one_that_can_is_counted_as
 
 #[test]
 fn a_lease_that_goes_to_somebody_else_during_the_fetch_is_counted_as_lost() {
+    let _limit = biped_testing::TimeLimit::start();
     let lines = counted(async {
         let clock = Arc::new(ManualClock::new());
         let store = Store::new(&clock);

@@ -53,6 +53,7 @@ impl Provider for Revoking {
 
 #[tokio::test]
 async fn tokens_that_nobody_shares_are_revoked_on_demand_and_not_served_again() {
+    let _limit = biped_testing::TimeLimit::start();
     let http = Arc::new(ScriptedHttp::new());
     let clock = Arc::new(ManualClock::new());
     let manager = TokenManager::builder(http.clone()).clock(clock).build();
@@ -75,6 +76,7 @@ async fn tokens_that_nobody_shares_are_revoked_on_demand_and_not_served_again() 
 
 #[tokio::test]
 async fn tokens_in_a_store_are_not_revoked_since_others_use_them() {
+    let _limit = biped_testing::TimeLimit::start();
     let http = Arc::new(ScriptedHttp::new());
     let clock = Arc::new(ManualClock::new());
     let store = Arc::new(MemoryStore::with_clock(clock.clone()));
@@ -92,6 +94,7 @@ async fn tokens_in_a_store_are_not_revoked_since_others_use_them() {
 
 #[tokio::test]
 async fn a_token_that_never_enters_the_store_is_revoked_beside_one() {
+    let _limit = biped_testing::TimeLimit::start();
     let http = Arc::new(ScriptedHttp::new());
     let clock = Arc::new(ManualClock::new());
     let store = Arc::new(MemoryStore::with_clock(clock.clone()));

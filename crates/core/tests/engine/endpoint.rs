@@ -27,6 +27,7 @@ async fn two_are_told(stage: &Stage, first: &str, second: &str) -> [TokenSource;
 
 #[tokio::test]
 async fn the_longest_wait_that_any_key_was_told_counts_for_all_whoever_was_told_it() {
+    let _limit = biped_testing::TimeLimit::start();
     for (first, second) in [("30", "90"), ("90", "30")] {
         let stage = Stage::new();
         let [one, other] = two_are_told(&stage, first, second).await;
@@ -52,6 +53,7 @@ async fn the_longest_wait_that_any_key_was_told_counts_for_all_whoever_was_told_
 
 #[tokio::test]
 async fn a_key_whose_token_serves_neither_waits_nor_asks_while_another_was_told_to_wait() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let serving = stage.tenant(1);
     stage.http.push(Reply::token("t-1", 1000));
@@ -73,6 +75,7 @@ async fn a_key_whose_token_serves_neither_waits_nor_asks_while_another_was_told_
 
 #[tokio::test]
 async fn a_failure_without_retry_after_holds_up_its_own_key_alone() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.answer_with(|_, asked| {
         if asked.body.ends_with(b"tenant=1") {
@@ -97,6 +100,7 @@ fn a_long_queue() -> (Stage, Vec<TokenSource>) {
 
 #[tokio::test]
 async fn who_waits_in_a_queue_that_is_too_long_is_told_so_and_may_try_again() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, sources) = a_long_queue();
     let callers: Vec<_> = sources.iter().map(ask).collect();
     stage.pass(10.0).await;
@@ -127,6 +131,7 @@ async fn who_waits_in_a_queue_that_is_too_long_is_told_so_and_may_try_again() {
 
 #[tokio::test]
 async fn a_queue_that_is_too_long_gets_shorter_and_everybody_has_a_turn() {
+    let _limit = biped_testing::TimeLimit::start();
     let (stage, sources) = a_long_queue();
     for _ in 0..60 {
         for source in &sources {
@@ -141,6 +146,7 @@ async fn a_queue_that_is_too_long_gets_shorter_and_everybody_has_a_turn() {
 
 #[tokio::test]
 async fn a_key_whose_vendor_never_answers_holds_up_no_other() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.push(Reply::Silence);
     let stuck = ask(&stage.tenant(1));

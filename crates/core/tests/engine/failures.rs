@@ -24,6 +24,7 @@ async fn ask_and_wait(stage: &Stage, source: &biped_core::TokenSource) -> biped_
 
 #[tokio::test]
 async fn what_may_pass_is_tried_again_while_somebody_waits() {
+    let _limit = biped_testing::TimeLimit::start();
     let failures: [fn() -> Reply; 9] = [
         || Reply::unreachable(),
         || Reply::status(408),
@@ -49,6 +50,7 @@ async fn what_may_pass_is_tried_again_while_somebody_waits() {
 
 #[tokio::test]
 async fn what_will_not_pass_is_not_tried_again_while_somebody_waits() {
+    let _limit = biped_testing::TimeLimit::start();
     for reply in [
         Reply::json(200, "<html>"),
         Reply::status(302),
@@ -66,6 +68,7 @@ async fn what_will_not_pass_is_not_tried_again_while_somebody_waits() {
 
 #[tokio::test]
 async fn until_the_next_attempt_callers_get_the_same_error_at_once() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.answer_with(|_, _| Reply::status(503));
@@ -87,6 +90,7 @@ async fn until_the_next_attempt_callers_get_the_same_error_at_once() {
 
 #[tokio::test]
 async fn attempts_get_rarer_up_to_a_minute_and_never_cease() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1_000_000));
@@ -113,6 +117,7 @@ async fn attempts_get_rarer_up_to_a_minute_and_never_cease() {
 
 #[tokio::test]
 async fn a_failure_while_a_token_serves_is_asked_again_no_sooner_than_a_second() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1000));
@@ -129,6 +134,7 @@ async fn a_failure_while_a_token_serves_is_asked_again_no_sooner_than_a_second()
 
 #[tokio::test]
 async fn a_vendor_that_is_down_for_a_while_costs_few_requests_and_nobody_notices() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 100));
@@ -152,6 +158,7 @@ async fn a_vendor_that_is_down_for_a_while_costs_few_requests_and_nobody_notices
 
 #[tokio::test]
 async fn one_odd_error_never_ends_refreshing() {
+    let _limit = biped_testing::TimeLimit::start();
     let odd: [fn() -> Reply; 6] = [
         || Reply::Panic,
         || Reply::json(200, r#"{"access_token":""}"#),
@@ -180,6 +187,7 @@ async fn one_odd_error_never_ends_refreshing() {
 
 #[tokio::test]
 async fn after_a_success_waits_begin_at_their_shortest_again() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 10_000));
@@ -207,6 +215,7 @@ async fn after_a_success_waits_begin_at_their_shortest_again() {
 
 #[tokio::test]
 async fn a_refusal_that_names_a_time_is_not_put_to_the_test_before() {
+    let _limit = biped_testing::TimeLimit::start();
     for (status, code) in [(401, "invalid_client"), (400, "invalid_scope")] {
         let stage = Stage::new();
         let source = stage.source();
@@ -225,6 +234,7 @@ async fn a_refusal_that_names_a_time_is_not_put_to_the_test_before() {
 
 #[tokio::test]
 async fn a_refusal_is_over_with_the_next_token() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::error(400, "invalid_scope"));
@@ -243,6 +253,7 @@ async fn a_refusal_is_over_with_the_next_token() {
 
 #[tokio::test]
 async fn retry_after_is_a_floor_in_seconds_and_as_a_date() {
+    let _limit = biped_testing::TimeLimit::start();
     for value in ["30", "Sun, 01 Mar 2026 12:00:30 GMT"] {
         let stage = Stage::new();
         let source = stage.source();
@@ -260,6 +271,7 @@ async fn retry_after_is_a_floor_in_seconds_and_as_a_date() {
 
 #[tokio::test]
 async fn a_short_retry_after_is_waited_out_by_the_same_callers() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(retry_after(503, "4"));
@@ -273,6 +285,7 @@ async fn a_short_retry_after_is_waited_out_by_the_same_callers() {
 
 #[tokio::test]
 async fn a_retry_after_of_zero_in_the_past_or_without_sense_changes_nothing() {
+    let _limit = biped_testing::TimeLimit::start();
     for value in [
         "0",
         "-5",
@@ -293,6 +306,7 @@ async fn a_retry_after_of_zero_in_the_past_or_without_sense_changes_nothing() {
 
 #[tokio::test]
 async fn an_absurd_retry_after_is_cut_to_fifteen_minutes() {
+    let _limit = biped_testing::TimeLimit::start();
     for value in [
         "31536000",
         "1e300",
@@ -314,6 +328,7 @@ async fn an_absurd_retry_after_is_cut_to_fifteen_minutes() {
 
 #[tokio::test]
 async fn retry_after_holds_for_every_key_of_the_token_endpoint_and_for_no_other() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(retry_after(429, "60"));
@@ -330,6 +345,7 @@ async fn retry_after_holds_for_every_key_of_the_token_endpoint_and_for_no_other(
 
 #[tokio::test]
 async fn a_flight_in_the_queue_heeds_the_retry_after_that_another_was_told() {
+    let _limit = biped_testing::TimeLimit::start();
     let settings = biped_core::Settings::default().concurrent_fetches(1);
     let stage = Stage::with(settings);
     stage.http.close_gate();
@@ -349,6 +365,7 @@ async fn a_flight_in_the_queue_heeds_the_retry_after_that_another_was_told() {
 
 #[tokio::test]
 async fn a_thousand_callers_with_a_wrong_secret_send_one_request_and_get_the_vendors_words() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.close_gate();
@@ -370,6 +387,7 @@ async fn a_thousand_callers_with_a_wrong_secret_send_one_request_and_get_the_ven
 
 #[tokio::test]
 async fn a_refusal_of_the_client_stops_all_its_keys_and_no_other_clients() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.push(Reply::error(401, "invalid_client"));
     stage.http.push(Reply::token("t-1", 1000));
@@ -384,6 +402,7 @@ async fn a_refusal_of_the_client_stops_all_its_keys_and_no_other_clients() {
 
 #[tokio::test]
 async fn keys_that_took_off_together_cost_no_more_than_the_budget_when_the_client_is_refused() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.close_gate();
     stage
@@ -408,6 +427,7 @@ async fn keys_that_took_off_together_cost_no_more_than_the_budget_when_the_clien
 
 #[tokio::test]
 async fn a_refusal_of_the_request_stops_its_key_only() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.push(Reply::error(400, "invalid_scope"));
     stage.http.push(Reply::token("t-1", 1000));
@@ -419,6 +439,7 @@ async fn a_refusal_of_the_request_stops_its_key_only() {
 
 #[tokio::test]
 async fn a_refused_client_is_probed_after_a_minute_doubling_up_to_fifteen() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage
@@ -444,6 +465,7 @@ async fn a_refused_client_is_probed_after_a_minute_doubling_up_to_fifteen() {
 
 #[tokio::test]
 async fn only_one_caller_probes() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.push(Reply::error(401, "invalid_client"));
     failure(&stage.source()).await;
@@ -462,6 +484,7 @@ async fn only_one_caller_probes() {
 
 #[tokio::test]
 async fn a_probe_that_fails_in_passing_is_followed_by_another_soon() {
+    let _limit = biped_testing::TimeLimit::start();
     for odd in [Reply::unreachable(), Reply::Panic, retry_after(503, "20")] {
         let stage = Stage::new();
         let source = stage.source();
@@ -479,6 +502,7 @@ async fn a_probe_that_fails_in_passing_is_followed_by_another_soon() {
 
 #[tokio::test]
 async fn a_probe_that_could_not_start_is_not_lost() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.push(Reply::error(400, "invalid_scope"));
     failure(&stage.tenant(1)).await;
@@ -495,6 +519,7 @@ async fn a_probe_that_could_not_start_is_not_lost() {
 
 #[tokio::test]
 async fn a_refusal_while_a_token_serves_leaves_it_in_place() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1000));
@@ -512,6 +537,7 @@ async fn a_refusal_while_a_token_serves_leaves_it_in_place() {
 
 #[tokio::test]
 async fn a_vendor_that_never_answers_ends_the_flight_but_not_the_key() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::Silence);
@@ -528,6 +554,7 @@ async fn a_vendor_that_never_answers_ends_the_flight_but_not_the_key() {
 
 #[tokio::test]
 async fn no_more_requests_at_a_time_than_the_budget_of_the_endpoint() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.close_gate();
     stage.http.answer_with(|_, _| Reply::token("t", 1000));
@@ -544,6 +571,7 @@ async fn no_more_requests_at_a_time_than_the_budget_of_the_endpoint() {
 
 #[tokio::test]
 async fn flights_that_end_badly_give_their_permits_back() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(biped_core::Settings::default().concurrent_fetches(2));
     for number in 0..10 {
         stage.http.push(Reply::Panic);
@@ -592,6 +620,7 @@ fn tenant_of(stage: &Stage, at: usize) -> String {
 
 #[tokio::test]
 async fn callers_go_before_background_work() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(biped_core::Settings::default().concurrent_fetches(1));
     a_queue_of_background_work(&stage, 4).await;
     assert_eq!(stage.http.count(), 5);
@@ -606,6 +635,7 @@ async fn callers_go_before_background_work() {
 
 #[tokio::test]
 async fn background_work_that_gets_urgent_moves_ahead() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(biped_core::Settings::default().concurrent_fetches(1));
     a_queue_of_background_work(&stage, 4).await;
     let source = stage.tenant(3);
@@ -622,6 +652,7 @@ async fn background_work_that_gets_urgent_moves_ahead() {
 
 #[tokio::test]
 async fn a_rate_spreads_requests_evenly() {
+    let _limit = biped_testing::TimeLimit::start();
     let settings = biped_core::Settings::default().fetches_per_minute(Some(30));
     let stage = Stage::with(settings);
     stage.http.answer_with(|_, _| Reply::token("t", 1000));
@@ -640,6 +671,7 @@ async fn a_rate_spreads_requests_evenly() {
 
 #[tokio::test]
 async fn a_rate_lets_callers_overtake_background_work_too() {
+    let _limit = biped_testing::TimeLimit::start();
     let settings = biped_core::Settings::default().fetches_per_minute(Some(60));
     let stage = Stage::with(settings);
     stage.http.answer_with(|_, _| Reply::token("t-1", 1000));
@@ -662,6 +694,7 @@ async fn a_rate_lets_callers_overtake_background_work_too() {
 
 #[test]
 fn without_a_runtime_there_is_an_error_and_no_panic() {
+    let _limit = biped_testing::TimeLimit::start();
     use std::{
         future::Future,
         pin::pin,
@@ -706,6 +739,7 @@ fn without_a_runtime_there_is_an_error_and_no_panic() {
 
 #[tokio::test]
 async fn a_caller_who_wants_no_answer_any_more_leaves_nothing_behind() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.close_gate();
@@ -726,6 +760,7 @@ async fn a_caller_who_wants_no_answer_any_more_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn the_wait_after_a_failed_refresh_never_outlasts_the_token() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 100));
@@ -763,6 +798,7 @@ impl Provider for Misconfigured {
 
 #[tokio::test]
 async fn a_configuration_that_the_vendor_was_asked_about_is_not_tried_by_each_caller() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let provider = Misconfigured(TestProvider::default());
     let source = stage
@@ -780,6 +816,7 @@ async fn a_configuration_that_the_vendor_was_asked_about_is_not_tried_by_each_ca
 
 #[tokio::test]
 async fn a_provider_that_panics_while_a_token_serves_is_not_called_by_each_caller() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1000));

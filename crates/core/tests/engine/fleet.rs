@@ -73,6 +73,7 @@ impl TokenStore for Distant {
 
 #[tokio::test]
 async fn who_stood_still_while_waiting_for_anothers_lease_goes_on_waiting() {
+    let _limit = biped_testing::TimeLimit::start();
     let clock = Arc::new(ManualClock::new());
     let store = Arc::new(Distant::on(&clock));
     let key = TokenKey::new(TestProvider::default().id(), &TokenRequest::new());
@@ -104,6 +105,7 @@ async fn who_stood_still_while_waiting_for_anothers_lease_goes_on_waiting() {
 
 #[tokio::test]
 async fn a_token_stored_by_somebody_whose_clock_is_ahead_ends_by_ours() {
+    let _limit = biped_testing::TimeLimit::start();
     let clock = Arc::new(ManualClock::new());
     let store = Arc::new(Distant::on(&clock));
     let [ahead, ours] = [(); 2].map(|()| Stage::sharing(&clock, &store));
@@ -122,6 +124,7 @@ async fn a_token_stored_by_somebody_whose_clock_is_ahead_ends_by_ours() {
 
 #[tokio::test]
 async fn a_refresh_is_not_content_with_a_stored_token_that_is_due_itself() {
+    let _limit = biped_testing::TimeLimit::start();
     let clock = Arc::new(ManualClock::new());
     let store = Arc::new(Distant::on(&clock));
     let [one, other] = [(); 2].map(|()| Stage::sharing(&clock, &store));
@@ -159,6 +162,7 @@ impl Provider for Stranger {
 
 #[tokio::test]
 async fn a_stored_token_that_the_provider_does_not_adopt_is_not_used() {
+    let _limit = biped_testing::TimeLimit::start();
     let clock = Arc::new(ManualClock::new());
     let store = Arc::new(Distant::on(&clock));
     let [one, other] = [(); 2].map(|()| Stage::sharing(&clock, &store));
@@ -177,6 +181,7 @@ async fn a_stored_token_that_the_provider_does_not_adopt_is_not_used() {
 
 #[tokio::test]
 async fn a_store_whose_clock_is_behind_never_makes_a_new_token_look_old() {
+    let _limit = biped_testing::TimeLimit::start();
     let (clock, behind) = (Arc::new(ManualClock::new()), Arc::new(ManualClock::new()));
     behind.step_wall_back(seconds(3600.0));
     let store = Arc::new(Distant::on(&behind));

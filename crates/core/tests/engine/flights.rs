@@ -28,6 +28,7 @@ fn bench() -> Bench {
 
 #[tokio::test]
 async fn ten_thousand_cold_callers_send_one_request() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench { http, source, .. } = bench();
     http.close_gate();
     http.push(Reply::token("t-1", 3600));
@@ -53,6 +54,7 @@ async fn ten_thousand_cold_callers_send_one_request() {
 
 #[tokio::test]
 async fn a_cancelled_caller_takes_nothing_with_it() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench { http, source, .. } = bench();
     http.close_gate();
     http.push(Reply::token("t-1", 3600));
@@ -75,6 +77,7 @@ async fn a_cancelled_caller_takes_nothing_with_it() {
 
 #[tokio::test]
 async fn nobody_waits_while_the_token_is_usable() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench {
         clock,
         http,
@@ -96,6 +99,7 @@ async fn nobody_waits_while_the_token_is_usable() {
 
 #[tokio::test]
 async fn a_failed_refresh_leaves_the_token_in_place() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench {
         clock,
         http,
@@ -113,6 +117,7 @@ async fn a_failed_refresh_leaves_the_token_in_place() {
 
 #[tokio::test]
 async fn a_panicking_provider_fails_its_flight_and_the_next_call_starts_anew() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench { http, source, .. } = bench();
     http.push(Reply::Panic);
     http.push(Reply::token("t-1", 1000));
@@ -123,6 +128,7 @@ async fn a_panicking_provider_fails_its_flight_and_the_next_call_starts_anew() {
 
 #[test]
 fn a_flight_whose_runtime_ended_is_started_anew_on_another() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench { http, source, .. } = bench();
     http.close_gate();
     http.push(Reply::token("t-1", 1000));
@@ -146,6 +152,7 @@ fn a_flight_whose_runtime_ended_is_started_anew_on_another() {
 
 #[tokio::test]
 async fn waiters_of_a_failed_flight_get_the_same_error_and_do_not_retry_one_after_another() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench {
         clock,
         http,
@@ -173,6 +180,7 @@ async fn waiters_of_a_failed_flight_get_the_same_error_and_do_not_retry_one_afte
 
 #[tokio::test]
 async fn a_caller_waits_no_longer_than_max_wait_and_the_flight_goes_on() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench {
         clock,
         http,
@@ -203,6 +211,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 #[test]
 fn a_flight_that_was_believed_lost_never_replaces_a_newer_token() {
+    let _limit = biped_testing::TimeLimit::start();
     let Bench {
         clock,
         http,
@@ -229,6 +238,7 @@ fn a_flight_that_was_believed_lost_never_replaces_a_newer_token() {
 
 #[test]
 fn a_permit_is_not_lost_on_somebody_whose_runtime_ended_in_the_queue() {
+    let _limit = biped_testing::TimeLimit::start();
     let http = Arc::new(ScriptedHttp::new());
     let manager = TokenManager::builder(http.clone())
         .clock(Arc::new(ManualClock::new()))

@@ -10,6 +10,7 @@ use crate::stage::{Stage, ask, seconds, text};
 
 #[tokio::test]
 async fn a_slow_answer_never_stretches_a_life() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     let sent = stage.clock.now().wall;
@@ -41,6 +42,7 @@ fn refresh_point(stage: &Stage, source: &biped_core::TokenSource) -> usize {
 
 #[tokio::test]
 async fn the_refresh_point_lies_between_80_and_85_percent_and_is_drawn_once() {
+    let _limit = biped_testing::TimeLimit::start();
     let mut points = Vec::new();
     for _ in 0..12 {
         let stage = Stage::new();
@@ -61,6 +63,7 @@ async fn the_refresh_point_lies_between_80_and_85_percent_and_is_drawn_once() {
 
 #[tokio::test]
 async fn a_token_is_usable_until_thirty_seconds_before_its_expiry() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1000));
@@ -76,6 +79,7 @@ async fn a_token_is_usable_until_thirty_seconds_before_its_expiry() {
 
 #[tokio::test]
 async fn the_margin_of_a_short_token_is_a_tenth_of_its_life() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 10));
@@ -92,6 +96,7 @@ async fn the_margin_of_a_short_token_is_a_tenth_of_its_life() {
 
 #[tokio::test]
 async fn an_expired_token_is_never_handed_out_while_the_vendor_is_down() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 100));
@@ -125,6 +130,7 @@ async fn lifetime_of(answer: &str, provider: TestProvider) -> Option<Duration> {
 
 #[tokio::test]
 async fn without_expires_in_the_expiry_of_a_jwt_counts() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     let now = stage.clock.now().wall;
@@ -137,6 +143,7 @@ async fn without_expires_in_the_expiry_of_a_jwt_counts() {
 
 #[tokio::test]
 async fn without_expires_in_the_provider_may_assume_a_lifetime() {
+    let _limit = biped_testing::TimeLimit::start();
     let assumed = Lifetime::For(seconds(120.0));
     let provider = TestProvider::default().assumed_lifetime(assumed);
     let life = lifetime_of(r#"{"access_token":"t"}"#, provider).await;
@@ -145,12 +152,14 @@ async fn without_expires_in_the_provider_may_assume_a_lifetime() {
 
 #[tokio::test]
 async fn without_any_word_a_token_lives_for_fifteen_minutes() {
+    let _limit = biped_testing::TimeLimit::start();
     let life = lifetime_of(r#"{"access_token":"t"}"#, TestProvider::default()).await;
     assert_eq!(life, Some(seconds(900.0)));
 }
 
 #[tokio::test]
 async fn an_expires_in_of_zero_is_not_never() {
+    let _limit = biped_testing::TimeLimit::start();
     let answer = r#"{"access_token":"t","expires_in":0}"#;
     let life = lifetime_of(answer, TestProvider::default()).await;
     assert_eq!(life, Some(seconds(900.0)));
@@ -158,6 +167,7 @@ async fn an_expires_in_of_zero_is_not_never() {
 
 #[tokio::test]
 async fn a_provider_may_state_that_tokens_are_good_until_rejected() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let provider = TestProvider::default().assumed_lifetime(Lifetime::UntilRejected);
     let source = stage.source_of(provider);
@@ -201,24 +211,28 @@ async fn requests_in_a_minute_of_tokens_that_live(life: u64) -> usize {
 
 #[tokio::test]
 async fn tokens_of_ten_seconds_cost_a_request_every_eight() {
+    let _limit = biped_testing::TimeLimit::start();
     let requests = requests_in_a_minute_of_tokens_that_live(10).await;
     assert!((6..=8).contains(&requests), "{requests}");
 }
 
 #[tokio::test]
 async fn tokens_of_two_seconds_do_not_end_in_a_busy_loop() {
+    let _limit = biped_testing::TimeLimit::start();
     let requests = requests_in_a_minute_of_tokens_that_live(2).await;
     assert!((20..=40).contains(&requests), "{requests}");
 }
 
 #[tokio::test]
 async fn tokens_of_one_second_do_not_end_in_a_busy_loop() {
+    let _limit = biped_testing::TimeLimit::start();
     let requests = requests_in_a_minute_of_tokens_that_live(1).await;
     assert!((20..=80).contains(&requests), "{requests}");
 }
 
 #[tokio::test]
 async fn a_server_that_repeats_its_token_with_the_seconds_left_causes_no_storm() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     let start = stage.clock.now().wall;
@@ -242,6 +256,7 @@ async fn a_server_that_repeats_its_token_with_the_seconds_left_causes_no_storm()
 
 #[tokio::test]
 async fn a_caller_without_a_usable_token_waits_out_the_least_time_between_fetches() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1000));
@@ -258,6 +273,7 @@ async fn a_caller_without_a_usable_token_waits_out_the_least_time_between_fetche
 
 #[tokio::test]
 async fn setting_the_wall_clock_back_lets_no_expired_token_out() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1000));
@@ -272,6 +288,7 @@ async fn setting_the_wall_clock_back_lets_no_expired_token_out() {
 
 #[tokio::test]
 async fn a_wall_clock_set_ahead_and_back_again_loses_no_token() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1000));
@@ -285,6 +302,7 @@ async fn a_wall_clock_set_ahead_and_back_again_loses_no_token() {
 
 #[tokio::test]
 async fn a_token_fetched_while_the_wall_clock_was_ahead_ends_by_the_other_clock() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage
@@ -299,6 +317,7 @@ async fn a_token_fetched_while_the_wall_clock_was_ahead_ends_by_the_other_clock(
 
 #[tokio::test]
 async fn a_laptop_that_slept_past_the_expiry_fetches_anew() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1000));
@@ -312,6 +331,7 @@ async fn a_laptop_that_slept_past_the_expiry_fetches_anew() {
 
 #[tokio::test]
 async fn an_uploader_gets_a_token_that_lasts() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 3600));
@@ -327,6 +347,7 @@ async fn an_uploader_gets_a_token_that_lasts() {
 
 #[tokio::test]
 async fn how_long_a_token_lasts_is_told_by_both_clocks() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 3600));
@@ -340,6 +361,7 @@ async fn how_long_a_token_lasts_is_told_by_both_clocks() {
 
 #[tokio::test]
 async fn a_token_just_fetched_is_good_enough_for_those_who_want_a_longer_life() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage
@@ -357,6 +379,7 @@ async fn a_token_just_fetched_is_good_enough_for_those_who_want_a_longer_life() 
 
 #[tokio::test]
 async fn a_fetch_asked_for_by_hand_leaves_the_old_token_to_the_others() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 3600));
@@ -382,6 +405,7 @@ async fn a_fetch_asked_for_by_hand_leaves_the_old_token_to_the_others() {
 
 #[tokio::test]
 async fn a_token_that_expired_on_its_way_is_not_handed_out() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     let clock = Arc::clone(&stage.clock);
@@ -398,6 +422,7 @@ async fn a_token_that_expired_on_its_way_is_not_handed_out() {
 
 #[tokio::test]
 async fn a_refresh_point_that_is_no_number_is_no_refresh_point() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(Settings::default().refresh_at(f64::NAN));
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1000));

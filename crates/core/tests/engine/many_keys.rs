@@ -22,6 +22,7 @@ fn telling_tokens(stage: &Stage) {
 
 #[tokio::test]
 async fn tokens_for_different_requests_never_meet() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     telling_tokens(&stage);
     let source = stage.source();
@@ -36,6 +37,7 @@ async fn tokens_for_different_requests_never_meet() {
 
 #[tokio::test]
 async fn the_order_of_scopes_makes_no_other_key() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     telling_tokens(&stage);
     let source = stage.source();
@@ -48,6 +50,7 @@ async fn the_order_of_scopes_makes_no_other_key() {
 
 #[tokio::test]
 async fn a_refresh_drops_no_parameter() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage
         .http
@@ -67,6 +70,7 @@ async fn a_refresh_drops_no_parameter() {
 
 #[tokio::test]
 async fn idle_keys_cost_no_task_and_no_timer() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.answer_with(|_, _| Reply::token("t", 1000));
     for number in 0..500 {
@@ -84,6 +88,7 @@ async fn idle_keys_cost_no_task_and_no_timer() {
 
 #[tokio::test]
 async fn a_fresh_token_is_found_without_a_handle() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.answer_with(|_, _| Reply::token("t", 1000));
     let provider = TestProvider::default();
@@ -100,6 +105,7 @@ fn tenants_kept(stage: &Stage) -> usize {
 
 #[tokio::test]
 async fn keys_without_a_handle_stay_within_the_bound() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(Settings::default().max_keys(160));
     stage.http.answer_with(|_, _| Reply::token("t", 1_000_000));
     for number in 0..2000 {
@@ -115,6 +121,7 @@ async fn keys_without_a_handle_stay_within_the_bound() {
 
 #[tokio::test]
 async fn keys_that_lay_idle_go_and_those_in_use_stay() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(Settings::default().idle(seconds(100.0)));
     stage.http.answer_with(|_, _| Reply::token("t", 1_000_000));
     for number in 0..100 {
@@ -136,6 +143,7 @@ async fn keys_that_lay_idle_go_and_those_in_use_stay() {
 
 #[tokio::test]
 async fn a_key_somebody_holds_a_handle_to_is_never_evicted() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(Settings::default().max_keys(16));
     stage
         .http
@@ -157,6 +165,7 @@ async fn a_key_somebody_holds_a_handle_to_is_never_evicted() {
 
 #[tokio::test]
 async fn a_flight_is_never_evicted() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(Settings::default().max_keys(1));
     stage.http.close_gate();
     stage
@@ -177,6 +186,7 @@ async fn a_flight_is_never_evicted() {
 
 #[tokio::test]
 async fn a_running_cool_down_is_never_evicted() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(Settings::default().max_keys(1));
     stage.http.push(Reply::error(400, "invalid_scope"));
     failure(&stage.tenant(0)).await;
@@ -189,6 +199,7 @@ async fn a_running_cool_down_is_never_evicted() {
 
 #[tokio::test]
 async fn a_refused_client_is_not_forgotten_with_its_last_key() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(Settings::default().max_keys(1));
     stage.http.push(Reply::error(401, "invalid_client"));
     failure(&stage.tenant(0)).await;
@@ -203,6 +214,7 @@ async fn a_refused_client_is_not_forgotten_with_its_last_key() {
 
 #[tokio::test]
 async fn a_key_whose_new_tokens_are_rejected_too_is_not_evicted_meanwhile() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(Settings::default().max_keys(1));
     stage.http.answer_with(|_, _| Reply::token("t", 1000));
     for expected in [Rejection::Renewing, Rejection::CoolingDown] {
@@ -247,6 +259,7 @@ impl TokenStore for Stubborn {
 
 #[tokio::test]
 async fn a_rejected_token_that_the_store_still_has_does_not_come_back_by_an_eviction() {
+    let _limit = biped_testing::TimeLimit::start();
     let clock = Arc::new(ManualClock::new());
     let http = Arc::new(ScriptedHttp::new());
     let manager = TokenManager::builder(http.clone())
@@ -276,6 +289,7 @@ async fn a_rejected_token_that_the_store_still_has_does_not_come_back_by_an_evic
 
 #[tokio::test]
 async fn keys_that_were_refused_or_rejected_go_when_their_cool_down_is_over() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(Settings::default().max_keys(16));
     for number in 0..200 {
         stage.http.push(Reply::error(400, "invalid_scope"));
@@ -299,6 +313,7 @@ async fn keys_that_were_refused_or_rejected_go_when_their_cool_down_is_over() {
 
 #[tokio::test]
 async fn keys_of_a_client_that_is_gone_go_too() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(Settings::default().max_keys(16));
     stage.http.push(Reply::error(401, "invalid_client"));
     for number in 0..200 {
@@ -319,6 +334,7 @@ async fn keys_of_a_client_that_is_gone_go_too() {
 
 #[tokio::test]
 async fn a_cold_start_of_ten_thousand_tenants_is_a_ramp() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let most = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     stage.http.answer_with(|_, _| Reply::token("t", 1000));
@@ -338,6 +354,7 @@ async fn a_cold_start_of_ten_thousand_tenants_is_a_ramp() {
 
 #[tokio::test]
 async fn providers_with_equal_ids_share_their_tokens_whatever_their_names() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.push(Reply::token("t-1", 1000));
     text(&stage.source_of(TestProvider::default().named("shop"))).await;

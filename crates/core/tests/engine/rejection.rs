@@ -19,6 +19,7 @@ fn numbered(stage: &Stage, life: u64) {
 
 #[tokio::test]
 async fn a_hundred_rejections_at_once_cost_one_fetch() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 1000);
@@ -44,6 +45,7 @@ async fn a_hundred_rejections_at_once_cost_one_fetch() {
 
 #[tokio::test]
 async fn rejecting_starts_the_fetch_by_itself() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 1000);
@@ -57,6 +59,7 @@ async fn rejecting_starts_the_fetch_by_itself() {
 
 #[tokio::test]
 async fn late_rejection_spares_the_newer_token() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 1000);
@@ -72,6 +75,7 @@ async fn late_rejection_spares_the_newer_token() {
 
 #[tokio::test]
 async fn a_rejection_while_the_refresh_is_under_way_takes_the_refresh() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 1000);
@@ -90,6 +94,7 @@ async fn a_rejection_while_the_refresh_is_under_way_takes_the_refresh() {
 
 #[tokio::test]
 async fn a_401_that_never_stops_costs_one_fetch_a_minute() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 3600);
@@ -110,6 +115,7 @@ async fn a_401_that_never_stops_costs_one_fetch_a_minute() {
 
 #[tokio::test]
 async fn during_the_cool_down_the_newest_token_goes_on_serving() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 3600);
@@ -131,6 +137,7 @@ async fn during_the_cool_down_the_newest_token_goes_on_serving() {
 
 #[tokio::test]
 async fn a_token_that_did_its_work_and_is_rejected_later_is_simply_replaced() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 3600);
@@ -145,6 +152,7 @@ async fn a_token_that_did_its_work_and_is_rejected_later_is_simply_replaced() {
 
 #[tokio::test]
 async fn a_clock_set_back_does_not_make_a_rejection_look_like_one_at_once() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 3600);
@@ -159,6 +167,7 @@ async fn a_clock_set_back_does_not_make_a_rejection_look_like_one_at_once() {
 
 #[tokio::test]
 async fn short_tokens_have_short_cool_downs() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 8);
@@ -175,6 +184,7 @@ async fn short_tokens_have_short_cool_downs() {
 
 #[tokio::test]
 async fn a_short_token_that_served_for_a_while_is_simply_replaced() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 8);
@@ -188,6 +198,7 @@ async fn a_short_token_that_served_for_a_while_is_simply_replaced() {
 
 #[tokio::test]
 async fn only_the_replacement_itself_shows_that_tokens_are_not_the_problem() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 1000);
@@ -203,6 +214,7 @@ async fn only_the_replacement_itself_shows_that_tokens_are_not_the_problem() {
 
 #[tokio::test]
 async fn a_token_without_end_can_be_rejected_too() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let provider = TestProvider::default().assumed_lifetime(Lifetime::UntilRejected);
     let source = stage.source_of(provider);
@@ -218,6 +230,7 @@ async fn a_token_without_end_can_be_rejected_too() {
 
 #[tokio::test]
 async fn a_server_that_kills_the_previous_token_is_asked_once_for_each() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 100);
@@ -242,6 +255,7 @@ async fn a_server_that_kills_the_previous_token_is_asked_once_for_each() {
 
 #[tokio::test]
 async fn a_rejected_token_does_not_come_back_when_its_replacement_fails() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1000));
@@ -258,6 +272,7 @@ async fn a_rejected_token_does_not_come_back_when_its_replacement_fails() {
 
 #[tokio::test]
 async fn forgetting_takes_the_token_that_is_on_its_way_as_well() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     numbered(&stage, 1000);
@@ -545,6 +560,7 @@ mod interleavings {
         fn whatever_happens_in_whatever_order_nobody_waits_in_vain_and_nothing_rejected_comes_back(
             events in proptest::collection::vec(event(), 0..80)
         ) {
+            let _limit = biped_testing::TimeLimit::start();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 let mut world = World::new();
@@ -560,6 +576,7 @@ mod interleavings {
 /// The same key on several threads and real time, as a check on what a single thread can't show.
 #[test]
 fn callers_and_rejections_on_several_threads_leave_nobody_waiting() {
+    let _limit = biped_testing::TimeLimit::start();
     let http = Arc::new(biped_testing::ScriptedHttp::new());
     http.answer_with(|number, _| Reply::token(&format!("t-{number}"), 3600));
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -51,6 +51,7 @@ fn accepts(stage: &Stage, good: &'static str) {
 
 #[tokio::test]
 async fn a_secret_is_read_at_each_fetch() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let stage = Stage::new();
     let source = stage.source_of(with(file(&directory, "secret", "one\n")));
@@ -64,6 +65,7 @@ async fn a_secret_is_read_at_each_fetch() {
 
 #[tokio::test]
 async fn a_wrong_secret_that_is_put_right_is_used_at_once() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let stage = Stage::new();
     let source = stage.source_of(with(file(&directory, "secret", "wrong")));
@@ -85,6 +87,7 @@ async fn a_wrong_secret_that_is_put_right_is_used_at_once() {
 
 #[tokio::test]
 async fn another_wrong_secret_is_one_more_request_and_waits_again() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let stage = Stage::new();
     let source = stage.source_of(with(file(&directory, "secret", "wrong")));
@@ -100,6 +103,7 @@ async fn another_wrong_secret_is_one_more_request_and_waits_again() {
 
 #[tokio::test]
 async fn one_caller_looks_while_the_others_hear_no() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let stage = Stage::new();
     let source = stage.source_of(with(file(&directory, "secret", "wrong")));
@@ -128,6 +132,7 @@ fn command(directory: &Path) -> (SecretRef, impl Fn() -> usize + use<>) {
 
 #[tokio::test]
 async fn a_command_is_looked_at_no_more_than_once_in_thirty_seconds() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let stage = Stage::new();
     let (secret, runs) = command(directory.path());
@@ -150,6 +155,7 @@ async fn a_command_is_looked_at_no_more_than_once_in_thirty_seconds() {
 
 #[tokio::test]
 async fn a_command_that_fails_is_left_alone_for_thirty_seconds() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let stage = Stage::new();
     let (secret, runs) = command(directory.path());
@@ -167,6 +173,7 @@ async fn a_command_that_fails_is_left_alone_for_thirty_seconds() {
 
 #[tokio::test]
 async fn of_several_secrets_the_next_is_tried_on_invalid_client_and_the_good_one_remembered() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let secret = SecretRef::inline("new").or(&SecretRef::inline("old"));
     let source = stage.source_of(with(secret));
@@ -185,6 +192,7 @@ async fn of_several_secrets_the_next_is_tried_on_invalid_client_and_the_good_one
 
 #[tokio::test]
 async fn of_several_secrets_no_other_is_tried_for_any_other_failure() {
+    let _limit = biped_testing::TimeLimit::start();
     for reply in [
         Reply::error(400, "invalid_scope"),
         Reply::status(302),
@@ -201,6 +209,7 @@ async fn of_several_secrets_no_other_is_tried_for_any_other_failure() {
 
 #[tokio::test]
 async fn a_secret_of_a_list_that_is_not_there_does_not_hide_the_refusal_of_the_other() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let stage = Stage::new();
     let secret = SecretRef::inline("new").or(&SecretRef::file(directory.path().join("gone")));
@@ -215,6 +224,7 @@ async fn a_secret_of_a_list_that_is_not_there_does_not_hide_the_refusal_of_the_o
 
 #[tokio::test]
 async fn a_secret_file_in_the_middle_of_a_swap_leaves_the_token_in_use() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("secret");
     for missing in [true, false] {
@@ -293,6 +303,7 @@ impl Provider for Pairs {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_place_that_hangs_does_not_keep_a_change_at_another_from_being_seen() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     let shell = |script: String| SecretRef::command(["sh", "-c", &script]);
@@ -324,6 +335,7 @@ async fn a_place_that_hangs_does_not_keep_a_change_at_another_from_being_seen() 
 
 #[tokio::test]
 async fn pairs_of_id_and_secret_are_tried_together() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let provider = Pairs::new(
         SecretRef::inline("id-1").or(&SecretRef::inline("id-2")),
@@ -347,6 +359,7 @@ async fn pairs_of_id_and_secret_are_tried_together() {
 
 #[test]
 fn what_stands_for_a_command_tells_its_arguments_apart_and_shows_none() {
+    let _limit = biped_testing::TimeLimit::start();
     let identity = |argument: &str| SecretRef::command(["vault", argument]).identity();
     assert_eq!(identity("client-a"), identity("client-a"));
     assert_ne!(identity("client-a"), identity("client-b"));
@@ -356,6 +369,7 @@ fn what_stands_for_a_command_tells_its_arguments_apart_and_shows_none() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_place_that_never_ends_is_no_secret() {
+    let _limit = biped_testing::TimeLimit::start();
     for (endless, word) in [
         (SecretRef::file("/dev/zero"), "device"),
         (SecretRef::command(["cat", "/dev/zero"]), "bytes"),
@@ -371,6 +385,7 @@ async fn a_place_that_never_ends_is_no_secret() {
 
 #[test]
 fn what_a_command_prints_can_be_read_at_once_with_a_runtime_and_without() {
+    let _limit = biped_testing::TimeLimit::start();
     let prints = |text: &str| SecretRef::command(["printf", text]);
     let read = || {
         let secret = prints("hunter2\n").read_now().unwrap();
@@ -387,6 +402,7 @@ fn what_a_command_prints_can_be_read_at_once_with_a_runtime_and_without() {
 
 #[tokio::test]
 async fn a_secret_that_the_vendor_repeats_is_blacked_out_in_every_shape() {
+    let _limit = biped_testing::TimeLimit::start();
     let secret = "s3cret with /+\"\u{e9}";
     for shape in [
         "s3cret with /+\"\u{e9}",
@@ -409,6 +425,7 @@ async fn a_secret_that_the_vendor_repeats_is_blacked_out_in_every_shape() {
 
 #[tokio::test]
 async fn a_secret_that_is_a_short_plain_word_takes_none_from_the_vendors_sentence() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source_of(with(SecretRef::inline("secret")));
     let words = r#"{"error":"invalid_client","error_description":"unknown secret"}"#;
@@ -446,6 +463,7 @@ impl Provider for ByHeader {
 
 #[tokio::test]
 async fn credentials_in_a_header_that_the_vendor_repeats_are_blacked_out() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let provider = Arc::new(ByHeader(TestProvider::default()));
     let source = stage.manager.source(provider, TokenRequest::new());

@@ -52,6 +52,7 @@ async fn served(stage: &Stage, caller: JoinHandle<Result<String, Error>>) {
 
 #[test]
 fn the_permits_of_a_runtime_that_nobody_drives_go_to_others() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.answer_with(|_, _| Reply::token("t", 3600));
     stage.http.close_gate();
@@ -79,6 +80,7 @@ fn the_permits_of_a_runtime_that_nobody_drives_go_to_others() {
 
 #[test]
 fn callers_on_a_runtime_that_nobody_drives_block_nobody_behind_them() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = one_at_a_time();
     let driven = runtime();
     let first = asked_on(&driven, &stage);
@@ -102,6 +104,7 @@ fn callers_on_a_runtime_that_nobody_drives_block_nobody_behind_them() {
 
 #[test]
 fn a_permit_that_goes_to_a_runtime_that_nobody_drives_goes_on() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = one_at_a_time();
     let driven = runtime();
     let first = asked_on(&driven, &stage);
@@ -128,6 +131,7 @@ fn a_permit_that_goes_to_a_runtime_that_nobody_drives_goes_on() {
 
 #[test]
 fn a_turn_at_a_bounded_rate_does_not_stay_with_a_runtime_that_nobody_drives() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(Settings::default().fetches_per_minute(Some(60)));
     stage.http.answer_with(|_, _| Reply::token("t", 3600));
     let driven = runtime();
@@ -148,6 +152,7 @@ fn a_turn_at_a_bounded_rate_does_not_stay_with_a_runtime_that_nobody_drives() {
 
 #[tokio::test]
 async fn a_process_that_stood_still_as_a_whole_loses_no_permit() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = one_at_a_time();
     let first = ask(&stage.tenant(1));
     stage.http.arrivals(1).await;
@@ -166,6 +171,7 @@ async fn a_process_that_stood_still_as_a_whole_loses_no_permit() {
 
 #[test]
 fn a_key_whose_fetch_nobody_drives_is_fetched_anew() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = one_at_a_time();
     let source = stage.tenant(1);
     let _standing = left_standing(&stage, std::slice::from_ref(&source), 1);
@@ -180,6 +186,7 @@ fn a_key_whose_fetch_nobody_drives_is_fetched_anew() {
 
 #[test]
 fn it_is_quiet_although_nobody_drives_a_fetch() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = one_at_a_time();
     let _standing = left_standing(&stage, &[stage.tenant(1)], 1);
     runtime().block_on(async {

@@ -151,6 +151,7 @@ fn key() -> TokenKey {
 
 #[tokio::test]
 async fn a_token_is_looked_up_before_a_fetch_and_put_after_it() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (first, source) = fleet.process();
     first.http.push(Reply::token("t-1", 1000));
@@ -165,6 +166,7 @@ async fn a_token_is_looked_up_before_a_fetch_and_put_after_it() {
 
 #[tokio::test]
 async fn a_token_from_the_store_keeps_its_expiry() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (first, source) = fleet.process();
     first.http.push(Reply::token("t-1", 1000));
@@ -186,6 +188,7 @@ async fn a_token_from_the_store_keeps_its_expiry() {
 
 #[tokio::test]
 async fn a_token_is_published_before_it_is_put() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     stage.http.push(Reply::token("t-1", 1000));
@@ -200,6 +203,7 @@ async fn a_token_is_published_before_it_is_put() {
 
 #[tokio::test]
 async fn a_store_that_is_down_fails_no_call_and_is_left_alone_for_five_seconds() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     fleet.store.set(Fault::Down);
@@ -221,6 +225,7 @@ async fn a_store_that_is_down_fails_no_call_and_is_left_alone_for_five_seconds()
 
 #[tokio::test]
 async fn all_the_work_of_a_slow_store_before_a_fetch_has_250_ms() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     fleet.store.set(Fault::Slow(seconds(0.1)));
@@ -239,6 +244,7 @@ async fn all_the_work_of_a_slow_store_before_a_fetch_has_250_ms() {
 
 #[tokio::test]
 async fn each_operation_may_fail_by_itself() {
+    let _limit = biped_testing::TimeLimit::start();
     for call in ["get", "lease", "put", "release", "forget", "changed"] {
         let fleet = Fleet::new();
         let (stage, source) = fleet.process();
@@ -272,6 +278,7 @@ async fn with_entry(change: impl Fn(&mut StoredToken)) -> (Fleet, String, usize)
 
 #[tokio::test]
 async fn an_entry_that_cannot_be_read_is_a_miss() {
+    let _limit = biped_testing::TimeLimit::start();
     let (_, got, requests) = with_entry(|_| ()).await;
     assert_eq!((&*got, requests), ("t-1", 0), "unchanged, it is read");
     let broken: [&dyn Fn(&mut StoredToken); 5] = [
@@ -293,6 +300,7 @@ async fn an_entry_that_cannot_be_read_is_a_miss() {
 
 #[tokio::test]
 async fn an_expired_token_in_the_store_is_no_token() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (first, source) = fleet.process();
     first.http.push(Reply::token("t-1", 1000));
@@ -306,6 +314,7 @@ async fn an_expired_token_in_the_store_is_no_token() {
 
 #[tokio::test]
 async fn a_rejected_token_never_comes_back_from_the_store() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (first, source) = fleet.process();
     let (_, other) = fleet.process();
@@ -329,6 +338,7 @@ async fn a_rejected_token_never_comes_back_from_the_store() {
 
 #[tokio::test]
 async fn a_rejection_that_the_store_did_not_hear_is_told_again() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     stage.http.push(Reply::token("t-1", 1000));
@@ -347,6 +357,7 @@ async fn a_rejection_that_the_store_did_not_hear_is_told_again() {
 
 #[tokio::test]
 async fn a_rejection_while_the_store_hears_of_an_earlier_one_is_told_as_well() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     for token in ["t-1", "t-2", "t-3", "t-4"] {
@@ -378,6 +389,7 @@ async fn a_rejection_while_the_store_hears_of_an_earlier_one_is_told_as_well() {
 
 #[tokio::test]
 async fn a_slow_old_fetch_never_overwrites_a_newer_token_in_the_store() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (slow, slow_source) = fleet.process();
     let (fast, fast_source) = fleet.process();
@@ -404,6 +416,7 @@ async fn a_slow_old_fetch_never_overwrites_a_newer_token_in_the_store() {
 
 #[tokio::test]
 async fn of_a_fleet_one_fetches_and_the_others_get_its_token() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let processes: Vec<_> = (0..10).map(|_| fleet.process()).collect();
     for (at, (stage, _)) in processes.iter().enumerate() {
@@ -432,6 +445,7 @@ async fn of_a_fleet_one_fetches_and_the_others_get_its_token() {
 
 #[tokio::test]
 async fn a_lease_is_renewed_as_long_as_its_holder_fetches() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (slow, slow_source) = fleet.process();
     let (other, other_source) = fleet.process();
@@ -454,6 +468,7 @@ async fn a_lease_is_renewed_as_long_as_its_holder_fetches() {
 
 #[tokio::test]
 async fn when_a_lease_lapses_another_takes_over() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     fleet
         .store
@@ -479,6 +494,7 @@ async fn when_a_lease_lapses_another_takes_over() {
 
 #[tokio::test]
 async fn a_store_that_freezes_while_anothers_lease_is_waited_for_costs_250_ms_at_most() {
+    let _limit = biped_testing::TimeLimit::start();
     for frozen_after in [0.0, 0.06, 0.11, 0.25, 1.03] {
         let fleet = Fleet::new();
         let lease = fleet.store.inner.lease(&key(), seconds(5.0), None).await;
@@ -515,6 +531,7 @@ async fn a_store_that_freezes_while_anothers_lease_is_waited_for_costs_250_ms_at
 
 #[tokio::test]
 async fn waiting_for_anothers_lease_takes_no_permit() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, _) = fleet.process();
     for number in 0..8 {
@@ -535,6 +552,7 @@ async fn waiting_for_anothers_lease_takes_no_permit() {
 
 #[tokio::test]
 async fn waiting_beside_an_entry_that_will_not_do_does_not_spin() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     let (first, other) = fleet.process();
@@ -565,6 +583,7 @@ async fn waiting_beside_an_entry_that_will_not_do_does_not_spin() {
 
 #[tokio::test]
 async fn a_failed_holder_leaves_its_reason_and_the_fleet_answers_from_it() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (first, source) = fleet.process();
     first
@@ -587,6 +606,7 @@ async fn a_failed_holder_leaves_its_reason_and_the_fleet_answers_from_it() {
 
 #[tokio::test]
 async fn a_process_that_shares_no_failures_leaves_none_and_asks_for_itself() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let alone = || {
         let http = Arc::new(ScriptedHttp::new());
@@ -615,6 +635,7 @@ async fn a_process_that_shares_no_failures_leaves_none_and_asks_for_itself() {
 
 #[tokio::test]
 async fn what_one_process_lacks_is_no_reason_for_the_others_to_wait() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let stage = Stage::sharing(&fleet.clock, &fleet.store);
     let secret = biped_core::SecretRef::env("BIPED_TEST_THAT_NOBODY_SETS");
@@ -628,6 +649,7 @@ async fn what_one_process_lacks_is_no_reason_for_the_others_to_wait() {
 
 #[tokio::test]
 async fn a_cool_down_of_the_fleet_is_believed_for_fifteen_minutes_at_most() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     let cooling = |left| {
@@ -662,6 +684,7 @@ async fn a_lease_longer_than_any_stops_nobody() {
 
 #[tokio::test]
 async fn a_store_that_says_nonsense_about_leases_causes_no_busy_loop() {
+    let _limit = biped_testing::TimeLimit::start();
     let nonsense = [
         Claim::CoolingDown {
             left: Duration::ZERO,
@@ -699,6 +722,7 @@ async fn a_store_that_says_nonsense_about_leases_causes_no_busy_loop() {
 
 #[tokio::test]
 async fn a_lease_is_given_back_when_its_token_was_forgotten_on_the_way() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     stage.http.close_gate();
@@ -720,6 +744,7 @@ async fn a_lease_is_given_back_when_its_token_was_forgotten_on_the_way() {
 
 #[tokio::test]
 async fn a_token_bound_to_a_key_never_enters_the_store() {
+    let _limit = biped_testing::TimeLimit::start();
     use biped_core::{Error, FetchContext, ProviderId, Token};
     #[derive(Debug)]
     struct Bound(ProviderId);
@@ -759,6 +784,7 @@ async fn a_token_bound_to_a_key_never_enters_the_store() {
 
 #[tokio::test]
 async fn what_is_stored_can_be_seen_and_forgotten() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     stage.http.push(Reply::token("t-1", 1000));
@@ -781,6 +807,7 @@ async fn what_is_stored_can_be_seen_and_forgotten() {
 
 #[tokio::test]
 async fn a_stored_token_stands_as_the_settings_say() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     stage.http.push(Reply::token("t-1", 1000));
@@ -801,6 +828,7 @@ async fn a_stored_token_stands_as_the_settings_say() {
 
 #[tokio::test]
 async fn the_store_hears_of_a_rejection_before_the_new_token_is_fetched() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     stage.http.push(Reply::token("t-1", 1000));
@@ -820,6 +848,7 @@ async fn the_store_hears_of_a_rejection_before_the_new_token_is_fetched() {
 
 #[tokio::test]
 async fn a_fetch_by_hand_that_joins_a_look_in_the_store_asks_the_vendor_all_the_same() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (first, source) = fleet.process();
     first.http.push(Reply::token("t-1", 1000));
@@ -844,6 +873,7 @@ async fn a_fetch_by_hand_that_joins_a_look_in_the_store_asks_the_vendor_all_the_
 
 #[tokio::test]
 async fn a_token_from_the_store_does_not_make_a_refused_secret_right() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (first, _) = fleet.process();
     first.http.push(Reply::token("t-1", 1000));
@@ -864,6 +894,7 @@ async fn a_token_from_the_store_does_not_make_a_refused_secret_right() {
 
 #[test]
 fn what_was_rejected_is_told_to_the_store_though_a_flight_ended_in_the_middle_of_it() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     stage
@@ -913,6 +944,7 @@ impl Provider for Signing {
 #[cfg(unix)]
 #[tokio::test]
 async fn who_wants_a_token_anew_is_not_given_one_that_a_flight_was_taking_from_the_store() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (first, source) = fleet.process();
     first.http.push(Reply::token("t-1", 1000));
@@ -952,6 +984,7 @@ async fn who_wants_a_token_anew_is_not_given_one_that_a_flight_was_taking_from_t
 
 #[tokio::test]
 async fn what_a_failed_holder_wrote_is_cut_and_escaped_like_a_vendors_words() {
+    let _limit = biped_testing::TimeLimit::start();
     let words = format!("\u{1b}[2J{}", "x".repeat(10_000));
     let why = serde_json::json!({
         "kind": "failing", "message": words, "remedy": words, "client": false,

@@ -13,6 +13,7 @@ use crate::stage::{Stage, ask, failure, seconds, text};
 
 #[tokio::test]
 async fn a_status_tells_every_state_of_a_key() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source_of(TestProvider::default().named("shop"));
     let status = source.status();
@@ -60,6 +61,7 @@ async fn a_status_tells_every_state_of_a_key() {
 
 #[tokio::test]
 async fn the_statuses_are_of_all_keys() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.answer_with(|_, _| Reply::token("t", 1000));
     for number in 0..40 {
@@ -76,6 +78,7 @@ async fn the_statuses_are_of_all_keys() {
 
 #[tokio::test]
 async fn looking_at_a_status_asks_nobody() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     for _ in 0..100 {
@@ -88,6 +91,7 @@ async fn looking_at_a_status_asks_nobody() {
 
 #[tokio::test]
 async fn no_state_event_or_error_shows_a_token_or_a_secret() {
+    let _limit = biped_testing::TimeLimit::start();
     use std::{
         io,
         sync::{Arc, Mutex},
@@ -139,6 +143,7 @@ async fn no_state_event_or_error_shows_a_token_or_a_secret() {
 
 #[tokio::test]
 async fn a_look_that_finds_nothing_new_is_no_event() {
+    let _limit = biped_testing::TimeLimit::start();
     use std::sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -170,6 +175,7 @@ async fn a_look_that_finds_nothing_new_is_no_event() {
 
 #[tokio::test]
 async fn warming_asks_for_all_at_once_and_tells_of_each() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.answer_with(|_, asked| {
         if asked.body.ends_with(b"tenant=2") {
@@ -193,6 +199,7 @@ async fn warming_asks_for_all_at_once_and_tells_of_each() {
 
 #[tokio::test]
 async fn warming_waits_for_all_together() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     stage.http.close_gate();
     let sources = [1, 2, 3].map(|tenant| stage.tenant(tenant));
@@ -212,6 +219,7 @@ async fn warming_waits_for_all_together() {
 
 #[test]
 fn warming_outside_a_runtime_is_an_error_for_each() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let mut warming = pin!(stage.manager.warm([stage.tenant(1), stage.tenant(2)]));
     let Poll::Ready(told) = warming
