@@ -96,6 +96,7 @@ fn a_setting_that_is_read_at_once_is_not_read_from_a_pipe() {
 
 #[test]
 fn a_kind_reads_no_file_of_its_own_from_a_pipe() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let origin = Origin::Variable("X".into());
     let value = ConfigValue {
