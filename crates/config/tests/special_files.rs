@@ -24,6 +24,7 @@ fn pipe(directory: &TempDir) -> PathBuf {
 
 #[test]
 fn a_kind_reads_no_file_of_its_own_from_a_pipe() {
+    let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let origin = Origin::Variable("X".into());
     let value = ConfigValue {

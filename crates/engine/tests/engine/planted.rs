@@ -85,6 +85,7 @@ fn endpoint(text: &str) -> Url {
 
 #[tokio::test]
 async fn a_base_url_is_taken_from_a_store_only_where_an_answer_could_have_named_it() {
+    let _limit = biped_testing::TimeLimit::start();
     let base = |url: &str| [("base_url", Value::from(url))];
     let none = TestProvider::default;
     let some = || {
@@ -119,6 +120,7 @@ async fn a_base_url_is_taken_from_a_store_only_where_an_answer_could_have_named_
 
 #[tokio::test]
 async fn a_token_without_an_end_is_taken_from_a_store_only_where_the_vendors_have_none() {
+    let _limit = biped_testing::TimeLimit::start();
     let unending = [("expires_at", Value::Null)];
     assert!(!Planted::serves(TestProvider::default(), &unending).await);
     let provider = TestProvider::default().assumed_lifetime(Lifetime::UntilRejected);
@@ -127,6 +129,7 @@ async fn a_token_without_an_end_is_taken_from_a_store_only_where_the_vendors_hav
 
 #[tokio::test]
 async fn a_life_of_centuries_ends_in_a_year_and_one_that_begins_later_begins_now() {
+    let _limit = biped_testing::TimeLimit::start();
     let now = Planted::new().now();
     let year = MAX_LIFETIME;
     let later = |years: u32| now.after(year * years).unix_millis();
@@ -169,6 +172,7 @@ async fn a_life_of_centuries_ends_in_a_year_and_one_that_begins_later_begins_now
 
 #[tokio::test]
 async fn a_header_is_made_of_the_stored_text_as_of_an_answers() {
+    let _limit = biped_testing::TimeLimit::start();
     for token in ["", "  ", "t\r\nHost: evil", "t\u{7f}", "t\u{e9}", "t\n"] {
         let claims = [("token", Value::from(token))];
         assert!(!Planted::serves(TestProvider::default(), &claims).await);
@@ -182,12 +186,14 @@ async fn a_header_is_made_of_the_stored_text_as_of_an_answers() {
 
 #[tokio::test]
 async fn an_entry_larger_than_any_answer_is_not_read() {
+    let _limit = biped_testing::TimeLimit::start();
     let claims = [("extra", json!({ "x": "x".repeat(3 * 1024 * 1024) }))];
     assert!(!Planted::serves(TestProvider::default(), &claims).await);
 }
 
 #[tokio::test]
 async fn a_generation_that_no_clock_has_reached_stops_nobody_from_sharing() {
+    let _limit = biped_testing::TimeLimit::start();
     let planted = Planted::new();
     let source = planted.stage.source();
     let decades = planted.now().after(MAX_LIFETIME * 50).unix_micros();
@@ -243,6 +249,7 @@ fn careless(host: SecretRef, answers: &'static str) -> Arc<Careless> {
 
 #[tokio::test]
 async fn a_provider_that_forgets_to_check_an_answer_is_checked_all_the_same() {
+    let _limit = biped_testing::TimeLimit::start();
     let host = || SecretRef::inline("api.vendor.example");
     for (answers, is_good) in [
         ("https://api.vendor.example/v1", true),
@@ -258,6 +265,7 @@ async fn a_provider_that_forgets_to_check_an_answer_is_checked_all_the_same() {
 
 #[tokio::test]
 async fn hosts_that_depend_on_a_secret_are_asked_for_where_they_matter_only() {
+    let _limit = biped_testing::TimeLimit::start();
     let planted = Planted::new();
     let provider = careless(
         SecretRef::command(["biped-test-that-nobody-has"]),

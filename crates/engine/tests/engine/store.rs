@@ -675,6 +675,7 @@ async fn a_cool_down_of_the_fleet_is_believed_for_fifteen_minutes_at_most() {
 
 #[tokio::test]
 async fn a_lease_longer_than_any_stops_nobody() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let (stage, source) = fleet.process();
     let left = seconds(365.0 * 86_400.0);
