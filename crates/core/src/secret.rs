@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use self::command::COMMAND_REST;
 pub use self::command::COMMAND_TIMEOUT;
+pub(crate) use self::credential::Member;
 use crate::{Clock, Error, References};
 
 /// Where a secret is: in the environment, in a file, in what a command prints, or here.

@@ -35,8 +35,10 @@ impl TokenKey {
                 member.hash_place(&mut key.0);
                 // Not a secret, and it may stand nowhere else in the id.
                 let text = member.inline().filter(|_| credential.is_identifier);
-                key.0
-                    .bytes(text.map_or("", secrecy::ExposeSecret::expose_secret).as_bytes());
+                key.0.bytes(
+                    text.map_or("", secrecy::ExposeSecret::expose_secret)
+                        .as_bytes(),
+                );
             }
         }
         key.end()
