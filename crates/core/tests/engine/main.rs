@@ -20,3 +20,4 @@ mod secrets;
 mod standing_still;
 mod store;
 mod telling;
+mod whose;
