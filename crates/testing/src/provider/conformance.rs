@@ -577,6 +577,8 @@ impl World {
 impl Process<'_> {
     /// Asks for a token with this secret, of a vendor that gives this answer.
     async fn ask(&self, secret: &str, answer: &Answer) -> Result<(), Error> {
+        // Longer than a fleet waits after a failure, and fetches are apart.
+        self.clock.advance(Duration::from_secs(2));
         let answer = answer.clone();
         self.http.answer_with(move |_, _| answer.reply());
         let source = self
