@@ -205,7 +205,10 @@ impl OAuth2 {
         }
         // With another way to prove who asks, what the server refused may be granted.
         let settings = [
-            ("client_authentication", self.authentication.map(|it| it.to_string())),
+            (
+                "client_authentication",
+                self.authentication.map(|it| it.to_string()),
+            ),
             ("alg", self.alg.map(|it| it.to_string())),
             ("kid", self.kid.clone()),
             ("assertion_audience", self.assertion_audience.clone()),
