@@ -17,6 +17,7 @@ mod clock;
 mod error;
 mod file;
 mod http;
+mod identity;
 mod key;
 mod provider;
 mod redact;
@@ -37,7 +38,8 @@ pub use self::{
     error::{Error, ErrorKind, VendorError},
     file::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_if, read_text_file},
     http::{ClientIdentity, HttpClient, check_secure, is_loopback, shown},
-    key::{ProviderId, TokenKey},
+    identity::IdentityKey,
+    key::{ProviderId, StoreKey, TokenKey},
     provider::{FetchContext, IdentityRef, Inspection, Project, Provider},
     request::{ParamValue, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretUse},

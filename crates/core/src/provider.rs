@@ -10,8 +10,8 @@ use url::Url;
 
 use crate::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, ClientIdentity, Clock, Error, HttpClient,
-    Now, ProviderId, References, SecretRef, SecretUse, Timestamp, Token, TokenRequest, Verdict,
-    check_secure, judge_by_status, redact::credentials, text::Redactor,
+    IdentityKey, Now, ProviderId, References, SecretRef, SecretUse, Timestamp, Token, TokenRequest,
+    Verdict, check_secure, judge_by_status, redact::credentials, text::Redactor,
 };
 
 /// A vendor's token endpoint, and one client of it.
@@ -33,6 +33,14 @@ use crate::{
 /// struct Acme {
 ///     id: ProviderId,
 ///     key: SecretRef,
+/// }
+///
+/// impl Acme {
+///     fn new(token_endpoint: &str, key: SecretRef) -> Self {
+///         // Acme has no client identifiers: the key tells clients apart.
+///         let id = ProviderId::new("acme", token_endpoint, "").credential(&key);
+///         Self { id, key }
+///     }
 /// }
 ///
 /// #[async_trait]
@@ -64,7 +72,8 @@ use crate::{
 /// vendor's answers and is a development dependency:
 ///
 /// - The same configuration always gives the same id; whatever makes tokens differ is in it or in
-///   the request.
+///   the request, each credential above all: two configurations that differ in a secret share
+///   nothing.
 /// - An answer that is neither token nor error is an [`Error`], never a panic, and no error shows
 ///   what the answer or a secret held.
 /// - The vendor's own words go into [`VendorError`](crate::VendorError); look at the status first
@@ -74,7 +83,10 @@ use crate::{
 ///   ([`HeaderValue::set_sensitive`](http::HeaderValue::set_sensitive)).
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
-    /// Who issues, where, and to which client. Part of the cache key.
+    /// Who issues, where, to which client, and on which credentials. Part of the cache key: each
+    /// secret that [`fetch`](Self::fetch) reads is named in it
+    /// ([`ProviderId::credential`](crate::ProviderId::credential)), else two configurations get each
+    /// other's tokens, and each other's refusals.
     fn id(&self) -> &ProviderId;
 
     /// Asks the vendor for a new access token.
@@ -227,6 +239,8 @@ pub struct FetchContext<'a> {
     candidate: usize,
     references: References,
     identity: Option<ClientIdentity>,
+    /// Makes marks of what is read, for the store.
+    marks: Option<IdentityKey>,
     notes: Mutex<Notes>,
 }
 
@@ -252,6 +266,7 @@ impl<'a> FetchContext<'a> {
             candidate: 0,
             references: References::All,
             identity: None,
+            marks: None,
             notes: Mutex::default(),
         }
     }
@@ -390,7 +405,7 @@ impl<'a> FetchContext<'a> {
                 secret.resolve(self.candidate, self.clock).await?
             }
         };
-        let noted = SecretUse::new(secret, self.candidate, &value);
+        let noted = SecretUse::new(secret, self.candidate, &value, self.marks.as_ref());
         let mut notes = self.notes();
         if !notes.secrets.contains(&noted) {
             notes.secrets.push(noted);
@@ -438,10 +453,17 @@ impl FetchContext<'_> {
         self.clock
     }
 
-    /// The secrets that were read, each once.
+    /// Takes the secrets that were read, each once.
     #[must_use]
-    pub fn secrets_used(&self) -> Vec<SecretUse> {
-        self.notes().secrets.clone()
+    pub fn take_secrets_used(&self) -> Vec<SecretUse> {
+        std::mem::take(&mut self.notes().secrets)
+    }
+
+    /// Marks the secrets that are read, for a store with this key.
+    #[must_use]
+    pub fn with_identity_key(mut self, key: Option<IdentityKey>) -> Self {
+        self.marks = key;
+        self
     }
 
     /// Finds the secrets of this fetch, should the vendor's words repeat them.

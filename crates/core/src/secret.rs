@@ -1,21 +1,25 @@
 //! [`SecretRef`]: where a secret is, not what it is.
 
 mod command;
+mod credential;
 mod places;
 
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::Duration,
 };
 
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 
 use self::command::COMMAND_REST;
 pub use self::command::COMMAND_TIMEOUT;
-use crate::{Clock, Error};
+pub(crate) use self::credential::Member;
+use crate::{
+    Clock, Error, IdentityKey,
+    identity::{Mark, of_this_process},
+};
 
 /// How long after a refusal a secret is looked at again.
 const SECRET_RECHECK: Duration = Duration::from_secs(1);
@@ -177,11 +181,13 @@ impl SecretRef {
         )))
     }
 
-    /// What stands for this reference where a name is needed that is no secret, such as the client
+    /// What stands for this reference where a name is needed that is not a secret, such as the client
     /// identifier in a [`ProviderId`](crate::ProviderId): its value where it can be read at once,
     /// else the reference. Reads a file (within 10 s) or the environment, runs no command.
     ///
-    /// Not for secrets: the value is in it, and ids are shown.
+    /// Two references can have the same text here:
+    /// [`ProviderId::identifier`](crate::ProviderId::identifier) tells them apart. Not for secrets:
+    /// the value is in it, and ids are shown.
     #[must_use]
     pub fn identity(&self) -> String {
         let Some(first) = self.sources.first() else {
@@ -192,22 +198,8 @@ impl SecretRef {
             Source::Inline(secret) => secret.expose_secret().to_owned(),
             Source::Env(name) => std::env::var(&**name).unwrap_or_else(|_| first.to_string()),
             Source::File(path) => places::value_of_file(path).unwrap_or_else(|| first.to_string()),
-            Source::Command(argv) => {
-                // Two commands may differ in an argument alone, which may be a secret.
-                let mut hash = Sha256::new();
-                for argument in argv {
-                    hash.update((argument.len() as u64).to_le_bytes());
-                    hash.update(argument);
-                }
-                let mark = hash
-                    .finalize()
-                    .iter()
-                    .take(8)
-                    .fold(String::with_capacity(16), |mark, byte| {
-                        mark + &format!("{byte:02x}")
-                    });
-                format!("{first}#{mark}")
-            }
+            // Not its arguments, which may be secrets: the id's credential tells two commands apart.
+            Source::Command(_) => first.to_string(),
         }
     }
 
@@ -363,21 +355,29 @@ impl fmt::Debug for SecretRef {
     }
 }
 
-/// A secret as a fetch used it: where it was read, and a mark that tells a change. It holds no
-/// secret.
+/// A secret as a fetch used it: where it was read, and marks that tell a change. It holds no secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUse {
     secret: SecretRef,
     candidate: usize,
-    mark: [u8; 32],
+    mark: Mark,
+    /// The same for all who share the store.
+    store_mark: Option<Mark>,
 }
 
 impl SecretUse {
-    pub(crate) fn new(secret: &SecretRef, candidate: usize, value: &SecretString) -> Self {
+    pub(crate) fn new(
+        secret: &SecretRef,
+        candidate: usize,
+        value: &SecretString,
+        store: Option<&IdentityKey>,
+    ) -> Self {
+        let value = value.expose_secret();
         Self {
             secret: secret.clone(),
             candidate,
-            mark: mark(value),
+            mark: of_this_process().mark(value),
+            store_mark: store.map(|key| key.mark(value)),
         }
     }
 
@@ -387,10 +387,18 @@ impl SecretUse {
         &self.secret
     }
 
+    pub(crate) fn candidate(&self) -> usize {
+        self.candidate
+    }
+
+    pub(crate) fn store_mark(&self) -> Option<Mark> {
+        self.store_mark
+    }
+
     /// Whether another secret is there now. One that can't be read counts as unchanged.
     pub async fn has_changed(&self, clock: &dyn Clock) -> bool {
         let value = self.secret.resolve(self.candidate, clock).await;
-        value.is_ok_and(|value| mark(&value) != self.mark)
+        value.is_ok_and(|value| of_this_process().mark(value.expose_secret()) != self.mark)
     }
 }
 
@@ -401,20 +409,4 @@ impl fmt::Debug for SecretUse {
             .field("candidate", &self.candidate)
             .finish_non_exhaustive()
     }
-}
-
-/// Tells whether a secret is still the same without keeping it: a hash under a key that this
-/// process made up.
-fn mark(secret: &SecretString) -> [u8; 32] {
-    static KEY: OnceLock<[u8; 32]> = OnceLock::new();
-    let key = KEY.get_or_init(|| {
-        let mut key = [0; 32];
-        key.fill_with(|| fastrand::u8(..));
-        key
-    });
-    Sha256::new()
-        .chain_update(key)
-        .chain_update(secret.expose_secret())
-        .finalize()
-        .into()
 }

@@ -85,6 +85,14 @@ impl Engine {
         Schedule::of(token, seen, self.refresh_at, self.settings.margin)
     }
 
+    /// Whether an entry's tokens may be in a store.
+    pub(crate) async fn may_store(&self, entry: &Entry) -> bool {
+        match &self.shared {
+            Some(shared) => shared.may_keep(&entry.client.id).await,
+            None => false,
+        }
+    }
+
     /// Without a store there is nobody to tell what was forgotten.
     pub(crate) fn note_untold(&self, key: &mut Key) {
         if self.shared.is_none() {

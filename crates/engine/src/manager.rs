@@ -62,6 +62,15 @@ use crate::{
 /// before a fetch has 250 ms; one that fails is left alone for 5 s, and no call fails with it. Of a
 /// fleet, whoever holds the lease fetches. A rejected token never comes back from it.
 ///
+/// **Whose token it is.** In memory a client is its [`ProviderId`], credentials and all: two that
+/// differ in a secret share neither a token nor a refusal. In a store that has an
+/// [identity key](TokenStore::identity_key) the values of its secrets count as well, as they are at
+/// the start of a flight: a rotated secret costs a fleet one fetch, while the token in memory serves
+/// on. Of a command, whose reading is not free, its words count. Where a value can't be read the
+/// store is passed over. A refusal that the fleet is told of is obeyed by those who would send what
+/// was refused. A store without an identity key gets no tokens of secrets that stand in the
+/// configuration itself, none of providers without a client identifier, and no refusals.
+///
 /// # What it tells
 ///
 /// [`status`](TokenSource::status) and [`statuses`](Self::statuses) say how a key stands. Events go
@@ -75,7 +84,7 @@ use crate::{
 /// | `biped_stale_served_total` | counter | `provider` | tokens served past their refresh point |
 /// | `biped_remaining_life_seconds` | histogram | `provider` | life left of a token that was served past its refresh point |
 /// | `biped_rejections_total` | counter | `provider`, `outcome` | tokens that an API rejected: `renewing`, `superseded`, `cooling_down` |
-/// | `biped_store_faults_total` | counter | `provider`, `operation` | what the store failed to do: `get`, `put`, `forget`, `lease`, `release` |
+/// | `biped_store_faults_total` | counter | `provider`, `operation` | what the store failed to do: `get`, `put`, `forget`, `lease`, `release`, `identity_key` |
 /// | `biped_leases_lost_total` | counter | `provider` | leases that lapsed while their holder was fetching |
 ///
 /// These names are a contract. `provider` is the name that the application uses; no label ever
@@ -122,8 +131,12 @@ impl TokenManagerBuilder {
             store,
         } = self;
         let spread = settings.refresh_spread * fastrand::f64();
+        let shared = store.map(|store| Shared::new(store, clock.clone()));
+        if let Some(shared) = shared.as_ref().filter(|_| Handle::try_current().is_ok()) {
+            shared.look_for_key();
+        }
         TokenManager(Arc::new(Engine {
-            shared: store.map(|store| Shared::new(store, clock.clone())),
+            shared,
             keys: Keys::new(&settings),
             parties: Mutex::default(),
             traffic: Arc::default(),
@@ -242,7 +255,7 @@ impl TokenManager {
                 continue;
             };
             let now = engine.clock.now();
-            let is_shared = engine.shared.is_some() && is_storable(&token);
+            let is_shared = is_storable(&token) && engine.may_store(&entry).await;
             if is_shared || !token.schedule.unusable.is_ahead(&now) {
                 continue;
             }

@@ -108,23 +108,28 @@ struct WrittenFailure {
     remedy: Option<String>,
     client: bool,
     vendor: Option<VendorError>,
+    /// What was refused: a digest of each credential that was sent, under the store's key.
+    #[serde(default)]
+    refused: Vec<Option<String>>,
 }
 
-pub(crate) fn write_failure(error: &Error) -> Vec<u8> {
+pub(crate) fn write_failure(error: &Error, refused: Vec<Option<String>>) -> Vec<u8> {
     let written = WrittenFailure {
         kind: error.kind().as_str().into(),
         message: error.message().into(),
         remedy: error.remedy().map(Into::into),
         client: error.refuses_client(),
         vendor: error.vendor().cloned(),
+        refused,
     };
     serde_json::to_vec(&written).unwrap_or_default()
 }
 
 /// What is written there is shown to people, and anybody may have written it.
-pub(crate) fn read_failure(bytes: &[u8]) -> Error {
+pub(crate) fn read_failure(bytes: &[u8]) -> (Error, Vec<Option<String>>) {
     let Ok(written) = serde_json::from_slice::<WrittenFailure>(bytes) else {
-        return Error::unreachable("another process could not get a token");
+        let error = Error::unreachable("another process could not get a token");
+        return (error, Vec::new());
     };
     let mut error = match written.kind.as_str() {
         kind if kind == ErrorKind::Refused.as_str() => {
@@ -139,10 +144,10 @@ pub(crate) fn read_failure(bytes: &[u8]) -> Error {
     if let Some(remedy) = written.remedy.and_then(|text| wire::vendor_text(&text)) {
         error = error.with_remedy(remedy);
     }
-    match written.vendor {
-        Some(vendor) => error.with_vendor(vendor.cut_and_escaped()),
-        None => error,
+    if let Some(vendor) = written.vendor {
+        error = error.with_vendor(vendor.cut_and_escaped());
     }
+    (error, written.refused)
 }
 
 #[cfg(test)]

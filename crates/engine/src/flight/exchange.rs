@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use biped_core::{
-    ClientIdentity, Error, ErrorKind, ExposeSecret, FetchContext, IdentityRef, Inspection, Now,
-    Provider, Token, TokenRequest,
+    ClientIdentity, Error, ErrorKind, ExposeSecret, FetchContext, IdentityKey, IdentityRef,
+    Inspection, Now, Provider, SecretUse, Token, TokenRequest,
 };
 
 use crate::{
@@ -19,14 +19,15 @@ use crate::{
 /// What is asked of a vendor.
 #[derive(Clone, Copy)]
 pub(crate) enum Ask<'a> {
-    Token(&'a TokenRequest),
+    /// A token, and marks of what is read for it under the store's key, if it has one.
+    Token(&'a TokenRequest, Option<&'a IdentityKey>),
     Inspection(&'a TokenRequest),
     Revocation(&'a Token),
 }
 
 /// What it answered.
 pub(crate) enum Answer {
-    Token(Box<Token>, Now, CallCredentials),
+    Token(Box<Token>, Now, CallCredentials, Vec<SecretUse>),
     Inspection(Option<Inspection>),
     Revoked,
 }
@@ -52,7 +53,11 @@ impl Engine {
             sent,
         };
         loop {
-            let mut cx = self.context(candidate);
+            let marks = match ask {
+                Ask::Token(_, marks) => marks.cloned(),
+                _ => None,
+            };
+            let mut cx = self.context(candidate, marks);
             let answer = redacted(ask_once(&mut cx, &**provider, ask).await, &cx);
             let error = match answer {
                 Ok(answer) => {
@@ -61,7 +66,7 @@ impl Engine {
                 }
                 Err(error) => error,
             };
-            secrets.extend(cx.secrets_used());
+            secrets.extend(cx.take_secrets_used());
             sent |= cx.last_sent().is_some();
             tried.push(candidate);
             let all = secrets
@@ -85,8 +90,10 @@ impl Engine {
         }
     }
 
-    pub(crate) fn context(&self, candidate: usize) -> FetchContext<'_> {
-        FetchContext::new(&*self.http, &*self.clock).with_candidate(candidate)
+    pub(crate) fn context(&self, candidate: usize, marks: Option<IdentityKey>) -> FetchContext<'_> {
+        FetchContext::new(&*self.http, &*self.clock)
+            .with_candidate(candidate)
+            .with_identity_key(marks)
     }
 }
 
@@ -109,14 +116,14 @@ async fn ask_once(
 ) -> Result<Answer, Error> {
     let credentials = call_credentials(cx, provider).await?;
     Ok(match ask {
-        Ask::Token(request) => {
+        Ask::Token(request, _) => {
             let token = provider.fetch(request, cx).await?;
             if token.base_url().is_some() {
                 // Boxed: most tokens have none.
                 Box::pin(vet::check_base_url(&token, provider, cx)).await?;
             }
             let sent = cx.last_sent().unwrap_or_else(|| cx.clock().now());
-            Answer::Token(Box::new(token), sent, credentials)
+            Answer::Token(Box::new(token), sent, credentials, cx.take_secrets_used())
         }
         Ask::Inspection(request) => Answer::Inspection(provider.inspect(request, cx).await?),
         Ask::Revocation(token) => {

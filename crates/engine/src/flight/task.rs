@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{Error, ErrorKind, Generation, Lease, Now, Provider, SecretUse, Token, TokenKey};
+use biped_core::{
+    Error, ErrorKind, Generation, IdentityKey, Lease, Now, Provider, ProviderId, SecretUse, Token,
+};
 
 use crate::{
     endpoint::Permit,
@@ -15,7 +17,7 @@ use crate::{
     failure::Setback,
     fleet::{
         format::is_storable,
-        session::{Desk, Turn},
+        session::{Desk, Shared, Turn},
         vet,
     },
     flight::{
@@ -47,6 +49,8 @@ struct Got {
     token: CachedToken,
     from_store: bool,
     lease: Option<Lease>,
+    /// What was read for it.
+    secrets: Vec<SecretUse>,
 }
 
 /// What comes of calling at the store.
@@ -97,26 +101,33 @@ impl Pilot {
         let engine = self.engine.clone();
         let started = engine.clock.now();
         let shared = engine.shared.clone();
-        let name = self.entry.client.id.clone();
-        let mut desk = shared.as_ref().map(|shared| {
-            shared.desk(
-                TokenKey::new(&self.entry.client.id, &self.entry.request),
-                name.name(),
-            )
-        });
+        let client = self.entry.client.clone();
+        let mut desk = None;
 
-        let end = self.fetch_in_time(&mut desk, &started).await;
+        let end = self
+            .fetch_in_time(shared.as_ref(), &client.id, &mut desk, &started)
+            .await;
         match end {
             Ok(Got {
                 token,
                 from_store,
                 lease,
+                secrets,
             }) => {
                 let token = self.land(token, from_store, &started);
                 // The token is out; the store comes after.
                 let Some(desk) = &mut desk else { return };
-                match token.filter(|token| !from_store && is_storable(token)) {
-                    Some(token) => desk.put(&token, lease.as_ref()).await,
+                if from_store {
+                    self.entry.key().stored = Some(desk.key().into());
+                }
+                let may_be_stored = |token: &Arc<CachedToken>| {
+                    !from_store && is_storable(token) && desk.is_for(&secrets)
+                };
+                match token.filter(may_be_stored) {
+                    Some(token) => {
+                        self.entry.key().stored = Some(desk.key().into());
+                        desk.put(&token, lease.as_ref()).await;
+                    }
                     None => {
                         if let Some(lease) = lease {
                             desk.release(&lease, None).await;
@@ -126,15 +137,19 @@ impl Pilot {
             }
             Err(lost) => {
                 let lease = self.lose(lost);
-                if let (Some(desk), Some((lease, error))) = (&mut desk, lease) {
+                if let (Some(desk), Some((lease, setback))) = (&mut desk, lease) {
+                    let Setback { error, secrets, .. } = &setback;
                     // What this process lacks is no reason for the others to wait.
                     let ours = matches!(
                         error.kind(),
                         ErrorKind::Configuration | ErrorKind::Secret | ErrorKind::Internal
                     );
                     let cool_down = self.entry.key().cool_down(&engine.clock.now());
-                    let failed =
-                        (!ours && engine.settings.share_failures).then_some((&error, cool_down));
+                    let failed = (!ours && engine.settings.share_failures).then_some((
+                        error,
+                        cool_down,
+                        &secrets[..],
+                    ));
                     desk.release(&lease, failed).await;
                 }
             }
@@ -193,7 +208,7 @@ impl Pilot {
     }
 
     /// Notes a failure and tells those who wait. Answers with what the fleet has to be told.
-    fn lose(&mut self, lost: Lost) -> Option<(Lease, Error)> {
+    fn lose(&mut self, lost: Lost) -> Option<(Lease, Setback)> {
         let now = self.engine.clock.now();
         let client = &self.entry.client;
         let mut owed = None;
@@ -204,8 +219,9 @@ impl Pilot {
                 Lost::Failed { mut setback, lease } => {
                     setback.error = setback.error.with_provider(client.id.shared_name());
                     key.failed(&setback, self.entry.current.load().as_deref(), &now);
-                    owed = lease.map(|lease| (lease, setback.error.clone()));
-                    setback.error
+                    let error = setback.error.clone();
+                    owed = lease.map(|lease| (lease, setback));
+                    error
                 }
                 Lost::Panicked(error) => {
                     let error = error.with_provider(client.id.shared_name());
@@ -235,11 +251,17 @@ impl Pilot {
     }
 
     /// Fetches within the time for that, and shows meanwhile that somebody drives it.
-    async fn fetch_in_time(&self, desk: &mut Option<Desk<'_>>, started: &Now) -> Result<Got, Lost> {
+    async fn fetch_in_time<'s>(
+        &self,
+        shared: Option<&'s Shared>,
+        id: &'s ProviderId,
+        desk: &mut Option<Desk<'s>>,
+        started: &Now,
+    ) -> Result<Got, Lost> {
         let Engine {
             clock, settings, ..
         } = &*self.engine;
-        let mut fetch = std::pin::pin!(self.fetch(desk));
+        let mut fetch = std::pin::pin!(self.fetch(shared, id, desk));
         let mut left = settings.flight_limit;
         while !left.is_zero() {
             tokio::select! {
@@ -269,13 +291,21 @@ impl Pilot {
     }
 
     /// Up to three attempts while somebody waits without a token; one otherwise.
-    async fn fetch(&self, desk: &mut Option<Desk<'_>>) -> Result<Got, Lost> {
+    async fn fetch<'s>(
+        &self,
+        shared: Option<&'s Shared>,
+        id: &'s ProviderId,
+        desk: &mut Option<Desk<'s>>,
+    ) -> Result<Got, Lost> {
         let clock = &*self.engine.clock;
         if let Some((secrets, refusal)) = self.flight.secrets_to_look_at() {
             if !self.any_changed(&secrets).await {
                 return Err(Lost::Stands(refusal));
             }
             self.flight.looked();
+        }
+        if let Some(shared) = shared {
+            *desk = Box::pin(shared.desk(id, &self.entry.request)).await;
         }
         let mut attempt = 1;
         loop {
@@ -297,7 +327,8 @@ impl Pilot {
             }
             if let (Some(desk), Some(lease)) = (desk.as_mut(), lease) {
                 let failed = self.engine.settings.share_failures;
-                desk.release(&lease, failed.then_some((error, wait))).await;
+                desk.release(&lease, failed.then_some((error, wait, &[])))
+                    .await;
             }
             clock.sleep(wait).await;
             attempt += 1;
@@ -327,8 +358,11 @@ impl Pilot {
         };
         let generation = self.generation(lease.as_ref());
         let answer = match desk {
-            None => self.ask().await,
-            Some(desk) => Box::pin(desk.holding(lease, self.ask())).await,
+            None => self.ask(None).await,
+            Some(desk) => {
+                let identity = desk.identity().cloned();
+                Box::pin(desk.holding(lease, self.ask(identity.as_ref()))).await
+            }
         };
         if let Err(setback) = &answer {
             self.heed(setback);
@@ -336,7 +370,7 @@ impl Pilot {
         // Not sooner: whoever gets it next is to know what this one heard.
         drop(permit);
         match answer {
-            Ok(Answer::Token(token, sent, credentials)) => {
+            Ok(Answer::Token(token, sent, credentials, secrets)) => {
                 let token = self.cached(*token, generation, credentials, &sent);
                 if !token.schedule.unusable.is_ahead(&self.engine.clock.now()) {
                     let error = Error::unusable("the token had expired before it arrived");
@@ -347,6 +381,7 @@ impl Pilot {
                     token,
                     from_store: false,
                     lease,
+                    secrets,
                 })
             }
             Ok(_) => Err(Lost::Broken(Error::internal(
@@ -356,8 +391,8 @@ impl Pilot {
         }
     }
 
-    async fn ask(&self) -> Result<Answer, Setback> {
-        let ask = Ask::Token(&self.entry.request);
+    async fn ask(&self, identity: Option<&IdentityKey>) -> Result<Answer, Setback> {
+        let ask = Ask::Token(&self.entry.request, identity);
         self.engine.ask(&self.provider, &self.entry, ask).await
     }
 
@@ -450,7 +485,7 @@ impl Pilot {
         if generation <= self.known() || self.flight.is_anew() {
             return None;
         }
-        let mut cx = self.engine.context(0);
+        let mut cx = self.engine.context(0, None);
         let request = &self.entry.request;
         if let Err(why) = vet::check_stored(&token, &*self.provider, request, &cx).await {
             desk.ignored(&why);
@@ -469,6 +504,7 @@ impl Pilot {
             token,
             from_store: true,
             lease: None,
+            secrets: Vec::new(),
         })
     }
 
@@ -502,10 +538,13 @@ impl Pilot {
 
     /// What was rejected must not come back from the store.
     async fn tell_store(&self, desk: &mut Desk<'_>) {
-        let through = self.entry.key().untold();
+        let (through, stored) = {
+            let key = self.entry.key();
+            (key.untold(), key.stored.as_deref().copied())
+        };
         // Owed until it is done: a flight may end at any await.
         if let Some(through) = through
-            && desk.forget(through).await
+            && desk.forget(stored, through).await
         {
             self.entry.key().told(through);
         }

@@ -16,7 +16,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Error, ErrorKind, Generation, Now};
+use biped_core::{Error, ErrorKind, Generation, Now, TokenKey};
 
 use crate::{
     failure::Setback,
@@ -41,6 +41,8 @@ pub(crate) struct Key {
     pub(crate) newest: Generation,
     /// What keys have that something went wrong with.
     trouble: Option<Box<Trouble>>,
+    /// The name under which the store has the token that is served, if it has it.
+    pub(crate) stored: Option<Box<TokenKey>>,
 }
 
 #[derive(Default)]

@@ -52,13 +52,21 @@ impl Contentsquare {
     /// The client with these credentials, at [`TOKEN_ENDPOINT`].
     #[must_use]
     pub fn new(client_id: SecretRef, client_secret: SecretRef) -> Self {
-        let id = ProviderId::new(KIND, TOKEN_ENDPOINT, client_id.identity());
         Self {
-            id,
+            id: ProviderId::new(KIND, TOKEN_ENDPOINT, client_id.identity()),
             client_id,
             client_secret,
             client_secret_created: None,
         }
+        .at(TOKEN_ENDPOINT)
+    }
+
+    fn at(mut self, token_endpoint: &str) -> Self {
+        self.id = ProviderId::new(KIND, token_endpoint, self.id.client())
+            .named(self.id.name())
+            .identifier(&self.client_id)
+            .credential(&self.client_secret);
+        self
     }
 
     /// Gives it the name that stands in errors, logs and metrics. Default: `contentsquare`.
@@ -72,9 +80,8 @@ impl Contentsquare {
     ///
     /// `/me` is asked for beside it: at the same URL with `me` in place of the final `token`.
     #[must_use]
-    pub fn token_endpoint(mut self, url: &Url) -> Self {
-        self.id = ProviderId::new(KIND, url, self.id.client()).named(self.id.name());
-        self
+    pub fn token_endpoint(self, url: &Url) -> Self {
+        self.at(url.as_str())
     }
 
     /// Tells when the credentials were made, so that [`warning`](Provider::warning) can tell when

@@ -55,6 +55,10 @@ impl Method for Basic {
         KIND.name
     }
 
+    fn credentials(&self) -> Vec<(&'static str, &SecretRef)> {
+        vec![("client_secret", &self.secret)]
+    }
+
     async fn prove(&self, proof: &mut ClientProof, cx: &ProofContext<'_>) -> Result<(), Error> {
         let secret = cx.fetch.secret(&self.secret).await?;
         let encoding = cx.options.basic_encoding;

@@ -114,6 +114,10 @@ impl Method for KeyJwt {
         KIND.name
     }
 
+    fn credentials(&self) -> Vec<(&'static str, &SecretRef)> {
+        vec![("key", &self.key)]
+    }
+
     async fn prove(&self, proof: &mut ClientProof, cx: &ProofContext<'_>) -> Result<(), Error> {
         let key = self.signing_key(cx).await?;
         let members = match &cx.options.assertion_certificate {

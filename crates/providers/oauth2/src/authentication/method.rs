@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use biped_config::{Field, ProviderConfig};
-use biped_core::{Error, IdentityRef, async_trait};
+use biped_core::{Error, IdentityRef, SecretRef, async_trait};
 
 use super::{
     context::{MethodConfig, ProofContext},
@@ -41,6 +41,12 @@ impl ClientAuthentication {
         self.0.client_identity()
     }
 
+    /// Returns the secrets that it proves the client's identity with, each by its key in the
+    /// configuration.
+    pub(crate) fn credentials(&self) -> Vec<(&'static str, &SecretRef)> {
+        self.0.credentials()
+    }
+
     /// Reads the credentials, and returns the proof that is made of them.
     pub(crate) async fn prove(
         &self,
@@ -76,6 +82,12 @@ pub(super) trait Method: Send + Sync {
     /// Reads the credentials once for a fetch, and puts what proves the client's identity into
     /// `proof`.
     async fn prove(&self, proof: &mut ClientProof, cx: &ProofContext<'_>) -> Result<(), Error>;
+
+    /// Returns the secrets that it proves the client's identity with, each by its key in the
+    /// configuration. A certificate is none of them.
+    fn credentials(&self) -> Vec<(&'static str, &SecretRef)> {
+        Vec::new()
+    }
 
     /// Returns the certificate that the client presents in TLS, if the method is about one.
     fn client_identity(&self) -> Option<&IdentityRef> {

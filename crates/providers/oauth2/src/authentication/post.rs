@@ -41,6 +41,10 @@ impl Method for Post {
         KIND.name
     }
 
+    fn credentials(&self) -> Vec<(&'static str, &SecretRef)> {
+        vec![("client_secret", &self.secret)]
+    }
+
     async fn prove(&self, proof: &mut ClientProof, cx: &ProofContext<'_>) -> Result<(), Error> {
         let secret = cx.fetch.secret(&self.secret).await?;
         proof.secret = Some((AuthType::RequestBody, secret));

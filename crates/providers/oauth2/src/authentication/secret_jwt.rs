@@ -45,6 +45,10 @@ impl Method for SecretJwt {
         KIND.name
     }
 
+    fn credentials(&self) -> Vec<(&'static str, &SecretRef)> {
+        vec![("client_secret", &self.secret)]
+    }
+
     async fn prove(&self, proof: &mut ClientProof, cx: &ProofContext<'_>) -> Result<(), Error> {
         let secret = cx.fetch.secret(&self.secret).await?;
         let length = secret.expose_secret().len();

@@ -1,6 +1,6 @@
 //! The settings of an [`OAuth2`].
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use biped_core::{IdentityRef, ParamValue, ProviderId, SecretRef};
 use url::Url;
@@ -9,7 +9,7 @@ use super::{KIND, OAuth2};
 use crate::{
     authentication::{BasicEncoding, ClientAuthentication, ProofOptions},
     certificate::CertificateHeader,
-    key::{self, Algorithm},
+    key::Algorithm,
 };
 
 impl OAuth2 {
@@ -101,7 +101,7 @@ impl OAuth2 {
     #[must_use]
     pub fn key_password(mut self, password: SecretRef) -> Self {
         self.options.key_password = Some(password);
-        self
+        self.identified()
     }
 
     /// Names the key's certificate in the header of assertions, for servers that identify the client
@@ -113,7 +113,7 @@ impl OAuth2 {
         headers: impl IntoIterator<Item = CertificateHeader>,
     ) -> Self {
         self.options.assertion_certificate = Some((certificate, headers.into_iter().collect()));
-        self
+        self.identified()
     }
 
     /// Sets the algorithm that signs assertions. Default: the first that fits the key and that the
@@ -121,7 +121,7 @@ impl OAuth2 {
     #[must_use]
     pub fn alg(mut self, alg: Algorithm) -> Self {
         self.options.alg = Some(alg);
-        self
+        self.identified()
     }
 
     /// Sets the name of the key in assertions, which also selects a key of a JSON Web Key Set. Default:
@@ -129,7 +129,7 @@ impl OAuth2 {
     #[must_use]
     pub fn kid(mut self, kid: impl Into<String>) -> Self {
         self.options.kid = Some(kid.into());
-        self
+        self.identified()
     }
 
     /// Sets the audience (`aud`) of assertions: `issuer`, `token_endpoint`, `endpoint` (the one that
@@ -137,7 +137,7 @@ impl OAuth2 {
     #[must_use]
     pub fn assertion_audience(mut self, audience: impl Into<String>) -> Self {
         self.options.assertion_audience = Some(audience.into());
-        self
+        self.identified()
     }
 
     /// Sets the client authentication method, with its credentials. Default: the first that there are
@@ -147,7 +147,7 @@ impl OAuth2 {
     pub fn client_authentication(mut self, method: ClientAuthentication) -> Self {
         self = self.presenting(&method);
         self.authentication = Some(method);
-        self
+        self.identified()
     }
 
     /// Adds a method that is used if none is chosen.
@@ -155,7 +155,7 @@ impl OAuth2 {
         self = self.presenting(&method);
         self.offered.retain(|other| other.name() != method.name());
         self.offered.push(method);
-        self
+        self.identified()
     }
 
     /// Presents the certificate that the method is about, if it is about one.
@@ -164,20 +164,20 @@ impl OAuth2 {
             return self;
         };
         self.certificate = Some(identity.clone());
-        self.identified()
+        self
     }
 
     /// Sets how proofs are made.
     pub(crate) fn with_options(mut self, options: ProofOptions) -> Self {
         self.options = options;
-        self
+        self.identified()
     }
 
     /// Sets how identifier and secret are encoded in a Basic header.
     #[must_use]
     pub fn basic_encoding(mut self, encoding: BasicEncoding) -> Self {
         self.options.basic_encoding = encoding;
-        self
+        self.identified()
     }
 
     /// Presents a client certificate (PEM) to the server and to the API (RFC 8705), whichever
@@ -223,13 +223,37 @@ impl OAuth2 {
             (Some(endpoint), _) => endpoint.as_str(),
             (None, issuer) => issuer.as_deref().unwrap_or_default(),
         };
-        let mut id = ProviderId::new(KIND, place, self.client_id.identity()).named(self.id.name());
-        if self.dpop {
-            let key = self.dpop_key.as_ref().map(SecretRef::to_string);
-            id = id.with("dpop", key.as_deref().unwrap_or("process"));
+        let mut id = ProviderId::new(KIND, place, self.client_id.identity())
+            .named(self.id.name())
+            .identifier(&self.client_id);
+        for (name, credential) in self.credentials_by_name() {
+            // Which one it is: most are optional.
+            id = id.with("credential", name).credential(credential);
         }
-        if let Some(IdentityRef { certificate, .. }) = &self.certificate {
-            id = id.with("certificate", certificate.to_string());
+        if self.dpop {
+            id = id.with("dpop", "");
+        }
+        // With another way to prove who asks, what the server refused may be granted.
+        let options = &self.options;
+        let settings = [
+            (
+                "client_authentication",
+                self.authentication.as_ref().map(|it| it.name().to_owned()),
+            ),
+            ("alg", options.alg.map(|it| it.to_string())),
+            ("kid", options.kid.clone()),
+            ("assertion_audience", options.assertion_audience.clone()),
+        ];
+        for (name, value) in settings {
+            if let Some(value) = value {
+                id = id.with(name, value);
+            }
+        }
+        if options.basic_encoding != BasicEncoding::default() {
+            id = id.with("basic_encoding", format!("{:?}", options.basic_encoding));
+        }
+        if let Some((_, headers)) = &options.assertion_certificate {
+            id = id.with("assertion_certificate", format!("{headers:?}"));
         }
         if !self.parameters.is_empty() {
             // Only a hash: an id may be shown, but a parameter may be confidential.
@@ -239,12 +263,32 @@ impl OAuth2 {
                 .map(|(name, value)| (name, value.to_json()))
                 .collect();
             all.sort_by_key(|(name, _)| *name);
-            id = id.with(
-                "parameters",
-                key::sha256(&serde_json::json!(all).to_string()),
-            );
+            // An id is shown, and what a parameter holds is not ours to show.
+            id = id.with_redacted("parameters", serde_json::json!(all).to_string());
         }
         self.id = id;
         self
+    }
+
+    /// What the tokens rest on, each by the key that it is configured with.
+    fn credentials_by_name(&self) -> BTreeMap<&'static str, &SecretRef> {
+        let methods = match &self.authentication {
+            Some(chosen) => std::slice::from_ref(chosen),
+            None => &self.offered[..],
+        };
+        let mut all: BTreeMap<_, _> = methods
+            .iter()
+            .flat_map(ClientAuthentication::credentials)
+            .collect();
+        if let Some(IdentityRef { certificate, key }) = &self.certificate {
+            all.extend([("certificate", certificate), ("certificate_key", key)]);
+        }
+        let options = &self.options;
+        let named = options.assertion_certificate.as_ref();
+        all.extend(named.map(|(certificate, _)| ("assertion_certificate", certificate)));
+        let password = options.key_password.as_ref();
+        all.extend(password.map(|password| ("key_password", password)));
+        all.extend(self.dpop_key.as_ref().map(|key| ("dpop_key", key)));
+        all
     }
 }
