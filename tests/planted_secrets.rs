@@ -17,6 +17,7 @@ use biped::{
     MemoryStore, Origin, Problem, Provider, ProviderConfig, ProviderId, RawValue, SecretRef,
     SecretString, StoredToken, SystemClock, Timestamp, Token, TokenKey, TokenManager, TokenRequest,
     TokenStore, async_trait, blocking,
+    config::{ConfigFile, OwnerCheck},
     contentsquare::Contentsquare,
     envelope::Envelope,
     file::FileStore,
@@ -483,13 +484,29 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
     );
     let builder = Biped::builder()
         .without_environment()
-        .toml(config)
+        .toml(&*config)
         .value("providers.a.client_secret", SECRET)
         .http_client(vendor());
     shown.debug("Builder", &builder);
     for setting in builder.config().unwrap() {
         shown.debug("config::Setting", &setting);
         shown.display("config::Setting", &setting);
+    }
+    let path = directory.join("biped.toml");
+    std::fs::write(&path, &config).unwrap();
+    let file = ConfigFile::open(&path, OwnerCheck::Warn).unwrap();
+    shown.debug("config::ConfigFile", &file);
+    let reach = builder.reach(&file).unwrap();
+    shown.debug("config::Reach", &reach);
+    // Whoever is asked about a command sees all of it; what else stands in the file is not shown.
+    let pass = format!("'pass', '{SECRET}'");
+    assert!(config.contains(&pass));
+    std::fs::write(&path, config.replace(&pass, "'pass'")).unwrap();
+    let file = ConfigFile::open(&path, OwnerCheck::Warn).unwrap();
+    let reach = builder.reach(&file).unwrap();
+    assert!(reach.lines().any(|line| line.contains("pass")));
+    for line in reach.lines() {
+        shown.text("config::Reach", line);
     }
     let biped = builder.build().unwrap();
     let source = biped.token_source("a").unwrap();

@@ -43,6 +43,9 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("blocking::Reader", CALLERS),
             ("blocking::RequestBuilder", Planted),
             ("blocking::Response", CALLERS),
+            ("config::ConfigFile", Planted),
+            ("config::OwnerCheck", WORD),
+            ("config::Reach", Planted),
             ("config::Setting", Planted),
         ],
     ),
@@ -120,6 +123,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("ProviderConfig", Planted),
             ("ProviderId", NAMES),
             ("RawValue", Planted),
+            ("References", WORD),
             ("Rejection", WORD),
             ("SecretRef", Planted),
             ("SecretString", Planted),
@@ -299,7 +303,11 @@ fn public_modules_hold_the_types_that_are_listed_for_them() {
             "blocking",
             &["ApiClient", "Biped", "Reader", "RequestBuilder", "Response"],
         ),
-        ("crates/biped", "config", &["Setting"]),
+        (
+            "crates/biped",
+            "config",
+            &["ConfigFile", "OwnerCheck", "Reach", "Setting"],
+        ),
         ("crates/core", "wire", &[]),
     ];
     for (folder, _) in members() {

@@ -71,7 +71,8 @@ impl Reach {
 
     /// What it is in words for a terminal, a line each: references as they stand, commands with all
     /// their arguments, where tokens are asked for and where they are sent. A secret that stands in
-    /// the file itself is not among them.
+    /// the file itself is not among them, unless it is an argument of a command: whoever decides
+    /// whether to run it has to see it.
     pub fn lines(&self) -> impl ExactSizeIterator<Item = &str> {
         self.lines.iter().map(String::as_str)
     }
@@ -261,10 +262,11 @@ fn origin(url: &url::Url) -> String {
     )
 }
 
+/// Without its lines: a command's arguments may be secrets.
 impl fmt::Debug for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reach")
-            .field("lines", &self.lines)
+            .field("lines", &self.lines.len())
             .finish_non_exhaustive()
     }
 }
