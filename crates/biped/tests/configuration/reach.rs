@@ -33,7 +33,8 @@ fn builder() -> Builder {
             let host = config.text_of_file("hosts").transpose()?;
             let host = host.unwrap_or_else(|| "none".into());
             let _ = config.string("more");
-            let id = ProviderId::new("acme", host.trim(), "me").named(config.name());
+            let host = host.lines().next().unwrap_or_default();
+            let id = ProviderId::new("acme", host, "me").named(config.name());
             Ok(Arc::new(Acme(id)))
         },
     )
@@ -84,6 +85,11 @@ fn a_file_that_any_kind_names_belongs_to_it() {
     let mine = reach("https://mine.example");
     assert_eq!(mine, reach("https://mine.example"));
     assert_ne!(mine, reach("https://evil.example"));
+    // Whatever else it says may matter later.
+    assert_ne!(
+        mine,
+        reach("https://mine.example\nthen: https://evil.example")
+    );
     // A file that is not there is another than one that is.
     fs::remove_file(&hosts).unwrap();
     let file = opened(directory.path(), CONFIG);
