@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt, fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use biped_core::{Error, MAX_FILE_SIZE, read_file, read_file_if};
@@ -125,19 +125,15 @@ fn read(path: &Path, check: OwnerCheck) -> io::Result<Zeroizing<Vec<u8>>> {
     if check == OwnerCheck::Refuse {
         refuse_link(path)?;
     }
-    let found = Arc::new(OnceLock::new());
-    let (named, seen) = (path.to_owned(), found.clone());
-    let content = read_file_if(path, MAX_FILE_SIZE, move |metadata| {
-        match problem(&named, metadata) {
-            Some(problem) if check == OwnerCheck::Refuse => Err(io::Error::other(problem)),
-            Some(problem) => {
-                seen.get_or_init(|| problem);
-                Ok(())
-            }
-            None => Ok(()),
+    let mut warning = None;
+    let content = read_file_if(path, MAX_FILE_SIZE, |metadata| {
+        match problem(path, metadata) {
+            Some(problem) if check == OwnerCheck::Refuse => return Err(io::Error::other(problem)),
+            found => warning = found,
         }
+        Ok(())
     })?;
-    if let Some(problem) = found.get() {
+    if let Some(problem) = warning {
         tracing::warn!("{}: {problem}", path.display());
     }
     Ok(content)
