@@ -307,9 +307,15 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_and_the_name_are_no_part_of_the_id() {
-        let other = Contentsquare::new(SecretRef::inline("id"), SecretRef::inline("rotated"));
-        assert_eq!(provider().named("a").id(), other.named("b").id());
+    fn the_secret_is_a_part_of_the_id_and_the_name_is_none() {
+        let other = Contentsquare::new(SecretRef::inline("id"), SecretRef::inline("another"));
+        assert_eq!(provider().named("a").id(), provider().named("b").id());
+        assert_ne!(provider().id(), other.id());
+        let url = Url::parse("http://127.0.0.1:1/token").unwrap();
+        let moved = |provider: Contentsquare| provider.token_endpoint(&url);
+        assert_ne!(moved(provider()).id(), moved(other).id());
+        let by_reference = |name| Contentsquare::new(SecretRef::env(name), SecretRef::env("S"));
+        assert_ne!(by_reference("A").id(), by_reference("B").id());
         let elsewhere = provider().token_endpoint(&Url::parse("http://127.0.0.1:1/token").unwrap());
         assert_ne!(provider().id(), elsewhere.id());
     }
