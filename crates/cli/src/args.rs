@@ -322,8 +322,9 @@ pub(crate) struct Forget {
 /// it is resolved: no command is run, no variable or file is read, no token is sent. On a terminal
 /// other commands ask; without one they end with status 2.
 ///
-/// Trust is of this place and of what is printed. It holds while nothing of that changes; another
-/// scope is no change. What --config or BIPED_CONFIG names needs no trust, nor does the file in the
+/// Trust is of this place, of what is printed, and of every other value that may be part of a host.
+/// It holds while nothing of that changes; other scopes, dates, durations or [engine] settings, and
+/// another client_secret that stands in the file itself, are no change. What --config or BIPED_CONFIG names needs no trust, nor does the file in the
 /// platform's configuration directory.
 ///
 /// Trusted or not, a ./biped.toml is refused that belongs to another user than you or root, or that
