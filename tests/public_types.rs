@@ -150,7 +150,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Transport", TRAIT),
             (
                 "VendorError",
-                Never("the vendor's words; secrets that it repeats are blacked out in an error"),
+                Never("the vendor's words; secrets that it repeats are redacted in an error"),
             ),
             ("Verdict", WORD),
         ],

@@ -191,5 +191,5 @@ fn complain(text: &str, error: Option<&Error>) {
         lines.push(format!("because: {error}"));
         cause = error.source();
     }
-    output::marked("error", AnsiColor::Red, &lines);
+    output::marked_lines("error", AnsiColor::Red, &lines);
 }

@@ -98,7 +98,7 @@ impl<S: Subscriber> Layer<S> for Warnings {
         };
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if told.insert(text.clone()) {
-            marked("warning", AnsiColor::Yellow, &[text]);
+            marked("warning", AnsiColor::Yellow, &text);
         }
     }
 }
@@ -217,8 +217,13 @@ pub(crate) fn note(text: &str) {
     tell(&escaped(text));
 }
 
-/// Tells something on stderr behind a word in colour: on one line, or on several that stand below.
-pub(crate) fn marked(word: &str, color: AnsiColor, lines: &[String]) {
+/// Tells something on stderr behind a word in colour, on one line.
+pub(crate) fn marked(word: &str, color: AnsiColor, text: &str) {
+    marked_lines(word, color, &[text.to_owned()]);
+}
+
+/// The same on several lines, the first behind the word.
+pub(crate) fn marked_lines(word: &str, color: AnsiColor, lines: &[String]) {
     let style = Style::new().bold().fg_color(Some(color.into()));
     let mut text = format!("{style}{word}{style:#}:");
     for (at, line) in lines.iter().enumerate() {

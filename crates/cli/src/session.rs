@@ -329,7 +329,7 @@ impl Session {
         if let Some(warning) = provider.warning(now()) {
             let name = provider.id().name();
             let text = format!("{name}: {warning}");
-            output::marked("warning", AnsiColor::Yellow, &[text]);
+            output::marked("warning", AnsiColor::Yellow, &text);
         }
     }
 }

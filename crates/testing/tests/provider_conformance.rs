@@ -38,6 +38,7 @@ enum Fault {
     PanicsOnGarbage,
     ShowsTheBody,
     ShowsTheSecret,
+    CutsTheWords,
     ShowsTheSecretInAHeader,
     ShowsTheTokenInAHeader,
     FollowsRedirects,
@@ -114,6 +115,10 @@ impl Vendor {
             let error = wire::failure(response, vendor, cx.now());
             return Err(match fault {
                 Fault::BlamesTheClient => error.refusing_client(true),
+                Fault::CutsTheWords => {
+                    let said: String = code.unwrap_or_default().chars().take(1024).collect();
+                    error.with_message(format!("the vendor says {said}, and more"))
+                }
                 _ => error,
             });
         }
@@ -273,6 +278,7 @@ async fn each_broken_promise_is_found_by_the_check_that_is_named_for_it() {
         ),
         (Fault::ShowsTheBody, "no_answer_is_shown"),
         (Fault::ShowsTheSecret, "no_secret_is_shown"),
+        (Fault::CutsTheWords, "a_repeated_secret_is_not_shown"),
         (
             Fault::ShowsTheSecretInAHeader,
             "a_header_that_holds_the_secret_is_marked",
@@ -309,6 +315,7 @@ async fn a_fault_that_one_check_is_for_leaves_most_others_alone() {
         Fault::BlamesTheClient,
         Fault::TriesAgain,
         Fault::GivesUpOnNothing,
+        Fault::CutsTheWords,
         Fault::ShowsTheTokenInAHeader,
         Fault::FollowsRedirects,
         Fault::ForgetsItsCredential,

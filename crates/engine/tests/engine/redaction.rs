@@ -128,8 +128,8 @@ async fn a_secret_is_redacted_in_every_encoding_wherever_the_text_is_cut() {
             assert_eq!(parts.find_in(&told), None, "{encoding}: {told}");
             assert_eq!(told.contains("[redacted]"), before < 5000, "{encoding}");
         }
-        // Every third place; the property below tries any.
-        for before in (VENDOR_TEXT_LIMIT - echo.len()..=VENDOR_TEXT_LIMIT + 2).step_by(3) {
+        // Some of the places; the property below tries any.
+        for before in (VENDOR_TEXT_LIMIT - echo.len()..=VENDOR_TEXT_LIMIT + 2).step_by(9) {
             let told = told(SECRET, &echo, before).await;
             assert_eq!(parts.find_in(&told), None, "{encoding}: {told}");
         }
@@ -140,10 +140,8 @@ async fn a_secret_is_redacted_in_every_encoding_wherever_the_text_is_cut() {
 async fn a_secret_beyond_what_is_kept_of_a_text_is_not_shown() {
     let parts = Parts::of(SECRET);
     for (encoding, echo) in encodings(SECRET) {
-        for before in [16 * 1024 - echo.len() / 2, 16 * 1024 - 7, 100_000] {
-            let told = told(SECRET, &echo, before).await;
-            assert_eq!(parts.find_in(&told), None, "{encoding}");
-        }
+        let told = told(SECRET, &echo, 16 * 1024 - echo.len() / 2).await;
+        assert_eq!(parts.find_in(&told), None, "{encoding}");
     }
 }
 
@@ -236,7 +234,7 @@ async fn what_is_written_down_for_the_fleet_holds_no_secret() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn nothing_of_any_secret_is_shown_whatever_its_encoding_and_wherever_the_cut(
