@@ -7,18 +7,18 @@
 use std::{process::ExitCode, sync::Arc};
 
 use biped::{
-    Biped, Error, ExposeSecret, FetchContext, Field, FieldType, Kind, Provider, ProviderConfig,
-    ProviderId, SecretRef, Token, TokenRequest, async_trait,
+    Biped, Error, ExposeSecret, FetchContext, Field, FieldType, Provider, ProviderConfig,
+    ProviderId, ProviderKind, SecretRef, Token, TokenRequest, async_trait,
 };
 
 fn main() -> ExitCode {
-    biped_cli::run(Biped::builder().register_kind(intranet()))
+    biped_cli::run(Biped::builder().provider_kind(intranet()))
 }
 
 /// The intranet takes a pass as it stands, for a minute.
-fn intranet() -> Kind {
+fn intranet() -> ProviderKind {
     let pass = Field::new("pass", FieldType::Secret).required();
-    Kind::new("intranet", from_config)
+    ProviderKind::new("intranet", from_config)
         .about("What is behind the company's own proxy")
         .field(pass.about("The pass that the porter gave out."))
 }

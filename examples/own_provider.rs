@@ -14,9 +14,9 @@ use std::{error::Error as StdError, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use biped::{
-    ApiRequest, AttachContext, Biped, Error, ExposeSecret, FetchContext, Field, FieldType, Kind,
-    Provider, ProviderConfig, ProviderId, SecretRef, Token, TokenRequest, VendorError, async_trait,
-    wire,
+    ApiRequest, AttachContext, Biped, Error, ExposeSecret, FetchContext, Field, FieldType,
+    Provider, ProviderConfig, ProviderId, ProviderKind, SecretRef, Token, TokenRequest,
+    VendorError, async_trait, wire,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         "#
     );
     let biped = Biped::builder()
-        .register_kind(acme())
+        .provider_kind(acme())
         .toml(config)
         .build()?;
     let billing = biped.client("billing")?;
@@ -49,8 +49,8 @@ async fn main() -> Result<(), Box<dyn StdError>> {
 }
 
 /// What may stand in the configuration, and what becomes of it.
-fn acme() -> Kind {
-    Kind::new("acme", from_config)
+fn acme() -> ProviderKind {
+    ProviderKind::new("acme", from_config)
         .about("Acme's billing API")
         .field(
             Field::new("api_key", FieldType::Secret)
@@ -101,7 +101,7 @@ impl Provider for Acme {
         let answer = wire::json(&response)?;
         let session = answer["session"]
             .as_str()
-            .ok_or_else(|| Error::unusable("no session"))?;
+            .ok_or_else(|| Error::invalid_response("no session"))?;
         Token::new(session, cx.sent_at())
             .expires_in(wire::seconds(&answer["seconds"]))
             .build()

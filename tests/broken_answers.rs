@@ -44,7 +44,7 @@ async fn a_broken_answer_is_retried_or_told_and_never_ends_service() {
         let told = stage.driven(stage.exports()).await;
         if outcome == Outcome::Unusable {
             let error = told.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unusable, "{effect:?}");
+            assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{effect:?}");
             assert_eq!(error.provider(), Some("exports"));
             stage.clock.advance(Duration::from_secs(2));
             assert_eq!(stage.exports().await.unwrap(), 200, "{effect:?}");

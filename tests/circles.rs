@@ -215,7 +215,14 @@ impl Sources {
                     Found::Module(module) => at = module,
                 },
                 None => {
-                    let found = inside.globs.iter().find_map(|glob| {
+                    // A glob of another crate brings nothing of this one.
+                    let of_this_crate = |glob: &&Vec<String>| {
+                        let start = glob.first().map_or("", String::as_str);
+                        matches!(start, "crate" | "self" | "super")
+                            || inside.names.contains_key(start)
+                    };
+                    let mut globs = inside.globs.iter().filter(of_this_crate);
+                    let found = globs.find_map(|glob| {
                         let path = [&glob[..], rest].concat();
                         self.resolve(&at, &path, depth + 1)
                     });

@@ -69,7 +69,11 @@ async fn a_redirect_of_the_token_endpoint_does_not_carry_the_secret_away() {
             .await;
         let biped = shop(&server).await;
         let token = biped.token_source("shop").unwrap().token().await;
-        assert_eq!(token.unwrap_err().kind(), ErrorKind::Unusable, "{status}");
+        assert_eq!(
+            token.unwrap_err().kind(),
+            ErrorKind::InvalidResponse,
+            "{status}"
+        );
     }
     assert_eq!(requests(&elsewhere).await, 0);
 }
@@ -213,7 +217,7 @@ async fn a_base_url_that_the_vendor_names_is_checked_before_a_token_is_sent_ther
     for real in [None, Some("https://api.contentsquare.com/v1/oauth/token")] {
         for evil in EVIL {
             let error = told_of(evil, real).await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unusable, "{evil}");
+            assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{evil}");
             assert!(!error.to_string().contains("password"), "{error}");
         }
     }
@@ -234,7 +238,7 @@ async fn only_a_token_endpoint_on_loopback_may_name_a_base_url_there() {
     ];
     for url in &local {
         let error = told_of(url, Some(real)).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unusable, "{url}");
+        assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{url}");
     }
     assert_eq!(requests(&api).await, 0);
     assert_eq!(told_of(&api.uri(), None).await.unwrap(), 200);

@@ -36,7 +36,7 @@ async fn calls_go_on_while_the_token_is_usable_and_end_with_it() {
     stage.clock.advance(LIFETIME.mul_f64(0.1));
     let calls = stage.counts().api_calls.total;
     let error = stage.driven(stage.exports()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Failing);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_transient());
     let next = stage.exports().await.unwrap_err();
     assert!(next.retry_after().is_some(), "told at once, and until when");
@@ -90,7 +90,7 @@ async fn a_hundred_callers_share_the_few_attempts_of_an_outage() {
     let callers = (0..100).map(|_| source.token());
     let told = stage.driven(futures_util::future::join_all(callers)).await;
     for error in told.into_iter().map(Result::unwrap_err) {
-        assert_eq!(error.kind(), ErrorKind::Failing);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
     }
     let counts = stage.counts_of(&KeyFilter::all().project_id(42));
     assert!((1..=3).contains(&counts.token_requests.total), "{counts:?}");

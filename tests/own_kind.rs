@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use biped::{
     ApiRequest, AttachContext, Biped, Error, ErrorKind, ExposeSecret, FetchContext, Field,
-    FieldType, Kind, Provider, ProviderConfig, ProviderId, SecretRef, Token, TokenRequest,
+    FieldType, Provider, ProviderConfig, ProviderId, ProviderKind, SecretRef, Token, TokenRequest,
     VendorError, async_trait, wire,
 };
 use biped_testing::ManualClock;
@@ -24,8 +24,8 @@ struct Acme {
     key: SecretRef,
 }
 
-fn acme() -> Kind {
-    Kind::new("acme", |config: &ProviderConfig| {
+fn acme() -> ProviderKind {
+    ProviderKind::new("acme", |config: &ProviderConfig| {
         let key = config.secret("api_key");
         let key = key.ok_or_else(|| config.missing("api_key"))?;
         let endpoint = config.url("token_endpoint");
@@ -56,7 +56,7 @@ impl Provider for Acme {
         }
         let answer = wire::json(&response)?;
         let session = answer["session"].as_str();
-        let session = session.ok_or_else(|| Error::unusable("no session"))?;
+        let session = session.ok_or_else(|| Error::invalid_response("no session"))?;
         Token::new(session, cx.sent_at())
             .expires_in(wire::seconds(&answer["seconds"]))
             .build()
@@ -84,7 +84,7 @@ fn application(server: &MockServer, clock: &Arc<ManualClock>, lines: &str) -> Re
     );
     let builder = Biped::builder().without_environment();
     builder
-        .register_kind(acme())
+        .provider_kind(acme())
         .toml(config)
         .clock(clock.clone())
         .build()

@@ -660,7 +660,7 @@ async fn no_answer_of_a_vendor_brings_a_secret_into_an_error() {
     shown.text("events", events.text());
     shown.assert_hidden();
     assert!(events.text().contains("got no token"));
-    for kind in [ErrorKind::Refused, ErrorKind::Unusable] {
+    for kind in [ErrorKind::Refused, ErrorKind::InvalidResponse] {
         assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
     }
 }
@@ -709,7 +709,7 @@ async fn a_secret_that_a_vendor_repeats_across_the_cut_is_nowhere_to_be_read() {
             let request = TokenRequest::new().scope("metrics").param("project_id", 42);
             let source = manager.source(provider.clone(), request);
             let error = source.token().await.unwrap_err();
-            manager.quiet().await;
+            manager.drain().await;
             drop(listening);
 
             let mut shown = Shown::default();

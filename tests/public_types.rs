@@ -110,7 +110,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
                 "Inspection",
                 Never("what a vendor says of credentials, to be shown to people"),
             ),
-            ("Kind", SETTINGS),
+            ("ProviderKind", SETTINGS),
             ("Lease", NUMBERS),
             ("LeaseId", NUMBERS),
             ("Lifetime", NUMBERS),

@@ -17,7 +17,7 @@ async fn after_a_429_nobody_asks_before_the_time_that_the_vendor_named() {
         let fault = Fault::new(Effect::Status(429)).path(TOKEN_PATH);
         stage.sandbox.fail_next(fault.retry_after(retry_after));
         let error = stage.exports().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Failing);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert_eq!(error.vendor().unwrap().status, Some(429));
         let wait = error.retry_after().unwrap();
         assert!(wait >= Duration::from_secs(119), "{wait:?}");
@@ -26,7 +26,7 @@ async fn after_a_429_nobody_asks_before_the_time_that_the_vendor_named() {
             stage.clock.advance(Duration::from_secs(10));
             for name in ["exports", "exports-us"] {
                 let error = stage.get(name, "/v1/exports").await.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Failing);
+                assert_eq!(error.kind(), ErrorKind::Unavailable);
             }
         }
         assert_eq!(stage.token_requests(), 1);

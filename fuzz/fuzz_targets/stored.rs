@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Claim, Error, Failure, FetchContext, Generation, HttpClient, Lease, Provider, ProviderId, StoreError, StoredToken, Token, TokenKey, TokenRequest, TokenStore, async_trait};
+use biped_core::{Claim, Error, LeaseFailure, FetchContext, Generation, HttpClient, Lease, Provider, ProviderId, StoreError, StoredToken, Token, TokenKey, TokenRequest, TokenStore, async_trait};
 use biped_engine::TokenManager;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -37,7 +37,7 @@ impl TokenStore for Holding {
         })
     }
 
-    async fn release(&self, _: &TokenKey, _: &Lease, _: Option<Failure>) -> Result<(), StoreError> {
+    async fn release(&self, _: &TokenKey, _: &Lease, _: Option<LeaseFailure>) -> Result<(), StoreError> {
         Ok(())
     }
 }

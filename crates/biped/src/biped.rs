@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
-use biped_config::{Kind, nearest};
+use biped_config::{ProviderKind, nearest};
 use biped_core::{Error, ParamValue, Provider, TokenRequest};
 use biped_engine::{TokenManager, TokenSource};
 
@@ -164,12 +164,12 @@ impl fmt::Debug for Biped {
 #[derive(Clone)]
 pub struct Configured {
     name: Arc<str>,
-    kind: Option<Kind>,
+    kind: Option<ProviderKind>,
     source: TokenSource,
 }
 
 impl Configured {
-    pub(crate) fn new(name: Arc<str>, kind: Option<Kind>, source: TokenSource) -> Self {
+    pub(crate) fn new(name: Arc<str>, kind: Option<ProviderKind>, source: TokenSource) -> Self {
         Self { name, kind, source }
     }
 

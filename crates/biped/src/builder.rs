@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use biped_config::{ConfigValue, Kind, Origin, Problem, ProviderConfig, RawValue};
+use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, RawValue};
 use biped_core::{
     Clock, Error, HttpClient, Provider, References, SystemClock, TokenRequest, TokenStore, wire,
 };
@@ -213,11 +213,11 @@ impl Builder {
         kind: impl Into<Box<str>>,
         build: impl Fn(&ProviderConfig) -> Result<Arc<dyn Provider>, Error> + Send + Sync + 'static,
     ) -> Self {
-        self.register_kind(Kind::new(kind, build))
+        self.provider_kind(ProviderKind::new(kind, build))
     }
 
     /// Registers a kind of provider that declares its keys.
-    pub fn register_kind(mut self, kind: Kind) -> Self {
+    pub fn provider_kind(mut self, kind: ProviderKind) -> Self {
         self.kinds.insert(kind);
         self
     }
@@ -294,7 +294,7 @@ impl Builder {
 
     /// The kinds of provider that a configuration may name, sorted: the built-in ones and those
     /// that are registered here.
-    pub fn kinds(&self) -> impl Iterator<Item = &Kind> {
+    pub fn kinds(&self) -> impl Iterator<Item = &ProviderKind> {
         self.kinds.iter()
     }
 
@@ -490,7 +490,11 @@ impl fmt::Debug for Builder {
             .field("values", &keys(&self.values))
             .field(
                 "kinds",
-                &self.kinds.iter().map(Kind::name).collect::<Vec<_>>(),
+                &self
+                    .kinds
+                    .iter()
+                    .map(ProviderKind::name)
+                    .collect::<Vec<_>>(),
             )
             .field("providers", &self.providers.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use biped_config::{Kind, nearest};
+use biped_config::{ProviderKind, nearest};
 
 /// The kinds that Biped brings, and the feature that each needs.
 const BUILT_IN: &[&str] = &["contentsquare", "envelope", "oauth2", "dialect"];
 
 /// The kinds of provider that a configuration may name.
 #[derive(Clone, Debug)]
-pub(crate) struct Kinds(BTreeMap<String, Kind>);
+pub(crate) struct Kinds(BTreeMap<String, ProviderKind>);
 
 impl Kinds {
     /// The kinds whose features are on.
     pub(crate) fn built_in() -> Self {
-        let kinds: &[fn() -> Kind] = &[
+        let kinds: &[fn() -> ProviderKind] = &[
             #[cfg(feature = "contentsquare")]
             biped_contentsquare::kind,
             #[cfg(feature = "dialect")]
@@ -34,22 +34,22 @@ impl Kinds {
     }
 
     /// Adds a kind, in the place of one with the same name.
-    pub(crate) fn insert(&mut self, kind: Kind) {
+    pub(crate) fn insert(&mut self, kind: ProviderKind) {
         self.0.insert(kind.name().to_owned(), kind);
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Kind> {
+    pub(crate) fn get(&self, name: &str) -> Option<&ProviderKind> {
         self.0.get(name)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Kind> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ProviderKind> {
         self.0.values()
     }
 
     /// What is wrong with a kind that is not there. The name itself is not shown.
     pub(crate) fn unknown(&self, name: &str) -> String {
         if let Some(known) = BUILT_IN.iter().find(|known| **known == name) {
-            // Kind and feature have one name.
+            // ProviderKind and feature have one name.
             return format!("{known} needs the feature {known} of biped, which is off");
         }
         let meant = nearest(name, self.0.keys().map(String::as_str))

@@ -76,10 +76,10 @@ fn shop(base: &str) -> blocking::Biped {
     let vendor = ScriptedHttp::new();
     vendor.answer_with(|number, _| Reply::token(&format!("token-{number}"), 3600));
     let base = base.to_owned();
-    let kind = biped::Kind::new("test", move |_| Ok(Arc::new(TestProvider::default())));
+    let kind = biped::ProviderKind::new("test", move |_| Ok(Arc::new(TestProvider::default())));
     let biped = Biped::builder()
         .without_environment()
-        .register_kind(kind)
+        .provider_kind(kind)
         .http_client(Arc::new(vendor))
         .toml(format!(
             "[providers.shop]\nkind = \"test\"\napi_base_url = \"{base}\""

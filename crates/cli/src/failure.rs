@@ -89,7 +89,10 @@ pub(crate) fn status(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Configuration | ErrorKind::Secret => 2,
         ErrorKind::Refused => 3,
-        ErrorKind::Unreachable | ErrorKind::Failing | ErrorKind::Unusable | ErrorKind::Store => 4,
+        ErrorKind::Unreachable
+        | ErrorKind::Unavailable
+        | ErrorKind::InvalidResponse
+        | ErrorKind::Store => 4,
         _ => 1,
     }
 }

@@ -72,7 +72,7 @@ fn warn_of_stores() {
     let stores = Targets::new().with_targets(
         [
             "biped::config",
-            "biped_core::store",
+            "biped::store",
             "biped_file",
             "biped_redis",
             "biped_sealed",

@@ -236,7 +236,7 @@ impl Session {
             Trusted::of_user()?.record(&place_of(path)?, &reach)
         };
         if let Err(error) = trusted() {
-            output::marked("warning", AnsiColor::Yellow, &[error.to_string()]);
+            output::marked("warning", AnsiColor::Yellow, &error.to_string());
         }
     }
 
@@ -292,7 +292,7 @@ impl Session {
         let left = self.deadline.get().saturating_sub(SystemClock.now().mono);
         tokio::select! {
             biased;
-            () = manager.quiet() => {}
+            () = manager.drain() => {}
             () = SystemClock.sleep(left.clamp(STORING, RENEWING)) => {}
         }
     }

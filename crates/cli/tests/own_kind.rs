@@ -9,8 +9,9 @@ use std::{
 };
 
 use biped::{
-    Biped, Builder, Error, ExposeSecret, FetchContext, Field, FieldType, Kind, Lifetime,
-    ParamValue, Provider, ProviderConfig, ProviderId, SecretRef, Token, TokenRequest, async_trait,
+    Biped, Builder, Error, ExposeSecret, FetchContext, Field, FieldType, Lifetime, ParamValue,
+    Provider, ProviderConfig, ProviderId, ProviderKind, SecretRef, Token, TokenRequest,
+    async_trait,
 };
 use serde_json::Value;
 
@@ -25,10 +26,10 @@ fn main() -> ExitCode {
 const RUN_AS_COMMAND: &str = "RUN_AS_COMMAND";
 
 fn builder() -> Builder {
-    let kind = Kind::new("keyring", from_config)
+    let kind = ProviderKind::new("keyring", from_config)
         .field(Field::new("key", FieldType::Secret).required())
         .field(Field::new("door", FieldType::Integer).per_request());
-    Biped::builder().register_kind(kind).toml(
+    Biped::builder().provider_kind(kind).toml(
         r#"
         [providers.house]
         kind = "keyring"

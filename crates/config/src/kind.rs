@@ -1,4 +1,4 @@
-//! [`Kind`]: what `kind = "…"` names, the keys it takes, and what becomes of them.
+//! [`ProviderKind`]: what `kind = "…"` names, the keys it takes, and what becomes of them.
 
 use std::{fmt, sync::Arc};
 
@@ -18,7 +18,7 @@ use crate::{
 /// ```
 /// # use std::sync::Arc;
 /// # use biped_core::{async_trait, Error, FetchContext, Provider, Token, TokenRequest};
-/// use biped_config::{Field, FieldType, Kind, ProviderConfig};
+/// use biped_config::{Field, FieldType, ProviderKind, ProviderConfig};
 /// use biped_core::{ProviderId, SecretRef};
 /// # #[derive(Debug)] struct Acme { id: ProviderId, key: SecretRef }
 /// # #[async_trait] impl Provider for Acme {
@@ -36,13 +36,13 @@ use crate::{
 ///     Ok(Arc::new(Acme { id, key }))
 /// }
 ///
-/// let kind = Kind::new("acme", from_config)
+/// let kind = ProviderKind::new("acme", from_config)
 ///     .about("Acme's token service")
 ///     .field(Field::new("api_key", FieldType::Secret).required().about("The key Acme gave out."))
 ///     .field(Field::new("region", FieldType::Text).about("`eu` (default) or `us`."));
 /// ```
 #[derive(Clone)]
-pub struct Kind {
+pub struct ProviderKind {
     name: Box<str>,
     about: Box<str>,
     fields: Vec<Field>,
@@ -52,7 +52,7 @@ pub struct Kind {
 
 type Build = dyn Fn(&ProviderConfig) -> Result<Arc<dyn Provider>, Error> + Send + Sync;
 
-impl Kind {
+impl ProviderKind {
     /// A kind of this name, made by `build`.
     ///
     /// Without [`field`](Self::field)s, the keys that `build` reads are the keys there are; with
@@ -219,9 +219,9 @@ impl Kind {
     }
 }
 
-impl fmt::Debug for Kind {
+impl fmt::Debug for ProviderKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kind")
+        f.debug_struct("ProviderKind")
             .field("name", &self.name)
             .field("fields", &self.fields)
             .finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! How a provider is made from configuration: [`Kind`] says what there may be, [`ProviderConfig`]
+//! How a provider is made from configuration: [`ProviderKind`] says what there may be, [`ProviderConfig`]
 //! what there is.
 
 mod field;
@@ -9,7 +9,7 @@ mod value;
 
 pub use self::{
     field::{Field, FieldType},
-    kind::Kind,
+    kind::ProviderKind,
     problem::{Problem, nearest},
     provider::ProviderConfig,
     value::{ConfigValue, Origin, RawValue},

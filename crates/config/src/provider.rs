@@ -127,7 +127,7 @@ impl ProviderConfig {
     #[must_use]
     pub fn secret(&self, key: &str) -> Option<SecretRef> {
         let secret = self.read(key, FieldType::Secret, to_secret)?;
-        Some(secret.standing_at(self.place(key)))
+        Some(secret.configured_at(self.place(key)))
     }
 
     /// Where a key stands, for errors about what its value refers to.
@@ -171,7 +171,7 @@ impl ProviderConfig {
                 )
             })?;
             let place = self.place("credentials");
-            return Ok((id.standing_at(&*place), secret.standing_at(&*place)));
+            return Ok((id.configured_at(&*place), secret.configured_at(&*place)));
         }
         let id = self
             .secret("client_id")

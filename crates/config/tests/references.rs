@@ -79,7 +79,7 @@ fn a_limit_is_kept_whatever_is_made_of_the_reference() {
         limited.clone().limited_to(References::All),
         limited.or(&open),
         limited.relative_to(Path::new("/")),
-        limited.clone().standing_at("there"),
+        limited.clone().configured_at("there"),
     ] {
         assert!(made.read_now().is_err(), "{made:?}");
     }

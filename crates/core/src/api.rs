@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::{Clock, Error, SecretRef, Timestamp, shown};
+use crate::{Clock, Error, SecretRef, Timestamp, redacted_url};
 
 /// An API request as a provider sees it: enough to carry a token or a signature, whatever HTTP
 /// library it belongs to.
@@ -204,7 +204,7 @@ impl fmt::Debug for ApiResponse<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiResponse")
             .field("status", &self.status)
-            .field("url", &self.url.map(shown))
+            .field("url", &self.url.map(redacted_url))
             .field("now", &self.now)
             .field("body", &self.body.map(<[u8]>::len))
             .finish_non_exhaustive()

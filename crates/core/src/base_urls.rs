@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-use crate::{Error, check_secure, is_loopback, shown, wire::vendor_text};
+use crate::{Error, check_secure, is_loopback, redacted_url, wire::vendor_text};
 
 /// Which base URLs a vendor's answers may name ([`Provider::base_urls`](crate::Provider::base_urls)).
 ///
@@ -59,11 +59,11 @@ impl BaseUrls {
     /// Reads a base URL that an answer names, and checks it before a token is ever sent there.
     ///
     /// # Errors
-    /// [`Unusable`](crate::ErrorKind::Unusable), saying what is wrong with it.
+    /// [`Unusable`](crate::ErrorKind::InvalidResponse), saying what is wrong with it.
     pub fn read(&self, text: &str) -> Result<Url, Error> {
         let refuse = |why: String| {
             Err(
-                Error::unusable(format!("the vendor named a base URL {why}"))
+                Error::invalid_response(format!("the vendor named a base URL {why}"))
                     .with_remedy("no token was sent there; ask the vendor"),
             )
         };
@@ -73,7 +73,7 @@ impl BaseUrls {
         if self.fixed.as_ref() == Some(&url) {
             return Ok(url);
         }
-        let shown = vendor_text(&shown(&url)).unwrap_or_default();
+        let shown = vendor_text(&redacted_url(&url)).unwrap_or_default();
         if url.query().is_some() || url.fragment().is_some() {
             return refuse(format!("with a query or fragment: {shown}"));
         }
@@ -112,7 +112,7 @@ impl BaseUrls {
 
     /// Whether a call of the whole URL `url` can be right, before a token says where the API is.
     #[must_use]
-    pub fn may_call(&self, url: &Url, configured: Option<&Url>) -> bool {
+    pub fn allows_url(&self, url: &Url, configured: Option<&Url>) -> bool {
         // What every token carries wins over what is configured besides.
         let configured = configured.filter(|_| self.fixed.is_none());
         configured.is_some_and(|base| base.origin() == url.origin()) || self.covers(url)
@@ -125,7 +125,7 @@ impl fmt::Debug for BaseUrls {
         f.debug_struct("BaseUrls")
             .field("hosts", &self.hosts)
             .field("loopback", &self.loopback)
-            .field("fixed", &self.fixed.as_ref().map(shown))
+            .field("fixed", &self.fixed.as_ref().map(redacted_url))
             .finish()
     }
 }

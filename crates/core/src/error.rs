@@ -42,15 +42,15 @@ struct Inner {
 /// | `Secret` | a secret could not be read; nothing was sent | only a file that is missing, empty or on a file system that does not respond, or a command that failed | 2 |
 /// | `Refused` | the vendor answered, and said no | no | 3 |
 /// | `Unreachable` | no connection, TLS, a timeout, a body cut off | yes | 4 |
-/// | `Failing` | 408, 425, 429 or 5xx | yes | 4 |
-/// | `Unusable` | a 2xx that is neither a token nor an error | only an empty body | 4 |
+/// | `Unavailable` | 408, 425, 429 or 5xx | yes | 4 |
+/// | `InvalidResponse` | a 2xx that is neither a token nor an error | only an empty body | 4 |
 /// | `Store` | the token store failed | yes | 4 |
 /// | `Internal` | a bug, in a provider or here | no | 1 |
 ///
 /// An answer without an error code that anybody knows is classified by its status alone: 400, 401,
 /// 403, 404 and every other 4xx are `Refused` (401 as a refusal of the client's credentials, the
-/// others as a refusal of this request), except 408, 425 and 429, which are `Failing` like every
-/// 5xx. A 3xx is `Unusable`: redirects are never followed on token requests. An answer that names
+/// others as a refusal of this request), except 408, 425 and 429, which are `Unavailable` like every
+/// 5xx. A 3xx is `InvalidResponse`: redirects are never followed on token requests. An answer that names
 /// an error is `Refused` in a 2xx too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -65,9 +65,9 @@ pub enum ErrorKind {
     /// No connection, TLS, a timeout, or a body cut off.
     Unreachable,
     /// The vendor answered 408, 425, 429 or 5xx.
-    Failing,
+    Unavailable,
     /// The vendor answered a 2xx that is neither a token nor an error.
-    Unusable,
+    InvalidResponse,
     /// The token store failed.
     Store,
     /// A bug, in a provider or in Biped.
@@ -83,8 +83,8 @@ impl ErrorKind {
             Self::Secret => "secret",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
-            Self::Failing => "failing",
-            Self::Unusable => "unusable",
+            Self::Unavailable => "unavailable",
+            Self::InvalidResponse => "invalid_response",
             Self::Store => "store",
             Self::Internal => "internal",
         }
@@ -251,14 +251,19 @@ impl Error {
     }
 
     /// The vendor answered that it can't at the moment: 408, 425, 429 or 5xx.
-    pub fn failing(vendor: VendorError) -> Self {
-        Self::new(ErrorKind::Failing, true, "the vendor is failing").with_vendor(vendor)
+    pub fn unavailable(vendor: VendorError) -> Self {
+        Self::new(
+            ErrorKind::Unavailable,
+            true,
+            "the vendor is temporarily unavailable",
+        )
+        .with_vendor(vendor)
     }
 
     /// A 2xx that is neither a token nor an error. The text says what was missing, never what was
     /// there.
-    pub fn unusable(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ErrorKind::Unusable, false, message)
+    pub fn invalid_response(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::InvalidResponse, false, message)
     }
 
     /// The token store failed.

@@ -77,7 +77,7 @@ impl fmt::Debug for ClientIdentity {
 /// # Errors
 /// [`Configuration`](crate::ErrorKind::Configuration), saying what is wrong with it.
 pub fn check_secure(url: &Url) -> Result<(), Error> {
-    let refuse = |what: &str| Error::configuration(format!("{} {what}", shown(url)));
+    let refuse = |what: &str| Error::configuration(format!("{} {what}", redacted_url(url)));
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse("has a user name in it")
             .with_remedy("give credentials as client_id and client_secret"));
@@ -106,7 +106,7 @@ pub fn is_loopback(url: &Url) -> bool {
 
 /// A URL as it may be shown: without user name, query and fragment, where secrets hide.
 #[must_use]
-pub fn shown(url: &Url) -> String {
+pub fn redacted_url(url: &Url) -> String {
     let mut shown = url.clone();
     let _ = shown.set_username("");
     let _ = shown.set_password(None);

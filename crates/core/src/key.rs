@@ -188,7 +188,7 @@ impl ProviderId {
     }
 }
 
-/// Kind, token endpoint, client, details and credentials: what makes two ids equal.
+/// ProviderKind, token endpoint, client, details and credentials: what makes two ids equal.
 type Identity<'a> = (&'a str, &'a str, &'a str, &'a [Detail], &'a [Credential]);
 
 impl Parts {

@@ -58,7 +58,7 @@ use crate::{
 ///             return Err(wire::failure(&response, vendor, cx.now()));
 ///         }
 ///         let answer = wire::json(&response)?;
-///         let text = answer["token"].as_str().ok_or_else(|| Error::unusable("no token"))?;
+///         let text = answer["token"].as_str().ok_or_else(|| Error::invalid_response("no token"))?;
 ///         Token::new(text, cx.sent_at()).expires_in(wire::seconds(&answer["ttl"])).build()
 ///     }
 /// }
@@ -66,7 +66,7 @@ use crate::{
 ///
 /// A provider in a crate of its own needs `biped-core`, and of the crates in its signatures what it
 /// uses: `http` 1, `bytes` 1, `url` 2, `serde_json` 1; [`async_trait`](crate::async_trait) and
-/// [`ExposeSecret`](crate::ExposeSecret) are here. [`Kind`](crate::Kind) makes it configurable.
+/// [`ExposeSecret`](crate::ExposeSecret) are here. [`ProviderKind`](crate::ProviderKind) makes it configurable.
 ///
 /// What to get right, each checked by `biped_testing::provider::conformance`, which takes the
 /// vendor's answers and is a development dependency:
@@ -131,7 +131,7 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     ///
     /// What a provider checks of its vendor's answers beyond the base URL and the life of a token, it
     /// checks here again, for who writes to a store is not always the vendor.
-    fn adopts(&self, token: &Token, request: &TokenRequest) -> bool {
+    fn accepts_stored(&self, token: &Token, request: &TokenRequest) -> bool {
         let _ = request;
         token.confirmation().is_none()
     }

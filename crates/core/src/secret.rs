@@ -125,7 +125,7 @@ impl SecretRef {
     /// Says where the reference stands, such as `providers.shop.client_secret, biped.toml:7`: the
     /// errors of [`resolve`](Self::resolve) tell it. Two references are the same wherever they stand.
     #[must_use]
-    pub fn standing_at(mut self, place: impl Into<Arc<str>>) -> Self {
+    pub fn configured_at(mut self, place: impl Into<Arc<str>>) -> Self {
         self.stands = Some(place.into());
         self
     }

@@ -140,7 +140,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         &self,
         key: &TokenKey,
         lease: &Lease,
-        failed: Option<Failure>,
+        failed: Option<LeaseFailure>,
     ) -> Result<(), StoreError> {
         let _ = (key, lease, failed);
         Ok(())
@@ -252,7 +252,7 @@ pub enum Claim {
 
 /// What a holder whose fetch failed leaves for the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct LeaseFailure {
     /// For how long the vendor is to be left alone.
     pub cool_down: Duration,
     /// Why, in core's own format.
@@ -458,7 +458,7 @@ impl TokenStore for MemoryStore {
         &self,
         key: &TokenKey,
         lease: &Lease,
-        failed: Option<Failure>,
+        failed: Option<LeaseFailure>,
     ) -> Result<(), StoreError> {
         self.entry(key, |entry, now| {
             if entry

@@ -300,15 +300,17 @@ impl TokenBuilder {
     /// Makes the token.
     ///
     /// # Errors
-    /// [`Unusable`](crate::ErrorKind::Unusable) where the text is empty or can't stand in a header
+    /// [`Unusable`](crate::ErrorKind::InvalidResponse) where the text is empty or can't stand in a header
     /// (RFC 6749 appendix A.12: visible ASCII and spaces).
     pub fn build(self) -> Result<Token, Error> {
         let text = self.access_token.expose_secret();
         if text.trim().is_empty() {
-            return Err(Error::unusable("the access token in the answer is empty"));
+            return Err(Error::invalid_response(
+                "the access token in the answer is empty",
+            ));
         }
         if !text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
-            return Err(Error::unusable(
+            return Err(Error::invalid_response(
                 "the access token in the answer is not visible ASCII",
             ));
         }
@@ -383,8 +385,10 @@ fn header(scheme: &str, token: &str) -> Result<HeaderValue, Error> {
     text.extend_from_slice(scheme.as_bytes());
     text.push(b' ');
     text.extend_from_slice(token.as_bytes());
-    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(Wiped(text)))
-        .map_err(|_| Error::unusable("the access token in the answer can't stand in a header"))?;
+    let mut value =
+        HeaderValue::from_maybe_shared(Bytes::from_owner(Wiped(text))).map_err(|_| {
+            Error::invalid_response("the access token in the answer can't stand in a header")
+        })?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -21,12 +21,12 @@ pub use crate::text::{
 /// it counts all the same.
 ///
 /// # Errors
-/// [`Unusable`](crate::ErrorKind::Unusable): transient where the body is empty.
+/// [`Unusable`](crate::ErrorKind::InvalidResponse): transient where the body is empty.
 pub fn json(response: &http::Response<Bytes>) -> Result<Value, Error> {
     let body = response.body().trim_ascii();
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if body.is_empty() {
-        return Err(unusable(response, "the answer has no body").transient(true));
+        return Err(invalid_response(response, "the answer has no body").transient(true));
     }
     let read = match std::str::from_utf8(body) {
         Ok(text) => serde_json::from_str(text),
@@ -38,22 +38,25 @@ pub fn json(response: &http::Response<Bytes>) -> Result<Value, Error> {
             Some(coding) if coding != "identity" => "compressed, which was not asked for",
             _ => "not JSON, or cut off",
         };
-        unusable(response, format!("the answer is {what}")).with_remedy("check the URL")
+        invalid_response(response, format!("the answer is {what}")).with_remedy("check the URL")
     })
 }
 
 /// The error for an answer that is neither a token nor an error, with its status. The text says
 /// what was missing, never what was there.
 #[must_use]
-pub fn unusable(response: &http::Response<Bytes>, message: impl Into<Cow<'static, str>>) -> Error {
-    Error::unusable(message).with_vendor(VendorError::new(response.status().as_u16()))
+pub fn invalid_response(
+    response: &http::Response<Bytes>,
+    message: impl Into<Cow<'static, str>>,
+) -> Error {
+    Error::invalid_response(message).with_vendor(VendorError::new(response.status().as_u16()))
 }
 
 /// The same error with the status of the answer that it is about, where it names none: for what is
 /// found wrong after the answer was read.
 #[must_use]
 pub fn with_status(error: Error, response: &http::Response<Bytes>) -> Error {
-    if error.kind() != ErrorKind::Unusable || error.vendor().is_some() {
+    if error.kind() != ErrorKind::InvalidResponse || error.vendor().is_some() {
         return error;
     }
     error.with_vendor(VendorError::new(response.status().as_u16()))
@@ -66,12 +69,13 @@ pub fn failure(response: &http::Response<Bytes>, vendor: VendorError, now: Times
     let status = response.status();
     let retry_after = retry_after(response.headers(), now);
     if is_transient(status) {
-        return Error::failing(vendor).with_retry_after(retry_after);
+        return Error::unavailable(vendor).with_retry_after(retry_after);
     }
     if status.is_redirection() {
-        return unusable(response, "the token endpoint answered with a redirect").with_remedy(
-            "redirects are never followed with a secret; configure the final address",
-        );
+        return invalid_response(response, "the token endpoint answered with a redirect")
+            .with_remedy(
+                "redirects are never followed with a secret; configure the final address",
+            );
     }
     Error::refused(vendor).with_retry_after(retry_after)
 }
@@ -185,7 +189,7 @@ pub fn jwt_expiry(token: &str) -> Option<Timestamp> {
 /// [`BaseUrls::at`] these hosts, read.
 ///
 /// # Errors
-/// [`Unusable`](crate::ErrorKind::Unusable), saying what is wrong with it.
+/// [`Unusable`](crate::ErrorKind::InvalidResponse), saying what is wrong with it.
 pub fn base_url(text: &str, hosts: &[impl AsRef<str>], token_endpoint: &Url) -> Result<Url, Error> {
     BaseUrls::at(hosts, token_endpoint).read(text)
 }

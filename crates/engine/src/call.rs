@@ -12,7 +12,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use biped_core::{
     ApiRequest, ApiRequestParts, ApiResponse, AttachContext, Error, PEEK_LIMIT, PEEK_TIME, Verdict,
-    check_secure, shown,
+    check_secure, redacted_url,
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -227,7 +227,7 @@ async fn check_ahead(source: &TokenSource, url: &Url) -> Result<(), Error> {
     let held = source.held().map(TokenRef::into_owned);
     let checked = match held {
         Some(token) => place(url, source.base_url(&token)).map(drop),
-        None if !may_call(source, url, configured).await => Err(elsewhere(url, configured)),
+        None if !allows_url(source, url, configured).await => Err(elsewhere(url, configured)),
         None => check_user(url),
     };
     checked.map_err(|error| error.with_provider(provider.id().name()))
@@ -235,9 +235,9 @@ async fn check_ahead(source: &TokenSource, url: &Url) -> Result<(), Error> {
 
 /// Whether the answer to come may name the origin of `url`. Where a secret would have to tell and
 /// can't be read, the fetch says so.
-async fn may_call(source: &TokenSource, url: &Url, configured: Option<&Url>) -> bool {
+async fn allows_url(source: &TokenSource, url: &Url, configured: Option<&Url>) -> bool {
     match source.named_base_urls().await {
-        Ok(named) => named.may_call(url, configured),
+        Ok(named) => named.allows_url(url, configured),
         Err(_) => true,
     }
 }
@@ -278,13 +278,13 @@ fn is_relative(url: &Url) -> bool {
 }
 
 fn elsewhere(url: &Url, base: Option<&Url>) -> Error {
-    let url = shown(url);
+    let url = redacted_url(url);
     let Some(base) = base else {
         return Error::configuration(format!("{url} is not at the API's origin")).with_remedy(
             "call other addresses with a plain client; where the API is there, set api_base_url",
         );
     };
-    let base = shown(base);
+    let base = redacted_url(base);
     Error::configuration(format!("{url} is not at the API's origin, {base}"))
         .with_remedy("the token belongs there only; call other addresses with a plain client")
 }
@@ -293,10 +293,11 @@ fn check_user(url: &Url) -> Result<(), Error> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(());
     }
-    Err(
-        Error::configuration(format!("the URL {} has a user name in it", shown(url)))
-            .with_remedy("leave it out; the token says who calls"),
-    )
+    Err(Error::configuration(format!(
+        "the URL {} has a user name in it",
+        redacted_url(url)
+    ))
+    .with_remedy("leave it out; the token says who calls"))
 }
 
 /// What a response says about the token, and the response with its body still whole.

@@ -196,7 +196,7 @@ impl TokenManager {
     ///
     /// Returns at the latest when every fetch that was under way must have ended (46 s): one whose
     /// runtime nobody drives never does.
-    pub async fn quiet(&self) {
+    pub async fn drain(&self) {
         let Engine {
             clock,
             settings,
@@ -205,12 +205,12 @@ impl TokenManager {
         } = &*self.0;
         if Handle::try_current().is_err() {
             // Nothing to measure time with.
-            return traffic.quiet().await;
+            return traffic.drain().await;
         }
         let limit = settings.flight_limit.saturating_add(STORE_TIME * 4);
         tokio::select! {
             biased;
-            () = traffic.quiet() => {}
+            () = traffic.drain() => {}
             () = clock.sleep(limit) => {}
         }
     }

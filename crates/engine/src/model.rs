@@ -165,7 +165,7 @@ impl World {
     async fn warm_source(&self) -> (TokenSource, Arc<Token>) {
         let source = self.source();
         let token = source.token().await.unwrap().into_owned();
-        self.manager.quiet().await;
+        self.manager.drain().await;
         self.clock.advance(Duration::from_secs(20));
         (source, token)
     }
@@ -342,7 +342,7 @@ impl Provider for Vendor {
             Answer::InvalidScope => {
                 Err(Error::refused(VendorError::new(400).code("invalid_scope")))
             }
-            Answer::Later(seconds) => Err(Error::failing(VendorError::new(429))
+            Answer::Later(seconds) => Err(Error::unavailable(VendorError::new(429))
                 .with_retry_after(Some(Duration::from_secs(seconds)))),
             Answer::Panic => resume_unwind(Box::new(ProviderPanic)),
         }

@@ -12,7 +12,7 @@ use biped_core::{
 use crate::key::state::Rejection;
 
 /// Where events about a store come from: a command shows these to whoever runs it.
-const STORE: &str = "biped_core::store";
+const STORE: &str = "biped::store";
 
 pub(crate) fn fetched(provider: &str, request: &TokenRequest, from_store: bool, took: Duration) {
     let outcome = if from_store { "stored" } else { "token" };

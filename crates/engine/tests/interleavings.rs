@@ -13,7 +13,7 @@ use std::{
 
 use biped_core::async_trait;
 use biped_core::{
-    Claim, Clock, Error, ExposeSecret, Failure, Generation, HttpClient, IdentityKey, Lease,
+    Claim, Clock, Error, ExposeSecret, Generation, HttpClient, IdentityKey, Lease, LeaseFailure,
     MemoryStore, StoreError, StoredToken, TokenKey, TokenRequest, TokenStore,
 };
 use biped_engine::{Rejection, TokenManager, TokenSource};
@@ -136,7 +136,7 @@ mod protocol {
                 let Some((lease, _)) = processes[at].lease.take() else {
                     return;
                 };
-                let failed = failed.then(|| Failure {
+                let failed = failed.then(|| LeaseFailure {
                     cool_down: Duration::from_secs(1),
                     why: b"down".to_vec(),
                 });
@@ -296,7 +296,7 @@ mod fleet {
             &self,
             key: &TokenKey,
             lease: &Lease,
-            failed: Option<Failure>,
+            failed: Option<LeaseFailure>,
         ) -> Result<(), StoreError> {
             reach!(self, self.store.release(key, lease, failed))
         }

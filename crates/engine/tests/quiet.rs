@@ -23,7 +23,7 @@ async fn when_it_is_quiet_the_store_was_told_and_the_refresh_is_done() {
     let first = manager();
     http.push(Reply::token("t-1", 1000));
     source(&first).token().await.unwrap();
-    first.quiet().await;
+    first.drain().await;
     assert!(source(&first).stored().await.unwrap().is_some());
 
     clock.advance(Duration::from_secs(860));
@@ -32,7 +32,7 @@ async fn when_it_is_quiet_the_store_was_told_and_the_refresh_is_done() {
     source(&second).token().await.unwrap();
     assert_eq!(http.count(), 1, "the stored token serves");
     source(&second).token().await.unwrap();
-    second.quiet().await;
+    second.drain().await;
     assert_eq!(http.count(), 2, "and is renewed in the background");
     let (stored, _) = source(&second).stored().await.unwrap().unwrap();
     assert!(

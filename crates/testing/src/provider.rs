@@ -132,7 +132,7 @@ impl Provider for TestProvider {
         let answer = answer?;
         let text = answer["access_token"]
             .as_str()
-            .ok_or_else(|| Error::unusable("the answer has no access_token"))?;
+            .ok_or_else(|| Error::invalid_response("the answer has no access_token"))?;
         let base_url = match answer["base_url"].as_str() {
             Some(text) => Some(self.base_urls(cx).await?.read(text)?),
             None => None,

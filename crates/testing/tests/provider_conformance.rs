@@ -97,7 +97,7 @@ impl Vendor {
         }
         if fault == Fault::ShowsTheBody && answer.is_err() {
             let body = String::from_utf8_lossy(response.body()).into_owned();
-            return Err(Error::unusable(format!("what is {body}?")));
+            return Err(Error::invalid_response(format!("what is {body}?")));
         }
         let status = response.status().as_u16();
         let code = answer
@@ -128,7 +128,7 @@ impl Vendor {
         })?;
         let text = answer["access_token"]
             .as_str()
-            .ok_or_else(|| Error::unusable("no token"))?;
+            .ok_or_else(|| Error::invalid_response("no token"))?;
         let since = match fault {
             Fault::CountsFromTheAnswer => cx.now(),
             _ => cx.sent_at(),

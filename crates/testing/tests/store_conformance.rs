@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, Failure, Generation, IdentityKey, Lease, LeaseId, StoreError, StoredToken,
+    Claim, Clock, Generation, IdentityKey, Lease, LeaseFailure, LeaseId, StoreError, StoredToken,
     SystemClock, TokenKey, TokenStore,
 };
 use biped_testing::store::conformance::{self, Check};
@@ -422,7 +422,7 @@ impl TokenStore for Flawed {
         &self,
         key: &TokenKey,
         lease: &Lease,
-        failed: Option<Failure>,
+        failed: Option<LeaseFailure>,
     ) -> Result<(), StoreError> {
         self.entry(key, |entry, now| {
             let mine = |(held, _): &mut (Lease, Duration)| held.id == lease.id;

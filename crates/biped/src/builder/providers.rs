@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use biped_config::{ConfigValue, Kind, Origin, Problem, ProviderConfig, RawValue, nearest};
+use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, RawValue, nearest};
 use biped_core::{Provider, TokenRequest, wire};
 
 use super::{Builder, File};
@@ -101,7 +101,7 @@ pub(super) struct Made {
     pub(super) provider: Arc<dyn Provider>,
     pub(super) request: TokenRequest,
     pub(super) api_base_url: Option<url::Url>,
-    pub(super) kind: Option<Kind>,
+    pub(super) kind: Option<ProviderKind>,
 }
 
 impl Made {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use biped_config::{ConfigValue, FieldType, Kind, RawValue};
+use biped_config::{ConfigValue, FieldType, ProviderKind, RawValue};
 use biped_core::{SecretRef, wire};
 use sha2::{Digest, Sha256};
 
@@ -28,7 +28,7 @@ impl Reach {
     pub(crate) fn of<'k>(
         root: &Table,
         file: &ConfigFile,
-        known: impl Fn(&str) -> Option<&'k Kind>,
+        known: impl Fn(&str) -> Option<&'k ProviderKind>,
         own: &BTreeSet<String>,
         seen: &BTreeSet<String>,
     ) -> Self {
@@ -93,7 +93,7 @@ impl Reach {
         &mut self,
         path: &str,
         provider: &ConfigValue,
-        known: &impl Fn(&str) -> Option<&'k Kind>,
+        known: &impl Fn(&str) -> Option<&'k ProviderKind>,
     ) {
         let RawValue::Table(values) = &provider.raw else {
             return self.add(path, provider, None);
@@ -101,7 +101,7 @@ impl Reach {
         let kind = values.get("kind").and_then(ConfigValue::to_text);
         let kind = kind.and_then(|name| known(&name));
         for (key, value) in values {
-            let mut fields = kind.into_iter().flat_map(Kind::fields);
+            let mut fields = kind.into_iter().flat_map(ProviderKind::fields);
             let field = fields.find(|field| field.name() == key);
             let ty = field.map(biped_config::Field::ty);
             // Every kind has it, whether the kind is known here or not.

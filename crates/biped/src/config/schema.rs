@@ -1,6 +1,6 @@
 //! The JSON Schema of biped.toml, for editors.
 
-use biped_config::{Field, FieldType, Kind};
+use biped_config::{Field, FieldType, ProviderKind};
 use serde_json::{Map, Value, json};
 
 use super::{settings::SECTIONS, store::STORES};
@@ -11,12 +11,12 @@ use super::{settings::SECTIONS, store::STORES};
 /// reader.
 ///
 /// ```
-/// # let acme = biped::Kind::new("acme", |_| Err(biped::Error::internal("an example")));
+/// # let acme = biped::ProviderKind::new("acme", |_| Err(biped::Error::internal("an example")));
 /// let schema = biped::config::json_schema([&acme]);
 /// assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
 /// ```
 #[must_use]
-pub fn json_schema<'k>(kinds: impl IntoIterator<Item = &'k Kind>) -> Value {
+pub fn json_schema<'k>(kinds: impl IntoIterator<Item = &'k ProviderKind>) -> Value {
     let kinds: Vec<_> = kinds.into_iter().collect();
     let mut sections = Map::new();
     sections.insert("providers".into(), providers(&kinds));
@@ -47,11 +47,11 @@ pub fn json_schema<'k>(kinds: impl IntoIterator<Item = &'k Kind>) -> Value {
     })
 }
 
-fn definition(kind: &Kind) -> String {
+fn definition(kind: &ProviderKind) -> String {
     format!("kind-{}", kind.name())
 }
 
-fn providers(kinds: &[&Kind]) -> Value {
+fn providers(kinds: &[&ProviderKind]) -> Value {
     let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
     let of_kind = kinds.iter().map(|kind| {
         json!({
@@ -71,7 +71,7 @@ fn providers(kinds: &[&Kind]) -> Value {
     })
 }
 
-fn provider(kind: &Kind) -> Value {
+fn provider(kind: &ProviderKind) -> Value {
     let mut schema = table(kind.fields(), kind.declares_fields());
     schema["properties"]["kind"] = json!({ "const": kind.name() });
     schema["description"] = json!(kind.description());

@@ -1,6 +1,6 @@
 //! The merged configuration as it may be shown.
 
-use biped_config::{ConfigValue, Field, FieldType, Kind, Origin, RawValue};
+use biped_config::{ConfigValue, Field, FieldType, Origin, ProviderKind, RawValue};
 use biped_core::wire::Escaped;
 
 use super::{Table, settings::SECTIONS};
@@ -31,7 +31,10 @@ impl std::fmt::Display for Setting {
 }
 
 /// Every value of the merged configuration, sorted by key.
-pub(crate) fn settings<'k>(root: &Table, known: impl Fn(&str) -> Option<&'k Kind>) -> Vec<Setting> {
+pub(crate) fn settings<'k>(
+    root: &Table,
+    known: impl Fn(&str) -> Option<&'k ProviderKind>,
+) -> Vec<Setting> {
     let mut shown = Vec::new();
     for (section, value) in root {
         let RawValue::Table(table) = &value.raw else {
@@ -115,7 +118,7 @@ fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
         FieldType::Number => value.to_float().map(|number| number.to_string()),
         FieldType::Bool => value.to_bool().map(|yes| yes.to_string()),
         FieldType::SecretTable | FieldType::Any => None,
-        FieldType::Url => Some(biped_core::shown(&value.to_url()?)),
+        FieldType::Url => Some(biped_core::redacted_url(&value.to_url()?)),
         _ => Some(plain(value)),
     }
 }

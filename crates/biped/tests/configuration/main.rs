@@ -18,7 +18,7 @@ use biped::{Biped, Builder, Error};
 fn builder() -> Builder {
     Biped::builder()
         .without_environment()
-        .register_kind(vendor::kind())
+        .provider_kind(vendor::kind())
 }
 
 /// The problems of a text, a line each.

@@ -145,7 +145,7 @@ mod file {
             let built = builder().file(&path).http_client(vendor.clone()).build();
             let biped = built.unwrap();
             biped.token_source("shop").unwrap().token().await.unwrap();
-            biped.manager().quiet().await;
+            biped.manager().drain().await;
         };
         write(&format!("'{key}'"));
         token().await;

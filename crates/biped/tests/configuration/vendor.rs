@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use biped::{
-    Error, ExposeSecret, FetchContext, Field, FieldType, HttpClient, Kind, Provider,
-    ProviderConfig, ProviderId, SecretRef, Timestamp, Token, TokenRequest, async_trait,
+    Error, ExposeSecret, FetchContext, Field, FieldType, HttpClient, Provider, ProviderConfig,
+    ProviderId, ProviderKind, SecretRef, Timestamp, Token, TokenRequest, async_trait,
 };
 
 #[derive(Debug)]
@@ -13,8 +13,8 @@ pub(crate) struct Vendor {
     secret: SecretRef,
 }
 
-pub(crate) fn kind() -> Kind {
-    Kind::new("acme", from_config)
+pub(crate) fn kind() -> ProviderKind {
+    ProviderKind::new("acme", from_config)
         .about("Acme")
         .field(
             Field::new("client_secret", FieldType::Secret)

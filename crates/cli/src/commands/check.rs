@@ -186,11 +186,11 @@ fn meaning(error: &Error) -> &'static str {
         ErrorKind::Unreachable => {
             "no answer came: the address, the network, a firewall, the proxy or TLS is in the way"
         }
-        ErrorKind::Failing if status == Some(429) => {
+        ErrorKind::Unavailable if status == Some(429) => {
             "the vendor gets more requests than it allows; wait, and ask less often"
         }
-        ErrorKind::Failing => "the vendor has a problem of its own; try again later",
-        ErrorKind::Unusable => {
+        ErrorKind::Unavailable => "the vendor has a problem of its own; try again later",
+        ErrorKind::InvalidResponse => {
             "what answers is no token endpoint of this kind: the address may be wrong, or a proxy's \
              page is in the way"
         }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use biped::{Biped, Builder, Error, Field, FieldType, Kind};
+use biped::{Biped, Builder, Error, Field, FieldType, ProviderKind};
 
 use crate::{
     Outcome, output,
@@ -52,11 +52,11 @@ pub(super) fn readable_by_all(options: &mut OpenOptions) -> &mut OpenOptions {
 /// An entry for each kind that the application brings, for whoever fills it in.
 fn of_its_own(builder: &Builder) -> String {
     let built_in = Biped::builder();
-    let is_own = |kind: &&Kind| built_in.kinds().all(|known| known.name() != kind.name());
+    let is_own = |kind: &&ProviderKind| built_in.kinds().all(|known| known.name() != kind.name());
     builder.kinds().filter(is_own).map(entry).collect()
 }
 
-fn entry(kind: &Kind) -> String {
+fn entry(kind: &ProviderKind) -> String {
     let name = kind.name();
     let about = match kind.description() {
         "" => "A provider of this command's own.",
@@ -64,7 +64,7 @@ fn entry(kind: &Kind) -> String {
     };
     let mut entry = format!("\n# {about}\n# [providers.{name:?}]\n# kind = {name:?}\n");
     // The keys that every kind takes.
-    let plain = Kind::new("", |_| Err(Error::internal("it makes nothing")));
+    let plain = ProviderKind::new("", |_| Err(Error::internal("it makes nothing")));
     let is_own = |field: &&Field| plain.fields().all(|common| common.name() != field.name());
     for field in kind.fields().filter(is_own) {
         let value = format!("# {} = {}", field.name(), example(name, field));

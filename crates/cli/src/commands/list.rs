@@ -19,7 +19,7 @@ pub(crate) fn run(session: &Session, args: &Report) -> Outcome {
     let unread = doubt.as_ref().or(biped.unread_store());
     if let Some(error) = unread.filter(|_| !session.is_json()) {
         let text = format!("STATE is {UNKNOWN}: {error}");
-        output::marked("note", AnsiColor::Cyan, &[text]);
+        output::marked("note", AnsiColor::Cyan, &text);
     }
     let rows = session.block_on(async {
         let mut rows = Vec::new();

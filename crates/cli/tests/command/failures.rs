@@ -71,7 +71,7 @@ fn a_vendor_that_fails_is_status_4_with_its_status() {
         .sandbox()
         .fail_next(Fault::new(Effect::Status(500)).times(9));
     let error = world.run("token shop --format json").error(4);
-    assert_eq!(error["kind"], "failing");
+    assert_eq!(error["kind"], "unavailable");
     assert_eq!(error["status"], 500);
     assert_eq!(error["code"], "500999");
     let message = error["message"].as_str().unwrap();
@@ -83,7 +83,7 @@ fn a_vendor_that_fails_is_status_4_with_its_status() {
         world
             .run("token shop --store memory --format json")
             .error(4)["kind"],
-        "unusable"
+        "invalid_response"
     );
 }
 

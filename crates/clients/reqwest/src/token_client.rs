@@ -112,7 +112,7 @@ impl TokenClient {
 
     fn too_large(&self, url: &Url) -> Error {
         let (place, limit) = (failure::place(url), self.settings.max_body);
-        Error::unusable(format!(
+        Error::invalid_response(format!(
             "the answer of {place} is larger than {limit} bytes"
         ))
         .with_remedy("check that the URL is a token endpoint's")

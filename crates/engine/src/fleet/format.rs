@@ -100,6 +100,11 @@ pub(crate) fn decode(bytes: &[u8], now: Timestamp) -> Option<Token> {
         .ok()
 }
 
+/// The names that earlier versions have for two kinds: while a fleet is updated, old and new processes
+/// share a store.
+const OLD_UNAVAILABLE: &str = "failing";
+const OLD_INVALID_RESPONSE: &str = "unusable";
+
 /// Why a holder failed, as it is written down for the others of the fleet.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct WrittenFailure {
@@ -131,14 +136,15 @@ pub(crate) fn read_failure(bytes: &[u8]) -> (Error, Vec<Option<String>>) {
         let error = Error::unreachable("another process could not get a token");
         return (error, Vec::new());
     };
-    let mut error = match written.kind.as_str() {
-        kind if kind == ErrorKind::Refused.as_str() => {
-            Error::refused(VendorError::default()).refusing_client(written.client)
-        }
-        kind if kind == ErrorKind::Failing.as_str() => Error::failing(VendorError::default()),
-        kind if kind == ErrorKind::Unusable.as_str() => Error::unusable("").transient(true),
-        kind if kind == ErrorKind::Secret.as_str() => Error::secret("").transient(true),
-        _ => Error::unreachable(""),
+    let is = |kind: ErrorKind| written.kind == kind.as_str();
+    let mut error = if is(ErrorKind::Refused) {
+        Error::refused(VendorError::default()).refusing_client(written.client)
+    } else if is(ErrorKind::Unavailable) || written.kind == OLD_UNAVAILABLE {
+        Error::unavailable(VendorError::default())
+    } else if is(ErrorKind::InvalidResponse) || written.kind == OLD_INVALID_RESPONSE {
+        Error::invalid_response("").transient(true)
+    } else {
+        Error::unreachable("")
     };
     error = error.with_message(wire::vendor_text(&written.message).unwrap_or_default());
     if let Some(remedy) = written.remedy.and_then(|text| wire::vendor_text(&text)) {
@@ -168,5 +174,19 @@ mod tests {
         assert_eq!(bytes.capacity(), bytes.len());
         let read = decode(&bytes, token.requested_at()).unwrap();
         assert_eq!(read.extra("refresh_token"), token.extra("refresh_token"));
+    }
+
+    #[test]
+    fn a_failure_that_an_earlier_version_wrote_is_read() {
+        for (old, kind) in [
+            (OLD_UNAVAILABLE, ErrorKind::Unavailable),
+            (OLD_INVALID_RESPONSE, ErrorKind::InvalidResponse),
+        ] {
+            let written = format!(r#"{{"kind":"{old}","message":"m","client":false}}"#);
+            let (error, _) = read_failure(written.as_bytes());
+            assert_eq!(error.kind(), kind, "{old}");
+            let (again, _) = read_failure(&write_failure(&error, Vec::new()));
+            assert_eq!(again.kind(), kind, "{old}");
+        }
     }
 }

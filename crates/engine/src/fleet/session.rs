@@ -11,7 +11,7 @@ use std::{
 };
 
 use biped_core::{
-    Claim, Clock, Error, ErrorKind, Failure, Generation, IdentityKey, Lease, MAX_LIFETIME,
+    Claim, Clock, Error, ErrorKind, Generation, IdentityKey, Lease, LeaseFailure, MAX_LIFETIME,
     ProviderId, SecretUse, StoreError, StoreKey, StoredToken, Token, TokenKey, TokenRequest,
     TokenStore,
 };
@@ -308,7 +308,7 @@ impl Desk<'_> {
                 ErrorKind::Refused => self.place.refused(self.id, secrets)?,
                 _ => Vec::new(),
             };
-            Some(Failure {
+            Some(LeaseFailure {
                 cool_down,
                 why: format::write_failure(error, refused),
             })

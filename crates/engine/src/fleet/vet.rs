@@ -6,7 +6,7 @@
 //! | a lifetime | a year at most, from now at the latest; without an end only where the provider says so |
 //! | a scheme | `Bearer`: a token of another is bound to a key, and enters no store |
 //! | a generation | one that a clock may have said |
-//! | further fields, a type | what [`Provider::adopts`] says |
+//! | further fields, a type | what [`Provider::accepts_stored`] says |
 //! | a failure | the vendor's words cut and escaped, and 15 minutes at most |
 //! | a lease | no longer than any lease is given |
 
@@ -49,7 +49,7 @@ pub(crate) async fn check_stored(
     if token.expires_at().is_none() && !provider.lives_until_rejected() {
         return Err("it has no expiry, and the vendor's tokens have one".into());
     }
-    if !provider.adopts(token, request) {
+    if !provider.accepts_stored(token, request) {
         return Err("the provider does not use it".into());
     }
     let checked = check_base_url(token, provider, cx).await;

@@ -24,7 +24,7 @@ impl Traffic {
     }
 
     /// Waits until none is under way.
-    pub(crate) async fn quiet(&self) {
+    pub(crate) async fn drain(&self) {
         loop {
             let mut ended = std::pin::pin!(self.ended.notified());
             ended.as_mut().enable();

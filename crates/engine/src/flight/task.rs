@@ -171,7 +171,7 @@ impl Pilot {
             let current = self.entry.current.load_full();
             if !key.landed(&token, &now, !from_store) {
                 drop(key);
-                let error = Error::unusable("the token was forgotten before it arrived");
+                let error = Error::invalid_response("the token was forgotten before it arrived");
                 self.lose(Lost::Broken(error.transient(true)));
                 return None;
             }
@@ -373,7 +373,7 @@ impl Pilot {
             Ok(Answer::Token(token, sent, credentials, secrets)) => {
                 let token = self.cached(*token, generation, credentials, &sent);
                 if !token.schedule.unusable.is_ahead(&self.engine.clock.now()) {
-                    let error = Error::unusable("the token had expired before it arrived");
+                    let error = Error::invalid_response("the token had expired before it arrived");
                     let setback = error.transient(true).into();
                     return Err(Lost::Failed { setback, lease });
                 }
@@ -442,7 +442,7 @@ impl Pilot {
         let client = &self.entry.client;
         let now = self.engine.clock.now();
         let wait = asked_to_wait(error);
-        if error.kind() == ErrorKind::Failing && error.is_transient() && !wait.is_zero() {
+        if error.kind() == ErrorKind::Unavailable && error.is_transient() && !wait.is_zero() {
             client.endpoint.leave_alone(wait, error, &now);
         }
         if error.refuses_client() {

@@ -21,7 +21,7 @@ fn a_client_that_was_refused_is_not_asked_for_by_those_in_the_queue() {
         for error in end_of_all(errors(&world, &[1, 2, 2])).await {
             assert_eq!(error.kind(), ErrorKind::Refused);
         }
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(world.asked(), 1);
     });
 }
@@ -31,9 +31,9 @@ fn an_endpoint_that_wants_a_pause_is_not_asked_by_those_in_the_queue() {
     explore(|| async {
         let world = World::with(one_at_a_time(), |_| Answer::Later(30));
         for error in end_of_all(errors(&world, &[1, 2, 2])).await {
-            assert_eq!(error.kind(), ErrorKind::Failing);
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
         }
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(world.asked(), 1);
     });
 }
@@ -45,7 +45,7 @@ fn a_request_that_was_refused_is_asked_once() {
         for error in end_of_all(errors(&world, &[1, 1, 1])).await {
             assert_eq!(error.kind(), ErrorKind::Refused);
         }
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(world.asked(), 1);
     });
 }
@@ -59,7 +59,7 @@ fn a_refused_client_is_put_to_the_test_by_one() {
         });
         world.vendor.at_once.store(1, SeqCst);
         world.tenant(1).token().await.unwrap_err();
-        world.manager.quiet().await;
+        world.manager.drain().await;
         world.clock.advance(Duration::from_secs(61));
         let callers: Vec<_> = [1, 2, 2]
             .into_iter()
@@ -70,7 +70,7 @@ fn a_refused_client_is_put_to_the_test_by_one() {
             .collect();
         let ends = end_of_all(callers).await;
         assert!(ends.iter().any(Result::is_ok), "nobody asked");
-        world.manager.quiet().await;
+        world.manager.drain().await;
         for tenant in [1, 2] {
             world.tenant(tenant).token().await.unwrap();
         }
@@ -97,7 +97,7 @@ fn a_permit_outlives_whoever_waits_for_it() {
             end.unwrap();
         }
         drop(doomed);
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert!((2..=3).contains(&world.asked()));
     });
 }

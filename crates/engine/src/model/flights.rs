@@ -22,7 +22,7 @@ fn callers_of_a_cold_key_share_one_fetch() {
             })
             .collect();
         assert_eq!(end_of_all(callers).await, [1; 3]);
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(world.asked(), 1);
     });
 }
@@ -44,7 +44,7 @@ fn a_refresh_makes_nobody_wait_and_is_one_fetch() {
             assert!(got == 1 || got == 2);
         }
         watcher.end().await;
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(number(&source.fresh().unwrap()), 2);
         assert_eq!(world.asked(), 2);
     });
@@ -65,7 +65,7 @@ fn a_token_whose_time_is_over_is_not_served_beside_the_one_that_follows() {
             .collect();
         assert_eq!(end_of_all(callers).await, [2; 2]);
         end_of_all(watchers).await;
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(world.asked(), 2);
     });
 }
@@ -81,7 +81,7 @@ fn a_caller_that_goes_away_takes_nothing_with_it() {
         let (leaves, stays, stays_too) = (call(), call(), call());
         leaves.abort();
         assert_eq!(end_of_all([stays, stays_too]).await, [1; 2]);
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(world.asked(), 1);
     });
 }
@@ -103,7 +103,7 @@ fn a_caller_that_waited_long_enough_leaves_the_flight_to_the_others() {
                 Err(error) => assert!(error.is_transient()),
             }
         }
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(number(&world.source().token().await.unwrap()), 1);
         assert_eq!(world.asked(), 1);
     });
@@ -118,7 +118,7 @@ fn a_provider_that_panics_wakes_everybody_and_the_next_call_starts_anew() {
         });
         let callers: Vec<_> = (0..3).map(|_| spawn(insist(world.source()))).collect();
         assert_eq!(end_of_all(callers).await, [2; 3]);
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(world.asked(), 2);
     });
 }
@@ -136,7 +136,7 @@ fn a_runtime_that_ends_wakes_everybody_and_the_next_call_starts_anew() {
         end_of_all(callers).await;
         ends.end().await;
         drop(doomed);
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert!(world.source().fresh().is_some());
         assert!(world.asked() <= 2);
     });
@@ -156,7 +156,7 @@ fn a_runtime_that_has_ended_takes_a_flight_and_gives_it_back() {
         let other = spawn(insist(world.source()));
         let _ = caller.end().await;
         other.end().await;
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(world.asked(), 1);
     });
 }
@@ -189,7 +189,7 @@ fn the_end_of_a_flight_believed_lost_leaves_the_next_one_alone() {
         ends.end().await;
         assert_eq!(end_of_all(others).await, [2; 2]);
         drop(first);
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(world.asked(), 2);
     });
 }
@@ -221,7 +221,7 @@ fn a_flight_believed_lost_never_replaces_a_newer_token() {
         let _ = first.end().await;
         answers.end().await;
         watcher.end().await;
-        world.manager.quiet().await;
+        world.manager.drain().await;
         for got in got.into_iter().flatten() {
             assert!(number(&source.fresh().unwrap()) >= got);
         }

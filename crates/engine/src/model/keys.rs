@@ -26,7 +26,7 @@ fn a_key_is_not_evicted_beside_a_handle_being_made() {
     explore(|| async {
         let world = World::with(Settings::default().max_keys(1), |_| Answer::Token);
         world.tenant(1).token().await.unwrap();
-        world.manager.quiet().await;
+        world.manager.drain().await;
         world.clock.advance(Duration::from_secs(2));
         let use_it = |tenant| {
             let make = world.tenants();
@@ -38,7 +38,7 @@ fn a_key_is_not_evicted_beside_a_handle_being_made() {
             })
         };
         end_of_all([use_it(1), use_it(2), use_it(1)]).await;
-        world.manager.quiet().await;
+        world.manager.drain().await;
         // Whoever had no handle for a moment may have lost its token.
         assert!((2..=4).contains(&world.asked()), "{}", world.asked());
     });

@@ -58,7 +58,7 @@ fn it_is_quiet_when_the_last_flight_is_over() {
                 })
             })
             .collect();
-        traffic.quiet().await;
+        traffic.drain().await;
         assert_eq!(over.load(SeqCst), 2);
         end_of_all(flights).await;
     });

@@ -22,7 +22,7 @@ fn rejections_of_one_token_cost_one_fetch() {
         assert_eq!(renewing.count(), 1);
         assert!(ends.iter().all(|(_, got)| *got == 2), "{ends:?}");
         watcher.end().await;
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(world.asked(), 2);
     });
 }
@@ -44,7 +44,7 @@ fn a_late_rejection_beside_a_refresh_spares_the_newer_token() {
         }
         refreshes.end().await.unwrap();
         watcher.end().await;
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(number(&source.fresh().unwrap()), 2);
         assert_eq!(world.asked(), 2);
     });
@@ -68,7 +68,7 @@ fn a_replacement_that_is_rejected_at_once_goes_on_serving() {
             })
             .collect();
         assert_eq!(end_of_all(callers).await, [2; 3]);
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(world.asked(), 2);
     });
 }
@@ -102,7 +102,7 @@ fn what_was_on_its_way_when_all_was_forgotten_is_not_served() {
         answers.end().await;
         let _ = refreshes.end().await;
         watcher.end().await;
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert!(number(&source.token().await.unwrap()) > before);
     });
 }
@@ -124,7 +124,7 @@ fn what_was_revoked_is_not_served_and_what_came_meanwhile_is() {
         assert!(got > 1, "it was revoked");
         refreshes.end().await.unwrap();
         watcher.end().await;
-        world.manager.quiet().await;
+        world.manager.drain().await;
         let revoked = world.vendor.revoked.load(SeqCst);
         assert_eq!(world.asked(), revoked + 1);
     });
@@ -142,7 +142,7 @@ fn what_was_rejected_while_it_was_being_stored_does_not_come_back() {
         for (_, got) in end_of_all(callers).await {
             assert_eq!(got, 2);
         }
-        world.manager.quiet().await;
+        world.manager.drain().await;
         assert_eq!(world.asked(), 2);
         let stored = source.stored().await.unwrap();
         assert_eq!(stored.map(|(token, _)| number(&token)), Some(2));

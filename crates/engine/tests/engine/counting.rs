@@ -8,8 +8,8 @@ use std::{
 };
 
 use biped_core::{
-    Claim, Failure, Generation, IdentityKey, Lease, MemoryStore, StoreError, StoredToken, TokenKey,
-    TokenStore, async_trait,
+    Claim, Generation, IdentityKey, Lease, LeaseFailure, MemoryStore, StoreError, StoredToken,
+    TokenKey, TokenStore, async_trait,
 };
 use biped_engine::TokenSource;
 use biped_testing::{ManualClock, Reply, TestProvider, settle};
@@ -250,7 +250,7 @@ impl TokenStore for Store {
         &self,
         key: &TokenKey,
         lease: &Lease,
-        failed: Option<Failure>,
+        failed: Option<LeaseFailure>,
     ) -> Result<(), StoreError> {
         self.check("release")?;
         self.inner.release(key, lease, failed).await

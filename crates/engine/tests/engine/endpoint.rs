@@ -40,7 +40,7 @@ async fn the_longest_wait_that_any_key_was_told_counts_for_all_whoever_was_told_
         stage.advance(60.0);
         for source in [&one, &other, &third] {
             let error = failure(source).await;
-            assert_eq!(error.kind(), ErrorKind::Failing);
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
             assert_eq!(error.retry_after(), Some(seconds(30.0)));
         }
         assert_eq!(stage.http.count(), 2);

@@ -81,7 +81,7 @@ async fn until_the_next_attempt_callers_get_the_same_error_at_once() {
     assert_eq!(stage.http.count(), 3);
     for _ in 0..1000 {
         let error = failure(&source).await;
-        assert_eq!(error.kind(), ErrorKind::Failing);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
         let wait = error.retry_after().unwrap();
         assert!(wait > Duration::ZERO && wait <= seconds(2.0), "{wait:?}");
     }
@@ -336,7 +336,7 @@ async fn retry_after_holds_for_every_key_of_the_token_endpoint_and_for_no_other(
     failure(&source).await;
     let other_client = stage.source_of(TestProvider::new("client-2"));
     let error = failure(&other_client).await;
-    assert_eq!(error.kind(), ErrorKind::Failing);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(error.retry_after(), Some(seconds(60.0)));
     assert_eq!(stage.http.count(), 1);
     let elsewhere = stage.source_of(TestProvider::at("https://other.example/token", "client-1"));
@@ -357,7 +357,7 @@ async fn a_flight_in_the_queue_heeds_the_retry_after_that_another_was_told() {
     for caller in callers {
         assert_eq!(
             caller.await.unwrap().unwrap_err().kind(),
-            ErrorKind::Failing
+            ErrorKind::Unavailable
         );
     }
     assert_eq!(stage.http.count(), 1);

@@ -159,7 +159,7 @@ impl Provider for Stranger {
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
         self.0.fetch(request, cx).await
     }
-    fn adopts(&self, _: &Token, _: &TokenRequest) -> bool {
+    fn accepts_stored(&self, _: &Token, _: &TokenRequest) -> bool {
         false
     }
 }

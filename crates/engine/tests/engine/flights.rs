@@ -173,7 +173,7 @@ async fn waiters_of_a_failed_flight_get_the_same_error_and_do_not_retry_one_afte
     for caller in callers {
         assert_eq!(
             caller.await.unwrap().unwrap_err().kind(),
-            ErrorKind::Failing
+            ErrorKind::Unavailable
         );
     }
     assert_eq!(http.count(), 3);

@@ -347,7 +347,7 @@ mod interleavings {
                     let number = self.issued.fetch_add(1, Ordering::SeqCst);
                     format!(r#"{{"access_token":"t-{number}","expires_in":{life}}}"#)
                 }
-                Answer::Busy => return Err(Error::failing(VendorError::new(503))),
+                Answer::Busy => return Err(Error::unavailable(VendorError::new(503))),
                 Answer::Refusal => {
                     let refusal = VendorError::new(401).code("invalid_client");
                     return Err(Error::refused(refusal));

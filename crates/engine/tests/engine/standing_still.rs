@@ -192,7 +192,7 @@ fn it_is_quiet_although_nobody_drives_a_fetch() {
     let _standing = left_standing(&stage, &[stage.tenant(1)], 1);
     runtime().block_on(async {
         let manager = stage.manager.clone();
-        let quiet = tokio::spawn(async move { manager.quiet().await });
+        let quiet = tokio::spawn(async move { manager.drain().await });
         stage.pass(40.0).await;
         assert!(!quiet.is_finished(), "a fetch may take as long");
         stage.pass(10.0).await;

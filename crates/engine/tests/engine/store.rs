@@ -6,7 +6,7 @@ use std::{
 };
 
 use biped_core::{
-    Claim, Clock, Error, ExposeSecret, Failure, FetchContext, Generation, IdentityKey, Lease,
+    Claim, Clock, Error, ExposeSecret, FetchContext, Generation, IdentityKey, Lease, LeaseFailure,
     LeaseId, MemoryStore, Provider, ProviderId, SecretRef, StoreError, StoredToken, Token,
     TokenKey, TokenRequest, TokenStore, async_trait,
 };
@@ -111,7 +111,7 @@ impl TokenStore for Watched {
         &self,
         key: &TokenKey,
         lease: &Lease,
-        failed: Option<Failure>,
+        failed: Option<LeaseFailure>,
     ) -> Result<(), StoreError> {
         self.before("release").await?;
         self.inner.release(key, lease, failed).await
@@ -614,7 +614,7 @@ async fn a_failed_holder_leaves_its_reason_and_the_fleet_answers_from_it() {
     for _ in 0..5 {
         let (other, source) = fleet.process();
         let error = failure(&source).await;
-        assert_eq!(error.kind(), biped_core::ErrorKind::Failing);
+        assert_eq!(error.kind(), biped_core::ErrorKind::Unavailable);
         assert_eq!(error.vendor().unwrap().status, Some(503));
         assert_eq!(other.http.count(), 0);
     }
@@ -1008,7 +1008,7 @@ async fn what_a_failed_holder_wrote_is_cut_and_escaped_like_a_vendors_words() {
     let _limit = biped_testing::TimeLimit::start();
     let words = format!("\u{1b}[2J{}", "x".repeat(10_000));
     let why = serde_json::json!({
-        "kind": "failing", "message": words, "remedy": words, "client": false,
+        "kind": "unavailable", "message": words, "remedy": words, "client": false,
         "vendor": { "status": 503, "code": words, "reason": words, "message": words, "uri": words },
     });
     let fleet = Fleet::new();

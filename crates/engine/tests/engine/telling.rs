@@ -47,7 +47,7 @@ async fn a_status_tells_every_state_of_a_key() {
     settle().await;
     let status = source.status();
     assert_eq!(status.state, TokenState::Usable);
-    assert_eq!(status.last_error.unwrap().kind(), ErrorKind::Failing);
+    assert_eq!(status.last_error.unwrap().kind(), ErrorKind::Unavailable);
     assert!(status.next_attempt.unwrap() > seconds(0.0));
 
     stage.advance(120.0);

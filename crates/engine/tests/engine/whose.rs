@@ -12,9 +12,9 @@ use std::{
 };
 
 use biped_core::{
-    Claim, Error, ErrorKind, ExposeSecret, Failure, FetchContext, Generation, IdentityKey, Lease,
-    MemoryStore, Provider, ProviderId, SecretRef, StoreError, StoredToken, Token, TokenKey,
-    TokenRequest, TokenStore, async_trait, wire,
+    Claim, Error, ErrorKind, ExposeSecret, FetchContext, Generation, IdentityKey, Lease,
+    LeaseFailure, MemoryStore, Provider, ProviderId, SecretRef, StoreError, StoredToken, Token,
+    TokenKey, TokenRequest, TokenStore, async_trait, wire,
 };
 use biped_engine::{TokenSource, TokenState};
 use biped_testing::{ManualClock, Reply, TestProvider};
@@ -114,10 +114,10 @@ impl TokenStore for Store {
         &self,
         key: &TokenKey,
         lease: &Lease,
-        failed: Option<Failure>,
+        failed: Option<LeaseFailure>,
     ) -> Result<(), StoreError> {
         // Longer than a flight waits.
-        let failed = failed.map(|failed| Failure {
+        let failed = failed.map(|failed| LeaseFailure {
             cool_down: Duration::from_secs(60),
             ..failed
         });
@@ -182,13 +182,13 @@ impl Fleet {
 /// The token, once the store was told of it as well.
 async fn stored(stage: &Stage, source: &TokenSource) -> String {
     let token = text(source).await;
-    stage.manager.quiet().await;
+    stage.manager.drain().await;
     token
 }
 
 async fn refusal(stage: &Stage, source: &TokenSource) -> Error {
     let error = failure(source).await;
-    stage.manager.quiet().await;
+    stage.manager.drain().await;
     assert!(is_refusal(&error), "{error}");
     error
 }
@@ -467,7 +467,7 @@ async fn a_store_without_a_key_gets_nothing_of_inline_secrets_and_of_clients_wit
         assert!(source.stored().await.unwrap().is_none());
         let token = source.token().await.unwrap().into_owned();
         source.reject(&token);
-        process.manager.quiet().await;
+        process.manager.drain().await;
         source.forget().await.unwrap();
         assert_eq!(fleet.store.take_calls(), 0);
     }
@@ -530,7 +530,7 @@ async fn a_token_rejected_after_its_secret_changed_is_forgotten_under_its_old_na
     fleet.clock.advance(Duration::from_secs(20));
     let token = source.token().await.unwrap().into_owned();
     source.reject(&token);
-    process.manager.quiet().await;
+    process.manager.drain().await;
     let stale = fleet.process(&["old"]);
     stored(&stale, &stale.source_of(inline("old"))).await;
     assert_eq!(stale.http.count(), 1, "the rejected token is still there");

@@ -36,7 +36,10 @@ fn token_in(
 ) -> Result<Token, Error> {
     let mut take = |name: &str| answer.remove(name).unwrap_or_default();
     let Value::String(access_token) = take("access_token") else {
-        return Err(wire::unusable(response, "the answer has no access_token"));
+        return Err(wire::invalid_response(
+            response,
+            "the answer has no access_token",
+        ));
     };
     let base_url = base_url(&take("endpoint"), token_endpoint)?;
     let token_type = take("token_type");
@@ -61,7 +64,7 @@ pub(crate) fn inspection(
     let scopes = wire::scope(&answer.remove("scopes").unwrap_or_default());
     let permissions = answer.remove("permissions").unwrap_or_default();
     if scopes.is_none() && !permissions.is_object() {
-        return Err(wire::unusable(
+        return Err(wire::invalid_response(
             response,
             "the answer has neither scopes nor permissions",
         ));
@@ -134,7 +137,10 @@ fn good(response: &http::Response<Bytes>, now: Timestamp) -> Result<Map<String, 
     }
     match answer {
         Value::Object(answer) => Ok(answer),
-        _ => Err(wire::unusable(response, "the answer is no JSON object")),
+        _ => Err(wire::invalid_response(
+            response,
+            "the answer is no JSON object",
+        )),
     }
 }
 
@@ -162,7 +168,9 @@ fn base_url(endpoint: &Value, token_endpoint: &Url) -> Result<Option<Url>, Error
         Value::Null => Ok(None),
         Value::String(text) if text.trim().is_empty() => Ok(None),
         Value::String(text) => base_urls(token_endpoint).read(text).map(Some),
-        _ => Err(Error::unusable("the endpoint in the answer is no text")),
+        _ => Err(Error::invalid_response(
+            "the endpoint in the answer is no text",
+        )),
     }
 }
 
@@ -179,7 +187,7 @@ pub(crate) fn check_project(asked: &Asked, answered: Option<&Value>) -> Result<(
     if answered.is_null() || wire::integer(answered) == Some(asked) {
         return Ok(());
     }
-    Err(Error::unusable(format!(
+    Err(Error::invalid_response(format!(
         "the token is for another project than {asked}, which was asked for"
     ))
     .with_remedy(
@@ -296,7 +304,7 @@ mod tests {
             json!(["https://api.contentsquare.com"]),
         ] {
             let answer = read(200, example_with("endpoint", endpoint.clone()));
-            assert_eq!(kind(answer), ErrorKind::Unusable, "{endpoint}");
+            assert_eq!(kind(answer), ErrorKind::InvalidResponse, "{endpoint}");
         }
         for endpoint in [
             "https://contentsquare.com",
@@ -313,7 +321,7 @@ mod tests {
     fn a_token_for_another_project_is_refused() {
         for project in [json!(43), json!("43"), json!("x"), json!(42.5), json!([42])] {
             let answer = read(200, example_with("project_id", project.clone()));
-            assert_eq!(kind(answer), ErrorKind::Unusable, "{project}");
+            assert_eq!(kind(answer), ErrorKind::InvalidResponse, "{project}");
         }
         for project in [json!(42), json!("42"), Value::Null] {
             assert!(
@@ -410,12 +418,12 @@ mod tests {
             "not json",
         ] {
             let error = read(200, body).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unusable, "{body}");
+            assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{body}");
             assert!(!error.is_transient(), "{body}");
         }
         for value in [Value::Null, json!(7), json!(""), json!(" "), json!("a\nb")] {
             let answer = read(200, example_with("access_token", value.clone()));
-            assert_eq!(kind(answer), ErrorKind::Unusable, "{value}");
+            assert_eq!(kind(answer), ErrorKind::InvalidResponse, "{value}");
         }
         assert!(read(200, "").unwrap_err().is_transient());
     }
@@ -424,7 +432,7 @@ mod tests {
     fn a_failing_vendor_is_transient_whatever_it_says() {
         for status in [408, 425, 429, 500, 503] {
             let error = read(status, json!({ "errorCode": "OOPS" })).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Failing);
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
             assert_eq!(error.vendor().unwrap().code.as_deref(), Some("OOPS"));
         }
     }
@@ -482,7 +490,10 @@ mod tests {
                 .projects
                 .is_empty()
         );
-        assert_eq!(read(json!({})).unwrap_err().kind(), ErrorKind::Unusable);
+        assert_eq!(
+            read(json!({})).unwrap_err().kind(),
+            ErrorKind::InvalidResponse
+        );
         let refused = read(json!({ "success": false, "errorCode": "NO" }));
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Refused);
     }

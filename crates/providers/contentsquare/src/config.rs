@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use biped_config::{Field, FieldType, Kind, ProviderConfig};
+use biped_config::{Field, FieldType, ProviderConfig, ProviderKind};
 use biped_core::{Error, Provider};
 
 use crate::{
@@ -24,8 +24,8 @@ use crate::{
 ///
 /// Scope, project and integration are defaults: an application may name others for each request.
 #[must_use]
-pub fn kind() -> Kind {
-    Kind::new(KIND, from_config)
+pub fn kind() -> ProviderKind {
+    ProviderKind::new(KIND, from_config)
         .about("Contentsquare: Data Export, Metrics, Enrichment, Speed Analysis Lab")
         .field(Field::new("client_id", FieldType::Identifier).about(
             "The OAuth client_id from the Contentsquare console, of a project or of an account.",

@@ -118,7 +118,7 @@ impl Provider for Contentsquare {
         Ok(answer::base_urls(&self.endpoint()?))
     }
 
-    fn adopts(&self, token: &Token, request: &TokenRequest) -> bool {
+    fn accepts_stored(&self, token: &Token, request: &TokenRequest) -> bool {
         let project = token.extra("project_id");
         let is_asked_for = |asked: Asked| answer::check_project(&asked, project).is_ok();
         token.confirmation().is_none() && Asked::of(request).is_ok_and(is_asked_for)

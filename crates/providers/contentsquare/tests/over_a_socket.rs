@@ -273,7 +273,7 @@ async fn a_token_for_another_project_is_an_error() {
     let request = TokenRequest::new().scope(Scope::DataExport).project(43);
     assert_eq!(
         vendor.fetch(&request).await.unwrap_err().kind(),
-        ErrorKind::Unusable
+        ErrorKind::InvalidResponse
     );
 }
 
@@ -478,7 +478,7 @@ async fn an_answer_tells_when_to_come_back() {
         .fetch(&TokenRequest::new().scope(Scope::Metrics))
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Failing);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(error.retry_after(), Some(std::time::Duration::from_secs(7)));
 }
 
@@ -494,6 +494,6 @@ async fn a_redirect_is_not_followed_with_the_secret() {
         .fetch(&TokenRequest::new().scope(Scope::Metrics))
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert_eq!(vendor.requests().await.len(), 1);
 }

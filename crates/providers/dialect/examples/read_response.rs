@@ -30,7 +30,7 @@ struct ByHand {
 
 fn by_hand(response: &http::Response<Bytes>) -> Result<Token, Error> {
     let answer: ByHand =
-        serde_json::from_slice(response.body()).map_err(|_| Error::unusable("no token"))?;
+        serde_json::from_slice(response.body()).map_err(|_| Error::invalid_response("no token"))?;
     Token::new(answer.access_token, SENT_AT)
         .token_type(answer.token_type.as_deref())
         .expires_in(answer.expires_in.map(Duration::from_secs))

@@ -67,7 +67,7 @@ impl Gained {
                 value => wire::text(value).map(Cow::into_owned),
             });
             let Some(text) = text else {
-                return Err(wire::unusable(
+                return Err(wire::invalid_response(
                     response,
                     format!("the answer has no {name}"),
                 ));
@@ -181,7 +181,7 @@ impl Reads {
                 return Err(if words.has_words() {
                     wire::failure(response, words, now)
                 } else {
-                    wire::unusable(response, "the answer tells neither success nor failure")
+                    wire::invalid_response(response, "the answer tells neither success nor failure")
                 });
             }
         };
@@ -240,14 +240,14 @@ impl Reads {
     fn tokenless(&self, response: &http::Response<Bytes>, now: Timestamp) -> Error {
         if response.body().is_empty() && self.token.as_ref().is_some_and(|place| !place.is_header())
         {
-            return wire::unusable(response, "the answer has no body").transient(true);
+            return wire::invalid_response(response, "the answer has no body").transient(true);
         }
         // Where a flag told success already, the code is that of a success.
         let words = self.words(response);
         if self.ok.is_none() && words.has_words() {
             return wire::failure(response, words, now);
         }
-        wire::unusable(response, "the answer has no token where this vendor's is")
+        wire::invalid_response(response, "the answer has no token where this vendor's is")
             .with_remedy("compare the vendor's documents with response.token of its file")
     }
 
@@ -273,7 +273,7 @@ impl Reads {
             return Ok(None);
         };
         let Value::String(text) = &*found else {
-            return Err(wire::unusable(
+            return Err(wire::invalid_response(
                 response,
                 "the base URL in the answer is no text",
             ));

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use biped_config::{ConfigValue, Field, FieldType, Kind, ProviderConfig, RawValue};
+use biped_config::{ConfigValue, Field, FieldType, ProviderConfig, ProviderKind, RawValue};
 use biped_core::{Error, IdentityRef, Provider, SecretRef};
 
 use crate::{Dialect, Vendor, provider::KIND};
@@ -19,8 +19,8 @@ use crate::{Dialect, Vendor, provider::KIND};
 /// | `certificate`, `certificate_key` | where the dialect has `client_certificate = true` |
 /// | `token_endpoint` | where tokens are asked for, if not where the dialect says |
 #[must_use]
-pub fn kind() -> Kind {
-    Kind::new(KIND, from_config)
+pub fn kind() -> ProviderKind {
+    ProviderKind::new(KIND, from_config)
         .about("Any other vendor, described in a few lines of TOML")
         .with_open_params()
         .field(
@@ -144,7 +144,7 @@ fn params(config: &ProviderConfig) -> Result<Vec<(String, SecretRef)>, Error> {
                     config.name(),
                     value.origin
                 );
-                params.push((name, reference.standing_at(place)));
+                params.push((name, reference.configured_at(place)));
             }
             None => {
                 let what = "a string, a number, true or false, or a reference as for a secret, is \

@@ -122,7 +122,7 @@ impl Provider for Vendor {
         self.named_base_urls(cx).await
     }
 
-    fn adopts(&self, token: &Token, request: &TokenRequest) -> bool {
+    fn accepts_stored(&self, token: &Token, request: &TokenRequest) -> bool {
         token.confirmation().is_none() && self.has_its_exports(token, request)
     }
 

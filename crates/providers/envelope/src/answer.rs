@@ -15,7 +15,7 @@ pub(crate) fn token(
     let mut data = data(response, now)?;
     let mut take = |name: &str| data.remove(name).unwrap_or_default();
     let Value::String(access_token) = take("access_token") else {
-        return Err(wire::unusable(
+        return Err(wire::invalid_response(
             response,
             "data in the answer has no access_token",
         ));
@@ -56,7 +56,10 @@ fn data(response: &http::Response<Bytes>, now: Timestamp) -> Result<Map<String, 
         Value::String(_) => "has data that is a text without a JSON object in it",
         _ => "has data that is no JSON object",
     };
-    Err(wire::unusable(response, format!("the answer {what}")))
+    Err(wire::invalid_response(
+        response,
+        format!("the answer {what}"),
+    ))
 }
 
 /// The vendor's words: those in `error`, and where it lacks one, that at the top.
@@ -172,7 +175,7 @@ mod tests {
             Value::Null,
         ] {
             let error = read(200, &body).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unusable, "{body}");
+            assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{body}");
             assert!(!error.is_transient(), "{body}");
             assert!(!error.to_string().contains(ACCESS_TOKEN), "{body}");
         }
@@ -182,13 +185,13 @@ mod tests {
     fn answers_that_are_no_json_keep_their_status() {
         let html = "<html><body>pl4nted</body></html>";
         for (status, body, kind) in [
-            (200, html, ErrorKind::Unusable),
-            (200, "", ErrorKind::Unusable),
-            (200, "pl4nted", ErrorKind::Unusable),
-            (302, html, ErrorKind::Unusable),
+            (200, html, ErrorKind::InvalidResponse),
+            (200, "", ErrorKind::InvalidResponse),
+            (200, "pl4nted", ErrorKind::InvalidResponse),
+            (302, html, ErrorKind::InvalidResponse),
             (403, html, ErrorKind::Refused),
             (404, "", ErrorKind::Refused),
-            (500, html, ErrorKind::Failing),
+            (500, html, ErrorKind::Unavailable),
         ] {
             let error = read(status, body).unwrap_err();
             assert_eq!(error.kind(), kind, "{status}");
@@ -267,7 +270,11 @@ mod tests {
             assert!(!vendor.has_words(), "{error}");
             assert_eq!(vendor.status, Some(403));
             let in_a_good_answer = read(200, json!({ "error": error })).unwrap_err();
-            assert_eq!(in_a_good_answer.kind(), ErrorKind::Unusable, "{error}");
+            assert_eq!(
+                in_a_good_answer.kind(),
+                ErrorKind::InvalidResponse,
+                "{error}"
+            );
             assert!(
                 read(200, json!({ "error": error, "data": example() })).is_ok(),
                 "{error}"
@@ -302,7 +309,7 @@ mod tests {
         });
         for body in [json!({ "error": fields }), fields.clone()] {
             let error = read(500, &body).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Failing);
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
             assert!(error.is_transient());
             assert_eq!(error.vendor().unwrap().reason.as_deref(), Some("API_ERROR"));
         }

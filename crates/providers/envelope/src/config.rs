@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use biped_config::{Field, FieldType, Kind, ProviderConfig};
+use biped_config::{Field, FieldType, ProviderConfig, ProviderKind};
 use biped_core::{Error, Provider};
 
 use crate::{
@@ -21,8 +21,8 @@ use crate::{
 /// | `grant_type` | sent if given |
 /// | `scope` | sent if given |
 #[must_use]
-pub fn kind() -> Kind {
-    Kind::new(KIND, from_config)
+pub fn kind() -> ProviderKind {
+    ProviderKind::new(KIND, from_config)
         .about("Form-encoded /v1/auth/token endpoints that wrap answers in data and error")
         .field(Field::new("base_url", FieldType::Url).about(
             "The vendor's base URL, with or without /v1; tokens are issued at /v1/auth/token.",

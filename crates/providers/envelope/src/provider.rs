@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use biped_core::{
     BaseUrls, Error, ErrorKind, ExposeSecret, FetchContext, Provider, ProviderId, SecretRef, Token,
-    TokenRequest, async_trait, check_secure, shown, wire,
+    TokenRequest, async_trait, check_secure, redacted_url, wire,
 };
 use url::Url;
 
@@ -146,7 +146,7 @@ impl Envelope {
         if error.kind() != ErrorKind::Refused || status != Some(404) {
             return error;
         }
-        let asked = shown(&self.token_endpoint);
+        let asked = redacted_url(&self.token_endpoint);
         error.with_remedy(format!(
             "base_url is probably wrong: there is no token endpoint at {asked}"
         ))

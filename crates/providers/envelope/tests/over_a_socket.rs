@@ -233,7 +233,7 @@ async fn a_redirect_is_not_followed_with_the_secret() {
         .fetch(&vendor.provider("/"), &TokenRequest::new())
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert_eq!(vendor.requests().await.len(), 1);
 }
 
@@ -244,6 +244,6 @@ async fn a_token_that_cannot_be_sent_is_told_with_the_answers_status() {
         .fetch(&vendor.provider("/"), &TokenRequest::new())
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert_eq!(error.vendor().unwrap().status, Some(201));
 }

@@ -214,23 +214,23 @@ pub(crate) fn token(
             .confirmation(Some(key.thumbprint())),
         // RFC 9449 §5: a token that is not bound is not what was requested.
         Some(_) => {
-            return Err(Error::unusable(
+            return Err(Error::invalid_response(
                 "the server issued a token that is not bound to the DPoP key",
             )
             .with_remedy("the server may not support DPoP; then set dpop = false"));
         }
         None if is_bound => {
-            return Err(
-                Error::unusable("the server issued a token that is bound to a DPoP key")
-                    .with_remedy("set dpop = true"),
-            );
+            return Err(Error::invalid_response(
+                "the server issued a token that is bound to a DPoP key",
+            )
+            .with_remedy("set dpop = true"));
         }
         None if named.eq_ignore_ascii_case("bearer") => {
             Token::new(granted.access_token.secret().as_str(), sent_at)
         }
         // RFC 6749 §7.1.
         None => {
-            return Err(Error::unusable(
+            return Err(Error::invalid_response(
                 "the token_type in the response is neither Bearer nor DPoP",
             )
             .with_remedy("ask the server's operator for tokens of one of these types"));

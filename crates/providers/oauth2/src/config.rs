@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use biped_config::{ConfigValue, Field, FieldType, Kind, ProviderConfig, RawValue};
+use biped_config::{ConfigValue, Field, FieldType, ProviderConfig, ProviderKind, RawValue};
 use biped_core::{Error, ParamValue, Provider, SecretRef};
 
 use crate::{
@@ -30,10 +30,10 @@ use crate::{
 /// Scope, resource and audience are defaults: for each request, an application may set others, and
 /// any further parameter.
 #[must_use]
-pub fn kind() -> Kind {
+pub fn kind() -> ProviderKind {
     let url = |name, about| Field::new(name, FieldType::Url).about(about);
     let secret = |name, about| Field::new(name, FieldType::Secret).about(about);
-    let mut kind = Kind::new(KIND, from_config)
+    let mut kind = ProviderKind::new(KIND, from_config)
         .about("Any authorization server of RFC 6749")
         .with_open_params()
         .field(url(

@@ -102,7 +102,7 @@ pub(crate) async fn token(
             // The crate's own errors may contain the body.
             Err(_) => {
                 let response = answer.as_ref().ok_or_else(cannot_write)?;
-                return Err(wire::unusable(
+                return Err(wire::invalid_response(
                     response,
                     answer::missing(&wire::json(response)?),
                 ));

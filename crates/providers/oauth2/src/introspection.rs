@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 /// Reads an introspection response.
 pub(crate) fn read(response: &http::Response<Bytes>, token: &Token) -> Result<Inspection, Error> {
     let Value::Object(mut answer) = wire::json(response)? else {
-        return Err(wire::unusable(
+        return Err(wire::invalid_response(
             response,
             "the response is not a JSON object",
         ));
     };
     let Some(active) = answer.get("active").and_then(Value::as_bool) else {
-        return Err(wire::unusable(
+        return Err(wire::invalid_response(
             response,
             "the response does not say whether the token is active",
         ));

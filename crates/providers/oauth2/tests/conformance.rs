@@ -23,8 +23,7 @@ fn case(method: fn(SecretRef) -> ClientAuthentication) -> Case {
     let other = |credential: &str, file: &str| {
         let endpoint = Url::parse(ENDPOINT).unwrap_or_else(|_| unreachable!());
         let provider = OAuth2::at(endpoint, SecretRef::inline("client-7"))
-            .client_secret(SecretRef::inline(SECRET))
-            .client_authentication(method);
+            .client_secret(SecretRef::inline(SECRET));
         let file = SecretRef::file(file);
         Arc::new(match credential {
             "key" => provider.key(file),

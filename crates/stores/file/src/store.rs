@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, Error, Failure, Generation, IdentityKey, Lease, LeaseId, Now, StoreError,
+    Claim, Clock, Error, Generation, IdentityKey, Lease, LeaseFailure, LeaseId, Now, StoreError,
     StoredToken, SystemClock, TokenKey, TokenStore,
 };
 use etcetera::BaseStrategy;
@@ -469,7 +469,7 @@ impl TokenStore for FileStore {
         &self,
         key: &TokenKey,
         lease: &Lease,
-        failed: Option<Failure>,
+        failed: Option<LeaseFailure>,
     ) -> Result<(), StoreError> {
         let lease = *lease;
         self.change(key, move |entry, desk| {

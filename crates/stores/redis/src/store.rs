@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, Error, ExposeSecret, Failure, Generation, Lease, LeaseId, SecretString,
+    Claim, Clock, Error, ExposeSecret, Generation, Lease, LeaseFailure, LeaseId, SecretString,
     StoreError, StoredToken, SystemClock, TokenKey, TokenStore,
 };
 use redis::{
@@ -76,7 +76,7 @@ impl RedisStore {
 
     fn with_authorities(url: &SecretString, pem: Option<Vec<u8>>) -> Result<Self, Error> {
         let parsed = parse(url)?;
-        let shown = biped_core::shown(&parsed);
+        let shown = biped_core::redacted_url(&parsed);
         let refused = |error: &RedisError| {
             let category = error.category();
             Error::configuration(format!("the Redis at {shown} can't be used: {category}"))
@@ -303,7 +303,7 @@ impl TokenStore for RedisStore {
         &self,
         key: &TokenKey,
         lease: &Lease,
-        failed: Option<Failure>,
+        failed: Option<LeaseFailure>,
     ) -> Result<(), StoreError> {
         let names = self.names(key);
         let release = &self.0.scripts.release;

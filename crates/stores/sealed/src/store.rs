@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Failure, Generation, IdentityKey, Lease, StoreError, StoredToken, TokenKey, TokenStore,
+    Claim, Generation, IdentityKey, Lease, LeaseFailure, StoreError, StoredToken, TokenKey,
+    TokenStore,
 };
 
 use crate::key::{SealKey, open};
@@ -130,10 +131,10 @@ impl TokenStore for SealedStore {
         &self,
         key: &TokenKey,
         lease: &Lease,
-        failed: Option<Failure>,
+        failed: Option<LeaseFailure>,
     ) -> Result<(), StoreError> {
         let sealed = match failed {
-            Some(failed) => Some(Failure {
+            Some(failed) => Some(LeaseFailure {
                 cool_down: failed.cool_down,
                 why: self.seal(key, About::Failure, &failed.why)?,
             }),

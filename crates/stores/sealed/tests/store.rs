@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Claim, Failure, Generation, MemoryStore, StoredToken, TokenKey, TokenStore};
+use biped_core::{Claim, Generation, LeaseFailure, MemoryStore, StoredToken, TokenKey, TokenStore};
 use biped_file::FileStore;
 use biped_sealed::{SealKey, SealedStore};
 use biped_testing::store::conformance;
@@ -44,7 +44,7 @@ async fn what_is_below_holds_no_byte_of_the_token() {
     let Claim::Granted(lease) = store.lease(&other, HOUR, None).await.unwrap() else {
         panic!("nobody has it");
     };
-    let failure = Failure {
+    let failure = LeaseFailure {
         cool_down: HOUR,
         why: secret.as_bytes().to_vec(),
     };
@@ -108,7 +108,7 @@ async fn a_failure_that_cannot_be_opened_still_cools_down() {
     let Claim::Granted(lease) = one.lease(&KEY, HOUR, None).await.unwrap() else {
         panic!("nobody has it");
     };
-    let failure = Failure {
+    let failure = LeaseFailure {
         cool_down: HOUR,
         why: b"the vendor is down".to_vec(),
     };

@@ -262,7 +262,7 @@ pub async fn a_vendor_that_is_down_is_a_passing_error_without_a_usable_token<I: 
     let stage = Stage::new(make).await;
     stage.vendor_is_down();
     let error = stage.refused().await;
-    assert_eq!(error.kind(), ErrorKind::Failing);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_transient());
     assert!(error.retry_after().is_some());
     assert_eq!(stage.api.seen(), []);

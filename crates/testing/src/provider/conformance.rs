@@ -275,7 +275,7 @@ pub async fn a_failing_vendor_is_transient(provider: &dyn Provider, case: &Case)
                 http::HeaderValue::from_static("7"),
             );
             let error = fetch(provider, case, &answer).await.error("a failure");
-            assert_eq!(error.kind(), ErrorKind::Failing, "{status}: {error}");
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{status}: {error}");
             assert!(error.is_transient(), "{status} may be different later");
             assert_eq!(
                 error.retry_after(),
@@ -313,7 +313,7 @@ pub async fn an_empty_answer_is_transient(provider: &dyn Provider, case: &Case) 
     let error = fetch(provider, case, &Answer::new(200, ""))
         .await
         .error("nothing");
-    assert_eq!(error.kind(), ErrorKind::Unusable, "{error}");
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{error}");
     assert!(error.is_transient());
 }
 
@@ -326,7 +326,11 @@ pub async fn garbage_is_an_error_and_never_a_panic(provider: &dyn Provider, case
         for status in [200, 201, 204, 299] {
             let answer = Answer::new(status, *body);
             let error = fetch(provider, case, &answer).await.error("garbage");
-            assert_eq!(error.kind(), ErrorKind::Unusable, "{status}: {error}");
+            assert_eq!(
+                error.kind(),
+                ErrorKind::InvalidResponse,
+                "{status}: {error}"
+            );
         }
         for status in [400, 401, 403, 404, 499] {
             let answer = Answer::new(status, *body);
@@ -624,7 +628,7 @@ impl Process<'_> {
             .source((self.case.make)(secret), self.case.request.clone());
         let asked = source.token().await.map(drop);
         // The store is told after the token is here.
-        self.manager.quiet().await;
+        self.manager.drain().await;
         asked
     }
 
@@ -681,7 +685,7 @@ pub async fn a_base_url_is_checked(provider: &dyn Provider, case: &Case) {
     ] {
         match read(&url).await {
             Ok(_) => panic!("a token would go to {url}"),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Unusable, "{url}: {error}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{url}: {error}"),
         }
     }
 }

@@ -10,7 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Failure, Generation, IdentityKey, Lease, StoreError, StoredToken, TokenKey, TokenStore,
+    Claim, Generation, IdentityKey, Lease, LeaseFailure, StoreError, StoredToken, TokenKey,
+    TokenStore,
 };
 
 /// Several handles to the same backend, used in turn: each operation goes to the next one.
@@ -78,7 +79,7 @@ impl TokenStore for Alternating {
         &self,
         key: &TokenKey,
         lease: &Lease,
-        failed: Option<Failure>,
+        failed: Option<LeaseFailure>,
     ) -> Result<(), StoreError> {
         self.handle().release(key, lease, failed).await
     }

@@ -31,7 +31,7 @@ use std::{
 };
 
 use biped_core::{
-    Claim, Clock, Failure, Generation, Lease, LeaseId, MAX_LIFETIME, StoredToken, SystemClock,
+    Claim, Clock, Generation, Lease, LeaseFailure, LeaseId, MAX_LIFETIME, StoredToken, SystemClock,
     TokenKey, TokenStore,
 };
 
@@ -608,7 +608,7 @@ pub async fn a_token_ends_a_cool_down(store: Store) {
 pub async fn only_its_holder_leaves_a_failure(store: Store) {
     let key = new_key();
     let lease = granted(&store, &key, HOUR).await;
-    let failure = Failure {
+    let failure = LeaseFailure {
         cool_down: HOUR,
         why: b"slow".to_vec(),
     };
@@ -633,7 +633,7 @@ pub async fn a_release_wakes_those_who_wait(store: Store) {
     let key = new_key();
     let lease = granted(&store, &key, HOUR).await;
     let waiter = waiting(&store, key).await;
-    let failure = Failure {
+    let failure = LeaseFailure {
         cool_down: HOUR,
         why: Vec::new(),
     };
@@ -811,7 +811,7 @@ async fn until_granted(store: &Store, key: &TokenKey) -> Lease {
 
 async fn fail(store: &Store, key: &TokenKey, cool_down: Duration, why: &[u8]) {
     let lease = granted(store, key, HOUR).await;
-    let failure = Failure {
+    let failure = LeaseFailure {
         cool_down,
         why: why.to_vec(),
     };

@@ -264,7 +264,7 @@ async fn sealed() -> Line {
         ));
         let source = manager.source(provider, TokenRequest::new());
         let token = source.token().await.unwrap();
-        manager.quiet().await;
+        manager.drain().await;
 
         let key = source
             .store_key()

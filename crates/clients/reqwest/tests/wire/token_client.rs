@@ -121,7 +121,7 @@ async fn a_body_announced_as_too_large_is_not_read() {
     })
     .await;
     let error = failure(HttpSettings::new(), origin).await;
-    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert!(!error.is_transient());
 }
 
@@ -136,7 +136,7 @@ async fn an_endless_body_is_given_up_at_the_limit() {
     })
     .await;
     let error = failure(HttpSettings::new().max_body(10_000), origin).await;
-    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert!(!error.is_transient());
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use biped_config::nearest;
-use biped_core::{Error, IdentityRef, ProviderId, SecretRef, shown};
+use biped_core::{Error, IdentityRef, ProviderId, SecretRef, redacted_url};
 use url::Url;
 
 use super::{Given, KIND, Vendor};
@@ -216,7 +216,7 @@ impl VendorBuilder {
     /// The token endpoint as it may be shown: what may be a secret stands there by its name.
     fn endpoint(&self) -> String {
         if let Some(url) = &self.given.token_endpoint {
-            return shown(url);
+            return redacted_url(url);
         }
         let Some(Step { url, .. }) = self.dialect.steps.first() else {
             return String::new();
@@ -241,7 +241,7 @@ impl VendorBuilder {
         if url.names().all(is_open)
             && let Ok(parsed) = Url::parse(&text)
         {
-            return shown(&parsed);
+            return redacted_url(&parsed);
         }
         text.split(['?', '#']).next().unwrap_or_default().to_owned()
     }

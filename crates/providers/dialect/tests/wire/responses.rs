@@ -144,7 +144,7 @@ async fn a_base_url_must_be_at_the_vendors_hosts() {
     ] {
         let server = Server::answering(200, json!({ "access_token": "t", "api": named })).await;
         let error = server.token(&dialect).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unusable, "{named}");
+        assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{named}");
     }
 }
 
@@ -173,7 +173,7 @@ async fn a_flag_in_the_body_tells_success_from_failure() {
     assert_eq!(vendor.message.as_deref(), Some("wrong secret"));
     // A success without a token is nothing at all.
     let error = token(FLAGGED, json!({ "code": 0 })).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
 }
 
 #[tokio::test]
@@ -198,21 +198,21 @@ async fn refusals_are_read_where_the_file_says_and_as_the_standard_has_them() {
             ErrorKind::Refused,
             Some("invalid_client"),
         ),
-        (503, json!({}), ErrorKind::Failing, None),
-        (200, json!({}), ErrorKind::Unusable, None),
+        (503, json!({}), ErrorKind::Unavailable, None),
+        (200, json!({}), ErrorKind::InvalidResponse, None),
         (
             200,
             json!({ "access_token": "" }),
-            ErrorKind::Unusable,
+            ErrorKind::InvalidResponse,
             None,
         ),
         (
             200,
             json!({ "access_token": {} }),
-            ErrorKind::Unusable,
+            ErrorKind::InvalidResponse,
             None,
         ),
-        (302, json!({}), ErrorKind::Unusable, None),
+        (302, json!({}), ErrorKind::InvalidResponse, None),
     ] {
         let server = Server::answering(status, answer.clone()).await;
         let error = server.token(&dialect(response)).await.unwrap_err();

@@ -103,10 +103,10 @@ async fn a_later_request_may_only_find_something_out() {
 async fn what_goes_wrong_at_any_request_is_the_error() {
     let server = Server::empty().await;
     let failing = [
-        (json!({ "challenge": "c" }), ErrorKind::Unusable, 1),
+        (json!({ "challenge": "c" }), ErrorKind::InvalidResponse, 1),
         (
             json!({ "challenge": "c", "session": {} }),
-            ErrorKind::Unusable,
+            ErrorKind::InvalidResponse,
             1,
         ),
         (json!({ "error": "invalid_client" }), ErrorKind::Refused, 1),
@@ -167,7 +167,7 @@ async fn credentials_go_to_a_discovered_address_only_where_it_is_the_vendors() {
             .fetch(vendor(), &TokenRequest::new())
             .await
             .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unusable, "{place}");
+        assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{place}");
         assert!(!format!("{error:?}").contains("pl4nted"));
         assert_eq!(server.requests().await.len(), 1);
     }
@@ -210,7 +210,7 @@ async fn a_token_that_is_part_of_a_host_goes_only_where_the_file_says() {
             let fetched = server.fetch(vendor, &TokenRequest::new()).await;
             let error = fetched.unwrap_err();
             assert!(
-                [ErrorKind::Unusable, ErrorKind::Configuration].contains(&error.kind()),
+                [ErrorKind::InvalidResponse, ErrorKind::Configuration].contains(&error.kind()),
                 "{place}: {error}"
             );
             assert_eq!(server.requests().await.len(), 1, "{place}");

@@ -64,7 +64,7 @@ async fn token_type_may_be_absent_or_in_any_case() {
 async fn a_token_type_that_nobody_can_use_is_refused() {
     for value in [json!("mac"), json!("N_A"), json!(7), json!("DPoP")] {
         let error = with("token_type", value.clone()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unusable, "{value}");
+        assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{value}");
         assert!(!error.is_transient());
     }
 }
@@ -167,7 +167,7 @@ async fn a_challenge_speaks_where_the_body_is_silent() {
 async fn an_empty_429_tells_when_to_come_back() {
     let answer = ResponseTemplate::new(429).insert_header("Retry-After", "7");
     let error = answered(answer).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Failing);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_transient());
     assert_eq!(error.vendor().unwrap().status, Some(429));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
@@ -202,7 +202,7 @@ async fn a_failing_server_is_transient_whatever_it_says() {
     for status in [408, 425, 429, 500, 502, 503] {
         let answer = json_answer(status, &json!({ "error": "invalid_client" }));
         let error = answered(answer).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Failing, "{status}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{status}");
         assert!(!error.refuses_client());
     }
 }
@@ -222,7 +222,7 @@ async fn a_success_without_a_token_is_unusable() {
     ] {
         let answer = ResponseTemplate::new(200).set_body_raw(body, "application/json");
         let error = answered(answer).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unusable, "{body}");
+        assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{body}");
         assert!(!error.is_transient(), "{body}");
         assert!(!format!("{error} {error:?}").contains("pl4nted"), "{body}");
     }
@@ -278,7 +278,7 @@ async fn words_in_other_forms_are_kept_too() {
 #[tokio::test]
 async fn a_token_type_that_is_no_text_is_told_as_that() {
     let error = with("token_type", json!(7)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert!(error.to_string().contains("token_type"));
 }
 

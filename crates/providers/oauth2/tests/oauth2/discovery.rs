@@ -97,7 +97,7 @@ async fn a_server_without_metadata_is_a_configuration_error_unless_it_fails() {
     assert_eq!(error.kind(), ErrorKind::Configuration);
     server.serves(OPENID, ResponseTemplate::new(503)).await;
     let error = server.fetch(&discovered(&server)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Failing);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_transient());
 }
 

@@ -115,10 +115,10 @@ async fn only_the_holder_of_the_key_adopts_a_token() {
         .dpop_key(SecretRef::inline(P256));
     let token = server.fetch(&given).await.unwrap();
     let request = TokenRequest::new();
-    assert!(given.adopts(&token, &request));
-    assert!(!server.client_with_secret().adopts(&token, &request));
+    assert!(given.accepts_stored(&token, &request));
+    assert!(!server.client_with_secret().accepts_stored(&token, &request));
     let unbound = server.client_with_secret().dpop();
-    assert!(!unbound.adopts(&token, &request));
+    assert!(!unbound.accepts_stored(&token, &request));
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn a_token_that_was_not_bound_is_refused() {
         .fetch(&server.client_with_secret().dpop())
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
 }
 
 #[tokio::test]

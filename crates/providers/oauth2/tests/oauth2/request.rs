@@ -146,7 +146,7 @@ async fn a_redirect_is_not_followed_with_the_secret() {
         .fetch(&server.client_with_secret())
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert_eq!(server.requests().await.len(), 1);
 }
 
@@ -169,7 +169,7 @@ async fn an_answer_without_end_is_not_read_to_its_end() {
         .fetch(&server.client_with_secret())
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unusable);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
 }
 
 #[test]

@@ -75,15 +75,15 @@ async fn inspect_needs_an_endpoint_and_an_answer() {
     assert!(server.requests().await.is_empty());
     let provider = plain.introspection_endpoint(server.url("/introspect"));
     for (status, body, kind) in [
-        (200, json!({}), ErrorKind::Unusable),
-        (200, json!({ "active": "yes" }), ErrorKind::Unusable),
+        (200, json!({}), ErrorKind::InvalidResponse),
+        (200, json!({ "active": "yes" }), ErrorKind::InvalidResponse),
         (403, json!({ "error": "access_denied" }), ErrorKind::Refused),
         (
             401,
             json!({ "error": "invalid_client" }),
             ErrorKind::Refused,
         ),
-        (503, json!({}), ErrorKind::Failing),
+        (503, json!({}), ErrorKind::Unavailable),
     ] {
         server
             .answers_once("/introspect", json_answer(status, &body))
