@@ -37,7 +37,7 @@ pub(crate) fn run(session: &Session, args: &args::Trust) -> Outcome {
 
 fn told_of(session: &Session, place: &Path, told: &str) -> Outcome {
     if !session.is_json() {
-        output::note(&format!("{} {told}", redacted_url(place)));
+        output::note(&format!("{} {told}", shown(place)));
     }
     Ok(())
 }
