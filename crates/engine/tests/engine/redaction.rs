@@ -121,6 +121,7 @@ async fn told(secret: &str, echo: &str, before: usize) -> String {
 
 #[tokio::test]
 async fn a_secret_is_redacted_in_every_encoding_wherever_the_text_is_cut() {
+    let _limit = biped_testing::TimeLimit::start();
     let parts = Parts::of(SECRET);
     for (encoding, echo) in encodings(SECRET) {
         for before in [VENDOR_TEXT_LIMIT - echo.len() - 2, 0, 5000] {
@@ -138,6 +139,7 @@ async fn a_secret_is_redacted_in_every_encoding_wherever_the_text_is_cut() {
 
 #[tokio::test]
 async fn a_secret_beyond_what_is_kept_of_a_text_is_not_shown() {
+    let _limit = biped_testing::TimeLimit::start();
     let parts = Parts::of(SECRET);
     for (encoding, echo) in encodings(SECRET) {
         let told = told(SECRET, &echo, 16 * 1024 - echo.len() / 2).await;
@@ -147,6 +149,7 @@ async fn a_secret_beyond_what_is_kept_of_a_text_is_not_shown() {
 
 #[test]
 fn the_beginning_of_a_secret_that_somebody_else_cut_off_is_redacted() {
+    let _limit = biped_testing::TimeLimit::start();
     let redactor = Redactor::new([SECRET]);
     let parts = Parts::of(SECRET);
     for (encoding, echo) in encodings(SECRET) {
@@ -163,6 +166,7 @@ fn the_beginning_of_a_secret_that_somebody_else_cut_off_is_redacted() {
 
 #[test]
 fn a_text_without_the_secret_is_left_as_it_is() {
+    let _limit = biped_testing::TimeLimit::start();
     let redactor = Redactor::new([SECRET, "secret", "abc", "0123456789"]);
     for text in [
         "",
@@ -177,6 +181,7 @@ fn a_text_without_the_secret_is_left_as_it_is() {
 
 #[test]
 fn the_lines_of_a_key_are_redacted_one_by_one() {
+    let _limit = biped_testing::TimeLimit::start();
     let pem =
         "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END PRIVATE KEY-----\n";
     let redactor = Redactor::new([pem]);
@@ -186,6 +191,7 @@ fn the_lines_of_a_key_are_redacted_one_by_one() {
 
 #[tokio::test]
 async fn an_inspection_repeats_no_secret() {
+    let _limit = biped_testing::TimeLimit::start();
     let parts = Parts::of(SECRET);
     for (encoding, echo) in encodings(SECRET) {
         let stage = Stage::new();
@@ -210,6 +216,7 @@ async fn an_inspection_repeats_no_secret() {
 
 #[tokio::test]
 async fn what_is_written_down_for_the_fleet_holds_no_secret() {
+    let _limit = biped_testing::TimeLimit::start();
     let parts = Parts::of(SECRET);
     for (encoding, echo) in encodings(SECRET) {
         let clock = Arc::new(ManualClock::new());
@@ -242,6 +249,7 @@ proptest! {
         encoding in any::<prop::sample::Index>(),
         beyond in any::<prop::sample::Index>(),
     ) {
+        let _limit = biped_testing::TimeLimit::start();
         prop_assume!(!["HTTP", "JSON"].iter().any(|word| secret.contains(word)));
         let all = encodings(&secret);
         let (encoding, echo) = &all[encoding.index(all.len())];
@@ -304,6 +312,7 @@ fn assert_one_line(text: &str) {
 
 #[tokio::test]
 async fn no_name_parameter_scope_or_vendors_text_forges_a_line() {
+    let _limit = biped_testing::TimeLimit::start();
     for forged in FORGED {
         let log = Log::default();
         let listening = log.listen();

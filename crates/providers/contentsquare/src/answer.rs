@@ -96,8 +96,8 @@ pub(crate) fn permitted(projects: &[Project]) -> String {
         .map(
             |Project { id, name }| match name.char_indices().nth(NAME_SHOWN) {
                 _ if name.is_empty() => id.to_string(),
-                Some((end, _)) => format!("{id} ({}…)", &name[..end]),
-                None => format!("{id} ({name})"),
+                Some((end, _)) => format!("{id} ({}…)", wire::Escaped(&name[..end])),
+                None => format!("{id} ({})", wire::Escaped(name)),
             },
         )
         .collect();
