@@ -6,7 +6,7 @@ use biped::ErrorKind;
 use biped_sandbox::ACCOUNT;
 use tempfile::TempDir;
 
-use crate::{LIFETIME, Stage, account_entry};
+use crate::{LIFETIME, Stage, account_entry, until};
 
 #[tokio::test]
 async fn a_rotated_secret_needs_no_restart() {
@@ -76,6 +76,10 @@ async fn a_secret_file_that_is_away_for_a_moment_costs_nobody_a_token() {
     for _ in 0..3 {
         assert_eq!(stage.exports().await.unwrap(), 200, "the token serves");
     }
+    // Its file is looked at in the background, and may not be looked at for hours.
+    let source = stage.biped.token_source("exports").unwrap();
+    let looked = || source.status().last_error.is_some();
+    until("the refresh failed", looked).await;
     stage.clock.advance(LIFETIME.mul_f64(0.1));
     let error = stage.driven(stage.exports()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Secret);
