@@ -30,7 +30,10 @@ use biped::{
 };
 use biped_dialect::{Dialect, Vendor};
 use biped_sandbox::{ACCOUNT, Effect, Fault, KeyFilter};
-use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider};
+use biped_testing::{
+    ManualClock, Reply, ScriptedHttp, TestProvider,
+    secrets::{Parts, encodings},
+};
 use bytes::Bytes;
 use serde_json::json;
 use tempfile::TempDir;
@@ -635,6 +638,76 @@ async fn no_answer_of_a_vendor_brings_a_secret_into_an_error() {
     assert!(events.text().contains("got no token"));
     for kind in [ErrorKind::Refused, ErrorKind::Unusable] {
         assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
+    }
+}
+
+/// Has a character of every sort that some encoding changes.
+const REPEATED: &str = "S3/c+r\"e&t <K9>'\\=%~Z";
+
+#[tokio::test]
+async fn a_secret_that_a_vendor_repeats_across_the_cut_is_nowhere_to_be_read() {
+    let secret = || SecretRef::inline(REPEATED);
+    let id = || SecretRef::inline("id");
+    let url: Url = "https://login.example/token".parse().unwrap();
+    let dialect = "url = 'https://login.example/token'\nauth = 'basic'\n";
+    let dialect = Dialect::from_toml(dialect, "mine.toml");
+    let vendor = Vendor::builder(Arc::new(dialect.unwrap_or_else(|error| panic!("{error}"))))
+        .client_id(id())
+        .client_secret(secret());
+    let providers: [Arc<dyn Provider>; 4] = [
+        Arc::new(Contentsquare::new(id(), secret())),
+        Arc::new(Envelope::new(&url, id(), secret())),
+        Arc::new(OAuth2::at(url.clone(), id()).client_secret(secret())),
+        Arc::new(vendor.build().unwrap()),
+    ];
+    let parts = Parts::of(REPEATED);
+    let directory = TempDir::new().unwrap();
+    let redactor = biped::wire::Redactor::new([REPEATED]);
+    assert_eq!(parts.find_in(&format!("{redactor:?}")), None);
+    for (at, provider) in providers.into_iter().enumerate() {
+        for (number, (encoding, echo)) in encodings(REPEATED).into_iter().enumerate() {
+            let before = ".".repeat(biped::wire::VENDOR_TEXT_LIMIT - echo.len() / 2);
+            let words = format!("{before}{echo}");
+            let body = json!({
+                "error": words, "error_description": words, "error_uri": words,
+                "errorCode": words, "errorMessage": words, "code": words, "message": words,
+            });
+            let events = Events::new();
+            let listening = events.listen();
+            let http = Arc::new(ScriptedHttp::new());
+            let busy = Reply::json(503, &body.to_string());
+            http.push(busy.with_header("retry-after", "60"));
+            let tokens = directory.path().join(format!("{at}-{number}"));
+            let manager = TokenManager::builder(http)
+                .clock(Arc::new(ManualClock::new()))
+                .store(Arc::new(FileStore::new(&tokens)))
+                .build();
+            let request = match provider.id().kind() {
+                "contentsquare" => TokenRequest::new().scope("metrics").param("project_id", 42),
+                _ => TokenRequest::new(),
+            };
+            let source = manager.source(provider.clone(), request);
+            let error = source.token().await.unwrap_err();
+            manager.quiet().await;
+            drop(listening);
+
+            let mut shown = Shown::default();
+            shown.error("an error", &error);
+            shown.debug("a status", &source.status());
+            shown.text("events", events.text());
+            let mut written = 0;
+            for file in fs::read_dir(&tokens).unwrap() {
+                let bytes = fs::read(file.unwrap().path()).unwrap();
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                written += usize::from(text.contains("[redacted]"));
+                shown.text("a file of the store", text);
+            }
+            assert_eq!(written, 1, "the failure is written down: {error}");
+            for (of, text) in &shown.0 {
+                let text = text.replace("........", "");
+                assert_eq!(parts.find_in(&text), None, "{encoding} in {of}: {text}");
+            }
+        }
     }
 }
 

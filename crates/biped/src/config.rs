@@ -103,8 +103,7 @@ pub(crate) fn report(mut problems: Vec<Problem>) -> Error {
         next == first
             || (!next.key.is_empty() && next.key == first.key && next.origin == first.origin)
     });
-    let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
-    Error::configuration(lines.join("\n"))
+    Error::configuration_lines(problems)
 }
 
 /// Files first, by line, then variables, then options, then the builder.

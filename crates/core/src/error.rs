@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use crate::wire;
+use crate::text::{self, Escaped};
 
 /// Why there is no token, in one opaque value that is cheap to clone: a failed fetch hands the
 /// same error to everybody who waited for it.
@@ -99,7 +99,9 @@ impl fmt::Display for ErrorKind {
 
 /// A refusal in the vendor's own words (RFC 6749 §5.2, or the vendor's form of it).
 ///
-/// Texts are cut to 1 KiB and their control characters escaped when they are set.
+/// What is set is kept whole until the fetch ends, so that secrets are found in all of it: then the
+/// [`TokenManager`](crate::TokenManager) redacts them, cuts each text to 1 KiB and escapes its
+/// control characters. [`Display`](fmt::Display) always cuts and escapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -129,40 +131,45 @@ impl VendorError {
     /// Sets the error code.
     #[must_use]
     pub fn code(mut self, code: impl AsRef<str>) -> Self {
-        self.code = wire::vendor_text(code.as_ref());
+        self.code = text::whole_vendor_text(code.as_ref());
         self
     }
 
     /// Sets the second code.
     #[must_use]
     pub fn reason(mut self, reason: impl AsRef<str>) -> Self {
-        self.reason = wire::vendor_text(reason.as_ref());
+        self.reason = text::whole_vendor_text(reason.as_ref());
         self
     }
 
     /// Sets the sentence for people.
     #[must_use]
     pub fn message(mut self, message: impl AsRef<str>) -> Self {
-        self.message = wire::vendor_text(message.as_ref());
+        self.message = text::whole_vendor_text(message.as_ref());
         self
     }
 
     /// Sets the address of an explanation.
     #[must_use]
     pub fn uri(mut self, uri: impl AsRef<str>) -> Self {
-        self.uri = wire::vendor_text(uri.as_ref());
+        self.uri = text::whole_vendor_text(uri.as_ref());
         self
     }
 
-    /// The same, with its texts cut and escaped: what was read from a store is as it came.
+    /// The same, with its texts cut and escaped.
     pub(crate) fn cut_and_escaped(self) -> Self {
-        let text = |text: Option<String>| text.as_deref().and_then(wire::vendor_text);
+        self.map_words(str::to_owned)
+    }
+
+    /// The same with other words, cut and escaped.
+    fn map_words(self, change: impl Fn(&str) -> String) -> Self {
+        let change = |text: Option<String>| text::vendor_text(&change(&text?));
         Self {
             status: self.status,
-            code: text(self.code),
-            reason: text(self.reason),
-            message: text(self.message),
-            uri: text(self.uri),
+            code: change(self.code),
+            reason: change(self.reason),
+            message: change(self.message),
+            uri: change(self.uri),
         }
     }
 
@@ -186,11 +193,12 @@ impl fmt::Display for VendorError {
             write!(f, "HTTP {status}")?;
             separator = " ";
         }
-        for word in [&self.code, &self.reason].into_iter().flatten() {
+        let shown = |text: &Option<String>| text::vendor_text(text.as_deref()?);
+        for word in [&self.code, &self.reason].into_iter().filter_map(shown) {
             write!(f, "{separator}{word}")?;
             separator = " ";
         }
-        if let Some(message) = &self.message {
+        if let Some(message) = shown(&self.message) {
             write!(f, "{separator}\"{message}\"")?;
         }
         Ok(())
@@ -201,6 +209,18 @@ impl Error {
     /// A setting or a request that breaks a rule. The text says which, and what was expected.
     pub fn configuration(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Configuration, false, message)
+    }
+
+    /// Several settings that break a rule, a line each. It is the only error whose message has more
+    /// than one line.
+    pub fn configuration_lines(lines: impl IntoIterator<Item = impl fmt::Display>) -> Self {
+        let lines: Vec<_> = lines
+            .into_iter()
+            .map(|line| Escaped(&line.to_string()).to_string())
+            .collect();
+        let mut error = Self::configuration("");
+        error.inner().message = lines.join("\n").into();
+        error
     }
 
     /// A secret that could not be read.
@@ -255,7 +275,7 @@ impl Error {
             kind,
             transient,
             refuses_client: false,
-            message: message.into(),
+            message: text::one_line(message.into()),
             remedy: None,
             provider: None,
             retry_after: None,
@@ -268,17 +288,17 @@ impl Error {
         Arc::make_mut(&mut self.0)
     }
 
-    /// Says what failed in other words.
+    /// Says what failed in other words, on one line: control characters are escaped.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
-        self.inner().message = message.into();
+        self.inner().message = text::one_line(message.into());
         self
     }
 
     /// Says what to do about it, as the end of the line.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
-        self.inner().remedy = Some(remedy.into());
+        self.inner().remedy = Some(text::one_line(remedy.into()));
         self
     }
 
@@ -313,34 +333,17 @@ impl Error {
         self
     }
 
-    /// The same error without this text in any of its words, however it was escaped on the way. What
-    /// may be a word of the vendor's own (`secret`, `wrong`: people try with such) is left in place.
-    pub(crate) fn without(mut self, secret: &str) -> Self {
-        let may_be_a_word =
-            |text: &str| text.len() < 8 && text.bytes().all(|byte| byte.is_ascii_lowercase());
-        let text = wire::vendor_text(secret);
-        let Some(secret) = text.filter(|text| text.len() >= 4 && !may_be_a_word(text)) else {
-            return self;
-        };
-        let black_out = |text: &mut String| {
-            if text.contains(&secret) {
-                *text = text.replace(&secret, "[redacted]");
-            }
-        };
+    /// The same error with other words: Biped's own, which keep their lines, and the vendor's, which
+    /// are cut and escaped after that.
+    pub(crate) fn map_words(
+        mut self,
+        own: impl Fn(&str) -> String,
+        vendors: impl Fn(&str) -> String,
+    ) -> Self {
         let inner = self.inner();
-        if let Some(vendor) = &mut inner.vendor {
-            let words = [
-                &mut vendor.code,
-                &mut vendor.reason,
-                &mut vendor.message,
-                &mut vendor.uri,
-            ];
-            words.into_iter().flatten().for_each(black_out);
-        }
-        black_out(inner.message.to_mut());
-        if let Some(remedy) = &mut inner.remedy {
-            black_out(remedy.to_mut());
-        }
+        inner.message = own(&inner.message).into();
+        inner.remedy = inner.remedy.take().map(|remedy| own(&remedy).into());
+        inner.vendor = inner.vendor.take().map(|vendor| vendor.map_words(vendors));
         self
     }
 
@@ -441,7 +444,7 @@ impl fmt::Display for Error {
             ..
         } = &*self.0;
         if let Some(provider) = provider {
-            write!(f, "{provider}: ")?;
+            write!(f, "{}: ", Escaped(provider))?;
         }
         f.write_str(message)?;
         if let Some(vendor) = vendor {

@@ -13,7 +13,6 @@
 
 mod api;
 mod base_urls;
-mod black_out;
 mod call;
 mod clock;
 mod config;
@@ -23,9 +22,11 @@ mod http;
 mod key;
 mod manager;
 mod provider;
+mod redact;
 mod request;
 mod secret;
 mod store;
+mod text;
 mod token;
 pub mod wire;
 

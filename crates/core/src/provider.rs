@@ -10,8 +10,8 @@ use url::Url;
 
 use crate::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, ClientIdentity, Clock, Error, HttpClient,
-    Now, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict, black_out::credentials,
-    check_secure, judge_by_status, secret::Fingerprints, token::Companions,
+    Now, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict, check_secure,
+    judge_by_status, redact::credentials, secret::Fingerprints, text::Redactor, token::Companions,
 };
 
 /// A vendor's token endpoint, and one client of it.
@@ -390,8 +390,9 @@ impl<'a> FetchContext<'a> {
     /// Reads a secret. Ask at each fetch and keep nothing: that is what makes rotation work.
     ///
     /// A vendor that repeats it in its error message doesn't get it into an [`Error`]: what was
-    /// read here is blacked out there, encoded or not, and so are the credentials of an
-    /// `Authorization` header.
+    /// read here is redacted there, encoded or not ([`wire::Redactor`](crate::wire::Redactor)), and
+    /// so are the credentials of an `Authorization` header. The [`TokenManager`](crate::TokenManager) does that when the fetch ends; until
+    /// then the error has the vendor's words as they came.
     ///
     /// # Errors
     /// [`Secret`](crate::ErrorKind::Secret).
@@ -432,11 +433,10 @@ impl<'a> FetchContext<'a> {
         Ok(value)
     }
 
-    /// Blacks out the secrets of this fetch, should the vendor's words repeat them.
-    pub(crate) fn black_out(&self, error: Error) -> Error {
-        self.notes().values.iter().fold(error, |error, secret| {
-            error.without_any_shape(secret.expose_secret())
-        })
+    /// Finds the secrets of this fetch, should the vendor's words repeat them.
+    pub(crate) fn redactor(&self) -> Redactor {
+        let notes = self.notes();
+        Redactor::new(notes.values.iter().map(ExposeSecret::expose_secret))
     }
 
     pub(crate) fn noted_secrets(&self) -> Vec<NotedSecret> {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text::Escaped;
+
 /// What a token is for: its scopes and the provider's further parameters.
 ///
 /// One set of account-level credentials serves many projects, so the project is a parameter of the
@@ -111,16 +113,18 @@ impl TokenRequest {
     }
 }
 
-/// `data-export metrics project_id=42`: the request as logs and `list` show it.
+/// `data-export metrics project_id=42`: the request as logs and `list` show it, on one line: control
+/// characters are escaped.
 impl fmt::Display for TokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         for scope in &self.scopes {
-            write!(f, "{separator}{scope}")?;
+            write!(f, "{separator}{}", Escaped(scope))?;
             separator = " ";
         }
         for (name, value) in &self.params {
-            write!(f, "{separator}{name}={value}")?;
+            let value = value.to_string();
+            write!(f, "{separator}{}={}", Escaped(name), Escaped(&value))?;
             separator = " ";
         }
         Ok(())
@@ -158,6 +162,7 @@ impl ParamValue {
     }
 }
 
+/// The value as it is sent, where that is in a text; nothing is escaped.
 impl fmt::Display for ParamValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

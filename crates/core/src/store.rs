@@ -223,9 +223,10 @@ pub struct Failure {
 pub struct StoreError(std::borrow::Cow<'static, str>);
 
 impl StoreError {
-    /// The text says what failed, and holds no secret (a store's URL may: redact it).
+    /// The text says what failed, and holds no secret (a store's URL may: redact it). Its control
+    /// characters are escaped.
     pub fn new(message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self(message.into())
+        Self(crate::text::one_line(message.into()))
     }
 }
 

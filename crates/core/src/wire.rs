@@ -3,19 +3,19 @@
 //!
 //! Nothing here panics, whatever the input, and no error here holds the input.
 
-use std::{borrow::Cow, fmt::Write as _, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use base64::Engine as _;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{BaseUrls, Error, ErrorKind, Timestamp, VendorError, token::MAX_LIFETIME};
 
-/// What vendor text in errors is cut to, in bytes.
-pub const VENDOR_TEXT_LIMIT: usize = 1024;
+pub use crate::text::{
+    Escaped, Redactor, VENDOR_TEXT_LIMIT, escaped, percent_encoded, vendor_text,
+};
 
 /// The JSON of an answer, whatever its content type says. Where its texts are not UTF-8, the rest of
 /// it counts all the same.
@@ -157,66 +157,6 @@ pub fn object(value: &Value) -> Option<Cow<'_, Map<String, Value>>> {
         },
         _ => None,
     }
-}
-
-/// Vendor text as it may be shown: cut to [`VENDOR_TEXT_LIMIT`], control characters escaped;
-/// `None` where nothing is left.
-#[must_use]
-pub fn vendor_text(text: &str) -> Option<String> {
-    let text = text.trim();
-    let mut out = String::with_capacity(text.len().min(VENDOR_TEXT_LIMIT));
-    for character in text.chars() {
-        let escape = character.is_control() || is_invisible(character);
-        let next: Cow<'_, str> = if escape {
-            character.escape_default().to_string().into()
-        } else {
-            character.to_string().into()
-        };
-        if out.len() + next.len() > VENDOR_TEXT_LIMIT {
-            out.push('…');
-            break;
-        }
-        out.push_str(&next);
-    }
-    (!out.is_empty()).then_some(out)
-}
-
-/// Characters that change how the text around them reads on a terminal: direction overrides and
-/// line separators.
-fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-/// What a text looks like on its way: as it stands, percent-encoded, in a form, in Base64, and inside
-/// of JSON. For those who keep a secret out of what they show.
-#[must_use]
-pub fn shapes(text: &str) -> [SecretString; 5] {
-    let json = serde_json::Value::from(text).to_string();
-    let inside = json.get(1..json.len() - 1).unwrap_or_default();
-    [
-        text.to_owned(),
-        percent_encoded(text),
-        url::form_urlencoded::byte_serialize(text.as_bytes()).collect(),
-        base64::engine::general_purpose::STANDARD.encode(text),
-        inside.to_owned(),
-    ]
-    .map(Into::into)
-}
-
-/// A text percent-encoded: everything but letters, digits and `-._~` as `%XX` (RFC 3986 §2.3); a space
-/// is `%20`.
-#[must_use]
-pub fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string can't fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 /// The `exp` of a JWT (RFC 7519 §4.1.4), unverified: the token is not ours to verify.

@@ -8,6 +8,7 @@
 //! | a provider's promises, one check each | [`provider::conformance`] |
 //! | what every way to call an API must do | [`api::matrix`], [`api_matrix!`] |
 //! | a store's promises, one check each | [`store::conformance`] |
+//! | how vendors repeat a secret, and what is left of one in a text | [`secrets`] |
 //! | letting spawned tasks get as far as they can | [`settle`] |
 //! | a hang that is a failure with a name | [`TimeLimit`] |
 
@@ -15,6 +16,7 @@ pub mod api;
 mod clock;
 mod http;
 pub mod provider;
+pub mod secrets;
 pub mod store;
 mod time_limit;
 

@@ -7,6 +7,7 @@
 
 mod case;
 pub mod conformance;
+mod repeating;
 
 use async_trait::async_trait;
 use biped_core::{

@@ -32,6 +32,7 @@ enum Fault {
     PanicsOnGarbage,
     ShowsTheBody,
     ShowsTheSecret,
+    CutsTheWords,
     ShowsTheSecretInAHeader,
     ShowsTheTokenInAHeader,
     FollowsRedirects,
@@ -97,6 +98,10 @@ impl Vendor {
             let error = wire::failure(response, vendor, cx.now());
             return Err(match fault {
                 Fault::BlamesTheClient => error.refusing_client(true),
+                Fault::CutsTheWords => {
+                    let said: String = code.unwrap_or_default().chars().take(1024).collect();
+                    error.with_message(format!("the vendor says {said}, and more"))
+                }
                 _ => error,
             });
         }
@@ -256,6 +261,7 @@ async fn each_broken_promise_is_found_by_the_check_that_is_named_for_it() {
         ),
         (Fault::ShowsTheBody, "no_answer_is_shown"),
         (Fault::ShowsTheSecret, "no_secret_is_shown"),
+        (Fault::CutsTheWords, "a_repeated_secret_is_not_shown"),
         (
             Fault::ShowsTheSecretInAHeader,
             "a_header_that_holds_the_secret_is_marked",
@@ -290,6 +296,7 @@ async fn a_fault_that_one_check_is_for_leaves_most_others_alone() {
         Fault::BlamesTheClient,
         Fault::TriesAgain,
         Fault::GivesUpOnNothing,
+        Fault::CutsTheWords,
         Fault::ShowsTheTokenInAHeader,
         Fault::FollowsRedirects,
         Fault::TrustsAnyBaseUrl,

@@ -48,9 +48,7 @@ impl Engine {
         };
         loop {
             let mut cx = self.context(candidate);
-            let answer = ask_once(&mut cx, &**provider, ask)
-                .await
-                .map_err(|error| cx.black_out(error));
+            let answer = redacted(ask_once(&mut cx, &**provider, ask).await, &cx);
             let error = match answer {
                 Ok(answer) => {
                     remembered.store(candidate, Relaxed);
@@ -85,6 +83,18 @@ impl Engine {
     pub(crate) fn context(&self, candidate: usize) -> FetchContext<'_> {
         let fingerprints = self.fingerprints.clone();
         FetchContext::for_candidate(&*self.http, &*self.clock, candidate, fingerprints)
+    }
+}
+
+/// What was answered, without the secrets of the fetch in anything that people read.
+fn redacted(answer: Result<Answer, Error>, cx: &FetchContext<'_>) -> Result<Answer, Error> {
+    match answer {
+        Ok(Answer::Inspection(Some(inspection))) => {
+            let inspection = inspection.redacting(&cx.redactor());
+            Ok(Answer::Inspection(Some(inspection)))
+        }
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(error.redacting(&cx.redactor())),
     }
 }
 

@@ -1,10 +1,14 @@
 //! What the engine tells: `tracing` events, and `metrics` where that feature is on, by the contract
-//! on [`TokenManager`](super::TokenManager)'s page. No event holds a token.
+//! on [`TokenManager`](super::TokenManager)'s page. No event holds a token, and each is one line,
+//! whatever names, parameters and other people's texts are in it.
 
 use std::time::Duration;
 
 use super::state::Rejection;
-use crate::{Error, TokenRequest};
+use crate::{
+    Error, TokenRequest,
+    text::{Escaped, escaped},
+};
 
 /// Where events about a store come from: a command shows these to whoever runs it.
 const STORE: &str = "biped_core::store";
@@ -12,6 +16,7 @@ const STORE: &str = "biped_core::store";
 pub(crate) fn fetched(provider: &str, request: &TokenRequest, from_store: bool, took: Duration) {
     let outcome = if from_store { "stored" } else { "token" };
     count2("biped_fetches_total", provider, ("outcome", outcome));
+    let provider = &*escaped(provider);
     tracing::debug!(provider, %request, outcome, took_ms = took.as_millis(), "has a new token");
 }
 
@@ -22,7 +27,13 @@ pub(crate) fn failed(provider: &str, request: &TokenRequest, error: &Error, serv
         ("outcome", error.kind().as_str()),
     );
     // With a token still serving nobody notices yet: somebody should hear of it in time.
-    tracing::warn!(provider, %request, kind = error.kind().as_str(), serving, "got no token: {error}");
+    let (provider, kind, error) = (
+        &*escaped(provider),
+        error.kind().as_str(),
+        error.to_string(),
+    );
+    let error = Escaped(&error);
+    tracing::warn!(provider, %request, kind, serving, "got no token: {error}");
 }
 
 pub(crate) fn waited(provider: &str) {
@@ -43,6 +54,7 @@ pub(crate) fn rejected(provider: &str, request: &TokenRequest, rejection: Reject
         Rejection::CoolingDown => "cooling_down",
     };
     count2("biped_rejections_total", provider, ("outcome", outcome));
+    let provider = &*escaped(provider);
     tracing::debug!(provider, %request, outcome, "an API rejected a token");
 }
 
@@ -52,6 +64,7 @@ pub(crate) fn store_fault(provider: &str, operation: &'static str, why: &str) {
         provider,
         ("operation", operation),
     );
+    let (provider, why) = (&*escaped(provider), Escaped(why));
     tracing::warn!(
         target: STORE,
         provider,
@@ -73,6 +86,7 @@ pub(crate) fn stored_ignored(provider: &str, why: &str) {
 
 pub(crate) fn lease_lost(provider: &str) {
     count("biped_leases_lost_total", provider);
+    let provider = &*escaped(provider);
     tracing::warn!(target: STORE, provider, "lost the lease on a fetch while it was running");
 }
 

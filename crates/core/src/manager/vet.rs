@@ -63,9 +63,8 @@ pub(crate) async fn check_base_url(
     };
     let named = provider.base_urls(cx).await;
     named
-        .map_err(|error| cx.black_out(error))?
-        .read(url.as_str())
-        .map(drop)
+        .and_then(|named| named.read(url.as_str()).map(drop))
+        .map_err(|error| error.redacting(&cx.redactor()))
 }
 
 /// Whether a process may have left the vendor alone for so long.

@@ -15,6 +15,7 @@ mod flights;
 mod lifetimes;
 mod many_keys;
 mod planted;
+mod redaction;
 mod rejection;
 mod secrets;
 mod standing_still;

@@ -93,8 +93,8 @@ pub(crate) fn permitted(projects: &[Project]) -> String {
         .map(
             |Project { id, name }| match name.char_indices().nth(NAME_SHOWN) {
                 _ if name.is_empty() => id.to_string(),
-                Some((end, _)) => format!("{id} ({}…)", &name[..end]),
-                None => format!("{id} ({name})"),
+                Some((end, _)) => format!("{id} ({}…)", wire::Escaped(&name[..end])),
+                None => format!("{id} ({})", wire::Escaped(name)),
             },
         )
         .collect();
@@ -109,10 +109,10 @@ pub(crate) fn permitted(projects: &[Project]) -> String {
 }
 
 fn project(value: &Value) -> Option<Project> {
-    let name = wire::text(&value["name"]).and_then(|name| wire::vendor_text(&name));
+    let name = wire::text(&value["name"]).unwrap_or_default();
     Some(Project {
         id: wire::integer(&value["id"])?,
-        name: name.unwrap_or_default(),
+        name: name.trim().to_owned(),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use biped_core::{ApiRequest, ApiRequestParts, Error, ExposeSecret, wire};
+use biped_core::{ApiRequest, ApiRequestParts, Error, wire};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, header};
 use serde_json::Value;
@@ -13,26 +13,18 @@ use crate::example::{Difference, ExpectedBody, ExpectedRequest};
 
 /// The differences so far, in which no secret of the example is shown.
 pub(crate) struct Differences {
-    /// What a secret looks like, and its name in braces.
-    hidden: Vec<(String, String)>,
+    /// What finds a secret, and its name in braces.
+    hidden: Vec<(wire::Redactor, String)>,
     pub(crate) found: Vec<Difference>,
 }
 
 impl Differences {
     pub(crate) fn hiding(secrets: Vec<(String, String)>) -> Self {
-        let mut hidden = Vec::new();
-        for (name, value) in secrets {
-            // What is this short would be found everywhere.
-            if value.len() < 4 {
-                continue;
-            }
-            let name = format!("{{{name}}}");
-            for shape in wire::shapes(&value) {
-                hidden.push((shape.expose_secret().to_owned(), name.clone()));
-            }
-        }
+        let hidden = secrets
+            .into_iter()
+            .map(|(name, value)| (wire::Redactor::new([&*value]), format!("{{{name}}}")));
         Self {
-            hidden,
+            hidden: hidden.collect(),
             found: Vec::new(),
         }
     }
@@ -54,13 +46,11 @@ impl Differences {
     }
 
     fn shown(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for (shape, name) in &self.hidden {
-            if text.contains(shape.as_str()) {
-                text = text.replace(shape.as_str(), name);
-            }
-        }
-        text
+        self.hidden
+            .iter()
+            .fold(text.to_owned(), |text, (secret, name)| {
+                secret.replaced(&text, name).into_owned()
+            })
     }
 }
 

@@ -16,6 +16,8 @@ pub const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
 pub const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// The field that the assertion itself is in (RFC 7521 §4.2).
+pub(crate) const CLIENT_ASSERTION: &str = "client_assertion";
 
 /// A client authentication method, by its IANA name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -307,7 +309,7 @@ impl Credentials {
         });
         Ok(vec![
             ("client_assertion_type", ASSERTION_TYPE.into()),
-            ("client_assertion", sign(header, &claims)?),
+            (CLIENT_ASSERTION, sign(header, &claims)?),
         ])
     }
 }

@@ -25,7 +25,7 @@ use url::Url;
 use crate::{
     answer::{self, Granted},
     asked::Asked,
-    authentication::{Credentials, Proof},
+    authentication::{CLIENT_ASSERTION, Credentials, Proof},
     dpop::{self, Nonces, Side, USE_NONCE},
     key::SigningKey,
 };
@@ -69,6 +69,9 @@ pub(crate) async fn token(
                 nonce.as_deref(),
                 cx.now(),
             )?;
+            if let Ok(proof) = proof.to_str() {
+                cx.conceal(proof);
+            }
             headers.insert(dpop::PROOF, proof);
         }
         let wire = Wire::new(cx, credentials, headers);
@@ -76,7 +79,7 @@ pub(crate) async fn token(
         let mut request = client
             .exchange_client_credentials()
             .add_scopes(asked.scopes().map(|scope| Scope::new(scope.into())));
-        for (name, value) in credentials.assertion(cx.now())? {
+        for (name, value) in assertion(credentials, cx)? {
             request = request.add_extra_param(name, value);
         }
         for (name, value) in asked.fields() {
@@ -137,9 +140,10 @@ pub(crate) async fn about_token(
     let mut request = client
         .introspect(&token)
         .set_token_type_hint("access_token");
-    for (name, value) in credentials.assertion(cx.now())? {
+    for (name, value) in assertion(credentials, cx)? {
         request = request.add_extra_param(name, value);
     }
+    cx.conceal(token.secret().as_str());
     let outcome = request.request_async(&wire).await;
     match (wire.take_answer(), outcome) {
         (_, Err(RequestTokenError::Request(error))) => Err(about.told(error)),
@@ -172,6 +176,20 @@ impl About {
         };
         error.with_message(message).with_remedy(remedy)
     }
+}
+
+/// The fields of an assertion, which no error may show: whoever has it is the client for a while.
+fn assertion(
+    credentials: &Credentials,
+    cx: &FetchContext<'_>,
+) -> Result<Vec<(&'static str, String)>, Error> {
+    let fields = credentials.assertion(cx.now())?;
+    for (name, value) in &fields {
+        if *name == CLIENT_ASSERTION {
+            cx.conceal(value.as_str());
+        }
+    }
+    Ok(fields)
 }
 
 fn cannot_write() -> Error {

@@ -32,20 +32,26 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use biped_core::{
     ApiRequest, ApiResponse, BaseUrls, Clock as _, Error, ErrorKind, ExposeSecret as _,
-    FetchContext, Provider, Token, TokenKey, TokenManager, Verdict,
+    FetchContext, Provider, Token, TokenKey, TokenManager, Verdict, wire::VENDOR_TEXT_LIMIT,
 };
 use bytes::Bytes;
 use http::{StatusCode, header::AUTHORIZATION};
 
 use super::case::{Answer, ApiCall, NamesBaseUrl};
 pub use super::case::{Case, Sent};
-use crate::{ManualClock, Recorded, Reply, ScriptedHttp};
+use crate::{
+    ManualClock, Recorded, Reply, ScriptedHttp,
+    secrets::{Parts, encodings},
+};
 
 /// The secret that the suite has the provider made with. No error and no `Debug` may show it.
 pub const SECRET: &str = "S3cret-of-the-suite";
 
 /// Another, to which the first is rotated.
 const ROTATED: &str = "R0tated-secret-of-the-suite";
+
+/// One that most encodings change, for vendors that repeat it.
+const REPEATED: &str = "S3/c+r\"e&t <K9>'\\=%~Z";
 
 /// Stands in answers, where neither a token nor the vendor's words belong.
 const PLANTED: &str = "pl4nted";
@@ -102,6 +108,7 @@ pub const CHECKS: &[Check] = checks![
     garbage_is_an_error_and_never_a_panic,
     no_answer_is_shown,
     no_secret_is_shown,
+    a_repeated_secret_is_not_shown,
     a_header_that_holds_the_secret_is_marked,
     a_header_that_holds_the_token_is_marked,
     a_redirect_is_not_followed,
@@ -381,6 +388,36 @@ pub async fn no_secret_is_shown(provider: &dyn Provider, case: &Case) {
     for answer in answers {
         if let Err(error) = fetch(provider, case, &answer).await.outcome {
             assert!(!shown(&error).contains(SECRET), "an error shows it");
+        }
+    }
+}
+
+/// A vendor that repeats the secret doesn't get it into an error of the token manager, however it is
+/// encoded and wherever the vendor's text is cut: a provider hands on whole texts
+/// ([`VendorError`](biped_core::VendorError)), or cuts them by
+/// [`wire::vendor_text`](biped_core::wire::vendor_text), which marks the cut.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn a_repeated_secret_is_not_shown(_: &dyn Provider, case: &Case) {
+    let parts = Parts::of(REPEATED);
+    for (encoding, echo) in encodings(REPEATED) {
+        for before in [VENDOR_TEXT_LIMIT - echo.len() / 2, VENDOR_TEXT_LIMIT - 6] {
+            let words = format!("{}{echo}", ".".repeat(before));
+            for answer in super::repeating::answers(case, &words) {
+                let http = ScriptedHttp::new();
+                http.answer_with(move |_, _| answer.reply());
+                let manager = TokenManager::builder(Arc::new(http))
+                    .clock(Arc::new(ManualClock::new()))
+                    .build();
+                let source = manager.source((case.make)(REPEATED), case.request.clone());
+                let Err(error) = source.token().await else {
+                    continue;
+                };
+                let shown = shown(&error).replace("........", "");
+                let part = parts.find_in(&shown);
+                assert!(part.is_none(), "an error shows a part of it ({encoding})");
+            }
         }
     }
 }

@@ -1,0 +1,107 @@
+//! Keeping what a fetch used out of what its error and its answer say, should the vendor repeat it.
+
+use std::{error::Error as StdError, fmt, mem};
+
+use http::{HeaderMap, header};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::{Error, Inspection, text::Redactor};
+
+impl Error {
+    /// The same error as it may be shown: without these secrets in any of its words, and only then
+    /// with the vendor's words cut and escaped.
+    pub(crate) fn redacting(self, secrets: &Redactor) -> Self {
+        let source = StdError::source(&self).and_then(|source| Redacted::of(source, secrets));
+        let error = self.map_words(
+            |own| secrets.redacted(own).into_owned(),
+            |vendors| secrets.redacted_to_the_end(vendors).into_owned(),
+        );
+        match source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+}
+
+/// An error underneath whose words held a secret.
+#[derive(Debug)]
+struct Redacted {
+    message: String,
+    source: Option<Box<Self>>,
+}
+
+impl Redacted {
+    /// The words of an error and of all below it, where one of them holds a secret.
+    fn of(error: &(dyn StdError + 'static), secrets: &Redactor) -> Option<Self> {
+        let mut all = vec![error];
+        let mut next = error.source();
+        while let Some(error) = next {
+            all.push(error);
+            next = error.source();
+        }
+        let shows = |text: &str| secrets.redacted(text) != text;
+        all.iter()
+            .any(|error| shows(&error.to_string()) || shows(&format!("{error:?}")))
+            .then_some(())?;
+        all.into_iter().rev().fold(None, |source, error| {
+            Some(Self {
+                message: secrets.redacted(&error.to_string()).into_owned(),
+                source: source.map(Box::new),
+            })
+        })
+    }
+}
+
+impl fmt::Display for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Redacted {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(self.source.as_deref()?)
+    }
+}
+
+impl Inspection {
+    /// The same without these secrets: people read what a vendor says of its credentials.
+    pub(crate) fn redacting(mut self, secrets: &Redactor) -> Self {
+        let redact = |text: &mut String| *text = secrets.redacted(text).into_owned();
+        self.scopes.iter_mut().for_each(redact);
+        for project in &mut self.projects {
+            redact(&mut project.name);
+        }
+        let mut details = Value::Object(mem::take(&mut self.details));
+        redact_json(&mut details, secrets);
+        if let Value::Object(details) = details {
+            self.details = details;
+        }
+        self
+    }
+}
+
+/// Every text in it, and every name.
+fn redact_json(value: &mut Value, secrets: &Redactor) {
+    match value {
+        Value::String(text) => *text = secrets.redacted(text).into_owned(),
+        Value::Array(all) => all.iter_mut().for_each(|one| redact_json(one, secrets)),
+        Value::Object(fields) => {
+            let all = mem::take(fields).into_iter();
+            *fields = all
+                .map(|(name, mut value)| {
+                    redact_json(&mut value, secrets);
+                    (secrets.redacted(&name).into_owned(), value)
+                })
+                .collect();
+        }
+        _ => {}
+    }
+}
+
+/// What stands behind the scheme in `Authorization`.
+pub(crate) fn credentials(headers: &HeaderMap) -> Option<SecretString> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    Some(text.split_whitespace().last()?.into())
+}

@@ -1,0 +1,75 @@
+//! Answers of a vendor that repeats what it was sent, in each place where its words are.
+
+use http::{HeaderValue, header};
+use serde_json::Value;
+
+use super::case::{Answer, Case};
+
+/// Where vendors have their words, beside where the case has them.
+const WORDS: [&str; 6] = [
+    "error_description",
+    "error_uri",
+    "errorMessage",
+    "message",
+    "detail",
+    "description",
+];
+
+/// The refusals of the case, with these words in each place of them.
+pub(super) fn answers(case: &Case, words: &str) -> Vec<Answer> {
+    let refused = case.refused_client();
+    let mut answers = Vec::new();
+    for answer in [Some(refused), case.refused_request.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
+            continue;
+        };
+        let mut bodies = changed(&body, words);
+        let mut more = body;
+        if let Value::Object(fields) = &mut more {
+            for name in WORDS {
+                fields.insert(name.into(), words.into());
+            }
+            bodies.push(more);
+        }
+        answers.extend(bodies.iter().map(|body| answer.with_body(body.to_string())));
+    }
+    // RFC 6750 §3: some have them in a header.
+    let quoted = words.replace('\\', "\\\\").replace('"', "\\\"");
+    let challenge = format!(r#"Bearer error="invalid_client", error_description="{quoted}""#);
+    if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+        let mut answer = refused.with_body("");
+        answer.headers.insert(header::WWW_AUTHENTICATE, challenge);
+        answers.push(answer);
+    }
+    answers
+}
+
+/// The same value with these words in place of one text in it, once for each; texts that hold JSON are
+/// looked into.
+fn changed(value: &Value, words: &str) -> Vec<Value> {
+    match value {
+        Value::String(text) => {
+            let inside = serde_json::from_str(text).ok().filter(Value::is_object);
+            let inside = inside
+                .map(|inside| changed(&inside, words))
+                .unwrap_or_default();
+            let inside = inside.into_iter().map(|inside| inside.to_string().into());
+            inside.chain([words.into()]).collect()
+        }
+        Value::Object(fields) => {
+            let mut all = Vec::new();
+            for (name, value) in fields {
+                for value in changed(value, words) {
+                    let mut fields = fields.clone();
+                    fields.insert(name.clone(), value);
+                    all.push(fields.into());
+                }
+            }
+            all
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,159 @@
+//! How vendors repeat a secret, and finding what is left of one: for tests of what errors show.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+
+/// A secret as vendors' answers repeat it, each with the name of the encoding: as it is,
+/// percent-encoded, as in a form, in Base64, escaped as in JSON and in HTML, and one inside another.
+#[must_use]
+pub fn encodings(secret: &str) -> Vec<(&'static str, String)> {
+    let mut all = plain_encodings(secret);
+    let pair = format!("id:{secret}");
+    let longer = format!("an-id:{secret}");
+    all.extend([
+        ("Base64", STANDARD.encode(secret)),
+        ("Base64 without padding", STANDARD_NO_PAD.encode(secret)),
+        ("Base64 for URLs", URL_SAFE.encode(secret)),
+        (
+            "Base64 for URLs without padding",
+            URL_SAFE_NO_PAD.encode(secret),
+        ),
+        ("Basic", STANDARD.encode(&pair)),
+        ("Basic without padding", STANDARD_NO_PAD.encode(&longer)),
+        ("Base64 for URLs behind a name", URL_SAFE.encode(&longer)),
+        (
+            "percent-encoded Base64",
+            percent(&STANDARD.encode(secret), true),
+        ),
+        (
+            "percent-encoded twice",
+            percent(&percent(secret, true), true),
+        ),
+        ("JSON in JSON", json(&json(secret, false), false)),
+        ("HTML in JSON", json(&html(secret, true), true)),
+        ("percent-encoded HTML", percent(&html(secret, true), false)),
+    ]);
+    all
+}
+
+/// The encodings in which each character stands for itself.
+fn plain_encodings(secret: &str) -> Vec<(&'static str, String)> {
+    let mixed: String = secret
+        .chars()
+        .enumerate()
+        .map(|(at, character)| percent(&character.to_string(), at % 2 == 0))
+        .collect();
+    let form = |upper| percent(secret, upper).replace("%20", "+");
+    vec![
+        ("plain", secret.to_owned()),
+        ("percent-encoded", percent(secret, true)),
+        ("percent-encoded in lower case", percent(secret, false)),
+        ("percent-encoded in either case", mixed),
+        ("form-encoded", form(true)),
+        ("form-encoded in lower case", form(false)),
+        ("JSON", json(secret, false)),
+        ("JSON in ASCII", json(secret, true)),
+        ("HTML", html(secret, true)),
+        ("HTML by numbers", html(secret, false)),
+    ]
+}
+
+/// What no text may hold of a secret: any four of its characters in a row, in every encoding, and any
+/// six bytes of it in Base64.
+#[derive(Clone, Debug)]
+pub struct Parts(Vec<(&'static str, String)>);
+
+impl Parts {
+    /// The parts of this secret.
+    #[must_use]
+    pub fn of(secret: &str) -> Self {
+        Self(parts(secret))
+    }
+
+    /// The first of them that can be read in this text, with the name of its encoding.
+    #[must_use]
+    pub fn find_in(&self, text: &str) -> Option<String> {
+        let (encoding, part) = self
+            .0
+            .iter()
+            .find(|(_, part)| text.contains(part.as_str()))?;
+        Some(format!("{part} ({encoding})"))
+    }
+}
+
+fn parts(secret: &str) -> Vec<(&'static str, String)> {
+    let characters: Vec<char> = secret.trim().chars().collect();
+    let windows = characters
+        .windows(4)
+        .map(|part| part.iter().collect::<String>());
+    let plain = windows.flat_map(|part| plain_encodings(&part));
+    let mut parts: Vec<_> = plain.collect();
+    for part in secret.as_bytes().windows(6) {
+        for skipped in 0..3_usize {
+            let encoded = STANDARD_NO_PAD.encode([&[0; 2][..skipped], part].concat());
+            let own = &encoded[(skipped * 8).div_ceil(6)..(skipped + 6) * 8 / 6];
+            parts.push(("Base64", own.to_owned()));
+            parts.push(("Base64 for URLs", own.replace('+', "-").replace('/', "_")));
+        }
+    }
+    parts.sort_unstable_by(|(_, one), (_, other)| one.cmp(other));
+    parts.dedup_by(|(_, one), (_, other)| one == other);
+    parts
+}
+
+fn percent(text: &str, upper: bool) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        let _ = match byte {
+            b'-' | b'.' | b'_' | b'~' => write!(out, "{}", char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => write!(out, "{}", char::from(byte)),
+            byte if upper => write!(out, "%{byte:02X}"),
+            byte => write!(out, "%{byte:02x}"),
+        };
+    }
+    out
+}
+
+/// As inside of a JSON string; in ASCII all but letters and digits as `\u00xx`, a slash as `\/`.
+fn json(text: &str, ascii: bool) -> String {
+    let mut out = String::new();
+    for character in text.chars() {
+        let _ = match character {
+            '"' | '\\' => write!(out, "\\{character}"),
+            '\n' => write!(out, "\\n"),
+            '/' if ascii => write!(out, "\\/"),
+            other if other.is_control() || (ascii && !other.is_ascii_alphanumeric()) => other
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .try_for_each(|unit| write!(out, "\\u{unit:04x}")),
+            other => write!(out, "{other}"),
+        };
+    }
+    out
+}
+
+fn html(text: &str, named: bool) -> String {
+    let mut out = String::new();
+    for character in text.chars() {
+        let name = match character {
+            '&' => "amp",
+            '<' => "lt",
+            '>' => "gt",
+            '"' => "quot",
+            '/' => "sol",
+            '+' => "plus",
+            _ => "",
+        };
+        let _ = match character {
+            other if other.is_ascii_alphanumeric() => write!(out, "{other}"),
+            _ if named && !name.is_empty() => write!(out, "&{name};"),
+            '\'' => write!(out, "&#039;"),
+            other if named => write!(out, "{other}"),
+            other if u32::from(other) % 2 == 0 => write!(out, "&#x{:x};", u32::from(other)),
+            other => write!(out, "&#{};", u32::from(other)),
+        };
+    }
+    out
+}
