@@ -12,7 +12,7 @@ use std::{
 
 use biped_core::{
     Clock, ConfigValue, Error, HttpClient, Kind, Origin, Problem, Provider, ProviderConfig,
-    RawValue, References, SystemClock, TokenManager, TokenRequest, TokenStore,
+    RawValue, References, SystemClock, TokenManager, TokenRequest, TokenStore, wire,
 };
 
 use self::providers::{Made, hosts};
@@ -353,7 +353,8 @@ impl Builder {
         let now = self.clock.now().wall;
         let providers = made.into_iter().map(|(name, made)| {
             if let Some(warning) = made.provider.warning(now) {
-                tracing::warn!(provider = &*name, "{warning}");
+                let (provider, warning) = (&*wire::escaped(&name), wire::Escaped(&warning));
+                tracing::warn!(provider, "{warning}");
             }
             let source = manager.source(made.provider, made.request);
             let source = source.with_api_base_url(made.api_base_url);

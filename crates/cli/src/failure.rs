@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode, time::Duration};
 
-use biped::{Error, ErrorKind};
+use biped::{Error, ErrorKind, wire::Escaped};
 use clap::builder::styling::AnsiColor;
 use serde::Serialize;
 
@@ -47,15 +47,14 @@ impl Failure {
             let told = Object {
                 error: Described::of(self),
             };
-            // It holds texts and numbers only.
-            output::note(&serde_json::to_string(&told).unwrap_or_default());
+            output::json_note(&told);
             return;
         }
         match self {
             Self::Told(_) => {}
             Self::Biped(error) => complain(&error.to_string(), verbose.then_some(error)),
             Self::Api { provider, .. } => {
-                complain(&format!("{provider}: {}", self.message()), None);
+                complain(&format!("{}: {}", Escaped(provider), self.message()), None);
             }
             Self::Output(_) => complain(&self.message(), None),
         }
@@ -99,8 +98,8 @@ pub(crate) fn status(kind: ErrorKind) -> u8 {
 pub(crate) fn usage(error: &clap::Error, format: Option<&str>) -> ExitCode {
     if error.use_stderr() && format == Some("json") {
         let text = error.render().to_string();
-        let text = text.trim().trim_start_matches("error: ").to_owned();
-        let failure = Failure::Biped(Error::configuration(text));
+        let lines = text.trim().trim_start_matches("error: ").lines();
+        let failure = Failure::Biped(Error::configuration_lines(lines));
         failure.tell(true, false);
         return failure.exit_code();
     }
@@ -183,14 +182,14 @@ fn words(error: &Error) -> String {
 }
 
 fn complain(text: &str, error: Option<&Error>) {
-    let mut text = text.to_owned();
-    if text.contains('\n') {
-        text = format!("\n  {}", text.replace('\n', "\n  "));
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    if lines.len() > 1 {
+        lines.insert(0, String::new());
     }
     let mut cause = error.and_then(std::error::Error::source);
     while let Some(error) = cause {
-        text.push_str(&format!("\n  because: {error}"));
+        lines.push(format!("because: {error}"));
         cause = error.source();
     }
-    output::marked("error", AnsiColor::Red, &text);
+    output::marked_lines("error", AnsiColor::Red, &lines);
 }

@@ -1,4 +1,5 @@
-//! What goes where: data to stdout, everything else to stderr.
+//! What goes where: data to stdout, everything else to stderr. What others wrote is escaped on its
+//! way to people: a name with a line break in it is one line.
 
 use std::{
     collections::HashSet,
@@ -8,8 +9,9 @@ use std::{
 };
 
 use anstream::{AutoStream, ColorChoice};
+use biped::wire::{Escaped, escaped};
 use clap::builder::styling::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, ContentArrangement, presets};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -129,7 +131,8 @@ pub(crate) fn data(bytes: &[u8]) -> Outcome {
     Ok(())
 }
 
-/// Writes text for people, whose colours go where they are wanted.
+/// Writes text for people, whose colours go where they are wanted. What others wrote in it is
+/// escaped already.
 pub(crate) fn text(text: &str) -> Outcome {
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -139,24 +142,38 @@ pub(crate) fn text(text: &str) -> Outcome {
 
 /// A table for people, a line a row whatever the terminal's width: an address that is broken in two
 /// is none any more.
-pub(crate) fn table() -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    if is_colorful() {
-        table.enforce_styling();
-    }
-    table
-}
+pub(crate) struct Table(comfy_table::Table);
 
-/// The lines of a table, with nothing before the first column and after the last.
-pub(crate) fn lines(mut table: Table) -> String {
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+impl Table {
+    pub(crate) fn new() -> Self {
+        let mut table = comfy_table::Table::new();
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Disabled);
+        if is_colorful() {
+            table.enforce_styling();
+        }
+        Self(table)
     }
-    let lines = table.lines().map(|line| format!("{}\n", line.trim_end()));
-    lines.collect()
+
+    pub(crate) fn titles(&mut self, titles: impl IntoIterator<Item = &'static str>) {
+        let titles = titles.into_iter();
+        self.0
+            .set_header(titles.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    }
+
+    pub(crate) fn row<'c>(&mut self, cells: impl IntoIterator<Item = &'c str>) {
+        self.0.add_row(cells.into_iter().map(escaped));
+    }
+
+    /// Its lines, with nothing before the first column and after the last.
+    pub(crate) fn lines(mut self) -> String {
+        for column in self.0.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        let lines = self.0.lines();
+        lines.map(|line| format!("{}\n", line.trim_end())).collect()
+    }
 }
 
 /// Writes a value as JSON, a line of it, or several for a terminal.
@@ -168,18 +185,57 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Outcome {
         serde_json::to_string(value)
     };
     let text = text.map_err(|_| biped::Error::internal("the answer can't be written as JSON"))?;
-    data(format!("{text}\n").as_bytes())
+    data(format!("{}\n", for_terminals(&text)).as_bytes())
 }
 
-/// Tells something on stderr. Where nobody listens, nothing is lost.
+/// Tells of an error on stderr, as a line of JSON.
+pub(crate) fn json_note(value: &impl serde::Serialize) {
+    // It holds texts and numbers only.
+    let text = serde_json::to_string(value).unwrap_or_default();
+    tell(&for_terminals(&text));
+}
+
+/// JSON that says the same, with escapes for what serde leaves in it and a terminal would obey.
+fn for_terminals(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for character in json.chars() {
+        let mut buffer = [0; 4];
+        let text = &*character.encode_utf8(&mut buffer);
+        if character == '\n' || escaped(text) == text {
+            out.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            out.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    out
+}
+
+/// Tells something on stderr, on one line.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    tell(&escaped(text));
 }
 
-/// Tells something on stderr behind a word in colour.
+/// Tells something on stderr behind a word in colour, on one line.
 pub(crate) fn marked(word: &str, color: AnsiColor, text: &str) {
+    marked_lines(word, color, &[text.to_owned()]);
+}
+
+/// The same on several lines, the first behind the word.
+pub(crate) fn marked_lines(word: &str, color: AnsiColor, lines: &[String]) {
     let style = Style::new().bold().fg_color(Some(color.into()));
-    note(&format!("{style}{word}{style:#}: {text}"));
+    let mut text = format!("{style}{word}{style:#}:");
+    for (at, line) in lines.iter().enumerate() {
+        let separator = if at == 0 { " " } else { "\n  " };
+        text.push_str(&format!("{separator}{}", Escaped(line)));
+    }
+    tell(&text);
+}
+
+/// Where nobody listens, nothing is lost.
+fn tell(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 #[cfg(test)]
@@ -187,13 +243,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn json_says_the_same_without_what_a_terminal_would_obey() {
+        let value = serde_json::json!({ "é\n": "a\u{9b}2J\u{202e}b\u{e0041}\u{7f}" });
+        let pretty = serde_json::to_string_pretty(&value).unwrap();
+        let shown = for_terminals(&pretty);
+        assert_eq!(shown.lines().count(), 3);
+        assert!(
+            shown.contains('é') && !shown.contains(['\u{9b}', '\u{202e}', '\u{e0041}', '\u{7f}'])
+        );
+        let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read, value);
+    }
+
+    #[test]
+    fn a_cell_with_a_line_break_in_it_is_one_line() {
+        let mut table = Table::new();
+        table.row(["shop\nforged", "\u{1b}[2J"]);
+        assert_eq!(table.lines(), "shop\\nforged  \\u{1b}[2J\n");
+    }
+
+    #[test]
     fn a_row_is_a_line_however_narrow_the_terminal_and_its_columns_stand() {
-        let mut table = table();
-        table.set_width(20);
-        table.add_row(["shop", "https://vendor.example/v1/auth/token", ""]);
-        table.add_row(["", "x y", "z"]);
+        let mut table = Table::new();
+        table.0.set_width(20);
+        table.row(["shop", "https://vendor.example/v1/auth/token", ""]);
+        table.row(["", "x y", "z"]);
         assert_eq!(
-            lines(table),
+            table.lines(),
             "shop  https://vendor.example/v1/auth/token\n      x y                                   z\n"
         );
     }

@@ -328,7 +328,8 @@ impl Session {
         }
         if let Some(warning) = provider.warning(now()) {
             let name = provider.id().name();
-            output::marked("warning", AnsiColor::Yellow, &format!("{name}: {warning}"));
+            let text = format!("{name}: {warning}");
+            output::marked("warning", AnsiColor::Yellow, &text);
         }
     }
 }

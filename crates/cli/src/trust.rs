@@ -182,7 +182,7 @@ pub(crate) fn place_of(path: &Path) -> Result<PathBuf, Error> {
 
 /// A place as it may be shown.
 pub(crate) fn shown(place: &Path) -> String {
-    wire::vendor_text(&place.display().to_string()).unwrap_or_default()
+    wire::escaped(&place.to_string_lossy()).into_owned()
 }
 
 /// Asks whether to trust a file; only a clear yes is one.

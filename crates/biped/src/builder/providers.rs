@@ -93,7 +93,7 @@ pub(super) fn hosts(made: &BTreeMap<Arc<str>, Made>) -> BTreeSet<String> {
     let lines = made.iter().map(|(name, made)| {
         let endpoint = made.provider.id().token_endpoint();
         let line = format!("providers.{name}: asks {endpoint} for tokens");
-        wire::vendor_text(&line).unwrap_or_default()
+        wire::escaped(&line).into_owned()
     });
     lines.collect()
 }

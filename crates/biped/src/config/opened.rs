@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use biped_core::{Error, MAX_FILE_SIZE, read_file, read_file_if};
+use biped_core::{Error, MAX_FILE_SIZE, read_file, read_file_if, wire};
 use zeroize::Zeroizing;
 
 /// What becomes of a configuration file that somebody else could have written: its owner is neither
@@ -134,7 +134,8 @@ fn read(path: &Path, check: OwnerCheck) -> io::Result<Zeroizing<Vec<u8>>> {
         Ok(())
     })?;
     if let Some(problem) = warning {
-        tracing::warn!("{}: {problem}", path.display());
+        let path = path.to_string_lossy();
+        tracing::warn!("{}: {}", wire::Escaped(&path), wire::Escaped(&problem));
     }
     Ok(content)
 }

@@ -61,8 +61,11 @@ impl Reach {
             }
         }
         for (path, text) in file.named() {
-            let shown = wire::vendor_text(&path.display().to_string()).unwrap_or_default();
-            reach.lines.push(format!("{shown} is read"));
+            // Nothing of a line is cut: what somebody agrees to, they have seen.
+            let shown = path.to_string_lossy();
+            reach
+                .lines
+                .push(format!("{} is read", wire::Escaped(&shown)));
             reach.put("file", path.as_os_str().as_encoded_bytes());
             reach.put("text", text.as_bytes());
         }
@@ -196,8 +199,8 @@ impl Reach {
             },
             _ => None,
         };
-        if let Some(shown) = shown.and_then(|shown| wire::vendor_text(&shown)) {
-            let path = wire::vendor_text(path).unwrap_or_default();
+        if let Some(shown) = shown.filter(|shown| !shown.trim().is_empty()) {
+            let [path, shown] = [path, shown.trim()].map(wire::Escaped);
             self.lines.push(format!("{path}: {shown}"));
         }
     }

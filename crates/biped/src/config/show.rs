@@ -1,6 +1,6 @@
 //! The merged configuration as it may be shown.
 
-use biped_core::{ConfigValue, Field, FieldType, Kind, Origin, RawValue};
+use biped_core::{ConfigValue, Field, FieldType, Kind, Origin, RawValue, wire::Escaped};
 
 use super::{Table, settings::SECTIONS};
 
@@ -20,10 +20,12 @@ pub struct Setting {
     pub origin: Origin,
 }
 
-/// `key = value  # origin`
+/// `key = value  # origin`, on one line: control characters are escaped.
 impl std::fmt::Display for Setting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} = {}  # {}", self.key, self.value, self.origin)
+        let origin = self.origin.to_string();
+        let [key, value, origin] = [&self.key, &self.value, &origin].map(|text| Escaped(text));
+        write!(f, "{key} = {value}  # {origin}")
     }
 }
 

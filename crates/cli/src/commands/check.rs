@@ -1,6 +1,6 @@
 //! `biped check`.
 
-use biped::{Error, ErrorKind, Token, TokenRef, TokenSource};
+use biped::{Error, ErrorKind, Token, TokenRef, TokenSource, wire::Escaped};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
@@ -128,7 +128,10 @@ impl Finding {
                 lines.push(("API", self.base_url.as_deref().unwrap_or(nowhere).into()));
             }
             Some(error) => {
-                lines.push(("what", error.message().replace('\n', "\n           ")));
+                // Of several problems the first stands behind the word, the others below it.
+                let mut names = std::iter::once("what").chain(std::iter::repeat(""));
+                let problems = error.message().lines().map(str::to_owned);
+                lines.extend(problems.map(|problem| (names.next().unwrap_or_default(), problem)));
                 if let Some(vendor) = error.vendor() {
                     lines.push(("vendor", vendor.to_string()));
                 }
@@ -145,10 +148,10 @@ impl Finding {
         let style = Style::new().bold().fg_color(Some(color.into()));
         let lines = lines
             .iter()
-            .map(|(name, text)| format!("  {name:<8} {text}\n"));
+            .map(|(name, text)| format!("  {name:<8} {}\n", Escaped(text)));
         format!(
             "{}: {style}{state}{style:#}\n{}",
-            self.provider,
+            Escaped(&self.provider),
             lines.collect::<String>()
         )
     }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use biped::{Configured, Token, TokenSource, TokenState};
 use clap::builder::styling::AnsiColor;
-use comfy_table::{Attribute, Cell};
 use serde::Serialize;
 
 use super::{in_words, rfc3339};
@@ -99,12 +98,11 @@ impl Row {
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut table = output::table();
-    let titles = ["NAME", "KIND", "TOKEN ENDPOINT", "FOR", "STATE", "LEFT"];
-    table.set_header(titles.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    let mut table = output::Table::new();
+    table.titles(["NAME", "KIND", "TOKEN ENDPOINT", "FOR", "STATE", "LEFT"]);
     for row in rows {
         let left = row.expires_in.map(Duration::from_secs).map(in_words);
-        table.add_row([
+        table.row([
             &*row.provider,
             &row.kind,
             &row.token_endpoint,
@@ -113,7 +111,7 @@ fn table(rows: &[Row]) -> String {
             left.as_deref().unwrap_or("-"),
         ]);
     }
-    output::lines(table)
+    table.lines()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::{fmt::Write as _, path::Path};
 use biped::{
     Error, Origin,
     dialect::{About, Catalogue, Dialect, Entry, Param, Report as DialectReport, check},
+    wire::Escaped,
 };
 use serde::Serialize;
 
@@ -52,11 +53,11 @@ fn list(words: &str, format: Format) -> Outcome {
             "no vendor has these words; {meant}`biped vendors` lists all, and a file of your own describes any other",
         ));
     }
-    let mut table = output::table();
+    let mut table = output::Table::new();
     for row in rows {
-        table.add_row([row.name, &row.title, &row.token_endpoint]);
+        table.row([row.name, &row.title, &row.token_endpoint]);
     }
-    output::text(&output::lines(table))
+    output::text(&table.lines())
 }
 
 fn show(name: &str, format: Format) -> Outcome {
@@ -203,8 +204,8 @@ impl Checked {
     }
 
     /// The problems as `file:line: key: message`, one a line.
-    fn complaint(&self) -> String {
-        let lines = self.problems.iter().map(|flaw| {
+    fn complaint(&self) -> Error {
+        Error::configuration_lines(self.problems.iter().map(|flaw| {
             let line = flaw
                 .line
                 .map_or_else(String::new, |line| format!(":{line}"));
@@ -213,8 +214,7 @@ impl Checked {
                 key => format!("{key}: "),
             };
             format!("{}{line}: {key}{}", self.file, flaw.message)
-        });
-        lines.collect::<Vec<_>>().join("\n")
+        }))
     }
 }
 
@@ -231,6 +231,7 @@ fn check_file(file: &Path, format: Format) -> Outcome {
             }
             if checked.good {
                 let Checked { file, examples, .. } = &checked;
+                let file = Escaped(file);
                 output::text(&format!("{file}: good; {examples} examples run\n"))?;
             }
         }
@@ -238,5 +239,5 @@ fn check_file(file: &Path, format: Format) -> Outcome {
     if checked.good {
         return Ok(());
     }
-    Err(Failure::from(Error::configuration(checked.complaint())))
+    Err(Failure::from(checked.complaint()))
 }

@@ -6,6 +6,7 @@ mod calls;
 mod configuration;
 mod exec;
 mod failures;
+mod forgery;
 mod pages;
 mod reports;
 mod sandbox;

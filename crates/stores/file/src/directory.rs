@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{LeaseId, StoreError, Timestamp, TokenKey};
+use biped_core::{LeaseId, StoreError, Timestamp, TokenKey, wire};
 use fs4::{FileExt, TryLockError};
 use zeroize::Zeroizing;
 
@@ -186,7 +186,7 @@ impl Directory {
         let aside = self.path.join(format!("{key}.{}.aside", now.unix_millis()));
         tracing::warn!(
             "the file {key}.token in {} is not a stored token; it is set aside",
-            self.path.display()
+            wire::Escaped(&self.path.to_string_lossy())
         );
         fs::rename(self.token(key), aside).map_err(|error| self.failed("be written to", &error))
     }
