@@ -21,6 +21,9 @@ fuzz_target!(|data: &[u8]| {
     let _ = wire::failure(&response, VendorError::new(400), now);
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = wire::vendor_text(text);
+    assert!(!wire::escaped(text).contains(char::is_control));
+    let redactor = wire::Redactor::new(["S3/c+r\"e&t <\u{e9}>"]);
+    assert!(!redactor.redacted(text).contains("S3/c+r\"e&t <\u{e9}>"));
     let _ = wire::jwt_expiry(text);
     let endpoint = Url::parse("https://login.example/token").unwrap();
     if let Ok(url) = wire::base_url(text, &["vendor.example", "*.vendor.example"], &endpoint) {
