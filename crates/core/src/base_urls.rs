@@ -56,6 +56,18 @@ impl BaseUrls {
         }
     }
 
+    /// Whether there is none that an answer may name.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.hosts.is_empty() && !self.loopback && self.fixed.is_none()
+    }
+
+    /// The one that every token carries, if it is [`fixed`](Self::fixed).
+    #[must_use]
+    pub fn fixed_url(&self) -> Option<&Url> {
+        self.fixed.as_ref()
+    }
+
     /// Reads a base URL that an answer names, and checks it before a token is ever sent there.
     ///
     /// # Errors

@@ -5,9 +5,12 @@
 //! | whether an implementation keeps the promises of [`Provider`] | [`conformance`] |
 //! | a plain provider for tests that are about something else | [`TestProvider`] |
 
+mod base_urls;
 mod case;
 pub mod conformance;
 mod repeating;
+mod report;
+mod stored;
 
 use async_trait::async_trait;
 use biped_core::{

@@ -11,12 +11,12 @@ use std::{
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret as _, FetchContext,
-    Provider, ProviderId, SecretRef, Token, TokenRequest, VendorError, Verdict, async_trait,
-    judge_by_status, wire,
+    Lifetime, Provider, ProviderId, SecretRef, Token, TokenRequest, VendorError, Verdict,
+    async_trait, judge_by_status, wire,
 };
 use biped_testing::{
     Reply, TestProvider,
-    provider::conformance::{self, CHECKS, Case, SECRET, Sent},
+    provider::conformance::{self, CHECKS, Case, Gap, SECRET, Sent},
 };
 use http::StatusCode;
 use serde_json::Value;
@@ -46,6 +46,10 @@ enum Fault {
     HasANewIdEachTime,
     ForgetsItsCredential,
     TrustsAnyBaseUrl,
+    /// It checks its answers, and says of every host that it may be named.
+    DeclaresAnyHost,
+    /// It checks nothing, and declares what it should.
+    MakesItsHost,
     RejectsOnForbidden,
 }
 
@@ -135,6 +139,9 @@ impl Vendor {
         };
         let base_url = match (&answer["endpoint"], fault) {
             (Value::String(text), Fault::TrustsAnyBaseUrl) => Url::parse(text).ok(),
+            (Value::String(region), Fault::MakesItsHost) => {
+                Url::parse(&format!("https://{region}.api.example")).ok()
+            }
             (Value::String(text), _) => {
                 let endpoint = Url::parse(ENDPOINT).unwrap();
                 Some(wire::base_url(text, &["api.example"], &endpoint)?)
@@ -156,7 +163,12 @@ impl Provider for Vendor {
 
     async fn base_urls(&self, _: &FetchContext<'_>) -> Result<BaseUrls, Error> {
         let endpoint = Url::parse(ENDPOINT).unwrap();
-        Ok(BaseUrls::at(&["api.example"], &endpoint))
+        let hosts: &[&str] = match self.fault {
+            Fault::DeclaresAnyHost => &["api.example", "*.example"],
+            Fault::MakesItsHost => &["*.api.example"],
+            _ => &["api.example"],
+        };
+        Ok(BaseUrls::at(hosts, &endpoint))
     }
 
     async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
@@ -229,7 +241,12 @@ fn case(fault: Fault) -> Case {
 
 #[tokio::test]
 async fn a_provider_that_keeps_its_promises_passes() {
-    conformance::run(case(Fault::None)).await;
+    let report = conformance::run(case(Fault::None)).await;
+    assert_eq!(report.unchecked(), [Gap::Rejection]);
+    assert!(report.to_string().contains("Case::rejects"), "{report}");
+    let whole = case(Fault::None).rejects(Reply::error(401, "expired"));
+    let report = conformance::run(whole).await;
+    assert_eq!(report.unchecked(), []);
 }
 
 #[tokio::test]
@@ -250,7 +267,127 @@ async fn the_plain_provider_of_other_tests_passes() {
     .for_seconds(60)
     .refuses_client(Reply::error(401, "invalid_client"))
     .refuses_request(Reply::error(400, "invalid_scope"));
-    conformance::run(plain).await;
+    let report = conformance::run(plain).await;
+    assert_eq!(report.unchecked(), [Gap::Rejection]);
+}
+
+/// A case that tells nothing of base URLs, but for the one in the answer that grants.
+fn unaware(fault: Fault, named: &str) -> Case {
+    let body = format!(r#"{{"access_token":"the-token","expires_in":60,"endpoint":"{named}"}}"#);
+    Case::new(
+        move |secret| Arc::new(Vendor::new(secret, fault)),
+        TokenRequest::new(),
+    )
+    .sends(Sent::post(ENDPOINT).body(format!("secret={SECRET}")))
+    .grants("the-token", Reply::json(200, &body))
+    .refuses_client(Reply::error(401, "invalid_client"))
+}
+
+async fn broken(case: Case) -> Vec<&'static str> {
+    let case = Arc::new(case);
+    let mut broken = Vec::new();
+    for check in CHECKS {
+        if check.run(&case).await.is_err() {
+            broken.push(check.name);
+        }
+    }
+    broken
+}
+
+#[tokio::test]
+async fn a_case_says_what_it_left_unchecked() {
+    let report = conformance::run(unaware(Fault::None, "https://api.example/v1")).await;
+    let left = [Gap::Lifetime, Gap::RefusedRequest, Gap::Rejection];
+    assert_eq!(report.unchecked(), left);
+    for gap in left {
+        assert!(report.to_string().contains(&gap.to_string()));
+    }
+}
+
+#[tokio::test]
+async fn a_base_url_in_the_granting_answer_is_checked_though_the_case_tells_nothing_of_it() {
+    let check = "a_base_url_is_checked";
+    for named in [
+        "https://api.example",
+        "https://api.example/",
+        "https://api.example/v1/",
+        r"https:\/\/api.example\/v1",
+    ] {
+        let good = broken(unaware(Fault::None, named)).await;
+        assert!(good.is_empty(), "{named}: {good:?}");
+        let case = unaware(Fault::TrustsAnyBaseUrl, named);
+        assert_eq!(broken(case).await, [check], "{named}");
+    }
+    // It is made of something in the answer, and only the vendor's crate knows of what.
+    assert_eq!(broken(unaware(Fault::MakesItsHost, "eu")).await, [check]);
+    let told = unaware(Fault::MakesItsHost, "eu").names_base_url("https://eu.api.example", |url| {
+        let region = url.trim_start_matches("https://");
+        let region = region.trim_end_matches(".api.example");
+        let body = format!(r#"{{"access_token":"the-token","endpoint":"{region}"}}"#);
+        Reply::json(200, &body)
+    });
+    assert_eq!(broken(told).await, [check], "it takes whatever it is told");
+}
+
+#[tokio::test]
+async fn base_urls_that_are_declared_and_never_shown_fail() {
+    let case = unaware(Fault::None, "").grants("the-token", Reply::token("the-token", 60));
+    assert_eq!(broken(case).await, ["a_base_url_is_checked"]);
+}
+
+/// Keeps its promises, but declares nothing of what it gives.
+#[derive(Debug)]
+struct Undeclared(TestProvider, Option<Lifetime>);
+
+#[async_trait]
+impl Provider for Undeclared {
+    fn id(&self) -> &ProviderId {
+        self.0.id()
+    }
+
+    async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        let token = self.0.fetch(request, cx).await?;
+        let builder = Token::new(token.expose_secret(), token.requested_at());
+        let base_url = Url::parse("https://api.example").ok();
+        match self.1 {
+            Some(lifetime) => builder.assumed_lifetime(lifetime).build(),
+            None => builder.base_url(base_url).build(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_provider_does_not_declare_is_found() {
+    let faults: [(_, &[&str]); 2] = [
+        (
+            None,
+            &[
+                // The manager refuses the token.
+                "a_header_that_holds_the_token_is_marked",
+                "a_base_url_is_checked",
+            ],
+        ),
+        (
+            Some(Lifetime::UntilRejected),
+            &["a_stored_token_is_checked_like_an_answer"],
+        ),
+    ];
+    for (lifetime, expected) in faults {
+        let make = move |secret: &str| -> Arc<dyn Provider> {
+            let plain = TestProvider::new("client-7").secret(SecretRef::inline(secret));
+            Arc::new(Undeclared(plain, lifetime))
+        };
+        let case = Case::new(make, TokenRequest::new())
+            .sends(
+                Sent::post(ENDPOINT)
+                    .header("content-type", "application/x-www-form-urlencoded")
+                    .header("accept", "application/json")
+                    .body(format!("client_id=client-7&client_secret={SECRET}")),
+            )
+            .grants("the-token", Reply::token("the-token", 60))
+            .refuses_client(Reply::error(401, "invalid_client"));
+        assert_eq!(broken(case).await, expected);
+    }
 }
 
 #[tokio::test]
@@ -292,6 +429,10 @@ async fn each_broken_promise_is_found_by_the_check_that_is_named_for_it() {
         (Fault::ForgetsItsCredential, "another_secret_shares_nothing"),
         (Fault::TrustsAnyBaseUrl, "a_base_url_is_checked"),
         (
+            Fault::DeclaresAnyHost,
+            "a_stored_token_is_checked_like_an_answer",
+        ),
+        (
             Fault::RejectsOnForbidden,
             "an_expired_token_is_rejected_and_no_other",
         ),
@@ -320,6 +461,7 @@ async fn a_fault_that_one_check_is_for_leaves_most_others_alone() {
         Fault::FollowsRedirects,
         Fault::ForgetsItsCredential,
         Fault::TrustsAnyBaseUrl,
+        Fault::DeclaresAnyHost,
         Fault::RejectsOnForbidden,
     ] {
         let case = Arc::new(case(fault));

@@ -102,8 +102,8 @@ pub(crate) fn decode(bytes: &[u8], now: Timestamp) -> Option<Token> {
 
 /// The names that earlier versions have for two kinds: while a fleet is updated, old and new processes
 /// share a store.
-const OLD_UNAVAILABLE: &str = "failing";
-const OLD_INVALID_RESPONSE: &str = "unusable";
+const OLD_UNAVAILABLE: &str = "unavailable";
+const OLD_INVALID_RESPONSE: &str = "invalid_response";
 
 /// Why a holder failed, as it is written down for the others of the fleet.
 #[derive(serde::Serialize, serde::Deserialize)]

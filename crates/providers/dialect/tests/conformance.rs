@@ -7,7 +7,7 @@ use biped_core::{Provider, SecretRef, TokenRequest};
 use biped_dialect::{Dialect, Vendor};
 use biped_testing::{
     Reply,
-    provider::conformance::{self, Case, SECRET, Sent},
+    provider::conformance::{self, Case, Gap, SECRET, Sent},
 };
 
 fn case(dialect: &str) -> Case {
@@ -42,7 +42,8 @@ async fn a_dialect_of_the_standard() {
     )
     .grants("the-token", Reply::token("the-token", 3600))
     .for_seconds(3600);
-    conformance::run(case).await;
+    let report = conformance::run(case).await;
+    assert_eq!(report.unchecked(), [Gap::Rejection]);
 }
 
 #[tokio::test]
@@ -70,7 +71,37 @@ async fn a_dialect_with_words_of_its_own() {
         Reply::json(200, r#"{"data":{"token":"the-token","ttl":60}}"#),
     )
     .for_seconds(60);
-    conformance::run(case).await;
+    let report = conformance::run(case).await;
+    assert_eq!(report.unchecked(), [Gap::Rejection]);
+}
+
+#[tokio::test]
+async fn a_dialect_whose_answers_name_a_base_url() {
+    let granted = |url: &str| {
+        let body = format!(r#"{{"access_token":"the-token","expires_in":60,"api":"{url}"}}"#);
+        Reply::json(200, &body)
+    };
+    for named in ["https://eu.vendor.example/v1", "eu.vendor.example"] {
+        let case = case(
+            r#"
+            url = "https://vendor.example/token"
+            response = { base_url = "/api", base_url_hosts = ["*.vendor.example"] }
+            "#,
+        )
+        .sends(
+            Sent::post("https://vendor.example/token")
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("accept", "application/json")
+                .body(format!(
+                    "grant_type=client_credentials&client_id=client-7&client_secret={SECRET}&scope=read"
+                )),
+        )
+        .grants("the-token", granted(named))
+        .for_seconds(60)
+        .rejects(Reply::status(401));
+        let report = conformance::run(case).await;
+        assert_eq!(report.unchecked(), [], "{report}");
+    }
 }
 
 #[tokio::test]
@@ -99,7 +130,10 @@ async fn a_dialect_without_a_client_identifier() {
                 .body(format!("grant_type=client_credentials&api_key={SECRET}")),
         )
         .grants("the-token", Reply::token("the-token", 3600))
+        .for_seconds(3600)
         .refuses_client(Reply::error(401, "invalid_client"))
-        .refuses_request(Reply::error(400, "invalid_scope"));
-    conformance::run(case).await;
+        .refuses_request(Reply::error(400, "invalid_scope"))
+        .rejects(Reply::status(401));
+    let report = conformance::run(case).await;
+    assert_eq!(report.unchecked(), []);
 }

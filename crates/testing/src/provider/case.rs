@@ -20,7 +20,7 @@ pub struct Case {
     pub(super) lifetime: Option<Duration>,
     pub(super) refused_client: Option<Answer>,
     pub(super) refused_request: Option<Answer>,
-    pub(super) rejected: Answer,
+    pub(super) rejected: Option<Answer>,
     pub(super) base_urls: Option<NamesBaseUrl>,
     pub(super) others: Vec<(String, Arc<dyn Provider>)>,
 }
@@ -111,7 +111,7 @@ impl Case {
             lifetime: None,
             refused_client: None,
             refused_request: None,
-            rejected: Answer::of(Reply::status(401)),
+            rejected: None,
             base_urls: None,
             others: Vec::new(),
         }
@@ -155,12 +155,15 @@ impl Case {
     /// Tells how the API answers to a token that has expired. Default: an empty 401.
     #[must_use]
     pub fn rejects(mut self, answer: Reply) -> Self {
-        self.rejected = Answer::of(answer);
+        self.rejected = Some(Answer::of(answer));
         self
     }
 
     /// Tells how a granting answer names the API's base URL, and the topmost host of the vendor's
     /// that is to be trusted, as `https://vendor.example`.
+    ///
+    /// Without it the suite puts hostile base URLs in place of the one in the answer that grants,
+    /// where that names one just as it is.
     #[must_use]
     pub fn names_base_url(
         mut self,

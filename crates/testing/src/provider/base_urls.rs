@@ -1,0 +1,157 @@
+//! Base URLs: a token goes only where its vendor is.
+// A check says what is wrong by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use biped_core::{BaseUrls, ErrorKind, FetchContext, Provider, is_loopback};
+use http::HeaderValue;
+use url::Url;
+
+use super::{
+    case::{Answer, Case, NamesBaseUrl},
+    conformance::fetch,
+};
+use crate::{ManualClock, ScriptedHttp};
+
+/// A token goes only where the vendor's own hosts are, and `base_urls` says which these are. Where an
+/// answer names a base URL, others that look like it are refused; that can't be left out.
+///
+/// # Panics
+/// Where the provider breaks the promise, and where the case doesn't tell what it takes to find out.
+pub async fn a_base_url_is_checked(provider: &dyn Provider, case: &Case) {
+    let named = declared(provider).await;
+    let (_, granting) = case.granted();
+    let granted = fetch(provider, case, granting).await.outcome;
+    let base = granted.ok().and_then(|token| token.base_url().cloned());
+    if let Some(base) = &base {
+        assert!(
+            named.covers(base),
+            "a token goes to {base}, and base_urls doesn't say so"
+        );
+    }
+    if let Some(fixed) = named.fixed_url() {
+        assert_eq!(base.as_ref(), Some(fixed), "every token carries it");
+        return;
+    }
+    match (&case.base_urls, base) {
+        (Some(told), _) => as_told(provider, case, &named, told).await,
+        (None, Some(base)) => as_granted(provider, case, granting, &base).await,
+        (None, None) => assert!(
+            named.is_none(),
+            "base_urls says that answers name base URLs, and no answer of the case does; see \
+             Case::names_base_url"
+        ),
+    }
+}
+
+/// Which base URLs the provider says that its vendor may name.
+pub(super) async fn declared(provider: &dyn Provider) -> BaseUrls {
+    let (http, clock) = (ScriptedHttp::new(), ManualClock::new());
+    let named = provider.base_urls(&FetchContext::new(&http, &clock)).await;
+    assert_eq!(http.count(), 0, "base_urls sends something");
+    match named {
+        Ok(named) => named,
+        Err(error) => panic!("base_urls fails: {error}"),
+    }
+}
+
+/// Base URLs as the case has the vendor name them.
+async fn as_told(provider: &dyn Provider, case: &Case, named: &BaseUrls, told: &NamesBaseUrl) {
+    let NamesBaseUrl { trusted, answer } = told;
+    let read = async |url: &str| {
+        let answer = Answer::of(answer(url));
+        fetch(provider, case, &answer).await.outcome
+    };
+    match read(trusted).await {
+        Ok(token) => {
+            let base = token.base_url().map(Url::as_str);
+            let base = base.map(|url| url.trim_end_matches('/'));
+            assert_eq!(base, Some(trusted.trim_end_matches('/')));
+            let is_covered = token.base_url().is_some_and(|url| named.covers(url));
+            assert!(is_covered, "base_urls doesn't cover {trusted}");
+        }
+        Err(error) => panic!("{trusted} is refused: {error}"),
+    }
+    let host = trusted.trim_start_matches("https://").trim_end_matches('/');
+    let mut all = hostile(&Url::parse(trusted).expect("the trusted base URL is one"));
+    all.extend([
+        format!("https://evil{host}"),
+        format!("//{host}"),
+        host.to_owned(),
+    ]);
+    for url in all {
+        match read(&url).await {
+            Ok(_) => panic!("a token would go to {url}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{url}: {error}"),
+        }
+    }
+}
+
+/// Hostile base URLs in the place of the one that the granting answer names.
+async fn as_granted(provider: &dyn Provider, case: &Case, granting: &Answer, base: &Url) {
+    let host = base.host_str().unwrap_or_default();
+    let whole = base.as_str();
+    let forms = [whole, whole.trim_end_matches('/')].map(str::to_owned);
+    let escaped = forms.clone().map(|form| form.replace('/', "\\/"));
+    let is_there = |form: &&String| contains(granting, form);
+    let (form, scheme) = match forms.iter().chain(&escaped).find(is_there) {
+        Some(form) => (form.as_str(), ""),
+        None if contains(granting, host) => (host, "https://"),
+        None => panic!(
+            "the granting answer doesn't hold {base} as it is, so that no other could be put in its \
+             place; see Case::names_base_url"
+        ),
+    };
+    for url in hostile(base) {
+        // Where a host stands alone in the answer, so does the hostile one.
+        let Some(put) = url.strip_prefix(scheme) else {
+            continue;
+        };
+        let answer = replaced(granting, form, put);
+        match fetch(provider, case, &answer).await.outcome {
+            Ok(token) if token.base_url() == Some(base) => panic!(
+                "the base URL is not read where the granting answer holds it; see \
+                 Case::names_base_url"
+            ),
+            Ok(_) => panic!("a token would go to {url}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{url}: {error}"),
+        }
+    }
+}
+
+/// Base URLs that look like `good` to whoever doesn't look closely.
+pub(super) fn hostile(good: &Url) -> Vec<String> {
+    let host = good.host_str().unwrap_or_default();
+    let mut all = vec![
+        "https://evil.example".to_owned(),
+        format!("https://{host}.evil.example"),
+        format!("https://{host}@evil.example"),
+        format!("https://user:pw@{host}"),
+        format!("ftp://{host}"),
+    ];
+    if !is_loopback(good) {
+        all.extend([
+            format!("https://{host}:8443"),
+            format!("http://{host}"),
+            "http://127.0.0.1:1".to_owned(),
+            "https://localhost".to_owned(),
+        ]);
+    }
+    all
+}
+
+fn contains(answer: &Answer, text: &str) -> bool {
+    let holds = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains(text);
+    let mut headers = answer.headers.values();
+    holds(&answer.body) || headers.any(|value| holds(value.as_bytes()))
+}
+
+fn replaced(answer: &Answer, text: &str, other: &str) -> Answer {
+    let change = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(text, other);
+    let mut changed = answer.with_body(change(&answer.body));
+    for value in changed.headers.values_mut() {
+        if let Ok(new) = HeaderValue::from_str(&change(value.as_bytes())) {
+            *value = new;
+        }
+    }
+    changed
+}
