@@ -195,6 +195,7 @@ async fn refusal(stage: &Stage, source: &TokenSource) -> Error {
 
 #[test]
 fn an_id_tells_credentials_apart_by_place_and_value_and_shows_neither_value_nor_digest() {
+    let _limit = biped_testing::TimeLimit::start();
     let id = |secret: &SecretRef| ProviderId::new("k", "https://e.example", "c").credential(secret);
     let all = [
         SecretRef::inline("hunter2"),
@@ -229,6 +230,7 @@ fn an_id_tells_credentials_apart_by_place_and_value_and_shows_neither_value_nor_
 
 #[test]
 fn the_order_of_credentials_matters_since_each_has_a_role() {
+    let _limit = biped_testing::TimeLimit::start();
     let (one, two) = (SecretRef::env("A"), SecretRef::env("B"));
     let id = |a, b| ProviderId::new("k", "e", "c").credential(a).credential(b);
     assert_ne!(id(&one, &two), id(&two, &one));
@@ -240,6 +242,7 @@ fn the_order_of_credentials_matters_since_each_has_a_role() {
 
 #[tokio::test]
 async fn another_secret_gets_neither_the_token_nor_the_refusal() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     accepts(&stage, &["right"]);
     let (right, wrong) = (
@@ -260,6 +263,7 @@ async fn another_secret_gets_neither_the_token_nor_the_refusal() {
 
 #[tokio::test]
 async fn a_wrong_secret_takes_no_probe_of_the_right_one() {
+    let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     accepts(&stage, &[]);
     let (right, wrong) = (
@@ -279,6 +283,7 @@ async fn a_wrong_secret_takes_no_probe_of_the_right_one() {
 
 #[tokio::test]
 async fn a_wrong_secret_finds_no_token_in_a_store() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let right = fleet.process(&["right"]);
     stored(&right, &right.source_of(inline("right"))).await;
@@ -298,6 +303,7 @@ async fn a_wrong_secret_finds_no_token_in_a_store() {
 
 #[tokio::test]
 async fn a_rotated_secret_costs_a_fleet_one_fetch_and_the_token_in_memory_serves_on() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let secret = fleet.file("secret", "old");
     let processes = [(); 3].map(|()| fleet.process(&["old", "new"]));
@@ -323,6 +329,7 @@ async fn a_rotated_secret_costs_a_fleet_one_fetch_and_the_token_in_memory_serves
 
 #[tokio::test]
 async fn a_secret_that_changes_before_the_fetch_puts_no_token_under_the_old_name() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let secret = fleet.file("secret", "old");
     let process = fleet.process(&["new"]);
@@ -357,6 +364,7 @@ impl Provider for Names {
 
 #[tokio::test]
 async fn where_a_value_cannot_be_read_the_store_is_passed_over() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let missing = SecretRef::file(fleet.path("missing"));
     let id = ProviderId::new("names", "https://login.example/token", "c").credential(&missing);
@@ -386,6 +394,7 @@ async fn where_a_value_cannot_be_read_the_store_is_passed_over() {
 
 #[tokio::test]
 async fn of_a_list_all_members_that_can_be_read_count() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let missing = SecretRef::file(fleet.path("missing"));
     let key = async |secret: SecretRef| {
@@ -411,6 +420,7 @@ async fn of_a_list_all_members_that_can_be_read_count() {
 #[cfg(unix)]
 #[tokio::test]
 async fn of_a_command_the_words_count_and_making_a_key_runs_none() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let marker = fleet.path("ran");
     let touches = SecretRef::command(["touch", &marker.display().to_string()]);
@@ -426,6 +436,7 @@ async fn of_a_command_the_words_count_and_making_a_key_runs_none() {
 #[cfg(unix)]
 #[tokio::test]
 async fn one_processes_stale_secret_stops_no_other() {
+    let _limit = biped_testing::TimeLimit::start();
     for has_key in [true, false] {
         let fleet = Fleet::with_key(has_key);
         fleet.file("secret", "stale");
@@ -441,6 +452,7 @@ async fn one_processes_stale_secret_stops_no_other() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_refusal_is_obeyed_by_those_who_would_send_what_was_refused() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     fleet.file("secret", "stale");
     let list = SecretRef::inline("old").or(&SecretRef::inline("older"));
@@ -456,6 +468,7 @@ async fn a_refusal_is_obeyed_by_those_who_would_send_what_was_refused() {
 
 #[tokio::test]
 async fn a_store_without_a_key_gets_nothing_of_inline_secrets_and_of_clients_without_an_id() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::without_key();
     let nameless =
         || TestProvider::at("https://login.example/token", "").secret(SecretRef::env("PATH"));
@@ -475,6 +488,7 @@ async fn a_store_without_a_key_gets_nothing_of_inline_secrets_and_of_clients_wit
 
 #[tokio::test]
 async fn in_a_store_without_a_key_the_place_counts() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::without_key();
     let secret = fleet.file("secret", "right");
     let process = fleet.process(&["right"]);
@@ -489,6 +503,7 @@ async fn in_a_store_without_a_key_the_place_counts() {
 
 #[tokio::test]
 async fn tokens_that_stay_in_the_process_are_revoked_at_its_end() {
+    let _limit = biped_testing::TimeLimit::start();
     let revoked = async |fleet: Fleet| {
         let process = fleet.process(&["right"]);
         let provider = Arc::new(Revokes(inline("right")));
@@ -521,6 +536,7 @@ impl Provider for Revokes {
 
 #[tokio::test]
 async fn a_token_rejected_after_its_secret_changed_is_forgotten_under_its_old_name_too() {
+    let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
     let secret = fleet.file("secret", "old");
     let process = fleet.process(&["old", "new"]);
@@ -538,6 +554,7 @@ async fn a_token_rejected_after_its_secret_changed_is_forgotten_under_its_old_na
 
 #[test]
 fn a_store_without_a_key_is_told_of_once() {
+    let _limit = biped_testing::TimeLimit::start();
     use tracing_subscriber::layer::SubscriberExt as _;
     let warnings = Arc::new(AtomicUsize::new(0));
     let subscriber = tracing_subscriber::registry().with(Warnings(warnings.clone()));
