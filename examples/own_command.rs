@@ -27,8 +27,9 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let pass = config
         .secret("pass")
         .ok_or_else(|| config.missing("pass"))?;
-    let id = ProviderId::new("intranet", "https://intranet.example", config.name());
-    let id = id.named(config.name());
+    let id = ProviderId::new("intranet", "https://intranet.example", "")
+        .named(config.name())
+        .credential(&pass);
     Ok(Arc::new(Intranet { id, pass }))
 }
 

@@ -71,8 +71,10 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let endpoint = config
         .url("token_endpoint")
         .ok_or_else(|| config.missing("token_endpoint"))?;
-    // Acme has no client identifier: the name in the configuration tells clients apart.
-    let id = ProviderId::new("acme", endpoint, config.name()).named(config.name());
+    // Acme has no client identifier: the key tells clients apart, and each has its own tokens.
+    let id = ProviderId::new("acme", endpoint, "")
+        .named(config.name())
+        .credential(&key);
     Ok(Arc::new(Acme { id, key }))
 }
 

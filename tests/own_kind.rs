@@ -30,7 +30,9 @@ fn acme() -> Kind {
         let key = key.ok_or_else(|| config.missing("api_key"))?;
         let endpoint = config.url("token_endpoint");
         let endpoint = endpoint.ok_or_else(|| config.missing("token_endpoint"))?;
-        let id = ProviderId::new("acme", endpoint, config.name()).named(config.name());
+        let id = ProviderId::new("acme", endpoint, "")
+            .named(config.name())
+            .credential(&key);
         Ok(Arc::new(Acme { id, key }) as Arc<dyn Provider>)
     })
     .field(Field::new("api_key", FieldType::Secret).required())

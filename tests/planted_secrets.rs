@@ -13,10 +13,10 @@ use std::{
 
 use biped::{
     ApiRequest, ApiRequestParts, ApiResponse, AttachContext, Biped, CallError, ClientIdentity,
-    ConfigValue, Error, ErrorKind, ExposeSecret, FetchContext, HttpClient, IdentityRef,
-    MemoryStore, Origin, Problem, Provider, ProviderConfig, ProviderId, RawValue, SecretRef,
-    SecretString, StoredToken, SystemClock, Timestamp, Token, TokenKey, TokenManager, TokenRequest,
-    TokenStore, async_trait, blocking,
+    ConfigValue, Error, ErrorKind, ExposeSecret, FetchContext, HttpClient, IdentityKey,
+    IdentityRef, MemoryStore, Origin, Problem, Provider, ProviderConfig, ProviderId, RawValue,
+    SecretRef, SecretString, StoredToken, SystemClock, Timestamp, Token, TokenKey, TokenManager,
+    TokenRequest, TokenStore, async_trait, blocking,
     config::{ConfigFile, OwnerCheck},
     contentsquare::Contentsquare,
     envelope::Envelope,
@@ -320,7 +320,9 @@ async fn of_core(shown: &mut Shown) {
 
     let nosy = Arc::new(Mutex::new(Shown::default()));
     let provider = Arc::new(Nosy {
-        id: ProviderId::new("nosy", "https://nosy.example/token", "id"),
+        id: ProviderId::new("nosy", "https://nosy.example/token", "id")
+            .credential(&inline)
+            .with_redacted("fields", SECRET),
         secret: inline.clone(),
         shown: nosy.clone(),
     });
@@ -348,7 +350,7 @@ async fn of_core(shown: &mut Shown) {
     shown.debug("Status", &source.status());
     shown.debug("Status", &manager.statuses());
 
-    let key = source.key();
+    let key = source.store_key().await.unwrap();
     let put = || async { store.get(&key).await.unwrap() };
     let stored = loop {
         if let Some(stored) = put().await {
@@ -418,6 +420,12 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
         .key_password(secret())
         .assertion_certificate(pem(), [CertificateHeader::X5c]);
     shown.debug("OAuth2", &oauth2);
+    shown.debug("ProviderId", oauth2.id());
+    let acme = ProviderId::new("acme", "https://login.example/token", "id")
+        .credential(&secret())
+        .credential(&SecretRef::command(["vault", SECRET]))
+        .with_redacted("fields", SECRET);
+    shown.debug("ProviderId", &acme);
 
     let dialect = "url = 'https://login.example/token'\nencoding = 'json'\n\
                    fields = { id = '{client_id}', secret = '{client_secret}', key = '{api_secret}' }\n\
@@ -448,6 +456,10 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
     let at = TokenKey::from_bytes([7; 32]);
     assert!(files.put(&at, &stored, None).await.unwrap());
     shown.debug("FileStore", &files);
+    let identity = files.identity_key().await.unwrap().unwrap();
+    shown.debug("IdentityKey", &identity);
+    let planted = IdentityKey::from_bytes(SECRET.repeat(4).as_bytes()[..32].try_into().unwrap());
+    shown.debug("IdentityKey", &planted);
     let sealed = SealedStore::new(Arc::new(MemoryStore::new()), key);
     assert!(sealed.put(&at, &stored, None).await.unwrap());
     shown.debug("SealedStore", &sealed);

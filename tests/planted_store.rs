@@ -41,7 +41,8 @@ async fn is_used(provider: Arc<dyn Provider>, request: &TokenRequest, claims: Cl
         keep: Duration::from_secs(3600),
         bytes: entry.to_string().into_bytes(),
     };
-    store.put(&source.key(), &stored, None).await.unwrap();
+    let key = source.store_key().await.unwrap();
+    store.put(&key, &stored, None).await.unwrap();
 
     let is_shown = source.stored().await.unwrap().is_some();
     let token = source.token().await;

@@ -104,6 +104,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("FieldType", SETTINGS),
             ("Generation", NUMBERS),
             ("HttpClient", TRAIT),
+            ("IdentityKey", Planted),
             ("IdentityRef", Planted),
             (
                 "Inspection",
@@ -121,7 +122,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Project", NAMES),
             ("Provider", TRAIT),
             ("ProviderConfig", Planted),
-            ("ProviderId", NAMES),
+            ("ProviderId", Planted),
             ("RawValue", Planted),
             ("References", WORD),
             ("Rejection", WORD),
@@ -135,7 +136,10 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Timestamp", NUMBERS),
             ("Token", Planted),
             ("TokenBuilder", Planted),
-            ("TokenKey", Never("a hash of names")),
+            (
+                "TokenKey",
+                Never("a hash of names, and of secrets under a key of the store"),
+            ),
             ("TokenManager", Planted),
             ("TokenManagerBuilder", Planted),
             ("TokenRef", Planted),

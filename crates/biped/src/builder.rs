@@ -190,8 +190,8 @@ impl Builder {
     /// # use biped::{async_trait, FetchContext, ProviderId, SecretRef, Token, TokenRequest};
     /// # #[derive(Debug)] struct Acme { id: ProviderId, key: SecretRef }
     /// # impl Acme { fn new(name: Arc<str>, key: SecretRef) -> Self {
-    /// #     let id = ProviderId::new("acme", "https://acme.example/token", &name).named(name);
-    /// #     Self { id, key } } }
+    /// #     let id = ProviderId::new("acme", "https://acme.example/token", "").named(name);
+    /// #     Self { id: id.credential(&key), key } } }
     /// # #[async_trait] impl Provider for Acme {
     /// #     fn id(&self) -> &ProviderId { &self.id }
     /// #     async fn fetch(&self, _: &TokenRequest, _: &FetchContext<'_>) -> Result<Token, Error> {

@@ -41,6 +41,7 @@ fn builder() -> Builder {
 fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let key = config.secret("key").ok_or_else(|| config.missing("key"))?;
     let id = ProviderId::new("keyring", "keyring:", "me").named(config.name());
+    let id = id.credential(&key);
     Ok(Arc::new(Keyring { id, key }))
 }
 

@@ -1,25 +1,31 @@
 //! [`ProviderId`] and [`TokenKey`]: whose token it is, and what it is for.
 
+mod token_key;
+
 use std::{fmt, sync::Arc};
 
-use sha2::{Digest, Sha256};
+pub use self::token_key::TokenKey;
+pub(crate) use self::token_key::WithoutCredentials;
+use crate::{SecretRef, identity::Mark};
 
-use crate::{ParamValue, TokenRequest};
-
-/// Who issues, where, and to which client: the provider's part of the cache key.
+/// Who issues, where, to which client, and on which credentials: the provider's part of the cache
+/// key.
 ///
 /// Two providers with equal ids share their tokens, and a refusal of the client's credentials
-/// stops both. Whatever changes what the vendor hands out belongs in here (an audience that is
-/// fixed in the configuration, say); the client secret does not. For a vendor without client
-/// identifiers the name in the configuration is the client: with the same one for all, two accounts
-/// would get each other's tokens.
+/// stops both. So whatever changes what the vendor hands out belongs in here: an audience that is
+/// fixed in the configuration ([`with`](Self::with)), and each secret, key and certificate that a
+/// token rests on ([`credential`](Self::credential)). The name in the configuration is no part of
+/// it: a vendor without client identifiers has an empty one, and its credentials tell clients apart.
 ///
 /// ```
-/// use biped_core::ProviderId;
+/// use biped_core::{ProviderId, SecretRef};
 ///
-/// let id = ProviderId::new("acme", "https://login.acme.example/token", "client-7").named("shop");
-/// assert_eq!(id.name(), "shop");
-/// assert_eq!(id, ProviderId::new("acme", "https://login.acme.example/token", "client-7"));
+/// let id = |secret| {
+///     ProviderId::new("acme", "https://login.acme.example/token", "client-7")
+///         .credential(&SecretRef::env(secret))
+/// };
+/// assert_eq!(id("SHOP_SECRET"), id("SHOP_SECRET").named("shop"));
+/// assert_ne!(id("SHOP_SECRET"), id("OTHER_SECRET"));
 /// ```
 #[derive(Clone)]
 pub struct ProviderId(Arc<Parts>);
@@ -32,11 +38,32 @@ struct Parts {
     kind: Box<str>,
     token_endpoint: Box<str>,
     client: Box<str>,
-    details: Vec<(Box<str>, Box<str>)>,
+    details: Vec<Detail>,
+    credentials: Vec<Credential>,
+}
+
+/// Something else that tells tokens apart.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Detail {
+    what: Box<str>,
+    value: Box<str>,
+    /// Whether it may be shown.
+    shown: bool,
+}
+
+/// A credential that tokens rest on.
+#[derive(Clone)]
+pub(crate) struct Credential {
+    pub(crate) reference: SecretRef,
+    /// What tells it from others within this process.
+    mark: Mark,
+    /// It is not a secret, whatever form it stands in.
+    pub(crate) is_identifier: bool,
 }
 
 impl ProviderId {
-    /// The id of a provider of this kind, at this token endpoint (or issuer), for this client.
+    /// The id of a provider of this kind, at this token endpoint (or issuer), for this client (empty
+    /// where the vendor has no client identifiers).
     #[must_use]
     pub fn new(kind: &str, token_endpoint: impl AsRef<str>, client: impl AsRef<str>) -> Self {
         let mut parts = Parts {
@@ -46,6 +73,7 @@ impl ProviderId {
             token_endpoint: token_endpoint.as_ref().into(),
             client: client.as_ref().into(),
             details: Vec::new(),
+            credentials: Vec::new(),
         };
         parts.digest = parts.compute_digest();
         Self(Arc::new(parts))
@@ -59,12 +87,64 @@ impl ProviderId {
         self
     }
 
-    /// Adds something else that tells this provider's tokens from others.
+    /// Adds something else that tells this provider's tokens from others. It can be shown.
     #[must_use]
-    pub fn with(mut self, what: &str, value: impl AsRef<str>) -> Self {
+    pub fn with(self, what: &str, value: impl AsRef<str>) -> Self {
+        self.detailed(what, value.as_ref(), true)
+    }
+
+    /// Adds something else that tells this provider's tokens from others, and whose value is never
+    /// shown, such as fields of the token request whose meaning only the configuration knows. Not for
+    /// secrets: those are [credentials](Self::credential).
+    #[must_use]
+    pub fn with_redacted(self, what: &str, value: impl AsRef<str>) -> Self {
+        self.detailed(what, value.as_ref(), false)
+    }
+
+    fn detailed(mut self, what: &str, value: &str, shown: bool) -> Self {
         let parts = Arc::make_mut(&mut self.0);
-        parts.details.push((what.into(), value.as_ref().into()));
+        parts.details.push(Detail {
+            what: what.into(),
+            value: value.into(),
+            shown,
+        });
         parts.details.sort_unstable();
+        parts.digest = parts.compute_digest();
+        self
+    }
+
+    /// Adds a credential that the tokens rest on: the client secret, a private key and its password,
+    /// a certificate, whatever the vendor asks for before it hands out a token. Call it once for
+    /// each, always in the same order.
+    ///
+    /// Ids are equal where their credentials stand in the same places: the same variable, file or
+    /// command; where the secret itself stands in the configuration, the same secret. In a store the
+    /// value counts as well, so that nobody finds a token there whose secret would not have fetched
+    /// it ([`TokenStore::identity_key`](crate::TokenStore::identity_key)). The id shows the places,
+    /// and neither a value nor a digest of one.
+    #[must_use]
+    pub fn credential(self, credential: &SecretRef) -> Self {
+        self.resting_on(credential, false)
+    }
+
+    /// Adds the reference that an identifier comes from, such as `client_id`: like a
+    /// [credential](Self::credential), but its value is not a secret. One that stands in the
+    /// configuration itself adds nothing: the id holds its value already.
+    #[must_use]
+    pub fn identifier(self, identifier: &SecretRef) -> Self {
+        if identifier.is_inline() {
+            return self;
+        }
+        self.resting_on(identifier, true)
+    }
+
+    fn resting_on(mut self, reference: &SecretRef, is_identifier: bool) -> Self {
+        let parts = Arc::make_mut(&mut self.0);
+        parts.credentials.push(Credential {
+            reference: reference.clone(),
+            mark: reference.mark(),
+            is_identifier,
+        });
         parts.digest = parts.compute_digest();
         self
     }
@@ -97,13 +177,17 @@ impl ProviderId {
         &self.0.client
     }
 
+    pub(crate) fn credentials(&self) -> &[Credential] {
+        &self.0.credentials
+    }
+
     fn identity(&self) -> Identity<'_> {
         self.0.identity()
     }
 }
 
-/// Kind, token endpoint, client and details: what makes two ids equal.
-type Identity<'a> = (&'a str, &'a str, &'a str, &'a [(Box<str>, Box<str>)]);
+/// Kind, token endpoint, client, details and credentials: what makes two ids equal.
+type Identity<'a> = (&'a str, &'a str, &'a str, &'a [Detail], &'a [Credential]);
 
 impl Parts {
     fn identity(&self) -> Identity<'_> {
@@ -112,6 +196,7 @@ impl Parts {
             &self.token_endpoint,
             &self.client,
             &self.details,
+            &self.credentials,
         )
     }
 
@@ -120,6 +205,39 @@ impl Parts {
         let mut hasher = DefaultHasher::new();
         self.identity().hash(&mut hasher);
         hasher.finish()
+    }
+}
+
+impl PartialEq for Credential {
+    fn eq(&self, other: &Self) -> bool {
+        (self.mark, self.is_identifier) == (other.mark, other.is_identifier)
+    }
+}
+
+impl Eq for Credential {}
+
+impl std::hash::Hash for Credential {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.mark, self.is_identifier).hash(state);
+    }
+}
+
+/// The place; an inline secret is redacted.
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reference.fmt(f)
+    }
+}
+
+/// As a pair, its value only where it may be shown.
+impl fmt::Debug for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = if self.shown {
+            &*self.value
+        } else {
+            "[redacted]"
+        };
+        (&*self.what, value).fmt(f)
     }
 }
 
@@ -145,96 +263,7 @@ impl fmt::Debug for ProviderId {
             .field("token_endpoint", &self.0.token_endpoint)
             .field("client", &self.0.client)
             .field("details", &self.0.details)
+            .field("credentials", &self.0.credentials)
             .finish()
-    }
-}
-
-/// The name of a token in a store: a hash over everything that tells one token from another.
-///
-/// Made by core alone, from the provider's id and every part of the request, each with its length,
-/// so that no two different requests can ever meet. It holds no secret and can be shown.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenKey([u8; 32]);
-
-impl TokenKey {
-    /// The key of what `request` asks of the provider `id`.
-    #[must_use]
-    pub fn new(id: &ProviderId, request: &TokenRequest) -> Self {
-        let mut hash = KeyHash(Sha256::new());
-        let (kind, token_endpoint, client, details) = id.identity();
-        hash.list([kind, token_endpoint, client]);
-        hash.count(details.len());
-        for (what, value) in details {
-            hash.list([&**what, &**value]);
-        }
-        hash.list(request.scope_names());
-        hash.count(request.params().len());
-        for (name, value) in request.params() {
-            hash.text(name);
-            hash.value(value);
-        }
-        Self(hash.0.finalize().into())
-    }
-
-    /// A key given by its bytes: for stores and their tests.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The key's 32 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-/// 64 hexadecimal digits.
-impl fmt::Display for TokenKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for TokenKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenKey({self})")
-    }
-}
-
-struct KeyHash(Sha256);
-
-impl KeyHash {
-    fn count(&mut self, count: usize) {
-        self.0.update((count as u64).to_le_bytes());
-    }
-
-    fn text(&mut self, text: &str) {
-        self.count(text.len());
-        self.0.update(text);
-    }
-
-    fn list<'a>(&mut self, texts: impl IntoIterator<Item = &'a str, IntoIter: ExactSizeIterator>) {
-        let texts = texts.into_iter();
-        self.count(texts.len());
-        texts.for_each(|text| self.text(text));
-    }
-
-    fn value(&mut self, value: &ParamValue) {
-        match value {
-            ParamValue::Text(text) => {
-                self.0.update([0]);
-                self.text(text);
-            }
-            ParamValue::Integer(number) => {
-                self.0.update([1]);
-                self.0.update(number.to_le_bytes());
-            }
-            ParamValue::Bool(yes) => self.0.update([2, u8::from(*yes)]),
-            ParamValue::List(texts) => {
-                self.0.update([3]);
-                self.list(texts.iter().map(|text| &**text));
-            }
-        }
     }
 }

@@ -19,6 +19,7 @@ mod config;
 mod error;
 mod file;
 mod http;
+mod identity;
 mod key;
 mod manager;
 mod provider;
@@ -45,6 +46,7 @@ pub use self::{
     error::{Error, ErrorKind, VendorError},
     file::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_if, read_text_file},
     http::{ClientIdentity, HttpClient, check_secure, is_loopback, shown},
+    identity::IdentityKey,
     key::{ProviderId, TokenKey},
     manager::{
         Rejection, Settings, Status, TokenManager, TokenManagerBuilder, TokenRef, TokenSource,

@@ -10,8 +10,9 @@ use url::Url;
 
 use crate::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, ClientIdentity, Clock, Error, HttpClient,
-    Now, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict, check_secure,
-    judge_by_status, redact::credentials, secret::Fingerprints, text::Redactor, token::Companions,
+    IdentityKey, Now, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict, check_secure,
+    identity::Mark, judge_by_status, redact::credentials, secret::Fingerprints, text::Redactor,
+    token::Companions,
 };
 
 /// A vendor's token endpoint, and one client of it.
@@ -33,6 +34,14 @@ use crate::{
 /// struct Acme {
 ///     id: ProviderId,
 ///     key: SecretRef,
+/// }
+///
+/// impl Acme {
+///     fn new(token_endpoint: &str, key: SecretRef) -> Self {
+///         // Acme has no client identifiers: the key tells clients apart.
+///         let id = ProviderId::new("acme", token_endpoint, "").credential(&key);
+///         Self { id, key }
+///     }
 /// }
 ///
 /// #[async_trait]
@@ -64,7 +73,8 @@ use crate::{
 /// vendor's answers and is a development dependency:
 ///
 /// - The same configuration always gives the same id; whatever makes tokens differ is in it or in
-///   the request.
+///   the request, each credential above all: two configurations that differ in a secret share
+///   nothing.
 /// - An answer that is neither token nor error is an [`Error`], never a panic, and no error shows
 ///   what the answer or a secret held.
 /// - The vendor's own words go into [`VendorError`](crate::VendorError); look at the status first
@@ -74,7 +84,10 @@ use crate::{
 ///   ([`HeaderValue::set_sensitive`](http::HeaderValue::set_sensitive)).
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
-    /// Who issues, where, and to which client. Part of the cache key.
+    /// Who issues, where, to which client, and on which credentials. Part of the cache key: each
+    /// secret that [`fetch`](Self::fetch) reads is named in it
+    /// ([`ProviderId::credential`](crate::ProviderId::credential)), else two configurations get each
+    /// other's tokens, and each other's refusals.
     fn id(&self) -> &ProviderId;
 
     /// Asks the vendor for a new access token.
@@ -227,6 +240,8 @@ pub struct FetchContext<'a> {
     candidate: usize,
     may_run_commands: bool,
     identity: Option<ClientIdentity>,
+    /// Makes marks of what is read, for the store.
+    marks: Option<IdentityKey>,
     fingerprints: Fingerprints,
     notes: Mutex<Notes>,
 }
@@ -240,12 +255,14 @@ struct Notes {
     values: Vec<SecretString>,
 }
 
-/// A secret that a fetch used: where it was, which candidate, and a mark that tells a change.
+/// A secret that a fetch used: where it was, which candidate, and what tells a change.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct NotedSecret {
     pub(crate) secret: SecretRef,
     pub(crate) candidate: usize,
     pub(crate) fingerprint: [u8; 32],
+    /// The same for all who share the store.
+    pub(crate) mark: Option<Mark>,
 }
 
 /// A request on its way.
@@ -255,7 +272,7 @@ impl<'a> FetchContext<'a> {
     /// A context for calling a provider directly, as its tests do. The token manager makes its own.
     #[must_use]
     pub fn new(http: &'a dyn HttpClient, clock: &'a dyn Clock) -> Self {
-        Self::for_candidate(http, clock, 0, Fingerprints::new())
+        Self::for_candidate(http, clock, 0, Fingerprints::new(), None)
     }
 
     pub(crate) fn for_candidate(
@@ -263,6 +280,7 @@ impl<'a> FetchContext<'a> {
         clock: &'a dyn Clock,
         candidate: usize,
         fingerprints: Fingerprints,
+        marks: Option<IdentityKey>,
     ) -> Self {
         Self {
             http,
@@ -270,6 +288,7 @@ impl<'a> FetchContext<'a> {
             candidate,
             may_run_commands: true,
             identity: None,
+            marks,
             fingerprints,
             notes: Mutex::default(),
         }
@@ -425,6 +444,10 @@ impl<'a> FetchContext<'a> {
             secret: secret.clone(),
             candidate: self.candidate,
             fingerprint: self.fingerprints.of(&value),
+            mark: self
+                .marks
+                .as_ref()
+                .map(|key| key.mark(value.expose_secret())),
         };
         let mut notes = self.notes();
         if !notes.secrets.contains(&noted) {
@@ -439,8 +462,8 @@ impl<'a> FetchContext<'a> {
         Redactor::new(notes.values.iter().map(ExposeSecret::expose_secret))
     }
 
-    pub(crate) fn noted_secrets(&self) -> Vec<NotedSecret> {
-        self.notes().secrets.clone()
+    pub(crate) fn take_noted_secrets(&self) -> Vec<NotedSecret> {
+        std::mem::take(&mut self.notes().secrets)
     }
 
     /// Reads what goes along with the token on API calls, and takes on the client certificate for

@@ -1,6 +1,7 @@
 //! [`SecretRef`]: where a secret is, not what it is.
 
 mod command;
+mod credential;
 mod places;
 
 use std::{
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use self::command::COMMAND_REST;
 pub use self::command::COMMAND_TIMEOUT;
+pub(crate) use self::credential::Member;
 use crate::{Clock, Error, References};
 
 /// Where a secret is: in the environment, in a file, in what a command prints, or here.
@@ -156,11 +158,13 @@ impl SecretRef {
         )))
     }
 
-    /// What stands for this reference where a name is needed that is no secret, such as the client
+    /// What stands for this reference where a name is needed that is not a secret, such as the client
     /// identifier in a [`ProviderId`](crate::ProviderId): its value where it can be read at once,
     /// else the reference. Reads a file (within 10 s) or the environment, runs no command.
     ///
-    /// Not for secrets: the value is in it, and ids are shown.
+    /// Two references can have the same text here:
+    /// [`ProviderId::identifier`](crate::ProviderId::identifier) tells them apart. Not for secrets:
+    /// the value is in it, and ids are shown.
     #[must_use]
     pub fn identity(&self) -> String {
         let Some(first) = self.sources.first() else {
@@ -171,22 +175,8 @@ impl SecretRef {
             Source::Inline(secret) => secret.expose_secret().to_owned(),
             Source::Env(name) => std::env::var(&**name).unwrap_or_else(|_| first.to_string()),
             Source::File(path) => places::value_of_file(path).unwrap_or_else(|| first.to_string()),
-            Source::Command(argv) => {
-                // Two commands may differ in an argument alone, which may be a secret.
-                let mut hash = Sha256::new();
-                for argument in argv {
-                    hash.update((argument.len() as u64).to_le_bytes());
-                    hash.update(argument);
-                }
-                let mark = hash
-                    .finalize()
-                    .iter()
-                    .take(8)
-                    .fold(String::with_capacity(16), |mark, byte| {
-                        mark + &format!("{byte:02x}")
-                    });
-                format!("{first}#{mark}")
-            }
+            // Not its arguments, which may be secrets: the id's credential tells two commands apart.
+            Source::Command(_) => first.to_string(),
         }
     }
 

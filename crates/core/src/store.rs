@@ -1,10 +1,15 @@
 //! [`TokenStore`]: where tokens outlive a process or are shared by several.
 
-use std::{collections::HashMap, fmt, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Mutex, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
-use crate::{Clock, Generation, SystemClock, TokenKey};
+use crate::{Clock, Generation, IdentityKey, SystemClock, TokenKey};
 
 /// Where tokens outlive a process or are shared by several.
 ///
@@ -17,7 +22,8 @@ use crate::{Clock, Generation, SystemClock, TokenKey};
 ///   forgotten, or its time to keep is over;
 /// - a generation never goes back: an older token never replaces a newer one, and one that was
 ///   forgotten never returns;
-/// - two leases of a key are never valid at once.
+/// - two leases of a key are never valid at once;
+/// - its [identity key](Self::identity_key), if it has one, is the same for all who share it.
 ///
 /// A whole store, for the tokens of one process:
 ///
@@ -146,6 +152,18 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         let _ = (key, after);
         std::future::pending().await
     }
+
+    /// The store's own key, under which core makes the digests of secrets that are in the names of
+    /// tokens: so that nobody finds a token whose secret would not have fetched it. Asked for before
+    /// each fetch. Default: none.
+    ///
+    /// It is random, kept where only those can read it who may read the tokens, the same for all who
+    /// share the store, and outlives everything that is forgotten; should it change, no token is
+    /// found any more. Without one, of a secret only the place counts, and tokens stay in the process
+    /// whose secrets stand in the configuration itself, or whose provider has no client identifier.
+    async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+        Ok(None)
+    }
 }
 
 /// A token as a store holds it.
@@ -242,6 +260,7 @@ pub struct MemoryStore {
     clock: std::sync::Arc<dyn Clock>,
     entries: Mutex<HashMap<TokenKey, Entry>>,
     arrivals: tokio::sync::Notify,
+    identity: OnceLock<IdentityKey>,
 }
 
 #[derive(Debug, Default)]
@@ -294,6 +313,7 @@ impl MemoryStore {
             clock,
             entries: Mutex::default(),
             arrivals: tokio::sync::Notify::new(),
+            identity: OnceLock::new(),
         }
     }
 
@@ -446,5 +466,14 @@ impl TokenStore for MemoryStore {
             }
             arrival.await;
         }
+    }
+
+    async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+        if self.identity.get().is_none() {
+            let key = IdentityKey::random()?;
+            // Another may have been faster.
+            let _ = self.identity.set(key);
+        }
+        Ok(self.identity.get().cloned())
     }
 }

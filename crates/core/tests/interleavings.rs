@@ -13,9 +13,9 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, Error, ExposeSecret, Failure, Generation, HttpClient, Lease, MemoryStore,
-    Rejection, StoreError, StoredToken, TokenKey, TokenManager, TokenRequest, TokenSource,
-    TokenStore,
+    Claim, Clock, Error, ExposeSecret, Failure, Generation, HttpClient, IdentityKey, Lease,
+    MemoryStore, Rejection, StoreError, StoredToken, TokenKey, TokenManager, TokenRequest,
+    TokenSource, TokenStore,
 };
 use biped_testing::{ManualClock, TestProvider, settle};
 use bytes::Bytes;
@@ -304,6 +304,9 @@ mod fleet {
         async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
             reach!(self, self.store.changed(key, after))
         }
+        async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+            reach!(self, self.store.identity_key())
+        }
     }
 
     /// The vendor, as one process reaches it.
@@ -527,6 +530,9 @@ mod rolling_deploy {
             keep: Duration,
         ) -> Result<(), StoreError> {
             self.0.forget(key, through, keep).await
+        }
+        async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+            self.0.identity_key().await
         }
     }
 

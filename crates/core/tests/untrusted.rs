@@ -419,7 +419,7 @@ mod codec {
                 let source = source(said, &store, &clock);
                 let keep = Duration::from_secs(60);
                 let stored = StoredToken { generation: Generation(generation), keep, bytes };
-                store.put(&source.key(), &stored, None).await.unwrap();
+                store.put(&source.store_key().await.unwrap(), &stored, None).await.unwrap();
                 let token = source.token().await.unwrap().into_owned();
                 assert!(["good", "t"].contains(&token.expose_secret()));
                 // Whatever stood there, what is rejected does not come back.

@@ -48,6 +48,13 @@ impl TestProvider {
             assumed: None,
             base_urls: BaseUrls::none(),
         }
+        .identified()
+    }
+
+    fn identified(mut self) -> Self {
+        let id = ProviderId::new("test", self.id.token_endpoint(), self.id.client());
+        self.id = id.named(self.id.name()).credential(&self.secret);
+        self
     }
 
     /// Gives it a name.
@@ -61,7 +68,7 @@ impl TestProvider {
     #[must_use]
     pub fn secret(mut self, secret: SecretRef) -> Self {
         self.secret = secret;
-        self
+        self.identified()
     }
 
     /// Sets which base URLs its vendor's answers may name. Default: none.

@@ -1,7 +1,13 @@
 //! The conformance suite passes a provider that keeps its promises, and finds each one that doesn't.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret as _, FetchContext,
@@ -37,6 +43,8 @@ enum Fault {
     ShowsTheTokenInAHeader,
     FollowsRedirects,
     HasTheSecretInItsId,
+    HasANewIdEachTime,
+    ForgetsItsCredential,
     TrustsAnyBaseUrl,
     RejectsOnForbidden,
 }
@@ -60,9 +68,18 @@ impl Vendor {
         } else {
             ""
         };
+        let secret = SecretRef::inline(secret);
+        let mut id = ProviderId::new("vendor", ENDPOINT, "client-7").with("what", in_id);
+        if fault == Fault::HasANewIdEachTime {
+            static NUMBER: AtomicUsize = AtomicUsize::new(0);
+            id = id.with("number", NUMBER.fetch_add(1, Relaxed).to_string());
+        }
+        if fault != Fault::ForgetsItsCredential {
+            id = id.credential(&secret);
+        }
         Self {
-            id: ProviderId::new("vendor", ENDPOINT, "client-7").with("what", in_id),
-            secret: SecretRef::inline(secret),
+            id,
+            secret,
             shown: shown.into(),
             fault,
         }
@@ -271,7 +288,8 @@ async fn each_broken_promise_is_found_by_the_check_that_is_named_for_it() {
             "a_header_that_holds_the_token_is_marked",
         ),
         (Fault::FollowsRedirects, "a_redirect_is_not_followed"),
-        (Fault::HasTheSecretInItsId, "id_and_key_are_stable"),
+        (Fault::HasANewIdEachTime, "an_id_is_stable"),
+        (Fault::ForgetsItsCredential, "another_secret_shares_nothing"),
         (Fault::TrustsAnyBaseUrl, "a_base_url_is_checked"),
         (
             Fault::RejectsOnForbidden,
@@ -281,7 +299,8 @@ async fn each_broken_promise_is_found_by_the_check_that_is_named_for_it() {
     let covered: Vec<_> = faults.iter().map(|(_, check)| *check).collect();
     let all: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
     assert_eq!(covered, all, "every check has a fault that it finds");
-    for (fault, name) in faults {
+    let more = [(Fault::HasTheSecretInItsId, "no_secret_is_shown")];
+    for (fault, name) in faults.into_iter().chain(more) {
         let case = Arc::new(case(fault));
         let check = CHECKS.iter().find(|check| check.name == name).unwrap();
         assert!(check.run(&case).await.is_err(), "{name} misses {fault:?}");
@@ -299,6 +318,7 @@ async fn a_fault_that_one_check_is_for_leaves_most_others_alone() {
         Fault::CutsTheWords,
         Fault::ShowsTheTokenInAHeader,
         Fault::FollowsRedirects,
+        Fault::ForgetsItsCredential,
         Fault::TrustsAnyBaseUrl,
         Fault::RejectsOnForbidden,
     ] {
@@ -309,4 +329,14 @@ async fn a_fault_that_one_check_is_for_leaves_most_others_alone() {
         }
         assert_eq!(found, 1, "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn a_credential_beside_the_secret_that_is_not_in_the_id_is_found() {
+    let same = Arc::new(Vendor::new(SECRET, Fault::None));
+    let case = Arc::new(case(Fault::None).differs_in("certificate", same));
+    let name = "another_secret_shares_nothing";
+    let check = CHECKS.iter().find(|check| check.name == name).unwrap();
+    let why = check.run(&case).await.unwrap_err();
+    assert!(why.contains("certificate"), "{why}");
 }

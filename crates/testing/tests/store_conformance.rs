@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, Failure, Generation, Lease, LeaseId, StoreError, StoredToken, SystemClock,
-    TokenKey, TokenStore,
+    Claim, Clock, Failure, Generation, IdentityKey, Lease, LeaseId, StoreError, StoredToken,
+    SystemClock, TokenKey, TokenStore,
 };
 use biped_testing::store::conformance::{self, Check};
 
@@ -56,6 +56,7 @@ enum Flaw {
     PutsWakeNobody,
     ReleasesWakeNobody,
     LooksOnlyWhenWoken,
+    HasANewKeyEachTime,
 }
 
 /// Every check, and what it is there to find.
@@ -91,6 +92,7 @@ const FINDS: &[(&str, Flaw)] = &[
         "a_token_newer_than_the_forgotten_is_stored",
         Flaw::ForgetsForGood,
     ),
+    ("its_identity_key_stays_the_same", Flaw::HasANewKeyEachTime),
     ("a_taken_lease_is_not_granted", Flaw::GrantsAlways),
     ("of_many_claims_one_is_granted", Flaw::GrantsInTwoSteps),
     ("no_two_leases_are_valid_at_once", Flaw::LeasesLapseEarly),
@@ -455,5 +457,12 @@ impl TokenStore for Flawed {
             }
             arrival.await;
         }
+    }
+
+    async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+        if self.flaw == Flaw::HasANewKeyEachTime {
+            return IdentityKey::random().map(Some);
+        }
+        Ok(Some(IdentityKey::from_bytes([7; 32])))
     }
 }

@@ -38,10 +38,16 @@ pub(crate) fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, 
     let secret = config
         .secret("client_secret")
         .ok_or_else(|| config.missing("client_secret"))?;
-    let client = config
-        .secret("client_id")
-        .map_or_else(String::new, |id| id.identity());
-    let id = ProviderId::new("acme", "https://acme.example/token", client).named(config.name());
+    let client_id = config.secret("client_id");
+    let client = client_id
+        .as_ref()
+        .map_or_else(String::new, SecretRef::identity);
+    let mut id = ProviderId::new("acme", "https://acme.example/token", client)
+        .named(config.name())
+        .credential(&secret);
+    if let Some(client_id) = &client_id {
+        id = id.identifier(client_id);
+    }
     Ok(Arc::new(Vendor { id, secret }))
 }
 

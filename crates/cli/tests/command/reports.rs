@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::world::{World, error_of};
 
 #[test]
-fn the_list_needs_neither_network_nor_secrets() {
+fn the_list_needs_neither_network_nor_secrets_but_to_tell_whose_token_is_stored() {
     let world = World::with(
         "client_id = \"shop-backend\"",
         "client_id = \"env:NOT_SET\"",
@@ -38,7 +38,7 @@ fn the_list_needs_neither_network_nor_secrets() {
             "kind": "envelope",
             "token_endpoint": format!("{}/v1/auth/token", world.sandbox().url()),
             "request": "",
-            "state": "missing",
+            "state": "unknown",
             "expires_at": null,
             "expires_in": null,
         })

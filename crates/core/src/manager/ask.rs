@@ -7,21 +7,22 @@ use secrecy::ExposeSecret;
 
 use super::{Engine, keys::Entry, state::Setback, sync::atomic::Ordering::Relaxed, vet};
 use crate::{
-    Error, ErrorKind, FetchContext, Inspection, Now, Provider, Token, TokenRequest,
-    token::Companions,
+    Error, ErrorKind, FetchContext, IdentityKey, Inspection, Now, Provider, Token, TokenRequest,
+    provider::NotedSecret, token::Companions,
 };
 
 /// What is asked of a vendor.
 #[derive(Clone, Copy)]
 pub(crate) enum Ask<'a> {
-    Token(&'a TokenRequest),
+    /// A token, and marks of what is read for it under the store's key, if it has one.
+    Token(&'a TokenRequest, Option<&'a IdentityKey>),
     Inspection(&'a TokenRequest),
     Revocation(&'a Token),
 }
 
 /// What it answered.
 pub(crate) enum Answer {
-    Token(Box<Token>, Now, Companions),
+    Token(Box<Token>, Now, Companions, Vec<NotedSecret>),
     Inspection(Option<Inspection>),
     Revoked,
 }
@@ -47,7 +48,11 @@ impl Engine {
             sent,
         };
         loop {
-            let mut cx = self.context(candidate);
+            let marks = match ask {
+                Ask::Token(_, marks) => marks.cloned(),
+                _ => None,
+            };
+            let mut cx = self.context(candidate, marks);
             let answer = redacted(ask_once(&mut cx, &**provider, ask).await, &cx);
             let error = match answer {
                 Ok(answer) => {
@@ -56,7 +61,7 @@ impl Engine {
                 }
                 Err(error) => error,
             };
-            secrets.extend(cx.noted_secrets());
+            secrets.extend(cx.take_noted_secrets());
             sent |= cx.has_sent();
             tried.push(candidate);
             let all = secrets
@@ -80,9 +85,9 @@ impl Engine {
         }
     }
 
-    pub(crate) fn context(&self, candidate: usize) -> FetchContext<'_> {
+    pub(crate) fn context(&self, candidate: usize, marks: Option<IdentityKey>) -> FetchContext<'_> {
         let fingerprints = self.fingerprints.clone();
-        FetchContext::for_candidate(&*self.http, &*self.clock, candidate, fingerprints)
+        FetchContext::for_candidate(&*self.http, &*self.clock, candidate, fingerprints, marks)
     }
 }
 
@@ -105,13 +110,14 @@ async fn ask_once(
 ) -> Result<Answer, Error> {
     let companions = cx.companions(provider).await?;
     Ok(match ask {
-        Ask::Token(request) => {
+        Ask::Token(request, _) => {
             let token = provider.fetch(request, cx).await?;
             if token.base_url().is_some() {
                 // Boxed: most tokens have none.
                 Box::pin(vet::check_base_url(&token, provider, cx)).await?;
             }
-            Answer::Token(Box::new(token), cx.sent(), companions)
+            let secrets = cx.take_noted_secrets();
+            Answer::Token(Box::new(token), cx.sent(), companions, secrets)
         }
         Ask::Inspection(request) => Answer::Inspection(provider.inspect(request, cx).await?),
         Ask::Revocation(token) => {

@@ -11,6 +11,8 @@
 //! | [`budget`] | what the keys of one token endpoint share |
 //! | [`shared`] | the store behind it, bounded in time |
 //! | [`vet`] | what a store may claim |
+//! | [`failure`] | why a holder of a lease failed, as the others are told |
+//! | [`store_key`] | under which name it has a key's tokens |
 //! | [`source`] | the handle that callers have, and the token it hands out |
 //! | [`status`] | what is known of a key, for people |
 //! | [`observe`] | events and metrics |
@@ -26,6 +28,7 @@
 mod ask;
 mod budget;
 mod current;
+mod failure;
 mod flight;
 mod keys;
 #[cfg(all(test, shuttle))]
@@ -37,6 +40,7 @@ mod shared;
 mod source;
 mod state;
 mod status;
+mod store_key;
 mod sync;
 mod traffic;
 mod vet;
@@ -52,7 +56,7 @@ use tokio::runtime::Handle;
 use self::{
     ask::Ask,
     budget::Endpoint,
-    keys::{Client, Keys},
+    keys::{Client, Entry, Keys},
     settings::STORE_TIME,
     shared::{Shared, is_storable},
     state::Key,
@@ -114,6 +118,15 @@ use crate::{
 /// before a fetch has 250 ms; one that fails is left alone for 5 s, and no call fails with it. Of a
 /// fleet, whoever holds the lease fetches. A rejected token never comes back from it.
 ///
+/// **Whose token it is.** In memory a client is its [`ProviderId`], credentials and all: two that
+/// differ in a secret share neither a token nor a refusal. In a store that has an
+/// [identity key](TokenStore::identity_key) the values of its secrets count as well, as they are at
+/// the start of a flight: a rotated secret costs a fleet one fetch, while the token in memory serves
+/// on. Of a command, whose reading is not free, its words count. Where a value can't be read the
+/// store is passed over. A refusal that the fleet is told of is obeyed by those who would send what
+/// was refused. A store without an identity key gets no tokens of secrets that stand in the
+/// configuration itself, none of providers without a client identifier, and no refusals.
+///
 /// # What it tells
 ///
 /// [`status`](TokenSource::status) and [`statuses`](Self::statuses) say how a key stands. Events go
@@ -127,7 +140,7 @@ use crate::{
 /// | `biped_stale_served_total` | counter | `provider` | tokens served past their refresh point |
 /// | `biped_remaining_life_seconds` | histogram | `provider` | life left of a token that was served past its refresh point |
 /// | `biped_rejections_total` | counter | `provider`, `outcome` | tokens that an API rejected: `renewing`, `superseded`, `cooling_down` |
-/// | `biped_store_faults_total` | counter | `provider`, `operation` | what the store failed to do: `get`, `put`, `forget`, `lease`, `release` |
+/// | `biped_store_faults_total` | counter | `provider`, `operation` | what the store failed to do: `get`, `put`, `forget`, `lease`, `release`, `identity_key` |
 /// | `biped_leases_lost_total` | counter | `provider` | leases that lapsed while their holder was fetching |
 ///
 /// These names are a contract. `provider` is the name that the application uses; no label ever
@@ -196,8 +209,12 @@ impl TokenManagerBuilder {
             store,
         } = self;
         let spread = settings.refresh_spread * fastrand::f64();
+        let shared = store.map(|store| Shared::new(store, clock.clone()));
+        if let Some(shared) = shared.as_ref().filter(|_| Handle::try_current().is_ok()) {
+            shared.look_for_key();
+        }
         TokenManager(Arc::new(Engine {
-            shared: store.map(|store| Shared::new(store, clock.clone())),
+            shared,
             keys: Keys::new(&settings),
             parties: Mutex::default(),
             fingerprints: Fingerprints::new(),
@@ -323,7 +340,7 @@ impl TokenManager {
         for entry in engine.keys.all() {
             let token = entry.current.load_full();
             let now = engine.clock.now();
-            let is_shared = engine.shared.is_some() && is_storable(&token);
+            let is_shared = is_storable(&token) && engine.may_store(&entry).await;
             if is_shared || !token.schedule.unusable.is_ahead(&now) {
                 continue;
             }
@@ -387,6 +404,14 @@ impl Engine {
     /// Sets until when a token is fresh and usable; `seen` as for [`Token::schedule`].
     fn schedule(&self, token: &mut Token, seen: &Now) {
         token.schedule(seen, self.refresh_at, self.settings.margin);
+    }
+
+    /// Whether an entry's tokens may be in a store.
+    async fn may_store(&self, entry: &Entry) -> bool {
+        match &self.shared {
+            Some(shared) => shared.may_keep(&entry.client.id).await,
+            None => false,
+        }
     }
 
     /// Without a store there is nobody to tell what was forgotten.

@@ -84,6 +84,16 @@ pub(crate) fn stored_ignored(provider: &str, why: &str) {
     );
 }
 
+/// A store that can't tell secrets apart: said once.
+pub(crate) fn store_without_key() {
+    tracing::warn!(
+        target: STORE,
+        "the store has no key to tell secrets apart by: tokens of secrets that stand in the \
+         configuration, and of providers without a client_id, stay in this process; seal the store \
+         to share them"
+    );
+}
+
 pub(crate) fn lease_lost(provider: &str) {
     count("biped_leases_lost_total", provider);
     let provider = &*escaped(provider);

@@ -15,14 +15,14 @@ use super::{
     keys::Entry,
     observe,
     settings::{ATTEMPTS, LEAST_WAIT, MAX_RETRY_AFTER, quick_back_off},
-    shared::{Desk, Turn, is_storable},
+    shared::{Desk, Shared, Turn, is_storable},
     state::Setback,
     traffic::Aloft,
     vet,
 };
 use crate::{
-    Error, ErrorKind, Generation, Lease, Now, Provider, Token, TokenKey, provider::NotedSecret,
-    token::Companions,
+    Error, ErrorKind, Generation, IdentityKey, Lease, Now, Provider, ProviderId, Token,
+    provider::NotedSecret, token::Companions,
 };
 
 /// Carries out one flight, in a task of its own.
@@ -41,6 +41,8 @@ struct Got {
     token: Token,
     from_store: bool,
     lease: Option<Lease>,
+    /// What was read for it.
+    secrets: Vec<NotedSecret>,
 }
 
 /// What comes of calling at the store.
@@ -91,26 +93,32 @@ impl Pilot {
         let engine = self.engine.clone();
         let started = engine.clock.now();
         let shared = engine.shared.clone();
-        let name = self.entry.client.id.clone();
-        let mut desk = shared.as_ref().map(|shared| {
-            shared.desk(
-                TokenKey::new(&self.entry.client.id, &self.entry.request),
-                name.name(),
-            )
-        });
+        let client = self.entry.client.clone();
+        let mut desk = None;
 
-        let end = self.fetch_in_time(&mut desk, &started).await;
+        let end = self
+            .fetch_in_time(shared.as_ref(), &client.id, &mut desk, &started)
+            .await;
         match end {
             Ok(Got {
                 token,
                 from_store,
                 lease,
+                secrets,
             }) => {
                 let token = self.land(token, from_store, &started);
                 // The token is out; the store comes after.
                 let Some(desk) = &mut desk else { return };
-                match token.filter(|token| !from_store && is_storable(token)) {
-                    Some(token) => desk.put(&token, lease.as_ref()).await,
+                if from_store {
+                    self.entry.key().stored = Some(desk.key().into());
+                }
+                let may_be_stored =
+                    |token: &Arc<Token>| !from_store && is_storable(token) && desk.is_for(&secrets);
+                match token.filter(may_be_stored) {
+                    Some(token) => {
+                        self.entry.key().stored = Some(desk.key().into());
+                        desk.put(&token, lease.as_ref()).await;
+                    }
                     None => {
                         if let Some(lease) = lease {
                             desk.release(&lease, None).await;
@@ -120,15 +128,19 @@ impl Pilot {
             }
             Err(lost) => {
                 let lease = self.lose(lost);
-                if let (Some(desk), Some((lease, error))) = (&mut desk, lease) {
+                if let (Some(desk), Some((lease, setback))) = (&mut desk, lease) {
+                    let Setback { error, secrets, .. } = &setback;
                     // What this process lacks is no reason for the others to wait.
                     let ours = matches!(
                         error.kind(),
                         ErrorKind::Configuration | ErrorKind::Secret | ErrorKind::Internal
                     );
                     let cool_down = self.entry.key().cool_down(&engine.clock.now());
-                    let failed =
-                        (!ours && engine.settings.share_failures).then_some((&error, cool_down));
+                    let failed = (!ours && engine.settings.share_failures).then_some((
+                        error,
+                        cool_down,
+                        &secrets[..],
+                    ));
                     desk.release(&lease, failed).await;
                 }
             }
@@ -180,7 +192,7 @@ impl Pilot {
     }
 
     /// Notes a failure and tells those who wait. Answers with what the fleet has to be told.
-    fn lose(&mut self, lost: Lost) -> Option<(Lease, Error)> {
+    fn lose(&mut self, lost: Lost) -> Option<(Lease, Setback)> {
         let now = self.engine.clock.now();
         let client = &self.entry.client;
         let mut owed = None;
@@ -191,8 +203,9 @@ impl Pilot {
                 Lost::Failed { mut setback, lease } => {
                     setback.error = setback.error.with_provider(client.id.shared_name());
                     key.failed(&setback, &self.entry.current.load(), &now);
-                    owed = lease.map(|lease| (lease, setback.error.clone()));
-                    setback.error
+                    let error = setback.error.clone();
+                    owed = lease.map(|lease| (lease, setback));
+                    error
                 }
                 Lost::Panicked(error) => {
                     let error = error.with_provider(client.id.shared_name());
@@ -220,11 +233,17 @@ impl Pilot {
     }
 
     /// Fetches within the time for that, and shows meanwhile that somebody drives it.
-    async fn fetch_in_time(&self, desk: &mut Option<Desk<'_>>, started: &Now) -> Result<Got, Lost> {
+    async fn fetch_in_time<'s>(
+        &self,
+        shared: Option<&'s Shared>,
+        id: &'s ProviderId,
+        desk: &mut Option<Desk<'s>>,
+        started: &Now,
+    ) -> Result<Got, Lost> {
         let Engine {
             clock, settings, ..
         } = &*self.engine;
-        let mut fetch = std::pin::pin!(self.fetch(desk));
+        let mut fetch = std::pin::pin!(self.fetch(shared, id, desk));
         let mut left = settings.flight_limit;
         while !left.is_zero() {
             tokio::select! {
@@ -254,13 +273,21 @@ impl Pilot {
     }
 
     /// Up to three attempts while somebody waits without a token; one otherwise.
-    async fn fetch(&self, desk: &mut Option<Desk<'_>>) -> Result<Got, Lost> {
+    async fn fetch<'s>(
+        &self,
+        shared: Option<&'s Shared>,
+        id: &'s ProviderId,
+        desk: &mut Option<Desk<'s>>,
+    ) -> Result<Got, Lost> {
         let clock = &*self.engine.clock;
         if let Some((secrets, refusal)) = self.flight.secrets_to_look_at() {
             if !self.any_changed(&secrets).await {
                 return Err(Lost::Stands(refusal));
             }
             self.flight.looked();
+        }
+        if let Some(shared) = shared {
+            *desk = Box::pin(shared.desk(id, &self.entry.request)).await;
         }
         let mut attempt = 1;
         loop {
@@ -282,7 +309,8 @@ impl Pilot {
             }
             if let (Some(desk), Some(lease)) = (desk.as_mut(), lease) {
                 let failed = self.engine.settings.share_failures;
-                desk.release(&lease, failed.then_some((error, wait))).await;
+                desk.release(&lease, failed.then_some((error, wait, &[])))
+                    .await;
             }
             clock.sleep(wait).await;
             attempt += 1;
@@ -312,8 +340,11 @@ impl Pilot {
         };
         let generation = self.generation(lease.as_ref());
         let answer = match desk {
-            None => self.ask().await,
-            Some(desk) => Box::pin(desk.holding(lease, self.ask())).await,
+            None => self.ask(None).await,
+            Some(desk) => {
+                let identity = desk.identity().cloned();
+                Box::pin(desk.holding(lease, self.ask(identity.as_ref()))).await
+            }
         };
         if let Err(setback) = &answer {
             self.heed(setback);
@@ -321,7 +352,7 @@ impl Pilot {
         // Not sooner: whoever gets it next is to know what this one heard.
         drop(permit);
         match answer {
-            Ok(Answer::Token(token, sent, companions)) => {
+            Ok(Answer::Token(token, sent, companions, secrets)) => {
                 let mut token = *token;
                 token.generation = generation;
                 self.prepare(&mut token, &sent, companions);
@@ -334,6 +365,7 @@ impl Pilot {
                     token,
                     from_store: false,
                     lease,
+                    secrets,
                 })
             }
             Ok(_) => Err(Lost::Broken(Error::internal(
@@ -343,8 +375,8 @@ impl Pilot {
         }
     }
 
-    async fn ask(&self) -> Result<Answer, Setback> {
-        let ask = Ask::Token(&self.entry.request);
+    async fn ask(&self, identity: Option<&IdentityKey>) -> Result<Answer, Setback> {
+        let ask = Ask::Token(&self.entry.request, identity);
         self.engine.ask(&self.provider, &self.entry, ask).await
     }
 
@@ -438,7 +470,7 @@ impl Pilot {
         if !news {
             return None;
         }
-        let mut cx = self.engine.context(0);
+        let mut cx = self.engine.context(0, None);
         let request = &self.entry.request;
         if let Err(why) = vet::check_stored(&token, &*self.provider, request, &cx).await {
             desk.ignored(&why);
@@ -457,6 +489,7 @@ impl Pilot {
             token,
             from_store: true,
             lease: None,
+            secrets: Vec::new(),
         })
     }
 
@@ -485,10 +518,13 @@ impl Pilot {
 
     /// What was rejected must not come back from the store.
     async fn tell_store(&self, desk: &mut Desk<'_>) {
-        let through = self.entry.key().untold();
+        let (through, stored) = {
+            let key = self.entry.key();
+            (key.untold(), key.stored.as_deref().copied())
+        };
         // Owed until it is done: a flight may end at any await.
         if let Some(through) = through
-            && desk.forget(through).await
+            && desk.forget(stored, through).await
         {
             self.entry.key().told(through);
         }

@@ -4,19 +4,21 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use super::{
-    observe,
+    failure, observe,
     settings::{LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, STORE_REST, STORE_TIME, TOMBSTONE},
+    store_key::{StoreKey, stays_in_process},
     vet,
 };
 use crate::{
-    Claim, Clock, Error, ErrorKind, Failure, Generation, Lease, StoreError, StoredToken, Token,
-    TokenKey, TokenStore, VendorError, wire,
+    Claim, Clock, Error, ErrorKind, Failure, Generation, IdentityKey, Lease, ProviderId,
+    StoreError, StoredToken, Token, TokenKey, TokenRequest, TokenStore, provider::NotedSecret,
 };
 
 /// A store, and the patience with it.
@@ -26,6 +28,8 @@ pub(crate) struct Shared {
     clock: Arc<dyn Clock>,
     /// Left alone until this moment on the monotonic clock, in nanoseconds.
     rest_until: Arc<AtomicU64>,
+    /// Whether it was said that the store has no key.
+    told: Arc<AtomicBool>,
 }
 
 /// How often a store may wake a flight before that takes a pause each time.
@@ -34,8 +38,8 @@ const FREE_WAKES: u32 = 3;
 /// The store as one flight sees it: one key, and what is left of the time for it.
 pub(crate) struct Desk<'a> {
     shared: &'a Shared,
-    key: TokenKey,
-    provider: &'a str,
+    place: StoreKey,
+    id: &'a ProviderId,
     left: Duration,
     /// The newest generation that was read.
     seen: Generation,
@@ -59,17 +63,78 @@ impl Shared {
             store,
             clock,
             rest_until: Arc::default(),
+            told: Arc::default(),
         }
     }
 
-    pub(crate) fn desk<'a>(&'a self, key: TokenKey, provider: &'a str) -> Desk<'a> {
-        Desk {
+    /// The store as a flight for this sees it; `None` where it has to do without.
+    pub(crate) async fn desk<'a>(
+        &'a self,
+        id: &'a ProviderId,
+        request: &TokenRequest,
+    ) -> Option<Desk<'a>> {
+        let mut left = STORE_TIME;
+        let asked = self.store.identity_key();
+        let identity = self
+            .bounded(&mut left, id.name(), "identity_key", asked)
+            .await?;
+        self.note(identity.as_ref());
+        if stays_in_process(identity.as_ref(), id) {
+            return None;
+        }
+        let started = self.clock.now().mono;
+        // A place that hangs is no fault of the store.
+        let place = tokio::select! {
+            biased;
+            place = StoreKey::make(identity, id, request, &*self.clock) => place.ok()?,
+            () = self.clock.sleep(left) => return None,
+        };
+        let took = self.clock.now().mono.saturating_sub(started);
+        Some(Desk {
             shared: self,
-            key,
-            provider,
-            left: STORE_TIME,
+            place,
+            id,
+            left: left.saturating_sub(took),
             seen: Generation(0),
             woken: 0,
+        })
+    }
+
+    /// Under which name the store has what belongs to this; `None` where it has none of it.
+    pub(crate) async fn key_of(
+        &self,
+        id: &ProviderId,
+        request: &TokenRequest,
+    ) -> Result<Option<TokenKey>, Error> {
+        let identity = self.store.identity_key().await?;
+        self.note(identity.as_ref());
+        if stays_in_process(identity.as_ref(), id) {
+            return Ok(None);
+        }
+        let place = StoreKey::make(identity, id, request, &*self.clock).await?;
+        Ok(Some(place.key))
+    }
+
+    /// Whether the tokens of this client may be in the store.
+    pub(crate) async fn may_keep(&self, id: &ProviderId) -> bool {
+        match self.store.identity_key().await {
+            Ok(identity) => !stays_in_process(identity.as_ref(), id),
+            Err(_) => true,
+        }
+    }
+
+    /// Says that the store has no key, where that can be told at once.
+    pub(crate) fn look_for_key(&self) {
+        let mut asked = self.store.identity_key();
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Poll::Ready(Ok(identity)) = asked.as_mut().poll(&mut cx) {
+            self.note(identity.as_ref());
+        }
+    }
+
+    fn note(&self, identity: Option<&IdentityKey>) {
+        if identity.is_none() && !self.told.swap(true, Ordering::Relaxed) {
+            observe::store_without_key();
         }
     }
 
@@ -84,13 +149,45 @@ impl Shared {
         let now = self.clock.now().wall;
         Ok(stored.and_then(|stored| vet::decode(&stored, now)))
     }
+
+    /// One operation within `left`, which gets less by what it takes. A store that fails or is slow
+    /// is left alone for a while, and the call goes on without it.
+    async fn bounded<T>(
+        &self,
+        left: &mut Duration,
+        provider: &str,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Option<T> {
+        let clock = &self.clock;
+        let started = clock.now().mono;
+        if nanos(started) < self.rest_until.load(Ordering::Relaxed) {
+            return None;
+        }
+        let done = tokio::select! {
+            biased;
+            done = work => done,
+            () = clock.sleep(*left) => Err(StoreError::new("it took too long")),
+        };
+        let now = clock.now().mono;
+        *left = left.saturating_sub(now.saturating_sub(started));
+        match done {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let rest = nanos(now.saturating_add(STORE_REST));
+                self.rest_until.store(rest, Ordering::Relaxed);
+                observe::store_fault(provider, operation, &error.to_string());
+                None
+            }
+        }
+    }
 }
 
 impl Desk<'_> {
     /// The token stored under the key, if it is one.
     pub(crate) async fn look(&mut self) -> Option<Token> {
         let store = self.shared.store.clone();
-        let key = self.key;
+        let key = self.place.key;
         let stored = self.bounded("get", store.get(&key)).await??;
         self.seen = self.seen.max(stored.generation);
         let token = vet::decode(&stored, self.shared.clock.now().wall);
@@ -102,7 +199,22 @@ impl Desk<'_> {
 
     /// Tells that what is stored is not used.
     pub(crate) fn ignored(&self, why: &str) {
-        observe::stored_ignored(self.provider, why);
+        observe::stored_ignored(self.id.name(), why);
+    }
+
+    /// The name of the tokens in the store.
+    pub(crate) fn key(&self) -> TokenKey {
+        self.place.key
+    }
+
+    /// The store's key.
+    pub(crate) fn identity(&self) -> Option<&IdentityKey> {
+        self.place.identity.as_ref()
+    }
+
+    /// Whether a token that was fetched with these secrets belongs here.
+    pub(crate) fn is_for(&self, secrets: &[NotedSecret]) -> bool {
+        self.place.is_of(self.id, secrets)
     }
 
     /// Stores a token, and gives the lease back.
@@ -118,24 +230,30 @@ impl Desk<'_> {
             bytes,
         };
         let store = self.shared.store.clone();
-        let key = self.key;
+        let key = self.place.key;
         self.left = STORE_TIME;
         self.bounded("put", store.put(&key, &stored, lease)).await;
     }
 
-    /// Tells the store what was rejected.
-    pub(crate) async fn forget(&mut self, through: Generation) -> bool {
-        let store = self.shared.store.clone();
-        let key = self.key;
-        self.bounded("forget", store.forget(&key, through, TOMBSTONE))
-            .await
-            .is_some()
+    /// Tells the store what was rejected: under this name, and under the one that it was stored
+    /// under, should a secret have changed since.
+    pub(crate) async fn forget(&mut self, stored: Option<TokenKey>, through: Generation) -> bool {
+        let own = self.place.key;
+        for key in [Some(own), stored.filter(|key| *key != own)] {
+            let Some(key) = key else { continue };
+            let store = self.shared.store.clone();
+            let told = self.bounded("forget", store.forget(&key, through, TOMBSTONE));
+            if told.await.is_none() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Asks whether this process may fetch.
     pub(crate) async fn claim(&mut self) -> Turn {
         let store = self.shared.store.clone();
-        let key = self.key;
+        let key = self.place.key;
         let claim = self.bounded("lease", store.lease(&key, LEASE, None)).await;
         let now = self.shared.clock.now().wall;
         match claim {
@@ -145,29 +263,55 @@ impl Desk<'_> {
                 Turn::Ours(Some(lease))
             }
             Some(Claim::Granted(_)) => {
-                observe::store_fault(self.provider, "lease", "its numbers make no sense");
+                observe::store_fault(self.id.name(), "lease", "its numbers make no sense");
                 Turn::Ours(None)
             }
             Some(Claim::Taken { left }) if vet::may_be_leased(left) => Turn::Theirs(left),
             Some(Claim::CoolingDown { left, why }) if vet::may_cool_down(left) => {
-                Turn::Failed(read_failure(&why), left.min(MAX_RETRY_AFTER))
+                self.heard(&why, left.min(MAX_RETRY_AFTER)).await
             }
             // Nobody writes such a thing, and whoever did is not to stop this process.
             Some(Claim::Taken { .. } | Claim::CoolingDown { .. }) => {
-                observe::store_fault(self.provider, "lease", "it lasts longer than any lease");
+                observe::store_fault(self.id.name(), "lease", "it lasts longer than any lease");
                 Turn::Ours(None)
             }
         }
     }
 
-    /// Gives the lease back without a token.
-    pub(crate) async fn release(&mut self, lease: &Lease, failed: Option<(&Error, Duration)>) {
-        let failure = failed.map(|(error, cool_down)| Failure {
-            cool_down,
-            why: write_failure(error),
+    /// What another's failure means here. What it was refused is no reason not to ask, unless this
+    /// process would send the same.
+    async fn heard(&self, why: &[u8], left: Duration) -> Turn {
+        let (error, refused) = failure::read(why);
+        let clock = &*self.shared.clock;
+        let is_ours = error.kind() != ErrorKind::Refused
+            || self.place.would_be_refused(self.id, &refused, clock).await;
+        if is_ours {
+            Turn::Failed(error, left)
+        } else {
+            Turn::Ours(None)
+        }
+    }
+
+    /// Gives the lease back without a token, and says why: the error, for how long the vendor is to
+    /// be left alone, and what was sent to it.
+    pub(crate) async fn release(
+        &mut self,
+        lease: &Lease,
+        failed: Option<(&Error, Duration, &[NotedSecret])>,
+    ) {
+        let failure = failed.and_then(|(error, cool_down, secrets)| {
+            let refused = match error.kind() {
+                // Where that can't be told, each hears it for itself.
+                ErrorKind::Refused => self.place.refused(self.id, secrets)?,
+                _ => Vec::new(),
+            };
+            Some(Failure {
+                cool_down,
+                why: failure::write(error, refused),
+            })
         });
         let store = self.shared.store.clone();
-        let key = self.key;
+        let key = self.place.key;
         self.left = STORE_TIME;
         self.bounded("release", store.release(&key, lease, failure))
             .await;
@@ -182,7 +326,7 @@ impl Desk<'_> {
         let wait = left.clamp(LEAST_WAIT, LEASE_POLL);
         let after = known.max(self.seen);
         let changed = tokio::select! {
-            changed = self.shared.store.changed(&self.key, after) => Some(changed),
+            changed = self.shared.store.changed(&self.place.key, after) => Some(changed),
             () = clock.sleep(wait) => None,
         };
         let waited = clock.now().mono.saturating_sub(started);
@@ -217,95 +361,33 @@ impl Desk<'_> {
             }
             self.left = STORE_TIME;
             let store = self.shared.store.clone();
-            let key = self.key;
+            let key = self.place.key;
             let renewed = self.bounded("lease", store.lease(&key, LEASE, Some(&lease)));
             tokio::select! {
                 biased;
                 done = &mut work => return done,
                 claim = renewed => if !matches!(claim, None | Some(Claim::Granted(_))) {
-                    observe::lease_lost(self.provider);
+                    observe::lease_lost(self.id.name());
                 }
             }
         }
     }
 
-    /// One operation within what is left of the time. A store that fails or is slow is left alone
-    /// for a while, and the call goes on without it.
+    /// One operation within what is left of the time.
     async fn bounded<T>(
         &mut self,
         operation: &'static str,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Option<T> {
-        let clock = &self.shared.clock;
-        let started = clock.now().mono;
-        if nanos(started) < self.shared.rest_until.load(Ordering::Relaxed) {
-            return None;
-        }
-        let done = tokio::select! {
-            biased;
-            done = work => done,
-            () = clock.sleep(self.left) => Err(StoreError::new("it took too long")),
-        };
-        let now = clock.now().mono;
-        self.left = self.left.saturating_sub(now.saturating_sub(started));
-        match done {
-            Ok(value) => Some(value),
-            Err(error) => {
-                let rest = nanos(now.saturating_add(STORE_REST));
-                self.shared.rest_until.store(rest, Ordering::Relaxed);
-                observe::store_fault(self.provider, operation, &error.to_string());
-                None
-            }
-        }
+        let Self {
+            shared, left, id, ..
+        } = self;
+        shared.bounded(left, id.name(), operation, work).await
     }
 }
 
 fn nanos(moment: Duration) -> u64 {
     u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Why a holder failed, as it is written down for the others of the fleet.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct WrittenFailure {
-    kind: String,
-    message: String,
-    remedy: Option<String>,
-    client: bool,
-    vendor: Option<VendorError>,
-}
-
-fn write_failure(error: &Error) -> Vec<u8> {
-    let written = WrittenFailure {
-        kind: error.kind().as_str().into(),
-        message: error.message().into(),
-        remedy: error.remedy().map(Into::into),
-        client: error.refuses_client(),
-        vendor: error.vendor().cloned(),
-    };
-    serde_json::to_vec(&written).unwrap_or_default()
-}
-
-/// What is written there is shown to people, and anybody may have written it.
-fn read_failure(bytes: &[u8]) -> Error {
-    let Ok(written) = serde_json::from_slice::<WrittenFailure>(bytes) else {
-        return Error::unreachable("another process could not get a token");
-    };
-    let mut error = match written.kind.as_str() {
-        kind if kind == ErrorKind::Refused.as_str() => {
-            Error::refused(VendorError::default()).refusing_client(written.client)
-        }
-        kind if kind == ErrorKind::Failing.as_str() => Error::failing(VendorError::default()),
-        kind if kind == ErrorKind::Unusable.as_str() => Error::unusable("").transient(true),
-        _ => Error::unreachable(""),
-    };
-    error = error.with_message(wire::vendor_text(&written.message).unwrap_or_default());
-    if let Some(remedy) = written.remedy.and_then(|text| wire::vendor_text(&text)) {
-        error = error.with_remedy(remedy);
-    }
-    match written.vendor {
-        Some(vendor) => error.with_vendor(vendor.cut_and_escaped()),
-        None => error,
-    }
 }
 
 /// Whether a token may enter a store: one that is bound to a key is of no use to others.

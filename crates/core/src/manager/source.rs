@@ -254,10 +254,28 @@ impl TokenSource {
             engine.note_untold(&mut key);
             through
         };
-        if let Some(shared) = &engine.shared {
-            shared.forget(&self.key(), through).await?;
-            entry.key().told(through);
+        let Some(shared) = &engine.shared else {
+            return Ok(());
+        };
+        let stored = entry.key().stored.as_deref().copied();
+        let own = shared.key_of(&entry.client.id, &entry.request).await;
+        let keys = [
+            stored,
+            own.as_ref()
+                .ok()
+                .copied()
+                .flatten()
+                .filter(|own| Some(*own) != stored),
+        ];
+        for key in keys.into_iter().flatten() {
+            shared.forget(&key, through).await?;
         }
+        // Should the secrets be readable again, the next flight tells it.
+        own.map_err(|error| {
+            let message = format!("the store can't be told: {}", error.message());
+            Error::store(message).with_source(error)
+        })?;
+        entry.key().told(through);
         Ok(())
     }
 
@@ -293,16 +311,23 @@ impl TokenSource {
     /// and for an entry that no answer of the vendor's could have made. Runs no command.
     ///
     /// # Errors
-    /// [`Store`](crate::ErrorKind::Store).
+    /// [`Store`](crate::ErrorKind::Store), and [`Secret`](crate::ErrorKind::Secret) where it can't be
+    /// told which token of the store is this one's.
     pub async fn stored(&self) -> Result<Option<(Token, TokenState)>, Error> {
         let Some(shared) = &self.engine.shared else {
             return Ok(None);
         };
-        let Some(mut token) = shared.peek(&self.key()).await? else {
+        let Entry {
+            client, request, ..
+        } = &*self.entry;
+        let Some(key) = shared.key_of(&client.id, request).await? else {
             return Ok(None);
         };
-        let (provider, request) = (&**self.provider(), self.request());
-        let cx = self.engine.context(0).running_no_command();
+        let Some(mut token) = shared.peek(&key).await? else {
+            return Ok(None);
+        };
+        let provider = &**self.provider();
+        let cx = self.engine.context(0, None).running_no_command();
         if let Err(why) = vet::check_stored(&token, provider, request, &cx).await {
             observe::stored_ignored(provider.id().name(), &why);
             return Ok(None);
@@ -319,10 +344,18 @@ impl TokenSource {
         self.entry.status(&self.engine.clock.now())
     }
 
-    /// The name of this key in a store.
-    #[must_use]
-    pub fn key(&self) -> TokenKey {
-        TokenKey::new(&self.entry.client.id, &self.entry.request)
+    /// The name under which the store has this source's token, by what its secrets are now. It reads
+    /// the environment and files for that, and runs no command.
+    ///
+    /// `None` without a store, where a secret can't be read, and where the tokens stay in the process
+    /// because the store can't tell their secrets apart
+    /// ([`TokenStore::identity_key`](crate::TokenStore::identity_key)).
+    pub async fn store_key(&self) -> Option<TokenKey> {
+        let shared = self.engine.shared.as_ref()?;
+        let Entry {
+            client, request, ..
+        } = &*self.entry;
+        shared.key_of(&client.id, request).await.ok().flatten()
     }
 
     /// What the tokens are for.
@@ -382,7 +415,7 @@ impl TokenSource {
 
     /// Which base URLs the vendor may name with the token to come.
     pub(crate) async fn named_base_urls(&self) -> Result<BaseUrls, Error> {
-        let cx = self.engine.context(0);
+        let cx = self.engine.context(0, None);
         self.provider().base_urls(&cx).await
     }
 

@@ -24,7 +24,7 @@ use super::{
     },
 };
 use crate::{
-    Error, ErrorKind, Generation, Now, Token,
+    Error, ErrorKind, Generation, Now, Token, TokenKey,
     provider::NotedSecret,
     token::{Deadline, Schedule},
 };
@@ -40,6 +40,8 @@ pub(crate) struct Key {
     pub(crate) newest: Generation,
     /// What keys have that something went wrong with.
     trouble: Option<Box<Trouble>>,
+    /// The name under which the store has the token that is served, if it has it.
+    pub(crate) stored: Option<Box<TokenKey>>,
 }
 
 #[derive(Default)]

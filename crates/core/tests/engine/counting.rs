@@ -8,8 +8,8 @@ use std::{
 };
 
 use biped_core::{
-    Claim, Failure, Generation, Lease, MemoryStore, StoreError, StoredToken, TokenKey, TokenSource,
-    TokenStore, async_trait,
+    Claim, Failure, Generation, IdentityKey, Lease, MemoryStore, StoreError, StoredToken, TokenKey,
+    TokenSource, TokenStore, async_trait,
 };
 use biped_testing::{ManualClock, Reply, TestProvider, settle};
 use metrics::{
@@ -256,6 +256,9 @@ impl TokenStore for Store {
     }
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
         self.inner.changed(key, after).await
+    }
+    async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+        self.inner.identity_key().await
     }
 }
 

@@ -10,8 +10,8 @@ use std::{
 };
 
 use biped_core::{
-    Claim, Error, FetchContext, Generation, Lease, MemoryStore, Provider, ProviderId, StoreError,
-    StoredToken, Token, TokenKey, TokenRequest, TokenStore, async_trait,
+    Claim, Error, FetchContext, Generation, IdentityKey, Lease, MemoryStore, Provider, ProviderId,
+    StoreError, StoredToken, Token, TokenKey, TokenRequest, TokenStore, async_trait,
 };
 use biped_testing::{ManualClock, Reply, TestProvider, settle};
 
@@ -69,6 +69,9 @@ impl TokenStore for Distant {
         }
         self.inner.lease(key, ttl, renew).await
     }
+    async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+        self.inner.identity_key().await
+    }
 }
 
 #[tokio::test]
@@ -76,7 +79,8 @@ async fn who_stood_still_while_waiting_for_anothers_lease_goes_on_waiting() {
     let _limit = biped_testing::TimeLimit::start();
     let clock = Arc::new(ManualClock::new());
     let store = Arc::new(Distant::on(&clock));
-    let key = TokenKey::new(TestProvider::default().id(), &TokenRequest::new());
+    let source = Stage::sharing(&clock, &store).source();
+    let key = source.store_key().await.unwrap();
     // Somebody who died has it.
     store.lease(&key, seconds(5.0), None).await.unwrap();
     let fleet = [(); 3].map(|()| Stage::sharing(&clock, &store));

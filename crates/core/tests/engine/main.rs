@@ -21,3 +21,4 @@ mod secrets;
 mod standing_still;
 mod store;
 mod telling;
+mod whose;

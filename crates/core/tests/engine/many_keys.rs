@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{
-    ExposeSecret, Generation, Lease, MemoryStore, Provider, ProviderId, Rejection, Settings,
-    StoreError, StoredToken, TokenKey, TokenManager, TokenRequest, TokenState, TokenStore,
-    async_trait,
+    ExposeSecret, Generation, IdentityKey, Lease, MemoryStore, Provider, ProviderId, Rejection,
+    Settings, StoreError, StoredToken, TokenKey, TokenManager, TokenRequest, TokenState,
+    TokenStore, async_trait,
 };
 use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider, settle};
 
@@ -254,6 +254,9 @@ impl TokenStore for Stubborn {
     }
     async fn forget(&self, _: &TokenKey, _: Generation, _: Duration) -> Result<(), StoreError> {
         Err(StoreError::new("not now"))
+    }
+    async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+        self.0.identity_key().await
     }
 }
 

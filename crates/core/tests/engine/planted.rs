@@ -57,7 +57,10 @@ impl Planted {
             keep: seconds(1e6),
             bytes: entry.to_string().into_bytes(),
         };
-        self.store.put(&source.key(), &stored, None).await.unwrap();
+        self.store
+            .put(&source.store_key().await.unwrap(), &stored, None)
+            .await
+            .unwrap();
     }
 
     /// Whether the entry with these claims is used.
@@ -203,7 +206,7 @@ async fn a_generation_that_no_clock_has_reached_stops_nobody_from_sharing() {
     };
     planted
         .store
-        .put(&source.key(), &stored, None)
+        .put(&source.store_key().await.unwrap(), &stored, None)
         .await
         .unwrap();
     assert!(text(&source).await.starts_with("asked"));

@@ -107,6 +107,7 @@ async fn one_caller_looks_while_the_others_hear_no() {
     let directory = TempDir::new().unwrap();
     let stage = Stage::new();
     let source = stage.source_of(with(file(&directory, "secret", "wrong")));
+    let others = source.param("tenant", 1);
     stage.http.push(Reply::error(401, "invalid_client"));
     failure(&source).await;
     stage.advance(1.0);
@@ -115,7 +116,6 @@ async fn one_caller_looks_while_the_others_hear_no() {
     stage.http.push(Reply::token("t-2", 1000));
     let looking = ask(&source);
     tokio::task::yield_now().await;
-    let others = stage.tenant(1);
     assert_eq!(failure(&others).await.kind(), ErrorKind::Refused);
     stage.http.arrivals(2).await;
     stage.http.open_gate();
@@ -355,15 +355,6 @@ async fn pairs_of_id_and_secret_are_tried_together() {
         .collect();
     assert_eq!(bodies[0], "client_id=id-1&client_secret=s-1");
     assert_eq!(bodies[1], "client_id=id-2&client_secret=s-2");
-}
-
-#[test]
-fn what_stands_for_a_command_tells_its_arguments_apart_and_shows_none() {
-    let _limit = biped_testing::TimeLimit::start();
-    let identity = |argument: &str| SecretRef::command(["vault", argument]).identity();
-    assert_eq!(identity("client-a"), identity("client-a"));
-    assert_ne!(identity("client-a"), identity("client-b"));
-    assert!(!identity("client-a").contains("client-a"));
 }
 
 #[cfg(unix)]

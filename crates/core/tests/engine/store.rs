@@ -6,9 +6,9 @@ use std::{
 };
 
 use biped_core::{
-    Claim, Clock, Error, ExposeSecret, Failure, FetchContext, Generation, Lease, LeaseId,
-    MemoryStore, Provider, ProviderId, SecretRef, Settings, StoreError, StoredToken, Token,
-    TokenKey, TokenManager, TokenRequest, TokenSource, TokenState, TokenStore, async_trait,
+    Claim, Clock, Error, ExposeSecret, Failure, FetchContext, Generation, IdentityKey, Lease,
+    LeaseId, MemoryStore, Provider, ProviderId, SecretRef, Settings, StoreError, StoredToken,
+    Token, TokenKey, TokenManager, TokenRequest, TokenSource, TokenState, TokenStore, async_trait,
 };
 use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider, settle};
 
@@ -119,6 +119,9 @@ impl TokenStore for Watched {
         self.before("changed").await?;
         self.inner.changed(key, after).await
     }
+    async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+        self.inner.identity_key().await
+    }
 }
 
 struct Fleet {
@@ -143,10 +146,11 @@ impl Fleet {
     fn advance(&self, by: f64) {
         self.clock.advance(seconds(by));
     }
-}
 
-fn key() -> TokenKey {
-    TokenKey::new(TestProvider::default().id(), &TokenRequest::new())
+    /// The name of the one key in the store.
+    async fn key(&self) -> TokenKey {
+        self.process().1.store_key().await.unwrap()
+    }
 }
 
 #[tokio::test]
@@ -265,10 +269,21 @@ async fn with_entry(change: impl Fn(&mut StoredToken)) -> (Fleet, String, usize)
     first.http.push(Reply::token("t-1", 1000));
     text(&source).await;
     settle().await;
-    let mut stored = fleet.store.inner.get(&key()).await.unwrap().unwrap();
+    let mut stored = fleet
+        .store
+        .inner
+        .get(&fleet.key().await)
+        .await
+        .unwrap()
+        .unwrap();
     stored.generation = Generation(stored.generation.0 + 1);
     change(&mut stored);
-    fleet.store.inner.put(&key(), &stored, None).await.unwrap();
+    fleet
+        .store
+        .inner
+        .put(&fleet.key().await, &stored, None)
+        .await
+        .unwrap();
     let (second, source) = fleet.process();
     second.http.push(Reply::token("t-2", 1000));
     let got = text(&source).await;
@@ -473,7 +488,7 @@ async fn when_a_lease_lapses_another_takes_over() {
     fleet
         .store
         .inner
-        .lease(&key(), seconds(5.0), None)
+        .lease(&fleet.key().await, seconds(5.0), None)
         .await
         .unwrap();
     let (stage, source) = fleet.process();
@@ -497,7 +512,11 @@ async fn a_store_that_freezes_while_anothers_lease_is_waited_for_costs_250_ms_at
     let _limit = biped_testing::TimeLimit::start();
     for frozen_after in [0.0, 0.06, 0.11, 0.25, 1.03] {
         let fleet = Fleet::new();
-        let lease = fleet.store.inner.lease(&key(), seconds(5.0), None).await;
+        let lease = fleet
+            .store
+            .inner
+            .lease(&fleet.key().await, seconds(5.0), None)
+            .await;
         assert!(matches!(lease, Ok(Claim::Granted(_))));
         let (stage, source) = fleet.process();
         stage.http.push(Reply::token("t-1", 1000));
@@ -535,7 +554,7 @@ async fn waiting_for_anothers_lease_takes_no_permit() {
     let fleet = Fleet::new();
     let (stage, _) = fleet.process();
     for number in 0..8 {
-        let key = stage.tenant(number).key();
+        let key = stage.tenant(number).store_key().await.unwrap();
         fleet
             .store
             .inner
@@ -567,7 +586,7 @@ async fn waiting_beside_an_entry_that_will_not_do_does_not_spin() {
     fleet
         .store
         .inner
-        .lease(&key(), seconds(5.0), None)
+        .lease(&fleet.key().await, seconds(5.0), None)
         .await
         .unwrap();
     fleet.store.take_calls();
@@ -737,7 +756,7 @@ async fn a_lease_is_given_back_when_its_token_was_forgotten_on_the_way() {
     let claim = fleet
         .store
         .inner
-        .lease(&key(), seconds(5.0), None)
+        .lease(&fleet.key().await, seconds(5.0), None)
         .await
         .unwrap();
     assert!(matches!(claim, Claim::Granted(_)), "{claim:?}");
@@ -774,7 +793,7 @@ async fn a_token_bound_to_a_key_never_enters_the_store() {
     let claim = fleet
         .store
         .inner
-        .lease(&source.key(), seconds(5.0), None)
+        .lease(&source.store_key().await.unwrap(), seconds(5.0), None)
         .await
         .unwrap();
     assert!(

@@ -52,13 +52,21 @@ impl Contentsquare {
     /// The client with these credentials, at [`TOKEN_ENDPOINT`].
     #[must_use]
     pub fn new(client_id: SecretRef, client_secret: SecretRef) -> Self {
-        let id = ProviderId::new(KIND, TOKEN_ENDPOINT, client_id.identity());
         Self {
-            id,
+            id: ProviderId::new(KIND, TOKEN_ENDPOINT, client_id.identity()),
             client_id,
             client_secret,
             client_secret_created: None,
         }
+        .at(TOKEN_ENDPOINT)
+    }
+
+    fn at(mut self, token_endpoint: &str) -> Self {
+        self.id = ProviderId::new(KIND, token_endpoint, self.id.client())
+            .named(self.id.name())
+            .identifier(&self.client_id)
+            .credential(&self.client_secret);
+        self
     }
 
     /// Gives it the name that stands in errors, logs and metrics. Default: `contentsquare`.
@@ -72,9 +80,8 @@ impl Contentsquare {
     ///
     /// `/me` is asked for beside it: at the same URL with `me` in place of the final `token`.
     #[must_use]
-    pub fn token_endpoint(mut self, url: &Url) -> Self {
-        self.id = ProviderId::new(KIND, url, self.id.client()).named(self.id.name());
-        self
+    pub fn token_endpoint(self, url: &Url) -> Self {
+        self.at(url.as_str())
     }
 
     /// Tells when the credentials were made, so that [`warning`](Provider::warning) can tell when
@@ -300,9 +307,15 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_and_the_name_are_no_part_of_the_id() {
-        let other = Contentsquare::new(SecretRef::inline("id"), SecretRef::inline("rotated"));
-        assert_eq!(provider().named("a").id(), other.named("b").id());
+    fn the_secret_is_a_part_of_the_id_and_the_name_is_none() {
+        let other = Contentsquare::new(SecretRef::inline("id"), SecretRef::inline("another"));
+        assert_eq!(provider().named("a").id(), provider().named("b").id());
+        assert_ne!(provider().id(), other.id());
+        let url = Url::parse("http://127.0.0.1:1/token").unwrap();
+        let moved = |provider: Contentsquare| provider.token_endpoint(&url);
+        assert_ne!(moved(provider()).id(), moved(other).id());
+        let by_reference = |name| Contentsquare::new(SecretRef::env(name), SecretRef::env("S"));
+        assert_ne!(by_reference("A").id(), by_reference("B").id());
         let elsewhere = provider().token_endpoint(&Url::parse("http://127.0.0.1:1/token").unwrap());
         assert_ne!(provider().id(), elsewhere.id());
     }

@@ -72,3 +72,34 @@ async fn a_dialect_with_words_of_its_own() {
     .for_seconds(60);
     conformance::run(case).await;
 }
+
+#[tokio::test]
+async fn a_dialect_without_a_client_identifier() {
+    let text = r#"
+        url = "https://vendor.example/token"
+        auth = "none"
+        fields = { api_key = "{api_key}" }
+        "#;
+    let dialect = Arc::new(Dialect::from_toml(text, "mine.toml").unwrap());
+    let make = move |secret: &str| -> Arc<dyn Provider> {
+        // The name is the same for all, and no client.
+        let vendor = Vendor::builder(dialect.clone()).named("shop");
+        Arc::new(
+            vendor
+                .param("api_key", SecretRef::inline(secret))
+                .build()
+                .unwrap(),
+        )
+    };
+    let case = Case::new(make, TokenRequest::new())
+        .sends(
+            Sent::post("https://vendor.example/token")
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("accept", "application/json")
+                .body(format!("grant_type=client_credentials&api_key={SECRET}")),
+        )
+        .grants("the-token", Reply::token("the-token", 3600))
+        .refuses_client(Reply::error(401, "invalid_client"))
+        .refuses_request(Reply::error(400, "invalid_scope"));
+    conformance::run(case).await;
+}

@@ -60,6 +60,7 @@ impl Envelope {
             api_base_url: None,
             grant_type: None,
         }
+        .with_id()
     }
 
     /// Gives it the name that stands in errors, logs and metrics. Default: `envelope`.
@@ -84,9 +85,12 @@ impl Envelope {
         self.with_id()
     }
 
-    /// What tokens carry and what is asked for tells them from others, and so belongs to the id.
+    /// What tokens carry, what is asked for and on which credentials tells them from others, and so
+    /// belongs to the id.
     fn with_id(mut self) -> Self {
-        let mut id = ProviderId::new(KIND, &self.token_endpoint, self.id.client());
+        let mut id = ProviderId::new(KIND, &self.token_endpoint, self.id.client())
+            .identifier(&self.client_id)
+            .credential(&self.client_secret);
         if let Some(url) = &self.api_base_url {
             id = id.with("api_base_url", url);
         }

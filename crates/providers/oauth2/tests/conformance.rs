@@ -21,7 +21,20 @@ fn case(method: ClientAuthentication) -> Case {
             .client_authentication(method);
         Arc::new(provider)
     };
+    let other = |credential: &str, file: &str| {
+        let endpoint = Url::parse(ENDPOINT).unwrap_or_else(|_| unreachable!());
+        let provider = OAuth2::at(endpoint, SecretRef::inline("client-7"))
+            .client_secret(SecretRef::inline(SECRET))
+            .client_authentication(method);
+        let file = SecretRef::file(file);
+        Arc::new(match credential {
+            "key" => provider.key(file),
+            _ => provider.certificate(file.clone(), file),
+        })
+    };
     Case::new(make, TokenRequest::new().scope("read"))
+        .differs_in("key", other("key", "key.pem"))
+        .differs_in("certificate", other("certificate", "client.pem"))
         .grants("the-token", Reply::token("the-token", 3600))
         .for_seconds(3600)
         .refuses_client(Reply::error(401, "invalid_client"))

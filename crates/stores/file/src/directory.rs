@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{LeaseId, StoreError, Timestamp, TokenKey, wire};
+use biped_core::{IdentityKey, LeaseId, StoreError, Timestamp, TokenKey, wire};
 use fs4::{FileExt, TryLockError};
 use zeroize::Zeroizing;
 
 use crate::entry::Entry;
 
+/// The file of the directory's own key.
+const IDENTITY: &str = "identity.key";
 /// No entry is larger; what is, is none of ours.
 const MAX_SIZE: u64 = 4 * 1024 * 1024;
 /// A temporary file this old belongs to nobody any more.
@@ -176,6 +178,56 @@ impl Directory {
         let _ = fs::remove_file(self.token(key));
     }
 
+    /// The directory's own key; `None` where there is none, or something else under its name.
+    pub(crate) fn identity(&self) -> Result<Option<IdentityKey>, StoreError> {
+        let content = match self.content(&self.path.join(IDENTITY)) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(self.failed("be read from", &error)),
+        };
+        let bytes = content.and_then(|content| content[..].try_into().ok());
+        Ok(bytes.map(IdentityKey::from_bytes))
+    }
+
+    /// Makes the directory's own key. Called with nobody else at the files, after a look.
+    pub(crate) fn make_identity(
+        &self,
+        _: &Guard,
+        now: Timestamp,
+    ) -> Result<IdentityKey, StoreError> {
+        let place = self.path.join(IDENTITY);
+        if fs::symlink_metadata(&place).is_ok() {
+            let aside = self
+                .path
+                .join(format!("identity.{}.aside", now.unix_millis()));
+            tracing::warn!(
+                "the file {IDENTITY} in {} is not a key of its owner's alone; it is set aside, and \
+                 each token is fetched anew",
+                self.path.display()
+            );
+            fs::rename(&place, aside).map_err(|error| self.failed("be written to", &error))?;
+        }
+        let key = IdentityKey::random()?;
+        let draft = self
+            .path
+            .join(format!("identity.{:016x}.tmp", fastrand::u64(..)));
+        let written = private()
+            .create_new(true)
+            .write(true)
+            .open(&draft)
+            .and_then(|mut file| {
+                file.write_all(key.as_bytes())?;
+                // A key that a power cut replaced by zeros would be no secret.
+                file.sync_all()
+            })
+            .and_then(|()| fs::rename(&draft, place));
+        written.map_err(|error| {
+            let _ = fs::remove_file(&draft);
+            self.failed("be written to", &error)
+        })?;
+        Ok(key)
+    }
+
     /// Moves what is no entry out of the way.
     pub(crate) fn set_aside(
         &self,
@@ -249,8 +301,8 @@ impl Directory {
                     removed += usize::from(self.sweep_token(stem, now).unwrap_or(false));
                     false
                 }
-                "tmp" => is_key(stem.split('.').next()) && age() > ABANDONED,
-                "aside" => is_key(stem.split('.').next()) && age() > ASIDE,
+                "tmp" => is_ours(stem.split('.').next()) && age() > ABANDONED,
+                "aside" => is_ours(stem.split('.').next()) && age() > ASIDE,
                 // One that was just made may not be locked yet.
                 "lease" => u128::from_str_radix(stem, 16).is_ok_and(|id| {
                     stem.len() == 32 && age() > ABANDONED && !self.is_alive(LeaseId(id))
@@ -300,8 +352,8 @@ impl Directory {
     }
 }
 
-fn is_key(text: Option<&str>) -> bool {
-    text.and_then(key).is_some()
+fn is_ours(text: Option<&str>) -> bool {
+    text.is_some_and(|text| text == "identity" || key(text).is_some())
 }
 
 fn key(text: &str) -> Option<TokenKey> {

@@ -20,9 +20,10 @@
 //! | --- | --- |
 //! | `KEY.token` | a token, what was forgotten, who holds the lease, a failure's cool-down; `KEY` is 64 hexadecimal digits |
 //! | `ID.lease` | locked by the process that holds a lease, so that the system gives it back when the process dies |
+//! | `identity.key` | 32 random bytes, made once, under which the names of tokens tell secrets apart ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)); without it each token is fetched anew |
 //! | `lock` | locked for the moment that a file is changed |
 //! | `KEY.….tmp` | a file being written; it takes the place of the old one at once |
-//! | `KEY.….aside` | what was found under a token's name and is none |
+//! | `KEY.….aside` | what was found under a token's name, or the key's, and is none |
 //!
 //! A directory that belongs to somebody else, or that others can write to, is refused; that in the
 //! place for a user's state is made private again. What is over is removed by whoever stores a token,

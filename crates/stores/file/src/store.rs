@@ -14,8 +14,8 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, Error, Failure, Generation, Lease, LeaseId, Now, StoreError, StoredToken,
-    SystemClock, TokenKey, TokenStore,
+    Claim, Clock, Error, Failure, Generation, IdentityKey, Lease, LeaseId, Now, StoreError,
+    StoredToken, SystemClock, TokenKey, TokenStore,
 };
 use etcetera::BaseStrategy;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -164,12 +164,22 @@ impl FileStore {
         A: FnOnce(&mut Entry, &Desk<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let key = *key;
+        self.alone(move |inner, guard| inner.change(guard, &key, act))
+            .await
+    }
+
+    /// Does something with nobody else at the files.
+    async fn alone<T, A>(&self, act: A) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        A: FnOnce(&Inner, &Guard) -> Result<T, StoreError> + Send + 'static,
+    {
         let clock = &self.0.clock;
         let deadline = clock.now().mono.saturating_add(HANGS);
         let mut act = act;
         loop {
             let inner = self.0.clone();
-            let work = move || inner.try_change(&key, act);
+            let work = move || inner.try_alone(act);
             match self.0.blocking(work).await? {
                 Attempt::Done(value) => return Ok(value),
                 Attempt::Busy(again) => act = again,
@@ -257,33 +267,40 @@ impl Inner {
         Ok(())
     }
 
-    fn try_change<T, A>(&self, key: &TokenKey, act: A) -> Result<Attempt<T, A>, StoreError>
+    fn try_alone<T, A>(&self, act: A) -> Result<Attempt<T, A>, StoreError>
     where
-        A: FnOnce(&mut Entry, &Desk<'_>) -> Result<T, StoreError>,
+        A: FnOnce(&Self, &Guard) -> Result<T, StoreError>,
     {
         self.prepare()?;
         let Some(guard) = self.directory.lock()? else {
             return Ok(Attempt::Busy(act));
         };
+        act(self, &guard).map(Attempt::Done)
+    }
+
+    fn change<T, A>(&self, guard: &Guard, key: &TokenKey, act: A) -> Result<T, StoreError>
+    where
+        A: FnOnce(&mut Entry, &Desk<'_>) -> Result<T, StoreError>,
+    {
         let now = self.clock.now();
         let mut entry = match self.directory.read(key, now.wall)? {
             Some(entry) => entry,
             None => {
-                self.directory.set_aside(&guard, key, now.wall)?;
+                self.directory.set_aside(guard, key, now.wall)?;
                 Entry::default()
             }
         };
         self.tidy(&mut entry, &now);
         let desk = Desk {
             inner: self,
-            guard: &guard,
+            guard,
             now,
         };
         let before = entry.write();
         let (held, leased) = (entry.held(), entry.lease.map(|(lease, _)| lease.id));
         let value = act(&mut entry, &desk)?;
         if entry.write() != before
-            && let Err(error) = self.directory.write(&guard, key, &entry, now.wall)
+            && let Err(error) = self.directory.write(guard, key, &entry, now.wall)
         {
             // A disk that is full keeps neither a lease that nobody got …
             if let Some((lease, _)) = entry.lease.filter(|(lease, _)| Some(lease.id) != leased) {
@@ -291,11 +308,11 @@ impl Inner {
             }
             // … nor a token that was to be forgotten.
             if entry.held() < held {
-                self.directory.remove(&guard, key);
+                self.directory.remove(guard, key);
             }
             return Err(error);
         }
-        Ok(Attempt::Done(value))
+        Ok(value)
     }
 
     /// Drops what is over, and the lease of a process that died.
@@ -472,6 +489,26 @@ impl TokenStore for FileStore {
             }
             self.0.clock.sleep(POLL).await;
         }
+    }
+
+    async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+        let inner = self.0.clone();
+        let known = move || {
+            inner.prepare()?;
+            inner.directory.identity()
+        };
+        if let Some(key) = self.0.blocking(known).await? {
+            return Ok(Some(key));
+        }
+        self.alone(|inner, guard| match inner.directory.identity()? {
+            // Another was faster.
+            Some(key) => Ok(Some(key)),
+            None => {
+                let now = inner.clock.now().wall;
+                inner.directory.make_identity(guard, now).map(Some)
+            }
+        })
+        .await
     }
 }
 

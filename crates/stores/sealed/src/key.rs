@@ -3,11 +3,12 @@
 use std::fmt;
 
 use base64::{Engine, alphabet, engine::DecodePaddingMode, engine::GeneralPurposeConfig};
-use biped_core::{Error, ExposeSecret, SecretRef, SecretString, StoreError};
+use biped_core::{Error, ExposeSecret, IdentityKey, SecretRef, SecretString, StoreError};
 use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
     aead::{Aead, KeyInit, Payload},
 };
+use hmac::{Hmac, Mac as _};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -22,6 +23,8 @@ const TAG: usize = 16;
 pub struct SealKey {
     id: [u8; ID],
     cipher: XChaCha20Poly1305,
+    /// What tells secrets apart in a store that has no key of its own.
+    identity: IdentityKey,
 }
 
 /// Why an entry doesn't open.
@@ -46,11 +49,22 @@ impl SealKey {
             .finalize();
         let mut id = [0; ID];
         id.copy_from_slice(&digest[..ID]);
+        let mut identity = Hmac::<Sha256>::new(&padded(&bytes).into());
+        identity.update(b"biped identity key");
+        let identity = IdentityKey::from_bytes(identity.finalize().into_bytes().into());
         let mut key = bytes.into();
         let cipher = XChaCha20Poly1305::new(&key);
         key.zeroize();
         bytes.zeroize();
-        Self { id, cipher }
+        Self {
+            id,
+            cipher,
+            identity,
+        }
+    }
+
+    pub(crate) fn identity(&self) -> IdentityKey {
+        self.identity.clone()
     }
 
     /// Reads a key that is written as 64 hexadecimal digits, or in base64. White space around it
@@ -105,6 +119,13 @@ impl SealKey {
     fn context(&self, context: &[u8]) -> Vec<u8> {
         [b"biped sealed", &[FORMAT][..], &self.id, context].concat()
     }
+}
+
+/// A key as RFC 2104 fills it up to a block.
+fn padded(key: &[u8; 32]) -> [u8; 64] {
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(key);
+    block
 }
 
 /// Opens an entry with whichever key sealed it.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Failure, Generation, Lease, StoreError, StoredToken, TokenKey, TokenStore,
+    Claim, Failure, Generation, IdentityKey, Lease, StoreError, StoredToken, TokenKey, TokenStore,
 };
 
 use crate::key::{SealKey, open};
@@ -144,5 +144,14 @@ impl TokenStore for SealedStore {
 
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
         self.inner.changed(key, after).await
+    }
+
+    /// The inner store's own, which a rotation of seal keys leaves alone; without one the first seal
+    /// key's.
+    async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+        match self.inner.identity_key().await? {
+            Some(own) => Ok(Some(own)),
+            None => Ok(self.keys.first().map(SealKey::identity)),
+        }
     }
 }

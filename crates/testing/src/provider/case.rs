@@ -22,6 +22,7 @@ pub struct Case {
     pub(super) refused_request: Option<Answer>,
     pub(super) rejected: Answer,
     pub(super) base_urls: Option<NamesBaseUrl>,
+    pub(super) others: Vec<(String, Arc<dyn Provider>)>,
 }
 
 type Make = dyn Fn(&str) -> Arc<dyn Provider> + Send + Sync;
@@ -93,7 +94,8 @@ impl Sent {
 }
 
 impl Case {
-    /// A provider, made with a secret by `make`, and what it is asked for.
+    /// A provider, made with a secret by `make`, and what it is asked for. The suite makes it with
+    /// another secret as well, and sees to it that the two share nothing.
     ///
     /// Its token endpoint may be anywhere; nothing is sent there. It must be one that asks with a
     /// single request, which looks the same each time.
@@ -111,6 +113,7 @@ impl Case {
             refused_request: None,
             rejected: Answer::of(Reply::status(401)),
             base_urls: None,
+            others: Vec::new(),
         }
     }
 
@@ -168,6 +171,14 @@ impl Case {
             trusted: trusted.into(),
             answer: Box::new(answer),
         });
+        self
+    }
+
+    /// Gives the provider with [`SECRET`] once more, but for another value in one of its other
+    /// credentials, such as its `certificate`: for those with several.
+    #[must_use]
+    pub fn differs_in(mut self, credential: impl Into<String>, other: Arc<dyn Provider>) -> Self {
+        self.others.push((credential.into(), other));
         self
     }
 

@@ -32,7 +32,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use biped_core::{
     ApiRequest, ApiResponse, BaseUrls, Clock as _, Error, ErrorKind, ExposeSecret as _,
-    FetchContext, Provider, Token, TokenKey, TokenManager, Verdict, wire::VENDOR_TEXT_LIMIT,
+    FetchContext, MemoryStore, Provider, Token, TokenManager, Verdict, wire::VENDOR_TEXT_LIMIT,
 };
 use bytes::Bytes;
 use http::{StatusCode, header::AUTHORIZATION};
@@ -47,8 +47,8 @@ use crate::{
 /// The secret that the suite has the provider made with. No error and no `Debug` may show it.
 pub const SECRET: &str = "S3cret-of-the-suite";
 
-/// Another, to which the first is rotated.
-const ROTATED: &str = "R0tated-secret-of-the-suite";
+/// Another, of somebody who knows everything else.
+const ANOTHER: &str = "An0ther-secret-of-the-suite";
 
 /// One that most encodings change, for vendors that repeat it.
 const REPEATED: &str = "S3/c+r\"e&t <K9>'\\=%~Z";
@@ -112,7 +112,8 @@ pub const CHECKS: &[Check] = checks![
     a_header_that_holds_the_secret_is_marked,
     a_header_that_holds_the_token_is_marked,
     a_redirect_is_not_followed,
-    id_and_key_are_stable,
+    an_id_is_stable,
+    another_secret_shares_nothing,
     a_base_url_is_checked,
     an_expired_token_is_rejected_and_no_other,
 ];
@@ -501,21 +502,142 @@ pub async fn a_redirect_is_not_followed(provider: &dyn Provider, case: &Case) {
     }
 }
 
-/// The same configuration gives the same id and key, and a rotated secret changes neither.
+/// The same configuration gives the same id.
 ///
 /// # Panics
 /// Where the provider breaks the promise.
 #[allow(clippy::unused_async)] // so that all checks are called alike
-pub async fn id_and_key_are_stable(provider: &dyn Provider, case: &Case) {
-    let key = TokenKey::new(provider.id(), &case.request);
-    for secret in [SECRET, ROTATED] {
-        let again = (case.make)(secret);
-        assert_eq!(again.id(), provider.id(), "the id differs");
-        assert_eq!(TokenKey::new(again.id(), &case.request), key);
+pub async fn an_id_is_stable(provider: &dyn Provider, case: &Case) {
+    for _ in 0..2 {
+        assert_eq!(case.provider().id(), provider.id(), "the id differs");
     }
     assert!(!provider.id().kind().is_empty(), "the id has no kind");
     let endpoint = provider.id().token_endpoint();
     assert!(url::Url::parse(endpoint).is_ok(), "the id tells no place");
+}
+
+/// Two configurations that differ in a secret alone share nothing: no token, in memory or in a store,
+/// no refusal, and no probe after one. A provider that doesn't name its secret in its id
+/// ([`ProviderId::credential`](biped_core::ProviderId::credential)) would give one client's tokens to
+/// whoever knows its identifier, and let a wrong secret lock out the right one.
+///
+/// # Panics
+/// Where the provider breaks the promise.
+pub async fn another_secret_shares_nothing(provider: &dyn Provider, case: &Case) {
+    let another = (case.make)(ANOTHER);
+    assert_ne!(
+        another.id(),
+        provider.id(),
+        "another secret has the same id"
+    );
+    for (credential, other) in &case.others {
+        let same = other.id() == provider.id();
+        assert!(!same, "another {credential} has the same id");
+    }
+    let (_, granted) = case.granted();
+    let refused = case.refused_client();
+
+    let world = World::new();
+    let (right, wrong) = (world.process(case), world.process(case));
+    right.ask(SECRET, granted).await.expect("it is granted");
+    let told = wrong.ask(ANOTHER, refused).await;
+    assert!(told.is_err(), "another secret gets a token from the store");
+    assert!(
+        right.ask(ANOTHER, refused).await.is_err(),
+        "another secret gets a token"
+    );
+
+    let process = World::new().process(case);
+    let told = process.ask(ANOTHER, refused).await;
+    assert!(told.is_err(), "a refusal is taken for a token");
+    process.is_quiet(ANOTHER).await;
+    process
+        .ask(SECRET, granted)
+        .await
+        .expect("another's refusal counts");
+
+    let process = World::new().process(case);
+    for secret in [ANOTHER, SECRET] {
+        let told = process.ask(secret, refused).await;
+        assert!(told.is_err(), "a refusal is taken for a token");
+        process.is_quiet(secret).await;
+    }
+    process.clock.advance(PROBE);
+    for secret in [ANOTHER, SECRET] {
+        let before = process.http.count();
+        let told = process.ask(secret, refused).await;
+        assert!(told.is_err(), "a refusal is taken for a token");
+        let asked = process.http.count() > before;
+        assert!(asked, "another's probe counts for both");
+    }
+}
+
+/// When a refused client is tried again at the latest.
+const PROBE: Duration = Duration::from_secs(15 * 60);
+
+/// A store that processes share.
+struct World {
+    clock: Arc<ManualClock>,
+    store: Arc<MemoryStore>,
+}
+
+/// A process, and its vendor.
+struct Process<'c> {
+    case: &'c Case,
+    clock: Arc<ManualClock>,
+    http: Arc<ScriptedHttp>,
+    manager: TokenManager,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::new());
+        let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+        Self { clock, store }
+    }
+
+    fn process<'c>(&self, case: &'c Case) -> Process<'c> {
+        let http = Arc::new(ScriptedHttp::new());
+        let manager = TokenManager::builder(http.clone())
+            .clock(self.clock.clone())
+            .store(self.store.clone())
+            .build();
+        Process {
+            case,
+            clock: self.clock.clone(),
+            http,
+            manager,
+        }
+    }
+}
+
+impl Process<'_> {
+    /// Asks for a token with this secret, of a vendor that gives this answer.
+    async fn ask(&self, secret: &str, answer: &Answer) -> Result<(), Error> {
+        // Longer than a fleet waits after a failure, and fetches are apart.
+        self.clock.advance(Duration::from_secs(2));
+        let answer = answer.clone();
+        self.http.answer_with(move |_, _| answer.reply());
+        let source = self
+            .manager
+            .source((self.case.make)(secret), self.case.request.clone());
+        let asked = source.token().await.map(drop);
+        // The store is told after the token is here.
+        self.manager.quiet().await;
+        asked
+    }
+
+    /// Asked again, the vendor hears nothing.
+    async fn is_quiet(&self, secret: &str) {
+        let before = self.http.count();
+        let told = self.ask(secret, &self.case.granted().1).await;
+        assert!(told.is_err(), "a refused client is asked for at once again");
+        assert_eq!(
+            self.http.count(),
+            before,
+            "a refused client asks again at once"
+        );
+    }
 }
 
 /// A token goes only where the vendor's own hosts are.

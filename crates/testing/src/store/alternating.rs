@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Failure, Generation, Lease, StoreError, StoredToken, TokenKey, TokenStore,
+    Claim, Failure, Generation, IdentityKey, Lease, StoreError, StoredToken, TokenKey, TokenStore,
 };
 
 /// Several handles to the same backend, used in turn: each operation goes to the next one.
@@ -85,5 +85,9 @@ impl TokenStore for Alternating {
 
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
         self.handle().changed(key, after).await
+    }
+
+    async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+        self.handle().identity_key().await
     }
 }

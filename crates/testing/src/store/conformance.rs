@@ -88,6 +88,7 @@ pub const STORAGE: &[Check] = checks![
     an_earlier_forget_takes_nothing_back,
     forgetting_spares_a_newer_token,
     a_token_newer_than_the_forgotten_is_stored,
+    its_identity_key_stays_the_same,
 ];
 
 /// Leases, and what a failed holder leaves.
@@ -659,6 +660,33 @@ pub async fn a_release_before_the_wait_is_noticed(store: Store) {
     in_time(store.changed(&key, lease.generation))
         .await
         .unwrap();
+}
+
+/// The store's own key, if it has one, is the same for all who ask at once, later, and after
+/// everything else was forgotten.
+pub async fn its_identity_key_stays_the_same(store: Store) {
+    let asking: Vec<_> = (0..16)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.identity_key().await.unwrap() })
+        })
+        .collect();
+    let mut keys = Vec::new();
+    for asked in asking {
+        keys.push(asked.await.unwrap());
+    }
+    let key = new_key();
+    store.put(&key, &token(10, "token"), None).await.unwrap();
+    keys.push(store.identity_key().await.unwrap());
+    store.forget(&key, later(99), HOUR).await.unwrap();
+    keys.push(store.identity_key().await.unwrap());
+    assert!(
+        keys.windows(2).all(|pair| pair[0] == pair[1]),
+        "the identity key changes"
+    );
+    if let Some(key) = &keys[0] {
+        assert!(*key.as_bytes() != [0; 32], "the identity key is no secret");
+    }
 }
 
 /// A store whose backend is gone answers every operation with an error, within a second (which is

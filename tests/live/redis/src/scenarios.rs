@@ -266,12 +266,12 @@ async fn sealed() -> Line {
         let token = source.token().await.unwrap();
         manager.quiet().await;
 
-        let entry = below
-            .get(&source.key())
+        let key = source
+            .store_key()
             .await
-            .unwrap()
-            .expect("it is stored");
-        if store.get(&source.key()).await.unwrap().is_none() {
+            .expect("it has a name in the store");
+        let entry = below.get(&key).await.unwrap().expect("it is stored");
+        if store.get(&key).await.unwrap().is_none() {
             failed.push(format!("{below:?}: the entry doesn't open in its place"));
         }
         let elsewhere = TokenKey::from_bytes([9; 32]);
@@ -289,8 +289,7 @@ async fn sealed() -> Line {
             stored.extend(std::fs::read(file.unwrap().path()).unwrap());
         }
         let found = |piece: &[u8]| stored.windows(piece.len()).any(|window| window == piece);
-        if !found(source.key().to_string().as_bytes())
-            && !home.path().join(format!("{}.token", source.key())).exists()
+        if !found(key.to_string().as_bytes()) && !home.path().join(format!("{key}.token")).exists()
         {
             failed.push(format!("{below:?}: the search finds not even the key"));
         }

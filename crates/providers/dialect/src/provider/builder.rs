@@ -3,12 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use biped_core::{Error, IdentityRef, ProviderId, SecretRef, nearest, shown};
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{Given, KIND, Vendor};
 use crate::{
-    dialect::{Attach, Dialect, Param, Step, hex},
+    dialect::{Attach, Dialect, Param, Step},
     template::{RESERVED, Template},
 };
 
@@ -177,31 +176,38 @@ impl VendorBuilder {
         secrets
     }
 
-    /// Who issues, where, to which client; and whatever else makes tokens differ. Of what may be a
-    /// secret only a digest is in it, and nothing at all where the client identifier tells clients
-    /// apart.
+    /// Who issues, where, to which client, on which credentials; and whatever else makes tokens
+    /// differ. Of what may be a secret only its place is in it.
     fn id(&self) -> ProviderId {
         let Self { dialect, given, .. } = self;
-        let client = match &given.client_id {
-            Some(client_id) if dialect.uses_client_id => client_id.identity(),
-            _ => String::new(),
-        };
-        let mut id =
-            ProviderId::new(KIND, self.endpoint(), client).with("dialect", &dialect.digest);
-        for (name, value) in &given.params {
+        let client_id = given.client_id.as_ref().filter(|_| dialect.uses_client_id);
+        let client = client_id.map(SecretRef::identity).unwrap_or_default();
+        let mut id = ProviderId::new(KIND, self.endpoint(), client)
+            .with_redacted("dialect", &dialect.digest);
+        if let Some(client_id) = client_id {
+            id = id.identifier(client_id);
+        }
+        let client_secret = given.client_secret.as_ref();
+        if let Some(secret) = client_secret.filter(|_| dialect.uses_client_secret) {
+            id = id.credential(secret);
+        }
+        let mut params: Vec<_> = given.params.iter().collect();
+        params.sort_by_key(|(name, _)| name);
+        for (name, value) in params {
             let Some(param) = dialect.param(name) else {
                 continue;
             };
-            let value = value.identity();
-            if !param.is_secret() {
-                id = id.with(name, value);
-            } else if !(param.secret && dialect.uses_client_id) {
-                let digest = Sha256::new()
-                    .chain_update(b"biped dialect parameter\0")
-                    .chain_update(&value)
-                    .finalize();
-                id = id.with(name, hex(&digest[..16]));
-            }
+            id = if param.is_secret() {
+                // Which one it is: several may be optional.
+                id.with("secret param", name).credential(value)
+            } else {
+                id.with(name, value.identity()).identifier(value)
+            };
+        }
+        if dialect.client_certificate
+            && let Some(IdentityRef { certificate, key }) = &given.identity
+        {
+            id = id.credential(certificate).credential(key);
         }
         id.named(self.name.clone())
     }

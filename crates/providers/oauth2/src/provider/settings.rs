@@ -6,7 +6,7 @@ use biped_core::{IdentityRef, ParamValue, ProviderId, SecretRef};
 use url::Url;
 
 use super::{KIND, OAuth2};
-use crate::{Algorithm, BasicEncoding, CertificateHeader, ClientAuthentication, key};
+use crate::{Algorithm, BasicEncoding, CertificateHeader, ClientAuthentication};
 
 impl OAuth2 {
     /// The client with this identifier at a server that says itself where everything is.
@@ -88,21 +88,21 @@ impl OAuth2 {
     #[must_use]
     pub fn client_secret(mut self, secret: SecretRef) -> Self {
         self.client_secret = Some(secret);
-        self
+        self.identified()
     }
 
     /// Sets the private key that signs assertions: PEM (PKCS#8, PKCS#1, SEC1) or a JSON Web Key.
     #[must_use]
     pub fn key(mut self, key: SecretRef) -> Self {
         self.key = Some(key);
-        self
+        self.identified()
     }
 
     /// Sets the password that the key is encrypted with (PKCS#8 with PBES2).
     #[must_use]
     pub fn key_password(mut self, password: SecretRef) -> Self {
         self.key_password = Some(password);
-        self
+        self.identified()
     }
 
     /// Names the key's certificate (PEM, its chain after it) in the header of assertions, for servers
@@ -114,14 +114,14 @@ impl OAuth2 {
         headers: impl IntoIterator<Item = CertificateHeader>,
     ) -> Self {
         self.assertion_certificate = Some((certificate, headers.into_iter().collect()));
-        self
+        self.identified()
     }
 
     /// Sets what assertions are signed with. Default: what fits the key and the server lists.
     #[must_use]
     pub fn alg(mut self, alg: Algorithm) -> Self {
         self.alg = Some(alg);
-        self
+        self.identified()
     }
 
     /// Sets the name of the key in assertions, and which one of a JSON Web Key Set is meant. Default:
@@ -129,7 +129,7 @@ impl OAuth2 {
     #[must_use]
     pub fn kid(mut self, kid: impl Into<String>) -> Self {
         self.kid = Some(kid.into());
-        self
+        self.identified()
     }
 
     /// Sets the `aud` of assertions: `issuer`, `token_endpoint`, `endpoint` (whichever is asked, for
@@ -138,7 +138,7 @@ impl OAuth2 {
     #[must_use]
     pub fn assertion_audience(mut self, audience: impl Into<String>) -> Self {
         self.assertion_audience = Some(audience.into());
-        self
+        self.identified()
     }
 
     /// Sets how the client proves who it is. Default: what the credentials are for and the server
@@ -146,14 +146,14 @@ impl OAuth2 {
     #[must_use]
     pub fn client_authentication(mut self, method: ClientAuthentication) -> Self {
         self.authentication = Some(method);
-        self
+        self.identified()
     }
 
     /// Sets how identifier and secret are written into a Basic header.
     #[must_use]
     pub fn basic_encoding(mut self, encoding: BasicEncoding) -> Self {
         self.basic_encoding = encoding;
-        self
+        self.identified()
     }
 
     /// Presents a client certificate (PEM), to the server and to the API (RFC 8705).
@@ -187,34 +187,77 @@ impl OAuth2 {
         self.identified()
     }
 
-    /// Whatever makes the server hand out other tokens is in the id.
+    /// Whatever makes the server hand out other tokens, or none, is in the id.
     fn identified(mut self) -> Self {
         let place = match (&self.token_endpoint, &self.issuer) {
             (Some(endpoint), _) => endpoint.as_str(),
             (None, issuer) => issuer.as_deref().unwrap_or_default(),
         };
-        let mut id = ProviderId::new(KIND, place, self.client_id.identity()).named(self.id.name());
-        if self.dpop {
-            let key = self.dpop_key.as_ref().map(SecretRef::to_string);
-            id = id.with("dpop", key.as_deref().unwrap_or("process"));
+        let mut id = ProviderId::new(KIND, place, self.client_id.identity())
+            .named(self.id.name())
+            .identifier(&self.client_id);
+        for (name, credential) in self.credentials_by_name() {
+            // Which one it is: most are optional.
+            id = id.with("credential", name).credential(credential);
         }
-        if let Some(IdentityRef { certificate, .. }) = &self.certificate {
-            id = id.with("certificate", certificate.to_string());
+        if self.dpop {
+            id = id.with("dpop", "");
+        }
+        // With another way to prove who asks, what the server refused may be granted.
+        let settings = [
+            (
+                "client_authentication",
+                self.authentication.map(|it| it.to_string()),
+            ),
+            ("alg", self.alg.map(|it| it.to_string())),
+            ("kid", self.kid.clone()),
+            ("assertion_audience", self.assertion_audience.clone()),
+        ];
+        for (name, value) in settings {
+            if let Some(value) = value {
+                id = id.with(name, value);
+            }
+        }
+        if self.basic_encoding != BasicEncoding::default() {
+            id = id.with("basic_encoding", format!("{:?}", self.basic_encoding));
+        }
+        if let Some((_, headers)) = &self.assertion_certificate {
+            id = id.with("assertion_certificate", format!("{headers:?}"));
         }
         if !self.parameters.is_empty() {
-            // Only their hash: an id is shown, and what a parameter holds is not ours to show.
             let mut all: Vec<_> = self
                 .parameters
                 .iter()
                 .map(|(name, value)| (name, value.to_json()))
                 .collect();
             all.sort_by_key(|(name, _)| *name);
-            id = id.with(
-                "parameters",
-                key::sha256(&serde_json::json!(all).to_string()),
-            );
+            // An id is shown, and what a parameter holds is not ours to show.
+            id = id.with_redacted("parameters", serde_json::json!(all).to_string());
         }
         self.id = id;
         self
+    }
+
+    /// What the tokens rest on.
+    fn credentials_by_name(&self) -> impl Iterator<Item = (&'static str, &SecretRef)> {
+        let (certificate, certificate_key) = match &self.certificate {
+            Some(IdentityRef { certificate, key }) => (Some(certificate), Some(key)),
+            None => (None, None),
+        };
+        let assertion_certificate = self.assertion_certificate.as_ref();
+        [
+            ("client_secret", self.client_secret.as_ref()),
+            ("key", self.key.as_ref()),
+            ("key_password", self.key_password.as_ref()),
+            (
+                "assertion_certificate",
+                assertion_certificate.map(|(certificate, _)| certificate),
+            ),
+            ("certificate", certificate),
+            ("certificate_key", certificate_key),
+            ("dpop_key", self.dpop_key.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(name, credential)| Some((name, credential?)))
     }
 }

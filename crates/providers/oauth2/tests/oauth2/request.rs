@@ -1,7 +1,9 @@
 //! What a token request says beside who asks.
 
 use biped_core::{ErrorKind, ExposeSecret as _, Provider as _, SecretRef, TokenRequest};
-use biped_oauth2::{AUDIENCE, ClientAuthentication, OAuth2, RESOURCE};
+use biped_oauth2::{
+    AUDIENCE, BasicEncoding, CertificateHeader, ClientAuthentication, OAuth2, RESOURCE,
+};
 
 use crate::server::{Server, json_answer};
 
@@ -105,16 +107,28 @@ async fn a_method_without_what_it_needs_is_a_configuration_error() {
 fn whatever_changes_the_tokens_is_in_the_id() {
     let plain = || OAuth2::discovered("https://login.example", SecretRef::inline("client-7"));
     assert_eq!(plain().id(), plain().named("crm").id());
-    assert_eq!(
-        plain().id(),
-        plain().client_secret(SecretRef::inline("rotated")).id()
-    );
+    let env = SecretRef::env;
     let others = [
+        plain().client_secret(SecretRef::inline("one")),
+        plain().client_secret(SecretRef::inline("another")),
+        plain().client_secret(env("KEY")),
+        plain().key(env("KEY")),
+        plain().key(env("KEY")).key_password(env("ONE")),
+        plain().key(env("KEY")).key_password(env("ANOTHER")),
+        plain().key(env("KEY")).kid("7"),
+        plain().key(env("KEY")).assertion_audience("issuer"),
+        plain().assertion_certificate(env("CERT"), [CertificateHeader::X5c]),
+        plain().client_authentication(ClientAuthentication::ClientSecretPost),
+        plain().basic_encoding(BasicEncoding::Raw),
         plain().dpop(),
-        plain().dpop_key(SecretRef::env("KEY")),
+        plain().dpop_key(env("KEY")),
         plain().parameter("audience", "crm"),
         plain().parameter("audience", "erp"),
-        plain().certificate(SecretRef::env("CERT"), SecretRef::env("KEY")),
+        plain().certificate(env("CERT"), env("KEY")),
+        plain().certificate(env("CERT"), env("OTHER_KEY")),
+        plain().certificate(env("OTHER_CERT"), env("KEY")),
+        OAuth2::discovered("https://login.example", env("ID")),
+        OAuth2::discovered("https://login.example", env("OTHER_ID")),
         OAuth2::discovered("https://login.example/", SecretRef::inline("client-7")),
         OAuth2::discovered("https://login.example", SecretRef::inline("client-8")),
     ];
@@ -128,6 +142,17 @@ fn whatever_changes_the_tokens_is_in_the_id() {
             assert_ne!(one.id(), other.id(), "{at} {beside}");
         }
     }
+}
+
+#[test]
+fn an_id_depends_on_no_order_of_settings_and_shows_no_parameter() {
+    let plain = || OAuth2::discovered("https://login.example", SecretRef::inline("client-7"));
+    let (key, secret) = (SecretRef::env("KEY"), SecretRef::env("SECRET"));
+    let one = plain().key(key.clone()).client_secret(secret.clone());
+    let other = plain().client_secret(secret).key(key);
+    assert_eq!(one.id(), other.id());
+    let parameter = |value| format!("{:?}", plain().parameter("partner", value).id());
+    assert_eq!(parameter("hunter2"), parameter("hunter3"));
 }
 
 #[tokio::test]

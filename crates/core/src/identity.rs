@@ -1,0 +1,106 @@
+//! [`IdentityKey`]: what makes digests of secrets useless to those who don't have it.
+
+use std::{fmt, sync::OnceLock};
+
+use hmac::{Hmac, KeyInit, Mac as _};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::StoreError;
+
+/// A store's own key, under which digests tell secrets apart that share the store
+/// ([`TokenStore::identity_key`](crate::TokenStore::identity_key)).
+///
+/// Who has it can try out secrets against the names of tokens: it is kept as the tokens are.
+#[derive(Clone)]
+pub struct IdentityKey(Zeroizing<[u8; 32]>);
+
+impl IdentityKey {
+    /// The key of these bytes, which nobody else can know.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// A new key, of random bytes.
+    ///
+    /// # Errors
+    /// Where the system has no random numbers.
+    pub fn random() -> Result<Self, StoreError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut bytes[..])
+            .map_err(|_| StoreError::new("the system has no random numbers"))?;
+        Ok(Self(bytes))
+    }
+
+    /// The key's 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub(crate) fn hash(&self, domain: &[u8]) -> KeyedHash {
+        // As RFC 2104 fills up a key that is shorter than a block.
+        let mut block = Zeroizing::new([0; 64]);
+        block[..32].copy_from_slice(&self.0[..]);
+        let mut hash = KeyedHash(Hmac::new(&(*block).into()));
+        hash.bytes(domain);
+        hash
+    }
+
+    /// The digest of a value.
+    pub(crate) fn mark(&self, value: &str) -> Mark {
+        let mut hash = self.hash(b"biped value");
+        hash.bytes(value.as_bytes());
+        hash.end()
+    }
+}
+
+/// A digest that tells a value from others, and nothing about it to who lacks the key.
+pub(crate) type Mark = [u8; 32];
+
+/// HMAC-SHA-256 over parts, each with its length.
+#[derive(Clone)]
+pub(crate) struct KeyedHash(Hmac<Sha256>);
+
+impl KeyedHash {
+    pub(crate) fn count(&mut self, count: usize) {
+        self.0.update(&(count as u64).to_le_bytes());
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn end(self) -> Mark {
+        self.0.finalize().into_bytes().into()
+    }
+}
+
+/// The key of this process, for what never leaves it.
+pub(crate) fn of_this_process() -> &'static IdentityKey {
+    static KEY: OnceLock<IdentityKey> = OnceLock::new();
+    KEY.get_or_init(|| {
+        IdentityKey::random().unwrap_or_else(|_| {
+            let mut bytes = [0; 32];
+            bytes.fill_with(|| fastrand::u8(..));
+            IdentityKey::from_bytes(bytes)
+        })
+    })
+}
+
+impl PartialEq for IdentityKey {
+    fn eq(&self, other: &Self) -> bool {
+        let pairs = self.0.iter().zip(other.0.iter());
+        pairs.fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+    }
+}
+
+impl Eq for IdentityKey {}
+
+impl fmt::Debug for IdentityKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdentityKey([redacted])")
+    }
+}

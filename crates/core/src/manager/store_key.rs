@@ -1,0 +1,190 @@
+//! [`StoreKey`]: under which name a store has a key's tokens, and which secrets that rests on.
+
+use crate::{
+    Clock, Error, IdentityKey, ProviderId, TokenKey, TokenRequest,
+    identity::Mark,
+    key::{Credential, WithoutCredentials},
+    provider::NotedSecret,
+    secret::Member,
+};
+
+/// The name of a key's tokens in a store, made of what the credentials are at the moment.
+pub(crate) struct StoreKey {
+    pub(crate) key: TokenKey,
+    pub(crate) identity: Option<IdentityKey>,
+    /// What was read for it: the mark of each value, and at which place of which credential.
+    read: Vec<(usize, usize, Mark)>,
+}
+
+/// Whether a client's tokens stay in the process: a store without a key can't tell its secrets
+/// from others.
+pub(crate) fn stays_in_process(identity: Option<&IdentityKey>, id: &ProviderId) -> bool {
+    let is_here = |it: &Credential| !it.is_identifier && it.reference.has_inline();
+    identity.is_none() && (id.client().is_empty() || id.credentials().iter().any(is_here))
+}
+
+impl StoreKey {
+    /// Reads what is free to read, and makes the key.
+    ///
+    /// # Errors
+    /// Where none of a credential's values can be read.
+    pub(crate) async fn make(
+        identity: Option<IdentityKey>,
+        id: &ProviderId,
+        request: &TokenRequest,
+        clock: &dyn Clock,
+    ) -> Result<Self, Error> {
+        let mut read = Vec::new();
+        let Some(identity) = identity else {
+            let key = TokenKey::new(id, request);
+            return Ok(Self {
+                key,
+                identity,
+                read,
+            });
+        };
+        let mut key = WithoutCredentials::new(Some(&identity), id, request);
+        for (number, credential) in id.credentials().iter().enumerate() {
+            let mut parts = Vec::new();
+            let mut missing = None;
+            for member in credential.reference.members() {
+                if !member.is_free_to_read() {
+                    parts.push(place(&identity, &member));
+                    continue;
+                }
+                match mark(&identity, &member, clock).await {
+                    Ok(mark) => {
+                        parts.push(mark);
+                        read.push((number, member.at, mark));
+                    }
+                    Err(error) => missing = missing.or(Some(error)),
+                }
+            }
+            if parts.is_empty() {
+                let empty = || Error::secret("an empty list names no secret");
+                return Err(missing.unwrap_or_else(empty));
+            }
+            key.credential(&parts);
+        }
+        let key = key.end();
+        let identity = Some(identity);
+        Ok(Self {
+            key,
+            identity,
+            read,
+        })
+    }
+
+    /// Whether a fetch read the very values that the key was made of. One that changed meanwhile
+    /// belongs under another.
+    pub(crate) fn is_of(&self, id: &ProviderId, secrets: &[NotedSecret]) -> bool {
+        if self.identity.is_none() {
+            return true;
+        }
+        let is_known = |number: usize, member: &Member<'_>, noted: &NotedSecret| {
+            let known = |(of, at, mark): &(usize, usize, Mark)| {
+                (*of, *at) == (number, member.at) && Some(*mark) == noted.mark
+            };
+            !member.is_free_to_read() || self.read.iter().any(known)
+        };
+        secrets.iter().all(|noted| {
+            id.credentials().iter().enumerate().all(|(number, it)| {
+                it.reference
+                    .members()
+                    .filter(|member| member.is(&noted.secret, noted.candidate))
+                    .all(|member| is_known(number, &member, noted))
+            })
+        })
+    }
+
+    /// What tells others whether they would be refused as well: a digest of what was sent of each
+    /// credential, nothing for one that wasn't sent. `None` where that can't be told for sure.
+    pub(crate) fn refused(
+        &self,
+        id: &ProviderId,
+        secrets: &[NotedSecret],
+    ) -> Option<Vec<Option<String>>> {
+        let identity = self.identity.as_ref()?;
+        let is_named = |noted: &NotedSecret| {
+            let mut credentials = id.credentials().iter();
+            credentials.any(|it| it.reference == noted.secret) || noted.secret.is_text(id.client())
+        };
+        if !secrets.iter().all(is_named) {
+            return None;
+        }
+        let mut all = Vec::new();
+        for (number, credential) in id.credentials().iter().enumerate() {
+            let mut marks = Vec::new();
+            for member in credential.reference.members() {
+                let sent = secrets
+                    .iter()
+                    .filter(|noted| member.is(&noted.secret, noted.candidate));
+                let mut sent: Vec<_> = sent.map(|noted| noted.mark).collect();
+                sent.dedup();
+                match sent[..] {
+                    [] => marks.push(None),
+                    [Some(mark)] => marks.push(Some(mark)),
+                    _ => return None,
+                }
+            }
+            let was_sent = marks.iter().any(Option::is_some);
+            all.push(was_sent.then(|| digest(identity, number, &marks)));
+        }
+        Some(all)
+    }
+
+    /// Whether this process would send what was refused there. Reads the secrets, by a command where
+    /// it has to.
+    pub(crate) async fn would_be_refused(
+        &self,
+        id: &ProviderId,
+        refused: &[Option<String>],
+        clock: &dyn Clock,
+    ) -> bool {
+        let Some(identity) = &self.identity else {
+            return false;
+        };
+        let own = id.credentials();
+        if own.len() != refused.len() || !(own.is_empty() || refused.iter().any(Option::is_some)) {
+            return false;
+        }
+        for (number, (credential, refused)) in own.iter().zip(refused).enumerate() {
+            let Some(refused) = refused else { continue };
+            let mut marks = Vec::new();
+            for member in credential.reference.members() {
+                marks.push(mark(identity, &member, clock).await.ok());
+            }
+            if digest(identity, number, &marks) != *refused {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+async fn mark(
+    identity: &IdentityKey,
+    member: &Member<'_>,
+    clock: &dyn Clock,
+) -> Result<Mark, Error> {
+    use secrecy::ExposeSecret as _;
+    let value = member.read(clock).await?;
+    Ok(identity.mark(value.expose_secret()))
+}
+
+fn place(identity: &IdentityKey, member: &Member<'_>) -> Mark {
+    let mut hash = identity.hash(b"biped place");
+    member.hash_place(&mut hash);
+    hash.end()
+}
+
+/// In hexadecimal digits.
+fn digest(identity: &IdentityKey, number: usize, marks: &[Option<Mark>]) -> String {
+    let mut hash = identity.hash(b"biped refused");
+    hash.count(number);
+    hash.count(marks.len());
+    for mark in marks {
+        hash.bytes(mark.as_ref().map_or(&[], |mark| &mark[..]));
+    }
+    TokenKey::from_bytes(hash.end()).to_string()
+}
