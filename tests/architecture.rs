@@ -62,10 +62,6 @@ fn own(manifest: &Table) -> BTreeSet<String> {
     names
 }
 
-fn only_core() -> BTreeSet<String> {
-    ["biped-core".to_owned()].into()
-}
-
 #[test]
 fn core_depends_on_no_http_library_and_no_vendor() {
     const HTTP: [&str; 14] = [
@@ -114,20 +110,94 @@ fn core_depends_on_no_http_library_and_no_vendor() {
     assert!(found.is_empty(), "{found:?}");
 }
 
+/// Which folder may use which crates of the workspace: arrows point one way.
 #[test]
-fn providers_stores_and_clients_need_core_alone_of_the_workspace() {
-    let folders = ["crates/providers/", "crates/stores/", "crates/clients/"];
+fn each_crate_uses_only_what_lies_below_it() {
+    const MAY: [(&str, &[&str]); 9] = [
+        ("crates/core", &[]),
+        ("crates/config", &["core"]),
+        ("crates/engine", &["core"]),
+        ("crates/providers/", &["core", "config"]),
+        ("crates/stores/", &["core", "config"]),
+        ("crates/clients/", &["core", "engine"]),
+        ("crates/sandbox", &["core"]),
+        ("crates/testing", &["core", "engine"]),
+        ("crates/cli", &["", "dialect", "sandbox"]),
+    ];
     let mut checked = 0;
     for (folder, manifest) in members() {
-        if folders.iter().any(|start| folder.starts_with(start)) {
-            assert_eq!(own(&manifest), only_core(), "{folder}");
-            checked += 1;
+        let Some((_, may)) = MAY.iter().find(|(start, _)| folder.starts_with(start)) else {
+            continue;
+        };
+        let may: BTreeSet<_> = may
+            .iter()
+            .map(|name| match *name {
+                "" => "biped".to_owned(),
+                name => format!("biped-{name}"),
+            })
+            .collect();
+        let used = own(&manifest);
+        assert!(used.is_subset(&may), "{folder}: {used:?} beyond {may:?}");
+        checked += 1;
+    }
+    assert!(checked >= 15, "{checked}");
+}
+
+/// What an implementer compiles to see a trait: no engine.
+#[test]
+fn no_provider_and_no_store_needs_the_engine() {
+    let lock = read(root().join("Cargo.lock"));
+    let packages = lock["package"].as_array().unwrap();
+    assert!(packages.len() > 200);
+    for (folder, manifest) in members() {
+        if ["crates/providers/", "crates/stores/"]
+            .iter()
+            .any(|start| folder.starts_with(start))
+        {
+            let names = dependencies(&manifest);
+            for engine in ["biped-engine", "arc-swap", "hashbrown", "figment"] {
+                assert!(!names.contains(engine), "{folder} needs {engine}");
+            }
         }
     }
-    assert!(checked >= 3);
-    for folder in ["crates/sandbox", "crates/testing"] {
-        assert_eq!(own(&members()[folder]), only_core(), "{folder}");
+}
+
+/// The code lines of each crate, comments and blank lines aside; tests and the model check are not
+/// counted. A crate that gains a capability may raise its limit here, which says why.
+#[test]
+fn no_crate_outgrows_its_limit() {
+    const LIMITS: [(&str, usize); 4] = [
+        // Beyond the vocabulary: whose a token is, what an answer may name, the one reader of files
+        // and the search for secrets in vendors' words.
+        ("crates/core", 4_400),
+        // With what keeps a runtime that nobody drives from starving others.
+        ("crates/engine", 3_800),
+        ("crates/config", 1_300),
+        // With the trust in a configuration that happens to be there.
+        ("crates/biped", 2_700),
+    ];
+    let mut beyond = Vec::new();
+    for (folder, limit) in LIMITS {
+        let files = sources(&root().join(folder).join("src"));
+        let counted = files.iter().filter(|file| {
+            let shown = file.to_str().unwrap();
+            !shown.contains("/model") && !shown.ends_with("/tests.rs")
+        });
+        let lines: usize = counted.map(|file| code_lines(file)).sum();
+        assert!(lines > limit / 2, "{folder}: {lines}");
+        if lines > limit {
+            beyond.push(format!("{folder}: {lines} lines of {limit}"));
+        }
     }
+    assert!(beyond.is_empty(), "{beyond:#?}");
+}
+
+fn code_lines(file: &Path) -> usize {
+    let text = fs::read_to_string(file).unwrap();
+    let lines = text.lines().map(str::trim);
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with("//"))
+        .count()
 }
 
 #[test]
@@ -240,7 +310,10 @@ fn nothing_turns_the_verification_of_certificates_off() {
 #[test]
 fn every_test_of_the_engine_has_a_time_limit() {
     let mut tests = 0;
-    for file in sources(&root().join("crates/core/tests")) {
+    for file in ["crates/core/tests", "crates/engine/tests"]
+        .iter()
+        .flat_map(|folder| sources(&root().join(folder)))
+    {
         let text = fs::read_to_string(&file).unwrap();
         let marked = ["#[test]", "#[tokio::test"];
         let starts = marked

@@ -2,11 +2,11 @@
 
 use std::{io, process::ExitCode, time::Duration};
 
-use biped::{Error, ErrorKind, wire::Escaped};
-use clap::builder::styling::AnsiColor;
+use biped::{Error, ErrorKind};
 use serde::Serialize;
 
-use crate::output;
+/// What a command comes to.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 /// Why a command didn't do what it should.
 #[derive(Debug)]
@@ -38,28 +38,6 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
-    /// Says on stderr what went wrong: as one JSON object, or for people.
-    pub(crate) fn tell(&self, json: bool, verbose: bool) {
-        if self.is_broken_pipe() {
-            return;
-        }
-        if json {
-            let told = Object {
-                error: Described::of(self),
-            };
-            output::json_note(&told);
-            return;
-        }
-        match self {
-            Self::Told(_) => {}
-            Self::Biped(error) => complain(&error.to_string(), verbose.then_some(error)),
-            Self::Api { provider, .. } => {
-                complain(&format!("{}: {}", Escaped(provider), self.message()), None);
-            }
-            Self::Output(_) => complain(&self.message(), None),
-        }
-    }
-
     /// The exit status.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
@@ -75,7 +53,7 @@ impl Failure {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::Biped(error) | Self::Told(error) => words(error),
             Self::Api { status, .. } => format!("the API answered HTTP {status}"),
@@ -95,25 +73,6 @@ pub(crate) fn status(kind: ErrorKind) -> u8 {
         | ErrorKind::Store => 4,
         _ => 1,
     }
-}
-
-/// Tells of a command line that can't be understood, or prints the help that was asked for.
-pub(crate) fn usage(error: &clap::Error, format: Option<&str>) -> ExitCode {
-    if error.use_stderr() && format == Some("json") {
-        let text = error.render().to_string();
-        let lines = text.trim().trim_start_matches("error: ").lines();
-        let failure = Failure::Biped(Error::configuration_lines(lines));
-        failure.tell(true, false);
-        return failure.exit_code();
-    }
-    // Whoever closed the pipe doesn't want to read it.
-    let _ = error.print();
-    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
-}
-
-#[derive(Serialize)]
-struct Object {
-    error: Described,
 }
 
 /// An error as JSON.
@@ -182,17 +141,4 @@ fn words(error: &Error) -> String {
         Some(remedy) => format!("{}; {remedy}", error.message()),
         None => error.message().into(),
     }
-}
-
-fn complain(text: &str, error: Option<&Error>) {
-    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
-    if lines.len() > 1 {
-        lines.insert(0, String::new());
-    }
-    let mut cause = error.and_then(std::error::Error::source);
-    while let Some(error) = cause {
-        lines.push(format!("because: {error}"));
-        cause = error.source();
-    }
-    output::marked_lines("error", AnsiColor::Red, &lines);
 }

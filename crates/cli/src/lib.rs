@@ -61,19 +61,21 @@
 
 mod args;
 mod commands;
+mod complaint;
 mod environment;
 mod failure;
 mod output;
 mod selection;
 mod session;
 mod trust;
+mod words;
 
 use std::{ffi::OsString, process::ExitCode};
 
 use biped::Builder;
 use clap::Parser;
 
-use self::{args::Args, failure::Failure, session::Session};
+use self::{args::Args, session::Session};
 
 /// Runs the command that the process was started with, and says what to exit with.
 ///
@@ -87,7 +89,7 @@ pub fn run(builder: Builder) -> ExitCode {
     output::choose_color(args::written(&line, "--color"));
     let args = match Args::try_parse_from(&line) {
         Ok(args) => args,
-        Err(error) => return failure::usage(&error, args::written(&line, "--format")),
+        Err(error) => return complaint::usage(&error, args::written(&line, "--format")),
     };
     let json = args.command.wants_json();
     output::log(args.global.verbose, json);
@@ -100,6 +102,3 @@ pub fn run(builder: Builder) -> ExitCode {
         }
     }
 }
-
-/// What a command comes to.
-type Outcome<T = ()> = Result<T, Failure>;

@@ -23,7 +23,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::Outcome;
+use crate::failure::Outcome;
 
 /// Decides on colour, by what `--color` says; what is no choice is told later.
 pub(crate) fn choose_color(choice: Option<&str>) {

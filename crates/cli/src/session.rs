@@ -17,9 +17,8 @@ use clap::builder::styling::AnsiColor;
 use etcetera::BaseStrategy;
 
 use crate::{
-    Outcome,
     args::Global,
-    failure::Failure,
+    failure::{Failure, Outcome},
     output,
     trust::{self, Standing, Trusted, place_of},
 };

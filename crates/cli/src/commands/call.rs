@@ -22,8 +22,8 @@ use biped::{
 };
 
 use crate::{
-    Outcome, args,
-    failure::Failure,
+    args,
+    failure::{Failure, Outcome},
     output,
     session::{Session, now},
 };

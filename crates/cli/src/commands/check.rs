@@ -4,11 +4,10 @@ use biped::{CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource, wire::E
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
-use super::{base_url, in_words, scope};
+use crate::words::{base_url, in_words, scope};
 use crate::{
-    Outcome,
     args::{self, Format},
-    failure::{self, Described, Failure},
+    failure::{self, Described, Failure, Outcome},
     output,
     session::{Session, now},
 };

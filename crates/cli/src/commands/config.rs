@@ -4,8 +4,8 @@ use biped::Origin;
 use serde::Serialize;
 
 use crate::{
-    Outcome,
     args::{Config, Format},
+    failure::Outcome,
     output,
     session::Session,
 };

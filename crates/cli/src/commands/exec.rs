@@ -4,8 +4,8 @@ use std::process::Command;
 
 use biped::{Error, ExposeSecret, Token, TokenSource};
 
-use super::{base_url, rfc3339, scope};
-use crate::{Outcome, args, environment, session::Session};
+use crate::words::{base_url, rfc3339, scope};
+use crate::{args, environment, failure::Outcome, session::Session};
 
 pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
     let biped = session.biped()?;

@@ -1,6 +1,6 @@
 //! `biped forget`.
 
-use crate::{Outcome, args, output, session::Session};
+use crate::{args, failure::Outcome, output, session::Session};
 
 pub(crate) fn run(session: &Session, args: &args::Forget) -> Outcome {
     let biped = session.biped()?;

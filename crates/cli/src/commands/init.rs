@@ -10,7 +10,8 @@ use std::{
 use biped::{Biped, Builder, Error, Field, FieldType, ProviderKind};
 
 use crate::{
-    Outcome, output,
+    failure::Outcome,
+    output,
     session::{FILE_NAME, Session},
 };
 

@@ -4,10 +4,10 @@ use biped::{Inspection, wire};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::rfc3339;
+use crate::words::rfc3339;
 use crate::{
-    Outcome,
     args::{self, Format},
+    failure::Outcome,
     output,
     session::Session,
 };

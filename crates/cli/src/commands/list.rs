@@ -6,10 +6,10 @@ use biped::{Configured, Token, TokenSource, TokenState};
 use clap::builder::styling::AnsiColor;
 use serde::Serialize;
 
-use super::{in_words, rfc3339};
+use crate::words::{in_words, rfc3339};
 use crate::{
-    Outcome,
     args::{Format, Report},
+    failure::Outcome,
     output,
     session::{Session, now},
 };

@@ -4,7 +4,7 @@ use biped::{Error, nearest};
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::{Outcome, args::Args, output};
+use crate::{args::Args, failure::Outcome, output};
 
 /// Prints completions, for the name that the program was started by.
 pub(crate) fn completions(shell: Shell) -> Outcome {

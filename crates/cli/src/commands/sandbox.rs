@@ -10,7 +10,7 @@ use std::{
 use biped::{Error, MAX_FILE_SIZE, read_file};
 use biped_sandbox::Sandbox;
 
-use crate::{Outcome, args, output, session::Session};
+use crate::{args, failure::Outcome, output, session::Session};
 
 /// What a file starts with that this command has written, and may write again.
 const OURS: &str = "# Works against a Biped sandbox";

@@ -3,11 +3,12 @@
 use biped::{ExposeSecret, Token, TokenSource};
 use serde::Serialize;
 
-use super::{base_url, rfc3339, scope};
+use crate::words::{base_url, rfc3339, scope};
 use crate::{
-    Outcome,
     args::{self, TokenFormat},
-    environment, output,
+    environment,
+    failure::Outcome,
+    output,
     session::{Session, now},
 };
 

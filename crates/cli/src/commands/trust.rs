@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use crate::{
-    Outcome, args, output,
+    args,
+    failure::Outcome,
+    output,
     session::{FILE_NAME, Session},
     trust::{Trusted, place_of, shown},
 };

@@ -10,9 +10,8 @@ use biped::{
 use serde::Serialize;
 
 use crate::{
-    Outcome,
     args::{Format, OneVendor, Vendors},
-    failure::Failure,
+    failure::{Failure, Outcome},
     output,
 };
 

@@ -1,0 +1,68 @@
+//! How a failure is told: in words on stderr, or as JSON.
+
+use std::process::ExitCode;
+
+use biped::{Error, wire::Escaped};
+use clap::builder::styling::AnsiColor;
+use serde::Serialize;
+
+use crate::{
+    failure::{Described, Failure},
+    output,
+};
+
+impl Failure {
+    /// Says on stderr what went wrong: as one JSON object, or for people.
+    pub(crate) fn tell(&self, json: bool, verbose: bool) {
+        if self.is_broken_pipe() {
+            return;
+        }
+        if json {
+            let told = Object {
+                error: Described::of(self),
+            };
+            output::json_note(&told);
+            return;
+        }
+        match self {
+            Self::Told(_) => {}
+            Self::Biped(error) => complain(&error.to_string(), verbose.then_some(error)),
+            Self::Api { provider, .. } => {
+                complain(&format!("{}: {}", Escaped(provider), self.message()), None);
+            }
+            Self::Output(_) => complain(&self.message(), None),
+        }
+    }
+}
+
+/// Tells of a command line that can't be understood, or prints the help that was asked for.
+pub(crate) fn usage(error: &clap::Error, format: Option<&str>) -> ExitCode {
+    if error.use_stderr() && format == Some("json") {
+        let text = error.render().to_string();
+        let lines = text.trim().trim_start_matches("error: ").lines();
+        let failure = Failure::Biped(Error::configuration_lines(lines));
+        failure.tell(true, false);
+        return failure.exit_code();
+    }
+    // Whoever closed the pipe doesn't want to read it.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+#[derive(Serialize)]
+struct Object {
+    error: Described,
+}
+
+fn complain(text: &str, error: Option<&Error>) {
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    if lines.len() > 1 {
+        lines.insert(0, String::new());
+    }
+    let mut cause = error.and_then(std::error::Error::source);
+    while let Some(error) = cause {
+        lines.push(format!("because: {error}"));
+        cause = error.source();
+    }
+    output::marked_lines("error", AnsiColor::Red, &lines);
+}

@@ -1,0 +1,33 @@
+//! What several commands say of a token, and how they write times.
+
+use biped::{Timestamp, Token, TokenSource};
+
+/// A point in time as RFC 3339, in whole seconds, rounded down.
+pub(crate) fn rfc3339(at: Timestamp) -> Option<String> {
+    let at = jiff::Timestamp::from_second(at.unix_seconds()).ok()?;
+    Some(at.to_string())
+}
+
+/// The scope of a token: as it was granted, else (RFC 6749 §5.1) as it was asked for.
+pub(crate) fn scope(source: &TokenSource, token: &Token) -> Option<String> {
+    let granted = token.scope().map(Into::into);
+    granted.or_else(|| source.request().joined_scopes(" "))
+}
+
+/// Where a token's API is, without a slash at the end: a path is to follow.
+pub(crate) fn base_url(source: &TokenSource, token: &Token) -> Option<String> {
+    let url = source.base_url(token)?.as_str();
+    Some(url.trim_end_matches('/').to_owned())
+}
+
+/// A length of time for people: its two largest units.
+pub(crate) fn in_words(time: std::time::Duration) -> String {
+    let seconds = time.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match () {
+        () if days > 0 => format!("{days} d {} h", hours % 24),
+        () if hours > 0 => format!("{hours} h {} min", minutes % 60),
+        () if minutes > 0 => format!("{minutes} min {} s", seconds % 60),
+        () => format!("{seconds} s"),
+    }
+}
