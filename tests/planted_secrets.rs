@@ -333,6 +333,7 @@ async fn of_core(shown: &mut Shown) {
     let source = manager.source(provider.clone(), TokenRequest::new());
     let held = source.token().await.unwrap();
     shown.debug("TokenRef", &held);
+    shown.debug("CachedToken", &*held);
     let mut request = Request {
         method: http::Method::GET,
         url: format!("https://api.example/?token={TOKEN}")

@@ -2,7 +2,7 @@
 //! every access is a point where another task may go first, in thousands of orders.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg shuttle" cargo test -p biped-core --lib --target-dir target/model
+//! RUSTFLAGS="--cfg shuttle" cargo test -p biped-engine --lib --target-dir target/model
 //! ```
 //!
 //! `MODEL_RUNS=100000` looks longer, `SHUTTLE_RANDOM_SEED=7` elsewhere. A run that fails prints its

@@ -8,8 +8,10 @@
 mod base_urls;
 mod case;
 pub mod conformance;
+mod fetched;
 mod repeating;
 mod report;
+mod sharing;
 mod stored;
 
 use async_trait::async_trait;

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{
     case::{Answer, Case, NamesBaseUrl},
-    conformance::fetch,
+    fetched::fetch,
 };
 use crate::{ManualClock, ScriptedHttp};
 

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use super::conformance::SECRET;
 use crate::{Recorded, Reply};
+
+/// The secret that the suite has the provider made with. No error and no `Debug` may show it.
+pub const SECRET: &str = "S3cret-of-the-suite";
 
 /// How a vendor is made to grant and to refuse: its answers, in its own form.
 pub struct Case {

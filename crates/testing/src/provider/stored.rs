@@ -15,7 +15,7 @@ use url::Url;
 use super::{
     base_urls::{declared, hostile},
     case::Case,
-    conformance::fetch,
+    fetched::fetch,
 };
 use crate::{ManualClock, ScriptedHttp, settle};
 

@@ -1,0 +1,46 @@
+//! One fetch of a provider, and what came of it.
+// A check says what is wrong by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{sync::Arc, time::Duration};
+
+use biped_core::{Clock as _, Error, FetchContext, Provider, Timestamp, Token};
+
+use super::case::{Answer, Case};
+use crate::{ManualClock, Recorded, ScriptedHttp};
+/// What became of one fetch.
+pub(super) struct Fetched {
+    pub(super) outcome: Result<Token, Error>,
+    pub(super) requests: Vec<Recorded>,
+    pub(super) sent_at: Timestamp,
+}
+
+impl Fetched {
+    pub(super) fn error(self, of: &str) -> Error {
+        match self.outcome {
+            Ok(_) => panic!("{of} is taken for a token"),
+            Err(error) => error,
+        }
+    }
+}
+
+/// Fetches from a vendor that takes five seconds to give this answer.
+pub(super) async fn fetch(provider: &dyn Provider, case: &Case, answer: &Answer) -> Fetched {
+    let clock = Arc::new(ManualClock::new());
+    let http = ScriptedHttp::new();
+    http.answer_with({
+        let (clock, answer) = (clock.clone(), answer.clone());
+        move |_, _| {
+            clock.advance(Duration::from_secs(5));
+            answer.reply()
+        }
+    });
+    let sent_at = clock.now().wall;
+    let cx = FetchContext::new(&http, &*clock);
+    let outcome = provider.fetch(&case.request, &cx).await;
+    Fetched {
+        outcome,
+        requests: http.requests(),
+        sent_at,
+    }
+}
