@@ -90,7 +90,7 @@ use crate::{
 /// These names are a contract. `provider` is the name that the application uses; no label ever
 /// holds a key, a tenant or a scope, and nothing that is told a token.
 #[derive(Clone)]
-pub struct TokenManager(Arc<Engine>);
+pub struct TokenManager(pub(crate) Arc<Engine>);
 
 /// Makes a [`TokenManager`]; see [`TokenManager::builder`].
 #[derive(Debug)]

@@ -32,9 +32,11 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
+use biped_core::{
+    Clock, Error, ErrorKind, ExposeSecret, FetchContext, HttpClient, MemoryStore, Now, Provider,
+    ProviderId, Timestamp, Token, TokenRequest, TokenStore, VendorError, async_trait,
+};
 use bytes::Bytes;
-use secrecy::ExposeSecret;
 use shuttle::{
     Config, MaxSteps, Runner,
     future::JoinHandle,
@@ -42,11 +44,7 @@ use shuttle::{
 };
 
 use self::sync::{Handle, ProviderPanic, Step};
-use super::{Settings, TokenManager, TokenSource};
-use crate::{
-    Clock, Error, ErrorKind, FetchContext, HttpClient, MemoryStore, Now, Provider, ProviderId,
-    Rejection, Timestamp, Token, TokenRequest, TokenStore, VendorError,
-};
+use crate::{CachedToken, Rejection, Settings, TokenManager, TokenSource};
 
 /// How often a scenario is played, half of it with each kind of scheduler.
 const RUNS: usize = 2000;
@@ -162,7 +160,7 @@ impl World {
     }
 
     /// A handle that has a token, fetched long enough ago for another fetch.
-    async fn warm_source(&self) -> (TokenSource, Arc<Token>) {
+    async fn warm_source(&self) -> (TokenSource, Arc<CachedToken>) {
         let source = self.source();
         let token = source.token().await.unwrap().into_owned();
         self.manager.drain().await;

@@ -1,14 +1,10 @@
 //! The small parts, in every order there is where those are few enough.
 
-use super::{
-    super::{
-        budget::Endpoint,
-        flight::Flight,
-        settings::{BEAT, MISSED_BEATS},
-        state::Want,
-        traffic::Traffic,
-    },
-    *,
+use super::*;
+use crate::{
+    endpoint::Endpoint,
+    flight::{Flight, activity::Traffic, demand::Want},
+    settings::{BEAT, MISSED_BEATS},
 };
 
 fn flight(urgent: bool) -> Arc<Flight> {

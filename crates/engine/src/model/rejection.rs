@@ -2,7 +2,10 @@
 
 use super::*;
 
-fn reject_and_ask(source: &TokenSource, rejected: &Arc<Token>) -> Running<(Rejection, usize)> {
+fn reject_and_ask(
+    source: &TokenSource,
+    rejected: &Arc<CachedToken>,
+) -> Running<(Rejection, usize)> {
     let (source, rejected) = (source.clone(), rejected.clone());
     spawn(async move {
         let rejection = source.reject(&rejected);
