@@ -449,7 +449,7 @@ async fn an_assertion_or_a_proof_that_the_server_repeats_is_redacted() {
         .client_secret(SecretRef::inline(SECRET))
         .client_authentication(ClientAuthentication::ClientSecretJwt)
         .dpop();
-    let manager = biped_core::TokenManager::builder(Arc::new(http)).build();
+    let manager = biped_engine::TokenManager::builder(Arc::new(http)).build();
     let source = manager.source(Arc::new(provider), biped_core::TokenRequest::new());
     let error = source.token().await.unwrap_err();
     let vendor = error.vendor().unwrap();
