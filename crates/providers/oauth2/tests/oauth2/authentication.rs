@@ -446,8 +446,9 @@ async fn an_assertion_or_a_proof_that_the_server_repeats_is_redacted() {
     });
     let endpoint = "https://login.example/token".parse().unwrap();
     let provider = OAuth2::at(endpoint, SecretRef::inline("id"))
-        .client_secret(SecretRef::inline(SECRET))
-        .client_authentication(ClientAuthentication::ClientSecretJwt)
+        .client_authentication(ClientAuthentication::client_secret_jwt(SecretRef::inline(
+            SECRET,
+        )))
         .dpop();
     let manager = biped_engine::TokenManager::builder(Arc::new(http)).build();
     let source = manager.source(Arc::new(provider), biped_core::TokenRequest::new());
