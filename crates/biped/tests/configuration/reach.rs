@@ -74,6 +74,32 @@ fn what_was_looked_at_is_what_is_used() {
 }
 
 #[test]
+fn nothing_is_cut_of_what_somebody_is_asked_to_trust_and_each_is_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let long = "x ".repeat(1000);
+    let file = opened(
+        directory.path(),
+        &format!(
+            "[providers.parts]\nkind = 'acme'\nsecret = {{ cmd = ['sh', '-c', '{long}; evil'] }}\n\
+             [providers.\"forged\\nparts: harmless\\u001b[2J\"]\nkind = 'acme'\n\
+             secret = \"env:A\\nforged\\u202e\"\n"
+        ),
+    );
+    let reach = builder().reach(&file).unwrap();
+    let lines: Vec<_> = reach.lines().collect();
+    assert!(
+        lines.iter().any(|line| line.contains("; evil")),
+        "{lines:?}"
+    );
+    assert!(
+        lines.iter().any(|line| line.contains("forged")),
+        "{lines:?}"
+    );
+    let is_odd = |character: char| character.is_control() || character == '\u{202e}';
+    assert!(!lines.concat().contains(is_odd), "{lines:?}");
+}
+
+#[test]
 fn a_file_that_any_kind_names_belongs_to_it() {
     let directory = tempfile::tempdir().unwrap();
     let hosts = directory.path().join("hosts.txt");

@@ -1,9 +1,16 @@
 //! [`Lattice`]: every way to read a text whose characters may be encoded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// How often what is in a text may have been encoded: a form in JSON, JSON in JSON.
 const DEPTH: usize = 2;
+
+/// The most steps that are taken to search one text, many times what it takes to find an ordinary
+/// secret. A vendor may choose both what is looked for and where.
+const MOST_STEPS: usize = 2_000_000;
 
 /// What encoded characters begin with.
 const INTRODUCERS: [char; 4] = ['%', '+', '\\', '&'];
@@ -20,6 +27,8 @@ pub(super) struct Lattice<'t> {
     decoded: BTreeMap<usize, Vec<(char, usize)>>,
     /// Where the text ends in the middle of an encoded character.
     open: BTreeSet<usize>,
+    /// How many more steps are taken to search it.
+    steps: Cell<usize>,
 }
 
 impl<'t> Lattice<'t> {
@@ -28,6 +37,7 @@ impl<'t> Lattice<'t> {
             text,
             decoded: BTreeMap::new(),
             open: BTreeSet::new(),
+            steps: Cell::new(MOST_STEPS),
         };
         for _ in 0..DEPTH {
             lattice.decode();
@@ -56,6 +66,17 @@ impl<'t> Lattice<'t> {
         plain
             .into_iter()
             .chain(decoded.into_iter().flatten().copied())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Counts steps of a search; `false` where there have been too many.
+    pub(super) fn take_steps(&self, steps: usize) -> bool {
+        let left = self.steps.get().saturating_sub(steps);
+        self.steps.set(left);
+        left > 0
     }
 
     /// Whether the text ends there, or in the middle of what begins there.

@@ -198,7 +198,14 @@ impl Pattern {
 
     /// Where it ends that begins there, at the latest.
     fn end(&self, text: &Lattice<'_>, start: usize) -> Option<usize> {
-        self.walk(text, start, |_| false).last().copied()
+        let ends = self.walk(text, start, |_| false);
+        // What takes too long to search is taken for the secret, to the end.
+        let end = if text.take_steps(0) {
+            ends.last().copied()?
+        } else {
+            text.len()
+        };
+        Some(end)
     }
 
     /// Whether it begins there, and the text ends before it does.
@@ -208,7 +215,7 @@ impl Pattern {
             cut_off = at > start && text.ends_at(at);
             cut_off
         });
-        cut_off
+        cut_off || !text.take_steps(0)
     }
 
     /// Reads on from `start` as long as the text may be this, or until `stop` says so of a place
@@ -221,6 +228,9 @@ impl Pattern {
     ) -> Vec<usize> {
         let mut places = vec![start];
         for unit in &*self.units {
+            if !text.take_steps(places.len()) {
+                return Vec::new();
+            }
             let mut next = Vec::new();
             for place in places {
                 if stop(place) {

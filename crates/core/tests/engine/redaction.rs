@@ -179,6 +179,18 @@ fn a_text_without_the_secret_is_left_as_it_is() {
 }
 
 #[test]
+fn a_search_that_would_take_too_long_redacts_the_rest() {
+    let _limit = biped_testing::TimeLimit::start();
+    let redactor = Redactor::new([&*"\\".repeat(10_000)]);
+    let shown = redactor
+        .redacted(&format!("{} {SECRET}", "\\".repeat(16_000)))
+        .into_owned();
+    assert!(shown.len() < 100, "{}", shown.len());
+    assert_eq!(Parts::of(SECRET).find_in(&shown), None);
+    assert_eq!(redactor.redacted("no\\ such thing"), "no\\ such thing");
+}
+
+#[test]
 fn the_lines_of_a_key_are_redacted_one_by_one() {
     let _limit = biped_testing::TimeLimit::start();
     let pem =

@@ -384,3 +384,44 @@ async fn a_refused_client_is_told_what_to_look_at() {
         assert!(!text.contains("a+b/c"));
     }
 }
+
+#[tokio::test]
+async fn an_assertion_or_a_proof_that_the_server_repeats_is_redacted() {
+    use biped_testing::{Reply, ScriptedHttp, secrets::Parts};
+    use std::sync::{Arc, Mutex};
+
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let http = ScriptedHttp::new();
+    http.answer_with({
+        let sent = sent.clone();
+        move |_, request| {
+            let form = url::form_urlencoded::parse(&request.body);
+            let assertion = form.filter(|(name, _)| name == "client_assertion");
+            let assertion: Vec<_> = assertion.map(|(_, value)| value.into_owned()).collect();
+            let proof = request.headers["dpop"].to_str().unwrap().to_owned();
+            let words = format!("{} is not {proof}", assertion[0]);
+            sent.lock().unwrap().extend([assertion[0].clone(), proof]);
+            let answer =
+                serde_json::json!({ "error": "invalid_request", "error_description": words });
+            Reply::json(400, &answer.to_string())
+        }
+    });
+    let endpoint = "https://login.example/token".parse().unwrap();
+    let provider = OAuth2::at(endpoint, SecretRef::inline("id"))
+        .client_secret(SecretRef::inline(SECRET))
+        .client_authentication(ClientAuthentication::ClientSecretJwt)
+        .dpop();
+    let manager = biped_core::TokenManager::builder(Arc::new(http)).build();
+    let source = manager.source(Arc::new(provider), biped_core::TokenRequest::new());
+    let error = source.token().await.unwrap_err();
+    let vendor = error.vendor().unwrap();
+    assert_eq!(
+        vendor.message.as_deref(),
+        Some("[redacted] is not [redacted]")
+    );
+    for jwt in &*sent.lock().unwrap() {
+        let signature = jwt.rsplit('.').next().unwrap();
+        let shown = format!("{error} {error:?}");
+        assert_eq!(Parts::of(signature).find_in(&shown), None);
+    }
+}
