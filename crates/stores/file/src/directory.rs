@@ -203,7 +203,7 @@ impl Directory {
             tracing::warn!(
                 "the file {IDENTITY} in {} is not a key of its owner's alone; it is set aside, and \
                  each token is fetched anew",
-                self.path.display()
+                wire::Escaped(&self.path.to_string_lossy())
             );
             fs::rename(&place, aside).map_err(|error| self.failed("be written to", &error))?;
         }
