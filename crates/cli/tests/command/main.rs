@@ -16,4 +16,5 @@ mod tokens;
 #[cfg(unix)]
 mod trust;
 mod vendors;
+mod whose;
 mod world;

@@ -438,3 +438,86 @@ fn the_state_directory_is_where_the_platform_says() {
     let store = FileStore::in_state_directory().unwrap();
     assert!(store.directory().ends_with("biped"));
 }
+
+fn identity_file(directory: &Path) -> PathBuf {
+    directory.join("identity.key")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_has_one_key_whoever_asks_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let asking: Vec<_> = (0..16)
+        .map(|_| {
+            let store = FileStore::new(directory.path());
+            tokio::spawn(async move { store.identity_key().await.unwrap().unwrap() })
+        })
+        .collect();
+    let mut keys = Vec::new();
+    for asked in asking {
+        keys.push(asked.await.unwrap());
+    }
+    assert!(keys.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(mode(&identity_file(directory.path())), 0o600);
+    let stored = fs::read(identity_file(directory.path())).unwrap();
+    assert_eq!(stored, keys[0].as_bytes());
+    assert!(files(directory.path(), ".tmp").is_empty());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = FileStore::new(elsewhere.path()).identity_key().await;
+    assert_ne!(other.unwrap().unwrap(), keys[0]);
+}
+
+#[tokio::test]
+async fn the_key_outlives_what_is_forgotten_and_swept() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new());
+    let store = FileStore::with_clock(directory.path(), clock.clone());
+    let key = store.identity_key().await.unwrap();
+    store.put(&KEY, &token(1), None).await.unwrap();
+    store.forget(&KEY, Generation(1), MINUTE).await.unwrap();
+    clock.advance(MINUTE * 60 * 24 * 365);
+    store.sweep().await.unwrap();
+    assert_eq!(store.identity_key().await.unwrap(), key);
+}
+
+#[tokio::test]
+async fn a_key_that_others_may_know_is_set_aside() {
+    let secret = [7; 32];
+    let spoilt: [fn(&Path); 5] = [
+        |place| fs::set_permissions(place, fs::Permissions::from_mode(0o640)).unwrap(),
+        |place| fs::set_permissions(place, fs::Permissions::from_mode(0o602)).unwrap(),
+        |place| fs::write(place, [7; 31]).unwrap(),
+        |place| fs::write(place, [7; 33]).unwrap(),
+        |place| {
+            let behind = place.with_file_name("behind");
+            fs::rename(place, &behind).unwrap();
+            symlink(behind, place).unwrap();
+        },
+    ];
+    for spoil in spoilt {
+        let directory = tempfile::tempdir().unwrap();
+        let place = identity_file(directory.path());
+        let store = FileStore::new(directory.path());
+        store.identity_key().await.unwrap();
+        fs::write(&place, secret).unwrap();
+        spoil(&place);
+        let key = store.identity_key().await.unwrap().unwrap();
+        assert_ne!(*key.as_bytes(), secret);
+        assert_eq!(files(directory.path(), ".aside").len(), 1);
+        assert_eq!(mode(&place), 0o600);
+        assert_eq!(store.identity_key().await.unwrap().unwrap(), key);
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_of_the_making_of_a_key_is_swept() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new());
+    let store = FileStore::with_clock(directory.path(), clock.clone());
+    store.identity_key().await.unwrap();
+    for name in ["identity.0000000000000001.tmp", "identity.1.aside"] {
+        fs::write(directory.path().join(name), "left").unwrap();
+    }
+    clock.advance(MINUTE * 60 * 24 * 365 * 100);
+    assert_eq!(store.sweep().await.unwrap(), 2);
+    assert!(identity_file(directory.path()).exists());
+}

@@ -3,10 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Claim, Failure, Generation, MemoryStore, StoredToken, TokenKey, TokenStore};
+use biped_core::{
+    Claim, Failure, Generation, Lease, MemoryStore, SecretRef, StoreError, StoredToken, TokenKey,
+    TokenManager, TokenRequest, TokenStore, async_trait,
+};
 use biped_file::FileStore;
 use biped_sealed::{SealKey, SealedStore};
-use biped_testing::store::conformance;
+use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider, store::conformance};
 
 const KEY: TokenKey = TokenKey::from_bytes([7; 32]);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -163,4 +166,85 @@ fn no_key_is_shown() {
         !shown.contains("hunter2") && !shown.contains("104, 117, 110"),
         "{shown}"
     );
+}
+
+/// A store as others share it, which has no key of its own.
+#[derive(Debug, Default)]
+struct Plain(MemoryStore);
+
+#[async_trait]
+impl TokenStore for Plain {
+    async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        self.0.get(key).await
+    }
+    async fn put(
+        &self,
+        key: &TokenKey,
+        token: &StoredToken,
+        lease: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
+        self.0.put(key, token, lease).await
+    }
+    async fn forget(
+        &self,
+        key: &TokenKey,
+        through: Generation,
+        keep: Duration,
+    ) -> Result<(), StoreError> {
+        self.0.forget(key, through, keep).await
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_a_key_gets_one_of_the_first_seal_key() {
+    let plain = Arc::new(Plain::default());
+    let identity = async |keys: &[u8]| {
+        let sealed = SealedStore::new(plain.clone(), key(keys[0]));
+        let sealed = keys[1..]
+            .iter()
+            .fold(sealed, |sealed, seed| sealed.also_reading(key(*seed)));
+        sealed.identity_key().await.unwrap().unwrap()
+    };
+    assert!(plain.identity_key().await.unwrap().is_none());
+    let one = identity(&[1]).await;
+    assert_eq!(one, identity(&[1, 2]).await);
+    assert_ne!(one, identity(&[2, 1]).await);
+    assert_ne!(one.as_bytes(), &[1; 32], "it is not the seal key itself");
+}
+
+#[tokio::test]
+async fn a_stores_own_key_stays_through_a_rotation() {
+    let directory = tempfile::tempdir().unwrap();
+    let below = Arc::new(FileStore::new(directory.path()));
+    let own = below.identity_key().await.unwrap();
+    for seed in [1, 2] {
+        let sealed = SealedStore::new(below.clone(), key(seed));
+        assert_eq!(sealed.identity_key().await.unwrap(), own);
+    }
+}
+
+#[tokio::test]
+async fn in_a_shared_store_that_is_sealed_a_wrong_secret_finds_no_token() {
+    let plain = Arc::new(Plain::default());
+    let clock = Arc::new(ManualClock::new());
+    let process = |secret: &str| {
+        let http = Arc::new(ScriptedHttp::new());
+        let manager = TokenManager::builder(http.clone())
+            .clock(clock.clone())
+            .store(Arc::new(SealedStore::new(plain.clone(), key(1))))
+            .build();
+        let provider = TestProvider::default().secret(SecretRef::inline(secret));
+        let source = manager.source(Arc::new(provider), TokenRequest::new());
+        (http, manager, source)
+    };
+    let (http, manager, source) = process("right");
+    http.push(Reply::token("t-1", 1000));
+    source.token().await.unwrap();
+    manager.quiet().await;
+    let (http, _, source) = process("right");
+    source.token().await.unwrap();
+    assert_eq!(http.count(), 0);
+    let (http, _, source) = process("wrong");
+    http.push(Reply::error(401, "invalid_client"));
+    assert!(source.token().await.unwrap_err().refuses_client());
 }
