@@ -2,6 +2,7 @@
 
 use std::{fs, net::TcpListener, path::Path};
 
+use biped_sandbox::SHOP;
 use serde_json::Value;
 
 use crate::world::{Ran, World, error_of};
@@ -58,11 +59,7 @@ fn a_wrong_secret_finds_no_stored_token_and_stops_nobody() {
 #[test]
 fn the_place_of_a_secret_does_not_count_where_its_value_can_be_read() {
     let world = beside_a_right_one("", "file:secret");
-    let config = fs::read_to_string(world.path("biped.toml")).unwrap();
-    let config: toml::Table = config.parse().unwrap();
-    let secret = config["providers"]["shop"]["client_secret"]
-        .as_str()
-        .unwrap();
+    let secret = SHOP.client_secret;
     fs::write(world.path("secret"), secret).unwrap();
     let token = world.run("token shop").ok();
     assert_eq!(world.run("token other").ok(), token);
@@ -114,11 +111,7 @@ fn a_shared_store_without_a_seal_is_told_of_in_one_line_and_gets_no_inline_secre
 #[test]
 fn a_secret_that_was_put_right_finds_what_it_fetched_before() {
     let world = beside_a_right_one("", "file:secret");
-    let config = fs::read_to_string(world.path("biped.toml")).unwrap();
-    let config: toml::Table = config.parse().unwrap();
-    let right = config["providers"]["shop"]["client_secret"]
-        .as_str()
-        .unwrap();
+    let right = SHOP.client_secret;
     let token = |secret: &str| -> Ran {
         fs::write(world.path("secret"), secret).unwrap();
         world.run("token other")
