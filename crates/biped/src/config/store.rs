@@ -25,7 +25,8 @@ pub(crate) const STORE: &[Field] = &[
     ),
     Field::new("seal", FieldType::Secret).about(
         "Encrypts what is stored: a key of 32 bytes, in base64 or as 64 hexadecimal digits, or a \
-         reference to it; or a list, of which the first writes and all read.",
+         reference to it; or a list, of which the first writes and all read. A redis without it \
+         gets no tokens of secrets that stand in the configuration itself.",
     ),
 ];
 

@@ -25,8 +25,8 @@ use crate::{Error, ParamValue, Provider, TokenRequest};
 ///     let key = config.secret("api_key").ok_or_else(|| config.missing("api_key"))?;
 ///     let region = config.string("region").unwrap_or_else(|| "eu".into());
 ///     let endpoint = format!("https://{region}.acme.example/token");
-///     // Acme has no client identifier: the name in the configuration tells clients apart.
-///     let id = ProviderId::new("acme", endpoint, config.name()).named(config.name());
+///     // Acme has no client identifier: the key tells clients apart.
+///     let id = ProviderId::new("acme", endpoint, "").named(config.name()).credential(&key);
 ///     Ok(Arc::new(Acme { id, key }))
 /// }
 ///

@@ -52,6 +52,13 @@
 //! other's entries. Generations are microseconds on the server's clock, and never go back while
 //! entries live; a server that restarts empty goes on where its clock is.
 //!
+//! A server has no key of its own to tell secrets apart by
+//! ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)); `biped-sealed` brings one.
+//! With it the names of tokens hold a digest of the secrets that they were fetched with, and nobody
+//! finds another's. Without it only the places of secrets count (the same variable, the same path):
+//! tokens of secrets that stand in the configuration itself, and of providers without a client
+//! identifier, stay in their process, and so do refusals of credentials. One warning says so.
+//!
 //! # When the server is gone
 //!
 //! Every operation ends within 250 ms, with an error where there is no answer; no call fails of it.
