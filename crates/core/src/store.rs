@@ -155,7 +155,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 
     /// The store's own key, under which core makes the digests of secrets that are in the names of
     /// tokens: so that nobody finds a token whose secret would not have fetched it. Asked for before
-    /// each fetch. Default: none.
+    /// each fetch, and once when a manager is made, which doesn't wait for the answer. Default: none.
     ///
     /// It is random, kept where only those can read it who may read the tokens, the same for all who
     /// share the store, and outlives everything that is forgotten; should it change, no token is

@@ -11,10 +11,12 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{Claim, Clock, Generation, Now, StoredToken, TokenKey, TokenStore};
+use biped_core::{
+    Claim, Clock, Generation, Now, StoredToken, TokenKey, TokenManager, TokenRequest, TokenStore,
+};
 use biped_file::FileStore;
 use biped_testing::{
-    ManualClock,
+    ManualClock, Reply, ScriptedHttp, TestProvider,
     store::{Alternating, conformance},
 };
 
@@ -464,6 +466,22 @@ async fn a_directory_has_one_key_whoever_asks_first() {
     let elsewhere = tempfile::tempdir().unwrap();
     let other = FileStore::new(elsewhere.path()).identity_key().await;
     assert_ne!(other.unwrap().unwrap(), keys[0]);
+}
+
+#[tokio::test]
+async fn a_manager_that_is_made_makes_no_directory() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("tokens");
+    let store = Arc::new(FileStore::new(&directory));
+    let http = Arc::new(ScriptedHttp::new());
+    http.push(Reply::token("t-1", 1000));
+    let manager = TokenManager::builder(http).store(store).build();
+    let source = manager.source(Arc::new(TestProvider::default()), TokenRequest::new());
+    assert!(!directory.exists());
+    source.token().await.unwrap();
+    manager.quiet().await;
+    assert!(identity_file(&directory).exists());
+    assert_eq!(files(&directory, ".token").len(), 1);
 }
 
 #[tokio::test]

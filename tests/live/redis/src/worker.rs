@@ -8,7 +8,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use biped::{
     Clock, Error, HttpClient, SecretRef, Settings, SystemClock, TokenManager, TokenRequest,
-    envelope::Envelope, redis::RedisStore, reqwest::TokenClient,
+    envelope::Envelope,
+    redis::RedisStore,
+    reqwest::TokenClient,
+    sealed::{SealKey, SealedStore},
 };
 use biped_sandbox::SHOP;
 use bytes::Bytes;
@@ -46,7 +49,10 @@ pub(crate) fn run(arguments: &[String]) {
         let http = Arc::new(Telling(TokenClient::new().unwrap()));
         let mut manager = TokenManager::builder(http).settings(settings);
         if store != "-" {
-            manager = manager.store(Arc::new(RedisStore::new(&store.clone().into()).unwrap()));
+            // Sealed: only then are tokens of inline secrets shared.
+            let redis = Arc::new(RedisStore::new(&store.clone().into()).unwrap());
+            let sealed = SealedStore::new(redis, SealKey::from_bytes([7; 32]));
+            manager = manager.store(Arc::new(sealed));
         }
         let secret = SecretRef::inline(SHOP.client_secret);
         let client = SecretRef::inline(SHOP.client_id);

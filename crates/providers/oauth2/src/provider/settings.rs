@@ -29,7 +29,7 @@ impl OAuth2 {
 
     fn new(issuer: Option<String>, token_endpoint: Option<Url>, client_id: SecretRef) -> Self {
         Self {
-            id: ProviderId::new(KIND, "", ""),
+            id: ProviderId::new(KIND, "", client_id.identity()),
             issuer,
             token_endpoint,
             introspection_endpoint: None,
@@ -223,7 +223,7 @@ impl OAuth2 {
             (Some(endpoint), _) => endpoint.as_str(),
             (None, issuer) => issuer.as_deref().unwrap_or_default(),
         };
-        let mut id = ProviderId::new(KIND, place, self.client_id.identity())
+        let mut id = ProviderId::new(KIND, place, self.id.client())
             .named(self.id.name())
             .identifier(&self.client_id);
         for (name, credential) in self.credentials_by_name() {
