@@ -364,6 +364,7 @@ async fn what_a_provider_does_not_declare_is_found() {
             &[
                 // The manager refuses the token.
                 "a_header_that_holds_the_token_is_marked",
+                "another_secret_shares_nothing",
                 "a_base_url_is_checked",
             ],
         ),

@@ -11,9 +11,8 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{
-    Claim, Clock, Generation, Now, StoredToken, TokenKey, TokenManager, TokenRequest, TokenStore,
-};
+use biped_core::{Claim, Clock, Generation, Now, StoredToken, TokenKey, TokenRequest, TokenStore};
+use biped_engine::TokenManager;
 use biped_file::FileStore;
 use biped_testing::{
     ManualClock, Reply, ScriptedHttp, TestProvider,
@@ -479,7 +478,7 @@ async fn a_manager_that_is_made_makes_no_directory() {
     let source = manager.source(Arc::new(TestProvider::default()), TokenRequest::new());
     assert!(!directory.exists());
     source.token().await.unwrap();
-    manager.quiet().await;
+    manager.drain().await;
     assert!(identity_file(&directory).exists());
     assert_eq!(files(&directory, ".token").len(), 1);
 }
