@@ -312,7 +312,7 @@ impl<'ast> Visit<'ast> for Paths {
             Item::Use(brought) if matches!(brought.vis, Visibility::Inherited) => {
                 let mut all = Vec::new();
                 leaves(&brought.tree, &mut Vec::new(), &mut |_, path| {
-                    all.push(path)
+                    all.push(path);
                 });
                 all.into_iter().for_each(|path| self.note(path));
             }

@@ -100,7 +100,7 @@ impl fmt::Display for ErrorKind {
 /// A refusal in the vendor's own words (RFC 6749 §5.2, or the vendor's form of it).
 ///
 /// What is set is kept whole until the fetch ends, so that secrets are found in all of it: then the
-/// [`TokenManager`](crate::TokenManager) redacts them, cuts each text to 1 KiB and escapes its
+/// `TokenManager` redacts them, cuts each text to 1 KiB and escapes its
 /// control characters. [`Display`](fmt::Display) always cuts and escapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]

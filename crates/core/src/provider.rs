@@ -18,7 +18,7 @@ use crate::{
 ///
 /// Implement [`id`](Self::id) and [`fetch`](Self::fetch); everything else has a default that most
 /// vendors leave alone. A provider asks, once, and reads the answer. It never caches, retries,
-/// locks, logs or reads a clock: the [`TokenManager`](crate::TokenManager) does all of that, and
+/// locks, logs or reads a clock: the `TokenManager` does all of that, and
 /// [`FetchContext`] is the only world a provider sees.
 ///
 /// ```
@@ -66,7 +66,7 @@ use crate::{
 ///
 /// A provider in a crate of its own needs `biped-core`, and of the crates in its signatures what it
 /// uses: `http` 1, `bytes` 1, `url` 2, `serde_json` 1; [`async_trait`](crate::async_trait) and
-/// [`ExposeSecret`](crate::ExposeSecret) are here. [`ProviderKind`](crate::ProviderKind) makes it configurable.
+/// [`ExposeSecret`](crate::ExposeSecret) are here. `ProviderKind` makes it configurable.
 ///
 /// What to get right, each checked by `biped_testing::provider::conformance`, which takes the
 /// vendor's answers and is a development dependency:
@@ -372,7 +372,7 @@ impl<'a> FetchContext<'a> {
     ///
     /// A vendor that repeats it in its error message doesn't get it into an [`Error`]: what was
     /// read here is redacted there, encoded or not ([`wire::Redactor`](crate::wire::Redactor)), and
-    /// so are the credentials of an `Authorization` header. The [`TokenManager`](crate::TokenManager) does that when the fetch ends; until
+    /// so are the credentials of an `Authorization` header. The `TokenManager` does that when the fetch ends; until
     /// then the error has the vendor's words as they came.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ pub trait Transport: Send {
     fn duplicate(&self, request: &Self::Request) -> Option<Self::Request>;
 
     /// Sends a request, with the certificate that the token is bound to
-    /// ([`Token::client_identity`]), if it is. No redirect to another origin is followed, and none
+    /// ([`CachedToken::client_identity`]), if it is. No redirect to another origin is followed, and none
     /// at all where the provider [signs the URL](biped_core::Provider::signs_url).
     fn send(
         &mut self,

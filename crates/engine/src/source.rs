@@ -359,7 +359,7 @@ impl TokenSource {
     ///
     /// `None` without a store, where a secret can't be read, and where the tokens stay in the process
     /// because the store can't tell their secrets apart
-    /// ([`TokenStore::identity_key`](crate::TokenStore::identity_key)).
+    /// ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)).
     pub async fn store_key(&self) -> Option<TokenKey> {
         let shared = self.engine.shared.as_ref()?;
         let Entry {

@@ -134,7 +134,7 @@ impl StoreKey {
                 let sent = secrets
                     .iter()
                     .filter(|used| member.is(used.secret(), used.candidate()));
-                let mut sent: Vec<_> = sent.map(|used| used.store_mark()).collect();
+                let mut sent: Vec<_> = sent.map(SecretUse::store_mark).collect();
                 sent.dedup();
                 match sent[..] {
                     [] => marks.push(None),

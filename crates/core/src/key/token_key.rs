@@ -25,7 +25,7 @@ impl TokenKey {
     /// the credentials only their places count.
     ///
     /// What a store holds for a source is under
-    /// [`TokenSource::store_key`](crate::TokenSource::store_key).
+    /// `TokenSource::store_key`.
     #[must_use]
     pub fn new(id: &ProviderId, request: &TokenRequest) -> Self {
         let mut key = WithoutCredentials::new(None, id, request);
