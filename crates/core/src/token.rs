@@ -107,6 +107,7 @@ impl Token {
 
     /// The value of the `Authorization` header that carries it, marked sensitive. Cloning it
     /// copies no text.
+    #[inline]
     #[must_use]
     pub fn header(&self) -> &HeaderValue {
         &self.header
