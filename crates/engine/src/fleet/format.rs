@@ -102,8 +102,8 @@ pub(crate) fn decode(bytes: &[u8], now: Timestamp) -> Option<Token> {
 
 /// The names that earlier versions have for two kinds: while a fleet is updated, old and new processes
 /// share a store.
-const OLD_UNAVAILABLE: &str = "unavailable";
-const OLD_INVALID_RESPONSE: &str = "invalid_response";
+const OLD_UNAVAILABLE: &str = "failing";
+const OLD_INVALID_RESPONSE: &str = "unusable";
 
 /// Why a holder failed, as it is written down for the others of the fleet.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -179,8 +179,9 @@ mod tests {
     #[test]
     fn a_failure_that_an_earlier_version_wrote_is_read() {
         for (old, kind) in [
-            (OLD_UNAVAILABLE, ErrorKind::Unavailable),
-            (OLD_INVALID_RESPONSE, ErrorKind::InvalidResponse),
+            // As they were written, whatever the constants say.
+            ("failing", ErrorKind::Unavailable),
+            ("unusable", ErrorKind::InvalidResponse),
         ] {
             let written = format!(r#"{{"kind":"{old}","message":"m","client":false}}"#);
             let (error, _) = read_failure(written.as_bytes());
