@@ -9,22 +9,22 @@ use biped_core::{Error, Now, Provider, ProviderId, SecretUse};
 
 use crate::{
     endpoint::Endpoint,
-    key::refusal::{Clearance, Refusal},
+    key::refusal::{Permission, Refusal},
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-/// A client of a vendor: what all its keys share.
+/// A client of a vendor: what all its keys share, its refusal above all.
 pub(crate) struct Client {
     pub(crate) id: ProviderId,
-    /// Who asked first; what speaks for all its keys.
+    /// The provider that came first; it speaks for all keys.
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) endpoint: Arc<Endpoint>,
     refusal: Mutex<Option<Refusal>>,
     refusals: AtomicU64,
-    /// Which of several secrets worked last.
+    /// Which of several secrets the vendor accepted last.
     pub(crate) candidate: AtomicUsize,
 }
 
@@ -41,13 +41,13 @@ impl Client {
     }
 
     /// Whether a flight of this client may start.
-    pub(crate) fn clearance(&self, now: &Now) -> Clearance {
-        if let Some((error, _)) = self.endpoint.hold(now) {
-            return Clearance::Held(error);
+    pub(crate) fn permission(&self, now: &Now) -> Permission {
+        if let Some((error, _)) = self.endpoint.paused(now) {
+            return Permission::Denied(error);
         }
         self.refusal()
             .as_mut()
-            .map_or(Clearance::Clear, |refusal| refusal.clearance(now))
+            .map_or(Permission::Granted, |refusal| refusal.permission(now))
     }
 
     pub(crate) fn refused(&self, error: &Error, secrets: &[SecretUse], now: &Now) {
@@ -63,17 +63,19 @@ impl Client {
         self.refusal().is_some()
     }
 
-    /// Whether it was refused so lately that nobody asks again yet.
+    /// Whether its refusal is still in force.
     pub(crate) fn is_quarantined(&self, now: &Now) -> bool {
-        self.refusal().as_ref().is_some_and(|it| it.stands(now))
+        self.refusal()
+            .as_ref()
+            .is_some_and(|it| it.is_in_force(now))
     }
 
-    /// How often it was refused: whoever took off before the latest refusal need not ask.
+    /// How often it was refused: a flight that started before the latest refusal need not ask.
     pub(crate) fn refusals(&self) -> u64 {
         self.refusals.load(Ordering::Relaxed)
     }
 
-    /// The refusal that stands, and when it is put to the test again at the latest.
+    /// The refusal, and the latest moment at which a probe follows.
     pub(crate) fn last_error(&self, now: &Now) -> Option<(Error, Option<Duration>)> {
         let refusal = self.refusal();
         let refusal = refusal.as_ref()?;

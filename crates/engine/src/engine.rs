@@ -10,12 +10,12 @@ use biped_core::{Clock, HttpClient, Now, Provider, ProviderId, Token, TokenReque
 use crate::{
     client::Client,
     endpoint::Endpoint,
-    fleet::session::Shared,
-    flight::activity::Traffic,
+    fleet::session::SharedStore,
+    flight::activity::Activity,
     key::{
         schedule::Schedule,
-        state::Key,
-        table::{Entry, Keys},
+        state::KeyState,
+        table::{Key, KeyTable},
     },
     settings::Settings,
     sync::Mutex,
@@ -26,10 +26,10 @@ pub(crate) struct Engine {
     pub(crate) http: Arc<dyn HttpClient>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
-    pub(crate) shared: Option<Shared>,
-    pub(crate) keys: Keys,
+    pub(crate) shared: Option<SharedStore>,
+    pub(crate) keys: KeyTable,
     pub(crate) parties: Mutex<Parties>,
-    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) activity: Arc<Activity>,
     /// The part of a life after which this process refreshes.
     pub(crate) refresh_at: f64,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Parties {
 
 impl Engine {
     /// The key of what `request` asks of `provider`.
-    pub(crate) fn key(&self, provider: &Arc<dyn Provider>, request: TokenRequest) -> Arc<Entry> {
+    pub(crate) fn key(&self, provider: &Arc<dyn Provider>, request: TokenRequest) -> Arc<Key> {
         let now = self.clock.now();
         self.keys
             .find_or_make(provider.id(), request, &now, || self.client(provider))
@@ -85,18 +85,18 @@ impl Engine {
         Schedule::of(token, seen, self.refresh_at, self.settings.margin)
     }
 
-    /// Whether an entry's tokens may be in a store.
-    pub(crate) async fn may_store(&self, entry: &Entry) -> bool {
+    /// Whether a key's tokens may be in a store.
+    pub(crate) async fn may_store(&self, key: &Key) -> bool {
         match &self.shared {
-            Some(shared) => shared.may_keep(&entry.client.id).await,
+            Some(shared) => shared.may_keep(&key.client.id).await,
             None => false,
         }
     }
 
     /// Without a store there is nobody to tell what was forgotten.
-    pub(crate) fn note_untold(&self, key: &mut Key) {
+    pub(crate) fn note_untold(&self, state: &mut KeyState) {
         if self.shared.is_none() {
-            key.told(key.forgotten());
+            state.told(state.forgotten());
         }
     }
 }

@@ -1,22 +1,380 @@
-//! What follows from a failure.
+//! What follows from a failure: for the flight, its key, the client, the endpoint and the fleet.
+//!
+//! Everything here is pure: it takes a failure and returns what is to be done, and the flight's task
+//! and the key's state carry that out. When a failed fetch is tried again, how long the vendor is left
+//! alone, and what other processes hear of it are decided in this file and in no other.
 
-use biped_core::{Error, SecretUse};
+use std::time::Duration;
 
-/// Why asking brought nothing.
-pub(crate) struct Setback {
+use biped_core::{Error, ErrorKind, SecretUse};
+
+use crate::settings::{
+    ATTEMPTS, FIRST_PROBE, LAST_PROBE, LEAST_WAIT, MAX_RETRY_AFTER, REST, SECRET_RECHECK, back_off,
+    quick_back_off,
+};
+
+/// The longest pause of the fleet that a flight sits out; a longer one ends it.
+const SHORT_FLEET_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why asking the vendor brought no answer that can be used.
+pub(crate) struct FetchFailure {
     pub(crate) error: Error,
-    /// What was read for it.
+    /// The secrets that were read for the request.
     pub(crate) secrets: Vec<SecretUse>,
-    /// Something went out to the vendor.
+    /// Whether a request was sent.
     pub(crate) sent: bool,
 }
 
-impl From<Error> for Setback {
+/// Why a flight ends without a token.
+pub(crate) enum FlightFailure {
+    /// The vendor refused or failed, or a secret could not be read.
+    Fetch(FetchFailure),
+    /// Another process failed, and the fleet leaves the vendor alone for this long.
+    Fleet { error: Error, wait: Duration },
+    /// Nothing was sent: an earlier error is still in force.
+    Known(Error),
+    /// The provider panicked.
+    Panic(Error),
+    /// This process ended the fetch; nothing is known of the vendor.
+    Interrupted(Error),
+}
+
+/// How much longer a flight may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    /// Whether a caller waits without a usable token.
+    pub(crate) urgent: bool,
+    /// The time until its callers give up.
+    pub(crate) left: Duration,
+}
+
+/// What a failed fetch means for the other keys of its client and of its token endpoint.
+pub(crate) struct Consequences {
+    /// How long the endpoint gets no request.
+    pub(crate) pause_endpoint: Option<Duration>,
+    /// Whether the vendor refused the client itself, and not this request alone.
+    pub(crate) refuse_client: bool,
+}
+
+/// What a failed flight means for its key.
+pub(crate) enum KeyConsequence {
+    /// Nothing: the next caller may ask at once.
+    None,
+    /// The vendor refused the client, which keeps that refusal.
+    ClientRefused,
+    /// The vendor refused this request.
+    RequestRefused,
+    /// The key asks nobody for this long. A failure that counts makes the next wait longer.
+    Wait { wait: Duration, counts: bool },
+}
+
+/// What the wait of a key depends on.
+pub(crate) struct KeySituation {
+    /// How many flights failed in a row before this one.
+    pub(crate) failures: u32,
+    /// Whether a token still serves.
+    pub(crate) serving: bool,
+    /// The longest wait that leaves the token that serves time for another try.
+    pub(crate) next_try: Duration,
+}
+
+impl Patience {
+    /// Whether the flight may wait this long.
+    pub(crate) fn covers(self, wait: Duration) -> bool {
+        self.urgent && wait < self.left
+    }
+}
+
+impl FlightFailure {
+    /// How long the same flight waits before it tries again; `None` where it ends.
+    ///
+    /// `attempts` says how often it has asked the vendor.
+    pub(crate) fn retry(&self, attempts: u32, patience: Patience) -> Option<Duration> {
+        match self {
+            Self::Fetch(FetchFailure { error, .. }) if error.is_transient() => {
+                let wait = quick_back_off(attempts).max(requested_wait(error));
+                (attempts < ATTEMPTS && patience.covers(wait)).then_some(wait)
+            }
+            Self::Fleet { wait, .. } => {
+                let is_short = *wait <= SHORT_FLEET_PAUSE && patience.covers(*wait);
+                is_short.then(|| (*wait).max(LEAST_WAIT))
+            }
+            _ => None,
+        }
+    }
+
+    /// How long the other processes leave the vendor alone, where this one waits for `own`; `None`
+    /// where the failure is no concern of theirs.
+    pub(crate) fn fleet_rest(&self, own: Duration) -> Option<Duration> {
+        let Self::Fetch(failure) = self else {
+            return None;
+        };
+        match failure.error.kind() {
+            // This process lacks something that the others may have.
+            ErrorKind::Configuration | ErrorKind::Secret | ErrorKind::Internal => None,
+            _ => Some(own),
+        }
+    }
+
+    /// Whether it has not been reported yet.
+    pub(crate) fn is_news(&self) -> bool {
+        !matches!(self, Self::Known(_))
+    }
+
+    /// What it means for the key.
+    pub(crate) fn for_key(&self, situation: &KeySituation) -> KeyConsequence {
+        let KeySituation {
+            failures,
+            serving,
+            next_try,
+        } = *situation;
+        let wait = |wait| KeyConsequence::Wait {
+            wait,
+            counts: false,
+        };
+        match self {
+            Self::Fetch(failure) => failure.for_key(failures, next_try),
+            Self::Fleet { wait: left, .. } => wait((*left).min(MAX_RETRY_AFTER)),
+            // While a token serves nobody waits, so the vendor isn't asked by each caller that comes.
+            Self::Panic(_) if serving => wait(next_try.min(REST)),
+            Self::Known(_) | Self::Panic(_) | Self::Interrupted(_) => KeyConsequence::None,
+        }
+    }
+
+    pub(crate) fn error(&self) -> &Error {
+        match self {
+            Self::Fetch(FetchFailure { error, .. })
+            | Self::Fleet { error, .. }
+            | Self::Known(error)
+            | Self::Panic(error)
+            | Self::Interrupted(error) => error,
+        }
+    }
+
+    /// The same failure, with its error changed.
+    pub(crate) fn map_error(self, change: impl FnOnce(Error) -> Error) -> Self {
+        match self {
+            Self::Fetch(failure) => Self::Fetch(FetchFailure {
+                error: change(failure.error),
+                ..failure
+            }),
+            Self::Fleet { error, wait } => Self::Fleet {
+                error: change(error),
+                wait,
+            },
+            Self::Known(error) => Self::Known(change(error)),
+            Self::Panic(error) => Self::Panic(change(error)),
+            Self::Interrupted(error) => Self::Interrupted(change(error)),
+        }
+    }
+}
+
+impl FetchFailure {
+    /// What it means for others than its own key.
+    pub(crate) fn consequences(&self) -> Consequences {
+        let error = &self.error;
+        let wait = requested_wait(error);
+        let asks_for_pause = error.kind() == ErrorKind::Unavailable && error.is_transient();
+        Consequences {
+            pause_endpoint: (asks_for_pause && !wait.is_zero()).then_some(wait),
+            refuse_client: error.refuses_client(),
+        }
+    }
+
+    fn for_key(&self, failures: u32, next_try: Duration) -> KeyConsequence {
+        let error = &self.error;
+        match error.kind() {
+            // Asking again costs nothing.
+            ErrorKind::Configuration if !self.sent => KeyConsequence::None,
+            ErrorKind::Refused if error.refuses_client() => KeyConsequence::ClientRefused,
+            ErrorKind::Refused => KeyConsequence::RequestRefused,
+            ErrorKind::Secret => KeyConsequence::Wait {
+                wait: SECRET_RECHECK.max(error.retry_after().unwrap_or_default()),
+                counts: false,
+            },
+            _ => KeyConsequence::Wait {
+                wait: back_off(failures.saturating_add(1))
+                    .min(next_try)
+                    .max(requested_wait(error)),
+                counts: true,
+            },
+        }
+    }
+}
+
+impl From<Error> for FetchFailure {
     fn from(error: Error) -> Self {
         Self {
             error,
             secrets: Vec::new(),
             sent: true,
         }
+    }
+}
+
+/// How long a refusal lasts until the vendor is asked again, after so many probes that were refused.
+pub(crate) fn probe_after(error: &Error, probes: u32) -> Duration {
+    let doubled = FIRST_PROBE.saturating_mul(1 << probes.min(10));
+    let requested = error.retry_after().unwrap_or_default();
+    doubled.max(requested).min(LAST_PROBE)
+}
+
+/// The vendor's `Retry-After`, which is a floor for every wait: 15 minutes at most.
+fn requested_wait(error: &Error) -> Duration {
+    error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use biped_core::VendorError;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const WAITING: Patience = Patience {
+        urgent: true,
+        left: Duration::from_secs(10),
+    };
+
+    fn fetch(error: Error) -> FlightFailure {
+        FlightFailure::Fetch(error.into())
+    }
+
+    fn unavailable(retry_after: Option<Duration>) -> Error {
+        Error::unavailable(VendorError::default()).with_retry_after(retry_after)
+    }
+
+    fn situation(failures: u32, serving: bool) -> KeySituation {
+        KeySituation {
+            failures,
+            serving,
+            next_try: Duration::MAX,
+        }
+    }
+
+    #[test]
+    fn a_flight_tries_again_while_a_caller_waits_and_the_wait_ends_before_the_callers_do() {
+        let failure = fetch(unavailable(Some(3 * SECOND)));
+        assert_eq!(failure.retry(1, WAITING), Some(3 * SECOND));
+        assert_eq!(failure.retry(ATTEMPTS, WAITING), None);
+        let background = Patience {
+            urgent: false,
+            ..WAITING
+        };
+        assert_eq!(failure.retry(1, background), None);
+        let late = Patience {
+            left: 3 * SECOND,
+            ..WAITING
+        };
+        assert_eq!(failure.retry(1, late), None);
+    }
+
+    #[test]
+    fn what_will_not_pass_is_not_tried_again() {
+        for failure in [
+            fetch(Error::refused(VendorError::default())),
+            fetch(Error::configuration("no")),
+            FlightFailure::Known(unavailable(None)),
+            FlightFailure::Panic(Error::internal("no")),
+            FlightFailure::Interrupted(Error::internal("no").transient(true)),
+        ] {
+            assert_eq!(failure.retry(1, WAITING), None, "{}", failure.error());
+        }
+    }
+
+    #[test]
+    fn a_short_pause_of_the_fleet_is_sat_out_and_a_long_one_ends_the_flight() {
+        let pause = |wait| FlightFailure::Fleet {
+            error: unavailable(None),
+            wait,
+        };
+        assert_eq!(pause(SECOND).retry(0, WAITING), Some(SECOND));
+        assert_eq!(pause(Duration::ZERO).retry(0, WAITING), Some(LEAST_WAIT));
+        assert_eq!(pause(2 * SECOND).retry(0, WAITING), None);
+    }
+
+    #[test]
+    fn the_fleet_hears_of_the_vendor_and_not_of_what_this_process_lacks() {
+        assert_eq!(
+            fetch(unavailable(None)).fleet_rest(2 * SECOND),
+            Some(2 * SECOND)
+        );
+        let refused = fetch(Error::refused(VendorError::default()));
+        assert_eq!(refused.fleet_rest(SECOND), Some(SECOND));
+        for failure in [
+            fetch(Error::configuration("no")),
+            fetch(Error::secret("no")),
+            fetch(Error::secret("not now").transient(true)),
+            fetch(Error::internal("no")),
+            FlightFailure::Known(unavailable(None)),
+            FlightFailure::Interrupted(unavailable(None)),
+        ] {
+            assert_eq!(failure.fleet_rest(SECOND), None, "{}", failure.error());
+        }
+    }
+
+    #[test]
+    fn retry_after_pauses_the_endpoint_and_only_a_refused_client_stops_the_client() {
+        let failure = FetchFailure::from(unavailable(Some(2 * MAX_RETRY_AFTER)));
+        let consequences = failure.consequences();
+        assert_eq!(consequences.pause_endpoint, Some(MAX_RETRY_AFTER));
+        assert!(!consequences.refuse_client);
+        let consequences = FetchFailure::from(unavailable(None)).consequences();
+        assert_eq!(consequences.pause_endpoint, None);
+        let refused = Error::refused(VendorError::default()).with_retry_after(Some(SECOND));
+        let consequences = FetchFailure::from(refused.refusing_client(true)).consequences();
+        assert_eq!(consequences.pause_endpoint, None);
+        assert!(consequences.refuse_client);
+    }
+
+    #[test]
+    fn each_failure_of_the_vendor_makes_the_next_wait_of_the_key_longer_up_to_a_minute() {
+        for (failures, from, to) in [(0, 1, 2), (1, 2, 4), (4, 16, 32), (5, 30, 60), (90, 30, 60)] {
+            let found = fetch(unavailable(None)).for_key(&situation(failures, false));
+            let KeyConsequence::Wait { wait, counts: true } = found else {
+                panic!("{failures}");
+            };
+            let range = Duration::from_secs(from)..=Duration::from_secs(to);
+            assert!(range.contains(&wait), "{failures}: {wait:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_leaves_the_token_that_serves_time_for_another_try_unless_the_vendor_asks_for_more() {
+        let near = KeySituation {
+            failures: 5,
+            serving: true,
+            next_try: 3 * SECOND,
+        };
+        let wait = |error| match fetch(error).for_key(&near) {
+            KeyConsequence::Wait { wait, .. } => wait,
+            _ => panic!(),
+        };
+        assert_eq!(wait(unavailable(None)), 3 * SECOND);
+        assert_eq!(wait(unavailable(Some(40 * SECOND))), 40 * SECOND);
+    }
+
+    #[test]
+    fn a_panic_keeps_callers_away_only_while_a_token_serves() {
+        let panic = FlightFailure::Panic(Error::internal("no"));
+        assert!(matches!(
+            panic.for_key(&situation(0, true)),
+            KeyConsequence::Wait {
+                counts: false,
+                wait: REST
+            }
+        ));
+        let found = panic.for_key(&situation(0, false));
+        assert!(matches!(found, KeyConsequence::None));
+    }
+
+    #[test]
+    fn probes_come_after_one_minute_and_after_fifteen_at_the_latest() {
+        let error = Error::refused(VendorError::default());
+        assert_eq!(probe_after(&error, 0), 60 * SECOND);
+        assert_eq!(probe_after(&error, 1), 120 * SECOND);
+        assert_eq!(probe_after(&error, u32::MAX), LAST_PROBE);
+        let asks = error.with_retry_after(Some(90 * SECOND));
+        assert_eq!(probe_after(&asks, 0), 90 * SECOND);
     }
 }

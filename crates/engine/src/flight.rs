@@ -3,6 +3,8 @@
 pub(crate) mod activity;
 pub(crate) mod demand;
 pub(crate) mod exchange;
+mod recheck;
+mod store;
 pub(crate) mod task;
 
 use std::{
@@ -10,12 +12,13 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{Error, Now, SecretUse};
+use biped_core::{Error, Now};
 
-use self::demand::Want;
+use self::demand::{Demand, SharedDemand};
 use crate::{
-    endpoint::Place,
-    key::cached::CachedToken,
+    endpoint::{QueuePosition, Requester},
+    failure::Patience,
+    key::{cached::CachedToken, refusal::Recheck},
     settings::Settings,
     sync::{
         Mutex, MutexGuard, Notify, OnceLock,
@@ -30,167 +33,157 @@ pub(crate) type Outcome = Result<Arc<CachedToken>, Error>;
 pub(crate) struct Flight {
     started: Duration,
     /// When its runtime last drove it, in nanoseconds on the monotonic clock.
-    driven_at: AtomicU64,
-    /// Somebody waits who has no usable token.
-    urgent: AtomicBool,
-    /// The longest life that somebody waits for, in milliseconds.
-    min_ttl: AtomicU64,
-    /// Whatever a store has, ask the vendor.
-    anew: AtomicBool,
-    /// What it brought was in the store.
+    heartbeat: AtomicU64,
+    /// What its callers want, all of them together.
+    demand: SharedDemand,
+    /// What has to change before it may ask, where that is so.
+    recheck: Mutex<Option<Recheck>>,
+    queue: Queued,
+    /// How often the client had been refused before this flight was allowed to start.
+    pub(crate) refusals_seen: u64,
+    end: End,
+}
+
+/// How a flight waits for its turn at the endpoint.
+#[derive(Default)]
+struct Queued {
+    waits: AtomicBool,
+    /// Its place in the background queue, to be moved ahead when it becomes urgent.
+    position: Mutex<Option<QueuePosition>>,
+}
+
+struct End {
+    /// The token was in the store.
     from_store: AtomicBool,
-    /// How often the client had been refused before anybody said that this flight may start.
-    pub(crate) refusals: u64,
-    /// Secrets that were refused; if none changed, the flight ends with that refusal.
-    look: Mutex<Option<(Vec<SecretUse>, Error)>>,
-    /// It waits for its turn at the endpoint.
-    in_line: AtomicBool,
-    /// Its place in the queue of the endpoint, to be moved ahead when it gets urgent.
-    place: Mutex<Option<Place>>,
     outcome: OnceLock<Outcome>,
-    landed: Notify,
+    came: Notify,
 }
 
 impl Flight {
-    pub(crate) fn new(
-        now: &Now,
-        urgent: bool,
-        want: Want,
-        look: Option<(Vec<SecretUse>, Error)>,
-    ) -> Self {
+    pub(crate) fn new(now: &Now, urgent: bool, demand: Demand, recheck: Option<Recheck>) -> Self {
         Self {
             started: now.mono,
-            driven_at: AtomicU64::new(nanos(now.mono)),
-            urgent: AtomicBool::new(urgent),
-            min_ttl: AtomicU64::new(millis(want.min_ttl)),
-            anew: AtomicBool::new(want.anew),
-            from_store: AtomicBool::new(false),
-            refusals: want.refusals,
-            look: Mutex::new(look),
-            in_line: AtomicBool::new(false),
-            place: Mutex::default(),
-            outcome: OnceLock::new(),
-            landed: Notify::new(),
+            heartbeat: AtomicU64::new(nanos(now.mono)),
+            demand: SharedDemand::new(urgent, demand),
+            recheck: Mutex::new(recheck),
+            queue: Queued::default(),
+            refusals_seen: demand.refusals,
+            end: End {
+                from_store: AtomicBool::new(false),
+                outcome: OnceLock::new(),
+                came: Notify::new(),
+            },
         }
     }
 
-    /// Its runtime stands still, and would keep everybody waiting.
+    /// Whether its runtime stands still, and would keep its callers waiting.
     pub(crate) fn is_lost(&self, now: &Now) -> bool {
-        let driven_at = Duration::from_nanos(self.last_sign());
+        let driven_at = Duration::from_nanos(self.last_heartbeat());
         now.mono.saturating_sub(driven_at) > Settings::MAX_WAIT
     }
 
     /// Shows that its runtime drives it.
-    pub(crate) fn beat(&self, now: &Now) {
-        self.driven_at.store(nanos(now.mono), Ordering::Relaxed);
+    pub(crate) fn give_heartbeat(&self, now: &Now) {
+        self.heartbeat.store(nanos(now.mono), Ordering::Relaxed);
     }
 
-    /// Changes as long as its runtime drives it.
-    pub(crate) fn last_sign(&self) -> u64 {
-        self.driven_at.load(Ordering::Relaxed)
-    }
-
-    /// How long it has been under way.
-    pub(crate) fn age(&self, now: &Now) -> Duration {
-        now.mono.saturating_sub(self.started)
-    }
-
-    /// Somebody waits for it now who has no token that would do.
-    pub(crate) fn urge(&self, want: Want) {
-        self.min_ttl
-            .fetch_max(millis(want.min_ttl), Ordering::Relaxed);
-        self.anew.fetch_or(want.anew, Ordering::Relaxed);
-        if !self.urgent.swap(true, Ordering::AcqRel)
-            && let Some(place) = &*lock(&self.place)
-        {
-            place.promote();
+    /// How much longer it may take, where its callers wait for at most `max_wait`.
+    pub(crate) fn patience(&self, max_wait: Duration, now: &Now) -> Patience {
+        let age = now.mono.saturating_sub(self.started);
+        Patience {
+            urgent: self.is_urgent(),
+            left: max_wait.saturating_sub(age),
         }
     }
 
-    pub(crate) fn is_urgent(&self) -> bool {
-        self.urgent.load(Ordering::Acquire)
+    /// A caller waits for it now, without a token that would do.
+    pub(crate) fn require(&self, demand: Demand) {
+        if self.demand.require(demand)
+            && let Some(position) = &*lock(&self.queue.position)
+        {
+            position.promote();
+        }
     }
 
-    pub(crate) fn is_anew(&self) -> bool {
-        self.anew.load(Ordering::Relaxed)
-    }
-
-    /// What it brings was in the store: nothing for those who wanted it asked of the vendor.
-    pub(crate) fn brings_from_store(&self) {
-        self.from_store.store(true, Ordering::Release);
-    }
-
-    /// Whether what it brought is what this caller wants. One that came late may find a token from
-    /// the store, chosen before its wish was known.
-    pub(crate) fn met(&self, want: Want, token: &CachedToken, now: &Now) -> bool {
-        !self.from_store.load(Ordering::Acquire) || want.is_met_by(token, now)
+    pub(crate) fn must_ask_vendor(&self) -> bool {
+        self.demand.must_ask_vendor()
     }
 
     pub(crate) fn min_ttl(&self) -> Duration {
-        Duration::from_millis(self.min_ttl.load(Ordering::Relaxed))
+        self.demand.min_ttl()
     }
 
-    /// The refusal that stands while the flight only looks whether a secret changed.
-    pub(crate) fn looking_after(&self) -> Option<Error> {
-        lock(&self.look)
-            .as_ref()
-            .map(|(_, refusal)| refusal.clone())
+    /// Its token was in the store: not what those want who asked for one from the vendor.
+    pub(crate) fn set_from_store(&self) {
+        self.end.from_store.store(true, Ordering::Release);
     }
 
-    /// The secrets to look at before anything is sent.
-    pub(crate) fn secrets_to_look_at(&self) -> Option<(Vec<SecretUse>, Error)> {
-        lock(&self.look).clone()
+    /// Whether its token is what this caller wants. A caller that came late may find a token from the
+    /// store, chosen before its demand was known.
+    pub(crate) fn satisfies(&self, demand: Demand, token: &CachedToken, now: &Now) -> bool {
+        !self.end.from_store.load(Ordering::Acquire) || demand.is_met_by(token, now)
     }
 
-    /// A secret changed: from here on it is a flight like any other.
-    pub(crate) fn looked(&self) {
-        *lock(&self.look) = None;
+    /// What has to change before it asks the vendor; `None` where nothing has to.
+    pub(crate) fn recheck(&self) -> Option<Recheck> {
+        lock(&self.recheck).clone()
     }
 
-    /// Whether all that it waits for is its turn at the endpoint.
-    pub(crate) fn is_in_line(&self) -> bool {
-        self.in_line.load(Ordering::Relaxed)
+    /// A secret changed: from now on it is a flight like any other.
+    pub(crate) fn recheck_passed(&self) {
+        *lock(&self.recheck) = None;
     }
 
-    pub(crate) fn stand_in_line(&self, in_line: bool) {
-        self.in_line.store(in_line, Ordering::Relaxed);
+    /// Whether it waits for its turn at the endpoint.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.queue.waits.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn queue(&self, place: Option<Place>) {
-        *lock(&self.place) = place;
-        // Somebody may have come since its priority was read.
-        if self.is_urgent()
-            && let Some(place) = &*lock(&self.place)
-        {
-            place.promote();
-        }
+    pub(crate) fn set_queued(&self, queued: bool) {
+        self.queue.waits.store(queued, Ordering::Relaxed);
     }
 
     /// Ends the flight for everybody who waits. The first end counts.
-    pub(crate) fn land(&self, outcome: Outcome) {
-        let _ = self.outcome.set(outcome);
-        self.landed.notify_waiters();
+    pub(crate) fn finish(&self, outcome: Outcome) {
+        let _ = self.end.outcome.set(outcome);
+        self.end.came.notify_waiters();
     }
 
     /// Waits for the end.
     pub(crate) async fn wait(&self) -> Outcome {
         loop {
-            let mut landed = std::pin::pin!(self.landed.notified());
-            landed.as_mut().enable();
-            if let Some(outcome) = self.outcome.get() {
+            let mut came = std::pin::pin!(self.end.came.notified());
+            came.as_mut().enable();
+            if let Some(outcome) = self.end.outcome.get() {
                 return outcome.clone();
             }
-            landed.await;
+            came.await;
+        }
+    }
+}
+
+impl Requester for Flight {
+    fn is_urgent(&self) -> bool {
+        self.demand.is_urgent()
+    }
+
+    fn last_heartbeat(&self) -> u64 {
+        self.heartbeat.load(Ordering::Relaxed)
+    }
+
+    fn set_position(&self, position: Option<QueuePosition>) {
+        *lock(&self.queue.position) = position;
+        // It may have become urgent since its priority was read.
+        if self.is_urgent()
+            && let Some(position) = &*lock(&self.queue.position)
+        {
+            position.promote();
         }
     }
 }
 
 fn nanos(moment: Duration) -> u64 {
     u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

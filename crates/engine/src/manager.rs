@@ -9,9 +9,9 @@ use tokio::runtime::Handle;
 
 use crate::{
     engine::Engine,
-    fleet::{format::is_storable, session::Shared},
+    fleet::{format::is_storable, session::SharedStore},
     flight::exchange::Ask,
-    key::table::Keys,
+    key::table::KeyTable,
     settings::{STORE_TIME, Settings},
     source::{TokenRef, TokenSource},
     status::Status,
@@ -131,15 +131,15 @@ impl TokenManagerBuilder {
             store,
         } = self;
         let spread = settings.refresh_spread * fastrand::f64();
-        let shared = store.map(|store| Shared::new(store, clock.clone()));
+        let shared = store.map(|store| SharedStore::new(store, clock.clone()));
         if let Some(shared) = shared.as_ref().filter(|_| Handle::try_current().is_ok()) {
             shared.look_for_key();
         }
         TokenManager(Arc::new(Engine {
             shared,
-            keys: Keys::new(&settings),
+            keys: KeyTable::new(&settings),
             parties: Mutex::default(),
-            traffic: Arc::default(),
+            activity: Arc::default(),
             refresh_at: settings.refresh_at + spread,
             http,
             clock,
@@ -163,8 +163,8 @@ impl TokenManager {
     /// A handle to the tokens that `provider` gives for `request`. Costs a look-up; keep it.
     #[must_use]
     pub fn source(&self, provider: Arc<dyn Provider>, request: TokenRequest) -> TokenSource {
-        let entry = self.0.key(&provider, request);
-        TokenSource::new(self.0.clone(), entry, provider)
+        let key = self.0.key(&provider, request);
+        TokenSource::new(self.0.clone(), key, provider)
     }
 
     /// The token for `request`, if it is fresh, without a handle, without waiting and without
@@ -173,9 +173,7 @@ impl TokenManager {
     #[must_use]
     pub fn fresh(&self, provider: &ProviderId, request: &TokenRequest) -> Option<TokenRef> {
         let now = self.0.clock.now();
-        self.0
-            .keys
-            .with(provider, request, |entry| entry.fresh(&now))?
+        self.0.keys.with(provider, request, |key| key.fresh(&now))?
     }
 
     /// What is known of every key, in no order.
@@ -186,7 +184,7 @@ impl TokenManager {
             .keys
             .all()
             .iter()
-            .map(|entry| entry.status(&now))
+            .map(|key| key.status(&now))
             .collect()
     }
 
@@ -200,17 +198,17 @@ impl TokenManager {
         let Engine {
             clock,
             settings,
-            traffic,
+            activity,
             ..
         } = &*self.0;
         if Handle::try_current().is_err() {
             // Nothing to measure time with.
-            return traffic.drain().await;
+            return activity.drain().await;
         }
         let limit = settings.flight_limit.saturating_add(STORE_TIME * 4);
         tokio::select! {
             biased;
-            () = traffic.drain() => {}
+            () = activity.drain() => {}
             () = clock.sleep(limit) => {}
         }
     }
@@ -250,32 +248,28 @@ impl TokenManager {
     pub async fn revoke_unshared(&self) -> usize {
         let engine = &self.0;
         let mut revoked = 0;
-        for entry in engine.keys.all() {
-            let Some(token) = entry.current.load_full() else {
+        for key in engine.keys.all() {
+            let Some(token) = key.slot.load_full() else {
                 continue;
             };
             let now = engine.clock.now();
-            let is_shared = is_storable(&token) && engine.may_store(&entry).await;
+            let is_shared = is_storable(&token) && engine.may_store(&key).await;
             if is_shared || !token.schedule.unusable.is_ahead(&now) {
                 continue;
             }
-            let provider = entry.client.provider.clone();
+            let provider = key.client.provider.clone();
             if engine
-                .ask(&provider, &entry, Ask::Revocation(&token))
+                .ask(&provider, &key, Ask::Revocation(&token))
                 .await
                 .is_ok()
             {
-                let mut key = entry.key();
-                key.forget(token.generation(), &now);
-                let served = entry
-                    .current
-                    .load()
-                    .as_ref()
-                    .map(|token| token.generation());
+                let mut state = key.state();
+                state.forget(token.generation(), &now);
+                let served = key.slot.load().as_ref().map(|token| token.generation());
                 if served == Some(token.generation()) {
-                    entry.current.withdraw(&mut key);
+                    key.slot.clear(&mut state);
                 }
-                engine.note_untold(&mut key);
+                engine.note_untold(&mut state);
                 revoked += 1;
             }
         }

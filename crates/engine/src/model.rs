@@ -277,7 +277,7 @@ impl Clock for ModelClock {
 enum Answer {
     Token,
     /// A token, when the gate opens.
-    HeldToken,
+    DelayedToken,
     /// A token, when the gate opens, and somebody may have asked again meanwhile.
     LostToken,
     InvalidClient,
@@ -323,12 +323,12 @@ impl Provider for Vendor {
         let on_the_wire = counts.then(|| OnTheWire::new(self, request));
         self.arrived.open();
         elsewhere().await;
-        if let Answer::HeldToken | Answer::LostToken = answer {
+        if let Answer::DelayedToken | Answer::LostToken = answer {
             self.gate.opened().await;
         }
         drop(on_the_wire);
         match answer {
-            Answer::Token | Answer::HeldToken | Answer::LostToken => {
+            Answer::Token | Answer::DelayedToken | Answer::LostToken => {
                 Token::new(number.to_string(), sent)
                     .expires_in(Some(Duration::from_secs(1000)))
                     .build()

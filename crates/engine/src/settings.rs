@@ -18,7 +18,7 @@ pub struct Settings {
     pub(crate) margin: Duration,
     pub(crate) max_wait: Duration,
     pub(crate) flight_limit: Duration,
-    pub(crate) beat: Duration,
+    pub(crate) heartbeat: Duration,
     pub(crate) concurrent_fetches: usize,
     pub(crate) fetches_per_minute: Option<u32>,
     pub(crate) max_keys: usize,
@@ -85,7 +85,7 @@ impl Settings {
         self
     }
 
-    /// Sets how many keys are kept. Default: 200 000. Keys that somebody holds a handle to, or that
+    /// Sets how many keys are kept. Default: 200 000. KeyTable that somebody holds a handle to, or that
     /// wait out a failure, may exceed it.
     #[must_use]
     pub fn max_keys(mut self, keys: usize) -> Self {
@@ -118,7 +118,7 @@ impl Default for Settings {
             margin: Self::MARGIN,
             max_wait: Self::MAX_WAIT,
             flight_limit: Self::FLIGHT_LIMIT,
-            beat: BEAT,
+            heartbeat: HEARTBEAT,
             concurrent_fetches: Self::CONCURRENT_FETCHES,
             fetches_per_minute: None,
             max_keys: Self::MAX_KEYS,
@@ -151,7 +151,7 @@ pub(crate) const FIRST_PROBE: Duration = Duration::from_secs(60);
 /// … which doubles up to this one.
 pub(crate) const LAST_PROBE: Duration = Duration::from_secs(15 * 60);
 /// How often a refused secret is looked at, to see whether it changed.
-pub(crate) const LOOK: Duration = Duration::from_secs(1);
+pub(crate) const SECRET_RECHECK: Duration = Duration::from_secs(1);
 
 /// The least time between two fetches of a key (half the token's life, if less).
 pub(crate) const REST: Duration = Duration::from_secs(1);
@@ -174,9 +174,9 @@ pub(crate) const LEASE_POLL: Duration = Duration::from_millis(100);
 /// How long a store refuses a token that was rejected, if nobody knows when it would expire.
 pub(crate) const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a flight shows that its runtime drives it.
-pub(crate) const BEAT: Duration = Duration::from_millis(2500);
+pub(crate) const HEARTBEAT: Duration = Duration::from_millis(2500);
 /// After so many signs in a row that did not come, its permit and its place in a queue go to
 /// others. Shorter than callers wait, so that those behind it still get their token.
-pub(crate) const MISSED_BEATS: u32 = 3;
+pub(crate) const MISSED_HEARTBEATS: u32 = 3;
 /// The least pause before a store is asked again, whatever it says.
 pub(crate) const LEAST_WAIT: Duration = Duration::from_millis(10);

@@ -14,14 +14,14 @@ use crate::{
     fleet::vet,
     flight::{
         Flight,
-        demand::Want,
+        demand::Demand,
         exchange::{Answer, Ask},
-        task::Pilot,
+        task::FlightTask,
     },
     key::{
         cached::CachedToken,
         state::{Decision, Rejection},
-        table::Entry,
+        table::Key,
     },
     status::{Status, TokenState},
     sync::Handle,
@@ -35,7 +35,7 @@ use crate::{
 #[derive(Clone)]
 pub struct TokenSource {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) entry: Arc<Entry>,
+    pub(crate) key: Arc<Key>,
     own: Option<Arc<Own>>,
 }
 
@@ -47,15 +47,15 @@ struct Own {
 }
 
 impl TokenSource {
-    pub(crate) fn new(engine: Arc<Engine>, entry: Arc<Entry>, provider: Arc<dyn Provider>) -> Self {
-        let known = Arc::ptr_eq(&provider, &entry.client.provider);
+    pub(crate) fn new(engine: Arc<Engine>, key: Arc<Key>, provider: Arc<dyn Provider>) -> Self {
+        let known = Arc::ptr_eq(&provider, &key.client.provider);
         let own = (!known).then(|| {
             Arc::new(Own {
                 provider: Some(provider),
                 api_base_url: None,
             })
         });
-        Self { engine, entry, own }
+        Self { engine, key, own }
     }
 
     /// The token, if it is fresh: the hot path, which takes no lock, allocates nothing and copies
@@ -63,12 +63,12 @@ impl TokenSource {
     #[inline]
     #[must_use]
     pub fn fresh(&self) -> Option<TokenRef> {
-        self.entry.fresh(&self.engine.clock.now())
+        self.key.fresh(&self.engine.clock.now())
     }
 
     /// The token in memory, if it is usable; nothing is started to replace it.
     pub(crate) fn held(&self) -> Option<TokenRef> {
-        let token = self.entry.current.load();
+        let token = self.key.slot.load();
         let now = self.engine.clock.now();
         let is_usable = token
             .as_ref()
@@ -85,7 +85,7 @@ impl TokenSource {
     pub async fn token(&self) -> Result<TokenRef, Error> {
         match self.fresh() {
             Some(token) => Ok(token),
-            None => Box::pin(self.wait_for(Want::default())).await,
+            None => Box::pin(self.wait_for(Demand::default())).await,
         }
     }
 
@@ -95,9 +95,9 @@ impl TokenSource {
     /// # Errors
     /// As [`token`](Self::token).
     pub async fn token_with(&self, min_ttl: Duration) -> Result<TokenRef, Error> {
-        Box::pin(self.wait_for(Want {
+        Box::pin(self.wait_for(Demand {
             min_ttl,
-            ..Want::default()
+            ..Demand::default()
         }))
         .await
     }
@@ -108,16 +108,16 @@ impl TokenSource {
     /// # Errors
     /// As [`token`](Self::token).
     pub async fn fetch(&self) -> Result<TokenRef, Error> {
-        Box::pin(self.wait_for(Want {
-            anew: true,
-            ..Want::default()
+        Box::pin(self.wait_for(Demand {
+            must_ask_vendor: true,
+            ..Demand::default()
         }))
         .await
     }
 
-    async fn wait_for(&self, want: Want) -> Result<TokenRef, Error> {
-        let Self { engine, entry, .. } = self;
-        let name = entry.client.id.name();
+    async fn wait_for(&self, demand: Demand) -> Result<TokenRef, Error> {
+        let Self { engine, key, .. } = self;
+        let name = key.client.id.name();
         let deadline = engine
             .clock
             .now()
@@ -125,8 +125,8 @@ impl TokenSource {
             .saturating_add(engine.settings.max_wait);
         loop {
             let now = engine.clock.now();
-            entry.touch(&now);
-            let flight = match self.decide(want, &now) {
+            key.touch(&now);
+            let flight = match self.decide(demand, &now) {
                 Decision::Serve { token, stale } => {
                     if stale {
                         let left = token.expires_at().map(|expiry| expiry.since(now.wall));
@@ -134,7 +134,7 @@ impl TokenSource {
                     }
                     return Ok(token.into());
                 }
-                Decision::Launch { flight, meanwhile } => {
+                Decision::Start { flight, meanwhile } => {
                     self.launch(flight.clone());
                     if let Some(token) = meanwhile {
                         let left = token.expires_at().map(|expiry| expiry.since(now.wall));
@@ -144,16 +144,16 @@ impl TokenSource {
                     flight
                 }
                 Decision::Join(flight) => flight,
-                Decision::Rest(until) if until < deadline => {
+                Decision::WaitUntil(until) if until < deadline => {
                     engine.clock.sleep(until.saturating_sub(now.mono)).await;
                     continue;
                 }
-                Decision::Rest(until) => {
+                Decision::WaitUntil(until) => {
                     let wait = until.saturating_sub(now.mono);
                     return Err(self.too_long().with_retry_after(Some(wait)));
                 }
                 Decision::Fail(error) => {
-                    let error = entry.client.endpoint.no_sooner(error, &now);
+                    let error = key.client.endpoint.with_pause(error, &now);
                     return Err(self.named(error));
                 }
             };
@@ -166,7 +166,7 @@ impl TokenSource {
                 }
             };
             match outcome {
-                Ok(token) if !flight.met(want, &token, &now) => {}
+                Ok(token) if !flight.satisfies(demand, &token, &now) => {}
                 Ok(token) => return Ok(token.into()),
                 Err(error) => return Err(self.named(error)),
             }
@@ -176,34 +176,34 @@ impl TokenSource {
     /// Starts a flight where one is due, and doesn't wait for it.
     fn start(&self) {
         let now = self.engine.clock.now();
-        if let Decision::Launch { flight, .. } = self.decide(Want::default(), &now) {
+        if let Decision::Start { flight, .. } = self.decide(Demand::default(), &now) {
             self.launch(flight);
         }
     }
 
-    fn decide(&self, want: Want, now: &Now) -> Decision {
-        let want = Want {
+    fn decide(&self, demand: Demand, now: &Now) -> Decision {
+        let demand = Demand {
             runtime: Handle::try_current().is_ok(),
             // Read ahead of the refusal itself: one that comes between the two is noticed.
-            refusals: self.entry.client.refusals(),
-            ..want
+            refusals: self.key.client.refusals(),
+            ..demand
         };
-        let mut key = self.entry.key();
-        let current = self.entry.current.load();
-        key.decide(current.as_ref(), want, now, || {
-            self.entry.client.clearance(now)
+        let mut state = self.key.state();
+        let current = self.key.slot.load();
+        state.decide(current.as_ref(), demand, now, || {
+            self.key.client.permission(now)
         })
     }
 
     /// Starts a flight, after the key's lock was released: where the runtime is shutting down the
     /// task is dropped on the spot, and its end takes the lock.
     fn launch(&self, flight: Arc<Flight>) {
-        let Self { engine, entry, .. } = self;
+        let Self { engine, key, .. } = self;
         let provider = self.provider().clone();
-        let pilot = Pilot::new(engine.clone(), entry.clone(), flight, provider);
+        let task = FlightTask::new(engine.clone(), key.clone(), flight, provider);
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(pilot.fly())),
-            Err(_) => drop(pilot),
+            Ok(runtime) => drop(runtime.spawn(task.run())),
+            Err(_) => drop(task),
         }
     }
 
@@ -228,19 +228,19 @@ impl TokenSource {
     ///
     /// Synchronous, and cheap to call for every 401: a hundred at once cost one fetch.
     pub fn reject(&self, token: &CachedToken) -> Rejection {
-        let Self { engine, entry, .. } = self;
+        let Self { engine, key, .. } = self;
         let now = engine.clock.now();
         let rejection = {
-            let mut key = entry.key();
-            let current = entry.current.load();
-            let rejection = key.reject(token, current.as_deref(), &now);
+            let mut state = key.state();
+            let current = key.slot.load();
+            let rejection = state.reject(token, current.as_deref(), &now);
             if rejection == Rejection::Renewing {
-                entry.current.withdraw(&mut key);
-                engine.note_untold(&mut key);
+                key.slot.clear(&mut state);
+                engine.note_untold(&mut state);
             }
             rejection
         };
-        telemetry::rejected(entry.client.id.name(), &entry.request, rejection);
+        telemetry::rejected(key.client.id.name(), &key.request, rejection);
         if rejection == Rejection::Renewing {
             self.start();
         }
@@ -253,24 +253,24 @@ impl TokenSource {
     /// [`Store`](biped_core::ErrorKind::Store) where the store could not be told. It is forgotten here
     /// all the same.
     pub async fn forget(&self) -> Result<(), Error> {
-        let Self { engine, entry, .. } = self;
+        let Self { engine, key, .. } = self;
         let through = {
-            let mut key = entry.key();
+            let mut state = key.state();
             let now = engine.clock.now();
-            let current = entry.current.load();
+            let current = key.slot.load();
             let served = current.as_ref().map(|token| token.generation());
-            let through = key.newest.max(served.unwrap_or_default()).next(now.wall);
-            key.forget(through, &now);
-            entry.current.withdraw(&mut key);
-            engine.note_untold(&mut key);
+            let through = state.newest.max(served.unwrap_or_default()).next(now.wall);
+            state.forget(through, &now);
+            key.slot.clear(&mut state);
+            engine.note_untold(&mut state);
             through
         };
         let Some(shared) = &engine.shared else {
             return Ok(());
         };
-        let stored = entry.key().stored.as_deref().copied();
-        let own = shared.key_of(&entry.client.id, &entry.request).await;
-        let keys = [
+        let stored = key.state().stored.as_deref().copied();
+        let own = shared.key_of(&key.client.id, &key.request).await;
+        let names = [
             stored,
             own.as_ref()
                 .ok()
@@ -278,15 +278,15 @@ impl TokenSource {
                 .flatten()
                 .filter(|own| Some(*own) != stored),
         ];
-        for key in keys.into_iter().flatten() {
-            shared.forget(&key, through).await?;
+        for name in names.into_iter().flatten() {
+            shared.forget(&name, through).await?;
         }
         // Should the secrets be readable again, the next flight tells it.
         own.map_err(|error| {
             let message = format!("the store can't be told: {}", error.message());
             Error::store(message).with_source(error)
         })?;
-        entry.key().told(through);
+        key.state().told(through);
         Ok(())
     }
 
@@ -295,7 +295,7 @@ impl TokenSource {
     /// # Errors
     /// As a fetch; it is neither cached nor retried.
     pub async fn inspect(&self) -> Result<Option<Inspection>, Error> {
-        match self.ask(Ask::Inspection(&self.entry.request)).await? {
+        match self.ask(Ask::Inspection(&self.key.request)).await? {
             Answer::Inspection(inspection) => Ok(inspection),
             _ => Ok(None),
         }
@@ -306,19 +306,19 @@ impl TokenSource {
     /// # Errors
     /// Where the vendor has no revocation, or refuses it.
     pub async fn revoke(&self) -> Result<(), Error> {
-        if let Some(current) = self.entry.current.load_full() {
+        if let Some(current) = self.key.slot.load_full() {
             self.ask(Ask::Revocation(&current)).await?;
         }
         self.forget().await
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Error> {
-        let asked = self.engine.ask(self.provider(), &self.entry, ask).await;
-        asked.map_err(|setback| self.named(setback.error))
+        let asked = self.engine.ask(self.provider(), &self.key, ask).await;
+        asked.map_err(|failure| self.named(failure.error))
     }
 
     /// What the store holds for this key, usable or not, and how it stands; `None` without a store,
-    /// and for an entry that no answer of the vendor's could have made. Runs no command.
+    /// and for a key that no answer of the vendor's could have made. Runs no command.
     ///
     /// # Errors
     /// [`Store`](biped_core::ErrorKind::Store), and [`Secret`](biped_core::ErrorKind::Secret) where it
@@ -327,13 +327,13 @@ impl TokenSource {
         let Some(shared) = &self.engine.shared else {
             return Ok(None);
         };
-        let Entry {
+        let Key {
             client, request, ..
-        } = &*self.entry;
-        let Some(key) = shared.key_of(&client.id, request).await? else {
+        } = &*self.key;
+        let Some(name) = shared.key_of(&client.id, request).await? else {
             return Ok(None);
         };
-        let Some(token) = shared.peek(&key).await? else {
+        let Some(token) = shared.peek(&name).await? else {
             return Ok(None);
         };
         let provider = &**self.provider();
@@ -351,7 +351,7 @@ impl TokenSource {
     /// How this key stands.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.entry.status(&self.engine.clock.now())
+        self.key.status(&self.engine.clock.now())
     }
 
     /// The name under which the store has this source's token, by what its secrets are now. It reads
@@ -362,23 +362,23 @@ impl TokenSource {
     /// ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)).
     pub async fn store_key(&self) -> Option<TokenKey> {
         let shared = self.engine.shared.as_ref()?;
-        let Entry {
+        let Key {
             client, request, ..
-        } = &*self.entry;
+        } = &*self.key;
         shared.key_of(&client.id, request).await.ok().flatten()
     }
 
     /// What the tokens are for.
     #[must_use]
     pub fn request(&self) -> &TokenRequest {
-        &self.entry.request
+        &self.key.request
     }
 
     /// Who gives them.
     #[must_use]
     pub fn provider(&self) -> &Arc<dyn Provider> {
         let own = self.own.as_ref().and_then(|own| own.provider.as_ref());
-        own.unwrap_or(&self.entry.client.provider)
+        own.unwrap_or(&self.key.client.provider)
     }
 
     /// The clock that everything goes by.
@@ -392,7 +392,7 @@ impl TokenSource {
     pub fn with_request(&self, request: TokenRequest) -> Self {
         let provider = self.provider();
         Self {
-            entry: self.engine.key(provider, request),
+            key: self.engine.key(provider, request),
             engine: self.engine.clone(),
             own: self.own.clone(),
         }
@@ -480,10 +480,10 @@ impl fmt::Debug for TokenRef {
     }
 }
 
-impl Entry {
+impl Key {
     #[inline]
     pub(crate) fn fresh(&self, now: &Now) -> Option<TokenRef> {
-        let token = self.current.fresh(now)?;
+        let token = self.slot.fresh(now)?;
         self.touch(now);
         Some(TokenRef(token))
     }

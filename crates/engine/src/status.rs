@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use biped_core::{Error, Now, TokenRequest};
 
-use crate::key::{schedule::Schedule, table::Entry};
+use crate::key::{schedule::Schedule, table::Key};
 
 /// What is known of a key.
 #[derive(Clone, Debug)]
@@ -72,13 +72,16 @@ impl fmt::Display for TokenState {
     }
 }
 
-impl Entry {
+impl Key {
     pub(crate) fn status(&self, now: &Now) -> Status {
-        let token = self.current.load();
-        let key = self.key();
-        let failure = self.client.last_error(now).or_else(|| key.last_error(now));
-        let held = self.client.endpoint.hold(now).map(|(_, left)| left);
-        let refused = || key.is_refused() || self.client.is_refused();
+        let token = self.slot.load();
+        let known = self.state();
+        let failure = self
+            .client
+            .last_error(now)
+            .or_else(|| known.last_error(now));
+        let paused = self.client.endpoint.paused(now).map(|(_, left)| left);
+        let refused = || known.is_refused() || self.client.is_refused();
         let schedule = token.as_ref().map(|token| &token.schedule);
         let state = schedule.map_or(TokenState::Missing, |it| TokenState::of(it, now));
         let state = match state {
@@ -93,8 +96,8 @@ impl Entry {
                 .as_ref()
                 .and_then(|token| token.expires_at())
                 .map(|expiry| expiry.since(now.wall)),
-            fetching: key.flight.is_some(),
-            next_attempt: failure.as_ref().and_then(|(_, next)| (*next).max(held)),
+            fetching: known.flight.is_some(),
+            next_attempt: failure.as_ref().and_then(|(_, next)| (*next).max(paused)),
             last_error: failure.map(|(error, _)| error),
         }
     }

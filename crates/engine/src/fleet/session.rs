@@ -1,4 +1,4 @@
-//! [`Shared`]: the store behind a manager, bounded in time and never able to fail a call.
+//! [`SharedStore`]: the store behind a manager, bounded in time and never able to fail a call.
 
 use std::{
     future::Future,
@@ -17,6 +17,7 @@ use biped_core::{
 };
 
 use crate::{
+    failure::FetchFailure,
     fleet::{format, vet},
     key::cached::CachedToken,
     settings::{LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, STORE_REST, STORE_TIME, TOMBSTONE},
@@ -25,7 +26,7 @@ use crate::{
 
 /// A store, and the patience with it.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct SharedStore {
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
     /// Left alone until this moment on the monotonic clock, in nanoseconds.
@@ -38,8 +39,8 @@ pub(crate) struct Shared {
 const FREE_WAKES: u32 = 3;
 
 /// The store as one flight sees it: one key, and what is left of the time for it.
-pub(crate) struct Desk<'a> {
-    shared: &'a Shared,
+pub(crate) struct StoreSession<'a> {
+    shared: &'a SharedStore,
     place: StoreKey,
     id: &'a ProviderId,
     left: Duration,
@@ -50,16 +51,16 @@ pub(crate) struct Desk<'a> {
 }
 
 /// Whether this process may fetch.
-pub(crate) enum Turn {
-    /// Yes, with a lease where the store gives one.
-    Ours(Option<Lease>),
-    /// Somebody else is at it, for so much longer at the most.
-    Theirs(Duration),
-    /// Somebody failed, and everybody leaves the vendor alone for so long.
-    Failed(Error, Duration),
+pub(crate) enum LeaseAnswer {
+    /// It may, with a lease where the store gives one.
+    Granted(Option<Lease>),
+    /// Another process fetches, for so much longer at the most.
+    Taken(Duration),
+    /// Another process failed, and all leave the vendor alone for so long.
+    CoolingDown(Error, Duration),
 }
 
-impl Shared {
+impl SharedStore {
     pub(crate) fn new(store: Arc<dyn TokenStore>, clock: Arc<dyn Clock>) -> Self {
         Self {
             store,
@@ -70,11 +71,11 @@ impl Shared {
     }
 
     /// The store as a flight for this sees it; `None` where it has to do without.
-    pub(crate) async fn desk<'a>(
+    pub(crate) async fn session<'a>(
         &'a self,
         id: &'a ProviderId,
         request: &TokenRequest,
-    ) -> Option<Desk<'a>> {
+    ) -> Option<StoreSession<'a>> {
         let mut left = STORE_TIME;
         let asked = self.store.identity_key();
         let identity = self
@@ -92,7 +93,7 @@ impl Shared {
             () = self.clock.sleep(left) => return None,
         };
         let took = self.clock.now().mono.saturating_sub(started);
-        Some(Desk {
+        Some(StoreSession {
             shared: self,
             place,
             id,
@@ -186,9 +187,9 @@ impl Shared {
     }
 }
 
-impl Desk<'_> {
+impl StoreSession<'_> {
     /// The token stored under the key, if it is one.
-    pub(crate) async fn look(&mut self) -> Option<(Token, Generation)> {
+    pub(crate) async fn read(&mut self) -> Option<(Token, Generation)> {
         let store = self.shared.store.clone();
         let key = self.place.key();
         let stored = self.bounded("get", store.get(&key)).await??;
@@ -254,44 +255,44 @@ impl Desk<'_> {
     }
 
     /// Asks whether this process may fetch.
-    pub(crate) async fn claim(&mut self) -> Turn {
+    pub(crate) async fn claim(&mut self) -> LeaseAnswer {
         let store = self.shared.store.clone();
         let key = self.place.key();
         let claim = self.bounded("lease", store.lease(&key, LEASE, None)).await;
         let now = self.shared.clock.now().wall;
         match claim {
             // A store that doesn't answer stops nobody.
-            None => Turn::Ours(None),
+            None => LeaseAnswer::Granted(None),
             Some(Claim::Granted(lease)) if lease.generation.is_plausible(now) => {
-                Turn::Ours(Some(lease))
+                LeaseAnswer::Granted(Some(lease))
             }
             Some(Claim::Granted(_)) => {
                 telemetry::store_fault(self.id.name(), "lease", "its numbers make no sense");
-                Turn::Ours(None)
+                LeaseAnswer::Granted(None)
             }
-            Some(Claim::Taken { left }) if vet::may_be_leased(left) => Turn::Theirs(left),
+            Some(Claim::Taken { left }) if vet::may_be_leased(left) => LeaseAnswer::Taken(left),
             Some(Claim::CoolingDown { left, why }) if vet::may_cool_down(left) => {
                 self.heard(&why, left.min(MAX_RETRY_AFTER)).await
             }
             // Nobody writes such a thing, and whoever did is not to stop this process.
             Some(Claim::Taken { .. } | Claim::CoolingDown { .. }) => {
                 telemetry::store_fault(self.id.name(), "lease", "it lasts longer than any lease");
-                Turn::Ours(None)
+                LeaseAnswer::Granted(None)
             }
         }
     }
 
     /// What another's failure means here. What it was refused is no reason not to ask, unless this
     /// process would send the same.
-    async fn heard(&self, why: &[u8], left: Duration) -> Turn {
+    async fn heard(&self, why: &[u8], left: Duration) -> LeaseAnswer {
         let (error, refused) = format::read_failure(why);
         let clock = &*self.shared.clock;
         let is_ours = error.kind() != ErrorKind::Refused
             || self.place.would_be_refused(self.id, &refused, clock).await;
         if is_ours {
-            Turn::Failed(error, left)
+            LeaseAnswer::CoolingDown(error, left)
         } else {
-            Turn::Ours(None)
+            LeaseAnswer::Granted(None)
         }
     }
 
@@ -300,11 +301,11 @@ impl Desk<'_> {
     pub(crate) async fn release(
         &mut self,
         lease: &Lease,
-        failed: Option<(&Error, Duration, &[SecretUse])>,
+        failed: Option<(&FetchFailure, Duration)>,
     ) {
-        let failure = failed.and_then(|(error, cool_down, secrets)| {
+        let failure = failed.and_then(|(FetchFailure { error, secrets, .. }, cool_down)| {
             let refused = match error.kind() {
-                // Where that can't be told, each hears it for itself.
+                // Where that can't be told, each process hears it for itself.
                 ErrorKind::Refused => self.place.refused(self.id, secrets)?,
                 _ => Vec::new(),
             };

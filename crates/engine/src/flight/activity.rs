@@ -1,4 +1,4 @@
-//! [`Traffic`]: how many flights are under way, for those who want to leave when none is.
+//! [`Activity`]: how many flights are under way, for a program that waits until none is.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::sync::{
 
 /// The flights under way.
 #[derive(Default)]
-pub(crate) struct Traffic {
-    aloft: AtomicUsize,
+pub(crate) struct Activity {
+    flights: AtomicUsize,
     ended: Notify,
 }
 
 /// One of them, until it is dropped.
-pub(crate) struct Aloft(Arc<Traffic>);
+pub(crate) struct ActivityGuard(Arc<Activity>);
 
-impl Traffic {
-    pub(crate) fn begin(self: &Arc<Self>) -> Aloft {
-        self.aloft.fetch_add(1, Ordering::AcqRel);
-        Aloft(self.clone())
+impl Activity {
+    pub(crate) fn begin(self: &Arc<Self>) -> ActivityGuard {
+        self.flights.fetch_add(1, Ordering::AcqRel);
+        ActivityGuard(self.clone())
     }
 
     /// Waits until none is under way.
@@ -28,7 +28,7 @@ impl Traffic {
         loop {
             let mut ended = std::pin::pin!(self.ended.notified());
             ended.as_mut().enable();
-            if self.aloft.load(Ordering::Acquire) == 0 {
+            if self.flights.load(Ordering::Acquire) == 0 {
                 return;
             }
             ended.await;
@@ -36,9 +36,9 @@ impl Traffic {
     }
 }
 
-impl Drop for Aloft {
+impl Drop for ActivityGuard {
     fn drop(&mut self) {
-        if self.0.aloft.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.0.flights.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.ended.notify_waiters();
         }
     }

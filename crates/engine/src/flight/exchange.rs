@@ -10,9 +10,9 @@ use biped_core::{
 
 use crate::{
     engine::Engine,
-    failure::Setback,
+    failure::FetchFailure,
     fleet::vet,
-    key::{cached::CallCredentials, table::Entry},
+    key::{cached::CallCredentials, table::Key},
     sync::atomic::Ordering::Relaxed,
 };
 
@@ -38,16 +38,16 @@ impl Engine {
     pub(crate) async fn ask(
         &self,
         provider: &Arc<dyn Provider>,
-        entry: &Entry,
+        key: &Key,
         ask: Ask<'_>,
-    ) -> Result<Answer, Setback> {
-        let remembered = &entry.client.candidate;
+    ) -> Result<Answer, FetchFailure> {
+        let remembered = &key.client.candidate;
         let mut candidate = remembered.load(Relaxed);
         let mut tried = Vec::new();
         let mut secrets = Vec::new();
         let mut refused = None;
         let mut sent = false;
-        let setback = |error, secrets, sent| Setback {
+        let failure = |error, secrets, sent| FetchFailure {
             error,
             secrets,
             sent,
@@ -80,9 +80,9 @@ impl Engine {
             match next.filter(|_| missing || error.refuses_client()) {
                 Some(next) => candidate = next,
                 None if missing => {
-                    return Err(setback(refused.unwrap_or(error), secrets, sent));
+                    return Err(failure(refused.unwrap_or(error), secrets, sent));
                 }
-                None => return Err(setback(error, secrets, sent)),
+                None => return Err(failure(error, secrets, sent)),
             }
             if !missing {
                 refused = Some(error);

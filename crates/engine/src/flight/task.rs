@@ -1,164 +1,146 @@
-//! [`Pilot`]: what a flight does: look in the store, ask the vendor, try again, land.
+//! [`FlightTask`]: carries out a flight: the store, the permit, the vendor, another attempt, the end.
+//!
+//! It decides nothing: what follows from a failure is in `failure.rs`, what becomes of the key in
+//! `key/state.rs`. What a flight does at the store is in `flight/store.rs`.
 
-use std::{
-    future::{Future as _, poll_fn},
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use biped_core::{
-    Error, ErrorKind, Generation, IdentityKey, Lease, Now, Provider, ProviderId, SecretUse, Token,
+    Error, Generation, IdentityKey, Lease, Now, Provider, ProviderId, SecretUse, Token,
 };
 
 use crate::{
     endpoint::Permit,
     engine::Engine,
-    failure::Setback,
+    failure::{Consequences, FetchFailure, FlightFailure, Patience},
     fleet::{
         format::is_storable,
-        session::{Desk, Shared, Turn},
-        vet,
+        session::{SharedStore, StoreSession},
     },
     flight::{
         Flight, Outcome,
-        activity::Aloft,
-        exchange::{Answer, Ask, call_credentials},
+        activity::ActivityGuard,
+        exchange::{Answer, Ask},
     },
     key::{
         cached::{CachedToken, CallCredentials},
-        table::Entry,
+        table::Key,
     },
-    settings::{ATTEMPTS, LEAST_WAIT, MAX_RETRY_AFTER, quick_back_off},
     telemetry,
 };
 
 /// Carries out one flight, in a task of its own.
-pub(crate) struct Pilot {
-    engine: Arc<Engine>,
-    entry: Arc<Entry>,
-    flight: Arc<Flight>,
-    provider: Arc<dyn Provider>,
-    landed: bool,
-    /// Goes last, when the store was told as well.
-    _aloft: Aloft,
+pub(crate) struct FlightTask {
+    pub(super) engine: Arc<Engine>,
+    pub(super) key: Arc<Key>,
+    pub(super) flight: Arc<Flight>,
+    pub(super) provider: Arc<dyn Provider>,
+    finished: bool,
+    /// Dropped last, when the store was told as well.
+    _activity: ActivityGuard,
 }
 
 /// What a flight brings.
-struct Got {
-    token: CachedToken,
-    from_store: bool,
+pub(super) struct Fetched {
+    pub(super) token: CachedToken,
+    pub(super) from_store: bool,
+    pub(super) lease: Option<Lease>,
+    /// The secrets that were read for the request.
+    pub(super) secrets: Vec<SecretUse>,
+}
+
+/// What a flight may do after it consulted the store.
+pub(super) enum Admission {
+    /// Take the token that the store had.
+    Stored(Box<Fetched>),
+    /// Ask the vendor, with this permit and, where the store gives one, a lease.
+    Granted(Permit, Option<Lease>),
+}
+
+/// Why an attempt brought no token, and the lease under which it was made.
+struct FailedAttempt {
+    failure: FlightFailure,
     lease: Option<Lease>,
-    /// What was read for it.
-    secrets: Vec<SecretUse>,
 }
 
-/// What comes of calling at the store.
-enum Errand {
-    /// It had a token.
-    Done(Box<Got>),
-    /// The vendor is to be asked, with this permit and, where the store gives one, a lease.
-    Ours(Permit, Option<Lease>),
+impl From<FlightFailure> for FailedAttempt {
+    fn from(failure: FlightFailure) -> Self {
+        Self {
+            failure,
+            lease: None,
+        }
+    }
 }
 
-/// Why a flight brings nothing.
-enum Lost {
-    /// The vendor, or a secret, failed.
-    Failed {
-        setback: Setback,
-        lease: Option<Lease>,
-    },
-    /// Something broke here; nothing is known of the vendor.
-    Broken(Error),
-    /// The provider panicked.
-    Panicked(Error),
-    /// Nobody was asked: this error was known, and stands.
-    Stands(Error),
-    /// Another process failed, and the fleet waits for so long.
-    Shared(Error, Duration),
-}
-
-impl Pilot {
+impl FlightTask {
     pub(crate) fn new(
         engine: Arc<Engine>,
-        entry: Arc<Entry>,
+        key: Arc<Key>,
         flight: Arc<Flight>,
         provider: Arc<dyn Provider>,
     ) -> Self {
-        let aloft = engine.traffic.begin();
         Self {
-            _aloft: aloft,
+            _activity: engine.activity.begin(),
             engine,
-            entry,
+            key,
             flight,
             provider,
-            landed: false,
+            finished: false,
         }
     }
 
-    /// Flies.
-    pub(crate) async fn fly(mut self) {
+    /// Carries out the flight.
+    pub(crate) async fn run(mut self) {
         let engine = self.engine.clone();
         let started = engine.clock.now();
         let shared = engine.shared.clone();
-        let client = self.entry.client.clone();
-        let mut desk = None;
+        let client = self.key.client.clone();
+        let mut session = None;
 
         let end = self
-            .fetch_in_time(shared.as_ref(), &client.id, &mut desk, &started)
+            .fetch_in_time(shared.as_ref(), &client.id, &mut session, &started)
             .await;
         match end {
-            Ok(Got {
+            Ok(Fetched {
                 token,
                 from_store,
                 lease,
                 secrets,
             }) => {
-                let token = self.land(token, from_store, &started);
-                // The token is out; the store comes after.
-                let Some(desk) = &mut desk else { return };
+                let token = self.succeed(token, from_store, &started);
+                // Callers have the token; the store comes after.
+                let Some(session) = &mut session else { return };
                 if from_store {
-                    self.entry.key().stored = Some(desk.key().into());
+                    self.key.state().stored = Some(session.key().into());
                 }
                 let may_be_stored = |token: &Arc<CachedToken>| {
-                    !from_store && is_storable(token) && desk.is_for(&secrets)
+                    !from_store && is_storable(token) && session.is_for(&secrets)
                 };
                 match token.filter(may_be_stored) {
                     Some(token) => {
-                        self.entry.key().stored = Some(desk.key().into());
-                        desk.put(&token, lease.as_ref()).await;
+                        self.key.state().stored = Some(session.key().into());
+                        session.put(&token, lease.as_ref()).await;
                     }
                     None => {
                         if let Some(lease) = lease {
-                            desk.release(&lease, None).await;
+                            session.release(&lease, None).await;
                         }
                     }
                 }
             }
-            Err(lost) => {
-                let lease = self.lose(lost);
-                if let (Some(desk), Some((lease, setback))) = (&mut desk, lease) {
-                    let Setback { error, secrets, .. } = &setback;
-                    // What this process lacks is no reason for the others to wait.
-                    let ours = matches!(
-                        error.kind(),
-                        ErrorKind::Configuration | ErrorKind::Secret | ErrorKind::Internal
-                    );
-                    let cool_down = self.entry.key().cool_down(&engine.clock.now());
-                    let failed = (!ours && engine.settings.share_failures).then_some((
-                        error,
-                        cool_down,
-                        &secrets[..],
-                    ));
-                    desk.release(&lease, failed).await;
+            Err(FailedAttempt { failure, lease }) => {
+                let (failure, own_wait) = self.fail(failure);
+                if let (Some(session), Some(lease)) = (&mut session, lease) {
+                    let news = self.news_for_fleet(&failure, own_wait);
+                    session.release(&lease, news).await;
                 }
             }
         }
     }
 
-    /// Publishes a token: first for callers to come, then for those who wait. Answers with it, if
-    /// it is the one that is served from now on.
-    fn land(
+    /// Publishes a token: first for callers to come, then for those who wait. Returns it, if it is
+    /// the one that is served from now on.
+    fn succeed(
         &mut self,
         token: CachedToken,
         from_store: bool,
@@ -167,171 +149,154 @@ impl Pilot {
         let now = self.engine.clock.now();
         let token = Arc::new(token);
         {
-            let mut key = self.entry.key();
-            let current = self.entry.current.load_full();
-            if !key.landed(&token, &now, !from_store) {
-                drop(key);
-                let error = Error::invalid_response("the token was forgotten before it arrived");
-                self.lose(Lost::Broken(error.transient(true)));
+            let mut state = self.key.state();
+            let current = self.key.slot.load_full();
+            if !state.succeeded(&token, &now, !from_store) {
+                drop(state);
+                let error = Error::invalid_response(
+                    "the token was revoked locally while it was being fetched",
+                );
+                self.fail(FlightFailure::Interrupted(error.transient(true)));
                 return None;
             }
-            clear(&mut key.flight, &self.flight);
+            clear(&mut state.flight, &self.flight);
             if let Some(current) = current
                 && token.generation() <= current.generation()
             {
-                // A flight that was believed lost: a later one was faster, and its token is newer.
-                drop(key);
-                self.end(Ok(current));
+                // This flight was believed lost, and a later one brought a newer token.
+                drop(state);
+                self.finish(Ok(current));
                 return None;
             }
-            self.entry.current.publish(&mut key, token.clone());
+            self.key.slot.publish(&mut state, token.clone());
         }
         if from_store {
-            self.flight.brings_from_store();
+            self.flight.set_from_store();
         } else {
-            self.entry.client.accepted();
+            self.key.client.accepted();
         }
         let took = now.mono.saturating_sub(started.mono);
         telemetry::fetched(
-            self.entry.client.id.name(),
-            &self.entry.request,
+            self.key.client.id.name(),
+            &self.key.request,
             from_store,
             took,
         );
-        self.end(Ok(token.clone()));
+        self.finish(Ok(token.clone()));
         Some(token)
     }
 
-    fn end(&mut self, outcome: Outcome) {
-        self.landed = true;
-        self.flight.land(outcome);
+    fn finish(&mut self, outcome: Outcome) {
+        self.finished = true;
+        self.flight.finish(outcome);
     }
 
-    /// Notes a failure and tells those who wait. Answers with what the fleet has to be told.
-    fn lose(&mut self, lost: Lost) -> Option<(Lease, Setback)> {
+    /// Notes a failure and tells those who wait. Returns it, and how long this key asks nobody.
+    fn fail(&mut self, failure: FlightFailure) -> (FlightFailure, Duration) {
         let now = self.engine.clock.now();
-        let client = &self.entry.client;
-        let mut owed = None;
-        let is_news = !matches!(lost, Lost::Stands(_));
-        let error = {
-            let mut key = self.entry.key();
-            let error = match lost {
-                Lost::Failed { mut setback, lease } => {
-                    setback.error = setback.error.with_provider(client.id.shared_name());
-                    key.failed(&setback, self.entry.current.load().as_deref(), &now);
-                    let error = setback.error.clone();
-                    owed = lease.map(|lease| (lease, setback));
-                    error
-                }
-                Lost::Panicked(error) => {
-                    let error = error.with_provider(client.id.shared_name());
-                    key.panicked(&error, self.entry.current.load().as_deref(), &now);
-                    error
-                }
-                Lost::Shared(error, left) => {
-                    let error = error.with_provider(client.id.shared_name());
-                    key.wait_out(error.clone(), left, &now);
-                    error
-                }
-                Lost::Broken(error) | Lost::Stands(error) => {
-                    error.with_provider(client.id.shared_name())
-                }
-            };
-            clear(&mut key.flight, &self.flight);
-            error
+        let id = &self.key.client.id;
+        let failure = failure.map_error(|error| error.with_provider(id.shared_name()));
+        let own_wait = {
+            let mut state = self.key.state();
+            let own_wait = state.failed(&failure, self.key.slot.load().as_deref(), &now);
+            clear(&mut state.flight, &self.flight);
+            own_wait
         };
-        if is_news {
-            let current = self.entry.current.load();
+        let error = failure.error().clone();
+        if failure.is_news() {
+            let current = self.key.slot.load();
             let is_usable = |token: &Arc<CachedToken>| token.schedule.unusable.is_ahead(&now);
             let serving = current.as_ref().is_some_and(is_usable);
-            telemetry::failed(client.id.name(), &self.entry.request, &error, serving);
+            telemetry::failed(id.name(), &self.key.request, &error, serving);
         }
-        self.end(Err(error));
-        owed
+        self.finish(Err(error));
+        (failure, own_wait)
     }
 
-    /// Fetches within the time for that, and shows meanwhile that somebody drives it.
+    /// What the other processes hear of a failure, where this one waits for `own_wait`.
+    fn news_for_fleet<'f>(
+        &self,
+        failure: &'f FlightFailure,
+        own_wait: Duration,
+    ) -> Option<(&'f FetchFailure, Duration)> {
+        let rest = failure.fleet_rest(own_wait)?;
+        match failure {
+            FlightFailure::Fetch(fetch) if self.engine.settings.share_failures => {
+                Some((fetch, rest))
+            }
+            _ => None,
+        }
+    }
+
+    /// Fetches within the time for that, and gives heartbeats meanwhile.
     async fn fetch_in_time<'s>(
         &self,
-        shared: Option<&'s Shared>,
+        shared: Option<&'s SharedStore>,
         id: &'s ProviderId,
-        desk: &mut Option<Desk<'s>>,
+        session: &mut Option<StoreSession<'s>>,
         started: &Now,
-    ) -> Result<Got, Lost> {
+    ) -> Result<Fetched, FailedAttempt> {
         let Engine {
             clock, settings, ..
         } = &*self.engine;
-        let mut fetch = std::pin::pin!(self.fetch(shared, id, desk));
+        let mut fetch = std::pin::pin!(self.fetch(shared, id, session));
         let mut left = settings.flight_limit;
         while !left.is_zero() {
             tokio::select! {
                 biased;
                 end = &mut fetch => return end,
-                () = clock.sleep(left.min(settings.beat)) => {}
+                () = clock.sleep(left.min(settings.heartbeat)) => {}
             }
             let now = clock.now();
-            self.flight.beat(&now);
-            if self.flight.is_in_line() {
-                self.entry.client.endpoint.pass_over_lost(&now);
+            self.flight.give_heartbeat(&now);
+            if self.flight.is_queued() {
+                self.key.client.endpoint.pass_over_lost(&now);
             }
             let passed = now.mono.saturating_sub(started.mono);
             left = settings.flight_limit.saturating_sub(passed);
         }
-        let why = if self.flight.is_in_line() {
+        let why = if self.flight.is_queued() {
             ": the queue of requests to its token endpoint is too long"
         } else {
             ""
         };
         let limit = settings.flight_limit.as_secs();
-        let error = Error::unreachable(format!("no token after {limit} s{why}"));
-        Err(Lost::Failed {
-            setback: error.into(),
-            lease: None,
-        })
+        let error = Error::unreachable(format!("no token within {limit} s{why}"));
+        Err(FlightFailure::Fetch(error.into()).into())
     }
 
-    /// Up to three attempts while somebody waits without a token; one otherwise.
+    /// As many attempts as the failures allow.
     async fn fetch<'s>(
         &self,
-        shared: Option<&'s Shared>,
+        shared: Option<&'s SharedStore>,
         id: &'s ProviderId,
-        desk: &mut Option<Desk<'s>>,
-    ) -> Result<Got, Lost> {
+        session: &mut Option<StoreSession<'s>>,
+    ) -> Result<Fetched, FailedAttempt> {
         let clock = &*self.engine.clock;
-        if let Some((secrets, refusal)) = self.flight.secrets_to_look_at() {
-            if !self.any_changed(&secrets).await {
-                return Err(Lost::Stands(refusal));
+        if let Some(recheck) = self.flight.recheck() {
+            if !recheck.any_changed(clock).await {
+                return Err(FlightFailure::Known(recheck.refusal).into());
             }
-            self.flight.looked();
+            self.flight.recheck_passed();
         }
         if let Some(shared) = shared {
-            *desk = Box::pin(shared.desk(id, &self.entry.request)).await;
+            *session = Box::pin(shared.session(id, &self.key.request)).await;
         }
-        let mut attempt = 1;
+        let mut attempts = 1;
         loop {
-            let lost = match self.attempt(desk).await {
-                Ok(got) => return Ok(got),
-                Err(lost) => lost,
+            let failed = match self.attempt(session).await {
+                Ok(fetched) => return Ok(fetched),
+                Err(failed) => failed,
             };
-            let (error, lease) = match &lost {
-                Lost::Failed { setback, lease } if setback.error.is_transient() => {
-                    (&setback.error, *lease)
-                }
-                _ => return Err(lost),
+            let Some(wait) = failed.failure.retry(attempts, self.patience()) else {
+                return Err(failed);
             };
-            let now = clock.now();
-            let wait = quick_back_off(attempt).max(asked_to_wait(error));
-            let in_time = self.flight.age(&now) + wait < self.engine.settings.max_wait;
-            if attempt == ATTEMPTS || !self.flight.is_urgent() || !in_time {
-                return Err(lost);
-            }
-            if let (Some(desk), Some(lease)) = (desk.as_mut(), lease) {
-                let failed = self.engine.settings.share_failures;
-                desk.release(&lease, failed.then_some((error, wait, &[])))
-                    .await;
+            if let (Some(session), Some(lease)) = (session.as_mut(), failed.lease) {
+                let news = self.news_for_fleet(&failed.failure, wait);
+                session.release(&lease, news).await;
             }
             clock.sleep(wait).await;
-            attempt += 1;
+            attempts += 1;
         }
     }
 
@@ -339,185 +304,120 @@ impl Pilot {
     ///
     /// What has to do with a store is boxed: most flights have none, and should not have to carry
     /// the room for it.
-    async fn attempt(&self, desk: &mut Option<Desk<'_>>) -> Result<Got, Lost> {
+    async fn attempt(
+        &self,
+        session: &mut Option<StoreSession<'_>>,
+    ) -> Result<Fetched, FailedAttempt> {
         let (permit, lease) = loop {
-            let (permit, lease) = match desk {
+            let (permit, lease) = match session {
                 None => (self.permit().await?, None),
-                Some(desk) => match Box::pin(self.call_at(desk)).await? {
-                    Errand::Done(got) => return Ok(*got),
-                    Errand::Ours(permit, lease) => (permit, lease),
+                Some(session) => match Box::pin(self.consult_store(session)).await? {
+                    Admission::Stored(fetched) => return Ok(*fetched),
+                    Admission::Granted(permit, lease) => (permit, lease),
                 },
             };
             if permit.is_still_held() {
                 break (permit, lease);
             }
-            // Nobody drove this flight for a while, and the permit went to another.
-            if let (Some(desk), Some(lease)) = (desk.as_mut(), lease) {
-                Box::pin(desk.release(&lease, None)).await;
+            // The runtime stood still for a while, and the permit went to another flight.
+            if let (Some(session), Some(lease)) = (session.as_mut(), lease) {
+                Box::pin(session.release(&lease, None)).await;
             }
         };
-        let generation = self.generation(lease.as_ref());
-        let answer = match desk {
+        let generation = self.next_generation(lease.as_ref());
+        let answer = match session {
             None => self.ask(None).await,
-            Some(desk) => {
-                let identity = desk.identity().cloned();
-                Box::pin(desk.holding(lease, self.ask(identity.as_ref()))).await
+            Some(session) => {
+                let identity = session.identity().cloned();
+                Box::pin(session.holding(lease, self.ask(identity.as_ref()))).await
             }
         };
-        if let Err(setback) = &answer {
-            self.heed(setback);
+        if let Err(failure) = &answer {
+            self.apply(failure);
         }
-        // Not sooner: whoever gets it next is to know what this one heard.
+        // Not sooner: the flight that gets it next has to know what this one heard.
         drop(permit);
+        let failed = |failure| FailedAttempt { failure, lease };
         match answer {
             Ok(Answer::Token(token, sent, credentials, secrets)) => {
                 let token = self.cached(*token, generation, credentials, &sent);
                 if !token.schedule.unusable.is_ahead(&self.engine.clock.now()) {
                     let error = Error::invalid_response("the token had expired before it arrived");
-                    let setback = error.transient(true).into();
-                    return Err(Lost::Failed { setback, lease });
+                    return Err(failed(FlightFailure::Fetch(error.transient(true).into())));
                 }
-                Ok(Got {
+                Ok(Fetched {
                     token,
                     from_store: false,
                     lease,
                     secrets,
                 })
             }
-            Ok(_) => Err(Lost::Broken(Error::internal(
-                "a fetch ended without a token",
-            ))),
-            Err(setback) => Err(Lost::Failed { setback, lease }),
+            Ok(_) => {
+                let error = Error::internal("a fetch ended without a token");
+                Err(FlightFailure::Interrupted(error).into())
+            }
+            Err(failure) => Err(failed(FlightFailure::Fetch(failure))),
         }
     }
 
-    async fn ask(&self, identity: Option<&IdentityKey>) -> Result<Answer, Setback> {
-        let ask = Ask::Token(&self.entry.request, identity);
-        self.engine.ask(&self.provider, &self.entry, ask).await
+    async fn ask(&self, identity: Option<&IdentityKey>) -> Result<Answer, FetchFailure> {
+        let ask = Ask::Token(&self.key.request, identity);
+        self.engine.ask(&self.provider, &self.key, ask).await
     }
 
-    /// Calls at the store until it has a token, or it is this flight's turn to ask the vendor.
-    async fn call_at(&self, desk: &mut Desk<'_>) -> Result<Errand, Lost> {
-        self.tell_store(desk).await;
-        loop {
-            if let Some(got) = self.look(desk).await {
-                return Ok(Errand::Done(got.into()));
-            }
-            let permit = self.permit().await?;
-            match desk.claim().await {
-                Turn::Ours(None) => return Ok(Errand::Ours(permit, None)),
-                Turn::Ours(Some(lease)) => {
-                    // Whoever had it before may have brought a token.
-                    if let Some(got) = self.look(desk).await {
-                        desk.release(&lease, None).await;
-                        return Ok(Errand::Done(got.into()));
-                    }
-                    return Ok(Errand::Ours(permit, Some(lease)));
-                }
-                Turn::Theirs(left) => {
-                    drop(permit);
-                    let known = self.known();
-                    desk.wait(known, left).await;
-                }
-                Turn::Failed(..) if !self.engine.settings.share_failures => {
-                    return Ok(Errand::Ours(permit, None));
-                }
-                Turn::Failed(error, left) => {
-                    drop(permit);
-                    let now = self.engine.clock.now();
-                    let soon = left <= Duration::from_secs(1)
-                        && self.flight.age(&now) + left < self.engine.settings.max_wait;
-                    if !self.flight.is_urgent() || !soon {
-                        return Err(Lost::Shared(error, left));
-                    }
-                    self.engine.clock.sleep(left.max(LEAST_WAIT)).await;
-                }
-            }
-        }
-    }
-
-    /// Notes what an answer means for the other keys of the client and of the endpoint.
-    fn heed(&self, setback: &Setback) {
-        let Setback { error, secrets, .. } = setback;
-        let client = &self.entry.client;
+    /// Carries out what a failure means for the other keys of the client and of the endpoint.
+    fn apply(&self, failure: &FetchFailure) {
+        let client = &self.key.client;
         let now = self.engine.clock.now();
-        let wait = asked_to_wait(error);
-        if error.kind() == ErrorKind::Unavailable && error.is_transient() && !wait.is_zero() {
-            client.endpoint.leave_alone(wait, error, &now);
+        let Consequences {
+            pause_endpoint,
+            refuse_client,
+        } = failure.consequences();
+        if let Some(wait) = pause_endpoint {
+            client.endpoint.pause(wait, &failure.error, &now);
         }
-        if error.refuses_client() {
-            let error = error.clone().with_provider(client.id.shared_name());
-            client.refused(&error, secrets, &now);
+        if refuse_client {
+            let error = failure.error.clone().with_provider(client.id.shared_name());
+            client.refused(&error, &failure.secrets, &now);
         }
     }
 
     /// The right to send one request, when the vendor may be asked.
-    async fn permit(&self) -> Result<Permit, Lost> {
+    pub(super) async fn permit(&self) -> Result<Permit, FlightFailure> {
         let clock = &*self.engine.clock;
-        let endpoint = &self.entry.client.endpoint;
+        let client = &self.key.client;
         loop {
-            self.flight.stand_in_line(true);
-            let permit = endpoint.permit(&self.flight, clock).await;
-            self.flight.stand_in_line(false);
+            self.flight.set_queued(true);
+            let permit = client.endpoint.permit(&self.flight, clock).await;
+            self.flight.set_queued(false);
             let now = clock.now();
-            // Others of this client took off as well, and heard no already.
-            if self.entry.client.refusals() != self.flight.refusals
-                && let Some((error, _)) = self.entry.client.last_error(&now)
+            // Another flight of this client was refused since this one was allowed to start.
+            if client.refusals() != self.flight.refusals_seen
+                && let Some((error, _)) = client.last_error(&now)
             {
-                return Err(Lost::Stands(error));
+                return Err(FlightFailure::Known(error));
             }
-            let Some((error, left)) = endpoint.hold(&now) else {
+            let Some((error, left)) = client.endpoint.paused(&now) else {
                 return Ok(permit);
             };
             drop(permit);
-            let in_time = self.flight.age(&now) + left < self.engine.settings.max_wait;
-            if !self.flight.is_urgent() || !in_time {
-                return Err(Lost::Stands(error));
+            if !self.patience().covers(left) {
+                return Err(FlightFailure::Known(error));
             }
             clock.sleep(left).await;
         }
     }
 
-    /// A token from the store that this flight can do with.
-    async fn look(&self, desk: &mut Desk<'_>) -> Option<Got> {
-        let (token, generation) = desk.look().await?;
-        let now = self.engine.clock.now();
-        if generation <= self.known() || self.flight.is_anew() {
-            return None;
-        }
-        let mut cx = self.engine.context(0, None);
-        let request = &self.entry.request;
-        if let Err(why) = vet::check_stored(&token, &*self.provider, request, &cx).await {
-            desk.ignored(&why);
-            return None;
-        }
-        let credentials = call_credentials(&mut cx, &*self.provider).await.ok()?;
-        let token = self.cached(token, generation, credentials, &now);
-        let schedule = &token.schedule;
-        let fit = if self.flight.is_urgent() {
-            schedule.unusable
-        } else {
-            schedule.refresh
-        };
-        let enough = fit.is_ahead(&now) && token.lasts(self.flight.min_ttl(), &now);
-        enough.then_some(Got {
-            token,
-            from_store: true,
-            lease: None,
-            secrets: Vec::new(),
-        })
-    }
-
-    /// The newest generation that is no news.
-    fn known(&self) -> Generation {
-        let current = self.entry.current.load();
-        let served = current.as_ref().map(|token| token.generation());
-        self.entry.key().forgotten().max(served.unwrap_or_default())
+    pub(super) fn patience(&self) -> Patience {
+        let Engine {
+            clock, settings, ..
+        } = &*self.engine;
+        self.flight.patience(settings.max_wait, &clock.now())
     }
 
     /// The generation of the token to be fetched.
-    fn generation(&self, lease: Option<&Lease>) -> Generation {
-        let newest = self.entry.key().newest;
+    fn next_generation(&self, lease: Option<&Lease>) -> Generation {
+        let newest = self.key.state().newest;
         match lease {
             // The store's clock numbers the fleet's tokens; ours may be ahead of it.
             Some(lease) => lease.generation.max(Generation(newest.0.saturating_add(1))),
@@ -525,7 +425,7 @@ impl Pilot {
         }
     }
 
-    fn cached(
+    pub(super) fn cached(
         &self,
         token: Token,
         generation: Generation,
@@ -535,76 +435,23 @@ impl Pilot {
         let schedule = self.engine.schedule(&token, seen);
         CachedToken::new(token, generation, credentials, schedule)
     }
-
-    /// What was rejected must not come back from the store.
-    async fn tell_store(&self, desk: &mut Desk<'_>) {
-        let (through, stored) = {
-            let key = self.entry.key();
-            (key.untold(), key.stored.as_deref().copied())
-        };
-        // Owed until it is done: a flight may end at any await.
-        if let Some(through) = through
-            && desk.forget(stored, through).await
-        {
-            self.entry.key().told(through);
-        }
-    }
-
-    /// Whether one of these secrets is another than when it was refused. They are read side by side,
-    /// since each may take its time; those whose reading is dear come last, and only if they are
-    /// needed.
-    async fn any_changed(&self, secrets: &[SecretUse]) -> bool {
-        let interval = |used: &SecretUse| used.secret().recheck_interval();
-        let mut intervals: Vec<_> = secrets.iter().map(interval).collect();
-        intervals.sort_unstable();
-        intervals.dedup();
-        for dear in intervals {
-            let mut looks: Vec<_> = secrets
-                .iter()
-                .filter(|used| interval(used) == dear)
-                .map(|used| Box::pin(used.has_changed(&*self.engine.clock)))
-                .collect();
-            let any = poll_fn(|cx| {
-                let mut any = false;
-                looks.retain_mut(|look| match look.as_mut().poll(cx) {
-                    Poll::Ready(changed) => {
-                        any |= changed;
-                        false
-                    }
-                    Poll::Pending => true,
-                });
-                match any || looks.is_empty() {
-                    true => Poll::Ready(any),
-                    false => Poll::Pending,
-                }
-            });
-            if any.await {
-                return true;
-            }
-        }
-        false
-    }
 }
 
-/// However a flight ends (a panic in the provider, a runtime that shuts down), nobody waits for it
-/// in vain, and the next caller starts anew.
-impl Drop for Pilot {
+/// However a flight ends (a panic in the provider, a runtime that shuts down), no caller waits for it
+/// in vain, and the next one starts another.
+impl Drop for FlightTask {
     fn drop(&mut self) {
-        if self.landed {
+        if self.finished {
             return;
         }
-        self.lose(if std::thread::panicking() {
+        self.fail(if std::thread::panicking() {
             let error = Error::internal("the provider panicked");
-            Lost::Panicked(error.with_remedy("this is a bug in the provider"))
+            FlightFailure::Panic(error.with_remedy("this is a bug in the provider"))
         } else {
             let error = Error::internal("the fetch was interrupted: its runtime ended");
-            Lost::Broken(error.transient(true))
+            FlightFailure::Interrupted(error.transient(true))
         });
     }
-}
-
-fn asked_to_wait(error: &Error) -> Duration {
-    error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER)
 }
 
 fn clear(slot: &mut Option<Arc<Flight>>, flight: &Arc<Flight>) {

@@ -1,4 +1,4 @@
-//! [`Current`]: the token that a key serves, and until when it does without a second look.
+//! [`Slot`]: the token that a key serves, and until when it does without a second look.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use arc_swap::Guard;
 use biped_core::{Now, Timestamp};
 
 use crate::{
-    key::{cached::CachedToken, schedule::Deadline, state::Key},
+    key::{cached::CachedToken, schedule::Deadline, state::KeyState},
     sync::{
         ArcSwapOption,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -24,13 +24,13 @@ use crate::{
 /// which has arrived just now, or sees that there is none.
 #[repr(C)]
 #[derive(Default)]
-pub(crate) struct Current {
+pub(crate) struct Slot {
     token: ArcSwapOption<CachedToken>,
     fresh_mono: AtomicU64,
     fresh_wall: AtomicI64,
 }
 
-impl Current {
+impl Slot {
     /// The token, if it is fresh.
     #[inline]
     pub(crate) fn fresh(&self, now: &Now) -> Option<Guard<Option<Arc<CachedToken>>>> {
@@ -55,7 +55,7 @@ impl Current {
     }
 
     /// Serves this token from now on.
-    pub(crate) fn publish(&self, _: &mut Key, token: Arc<CachedToken>) {
+    pub(crate) fn publish(&self, _: &mut KeyState, token: Arc<CachedToken>) {
         let Deadline { mono, wall } = token.schedule.refresh;
         self.token.store(Some(token));
         self.fresh_wall.store(wall.unix_nanos(), Ordering::Release);
@@ -63,7 +63,7 @@ impl Current {
     }
 
     /// Serves no token from now on.
-    pub(crate) fn withdraw(&self, _: &mut Key) {
+    pub(crate) fn clear(&self, _: &mut KeyState) {
         self.fresh_mono.store(0, Ordering::Release);
         self.token.store(None);
     }

@@ -1,8 +1,9 @@
-//! What a key knows, and what it decides: the state machine of the engine.
+//! [`KeyState`]: what is known of a key, and what its callers get: the state machine of the engine.
 //!
-//! Everything in this file is synchronous and takes the time as an argument. [`Key::decide`] says
-//! what a caller gets; [`Key::reject`], [`Key::landed`] and [`Key::failed`] are what can happen.
-//! Nothing here waits, spawns, or calls a provider.
+//! Everything in this file is synchronous and takes the time as an argument. [`KeyState::decide`]
+//! says what a caller gets; [`KeyState::succeeded`], [`KeyState::failed`], [`KeyState::reject`] and
+//! [`KeyState::forget`] are the events. Nothing here waits, spawns, or calls a provider. What follows
+//! from a failure is decided in `failure.rs`.
 //!
 //! ```text
 //!            fetched                refresh point          margin before expiry
@@ -11,57 +12,73 @@
 //!     └──── rejected ────┴──────────────────────────┘
 //! ```
 //!
-//! Without a usable token a caller joins the one flight, or starts it, or, until "not before", gets
-//! the error that the last flight ended with.
+//! Without a usable token a caller joins the one flight, or starts it, or, until the key may ask
+//! again, gets the error that the last flight ended with.
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Error, ErrorKind, Generation, Now, TokenKey};
+use biped_core::{Error, Generation, Now, TokenKey};
 
 use crate::{
-    failure::Setback,
-    flight::{Flight, demand::Want},
+    failure::{FetchFailure, FlightFailure, KeyConsequence, KeySituation},
+    flight::{Flight, demand::Demand},
     key::{
         cached::CachedToken,
-        refusal::{Clearance, Refusal},
+        refusal::{Permission, Refusal},
     },
-    settings::{
-        LOOK, MAX_RETRY_AFTER, REJECTED_AT_ONCE, REJECTION_COOL_DOWN, REST, TOMBSTONE, back_off,
-    },
+    settings::{REJECTED_AT_ONCE, REJECTION_COOL_DOWN, REST, TOMBSTONE},
 };
 
-/// What a key knows beside its current token.
+/// What is known of a key beside its token.
 #[derive(Default)]
-pub(crate) struct Key {
+pub(crate) struct KeyState {
     /// The fetch in progress.
     pub(crate) flight: Option<Arc<Flight>>,
-    /// No fetch before this: the least time between two of them.
+    /// No fetch before this moment: the least time between two of them.
     rest_until: Duration,
-    /// The newest generation handed out for this key.
+    /// The newest generation that was handed out for this key.
     pub(crate) newest: Generation,
-    /// What keys have that something went wrong with.
-    trouble: Option<Box<Trouble>>,
+    /// What most keys have none of.
+    setbacks: Option<Box<Setbacks>>,
     /// The name under which the store has the token that is served, if it has it.
     pub(crate) stored: Option<Box<TokenKey>>,
 }
 
+/// What went wrong with a key.
 #[derive(Default)]
-struct Trouble {
-    /// Failed flights in a row.
-    failures: u32,
-    /// The last failure, and the moment before which nobody asks again.
-    failed: Option<(Error, Duration)>,
+struct Setbacks {
+    backoff: Backoff,
     /// The vendor refused this request.
     refusal: Option<Refusal>,
-    /// Tokens up to this one were rejected or forgotten.
-    forgotten: Generation,
-    /// The store was not told yet; from this moment on it need not be any more.
+    forgotten: Forgotten,
+    rejections: Rejections,
+}
+
+#[derive(Default)]
+struct Backoff {
+    /// Failed flights in a row.
+    failures: u32,
+    /// The last failure, and the moment before which the vendor is not asked again.
+    last: Option<(Error, Duration)>,
+}
+
+/// Tokens that must not come back.
+#[derive(Default)]
+struct Forgotten {
+    /// They are the tokens up to this one.
+    through: Generation,
+    /// The store has not been told; from this moment on it need not be any more.
     untold: Option<Duration>,
+}
+
+/// What APIs rejected.
+#[derive(Default)]
+struct Rejections {
     /// The next token replaces a rejected one.
     replacing: bool,
     /// The token that replaced a rejected one, and when it came.
     replacement: Option<(Generation, Duration)>,
-    /// Rejections cause nothing before this.
+    /// Rejections cause nothing before this moment.
     cool_until: Duration,
 }
 
@@ -73,29 +90,29 @@ pub(crate) enum Decision {
         stale: bool,
     },
     /// A flight that the caller has to start, and the token that serves meanwhile.
-    Launch {
+    Start {
         flight: Arc<Flight>,
         meanwhile: Option<Arc<CachedToken>>,
     },
-    /// Somebody else's flight.
+    /// The flight of another caller.
     Join(Arc<Flight>),
     /// Nothing before this moment; ask again then.
-    Rest(Duration),
-    /// No.
+    WaitUntil(Duration),
+    /// This error.
     Fail(Error),
 }
 
-impl Key {
-    /// What a caller gets. `clearance` is asked only where a flight would start.
+impl KeyState {
+    /// What a caller gets. `permission` is asked only where a flight would start.
     pub(crate) fn decide(
         &mut self,
         current: Option<&Arc<CachedToken>>,
-        want: Want,
+        demand: Demand,
         now: &Now,
-        clearance: impl FnOnce() -> Clearance,
+        permission: impl FnOnce() -> Permission,
     ) -> Decision {
         let usable = current.filter(|token| token.schedule.unusable.is_ahead(now));
-        let enough = usable.filter(|token| want.is_met_by(token, now));
+        let enough = usable.filter(|token| demand.is_met_by(token, now));
         let serve = |token: &Arc<CachedToken>| Decision::Serve {
             token: token.clone(),
             stale: true,
@@ -107,63 +124,64 @@ impl Key {
                 stale: false,
             };
         }
-        if !want.runtime {
-            // Nothing to fly on, and nothing to wait with either.
+        if !demand.runtime {
+            // No runtime to fetch on, and none to wait with.
             return enough.map_or_else(|| Decision::Fail(no_runtime()), serve);
         }
         if let Some(flight) = self.flight.as_ref().filter(|flight| !flight.is_lost(now)) {
-            return match (enough, flight.looking_after()) {
+            return match (enough, flight.recheck()) {
                 (Some(token), _) => serve(token),
-                (None, Some(refusal)) => Decision::Fail(refusal),
+                (None, Some(recheck)) => Decision::Fail(recheck.refusal),
                 (None, None) => {
-                    flight.urge(want);
+                    flight.require(demand);
                     Decision::Join(flight.clone())
                 }
             };
         }
         if now.mono < self.rest_until {
-            // A token just fetched satisfies whoever wants one that lasts.
-            return usable.map_or(Decision::Rest(self.rest_until), serve);
+            // A token that was just fetched is good enough, whatever its life.
+            return usable.map_or(Decision::WaitUntil(self.rest_until), serve);
         }
-        let clearance = match self.held(now) {
-            Some(error) => Clearance::Held(error),
-            // This key's own claim comes last, so that none is made for a flight that never starts.
-            None => clearance().and_then(|| self.claim(now)),
+        let permission = match self.blocked_by(now) {
+            Some(error) => Permission::Denied(error),
+            // The key's own probe is claimed last, so that none is claimed for a flight that never
+            // starts.
+            None => permission().and_then(|| self.claim_probe(now)),
         };
-        let looking = match clearance {
-            Clearance::Clear => None,
-            Clearance::Look(secrets, refusal) => Some((secrets, refusal)),
-            Clearance::Held(error) => return enough.map_or(Decision::Fail(error), serve),
+        let recheck = match permission {
+            Permission::Granted => None,
+            Permission::AfterRecheck(recheck) => Some(recheck),
+            Permission::Denied(error) => return enough.map_or(Decision::Fail(error), serve),
         };
-        let flight = Arc::new(Flight::new(now, enough.is_none(), want, looking));
+        let flight = Arc::new(Flight::new(now, enough.is_none(), demand, recheck));
         self.flight = Some(flight.clone());
-        Decision::Launch {
+        Decision::Start {
             flight,
             meanwhile: enough.cloned(),
         }
     }
 
     /// The error that keeps this very key from asking.
-    fn held(&self, now: &Now) -> Option<Error> {
-        let trouble = self.trouble.as_ref()?;
-        if let Some((error, not_before)) = &trouble.failed
+    fn blocked_by(&self, now: &Now) -> Option<Error> {
+        let setbacks = self.setbacks.as_ref()?;
+        if let Some((error, not_before)) = &setbacks.backoff.last
             && now.mono < *not_before
         {
             let wait = *not_before - now.mono;
             return Some(error.clone().with_retry_after(Some(wait)));
         }
-        trouble.refusal.as_ref()?.held(now)
+        setbacks.refusal.as_ref()?.blocked_by(now)
     }
 
     /// The right to ask although the vendor refused this very request, where it did.
-    fn claim(&mut self, now: &Now) -> Clearance {
-        let refusal = self.trouble.as_mut().and_then(|t| t.refusal.as_mut());
-        refusal.map_or(Clearance::Clear, |refusal| refusal.clearance(now))
+    fn claim_probe(&mut self, now: &Now) -> Permission {
+        let refusal = self.setbacks.as_mut().and_then(|it| it.refusal.as_mut());
+        refusal.map_or(Permission::Granted, |refusal| refusal.permission(now))
     }
 
-    /// A flight brought a token. Answers whether it may be used: it may not if it was forgotten
-    /// while it was on its way.
-    pub(crate) fn landed(&mut self, token: &CachedToken, now: &Now, fetched: bool) -> bool {
+    /// A flight brought a token. Returns whether it may be used: it may not if it was forgotten
+    /// while it was being fetched.
+    pub(crate) fn succeeded(&mut self, token: &CachedToken, now: &Now, fetched: bool) -> bool {
         if token.generation() <= self.forgotten() {
             return false;
         }
@@ -172,73 +190,53 @@ impl Key {
             let rest = token.lifetime().map_or(REST, |life| (life / 2).min(REST));
             self.rest_until = now.mono.saturating_add(rest);
         }
-        if let Some(trouble) = &mut self.trouble {
-            trouble.failures = 0;
-            trouble.failed = None;
-            trouble.refusal = None;
-            if std::mem::take(&mut trouble.replacing) {
-                trouble.replacement = Some((token.generation(), now.mono));
+        if let Some(setbacks) = &mut self.setbacks {
+            setbacks.backoff = Backoff::default();
+            setbacks.refusal = None;
+            if std::mem::take(&mut setbacks.rejections.replacing) {
+                setbacks.rejections.replacement = Some((token.generation(), now.mono));
             }
         }
         true
     }
 
-    /// A flight failed. `current` is the token that goes on serving.
-    pub(crate) fn failed(&mut self, setback: &Setback, current: Option<&CachedToken>, now: &Now) {
-        let trouble = self.trouble.get_or_insert_default();
-        let Setback {
-            error,
-            secrets,
-            sent,
-        } = setback;
-        let wait = match error.kind() {
-            // Asking again costs nothing.
-            ErrorKind::Configuration if !sent => return,
-            ErrorKind::Refused => {
-                trouble.failed = None;
-                if !error.refuses_client() {
-                    Refusal::renew(&mut trouble.refusal, error, secrets, now);
-                }
-                return;
-            }
-            ErrorKind::Secret => LOOK.max(error.retry_after().unwrap_or_default()),
-            _ => {
-                trouble.failures = trouble.failures.saturating_add(1);
-                let floor = error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER);
-                back_off(trouble.failures)
-                    .min(next_try(current, now))
-                    .max(floor)
-            }
+    /// A flight failed. `current` is the token that goes on serving. Returns how long this key asks
+    /// nobody, at least the time between two fetches.
+    pub(crate) fn failed(
+        &mut self,
+        failure: &FlightFailure,
+        current: Option<&CachedToken>,
+        now: &Now,
+    ) -> Duration {
+        let situation = KeySituation {
+            failures: self.setbacks.as_ref().map_or(0, |it| it.backoff.failures),
+            serving: current.is_some_and(|token| token.schedule.unusable.is_ahead(now)),
+            next_try: current.map_or(Duration::MAX, |token| token.schedule.next_try(now)),
         };
-        trouble.failed = Some((error.clone(), now.mono.saturating_add(wait)));
-    }
-
-    /// The provider panicked. While a token serves nobody is kept waiting by that, so the vendor is
-    /// not asked again by each caller that comes.
-    pub(crate) fn panicked(&mut self, error: &Error, current: Option<&CachedToken>, now: &Now) {
-        let wait = next_try(current, now).min(REST);
-        if current.is_some_and(|token| token.schedule.unusable.is_ahead(now)) {
-            let trouble = self.trouble.get_or_insert_default();
-            trouble.failed = Some((error.clone(), now.mono.saturating_add(wait)));
+        let consequence = failure.for_key(&situation);
+        if let KeyConsequence::None = consequence {
+            return REST;
         }
-    }
-
-    /// Others failed, and the vendor is to be left alone for so long.
-    pub(crate) fn wait_out(&mut self, error: Error, left: Duration, now: &Now) {
-        let trouble = self.trouble.get_or_insert_default();
-        let left = left.min(MAX_RETRY_AFTER);
-        trouble.failed = Some((error, now.mono.saturating_add(left)));
-    }
-
-    /// How long a failed holder of a lease leaves the vendor alone, for the whole fleet.
-    pub(crate) fn cool_down(&self, now: &Now) -> Duration {
-        let failed = self
-            .trouble
-            .as_ref()
-            .and_then(|trouble| trouble.failed.as_ref());
-        failed
-            .map_or(REST, |(_, until)| until.saturating_sub(now.mono))
-            .max(REST)
+        let setbacks = self.setbacks.get_or_insert_default();
+        setbacks.backoff.last = None;
+        match (consequence, failure) {
+            (KeyConsequence::Wait { wait, counts }, _) => {
+                let failures = setbacks.backoff.failures;
+                setbacks.backoff = Backoff {
+                    failures: failures.saturating_add(u32::from(counts)),
+                    last: Some((failure.error().clone(), now.mono.saturating_add(wait))),
+                };
+                wait.max(REST)
+            }
+            (
+                KeyConsequence::RequestRefused,
+                FlightFailure::Fetch(FetchFailure { error, secrets, .. }),
+            ) => {
+                Refusal::renew(&mut setbacks.refusal, error, secrets, now);
+                REST
+            }
+            _ => REST,
+        }
     }
 
     /// An API rejected `token`.
@@ -251,8 +249,8 @@ impl Key {
         if current.map(CachedToken::generation) != Some(token.generation()) {
             return Rejection::Superseded;
         }
-        let trouble = self.trouble.get_or_insert_default();
-        if now.mono < trouble.cool_until {
+        let rejections = &mut self.setbacks.get_or_insert_default().rejections;
+        if now.mono < rejections.cool_until {
             return Rejection::CoolingDown;
         }
         let life = token.lifetime().unwrap_or(Duration::MAX);
@@ -260,101 +258,94 @@ impl Key {
             let age = now.mono.saturating_sub(came);
             generation == token.generation() && age < REJECTED_AT_ONCE.min(life / 4)
         };
-        if trouble.replacement.is_some_and(at_once) {
-            trouble.cool_until = now.mono.saturating_add(REJECTION_COOL_DOWN.min(life));
+        if rejections.replacement.is_some_and(at_once) {
+            rejections.cool_until = now.mono.saturating_add(REJECTION_COOL_DOWN.min(life));
             return Rejection::CoolingDown;
         }
-        trouble.replacing = true;
+        rejections.replacing = true;
         self.forget(token.generation(), now);
         Rejection::Renewing
     }
 
     /// Tokens up to this one must not come back, from the store or from a flight.
     pub(crate) fn forget(&mut self, through: Generation, now: &Now) {
-        let trouble = self.trouble.get_or_insert_default();
-        trouble.forgotten = trouble.forgotten.max(through);
-        trouble.untold = Some(now.mono.saturating_add(TOMBSTONE));
+        let forgotten = &mut self.setbacks.get_or_insert_default().forgotten;
+        forgotten.through = forgotten.through.max(through);
+        forgotten.untold = Some(now.mono.saturating_add(TOMBSTONE));
         self.newest = self.newest.max(through);
     }
 
     /// Tokens up to this one must not come back.
     pub(crate) fn forgotten(&self) -> Generation {
-        self.trouble
+        self.setbacks
             .as_ref()
-            .map_or(Generation(0), |trouble| trouble.forgotten)
+            .map_or(Generation(0), |setbacks| setbacks.forgotten.through)
     }
 
     /// What the store has to be told to forget.
     pub(crate) fn untold(&self) -> Option<Generation> {
-        let trouble = self.trouble.as_ref()?;
-        trouble.untold.map(|_| trouble.forgotten)
+        let forgotten = &self.setbacks.as_ref()?.forgotten;
+        forgotten.untold.map(|_| forgotten.through)
     }
 
     /// The store was told to forget the tokens up to this one.
     pub(crate) fn told(&mut self, through: Generation) {
-        if let Some(trouble) = &mut self.trouble
-            && trouble.forgotten <= through
+        if let Some(setbacks) = &mut self.setbacks
+            && setbacks.forgotten.through <= through
         {
-            trouble.untold = None;
+            setbacks.forgotten.untold = None;
         }
     }
 
-    /// The error that callers without a token get at the moment, and when the vendor is asked
-    /// again at the latest.
+    /// The error that callers without a token get at the moment, and the latest moment at which the
+    /// vendor is asked again.
     pub(crate) fn last_error(&self, now: &Now) -> Option<(Error, Option<Duration>)> {
-        let trouble = self.trouble.as_ref()?;
-        if let Some(refusal) = &trouble.refusal {
-            return Some((
-                refusal.error.clone(),
-                Some(refusal.probe_at.saturating_sub(now.mono)),
-            ));
-        }
-        let (error, not_before) = trouble.failed.as_ref()?;
-        Some((error.clone(), Some(not_before.saturating_sub(now.mono))))
+        let setbacks = self.setbacks.as_ref()?;
+        let (error, until) = match (&setbacks.refusal, &setbacks.backoff.last) {
+            (Some(refusal), _) => (&refusal.error, refusal.probe_at),
+            (None, Some((error, until))) => (error, *until),
+            (None, None) => return None,
+        };
+        Some((error.clone(), Some(until.saturating_sub(now.mono))))
     }
 
     pub(crate) fn is_refused(&self) -> bool {
-        self.trouble
+        self.setbacks
             .as_ref()
-            .is_some_and(|trouble| trouble.refusal.is_some())
+            .is_some_and(|setbacks| setbacks.refusal.is_some())
     }
 
     /// Whether nothing would be lost with this key but a token.
     pub(crate) fn is_idle(&self, now: &Now) -> bool {
-        let waits = |trouble: &Trouble| {
+        let matters = |setbacks: &Setbacks| {
             let ahead = |moment: Duration| now.mono < moment;
-            trouble.refusal.as_ref().is_some_and(|it| it.stands(now))
-                || trouble.untold.is_some_and(ahead)
-                || ahead(trouble.cool_until)
-                || trouble
-                    .failed
-                    .as_ref()
-                    .is_some_and(|(_, until)| ahead(*until))
+            let refusal = setbacks.refusal.as_ref();
+            let backoff = setbacks.backoff.last.as_ref();
+            refusal.is_some_and(|refusal| refusal.is_in_force(now))
+                || backoff.is_some_and(|(_, until)| ahead(*until))
+                || setbacks.forgotten.untold.is_some_and(ahead)
+                || ahead(setbacks.rejections.cool_until)
         };
         self.flight.is_none()
             && now.mono >= self.rest_until
-            && !self.trouble.as_deref().is_some_and(waits)
+            && !self.setbacks.as_deref().is_some_and(matters)
     }
 }
 
 /// What became of a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rejection {
-    /// The token is forgotten, and a new one is on its way.
+    /// The token is forgotten, and a new one is being fetched.
     Renewing,
-    /// There is a newer token already, or it is on its way.
+    /// There is a newer token already, or one is being fetched.
     Superseded,
-    /// New tokens of this key are rejected too, so tokens are not the problem: nothing happens for
-    /// a while.
+    /// New tokens of this key are rejected too, so tokens are not the problem: rejections cause
+    /// nothing for a while.
     CoolingDown,
 }
 
-/// The longest wait that leaves the token that serves time for another try.
-fn next_try(current: Option<&CachedToken>, now: &Now) -> Duration {
-    current.map_or(Duration::MAX, |token| token.schedule.next_try(now))
-}
-
 fn no_runtime() -> Error {
-    Error::internal("there is no tokio runtime to fetch a token on")
+    Error::internal("fetching a token needs a tokio runtime")
         .with_remedy("call this within one, or use the blocking interface")
 }

@@ -1,4 +1,4 @@
-//! [`Keys`]: every key of a manager, found by what it is for, bounded and evicted.
+//! [`KeyTable`]: every key of a manager, found by what it is for, bounded and evicted.
 
 use std::{
     hash::BuildHasher,
@@ -11,7 +11,7 @@ use biped_core::{Now, ProviderId, TokenRequest};
 
 use crate::{
     client::Client,
-    key::{slot::Current, state::Key},
+    key::{slot::Slot, state::KeyState},
     settings::Settings,
     sync::{
         DefaultHashBuilder, Mutex, MutexGuard, RwLock,
@@ -22,22 +22,22 @@ use crate::{
 /// One key: its current token, and what else is known of it.
 // In this order: what every caller touches lies together.
 #[repr(C)]
-pub(crate) struct Entry {
+pub(crate) struct Key {
     /// The token that is served, if there is one.
-    pub(crate) current: Current,
+    pub(crate) slot: Slot,
     used: AtomicU32,
     pub(crate) client: Arc<Client>,
     pub(crate) request: TokenRequest,
-    key: Mutex<Key>,
+    state: Mutex<KeyState>,
 }
 
-impl Entry {
+impl Key {
     /// Locks what is known of the key. Never held across an await.
-    pub(crate) fn key(&self) -> MutexGuard<'_, Key> {
-        self.key.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> MutexGuard<'_, KeyState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stamps the entry as used, once a second at most.
+    /// Stamps the key as used, once a second at most.
     #[inline]
     pub(crate) fn touch(&self, now: &Now) {
         let second = seconds(now);
@@ -53,7 +53,9 @@ impl Entry {
     /// Whether nobody has a handle to it, and nothing would be lost with it but a token. The map
     /// must be locked, so that nobody gets a handle meanwhile.
     fn is_evictable(self: &Arc<Self>, now: &Now) -> bool {
-        Arc::strong_count(self) == 1 && self.key().is_idle(now) && !self.client.is_quarantined(now)
+        Arc::strong_count(self) == 1
+            && self.state().is_idle(now)
+            && !self.client.is_quarantined(now)
     }
 }
 
@@ -66,7 +68,7 @@ fn seconds(now: &Now) -> u32 {
 const SHARDS: usize = if cfg!(all(test, shuttle)) { 1 } else { 16 };
 
 /// Every key of a manager.
-pub(crate) struct Keys {
+pub(crate) struct KeyTable {
     shards: Box<[RwLock<Shard>]>,
     hasher: DefaultHashBuilder,
     bound: usize,
@@ -76,11 +78,11 @@ pub(crate) struct Keys {
 #[derive(Default)]
 struct Shard {
     /// With their hashes, so that a table that grows reads none of them.
-    entries: HashTable<(u64, Arc<Entry>)>,
+    keys: HashTable<(u64, Arc<Key>)>,
     swept: u32,
 }
 
-impl Keys {
+impl KeyTable {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
@@ -95,7 +97,7 @@ impl Keys {
         &self,
         id: &ProviderId,
         request: &TokenRequest,
-        act: impl FnOnce(&Arc<Entry>) -> T,
+        act: impl FnOnce(&Arc<Key>) -> T,
     ) -> Option<T> {
         self.find(self.hasher.hash_one((id, request)), id, request, act)
     }
@@ -105,16 +107,16 @@ impl Keys {
         hash: u64,
         id: &ProviderId,
         request: &TokenRequest,
-        act: impl FnOnce(&Arc<Entry>) -> T,
+        act: impl FnOnce(&Arc<Key>) -> T,
     ) -> Option<T> {
         let shard = self
             .shard(hash)
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         shard
-            .entries
+            .keys
             .find(hash, is(hash, id, request))
-            .map(|(_, entry)| act(entry))
+            .map(|(_, key)| act(key))
     }
 
     /// Finds a key, or makes it, and evicts others where there are too many or they lay idle.
@@ -124,39 +126,39 @@ impl Keys {
         request: TokenRequest,
         now: &Now,
         client: impl FnOnce() -> Arc<Client>,
-    ) -> Arc<Entry> {
+    ) -> Arc<Key> {
         let hash = self.hasher.hash_one((id, &request));
-        if let Some(entry) = self.find(hash, id, &request, Arc::clone) {
-            return entry;
+        if let Some(key) = self.find(hash, id, &request, Arc::clone) {
+            return key;
         }
         let client = client();
         let mut shard = self
             .shard(hash)
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, entry)) = shard.entries.find(hash, is(hash, id, &request)) {
-            return entry.clone();
+        if let Some((_, key)) = shard.keys.find(hash, is(hash, id, &request)) {
+            return key.clone();
         }
         self.evict(&mut shard, now);
-        let entry = Arc::new(Entry {
+        let key = Arc::new(Key {
             client,
             request,
-            current: Current::default(),
-            key: Mutex::default(),
+            slot: Slot::default(),
+            state: Mutex::default(),
             used: AtomicU32::new(seconds(now)),
         });
         shard
-            .entries
-            .insert_unique(hash, (hash, entry.clone()), |(hash, _)| *hash);
-        entry
+            .keys
+            .insert_unique(hash, (hash, key.clone()), |(hash, _)| *hash);
+        key
     }
 
     /// Every key, in no order.
-    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Key>> {
         let mut all = Vec::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            all.extend(shard.entries.iter().map(|(_, entry)| entry.clone()));
+            all.extend(shard.keys.iter().map(|(_, key)| key.clone()));
         }
         all
     }
@@ -167,20 +169,20 @@ impl Keys {
         if seconds(now).saturating_sub(shard.swept) >= self.idle.div_ceil(4) {
             shard.swept = seconds(now);
             shard
-                .entries
-                .retain(|(_, entry)| entry.unused_for(now) < self.idle || !entry.is_evictable(now));
+                .keys
+                .retain(|(_, key)| key.unused_for(now) < self.idle || !key.is_evictable(now));
         }
-        if shard.entries.len() < self.bound {
+        if shard.keys.len() < self.bound {
             return;
         }
         let mut ages: Vec<u32> = shard
-            .entries
+            .keys
             .iter()
-            .map(|(_, entry)| entry)
-            .filter(|entry| entry.is_evictable(now))
-            .map(|entry| entry.unused_for(now))
+            .map(|(_, key)| key)
+            .filter(|key| key.is_evictable(now))
+            .map(|key| key.unused_for(now))
             .collect();
-        let mut surplus = (shard.entries.len() + 1 - self.bound)
+        let mut surplus = (shard.keys.len() + 1 - self.bound)
             .max(self.bound / 10)
             .min(ages.len());
         if surplus == 0 {
@@ -188,8 +190,8 @@ impl Keys {
         }
         let (_, oldest, _) = ages.select_nth_unstable_by(surplus - 1, |a, b| b.cmp(a));
         let oldest = *oldest;
-        shard.entries.retain(|(_, entry)| {
-            let goes = surplus > 0 && entry.unused_for(now) >= oldest && entry.is_evictable(now);
+        shard.keys.retain(|(_, key)| {
+            let goes = surplus > 0 && key.unused_for(now) >= oldest && key.is_evictable(now);
             surplus -= usize::from(goes);
             !goes
         });
@@ -205,7 +207,7 @@ impl Keys {
     }
 }
 
-/// Whether an entry is the one for this; those of another hash are not even looked at.
-fn is(hash: u64, id: &ProviderId, request: &TokenRequest) -> impl Fn(&(u64, Arc<Entry>)) -> bool {
-    move |(known, entry)| *known == hash && entry.request == *request && entry.client.id == *id
+/// Whether a key is the one for this; those of another hash are not even looked at.
+fn is(hash: u64, id: &ProviderId, request: &TokenRequest) -> impl Fn(&(u64, Arc<Key>)) -> bool {
+    move |(known, key)| *known == hash && key.request == *request && key.client.id == *id
 }

@@ -167,7 +167,7 @@ fn the_end_of_a_flight_believed_lost_leaves_the_next_one_alone() {
         let settings = Settings {
             // It stands still, and doesn't even notice that its time is over.
             flight_limit: Duration::MAX,
-            beat: Duration::MAX,
+            heartbeat: Duration::MAX,
             ..Settings::default()
         };
         let world = World::with(settings, |number| match number {

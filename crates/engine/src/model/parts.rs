@@ -3,13 +3,13 @@
 use super::*;
 use crate::{
     endpoint::Endpoint,
-    flight::{Flight, activity::Traffic, demand::Want},
-    settings::{BEAT, MISSED_BEATS},
+    flight::{Flight, activity::Activity, demand::Demand},
+    settings::{HEARTBEAT, MISSED_HEARTBEATS},
 };
 
 fn flight(urgent: bool) -> Arc<Flight> {
     let now = ModelClock::default().now();
-    Arc::new(Flight::new(&now, urgent, Want::default(), None))
+    Arc::new(Flight::new(&now, urgent, Demand::default(), None))
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn a_flight_that_lands_wakes_who_waits() {
             let flight = flight.clone();
             spawn(async move { flight.wait().await.is_err() })
         };
-        flight.land(Err(Error::internal("")));
+        flight.finish(Err(Error::internal("")));
         assert!(waits.end().await);
     });
 }
@@ -31,9 +31,9 @@ fn the_first_end_of_a_flight_is_everybodys() {
         let flight = flight(true);
         let lands = {
             let flight = flight.clone();
-            spawn(async move { flight.land(Err(Error::unreachable(""))) })
+            spawn(async move { flight.finish(Err(Error::unreachable(""))) })
         };
-        flight.land(Err(Error::internal("")));
+        flight.finish(Err(Error::internal("")));
         let seen = flight.wait().await.unwrap_err().kind();
         lands.end().await;
         assert_eq!(flight.wait().await.unwrap_err().kind(), seen);
@@ -43,18 +43,18 @@ fn the_first_end_of_a_flight_is_everybodys() {
 #[test]
 fn it_is_quiet_when_the_last_flight_is_over() {
     exhaust(|| async {
-        let traffic = Arc::<Traffic>::default();
+        let activity = Arc::<Activity>::default();
         let over = Arc::new(AtomicUsize::new(0));
         let flights: Vec<_> = (0..2)
             .map(|_| {
-                let (aloft, over) = (traffic.begin(), over.clone());
+                let (guard, over) = (activity.begin(), over.clone());
                 spawn(async move {
                     over.fetch_add(1, SeqCst);
-                    drop(aloft);
+                    drop(guard);
                 })
             })
             .collect();
-        traffic.drain().await;
+        activity.drain().await;
         assert_eq!(over.load(SeqCst), 2);
         end_of_all(flights).await;
     });
@@ -110,7 +110,7 @@ fn a_flight_that_gets_urgent_while_it_joins_the_queue_goes_ahead() {
         waits.opened().await;
         let flight = flight(false);
         let (gets_urgent, waits) = queue(2, flight.clone());
-        flight.urge(Want::default());
+        flight.require(Demand::default());
         waits.opened().await;
         drop(permit);
         end_of_all([background, gets_urgent]).await;
@@ -126,10 +126,10 @@ fn drive(
 ) -> Running<()> {
     let (clock, endpoint, flights) = (clock.clone(), endpoint.clone(), flights.to_vec());
     spawn(async move {
-        for _ in 0..=MISSED_BEATS {
-            clock.advance(BEAT);
+        for _ in 0..=MISSED_HEARTBEATS {
+            clock.advance(HEARTBEAT);
             for flight in &flights {
-                flight.beat(&clock.now());
+                flight.give_heartbeat(&clock.now());
                 endpoint.pass_over_lost(&clock.now());
             }
             elsewhere().await;

@@ -80,7 +80,7 @@ fn a_replacement_that_is_rejected_at_once_goes_on_serving() {
 fn what_was_on_its_way_when_all_was_forgotten_is_not_served() {
     explore(|| async {
         let world = World::with(Settings::default(), |number| match number {
-            2 => Answer::HeldToken,
+            2 => Answer::DelayedToken,
             _ => Answer::Token,
         });
         let (source, _) = world.warm_source().await;

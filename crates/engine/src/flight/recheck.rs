@@ -1,0 +1,48 @@
+//! Reading refused secrets again, to see whether one has changed.
+
+use std::{
+    future::{Future as _, poll_fn},
+    task::Poll,
+};
+
+use biped_core::{Clock, SecretUse};
+
+use crate::key::refusal::Recheck;
+
+impl Recheck {
+    /// Whether one of the secrets has changed since it was refused. They are read side by side, since
+    /// each may take its time; those that are expensive to read come last, and only if they are
+    /// needed.
+    pub(super) async fn any_changed(&self, clock: &dyn Clock) -> bool {
+        let interval = |used: &SecretUse| used.secret().recheck_interval();
+        let mut intervals: Vec<_> = self.secrets.iter().map(interval).collect();
+        intervals.sort_unstable();
+        intervals.dedup();
+        for expense in intervals {
+            let mut reads: Vec<_> = self
+                .secrets
+                .iter()
+                .filter(|used| interval(used) == expense)
+                .map(|used| Box::pin(used.has_changed(clock)))
+                .collect();
+            let any = poll_fn(|cx| {
+                let mut any = false;
+                reads.retain_mut(|read| match read.as_mut().poll(cx) {
+                    Poll::Ready(changed) => {
+                        any |= changed;
+                        false
+                    }
+                    Poll::Pending => true,
+                });
+                match any || reads.is_empty() {
+                    true => Poll::Ready(any),
+                    false => Poll::Pending,
+                }
+            });
+            if any.await {
+                return true;
+            }
+        }
+        false
+    }
+}
