@@ -179,8 +179,9 @@ fn no_crate_outgrows_its_limit() {
         // Beyond the vocabulary: whose a token is, what an answer may name, the one reader of files
         // and the search for secrets in vendors' words.
         ("crates/core", 4_400),
-        // With what keeps a runtime that nobody drives from starving others.
-        ("crates/engine", 3_800),
+        // Beyond 3 300: what keeps a runtime that stands still from starving others, whose token a
+        // stored one is, what a store may claim, and the rules of failures as types of their own.
+        ("crates/engine", 3_900),
         ("crates/config", 1_300),
         // With the trust in a configuration that happens to be there.
         ("crates/biped", 2_700),

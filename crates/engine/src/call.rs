@@ -105,8 +105,8 @@ fn prepare(
 }
 
 impl TokenSource {
-    /// Puts a token of this source on a request, the way its vendor wants it: for those who send
-    /// requests themselves and see to the rest, the origin and the rejections, as well.
+    /// Puts a token of this source on a request, the way its vendor wants it: for code that
+    /// sends requests itself, and checks the origin and handles rejections as well.
     ///
     /// # Errors
     /// Where the request can't be signed.

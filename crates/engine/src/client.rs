@@ -1,9 +1,6 @@
 //! [`Client`]: what the keys of one client share.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use biped_core::{Error, Now, Provider, ProviderId, SecretUse};
 
@@ -13,6 +10,7 @@ use crate::{
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering},
+        lock,
     },
 };
 
@@ -86,6 +84,6 @@ impl Client {
     }
 
     fn refusal(&self) -> MutexGuard<'_, Option<Refusal>> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.refusal)
     }
 }

@@ -3,10 +3,7 @@
 
 mod semaphore;
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use biped_core::{Clock, Error, Now};
 
@@ -14,7 +11,7 @@ use self::semaphore::PrioritySemaphore;
 pub(crate) use self::semaphore::{Permit, QueuePosition, Requester};
 use crate::{
     settings::Settings,
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, lock},
 };
 
 /// A token endpoint, and what it can take.
@@ -106,8 +103,4 @@ impl Endpoint {
         }
         self.requests.pass_over_lost(now);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, Weak},
+    sync::{Arc, Weak},
 };
 
 use biped_core::{Clock, HttpClient, Now, Provider, ProviderId, Token, TokenRequest};
@@ -18,7 +18,7 @@ use crate::{
         table::{Key, KeyTable},
     },
     settings::Settings,
-    sync::Mutex,
+    sync::{Mutex, lock},
 };
 
 /// The parts of a manager that its keys and flights share.
@@ -51,7 +51,7 @@ impl Engine {
 
     fn client(&self, provider: &Arc<dyn Provider>) -> Arc<Client> {
         let id = provider.id();
-        let mut parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parties = lock(&self.parties);
         if let Some(client) = parties.clients.get(id).and_then(Weak::upgrade) {
             return client;
         }
@@ -93,7 +93,7 @@ impl Engine {
         }
     }
 
-    /// Without a store there is nobody to tell what was forgotten.
+    /// Without a store, what was forgotten needs no telling.
     pub(crate) fn note_untold(&self, state: &mut KeyState) {
         if self.shared.is_none() {
             state.told(state.forgotten());

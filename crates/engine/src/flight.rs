@@ -1,4 +1,4 @@
-//! [`Flight`]: the one fetch in progress for a key, as those who wait for it see it.
+//! [`Flight`]: the one fetch in progress for a key, as the callers that wait for it see it.
 
 pub(crate) mod activity;
 pub(crate) mod demand;
@@ -7,10 +7,7 @@ mod recheck;
 mod store;
 pub(crate) mod task;
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use biped_core::{Error, Now};
 
@@ -18,11 +15,12 @@ use self::demand::{Demand, SharedDemand};
 use crate::{
     endpoint::{QueuePosition, Requester},
     failure::Patience,
-    key::{cached::CachedToken, refusal::Recheck},
+    key::{cached::CachedToken, refusal::Recheck, schedule::nanos},
     settings::Settings,
     sync::{
-        Mutex, MutexGuard, Notify, OnceLock,
+        Mutex, Notify, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
+        lock,
     },
 };
 
@@ -113,7 +111,7 @@ impl Flight {
         self.demand.min_ttl()
     }
 
-    /// Its token was in the store: not what those want who asked for one from the vendor.
+    /// Its token was in the store, so it does not satisfy a caller that wants one from the vendor.
     pub(crate) fn set_from_store(&self) {
         self.end.from_store.store(true, Ordering::Release);
     }
@@ -143,7 +141,7 @@ impl Flight {
         self.queue.waits.store(queued, Ordering::Relaxed);
     }
 
-    /// Ends the flight for everybody who waits. The first end counts.
+    /// Ends the flight for all callers that wait. The first end counts.
     pub(crate) fn finish(&self, outcome: Outcome) {
         let _ = self.end.outcome.set(outcome);
         self.end.came.notify_waiters();
@@ -180,12 +178,4 @@ impl Requester for Flight {
             position.promote();
         }
     }
-}
-
-fn nanos(moment: Duration) -> u64 {
-    u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

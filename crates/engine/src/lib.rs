@@ -13,18 +13,18 @@
 //! | `source.rs` | the handle that callers have, and the token it hands out |
 //! | `engine.rs` | what keys and flights share |
 //! | `status.rs`, `settings.rs`, `telemetry.rs` | what is known of a key; the numbers; events and metrics |
-//! | `failure.rs` | what follows from a failure |
+//! | `failure.rs` | what follows from a failure: when it is tried again, what is paused, what the fleet hears. Pure |
 //! | `client.rs` | what the keys of one client share: its refusal |
-//! | `endpoint.rs` | what the keys of one token endpoint share: permits, the rate, the pause |
+//! | `endpoint.rs`, `endpoint/` | what the keys of one token endpoint share: the pause, the rate, permits and who gets them first |
 //! | `key/` | a key: its state machine, synchronous; the token it serves; how keys are found and evicted |
-//! | `flight/` | a fetch in progress: as those who wait see it, what they want, the task that carries it out |
+//! | `flight/` | a fetch in progress: as its callers see it, what they want, the task that carries it out |
 //! | `fleet/` | the store as one flight uses it, bounded in time, and what is written there |
 //! | `call.rs`, `call/` | an API call with a token: where it goes, what the response says |
 //! | `sync.rs` | what all of this is made of: locks, atomics, tasks |
 //! | `model/` | a model check of how flights, rejections, keys and permits meet |
 //!
 //! The model check puts its own primitives in the place of `sync.rs` and plays this very code in
-//! thousands of orders; `model.rs` says how to run it. What can go wrong between two steps belongs
+//! thousands of orders; `model/mod.rs` says how to run it. What can go wrong between two steps belongs
 //! there.
 
 mod call;

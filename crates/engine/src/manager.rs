@@ -28,19 +28,19 @@ use crate::{
 /// of its life (drawn once per process, so that a fleet spreads out) and *usable* until 30 s, or a
 /// tenth of its life if that is less, before its expiry; after that it is never handed out. Without
 /// `expires_in` the `exp` of a JWT counts, else what the provider assumes, else 15 minutes. Both
-/// clocks must agree: setting the wall clock back, or a night in the suitcase, never lets an expired
-/// token out. Fetches of a key are at least 1 s (half a life, if less) apart.
+/// clocks must agree: an expired token is never handed out, even if the wall clock is set back or the
+/// machine was suspended. Fetches of a key are at least 1 s (half a life, if less) apart.
 ///
 /// **Flights.** One fetch per key at a time, in a task of its own, whatever the number of callers:
-/// a caller that goes away takes nothing with it. While the token is usable nobody waits, and a
+/// a caller that is cancelled cancels nothing. While the token is usable no caller waits, and a
 /// failed refresh leaves it in place. Without one, all wait for the same flight, get the same
 /// answer, and wait at most `max_wait` (10 s). No lock is held across an await; idle keys cost no
 /// task and no timer, and are evicted.
 ///
 /// **Failures.** What may pass (no connection, a time-out, 408, 425, 429, 5xx, an empty 200) is
-/// tried again: three quick attempts while somebody waits, then not before 1 s to 60 s have passed,
+/// tried again: three quick attempts while a caller waits, then not before 1 s to 60 s have passed,
 /// doubling, half of it jitter, and never longer than the token that still serves. Nothing sleeps for
-/// that: the next caller past the moment flies. A configuration that only the vendor's answer shows
+/// that: the next caller after that moment starts the fetch. A configuration that only the vendor's answer shows
 /// to be wrong waits in the same way. `Retry-After` is a floor for every key of the token endpoint
 /// (15 minutes at most). What the vendor refuses is not repeated: `invalid_client` and
 /// `unauthorized_client` stop the client, every other refusal its key, until the secret that was used
@@ -58,16 +58,16 @@ use crate::{
 /// **Secrets** are read at each fetch and dropped after it. Of several, the next is tried on
 /// `invalid_client`; the one that worked is remembered.
 ///
-/// **The store**, if there is one, is looked at before a fetch and told after it. All its work
-/// before a fetch has 250 ms; one that fails is left alone for 5 s, and no call fails with it. Of a
-/// fleet, whoever holds the lease fetches. A rejected token never comes back from it.
+/// **The store**, if there is one, is read before a fetch and written after it. All its work
+/// before a fetch has 250 ms; one that fails is not used for 5 s, and no call fails because of it. In a
+/// fleet, the process that holds the lease fetches. A rejected token never comes back from it.
 ///
 /// **Whose token it is.** In memory a client is its [`ProviderId`], credentials and all: two that
 /// differ in a secret share neither a token nor a refusal. In a store that has an
 /// [identity key](TokenStore::identity_key) the values of its secrets count as well, as they are at
 /// the start of a flight: a rotated secret costs a fleet one fetch, while the token in memory serves
 /// on. Of a command, whose reading is not free, its words count. Where a value can't be read the
-/// store is passed over. A refusal that the fleet is told of is obeyed by those who would send what
+/// store is not used. A refusal that a process shares is obeyed by the processes that would send what
 /// was refused. A store without an identity key gets no tokens of secrets that stand in the
 /// configuration itself, none of providers without a client identifier, and no refusals.
 ///
@@ -168,7 +168,7 @@ impl TokenManager {
     }
 
     /// The token for `request`, if it is fresh, without a handle, without waiting and without
-    /// copying anything: for those who serve many tenants. `None`: ask a
+    /// copying anything: for applications that serve many tenants. `None`: ask a
     /// [`source`](Self::source).
     #[must_use]
     pub fn fresh(&self, provider: &ProviderId, request: &TokenRequest) -> Option<TokenRef> {
@@ -193,7 +193,7 @@ impl TokenManager {
     /// stored, and renewed in the background.
     ///
     /// Returns at the latest when every fetch that was under way must have ended (46 s): one whose
-    /// runtime nobody drives never does.
+    /// runtime stands still never does.
     pub async fn drain(&self) {
         let Engine {
             clock,
@@ -214,7 +214,7 @@ impl TokenManager {
     }
 
     /// Gets a token for each of these sources, all at once: before the first caller comes, or to
-    /// tell whether the application is ready. Answers in their order, after `max_wait` at the latest.
+    /// tell whether the application is ready. Returns the outcomes in their order, after `max_wait` at the latest.
     pub async fn warm(
         &self,
         sources: impl IntoIterator<Item = TokenSource>,
@@ -240,10 +240,10 @@ impl TokenManager {
     }
 
     /// Makes the vendors forget the tokens in memory (RFC 7009), and forgets them here: for the end
-    /// of an application. Answers how many were revoked.
+    /// of an application. Returns how many were revoked.
     ///
     /// What is in a store stays, since others may be using the same tokens; of those that never
-    /// enter one (they are bound to a key) nobody else has any. Providers without revocation are
+    /// enter one (they are bound to a key) no other process has any. Providers without revocation are
     /// passed over.
     pub async fn revoke_unshared(&self) -> usize {
         let engine = &self.0;

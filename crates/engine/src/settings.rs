@@ -41,7 +41,7 @@ impl Settings {
     pub const CONCURRENT_FETCHES: usize = 8;
     /// How many keys are kept, those in use aside.
     pub const MAX_KEYS: usize = 200_000;
-    /// How long a key is kept that nobody uses.
+    /// How long an unused key is kept.
     pub const IDLE: Duration = Duration::from_secs(60 * 60);
 
     /// Sets the part of a token's life after which it is refreshed. Default: 0.80 (and up to 0.05
@@ -85,15 +85,15 @@ impl Settings {
         self
     }
 
-    /// Sets how many keys are kept. Default: 200 000. KeyTable that somebody holds a handle to, or that
-    /// wait out a failure, may exceed it.
+    /// Sets how many keys are kept. Default: 200 000. Keys that have a handle, or wait after a
+    /// failure, may exceed it.
     #[must_use]
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys.max(1);
         self
     }
 
-    /// Sets how long a key is kept that nobody uses. Default: one hour.
+    /// Sets how long an unused key is kept. Default: one hour.
     #[must_use]
     pub fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
@@ -135,12 +135,12 @@ pub(crate) fn back_off(failures: u32) -> Duration {
     whole / 2 + whole.mul_f64(0.5 * fastrand::f64())
 }
 
-/// Waits between the attempts of one flight that somebody waits for: full jitter, quick.
+/// The wait before the next attempt of a flight that callers wait for: short, with full jitter.
 pub(crate) fn quick_back_off(attempt: u32) -> Duration {
     Duration::from_millis(200 << attempt.clamp(1, 4)).mul_f64(fastrand::f64())
 }
 
-/// Attempts of one flight when nobody has a usable token.
+/// Attempts of one flight while a caller waits.
 pub(crate) const ATTEMPTS: u32 = 3;
 
 /// A `Retry-After` is a floor, but a vendor that says "next year" is asked again sooner.
@@ -168,10 +168,10 @@ pub(crate) const STORE_TIME: Duration = Duration::from_millis(250);
 pub(crate) const STORE_REST: Duration = Duration::from_secs(5);
 /// How long a lease lasts; it is renewed while the fetch runs.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
-/// How often those who wait for another's fetch look in the store, whatever it tells them. It is a
+/// How often a process that waits for another's fetch reads the store, whatever it is told. It is a
 /// part of [`STORE_TIME`]: a store that freezes then costs a call no more than at any other moment.
 pub(crate) const LEASE_POLL: Duration = Duration::from_millis(100);
-/// How long a store refuses a token that was rejected, if nobody knows when it would expire.
+/// How long a store refuses a token that was rejected, if its expiry is not known.
 pub(crate) const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a flight shows that its runtime drives it.
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(2500);

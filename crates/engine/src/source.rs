@@ -79,8 +79,9 @@ impl TokenSource {
     /// A usable token: at once where there is one, else from the vendor.
     ///
     /// # Errors
-    /// Why there is none: the same for all who waited. [`retry_after`](Error::retry_after) says
-    /// when the next attempt will be made. Transient after `max_wait`, while the fetch goes on.
+    /// Why there is no token: the same error for all callers that waited.
+    /// [`retry_after`](Error::retry_after) says when the next attempt will be made. After `max_wait`
+    /// the error is transient, and the fetch continues.
     #[inline]
     pub async fn token(&self) -> Result<TokenRef, Error> {
         match self.fresh() {
@@ -173,7 +174,7 @@ impl TokenSource {
         }
     }
 
-    /// Starts a flight where one is due, and doesn't wait for it.
+    /// Starts a flight if one is due, and doesn't wait for it.
     fn start(&self) {
         let now = self.engine.clock.now();
         if let Decision::Start { flight, .. } = self.decide(Demand::default(), &now) {
@@ -210,7 +211,7 @@ impl TokenSource {
     fn too_long(&self) -> Error {
         let seconds = self.engine.settings.max_wait.as_secs_f64();
         self.named(Error::unreachable(format!(
-            "no token after {seconds} s; the fetch goes on"
+            "no token within {seconds} s; the fetch continues in the background"
         )))
     }
 
@@ -374,7 +375,7 @@ impl TokenSource {
         &self.key.request
     }
 
-    /// Who gives them.
+    /// The provider of the tokens.
     #[must_use]
     pub fn provider(&self) -> &Arc<dyn Provider> {
         let own = self.own.as_ref().and_then(|own| own.provider.as_ref());

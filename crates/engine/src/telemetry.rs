@@ -11,7 +11,7 @@ use biped_core::{
 
 use crate::key::state::Rejection;
 
-/// Where events about a store come from: a command shows these to whoever runs it.
+/// The target of events about a store: a command shows these to its user.
 const STORE: &str = "biped::store";
 
 pub(crate) fn fetched(provider: &str, request: &TokenRequest, from_store: bool, took: Duration) {
@@ -27,7 +27,7 @@ pub(crate) fn failed(provider: &str, request: &TokenRequest, error: &Error, serv
         provider,
         ("outcome", error.kind().as_str()),
     );
-    // With a token still serving nobody notices yet: somebody should hear of it in time.
+    // A warning even while a token still serves: no call has failed yet, and an operator can act in time.
     let (provider, kind, error) = (
         &*escaped(provider),
         error.kind().as_str(),

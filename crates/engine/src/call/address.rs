@@ -14,11 +14,11 @@ pub(super) fn place(url: &Url, base: Option<&Url>) -> Result<Option<Url>, Error>
     let is_relative = is_relative(url);
     let Some(base) = base else {
         let what = if is_relative {
-            "to complete the path"
+            "a relative path needs a base URL"
         } else {
-            "to compare the URL with"
+            "there is no base URL to compare the URL with"
         };
-        return Err(Error::configuration(format!("there is no base URL {what}"))
+        return Err(Error::configuration(what)
             .with_remedy("the vendor names none with this token; set api_base_url"));
     };
     check_secure(base)?;
@@ -46,12 +46,12 @@ pub(super) fn is_relative(url: &Url) -> bool {
 pub(super) fn elsewhere(url: &Url, base: Option<&Url>) -> Error {
     let url = redacted_url(url);
     let Some(base) = base else {
-        return Error::configuration(format!("{url} is not at the API's origin")).with_remedy(
+        return Error::configuration(format!("{url} is outside the API's origin")).with_remedy(
             "call other addresses with a plain client; where the API is there, set api_base_url",
         );
     };
     let base = redacted_url(base);
-    Error::configuration(format!("{url} is not at the API's origin, {base}"))
+    Error::configuration(format!("{url} is outside the API's origin, {base}"))
         .with_remedy("the token belongs there only; call other addresses with a plain client")
 }
 
@@ -60,7 +60,7 @@ pub(super) fn check_user(url: &Url) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::configuration(format!(
-        "the URL {} has a user name in it",
+        "the URL {} contains a user name",
         redacted_url(url)
     ))
     .with_remedy("leave it out; the token says who calls"))

@@ -5,17 +5,13 @@
 //! heartbeat while its runtime drives it, those that wait watch the heartbeats of the others, and one
 //! that missed several is passed over.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use biped_core::Now;
 
 use crate::{
     settings::{HEARTBEAT, MISSED_HEARTBEATS},
-    sync::{Mutex, MutexGuard, oneshot},
+    sync::{Mutex, lock, oneshot},
 };
 
 /// What waits for permits and holds them: a flight.
@@ -259,8 +255,4 @@ impl QueuePosition {
         let mut queue = lock(&self.semaphore.0);
         queue.callers.push_back(self.ticket.clone());
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -130,7 +130,7 @@ pub(crate) fn write_failure(error: &Error, refused: Vec<Option<String>>) -> Vec<
     serde_json::to_vec(&written).unwrap_or_default()
 }
 
-/// What is written there is shown to people, and anybody may have written it.
+/// Reads a failure. Its words are cut and escaped, since any writer of the store may have chosen them.
 pub(crate) fn read_failure(bytes: &[u8]) -> (Error, Vec<Option<String>>) {
     let Ok(written) = serde_json::from_slice::<WrittenFailure>(bytes) else {
         let error = Error::unreachable("another process could not get a token");
@@ -157,37 +157,4 @@ pub(crate) fn read_failure(bytes: &[u8]) -> (Error, Vec<Option<String>>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_written_in_one_go_however_much_there_is_beside_it() {
-        let refresh = "r".repeat(5_000);
-        let extra = [("refresh_token".to_owned(), refresh.into())];
-        let token = Token::new("t-1", Timestamp::from_unix_seconds(1_800_000_000))
-            .extra(extra.into_iter().collect())
-            .build()
-            .unwrap();
-        let bytes = encode(&token);
-        assert!(bytes.len() > 5_000);
-        // A buffer that had grown would have room left, and copies of it elsewhere.
-        assert_eq!(bytes.capacity(), bytes.len());
-        let read = decode(&bytes, token.requested_at()).unwrap();
-        assert_eq!(read.extra("refresh_token"), token.extra("refresh_token"));
-    }
-
-    #[test]
-    fn a_failure_that_an_earlier_version_wrote_is_read() {
-        for (old, kind) in [
-            // As they were written, whatever the constants say.
-            ("failing", ErrorKind::Unavailable),
-            ("unusable", ErrorKind::InvalidResponse),
-        ] {
-            let written = format!(r#"{{"kind":"{old}","message":"m","client":false}}"#);
-            let (error, _) = read_failure(written.as_bytes());
-            assert_eq!(error.kind(), kind, "{old}");
-            let (again, _) = read_failure(&write_failure(&error, Vec::new()));
-            assert_eq!(again.kind(), kind, "{old}");
-        }
-    }
-}
+mod tests;

@@ -19,12 +19,12 @@ use biped_core::{
 use crate::{
     failure::FetchFailure,
     fleet::{format, vet},
-    key::cached::CachedToken,
+    key::{cached::CachedToken, schedule::nanos},
     settings::{LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, STORE_REST, STORE_TIME, TOMBSTONE},
     telemetry,
 };
 
-/// A store, and the patience with it.
+/// A store, and how long it is still not used after a fault.
 #[derive(Clone)]
 pub(crate) struct SharedStore {
     store: Arc<dyn TokenStore>,
@@ -54,9 +54,9 @@ pub(crate) struct StoreSession<'a> {
 pub(crate) enum LeaseAnswer {
     /// It may, with a lease where the store gives one.
     Granted(Option<Lease>),
-    /// Another process fetches, for so much longer at the most.
+    /// Another process fetches, for this much longer at the most.
     Taken(Duration),
-    /// Another process failed, and all leave the vendor alone for so long.
+    /// Another process failed, and the fleet leaves the vendor alone for this long.
     CoolingDown(Error, Duration),
 }
 
@@ -70,7 +70,7 @@ impl SharedStore {
         }
     }
 
-    /// The store as a flight for this sees it; `None` where it has to do without.
+    /// The store as a flight for this request uses it; `None` where it can't be used.
     pub(crate) async fn session<'a>(
         &'a self,
         id: &'a ProviderId,
@@ -86,7 +86,7 @@ impl SharedStore {
             return None;
         }
         let started = self.clock.now().mono;
-        // A place that hangs is no fault of the store.
+        // A secret that can't be read in time is not the store's fault.
         let place = tokio::select! {
             biased;
             place = StoreKey::make(identity, id, request, &*self.clock) => place.ok()?,
@@ -141,12 +141,12 @@ impl SharedStore {
         }
     }
 
-    /// Forgets a key's tokens, and says if that failed: somebody wants to be sure.
+    /// Forgets a key's tokens, and returns an error if that failed.
     pub(crate) async fn forget(&self, key: &TokenKey, through: Generation) -> Result<(), Error> {
         Ok(self.store.forget(key, through, TOMBSTONE).await?)
     }
 
-    /// Reads what is stored, expired or not; for people who want to see it.
+    /// Reads what is stored, expired or not, to be shown.
     pub(crate) async fn peek(&self, key: &TokenKey) -> Result<Option<Token>, Error> {
         let stored = self.store.get(key).await?;
         let now = self.clock.now().wall;
@@ -261,7 +261,7 @@ impl StoreSession<'_> {
         let claim = self.bounded("lease", store.lease(&key, LEASE, None)).await;
         let now = self.shared.clock.now().wall;
         match claim {
-            // A store that doesn't answer stops nobody.
+            // A store that doesn't answer stops no process.
             None => LeaseAnswer::Granted(None),
             Some(Claim::Granted(lease)) if lease.generation.is_plausible(now) => {
                 LeaseAnswer::Granted(Some(lease))
@@ -274,7 +274,7 @@ impl StoreSession<'_> {
             Some(Claim::CoolingDown { left, why }) if vet::may_cool_down(left) => {
                 self.heard(&why, left.min(MAX_RETRY_AFTER)).await
             }
-            // Nobody writes such a thing, and whoever did is not to stop this process.
+            // No process of Biped writes such a lease, and what wrote it must not stop this one.
             Some(Claim::Taken { .. } | Claim::CoolingDown { .. }) => {
                 telemetry::store_fault(self.id.name(), "lease", "it lasts longer than any lease");
                 LeaseAnswer::Granted(None)
@@ -282,7 +282,7 @@ impl StoreSession<'_> {
         }
     }
 
-    /// What another's failure means here. What it was refused is no reason not to ask, unless this
+    /// What another process's failure means here. A refusal of what it sent is obeyed only if this
     /// process would send the same.
     async fn heard(&self, why: &[u8], left: Duration) -> LeaseAnswer {
         let (error, refused) = format::read_failure(why);
@@ -296,8 +296,8 @@ impl StoreSession<'_> {
         }
     }
 
-    /// Gives the lease back without a token, and says why: the error, for how long the vendor is to
-    /// be left alone, and what was sent to it.
+    /// Gives the lease back without a token, and says why: the failure, and for how long the fleet
+    /// leaves the vendor alone.
     pub(crate) async fn release(
         &mut self,
         lease: &Lease,
@@ -321,9 +321,9 @@ impl StoreSession<'_> {
             .await;
     }
 
-    /// Waits until the entry may have changed since it was read, or `left` is over, and for a moment
-    /// at the most: a store that has just told of somebody's lease is alive, so its time begins
-    /// anew, but the wait counts. Should it freeze meanwhile, that is found out in the same time.
+    /// Waits until the entry may have changed since it was read, or `left` is over, and no longer than
+    /// [`LEASE_POLL`]. A store that has just told of a lease works, so its time begins anew, but the
+    /// wait counts: a store that freezes during it costs a call no more than at any other moment.
     pub(crate) async fn wait(&mut self, known: Generation, left: Duration) {
         let clock = &self.shared.clock;
         let started = clock.now().mono;
@@ -389,8 +389,4 @@ impl StoreSession<'_> {
         } = self;
         shared.bounded(left, id.name(), operation, work).await
     }
-}
-
-fn nanos(moment: Duration) -> u64 {
-    u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What a store says is vetted like an answer: who can write to a store is not always the vendor.
+//! What a store says is vetted like a vendor's answer: others may write to the store too.
 //!
 //! | what it claims | what holds |
 //! | --- | --- |
@@ -71,12 +71,12 @@ pub(crate) async fn check_base_url(
         .map_err(|error| error.redacting(&cx.redactor()))
 }
 
-/// Whether a process may have left the vendor alone for so long.
+/// Whether a process may have asked for a pause of this length.
 pub(crate) fn may_cool_down(left: Duration) -> bool {
     left <= MAX_RETRY_AFTER + LENIENCY
 }
 
-/// Whether a lease may have so much left.
+/// Whether a lease may have this much time left.
 pub(crate) fn may_be_leased(left: Duration) -> bool {
     left <= LEASE + LENIENCY
 }

@@ -47,7 +47,7 @@ impl SharedDemand {
         }
     }
 
-    /// Adds what one more caller wants, who waits. Returns whether this is the first to wait.
+    /// Adds what one more waiting caller wants. Returns whether it is the first that waits.
     pub(crate) fn require(&self, demand: Demand) -> bool {
         let ttl = millis(demand.min_ttl);
         self.min_ttl.fetch_max(ttl, Ordering::Relaxed);

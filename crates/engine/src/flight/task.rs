@@ -138,7 +138,7 @@ impl FlightTask {
         }
     }
 
-    /// Publishes a token: first for callers to come, then for those who wait. Returns it, if it is
+    /// Publishes a token: first for callers to come, then for those that wait. Returns it, if it is
     /// the one that is served from now on.
     fn succeed(
         &mut self,
@@ -191,7 +191,7 @@ impl FlightTask {
         self.flight.finish(outcome);
     }
 
-    /// Notes a failure and tells those who wait. Returns it, and how long this key asks nobody.
+    /// Notes a failure and ends the flight with it. Returns it, and how long this key doesn't ask.
     fn fail(&mut self, failure: FlightFailure) -> (FlightFailure, Duration) {
         let now = self.engine.clock.now();
         let id = &self.key.client.id;
@@ -302,8 +302,7 @@ impl FlightTask {
 
     /// One attempt: the store, the permit, the lease, the vendor.
     ///
-    /// What has to do with a store is boxed: most flights have none, and should not have to carry
-    /// the room for it.
+    /// The futures of a store are boxed: most flights have no store, and need no room for them.
     async fn attempt(
         &self,
         session: &mut Option<StoreSession<'_>>,
@@ -437,8 +436,8 @@ impl FlightTask {
     }
 }
 
-/// However a flight ends (a panic in the provider, a runtime that shuts down), no caller waits for it
-/// in vain, and the next one starts another.
+/// However a flight ends (a panic in the provider, a runtime that shuts down), its callers get an
+/// error, and the next caller starts another flight.
 impl Drop for FlightTask {
     fn drop(&mut self) {
         if self.finished {

@@ -17,7 +17,7 @@ use crate::{
 /// The token that a key serves. Its refresh point is repeated here, so that a caller of a fresh
 /// token reads nothing of it but what it sends.
 ///
-/// Who changes it holds the key's lock. Who reads it holds none, and reads the refresh point
+/// A writer holds the key's lock. A reader holds none, and reads the refresh point
 /// first: a new one is written after its token, so that it is never taken for that of an older
 /// token; and before a token is withdrawn its refresh point is. What is left is a reader that saw
 /// the refresh point of a token that was replaced or withdrawn meanwhile. It gets the newer one,

@@ -16,6 +16,7 @@ use crate::{
     sync::{
         DefaultHashBuilder, Mutex, MutexGuard, RwLock,
         atomic::{AtomicU32, Ordering},
+        lock,
     },
 };
 
@@ -34,7 +35,7 @@ pub(crate) struct Key {
 impl Key {
     /// Locks what is known of the key. Never held across an await.
     pub(crate) fn state(&self) -> MutexGuard<'_, KeyState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Stamps the key as used, once a second at most.
@@ -50,8 +51,8 @@ impl Key {
         seconds(now).saturating_sub(self.used.load(Ordering::Relaxed))
     }
 
-    /// Whether nobody has a handle to it, and nothing would be lost with it but a token. The map
-    /// must be locked, so that nobody gets a handle meanwhile.
+    /// Whether it has no handle, and nothing would be lost with it but a token. The shard must be
+    /// locked, so that no caller gets a handle during the check.
     fn is_evictable(self: &Arc<Self>, now: &Now) -> bool {
         Arc::strong_count(self) == 1
             && self.state().is_idle(now)
