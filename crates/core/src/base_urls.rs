@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-use crate::{Error, check_secure, is_loopback, redacted_url, wire::vendor_text};
+use crate::{Error, check_secure, is_loopback, redacted_url, text::vendor_text};
 
 /// Which base URLs a vendor's answers may name ([`Provider::base_urls`](crate::Provider::base_urls)).
 ///

@@ -484,3 +484,22 @@ impl std::error::Error for Error {
             .map(|source| source as &(dyn std::error::Error + 'static))
     }
 }
+
+/// A store that doesn't do what it should. The call goes on without it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreError(Cow<'static, str>);
+
+impl StoreError {
+    /// The text says what failed, and holds no secret (a store's URL may: redact it). Its control
+    /// characters are escaped.
+    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
+        Self(text::one_line(message.into()))
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::store(error.0.clone()).with_source(error)
+    }
+}

@@ -15,10 +15,12 @@ mod api;
 mod base_urls;
 mod clock;
 mod error;
+mod fetch;
 mod file;
 mod http;
+mod id;
 mod identity;
-mod key;
+mod lifetime;
 mod provider;
 mod redact;
 mod request;
@@ -26,6 +28,7 @@ mod secret;
 mod store;
 mod text;
 mod token;
+mod url;
 pub mod wire;
 
 pub use self::{
@@ -35,19 +38,21 @@ pub use self::{
     },
     base_urls::BaseUrls,
     clock::{Clock, Now, SystemClock, Timestamp},
-    error::{Error, ErrorKind, VendorError},
+    error::{Error, ErrorKind, StoreError, VendorError},
+    fetch::FetchContext,
     file::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_if, read_text_file},
-    http::{ClientIdentity, HttpClient, check_secure, is_loopback, redacted_url},
+    http::{ClientIdentity, HttpClient},
+    id::{ProviderId, StoreKey, TokenKey},
     identity::IdentityKey,
-    key::{ProviderId, StoreKey, TokenKey},
-    provider::{FetchContext, IdentityRef, Inspection, Project, Provider},
+    lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME},
+    provider::{IdentityRef, Inspection, Project, Provider},
     request::{ParamValue, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretUse},
     store::{
-        Claim, Generation, Lease, LeaseFailure, LeaseId, MemoryStore, StoreError, StoredToken,
-        TokenStore,
+        Claim, Generation, Lease, LeaseFailure, LeaseId, MemoryStore, StoredToken, TokenStore,
     },
-    token::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, Token, TokenBuilder},
+    token::{Token, TokenBuilder},
+    url::{check_secure, is_loopback, redacted_url},
 };
 pub use async_trait::async_trait;
 pub use secrecy::{ExposeSecret, SecretString};

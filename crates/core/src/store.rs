@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::{Clock, IdentityKey, MAX_LIFETIME, SystemClock, Timestamp, TokenKey};
+use crate::{Clock, IdentityKey, MAX_LIFETIME, StoreError, SystemClock, Timestamp, TokenKey};
 
 /// Where tokens outlive a process or are shared by several.
 ///
@@ -257,25 +257,6 @@ pub struct LeaseFailure {
     pub cool_down: Duration,
     /// Why, in core's own format.
     pub why: Vec<u8>,
-}
-
-/// A store that doesn't do what it should. The call goes on without it.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct StoreError(std::borrow::Cow<'static, str>);
-
-impl StoreError {
-    /// The text says what failed, and holds no secret (a store's URL may: redact it). Its control
-    /// characters are escaped.
-    pub fn new(message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self(crate::text::one_line(message.into()))
-    }
-}
-
-impl From<StoreError> for crate::Error {
-    fn from(error: StoreError) -> Self {
-        Self::store(error.0.clone()).with_source(error)
-    }
 }
 
 /// A store within the process: what several managers of one process share, and what tests use.

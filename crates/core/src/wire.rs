@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::{BaseUrls, Error, ErrorKind, Timestamp, VendorError, token::MAX_LIFETIME};
+use crate::{BaseUrls, Error, ErrorKind, MAX_LIFETIME, Timestamp, VendorError};
 
 pub use crate::text::{
     Escaped, Redactor, VENDOR_TEXT_LIMIT, escaped, percent_encoded, vendor_text,
