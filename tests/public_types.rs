@@ -135,6 +135,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
                 "SecretUse",
                 Never("where a secret is, and marks under a key of the process"),
             ),
+            ("SetParam", TRAIT),
             ("StoreError", Never("the store's own words")),
             ("StoreKey", Never("hashes under a key of the store")),
             ("StoredToken", Planted),

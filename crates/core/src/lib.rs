@@ -46,7 +46,7 @@ pub use self::{
     identity::IdentityKey,
     lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME},
     provider::{IdentityRef, Inspection, Project, Provider},
-    request::{ParamValue, TokenRequest},
+    request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretUse},
     store::{
         Claim, Generation, Lease, LeaseFailure, LeaseId, MemoryStore, StoredToken, TokenStore,

@@ -1,4 +1,4 @@
-//! [`TokenRequest`]: what a token is for.
+//! [`TokenRequest`]: what a token is for; [`SetParam`]: all that has one inside.
 
 use std::fmt;
 
@@ -110,6 +110,39 @@ impl TokenRequest {
             .binary_search_by(|(known, _)| (**known).cmp(name))
             .ok()?;
         Some(&self.params[at].1)
+    }
+}
+
+/// What has a token request inside, one of whose parameters can be set: a [`TokenRequest`] itself, the
+/// engine's `TokenSource`, the reqwest client's `ApiClient`.
+///
+/// A provider's crate names its parameters once, for all of them:
+///
+/// ```
+/// use biped_core::{SetParam, TokenRequest};
+///
+/// /// Acme's parameters of a token request.
+/// trait AcmeRequest: SetParam {
+///     /// Asks for a token of this tenant.
+///     fn tenant(self, name: &str) -> Self {
+///         self.with_param("tenant", name.into())
+///     }
+/// }
+///
+/// impl<T: SetParam> AcmeRequest for T {}
+///
+/// let request = TokenRequest::new().tenant("north");
+/// assert_eq!(request, TokenRequest::new().param("tenant", "north"));
+/// ```
+pub trait SetParam: Sized {
+    /// The same with this parameter; the last value given for a name counts.
+    #[must_use]
+    fn with_param(self, name: &str, value: ParamValue) -> Self;
+}
+
+impl SetParam for TokenRequest {
+    fn with_param(self, name: &str, value: ParamValue) -> Self {
+        self.param(name, value)
     }
 }
 

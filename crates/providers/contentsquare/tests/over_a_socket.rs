@@ -9,7 +9,7 @@ use biped_core::{
     Timestamp, Token, TokenRequest,
 };
 use biped_engine::TokenManager;
-use biped_reqwest::TokenClient;
+use biped_reqwest::{ApiClient, TokenClient};
 use biped_testing::ManualClock;
 use serde_json::{Value, json};
 use url::Url;
@@ -235,6 +235,18 @@ async fn each_token_carries_the_base_url_of_its_project() {
             Some(&Url::parse(base_url).unwrap())
         );
     }
+}
+
+#[tokio::test]
+async fn a_project_is_set_on_a_request_a_source_and_a_client_alike() {
+    let vendor = Vendor::new().await;
+    let manager = TokenManager::builder(Arc::new(TokenClient::new().unwrap())).build();
+    let request = TokenRequest::new().scope(Scope::Metrics);
+    let source = manager.source(Arc::new(vendor.provider()), request.clone());
+    let wanted = request.project(42).integration(7);
+    assert_eq!(*source.clone().project(42).integration(7).request(), wanted);
+    let client = ApiClient::new(source).unwrap().project(42).integration(7);
+    assert_eq!(*client.token_source().request(), wanted);
 }
 
 #[tokio::test]
