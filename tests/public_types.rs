@@ -97,6 +97,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
                 "BaseUrls",
                 Never("hosts, and a URL without what may hide a secret"),
             ),
+            ("Choice", NAMES),
             (
                 "Claim",
                 Never("a failure's words, which are an error's, in core's own format"),
@@ -125,7 +126,6 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("MemoryStore", Planted),
             ("Now", NUMBERS),
             ("ParamValue", NAMES),
-            ("Project", NAMES),
             ("Provider", TRAIT),
             ("ProviderId", Planted),
             ("References", WORD),

@@ -45,7 +45,7 @@ pub use self::{
     id::{ProviderId, StoreKey, TokenKey},
     identity::IdentityKey,
     lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME},
-    provider::{IdentityRef, Inspection, Project, Provider},
+    provider::{Choice, IdentityRef, Inspection, Provider},
     request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretUse},
     store::{

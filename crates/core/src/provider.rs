@@ -7,8 +7,8 @@ use http::header;
 use serde_json::Value;
 
 use crate::{
-    ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, ProviderId, SecretRef,
-    Timestamp, Token, TokenRequest, Verdict, judge_by_status, text::Redactor,
+    ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, ParamValue, ProviderId,
+    SecretRef, Timestamp, Token, TokenRequest, Verdict, judge_by_status, text::Redactor,
 };
 
 /// A vendor's token endpoint, and one client of it.
@@ -212,21 +212,40 @@ pub struct IdentityRef {
 pub struct Inspection {
     /// The scopes that can be asked for.
     pub scopes: Vec<String>,
-    /// The projects that can be asked for, where the vendor has such a thing.
-    pub projects: Vec<Project>,
+    /// The values that a parameter of the request may have, such as the projects of an account.
+    pub choices: Vec<Choice>,
     /// When the credentials (or the token that was looked at) expire.
     pub expires_at: Option<Timestamp>,
     /// Whatever else it says, to be shown to people.
     pub details: serde_json::Map<String, serde_json::Value>,
 }
 
-/// A project that a client may ask tokens for.
+/// A value that a parameter of the token request may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Project {
-    /// Its number at the vendor.
-    pub id: i64,
-    /// Its name at the vendor.
-    pub name: String,
+#[non_exhaustive]
+pub struct Choice {
+    /// The parameter's name: `project_id`.
+    pub param: String,
+    /// The value to set.
+    pub value: ParamValue,
+    /// What the vendor calls it, for people; empty where it has no name.
+    pub title: String,
+}
+
+impl Choice {
+    /// A value of the parameter `param`, and what the vendor calls it.
+    #[must_use]
+    pub fn new(
+        param: impl Into<String>,
+        value: impl Into<ParamValue>,
+        title: impl Into<String>,
+    ) -> Self {
+        Self {
+            param: param.into(),
+            value: value.into(),
+            title: title.into(),
+        }
+    }
 }
 
 impl Inspection {
@@ -235,8 +254,10 @@ impl Inspection {
     pub fn redacting(mut self, secrets: &Redactor) -> Self {
         let redact = |text: &mut String| *text = secrets.redacted(text).into_owned();
         self.scopes.iter_mut().for_each(redact);
-        for project in &mut self.projects {
-            redact(&mut project.name);
+        for choice in &mut self.choices {
+            redact(&mut choice.param);
+            redact(&mut choice.title);
+            choice.value = choice.value.map_texts(|text| secrets.redacted(text));
         }
         let mut details = Value::Object(mem::take(&mut self.details));
         redact_json(&mut details, secrets);

@@ -1,6 +1,6 @@
 //! [`TokenRequest`]: what a token is for; [`SetParam`]: all that has one inside.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::text::Escaped;
 
@@ -180,6 +180,15 @@ impl ParamValue {
         match self {
             Self::Integer(number) => Some(*number),
             _ => None,
+        }
+    }
+
+    /// The same with other texts.
+    pub(crate) fn map_texts<'s>(&'s self, change: impl Fn(&'s str) -> Cow<'s, str>) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(change(text).into()),
+            Self::List(texts) => Self::List(texts.iter().map(|text| change(text).into()).collect()),
+            Self::Integer(_) | Self::Bool(_) => self.clone(),
         }
     }
 

@@ -303,12 +303,12 @@ async fn inspect_asks_me_with_the_credentials_alone() {
         inspection.scopes,
         ["metrics", "data-export", "session-replay", "symbolicator"]
     );
-    let ids: Vec<i64> = inspection
-        .projects
+    let ids: Vec<_> = inspection
+        .choices
         .iter()
-        .map(|project| project.id)
+        .map(|project| project.value.as_integer())
         .collect();
-    assert_eq!(ids, [42, 43]);
+    assert_eq!(ids, [Some(42), Some(43)]);
     assert_eq!(
         inspection.expires_at,
         Some(Timestamp::from_unix_seconds(365 * 24 * 60 * 60))
