@@ -123,7 +123,6 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ),
             ("LeaseId", NUMBERS),
             ("Lifetime", NUMBERS),
-            ("MemoryStore", Planted),
             ("Now", NUMBERS),
             ("ParamValue", NAMES),
             ("Provider", TRAIT),
@@ -227,6 +226,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         ],
     ),
     ("crates/stores/file", &[("FileStore", Planted)]),
+    ("crates/stores/memory", &[("MemoryStore", Planted)]),
     ("crates/stores/redis", &[("RedisStore", Planted)]),
     (
         "crates/stores/sealed",
@@ -270,6 +270,7 @@ fn exported(source: &str) -> BTreeSet<String> {
 /// The types of another crate that this one hands on under their own names.
 const HANDED_ON: &[(&str, &str)] = &[
     ("crates/biped", "ApiClient"),
+    ("crates/biped", "MemoryStore"),
     ("crates/biped", "TokenLayer"),
 ];
 

@@ -48,9 +48,7 @@ pub use self::{
     provider::{Choice, IdentityRef, Inspection, Provider},
     request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretUse},
-    store::{
-        Claim, Generation, Lease, LeaseFailure, LeaseId, MemoryStore, StoredToken, TokenStore,
-    },
+    store::{Claim, Generation, Lease, LeaseFailure, LeaseId, StoredToken, TokenStore},
     token::{Token, TokenBuilder},
     url::{check_secure, is_loopback, redacted_url},
 };

@@ -8,11 +8,12 @@ use std::{
 };
 
 use biped_core::{
-    Choice, Error, FetchContext, Inspection, MemoryStore, Provider, ProviderId, SecretRef, Token,
-    TokenRequest, VendorError, async_trait,
+    Choice, Error, FetchContext, Inspection, Provider, ProviderId, SecretRef, Token, TokenRequest,
+    VendorError, async_trait,
     wire::{self, Redactor, VENDOR_TEXT_LIMIT},
 };
 use biped_engine::TokenSource;
+use biped_memory::MemoryStore;
 use biped_testing::{
     ManualClock, Reply, TestProvider,
     secrets::{Parts, encodings},
