@@ -171,6 +171,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Transport", TRAIT),
         ],
     ),
+    ("crates/io", &[]),
     (
         "crates/providers/contentsquare",
         &[
@@ -204,6 +205,13 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("CertificateHeader", WORD),
             ("ClientAuthentication", Planted),
             ("OAuth2", Planted),
+        ],
+    ),
+    (
+        "crates/redact",
+        &[
+            ("Escaped", Never("a text that its caller shows")),
+            ("Redactor", Planted),
         ],
     ),
     (

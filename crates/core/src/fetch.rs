@@ -2,6 +2,8 @@
 
 use std::{fmt, net::SocketAddrV4, pin::Pin, sync::Mutex, time::Duration};
 
+use biped_io::before;
+use biped_redact::Redactor;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -9,7 +11,7 @@ use url::Url;
 
 use crate::{
     ClientIdentity, Clock, Error, HttpClient, IdentityKey, Now, References, SecretRef, SecretUse,
-    Timestamp, check_secure, text::Redactor,
+    Timestamp, check_secure,
 };
 
 /// The world of a provider during one fetch: the wire, the time, the secrets.
@@ -112,11 +114,7 @@ impl<'a> FetchContext<'a> {
     /// Does `work` if it takes no longer than `limit`: for what is good to know, but not worth making
     /// a caller wait for what is known already.
     pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            done = work => Some(done),
-            () = self.clock.sleep(limit) => None,
-        }
+        before(self.clock.sleep(limit), work).await
     }
 
     fn post(

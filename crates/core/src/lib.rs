@@ -16,7 +16,6 @@ mod base_urls;
 mod clock;
 mod error;
 mod fetch;
-mod file;
 mod http;
 mod id;
 mod identity;
@@ -26,7 +25,6 @@ mod redact;
 mod request;
 mod secret;
 mod store;
-mod text;
 mod token;
 mod url;
 pub mod wire;
@@ -40,7 +38,6 @@ pub use self::{
     clock::{Clock, Now, SystemClock, Timestamp},
     error::{Error, ErrorKind, StoreError, VendorError},
     fetch::FetchContext,
-    file::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_if, read_text_file},
     http::{ClientIdentity, HttpClient},
     id::{ProviderId, StoreKey, TokenKey},
     identity::IdentityKey,
@@ -53,4 +50,5 @@ pub use self::{
     url::{check_secure, is_loopback, redacted_url},
 };
 pub use async_trait::async_trait;
+pub use biped_io::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_if, read_text_file};
 pub use secrecy::{ExposeSecret, SecretString};

@@ -3,12 +3,13 @@
 use std::{fmt, mem};
 
 use async_trait::async_trait;
+use biped_redact::Redactor;
 use http::header;
 use serde_json::Value;
 
 use crate::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, ParamValue, ProviderId,
-    SecretRef, Timestamp, Token, TokenRequest, Verdict, judge_by_status, text::Redactor,
+    SecretRef, Timestamp, Token, TokenRequest, Verdict, judge_by_status,
 };
 
 /// A vendor's token endpoint, and one client of it.

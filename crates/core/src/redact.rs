@@ -2,7 +2,9 @@
 
 use std::{error::Error as StdError, fmt};
 
-use crate::{Error, text::Redactor};
+use biped_redact::Redactor;
+
+use crate::Error;
 
 impl Error {
     /// The same error as it may be shown: without these secrets in any of its words, and only then

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use crate::text::Escaped;
+use biped_redact::Escaped;
 
 /// What a token is for: its scopes and the provider's further parameters.
 ///
