@@ -44,7 +44,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let biped = Biped::builder().toml(scenery.config()).build()?;
     let account = biped.client("exports")?.max_concurrent_requests(10);
     let inspection = account.token_source().inspect().await?;
-    let projects = inspection.ok_or("the vendor names no projects")?.projects;
+    let projects = inspection.ok_or("the vendor names no projects")?.choices;
     println!("{} projects", projects.len());
 
     let mut length = 0;
@@ -52,7 +52,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     while scenery.goes_on() {
         let mut exports = JoinSet::new();
         for project in &projects {
-            exports.spawn(export(account.param("project_id", project.id)));
+            exports.spawn(export(account.param("project_id", project.value.clone())));
         }
         while let Some(done) = exports.join_next().await {
             length += scenery.note(done?).unwrap_or(0);

@@ -75,10 +75,11 @@ async fn inspection_tells_scopes_and_projects_where_the_vendor_does() {
     let source = |name| stage.biped.token_source(name).unwrap();
     let told = source("exports").inspect().await.unwrap().unwrap();
     assert!(told.scopes.iter().any(|scope| scope == "data-export"));
-    let projects: Vec<_> = told.projects.iter().map(|project| project.id).collect();
-    assert_eq!(projects, [42, 43]);
+    let projects = told.choices.iter();
+    let projects: Vec<_> = projects.map(|project| project.value.as_integer()).collect();
+    assert_eq!(projects, [Some(42), Some(43)]);
     let told = source("enrichment").inspect().await.unwrap().unwrap();
-    assert_eq!(told.projects.len(), 1);
+    assert_eq!(told.choices.len(), 1);
 
     assert!(source("shop").inspect().await.unwrap().is_none());
     let shop = stage.counts_of(&KeyFilter::all().vendor(Vendor::Envelope));

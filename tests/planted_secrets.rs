@@ -366,6 +366,7 @@ async fn of_core(shown: &mut Shown) {
     assert!(has_token, "or this test looks for nothing");
     shown.debug("StoredToken", &stored);
     shown.debug("MemoryStore", &store);
+    shown.debug("Redactor", &biped::wire::Redactor::new([SECRET]));
 
     let headers = [
         ("set-cookie", TOKEN),

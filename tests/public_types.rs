@@ -97,6 +97,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
                 "BaseUrls",
                 Never("hosts, and a URL without what may hide a secret"),
             ),
+            ("Choice", NAMES),
             (
                 "Claim",
                 Never("a failure's words, which are an error's, in core's own format"),
@@ -122,10 +123,8 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ),
             ("LeaseId", NUMBERS),
             ("Lifetime", NUMBERS),
-            ("MemoryStore", Planted),
             ("Now", NUMBERS),
             ("ParamValue", NAMES),
-            ("Project", NAMES),
             ("Provider", TRAIT),
             ("ProviderId", Planted),
             ("References", WORD),
@@ -135,6 +134,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
                 "SecretUse",
                 Never("where a secret is, and marks under a key of the process"),
             ),
+            ("SetParam", TRAIT),
             ("StoreError", Never("the store's own words")),
             ("StoreKey", Never("hashes under a key of the store")),
             ("StoredToken", Planted),
@@ -171,6 +171,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Transport", TRAIT),
         ],
     ),
+    ("crates/io", &[]),
     (
         "crates/providers/contentsquare",
         &[
@@ -207,6 +208,13 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         ],
     ),
     (
+        "crates/redact",
+        &[
+            ("Escaped", Never("a text that its caller shows")),
+            ("Redactor", Planted),
+        ],
+    ),
+    (
         "crates/sandbox",
         &[
             ("ApiCalls", COUNTS),
@@ -226,6 +234,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         ],
     ),
     ("crates/stores/file", &[("FileStore", Planted)]),
+    ("crates/stores/memory", &[("MemoryStore", Planted)]),
     ("crates/stores/redis", &[("RedisStore", Planted)]),
     (
         "crates/stores/sealed",
@@ -269,6 +278,7 @@ fn exported(source: &str) -> BTreeSet<String> {
 /// The types of another crate that this one hands on under their own names.
 const HANDED_ON: &[(&str, &str)] = &[
     ("crates/biped", "ApiClient"),
+    ("crates/biped", "MemoryStore"),
     ("crates/biped", "TokenLayer"),
 ];
 

@@ -65,6 +65,7 @@ pub use biped_engine::*;
 pub use biped_envelope as envelope;
 #[cfg(feature = "file")]
 pub use biped_file as file;
+pub use biped_memory::MemoryStore;
 #[cfg(feature = "oauth2")]
 pub use biped_oauth2 as oauth2;
 #[cfg(feature = "redis")]

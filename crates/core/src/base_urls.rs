@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use biped_redact::vendor_text;
 use url::Url;
 
-use crate::{Error, check_secure, is_loopback, redacted_url, wire::vendor_text};
+use crate::{Error, check_secure, is_loopback, redacted_url};
 
 /// Which base URLs a vendor's answers may name ([`Provider::base_urls`](crate::Provider::base_urls)).
 ///

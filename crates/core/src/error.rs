@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use crate::text::{self, Escaped};
+use biped_redact::{Escaped, one_line, vendor_text, whole_vendor_text};
 
 /// Why there is no token, in one opaque value that is cheap to clone: a failed fetch hands the
 /// same error to everybody who waited for it.
@@ -131,28 +131,28 @@ impl VendorError {
     /// Sets the error code.
     #[must_use]
     pub fn code(mut self, code: impl AsRef<str>) -> Self {
-        self.code = text::whole_vendor_text(code.as_ref());
+        self.code = whole_vendor_text(code.as_ref());
         self
     }
 
     /// Sets the second code.
     #[must_use]
     pub fn reason(mut self, reason: impl AsRef<str>) -> Self {
-        self.reason = text::whole_vendor_text(reason.as_ref());
+        self.reason = whole_vendor_text(reason.as_ref());
         self
     }
 
     /// Sets the sentence for people.
     #[must_use]
     pub fn message(mut self, message: impl AsRef<str>) -> Self {
-        self.message = text::whole_vendor_text(message.as_ref());
+        self.message = whole_vendor_text(message.as_ref());
         self
     }
 
     /// Sets the address of an explanation.
     #[must_use]
     pub fn uri(mut self, uri: impl AsRef<str>) -> Self {
-        self.uri = text::whole_vendor_text(uri.as_ref());
+        self.uri = whole_vendor_text(uri.as_ref());
         self
     }
 
@@ -164,7 +164,7 @@ impl VendorError {
 
     /// The same with other words, cut and escaped.
     fn map_words(self, change: impl Fn(&str) -> String) -> Self {
-        let change = |text: Option<String>| text::vendor_text(&change(&text?));
+        let change = |text: Option<String>| vendor_text(&change(&text?));
         Self {
             status: self.status,
             code: change(self.code),
@@ -194,7 +194,7 @@ impl fmt::Display for VendorError {
             write!(f, "HTTP {status}")?;
             separator = " ";
         }
-        let shown = |text: &Option<String>| text::vendor_text(text.as_deref()?);
+        let shown = |text: &Option<String>| vendor_text(text.as_deref()?);
         for word in [&self.code, &self.reason].into_iter().filter_map(shown) {
             write!(f, "{separator}{word}")?;
             separator = " ";
@@ -281,7 +281,7 @@ impl Error {
             kind,
             transient,
             refuses_client: false,
-            message: text::one_line(message.into()),
+            message: one_line(message.into()),
             remedy: None,
             provider: None,
             retry_after: None,
@@ -297,14 +297,14 @@ impl Error {
     /// Says what failed in other words, on one line: control characters are escaped.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
-        self.inner().message = text::one_line(message.into());
+        self.inner().message = one_line(message.into());
         self
     }
 
     /// Says what to do about it, as the end of the line.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
-        self.inner().remedy = Some(text::one_line(remedy.into()));
+        self.inner().remedy = Some(one_line(remedy.into()));
         self
     }
 
@@ -482,5 +482,31 @@ impl std::error::Error for Error {
             .source
             .as_deref()
             .map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
+
+/// A store that doesn't do what it should. The call goes on without it.
+#[derive(Clone, Debug)]
+pub struct StoreError(Cow<'static, str>);
+
+impl StoreError {
+    /// The text says what failed, and holds no secret (a store's URL may: redact it). Its control
+    /// characters are escaped.
+    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
+        Self(one_line(message.into()))
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::store(error.0.clone()).with_source(error)
     }
 }

@@ -1,6 +1,10 @@
 //! [`IdentityKey`]: what makes digests of secrets useless to those who don't have it.
 
-use std::{fmt, sync::OnceLock};
+use std::{
+    fmt,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::OnceLock,
+};
 
 use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Sha256;
@@ -83,8 +87,12 @@ pub(crate) fn of_this_process() -> &'static IdentityKey {
     static KEY: OnceLock<IdentityKey> = OnceLock::new();
     KEY.get_or_init(|| {
         IdentityKey::random().unwrap_or_else(|_| {
+            // Std's maps are seeded from wherever it found random numbers.
+            let seeded = || RandomState::new().build_hasher().finish().to_le_bytes();
             let mut bytes = [0; 32];
-            bytes.fill_with(|| fastrand::u8(..));
+            bytes
+                .chunks_exact_mut(8)
+                .for_each(|part| part.copy_from_slice(&seeded()));
             IdentityKey::from_bytes(bytes)
         })
     })

@@ -15,17 +15,18 @@ mod api;
 mod base_urls;
 mod clock;
 mod error;
-mod file;
+mod fetch;
 mod http;
+mod id;
 mod identity;
-mod key;
+mod lifetime;
 mod provider;
 mod redact;
 mod request;
 mod secret;
 mod store;
-mod text;
 mod token;
+mod url;
 pub mod wire;
 
 pub use self::{
@@ -35,19 +36,19 @@ pub use self::{
     },
     base_urls::BaseUrls,
     clock::{Clock, Now, SystemClock, Timestamp},
-    error::{Error, ErrorKind, VendorError},
-    file::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_if, read_text_file},
-    http::{ClientIdentity, HttpClient, check_secure, is_loopback, redacted_url},
+    error::{Error, ErrorKind, StoreError, VendorError},
+    fetch::FetchContext,
+    http::{ClientIdentity, HttpClient},
+    id::{ProviderId, StoreKey, TokenKey},
     identity::IdentityKey,
-    key::{ProviderId, StoreKey, TokenKey},
-    provider::{FetchContext, IdentityRef, Inspection, Project, Provider},
-    request::{ParamValue, TokenRequest},
+    lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME},
+    provider::{Choice, IdentityRef, Inspection, Provider},
+    request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretUse},
-    store::{
-        Claim, Generation, Lease, LeaseFailure, LeaseId, MemoryStore, StoreError, StoredToken,
-        TokenStore,
-    },
-    token::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, Token, TokenBuilder},
+    store::{Claim, Generation, Lease, LeaseFailure, LeaseId, StoredToken, TokenStore},
+    token::{Token, TokenBuilder},
+    url::{check_secure, is_loopback, redacted_url},
 };
 pub use async_trait::async_trait;
+pub use biped_io::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_if, read_text_file};
 pub use secrecy::{ExposeSecret, SecretString};

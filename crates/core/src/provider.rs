@@ -1,17 +1,15 @@
 //! [`Provider`]: what to write for a new vendor.
 
-use std::{fmt, net::SocketAddrV4, pin::Pin, sync::Mutex, time::Duration};
+use std::{fmt, mem};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{HeaderValue, Method, header};
-use secrecy::{ExposeSecret, SecretString};
-use url::Url;
+use biped_redact::Redactor;
+use http::header;
+use serde_json::Value;
 
 use crate::{
-    ApiRequest, ApiResponse, AttachContext, BaseUrls, ClientIdentity, Clock, Error, HttpClient,
-    IdentityKey, Now, ProviderId, References, SecretRef, SecretUse, Timestamp, Token, TokenRequest,
-    Verdict, check_secure, judge_by_status, redact::credentials, text::Redactor,
+    ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, ParamValue, ProviderId,
+    SecretRef, Timestamp, Token, TokenRequest, Verdict, judge_by_status,
 };
 
 /// A vendor's token endpoint, and one client of it.
@@ -215,323 +213,76 @@ pub struct IdentityRef {
 pub struct Inspection {
     /// The scopes that can be asked for.
     pub scopes: Vec<String>,
-    /// The projects that can be asked for, where the vendor has such a thing.
-    pub projects: Vec<Project>,
+    /// The values that a parameter of the request may have, such as the projects of an account.
+    pub choices: Vec<Choice>,
     /// When the credentials (or the token that was looked at) expire.
     pub expires_at: Option<Timestamp>,
     /// Whatever else it says, to be shown to people.
     pub details: serde_json::Map<String, serde_json::Value>,
 }
 
-/// A project that a client may ask tokens for.
+/// A value that a parameter of the token request may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Project {
-    /// Its number at the vendor.
-    pub id: i64,
-    /// Its name at the vendor.
-    pub name: String,
+#[non_exhaustive]
+pub struct Choice {
+    /// The parameter's name: `project_id`.
+    pub param: String,
+    /// The value to set.
+    pub value: ParamValue,
+    /// What the vendor calls it, for people; empty where it has no name.
+    pub title: String,
 }
 
-/// The world of a provider during one fetch: the wire, the time, the secrets.
-pub struct FetchContext<'a> {
-    http: &'a dyn HttpClient,
-    clock: &'a dyn Clock,
-    candidate: usize,
-    references: References,
-    identity: Option<ClientIdentity>,
-    /// Makes marks of what is read, for the store.
-    marks: Option<IdentityKey>,
-    notes: Mutex<Notes>,
-}
-
-/// What core wants to know of a fetch afterwards.
-#[derive(Default)]
-struct Notes {
-    sent: Option<Now>,
-    secrets: Vec<SecretUse>,
-    /// The secrets themselves, gone with the fetch.
-    values: Vec<SecretString>,
-}
-
-/// A request on its way.
-type Sending<'a> = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, Error>> + Send + 'a>>;
-
-impl<'a> FetchContext<'a> {
-    /// A context for calling a provider directly, as its tests do. The token manager makes its own.
+impl Choice {
+    /// A value of the parameter `param`, and what the vendor calls it.
     #[must_use]
-    pub fn new(http: &'a dyn HttpClient, clock: &'a dyn Clock) -> Self {
+    pub fn new(
+        param: impl Into<String>,
+        value: impl Into<ParamValue>,
+        title: impl Into<String>,
+    ) -> Self {
         Self {
-            http,
-            clock,
-            candidate: 0,
-            references: References::All,
-            identity: None,
-            marks: None,
-            notes: Mutex::default(),
+            param: param.into(),
+            value: value.into(),
+            title: title.into(),
         }
-    }
-
-    /// Sends a request to the vendor and reads its whole answer. Any status is `Ok`.
-    ///
-    /// Redirects are not followed; time and size are bounded.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) for an address that is neither https nor
-    /// loopback, [`Unreachable`](crate::ErrorKind::Unreachable) where no complete answer came.
-    pub async fn send(
-        &self,
-        request: http::Request<Bytes>,
-    ) -> Result<http::Response<Bytes>, Error> {
-        self.start(request)?.await
-    }
-
-    /// Puts a request on its way.
-    fn start(&self, mut request: http::Request<Bytes>) -> Result<Sending<'_>, Error> {
-        check_address(request.uri())?;
-        if let Some(identity) = &self.identity {
-            request.extensions_mut().insert(identity.clone());
-        }
-        {
-            let mut notes = self.notes();
-            notes.sent = Some(self.clock.now());
-            notes.values.extend(credentials(request.headers()));
-        }
-        Ok(self.http.send(request))
-    }
-
-    /// Sends a form (`application/x-www-form-urlencoded`) by POST.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub async fn post_form<'f>(
-        &self,
-        url: &str,
-        fields: impl IntoIterator<Item = (&'f str, &'f str)>,
-    ) -> Result<http::Response<Bytes>, Error> {
-        let body = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(fields)
-            .finish();
-        self.post(url, "application/x-www-form-urlencoded", body.into())?
-            .await
-    }
-
-    /// Sends JSON by POST.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub async fn post_json(
-        &self,
-        url: &str,
-        body: &impl serde::Serialize,
-    ) -> Result<http::Response<Bytes>, Error> {
-        let body = serde_json::to_vec(body)
-            .map_err(|_| Error::internal("the token request can't be written as JSON"))?;
-        self.post(url, "application/json", body.into())?.await
-    }
-
-    /// Does `work` if it takes no longer than `limit`: for what is good to know, but not worth making
-    /// a caller wait for what is known already.
-    pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            done = work => Some(done),
-            () = self.clock.sleep(limit) => None,
-        }
-    }
-
-    fn post(
-        &self,
-        url: &str,
-        content_type: &'static str,
-        body: Bytes,
-    ) -> Result<Sending<'_>, Error> {
-        let mut request = http::Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = url
-            .parse()
-            .map_err(|_| Error::configuration("the token endpoint is no URL"))?;
-        let headers = request.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        self.start(request)
-    }
-
-    /// What the clock on the wall says.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.clock.now().wall
-    }
-
-    /// When the latest request was sent, which is when the life of the token in its answer starts.
-    #[must_use]
-    pub fn sent_at(&self) -> Timestamp {
-        self.last_sent().unwrap_or_else(|| self.clock.now()).wall
-    }
-
-    /// Reads a secret. Ask at each fetch and keep nothing: that is what makes rotation work.
-    ///
-    /// A vendor that repeats it in its error message doesn't get it into an [`Error`]: what was
-    /// read here is redacted there, encoded or not ([`wire::Redactor`](crate::wire::Redactor)), and
-    /// so are the credentials of an `Authorization` header. The `TokenManager` does that when the fetch ends; until
-    /// then the error has the vendor's words as they came.
-    ///
-    /// # Errors
-    /// [`Secret`](crate::ErrorKind::Secret).
-    pub async fn secret(&self, secret: &SecretRef) -> Result<SecretString, Error> {
-        let value = self.resolve(secret).await?;
-        self.notes().values.push(value.clone());
-        Ok(value)
-    }
-
-    /// Tells of a text that no error may show, though no configuration holds it: a signature, a
-    /// session of an earlier request.
-    pub fn conceal(&self, text: impl Into<SecretString>) {
-        self.notes().values.push(text.into());
-    }
-
-    /// Reads what is no secret but may stand in the same places, such as the client identifier.
-    ///
-    /// # Errors
-    /// As [`secret`](Self::secret).
-    pub async fn identifier(&self, reference: &SecretRef) -> Result<String, Error> {
-        Ok(self.resolve(reference).await?.expose_secret().to_owned())
-    }
-
-    async fn resolve(&self, secret: &SecretRef) -> Result<SecretString, Error> {
-        let value = match self.references {
-            References::All => secret.resolve(self.candidate, self.clock).await?,
-            limit => {
-                let secret = secret.clone().limited_to(limit);
-                secret.resolve(self.candidate, self.clock).await?
-            }
-        };
-        let noted = SecretUse::new(secret, self.candidate, &value, self.marks.as_ref());
-        let mut notes = self.notes();
-        if !notes.secrets.contains(&noted) {
-            notes.secrets.push(noted);
-        }
-        Ok(value)
-    }
-
-    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
-        self.notes
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-/// For whoever runs providers.
-impl FetchContext<'_> {
-    /// Reads this one of several secrets, counted from 0. Default: the first.
+impl Inspection {
+    /// The same without these secrets: people read what a vendor says of its credentials.
     #[must_use]
-    pub fn with_candidate(mut self, candidate: usize) -> Self {
-        self.candidate = candidate;
+    pub fn redacting(mut self, secrets: &Redactor) -> Self {
+        let redact = |text: &mut String| *text = secrets.redacted(text).into_owned();
+        self.scopes.iter_mut().for_each(redact);
+        for choice in &mut self.choices {
+            redact(&mut choice.param);
+            redact(&mut choice.title);
+            choice.value = choice.value.map_texts(|text| secrets.redacted(text));
+        }
+        let mut details = Value::Object(mem::take(&mut self.details));
+        redact_json(&mut details, secrets);
+        if let Value::Object(details) = details {
+            self.details = details;
+        }
         self
     }
-
-    /// Resolves no more than these references: for a look that is to have no effect. Default: all.
-    #[must_use]
-    pub fn limited_to(mut self, references: References) -> Self {
-        self.references = references;
-        self
-    }
-
-    /// Presents this client certificate with the requests to come.
-    pub fn set_identity(&mut self, identity: Option<ClientIdentity>) {
-        self.identity = identity;
-    }
-
-    /// When the latest request was sent, on both clocks; `None` where nothing was.
-    #[must_use]
-    pub fn last_sent(&self) -> Option<Now> {
-        self.notes().sent
-    }
-
-    /// The clock that everything goes by.
-    #[must_use]
-    pub fn clock(&self) -> &dyn Clock {
-        self.clock
-    }
-
-    /// Takes the secrets that were read, each once.
-    #[must_use]
-    pub fn take_secrets_used(&self) -> Vec<SecretUse> {
-        std::mem::take(&mut self.notes().secrets)
-    }
-
-    /// Marks the secrets that are read, for a store with this key.
-    #[must_use]
-    pub fn with_identity_key(mut self, key: Option<IdentityKey>) -> Self {
-        self.marks = key;
-        self
-    }
-
-    /// Finds the secrets of this fetch, should the vendor's words repeat them.
-    #[must_use]
-    pub fn redactor(&self) -> Redactor {
-        let notes = self.notes();
-        Redactor::new(notes.values.iter().map(ExposeSecret::expose_secret))
-    }
 }
 
-/// Whether a secret may be sent there; the usual cases without parsing the whole URL again.
-fn check_address(uri: &http::Uri) -> Result<(), Error> {
-    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
-    let is_plain = match uri.scheme_str() {
-        Some("https") => !authority.is_empty() && !authority.contains('@'),
-        Some("http") => is_loopback_address(authority),
-        _ => false,
-    };
-    if is_plain {
-        return Ok(());
-    }
-    let url = Url::parse(&uri.to_string())
-        .map_err(|_| Error::configuration("the token endpoint is no URL"))?;
-    check_secure(&url)
-}
-
-/// Whether it is an IPv4 address of this very machine and a port, and nothing else. Written in any
-/// other way it takes a parser for URLs to tell.
-fn is_loopback_address(authority: &str) -> bool {
-    authority
-        .parse::<SocketAddrV4>()
-        .is_ok_and(|address| address.ip().is_loopback())
-}
-
-impl fmt::Debug for FetchContext<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FetchContext").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_short_way_to_check_an_address_says_what_the_whole_check_says() {
-        for (address, may_be_asked) in [
-            ("https://login.example/token", true),
-            ("https://login.example:8443", true),
-            ("https://id:secret@login.example/token", false),
-            ("http://login.example/token", false),
-            ("http://127.0.0.1:7600/token", true),
-            ("http://127.0.0.1/token", true),
-            ("http://127.9.9.9:1/", true),
-            ("http://0177.0.0.1:1/", true),
-            ("http://128.0.0.1:1/", false),
-            ("http://10.0.0.1:127/", false),
-            ("http://127.0.0.1:1@evil.example/", false),
-            ("http://127.0.0.1.evil.example:1/", false),
-            ("http://localhost:7600/token", true),
-            ("http://[::1]:7600/token", true),
-            ("ftp://127.0.0.1:21/token", false),
-            ("/token", false),
-        ] {
-            let uri = address.parse().unwrap();
-            assert_eq!(check_address(&uri).is_ok(), may_be_asked, "{address}");
-            let whole = Url::parse(address).is_ok_and(|url| check_secure(&url).is_ok());
-            assert_eq!(whole, may_be_asked, "{address}");
+/// Every text in it, and every name.
+fn redact_json(value: &mut Value, secrets: &Redactor) {
+    match value {
+        Value::String(text) => *text = secrets.redacted(text).into_owned(),
+        Value::Array(all) => all.iter_mut().for_each(|one| redact_json(one, secrets)),
+        Value::Object(fields) => {
+            let all = mem::take(fields).into_iter();
+            *fields = all
+                .map(|(name, mut value)| {
+                    redact_json(&mut value, secrets);
+                    (secrets.redacted(&name).into_owned(), value)
+                })
+                .collect();
         }
+        _ => {}
     }
 }

@@ -1,12 +1,10 @@
-//! Keeping what a fetch used out of what its error and its answer say, should the vendor repeat it.
+//! Keeps what a fetch used out of what its error says, should the vendor repeat it.
 
-use std::{error::Error as StdError, fmt, mem};
+use std::{error::Error as StdError, fmt};
 
-use http::{HeaderMap, header};
-use secrecy::SecretString;
-use serde_json::Value;
+use biped_redact::Redactor;
 
-use crate::{Error, Inspection, text::Redactor};
+use crate::Error;
 
 impl Error {
     /// The same error as it may be shown: without these secrets in any of its words, and only then
@@ -64,46 +62,4 @@ impl StdError for Redacted {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(self.source.as_deref()?)
     }
-}
-
-impl Inspection {
-    /// The same without these secrets: people read what a vendor says of its credentials.
-    #[must_use]
-    pub fn redacting(mut self, secrets: &Redactor) -> Self {
-        let redact = |text: &mut String| *text = secrets.redacted(text).into_owned();
-        self.scopes.iter_mut().for_each(redact);
-        for project in &mut self.projects {
-            redact(&mut project.name);
-        }
-        let mut details = Value::Object(mem::take(&mut self.details));
-        redact_json(&mut details, secrets);
-        if let Value::Object(details) = details {
-            self.details = details;
-        }
-        self
-    }
-}
-
-/// Every text in it, and every name.
-fn redact_json(value: &mut Value, secrets: &Redactor) {
-    match value {
-        Value::String(text) => *text = secrets.redacted(text).into_owned(),
-        Value::Array(all) => all.iter_mut().for_each(|one| redact_json(one, secrets)),
-        Value::Object(fields) => {
-            let all = mem::take(fields).into_iter();
-            *fields = all
-                .map(|(name, mut value)| {
-                    redact_json(&mut value, secrets);
-                    (secrets.redacted(&name).into_owned(), value)
-                })
-                .collect();
-        }
-        _ => {}
-    }
-}
-
-/// What stands behind the scheme in `Authorization`.
-pub(crate) fn credentials(headers: &HeaderMap) -> Option<SecretString> {
-    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    Some(text.split_whitespace().last()?.into())
 }

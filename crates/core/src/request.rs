@@ -1,8 +1,8 @@
-//! [`TokenRequest`]: what a token is for.
+//! [`TokenRequest`]: what a token is for; [`SetParam`]: all that has one inside.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use crate::text::Escaped;
+use biped_redact::Escaped;
 
 /// What a token is for: its scopes and the provider's further parameters.
 ///
@@ -113,6 +113,39 @@ impl TokenRequest {
     }
 }
 
+/// What has a token request inside, one of whose parameters can be set: a [`TokenRequest`] itself, the
+/// engine's `TokenSource`, the reqwest client's `ApiClient`.
+///
+/// A provider's crate names its parameters once, for all of them:
+///
+/// ```
+/// use biped_core::{SetParam, TokenRequest};
+///
+/// /// Acme's parameters of a token request.
+/// trait AcmeRequest: SetParam {
+///     /// Asks for a token of this tenant.
+///     fn tenant(self, name: &str) -> Self {
+///         self.with_param("tenant", name.into())
+///     }
+/// }
+///
+/// impl<T: SetParam> AcmeRequest for T {}
+///
+/// let request = TokenRequest::new().tenant("north");
+/// assert_eq!(request, TokenRequest::new().param("tenant", "north"));
+/// ```
+pub trait SetParam: Sized {
+    /// The same with this parameter; the last value given for a name counts.
+    #[must_use]
+    fn with_param(self, name: &str, value: ParamValue) -> Self;
+}
+
+impl SetParam for TokenRequest {
+    fn with_param(self, name: &str, value: ParamValue) -> Self {
+        self.param(name, value)
+    }
+}
+
 /// `data-export metrics project_id=42`: the request as logs and `list` show it, on one line: control
 /// characters are escaped.
 impl fmt::Display for TokenRequest {
@@ -147,6 +180,15 @@ impl ParamValue {
         match self {
             Self::Integer(number) => Some(*number),
             _ => None,
+        }
+    }
+
+    /// The same with other texts.
+    pub(crate) fn map_texts<'s>(&'s self, change: impl Fn(&'s str) -> Cow<'s, str>) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(change(text).into()),
+            Self::List(texts) => Self::List(texts.iter().map(|text| change(text).into()).collect()),
+            Self::Integer(_) | Self::Bool(_) => self.clone(),
         }
     }
 

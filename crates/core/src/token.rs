@@ -9,14 +9,7 @@ use serde_json::{Map, Value};
 use url::Url;
 use zeroize::Zeroize;
 
-use crate::{Error, Timestamp, wire};
-
-/// How long a token is believed where nobody says: neither the answer, nor the token itself, nor
-/// the provider.
-pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(15 * 60);
-
-/// What a longer stated lifetime is cut to.
-pub const MAX_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+use crate::{DEFAULT_LIFETIME, Error, Lifetime, MAX_LIFETIME, Timestamp, wire};
 
 /// An access token (RFC 6749 §1.4) with its type, its life, and what the vendor said beside it.
 ///
@@ -73,16 +66,6 @@ impl TypeTag {
             _ => Self::Other,
         }
     }
-}
-
-/// How long a token lives when the vendor's answer doesn't say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lifetime {
-    /// This long, from when it was asked for.
-    For(Duration),
-    /// Until an API rejects it. A provider that gives such tokens says so
-    /// ([`Provider::lives_until_rejected`](crate::Provider::lives_until_rejected)).
-    UntilRejected,
 }
 
 impl Token {

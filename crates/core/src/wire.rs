@@ -3,7 +3,7 @@
 //!
 //! Nothing here panics, whatever the input, and no error here holds the input.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -11,11 +11,9 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::{BaseUrls, Error, ErrorKind, Timestamp, VendorError, token::MAX_LIFETIME};
+use crate::{BaseUrls, Error, ErrorKind, MAX_LIFETIME, Timestamp, VendorError};
 
-pub use crate::text::{
-    Escaped, Redactor, VENDOR_TEXT_LIMIT, escaped, percent_encoded, vendor_text,
-};
+pub use biped_redact::{Escaped, Redactor, VENDOR_TEXT_LIMIT, escaped, vendor_text};
 
 /// The JSON of an answer, whatever its content type says. Where its texts are not UTF-8, the rest of
 /// it counts all the same.
@@ -198,4 +196,20 @@ pub fn base_url(text: &str, hosts: &[impl AsRef<str>], token_endpoint: &Url) -> 
 #[must_use]
 pub fn host_matches(host: &str, pattern: &str) -> bool {
     crate::base_urls::host_matches(host, pattern)
+}
+
+/// A text percent-encoded: everything but letters, digits and `-._~` as `%XX` (RFC 3986 §2.3); a space
+/// is `%20`.
+#[must_use]
+pub fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string can't fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }

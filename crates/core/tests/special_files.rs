@@ -5,12 +5,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    pin::Pin,
     process::Command,
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     time::Duration,
 };
 
-use biped_core::{ErrorKind, SecretRef, SystemClock};
+use biped_core::{Clock, ErrorKind, FILE_TIMEOUT, Now, SecretRef, SystemClock};
 use tempfile::TempDir;
 
 /// Does what must not wait for anybody. The time is for a machine that has none; nobody sees it.
@@ -135,4 +136,30 @@ async fn what_is_no_regular_file_is_named() {
         }
         assert_eq!(secret.identity(), secret.to_string());
     }
+}
+
+/// Notes how long it is asked to sleep, and never wakes anyone.
+#[derive(Debug, Default)]
+struct Hourglass(Mutex<Vec<Duration>>);
+
+impl Clock for Hourglass {
+    fn now(&self) -> Now {
+        SystemClock.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.0.lock().unwrap().push(duration);
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn the_time_for_a_file_is_the_clocks() {
+    let _limit = biped_testing::TimeLimit::start();
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("secret");
+    fs::write(&path, "hunter2").unwrap();
+    let clock = Hourglass::default();
+    SecretRef::file(path).resolve(0, &clock).await.unwrap();
+    assert_eq!(*clock.0.lock().unwrap(), [FILE_TIMEOUT]);
 }

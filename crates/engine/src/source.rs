@@ -4,8 +4,8 @@ use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use arc_swap::Guard;
 use biped_core::{
-    BaseUrls, Clock, Error, Inspection, Now, ParamValue, Provider, References, Token, TokenKey,
-    TokenRequest,
+    BaseUrls, Clock, Error, Inspection, Now, ParamValue, Provider, References, SetParam, Token,
+    TokenKey, TokenRequest,
 };
 use url::Url;
 
@@ -487,6 +487,12 @@ impl Key {
         let token = self.slot.fresh(now)?;
         self.touch(now);
         Some(TokenRef(token))
+    }
+}
+
+impl SetParam for TokenSource {
+    fn with_param(self, name: &str, value: ParamValue) -> Self {
+        self.param(name, value)
     }
 }
 

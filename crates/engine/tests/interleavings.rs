@@ -14,9 +14,10 @@ use std::{
 use biped_core::async_trait;
 use biped_core::{
     Claim, Clock, Error, ExposeSecret, Generation, HttpClient, IdentityKey, Lease, LeaseFailure,
-    MemoryStore, StoreError, StoredToken, TokenKey, TokenRequest, TokenStore,
+    StoreError, StoredToken, TokenKey, TokenRequest, TokenStore,
 };
 use biped_engine::{Rejection, TokenManager, TokenSource};
+use biped_memory::MemoryStore;
 use biped_testing::{ManualClock, TestProvider, settle};
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -3,8 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Clock, MemoryStore, TokenRequest};
+use biped_core::{Clock, TokenRequest};
 use biped_engine::TokenManager;
+use biped_memory::MemoryStore;
 use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider};
 
 #[tokio::test]

@@ -268,10 +268,10 @@ mod codec {
     use std::sync::Arc;
 
     use biped_core::{
-        BaseUrls, FetchContext, Generation, MemoryStore, Provider, StoredToken, TokenStore,
-        async_trait,
+        BaseUrls, FetchContext, Generation, Provider, StoredToken, TokenStore, async_trait,
     };
     use biped_engine::TokenManager;
+    use biped_memory::MemoryStore;
     use biped_testing::{ManualClock, ScriptedHttp, settle};
 
     use super::*;

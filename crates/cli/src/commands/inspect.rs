@@ -1,6 +1,6 @@
 //! `biped inspect`.
 
-use biped::{Inspection, wire};
+use biped::{Choice, Inspection, wire};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -30,6 +30,9 @@ pub(crate) fn run(session: &Session, args: &args::Inspect) -> Outcome {
     }
 }
 
+/// The parameter whose values are the projects of a Contentsquare account.
+const PROJECT: &str = "project_id";
+
 /// What the vendor says, as JSON; nothing but nulls where it doesn't say.
 #[derive(Serialize)]
 struct Printed<'i> {
@@ -48,15 +51,15 @@ struct Project<'i> {
 
 impl<'i> Printed<'i> {
     fn of(provider: &'i str, inspection: Option<&'i Inspection>) -> Self {
-        let projects = |inspection: &'i Inspection| {
-            let projects = inspection.projects.iter();
-            projects
-                .map(|of| Project {
-                    id: of.id,
-                    name: &of.name,
-                })
-                .collect()
+        let project = |choice: &'i Choice| {
+            let id = choice.value.as_integer()?;
+            (choice.param == PROJECT).then_some(Project {
+                id,
+                name: &choice.title,
+            })
         };
+        let projects =
+            |inspection: &'i Inspection| inspection.choices.iter().filter_map(project).collect();
         Self {
             provider,
             scopes: inspection.map(|inspection| &inspection.scopes[..]),
@@ -72,8 +75,12 @@ impl<'i> Printed<'i> {
 /// What the vendor says, a line each. A terminal takes its texts for texts.
 fn text(inspection: &Inspection) -> String {
     let mut lines = vec![("scopes", inspection.scopes.join(" "))];
-    for project in &inspection.projects {
-        lines.push(("project", format!("{} {}", project.id, project.name)));
+    for choice in &inspection.choices {
+        let name = match choice.param.as_str() {
+            PROJECT => "project",
+            other => other,
+        };
+        lines.push((name, format!("{} {}", choice.value, choice.title)));
     }
     if let Some(expiry) = inspection.expires_at.and_then(rfc3339) {
         lines.push(("expires", expiry));

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use biped_core::{Error, ParamValue};
+use biped_core::{Error, ParamValue, SetParam};
 use biped_engine::{BASE_URL_PLACEHOLDER, TokenSource};
 use reqwest::{Method, Request};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, RequestBuilder};
@@ -225,6 +225,12 @@ fn is_absolute(path: &str) -> bool {
             .is_some_and(|start| start.eq_ignore_ascii_case(with))
     };
     starts("https://") || starts("http://")
+}
+
+impl SetParam for ApiClient {
+    fn with_param(self, name: &str, value: ParamValue) -> Self {
+        self.param(name, value)
+    }
 }
 
 impl fmt::Debug for ApiClient {

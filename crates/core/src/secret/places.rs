@@ -4,10 +4,10 @@ use std::{io, path::Path};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{
-    Clock, Error,
-    file::{Content, MAX_FILE_SIZE, read_file, read_file_async},
-};
+use biped_io::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_async};
+use zeroize::Zeroizing;
+
+use crate::{Clock, Error};
 
 pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
     match std::env::var(name) {
@@ -26,7 +26,8 @@ pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
 }
 
 pub(super) async fn from_file(path: &Path, clock: &dyn Clock) -> Result<SecretString, Error> {
-    secret(path, read_file_async(path, MAX_FILE_SIZE, clock).await)
+    let timeout = clock.sleep(FILE_TIMEOUT);
+    secret(path, read_file_async(path, MAX_FILE_SIZE, timeout).await)
 }
 
 pub(super) fn from_file_now(path: &Path) -> Result<SecretString, Error> {
@@ -39,7 +40,7 @@ pub(super) fn value_of_file(path: &Path) -> Option<String> {
     Some(text(&content)?.expose_secret().to_owned())
 }
 
-fn secret(path: &Path, read: io::Result<Content>) -> Result<SecretString, Error> {
+fn secret(path: &Path, read: io::Result<Zeroizing<Vec<u8>>>) -> Result<SecretString, Error> {
     let shown = path.display();
     let content = read.map_err(|error| {
         let kind = error.kind();

@@ -33,9 +33,10 @@ use std::{
 };
 
 use biped_core::{
-    Clock, Error, ErrorKind, ExposeSecret, FetchContext, HttpClient, MemoryStore, Now, Provider,
-    ProviderId, Timestamp, Token, TokenRequest, TokenStore, VendorError, async_trait,
+    Clock, Error, ErrorKind, ExposeSecret, FetchContext, HttpClient, Now, Provider, ProviderId,
+    Timestamp, Token, TokenRequest, TokenStore, VendorError, async_trait,
 };
+use biped_memory::MemoryStore;
 use bytes::Bytes;
 use shuttle::{
     Config, MaxSteps, Runner,

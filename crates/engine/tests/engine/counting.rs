@@ -8,10 +8,11 @@ use std::{
 };
 
 use biped_core::{
-    Claim, Generation, IdentityKey, Lease, LeaseFailure, MemoryStore, StoreError, StoredToken,
-    TokenKey, TokenStore, async_trait,
+    Claim, Generation, IdentityKey, Lease, LeaseFailure, StoreError, StoredToken, TokenKey,
+    TokenStore, async_trait,
 };
 use biped_engine::TokenSource;
+use biped_memory::MemoryStore;
 use biped_testing::{ManualClock, Reply, TestProvider, settle};
 use metrics::{
     Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,

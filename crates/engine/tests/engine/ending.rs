@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use biped_core::{
-    Error, ExposeSecret, FetchContext, MemoryStore, Provider, ProviderId, Token, TokenRequest,
-    async_trait,
+    Error, ExposeSecret, FetchContext, Provider, ProviderId, Token, TokenRequest, async_trait,
 };
 use biped_engine::TokenManager;
+use biped_memory::MemoryStore;
 use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider};
 
 use crate::stage::text;

@@ -10,9 +10,10 @@ use std::{
 };
 
 use biped_core::{
-    Claim, Error, FetchContext, Generation, IdentityKey, Lease, MemoryStore, Provider, ProviderId,
-    StoreError, StoredToken, Token, TokenKey, TokenRequest, TokenStore, async_trait,
+    Claim, Error, FetchContext, Generation, IdentityKey, Lease, Provider, ProviderId, StoreError,
+    StoredToken, Token, TokenKey, TokenRequest, TokenStore, async_trait,
 };
+use biped_memory::MemoryStore;
 use biped_testing::{ManualClock, Reply, TestProvider, settle};
 
 use crate::stage::{Stage, ask, seconds, text};

@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{
-    ExposeSecret, Generation, IdentityKey, Lease, MemoryStore, Provider, ProviderId, StoreError,
-    StoredToken, TokenKey, TokenRequest, TokenStore, async_trait,
+    ExposeSecret, Generation, IdentityKey, Lease, Provider, ProviderId, StoreError, StoredToken,
+    TokenKey, TokenRequest, TokenStore, async_trait,
 };
 use biped_engine::{Rejection, Settings, TokenManager, TokenState};
+use biped_memory::MemoryStore;
 use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider, settle};
 
 use crate::stage::{Stage, ask, failure, seconds, text};

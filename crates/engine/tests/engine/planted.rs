@@ -6,11 +6,11 @@ use std::sync::{
 };
 
 use biped_core::{
-    BaseUrls, Clock as _, Error, FetchContext, Generation, Lifetime, MAX_LIFETIME, MemoryStore,
-    Provider, ProviderId, SecretRef, StoredToken, Timestamp, Token, TokenRequest, TokenStore,
-    async_trait,
+    BaseUrls, Clock as _, Error, FetchContext, Generation, Lifetime, MAX_LIFETIME, Provider,
+    ProviderId, SecretRef, StoredToken, Timestamp, Token, TokenRequest, TokenStore, async_trait,
 };
 use biped_engine::TokenSource;
+use biped_memory::MemoryStore;
 use biped_testing::{ManualClock, Reply, TestProvider, settle};
 use serde_json::{Value, json};
 use url::Url;

@@ -8,11 +8,12 @@ use std::{
 };
 
 use biped_core::{
-    Error, FetchContext, Inspection, MemoryStore, Project, Provider, ProviderId, SecretRef, Token,
-    TokenRequest, VendorError, async_trait,
+    Choice, Error, FetchContext, Inspection, Provider, ProviderId, SecretRef, Token, TokenRequest,
+    VendorError, async_trait,
     wire::{self, Redactor, VENDOR_TEXT_LIMIT},
 };
 use biped_engine::TokenSource;
+use biped_memory::MemoryStore;
 use biped_testing::{
     ManualClock, Reply, TestProvider,
     secrets::{Parts, encodings},
@@ -210,10 +211,11 @@ async fn an_inspection_repeats_no_secret() {
         let source = Says::source(&stage, SECRET, move || {
             let mut inspection = Inspection::default();
             inspection.scopes = vec![echo.clone()];
-            inspection.projects = vec![Project {
-                id: 1,
-                name: format!("of {echo}"),
-            }];
+            inspection.choices = vec![
+                Choice::new("project_id", 1, format!("of {echo}")),
+                Choice::new(echo.clone(), echo.clone(), ""),
+                Choice::new("tenant", vec![echo.clone()], ""),
+            ];
             let details = serde_json::json!({ "list": [{ "key": echo }], echo.clone(): "name" });
             inspection.details = details.as_object().unwrap().clone();
             Ok(inspection)

@@ -7,10 +7,11 @@ use std::{
 
 use biped_core::{
     Claim, Clock, Error, ExposeSecret, FetchContext, Generation, IdentityKey, Lease, LeaseFailure,
-    LeaseId, MemoryStore, Provider, ProviderId, SecretRef, StoreError, StoredToken, Token,
-    TokenKey, TokenRequest, TokenStore, async_trait,
+    LeaseId, Provider, ProviderId, SecretRef, StoreError, StoredToken, Token, TokenKey,
+    TokenRequest, TokenStore, async_trait,
 };
 use biped_engine::{Settings, TokenManager, TokenSource, TokenState};
+use biped_memory::MemoryStore;
 use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider, settle};
 
 use crate::stage::{Stage, ask, failure, seconds, text};

@@ -13,10 +13,11 @@ use std::{
 
 use biped_core::{
     Claim, Error, ErrorKind, ExposeSecret, FetchContext, Generation, IdentityKey, Lease,
-    LeaseFailure, MemoryStore, Provider, ProviderId, SecretRef, StoreError, StoredToken, Token,
-    TokenKey, TokenRequest, TokenStore, async_trait, wire,
+    LeaseFailure, Provider, ProviderId, SecretRef, StoreError, StoredToken, Token, TokenKey,
+    TokenRequest, TokenStore, async_trait, wire,
 };
 use biped_engine::{TokenSource, TokenState};
+use biped_memory::MemoryStore;
 use biped_testing::{ManualClock, Reply, TestProvider};
 use tempfile::TempDir;
 

@@ -1,11 +1,11 @@
 //! Reading what Contentsquare answers.
 
-use biped_core::{BaseUrls, Error, Inspection, Project, Timestamp, Token, VendorError, wire};
+use biped_core::{BaseUrls, Choice, Error, Inspection, Timestamp, Token, VendorError, wire};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::request::Asked;
+use crate::request::{Asked, PROJECT_ID};
 
 /// Where Contentsquare's APIs are, on whatever cloud.
 const HOSTS: [&str; 2] = ["contentsquare.com", "*.contentsquare.com"];
@@ -83,23 +83,24 @@ pub(crate) fn inspection(
         .split_whitespace()
         .map(str::to_owned)
         .collect();
-    inspection.projects = projects.iter().filter_map(project).collect();
+    inspection.choices = projects.iter().filter_map(project).collect();
     inspection.details = answer;
     Ok(inspection)
 }
 
 /// The remedy for a request without a project, where these are permitted.
-pub(crate) fn permitted(projects: &[Project]) -> String {
+pub(crate) fn permitted(projects: &[Choice]) -> String {
     let shown: Vec<String> = projects
         .iter()
         .take(PROJECTS_SHOWN)
-        .map(
-            |Project { id, name }| match name.char_indices().nth(NAME_SHOWN) {
+        .map(|project| {
+            let (id, name) = (&project.value, &project.title);
+            match name.char_indices().nth(NAME_SHOWN) {
                 _ if name.is_empty() => id.to_string(),
                 Some((end, _)) => format!("{id} ({}…)", wire::Escaped(&name[..end])),
                 None => format!("{id} ({})", wire::Escaped(name)),
-            },
-        )
+            }
+        })
         .collect();
     let more = match projects.len().saturating_sub(PROJECTS_SHOWN) {
         0 => String::new(),
@@ -111,12 +112,10 @@ pub(crate) fn permitted(projects: &[Project]) -> String {
     )
 }
 
-fn project(value: &Value) -> Option<Project> {
+fn project(value: &Value) -> Option<Choice> {
     let name = wire::text(&value["name"]).unwrap_or_default();
-    Some(Project {
-        id: wire::integer(&value["id"])?,
-        name: name.trim().to_owned(),
-    })
+    let id = wire::integer(&value["id"])?;
+    Some(Choice::new(PROJECT_ID, id, name.trim()))
 }
 
 /// The object of an answer that is no error.
@@ -459,11 +458,8 @@ mod tests {
             ]
         );
         assert_eq!(
-            inspection.projects,
-            [Project {
-                id: 42,
-                name: "UX ANALYTICS".into()
-            }]
+            inspection.choices,
+            [Choice::new("project_id", 42, "UX ANALYTICS")]
         );
         assert!(inspection.details.is_empty());
     }
@@ -477,17 +473,11 @@ mod tests {
         }));
         let odd = odd.unwrap();
         assert_eq!(odd.scopes, ["metrics"]);
-        assert_eq!(
-            odd.projects,
-            [Project {
-                id: 7,
-                name: String::new()
-            }]
-        );
+        assert_eq!(odd.choices, [Choice::new("project_id", 7, "")]);
         assert!(
             read(json!({ "permissions": {} }))
                 .unwrap()
-                .projects
+                .choices
                 .is_empty()
         );
         assert_eq!(
@@ -505,7 +495,7 @@ mod tests {
         answer["permissions"]["projects"] = (0..500)
             .map(|id| json!({ "id": id, "name": hostile }))
             .collect();
-        let remedy = permitted(&inspection(&response(200, answer), NOW).unwrap().projects);
+        let remedy = permitted(&inspection(&response(200, answer), NOW).unwrap().choices);
         assert!(remedy.len() < 2500, "{}", remedy.len());
         assert!(!remedy.contains('\u{1b}'));
     }

@@ -202,7 +202,7 @@ impl Contentsquare {
     ) -> Error {
         let projects = cx.within(FINDING_OUT, self.me(credentials, cx)).await;
         let projects = match projects {
-            Some(Ok(inspection)) => inspection.projects,
+            Some(Ok(inspection)) => inspection.choices,
             _ => Vec::new(),
         };
         match projects.len() {

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use biped_core::{Error, ExposeSecret, ParamValue, SecretString, TokenRequest};
-use biped_engine::TokenSource;
+use biped_core::{Error, ExposeSecret, ParamValue, SecretString, SetParam, TokenRequest};
 
 /// The parameter of a token request that names the project: needed with account-level credentials.
 pub const PROJECT_ID: &str = "project_id";
@@ -11,8 +10,9 @@ pub const PROJECT_ID: &str = "project_id";
 /// The parameter of a token request that names the integration: needed for [`Scope::Enrichment`].
 pub const INTEGRATION_ID: &str = "integration_id";
 
-/// Contentsquare's parameters of a token request, with names and types; also on a [`TokenSource`],
-/// where they lead to the same credentials' token for another project.
+/// Contentsquare's parameters of a token request, with names and types: on a [`TokenRequest`], and on
+/// a `TokenSource` or an `ApiClient`, where they lead to the same credentials' token for another
+/// project.
 ///
 /// ```
 /// use biped_contentsquare::{ContentsquareRequest as _, Scope};
@@ -25,35 +25,21 @@ pub const INTEGRATION_ID: &str = "integration_id";
 ///     .param("integration_id", 123);
 /// assert_eq!(typed, spelt_out);
 /// ```
-pub trait ContentsquareRequest: Sized {
+pub trait ContentsquareRequest: SetParam {
     /// Asks for a token of this project.
     #[must_use]
-    fn project(self, id: i64) -> Self;
+    fn project(self, id: i64) -> Self {
+        self.with_param(PROJECT_ID, id.into())
+    }
 
     /// Asks for a token of this integration.
     #[must_use]
-    fn integration(self, id: i64) -> Self;
-}
-
-impl ContentsquareRequest for TokenRequest {
-    fn project(self, id: i64) -> Self {
-        self.param(PROJECT_ID, id)
-    }
-
     fn integration(self, id: i64) -> Self {
-        self.param(INTEGRATION_ID, id)
+        self.with_param(INTEGRATION_ID, id.into())
     }
 }
 
-impl ContentsquareRequest for TokenSource {
-    fn project(self, id: i64) -> Self {
-        self.param(PROJECT_ID, id)
-    }
-
-    fn integration(self, id: i64) -> Self {
-        self.param(INTEGRATION_ID, id)
-    }
-}
+impl<T: SetParam> ContentsquareRequest for T {}
 
 /// What a token is good for: one of Contentsquare's APIs.
 ///

@@ -9,7 +9,7 @@ use biped_core::{
     Timestamp, Token, TokenRequest,
 };
 use biped_engine::TokenManager;
-use biped_reqwest::TokenClient;
+use biped_reqwest::{ApiClient, TokenClient};
 use biped_testing::ManualClock;
 use serde_json::{Value, json};
 use url::Url;
@@ -238,6 +238,18 @@ async fn each_token_carries_the_base_url_of_its_project() {
 }
 
 #[tokio::test]
+async fn a_project_is_set_on_a_request_a_source_and_a_client_alike() {
+    let vendor = Vendor::new().await;
+    let manager = TokenManager::builder(Arc::new(TokenClient::new().unwrap())).build();
+    let request = TokenRequest::new().scope(Scope::Metrics);
+    let source = manager.source(Arc::new(vendor.provider()), request.clone());
+    let wanted = request.project(42).integration(7);
+    assert_eq!(*source.clone().project(42).integration(7).request(), wanted);
+    let client = ApiClient::new(source).unwrap().project(42).integration(7);
+    assert_eq!(*client.token_source().request(), wanted);
+}
+
+#[tokio::test]
 async fn a_sandbox_on_loopback_may_name_a_cloud_on_loopback() {
     let vendor = Vendor::new().await;
     vendor
@@ -291,12 +303,12 @@ async fn inspect_asks_me_with_the_credentials_alone() {
         inspection.scopes,
         ["metrics", "data-export", "session-replay", "symbolicator"]
     );
-    let ids: Vec<i64> = inspection
-        .projects
+    let ids: Vec<_> = inspection
+        .choices
         .iter()
-        .map(|project| project.id)
+        .map(|project| project.value.as_integer())
         .collect();
-    assert_eq!(ids, [42, 43]);
+    assert_eq!(ids, [Some(42), Some(43)]);
     assert_eq!(
         inspection.expires_at,
         Some(Timestamp::from_unix_seconds(365 * 24 * 60 * 60))

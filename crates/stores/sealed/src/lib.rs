@@ -3,7 +3,8 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use biped_core::{MemoryStore, SecretRef};
+//! use biped_core::{SecretRef};
+//! use biped_memory::MemoryStore;
 //! use biped_sealed::{SealKey, SealedStore};
 //!
 //! # fn example() -> Result<(), biped_core::Error> {

@@ -4,11 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{
-    Claim, Generation, Lease, LeaseFailure, MemoryStore, SecretRef, StoreError, StoredToken,
-    TokenKey, TokenRequest, TokenStore, async_trait,
+    Claim, Generation, Lease, LeaseFailure, SecretRef, StoreError, StoredToken, TokenKey,
+    TokenRequest, TokenStore, async_trait,
 };
 use biped_engine::TokenManager;
 use biped_file::FileStore;
+use biped_memory::MemoryStore;
 use biped_sealed::{SealKey, SealedStore};
 use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider, store::conformance};
 

@@ -4,8 +4,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Error, MemoryStore, Provider};
+use biped_core::{Error, Provider};
 use biped_engine::TokenManager;
+use biped_memory::MemoryStore;
 
 use super::case::{Answer, Case, SECRET};
 use crate::{ManualClock, ScriptedHttp};

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use biped_core::{
-    BaseUrls, Error, ExposeSecret as _, FetchContext, Lifetime, MemoryStore, Provider, ProviderId,
-    Token, TokenRequest,
+    BaseUrls, Error, ExposeSecret as _, FetchContext, Lifetime, Provider, ProviderId, Token,
+    TokenRequest,
 };
 use biped_engine::TokenManager;
+use biped_memory::MemoryStore;
 use url::Url;
 
 use super::{

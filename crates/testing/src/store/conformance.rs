@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use biped_core::MemoryStore;
+//! use biped_memory::MemoryStore;
 //! use biped_testing::store::conformance;
 //!
 //! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {

@@ -3,7 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Generation, MemoryStore, StoredToken, TokenKey, TokenStore};
+use biped_core::{Generation, StoredToken, TokenKey, TokenStore};
+use biped_memory::MemoryStore;
 use biped_testing::{ManualClock, store::conformance};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

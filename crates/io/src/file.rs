@@ -12,7 +12,10 @@ use std::{
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use crate::Clock;
+use crate::{
+    before::before,
+    buffer::{Content, append},
+};
 
 /// The largest file that is read where nothing else is said, in bytes: 1 MiB.
 pub const MAX_FILE_SIZE: usize = 1024 * 1024;
@@ -37,7 +40,7 @@ const CHUNK: usize = 16 * 1024;
 /// It blocks the calling thread.
 ///
 /// ```
-/// use biped_core::{MAX_FILE_SIZE, read_file};
+/// use biped_io::{MAX_FILE_SIZE, read_file};
 ///
 /// let manifest = read_file("Cargo.toml", MAX_FILE_SIZE)?;
 /// assert!(manifest.starts_with(b"[package]"));
@@ -80,17 +83,18 @@ pub fn read_file_if(
     Ok(read.content)
 }
 
-/// The same without blocking; the time is the clock's.
-pub(crate) async fn read_file_async(
-    path: &Path,
+/// The same as [`read_file`] without blocking. `timeout` completes when the caller has waited for
+/// [`FILE_TIMEOUT`] by its own clock.
+///
+/// # Errors
+/// As [`read_file`].
+pub async fn read_file_async(
+    path: impl AsRef<Path>,
     limit: usize,
-    clock: &dyn Clock,
-) -> io::Result<Content> {
-    Ok(READER.read(path, limit, clock).await?.content)
+    timeout: impl Future<Output = ()>,
+) -> io::Result<Zeroizing<Vec<u8>>> {
+    Ok(READER.read(path.as_ref(), limit, timeout).await?.content)
 }
-
-/// What a file holds.
-pub(crate) type Content = Zeroizing<Vec<u8>>;
 
 /// Why a file is not read: an [`io::Error`] that all who wait for it can have.
 #[derive(Clone, Debug)]
@@ -205,15 +209,19 @@ impl Reader {
         }
     }
 
-    async fn read(self: &Arc<Self>, path: &Path, limit: usize, clock: &dyn Clock) -> Outcome {
+    async fn read(
+        self: &Arc<Self>,
+        path: &Path,
+        limit: usize,
+        timeout: impl Future<Output = ()>,
+    ) -> Outcome {
         let path = absolute(path);
         let (sender, outcome) = oneshot::channel();
         let answer = Answer::Task(sender);
         let number = self.begin(&path, Waiter { limit, answer })?;
-        tokio::select! {
-            biased;
-            outcome = outcome => outcome.unwrap_or_else(|_| Err(Fault::interrupted())),
-            () = clock.sleep(FILE_TIMEOUT) => Err(self.give_up(&path, number, FILE_TIMEOUT)),
+        match before(timeout, outcome).await {
+            Some(outcome) => outcome.unwrap_or_else(|_| Err(Fault::interrupted())),
+            None => Err(self.give_up(&path, number, FILE_TIMEOUT)),
         }
     }
 
@@ -357,17 +365,6 @@ fn open(path: &Path) -> io::Result<fs::File> {
     options.open(path)
 }
 
-/// Appends to a buffer that leaves no copy behind where it grows.
-pub(crate) fn append(content: &mut Content, more: &[u8]) {
-    let length = content.len() + more.len();
-    if length > content.capacity() {
-        let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * content.capacity())));
-        larger.extend_from_slice(content);
-        *content = larger;
-    }
-    content.extend_from_slice(more);
-}
-
 fn require_regular(metadata: &fs::Metadata) -> Result<(), Fault> {
     let (kind, what) = match metadata.file_type() {
         regular if regular.is_file() => return Ok(()),
@@ -396,5 +393,4 @@ fn special(_: fs::FileType) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "file/tests.rs"]
 mod tests;

@@ -21,7 +21,7 @@ const LONGEST_NAME: usize = 8;
 /// For each place in a text, the characters that may begin there, and where each ends: `%2F` is a
 /// `%`, and it is a `/`. Percent-encoding, forms, backslashes of JSON and of programs, and entities of HTML
 /// are read, inside of each other too.
-pub(super) struct Lattice<'t> {
+pub(crate) struct Lattice<'t> {
     text: &'t str,
     /// What may begin where the text has a character that introduces an encoded one.
     decoded: BTreeMap<usize, Vec<(char, usize)>>,
@@ -32,7 +32,7 @@ pub(super) struct Lattice<'t> {
 }
 
 impl<'t> Lattice<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(crate) fn new(text: &'t str) -> Self {
         let mut lattice = Self {
             text,
             decoded: BTreeMap::new(),
@@ -46,7 +46,7 @@ impl<'t> Lattice<'t> {
     }
 
     /// The places where one of these characters may begin.
-    pub(super) fn starts(&self, first: [char; 2]) -> impl Iterator<Item = usize> {
+    pub(crate) fn starts(&self, first: [char; 2]) -> impl Iterator<Item = usize> {
         let [one, other] = first;
         let [percent, plus, backslash, ampersand] = INTRODUCERS;
         let candidates = [one, other, percent, plus, backslash, ampersand];
@@ -58,7 +58,7 @@ impl<'t> Lattice<'t> {
     }
 
     /// The characters that may begin there, each with its end.
-    pub(super) fn at(&self, at: usize) -> impl Iterator<Item = (char, usize)> + use<'_, 't> {
+    pub(crate) fn at(&self, at: usize) -> impl Iterator<Item = (char, usize)> + use<'_, 't> {
         let plain = self.text.get(at..).and_then(|rest| rest.chars().next());
         let plain = plain.map(|character| (character, at + character.len_utf8()));
         let introduces = plain.is_some_and(|(character, _)| INTRODUCERS.contains(&character));
@@ -68,19 +68,19 @@ impl<'t> Lattice<'t> {
             .chain(decoded.into_iter().flatten().copied())
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.text.len()
     }
 
     /// Counts steps of a search; `false` where there have been too many.
-    pub(super) fn take_steps(&self, steps: usize) -> bool {
+    pub(crate) fn take_steps(&self, steps: usize) -> bool {
         let left = self.steps.get().saturating_sub(steps);
         self.steps.set(left);
         left > 0
     }
 
     /// Whether the text ends there, or in the middle of what begins there.
-    pub(super) fn ends_at(&self, at: usize) -> bool {
+    pub(crate) fn ends_at(&self, at: usize) -> bool {
         at >= self.text.len() || self.open.contains(&at)
     }
 

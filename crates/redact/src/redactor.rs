@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, ops::Range};
 use base64::Engine as _;
 use zeroize::Zeroizing;
 
-use super::{CUT, lattice::Lattice};
+use crate::{lattice::Lattice, vendor_text::CUT};
 
 /// What stands where a secret was.
 const REDACTED: &str = "[redacted]";
@@ -28,7 +28,7 @@ const SHORTEST_AT_END: usize = 8;
 /// words of their own.
 ///
 /// ```
-/// use biped_core::wire::Redactor;
+/// use biped_redact::Redactor;
 ///
 /// let redactor = Redactor::new(["hunter2/+"]);
 /// for text in ["no hunter2/+", "no hunter2%2f%2B", "no aHVudGVyMi8r", "no hunter2/…"] {
@@ -80,7 +80,8 @@ impl Redactor {
     }
 
     /// A vendor's own text: its end may have been cut by the vendor, who doesn't say so.
-    pub(crate) fn redacted_to_the_end<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    #[must_use]
+    pub fn redacted_to_the_end<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut found = self.found(text);
         found.extend(self.beginning(text, 0..text.len(), SHORTEST_AT_END));
         replaced(text, found, REDACTED)

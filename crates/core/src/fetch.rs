@@ -1,0 +1,321 @@
+//! [`FetchContext`]: all that a provider sees while it fetches.
+
+use std::{fmt, net::SocketAddrV4, pin::Pin, sync::Mutex, time::Duration};
+
+use biped_io::before;
+use biped_redact::Redactor;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::{
+    ClientIdentity, Clock, Error, HttpClient, IdentityKey, Now, References, SecretRef, SecretUse,
+    Timestamp, check_secure,
+};
+
+/// The world of a provider during one fetch: the wire, the time, the secrets.
+pub struct FetchContext<'a> {
+    http: &'a dyn HttpClient,
+    clock: &'a dyn Clock,
+    candidate: usize,
+    references: References,
+    identity: Option<ClientIdentity>,
+    /// Makes marks of what is read, for the store.
+    marks: Option<IdentityKey>,
+    notes: Mutex<Notes>,
+}
+
+/// What core wants to know of a fetch afterwards.
+#[derive(Default)]
+struct Notes {
+    sent: Option<Now>,
+    secrets: Vec<SecretUse>,
+    /// The secrets themselves, gone with the fetch.
+    values: Vec<SecretString>,
+}
+
+/// A request on its way.
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, Error>> + Send + 'a>>;
+
+impl<'a> FetchContext<'a> {
+    /// A context for calling a provider directly, as its tests do. The token manager makes its own.
+    #[must_use]
+    pub fn new(http: &'a dyn HttpClient, clock: &'a dyn Clock) -> Self {
+        Self {
+            http,
+            clock,
+            candidate: 0,
+            references: References::All,
+            identity: None,
+            marks: None,
+            notes: Mutex::default(),
+        }
+    }
+
+    /// Sends a request to the vendor and reads its whole answer. Any status is `Ok`.
+    ///
+    /// Redirects are not followed; time and size are bounded.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) for an address that is neither https nor
+    /// loopback, [`Unreachable`](crate::ErrorKind::Unreachable) where no complete answer came.
+    pub async fn send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, Error> {
+        self.start(request)?.await
+    }
+
+    /// Puts a request on its way.
+    fn start(&self, mut request: http::Request<Bytes>) -> Result<Sending<'_>, Error> {
+        check_address(request.uri())?;
+        if let Some(identity) = &self.identity {
+            request.extensions_mut().insert(identity.clone());
+        }
+        {
+            let mut notes = self.notes();
+            notes.sent = Some(self.clock.now());
+            notes.values.extend(credentials(request.headers()));
+        }
+        Ok(self.http.send(request))
+    }
+
+    /// Sends a form (`application/x-www-form-urlencoded`) by POST.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn post_form<'f>(
+        &self,
+        url: &str,
+        fields: impl IntoIterator<Item = (&'f str, &'f str)>,
+    ) -> Result<http::Response<Bytes>, Error> {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.post(url, "application/x-www-form-urlencoded", body.into())?
+            .await
+    }
+
+    /// Sends JSON by POST.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn post_json(
+        &self,
+        url: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<http::Response<Bytes>, Error> {
+        let body = serde_json::to_vec(body)
+            .map_err(|_| Error::internal("the token request can't be written as JSON"))?;
+        self.post(url, "application/json", body.into())?.await
+    }
+
+    /// Does `work` if it takes no longer than `limit`: for what is good to know, but not worth making
+    /// a caller wait for what is known already.
+    pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        before(self.clock.sleep(limit), work).await
+    }
+
+    fn post(
+        &self,
+        url: &str,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Result<Sending<'_>, Error> {
+        let mut request = http::Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = url
+            .parse()
+            .map_err(|_| Error::configuration("the token endpoint is no URL"))?;
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        self.start(request)
+    }
+
+    /// What the clock on the wall says.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now().wall
+    }
+
+    /// When the latest request was sent, which is when the life of the token in its answer starts.
+    #[must_use]
+    pub fn sent_at(&self) -> Timestamp {
+        self.last_sent().unwrap_or_else(|| self.clock.now()).wall
+    }
+
+    /// Reads a secret. Ask at each fetch and keep nothing: that is what makes rotation work.
+    ///
+    /// A vendor that repeats it in its error message doesn't get it into an [`Error`]: what was
+    /// read here is redacted there, encoded or not ([`wire::Redactor`](crate::wire::Redactor)), and
+    /// so are the credentials of an `Authorization` header. The `TokenManager` does that when the fetch ends; until
+    /// then the error has the vendor's words as they came.
+    ///
+    /// # Errors
+    /// [`Secret`](crate::ErrorKind::Secret).
+    pub async fn secret(&self, secret: &SecretRef) -> Result<SecretString, Error> {
+        let value = self.resolve(secret).await?;
+        self.notes().values.push(value.clone());
+        Ok(value)
+    }
+
+    /// Tells of a text that no error may show, though no configuration holds it: a signature, a
+    /// session of an earlier request.
+    pub fn conceal(&self, text: impl Into<SecretString>) {
+        self.notes().values.push(text.into());
+    }
+
+    /// Reads what is no secret but may stand in the same places, such as the client identifier.
+    ///
+    /// # Errors
+    /// As [`secret`](Self::secret).
+    pub async fn identifier(&self, reference: &SecretRef) -> Result<String, Error> {
+        Ok(self.resolve(reference).await?.expose_secret().to_owned())
+    }
+
+    async fn resolve(&self, secret: &SecretRef) -> Result<SecretString, Error> {
+        let value = match self.references {
+            References::All => secret.resolve(self.candidate, self.clock).await?,
+            limit => {
+                let secret = secret.clone().limited_to(limit);
+                secret.resolve(self.candidate, self.clock).await?
+            }
+        };
+        let noted = SecretUse::new(secret, self.candidate, &value, self.marks.as_ref());
+        let mut notes = self.notes();
+        if !notes.secrets.contains(&noted) {
+            notes.secrets.push(noted);
+        }
+        Ok(value)
+    }
+
+    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.notes
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// For whoever runs providers.
+impl FetchContext<'_> {
+    /// Reads this one of several secrets, counted from 0. Default: the first.
+    #[must_use]
+    pub fn with_candidate(mut self, candidate: usize) -> Self {
+        self.candidate = candidate;
+        self
+    }
+
+    /// Resolves no more than these references: for a look that is to have no effect. Default: all.
+    #[must_use]
+    pub fn limited_to(mut self, references: References) -> Self {
+        self.references = references;
+        self
+    }
+
+    /// Presents this client certificate with the requests to come.
+    pub fn set_identity(&mut self, identity: Option<ClientIdentity>) {
+        self.identity = identity;
+    }
+
+    /// When the latest request was sent, on both clocks; `None` where nothing was.
+    #[must_use]
+    pub fn last_sent(&self) -> Option<Now> {
+        self.notes().sent
+    }
+
+    /// The clock that everything goes by.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock
+    }
+
+    /// Takes the secrets that were read, each once.
+    #[must_use]
+    pub fn take_secrets_used(&self) -> Vec<SecretUse> {
+        std::mem::take(&mut self.notes().secrets)
+    }
+
+    /// Marks the secrets that are read, for a store with this key.
+    #[must_use]
+    pub fn with_identity_key(mut self, key: Option<IdentityKey>) -> Self {
+        self.marks = key;
+        self
+    }
+
+    /// Finds the secrets of this fetch, should the vendor's words repeat them.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        let notes = self.notes();
+        Redactor::new(notes.values.iter().map(ExposeSecret::expose_secret))
+    }
+}
+
+/// What stands behind the scheme in `Authorization`.
+fn credentials(headers: &HeaderMap) -> Option<SecretString> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    Some(text.split_whitespace().last()?.into())
+}
+
+/// Whether a secret may be sent there; the usual cases without parsing the whole URL again.
+fn check_address(uri: &http::Uri) -> Result<(), Error> {
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+    let is_plain = match uri.scheme_str() {
+        Some("https") => !authority.is_empty() && !authority.contains('@'),
+        Some("http") => is_loopback_address(authority),
+        _ => false,
+    };
+    if is_plain {
+        return Ok(());
+    }
+    let url = Url::parse(&uri.to_string())
+        .map_err(|_| Error::configuration("the token endpoint is no URL"))?;
+    check_secure(&url)
+}
+
+/// Whether it is an IPv4 address of this very machine and a port, and nothing else. Written in any
+/// other way it takes a parser for URLs to tell.
+fn is_loopback_address(authority: &str) -> bool {
+    authority
+        .parse::<SocketAddrV4>()
+        .is_ok_and(|address| address.ip().is_loopback())
+}
+
+impl fmt::Debug for FetchContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchContext").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_to_check_an_address_says_what_the_whole_check_says() {
+        for (address, may_be_asked) in [
+            ("https://login.example/token", true),
+            ("https://login.example:8443", true),
+            ("https://id:secret@login.example/token", false),
+            ("http://login.example/token", false),
+            ("http://127.0.0.1:7600/token", true),
+            ("http://127.0.0.1/token", true),
+            ("http://127.9.9.9:1/", true),
+            ("http://0177.0.0.1:1/", true),
+            ("http://128.0.0.1:1/", false),
+            ("http://10.0.0.1:127/", false),
+            ("http://127.0.0.1:1@evil.example/", false),
+            ("http://127.0.0.1.evil.example:1/", false),
+            ("http://localhost:7600/token", true),
+            ("http://[::1]:7600/token", true),
+            ("ftp://127.0.0.1:21/token", false),
+            ("/token", false),
+        ] {
+            let uri = address.parse().unwrap();
+            assert_eq!(check_address(&uri).is_ok(), may_be_asked, "{address}");
+            let whole = Url::parse(address).is_ok_and(|url| check_secure(&url).is_ok());
+            assert_eq!(whole, may_be_asked, "{address}");
+        }
+    }
+}
