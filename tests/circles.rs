@@ -21,7 +21,6 @@ const STILL: &[(&str, &[usize])] = &[
     ("crates/biped", &[3]),
     ("crates/core", &[5, 2, 2]),
     ("crates/engine", &[2]),
-    ("crates/providers/dialect", &[14]),
 ];
 
 #[test]

@@ -8,12 +8,53 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    dialect::{Dialect, Reads, Words},
+    dialect::Dialect,
     expiry::Ends,
-    place::Place,
+    place::{Place, alike},
+    response::{Reads, Words},
     skim::Body,
     template::Values,
 };
+
+impl Dialect {
+    /// Reads an answer to the token request, sent at `sent_at`: what [`Vendor`](crate::Vendor) does
+    /// with it, before any further request.
+    ///
+    /// # Errors
+    /// As [`Provider::fetch`](biped_core::Provider::fetch) for what the answer says. A base URL in it
+    /// is checked against hosts without parameters only.
+    pub fn read_token(
+        &self,
+        response: &http::Response<Bytes>,
+        sent_at: Timestamp,
+    ) -> Result<Token, Error> {
+        let Some(step) = self.steps.first() else {
+            return Err(Error::internal("a dialect without a request"));
+        };
+        let values = Values {
+            client_id: None,
+            client_secret: None,
+            scope: None,
+            url: None,
+            token: None,
+            uuid: "",
+            now: sent_at,
+            named: &[],
+        };
+        let asked = Asked {
+            dialect: self,
+            url: &Url::parse("https://vendor.invalid")
+                .map_err(|_| Error::internal("a URL of this crate is none"))?,
+            sent_at,
+            now: sent_at,
+            is_more_to_come: false,
+            values: &values,
+        };
+        let mut gained = Gained::default();
+        gained.take(&step.reads, response, &asked)?;
+        gained.build()
+    }
+}
 
 /// What the answers so far gave.
 #[derive(Default)]
@@ -312,26 +353,5 @@ impl Words {
             vendor = vendor.message(message);
         }
         vendor
-    }
-}
-
-/// Whether two plain values say the same: a number and its digits do.
-pub(crate) fn alike(found: &Value, expected: &Value) -> bool {
-    let number = |value: &Value| match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse::<f64>().ok(),
-        _ => None,
-    };
-    let word = |value: &Value| match value {
-        Value::Bool(yes) => Some(yes.to_string()),
-        Value::String(text) => Some(text.clone()),
-        _ => None,
-    };
-    if found == expected {
-        return true;
-    }
-    match (number(found), number(expected)) {
-        (Some(found), Some(expected)) => found.total_cmp(&expected).is_eq(),
-        _ => word(found).is_some_and(|found| Some(found) == word(expected)),
     }
 }

@@ -2,14 +2,31 @@
 
 use biped_core::{ApiRequest, ApiResponse, Error, PEEK_LIMIT, Verdict};
 use http::header;
+use serde_json::Value;
 
 use crate::{
-    answer::alike,
-    dialect::{Attach, Expired, Header},
-    request::{basic, needed},
+    fill::needed,
+    place::{Place, alike},
+    request::basic,
     skim::Body,
+    step::Header,
     template::{Template, Values},
 };
+
+/// How an API request carries the token.
+#[derive(Clone, Debug)]
+pub(crate) struct Attach {
+    pub(crate) headers: Vec<Header>,
+    pub(crate) query: Vec<(Box<str>, Template)>,
+    pub(crate) basic: Option<(Template, Template)>,
+}
+
+/// An API answer that rejects the token: all that is given must hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Expired {
+    pub(crate) status: Option<Vec<u16>>,
+    pub(crate) body: Option<(Place, Vec<Value>)>,
+}
 
 impl Attach {
     /// Puts the token on a request.

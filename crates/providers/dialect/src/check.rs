@@ -8,7 +8,7 @@ use http::Method;
 
 use crate::{
     Dialect, Difference, LoadError,
-    dialect::{Encoding, Step},
+    step::{Encoding, Step},
 };
 
 /// What [`check`] found.

@@ -7,10 +7,11 @@ use url::Url;
 
 use crate::{
     about,
-    dialect::{Auth, Dialect, Encoding, Field, FieldName, FieldValue, Step},
+    dialect::Dialect,
     example, names,
     section::Section,
     source::{Faults, Table, Value},
+    step::{Auth, Encoding, Field, FieldName, FieldValue, Step},
     template::Template,
 };
 
@@ -67,7 +68,7 @@ pub(crate) fn dialect(
             .tables("example", false)
             .unwrap_or_default()
             .into_iter()
-            .map(example::read)
+            .map(example::read::example)
             .collect(),
     };
     top.finish();
@@ -146,7 +147,7 @@ fn step(section: &Section<'_>, usual: &Usual) -> Option<Step> {
             ],
         )
         .unwrap_or(usual.auth);
-    let (jwt, jwt_use) = match jwt(section, auth_name) {
+    let (jwt, jwt_use) = match jwt(section, auth_name == AuthName::Jwt) {
         Some((jwt, jwt_use)) => (Some(jwt), Some(jwt_use)),
         None => (None, None),
     };

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::{
-    dialect::Jwt,
-    request::{Fill, needed},
+    fill::{Fill, needed},
+    step::Jwt,
     template::Values,
 };
 

@@ -29,21 +29,23 @@ mod attach;
 #[cfg(feature = "catalogue")]
 mod catalogue;
 mod check;
-mod compare;
 mod compile;
 mod config;
 mod dialect;
 mod example;
 mod expiry;
+mod fill;
 mod jwt;
-mod keys;
+mod load;
 mod names;
 mod place;
 mod provider;
 mod request;
+mod response;
 mod section;
 mod skim;
 mod source;
+mod step;
 mod template;
 #[cfg(feature = "catalogue")]
 mod vendors;
@@ -57,7 +59,8 @@ pub use self::{
     about::About,
     check::{Report, check, check_text},
     config::kind,
-    dialect::{Dialect, LoadError, Param},
+    dialect::{Dialect, Param},
     example::{Difference, EXAMPLE_TIME, Example},
+    load::LoadError,
     provider::{Vendor, VendorBuilder},
 };

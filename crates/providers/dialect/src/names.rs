@@ -4,8 +4,9 @@ use biped_config::nearest;
 
 use crate::{
     about::Declared,
-    dialect::{Auth, Dialect, Field, FieldValue, Header, Param, Step},
+    dialect::{Dialect, Param},
     source::Faults,
+    step::{Auth, Field, FieldValue, Header, Step},
     template::{RESERVED, Template, is_name},
 };
 

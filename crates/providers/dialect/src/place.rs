@@ -192,6 +192,27 @@ impl Place {
     }
 }
 
+/// Whether two plain values say the same: a number and its digits do.
+pub(crate) fn alike(found: &Value, expected: &Value) -> bool {
+    let number = |value: &Value| match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse::<f64>().ok(),
+        _ => None,
+    };
+    let word = |value: &Value| match value {
+        Value::Bool(yes) => Some(yes.to_string()),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    };
+    if found == expected {
+        return true;
+    }
+    match (number(found), number(expected)) {
+        (Some(found), Some(expected)) => found.total_cmp(&expected).is_eq(),
+        _ => word(found).is_some_and(|found| Some(found) == word(expected)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

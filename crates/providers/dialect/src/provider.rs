@@ -11,8 +11,8 @@ use http::header;
 use url::Url;
 
 use crate::{
-    attach,
-    dialect::{Attach, Dialect},
+    attach::{self, Attach},
+    dialect::Dialect,
     template::Values,
 };
 
@@ -56,13 +56,6 @@ struct Given {
     params: Vec<(Box<str>, SecretRef)>,
     identity: Option<IdentityRef>,
     token_endpoint: Option<Url>,
-}
-
-impl Vendor {
-    /// Starts a client of the vendor that `dialect` describes.
-    pub fn builder(dialect: Arc<Dialect>) -> VendorBuilder {
-        VendorBuilder::new(dialect)
-    }
 }
 
 impl Given {

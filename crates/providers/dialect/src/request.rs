@@ -6,13 +6,12 @@ use base64::Engine as _;
 use biped_core::{Error, SecretString, check_secure};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use serde_json::Value;
 use url::Url;
 
 use crate::{
-    dialect::{Auth, Encoding, Field, FieldName, FieldValue, Header, HeaderTitle, Step},
+    fill::{Fill, needed},
     jwt,
-    place::Pointer,
+    step::{Auth, Encoding, Header, HeaderTitle, Step},
     template::{Template, Values},
 };
 
@@ -137,20 +136,6 @@ fn parsed(address: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// A text that a request can't do without.
-pub(crate) fn needed<'v>(
-    template: &'v Template,
-    values: &Values<'v>,
-) -> Result<Cow<'v, str>, Error> {
-    template.render(values).ok_or_else(|| {
-        let names: Vec<_> = template.names().collect();
-        Error::configuration(format!(
-            "this vendor needs a value for {}",
-            names.join(" and ")
-        ))
-    })
-}
-
 /// `Basic` with these two (RFC 7617).
 pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue, Error> {
     let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
@@ -202,93 +187,4 @@ fn sensitive(name: &HeaderName, text: &str) -> Result<HeaderValue, Error> {
     })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Fills fields in.
-pub(crate) struct Fill<'a> {
-    pub(crate) values: &'a Values<'a>,
-    pub(crate) assertion: Option<&'a str>,
-}
-
-impl<'a> Fill<'a> {
-    /// Names and texts, for a form or a query; a list is its name several times.
-    fn pairs(&self, fields: &'a [Field]) -> Result<Vec<(&'a str, Cow<'a, str>)>, Error> {
-        let mut pairs = Vec::with_capacity(fields.len());
-        for field in fields {
-            let FieldName::Name(name) = &field.at else {
-                return Err(Error::internal("a pointer among the fields of a form"));
-            };
-            match &field.value {
-                FieldValue::List(all) => {
-                    for value in all {
-                        pairs.extend(self.text(value)?.map(|text| (&**name, text)));
-                    }
-                }
-                value => pairs.extend(self.text(value)?.map(|text| (&**name, text))),
-            }
-        }
-        Ok(pairs)
-    }
-
-    fn json(&self, fields: &'a [Field]) -> Result<Vec<u8>, Error> {
-        let mut body = Value::Object(serde_json::Map::new());
-        for field in fields {
-            let Some(value) = self.value(&field.value)? else {
-                continue;
-            };
-            let fits = match &field.at {
-                FieldName::Name(name) => Pointer::key(name).put(&mut body, value),
-                FieldName::Pointer(pointer) => pointer.put(&mut body, value),
-            };
-            if !fits {
-                return Err(Error::configuration(
-                    "the fields of this vendor's file can't be in one JSON body together",
-                ));
-            }
-        }
-        serde_json::to_vec(&body).map_err(|_| Error::internal("a body can't be written as JSON"))
-    }
-
-    fn text(&self, value: &'a FieldValue) -> Result<Option<Cow<'a, str>>, Error> {
-        Ok(match value {
-            FieldValue::Text(template) => template.render(self.values),
-            FieldValue::Fixed(Value::String(text)) => Some(text.as_str().into()),
-            FieldValue::Assertion => self.assertion.map(Cow::Borrowed),
-            other => self.value(other)?.map(|value| value.to_string().into()),
-        })
-    }
-
-    /// `None` where an optional parameter has no value.
-    pub(crate) fn value(&self, value: &'a FieldValue) -> Result<Option<Value>, Error> {
-        Ok(match value {
-            FieldValue::Text(template) => template.render(self.values).map(Value::from),
-            FieldValue::Number(template) => match template.render(self.values) {
-                Some(text) => Some(number(&text).ok_or_else(|| not_a_number(template))?),
-                None => None,
-            },
-            FieldValue::Fixed(value) => Some(value.clone()),
-            FieldValue::List(all) => {
-                let mut list = Vec::with_capacity(all.len());
-                for value in all {
-                    list.extend(self.value(value)?);
-                }
-                Some(list.into())
-            }
-            FieldValue::Assertion => self.assertion.map(Value::from),
-        })
-    }
-}
-
-fn number(text: &str) -> Option<Value> {
-    let text = text.trim();
-    if let Ok(whole) = text.parse::<i64>() {
-        return Some(whole.into());
-    }
-    let number: f64 = text.parse().ok()?;
-    serde_json::Number::from_f64(number).map(Value::Number)
-}
-
-fn not_a_number(template: &Template) -> Error {
-    let names: Vec<_> = template.names().collect();
-    Error::configuration(format!("{}: a number is expected", names.join(", ")))
 }

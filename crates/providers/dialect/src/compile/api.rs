@@ -2,7 +2,7 @@
 
 use super::fields::{read_headers, user_and_password};
 use crate::{
-    dialect::{Attach, Expired},
+    attach::{Attach, Expired},
     section::Section,
     source::{Entry, Node, Value},
 };

@@ -3,10 +3,10 @@
 use http::HeaderName;
 
 use crate::{
-    dialect::{Encoding, Field, FieldName, FieldValue, Header, HeaderTitle},
     place::Pointer,
     section::Section,
     source::{Entry, Node, Value},
+    step::{Encoding, Field, FieldName, FieldValue, Header, HeaderTitle},
     template::Template,
 };
 

@@ -2,14 +2,11 @@
 
 use jsonwebtoken::Algorithm;
 
-use super::{
-    AuthName,
-    fields::{field_name, field_value},
-};
+use super::fields::{field_name, field_value};
 use crate::{
-    dialect::{DEFAULT_JWT_LIFETIME, Field, FieldValue, Jwt},
     section::Section,
     source::Entry,
+    step::{DEFAULT_JWT_LIFETIME, Field, FieldValue, Jwt},
 };
 
 /// Where the JWT goes.
@@ -22,14 +19,14 @@ pub(crate) enum JwtUse {
 }
 
 /// Reads `[jwt]`, which `auth = "jwt"` needs and no other has.
-pub(crate) fn jwt(section: &Section<'_>, auth: AuthName) -> Option<(Jwt, JwtUse)> {
+pub(crate) fn jwt(section: &Section<'_>, is_needed: bool) -> Option<(Jwt, JwtUse)> {
     let Some(inside) = section.table("jwt") else {
-        if auth == AuthName::Jwt && section.node("jwt").is_none() {
+        if is_needed && section.node("jwt").is_none() {
             section.wrong(section.line(), "jwt", "missing; auth = \"jwt\" needs [jwt]");
         }
         return None;
     };
-    if auth != AuthName::Jwt {
+    if !is_needed {
         inside.wrong(
             inside.line(),
             "alg",

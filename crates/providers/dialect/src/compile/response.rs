@@ -5,9 +5,9 @@ use std::time::Duration;
 use biped_core::Lifetime;
 
 use crate::{
-    dialect::{Reads, Success, Words},
     expiry::{Expiry, Written},
     place::Place,
+    response::{Reads, Success, Words},
     section::Section,
     source::{Table, Value},
     template::Template,

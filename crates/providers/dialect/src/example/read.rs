@@ -11,7 +11,7 @@ use crate::{
     source::{Node, Value},
 };
 
-pub(super) fn read(section: Section<'_>) -> Example {
+pub(crate) fn example(section: Section<'_>) -> Example {
     let mut exchanges = vec![exchange(&section)];
     for then in section.tables("then", false).unwrap_or_default() {
         exchanges.push(exchange(&then));

@@ -8,7 +8,9 @@ use url::Url;
 
 use super::{Given, KIND, Vendor};
 use crate::{
-    dialect::{Attach, Dialect, Param, Step},
+    attach::Attach,
+    dialect::{Dialect, Param},
+    step::Step,
     template::{RESERVED, Template},
 };
 
@@ -28,16 +30,19 @@ pub(crate) struct Lack {
     pub(crate) message: String,
 }
 
-impl VendorBuilder {
-    pub(super) fn new(dialect: Arc<Dialect>) -> Self {
-        Self {
+impl Vendor {
+    /// Starts a client of the vendor that `dialect` describes.
+    pub fn builder(dialect: Arc<Dialect>) -> VendorBuilder {
+        VendorBuilder {
             dialect,
             name: KIND.into(),
             given: Given::default(),
             is_example: false,
         }
     }
+}
 
+impl VendorBuilder {
     /// Gives it the name that stands in errors, logs and metrics. Default: `dialect`.
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = name.into();

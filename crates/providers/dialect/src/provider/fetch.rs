@@ -8,7 +8,7 @@ use url::Url;
 use super::Vendor;
 use crate::{
     answer::{Asked, Gained},
-    dialect::Step,
+    step::Step,
     template::{Template, Values},
 };
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 use serde_json::Value;
 use url::Url;
 
-use crate::example::{Difference, ExpectedBody, ExpectedRequest};
+use super::{Difference, ExpectedBody, ExpectedRequest};
 
 /// The differences so far, in which no secret of the example is shown.
 pub(crate) struct Differences {
