@@ -42,6 +42,7 @@
 
 mod answer;
 mod config;
+mod inspection;
 mod provider;
 mod request;
 

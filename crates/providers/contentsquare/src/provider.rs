@@ -9,8 +9,8 @@ use biped_core::{
 use url::Url;
 
 use crate::{
-    answer,
-    request::{Asked, MeBody},
+    answer, inspection,
+    request::{MeBody, ProjectRequest},
 };
 
 /// Where Contentsquare issues tokens, on all its clouds.
@@ -100,14 +100,14 @@ impl Provider for Contentsquare {
     }
 
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
-        let asked = Asked::of(request)?;
+        let request = ProjectRequest::of(request)?;
         let endpoint = self.endpoint()?;
         let credentials = self.credentials(cx).await?;
-        let body = asked.body(&credentials.id, &credentials.secret);
+        let body = request.body(&credentials.id, &credentials.secret);
         let response = cx.post_json(endpoint.as_str(), &body).await?;
-        let answer = answer::token(&response, &asked, &endpoint, cx.sent_at(), cx.now());
+        let answer = answer::token(&response, &request, &endpoint, cx.sent_at(), cx.now());
         match answer {
-            Err(error) if asked.project_id.is_none() && may_lack_project(&error) => {
+            Err(error) if request.project_id.is_none() && may_lack_project(&error) => {
                 Err(self.naming_projects(error, &credentials, cx).await)
             }
             answer => answer,
@@ -120,8 +120,9 @@ impl Provider for Contentsquare {
 
     fn accepts_stored(&self, token: &Token, request: &TokenRequest) -> bool {
         let project = token.extra("project_id");
-        let is_asked_for = |asked: Asked| answer::check_project(&asked, project).is_ok();
-        token.confirmation().is_none() && Asked::of(request).is_ok_and(is_asked_for)
+        let is_asked_for =
+            |request: ProjectRequest| answer::check_project(&request, project).is_ok();
+        token.confirmation().is_none() && ProjectRequest::of(request).is_ok_and(is_asked_for)
     }
 
     async fn inspect(
@@ -188,7 +189,7 @@ impl Contentsquare {
         };
         let endpoint = me_endpoint(self.endpoint()?)?;
         let response = cx.post_json(endpoint.as_str(), &body).await?;
-        answer::inspection(&response, cx.now())
+        inspection::inspection(&response, cx.now())
     }
 
     /// Says which projects there are, where the credentials are good for several or the vendor speaks
@@ -208,7 +209,7 @@ impl Contentsquare {
         match projects.len() {
             0 | 1 if !speaks_of_a_project(&error) => error,
             0 => error.with_remedy("set project_id to the project that the token is for"),
-            _ => error.with_remedy(answer::permitted(&projects)),
+            _ => error.with_remedy(inspection::permitted(&projects)),
         }
     }
 }

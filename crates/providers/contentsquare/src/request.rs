@@ -133,13 +133,13 @@ impl fmt::Display for Scope {
 const ENRICHMENT: &str = "enrichment";
 
 /// A token request that keeps the vendor's rules.
-pub(crate) struct Asked {
+pub(crate) struct ProjectRequest {
     scope: String,
     pub(crate) project_id: Option<i64>,
     integration_id: Option<i64>,
 }
 
-impl Asked {
+impl ProjectRequest {
     /// Checks the rules that can be checked without asking the vendor.
     pub(crate) fn of(request: &TokenRequest) -> Result<Self, Error> {
         for (name, _) in request.params() {
@@ -241,13 +241,16 @@ mod tests {
     use super::*;
 
     fn refusal(request: &TokenRequest) -> Option<ErrorKind> {
-        Asked::of(request).err().map(|error| error.kind())
+        ProjectRequest::of(request).err().map(|error| error.kind())
     }
 
     #[test]
     fn scopes_combine_unless_one_is_enrichment() {
         let both = TokenRequest::new().scopes([Scope::Metrics, Scope::DataExport]);
-        assert_eq!(Asked::of(&both).unwrap().scope, "data-export metrics");
+        assert_eq!(
+            ProjectRequest::of(&both).unwrap().scope,
+            "data-export metrics"
+        );
         let broken = TokenRequest::new()
             .scope("data-export enrichment")
             .integration(1);
@@ -274,13 +277,16 @@ mod tests {
         let request = TokenRequest::new()
             .scope(Scope::DataExport)
             .integration(123);
-        assert_eq!(Asked::of(&request).unwrap().integration_id, Some(123));
+        assert_eq!(
+            ProjectRequest::of(&request).unwrap().integration_id,
+            Some(123)
+        );
     }
 
     #[test]
     fn scopes_that_nobody_knows_are_sent() {
         let request = TokenRequest::new().scope(Scope::from("brand-new"));
-        assert_eq!(Asked::of(&request).unwrap().scope, "brand-new");
+        assert_eq!(ProjectRequest::of(&request).unwrap().scope, "brand-new");
         assert_eq!(Scope::Other("metrics".into()), Scope::Metrics);
     }
 

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
+    answer_path::{AnswerPath, alike},
     dialect::Dialect,
     expiry::Ends,
-    place::{Place, alike},
     response::{Reads, Words},
     skim::Body,
     template::Values,
@@ -41,7 +41,7 @@ impl Dialect {
             now: sent_at,
             named: &[],
         };
-        let asked = Asked {
+        let context = AnswerContext {
             dialect: self,
             url: &Url::parse("https://vendor.invalid")
                 .map_err(|_| Error::internal("a URL of this crate is none"))?,
@@ -51,7 +51,7 @@ impl Dialect {
             values: &values,
         };
         let mut gained = Gained::default();
-        gained.take(&step.reads, response, &asked)?;
+        gained.take(&step.reads, response, &context)?;
         gained.build()
     }
 }
@@ -71,7 +71,7 @@ struct GainedToken {
 }
 
 /// When an answer came, and to what.
-pub(crate) struct Asked<'a> {
+pub(crate) struct AnswerContext<'a> {
     pub(crate) dialect: &'a Dialect,
     pub(crate) url: &'a Url,
     pub(crate) sent_at: Timestamp,
@@ -91,13 +91,13 @@ impl Gained {
         &mut self,
         reads: &Reads,
         response: &http::Response<Bytes>,
-        asked: &Asked<'_>,
+        cx: &AnswerContext<'_>,
     ) -> Result<(), Error> {
-        let mut body = reads.accepted(response, asked.now)?;
+        let mut body = reads.accepted(response, cx.now)?;
         if let Some(place) = &reads.token {
             match reads.token_text(place, response, &mut body) {
-                Some(text) => self.take_token(text, reads, response, &mut body, asked),
-                None => reads.tolerate_no_token(response, asked.now)?,
+                Some(text) => self.take_token(text, reads, response, &mut body, cx),
+                None => reads.tolerate_no_token(response, cx.now)?,
             }
         }
         self.take_life(reads, response, &body);
@@ -115,7 +115,7 @@ impl Gained {
             };
             self.exports.insert((**name).into(), text.into());
         }
-        if let Some(url) = reads.base_url(response, &body, asked)? {
+        if let Some(url) = reads.base_url(response, &body, cx)? {
             self.base_url = Some(url);
         }
         Ok(())
@@ -127,7 +127,7 @@ impl Gained {
         reads: &Reads,
         response: &http::Response<Bytes>,
         body: &mut Body<'_>,
-        asked: &Asked<'_>,
+        cx: &AnswerContext<'_>,
     ) {
         let scope = reads.take_text(&reads.scope, body).or_else(|| {
             let scope = reads.scope.find(body, response.headers())?;
@@ -135,9 +135,9 @@ impl Gained {
         });
         let token_type = reads.token_type.find(body, response.headers());
         let token_type = token_type.as_ref().and_then(|name| name.as_str());
-        let kept = asked.is_more_to_come.then(|| text.clone().into());
+        let kept = cx.is_more_to_come.then(|| text.clone().into());
         self.token = Some(GainedToken {
-            builder: Token::new(text, asked.sent_at)
+            builder: Token::new(text, cx.sent_at)
                 .token_type(token_type.filter(|name| !name.is_empty()))
                 .scope(scope.filter(|scope| !scope.trim().is_empty())),
             text: kept,
@@ -234,7 +234,7 @@ impl Reads {
 
     fn token_text(
         &self,
-        place: &Place,
+        place: &AnswerPath,
         response: &http::Response<Bytes>,
         body: &mut Body<'_>,
     ) -> Option<String> {
@@ -258,9 +258,9 @@ impl Reads {
     }
 
     /// The text at a place, taken out of the body without a copy, unless it is wanted again.
-    fn take_text(&self, place: &Place, body: &mut Body<'_>) -> Option<String> {
+    fn take_text(&self, place: &AnswerPath, body: &mut Body<'_>) -> Option<String> {
         match place {
-            Place::Body(pointer) if self.export.is_empty() => pointer.take_text(body),
+            AnswerPath::Body(pointer) if self.export.is_empty() => pointer.take_text(body),
             _ => None,
         }
     }
@@ -306,7 +306,7 @@ impl Reads {
         &self,
         response: &http::Response<Bytes>,
         body: &Body<'_>,
-        asked: &Asked<'_>,
+        cx: &AnswerContext<'_>,
     ) -> Result<Option<Url>, Error> {
         let Some(found) =
             (self.base_url.as_ref()).and_then(|place| place.find(body, response.headers()))
@@ -327,9 +327,8 @@ impl Reads {
             true => Cow::Borrowed(text),
             false => format!("https://{text}").into(),
         };
-        asked
-            .dialect
-            .base_urls(asked.values, asked.url)
+        cx.dialect
+            .base_urls(cx.values, cx.url)
             .read(&text)
             .map(Some)
             .map_err(|error| wire::with_status(error, response))
@@ -338,7 +337,7 @@ impl Reads {
 
 impl Words {
     fn read(&self, response: &http::Response<Bytes>, body: &Body<'_>) -> VendorError {
-        let said = |place: &Option<Place>| {
+        let said = |place: &Option<AnswerPath>| {
             let value = place.as_ref()?.find(body, response.headers())?;
             wire::text(&value).map(Cow::into_owned)
         };

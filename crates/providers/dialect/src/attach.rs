@@ -5,8 +5,8 @@ use http::header;
 use serde_json::Value;
 
 use crate::{
+    answer_path::{AnswerPath, alike},
     fill::needed,
-    place::{Place, alike},
     request::basic,
     skim::Body,
     step::Header,
@@ -25,7 +25,7 @@ pub(crate) struct Attach {
 #[derive(Clone, Debug)]
 pub(crate) struct Expired {
     pub(crate) status: Option<Vec<u16>>,
-    pub(crate) body: Option<(Place, Vec<Value>)>,
+    pub(crate) body: Option<(AnswerPath, Vec<Value>)>,
 }
 
 impl Attach {

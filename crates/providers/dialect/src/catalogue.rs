@@ -19,12 +19,12 @@ use crate::{Dialect, vendors::FILES};
 /// ```
 #[derive(Debug)]
 pub struct Catalogue {
-    entries: Vec<Entry>,
+    entries: Vec<VendorFile>,
 }
 
 /// A vendor of the [`Catalogue`].
 #[derive(Debug)]
-pub struct Entry {
+pub struct VendorFile {
     name: &'static str,
     text: &'static str,
     dialect: OnceLock<Option<Arc<Dialect>>>,
@@ -38,7 +38,7 @@ impl Catalogue {
         BUILT_IN.get_or_init(|| Self {
             entries: FILES
                 .iter()
-                .map(|(name, text)| Entry {
+                .map(|(name, text)| VendorFile {
                     name,
                     text,
                     dialect: OnceLock::new(),
@@ -48,13 +48,13 @@ impl Catalogue {
     }
 
     /// All vendors, by name.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &VendorFile> {
         self.entries.iter()
     }
 
     /// The vendor of this name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Entry> {
+    pub fn get(&self, name: &str) -> Option<&VendorFile> {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
@@ -80,10 +80,10 @@ impl Catalogue {
     ///
     /// Words are found where words start (`entra` is not in `central`); where none is, anywhere, and
     /// however they are separated (`checkpoint`, `check point`).
-    pub fn search<'s>(&'s self, words: &str) -> impl Iterator<Item = &'s Entry> {
+    pub fn search<'s>(&'s self, words: &str) -> impl Iterator<Item = &'s VendorFile> {
         let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
-        let found = |is_in: &dyn Fn(&str, &str) -> bool| -> Vec<&'s Entry> {
-            let has_all = |entry: &&Entry| {
+        let found = |is_in: &dyn Fn(&str, &str) -> bool| -> Vec<&'s VendorFile> {
+            let has_all = |entry: &&VendorFile| {
                 let text = entry.search_text();
                 words.iter().all(|word| is_in(&text, word))
             };
@@ -116,7 +116,7 @@ fn letters(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-impl Entry {
+impl VendorFile {
     /// What `vendor = "…"` calls it.
     #[must_use]
     pub fn name(&self) -> &'static str {

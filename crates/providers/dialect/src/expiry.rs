@@ -6,13 +6,13 @@ use biped_core::{Timestamp, wire};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::place::Place;
+use crate::answer_path::AnswerPath;
 
 /// Where an answer tells the expiry, and how it is written.
 #[derive(Clone, Debug)]
 pub(crate) struct Expiry {
     /// `None`: in the token itself.
-    pub(crate) at: Option<Place>,
+    pub(crate) at: Option<AnswerPath>,
     pub(crate) written: Written,
 }
 

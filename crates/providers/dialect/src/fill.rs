@@ -6,7 +6,7 @@ use biped_core::Error;
 use serde_json::Value;
 
 use crate::{
-    place::Pointer,
+    answer_path::Pointer,
     step::{Field, FieldName, FieldValue},
     template::{Template, Values},
 };

@@ -25,6 +25,7 @@
 
 mod about;
 mod answer;
+mod answer_path;
 mod attach;
 #[cfg(feature = "catalogue")]
 mod catalogue;
@@ -38,7 +39,6 @@ mod fill;
 mod jwt;
 mod load;
 mod names;
-mod place;
 mod provider;
 mod request;
 mod response;
@@ -54,7 +54,7 @@ mod vendors;
 pub mod guide {}
 
 #[cfg(feature = "catalogue")]
-pub use self::catalogue::{Catalogue, Entry};
+pub use self::catalogue::{Catalogue, VendorFile};
 pub use self::{
     about::About,
     check::{Report, check, check_text},

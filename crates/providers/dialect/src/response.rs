@@ -3,7 +3,7 @@
 use biped_core::Lifetime;
 use serde_json::Value;
 
-use crate::{expiry::Expiry, place::Place, template::Template};
+use crate::{answer_path::AnswerPath, expiry::Expiry, template::Template};
 
 /// How an answer is read.
 #[derive(Clone, Debug)]
@@ -12,24 +12,24 @@ pub(crate) struct Reads {
     pub(crate) wanted: Option<Box<[Box<str>]>>,
     pub(crate) is_text: bool,
     /// `None`: this answer brings no token of its own.
-    pub(crate) token: Option<Place>,
+    pub(crate) token: Option<AnswerPath>,
     /// Whether an answer without a token is an error.
     pub(crate) needs_token: bool,
     pub(crate) expires: Option<Expiry>,
     pub(crate) lifetime: Option<Lifetime>,
-    pub(crate) base_url: Option<Place>,
+    pub(crate) base_url: Option<AnswerPath>,
     pub(crate) base_url_hosts: Vec<Template>,
-    pub(crate) export: Vec<(Box<str>, Place)>,
+    pub(crate) export: Vec<(Box<str>, AnswerPath)>,
     pub(crate) ok: Option<Success>,
     pub(crate) words: Words,
-    pub(crate) token_type: Place,
-    pub(crate) scope: Place,
+    pub(crate) token_type: AnswerPath,
+    pub(crate) scope: AnswerPath,
 }
 
 /// The flag in a body that tells a success.
 #[derive(Clone, Debug)]
 pub(crate) struct Success {
-    pub(crate) at: Place,
+    pub(crate) at: AnswerPath,
     pub(crate) equals: Value,
     pub(crate) or_absent: bool,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Success {
 /// Where an answer's error words are.
 #[derive(Clone, Debug)]
 pub(crate) struct Words {
-    pub(crate) code: Option<Place>,
-    pub(crate) reason: Option<Place>,
-    pub(crate) message: Option<Place>,
+    pub(crate) code: Option<AnswerPath>,
+    pub(crate) reason: Option<AnswerPath>,
+    pub(crate) message: Option<AnswerPath>,
 }

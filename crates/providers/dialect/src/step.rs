@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use serde_json::Value;
 
-use crate::{place::Pointer, response::Reads, template::Template};
+use crate::{answer_path::Pointer, response::Reads, template::Template};
 
 /// One request, and how its answer is read.
 #[derive(Clone, Debug)]

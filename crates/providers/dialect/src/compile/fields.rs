@@ -3,7 +3,7 @@
 use http::HeaderName;
 
 use crate::{
-    place::Pointer,
+    answer_path::Pointer,
     section::Section,
     source::{Entry, Node, Value},
     step::{Encoding, Field, FieldName, FieldValue, Header, HeaderTitle},

@@ -5,8 +5,8 @@ use std::time::Duration;
 use biped_core::Lifetime;
 
 use crate::{
+    answer_path::AnswerPath,
     expiry::{Expiry, Written},
-    place::Place,
     response::{Reads, Success, Words},
     section::Section,
     source::{Table, Value},
@@ -25,10 +25,10 @@ pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
     let format = section.choice("format", &[("json", false), ("text", true)]);
     let named = section.place("token");
     // A token that is the whole body is text, unless the file says that it is quoted.
-    let is_text = format.unwrap_or_else(|| named.as_ref().is_some_and(Place::is_whole_body));
+    let is_text = format.unwrap_or_else(|| named.as_ref().is_some_and(AnswerPath::is_whole_body));
     let usual_token = match (is_first, is_text) {
-        (true, false) => Some(Place::key("access_token")),
-        (true, true) => Place::parse("").ok(),
+        (true, false) => Some(AnswerPath::key("access_token")),
+        (true, true) => AnswerPath::parse("").ok(),
         (false, _) => None,
     };
     let token = named.or(usual_token);
@@ -67,10 +67,10 @@ pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
         words,
         token_type: section
             .place("token_type")
-            .unwrap_or_else(|| Place::key("token_type")),
+            .unwrap_or_else(|| AnswerPath::key("token_type")),
         scope: section
             .place("scope")
-            .unwrap_or_else(|| Place::key("scope")),
+            .unwrap_or_else(|| AnswerPath::key("scope")),
     };
     if reads.base_url.is_some() && reads.base_url_hosts.is_empty() {
         let line = section
@@ -102,7 +102,7 @@ fn wanted(reads: &Reads) -> Option<Box<[Box<str>]>> {
         .chain(reads.ok.as_ref().map(|ok| &ok.at))
         .chain([&reads.token_type, &reads.scope])
     {
-        if let Place::Body(pointer) = place {
+        if let AnswerPath::Body(pointer) = place {
             let key = pointer.top()?.into();
             if !keys.contains(&key) {
                 keys.push(key);
@@ -116,9 +116,9 @@ impl Words {
     /// RFC 6749 §5.2.
     pub(crate) fn usual() -> Self {
         Self {
-            code: Some(Place::key("error")),
+            code: Some(AnswerPath::key("error")),
             reason: None,
-            message: Some(Place::key("error_description")),
+            message: Some(AnswerPath::key("error_description")),
         }
     }
 }
@@ -126,7 +126,7 @@ impl Words {
 fn expiry(section: &Section<'_>, is_usual: bool) -> Option<Expiry> {
     let Some(inside) = section.table("expires") else {
         return is_usual.then(|| Expiry {
-            at: Some(Place::key("expires_in")),
+            at: Some(AnswerPath::key("expires_in")),
             written: Written::Seconds,
         });
     };
@@ -171,14 +171,14 @@ fn hosts(section: &Section<'_>) -> Vec<Template> {
     hosts
 }
 
-fn exports(section: &Section<'_>) -> Vec<(Box<str>, Place)> {
+fn exports(section: &Section<'_>) -> Vec<(Box<str>, AnswerPath)> {
     let Some(inside) = section.table("export") else {
         return Vec::new();
     };
     let mut exports = Vec::new();
     for entry in inside.entries() {
         let place = match &entry.node.value {
-            Value::Text(text) => Place::parse(text),
+            Value::Text(text) => AnswerPath::parse(text),
             _ => Err("a JSON pointer or header:NAME is expected"),
         };
         match place {

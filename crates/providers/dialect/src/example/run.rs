@@ -226,7 +226,7 @@ impl GivenResponse {
     }
 }
 
-/// Answers by script, and writes down what it is asked.
+/// An HTTP client that replays the responses of an example, and records the requests.
 #[derive(Debug)]
 struct Script {
     answers: Vec<GivenResponse>,

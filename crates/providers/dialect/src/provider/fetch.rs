@@ -7,7 +7,7 @@ use url::Url;
 
 use super::Vendor;
 use crate::{
-    answer::{Asked, Gained},
+    answer::{AnswerContext, Gained},
     step::Step,
     template::{Template, Values},
 };
@@ -67,7 +67,7 @@ impl Vendor {
                 cx.conceal(assertion);
             }
             let response = cx.send(built.request).await?;
-            let asked = Asked {
+            let context = AnswerContext {
                 dialect: &self.dialect,
                 url: &built.url,
                 sent_at: cx.sent_at(),
@@ -75,7 +75,7 @@ impl Vendor {
                 is_more_to_come: at + 1 < self.dialect.steps.len(),
                 values: &values,
             };
-            gained.take(&step.reads, &response, &asked)?;
+            gained.take(&step.reads, &response, &context)?;
             self.conceal(&gained, cx);
         }
         for (name, value) in own {

@@ -1,4 +1,4 @@
-//! [`Pointer`] and [`Place`]: where in an answer a value stands.
+//! [`Pointer`] and [`AnswerPath`]: where in an answer a value stands.
 
 use std::borrow::Cow;
 
@@ -145,14 +145,14 @@ fn token(text: &str) -> Result<Box<str>, &'static str> {
 
 /// Where in an answer a value stands: in its body or in a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum AnswerPath {
     /// In the body's JSON; the pointer to all of it is the body.
     Body(Pointer),
     /// In a header: `header:Name`.
     Header(HeaderName),
 }
 
-impl Place {
+impl AnswerPath {
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         match text.strip_prefix("header:") {
             Some(name) => name
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn what_is_no_pointer_is_refused() {
         for text in ["a", "a/b", "/~", "/~2", "header:", "header:a b"] {
-            assert!(Place::parse(text).is_err(), "{text}");
+            assert!(AnswerPath::parse(text).is_err(), "{text}");
         }
     }
 
