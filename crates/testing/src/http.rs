@@ -59,6 +59,7 @@ pub struct Recorded {
 
 /// What a [`ScriptedHttp`] answers.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Reply {
     /// This response.
     Response(http::Response<Bytes>),
