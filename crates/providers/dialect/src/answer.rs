@@ -1,4 +1,4 @@
-//! From an answer to what it gives: a pure function.
+//! Reading a response: its token, its exports and its base URL, or its error. Pure functions.
 
 use std::borrow::Cow;
 
@@ -17,12 +17,13 @@ use crate::{
 };
 
 impl Dialect {
-    /// Reads an answer to the token request, sent at `sent_at`: what [`Vendor`](crate::Vendor) does
-    /// with it, before any further request.
+    /// Reads a response to the token request that was sent at `sent_at`.
+    ///
+    /// [`Vendor`](crate::Vendor) reads its first response in the same way.
     ///
     /// # Errors
-    /// As [`Provider::fetch`](biped_core::Provider::fetch) for what the answer says. A base URL in it
-    /// is checked against hosts without parameters only.
+    /// Returns the error that the response reports, as [`Provider::fetch`](biped_core::Provider::fetch)
+    /// does. A base URL in the response is checked against the hosts that contain no parameter.
     pub fn read_token(
         &self,
         response: &http::Response<Bytes>,
@@ -44,7 +45,7 @@ impl Dialect {
         let context = AnswerContext {
             dialect: self,
             url: &Url::parse("https://vendor.invalid")
-                .map_err(|_| Error::internal("a URL of this crate is none"))?,
+                .map_err(|_| Error::internal("a built-in URL is invalid"))?,
             sent_at,
             now: sent_at,
             is_more_to_come: false,
@@ -56,7 +57,7 @@ impl Dialect {
     }
 }
 
-/// What the answers so far gave.
+/// What the responses so far contained.
 #[derive(Default)]
 pub(crate) struct Gained {
     token: Option<GainedToken>,
@@ -66,11 +67,11 @@ pub(crate) struct Gained {
 
 struct GainedToken {
     builder: TokenBuilder,
-    /// For the templates of further requests, where there are any.
+    /// The token's text, where a further request may need it.
     text: Option<SecretString>,
 }
 
-/// When an answer came, and to what.
+/// What reading a response needs to know of its request.
 pub(crate) struct AnswerContext<'a> {
     pub(crate) dialect: &'a Dialect,
     pub(crate) url: &'a Url,
@@ -81,12 +82,12 @@ pub(crate) struct AnswerContext<'a> {
 }
 
 impl Gained {
-    /// The token as the next request's templates see it.
+    /// The token, for the templates of the next request.
     pub(crate) fn token(&self) -> Option<&SecretString> {
         self.token.as_ref()?.text.as_ref()
     }
 
-    /// Takes in an answer.
+    /// Adds what a response contains.
     pub(crate) fn take(
         &mut self,
         reads: &Reads,
@@ -110,7 +111,7 @@ impl Gained {
             let Some(text) = text else {
                 return Err(wire::invalid_response(
                     response,
-                    format!("the answer has no {name}"),
+                    format!("the response does not contain {name}, which response.export asks for"),
                 ));
             };
             self.exports.insert((**name).into(), text.into());
@@ -148,7 +149,7 @@ impl Gained {
         let Some(GainedToken { builder, text }) = self.token.take() else {
             return;
         };
-        // Without a place, the token itself tells its expiry.
+        // Without a path, the expiry is read from the token itself.
         let ends = reads.expires.as_ref().and_then(|expires| {
             let value = expires.at.as_ref()?.find(body, response.headers())?;
             expires.written.read(&value)
@@ -165,10 +166,10 @@ impl Gained {
         self.token = Some(GainedToken { builder, text });
     }
 
-    /// Makes the token of all that was gained.
+    /// Builds the token.
     pub(crate) fn build(self) -> Result<Token, Error> {
         let Some(token) = self.token else {
-            return Err(Error::internal("no answer was asked for a token"));
+            return Err(Error::internal("no response was read for a token"));
         };
         let builder = token.builder.base_url(self.base_url);
         builder.extra(self.exports).build()
@@ -176,7 +177,7 @@ impl Gained {
 }
 
 impl Reads {
-    /// The body of an answer that is no refusal; null where it is text that is no JSON.
+    /// The body of a successful response; null where its text is not JSON.
     fn accepted(
         &self,
         response: &http::Response<Bytes>,
@@ -197,7 +198,7 @@ impl Reads {
         self.checked(response, Body::Whole(body), now)
     }
 
-    /// Whether anything but headers is read of a good answer.
+    /// Whether a successful response is read beyond its headers.
     fn reads_body(&self) -> bool {
         let export = self.export.iter().map(|(_, place)| place);
         let places = export.chain(&self.token).chain(&self.base_url);
@@ -222,7 +223,10 @@ impl Reads {
                 return Err(if words.has_words() {
                     wire::failure(response, words, now)
                 } else {
-                    wire::invalid_response(response, "the answer tells neither success nor failure")
+                    wire::invalid_response(
+                        response,
+                        "the response reports neither success nor failure",
+                    )
                 });
             }
         };
@@ -253,11 +257,11 @@ impl Reads {
                 None => wire::text(&*place.find(body, response.headers())?)?.into_owned(),
             }
         };
-        // An HTML page instead of a token.
+        // Text that starts with < is an HTML page, not a token.
         (!text.trim().is_empty() && !text.starts_with('<')).then_some(text)
     }
 
-    /// The text at a place, taken out of the body without a copy, unless it is wanted again.
+    /// The text at a path, moved out of the body unless an export may need it.
     fn take_text(&self, place: &AnswerPath, body: &mut Body<'_>) -> Option<String> {
         match place {
             AnswerPath::Body(pointer) if self.export.is_empty() => pointer.take_text(body),
@@ -265,7 +269,7 @@ impl Reads {
         }
     }
 
-    /// An answer that needn't bring a token is a refusal only where it says so.
+    /// A response without a token is an error if it needs one, or if it reports an error.
     fn tolerate_no_token(
         &self,
         response: &http::Response<Bytes>,
@@ -277,22 +281,26 @@ impl Reads {
         Ok(())
     }
 
-    /// Why there is no token in an answer that looks good.
+    /// The error for a successful response without a token.
     fn tokenless(&self, response: &http::Response<Bytes>, now: Timestamp) -> Error {
         if response.body().is_empty() && self.token.as_ref().is_some_and(|place| !place.is_header())
         {
-            return wire::invalid_response(response, "the answer has no body").transient(true);
+            return wire::invalid_response(response, "the response has an empty body")
+                .transient(true);
         }
-        // Where a flag told success already, the code is that of a success.
+        // Where a flag has reported success, the code belongs to that success.
         let words = self.words(response);
         if self.ok.is_none() && words.has_words() {
             return wire::failure(response, words, now);
         }
-        wire::invalid_response(response, "the answer has no token where this vendor's is")
-            .with_remedy("compare the vendor's documents with response.token of its file")
+        wire::invalid_response(
+            response,
+            "the response does not contain a token at response.token",
+        )
+        .with_remedy("compare response.token of the vendor file with the vendor's documentation")
     }
 
-    /// The vendor's words where the file says they are, else where RFC 6749 has them.
+    /// The vendor's error, at the paths that the file gives, else at those of RFC 6749.
     fn words(&self, response: &http::Response<Bytes>) -> VendorError {
         let body = &Body::Whole(wire::json(response).unwrap_or_default());
         let words = self.words.read(response, body);
@@ -316,7 +324,7 @@ impl Reads {
         let Value::String(text) = &*found else {
             return Err(wire::invalid_response(
                 response,
-                "the base URL in the answer is no text",
+                "the base URL in the response is not a string",
             ));
         };
         let text = text.trim();

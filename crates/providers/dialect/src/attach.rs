@@ -1,4 +1,4 @@
-//! How an API request carries the token, and which API answers reject it: pure functions.
+//! How an API request carries the token, and which API responses reject it. Pure functions.
 
 use biped_core::{ApiRequest, ApiResponse, Error, PEEK_LIMIT, Verdict};
 use http::header;
@@ -21,7 +21,7 @@ pub(crate) struct Attach {
     pub(crate) basic: Option<(Template, Template)>,
 }
 
-/// An API answer that rejects the token: all that is given must hold.
+/// An API response that rejects the token: all conditions must hold.
 #[derive(Clone, Debug)]
 pub(crate) struct Expired {
     pub(crate) status: Option<Vec<u16>>,
@@ -50,7 +50,7 @@ impl Attach {
         Ok(())
     }
 
-    /// All that templates need.
+    /// All templates.
     pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
         let headers = self.headers.iter().flat_map(Header::templates);
         let query = self.query.iter().map(|(_, template)| template);
@@ -62,7 +62,7 @@ impl Attach {
     }
 }
 
-/// What an answer says about the token, where a dialect has `[expired]`.
+/// Judges an API response by the entries of `[expired]`.
 pub(crate) fn judge(entries: &[Expired], response: &ApiResponse<'_>) -> Verdict {
     let mut needs_body = false;
     for entry in entries {

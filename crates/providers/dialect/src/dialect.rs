@@ -1,4 +1,4 @@
-//! [`Dialect`]: how one vendor spells the exchange, compiled.
+//! [`Dialect`]: how one vendor issues tokens, as data.
 
 use std::{borrow::Cow, fmt};
 
@@ -13,7 +13,7 @@ use crate::{
     template::{Template, Values},
 };
 
-/// How one vendor spells the exchange: a file of a few lines, compiled when it is loaded.
+/// How one vendor issues tokens: a file of a few lines, compiled when it is loaded.
 ///
 /// ```
 /// use biped_dialect::Dialect;
@@ -33,10 +33,10 @@ use crate::{
 #[derive(Clone)]
 pub struct Dialect {
     pub(crate) name: Box<str>,
-    /// Of the whole text: two files that differ make different tokens.
+    /// The digest of the whole file: two files that differ get different tokens.
     pub(crate) digest: Box<str>,
     pub(crate) about: Option<About>,
-    /// The token request first, then what follows it.
+    /// The token request, then the requests that follow.
     pub(crate) steps: Vec<Step>,
     pub(crate) attach: Option<Attach>,
     pub(crate) expired: Option<Vec<Expired>>,
@@ -48,42 +48,42 @@ pub struct Dialect {
 }
 
 impl Dialect {
-    /// What errors call the file.
+    /// Returns the name of the file in errors.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What a person needs to know of it, where the file says so.
+    /// Returns the description of the vendor, if the file has one.
     #[must_use]
     pub fn about(&self) -> Option<&About> {
         self.about.as_ref()
     }
 
-    /// The parameters that its templates name, in the order in which the file tells or uses them.
+    /// Returns the parameters, in the order in which the file declares or uses them.
     pub fn params(&self) -> impl ExactSizeIterator<Item = &Param> {
         self.params.iter()
     }
 
-    /// Whether `client_id` has to be given.
+    /// Returns whether `client_id` is required.
     #[must_use]
     pub fn uses_client_id(&self) -> bool {
         self.uses_client_id
     }
 
-    /// Whether `client_secret` has to be given.
+    /// Returns whether `client_secret` is required.
     #[must_use]
     pub fn uses_client_secret(&self) -> bool {
         self.uses_client_secret
     }
 
-    /// Whether a client certificate has to be given (mutual TLS).
+    /// Returns whether a client certificate is required (mutual TLS).
     #[must_use]
     pub fn uses_client_certificate(&self) -> bool {
         self.client_certificate
     }
 
-    /// The token endpoint as the file writes it.
+    /// Returns the token endpoint as the file writes it, with its parameters.
     #[must_use]
     pub fn url(&self) -> String {
         self.steps
@@ -91,26 +91,26 @@ impl Dialect {
             .map_or_else(String::new, |step| step.url.outline(|_| None))
     }
 
-    /// The exchanges that the file gives as examples.
+    /// Returns the examples of the file.
     #[must_use]
     pub fn examples(&self) -> &[Example] {
         &self.examples
     }
 
-    /// The names of what the answers export.
+    /// The names of the values that responses export.
     pub(crate) fn exports(&self) -> impl Iterator<Item = &str> {
         let exports = self.steps.iter().flat_map(|step| &step.reads.export);
         exports.map(|(name, _)| &**name)
     }
 
-    /// The hosts that a token, or what an answer gave, may go to.
+    /// The hosts that a token, or a value from a response, may be sent to.
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &Template> {
         self.steps
             .iter()
             .flat_map(|step| &step.reads.base_url_hosts)
     }
 
-    /// Where an answer of `asked` may say that the API, or the next request's address, is.
+    /// The base URLs, and the URLs of further requests, that a response of `asked` may name.
     pub(crate) fn base_urls(&self, values: &Values<'_>, asked: &Url) -> BaseUrls {
         let hosts: Vec<_> = self
             .hosts()
@@ -124,7 +124,7 @@ impl Dialect {
     }
 }
 
-/// A host, rendered. A parameter that names one may be an origin.
+/// Renders a host. A parameter may contain an origin instead of a host.
 fn host_name<'v>(host: &'v Template, values: &Values<'v>) -> Option<Cow<'v, str>> {
     let text = host.render(values)?;
     if !text.contains("://") {
@@ -134,7 +134,7 @@ fn host_name<'v>(host: &'v Template, values: &Values<'v>) -> Option<Cow<'v, str>
     url.host_str().map(|host| host.to_owned().into())
 }
 
-/// Its name only: a file may hold a secret.
+/// Shows the name only: a file may contain a secret.
 impl fmt::Debug for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dialect")
@@ -143,7 +143,7 @@ impl fmt::Debug for Dialect {
     }
 }
 
-/// A parameter of a dialect: what its templates name and a configuration gives.
+/// A parameter of a dialect: its templates name it, and the configuration gives its value.
 #[derive(Clone, Debug)]
 pub struct Param {
     pub(crate) name: Box<str>,
@@ -151,32 +151,32 @@ pub struct Param {
     pub(crate) secret: bool,
     pub(crate) optional: bool,
     pub(crate) declared: bool,
-    /// Whether it is part of an address, and so of who the provider is.
+    /// Whether it is part of a URL, and so of the provider's identity.
     pub(crate) in_url: bool,
-    /// Where a template names it first.
+    /// The line of the first template that names it; 0 if there is none yet.
     pub(crate) line: usize,
 }
 
 impl Param {
-    /// Its name.
+    /// Returns the parameter's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it is, in the file's words.
+    /// Returns the description in the file.
     #[must_use]
     pub fn says(&self) -> &str {
         &self.says
     }
 
-    /// Whether it is a secret. What a file doesn't say anything about may be one.
+    /// Returns whether the value is a secret, or may be one because the file does not declare it.
     #[must_use]
     pub fn is_secret(&self) -> bool {
         self.secret || !self.declared
     }
 
-    /// Whether it may be left out; what names it is then not sent.
+    /// Returns whether the parameter may be omitted. Whatever names it is then not sent.
     #[must_use]
     pub fn is_optional(&self) -> bool {
         self.optional

@@ -1,4 +1,4 @@
-//! [`Example`]: an exchange that a dialect gives as an example, as data.
+//! [`Example`]: an example of a vendor file, as data.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ mod keys;
 pub(crate) mod read;
 mod run;
 
-/// An exchange in a dialect's file: what is given, what must go out, what comes back, and what
-/// follows from it.
+/// An example of a vendor file: the parameters, the expected requests, the vendor's responses, and
+/// the expected token or error.
 #[derive(Clone, Debug)]
 pub struct Example {
     pub(crate) line: usize,
@@ -29,7 +29,7 @@ struct Exchange {
     response: GivenResponse,
 }
 
-/// What must go out.
+/// The expected request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExpectedRequest {
     pub(crate) line: usize,
@@ -45,11 +45,11 @@ pub(crate) struct ExpectedRequest {
 pub(crate) enum ExpectedBody {
     #[default]
     Empty,
-    /// To the byte.
+    /// Compared byte by byte.
     Form(String),
-    /// To the byte.
+    /// Compared byte by byte.
     Text(String),
-    /// By value: the order of an object's keys means nothing.
+    /// Compared by value; the order of keys does not matter.
     Json(Json),
 }
 
@@ -64,7 +64,7 @@ struct GivenResponse {
 enum Outcome {
     Token(Box<ExpectedToken>),
     Error(ExpectedError),
-    /// Nothing is said, which is a fault.
+    /// The example says nothing, which is a fault.
     Unsaid,
 }
 
@@ -72,7 +72,7 @@ enum Outcome {
 struct ExpectedToken {
     line: usize,
     token: Option<String>,
-    /// Seconds; `Some(None)` for one that is good until rejected.
+    /// In seconds; `Some(None)` for a token that lives until it is rejected.
     lifetime: Option<Option<u64>>,
     base_url: Option<String>,
     scope: Option<String>,
@@ -90,7 +90,7 @@ struct ExpectedError {
     message: Option<String>,
 }
 
-/// An answer of the vendor's API, and whether it rejects the token.
+/// A response of the vendor's API, and whether it rejects the token.
 #[derive(Clone, Debug)]
 struct ApiAnswer {
     line: usize,
@@ -98,17 +98,17 @@ struct ApiAnswer {
     rejected: bool,
 }
 
-/// Something in which an exchange is not what its example says.
+/// A difference between an example and what the dialect does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
-    /// The line of the file that says otherwise.
+    /// The line of the expectation.
     pub line: usize,
-    /// What differs: `request.url`, `expect.lifetime`.
+    /// What differs, such as `request.url` or `expect.lifetime`.
     pub what: String,
-    /// What the file says; values of secrets are named, not shown.
+    /// The expected value; secrets are shown by name.
     pub expected: String,
-    /// What came of the dialect; values of secrets are named, not shown.
+    /// The actual value; secrets are shown by name.
     pub actual: String,
 }
 
@@ -122,22 +122,22 @@ impl fmt::Display for Difference {
         } = self;
         write!(
             f,
-            "line {line}: {what}: {expected} is expected, but it is {actual}"
+            "line {line}: {what}: expected {expected}, found {actual}"
         )
     }
 }
 
-/// When all examples happen: 2026-11-22T00:00:00Z.
+/// The time at which all examples run: 2026-11-22T00:00:00Z.
 pub const EXAMPLE_TIME: Timestamp = Timestamp::from_unix_seconds(1_795_305_600);
 
 impl Example {
-    /// The line where it starts.
+    /// Returns the line on which the example starts.
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// Whether the vendor refuses in it.
+    /// Returns whether the vendor refuses the request in it.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self.outcome, Outcome::Error(_))

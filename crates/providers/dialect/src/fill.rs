@@ -1,4 +1,4 @@
-//! [`Fill`]: fields with their templates filled in.
+//! [`Fill`]: fills in the templates of fields.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::{
     template::{Template, Values},
 };
 
-/// A text that a request can't do without.
+/// Renders a template that the request needs.
 pub(crate) fn needed<'v>(
     template: &'v Template,
     values: &Values<'v>,
@@ -25,19 +25,19 @@ pub(crate) fn needed<'v>(
     })
 }
 
-/// Fills fields in.
+/// Fills in fields.
 pub(crate) struct Fill<'a> {
     pub(crate) values: &'a Values<'a>,
     pub(crate) assertion: Option<&'a str>,
 }
 
 impl<'a> Fill<'a> {
-    /// Names and texts, for a form or a query; a list is its name several times.
+    /// Names and values, for a form or a query. A list repeats its name.
     pub(crate) fn pairs(&self, fields: &'a [Field]) -> Result<Vec<(&'a str, Cow<'a, str>)>, Error> {
         let mut pairs = Vec::with_capacity(fields.len());
         for field in fields {
             let FieldName::Name(name) = &field.at else {
-                return Err(Error::internal("a pointer among the fields of a form"));
+                return Err(Error::internal("a form contains a JSON pointer"));
             };
             match &field.value {
                 FieldValue::List(all) => {
@@ -63,11 +63,11 @@ impl<'a> Fill<'a> {
             };
             if !fits {
                 return Err(Error::configuration(
-                    "the fields of this vendor's file can't be in one JSON body together",
+                    "the fields of the vendor file contradict each other in one JSON body",
                 ));
             }
         }
-        serde_json::to_vec(&body).map_err(|_| Error::internal("a body can't be written as JSON"))
+        serde_json::to_vec(&body).map_err(|_| Error::internal("the body can't be written as JSON"))
     }
 
     fn text(&self, value: &'a FieldValue) -> Result<Option<Cow<'a, str>>, Error> {
@@ -79,7 +79,7 @@ impl<'a> Fill<'a> {
         })
     }
 
-    /// `None` where an optional parameter has no value.
+    /// Returns `None` if an optional parameter has no value.
     pub(crate) fn value(&self, value: &'a FieldValue) -> Result<Option<Value>, Error> {
         Ok(match value {
             FieldValue::Text(template) => template.render(self.values).map(Value::from),
@@ -111,5 +111,5 @@ fn number(text: &str) -> Option<Value> {
 
 fn not_a_number(template: &Template) -> Error {
     let names: Vec<_> = template.names().collect();
-    Error::configuration(format!("{}: a number is expected", names.join(", ")))
+    Error::configuration(format!("{}: expected a number", names.join(", ")))
 }

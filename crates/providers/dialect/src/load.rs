@@ -1,4 +1,4 @@
-//! Loading: from the text of a file to a [`Dialect`], or to all that is wrong with it.
+//! Loading a [`Dialect`] from the text of a file.
 
 use std::{fmt, sync::Arc};
 
@@ -12,15 +12,15 @@ use crate::{
 };
 
 impl Dialect {
-    /// Loads a dialect; `name` is what errors call its file.
+    /// Loads a dialect. `name` is the file's name in errors.
     ///
     /// # Errors
-    /// Everything that is wrong with the text, each with its line: a key that is not in the schema,
-    /// a template that names an unknown parameter, a pointer that isn't one. No value is quoted.
+    /// Reports every problem of the text with its line, such as an unknown key, a template with an
+    /// unknown parameter or an invalid pointer. No problem quotes a value.
     pub fn from_toml(text: &str, name: &str) -> Result<Self, LoadError> {
         let faults = Faults::of(name);
         let table = parse(text, &faults);
-        // What follows a slip of syntax would only be told wrong.
+        // After a syntax error the remaining problems would be misleading.
         let compiled = if faults.is_empty() {
             compile::dialect(&table, name, digest(text), &faults)
         } else {
@@ -44,14 +44,14 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Everything that is wrong with a dialect.
+/// The problems of a vendor file that does not load.
 #[derive(Clone, Debug)]
 pub struct LoadError {
     problems: Arc<[Problem]>,
 }
 
 impl LoadError {
-    /// The problems, in the order of their lines.
+    /// Returns the problems, sorted by line.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems

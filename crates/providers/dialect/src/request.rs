@@ -1,4 +1,4 @@
-//! From a [`Step`] and values to a request: a pure function.
+//! Building a request from a [`Step`] and values: a pure function.
 
 use std::borrow::Cow;
 
@@ -15,17 +15,17 @@ use crate::{
     template::{Template, Values},
 };
 
-/// A request, and where it goes.
+/// A request, and its URL.
 pub(crate) struct Built {
     pub(crate) request: http::Request<Bytes>,
-    /// Where it goes, without what was appended to the query.
+    /// The URL without the parameters that were appended to the query.
     pub(crate) url: Url,
     /// The signed JWT in it.
     pub(crate) assertion: Option<SecretString>,
 }
 
 impl Step {
-    /// Builds the request; `elsewhere` replaces the address of the file.
+    /// Builds the request. `elsewhere` replaces the URL of the file.
     pub(crate) fn build(
         &self,
         values: &Values<'_>,
@@ -79,7 +79,7 @@ impl Step {
             .method(&self.method)
             .uri(target.as_str())
             .body(Bytes::new())
-            .map_err(|_| Error::configuration("the vendor's address is no URL"))?;
+            .map_err(|_| Error::configuration("the vendor's URL is not a valid URI"))?;
         let headers = request.headers_mut();
         let accept = if self.reads.is_text {
             "*/*"
@@ -122,16 +122,16 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 
-/// The address of a request. It may hold a secret, so that no error shows it.
+/// Parses the URL of a request. It may contain a secret, so no error shows it.
 fn parsed(address: &str) -> Result<Url, Error> {
     let url = Url::parse(address).map_err(|_| {
-        Error::configuration("the vendor's address, with its parameters, is no URL")
+        Error::configuration("the vendor's URL is not valid with these parameters")
             .with_remedy("check the parameters that are part of it")
     })?;
-    // That error would show it.
+    // The original error would show the URL.
     check_secure(&url).map_err(|_| {
-        Error::configuration("the vendor's address is not https, or has a user name in it")
-            .with_remedy("secrets travel over https only (http to loopback is allowed)")
+        Error::configuration("the vendor's URL is not https, or contains a user name")
+            .with_remedy("use an https URL without a user name (http only to this machine)")
     })?;
     Ok(url)
 }
@@ -143,8 +143,8 @@ pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue, Error> {
 }
 
 impl Header {
-    /// Puts the header among others, unless an optional parameter of it has no value. Its value is
-    /// never shown, unless the file itself says it in so many words.
+    /// Adds the header to `headers`, unless an optional parameter of it has no value. The value is
+    /// marked as sensitive, unless the file contains it literally.
     pub(crate) fn put(&self, values: &Values<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
         let Some(text) = self.value.render(values) else {
             return Ok(());
@@ -175,15 +175,15 @@ impl Header {
 fn unfit_name(template: &Template) -> Error {
     let names: Vec<_> = template.names().collect();
     Error::configuration(format!(
-        "{}: a name of a header can't be made of it",
+        "{}: expected a value that is valid in a header name",
         names.join(" and ")
     ))
 }
 
 fn sensitive(name: &HeaderName, text: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(text).map_err(|_| {
-        Error::configuration(format!("what stands in the header {name} can't be in one"))
-            .with_remedy("check the values given for line breaks and control characters")
+        Error::configuration(format!("the value of the header {name} is not valid"))
+            .with_remedy("remove line breaks and control characters from the configured values")
     })?;
     value.set_sensitive(true);
     Ok(value)

@@ -1,19 +1,19 @@
-//! [`Reads`]: how the answer to a request is read, as data.
+//! [`Reads`]: how the response to a request is read, as data.
 
 use biped_core::Lifetime;
 use serde_json::Value;
 
 use crate::{answer_path::AnswerPath, expiry::Expiry, template::Template};
 
-/// How an answer is read.
+/// How a response is read.
 #[derive(Clone, Debug)]
 pub(crate) struct Reads {
-    /// The keys of a good answer that matter; `None`: all of it does.
+    /// The top keys of a successful response that are read; `None`: all of them.
     pub(crate) wanted: Option<Box<[Box<str>]>>,
     pub(crate) is_text: bool,
-    /// `None`: this answer brings no token of its own.
+    /// `None`: this response contains no token.
     pub(crate) token: Option<AnswerPath>,
-    /// Whether an answer without a token is an error.
+    /// Whether a response without a token is an error.
     pub(crate) needs_token: bool,
     pub(crate) expires: Option<Expiry>,
     pub(crate) lifetime: Option<Lifetime>,
@@ -26,7 +26,7 @@ pub(crate) struct Reads {
     pub(crate) scope: AnswerPath,
 }
 
-/// The flag in a body that tells a success.
+/// The flag that reports success.
 #[derive(Clone, Debug)]
 pub(crate) struct Success {
     pub(crate) at: AnswerPath,
@@ -34,7 +34,7 @@ pub(crate) struct Success {
     pub(crate) or_absent: bool,
 }
 
-/// Where an answer's error words are.
+/// Where a response describes its error.
 #[derive(Clone, Debug)]
 pub(crate) struct Words {
     pub(crate) code: Option<AnswerPath>,

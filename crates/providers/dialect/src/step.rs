@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use crate::{answer_path::Pointer, response::Reads, template::Template};
 
-/// One request, and how its answer is read.
+/// One request, and how its response is read.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) url: Template,
     pub(crate) method: Method,
     pub(crate) encoding: Encoding,
     pub(crate) auth: Auth,
-    /// In the order in which they are sent.
+    /// In the order of sending.
     pub(crate) fields: Vec<Field>,
     pub(crate) query: Vec<Field>,
     pub(crate) headers: Vec<Header>,
@@ -25,7 +25,7 @@ pub(crate) struct Step {
     pub(crate) reads: Reads,
 }
 
-/// How fields travel.
+/// How fields are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Form,
@@ -41,10 +41,10 @@ impl Encoding {
     }
 }
 
-/// Where the client's credentials go.
+/// Where the client's credentials are sent.
 #[derive(Clone, Debug)]
 pub(crate) enum Auth {
-    /// Among the fields, which [`Step::fields`] holds already.
+    /// In the fields; [`Step::fields`] contains them.
     InFields,
     Basic {
         user: Template,
@@ -52,7 +52,7 @@ pub(crate) enum Auth {
     },
     /// The JWT as `Authorization: Bearer`.
     Bearer,
-    /// Nowhere but where templates name them.
+    /// Only where templates name them.
     Nowhere,
 }
 
@@ -63,18 +63,18 @@ pub(crate) struct Field {
     pub(crate) value: FieldValue,
 }
 
-/// What a field is called, or where in a JSON body it stands.
+/// The name of a field, or its pointer in a JSON body.
 #[derive(Clone, Debug)]
 pub(crate) enum FieldName {
     Name(Box<str>),
     Pointer(Pointer),
 }
 
-/// What a field says.
+/// The value of a field.
 #[derive(Clone, Debug)]
 pub(crate) enum FieldValue {
     Text(Template),
-    /// A number that a template makes.
+    /// A template whose text is a number.
     Number(Template),
     Fixed(Value),
     List(Vec<FieldValue>),
@@ -89,7 +89,7 @@ pub(crate) struct Header {
     pub(crate) value: Template,
 }
 
-/// What a header is called.
+/// The name of a header.
 #[derive(Clone, Debug)]
 pub(crate) enum HeaderTitle {
     Fixed(HeaderName),

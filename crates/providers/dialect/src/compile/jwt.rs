@@ -1,4 +1,4 @@
-//! `[jwt]`: what is signed, and where it goes.
+//! Reading `[jwt]`: what is signed, and where the JWT is sent.
 
 use jsonwebtoken::Algorithm;
 
@@ -9,7 +9,7 @@ use crate::{
     step::{DEFAULT_JWT_LIFETIME, Field, FieldValue, Jwt},
 };
 
-/// Where the JWT goes.
+/// Where the JWT is sent.
 pub(crate) enum JwtUse {
     ClientAssertion,
     Grant,
@@ -18,20 +18,20 @@ pub(crate) enum JwtUse {
     Field(Field),
 }
 
-/// Reads `[jwt]`, which `auth = "jwt"` needs and no other has.
+/// Reads `[jwt]`, which `auth = "jwt"` needs and other methods refuse.
 pub(crate) fn jwt(section: &Section<'_>, is_needed: bool) -> Option<(Jwt, JwtUse)> {
     let Some(inside) = section.table("jwt") else {
         if is_needed && section.node("jwt").is_none() {
-            section.wrong(section.line(), "jwt", "missing; auth = \"jwt\" needs [jwt]");
+            section.wrong(
+                section.line(),
+                "jwt",
+                "missing; add the table [jwt], which auth = \"jwt\" needs",
+            );
         }
         return None;
     };
     if !is_needed {
-        inside.wrong(
-            inside.line(),
-            "alg",
-            "[jwt] belongs to auth = \"jwt\", and to no other",
-        );
+        inside.wrong(inside.line(), "alg", "[jwt] needs auth = \"jwt\"");
     }
     let alg = inside.choice(
         "alg",
@@ -52,7 +52,7 @@ pub(crate) fn jwt(section: &Section<'_>, is_needed: bool) -> Option<(Jwt, JwtUse
     );
     let key = inside.template("key");
     if inside.node("key").is_none() {
-        inside.wrong(inside.line(), "key", "missing; a template is expected");
+        inside.wrong(inside.line(), "key", "missing; expected a template");
     }
     let claims = inside.table("claims").map_or_else(Vec::new, |claims| {
         let value = |entry: &Entry| {
@@ -92,7 +92,7 @@ fn jwt_use(section: &Section<'_>) -> JwtUse {
                 value: FieldValue::Assertion,
             }),
             _ => {
-                let what = "client_assertion, grant, secret, bearer or field:NAME is expected";
+                let what = "expected one of client_assertion, grant, secret, bearer, field:NAME";
                 section.wrong(line, "use", what);
                 JwtUse::ClientAssertion
             }

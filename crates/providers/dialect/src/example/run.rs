@@ -28,18 +28,18 @@ use crate::{
 };
 
 impl Example {
-    /// Runs the exchange, without a network, and compares it with what the file says.
+    /// Runs the example without a network, and returns where the dialect does something else.
     #[must_use]
     pub fn run(&self, dialect: &Arc<Dialect>) -> Vec<Difference> {
         let mut differences = Differences::hiding(self.secrets(dialect));
         match self.run_with(dialect, &mut differences) {
             Ok(()) => {}
-            Err(error) => differences.add(self.line, "example", "a run", &error.to_string()),
+            Err(error) => differences.add(self.line, "example", "no error", &error.to_string()),
         }
         differences.found
     }
 
-    /// Values that are not to be shown, and what they are called.
+    /// The names and values of the secrets.
     fn secrets(&self, dialect: &Dialect) -> Vec<(String, String)> {
         let is_secret = |name: &str| {
             name == "client_secret" || dialect.param(name).is_some_and(Param::is_secret)
@@ -84,9 +84,9 @@ impl Example {
             match sent.get(at) {
                 Some(request) => compare::request(&exchange.request, request, found),
                 None => {
-                    // The error below tells why, where there is one.
+                    // If there was an error, it is compared below.
                     let what = format!("request {}", at + 1);
-                    found.add(exchange.request.line, &what, "sent", "not sent");
+                    found.add(exchange.request.line, &what, "a request", "none");
                 }
             }
         }
@@ -102,7 +102,7 @@ impl Example {
             (Outcome::Error(expected), Ok(_)) => {
                 found.add(expected.line, "error", "an error", "a token");
             }
-            (Outcome::Unsaid, _) => found.add(self.line, "expect", "expect or error", "missing"),
+            (Outcome::Unsaid, _) => found.add(self.line, "expect", "expect or error", "neither"),
         }
         for answer in &self.api {
             let rejected = answer.judged(&vendor) == Verdict::Rejected;
@@ -253,7 +253,9 @@ impl HttpClient for Script {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Error> {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = self.answers.get(sent.len()).ok_or_else(|| {
-            Error::configuration("the dialect sends more requests than the example tells of")
+            Error::configuration(
+                "the dialect sends more requests than the example has; add [[example.then]]",
+            )
         })?;
         sent.push(request);
         let mut response = http::Response::new(answer.body.clone());
@@ -263,7 +265,7 @@ impl HttpClient for Script {
     }
 }
 
-/// A clock on which it is always the time of the examples.
+/// A clock that always shows the time of the examples.
 #[derive(Debug)]
 struct Still;
 
@@ -280,10 +282,10 @@ impl Clock for Still {
     }
 }
 
-/// The value of a future that has nothing to wait for.
+/// Returns the value of a future that never waits.
 fn now_or_never<T>(future: impl Future<Output = T>) -> Result<T, Error> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Ok(value),
-        Poll::Pending => Err(Error::internal("an example waits for something")),
+        Poll::Pending => Err(Error::internal("an example waits")),
     }
 }
