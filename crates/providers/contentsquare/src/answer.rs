@@ -7,10 +7,10 @@ use url::Url;
 
 use crate::request::ProjectRequest;
 
-/// Where Contentsquare's APIs are, on whatever cloud.
+/// The hosts of Contentsquare's APIs, on all clouds.
 const HOSTS: [&str; 2] = ["contentsquare.com", "*.contentsquare.com"];
 
-/// The token in an answer of `/v1/oauth/token`.
+/// Reads the token in a response of `/v1/oauth/token`.
 pub(crate) fn token(
     response: &http::Response<Bytes>,
     request: &ProjectRequest,
@@ -34,7 +34,7 @@ fn token_in(
     let Value::String(access_token) = take("access_token") else {
         return Err(wire::invalid_response(
             response,
-            "the answer has no access_token",
+            "the response does not contain access_token",
         ));
     };
     let base_url = base_url(&take("endpoint"), token_endpoint)?;
@@ -51,7 +51,7 @@ fn token_in(
         .build()
 }
 
-/// The object of an answer that is no error.
+/// Returns the JSON object of a successful response.
 pub(crate) fn good(
     response: &http::Response<Bytes>,
     now: Timestamp,
@@ -74,12 +74,12 @@ pub(crate) fn good(
         Value::Object(answer) => Ok(answer),
         _ => Err(wire::invalid_response(
             response,
-            "the answer is no JSON object",
+            "the response is not a JSON object",
         )),
     }
 }
 
-/// The vendor's words: its own envelope (`errorCode`, `errorMessage`), and those of RFC 6749 §5.2.
+/// Reads the vendor's error: its own fields (`errorCode`, `errorMessage`), and those of RFC 6749 §5.2.
 fn words(status: u16, answer: &Value) -> VendorError {
     let said = |name: &str| wire::text(&answer[name]).filter(|text| !text.trim().is_empty());
     let mut vendor = VendorError::new(status);
@@ -97,24 +97,24 @@ fn words(status: u16, answer: &Value) -> VendorError {
     vendor
 }
 
-/// An answer without a base URL, or with an empty one, is a token nevertheless.
+/// Reads the base URL, which a response may omit or leave empty.
 fn base_url(endpoint: &Value, token_endpoint: &Url) -> Result<Option<Url>, Error> {
     match endpoint {
         Value::Null => Ok(None),
         Value::String(text) if text.trim().is_empty() => Ok(None),
         Value::String(text) => base_urls(token_endpoint).read(text).map(Some),
         _ => Err(Error::invalid_response(
-            "the endpoint in the answer is no text",
+            "endpoint in the response is not a string",
         )),
     }
 }
 
-/// Where an answer may say that the API is.
+/// The base URLs that a response may name.
 pub(crate) fn base_urls(token_endpoint: &Url) -> BaseUrls {
     BaseUrls::at(&HOSTS, token_endpoint)
 }
 
-/// A token for another project than the one asked for would read and write the wrong data.
+/// Refuses a token for another project: it would read and write the wrong data.
 pub(crate) fn check_project(
     request: &ProjectRequest,
     answered: Option<&Value>,
@@ -126,10 +126,10 @@ pub(crate) fn check_project(
         return Ok(());
     }
     Err(Error::invalid_response(format!(
-        "the token is for another project than {asked}, which was asked for"
+        "the token is for another project than the requested {asked}"
     ))
     .with_remedy(
-        "give the project of these credentials as project_id, or use account-level credentials",
+        "set project_id to the project of these credentials, or use account-level credentials",
     ))
 }
 
@@ -147,7 +147,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
     const SIGNED_IN: &str = "eyJhbGciOiJSIsImtpY5MTXXX.CNTcKWAUb2mTp2cZyiDRYYOtGCKXXX";
 
-    /// The vendor's example, with only its comments gone.
+    /// The vendor's example, without its comments.
     fn example() -> Value {
         json!({
             "access_token": SIGNED_IN,

@@ -1,4 +1,4 @@
-//! Reading what `/v1/oauth/me` says of credentials.
+//! Reading what `/v1/oauth/me` says about credentials.
 
 use biped_core::{Error, Inspection, Project, Timestamp, wire};
 use bytes::Bytes;
@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::answer::good;
 
-/// The most projects that a remedy lists, and how much of each name.
+/// How many projects a remedy lists, and how many characters of each name.
 const PROJECTS_SHOWN: usize = 20;
 const NAME_SHOWN: usize = 60;
 
-/// What `/v1/oauth/me` says of the credentials.
+/// Reads what `/v1/oauth/me` says about the credentials.
 pub(crate) fn inspection(
     response: &http::Response<Bytes>,
     now: Timestamp,
@@ -21,10 +21,10 @@ pub(crate) fn inspection(
     if scopes.is_none() && !permissions.is_object() {
         return Err(wire::invalid_response(
             response,
-            "the answer has neither scopes nor permissions",
+            "the response contains neither scopes nor permissions",
         ));
     }
-    // Only what the request told it may be in here besides.
+    // The response may repeat the credentials of the request.
     for known in ["success", "client_id", "client_secret"] {
         answer.remove(known);
     }
@@ -43,7 +43,7 @@ pub(crate) fn inspection(
     Ok(inspection)
 }
 
-/// The remedy for a request without a project, where these are permitted.
+/// Returns the remedy for a request without a project, if these projects are permitted.
 pub(crate) fn permitted(projects: &[Project]) -> String {
     let shown: Vec<String> = projects
         .iter()
@@ -61,7 +61,7 @@ pub(crate) fn permitted(projects: &[Project]) -> String {
         more => format!(" and {more} more"),
     };
     format!(
-        "set project_id; these projects are permitted: {}{more}",
+        "set project_id to one of the permitted projects: {}{more}",
         shown.join(", ")
     )
 }

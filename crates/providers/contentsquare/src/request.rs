@@ -1,4 +1,4 @@
-//! What a token request says to Contentsquare, and the rules it has to keep.
+//! Contentsquare's token request, and its rules.
 
 use std::fmt;
 
@@ -55,9 +55,9 @@ impl ContentsquareRequest for TokenSource {
     }
 }
 
-/// What a token is good for: one of Contentsquare's APIs.
+/// A scope: one of Contentsquare's APIs.
 ///
-/// A scope that this list doesn't know yet is sent as it is:
+/// A scope that this list does not contain is sent unchanged:
 /// `TokenRequest::new().scope("brand-new")`, or `Scope::from("brand-new")`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -75,12 +75,12 @@ pub enum Scope {
     SessionReplay,
     /// `symbolicator`, which `/v1/oauth/me` lists.
     Symbolicator,
-    /// Any other.
+    /// Any other scope.
     Other(Box<str>),
 }
 
 impl Scope {
-    /// The scope as it is sent.
+    /// Returns the scope as it is sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -109,7 +109,7 @@ impl From<&str> for Scope {
     }
 }
 
-/// Two scopes are the same when they are sent alike.
+/// Two scopes are equal if they are sent as the same text.
 impl PartialEq for Scope {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
@@ -132,7 +132,7 @@ impl fmt::Display for Scope {
 
 const ENRICHMENT: &str = "enrichment";
 
-/// A token request that keeps the vendor's rules.
+/// A token request that follows the vendor's rules.
 pub(crate) struct ProjectRequest {
     scope: String,
     pub(crate) project_id: Option<i64>,
@@ -140,21 +140,21 @@ pub(crate) struct ProjectRequest {
 }
 
 impl ProjectRequest {
-    /// Checks the rules that can be checked without asking the vendor.
+    /// Checks the rules that can be checked without the vendor.
     pub(crate) fn of(request: &TokenRequest) -> Result<Self, Error> {
         for (name, _) in request.params() {
             if ![PROJECT_ID, INTEGRATION_ID].contains(&name) {
                 return Err(Error::configuration(format!("unknown parameter {name}"))
-                    .with_remedy(format!("known are {PROJECT_ID} and {INTEGRATION_ID}")));
+                    .with_remedy(format!("expected one of {PROJECT_ID}, {INTEGRATION_ID}")));
             }
         }
         let project_id = number(request, PROJECT_ID)?;
         let integration_id = number(request, INTEGRATION_ID)?;
         let Some(scope) = request.joined_scopes(" ") else {
             return Err(
-                Error::configuration("Contentsquare gives no token without a scope").with_remedy(
-                    "set scope to what the token is for: data-export, metrics, speed-analysis or \
-                     enrichment",
+                Error::configuration("Contentsquare needs a scope").with_remedy(
+                    "set scope to the APIs to use: data-export, metrics, speed-analysis, or enrichment \
+                     alone",
                 ),
             );
         };
@@ -164,8 +164,7 @@ impl ProjectRequest {
         if scope == ENRICHMENT && integration_id.is_none() {
             return Err(
                 Error::configuration("the scope enrichment needs an integration").with_remedy(
-                    "set integration_id to the number that Contentsquare gave when it installed \
-                     the integration",
+                    "set integration_id to the number of the integration, from Contentsquare",
                 ),
             );
         }
@@ -193,7 +192,7 @@ impl ProjectRequest {
     }
 }
 
-/// The body of `POST /v1/oauth/token`, its fields in the order of the vendor's document.
+/// The body of `POST /v1/oauth/token`, with its fields in the order of the vendor's documentation.
 #[derive(serde::Serialize)]
 pub(crate) struct Body<'a> {
     client_id: &'a str,
@@ -216,9 +215,9 @@ pub(crate) struct MeBody<'a> {
 pub(crate) const NOT_ALONE: &str =
     "the scope enrichment can't be combined with any other scope in one token";
 pub(crate) const NOT_ALONE_REMEDY: &str =
-    "use a provider (or a request) of its own with scope = \"enrichment\"";
+    "use a separate provider, or a separate request, with scope = \"enrichment\"";
 
-/// Whether `enrichment` is the only scope, where it is one.
+/// Whether `enrichment`, if present, is the only scope.
 pub(crate) fn stands_alone<'a>(mut scopes: impl Iterator<Item = &'a str>) -> bool {
     let first = scopes.next() == Some(ENRICHMENT);
     scopes.all(|scope| (scope == ENRICHMENT) == first)
@@ -228,8 +227,8 @@ fn number(request: &TokenRequest, name: &str) -> Result<Option<i64>, Error> {
     request.value(name).map_or(Ok(None), |value| match value {
         ParamValue::Integer(number) => Ok(Some(*number)),
         _ => Err(
-            Error::configuration(format!("parameter {name}: a whole number is expected"))
-                .with_remedy(format!("give it as a number, without quotes: {name} = 42")),
+            Error::configuration(format!("parameter {name}: expected an integer"))
+                .with_remedy(format!("write a number without quotes: {name} = 42")),
         ),
     })
 }
