@@ -6,7 +6,7 @@
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // an example prints, and waits
 
-mod scenery;
+mod local_vendors;
 
 use std::{error::Error, process::ExitCode};
 
@@ -23,7 +23,7 @@ use biped::{
     token_error,
 };
 use biped_sandbox::Sandbox;
-use scenery::{PAUSE, Scenery};
+use local_vendors::{LocalVendors, PAUSE};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -86,10 +86,10 @@ impl IntoResponse for Failure {
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut scenery = Scenery::start(Sandbox::builder()).await?;
+    let mut vendors = LocalVendors::start(Sandbox::builder()).await?;
 
     // Biped::from_file("biped.toml")? in an application.
-    let biped = Biped::builder().toml(scenery.config()).build()?;
+    let biped = Biped::builder().toml(vendors.config()).build()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/report", listener.local_addr()?);
     let service = service(&biped)?;
@@ -97,11 +97,11 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
 
     // Somebody who calls the service.
     let client = reqwest::Client::builder().no_proxy().build()?;
-    while scenery.goes_on() {
+    while vendors.goes_on() {
         let answer = client.get(&url).send().await;
-        scenery.note(answer.and_then(reqwest::Response::error_for_status));
+        vendors.note(answer.and_then(reqwest::Response::error_for_status));
         tokio::time::sleep(PAUSE).await;
     }
     println!("{}", client.get(&url).send().await?.text().await?);
-    Ok(scenery.end())
+    Ok(vendors.end())
 }

@@ -6,13 +6,13 @@
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // an example prints, and waits
 
-mod scenery;
+mod local_vendors;
 
 use std::{error::Error, process::ExitCode, thread};
 
 use biped::blocking::{ApiClient, Biped};
 use biped_sandbox::Sandbox;
-use scenery::{PAUSE, Scenery};
+use local_vendors::{LocalVendors, PAUSE};
 
 fn orders(shop: &ApiClient) -> Result<String, Box<dyn Error>> {
     let response = shop
@@ -25,16 +25,16 @@ fn orders(shop: &ApiClient) -> Result<String, Box<dyn Error>> {
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     // The vendors need a runtime; the command has none.
-    let vendors = tokio::runtime::Runtime::new()?;
-    let mut scenery = vendors.block_on(Scenery::start(Sandbox::builder()))?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let mut vendors = runtime.block_on(LocalVendors::start(Sandbox::builder()))?;
 
     // Biped::from_file("biped.toml")? in an application.
-    let biped = Biped::new(biped::Biped::builder().toml(scenery.config()).build()?)?;
+    let biped = Biped::new(biped::Biped::builder().toml(vendors.config()).build()?)?;
     let shop = biped.client("shop")?;
 
     let mut latest = None;
-    while scenery.goes_on() {
-        latest = scenery.note(orders(&shop));
+    while vendors.goes_on() {
+        latest = vendors.note(orders(&shop));
         thread::sleep(PAUSE);
     }
     println!("{}", latest.unwrap_or_default());
@@ -44,5 +44,5 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         token.token_type(),
         token.requested_at().unix_seconds()
     );
-    Ok(scenery.end())
+    Ok(vendors.end())
 }

@@ -8,13 +8,13 @@
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // an example prints, and waits
 
-mod scenery;
+mod local_vendors;
 
 use std::{error::Error, process::ExitCode};
 
 use biped::{ApiClient, Biped};
 use biped_sandbox::Sandbox;
-use scenery::{PAUSE, Scenery};
+use local_vendors::{LocalVendors, PAUSE};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -38,10 +38,10 @@ async fn export(project: ApiClient) -> Outcome<u64> {
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut scenery = Scenery::start(Sandbox::builder().projects(12)).await?;
+    let mut vendors = LocalVendors::start(Sandbox::builder().projects(12)).await?;
 
     // Biped::from_file("biped.toml")? in an application.
-    let biped = Biped::builder().toml(scenery.config()).build()?;
+    let biped = Biped::builder().toml(vendors.config()).build()?;
     let account = biped.client("exports")?.max_concurrent_requests(10);
     let inspection = account.token_source().inspect().await?;
     let projects = inspection.ok_or("the vendor names no projects")?.choices;
@@ -49,13 +49,13 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
 
     let mut length = 0;
     // A night lasts a moment here, so there are many.
-    while scenery.goes_on() {
+    while vendors.goes_on() {
         let mut exports = JoinSet::new();
         for project in &projects {
             exports.spawn(export(account.param("project_id", project.value.clone())));
         }
         while let Some(done) = exports.join_next().await {
-            length += scenery.note(done?).unwrap_or(0);
+            length += vendors.note(done?).unwrap_or(0);
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -63,5 +63,5 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     if projects.len() != 12 {
         return Err("twelve projects were expected".into());
     }
-    Ok(scenery.end())
+    Ok(vendors.end())
 }

@@ -10,23 +10,23 @@
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // an example prints, and waits
 
-mod scenery;
+mod local_vendors;
 
 use std::{error::Error, process::ExitCode};
 
 use biped::{Biped, TokenLayer};
 use biped_sandbox::Sandbox;
-use scenery::{PAUSE, Scenery};
+use local_vendors::{LocalVendors, PAUSE};
 use tonic::{Request, client::Grpc, transport::Endpoint};
 use tower::Layer;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut scenery = Scenery::start(Sandbox::builder()).await?;
-    let origin = orders::serve(scenery.url())?;
+    let mut vendors = LocalVendors::start(Sandbox::builder()).await?;
+    let origin = orders::serve(vendors.url())?;
     let config = format!(
         "{}\napi_base_url = {origin:?}", // the last entry is the shop's
-        scenery.config()
+        vendors.config()
     );
 
     // Biped::from_file("biped.toml")? in an application.
@@ -38,15 +38,15 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut client = Grpc::with_origin(channel, origin.parse()?);
 
     let mut latest = None;
-    while scenery.goes_on() {
+    while vendors.goes_on() {
         client.ready().await.map_err(|error| error.to_string())?;
         let request = Request::new("all of them".to_owned());
         let answer = client.unary(request, orders::LIST.parse()?, orders::Texts);
-        latest = scenery.note(answer.await);
+        latest = vendors.note(answer.await);
         tokio::time::sleep(PAUSE).await;
     }
     println!("{}", latest.ok_or("no answer")?.into_inner());
-    Ok(scenery.end())
+    Ok(vendors.end())
 }
 
 /// A gRPC service that takes whatever token the shop takes.

@@ -53,7 +53,7 @@ async fn enrichment_with_another_scope_is_found_before_anything_is_sent() {
     // Asked for by the application, it is no different.
     let client = stage.biped.client("exports").unwrap();
     for wrong in ["data-export enrichment", "enrichment"] {
-        let sent = client.scope(wrong).get("/v1/exports").send().await;
+        let sent = client.with_scopes(wrong).get("/v1/exports").send().await;
         let error = biped::token_error(&sent.unwrap_err()).unwrap().clone();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{wrong}");
     }

@@ -145,7 +145,7 @@ async fn what_is_not_shared_is_given_back_at_the_end() {
     server.answers("/revoke", ResponseTemplate::new(200)).await;
     let source = server.biped.token_source("crm").unwrap();
     source.token().await.unwrap();
-    source.clone().scope("write").token().await.unwrap();
+    source.clone().with_scopes("write").token().await.unwrap();
     assert_eq!(server.biped.manager().revoke_unshared().await, 2);
     let mut revoked: Vec<_> = server
         .asked("/revoke")

@@ -36,8 +36,14 @@ fuzz_target!(|data: (u16, &[u8])| {
         for provider in providers {
             let cx = FetchContext::new(&http, &SystemClock);
             let request = TokenRequest::new().scope("data-export");
-            let _ = provider.fetch(&request, &cx).await.map_err(|error| format!("{error:?}"));
-            let _ = provider.inspect(&request, &cx).await.map_err(|error| format!("{error:?}"));
+            let _ = provider
+                .fetch(&request, &cx)
+                .await
+                .map_err(|error| format!("{error:?}"));
+            let _ = provider
+                .inspect(&request, &cx)
+                .await
+                .map_err(|error| format!("{error:?}"));
         }
     });
 });

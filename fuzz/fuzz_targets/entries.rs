@@ -1,4 +1,4 @@
-//! What lies in the file store's directory, whoever put it there: an entry or none; and nothing
+//! The files of the file store may be anything: the store returns an entry or none, and nothing
 //! opens that was not sealed.
 #![no_main]
 

@@ -1,9 +1,12 @@
-//! What a store gives back, whoever wrote it: a token, a reason to wait, or a miss.
+//! What a store returns may be anything: the engine reads a token, a reason to wait, or nothing.
 #![no_main]
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Claim, Error, LeaseFailure, FetchContext, Generation, HttpClient, Lease, Provider, ProviderId, StoreError, StoredToken, Token, TokenKey, TokenRequest, TokenStore, async_trait};
+use biped_core::{
+    Claim, Error, FetchContext, Generation, HttpClient, Lease, LeaseFailure, Provider, ProviderId,
+    StoreError, StoredToken, Token, TokenKey, TokenRequest, TokenStore, async_trait,
+};
 use biped_engine::TokenManager;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -21,7 +24,12 @@ impl TokenStore for Holding {
         }))
     }
 
-    async fn put(&self, _: &TokenKey, _: &StoredToken, _: Option<&Lease>) -> Result<bool, StoreError> {
+    async fn put(
+        &self,
+        _: &TokenKey,
+        _: &StoredToken,
+        _: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
         Ok(true)
     }
 
@@ -29,7 +37,12 @@ impl TokenStore for Holding {
         Ok(())
     }
 
-    async fn lease(&self, _: &TokenKey, _: Duration, _: Option<&Lease>) -> Result<Claim, StoreError> {
+    async fn lease(
+        &self,
+        _: &TokenKey,
+        _: Duration,
+        _: Option<&Lease>,
+    ) -> Result<Claim, StoreError> {
         Ok(Claim::CoolingDown {
             // A shorter one is waited out.
             left: Duration::from_secs(self.1.max(2)),
@@ -37,29 +50,34 @@ impl TokenStore for Holding {
         })
     }
 
-    async fn release(&self, _: &TokenKey, _: &Lease, _: Option<LeaseFailure>) -> Result<(), StoreError> {
+    async fn release(
+        &self,
+        _: &TokenKey,
+        _: &Lease,
+        _: Option<LeaseFailure>,
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 }
 
 #[derive(Debug)]
-struct Nobody(ProviderId);
+struct NoVendor(ProviderId);
 
 #[async_trait]
-impl Provider for Nobody {
+impl Provider for NoVendor {
     fn id(&self) -> &ProviderId {
         &self.0
     }
 
     async fn fetch(&self, _: &TokenRequest, _: &FetchContext<'_>) -> Result<Token, Error> {
-        Err(Error::internal("nobody is asked"))
+        Err(Error::internal("this test sends no request"))
     }
 }
 
 #[async_trait]
-impl HttpClient for Nobody {
+impl HttpClient for NoVendor {
     async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, Error> {
-        Err(Error::internal("nobody is asked"))
+        Err(Error::internal("this test sends no request"))
     }
 }
 
@@ -70,11 +88,15 @@ fuzz_target!(|data: (u64, &[u8])| {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let manager = TokenManager::builder(Arc::new(Nobody(id())))
+        let manager = TokenManager::builder(Arc::new(NoVendor(id())))
             .store(Arc::new(Holding(data.1.to_vec(), data.0)))
             .build();
-        let source = manager.source(Arc::new(Nobody(id())), TokenRequest::new());
+        let source = manager.source(Arc::new(NoVendor(id())), TokenRequest::new());
         let token = source.token().await;
-        let _ = format!("{:?} {:?}", token.map(|token| token.expires_at()), source.stored().await);
+        let _ = format!(
+            "{:?} {:?}",
+            token.map(|token| token.expires_at()),
+            source.stored().await
+        );
     });
 });

@@ -15,11 +15,17 @@ fuzz_target!(|data: &[u8]| {
     }
     let response = http::Response::new(Bytes::copy_from_slice(data));
     if let Ok(json) = wire::json(&response) {
-        let _ = (wire::seconds(&json), wire::text(&json), wire::integer(&json));
+        let _ = (
+            wire::seconds(&json),
+            wire::text(&json),
+            wire::integer(&json),
+        );
         let _ = (wire::scope(&json), wire::object(&json));
     }
     let _ = wire::failure(&response, VendorError::new(400), now);
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     let _ = wire::vendor_text(text);
     assert!(!wire::escaped(text).contains(char::is_control));
     let redactor = wire::Redactor::new(["S3/c+r\"e&t <\u{e9}>"]);

@@ -41,6 +41,7 @@ fn make(client: &blocking::ApiClient, call: Call) -> Result<u16, Failure> {
         Payload::Stream(text) => {
             request.body(biped::reqwest::reqwest::Body::wrap(Stream(Some(text))))
         }
+        other => return Err(Failure::Other(format!("cannot send {other:?}"))),
     };
     let response = request.send().map_err(|error| match token_error(&error) {
         Some(error) => Failure::Token(error.clone()),

@@ -19,7 +19,7 @@ impl Selection {
     pub(crate) fn source(&self, biped: &Biped, name: &str) -> Result<TokenSource, Error> {
         let mut source = biped.token_source(name)?;
         if let Some(scope) = self.scope() {
-            source = source.scope(scope);
+            source = source.with_scopes(scope);
         }
         for (key, value) in self.params(biped, name)? {
             source = source.param(key, value);
@@ -31,7 +31,7 @@ impl Selection {
     pub(crate) fn client(&self, biped: &Biped, name: &str) -> Result<ApiClient, Error> {
         let mut client = biped.client(name)?;
         if let Some(scope) = self.scope() {
-            client = client.scope(scope);
+            client = client.with_scopes(scope);
         }
         for (key, value) in self.params(biped, name)? {
             client = client.param(key, value);

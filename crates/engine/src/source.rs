@@ -405,10 +405,11 @@ impl TokenSource {
         self.with_request(self.request().clone().param(name, value))
     }
 
-    /// The same request with these scopes (one, or several separated by spaces) and no others.
+    /// Returns a source for the same request with these scopes (one, or several separated by spaces) in
+    /// place of its own.
     #[must_use]
-    pub fn scope(&self, scope: impl AsRef<str>) -> Self {
-        self.with_request(self.request().clone().without_scopes().scope(scope))
+    pub fn with_scopes(&self, scopes: impl AsRef<str>) -> Self {
+        self.with_request(self.request().clone().without_scopes().scope(scopes))
     }
 
     /// The same tokens, with a base URL for API calls where the vendor's answer names none.

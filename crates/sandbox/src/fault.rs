@@ -85,6 +85,7 @@ pub enum Effect {
 /// The value of a `Retry-After` header. As JSON: `5`, `{"date_in": 5}`, or `"any text"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum RetryAfter {
     /// So many seconds.
     Seconds(u64),

@@ -59,6 +59,7 @@ pub struct Recorded {
 
 /// What a [`ScriptedHttp`] answers.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Reply {
     /// This response.
     Response(http::Response<Bytes>),
@@ -152,8 +153,8 @@ impl ScriptedHttp {
         self.state().script.push_back(reply);
     }
 
-    /// Answers by this rule once the script is over. It is given the request and its number,
-    /// from 1.
+    /// Computes every reply with this function once the script is over. The function is given the
+    /// request and its number, counted from 1.
     pub fn answer_with(&self, rule: impl Fn(usize, &Recorded) -> Reply + Send + Sync + 'static) {
         self.state().rule = Some(Arc::new(rule));
     }

@@ -92,6 +92,7 @@ impl ByHand {
         let request = match call.body {
             Payload::Empty => request,
             Payload::Whole(text) | Payload::Stream(text) => request.body(text),
+            other => return Err(Failure::Other(format!("cannot send {other:?}"))),
         };
         let sent = request.bearer_auth(token).send().await;
         let response = sent.map_err(|error| Failure::Other(error.to_string()))?;

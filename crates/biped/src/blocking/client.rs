@@ -48,10 +48,10 @@ impl ApiClient {
         Self::over(self.client.param(name, value), self.worker.clone())
     }
 
-    /// The same client for these scopes: one, or several separated by spaces.
+    /// Returns a client with these scopes (one, or several separated by spaces) in place of its own.
     #[must_use]
-    pub fn scope(&self, scope: impl AsRef<str>) -> Self {
-        Self::over(self.client.scope(scope), self.worker.clone())
+    pub fn with_scopes(&self, scopes: impl AsRef<str>) -> Self {
+        Self::over(self.client.with_scopes(scopes), self.worker.clone())
     }
 
     /// The same client with a bound on calls at once (at least 1): further ones wait. A call counts

@@ -52,14 +52,14 @@ pub(crate) fn run(session: &Session, args: &args::Check) -> Outcome {
         }
     }
     let errors = found.into_iter().filter_map(|finding| finding.cause);
-    match errors.max_by_key(|error| gravity(error.kind())) {
+    match errors.max_by_key(|error| severity(error.kind())) {
         Some(worst) => Err(Failure::Told(worst)),
         None => Ok(()),
     }
 }
 
 /// How bad an error is: by its exit status, and a bug is the worst.
-fn gravity(kind: ErrorKind) -> u8 {
+fn severity(kind: ErrorKind) -> u8 {
     match failure::status(kind) {
         1 => u8::MAX,
         status => status,

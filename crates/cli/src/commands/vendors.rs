@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use biped::{
     Error, Origin,
-    dialect::{About, Catalogue, Dialect, Entry, Param, Report as DialectReport, check},
+    dialect::{About, Catalogue, Dialect, Param, Report as DialectReport, VendorFile, check},
     wire::Escaped,
 };
 use serde::Serialize;
@@ -32,7 +32,7 @@ struct Row {
 }
 
 fn list(words: &str, format: Format) -> Outcome {
-    let row = |entry: &Entry| Row {
+    let row = |entry: &VendorFile| Row {
         name: entry.name(),
         title: entry.title(),
         token_endpoint: entry
@@ -105,7 +105,7 @@ struct ShownParam<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn of(entry: &Entry, dialect: &'a Dialect) -> Self {
+    fn of(entry: &VendorFile, dialect: &'a Dialect) -> Self {
         let about = dialect.about();
         let param = |param: &'a Param| ShownParam {
             name: param.name(),
@@ -133,7 +133,7 @@ impl<'a> Shown<'a> {
 }
 
 /// The entry for biped.toml, beneath what is known of the vendor.
-fn described(entry: &Entry, dialect: &Dialect) -> String {
+fn described(entry: &VendorFile, dialect: &Dialect) -> String {
     let mut out = String::new();
     if let Some(about) = dialect.about() {
         let _ = writeln!(out, "# {}", about.title());

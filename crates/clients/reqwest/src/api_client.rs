@@ -112,10 +112,10 @@ impl ApiClient {
         self.with_source(self.source.param(name, value))
     }
 
-    /// The same client with a scope more, or several separated by spaces.
+    /// Returns a client with these scopes (one, or several separated by spaces) in place of its own.
     #[must_use]
-    pub fn scope(&self, scope: impl AsRef<str>) -> Self {
-        self.with_source(self.source.scope(scope))
+    pub fn with_scopes(&self, scopes: impl AsRef<str>) -> Self {
+        self.with_source(self.source.with_scopes(scopes))
     }
 
     fn with_source(&self, source: TokenSource) -> Self {

@@ -16,6 +16,7 @@ async fn send(request: RequestBuilder, body: Payload) -> Result<u16, Failure> {
         Payload::Empty => request,
         Payload::Whole(text) => request.body(text),
         Payload::Stream(text) => request.body(Body::wrap(Stream(Some(text)))),
+        other => return Err(Failure::Other(format!("cannot send {other:?}"))),
     };
     let response = request.send().await.map_err(|error| failure(&error))?;
     let status = response.status().as_u16();

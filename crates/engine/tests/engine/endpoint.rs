@@ -114,7 +114,10 @@ async fn who_waits_in_a_queue_that_is_too_long_is_told_so_and_may_try_again() {
         assert_eq!(error.kind(), ErrorKind::Unreachable);
         assert!(error.is_transient());
         let told = error.to_string();
-        assert!(told.contains("10 s") && told.contains("continues"), "{told}");
+        assert!(
+            told.contains("10 s") && told.contains("continues"),
+            "{told}"
+        );
     }
     assert_eq!(served, 2, "at once, and after six seconds");
 

@@ -28,8 +28,8 @@ async fn tokens_for_different_requests_never_meet() {
     telling_tokens(&stage);
     let source = stage.source();
     assert_eq!(text(&source).await, "for");
-    assert_eq!(text(&source.scope("a")).await, "for&scope=a");
-    assert_eq!(text(&source.scope("a b")).await, "for&scope=a+b");
+    assert_eq!(text(&source.with_scopes("a")).await, "for&scope=a");
+    assert_eq!(text(&source.with_scopes("a b")).await, "for&scope=a+b");
     assert_eq!(text(&source.param("audience", "x")).await, "for&audience=x");
     assert_eq!(text(&source.param("audience", "y")).await, "for&audience=y");
     assert_eq!(text(&source.param("resource", "x")).await, "for&resource=x");
@@ -43,8 +43,8 @@ async fn the_order_of_scopes_makes_no_other_key() {
     telling_tokens(&stage);
     let source = stage.source();
     assert_eq!(
-        text(&source.scope("b a")).await,
-        text(&source.scope("a b a")).await
+        text(&source.with_scopes("b a")).await,
+        text(&source.with_scopes("a b a")).await
     );
     assert_eq!(stage.http.count(), 1);
 }
@@ -59,7 +59,7 @@ async fn a_refresh_drops_no_parameter() {
     let source = stage
         .source()
         .param("audience", "https://api.example")
-        .scope("a");
+        .with_scopes("a");
     text(&source).await;
     stage.advance(86.0);
     text(&source).await;

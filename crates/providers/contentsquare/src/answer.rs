@@ -1,36 +1,32 @@
-//! Reading what Contentsquare answers.
+//! Reading a token response, and the errors of all responses.
 
-use biped_core::{BaseUrls, Choice, Error, Inspection, Timestamp, Token, VendorError, wire};
+use biped_core::{BaseUrls, Error, Timestamp, Token, VendorError, wire};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::request::{Asked, PROJECT_ID};
+use crate::request::ProjectRequest;
 
-/// Where Contentsquare's APIs are, on whatever cloud.
+/// The hosts of Contentsquare's APIs, on all clouds.
 const HOSTS: [&str; 2] = ["contentsquare.com", "*.contentsquare.com"];
 
-/// The most projects that a remedy lists, and how much of each name.
-const PROJECTS_SHOWN: usize = 20;
-const NAME_SHOWN: usize = 60;
-
-/// The token in an answer of `/v1/oauth/token`.
+/// Reads the token in a response of `/v1/oauth/token`.
 pub(crate) fn token(
     response: &http::Response<Bytes>,
-    asked: &Asked,
+    request: &ProjectRequest,
     token_endpoint: &Url,
     sent_at: Timestamp,
     now: Timestamp,
 ) -> Result<Token, Error> {
     let answer = good(response, now)?;
-    token_in(answer, response, asked, token_endpoint, sent_at)
+    token_in(answer, response, request, token_endpoint, sent_at)
         .map_err(|error| wire::with_status(error, response))
 }
 
 fn token_in(
     mut answer: Map<String, Value>,
     response: &http::Response<Bytes>,
-    asked: &Asked,
+    request: &ProjectRequest,
     token_endpoint: &Url,
     sent_at: Timestamp,
 ) -> Result<Token, Error> {
@@ -38,14 +34,14 @@ fn token_in(
     let Value::String(access_token) = take("access_token") else {
         return Err(wire::invalid_response(
             response,
-            "the answer has no access_token",
+            "the response does not contain access_token",
         ));
     };
     let base_url = base_url(&take("endpoint"), token_endpoint)?;
     let token_type = take("token_type");
     let expires_in = wire::seconds(&take("expires_in"));
     let scope = wire::scope(&take("scope")).filter(|scope| !scope.trim().is_empty());
-    check_project(asked, answer.get("project_id"))?;
+    check_project(request, answer.get("project_id"))?;
     Token::new(access_token, sent_at)
         .token_type(token_type.as_str().filter(|name| !name.is_empty()))
         .expires_in(expires_in)
@@ -55,71 +51,11 @@ fn token_in(
         .build()
 }
 
-/// What `/v1/oauth/me` says of the credentials.
-pub(crate) fn inspection(
+/// Returns the JSON object of a successful response.
+pub(crate) fn good(
     response: &http::Response<Bytes>,
     now: Timestamp,
-) -> Result<Inspection, Error> {
-    let mut answer = good(response, now)?;
-    let scopes = wire::scope(&answer.remove("scopes").unwrap_or_default());
-    let permissions = answer.remove("permissions").unwrap_or_default();
-    if scopes.is_none() && !permissions.is_object() {
-        return Err(wire::invalid_response(
-            response,
-            "the answer has neither scopes nor permissions",
-        ));
-    }
-    // Only what the request told it may be in here besides.
-    for known in ["success", "client_id", "client_secret"] {
-        answer.remove(known);
-    }
-    let projects = permissions["projects"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let mut inspection = Inspection::default();
-    inspection.scopes = scopes
-        .unwrap_or_default()
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect();
-    inspection.choices = projects.iter().filter_map(project).collect();
-    inspection.details = answer;
-    Ok(inspection)
-}
-
-/// The remedy for a request without a project, where these are permitted.
-pub(crate) fn permitted(projects: &[Choice]) -> String {
-    let shown: Vec<String> = projects
-        .iter()
-        .take(PROJECTS_SHOWN)
-        .map(|project| {
-            let (id, name) = (&project.value, &project.title);
-            match name.char_indices().nth(NAME_SHOWN) {
-                _ if name.is_empty() => id.to_string(),
-                Some((end, _)) => format!("{id} ({}…)", wire::Escaped(&name[..end])),
-                None => format!("{id} ({})", wire::Escaped(name)),
-            }
-        })
-        .collect();
-    let more = match projects.len().saturating_sub(PROJECTS_SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!(
-        "set project_id; these projects are permitted: {}{more}",
-        shown.join(", ")
-    )
-}
-
-fn project(value: &Value) -> Option<Choice> {
-    let name = wire::text(&value["name"]).unwrap_or_default();
-    let id = wire::integer(&value["id"])?;
-    Some(Choice::new(PROJECT_ID, id, name.trim()))
-}
-
-/// The object of an answer that is no error.
-fn good(response: &http::Response<Bytes>, now: Timestamp) -> Result<Map<String, Value>, Error> {
+) -> Result<Map<String, Value>, Error> {
     let status = response.status();
     if !status.is_success() {
         let answer = wire::json(response).unwrap_or_default();
@@ -138,12 +74,12 @@ fn good(response: &http::Response<Bytes>, now: Timestamp) -> Result<Map<String, 
         Value::Object(answer) => Ok(answer),
         _ => Err(wire::invalid_response(
             response,
-            "the answer is no JSON object",
+            "the response is not a JSON object",
         )),
     }
 }
 
-/// The vendor's words: its own envelope (`errorCode`, `errorMessage`), and those of RFC 6749 §5.2.
+/// Reads the vendor's error: its own fields (`errorCode`, `errorMessage`), and those of RFC 6749 §5.2.
 fn words(status: u16, answer: &Value) -> VendorError {
     let said = |name: &str| wire::text(&answer[name]).filter(|text| !text.trim().is_empty());
     let mut vendor = VendorError::new(status);
@@ -161,36 +97,39 @@ fn words(status: u16, answer: &Value) -> VendorError {
     vendor
 }
 
-/// An answer without a base URL, or with an empty one, is a token nevertheless.
+/// Reads the base URL, which a response may omit or leave empty.
 fn base_url(endpoint: &Value, token_endpoint: &Url) -> Result<Option<Url>, Error> {
     match endpoint {
         Value::Null => Ok(None),
         Value::String(text) if text.trim().is_empty() => Ok(None),
         Value::String(text) => base_urls(token_endpoint).read(text).map(Some),
         _ => Err(Error::invalid_response(
-            "the endpoint in the answer is no text",
+            "endpoint in the response is not a string",
         )),
     }
 }
 
-/// Where an answer may say that the API is.
+/// The base URLs that a response may name.
 pub(crate) fn base_urls(token_endpoint: &Url) -> BaseUrls {
     BaseUrls::at(&HOSTS, token_endpoint)
 }
 
-/// A token for another project than the one asked for would read and write the wrong data.
-pub(crate) fn check_project(asked: &Asked, answered: Option<&Value>) -> Result<(), Error> {
-    let (Some(asked), Some(answered)) = (asked.project_id, answered) else {
+/// Refuses a token for another project: it would read and write the wrong data.
+pub(crate) fn check_project(
+    request: &ProjectRequest,
+    answered: Option<&Value>,
+) -> Result<(), Error> {
+    let (Some(asked), Some(answered)) = (request.project_id, answered) else {
         return Ok(());
     };
     if answered.is_null() || wire::integer(answered) == Some(asked) {
         return Ok(());
     }
     Err(Error::invalid_response(format!(
-        "the token is for another project than {asked}, which was asked for"
+        "the token is for another project than the requested {asked}"
     ))
     .with_remedy(
-        "give the project of these credentials as project_id, or use account-level credentials",
+        "set project_id to the project of these credentials, or use account-level credentials",
     ))
 }
 
@@ -208,7 +147,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
     const SIGNED_IN: &str = "eyJhbGciOiJSIsImtpY5MTXXX.CNTcKWAUb2mTp2cZyiDRYYOtGCKXXX";
 
-    /// The vendor's example, with only its comments gone.
+    /// The vendor's example, without its comments.
     fn example() -> Value {
         json!({
             "access_token": SIGNED_IN,
@@ -233,8 +172,8 @@ mod tests {
             .unwrap()
     }
 
-    fn asked() -> Asked {
-        Asked::of(
+    fn project_request() -> ProjectRequest {
+        ProjectRequest::of(
             &TokenRequest::new()
                 .scope(Scope::Enrichment)
                 .project(42)
@@ -245,7 +184,13 @@ mod tests {
 
     fn read(status: u16, body: impl ToString) -> Result<Token, Error> {
         let endpoint = Url::parse(TOKEN_ENDPOINT).unwrap();
-        token(&response(status, body), &asked(), &endpoint, NOW, NOW)
+        token(
+            &response(status, body),
+            &project_request(),
+            &endpoint,
+            NOW,
+            NOW,
+        )
     }
 
     fn kind(answer: Result<Token, Error>) -> ErrorKind {
@@ -434,69 +379,5 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Unavailable);
             assert_eq!(error.vendor().unwrap().code.as_deref(), Some("OOPS"));
         }
-    }
-
-    /// The vendor's example, from its Speed Analysis Lab document.
-    fn me() -> Value {
-        json!({
-            "scopes": "speed-analysis metrics data-export session-replay symbolicator",
-            "permissions": { "projects": [{ "id": 42, "name": "UX ANALYTICS" }] }
-        })
-    }
-
-    #[test]
-    fn the_documents_example_of_me_is_an_inspection() {
-        let inspection = inspection(&response(200, me()), NOW).unwrap();
-        assert_eq!(
-            inspection.scopes,
-            [
-                "speed-analysis",
-                "metrics",
-                "data-export",
-                "session-replay",
-                "symbolicator"
-            ]
-        );
-        assert_eq!(
-            inspection.choices,
-            [Choice::new("project_id", 42, "UX ANALYTICS")]
-        );
-        assert!(inspection.details.is_empty());
-    }
-
-    #[test]
-    fn me_is_read_where_it_says_less_or_oddly() {
-        let read = |body: Value| inspection(&response(200, body), NOW);
-        let odd = read(json!({
-            "scopes": ["metrics"],
-            "permissions": { "projects": [{ "id": "7" }, { "name": "no id" }, 3, null] }
-        }));
-        let odd = odd.unwrap();
-        assert_eq!(odd.scopes, ["metrics"]);
-        assert_eq!(odd.choices, [Choice::new("project_id", 7, "")]);
-        assert!(
-            read(json!({ "permissions": {} }))
-                .unwrap()
-                .choices
-                .is_empty()
-        );
-        assert_eq!(
-            read(json!({})).unwrap_err().kind(),
-            ErrorKind::InvalidResponse
-        );
-        let refused = read(json!({ "success": false, "errorCode": "NO" }));
-        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Refused);
-    }
-
-    #[test]
-    fn a_remedy_stays_short_and_clean() {
-        let mut answer = me();
-        let hostile = format!("\u{1b}[31m{}", "x".repeat(5000));
-        answer["permissions"]["projects"] = (0..500)
-            .map(|id| json!({ "id": id, "name": hostile }))
-            .collect();
-        let remedy = permitted(&inspection(&response(200, answer), NOW).unwrap().choices);
-        assert!(remedy.len() < 2500, "{}", remedy.len());
-        assert!(!remedy.contains('\u{1b}'));
     }
 }

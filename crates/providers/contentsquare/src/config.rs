@@ -11,56 +11,55 @@ use crate::{
     request::{NOT_ALONE, NOT_ALONE_REMEDY, stands_alone},
 };
 
-/// The kind `contentsquare`, to be registered where configuration is read.
+/// Returns the kind `contentsquare`, to register where configuration is read.
 ///
 /// | key | |
 /// | --- | --- |
 /// | `client_id`, `client_secret` (or `credentials`) | required |
-/// | `scope` | `data-export`, `metrics`, `speed-analysis` and others together, or `enrichment` alone |
-/// | `project_id` | needed with account-level credentials |
-/// | `integration_id` | needed for `enrichment` |
-/// | `client_secret_created` | a date; the end of the credentials' year is warned of |
+/// | `scope` | `enrichment` alone, or any of `data-export`, `metrics`, `speed-analysis` and others |
+/// | `project_id` | required with account-level credentials |
+/// | `integration_id` | required for `enrichment` |
+/// | `client_secret_created` | a date; Biped warns before the credentials expire, a year later |
 /// | `token_endpoint` | default [`TOKEN_ENDPOINT`](crate::TOKEN_ENDPOINT) |
 ///
-/// Scope, project and integration are defaults: an application may name others for each request.
+/// Scope, project and integration are defaults; a request may name others.
 #[must_use]
 pub fn kind() -> ProviderKind {
     ProviderKind::new(KIND, from_config)
         .about("Contentsquare: Data Export, Metrics, Enrichment, Speed Analysis Lab")
         .field(Field::new("client_id", FieldType::Identifier).about(
-            "The OAuth client_id from the Contentsquare console, of a project or of an account.",
+            "The OAuth client_id of a project or an account, from the Contentsquare console.",
         ))
         .field(
             Field::new("client_secret", FieldType::Secret)
-                .about("The OAuth client_secret that belongs to it, or a list tried in order."),
+                .about("The OAuth client_secret, or a list of secrets to try in order."),
         )
         .field(Field::new("client_secret_created", FieldType::Date).about(
-            "The day the credentials were made: they expire after a year, and are warned of \
-             30 days before.",
+            "The day on which the credentials were created; Biped warns 30 days before they expire, \
+             after a year.",
         ))
         .field(Field::new("scope", FieldType::Scopes).about(
-            "The APIs to use: data-export, metrics, speed-analysis, together or not; or \
-             enrichment, alone.",
+            "The APIs to use: any of data-export, metrics and speed-analysis; or enrichment, \
+             which can't be combined.",
         ))
         .field(
             Field::new(PROJECT_ID, FieldType::Integer)
                 .per_request()
-                .about("The project to work on, needed with account-level credentials."),
+                .about("The project, required with account-level credentials."),
         )
         .field(
             Field::new(INTEGRATION_ID, FieldType::Integer)
                 .per_request()
-                .about("The integration to push to, needed for the scope enrichment."),
+                .about("The integration to push data to, required for the scope enrichment."),
         )
         .field(Field::new("token_endpoint", FieldType::Url).about(
-            "Where tokens are issued, if not at https://api.contentsquare.com/v1/oauth/token; \
-             /me is beside it.",
+            "The URL of the token endpoint, if not https://api.contentsquare.com/v1/oauth/token; \
+             it must end in /token.",
         ))
 }
 
 fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
-    // Only what no request can mend is a problem here: a scope, a project or an integration that is
-    // missing may come with the request.
+    // A missing scope, project or integration is not a problem here: the request may name it.
     let scopes = config.texts("scope").unwrap_or_default();
     if !stands_alone(scopes.iter().flat_map(|scope| scope.split_whitespace())) {
         drop(config.invalid("scope", format!("{NOT_ALONE}; {NOT_ALONE_REMEDY}")));

@@ -1,16 +1,16 @@
 //! Contentsquare for Biped: the provider of kind `contentsquare`.
 //!
-//! | Contentsquare's peculiarity | here |
+//! | at Contentsquare | in this crate |
 //! | --- | --- |
 //! | The token request is JSON; `project_id` and `integration_id` are integers. | [`ContentsquareRequest::project`], [`integration`](ContentsquareRequest::integration) |
-//! | Every token names the base URL of its project's cloud. | [`Token::base_url`](biped_core::Token::base_url), checked to be at `contentsquare.com` |
-//! | `enrichment` stands alone and needs an integration. | a configuration error before anything is sent |
-//! | Account-level credentials need a project. | a refusal names the projects there are |
-//! | `/v1/oauth/me` tells what credentials are good for. | [`Provider::inspect`](biped_core::Provider::inspect) |
-//! | Credentials expire after a year, which no answer tells. | [`Contentsquare::client_secret_created`], [`Provider::warning`](biped_core::Provider::warning) |
+//! | Every token names the base URL of its project's cloud. | [`Token::base_url`](biped_core::Token::base_url); other hosts than `contentsquare.com` are refused |
+//! | The scope `enrichment` can't be combined with others and needs an integration. | a configuration error before a request is sent |
+//! | Account-level credentials need a project. | the error of a refusal lists the permitted projects |
+//! | `/v1/oauth/me` describes the credentials. | [`Provider::inspect`](biped_core::Provider::inspect) |
+//! | Credentials expire after a year, without notice in a response. | [`Contentsquare::client_secret_created`], [`Provider::warning`](biped_core::Provider::warning) |
 //!
-//! One set of account-level credentials serves many projects, so the project is part of the
-//! request, and two projects may live on two clouds:
+//! Account-level credentials give access to many projects, so the project is part of the request. Two
+//! projects may be on two clouds:
 //!
 //! ```
 //! use biped_contentsquare::{Contentsquare, ContentsquareRequest as _, Scope};
@@ -37,11 +37,12 @@
 //! project_id = 42
 //! ```
 //!
-//! The vendor's documents: <https://docs.contentsquare.com/en/api/export/>, "Authentication" of
-//! each API.
+//! The vendor's documentation is at <https://docs.contentsquare.com/en/api/export/>; see
+//! "Authentication" of each API.
 
 mod answer;
 mod config;
+mod inspection;
 mod provider;
 mod request;
 

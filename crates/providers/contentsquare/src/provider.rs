@@ -9,25 +9,24 @@ use biped_core::{
 use url::Url;
 
 use crate::{
-    answer,
-    request::{Asked, MeBody},
+    answer, inspection,
+    request::{MeBody, ProjectRequest},
 };
 
-/// Where Contentsquare issues tokens, on all its clouds.
+/// The URL at which Contentsquare issues tokens for all its clouds.
 pub const TOKEN_ENDPOINT: &str = "https://api.contentsquare.com/v1/oauth/token";
 
-/// How long Contentsquare's credentials live, from the day they are made: one year.
+/// How long Contentsquare's credentials live from the day of their creation: one year.
 pub const CREDENTIALS_LIFETIME: Duration = Duration::from_secs(365 * DAY);
 
-/// How long before the credentials' end the [warning](Provider::warning) starts: 30 days.
+/// How long before the credentials expire the [warning](Provider::warning) starts: 30 days.
 pub const WARNING_PERIOD: Duration = Duration::from_secs(30 * DAY);
 
 const DAY: u64 = 24 * 60 * 60;
 
 const REGENERATE: &str = "https://support.contentsquare.com/hc/en-us/articles/37271728104593-How-to-create-API-credentials#section4";
 
-/// One client (a pair of `client_id` and `client_secret`, of a project or of an account) at
-/// Contentsquare.
+/// A client at Contentsquare: a pair of `client_id` and `client_secret`, of a project or an account.
 ///
 /// ```
 /// use biped_contentsquare::Contentsquare;
@@ -41,7 +40,7 @@ const REGENERATE: &str = "https://support.contentsquare.com/hc/en-us/articles/37
 /// ```
 #[derive(Clone, Debug)]
 pub struct Contentsquare {
-    /// Holds the token endpoint, too.
+    /// Contains the token endpoint.
     id: ProviderId,
     client_id: SecretRef,
     client_secret: SecretRef,
@@ -49,7 +48,7 @@ pub struct Contentsquare {
 }
 
 impl Contentsquare {
-    /// The client with these credentials, at [`TOKEN_ENDPOINT`].
+    /// Returns the client with these credentials, at [`TOKEN_ENDPOINT`].
     #[must_use]
     pub fn new(client_id: SecretRef, client_secret: SecretRef) -> Self {
         Self {
@@ -69,23 +68,24 @@ impl Contentsquare {
         self
     }
 
-    /// Gives it the name that stands in errors, logs and metrics. Default: `contentsquare`.
+    /// Sets the name for errors, logs and metrics. Default: `contentsquare`.
     #[must_use]
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
         self.id = self.id.named(name);
         self
     }
 
-    /// Asks for tokens somewhere else: at a proxy, or in the sandbox. Default: [`TOKEN_ENDPOINT`].
+    /// Sets another token endpoint, such as that of a proxy or of the sandbox. Default:
+    /// [`TOKEN_ENDPOINT`].
     ///
-    /// `/me` is asked for beside it: at the same URL with `me` in place of the final `token`.
+    /// `/me` is called at the same URL with `me` in place of the final `token`.
     #[must_use]
     pub fn token_endpoint(self, url: &Url) -> Self {
         self.at(url.as_str())
     }
 
-    /// Tells when the credentials were made, so that [`warning`](Provider::warning) can tell when
-    /// they will end. Default: unknown.
+    /// Sets when the credentials were created, so that [`warning`](Provider::warning) can tell when they
+    /// expire. Default: unknown.
     #[must_use]
     pub fn client_secret_created(mut self, at: Timestamp) -> Self {
         self.client_secret_created = Some(at);
@@ -100,14 +100,14 @@ impl Provider for Contentsquare {
     }
 
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
-        let asked = Asked::of(request)?;
+        let request = ProjectRequest::of(request)?;
         let endpoint = self.endpoint()?;
         let credentials = self.credentials(cx).await?;
-        let body = asked.body(&credentials.id, &credentials.secret);
+        let body = request.body(&credentials.id, &credentials.secret);
         let response = cx.post_json(endpoint.as_str(), &body).await?;
-        let answer = answer::token(&response, &asked, &endpoint, cx.sent_at(), cx.now());
+        let answer = answer::token(&response, &request, &endpoint, cx.sent_at(), cx.now());
         match answer {
-            Err(error) if asked.project_id.is_none() && may_lack_project(&error) => {
+            Err(error) if request.project_id.is_none() && may_lack_project(&error) => {
                 Err(self.naming_projects(error, &credentials, cx).await)
             }
             answer => answer,
@@ -120,8 +120,9 @@ impl Provider for Contentsquare {
 
     fn accepts_stored(&self, token: &Token, request: &TokenRequest) -> bool {
         let project = token.extra("project_id");
-        let is_asked_for = |asked: Asked| answer::check_project(&asked, project).is_ok();
-        token.confirmation().is_none() && Asked::of(request).is_ok_and(is_asked_for)
+        let is_asked_for =
+            |request: ProjectRequest| answer::check_project(&request, project).is_ok();
+        token.confirmation().is_none() && ProjectRequest::of(request).is_ok_and(is_asked_for)
     }
 
     async fn inspect(
@@ -146,13 +147,13 @@ impl Provider for Contentsquare {
             days => format!("expire in {days} days"),
         };
         Some(format!(
-            "the credentials {when}: Contentsquare's live for one year, and client_secret_created \
-             says when that began; how to make new ones: {REGENERATE}"
+            "the credentials {when}, one year after client_secret_created; create new ones as \
+             described at {REGENERATE}"
         ))
     }
 }
 
-/// What a fetch read of the configured secrets, for the requests that it makes.
+/// The configured credentials, as one fetch has read them.
 struct Credentials {
     id: String,
     secret: SecretString,
@@ -161,7 +162,7 @@ struct Credentials {
 impl Contentsquare {
     fn endpoint(&self) -> Result<Url, Error> {
         Url::parse(self.id.token_endpoint())
-            .map_err(|_| Error::configuration("the token endpoint is no URL"))
+            .map_err(|_| Error::configuration("the token endpoint is not a valid URL"))
     }
 
     async fn credentials(&self, cx: &FetchContext<'_>) -> Result<Credentials, Error> {
@@ -176,7 +177,7 @@ impl Contentsquare {
             .map(|created| created.after(CREDENTIALS_LIFETIME))
     }
 
-    /// Asks `/me`.
+    /// Calls `/me`.
     async fn me(
         &self,
         credentials: &Credentials,
@@ -188,12 +189,11 @@ impl Contentsquare {
         };
         let endpoint = me_endpoint(self.endpoint()?)?;
         let response = cx.post_json(endpoint.as_str(), &body).await?;
-        answer::inspection(&response, cx.now())
+        inspection::inspection(&response, cx.now())
     }
 
-    /// Says which projects there are, where the credentials are good for several or the vendor speaks
-    /// of a project, and the request named none. What goes wrong while finding out doesn't matter:
-    /// the refusal does.
+    /// Adds a remedy with the permitted projects to the refusal of a request without a project. It
+    /// ignores errors of `/me`: the refusal is what matters.
     async fn naming_projects(
         &self,
         error: Error,
@@ -208,13 +208,13 @@ impl Contentsquare {
         match projects.len() {
             0 | 1 if !speaks_of_a_project(&error) => error,
             0 => error.with_remedy("set project_id to the project that the token is for"),
-            _ => error.with_remedy(answer::permitted(&projects)),
+            _ => error.with_remedy(inspection::permitted(&projects)),
         }
     }
 }
 
-/// Whether a refusal may be for want of a project: whoever isn't known to the vendor at all needn't
-/// be asked about.
+/// Whether a refusal may be due to a missing project. `/me` is not worth a call for a client that the
+/// vendor refuses altogether.
 fn may_lack_project(error: &Error) -> bool {
     let is_known = !error.refuses_client() || speaks_of_a_project(error);
     error.kind() == ErrorKind::Refused && is_known
@@ -232,17 +232,17 @@ fn speaks_of_a_project(error: &Error) -> bool {
 fn me_endpoint(mut token_endpoint: Url) -> Result<Url, Error> {
     let path = token_endpoint.path().trim_end_matches('/');
     let Some(parent) = path.strip_suffix("/token") else {
-        return Err(
-            Error::configuration("the token endpoint doesn't tell where /me is")
-                .with_remedy("give a token_endpoint whose path ends in /token"),
-        );
+        return Err(Error::configuration(
+            "the URL of /me can't be derived from the token endpoint",
+        )
+        .with_remedy("set token_endpoint to a URL whose path ends in /token"));
     };
     let path = format!("{parent}/me");
     token_endpoint.set_path(&path);
     Ok(token_endpoint)
 }
 
-/// How long a refusal is kept back to find out which projects there are.
+/// How long the error of a refusal waits for the list of projects.
 const FINDING_OUT: Duration = Duration::from_secs(3);
 
 pub(crate) const KIND: &str = "contentsquare";

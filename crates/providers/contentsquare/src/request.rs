@@ -1,4 +1,4 @@
-//! What a token request says to Contentsquare, and the rules it has to keep.
+//! Contentsquare's token request, and its rules.
 
 use std::fmt;
 
@@ -41,9 +41,9 @@ pub trait ContentsquareRequest: SetParam {
 
 impl<T: SetParam> ContentsquareRequest for T {}
 
-/// What a token is good for: one of Contentsquare's APIs.
+/// A scope: one of Contentsquare's APIs.
 ///
-/// A scope that this list doesn't know yet is sent as it is:
+/// A scope that this list does not contain is sent unchanged:
 /// `TokenRequest::new().scope("brand-new")`, or `Scope::from("brand-new")`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -61,12 +61,12 @@ pub enum Scope {
     SessionReplay,
     /// `symbolicator`, which `/v1/oauth/me` lists.
     Symbolicator,
-    /// Any other.
+    /// Any other scope.
     Other(Box<str>),
 }
 
 impl Scope {
-    /// The scope as it is sent.
+    /// Returns the scope as it is sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -95,7 +95,7 @@ impl From<&str> for Scope {
     }
 }
 
-/// Two scopes are the same when they are sent alike.
+/// Two scopes are equal if they are sent as the same text.
 impl PartialEq for Scope {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
@@ -118,29 +118,29 @@ impl fmt::Display for Scope {
 
 const ENRICHMENT: &str = "enrichment";
 
-/// A token request that keeps the vendor's rules.
-pub(crate) struct Asked {
+/// A token request that follows the vendor's rules.
+pub(crate) struct ProjectRequest {
     scope: String,
     pub(crate) project_id: Option<i64>,
     integration_id: Option<i64>,
 }
 
-impl Asked {
-    /// Checks the rules that can be checked without asking the vendor.
+impl ProjectRequest {
+    /// Checks the rules that can be checked without the vendor.
     pub(crate) fn of(request: &TokenRequest) -> Result<Self, Error> {
         for (name, _) in request.params() {
             if ![PROJECT_ID, INTEGRATION_ID].contains(&name) {
                 return Err(Error::configuration(format!("unknown parameter {name}"))
-                    .with_remedy(format!("known are {PROJECT_ID} and {INTEGRATION_ID}")));
+                    .with_remedy(format!("expected one of {PROJECT_ID}, {INTEGRATION_ID}")));
             }
         }
         let project_id = number(request, PROJECT_ID)?;
         let integration_id = number(request, INTEGRATION_ID)?;
         let Some(scope) = request.joined_scopes(" ") else {
             return Err(
-                Error::configuration("Contentsquare gives no token without a scope").with_remedy(
-                    "set scope to what the token is for: data-export, metrics, speed-analysis or \
-                     enrichment",
+                Error::configuration("Contentsquare needs a scope").with_remedy(
+                    "set scope to the APIs to use: data-export, metrics, speed-analysis, or enrichment \
+                     alone",
                 ),
             );
         };
@@ -150,8 +150,7 @@ impl Asked {
         if scope == ENRICHMENT && integration_id.is_none() {
             return Err(
                 Error::configuration("the scope enrichment needs an integration").with_remedy(
-                    "set integration_id to the number that Contentsquare gave when it installed \
-                     the integration",
+                    "set integration_id to the number of the integration, from Contentsquare",
                 ),
             );
         }
@@ -179,7 +178,7 @@ impl Asked {
     }
 }
 
-/// The body of `POST /v1/oauth/token`, its fields in the order of the vendor's document.
+/// The body of `POST /v1/oauth/token`, with its fields in the order of the vendor's documentation.
 #[derive(serde::Serialize)]
 pub(crate) struct Body<'a> {
     client_id: &'a str,
@@ -202,9 +201,9 @@ pub(crate) struct MeBody<'a> {
 pub(crate) const NOT_ALONE: &str =
     "the scope enrichment can't be combined with any other scope in one token";
 pub(crate) const NOT_ALONE_REMEDY: &str =
-    "use a provider (or a request) of its own with scope = \"enrichment\"";
+    "use a separate provider, or a separate request, with scope = \"enrichment\"";
 
-/// Whether `enrichment` is the only scope, where it is one.
+/// Whether `enrichment`, if present, is the only scope.
 pub(crate) fn stands_alone<'a>(mut scopes: impl Iterator<Item = &'a str>) -> bool {
     let first = scopes.next() == Some(ENRICHMENT);
     scopes.all(|scope| (scope == ENRICHMENT) == first)
@@ -214,8 +213,8 @@ fn number(request: &TokenRequest, name: &str) -> Result<Option<i64>, Error> {
     request.value(name).map_or(Ok(None), |value| match value {
         ParamValue::Integer(number) => Ok(Some(*number)),
         _ => Err(
-            Error::configuration(format!("parameter {name}: a whole number is expected"))
-                .with_remedy(format!("give it as a number, without quotes: {name} = 42")),
+            Error::configuration(format!("parameter {name}: expected an integer"))
+                .with_remedy(format!("write a number without quotes: {name} = 42")),
         ),
     })
 }
@@ -227,13 +226,16 @@ mod tests {
     use super::*;
 
     fn refusal(request: &TokenRequest) -> Option<ErrorKind> {
-        Asked::of(request).err().map(|error| error.kind())
+        ProjectRequest::of(request).err().map(|error| error.kind())
     }
 
     #[test]
     fn scopes_combine_unless_one_is_enrichment() {
         let both = TokenRequest::new().scopes([Scope::Metrics, Scope::DataExport]);
-        assert_eq!(Asked::of(&both).unwrap().scope, "data-export metrics");
+        assert_eq!(
+            ProjectRequest::of(&both).unwrap().scope,
+            "data-export metrics"
+        );
         let broken = TokenRequest::new()
             .scope("data-export enrichment")
             .integration(1);
@@ -260,13 +262,16 @@ mod tests {
         let request = TokenRequest::new()
             .scope(Scope::DataExport)
             .integration(123);
-        assert_eq!(Asked::of(&request).unwrap().integration_id, Some(123));
+        assert_eq!(
+            ProjectRequest::of(&request).unwrap().integration_id,
+            Some(123)
+        );
     }
 
     #[test]
     fn scopes_that_nobody_knows_are_sent() {
         let request = TokenRequest::new().scope(Scope::from("brand-new"));
-        assert_eq!(Asked::of(&request).unwrap().scope, "brand-new");
+        assert_eq!(ProjectRequest::of(&request).unwrap().scope, "brand-new");
         assert_eq!(Scope::Other("metrics".into()), Scope::Metrics);
     }
 

@@ -1,9 +1,9 @@
-//! [`About`]: what a person needs to trust and to use a vendor file.
+//! [`About`]: what a person needs to know before trusting and using a vendor file.
 
 use crate::section::Section;
 use crate::source::{Node, Value};
 
-/// Who a vendor file is about, where its facts are from, and what has to be given.
+/// The vendor that a file describes, the sources of its facts, and its parameters.
 #[derive(Clone, Debug)]
 pub struct About {
     pub(crate) title: Box<str>,
@@ -27,48 +27,48 @@ pub(crate) struct Declared {
 }
 
 impl About {
-    /// The vendor's name.
+    /// Returns the vendor's name.
     #[must_use]
     pub fn title(&self) -> &str {
         &self.title
     }
 
-    /// Where the facts are from: the vendor's own documents, or else what uses its API.
+    /// Returns the source of the facts: the vendor's documentation, or else code that uses its API.
     #[must_use]
     pub fn docs(&self) -> &str {
         &self.docs
     }
 
-    /// The day on which the file was last compared with that (`2026-11-22`).
+    /// Returns the day on which the file was last compared with its source (`2026-11-22`).
     #[must_use]
     pub fn checked(&self) -> Option<&str> {
         self.checked.as_deref()
     }
 
-    /// Whether somebody got a token of the vendor with it.
+    /// Returns whether the file has been used to fetch a token from the vendor itself.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.live
     }
 
-    /// Where the vendor's API is, with the parameters in it: an `api_base_url` to start from.
+    /// Returns the URL of the vendor's API, with its parameters: an `api_base_url` to start from.
     #[must_use]
     pub fn api(&self) -> Option<&str> {
         self.api.as_deref()
     }
 
-    /// What the vendor is for: `identity`, `shipping`.
+    /// Returns what the vendor is for, such as `identity` or `shipping`.
     pub fn tags(&self) -> impl ExactSizeIterator<Item = &str> {
         self.tags.iter().map(|tag| &**tag)
     }
 
-    /// What else is worth knowing.
+    /// Returns further notes.
     #[must_use]
     pub fn notes(&self) -> Option<&str> {
         self.notes.as_deref()
     }
 
-    /// What `client_id`, `client_secret` or `scope` is called at this vendor.
+    /// Returns what this vendor calls `client_id`, `client_secret` or `scope`.
     #[must_use]
     pub fn says_of(&self, name: &str) -> Option<&str> {
         self.params
@@ -84,7 +84,7 @@ pub(crate) fn read(section: Section<'_>) -> Option<About> {
     let docs = text("docs");
     for (key, value) in [("title", &title), ("docs", &docs)] {
         if value.is_none() && section.node(key).is_none() {
-            section.wrong(section.line(), key, "missing; a string is expected");
+            section.wrong(section.line(), key, "missing; expected a string");
         }
     }
     let params = section.table("params");
@@ -113,7 +113,7 @@ fn date(section: &Section<'_>, node: &Node) -> Option<Box<str>> {
     match &node.value {
         Value::Date(date) => Some(date.as_str().into()),
         _ => {
-            section.wrong(node.line, "checked", "a date like 2026-11-22 is expected");
+            section.wrong(node.line, "checked", "expected a date such as 2026-11-22");
             None
         }
     }
@@ -141,7 +141,7 @@ fn declared(section: &Section<'_>) -> Vec<Declared> {
             _ => section.wrong(
                 entry.line,
                 &entry.key,
-                "a sentence, or { says, secret, optional }, is expected",
+                "expected a sentence, or a table { says, secret, optional }",
             ),
         }
         all.push(param);

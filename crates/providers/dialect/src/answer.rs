@@ -1,4 +1,4 @@
-//! From an answer to what it gives: a pure function.
+//! Reading a response: its token, its exports and its base URL, or its error. Pure functions.
 
 use std::borrow::Cow;
 
@@ -8,14 +8,56 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    dialect::{Dialect, Reads, Words},
+    answer_path::{AnswerPath, alike},
+    dialect::Dialect,
     expiry::Ends,
-    place::Place,
+    response::{Reads, Words},
     skim::Body,
     template::Values,
 };
 
-/// What the answers so far gave.
+impl Dialect {
+    /// Reads a response to the token request that was sent at `sent_at`.
+    ///
+    /// [`Vendor`](crate::Vendor) reads its first response in the same way.
+    ///
+    /// # Errors
+    /// Returns the error that the response reports, as [`Provider::fetch`](biped_core::Provider::fetch)
+    /// does. A base URL in the response is checked against the hosts that contain no parameter.
+    pub fn read_token(
+        &self,
+        response: &http::Response<Bytes>,
+        sent_at: Timestamp,
+    ) -> Result<Token, Error> {
+        let Some(step) = self.steps.first() else {
+            return Err(Error::internal("a dialect without a request"));
+        };
+        let values = Values {
+            client_id: None,
+            client_secret: None,
+            scope: None,
+            url: None,
+            token: None,
+            uuid: "",
+            now: sent_at,
+            named: &[],
+        };
+        let context = AnswerContext {
+            dialect: self,
+            url: &Url::parse("https://vendor.invalid")
+                .map_err(|_| Error::internal("a built-in URL is invalid"))?,
+            sent_at,
+            now: sent_at,
+            is_more_to_come: false,
+            values: &values,
+        };
+        let mut gained = Gained::default();
+        gained.take(&step.reads, response, &context)?;
+        gained.build()
+    }
+}
+
+/// What the responses so far contained.
 #[derive(Default)]
 pub(crate) struct Gained {
     token: Option<GainedToken>,
@@ -25,12 +67,12 @@ pub(crate) struct Gained {
 
 struct GainedToken {
     builder: TokenBuilder,
-    /// For the templates of further requests, where there are any.
+    /// The token's text, where a further request may need it.
     text: Option<SecretString>,
 }
 
-/// When an answer came, and to what.
-pub(crate) struct Asked<'a> {
+/// What reading a response needs to know of its request.
+pub(crate) struct AnswerContext<'a> {
     pub(crate) dialect: &'a Dialect,
     pub(crate) url: &'a Url,
     pub(crate) sent_at: Timestamp,
@@ -40,23 +82,23 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Gained {
-    /// The token as the next request's templates see it.
+    /// The token, for the templates of the next request.
     pub(crate) fn token(&self) -> Option<&SecretString> {
         self.token.as_ref()?.text.as_ref()
     }
 
-    /// Takes in an answer.
+    /// Adds what a response contains.
     pub(crate) fn take(
         &mut self,
         reads: &Reads,
         response: &http::Response<Bytes>,
-        asked: &Asked<'_>,
+        cx: &AnswerContext<'_>,
     ) -> Result<(), Error> {
-        let mut body = reads.accepted(response, asked.now)?;
+        let mut body = reads.accepted(response, cx.now)?;
         if let Some(place) = &reads.token {
             match reads.token_text(place, response, &mut body) {
-                Some(text) => self.take_token(text, reads, response, &mut body, asked),
-                None => reads.tolerate_no_token(response, asked.now)?,
+                Some(text) => self.take_token(text, reads, response, &mut body, cx),
+                None => reads.tolerate_no_token(response, cx.now)?,
             }
         }
         self.take_life(reads, response, &body);
@@ -69,12 +111,12 @@ impl Gained {
             let Some(text) = text else {
                 return Err(wire::invalid_response(
                     response,
-                    format!("the answer has no {name}"),
+                    format!("the response does not contain {name}, which response.export asks for"),
                 ));
             };
             self.exports.insert((**name).into(), text.into());
         }
-        if let Some(url) = reads.base_url(response, &body, asked)? {
+        if let Some(url) = reads.base_url(response, &body, cx)? {
             self.base_url = Some(url);
         }
         Ok(())
@@ -86,7 +128,7 @@ impl Gained {
         reads: &Reads,
         response: &http::Response<Bytes>,
         body: &mut Body<'_>,
-        asked: &Asked<'_>,
+        cx: &AnswerContext<'_>,
     ) {
         let scope = reads.take_text(&reads.scope, body).or_else(|| {
             let scope = reads.scope.find(body, response.headers())?;
@@ -94,9 +136,9 @@ impl Gained {
         });
         let token_type = reads.token_type.find(body, response.headers());
         let token_type = token_type.as_ref().and_then(|name| name.as_str());
-        let kept = asked.is_more_to_come.then(|| text.clone().into());
+        let kept = cx.is_more_to_come.then(|| text.clone().into());
         self.token = Some(GainedToken {
-            builder: Token::new(text, asked.sent_at)
+            builder: Token::new(text, cx.sent_at)
                 .token_type(token_type.filter(|name| !name.is_empty()))
                 .scope(scope.filter(|scope| !scope.trim().is_empty())),
             text: kept,
@@ -107,7 +149,7 @@ impl Gained {
         let Some(GainedToken { builder, text }) = self.token.take() else {
             return;
         };
-        // Without a place, the token itself tells its expiry.
+        // Without a path, the expiry is read from the token itself.
         let ends = reads.expires.as_ref().and_then(|expires| {
             let value = expires.at.as_ref()?.find(body, response.headers())?;
             expires.written.read(&value)
@@ -124,10 +166,10 @@ impl Gained {
         self.token = Some(GainedToken { builder, text });
     }
 
-    /// Makes the token of all that was gained.
+    /// Builds the token.
     pub(crate) fn build(self) -> Result<Token, Error> {
         let Some(token) = self.token else {
-            return Err(Error::internal("no answer was asked for a token"));
+            return Err(Error::internal("no response was read for a token"));
         };
         let builder = token.builder.base_url(self.base_url);
         builder.extra(self.exports).build()
@@ -135,7 +177,7 @@ impl Gained {
 }
 
 impl Reads {
-    /// The body of an answer that is no refusal; null where it is text that is no JSON.
+    /// The body of a successful response; null where its text is not JSON.
     fn accepted(
         &self,
         response: &http::Response<Bytes>,
@@ -156,7 +198,7 @@ impl Reads {
         self.checked(response, Body::Whole(body), now)
     }
 
-    /// Whether anything but headers is read of a good answer.
+    /// Whether a successful response is read beyond its headers.
     fn reads_body(&self) -> bool {
         let export = self.export.iter().map(|(_, place)| place);
         let places = export.chain(&self.token).chain(&self.base_url);
@@ -181,7 +223,10 @@ impl Reads {
                 return Err(if words.has_words() {
                     wire::failure(response, words, now)
                 } else {
-                    wire::invalid_response(response, "the answer tells neither success nor failure")
+                    wire::invalid_response(
+                        response,
+                        "the response reports neither success nor failure",
+                    )
                 });
             }
         };
@@ -193,7 +238,7 @@ impl Reads {
 
     fn token_text(
         &self,
-        place: &Place,
+        place: &AnswerPath,
         response: &http::Response<Bytes>,
         body: &mut Body<'_>,
     ) -> Option<String> {
@@ -212,19 +257,19 @@ impl Reads {
                 None => wire::text(&*place.find(body, response.headers())?)?.into_owned(),
             }
         };
-        // An HTML page instead of a token.
+        // Text that starts with < is an HTML page, not a token.
         (!text.trim().is_empty() && !text.starts_with('<')).then_some(text)
     }
 
-    /// The text at a place, taken out of the body without a copy, unless it is wanted again.
-    fn take_text(&self, place: &Place, body: &mut Body<'_>) -> Option<String> {
+    /// The text at a path, moved out of the body unless an export may need it.
+    fn take_text(&self, place: &AnswerPath, body: &mut Body<'_>) -> Option<String> {
         match place {
-            Place::Body(pointer) if self.export.is_empty() => pointer.take_text(body),
+            AnswerPath::Body(pointer) if self.export.is_empty() => pointer.take_text(body),
             _ => None,
         }
     }
 
-    /// An answer that needn't bring a token is a refusal only where it says so.
+    /// A response without a token is an error if it needs one, or if it reports an error.
     fn tolerate_no_token(
         &self,
         response: &http::Response<Bytes>,
@@ -236,22 +281,26 @@ impl Reads {
         Ok(())
     }
 
-    /// Why there is no token in an answer that looks good.
+    /// The error for a successful response without a token.
     fn tokenless(&self, response: &http::Response<Bytes>, now: Timestamp) -> Error {
         if response.body().is_empty() && self.token.as_ref().is_some_and(|place| !place.is_header())
         {
-            return wire::invalid_response(response, "the answer has no body").transient(true);
+            return wire::invalid_response(response, "the response has an empty body")
+                .transient(true);
         }
-        // Where a flag told success already, the code is that of a success.
+        // Where a flag has reported success, the code belongs to that success.
         let words = self.words(response);
         if self.ok.is_none() && words.has_words() {
             return wire::failure(response, words, now);
         }
-        wire::invalid_response(response, "the answer has no token where this vendor's is")
-            .with_remedy("compare the vendor's documents with response.token of its file")
+        wire::invalid_response(
+            response,
+            "the response does not contain a token at response.token",
+        )
+        .with_remedy("compare response.token of the vendor file with the vendor's documentation")
     }
 
-    /// The vendor's words where the file says they are, else where RFC 6749 has them.
+    /// The vendor's error, at the paths that the file gives, else at those of RFC 6749.
     fn words(&self, response: &http::Response<Bytes>) -> VendorError {
         let body = &Body::Whole(wire::json(response).unwrap_or_default());
         let words = self.words.read(response, body);
@@ -265,7 +314,7 @@ impl Reads {
         &self,
         response: &http::Response<Bytes>,
         body: &Body<'_>,
-        asked: &Asked<'_>,
+        cx: &AnswerContext<'_>,
     ) -> Result<Option<Url>, Error> {
         let Some(found) =
             (self.base_url.as_ref()).and_then(|place| place.find(body, response.headers()))
@@ -275,7 +324,7 @@ impl Reads {
         let Value::String(text) = &*found else {
             return Err(wire::invalid_response(
                 response,
-                "the base URL in the answer is no text",
+                "the base URL in the response is not a string",
             ));
         };
         let text = text.trim();
@@ -286,9 +335,8 @@ impl Reads {
             true => Cow::Borrowed(text),
             false => format!("https://{text}").into(),
         };
-        asked
-            .dialect
-            .base_urls(asked.values, asked.url)
+        cx.dialect
+            .base_urls(cx.values, cx.url)
             .read(&text)
             .map(Some)
             .map_err(|error| wire::with_status(error, response))
@@ -297,7 +345,7 @@ impl Reads {
 
 impl Words {
     fn read(&self, response: &http::Response<Bytes>, body: &Body<'_>) -> VendorError {
-        let said = |place: &Option<Place>| {
+        let said = |place: &Option<AnswerPath>| {
             let value = place.as_ref()?.find(body, response.headers())?;
             wire::text(&value).map(Cow::into_owned)
         };
@@ -312,26 +360,5 @@ impl Words {
             vendor = vendor.message(message);
         }
         vendor
-    }
-}
-
-/// Whether two plain values say the same: a number and its digits do.
-pub(crate) fn alike(found: &Value, expected: &Value) -> bool {
-    let number = |value: &Value| match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse::<f64>().ok(),
-        _ => None,
-    };
-    let word = |value: &Value| match value {
-        Value::Bool(yes) => Some(yes.to_string()),
-        Value::String(text) => Some(text.clone()),
-        _ => None,
-    };
-    if found == expected {
-        return true;
-    }
-    match (number(found), number(expected)) {
-        (Some(found), Some(expected)) => found.total_cmp(&expected).is_eq(),
-        _ => word(found).is_some_and(|found| Some(found) == word(expected)),
     }
 }

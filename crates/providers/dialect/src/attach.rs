@@ -1,15 +1,32 @@
-//! How an API request carries the token, and which API answers reject it: pure functions.
+//! How an API request carries the token, and which API responses reject it. Pure functions.
 
 use biped_core::{ApiRequest, ApiResponse, Error, PEEK_LIMIT, Verdict};
 use http::header;
+use serde_json::Value;
 
 use crate::{
-    answer::alike,
-    dialect::{Attach, Expired, Header},
-    request::{basic, needed},
+    answer_path::{AnswerPath, alike},
+    fill::needed,
+    request::basic,
     skim::Body,
+    step::Header,
     template::{Template, Values},
 };
+
+/// How an API request carries the token.
+#[derive(Clone, Debug)]
+pub(crate) struct Attach {
+    pub(crate) headers: Vec<Header>,
+    pub(crate) query: Vec<(Box<str>, Template)>,
+    pub(crate) basic: Option<(Template, Template)>,
+}
+
+/// An API response that rejects the token: all conditions must hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Expired {
+    pub(crate) status: Option<Vec<u16>>,
+    pub(crate) body: Option<(AnswerPath, Vec<Value>)>,
+}
 
 impl Attach {
     /// Puts the token on a request.
@@ -33,7 +50,7 @@ impl Attach {
         Ok(())
     }
 
-    /// All that templates need.
+    /// All templates.
     pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
         let headers = self.headers.iter().flat_map(Header::templates);
         let query = self.query.iter().map(|(_, template)| template);
@@ -45,7 +62,7 @@ impl Attach {
     }
 }
 
-/// What an answer says about the token, where a dialect has `[expired]`.
+/// Judges an API response by the entries of `[expired]`.
 pub(crate) fn judge(entries: &[Expired], response: &ApiResponse<'_>) -> Verdict {
     let mut needs_body = false;
     for entry in entries {

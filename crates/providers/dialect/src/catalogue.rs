@@ -1,4 +1,4 @@
-//! [`Catalogue`]: the vendors that are described already.
+//! [`Catalogue`]: the vendor files that come with this crate.
 
 use std::{
     fmt::Write as _,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{Dialect, vendors::FILES};
 
-/// The vendors that are described already, compiled in.
+/// The vendor files that come with this crate.
 ///
 /// ```
 /// use biped_dialect::Catalogue;
@@ -19,26 +19,26 @@ use crate::{Dialect, vendors::FILES};
 /// ```
 #[derive(Debug)]
 pub struct Catalogue {
-    entries: Vec<Entry>,
+    entries: Vec<VendorFile>,
 }
 
-/// A vendor of the [`Catalogue`].
+/// One vendor of the [`Catalogue`]: its name, its file and its [`Dialect`].
 #[derive(Debug)]
-pub struct Entry {
+pub struct VendorFile {
     name: &'static str,
     text: &'static str,
     dialect: OnceLock<Option<Arc<Dialect>>>,
 }
 
 impl Catalogue {
-    /// The catalogue that comes with this crate.
+    /// Returns the catalogue that comes with this crate.
     #[must_use]
     pub fn built_in() -> &'static Self {
         static BUILT_IN: OnceLock<Catalogue> = OnceLock::new();
         BUILT_IN.get_or_init(|| Self {
             entries: FILES
                 .iter()
-                .map(|(name, text)| Entry {
+                .map(|(name, text)| VendorFile {
                     name,
                     text,
                     dialect: OnceLock::new(),
@@ -47,25 +47,25 @@ impl Catalogue {
         })
     }
 
-    /// All vendors, by name.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
+    /// Returns all vendors, sorted by name.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &VendorFile> {
         self.entries.iter()
     }
 
-    /// The vendor of this name.
+    /// Returns the vendor of this name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Entry> {
+    pub fn get(&self, name: &str) -> Option<&VendorFile> {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
-    /// The dialect of the vendor of this name.
+    /// Returns the dialect of the vendor of this name.
     #[must_use]
     pub fn dialect(&self, name: &str) -> Option<Arc<Dialect>> {
         self.get(name)?.dialect()
     }
 
-    /// The vendor that is probably meant: the one whose name is nearest to what was typed, or else
-    /// the only one that a search for it finds.
+    /// Returns the vendor to suggest for a mistyped name: the one with the nearest name, or else the
+    /// only one that a search finds.
     #[must_use]
     pub fn nearest(&self, typed: &str) -> Option<&'static str> {
         let near = biped_config::nearest(typed, self.entries.iter().map(|entry| entry.name));
@@ -76,14 +76,16 @@ impl Catalogue {
         })
     }
 
-    /// The vendors that have all these words in their name, title, tags or the host of their token endpoint.
+    /// Returns the vendors that have all these words in their name, title, tags or the host of their
+    /// token endpoint.
     ///
-    /// Words are found where words start (`entra` is not in `central`); where none is, anywhere, and
-    /// however they are separated (`checkpoint`, `check point`).
-    pub fn search<'s>(&'s self, words: &str) -> impl Iterator<Item = &'s Entry> {
+    /// A word matches at the start of a word (`entra` does not match `central`). If no vendor matches
+    /// in this way, a word matches anywhere, with spaces and punctuation ignored (`checkpoint` matches
+    /// `check point`).
+    pub fn search<'s>(&'s self, words: &str) -> impl Iterator<Item = &'s VendorFile> {
         let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
-        let found = |is_in: &dyn Fn(&str, &str) -> bool| -> Vec<&'s Entry> {
-            let has_all = |entry: &&Entry| {
+        let found = |is_in: &dyn Fn(&str, &str) -> bool| -> Vec<&'s VendorFile> {
+            let has_all = |entry: &&VendorFile| {
                 let text = entry.search_text();
                 words.iter().all(|word| is_in(&text, word))
             };
@@ -102,7 +104,7 @@ fn starts_a_word(text: &str, word: &str) -> bool {
         .any(|(at, _)| !text[..at].ends_with(char::is_alphanumeric))
 }
 
-/// What of an address is the vendor's own: its host, without the names of parameters.
+/// The host of a URL template, without its parameters.
 fn host(url: &str) -> String {
     let behind = url.split_once("://").map_or("", |(_, behind)| behind);
     let host = behind.split('/').next().unwrap_or_default();
@@ -116,14 +118,14 @@ fn letters(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-impl Entry {
-    /// What `vendor = "…"` calls it.
+impl VendorFile {
+    /// Returns the name that `vendor = "…"` takes.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// What it is called.
+    /// Returns the vendor's title.
     #[must_use]
     pub fn title(&self) -> String {
         let dialect = self.dialect();
@@ -131,13 +133,13 @@ impl Entry {
         about.map_or_else(|| self.name.to_owned(), |about| about.title().to_owned())
     }
 
-    /// Its file.
+    /// Returns the text of the vendor file.
     #[must_use]
     pub fn text(&self) -> &'static str {
         self.text
     }
 
-    /// Its dialect. A test sees to it that every one loads.
+    /// Returns the dialect. A test checks that every file loads.
     #[must_use]
     pub fn dialect(&self) -> Option<Arc<Dialect>> {
         let load = || {
@@ -148,7 +150,7 @@ impl Entry {
         self.dialect.get_or_init(load).clone()
     }
 
-    /// A provider's part of a configuration file, to start from.
+    /// Returns a `[providers.…]` table to start from.
     #[must_use]
     pub fn configuration(&self) -> String {
         let dialect = self.dialect();
@@ -170,10 +172,10 @@ impl Entry {
     }
 }
 
-/// `[providers.NAME]` with everything that the dialect needs; secrets come from the environment.
+/// A table `[providers.NAME]` with all that the dialect needs; secrets refer to variables.
 fn configuration(name: &str, dialect: &Dialect) -> String {
     let variable = |what: &str| {
-        // No shell sets a variable whose name starts with a digit.
+        // A variable's name can't start with a digit.
         let start = if name.starts_with(|c: char| c.is_ascii_digit()) {
             "_"
         } else {
@@ -206,10 +208,7 @@ fn configuration(name: &str, dialect: &Dialect) -> String {
     }
     match dialect.about().and_then(crate::About::api) {
         Some(api) if api.contains('{') => {
-            let _ = writeln!(
-                out,
-                "# api_base_url = \"{api}\"   # with the values of params"
-            );
+            let _ = writeln!(out, "# api_base_url = \"{api}\"   # fill in the parameters");
         }
         Some(api) => {
             let _ = writeln!(out, "api_base_url = \"{api}\"");

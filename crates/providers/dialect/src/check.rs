@@ -1,4 +1,4 @@
-//! [`check`]: what somebody who writes a dialect wants to know of it.
+//! [`check`]: loads a dialect, runs its examples, and gives advice to its author.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -8,7 +8,7 @@ use http::Method;
 
 use crate::{
     Dialect, Difference, LoadError,
-    dialect::{Encoding, Step},
+    step::{Encoding, Step},
 };
 
 /// What [`check`] found.
@@ -19,16 +19,17 @@ pub struct Report {
     advice: Vec<&'static str>,
 }
 
-/// Loads a file, a regular one of at most 1 MiB, and runs its examples; nothing is sent anywhere.
+/// Loads a file and runs its examples, without a network. The file must be a regular file of at most
+/// 1 MiB.
 ///
 /// # Errors
-/// Where the file can't be read.
+/// Fails if the file can't be read.
 pub fn check(path: &Path) -> io::Result<Report> {
     let text = read_text_file(path, MAX_FILE_SIZE)?;
     Ok(check_text(&text, &path.display().to_string()))
 }
 
-/// As [`check`], with the text of the file at hand.
+/// Checks the text of a file, as [`check`] does. `name` is the file's name in problems.
 #[must_use]
 pub fn check_text(text: &str, name: &str) -> Report {
     let dialect = Dialect::from_toml(text, name).map(Arc::new);
@@ -44,37 +45,37 @@ pub fn check_text(text: &str, name: &str) -> Report {
 }
 
 impl Report {
-    /// Whether the file loads, and every example comes out as it says.
+    /// Returns whether the file loads and every example passes.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.dialect.is_ok() && self.differences.is_empty()
     }
 
-    /// The dialect, where the file loads.
+    /// Returns the dialect, if the file loads.
     #[must_use]
     pub fn dialect(&self) -> Option<&Arc<Dialect>> {
         self.dialect.as_ref().ok()
     }
 
-    /// Why the file doesn't load.
+    /// Returns the reasons why the file does not load.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         self.dialect.as_ref().err().map_or(&[], LoadError::problems)
     }
 
-    /// Where examples come out otherwise than they say.
+    /// Returns the differences between the examples and what the dialect does.
     #[must_use]
     pub fn differences(&self) -> &[Difference] {
         &self.differences
     }
 
-    /// How many examples were run.
+    /// Returns the number of examples that were run.
     #[must_use]
     pub fn examples(&self) -> usize {
         self.dialect().map_or(0, |dialect| dialect.examples().len())
     }
 
-    /// What would make the file better, though nothing is wrong.
+    /// Returns suggestions for a file that loads.
     #[must_use]
     pub fn advice(&self) -> &[&'static str] {
         &self.advice
@@ -90,19 +91,19 @@ fn advice(dialect: &Dialect) -> Vec<&'static str> {
     let examples = dialect.examples();
     let mut advice = Vec::new();
     if dialect.about().is_none() {
-        advice.push("add [about]: without params there, every parameter is taken for a secret");
+        advice.push("add [about] with params; without them every parameter is treated as a secret");
     }
     let body_in_get = |step: &Step| {
         step.method == Method::GET && matches!(step.encoding, Encoding::Form | Encoding::Json)
     };
     if dialect.steps.iter().any(body_in_get) {
-        advice.push("a GET has its fields in a body; encoding = \"query\" has them in the address");
+        advice.push("a GET request sends its fields in a body; set encoding = \"query\" to send them in the URL");
     }
     if !examples.iter().any(|example| !example.is_refusal()) {
-        advice.push("add an [[example]] of a token, from the vendor's documents");
+        advice.push("add an [[example]] with a token, from the vendor's documentation");
     }
     if !examples.iter().any(crate::Example::is_refusal) {
-        advice.push("add an [[example]] of a refusal, from the vendor's documents");
+        advice.push("add an [[example]] with a refusal, from the vendor's documentation");
     }
     advice
 }

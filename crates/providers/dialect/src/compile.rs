@@ -1,5 +1,5 @@
-//! From TOML to a [`Dialect`]: defaults filled in, templates and pointers taken apart, and
-//! everything refused that is not in the schema.
+//! From TOML to a [`Dialect`]: fills in the defaults, parses templates and pointers, and refuses
+//! everything that is not in the schema.
 
 use biped_core::check_secure;
 use http::Method;
@@ -7,10 +7,11 @@ use url::Url;
 
 use crate::{
     about,
-    dialect::{Auth, Dialect, Encoding, Field, FieldName, FieldValue, Step},
+    dialect::Dialect,
     example, names,
     section::Section,
     source::{Faults, Table, Value},
+    step::{Auth, Encoding, Field, FieldName, FieldValue, Step},
     template::Template,
 };
 
@@ -26,7 +27,7 @@ use self::{
     response::reads,
 };
 
-/// `None` where what is wrong leaves nothing to go on with; the faults say what.
+/// Returns `None` if a request has no valid `url`; the faults say why.
 pub(crate) fn dialect(
     table: &Table,
     name: &str,
@@ -42,7 +43,7 @@ pub(crate) fn dialect(
         then.finish();
         steps.push(step?);
     }
-    // Where a later request reads a token, the first needn't bring one, unless the file says where.
+    // The first response may lack a token if a later one has it and the file names no path for it.
     if steps.iter().skip(1).any(|step| step.reads.token.is_some())
         && let Some(first) = steps.first_mut()
     {
@@ -67,7 +68,7 @@ pub(crate) fn dialect(
             .tables("example", false)
             .unwrap_or_default()
             .into_iter()
-            .map(example::read)
+            .map(example::read::example)
             .collect(),
     };
     top.finish();
@@ -75,7 +76,7 @@ pub(crate) fn dialect(
     Some(dialect)
 }
 
-/// What a request is like where the file doesn't say.
+/// The defaults of a request.
 struct Usual {
     is_first: bool,
     method: Method,
@@ -113,12 +114,11 @@ enum AuthName {
 fn step(section: &Section<'_>, usual: &Usual) -> Option<Step> {
     let url = section.template("url");
     if section.node("url").is_none() {
-        let what = "missing; the address of the request is expected";
+        let what = "missing; expected the URL of the request";
         section.wrong(section.line(), "url", what);
     }
     if let Some(url) = url.as_ref().filter(|url| !can_be_secure(url)) {
-        let what =
-            "an https address is expected; credentials travel in the clear to this machine only";
+        let what = "expected an https URL; http is allowed to this machine only";
         section.wrong(url.line, "url", what);
     }
     let encoding = section
@@ -146,7 +146,7 @@ fn step(section: &Section<'_>, usual: &Usual) -> Option<Step> {
             ],
         )
         .unwrap_or(usual.auth);
-    let (jwt, jwt_use) = match jwt(section, auth_name) {
+    let (jwt, jwt_use) = match jwt(section, auth_name == AuthName::Jwt) {
         Some((jwt, jwt_use)) => (Some(jwt), Some(jwt_use)),
         None => (None, None),
     };
@@ -190,7 +190,7 @@ fn step(section: &Section<'_>, usual: &Usual) -> Option<Step> {
                 FieldValue::Text(Template::of("scope", false)),
             ));
         }
-        // What the file names itself replaces what is sent of its own accord.
+        // A field of the file replaces the automatic field of the same name.
         fields.retain(|automatic| {
             let given = |field: &Field| field.at.is(&automatic.at);
             let in_query = encoding == Encoding::Query && query.iter().any(given);
@@ -206,7 +206,7 @@ fn step(section: &Section<'_>, usual: &Usual) -> Option<Step> {
                 section.wrong(
                     section.line(),
                     "query",
-                    "holds a name that fields hold, too",
+                    "query and fields contain the same name",
                 );
             }
         }
@@ -216,11 +216,7 @@ fn step(section: &Section<'_>, usual: &Usual) -> Option<Step> {
         let line = section
             .entry("body")
             .map_or(section.line(), |entry| entry.line);
-        section.wrong(
-            line,
-            "body",
-            "belongs to encoding = \"text\", and to no other",
-        );
+        section.wrong(line, "body", "body and encoding = \"text\" need each other");
     }
     let auth = authentication(section, auth_name, encoding, jwt_use.as_ref());
     let headers = section
@@ -251,7 +247,7 @@ fn step(section: &Section<'_>, usual: &Usual) -> Option<Step> {
     })
 }
 
-/// Whether an address can be one that credentials may go to, as far as the file alone tells.
+/// Whether credentials may be sent to a URL, as far as its template shows.
 fn can_be_secure(url: &Template) -> bool {
     let text = url.lead();
     let has_its_host = url.is_fixed() || text.splitn(4, '/').count() == 4;
@@ -279,7 +275,7 @@ fn grant_type(section: &Section<'_>, usual: Option<&str>) -> Option<Box<str>> {
         Some((Value::Text(name), _)) => Some(name.as_str().into()),
         Some((Value::Bool(false), _)) => None,
         Some((_, line)) => {
-            section.wrong(line, "grant_type", "a string, or false, is expected");
+            section.wrong(line, "grant_type", "expected a string or false");
             None
         }
     }
@@ -316,18 +312,21 @@ fn credentials(auth: AuthName, jwt: Option<&JwtUse>) -> Vec<Field> {
     }
 }
 
-/// What would have to travel as a field can't where there are none.
+/// Notes what needs fields where the encoding has none.
 fn refuse_fields(section: &Section<'_>, encoding: Encoding, jwt: Option<&JwtUse>) {
     let what = match encoding {
         Encoding::Text => "text",
         _ => "none",
     };
     if let Some(entry) = section.entry("fields") {
-        let why = format!("encoding = \"{what}\" carries no fields");
+        let why = format!("encoding = \"{what}\" does not send fields");
         section.wrong(entry.line, "fields", why);
     }
     if jwt.is_some_and(|jwt| !matches!(jwt, JwtUse::Bearer)) {
-        let why = format!("encoding = \"{what}\" carries no field for the JWT; \"bearer\" it can");
+        let why = format!(
+            "encoding = \"{what}\" does not send the JWT as a field; set use = \"bearer\" to send it in \
+             Authorization"
+        );
         section.wrong(section.line(), "jwt.use", why);
     }
 }
@@ -343,16 +342,12 @@ fn authentication(
         let line = section
             .entry("basic")
             .map_or(section.line(), |entry| entry.line);
-        section.wrong(
-            line,
-            "basic",
-            "belongs to auth = \"basic\", and to no other",
-        );
+        section.wrong(line, "basic", "[basic] needs auth = \"basic\"");
     }
     match auth {
         AuthName::Basic => {
             let (user, password) = basic.map_or((None, None), |basic| user_and_password(&basic));
-            // RFC 6749 §2.3.1 has both encoded, so that a colon in one of them does no harm.
+            // RFC 6749 §2.3.1 encodes both, so that either may contain a colon.
             Auth::Basic {
                 user: user.unwrap_or_else(|| Template::of("client_id", true)),
                 password: password.unwrap_or_else(|| Template::of("client_secret", true)),

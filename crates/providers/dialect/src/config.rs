@@ -7,17 +7,17 @@ use biped_core::{Error, IdentityRef, Provider, SecretRef};
 
 use crate::{Dialect, Vendor, provider::KIND};
 
-/// The kind `dialect`, to be registered where configuration is read.
+/// Returns the kind `dialect`, to register where configuration is read.
 ///
 /// | key | |
 /// | --- | --- |
 /// | `vendor` | a vendor of the catalogue; or |
-/// | `file` | a dialect of one's own, relative to the configuration file |
-/// | `params` | what the dialect's templates name; each may be a reference like a secret |
-/// | `client_id`, `client_secret` (or `credentials`) | where the dialect names them |
-/// | `scope` | the scopes to ask for, if not those of the dialect |
-/// | `certificate`, `certificate_key` | where the dialect has `client_certificate = true` |
-/// | `token_endpoint` | where tokens are asked for, if not where the dialect says |
+/// | `file` | a vendor file of your own, relative to the configuration file |
+/// | `params` | the parameters of the dialect; each may be a reference, like a secret |
+/// | `client_id`, `client_secret` (or `credentials`) | required if the dialect uses them |
+/// | `scope` | the scopes to request; default: those of the dialect |
+/// | `certificate`, `certificate_key` | required if the dialect has `client_certificate = true` |
+/// | `token_endpoint` | the URL of the token request; default: the dialect's |
 #[must_use]
 pub fn kind() -> ProviderKind {
     ProviderKind::new(KIND, from_config)
@@ -29,20 +29,19 @@ pub fn kind() -> ProviderKind {
         )
         .field(
             Field::new("file", FieldType::Text)
-                .about("A dialect of your own, relative to this file."),
+                .about("A vendor file of your own, relative to this file."),
         )
         .field(
-            Field::new("params", FieldType::SecretTable).about(
-                "What the dialect's templates name; a value may be a reference, like a secret.",
-            ),
+            Field::new("params", FieldType::SecretTable)
+                .about("The vendor's parameters; a value may be a reference, like a secret."),
         )
         .field(
             Field::new("certificate", FieldType::Secret)
-                .about("The client certificate in PEM, for vendors that ask for one."),
+                .about("The client certificate in PEM, for vendors that require one."),
         )
         .field(
             Field::new("certificate_key", FieldType::Secret)
-                .about("The private key in PEM that belongs to the certificate."),
+                .about("The certificate's private key in PEM."),
         )
 }
 
@@ -86,15 +85,16 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
 
 fn dialect(config: &ProviderConfig) -> Result<Arc<Dialect>, Error> {
     match (config.string("vendor"), config.path("file")) {
-        (Some(_), Some(_)) => {
-            Err(config.invalid("file", "vendor is given already; give one of them"))
-        }
+        (Some(_), Some(_)) => Err(config.invalid(
+            "file",
+            "vendor and file exclude each other; remove one of them",
+        )),
         (Some(vendor), None) => of_catalogue(config, &vendor),
         (None, Some(path)) => of_file(config, &path),
         (None, None) => Err(config.invalid(
             "vendor",
-            "missing; the name of a vendor in the catalogue, or file = \"…\" for one of your own, \
-             is expected",
+            "missing; set vendor to a name that `biped vendors` lists, or file to a vendor file of \
+             your own",
         )),
     }
 }
@@ -104,10 +104,10 @@ fn of_catalogue(config: &ProviderConfig, vendor: &str) -> Result<Arc<Dialect>, E
     crate::Catalogue::built_in().dialect(vendor).ok_or_else(|| {
         let meant = crate::Catalogue::built_in()
             .nearest(vendor)
-            .map_or(String::new(), |meant| format!("; is {meant} meant?"));
+            .map_or(String::new(), |meant| format!("; did you mean {meant}?"));
         config.invalid(
             "vendor",
-            format!("not in the catalogue, which `biped vendors` lists{meant}"),
+            format!("the catalogue does not contain this vendor{meant}"),
         )
     })
 }
@@ -116,8 +116,7 @@ fn of_catalogue(config: &ProviderConfig, vendor: &str) -> Result<Arc<Dialect>, E
 fn of_catalogue(config: &ProviderConfig, _: &str) -> Result<Arc<Dialect>, Error> {
     Err(config.invalid(
         "vendor",
-        "the catalogue needs the feature catalogue of biped, which is off; file = \"…\" works \
-         without it",
+        "the catalogue needs biped's feature catalogue, which is not enabled; set file instead",
     ))
 }
 
@@ -129,7 +128,10 @@ fn of_file(config: &ProviderConfig, path: &Path) -> Result<Arc<Dialect>, Error> 
         .map(Arc::new)
         .map_err(|error| {
             let all: Vec<_> = error.problems().iter().map(ToString::to_string).collect();
-            config.invalid("file", format!("it is no dialect: {}", all.join("; ")))
+            config.invalid(
+                "file",
+                format!("the vendor file has problems: {}", all.join("; ")),
+            )
         })
 }
 
@@ -147,8 +149,8 @@ fn params(config: &ProviderConfig) -> Result<Vec<(String, SecretRef)>, Error> {
                 params.push((name, reference.configured_at(place)));
             }
             None => {
-                let what = "a string, a number, true or false, or a reference as for a secret, is \
-                            expected";
+                let what =
+                    "expected a string, a number, true or false, or a reference, as for a secret";
                 wrong = Some(config.invalid(&format!("params.{name}"), what));
             }
         }
@@ -173,7 +175,7 @@ fn identity(config: &ProviderConfig) -> Result<Option<IdentityRef>, Error> {
     ) {
         (Some(certificate), Some(key)) => Ok(Some(IdentityRef { certificate, key })),
         (None, None) => Ok(None),
-        (Some(_), None) => Err(config.invalid("certificate_key", "missing beside certificate")),
-        (None, Some(_)) => Err(config.invalid("certificate", "missing beside certificate_key")),
+        (Some(_), None) => Err(config.invalid("certificate_key", "missing; certificate needs it")),
+        (None, Some(_)) => Err(config.invalid("certificate", "missing; certificate_key needs it")),
     }
 }

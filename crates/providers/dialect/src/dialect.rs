@@ -1,27 +1,19 @@
-//! [`Dialect`]: how one vendor spells the exchange, compiled.
+//! [`Dialect`]: how one vendor issues tokens, as data.
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt};
 
-use biped_config::Problem;
-use biped_core::{BaseUrls, Error, Lifetime, Timestamp, Token};
-use bytes::Bytes;
-use http::{HeaderName, Method};
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+use biped_core::BaseUrls;
 use url::Url;
 
 use crate::{
     about::About,
-    answer::{Asked, Gained},
-    compile,
+    attach::{Attach, Expired},
     example::Example,
-    expiry::Expiry,
-    place::{Place, Pointer},
-    source::{Faults, parse},
+    step::Step,
     template::{Template, Values},
 };
 
-/// How one vendor spells the exchange: a file of a few lines, compiled when it is loaded.
+/// How one vendor issues tokens: a file of a few lines, compiled when it is loaded.
 ///
 /// ```
 /// use biped_dialect::Dialect;
@@ -41,10 +33,10 @@ use crate::{
 #[derive(Clone)]
 pub struct Dialect {
     pub(crate) name: Box<str>,
-    /// Of the whole text: two files that differ make different tokens.
+    /// The digest of the whole file: two files that differ get different tokens.
     pub(crate) digest: Box<str>,
     pub(crate) about: Option<About>,
-    /// The token request first, then what follows it.
+    /// The token request, then the requests that follow.
     pub(crate) steps: Vec<Step>,
     pub(crate) attach: Option<Attach>,
     pub(crate) expired: Option<Vec<Expired>>,
@@ -56,64 +48,42 @@ pub struct Dialect {
 }
 
 impl Dialect {
-    /// Loads a dialect; `name` is what errors call its file.
-    ///
-    /// # Errors
-    /// Everything that is wrong with the text, each with its line: a key that is not in the schema,
-    /// a template that names an unknown parameter, a pointer that isn't one. No value is quoted.
-    pub fn from_toml(text: &str, name: &str) -> Result<Self, LoadError> {
-        let faults = Faults::of(name);
-        let table = parse(text, &faults);
-        // What follows a slip of syntax would only be told wrong.
-        let compiled = if faults.is_empty() {
-            compile::dialect(&table, name, digest(text), &faults)
-        } else {
-            None
-        };
-        match compiled {
-            Some(dialect) if faults.is_empty() => Ok(dialect),
-            _ => Err(LoadError {
-                problems: faults.into_problems().into(),
-            }),
-        }
-    }
-
-    /// What errors call the file.
+    /// Returns the name of the file in errors.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What a person needs to know of it, where the file says so.
+    /// Returns the description of the vendor, if the file has one.
     #[must_use]
     pub fn about(&self) -> Option<&About> {
         self.about.as_ref()
     }
 
-    /// The parameters that its templates name, in the order in which the file tells or uses them.
+    /// Returns the parameters, in the order in which the file declares or uses them.
     pub fn params(&self) -> impl ExactSizeIterator<Item = &Param> {
         self.params.iter()
     }
 
-    /// Whether `client_id` has to be given.
+    /// Returns whether `client_id` is required.
     #[must_use]
     pub fn uses_client_id(&self) -> bool {
         self.uses_client_id
     }
 
-    /// Whether `client_secret` has to be given.
+    /// Returns whether `client_secret` is required.
     #[must_use]
     pub fn uses_client_secret(&self) -> bool {
         self.uses_client_secret
     }
 
-    /// Whether a client certificate has to be given (mutual TLS).
+    /// Returns whether a client certificate is required (mutual TLS).
     #[must_use]
     pub fn uses_client_certificate(&self) -> bool {
         self.client_certificate
     }
 
-    /// The token endpoint as the file writes it.
+    /// Returns the token endpoint as the file writes it, with its parameters.
     #[must_use]
     pub fn url(&self) -> String {
         self.steps
@@ -121,64 +91,26 @@ impl Dialect {
             .map_or_else(String::new, |step| step.url.outline(|_| None))
     }
 
-    /// Reads an answer to the token request, sent at `sent_at`: what [`Vendor`](crate::Vendor) does
-    /// with it, before any further request.
-    ///
-    /// # Errors
-    /// As [`Provider::fetch`](biped_core::Provider::fetch) for what the answer says. A base URL in it
-    /// is checked against hosts without parameters only.
-    pub fn read_token(
-        &self,
-        response: &http::Response<Bytes>,
-        sent_at: Timestamp,
-    ) -> Result<Token, Error> {
-        let Some(step) = self.steps.first() else {
-            return Err(Error::internal("a dialect without a request"));
-        };
-        let values = Values {
-            client_id: None,
-            client_secret: None,
-            scope: None,
-            url: None,
-            token: None,
-            uuid: "",
-            now: sent_at,
-            named: &[],
-        };
-        let asked = Asked {
-            dialect: self,
-            url: &Url::parse("https://vendor.invalid")
-                .map_err(|_| Error::internal("a URL of this crate is none"))?,
-            sent_at,
-            now: sent_at,
-            is_more_to_come: false,
-            values: &values,
-        };
-        let mut gained = Gained::default();
-        gained.take(&step.reads, response, &asked)?;
-        gained.build()
-    }
-
-    /// The exchanges that the file gives as examples.
+    /// Returns the examples of the file.
     #[must_use]
     pub fn examples(&self) -> &[Example] {
         &self.examples
     }
 
-    /// The names of what the answers export.
+    /// The names of the values that responses export.
     pub(crate) fn exports(&self) -> impl Iterator<Item = &str> {
         let exports = self.steps.iter().flat_map(|step| &step.reads.export);
         exports.map(|(name, _)| &**name)
     }
 
-    /// The hosts that a token, or what an answer gave, may go to.
+    /// The hosts that a token, or a value from a response, may be sent to.
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &Template> {
         self.steps
             .iter()
             .flat_map(|step| &step.reads.base_url_hosts)
     }
 
-    /// Where an answer of `asked` may say that the API, or the next request's address, is.
+    /// The base URLs, and the URLs of further requests, that a response of `asked` may name.
     pub(crate) fn base_urls(&self, values: &Values<'_>, asked: &Url) -> BaseUrls {
         let hosts: Vec<_> = self
             .hosts()
@@ -192,7 +124,7 @@ impl Dialect {
     }
 }
 
-/// A host, rendered. A parameter that names one may be an origin.
+/// Renders a host. A parameter may contain an origin instead of a host.
 fn host_name<'v>(host: &'v Template, values: &Values<'v>) -> Option<Cow<'v, str>> {
     let text = host.render(values)?;
     if !text.contains("://") {
@@ -202,16 +134,7 @@ fn host_name<'v>(host: &'v Template, values: &Values<'v>) -> Option<Cow<'v, str>
     url.host_str().map(|host| host.to_owned().into())
 }
 
-fn digest(text: &str) -> Box<str> {
-    let digest = Sha256::digest(text);
-    hex(&digest[..16]).into()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Its name only: a file may hold a secret.
+/// Shows the name only: a file may contain a secret.
 impl fmt::Debug for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dialect")
@@ -220,7 +143,7 @@ impl fmt::Debug for Dialect {
     }
 }
 
-/// A parameter of a dialect: what its templates name and a configuration gives.
+/// A parameter of a dialect: its templates name it, and the configuration gives its value.
 #[derive(Clone, Debug)]
 pub struct Param {
     pub(crate) name: Box<str>,
@@ -228,213 +151,34 @@ pub struct Param {
     pub(crate) secret: bool,
     pub(crate) optional: bool,
     pub(crate) declared: bool,
-    /// Whether it is part of an address, and so of who the provider is.
+    /// Whether it is part of a URL, and so of the provider's identity.
     pub(crate) in_url: bool,
-    /// Where a template names it first.
+    /// The line of the first template that names it; 0 if there is none yet.
     pub(crate) line: usize,
 }
 
 impl Param {
-    /// Its name.
+    /// Returns the parameter's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it is, in the file's words.
+    /// Returns the description in the file.
     #[must_use]
     pub fn says(&self) -> &str {
         &self.says
     }
 
-    /// Whether it is a secret. What a file doesn't say anything about may be one.
+    /// Returns whether the value is a secret, or may be one because the file does not declare it.
     #[must_use]
     pub fn is_secret(&self) -> bool {
         self.secret || !self.declared
     }
 
-    /// Whether it may be left out; what names it is then not sent.
+    /// Returns whether the parameter may be omitted. Whatever names it is then not sent.
     #[must_use]
     pub fn is_optional(&self) -> bool {
         self.optional
     }
 }
-
-/// Everything that is wrong with a dialect.
-#[derive(Clone, Debug)]
-pub struct LoadError {
-    problems: Arc<[Problem]>,
-}
-
-impl LoadError {
-    /// The problems, in the order of their lines.
-    #[must_use]
-    pub fn problems(&self) -> &[Problem] {
-        &self.problems
-    }
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, problem) in self.problems.iter().enumerate() {
-            let separator = if at == 0 { "" } else { "\n" };
-            write!(f, "{separator}{problem}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for LoadError {}
-
-/// One request, and how its answer is read.
-#[derive(Clone, Debug)]
-pub(crate) struct Step {
-    pub(crate) url: Template,
-    pub(crate) method: Method,
-    pub(crate) encoding: Encoding,
-    pub(crate) auth: Auth,
-    /// In the order in which they are sent.
-    pub(crate) fields: Vec<Field>,
-    pub(crate) query: Vec<Field>,
-    pub(crate) headers: Vec<Header>,
-    pub(crate) body: Option<Template>,
-    pub(crate) scope_separator: Box<str>,
-    pub(crate) scopes: Box<[Box<str>]>,
-    pub(crate) jwt: Option<Jwt>,
-    pub(crate) reads: Reads,
-}
-
-/// How fields travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    Form,
-    Json,
-    Query,
-    Text,
-    None,
-}
-
-impl Encoding {
-    pub(crate) fn carries_fields(self) -> bool {
-        matches!(self, Self::Form | Self::Json | Self::Query)
-    }
-}
-
-/// Where the client's credentials go.
-#[derive(Clone, Debug)]
-pub(crate) enum Auth {
-    /// Among the fields, which [`Step::fields`] holds already.
-    InFields,
-    Basic {
-        user: Template,
-        password: Template,
-    },
-    /// The JWT as `Authorization: Bearer`.
-    Bearer,
-    /// Nowhere but where templates name them.
-    Nowhere,
-}
-
-/// A field of a request.
-#[derive(Clone, Debug)]
-pub(crate) struct Field {
-    pub(crate) at: FieldName,
-    pub(crate) value: FieldValue,
-}
-
-/// What a field is called, or where in a JSON body it stands.
-#[derive(Clone, Debug)]
-pub(crate) enum FieldName {
-    Name(Box<str>),
-    Pointer(Pointer),
-}
-
-/// What a field says.
-#[derive(Clone, Debug)]
-pub(crate) enum FieldValue {
-    Text(Template),
-    /// A number that a template makes.
-    Number(Template),
-    Fixed(Value),
-    List(Vec<FieldValue>),
-    /// The signed JWT.
-    Assertion,
-}
-
-/// A header of a request.
-#[derive(Clone, Debug)]
-pub(crate) struct Header {
-    pub(crate) name: HeaderTitle,
-    pub(crate) value: Template,
-}
-
-/// What a header is called.
-#[derive(Clone, Debug)]
-pub(crate) enum HeaderTitle {
-    Fixed(HeaderName),
-    Made(Template),
-}
-
-/// A JWT to sign.
-#[derive(Clone, Debug)]
-pub(crate) struct Jwt {
-    pub(crate) alg: jsonwebtoken::Algorithm,
-    pub(crate) key: Template,
-    pub(crate) kid: Option<Template>,
-    pub(crate) claims: Vec<(Box<str>, FieldValue)>,
-    pub(crate) lifetime: u64,
-}
-
-/// How an answer is read.
-#[derive(Clone, Debug)]
-pub(crate) struct Reads {
-    /// The keys of a good answer that matter; `None`: all of it does.
-    pub(crate) wanted: Option<Box<[Box<str>]>>,
-    pub(crate) is_text: bool,
-    /// `None`: this answer brings no token of its own.
-    pub(crate) token: Option<Place>,
-    /// Whether an answer without a token is an error.
-    pub(crate) needs_token: bool,
-    pub(crate) expires: Option<Expiry>,
-    pub(crate) lifetime: Option<Lifetime>,
-    pub(crate) base_url: Option<Place>,
-    pub(crate) base_url_hosts: Vec<Template>,
-    pub(crate) export: Vec<(Box<str>, Place)>,
-    pub(crate) ok: Option<Success>,
-    pub(crate) words: Words,
-    pub(crate) token_type: Place,
-    pub(crate) scope: Place,
-}
-
-/// The flag in a body that tells a success.
-#[derive(Clone, Debug)]
-pub(crate) struct Success {
-    pub(crate) at: Place,
-    pub(crate) equals: Value,
-    pub(crate) or_absent: bool,
-}
-
-/// Where an answer's error words are.
-#[derive(Clone, Debug)]
-pub(crate) struct Words {
-    pub(crate) code: Option<Place>,
-    pub(crate) reason: Option<Place>,
-    pub(crate) message: Option<Place>,
-}
-
-/// How an API request carries the token.
-#[derive(Clone, Debug)]
-pub(crate) struct Attach {
-    pub(crate) headers: Vec<Header>,
-    pub(crate) query: Vec<(Box<str>, Template)>,
-    pub(crate) basic: Option<(Template, Template)>,
-}
-
-/// An API answer that rejects the token: all that is given must hold.
-#[derive(Clone, Debug)]
-pub(crate) struct Expired {
-    pub(crate) status: Option<Vec<u16>>,
-    pub(crate) body: Option<(Place, Vec<Value>)>,
-}
-
-pub(crate) const DEFAULT_JWT_LIFETIME: Duration = Duration::from_secs(300);

@@ -1,34 +1,19 @@
-//! [`Example`]: an exchange that a dialect gives as an example, and running it.
+//! [`Example`]: an example of a vendor file, as data.
 
-use std::{
-    fmt,
-    future::Future,
-    pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use std::fmt;
 
-use biped_core::{
-    ApiResponse, Clock, Error, ExposeSecret as _, FetchContext, HttpClient, IdentityRef, Now,
-    Provider as _, SecretRef, Timestamp, Token, TokenRequest, Verdict, async_trait,
-};
+use biped_core::Timestamp;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::HeaderName;
 use serde_json::Value as Json;
 
-use crate::{
-    Dialect, Vendor,
-    compare::{self, Differences},
-    dialect::Param,
-    keys,
-    section::Section,
-};
+mod compare;
+mod keys;
+pub(crate) mod read;
+mod run;
 
-mod read;
-
-/// An exchange in a dialect's file: what is given, what must go out, what comes back, and what
-/// follows from it.
+/// An example of a vendor file: the parameters, the expected requests, the vendor's responses, and
+/// the expected token or error.
 #[derive(Clone, Debug)]
 pub struct Example {
     pub(crate) line: usize,
@@ -44,7 +29,7 @@ struct Exchange {
     response: GivenResponse,
 }
 
-/// What must go out.
+/// The expected request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExpectedRequest {
     pub(crate) line: usize,
@@ -60,11 +45,11 @@ pub(crate) struct ExpectedRequest {
 pub(crate) enum ExpectedBody {
     #[default]
     Empty,
-    /// To the byte.
+    /// Compared byte by byte.
     Form(String),
-    /// To the byte.
+    /// Compared byte by byte.
     Text(String),
-    /// By value: the order of an object's keys means nothing.
+    /// Compared by value; the order of keys does not matter.
     Json(Json),
 }
 
@@ -79,7 +64,7 @@ struct GivenResponse {
 enum Outcome {
     Token(Box<ExpectedToken>),
     Error(ExpectedError),
-    /// Nothing is said, which is a fault.
+    /// The example says nothing, which is a fault.
     Unsaid,
 }
 
@@ -87,7 +72,7 @@ enum Outcome {
 struct ExpectedToken {
     line: usize,
     token: Option<String>,
-    /// Seconds; `Some(None)` for one that is good until rejected.
+    /// In seconds; `Some(None)` for a token that lives until it is rejected.
     lifetime: Option<Option<u64>>,
     base_url: Option<String>,
     scope: Option<String>,
@@ -105,7 +90,7 @@ struct ExpectedError {
     message: Option<String>,
 }
 
-/// An answer of the vendor's API, and whether it rejects the token.
+/// A response of the vendor's API, and whether it rejects the token.
 #[derive(Clone, Debug)]
 struct ApiAnswer {
     line: usize,
@@ -113,22 +98,17 @@ struct ApiAnswer {
     rejected: bool,
 }
 
-/// Reads an `[[example]]`.
-pub(crate) fn read(section: Section<'_>) -> Example {
-    read::read(section)
-}
-
-/// Something in which an exchange is not what its example says.
+/// A difference between an example and what the dialect does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
-    /// The line of the file that says otherwise.
+    /// The line of the expectation.
     pub line: usize,
-    /// What differs: `request.url`, `expect.lifetime`.
+    /// What differs, such as `request.url` or `expect.lifetime`.
     pub what: String,
-    /// What the file says; values of secrets are named, not shown.
+    /// The expected value; secrets are shown by name.
     pub expected: String,
-    /// What came of the dialect; values of secrets are named, not shown.
+    /// The actual value; secrets are shown by name.
     pub actual: String,
 }
 
@@ -142,283 +122,24 @@ impl fmt::Display for Difference {
         } = self;
         write!(
             f,
-            "line {line}: {what}: {expected} is expected, but it is {actual}"
+            "line {line}: {what}: expected {expected}, found {actual}"
         )
     }
 }
 
-/// When all examples happen: 2026-11-22T00:00:00Z.
+/// The time at which all examples run: 2026-11-22T00:00:00Z.
 pub const EXAMPLE_TIME: Timestamp = Timestamp::from_unix_seconds(1_795_305_600);
 
 impl Example {
-    /// The line where it starts.
+    /// Returns the line on which the example starts.
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// Whether the vendor refuses in it.
+    /// Returns whether the vendor refuses the request in it.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self.outcome, Outcome::Error(_))
-    }
-
-    /// Runs the exchange, without a network, and compares it with what the file says.
-    #[must_use]
-    pub fn run(&self, dialect: &Arc<Dialect>) -> Vec<Difference> {
-        let mut differences = Differences::hiding(self.secrets(dialect));
-        match self.run_with(dialect, &mut differences) {
-            Ok(()) => {}
-            Err(error) => differences.add(self.line, "example", "a run", &error.to_string()),
-        }
-        differences.found
-    }
-
-    /// Values that are not to be shown, and what they are called.
-    fn secrets(&self, dialect: &Dialect) -> Vec<(String, String)> {
-        let is_secret = |name: &str| {
-            name == "client_secret" || dialect.param(name).is_some_and(Param::is_secret)
-        };
-        self.given
-            .iter()
-            .filter(|(name, _)| is_secret(name))
-            .map(|(name, value)| (name.to_string(), value.clone()))
-            .collect()
-    }
-
-    fn run_with(&self, dialect: &Arc<Dialect>, found: &mut Differences) -> Result<(), Error> {
-        let mut vendor = Vendor::builder(dialect.clone()).for_an_example();
-        let mut kept: Vec<(SecretRef, String)> = Vec::new();
-        let mut request = TokenRequest::new();
-        for (name, text) in &self.given {
-            let text = keys::example(text)?;
-            let secret = SecretRef::inline(text.clone());
-            kept.push((secret.clone(), text.clone()));
-            match &**name {
-                "scope" => request = request.scope(text),
-                "client_id" => vendor = vendor.client_id(secret),
-                "client_secret" => vendor = vendor.client_secret(secret),
-                _ => vendor = vendor.param(&**name, secret),
-            }
-        }
-        if dialect.client_certificate {
-            let none = SecretRef::inline("an example");
-            vendor = vendor.certificate(IdentityRef {
-                certificate: none.clone(),
-                key: none,
-            });
-        }
-        let vendor = vendor.build()?;
-        let http = Script::of(&self.exchanges);
-        let fetched = now_or_never(async {
-            let cx = FetchContext::new(&http, &Still);
-            vendor.fetch(&request, &cx).await
-        })?;
-        let sent = http.sent();
-        for (at, exchange) in self.exchanges.iter().enumerate() {
-            match sent.get(at) {
-                Some(request) => compare::request(&exchange.request, request, found),
-                None => {
-                    // The error below tells why, where there is one.
-                    let what = format!("request {}", at + 1);
-                    found.add(exchange.request.line, &what, "sent", "not sent");
-                }
-            }
-        }
-        match (&self.outcome, fetched) {
-            (Outcome::Token(expected), Ok(token)) => {
-                expected.compare(&token, found);
-                expected.compare_attached(&vendor, &token, &kept, found)?;
-            }
-            (Outcome::Error(expected), Err(error)) => expected.compare(&error, found),
-            (Outcome::Token(expected), Err(error)) => {
-                found.add(expected.line, "expect", "a token", &error.to_string());
-            }
-            (Outcome::Error(expected), Ok(_)) => {
-                found.add(expected.line, "error", "an error", "a token");
-            }
-            (Outcome::Unsaid, _) => found.add(self.line, "expect", "expect or error", "missing"),
-        }
-        for answer in &self.api {
-            let rejected = answer.judged(&vendor) == Verdict::Rejected;
-            if rejected != answer.rejected {
-                let say = |yes| if yes { "rejected" } else { "accepted" };
-                found.add(answer.line, "api", say(answer.rejected), say(rejected));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl ExpectedToken {
-    fn compare(&self, token: &Token, found: &mut Differences) {
-        let mut same = |what: &str, expected: Option<&str>, actual: Option<&str>| {
-            if let Some(expected) = expected {
-                found.compare(self.line, what, expected, actual.unwrap_or("missing"));
-            }
-        };
-        same(
-            "expect.token",
-            self.token.as_deref(),
-            Some(token.expose_secret()),
-        );
-        let until_rejected = "until rejected".to_owned();
-        let say = |life: Option<u64>| life.map_or(until_rejected.clone(), |life| life.to_string());
-        let lifetime = self.lifetime.map(say);
-        let actual = say(token.lifetime().map(|life| life.as_secs()));
-        same("expect.lifetime", lifetime.as_deref(), Some(&actual));
-        same(
-            "expect.base_url",
-            self.base_url.as_deref(),
-            token.base_url().map(url::Url::as_str),
-        );
-        same("expect.scope", self.scope.as_deref(), token.scope());
-        for (name, value) in &self.export {
-            let actual = token.extra(name).and_then(Json::as_str);
-            same(&format!("expect.export.{name}"), Some(value), actual);
-        }
-    }
-
-    fn compare_attached(
-        &self,
-        vendor: &Vendor,
-        token: &Token,
-        kept: &[(SecretRef, String)],
-        found: &mut Differences,
-    ) -> Result<(), Error> {
-        if self.attach_headers.is_empty() && self.attach_query.is_none() {
-            return Ok(());
-        }
-        let kept: Vec<_> = kept
-            .iter()
-            .map(|(secret, text)| (secret, text.as_str()))
-            .collect();
-        let attached = compare::attached(|request| {
-            vendor.attach_example(token, request, EXAMPLE_TIME, &kept)
-        })?;
-        compare::headers(
-            self.line,
-            "expect.attach",
-            &self.attach_headers,
-            &attached.headers,
-            found,
-        );
-        let query = attached.query();
-        found.compare(
-            self.line,
-            "expect.attach.query",
-            self.attach_query.as_deref().unwrap_or_default(),
-            &query,
-        );
-        Ok(())
-    }
-}
-
-impl ExpectedError {
-    fn compare(&self, error: &Error, found: &mut Differences) {
-        let vendor = error.vendor().cloned().unwrap_or_default();
-        let pairs = [
-            ("error.code", &self.code, vendor.code),
-            ("error.reason", &self.reason, vendor.reason),
-            ("error.message", &self.message, vendor.message),
-            ("error.kind", &self.kind, Some(error.kind().to_string())),
-        ];
-        for (what, expected, actual) in pairs {
-            if let Some(expected) = expected {
-                found.compare(
-                    self.line,
-                    what,
-                    expected,
-                    actual.as_deref().unwrap_or("missing"),
-                );
-            }
-        }
-    }
-}
-
-impl ApiAnswer {
-    fn judged(&self, vendor: &Vendor) -> Verdict {
-        let headers = self.response.header_map();
-        let status = StatusCode::from_u16(self.response.status).unwrap_or(StatusCode::OK);
-        let response = ApiResponse::new(status, &headers, EXAMPLE_TIME);
-        match vendor.judge(&response) {
-            Verdict::NeedsBody { .. } => {
-                let response = ApiResponse::new(status, &headers, EXAMPLE_TIME);
-                vendor.judge(&response.with_body(&self.response.body))
-            }
-            verdict => verdict,
-        }
-    }
-}
-
-impl GivenResponse {
-    fn header_map(&self) -> HeaderMap {
-        let value = |text: &str| HeaderValue::from_str(text).ok();
-        self.headers
-            .iter()
-            .filter_map(|(name, text)| Some((name.clone(), value(text)?)))
-            .collect()
-    }
-}
-
-/// Answers by script, and writes down what it is asked.
-#[derive(Debug)]
-struct Script {
-    answers: Vec<GivenResponse>,
-    sent: Mutex<Vec<http::Request<Bytes>>>,
-}
-
-impl Script {
-    fn of(exchanges: &[Exchange]) -> Self {
-        Self {
-            answers: exchanges.iter().map(|one| one.response.clone()).collect(),
-            sent: Mutex::default(),
-        }
-    }
-
-    fn sent(self) -> Vec<http::Request<Bytes>> {
-        self.sent
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl HttpClient for Script {
-    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Error> {
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = self.answers.get(sent.len()).ok_or_else(|| {
-            Error::configuration("the dialect sends more requests than the example tells of")
-        })?;
-        sent.push(request);
-        let mut response = http::Response::new(answer.body.clone());
-        *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-        *response.headers_mut() = answer.header_map();
-        Ok(response)
-    }
-}
-
-/// A clock on which it is always the time of the examples.
-#[derive(Debug)]
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> Now {
-        Now {
-            mono: Duration::ZERO,
-            wall: EXAMPLE_TIME,
-        }
-    }
-
-    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(std::future::pending())
-    }
-}
-
-/// The value of a future that has nothing to wait for.
-fn now_or_never<T>(future: impl Future<Output = T>) -> Result<T, Error> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Ok(value),
-        Poll::Pending => Err(Error::internal("an example waits for something")),
     }
 }

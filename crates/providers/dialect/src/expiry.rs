@@ -1,4 +1,4 @@
-//! [`Expiry`]: the ways in which answers tell how long a token lives.
+//! [`Expiry`]: where and how a response tells when its token expires.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use biped_core::{Timestamp, wire};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::place::Place;
+use crate::answer_path::AnswerPath;
 
-/// Where an answer tells the expiry, and how it is written.
+/// Where a response tells the expiry, and in which form.
 #[derive(Clone, Debug)]
 pub(crate) struct Expiry {
     /// `None`: in the token itself.
-    pub(crate) at: Option<Place>,
+    pub(crate) at: Option<AnswerPath>,
     pub(crate) written: Written,
 }
 
-/// How an expiry is written.
+/// The form of an expiry.
 #[derive(Clone, Debug)]
 pub(crate) enum Written {
     /// Seconds from now.
@@ -29,19 +29,19 @@ pub(crate) enum Written {
     UnixMillis,
     /// A point in time (RFC 3339).
     Rfc3339,
-    /// A day, whose 00:00 UTC counts.
+    /// A day; the token expires at 00:00 UTC.
     Date,
-    /// A local time in a format of strptime.
+    /// A local time, in a format of strptime.
     Local { format: Box<str>, zone: TimeZone },
-    /// A length of time: `1h 30m`, `24 hours`, `PT1H`, `01:30:00`, or a number of seconds.
+    /// A duration: `1h 30m`, `24 hours`, `PT1H`, `01:30:00`, or a number of seconds.
     Duration,
     /// The `exp` of a JWT.
     Jwt,
-    /// Whatever of these it looks like.
+    /// The form that the value looks like.
     Auto,
 }
 
-/// When a token ends, as an answer tells it.
+/// When a token expires, as a response tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ends {
     In(Duration),
@@ -49,7 +49,7 @@ pub(crate) enum Ends {
 }
 
 impl Written {
-    /// Reads what a dialect calls it.
+    /// Parses the name of a form.
     pub(crate) fn parse(name: &str) -> Result<Self, &'static str> {
         Ok(match name {
             "seconds" => Self::Seconds,
@@ -72,13 +72,13 @@ impl Written {
             .and_then(|inside| inside.rsplit_once(','));
         let Some((format, zone)) = inside else {
             return Err(
-                "one of seconds, millis, unix, unix_millis, rfc3339, date, duration, jwt, auto or \
-                 local(FORMAT, ZONE) is expected",
+                "expected one of seconds, millis, unix, unix_millis, rfc3339, date, duration, jwt, \
+                 auto, local(FORMAT, ZONE)",
             );
         };
         let format = format.trim();
         let zone = TimeZone::get(zone.trim())
-            .map_err(|_| "the zone of local(FORMAT, ZONE) is not in the time zone database")?;
+            .map_err(|_| "the time zone database does not contain ZONE of local(FORMAT, ZONE)")?;
         let sample = jiff::civil::date(2026, 11, 22).at(13, 5, 9, 0);
         let read = sample
             .to_zoned(zone.clone())
@@ -87,7 +87,7 @@ impl Written {
             .and_then(|text| local(format, &text, &zone));
         if read.is_none() {
             return Err(
-                "the format of local(FORMAT, ZONE) is not one of strptime's that tells day and time",
+                "expected a format of strptime with date and time as FORMAT of local(FORMAT, ZONE)",
             );
         }
         Ok(Self::Local {
@@ -96,7 +96,7 @@ impl Written {
         })
     }
 
-    /// Reads an expiry; what can't be read counts as silence.
+    /// Reads an expiry; an unreadable value counts as missing.
     pub(crate) fn read(&self, value: &Value) -> Option<Ends> {
         match self {
             Self::Seconds => wire::seconds(value).map(Ends::In),
@@ -125,8 +125,8 @@ impl Written {
     }
 }
 
-/// From 2001 on, seconds since 1970 have ten digits, and no lifetime is as long; milliseconds have
-/// thirteen.
+/// Tells the forms apart. Since 2001, seconds since 1970 have ten digits and milliseconds thirteen; no
+/// lifetime in seconds is that long.
 fn auto(value: &Value) -> Option<Ends> {
     if let Some(number) = number(value) {
         return match number {
@@ -169,7 +169,7 @@ fn timestamp(at: jiff::Timestamp) -> Timestamp {
     Timestamp::from_unix_millis(at.as_millisecond())
 }
 
-/// A time in a format; its own offset counts where it has one.
+/// A time in a format. An offset in the text takes precedence over the zone.
 fn local(format: &str, text: &str, zone: &TimeZone) -> Option<Ends> {
     let read = jiff::fmt::strtime::parse(format, text).ok()?;
     if read.offset().is_some() {
@@ -183,13 +183,13 @@ fn zoned(at: jiff::civil::DateTime, zone: &TimeZone) -> Option<Ends> {
     Some(Ends::At(timestamp(at.timestamp())))
 }
 
-/// `Sun, 22 Nov 2026 00:00:00 GMT`, as headers have it (RFC 9110 §5.6.7).
+/// `Sun, 22 Nov 2026 00:00:00 GMT`, the form of HTTP headers (RFC 9110 §5.6.7).
 fn http_date(text: &str) -> Option<Ends> {
     let at = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(Ends::At(timestamp(at.timestamp())))
 }
 
-/// A length of time in words or in ISO 8601; a day has 24 hours, a week seven of them.
+/// A duration in words or in ISO 8601. A day has 24 hours, a week seven days.
 fn duration(text: &str) -> Option<Duration> {
     let span: jiff::Span = text.parse().ok()?;
     if span.get_years() != 0 || span.get_months() != 0 {

@@ -1,4 +1,4 @@
-//! Signing the JWT of a dialect: a pure function, but for the signature's own randomness.
+//! Signing the JWT of a dialect. A pure function, except for the randomness of the signature.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
@@ -10,16 +10,15 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::{
-    dialect::Jwt,
-    request::{Fill, needed},
+    fill::{Fill, needed},
+    step::Jwt,
     template::Values,
 };
 
-/// How far `iat` is dated back, so that a vendor whose clock is behind doesn't take the JWT for one
-/// from the future.
+/// How far `iat` is dated back: a vendor whose clock is behind would refuse a JWT from the future.
 const BACKDATED: i64 = 10;
 
-/// Signs the claims, with `iat`, `exp` and `jti` added where the file doesn't make its own.
+/// Signs the claims. Adds `iat`, `exp` and `jti` unless the file defines them.
 pub(crate) fn sign(jwt: &Jwt, values: &Values<'_>) -> Result<String, Error> {
     let fill = Fill {
         values,
@@ -45,7 +44,7 @@ pub(crate) fn sign(jwt: &Jwt, values: &Values<'_>) -> Result<String, Error> {
         header.kid = Some(needed(kid, values)?.into_owned());
     }
     let key = key(jwt.alg, &needed(&jwt.key, values)?)?;
-    // The library's own errors may tell of the key.
+    // The library's errors may contain parts of the key.
     jsonwebtoken::encode(&header, &claims, &key).map_err(|_| unfit(jwt.alg))
 }
 
@@ -53,7 +52,7 @@ fn key(alg: Algorithm, text: &str) -> Result<EncodingKey, Error> {
     if alg.family() == AlgorithmFamily::Hmac {
         return Ok(EncodingKey::from_secret(text.as_bytes()));
     }
-    // Variables and JSON files often have the line breaks of a PEM text escaped.
+    // PEM text in variables and JSON files often has escaped line breaks.
     let pem = Zeroizing::new(text.replace("\\n", "\n"));
     let key = match alg.family() {
         AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(pem.as_bytes()),
@@ -66,8 +65,8 @@ fn key(alg: Algorithm, text: &str) -> Result<EncodingKey, Error> {
     key.map_err(|_| unfit(alg))
 }
 
-/// The PKCS #8 of a key as `openssl ecparam -genkey` writes it (RFC 5915), which the library doesn't
-/// read; `None` for anything else.
+/// Converts a key in the format of `openssl ecparam -genkey` (RFC 5915), which the library does not
+/// read, to PKCS #8. Returns `None` for other formats.
 fn sec1(alg: Algorithm, pem: &str) -> Option<Zeroizing<Vec<u8>>> {
     let (_, rest) = pem.split_once("-----BEGIN EC PRIVATE KEY-----")?;
     let (text, _) = rest.split_once("-----END EC PRIVATE KEY-----")?;

@@ -1,8 +1,7 @@
-//! Any other vendor for Biped: the provider of kind `dialect`, whose vendors are described in a few
-//! lines of TOML.
+//! Vendors described as data: the provider of kind `dialect`, whose vendors take a few lines of TOML.
 //!
-//! A dialect says how one vendor spells the exchange of credentials for a token. Its defaults are
-//! those of RFC 6749, so that a file holds only the differences:
+//! A dialect says how one vendor exchanges credentials for a token. Its defaults are those of
+//! RFC 6749, so a file contains only the differences:
 //!
 //! ```toml
 //! url = "https://{region}.vendor.example/v2/session"
@@ -13,37 +12,81 @@
 //! response = { token = "/data/token", expires = { at = "/data/expiresAt", as = "rfc3339" } }
 //! ```
 //!
-//! | for | read |
+//! | to use | read |
 //! | --- | --- |
 //! | a vendor of the catalogue | [`Catalogue`], `vendor = "…"` |
-//! | a vendor of one's own | [`guide`], [`check`], `file = "…"` |
-//! | an application that builds its providers itself | [`Dialect`], [`Vendor`] |
+//! | a vendor file of your own | [`guide`], [`check`], `file = "…"` |
+//! | a dialect in code | [`Dialect`], [`Vendor`] |
 //!
-//! The text of a dialect is compiled when it is loaded: templates and pointers are taken apart,
-//! unknown keys and parameters are refused with their line. What is left to run is two pure
-//! functions, one that builds a request and one that reads an answer.
+//! A file is compiled when it is loaded: templates and pointers are parsed, and unknown keys and
+//! parameters are refused with their line. Two pure functions remain: one builds a request, the other
+//! reads a response.
+//!
+//! # Where a vendor's quirk is
+//!
+//! | a quirk of | is in |
+//! | --- | --- |
+//! | one vendor | its file, `vendors/NAME.toml`; no code knows a vendor's name |
+//! | the URL, the fields or the headers of requests | a template: `template.rs`; what is sent: `request.rs`, `fill.rs` |
+//! | the client's authentication | `auth` and `[jwt]`: `compile.rs`, `compile/jwt.rs`, `jwt.rs` |
+//! | the response, its errors or its base URL | `[response]`: `compile/response.rs`, `answer.rs` |
+//! | the expiry | `expires.as`: `expiry.rs` |
+//! | API calls and rejected tokens | `[attach]` and `[expired]`: `compile/api.rs`, `attach.rs` |
+//!
+//! A quirk that the schema can't express is a crate of its own that implements
+//! [`Provider`](biped_core::Provider).
+//!
+//! # The files
+//!
+//! ```text
+//! dialect.rs    Dialect and Param: what a file says, compiled
+//! step.rs       a request as data: its URL, fields, headers and JWT
+//! response.rs   how a response is read, as data
+//! load.rs       from the text of a file to a Dialect, or to its problems
+//! source.rs, section.rs   TOML with lines; typed reads
+//! compile.rs    from TOML to a Dialect
+//!   fields.rs, jwt.rs, response.rs, api.rs   its tables
+//! names.rs      checks that every name in a template has a meaning
+//! about.rs      [about]: what people need to know
+//! template.rs   texts with {names} in them
+//! answer_path.rs   where a value is in a response
+//! expiry.rs     the forms of an expiry
+//! skim.rs       the wanted keys of a JSON body
+//! request.rs    builds a request; fill.rs: its fields; jwt.rs: its JWT
+//! answer.rs     reads a response
+//! attach.rs     puts a token on an API request, and judges the API's response
+//! provider.rs   Vendor: the provider
+//!   builder.rs, fetch.rs   what it is made of; one fetch
+//! config.rs     the kind `dialect`
+//! example.rs    [[example]] as data
+//!   read.rs, run.rs, compare.rs, keys.rs   read, run and compared; keys for it
+//! check.rs      loads a file and runs its examples
+//! catalogue.rs, vendors.rs   the vendor files of this crate
+//! ```
 
 mod about;
 mod answer;
+mod answer_path;
 mod attach;
 #[cfg(feature = "catalogue")]
 mod catalogue;
 mod check;
-mod compare;
 mod compile;
 mod config;
 mod dialect;
 mod example;
 mod expiry;
+mod fill;
 mod jwt;
-mod keys;
+mod load;
 mod names;
-mod place;
 mod provider;
 mod request;
+mod response;
 mod section;
 mod skim;
 mod source;
+mod step;
 mod template;
 #[cfg(feature = "catalogue")]
 mod vendors;
@@ -52,12 +95,13 @@ mod vendors;
 pub mod guide {}
 
 #[cfg(feature = "catalogue")]
-pub use self::catalogue::{Catalogue, Entry};
+pub use self::catalogue::{Catalogue, VendorFile};
 pub use self::{
     about::About,
     check::{Report, check, check_text},
     config::kind,
-    dialect::{Dialect, LoadError, Param},
+    dialect::{Dialect, Param},
     example::{Difference, EXAMPLE_TIME, Example},
+    load::LoadError,
     provider::{Vendor, VendorBuilder},
 };

@@ -1,28 +1,29 @@
-//! Who names what: every name in a template stands for something, and everything declared is used.
+//! Checks the names in templates: each has a meaning, and each declared parameter is used.
 
 use biped_config::nearest;
 
 use crate::{
     about::Declared,
-    dialect::{Auth, Dialect, Field, FieldValue, Header, Param, Step},
+    dialect::{Dialect, Param},
     source::Faults,
+    step::{Auth, Field, FieldValue, Header, Step},
     template::{RESERVED, Template, is_name},
 };
 
-/// What becomes of a template whose optional name stands for nothing.
+/// What a template is for, which decides whether its parameters may be optional.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// It is part of an address: can't be.
+    /// It is a URL: no parameter may be optional.
     Address,
-    /// It is a host that a token may go to: can't be, and no answer may name it.
+    /// It is a host that a token may be sent to: no parameter may be optional or from a response.
     Host,
-    /// The request needs it: can't be.
+    /// The request needs it: no parameter may be optional.
     Needed,
-    /// What it would fill is left out.
+    /// It is left out if an optional parameter has no value.
     LeftOut,
 }
 
-/// Checks all names, and notes what has to be given.
+/// Checks all names, and stores in the dialect which values the configuration must give.
 pub(crate) fn settle(dialect: &mut Dialect, faults: &Faults) {
     let declared = dialect.about.as_ref().map(|about| about.params.clone());
     let mut names = Names {
@@ -71,7 +72,7 @@ struct Names<'a> {
     faults: &'a Faults,
 }
 
-/// What is there already where a template stands.
+/// What is available when a template is rendered.
 #[derive(Clone, Copy)]
 struct Stage {
     has_token: bool,
@@ -84,10 +85,10 @@ impl Names<'_> {
             let described = ["client_id", "client_secret", "scope"].contains(&&*param.name);
             if !is_name(&param.name) {
                 self.faults
-                    .note(param.line, key, "letters, digits and _ make a name");
+                    .note(param.line, key, "expected a name of letters, digits and _");
             } else if !described && RESERVED.contains(&&*param.name) {
                 self.faults
-                    .note(param.line, key, "this name means something else already");
+                    .note(param.line, key, "this name is reserved or used already");
             } else if !described {
                 self.params.push(Param {
                     name: param.name.clone(),
@@ -109,17 +110,17 @@ impl Names<'_> {
                 "client_id" => self.client_id = true,
                 "client_secret" => self.client_secret = true,
                 "token" | "scope" | "url" if role == Role::Host => {
-                    wrong(format!("{{{name}}} can't name hosts"));
+                    wrong(format!("{{{name}}} can't be part of a host"));
                 }
                 "scope" => {}
                 "token" if stage.has_token => {}
-                "token" => wrong("{token} is there after the first answer only".into()),
+                "token" => wrong("{token} is available after the first response only".into()),
                 "url" if role != Role::Address => {}
-                "url" => wrong("{url} can't stand in an address".into()),
+                "url" => wrong("{url} can't be part of a URL".into()),
                 _ if self.exports.iter().any(|known| &**known == name) => {
                     if role == Role::Host {
                         wrong(format!(
-                            "{{{name}}} is from an answer, which can't name hosts"
+                            "{{{name}}} comes from a response, so it can't be part of a host"
                         ));
                     }
                 }
@@ -128,19 +129,19 @@ impl Names<'_> {
         }
     }
 
-    /// What an answer gave is part of a host only beside hosts that it may name, and what a request
-    /// asks for never is.
+    /// A value from a response may be part of a host only if `base_url_hosts` limits it; a value from a
+    /// token request may never be.
     fn check_host(&self, url: &Template, key: &str, has_hosts: bool) {
         for name in url.host_names() {
             if name == "scope" {
-                let why = "{scope} is from the request, which can't name hosts";
+                let why = "{scope} comes from the token request, so it can't be part of a host";
                 self.faults.note(url.line, key, why);
             }
             let is_answered = name == "token" || self.exports.iter().any(|it| **it == *name);
             if is_answered && !has_hosts {
                 let why = format!(
-                    "{{{name}}} is from an answer and part of the host; add base_url_hosts to \
-                     [response], the hosts that it may name"
+                    "{{{name}}} comes from a response and is part of the host; add base_url_hosts \
+                     to [response] to limit the hosts"
                 );
                 self.faults.note(url.line, key, why);
             }
@@ -155,14 +156,14 @@ impl Names<'_> {
             }
             param.in_url |= matches!(role, Role::Address | Role::Host);
             if param.optional && role != Role::LeftOut {
-                let why = format!("{{{name}}} is optional, and can't be left out here");
+                let why = format!("{{{name}}} is optional, but is needed here");
                 faults.note(line, "", why);
             }
         } else if self.has_about {
             let known = self.params.iter().map(|param| &*param.name);
             let meant = nearest(name, known.chain(self.exports.iter().map(|name| &**name)))
-                .map_or(String::new(), |meant| format!("; is {meant} meant?"));
-            let why = format!("{{{name}}} is no parameter that about.params tells of{meant}");
+                .map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+            let why = format!("about.params does not declare {{{name}}}{meant}");
             faults.note(line, "", why);
         } else {
             self.params.push(Param {
@@ -183,9 +184,9 @@ impl Names<'_> {
                 RESERVED.contains(&&**name) || self.params.iter().any(|param| param.name == *name);
             if taken || !is_name(name) {
                 let why = if taken {
-                    "this name means something else already"
+                    "this name is reserved or used already"
                 } else {
-                    "letters, digits and _ make a name"
+                    "expected a name of letters, digits and _"
                 };
                 self.faults
                     .note(step.url.line, format!("response.export.{name}"), why);
@@ -201,13 +202,14 @@ impl Names<'_> {
             let declared = self.declared.iter().find(|known| known.name == param.name);
             let line = declared.map_or(1, |declared| declared.line);
             let key = format!("about.params.{}", param.name);
-            self.faults.note(line, key, "no template names it");
+            self.faults
+                .note(line, key, "no template uses this parameter");
         }
     }
 }
 
 impl Step {
-    /// Every template of the step, and what becomes of it without its names.
+    /// Visits every template of the step with its role.
     pub(crate) fn templates<'s>(&'s self, visit: &mut impl FnMut(&'s Template, Role)) {
         visit(&self.url, Role::Address);
         if let Auth::Basic { user, password } = &self.auth {

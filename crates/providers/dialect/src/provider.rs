@@ -11,8 +11,8 @@ use http::header;
 use url::Url;
 
 use crate::{
-    attach,
-    dialect::{Attach, Dialect},
+    attach::{self, Attach},
+    dialect::Dialect,
     template::Values,
 };
 
@@ -21,10 +21,10 @@ mod fetch;
 
 pub use self::builder::VendorBuilder;
 
-/// The kind of all providers that a dialect describes.
+/// The kind of every provider with a dialect.
 pub(crate) const KIND: &str = "dialect";
 
-/// One client of a vendor that a [`Dialect`] describes.
+/// A client of a vendor that a [`Dialect`] describes.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -43,12 +43,12 @@ pub struct Vendor {
     id: ProviderId,
     dialect: Arc<Dialect>,
     given: Given,
-    /// What API requests need beside the token.
+    /// The secrets that API requests need beside the token.
     attach_secrets: Vec<SecretRef>,
     is_example: bool,
 }
 
-/// What a configuration gives.
+/// The values from the configuration.
 #[derive(Clone, Default)]
 struct Given {
     client_id: Option<SecretRef>,
@@ -56,13 +56,6 @@ struct Given {
     params: Vec<(Box<str>, SecretRef)>,
     identity: Option<IdentityRef>,
     token_endpoint: Option<Url>,
-}
-
-impl Vendor {
-    /// Starts a client of the vendor that `dialect` describes.
-    pub fn builder(dialect: Arc<Dialect>) -> VendorBuilder {
-        VendorBuilder::new(dialect)
-    }
 }
 
 impl Given {
@@ -147,24 +140,26 @@ impl Provider for Vendor {
 }
 
 impl Vendor {
-    /// Parameters of one request: those that a template names, are no secret, and are no part of an
-    /// address, which is who the provider is.
+    /// Checks the parameters of a token request. It may set a parameter that is neither a secret nor
+    /// part of a URL, because URLs belong to the provider's identity.
     fn check_params(&self, request: &TokenRequest) -> Result<(), Error> {
         for (name, _) in request.params() {
             let why = match self.dialect.param(name) {
                 None => "unknown parameter",
-                Some(param) if param.secret => "a secret is no parameter of a request",
-                Some(param) if param.in_url => "a part of the address is no parameter of a request",
+                Some(param) if param.secret => "a secret can't be a parameter of a token request",
+                Some(param) if param.in_url => {
+                    "a part of a URL can't be a parameter of a token request"
+                }
                 Some(_) => continue,
             };
             return Err(Error::configuration(format!("{name}: {why}"))
-                .with_remedy("it belongs among the provider's params, if anywhere"));
+                .with_remedy("set it among the provider's params, or remove it"));
         }
         Ok(())
     }
 
-    /// Whether a token's further fields are what the answers export, and what was asked for: any
-    /// other would stand in a template for something that the configuration gives.
+    /// Whether a stored token's extra fields are exactly the exports and the requested parameters. Any
+    /// other field could replace a configured value in a template.
     fn has_its_exports(&self, token: &Token, request: &TokenRequest) -> bool {
         let asked = |name: &str| {
             let mut params = request.params();
@@ -196,7 +191,7 @@ impl Vendor {
             .any(|template| template.names().any(|known| known == name))
     }
 
-    /// Attaches with the secrets at hand.
+    /// Attaches the token, with the secrets in `kept`.
     pub(crate) fn attach_with(
         &self,
         attach: &Attach,
@@ -238,7 +233,7 @@ impl Vendor {
         attach.apply(&values, request)
     }
 
-    /// As [`Provider::attach`], for an example, whose values are at hand.
+    /// Attaches the token of an example, as [`Provider::attach`] does.
     pub(crate) fn attach_example(
         &self,
         token: &Token,
@@ -258,7 +253,7 @@ impl Vendor {
     }
 }
 
-/// What `{uuid}` is in examples.
+/// The value of `{uuid}` in examples.
 pub(crate) const EXAMPLE_UUID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// A random UUID (RFC 9562 §5.4).

@@ -1,4 +1,4 @@
-//! From a [`Step`] and values to a request: a pure function.
+//! Building a request from a [`Step`] and values: a pure function.
 
 use std::borrow::Cow;
 
@@ -6,27 +6,26 @@ use base64::Engine as _;
 use biped_core::{Error, SecretString, check_secure};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use serde_json::Value;
 use url::Url;
 
 use crate::{
-    dialect::{Auth, Encoding, Field, FieldName, FieldValue, Header, HeaderTitle, Step},
+    fill::{Fill, needed},
     jwt,
-    place::Pointer,
+    step::{Auth, Encoding, Header, HeaderTitle, Step},
     template::{Template, Values},
 };
 
-/// A request, and where it goes.
+/// A request, and its URL.
 pub(crate) struct Built {
     pub(crate) request: http::Request<Bytes>,
-    /// Where it goes, without what was appended to the query.
+    /// The URL without the parameters that were appended to the query.
     pub(crate) url: Url,
     /// The signed JWT in it.
     pub(crate) assertion: Option<SecretString>,
 }
 
 impl Step {
-    /// Builds the request; `elsewhere` replaces the address of the file.
+    /// Builds the request. `elsewhere` replaces the URL of the file.
     pub(crate) fn build(
         &self,
         values: &Values<'_>,
@@ -80,7 +79,7 @@ impl Step {
             .method(&self.method)
             .uri(target.as_str())
             .body(Bytes::new())
-            .map_err(|_| Error::configuration("the vendor's address is no URL"))?;
+            .map_err(|_| Error::configuration("the vendor's URL is not a valid URI"))?;
         let headers = request.headers_mut();
         let accept = if self.reads.is_text {
             "*/*"
@@ -123,32 +122,18 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 
-/// The address of a request. It may hold a secret, so that no error shows it.
+/// Parses the URL of a request. It may contain a secret, so no error shows it.
 fn parsed(address: &str) -> Result<Url, Error> {
     let url = Url::parse(address).map_err(|_| {
-        Error::configuration("the vendor's address, with its parameters, is no URL")
+        Error::configuration("the vendor's URL is not valid with these parameters")
             .with_remedy("check the parameters that are part of it")
     })?;
-    // That error would show it.
+    // The original error would show the URL.
     check_secure(&url).map_err(|_| {
-        Error::configuration("the vendor's address is not https, or has a user name in it")
-            .with_remedy("secrets travel over https only (http to loopback is allowed)")
+        Error::configuration("the vendor's URL is not https, or contains a user name")
+            .with_remedy("use an https URL without a user name (http only to this machine)")
     })?;
     Ok(url)
-}
-
-/// A text that a request can't do without.
-pub(crate) fn needed<'v>(
-    template: &'v Template,
-    values: &Values<'v>,
-) -> Result<Cow<'v, str>, Error> {
-    template.render(values).ok_or_else(|| {
-        let names: Vec<_> = template.names().collect();
-        Error::configuration(format!(
-            "this vendor needs a value for {}",
-            names.join(" and ")
-        ))
-    })
 }
 
 /// `Basic` with these two (RFC 7617).
@@ -158,8 +143,8 @@ pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue, Error> {
 }
 
 impl Header {
-    /// Puts the header among others, unless an optional parameter of it has no value. Its value is
-    /// never shown, unless the file itself says it in so many words.
+    /// Adds the header to `headers`, unless an optional parameter of it has no value. The value is
+    /// marked as sensitive, unless the file contains it literally.
     pub(crate) fn put(&self, values: &Values<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
         let Some(text) = self.value.render(values) else {
             return Ok(());
@@ -190,105 +175,16 @@ impl Header {
 fn unfit_name(template: &Template) -> Error {
     let names: Vec<_> = template.names().collect();
     Error::configuration(format!(
-        "{}: a name of a header can't be made of it",
+        "{}: expected a value that is valid in a header name",
         names.join(" and ")
     ))
 }
 
 fn sensitive(name: &HeaderName, text: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(text).map_err(|_| {
-        Error::configuration(format!("what stands in the header {name} can't be in one"))
-            .with_remedy("check the values given for line breaks and control characters")
+        Error::configuration(format!("the value of the header {name} is not valid"))
+            .with_remedy("remove line breaks and control characters from the configured values")
     })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Fills fields in.
-pub(crate) struct Fill<'a> {
-    pub(crate) values: &'a Values<'a>,
-    pub(crate) assertion: Option<&'a str>,
-}
-
-impl<'a> Fill<'a> {
-    /// Names and texts, for a form or a query; a list is its name several times.
-    fn pairs(&self, fields: &'a [Field]) -> Result<Vec<(&'a str, Cow<'a, str>)>, Error> {
-        let mut pairs = Vec::with_capacity(fields.len());
-        for field in fields {
-            let FieldName::Name(name) = &field.at else {
-                return Err(Error::internal("a pointer among the fields of a form"));
-            };
-            match &field.value {
-                FieldValue::List(all) => {
-                    for value in all {
-                        pairs.extend(self.text(value)?.map(|text| (&**name, text)));
-                    }
-                }
-                value => pairs.extend(self.text(value)?.map(|text| (&**name, text))),
-            }
-        }
-        Ok(pairs)
-    }
-
-    fn json(&self, fields: &'a [Field]) -> Result<Vec<u8>, Error> {
-        let mut body = Value::Object(serde_json::Map::new());
-        for field in fields {
-            let Some(value) = self.value(&field.value)? else {
-                continue;
-            };
-            let fits = match &field.at {
-                FieldName::Name(name) => Pointer::key(name).put(&mut body, value),
-                FieldName::Pointer(pointer) => pointer.put(&mut body, value),
-            };
-            if !fits {
-                return Err(Error::configuration(
-                    "the fields of this vendor's file can't be in one JSON body together",
-                ));
-            }
-        }
-        serde_json::to_vec(&body).map_err(|_| Error::internal("a body can't be written as JSON"))
-    }
-
-    fn text(&self, value: &'a FieldValue) -> Result<Option<Cow<'a, str>>, Error> {
-        Ok(match value {
-            FieldValue::Text(template) => template.render(self.values),
-            FieldValue::Fixed(Value::String(text)) => Some(text.as_str().into()),
-            FieldValue::Assertion => self.assertion.map(Cow::Borrowed),
-            other => self.value(other)?.map(|value| value.to_string().into()),
-        })
-    }
-
-    /// `None` where an optional parameter has no value.
-    pub(crate) fn value(&self, value: &'a FieldValue) -> Result<Option<Value>, Error> {
-        Ok(match value {
-            FieldValue::Text(template) => template.render(self.values).map(Value::from),
-            FieldValue::Number(template) => match template.render(self.values) {
-                Some(text) => Some(number(&text).ok_or_else(|| not_a_number(template))?),
-                None => None,
-            },
-            FieldValue::Fixed(value) => Some(value.clone()),
-            FieldValue::List(all) => {
-                let mut list = Vec::with_capacity(all.len());
-                for value in all {
-                    list.extend(self.value(value)?);
-                }
-                Some(list.into())
-            }
-            FieldValue::Assertion => self.assertion.map(Value::from),
-        })
-    }
-}
-
-fn number(text: &str) -> Option<Value> {
-    let text = text.trim();
-    if let Ok(whole) = text.parse::<i64>() {
-        return Some(whole.into());
-    }
-    let number: f64 = text.parse().ok()?;
-    serde_json::Number::from_f64(number).map(Value::Number)
-}
-
-fn not_a_number(template: &Template) -> Error {
-    let names: Vec<_> = template.names().collect();
-    Error::configuration(format!("{}: a number is expected", names.join(", ")))
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crate::{
-    place::Place,
+    answer_path::AnswerPath,
     source::{Entry, Faults, Node, Table, Value, joined},
     template::Template,
 };
@@ -152,9 +152,9 @@ impl<'a> Section<'a> {
         }
     }
 
-    pub(crate) fn place(&self, key: &'static str) -> Option<Place> {
+    pub(crate) fn place(&self, key: &'static str) -> Option<AnswerPath> {
         let (text, line) = self.text(key)?;
-        match Place::parse(text) {
+        match AnswerPath::parse(text) {
             Ok(place) => Some(place),
             Err(why) => {
                 self.wrong(line, key, why);

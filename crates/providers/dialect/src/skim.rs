@@ -1,20 +1,20 @@
-//! [`Body`]: an answer's JSON, of which no more is read than is asked for.
+//! [`Body`]: the JSON of a response, of which only the wanted keys are read.
 
 use std::{fmt, mem};
 
 use serde_json::Value;
 
-/// The JSON of an answer.
+/// The JSON of a response.
 pub(crate) enum Body<'k> {
     /// All of it.
     Whole(Value),
-    /// Of an object, what stands under the keys that are wanted; the last of a name counts.
+    /// The wanted keys of an object with their values; the last of several equal keys counts.
     Parts(Vec<(&'k str, Value)>),
 }
 
 impl<'k> Body<'k> {
-    /// The object in `bytes` with only those of its keys that are wanted; `None` for anything that
-    /// is no object, or no JSON.
+    /// Reads the wanted keys of the object in `bytes`; returns `None` if they are not a JSON
+    /// object.
     pub(crate) fn skim(bytes: &[u8], wanted: &'k [Box<str>]) -> Option<Self> {
         use serde::de::Deserializer as _;
         let mut json = serde_json::Deserializer::from_slice(bytes);
@@ -23,7 +23,7 @@ impl<'k> Body<'k> {
         Some(Self::Parts(parts))
     }
 
-    /// What stands under a key of the object.
+    /// Returns the value of a key.
     pub(crate) fn part(&self, key: &str) -> Option<&Value> {
         match self {
             Self::Whole(value) => value.as_object()?.get(key),
@@ -34,7 +34,7 @@ impl<'k> Body<'k> {
         }
     }
 
-    /// Takes the text under a key of the object, without a copy; `None` where it is no text.
+    /// Moves the string of a key out of the object; returns `None` for a value of another type.
     pub(crate) fn take_text(&mut self, key: &str) -> Option<String> {
         let value = match self {
             Self::Whole(value) => value.as_object_mut()?.get_mut(key),
@@ -71,7 +71,7 @@ impl<'de, 'k> serde::de::Visitor<'de> for Skim<'k> {
     }
 }
 
-/// A key, if it is one that is wanted.
+/// A key, if it is wanted.
 struct Wanted<'a>(&'a [Box<str>]);
 
 impl<'de, 'a> serde::de::DeserializeSeed<'de> for Wanted<'a> {

@@ -1,4 +1,4 @@
-//! [`Template`]: a text with `{names}` in it, taken apart when it is loaded.
+//! [`Template`]: a text with `{names}` in it, parsed when the file is loaded.
 //!
 //! `{x}`, `{x|b64}`, `{x|urlencode}`, `{uuid}`, `{now}` (seconds since 1970), `{now+7d}`,
 //! `{now-5m|%Y-%m-%dT%H:%M:%SZ}`; `{{` and `}}` stand for braces.
@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt::Write as _};
 use base64::Engine as _;
 use biped_core::{Timestamp, wire};
 
-/// Names that mean the same in every dialect.
+/// The names with the same meaning in every dialect.
 pub(crate) const RESERVED: [&str; 7] = [
     "client_id",
     "client_secret",
@@ -19,11 +19,11 @@ pub(crate) const RESERVED: [&str; 7] = [
     "now",
 ];
 
-/// A text with holes.
+/// A text with names to fill in.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
     parts: Box<[Part]>,
-    /// Where it stands in the file.
+    /// Its line in the file.
     pub(crate) line: usize,
 }
 
@@ -48,7 +48,7 @@ enum Filter {
     UrlEncode,
 }
 
-/// What the names in templates stand for.
+/// The values of the names in templates.
 #[derive(Clone, Copy)]
 pub(crate) struct Values<'a> {
     pub(crate) client_id: Option<&'a str>,
@@ -58,7 +58,7 @@ pub(crate) struct Values<'a> {
     pub(crate) token: Option<&'a str>,
     pub(crate) uuid: &'a str,
     pub(crate) now: Timestamp,
-    /// Parameters and exports; the last of a name counts.
+    /// Parameters and exports; the last of several equal names counts.
     pub(crate) named: &'a [(&'a str, &'a str)],
 }
 
@@ -82,7 +82,7 @@ impl<'a> Values<'a> {
 }
 
 impl Template {
-    /// Takes a text apart. The error never quotes it: it may hold a secret.
+    /// Parses a text. The error never quotes it, because it may contain a secret.
     pub(crate) fn parse(text: &str, line: usize) -> Result<Self, Cow<'static, str>> {
         let mut parts = Vec::new();
         let mut literal = String::new();
@@ -97,10 +97,10 @@ impl Template {
                 continue;
             }
             if brace == "}" {
-                return Err("a } without its {; a brace itself is written }}".into());
+                return Err("} without a matching {; write a literal } as }}".into());
             }
             let Some(end) = after.find('}') else {
-                return Err("a { without its }; a brace itself is written {{".into());
+                return Err("{ without a matching }; write a literal { as {{".into());
             };
             if !literal.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut literal).into()));
@@ -118,7 +118,7 @@ impl Template {
         })
     }
 
-    /// Only for templates that are written in this crate.
+    /// The template `{name}`.
     pub(crate) fn of(name: &str, filters: bool) -> Self {
         let filters: Box<[Filter]> = if filters {
             [Filter::UrlEncode].into()
@@ -132,7 +132,7 @@ impl Template {
         }
     }
 
-    /// The names that can have a hand in the host of an address: those in front of its path.
+    /// The names that may be part of a URL's host: those before its path.
     pub(crate) fn host_names(&self) -> Vec<&str> {
         let mut names = Vec::new();
         let (mut has_scheme, mut has_begun) = (false, false);
@@ -144,7 +144,7 @@ impl Template {
                     match rest.split_once("://") {
                         Some((before, after)) if !(has_scheme || has_begun && ends(before)) => {
                             has_scheme = true;
-                            // However many slashes there are, a host follows them.
+                            // URL parsers ignore extra slashes before a host.
                             rest = after.trim_start_matches(['/', '\\']);
                             has_begun = !rest.is_empty();
                         }
@@ -165,7 +165,7 @@ impl Template {
         names
     }
 
-    /// The names it needs, `now` and `uuid` left out.
+    /// The names in it, except `now` and `uuid`.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Hole {
@@ -176,12 +176,12 @@ impl Template {
         })
     }
 
-    /// Whether it is always the same text.
+    /// Whether it contains no name.
     pub(crate) fn is_fixed(&self) -> bool {
         self.parts.iter().all(|part| matches!(part, Part::Text(_)))
     }
 
-    /// What stands before the first name: all of a fixed text.
+    /// The text before the first name.
     pub(crate) fn lead(&self) -> &str {
         match self.parts.first() {
             Some(Part::Text(text)) => text,
@@ -189,7 +189,7 @@ impl Template {
         }
     }
 
-    /// The text; `None` where a name stands for nothing.
+    /// Fills in the names; returns `None` if one has no value.
     pub(crate) fn render<'v>(&'v self, values: &Values<'v>) -> Option<Cow<'v, str>> {
         if let [part] = &*self.parts {
             return part.render(values);
@@ -201,7 +201,7 @@ impl Template {
         Some(out.into())
     }
 
-    /// The text for people: `known` names filled in, the others left as they are written.
+    /// Fills in the `known` names, and leaves the others as they are written.
     pub(crate) fn outline<'v>(&'v self, known: impl Fn(&str) -> Option<&'v str>) -> String {
         let mut out = String::new();
         for part in &self.parts {
@@ -276,20 +276,20 @@ fn hole(inside: &str) -> Result<Part, Cow<'static, str>> {
             "urlencode" => filters.push(Filter::UrlEncode),
             _ if is_now && piece.contains('%') && format.is_none() && filters.is_empty() => {
                 if time(Timestamp::default(), 0, Some(piece)).is_none() {
-                    return Err("the format of {now|…} is not one of strftime's".into());
+                    return Err("expected a format of strftime in {now|…}".into());
                 }
                 format = Some(piece.into());
             }
-            _ => return Err("unknown filter; known are b64 and urlencode".into()),
+            _ => return Err("unknown filter; expected one of b64, urlencode".into()),
         }
     }
     let what = if is_now {
         let offset = offset(&head[name_end..])
-            .ok_or("{now} is moved by a whole number of s, m, h or d: {now+7d}")?;
+            .ok_or("expected a whole number of s, m, h or d after {now, such as {now+7d}")?;
         What::Now { offset, format }
     } else {
         if !is_name(head) {
-            return Err("a name is expected between { and }; a brace itself is written {{".into());
+            return Err("expected a name between { and }; write a literal { as {{".into());
         }
         What::Name(head.into())
     };
@@ -299,7 +299,7 @@ fn hole(inside: &str) -> Result<Part, Cow<'static, str>> {
     })
 }
 
-/// `+7d` in seconds; nothing is zero. Ten years at most.
+/// Parses an offset such as `+7d` to seconds, at most ten years; the empty text is zero.
 fn offset(text: &str) -> Option<i64> {
     if text.is_empty() {
         return Some(0);
@@ -317,7 +317,8 @@ fn offset(text: &str) -> Option<i64> {
         .filter(|seconds| seconds.unsigned_abs() <= 315_360_000)
 }
 
-/// Whether a text can be the name of a parameter: letters, digits, `_` and `.`, and no digit first.
+/// Whether a text is a valid parameter name: letters, digits, `_` and `.`, not starting with a digit
+/// or `.`.
 pub(crate) fn is_name(text: &str) -> bool {
     let inside = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -389,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_refused_without_being_quoted() {
+    fn an_invalid_template_is_refused_without_being_quoted() {
         for text in [
             "pl4nted{",
             "pl4nted}",

@@ -1,4 +1,4 @@
-//! The files of the catalogue; a test compares this list with the directory.
+//! The files of the catalogue. A test compares this list with the directory.
 
 macro_rules! files {
     ($($name:literal)*) => {
@@ -6,7 +6,7 @@ macro_rules! files {
     };
 }
 
-/// Names and texts, in order.
+/// The names and texts, sorted by name.
 pub(crate) const FILES: &[(&str, &str)] = files! {
     "1password"
     "3cx"

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use biped_dialect::{Catalogue, Entry, Example, check_text};
+use biped_dialect::{Catalogue, Example, VendorFile, check_text};
 use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
 
@@ -89,7 +89,7 @@ fn the_entry_to_start_from_names_everything_that_is_needed() {
 #[test]
 fn vendors_are_found_by_name_title_and_what_they_are_for() {
     let catalogue = Catalogue::built_in();
-    let found = |words: &str| -> Vec<_> { catalogue.search(words).map(Entry::name).collect() };
+    let found = |words: &str| -> Vec<_> { catalogue.search(words).map(VendorFile::name).collect() };
     assert_eq!(found("KEYCLOAK identity"), ["keycloak"]);
     // The words in the paths of addresses say nothing of the vendor.
     assert!(!found("identity").contains(&"ebay"));

@@ -1,4 +1,4 @@
-//! Reading what the envelope vendor answers.
+//! Reading the envelope vendor's responses.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use biped_core::{Error, Timestamp, Token, TokenBuilder, VendorError, wire};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-/// The token in an answer of `/v1/auth/token`.
+/// Reads the token in a response of `/v1/auth/token`.
 pub(crate) fn token(
     response: &http::Response<Bytes>,
     sent_at: Timestamp,
@@ -17,7 +17,7 @@ pub(crate) fn token(
     let Value::String(access_token) = take("access_token") else {
         return Err(wire::invalid_response(
             response,
-            "data in the answer has no access_token",
+            "data in the response does not contain access_token",
         ));
     };
     let token_type = take("token_type");
@@ -30,7 +30,7 @@ pub(crate) fn token(
         .extra(data))
 }
 
-/// What is inside the envelope of an answer that is no error.
+/// Returns the object in `data` of a successful response.
 fn data(response: &http::Response<Bytes>, now: Timestamp) -> Result<Map<String, Value>, Error> {
     let status = response.status().as_u16();
     if !response.status().is_success() {
@@ -45,24 +45,21 @@ fn data(response: &http::Response<Bytes>, now: Timestamp) -> Result<Map<String, 
     if let Some(data) = wire::object(&answer["data"]) {
         return Ok(data.into_owned());
     }
-    // Beside data, a code and a message at the top may tell of a success.
+    // Beside data, a code and a message at the top may describe a success.
     let words = words(status, &answer);
     if words.code.is_some() || words.reason.is_some() {
         return Err(wire::failure(response, words, now));
     }
     let what = match &answer["data"] {
-        _ if !answer.is_object() => "is no JSON object",
-        Value::Null => "has no data",
-        Value::String(_) => "has data that is a text without a JSON object in it",
-        _ => "has data that is no JSON object",
+        _ if !answer.is_object() => "the response is not a JSON object",
+        Value::Null => "the response does not contain data",
+        Value::String(_) => "data in the response is a string that does not contain a JSON object",
+        _ => "data in the response is not a JSON object",
     };
-    Err(wire::invalid_response(
-        response,
-        format!("the answer {what}"),
-    ))
+    Err(wire::invalid_response(response, what))
 }
 
-/// The vendor's words: those in `error`, and where it lacks one, that at the top.
+/// Reads the vendor's error: the fields in `error`, and those at the top for what it lacks.
 fn words(status: u16, answer: &Value) -> VendorError {
     let mut words = words_inside(status, &answer["error"]);
     let top = in_fields(status, answer);
@@ -72,7 +69,7 @@ fn words(status: u16, answer: &Value) -> VendorError {
     words
 }
 
-/// The words in `error`: an object, a string with the JSON of one, or the message itself.
+/// Reads `error`: an object, a string with the JSON of an object, or the message itself.
 fn words_inside(status: u16, error: &Value) -> VendorError {
     if let Some(object) = wire::object(error) {
         return in_fields(status, &Value::Object(object.into_owned()));

@@ -10,42 +10,43 @@ use crate::{
     provider::{KIND, token_endpoint},
 };
 
-/// The kind `envelope`, to be registered where configuration is read.
+/// Returns the kind `envelope`, to register where configuration is read.
 ///
 /// | key | |
 /// | --- | --- |
-/// | `base_url` | required, unless `token_endpoint` is given; tokens are issued at `{base_url}/v1/auth/token` |
+/// | `base_url` | required, unless `token_endpoint` is set; tokens are issued at `{base_url}/v1/auth/token` |
 /// | `client_id`, `client_secret` (or `credentials`) | required |
-/// | `token_endpoint` | default: made from `base_url` |
-/// | `api_base_url` | where relative API paths go; default: `base_url` |
-/// | `grant_type` | sent if given |
-/// | `scope` | sent if given |
+/// | `token_endpoint` | default: derived from `base_url` |
+/// | `api_base_url` | the base of relative API paths; default: `base_url` |
+/// | `grant_type` | sent if it is set |
+/// | `scope` | sent if it is set |
 #[must_use]
 pub fn kind() -> ProviderKind {
     ProviderKind::new(KIND, from_config)
-        .about("Form-encoded /v1/auth/token endpoints that wrap answers in data and error")
+        .about("Form-encoded /v1/auth/token endpoints that wrap responses in data and error")
         .field(Field::new("base_url", FieldType::Url).about(
             "The vendor's base URL, with or without /v1; tokens are issued at /v1/auth/token.",
         ))
         .field(
             Field::new("client_id", FieldType::Identifier)
-                .about("The OAuth client identifier issued to your application."),
+                .about("The OAuth client_id of your application."),
         )
         .field(
             Field::new("client_secret", FieldType::Secret)
-                .about("The OAuth client secret that belongs to it, or a list tried in order."),
+                .about("The OAuth client_secret, or a list of secrets to try in order."),
         )
         .field(
-            Field::new("grant_type", FieldType::Text)
-                .about("The grant_type to send, for endpoints that want one; by default none."),
+            Field::new("grant_type", FieldType::Text).about(
+                "The grant_type to send, for endpoints that need one; by default none is sent.",
+            ),
         )
         .field(
             Field::new("token_endpoint", FieldType::Url)
-                .about("Where tokens are issued, if not at /v1/auth/token below base_url."),
+                .about("The URL of the token endpoint, if not /v1/auth/token below base_url."),
         )
         .field(
             Field::new("api_base_url", FieldType::Url)
-                .about("Where relative API paths go, if not to base_url."),
+                .about("The base of relative API paths, if not base_url."),
         )
 }
 
@@ -57,13 +58,13 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
         .as_ref()
         .is_some_and(|url| url.query().is_some() || url.fragment().is_some())
     {
-        return Err(config.invalid("base_url", "a URL without query and fragment is expected"));
+        return Err(config.invalid("base_url", "expected a URL without query and fragment"));
     }
     let endpoint = match (config.url("token_endpoint"), &base_url) {
         (Some(endpoint), _) => endpoint,
         (None, Some(base_url)) => token_endpoint(base_url),
         (None, None) => {
-            let message = "missing; a URL is expected, unless token_endpoint is given";
+            let message = "missing; set base_url, or token_endpoint";
             return Err(config.invalid("base_url", message));
         }
     };

@@ -1,12 +1,12 @@
 //! The envelope vendor for Biped: the provider of kind `envelope`, for token endpoints at
-//! `{base_url}/v1/auth/token` that wrap every answer.
+//! `{base_url}/v1/auth/token` that wrap every response.
 //!
-//! | its peculiarity | here |
+//! | at this vendor | in this crate |
 //! | --- | --- |
-//! | The form holds `client_id` and `client_secret` only. | no `grant_type` and no `scope`, unless configured |
-//! | A token comes inside `data`: an object, or a string that holds the JSON of one. | both are read |
-//! | An error comes as `error`: an object, a string with JSON in it, or the message itself; or its fields stand at the top. | all of them are read |
-//! | Error codes are numbers or strings, the words of RFC 6749 stand in `code_reason`. | `invalid_client` there refuses the client |
+//! | The form contains only `client_id` and `client_secret`. | `grant_type` and `scope` are sent only if they are configured |
+//! | The token is inside `data`: an object, or a string with the JSON of an object. | both forms are read |
+//! | An error is in `error`: an object, a string with JSON, or the message itself; or its fields are at the top. | all forms are read |
+//! | Error codes are numbers or strings; the codes of RFC 6749 are in `code_reason`. | `invalid_client` in `code_reason` means that the client is refused |
 //!
 //! ```
 //! use biped_core::{Provider as _, SecretRef};
@@ -29,12 +29,12 @@
 //! client_secret = "file:/run/secrets/shop"
 //! ```
 //!
-//! # Where relative API paths go
+//! # The base of relative API paths
 //!
-//! The vendor's answer names no base URL, so its tokens carry the configured one: `api_base_url`
-//! where there is one, else `base_url`, just as it is written. A path is appended to it: with
+//! The vendor's responses contain no base URL, so its tokens carry the configured one: `api_base_url`,
+//! or else `base_url`, exactly as it is written. A path is appended to it: with
 //! `https://api.vendor.example` call `/v1/orders`, with `https://api.vendor.example/v1` call
-//! `/orders`. With `token_endpoint` alone there is none, and relative paths are an error.
+//! `/orders`. If only `token_endpoint` is set, relative paths are an error.
 
 mod answer;
 mod config;

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::answer;
 
-/// One client at an envelope vendor.
+/// A client at an envelope vendor.
 ///
 /// ```
 /// use biped_core::{Provider as _, SecretRef};
@@ -38,17 +38,17 @@ pub struct Envelope {
 pub(crate) const KIND: &str = "envelope";
 
 impl Envelope {
-    /// The client with these credentials at `{base_url}/v1/auth/token`.
+    /// Returns the client with these credentials, at `{base_url}/v1/auth/token`.
     ///
-    /// A `base_url` that ends in `/v1` already doesn't double it. Relative API paths go to
+    /// A `base_url` may end in `/v1`, which is not repeated. Relative API paths are appended to
     /// `base_url` as it is.
     #[must_use]
     pub fn new(base_url: &Url, client_id: SecretRef, client_secret: SecretRef) -> Self {
         Self::at(token_endpoint(base_url), client_id, client_secret).api_base_url(base_url.clone())
     }
 
-    /// The client with these credentials at this very token endpoint. Relative API paths go
-    /// nowhere, unless [`api_base_url`](Self::api_base_url) says where.
+    /// Returns the client with these credentials, at exactly this token endpoint. Relative API paths
+    /// need [`api_base_url`](Self::api_base_url).
     #[must_use]
     pub fn at(token_endpoint: Url, client_id: SecretRef, client_secret: SecretRef) -> Self {
         Self {
@@ -63,14 +63,14 @@ impl Envelope {
         .with_id()
     }
 
-    /// Gives it the name that stands in errors, logs and metrics. Default: `envelope`.
+    /// Sets the name for errors, logs and metrics. Default: `envelope`.
     #[must_use]
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = name.into();
         self.with_id()
     }
 
-    /// Says where relative API paths go: its tokens carry it as their
+    /// Sets the base of relative API paths. Its tokens carry it as their
     /// [`base_url`](Token::base_url). Default: the base URL.
     #[must_use]
     pub fn api_base_url(mut self, url: Url) -> Self {
@@ -85,8 +85,7 @@ impl Envelope {
         self.with_id()
     }
 
-    /// What tokens carry, what is asked for and on which credentials tells them from others, and so
-    /// belongs to the id.
+    /// Computes the id of everything that makes tokens differ: credentials, base URL and grant type.
     fn with_id(mut self) -> Self {
         let mut id = ProviderId::new(KIND, &self.token_endpoint, self.id.client())
             .identifier(&self.client_id)
@@ -111,7 +110,7 @@ impl Provider for Envelope {
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
         if let Some((name, _)) = request.params().next() {
             return Err(Error::configuration(format!("unknown parameter {name}"))
-                .with_remedy("providers of kind envelope have none"));
+                .with_remedy("remove it; the kind envelope has no parameters"));
         }
         self.api_base_url.as_ref().map_or(Ok(()), check_secure)?;
         let scope = request.joined_scopes(" ");
@@ -140,7 +139,7 @@ impl Provider for Envelope {
 }
 
 impl Envelope {
-    /// This vendor answers 404 to a wrong base URL.
+    /// Adds a remedy to status 404, this vendor's response to a wrong base URL.
     fn explained(&self, error: Error) -> Error {
         let status = error.vendor().and_then(|vendor| vendor.status);
         if error.kind() != ErrorKind::Refused || status != Some(404) {
@@ -148,7 +147,7 @@ impl Envelope {
         }
         let asked = redacted_url(&self.token_endpoint);
         error.with_remedy(format!(
-            "base_url is probably wrong: there is no token endpoint at {asked}"
+            "check base_url; {asked} is probably not a token endpoint"
         ))
     }
 }

@@ -162,7 +162,9 @@ impl Row {
     }
 
     async fn unknown_scope(&self) -> Cell {
-        let source = self.source(&Arc::new(Lagging::default())).scope("admin");
+        let source = self
+            .source(&Arc::new(Lagging::default()))
+            .with_scopes("admin");
         let token = source.token().await.map(|_| ());
         refused(token, &["400 invalid_scope", "400 scope_invalid"])
     }

@@ -36,6 +36,7 @@ pub struct Call {
 
 /// What a call sends.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Payload {
     /// Nothing.
     Empty,
@@ -47,6 +48,7 @@ pub enum Payload {
 
 /// Why a call has no status.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Failure {
     /// There was no token, or it can't be sent there.
     Token(Error),

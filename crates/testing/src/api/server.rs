@@ -66,12 +66,12 @@ impl TestApi {
         &self.url
     }
 
-    /// Answers 401 to this token from now on.
+    /// Rejects this token with status 401 from now on.
     pub fn reject(&self, token: &str) {
         lock(&self.state).rejected.insert(token.into());
     }
 
-    /// Answers every request 307, with this location, from now on.
+    /// Redirects every request to this location, with status 307, from now on.
     pub fn redirect(&self, location: &str) {
         lock(&self.state).redirect = Some(location.into());
     }

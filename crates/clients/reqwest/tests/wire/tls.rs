@@ -47,8 +47,8 @@ impl Ca {
         }
     }
 
-    /// Answers every request with the client certificate that came with its connection (nothing
-    /// where none did). Returns the origin, at the name of `leaf`.
+    /// Starts a server that returns the client certificate of each request's connection, or an empty
+    /// body where the client sent none. Returns the server's origin, at the name of `leaf`.
     pub(crate) async fn serve(&self, leaf: &Leaf, asks_for_certificate: bool) -> String {
         let config = ServerConfig::builder();
         let config = if asks_for_certificate {

@@ -128,6 +128,7 @@ where
         Payload::Empty => Either::Left(Full::default()),
         Payload::Whole(text) => Either::Left(Full::from(text)),
         Payload::Stream(text) => Either::Right(Trickle::new(text)),
+        other => return Err(Failure::Other(format!("cannot send {other:?}"))),
     };
     let request = Request::builder()
         .method(call.method)

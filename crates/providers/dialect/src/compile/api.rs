@@ -1,8 +1,8 @@
-//! `[attach]` and `[expired]`: tokens on API calls.
+//! Reading `[attach]` and `[expired]`: tokens on API calls.
 
 use super::fields::{read_headers, user_and_password};
 use crate::{
-    dialect::{Attach, Expired},
+    attach::{Attach, Expired},
     section::Section,
     source::{Entry, Node, Value},
 };
@@ -15,7 +15,7 @@ pub(crate) fn attach(section: &Section<'_>) -> Attach {
                 inside.parsed(&entry.key, text, entry.node.line)?,
             )),
             _ => {
-                inside.wrong(entry.line, &entry.key, "a string is expected");
+                inside.wrong(entry.line, &entry.key, "expected a string");
                 None
             }
         };
@@ -41,7 +41,7 @@ pub(crate) fn attach(section: &Section<'_>) -> Attach {
         section.wrong(
             section.line(),
             "headers",
-            "[attach] replaces the default; say how instead",
+            "[attach] is empty; set headers, query or basic",
         );
     }
     Attach {
@@ -62,11 +62,7 @@ pub(crate) fn expired(section: &Section<'_>) -> Expired {
             _ => code(node).map(|code| vec![code]),
         };
         if codes.is_none() {
-            section.wrong(
-                node.line,
-                "status",
-                "a list of HTTP status codes is expected",
-            );
+            section.wrong(node.line, "status", "expected a list of HTTP status codes");
         }
         codes
     });
@@ -74,7 +70,7 @@ pub(crate) fn expired(section: &Section<'_>) -> Expired {
     let any_of = section.node("any_of").and_then(|node| match &node.value {
         Value::List(all) => Some(all.iter().map(Node::to_json).collect::<Vec<_>>()),
         _ => {
-            section.wrong(node.line, "any_of", "a list is expected");
+            section.wrong(node.line, "any_of", "expected a list");
             None
         }
     });
@@ -90,7 +86,7 @@ pub(crate) fn expired(section: &Section<'_>) -> Expired {
         (Some(at), Some(any_of)) => Some((at, any_of)),
         (None, None) => None,
         _ => {
-            section.wrong(section.line(), "at", "at and any_of belong together");
+            section.wrong(section.line(), "at", "at and any_of need each other");
             None
         }
     };
@@ -98,7 +94,7 @@ pub(crate) fn expired(section: &Section<'_>) -> Expired {
         section.wrong(
             section.line(),
             "status",
-            "a status, or at and any_of, are expected",
+            "expected status, or at and any_of",
         );
     }
     Expired { status, body }

@@ -1,12 +1,12 @@
-//! Fields and headers, as a file writes them.
+//! Reading fields and headers.
 
 use http::HeaderName;
 
 use crate::{
-    dialect::{Encoding, Field, FieldName, FieldValue, Header, HeaderTitle},
-    place::Pointer,
+    answer_path::Pointer,
     section::Section,
     source::{Entry, Node, Value},
+    step::{Encoding, Field, FieldName, FieldValue, Header, HeaderTitle},
     template::Template,
 };
 
@@ -14,7 +14,7 @@ pub(crate) fn user_and_password(section: &Section<'_>) -> (Option<Template>, Opt
     let both = (section.template("user"), section.template("password"));
     for key in ["user", "password"] {
         if section.node(key).is_none() {
-            section.wrong(section.line(), key, "missing; a string is expected");
+            section.wrong(section.line(), key, "missing; expected a string");
         }
     }
     for entry in section.entries() {
@@ -36,7 +36,7 @@ pub(crate) fn read_fields(section: &Section<'_>, encoding: Encoding) -> Vec<Fiel
         let wrong = |why: &str| section.wrong(entry.line, &entry.key, why);
         let at = match field_name(&entry.key) {
             Ok(FieldName::Pointer(_)) if encoding != Encoding::Json => {
-                wrong("a JSON pointer leads somewhere in encoding = \"json\" only");
+                wrong("a JSON pointer needs encoding = \"json\"");
                 continue;
             }
             Ok(at) => at,
@@ -46,20 +46,20 @@ pub(crate) fn read_fields(section: &Section<'_>, encoding: Encoding) -> Vec<Fiel
             }
         };
         if fields.iter().any(|field| field.at.is(&at)) {
-            wrong("is there already");
+            wrong("this field is a duplicate");
         }
         if let Some(value) = field_value(section, entry) {
             fields.push(Field { at, value });
         }
     }
     if encoding == Encoding::Json && !fit_together(&fields) {
-        let why = "these pointers can't be in one JSON body together";
+        let why = "these fields contradict each other in one JSON body";
         section.wrong(section.line(), "", why);
     }
     fields
 }
 
-/// Whether every field finds its place in one body.
+/// Whether one JSON body can hold all fields.
 fn fit_together(fields: &[Field]) -> bool {
     let mut body = serde_json::Value::Object(serde_json::Map::new());
     fields.iter().all(|field| match &field.at {
@@ -70,7 +70,7 @@ fn fit_together(fields: &[Field]) -> bool {
 
 pub(crate) fn field_name(key: &str) -> Result<FieldName, &'static str> {
     if key.is_empty() {
-        return Err("a name is expected");
+        return Err("expected a name");
     }
     if key.starts_with('/') {
         return Pointer::parse(key).map(FieldName::Pointer);
@@ -109,14 +109,14 @@ fn value(section: &Section<'_>, key: &str, node: &Node, list: bool) -> Option<Fi
             match &inside.value {
                 Value::Text(text) => section.parsed(key, text, node.line).map(FieldValue::Number),
                 _ => {
-                    section.wrong(node.line, key, "number: a template is expected");
+                    section.wrong(node.line, key, "expected a template as number");
                     None
                 }
             }
         }
         Value::Table(_) => {
-            let why = "a template, a number, true or false, a list or { number = \"{name}\" } is \
-                       expected; inside of an object a field is named by a pointer: \"/auth/user\"";
+            let why = "expected a template, a number, true or false, a list or { number = \"{name}\" }; \
+                       name a field inside an object by a pointer such as \"/auth/user\"";
             section.wrong(node.line, key, why);
             None
         }
@@ -124,7 +124,7 @@ fn value(section: &Section<'_>, key: &str, node: &Node, list: bool) -> Option<Fi
             section.wrong(
                 node.line,
                 key,
-                "a template, a number, true or false is expected",
+                "expected a template, a number, true or false",
             );
             None
         }
@@ -136,11 +136,11 @@ pub(crate) fn read_headers(section: &Section<'_>) -> Vec<Header> {
     for entry in section.entries() {
         let wrong = |why: &str| section.wrong(entry.line, &entry.key, why);
         let Some(name) = header_title(entry) else {
-            wrong("this can't be the name of a header");
+            wrong("this is not a valid header name");
             continue;
         };
         if headers.iter().any(|known| known.name.is(&name)) {
-            wrong("is there already");
+            wrong("this header is a duplicate");
         }
         match &entry.node.value {
             Value::Text(text) => {
@@ -148,7 +148,7 @@ pub(crate) fn read_headers(section: &Section<'_>) -> Vec<Header> {
                     headers.push(Header { name, value });
                 }
             }
-            _ => wrong("a string is expected"),
+            _ => wrong("expected a string"),
         }
     }
     headers

@@ -1,18 +1,15 @@
-//! `[jwt]`: what is signed, and where it goes.
+//! Reading `[jwt]`: what is signed, and where the JWT is sent.
 
 use jsonwebtoken::Algorithm;
 
-use super::{
-    AuthName,
-    fields::{field_name, field_value},
-};
+use super::fields::{field_name, field_value};
 use crate::{
-    dialect::{DEFAULT_JWT_LIFETIME, Field, FieldValue, Jwt},
     section::Section,
     source::Entry,
+    step::{DEFAULT_JWT_LIFETIME, Field, FieldValue, Jwt},
 };
 
-/// Where the JWT goes.
+/// Where the JWT is sent.
 pub(crate) enum JwtUse {
     ClientAssertion,
     Grant,
@@ -21,20 +18,20 @@ pub(crate) enum JwtUse {
     Field(Field),
 }
 
-/// Reads `[jwt]`, which `auth = "jwt"` needs and no other has.
-pub(crate) fn jwt(section: &Section<'_>, auth: AuthName) -> Option<(Jwt, JwtUse)> {
+/// Reads `[jwt]`, which `auth = "jwt"` needs and other methods refuse.
+pub(crate) fn jwt(section: &Section<'_>, is_needed: bool) -> Option<(Jwt, JwtUse)> {
     let Some(inside) = section.table("jwt") else {
-        if auth == AuthName::Jwt && section.node("jwt").is_none() {
-            section.wrong(section.line(), "jwt", "missing; auth = \"jwt\" needs [jwt]");
+        if is_needed && section.node("jwt").is_none() {
+            section.wrong(
+                section.line(),
+                "jwt",
+                "missing; add the table [jwt], which auth = \"jwt\" needs",
+            );
         }
         return None;
     };
-    if auth != AuthName::Jwt {
-        inside.wrong(
-            inside.line(),
-            "alg",
-            "[jwt] belongs to auth = \"jwt\", and to no other",
-        );
+    if !is_needed {
+        inside.wrong(inside.line(), "alg", "[jwt] needs auth = \"jwt\"");
     }
     let alg = inside.choice(
         "alg",
@@ -55,7 +52,7 @@ pub(crate) fn jwt(section: &Section<'_>, auth: AuthName) -> Option<(Jwt, JwtUse)
     );
     let key = inside.template("key");
     if inside.node("key").is_none() {
-        inside.wrong(inside.line(), "key", "missing; a template is expected");
+        inside.wrong(inside.line(), "key", "missing; expected a template");
     }
     let claims = inside.table("claims").map_or_else(Vec::new, |claims| {
         let value = |entry: &Entry| {
@@ -95,7 +92,7 @@ fn jwt_use(section: &Section<'_>) -> JwtUse {
                 value: FieldValue::Assertion,
             }),
             _ => {
-                let what = "client_assertion, grant, secret, bearer or field:NAME is expected";
+                let what = "expected one of client_assertion, grant, secret, bearer, field:NAME";
                 section.wrong(line, "use", what);
                 JwtUse::ClientAssertion
             }

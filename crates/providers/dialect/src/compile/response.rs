@@ -1,13 +1,13 @@
-//! `[response]`: how an answer is read.
+//! Reading `[response]`: how a response is read.
 
 use std::time::Duration;
 
 use biped_core::Lifetime;
 
 use crate::{
-    dialect::{Reads, Success, Words},
+    answer_path::AnswerPath,
     expiry::{Expiry, Written},
-    place::Place,
+    response::{Reads, Success, Words},
     section::Section,
     source::{Table, Value},
     template::Template,
@@ -24,11 +24,11 @@ pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
     };
     let format = section.choice("format", &[("json", false), ("text", true)]);
     let named = section.place("token");
-    // A token that is the whole body is text, unless the file says that it is quoted.
-    let is_text = format.unwrap_or_else(|| named.as_ref().is_some_and(Place::is_whole_body));
+    // A token that is the whole body is plain text, unless format = "json" says that it is quoted.
+    let is_text = format.unwrap_or_else(|| named.as_ref().is_some_and(AnswerPath::is_whole_body));
     let usual_token = match (is_first, is_text) {
-        (true, false) => Some(Place::key("access_token")),
-        (true, true) => Place::parse("").ok(),
+        (true, false) => Some(AnswerPath::key("access_token")),
+        (true, true) => AnswerPath::parse("").ok(),
         (false, _) => None,
     };
     let token = named.or(usual_token);
@@ -39,7 +39,8 @@ pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
         let line = section
             .entry("token")
             .map_or(section.line(), |entry| entry.line);
-        let why = "format = \"text\" has its token in \"\" (the whole body) or in header:NAME";
+        let why =
+            "with format = \"text\" the token is the whole body; expected \"\" or header:NAME";
         section.wrong(line, "token", why);
     }
     let brings_json_token = token.is_some() && !is_text;
@@ -67,16 +68,16 @@ pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
         words,
         token_type: section
             .place("token_type")
-            .unwrap_or_else(|| Place::key("token_type")),
+            .unwrap_or_else(|| AnswerPath::key("token_type")),
         scope: section
             .place("scope")
-            .unwrap_or_else(|| Place::key("scope")),
+            .unwrap_or_else(|| AnswerPath::key("scope")),
     };
     if reads.base_url.is_some() && reads.base_url_hosts.is_empty() {
         let line = section
             .entry("base_url")
             .map_or(section.line(), |entry| entry.line);
-        let why = "base_url needs base_url_hosts beside it: the hosts that a token may go to";
+        let why = "missing; set it to the hosts that base_url may name";
         section.wrong(line, "base_url_hosts", why);
     }
     section.finish();
@@ -84,7 +85,7 @@ pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
     reads
 }
 
-/// The keys at the top of an answer that its reader looks at.
+/// The top keys of a response that are read.
 fn wanted(reads: &Reads) -> Option<Box<[Box<str>]>> {
     if reads.is_text {
         return None;
@@ -102,7 +103,7 @@ fn wanted(reads: &Reads) -> Option<Box<[Box<str>]>> {
         .chain(reads.ok.as_ref().map(|ok| &ok.at))
         .chain([&reads.token_type, &reads.scope])
     {
-        if let Place::Body(pointer) = place {
+        if let AnswerPath::Body(pointer) = place {
             let key = pointer.top()?.into();
             if !keys.contains(&key) {
                 keys.push(key);
@@ -116,9 +117,9 @@ impl Words {
     /// RFC 6749 §5.2.
     pub(crate) fn usual() -> Self {
         Self {
-            code: Some(Place::key("error")),
+            code: Some(AnswerPath::key("error")),
             reason: None,
-            message: Some(Place::key("error_description")),
+            message: Some(AnswerPath::key("error_description")),
         }
     }
 }
@@ -126,7 +127,7 @@ impl Words {
 fn expiry(section: &Section<'_>, is_usual: bool) -> Option<Expiry> {
     let Some(inside) = section.table("expires") else {
         return is_usual.then(|| Expiry {
-            at: Some(Place::key("expires_in")),
+            at: Some(AnswerPath::key("expires_in")),
             written: Written::Seconds,
         });
     };
@@ -142,7 +143,7 @@ fn expiry(section: &Section<'_>, is_usual: bool) -> Option<Expiry> {
         inside.wrong(
             inside.line(),
             "at",
-            "missing; only as = \"jwt\" needs no place",
+            "missing; expected a JSON pointer or header:NAME, which only as = \"jwt\" can do without",
         );
     }
     inside.finish();
@@ -161,8 +162,7 @@ fn hosts(section: &Section<'_>) -> Vec<Template> {
     let mut hosts = Vec::new();
     for (text, line) in section.texts("base_url_hosts").unwrap_or_default() {
         if text.is_empty() || text.contains(['/', ':', '@', '?', '#']) {
-            let why =
-                "the name of a host is expected, without scheme and port: \"*.vendor.example\"";
+            let why = "expected a host name without scheme and port, such as \"*.vendor.example\"";
             section.wrong(line, "base_url_hosts", why);
         } else {
             hosts.extend(section.parsed("base_url_hosts", text, line));
@@ -171,15 +171,15 @@ fn hosts(section: &Section<'_>) -> Vec<Template> {
     hosts
 }
 
-fn exports(section: &Section<'_>) -> Vec<(Box<str>, Place)> {
+fn exports(section: &Section<'_>) -> Vec<(Box<str>, AnswerPath)> {
     let Some(inside) = section.table("export") else {
         return Vec::new();
     };
     let mut exports = Vec::new();
     for entry in inside.entries() {
         let place = match &entry.node.value {
-            Value::Text(text) => Place::parse(text),
-            _ => Err("a JSON pointer or header:NAME is expected"),
+            Value::Text(text) => AnswerPath::parse(text),
+            _ => Err("expected a JSON pointer or header:NAME"),
         };
         match place {
             Ok(place) => exports.push((entry.key.as_str().into(), place)),
@@ -205,7 +205,7 @@ fn success(section: Section<'_>) -> Option<Success> {
         section.wrong(
             section.line(),
             "equals",
-            "a text, a number, true or false is expected",
+            "expected a string, a number, true or false",
         );
     }
     section.finish();

@@ -1,4 +1,4 @@
-//! Examples, as a file writes them.
+//! Reading `[[example]]`.
 
 use http::{HeaderName, header};
 
@@ -11,7 +11,7 @@ use crate::{
     source::{Node, Value},
 };
 
-pub(super) fn read(section: Section<'_>) -> Example {
+pub(crate) fn example(section: Section<'_>) -> Example {
     let mut exchanges = vec![exchange(&section)];
     for then in section.tables("then", false).unwrap_or_default() {
         exchanges.push(exchange(&then));
@@ -24,7 +24,7 @@ pub(super) fn read(section: Section<'_>) -> Example {
             section.wrong(
                 section.line(),
                 "",
-                "expect or error, one of them, is expected",
+                "expected one of [example.expect], [example.error]",
             );
             Outcome::Unsaid
         }
@@ -46,7 +46,7 @@ pub(super) fn read(section: Section<'_>) -> Example {
 
 fn exchange(section: &Section<'_>) -> Exchange {
     let missing = |key: &str| {
-        section.wrong(section.line(), key, "missing; a table is expected");
+        section.wrong(section.line(), key, "missing; expected a table");
     };
     let request = section.table("request");
     if request.is_none() && section.node("request").is_none() {
@@ -73,7 +73,11 @@ fn expected_request(section: Section<'_>) -> ExpectedRequest {
     ];
     let mut bodies: Vec<_> = bodies.into_iter().flatten().collect();
     if bodies.len() > 1 {
-        section.wrong(section.line(), "", "one of form, json and text is enough");
+        section.wrong(
+            section.line(),
+            "",
+            "form, json and text exclude each other; keep one of them",
+        );
     }
     let jwt = section.table("jwt");
     let part = |key| Some(jwt.as_ref()?.node(key)?.to_json());
@@ -105,7 +109,7 @@ fn read_response(section: &Section<'_>) -> GivenResponse {
         .map_or(Some(200), |node| match node.value {
             Value::Integer(status @ 100..=599) => u16::try_from(status).ok(),
             _ => {
-                section.wrong(node.line, "status", "an HTTP status is expected");
+                section.wrong(node.line, "status", "expected an HTTP status");
                 None
             }
         });
@@ -178,7 +182,7 @@ fn header_pairs(section: &Section<'_>) -> Vec<(HeaderName, String)> {
             Err(_) => section.wrong(
                 section.line(),
                 "headers",
-                "holds what is no name of a header",
+                "headers contains an invalid header name",
             ),
         }
     }
@@ -194,7 +198,11 @@ fn pairs(section: &Section<'_>, key: &'static str) -> Vec<(String, String)> {
     for entry in inside.entries() {
         match plain(&entry.node) {
             Some(text) => pairs.push((entry.key.clone(), text)),
-            None => inside.wrong(entry.line, &entry.key, "a plain value is expected"),
+            None => inside.wrong(
+                entry.line,
+                &entry.key,
+                "expected a string, a number, a date, true or false",
+            ),
         }
     }
     pairs

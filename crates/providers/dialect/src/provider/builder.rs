@@ -1,4 +1,4 @@
-//! [`VendorBuilder`]: what a configuration gives, checked against what the dialect needs.
+//! [`VendorBuilder`]: checks the configured values against those that the dialect needs.
 
 use std::{fmt, sync::Arc};
 
@@ -8,11 +8,13 @@ use url::Url;
 
 use super::{Given, KIND, Vendor};
 use crate::{
-    dialect::{Attach, Dialect, Param, Step},
+    attach::Attach,
+    dialect::{Dialect, Param},
+    step::Step,
     template::{RESERVED, Template},
 };
 
-/// Makes a [`Vendor`]; see [`Vendor::builder`].
+/// Builds a [`Vendor`]; see [`Vendor::builder`].
 #[must_use]
 pub struct VendorBuilder {
     dialect: Arc<Dialect>,
@@ -21,71 +23,74 @@ pub struct VendorBuilder {
     is_example: bool,
 }
 
-/// Something that was not given, or given in vain: the key, and what is wrong.
+/// A value that is missing or unused: its key, and what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lack {
     pub(crate) key: String,
     pub(crate) message: String,
 }
 
-impl VendorBuilder {
-    pub(super) fn new(dialect: Arc<Dialect>) -> Self {
-        Self {
+impl Vendor {
+    /// Returns a builder for a client of the vendor that `dialect` describes.
+    pub fn builder(dialect: Arc<Dialect>) -> VendorBuilder {
+        VendorBuilder {
             dialect,
             name: KIND.into(),
             given: Given::default(),
             is_example: false,
         }
     }
+}
 
-    /// Gives it the name that stands in errors, logs and metrics. Default: `dialect`.
+impl VendorBuilder {
+    /// Sets the name for errors, logs and metrics. Default: `dialect`.
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Gives the client identifier.
+    /// Sets the client identifier.
     pub fn client_id(mut self, client_id: SecretRef) -> Self {
         self.given.client_id = Some(client_id);
         self
     }
 
-    /// Gives the client secret.
+    /// Sets the client secret.
     pub fn client_secret(mut self, client_secret: SecretRef) -> Self {
         self.given.client_secret = Some(client_secret);
         self
     }
 
-    /// Gives a parameter that the dialect's templates name.
+    /// Sets a parameter of the dialect.
     pub fn param(mut self, name: impl Into<Box<str>>, value: SecretRef) -> Self {
         self.given.params.push((name.into(), value));
         self
     }
 
-    /// Gives the client certificate (RFC 8705).
+    /// Sets the client certificate (RFC 8705).
     pub fn certificate(mut self, identity: IdentityRef) -> Self {
         self.given.identity = Some(identity);
         self
     }
 
-    /// Sends the token request somewhere else: to a proxy or to the sandbox. Default: where the
-    /// dialect says.
+    /// Sets another URL for the token request, such as that of a proxy or of the sandbox. Default: the
+    /// dialect's.
     pub fn token_endpoint(mut self, url: Url) -> Self {
         self.given.token_endpoint = Some(url);
         self
     }
 
-    /// With every `{uuid}` the same.
+    /// Makes every `{uuid}` the same.
     pub(crate) fn for_an_example(mut self) -> Self {
         self.is_example = true;
         self
     }
 
-    /// Makes the provider.
+    /// Builds the provider.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for what is missing, and for a
-    /// parameter that no template names.
+    /// Returns a [`Configuration`](biped_core::ErrorKind::Configuration) error for a missing value, and
+    /// for a parameter that no template uses.
     pub fn build(self) -> Result<Vendor, Error> {
         match self.lacks().into_iter().next() {
             Some(lack) => Err(Error::configuration(format!(
@@ -107,22 +112,22 @@ impl VendorBuilder {
         };
         let file = &dialect.name;
         if dialect.uses_client_id && given.client_id.is_none() {
-            lack("client_id", format!("missing; {file} names it"));
+            lack("client_id", format!("missing; {file} needs it"));
         }
         if dialect.uses_client_secret && given.client_secret.is_none() {
-            lack("client_secret", format!("missing; {file} names it"));
+            lack("client_secret", format!("missing; {file} needs it"));
         }
         let needs_certificate = dialect.client_certificate;
         match (&given.identity, needs_certificate) {
             (None, true) => lack(
                 "certificate",
                 format!(
-                    "missing; {file} has client_certificate = true, which needs certificate and certificate_key"
+                    "missing; {file} has client_certificate = true; set certificate and certificate_key"
                 ),
             ),
             (Some(_), false) => lack(
                 "certificate",
-                format!("{file} has no client_certificate = true, so that it would not be used"),
+                format!("{file} does not use a client certificate; remove certificate"),
             ),
             _ => {}
         }
@@ -131,7 +136,7 @@ impl VendorBuilder {
             if !given.params.iter().any(|(known, _)| known == name) {
                 lack(
                     &format!("params.{name}"),
-                    format!("missing; {file}:{line} names it"),
+                    format!("missing; {file}:{line} needs it"),
                 );
             }
         }
@@ -139,13 +144,15 @@ impl VendorBuilder {
             if dialect.param(name).is_none() {
                 let known = dialect.params.iter().map(|param| &*param.name);
                 let meant = match nearest(name, known) {
-                    Some(meant) => format!("; is {meant} meant?"),
-                    None if RESERVED.contains(&&**name) => "; it has a key of its own".into(),
+                    Some(meant) => format!("; did you mean {meant}?"),
+                    None if RESERVED.contains(&&**name) => {
+                        "; set it as a key of the provider".into()
+                    }
                     None => String::new(),
                 };
                 lack(
                     &format!("params.{name}"),
-                    format!("no template of {file} names it{meant}"),
+                    format!("no template of {file} uses it{meant}"),
                 );
             }
         }
@@ -177,8 +184,8 @@ impl VendorBuilder {
         secrets
     }
 
-    /// Who issues, where, to which client, on which credentials; and whatever else makes tokens
-    /// differ. Of what may be a secret only its place is in it.
+    /// The identity: issuer, client, credentials, and everything else that makes tokens differ. For
+    /// each value that may be a secret it contains the reference only.
     fn id(&self) -> ProviderId {
         let Self { dialect, given, .. } = self;
         let client_id = given.client_id.as_ref().filter(|_| dialect.uses_client_id);
@@ -199,7 +206,7 @@ impl VendorBuilder {
                 continue;
             };
             id = if param.is_secret() {
-                // Which one it is: several may be optional.
+                // The name matters: several secrets may be optional.
                 id.with("secret param", name).credential(value)
             } else {
                 id.with(name, value.identity()).identifier(value)
@@ -213,7 +220,7 @@ impl VendorBuilder {
         id.named(self.name.clone())
     }
 
-    /// The token endpoint as it may be shown: what may be a secret stands there by its name.
+    /// The token endpoint for display: a value that may be a secret appears as its name.
     fn endpoint(&self) -> String {
         if let Some(url) = &self.given.token_endpoint {
             return redacted_url(url);

@@ -1,4 +1,4 @@
-//! One fetch: secrets read, requests sent, answers taken in, and nothing of it in an error.
+//! One fetch: reads the secrets, sends the requests and reads the responses. No error shows a secret.
 
 use biped_core::{
     BaseUrls, Error, ExposeSecret, FetchContext, SecretRef, SecretString, Token, TokenRequest,
@@ -7,13 +7,13 @@ use url::Url;
 
 use super::Vendor;
 use crate::{
-    answer::{Asked, Gained},
-    dialect::Step,
+    answer::{AnswerContext, Gained},
+    step::Step,
     template::{Template, Values},
 };
 
 impl Vendor {
-    /// Sends the requests, one after the other.
+    /// Sends the requests in order.
     pub(super) async fn exchange(
         &self,
         request: &TokenRequest,
@@ -67,7 +67,7 @@ impl Vendor {
                 cx.conceal(assertion);
             }
             let response = cx.send(built.request).await?;
-            let asked = Asked {
+            let context = AnswerContext {
                 dialect: &self.dialect,
                 url: &built.url,
                 sent_at: cx.sent_at(),
@@ -75,7 +75,7 @@ impl Vendor {
                 is_more_to_come: at + 1 < self.dialect.steps.len(),
                 values: &values,
             };
-            gained.take(&step.reads, &response, &asked)?;
+            gained.take(&step.reads, &response, &context)?;
             self.conceal(&gained, cx);
         }
         for (name, value) in own {
@@ -86,8 +86,8 @@ impl Vendor {
         gained.build()
     }
 
-    /// An address whose host an answer had a hand in gets credentials only where it is the vendor's
-    /// own: the origin of the first request, or one of `base_url_hosts`.
+    /// Checks a URL whose host depends on a response: it gets credentials only at the origin of the
+    /// first request, or at one of `base_url_hosts`.
     fn check_address(
         &self,
         step: &Step,
@@ -99,7 +99,7 @@ impl Vendor {
         if url.origin() == first.origin() || !step.url.names().any(answered) {
             return Ok(());
         }
-        // Whatever an answer had said instead, would it be the same place?
+        // If two other values lead to the same origin, the origin does not depend on the response.
         let with = |said| {
             let stands = |(name, value)| (name, if answered(name) { said } else { value });
             let named: Vec<_> = values.named.iter().copied().map(stands).collect();
@@ -124,7 +124,7 @@ impl Vendor {
             .map(drop)
     }
 
-    /// Where the answers may say that the API is, with what the hosts depend on read.
+    /// The base URLs that responses may name. Reads the values that the hosts depend on.
     pub(super) async fn named_base_urls(&self, cx: &FetchContext<'_>) -> Result<BaseUrls, Error> {
         let elsewhere = self.given.token_endpoint.as_ref();
         let address = self.dialect.steps.first().map(|step| &step.url);
@@ -159,15 +159,15 @@ impl Vendor {
         let rendered = address
             .and_then(|url| url.render(&values))
             .and_then(|url| Url::parse(&url).ok());
-        // An address that depends on the request is not taken for one of this machine.
+        // A URL that depends on the request does not count as one of this machine.
         let somewhere = || Url::parse("https://vendor.invalid");
         let asked = elsewhere.cloned().or(rendered).map_or_else(somewhere, Ok);
-        let asked = asked.map_err(|_| Error::internal("a URL of this crate is none"))?;
+        let asked = asked.map_err(|_| Error::internal("a built-in URL is invalid"))?;
         Ok(self.dialect.base_urls(&values, &asked))
     }
 
-    /// Keeps what an answer gave for later requests out of errors; but for hosts, which say what is
-    /// wrong with them.
+    /// Keeps the values of a response out of later errors. Values in URLs are shown: they tell what is
+    /// wrong with a host.
     fn conceal(&self, gained: &Gained, cx: &FetchContext<'_>) {
         if let Some(token) = gained.token() {
             cx.conceal(token.clone());
@@ -185,7 +185,7 @@ impl Vendor {
         }
     }
 
-    /// Reads what the dialect needs of the configuration.
+    /// Reads the configured values that the dialect needs.
     pub(super) async fn resolve(&self, cx: &FetchContext<'_>) -> Result<Resolved<'_>, Error> {
         let mut resolved = Resolved {
             client_id: None,
@@ -211,7 +211,7 @@ impl Vendor {
         Ok(resolved)
     }
 
-    /// Reads what a name stands for.
+    /// Reads the value of a name.
     async fn read(
         &self,
         name: &str,
@@ -225,7 +225,7 @@ impl Vendor {
         }
     }
 
-    /// The scopes asked for, else those of the step, else those of the token request.
+    /// The requested scopes, else those of the step, else those of the first step.
     fn scope(&self, step: &Step, request: &TokenRequest) -> Option<String> {
         let separator = &step.scope_separator;
         let usual = || {
@@ -240,7 +240,7 @@ impl Vendor {
     }
 }
 
-/// What a fetch read of the configured secrets.
+/// The configured values, as one fetch has read them.
 pub(super) struct Resolved<'a> {
     client_id: Option<SecretString>,
     client_secret: Option<SecretString>,

@@ -1,4 +1,4 @@
-//! Comparing what came of a dialect with what its example says.
+//! Comparing the requests and tokens of a dialect with those of its example.
 
 use std::borrow::Cow;
 
@@ -9,11 +9,11 @@ use http::{HeaderMap, HeaderName, Method, header};
 use serde_json::Value;
 use url::Url;
 
-use crate::example::{Difference, ExpectedBody, ExpectedRequest};
+use super::{Difference, ExpectedBody, ExpectedRequest};
 
-/// The differences so far, in which no secret of the example is shown.
+/// The differences so far. They show no secret of the example.
 pub(crate) struct Differences {
-    /// What finds a secret, and its name in braces.
+    /// The secrets, and their names in braces.
     hidden: Vec<(wire::Redactor, String)>,
     pub(crate) found: Vec<Difference>,
 }
@@ -54,7 +54,7 @@ impl Differences {
     }
 }
 
-/// Compares a request, whose JWT stands as `{jwt}` in the example.
+/// Compares a request. The example writes a signed JWT as `{jwt}`.
 pub(crate) fn request(
     expected: &ExpectedRequest,
     actual: &http::Request<Bytes>,
@@ -66,7 +66,7 @@ pub(crate) fn request(
     found.compare(line, "request.method", method, actual.method().as_str());
     match &expected.url {
         Some(url) => found.compare(line, "request.url", url, &texts.url),
-        None => found.add(line, "request.url", "a URL", "missing"),
+        None => found.add(line, "request.url", "a URL", "none"),
     }
     headers(
         line,
@@ -104,7 +104,7 @@ pub(crate) fn request(
     }
 }
 
-/// Compares all headers but those that follow from the encoding, unless they are named.
+/// Compares all headers; those that the encoding sets only if the example names them.
 pub(crate) fn headers(
     line: usize,
     what: &str,
@@ -130,7 +130,7 @@ pub(crate) fn headers(
     }
 }
 
-/// A request as texts, its JWT taken out.
+/// A request as texts, with `{jwt}` in place of its JWT.
 struct Texts {
     url: String,
     headers: Vec<(HeaderName, String)>,
@@ -181,7 +181,7 @@ fn content_type(request: &http::Request<Bytes>) -> &str {
         .unwrap_or("missing")
 }
 
-/// The first run of characters that is a signed JWT with a time in it.
+/// The first word that is a signed JWT with `iat`.
 fn find_jwt(text: &str) -> Option<&str> {
     let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     text.split(|c| !inside(c))
@@ -239,7 +239,7 @@ pub(crate) fn attached(
     }
     let mut parts = Plain {
         url: Url::parse("https://api.vendor.example/")
-            .map_err(|_| Error::internal("an example's URL"))?,
+            .map_err(|_| Error::internal("a built-in URL is invalid"))?,
         headers: HeaderMap::new(),
     };
     attach(&mut ApiRequest::new(&mut parts))?;

@@ -1,4 +1,4 @@
-//! [`Pointer`] and [`Place`]: where in an answer a value stands.
+//! [`Pointer`] and [`AnswerPath`]: where a value is in a response.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::skim::Body;
 
-/// A JSON pointer (RFC 6901), taken apart when it is loaded.
+/// A JSON pointer (RFC 6901), parsed when the file is loaded.
 ///
-/// It also leads into JSON that an answer holds in a string.
+/// It also leads into JSON that a response contains as a string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pointer(Box<[Box<str>]>);
 
@@ -19,7 +19,7 @@ impl Pointer {
             return Ok(Self(Box::default()));
         }
         let Some(rest) = text.strip_prefix('/') else {
-            return Err("a JSON pointer is expected, such as \"/data/token\"");
+            return Err("expected a JSON pointer, such as \"/data/token\"");
         };
         rest.split('/')
             .map(token)
@@ -27,22 +27,22 @@ impl Pointer {
             .map(Self)
     }
 
-    /// Only for pointers that are written in this crate.
+    /// The pointer to a key of the top object.
     pub(crate) fn key(name: &str) -> Self {
         Self([name.into()].into())
     }
 
-    /// The key at the top that it leads through; `None` for the pointer to everything.
+    /// The first key of the pointer; `None` for the pointer to the whole value.
     pub(crate) fn top(&self) -> Option<&str> {
         self.0.first().map(|token| &**token)
     }
 
-    /// The value there, in all of an answer's JSON.
+    /// Finds the value in a whole JSON value.
     pub(crate) fn find<'v>(&self, value: &'v Value) -> Option<Cow<'v, Value>> {
         walk(&self.0, value)
     }
 
-    /// The value there, in what was read of an answer.
+    /// Finds the value in a response's body.
     pub(crate) fn find_in<'v>(&self, body: &'v Body<'_>) -> Option<Cow<'v, Value>> {
         match (body, &*self.0) {
             (Body::Whole(value), _) => self.find(value),
@@ -51,8 +51,8 @@ impl Pointer {
         }
     }
 
-    /// Takes the text there out of an answer, without a copy; `None` where it is no text, or lies
-    /// deeper than at the top.
+    /// Moves a string out of the body; `None` for a value of another type, and for a pointer with
+    /// several parts.
     pub(crate) fn take_text(&self, body: &mut Body<'_>) -> Option<String> {
         match &*self.0 {
             [top] => body.take_text(top),
@@ -60,9 +60,9 @@ impl Pointer {
         }
     }
 
-    /// Puts a value there, and makes the objects and arrays on the way.
+    /// Puts a value at the pointer, and creates the objects and arrays that lead to it.
     ///
-    /// `false` where something that is neither stands in the way, or an array would have a gap.
+    /// Returns `false` if another value is in the way, or if an array would get a gap.
     #[must_use]
     pub(crate) fn put(&self, into: &mut Value, value: Value) -> bool {
         let mut at = into;
@@ -108,7 +108,7 @@ fn walk<'v>(tokens: &[Box<str>], value: &'v Value) -> Option<Cow<'v, Value>> {
     Some(found)
 }
 
-/// One step down: a key, an index, or either of what a string holds as JSON.
+/// One step down: by key or by index, also into JSON in a string.
 fn step<'v>(value: &'v Value, token: &str) -> Option<Cow<'v, Value>> {
     match value {
         Value::Object(object) => object.get(token).map(Cow::Borrowed),
@@ -136,30 +136,32 @@ fn token(text: &str) -> Result<Box<str>, &'static str> {
         match (next, (next == '~').then(|| rest.next()).flatten()) {
             ('~', Some('0')) => out.push('~'),
             ('~', Some('1')) => out.push('/'),
-            ('~', _) => return Err("in a JSON pointer ~ stands as ~0, and / in a name as ~1"),
+            ('~', _) => {
+                return Err("expected ~0 or ~1 after ~; write ~ as ~0, and / in a name as ~1");
+            }
             (other, _) => out.push(other),
         }
     }
     Ok(out.into())
 }
 
-/// Where in an answer a value stands: in its body or in a header.
+/// Where a value is in a response: in the body or in a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// In the body's JSON; the pointer to all of it is the body.
+pub(crate) enum AnswerPath {
+    /// In the JSON body; the empty pointer is the whole body.
     Body(Pointer),
     /// In a header: `header:Name`.
     Header(HeaderName),
 }
 
-impl Place {
+impl AnswerPath {
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         match text.strip_prefix("header:") {
             Some(name) => name
                 .trim()
                 .parse()
                 .map(Self::Header)
-                .map_err(|_| "header: needs the name of a header"),
+                .map_err(|_| "expected the name of a header after header:"),
             None => Pointer::parse(text).map(Self::Body),
         }
     }
@@ -176,7 +178,7 @@ impl Place {
         matches!(self, Self::Header(_))
     }
 
-    /// The value there; null counts as nothing.
+    /// Finds the value; null counts as missing.
     pub(crate) fn find<'v>(
         &self,
         body: &'v Body<'_>,
@@ -189,6 +191,27 @@ impl Place {
                 Some(Cow::Owned(text.into()))
             }
         }
+    }
+}
+
+/// Whether two plain values are equal; `401` and `"401"` are.
+pub(crate) fn alike(found: &Value, expected: &Value) -> bool {
+    let number = |value: &Value| match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse::<f64>().ok(),
+        _ => None,
+    };
+    let word = |value: &Value| match value {
+        Value::Bool(yes) => Some(yes.to_string()),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    };
+    if found == expected {
+        return true;
+    }
+    match (number(found), number(expected)) {
+        (Some(found), Some(expected)) => found.total_cmp(&expected).is_eq(),
+        _ => word(found).is_some_and(|found| Some(found) == word(expected)),
     }
 }
 
@@ -217,9 +240,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pointer_is_refused() {
+    fn an_invalid_pointer_is_refused() {
         for text in ["a", "a/b", "/~", "/~2", "header:", "header:a b"] {
-            assert!(Place::parse(text).is_err(), "{text}");
+            assert!(AnswerPath::parse(text).is_err(), "{text}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! The scenery of the examples: both vendors in this process, with tokens that live two seconds, and
-//! one early revocation half way. An application has none of this.
+//! The vendors that the examples call: both run in this process. Their tokens live two seconds, and
+//! all are revoked once, half way through. An application needs none of this.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // an example prints, and waits
 
@@ -17,7 +17,7 @@ const RUN: Duration = Duration::from_secs(6);
 /// How long the examples wait between two rounds of calls.
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
-pub(crate) struct Scenery {
+pub(crate) struct LocalVendors {
     sandbox: Sandbox,
     start: Instant,
     revoked: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Scenery {
     failed: usize,
 }
 
-impl Scenery {
+impl LocalVendors {
     pub(crate) async fn start(vendors: SandboxBuilder) -> io::Result<Self> {
         Ok(Self {
             sandbox: vendors.lifetime(LIFETIME).start().await?,
@@ -36,19 +36,19 @@ impl Scenery {
         })
     }
 
-    /// What an application has in its biped.toml. It names `exports` (Contentsquare) and `shop` (the
-    /// envelope vendor), among others.
+    /// Returns what an application has in its biped.toml. It configures `exports` (Contentsquare) and
+    /// `shop` (the envelope vendor), among others.
     pub(crate) fn config(&self) -> String {
         self.sandbox.config_toml()
     }
 
-    /// Where the shop is.
-    #[allow(dead_code)] // not every example asks
+    /// Returns the URL of the shop.
+    #[allow(dead_code)] // not every example calls it
     pub(crate) fn url(&self) -> &str {
         self.sandbox.url()
     }
 
-    /// Whether the play goes on.
+    /// Revokes all tokens half way through, and returns whether there is time for another call.
     pub(crate) fn goes_on(&mut self) -> bool {
         if self.revoked == 0 && self.start.elapsed() > RUN / 2 {
             self.revoked = self.sandbox.revoke_tokens(&KeyFilter::all());
@@ -56,7 +56,7 @@ impl Scenery {
         self.start.elapsed() < RUN
     }
 
-    /// Notes how a call ended.
+    /// Counts a call, and prints its error.
     pub(crate) fn note<T, E: std::fmt::Display>(&mut self, outcome: Result<T, E>) -> Option<T> {
         self.calls += 1;
         outcome
@@ -67,13 +67,12 @@ impl Scenery {
             .ok()
     }
 
-    /// Prints what the vendors counted; not a success if a call failed, or if there was nothing to
-    /// notice.
+    /// Prints what the vendors counted, and fails if a call failed or no token was revoked.
     pub(crate) fn end(&self) -> ExitCode {
         let counts = self.sandbox.stats().counts;
         println!(
-            "{} calls, {} failed; the vendors counted {} API calls with a good token, {} with a \
-             revoked one, and gave out {} tokens",
+            "{} calls, {} of them failed; the vendors accepted {} API calls, rejected {}, and issued \
+             {} tokens",
             self.calls,
             self.failed,
             counts.api_calls.accepted,
@@ -88,7 +87,7 @@ impl Scenery {
         if is_good {
             ExitCode::SUCCESS
         } else {
-            println!("that is not as it should be");
+            println!("error: a call failed, or too few tokens were revoked or issued");
             ExitCode::FAILURE
         }
     }

@@ -1,4 +1,4 @@
-//! Keys for examples: made when they are needed, so that no file has to hold one.
+//! Private keys for examples, generated on demand: no vendor file has to contain one.
 
 use std::sync::OnceLock;
 
@@ -14,19 +14,19 @@ use aws_lc_rs::{
 use base64::Engine as _;
 use biped_core::Error;
 
-/// A value of an example: `generate:rsa`, `generate:p256`, `generate:p384` and `generate:ed25519`
-/// stand for a private key in PEM, made up on the spot; anything else for itself.
+/// Returns a value of an example. `generate:rsa`, `generate:p256`, `generate:p384` and
+/// `generate:ed25519` become a new private key in PEM; any other value is returned as it is.
 pub(crate) fn example(text: &str) -> Result<String, Error> {
     static RSA: OnceLock<Option<String>> = OnceLock::new();
     let made = match text.strip_prefix("generate:") {
-        // It takes a while: once is enough.
+        // Generating an RSA key takes long, so all examples share one.
         Some("rsa") => RSA.get_or_init(rsa).clone(),
         Some("p256") => ec(&ECDSA_P256_SHA256_FIXED_SIGNING),
         Some("p384") => ec(&ECDSA_P384_SHA384_FIXED_SIGNING),
         Some("ed25519") => ed25519(),
         _ => Some(text.to_owned()),
     };
-    made.ok_or_else(|| Error::internal("no key can be made for an example"))
+    made.ok_or_else(|| Error::internal("the key of an example can't be generated"))
 }
 
 fn rsa() -> Option<String> {
