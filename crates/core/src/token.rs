@@ -13,8 +13,8 @@ use crate::{DEFAULT_LIFETIME, Error, Lifetime, MAX_LIFETIME, Timestamp, wire};
 
 /// An access token (RFC 6749 §1.4) with its type, its life, and what the vendor said beside it.
 ///
-/// Its text stands in memory once, inside the header value that carries it, and is wiped when the
-/// last user drops it. [`ExposeSecret`] shows it; nothing else does.
+/// Its text is in memory once, inside the header value that carries it; clones share it, and it is
+/// wiped when the last user drops it. [`ExposeSecret`] shows it; nothing else does.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,6 +29,7 @@ use crate::{DEFAULT_LIFETIME, Error, Lifetime, MAX_LIFETIME, Timestamp, wire};
 /// assert_eq!(token.header(), "Bearer 2YotnFZFEjr1zCsicMWpAA");
 /// # Ok::<(), biped_core::Error>(())
 /// ```
+#[derive(Clone)]
 pub struct Token {
     header: HeaderValue,
     requested_at: Timestamp,
@@ -41,7 +42,7 @@ pub struct Token {
 }
 
 /// What many tokens don't have.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Rare {
     token_type: Box<str>,
     scope: Option<Box<str>>,
