@@ -1,4 +1,4 @@
-//! What can be written on the command line.
+//! The command line: commands, options and their help.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use crate::selection::Selection;
 
-/// Two-legged OAuth from a shell: tokens and API calls, for the vendors in biped.toml.
+/// Fetches OAuth access tokens and calls APIs with them, for the vendors in biped.toml.
 #[derive(Debug, Parser)]
 #[command(
     name = "biped",
@@ -25,21 +25,22 @@ pub(crate) struct Args {
 
 const EXIT_STATUS: &str = "\
 Exit status:
-  0  done
-  1  a bug, or stdout can't be written
-  2  usage or configuration
-  3  the vendor answered, and said no
-  4  the vendor is unreachable or failing
-  5  the API answered `call` with an error
+  0  success
+  1  a bug in biped, or stdout can't be written
+  2  a usage or configuration error
+  3  the vendor refused the request
+  4  the vendor is unreachable or unavailable
+  5  the API returned an error to `call`
 
-Data is on stdout, everything else on stderr. With --format json an error is one JSON object.";
+Data goes to stdout, everything else to stderr. With --format json an error is one JSON object.";
 
 /// The options that every command takes.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "For every command")]
 pub(crate) struct Global {
-    /// The configuration file [default: what BIPED_CONFIG names, else ./biped.toml, which must be
-    /// trusted (biped help trust), else biped/biped.toml in the platform's configuration directory]
+    /// The configuration file [default: the file that BIPED_CONFIG names, else ./biped.toml, which
+    /// must be trusted (see biped help trust), else biped/biped.toml in the platform's configuration
+    /// directory]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
 
@@ -47,7 +48,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "KIND")]
     pub(crate) store: Option<StoreKind>,
 
-    /// Tells on stderr what Biped does; twice for more
+    /// Logs what Biped does to stderr; repeat for more detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -55,7 +56,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: clap::ColorChoice,
 
-    /// How long the command may take, in seconds; 0: as long as it likes
+    /// How long the command may take, in seconds; 0 means without a limit
     #[arg(long, global = true, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
     pub(crate) timeout: Duration,
 }
@@ -64,7 +65,7 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().ok();
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or("a number of seconds is expected")
+        .ok_or("expected a number of seconds")
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -95,10 +96,10 @@ pub(crate) enum Command {
     Token(Token),
     Call(Call),
     Exec(Exec),
-    /// Lists the configured providers; sends nothing
+    /// Lists the configured providers and their stored tokens, without sending a request
     ///
-    /// It runs no command, and reads no secret but what it takes to open the store. Where that is
-    /// not enough, as for a biped.toml that is not trusted (biped help trust), STATE is unknown.
+    /// It runs no command, and reads only the secrets that open the store. If this is not enough, or
+    /// if biped.toml is not trusted (see biped help trust), STATE is unknown.
     List(Report),
     Inspect(Inspect),
     Check(Check),
@@ -118,7 +119,7 @@ pub(crate) enum Command {
     },
     /// Prints the manual page
     Man {
-        /// The command whose page it is [default: biped itself]
+        /// The command whose page to print [default: biped itself]
         command: Option<String>,
     },
 }
@@ -129,47 +130,47 @@ pub(crate) struct Token {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// How the token is printed
+    /// The output format
     #[arg(long, default_value = "plain")]
     pub(crate) format: TokenFormat,
-    /// Asks the vendor, whatever token is stored
+    /// Fetches a new token from the vendor, even if one is stored
     #[arg(long)]
     pub(crate) fresh: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TokenFormat {
-    /// The token alone
+    /// The token only
     Plain,
-    /// One object: access_token, token_type, expires_at, expires_in, scope, base_url, provider
+    /// A JSON object: access_token, token_type, expires_at, expires_in, scope, base_url, provider
     Json,
     /// A header line: Authorization: Bearer …
     Header,
-    /// An assignment for a shell: NAME_ACCESS_TOKEN=…
+    /// A shell assignment: NAME_ACCESS_TOKEN=…
     Env,
 }
 
-/// Calls the vendor's API, and prints the body of its answer
+/// Calls the vendor's API and prints the response body
 ///
-/// A token that the API rejects is replaced once; nothing else is sent again. Redirects are
-/// followed within the API's origin only.
+/// If the API rejects the token, Biped fetches a new one and sends the request once more. No other
+/// request is repeated. Redirects are followed only within the API's origin.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Call {
     /// The provider's name in biped.toml
     pub(crate) name: String,
-    /// GET, POST, …
+    /// The HTTP method, such as GET or POST
     pub(crate) method: String,
-    /// A path, appended to the API's base URL; or a whole URL of the same origin
+    /// A path, which is appended to the API's base URL, or a URL of the same origin
     #[arg(value_name = "PATH_OR_URL", value_hint = ValueHint::Url)]
     pub(crate) target: String,
-    /// The body; @FILE reads it from a regular file, @- from stdin. JSON is labelled as such unless -H
-    /// gives a Content-Type
+    /// The body; @FILE reads it from a regular file, @- from stdin. JSON gets its Content-Type unless
+    /// -H sets one
     #[arg(short, long, value_name = "BODY|@FILE", allow_hyphen_values = true)]
     pub(crate) data: Option<OsString>,
-    /// A header to send; may be given again
+    /// A header to send; may be repeated
     #[arg(short = 'H', long = "header", value_name = "K: V")]
     pub(crate) headers: Vec<String>,
-    /// Prints the status line and the headers first
+    /// Prints the status line and the headers before the body
     #[arg(short, long)]
     pub(crate) include: bool,
     #[command(flatten)]
@@ -180,9 +181,10 @@ pub(crate) struct Call {
 
 /// Runs a command with tokens in its environment
 ///
-/// For a provider NAME it sets NAME_ACCESS_TOKEN, NAME_TOKEN_TYPE (as a header has it: Bearer), and
-/// where they are known NAME_BASE_URL, NAME_EXPIRES_AT (RFC 3339) and NAME_SCOPE: the name in upper
-/// case, with _ for what can't be in a variable. The exit status is the command's own.
+/// For each provider NAME it sets NAME_ACCESS_TOKEN and NAME_TOKEN_TYPE (as in the Authorization
+/// header: Bearer) and, if their values are known, NAME_BASE_URL, NAME_EXPIRES_AT (RFC 3339) and
+/// NAME_SCOPE. Variables use the name in upper case, with _ for characters that a variable can't
+/// contain. The exit status is that of the command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Exec {
     /// The providers' names in biped.toml
@@ -197,10 +199,10 @@ pub(crate) struct Exec {
     pub(crate) errors: Errors,
 }
 
-/// How errors are told, where there is nothing else to format.
+/// The format of errors, for commands without other formatted output.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Errors {
-    /// How errors are told
+    /// The format of errors
     #[arg(long, default_value = "text")]
     pub(crate) format: Format,
 }
@@ -215,20 +217,20 @@ pub(crate) enum Format {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Report {
-    /// How it is printed
+    /// The output format
     #[arg(long, default_value = "text")]
     pub(crate) format: Format,
 }
 
-/// Lists the vendors that are described already, or those with all the given words
+/// Lists the vendors in the catalogue, or those that match all the given words
 ///
-/// Any of them is configured with kind = "dialect" and vendor = "NAME".
+/// To use one, set kind = "dialect" and vendor = "NAME".
 #[derive(Debug, clap::Args)]
 #[command(subcommand_precedence_over_arg = true)]
 pub(crate) struct Vendors {
-    /// Words to look for in names, titles and tags
+    /// Words to search for in names, titles, tags and hosts
     pub(crate) search: Vec<String>,
-    /// How it is printed
+    /// The output format
     #[arg(long, default_value = "text", global = true)]
     pub(crate) format: Format,
     #[command(subcommand)]
@@ -237,12 +239,13 @@ pub(crate) struct Vendors {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum OneVendor {
-    /// Shows what a vendor needs, and an entry for biped.toml
+    /// Shows what a vendor needs, and a table for biped.toml
     Show {
         /// The vendor's name
         name: String,
     },
-    /// Loads a vendor file of your own, runs its examples, and explains what is wrong; sends nothing
+    /// Loads a vendor file of your own, runs its examples and shows its problems, without sending a
+    /// request
     Check {
         /// The file
         #[arg(value_hint = ValueHint::FilePath)]
@@ -250,10 +253,10 @@ pub(crate) enum OneVendor {
     },
 }
 
-/// Prints what the vendor says of the credentials: scopes, projects, expiry
+/// Prints what the vendor says about the credentials: scopes, projects, expiry
 ///
-/// A vendor that doesn't say is no error: a sentence on stderr tells (with --format json: nulls on
-/// stdout), and the exit status is 0.
+/// If the vendor does not describe credentials, a message on stderr says so (with --format json: null
+/// values on stdout), and the exit status is 0.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
     /// The provider's name in biped.toml
@@ -262,9 +265,9 @@ pub(crate) struct Inspect {
     pub(crate) report: Report,
 }
 
-/// Tries each provider, and explains what is wrong
+/// Tries each provider and explains what is wrong
 ///
-/// A token is asked of each vendor. The exit status is the worst of all.
+/// Each vendor is asked for a new token. The exit status is that of the worst error.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
     /// The providers' names in biped.toml [default: all]
@@ -280,31 +283,30 @@ pub(crate) struct Check {
 pub(crate) enum Config {
     /// Prints the JSON Schema of biped.toml, for editors
     Schema,
-    /// Prints the merged configuration, secrets redacted, and where each value is from
+    /// Prints the merged configuration and the origin of each value; secrets are redacted
     Show(Report),
 }
 
 /// Runs the vendors' servers on loopback, until Ctrl-C
 ///
-/// Its addresses are on stdout, once it takes connections.
+/// Prints the servers' addresses to stdout when they accept connections.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sandbox {
-    /// The first of three ports in a row; 0: any that are free
+    /// The first of three consecutive ports; 0 chooses free ports
     #[arg(long, value_name = "N", default_value = "0")]
     pub(crate) port: u16,
-    /// How long its tokens live
+    /// How long tokens live, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "3600")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) lifetime: u64,
-    /// Saves a biped.toml whose entries work against it; replaces an earlier one of its own only
+    /// Writes a biped.toml for the sandbox; replaces only a file that this command has written
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) write: Option<PathBuf>,
 }
 
-/// Removes a provider's stored token, after a leak
+/// Removes a provider's stored token, for example after a leak
 ///
-/// It is the token for the scope and the parameters that are configured; --scope and --param name
-/// another.
+/// This is the token of the configured scope and parameters; --scope and --param select another.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Forget {
     /// The provider's name in biped.toml
@@ -317,25 +319,26 @@ pub(crate) struct Forget {
 
 /// Trusts ./biped.toml: its references, and the hosts that secrets and tokens are sent to
 ///
-/// A biped.toml that is found in the working directory may be somebody else's: it came with a
-/// repository, say. Until it is trusted, `list` and `config show` show what is in it, and nothing of
-/// it is resolved: no command is run, no variable or file is read, no token is sent. On a terminal
-/// other commands ask; without one they end with status 2.
+/// A biped.toml in the working directory may come from another person, for example with a
+/// repository. Until you trust it, `list` and `config show` show what it contains, but Biped runs no
+/// command in it, reads no variable or file that it names, and sends no token. Other commands ask on
+/// a terminal, and otherwise end with status 2.
 ///
-/// Trust is of this place, of what is printed, and of every other value that may be part of a host.
-/// It holds while nothing of that changes; other scopes, dates, durations or [engine] settings, and
-/// another client_secret that stands in the file itself, are no change. What --config or BIPED_CONFIG names needs no trust, nor does the file in the
-/// platform's configuration directory.
+/// Trust covers the file's location, everything that this command prints, and every other value that
+/// may be part of a host. It ends when one of these changes. Scopes, dates, durations, [engine]
+/// settings, and a client_secret that is written in the file itself may change. A file that --config
+/// or BIPED_CONFIG names needs no trust, and neither does the file in the platform's configuration
+/// directory.
 ///
-/// Trusted or not, a ./biped.toml is refused that belongs to another user than you or root, or that
-/// others, or a group but your own or root's, may write. With --config this is a warning. Vendor
-/// files that it names are judged as it is itself.
+/// Even if it is trusted, ./biped.toml is refused if it belongs to a user other than you or root, or
+/// if others can write it, or a group other than yours or root's. With --config this is a warning.
+/// The same rules apply to the vendor files that it names.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Trust {
-    /// Lists the files that are trusted
+    /// Lists the trusted files
     #[arg(long, conflicts_with = "revoke")]
     pub(crate) list: bool,
-    /// Trusts it no longer
+    /// Stops trusting ./biped.toml, or the file that --config names
     #[arg(long)]
     pub(crate) revoke: bool,
     #[command(flatten)]
@@ -343,7 +346,7 @@ pub(crate) struct Trust {
 }
 
 impl Command {
-    /// Whether errors are to be told as JSON.
+    /// Whether errors are printed as JSON.
     pub(crate) fn wants_json(&self) -> bool {
         let format = match self {
             Self::Token(token) => return token.format == TokenFormat::Json,
@@ -364,8 +367,8 @@ impl Command {
     }
 }
 
-/// The value of an option as it stands in a command line that may be wrong: what is told about the
-/// mistake depends on it.
+/// Returns the value of an option in a command line that may be invalid: the output of the error
+/// depends on it.
 pub(crate) fn written<'l>(line: &'l [OsString], option: &str) -> Option<&'l str> {
     let mut words = line.iter().skip(1).map(|word| word.to_str());
     while let Some(word) = words.next() {

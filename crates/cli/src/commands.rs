@@ -1,4 +1,4 @@
-//! The commands, a file each.
+//! The commands, one file each.
 
 mod call;
 mod check;
@@ -16,7 +16,7 @@ mod vendors;
 
 use crate::{args::Command, failure::Outcome, session::Session};
 
-/// Does what a command is for.
+/// Runs a command.
 pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
     match command {
         Command::Init => init::run(session),

@@ -1,4 +1,4 @@
-//! How a failure is told: in words on stderr, or as JSON.
+//! Printing a failure to stderr: for people, or as JSON.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Failure {
-    /// Says on stderr what went wrong: as one JSON object, or for people.
+    /// Prints the failure to stderr: as one JSON object, or for people.
     pub(crate) fn tell(&self, json: bool, verbose: bool) {
         if self.is_broken_pipe() {
             return;
@@ -35,7 +35,7 @@ impl Failure {
     }
 }
 
-/// Tells of a command line that can't be understood, or prints the help that was asked for.
+/// Prints the error of an invalid command line, or the requested help.
 pub(crate) fn usage(error: &clap::Error, format: Option<&str>) -> ExitCode {
     if error.use_stderr() && format == Some("json") {
         let text = error.render().to_string();
@@ -44,7 +44,7 @@ pub(crate) fn usage(error: &clap::Error, format: Option<&str>) -> ExitCode {
         failure.tell(true, false);
         return failure.exit_code();
     }
-    // Whoever closed the pipe doesn't want to read it.
+    // A closed pipe is not an error.
     let _ = error.print();
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

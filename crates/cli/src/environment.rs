@@ -1,7 +1,7 @@
-//! Tokens in environment variables: their names, and their values in a shell's words.
+//! Tokens in environment variables: their names, and their values quoted for a shell.
 
-/// The start of the variables' names for a provider: its name in upper case, with `_` for what
-/// can't be in the name of a variable.
+/// Returns the prefix of a provider's variables: its name in upper case, with `_` for characters that
+/// a variable can't contain.
 pub(crate) fn prefix(provider: &str) -> String {
     let mut prefix: String = provider
         .chars()
@@ -16,7 +16,7 @@ pub(crate) fn prefix(provider: &str) -> String {
     prefix
 }
 
-/// A text as one word of a POSIX shell.
+/// Quotes a text as one word of a POSIX shell.
 pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+/:@%".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {

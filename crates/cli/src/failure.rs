@@ -1,21 +1,21 @@
-//! [`Failure`]: why a command didn't do what it should, how that is told, and the exit status.
+//! [`Failure`]: why a command failed, its description and its exit status.
 
 use std::{io, process::ExitCode, time::Duration};
 
 use biped::{Error, ErrorKind};
 use serde::Serialize;
 
-/// What a command comes to.
+/// The result of a command.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
-/// Why a command didn't do what it should.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// There was no token, or whatever else Biped has an error for.
+    /// An error of Biped.
     Biped(Error),
-    /// The same, told to people already.
+    /// An error of Biped that has been printed for people.
     Told(Error),
-    /// The API answered, with an error.
+    /// The API returned an error.
     Api {
         provider: String,
         status: u16,
@@ -48,7 +48,7 @@ impl Failure {
         }
     }
 
-    /// Whether the reader of stdout went away, which is no error: it has seen enough.
+    /// Whether the reader has closed stdout, which does not count as an error.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -56,7 +56,7 @@ impl Failure {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Biped(error) | Self::Told(error) => words(error),
-            Self::Api { status, .. } => format!("the API answered HTTP {status}"),
+            Self::Api { status, .. } => format!("the API returned HTTP {status}"),
             Self::Output(error) => format!("stdout can't be written: {error}"),
         }
     }
@@ -113,7 +113,7 @@ impl Described {
         let said = vendor.and_then(|vendor| vendor.message.clone());
         let message = match said {
             Some(said) if error.kind() == ErrorKind::Refused => said,
-            // Whatever Biped says, the vendor's words are not lost.
+            // Keep the vendor's message beside Biped's own.
             Some(said) => format!("{}: {said}", words(error)),
             None => words(error),
         };
@@ -129,13 +129,13 @@ impl Described {
     }
 }
 
-/// Seconds, rounded up: whoever waits that long has waited enough.
+/// Seconds, rounded up: a shorter wait would be too short.
 fn whole_seconds(wait: Duration) -> u64 {
     let started = u64::from(wait.subsec_nanos() > 0);
     wait.as_secs().saturating_add(started)
 }
 
-/// What Biped says of an error, beside what stands in fields of its own.
+/// Biped's message and remedy, without what the JSON has in other fields.
 fn words(error: &Error) -> String {
     match error.remedy() {
         Some(remedy) => format!("{}; {remedy}", error.message()),

@@ -1,5 +1,5 @@
-//! The `biped` command as a library: an application that has providers of its own gets every
-//! command for them, with a `main` of five lines.
+//! The `biped` command as a library: an application with providers of its own gets every command for
+//! them, with a `main` of five lines.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -13,39 +13,41 @@
 //!
 //! # Contracts
 //!
-//! Scripts may rely on these:
+//! Scripts may rely on these rules:
 //!
-//! - Data is on stdout, everything else on stderr. A reader that closes stdout early ends the
-//!   command quietly.
-//! - A command ends within 15 s (`--timeout`); only `exec`'s own command and `sandbox` run on.
-//! - A vendor's refusal is never asked about again.
-//! - Colour is for terminals only, and `NO_COLOR` is honoured.
+//! - Data goes to stdout, everything else to stderr. A reader that closes stdout early ends the
+//!   command without an error.
+//! - A command ends within 15 s (`--timeout`), except for the command that `exec` runs and for
+//!   `sandbox`.
+//! - A request that the vendor has refused is not repeated.
+//! - Colour is used on terminals only, and not if `NO_COLOR` is set.
 //!
-//! # Whose configuration it is
+//! # Trust
 //!
-//! A `./biped.toml` that nobody named may be anybody's, so the command does nothing of what it says
-//! until it is trusted: on a terminal it asks, `biped trust` says so, and `biped init` and `biped
-//! sandbox --write` trust what they write. `--config FILE` and `BIPED_CONFIG` name a file and need no
-//! trust, nor does the file in the platform's configuration directory. Trust is of the file's place,
-//! its references, its hosts and the files it names ([`Reach`](biped::config::Reach)), and is kept in
-//! the directory `biped/trust` of the platform's directory for a user's state. A `./biped.toml` that
-//! somebody else could have written ([`OwnerCheck`](biped::config::OwnerCheck)) is refused in any
-//! case; a file that was named costs a warning then.
+//! A `./biped.toml` that is found in the working directory may come from another person, so the
+//! command does not use it until it is trusted. On a terminal the command asks; `biped trust` trusts
+//! it without a question; `biped init` and `biped sandbox --write` trust the files that they write. A
+//! file that `--config FILE` or `BIPED_CONFIG` names needs no trust, and neither does the file in the
+//! platform's configuration directory. Trust covers the file's location, its references, its hosts and
+//! the files that it names ([`Reach`](biped::config::Reach)). It is stored in the directory
+//! `biped/trust` of the platform's directory for user state. A `./biped.toml` that another user can
+//! have written ([`OwnerCheck`](biped::config::OwnerCheck)) is refused in any case; for a named file
+//! this is a warning.
 //!
-//! `list` runs no command, and resolves nothing of a file that is not trusted; where it can't tell how
-//! a token stands without, its state is `unknown`. `config show`, `vendors` and the completions
-//! resolve nothing at all.
+//! `list` runs no command, and resolves nothing in an untrusted file; if it can't determine the state
+//! of a token, the state is `unknown`. `config show`, `vendors` and the completions resolve nothing at
+//! all.
 //!
 //! # Exit status
 //!
 //! | exit status | when |
 //! | --- | --- |
-//! | 0 | done |
+//! | 0 | success |
 //! | 1 | a bug, or stdout can't be written |
-//! | 2 | usage or configuration: nothing was asked of the API |
-//! | 3 | the vendor answered, and said no |
-//! | 4 | the vendor is unreachable or failing, or its answer unusable |
-//! | 5 | the API answered `call` with an error; its body is on stdout |
+//! | 2 | a usage or configuration error: the API was not called |
+//! | 3 | the vendor refused the request |
+//! | 4 | the vendor is unreachable or unavailable, or its response is invalid |
+//! | 5 | the API returned an error to `call`; the response body is on stdout |
 //!
 //! With `--format json` an error is one JSON object on stderr:
 //!
@@ -55,9 +57,9 @@
 //! ```
 //!
 //! `kind` is the name of the [`ErrorKind`](biped::ErrorKind), or `api` at exit status 5; `status` is
-//! the HTTP status or null; `code` and `reason` are the vendor's, as texts, or null; `message` is
-//! the vendor's where it refused, else Biped's with the vendor's behind it; `retry_after` is in
-//! seconds or null.
+//! the HTTP status or null; `code` and `reason` are the vendor's, as strings, or null; `message` is
+//! the vendor's if it refused, else Biped's, followed by the vendor's; `retry_after` is in seconds or
+//! null.
 
 mod args;
 mod commands;
@@ -77,11 +79,11 @@ use clap::Parser;
 
 use self::{args::Args, session::Session};
 
-/// Runs the command that the process was started with, and says what to exit with.
+/// Runs the command of the process's arguments, and returns its exit status.
 ///
-/// `builder` brings what the application has of its own: kinds of provider, providers, a store.
-/// The configuration file is added to it: `--config FILE`, else what `BIPED_CONFIG` names, else
-/// `./biped.toml` where it is trusted, else `biped.toml` in the directory `biped` of the platform's
+/// `builder` contains what the application adds: kinds of providers, providers, a store. The command
+/// adds the configuration file: the one that `--config FILE` names, else the one that `BIPED_CONFIG`
+/// names, else `./biped.toml` if it is trusted, else `biped/biped.toml` in the platform's
 /// configuration directory.
 #[must_use]
 pub fn run(builder: Builder) -> ExitCode {

@@ -1,5 +1,5 @@
-//! What goes where: data to stdout, everything else to stderr. What others wrote is escaped on its
-//! way to people: a name with a line break in it is one line.
+//! Output: data goes to stdout, everything else to stderr. Text from outside is escaped before people
+//! see it: a name with a line break stays on one line.
 
 use std::{
     collections::HashSet,
@@ -25,7 +25,7 @@ use tracing_subscriber::{
 
 use crate::failure::Outcome;
 
-/// Decides on colour, by what `--color` says; what is no choice is told later.
+/// Chooses colour by `--color`. An invalid value is reported later.
 pub(crate) fn choose_color(choice: Option<&str>) {
     match choice {
         Some("always") => ColorChoice::Always,
@@ -35,7 +35,7 @@ pub(crate) fn choose_color(choice: Option<&str>) {
     .write_global();
 }
 
-/// Whether colour was asked for, terminal or not.
+/// Whether `--color` requires colour, even without a terminal.
 fn is_colorful() -> bool {
     matches!(
         ColorChoice::global(),
@@ -43,8 +43,8 @@ fn is_colorful() -> bool {
     )
 }
 
-/// Sends Biped's own events to stderr: all that were asked for, or what stores have to complain of,
-/// unless a program reads it. Those of other crates never: who knows what they hold.
+/// Prints Biped's own events to stderr: those that `--verbose` asks for, or else the warnings of
+/// stores, unless the output is JSON. Events of other crates may contain secrets and are never printed.
 pub(crate) fn log(verbose: u8, json: bool) {
     let level = match verbose {
         0 if json => return,
@@ -59,15 +59,16 @@ pub(crate) fn log(verbose: u8, json: bool) {
         .with_target(false)
         .without_time();
     let ours = Targets::new().with_target("biped", level);
-    // An application may have a subscriber of its own already, which is as good.
+    // An application may have installed its own subscriber.
     let _ = tracing_subscriber::registry()
         .with(ours)
         .with(lines)
         .try_init();
 }
 
-/// The command goes on without a store that doesn't work, but each run asks the vendor then, and
-/// somebody should know why. Nor should a configuration go unnoticed that others may write.
+/// Prints the warnings of stores and of the configuration. Without a working store the command goes
+/// on, but each run asks the vendor; the user should know why. The user should also know that others
+/// can write the configuration.
 fn warn_of_stores() {
     let stores = Targets::new().with_targets(
         [
@@ -83,7 +84,7 @@ fn warn_of_stores() {
     let _ = tracing_subscriber::registry().with(warnings).try_init();
 }
 
-/// Shows each warning once, as one of the command's own.
+/// Prints each warning once, in the form of the command's own warnings.
 #[derive(Default)]
 struct Warnings(Mutex<HashSet<String>>);
 
@@ -123,7 +124,7 @@ impl Visit for Warning {
     }
 }
 
-/// Writes data as it is.
+/// Writes data unchanged.
 pub(crate) fn data(bytes: &[u8]) -> Outcome {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;
@@ -131,8 +132,7 @@ pub(crate) fn data(bytes: &[u8]) -> Outcome {
     Ok(())
 }
 
-/// Writes text for people, whose colours go where they are wanted. What others wrote in it is
-/// escaped already.
+/// Writes text for people, with colours where they are wanted. The caller escapes text from outside.
 pub(crate) fn text(text: &str) -> Outcome {
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -140,8 +140,7 @@ pub(crate) fn text(text: &str) -> Outcome {
     Ok(())
 }
 
-/// A table for people, a line a row whatever the terminal's width: an address that is broken in two
-/// is none any more.
+/// A table for people. A row is one line, whatever the terminal's width, so that URLs stay whole.
 pub(crate) struct Table(comfy_table::Table);
 
 impl Table {
@@ -166,7 +165,7 @@ impl Table {
         self.0.add_row(cells.into_iter().map(escaped));
     }
 
-    /// Its lines, with nothing before the first column and after the last.
+    /// Returns its lines, without spaces before the first column and after the last.
     pub(crate) fn lines(mut self) -> String {
         for column in self.0.column_iter_mut() {
             column.set_padding((0, 2));
@@ -176,7 +175,7 @@ impl Table {
     }
 }
 
-/// Writes a value as JSON, a line of it, or several for a terminal.
+/// Writes a value as JSON: on one line, or on several for a terminal.
 pub(crate) fn json(value: &impl serde::Serialize) -> Outcome {
     let is_terminal = io::IsTerminal::is_terminal(&io::stdout());
     let text = if is_terminal {
@@ -184,18 +183,18 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Outcome {
     } else {
         serde_json::to_string(value)
     };
-    let text = text.map_err(|_| biped::Error::internal("the answer can't be written as JSON"))?;
+    let text = text.map_err(|_| biped::Error::internal("the output can't be written as JSON"))?;
     data(format!("{}\n", for_terminals(&text)).as_bytes())
 }
 
-/// Tells of an error on stderr, as a line of JSON.
+/// Prints an error to stderr, as one line of JSON.
 pub(crate) fn json_note(value: &impl serde::Serialize) {
-    // It holds texts and numbers only.
+    // Serializing texts and numbers can't fail.
     let text = serde_json::to_string(value).unwrap_or_default();
     tell(&for_terminals(&text));
 }
 
-/// JSON that says the same, with escapes for what serde leaves in it and a terminal would obey.
+/// Escapes the control characters that serde leaves in JSON and that a terminal would obey.
 fn for_terminals(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
@@ -212,17 +211,17 @@ fn for_terminals(json: &str) -> String {
     out
 }
 
-/// Tells something on stderr, on one line.
+/// Prints a line to stderr.
 pub(crate) fn note(text: &str) {
     tell(&escaped(text));
 }
 
-/// Tells something on stderr behind a word in colour, on one line.
+/// Prints a line to stderr, after a word in colour.
 pub(crate) fn marked(word: &str, color: AnsiColor, text: &str) {
     marked_lines(word, color, &[text.to_owned()]);
 }
 
-/// The same on several lines, the first behind the word.
+/// Prints several lines to stderr, the first after a word in colour.
 pub(crate) fn marked_lines(word: &str, color: AnsiColor, lines: &[String]) {
     let style = Style::new().bold().fg_color(Some(color.into()));
     let mut text = format!("{style}{word}{style:#}:");
@@ -233,7 +232,7 @@ pub(crate) fn marked_lines(word: &str, color: AnsiColor, lines: &[String]) {
     tell(&text);
 }
 
-/// Where nobody listens, nothing is lost.
+/// Prints to stderr. Errors are ignored: a closed stderr has no reader.
 fn tell(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }

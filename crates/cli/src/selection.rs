@@ -1,21 +1,21 @@
-//! [`Selection`]: which of a provider's tokens is meant.
+//! [`Selection`]: which of a provider's tokens to use.
 
 use biped::{ApiClient, Biped, Error, ParamValue, TokenSource};
 
-/// Which of a provider's tokens is meant.
+/// Which of a provider's tokens to use.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Selection {
-    /// The scopes to ask for instead of those configured, separated by spaces
+    /// The scopes to request instead of the configured ones, separated by spaces
     #[arg(long = "scope", value_name = "S")]
     scopes: Vec<String>,
-    /// A parameter of the token request, such as project_id=42; may be given again, also for one
-    /// that takes several values
+    /// A parameter of the token request, such as project_id=42; may be repeated, also for a parameter
+    /// with several values
     #[arg(long = "param", value_name = "K=V")]
     params: Vec<String>,
 }
 
 impl Selection {
-    /// The source of the tokens meant.
+    /// Returns the source of the selected tokens.
     pub(crate) fn source(&self, biped: &Biped, name: &str) -> Result<TokenSource, Error> {
         let mut source = biped.token_source(name)?;
         if let Some(scope) = self.scope() {
@@ -27,7 +27,7 @@ impl Selection {
         Ok(source)
     }
 
-    /// A client of the API that the tokens meant are for.
+    /// Returns a client of the API for the selected tokens.
     pub(crate) fn client(&self, biped: &Biped, name: &str) -> Result<ApiClient, Error> {
         let mut client = biped.client(name)?;
         if let Some(scope) = self.scope() {
@@ -43,14 +43,14 @@ impl Selection {
         (!self.scopes.is_empty()).then(|| self.scopes.join(" "))
     }
 
-    /// The parameters, of the types that the provider's kind wants. What is wrong with one is told
-    /// without its value, which may be a secret.
+    /// Returns the parameters, with the types that the provider's kind expects. An error never shows a
+    /// value, because it may be a secret.
     fn params(&self, biped: &Biped, name: &str) -> Result<Vec<(String, ParamValue)>, Error> {
         let provider = biped.provider(name)?;
         let mut all: Vec<(String, ParamValue)> = Vec::new();
         for param in &self.params {
             let (key, value) = param.split_once('=').ok_or_else(|| {
-                Error::configuration("--param: K=V is expected, such as project_id=42")
+                Error::configuration("--param: expected K=V, such as project_id=42")
             })?;
             let value = provider.param(key, value)?;
             match all.iter_mut().find(|(known, _)| known == key) {
@@ -62,7 +62,7 @@ impl Selection {
     }
 }
 
-/// What was given before, where there may be several, and this; else this in its place.
+/// Appends to a list, and replaces any other value.
 fn add(known: &mut ParamValue, value: ParamValue) {
     *known = match (&*known, value) {
         (ParamValue::List(before), ParamValue::List(after)) => {

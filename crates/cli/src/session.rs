@@ -1,4 +1,4 @@
-//! [`Session`]: what all commands share: the configuration, the time they have, the runtime.
+//! [`Session`]: what all commands share: the configuration, the deadline and the runtime.
 
 use std::{
     cell::{Cell, OnceCell},
@@ -26,34 +26,33 @@ use crate::{
 /// The name of the configuration file.
 pub(crate) const FILE_NAME: &str = "biped.toml";
 
-/// The variable that names it, where the command line doesn't.
+/// The variable that names the configuration file if the command line does not.
 const FILE_VARIABLE: &str = "BIPED_CONFIG";
 
-/// What is kept of the time for ending, so that the whole command ends within it.
+/// The part of the timeout that is reserved for ending the command.
 const ENDING: Duration = Duration::from_millis(500);
 
-/// The longest that a command waits for threads that are at a file, or wherever else they can't be
-/// interrupted.
+/// How long a command waits for threads that can't be interrupted, such as those that read a file.
 const SHUTDOWN: Duration = Duration::from_millis(100);
 
-/// The longest that a command waits, when it is done, for a token that is being renewed.
+/// How long a finished command waits for a token that is being renewed.
 const RENEWING: Duration = Duration::from_secs(2);
 
-/// The longest that it waits for the store in any case.
+/// How long a finished command waits for the store in any case.
 const STORING: Duration = Duration::from_millis(250);
 
 /// What all commands share.
 #[derive(Debug)]
 pub(crate) struct Session {
     builder: Builder,
-    /// The file that somebody named.
+    /// The file that `--config` or the environment names.
     named: Option<PathBuf>,
-    /// The file that there is, once it was looked for.
+    /// The configuration file, after the first search for it.
     found: OnceCell<Option<Found>>,
     timeout: Duration,
-    /// When the time is over, on the monotonic clock.
+    /// The deadline, on the monotonic clock.
     deadline: Cell<Duration>,
-    /// The engine, once there is one.
+    /// The engine, after it was built.
     manager: OnceCell<TokenManager>,
     json: bool,
     verbose: bool,
@@ -63,7 +62,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) file: ConfigFile,
-    /// Whether it happens to be in the working directory, and nobody named it.
+    /// Whether it was found in the working directory, without being named.
     is_chance: bool,
 }
 
@@ -90,19 +89,19 @@ impl Session {
         session
     }
 
-    /// Starts the command's time, or starts it again after waiting for somebody's input.
+    /// Starts the timeout, or restarts it after waiting for input.
     pub(crate) fn start_time(&self) {
         let ending = ENDING.min(self.timeout / 20);
         let end = SystemClock.now().mono.saturating_add(self.timeout - ending);
         self.deadline.set(end);
     }
 
-    /// The file that `--config` or the environment names.
+    /// Returns the file that `--config` or the environment names.
     pub(crate) fn named_file(&self) -> Option<&Path> {
         self.named.as_deref()
     }
 
-    /// The configuration file: the one that is named, else the first that there is in the usual
+    /// Returns the configuration file: the one that is named, else the first that exists in the usual
     /// places.
     pub(crate) fn found(&self) -> Result<Option<&Found>, Error> {
         if let Some(found) = self.found.get() {
@@ -127,7 +126,7 @@ impl Session {
         Ok(self.found.get_or_init(|| found).as_ref())
     }
 
-    /// The sources of the configuration: the file, and the command's own defaults.
+    /// Returns the sources of the configuration: the file, and the command's defaults.
     pub(crate) fn builder(&self) -> Result<Builder, Error> {
         let builder = self.builder_without_file();
         Ok(match self.found()? {
@@ -136,9 +135,9 @@ impl Session {
         })
     }
 
-    /// The same without the file.
+    /// Returns the sources of the configuration without the file.
     pub(crate) fn builder_without_file(&self) -> Builder {
-        // A command's patience is its time, unless somebody says otherwise.
+        // By default a command waits for a token as long as it may run.
         let patience = match self.timeout.as_secs_f64() {
             0.0 => 3600.0,
             seconds => seconds,
@@ -147,24 +146,24 @@ impl Session {
             .builder
             .clone()
             .default_value("engine.max_wait", patience)
-            // Whoever runs a command again wants to know how it stands now.
+            // A user who runs a command again wants to know the present state.
             .default_value("engine.share_failures", false);
         if etcetera::choose_base_strategy().is_ok() {
-            // Each run is a process: without this, each would ask the vendor.
+            // Each run is a process: without a store each would ask the vendor.
             builder = builder.default_value("store.kind", "file");
         }
         builder
     }
 
-    /// What is configured, to be used. Asks whether to trust it, where that is not known.
+    /// Builds the providers for use. Asks whether to trust the file, if necessary.
     pub(crate) fn biped(&self) -> Outcome<Biped> {
         let builder = self.builder()?;
         self.ensure_trust(&builder)?;
         Ok(self.made(builder)?)
     }
 
-    /// What is configured, to be shown: no command is run, and nothing is resolved of a file that
-    /// is not trusted. Why it is not is told as well.
+    /// Builds the providers for display: it runs no command, and resolves nothing in an untrusted file.
+    /// Also returns why the file is not trusted.
     pub(crate) fn shown(&self) -> Outcome<(Biped, Option<Error>)> {
         let builder = self.builder()?;
         let (references, doubt) = match self.doubt(&builder)? {
@@ -183,7 +182,7 @@ impl Session {
         Ok(biped)
     }
 
-    /// Why the file may not be used, if nobody has trusted it.
+    /// Returns why the file may not be used, if it is not trusted.
     fn doubt(&self, builder: &Builder) -> Result<Option<Doubt>, Error> {
         let Some(found) = self.found()?.filter(|found| found.is_chance) else {
             return Ok(None);
@@ -219,7 +218,7 @@ impl Session {
         } = &doubt;
         let question = anstream::stderr().lock();
         let is_trusted = trust::ask(io::stdin().lock(), question, place, *standing, reach);
-        // Whoever thinks it over is not late.
+        // The time for the answer does not count.
         self.start_time();
         match is_trusted {
             Ok(true) => Ok(Trusted::of_user()?.record(place, reach)?),
@@ -239,12 +238,12 @@ impl Session {
         }
     }
 
-    /// Whether errors are told as JSON, and nothing else on stderr.
+    /// Whether stderr contains errors as JSON and nothing else.
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Why there is no provider.
+    /// The error for a configuration without providers.
     pub(crate) fn nothing_configured(&self) -> Error {
         let found = match &self.named {
             Some(path) => Some(path.clone()),
@@ -253,33 +252,38 @@ impl Session {
         match found {
             Some(file) => {
                 let place = file.display();
-                Error::configuration(format!("{place} configures no provider"))
+                Error::configuration(format!("{place} does not configure a provider"))
                     .with_remedy("add a table [providers.NAME]")
             }
             None => {
                 let places: Vec<_> = usual_files()
                     .map(|file| file.display().to_string())
                     .collect();
-                Error::configuration(format!("there is no {}", places.join(" and no ")))
-                    .with_remedy("name one with --config, or write one with: biped init")
+                Error::configuration(format!(
+                    "the configuration file is missing at {}",
+                    places.join(" and ")
+                ))
+                .with_remedy("name a file with --config, or write one with: biped init")
             }
         }
     }
 
-    /// Runs what has to wait for something. What is still going on afterwards is left alone, but
-    /// for tokens on their way into the store.
+    /// Runs asynchronous work. Afterwards it waits for tokens that are being stored, and abandons
+    /// everything else.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
-            .map_err(|error| Error::internal(format!("no runtime can be started: {error}")))?;
+            .map_err(|error| {
+                Error::internal(format!("the tokio runtime can't be started: {error}"))
+            })?;
         let outcome = runtime.block_on(async {
             let outcome = work.await;
             self.settle().await;
             outcome
         });
-        // Ends the flights, and with them the secret commands that still run.
+        // Ends the fetches, and with them the secret commands that still run.
         runtime.shutdown_timeout(SHUTDOWN);
         outcome
     }
@@ -296,7 +300,7 @@ impl Session {
         }
     }
 
-    /// Gives work on a provider the time that is left.
+    /// Limits work on a provider to the time that is left.
     pub(crate) async fn limited<T, E: Into<Failure>>(
         &self,
         provider: &str,
@@ -311,18 +315,18 @@ impl Session {
             outcome = work => outcome.map_err(Into::into),
             () = SystemClock.sleep(left) => {
                 let seconds = self.timeout.as_secs_f64();
-                let error = Error::unreachable(format!("no complete answer within {seconds} s"))
-                    .with_remedy("--timeout gives it more time");
+                let error = Error::unreachable(format!("no complete response within {seconds} s"))
+                    .with_remedy("allow more time with --timeout");
                 Err(error.with_provider(provider).into())
             }
         }
     }
 
-    /// Tells on stderr what a provider has to say to its operator.
+    /// Prints a provider's warning to stderr.
     pub(crate) fn warn(&self, source: &TokenSource) {
         let provider = source.provider();
         if self.json || self.verbose {
-            // Nobody reads it, or the log told it when the configuration was read.
+            // With JSON nobody reads it, and with --verbose the log contains it already.
             return;
         }
         if let Some(warning) = provider.warning(now()) {
@@ -333,7 +337,7 @@ impl Session {
     }
 }
 
-/// Why a file may not be used: nobody has trusted what it reaches.
+/// Why a file may not be used: its contents are not trusted.
 struct Doubt {
     place: PathBuf,
     standing: Standing,
@@ -347,19 +351,19 @@ impl Doubt {
             Standing::Changed => "has changed since it was trusted",
             _ => "is not trusted",
         };
-        Error::configuration(format!("{place} {what}, and nothing of it is used")).with_remedy(
-            "check what it says with biped config show, then run biped trust; or name it: \
+        Error::configuration(format!("{place} {what}, so Biped does not use it")).with_remedy(
+            "review it with biped config show, then run biped trust; or name it with \
              --config biped.toml",
         )
     }
 }
 
-/// What the clock on the wall says.
+/// The time of the wall clock.
 pub(crate) fn now() -> Timestamp {
     SystemClock.now().wall
 }
 
-/// Where the configuration file is looked for, if nobody says where it is.
+/// The places of a configuration file that is not named.
 fn usual_files() -> impl Iterator<Item = PathBuf> {
     let platform = etcetera::choose_base_strategy().ok();
     let platform = platform.map(|base| base.config_dir().join("biped").join(FILE_NAME));

@@ -1,4 +1,4 @@
-//! [`Trusted`]: the configuration files that the user trusts, and the question whether to.
+//! [`Trusted`]: the configuration files that the user trusts, and the question whether to trust one.
 
 use std::{
     fs::{self, OpenOptions},
@@ -11,24 +11,24 @@ use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The configuration files that the user trusts: a record for each, in the platform's directory for
-/// a user's state.
+/// The configuration files that the user trusts. Each has a record in the platform's directory for
+/// user state.
 #[derive(Debug)]
 pub(crate) struct Trusted {
     directory: PathBuf,
 }
 
-/// How a file stands.
+/// Whether a file is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Trusted,
-    /// It was trusted, and reaches something else now.
+    /// It was trusted, but has changed since.
     Changed,
     Unknown,
 }
 
-/// What is kept of a file: where it is, and a digest of what it reaches under a key of its own, so
-/// that nobody learns from the record what is in the file.
+/// The record of a file: its path, and a digest of what it reaches. The digest has its own random key,
+/// so that the record does not reveal the file's contents.
 #[derive(Serialize, Deserialize)]
 struct Record {
     path: String,
@@ -36,13 +36,14 @@ struct Record {
     digest: String,
 }
 
-/// No record is larger.
+/// The maximum size of a record, in bytes.
 const LARGEST: usize = 64 * 1024;
 
 impl Trusted {
     pub(crate) fn of_user() -> Result<Self, Error> {
-        let base = etcetera::choose_base_strategy()
-            .map_err(|_| Error::configuration("there is no home directory to keep trust in"))?;
+        let base = etcetera::choose_base_strategy().map_err(|_| {
+            Error::configuration("the record of trusted files needs a home directory")
+        })?;
         let state = base.state_dir().unwrap_or_else(|| base.data_dir());
         Ok(Self::in_directory(state.join("biped").join("trust")))
     }
@@ -51,7 +52,7 @@ impl Trusted {
         Self { directory }
     }
 
-    /// How the file at a [place](place_of) stands that reaches this.
+    /// Returns whether the file at a [place](place_of), with this reach, is trusted.
     pub(crate) fn standing(&self, place: &Path, reach: &Reach) -> Standing {
         let Some(record) = read(&self.record_of(place)) else {
             return Standing::Unknown;
@@ -62,7 +63,7 @@ impl Trusted {
         }
     }
 
-    /// Trusts it from now on.
+    /// Trusts a file from now on.
     pub(crate) fn record(&self, place: &Path, reach: &Reach) -> Result<(), Error> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| Error::internal(error.to_string()))?;
@@ -71,13 +72,14 @@ impl Trusted {
             key: hex(&key),
             digest: hex(&reach.digest(&key)),
         };
-        let text = serde_json::to_string(&record)
-            .map_err(|_| Error::internal("a record of trust can't be written as JSON"))?;
+        let text = serde_json::to_string(&record).map_err(|_| {
+            Error::internal("the record of a trusted file can't be written as JSON")
+        })?;
         self.write(&self.record_of(place), text.as_bytes())
             .map_err(|error| self.failed("written", &error))
     }
 
-    /// Trusts it no longer; whether it was.
+    /// Stops trusting a file; returns whether it was trusted.
     pub(crate) fn revoke(&self, place: &Path) -> Result<bool, Error> {
         match fs::remove_file(self.record_of(place)) {
             Ok(()) => Ok(true),
@@ -86,7 +88,7 @@ impl Trusted {
         }
     }
 
-    /// The places of all files that are trusted, sorted.
+    /// Returns the places of all trusted files, sorted.
     pub(crate) fn places(&self) -> Result<Vec<String>, Error> {
         let files = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -104,7 +106,7 @@ impl Trusted {
         self.directory.join(format!("{name}.json"))
     }
 
-    /// Puts a record in the place of the old one, at once.
+    /// Replaces a record atomically.
     fn write(&self, path: &Path, text: &[u8]) -> io::Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
@@ -136,12 +138,12 @@ impl Trusted {
     fn failed(&self, what: &str, error: &io::Error) -> Error {
         let directory = self.directory.display();
         Error::configuration(format!(
-            "the record of trust in {directory} can't be {what}: {error}"
+            "the record of trusted files in {directory} can't be {what}: {error}"
         ))
     }
 }
 
-/// A record that only its user can have written.
+/// Reads a record, if nobody but the user can have written it.
 fn read(path: &Path) -> Option<Record> {
     let text = read_file_if(path, LARGEST, |found| match is_ours(found) {
         true => Ok(()),
@@ -163,8 +165,8 @@ fn is_ours(found: &fs::Metadata) -> bool {
     found.is_file()
 }
 
-/// Where a file is, in the one way to write that. A link is not followed: what the file names is
-/// relative to where the link is.
+/// Returns a file's absolute path. A link to the file is not resolved, because paths in the file are
+/// relative to the link.
 pub(crate) fn place_of(path: &Path) -> Result<PathBuf, Error> {
     let directory = match path.parent() {
         Some(directory) if directory != Path::new("") => directory,
@@ -180,12 +182,12 @@ pub(crate) fn place_of(path: &Path) -> Result<PathBuf, Error> {
     Ok(directory.join(name))
 }
 
-/// A place as it may be shown.
+/// Returns a path for display.
 pub(crate) fn shown(place: &Path) -> String {
     wire::escaped(&place.to_string_lossy()).into_owned()
 }
 
-/// Asks whether to trust a file; only a clear yes is one.
+/// Asks whether to trust a file. Every answer but `y` or `yes` means no.
 pub(crate) fn ask(
     mut input: impl BufRead,
     mut output: impl Write,
@@ -197,7 +199,7 @@ pub(crate) fn ask(
         Standing::Changed => "has changed since it was trusted",
         _ => "is not trusted yet",
     };
-    writeln!(output, "{} {how}. It says:", shown(place))?;
+    writeln!(output, "{} {how}. It contains:", shown(place))?;
     for line in reach.lines() {
         writeln!(output, "  {line}")?;
     }

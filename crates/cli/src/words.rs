@@ -1,26 +1,26 @@
-//! What several commands say of a token, and how they write times.
+//! How commands describe tokens and times.
 
 use biped::{Timestamp, Token, TokenSource};
 
-/// A point in time as RFC 3339, in whole seconds, rounded down.
+/// Formats a time as RFC 3339, in whole seconds, rounded down.
 pub(crate) fn rfc3339(at: Timestamp) -> Option<String> {
     let at = jiff::Timestamp::from_second(at.unix_seconds()).ok()?;
     Some(at.to_string())
 }
 
-/// The scope of a token: as it was granted, else (RFC 6749 §5.1) as it was asked for.
+/// Returns the granted scope of a token, else the requested one (RFC 6749 §5.1).
 pub(crate) fn scope(source: &TokenSource, token: &Token) -> Option<String> {
     let granted = token.scope().map(Into::into);
     granted.or_else(|| source.request().joined_scopes(" "))
 }
 
-/// Where a token's API is, without a slash at the end: a path is to follow.
+/// Returns the base URL of a token's API, without a slash at the end, so that a path can follow.
 pub(crate) fn base_url(source: &TokenSource, token: &Token) -> Option<String> {
     let url = source.base_url(token)?.as_str();
     Some(url.trim_end_matches('/').to_owned())
 }
 
-/// A length of time for people: its two largest units.
+/// Formats a duration for people, with its two largest units.
 pub(crate) fn in_words(time: std::time::Duration) -> String {
     let seconds = time.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);

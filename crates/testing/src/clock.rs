@@ -1,4 +1,4 @@
-//! [`ManualClock`]: time that moves when the test says so.
+//! [`ManualClock`]: a clock that a test moves.
 
 use std::{
     future::Future,
@@ -10,7 +10,7 @@ use std::{
 use biped_core::{Clock, Now, Timestamp};
 use tokio::sync::oneshot;
 
-/// A clock that stands still until it is moved; its sleepers wake when it passes their moment.
+/// A clock that stands still until it is moved. Sleepers wake when it passes their time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,13 +38,13 @@ impl Default for ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows noon of 1 March 2026, on a machine that has been up for a day.
+    /// Returns a clock that shows noon of 1 March 2026, on a machine that has been up for a day.
     #[must_use]
     pub fn new() -> Self {
         Self::at(Timestamp::from_unix_seconds(1_772_366_400))
     }
 
-    /// A clock whose wall clock shows this.
+    /// Returns a clock with this wall time.
     #[must_use]
     pub fn at(wall: Timestamp) -> Self {
         let now = Now {
@@ -57,7 +57,7 @@ impl ManualClock {
         }))
     }
 
-    /// Lets time pass, on both clocks, and wakes those who slept for it, the earliest first.
+    /// Moves both clocks forward, and wakes the sleepers, the earliest first.
     pub fn advance(&self, duration: Duration) {
         let mut state = self.state();
         state.now.mono += duration;
@@ -74,7 +74,7 @@ impl ManualClock {
         }
     }
 
-    /// Sets the wall clock ahead, as an operator or NTP may; nobody wakes.
+    /// Sets the wall clock forward, as an operator or NTP may. No sleeper wakes.
     pub fn step_wall_ahead(&self, by: Duration) {
         let mut state = self.state();
         state.now.wall = state.now.wall.after(by);
@@ -86,12 +86,12 @@ impl ManualClock {
         state.now.wall = state.now.wall.before(by);
     }
 
-    /// The machine sleeps: only the wall clock goes on.
+    /// Suspends the machine: only the wall clock moves.
     pub fn suspend(&self, duration: Duration) {
         self.step_wall_ahead(duration);
     }
 
-    /// How many wait for their moment.
+    /// Returns the number of sleepers.
     #[must_use]
     pub fn sleepers(&self) -> usize {
         let mut state = self.state();
@@ -99,7 +99,7 @@ impl ManualClock {
         state.sleepers.len()
     }
 
-    /// How long until the next one's moment; `None` if nobody sleeps.
+    /// Returns the time until the next sleeper wakes; `None` without sleepers.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
         let mut state = self.state();
@@ -131,7 +131,7 @@ impl Clock for ManualClock {
         let at = state.now.mono.saturating_add(duration);
         state.sleepers.push((at, wake));
         Box::pin(async move {
-            // A clock that is gone wakes nobody.
+            // Without the clock no sleeper wakes.
             if woken.await.is_err() {
                 std::future::pending::<()>().await;
             }

@@ -1,4 +1,4 @@
-//! [`ScriptedHttp`]: a vendor that answers by script.
+//! [`ScriptedHttp`]: an HTTP client with scripted replies.
 
 use std::{
     collections::VecDeque,
@@ -11,8 +11,8 @@ use biped_core::{Error, HttpClient};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// An [`HttpClient`] that sends nothing: it writes down what it is asked and answers by script, at
-/// once or when its gate opens.
+/// An [`HttpClient`] that sends nothing. It records the requests and returns scripted replies, at once
+/// or when its gate opens.
 ///
 /// ```
 /// use biped_core::HttpClient;
@@ -44,12 +44,12 @@ struct State {
 
 type Rule = dyn Fn(usize, &Recorded) -> Reply + Send + Sync;
 
-/// A request as it would have been sent.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// The method.
     pub method: http::Method,
-    /// The whole URL.
+    /// The complete URL.
     pub url: String,
     /// The headers.
     pub headers: http::HeaderMap,
@@ -57,22 +57,22 @@ pub struct Recorded {
     pub body: Bytes,
 }
 
-/// What a [`ScriptedHttp`] answers.
+/// A reply of a [`ScriptedHttp`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reply {
-    /// This response.
+    /// A response.
     Response(http::Response<Bytes>),
-    /// No response.
+    /// An error instead of a response.
     Failure(Error),
     /// A panic, as from a bug in a provider.
     Panic,
-    /// Nothing, ever.
+    /// No reply at all.
     Silence,
 }
 
 impl Reply {
-    /// A status and a JSON body.
+    /// Returns a response with a status and a JSON body.
     #[must_use]
     pub fn json(status: u16, body: &str) -> Self {
         Self::Response(
@@ -84,7 +84,7 @@ impl Reply {
         )
     }
 
-    /// A token that lives for so many seconds.
+    /// Returns a response with a token and its lifetime in seconds.
     #[must_use]
     pub fn token(text: &str, seconds: u64) -> Self {
         let body =
@@ -92,7 +92,7 @@ impl Reply {
         Self::json(200, &body)
     }
 
-    /// An error response (RFC 6749 §5.2).
+    /// Returns an error response (RFC 6749 §5.2).
     #[must_use]
     pub fn error(status: u16, code: &str) -> Self {
         Self::json(
@@ -101,7 +101,7 @@ impl Reply {
         )
     }
 
-    /// A status without a body.
+    /// Returns a response with a status and no body.
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self::Response(
@@ -112,13 +112,13 @@ impl Reply {
         )
     }
 
-    /// No connection.
+    /// Returns a failed connection.
     #[must_use]
     pub fn unreachable() -> Self {
         Self::Failure(Error::unreachable("connection refused"))
     }
 
-    /// The same response with a header more.
+    /// Adds a header to the response.
     #[must_use]
     pub fn with_header(self, name: &'static str, value: &str) -> Self {
         match (self, http::HeaderValue::from_str(value)) {
@@ -138,7 +138,7 @@ impl Default for ScriptedHttp {
 }
 
 impl ScriptedHttp {
-    /// A vendor without a script: every request fails until it gets one.
+    /// Returns a client without a script: every request fails until there is one.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -148,7 +148,7 @@ impl ScriptedHttp {
         }
     }
 
-    /// Adds an answer to the script.
+    /// Adds a reply to the script.
     pub fn push(&self, reply: Reply) {
         self.state().script.push_back(reply);
     }
@@ -159,18 +159,18 @@ impl ScriptedHttp {
         self.state().rule = Some(Arc::new(rule));
     }
 
-    /// Holds every answer back from now on.
+    /// Holds back all replies from now on.
     pub fn close_gate(&self) {
         self.state().closed = true;
     }
 
-    /// Lets the answers out that were held back, and those to come.
+    /// Releases the replies that were held back, and all later ones.
     pub fn open_gate(&self) {
         self.state().closed = false;
         self.opened.notify_waiters();
     }
 
-    /// Waits until so many requests have come in all.
+    /// Waits until this many requests have arrived in total.
     pub async fn arrivals(&self, count: usize) {
         loop {
             let mut arrived = std::pin::pin!(self.arrived.notified());
@@ -182,13 +182,13 @@ impl ScriptedHttp {
         }
     }
 
-    /// How many requests came.
+    /// Returns the number of requests.
     #[must_use]
     pub fn count(&self) -> usize {
         self.state().requests.len()
     }
 
-    /// The requests, in order.
+    /// Returns the requests in order.
     #[must_use]
     pub fn requests(&self) -> Vec<Recorded> {
         self.state().requests.clone()
@@ -233,7 +233,7 @@ impl HttpClient for ScriptedHttp {
             #[allow(clippy::panic)] // that is what it is for
             Some(Reply::Panic) => panic!("as scripted"),
             Some(Reply::Silence) => std::future::pending().await,
-            None => Err(Error::internal("the script is over")),
+            None => Err(Error::internal("the script has ended")),
         }
     }
 }

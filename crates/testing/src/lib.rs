@@ -1,16 +1,16 @@
-//! What tests of Biped stand on.
+//! Tools for tests of Biped.
 //!
 //! | for | use |
 //! | --- | --- |
-//! | time that only moves when the test says so | [`ManualClock`] |
-//! | a vendor that answers by script, and waits at a gate | [`ScriptedHttp`], [`Reply`] |
-//! | a plain provider for tests that are about something else | [`TestProvider`] |
-//! | a provider's promises, one check each | [`provider::conformance`] |
-//! | what every way to call an API must do | [`api::matrix`], [`api_matrix!`] |
-//! | a store's promises, one check each | [`store::conformance`] |
-//! | how vendors repeat a secret, and what is left of one in a text | [`secrets`] |
-//! | letting spawned tasks get as far as they can | [`settle`] |
-//! | a hang that is a failure with a name | [`TimeLimit`] |
+//! | a clock that the test moves | [`ManualClock`] |
+//! | a scripted vendor whose responses can be delayed | [`ScriptedHttp`], [`Reply`] |
+//! | a plain provider for tests of something else | [`TestProvider`] |
+//! | checks of a provider's promises | [`provider::conformance`] |
+//! | checks of a way to call an API | [`api::matrix`], [`api_matrix!`] |
+//! | checks of a store's promises | [`store::conformance`] |
+//! | the encodings of a secret, and finding parts of one in a text | [`secrets`] |
+//! | letting spawned tasks run | [`settle`] |
+//! | a limit that makes a hanging test fail by name | [`TimeLimit`] |
 
 pub mod api;
 mod clock;
@@ -27,7 +27,7 @@ pub use self::{
     time_limit::TimeLimit,
 };
 
-/// What a check that ran in a task of its own says is wrong: it says so by panicking.
+/// Returns the panic message of a check that ran in its own task, if it has failed.
 async fn verdict(check: tokio::task::JoinHandle<()>) -> Result<(), String> {
     check.await.map_err(|error| match error.try_into_panic() {
         Ok(panic) => panic
@@ -39,9 +39,9 @@ async fn verdict(check: tokio::task::JoinHandle<()>) -> Result<(), String> {
     })
 }
 
-/// Lets every task of a single-threaded runtime get as far as it can without time passing.
+/// Lets every task of a single-threaded runtime run as far as it can without time passing.
 ///
-/// On `#[tokio::test]` without further arguments, whatever is ready has run when this returns.
+/// With plain `#[tokio::test]`, all ready tasks have run when this returns.
 pub async fn settle() {
     for _ in 0..200 {
         tokio::task::yield_now().await;

@@ -1,9 +1,9 @@
-//! What tests of providers stand on.
+//! Tools for tests of providers.
 //!
 //! | for | use |
 //! | --- | --- |
-//! | whether an implementation keeps the promises of [`Provider`] | [`conformance`] |
-//! | a plain provider for tests that are about something else | [`TestProvider`] |
+//! | checking that an implementation keeps the promises of [`Provider`] | [`conformance`] |
+//! | a plain provider for tests of something else | [`TestProvider`] |
 
 mod base_urls;
 mod case;
@@ -20,9 +20,9 @@ use biped_core::{
     TokenRequest, VendorError, wire,
 };
 
-/// A plain provider: a form with `client_id`, `client_secret`, `scope` and the request's parameters
-/// to `https://login.example/token`; an answer as RFC 6749 §5 has it, with a `base_url`
-/// where it is made to take one.
+/// A plain provider. It sends a form with `client_id`, `client_secret`, `scope` and the request's
+/// parameters to `https://login.example/token`, and reads a response as in RFC 6749 §5, with
+/// `base_url` if that is enabled.
 #[derive(Debug)]
 pub struct TestProvider {
     id: ProviderId,
@@ -38,13 +38,13 @@ impl Default for TestProvider {
 }
 
 impl TestProvider {
-    /// The provider for this client.
+    /// Returns the provider for this client.
     #[must_use]
     pub fn new(client: &str) -> Self {
         Self::at("https://login.example/token", client)
     }
 
-    /// The provider for this client at another token endpoint.
+    /// Returns the provider for this client at another token endpoint.
     #[must_use]
     pub fn at(token_endpoint: &str, client: &str) -> Self {
         Self {
@@ -62,28 +62,28 @@ impl TestProvider {
         self
     }
 
-    /// Gives it a name.
+    /// Sets its name.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.id = self.id.named(name);
         self
     }
 
-    /// Sets where its secret is.
+    /// Sets its secret.
     #[must_use]
     pub fn secret(mut self, secret: SecretRef) -> Self {
         self.secret = secret;
         self.identified()
     }
 
-    /// Sets which base URLs its vendor's answers may name. Default: none.
+    /// Sets which base URLs its vendor's responses may name. Default: none.
     #[must_use]
     pub fn naming(mut self, base_urls: BaseUrls) -> Self {
         self.base_urls = base_urls;
         self
     }
 
-    /// Sets what it assumes where the answer doesn't tell a token's life.
+    /// Sets the lifetime that it assumes if a response does not contain one.
     #[must_use]
     pub fn assumed_lifetime(mut self, lifetime: Lifetime) -> Self {
         self.assumed = Some(lifetime);
@@ -137,7 +137,7 @@ impl Provider for TestProvider {
         let answer = answer?;
         let text = answer["access_token"]
             .as_str()
-            .ok_or_else(|| Error::invalid_response("the answer has no access_token"))?;
+            .ok_or_else(|| Error::invalid_response("the response does not contain access_token"))?;
         let base_url = match answer["base_url"].as_str() {
             Some(text) => Some(self.base_urls(cx).await?.read(text)?),
             None => None,

@@ -1,12 +1,12 @@
-//! How vendors repeat a secret, and finding what is left of one: for tests of what errors show.
+//! The encodings of a secret, and finding parts of a secret in a text, for tests of what errors show.
 
 use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 
-/// A secret as vendors' answers repeat it, each with the name of the encoding: as it is,
-/// percent-encoded, as in a form, in Base64, escaped as in JSON and in HTML, and one inside another.
+/// Returns a secret in the encodings in which vendors repeat it, each with its name: unchanged,
+/// percent-encoded, form-encoded, in Base64, escaped for JSON and HTML, and nested.
 #[must_use]
 pub fn encodings(secret: &str) -> Vec<(&'static str, String)> {
     let mut all = plain_encodings(secret);
@@ -38,7 +38,7 @@ pub fn encodings(secret: &str) -> Vec<(&'static str, String)> {
     all
 }
 
-/// The encodings in which each character stands for itself.
+/// The encodings that work character by character.
 fn plain_encodings(secret: &str) -> Vec<(&'static str, String)> {
     let mixed: String = secret
         .chars()
@@ -60,19 +60,19 @@ fn plain_encodings(secret: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What no text may hold of a secret: any four of its characters in a row, in every encoding, and any
-/// six bytes of it in Base64.
+/// The parts of a secret that no text may contain: any four consecutive characters, in every encoding,
+/// and any six bytes in Base64.
 #[derive(Clone, Debug)]
 pub struct Parts(Vec<(&'static str, String)>);
 
 impl Parts {
-    /// The parts of this secret.
+    /// Returns the parts of this secret.
     #[must_use]
     pub fn of(secret: &str) -> Self {
         Self(parts(secret))
     }
 
-    /// The first of them that can be read in this text, with the name of its encoding.
+    /// Returns the first part that this text contains, with the name of its encoding.
     #[must_use]
     pub fn find_in(&self, text: &str) -> Option<String> {
         let (encoding, part) = self
@@ -116,7 +116,7 @@ fn percent(text: &str, upper: bool) -> String {
     out
 }
 
-/// As inside of a JSON string; in ASCII all but letters and digits as `\u00xx`, a slash as `\/`.
+/// Escapes for a JSON string; in ASCII, all but letters and digits become `\u00xx`, and a slash `\/`.
 fn json(text: &str, ascii: bool) -> String {
     let mut out = String::new();
     for character in text.chars() {

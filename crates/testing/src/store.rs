@@ -1,9 +1,9 @@
-//! What tests of token stores stand on.
+//! Tools for tests of token stores.
 //!
 //! | for | use |
 //! | --- | --- |
-//! | whether an implementation keeps the promises of [`TokenStore`](biped_core::TokenStore) | [`conformance`] |
-//! | two handles to the same backend, as two processes have them | [`Alternating`] |
+//! | checking that an implementation keeps the promises of [`TokenStore`](biped_core::TokenStore) | [`conformance`] |
+//! | two handles to the same backend, as in two processes | [`Alternating`] |
 
 mod alternating;
 pub mod conformance;

@@ -1,4 +1,4 @@
-//! [`TimeLimit`]: a test that hangs is a failure with a name.
+//! [`TimeLimit`]: makes a test that hangs fail by name.
 
 use std::{
     io::{Write as _, stderr},
@@ -8,34 +8,33 @@ use std::{
     time::Duration,
 };
 
-/// Ends the process where a test takes longer than this, and says which test it was.
+/// Ends the process if a test takes longer than the limit, and prints the test's name.
 ///
-/// A test that waits for something that never happens would otherwise keep everybody waiting. The
-/// limit finds what hangs, wherever it does (in a lock, in a loop, or waiting), and is no measure of
-/// what is slow: it is so long that no busy machine comes near it.
+/// Without it, one test that hangs would block the whole run. The limit finds any hang, in a lock, in a
+/// loop or in a wait. It does not measure speed: it is far longer than a test takes on a busy machine.
 ///
 /// ```
 /// // The first line of a test.
 /// let _limit = biped_testing::TimeLimit::start();
 /// ```
 #[derive(Debug)]
-#[must_use = "the limit holds until this is dropped"]
+#[must_use = "the limit ends when this is dropped"]
 pub struct TimeLimit {
-    /// Nothing is sent: the watching thread wakes when it is dropped.
+    /// Dropping it wakes the watching thread; nothing is sent over it.
     _running: Sender<()>,
 }
 
 impl TimeLimit {
-    /// What [`start`](Self::start) allows: ten minutes.
+    /// The limit of [`start`](Self::start): ten minutes.
     pub const DEFAULT: Duration = Duration::from_secs(10 * 60);
 
-    /// Gives the current test [`DEFAULT`](Self::DEFAULT), until what this returns is dropped.
+    /// Limits the current test to [`DEFAULT`](Self::DEFAULT), until the returned value is dropped.
     #[track_caller]
     pub fn start() -> Self {
         Self::of(Self::DEFAULT)
     }
 
-    /// Gives the current test this much time, until what this returns is dropped.
+    /// Limits the current test to this time, until the returned value is dropped.
     #[track_caller]
     pub fn of(limit: Duration) -> Self {
         let place = Location::caller();
@@ -43,8 +42,11 @@ impl TimeLimit {
         let (running, ended) = channel::<()>();
         thread::spawn(move || {
             if ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                // Not by the macro for it: what that prints is captured.
-                let _ = writeln!(stderr(), "{test} hangs: no end in {limit:?} ({place})");
+                // Not with eprintln, whose output is captured.
+                let _ = writeln!(
+                    stderr(),
+                    "{test} hangs: it did not end within {limit:?} ({place})"
+                );
                 std::process::abort();
             }
         });

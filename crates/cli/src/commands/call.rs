@@ -41,7 +41,7 @@ pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     if body.as_ref().is_none_or(Vec::is_empty) && means_a_body(&method) {
-        // Servers may wait for it (RFC 9110 §8.6).
+        // Some servers require the header (RFC 9110 §8.6).
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     let client = args.selection.client(&biped, &args.name)?;
@@ -69,14 +69,15 @@ pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
     if status.is_redirection() && status != StatusCode::NOT_MODIFIED && !session.is_json() {
         let name = &args.name;
         output::note(&format!(
-            "{name}: the API answered HTTP {}: a redirect that is not followed; -i shows where to",
+            "{name}: the API returned HTTP {}, a redirect that Biped does not follow; see its location \
+             with -i",
             status.as_u16()
         ));
     }
     Ok(())
 }
 
-/// Prints an answer, and tells its status and how long to stay away.
+/// Prints a response; returns its status and `Retry-After`.
 async fn print(
     mut response: Response,
     args: &args::Call,
@@ -89,7 +90,7 @@ async fn print(
     }
     while let Some(bytes) = response.chunk().await.map_err(|error| {
         let error = error.without_url();
-        unreachable("the API's answer was cut off", &error, &args.name)
+        unreachable("the API's response was cut off", &error, &args.name)
     })? {
         if !out.write(&bytes)? {
             break;
@@ -98,7 +99,7 @@ async fn print(
     Ok((status, retry_after))
 }
 
-/// stdout, whose reader may go away without changing what comes of the call.
+/// Standard output. A reader that closes it does not change the result of the call.
 struct Data {
     out: io::BufWriter<io::Stdout>,
     is_read: bool,
@@ -110,7 +111,7 @@ impl Data {
         Self { out, is_read: true }
     }
 
-    /// Writes what came, as it came: whoever reads an answer that goes on doesn't wait for its end.
+    /// Writes a chunk and flushes it, so that the reader of an endless response sees it at once.
     fn write(&mut self, bytes: &[u8]) -> io::Result<bool> {
         let written = self.out.write_all(bytes);
         let written = written.and_then(|()| self.out.flush());
@@ -140,7 +141,7 @@ fn head(response: &Response) -> Vec<u8> {
     head
 }
 
-/// Why a call has no answer, in Biped's terms.
+/// Converts the error of a call to a [`Failure`].
 fn failed(error: &reqwest_middleware::Error, provider: &str) -> Failure {
     use reqwest_middleware::Error::Reqwest;
     if let Some(error) = token_error(error) {
@@ -148,44 +149,43 @@ fn failed(error: &reqwest_middleware::Error, provider: &str) -> Failure {
     }
     match error {
         Reqwest(error) if error.is_builder() => {
-            let error = Error::configuration("the path or URL can't be sent to").with_remedy(
-                "a path such as /v1/exports is expected, or a URL of the API's origin",
-            );
+            let error = Error::configuration("the path or URL is not valid")
+                .with_remedy("give a path such as /v1/exports, or a URL of the API's origin");
             error.with_provider(provider).into()
         }
         Reqwest(error) if error.is_connect() => {
-            unreachable("there is no connection to the API", error, provider)
+            unreachable("the connection to the API failed", error, provider)
         }
         Reqwest(error) if error.is_timeout() => {
-            unreachable("the API is silent for too long", error, provider)
+            unreachable("the API did not respond in time", error, provider)
         }
-        error => unreachable("the API sent no answer", error, provider),
+        error => unreachable("the API did not send a response", error, provider),
     }
 }
 
-/// The innermost cause is the one that tells something; none holds a URL, in which a token may be.
+/// Uses the innermost cause, which is the most precise. No cause contains a URL, and so a token.
 fn unreachable(what: &str, error: &(dyn std::error::Error + 'static), provider: &str) -> Failure {
     let cause = std::iter::successors(error.source(), |error| error.source()).last();
     let what = cause.map_or_else(|| what.to_owned(), |cause| format!("{what}: {cause}"));
     Error::unreachable(what).with_provider(provider).into()
 }
 
-/// Whether a request of this method is expected to have a body.
+/// Whether a request of this method usually has a body.
 fn means_a_body(method: &Method) -> bool {
     [Method::POST, Method::PUT, Method::PATCH].contains(method)
 }
 
 fn method(text: &str) -> Result<Method, Error> {
-    // Methods tell case from case, and nobody means `get`.
+    // Methods are case-sensitive, and `get` means GET.
     Method::from_bytes(text.to_ascii_uppercase().as_bytes())
-        .map_err(|_| Error::configuration("a method is expected, such as GET or POST"))
+        .map_err(|_| Error::configuration("expected a method such as GET or POST"))
 }
 
-/// What says where a request goes and where it ends: another value would cut the body, or bring the
-/// token to another of a server's hosts.
+/// The headers that Biped sets itself: other values could cut the body, or send the token to another
+/// host on the same server.
 const OURS: [HeaderName; 3] = [CONTENT_LENGTH, HOST, TRANSFER_ENCODING];
 
-/// The headers written, whose values may be secrets.
+/// Parses the headers. Their values may be secrets.
 fn headers(written: &[String]) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for line in written {
@@ -194,21 +194,21 @@ fn headers(written: &[String]) -> Result<HeaderMap, Error> {
             Some((name, HeaderValue::from_str(value.trim()).ok()?))
         });
         let (name, value) = header
-            .ok_or_else(|| Error::configuration("--header: a header is expected, as in 'K: V'"))?;
+            .ok_or_else(|| Error::configuration("--header: expected a header such as 'K: V'"))?;
         if OURS.contains(&name) {
-            let message = format!("--header: {name} can't be given");
+            let message = format!("--header: {name} can't be set");
             return Err(Error::configuration(message)
-                .with_remedy("it follows from the URL and the body, and is sent already"));
+                .with_remedy("remove it; Biped sets it from the URL and the body"));
         }
         headers.append(name, value);
     }
     Ok(headers)
 }
 
-/// The largest body that `-d` reads, in bytes: it is held in memory.
+/// The largest body that `-d` reads, in bytes. The body is kept in memory.
 const MAX_BODY: usize = 256 * 1024 * 1024;
 
-/// The body that `-d` means.
+/// Reads the body that `-d` gives.
 fn body(written: &OsStr) -> Result<Vec<u8>, Error> {
     let Some(file) = written.as_encoded_bytes().strip_prefix(b"@") else {
         return Ok(written.as_encoded_bytes().to_vec());
@@ -216,7 +216,7 @@ fn body(written: &OsStr) -> Result<Vec<u8>, Error> {
     let read = match file {
         b"" => {
             return Err(Error::configuration(
-                "--data: the name of a file is expected after @, or - for stdin",
+                "--data: expected the name of a file after @, or - for stdin",
             ));
         }
         b"-" => to_end(io::stdin().lock(), MAX_BODY),
@@ -228,20 +228,18 @@ fn body(written: &OsStr) -> Result<Vec<u8>, Error> {
         let kind = error.kind();
         let error = Error::configuration(format!("the body can't be read from {name}: {error}"));
         match kind {
-            io::ErrorKind::InvalidInput => {
-                error.with_remedy("write it to stdin, and give --data @-")
-            }
+            io::ErrorKind::InvalidInput => error.with_remedy("pipe it to stdin, and use --data @-"),
             _ => error,
         }
     })
 }
 
-/// All that there is to read, up to a limit.
+/// Reads to the end, up to a limit.
 fn to_end(input: impl Read, limit: usize) -> io::Result<Vec<u8>> {
     let mut all = Vec::new();
     input.take(limit as u64 + 1).read_to_end(&mut all)?;
     if all.len() > limit {
-        let message = format!("it is larger than {limit} bytes");
+        let message = format!("the input is larger than {limit} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     Ok(all)
@@ -265,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_told_without_showing_it() {
+    fn an_invalid_header_is_reported_without_its_value() {
         for line in ["pl4nted", "X pl4nted: v", "X: pl4nted\u{7}"] {
             let error = headers(&[line.into()]).unwrap_err();
             assert!(!format!("{error:?}").contains("pl4nted"), "{line}");

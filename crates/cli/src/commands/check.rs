@@ -33,7 +33,7 @@ pub(crate) fn run(session: &Session, args: &args::Check) -> Outcome {
             let flight = async {
                 flight
                     .await
-                    .unwrap_or_else(|_| Err(Error::internal("asking for a token panicked")))
+                    .unwrap_or_else(|_| Err(Error::internal("the fetch of a token panicked")))
             };
             let tried = match session.limited(name, flight).await {
                 Ok(token) => Ok(token),
@@ -66,7 +66,7 @@ fn severity(kind: ErrorKind) -> u8 {
     }
 }
 
-/// What was found out about a provider.
+/// The result for a provider.
 #[derive(Serialize)]
 struct Finding {
     provider: String,
@@ -74,12 +74,12 @@ struct Finding {
     scope: Option<String>,
     base_url: Option<String>,
     expires_in: Option<u64>,
-    /// What the operator should know, though nothing is wrong.
+    /// What the operator should know although the check succeeded.
     warnings: Vec<String>,
     error: Option<Described>,
-    /// What it means, in plain words.
+    /// What the error means, in plain words.
     meaning: Option<&'static str>,
-    /// What to do about it, where that is known.
+    /// What to do about the error.
     remedy: Option<String>,
     #[serde(skip)]
     cause: Option<Error>,
@@ -118,16 +118,16 @@ impl Finding {
         match &self.cause {
             None => {
                 let life = self.expires_in.map(std::time::Duration::from_secs);
-                let life = life.map_or("good until it is rejected".into(), |life| {
-                    format!("good for {}", in_words(life))
+                let life = life.map_or("valid until it is rejected".into(), |life| {
+                    format!("valid for {}", in_words(life))
                 });
                 let scope = self.scope.as_deref().map(|scope| format!(" for {scope}"));
                 lines.push(("token", format!("{life}{}", scope.unwrap_or_default())));
-                let nowhere = "unknown: `call` with a path needs api_base_url";
+                let nowhere = "unknown; set api_base_url to call paths";
                 lines.push(("API", self.base_url.as_deref().unwrap_or(nowhere).into()));
             }
             Some(error) => {
-                // Of several problems the first stands behind the word, the others below it.
+                // The first problem is on the line of the word, the others follow below.
                 let mut names = std::iter::once("what").chain(std::iter::repeat(""));
                 let problems = error.message().lines().map(str::to_owned);
                 lines.extend(problems.map(|problem| (names.next().unwrap_or_default(), problem)));
@@ -156,12 +156,12 @@ impl Finding {
     }
 }
 
-/// What was asked for and not granted.
+/// The requested scopes that were not granted.
 fn withheld(source: &TokenSource, token: &Token) -> Option<String> {
     let granted: Vec<_> = token.scope()?.split_whitespace().collect();
     let asked = source.request().scope_names();
     let missing: Vec<_> = asked.filter(|scope| !granted.contains(scope)).collect();
-    (!missing.is_empty()).then(|| format!("asked for, but not granted: {}", missing.join(" ")))
+    (!missing.is_empty()).then(|| format!("requested, but not granted: {}", missing.join(" ")))
 }
 
 /// What an error means, in plain words.
@@ -169,31 +169,31 @@ fn meaning(error: &Error) -> &'static str {
     let status = error.vendor().and_then(|vendor| vendor.status);
     match error.kind() {
         ErrorKind::Configuration => {
-            "a setting, or what was asked for, breaks a rule; nothing was sent"
+            "the configuration or the request is not valid; nothing was sent"
         }
-        ErrorKind::Secret => "a secret could not be read; nothing was sent",
+        ErrorKind::Secret => "a secret can't be read; nothing was sent",
         ErrorKind::Refused if error.refuses_client() => {
-            "the vendor doesn't know this client_id, or its secret is wrong, replaced or expired"
+            "the vendor does not know this client_id, or the secret is wrong, replaced or expired"
         }
         ErrorKind::Refused if status == Some(404) => {
-            "a server answers, but it has no token endpoint at this address"
+            "a server responds, but this URL is not a token endpoint"
         }
         ErrorKind::Refused => {
-            "the vendor won't give this token to this client: its scope, its project or another \
+            "the vendor refuses this token to this client; the scope, the project or another \
              parameter is missing or not permitted"
         }
         ErrorKind::Unreachable => {
-            "no answer came: the address, the network, a firewall, the proxy or TLS is in the way"
+            "the vendor does not respond; check the URL, the network, firewalls, the proxy and TLS"
         }
         ErrorKind::Unavailable if status == Some(429) => {
-            "the vendor gets more requests than it allows; wait, and ask less often"
+            "the vendor limits the number of requests; wait, and send fewer"
         }
-        ErrorKind::Unavailable => "the vendor has a problem of its own; try again later",
+        ErrorKind::Unavailable => "the vendor is temporarily unavailable; try again later",
         ErrorKind::InvalidResponse => {
-            "what answers is no token endpoint of this kind: the address may be wrong, or a proxy's \
-             page is in the way"
+            "the response is not that of a token endpoint of this kind; check the URL, and whether a \
+             proxy responds instead"
         }
-        ErrorKind::Store => "the place where tokens are kept fails",
+        ErrorKind::Store => "the token store is not working",
         _ => "Biped has a bug",
     }
 }

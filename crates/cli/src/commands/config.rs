@@ -20,7 +20,7 @@ pub(crate) fn run(session: &Session, command: &Config) -> Outcome {
     }
 }
 
-/// Shows a configuration that is wrong, too: that is when one wants to see it.
+/// Shows the configuration even if it is invalid, because then it is most needed.
 fn show(session: &Session, format: Format) -> Outcome {
     let settings = session.builder()?.config()?;
     if settings
@@ -45,7 +45,7 @@ fn show(session: &Session, format: Format) -> Outcome {
     }
 }
 
-/// A setting as JSON; its value as a person would write it, or `[redacted]`.
+/// A setting as JSON. The value is written as in TOML, or `[redacted]`.
 #[derive(Serialize)]
 struct Shown<'s> {
     key: &'s str,

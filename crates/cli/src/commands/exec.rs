@@ -15,7 +15,7 @@ pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
         match sources.iter().find(|(_, known, _)| *known == prefix) {
             Some((known, ..)) if known == name => continue,
             Some((known, ..)) => {
-                let message = format!("{known} and {name} both are {prefix}_… in the environment");
+                let message = format!("{known} and {name} both set the variables {prefix}_…");
                 return Err(Error::configuration(message).into());
             }
             None => {}
@@ -25,12 +25,12 @@ pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
         sources.push((name.clone(), prefix, source));
     }
     let [program, arguments @ ..] = &args.command[..] else {
-        return Err(Error::configuration("a command is expected after --").into());
+        return Err(Error::configuration("expected a command after --").into());
     };
     let mut command = Command::new(program);
     command.args(arguments);
     session.block_on(async {
-        // Each asks for itself; what is awaited here in turn goes on at the same time.
+        // All fetches run at the same time; their results are awaited in order.
         let flights: Vec<_> = sources
             .iter()
             .map(|(_, _, source)| {
@@ -42,7 +42,7 @@ pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
             let flight = async {
                 flight
                     .await
-                    .unwrap_or_else(|_| Err(Error::internal("asking for a token panicked")))
+                    .unwrap_or_else(|_| Err(Error::internal("the fetch of a token panicked")))
             };
             let token = session.limited(name, flight).await?;
             set(&mut command, prefix, source, &token);
@@ -55,8 +55,8 @@ pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
     })
 }
 
-/// Sets the variables of a token. What it has no value for is unset: an inherited one would be
-/// another token's.
+/// Sets the variables of a token. A variable without a value is removed: an inherited value would
+/// belong to another token.
 fn set(command: &mut Command, prefix: &str, source: &TokenSource, token: &Token) {
     let variables = [
         ("ACCESS_TOKEN", Some(token.expose_secret().to_owned())),
@@ -74,21 +74,20 @@ fn set(command: &mut Command, prefix: &str, source: &TokenSource, token: &Token)
     }
 }
 
-/// The type as it goes before the token in a header: a vendor that says `bearer` may know only
-/// `Bearer` itself.
+/// Returns the token type as the header has it: a vendor that says `bearer` may accept only `Bearer`.
 fn scheme(token: &Token) -> Option<String> {
     let (scheme, _) = token.header().to_str().ok()?.split_once(' ')?;
     Some(scheme.to_owned())
 }
 
-/// Runs the command in the place of this process, so that signals and the exit status are its own.
+/// Replaces this process by the command, which then receives signals and sets the exit status.
 #[cfg(unix)]
 fn become_of(mut command: Command) -> Result<(), std::io::Error> {
     use std::os::unix::process::CommandExt;
     Err(command.exec())
 }
 
-/// Runs the command, and ends as it does.
+/// Runs the command, and exits with its status.
 #[cfg(not(unix))]
 fn become_of(mut command: Command) -> Result<(), std::io::Error> {
     let status = command.status()?;

@@ -7,7 +7,10 @@ pub(crate) fn run(session: &Session, args: &args::Forget) -> Outcome {
     let source = args.selection.source(&biped, &args.name)?;
     session.block_on(session.limited(&args.name, source.forget()))?;
     if !session.is_json() {
-        output::note(&format!("{}: no token is stored any more", args.name));
+        output::note(&format!(
+            "{}: the store does not contain a token now",
+            args.name
+        ));
     }
     Ok(())
 }

@@ -30,12 +30,14 @@ pub(crate) fn run(session: &Session) -> Outcome {
         Ok(()) => {
             session.trust_own(path);
             output::note(&format!(
-                "{shown} is written: fill in your vendors, then try them with biped check"
+                "wrote {shown}; fill in your vendors, then try them with: biped check"
             ));
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(Error::configuration(format!("{shown} is there already, and is left alone")).into())
+            Err(Error::configuration(format!("{shown} exists already"))
+                .with_remedy("move it, or name another file with --config")
+                .into())
         }
         Err(error) => {
             Err(Error::configuration(format!("{shown} can't be written: {error}")).into())
@@ -43,14 +45,15 @@ pub(crate) fn run(session: &Session) -> Outcome {
     }
 }
 
-/// Lets nobody but the owner write a new configuration, whatever the umask: it would be refused.
+/// Makes a new configuration writable by its owner only, whatever the umask: any other would be
+/// refused.
 pub(super) fn readable_by_all(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o644);
     options
 }
 
-/// An entry for each kind that the application brings, for whoever fills it in.
+/// Returns a table to fill in for each kind that the application adds.
 fn of_its_own(builder: &Builder) -> String {
     let built_in = Biped::builder();
     let is_own = |kind: &&ProviderKind| built_in.kinds().all(|known| known.name() != kind.name());
@@ -60,21 +63,19 @@ fn of_its_own(builder: &Builder) -> String {
 fn entry(kind: &ProviderKind) -> String {
     let name = kind.name();
     let about = match kind.description() {
-        "" => "A provider of this command's own.",
+        "" => "A provider of this application.",
         about => about,
     };
     let mut entry = format!("\n# {about}\n# [providers.{name:?}]\n# kind = {name:?}\n");
-    // The keys that every kind takes.
-    let plain = ProviderKind::new("", |_| Err(Error::internal("it makes nothing")));
+    // The fields that every kind has.
+    let plain = ProviderKind::new("", |_| {
+        Err(Error::internal("this kind only lists the common fields"))
+    });
     let is_own = |field: &&Field| plain.fields().all(|common| common.name() != field.name());
     for field in kind.fields().filter(is_own) {
         let value = format!("# {} = {}", field.name(), example(name, field));
         let about = field.description().trim_end_matches('.');
-        let optional = if field.is_required() {
-            ""
-        } else {
-            "may be left out"
-        };
+        let optional = if field.is_required() { "" } else { "optional" };
         let separator = match (about, optional) {
             ("", _) | (_, "") => "",
             _ => "; ",
@@ -88,7 +89,7 @@ fn entry(kind: &ProviderKind) -> String {
     entry
 }
 
-/// A value of the field's type, in TOML.
+/// Returns an example of the field's type, in TOML.
 fn example(kind: &str, field: &Field) -> String {
     let variable = || {
         format!("{kind}_{}", field.name())

@@ -22,7 +22,7 @@ pub(crate) fn run(session: &Session, args: &args::Inspect) -> Outcome {
         (Format::Text, Some(inspection)) => output::text(&text(inspection)),
         (Format::Text, None) => {
             output::note(&format!(
-                "{}: this vendor doesn't say what credentials are good for: it has no inspection",
+                "{}: this vendor does not describe its credentials",
                 args.name
             ));
             Ok(())
@@ -33,7 +33,7 @@ pub(crate) fn run(session: &Session, args: &args::Inspect) -> Outcome {
 /// The parameter whose values are the projects of a Contentsquare account.
 const PROJECT: &str = "project_id";
 
-/// What the vendor says, as JSON; nothing but nulls where it doesn't say.
+/// What the vendor says, as JSON; all values are null if it says nothing.
 #[derive(Serialize)]
 struct Printed<'i> {
     provider: &'i str,
@@ -72,7 +72,7 @@ impl<'i> Printed<'i> {
     }
 }
 
-/// What the vendor says, a line each. A terminal takes its texts for texts.
+/// What the vendor says, one fact per line, escaped for a terminal.
 fn text(inspection: &Inspection) -> String {
     let mut lines = vec![("scopes", inspection.scopes.join(" "))];
     for choice in &inspection.choices {

@@ -34,7 +34,7 @@ pub(crate) fn run(session: &Session, args: &Report) -> Outcome {
             let row = match session.limited(name, source.stored()).await {
                 Ok(stored) => Row::of(provider, &source, stored.as_ref()),
                 Err(failure) => {
-                    // The list is there all the same; the store of all is one.
+                    // All providers share one store, so its error is printed once.
                     if !std::mem::replace(&mut told, true) {
                         failure.tell(session.is_json(), false);
                     }
@@ -51,7 +51,7 @@ pub(crate) fn run(session: &Session, args: &Report) -> Outcome {
     }
 }
 
-/// The state of a token whose store can't be read, or may not be.
+/// The state of a token whose store can't or may not be read.
 const UNKNOWN: &str = "unknown";
 
 /// A configured provider, and the token that is stored for it.
@@ -60,10 +60,10 @@ struct Row {
     provider: String,
     kind: String,
     token_endpoint: String,
-    /// What the token is for, in one text.
+    /// The scopes and parameters of the token request, in one text.
     request: String,
     state: &'static str,
-    /// RFC 3339; null without a token, or where it is good until it is rejected.
+    /// RFC 3339; null without a token, and for a token that lives until it is rejected.
     expires_at: Option<String>,
     /// Whole seconds left, rounded down.
     expires_in: Option<u64>,

@@ -6,7 +6,7 @@ use clap_complete::Shell;
 
 use crate::{args::Args, failure::Outcome, output};
 
-/// Prints completions, for the name that the program was started by.
+/// Prints completions for the program's name, as it was started.
 pub(crate) fn completions(shell: Shell) -> Outcome {
     let program = std::env::args_os().next();
     let program = program.as_deref().map(std::path::Path::new);
@@ -31,9 +31,9 @@ pub(crate) fn man(command: Option<&str>) -> Outcome {
             Some(command) => command.clone(),
             None => {
                 let known = biped.get_subcommands().map(clap::Command::get_name);
-                let error = Error::configuration(format!("there is no command {name}"));
+                let error = Error::configuration(format!("unknown command {name}"));
                 return Err(match nearest(name, known) {
-                    Some(meant) => error.with_remedy(format!("is {meant} meant?")).into(),
+                    Some(meant) => error.with_remedy(format!("did you mean {meant}?")).into(),
                     None => error.into(),
                 });
             }

@@ -12,7 +12,7 @@ use biped_sandbox::Sandbox;
 
 use crate::{args, failure::Outcome, output, session::Session};
 
-/// What a file starts with that this command has written, and may write again.
+/// The start of a file that this command has written and may replace.
 const OURS: &str = "# Works against a Biped sandbox";
 
 pub(crate) fn run(session: &Session, args: &args::Sandbox) -> Outcome {
@@ -39,15 +39,13 @@ pub(crate) fn run(session: &Session, args: &args::Sandbox) -> Outcome {
             .as_bytes(),
         );
         match told {
-            // Whoever started it may not want to know.
+            // The sandbox runs on if nobody reads its addresses.
             Err(failure) if !failure.is_broken_pipe() => return Err(failure),
             _ => {}
         }
         if let Some(path) = &args.write {
             let path = path.display();
-            output::note(&format!(
-                "{path} is written; try: biped --config {path} check"
-            ));
+            output::note(&format!("wrote {path}; try: biped --config {path} check"));
         }
         ended.await;
         sandbox.stop().await;
@@ -57,16 +55,16 @@ pub(crate) fn run(session: &Session, args: &args::Sandbox) -> Outcome {
 
 fn taken(port: u16, error: &io::Error) -> Error {
     let remedy = match error.kind() {
-        io::ErrorKind::AddrInUse => "name another with --port, or 0 for any that are free",
-        _ => "name another with --port",
+        io::ErrorKind::AddrInUse => "choose another with --port, or 0 for free ports",
+        _ => "choose another with --port",
     };
     Error::configuration(format!(
-        "the sandbox can't use port {port} and the two above: {error}"
+        "the sandbox can't use port {port} and the two ports after it: {error}"
     ))
     .with_remedy(remedy)
 }
 
-/// Saves the configuration, but never in the place of somebody's own.
+/// Writes the configuration, but never replaces a file that this command has not written.
 fn write(path: &Path, toml: &str) -> Result<(), Error> {
     let shown = path.display();
     let failed =
@@ -79,8 +77,9 @@ fn write(path: &Path, toml: &str) -> Result<(), Error> {
     };
     if !is_ours {
         return Err(Error::configuration(format!(
-            "{shown} is there already, is none of the sandbox's, and is left alone"
-        )));
+            "{shown} exists already and was not written by the sandbox"
+        ))
+        .with_remedy("name another file with --write"));
     }
     let mut options = File::options();
     options.write(true).create(true).truncate(true);
@@ -90,7 +89,7 @@ fn write(path: &Path, toml: &str) -> Result<(), Error> {
         .map_err(failed)
 }
 
-/// Completes when somebody wants an end: Ctrl-C, or a polite kill. Listens from now on.
+/// Completes at Ctrl-C or SIGTERM. Listens from the call on.
 #[cfg(unix)]
 fn ended() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -45,7 +45,7 @@ pub(crate) fn run(session: &Session, args: &args::Token) -> Outcome {
 struct Printed<'t> {
     access_token: &'t str,
     token_type: &'t str,
-    /// RFC 3339; null where the token is good until it is rejected.
+    /// RFC 3339; null if the token lives until it is rejected.
     expires_at: Option<String>,
     /// Whole seconds left, rounded down.
     expires_in: Option<u64>,

@@ -21,7 +21,7 @@ pub(crate) fn run(session: &Session, args: &args::Trust) -> Outcome {
         let path = session.named_file().unwrap_or(Path::new(FILE_NAME));
         let place = place_of(path)?;
         let told = match trusted.revoke(&place)? {
-            true => "is not trusted any longer",
+            true => "is not trusted any more",
             false => "was not trusted",
         };
         return told_of(session, &place, told);
@@ -34,7 +34,11 @@ pub(crate) fn run(session: &Session, args: &args::Trust) -> Outcome {
     trusted.record(&place, &reach)?;
     let lines = reach.lines().map(|line| format!("{line}\n"));
     output::data(lines.collect::<String>().as_bytes())?;
-    told_of(session, &place, "is trusted, while nothing of this changes")
+    told_of(
+        session,
+        &place,
+        "is trusted until one of these lines changes",
+    )
 }
 
 fn told_of(session: &Session, place: &Path, told: &str) -> Outcome {

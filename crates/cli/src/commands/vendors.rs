@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Vendors) -> Outcome {
     }
 }
 
-/// A vendor of the catalogue, in a line.
+/// A vendor of the catalogue, as one line.
 #[derive(Serialize)]
 struct Row {
     name: &'static str,
@@ -44,13 +44,13 @@ fn list(words: &str, format: Format) -> Outcome {
         return output::json(&rows);
     }
     if rows.is_empty() {
-        let meant = match Catalogue::built_in().nearest(words) {
-            Some(meant) => format!("is {meant} meant? "),
-            None => String::new(),
+        let remedy = match Catalogue::built_in().nearest(words) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => {
+                "list all with `biped vendors`, or describe the vendor in a file of your own".into()
+            }
         };
-        output::note(&format!(
-            "no vendor has these words; {meant}`biped vendors` lists all, and a file of your own describes any other",
-        ));
+        output::note(&format!("no vendor matches these words; {remedy}"));
     }
     let mut table = output::Table::new();
     for row in rows {
@@ -65,10 +65,12 @@ fn show(name: &str, format: Format) -> Outcome {
     let found = found.and_then(|entry| Some((entry, entry.dialect()?)));
     let Some((entry, dialect)) = found else {
         let remedy = match catalogue.nearest(name) {
-            Some(meant) => format!("is {meant} meant?"),
-            None => "`biped vendors` lists all".into(),
+            Some(meant) => format!("did you mean {meant}?"),
+            None => "list all with `biped vendors`".into(),
         };
-        let error = Error::configuration(format!("no vendor {name} is in the catalogue"));
+        let error = Error::configuration(format!(
+            "the catalogue does not contain a vendor named {name}"
+        ));
         return Err(error.with_remedy(remedy).into());
     };
     match format {
@@ -132,7 +134,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// The entry for biped.toml, beneath what is known of the vendor.
+/// A table for biped.toml, after comments that describe the vendor.
 fn described(entry: &VendorFile, dialect: &Dialect) -> String {
     let mut out = String::new();
     if let Some(about) = dialect.about() {
@@ -140,11 +142,11 @@ fn described(entry: &VendorFile, dialect: &Dialect) -> String {
         let _ = writeln!(out, "# {}", about.docs());
         if let Some(checked) = about.checked() {
             let live = if about.is_live() {
-                "and against the vendor"
+                "and tried with the vendor"
             } else {
-                "not yet against the vendor"
+                "but not tried with the vendor"
             };
-            let _ = writeln!(out, "# checked against that on {checked}, {live}");
+            let _ = writeln!(out, "# checked against this page on {checked}, {live}");
         }
         if let Some(notes) = about.notes() {
             for line in notes.lines() {
@@ -157,7 +159,7 @@ fn described(entry: &VendorFile, dialect: &Dialect) -> String {
     out
 }
 
-/// What came of checking a file.
+/// The result of checking a file.
 #[derive(Serialize)]
 struct Checked {
     file: String,
@@ -167,7 +169,7 @@ struct Checked {
     advice: Vec<&'static str>,
 }
 
-/// Something wrong with a file, and where.
+/// A problem of a file, with its line.
 #[derive(Serialize)]
 struct Flaw {
     line: Option<usize>,
@@ -189,7 +191,7 @@ impl Checked {
             line: Some(difference.line),
             key: difference.what.clone(),
             message: format!(
-                "{} is expected, but it is {}",
+                "expected {}, found {}",
                 difference.expected, difference.actual
             ),
         });
@@ -202,7 +204,7 @@ impl Checked {
         }
     }
 
-    /// The problems as `file:line: key: message`, one a line.
+    /// The problems as lines of `file:line: key: message`.
     fn complaint(&self) -> Error {
         Error::configuration_lines(self.problems.iter().map(|flaw| {
             let line = flaw

@@ -14,11 +14,11 @@ use url::Url;
 
 use crate::{ApiClients, TokenMiddleware, limit::Limits};
 
-/// An HTTP client whose requests go to one vendor's API, each with a fresh token.
+/// An HTTP client for one vendor's API. Each request carries a fresh token.
 ///
-/// Its methods take a path on the API and give a [`RequestBuilder`]; answers are reqwest's own. A
-/// request whose token the API rejects is sent once again with a new one, if its body can be.
-/// Any other answer is handed over as it is.
+/// Its methods take a path on the API and return a [`RequestBuilder`]; responses are reqwest's own. If
+/// the API rejects the token, the request is sent once more with a new one, provided that its body can
+/// be sent again. Every other response is returned unchanged.
 ///
 /// ```no_run
 /// # async fn example(source: biped_engine::TokenSource) -> Result<(), Box<dyn std::error::Error>> {
@@ -37,39 +37,39 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 /// # }
 /// ```
 ///
-/// # Where a request goes
-/// A path is appended to the base URL of the API, which the configuration or the vendor's answer
-/// names: `/v1/exports` on `https://api.vendor.example/eu` is
-/// `https://api.vendor.example/eu/v1/exports`. A leading slash may be left out; a query may be
-/// part of the path. What can't stand in a URL is percent-encoded, a space for one. `..` takes back
-/// parts of the path given, never of the base URL, and `//host/path` is a path like any other.
+/// # URLs
+/// A path is appended to the base URL of the API, which comes from the configuration or from the
+/// vendor's response: `/v1/exports` on `https://api.vendor.example/eu` becomes
+/// `https://api.vendor.example/eu/v1/exports`. The leading slash is optional, and the path may contain
+/// a query. Characters that a URL can't contain, such as spaces, are percent-encoded. `..` removes parts
+/// of the given path, never of the base URL, and `//host/path` is an ordinary path.
 ///
-/// A text that starts with `https://` or `http://` is a URL. It must have the origin of the base
-/// URL and no user name, else the call is a
-/// [`Configuration`](biped_core::ErrorKind::Configuration) error and nothing is sent: for links to
-/// other places, such as presigned downloads, use a plain `reqwest::Client`. Only where nothing but
-/// the vendor's answer can tell the origin, a token is fetched before that is known.
+/// A text that starts with `https://` or `http://` is a URL. It must have the origin of the base URL
+/// and no user name. Otherwise the call returns a
+/// [`Configuration`](biped_core::ErrorKind::Configuration) error, and no request is sent. For URLs
+/// elsewhere, such as presigned downloads, use a plain `reqwest::Client`. If only the vendor's response
+/// names the base URL, a token is fetched before the origin is checked.
 ///
-/// An `Authorization` header of the caller's own gives way to a token that travels there.
+/// A token that is sent in `Authorization` replaces the caller's own `Authorization` header.
 ///
-/// What holds for redirects, time limits and certificates is described at [`ApiClients`].
+/// [`ApiClients`] describes redirects, time limits and certificates.
 ///
 /// # Errors
-/// An answer is `Ok`, whatever its status; reqwest's
-/// [`error_for_status`](reqwest::Response::error_for_status) makes an error of it. What fails is a
-/// [`reqwest_middleware::Error`]:
+/// A response is `Ok`, whatever its status; reqwest's
+/// [`error_for_status`](reqwest::Response::error_for_status) converts a status to an error. A call
+/// without a response returns a [`reqwest_middleware::Error`]:
 ///
-/// - `Middleware`: there was no token, or the request can't go where it is meant to.
-///   [`token_error`](crate::token_error) finds Biped's own error: its kind, the vendor's words, when
-///   to come back.
-/// - `Reqwest`: the call itself failed, on the way or of a time limit. Nothing of it is tried again;
-///   that is the application's to decide.
+/// - `Middleware`: the token can't be fetched, or the URL is not allowed.
+///   [`token_error`](crate::token_error) returns Biped's own error, with its kind, the vendor's error
+///   and the time to wait.
+/// - `Reqwest`: the call itself failed, for example because of the network or a time limit. It is not
+///   retried; the application decides about that.
 ///
 /// # Time
-/// A call without a usable token waits for one, 10 s at most (`max_wait`), and for
-/// [room](Self::max_concurrent_requests) as long as it takes. A
-/// [`timeout`](RequestBuilder::timeout) starts when the request is sent, anew for a replay. Whatever
-/// should limit all of it can simply drop the call: what is fetched then is for the next one.
+/// A call without a usable token waits for one, 10 s at most (`max_wait`), and without a limit for its
+/// turn among [concurrent requests](Self::max_concurrent_requests). A
+/// [`timeout`](RequestBuilder::timeout) starts when the request is sent, and again when it is repeated.
+/// To limit the total time, drop the call; a token that is still being fetched serves the next call.
 #[derive(Clone)]
 pub struct ApiClient {
     source: TokenSource,
@@ -79,12 +79,12 @@ pub struct ApiClient {
 }
 
 impl ApiClient {
-    /// A client with connections of its own and default settings. Where there are several, let
-    /// them share: [`ApiClients::client`].
+    /// Returns a client with its own connections and default settings. Several clients should share
+    /// connections; see [`ApiClients::client`].
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) where the platform has no
-    /// certificates to trust.
+    /// Returns a [`Configuration`](biped_core::ErrorKind::Configuration) error if the platform has no
+    /// trusted certificates.
     pub fn new(source: TokenSource) -> Result<Self, Error> {
         Ok(ApiClients::new()?.client(source))
     }
@@ -106,7 +106,7 @@ impl ApiClient {
         }
     }
 
-    /// The same client with a parameter of the token request set: the project, for one.
+    /// Returns a client with another value for one parameter of the token request, such as the project.
     #[must_use]
     pub fn param(&self, name: impl AsRef<str>, value: impl Into<ParamValue>) -> Self {
         self.with_source(self.source.param(name, value))
@@ -122,20 +122,20 @@ impl ApiClient {
         Self::made_of(self.connections.clone(), source, self.limits.clone())
     }
 
-    /// The same client with a bound on calls at once (at least 1): further ones wait. A call counts
-    /// from before its token is asked for until the body of its answer has been read or dropped, or
-    /// it failed, or was dropped itself; its replay is part of it.
+    /// Returns a client with a limit on concurrent calls (at least 1); further calls wait. A call counts
+    /// from before its token is fetched until its response body is read or dropped, or until it fails
+    /// or is dropped itself. Sending it again is part of the same call.
     ///
-    /// Clones share the bound. Clients derived with [`param`](Self::param) and
-    /// [`scope`](Self::scope) have the same bound, counted for each token request on its own, as
-    /// vendors count by project. Default: none.
+    /// Clones share the limit. Clients derived with [`param`](Self::param) and
+    /// [`with_scopes`](Self::with_scopes) have the same limit, but count each token request separately,
+    /// as vendors count by project. Default: no limit.
     #[must_use]
     pub fn max_concurrent_requests(&self, calls: usize) -> Self {
         let limits = Some(Arc::new(Limits::new(calls)));
         Self::made_of(self.connections.clone(), self.source.clone(), limits)
     }
 
-    /// Where its tokens come from.
+    /// Returns the source of its tokens.
     #[must_use]
     pub fn token_source(&self) -> &TokenSource {
         &self.source
@@ -173,20 +173,20 @@ impl ApiClient {
 
     /// Starts a request with any method.
     ///
-    /// The builder's own errors (a URL that is none) come when it is sent. Those of Biped are found
-    /// with [`token_error`](crate::token_error).
+    /// The builder reports its own errors, such as an invalid URL, when it is sent.
+    /// [`token_error`](crate::token_error) finds those of Biped.
     pub fn request(&self, method: Method, path: impl AsRef<str>) -> RequestBuilder {
         let path = path.as_ref();
         if is_absolute(path) {
             return match Url::parse(path) {
-                // As it stands: reqwest's own builder would take a user name out of it.
+                // Unchanged: reqwest's builder would remove a user name.
                 Ok(url) => {
                     RequestBuilder::from_parts(self.client.clone(), Request::new(method, url))
                 }
                 Err(_) => self.client.request(method, path),
             };
         }
-        // The slash ends the host, so that whatever follows is a path.
+        // The slash ends the host, so that the rest is a path.
         let path = path.strip_prefix('/').unwrap_or(path);
         let path = escaped(path);
         self.client
@@ -195,14 +195,15 @@ impl ApiClient {
 }
 
 impl ApiClients {
-    /// A client that calls the API of `source` with its tokens.
+    /// Returns a client that calls the API of `source` with its tokens.
     #[must_use]
     pub fn client(&self, source: TokenSource) -> ApiClient {
         ApiClient::made_of(self.clone(), source, None)
     }
 }
 
-/// A path with what a URL's parser would drop or trim in percent-encoding: it encodes the rest.
+/// Percent-encodes the characters of a path that a URL parser would drop or trim; the parser encodes
+/// the others.
 fn escaped(path: &str) -> Cow<'_, str> {
     let lost = |c: char| c <= ' ';
     if !path.contains(lost) {

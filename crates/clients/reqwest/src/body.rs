@@ -1,4 +1,4 @@
-//! Bodies of API responses with something around them, and the responses that carry them.
+//! Wrapped bodies of API responses.
 
 use std::{
     collections::VecDeque,
@@ -12,8 +12,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::{Body, Response, ResponseBuilderExt};
 use url::Url;
 
-/// Reads up to `limit` bytes of a response's body, until `deadline`. The response that comes back
-/// has its whole body either way; the bytes come too if they are all of it.
+/// Reads up to `limit` bytes of a response's body, until `deadline`. The returned response still has its
+/// whole body; the bytes are returned as well if they are the whole body.
 pub(crate) async fn peek(
     response: Response,
     limit: usize,
@@ -37,7 +37,7 @@ pub(crate) async fn peek(
                     None => break false,
                 }
             }
-            // The caller shall see the error where it is, after what came before it.
+            // The caller sees the error in its place, after the data before it.
             Some(Some(Err(error))) => {
                 ahead.frames.push_back(Err(error));
                 break false;
@@ -52,7 +52,7 @@ pub(crate) async fn peek(
     (at(response, url), read)
 }
 
-/// A response in which `wrap` has its body.
+/// Wraps the body of a response with `wrap`.
 pub(crate) fn wrapped<B>(response: Response, wrap: impl FnOnce(Body) -> B) -> Response
 where
     B: HttpBody<Data = Bytes, Error = reqwest::Error> + Send + Sync + 'static,
@@ -64,13 +64,13 @@ where
     )
 }
 
-/// The same response, as one that `url` answered.
+/// The same response with another URL.
 pub(crate) fn relocated(response: Response, url: Url) -> Response {
     at(response.into(), url)
 }
 
 fn at(mut response: http::Response<Body>, url: Url) -> Response {
-    // Only a builder takes the URL.
+    // Only a builder can set the URL.
     if let Ok(carrier) = http::Response::builder().url(url).body(()) {
         response
             .extensions_mut()
@@ -79,7 +79,7 @@ fn at(mut response: http::Response<Body>, url: Url) -> Response {
     response.into()
 }
 
-/// What was read of a body already, then the rest of it.
+/// The part of a body that was read already, then the rest.
 #[derive(Default)]
 struct Ahead {
     frames: VecDeque<Result<Frame<Bytes>, reqwest::Error>>,
@@ -145,7 +145,7 @@ impl HttpBody for Ahead {
     }
 }
 
-/// A body that holds on to something until it ended or is dropped.
+/// A body that keeps a value until it ends or is dropped.
 pub(crate) struct Holding<T> {
     body: Body,
     held: Option<T>,

@@ -1,4 +1,4 @@
-//! [`ApiClients`]: the connections that API calls go over.
+//! [`ApiClients`]: the connections of API calls.
 
 use std::sync::Arc;
 
@@ -10,26 +10,26 @@ use reqwest_middleware::{Middleware, Next};
 
 use crate::{HttpSettings, failure, needs::Needs, pool::Pool, settings::Route};
 
-/// A chain of redirects longer than this is handed to the caller at its next one.
+/// How many redirects are followed; the next one is returned to the caller.
 const MAX_REDIRECTS: usize = 10;
 
-/// A request body longer than this may be on its way for longer than an API may be silent.
+/// Sending a body larger than this may take longer than an API may send nothing.
 const SHORT_BODY: usize = 64 * 1024;
 
-/// Makes [`ApiClient`](crate::ApiClient)s that share their connections.
+/// Creates [`ApiClient`](crate::ApiClient)s that share their connections.
 ///
-/// An application needs one, whatever the number of vendors and projects it calls.
+/// An application needs only one, for any number of vendors and projects.
 ///
-/// - Redirects are followed within one origin only; any other is handed to the caller as a
-///   response. Requests whose URL is signed or holds the token follow none. No `Referer` is sent.
-/// - A connection may take 10 s, and an API may be silent for 30 s ([`HttpSettings`] changes both).
-///   Nothing else is limited: a call may take as long as its body does. While a body of more than
-///   64 KiB or a stream is sent, the limit on silence doesn't hold before the headers of the
-///   answer; [`timeout`](reqwest_middleware::RequestBuilder::timeout) sets one for the call.
-/// - A token that is bound to a certificate goes over connections of that certificate.
-/// - Errors carry no URL, since a token may be in it.
+/// - Redirects are followed within one origin only; any other redirect is returned to the caller. A
+///   request whose URL is signed or contains the token follows none. No `Referer` is sent.
+/// - Connecting may take 10 s, and an API may send nothing for 30 s; [`HttpSettings`] changes both.
+///   There is no other limit: a call may take as long as its body needs. While a stream, or a body of
+///   more than 64 KiB, is sent, the second limit starts with the headers of the response;
+///   [`timeout`](reqwest_middleware::RequestBuilder::timeout) sets a limit for the call.
+/// - A token that is bound to a certificate uses connections with that certificate.
+/// - Errors do not contain the URL, because it may contain a token.
 ///
-/// It is a [`Middleware`] too, for the end of somebody's own stack: see
+/// It is also a [`Middleware`] for the end of your own stack; see
 /// [`TokenMiddleware`](crate::TokenMiddleware).
 #[derive(Clone, Debug)]
 pub struct ApiClients(Arc<Connections>);
@@ -42,20 +42,20 @@ struct Connections {
 }
 
 impl ApiClients {
-    /// Clients with the default settings.
+    /// Returns clients with the default settings.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) where the platform has no
-    /// certificates to trust.
+    /// Returns a [`Configuration`](biped_core::ErrorKind::Configuration) error if the platform has no
+    /// trusted certificates.
     pub fn new() -> Result<Self, Error> {
         Self::with(HttpSettings::new())
     }
 
-    /// Clients with these settings.
+    /// Returns clients with these settings.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a proxy or a CA that can't be
-    /// read, and where the platform has no certificates to trust.
+    /// Returns a [`Configuration`](biped_core::ErrorKind::Configuration) error for an invalid proxy or
+    /// CA, and if the platform has no trusted certificates.
     pub fn with(settings: HttpSettings) -> Result<Self, Error> {
         let clients = Pool::new({
             let settings = settings.clone();
@@ -69,8 +69,7 @@ impl ApiClients {
         })))
     }
 
-    /// The reqwest client for requests that need nothing special. What is sent with it carries no
-    /// token.
+    /// Returns the reqwest client for ordinary requests. It adds no token to them.
     pub(crate) fn reqwest_client(&self) -> Client {
         self.0.default.clone()
     }
@@ -105,8 +104,8 @@ fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     }
 }
 
-/// Sends the request itself, over the connections described above: nothing that stands after it in
-/// a stack is reached, the stack's own reqwest client neither.
+/// Sends the request itself, over the connections described above. Nothing after it in a stack is used,
+/// including the stack's own reqwest client.
 #[async_trait]
 impl Middleware for ApiClients {
     async fn handle(
@@ -115,7 +114,7 @@ impl Middleware for ApiClients {
         extensions: &mut Extensions,
         _: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        // They stay: a retry between the token and here comes again.
+        // They stay in the extensions, because a retry may send the request again.
         let Needs {
             identity,
             no_redirects,

@@ -1,4 +1,4 @@
-//! What reqwest's errors say, in plain words and without a URL.
+//! Converting reqwest's errors to Biped's, without URLs.
 
 use std::{
     error::Error as StdError,
@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::HttpSettings;
 
-/// Where a request was going, as errors name it: host, and port where it is not the usual one.
+/// The server of a request, for errors: its host, and its port unless it is the default.
 pub(crate) fn place(url: &Url) -> String {
     let host = url.host_str().unwrap_or("the server");
     match url.port() {
@@ -19,14 +19,14 @@ pub(crate) fn place(url: &Url) -> String {
     }
 }
 
-/// No complete answer came to a token request: says why.
+/// The error of a token request without a complete response.
 pub(crate) fn unreachable(url: &Url, error: reqwest::Error, settings: &HttpSettings) -> Error {
     explain(&place(url), &error, settings).with_source_if_clean(error)
 }
 
 fn explain(place: &str, error: &reqwest::Error, settings: &HttpSettings) -> Error {
     if error.is_dns() {
-        return Error::unreachable(format!("the name of {place} can't be resolved"))
+        return Error::unreachable(format!("the host {place} can't be resolved"))
             .with_remedy("check the URL, and this machine's DNS");
     }
     if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
@@ -39,17 +39,19 @@ fn explain(place: &str, error: &reqwest::Error, settings: &HttpSettings) -> Erro
                 .with_remedy("check the network, the firewall and the proxy")
         } else {
             let limit = settings.timeout;
-            Error::unreachable(format!("no complete answer from {place} within {limit:?}"))
+            Error::unreachable(format!(
+                "no complete response from {place} within {limit:?}"
+            ))
         };
     }
     if error.is_connect() {
         return connect_failure(place, error);
     }
     if error.is_body() || error.is_decode() {
-        return Error::unreachable(format!("the answer of {place} was cut off"));
+        return Error::unreachable(format!("the response of {place} was cut off"));
     }
     Error::unreachable(format!(
-        "the connection to {place} ended before an answer came"
+        "the connection to {place} closed before a response arrived"
     ))
 }
 
@@ -57,27 +59,27 @@ fn tls_failure(place: &str, error: &rustls::Error) -> Error {
     use rustls::{CertificateError as Certificate, Error as Tls};
     match error {
         Tls::InvalidCertificate(Certificate::UnknownIssuer) => Error::unreachable(format!(
-            "the certificate of {place} is of a CA that is not trusted"
+            "the certificate of {place} is from a CA that is not trusted"
         ))
-        .with_remedy("a private CA can be given as extra_ca"),
+        .with_remedy("add a private CA to extra_ca"),
         Tls::InvalidCertificate(
             Certificate::Expired
             | Certificate::ExpiredContext { .. }
             | Certificate::NotValidYet
             | Certificate::NotValidYetContext { .. },
         ) => Error::unreachable(format!(
-            "the certificate of {place} is expired or not valid yet"
+            "the certificate of {place} has expired or is not valid yet"
         ))
-        .with_remedy("check this machine's clock; else the server's operator must renew it"),
+        .with_remedy("check this machine's clock, or have the server's certificate renewed"),
         Tls::InvalidCertificate(
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
-        ) => Error::unreachable(format!("the certificate of {place} is for another name"))
+        ) => Error::unreachable(format!("the certificate of {place} is for another host"))
             .with_remedy("check the host in the URL"),
         Tls::InvalidCertificate(_) => {
             Error::unreachable(format!("the certificate of {place} is not valid"))
         }
         Tls::AlertReceived(_) => Error::unreachable(format!("{place} refused the TLS handshake"))
-            .with_remedy("if it asks for a client certificate, give one"),
+            .with_remedy("if the server requires a client certificate, configure one"),
         _ => Error::unreachable(format!("TLS with {place} failed")),
     }
 }
@@ -85,7 +87,7 @@ fn tls_failure(place: &str, error: &rustls::Error) -> Error {
 fn connect_failure(place: &str, error: &reqwest::Error) -> Error {
     // hyper-util's type for it is private.
     if causes(error).any(|cause| cause.to_string().starts_with("tunnel error")) {
-        return Error::unreachable(format!("the proxy opened no way to {place}"))
+        return Error::unreachable(format!("the proxy does not connect to {place}"))
             .with_remedy("check the proxy's address and credentials");
     }
     let kind = causes(error)
@@ -93,18 +95,18 @@ fn connect_failure(place: &str, error: &reqwest::Error) -> Error {
         .map(io::Error::kind);
     match kind {
         Some(ErrorKind::ConnectionRefused) => {
-            Error::unreachable(format!("the connection to {place} was refused"))
+            Error::unreachable(format!("{place} refuses the connection"))
                 .with_remedy("check the URL, its port and the proxy")
         }
         Some(ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable) => {
-            Error::unreachable(format!("there is no route to {place}"))
+            Error::unreachable(format!("the network has no route to {place}"))
                 .with_remedy("check the network")
         }
-        _ => Error::unreachable(format!("no connection to {place}")),
+        _ => Error::unreachable(format!("the connection to {place} failed")),
     }
 }
 
-/// The error and everything below it. An [`io::Error`] hides the one that it wraps from
+/// The error and all its causes, including the one that an [`io::Error`] hides from
 /// [`source`](StdError::source).
 fn causes<'a>(
     error: &'a (dyn StdError + 'static),
@@ -124,7 +126,7 @@ trait WithSource {
 }
 
 impl WithSource for Error {
-    /// Keeps the cause without its URL, and not at all if there is another URL below it.
+    /// Keeps the cause without its URL. A cause with another URL inside is dropped.
     fn with_source_if_clean(self, error: reqwest::Error) -> Self {
         let error = error.without_url();
         let clean = causes(&error)
@@ -134,8 +136,8 @@ impl WithSource for Error {
     }
 }
 
-/// Biped's error as a stack's, where [`token_error`](crate::token_error) finds it. It stands there twice: whoever wraps
-/// it transparently, as retries do, shows what caused it and not itself.
+/// Wraps Biped's error so that [`token_error`](crate::token_error) finds it. It is its own cause as
+/// well, because transparent wrappers, such as those of retries, show only the cause.
 pub(crate) fn failed(error: Error) -> reqwest_middleware::Error {
     match reqwest_middleware::Error::middleware(error.clone()) {
         reqwest_middleware::Error::Middleware(cause) => {
@@ -145,16 +147,14 @@ pub(crate) fn failed(error: Error) -> reqwest_middleware::Error {
     }
 }
 
-/// A client can't be made from its settings.
+/// The error for a client that can't be built from its settings.
 pub(crate) fn client(error: reqwest::Error) -> Error {
     let tls = causes(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::InconsistentKeys(_)) = tls {
-        return Error::configuration("the client certificate is of another key")
-            .with_remedy("certificate and certificate_key must belong together");
+        return Error::configuration("the client certificate does not match its key")
+            .with_remedy("set certificate and certificate_key to a matching pair");
     }
-    Error::configuration("the HTTP client can't be made from its settings")
-        .with_remedy(
-            "check extra_ca and the client certificate, and that this machine has CA certificates",
-        )
+    Error::configuration("the HTTP client can't be built from its settings")
+        .with_remedy("check extra_ca, the client certificate, and this machine's CA certificates")
         .with_source_if_clean(error)
 }

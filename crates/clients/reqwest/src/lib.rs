@@ -3,8 +3,8 @@
 //!
 //! | for | read |
 //! | --- | --- |
-//! | calls of one vendor's API, by paths | [`ApiClient`]; an application has it from `biped.client("shop")?` |
-//! | calls within a middleware stack that stands already, and where retries and tracing belong in it | [`TokenMiddleware`] |
+//! | calls of one vendor's API, by path | [`ApiClient`]; an application gets it from `biped.client("shop")?` |
+//! | calls in your own middleware stack, and the order of retries and tracing | [`TokenMiddleware`] |
 //! | redirects, time limits, certificates, shared connections | [`ApiClients`] |
 //! | why a call has no token | [`token_error`] |
 //! | token requests | [`TokenClient`], [`HttpSettings`] |
@@ -28,12 +28,12 @@
 //! # }
 //! ```
 //!
-//! A 401 costs one fetch and one replay, if the body can be sent again. Nothing else is tried again,
-//! every other answer is handed over as it is, and nothing is ever sent without a token or to
-//! another origin than the API's.
+//! After a 401 one new token is fetched, and the request is sent once more if its body allows it.
+//! Nothing else is retried. Every other response is returned unchanged. No request is sent without a
+//! token, or to another origin than the API's.
 //!
-//! TLS is rustls's, with the certificates that the platform trusts and those of
-//! [`HttpSettings::extra_ca`], and has no off switch.
+//! TLS uses rustls, with the platform's trusted certificates and those of [`HttpSettings::extra_ca`].
+//! It can't be switched off.
 
 mod api_client;
 mod body;

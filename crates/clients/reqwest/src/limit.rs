@@ -1,4 +1,4 @@
-//! [`Limit`]: how many calls may run at once.
+//! [`Limit`]: how many calls may run concurrently.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use crate::{
     failure::failed,
 };
 
-/// So many calls at once for each token request: vendors count by project.
+/// A limit on concurrent calls for each token request: vendors count by project.
 #[derive(Debug)]
 pub(crate) struct Limits {
     calls: usize,
@@ -32,7 +32,7 @@ impl Limits {
         }
     }
 
-    /// The limit that holds for this request, shared by all who ask for it.
+    /// Returns the limit for this request, which all its calls share.
     pub(crate) fn of(&self, request: &TokenRequest) -> Limit {
         let mut all = self
             .by_request
@@ -48,8 +48,8 @@ impl Limits {
     }
 }
 
-/// Holds a call back until there is room for it. The room is given back when the body of the
-/// answer has ended or is dropped.
+/// Delays a call until the limit allows it. The call counts until its response body ends or is
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct Limit(Arc<Semaphore>);
 

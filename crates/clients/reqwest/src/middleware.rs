@@ -1,4 +1,4 @@
-//! [`TokenMiddleware`]: core's way to call with a token, for reqwest.
+//! [`TokenMiddleware`]: the engine's way to call with a token, for reqwest.
 
 use std::{borrow::Cow, future::Future, pin::Pin};
 
@@ -13,22 +13,21 @@ use url::Url;
 
 use crate::{body, failure::failed, needs::Needs};
 
-/// Puts a fresh token on each request that passes, and sends a request once again whose token the
-/// API rejects: what [`ApiClient`](crate::ApiClient) does, for a stack that stands already.
+/// Puts a fresh token on each request, and sends a request once more if the API rejects its token. This
+/// is what [`ApiClient`](crate::ApiClient) does, for your own middleware stack.
 ///
-/// - Retries and tracing belong **before** it: each attempt then gets a token of its own, and a
-///   replay after a rejection is part of the attempt.
-/// - [`ApiClients`](crate::ApiClients) belongs **after** it, at the end: it sends the request over
-///   connections that keep tokens where they belong (no redirect to another origin, no `Referer`)
-///   and present the client certificate that a token is bound to. Without it the stack's own
-///   reqwest client sends. One that stands on reqwest's defaults follows redirects anywhere, with
-///   tokens in other headers than `Authorization` and in the `Referer`; errors are stripped of
-///   their URL in any case.
-/// - Requests are written with whole URLs, of the API's own origin; any other is an error before
-///   anything is sent. Where only the token tells the origin, they start with
-///   [`BASE_URL_PLACEHOLDER`](biped_engine::BASE_URL_PLACEHOLDER), which gives way to the base URL.
-/// - An `Authorization` header that stands on a request already gives way to a token that travels
-///   there: there are never two. reqwest makes one of a user name in the URL.
+/// - Put retries and tracing **before** it: each attempt then gets its own token, and sending again
+///   after a rejection is part of the attempt.
+/// - Put [`ApiClients`](crate::ApiClients) **after** it, at the end: its connections follow no redirect
+///   to another origin, send no `Referer`, and present the client certificate that a token is bound
+///   to. Without it, the stack's own reqwest client sends the request. With reqwest's defaults that
+///   client follows redirects to any origin, with tokens in headers other than `Authorization` and in
+///   the `Referer`. Errors never contain the URL.
+/// - Requests have complete URLs with the API's origin; for any other URL the call returns an error,
+///   and no request is sent. If only the token names the origin, start the URL with
+///   [`BASE_URL_PLACEHOLDER`](biped_engine::BASE_URL_PLACEHOLDER), which the base URL replaces.
+/// - A token that is sent in `Authorization` replaces an existing `Authorization` header, including
+///   the one that reqwest creates from a user name in the URL.
 ///
 /// ```no_run
 /// use biped_reqwest::{ApiClients, TokenMiddleware};
@@ -45,17 +44,16 @@ use crate::{body, failure::failed, needs::Needs};
 /// # }
 /// ```
 ///
-/// A call that failed for want of a token is a
-/// [`Middleware`](reqwest_middleware::Error::Middleware) error: [`token_error`] finds the cause. The
-/// usual retry middlewares don't try those again, and needn't: that there was no token comes after
-/// the attempts that made sense.
+/// A call without a token returns a [`Middleware`](reqwest_middleware::Error::Middleware) error, in which
+/// [`token_error`] finds the cause. The usual retry middlewares do not retry such an error, and need
+/// not: Biped has retried the fetch already.
 #[derive(Clone, Debug)]
 pub struct TokenMiddleware {
     source: TokenSource,
 }
 
 impl TokenMiddleware {
-    /// A middleware that puts the tokens of `source` on requests.
+    /// Returns a middleware that puts the tokens of `source` on requests.
     #[must_use]
     pub fn new(source: TokenSource) -> Self {
         Self { source }
@@ -87,8 +85,8 @@ impl Middleware for TokenMiddleware {
     }
 }
 
-/// Why there was no token, or why it could not be attached, where that is what a call failed of: also
-/// where a retry middleware wrapped the error.
+/// Returns Biped's own error if a call failed because its token can't be fetched or attached. It also
+/// finds an error that a retry middleware has wrapped.
 ///
 /// ```
 /// # fn example(error: reqwest_middleware::Error) {
@@ -111,7 +109,7 @@ pub fn token_error(error: &reqwest_middleware::Error) -> Option<&Error> {
 struct OverNext<'a> {
     next: Next<'a>,
     extensions: &'a mut Extensions,
-    /// The caller's own query: what else stands there was attached.
+    /// The caller's query, without attached parameters.
     query: Option<String>,
     signs_url: bool,
 }
@@ -165,8 +163,8 @@ impl Transport for OverNext<'_> {
     }
 }
 
-/// Takes the token out of the response's URL, which stands in its Debug and in the errors of its
-/// body.
+/// Removes the token from the response's URL, which its `Debug` output and its body's errors
+/// show.
 fn without_attached(response: Response, attached: &str, query: Option<&str>) -> Response {
     if response.url().query() != Some(attached) {
         return response;

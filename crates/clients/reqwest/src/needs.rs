@@ -2,10 +2,10 @@
 
 use biped_core::ClientIdentity;
 
-/// What a request needs of the connection it goes over; its token says.
+/// What a request needs of its connection, as its token requires.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Needs {
     pub(crate) identity: Option<ClientIdentity>,
-    /// Its URL can't be left: it is signed, or holds the token.
+    /// The URL is signed or contains the token, so redirects can't be followed.
     pub(crate) no_redirects: bool,
 }

@@ -1,5 +1,4 @@
-//! [`Pool`]: one reqwest client, with connections of its own, for each way to connect and each
-//! runtime.
+//! [`Pool`]: one reqwest client, with its own connections, for each way to connect and each runtime.
 
 use std::fmt;
 
@@ -9,14 +8,14 @@ use tokio::runtime::{self, Handle};
 
 use crate::recent::Recent;
 
-/// So many clients are kept; the one that was not used for longest goes first. A client without
-/// users costs little, but certificates are renewed for ever.
+/// How many clients are kept; the least recently used is dropped first. An unused client costs little,
+/// but each renewed certificate adds one.
 pub(crate) const CLIENTS_KEPT: usize = 32;
 
-/// Clients by what tells them apart, made when first asked for.
+/// Clients by their key, built on first use.
 ///
-/// A connection is driven by the runtime that it was made on. One that is kept for the next request
-/// would never answer a request from another runtime while nobody drives its own.
+/// A connection is driven by the runtime on which it was opened. A request from another runtime would
+/// wait forever on a connection whose runtime is not running.
 pub(crate) struct Pool<K> {
     make: Make<K>,
     kept: Recent<(Option<runtime::Id>, K), Client>,
@@ -37,8 +36,8 @@ impl<K: PartialEq + Clone> Pool<K> {
         if let Some(client) = self.find(runtime, key) {
             return Ok(client);
         }
-        // Outside the lock, since it reads the platform's certificates. Who comes second throws
-        // their own away.
+        // Outside the lock, because it reads the platform's certificates. If two callers build a
+        // client at once, the second one is dropped.
         let made = (self.make)(key)?;
         if let Some(client) = self.find(runtime, key) {
             return Ok(client);
@@ -51,8 +50,7 @@ impl<K: PartialEq + Clone> Pool<K> {
         let of = |wanted| move |known: &mut (_, K)| known.0 == wanted && known.1 == *key;
         let own = self.kept.find(of(runtime));
         own.or_else(|| {
-            // One that was made outside of any runtime has no connection yet: the first to come
-            // makes it its own.
+            // A client from outside of any runtime has no connection yet; the first runtime takes it.
             self.kept.find(|known| {
                 let is_free = of(None)(known);
                 if is_free {

@@ -1,14 +1,14 @@
-//! [`Recent`]: what was used lately, and no more of it than fits.
+//! [`Recent`]: a bounded list of recently used values.
 
 use std::{
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// So many values by what they are for; the one that was not used for longest goes first.
+/// A bounded number of values by key; the least recently used is dropped first.
 pub(crate) struct Recent<K, V> {
     bound: usize,
-    /// The latest used stands first.
+    /// The most recently used is first.
     kept: Mutex<Vec<(K, V)>>,
 }
 

@@ -1,5 +1,4 @@
-//! [`Servers`]: the servers that token requests go to, so that an address is read once and not at
-//! every request.
+//! [`Servers`]: the servers of token requests. Their URLs are parsed once and not at every request.
 
 use http::{
     Uri,
@@ -9,11 +8,11 @@ use url::Url;
 
 use crate::recent::Recent;
 
-/// So many servers are remembered.
+/// How many servers are remembered.
 const SERVERS_KEPT: usize = 32;
 
-/// Servers that were asked lately, by scheme and authority. Paths and queries are not kept: some
-/// vendors want a secret there.
+/// Recently used servers, by scheme and authority. Paths and queries are not kept, because some vendors
+/// expect a secret there.
 #[derive(Debug)]
 pub(crate) struct Servers(Recent<(Scheme, Authority), Url>);
 
@@ -22,7 +21,7 @@ impl Servers {
         Self(Recent::new(SERVERS_KEPT))
     }
 
-    /// The URL that this address is; `None` where it is none, or not one of a web server.
+    /// Parses a URL; returns `None` for an invalid one, and for other schemes than http and https.
     pub(crate) fn url(&self, address: &Uri) -> Option<Url> {
         let (scheme, authority) = (address.scheme()?, address.authority()?);
         let known = self
@@ -34,7 +33,7 @@ impl Servers {
             return Some(url);
         }
         let url = parsed(address)?;
-        // Authorities are equal whatever their case; the user name and password in one are not.
+        // Hosts compare without case; user names and passwords do not.
         if !authority.as_str().contains('@') {
             let mut root = url.clone();
             root.set_path("");

@@ -1,4 +1,4 @@
-//! [`HttpSettings`]: what an operator may set about connections, once for all clients.
+//! [`HttpSettings`]: the settings of connections, shared by all clients.
 
 use std::{fmt, time::Duration};
 
@@ -6,19 +6,19 @@ use biped_core::{ClientIdentity, Error, ExposeSecret, SecretString, is_loopback}
 use reqwest::{Certificate, ClientBuilder, Identity, Proxy};
 use url::Url;
 
-/// How long a connection may take to stand, TLS included: 10 s.
+/// How long connecting may take, including TLS: 10 s.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a token request may take in all, its whole answer included: 30 s.
+/// How long a token request may take, including its whole response: 30 s.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long an API may be silent: 30 s.
+/// How long an API may send nothing: 30 s.
 pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The largest answer to a token request: 1 MiB.
+/// The largest response to a token request: 1 MiB.
 pub const DEFAULT_MAX_BODY: usize = 1024 * 1024;
 
-/// How connections are made, for token requests and API calls alike.
+/// The settings of connections, for token requests and API calls.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,20 +43,20 @@ pub struct HttpSettings {
 enum ProxySetting {
     Environment,
     Direct,
-    /// The URL may hold a password.
+    /// The URL may contain a password.
     At(SecretString),
 }
 
-/// What tells the connections to one server apart from others to it.
+/// What distinguishes connections to the same server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Route {
-    /// Past the proxy that the settings name.
+    /// Without the proxy of the settings.
     direct: bool,
     identity: Option<ClientIdentity>,
 }
 
 impl HttpSettings {
-    /// The defaults: the limits above, the platform's certificates, the environment's proxy.
+    /// Returns the defaults: the limits above, the platform's certificates and the environment's proxy.
     pub fn new() -> Self {
         Self {
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
@@ -68,57 +68,57 @@ impl HttpSettings {
         }
     }
 
-    /// How long a connection may take to stand, TLS included. Default: 10 s.
+    /// Sets how long connecting may take, including TLS. Default: 10 s.
     pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
         self.connect_timeout = connect_timeout;
         self
     }
 
-    /// How long a token request may take in all. Default: 30 s. API calls have no such limit: set
-    /// one on the call itself.
+    /// Sets how long a token request may take in total. Default: 30 s. It does not apply to API calls;
+    /// set a timeout on the call itself.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long an API may be silent before its headers, and between two pieces of its answer.
-    /// Default: 30 s. It doesn't hold for token requests, whose whole time is bounded.
+    /// Sets how long an API may send nothing, before the headers and between chunks of its response.
+    /// Default: 30 s. It does not apply to token requests, whose total time is limited.
     pub fn read_timeout(mut self, read_timeout: Duration) -> Self {
         self.read_timeout = read_timeout;
         self
     }
 
-    /// The largest answer to a token request, in bytes. Default: 1 MiB. Answers of APIs may have
-    /// any size.
+    /// Sets the largest response to a token request, in bytes. Default: 1 MiB. The responses of APIs
+    /// have no limit.
     pub fn max_body(mut self, max_body: usize) -> Self {
         self.max_body = max_body;
         self
     }
 
-    /// Trusts the certificates in this PEM text, beside those that the platform trusts. Call it
-    /// again for more.
+    /// Trusts the certificates in this PEM text, in addition to the platform's. Call it again to add
+    /// more.
     pub fn extra_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.extra_ca.push(pem.into());
         self
     }
 
-    /// Sends everything through the proxy at this URL, which may hold a user name and a password.
-    /// Default: what the environment says (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+    /// Sends all requests through the proxy at this URL, which may contain a user name and a password.
+    /// Default: the proxy of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
     ///
-    /// Loopback is never reached through a proxy: plain http is allowed there because nobody
-    /// listens on the way.
+    /// Requests to loopback never use a proxy: plain http is allowed there only because the data stays
+    /// on this machine.
     pub fn proxy(mut self, url: impl Into<SecretString>) -> Self {
         self.proxy = ProxySetting::At(url.into());
         self
     }
 
-    /// Uses no proxy, whatever the environment says.
+    /// Uses no proxy, and ignores that of the environment.
     pub fn no_proxy(mut self) -> Self {
         self.proxy = ProxySetting::Direct;
         self
     }
 
-    /// How to connect to `url`, with this certificate.
+    /// Returns how to connect to `url` with this certificate.
     pub(crate) fn route(&self, url: &Url, identity: Option<&ClientIdentity>) -> Route {
         let direct = is_loopback(url) && !matches!(self.proxy, ProxySetting::Direct);
         Route {
@@ -127,7 +127,7 @@ impl HttpSettings {
         }
     }
 
-    /// A builder with everything that token requests and API calls have in common.
+    /// Returns a builder with the settings that token requests and API calls share.
     pub(crate) fn client_builder(&self, route: &Route) -> Result<ClientBuilder, Error> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_rustls()
@@ -144,7 +144,7 @@ impl HttpSettings {
             builder = builder.tls_certs_merge(self.certificates()?);
         }
         if let Some(identity) = &route.identity {
-            // The cause is left out: nobody knows how much of a PEM text a parser's message shows.
+            // The cause is dropped, because a parser's message may show parts of the PEM text.
             let identity = Identity::from_pem(identity.expose_pem()).map_err(|_| {
                 Error::configuration("the client certificate can't be read")
                     .with_remedy("give a certificate chain and its unencrypted private key as PEM")
@@ -159,8 +159,10 @@ impl HttpSettings {
         for pem in &self.extra_ca {
             let certificates = Certificate::from_pem_bundle(pem).unwrap_or_default();
             if certificates.is_empty() {
-                return Err(Error::configuration("extra_ca holds no certificate")
-                    .with_remedy("give PEM text, with a BEGIN CERTIFICATE line"));
+                return Err(
+                    Error::configuration("extra_ca does not contain a certificate")
+                        .with_remedy("give PEM text with a BEGIN CERTIFICATE line"),
+                );
             }
             all.extend(certificates);
         }
@@ -168,10 +170,10 @@ impl HttpSettings {
     }
 }
 
-/// Neither the URL nor the parser's message is shown: both may hold the proxy's password.
+/// Shows neither the URL nor the parser's message, because both may contain the proxy's password.
 fn proxy(url: &SecretString) -> Result<Proxy, Error> {
     Proxy::all(url.expose_secret()).map_err(|_| {
-        Error::configuration("the proxy's address is no URL")
+        Error::configuration("the proxy's address is not a valid URL")
             .with_remedy("write it as http://host:port")
     })
 }

@@ -1,4 +1,4 @@
-//! [`TokenClient`]: the hardened way out for token requests.
+//! [`TokenClient`]: the HTTP client for token requests.
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ use crate::{HttpSettings, failure, pool::Pool, server::Servers, settings::Route}
 
 /// Sends token requests: rustls, no redirects, bounded in time and size.
 ///
-/// Requests with a [`ClientIdentity`] among their extensions present that certificate, on
-/// connections of their own. Cloning is not needed: share it in an [`Arc`](std::sync::Arc).
+/// A request with a [`ClientIdentity`] among its extensions presents that certificate, on separate
+/// connections. Share the client in an [`Arc`](std::sync::Arc).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -31,26 +31,26 @@ pub struct TokenClient {
 }
 
 impl TokenClient {
-    /// A client with the default settings.
+    /// Returns a client with the default settings.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) where the platform has no
-    /// certificates to trust.
+    /// Returns a [`Configuration`](biped_core::ErrorKind::Configuration) error if the platform has no
+    /// trusted certificates.
     pub fn new() -> Result<Self, Error> {
         Self::with(HttpSettings::new())
     }
 
-    /// A client with these settings.
+    /// Returns a client with these settings.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a proxy or a CA that can't be
-    /// read, and where the platform has no certificates to trust.
+    /// Returns a [`Configuration`](biped_core::ErrorKind::Configuration) error for an invalid proxy or
+    /// CA, and if the platform has no trusted certificates.
     pub fn with(settings: HttpSettings) -> Result<Self, Error> {
         let clients = Pool::new({
             let settings = settings.clone();
             move |route: &Route| make(&settings, route)
         });
-        // Settings that can't work are found now and not at the first token.
+        // Reports invalid settings now instead of at the first token.
         clients.client(&Route::default())?;
         Ok(Self {
             settings,
@@ -59,8 +59,8 @@ impl TokenClient {
         })
     }
 
-    /// Puts a request on its way, and says where it goes. What is done here takes no room in the
-    /// future of [`send`](HttpClient::send).
+    /// Starts a request, and returns its server's name. Separate from [`send`](HttpClient::send) to keep
+    /// that future small.
     fn start(
         &self,
         mut request: http::Request<Bytes>,
@@ -69,7 +69,7 @@ impl TokenClient {
         let url = self
             .servers
             .url(request.uri())
-            .ok_or_else(|| Error::configuration("the address of a token request is no URL"))?;
+            .ok_or_else(|| Error::configuration("the URL of the token request is not valid"))?;
         let route = self.settings.route(&url, identity.as_ref());
         let client = self.clients.client(&route)?;
         let sending = client.execute(outgoing(request, url.clone()));
@@ -77,12 +77,12 @@ impl TokenClient {
     }
 
     async fn read(&self, response: &mut Response) -> Result<Bytes, Error> {
-        // What a server announces is not to be believed, but a number too large is no use to read.
+        // The announced length may be wrong, but a body that is announced as too large is not read.
         let announced = response.content_length().unwrap_or(0);
         if usize::try_from(announced).map_or(true, |announced| announced > self.settings.max_body) {
             return Err(self.too_large(response.url()));
         }
-        // Most answers come in one piece, which need not be copied.
+        // Most responses arrive as one chunk, which needs no copy.
         let Some(first) = self.chunk(response, 0).await? else {
             return Ok(Bytes::new());
         };
@@ -97,7 +97,7 @@ impl TokenClient {
         Ok(body.freeze())
     }
 
-    /// The next piece of a body of which so much has been read.
+    /// Reads the next chunk of a body.
     async fn chunk(&self, response: &mut Response, read: usize) -> Result<Option<Bytes>, Error> {
         let chunk = match response.chunk().await {
             Ok(chunk) => chunk,
@@ -113,9 +113,9 @@ impl TokenClient {
     fn too_large(&self, url: &Url) -> Error {
         let (place, limit) = (failure::place(url), self.settings.max_body);
         Error::invalid_response(format!(
-            "the answer of {place} is larger than {limit} bytes"
+            "the response of {place} is larger than {limit} bytes"
         ))
-        .with_remedy("check that the URL is a token endpoint's")
+        .with_remedy("check that the URL is that of a token endpoint")
     }
 }
 
@@ -151,7 +151,7 @@ fn outgoing(request: http::Request<Bytes>, url: Url) -> reqwest::Request {
     if !body.is_empty() {
         *request.body_mut() = Some(body.into());
     } else if matches!(*request.method(), Method::POST | Method::PUT) {
-        // There are servers that take no POST without a length (411), not even an empty one.
+        // Some servers refuse a POST without a length (411), even an empty one.
         let none = HeaderValue::from_static("0");
         request.headers_mut().insert(header::CONTENT_LENGTH, none);
     }

@@ -1,4 +1,4 @@
-//! [`Body`]: a request body that can be sent again if it was all there when the call started.
+//! [`Body`]: a request body that can be sent again if it was complete when the call started.
 
 use std::{
     collections::VecDeque,
@@ -15,15 +15,14 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
 use crate::BoxError;
 
-/// So much of a request body is read before it is sent, and the piece that goes beyond: 64 KiB. It
-/// is never waited for.
+/// How much of a request body is read ahead, without waiting: 64 KiB, and the frame that exceeds it.
 pub const READ_AHEAD: usize = 64 * 1024;
 
-/// The body of a request on its way out.
+/// The body of a request to the service below.
 pub struct Body(Kind);
 
 enum Kind {
-    /// All of it is here: it can be sent again.
+    /// The whole body; it can be sent again.
     Whole(Whole),
     Stream {
         ahead: VecDeque<Result<Frame<Bytes>, BoxError>>,
@@ -35,12 +34,12 @@ enum Kind {
 struct Whole {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,
-    /// As the original said it: whether a length is announced is not changed.
+    /// The size hint of the original body, so that a length is announced as before.
     announced: SizeHint,
 }
 
 impl Body {
-    /// Reads what is there of `body`.
+    /// Reads what is ready of `body`.
     pub(crate) async fn read_ahead<B>(body: B) -> Self
     where
         B: HttpBody + Send + 'static,
@@ -68,7 +67,7 @@ impl Body {
         }
     }
 
-    /// All of it, where it is here.
+    /// Returns the whole body, if it is complete.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         match &self.0 {
             Kind::Whole(whole) => Some(whole.data.as_deref().unwrap_or_default()),
@@ -77,7 +76,7 @@ impl Body {
     }
 }
 
-/// Takes out of `body` what is ready; tells whether that is all of it.
+/// Takes the ready frames out of `body`; returns whether they are the whole body.
 fn drain(
     body: &mut UnsyncBoxBody<Bytes, BoxError>,
     ahead: &mut VecDeque<Result<Frame<Bytes>, BoxError>>,
@@ -93,7 +92,7 @@ fn drain(
                 length += frame.data_ref().map_or(0, Bytes::len);
                 ahead.push_back(Ok(frame));
             }
-            // Whoever sends it shall see the error where it is.
+            // The sender sees the error in its place.
             Poll::Ready(Some(Err(error))) => {
                 ahead.push_back(Err(error));
                 return false;
@@ -160,7 +159,7 @@ impl HttpBody for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            // Hints are asked for before the first frame; afterwards nothing is left to hint at.
+            // Hints are read before the first frame; later ones do not matter.
             Kind::Whole(whole) if whole.data.is_some() => whole.announced,
             Kind::Whole(_) => SizeHint::with_exact(0),
             Kind::Stream { ahead, rest } => {
@@ -171,7 +170,7 @@ impl HttpBody for Body {
     }
 }
 
-/// The hint for `read` bytes and what is hinted at after them.
+/// The size hint of `read` bytes and the rest.
 pub(crate) fn added(read: usize, rest: &SizeHint) -> SizeHint {
     let read = u64::try_from(read).unwrap_or(u64::MAX);
     let mut hint = SizeHint::new();

@@ -1,4 +1,4 @@
-//! [`TokenLayer`] and the service it makes.
+//! [`TokenLayer`] and its service.
 
 use std::{
     error::Error as StdError,
@@ -22,29 +22,27 @@ use crate::{
     transport::{Outgoing, OverService},
 };
 
-/// Puts a fresh token on each request that passes, and sends a request once again whose token the
-/// API rejects.
+/// Puts a fresh token on each request, and sends a request once more if the API rejects its token.
 ///
-/// - **Where a request goes.** A URI without scheme and authority (`/v1/orders`) is completed with
-///   the base URL of the API, which the configuration or the vendor's answer names. A whole URI
-///   must have that origin and no user name, else the call is a
-///   [`Configuration`](biped_core::ErrorKind::Configuration) error and nothing is sent. Only where
-///   nothing but the vendor's answer can tell the origin, a token is fetched before that is known.
-/// - **What it carries.** An `Authorization` header that stands on a request already gives way to a
-///   token that travels there.
-/// - **What is sent again.** A body that is all there when the call starts, as those are that hold
-///   text or bytes and those of unary gRPC calls: what can be read of it without waiting is read
-///   ahead, up to [`READ_AHEAD`](crate::READ_AHEAD) and one piece. Of a stream the beginning is
-///   gone: its answer is the caller's, and the next call has a new token.
-/// - **Order.** Retries, time limits and tracing belong above it: each attempt then gets a token of
-///   its own. What follows redirects belongs above it as well, since a token would go along; a
-///   redirect to another origin is an error then.
-/// - **Certificates.** A token that is bound to one puts it among the extensions of its requests, as
-///   a [`ClientIdentity`](biped_core::ClientIdentity), for a connector that knows what to do with
-///   it. The layer makes no connections.
+/// - **URL.** A URI without scheme and authority (`/v1/orders`) is completed with the base URL of the
+///   API, which comes from the configuration or from the vendor's response. A complete URI must have
+///   that origin and no user name. Otherwise the call returns a
+///   [`Configuration`](biped_core::ErrorKind::Configuration) error, and no request is sent. If only the
+///   vendor's response names the base URL, a token is fetched before the origin is checked.
+/// - **Headers.** A token that is sent in `Authorization` replaces an existing `Authorization` header.
+/// - **Sending again.** A body can be sent again if it is complete when the call starts, as text, bytes
+///   and the bodies of unary gRPC calls are. The layer reads ahead without waiting, up to
+///   [`READ_AHEAD`](crate::READ_AHEAD) and one frame. A stream can't be sent again: the caller gets the
+///   response, and the next call has a new token.
+/// - **Order.** Put retries, time limits and tracing above the layer: each attempt then gets its own
+///   token. Put a layer that follows redirects above it as well, because a redirected request would
+///   carry the token; a redirect to another origin is then an error.
+/// - **Certificates.** If a token is bound to a certificate, the extensions of its requests contain it
+///   as a [`ClientIdentity`](biped_core::ClientIdentity), for a connector that presents it. The layer
+///   itself opens no connections.
 ///
-/// The service below is cloned for each call, as clients of hyper-util and tonic are made for. Errors
-/// are boxed: the service's own as they are, those of Biped found by [`token_error`].
+/// The service below is cloned for each call, which clients of hyper-util and tonic are designed for.
+/// Errors are boxed: those of the service are unchanged, and [`token_error`] finds those of Biped.
 pub struct TokenLayer<R = Body> {
     source: TokenSource,
     grpc: bool,
@@ -52,7 +50,7 @@ pub struct TokenLayer<R = Body> {
 }
 
 impl TokenLayer {
-    /// A layer that puts the tokens of `source` on requests.
+    /// Returns a layer that puts the tokens of `source` on requests.
     #[must_use]
     pub fn new(source: TokenSource) -> Self {
         Self {
@@ -64,22 +62,22 @@ impl TokenLayer {
 }
 
 impl<R> TokenLayer<R> {
-    /// Understands gRPC: `grpc-status: 16` (`UNAUTHENTICATED`) with HTTP 200 is judged as a 401
-    /// would be. Default: it means nothing.
+    /// Treats `grpc-status: 16` (`UNAUTHENTICATED`) with HTTP 200 like status 401. Default: the header
+    /// has no meaning.
     ///
-    /// In headers, as of a call that fails at once, it rejects the token and the call is sent again.
-    /// So it does in trailers that come before any message: where a call can be sent again, its
-    /// answer is handed over with its first message or trailers, or 50 ms after its headers
-    /// ([`PEEK_TIME`](biped_core::PEEK_TIME)). In trailers after messages, and where messages are
-    /// still being sent, it is too late for that, but the next call has a new token.
+    /// In headers, which fail a call at once, it rejects the token, and the call is sent again. The same
+    /// applies to trailers before any message: the response to a call that can be sent again is
+    /// returned with its first message or trailers, or 50 ms after its headers
+    /// ([`PEEK_TIME`](biped_core::PEEK_TIME)). After the first message, and while messages are being
+    /// sent, the call can't be sent again, but the next call has a new token.
     #[must_use]
     pub fn grpc(mut self) -> Self {
         self.grpc = true;
         self
     }
 
-    /// How the service below wants its bodies: `tonic::body::Body::new`, for one. Default: it takes
-    /// [`Body`].
+    /// Sets the conversion to the body type of the service below, such as `tonic::body::Body::new`.
+    /// Default: the service takes [`Body`].
     #[must_use]
     pub fn request_body<T>(self, wrap: fn(Body) -> T) -> TokenLayer<T> {
         let Self { source, grpc, .. } = self;
@@ -108,7 +106,7 @@ pub struct TokenService<S, R = Body> {
     layer: TokenLayer<R>,
 }
 
-/// The response of a [`TokenService`], to come.
+/// The future of a [`TokenService`]'s response.
 pub type ResponseFuture<P> =
     Pin<Box<dyn Future<Output = Result<Response<ResponseBody<P>>, BoxError>> + Send>>;
 
@@ -132,7 +130,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<P> {
-        // The one that was polled ready goes along; its clone may not be.
+        // Use the service that is ready; its clone may not be.
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
         let TokenLayer {
@@ -155,8 +153,8 @@ where
     }
 }
 
-/// Why there was no token, or why it could not be attached, where that is what a call failed of: the
-/// error itself, or what caused it (a `tonic::Status` has one).
+/// Returns Biped's own error if a call failed because its token can't be fetched or attached. It may be
+/// the error itself or its cause, as in a `tonic::Status`.
 #[must_use]
 pub fn token_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());

@@ -1,17 +1,17 @@
-//! Biped for [tower](tower_service): [`TokenLayer`] calls an API with a fresh token at each
-//! request, whatever sends it.
+//! Biped for [tower](tower_service): [`TokenLayer`] puts a fresh token on each request to an API, for
+//! any HTTP client.
 //!
-//! | what | how |
+//! | case | behaviour |
 //! | --- | --- |
-//! | a request to a path (`/v1/orders`) | goes below the API's base URL |
-//! | a request to another origin | is an error before anything is sent |
-//! | an answer that rejects the token | costs one fetch; the request is sent once more, if its body was all there |
-//! | no token to be had | is an error that [`token_error`] finds; nothing is sent |
-//! | every other answer and error | is handed over as it is |
+//! | a request to a path (`/v1/orders`) | the path is appended to the API's base URL |
+//! | a request to another origin | an error; no request is sent |
+//! | a response that rejects the token | one fetch; the request is sent once more if its body was complete |
+//! | a failed fetch | an error that [`token_error`] finds; no request is sent |
+//! | every other response or error | returned unchanged |
 //!
-//! Retries, time limits and tracing belong above the layer, so that each attempt has a token of its
-//! own; limits on connections belong below it. An application gets it from `biped` with the feature
-//! `tower`, and its source with `biped.token_source("shop")?`.
+//! Put retries, time limits and tracing above the layer, so that each attempt has its own token; put
+//! limits on connections below it. An application gets the layer from `biped` with the feature `tower`,
+//! and its source with `biped.token_source("shop")?`.
 //!
 //! # hyper-util
 //!
@@ -31,7 +31,7 @@
 //!     Ok(response) => println!("{}", response.status()),
 //!     Err(error) => match token_error(&*error) {
 //!         Some(error) => println!("no token: {error}"),
-//!         None => println!("no answer: {error}"),
+//!         None => println!("no response: {error}"),
 //!     },
 //! }
 //! # Ok(()) }
@@ -56,9 +56,9 @@
 //! # let _ = channel; }
 //! ```
 //!
-//! A tonic `Channel` sends to the endpoint that it was made with, whatever the request says. Give
-//! the generated client that same address with `with_origin`: the layer then refuses every request
-//! whose address is not at the API's origin, before anything is sent.
+//! A tonic `Channel` always sends to its own endpoint and ignores the request's address. Give the
+//! generated client the same address with `with_origin`, so that the layer can refuse a request to
+//! another origin than the API's before it is sent.
 
 mod body;
 mod grpc;

@@ -1,4 +1,4 @@
-//! [`ResponseBody`]: a response's body, with what was read ahead of it, and its trailers watched.
+//! [`ResponseBody`]: a response's body, parts of which may have been read ahead. Watches its trailers.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +20,7 @@ use pin_project_lite::pin_project;
 use crate::{body::added, grpc};
 
 pin_project! {
-    /// The body of a response: the service's own, unchanged for whoever reads it.
+    /// The body of a response. Its reader sees the service's own body, unchanged.
     pub struct ResponseBody<P: HttpBody<Data = Bytes>> {
         ahead: VecDeque<Result<Frame<Bytes>, P::Error>>,
         #[pin]
@@ -33,25 +33,25 @@ pin_project! {
     #[project = RestProjection]
     enum Rest<P> {
         Own { #[pin] body: P },
-        // It was read ahead, so it can't move any more.
+        // Pinned, because reading ahead has polled it.
         Pinned { body: Pin<Box<P>> },
         Ended,
     }
 }
 
-/// Until when a body may be read ahead.
+/// The deadline for reading ahead.
 pub(crate) type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What came of reading ahead.
+/// The result of reading ahead.
 enum Ahead {
     Frame,
-    /// There is nothing left in the body.
+    /// The body has ended.
     End,
-    /// It is over for now: the deadline came, or an error.
+    /// Reading ahead has stopped, because of the deadline or an error.
     NoMore,
 }
 
-/// The token that trailers may still speak of.
+/// The token that trailers may still reject.
 struct Watch {
     source: TokenSource,
     token: Arc<CachedToken>,
@@ -81,8 +81,8 @@ impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
         self.watch = Some(Watch { source, token });
     }
 
-    /// Reads up to `limit` bytes, until `deadline`. They come back if they are the whole body;
-    /// either way it is still there for the reader.
+    /// Reads up to `limit` bytes, until `deadline`. Returns them if they are the whole body. The reader
+    /// still sees all of it.
     pub(crate) async fn peek(
         mut self,
         limit: usize,
@@ -107,8 +107,8 @@ impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
         }
     }
 
-    /// Waits for what comes first, until `deadline`; it is still there for the reader. Trailers that
-    /// come before any data come back.
+    /// Waits for the first frame, until `deadline`. Returns trailers that precede all data. The reader
+    /// still sees the frame.
     pub(crate) async fn peek_trailers(
         mut self,
         mut deadline: Deadline,
@@ -119,7 +119,7 @@ impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
         (self, trailers)
     }
 
-    /// Takes one frame of the body ahead of its reader.
+    /// Reads one frame ahead.
     async fn read_ahead(&mut self, deadline: &mut Deadline) -> Ahead {
         let mut body = match mem::replace(&mut self.rest, Rest::Ended) {
             Rest::Own { body } => Box::pin(body),
@@ -133,7 +133,7 @@ impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
         let ahead = match frame.await {
             Some(None) => return Ahead::End,
             Some(Some(frame)) => {
-                // The caller shall see an error where it is, after what came before it.
+                // The reader sees the error in its place, after the data before it.
                 let is_error = frame.is_err();
                 self.ahead.push_back(frame);
                 if is_error {

@@ -1,4 +1,4 @@
-//! Core's way to call with a token, over a tower service.
+//! The engine's [`Transport`](biped_engine::Transport) over a tower service.
 
 use std::{
     borrow::Cow, future::Future, future::poll_fn, marker::PhantomData, mem, pin::Pin, sync::Arc,
@@ -14,10 +14,10 @@ use url::Url;
 
 use crate::{Body, BoxError, ResponseBody, grpc};
 
-/// A request on its way out.
+/// A request to send.
 pub(crate) struct Outgoing {
     parts: request::Parts,
-    /// The same as in the parts, or what it will be once the token says where it goes.
+    /// The complete URL; it starts with the placeholder until the token's base URL is known.
     url: Url,
     body: Body,
 }
@@ -35,7 +35,7 @@ impl Outgoing {
     }
 }
 
-/// A URI as a whole URL; a path stands on the placeholder.
+/// Converts a URI to a complete URL; a path is appended to the placeholder.
 fn url(uri: &Uri) -> Result<Url, Error> {
     let text = match (uri.scheme(), uri.authority()) {
         (Some(_), Some(_)) => Some(uri.to_string()),
@@ -43,33 +43,33 @@ fn url(uri: &Uri) -> Result<Url, Error> {
         _ => None,
     };
     text.and_then(|text| Url::parse(&text).ok()).ok_or_else(|| {
-        Error::configuration("the request's URI is neither a path nor a whole address")
+        Error::configuration("the request's URI is neither a path nor a complete URL")
             .with_remedy("write it as /path, or as https://host/path")
     })
 }
 
-/// The answer to one.
+/// The response to it.
 pub(crate) struct Incoming<P: HttpBody<Data = Bytes>> {
     pub(crate) response: Response<ResponseBody<P>>,
-    /// What its status means in HTTP's terms.
+    /// The equivalent HTTP status.
     status: StatusCode,
-    /// The trailers, where no message came before them: they are as good as headers.
+    /// Trailers without a message before them; they count as headers.
     trailers: Option<HeaderMap>,
     url: Url,
 }
 
-/// Sends with a service.
+/// Sends requests with a service.
 pub(crate) struct OverService<S, R, P> {
     service: S,
     is_ready: bool,
     request_body: fn(Body) -> R,
-    /// Where gRPC is understood.
+    /// Whether gRPC statuses are read.
     grpc: Option<Arc<dyn Clock>>,
     answers: PhantomData<fn() -> P>,
 }
 
 impl<S, R, P> OverService<S, R, P> {
-    /// Over a service that was polled ready.
+    /// Sends with a service that is ready.
     pub(crate) fn new(
         service: S,
         request_body: fn(Body) -> R,
@@ -198,10 +198,9 @@ impl ApiRequestParts for &mut Outgoing {
     }
 
     fn set_url(&mut self, url: Url) -> Result<(), Error> {
-        self.parts.uri = url
-            .as_str()
-            .parse()
-            .map_err(|_| Error::configuration("the request's address is too long, or no URI"))?;
+        self.parts.uri = url.as_str().parse().map_err(|_| {
+            Error::configuration("the request's URL is too long or not a valid URI")
+        })?;
         self.url = url;
         Ok(())
     }

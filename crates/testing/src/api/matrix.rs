@@ -1,8 +1,8 @@
-//! What every way to call an API with a token must do, one check each, named for what it checks.
+//! Checks for every way to call an API with a token: one function for each, named after its promise.
 //!
-//! The token endpoint is scripted and time stands still; the API is on loopback, so what is checked
-//! is what went over the wire. [`api_matrix!`](crate::api_matrix) makes a test of each check.
-// A check says what is wrong by panicking.
+//! The token endpoint is scripted and time stands still. The API is on loopback, so that the checks
+//! see the real requests. [`api_matrix!`](crate::api_matrix) turns each check into a test.
+// A check reports a broken promise by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -19,45 +19,45 @@ use crate::{ManualClock, Reply, ScriptedHttp, TestProvider};
 /// A way to call an API.
 #[async_trait]
 pub trait Integration: Send + Sync + 'static {
-    /// Makes a call and reads the whole answer, whose status comes back.
+    /// Makes a call, reads the whole response, and returns its status.
     async fn call(&self, call: Call) -> Result<u16, Failure>;
 }
 
-/// A call to make.
+/// A call.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// The method.
     pub method: Method,
-    /// A path on the API, or a whole URL.
+    /// A path on the API, or a complete URL.
     pub target: String,
-    /// What to send.
+    /// The body.
     pub body: Payload,
 }
 
-/// What a call sends.
+/// The body of a call.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Payload {
-    /// Nothing.
+    /// No body.
     Empty,
-    /// This, all of it in memory.
+    /// This text, complete in memory.
     Whole(&'static str),
-    /// This, as a stream that can't be sent twice.
+    /// This text, as a stream that can't be sent twice.
     Stream(&'static str),
 }
 
-/// Why a call has no status.
+/// Why a call returned no status.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Failure {
-    /// There was no token, or it can't be sent there.
+    /// The token can't be fetched, or can't be sent to this URL.
     Token(Error),
-    /// Anything else.
+    /// Another reason.
     Other(String),
 }
 
-/// Makes a test of each check: `api_matrix!(make)`, where `make` takes a
-/// [`TokenSource`](biped_engine::TokenSource) and gives an [`Integration`].
+/// Turns each check into a test: `api_matrix!(make)`, where `make` takes a
+/// [`TokenSource`](biped_engine::TokenSource) and returns an [`Integration`].
 #[macro_export]
 macro_rules! api_matrix {
     ($make:expr) => {
@@ -82,13 +82,13 @@ macro_rules! api_matrix {
     )*};
 }
 
-/// Tokens of an hour.
+/// The lifetime of tokens, in seconds.
 const LIFE: Duration = Duration::from_secs(3600);
 
-/// Long enough after a fetch for another one.
+/// Long enough after a fetch for the next one.
 const LATER: Duration = Duration::from_secs(60);
 
-/// What takes that long hangs, however busy the machine is.
+/// A call that takes this long hangs, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 struct Stage<I> {
@@ -99,7 +99,7 @@ struct Stage<I> {
 }
 
 impl<I: Integration> Stage<I> {
-    /// A vendor that gives out `token-1`, `token-2` and so on.
+    /// A vendor that grants `token-1`, `token-2` and so on.
     async fn new(make: impl FnOnce(TokenSource) -> I) -> Self {
         let clock = Arc::new(ManualClock::new());
         let vendor = Arc::new(ScriptedHttp::new());
@@ -161,12 +161,12 @@ impl<I: Integration> Stage<I> {
     async fn refused(&self) -> Error {
         match self.get().await {
             Err(Failure::Token(error)) => error,
-            other => panic!("a token error was expected: {other:?}"),
+            other => panic!("expected a token error, found {other:?}"),
         }
     }
 }
 
-/// Two calls with the same token, by one fetch.
+/// Two calls use the same token, from one fetch.
 pub async fn a_fresh_token_serves_every_call<I: Integration>(make: impl FnOnce(TokenSource) -> I) {
     let stage = Stage::new(make).await;
     assert_eq!(stage.get().await.unwrap(), 200);
@@ -177,11 +177,11 @@ pub async fn a_fresh_token_serves_every_call<I: Integration>(make: impl FnOnce(T
     assert_eq!(
         (&*seen.method, &*seen.path),
         ("GET", "/v1/orders?limit=2"),
-        "the call is sent as it was written"
+        "the sent call differs from the written one"
     );
 }
 
-/// A token past its life is replaced before the call.
+/// An expired token is replaced before the call.
 pub async fn a_token_that_expired_by_the_clock_is_not_sent<I: Integration>(
     make: impl FnOnce(TokenSource) -> I,
 ) {
@@ -192,7 +192,7 @@ pub async fn a_token_that_expired_by_the_clock_is_not_sent<I: Integration>(
     assert_eq!(stage.api.tokens(), ["token-1", "token-2"]);
 }
 
-/// A 401 costs a fetch and a replay, body and all.
+/// After a 401 a new token is fetched, and the request is sent again with its body.
 pub async fn a_token_that_the_server_calls_expired_is_replaced_and_the_call_sent_again<
     I: Integration,
 >(
@@ -210,7 +210,7 @@ pub async fn a_token_that_the_server_calls_expired_is_replaced_and_the_call_sent
     assert_eq!(stage.vendor.count(), 2);
 }
 
-/// Ten calls at once with a revoked token: all succeed, by one fetch.
+/// Ten concurrent calls with a revoked token all succeed, with one fetch.
 pub async fn a_token_revoked_early_costs_its_callers_one_fetch_and_nothing_else<I: Integration>(
     make: impl FnOnce(TokenSource) -> I,
 ) {
@@ -227,7 +227,7 @@ pub async fn a_token_revoked_early_costs_its_callers_one_fetch_and_nothing_else<
     assert_eq!(stage.vendor.count(), 2);
 }
 
-/// A refusal is the vendor's own, and it is asked once.
+/// A refusal contains the vendor's error, and the vendor is asked once.
 pub async fn refused_credentials_are_the_vendors_words_and_nothing_is_sent<I: Integration>(
     make: impl FnOnce(TokenSource) -> I,
 ) {
@@ -238,14 +238,16 @@ pub async fn refused_credentials_are_the_vendors_words_and_nothing_is_sent<I: In
     for _ in 0..2 {
         let error = stage.refused().await;
         assert_eq!(error.kind(), ErrorKind::Refused);
-        let vendor = error.vendor().expect("the vendor said why");
+        let vendor = error
+            .vendor()
+            .expect("the error does not contain the vendor's error");
         assert!(vendor.names("invalid_client"), "{vendor:?}");
     }
     assert_eq!(stage.vendor.count(), 1);
     assert_eq!(stage.api.seen(), []);
 }
 
-/// The usable token serves, at once.
+/// A usable token is used at once.
 pub async fn a_vendor_that_is_down_is_not_noticed_while_a_token_is_usable<I: Integration>(
     make: impl FnOnce(TokenSource) -> I,
 ) {
@@ -257,7 +259,7 @@ pub async fn a_vendor_that_is_down_is_not_noticed_while_a_token_is_usable<I: Int
     assert_eq!(stage.api.tokens(), ["token-1", "token-1"]);
 }
 
-/// An error that says when to come back, and no request without a token; then all is well again.
+/// The error tells when to retry, and no request is sent without a token. Afterwards calls succeed.
 pub async fn a_vendor_that_is_down_is_a_passing_error_without_a_usable_token<I: Integration>(
     make: impl FnOnce(TokenSource) -> I,
 ) {
@@ -274,7 +276,7 @@ pub async fn a_vendor_that_is_down_is_a_passing_error_without_a_usable_token<I: 
     assert_eq!(stage.get().await.unwrap(), 200);
 }
 
-/// The 401 is the caller's, and the token is replaced all the same.
+/// The caller gets the 401, and the token is replaced.
 pub async fn a_stream_is_not_sent_again_but_the_next_call_is_right<I: Integration>(
     make: impl FnOnce(TokenSource) -> I,
 ) {
@@ -289,7 +291,7 @@ pub async fn a_stream_is_not_sent_again_but_the_next_call_is_right<I: Integratio
     assert_eq!(stage.api.seen()[1].body, b"seven");
 }
 
-/// An absolute URL elsewhere is an error before anything is sent, to the vendor either.
+/// A URL with another origin is an error. No request is sent, not even to the vendor.
 pub async fn another_origin_gets_neither_token_nor_request<I: Integration>(
     make: impl FnOnce(TokenSource) -> I,
 ) {
@@ -298,7 +300,7 @@ pub async fn another_origin_gets_neither_token_nor_request<I: Integration>(
     let elsewhere = format!("{}/v1/orders", other.url());
     match stage.call(Method::GET, &elsewhere, Payload::Empty).await {
         Err(Failure::Token(error)) => assert_eq!(error.kind(), ErrorKind::Configuration),
-        strange => panic!("an error was expected: {strange:?}"),
+        strange => panic!("expected an error, found {strange:?}"),
     }
     assert_eq!((other.seen(), stage.api.seen()), (vec![], vec![]));
     assert_eq!(stage.vendor.count(), 0);
@@ -308,7 +310,7 @@ pub async fn another_origin_gets_neither_token_nor_request<I: Integration>(
     assert_eq!(own.unwrap(), 200);
 }
 
-/// The 307 is handed over, and nobody goes there.
+/// The caller gets the 307, and it is not followed.
 pub async fn a_redirect_to_another_origin_is_the_callers<I: Integration>(
     make: impl FnOnce(TokenSource) -> I,
 ) {

@@ -12,8 +12,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// An API on loopback that answers 200 to every token but those it was told to reject, and writes
-/// down what came. It stops when it is dropped.
+/// An API on loopback. It returns 200 unless the token is to be rejected, and records the requests. It
+/// stops when it is dropped.
 pub struct TestApi {
     url: String,
     state: Arc<Mutex<State>>,
@@ -27,14 +27,14 @@ struct State {
     seen: Vec<Seen>,
 }
 
-/// A request that came.
+/// A recorded request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The method.
     pub method: String,
-    /// Path and query.
+    /// The path and the query.
     pub path: String,
-    /// The token, without its scheme; empty where there was none.
+    /// The token without its scheme; empty if there was none.
     pub token: String,
     /// The body.
     pub body: Vec<u8>,
@@ -44,7 +44,7 @@ impl TestApi {
     /// Starts on a free port.
     ///
     /// # Errors
-    /// There is none.
+    /// Fails if no port is free.
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -53,14 +53,14 @@ impl TestApi {
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = shared.clone();
-                // A client that goes away in the middle has no answer to get.
+                // A client that closes the connection needs no response.
                 tokio::spawn(async move { serve(stream, &state).await.ok() });
             }
         });
         Ok(Self { url, state, server })
     }
 
-    /// Its base URL, `http://127.0.0.1:PORT`.
+    /// Returns its base URL, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -76,13 +76,13 @@ impl TestApi {
         lock(&self.state).redirect = Some(location.into());
     }
 
-    /// What came so far.
+    /// Returns the requests so far.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         lock(&self.state).seen.clone()
     }
 
-    /// The tokens that came so far.
+    /// Returns the tokens of the requests so far.
     #[must_use]
     pub fn tokens(&self) -> Vec<String> {
         self.seen().into_iter().map(|seen| seen.token).collect()
@@ -110,7 +110,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 const EXPIRED: &str =
     r#"{"success":false,"errorMessage":"Auth token is expired.","errorCode":"JWT_EXPIRED"}"#;
 
-/// One request to a connection: HTTP/1.1, as little of it as clients need.
+/// One request per connection: the parts of HTTP/1.1 that clients need.
 async fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let seen = read(&mut stream).await?;

@@ -1,5 +1,5 @@
-//! Base URLs: a token goes only where its vendor is.
-// A check says what is wrong by panicking.
+//! Checks of base URLs: a token is sent only to its vendor.
+// A check reports a broken promise by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use biped_core::{BaseUrls, ErrorKind, FetchContext, Provider, is_loopback};
@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{ManualClock, ScriptedHttp};
 
-/// A token goes only where the vendor's own hosts are, and `base_urls` says which these are. Where an
-/// answer names a base URL, others that look like it are refused; that can't be left out.
+/// A token is sent only to the vendor's own hosts, which `base_urls` returns. If a response names a base
+/// URL, similar ones are refused. A case can't leave this unchecked.
 ///
 /// # Panics
-/// Where the provider breaks the promise, and where the case doesn't tell what it takes to find out.
+/// Panics if the provider breaks the promise, and if the case lacks what the check needs.
 pub async fn a_base_url_is_checked(provider: &dyn Provider, case: &Case) {
     let named = declared(provider).await;
     let (_, granting) = case.granted();
@@ -25,11 +25,15 @@ pub async fn a_base_url_is_checked(provider: &dyn Provider, case: &Case) {
     if let Some(base) = &base {
         assert!(
             named.covers(base),
-            "a token goes to {base}, and base_urls doesn't say so"
+            "base_urls does not contain {base}, the base URL of a token"
         );
     }
     if let Some(fixed) = named.fixed_url() {
-        assert_eq!(base.as_ref(), Some(fixed), "every token carries it");
+        assert_eq!(
+            base.as_ref(),
+            Some(fixed),
+            "a token does not carry the fixed base URL"
+        );
         return;
     }
     match (&case.base_urls, base) {
@@ -43,18 +47,18 @@ pub async fn a_base_url_is_checked(provider: &dyn Provider, case: &Case) {
     }
 }
 
-/// Which base URLs the provider says that its vendor may name.
+/// The base URLs that the vendor may name, according to the provider.
 pub(super) async fn declared(provider: &dyn Provider) -> BaseUrls {
     let (http, clock) = (ScriptedHttp::new(), ManualClock::new());
     let named = provider.base_urls(&FetchContext::new(&http, &clock)).await;
-    assert_eq!(http.count(), 0, "base_urls sends something");
+    assert_eq!(http.count(), 0, "base_urls sends a request");
     match named {
         Ok(named) => named,
         Err(error) => panic!("base_urls fails: {error}"),
     }
 }
 
-/// Base URLs as the case has the vendor name them.
+/// Base URLs in the response that the case gives.
 async fn as_told(provider: &dyn Provider, case: &Case, named: &BaseUrls, told: &NamesBaseUrl) {
     let NamesBaseUrl { trusted, answer } = told;
     let read = async |url: &str| {
@@ -67,12 +71,12 @@ async fn as_told(provider: &dyn Provider, case: &Case, named: &BaseUrls, told: &
             let base = base.map(|url| url.trim_end_matches('/'));
             assert_eq!(base, Some(trusted.trim_end_matches('/')));
             let is_covered = token.base_url().is_some_and(|url| named.covers(url));
-            assert!(is_covered, "base_urls doesn't cover {trusted}");
+            assert!(is_covered, "base_urls does not cover {trusted}");
         }
         Err(error) => panic!("{trusted} is refused: {error}"),
     }
     let host = trusted.trim_start_matches("https://").trim_end_matches('/');
-    let mut all = hostile(&Url::parse(trusted).expect("the trusted base URL is one"));
+    let mut all = hostile(&Url::parse(trusted).expect("the trusted base URL is not a valid URL"));
     all.extend([
         format!("https://evil{host}"),
         format!("//{host}"),
@@ -80,13 +84,13 @@ async fn as_told(provider: &dyn Provider, case: &Case, named: &BaseUrls, told: &
     ]);
     for url in all {
         match read(&url).await {
-            Ok(_) => panic!("a token would go to {url}"),
+            Ok(_) => panic!("a token would be sent to {url}"),
             Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{url}: {error}"),
         }
     }
 }
 
-/// Hostile base URLs in the place of the one that the granting answer names.
+/// Hostile base URLs in place of the one in the granting response.
 async fn as_granted(provider: &dyn Provider, case: &Case, granting: &Answer, base: &Url) {
     let host = base.host_str().unwrap_or_default();
     let whole = base.as_str();
@@ -102,7 +106,7 @@ async fn as_granted(provider: &dyn Provider, case: &Case, granting: &Answer, bas
         ),
     };
     for url in hostile(base) {
-        // Where a host stands alone in the answer, so does the hostile one.
+        // If the response contains only a host, so does the hostile one.
         let Some(put) = url.strip_prefix(scheme) else {
             continue;
         };
@@ -112,13 +116,13 @@ async fn as_granted(provider: &dyn Provider, case: &Case, granting: &Answer, bas
                 "the base URL is not read where the granting answer holds it; see \
                  Case::names_base_url"
             ),
-            Ok(_) => panic!("a token would go to {url}"),
+            Ok(_) => panic!("a token would be sent to {url}"),
             Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{url}: {error}"),
         }
     }
 }
 
-/// Base URLs that look like `good` to whoever doesn't look closely.
+/// Base URLs that resemble `good`.
 pub(super) fn hostile(good: &Url) -> Vec<String> {
     let host = good.host_str().unwrap_or_default();
     let mut all = vec![

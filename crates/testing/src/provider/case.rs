@@ -1,4 +1,4 @@
-//! [`Case`]: a vendor's request and answers, as the checks need them.
+//! [`Case`]: a vendor's request and responses, for the checks.
 #![allow(clippy::expect_used, clippy::panic)] // a case that is incomplete says so by panicking
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
@@ -10,10 +10,10 @@ use url::Url;
 
 use crate::{Recorded, Reply};
 
-/// The secret that the suite has the provider made with. No error and no `Debug` may show it.
+/// The secret of the provider under test. No error and no `Debug` output may show it.
 pub const SECRET: &str = "S3cret-of-the-suite";
 
-/// How a vendor is made to grant and to refuse: its answers, in its own form.
+/// A provider and its vendor's request and responses, in the vendor's own form.
 pub struct Case {
     pub(super) make: Box<Make>,
     pub(super) request: TokenRequest,
@@ -29,7 +29,7 @@ pub struct Case {
 
 type Make = dyn Fn(&str) -> Arc<dyn Provider> + Send + Sync;
 
-/// A response that can be given again.
+/// A response that can be repeated.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -42,7 +42,7 @@ pub(super) struct NamesBaseUrl {
     pub(super) answer: Box<dyn Fn(&str) -> Reply + Send + Sync>,
 }
 
-/// A request, whole.
+/// A complete request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     method: String,
@@ -52,7 +52,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// A POST to this URL.
+    /// Returns a POST request to this URL.
     #[must_use]
     pub fn post(url: impl Into<String>) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Sent {
         }
     }
 
-    /// Adds a header. A request with any header that is not named here is another request.
+    /// Adds a header. All headers of the request must be added.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_ascii_lowercase(), value.into()));
@@ -96,11 +96,11 @@ impl Sent {
 }
 
 impl Case {
-    /// A provider, made with a secret by `make`, and what it is asked for. The suite makes it with
-    /// another secret as well, and sees to it that the two share nothing.
+    /// Returns the case of a provider that `make` builds with a secret, and of a token request. The
+    /// suite also builds it with another secret, and checks that the two share nothing.
     ///
-    /// Its token endpoint may be anywhere; nothing is sent there. It must be one that asks with a
-    /// single request, which looks the same each time.
+    /// The token endpoint may be any URL; no request is sent to it. The provider must send a single
+    /// request, and the same one each time.
     pub fn new(
         make: impl Fn(&str) -> Arc<dyn Provider> + Send + Sync + 'static,
         request: TokenRequest,
@@ -119,53 +119,53 @@ impl Case {
         }
     }
 
-    /// Tells the request that is expected, the [`SECRET`] in it.
+    /// Sets the expected request, which contains [`SECRET`].
     #[must_use]
     pub fn sends(mut self, request: Sent) -> Self {
         self.sends = Some(request);
         self
     }
 
-    /// Tells an answer that grants a token of this text.
+    /// Sets a response that grants this token.
     #[must_use]
     pub fn grants(mut self, token: impl Into<String>, answer: Reply) -> Self {
         self.granted = Some((token.into(), Answer::of(answer)));
         self
     }
 
-    /// Tells how long the granted token lives, if its answer says so.
+    /// Sets the granted token's lifetime, if the response contains it.
     #[must_use]
     pub fn for_seconds(mut self, seconds: u64) -> Self {
         self.lifetime = Some(Duration::from_secs(seconds));
         self
     }
 
-    /// Tells an answer that refuses the client's credentials, in the vendor's words.
+    /// Sets a response that refuses the client's credentials, in the vendor's form.
     #[must_use]
     pub fn refuses_client(mut self, answer: Reply) -> Self {
         self.refused_client = Some(Answer::of(answer));
         self
     }
 
-    /// Tells an answer that refuses this request, while another may be granted.
+    /// Sets a response that refuses this request, but not every request of the client.
     #[must_use]
     pub fn refuses_request(mut self, answer: Reply) -> Self {
         self.refused_request = Some(Answer::of(answer));
         self
     }
 
-    /// Tells how the API answers to a token that has expired. Default: an empty 401.
+    /// Sets the API's response to an expired token. Default: an empty 401.
     #[must_use]
     pub fn rejects(mut self, answer: Reply) -> Self {
         self.rejected = Some(Answer::of(answer));
         self
     }
 
-    /// Tells how a granting answer names the API's base URL, and the topmost host of the vendor's
-    /// that is to be trusted, as `https://vendor.example`.
+    /// Sets a response that grants a token and names a base URL, and the vendor's topmost trusted host,
+    /// such as `https://vendor.example`.
     ///
-    /// Without it the suite puts hostile base URLs in place of the one in the answer that grants,
-    /// where that names one just as it is.
+    /// Without it, the suite replaces the base URL in the granting response by hostile ones, if the
+    /// response contains the URL literally.
     #[must_use]
     pub fn names_base_url(
         mut self,
@@ -179,15 +179,15 @@ impl Case {
         self
     }
 
-    /// Gives the provider with [`SECRET`] once more, but for another value in one of its other
-    /// credentials, such as its `certificate`: for those with several.
+    /// Adds a provider with [`SECRET`] and another value of a further credential, such as its
+    /// `certificate`.
     #[must_use]
     pub fn differs_in(mut self, credential: impl Into<String>, other: Arc<dyn Provider>) -> Self {
         self.others.push((credential.into(), other));
         self
     }
 
-    /// The provider, made with [`SECRET`].
+    /// Returns the provider, built with [`SECRET`].
     #[must_use]
     pub fn provider(&self) -> Arc<dyn Provider> {
         (self.make)(SECRET)
@@ -196,20 +196,20 @@ impl Case {
     pub(super) fn granted(&self) -> &(String, Answer) {
         self.granted
             .as_ref()
-            .expect("the case tells no granting answer; see Case::grants")
+            .expect("the case has no granting response; call Case::grants")
     }
 
     pub(super) fn refused_client(&self) -> &Answer {
         self.refused_client
             .as_ref()
-            .expect("the case tells no refusal; see Case::refuses_client")
+            .expect("the case has no refusal; call Case::refuses_client")
     }
 }
 
 impl Answer {
     pub(super) fn of(reply: Reply) -> Self {
         let Reply::Response(response) = reply else {
-            panic!("a case is made of responses");
+            panic!("expected a response");
         };
         let (parts, body) = response.into_parts();
         Self {
@@ -257,7 +257,7 @@ impl fmt::Debug for Case {
     }
 }
 
-/// A call of an API, on its way out.
+/// A request to an API.
 pub(super) struct ApiCall {
     method: Method,
     url: Url,

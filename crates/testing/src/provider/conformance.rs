@@ -1,7 +1,7 @@
-//! The promises of [`Provider`], one function each, named for what it checks.
+//! Checks of the promises of [`Provider`]: one function for each, named after its promise.
 //!
-//! A function panics where the provider breaks the promise. What a vendor's answers look like is
-//! told once, in a [`Case`]; nothing is sent anywhere.
+//! A function panics if the provider breaks the promise. A [`Case`] describes the vendor's responses;
+//! no request is sent over a network.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -27,7 +27,7 @@
 //! assert_eq!(report.unchecked(), [Gap::Lifetime, Gap::Rejection]);
 //! # });
 //! ```
-// A check says what is wrong by panicking.
+// A check reports a broken promise by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -56,10 +56,10 @@ use crate::{
     secrets::{Parts, encodings},
 };
 
-/// One that most encodings change, for vendors that repeat it.
+/// A secret that most encodings change, for vendors that repeat it.
 const REPEATED: &str = "S3/c+r\"e&t <K9>'\\=%~Z";
 
-/// Stands in answers, where neither a token nor the vendor's words belong.
+/// A mark for the parts of a response that are neither token nor error.
 const PLANTED: &str = "pl4nted";
 
 /// One promise, and the function that checks it.
@@ -73,10 +73,10 @@ pub struct Check {
 type Checking<'c> = Pin<Box<dyn Future<Output = ()> + Send + 'c>>;
 
 impl Check {
-    /// Runs the check in a task of its own, and says what is wrong.
+    /// Runs the check in its own task.
     ///
     /// # Errors
-    /// What the provider did wrong.
+    /// Returns how the provider breaks the promise.
     pub async fn run(&self, case: &Arc<Case>) -> Result<(), String> {
         let (check, case) = (self.run, case.clone());
         crate::verdict(tokio::spawn(async move {
@@ -102,7 +102,7 @@ macro_rules! checks {
     };
 }
 
-/// Every check there is.
+/// All checks.
 pub const CHECKS: &[Check] = checks![
     a_request_is_what_the_vendor_documents,
     a_granted_token_is_taken_as_it_is,
@@ -125,11 +125,11 @@ pub const CHECKS: &[Check] = checks![
     an_expired_token_is_rejected_and_no_other,
 ];
 
-/// Runs every check, and tells what the case left unchecked. Never checked are `inspect`, `revoke`,
-/// client certificates, and how an API call with a body is signed.
+/// Runs all checks, and returns what the case leaves unchecked. `inspect`, `revoke`, client
+/// certificates, and the signatures of API calls with a body are never checked.
 ///
 /// # Panics
-/// Where the provider breaks promises: with all that it breaks.
+/// Panics if the provider breaks a promise; the message lists all broken promises.
 pub async fn run(case: Case) -> Report {
     let case = Arc::new(case);
     let mut broken = Vec::new();
@@ -147,88 +147,102 @@ pub async fn run(case: Case) -> Report {
     report
 }
 
-/// The request is the vendor's, to the byte and the header, and its URL holds no secret. Asking
-/// again asks the same.
+/// The request equals the vendor's, including every byte and header. Its URL does not contain the
+/// secret. A second fetch sends the same request.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn a_request_is_what_the_vendor_documents(provider: &dyn Provider, case: &Case) {
     let expected = case
         .sends
         .as_ref()
-        .expect("the case tells no request; see Case::sends");
+        .expect("the case has no request; call Case::sends");
     for _ in 0..2 {
         let fetched = fetch(provider, case, &case.granted().1).await;
         let [request] = &fetched.requests[..] else {
-            panic!("{} requests are sent for one token", fetched.requests.len());
+            panic!(
+                "the provider sends {} requests for one token",
+                fetched.requests.len()
+            );
         };
         assert_eq!(&Sent::of(request), expected);
-        assert!(!request.url.contains(SECRET), "the URL holds the secret");
+        assert!(!request.url.contains(SECRET), "the URL contains the secret");
     }
 }
 
-/// The token is the one in the answer, and its life starts when it was asked for: a slow answer
-/// never stretches it.
+/// The token is that of the response. Its lifetime starts when the request is sent, so that a slow
+/// response does not extend it.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn a_granted_token_is_taken_as_it_is(provider: &dyn Provider, case: &Case) {
     let (text, answer) = case.granted();
     let fetched = fetch(provider, case, answer).await;
     let token = match fetched.outcome {
         Ok(token) => token,
-        Err(error) => panic!("a granting answer is taken for an error: {error}"),
+        Err(error) => panic!("a response with a token is read as an error: {error}"),
     };
-    assert!(token.expose_secret() == text, "the token is another one");
+    assert!(
+        token.expose_secret() == text,
+        "the token is not that of the response"
+    );
     assert_eq!(
         token.requested_at(),
         fetched.sent_at,
-        "its life starts when its request was sent"
+        "the lifetime does not start when the request is sent"
     );
     if let Some(lifetime) = case.lifetime {
         assert_eq!(token.lifetime(), Some(lifetime));
     }
 }
 
-/// A refusal of the client's credentials is one, with the status and the vendor's words.
+/// A refusal of the client's credentials is read as one, with its status and the vendor's error.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn a_refused_client_is_told_in_the_vendors_words(provider: &dyn Provider, case: &Case) {
     let answer = case.refused_client();
     let error = fetch(provider, case, answer).await.error("a refusal");
     assert_refused(&error, answer);
-    assert!(error.refuses_client(), "it is the client that is refused");
+    assert!(
+        error.refuses_client(),
+        "the error does not say that the client is refused"
+    );
 }
 
-/// A refusal of one request leaves the client's others alone.
+/// A refusal of one request does not affect other requests of the client.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn a_refused_request_is_not_the_clients_fault(provider: &dyn Provider, case: &Case) {
     let Some(answer) = &case.refused_request else {
         return;
     };
     let error = fetch(provider, case, answer).await.error("a refusal");
     assert_refused(&error, answer);
-    assert!(!error.refuses_client(), "other requests may be granted");
+    assert!(
+        !error.refuses_client(),
+        "the error says that the client is refused"
+    );
 }
 
 fn assert_refused(error: &Error, answer: &Answer) {
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
-    assert!(!error.is_transient(), "asking again won't help");
-    let vendor = error.vendor().expect("the error has the vendor's words");
+    assert!(!error.is_transient(), "a refusal is transient");
+    let vendor = error
+        .vendor()
+        .expect("the error does not contain the vendor's error");
     assert_eq!(vendor.status, Some(answer.status));
     if !answer.body.is_empty() {
-        assert!(vendor.has_words(), "the vendor's words are lost");
+        assert!(vendor.has_words(), "the vendor's words are missing");
     }
 }
 
-/// 408, 425, 429 and 5xx may be different later, whatever the body says, and `Retry-After` is
+/// The statuses 408, 425, 429 and 5xx are transient, whatever the body says, and `Retry-After` is
 /// kept.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn a_failing_vendor_is_transient(provider: &dyn Provider, case: &Case) {
     let bodies = [
         case.refused_client().body.clone(),
@@ -244,39 +258,43 @@ pub async fn a_failing_vendor_is_transient(provider: &dyn Provider, case: &Case)
             );
             let error = fetch(provider, case, &answer).await.error("a failure");
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{status}: {error}");
-            assert!(error.is_transient(), "{status} may be different later");
+            assert!(error.is_transient(), "{status} is not transient");
             assert_eq!(
                 error.retry_after(),
                 Some(Duration::from_secs(7)),
-                "{status}: Retry-After is lost"
+                "{status}: Retry-After is missing"
             );
             let vendor = error.vendor().and_then(|vendor| vendor.status);
-            assert_eq!(vendor, Some(status), "the status is lost");
+            assert_eq!(vendor, Some(status), "the status is missing");
         }
     }
 }
 
-/// What the HTTP client says of a vendor that can't be reached is what the caller gets.
+/// The caller gets the HTTP client's error for a vendor that can't be reached.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn no_connection_is_no_answer(provider: &dyn Provider, case: &Case) {
     let clock = ManualClock::new();
     let http = ScriptedHttp::new();
     http.answer_with(|_, _| Reply::unreachable());
     let cx = FetchContext::new(&http, &clock);
     let Err(error) = provider.fetch(&case.request, &cx).await else {
-        panic!("there is a token without a vendor");
+        panic!("the provider returns a token without a response");
     };
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
     assert!(error.is_transient());
-    assert_eq!(http.count(), 1, "trying again is the manager's part");
+    assert_eq!(
+        http.count(),
+        1,
+        "the provider retries; only the manager may"
+    );
 }
 
-/// A success without a body is a vendor that stumbled.
+/// A success without a body is a transient error.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn an_empty_answer_is_transient(provider: &dyn Provider, case: &Case) {
     let error = fetch(provider, case, &Answer::new(200, ""))
         .await
@@ -285,10 +303,10 @@ pub async fn an_empty_answer_is_transient(provider: &dyn Provider, case: &Case) 
     assert!(error.is_transient());
 }
 
-/// An answer that is neither token nor error is an error, whatever it is.
+/// A response that is neither a token nor an error is read as an error.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn garbage_is_an_error_and_never_a_panic(provider: &dyn Provider, case: &Case) {
     for body in GARBAGE {
         for status in [200, 201, 204, 299] {
@@ -307,15 +325,15 @@ pub async fn garbage_is_an_error_and_never_a_panic(provider: &dyn Provider, case
         }
     }
     for answer in damaged(case) {
-        // Part of an answer may still be one; it must only not panic.
+        // Part of a response may be valid; the provider must only not panic.
         drop(fetch(provider, case, &answer).await);
     }
 }
 
-/// No error shows what an answer held, but for the vendor's own words.
+/// An error shows nothing of a response except the vendor's error.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn no_answer_is_shown(provider: &dyn Provider, case: &Case) {
     for status in [200, 302, 400, 401, 500] {
         for body in [
@@ -329,7 +347,7 @@ pub async fn no_answer_is_shown(provider: &dyn Provider, case: &Case) {
                 .error("garbage");
             assert!(
                 !shown(&error).contains(PLANTED),
-                "{status}: the body is shown"
+                "{status}: the error shows the body"
             );
         }
     }
@@ -341,18 +359,21 @@ pub async fn no_answer_is_shown(provider: &dyn Provider, case: &Case) {
             Ok(token) => format!("{token:?}"),
             Err(error) => shown(&error),
         };
-        assert!(!part.contains(text.as_str()), "the token is shown");
+        assert!(!part.contains(text.as_str()), "the error shows the token");
     }
 }
 
-/// Neither errors nor `Debug` show the secret.
+/// Neither errors nor `Debug` output show the secret.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn no_secret_is_shown(provider: &dyn Provider, case: &Case) {
-    assert!(!format!("{provider:?}").contains(SECRET), "Debug shows it");
+    assert!(
+        !format!("{provider:?}").contains(SECRET),
+        "Debug shows the secret"
+    );
     let id = format!("{:?} {}", provider.id(), provider.id().client());
-    assert!(!id.contains(SECRET), "the id shows it");
+    assert!(!id.contains(SECRET), "the id shows the secret");
     let mut answers = damaged(case);
     answers.push(case.refused_client().clone());
     answers.extend(case.refused_request.clone());
@@ -361,18 +382,18 @@ pub async fn no_secret_is_shown(provider: &dyn Provider, case: &Case) {
     }
     for answer in answers {
         if let Err(error) = fetch(provider, case, &answer).await.outcome {
-            assert!(!shown(&error).contains(SECRET), "an error shows it");
+            assert!(!shown(&error).contains(SECRET), "an error shows the secret");
         }
     }
 }
 
-/// A vendor that repeats the secret doesn't get it into an error of the token manager, however it is
-/// encoded and wherever the vendor's text is cut: a provider hands on whole texts
-/// ([`VendorError`](biped_core::VendorError)), or cuts them by
+/// If the vendor repeats the secret, no error of the token manager shows it, whatever its encoding and
+/// wherever the vendor's text is cut. A provider passes on whole texts
+/// ([`VendorError`](biped_core::VendorError)), or cuts them with
 /// [`wire::vendor_text`](biped_core::wire::vendor_text), which marks the cut.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn a_repeated_secret_is_not_shown(_: &dyn Provider, case: &Case) {
     let parts = Parts::of(REPEATED);
     for (encoding, echo) in encodings(REPEATED) {
@@ -390,33 +411,36 @@ pub async fn a_repeated_secret_is_not_shown(_: &dyn Provider, case: &Case) {
                 };
                 let shown = shown(&error).replace("........", "");
                 let part = parts.find_in(&shown);
-                assert!(part.is_none(), "an error shows a part of it ({encoding})");
+                assert!(
+                    part.is_none(),
+                    "an error shows a part of the secret ({encoding})"
+                );
             }
         }
     }
 }
 
-/// A header of the token request that holds the secret is marked sensitive, so that nobody's `Debug`
-/// of it shows it.
+/// A header of the token request that contains the secret is marked as sensitive, so that its `Debug`
+/// output does not show the secret.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn a_header_that_holds_the_secret_is_marked(provider: &dyn Provider, case: &Case) {
     for request in fetch(provider, case, &case.granted().1).await.requests {
         for (name, value) in &request.headers {
             let holds_it = contains(value.as_bytes(), SECRET) || name == AUTHORIZATION;
             assert!(
                 !holds_it || value.is_sensitive(),
-                "the header {name} holds the secret and is not marked sensitive"
+                "the header {name} contains the secret and is not marked as sensitive"
             );
         }
     }
 }
 
-/// So is a header that `attach` puts the token in.
+/// A header with the token, from `attach`, is marked as sensitive.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn a_header_that_holds_the_token_is_marked(_: &dyn Provider, case: &Case) {
     let (text, answer) = case.granted();
     let http = Arc::new(ScriptedHttp::new());
@@ -427,7 +451,7 @@ pub async fn a_header_that_holds_the_token_is_marked(_: &dyn Provider, case: &Ca
     let source = manager.source(case.provider(), case.request.clone());
     let token = match source.token().await {
         Ok(token) => token.into_owned(),
-        Err(error) => panic!("a granting answer is taken for an error: {error}"),
+        Err(error) => panic!("a response with a token is read as an error: {error}"),
     };
     let mut call = ApiCall::default();
     if let Err(error) = source.attach(&token, &mut ApiRequest::new(&mut call)) {
@@ -436,7 +460,7 @@ pub async fn a_header_that_holds_the_token_is_marked(_: &dyn Provider, case: &Ca
     for (name, value) in &call.headers {
         assert!(
             value.is_sensitive() || !contains(value.as_bytes(), text),
-            "the header {name} holds the token and is not marked sensitive"
+            "the header {name} contains the token and is not marked as sensitive"
         );
     }
 }
@@ -457,10 +481,10 @@ fn shown(error: &Error) -> String {
     shown
 }
 
-/// A redirect would take the secret elsewhere: it is an error, and nothing else is sent.
+/// A redirect is an error, and no further request is sent: a redirect would take the secret elsewhere.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn a_redirect_is_not_followed(provider: &dyn Provider, case: &Case) {
     for status in [301, 302, 303, 307, 308] {
         let mut answer = case.granted().1.with_status(status);
@@ -469,30 +493,33 @@ pub async fn a_redirect_is_not_followed(provider: &dyn Provider, case: &Case) {
             http::HeaderValue::from_static("https://elsewhere.example/token"),
         );
         let fetched = fetch(provider, case, &answer).await;
-        assert_eq!(fetched.requests.len(), 1, "{status} is followed");
+        assert_eq!(fetched.requests.len(), 1, "the provider follows {status}");
         let error = fetched.error("a redirect");
-        assert!(!error.is_transient(), "{status} won't go away: {error}");
+        assert!(!error.is_transient(), "{status} is transient: {error}");
     }
 }
 
-/// The same configuration gives the same id.
+/// The same configuration has the same id.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 #[allow(clippy::unused_async)] // so that all checks are called alike
 pub async fn an_id_is_stable(provider: &dyn Provider, case: &Case) {
     for _ in 0..2 {
         assert_eq!(case.provider().id(), provider.id(), "the id differs");
     }
-    assert!(!provider.id().kind().is_empty(), "the id has no kind");
+    assert!(!provider.id().kind().is_empty(), "the id has an empty kind");
     let endpoint = provider.id().token_endpoint();
-    assert!(url::Url::parse(endpoint).is_ok(), "the id tells no place");
+    assert!(
+        url::Url::parse(endpoint).is_ok(),
+        "the id does not contain the URL of the token endpoint"
+    );
 }
 
-/// What the API says of an expired token rejects it; a good answer and a plain 403 don't.
+/// The API's response to an expired token rejects it; a success and a plain 403 do not.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 #[allow(clippy::unused_async)] // so that all checks are called alike
 pub async fn an_expired_token_is_rejected_and_no_other(provider: &dyn Provider, case: &Case) {
     let judge = |answer: &Answer| {
@@ -513,7 +540,7 @@ pub async fn an_expired_token_is_rejected_and_no_other(provider: &dyn Provider, 
     }
 }
 
-/// What is neither a token nor an error of any vendor.
+/// Bodies that are neither a token nor an error of any vendor.
 const GARBAGE: &[&str] = &[
     "<!DOCTYPE html><html><body>Sign in</body></html>",
     "not json",
@@ -535,7 +562,7 @@ const GARBAGE: &[&str] = &[
     "{\"access_token\":{}}",
 ];
 
-/// The vendor's own answers, cut off and with bytes of another sort in them.
+/// The vendor's own responses, cut off and with other bytes in them.
 fn damaged(case: &Case) -> Vec<Answer> {
     let (_, granted) = case.granted();
     let refused = case.refused_client();

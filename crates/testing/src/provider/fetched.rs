@@ -1,5 +1,5 @@
-//! One fetch of a provider, and what came of it.
-// A check says what is wrong by panicking.
+//! One fetch of a provider, and its result.
+// A check reports a broken promise by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{sync::Arc, time::Duration};
@@ -8,7 +8,7 @@ use biped_core::{Clock as _, Error, FetchContext, Provider, Timestamp, Token};
 
 use super::case::{Answer, Case};
 use crate::{ManualClock, Recorded, ScriptedHttp};
-/// What became of one fetch.
+/// The result of one fetch.
 pub(super) struct Fetched {
     pub(super) outcome: Result<Token, Error>,
     pub(super) requests: Vec<Recorded>,
@@ -18,13 +18,13 @@ pub(super) struct Fetched {
 impl Fetched {
     pub(super) fn error(self, of: &str) -> Error {
         match self.outcome {
-            Ok(_) => panic!("{of} is taken for a token"),
+            Ok(_) => panic!("{of} is read as a token"),
             Err(error) => error,
         }
     }
 }
 
-/// Fetches from a vendor that takes five seconds to give this answer.
+/// Fetches from a vendor that takes five seconds to send this response.
 pub(super) async fn fetch(provider: &dyn Provider, case: &Case, answer: &Answer) -> Fetched {
     let clock = Arc::new(ManualClock::new());
     let http = ScriptedHttp::new();

@@ -1,11 +1,11 @@
-//! Answers of a vendor that repeats what it was sent, in each place where its words are.
+//! Responses of a vendor that repeats the request in its error.
 
 use http::{HeaderValue, header};
 use serde_json::Value;
 
 use super::case::{Answer, Case};
 
-/// Where vendors have their words, beside where the case has them.
+/// Where vendors describe errors, in addition to the fields of the case.
 const WORDS: [&str; 6] = [
     "error_description",
     "error_uri",
@@ -15,7 +15,7 @@ const WORDS: [&str; 6] = [
     "description",
 ];
 
-/// The refusals of the case, with these words in each place of them.
+/// The refusals of the case, with these words in each of their texts in turn.
 pub(super) fn answers(case: &Case, words: &str) -> Vec<Answer> {
     let refused = case.refused_client();
     let mut answers = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn answers(case: &Case, words: &str) -> Vec<Answer> {
         }
         answers.extend(bodies.iter().map(|body| answer.with_body(body.to_string())));
     }
-    // RFC 6750 §3: some have them in a header.
+    // RFC 6750 §3: some vendors use a header.
     let quoted = words.replace('\\', "\\\\").replace('"', "\\\"");
     let challenge = format!(r#"Bearer error="invalid_client", error_description="{quoted}""#);
     if let Ok(challenge) = HeaderValue::from_str(&challenge) {
@@ -47,8 +47,8 @@ pub(super) fn answers(case: &Case, words: &str) -> Vec<Answer> {
     answers
 }
 
-/// The same value with these words in place of one text in it, once for each; texts that hold JSON are
-/// looked into.
+/// Copies of a value, each with these words in place of one text. Texts that contain JSON are searched
+/// as well.
 fn changed(value: &Value, words: &str) -> Vec<Value> {
     match value {
         Value::String(text) => {

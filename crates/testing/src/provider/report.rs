@@ -1,35 +1,35 @@
-//! [`Report`]: what a case left unchecked.
+//! [`Report`]: what a case leaves unchecked.
 
 use std::{fmt, sync::Arc};
 
 use super::{case::Case, stored::uses_its_own};
 
-/// What [`run`](super::conformance::run) could not check, since the case didn't tell enough.
+/// What [`run`](super::conformance::run) could not check, because the case lacks information.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "it tells what the case left unchecked"]
+#[must_use = "the report contains what the case leaves unchecked"]
 pub struct Report {
     unchecked: Vec<Gap>,
 }
 
-/// Something that a case left unchecked.
+/// Something that a case leaves unchecked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Gap {
-    /// How long a granted token lives.
+    /// The lifetime of a granted token.
     Lifetime,
-    /// What a refusal of one request, but not of the client, looks like.
+    /// The refusal of one request, but not of the client.
     RefusedRequest,
-    /// How the API rejects a token: an empty 401 was assumed.
+    /// The API's rejection of a token; an empty 401 is assumed.
     Rejection,
-    /// What comes of a stored token: the provider doesn't use its own, so that it refuses a wrong one
-    /// for no other reason.
+    /// The check of stored tokens: the provider does not use its own, so it can't be seen to refuse
+    /// wrong ones.
     StoredToken,
 }
 
 impl Report {
     pub(super) async fn of(case: &Arc<Case>) -> Self {
         let case = case.clone();
-        // A provider that panics here has done so in a check already.
+        // A provider that panics here has panicked in a check already.
         let found = tokio::spawn(async move {
             let stored = uses_its_own(&*case.provider(), &case).await;
             let gaps = [
@@ -46,18 +46,18 @@ impl Report {
         }
     }
 
-    /// What was left unchecked, in the order of [`Gap`]; empty where it was nothing.
+    /// Returns what was left unchecked, in the order of [`Gap`].
     #[must_use]
     pub fn unchecked(&self) -> &[Gap] {
         &self.unchecked
     }
 }
 
-/// One gap a line.
+/// One gap per line.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.unchecked.is_empty() {
-            return f.write_str("nothing was left unchecked");
+            return f.write_str("everything was checked");
         }
         f.write_str("left unchecked:")?;
         self.unchecked
@@ -69,9 +69,9 @@ impl fmt::Display for Report {
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Lifetime => "how long a granted token lives; see Case::for_seconds",
-            Self::RefusedRequest => "a refusal of one request; see Case::refuses_request",
-            Self::Rejection => "how the API rejects a token; see Case::rejects",
+            Self::Lifetime => "the lifetime of a granted token; call Case::for_seconds",
+            Self::RefusedRequest => "the refusal of one request; call Case::refuses_request",
+            Self::Rejection => "the API's rejection of a token; call Case::rejects",
             Self::StoredToken => "stored tokens; the provider does not use its own",
         })
     }

@@ -1,5 +1,5 @@
-//! Whose token it is: two configurations that differ in a secret share nothing.
-// A check says what is wrong by panicking.
+//! Checks that two configurations with different secrets share nothing.
+// A check reports a broken promise by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{sync::Arc, time::Duration};
@@ -10,16 +10,16 @@ use biped_memory::MemoryStore;
 
 use super::case::{Answer, Case, SECRET};
 use crate::{ManualClock, ScriptedHttp};
-/// Another, of somebody who knows everything else.
+/// Another secret, of a configuration that is equal otherwise.
 const ANOTHER: &str = "An0ther-secret-of-the-suite";
 
-/// Two configurations that differ in a secret alone share nothing: no token, in memory or in a store,
-/// no refusal, and no probe after one. A provider that doesn't name its secret in its id
-/// ([`ProviderId::credential`](biped_core::ProviderId::credential)) would give one client's tokens to
-/// whoever knows its identifier, and let a wrong secret lock out the right one.
+/// Two configurations that differ only in a secret share nothing: no token in memory or in a store, no
+/// refusal, and no probe after one. If a provider's id did not contain the secret
+/// ([`ProviderId::credential`](biped_core::ProviderId::credential)), anyone who knows a client's
+/// identifier would get its tokens, and a wrong secret would block the right one.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn another_secret_shares_nothing(provider: &dyn Provider, case: &Case) {
     let another = (case.make)(ANOTHER);
     assert_ne!(
@@ -36,7 +36,10 @@ pub async fn another_secret_shares_nothing(provider: &dyn Provider, case: &Case)
 
     let world = World::new();
     let (right, wrong) = (world.process(case), world.process(case));
-    right.ask(SECRET, granted).await.expect("it is granted");
+    right
+        .ask(SECRET, granted)
+        .await
+        .expect("a granted token is not returned");
     let told = wrong.ask(ANOTHER, refused).await;
     assert!(told.is_err(), "another secret gets a token from the store");
     assert!(
@@ -46,30 +49,30 @@ pub async fn another_secret_shares_nothing(provider: &dyn Provider, case: &Case)
 
     let process = World::new().process(case);
     let told = process.ask(ANOTHER, refused).await;
-    assert!(told.is_err(), "a refusal is taken for a token");
+    assert!(told.is_err(), "a refusal is read as a token");
     process.is_quiet(ANOTHER).await;
     process
         .ask(SECRET, granted)
         .await
-        .expect("another's refusal counts");
+        .expect("the refusal of another secret counts");
 
     let process = World::new().process(case);
     for secret in [ANOTHER, SECRET] {
         let told = process.ask(secret, refused).await;
-        assert!(told.is_err(), "a refusal is taken for a token");
+        assert!(told.is_err(), "a refusal is read as a token");
         process.is_quiet(secret).await;
     }
     process.clock.advance(PROBE);
     for secret in [ANOTHER, SECRET] {
         let before = process.http.count();
         let told = process.ask(secret, refused).await;
-        assert!(told.is_err(), "a refusal is taken for a token");
+        assert!(told.is_err(), "a refusal is read as a token");
         let asked = process.http.count() > before;
-        assert!(asked, "another's probe counts for both");
+        assert!(asked, "the probe of another secret counts");
     }
 }
 
-/// When a refused client is tried again at the latest.
+/// The longest time until a refused client is tried again.
 const PROBE: Duration = Duration::from_secs(15 * 60);
 
 /// A store that processes share.
@@ -78,7 +81,7 @@ struct World {
     store: Arc<MemoryStore>,
 }
 
-/// A process, and its vendor.
+/// A process and its vendor.
 struct Process<'c> {
     case: &'c Case,
     clock: Arc<ManualClock>,
@@ -109,9 +112,9 @@ impl World {
 }
 
 impl Process<'_> {
-    /// Asks for a token with this secret, of a vendor that gives this answer.
+    /// Fetches a token with this secret, from a vendor with this response.
     async fn ask(&self, secret: &str, answer: &Answer) -> Result<(), Error> {
-        // Longer than a fleet waits after a failure, and fetches are apart.
+        // Longer than the fleet waits after a failure, so that fetches do not overlap.
         self.clock.advance(Duration::from_secs(2));
         let answer = answer.clone();
         self.http.answer_with(move |_, _| answer.reply());
@@ -119,20 +122,20 @@ impl Process<'_> {
             .manager
             .source((self.case.make)(secret), self.case.request.clone());
         let asked = source.token().await.map(drop);
-        // The store is told after the token is here.
+        // The token is stored after it is returned.
         self.manager.drain().await;
         asked
     }
 
-    /// Asked again, the vendor hears nothing.
+    /// Checks that a second call sends no request.
     async fn is_quiet(&self, secret: &str) {
         let before = self.http.count();
         let told = self.ask(secret, &self.case.granted().1).await;
-        assert!(told.is_err(), "a refused client is asked for at once again");
+        assert!(told.is_err(), "a refused client gets a token");
         assert_eq!(
             self.http.count(),
             before,
-            "a refused client asks again at once"
+            "a refused client sends another request at once"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! Tokens from a store, whoever wrote them there.
-// A check says what is wrong by panicking.
+//! Checks of tokens from a store, which anyone may have written.
+// A check reports a broken promise by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use super::{
 };
 use crate::{ManualClock, ScriptedHttp, settle};
 
-/// A token from a store that claims what no answer could have said is not used: another base URL, or
-/// no end where the vendor's tokens have one.
+/// A token from a store is not used if no response could have granted it: with another base URL, or
+/// without an expiry although the vendor's tokens have one.
 ///
 /// # Panics
-/// Where the provider breaks the promise.
+/// Panics if the provider breaks the promise.
 pub async fn a_stored_token_is_checked_like_an_answer(provider: &dyn Provider, case: &Case) {
     let Some(granted) = granted(provider, case).await.map(Arc::new) else {
         return;
@@ -43,29 +43,29 @@ pub async fn a_stored_token_is_checked_like_an_answer(provider: &dyn Provider, c
         .iter()
         .filter_map(|url| Url::parse(url).ok())
         .collect();
-    // A provider whose answers name none gets none.
+    // A provider whose responses name no base URL accepts none.
     lies.extend(named.is_none().then(somewhere));
     for url in lies {
         let lie = write(Some(url.clone()), granted.expires_at().is_some());
         assert!(
             !is_used(lie, case).await,
-            "a stored token would go to {url}"
+            "a stored token would be sent to {url}"
         );
     }
     if !provider.lives_until_rejected() {
         assert!(
             granted.expires_at().is_some(),
-            "the token has no end, and lives_until_rejected doesn't say so"
+            "the token has no expiry, but lives_until_rejected returns false"
         );
         let unending = write(granted.base_url().cloned(), false);
         assert!(
             !is_used(unending, case).await,
-            "a stored token would never end"
+            "a stored token would never expire"
         );
     }
 }
 
-/// Whether the provider uses from a store what its vendor granted.
+/// Whether the provider uses a stored token that its vendor granted.
 pub(super) async fn uses_its_own(provider: &dyn Provider, case: &Case) -> bool {
     let Some(granted) = granted(provider, case).await else {
         return false;
@@ -78,14 +78,14 @@ pub(super) async fn uses_its_own(provider: &dyn Provider, case: &Case) -> bool {
     is_used(own, case).await
 }
 
-/// What the case's vendor grants; `None` for what never enters a store.
+/// The token that the case's vendor grants; `None` if such tokens are never stored.
 async fn granted(provider: &dyn Provider, case: &Case) -> Option<Token> {
     let (_, answer) = case.granted();
     let token = fetch(provider, case, answer).await.outcome.ok()?;
     token.confirmation().is_none().then_some(token)
 }
 
-/// Whether a token that somebody wrote to a store is used.
+/// Whether the provider uses a token from a store.
 async fn is_used(written: Written, case: &Case) -> bool {
     let clock = Arc::new(ManualClock::new());
     let store = Arc::new(MemoryStore::with_clock(clock.clone()));
@@ -99,10 +99,13 @@ async fn is_used(written: Written, case: &Case) -> bool {
     let id = case.provider().id().clone();
     let writer = Writer { id, written };
     let source = manager(&nobody).source(Arc::new(writer), case.request.clone());
-    source.token().await.expect("the writer grants a token");
+    source
+        .token()
+        .await
+        .expect("the writer does not get a token");
     settle().await;
 
-    // Whoever doesn't use it asks, and is refused.
+    // A provider that does not use the token sends a request, which is refused.
     let vendor = Arc::new(ScriptedHttp::new());
     let refusal = case.refused_client().clone();
     vendor.answer_with(move |_, _| refusal.reply());
@@ -111,12 +114,12 @@ async fn is_used(written: Written, case: &Case) -> bool {
     assert_eq!(
         used.is_ok(),
         vendor.count() == 0,
-        "what is not used is asked for"
+        "the provider neither uses the token nor fetches another"
     );
     used.is_ok()
 }
 
-/// What somebody writes to a store: a granted token, but for this.
+/// A forged token in a store: a granted token with changes.
 #[derive(Debug)]
 struct Written {
     granted: Arc<Token>,
@@ -124,7 +127,7 @@ struct Written {
     ends: bool,
 }
 
-/// Whoever writes it: a provider of the same name, for which every base URL is right.
+/// The forger: a provider of the same name that accepts every base URL.
 #[derive(Debug)]
 struct Writer {
     id: ProviderId,

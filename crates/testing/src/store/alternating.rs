@@ -16,8 +16,7 @@ use biped_core::{
 
 /// Several handles to the same backend, used in turn: each operation goes to the next one.
 ///
-/// What one process does must be seen by another. The conformance suite, run over this, sees to
-/// it.
+/// With it, the conformance suite checks that one process sees what another does.
 #[derive(Debug)]
 pub struct Alternating {
     handles: Vec<Arc<dyn TokenStore>>,

@@ -1,8 +1,8 @@
-//! The promises of [`TokenStore`], one function each, named for what it checks.
+//! Checks of the promises of [`TokenStore`]: one function for each, named after its promise.
 //!
-//! A function panics where the store breaks the promise. Each uses keys of its own, so that all can
-//! run on one store at the same time, which is what [`run`] does. They run on the machine's clock
-//! and wait for what has to pass: a few hundred milliseconds each, about a second for all.
+//! A function panics if the store breaks the promise. Each uses its own keys, so that all can run on
+//! one store at the same time, as [`run`] does. They use the machine's clock and wait for real time to
+//! pass: a few hundred milliseconds each, about a second for all.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -16,10 +16,10 @@
 //! # });
 //! ```
 //!
-//! A store without leases (it leaves `lease` and `release` as they are) passes [`STORAGE`]; one
-//! that can't tell of changes passes that and [`LEASES`]; what a backend does that is gone is for
-//! [`a_store_that_is_down_says_so_in_time`].
-// A check says what is wrong by panicking.
+//! A store without leases (it does not override `lease` and `release`) passes [`STORAGE`]. A store
+//! that can't notify waiters passes [`STORAGE`] and [`LEASES`].
+//! [`a_store_that_is_down_says_so_in_time`] checks a store whose backend is down.
+// A check reports a broken promise by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -44,16 +44,16 @@ pub struct Check {
 }
 
 impl Check {
-    /// Runs the check in a task of its own, and says what is wrong.
+    /// Runs the check in its own task.
     ///
     /// # Errors
-    /// What the store did wrong.
+    /// Returns how the store breaks the promise.
     pub async fn run(&self, store: Arc<dyn TokenStore>) -> Result<(), String> {
         let check = tokio::spawn((self.run)(store));
         tokio::select! {
             biased;
             verdict = crate::verdict(check) => verdict,
-            () = ticks(PATIENCE * 5) => Err("it hangs".into()),
+            () = ticks(PATIENCE * 5) => Err("the check hangs".into()),
         }
     }
 }
@@ -70,7 +70,7 @@ macro_rules! checks {
     };
 }
 
-/// Keeping tokens, and never going back to an older one.
+/// The checks of storage: tokens are kept, and an older one never returns.
 pub const STORAGE: &[Check] = checks![
     a_token_comes_back_as_it_was_put,
     any_bytes_are_kept,
@@ -91,7 +91,7 @@ pub const STORAGE: &[Check] = checks![
     its_identity_key_stays_the_same,
 ];
 
-/// Leases, and what a failed holder leaves.
+/// The checks of leases, and of failed holders.
 pub const LEASES: &[Check] = checks![
     a_taken_lease_is_not_granted,
     of_many_claims_one_is_granted,
@@ -115,7 +115,7 @@ pub const LEASES: &[Check] = checks![
     only_its_holder_leaves_a_failure,
 ];
 
-/// Telling those who wait.
+/// The checks of notifying waiters.
 pub const WAKING: &[Check] = checks![
     a_put_wakes_those_who_wait,
     a_release_wakes_those_who_wait,
@@ -126,13 +126,13 @@ pub const WAKING: &[Check] = checks![
 /// Runs checks at the same time on one store.
 ///
 /// # Panics
-/// Where the store breaks a promise; the text names all that it breaks.
+/// Panics if the store breaks a promise; the message lists all broken promises.
 pub async fn run(store: Arc<dyn TokenStore>, checks: &[Check]) {
     let failures = failures(&store, checks).await;
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Runs checks at the same time on one store, and says which fail and why: `name: what is wrong`.
+/// Runs checks at the same time on one store, and returns the failures as `name: what is wrong`.
 pub async fn failures(store: &Arc<dyn TokenStore>, checks: &[Check]) -> Vec<String> {
     let running: Vec<_> = checks
         .iter()
@@ -153,40 +153,54 @@ pub async fn failures(store: &Arc<dyn TokenStore>, checks: &[Check]) -> Vec<Stri
 
 type Store = Arc<dyn TokenStore>;
 
-/// What was put is what comes back: bytes, generation, and no more time than it had.
+/// A token comes back with its bytes and its generation, and for no longer than it was put.
 pub async fn a_token_comes_back_as_it_was_put(store: Store) {
     let key = new_key();
     let put = token(10, "the token");
-    assert!(store.put(&key, &put, None).await.unwrap(), "put said no");
-    let got = store.get(&key).await.unwrap().expect("it is stored");
+    assert!(
+        store.put(&key, &put, None).await.unwrap(),
+        "put returns false"
+    );
+    let got = store
+        .get(&key)
+        .await
+        .unwrap()
+        .expect("the token is not stored");
     assert_eq!(got.bytes, put.bytes);
     assert_eq!(got.generation, put.generation);
     assert!(
         got.keep <= put.keep,
-        "it is kept longer than it was put for"
+        "the token is kept longer than it was put for"
     );
-    assert!(got.keep > put.keep / 2, "its time passes too fast");
+    assert!(got.keep > put.keep / 2, "the remaining time is too short");
 }
 
-/// Bytes are bytes: none, every value, and a large token.
+/// Any bytes are kept: none, every value, and a large token.
 pub async fn any_bytes_are_kept(store: Store) {
     let all: Vec<u8> = (0..=255).collect();
     for bytes in [Vec::new(), all.clone(), all.repeat(256)] {
         let key = new_key();
         let mut put = token(10, "");
         put.bytes = bytes;
-        assert!(store.put(&key, &put, None).await.unwrap(), "put said no");
-        let got = store.get(&key).await.unwrap().expect("it is stored");
-        assert!(got.bytes == put.bytes, "the bytes are others");
+        assert!(
+            store.put(&key, &put, None).await.unwrap(),
+            "put returns false"
+        );
+        let got = store
+            .get(&key)
+            .await
+            .unwrap()
+            .expect("the token is not stored");
+        assert!(got.bytes == put.bytes, "the bytes have changed");
     }
 }
 
-/// What was never put is not there, and that is no error.
+/// An unknown key is a miss and not an error.
 pub async fn an_unknown_key_is_a_miss(store: Store) {
     assert_eq!(store.get(&new_key()).await.unwrap(), None);
 }
 
-/// Keys that differ in one bit have entries of their own.
+/// Keys that differ in one bit have separate entries.
 pub async fn keys_are_apart(store: Store) {
     let key = new_key();
     store.put(&key, &token(10, "mine"), None).await.unwrap();
@@ -197,10 +211,13 @@ pub async fn keys_are_apart(store: Store) {
         assert_eq!(store.get(&other).await.unwrap(), None);
         store.forget(&other, later(99), HOUR).await.unwrap();
     }
-    assert!(holds(&store, &key, 10).await, "another key's forget hit it");
+    assert!(
+        holds(&store, &key, 10).await,
+        "forgetting another key has removed it"
+    );
 }
 
-/// A token is there as long as it was put for, a year at the most.
+/// A token stays for the time that it was put for, a year at most.
 pub async fn a_token_stays_until_its_time_is_over(store: Store) {
     let (hour, year) = (new_key(), new_key());
     let mut long = token(10, "a year");
@@ -208,11 +225,11 @@ pub async fn a_token_stays_until_its_time_is_over(store: Store) {
     store.put(&hour, &token(10, "an hour"), None).await.unwrap();
     store.put(&year, &long, None).await.unwrap();
     SystemClock.sleep(SHORT).await;
-    assert!(holds(&store, &hour, 10).await, "it went early");
-    assert!(holds(&store, &year, 10).await, "it went early");
+    assert!(holds(&store, &hour, 10).await, "it disappeared too early");
+    assert!(holds(&store, &year, 10).await, "it disappeared too early");
 }
 
-/// A token goes when its time is over, and not before.
+/// A token disappears when its time is over, and not before.
 pub async fn a_token_is_gone_when_its_time_is_over(store: Store) {
     let key = new_key();
     let mut put = token(10, "a moment");
@@ -223,7 +240,7 @@ pub async fn a_token_is_gone_when_its_time_is_over(store: Store) {
         let got = store.get(&key).await.unwrap();
         let passed = mono() - started;
         if got.is_none() {
-            assert!(passed + TICK >= SHORT, "it went early");
+            assert!(passed + TICK >= SHORT, "it disappeared too early");
             return;
         }
         SystemClock.sleep(TICK).await;
@@ -231,7 +248,7 @@ pub async fn a_token_is_gone_when_its_time_is_over(store: Store) {
     panic!("it stays");
 }
 
-/// The newer of two tokens is the one that is there.
+/// The newer of two tokens is kept.
 pub async fn a_newer_token_replaces_an_older_one(store: Store) {
     let key = new_key();
     store.put(&key, &token(10, "old"), None).await.unwrap();
@@ -241,42 +258,48 @@ pub async fn a_newer_token_replaces_an_older_one(store: Store) {
     assert_eq!(got.generation, later(11));
 }
 
-/// A slow old fetch doesn't overwrite a newer token, and is told so.
+/// An old fetch that finishes late does not replace a newer token, and learns that from the result.
 pub async fn an_older_token_never_replaces_a_newer_one(store: Store) {
     let key = new_key();
     store.put(&key, &token(11, "new"), None).await.unwrap();
     let stored = store.put(&key, &token(10, "old"), None).await.unwrap();
-    assert!(!stored, "it says that it stored an older token");
+    assert!(!stored, "put reports an older token as stored");
     let got = store.get(&key).await.unwrap().unwrap();
     assert_eq!(got.bytes, b"new");
 }
 
-/// Of two tokens with one generation the first stays.
+/// Of two tokens with the same generation the first is kept.
 pub async fn the_same_generation_is_stored_once(store: Store) {
     let key = new_key();
     store.put(&key, &token(10, "first"), None).await.unwrap();
     let stored = store.put(&key, &token(10, "second"), None).await.unwrap();
-    assert!(!stored, "it says that it stored the second");
+    assert!(!stored, "put reports the second token as stored");
     let got = store.get(&key).await.unwrap().unwrap();
     assert_eq!(got.bytes, b"first");
 }
 
-/// Generations count microseconds since 1970: sixteen digits, of which none may get lost.
+/// Generations count microseconds since 1970. They have sixteen digits, and all of them matter.
 pub async fn generations_are_told_apart_to_the_microsecond(store: Store) {
     let key = new_key();
     for at in [100, 101, 102] {
         let stored = store.put(&key, &token(at, "token"), None).await.unwrap();
-        assert!(stored, "one microsecond later is later");
-        assert!(holds(&store, &key, at).await, "its generation is another");
+        assert!(stored, "a generation one microsecond later is not newer");
+        assert!(holds(&store, &key, at).await, "the generation has changed");
     }
     assert!(!store.put(&key, &token(101, "token"), None).await.unwrap());
     store.forget(&key, later(101), HOUR).await.unwrap();
-    assert!(holds(&store, &key, 102).await, "forgotten through 101");
+    assert!(
+        holds(&store, &key, 102).await,
+        "forgetting through 101 has removed 102"
+    );
     store.forget(&key, later(102), HOUR).await.unwrap();
-    assert!(!holds(&store, &key, 102).await, "forgotten through 102");
+    assert!(
+        !holds(&store, &key, 102).await,
+        "forgetting through 102 has kept 102"
+    );
 }
 
-/// Of many who put at the same time the newest wins, in whatever order they come.
+/// Of many concurrent puts the newest token is kept, in any order of arrival.
 pub async fn the_newest_of_many_puts_stays(store: Store) {
     for _ in 0..5 {
         let key = new_key();
@@ -289,11 +312,11 @@ pub async fn the_newest_of_many_puts_stays(store: Store) {
         for put in puts.collect::<Vec<_>>() {
             put.await.unwrap().unwrap();
         }
-        assert!(holds(&store, &key, 20).await, "an older one is there");
+        assert!(holds(&store, &key, 20).await, "an older token is kept");
     }
 }
 
-/// What was forgotten is not there.
+/// A forgotten token is gone.
 pub async fn a_forgotten_token_is_gone(store: Store) {
     let key = new_key();
     store.put(&key, &token(10, "leaked"), None).await.unwrap();
@@ -301,19 +324,19 @@ pub async fn a_forgotten_token_is_gone(store: Store) {
     assert_eq!(store.get(&key).await.unwrap(), None);
 }
 
-/// What was forgotten can't be put again, nor anything older.
+/// A forgotten token can't be put again, and neither can an older one.
 pub async fn a_forgotten_token_never_returns(store: Store) {
     let key = new_key();
     store.put(&key, &token(10, "rejected"), None).await.unwrap();
     store.forget(&key, later(10), HOUR).await.unwrap();
     for at in [9, 10] {
         let stored = store.put(&key, &token(at, "rejected"), None).await.unwrap();
-        assert!(!stored, "it says that it stored what it was to forget");
+        assert!(!stored, "put reports a forgotten token as stored");
         assert_eq!(store.get(&key).await.unwrap(), None);
     }
 }
 
-/// Who is late with a rejection doesn't undo a later one.
+/// A late rejection does not undo a later one.
 pub async fn an_earlier_forget_takes_nothing_back(store: Store) {
     let key = new_key();
     store.forget(&key, later(10), HOUR).await.unwrap();
@@ -322,18 +345,18 @@ pub async fn an_earlier_forget_takes_nothing_back(store: Store) {
     assert_eq!(store.get(&key).await.unwrap(), None);
     SystemClock.sleep(SHORT + TICK).await;
     let stored = store.put(&key, &token(8, "rejected"), None).await.unwrap();
-    assert!(!stored, "it forgets for the shorter time only");
+    assert!(!stored, "the store forgets for the shorter time only");
 }
 
-/// Who is late with a rejection takes nothing from the others.
+/// A late rejection does not remove a newer token.
 pub async fn forgetting_spares_a_newer_token(store: Store) {
     let key = new_key();
     store.put(&key, &token(11, "new"), None).await.unwrap();
     store.forget(&key, later(10), HOUR).await.unwrap();
-    assert!(holds(&store, &key, 11).await, "the newer one is gone");
+    assert!(holds(&store, &key, 11).await, "the newer token is gone");
 }
 
-/// After a rejection the key goes on.
+/// After a rejection a newer token can be stored.
 pub async fn a_token_newer_than_the_forgotten_is_stored(store: Store) {
     let key = new_key();
     store.forget(&key, later(10), HOUR).await.unwrap();
@@ -341,21 +364,21 @@ pub async fn a_token_newer_than_the_forgotten_is_stored(store: Store) {
     assert!(holds(&store, &key, 11).await);
 }
 
-/// While somebody has the lease nobody else gets it, and is told for how long at the most.
+/// While a lease is held, other claims are refused and learn how much time is left at most.
 pub async fn a_taken_lease_is_not_granted(store: Store) {
     let key = new_key();
     granted(&store, &key, HOUR).await;
     for _ in 0..3 {
         let claim = store.lease(&key, HOUR, None).await.unwrap();
         let Claim::Taken { left } = claim else {
-            panic!("it is taken, but the answer is {claim:?}");
+            panic!("the lease is taken, but the claim is {claim:?}");
         };
-        assert!(left <= HOUR, "more is left than there was");
-        assert!(left > HOUR / 2, "its time passes too fast");
+        assert!(left <= HOUR, "more time is left than the lease had");
+        assert!(left > HOUR / 2, "the remaining time is too short");
     }
 }
 
-/// Of many who ask at the same time one gets the lease.
+/// Of many concurrent claims one is granted.
 pub async fn of_many_claims_one_is_granted(store: Store) {
     for _ in 0..5 {
         let key = new_key();
@@ -372,7 +395,7 @@ pub async fn of_many_claims_one_is_granted(store: Store) {
     }
 }
 
-/// However leases are taken, renewed, lost and given back: no two are ever valid at the same time.
+/// Two leases are never valid at the same time, however they are claimed, renewed, lost and released.
 pub async fn no_two_leases_are_valid_at_once(store: Store) {
     let key = new_key();
     let held = Arc::<Spans>::default();
@@ -380,8 +403,8 @@ pub async fn no_two_leases_are_valid_at_once(store: Store) {
     let clients = (0..6).map(|client| {
         let (store, held) = (store.clone(), held.clone());
         tokio::spawn(async move {
-            // On a busy machine a lease may be over before its holder knows of it: until there is one
-            // that can be counted.
+            // On a busy machine a lease may be over before its holder knows of it. Such a lease does
+            // not count.
             while mono() < end || is_empty(&held) {
                 let asked = mono();
                 let Claim::Granted(lease) = store.lease(&key, SHORT / 4, None).await.unwrap()
@@ -389,8 +412,8 @@ pub async fn no_two_leases_are_valid_at_once(store: Store) {
                     SystemClock.sleep(TICK / 2).await;
                     continue;
                 };
-                // It is certainly valid from when we know of it until its time is over, counted
-                // from when we asked.
+                // The lease is certainly valid from the grant until its time, counted from the claim,
+                // is over.
                 let (from, mut until) = (mono(), asked + SHORT / 4);
                 if client % 2 == 0 {
                     SystemClock.sleep(SHORT / 10).await;
@@ -417,25 +440,28 @@ pub async fn no_two_leases_are_valid_at_once(store: Store) {
     let mut held = lock(&held);
     held.sort_unstable();
     for pair in held.windows(2) {
-        assert!(pair[0].1 <= pair[1].0, "two leases at once");
+        assert!(
+            pair[0].1 <= pair[1].0,
+            "two leases are valid at the same time"
+        );
     }
 }
 
-/// The lease of one key is no business of another.
+/// The leases of two keys do not affect each other.
 pub async fn leases_of_keys_are_apart(store: Store) {
     granted(&store, &new_key(), HOUR).await;
     granted(&store, &new_key(), HOUR).await;
 }
 
-/// A holder that died blocks nobody for longer than its lease.
+/// A dead holder blocks others for no longer than its lease.
 pub async fn a_lapsed_lease_is_granted_anew(store: Store) {
     let key = new_key();
     let first = granted(&store, &key, SHORT).await;
     let second = until_granted(&store, &key).await;
-    assert_ne!(first.id, second.id, "two claims with one id");
+    assert_ne!(first.id, second.id, "two claims have the same id");
 }
 
-/// A holder that is alive keeps its lease.
+/// A holder can renew its lease.
 pub async fn its_holder_renews_a_lease(store: Store) {
     let key = new_key();
     let asked = mono();
@@ -445,53 +471,69 @@ pub async fn its_holder_renews_a_lease(store: Store) {
         return; // the machine was too slow to tell
     }
     let Claim::Granted(renewed) = renewed else {
-        panic!("the holder could not renew its lease: {renewed:?}");
+        panic!("the holder can't renew its lease: {renewed:?}");
     };
-    assert_eq!(renewed, lease, "it is another lease");
+    assert_eq!(renewed, lease, "the renewed lease is another one");
     SystemClock.sleep(SHORT + TICK).await;
     let claim = store.lease(&key, HOUR, None).await.unwrap();
-    assert!(matches!(claim, Claim::Taken { .. }), "it was not renewed");
+    assert!(
+        matches!(claim, Claim::Taken { .. }),
+        "the lease was not renewed"
+    );
 }
 
-/// Who lost the lease to another doesn't get it back by renewing it.
+/// A holder whose lease was taken over can't renew it.
 pub async fn a_lost_lease_is_not_renewed(store: Store) {
     let key = new_key();
     let first = granted(&store, &key, SHORT).await;
     let second = until_granted(&store, &key).await;
     let claim = store.lease(&key, HOUR, Some(&first)).await.unwrap();
-    assert!(matches!(claim, Claim::Taken { .. }), "it was renewed");
+    assert!(
+        matches!(claim, Claim::Taken { .. }),
+        "the lost lease was renewed"
+    );
     let claim = store.lease(&key, HOUR, Some(&second)).await.unwrap();
-    assert_eq!(claim, Claim::Granted(second), "the holder lost it");
+    assert_eq!(
+        claim,
+        Claim::Granted(second),
+        "the new holder has lost its lease"
+    );
 }
 
-/// Whose lease is over doesn't get it back by renewing it, though nobody else has it: another may
-/// have had it meanwhile, and have brought a token. It takes nothing from those who come later.
+/// A lapsed lease can't be renewed, even if it is free: another process may have held it meanwhile and
+/// stored a token. The attempt does not affect later claims.
 pub async fn a_lapsed_lease_is_not_renewed(store: Store) {
     let key = new_key();
     let lapsed = granted(&store, &key, SHORT).await;
     SystemClock.sleep(SHORT + TICK).await;
     for _ in 0..2 {
         let claim = store.lease(&key, HOUR, Some(&lapsed)).await.unwrap();
-        assert!(matches!(claim, Claim::Taken { .. }), "it was renewed");
+        assert!(
+            matches!(claim, Claim::Taken { .. }),
+            "the lost lease was renewed"
+        );
     }
     let next = granted(&store, &key, HOUR).await;
     assert!(
         next.generation > lapsed.generation,
-        "a later lease is no newer"
+        "a later lease is not newer"
     );
 }
 
-/// One that was given back is over as well.
+/// A released lease can't be renewed either.
 pub async fn a_released_lease_is_not_renewed(store: Store) {
     let key = new_key();
     let released = granted(&store, &key, HOUR).await;
     store.release(&key, &released, None).await.unwrap();
     let claim = store.lease(&key, HOUR, Some(&released)).await.unwrap();
-    assert!(matches!(claim, Claim::Taken { .. }), "it was renewed");
+    assert!(
+        matches!(claim, Claim::Taken { .. }),
+        "the lost lease was renewed"
+    );
     granted(&store, &key, HOUR).await;
 }
 
-/// A lease that was given back is there for the next.
+/// A released lease is granted to the next claim.
 pub async fn a_release_gives_the_lease_back(store: Store) {
     let key = new_key();
     let lease = granted(&store, &key, HOUR).await;
@@ -499,16 +541,19 @@ pub async fn a_release_gives_the_lease_back(store: Store) {
     granted(&store, &key, HOUR).await;
 }
 
-/// Who lost the lease doesn't give back another's.
+/// A holder that has lost its lease can't release that of another.
 pub async fn only_its_holder_releases_a_lease(store: Store) {
     let key = new_key();
     let lease = granted(&store, &key, HOUR).await;
     store.release(&key, &another(&lease), None).await.unwrap();
     let claim = store.lease(&key, HOUR, None).await.unwrap();
-    assert!(matches!(claim, Claim::Taken { .. }), "it was released");
+    assert!(
+        matches!(claim, Claim::Taken { .. }),
+        "another's lease was released"
+    );
 }
 
-/// A token under a lease ends the lease, also where the token is not wanted any more.
+/// Putting a token under a lease ends the lease, even if the token is too old to be kept.
 pub async fn a_put_gives_the_lease_back(store: Store) {
     let key = new_key();
     let lease = granted(&store, &key, HOUR).await;
@@ -519,7 +564,7 @@ pub async fn a_put_gives_the_lease_back(store: Store) {
     granted(&store, &key, HOUR).await;
 }
 
-/// A token of somebody who lost the lease is as good as any, but ends no other's lease.
+/// A holder that has lost its lease may put its token, but does not end the lease of another.
 pub async fn a_put_with_another_lease_leaves_the_lease_alone(store: Store) {
     let key = new_key();
     let lease = granted(&store, &key, HOUR).await;
@@ -527,22 +572,25 @@ pub async fn a_put_with_another_lease_leaves_the_lease_alone(store: Store) {
     let lost = another(&lease);
     assert!(store.put(&key, &put, Some(&lost)).await.unwrap());
     let claim = store.lease(&key, HOUR, None).await.unwrap();
-    assert!(matches!(claim, Claim::Taken { .. }), "it was given back");
+    assert!(
+        matches!(claim, Claim::Taken { .. }),
+        "the other's lease has ended"
+    );
 }
 
-/// The token of a later holder counts as newer than an earlier one's, whoever comes first.
+/// The token of a later holder is newer than that of an earlier holder, in any order of arrival.
 pub async fn lease_generations_increase(store: Store) {
     let key = new_key();
     let mut newest = Generation(0);
     for _ in 0..5 {
         let lease = granted(&store, &key, HOUR).await;
-        assert!(lease.generation > newest, "a later lease is no newer");
+        assert!(lease.generation > newest, "a later lease is not newer");
         newest = lease.generation;
         store.release(&key, &lease, None).await.unwrap();
     }
 }
 
-/// A lease is for a token newer than all there was, also where another's clock is ahead.
+/// A lease's generation is newer than every token so far, even if another machine's clock is ahead.
 pub async fn lease_generations_are_ahead_of_what_was_put_or_forgotten(store: Store) {
     let (put, forgotten) = (new_key(), new_key());
     let ahead = a_minute_ahead();
@@ -551,14 +599,14 @@ pub async fn lease_generations_are_ahead_of_what_was_put_or_forgotten(store: Sto
     store.forget(&forgotten, ahead, HOUR).await.unwrap();
     for key in [put, forgotten] {
         let lease = granted(&store, &key, HOUR).await;
-        assert!(lease.generation > ahead, "it is no newer");
+        assert!(lease.generation > ahead, "the lease is not newer");
         let token = with_generation(lease.generation, "fetched under it");
         assert!(store.put(&key, &token, Some(&lease)).await.unwrap());
     }
 }
 
-/// When the token and what was to be forgotten are long over, their numbers still count: somebody
-/// may have them yet.
+/// Generations count even after the token and its forgetting are over: another process may still have
+/// that token.
 pub async fn lease_generations_never_go_back_when_all_else_is_over(store: Store) {
     let (put, forgotten) = (new_key(), new_key());
     let ahead = a_minute_ahead();
@@ -569,33 +617,36 @@ pub async fn lease_generations_never_go_back_when_all_else_is_over(store: Store)
     SystemClock.sleep(SHORT + TICK).await;
     for key in [put, forgotten] {
         let lease = granted(&store, &key, HOUR).await;
-        assert!(lease.generation > ahead, "it is no newer");
+        assert!(lease.generation > ahead, "the lease is not newer");
     }
 }
 
-/// A failed holder keeps all others from asking, and tells them why.
+/// A failed holder stops the others from fetching, and tells them why.
 pub async fn a_failure_cools_the_key_down(store: Store) {
     let key = new_key();
     let why: Vec<u8> = (0..=255).collect();
     fail(&store, &key, HOUR, &why).await;
     let claim = store.lease(&key, HOUR, None).await.unwrap();
     let Claim::CoolingDown { left, why: told } = claim else {
-        panic!("it is to cool down, but the answer is {claim:?}");
+        panic!("the key is cooling down, but the claim is {claim:?}");
     };
     assert_eq!(told, why);
-    assert!(left <= HOUR && left > HOUR / 2, "another time: {left:?}");
+    assert!(
+        left <= HOUR && left > HOUR / 2,
+        "the time is wrong: {left:?}"
+    );
 }
 
-/// After its time a failure is over.
+/// A failure ends with its time.
 pub async fn a_cool_down_passes(store: Store) {
     let key = new_key();
     let started = mono();
     fail(&store, &key, SHORT, b"down").await;
     until_granted(&store, &key).await;
-    assert!(mono() - started + TICK >= SHORT, "it went early");
+    assert!(mono() - started + TICK >= SHORT, "it disappeared too early");
 }
 
-/// A token shows that the vendor answers again.
+/// A new token ends a failure.
 pub async fn a_token_ends_a_cool_down(store: Store) {
     let key = new_key();
     fail(&store, &key, HOUR, b"down").await;
@@ -604,7 +655,7 @@ pub async fn a_token_ends_a_cool_down(store: Store) {
     granted(&store, &key, HOUR).await;
 }
 
-/// Who lost the lease can't stop the fleet with its failure.
+/// A holder that has lost its lease can't stop the others with its failure.
 pub async fn only_its_holder_leaves_a_failure(store: Store) {
     let key = new_key();
     let lease = granted(&store, &key, HOUR).await;
@@ -618,7 +669,7 @@ pub async fn only_its_holder_leaves_a_failure(store: Store) {
     granted(&store, &key, HOUR).await;
 }
 
-/// Who waits for a token hears of it.
+/// A waiter is notified of a token.
 pub async fn a_put_wakes_those_who_wait(store: Store) {
     let key = new_key();
     let lease = granted(&store, &key, HOUR).await;
@@ -628,7 +679,7 @@ pub async fn a_put_wakes_those_who_wait(store: Store) {
     in_time(waiter).await.unwrap();
 }
 
-/// Who waits for a token hears that there will be none.
+/// A waiter is notified of a failure.
 pub async fn a_release_wakes_those_who_wait(store: Store) {
     let key = new_key();
     let lease = granted(&store, &key, HOUR).await;
@@ -641,7 +692,7 @@ pub async fn a_release_wakes_those_who_wait(store: Store) {
     in_time(waiter).await.unwrap();
 }
 
-/// Who begins to wait after the token came doesn't wait.
+/// A waiter that starts after the token was stored does not wait.
 pub async fn a_change_before_the_wait_is_noticed(store: Store) {
     let key = new_key();
     let lease = granted(&store, &key, HOUR).await;
@@ -652,7 +703,7 @@ pub async fn a_change_before_the_wait_is_noticed(store: Store) {
     in_time(store.changed(&key, before)).await.unwrap();
 }
 
-/// Who begins to wait after the lease was given back doesn't wait for what has happened already.
+/// A waiter that starts after the lease was released does not wait.
 pub async fn a_release_before_the_wait_is_noticed(store: Store) {
     let key = new_key();
     let lease = granted(&store, &key, HOUR).await;
@@ -662,7 +713,7 @@ pub async fn a_release_before_the_wait_is_noticed(store: Store) {
         .unwrap();
 }
 
-/// The store's own key, if it has one, is the same for all who ask at once, later, and after
+/// The store's identity key, if it has one, stays the same: for concurrent callers, later, and after
 /// everything else was forgotten.
 pub async fn its_identity_key_stays_the_same(store: Store) {
     let asking: Vec<_> = (0..16)
@@ -685,12 +736,15 @@ pub async fn its_identity_key_stays_the_same(store: Store) {
         "the identity key changes"
     );
     if let Some(key) = &keys[0] {
-        assert!(*key.as_bytes() != [0; 32], "the identity key is no secret");
+        assert!(
+            *key.as_bytes() != [0; 32],
+            "the identity key consists of zeros"
+        );
     }
 }
 
-/// A store whose backend is gone answers every operation with an error, within a second (which is
-/// longer where the machine is busy): nothing is made up, nothing hangs.
+/// A store whose backend is down returns an error for every operation, within a second (longer on a
+/// busy machine). It invents nothing, and does not hang.
 pub async fn a_store_that_is_down_says_so_in_time(store: Store) {
     let key = new_key();
     let lease = Lease {
@@ -714,13 +768,13 @@ pub async fn a_store_that_is_down_says_so_in_time(store: Store) {
     failed.push(("release", soon(release).await));
     for (name, failed) in failed {
         match failed {
-            Some(failed) => assert!(failed, "{name} says that all is well"),
+            Some(failed) => assert!(failed, "{name} does not report an error"),
             None => panic!("{name} takes longer than a second"),
         }
     }
 }
 
-/// What comes within a second.
+/// The result, if it arrives within a second.
 async fn soon<T>(work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
@@ -730,11 +784,12 @@ async fn soon<T>(work: impl Future<Output = T>) -> Option<T> {
 }
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// What has to pass in a check.
+/// A short time that a check waits for.
 const SHORT: Duration = Duration::from_millis(400);
-/// What clocks may be apart.
+/// How much clocks may differ.
 const TICK: Duration = Duration::from_millis(10);
-/// So many ticks take five seconds, and longer where the machine is busy: what takes longer hangs.
+/// This many ticks take five seconds, and longer on a busy machine. An operation that takes longer
+/// hangs.
 const PATIENCE: u32 = 500;
 
 type Spans = Mutex<Vec<(Duration, Duration)>>;
@@ -757,13 +812,13 @@ fn new_key() -> TokenKey {
     TokenKey::from_bytes(key)
 }
 
-/// Generations of our time, so that a store sees as many digits as it will.
+/// Present generations, so that a store sees realistic numbers of digits.
 fn later(by: u64) -> Generation {
     const MARCH_2026: u64 = 1_772_366_400_000_001;
     Generation(MARCH_2026 + by)
 }
 
-/// What somebody gives out whose clock is a minute ahead of ours.
+/// The generation of a machine whose clock is a minute ahead.
 fn a_minute_ahead() -> Generation {
     Generation(Generation(0).next(SystemClock.now().wall).0 + 60_000_000)
 }
@@ -795,7 +850,7 @@ async fn holds(store: &Store, key: &TokenKey, at: u64) -> bool {
 async fn granted(store: &Store, key: &TokenKey, ttl: Duration) -> Lease {
     match store.lease(key, ttl, None).await.unwrap() {
         Claim::Granted(lease) => lease,
-        other => panic!("nobody has the lease, but the answer is {other:?}"),
+        other => panic!("the lease is free, but the claim is {other:?}"),
     }
 }
 
@@ -806,7 +861,7 @@ async fn until_granted(store: &Store, key: &TokenKey) -> Lease {
         }
         SystemClock.sleep(TICK).await;
     }
-    panic!("it never gets free");
+    panic!("the lease never becomes free");
 }
 
 async fn fail(store: &Store, key: &TokenKey, cool_down: Duration, why: &[u8]) {
@@ -818,7 +873,7 @@ async fn fail(store: &Store, key: &TokenKey, cool_down: Duration, why: &[u8]) {
     store.release(key, &lease, Some(failure)).await.unwrap();
 }
 
-/// Somebody who waits, and has got as far as that.
+/// A task that waits, and is known to have started.
 async fn waiting(
     store: &Store,
     key: TokenKey,
@@ -833,11 +888,11 @@ async fn in_time<T>(work: impl Future<Output = T>) -> T {
     tokio::select! {
         biased;
         done = work => done,
-        () = ticks(PATIENCE) => panic!("nobody woke it"),
+        () = ticks(PATIENCE) => panic!("the waiter was not notified"),
     }
 }
 
-/// Many short sleeps: each is late where the machine is busy, as what is waited for is.
+/// Many short sleeps: on a busy machine each takes longer, like the awaited operation.
 async fn ticks(number: u32) {
     for _ in 0..number {
         SystemClock.sleep(TICK).await;
