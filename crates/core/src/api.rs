@@ -242,6 +242,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 /// What an API response says about the token it was sent with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// Nothing is wrong with the token, whatever else may be.
     Accepted,

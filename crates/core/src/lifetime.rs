@@ -11,6 +11,7 @@ pub const MAX_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How long a token lives when the vendor's answer doesn't say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Lifetime {
     /// This long, from when it was asked for.
     For(Duration),

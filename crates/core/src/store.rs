@@ -226,7 +226,10 @@ pub struct Lease {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LeaseId(pub u128);
 
-/// What a store answers to somebody who asks for a lease.
+/// A store's answer to a process that asks for a lease.
+///
+/// It is not `#[non_exhaustive]`: whoever wraps a store must treat every answer, and an answer that an
+/// older manager does not know would make it fetch without a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// It is yours.
