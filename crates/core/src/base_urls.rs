@@ -144,7 +144,8 @@ impl fmt::Debug for BaseUrls {
 }
 
 /// Whether `host` is `pattern`, or below it if the pattern starts with `*.`.
-pub(crate) fn host_matches(host: &str, pattern: &str) -> bool {
+#[must_use]
+pub fn host_matches(host: &str, pattern: &str) -> bool {
     let host = host.to_ascii_lowercase();
     let pattern = pattern.to_ascii_lowercase();
     match pattern.strip_prefix("*.") {

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::{BaseUrls, Error, ErrorKind, MAX_LIFETIME, Timestamp, VendorError};
 
+pub use crate::base_urls::host_matches;
 pub use biped_redact::{Escaped, Redactor, VENDOR_TEXT_LIMIT, escaped, vendor_text};
 
 /// The JSON of a response, whatever its content type says. Bytes that are not UTF-8 are replaced.
@@ -187,12 +188,6 @@ pub fn jwt_expiry(token: &str) -> Option<Timestamp> {
 /// [`InvalidResponse`](crate::ErrorKind::InvalidResponse), which says what is wrong with it.
 pub fn base_url(text: &str, hosts: &[impl AsRef<str>], token_endpoint: &Url) -> Result<Url, Error> {
     BaseUrls::at(hosts, token_endpoint).read(text)
-}
-
-/// Whether `host` is `pattern`, or below it if the pattern starts with `*.`.
-#[must_use]
-pub fn host_matches(host: &str, pattern: &str) -> bool {
-    crate::base_urls::host_matches(host, pattern)
 }
 
 /// The text percent-encoded: everything but letters, digits and `-._~` becomes `%XX` (RFC 3986 §2.3),
