@@ -41,7 +41,10 @@ impl Limits {
         if let Some(known) = all.get(request).and_then(Weak::upgrade) {
             return Limit(known);
         }
-        all.retain(|_, limit| limit.strong_count() > 0);
+        if all.len() == all.capacity() {
+            // About to grow: the unused ones go first.
+            all.retain(|_, limit| limit.strong_count() > 0);
+        }
         let limit = Arc::new(Semaphore::new(self.calls));
         all.insert(request.clone(), Arc::downgrade(&limit));
         Limit(limit)

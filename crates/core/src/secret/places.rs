@@ -1,4 +1,4 @@
-//! Secrets in the environment and in files.
+//! Secrets in environment variables and in files.
 
 use std::{io, path::Path};
 
@@ -18,7 +18,7 @@ pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
         Err(std::env::VarError::NotPresent) => Err(Error::secret(format!(
             "the environment variable {name} is not set"
         ))),
-        // The variable's own error holds the value.
+        // The standard library's error contains the value.
         Err(std::env::VarError::NotUnicode(_)) => Err(Error::secret(format!(
             "the environment variable {name} is not UTF-8"
         ))),
@@ -34,7 +34,7 @@ pub(super) fn from_file_now(path: &Path) -> Result<SecretString, Error> {
     secret(path, read_file(path, MAX_FILE_SIZE))
 }
 
-/// The text in a file, where it can be read.
+/// The text of a file, if it can be read.
 pub(super) fn value_of_file(path: &Path) -> Option<String> {
     let content = read_file(path, MAX_FILE_SIZE).ok()?;
     Some(text(&content)?.expose_secret().to_owned())
@@ -69,7 +69,7 @@ pub(super) fn text(bytes: &[u8]) -> Option<SecretString> {
         .map(|text| without_newline(text).to_owned().into())
 }
 
-/// Without one newline at the end (`\n` or `\r\n`), and nothing else.
+/// Removes one newline at the end (`\n` or `\r\n`), and nothing else.
 fn without_newline(text: &str) -> &str {
     text.strip_suffix('\n')
         .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
