@@ -1,6 +1,7 @@
 //! [`Clock`]: the only source of time.
 
 use std::{
+    cell::Cell,
     fmt,
     future::Future,
     pin::Pin,
@@ -17,6 +18,12 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
     /// Completes when `duration` has passed on the monotonic clock.
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Whether [`sleep`](Self::sleep) may be called here: the system's clock needs a tokio runtime with
+    /// its timers enabled. Default: it may.
+    fn can_sleep(&self) -> bool {
+        true
+    }
 }
 
 /// A reading of both clocks.
@@ -175,6 +182,27 @@ impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods)] // all other code takes the time from here
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(tokio::time::sleep(duration))
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn can_sleep(&self) -> bool {
+        thread_local! {
+            static LAST: Cell<Option<(tokio::runtime::Id, bool)>> = const { Cell::new(None) };
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return false;
+        };
+        let id = runtime.id();
+        if let Some((last, can_sleep)) = LAST.get()
+            && last == id
+        {
+            return can_sleep;
+        }
+        // tokio tells of missing timers by a panic, and in no other way.
+        let sleep = || drop(tokio::time::sleep(Duration::ZERO));
+        let can_sleep = std::panic::catch_unwind(sleep).is_ok();
+        LAST.set(Some((id, can_sleep)));
+        can_sleep
     }
 }
 

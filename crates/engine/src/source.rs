@@ -220,7 +220,7 @@ impl TokenSource {
 
     fn decide(&self, demand: Demand, now: &Now) -> Decision {
         let demand = Demand {
-            runtime: Handle::try_current().is_ok(),
+            runtime: Handle::try_current().is_ok() && self.engine.clock.can_sleep(),
             // Read ahead of the refusal itself: one that comes between the two is noticed.
             refusals: self.key.client.refusals(),
             ..demand

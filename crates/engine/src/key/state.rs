@@ -443,6 +443,7 @@ pub enum Rejection {
 }
 
 fn no_runtime() -> Error {
-    Error::internal("fetching a token needs a tokio runtime")
-        .with_remedy("call this within one, or use the blocking interface")
+    Error::internal("fetching a token needs a tokio runtime with its timers enabled").with_remedy(
+        "call this within one (tokio::runtime::Builder::enable_all), or use the blocking interface",
+    )
 }

@@ -84,6 +84,9 @@ struct Shard {
     /// When a look freed too few keys, and up to how many keys none follows in that second.
     full_at: u32,
     full_until: usize,
+    /// How many keys the looks took.
+    #[cfg(test)]
+    examined: usize,
 }
 
 impl KeyTable {
@@ -184,6 +187,10 @@ impl KeyTable {
         if seconds(now) == shard.full_at && shard.keys.len() < shard.full_until {
             return;
         }
+        #[cfg(test)]
+        {
+            shard.examined += shard.keys.len();
+        }
         let mut ages: Vec<u32> = shard
             .keys
             .iter()
@@ -223,3 +230,6 @@ impl KeyTable {
 fn is(hash: u64, id: &ProviderId, request: &TokenRequest) -> impl Fn(&(u64, Arc<Key>)) -> bool {
     move |(known, key)| *known == hash && key.request == *request && key.client.id == *id
 }
+
+#[cfg(test)]
+mod tests;
