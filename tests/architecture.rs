@@ -168,8 +168,8 @@ fn no_provider_and_no_store_needs_the_engine() {
 #[test]
 fn no_crate_outgrows_its_limit() {
     const LIMITS: [(&str, usize); 6] = [
-        // A vocabulary of 2 500, and 550 to say whose a token is (`id`, `identity`,
-        // `secret/credential.rs`) and which hosts an answer may name (`base_urls.rs`).
+        // A vocabulary of 2 500 lines, and 550 that say whose a token is (`id/`, `identity.rs`,
+        // `secret/credential.rs`) and which hosts a response may name (`base_urls.rs`).
         ("crates/core", 3_050),
         ("crates/io", 600),
         ("crates/redact", 750),

@@ -299,7 +299,7 @@ impl Error {
         self
     }
 
-    /// Adds what to do about it, as an imperative. It stands at the end of the line.
+    /// Adds what to do about it, as an imperative, at the end of the line.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
         self.inner().remedy = Some(one_line(remedy.into()));

@@ -140,10 +140,8 @@ impl SecretRef {
     /// Whether one of the secrets is inline and empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sources.iter().any(|source| match source {
-            Source::Inline(secret) => secret.expose_secret().is_empty(),
-            _ => false,
-        })
+        let mut inline = self.sources.iter().filter_map(Source::inline);
+        inline.any(|secret| secret.expose_secret().is_empty())
     }
 
     /// Resolves relative file names against `directory`.
@@ -168,12 +166,7 @@ impl SecretRef {
 
     /// Refuses a place that must not be read.
     fn permit(&self, source: &Source) -> Result<(), Error> {
-        let most = match source {
-            Source::Inline(_) => References::None,
-            Source::Env(_) | Source::File(_) => References::WithoutCommands,
-            Source::Command(_) => References::All,
-        };
-        if self.references <= most {
+        if self.references <= source.allowed_by() {
             return Ok(());
         }
         Err(Error::secret(format!(
@@ -228,8 +221,7 @@ impl SecretRef {
     /// that runs a command.
     #[must_use]
     pub fn recheck_interval(&self) -> Duration {
-        let runs_command = |source: &Source| matches!(source, Source::Command(_));
-        if self.sources.iter().any(runs_command) {
+        if self.sources.iter().any(Source::runs_command) {
             COMMAND_REST
         } else {
             SECRET_RECHECK
@@ -299,6 +291,28 @@ impl std::str::FromStr for SecretRef {
             };
         }
         Ok(Self::inline(text.strip_prefix("inline:").unwrap_or(text)))
+    }
+}
+
+impl Source {
+    /// The strictest limit that allows to read it.
+    fn allowed_by(&self) -> References {
+        match self {
+            Self::Inline(_) => References::None,
+            Self::Env(_) | Self::File(_) => References::WithoutCommands,
+            Self::Command(_) => References::All,
+        }
+    }
+
+    fn runs_command(&self) -> bool {
+        matches!(self, Self::Command(_))
+    }
+
+    fn inline(&self) -> Option<&SecretString> {
+        match self {
+            Self::Inline(secret) => Some(secret),
+            _ => None,
+        }
     }
 }
 

@@ -229,8 +229,8 @@ pub struct LeaseId(pub u128);
 
 /// A store's answer to a process that asks for a lease.
 ///
-/// It is not `#[non_exhaustive]`: whoever wraps a store must treat every answer, and an answer that an
-/// older manager does not know would make it fetch without a lease.
+/// It is not `#[non_exhaustive]`, because the engine and every wrapper of a store must treat each
+/// answer: a new one has to be a breaking change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// The caller has the lease.

@@ -24,8 +24,7 @@ impl SecretRef {
 
     /// Whether one of the secrets is inline.
     pub(crate) fn has_inline(&self) -> bool {
-        let is_inline = |source: &Source| matches!(source, Source::Inline(_));
-        self.sources.iter().any(is_inline)
+        self.sources.iter().any(|source| source.inline().is_some())
     }
 
     /// Whether it is a single inline secret.
@@ -60,7 +59,7 @@ pub(crate) struct Member<'a> {
 impl Member<'_> {
     /// Whether it can be read without running a command.
     pub(crate) fn is_free_to_read(&self) -> bool {
-        !matches!(self.source, Source::Command(_))
+        !self.source.runs_command()
     }
 
     pub(crate) async fn read(&self, clock: &dyn Clock) -> Result<SecretString, Error> {
@@ -83,10 +82,7 @@ impl Member<'_> {
 
     /// The inline text, if it is one.
     pub(crate) fn inline(&self) -> Option<&SecretString> {
-        match self.source {
-            Source::Inline(secret) => Some(secret),
-            _ => None,
-        }
+        self.source.inline()
     }
 }
 

@@ -1,28 +1,24 @@
 //! Secrets in environment variables and in files.
 
-use std::{io, path::Path};
-
-use secrecy::{ExposeSecret, SecretString};
+use std::{env::VarError, io, path::Path};
 
 use biped_io::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_async};
+use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::{Clock, Error};
 
 pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
-    match std::env::var(name) {
-        Ok(value) if !value.is_empty() => Ok(value.into()),
-        Ok(_) => Err(Error::secret(format!(
-            "the environment variable {name} is empty"
-        ))),
-        Err(std::env::VarError::NotPresent) => Err(Error::secret(format!(
-            "the environment variable {name} is not set"
-        ))),
+    let problem = match std::env::var(name) {
+        Ok(value) if !value.is_empty() => return Ok(value.into()),
+        Ok(_) => "empty",
+        Err(VarError::NotPresent) => "not set",
         // The standard library's error contains the value.
-        Err(std::env::VarError::NotUnicode(_)) => Err(Error::secret(format!(
-            "the environment variable {name} is not UTF-8"
-        ))),
-    }
+        Err(VarError::NotUnicode(_)) => "not UTF-8",
+    };
+    Err(Error::secret(format!(
+        "the environment variable {name} is {problem}"
+    )))
 }
 
 pub(super) async fn from_file(path: &Path, clock: &dyn Clock) -> Result<SecretString, Error> {

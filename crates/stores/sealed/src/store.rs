@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use biped_core::{
     Claim, Generation, IdentityKey, Lease, LeaseFailure, StoreError, StoredToken, TokenKey,
-    TokenStore,
+    TokenStore, async_trait,
 };
 
 use crate::key::{SealKey, open};
