@@ -14,9 +14,9 @@ use std::{
 use biped::{
     ApiRequest, ApiRequestParts, ApiResponse, AttachContext, Biped, CallError, ClientIdentity,
     ConfigValue, Error, ErrorKind, ExposeSecret, FetchContext, HttpClient, IdentityKey,
-    IdentityRef, MemoryStore, Origin, Problem, Provider, ProviderConfig, ProviderId, RawValue,
-    SecretRef, SecretString, StoredToken, SystemClock, Timestamp, Token, TokenKey, TokenManager,
-    TokenRequest, TokenStore, async_trait, blocking,
+    IdentityRef, MemoryStore, Origin, Problem, Provider, ProviderConfig, ProviderId, SecretRef,
+    SecretString, StoredToken, SystemClock, Timestamp, Token, TokenKey, TokenManager, TokenRequest,
+    TokenStore, Value, async_trait, blocking,
     config::{ConfigFile, OwnerCheck},
     contentsquare::Contentsquare,
     envelope::Envelope,
@@ -284,13 +284,13 @@ async fn of_core(shown: &mut Shown) {
     shown.debug("ClientIdentity", &ClientIdentity::from_pem(PEM));
 
     let values = [
-        RawValue::Text(SECRET.into()),
-        RawValue::Date(SECRET.into()),
-        RawValue::List(vec![value(SECRET.into())]),
-        RawValue::Table([("key".into(), value(SECRET.into()))].into()),
+        Value::Text(SECRET.into()),
+        Value::Date(SECRET.into()),
+        Value::List(vec![value(SECRET.into())]),
+        Value::Table([("key".into(), value(SECRET.into()))].into()),
     ];
     for raw in values {
-        shown.debug("RawValue", &raw);
+        shown.debug("Value", &raw);
         shown.debug("ConfigValue", &value(raw.clone()));
         let fields = [
             "client_secret",
@@ -399,7 +399,7 @@ async fn of_core(shown: &mut Shown) {
     shown.error("CallError", &CallError::<std::io::Error>::Token(error));
 }
 
-fn value(raw: RawValue) -> ConfigValue {
+fn value(raw: Value) -> ConfigValue {
     ConfigValue {
         raw,
         origin: Origin::Builder,
@@ -542,7 +542,7 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
     assert_eq!(source.token().await.unwrap().expose_secret(), TOKEN);
     shown.debug("Biped", &biped);
     shown.debug("config::Setting", biped.config());
-    shown.debug("Configured", biped.provider("a").unwrap());
+    shown.debug("ConfiguredProvider", biped.provider("a").unwrap());
 
     let blocking = blocking::Biped::new(biped).unwrap();
     shown.debug("blocking::Biped", &blocking);

@@ -37,7 +37,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         &[
             ("Biped", Planted),
             ("Builder", Planted),
-            ("Configured", Planted),
+            ("ConfiguredProvider", Planted),
             ("blocking::ApiClient", Planted),
             ("blocking::Biped", Planted),
             ("blocking::Reader", CALLERS),
@@ -83,7 +83,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Problem", Planted),
             ("ProviderConfig", Planted),
             ("ProviderKind", SETTINGS),
-            ("RawValue", Planted),
+            ("Value", Planted),
         ],
     ),
     (

@@ -23,16 +23,13 @@ fn application(client_secret: &str) -> Biped {
         let project = project
             .parse()
             .expect("BIPED_LIVE_CS_PROJECT_ID is a number");
-        builder = builder.value(
-            "providers.live.project_id",
-            biped::RawValue::Integer(project),
-        );
+        builder = builder.value("providers.live.project_id", biped::Value::Integer(project));
     }
     builder.build().unwrap()
 }
 
-fn text(text: &str) -> biped::RawValue {
-    biped::RawValue::Text(text.into())
+fn text(text: &str) -> biped::Value {
+    biped::Value::Text(text.into())
 }
 
 #[tokio::test]

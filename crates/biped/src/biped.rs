@@ -27,7 +27,7 @@ pub struct Biped(Arc<Inner>);
 
 struct Inner {
     manager: TokenManager,
-    providers: BTreeMap<Arc<str>, Configured>,
+    providers: BTreeMap<Arc<str>, ConfiguredProvider>,
     settings: Vec<Setting>,
     #[cfg_attr(not(feature = "reqwest"), allow(dead_code))] // nothing to make API clients with
     http: Http,
@@ -50,7 +50,7 @@ impl Biped {
 
     pub(crate) fn new(
         manager: TokenManager,
-        providers: BTreeMap<Arc<str>, Configured>,
+        providers: BTreeMap<Arc<str>, ConfiguredProvider>,
         settings: Vec<Setting>,
         http: Http,
         unread_store: Option<Error>,
@@ -118,15 +118,16 @@ impl Biped {
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured;
     /// it lists those that are.
-    pub fn provider(&self, name: &str) -> Result<&Configured, Error> {
+    pub fn provider(&self, name: &str) -> Result<&ConfiguredProvider, Error> {
         self.0.providers.get(name).ok_or_else(|| {
             let known: Vec<_> = self.names().collect();
+            let all = known.join(", ");
             let remedy = match nearest(name, known.iter().copied()) {
-                _ if known.is_empty() => "none is configured".into(),
-                Some(meant) => format!("configured are {}; is {meant} meant?", known.join(", ")),
-                None => format!("configured are {}", known.join(", ")),
+                _ if known.is_empty() => "no provider is configured".into(),
+                Some(meant) => format!("did you mean {meant}? Configured providers: {all}"),
+                None => format!("configured providers: {all}"),
             };
-            Error::configuration(format!("no provider is named {name}")).with_remedy(remedy)
+            Error::configuration(format!("there is no provider named {name}")).with_remedy(remedy)
         })
     }
 
@@ -162,13 +163,13 @@ impl fmt::Debug for Biped {
 
 /// A provider that is configured under a name.
 #[derive(Clone)]
-pub struct Configured {
+pub struct ConfiguredProvider {
     name: Arc<str>,
     kind: Option<ProviderKind>,
     source: TokenSource,
 }
 
-impl Configured {
+impl ConfiguredProvider {
     pub(crate) fn new(name: Arc<str>, kind: Option<ProviderKind>, source: TokenSource) -> Self {
         Self { name, kind, source }
     }
@@ -218,9 +219,9 @@ impl Configured {
     }
 }
 
-impl fmt::Debug for Configured {
+impl fmt::Debug for ConfiguredProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Configured")
+        f.debug_struct("ConfiguredProvider")
             .field("name", &self.name)
             .field("kind", &self.kind())
             .field("token_endpoint", &self.token_endpoint())

@@ -10,7 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, RawValue};
+use biped_config::{
+    ConfigTable, ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, Value,
+};
 use biped_core::{
     Clock, Error, HttpClient, Provider, References, SystemClock, TokenRequest, TokenStore, wire,
 };
@@ -19,7 +21,7 @@ use biped_engine::TokenManager;
 use self::providers::{Made, hosts};
 use crate::{
     Biped,
-    biped::Configured,
+    biped::ConfiguredProvider,
     config::{self, ConfigFile, Environment, Layer, OwnerCheck, Reach, Setting, Table},
     http::Http,
     kinds::Kinds,
@@ -71,7 +73,7 @@ struct Given {
 }
 
 impl Given {
-    fn new(origin: Origin, key: impl Into<String>, value: impl Into<RawValue>) -> Self {
+    fn new(origin: Origin, key: impl Into<String>, value: impl Into<Value>) -> Self {
         let raw = value.into();
         Self {
             key: key.into(),
@@ -158,7 +160,7 @@ impl Builder {
 
     /// Sets a value ahead of every file and variable. The key is a whole path, such as
     /// `providers.shop.client_id` (a provider's name with a dot in it can't be addressed so).
-    pub fn value(mut self, key: impl Into<String>, value: impl Into<RawValue>) -> Self {
+    pub fn value(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.values.push(Given::new(Origin::Builder, key, value));
         self
     }
@@ -169,7 +171,7 @@ impl Builder {
         mut self,
         option: impl Into<Arc<str>>,
         key: impl Into<String>,
-        value: impl Into<RawValue>,
+        value: impl Into<Value>,
     ) -> Self {
         let origin = Origin::Option(option.into());
         self.values.push(Given::new(origin, key, value));
@@ -177,7 +179,7 @@ impl Builder {
     }
 
     /// Sets a value behind every file and variable: it counts where nothing else is said.
-    pub fn default_value(mut self, key: impl Into<String>, value: impl Into<RawValue>) -> Self {
+    pub fn default_value(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.defaults.push(Given::new(Origin::Default, key, value));
         self
     }
@@ -359,7 +361,10 @@ impl Builder {
             }
             let source = manager.source(made.provider, made.request);
             let source = source.with_api_base_url(made.api_base_url);
-            (name.clone(), Configured::new(name, made.kind, source))
+            (
+                name.clone(),
+                ConfiguredProvider::new(name, made.kind, source),
+            )
         });
         let providers = providers.collect();
         let settings = config::describe(&root, |kind| self.kinds.get(kind));
@@ -372,13 +377,19 @@ impl Builder {
         let mut layers = vec![self.layer("defaults", &self.defaults)];
         let mut broken = false;
         for file in &self.files {
-            let read = file.read()?;
-            broken |= read.broken;
-            problems.extend(read.problems);
-            layers.push(Layer {
-                name: file.path().display().to_string(),
-                root: read.root,
-            });
+            match file.read()? {
+                Ok(table) => {
+                    problems.extend(table.take_problems());
+                    layers.push(Layer {
+                        name: file.path().display().to_string(),
+                        root: table.into_values(),
+                    });
+                }
+                Err(found) => {
+                    broken = true;
+                    problems.extend(found);
+                }
+            }
         }
         if broken {
             return Err(config::report(std::mem::take(problems)));
@@ -424,16 +435,16 @@ impl File {
         }
     }
 
-    fn read(&self) -> Result<config::File, Error> {
+    fn read(&self) -> Result<Result<ConfigTable, Vec<Problem>>, Error> {
         let path = self.path();
-        match self {
-            Self::Text(text) => Ok(config::parse(path, text)),
-            Self::Opened(file) => Ok(config::parse(path, file.text())),
+        Ok(match self {
+            Self::Text(text) => ConfigTable::from_toml(path, text),
+            Self::Opened(file) => ConfigTable::from_toml(path, file.text()),
             Self::At(_) => {
                 let file = ConfigFile::open(path, OwnerCheck::Off)?;
-                Ok(config::parse(path, file.text()))
+                ConfigTable::from_toml(path, file.text())
             }
-        }
+        })
     }
 }
 
@@ -452,7 +463,7 @@ fn unknown_sections(root: &Table, problems: &mut Vec<Problem>) {
             problems.push(Problem {
                 origin: value.origin.clone(),
                 key: name.clone(),
-                message: format!("unknown key; is the table [providers.{name}] meant?"),
+                message: format!("unknown key; did you mean the table [providers.{name}]?"),
             });
             continue;
         }
@@ -467,7 +478,7 @@ fn unknown_sections(root: &Table, problems: &mut Vec<Problem>) {
 
 /// Whether this is a provider's table that is out of its place.
 fn is_provider(value: &ConfigValue) -> bool {
-    let RawValue::Table(table) = &value.raw else {
+    let Value::Table(table) = &value.raw else {
         return false;
     };
     ["client_id", "client_secret", "credentials"]

@@ -62,7 +62,6 @@
 //! any text around it look like a key.
 
 mod environment;
-mod file;
 mod merge;
 mod opened;
 mod reach;
@@ -74,12 +73,11 @@ mod store;
 
 use std::collections::BTreeMap;
 
-use biped_config::{ConfigValue, Origin, Problem, RawValue};
+use biped_config::{ConfigValue, Origin, Problem, Value};
 use biped_core::{Error, References};
 
 pub(crate) use self::{
     environment::{Environment, provider_names},
-    file::{File, parse},
     merge::{Layer, merge},
     opened::read_text,
     settings::{SECTIONS, engine, http},
@@ -101,8 +99,7 @@ pub(crate) fn report(mut problems: Vec<Problem>) -> Error {
     problems.sort_by(|a, b| place(a).cmp(&place(b)));
     // The first problem of a key is the cause of the others.
     problems.dedup_by(|next, first| {
-        next == first
-            || (!next.key.is_empty() && next.key == first.key && next.origin == first.origin)
+        next == first || (!next.key.is_empty() && place(next) == place(first))
     });
     Error::configuration_lines(problems)
 }
@@ -114,12 +111,10 @@ fn place(problem: &Problem) -> (u8, String, usize, &str) {
         origin = from;
     }
     match origin {
-        Origin::File { path, line } => (0, path.display().to_string(), *line, &problem.key),
+        Origin::File { path, line, .. } => (0, path.display().to_string(), *line, &problem.key),
         Origin::Variable(name) => (1, name.to_string(), 0, &problem.key),
         Origin::Option(name) => (2, name.to_string(), 0, &problem.key),
-        Origin::Builder | Origin::Default | Origin::Limited { .. } => {
-            (3, String::new(), 0, &problem.key)
-        }
+        _ => (3, String::new(), 0, &problem.key),
     }
 }
 
@@ -137,14 +132,14 @@ pub(crate) fn insert<'p>(
             return;
         }
         let new = || ConfigValue {
-            raw: RawValue::Table(Table::new()),
+            raw: Value::Table(Table::new()),
             origin: value.origin.clone(),
         };
         let inner = table.entry(key.to_owned()).or_insert_with(new);
-        if !matches!(inner.raw, RawValue::Table(_)) {
+        if !matches!(inner.raw, Value::Table(_)) {
             *inner = new();
         }
-        let RawValue::Table(inner) = &mut inner.raw else {
+        let Value::Table(inner) = &mut inner.raw else {
             return;
         };
         table = inner;
@@ -164,8 +159,8 @@ fn limit_value(value: &mut ConfigValue, references: References) {
         value.origin = value.origin.clone().limited(references);
     }
     match &mut value.raw {
-        RawValue::Table(table) => limit(table, references),
-        RawValue::List(all) => {
+        Value::Table(table) => limit(table, references),
+        Value::List(all) => {
             for value in all {
                 limit_value(value, references);
             }
@@ -182,7 +177,7 @@ pub(crate) fn table<'t>(
 ) -> Option<&'t Table> {
     let value = root.get(key)?;
     match &value.raw {
-        RawValue::Table(table) => Some(table),
+        Value::Table(table) => Some(table),
         _ => {
             problems.push(Problem {
                 origin: value.origin.clone(),

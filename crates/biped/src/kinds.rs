@@ -50,19 +50,19 @@ impl Kinds {
     pub(crate) fn unknown(&self, name: &str) -> String {
         if let Some(known) = BUILT_IN.iter().find(|known| **known == name) {
             // ProviderKind and feature have one name.
-            return format!("{known} needs the feature {known} of biped, which is off");
+            return format!("{known} needs biped's feature {known}, which is not enabled");
         }
         let meant = nearest(name, self.0.keys().map(String::as_str))
-            .map_or(String::new(), |meant| format!("; is {meant} meant?"));
+            .map_or(String::new(), |meant| format!("; did you mean {meant}?"));
         format!("unknown kind of provider; {}{meant}", self.known())
     }
 
     /// Which kinds there are, in words.
     pub(crate) fn known(&self) -> String {
         if self.0.is_empty() {
-            return "no kind is known".into();
+            return "no kind of provider is available".into();
         }
         let names: Vec<_> = self.0.keys().map(String::as_str).collect();
-        format!("known are {}", names.join(", "))
+        format!("expected one of {}", names.join(", "))
     }
 }

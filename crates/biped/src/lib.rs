@@ -78,6 +78,6 @@ pub use biped_sealed as sealed;
 pub use biped_tower::{self as tower, TokenLayer};
 
 pub use self::{
-    biped::{Biped, Configured},
+    biped::{Biped, ConfiguredProvider},
     builder::Builder,
 };

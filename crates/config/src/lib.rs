@@ -1,16 +1,17 @@
-//! How a provider is made from configuration: [`ProviderKind`] says what there may be, [`ProviderConfig`]
-//! what there is.
+//! How providers, stores and sections are declared, and how their configuration is read:
+//! [`ProviderKind`] says which keys there may be, [`ConfigTable`] which there are.
 
 mod field;
-mod kind;
 mod problem;
 mod provider;
+mod table;
+mod toml;
 mod value;
 
 pub use self::{
     field::{Field, FieldType},
-    kind::ProviderKind,
     problem::{Problem, nearest},
-    provider::ProviderConfig,
-    value::{ConfigValue, Origin, RawValue},
+    provider::{ProviderConfig, ProviderKind},
+    table::ConfigTable,
+    value::{ConfigValue, Origin, Value},
 };

@@ -27,7 +27,7 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
-    /// An unknown key, with the known one that is probably meant.
+    /// An unknown key, with the known one that is probably meant, else with all of them.
     #[must_use]
     pub fn unknown_key<'k>(
         origin: Origin,
@@ -35,9 +35,11 @@ impl Problem {
         key: &str,
         known: impl IntoIterator<Item = &'k str>,
     ) -> Self {
-        let message = match nearest(key, known) {
-            Some(meant) => format!("unknown key; is {meant} meant?"),
-            None => "unknown key".into(),
+        let known: Vec<_> = known.into_iter().collect();
+        let message = match nearest(key, known.iter().copied()) {
+            Some(meant) => format!("unknown key; did you mean {meant}?"),
+            None if known.is_empty() => "unknown key".into(),
+            None => format!("unknown key; expected one of {}", known.join(", ")),
         };
         Self {
             origin,

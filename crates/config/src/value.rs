@@ -11,15 +11,17 @@ use crate::field::FieldType;
 #[derive(Clone)]
 pub struct ConfigValue {
     /// The value.
-    pub raw: RawValue,
+    pub raw: Value,
     /// Where it is from.
     pub origin: Origin,
 }
 
 /// A value as it was written.
+///
+/// Its variants are TOML's types, and a reader has to handle each of them: it is exhaustive.
 #[derive(Clone)]
 #[allow(missing_docs)]
-pub enum RawValue {
+pub enum Value {
     Text(String),
     Integer(i64),
     Float(f64),
@@ -32,6 +34,7 @@ pub enum RawValue {
 
 /// Where a value of the configuration is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// A line of a file.
     File {
@@ -39,6 +42,9 @@ pub enum Origin {
         path: Arc<Path>,
         /// The line, from 1.
         line: usize,
+        /// Where the value starts in its line, in bytes from 1; 0 where that is not known. It tells
+        /// which of two values of a line comes first, and is not shown.
+        column: usize,
     },
     /// An environment variable. Its values are always texts, and secrets in it are literal.
     Variable(Arc<str>),
@@ -46,9 +52,9 @@ pub enum Origin {
     Builder,
     /// An option of a command line, such as `--store`.
     Option(Arc<str>),
-    /// Nobody: it is the application's default.
+    /// The application's default.
     Default,
-    /// One of the others, and not all references may be resolved there.
+    /// One of the others, where not all references may be resolved.
     Limited {
         /// Where the value is from.
         from: Arc<Origin>,
@@ -60,7 +66,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line, .. } => write!(f, "{}:{line}", path.display()),
             Self::Variable(name) | Self::Option(name) => f.write_str(name),
             Self::Builder => f.write_str("the builder"),
             Self::Default => f.write_str("default"),
@@ -75,7 +81,7 @@ impl fmt::Debug for ConfigValue {
     }
 }
 
-impl fmt::Debug for RawValue {
+impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
@@ -83,7 +89,7 @@ impl fmt::Debug for RawValue {
 
 macro_rules! from {
     ($($from:ty => $variant:ident),* $(,)?) => {$(
-        impl From<$from> for RawValue {
+        impl From<$from> for Value {
             fn from(value: $from) -> Self {
                 Self::$variant(value.into())
             }
@@ -110,6 +116,25 @@ impl Origin {
         }
     }
 
+    /// The line of a file, from 1.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::File { line, .. } => Some(*line),
+            Self::Limited { from, .. } => from.line(),
+            _ => None,
+        }
+    }
+
+    /// Orders the values of one source as they follow each other there.
+    pub(crate) fn position(&self) -> (usize, usize) {
+        match self {
+            Self::File { line, column, .. } => (*line, *column),
+            Self::Limited { from, .. } => from.position(),
+            _ => (0, 0),
+        }
+    }
+
     /// The same place, with no more than these references to be resolved there.
     #[must_use]
     pub fn limited(self, references: References) -> Self {
@@ -131,6 +156,7 @@ impl Origin {
         }
     }
 
+    /// Whether its values are always texts, so that secrets there are literal.
     fn is_text_only(&self) -> bool {
         match self {
             Self::Variable(_) => true,
@@ -145,7 +171,7 @@ impl ConfigValue {
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
         match &self.raw {
-            RawValue::Text(text) => Some(text.clone()),
+            Value::Text(text) => Some(text.clone()),
             _ => None,
         }
     }
@@ -154,8 +180,8 @@ impl ConfigValue {
     #[must_use]
     pub fn to_integer(&self) -> Option<i64> {
         match &self.raw {
-            RawValue::Integer(number) => Some(*number),
-            RawValue::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
+            Value::Integer(number) => Some(*number),
+            Value::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
             _ => None,
         }
     }
@@ -165,9 +191,9 @@ impl ConfigValue {
     pub fn to_float(&self) -> Option<f64> {
         #[allow(clippy::cast_precision_loss)] // settings are small
         match &self.raw {
-            RawValue::Float(number) => Some(*number),
-            RawValue::Integer(number) => Some(*number as f64),
-            RawValue::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
+            Value::Float(number) => Some(*number),
+            Value::Integer(number) => Some(*number as f64),
+            Value::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
             _ => None,
         }
     }
@@ -176,8 +202,8 @@ impl ConfigValue {
     #[must_use]
     pub fn to_bool(&self) -> Option<bool> {
         match &self.raw {
-            RawValue::Bool(yes) => Some(*yes),
-            RawValue::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
+            Value::Bool(yes) => Some(*yes),
+            Value::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
             _ => None,
         }
     }
@@ -187,11 +213,11 @@ impl ConfigValue {
     #[must_use]
     pub fn to_texts(&self) -> Option<Vec<String>> {
         match &self.raw {
-            RawValue::Text(text) if self.origin.is_text_only() => {
+            Value::Text(text) if self.origin.is_text_only() => {
                 Some(text.split_whitespace().map(Into::into).collect())
             }
-            RawValue::Text(text) => Some(vec![text.clone()]),
-            RawValue::List(all) => all.iter().map(Self::to_text).collect(),
+            Value::Text(text) => Some(vec![text.clone()]),
+            Value::List(all) => all.iter().map(Self::to_text).collect(),
             _ => None,
         }
     }
@@ -204,30 +230,35 @@ impl ConfigValue {
         Some(secret.limited_to(self.origin.references()))
     }
 
+    /// The value as a secret that is not the empty text.
+    pub(crate) fn to_filled_secret(&self) -> Option<SecretRef> {
+        self.to_secret().filter(|secret| !secret.is_empty())
+    }
+
     fn reference(&self) -> Option<SecretRef> {
         match &self.raw {
-            RawValue::Text(text) if self.origin.is_text_only() => {
+            Value::Text(text) if self.origin.is_text_only() => {
                 Some(SecretRef::inline(text.clone()))
             }
-            RawValue::Text(text) => {
+            Value::Text(text) => {
                 let secret: SecretRef = text.parse().ok()?;
                 Some(match self.origin.directory() {
                     Some(directory) => secret.relative_to(directory),
                     None => secret,
                 })
             }
-            RawValue::Table(table) => {
+            Value::Table(table) => {
                 let (key, command) = table.first_key_value()?;
                 if key != "cmd" || table.len() != 1 {
                     return None;
                 }
-                let RawValue::List(argv) = &command.raw else {
+                let Value::List(argv) = &command.raw else {
                     return None;
                 };
                 let argv: Vec<String> = argv.iter().map(Self::to_text).collect::<Option<_>>()?;
                 (!argv.is_empty()).then(|| SecretRef::command(argv))
             }
-            RawValue::List(all) => any_of(all.iter().map(Self::to_secret)),
+            Value::List(all) => any_of(all.iter().map(Self::to_secret)),
             _ => None,
         }
     }
@@ -241,16 +272,14 @@ impl ConfigValue {
             FieldType::Bool => self.to_bool().is_some(),
             FieldType::Url => self.to_url().is_some(),
             FieldType::Texts | FieldType::Scopes => self.to_texts().is_some(),
-            FieldType::Secret | FieldType::Identifier => {
-                self.to_secret().is_some_and(|secret| !secret.is_empty())
-            }
+            FieldType::Secret | FieldType::Identifier => self.to_filled_secret().is_some(),
             FieldType::Date => self.to_date().is_some(),
             FieldType::Number => self.to_float().is_some(),
             FieldType::Duration => self.to_duration().is_some(),
             FieldType::Choice(all) => self
                 .to_text()
                 .is_some_and(|text| all.contains(&text.as_str())),
-            FieldType::Table | FieldType::SecretTable => matches!(self.raw, RawValue::Table(_)),
+            FieldType::Table | FieldType::SecretTable => matches!(self.raw, Value::Table(_)),
             FieldType::Any => true,
         }
     }
@@ -287,7 +316,7 @@ impl ConfigValue {
     }
 
     pub(crate) fn to_date(&self) -> Option<Timestamp> {
-        let (RawValue::Date(text) | RawValue::Text(text)) = &self.raw else {
+        let (Value::Date(text) | Value::Text(text)) = &self.raw else {
             return None;
         };
         let date: jiff::civil::Date = text.trim().parse().ok()?;

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, RawValue, nearest};
+use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, Value, nearest};
 use biped_core::{Provider, TokenRequest, wire};
 
 use super::{Builder, File};
@@ -47,8 +47,8 @@ impl Builder {
                 message,
             }]
         };
-        let RawValue::Table(values) = &value.raw else {
-            return Err(problem(&value.origin, "", "a table is expected".into()));
+        let Value::Table(values) = &value.raw else {
+            return Err(problem(&value.origin, "", "expected a table".into()));
         };
         let Some(kind_value) = values.get("kind") else {
             let message = format!("missing; {}", self.kinds.known());
@@ -58,7 +58,7 @@ impl Builder {
             return Err(problem(
                 &kind_value.origin,
                 ".kind",
-                "a string is expected".into(),
+                "expected a string".into(),
             ));
         };
         let Some(kind) = self.kinds.get(&kind_name) else {
@@ -127,6 +127,6 @@ fn suggest(problems: &mut [Problem], name: &str, providers: &Table) {
     for problem in problems {
         problem
             .message
-            .push_str(&format!("; is the provider {meant} meant?"));
+            .push_str(&format!("; did you mean the provider {meant}?"));
     }
 }

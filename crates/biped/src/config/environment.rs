@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ffi::OsString, sync::Arc};
 
-use biped_config::{ConfigValue, Origin, Problem, RawValue};
+use biped_config::{ConfigValue, Origin, Problem, Value};
 
 use super::{Layer, Table, insert};
 
@@ -57,7 +57,7 @@ impl Environment {
             match read {
                 Ok((path, value)) => {
                     let value = ConfigValue {
-                        raw: RawValue::Text(value),
+                        raw: Value::Text(value),
                         origin,
                     };
                     let mut root = Table::new();
@@ -141,7 +141,7 @@ fn plain(name: &str) -> String {
 /// The names under `[providers]`.
 pub(crate) fn provider_names(root: &Table) -> impl Iterator<Item = &String> {
     let providers = match root.get("providers").map(|value| &value.raw) {
-        Some(RawValue::Table(providers)) => Some(providers),
+        Some(Value::Table(providers)) => Some(providers),
         _ => None,
     };
     providers.into_iter().flat_map(|providers| providers.keys())

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use biped_config::{ConfigValue, Origin, RawValue};
+use biped_config::{ConfigValue, Origin};
 use biped_core::Error;
 use figment::{
     Figment, Metadata, Profile, Provider,
@@ -74,7 +74,7 @@ impl Values {
         for (key, value) in table {
             at.push(key.clone());
             let stand_in = match value.raw {
-                RawValue::Table(inner) => {
+                biped_config::Value::Table(inner) => {
                     self.tables.entry(at.clone()).or_insert(value.origin);
                     Value::from(self.take(inner, at))
                 }
@@ -100,7 +100,7 @@ impl Values {
                 Value::Dict(_, inner) => {
                     let origin = self.tables.get(at).cloned().unwrap_or(Origin::Builder);
                     Some(ConfigValue {
-                        raw: RawValue::Table(self.give(inner, at)),
+                        raw: biped_config::Value::Table(self.give(inner, at)),
                         origin,
                     })
                 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use biped_config::{ConfigValue, FieldType, ProviderKind, RawValue};
+use biped_config::{ConfigValue, FieldType, ProviderKind, Value};
 use biped_core::{SecretRef, wire};
 use sha2::{Digest, Sha256};
 
@@ -41,12 +41,12 @@ impl Reach {
         }
         for (section, value) in root {
             match &value.raw {
-                RawValue::Table(providers) if section == "providers" => {
+                Value::Table(providers) if section == "providers" => {
                     for (name, provider) in providers {
                         reach.provider(&joined("providers", name), provider, &known);
                     }
                 }
-                RawValue::Table(values) => {
+                Value::Table(values) => {
                     let fields = SECTIONS.iter().find(|(name, ..)| name == section);
                     let fields = fields.map_or(&[][..], |(.., fields)| fields);
                     for (key, value) in values {
@@ -95,7 +95,7 @@ impl Reach {
         provider: &ConfigValue,
         known: &impl Fn(&str) -> Option<&'k ProviderKind>,
     ) {
-        let RawValue::Table(values) = &provider.raw else {
+        let Value::Table(values) = &provider.raw else {
             return self.add(path, provider, None);
         };
         let kind = values.get("kind").and_then(ConfigValue::to_text);
@@ -109,10 +109,10 @@ impl Reach {
             let path = joined(path, key);
             match (key.as_str(), &value.raw) {
                 ("client_secret", _) => self.client_secret(&path, value, ty),
-                ("credentials", RawValue::List(pairs)) => {
+                ("credentials", Value::List(pairs)) => {
                     for (at, pair) in pairs.iter().enumerate() {
                         let path = format!("{path}.{at}");
-                        let RawValue::Table(pair) = &pair.raw else {
+                        let Value::Table(pair) = &pair.raw else {
                             self.add(&path, pair, ty);
                             continue;
                         };
@@ -133,8 +133,8 @@ impl Reach {
     /// A client secret: where it stands there itself, it reaches nothing.
     fn client_secret(&mut self, path: &str, value: &ConfigValue, ty: Option<FieldType>) {
         match &value.raw {
-            RawValue::Text(text) if !is_reference(text) => self.put(path, b"itself"),
-            RawValue::List(all) => {
+            Value::Text(text) if !is_reference(text) => self.put(path, b"itself"),
+            Value::List(all) => {
                 for (at, value) in all.iter().enumerate() {
                     self.client_secret(&format!("{path}.{at}"), value, ty);
                 }
@@ -154,7 +154,7 @@ impl Reach {
             return;
         }
         match &value.raw {
-            RawValue::Table(table) => {
+            Value::Table(table) => {
                 if value.to_secret().is_some() {
                     self.show(path, value, ty);
                     self.put_all(path, value);
@@ -167,7 +167,7 @@ impl Reach {
                     self.add(&joined(path, key), value, inner);
                 }
             }
-            RawValue::List(all) => {
+            Value::List(all) => {
                 self.put(path, b"[]");
                 for (at, value) in all.iter().enumerate() {
                     self.add(&format!("{path}.{at}"), value, ty);
@@ -182,15 +182,15 @@ impl Reach {
 
     fn show(&mut self, path: &str, value: &ConfigValue, ty: Option<FieldType>) {
         let shown = match &value.raw {
-            RawValue::Table(table) => match table.get("cmd").map(|command| &command.raw) {
-                Some(RawValue::List(argv)) => {
+            Value::Table(table) => match table.get("cmd").map(|command| &command.raw) {
+                Some(Value::List(argv)) => {
                     let argv: Vec<_> = argv.iter().filter_map(ConfigValue::to_text).collect();
                     Some(format!("runs {argv:?}"))
                 }
                 _ => None,
             },
-            RawValue::Text(text) if is_reference(text) => Some(text.clone()),
-            RawValue::Text(text) => match url::Url::parse(text.trim()) {
+            Value::Text(text) if is_reference(text) => Some(text.clone()),
+            Value::Text(text) => match url::Url::parse(text.trim()) {
                 // The rest may be a secret: a path, a query, a password.
                 Ok(url) if url.has_host() => Some(origin(&url)),
                 _ if matches!(ty, Some(FieldType::Text)) && !path.ends_with(".kind") => {
@@ -208,18 +208,18 @@ impl Reach {
 
     fn put_all(&mut self, path: &str, value: &ConfigValue) {
         match &value.raw {
-            RawValue::Text(text) => self.put(path, format!("t{text}").as_bytes()),
-            RawValue::Integer(number) => self.put(path, format!("i{number}").as_bytes()),
-            RawValue::Float(number) => self.put(path, format!("f{number}").as_bytes()),
-            RawValue::Bool(yes) => self.put(path, format!("b{yes}").as_bytes()),
-            RawValue::Date(date) => self.put(path, format!("d{date}").as_bytes()),
-            RawValue::List(all) => {
+            Value::Text(text) => self.put(path, format!("t{text}").as_bytes()),
+            Value::Integer(number) => self.put(path, format!("i{number}").as_bytes()),
+            Value::Float(number) => self.put(path, format!("f{number}").as_bytes()),
+            Value::Bool(yes) => self.put(path, format!("b{yes}").as_bytes()),
+            Value::Date(date) => self.put(path, format!("d{date}").as_bytes()),
+            Value::List(all) => {
                 self.put(path, format!("l{}", all.len()).as_bytes());
                 for value in all {
                     self.put_all("", value);
                 }
             }
-            RawValue::Table(table) => {
+            Value::Table(table) => {
                 self.put(path, format!("m{}", table.len()).as_bytes());
                 for (key, value) in table {
                     self.put_all(key, value);

@@ -96,7 +96,7 @@ pub(crate) fn engine(root: &Table, problems: &mut Vec<Problem>) -> biped_engine:
 /// Reads `[http]`.
 #[cfg(feature = "reqwest")]
 pub(crate) fn http(root: &Table, problems: &mut Vec<Problem>) -> biped_reqwest::HttpSettings {
-    use biped_config::RawValue;
+    use biped_config::Value;
     use biped_core::ExposeSecret;
 
     let mut section = Section::read(root, "http", HTTP, problems);
@@ -123,7 +123,7 @@ pub(crate) fn http(root: &Table, problems: &mut Vec<Problem>) -> biped_reqwest::
     }
     let certificates = match section.value("extra_ca") {
         Some(value) => match value.raw {
-            RawValue::List(list) => list,
+            Value::List(list) => list,
             _ => vec![value],
         },
         None => Vec::new(),

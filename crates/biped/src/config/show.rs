@@ -1,6 +1,6 @@
 //! The merged configuration as it may be shown.
 
-use biped_config::{ConfigValue, Field, FieldType, Origin, ProviderKind, RawValue};
+use biped_config::{ConfigValue, Field, FieldType, Origin, ProviderKind, Value};
 use biped_core::wire::Escaped;
 
 use super::{Table, settings::SECTIONS};
@@ -37,7 +37,7 @@ pub(crate) fn settings<'k>(
 ) -> Vec<Setting> {
     let mut shown = Vec::new();
     for (section, value) in root {
-        let RawValue::Table(table) = &value.raw else {
+        let Value::Table(table) = &value.raw else {
             push(&mut shown, section.clone(), value, None);
             continue;
         };
@@ -54,7 +54,7 @@ pub(crate) fn settings<'k>(
         }
         for (name, provider) in table {
             let path = format!("providers.{name}");
-            let RawValue::Table(values) = &provider.raw else {
+            let Value::Table(values) = &provider.raw else {
                 push(&mut shown, path, provider, None);
                 continue;
             };
@@ -84,10 +84,10 @@ fn keys(
 
 fn push(shown: &mut Vec<Setting>, key: String, value: &ConfigValue, ty: Option<FieldType>) {
     match (&value.raw, ty) {
-        (RawValue::Table(inner), Some(FieldType::SecretTable)) => {
+        (Value::Table(inner), Some(FieldType::SecretTable)) => {
             keys(shown, &key, inner, |_| Some(FieldType::Secret));
         }
-        (RawValue::Table(inner), Some(FieldType::Table)) => {
+        (Value::Table(inner), Some(FieldType::Table)) => {
             for (name, value) in inner {
                 let value_shown = plain(value);
                 let key = format!("{key}.{name}");
@@ -125,7 +125,7 @@ fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
 
 /// An identifier as a secret is shown, but for the one that stands here itself.
 fn identifier(value: &ConfigValue) -> String {
-    if let RawValue::List(all) = &value.raw {
+    if let Value::List(all) = &value.raw {
         let all: Vec<_> = all.iter().map(identifier).collect();
         return format!("[{}]", all.join(", "));
     }
@@ -137,16 +137,16 @@ fn identifier(value: &ConfigValue) -> String {
 
 fn plain(value: &ConfigValue) -> String {
     match &value.raw {
-        RawValue::Text(text) => format!("{text:?}"),
-        RawValue::Integer(number) => number.to_string(),
-        RawValue::Float(number) => number.to_string(),
-        RawValue::Bool(yes) => yes.to_string(),
-        RawValue::Date(date) => date.clone(),
-        RawValue::List(all) => {
+        Value::Text(text) => format!("{text:?}"),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Bool(yes) => yes.to_string(),
+        Value::Date(date) => date.clone(),
+        Value::List(all) => {
             let all: Vec<_> = all.iter().map(plain).collect();
             format!("[{}]", all.join(", "))
         }
-        RawValue::Table(table) => {
+        Value::Table(table) => {
             let all: Vec<_> = table
                 .iter()
                 .map(|(key, value)| format!("{key} = {}", plain(value)))

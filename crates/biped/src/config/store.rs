@@ -188,14 +188,14 @@ fn sealed(
     section: &mut Section<'_>,
     store: Option<Arc<dyn TokenStore>>,
 ) -> Option<Arc<dyn TokenStore>> {
-    use biped_config::RawValue;
+    use biped_config::Value;
     use biped_sealed::{SealKey, SealedStore};
 
     let Some(value) = section.value("seal") else {
         return store;
     };
     let all = match value.raw {
-        RawValue::List(all) => all,
+        Value::List(all) => all,
         _ => vec![value],
     };
     let mut keys = Vec::new();
