@@ -1,12 +1,12 @@
 //! [`Biped`]: the vendors by name.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
 
 use biped_config::{ProviderKind, nearest};
 use biped_core::{Error, ParamValue, Provider, TokenRequest};
 use biped_engine::{TokenManager, TokenSource};
 
-use crate::{Builder, config::Setting, http::Http};
+use crate::{config::Setting, http::Http};
 
 /// The vendors that an application talks to, by the names that it gave them.
 ///
@@ -23,45 +23,25 @@ use crate::{Builder, config::Setting, http::Http};
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Biped(Arc<Inner>);
+pub struct Biped(Arc<Parts>);
 
-struct Inner {
-    manager: TokenManager,
-    providers: BTreeMap<Arc<str>, ConfiguredProvider>,
-    settings: Vec<Setting>,
+/// What it is made of.
+pub(crate) struct Parts {
+    pub(crate) manager: TokenManager,
+    pub(crate) providers: BTreeMap<Arc<str>, ConfiguredProvider>,
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) sections: Sections,
     #[cfg_attr(not(feature = "reqwest"), allow(dead_code))] // nothing to make API clients with
-    http: Http,
-    unread_store: Option<Error>,
+    pub(crate) http: Http,
+    pub(crate) unread_store: Option<Error>,
 }
 
+/// What the sections beside `[providers]` were read into, by their names.
+pub(crate) type Sections = BTreeMap<Box<str>, Arc<dyn Any + Send + Sync>>;
+
 impl Biped {
-    /// Reads a biped.toml, and the `BIPED_…` variables of the environment.
-    ///
-    /// # Errors
-    /// As [`Builder::build`].
-    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, Error> {
-        Self::builder().file(path).build()
-    }
-
-    /// Something to collect the configuration with.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
-    pub(crate) fn new(
-        manager: TokenManager,
-        providers: BTreeMap<Arc<str>, ConfiguredProvider>,
-        settings: Vec<Setting>,
-        http: Http,
-        unread_store: Option<Error>,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            manager,
-            providers,
-            settings,
-            http,
-            unread_store,
-        }))
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
     }
 
     /// A client of a provider's API, which sends a fresh token with every request. Clients share
@@ -92,8 +72,8 @@ impl Biped {
         Ok(self.provider(name)?.source.clone())
     }
 
-    /// Gets the tokens of these providers, all at once: before the first caller comes, or to tell
-    /// whether the application is ready. Answers with each name and what went wrong, if anything,
+    /// Gets the tokens of these providers, all at once: before the first call, or to tell whether
+    /// the application is ready. Returns each name and what went wrong, if anything,
     /// after `max_wait` (10 s) at the latest, however many there are.
     ///
     /// # Errors
@@ -129,6 +109,32 @@ impl Biped {
             };
             Error::configuration(format!("there is no provider named {name}")).with_remedy(remedy)
         })
+    }
+
+    /// What a section was read into that the application registered
+    /// ([`Builder::section`](crate::Builder::section)); `None` where nothing is configured in it, or
+    /// where it is read into another type.
+    ///
+    /// ```
+    /// use biped::{Biped, config::{Field, FieldType, Section}};
+    ///
+    /// struct Serve { port: u16 }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let serve = Section::new("serve", |table| {
+    ///     Ok(Serve { port: table.count("port").unwrap_or(7600) })
+    /// });
+    /// let biped = Biped::builder()
+    ///     .section(serve.field(Field::new("port", FieldType::Integer)))
+    ///     .toml("[serve]\nport = 7700")
+    ///     .build()?;
+    /// assert_eq!(biped.section::<Serve>("serve").map(|serve| serve.port), Some(7700));
+    /// # Ok::<(), biped::Error>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn section<T: Any>(&self, name: &str) -> Option<&T> {
+        self.0.sections.get(name)?.downcast_ref()
     }
 
     /// The engine underneath.

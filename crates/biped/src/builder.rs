@@ -11,20 +11,20 @@ use std::{
 };
 
 use biped_config::{
-    ConfigTable, ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, Value,
+    ConfigTable, ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, SecretScheme, Section,
+    StoreKind, Value,
 };
 use biped_core::{
     Clock, Error, HttpClient, Provider, References, SystemClock, TokenRequest, TokenStore, wire,
 };
-use biped_engine::TokenManager;
+use biped_engine::{Settings, TokenManager};
 
-use self::providers::{Made, hosts};
+use self::providers::{Made, Maker, hosts};
 use crate::{
-    Biped,
-    biped::ConfiguredProvider,
+    biped::{Biped, ConfiguredProvider, Parts, Sections},
     config::{self, ConfigFile, Environment, Layer, OwnerCheck, Reach, Setting, Table},
     http::Http,
-    kinds::Kinds,
+    registry::Registry,
 };
 
 /// Collects the sources of the configuration, and what an application brings itself.
@@ -57,7 +57,7 @@ pub struct Builder {
     environment: Environment,
     defaults: Vec<Given>,
     values: Vec<Given>,
-    kinds: Kinds,
+    registry: Registry,
     providers: BTreeMap<Arc<str>, (Arc<dyn Provider>, TokenRequest)>,
     http_client: Option<Arc<dyn HttpClient>>,
     clock: Arc<dyn Clock>,
@@ -92,14 +92,29 @@ enum File {
 /// What errors call a text that came from no file.
 const TEXT_NAME: &str = "biped.toml";
 
+impl Biped {
+    /// Reads a biped.toml, and the `BIPED_…` variables of the environment.
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        Self::builder().file(path).build()
+    }
+
+    /// Collects the configuration, and what an application brings itself.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
 impl Builder {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             files: Vec::new(),
             environment: Environment::default(),
             defaults: Vec::new(),
             values: Vec::new(),
-            kinds: Kinds::built_in(),
+            registry: Registry::built_in(),
             providers: BTreeMap::new(),
             http_client: None,
             clock: Arc::new(SystemClock),
@@ -220,7 +235,30 @@ impl Builder {
 
     /// Registers a kind of provider that declares its keys.
     pub fn provider_kind(mut self, kind: ProviderKind) -> Self {
-        self.kinds.insert(kind);
+        self.registry.add_provider(kind);
+        self
+    }
+
+    /// Registers a kind of store, for `kind = "…"` in `[store]`. A built-in kind of the same name is
+    /// replaced; a key that another kind has as well must be of the same type, else
+    /// [`build`](Self::build) says so.
+    pub fn store_kind(mut self, kind: StoreKind) -> Self {
+        self.registry.add_store(kind);
+        self
+    }
+
+    /// Registers a section of the application's own: a table beside `[providers]`
+    /// ([`Biped::section`]). Its name is new, else [`build`](Self::build) says so.
+    pub fn section(mut self, section: Section) -> Self {
+        self.registry.add_section(section);
+        self
+    }
+
+    /// Registers a scheme of references to secrets: texts that begin with its name and a colon are
+    /// references from now on, in files and where the application sets a value. Its name is new, else
+    /// [`build`](Self::build) says so.
+    pub fn secret_scheme(mut self, scheme: SecretScheme) -> Self {
+        self.registry.add_scheme(scheme);
         self
     }
 
@@ -262,7 +300,7 @@ impl Builder {
     /// no TOML.
     pub fn config(&self) -> Result<Vec<Setting>, Error> {
         let root = self.read(&mut Vec::new())?;
-        Ok(config::describe(&root, |kind| self.kinds.get(kind)))
+        Ok(config::describe(&root, &self.registry))
     }
 
     /// What one of its files resolves, and where it sends secrets and tokens. Resolves nothing.
@@ -275,7 +313,7 @@ impl Builder {
     pub fn reach(&self, file: &ConfigFile) -> Result<Reach, Error> {
         let alone = Self {
             files: vec![File::Opened(file.clone())],
-            kinds: self.kinds.clone(),
+            registry: self.registry.clone(),
             environment: Environment::Off,
             references: References::None,
             ..Self::new()
@@ -290,20 +328,25 @@ impl Builder {
             hosts(&made)
         });
         let seen = seen.unwrap_or_default();
-        let known = |kind: &str| self.kinds.get(kind);
-        Ok(Reach::of(&root, file, known, &own, &seen))
+        Ok(Reach::of(&root, file, &self.registry, &own, &seen))
     }
 
     /// The kinds of provider that a configuration may name, sorted: the built-in ones and those
     /// that are registered here.
     pub fn kinds(&self) -> impl Iterator<Item = &ProviderKind> {
-        self.kinds.iter()
+        self.registry.providers()
     }
 
-    /// The JSON Schema of a biped.toml, with the kinds that are registered here.
+    /// The kinds of store that a configuration may name beside `memory`, sorted: the built-in ones
+    /// and those that are registered here.
+    pub fn store_kinds(&self) -> impl Iterator<Item = &StoreKind> {
+        self.registry.stores()
+    }
+
+    /// The JSON Schema of a biped.toml, with the kinds and the sections that are registered here.
     #[must_use]
     pub fn json_schema(&self) -> serde_json::Value {
-        config::json_schema(self.kinds.iter())
+        config::schema::of(self.registry.providers(), &self.registry)
     }
 
     /// Reads everything, and makes a [`Biped`] of it. Sends nothing, and reads no secret of a
@@ -316,13 +359,15 @@ impl Builder {
     /// [`Configuration`](biped_core::ErrorKind::Configuration), with every problem there is on a
     /// line of its own ([`config`](crate::config)).
     pub fn build(self) -> Result<Biped, Error> {
-        let mut problems = Vec::new();
+        let mut problems = self.registry.problems().to_vec();
         let root = self.read(&mut problems)?;
-        unknown_sections(&root, &mut problems);
-        let engine = config::engine(&root, &mut problems);
+        unknown_sections(&root, &self.registry, &mut problems);
+        let sections = read_sections(&root, &self.registry, &mut problems);
+        let section = |name| sections.get(name).map(|section| &**section);
+        let engine = section(config::engine::NAME).and_then(|it| it.downcast_ref::<Settings>());
         let mut unread = None;
-        let mut store = config::store(&root, &mut problems, &mut unread);
-        let http = Http::read(&root, &mut problems);
+        let mut store = config::store::store(&root, &self.registry, &mut problems, &mut unread);
+        let http = Http::new(section(config::http::NAME));
         let mut made = self.make_providers(&root, &mut problems);
         let http_client = match &self.http_client {
             Some(client) => Some(client.clone()),
@@ -341,7 +386,7 @@ impl Builder {
         }
         let mut manager = TokenManager::builder(http_client)
             .clock(self.clock.clone())
-            .settings(engine);
+            .settings(engine.cloned().unwrap_or_default());
         if self.references == References::None {
             // What would be looked up there depends on references.
             store = None;
@@ -367,8 +412,15 @@ impl Builder {
             )
         });
         let providers = providers.collect();
-        let settings = config::describe(&root, |kind| self.kinds.get(kind));
-        Ok(Biped::new(manager, providers, settings, http, unread))
+        let settings = config::describe(&root, &self.registry);
+        Ok(Biped::new(Parts {
+            manager,
+            providers,
+            settings,
+            sections,
+            http,
+            unread_store: unread,
+        }))
     }
 
     /// Reads and merges the sources. Problems of the files' texts come back at once, the others are
@@ -400,11 +452,25 @@ impl Builder {
             .flat_map(|layer| config::provider_names(&layer.root))
             .cloned()
             .collect();
-        layers.extend(self.environment.layers(&names, problems));
+        let sections = self.registry.section_names().collect::<Vec<_>>();
+        let sections = sections.into_iter();
+        layers.extend(self.environment.layers(sections, &names, problems));
         layers.push(values);
-        let mut root = config::merge(layers)?;
-        config::limit(&mut root, self.references);
+        let mut root = config::merge(&layers)?;
+        config::rule(&mut root, self.references, &self.registry.schemes());
         Ok(root)
+    }
+
+    fn make_providers(
+        &self,
+        root: &Table,
+        problems: &mut Vec<Problem>,
+    ) -> BTreeMap<Arc<str>, Made> {
+        let maker = Maker {
+            registry: &self.registry,
+            opened: self.files.iter().filter_map(File::opened).collect(),
+        };
+        maker.make(root, |name| self.providers.contains_key(name), problems)
     }
 
     fn layer(&self, name: &str, values: &[Given]) -> Layer {
@@ -448,13 +514,29 @@ impl File {
     }
 }
 
-fn unknown_sections(root: &Table, problems: &mut Vec<Problem>) {
-    let known = || {
-        config::SECTIONS
-            .iter()
-            .map(|(name, ..)| *name)
-            .chain(["providers"])
-    };
+/// Reads the sections that are there.
+fn read_sections(root: &Table, registry: &Registry, problems: &mut Vec<Problem>) -> Sections {
+    let mut sections = Sections::new();
+    for section in registry.sections() {
+        let name = section.name();
+        let (Some(value), Some(values)) = (root.get(name), config::table(root, name, problems))
+        else {
+            continue;
+        };
+        match section.read(&ConfigTable::new(
+            name,
+            value.origin.clone(),
+            values.clone(),
+        )) {
+            Ok(read) => drop(sections.insert(name.into(), read)),
+            Err(found) => problems.extend(found),
+        }
+    }
+    sections
+}
+
+fn unknown_sections(root: &Table, registry: &Registry, problems: &mut Vec<Problem>) {
+    let known = || registry.section_names();
     for (name, value) in root
         .iter()
         .filter(|(name, _)| !known().any(|known| known == *name))
@@ -501,11 +583,7 @@ impl fmt::Debug for Builder {
             .field("values", &keys(&self.values))
             .field(
                 "kinds",
-                &self
-                    .kinds
-                    .iter()
-                    .map(ProviderKind::name)
-                    .collect::<Vec<_>>(),
+                &self.kinds().map(ProviderKind::name).collect::<Vec<_>>(),
             )
             .field("providers", &self.providers.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()

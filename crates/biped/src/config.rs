@@ -61,29 +61,35 @@
 //! Where a file is no TOML, its syntax errors come first, and alone: what could not be read may make
 //! any text around it look like a key.
 
+pub(crate) mod engine;
 mod environment;
-mod merge;
+pub(crate) mod http;
+mod layers;
 mod opened;
 mod reach;
-mod schema;
-mod section;
-mod settings;
+pub(crate) mod schema;
 mod show;
-mod store;
+pub(crate) mod store;
 
 use std::collections::BTreeMap;
 
-use biped_config::{ConfigValue, Origin, Problem, Value};
-use biped_core::{Error, References};
+use biped_config::SecretSchemes;
+use biped_core::Error;
 
 pub(crate) use self::{
     environment::{Environment, provider_names},
-    merge::{Layer, merge},
+    layers::{Layer, merge},
     opened::read_text,
-    settings::{SECTIONS, engine, http},
     show::settings as describe,
-    store::store,
 };
+pub use biped_config::{
+    ConfigTable, ConfigValue, Field, FieldType, Origin, Problem, SecretScheme, Section, Value,
+    nearest,
+};
+pub use biped_core::{
+    MAX_FILE_SIZE, References, SecretSource, SourceContext, async_trait, read_file, read_file_if,
+};
+
 pub use self::{
     opened::{ConfigFile, OwnerCheck},
     reach::Reach,
@@ -146,23 +152,23 @@ pub(crate) fn insert<'p>(
     }
 }
 
-/// Lets no other references of a configuration be resolved than these. What is in a variable is the
-/// thing itself.
-pub(crate) fn limit(table: &mut Table, references: References) {
+/// Lets no other references of a configuration be resolved than these, and adds schemes to those that
+/// Biped knows. What is in a variable is the thing itself.
+pub(crate) fn rule(table: &mut Table, references: References, schemes: &SecretSchemes) {
     for value in table.values_mut() {
-        limit_value(value, references);
+        rule_value(value, references, schemes);
     }
 }
 
-fn limit_value(value: &mut ConfigValue, references: References) {
+fn rule_value(value: &mut ConfigValue, references: References, schemes: &SecretSchemes) {
     if !matches!(value.origin, Origin::Variable(_)) {
-        value.origin = value.origin.clone().limited(references);
+        value.origin = value.origin.clone().ruled(references, schemes);
     }
     match &mut value.raw {
-        Value::Table(table) => limit(table, references),
+        Value::Table(table) => rule(table, references, schemes),
         Value::List(all) => {
             for value in all {
-                limit_value(value, references);
+                rule_value(value, references, schemes);
             }
         }
         _ => {}
@@ -182,7 +188,7 @@ pub(crate) fn table<'t>(
             problems.push(Problem {
                 origin: value.origin.clone(),
                 key: key.to_owned(),
-                message: "a table is expected".into(),
+                message: "expected a table".into(),
             });
             None
         }

@@ -50,9 +50,12 @@ mod biped;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod builder;
+pub mod client;
 pub mod config;
 mod http;
-mod kinds;
+pub mod provider;
+mod registry;
+pub mod store;
 
 pub use biped_config::*;
 #[cfg(feature = "contentsquare")]

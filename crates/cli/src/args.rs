@@ -2,7 +2,11 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+use biped::Builder;
+use clap::{
+    CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, ValueHint,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 use clap_complete::Shell;
 
 use crate::selection::Selection;
@@ -45,7 +49,7 @@ pub(crate) struct Global {
 
     /// Where tokens are kept beyond the process, whatever [store] says [default: file]
     #[arg(long, global = true, value_name = "KIND")]
-    pub(crate) store: Option<StoreKind>,
+    pub(crate) store: Option<String>,
 
     /// Tells on stderr what Biped does; twice for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -67,23 +71,22 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
         .ok_or("a number of seconds is expected")
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum StoreKind {
-    /// Nowhere
-    Memory,
-    /// In files of this user
-    File,
-    /// In Redis
-    Redis,
+/// The command line, with the kinds of store that there are.
+pub(crate) fn line(builder: &Builder) -> clap::Command {
+    let memory = PossibleValue::new("memory").help("Nowhere");
+    let others = builder.store_kinds().map(|kind| {
+        let value = PossibleValue::new(kind.name().to_owned());
+        value.help(kind.description().to_owned())
+    });
+    let kinds = PossibleValuesParser::new([memory].into_iter().chain(others));
+    Args::command().mut_arg("store", |store| store.value_parser(kinds))
 }
 
-impl StoreKind {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::File => "file",
-            Self::Redis => "redis",
-        }
+impl Args {
+    /// Reads the command line.
+    pub(crate) fn read(builder: &Builder, given: &[OsString]) -> Result<Self, clap::Error> {
+        let matches = line(builder).try_get_matches_from(given)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut line(builder)))
     }
 }
 
@@ -386,13 +389,11 @@ pub(crate) fn written<'l>(line: &'l [OsString], option: &str) -> Option<&'l str>
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
-        Args::command().debug_assert();
+        line(&biped::Biped::builder()).debug_assert();
     }
 
     #[test]

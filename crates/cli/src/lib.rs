@@ -73,7 +73,6 @@ mod words;
 use std::{ffi::OsString, process::ExitCode};
 
 use biped::Builder;
-use clap::Parser;
 
 use self::{args::Args, session::Session};
 
@@ -87,7 +86,7 @@ use self::{args::Args, session::Session};
 pub fn run(builder: Builder) -> ExitCode {
     let line: Vec<OsString> = std::env::args_os().collect();
     output::choose_color(args::written(&line, "--color"));
-    let args = match Args::try_parse_from(&line) {
+    let args = match Args::read(&builder, &line) {
         Ok(args) => args,
         Err(error) => return complaint::usage(&error, args::written(&line, "--format")),
     };

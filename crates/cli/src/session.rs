@@ -17,7 +17,7 @@ use clap::builder::styling::AnsiColor;
 use etcetera::BaseStrategy;
 
 use crate::{
-    args::Global,
+    args::{self, Global},
     failure::{Failure, Outcome},
     output,
     trust::{self, Standing, Trusted, place_of},
@@ -70,7 +70,7 @@ pub(crate) struct Found {
 impl Session {
     pub(crate) fn new(builder: Builder, global: &Global, json: bool) -> Self {
         let mut builder = builder;
-        if let Some(store) = global.store {
+        if let Some(store) = &global.store {
             builder = builder.option("--store", "store.kind", store.as_str());
         }
         let variable = || {
@@ -88,6 +88,11 @@ impl Session {
         };
         session.start_time();
         session
+    }
+
+    /// The command line, with the kinds of store that there are.
+    pub(crate) fn command_line(&self) -> clap::Command {
+        args::line(&self.builder)
     }
 
     /// Starts the command's time, or starts it again after waiting for somebody's input.

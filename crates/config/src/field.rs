@@ -37,7 +37,7 @@ pub enum FieldType {
     Date,
     /// A number, whole or not.
     Number,
-    /// A length of time: seconds as a number, or a string with a unit (`"500ms"`, `"30s"`, `"5m"`,
+    /// A duration: seconds as a number, or a string with a unit (`"500ms"`, `"30s"`, `"5m"`,
     /// `"1h"`, `"1d"`).
     Duration,
     /// One of these strings.
@@ -58,7 +58,9 @@ impl FieldType {
             Self::Text => "a string".into(),
             Self::Integer => "a whole number".into(),
             Self::Bool => "true or false".into(),
-            Self::Url => "a URL without a user name, https or http to loopback,".into(),
+            Self::Url => {
+                "an https URL without a user name (http only to this machine)".into()
+            },
             Self::Texts => "a string or a list of strings".into(),
             Self::Scopes => "a list of scopes, or one string with spaces between them".into(),
             Self::Secret => {
@@ -74,7 +76,7 @@ impl FieldType {
             Self::Date => "a date like 2026-03-01".into(),
             Self::Number => "a number".into(),
             Self::Duration => {
-                "a length of time, in seconds or like \"500ms\", \"30s\", \"5m\", \"1h\"".into()
+                "a duration: seconds, or a text such as \"500ms\", \"30s\", \"5m\", \"1h\"".into()
             }
             Self::Choice(choices) => format!("one of {}", choices.join(", ")),
             Self::Table | Self::SecretTable => "a table".into(),
@@ -82,7 +84,7 @@ impl FieldType {
         }
     }
 
-    /// Whether a value of this type must never be shown.
+    /// Whether values of this type must never be shown.
     #[must_use]
     pub fn is_secret(self) -> bool {
         matches!(self, Self::Secret | Self::SecretTable)

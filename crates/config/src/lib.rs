@@ -1,9 +1,18 @@
-//! How providers, stores and sections are declared, and how their configuration is read:
-//! [`ProviderKind`] says which keys there may be, [`ConfigTable`] which there are.
+//! How providers, stores, sections and secrets are declared, and how their configuration is read.
+//!
+//! | declares | makes | out of |
+//! | --- | --- | --- |
+//! | [`ProviderKind`] | a [`Provider`](biped_core::Provider) | [`ProviderConfig`] |
+//! | [`StoreKind`] | a [`TokenStore`](biped_core::TokenStore) | [`StoreConfig`] |
+//! | [`Section`] | a type of its own | [`ConfigTable`] |
+//! | [`SecretScheme`] | a [`SecretSource`](biped_core::SecretSource) | what follows `name:` |
 
 mod field;
 mod problem;
 mod provider;
+mod secret;
+mod section;
+mod store;
 mod table;
 mod toml;
 mod value;
@@ -12,6 +21,9 @@ pub use self::{
     field::{Field, FieldType},
     problem::{Problem, nearest},
     provider::{ProviderConfig, ProviderKind},
+    secret::{SecretScheme, SecretSchemes},
+    section::Section,
+    store::{StoreConfig, StoreKind},
     table::ConfigTable,
     value::{ConfigValue, Origin, Value},
 };

@@ -130,6 +130,7 @@ impl ProviderKind {
             true => config.check(self.fields()),
             false => config.check_types(self.fields()),
         }
+        config.require(self.fields());
         let built = (self.build)(config);
         if built.is_ok() && !self.declares_fields() {
             for common in COMMON {

@@ -258,23 +258,28 @@ impl ConfigTable {
         self.report_unknown(known.iter().map(String::as_str));
     }
 
-    /// Notes what is not as these fields declare: an unknown key, a wrong type, a missing value.
-    pub(crate) fn check<'f>(&self, fields: impl Iterator<Item = &'f Field>) {
-        let fields: Vec<_> = fields.collect();
+    /// Notes every key that is not one of these fields, and every value that is not of its type.
+    pub fn check<'f>(&self, fields: impl IntoIterator<Item = &'f Field>) {
+        let fields: Vec<_> = fields.into_iter().collect();
         self.check_types(fields.iter().copied());
         self.report_unknown(fields.iter().map(|field| field.name()));
     }
 
     pub(crate) fn check_types<'f>(&self, fields: impl Iterator<Item = &'f Field>) {
         for field in fields {
-            let expected = || format!("expected {}", field.ty().expected());
-            match self.values.get(field.name()) {
-                Some(value) if value.fits(field.ty()) => {}
-                Some(_) => drop(self.invalid(field.name(), expected())),
-                None if field.is_required() => {
-                    drop(self.invalid(field.name(), format!("missing; {}", expected())));
-                }
-                None => {}
+            let value = self.values.get(field.name());
+            if let Some(value) = value.filter(|value| !value.fits(field.ty())) {
+                drop(self.invalid(field.name(), value.expected(field.ty())));
+            }
+        }
+    }
+
+    /// Notes every field that must be there, and is not.
+    pub(crate) fn require<'f>(&self, fields: impl Iterator<Item = &'f Field>) {
+        for field in fields.filter(|field| field.is_required()) {
+            if !self.values.contains_key(field.name()) {
+                let expected = field.ty().expected();
+                drop(self.invalid(field.name(), format!("missing; expected {expected}")));
             }
         }
     }
@@ -338,8 +343,12 @@ impl ConfigTable {
         ty: FieldType,
         as_type: impl FnOnce(&ConfigValue) -> Option<T>,
     ) -> Option<T> {
-        let typed = as_type(self.value(key)?);
-        self.checked(key, typed, &ty.expected(), |_| true)
+        let value = self.value(key)?;
+        let typed = as_type(value);
+        if typed.is_none() {
+            drop(self.invalid(key, value.expected(ty)));
+        }
+        typed
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
 
-use biped_core::{References, SecretRef, Timestamp, check_secure};
+use biped_core::{Error, References, SecretRef, Timestamp, check_secure};
 use url::Url;
 
-use crate::field::FieldType;
+use crate::{field::FieldType, secret::SecretSchemes};
 
 /// A value of the configuration, and where it is from. Its `Debug` shows the latter only.
 #[derive(Clone)]
@@ -54,12 +54,14 @@ pub enum Origin {
     Option(Arc<str>),
     /// The application's default.
     Default,
-    /// One of the others, where not all references may be resolved.
+    /// One of the others, with rules for the references in its values.
     Limited {
         /// Where the value is from.
         from: Arc<Origin>,
         /// Which references may be resolved.
         references: References,
+        /// The schemes of references that an application has registered.
+        schemes: SecretSchemes,
     },
 }
 
@@ -138,12 +140,20 @@ impl Origin {
     /// The same place, with no more than these references to be resolved there.
     #[must_use]
     pub fn limited(self, references: References) -> Self {
-        match references {
-            References::All => self,
-            references => Self::Limited {
-                from: self.into(),
-                references,
-            },
+        self.ruled(references, &SecretSchemes::default())
+    }
+
+    /// The same place, with no more than these references to be resolved there, and with schemes
+    /// beside those that Biped knows.
+    #[must_use]
+    pub fn ruled(self, references: References, schemes: &SecretSchemes) -> Self {
+        if references == References::All && schemes.is_empty() {
+            return self;
+        }
+        Self::Limited {
+            from: self.into(),
+            references,
+            schemes: schemes.clone(),
         }
     }
 
@@ -151,8 +161,20 @@ impl Origin {
     #[must_use]
     pub fn references(&self) -> References {
         match self {
-            Self::Limited { from, references } => from.references().max(*references),
+            Self::Limited {
+                from, references, ..
+            } => from.references().max(*references),
             _ => References::All,
+        }
+    }
+
+    /// The reference that a text is by one of the registered schemes.
+    fn reference(&self, text: &str) -> Option<Result<SecretRef, Error>> {
+        match self {
+            Self::Limited { from, schemes, .. } => {
+                schemes.reference(text).or_else(|| from.reference(text))
+            }
+            _ => None,
         }
     }
 
@@ -241,6 +263,9 @@ impl ConfigValue {
                 Some(SecretRef::inline(text.clone()))
             }
             Value::Text(text) => {
+                if let Some(reference) = self.origin.reference(text) {
+                    return reference.ok();
+                }
                 let secret: SecretRef = text.parse().ok()?;
                 Some(match self.origin.directory() {
                     Some(directory) => secret.relative_to(directory),
@@ -261,6 +286,30 @@ impl ConfigValue {
             Value::List(all) => any_of(all.iter().map(Self::to_secret)),
             _ => None,
         }
+    }
+
+    /// Whether the value is a text that stands for another, or begins like one.
+    #[must_use]
+    pub fn is_reference(&self) -> bool {
+        let Value::Text(text) = &self.raw else {
+            return false;
+        };
+        if self.origin.reference(text).is_some() {
+            return true;
+        }
+        let itself = SecretRef::inline(text.strip_prefix("inline:").unwrap_or(text));
+        text.parse()
+            .map_or(true, |reference: SecretRef| reference != itself)
+    }
+
+    /// What was expected of a value that is not of this type.
+    pub(crate) fn expected(&self, ty: FieldType) -> String {
+        if let (FieldType::Secret | FieldType::Identifier, Value::Text(text)) = (ty, &self.raw)
+            && let Some(Err(error)) = self.origin.reference(text)
+        {
+            return error.to_string();
+        }
+        format!("expected {}", ty.expected())
     }
 
     /// Whether the value is of this type.

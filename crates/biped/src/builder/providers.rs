@@ -8,24 +8,32 @@ use std::{
 use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, Value, nearest};
 use biped_core::{Provider, TokenRequest, wire};
 
-use super::{Builder, File};
-use crate::config::{self, OwnerCheck, Table};
+use crate::{
+    config::{self, ConfigFile, OwnerCheck, Table},
+    registry::Registry,
+};
 
-impl Builder {
-    pub(super) fn make_providers(
+/// What providers are made with.
+pub(super) struct Maker<'b> {
+    pub(super) registry: &'b Registry,
+    /// The files that are open already, by whose rules the files that they name are read.
+    pub(super) opened: Vec<ConfigFile>,
+}
+
+impl Maker<'_> {
+    /// Makes the configured providers, but for those that the application made itself.
+    pub(super) fn make(
         &self,
         root: &Table,
+        own: impl Fn(&str) -> bool,
         problems: &mut Vec<Problem>,
     ) -> BTreeMap<Arc<str>, Made> {
         let mut made = BTreeMap::new();
         let Some(providers) = config::table(root, "providers", problems) else {
             return made;
         };
-        for (name, value) in providers {
-            if self.providers.contains_key(&**name) {
-                continue;
-            }
-            match self.make_provider(name, value) {
+        for (name, value) in providers.iter().filter(|(name, _)| !own(name)) {
+            match self.make_one(name, value) {
                 Ok(provider) => drop(made.insert(Arc::from(&**name), provider)),
                 Err(mut found) => {
                     if matches!(value.origin, Origin::Variable(_)) {
@@ -38,7 +46,7 @@ impl Builder {
         made
     }
 
-    fn make_provider(&self, name: &str, value: &ConfigValue) -> Result<Made, Vec<Problem>> {
+    fn make_one(&self, name: &str, value: &ConfigValue) -> Result<Made, Vec<Problem>> {
         let problem = |origin: &Origin, key: &str, message: String| {
             let key = format!("providers.{name}{key}");
             vec![Problem {
@@ -51,21 +59,18 @@ impl Builder {
             return Err(problem(&value.origin, "", "expected a table".into()));
         };
         let Some(kind_value) = values.get("kind") else {
-            let message = format!("missing; {}", self.kinds.known());
+            let message = format!("missing; {}", self.registry.known_providers());
             return Err(problem(&value.origin, ".kind", message));
         };
         let Some(kind_name) = kind_value.to_text() else {
-            return Err(problem(
-                &kind_value.origin,
-                ".kind",
-                "expected a string".into(),
-            ));
-        };
-        let Some(kind) = self.kinds.get(&kind_name) else {
-            let message = self.kinds.unknown(&kind_name);
+            let message = "expected a string".into();
             return Err(problem(&kind_value.origin, ".kind", message));
         };
-        let opened: Vec<_> = self.files.iter().filter_map(File::opened).collect();
+        let Some(kind) = self.registry.provider(&kind_name) else {
+            let message = self.registry.unknown_provider(&kind_name);
+            return Err(problem(&kind_value.origin, ".kind", message));
+        };
+        let opened = self.opened.clone();
         let config = ProviderConfig::new(name, kind_name, value.origin.clone(), values.clone())
             .reading_files_with(move |origin, path| {
                 let by = opened
@@ -115,7 +120,7 @@ impl Made {
     }
 }
 
-/// Says which provider is meant by a variable whose provider only variables know.
+/// Names the provider that is probably meant by a variable whose provider no other source knows.
 fn suggest(problems: &mut [Problem], name: &str, providers: &Table) {
     let others = providers.iter().filter(|(_, other)| {
         let origin = &other.origin;

@@ -6,12 +6,7 @@ use biped_config::{ConfigValue, Origin, Problem, Value};
 
 use super::{Layer, Table, insert};
 
-const PROVIDERS: &str = "BIPED_PROVIDERS__";
-const SECTIONS: [(&str, &str); 3] = [
-    ("BIPED_STORE__", "store"),
-    ("BIPED_HTTP__", "http"),
-    ("BIPED_ENGINE__", "engine"),
-];
+const PREFIX: &str = "BIPED_";
 
 /// How deep in a section a variable may reach: no key is deeper, and a name may be long.
 const DEEPEST: usize = 8;
@@ -37,10 +32,11 @@ impl Environment {
         }
     }
 
-    /// A layer for each variable that is configuration, in the order of their names. `names` are
-    /// the providers that other sources know.
-    pub(crate) fn layers(
+    /// A layer for each variable that is configuration, in the order of their names: those of the
+    /// tables `sections`. `names` are the providers that other sources know.
+    pub(crate) fn layers<'s>(
         &self,
+        sections: impl Iterator<Item = &'s str> + Clone,
         names: &BTreeSet<String>,
         problems: &mut Vec<Problem>,
     ) -> Vec<Layer> {
@@ -48,11 +44,17 @@ impl Environment {
         variables.sort();
         let mut layers = Vec::new();
         for (name, value) in variables {
-            let Some(name) = name.to_str().filter(|name| is_configuration(name)) else {
+            let Some(name) = name.to_str() else {
+                continue;
+            };
+            let mut sections = sections.clone();
+            let Some((section, rest)) =
+                sections.find_map(|known| Some((known, inside(name, known)?)))
+            else {
                 continue;
             };
             let origin = Origin::Variable(Arc::from(name));
-            let read = path(name, names)
+            let read = path(section, rest, names)
                 .and_then(|path| Ok((path, value.into_string().map_err(|_| "not UTF-8")?)));
             match read {
                 Ok((path, value)) => {
@@ -81,24 +83,24 @@ impl Environment {
     }
 }
 
-fn is_configuration(name: &str) -> bool {
-    name.starts_with(PROVIDERS) || SECTIONS.iter().any(|(prefix, _)| name.starts_with(prefix))
+/// What follows the name of a section in that of a variable.
+fn inside<'v>(variable: &'v str, section: &str) -> Option<&'v str> {
+    let section = section.replace('-', "_").to_ascii_uppercase();
+    let rest = variable.strip_prefix(PREFIX)?.strip_prefix(&*section)?;
+    rest.strip_prefix("__")
 }
 
 /// The path of the key that a variable sets.
-fn path(variable: &str, names: &BTreeSet<String>) -> Result<Vec<String>, &'static str> {
+fn path(section: &str, rest: &str, names: &BTreeSet<String>) -> Result<Vec<String>, &'static str> {
     let keys = |rest: &str| {
         let keys: Vec<_> = rest.split("__").map(str::to_ascii_lowercase).collect();
         (keys.len() <= DEEPEST && !keys.iter().any(String::is_empty)).then_some(keys)
     };
-    for (prefix, section) in SECTIONS {
-        if let Some(rest) = variable.strip_prefix(prefix) {
-            let keys = keys(rest).ok_or("the name of a key is expected after the section's")?;
-            return Ok(std::iter::once(section.to_owned()).chain(keys).collect());
-        }
+    if section != "providers" {
+        let keys = keys(rest).ok_or("expected the name of a key after the section's")?;
+        return Ok(std::iter::once(section.to_owned()).chain(keys).collect());
     }
-    let needs = "BIPED_PROVIDERS__NAME__KEY is expected";
-    let rest = variable.strip_prefix(PROVIDERS).ok_or(needs)?;
+    let needs = "expected a variable of the form BIPED_PROVIDERS__NAME__KEY";
     let (name, rest) = match known(rest, names)? {
         Some(known) => known,
         None => {
@@ -107,10 +109,7 @@ fn path(variable: &str, names: &BTreeSet<String>) -> Result<Vec<String>, &'stati
         }
     };
     let keys = keys(rest).filter(|_| !name.is_empty()).ok_or(needs)?;
-    Ok(["providers".to_owned(), name]
-        .into_iter()
-        .chain(keys)
-        .collect())
+    Ok([section.to_owned(), name].into_iter().chain(keys).collect())
 }
 
 /// The known provider whose name `rest` starts with (the longest such name), and what follows it.
@@ -127,7 +126,7 @@ fn known<'v>(
     found.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     match &*found {
         [(a, _), (b, _), ..] if a.len() == b.len() => {
-            Err("several providers have this name, but for case, - and _")
+            Err("several providers have this name, apart from case, - and _")
         }
         _ => Ok(found.into_iter().next()),
     }

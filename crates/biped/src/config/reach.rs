@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, fmt};
 
 use biped_config::{ConfigValue, FieldType, ProviderKind, Value};
-use biped_core::{SecretRef, wire};
+use biped_core::wire;
 use sha2::{Digest, Sha256};
 
-use super::{ConfigFile, Table, settings::SECTIONS};
+use super::{ConfigFile, Table};
+use crate::registry::Registry;
 
 /// What a configuration file resolves, and where it sends secrets and tokens: its references, its
 /// hosts, and the files it names ([`Builder::reach`](crate::Builder::reach)).
@@ -25,10 +26,10 @@ pub struct Reach {
 impl Reach {
     /// `own` and `seen` are lines about where providers ask for tokens, by the file alone and with
     /// all that is configured beside it.
-    pub(crate) fn of<'k>(
+    pub(crate) fn of(
         root: &Table,
         file: &ConfigFile,
-        known: impl Fn(&str) -> Option<&'k ProviderKind>,
+        registry: &Registry,
         own: &BTreeSet<String>,
         seen: &BTreeSet<String>,
     ) -> Self {
@@ -43,14 +44,12 @@ impl Reach {
             match &value.raw {
                 Value::Table(providers) if section == "providers" => {
                     for (name, provider) in providers {
-                        reach.provider(&joined("providers", name), provider, &known);
+                        reach.provider(&joined("providers", name), provider, registry);
                     }
                 }
                 Value::Table(values) => {
-                    let fields = SECTIONS.iter().find(|(name, ..)| name == section);
-                    let fields = fields.map_or(&[][..], |(.., fields)| fields);
                     for (key, value) in values {
-                        let field = fields.iter().find(|field| field.name() == key);
+                        let field = registry.field(section, key);
                         let is_number = section == "engine" || key == "max_body";
                         if field.is_none() || !is_number {
                             let ty = field.map(biped_config::Field::ty);
@@ -89,17 +88,12 @@ impl Reach {
         hash.chain_update(&self.content).finalize().into()
     }
 
-    fn provider<'k>(
-        &mut self,
-        path: &str,
-        provider: &ConfigValue,
-        known: &impl Fn(&str) -> Option<&'k ProviderKind>,
-    ) {
+    fn provider(&mut self, path: &str, provider: &ConfigValue, registry: &Registry) {
         let Value::Table(values) = &provider.raw else {
             return self.add(path, provider, None);
         };
         let kind = values.get("kind").and_then(ConfigValue::to_text);
-        let kind = kind.and_then(|name| known(&name));
+        let kind = kind.and_then(|name| registry.provider(&name));
         for (key, value) in values {
             let mut fields = kind.into_iter().flat_map(ProviderKind::fields);
             let field = fields.find(|field| field.name() == key);
@@ -133,7 +127,7 @@ impl Reach {
     /// A client secret: where it stands there itself, it reaches nothing.
     fn client_secret(&mut self, path: &str, value: &ConfigValue, ty: Option<FieldType>) {
         match &value.raw {
-            Value::Text(text) if !is_reference(text) => self.put(path, b"itself"),
+            Value::Text(_) if !value.is_reference() => self.put(path, b"itself"),
             Value::List(all) => {
                 for (at, value) in all.iter().enumerate() {
                     self.client_secret(&format!("{path}.{at}"), value, ty);
@@ -189,7 +183,7 @@ impl Reach {
                 }
                 _ => None,
             },
-            Value::Text(text) if is_reference(text) => Some(text.clone()),
+            Value::Text(text) if value.is_reference() => Some(text.clone()),
             Value::Text(text) => match url::Url::parse(text.trim()) {
                 // The rest may be a secret: a path, a query, a password.
                 Ok(url) if url.has_host() => Some(origin(&url)),
@@ -243,17 +237,6 @@ fn joined(path: &str, key: &str) -> String {
     match key.is_empty() || !key.chars().all(is_bare) {
         true => format!("{path}.{key:?}"),
         false => format!("{path}.{key}"),
-    }
-}
-
-/// Whether a text of a file is more than itself.
-fn is_reference(text: &str) -> bool {
-    match text.parse::<SecretRef>() {
-        Ok(reference) => {
-            reference != SecretRef::inline(text.strip_prefix("inline:").unwrap_or(text))
-        }
-        // It begins as one, and is none.
-        Err(_) => true,
     }
 }
 

@@ -1,9 +1,10 @@
 //! The merged configuration as it may be shown.
 
-use biped_config::{ConfigValue, Field, FieldType, Origin, ProviderKind, Value};
+use biped_config::{ConfigValue, Field, FieldType, Origin, Value};
 use biped_core::wire::Escaped;
 
-use super::{Table, settings::SECTIONS};
+use super::Table;
+use crate::registry::Registry;
 
 const REDACTED: &str = "[redacted]";
 
@@ -14,8 +15,8 @@ pub struct Setting {
     /// The whole path of its key: `providers.shop.client_id`.
     pub key: String,
     /// The value for people to read, of its type. A secret is its reference (`env:SHOP_SECRET`), or
-    /// `[redacted]`; so is a value that nobody declared or that is not of the declared type, since
-    /// it may be anything.
+    /// `[redacted]`; so is a value that is not declared or not of the declared type, since it may be
+    /// anything.
     pub value: String,
     /// Where it is from.
     pub origin: Origin,
@@ -31,10 +32,7 @@ impl std::fmt::Display for Setting {
 }
 
 /// Every value of the merged configuration, sorted by key.
-pub(crate) fn settings<'k>(
-    root: &Table,
-    known: impl Fn(&str) -> Option<&'k ProviderKind>,
-) -> Vec<Setting> {
+pub(crate) fn settings(root: &Table, registry: &Registry) -> Vec<Setting> {
     let mut shown = Vec::new();
     for (section, value) in root {
         let Value::Table(table) = &value.raw else {
@@ -42,13 +40,8 @@ pub(crate) fn settings<'k>(
             continue;
         };
         if section != "providers" {
-            let fields = SECTIONS.iter().find(|(name, ..)| name == section);
-            let fields = fields.map_or(&[][..], |(.., fields)| fields);
             keys(&mut shown, section, table, |key| {
-                fields
-                    .iter()
-                    .find(|field| field.name() == key)
-                    .map(Field::ty)
+                registry.field(section, key).map(Field::ty)
             });
             continue;
         }
@@ -59,7 +52,7 @@ pub(crate) fn settings<'k>(
                 continue;
             };
             let kind = values.get("kind").and_then(ConfigValue::to_text);
-            let kind = kind.and_then(|name| known(&name));
+            let kind = kind.and_then(|name| registry.provider(&name));
             keys(&mut shown, &path, values, |key| {
                 kind?
                     .fields()
@@ -123,7 +116,7 @@ fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
     }
 }
 
-/// An identifier as a secret is shown, but for the one that stands here itself.
+/// An identifier as a secret is shown, unless it is the text itself.
 fn identifier(value: &ConfigValue) -> String {
     if let Value::List(all) = &value.raw {
         let all: Vec<_> = all.iter().map(identifier).collect();

@@ -40,6 +40,7 @@
 
 mod directory;
 mod entry;
+mod kind;
 mod store;
 
-pub use self::store::FileStore;
+pub use self::{kind::kind, store::FileStore};

@@ -69,11 +69,13 @@
 //! nor password.
 
 mod fault;
+mod kind;
 mod link;
 mod scripts;
 mod store;
 
 pub use self::{
+    kind::kind,
     link::LIMIT,
     store::{DEFAULT_PREFIX, RedisStore},
 };
