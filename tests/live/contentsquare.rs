@@ -23,13 +23,16 @@ fn application(client_secret: &str) -> Biped {
         let project = project
             .parse()
             .expect("BIPED_LIVE_CS_PROJECT_ID is a number");
-        builder = builder.value("providers.live.project_id", biped::Value::Integer(project));
+        builder = builder.value(
+            "providers.live.project_id",
+            biped::config::Value::Integer(project),
+        );
     }
     builder.build().unwrap()
 }
 
-fn text(text: &str) -> biped::Value {
-    biped::Value::Text(text.into())
+fn text(text: &str) -> biped::config::Value {
+    biped::config::Value::Text(text.into())
 }
 
 #[tokio::test]

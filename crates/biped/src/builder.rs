@@ -204,8 +204,8 @@ impl Builder {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use biped::{Biped, Error, Provider, ProviderConfig};
-    /// # use biped::{async_trait, FetchContext, ProviderId, SecretRef, Token, TokenRequest};
+    /// use biped::{Biped, Error, provider::{Provider, ProviderConfig}};
+    /// # use biped::{Token, TokenRequest, provider::{FetchContext, ProviderId, SecretRef, async_trait}};
     /// # #[derive(Debug)] struct Acme { id: ProviderId, key: SecretRef }
     /// # impl Acme { fn new(name: Arc<str>, key: SecretRef) -> Self {
     /// #     let id = ProviderId::new("acme", "https://acme.example/token", "").named(name);

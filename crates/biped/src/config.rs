@@ -87,7 +87,8 @@ pub use biped_config::{
     nearest,
 };
 pub use biped_core::{
-    MAX_FILE_SIZE, References, SecretSource, SourceContext, async_trait, read_file, read_file_if,
+    FILE_TIMEOUT, MAX_FILE_SIZE, References, SecretRef, SecretSource, SourceContext, async_trait,
+    read_file, read_file_if, read_text_file,
 };
 
 pub use self::{

@@ -57,18 +57,21 @@ pub mod provider;
 mod registry;
 pub mod store;
 
-pub use biped_config::*;
 #[cfg(feature = "contentsquare")]
 pub use biped_contentsquare as contentsquare;
-pub use biped_core::*;
+pub use biped_core::{
+    Error, ErrorKind, ExposeSecret, Inspection, ParamValue, SecretString, SetParam, Timestamp,
+    Token, TokenRequest, VendorError,
+};
 #[cfg(feature = "dialect")]
 pub use biped_dialect as dialect;
-pub use biped_engine::*;
+pub use biped_engine::{
+    CachedToken, Rejection, Settings, Status, TokenManager, TokenRef, TokenSource, TokenState,
+};
 #[cfg(feature = "envelope")]
 pub use biped_envelope as envelope;
 #[cfg(feature = "file")]
 pub use biped_file as file;
-pub use biped_memory::MemoryStore;
 #[cfg(feature = "oauth2")]
 pub use biped_oauth2 as oauth2;
 #[cfg(feature = "redis")]
@@ -78,7 +81,7 @@ pub use biped_reqwest::{self as reqwest, ApiClient, token_error};
 #[cfg(feature = "sealed")]
 pub use biped_sealed as sealed;
 #[cfg(feature = "tower")]
-pub use biped_tower::{self as tower, TokenLayer};
+pub use biped_tower as tower;
 
 pub use self::{
     biped::{Biped, ConfiguredProvider},

@@ -1,4 +1,5 @@
-//! For stores: where tokens are kept beyond the process, and how a kind of store is declared.
+//! For those who add a store: where tokens are kept beyond the process, and how a kind of store is
+//! declared.
 
 pub use biped_config::{Field, FieldType, StoreConfig, StoreKind};
 pub use biped_core::{

@@ -3,8 +3,8 @@
 //!
 //! ```no_run
 //! use std::process::ExitCode;
-//! # mod acme { pub fn kind() -> biped::ProviderKind {
-//! #     biped::ProviderKind::new("acme", |_| Err(biped::Error::internal("an example"))) } }
+//! # mod acme { pub fn kind() -> biped::provider::ProviderKind {
+//! #     biped::provider::ProviderKind::new("acme", |_| Err(biped::Error::internal("an example"))) } }
 //!
 //! fn main() -> ExitCode {
 //!     biped_cli::run(biped::Biped::builder().provider_kind(acme::kind()))

@@ -10,8 +10,9 @@ use std::{
 };
 
 use biped::{
-    Biped, Builder, Clock, Error, References, SystemClock, Timestamp, TokenManager, TokenSource,
-    config::{ConfigFile, OwnerCheck},
+    Biped, Builder, Error, Timestamp, TokenManager, TokenSource,
+    config::{ConfigFile, OwnerCheck, References},
+    provider::{Clock, SystemClock},
 };
 use clap::builder::styling::AnsiColor;
 use etcetera::BaseStrategy;

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use biped::{Biped, Error, Provider, ProviderConfig, TokenRequest};
+use biped::{
+    Biped, Error, TokenRequest,
+    provider::{Provider, ProviderConfig},
+};
 
 use crate::{
     assert_one, builder, lines,

@@ -50,7 +50,7 @@ fn defaults_count_where_nothing_else_is_said() {
         .unwrap();
     assert_eq!(
         (&*region.value, region.origin.clone()),
-        ("\"eu\"", biped::Origin::Default)
+        ("\"eu\"", biped::config::Origin::Default)
     );
 }
 

@@ -1,6 +1,6 @@
 //! `biped completions` and `biped man`.
 
-use biped::{Error, nearest};
+use biped::{Error, config::nearest};
 use clap_complete::Shell;
 
 use crate::{failure::Outcome, output, session::Session};
