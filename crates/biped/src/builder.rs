@@ -1,28 +1,26 @@
 //! [`Builder`]: what a [`Biped`] is made of.
 
 mod providers;
+mod sections;
+mod sources;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ffi::OsString,
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc};
 
 use biped_config::{
-    ConfigTable, ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, SecretScheme, Section,
-    StoreKind, Value,
+    Origin, Problem, ProviderConfig, ProviderKind, SecretScheme, Section, StoreKind, Value,
 };
 use biped_core::{
     Clock, Error, HttpClient, Provider, References, SystemClock, TokenRequest, TokenStore, wire,
 };
 use biped_engine::{Settings, TokenManager};
 
-use self::providers::{Made, Maker, hosts};
+use self::{
+    providers::{Made, Maker, hosts},
+    sources::{File, Given, Sources},
+};
 use crate::{
-    biped::{Biped, ConfiguredProvider, Parts, Sections},
-    config::{self, ConfigFile, Environment, Layer, OwnerCheck, Reach, Setting, Table},
+    biped::{Biped, ConfiguredProvider, Parts},
+    config::{self, ConfigFile, Environment, Reach, Setting, Table},
     http::Http,
     registry::Registry,
 };
@@ -53,10 +51,7 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct Builder {
-    files: Vec<File>,
-    environment: Environment,
-    defaults: Vec<Given>,
-    values: Vec<Given>,
+    sources: Sources,
     registry: Registry,
     providers: BTreeMap<Arc<str>, (Arc<dyn Provider>, TokenRequest)>,
     http_client: Option<Arc<dyn HttpClient>>,
@@ -64,33 +59,6 @@ pub struct Builder {
     store: Option<Arc<dyn TokenStore>>,
     references: References,
 }
-
-/// A value that the application gave, at the whole path of its key.
-#[derive(Clone)]
-struct Given {
-    key: String,
-    value: ConfigValue,
-}
-
-impl Given {
-    fn new(origin: Origin, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        let raw = value.into();
-        Self {
-            key: key.into(),
-            value: ConfigValue { raw, origin },
-        }
-    }
-}
-
-#[derive(Clone)]
-enum File {
-    At(PathBuf),
-    Opened(ConfigFile),
-    Text(String),
-}
-
-/// What errors call a text that came from no file.
-const TEXT_NAME: &str = "biped.toml";
 
 impl Biped {
     /// Reads a biped.toml, and the `BIPED_…` variables of the environment.
@@ -110,10 +78,7 @@ impl Biped {
 impl Builder {
     fn new() -> Self {
         Self {
-            files: Vec::new(),
-            environment: Environment::default(),
-            defaults: Vec::new(),
-            values: Vec::new(),
+            sources: Sources::default(),
             registry: Registry::built_in(),
             providers: BTreeMap::new(),
             http_client: None,
@@ -125,13 +90,13 @@ impl Builder {
 
     /// Reads a file. Of several, the later goes ahead of the earlier, key by key.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.files.push(File::At(path.into()));
+        self.sources.files.push(File::At(path.into()));
         self
     }
 
     /// Takes a file that was opened already, as [`file`](Self::file) does.
     pub fn opened_file(mut self, file: ConfigFile) -> Self {
-        self.files.push(File::Opened(file));
+        self.sources.files.push(File::Opened(file));
         self
     }
 
@@ -149,7 +114,7 @@ impl Builder {
     /// Reads a text as if it were a file, called `biped.toml` in errors. Files that it names are
     /// relative to the working directory.
     pub fn toml(mut self, text: impl Into<String>) -> Self {
-        self.files.push(File::Text(text.into()));
+        self.sources.files.push(File::Text(text.into()));
         self
     }
 
@@ -163,20 +128,22 @@ impl Builder {
         let variables = variables
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()));
-        self.environment = Environment::Given(variables.collect());
+        self.sources.environment = Environment::Given(variables.collect());
         self
     }
 
     /// Leaves environment variables alone: no `BIPED_…` variable is read.
     pub fn without_environment(mut self) -> Self {
-        self.environment = Environment::Off;
+        self.sources.environment = Environment::Off;
         self
     }
 
     /// Sets a value ahead of every file and variable. The key is a whole path, such as
     /// `providers.shop.client_id` (a provider's name with a dot in it can't be addressed so).
     pub fn value(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.values.push(Given::new(Origin::Builder, key, value));
+        self.sources
+            .values
+            .push(Given::new(Origin::Builder, key, value));
         self
     }
 
@@ -189,13 +156,15 @@ impl Builder {
         value: impl Into<Value>,
     ) -> Self {
         let origin = Origin::Option(option.into());
-        self.values.push(Given::new(origin, key, value));
+        self.sources.values.push(Given::new(origin, key, value));
         self
     }
 
     /// Sets a value behind every file and variable: it counts where nothing else is said.
     pub fn default_value(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.defaults.push(Given::new(Origin::Default, key, value));
+        self.sources
+            .defaults
+            .push(Given::new(Origin::Default, key, value));
         self
     }
 
@@ -312,9 +281,12 @@ impl Builder {
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that is no TOML.
     pub fn reach(&self, file: &ConfigFile) -> Result<Reach, Error> {
         let alone = Self {
-            files: vec![File::Opened(file.clone())],
+            sources: Sources {
+                files: vec![File::Opened(file.clone())],
+                environment: Environment::Off,
+                ..Sources::default()
+            },
             registry: self.registry.clone(),
-            environment: Environment::Off,
             references: References::None,
             ..Self::new()
         };
@@ -361,8 +333,8 @@ impl Builder {
     pub fn build(self) -> Result<Biped, Error> {
         let mut problems = self.registry.problems().to_vec();
         let root = self.read(&mut problems)?;
-        unknown_sections(&root, &self.registry, &mut problems);
-        let sections = read_sections(&root, &self.registry, &mut problems);
+        sections::report_unknown(&root, &self.registry, &mut problems);
+        let sections = sections::read(&root, &self.registry, &mut problems);
         let section = |name| sections.get(name).map(|section| &**section);
         let engine = section(config::engine::NAME).and_then(|it| it.downcast_ref::<Settings>());
         let mut unread = None;
@@ -423,42 +395,8 @@ impl Builder {
         }))
     }
 
-    /// Reads and merges the sources. Problems of the files' texts come back at once, the others are
-    /// noted.
     fn read(&self, problems: &mut Vec<Problem>) -> Result<Table, Error> {
-        let mut layers = vec![self.layer("defaults", &self.defaults)];
-        let mut broken = false;
-        for file in &self.files {
-            match file.read()? {
-                Ok(table) => {
-                    problems.extend(table.take_problems());
-                    layers.push(Layer {
-                        name: file.path().display().to_string(),
-                        root: table.into_values(),
-                    });
-                }
-                Err(found) => {
-                    broken = true;
-                    problems.extend(found);
-                }
-            }
-        }
-        if broken {
-            return Err(config::report(std::mem::take(problems)));
-        }
-        let values = self.layer("the builder", &self.values);
-        let known = layers.iter().chain([&values]);
-        let names: BTreeSet<_> = known
-            .flat_map(|layer| config::provider_names(&layer.root))
-            .cloned()
-            .collect();
-        let sections = self.registry.section_names().collect::<Vec<_>>();
-        let sections = sections.into_iter();
-        layers.extend(self.environment.layers(sections, &names, problems));
-        layers.push(values);
-        let mut root = config::merge(&layers)?;
-        config::rule(&mut root, self.references, &self.registry.schemes());
-        Ok(root)
+        self.sources.read(&self.registry, self.references, problems)
     }
 
     fn make_providers(
@@ -468,104 +406,10 @@ impl Builder {
     ) -> BTreeMap<Arc<str>, Made> {
         let maker = Maker {
             registry: &self.registry,
-            opened: self.files.iter().filter_map(File::opened).collect(),
+            opened: self.sources.opened(),
         };
         maker.make(root, |name| self.providers.contains_key(name), problems)
     }
-
-    fn layer(&self, name: &str, values: &[Given]) -> Layer {
-        let mut root = Table::new();
-        for given in values {
-            config::insert(&mut root, given.key.split('.'), given.value.clone());
-        }
-        Layer {
-            name: name.into(),
-            root,
-        }
-    }
-}
-
-impl File {
-    fn path(&self) -> &Path {
-        match self {
-            Self::At(path) => path,
-            Self::Opened(file) => file.path(),
-            Self::Text(_) => Path::new(TEXT_NAME),
-        }
-    }
-
-    fn opened(&self) -> Option<ConfigFile> {
-        match self {
-            Self::Opened(file) => Some(file.clone()),
-            _ => None,
-        }
-    }
-
-    fn read(&self) -> Result<Result<ConfigTable, Vec<Problem>>, Error> {
-        let path = self.path();
-        Ok(match self {
-            Self::Text(text) => ConfigTable::from_toml(path, text),
-            Self::Opened(file) => ConfigTable::from_toml(path, file.text()),
-            Self::At(_) => {
-                let file = ConfigFile::open(path, OwnerCheck::Off)?;
-                ConfigTable::from_toml(path, file.text())
-            }
-        })
-    }
-}
-
-/// Reads the sections that are there.
-fn read_sections(root: &Table, registry: &Registry, problems: &mut Vec<Problem>) -> Sections {
-    let mut sections = Sections::new();
-    for section in registry.sections() {
-        let name = section.name();
-        let (Some(value), Some(values)) = (root.get(name), config::table(root, name, problems))
-        else {
-            continue;
-        };
-        match section.read(&ConfigTable::new(
-            name,
-            value.origin.clone(),
-            values.clone(),
-        )) {
-            Ok(read) => drop(sections.insert(name.into(), read)),
-            Err(found) => problems.extend(found),
-        }
-    }
-    sections
-}
-
-fn unknown_sections(root: &Table, registry: &Registry, problems: &mut Vec<Problem>) {
-    let known = || registry.section_names();
-    for (name, value) in root
-        .iter()
-        .filter(|(name, _)| !known().any(|known| known == *name))
-    {
-        if is_provider(value) {
-            problems.push(Problem {
-                origin: value.origin.clone(),
-                key: name.clone(),
-                message: format!("unknown key; did you mean the table [providers.{name}]?"),
-            });
-            continue;
-        }
-        problems.push(Problem::unknown_key(
-            value.origin.clone(),
-            name.clone(),
-            name,
-            known(),
-        ));
-    }
-}
-
-/// Whether this is a provider's table that is out of its place.
-fn is_provider(value: &ConfigValue) -> bool {
-    let Value::Table(table) = &value.raw else {
-        return false;
-    };
-    ["client_id", "client_secret", "credentials"]
-        .iter()
-        .any(|key| table.contains_key(*key))
 }
 
 /// Without values: they may be secrets.
@@ -577,10 +421,15 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field(
                 "files",
-                &self.files.iter().map(File::path).collect::<Vec<_>>(),
+                &self
+                    .sources
+                    .files
+                    .iter()
+                    .map(File::path)
+                    .collect::<Vec<_>>(),
             )
-            .field("defaults", &keys(&self.defaults))
-            .field("values", &keys(&self.values))
+            .field("defaults", &keys(&self.sources.defaults))
+            .field("values", &keys(&self.sources.values))
             .field(
                 "kinds",
                 &self.kinds().map(ProviderKind::name).collect::<Vec<_>>(),

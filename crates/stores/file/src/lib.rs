@@ -40,6 +40,7 @@
 
 mod directory;
 mod entry;
+mod files;
 mod kind;
 mod store;
 

@@ -68,6 +68,7 @@
 //! well. Warnings say what is wrong (`NOAUTH`, a full memory, a certificate), and show neither user
 //! nor password.
 
+mod address;
 mod fault;
 mod kind;
 mod link;

@@ -9,16 +9,13 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, Error, ExposeSecret, Generation, Lease, LeaseFailure, LeaseId, SecretString,
-    StoreError, StoredToken, SystemClock, TokenKey, TokenStore,
+    Claim, Clock, Error, Generation, Lease, LeaseFailure, LeaseId, SecretString, StoreError,
+    StoredToken, SystemClock, TokenKey, TokenStore,
 };
-use redis::{
-    Client, FromRedisValue, IntoConnectionInfo, ProtocolVersion, RedisError, Script,
-    ScriptInvocation, TlsCertificates,
-};
-use url::Url;
+use redis::{Client, FromRedisValue, RedisError, Script, ScriptInvocation};
 
 use crate::{
+    address::Address,
     fault,
     link::{LIMIT, Link, Names},
     scripts::Scripts,
@@ -55,7 +52,7 @@ impl RedisStore {
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for what is no such URL, and for TLS
     /// that can't be set up.
     pub fn new(url: &SecretString) -> Result<Self, Error> {
-        Self::with_authorities(url, None)
+        Address::new(url, None).map(Self::of)
     }
 
     /// The same, with the certificates of the authorities (PEM) that may vouch for the server, in
@@ -64,56 +61,19 @@ impl RedisStore {
     /// # Errors
     /// As [`new`](Self::new), for certificates that can't be read, and for a URL without TLS.
     pub fn with_ca(url: &SecretString, pem: impl Into<Vec<u8>>) -> Result<Self, Error> {
-        const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-        let pem = pem.into();
-        if !pem.windows(BEGIN.len()).any(|text| text == BEGIN) {
-            return Err(Error::configuration(
-                "the certificates for the Redis are no certificates in PEM",
-            ));
-        }
-        Self::with_authorities(url, Some(pem))
+        Address::new(url, Some(pem.into())).map(Self::of)
     }
 
-    fn with_authorities(url: &SecretString, pem: Option<Vec<u8>>) -> Result<Self, Error> {
-        let parsed = parse(url)?;
-        let shown = biped_core::redacted_url(&parsed);
-        let refused = |error: &RedisError| {
-            let category = error.category();
-            Error::configuration(format!("the Redis at {shown} can't be used: {category}"))
-        };
-        let info = url.expose_secret().into_connection_info();
-        let info = info.map_err(|error| refused(&error))?;
-        // One connection for answers and news; and no command that a user's ACL may forbid.
-        let settings = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_skip_set_lib_name();
-        let info = info.set_redis_settings(settings);
-        if pem.is_some() && parsed.scheme() != "rediss" {
-            return Err(Error::configuration(format!(
-                "the Redis at {shown} is spoken to without TLS, where certificates mean nothing"
-            ))
-            .with_remedy("write rediss:// in its URL, or leave the certificates out"));
-        }
-        let client = if parsed.scheme() == "rediss" {
-            choose_cryptography();
-            let certificates = TlsCertificates {
-                client_tls: None,
-                root_cert: pem,
-            };
-            Client::build_with_tls(info, certificates)
-        } else {
-            Client::open(info)
-        };
-        Ok(Self(Arc::new(Inner {
-            client: client.map_err(|error| refused(&error))?,
+    fn of(address: Address) -> Self {
+        let Address { client, shown } = address;
+        Self(Arc::new(Inner {
+            client,
             shown,
             prefix: DEFAULT_PREFIX.into(),
             scripts: Scripts::new(),
             clock: Arc::new(SystemClock),
             link: Mutex::default(),
-        })))
+        }))
     }
 
     /// Sets what the names of all that is stored begin with. Default: `biped`. Fleets with one
@@ -353,44 +313,6 @@ impl fmt::Debug for RedisStore {
             .field("url", &self.0.shown)
             .field("prefix", &self.0.prefix)
             .finish_non_exhaustive()
-    }
-}
-
-/// The URL, checked; errors don't show it, since it may hold a password.
-fn parse(url: &SecretString) -> Result<Url, Error> {
-    let refused = |why: &str| {
-        Err(
-            Error::configuration(format!("the URL of the Redis {why}")).with_remedy(
-                "it looks like redis://user:password@host:6379/0, or rediss://… for TLS; what is \
-                 special in a password is escaped (%40 for @)",
-            ),
-        )
-    };
-    let Ok(parsed) = Url::parse(url.expose_secret()) else {
-        return refused("can't be read");
-    };
-    if !matches!(parsed.scheme(), "redis" | "rediss") {
-        return refused("begins with neither redis:// nor rediss://");
-    }
-    if parsed.host_str().is_none_or(str::is_empty) {
-        return refused("names no host");
-    }
-    let database = parsed.path().trim_start_matches('/');
-    if !database.bytes().all(|byte| byte.is_ascii_digit()) {
-        return refused("names a database that is no number");
-    }
-    if parsed.query().is_some() || parsed.fragment().is_some() {
-        // One of them would turn the check of certificates off.
-        return refused("has something after ? or #, which means nothing here");
-    }
-    Ok(parsed)
-}
-
-/// rustls panics where a program enables several providers of cryptography and names none.
-fn choose_cryptography() {
-    use rustls::crypto::{CryptoProvider, aws_lc_rs};
-    if CryptoProvider::get_default().is_none() {
-        let _ = aws_lc_rs::default_provider().install_default();
     }
 }
 

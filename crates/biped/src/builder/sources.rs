@@ -1,0 +1,140 @@
+//! The sources of a configuration, and what they say together.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use biped_config::{ConfigTable, ConfigValue, Origin, Problem, Value};
+use biped_core::{Error, References};
+
+use crate::{
+    config::{self, ConfigFile, Environment, Layer, OwnerCheck, Table},
+    registry::Registry,
+};
+
+/// The sources, but for the order between them, which is that of figment's layers.
+#[derive(Clone, Default)]
+pub(super) struct Sources {
+    pub(super) files: Vec<File>,
+    pub(super) environment: Environment,
+    pub(super) defaults: Vec<Given>,
+    pub(super) values: Vec<Given>,
+}
+
+impl Sources {
+    /// The files that are open already.
+    pub(super) fn opened(&self) -> Vec<ConfigFile> {
+        self.files.iter().filter_map(File::opened).collect()
+    }
+
+    /// Reads and merges the sources. Problems of the files' texts come back at once, the others are
+    /// noted.
+    pub(super) fn read(
+        &self,
+        registry: &Registry,
+        references: References,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Table, Error> {
+        let mut layers = vec![layer("defaults", &self.defaults)];
+        let mut broken = false;
+        for file in &self.files {
+            match file.read()? {
+                Ok(table) => {
+                    problems.extend(table.take_problems());
+                    layers.push(Layer {
+                        name: file.path().display().to_string(),
+                        root: table.into_values(),
+                    });
+                }
+                Err(found) => {
+                    broken = true;
+                    problems.extend(found);
+                }
+            }
+        }
+        if broken {
+            return Err(config::report(std::mem::take(problems)));
+        }
+        let values = layer("the builder", &self.values);
+        let known = layers.iter().chain([&values]);
+        let names: BTreeSet<_> = known
+            .flat_map(|layer| config::provider_names(&layer.root))
+            .cloned()
+            .collect();
+        let sections = registry.section_names().collect::<Vec<_>>();
+        let sections = sections.into_iter();
+        layers.extend(self.environment.layers(sections, &names, problems));
+        layers.push(values);
+        let mut root = config::merge(&layers)?;
+        config::rule(&mut root, references, &registry.schemes());
+        Ok(root)
+    }
+}
+
+fn layer(name: &str, values: &[Given]) -> Layer {
+    let mut root = Table::new();
+    for given in values {
+        config::insert(&mut root, given.key.split('.'), given.value.clone());
+    }
+    Layer {
+        name: name.into(),
+        root,
+    }
+}
+
+/// A value that the application gave, at the whole path of its key.
+#[derive(Clone)]
+pub(super) struct Given {
+    pub(super) key: String,
+    value: ConfigValue,
+}
+
+impl Given {
+    pub(super) fn new(origin: Origin, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        let raw = value.into();
+        Self {
+            key: key.into(),
+            value: ConfigValue { raw, origin },
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) enum File {
+    At(PathBuf),
+    Opened(ConfigFile),
+    Text(String),
+}
+
+/// What errors call a text that came from no file.
+const TEXT_NAME: &str = "biped.toml";
+
+impl File {
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::At(path) => path,
+            Self::Opened(file) => file.path(),
+            Self::Text(_) => Path::new(TEXT_NAME),
+        }
+    }
+
+    fn opened(&self) -> Option<ConfigFile> {
+        match self {
+            Self::Opened(file) => Some(file.clone()),
+            _ => None,
+        }
+    }
+
+    fn read(&self) -> Result<Result<ConfigTable, Vec<Problem>>, Error> {
+        let path = self.path();
+        Ok(match self {
+            Self::Text(text) => ConfigTable::from_toml(path, text),
+            Self::Opened(file) => ConfigTable::from_toml(path, file.text()),
+            Self::At(_) => {
+                let file = ConfigFile::open(path, OwnerCheck::Off)?;
+                ConfigTable::from_toml(path, file.text())
+            }
+        })
+    }
+}
