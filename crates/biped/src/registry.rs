@@ -255,3 +255,6 @@ fn lacking<K>(built_in: &[BuiltIn<K>], name: &str) -> Option<String> {
         "{name} needs biped's feature {name}, which is not enabled"
     ))
 }
+
+#[cfg(test)]
+mod tests;

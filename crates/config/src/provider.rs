@@ -1,5 +1,4 @@
-//! [`ProviderKind`]: what `kind = "…"` names, the keys it takes, and what becomes of them.
-//! [`ProviderConfig`]: one provider's part of the configuration.
+//! [`ProviderKind`]: what `kind = "…"` names. [`ProviderConfig`]: the values of one provider.
 
 use std::{collections::BTreeMap, fmt, io, ops::Deref, path::Path, sync::Arc};
 
@@ -14,10 +13,10 @@ use crate::{
     value::{ConfigValue, Origin, Value, any_of},
 };
 
-/// A kind of provider: the value of `kind = "…"` in the configuration, the keys it takes, and what
-/// makes a [`Provider`] of them.
+/// A kind of provider: the value of `kind = "…"` in the configuration, the keys that it takes, and the
+/// function that makes a [`Provider`] of them.
 ///
-/// Built-in kinds and an application's own go through this same door.
+/// Built-in kinds are declared in the same way as an application's own.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -35,7 +34,7 @@ use crate::{
 ///     let key = config.secret("api_key").ok_or_else(|| config.missing("api_key"))?;
 ///     let region = config.string("region").unwrap_or_else(|| "eu".into());
 ///     let endpoint = format!("https://{region}.acme.example/token");
-///     // Acme has no client identifier: the key tells clients apart.
+///     // Acme has no client identifier; the key tells clients apart.
 ///     let id = ProviderId::new("acme", endpoint, "").named(config.name()).credential(&key);
 ///     Ok(Arc::new(Acme { id, key }))
 /// }
@@ -57,12 +56,11 @@ pub struct ProviderKind {
 type Build = dyn Fn(&ProviderConfig) -> Result<Arc<dyn Provider>, Error> + Send + Sync;
 
 impl ProviderKind {
-    /// A kind of this name, made by `build`.
+    /// A kind of this name. `build` makes its providers.
     ///
-    /// Without [`field`](Self::field)s, the keys that `build` reads are the keys there are; with
-    /// them the configuration is checked before `build` sees it, and a value that is not of its
-    /// type reads as if it were not there. `build` runs even then, so that what it finds is told
-    /// together with the rest.
+    /// Without [`field`](Self::field)s, the kind takes the keys that `build` reads. With fields, the
+    /// configuration is checked before `build` runs, and a value of the wrong type reads as missing.
+    /// `build` runs even if there are problems, so that its own are reported with them.
     pub fn new(
         name: impl Into<Box<str>>,
         build: impl Fn(&ProviderConfig) -> Result<Arc<dyn Provider>, Error> + Send + Sync + 'static,
@@ -76,14 +74,14 @@ impl ProviderKind {
         }
     }
 
-    /// Says in a few words what vendor or standard it is.
+    /// Sets a few words that name the vendor or the standard.
     #[must_use]
     pub fn about(mut self, about: impl Into<Box<str>>) -> Self {
         self.about = about.into();
         self
     }
 
-    /// Whether the kind declares its keys; else the keys that it reads are the keys there are.
+    /// Whether the kind declares its keys. If not, it takes the keys that it reads.
     #[must_use]
     pub fn declares_fields(&self) -> bool {
         !self.fields.is_empty()
@@ -96,7 +94,7 @@ impl ProviderKind {
         self
     }
 
-    /// Lets requests carry parameters that no field declares; they are texts.
+    /// Allows parameters of requests that no field declares; their values are texts.
     #[must_use]
     pub fn with_open_params(mut self) -> Self {
         self.open_params = true;
@@ -109,13 +107,13 @@ impl ProviderKind {
         &self.name
     }
 
-    /// What vendor or standard it is.
+    /// The vendor or the standard.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.about
     }
 
-    /// The keys it takes: its own first, then those that every kind takes.
+    /// The keys that the kind takes: its own first, then those that every kind takes.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         let is_own = |common: &&Field| !self.fields.iter().any(|own| own.name == common.name);
         self.fields.iter().chain(COMMON.iter().filter(is_own))
@@ -124,7 +122,7 @@ impl ProviderKind {
     /// Makes a provider.
     ///
     /// # Errors
-    /// Every problem of this configuration, not only the first.
+    /// Returns every problem of this configuration, not only the first.
     pub fn build(&self, config: &ProviderConfig) -> Result<Arc<dyn Provider>, Vec<Problem>> {
         match self.declares_fields() {
             true => config.check(self.fields()),
@@ -160,11 +158,11 @@ impl ProviderKind {
         request
     }
 
-    /// Gives a parameter that came as text (`--param project_id=42`) its type.
+    /// Converts a parameter from text (`--param project_id=42`) to its declared type.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a parameter that this kind doesn't
-    /// have, or a value that isn't of its type.
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) if this kind does not have the
+    /// parameter, or if the text is not of its type.
     pub fn param(&self, name: &str, text: &str) -> Result<ParamValue, Error> {
         let declared = || self.fields.iter().filter(|field| field.per_request);
         let Some(field) = declared().find(|field| field.name == name) else {
@@ -211,9 +209,7 @@ impl fmt::Debug for ProviderKind {
     }
 }
 
-/// One provider's part of the configuration.
-///
-/// It is a [`ConfigTable`], whose typed reads it has.
+/// The values of one provider. It dereferences to a [`ConfigTable`], which has the typed reads.
 pub struct ProviderConfig {
     name: Arc<str>,
     kind: Box<str>,
@@ -224,7 +220,7 @@ pub struct ProviderConfig {
 type ReadFile = dyn Fn(&Origin, &Path) -> io::Result<String> + Send + Sync;
 
 impl ProviderConfig {
-    /// The configuration of the provider `name`. `values` holds its keys, `kind` among them or not.
+    /// The configuration of the provider `name`. `values` holds its keys, with or without `kind`.
     #[must_use]
     pub fn new(
         name: impl Into<Arc<str>>,
@@ -246,7 +242,8 @@ impl ProviderConfig {
         }
     }
 
-    /// Reads the files that it names with `read`, which gets the origin of the name, and the path.
+    /// Sets how [`text_of_file`](Self::text_of_file) reads a file. `read` gets the origin of the value
+    /// that names the file, and its path.
     #[must_use]
     pub fn reading_files_with(
         mut self,
@@ -272,7 +269,7 @@ impl ProviderConfig {
     /// in `credentials`.
     ///
     /// # Errors
-    /// Where one is missing; it is noted as a problem as well.
+    /// Fails if one is missing. The problem is also noted in the table.
     pub fn credentials(&self) -> Result<(SecretRef, SecretRef), Error> {
         if let Some(value) = self.value("credentials") {
             for key in ["client_id", "client_secret"] {
@@ -302,8 +299,8 @@ impl ProviderConfig {
 
     /// The text of a file that the configuration names, such as a description of a vendor.
     ///
-    /// A kind that reads its files here has them checked as the configuration file itself is: their
-    /// owner, who may write them, and whether they have changed since they were trusted.
+    /// Such a file is checked in the same way as the configuration file: its owner, who may write it,
+    /// and whether it has changed since it was trusted.
     #[must_use]
     pub fn text_of_file(&self, key: &str) -> Option<Result<String, Error>> {
         let path = self.path(key)?;

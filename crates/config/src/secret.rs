@@ -1,12 +1,12 @@
-//! [`SecretScheme`]: references to secrets in a place that Biped doesn't know, like `vault:…`.
+//! [`SecretScheme`]: references such as `vault:…`, which an application resolves.
 
 use std::{fmt, sync::Arc};
 
 use biped_core::{Error, SecretRef, SecretSource};
 
-/// A scheme of references: `vault` makes every text of a configuration that begins with `vault:` a
-/// reference to a secret that the application knows how to read. `inline:vault:…` is that text
-/// itself.
+/// A scheme of references to secrets. The scheme `vault` makes every secret that begins with `vault:`
+/// in a configuration a reference, which the application resolves. `inline:vault:…` still stands for
+/// the text `vault:…`.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -19,7 +19,7 @@ use biped_core::{Error, SecretRef, SecretSource};
 /// #         Err(Error::internal("an example")) }
 /// # }
 ///
-/// // "vault:kv/shop" comes here as "kv/shop".
+/// // The function gets "kv/shop" for "vault:kv/shop".
 /// let scheme = SecretScheme::new("vault", |reference: &str| {
 ///     Ok(Arc::new(Vault(reference.to_owned())) as Arc<dyn SecretSource>)
 /// });
@@ -33,8 +33,8 @@ pub struct SecretScheme {
 type Open = dyn Fn(&str) -> Result<Arc<dyn SecretSource>, Error> + Send + Sync;
 
 impl SecretScheme {
-    /// A scheme of this name. `open` gets what follows the colon, reads nothing yet, and refuses what
-    /// can't be a reference.
+    /// A scheme of this name. `open` gets the text after the colon. It must not read the secret yet,
+    /// and fails if the text is not a valid reference.
     pub fn new(
         name: impl Into<Box<str>>,
         open: impl Fn(&str) -> Result<Arc<dyn SecretSource>, Error> + Send + Sync + 'static,
@@ -45,13 +45,13 @@ impl SecretScheme {
         }
     }
 
-    /// The name: what comes before the colon.
+    /// The name: the text before the colon.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The reference that a text is, where it begins with the name.
+    /// Returns the reference if the text begins with the scheme's name.
     fn reference(&self, text: &str) -> Option<Result<SecretRef, Error>> {
         let rest = text.strip_prefix(&*self.name)?.strip_prefix(':')?;
         Some((self.open)(rest).map(SecretRef::from_source))
@@ -69,13 +69,13 @@ impl fmt::Debug for SecretScheme {
 pub struct SecretSchemes(Arc<[SecretScheme]>);
 
 impl SecretSchemes {
-    /// Whether there are none.
+    /// Whether no scheme is registered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The reference that a text is, where it begins with the name of a scheme.
+    /// Returns the reference if the text begins with the name of a scheme.
     pub(crate) fn reference(&self, text: &str) -> Option<Result<SecretRef, Error>> {
         self.0.iter().find_map(|scheme| scheme.reference(text))
     }
@@ -87,7 +87,7 @@ impl FromIterator<SecretScheme> for SecretSchemes {
     }
 }
 
-/// The same schemes, not schemes of the same names.
+/// Two lists are equal if they are the same list; functions can't be compared.
 impl PartialEq for SecretSchemes {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || (self.is_empty() && other.is_empty())

@@ -6,10 +6,10 @@ use biped_core::Error;
 
 use crate::{field::Field, problem::Problem, table::ConfigTable};
 
-/// A table beside `[providers]`, such as `[http]`: its name, the keys it takes, and what they are
-/// read into.
+/// A table beside `[providers]`, such as `[http]`: its name, the keys that it takes, and the type that
+/// it is read into.
 ///
-/// Built-in sections and an application's own go through this same door.
+/// Built-in sections are declared in the same way as an application's own.
 ///
 /// ```
 /// use biped_config::{ConfigTable, Field, FieldType, Section};
@@ -32,8 +32,8 @@ pub struct Section {
 type Read = dyn Fn(&ConfigTable) -> Result<Arc<dyn Any + Send + Sync>, Error> + Send + Sync;
 
 impl Section {
-    /// A section of this name, read by `read`. The declared keys are checked before it runs, and
-    /// what it finds wrong itself is told together with the rest.
+    /// A section of this name, read by `read`. The declared keys are checked before `read` runs. The
+    /// problems that `read` notes are reported together with the others.
     pub fn new<T: Any + Send + Sync>(
         name: impl Into<Box<str>>,
         read: impl Fn(&ConfigTable) -> Result<T, Error> + Send + Sync + 'static,
@@ -49,7 +49,7 @@ impl Section {
         }
     }
 
-    /// Says in a sentence what it is for.
+    /// Sets a sentence that says what the section is for.
     #[must_use]
     pub fn about(mut self, about: impl Into<Box<str>>) -> Self {
         self.about = about.into();
@@ -69,21 +69,21 @@ impl Section {
         &self.name
     }
 
-    /// What it is for.
+    /// What the section is for.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.about
     }
 
-    /// The keys it takes.
+    /// The declared keys.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         self.fields.iter()
     }
 
-    /// Reads the table.
+    /// Reads a table.
     ///
     /// # Errors
-    /// Every problem of it, not only the first.
+    /// Returns every problem of the table, not only the first.
     pub fn read(&self, table: &ConfigTable) -> Result<Arc<dyn Any + Send + Sync>, Vec<Problem>> {
         table.check(self.fields());
         table.require(self.fields());

@@ -1,5 +1,4 @@
-//! [`StoreKind`]: what `kind = "…"` in `[store]` names, the keys it takes, and what becomes of them.
-//! [`StoreConfig`]: what `[store]` says.
+//! [`StoreKind`]: what `kind = "…"` in `[store]` names. [`StoreConfig`]: the values of `[store]`.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +16,10 @@ use crate::{
     value::{ConfigValue, Origin},
 };
 
-/// A kind of token store: the value of `kind = "…"` in `[store]`, the keys it takes, and what makes a
-/// [`TokenStore`] of them.
+/// A kind of token store: the value of `kind = "…"` in `[store]`, the keys that it takes, and the
+/// function that makes a [`TokenStore`] of them.
 ///
-/// Built-in kinds and an application's own go through this same door.
+/// Built-in kinds are declared in the same way as an application's own.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -48,11 +47,11 @@ pub struct StoreKind {
 type Build = dyn Fn(&StoreConfig) -> Result<Arc<dyn TokenStore>, Error> + Send + Sync;
 
 impl StoreKind {
-    /// A kind of this name, made by `build`, which runs when the configuration is read: it connects
-    /// to nothing yet.
+    /// A kind of this name. `build` makes its stores; it runs while the configuration is read, and
+    /// must not connect yet.
     ///
-    /// A table `[store]` may hold the keys of every kind that is registered, so that another kind
-    /// can be chosen from outside: two kinds that declare one key declare one type.
+    /// `[store]` may hold the keys of every registered kind, so that an option or a variable can
+    /// choose another kind. Two kinds that declare the same key must therefore declare the same type.
     pub fn new(
         name: impl Into<Box<str>>,
         build: impl Fn(&StoreConfig) -> Result<Arc<dyn TokenStore>, Error> + Send + Sync + 'static,
@@ -65,7 +64,7 @@ impl StoreKind {
         }
     }
 
-    /// Says in a few words where it keeps tokens.
+    /// Sets a few words that say where the kind keeps tokens.
     #[must_use]
     pub fn about(mut self, about: impl Into<Box<str>>) -> Self {
         self.about = about.into();
@@ -85,13 +84,13 @@ impl StoreKind {
         &self.name
     }
 
-    /// Where it keeps tokens.
+    /// Where the kind keeps tokens.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.about
     }
 
-    /// The keys it takes.
+    /// The declared keys.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         self.fields.iter()
     }
@@ -99,8 +98,8 @@ impl StoreKind {
     /// Makes a store.
     ///
     /// # Errors
-    /// Every problem of this configuration, not only the first; none where a secret was not read
-    /// because the configuration is only shown ([`StoreConfig::unread`]).
+    /// Returns every problem of this configuration, not only the first. The list is empty if a secret
+    /// was not read because the configuration is only shown ([`StoreConfig::unread`]).
     pub fn build(&self, config: &StoreConfig) -> Result<Arc<dyn TokenStore>, Vec<Problem>> {
         for field in self.fields.iter().filter(|field| field.is_required()) {
             if config.value(field.name()).is_none() {
@@ -127,16 +126,14 @@ impl fmt::Debug for StoreKind {
     }
 }
 
-/// What `[store]` says.
-///
-/// It is a [`ConfigTable`], whose typed reads it has.
+/// The values of `[store]`. It dereferences to a [`ConfigTable`], which has the typed reads.
 pub struct StoreConfig {
     table: ConfigTable,
     unread: Mutex<Option<Error>>,
 }
 
 impl StoreConfig {
-    /// The configuration of a store. `values` holds its keys, `kind` among them.
+    /// The configuration of a store. `values` holds its keys, including `kind`.
     #[must_use]
     pub fn new(origin: Origin, values: BTreeMap<String, ConfigValue>) -> Self {
         Self {
@@ -145,19 +142,19 @@ impl StoreConfig {
         }
     }
 
-    /// The secret under a key, read at once: what a connection needs is needed from the start.
+    /// Reads the secret under a key now.
     ///
     /// # Errors
-    /// [`Secret`](biped_core::ErrorKind::Secret) where it can't be read; that is noted, too.
+    /// Fails if the secret can't be read. The problem is also noted in the table.
     pub fn read_secret(&self, key: &str) -> Result<Option<SecretString>, Error> {
         let value = self.value(key);
         value.map(|value| self.reveal(key, value)).transpose()
     }
 
-    /// The same of a value that the configuration holds under a key, such as one of a list.
+    /// Reads a secret that a value under a key holds or refers to, such as an item of a list.
     ///
     /// # Errors
-    /// As [`read_secret`](Self::read_secret).
+    /// Fails like [`read_secret`](Self::read_secret).
     pub fn reveal(&self, key: &str, value: &ConfigValue) -> Result<SecretString, Error> {
         let expected = || self.invalid_at(&value.origin, key, "expected a secret");
         let read = value.to_secret().ok_or_else(expected)?.read_now();
@@ -172,14 +169,15 @@ impl StoreConfig {
         })
     }
 
-    /// Why a secret was not read, where the configuration is only shown and that is no problem.
+    /// Why a secret was not read. Only a configuration that is shown, and not used, has such a reason;
+    /// it is not a problem there.
     #[must_use]
     pub fn unread(&self) -> Option<Error> {
         let unread = self.unread.lock();
         unread.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes that a key is missing which the kind needs.
+    /// Notes that a key is missing, at the place of the `kind` that needs the key.
     pub fn missing(&self, key: &str) -> Error {
         let kind = self.table.value("kind");
         let name = kind.and_then(ConfigValue::to_text).unwrap_or_default();

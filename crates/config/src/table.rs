@@ -17,22 +17,22 @@ use crate::{
     value::{ConfigValue, Origin, Value},
 };
 
-/// A table of the configuration: typed reads that know where each value is from.
+/// A table of the configuration, with typed reads that know the origin of each value.
 ///
 /// A read that finds a value of the wrong type notes a problem and returns `None`, so that all
-/// problems are reported together. No problem ever shows a value.
+/// problems are reported together. No problem shows a value.
 pub struct ConfigTable {
     name: Box<str>,
     origin: Origin,
     values: BTreeMap<String, ConfigValue>,
     read: Mutex<BTreeSet<String>>,
-    /// Those of the tables inside are here as well.
+    /// Tables inside share the list.
     problems: Arc<Mutex<Vec<Problem>>>,
 }
 
 impl ConfigTable {
-    /// A table of these values. `name` is the whole path of its key, such as `providers.shop`; it is
-    /// empty for the table that is a whole file.
+    /// A table of these values. `name` is the whole path of its key, such as `providers.shop`; the
+    /// name of a whole file is empty.
     #[must_use]
     pub fn new(
         name: impl Into<Box<str>>,
@@ -48,7 +48,7 @@ impl ConfigTable {
         }
     }
 
-    /// A table whose problems are noted in this one.
+    /// A table inside this one; its problems are noted here.
     #[must_use]
     pub fn inner(&self, key: &str, origin: Origin, values: BTreeMap<String, ConfigValue>) -> Self {
         Self {
@@ -57,13 +57,13 @@ impl ConfigTable {
         }
     }
 
-    /// Where it is from.
+    /// Where the table is from.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The whole path of a key in it: `providers.shop.client_id`.
+    /// The whole path of a key in the table: `providers.shop.client_id`.
     #[must_use]
     pub fn key(&self, key: &str) -> String {
         match (&*self.name, key) {
@@ -73,7 +73,7 @@ impl ConfigTable {
         }
     }
 
-    /// Its keys and values, as they follow each other in their source.
+    /// The keys and values, in the order of their source.
     #[must_use]
     pub fn entries(&self) -> Vec<(&str, &ConfigValue)> {
         let entries = self.values.iter().map(|(key, value)| (&**key, value));
@@ -143,12 +143,12 @@ impl ConfigTable {
     /// A secret, or several that overlap.
     #[must_use]
     pub fn secret(&self, key: &str) -> Option<SecretRef> {
-        // The empty text is a mistake, here as in a file or a variable.
+        // An empty secret is a mistake, as it is in a file or a variable.
         let secret = self.read(key, FieldType::Secret, ConfigValue::to_filled_secret)?;
         Some(secret.configured_at(self.place(key)))
     }
 
-    /// The name of a file, relative to the file that names it.
+    /// The path of a file. A relative path is relative to the configuration file that holds it.
     #[must_use]
     pub fn path(&self, key: &str) -> Option<PathBuf> {
         let path = self.string(key)?;
@@ -162,7 +162,7 @@ impl ConfigTable {
         self.read(key, FieldType::Table, |value| self.table_of(key, value))
     }
 
-    /// A list of tables (`[[key]]`); where `or_one`, a table (`[key]`) is a list of one.
+    /// A list of tables (`[[key]]`). With `or_one`, a table (`[key]`) is a list of one.
     #[must_use]
     pub fn tables(&self, key: &str, or_one: bool) -> Option<Vec<Self>> {
         let value = self.value(key)?;
@@ -178,7 +178,7 @@ impl ConfigTable {
         self.checked(key, tables, expected, |_| true)
     }
 
-    /// What one of these words stands for.
+    /// The value that belongs to one of these words.
     #[must_use]
     pub fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.string(key)?;
@@ -203,8 +203,7 @@ impl ConfigTable {
         self.checked(key, time, "a duration above zero", |time| !time.is_zero())
     }
 
-    /// A value that was read, where it holds what is asked of it; else the key's problem says what
-    /// was expected.
+    /// Returns the value if it satisfies `holds`; else notes what was expected of the key.
     pub fn checked<T>(
         &self,
         key: &str,
@@ -224,14 +223,14 @@ impl ConfigTable {
         self.invalid(key, "missing")
     }
 
-    /// Notes that the value of a key is wrong; the first problem of a value counts. Say what was
-    /// expected, and don't show the value. An empty key is the table itself.
+    /// Notes that the value of a key is wrong. Only the first problem of a value is kept. Say what was
+    /// expected, and don't show the value. An empty key stands for the table itself.
     pub fn invalid(&self, key: &str, message: impl Into<String>) -> Error {
         let origin = self.values.get(key).map(|value| &value.origin);
         self.invalid_at(origin.unwrap_or(&self.origin), key, message)
     }
 
-    /// Notes that a key is wrong at another place than the key's own.
+    /// Notes that a key is wrong, at another place than its own.
     pub fn invalid_at(&self, origin: &Origin, key: &str, message: impl Into<String>) -> Error {
         let problem = Problem {
             origin: origin.clone(),
@@ -252,7 +251,7 @@ impl ConfigTable {
         locked(&self.problems).push(problem);
     }
 
-    /// Notes every key that nothing has read.
+    /// Notes every key that has not been read.
     pub fn report_unread(&self) {
         let known = locked(&self.read).clone();
         self.report_unknown(known.iter().map(String::as_str));
@@ -274,7 +273,7 @@ impl ConfigTable {
         }
     }
 
-    /// Notes every field that must be there, and is not.
+    /// Notes every required field that is missing.
     pub(crate) fn require<'f>(&self, fields: impl Iterator<Item = &'f Field>) {
         for field in fields.filter(|field| field.is_required()) {
             if !self.values.contains_key(field.name()) {
@@ -295,32 +294,32 @@ impl ConfigTable {
         }
     }
 
-    /// Whether something was found to be wrong.
+    /// Whether a problem was noted.
     #[must_use]
     pub fn has_problems(&self) -> bool {
         !locked(&self.problems).is_empty()
     }
 
-    /// What was found to be wrong, here and in the tables inside.
+    /// Takes the problems that were noted, here and in the tables inside.
     #[must_use]
     pub fn take_problems(&self) -> Vec<Problem> {
         std::mem::take(&mut *locked(&self.problems))
     }
 
-    /// The values themselves.
+    /// Returns the values.
     #[must_use]
     pub fn into_values(self) -> BTreeMap<String, ConfigValue> {
         self.values
     }
 
-    /// Where a key is, for errors about what its value refers to.
+    /// The key and its origin, for errors about what the value refers to.
     pub(crate) fn place(&self, key: &str) -> String {
         let value = self.values.get(key);
         let origin = value.map_or(&self.origin, |value| &value.origin);
         format!("{}, {origin}", self.key(key))
     }
 
-    /// What was built, unless something is wrong with the table: then every problem there is.
+    /// Returns what was built, or every problem of the table if there is one.
     pub(crate) fn finish<T>(&self, built: Result<T, Error>) -> Result<T, Vec<Problem>> {
         match built {
             Ok(built) if !self.has_problems() => return Ok(built),

@@ -13,8 +13,8 @@ use crate::{
     value::{ConfigValue, Origin, Value},
 };
 
-/// What the parser says of a key that is there twice. The first one counts, so that the rest of the
-/// file can be judged all the same.
+/// The parser's message for a duplicate key. The first value counts, so that the rest of the file can
+/// be checked.
 const DUPLICATE: &str = "duplicate key";
 
 impl ConfigTable {
@@ -23,8 +23,8 @@ impl ConfigTable {
     /// Duplicate keys and numbers that are too large are noted in the table.
     ///
     /// # Errors
-    /// The syntax errors of a text that is not TOML, alone: they make the text around them look
-    /// wrong.
+    /// Returns the syntax errors of a text that is not TOML. No other problems are returned with them,
+    /// since a syntax error makes the text around it look wrong.
     pub fn from_toml(path: &Path, text: &str) -> Result<Self, Vec<Problem>> {
         let (table, mut errors) = DeTable::parse_recoverable(text);
         errors.sort_by_key(|error| error.span().map(|span| span.start));
@@ -44,7 +44,7 @@ impl ConfigTable {
             reader.note(reader.origin(span.start), String::new(), message);
         }
         if is_broken {
-            // One slip may make several errors of its line.
+            // One mistake may cause several errors in its line.
             let line = |problem: &mut Problem| problem.origin.line();
             reader.problems.dedup_by_key(line);
             return Err(reader.problems);

@@ -1,4 +1,4 @@
-//! [`ConfigValue`]: a value, and where it is from.
+//! [`ConfigValue`]: a value and its origin.
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
 
@@ -7,18 +7,18 @@ use url::Url;
 
 use crate::{field::FieldType, secret::SecretSchemes};
 
-/// A value of the configuration, and where it is from. Its `Debug` shows the latter only.
+/// A value of the configuration and its origin. `Debug` shows the origin only.
 #[derive(Clone)]
 pub struct ConfigValue {
     /// The value.
     pub raw: Value,
-    /// Where it is from.
+    /// Where the value is from.
     pub origin: Origin,
 }
 
 /// A value as it was written.
 ///
-/// Its variants are TOML's types, and a reader has to handle each of them: it is exhaustive.
+/// The variants are TOML's types. The enum is exhaustive, since a reader has to handle each type.
 #[derive(Clone)]
 #[allow(missing_docs)]
 pub enum Value {
@@ -38,12 +38,12 @@ pub enum Value {
 pub enum Origin {
     /// A line of a file.
     File {
-        /// The file, as it was named.
+        /// The path of the file, as it was given.
         path: Arc<Path>,
         /// The line, from 1.
         line: usize,
-        /// Where the value starts in its line, in bytes from 1; 0 where that is not known. It tells
-        /// which of two values of a line comes first, and is not shown.
+        /// The byte of the line at which the value starts, from 1; 0 if unknown. It orders the values of
+        /// a line, and is not shown.
         column: usize,
     },
     /// An environment variable. Its values are always texts, and secrets in it are literal.
@@ -54,13 +54,13 @@ pub enum Origin {
     Option(Arc<str>),
     /// The application's default.
     Default,
-    /// One of the others, with rules for the references in its values.
+    /// One of the other origins, with rules for the references in its values.
     Limited {
-        /// Where the value is from.
+        /// The origin itself.
         from: Arc<Origin>,
         /// Which references may be resolved.
         references: References,
-        /// The schemes of references that an application has registered.
+        /// The schemes that the application registered.
         schemes: SecretSchemes,
     },
 }
@@ -102,13 +102,13 @@ macro_rules! from {
 from! { &str => Text, String => Text, i64 => Integer, i32 => Integer, f64 => Float, bool => Bool }
 
 impl Origin {
-    /// The directory that relative file names are relative to: that of the configuration file.
+    /// The directory of the configuration file, to which relative paths are relative.
     #[must_use]
     pub fn directory(&self) -> Option<&Path> {
         self.file()?.parent()
     }
 
-    /// The configuration file, as it was named.
+    /// The path of the configuration file, as it was given.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match self {
@@ -128,7 +128,7 @@ impl Origin {
         }
     }
 
-    /// Orders the values of one source as they follow each other there.
+    /// Orders the values of one file.
     pub(crate) fn position(&self) -> (usize, usize) {
         match self {
             Self::File { line, column, .. } => (*line, *column),
@@ -137,14 +137,13 @@ impl Origin {
         }
     }
 
-    /// The same place, with no more than these references to be resolved there.
+    /// The same origin, from which no other references than these may be resolved.
     #[must_use]
     pub fn limited(self, references: References) -> Self {
         self.ruled(references, &SecretSchemes::default())
     }
 
-    /// The same place, with no more than these references to be resolved there, and with schemes
-    /// beside those that Biped knows.
+    /// The same, with schemes beside those that Biped knows.
     #[must_use]
     pub fn ruled(self, references: References, schemes: &SecretSchemes) -> Self {
         if references == References::All && schemes.is_empty() {
@@ -157,7 +156,7 @@ impl Origin {
         }
     }
 
-    /// Which references may be resolved there.
+    /// Which references from here may be resolved.
     #[must_use]
     pub fn references(&self) -> References {
         match self {
@@ -168,7 +167,7 @@ impl Origin {
         }
     }
 
-    /// The reference that a text is by one of the registered schemes.
+    /// Returns the reference if a text begins with the name of a registered scheme.
     fn reference(&self, text: &str) -> Option<Result<SecretRef, Error>> {
         match self {
             Self::Limited { from, schemes, .. } => {
@@ -178,7 +177,7 @@ impl Origin {
         }
     }
 
-    /// Whether its values are always texts, so that secrets there are literal.
+    /// Whether all values from here are texts, and secrets are literal.
     fn is_text_only(&self) -> bool {
         match self {
             Self::Variable(_) => true,
@@ -189,7 +188,7 @@ impl Origin {
 }
 
 impl ConfigValue {
-    /// The value as a string, where it is one.
+    /// The value as a string, if it is one.
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
         match &self.raw {
@@ -198,7 +197,7 @@ impl ConfigValue {
         }
     }
 
-    /// The value as a whole number, where it is one; a variable's text is read as one.
+    /// The value as a whole number, if it is one. The text of a variable is parsed.
     #[must_use]
     pub fn to_integer(&self) -> Option<i64> {
         match &self.raw {
@@ -208,7 +207,7 @@ impl ConfigValue {
         }
     }
 
-    /// The value as a number, where it is one; a variable's text is read as one.
+    /// The value as a number, if it is one. The text of a variable is parsed.
     #[must_use]
     pub fn to_float(&self) -> Option<f64> {
         #[allow(clippy::cast_precision_loss)] // settings are small
@@ -220,7 +219,7 @@ impl ConfigValue {
         }
     }
 
-    /// The value as `true` or `false`, where it is one; a variable's text is read as one.
+    /// The value as `true` or `false`, if it is one. The text of a variable is parsed.
     #[must_use]
     pub fn to_bool(&self) -> Option<bool> {
         match &self.raw {
@@ -230,8 +229,8 @@ impl ConfigValue {
         }
     }
 
-    /// The value as a list of strings; one string is a list of one (in a variable: of what the
-    /// spaces separate).
+    /// The value as a list of strings. One string is a list of one; the text of a variable is split at
+    /// spaces.
     #[must_use]
     pub fn to_texts(&self) -> Option<Vec<String>> {
         match &self.raw {
@@ -244,15 +243,15 @@ impl ConfigValue {
         }
     }
 
-    /// The value as a secret or several. A variable's text is the secret itself; relative files are
-    /// relative to the configuration file.
+    /// The value as one secret or several. The text of a variable is the secret itself; relative paths
+    /// are relative to the configuration file.
     #[must_use]
     pub fn to_secret(&self) -> Option<SecretRef> {
         let secret = self.reference()?;
         Some(secret.limited_to(self.origin.references()))
     }
 
-    /// The value as a secret that is not the empty text.
+    /// The value as a secret, if the secret is not empty.
     pub(crate) fn to_filled_secret(&self) -> Option<SecretRef> {
         self.to_secret().filter(|secret| !secret.is_empty())
     }
@@ -288,7 +287,7 @@ impl ConfigValue {
         }
     }
 
-    /// Whether the value is a text that stands for another, or begins like one.
+    /// Whether the value is a text that refers to a secret, or begins like such a text.
     #[must_use]
     pub fn is_reference(&self) -> bool {
         let Value::Text(text) = &self.raw else {
@@ -302,7 +301,7 @@ impl ConfigValue {
             .map_or(true, |reference: SecretRef| reference != itself)
     }
 
-    /// What was expected of a value that is not of this type.
+    /// What was expected instead of a value that is not of this type.
     pub(crate) fn expected(&self, ty: FieldType) -> String {
         if let (FieldType::Secret | FieldType::Identifier, Value::Text(text)) = (ty, &self.raw)
             && let Some(Err(error)) = self.origin.reference(text)
@@ -333,8 +332,8 @@ impl ConfigValue {
         }
     }
 
-    /// The value as a length of time, where it is one: seconds as a number, or a text with a unit
-    /// (`ms`, `s`, `m`, `h`, `d`), which a variable's text may lack.
+    /// The value as a duration, if it is one: seconds as a number, or a text with a unit (`ms`, `s`,
+    /// `m`, `h`, `d`). The text of a variable needs no unit.
     #[must_use]
     pub fn to_duration(&self) -> Option<Duration> {
         if let Some(seconds) = self.to_float() {
@@ -355,7 +354,7 @@ impl ConfigValue {
         Duration::try_from_secs_f64(number * unit).ok()
     }
 
-    /// The value as a URL to which secrets and tokens may go, where it is one: https, or http to
+    /// The value as a URL to which secrets and tokens may go, if it is one: https, or http to
     /// loopback.
     #[must_use]
     pub fn to_url(&self) -> Option<Url> {
@@ -374,7 +373,7 @@ impl ConfigValue {
     }
 }
 
-/// The secrets of a list as one that tries them in order.
+/// Joins the secrets of a list into one that tries them in order.
 pub(crate) fn any_of(mut all: impl Iterator<Item = Option<SecretRef>>) -> Option<SecretRef> {
     let first = all.next()??;
     all.try_fold(first, |known, next| Some(known.or(&next?)))
