@@ -1,4 +1,4 @@
-//! [`Biped`]: the vendors by name.
+//! [`Biped`]: the configured vendors, by name.
 
 use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
 
@@ -8,10 +8,10 @@ use biped_engine::{TokenManager, TokenSource};
 
 use crate::{config::Setting, http::Http};
 
-/// The vendors that an application talks to, by the names that it gave them.
+/// The vendors that an application calls, by the names that the application gave them.
 ///
-/// Cheap to clone; all clones share tokens and connections. It is made once, when the application
-/// starts.
+/// Make one when the application starts. A `Biped` is cheap to clone; all clones share tokens and
+/// connections.
 ///
 /// ```no_run
 /// use biped::Biped;
@@ -25,7 +25,7 @@ use crate::{config::Setting, http::Http};
 #[derive(Clone)]
 pub struct Biped(Arc<Parts>);
 
-/// What it is made of.
+/// The parts of a [`Biped`].
 pub(crate) struct Parts {
     pub(crate) manager: TokenManager,
     pub(crate) providers: BTreeMap<Arc<str>, ConfiguredProvider>,
@@ -36,7 +36,7 @@ pub(crate) struct Parts {
     pub(crate) unread_store: Option<Error>,
 }
 
-/// What the sections beside `[providers]` were read into, by their names.
+/// The values that the sections were read into, by the names of the sections.
 pub(crate) type Sections = BTreeMap<Box<str>, Arc<dyn Any + Send + Sync>>;
 
 impl Biped {
@@ -57,7 +57,7 @@ impl Biped {
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured,
-    /// and for what `[http]` says where it can't be used.
+    /// and for `[http]` settings that can't be used.
     #[cfg(feature = "reqwest")]
     pub fn client(&self, name: &str) -> Result<biped_reqwest::ApiClient, Error> {
         let source = self.token_source(name)?;
@@ -72,9 +72,9 @@ impl Biped {
         Ok(self.provider(name)?.source.clone())
     }
 
-    /// Gets the tokens of these providers, all at once: before the first call, or to tell whether
-    /// the application is ready. Returns each name and what went wrong, if anything,
-    /// after `max_wait` (10 s) at the latest, however many there are.
+    /// Gets the tokens of these providers concurrently, before the first call or to check whether the
+    /// application is ready. Returns each name with its outcome after `max_wait` (10 s) at the latest,
+    /// however many names there are.
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured.
@@ -93,11 +93,11 @@ impl Biped {
         self.0.providers.keys().map(|name| &**name)
     }
 
-    /// What is known of a configured provider.
+    /// A configured provider.
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured;
-    /// it lists those that are.
+    /// the error lists the configured names.
     pub fn provider(&self, name: &str) -> Result<&ConfiguredProvider, Error> {
         self.0.providers.get(name).ok_or_else(|| {
             let known: Vec<_> = self.names().collect();
@@ -111,9 +111,9 @@ impl Biped {
         })
     }
 
-    /// What a section was read into that the application registered
-    /// ([`Builder::section`](crate::Builder::section)); `None` where nothing is configured in it, or
-    /// where it is read into another type.
+    /// The value that a registered section was read into
+    /// ([`Builder::section`](crate::Builder::section)). Returns `None` if the section is not configured
+    /// or has another type.
     ///
     /// ```
     /// use biped::{Biped, config::{Field, FieldType, Section}};
@@ -137,22 +137,21 @@ impl Biped {
         self.0.sections.get(name)?.downcast_ref()
     }
 
-    /// The engine underneath.
+    /// The token manager that keeps the tokens.
     #[must_use]
     pub fn manager(&self) -> &TokenManager {
         &self.0.manager
     }
 
-    /// Why the store is left out: a configuration that is only shown
-    /// ([`Builder::references`](crate::Builder::references)) resolves too little to open it, or to
-    /// know what to look for.
+    /// Why there is no store: a configuration that is only shown
+    /// ([`Builder::references`](crate::Builder::references)) may not resolve what opening the store, or
+    /// finding a token in it, needs.
     #[must_use]
     pub fn unread_store(&self) -> Option<&Error> {
         self.0.unread_store.as_ref()
     }
 
-    /// The merged configuration as it may be shown, sorted by key: secrets redacted, each value
-    /// with where it is from.
+    /// The merged configuration, sorted by key, with the origin of each value. Secrets are redacted.
     #[must_use]
     pub fn config(&self) -> &[Setting] {
         &self.0.settings
@@ -210,12 +209,12 @@ impl ConfiguredProvider {
         self.source.request()
     }
 
-    /// Gives a parameter that came as text (`project_id=42` on a command line) the type that the
-    /// kind declares. A provider that the application made itself takes texts.
+    /// Converts a parameter from text (`project_id=42` on a command line) to the type that the kind
+    /// declares. A provider that the application made itself takes texts.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a parameter that the kind
-    /// doesn't have, or a value that is not of its type.
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) if the kind does not have the
+    /// parameter, or if the text is not of its type.
     pub fn param(&self, name: &str, text: &str) -> Result<ParamValue, Error> {
         let typed = self
             .kind

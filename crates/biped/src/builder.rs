@@ -1,4 +1,4 @@
-//! [`Builder`]: what a [`Biped`] is made of.
+//! [`Builder`]: collects the configuration of a [`Biped`].
 
 mod providers;
 mod sections;
@@ -25,7 +25,8 @@ use crate::{
     registry::Registry,
 };
 
-/// Collects the sources of the configuration, and what an application brings itself.
+/// Collects the sources of the configuration, and the kinds, clients and stores that an application
+/// brings.
 ///
 /// ```
 /// use biped::Biped;
@@ -64,12 +65,12 @@ impl Biped {
     /// Reads a biped.toml, and the `BIPED_…` variables of the environment.
     ///
     /// # Errors
-    /// As [`Builder::build`].
+    /// Fails like [`Builder::build`].
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::builder().file(path).build()
     }
 
-    /// Collects the configuration, and what an application brings itself.
+    /// A builder, which collects the configuration.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -88,38 +89,38 @@ impl Builder {
         }
     }
 
-    /// Reads a file. Of several, the later goes ahead of the earlier, key by key.
+    /// Reads a file. Of several files, a later one overrides earlier ones key by key.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.sources.files.push(File::At(path.into()));
         self
     }
 
-    /// Takes a file that was opened already, as [`file`](Self::file) does.
+    /// Uses a file that is already open, in the same way as [`file`](Self::file).
     pub fn opened_file(mut self, file: ConfigFile) -> Self {
         self.sources.files.push(File::Opened(file));
         self
     }
 
-    /// Resolves no other references (`env:`, `file:`, `cmd`) than these, whatever source names them.
-    /// Default: all.
+    /// Resolves only these references (`env:`, `file:`, `cmd`, registered schemes), whatever source
+    /// holds them. Default: all.
     ///
-    /// With fewer, a [`Biped`] is good for showing what is configured: connections are made without
-    /// what `[http]` refers to, and a store whose URL or key can't be read is left out, or any store
-    /// where no reference may be resolved ([`Biped::unread_store`]).
+    /// With fewer references a [`Biped`] can only show what is configured. Connections are made without
+    /// the references of `[http]`. A store is left out if its URL or key can't be read, and always if no
+    /// reference may be resolved ([`Biped::unread_store`]).
     pub fn references(mut self, references: References) -> Self {
         self.references = references;
         self
     }
 
-    /// Reads a text as if it were a file, called `biped.toml` in errors. Files that it names are
-    /// relative to the working directory.
+    /// Reads a text like a file; errors call it `biped.toml`. Paths in it are relative to the working
+    /// directory.
     pub fn toml(mut self, text: impl Into<String>) -> Self {
         self.sources.files.push(File::Text(text.into()));
         self
     }
 
-    /// Takes these as the environment variables. Default: those of the process. It is about
-    /// `BIPED_…` overrides only; a reference like `env:NAME` is always to the process's variables.
+    /// Reads `BIPED_…` variables from these, instead of from the process's environment. References like
+    /// `env:NAME` still read the process's environment.
     pub fn environment<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<OsString>,
@@ -132,14 +133,14 @@ impl Builder {
         self
     }
 
-    /// Leaves environment variables alone: no `BIPED_…` variable is read.
+    /// Reads no `BIPED_…` variable.
     pub fn without_environment(mut self) -> Self {
         self.sources.environment = Environment::Off;
         self
     }
 
-    /// Sets a value ahead of every file and variable. The key is a whole path, such as
-    /// `providers.shop.client_id` (a provider's name with a dot in it can't be addressed so).
+    /// Sets a value that overrides every file and variable. The key is a whole path, such as
+    /// `providers.shop.client_id`; the name of a provider must not contain a dot.
     pub fn value(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.sources
             .values
@@ -147,8 +148,8 @@ impl Builder {
         self
     }
 
-    /// Sets a value as [`value`](Self::value) does, for an option of the application's command
-    /// line, such as `--store`: errors about it name the option.
+    /// Sets a value like [`value`](Self::value), for an option of a command line such as `--store`.
+    /// Errors name the option.
     pub fn option(
         mut self,
         option: impl Into<Arc<str>>,
@@ -160,7 +161,7 @@ impl Builder {
         self
     }
 
-    /// Sets a value behind every file and variable: it counts where nothing else is said.
+    /// Sets a default, which every file and variable overrides.
     pub fn default_value(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.sources
             .defaults
@@ -168,8 +169,8 @@ impl Builder {
         self
     }
 
-    /// Registers a kind of provider, for `kind = "…"`: the keys that `build` reads are the keys it
-    /// takes. A built-in kind of the same name is replaced.
+    /// Registers a kind of provider, for `kind = "…"`. The kind takes the keys that `build` reads. It
+    /// replaces a built-in kind of the same name.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -208,31 +209,30 @@ impl Builder {
         self
     }
 
-    /// Registers a kind of store, for `kind = "…"` in `[store]`. A built-in kind of the same name is
-    /// replaced; a key that another kind has as well must be of the same type, else
-    /// [`build`](Self::build) says so.
+    /// Registers a kind of store, for `kind = "…"` in `[store]`. It replaces a built-in kind of the same
+    /// name. [`build`](Self::build) fails if another kind declares one of its keys with another type.
     pub fn store_kind(mut self, kind: StoreKind) -> Self {
         self.registry.add_store(kind);
         self
     }
 
-    /// Registers a section of the application's own: a table beside `[providers]`
-    /// ([`Biped::section`]). Its name is new, else [`build`](Self::build) says so.
+    /// Registers a section, which is a table beside `[providers]` ([`Biped::section`]).
+    /// [`build`](Self::build) fails if there is already a section of this name.
     pub fn section(mut self, section: Section) -> Self {
         self.registry.add_section(section);
         self
     }
 
-    /// Registers a scheme of references to secrets: texts that begin with its name and a colon are
-    /// references from now on, in files and where the application sets a value. Its name is new, else
-    /// [`build`](Self::build) says so.
+    /// Registers a scheme of references to secrets. In files, options and values, secrets that begin with
+    /// its name and a colon become references. [`build`](Self::build) fails if there is already a scheme
+    /// of this name.
     pub fn secret_scheme(mut self, scheme: SecretScheme) -> Self {
         self.registry.add_scheme(scheme);
         self
     }
 
-    /// Adds a provider that the application made itself, with the request that its tokens are
-    /// for. It takes the place of a configured one of the same name.
+    /// Adds a provider that the application made itself, and the request for its tokens. It replaces a
+    /// configured provider of the same name.
     pub fn provider(
         mut self,
         name: impl Into<Arc<str>>,
@@ -243,42 +243,42 @@ impl Builder {
         self
     }
 
-    /// Sends token requests through this client. Default: reqwest, by what `[http]` says.
+    /// Sends token requests through this client. Default: reqwest, with the settings of `[http]`.
     pub fn http_client(mut self, http_client: Arc<dyn HttpClient>) -> Self {
         self.http_client = Some(http_client);
         self
     }
 
-    /// Goes by this clock. Default: the system's.
+    /// Uses this clock. Default: the system's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Keeps tokens in this store as well, whatever `[store]` says. Default: what `[store]` says.
+    /// Keeps tokens in this store as well, instead of the one that `[store]` configures.
     pub fn store(mut self, store: Arc<dyn TokenStore>) -> Self {
         self.store = Some(store);
         self
     }
 
-    /// The merged configuration as it may be shown, sorted by key. It needn't be right: only what
-    /// is no TOML can't be shown.
+    /// The merged configuration, sorted by key, with secrets redacted. It may have problems, as long as
+    /// every file is TOML.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that can't be read, or is
-    /// no TOML.
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that can't be read or is
+    /// not TOML.
     pub fn config(&self) -> Result<Vec<Setting>, Error> {
         let root = self.read(&mut Vec::new())?;
         Ok(config::describe(&root, &self.registry))
     }
 
-    /// What one of its files resolves, and where it sends secrets and tokens. Resolves nothing.
+    /// What a file would resolve, and where it would send secrets and tokens. Resolves nothing.
     ///
-    /// It is about the file alone: an environment variable that overrides a value of the file is its
-    /// user's, and changes nothing here.
+    /// The result depends on the file alone: environment variables belong to the user, and change
+    /// nothing here.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that is no TOML.
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that is not TOML.
     pub fn reach(&self, file: &ConfigFile) -> Result<Reach, Error> {
         let alone = Self {
             sources: Sources {
@@ -291,9 +291,9 @@ impl Builder {
             ..Self::new()
         };
         let root = alone.read(&mut Vec::new())?;
-        // Making them reads the files that they name.
+        // Making the providers reads the files that they name.
         let own = hosts(&alone.make_providers(&root, &mut Vec::new()));
-        // With what is in the environment there may be more to see.
+        // The environment may complete providers that the file alone leaves incomplete.
         let merged = self.clone().references(References::None);
         let seen = merged.read(&mut Vec::new()).map(|root| {
             let made = merged.make_providers(&root, &mut Vec::new());
@@ -303,33 +303,29 @@ impl Builder {
         Ok(Reach::of(&root, file, &self.registry, &own, &seen))
     }
 
-    /// The kinds of provider that a configuration may name, sorted: the built-in ones and those
-    /// that are registered here.
+    /// The kinds of provider that a configuration may name, built in or registered, sorted.
     pub fn kinds(&self) -> impl Iterator<Item = &ProviderKind> {
         self.registry.providers()
     }
 
-    /// The kinds of store that a configuration may name beside `memory`, sorted: the built-in ones
-    /// and those that are registered here.
+    /// The kinds of store that a configuration may name beside `memory`, built in or registered, sorted.
     pub fn store_kinds(&self) -> impl Iterator<Item = &StoreKind> {
         self.registry.stores()
     }
 
-    /// The JSON Schema of a biped.toml, with the kinds and the sections that are registered here.
+    /// The JSON Schema of a biped.toml, including the registered kinds and sections.
     #[must_use]
     pub fn json_schema(&self) -> serde_json::Value {
         config::schema::of(self.registry.providers(), &self.registry)
     }
 
-    /// Reads everything, and makes a [`Biped`] of it. Sends nothing, and reads no secret of a
-    /// provider.
+    /// Reads the configuration, and makes a [`Biped`]. Sends nothing, and reads no secret of a provider.
     ///
-    /// What a provider has to say to its operator, such as that its credentials will expire, is
-    /// logged as a warning.
+    /// Warnings of providers, such as credentials that will expire, are logged.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration), with every problem there is on a
-    /// line of its own ([`config`](crate::config)).
+    /// [`Configuration`](biped_core::ErrorKind::Configuration), with one line for each problem
+    /// ([`config`](crate::config)).
     pub fn build(self) -> Result<Biped, Error> {
         let mut problems = self.registry.problems().to_vec();
         let root = self.read(&mut problems)?;
@@ -349,9 +345,8 @@ impl Builder {
             return Err(config::report(problems));
         }
         let http_client = http_client.ok_or_else(|| {
-            Error::configuration("there is no HTTP client for token requests").with_remedy(
-                "give one with Builder::http_client, or turn on biped's feature reqwest",
-            )
+            Error::configuration("there is no HTTP client for token requests")
+                .with_remedy("set one with Builder::http_client, or enable biped's feature reqwest")
         })?;
         for (name, (provider, request)) in &self.providers {
             made.insert(name.clone(), Made::by_application(provider, request));
@@ -360,9 +355,11 @@ impl Builder {
             .clock(self.clock.clone())
             .settings(engine.cloned().unwrap_or_default());
         if self.references == References::None {
-            // What would be looked up there depends on references.
+            // The keys of tokens in the store depend on references.
             store = None;
-            unread.get_or_insert(Error::secret("no reference is resolved here"));
+            unread.get_or_insert(Error::secret(
+                "references are not resolved while a configuration is only shown",
+            ));
         } else if let Some(given) = self.store {
             (store, unread) = (Some(given), None);
         }

@@ -1,4 +1,4 @@
-//! [`Http`]: what requests go over, by what `[http]` says.
+//! [`Http`]: the clients that `[http]` configures.
 
 use std::{any::Any, sync::Arc};
 
@@ -19,12 +19,12 @@ mod with_reqwest {
 
     pub(crate) struct Http {
         settings: HttpSettings,
-        /// Made with the first API client, since not every application has one.
+        /// Made with the first API client, since an application may need none.
         api_clients: OnceLock<ApiClients>,
     }
 
     impl Http {
-        /// `section` is what `[http]` was read into.
+        /// `section` is the value that `[http]` was read into.
         pub(crate) fn new(section: Option<&(dyn Any + Send + Sync)>) -> Self {
             let settings = section.and_then(|section| section.downcast_ref());
             Self {
@@ -69,7 +69,7 @@ mod with_reqwest {
 #[cfg(feature = "reqwest")]
 pub(crate) use with_reqwest::Http;
 
-/// Nothing: the application brings an HTTP client of its own.
+/// Holds nothing: the application brings an HTTP client.
 #[cfg(not(feature = "reqwest"))]
 pub(crate) struct Http;
 

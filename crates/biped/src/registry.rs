@@ -1,5 +1,5 @@
-//! Which kinds of provider and store there are, which sections, and which schemes of secrets: those
-//! that are built in, and those that an application registers.
+//! The kinds of provider and store, the sections, and the schemes of secrets that a configuration may
+//! use, built in or registered by an application.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +10,12 @@ use biped_config::{
 
 use crate::config::{engine, http};
 
-/// A kind that is built in, behind the feature of its name.
+/// A built-in kind, which needs the feature of its name.
 struct BuiltIn<K: 'static> {
     name: &'static str,
-    /// `None` where the feature is not enabled.
+    /// `None` if the feature is not enabled.
     kind: Option<fn() -> K>,
-    /// What a table may hold for it where the feature is not enabled.
+    /// The keys that a table may hold even if the feature is not enabled.
     keys: &'static [Field],
 }
 
@@ -41,7 +41,7 @@ const PROVIDERS: &[BuiltIn<ProviderKind>] = built_in! {
     "dialect": biped_dialect::kind;
 };
 
-/// The keys are here as well, so that a table that is good with a feature is good without it.
+/// The keys are listed here as well, so that a table is valid with and without a feature.
 const STORES: &[BuiltIn<StoreKind>] = built_in! {
     "file": biped_file::kind, "path": Text;
     "redis": biped_redis::kind, "url": Secret, "prefix": Text, "ca": Secret;
@@ -57,18 +57,18 @@ const STORE_FIELDS: &[Field] = &[
     ),
     Field::new("seal", FieldType::Secret).about(
         "Encrypts what is stored: a key of 32 bytes, in base64 or as 64 hexadecimal digits, or a \
-         reference to it; or a list, of which the first writes and all read. A redis without it \
-         gets no tokens of secrets that stand in the configuration itself.",
+         reference to it; or a list, of which the first key writes and all read. Tokens of literal \
+         secrets are not stored in a redis without it.",
     ),
 ];
 
-/// The kind of store that is none: tokens are kept nowhere beyond the process.
+/// The kind for no store: tokens stay in the process.
 pub(crate) const MEMORY: &str = "memory";
 
-/// The names that a scheme of secrets can't have.
+/// Names that a scheme of secrets can't have.
 const RESERVED: [&str; 4] = ["env", "file", "cmd", "inline"];
 
-/// What a configuration may name.
+/// What a configuration may use.
 #[derive(Clone, Debug)]
 pub(crate) struct Registry {
     providers: BTreeMap<String, ProviderKind>,
@@ -79,7 +79,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// What is built in, as far as its features are enabled.
+    /// The built-in kinds whose features are enabled, and the built-in sections.
     pub(crate) fn built_in() -> Self {
         let providers = PROVIDERS.iter().filter_map(|row| Some((row.kind?)()));
         let stores = STORES.iter().filter_map(|row| Some((row.kind?)()));
@@ -92,12 +92,12 @@ impl Registry {
         }
     }
 
-    /// Adds a kind of provider, in the place of one with the same name.
+    /// Adds a kind of provider. It replaces one with the same name.
     pub(crate) fn add_provider(&mut self, kind: ProviderKind) {
         self.providers.insert(kind.name().to_owned(), kind);
     }
 
-    /// Adds a kind of store, in the place of one with the same name.
+    /// Adds a kind of store. It replaces one with the same name.
     pub(crate) fn add_store(&mut self, kind: StoreKind) {
         self.stores.remove(kind.name());
         for field in kind.fields() {
@@ -116,7 +116,7 @@ impl Registry {
     pub(crate) fn add_section(&mut self, section: Section) {
         let is_taken = self.section_names().any(|name| name == section.name());
         if is_taken || section.name().contains("__") {
-            let why = "there is such a section already; register it under another name";
+            let why = "there is already a section of this name; register it under another name";
             self.refuse(section.name().to_owned(), why.into());
             return;
         }
@@ -148,7 +148,7 @@ impl Registry {
         });
     }
 
-    /// What was wrong with what an application registered.
+    /// The problems of what an application registered.
     pub(crate) fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -169,7 +169,7 @@ impl Registry {
         self.stores.values()
     }
 
-    /// The names of the kinds of store that can be chosen.
+    /// The names of the kinds of store that a configuration can choose.
     pub(crate) fn store_names(&self) -> impl Iterator<Item = &str> {
         [MEMORY]
             .into_iter()
@@ -190,7 +190,7 @@ impl Registry {
         self.schemes.iter().cloned().collect()
     }
 
-    /// The keys that `[store]` may hold: those of every kind.
+    /// The keys that `[store]` may hold, which are those of every kind.
     pub(crate) fn store_fields(&self) -> impl Iterator<Item = &Field> {
         let kinds = self.stores.values().flat_map(StoreKind::fields);
         let lacking = STORES
@@ -210,7 +210,7 @@ impl Registry {
         section.fields().find(is_key)
     }
 
-    /// What is wrong with a kind of provider that is not there. The name itself is not shown.
+    /// The message for an unknown kind of provider. It does not show the name.
     pub(crate) fn unknown_provider(&self, name: &str) -> String {
         if let Some(lacking) = lacking(PROVIDERS, name) {
             return lacking;
@@ -223,7 +223,7 @@ impl Registry {
         )
     }
 
-    /// Which kinds of provider there are, in words.
+    /// The known kinds of provider, as part of a message.
     pub(crate) fn known_providers(&self) -> String {
         if self.providers.is_empty() {
             return "no kind of provider is available".into();
@@ -232,7 +232,7 @@ impl Registry {
         format!("expected one of {}", names.join(", "))
     }
 
-    /// What is wrong with a kind of store that is not there. The name itself is not shown.
+    /// The message for an unknown kind of store. It does not show the name.
     pub(crate) fn unknown_store(&self, name: &str) -> String {
         if let Some(lacking) = lacking(STORES, name) {
             return lacking;
@@ -247,7 +247,7 @@ impl Registry {
     }
 }
 
-/// Which feature a built-in kind lacks.
+/// The message for a built-in kind whose feature is not enabled.
 fn lacking<K>(built_in: &[BuiltIn<K>], name: &str) -> Option<String> {
     let row = built_in.iter().find(|row| row.name == name)?;
     let name = row.name;

@@ -1,4 +1,4 @@
-//! What becomes of `[providers]`.
+//! Makes the providers of `[providers]`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,15 +13,15 @@ use crate::{
     registry::Registry,
 };
 
-/// What providers are made with.
+/// Makes providers.
 pub(super) struct Maker<'b> {
     pub(super) registry: &'b Registry,
-    /// The files that are open already, by whose rules the files that they name are read.
+    /// The files that are open. A file that one of them names is checked like that file.
     pub(super) opened: Vec<ConfigFile>,
 }
 
 impl Maker<'_> {
-    /// Makes the configured providers, but for those that the application made itself.
+    /// Makes the configured providers, except those that the application made itself (`own`).
     pub(super) fn make(
         &self,
         root: &Table,
@@ -91,7 +91,7 @@ impl Maker<'_> {
     }
 }
 
-/// Where providers ask for tokens, a line each.
+/// Where providers request tokens, one line each.
 pub(super) fn hosts(made: &BTreeMap<Arc<str>, Made>) -> BTreeSet<String> {
     let lines = made.iter().map(|(name, made)| {
         let endpoint = made.provider.id().token_endpoint();
@@ -101,7 +101,7 @@ pub(super) fn hosts(made: &BTreeMap<Arc<str>, Made>) -> BTreeSet<String> {
     lines.collect()
 }
 
-/// A provider, before the manager has it.
+/// A provider that the manager does not know yet.
 pub(super) struct Made {
     pub(super) provider: Arc<dyn Provider>,
     pub(super) request: TokenRequest,
@@ -120,7 +120,7 @@ impl Made {
     }
 }
 
-/// Names the provider that is probably meant by a variable whose provider no other source knows.
+/// Suggests a provider if only a variable names this one.
 fn suggest(problems: &mut [Problem], name: &str, providers: &Table) {
     let others = providers.iter().filter(|(_, other)| {
         let origin = &other.origin;

@@ -1,4 +1,4 @@
-//! What becomes of the tables beside `[providers]`.
+//! Reads the tables beside `[providers]`.
 
 use biped_config::{ConfigTable, ConfigValue, Problem, Value};
 
@@ -8,7 +8,7 @@ use crate::{
     registry::Registry,
 };
 
-/// Reads the sections that are there.
+/// Reads the sections that are configured.
 pub(super) fn read(root: &Table, registry: &Registry, problems: &mut Vec<Problem>) -> Sections {
     let mut sections = Sections::new();
     for section in registry.sections() {
@@ -29,7 +29,7 @@ pub(super) fn read(root: &Table, registry: &Registry, problems: &mut Vec<Problem
     sections
 }
 
-/// Notes the tables that are no section, and what is probably meant.
+/// Notes unknown tables, with a suggestion.
 pub(super) fn report_unknown(root: &Table, registry: &Registry, problems: &mut Vec<Problem>) {
     let known = || registry.section_names();
     for (name, value) in root
@@ -53,7 +53,7 @@ pub(super) fn report_unknown(root: &Table, registry: &Registry, problems: &mut V
     }
 }
 
-/// Whether this is a provider's table that is out of its place.
+/// Whether a table looks like a provider's, and is in the wrong place.
 fn is_provider(value: &ConfigValue) -> bool {
     let Value::Table(table) = &value.raw else {
         return false;

@@ -1,4 +1,4 @@
-//! The sources of a configuration, and what they say together.
+//! The sources of a configuration, read and merged.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,7 @@ use crate::{
     registry::Registry,
 };
 
-/// The sources, but for the order between them, which is that of figment's layers.
+/// The sources. Values override variables, which override files, which override defaults.
 #[derive(Clone, Default)]
 pub(super) struct Sources {
     pub(super) files: Vec<File>,
@@ -23,13 +23,12 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// The files that are open already.
+    /// The files that are open.
     pub(super) fn opened(&self) -> Vec<ConfigFile> {
         self.files.iter().filter_map(File::opened).collect()
     }
 
-    /// Reads and merges the sources. Problems of the files' texts come back at once, the others are
-    /// noted.
+    /// Reads and merges the sources. Syntax errors are returned at once; other problems are noted.
     pub(super) fn read(
         &self,
         registry: &Registry,
@@ -83,7 +82,7 @@ fn layer(name: &str, values: &[Given]) -> Layer {
     }
 }
 
-/// A value that the application gave, at the whole path of its key.
+/// A value that the application set, with the whole path of its key.
 #[derive(Clone)]
 pub(super) struct Given {
     pub(super) key: String,
@@ -107,7 +106,7 @@ pub(super) enum File {
     Text(String),
 }
 
-/// What errors call a text that came from no file.
+/// The name of [`Builder::toml`](crate::Builder::toml)'s text in errors.
 const TEXT_NAME: &str = "biped.toml";
 
 impl File {

@@ -8,34 +8,34 @@ pub(crate) const NAME: &str = "engine";
 
 const FIELDS: &[Field] = &[
     Field::new("refresh_at", FieldType::Number).about(
-        "The part of a token's life after which it is renewed while it still serves, between 0.1 \
-         and 0.85. Default: 0.80, and up to 0.05 more, drawn once per process.",
+        "The part of a token's lifetime after which it is renewed, while it is still used: between 0.1 \
+         and 0.85. Default: 0.80, plus up to 0.05, drawn once per process.",
     ),
     Field::new("margin", FieldType::Duration).about(
-        "How long before its expiry a token is not sent any more; a tenth of its life, if that is \
+        "How long before its expiry a token is no longer sent; a tenth of its lifetime, if that is \
          less. Default: 30 s.",
     ),
     Field::new("max_wait", FieldType::Duration)
         .about("The longest that a call waits for a token. Default: 10 s."),
     Field::new("concurrent_fetches", FieldType::Integer)
-        .about("How many token requests one token endpoint gets at a time. Default: 8."),
+        .about("How many token requests a token endpoint gets at a time. Default: 8."),
     Field::new("fetches_per_minute", FieldType::Integer).about(
-        "How many token requests one token endpoint gets in a minute, evenly spread. Default: any \
-         number.",
+        "How many token requests a token endpoint gets in a minute, evenly spread. Default: no \
+         limit.",
     ),
     Field::new("max_keys", FieldType::Integer)
-        .about("How many tokens are kept, those in use aside. Default: 200000."),
+        .about("How many tokens are kept, not counting those in use. Default: 200000."),
     Field::new("idle", FieldType::Duration)
-        .about("How long a token is kept that nobody uses. Default: 1 h."),
+        .about("How long an unused token is kept. Default: 1 h."),
     Field::new("share_failures", FieldType::Bool).about(
-        "Whether processes that share a store leave the vendor alone together after one of them \
+        "Whether processes that share a store all pause requests to the vendor after one of them \
          failed. Default: true; false for the command.",
     ),
 ];
 
-/// The section, which is read into the engine's [`Settings`].
+/// The section, read into [`Settings`].
 pub(crate) fn section() -> Section {
-    let section = Section::new(NAME, read).about("The numbers that the token manager goes by.");
+    let section = Section::new(NAME, read).about("The settings of the token manager.");
     FIELDS.iter().cloned().fold(section, Section::field)
 }
 

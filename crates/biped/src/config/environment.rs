@@ -1,4 +1,4 @@
-//! `BIPED_PROVIDERS__NAME__KEY` and the like.
+//! Environment variables such as `BIPED_PROVIDERS__NAME__KEY`.
 
 use std::{collections::BTreeSet, ffi::OsString, sync::Arc};
 
@@ -8,18 +8,19 @@ use super::{Layer, Table, insert};
 
 const PREFIX: &str = "BIPED_";
 
-/// How deep in a section a variable may reach: no key is deeper, and a name may be long.
+/// How many keys a variable may name below its section. It bounds the depth of the tables that a long
+/// name makes.
 const DEEPEST: usize = 8;
 
-/// Where the variables are from.
+/// The source of the variables.
 #[derive(Clone, Default)]
 pub(crate) enum Environment {
-    /// The process has them.
+    /// The process's environment.
     #[default]
     Process,
-    /// Nowhere.
+    /// None.
     Off,
-    /// The application gave them.
+    /// The application.
     Given(Vec<(OsString, OsString)>),
 }
 
@@ -32,8 +33,8 @@ impl Environment {
         }
     }
 
-    /// A layer for each variable that is configuration, in the order of their names: those of the
-    /// tables `sections`. `names` are the providers that other sources know.
+    /// Returns a layer for each variable of one of the `sections`, sorted by name. `names` are the
+    /// providers that other sources configure.
     pub(crate) fn layers<'s>(
         &self,
         sections: impl Iterator<Item = &'s str> + Clone,
@@ -83,7 +84,7 @@ impl Environment {
     }
 }
 
-/// What follows the name of a section in that of a variable.
+/// Returns the rest of a variable's name after the section, if the variable is of the section.
 fn inside<'v>(variable: &'v str, section: &str) -> Option<&'v str> {
     let section = section.replace('-', "_").to_ascii_uppercase();
     let rest = variable.strip_prefix(PREFIX)?.strip_prefix(&*section)?;
@@ -112,7 +113,7 @@ fn path(section: &str, rest: &str, names: &BTreeSet<String>) -> Result<Vec<Strin
     Ok([section.to_owned(), name].into_iter().chain(keys).collect())
 }
 
-/// The known provider whose name `rest` starts with (the longest such name), and what follows it.
+/// Returns the longest name of a known provider with which `rest` starts, and what follows it.
 fn known<'v>(
     rest: &'v str,
     names: &BTreeSet<String>,
@@ -132,7 +133,7 @@ fn known<'v>(
     }
 }
 
-/// A name without regard to case, and `-` as `_`.
+/// A name in lower case, with `_` for `-`.
 fn plain(name: &str) -> String {
     name.to_lowercase().replace('-', "_")
 }

@@ -7,23 +7,23 @@ pub(crate) const NAME: &str = "http";
 
 const FIELDS: &[Field] = &[
     Field::new("extra_ca", FieldType::Secret).about(
-        "Certificates to trust beside the platform's: \"file:PATH\", or PEM text; one or a list.",
+        "Certificates to trust beside the platform's: \"file:PATH\" or PEM text; one, or a list.",
     ),
     Field::new("connect_timeout", FieldType::Duration)
-        .about("How long a connection may take to stand, TLS included. Default: 10 s."),
+        .about("How long making a connection may take, including TLS. Default: 10 s."),
     Field::new("timeout", FieldType::Duration)
-        .about("How long a token request may take in all. Default: 30 s."),
+        .about("How long a token request may take in total. Default: 30 s."),
     Field::new("read_timeout", FieldType::Duration)
-        .about("How long an API may be silent. Default: 30 s."),
+        .about("How long an API may send nothing. Default: 30 s."),
     Field::new("max_body", FieldType::Integer)
-        .about("The largest answer to a token request, in bytes. Default: 1048576."),
+        .about("The largest response to a token request, in bytes. Default: 1048576."),
     Field::new("proxy", FieldType::Secret).about(
-        "The proxy's URL (or a reference to it: it may hold a password), or \"none\". Default: \
-         what the environment says (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY).",
+        "The proxy's URL, or a reference to it, since it may hold a password; or \"none\". Default: \
+         from the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY).",
     ),
 ];
 
-/// The section, which is read into the settings of HTTP clients.
+/// The section, read into the settings of HTTP clients.
 pub(crate) fn section() -> Section {
     let section = Section::new(NAME, read).about("How connections are made.");
     FIELDS.iter().cloned().fold(section, Section::field)
@@ -74,8 +74,8 @@ fn read(table: &ConfigTable) -> Result<biped_reqwest::HttpSettings, Error> {
     Ok(settings)
 }
 
-/// What a secret is. What only shows a configuration connects to nothing, and resolves no reference
-/// for it.
+/// Reads a secret. A configuration that is only shown makes no connection, so none of its references
+/// is resolved.
 #[cfg(feature = "reqwest")]
 fn revealed(
     value: &biped_config::ConfigValue,
@@ -89,7 +89,8 @@ fn revealed(
     }
 }
 
-/// Where a certificate is. In a variable, too, `file:` names a file: no PEM text starts so.
+/// The reference to a certificate. `file:` is a reference in a variable, too, since PEM text never
+/// starts with it.
 #[cfg(feature = "reqwest")]
 fn certificate(value: &biped_config::ConfigValue) -> Option<biped_core::SecretRef> {
     match &value.origin {
@@ -98,7 +99,7 @@ fn certificate(value: &biped_config::ConfigValue) -> Option<biped_core::SecretRe
     }
 }
 
-/// Nothing would go by it.
+/// Fails, since nothing would use the settings.
 #[cfg(not(feature = "reqwest"))]
 fn read(table: &ConfigTable) -> Result<(), Error> {
     Err(table.invalid("", "needs biped's feature reqwest, which is not enabled"))

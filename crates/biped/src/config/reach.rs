@@ -12,11 +12,10 @@ use crate::registry::Registry;
 /// What a configuration file resolves, and where it sends secrets and tokens: its references, its
 /// hosts, and the files it names ([`Builder::reach`](crate::Builder::reach)).
 ///
-/// It is what somebody approves of who trusts the file. Everything in the file belongs to it but
-/// what can be neither a reference nor part of a host, whatever the kind of provider: scopes, dates
-/// and lengths of time, all of `[engine]`, `[http] max_body`, and a `client_secret` that stands there
-/// itself. Of a file that the configuration names (a vendor's
-/// description) the whole text belongs to it.
+/// A user who trusts the file approves its reach. The reach includes every value of the file except
+/// those that can be neither a reference nor a part of a host, whatever the kind of provider: scopes,
+/// dates, durations, all of `[engine]`, `[http] max_body`, and a literal `client_secret`. It includes
+/// the whole text of each file that the configuration names, such as a description of a vendor.
 #[derive(Clone)]
 pub struct Reach {
     lines: Vec<String>,
@@ -24,8 +23,8 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// `own` and `seen` are lines about where providers ask for tokens, by the file alone and with
-    /// all that is configured beside it.
+    /// `own` and `seen` are lines about where providers request tokens: according to the file alone, and
+    /// according to the whole configuration.
     pub(crate) fn of(
         root: &Table,
         file: &ConfigFile,
@@ -61,7 +60,7 @@ impl Reach {
             }
         }
         for (path, text) in file.named() {
-            // Nothing of a line is cut: what somebody agrees to, they have seen.
+            // No line is cut, since the user approves what it says.
             let shown = path.to_string_lossy();
             reach
                 .lines
@@ -72,16 +71,15 @@ impl Reach {
         reach
     }
 
-    /// What it is in words for a terminal, a line each: references as they stand, commands with all
-    /// their arguments, where tokens are asked for and where they are sent. A secret that stands in
-    /// the file itself is not among them, unless it is an argument of a command: whoever decides
-    /// whether to run it has to see it.
+    /// The reach as lines for a terminal: references, commands with all their arguments, and the hosts
+    /// that tokens are requested from and sent to. A literal secret is shown only if it is an argument of
+    /// a command, since the user has to see what would run.
     pub fn lines(&self) -> impl ExactSizeIterator<Item = &str> {
         self.lines.iter().map(String::as_str)
     }
 
-    /// A digest that is another one as soon as any of it has changed. Secrets that stand in the file
-    /// may be in it: `key` should be random, and be kept as safe as the file is.
+    /// A digest that changes when the reach changes. It covers literal secrets, so `key` should be
+    /// random, and kept as safe as the file.
     #[must_use]
     pub fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
         let hash = Sha256::new().chain_update(key);
@@ -98,7 +96,7 @@ impl Reach {
             let mut fields = kind.into_iter().flat_map(ProviderKind::fields);
             let field = fields.find(|field| field.name() == key);
             let ty = field.map(biped_config::Field::ty);
-            // Every kind has it, whether the kind is known here or not.
+            // Every kind has scopes, even a kind that is not known here.
             let ty = ty.or((key == "scope").then_some(FieldType::Scopes));
             let path = joined(path, key);
             match (key.as_str(), &value.raw) {
@@ -124,7 +122,7 @@ impl Reach {
         }
     }
 
-    /// A client secret: where it stands there itself, it reaches nothing.
+    /// Adds a client secret. A literal one reaches nothing.
     fn client_secret(&mut self, path: &str, value: &ConfigValue, ty: Option<FieldType>) {
         match &value.raw {
             Value::Text(_) if !value.is_reference() => self.put(path, b"itself"),
@@ -154,7 +152,7 @@ impl Reach {
                     self.put_all(path, value);
                     return;
                 }
-                // So that an empty one is not as good as none.
+                // Tells an empty table from a missing one.
                 self.put(path, b"{}");
                 let inner = ty.filter(|ty| ty.is_secret());
                 for (key, value) in table {
@@ -185,7 +183,7 @@ impl Reach {
             },
             Value::Text(text) if value.is_reference() => Some(text.clone()),
             Value::Text(text) => match url::Url::parse(text.trim()) {
-                // The rest may be a secret: a path, a query, a password.
+                // The rest of the URL may be a secret: a path, a query, a password.
                 Ok(url) if url.has_host() => Some(origin(&url)),
                 _ if matches!(ty, Some(FieldType::Text)) && !path.ends_with(".kind") => {
                     Some(format!("{text:?}"))
@@ -222,7 +220,7 @@ impl Reach {
         }
     }
 
-    /// Adds a key and a value so that no other keys and values come to the same.
+    /// Adds a key and a value, with their lengths: no other keys and values give the same content.
     fn put(&mut self, key: &str, value: &[u8]) {
         for part in [key.as_bytes(), value] {
             self.content.extend((part.len() as u64).to_le_bytes());
@@ -231,7 +229,7 @@ impl Reach {
     }
 }
 
-/// A path that no other keys come to.
+/// Joins keys to a path that is different for different keys.
 fn joined(path: &str, key: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     match key.is_empty() || !key.chars().all(is_bare) {
@@ -249,7 +247,7 @@ fn origin(url: &url::Url) -> String {
     )
 }
 
-/// Without its lines: a command's arguments may be secrets.
+/// Leaves out the lines, since arguments of commands may be secrets.
 impl fmt::Debug for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reach")

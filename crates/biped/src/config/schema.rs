@@ -5,11 +5,10 @@ use serde_json::{Map, Value, json};
 
 use crate::registry::{Registry, STORE_ABOUT};
 
-/// The JSON Schema (draft 2020-12) of a biped.toml with providers of these kinds, and with what is
-/// built in ([`Builder::json_schema`](crate::Builder::json_schema) has what is registered as well).
+/// The JSON Schema (draft 2020-12) of a biped.toml with these kinds of provider and the built-in stores
+/// and sections. [`Builder::json_schema`](crate::Builder::json_schema) includes what is registered.
 ///
-/// Editors that know TOML complete and check with it. It goes by the same tables of keys as the
-/// reader.
+/// Editors use it to complete and to check. It is made of the same declarations as the reader.
 ///
 /// ```
 /// # let acme = biped::provider::ProviderKind::new("acme", |_| Err(biped::Error::internal("an example")));
@@ -21,7 +20,7 @@ pub fn json_schema<'k>(kinds: impl IntoIterator<Item = &'k ProviderKind>) -> Val
     of(kinds, &Registry::built_in())
 }
 
-/// The same with the sections and stores that are registered.
+/// The schema with the stores and sections of a registry.
 pub(crate) fn of<'k>(
     kinds: impl IntoIterator<Item = &'k ProviderKind>,
     registry: &Registry,
@@ -56,7 +55,7 @@ fn store(registry: &Registry) -> Value {
     schema["description"] = json!(STORE_ABOUT);
     schema["properties"]["kind"]["enum"] = json!(registry.store_names().collect::<Vec<_>>());
     if let Some(schema) = schema.as_object_mut() {
-        // What one kind needs, another does without.
+        // A key that one kind requires is optional for the others.
         schema.remove("required");
     }
     schema
@@ -143,7 +142,7 @@ fn value(ty: FieldType) -> Value {
     }
 }
 
-/// As `ConfigValue::to_secret` reads it.
+/// A secret, as `ConfigValue::to_secret` reads it.
 fn secret() -> Value {
     let one = json!([
         { "type": "string" },

@@ -1,4 +1,4 @@
-//! The merged configuration as it may be shown.
+//! The merged configuration, redacted.
 
 use biped_config::{ConfigValue, Field, FieldType, Origin, Value};
 use biped_core::wire::Escaped;
@@ -8,21 +8,20 @@ use crate::registry::Registry;
 
 const REDACTED: &str = "[redacted]";
 
-/// A value of the merged configuration as it may be shown, and where it is from.
+/// A value of the merged configuration, redacted, and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Setting {
-    /// The whole path of its key: `providers.shop.client_id`.
+    /// The whole path of the key: `providers.shop.client_id`.
     pub key: String,
-    /// The value for people to read, of its type. A secret is its reference (`env:SHOP_SECRET`), or
-    /// `[redacted]`; so is a value that is not declared or not of the declared type, since it may be
-    /// anything.
+    /// The value as text. A secret is shown as its reference (`env:SHOP_SECRET`) or as `[redacted]`, and
+    /// so is a value that is not declared or has the wrong type, since it may be a secret.
     pub value: String,
-    /// Where it is from.
+    /// Where the value is from.
     pub origin: Origin,
 }
 
-/// `key = value  # origin`, on one line: control characters are escaped.
+/// `key = value  # origin` on one line, with control characters escaped.
 impl std::fmt::Display for Setting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let origin = self.origin.to_string();
@@ -116,7 +115,7 @@ fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
     }
 }
 
-/// An identifier as a secret is shown, unless it is the text itself.
+/// Shows an identifier like a secret, but a literal one as it is.
 fn identifier(value: &ConfigValue) -> String {
     if let Value::List(all) = &value.raw {
         let all: Vec<_> = all.iter().map(identifier).collect();

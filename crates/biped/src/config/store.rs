@@ -8,9 +8,9 @@ use biped_core::{Error, TokenStore};
 use super::{Table, table};
 use crate::registry::{MEMORY, Registry};
 
-/// Reads `[store]`, and makes what it says; nothing for memory. Keys of another kind than the one
-/// chosen count for nothing, so that a kind can be chosen from outside. Where a configuration is only
-/// shown, a secret that can't be read is no problem, but `unread`.
+/// Makes the store that `[store]` configures; `None` for memory. The keys of other kinds than the chosen
+/// one are ignored, so that an option or a variable can choose another kind. A secret that can't be read
+/// while a configuration is only shown is not a problem, but `unread`.
 pub(crate) fn store(
     root: &Table,
     registry: &Registry,
@@ -75,7 +75,7 @@ fn sealed(config: &StoreConfig, store: Option<Arc<dyn TokenStore>>) -> Option<Ar
     Some(Arc::new(keys.fold(sealed, SealedStore::also_reading)))
 }
 
-/// What was to be sealed is not stored unsealed.
+/// Tokens that should be sealed are not stored unsealed.
 #[cfg(not(feature = "sealed"))]
 fn sealed(config: &StoreConfig, store: Option<Arc<dyn TokenStore>>) -> Option<Arc<dyn TokenStore>> {
     if config.value("seal").is_none() {
