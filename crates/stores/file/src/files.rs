@@ -1,4 +1,4 @@
-//! [`Files`]: the directory as a process uses it.
+//! [`Files`]: a process's use of the directory: its threads, its leases, and changes under the lock.
 
 use std::{
     collections::HashMap,
@@ -15,28 +15,28 @@ use crate::{
     entry::{Entry, Span},
 };
 
-/// The directory as a process uses it: which threads are at the files, and which leases it holds.
+/// A process's use of the directory.
 pub(crate) struct Files {
     pub(crate) directory: Directory,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Whether the directory was found to be private.
+    /// Set when the directory was found to be private.
     prepared: OnceLock<()>,
-    /// The leases of this process. Their locks go with it.
+    /// The leases of this process, with their locks.
     held: Mutex<HashMap<LeaseId, (File, Duration)>>,
-    /// When to sweep next, in milliseconds on the monotonic clock.
+    /// The time of the next sweep, in milliseconds on the monotonic clock.
     pub(crate) sweep_at: AtomicU64,
-    /// The right to have a thread at the files.
+    /// Bounds the threads that work on files.
     pub(crate) operations: Arc<Semaphore>,
 }
 
-/// How long a change waits for others to be done with the files before it takes the holder of the
-/// lock for one that hangs. Each holder reads and writes one small file, but a busy machine may not
-/// let it run for a while. A caller with less time than that drops the change.
+/// How long a change waits for the lock before it assumes that the holder hangs. A holder reads and
+/// writes one small file, but a busy machine may not run it for a while. A caller with less time than
+/// that drops the change.
 pub(crate) const HANGS: Duration = Duration::from_secs(5);
-/// How many operations have a thread at a time: a file system that does not respond keeps them, and
-/// a runtime has only so many.
+/// How many operations have a thread at a time. A file system that does not respond keeps those threads,
+/// and a runtime's threads are limited.
 pub(crate) const OPERATIONS: usize = 16;
-/// A lease that nobody gave back, long after it was over: its holder was cut off.
+/// How long after its expiry a lease that was not released is removed. Its holder was cut off.
 const LEFT_BEHIND: Duration = Duration::from_secs(10 * 60);
 
 impl Files {
@@ -51,8 +51,8 @@ impl Files {
         }
     }
 
-    /// Waits until there may be one more thread. Who waits stands in no queue: one whose runtime
-    /// nobody drives would keep what it was given there.
+    /// Waits until another thread is allowed. Callers poll and don't queue: in a queue, a caller whose
+    /// runtime stands still would keep the permit that it is given.
     pub(crate) async fn room(&self) -> Result<OwnedSemaphorePermit, StoreError> {
         let end = self.clock.now().mono.saturating_add(HANGS);
         loop {
@@ -69,14 +69,14 @@ impl Files {
         }
     }
 
-    /// Does work on the files, where it may block.
+    /// Runs work on files on a thread that may block.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let permit = self.room().await?;
         tokio::task::spawn_blocking(move || {
-            // Kept for as long as the thread is, whoever waits for it.
+            // Held until the thread ends, even if the caller is gone.
             let _permit = permit;
             work()
         })
@@ -87,11 +87,11 @@ impl Files {
 
 pub(crate) enum Attempt<T, A> {
     Done(T),
-    /// Somebody else is at the files.
+    /// Another process or thread has the lock.
     Busy(A),
 }
 
-/// What a change needs beside the entry.
+/// The lock and the time of a change.
 pub(crate) struct Change<'a> {
     pub(crate) files: &'a Files,
     guard: &'a Guard,
@@ -147,11 +147,11 @@ impl Files {
         if entry.write() != before
             && let Err(error) = self.directory.write(guard, key, &entry, now.wall)
         {
-            // A disk that is full keeps neither a lease that nobody got …
+            // If the disk is full, a lease that its caller does not get is released,
             if let Some((lease, _)) = entry.lease.filter(|(lease, _)| Some(lease.id) != leased) {
                 change.give_back(&mut entry, &lease);
             }
-            // … nor a token that was to be forgotten.
+            // and a token that should be forgotten is removed.
             if entry.held() < held {
                 self.directory.remove(guard, key);
             }
@@ -160,7 +160,7 @@ impl Files {
         Ok(value)
     }
 
-    /// Drops what is over, and the lease of a process that died.
+    /// Drops what has expired, and the lease of a process that died.
     pub(crate) fn tidy(&self, entry: &mut Entry, now: &Now) {
         entry.tidy(now.wall);
         if let Some((lease, _)) = &entry.lease
@@ -212,7 +212,7 @@ impl Change<'_> {
         held.insert(id, (file, end));
     }
 
-    /// Ends the lease, if it is this one.
+    /// Releases the lease if it is the entry's. Returns whether it was.
     pub(crate) fn give_back(&self, entry: &mut Entry, lease: &Lease) -> bool {
         let given = entry.lease.take_if(|(held, _)| held.id == lease.id);
         self.files.held().remove(&lease.id);
@@ -223,7 +223,8 @@ impl Change<'_> {
     }
 }
 
-/// How long those wait who find others at the files: each another time, so that they don't meet again.
+/// How long to wait before another try for the lock. The time is random, so that waiting processes don't
+/// collide again.
 pub(crate) fn a_moment() -> Duration {
     Duration::from_micros(fastrand::u64(500..5_000))
 }

@@ -1,4 +1,4 @@
-//! [`kind`]: a directory of tokens in a configuration file.
+//! [`kind`]: the kind `file` of `[store]`.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ fn from_config(config: &StoreConfig) -> Result<Arc<dyn TokenStore>, Error> {
     Ok(Arc::new(FileStore::new(path)))
 }
 
-/// Why a text can't be meant as a directory.
+/// Why a text is not the path of a directory.
 fn no_directory(text: &str) -> Option<&'static str> {
     if text.trim().is_empty() {
         Some("expected a directory")

@@ -21,11 +21,11 @@ use crate::{
 };
 
 /// A store that keeps each token in a file of its own, in a private directory
-/// ([what is in there](crate)).
+/// ([its files](crate)).
 ///
-/// Leases are kept among the processes of one host: one that dies gives its lease back at once, one
-/// that hangs when its time is over. A change waits for the changes of others, which take no longer
-/// than a file takes to be written, and fails where somebody keeps it waiting for 5 s.
+/// Leases are shared by the processes of one host. A process that dies releases its lease at once; a
+/// process that hangs loses it when it expires. A change waits while another process writes a file, and
+/// fails after 5 s.
 ///
 /// ```
 /// use biped_file::FileStore;
@@ -36,16 +36,16 @@ use crate::{
 #[derive(Clone)]
 pub struct FileStore(Arc<Files>);
 
-/// How often those look who wait for a token.
+/// How often a caller that waits for a token looks for it.
 const POLL: Duration = Duration::from_millis(40);
-/// How often what is over is removed.
+/// How often expired files are removed.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
-/// What a `put` takes for that, which is a part of the time that it has …
+/// How long a `put` removes files, which is a part of the time that the `put` has.
 const SWEEPING: Duration = Duration::from_millis(25);
-/// … and when the next goes on, where there was more.
+/// When the next `put` goes on, if files are left.
 const SWEEP_ON: Duration = Duration::from_secs(1);
 impl FileStore {
-    /// A store in this directory, which is made when it is first needed.
+    /// A store in this directory. The first use makes the directory.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self::with_clock(directory, Arc::new(SystemClock))
@@ -61,33 +61,32 @@ impl FileStore {
         Self(Arc::new(Files::new(directory, clock)))
     }
 
-    /// A store in the directory that the platform has for a user's state: on Linux
-    /// `$XDG_STATE_HOME/biped`, which is `~/.local/state/biped` where that is not set. Should others
-    /// be able to enter it, that is put right.
+    /// A store in the platform's directory for a user's state: on Linux `$XDG_STATE_HOME/biped`, by
+    /// default `~/.local/state/biped`. If others can enter the directory, it is made private.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) where there is no home directory.
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) if there is no home directory.
     pub fn in_state_directory() -> Result<Self, Error> {
         let base = etcetera::choose_base_strategy().map_err(|_| {
             Error::configuration("there is no home directory to keep tokens in")
-                .with_remedy("name a directory ([store] path), or use another store")
+                .with_remedy("set a directory ([store] path), or use another store")
         })?;
         let state = base.state_dir().unwrap_or_else(|| base.data_dir());
         let directory = Directory::own(state.join("biped"));
         Ok(Self::of(directory, Arc::new(SystemClock)))
     }
 
-    /// Where it is.
+    /// The directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.0.directory.path()
     }
 
-    /// Removes files of what is over, and answers how many. Once an hour, and when a process stores
-    /// its first token, a `put` does some of it by the way.
+    /// Removes expired files, and returns how many. A `put` removes some of them once an hour, and when a
+    /// process stores its first token.
     ///
     /// # Errors
-    /// Where the directory can't be read.
+    /// Fails if the directory can't be read.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         let inner = self.0.clone();
         let work = move || {
@@ -98,7 +97,7 @@ impl FileStore {
         self.0.blocking(work).await
     }
 
-    /// Sweeps for a moment, where it is time to. Within the `put`, since a command ends after it.
+    /// Sweeps for a short time if a sweep is due. A `put` waits for it, since a command ends after that.
     async fn sweep_now_and_then(&self) {
         let now = self.0.clock.now();
         let sweep_at = |time: Duration| millis(now.mono.saturating_add(time));
@@ -122,7 +121,7 @@ impl FileStore {
         }
     }
 
-    /// Changes an entry, with nobody else at the files.
+    /// Changes an entry while the directory is locked.
     async fn change<T, A>(&self, key: &TokenKey, act: A) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -133,7 +132,7 @@ impl FileStore {
             .await
     }
 
-    /// Does something with nobody else at the files.
+    /// Runs `act` while the directory is locked.
     async fn alone<T, A>(&self, act: A) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -159,7 +158,7 @@ impl FileStore {
         }
     }
 
-    /// The entry as it is now, without waiting for anybody; `None` where the file is no entry.
+    /// Reads an entry without waiting for the lock. Returns `None` if the file is not an entry.
     async fn peek(&self, key: &TokenKey) -> Result<Option<Entry>, StoreError> {
         let (inner, key) = (self.0.clone(), *key);
         let work = move || {
@@ -179,7 +178,7 @@ impl FileStore {
 impl TokenStore for FileStore {
     async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
         let Some(entry) = self.peek(key).await? else {
-            // What is no entry is set aside by a change.
+            // A change sets aside a file that is not an entry.
             self.change(key, |_, _| Ok(())).await?;
             return Ok(None);
         };
@@ -289,7 +288,7 @@ impl TokenStore for FileStore {
     }
 
     async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
-        // Who only looks whether that can be told at once makes no directory.
+        // A caller that polls only once does not make the directory.
         tokio::task::yield_now().await;
         let inner = self.0.clone();
         let known = move || {
@@ -300,7 +299,7 @@ impl TokenStore for FileStore {
             return Ok(Some(key));
         }
         self.alone(|inner, guard| match inner.directory.identity()? {
-            // Another was faster.
+            // Another process was faster.
             Some(key) => Ok(Some(key)),
             None => {
                 let now = inner.clock.now().wall;
@@ -351,7 +350,7 @@ mod tests {
         while store.0.operations.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        // Whoever has gone away again has left a thread there all the same.
+        // A caller that is gone leaves its thread behind.
         for hung in &hung {
             hung.abort();
         }
@@ -366,7 +365,7 @@ mod tests {
         let error = get.await.unwrap().unwrap_err();
         assert!(error.to_string().contains("does not respond"), "{error}");
 
-        // Nobody drives these any more, and they keep nothing from those who come after them.
+        // Nothing drives these any more, and they don't hold up later callers.
         let mut standing: Vec<_> = (0..OPERATIONS).map(|_| store.get(&key)).collect();
         for get in &mut standing {
             assert!(

@@ -6,16 +6,16 @@ use url::Url;
 
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// Where a server is.
+/// The address of a server.
 pub(crate) struct Address {
     pub(crate) client: Client,
-    /// The URL without user, password and the like.
+    /// The URL without user and password.
     pub(crate) shown: String,
 }
 
 impl Address {
-    /// The address at a URL. `pem` has the authorities that may vouch for the server, in place of the
-    /// platform's.
+    /// The address in a URL. `pem` holds certificates of the authorities that may vouch for the server,
+    /// instead of the platform's.
     pub(crate) fn new(url: &SecretString, pem: Option<Vec<u8>>) -> Result<Self, Error> {
         let has_certificate = |pem: &Vec<u8>| pem.windows(BEGIN.len()).any(|text| text == BEGIN);
         if pem.as_ref().is_some_and(|pem| !has_certificate(pem)) {
@@ -31,7 +31,7 @@ impl Address {
         };
         let info = url.expose_secret().into_connection_info();
         let info = info.map_err(|error| refused(&error))?;
-        // One connection for answers and news; and no command that a user's ACL may forbid.
+        // RESP3 needs one connection for responses and messages. A user's ACL may forbid CLIENT SETINFO.
         let settings = info
             .redis_settings()
             .clone()
@@ -40,9 +40,9 @@ impl Address {
         let info = info.set_redis_settings(settings);
         if pem.is_some() && parsed.scheme() != "rediss" {
             return Err(Error::configuration(format!(
-                "the Redis at {shown} is spoken to without TLS, where certificates mean nothing"
+                "the Redis at {shown} is used without TLS, but certificates are set"
             ))
-            .with_remedy("write rediss:// in its URL, or leave the certificates out"));
+            .with_remedy("use rediss:// in its URL, or remove the certificates"));
         }
         let client = if parsed.scheme() == "rediss" {
             choose_cryptography();
@@ -59,13 +59,13 @@ impl Address {
     }
 }
 
-/// The URL, checked; errors don't show it, since it may hold a password.
+/// Parses and checks the URL. Errors don't show it, since it may hold a password.
 fn parse(url: &SecretString) -> Result<Url, Error> {
     let refused = |why: &str| {
         Err(
             Error::configuration(format!("the URL of the Redis {why}")).with_remedy(
-                "it looks like redis://user:password@host:6379/0, or rediss://… for TLS; what is \
-                 special in a password is escaped (%40 for @)",
+                "use redis://user:password@host:6379/0, or rediss://… for TLS; escape special \
+                 characters of the password (%40 for @)",
             ),
         )
     };
@@ -76,20 +76,20 @@ fn parse(url: &SecretString) -> Result<Url, Error> {
         return refused("begins with neither redis:// nor rediss://");
     }
     if parsed.host_str().is_none_or(str::is_empty) {
-        return refused("names no host");
+        return refused("has no host");
     }
     let database = parsed.path().trim_start_matches('/');
     if !database.bytes().all(|byte| byte.is_ascii_digit()) {
-        return refused("names a database that is no number");
+        return refused("has a database that is not a number");
     }
     if parsed.query().is_some() || parsed.fragment().is_some() {
-        // One of them would turn the check of certificates off.
-        return refused("has something after ? or #, which means nothing here");
+        // A fragment could turn off the check of certificates.
+        return refused("has a query or a fragment");
     }
     Ok(parsed)
 }
 
-/// rustls panics where a program enables several providers of cryptography and names none.
+/// Chooses a provider of cryptography: rustls panics if a program enables several and chooses none.
 fn choose_cryptography() {
     use rustls::crypto::{CryptoProvider, aws_lc_rs};
     if CryptoProvider::get_default().is_none() {

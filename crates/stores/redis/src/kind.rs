@@ -1,4 +1,4 @@
-//! [`kind`]: a Redis in a configuration file.
+//! [`kind`]: the kind `redis` of `[store]`.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::RedisStore;
 /// | key | |
 /// | --- | --- |
 /// | `url` | `redis://user:password@host:6379/0`, or `rediss://…` for TLS; or a reference to it |
-/// | `prefix` | what names in it begin with; default: [`DEFAULT_PREFIX`](crate::DEFAULT_PREFIX) |
+/// | `prefix` | the start of all names; default: [`DEFAULT_PREFIX`](crate::DEFAULT_PREFIX) |
 /// | `ca` | for `rediss://`: the authorities that may vouch for the server; default: the platform's |
 #[must_use]
 pub fn kind() -> StoreKind {
@@ -24,7 +24,7 @@ pub fn kind() -> StoreKind {
         ))
         .field(
             Field::new("prefix", FieldType::Text)
-                .about("For kind = \"redis\": what names in it begin with. Default: biped."),
+                .about("For kind = \"redis\": the start of all names in it. Default: biped."),
         )
         .field(Field::new("ca", FieldType::Secret).about(
             "For rediss://: the authorities that may vouch for the server, \"file:PATH\" or PEM \

@@ -21,22 +21,22 @@ use crate::{
     scripts::Scripts,
 };
 
-/// What the names of all that is stored begin with, unless it is set.
+/// The default start of all names.
 pub const DEFAULT_PREFIX: &str = "biped";
 
 /// How long the newest generation of a key is remembered.
 const NEWEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A store in Redis or Valkey ([what is in there](crate)).
+/// A store in Redis or Valkey ([its contents](crate)).
 ///
-/// Cheap to clone; all clones share one connection, which is made when it is first needed and comes
-/// back by itself.
+/// It is cheap to clone. All clones share one connection, which the first operation makes, and which
+/// reconnects on its own.
 #[derive(Clone)]
 pub struct RedisStore(Arc<Inner>);
 
 struct Inner {
     client: Client,
-    /// The URL without user, password and the like.
+    /// The URL without user and password.
     shown: String,
     prefix: String,
     scripts: Scripts,
@@ -49,17 +49,17 @@ impl RedisStore {
     /// Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for what is no such URL, and for TLS
-    /// that can't be set up.
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for any other URL, and if TLS
+    /// can't be set up.
     pub fn new(url: &SecretString) -> Result<Self, Error> {
         Address::new(url, None).map(Self::of)
     }
 
-    /// The same, with the certificates of the authorities (PEM) that may vouch for the server, in
-    /// place of the platform's.
+    /// The same, with certificates (PEM) of the authorities that may vouch for the server, instead of the
+    /// platform's.
     ///
     /// # Errors
-    /// As [`new`](Self::new), for certificates that can't be read, and for a URL without TLS.
+    /// Fails like [`new`](Self::new), for certificates that can't be read, and for a URL without TLS.
     pub fn with_ca(url: &SecretString, pem: impl Into<Vec<u8>>) -> Result<Self, Error> {
         Address::new(url, Some(pem.into())).map(Self::of)
     }
@@ -76,18 +76,17 @@ impl RedisStore {
         }))
     }
 
-    /// Sets what the names of all that is stored begin with. Default: `biped`. Fleets with one
-    /// prefix share their tokens.
+    /// Sets the start of all names. Default: `biped`. Fleets with the same prefix share their tokens.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for an empty prefix, and one with
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a prefix that is empty or has
     /// braces, spaces or control characters.
     pub fn prefix(self, prefix: impl Into<String>) -> Result<Self, Error> {
         let prefix = prefix.into();
         let is_odd = |c: char| matches!(c, '{' | '}') || c.is_whitespace() || c.is_control();
         if prefix.is_empty() || prefix.contains(is_odd) {
             return Err(Error::configuration(
-                "a prefix in Redis has at least one character, no braces and no spaces",
+                "a prefix in Redis needs at least one character, and no braces or spaces",
             ));
         }
         let Inner { client, shown, .. } = &*self.0;
@@ -116,8 +115,7 @@ impl RedisStore {
         }
     }
 
-    /// Runs a script. A connection that turns out to be broken gets a second chance: all scripts may
-    /// run twice.
+    /// Runs a script. It is tried again if the connection is broken, since all scripts may run twice.
     async fn run<T: FromRedisValue>(
         &self,
         script: &Script,
@@ -148,8 +146,8 @@ impl RedisStore {
         .await
     }
 
-    /// Makes another connection next time. One that the server refused (a password that is put right
-    /// only later, say) would stay refused: it comes back by itself only where it was cut.
+    /// Drops the connection, so that the next operation makes another. A connection reconnects on its own
+    /// after it was cut, but not after the server refused it, for example for a wrong password.
     fn part_with(&self, link: &Arc<Link>) {
         let mut current = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
         current.take_if(|current| Arc::ptr_eq(current, link));
@@ -170,7 +168,7 @@ impl RedisStore {
         }
     }
 
-    /// What went wrong, without what was sent: a server may repeat it.
+    /// The error of a command, without what was sent: a server may repeat that.
     fn fault(&self, error: &RedisError) -> StoreError {
         let Inner { shown, .. } = &*self.0;
         StoreError::new(format!("the Redis at {shown} {}", fault::why(error)))
@@ -293,7 +291,7 @@ impl TokenStore for RedisStore {
             .await?;
         let mut arrival = std::pin::pin!(listener.arrivals().notified());
         arrival.as_mut().enable();
-        // Now that nothing can be missed, see whether it has happened already.
+        // The subscription misses nothing from now on; check whether the change came before.
         let changed = &self.0.scripts.changed;
         let moved: u8 = self
             .run(changed, &names, |script| {
@@ -320,7 +318,7 @@ fn written(id: LeaseId) -> String {
     format!("{:032x}", id.0)
 }
 
-/// Whole milliseconds, at least one: none would mean for ever, or never.
+/// Whole milliseconds, at least one: zero would mean for ever, or never.
 fn millis(duration: Duration) -> u64 {
     const MOST: u128 = 10 * 365 * 24 * 60 * 60 * 1000;
     u64::try_from(duration.as_millis().clamp(1, MOST)).unwrap_or(1)
