@@ -61,9 +61,8 @@ impl Sources {
             .flat_map(|layer| config::provider_names(&layer.root))
             .cloned()
             .collect();
-        let sections = registry.section_names().collect::<Vec<_>>();
-        let sections = sections.into_iter();
-        layers.extend(self.environment.layers(sections, &names, problems));
+        let sections: Vec<_> = registry.section_names().collect();
+        layers.extend(self.environment.layers(&sections, &names, problems));
         layers.push(values);
         let mut root = config::merge(&layers)?;
         config::rule(&mut root, references, &registry.schemes());

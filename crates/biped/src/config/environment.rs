@@ -35,9 +35,9 @@ impl Environment {
 
     /// Returns a layer for each variable of one of the `sections`, sorted by name. `names` are the
     /// providers that other sources configure.
-    pub(crate) fn layers<'s>(
+    pub(crate) fn layers(
         &self,
-        sections: impl Iterator<Item = &'s str> + Clone,
+        sections: &[&str],
         names: &BTreeSet<String>,
         problems: &mut Vec<Problem>,
     ) -> Vec<Layer> {
@@ -48,10 +48,8 @@ impl Environment {
             let Some(name) = name.to_str() else {
                 continue;
             };
-            let mut sections = sections.clone();
-            let Some((section, rest)) =
-                sections.find_map(|known| Some((known, inside(name, known)?)))
-            else {
+            let inside = |section| Some((section, inside(name, section)?));
+            let Some((section, rest)) = sections.iter().copied().find_map(inside) else {
                 continue;
             };
             let origin = Origin::Variable(Arc::from(name));

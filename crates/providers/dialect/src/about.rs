@@ -79,7 +79,7 @@ impl About {
     }
 }
 
-pub(crate) fn read(section: ConfigTable) -> Option<About> {
+pub(crate) fn read(section: &ConfigTable) -> Option<About> {
     let text = |key| section.text(key).map(|(text, _)| text.into());
     let title = text("title");
     let docs = text("docs");
@@ -94,7 +94,7 @@ pub(crate) fn read(section: ConfigTable) -> Option<About> {
         docs: docs.unwrap_or_default(),
         checked: section
             .value("checked")
-            .and_then(|node| date(&section, node)),
+            .and_then(|node| date(section, node)),
         live: section.boolean("live").unwrap_or(false),
         api: text("api"),
         tags: section

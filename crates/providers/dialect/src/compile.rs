@@ -29,7 +29,7 @@ use self::{
 
 /// Returns `None` if a request has no valid `url`; the problems of the table say why.
 pub(crate) fn dialect(top: &ConfigTable, name: &str, digest: Box<str>) -> Option<Dialect> {
-    let about = top.table("about").and_then(about::read);
+    let about = top.table("about").and_then(|about| about::read(&about));
     let first = step(top, &Usual::TOKEN_REQUEST);
     let mut steps = vec![first?];
     for then in top.tables("then", false).unwrap_or_default() {
@@ -61,7 +61,7 @@ pub(crate) fn dialect(top: &ConfigTable, name: &str, digest: Box<str>) -> Option
         examples: top
             .tables("example", false)
             .unwrap_or_default()
-            .into_iter()
+            .iter()
             .map(example::read::example)
             .collect(),
     };

@@ -56,7 +56,7 @@ pub(crate) fn reads(step: &ConfigTable, is_first: bool) -> Reads {
         base_url: section.place("base_url"),
         base_url_hosts: hosts(&section),
         export: exports(&section),
-        ok: section.table("ok").and_then(success),
+        ok: section.table("ok").and_then(|ok| success(&ok)),
         words,
         token_type: section
             .place("token_type")
@@ -179,7 +179,7 @@ fn exports(section: &ConfigTable) -> Vec<(Box<str>, AnswerPath)> {
     exports
 }
 
-fn success(section: ConfigTable) -> Option<Success> {
+fn success(section: &ConfigTable) -> Option<Success> {
     let at = section.place("at");
     let equals = section.value("equals");
     for (key, is_missing) in [

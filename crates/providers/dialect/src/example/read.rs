@@ -9,15 +9,15 @@ use super::{
 };
 use crate::reading::{VendorTable as _, line, to_json};
 
-pub(crate) fn example(section: ConfigTable) -> Example {
-    let mut exchanges = vec![exchange(&section)];
+pub(crate) fn example(section: &ConfigTable) -> Example {
+    let mut exchanges = vec![exchange(section)];
     for then in section.tables("then", false).unwrap_or_default() {
         exchanges.push(exchange(&then));
         then.report_unread();
     }
     let outcome = match (section.table("expect"), section.table("error")) {
-        (Some(expect), None) => Outcome::Token(Box::new(expected_token(expect))),
-        (None, Some(error)) => Outcome::Error(expected_error(error)),
+        (Some(expect), None) => Outcome::Token(Box::new(expected_token(&expect))),
+        (None, Some(error)) => Outcome::Error(expected_error(&error)),
         _ => {
             section.wrong(
                 section.line(),
@@ -30,13 +30,13 @@ pub(crate) fn example(section: ConfigTable) -> Example {
     let api = section.tables("api", true).unwrap_or_default();
     let example = Example {
         line: section.line(),
-        given: pairs(&section, "given")
+        given: pairs(section, "given")
             .into_iter()
             .map(|(name, text)| (name.into(), text))
             .collect(),
         exchanges,
         outcome,
-        api: api.into_iter().map(api_answer).collect(),
+        api: api.iter().map(api_answer).collect(),
     };
     section.report_unread();
     example
@@ -55,12 +55,12 @@ fn exchange(section: &ConfigTable) -> Exchange {
         missing("response");
     }
     Exchange {
-        request: request.map(expected_request).unwrap_or_default(),
-        response: response.map(given_response).unwrap_or_default(),
+        request: request.as_ref().map(expected_request).unwrap_or_default(),
+        response: response.as_ref().map(given_response).unwrap_or_default(),
     }
 }
 
-fn expected_request(section: ConfigTable) -> ExpectedRequest {
+fn expected_request(section: &ConfigTable) -> ExpectedRequest {
     let text = |key| section.text(key).map(|(text, _)| text);
     let bodies = [
         text("form").map(ExpectedBody::Form),
@@ -83,7 +83,7 @@ fn expected_request(section: ConfigTable) -> ExpectedRequest {
         line: section.line(),
         method: text("method"),
         url: text("url"),
-        headers: header_pairs(&section),
+        headers: header_pairs(section),
         body: bodies.pop().unwrap_or_default(),
         jwt_header: part("header"),
         jwt_claims: part("claims"),
@@ -95,8 +95,8 @@ fn expected_request(section: ConfigTable) -> ExpectedRequest {
     request
 }
 
-fn given_response(section: ConfigTable) -> GivenResponse {
-    let response = read_response(&section);
+fn given_response(section: &ConfigTable) -> GivenResponse {
+    let response = read_response(section);
     section.report_unread();
     response
 }
@@ -124,17 +124,17 @@ fn read_response(section: &ConfigTable) -> GivenResponse {
     }
 }
 
-fn api_answer(section: ConfigTable) -> ApiAnswer {
+fn api_answer(section: &ConfigTable) -> ApiAnswer {
     let answer = ApiAnswer {
         line: section.line(),
-        response: read_response(&section),
+        response: read_response(section),
         rejected: section.boolean("rejected").unwrap_or(true),
     };
     section.report_unread();
     answer
 }
 
-fn expected_token(section: ConfigTable) -> ExpectedToken {
+fn expected_token(section: &ConfigTable) -> ExpectedToken {
     let text = |key| section.text(key).map(|(text, _)| text);
     let lifetime = match section.value("lifetime").map(|node| &node.raw) {
         Some(Value::Bool(false)) => Some(None),
@@ -147,7 +147,7 @@ fn expected_token(section: ConfigTable) -> ExpectedToken {
         lifetime,
         base_url: text("base_url"),
         scope: text("scope"),
-        export: pairs(&section, "export"),
+        export: pairs(section, "export"),
         ..ExpectedToken::default()
     };
     if let Some(attach) = section.table("attach") {
@@ -159,7 +159,7 @@ fn expected_token(section: ConfigTable) -> ExpectedToken {
     expected
 }
 
-fn expected_error(section: ConfigTable) -> ExpectedError {
+fn expected_error(section: &ConfigTable) -> ExpectedError {
     let scalar = |key| section.value(key).and_then(plain);
     let error = ExpectedError {
         line: section.line(),
