@@ -179,9 +179,10 @@ fn no_crate_outgrows_its_limit() {
         ("crates/engine", 3_900),
         // Beyond 1 300: the schemes of references, and the reads that a vendor's file needs.
         ("crates/config", 1_400),
-        // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs),
-        // and what an application registers, checked (registry.rs).
-        ("crates/biped", 2_450),
+        // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs:
+        // 380), and the registry, which checks what an application registers and knows the keys of
+        // kinds whose features are not enabled (220).
+        ("crates/biped", 2_550),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {
