@@ -397,6 +397,27 @@ mod tests {
     }
 
     #[test]
+    fn the_store_is_one_of_the_kinds_that_are_registered() {
+        let kind = biped::store::StoreKind::new("postgres", |_| {
+            Err(biped::Error::internal("it is never made"))
+        });
+        let builder = biped::Biped::builder().store_kind(kind);
+        let read = |line: &str| {
+            let line: Vec<_> = line.split(' ').map(OsString::from).collect();
+            Args::read(&builder, &line).map(|args| args.global.store)
+        };
+        for kind in ["memory", "file", "redis", "postgres"] {
+            let store = read(&format!("biped --store {kind} list")).unwrap();
+            assert_eq!(store.as_deref(), Some(kind));
+            let store = read(&format!("biped list --store={kind}")).unwrap();
+            assert_eq!(store.as_deref(), Some(kind));
+        }
+        let error = read("biped list --store postgre").unwrap_err();
+        assert!(error.to_string().contains("postgres"), "{error}");
+        assert_eq!(read("biped list").unwrap(), None);
+    }
+
+    #[test]
     fn an_option_is_found_in_a_line_that_is_wrong() {
         let written = |line: &str| {
             let line: Vec<_> = line.split(' ').map(OsString::from).collect();
