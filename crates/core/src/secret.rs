@@ -3,6 +3,7 @@
 mod command;
 mod credential;
 mod places;
+mod source;
 
 use std::{
     fmt,
@@ -16,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use self::command::COMMAND_REST;
 pub use self::command::COMMAND_TIMEOUT;
 pub(crate) use self::credential::Member;
+pub use self::source::{SecretSource, SourceContext};
 use crate::{
     Clock, Error, IdentityKey,
     identity::{Mark, of_this_process},
@@ -54,6 +56,7 @@ enum Source {
     Env(Box<str>),
     File(PathBuf),
     Command(Box<[String]>),
+    Custom(Arc<dyn SecretSource>),
 }
 
 /// Which references (`env:`, `file:`, `cmd`) of a configuration may be resolved.
@@ -66,7 +69,7 @@ pub enum References {
     /// All of them.
     #[default]
     All,
-    /// References to variables and files. No command is run.
+    /// References to variables and files. No command is run, and no [`SecretSource`] is read.
     WithoutCommands,
     /// None.
     None,
@@ -102,6 +105,12 @@ impl SecretRef {
     pub fn command(argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let argv = argv.into_iter().map(Into::into);
         Self::one(Source::Command(argv.collect()))
+    }
+
+    /// What a place of the application's own holds.
+    #[must_use]
+    pub fn from_source(source: Arc<dyn SecretSource>) -> Self {
+        Self::one(Source::Custom(source))
     }
 
     fn one(source: Source) -> Self {
@@ -195,7 +204,7 @@ impl SecretRef {
             Source::Env(name) => std::env::var(&**name).unwrap_or_else(|_| first.to_string()),
             Source::File(path) => places::value_of_file(path).unwrap_or_else(|| first.to_string()),
             // The program only, since arguments may be secrets. The id's credential tells commands apart.
-            Source::Command(_) => first.to_string(),
+            Source::Command(_) | Source::Custom(_) => first.to_string(),
         }
     }
 
@@ -214,18 +223,20 @@ impl SecretRef {
             Source::Env(name) => places::from_environment(name),
             Source::File(path) => places::from_file_now(path),
             Source::Command(argv) => command::from_command_now(argv),
+            Source::Custom(source) => source::read_now(&**source),
         }
     }
 
-    /// How long after a refusal the secret is read again, to see whether it changed: 1 s, or 30 s if
-    /// that runs a command.
+    /// How long after a refusal the secret is read again, to see whether it changed: 1 s, 30 s if that
+    /// runs a command, or what a [`SecretSource`] says.
     #[must_use]
     pub fn recheck_interval(&self) -> Duration {
-        if self.sources.iter().any(Source::runs_command) {
-            COMMAND_REST
-        } else {
-            SECRET_RECHECK
-        }
+        let intervals = self.sources.iter().map(|source| match source {
+            Source::Command(_) => COMMAND_REST,
+            Source::Custom(source) => source.recheck_interval(),
+            _ => SECRET_RECHECK,
+        });
+        intervals.max().unwrap_or(SECRET_RECHECK)
     }
 
     /// Reads the secret at the place with this number, counted from 0, or at the last if it names fewer.
@@ -248,6 +259,7 @@ impl SecretRef {
             Source::Env(name) => places::from_environment(name),
             Source::File(path) => places::from_file(path, clock).await,
             Source::Command(argv) => command::from_command(argv, clock).await,
+            Source::Custom(source) => source::read(&**source, clock).await,
         };
         read.map_err(|error| match &self.configured_at {
             Some(place) => {
@@ -256,6 +268,16 @@ impl SecretRef {
             }
             None => error,
         })
+    }
+}
+
+impl SourceContext<'_> {
+    /// Reads another secret, such as the one that opens a vault.
+    ///
+    /// # Errors
+    /// As [`SecretRef::resolve`].
+    pub async fn secret(&self, secret: &SecretRef) -> Result<SecretString, Error> {
+        secret.resolve(0, self.clock).await
     }
 }
 
@@ -300,12 +322,13 @@ impl Source {
         match self {
             Self::Inline(_) => References::None,
             Self::Env(_) | Self::File(_) => References::WithoutCommands,
-            Self::Command(_) => References::All,
+            Self::Command(_) | Self::Custom(_) => References::All,
         }
     }
 
-    fn runs_command(&self) -> bool {
-        matches!(self, Self::Command(_))
+    /// Whether it can be read without running a command or asking a [`SecretSource`].
+    fn is_free_to_read(&self) -> bool {
+        !matches!(self, Self::Command(_) | Self::Custom(_))
     }
 
     fn inline(&self) -> Option<&SecretString> {
@@ -331,6 +354,7 @@ impl PartialEq for Source {
             (Self::Env(a), Self::Env(b)) => a == b,
             (Self::File(a), Self::File(b)) => a == b,
             (Self::Command(a), Self::Command(b)) => a == b,
+            (Self::Custom(a), Self::Custom(b)) => a.reference() == b.reference(),
             _ => false,
         }
     }
@@ -346,6 +370,7 @@ impl fmt::Display for Source {
             Self::Env(name) => write!(f, "env:{name}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Command(argv) => write!(f, "cmd:{}", argv.first().map_or("", |name| name)),
+            Self::Custom(source) => f.write_str(&source.reference()),
         }
     }
 }

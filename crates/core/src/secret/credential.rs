@@ -59,7 +59,7 @@ pub(crate) struct Member<'a> {
 impl Member<'_> {
     /// Whether it can be read without running a command.
     pub(crate) fn is_free_to_read(&self) -> bool {
-        !self.source.runs_command()
+        self.source.is_free_to_read()
     }
 
     pub(crate) async fn read(&self, clock: &dyn Clock) -> Result<SecretString, Error> {
@@ -101,6 +101,10 @@ impl Source {
                 let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
                 hash.bytes(b"file");
                 hash.bytes(path.as_os_str().as_encoded_bytes());
+            }
+            Self::Custom(source) => {
+                hash.bytes(b"source");
+                hash.bytes(source.reference().as_bytes());
             }
             Self::Command(argv) => {
                 hash.bytes(b"cmd");
