@@ -1,8 +1,8 @@
-//! The biped.toml that works against a sandbox.
+//! A biped.toml for the sandbox.
 
 use crate::clients::{ACCOUNT, Credentials, PROJECT, SHOP};
 
-/// Four entries of Contentsquare and one of the envelope vendor.
+/// Four providers for Contentsquare and one for the envelope vendor.
 pub(crate) fn toml(url: &str, clouds: [&str; 2]) -> String {
     let [first, second] = clouds;
     let token_endpoint = quoted(&format!("{url}/v1/oauth/token"));
