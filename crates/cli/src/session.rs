@@ -326,7 +326,7 @@ impl Session {
     pub(crate) fn warn(&self, source: &TokenSource) {
         let provider = source.provider();
         if self.json || self.verbose {
-            // With JSON nobody reads it, and with --verbose the log contains it already.
+            // With JSON a program reads stderr, and with --verbose the log contains the warning already.
             return;
         }
         if let Some(warning) = provider.warning(now()) {
