@@ -259,11 +259,12 @@ impl Session {
                 let places: Vec<_> = usual_files()
                     .map(|file| file.display().to_string())
                     .collect();
-                Error::configuration(format!(
-                    "the configuration file is missing at {}",
-                    places.join(" and ")
-                ))
-                .with_remedy("name a file with --config, or write one with: biped init")
+                let what = match &places[..] {
+                    [here, platform] => format!("neither {here} nor {platform} exists"),
+                    _ => format!("{FILE_NAME} does not exist"),
+                };
+                Error::configuration(what)
+                    .with_remedy("name a file with --config, or write one with: biped init")
             }
         }
     }
