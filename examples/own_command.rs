@@ -7,8 +7,11 @@
 use std::{process::ExitCode, sync::Arc};
 
 use biped::{
-    Biped, Error, ExposeSecret, FetchContext, Field, FieldType, Provider, ProviderConfig,
-    ProviderId, ProviderKind, SecretRef, Token, TokenRequest, async_trait,
+    Biped, Error, ExposeSecret, Token, TokenRequest,
+    provider::{
+        FetchContext, Field, FieldType, Provider, ProviderConfig, ProviderId, ProviderKind,
+        SecretRef, async_trait,
+    },
 };
 
 fn main() -> ExitCode {

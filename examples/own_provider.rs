@@ -14,9 +14,11 @@ use std::{error::Error as StdError, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use biped::{
-    ApiRequest, AttachContext, Biped, Error, ExposeSecret, FetchContext, Field, FieldType,
-    Provider, ProviderConfig, ProviderId, ProviderKind, SecretRef, Token, TokenRequest,
-    VendorError, async_trait, wire,
+    Biped, Error, ExposeSecret, Token, TokenRequest, VendorError,
+    provider::{
+        ApiRequest, AttachContext, FetchContext, Field, FieldType, Provider, ProviderConfig,
+        ProviderId, ProviderKind, SecretRef, async_trait, wire,
+    },
 };
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

@@ -14,7 +14,7 @@ mod local_vendors;
 
 use std::{error::Error, process::ExitCode};
 
-use biped::{Biped, TokenLayer};
+use biped::{Biped, tower::TokenLayer};
 use biped_sandbox::Sandbox;
 use local_vendors::{LocalVendors, PAUSE};
 use tonic::{Request, client::Grpc, transport::Endpoint};

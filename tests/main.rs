@@ -25,7 +25,11 @@ mod wrong_secret;
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
-use biped::{Biped, Builder, Clock, Error, SystemClock, token_error};
+use biped::{
+    Biped, Builder, Error,
+    provider::{Clock, SystemClock},
+    token_error,
+};
 use biped_sandbox::{Counts, KeyFilter, Sandbox, Vendor};
 use biped_testing::ManualClock;
 

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use biped::{
-    ApiRequest, AttachContext, Biped, Error, ErrorKind, ExposeSecret, FetchContext, Field,
-    FieldType, Provider, ProviderConfig, ProviderId, ProviderKind, SecretRef, Token, TokenRequest,
-    VendorError, async_trait, wire,
+    Biped, Error, ErrorKind, ExposeSecret, Token, TokenRequest, VendorError,
+    provider::{
+        ApiRequest, AttachContext, FetchContext, Field, FieldType, Provider, ProviderConfig,
+        ProviderId, ProviderKind, SecretRef, async_trait, wire,
+    },
 };
 use biped_testing::ManualClock;
 use serde_json::json;

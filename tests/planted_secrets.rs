@@ -12,19 +12,22 @@ use std::{
 };
 
 use biped::{
-    ApiRequest, ApiRequestParts, ApiResponse, AttachContext, Biped, CallError, ClientIdentity,
-    ConfigValue, Error, ErrorKind, ExposeSecret, FetchContext, HttpClient, IdentityKey,
-    IdentityRef, MemoryStore, Origin, Problem, Provider, ProviderConfig, ProviderId, RawValue,
-    SecretRef, SecretString, StoredToken, SystemClock, Timestamp, Token, TokenKey, TokenManager,
-    TokenRequest, TokenStore, async_trait, blocking,
-    config::{ConfigFile, OwnerCheck},
+    Biped, Error, ErrorKind, ExposeSecret, SecretString, Timestamp, Token, TokenManager,
+    TokenRequest, blocking,
+    client::{CallError, ClientIdentity, HttpClient},
+    config::{ConfigFile, ConfigValue, Origin, OwnerCheck, Problem, Value},
     contentsquare::Contentsquare,
     envelope::Envelope,
     file::FileStore,
     oauth2::{CertificateHeader, ClientAuthentication, OAuth2},
+    provider::{
+        ApiRequest, ApiRequestParts, ApiResponse, AttachContext, FetchContext, IdentityRef,
+        Provider, ProviderConfig, ProviderId, SecretRef, SystemClock, async_trait,
+    },
     redis::RedisStore,
     reqwest::{ApiClient, ApiClients, HttpSettings, TokenClient, TokenMiddleware},
     sealed::{SealKey, SealedStore},
+    store::{IdentityKey, MemoryStore, StoreConfig, StoredToken, TokenKey, TokenStore},
     token_error,
     tower::TokenLayer,
 };
@@ -165,7 +168,7 @@ fn token() -> Token {
     builder().build().unwrap()
 }
 
-fn builder() -> biped::TokenBuilder {
+fn builder() -> biped::provider::TokenBuilder {
     let further = json!({ "refresh_token": FURTHER, "id_token": { "text": FURTHER } });
     let Some(further) = further.as_object().cloned() else {
         panic!("an object");
@@ -284,13 +287,13 @@ async fn of_core(shown: &mut Shown) {
     shown.debug("ClientIdentity", &ClientIdentity::from_pem(PEM));
 
     let values = [
-        RawValue::Text(SECRET.into()),
-        RawValue::Date(SECRET.into()),
-        RawValue::List(vec![value(SECRET.into())]),
-        RawValue::Table([("key".into(), value(SECRET.into()))].into()),
+        Value::Text(SECRET.into()),
+        Value::Date(SECRET.into()),
+        Value::List(vec![value(SECRET.into())]),
+        Value::Table([("key".into(), value(SECRET.into()))].into()),
     ];
     for raw in values {
-        shown.debug("RawValue", &raw);
+        shown.debug("Value", &raw);
         shown.debug("ConfigValue", &value(raw.clone()));
         let fields = [
             "client_secret",
@@ -302,6 +305,11 @@ async fn of_core(shown: &mut Shown) {
         let table = fields.map(|name| (name.to_owned(), value(raw.clone())));
         let config = ProviderConfig::new("acme", "acme", Origin::Builder, table.into());
         shown.debug("ProviderConfig", &config);
+        shown.debug("ConfigTable", &*config);
+        let store = config.entries().into_iter();
+        let store = store.map(|(key, value)| (key.to_owned(), value.clone()));
+        let store = StoreConfig::new(Origin::Builder, store.collect());
+        shown.debug("StoreConfig", &store);
         let kinds = [
             biped::contentsquare::kind(),
             biped::envelope::kind(),
@@ -366,7 +374,7 @@ async fn of_core(shown: &mut Shown) {
     assert!(has_token, "or this test looks for nothing");
     shown.debug("StoredToken", &stored);
     shown.debug("MemoryStore", &store);
-    shown.debug("Redactor", &biped::wire::Redactor::new([SECRET]));
+    shown.debug("Redactor", &biped::provider::wire::Redactor::new([SECRET]));
 
     let headers = [
         ("set-cookie", TOKEN),
@@ -399,7 +407,7 @@ async fn of_core(shown: &mut Shown) {
     shown.error("CallError", &CallError::<std::io::Error>::Token(error));
 }
 
-fn value(raw: RawValue) -> ConfigValue {
+fn value(raw: Value) -> ConfigValue {
     ConfigValue {
         raw,
         origin: Origin::Builder,
@@ -463,7 +471,7 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
     shown.debug("SealKey", &key);
     let files = FileStore::new(directory.join("tokens"));
     let stored = StoredToken {
-        generation: biped::Generation(1),
+        generation: biped::store::Generation(1),
         keep: LIFETIME,
         bytes: TOKEN.into(),
     };
@@ -542,7 +550,7 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
     assert_eq!(source.token().await.unwrap().expose_secret(), TOKEN);
     shown.debug("Biped", &biped);
     shown.debug("config::Setting", biped.config());
-    shown.debug("Configured", biped.provider("a").unwrap());
+    shown.debug("ConfiguredProvider", biped.provider("a").unwrap());
 
     let blocking = blocking::Biped::new(biped).unwrap();
     shown.debug("blocking::Biped", &blocking);
@@ -688,11 +696,11 @@ async fn a_secret_that_a_vendor_repeats_across_the_cut_is_nowhere_to_be_read() {
     ];
     let parts = Parts::of(REPEATED);
     let directory = TempDir::new().unwrap();
-    let redactor = biped::wire::Redactor::new([REPEATED]);
+    let redactor = biped::provider::wire::Redactor::new([REPEATED]);
     assert_eq!(parts.find_in(&format!("{redactor:?}")), None);
     for (at, provider) in providers.into_iter().enumerate() {
         for (number, (encoding, echo)) in encodings(REPEATED).into_iter().enumerate() {
-            let before = ".".repeat(biped::wire::VENDOR_TEXT_LIMIT - echo.len() / 2);
+            let before = ".".repeat(biped::provider::wire::VENDOR_TEXT_LIMIT - echo.len() / 2);
             let words = format!("{before}{echo}");
             let body = json!({
                 "error": words, "error_description": words, "error_uri": words,

@@ -4,8 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use biped::{
-    Clock, ExposeSecret, Generation, MemoryStore, Provider, SecretRef, StoredToken, TokenManager,
-    TokenRequest, TokenStore, contentsquare::Contentsquare, envelope::Envelope, oauth2::OAuth2,
+    ExposeSecret, TokenManager, TokenRequest,
+    contentsquare::Contentsquare,
+    envelope::Envelope,
+    oauth2::OAuth2,
+    provider::{Clock, Provider, SecretRef},
+    store::{Generation, MemoryStore, StoredToken, TokenStore},
 };
 use biped_dialect::{Dialect, Vendor};
 use biped_testing::{ManualClock, Reply, ScriptedHttp};

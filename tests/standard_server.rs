@@ -10,8 +10,9 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use biped::{
-    Biped, ExposeSecret, TokenLayer,
+    Biped, ExposeSecret,
     reqwest::{ApiClients, TokenMiddleware},
+    tower::TokenLayer,
 };
 use biped_testing::ManualClock;
 use bytes::Bytes;

@@ -25,14 +25,14 @@ fn application(client_secret: &str) -> Biped {
             .expect("BIPED_LIVE_CS_PROJECT_ID is a number");
         builder = builder.value(
             "providers.live.project_id",
-            biped::RawValue::Integer(project),
+            biped::config::Value::Integer(project),
         );
     }
     builder.build().unwrap()
 }
 
-fn text(text: &str) -> biped::RawValue {
-    biped::RawValue::Text(text.into())
+fn text(text: &str) -> biped::config::Value {
+    biped::config::Value::Text(text.into())
 }
 
 #[tokio::test]

@@ -1,17 +1,17 @@
-//! [`Biped`]: the vendors by name.
+//! [`Biped`]: the configured vendors, by name.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
 
 use biped_config::{ProviderKind, nearest};
 use biped_core::{Error, ParamValue, Provider, TokenRequest};
 use biped_engine::{TokenManager, TokenSource};
 
-use crate::{Builder, config::Setting, http::Http};
+use crate::{config::Setting, http::Http};
 
-/// The vendors that an application talks to, by the names that it gave them.
+/// The vendors that an application calls, by the names that the application gave them.
 ///
-/// Cheap to clone; all clones share tokens and connections. It is made once, when the application
-/// starts.
+/// Make one when the application starts. A `Biped` is cheap to clone; all clones share tokens and
+/// connections.
 ///
 /// ```no_run
 /// use biped::Biped;
@@ -23,45 +23,25 @@ use crate::{Builder, config::Setting, http::Http};
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Biped(Arc<Inner>);
+pub struct Biped(Arc<Parts>);
 
-struct Inner {
-    manager: TokenManager,
-    providers: BTreeMap<Arc<str>, Configured>,
-    settings: Vec<Setting>,
+/// The parts of a [`Biped`].
+pub(crate) struct Parts {
+    pub(crate) manager: TokenManager,
+    pub(crate) providers: BTreeMap<Arc<str>, ConfiguredProvider>,
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) sections: Sections,
     #[cfg_attr(not(feature = "reqwest"), allow(dead_code))] // nothing to make API clients with
-    http: Http,
-    unread_store: Option<Error>,
+    pub(crate) http: Http,
+    pub(crate) unread_store: Option<Error>,
 }
 
+/// The values that the sections were read into, by the names of the sections.
+pub(crate) type Sections = BTreeMap<Box<str>, Arc<dyn Any + Send + Sync>>;
+
 impl Biped {
-    /// Reads a biped.toml, and the `BIPED_…` variables of the environment.
-    ///
-    /// # Errors
-    /// As [`Builder::build`].
-    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, Error> {
-        Self::builder().file(path).build()
-    }
-
-    /// Something to collect the configuration with.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
-    pub(crate) fn new(
-        manager: TokenManager,
-        providers: BTreeMap<Arc<str>, Configured>,
-        settings: Vec<Setting>,
-        http: Http,
-        unread_store: Option<Error>,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            manager,
-            providers,
-            settings,
-            http,
-            unread_store,
-        }))
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
     }
 
     /// A client of a provider's API, which sends a fresh token with every request. Clients share
@@ -77,7 +57,7 @@ impl Biped {
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured,
-    /// and for what `[http]` says where it can't be used.
+    /// and for `[http]` settings that can't be used.
     #[cfg(feature = "reqwest")]
     pub fn client(&self, name: &str) -> Result<biped_reqwest::ApiClient, Error> {
         let source = self.token_source(name)?;
@@ -92,9 +72,9 @@ impl Biped {
         Ok(self.provider(name)?.source.clone())
     }
 
-    /// Gets the tokens of these providers, all at once: before the first caller comes, or to tell
-    /// whether the application is ready. Answers with each name and what went wrong, if anything,
-    /// after `max_wait` (10 s) at the latest, however many there are.
+    /// Gets the tokens of these providers concurrently, before the first call or to check whether the
+    /// application is ready. Returns each name with its outcome after `max_wait` (10 s) at the latest,
+    /// however many names there are.
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured.
@@ -113,39 +93,65 @@ impl Biped {
         self.0.providers.keys().map(|name| &**name)
     }
 
-    /// What is known of a configured provider.
+    /// A configured provider.
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured;
-    /// it lists those that are.
-    pub fn provider(&self, name: &str) -> Result<&Configured, Error> {
+    /// the error lists the configured names.
+    pub fn provider(&self, name: &str) -> Result<&ConfiguredProvider, Error> {
         self.0.providers.get(name).ok_or_else(|| {
             let known: Vec<_> = self.names().collect();
+            let all = known.join(", ");
             let remedy = match nearest(name, known.iter().copied()) {
-                _ if known.is_empty() => "none is configured".into(),
-                Some(meant) => format!("configured are {}; is {meant} meant?", known.join(", ")),
-                None => format!("configured are {}", known.join(", ")),
+                _ if known.is_empty() => "no provider is configured".into(),
+                Some(meant) => format!("did you mean {meant}? Configured providers: {all}"),
+                None => format!("configured providers: {all}"),
             };
-            Error::configuration(format!("no provider is named {name}")).with_remedy(remedy)
+            Error::configuration(format!("there is no provider named {name}")).with_remedy(remedy)
         })
     }
 
-    /// The engine underneath.
+    /// The value that a registered section was read into
+    /// ([`Builder::section`](crate::Builder::section)). Returns `None` if the section is not configured
+    /// or has another type.
+    ///
+    /// ```
+    /// use biped::{Biped, config::{Field, FieldType, Section}};
+    ///
+    /// struct Serve { port: u16 }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let serve = Section::new("serve", |table| {
+    ///     Ok(Serve { port: table.count("port").unwrap_or(7600) })
+    /// });
+    /// let biped = Biped::builder()
+    ///     .section(serve.field(Field::new("port", FieldType::Integer)))
+    ///     .toml("[serve]\nport = 7700")
+    ///     .build()?;
+    /// assert_eq!(biped.section::<Serve>("serve").map(|serve| serve.port), Some(7700));
+    /// # Ok::<(), biped::Error>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn section<T: Any>(&self, name: &str) -> Option<&T> {
+        self.0.sections.get(name)?.downcast_ref()
+    }
+
+    /// The token manager that keeps the tokens.
     #[must_use]
     pub fn manager(&self) -> &TokenManager {
         &self.0.manager
     }
 
-    /// Why the store is left out: a configuration that is only shown
-    /// ([`Builder::references`](crate::Builder::references)) resolves too little to open it, or to
-    /// know what to look for.
+    /// Why there is no store: a configuration that is only shown
+    /// ([`Builder::references`](crate::Builder::references)) may not resolve what opening the store, or
+    /// finding a token in it, needs.
     #[must_use]
     pub fn unread_store(&self) -> Option<&Error> {
         self.0.unread_store.as_ref()
     }
 
-    /// The merged configuration as it may be shown, sorted by key: secrets redacted, each value
-    /// with where it is from.
+    /// The merged configuration, sorted by key, with the origin of each value. Secrets are redacted.
     #[must_use]
     pub fn config(&self) -> &[Setting] {
         &self.0.settings
@@ -162,13 +168,13 @@ impl fmt::Debug for Biped {
 
 /// A provider that is configured under a name.
 #[derive(Clone)]
-pub struct Configured {
+pub struct ConfiguredProvider {
     name: Arc<str>,
     kind: Option<ProviderKind>,
     source: TokenSource,
 }
 
-impl Configured {
+impl ConfiguredProvider {
     pub(crate) fn new(name: Arc<str>, kind: Option<ProviderKind>, source: TokenSource) -> Self {
         Self { name, kind, source }
     }
@@ -203,12 +209,12 @@ impl Configured {
         self.source.request()
     }
 
-    /// Gives a parameter that came as text (`project_id=42` on a command line) the type that the
-    /// kind declares. A provider that the application made itself takes texts.
+    /// Converts a parameter from text (`project_id=42` on a command line) to the type that the kind
+    /// declares. A provider that the application made itself takes texts.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a parameter that the kind
-    /// doesn't have, or a value that is not of its type.
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) if the kind does not have the
+    /// parameter, or if the text is not of its type.
     pub fn param(&self, name: &str, text: &str) -> Result<ParamValue, Error> {
         let typed = self
             .kind
@@ -218,9 +224,9 @@ impl Configured {
     }
 }
 
-impl fmt::Debug for Configured {
+impl fmt::Debug for ConfiguredProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Configured")
+        f.debug_struct("ConfiguredProvider")
             .field("name", &self.name)
             .field("kind", &self.kind())
             .field("token_endpoint", &self.token_endpoint())

@@ -1,4 +1,4 @@
-//! The same for threads without a runtime: command-line tools, scripts, thread pools.
+//! Clients and tokens for threads without a runtime: command-line tools, scripts, thread pools.
 //!
 //! ```no_run
 //! use biped::blocking::Biped;
@@ -12,13 +12,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Everything here is the asynchronous [`Biped`](crate::Biped) and one thread of its own, which
-//! sends, receives and refreshes; what is called waits for it.
+//! A blocking [`Biped`] is an asynchronous [`Biped`](crate::Biped) with a thread, which sends, receives
+//! and refreshes. Each call waits for that thread.
 //!
-//! Waiting inside a runtime would stop that runtime. A call there is a
-//! [`Configuration`](crate::ErrorKind::Configuration) error, in a task as well as in tokio's
-//! `spawn_blocking`: an asynchronous application uses [`crate::Biped`] (in `spawn_blocking` with
-//! tokio's `Handle::block_on`).
+//! A call inside a runtime would stop that runtime. It fails with a
+//! [`Configuration`](crate::ErrorKind::Configuration) error, in tasks and in tokio's `spawn_blocking`.
+//! Asynchronous applications use [`crate::Biped`], in `spawn_blocking` with tokio's
+//! `Handle::block_on`.
 
 mod client;
 mod worker;
@@ -33,7 +33,7 @@ use self::worker::Worker;
 
 /// [`crate::Biped`] for threads without a runtime.
 ///
-/// Cheap to clone; all clones share tokens, connections and the one thread.
+/// It is cheap to clone; all clones share tokens, connections and the thread.
 #[derive(Clone, Debug)]
 pub struct Biped {
     biped: crate::Biped,
@@ -44,15 +44,15 @@ impl Biped {
     /// Reads a biped.toml, and the `BIPED_…` variables of the environment.
     ///
     /// # Errors
-    /// As [`Builder::build`](crate::Builder::build), and where there can be no further thread.
+    /// Fails like [`Builder::build`](crate::Builder::build), and if no thread can be started.
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, Error> {
         Self::new(crate::Biped::from_file(path)?)
     }
 
-    /// What a [`Builder`](crate::Builder) built, with a thread to work on.
+    /// Adds a thread to what a [`Builder`](crate::Builder) built.
     ///
     /// # Errors
-    /// [`Internal`](crate::ErrorKind::Internal) where there can be no further thread.
+    /// [`Internal`](crate::ErrorKind::Internal) if no thread can be started.
     pub fn new(biped: crate::Biped) -> Result<Self, Error> {
         let worker = Worker::start()?;
         Ok(Self { biped, worker })
@@ -61,7 +61,7 @@ impl Biped {
     /// A client of a provider's API.
     ///
     /// # Errors
-    /// As [`crate::Biped::client`].
+    /// Fails like [`crate::Biped::client`].
     pub fn client(&self, name: &str) -> Result<ApiClient, Error> {
         let client = self.biped.client(name)?;
         Ok(ApiClient::over(client, self.worker.clone()))
@@ -70,13 +70,13 @@ impl Biped {
     /// A usable token of a provider.
     ///
     /// # Errors
-    /// As [`TokenSource::token`](crate::TokenSource::token); inside a runtime always.
+    /// Fails like [`TokenSource::token`](crate::TokenSource::token), and always inside a runtime.
     pub fn token(&self, name: &str) -> Result<Arc<CachedToken>, Error> {
         let source = self.biped.token_source(name)?;
         self.wait(async { source.token().await.map(crate::TokenRef::into_owned) })?
     }
 
-    /// Waits for whatever else [`asynchronous`](Self::asynchronous) offers.
+    /// Waits for a future, such as one of [`asynchronous`](Self::asynchronous).
     ///
     /// ```no_run
     /// # fn example(biped: biped::blocking::Biped) -> Result<(), biped::Error> {
@@ -92,7 +92,7 @@ impl Biped {
         self.worker.wait(future)
     }
 
-    /// The same vendors, tokens and connections, to be awaited.
+    /// The asynchronous [`Biped`](crate::Biped) with the same vendors, tokens and connections.
     #[must_use]
     pub fn asynchronous(&self) -> &crate::Biped {
         &self.biped

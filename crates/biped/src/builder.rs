@@ -1,31 +1,32 @@
-//! [`Builder`]: what a [`Biped`] is made of.
+//! [`Builder`]: collects the configuration of a [`Biped`].
 
 mod providers;
+mod sections;
+mod sources;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ffi::OsString,
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
+use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc};
+
+use biped_config::{
+    Origin, Problem, ProviderConfig, ProviderKind, SecretScheme, Section, StoreKind, Value,
 };
-
-use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, RawValue};
 use biped_core::{
     Clock, Error, HttpClient, Provider, References, SystemClock, TokenRequest, TokenStore, wire,
 };
-use biped_engine::TokenManager;
+use biped_engine::{Settings, TokenManager};
 
-use self::providers::{Made, hosts};
+use self::{
+    providers::{Made, Maker, hosts},
+    sources::{File, Given, Sources},
+};
 use crate::{
-    Biped,
-    biped::Configured,
-    config::{self, ConfigFile, Environment, Layer, OwnerCheck, Reach, Setting, Table},
+    biped::{Biped, ConfiguredProvider, Parts},
+    config::{self, ConfigFile, Environment, Reach, Setting, Table},
     http::Http,
-    kinds::Kinds,
+    registry::Registry,
 };
 
-/// Collects the sources of the configuration, and what an application brings itself.
+/// Collects the sources of the configuration, and the kinds, clients and stores that an application
+/// brings.
 ///
 /// ```
 /// use biped::Biped;
@@ -51,11 +52,8 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct Builder {
-    files: Vec<File>,
-    environment: Environment,
-    defaults: Vec<Given>,
-    values: Vec<Given>,
-    kinds: Kinds,
+    sources: Sources,
+    registry: Registry,
     providers: BTreeMap<Arc<str>, (Arc<dyn Provider>, TokenRequest)>,
     http_client: Option<Arc<dyn HttpClient>>,
     clock: Arc<dyn Clock>,
@@ -63,41 +61,26 @@ pub struct Builder {
     references: References,
 }
 
-/// A value that the application gave, at the whole path of its key.
-#[derive(Clone)]
-struct Given {
-    key: String,
-    value: ConfigValue,
-}
+impl Biped {
+    /// Reads a biped.toml, and the `BIPED_…` variables of the environment.
+    ///
+    /// # Errors
+    /// Fails like [`Builder::build`].
+    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        Self::builder().file(path).build()
+    }
 
-impl Given {
-    fn new(origin: Origin, key: impl Into<String>, value: impl Into<RawValue>) -> Self {
-        let raw = value.into();
-        Self {
-            key: key.into(),
-            value: ConfigValue { raw, origin },
-        }
+    /// A builder, which collects the configuration.
+    pub fn builder() -> Builder {
+        Builder::new()
     }
 }
 
-#[derive(Clone)]
-enum File {
-    At(PathBuf),
-    Opened(ConfigFile),
-    Text(String),
-}
-
-/// What errors call a text that came from no file.
-const TEXT_NAME: &str = "biped.toml";
-
 impl Builder {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
-            files: Vec::new(),
-            environment: Environment::default(),
-            defaults: Vec::new(),
-            values: Vec::new(),
-            kinds: Kinds::built_in(),
+            sources: Sources::default(),
+            registry: Registry::built_in(),
             providers: BTreeMap::new(),
             http_client: None,
             clock: Arc::new(SystemClock),
@@ -106,38 +89,38 @@ impl Builder {
         }
     }
 
-    /// Reads a file. Of several, the later goes ahead of the earlier, key by key.
+    /// Reads a file. Of several files, a later one overrides earlier ones key by key.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.files.push(File::At(path.into()));
+        self.sources.files.push(File::At(path.into()));
         self
     }
 
-    /// Takes a file that was opened already, as [`file`](Self::file) does.
+    /// Uses a file that is already open, in the same way as [`file`](Self::file).
     pub fn opened_file(mut self, file: ConfigFile) -> Self {
-        self.files.push(File::Opened(file));
+        self.sources.files.push(File::Opened(file));
         self
     }
 
-    /// Resolves no other references (`env:`, `file:`, `cmd`) than these, whatever source names them.
-    /// Default: all.
+    /// Resolves only these references (`env:`, `file:`, `cmd`, registered schemes), whatever source
+    /// holds them. Default: all.
     ///
-    /// With fewer, a [`Biped`] is good for showing what is configured: connections are made without
-    /// what `[http]` refers to, and a store whose URL or key can't be read is left out, or any store
-    /// where no reference may be resolved ([`Biped::unread_store`]).
+    /// With fewer references a [`Biped`] can only show what is configured. Connections are made without
+    /// the references of `[http]`. A store is left out if its URL or key can't be read, and always if no
+    /// reference may be resolved ([`Biped::unread_store`]).
     pub fn references(mut self, references: References) -> Self {
         self.references = references;
         self
     }
 
-    /// Reads a text as if it were a file, called `biped.toml` in errors. Files that it names are
-    /// relative to the working directory.
+    /// Reads a text like a file; errors call it `biped.toml`. Paths in it are relative to the working
+    /// directory.
     pub fn toml(mut self, text: impl Into<String>) -> Self {
-        self.files.push(File::Text(text.into()));
+        self.sources.files.push(File::Text(text.into()));
         self
     }
 
-    /// Takes these as the environment variables. Default: those of the process. It is about
-    /// `BIPED_…` overrides only; a reference like `env:NAME` is always to the process's variables.
+    /// Reads `BIPED_…` variables from these, instead of from the process's environment. References like
+    /// `env:NAME` still read the process's environment.
     pub fn environment<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<OsString>,
@@ -146,49 +129,53 @@ impl Builder {
         let variables = variables
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()));
-        self.environment = Environment::Given(variables.collect());
+        self.sources.environment = Environment::Given(variables.collect());
         self
     }
 
-    /// Leaves environment variables alone: no `BIPED_…` variable is read.
+    /// Reads no `BIPED_…` variable.
     pub fn without_environment(mut self) -> Self {
-        self.environment = Environment::Off;
+        self.sources.environment = Environment::Off;
         self
     }
 
-    /// Sets a value ahead of every file and variable. The key is a whole path, such as
-    /// `providers.shop.client_id` (a provider's name with a dot in it can't be addressed so).
-    pub fn value(mut self, key: impl Into<String>, value: impl Into<RawValue>) -> Self {
-        self.values.push(Given::new(Origin::Builder, key, value));
+    /// Sets a value that overrides every file and variable. The key is a whole path, such as
+    /// `providers.shop.client_id`; the name of a provider must not contain a dot.
+    pub fn value(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.sources
+            .values
+            .push(Given::new(Origin::Builder, key, value));
         self
     }
 
-    /// Sets a value as [`value`](Self::value) does, for an option of the application's command
-    /// line, such as `--store`: errors about it name the option.
+    /// Sets a value like [`value`](Self::value), for an option of a command line such as `--store`.
+    /// Errors name the option.
     pub fn option(
         mut self,
         option: impl Into<Arc<str>>,
         key: impl Into<String>,
-        value: impl Into<RawValue>,
+        value: impl Into<Value>,
     ) -> Self {
         let origin = Origin::Option(option.into());
-        self.values.push(Given::new(origin, key, value));
+        self.sources.values.push(Given::new(origin, key, value));
         self
     }
 
-    /// Sets a value behind every file and variable: it counts where nothing else is said.
-    pub fn default_value(mut self, key: impl Into<String>, value: impl Into<RawValue>) -> Self {
-        self.defaults.push(Given::new(Origin::Default, key, value));
+    /// Sets a default, which every file and variable overrides.
+    pub fn default_value(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.sources
+            .defaults
+            .push(Given::new(Origin::Default, key, value));
         self
     }
 
-    /// Registers a kind of provider, for `kind = "…"`: the keys that `build` reads are the keys it
-    /// takes. A built-in kind of the same name is replaced.
+    /// Registers a kind of provider, for `kind = "…"`. The kind takes the keys that `build` reads. It
+    /// replaces a built-in kind of the same name.
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use biped::{Biped, Error, Provider, ProviderConfig};
-    /// # use biped::{async_trait, FetchContext, ProviderId, SecretRef, Token, TokenRequest};
+    /// use biped::{Biped, Error, provider::{Provider, ProviderConfig}};
+    /// # use biped::{Token, TokenRequest, provider::{FetchContext, ProviderId, SecretRef, async_trait}};
     /// # #[derive(Debug)] struct Acme { id: ProviderId, key: SecretRef }
     /// # impl Acme { fn new(name: Arc<str>, key: SecretRef) -> Self {
     /// #     let id = ProviderId::new("acme", "https://acme.example/token", "").named(name);
@@ -218,12 +205,34 @@ impl Builder {
 
     /// Registers a kind of provider that declares its keys.
     pub fn provider_kind(mut self, kind: ProviderKind) -> Self {
-        self.kinds.insert(kind);
+        self.registry.add_provider(kind);
         self
     }
 
-    /// Adds a provider that the application made itself, with the request that its tokens are
-    /// for. It takes the place of a configured one of the same name.
+    /// Registers a kind of store, for `kind = "…"` in `[store]`. It replaces a built-in kind of the same
+    /// name. [`build`](Self::build) fails if another kind declares one of its keys with another type.
+    pub fn store_kind(mut self, kind: StoreKind) -> Self {
+        self.registry.add_store(kind);
+        self
+    }
+
+    /// Registers a section, which is a table beside `[providers]` ([`Biped::section`]).
+    /// [`build`](Self::build) fails if there is already a section of this name.
+    pub fn section(mut self, section: Section) -> Self {
+        self.registry.add_section(section);
+        self
+    }
+
+    /// Registers a scheme of references to secrets. In files, options and values, secrets that begin with
+    /// its name and a colon become references. [`build`](Self::build) fails if there is already a scheme
+    /// of this name.
+    pub fn secret_scheme(mut self, scheme: SecretScheme) -> Self {
+        self.registry.add_scheme(scheme);
+        self
+    }
+
+    /// Adds a provider that the application made itself, and the request for its tokens. It replaces a
+    /// configured provider of the same name.
     pub fn provider(
         mut self,
         name: impl Into<Arc<str>>,
@@ -234,93 +243,99 @@ impl Builder {
         self
     }
 
-    /// Sends token requests through this client. Default: reqwest, by what `[http]` says.
+    /// Sends token requests through this client. Default: reqwest, with the settings of `[http]`.
     pub fn http_client(mut self, http_client: Arc<dyn HttpClient>) -> Self {
         self.http_client = Some(http_client);
         self
     }
 
-    /// Goes by this clock. Default: the system's.
+    /// Uses this clock. Default: the system's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Keeps tokens in this store as well, whatever `[store]` says. Default: what `[store]` says.
+    /// Keeps tokens in this store as well, instead of the one that `[store]` configures.
     pub fn store(mut self, store: Arc<dyn TokenStore>) -> Self {
         self.store = Some(store);
         self
     }
 
-    /// The merged configuration as it may be shown, sorted by key. It needn't be right: only what
-    /// is no TOML can't be shown.
+    /// The merged configuration, sorted by key, with secrets redacted. It may have problems, as long as
+    /// every file is TOML.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that can't be read, or is
-    /// no TOML.
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that can't be read or is
+    /// not TOML.
     pub fn config(&self) -> Result<Vec<Setting>, Error> {
         let root = self.read(&mut Vec::new())?;
-        Ok(config::describe(&root, |kind| self.kinds.get(kind)))
+        Ok(config::describe(&root, &self.registry))
     }
 
-    /// What one of its files resolves, and where it sends secrets and tokens. Resolves nothing.
+    /// What a file would resolve, and where it would send secrets and tokens. Resolves nothing.
     ///
-    /// It is about the file alone: an environment variable that overrides a value of the file is its
-    /// user's, and changes nothing here.
+    /// The result depends on the file alone: environment variables belong to the user, and change
+    /// nothing here.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that is no TOML.
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that is not TOML.
     pub fn reach(&self, file: &ConfigFile) -> Result<Reach, Error> {
         let alone = Self {
-            files: vec![File::Opened(file.clone())],
-            kinds: self.kinds.clone(),
-            environment: Environment::Off,
+            sources: Sources {
+                files: vec![File::Opened(file.clone())],
+                environment: Environment::Off,
+                ..Sources::default()
+            },
+            registry: self.registry.clone(),
             references: References::None,
             ..Self::new()
         };
         let root = alone.read(&mut Vec::new())?;
-        // Making them reads the files that they name.
+        // Making the providers reads the files that they name.
         let own = hosts(&alone.make_providers(&root, &mut Vec::new()));
-        // With what is in the environment there may be more to see.
+        // The environment may complete providers that the file alone leaves incomplete.
         let merged = self.clone().references(References::None);
         let seen = merged.read(&mut Vec::new()).map(|root| {
             let made = merged.make_providers(&root, &mut Vec::new());
             hosts(&made)
         });
         let seen = seen.unwrap_or_default();
-        let known = |kind: &str| self.kinds.get(kind);
-        Ok(Reach::of(&root, file, known, &own, &seen))
+        Ok(Reach::of(&root, file, &self.registry, &own, &seen))
     }
 
-    /// The kinds of provider that a configuration may name, sorted: the built-in ones and those
-    /// that are registered here.
+    /// The kinds of provider that a configuration may name, built in or registered, sorted.
     pub fn kinds(&self) -> impl Iterator<Item = &ProviderKind> {
-        self.kinds.iter()
+        self.registry.providers()
     }
 
-    /// The JSON Schema of a biped.toml, with the kinds that are registered here.
+    /// The kinds of store that a configuration may name beside `memory`, built in or registered, sorted.
+    pub fn store_kinds(&self) -> impl Iterator<Item = &StoreKind> {
+        self.registry.stores()
+    }
+
+    /// The JSON Schema of a biped.toml, including the registered kinds and sections.
     #[must_use]
     pub fn json_schema(&self) -> serde_json::Value {
-        config::json_schema(self.kinds.iter())
+        config::schema::of(self.registry.providers(), &self.registry)
     }
 
-    /// Reads everything, and makes a [`Biped`] of it. Sends nothing, and reads no secret of a
-    /// provider.
+    /// Reads the configuration, and makes a [`Biped`]. Sends nothing, and reads no secret of a provider.
     ///
-    /// What a provider has to say to its operator, such as that its credentials will expire, is
-    /// logged as a warning.
+    /// Warnings of providers, such as credentials that will expire, are logged.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration), with every problem there is on a
-    /// line of its own ([`config`](crate::config)).
+    /// [`Configuration`](biped_core::ErrorKind::Configuration), with one line for each problem
+    /// ([`config`](crate::config)).
     pub fn build(self) -> Result<Biped, Error> {
-        let mut problems = Vec::new();
+        let mut problems = self.registry.problems().to_vec();
         let root = self.read(&mut problems)?;
-        unknown_sections(&root, &mut problems);
-        let engine = config::engine(&root, &mut problems);
+        sections::report_unknown(&root, &self.registry, &mut problems);
+        let sections = sections::read(&root, &self.registry, &mut problems);
+        let section = |name| sections.get(name).map(|section| &**section);
+        let engine = section(config::engine::NAME).and_then(|it| it.downcast_ref::<Settings>());
         let mut unread = None;
-        let mut store = config::store(&root, &mut problems, &mut unread);
-        let http = Http::read(&root, &mut problems);
+        let mut store = config::store::store(&root, &self.registry, &mut problems, &mut unread);
+        let http = Http::new(section(config::http::NAME));
         let mut made = self.make_providers(&root, &mut problems);
         let http_client = match &self.http_client {
             Some(client) => Some(client.clone()),
@@ -330,20 +345,21 @@ impl Builder {
             return Err(config::report(problems));
         }
         let http_client = http_client.ok_or_else(|| {
-            Error::configuration("there is no HTTP client for token requests").with_remedy(
-                "give one with Builder::http_client, or turn on biped's feature reqwest",
-            )
+            Error::configuration("there is no HTTP client for token requests")
+                .with_remedy("set one with Builder::http_client, or enable biped's feature reqwest")
         })?;
         for (name, (provider, request)) in &self.providers {
             made.insert(name.clone(), Made::by_application(provider, request));
         }
         let mut manager = TokenManager::builder(http_client)
             .clock(self.clock.clone())
-            .settings(engine);
+            .settings(engine.cloned().unwrap_or_default());
         if self.references == References::None {
-            // What would be looked up there depends on references.
+            // The keys of tokens in the store depend on references.
             store = None;
-            unread.get_or_insert(Error::secret("no reference is resolved here"));
+            unread.get_or_insert(Error::secret(
+                "references are not resolved while a configuration is only shown",
+            ));
         } else if let Some(given) = self.store {
             (store, unread) = (Some(given), None);
         }
@@ -359,120 +375,38 @@ impl Builder {
             }
             let source = manager.source(made.provider, made.request);
             let source = source.with_api_base_url(made.api_base_url);
-            (name.clone(), Configured::new(name, made.kind, source))
+            (
+                name.clone(),
+                ConfiguredProvider::new(name, made.kind, source),
+            )
         });
         let providers = providers.collect();
-        let settings = config::describe(&root, |kind| self.kinds.get(kind));
-        Ok(Biped::new(manager, providers, settings, http, unread))
+        let settings = config::describe(&root, &self.registry);
+        Ok(Biped::new(Parts {
+            manager,
+            providers,
+            settings,
+            sections,
+            http,
+            unread_store: unread,
+        }))
     }
 
-    /// Reads and merges the sources. Problems of the files' texts come back at once, the others are
-    /// noted.
     fn read(&self, problems: &mut Vec<Problem>) -> Result<Table, Error> {
-        let mut layers = vec![self.layer("defaults", &self.defaults)];
-        let mut broken = false;
-        for file in &self.files {
-            let read = file.read()?;
-            broken |= read.broken;
-            problems.extend(read.problems);
-            layers.push(Layer {
-                name: file.path().display().to_string(),
-                root: read.root,
-            });
-        }
-        if broken {
-            return Err(config::report(std::mem::take(problems)));
-        }
-        let values = self.layer("the builder", &self.values);
-        let known = layers.iter().chain([&values]);
-        let names: BTreeSet<_> = known
-            .flat_map(|layer| config::provider_names(&layer.root))
-            .cloned()
-            .collect();
-        layers.extend(self.environment.layers(&names, problems));
-        layers.push(values);
-        let mut root = config::merge(layers)?;
-        config::limit(&mut root, self.references);
-        Ok(root)
+        self.sources.read(&self.registry, self.references, problems)
     }
 
-    fn layer(&self, name: &str, values: &[Given]) -> Layer {
-        let mut root = Table::new();
-        for given in values {
-            config::insert(&mut root, given.key.split('.'), given.value.clone());
-        }
-        Layer {
-            name: name.into(),
-            root,
-        }
+    fn make_providers(
+        &self,
+        root: &Table,
+        problems: &mut Vec<Problem>,
+    ) -> BTreeMap<Arc<str>, Made> {
+        let maker = Maker {
+            registry: &self.registry,
+            opened: self.sources.opened(),
+        };
+        maker.make(root, |name| self.providers.contains_key(name), problems)
     }
-}
-
-impl File {
-    fn path(&self) -> &Path {
-        match self {
-            Self::At(path) => path,
-            Self::Opened(file) => file.path(),
-            Self::Text(_) => Path::new(TEXT_NAME),
-        }
-    }
-
-    fn opened(&self) -> Option<ConfigFile> {
-        match self {
-            Self::Opened(file) => Some(file.clone()),
-            _ => None,
-        }
-    }
-
-    fn read(&self) -> Result<config::File, Error> {
-        let path = self.path();
-        match self {
-            Self::Text(text) => Ok(config::parse(path, text)),
-            Self::Opened(file) => Ok(config::parse(path, file.text())),
-            Self::At(_) => {
-                let file = ConfigFile::open(path, OwnerCheck::Off)?;
-                Ok(config::parse(path, file.text()))
-            }
-        }
-    }
-}
-
-fn unknown_sections(root: &Table, problems: &mut Vec<Problem>) {
-    let known = || {
-        config::SECTIONS
-            .iter()
-            .map(|(name, ..)| *name)
-            .chain(["providers"])
-    };
-    for (name, value) in root
-        .iter()
-        .filter(|(name, _)| !known().any(|known| known == *name))
-    {
-        if is_provider(value) {
-            problems.push(Problem {
-                origin: value.origin.clone(),
-                key: name.clone(),
-                message: format!("unknown key; is the table [providers.{name}] meant?"),
-            });
-            continue;
-        }
-        problems.push(Problem::unknown_key(
-            value.origin.clone(),
-            name.clone(),
-            name,
-            known(),
-        ));
-    }
-}
-
-/// Whether this is a provider's table that is out of its place.
-fn is_provider(value: &ConfigValue) -> bool {
-    let RawValue::Table(table) = &value.raw else {
-        return false;
-    };
-    ["client_id", "client_secret", "credentials"]
-        .iter()
-        .any(|key| table.contains_key(*key))
 }
 
 /// Without values: they may be secrets.
@@ -484,17 +418,18 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field(
                 "files",
-                &self.files.iter().map(File::path).collect::<Vec<_>>(),
+                &self
+                    .sources
+                    .files
+                    .iter()
+                    .map(File::path)
+                    .collect::<Vec<_>>(),
             )
-            .field("defaults", &keys(&self.defaults))
-            .field("values", &keys(&self.values))
+            .field("defaults", &keys(&self.sources.defaults))
+            .field("values", &keys(&self.sources.values))
             .field(
                 "kinds",
-                &self
-                    .kinds
-                    .iter()
-                    .map(ProviderKind::name)
-                    .collect::<Vec<_>>(),
+                &self.kinds().map(ProviderKind::name).collect::<Vec<_>>(),
             )
             .field("providers", &self.providers.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()

@@ -1,7 +1,7 @@
-//! The configuration: the one place that reads it.
+//! The configuration: its sources, its keys, and how problems are reported.
 //!
-//! Four kinds of source say what is configured, each ahead of the one before it: defaults, files
-//! (TOML, in the order given), `BIPED_…` environment variables, and the application's own code.
+//! There are four kinds of source, each of which overrides the ones before it: defaults, TOML files in
+//! the given order, `BIPED_…` environment variables, and values that the application sets.
 //! [`Builder`](crate::Builder) collects them.
 //!
 //! # The file
@@ -28,64 +28,72 @@
 //! timeout = "20s"
 //! ```
 //!
-//! What stands under `[providers.NAME]` depends on the `kind`; the sections beside it are
+//! The keys under `[providers.NAME]` depend on the `kind`. An application may register further kinds of
+//! provider and store, further sections, and schemes of references to secrets
+//! ([`Builder`](crate::Builder)). The built-in sections are
 #![doc = include_str!("config/sections.md")]
 //!
-//! File names in a file are relative to it.
+//! Relative paths in a file are relative to the file's directory.
 //!
 //! # The environment
 //!
 //! `BIPED_PROVIDERS__ANALYTICS__CLIENT_ID` sets `client_id` of the provider `analytics`, and
-//! `BIPED_STORE__…`, `BIPED_HTTP__…` and `BIPED_ENGINE__…` set keys of these sections. Names of
-//! providers are matched without regard to case, and `-` as `_`. A value is taken byte for byte: a
-//! secret is the secret itself, never a reference, and `007` stays `007`. Other `BIPED_…` variables
-//! are no configuration.
+//! `BIPED_STORE__…`, `BIPED_HTTP__…` and `BIPED_ENGINE__…` set keys of these sections;
+//! `BIPED_SERVE__…` sets keys of a registered section `serve`. Names of providers match regardless of
+//! case, and `-` matches `_`. A value is taken byte for byte: a secret is the secret itself, never a
+//! reference, and `007` stays `007`. Other `BIPED_…` variables are ignored.
 //!
 //! # Trust
 //!
-//! A configuration says which programs run, and where secrets and tokens go. Whoever names a file
-//! (`Biped::from_file`) trusts it. A command that finds one in the directory where it happens to be
-//! started should not: [`ConfigFile`] checks who could have written it, [`Reach`] says what it would
-//! do, and [`Builder::references`](crate::Builder::references) shows it without resolving anything.
+//! A configuration decides which programs run, and where secrets and tokens go. An application that
+//! names a file (`Biped::from_file`) trusts it. A command must not trust a file only because it is in
+//! the working directory: [`ConfigFile`] checks who may have written the file, [`Reach`] lists what the
+//! file would do, and [`Builder::references`](crate::Builder::references) shows the configuration
+//! without resolving it.
 //!
 //! # Problems
 //!
-//! All that is wrong is told together, one line each: where it is, at which key, and what was
-//! expected, but never the value, since any value may be a secret that slipped.
+//! All problems are reported together, with one line for each: its place, its key, and what was
+//! expected. A line never shows a value, since any value may be a misplaced secret.
 //!
 //! ```text
-//! biped.toml:7: providers.my-shop.client_secrt: unknown key; is client_secret meant?
-//! BIPED_HTTP__TIMEOUT: http.timeout: a length of time, in seconds or like "500ms", "30s", "5m", "1h" is expected
+//! biped.toml:7: providers.my-shop.client_secrt: unknown key; did you mean client_secret?
+//! BIPED_HTTP__TIMEOUT: http.timeout: expected a duration: seconds, or a text such as "500ms", "30s", "5m", "1h"
 //! ```
 //!
-//! Where a file is no TOML, its syntax errors come first, and alone: what could not be read may make
-//! any text around it look like a key.
+//! If a file is not TOML, only its syntax errors are reported, since a syntax error makes the text
+//! around it look wrong.
 
+pub(crate) mod engine;
 mod environment;
-mod file;
-mod merge;
+pub(crate) mod http;
+mod layers;
 mod opened;
 mod reach;
-mod schema;
-mod section;
-mod settings;
+pub(crate) mod schema;
 mod show;
-mod store;
+pub(crate) mod store;
 
 use std::collections::BTreeMap;
 
-use biped_config::{ConfigValue, Origin, Problem, RawValue};
-use biped_core::{Error, References};
+use biped_config::SecretSchemes;
+use biped_core::Error;
 
 pub(crate) use self::{
     environment::{Environment, provider_names},
-    file::{File, parse},
-    merge::{Layer, merge},
+    layers::{Layer, merge},
     opened::read_text,
-    settings::{SECTIONS, engine, http},
     show::settings as describe,
-    store::store,
 };
+pub use biped_config::{
+    ConfigTable, ConfigValue, Field, FieldType, Origin, Problem, SecretScheme, Section, Value,
+    nearest,
+};
+pub use biped_core::{
+    FILE_TIMEOUT, MAX_FILE_SIZE, References, SecretRef, SecretSource, SourceContext, async_trait,
+    read_file, read_file_if, read_text_file,
+};
+
 pub use self::{
     opened::{ConfigFile, OwnerCheck},
     reach::Reach,
@@ -96,13 +104,12 @@ pub use self::{
 /// A table of the configuration.
 pub(crate) type Table = BTreeMap<String, ConfigValue>;
 
-/// Everything that is wrong, in one error: a problem a line, in the order of the sources.
+/// All problems in one error, one line each, in the order of the sources.
 pub(crate) fn report(mut problems: Vec<Problem>) -> Error {
     problems.sort_by(|a, b| place(a).cmp(&place(b)));
-    // The first problem of a key is the cause of the others.
+    // Further problems of a value follow from its first one.
     problems.dedup_by(|next, first| {
-        next == first
-            || (!next.key.is_empty() && next.key == first.key && next.origin == first.origin)
+        next == first || (!next.key.is_empty() && place(next) == place(first))
     });
     Error::configuration_lines(problems)
 }
@@ -114,16 +121,14 @@ fn place(problem: &Problem) -> (u8, String, usize, &str) {
         origin = from;
     }
     match origin {
-        Origin::File { path, line } => (0, path.display().to_string(), *line, &problem.key),
+        Origin::File { path, line, .. } => (0, path.display().to_string(), *line, &problem.key),
         Origin::Variable(name) => (1, name.to_string(), 0, &problem.key),
         Origin::Option(name) => (2, name.to_string(), 0, &problem.key),
-        Origin::Builder | Origin::Default | Origin::Limited { .. } => {
-            (3, String::new(), 0, &problem.key)
-        }
+        _ => (3, String::new(), 0, &problem.key),
     }
 }
 
-/// Puts a value at the end of a path, in tables made for it.
+/// Inserts a value at a path, and makes the tables on the way.
 pub(crate) fn insert<'p>(
     root: &mut Table,
     path: impl IntoIterator<Item = &'p str>,
@@ -137,44 +142,44 @@ pub(crate) fn insert<'p>(
             return;
         }
         let new = || ConfigValue {
-            raw: RawValue::Table(Table::new()),
+            raw: Value::Table(Table::new()),
             origin: value.origin.clone(),
         };
         let inner = table.entry(key.to_owned()).or_insert_with(new);
-        if !matches!(inner.raw, RawValue::Table(_)) {
+        if !matches!(inner.raw, Value::Table(_)) {
             *inner = new();
         }
-        let RawValue::Table(inner) = &mut inner.raw else {
+        let Value::Table(inner) = &mut inner.raw else {
             return;
         };
         table = inner;
     }
 }
 
-/// Lets no other references of a configuration be resolved than these. What is in a variable is the
-/// thing itself.
-pub(crate) fn limit(table: &mut Table, references: References) {
+/// Sets which references of a configuration may be resolved, and which schemes it knows. Variables hold
+/// no references.
+pub(crate) fn rule(table: &mut Table, references: References, schemes: &SecretSchemes) {
     for value in table.values_mut() {
-        limit_value(value, references);
+        rule_value(value, references, schemes);
     }
 }
 
-fn limit_value(value: &mut ConfigValue, references: References) {
+fn rule_value(value: &mut ConfigValue, references: References, schemes: &SecretSchemes) {
     if !matches!(value.origin, Origin::Variable(_)) {
-        value.origin = value.origin.clone().limited(references);
+        value.origin = value.origin.clone().ruled(references, schemes);
     }
     match &mut value.raw {
-        RawValue::Table(table) => limit(table, references),
-        RawValue::List(all) => {
+        Value::Table(table) => rule(table, references, schemes),
+        Value::List(all) => {
             for value in all {
-                limit_value(value, references);
+                rule_value(value, references, schemes);
             }
         }
         _ => {}
     }
 }
 
-/// The table under `key`, or nothing; something else there is a problem.
+/// Returns the table under `key`, if there is one. A value of another type is a problem.
 pub(crate) fn table<'t>(
     root: &'t Table,
     key: &str,
@@ -182,12 +187,12 @@ pub(crate) fn table<'t>(
 ) -> Option<&'t Table> {
     let value = root.get(key)?;
     match &value.raw {
-        RawValue::Table(table) => Some(table),
+        Value::Table(table) => Some(table),
         _ => {
             problems.push(Problem {
                 origin: value.origin.clone(),
                 key: key.to_owned(),
-                message: "a table is expected".into(),
+                message: "expected a table".into(),
             });
             None
         }

@@ -1,11 +1,11 @@
-//! [`Http`]: what requests go over, by what `[http]` says.
+//! [`Http`]: the clients that `[http]` configures.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use biped_config::Problem;
 use biped_core::HttpClient;
 
-use crate::config::{self, Table};
+use crate::config::Table;
 
 #[cfg(feature = "reqwest")]
 mod with_reqwest {
@@ -15,18 +15,20 @@ mod with_reqwest {
     use biped_core::Error;
     use biped_reqwest::{ApiClients, HttpSettings, TokenClient};
 
-    use super::{Arc, HttpClient, Problem, Table, config};
+    use super::{Any, Arc, HttpClient, Problem, Table};
 
     pub(crate) struct Http {
         settings: HttpSettings,
-        /// Made with the first API client, for not everybody has one.
+        /// Made with the first API client, since an application may need none.
         api_clients: OnceLock<ApiClients>,
     }
 
     impl Http {
-        pub(crate) fn read(root: &Table, problems: &mut Vec<Problem>) -> Self {
+        /// `section` is the value that `[http]` was read into.
+        pub(crate) fn new(section: Option<&(dyn Any + Send + Sync)>) -> Self {
+            let settings = section.and_then(|section| section.downcast_ref());
             Self {
-                settings: config::http(root, problems),
+                settings: settings.cloned().unwrap_or_default(),
                 api_clients: OnceLock::new(),
             }
         }
@@ -67,14 +69,13 @@ mod with_reqwest {
 #[cfg(feature = "reqwest")]
 pub(crate) use with_reqwest::Http;
 
-/// Nothing: the application brings an HTTP client of its own.
+/// Holds nothing: the application brings an HTTP client.
 #[cfg(not(feature = "reqwest"))]
 pub(crate) struct Http;
 
 #[cfg(not(feature = "reqwest"))]
 impl Http {
-    pub(crate) fn read(root: &Table, problems: &mut Vec<Problem>) -> Self {
-        config::http(root, problems);
+    pub(crate) fn new(_: Option<&(dyn Any + Send + Sync)>) -> Self {
         Self
     }
 

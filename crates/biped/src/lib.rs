@@ -1,5 +1,5 @@
-//! Two-legged OAuth for Rust: an application names the vendors it talks to, and from then on calls
-//! their APIs. Biped gets, caches, shares, renews and attaches the access tokens.
+//! Two-legged OAuth for Rust. An application names its vendors once, and calls their APIs. Biped gets,
+//! caches, shares, renews and attaches the access tokens.
 //!
 #![cfg_attr(feature = "reqwest", doc = "```no_run")]
 #![cfg_attr(not(feature = "reqwest"), doc = "```ignore")]
@@ -17,11 +17,13 @@
 //! | --- | --- |
 //! | calls of an API | `Biped::client`, `ApiClient` (with the feature `reqwest`) |
 //! | the same from threads without a runtime | `blocking` (with that feature) |
-//! | calls with a stack that stands already | `reqwest::TokenMiddleware`, `TokenLayer` (with the feature `tower`) |
+//! | calls with an existing HTTP stack | `reqwest::TokenMiddleware`, `tower::TokenLayer` (with the feature `tower`) |
 //! | tokens alone | [`Biped::token_source`], [`TokenSource`] |
-//! | what can go wrong | [`Error`], [`ErrorKind`], `token_error` |
-//! | what can be configured, and how | [`config`] |
-//! | a vendor that Biped doesn't know | [`Provider`], [`Builder::register`] |
+//! | errors | [`Error`], [`ErrorKind`], `token_error` |
+//! | the configuration | [`config`] |
+//! | a vendor that Biped doesn't know | [`provider`], [`Builder::register`] |
+//! | a store that Biped doesn't know | [`store`], [`Builder::store_kind`] |
+//! | an HTTP stack that Biped doesn't know | [`client`] |
 //! | tests without a network | [`Builder::http_client`], [`Builder::clock`] |
 //!
 //! # Features
@@ -29,7 +31,7 @@
 //! | feature | brings | default |
 //! | --- | --- | --- |
 //! | `blocking` | `blocking`: clients and tokens for threads without a runtime | |
-//! | `catalogue` | `vendor = "…"`: the vendors that are described already; brings `dialect` | |
+//! | `catalogue` | `vendor = "…"`: the vendors that Biped describes; enables `dialect` | |
 //! | `contentsquare` | providers of kind `contentsquare` | yes |
 //! | `dialect` | providers of kind `dialect`: any other vendor, described in a TOML file | |
 //! | `envelope` | providers of kind `envelope` | yes |
@@ -41,7 +43,7 @@
 //! | `sealed` | `seal` in `[store]`: encrypts what is stored | |
 //! | `tower` | `TokenLayer` for hyper-util, tonic and any tower client | |
 
-/// What the README shows has to compile.
+/// Compiles the examples of the README.
 #[cfg(all(doctest, feature = "reqwest"))]
 #[doc = include_str!("../../../README.md")]
 mod readme {}
@@ -50,22 +52,28 @@ mod biped;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod builder;
+pub mod client;
 pub mod config;
 mod http;
-mod kinds;
+pub mod provider;
+mod registry;
+pub mod store;
 
-pub use biped_config::*;
 #[cfg(feature = "contentsquare")]
 pub use biped_contentsquare as contentsquare;
-pub use biped_core::*;
+pub use biped_core::{
+    Error, ErrorKind, ExposeSecret, Inspection, ParamValue, SecretString, SetParam, Timestamp,
+    Token, TokenRequest, VendorError,
+};
 #[cfg(feature = "dialect")]
 pub use biped_dialect as dialect;
-pub use biped_engine::*;
+pub use biped_engine::{
+    CachedToken, Rejection, Settings, Status, TokenManager, TokenRef, TokenSource, TokenState,
+};
 #[cfg(feature = "envelope")]
 pub use biped_envelope as envelope;
 #[cfg(feature = "file")]
 pub use biped_file as file;
-pub use biped_memory::MemoryStore;
 #[cfg(feature = "oauth2")]
 pub use biped_oauth2 as oauth2;
 #[cfg(feature = "redis")]
@@ -75,9 +83,9 @@ pub use biped_reqwest::{self as reqwest, ApiClient, token_error};
 #[cfg(feature = "sealed")]
 pub use biped_sealed as sealed;
 #[cfg(feature = "tower")]
-pub use biped_tower::{self as tower, TokenLayer};
+pub use biped_tower as tower;
 
 pub use self::{
-    biped::{Biped, Configured},
+    biped::{Biped, ConfiguredProvider},
     builder::Builder,
 };

@@ -4,7 +4,9 @@
 
 use std::{io::Read, sync::Arc, thread};
 
-use biped::{Biped, ErrorKind, ExposeSecret, TokenSource, async_trait, blocking, token_error};
+use biped::{
+    Biped, ErrorKind, ExposeSecret, TokenSource, blocking, provider::async_trait, token_error,
+};
 use biped_testing::{
     Reply, ScriptedHttp, TestProvider,
     api::{
@@ -77,7 +79,8 @@ fn shop(base: &str) -> blocking::Biped {
     let vendor = ScriptedHttp::new();
     vendor.answer_with(|number, _| Reply::token(&format!("token-{number}"), 3600));
     let base = base.to_owned();
-    let kind = biped::ProviderKind::new("test", move |_| Ok(Arc::new(TestProvider::default())));
+    let kind =
+        biped::provider::ProviderKind::new("test", move |_| Ok(Arc::new(TestProvider::default())));
     let biped = Biped::builder()
         .without_environment()
         .provider_kind(kind)

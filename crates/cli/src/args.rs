@@ -2,7 +2,11 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+use biped::Builder;
+use clap::{
+    CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, ValueHint,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 use clap_complete::Shell;
 
 use crate::selection::Selection;
@@ -46,7 +50,7 @@ pub(crate) struct Global {
 
     /// Where tokens are kept beyond the process, whatever [store] says [default: file]
     #[arg(long, global = true, value_name = "KIND")]
-    pub(crate) store: Option<StoreKind>,
+    pub(crate) store: Option<String>,
 
     /// Logs what Biped does to stderr; repeat for more detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -68,23 +72,22 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
         .ok_or("expected a number of seconds")
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum StoreKind {
-    /// Nowhere
-    Memory,
-    /// In files of this user
-    File,
-    /// In Redis
-    Redis,
+/// The command line, with the kinds of store that there are.
+pub(crate) fn line(builder: &Builder) -> clap::Command {
+    let memory = PossibleValue::new("memory").help("Nowhere");
+    let others = builder.store_kinds().map(|kind| {
+        let value = PossibleValue::new(kind.name().to_owned());
+        value.help(kind.description().to_owned())
+    });
+    let kinds = PossibleValuesParser::new([memory].into_iter().chain(others));
+    Args::command().mut_arg("store", |store| store.value_parser(kinds))
 }
 
-impl StoreKind {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::File => "file",
-            Self::Redis => "redis",
-        }
+impl Args {
+    /// Reads the command line.
+    pub(crate) fn read(builder: &Builder, given: &[OsString]) -> Result<Self, clap::Error> {
+        let matches = line(builder).try_get_matches_from(given)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut line(builder)))
     }
 }
 
@@ -389,13 +392,32 @@ pub(crate) fn written<'l>(line: &'l [OsString], option: &str) -> Option<&'l str>
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
-        Args::command().debug_assert();
+        line(&biped::Biped::builder()).debug_assert();
+    }
+
+    #[test]
+    fn the_store_is_one_of_the_kinds_that_are_registered() {
+        let kind = biped::store::StoreKind::new("postgres", |_| {
+            Err(biped::Error::internal("it is never made"))
+        });
+        let builder = biped::Biped::builder().store_kind(kind);
+        let read = |line: &str| {
+            let line: Vec<_> = line.split(' ').map(OsString::from).collect();
+            Args::read(&builder, &line).map(|args| args.global.store)
+        };
+        for kind in ["memory", "file", "redis", "postgres"] {
+            let store = read(&format!("biped --store {kind} list")).unwrap();
+            assert_eq!(store.as_deref(), Some(kind));
+            let store = read(&format!("biped list --store={kind}")).unwrap();
+            assert_eq!(store.as_deref(), Some(kind));
+        }
+        let error = read("biped list --store postgre").unwrap_err();
+        assert!(error.to_string().contains("postgres"), "{error}");
+        assert_eq!(read("biped list").unwrap(), None);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
         Command::Sandbox(args) => sandbox::run(session, args),
         Command::Forget(args) => forget::run(session, args),
         Command::Trust(args) => trust::run(session, args),
-        Command::Completions { shell } => pages::completions(*shell),
-        Command::Man { command } => pages::man(command.as_deref()),
+        Command::Completions { shell } => pages::completions(session, *shell),
+        Command::Man { command } => pages::man(session, command.as_deref()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use biped::{Error, wire::Escaped};
+use biped::{Error, provider::wire::Escaped};
 use clap::builder::styling::AnsiColor;
 use serde::Serialize;
 

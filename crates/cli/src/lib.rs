@@ -3,8 +3,8 @@
 //!
 //! ```no_run
 //! use std::process::ExitCode;
-//! # mod acme { pub fn kind() -> biped::ProviderKind {
-//! #     biped::ProviderKind::new("acme", |_| Err(biped::Error::internal("an example"))) } }
+//! # mod acme { pub fn kind() -> biped::provider::ProviderKind {
+//! #     biped::provider::ProviderKind::new("acme", |_| Err(biped::Error::internal("an example"))) } }
 //!
 //! fn main() -> ExitCode {
 //!     biped_cli::run(biped::Biped::builder().provider_kind(acme::kind()))
@@ -75,7 +75,6 @@ mod words;
 use std::{ffi::OsString, process::ExitCode};
 
 use biped::Builder;
-use clap::Parser;
 
 use self::{args::Args, session::Session};
 
@@ -89,7 +88,7 @@ use self::{args::Args, session::Session};
 pub fn run(builder: Builder) -> ExitCode {
     let line: Vec<OsString> = std::env::args_os().collect();
     output::choose_color(args::written(&line, "--color"));
-    let args = match Args::try_parse_from(&line) {
+    let args = match Args::read(&builder, &line) {
         Ok(args) => args,
         Err(error) => return complaint::usage(&error, args::written(&line, "--format")),
     };

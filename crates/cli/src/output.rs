@@ -9,7 +9,7 @@ use std::{
 };
 
 use anstream::{AutoStream, ColorChoice};
-use biped::wire::{Escaped, escaped};
+use biped::provider::wire::{Escaped, escaped};
 use clap::builder::styling::{AnsiColor, Style};
 use comfy_table::{Attribute, Cell, ContentArrangement, presets};
 use tracing::{

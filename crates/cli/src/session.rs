@@ -10,14 +10,15 @@ use std::{
 };
 
 use biped::{
-    Biped, Builder, Clock, Error, References, SystemClock, Timestamp, TokenManager, TokenSource,
-    config::{ConfigFile, OwnerCheck},
+    Biped, Builder, Error, Timestamp, TokenManager, TokenSource,
+    config::{ConfigFile, OwnerCheck, References},
+    provider::{Clock, SystemClock},
 };
 use clap::builder::styling::AnsiColor;
 use etcetera::BaseStrategy;
 
 use crate::{
-    args::Global,
+    args::{self, Global},
     failure::{Failure, Outcome},
     output,
     trust::{self, Standing, Trusted, place_of},
@@ -69,7 +70,7 @@ pub(crate) struct Found {
 impl Session {
     pub(crate) fn new(builder: Builder, global: &Global, json: bool) -> Self {
         let mut builder = builder;
-        if let Some(store) = global.store {
+        if let Some(store) = &global.store {
             builder = builder.option("--store", "store.kind", store.as_str());
         }
         let variable = || {
@@ -87,6 +88,11 @@ impl Session {
         };
         session.start_time();
         session
+    }
+
+    /// Returns the command line, with the available kinds of store.
+    pub(crate) fn command_line(&self) -> clap::Command {
+        args::line(&self.builder)
     }
 
     /// Starts the timeout, or restarts it after waiting for input.

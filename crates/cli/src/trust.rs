@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use biped::{Error, config::Reach, read_file_if, wire};
+use biped::{
+    Error,
+    config::{Reach, read_file_if},
+    provider::wire,
+};
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -9,9 +9,11 @@ use std::{
 };
 
 use biped::{
-    Biped, Builder, Error, ExposeSecret, FetchContext, Field, FieldType, Lifetime, ParamValue,
-    Provider, ProviderConfig, ProviderId, ProviderKind, SecretRef, Token, TokenRequest,
-    async_trait,
+    Biped, Builder, Error, ExposeSecret, ParamValue, Token, TokenRequest,
+    provider::{
+        FetchContext, Field, FieldType, Lifetime, Provider, ProviderConfig, ProviderId,
+        ProviderKind, SecretRef, async_trait,
+    },
 };
 use serde_json::Value;
 

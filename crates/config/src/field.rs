@@ -1,7 +1,7 @@
-//! [`Field`]: a key that a kind of provider takes.
+//! [`Field`]: a declared key of the configuration.
 
-/// A key that a kind of provider takes. The reader, the JSON Schema and the redaction of
-/// `config show` all go by it.
+/// A declared key of a provider, a store or a section. The reader, the JSON Schema and the redaction
+/// of `config show` all use the declaration.
 #[derive(Clone, Debug)]
 pub struct Field {
     pub(crate) name: &'static str,
@@ -11,7 +11,7 @@ pub struct Field {
     about: &'static str,
 }
 
-/// What a key's value has to be.
+/// The type of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FieldType {
@@ -30,35 +30,36 @@ pub enum FieldType {
     /// A secret: `env:NAME`, `file:PATH`, `{ cmd = ["argv", …] }`, the secret itself, or a list of
     /// these.
     Secret,
-    /// A client identifier: what a secret can be, but no secret (RFC 6749 §2.2), so that it may be
-    /// shown.
+    /// A client identifier. It is written like a secret, but may be shown (RFC 6749 §2.2).
     Identifier,
     /// A date: `2026-03-01`.
     Date,
     /// A number, whole or not.
     Number,
-    /// A length of time: seconds as a number, or a string with a unit (`"500ms"`, `"30s"`, `"5m"`,
+    /// A duration: seconds as a number, or a string with a unit (`"500ms"`, `"30s"`, `"5m"`,
     /// `"1h"`, `"1d"`).
     Duration,
     /// One of these strings.
     Choice(&'static [&'static str]),
-    /// A table whose keys the kind itself knows.
+    /// A table. Its reader knows the keys.
     Table,
-    /// A table whose values may be secrets, so that none of them is shown.
+    /// A table whose values may be secrets; none of them is shown.
     SecretTable,
-    /// Anything; the kind reads it itself.
+    /// Any value. Its reader checks it.
     Any,
 }
 
 impl FieldType {
-    /// What was expected, in words for an error.
+    /// Names the type in an error.
     #[must_use]
     pub fn expected(self) -> String {
         match self {
             Self::Text => "a string".into(),
             Self::Integer => "a whole number".into(),
             Self::Bool => "true or false".into(),
-            Self::Url => "a URL without a user name, https or http to loopback,".into(),
+            Self::Url => {
+                "an https URL without a user name (http only to this machine)".into()
+            },
             Self::Texts => "a string or a list of strings".into(),
             Self::Scopes => "a list of scopes, or one string with spaces between them".into(),
             Self::Secret => {
@@ -74,7 +75,7 @@ impl FieldType {
             Self::Date => "a date like 2026-03-01".into(),
             Self::Number => "a number".into(),
             Self::Duration => {
-                "a length of time, in seconds or like \"500ms\", \"30s\", \"5m\", \"1h\"".into()
+                "a duration: seconds, or a text such as \"500ms\", \"30s\", \"5m\", \"1h\"".into()
             }
             Self::Choice(choices) => format!("one of {}", choices.join(", ")),
             Self::Table | Self::SecretTable => "a table".into(),
@@ -82,7 +83,7 @@ impl FieldType {
         }
     }
 
-    /// Whether a value of this type must never be shown.
+    /// Whether values of this type must never be shown.
     #[must_use]
     pub fn is_secret(self) -> bool {
         matches!(self, Self::Secret | Self::SecretTable)
@@ -90,7 +91,7 @@ impl FieldType {
 }
 
 impl Field {
-    /// A key and what its value has to be.
+    /// A key and the type of its value.
     #[must_use]
     pub const fn new(name: &'static str, ty: FieldType) -> Self {
         Self {
@@ -102,14 +103,14 @@ impl Field {
         }
     }
 
-    /// The key must be there.
+    /// Makes the key required.
     #[must_use]
     pub const fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    /// The value is a default for a parameter of the token request, which an application may set
+    /// Makes the value the default of a parameter of the token request, which an application may set
     /// for each call (`.param(…)`, `--param`).
     #[must_use]
     pub const fn per_request(mut self) -> Self {
@@ -117,7 +118,7 @@ impl Field {
         self
     }
 
-    /// Says in a sentence what it is.
+    /// Sets a sentence that describes the key.
     #[must_use]
     pub const fn about(mut self, about: &'static str) -> Self {
         self.about = about;
@@ -130,26 +131,26 @@ impl Field {
         self.name
     }
 
-    /// What its value has to be.
+    /// The type of its value.
     #[must_use]
     pub fn ty(&self) -> FieldType {
         self.ty
     }
 
-    /// Whether it must be there.
+    /// Whether the key is required.
     #[must_use]
     pub fn is_required(&self) -> bool {
         self.required
     }
 
-    /// What it is, in a sentence.
+    /// The sentence that describes the key.
     #[must_use]
     pub fn description(&self) -> &'static str {
         self.about
     }
 }
 
-/// The keys that every kind takes.
+/// The keys that every kind of provider takes.
 pub(crate) const COMMON: &[Field] = &[
     Field::new("kind", FieldType::Text)
         .required()
@@ -165,7 +166,7 @@ pub(crate) const COMMON: &[Field] = &[
     ),
     Field::new("scope", FieldType::Scopes).about("The scopes to ask for (RFC 6749 §3.3)."),
     Field::new("token_endpoint", FieldType::Url)
-        .about("The token endpoint, where it is not the vendor's usual one."),
+        .about("The token endpoint, if it is not the vendor's usual one."),
     Field::new("api_base_url", FieldType::Url)
         .about("Where relative API paths go, if the vendor's answer names no base URL."),
 ];

@@ -1,16 +1,29 @@
-//! How a provider is made from configuration: [`ProviderKind`] says what there may be, [`ProviderConfig`]
-//! what there is.
+//! How providers, stores, sections and secrets are declared, and how their configuration is read.
+//!
+//! | declares | makes | out of |
+//! | --- | --- | --- |
+//! | [`ProviderKind`] | a [`Provider`](biped_core::Provider) | [`ProviderConfig`] |
+//! | [`StoreKind`] | a [`TokenStore`](biped_core::TokenStore) | [`StoreConfig`] |
+//! | [`Section`] | a type of its own | [`ConfigTable`] |
+//! | [`SecretScheme`] | a [`SecretSource`](biped_core::SecretSource) | what follows `name:` |
 
 mod field;
-mod kind;
 mod problem;
 mod provider;
+mod secret;
+mod section;
+mod store;
+mod table;
+mod toml;
 mod value;
 
 pub use self::{
     field::{Field, FieldType},
-    kind::ProviderKind,
     problem::{Problem, nearest},
-    provider::ProviderConfig,
-    value::{ConfigValue, Origin, RawValue},
+    provider::{ProviderConfig, ProviderKind},
+    secret::{SecretScheme, SecretSchemes},
+    section::Section,
+    store::{StoreConfig, StoreKind},
+    table::ConfigTable,
+    value::{ConfigValue, Origin, Value},
 };

@@ -4,13 +4,13 @@ use std::fmt;
 
 use crate::value::Origin;
 
-/// Something wrong in the configuration: where, at which key, and what was expected. Never a value.
+/// A problem of the configuration: its place, its key, and what was expected. It never holds a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it is.
+    /// The place of the problem.
     pub origin: Origin,
-    /// The whole path of the key: `providers.shop.client_id`. Empty where there is none, as for an
-    /// error of syntax.
+    /// The whole path of the key: `providers.shop.client_id`. Empty for problems without a key, such as
+    /// a syntax error.
     pub key: String,
     /// What is wrong, and what was expected.
     pub message: String,
@@ -27,7 +27,7 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
-    /// An unknown key, with the known one that is probably meant.
+    /// An unknown key. The message names the nearest known key, or all known keys if none is near.
     #[must_use]
     pub fn unknown_key<'k>(
         origin: Origin,
@@ -35,9 +35,11 @@ impl Problem {
         key: &str,
         known: impl IntoIterator<Item = &'k str>,
     ) -> Self {
-        let message = match nearest(key, known) {
-            Some(meant) => format!("unknown key; is {meant} meant?"),
-            None => "unknown key".into(),
+        let known: Vec<_> = known.into_iter().collect();
+        let message = match nearest(key, known.iter().copied()) {
+            Some(meant) => format!("unknown key; did you mean {meant}?"),
+            None if known.is_empty() => "unknown key".into(),
+            None => format!("unknown key; expected one of {}", known.join(", ")),
         };
         Self {
             origin,
@@ -47,7 +49,7 @@ impl Problem {
     }
 }
 
-/// The known word that is nearest to what was typed, if one is near. Case doesn't make it farther.
+/// Returns the known word that is nearest to what was typed, if one is near. Case does not count.
 #[must_use]
 pub fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let typed = typed.to_lowercase();

@@ -1,40 +1,226 @@
-//! [`ProviderConfig`]: one provider's part of the configuration.
+//! [`ProviderKind`]: what `kind = "…"` names. [`ProviderConfig`]: the values of one provider.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt, io,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-    time::Duration,
+use std::{collections::BTreeMap, fmt, io, ops::Deref, path::Path, sync::Arc};
+
+use biped_core::{
+    Error, MAX_FILE_SIZE, ParamValue, Provider, SecretRef, TokenRequest, read_text_file,
 };
-
-use biped_core::{Error, MAX_FILE_SIZE, SecretRef, Timestamp, read_text_file};
-use url::Url;
 
 use crate::{
     field::{COMMON, Field, FieldType},
     problem::Problem,
-    value::{ConfigValue, Origin, RawValue, any_of},
+    table::ConfigTable,
+    value::{ConfigValue, Origin, Value, any_of},
 };
 
-/// One provider's part of the configuration: typed reads that know where each value is from.
+/// A kind of provider: the value of `kind = "…"` in the configuration, the keys that it takes, and the
+/// function that makes a [`Provider`] of them.
 ///
-/// A read that finds a value of the wrong type notes a problem and answers `None`, so that all
-/// problems are reported together. No problem ever shows a value.
+/// Built-in kinds are declared in the same way as an application's own.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use biped_core::{async_trait, Error, FetchContext, Provider, Token, TokenRequest};
+/// use biped_config::{Field, FieldType, ProviderKind, ProviderConfig};
+/// use biped_core::{ProviderId, SecretRef};
+/// # #[derive(Debug)] struct Acme { id: ProviderId, key: SecretRef }
+/// # #[async_trait] impl Provider for Acme {
+/// #     fn id(&self) -> &ProviderId { &self.id }
+/// #     async fn fetch(&self, _: &TokenRequest, _: &FetchContext<'_>) -> Result<Token, Error> {
+/// #         Err(Error::internal("an example")) }
+/// # }
+///
+/// fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
+///     let key = config.secret("api_key").ok_or_else(|| config.missing("api_key"))?;
+///     let region = config.string("region").unwrap_or_else(|| "eu".into());
+///     let endpoint = format!("https://{region}.acme.example/token");
+///     // Acme has no client identifier; the key tells clients apart.
+///     let id = ProviderId::new("acme", endpoint, "").named(config.name()).credential(&key);
+///     Ok(Arc::new(Acme { id, key }))
+/// }
+///
+/// let kind = ProviderKind::new("acme", from_config)
+///     .about("Acme's token service")
+///     .field(Field::new("api_key", FieldType::Secret).required().about("The key Acme gave out."))
+///     .field(Field::new("region", FieldType::Text).about("`eu` (default) or `us`."));
+/// ```
+#[derive(Clone)]
+pub struct ProviderKind {
+    name: Box<str>,
+    about: Box<str>,
+    fields: Vec<Field>,
+    open_params: bool,
+    build: Arc<Build>,
+}
+
+type Build = dyn Fn(&ProviderConfig) -> Result<Arc<dyn Provider>, Error> + Send + Sync;
+
+impl ProviderKind {
+    /// A kind of this name. `build` makes its providers.
+    ///
+    /// Without [`field`](Self::field)s, the kind takes the keys that `build` reads. With fields, the
+    /// configuration is checked before `build` runs, and a value of the wrong type reads as missing.
+    /// `build` runs even if there are problems, so that its own are reported with them.
+    pub fn new(
+        name: impl Into<Box<str>>,
+        build: impl Fn(&ProviderConfig) -> Result<Arc<dyn Provider>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            about: Box::default(),
+            fields: Vec::new(),
+            open_params: false,
+            build: Arc::new(build),
+        }
+    }
+
+    /// Sets a few words that name the vendor or the standard.
+    #[must_use]
+    pub fn about(mut self, about: impl Into<Box<str>>) -> Self {
+        self.about = about.into();
+        self
+    }
+
+    /// Whether the kind declares its keys. If not, it takes the keys that it reads.
+    #[must_use]
+    pub fn declares_fields(&self) -> bool {
+        !self.fields.is_empty()
+    }
+
+    /// Declares a key.
+    #[must_use]
+    pub fn field(mut self, field: Field) -> Self {
+        self.fields.push(field);
+        self
+    }
+
+    /// Allows parameters of requests that no field declares; their values are texts.
+    #[must_use]
+    pub fn with_open_params(mut self) -> Self {
+        self.open_params = true;
+        self
+    }
+
+    /// The value of `kind = "…"`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The vendor or the standard.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.about
+    }
+
+    /// The keys that the kind takes: its own first, then those that every kind takes.
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        let is_own = |common: &&Field| !self.fields.iter().any(|own| own.name == common.name);
+        self.fields.iter().chain(COMMON.iter().filter(is_own))
+    }
+
+    /// Makes a provider.
+    ///
+    /// # Errors
+    /// Returns every problem of this configuration, not only the first.
+    pub fn build(&self, config: &ProviderConfig) -> Result<Arc<dyn Provider>, Vec<Problem>> {
+        match self.declares_fields() {
+            true => config.check(self.fields()),
+            false => config.check_types(self.fields()),
+        }
+        config.require(self.fields());
+        let built = (self.build)(config);
+        if built.is_ok() && !self.declares_fields() {
+            for common in COMMON {
+                let _ = config.value(common.name());
+            }
+            config.report_unread();
+        }
+        config.finish(built)
+    }
+
+    /// The token request that the configuration describes: its scopes, and the fields that are
+    /// [parameters of a request](Field::per_request).
+    #[must_use]
+    pub fn request(&self, config: &ProviderConfig) -> TokenRequest {
+        let mut request = TokenRequest::new().scopes(config.texts("scope").unwrap_or_default());
+        for field in self.fields.iter().filter(|field| field.per_request) {
+            let value = match field.ty {
+                FieldType::Integer => config.integer(field.name).map(ParamValue::from),
+                FieldType::Bool => config.boolean(field.name).map(ParamValue::from),
+                FieldType::Texts => config.texts(field.name).map(ParamValue::from),
+                _ => config.string(field.name).map(ParamValue::from),
+            };
+            if let Some(value) = value {
+                request = request.param(field.name, value);
+            }
+        }
+        request
+    }
+
+    /// Converts a parameter from text (`--param project_id=42`) to its declared type.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) if this kind does not have the
+    /// parameter, or if the text is not of its type.
+    pub fn param(&self, name: &str, text: &str) -> Result<ParamValue, Error> {
+        let declared = || self.fields.iter().filter(|field| field.per_request);
+        let Some(field) = declared().find(|field| field.name == name) else {
+            if self.open_params {
+                return Ok(text.into());
+            }
+            let known: Vec<_> = declared().map(Field::name).collect();
+            let remedy = if known.is_empty() {
+                format!("providers of kind {} have no parameters", self.name)
+            } else {
+                format!("expected one of {}", known.join(", "))
+            };
+            return Err(
+                Error::configuration(format!("unknown parameter {name}")).with_remedy(remedy)
+            );
+        };
+        let typed = match field.ty {
+            FieldType::Integer => text.trim().parse::<i64>().ok().map(ParamValue::from),
+            FieldType::Bool => text.trim().parse::<bool>().ok().map(ParamValue::from),
+            FieldType::Texts => Some(
+                text.split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+                    .into(),
+            ),
+            FieldType::Choice(choices) => choices.contains(&text).then(|| text.into()),
+            _ => Some(text.into()),
+        };
+        typed.ok_or_else(|| {
+            Error::configuration(format!(
+                "parameter {name}: expected {}",
+                field.ty.expected()
+            ))
+        })
+    }
+}
+
+impl fmt::Debug for ProviderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderKind")
+            .field("name", &self.name)
+            .field("fields", &self.fields)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The values of one provider. It dereferences to a [`ConfigTable`], which has the typed reads.
 pub struct ProviderConfig {
     name: Arc<str>,
     kind: Box<str>,
-    origin: Origin,
-    pub(crate) values: BTreeMap<String, ConfigValue>,
-    read: Mutex<BTreeSet<String>>,
-    problems: Mutex<Vec<Problem>>,
+    table: ConfigTable,
     read_file: Arc<ReadFile>,
 }
 
 type ReadFile = dyn Fn(&Origin, &Path) -> io::Result<String> + Send + Sync;
 
 impl ProviderConfig {
-    /// The configuration of the provider `name`. `values` holds its keys, `kind` among them or not.
+    /// The configuration of the provider `name`. `values` holds its keys, with or without `kind`.
     #[must_use]
     pub fn new(
         name: impl Into<Arc<str>>,
@@ -42,24 +228,22 @@ impl ProviderConfig {
         origin: Origin,
         values: BTreeMap<String, ConfigValue>,
     ) -> Self {
+        let (name, kind) = (name.into(), kind.into());
         let mut values = values;
-        let kind = kind.into();
         values.entry("kind".into()).or_insert_with(|| ConfigValue {
-            raw: RawValue::Text(kind.clone().into()),
+            raw: Value::Text(kind.clone().into()),
             origin: origin.clone(),
         });
         Self {
-            name: name.into(),
+            table: ConfigTable::new(format!("providers.{name}"), origin, values),
+            name,
             kind,
-            origin,
-            values,
-            read: Mutex::default(),
-            problems: Mutex::default(),
             read_file: Arc::new(|_, path| read_text_file(path, MAX_FILE_SIZE)),
         }
     }
 
-    /// Reads the files that it names with `read`, which gets where the name stands and the path.
+    /// Sets how [`text_of_file`](Self::text_of_file) reads a file. `read` gets the origin of the value
+    /// that names the file, and its path.
     #[must_use]
     pub fn reading_files_with(
         mut self,
@@ -81,93 +265,24 @@ impl ProviderConfig {
         &self.kind
     }
 
-    /// A string.
-    #[must_use]
-    pub fn string(&self, key: &str) -> Option<String> {
-        self.read(key, FieldType::Text, ConfigValue::to_text)
-    }
-
-    /// A whole number.
-    #[must_use]
-    pub fn integer(&self, key: &str) -> Option<i64> {
-        self.read(key, FieldType::Integer, ConfigValue::to_integer)
-    }
-
-    /// `true` or `false`.
-    #[must_use]
-    pub fn boolean(&self, key: &str) -> Option<bool> {
-        self.read(key, FieldType::Bool, ConfigValue::to_bool)
-    }
-
-    /// A URL to which secrets and tokens may go: https, or http to loopback.
-    #[must_use]
-    pub fn url(&self, key: &str) -> Option<Url> {
-        self.read(key, FieldType::Url, ConfigValue::to_url)
-    }
-
-    /// A date: the start of that day, UTC.
-    #[must_use]
-    pub fn date(&self, key: &str) -> Option<Timestamp> {
-        self.read(key, FieldType::Date, ConfigValue::to_date)
-    }
-
-    /// A length of time.
-    #[must_use]
-    pub fn duration(&self, key: &str) -> Option<Duration> {
-        self.read(key, FieldType::Duration, ConfigValue::to_duration)
-    }
-
-    /// Several strings, or one.
-    #[must_use]
-    pub fn texts(&self, key: &str) -> Option<Vec<String>> {
-        self.read(key, FieldType::Texts, ConfigValue::to_texts)
-    }
-
-    /// A secret, or several that overlap.
-    #[must_use]
-    pub fn secret(&self, key: &str) -> Option<SecretRef> {
-        let secret = self.read(key, FieldType::Secret, to_secret)?;
-        Some(secret.configured_at(self.place(key)))
-    }
-
-    /// Where a key stands, for errors about what its value refers to.
-    fn place(&self, key: &str) -> String {
-        let at = self.problem_at(Some(key));
-        format!("{}, {}", at.key, at.origin)
-    }
-
-    /// A table, for the kind to read itself.
-    #[must_use]
-    pub fn table(&self, key: &str) -> Option<BTreeMap<String, ConfigValue>> {
-        self.read(key, FieldType::Table, |value| match &value.raw {
-            RawValue::Table(table) => Some(table.clone()),
-            _ => None,
-        })
-    }
-
-    /// A value as it was written, for the kind to read itself.
-    #[must_use]
-    pub fn value(&self, key: &str) -> Option<&ConfigValue> {
-        self.noted(key);
-        self.values.get(key)
-    }
-
     /// The client identifier and the client secret: `client_id` and `client_secret`, or the pairs
     /// in `credentials`.
     ///
     /// # Errors
-    /// Where one is missing; it is noted as a problem as well.
+    /// Fails if one is missing. The problem is also noted in the table.
     pub fn credentials(&self) -> Result<(SecretRef, SecretRef), Error> {
         if let Some(value) = self.value("credentials") {
             for key in ["client_id", "client_secret"] {
                 if self.value(key).is_some() {
-                    return Err(self.invalid(key, "credentials has it already; give one of them"));
+                    return Err(
+                        self.invalid(key, "credentials is set as well; remove one of the two")
+                    );
                 }
             }
             let (id, secret) = to_pairs(value).ok_or_else(|| {
                 self.invalid(
                     "credentials",
-                    "a list of { client_id, client_secret } is expected",
+                    "expected a list of { client_id, client_secret }",
                 )
             })?;
             let place = self.place("credentials");
@@ -182,27 +297,14 @@ impl ProviderConfig {
         Ok((id?, secret?))
     }
 
-    /// A file that the configuration names, relative to the file it stands in.
-    #[must_use]
-    pub fn path(&self, key: &str) -> Option<PathBuf> {
-        let path = self.string(key)?;
-        let value = self.values.get(key)?;
-        Some(
-            value
-                .origin
-                .directory()
-                .map_or_else(|| path.clone().into(), |dir| dir.join(&path)),
-        )
-    }
-
     /// The text of a file that the configuration names, such as a description of a vendor.
     ///
-    /// A kind that reads its files here has them checked as the configuration file itself is: their
-    /// owner, who may write them, and whether they have changed since they were trusted.
+    /// Such a file is checked in the same way as the configuration file: its owner, who may write it,
+    /// and whether it has changed since it was trusted.
     #[must_use]
     pub fn text_of_file(&self, key: &str) -> Option<Result<String, Error>> {
         let path = self.path(key)?;
-        let origin = &self.values.get(key)?.origin;
+        let origin = &self.table.value(key)?.origin;
         let read = (self.read_file)(origin, &path);
         Some(read.map_err(|error| {
             let shown = path.display();
@@ -212,101 +314,19 @@ impl ProviderConfig {
 
     /// Notes that a key is missing.
     pub fn missing(&self, key: &str) -> Error {
-        let known = |field: &&Field| field.name == key;
-        let expected = COMMON.iter().find(known).map_or(String::new(), |field| {
-            format!("; {} is expected", field.ty.expected())
-        });
-        self.invalid(key, format!("missing{expected}"))
-    }
-
-    /// Notes that the value of a key won't do. Say what is expected, and don't show the value.
-    pub fn invalid(&self, key: &str, message: impl Into<String>) -> Error {
-        let problem = Problem {
-            message: message.into(),
-            ..self.problem_at(Some(key))
-        };
-        let error = Error::configuration(problem.to_string());
-        self.problems().push(problem);
-        error
-    }
-
-    pub(crate) fn problem_at(&self, key: Option<&str>) -> Problem {
-        let value = key.and_then(|key| self.values.get(key));
-        Problem {
-            origin: value.map_or(&self.origin, |value| &value.origin).clone(),
-            key: match key {
-                Some(key) => format!("providers.{}.{key}", self.name),
-                None => format!("providers.{}", self.name),
-            },
-            message: String::new(),
+        let common = COMMON.iter().find(|field| field.name == key);
+        match common.map(|field| field.ty.expected()) {
+            Some(expected) => self.invalid(key, format!("missing; expected {expected}")),
+            None => self.table.missing(key),
         }
     }
+}
 
-    pub(crate) fn unknown<'k>(&self, key: &str, known: impl IntoIterator<Item = &'k str>) {
-        let at = self.problem_at(Some(key));
-        self.problems()
-            .push(Problem::unknown_key(at.origin, at.key, key, known));
-    }
+impl Deref for ProviderConfig {
+    type Target = ConfigTable;
 
-    pub(crate) fn report_unread<'k>(&self, common: impl Iterator<Item = &'k str>) {
-        let mut known: BTreeSet<String> = common.map(Into::into).collect();
-        known.extend(
-            self.read
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .clone(),
-        );
-        for key in self.values.keys().filter(|key| !known.contains(*key)) {
-            self.unknown(key, known.iter().map(String::as_str));
-        }
-    }
-
-    pub(crate) fn check(&self, field: &Field, value: &ConfigValue) {
-        if !value.fits(field.ty) {
-            drop(self.invalid(field.name, format!("{} is expected", field.ty.expected())));
-        }
-    }
-
-    fn read<T>(
-        &self,
-        key: &str,
-        ty: FieldType,
-        as_type: impl FnOnce(&ConfigValue) -> Option<T>,
-    ) -> Option<T> {
-        let value = self.value(key)?;
-        let typed = as_type(value);
-        if typed.is_none() {
-            drop(self.invalid(key, format!("{} is expected", ty.expected())));
-        }
-        typed
-    }
-
-    fn noted(&self, key: &str) {
-        let mut read = self
-            .read
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !read.contains(key) {
-            read.insert(key.into());
-        }
-    }
-
-    fn problems(&self) -> std::sync::MutexGuard<'_, Vec<Problem>> {
-        self.problems
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    pub(crate) fn has_problems(&self) -> bool {
-        !self.problems().is_empty()
-    }
-
-    pub(crate) fn take_problems(&self) -> Vec<Problem> {
-        let mut problems = std::mem::take(&mut *self.problems());
-        // The first problem of a key is the cause of the others.
-        let mut seen = BTreeSet::new();
-        problems.retain(|problem| seen.insert(problem.key.clone()));
-        problems
+    fn deref(&self) -> &ConfigTable {
+        &self.table
     }
 }
 
@@ -315,28 +335,26 @@ impl fmt::Debug for ProviderConfig {
         f.debug_struct("ProviderConfig")
             .field("name", &self.name)
             .field("kind", &self.kind)
-            .field("values", &self.values)
+            .field("table", &self.table)
             .finish_non_exhaustive()
     }
 }
 
 /// `[{ client_id, client_secret }, …]` as two references whose candidates belong together.
 fn to_pairs(value: &ConfigValue) -> Option<(SecretRef, SecretRef)> {
-    let RawValue::List(pairs) = &value.raw else {
+    let Value::List(pairs) = &value.raw else {
         return None;
     };
     let column = |key: &'static str| {
-        any_of(pairs.iter().map(move |pair| match &pair.raw {
-            RawValue::Table(table) if table.len() == 2 => {
-                to_secret(table.get(key)?).filter(|secret| secret.candidates() == 1)
+        any_of(pairs.iter().map(move |pair| {
+            match &pair.raw {
+                Value::Table(table) if table.len() == 2 => table
+                    .get(key)?
+                    .to_filled_secret()
+                    .filter(|secret| secret.candidates() == 1),
+                _ => None,
             }
-            _ => None,
         }))
     };
     Some((column("client_id")?, column("client_secret")?))
-}
-
-/// The value as a secret that is one: the empty text is a mistake, here as in a file or a variable.
-fn to_secret(value: &ConfigValue) -> Option<SecretRef> {
-    value.to_secret().filter(|secret| !secret.is_empty())
 }

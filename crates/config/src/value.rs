@@ -1,25 +1,27 @@
-//! [`ConfigValue`]: a value, and where it is from.
+//! [`ConfigValue`]: a value and its origin.
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
 
-use biped_core::{References, SecretRef, Timestamp, check_secure};
+use biped_core::{Error, References, SecretRef, Timestamp, check_secure};
 use url::Url;
 
-use crate::field::FieldType;
+use crate::{field::FieldType, secret::SecretSchemes};
 
-/// A value of the configuration, and where it is from. Its `Debug` shows the latter only.
+/// A value of the configuration and its origin. `Debug` shows the origin only.
 #[derive(Clone)]
 pub struct ConfigValue {
     /// The value.
-    pub raw: RawValue,
-    /// Where it is from.
+    pub raw: Value,
+    /// Where the value is from.
     pub origin: Origin,
 }
 
 /// A value as it was written.
+///
+/// The variants are TOML's types. The enum is exhaustive, since a reader has to handle each type.
 #[derive(Clone)]
 #[allow(missing_docs)]
-pub enum RawValue {
+pub enum Value {
     Text(String),
     Integer(i64),
     Float(f64),
@@ -32,13 +34,17 @@ pub enum RawValue {
 
 /// Where a value of the configuration is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// A line of a file.
     File {
-        /// The file, as it was named.
+        /// The path of the file, as it was given.
         path: Arc<Path>,
         /// The line, from 1.
         line: usize,
+        /// The byte of the line at which the value starts, from 1; 0 if unknown. It orders the values of
+        /// a line, and is not shown.
+        column: usize,
     },
     /// An environment variable. Its values are always texts, and secrets in it are literal.
     Variable(Arc<str>),
@@ -46,21 +52,23 @@ pub enum Origin {
     Builder,
     /// An option of a command line, such as `--store`.
     Option(Arc<str>),
-    /// Nobody: it is the application's default.
+    /// The application's default.
     Default,
-    /// One of the others, and not all references may be resolved there.
+    /// One of the other origins, with rules for the references in its values.
     Limited {
-        /// Where the value is from.
+        /// The origin itself.
         from: Arc<Origin>,
         /// Which references may be resolved.
         references: References,
+        /// The schemes that the application registered.
+        schemes: SecretSchemes,
     },
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line, .. } => write!(f, "{}:{line}", path.display()),
             Self::Variable(name) | Self::Option(name) => f.write_str(name),
             Self::Builder => f.write_str("the builder"),
             Self::Default => f.write_str("default"),
@@ -75,7 +83,7 @@ impl fmt::Debug for ConfigValue {
     }
 }
 
-impl fmt::Debug for RawValue {
+impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
@@ -83,7 +91,7 @@ impl fmt::Debug for RawValue {
 
 macro_rules! from {
     ($($from:ty => $variant:ident),* $(,)?) => {$(
-        impl From<$from> for RawValue {
+        impl From<$from> for Value {
             fn from(value: $from) -> Self {
                 Self::$variant(value.into())
             }
@@ -94,13 +102,13 @@ macro_rules! from {
 from! { &str => Text, String => Text, i64 => Integer, i32 => Integer, f64 => Float, bool => Bool }
 
 impl Origin {
-    /// The directory that relative file names are relative to: that of the configuration file.
+    /// The directory of the configuration file, to which relative paths are relative.
     #[must_use]
     pub fn directory(&self) -> Option<&Path> {
         self.file()?.parent()
     }
 
-    /// The configuration file, as it was named.
+    /// The path of the configuration file, as it was given.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match self {
@@ -110,27 +118,66 @@ impl Origin {
         }
     }
 
-    /// The same place, with no more than these references to be resolved there.
+    /// The line of a file, from 1.
     #[must_use]
-    pub fn limited(self, references: References) -> Self {
-        match references {
-            References::All => self,
-            references => Self::Limited {
-                from: self.into(),
-                references,
-            },
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::File { line, .. } => Some(*line),
+            Self::Limited { from, .. } => from.line(),
+            _ => None,
         }
     }
 
-    /// Which references may be resolved there.
+    /// Orders the values of one file.
+    pub(crate) fn position(&self) -> (usize, usize) {
+        match self {
+            Self::File { line, column, .. } => (*line, *column),
+            Self::Limited { from, .. } => from.position(),
+            _ => (0, 0),
+        }
+    }
+
+    /// The same origin, from which no other references than these may be resolved.
+    #[must_use]
+    pub fn limited(self, references: References) -> Self {
+        self.ruled(references, &SecretSchemes::default())
+    }
+
+    /// The same, with schemes beside those that Biped knows.
+    #[must_use]
+    pub fn ruled(self, references: References, schemes: &SecretSchemes) -> Self {
+        if references == References::All && schemes.is_empty() {
+            return self;
+        }
+        Self::Limited {
+            from: self.into(),
+            references,
+            schemes: schemes.clone(),
+        }
+    }
+
+    /// Which references from here may be resolved.
     #[must_use]
     pub fn references(&self) -> References {
         match self {
-            Self::Limited { from, references } => from.references().max(*references),
+            Self::Limited {
+                from, references, ..
+            } => from.references().max(*references),
             _ => References::All,
         }
     }
 
+    /// Returns the reference if a text begins with the name of a registered scheme.
+    fn reference(&self, text: &str) -> Option<Result<SecretRef, Error>> {
+        match self {
+            Self::Limited { from, schemes, .. } => {
+                schemes.reference(text).or_else(|| from.reference(text))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether all values from here are texts, and secrets are literal.
     fn is_text_only(&self) -> bool {
         match self {
             Self::Variable(_) => true,
@@ -141,95 +188,127 @@ impl Origin {
 }
 
 impl ConfigValue {
-    /// The value as a string, where it is one.
+    /// The value as a string, if it is one.
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
         match &self.raw {
-            RawValue::Text(text) => Some(text.clone()),
+            Value::Text(text) => Some(text.clone()),
             _ => None,
         }
     }
 
-    /// The value as a whole number, where it is one; a variable's text is read as one.
+    /// The value as a whole number, if it is one. The text of a variable is parsed.
     #[must_use]
     pub fn to_integer(&self) -> Option<i64> {
         match &self.raw {
-            RawValue::Integer(number) => Some(*number),
-            RawValue::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
+            Value::Integer(number) => Some(*number),
+            Value::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
             _ => None,
         }
     }
 
-    /// The value as a number, where it is one; a variable's text is read as one.
+    /// The value as a number, if it is one. The text of a variable is parsed.
     #[must_use]
     pub fn to_float(&self) -> Option<f64> {
         #[allow(clippy::cast_precision_loss)] // settings are small
         match &self.raw {
-            RawValue::Float(number) => Some(*number),
-            RawValue::Integer(number) => Some(*number as f64),
-            RawValue::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
+            Value::Float(number) => Some(*number),
+            Value::Integer(number) => Some(*number as f64),
+            Value::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
             _ => None,
         }
     }
 
-    /// The value as `true` or `false`, where it is one; a variable's text is read as one.
+    /// The value as `true` or `false`, if it is one. The text of a variable is parsed.
     #[must_use]
     pub fn to_bool(&self) -> Option<bool> {
         match &self.raw {
-            RawValue::Bool(yes) => Some(*yes),
-            RawValue::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
+            Value::Bool(yes) => Some(*yes),
+            Value::Text(text) if self.origin.is_text_only() => text.trim().parse().ok(),
             _ => None,
         }
     }
 
-    /// The value as a list of strings; one string is a list of one (in a variable: of what the
-    /// spaces separate).
+    /// The value as a list of strings. One string is a list of one; the text of a variable is split at
+    /// spaces.
     #[must_use]
     pub fn to_texts(&self) -> Option<Vec<String>> {
         match &self.raw {
-            RawValue::Text(text) if self.origin.is_text_only() => {
+            Value::Text(text) if self.origin.is_text_only() => {
                 Some(text.split_whitespace().map(Into::into).collect())
             }
-            RawValue::Text(text) => Some(vec![text.clone()]),
-            RawValue::List(all) => all.iter().map(Self::to_text).collect(),
+            Value::Text(text) => Some(vec![text.clone()]),
+            Value::List(all) => all.iter().map(Self::to_text).collect(),
             _ => None,
         }
     }
 
-    /// The value as a secret or several. A variable's text is the secret itself; relative files are
-    /// relative to the configuration file.
+    /// The value as one secret or several. The text of a variable is the secret itself; relative paths
+    /// are relative to the configuration file.
     #[must_use]
     pub fn to_secret(&self) -> Option<SecretRef> {
         let secret = self.reference()?;
         Some(secret.limited_to(self.origin.references()))
     }
 
+    /// The value as a secret, if the secret is not empty.
+    pub(crate) fn to_filled_secret(&self) -> Option<SecretRef> {
+        self.to_secret().filter(|secret| !secret.is_empty())
+    }
+
     fn reference(&self) -> Option<SecretRef> {
         match &self.raw {
-            RawValue::Text(text) if self.origin.is_text_only() => {
+            Value::Text(text) if self.origin.is_text_only() => {
                 Some(SecretRef::inline(text.clone()))
             }
-            RawValue::Text(text) => {
+            Value::Text(text) => {
+                if let Some(reference) = self.origin.reference(text) {
+                    return reference.ok();
+                }
                 let secret: SecretRef = text.parse().ok()?;
                 Some(match self.origin.directory() {
                     Some(directory) => secret.relative_to(directory),
                     None => secret,
                 })
             }
-            RawValue::Table(table) => {
+            Value::Table(table) => {
                 let (key, command) = table.first_key_value()?;
                 if key != "cmd" || table.len() != 1 {
                     return None;
                 }
-                let RawValue::List(argv) = &command.raw else {
+                let Value::List(argv) = &command.raw else {
                     return None;
                 };
                 let argv: Vec<String> = argv.iter().map(Self::to_text).collect::<Option<_>>()?;
                 (!argv.is_empty()).then(|| SecretRef::command(argv))
             }
-            RawValue::List(all) => any_of(all.iter().map(Self::to_secret)),
+            Value::List(all) => any_of(all.iter().map(Self::to_secret)),
             _ => None,
         }
+    }
+
+    /// Whether the value is a text that refers to a secret, or begins like such a text.
+    #[must_use]
+    pub fn is_reference(&self) -> bool {
+        let Value::Text(text) = &self.raw else {
+            return false;
+        };
+        if self.origin.reference(text).is_some() {
+            return true;
+        }
+        let itself = SecretRef::inline(text.strip_prefix("inline:").unwrap_or(text));
+        text.parse()
+            .map_or(true, |reference: SecretRef| reference != itself)
+    }
+
+    /// What was expected instead of a value that is not of this type.
+    pub(crate) fn expected(&self, ty: FieldType) -> String {
+        if let (FieldType::Secret | FieldType::Identifier, Value::Text(text)) = (ty, &self.raw)
+            && let Some(Err(error)) = self.origin.reference(text)
+        {
+            return error.to_string();
+        }
+        format!("expected {}", ty.expected())
     }
 
     /// Whether the value is of this type.
@@ -241,22 +320,20 @@ impl ConfigValue {
             FieldType::Bool => self.to_bool().is_some(),
             FieldType::Url => self.to_url().is_some(),
             FieldType::Texts | FieldType::Scopes => self.to_texts().is_some(),
-            FieldType::Secret | FieldType::Identifier => {
-                self.to_secret().is_some_and(|secret| !secret.is_empty())
-            }
+            FieldType::Secret | FieldType::Identifier => self.to_filled_secret().is_some(),
             FieldType::Date => self.to_date().is_some(),
             FieldType::Number => self.to_float().is_some(),
             FieldType::Duration => self.to_duration().is_some(),
             FieldType::Choice(all) => self
                 .to_text()
                 .is_some_and(|text| all.contains(&text.as_str())),
-            FieldType::Table | FieldType::SecretTable => matches!(self.raw, RawValue::Table(_)),
+            FieldType::Table | FieldType::SecretTable => matches!(self.raw, Value::Table(_)),
             FieldType::Any => true,
         }
     }
 
-    /// The value as a length of time, where it is one: seconds as a number, or a text with a unit
-    /// (`ms`, `s`, `m`, `h`, `d`), which a variable's text may lack.
+    /// The value as a duration, if it is one: seconds as a number, or a text with a unit (`ms`, `s`,
+    /// `m`, `h`, `d`). The text of a variable needs no unit.
     #[must_use]
     pub fn to_duration(&self) -> Option<Duration> {
         if let Some(seconds) = self.to_float() {
@@ -277,7 +354,7 @@ impl ConfigValue {
         Duration::try_from_secs_f64(number * unit).ok()
     }
 
-    /// The value as a URL to which secrets and tokens may go, where it is one: https, or http to
+    /// The value as a URL to which secrets and tokens may go, if it is one: https, or http to
     /// loopback.
     #[must_use]
     pub fn to_url(&self) -> Option<Url> {
@@ -287,7 +364,7 @@ impl ConfigValue {
     }
 
     pub(crate) fn to_date(&self) -> Option<Timestamp> {
-        let (RawValue::Date(text) | RawValue::Text(text)) = &self.raw else {
+        let (Value::Date(text) | Value::Text(text)) = &self.raw else {
             return None;
         };
         let date: jiff::civil::Date = text.trim().parse().ok()?;
@@ -296,7 +373,7 @@ impl ConfigValue {
     }
 }
 
-/// The secrets of a list as one that tries them in order.
+/// Joins the secrets of a list into one that tries them in order.
 pub(crate) fn any_of(mut all: impl Iterator<Item = Option<SecretRef>>) -> Option<SecretRef> {
     let first = all.next()??;
     all.try_fold(first, |known, next| Some(known.or(&next?)))

@@ -3,13 +3,14 @@
 
 use std::{path::Path, sync::Arc};
 
-use biped_config::{ConfigValue, Origin, RawValue};
+use biped_config::{ConfigValue, Origin, Value};
 use biped_core::{ErrorKind, ExposeSecret, References, SecretRef, SystemClock};
 
-fn value(raw: RawValue, references: References) -> ConfigValue {
+fn value(raw: Value, references: References) -> ConfigValue {
     let origin = Origin::File {
         path: Arc::from(Path::new("biped.toml")),
         line: 3,
+        column: 0,
     };
     ConfigValue {
         raw,
@@ -85,7 +86,7 @@ fn a_limit_is_kept_whatever_is_made_of_the_reference() {
     }
     assert!(open.or(&limited).resolve_last().is_err());
     // In a list each has the limit of where it stands.
-    let list = RawValue::List(vec![value(file.as_str().into(), References::None)]);
+    let list = Value::List(vec![value(file.as_str().into(), References::None)]);
     let list = value(list, References::All).to_secret().unwrap();
     assert!(list.read_now().is_err());
 }

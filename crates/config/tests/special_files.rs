@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, process::Command, sync::mpsc, time::Duration};
 
-use biped_config::{ConfigValue, Origin, ProviderConfig, RawValue};
+use biped_config::{ConfigValue, Origin, ProviderConfig, Value};
 use tempfile::TempDir;
 
 /// Does what must not wait for anybody. The time is for a machine that has none; nobody sees it.
@@ -28,7 +28,7 @@ fn a_kind_reads_no_file_of_its_own_from_a_pipe() {
     let directory = TempDir::new().unwrap();
     let origin = Origin::Variable("X".into());
     let value = ConfigValue {
-        raw: RawValue::Text(pipe(&directory).display().to_string()),
+        raw: Value::Text(pipe(&directory).display().to_string()),
         origin: origin.clone(),
     };
     let values = [("file".to_owned(), value)].into();

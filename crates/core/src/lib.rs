@@ -44,7 +44,7 @@ pub use self::{
     lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME},
     provider::{Choice, IdentityRef, Inspection, Provider},
     request::{ParamValue, SetParam, TokenRequest},
-    secret::{COMMAND_TIMEOUT, References, SecretRef, SecretUse},
+    secret::{COMMAND_TIMEOUT, References, SecretRef, SecretSource, SecretUse, SourceContext},
     store::{Claim, Generation, Lease, LeaseFailure, LeaseId, StoredToken, TokenStore},
     token::{Token, TokenBuilder},
     url::{check_secure, is_loopback, redacted_url},

@@ -3,6 +3,7 @@
 mod command;
 mod credential;
 mod places;
+mod source;
 
 use std::{
     fmt,
@@ -16,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use self::command::COMMAND_REST;
 pub use self::command::COMMAND_TIMEOUT;
 pub(crate) use self::credential::Member;
+pub use self::source::{SecretSource, SourceContext};
 use crate::{
     Clock, Error, IdentityKey,
     identity::{Mark, of_this_process},
@@ -54,6 +56,7 @@ enum Source {
     Env(Box<str>),
     File(PathBuf),
     Command(Box<[String]>),
+    Custom(Arc<dyn SecretSource>),
 }
 
 /// Which references (`env:`, `file:`, `cmd`) of a configuration may be resolved.
@@ -66,7 +69,7 @@ pub enum References {
     /// All of them.
     #[default]
     All,
-    /// Those to variables and files. No command is run.
+    /// Those to variables and files. No command is run, and no [`SecretSource`] is read.
     WithoutCommands,
     /// None.
     None,
@@ -101,6 +104,12 @@ impl SecretRef {
     pub fn command(argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let argv = argv.into_iter().map(Into::into);
         Self::one(Source::Command(argv.collect()))
+    }
+
+    /// What a place of the application's own holds.
+    #[must_use]
+    pub fn from_source(source: Arc<dyn SecretSource>) -> Self {
+        Self::one(Source::Custom(source))
     }
 
     fn one(source: Source) -> Self {
@@ -170,7 +179,9 @@ impl SecretRef {
     fn permit(&self, source: &Source) -> Result<(), Error> {
         let is_permitted = match (self.references, source) {
             (_, Source::Inline(_)) | (References::All, _) => true,
-            (References::WithoutCommands, source) => !matches!(source, Source::Command(_)),
+            (References::WithoutCommands, source) => {
+                !matches!(source, Source::Command(_) | Source::Custom(_))
+            }
             (References::None, _) => false,
         };
         if is_permitted {
@@ -199,7 +210,7 @@ impl SecretRef {
             Source::Env(name) => std::env::var(&**name).unwrap_or_else(|_| first.to_string()),
             Source::File(path) => places::value_of_file(path).unwrap_or_else(|| first.to_string()),
             // Not its arguments, which may be secrets: the id's credential tells two commands apart.
-            Source::Command(_) => first.to_string(),
+            Source::Command(_) | Source::Custom(_) => first.to_string(),
         }
     }
 
@@ -218,19 +229,20 @@ impl SecretRef {
             Source::Env(name) => places::from_environment(name),
             Source::File(path) => places::from_file_now(path),
             Source::Command(argv) => command::from_command_now(argv),
+            Source::Custom(source) => source::read_now(&**source),
         }
     }
 
     /// How long after a refusal the secret is looked at again, to see whether it changed: 1 s; 30 s
-    /// where that costs a process.
+    /// where that costs a process; what a [`SecretSource`] says.
     #[must_use]
     pub fn recheck_interval(&self) -> Duration {
-        let runs_command = |source: &Source| matches!(source, Source::Command(_));
-        if self.sources.iter().any(runs_command) {
-            COMMAND_REST
-        } else {
-            SECRET_RECHECK
-        }
+        let intervals = self.sources.iter().map(|source| match source {
+            Source::Command(_) => COMMAND_REST,
+            Source::Custom(source) => source.recheck_interval(),
+            _ => SECRET_RECHECK,
+        });
+        intervals.max().unwrap_or(SECRET_RECHECK)
     }
 
     /// Reads the secret at one of its places (the last, where it names fewer).
@@ -253,6 +265,7 @@ impl SecretRef {
             Source::Env(name) => places::from_environment(name),
             Source::File(path) => places::from_file(path, clock).await,
             Source::Command(argv) => command::from_command(argv, clock).await,
+            Source::Custom(source) => source::read(&**source, clock).await,
         };
         read.map_err(|error| match &self.stands {
             Some(place) => {
@@ -261,6 +274,16 @@ impl SecretRef {
             }
             None => error,
         })
+    }
+}
+
+impl SourceContext<'_> {
+    /// Reads another secret, such as the one that opens a vault.
+    ///
+    /// # Errors
+    /// As [`SecretRef::resolve`].
+    pub async fn secret(&self, secret: &SecretRef) -> Result<SecretString, Error> {
+        secret.resolve(0, self.clock).await
     }
 }
 
@@ -314,6 +337,7 @@ impl PartialEq for Source {
             (Self::Env(a), Self::Env(b)) => a == b,
             (Self::File(a), Self::File(b)) => a == b,
             (Self::Command(a), Self::Command(b)) => a == b,
+            (Self::Custom(a), Self::Custom(b)) => a.reference() == b.reference(),
             _ => false,
         }
     }
@@ -329,6 +353,7 @@ impl fmt::Display for Source {
             Self::Env(name) => write!(f, "env:{name}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Command(argv) => write!(f, "cmd:{}", argv.first().map_or("", |name| name)),
+            Self::Custom(source) => f.write_str(&source.reference()),
         }
     }
 }

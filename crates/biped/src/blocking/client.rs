@@ -1,4 +1,4 @@
-//! [`ApiClient`], and what it sends and gets.
+//! [`ApiClient`], its requests and responses.
 
 use std::{
     fmt,
@@ -18,11 +18,11 @@ use serde_json::Value;
 
 use super::worker::Worker;
 
-/// [`crate::ApiClient`] for threads without a runtime; where a request goes and what is sent again
-/// is described there.
+/// [`crate::ApiClient`] for threads without a runtime. The asynchronous client documents where requests
+/// go and which of them are replayed.
 ///
-/// Its errors are those of the asynchronous client: [`token_error`](crate::token_error) finds
-/// Biped's own. Inside a runtime every call is one.
+/// The errors are those of the asynchronous client; [`token_error`](crate::token_error) finds Biped's
+/// own. Every call inside a runtime fails.
 #[derive(Clone, Debug)]
 pub struct ApiClient {
     client: crate::ApiClient,
@@ -30,10 +30,10 @@ pub struct ApiClient {
 }
 
 impl ApiClient {
-    /// A client with a thread of its own. Those of one [`Biped`](super::Biped) share theirs.
+    /// A client with a thread of its own. Clients of one [`Biped`](super::Biped) share its thread.
     ///
     /// # Errors
-    /// [`Internal`](crate::ErrorKind::Internal) where there can be no further thread.
+    /// [`Internal`](crate::ErrorKind::Internal) if no thread can be started.
     pub fn new(client: crate::ApiClient) -> Result<Self, Error> {
         Ok(Self::over(client, Worker::start()?))
     }
@@ -42,7 +42,7 @@ impl ApiClient {
         Self { client, worker }
     }
 
-    /// The same client with a parameter of the token request set: the project, for one.
+    /// Returns a client with a parameter of the token request set, such as the project.
     #[must_use]
     pub fn param(&self, name: impl AsRef<str>, value: impl Into<ParamValue>) -> Self {
         Self::over(self.client.param(name, value), self.worker.clone())
@@ -54,9 +54,9 @@ impl ApiClient {
         Self::over(self.client.with_scopes(scopes), self.worker.clone())
     }
 
-    /// The same client with a bound on calls at once (at least 1): further ones wait. A call counts
-    /// until its response has been read or dropped: whoever keeps one while making another call
-    /// needs room for both.
+    /// Returns a client that makes at most this many calls at a time (at least 1); further calls wait. A
+    /// call counts until its response has been read or dropped. A caller that keeps a response while it
+    /// makes another call needs room for both.
     #[must_use]
     pub fn max_concurrent_requests(&self, calls: usize) -> Self {
         let client = self.client.max_concurrent_requests(calls);
@@ -66,14 +66,14 @@ impl ApiClient {
     /// A usable token.
     ///
     /// # Errors
-    /// As [`TokenSource::token`]; inside a runtime always.
+    /// Fails like [`TokenSource::token`], and always inside a runtime.
     pub fn token(&self) -> Result<Arc<CachedToken>, Error> {
         let source = self.token_source();
         self.worker
             .wait(async { source.token().await.map(TokenRef::into_owned) })?
     }
 
-    /// Where its tokens come from.
+    /// The source of the client's tokens.
     #[must_use]
     pub fn token_source(&self) -> &TokenSource {
         self.client.token_source()
@@ -118,8 +118,8 @@ impl ApiClient {
     }
 }
 
-/// A request to be sent.
-#[must_use = "it is sent by `send`"]
+/// A request that has not been sent.
+#[must_use = "`send` sends the request"]
 pub struct RequestBuilder {
     request: middleware::RequestBuilder,
     worker: Worker,
@@ -146,13 +146,13 @@ impl RequestBuilder {
         self.with(|request| request.body(body))
     }
 
-    /// Limits the time from when the request is sent until its answer has been read, anew for a
-    /// replay; what a token may take comes before it. Default: none.
+    /// Limits the time between sending the request and reading the end of its response. A replay has
+    /// the same time again; fetching a token is not part of it. Default: no limit.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|request| request.timeout(timeout))
     }
 
-    /// Whatever else the asynchronous builder can do.
+    /// Applies a method of the asynchronous builder.
     ///
     /// ```no_run
     /// # fn example(shop: biped::blocking::ApiClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -171,10 +171,10 @@ impl RequestBuilder {
         }
     }
 
-    /// Sends it, and waits for the head of the answer.
+    /// Sends the request, and waits for the head of the response.
     ///
     /// # Errors
-    /// As the asynchronous one; inside a runtime always.
+    /// Fails like the asynchronous method, and always inside a runtime.
     pub fn send(self) -> Result<Response, middleware::Error> {
         let Self { request, worker } = self;
         let sent = worker.wait(request.send());
@@ -183,7 +183,7 @@ impl RequestBuilder {
     }
 }
 
-/// An answer, its body still to come.
+/// A response whose body has not been read.
 pub struct Response {
     response: reqwest::Response,
     worker: Worker,
@@ -202,10 +202,10 @@ impl Response {
         self.response.headers()
     }
 
-    /// The same answer, unless its status tells of an error.
+    /// Returns the response if its status is not an error.
     ///
     /// # Errors
-    /// For a status of 400 and above.
+    /// Fails for a status of 400 and above.
     pub fn error_for_status(self) -> Result<Self, middleware::Error> {
         let Self { response, worker } = self;
         let response = response.error_for_status()?;
@@ -215,7 +215,7 @@ impl Response {
     /// Reads the body as a text.
     ///
     /// # Errors
-    /// Where it doesn't come to its end; inside a runtime always.
+    /// Fails if the body is incomplete, and always inside a runtime.
     pub fn text(self) -> Result<String, middleware::Error> {
         wait(&self.worker, self.response.text())
     }
@@ -223,7 +223,7 @@ impl Response {
     /// Reads the body as JSON.
     ///
     /// # Errors
-    /// Where it doesn't come to its end, or is none; inside a runtime always.
+    /// Fails if the body is incomplete or is not JSON, and always inside a runtime.
     pub fn json(self) -> Result<Value, middleware::Error> {
         wait(&self.worker, self.response.json())
     }
@@ -231,12 +231,12 @@ impl Response {
     /// Reads the body into memory.
     ///
     /// # Errors
-    /// Where it doesn't come to its end; inside a runtime always.
+    /// Fails if the body is incomplete, and always inside a runtime.
     pub fn bytes(self) -> Result<Vec<u8>, middleware::Error> {
         wait(&self.worker, self.response.bytes()).map(Into::into)
     }
 
-    /// The body as it comes, for what doesn't fit into memory.
+    /// A reader of the body, for a body that does not fit into memory.
     #[must_use]
     pub fn reader(self) -> Reader {
         let Self { response, worker } = self;
@@ -257,11 +257,11 @@ fn wait<T>(
     Ok(read?)
 }
 
-/// The body of a [`Response`] as it comes.
+/// Reads the body of a [`Response`] as it arrives.
 pub struct Reader {
     response: reqwest::Response,
     worker: Worker,
-    /// What came and was not read yet.
+    /// What arrived and has not been read.
     piece: io::Cursor<bytes::Bytes>,
 }
 

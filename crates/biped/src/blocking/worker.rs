@@ -5,7 +5,7 @@ use std::{fmt, future::Future, sync::Arc};
 use biped_core::Error;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// A runtime of one thread, which ends with the last clone.
+/// A runtime with one thread. The thread ends with the last clone.
 #[derive(Clone)]
 pub(crate) struct Worker(Arc<Owned>);
 
@@ -18,17 +18,18 @@ impl Worker {
             .thread_name("biped")
             .enable_all()
             .build()
-            .map_err(|error| Error::internal("there is no further thread").with_source(error))?;
+            .map_err(|error| Error::internal("no thread can be started").with_source(error))?;
         Ok(Self(Arc::new(Owned(Some(runtime)))))
     }
 
-    /// Waits for `future`, which runs here; what it starts runs on the worker's thread.
+    /// Waits for `future`, which runs on the caller's thread. Tasks that it spawns run on the worker's
+    /// thread.
     pub(crate) fn wait<F: Future>(&self, future: F) -> Result<F::Output, Error> {
         if Handle::try_current().is_ok() {
-            return Err(
-                Error::configuration("a blocking call inside an asynchronous runtime")
-                    .with_remedy("use biped::Biped there, and await it"),
-            );
+            return Err(Error::configuration(
+                "a blocking call is made inside an asynchronous runtime",
+            )
+            .with_remedy("use biped::Biped there, and await its futures"));
         }
         let Owned(runtime) = &*self.0;
         let runtime = runtime
@@ -39,7 +40,7 @@ impl Worker {
 }
 
 impl Drop for Owned {
-    /// Waiting for the thread to end would be a panic inside a runtime.
+    /// Does not wait for the thread, which would panic inside a runtime.
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();

@@ -1,31 +1,39 @@
-//! What becomes of `[providers]`.
+//! Makes the providers of `[providers]`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, RawValue, nearest};
+use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, Value, nearest};
 use biped_core::{Provider, TokenRequest, wire};
 
-use super::{Builder, File};
-use crate::config::{self, OwnerCheck, Table};
+use crate::{
+    config::{self, ConfigFile, OwnerCheck, Table},
+    registry::Registry,
+};
 
-impl Builder {
-    pub(super) fn make_providers(
+/// Makes providers.
+pub(super) struct Maker<'b> {
+    pub(super) registry: &'b Registry,
+    /// The files that are open. A file that one of them names is checked like that file.
+    pub(super) opened: Vec<ConfigFile>,
+}
+
+impl Maker<'_> {
+    /// Makes the configured providers, except those that the application made itself (`own`).
+    pub(super) fn make(
         &self,
         root: &Table,
+        own: impl Fn(&str) -> bool,
         problems: &mut Vec<Problem>,
     ) -> BTreeMap<Arc<str>, Made> {
         let mut made = BTreeMap::new();
         let Some(providers) = config::table(root, "providers", problems) else {
             return made;
         };
-        for (name, value) in providers {
-            if self.providers.contains_key(&**name) {
-                continue;
-            }
-            match self.make_provider(name, value) {
+        for (name, value) in providers.iter().filter(|(name, _)| !own(name)) {
+            match self.make_one(name, value) {
                 Ok(provider) => drop(made.insert(Arc::from(&**name), provider)),
                 Err(mut found) => {
                     if matches!(value.origin, Origin::Variable(_)) {
@@ -38,7 +46,7 @@ impl Builder {
         made
     }
 
-    fn make_provider(&self, name: &str, value: &ConfigValue) -> Result<Made, Vec<Problem>> {
+    fn make_one(&self, name: &str, value: &ConfigValue) -> Result<Made, Vec<Problem>> {
         let problem = |origin: &Origin, key: &str, message: String| {
             let key = format!("providers.{name}{key}");
             vec![Problem {
@@ -47,25 +55,22 @@ impl Builder {
                 message,
             }]
         };
-        let RawValue::Table(values) = &value.raw else {
-            return Err(problem(&value.origin, "", "a table is expected".into()));
+        let Value::Table(values) = &value.raw else {
+            return Err(problem(&value.origin, "", "expected a table".into()));
         };
         let Some(kind_value) = values.get("kind") else {
-            let message = format!("missing; {}", self.kinds.known());
+            let message = format!("missing; {}", self.registry.known_providers());
             return Err(problem(&value.origin, ".kind", message));
         };
         let Some(kind_name) = kind_value.to_text() else {
-            return Err(problem(
-                &kind_value.origin,
-                ".kind",
-                "a string is expected".into(),
-            ));
-        };
-        let Some(kind) = self.kinds.get(&kind_name) else {
-            let message = self.kinds.unknown(&kind_name);
+            let message = "expected a string".into();
             return Err(problem(&kind_value.origin, ".kind", message));
         };
-        let opened: Vec<_> = self.files.iter().filter_map(File::opened).collect();
+        let Some(kind) = self.registry.provider(&kind_name) else {
+            let message = self.registry.unknown_provider(&kind_name);
+            return Err(problem(&kind_value.origin, ".kind", message));
+        };
+        let opened = self.opened.clone();
         let config = ProviderConfig::new(name, kind_name, value.origin.clone(), values.clone())
             .reading_files_with(move |origin, path| {
                 let by = opened
@@ -86,7 +91,7 @@ impl Builder {
     }
 }
 
-/// Where providers ask for tokens, a line each.
+/// Where providers request tokens, one line each.
 pub(super) fn hosts(made: &BTreeMap<Arc<str>, Made>) -> BTreeSet<String> {
     let lines = made.iter().map(|(name, made)| {
         let endpoint = made.provider.id().token_endpoint();
@@ -96,7 +101,7 @@ pub(super) fn hosts(made: &BTreeMap<Arc<str>, Made>) -> BTreeSet<String> {
     lines.collect()
 }
 
-/// A provider, before the manager has it.
+/// A provider that the manager does not know yet.
 pub(super) struct Made {
     pub(super) provider: Arc<dyn Provider>,
     pub(super) request: TokenRequest,
@@ -115,7 +120,7 @@ impl Made {
     }
 }
 
-/// Says which provider is meant by a variable whose provider only variables know.
+/// Suggests a provider if only a variable names this one.
 fn suggest(problems: &mut [Problem], name: &str, providers: &Table) {
     let others = providers.iter().filter(|(_, other)| {
         let origin = &other.origin;
@@ -127,6 +132,6 @@ fn suggest(problems: &mut [Problem], name: &str, providers: &Table) {
     for problem in problems {
         problem
             .message
-            .push_str(&format!("; is the provider {meant} meant?"));
+            .push_str(&format!("; did you mean the provider {meant}?"));
     }
 }

@@ -1,30 +1,26 @@
-//! `BIPED_PROVIDERS__NAME__KEY` and the like.
+//! Environment variables such as `BIPED_PROVIDERS__NAME__KEY`.
 
 use std::{collections::BTreeSet, ffi::OsString, sync::Arc};
 
-use biped_config::{ConfigValue, Origin, Problem, RawValue};
+use biped_config::{ConfigValue, Origin, Problem, Value};
 
 use super::{Layer, Table, insert};
 
-const PROVIDERS: &str = "BIPED_PROVIDERS__";
-const SECTIONS: [(&str, &str); 3] = [
-    ("BIPED_STORE__", "store"),
-    ("BIPED_HTTP__", "http"),
-    ("BIPED_ENGINE__", "engine"),
-];
+const PREFIX: &str = "BIPED_";
 
-/// How deep in a section a variable may reach: no key is deeper, and a name may be long.
+/// How many keys a variable may name below its section. It bounds the depth of the tables that a long
+/// name makes.
 const DEEPEST: usize = 8;
 
-/// Where the variables are from.
+/// The source of the variables.
 #[derive(Clone, Default)]
 pub(crate) enum Environment {
-    /// The process has them.
+    /// The process's environment.
     #[default]
     Process,
-    /// Nowhere.
+    /// None.
     Off,
-    /// The application gave them.
+    /// The application.
     Given(Vec<(OsString, OsString)>),
 }
 
@@ -37,10 +33,11 @@ impl Environment {
         }
     }
 
-    /// A layer for each variable that is configuration, in the order of their names. `names` are
-    /// the providers that other sources know.
+    /// Returns a layer for each variable of one of the `sections`, sorted by name. `names` are the
+    /// providers that other sources configure.
     pub(crate) fn layers(
         &self,
+        sections: &[&str],
         names: &BTreeSet<String>,
         problems: &mut Vec<Problem>,
     ) -> Vec<Layer> {
@@ -48,16 +45,20 @@ impl Environment {
         variables.sort();
         let mut layers = Vec::new();
         for (name, value) in variables {
-            let Some(name) = name.to_str().filter(|name| is_configuration(name)) else {
+            let Some(name) = name.to_str() else {
+                continue;
+            };
+            let inside = |section| Some((section, inside(name, section)?));
+            let Some((section, rest)) = sections.iter().copied().find_map(inside) else {
                 continue;
             };
             let origin = Origin::Variable(Arc::from(name));
-            let read = path(name, names)
+            let read = path(section, rest, names)
                 .and_then(|path| Ok((path, value.into_string().map_err(|_| "not UTF-8")?)));
             match read {
                 Ok((path, value)) => {
                     let value = ConfigValue {
-                        raw: RawValue::Text(value),
+                        raw: Value::Text(value),
                         origin,
                     };
                     let mut root = Table::new();
@@ -81,24 +82,24 @@ impl Environment {
     }
 }
 
-fn is_configuration(name: &str) -> bool {
-    name.starts_with(PROVIDERS) || SECTIONS.iter().any(|(prefix, _)| name.starts_with(prefix))
+/// Returns the rest of a variable's name after the section, if the variable is of the section.
+fn inside<'v>(variable: &'v str, section: &str) -> Option<&'v str> {
+    let section = section.replace('-', "_").to_ascii_uppercase();
+    let rest = variable.strip_prefix(PREFIX)?.strip_prefix(&*section)?;
+    rest.strip_prefix("__")
 }
 
 /// The path of the key that a variable sets.
-fn path(variable: &str, names: &BTreeSet<String>) -> Result<Vec<String>, &'static str> {
+fn path(section: &str, rest: &str, names: &BTreeSet<String>) -> Result<Vec<String>, &'static str> {
     let keys = |rest: &str| {
         let keys: Vec<_> = rest.split("__").map(str::to_ascii_lowercase).collect();
         (keys.len() <= DEEPEST && !keys.iter().any(String::is_empty)).then_some(keys)
     };
-    for (prefix, section) in SECTIONS {
-        if let Some(rest) = variable.strip_prefix(prefix) {
-            let keys = keys(rest).ok_or("the name of a key is expected after the section's")?;
-            return Ok(std::iter::once(section.to_owned()).chain(keys).collect());
-        }
+    if section != "providers" {
+        let keys = keys(rest).ok_or("expected the name of a key after the section's")?;
+        return Ok(std::iter::once(section.to_owned()).chain(keys).collect());
     }
-    let needs = "BIPED_PROVIDERS__NAME__KEY is expected";
-    let rest = variable.strip_prefix(PROVIDERS).ok_or(needs)?;
+    let needs = "expected a variable of the form BIPED_PROVIDERS__NAME__KEY";
     let (name, rest) = match known(rest, names)? {
         Some(known) => known,
         None => {
@@ -107,13 +108,10 @@ fn path(variable: &str, names: &BTreeSet<String>) -> Result<Vec<String>, &'stati
         }
     };
     let keys = keys(rest).filter(|_| !name.is_empty()).ok_or(needs)?;
-    Ok(["providers".to_owned(), name]
-        .into_iter()
-        .chain(keys)
-        .collect())
+    Ok([section.to_owned(), name].into_iter().chain(keys).collect())
 }
 
-/// The known provider whose name `rest` starts with (the longest such name), and what follows it.
+/// Returns the longest name of a known provider with which `rest` starts, and what follows it.
 fn known<'v>(
     rest: &'v str,
     names: &BTreeSet<String>,
@@ -127,13 +125,13 @@ fn known<'v>(
     found.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     match &*found {
         [(a, _), (b, _), ..] if a.len() == b.len() => {
-            Err("several providers have this name, but for case, - and _")
+            Err("several providers have this name, apart from case, - and _")
         }
         _ => Ok(found.into_iter().next()),
     }
 }
 
-/// A name without regard to case, and `-` as `_`.
+/// A name in lower case, with `_` for `-`.
 fn plain(name: &str) -> String {
     name.to_lowercase().replace('-', "_")
 }
@@ -141,7 +139,7 @@ fn plain(name: &str) -> String {
 /// The names under `[providers]`.
 pub(crate) fn provider_names(root: &Table) -> impl Iterator<Item = &String> {
     let providers = match root.get("providers").map(|value| &value.raw) {
-        Some(RawValue::Table(providers)) => Some(providers),
+        Some(Value::Table(providers)) => Some(providers),
         _ => None,
     };
     providers.into_iter().flat_map(|providers| providers.keys())

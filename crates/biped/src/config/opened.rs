@@ -1,4 +1,4 @@
-//! [`ConfigFile`]: a configuration file as it was when it was opened, and who could have written it.
+//! [`ConfigFile`]: a configuration file, read once, and a check of who may have written it.
 
 use std::{
     collections::BTreeMap,
@@ -10,23 +10,25 @@ use std::{
 use biped_core::{Error, MAX_FILE_SIZE, read_file, read_file_if, wire};
 use zeroize::Zeroizing;
 
-/// What becomes of a configuration file that somebody else could have written: its owner is neither
-/// the user nor root, or others may write it, or a group may that is neither the user's own (its id
-/// is the user's) nor root's. Other systems than Unix have no such check.
+/// What to do with a configuration file that another user may have written.
+///
+/// That is so if its owner is neither the user nor root, if others may write it, or if a group may write
+/// it that is neither root's nor the user's own (the group with the user's id). Only Unix has this
+/// check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnerCheck {
-    /// It is read: whoever named it knows why.
+    /// Read the file.
     #[default]
     Off,
-    /// It is read, and a warning is logged.
+    /// Read the file, and log a warning.
     Warn,
-    /// It is not read.
+    /// Refuse the file.
     Refuse,
 }
 
-/// A configuration file that was read, with the files that it names: each is read once, so that what
-/// was checked is what is used.
+/// A configuration file and the files that it names. Each file is read once, so that the text that was
+/// checked is the text that is used.
 ///
 /// ```no_run
 /// use biped::{Biped, config::{ConfigFile, OwnerCheck}};
@@ -46,7 +48,7 @@ struct Inner {
 }
 
 impl ConfigFile {
-    /// Opens a file, checks the owner and the mode of what was opened, and reads it.
+    /// Opens a file, checks the owner and the mode of the open file, and reads it.
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that is refused, can't be
@@ -70,7 +72,7 @@ impl ConfigFile {
         })))
     }
 
-    /// Where it is, as it was named.
+    /// The path, as it was given.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
@@ -80,7 +82,7 @@ impl ConfigFile {
         &self.0.text
     }
 
-    /// The text of a file that this one names; the same check is made of it.
+    /// Reads a file that this one names, with the same check.
     pub(crate) fn read_named(&self, path: &Path) -> io::Result<String> {
         let mut named = self.0.named.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(text) = named.get(path) {
@@ -91,7 +93,7 @@ impl ConfigFile {
         Ok(text)
     }
 
-    /// The files that it names, as far as they were read.
+    /// The files that were read because this one names them.
     pub(crate) fn named(&self) -> BTreeMap<PathBuf, Arc<str>> {
         self.0
             .named
@@ -101,7 +103,7 @@ impl ConfigFile {
     }
 }
 
-/// Without its text: a secret may be in it.
+/// Leaves out the text, which may hold a secret.
 impl fmt::Debug for ConfigFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConfigFile")
@@ -111,7 +113,7 @@ impl fmt::Debug for ConfigFile {
     }
 }
 
-/// The text of a file that a configuration names.
+/// Reads a file that a configuration names.
 pub(crate) fn read_text(path: &Path, check: OwnerCheck) -> io::Result<String> {
     let bytes = read(path, check)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::other("it is not UTF-8"))?;
@@ -140,7 +142,8 @@ fn read(path: &Path, check: OwnerCheck) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(content)
 }
 
-/// Refuses a link of somebody who may not own the file either: what it names is relative to the link.
+/// Refuses a link whose owner could not own the file: relative paths in the file are relative to the
+/// link.
 #[cfg(unix)]
 fn refuse_link(path: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(path)?;
@@ -157,7 +160,7 @@ fn refuse_link(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// How somebody else could have written a file, and what to do about it.
+/// Says why another user may have written a file, and how to repair that.
 #[cfg(unix)]
 fn problem(path: &Path, found: &fs::Metadata) -> Option<String> {
     use std::os::unix::fs::MetadataExt;

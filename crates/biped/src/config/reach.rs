@@ -2,20 +2,20 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use biped_config::{ConfigValue, FieldType, ProviderKind, RawValue};
-use biped_core::{SecretRef, wire};
+use biped_config::{ConfigValue, FieldType, ProviderKind, Value};
+use biped_core::wire;
 use sha2::{Digest, Sha256};
 
-use super::{ConfigFile, Table, settings::SECTIONS};
+use super::{ConfigFile, Table};
+use crate::registry::Registry;
 
 /// What a configuration file resolves, and where it sends secrets and tokens: its references, its
 /// hosts, and the files it names ([`Builder::reach`](crate::Builder::reach)).
 ///
-/// It is what somebody approves of who trusts the file. Everything in the file belongs to it but
-/// what can be neither a reference nor part of a host, whatever the kind of provider: scopes, dates
-/// and lengths of time, all of `[engine]`, `[http] max_body`, and a `client_secret` that stands there
-/// itself. Of a file that the configuration names (a vendor's
-/// description) the whole text belongs to it.
+/// A user who trusts the file approves its reach. The reach includes every value of the file except
+/// those that can be neither a reference nor a part of a host, whatever the kind of provider: scopes,
+/// dates, durations, all of `[engine]`, `[http] max_body`, and a literal `client_secret`. It includes
+/// the whole text of each file that the configuration names, such as a description of a vendor.
 #[derive(Clone)]
 pub struct Reach {
     lines: Vec<String>,
@@ -23,12 +23,12 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// `own` and `seen` are lines about where providers ask for tokens, by the file alone and with
-    /// all that is configured beside it.
-    pub(crate) fn of<'k>(
+    /// `own` and `seen` are lines about where providers request tokens: according to the file alone, and
+    /// according to the whole configuration.
+    pub(crate) fn of(
         root: &Table,
         file: &ConfigFile,
-        known: impl Fn(&str) -> Option<&'k ProviderKind>,
+        registry: &Registry,
         own: &BTreeSet<String>,
         seen: &BTreeSet<String>,
     ) -> Self {
@@ -41,16 +41,14 @@ impl Reach {
         }
         for (section, value) in root {
             match &value.raw {
-                RawValue::Table(providers) if section == "providers" => {
+                Value::Table(providers) if section == "providers" => {
                     for (name, provider) in providers {
-                        reach.provider(&joined("providers", name), provider, &known);
+                        reach.provider(&joined("providers", name), provider, registry);
                     }
                 }
-                RawValue::Table(values) => {
-                    let fields = SECTIONS.iter().find(|(name, ..)| name == section);
-                    let fields = fields.map_or(&[][..], |(.., fields)| fields);
+                Value::Table(values) => {
                     for (key, value) in values {
-                        let field = fields.iter().find(|field| field.name() == key);
+                        let field = registry.field(section, key);
                         let is_number = section == "engine" || key == "max_body";
                         if field.is_none() || !is_number {
                             let ty = field.map(biped_config::Field::ty);
@@ -62,7 +60,7 @@ impl Reach {
             }
         }
         for (path, text) in file.named() {
-            // Nothing of a line is cut: what somebody agrees to, they have seen.
+            // No line is cut, since the user approves what it says.
             let shown = path.to_string_lossy();
             reach
                 .lines
@@ -73,46 +71,40 @@ impl Reach {
         reach
     }
 
-    /// What it is in words for a terminal, a line each: references as they stand, commands with all
-    /// their arguments, where tokens are asked for and where they are sent. A secret that stands in
-    /// the file itself is not among them, unless it is an argument of a command: whoever decides
-    /// whether to run it has to see it.
+    /// The reach as lines for a terminal: references, commands with all their arguments, and the hosts
+    /// that tokens are requested from and sent to. A literal secret is shown only if it is an argument of
+    /// a command, since the user has to see what would run.
     pub fn lines(&self) -> impl ExactSizeIterator<Item = &str> {
         self.lines.iter().map(String::as_str)
     }
 
-    /// A digest that is another one as soon as any of it has changed. Secrets that stand in the file
-    /// may be in it: `key` should be random, and be kept as safe as the file is.
+    /// A digest that changes when the reach changes. It covers literal secrets, so `key` should be
+    /// random, and kept as safe as the file.
     #[must_use]
     pub fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
         let hash = Sha256::new().chain_update(key);
         hash.chain_update(&self.content).finalize().into()
     }
 
-    fn provider<'k>(
-        &mut self,
-        path: &str,
-        provider: &ConfigValue,
-        known: &impl Fn(&str) -> Option<&'k ProviderKind>,
-    ) {
-        let RawValue::Table(values) = &provider.raw else {
+    fn provider(&mut self, path: &str, provider: &ConfigValue, registry: &Registry) {
+        let Value::Table(values) = &provider.raw else {
             return self.add(path, provider, None);
         };
         let kind = values.get("kind").and_then(ConfigValue::to_text);
-        let kind = kind.and_then(|name| known(&name));
+        let kind = kind.and_then(|name| registry.provider(&name));
         for (key, value) in values {
             let mut fields = kind.into_iter().flat_map(ProviderKind::fields);
             let field = fields.find(|field| field.name() == key);
             let ty = field.map(biped_config::Field::ty);
-            // Every kind has it, whether the kind is known here or not.
+            // Every kind has scopes, even a kind that is not known here.
             let ty = ty.or((key == "scope").then_some(FieldType::Scopes));
             let path = joined(path, key);
             match (key.as_str(), &value.raw) {
                 ("client_secret", _) => self.client_secret(&path, value, ty),
-                ("credentials", RawValue::List(pairs)) => {
+                ("credentials", Value::List(pairs)) => {
                     for (at, pair) in pairs.iter().enumerate() {
                         let path = format!("{path}.{at}");
-                        let RawValue::Table(pair) = &pair.raw else {
+                        let Value::Table(pair) = &pair.raw else {
                             self.add(&path, pair, ty);
                             continue;
                         };
@@ -130,11 +122,11 @@ impl Reach {
         }
     }
 
-    /// A client secret: where it stands there itself, it reaches nothing.
+    /// Adds a client secret. A literal one reaches nothing.
     fn client_secret(&mut self, path: &str, value: &ConfigValue, ty: Option<FieldType>) {
         match &value.raw {
-            RawValue::Text(text) if !is_reference(text) => self.put(path, b"itself"),
-            RawValue::List(all) => {
+            Value::Text(_) if !value.is_reference() => self.put(path, b"itself"),
+            Value::List(all) => {
                 for (at, value) in all.iter().enumerate() {
                     self.client_secret(&format!("{path}.{at}"), value, ty);
                 }
@@ -154,20 +146,20 @@ impl Reach {
             return;
         }
         match &value.raw {
-            RawValue::Table(table) => {
+            Value::Table(table) => {
                 if value.to_secret().is_some() {
                     self.show(path, value, ty);
                     self.put_all(path, value);
                     return;
                 }
-                // So that an empty one is not as good as none.
+                // Tells an empty table from a missing one.
                 self.put(path, b"{}");
                 let inner = ty.filter(|ty| ty.is_secret());
                 for (key, value) in table {
                     self.add(&joined(path, key), value, inner);
                 }
             }
-            RawValue::List(all) => {
+            Value::List(all) => {
                 self.put(path, b"[]");
                 for (at, value) in all.iter().enumerate() {
                     self.add(&format!("{path}.{at}"), value, ty);
@@ -182,16 +174,16 @@ impl Reach {
 
     fn show(&mut self, path: &str, value: &ConfigValue, ty: Option<FieldType>) {
         let shown = match &value.raw {
-            RawValue::Table(table) => match table.get("cmd").map(|command| &command.raw) {
-                Some(RawValue::List(argv)) => {
+            Value::Table(table) => match table.get("cmd").map(|command| &command.raw) {
+                Some(Value::List(argv)) => {
                     let argv: Vec<_> = argv.iter().filter_map(ConfigValue::to_text).collect();
                     Some(format!("runs {argv:?}"))
                 }
                 _ => None,
             },
-            RawValue::Text(text) if is_reference(text) => Some(text.clone()),
-            RawValue::Text(text) => match url::Url::parse(text.trim()) {
-                // The rest may be a secret: a path, a query, a password.
+            Value::Text(text) if value.is_reference() => Some(text.clone()),
+            Value::Text(text) => match url::Url::parse(text.trim()) {
+                // The rest of the URL may be a secret: a path, a query, a password.
                 Ok(url) if url.has_host() => Some(origin(&url)),
                 _ if matches!(ty, Some(FieldType::Text)) && !path.ends_with(".kind") => {
                     Some(format!("{text:?}"))
@@ -208,18 +200,18 @@ impl Reach {
 
     fn put_all(&mut self, path: &str, value: &ConfigValue) {
         match &value.raw {
-            RawValue::Text(text) => self.put(path, format!("t{text}").as_bytes()),
-            RawValue::Integer(number) => self.put(path, format!("i{number}").as_bytes()),
-            RawValue::Float(number) => self.put(path, format!("f{number}").as_bytes()),
-            RawValue::Bool(yes) => self.put(path, format!("b{yes}").as_bytes()),
-            RawValue::Date(date) => self.put(path, format!("d{date}").as_bytes()),
-            RawValue::List(all) => {
+            Value::Text(text) => self.put(path, format!("t{text}").as_bytes()),
+            Value::Integer(number) => self.put(path, format!("i{number}").as_bytes()),
+            Value::Float(number) => self.put(path, format!("f{number}").as_bytes()),
+            Value::Bool(yes) => self.put(path, format!("b{yes}").as_bytes()),
+            Value::Date(date) => self.put(path, format!("d{date}").as_bytes()),
+            Value::List(all) => {
                 self.put(path, format!("l{}", all.len()).as_bytes());
                 for value in all {
                     self.put_all("", value);
                 }
             }
-            RawValue::Table(table) => {
+            Value::Table(table) => {
                 self.put(path, format!("m{}", table.len()).as_bytes());
                 for (key, value) in table {
                     self.put_all(key, value);
@@ -228,7 +220,7 @@ impl Reach {
         }
     }
 
-    /// Adds a key and a value so that no other keys and values come to the same.
+    /// Adds a key and a value, with their lengths: no other keys and values give the same content.
     fn put(&mut self, key: &str, value: &[u8]) {
         for part in [key.as_bytes(), value] {
             self.content.extend((part.len() as u64).to_le_bytes());
@@ -237,23 +229,12 @@ impl Reach {
     }
 }
 
-/// A path that no other keys come to.
+/// Joins keys to a path that is different for different keys.
 fn joined(path: &str, key: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     match key.is_empty() || !key.chars().all(is_bare) {
         true => format!("{path}.{key:?}"),
         false => format!("{path}.{key}"),
-    }
-}
-
-/// Whether a text of a file is more than itself.
-fn is_reference(text: &str) -> bool {
-    match text.parse::<SecretRef>() {
-        Ok(reference) => {
-            reference != SecretRef::inline(text.strip_prefix("inline:").unwrap_or(text))
-        }
-        // It begins as one, and is none.
-        Err(_) => true,
     }
 }
 
@@ -266,7 +247,7 @@ fn origin(url: &url::Url) -> String {
     )
 }
 
-/// Without its lines: a command's arguments may be secrets.
+/// Leaves out the lines, since arguments of commands may be secrets.
 impl fmt::Debug for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reach")

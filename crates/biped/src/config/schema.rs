@@ -3,34 +3,37 @@
 use biped_config::{Field, FieldType, ProviderKind};
 use serde_json::{Map, Value, json};
 
-use super::{settings::SECTIONS, store::STORES};
+use crate::registry::{Registry, STORE_ABOUT};
 
-/// The JSON Schema (draft 2020-12) of a biped.toml with providers of these kinds.
+/// The JSON Schema (draft 2020-12) of a biped.toml with these kinds of provider and the built-in stores
+/// and sections. [`Builder::json_schema`](crate::Builder::json_schema) includes what is registered.
 ///
-/// Editors that know TOML complete and check with it. It goes by the same tables of keys as the
-/// reader.
+/// Editors use it to complete and to check. It is made of the same declarations as the reader.
 ///
 /// ```
-/// # let acme = biped::ProviderKind::new("acme", |_| Err(biped::Error::internal("an example")));
+/// # let acme = biped::provider::ProviderKind::new("acme", |_| Err(biped::Error::internal("an example")));
 /// let schema = biped::config::json_schema([&acme]);
 /// assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
 /// ```
 #[must_use]
 pub fn json_schema<'k>(kinds: impl IntoIterator<Item = &'k ProviderKind>) -> Value {
+    of(kinds, &Registry::built_in())
+}
+
+/// The schema with the stores and sections of a registry.
+pub(crate) fn of<'k>(
+    kinds: impl IntoIterator<Item = &'k ProviderKind>,
+    registry: &Registry,
+) -> Value {
     let kinds: Vec<_> = kinds.into_iter().collect();
     let mut sections = Map::new();
     sections.insert("providers".into(), providers(&kinds));
-    for (name, about, fields) in SECTIONS {
-        let mut section = table(fields.iter(), true);
-        section["description"] = json!(about);
-        sections.insert((*name).into(), section);
+    for section in registry.sections() {
+        let mut schema = table(section.fields(), true);
+        schema["description"] = json!(section.description());
+        sections.insert(section.name().into(), schema);
     }
-    let stores: Vec<_> = STORES
-        .iter()
-        .filter(|(_, feature)| feature.is_none())
-        .collect();
-    let stores: Vec<_> = stores.into_iter().map(|(name, _)| *name).collect();
-    sections["store"]["properties"]["kind"]["enum"] = json!(stores);
+    sections.insert("store".into(), store(registry));
     let mut definitions = Map::new();
     definitions.insert("secret".into(), secret());
     for kind in &kinds {
@@ -45,6 +48,17 @@ pub fn json_schema<'k>(kinds: impl IntoIterator<Item = &'k ProviderKind>) -> Val
         "additionalProperties": false,
         "$defs": definitions,
     })
+}
+
+fn store(registry: &Registry) -> Value {
+    let mut schema = table(registry.store_fields(), true);
+    schema["description"] = json!(STORE_ABOUT);
+    schema["properties"]["kind"]["enum"] = json!(registry.store_names().collect::<Vec<_>>());
+    if let Some(schema) = schema.as_object_mut() {
+        // A key that one kind requires is optional for the others.
+        schema.remove("required");
+    }
+    schema
 }
 
 fn definition(kind: &ProviderKind) -> String {
@@ -128,7 +142,7 @@ fn value(ty: FieldType) -> Value {
     }
 }
 
-/// As `ConfigValue::to_secret` reads it.
+/// A secret, as `ConfigValue::to_secret` reads it.
 fn secret() -> Value {
     let one = json!([
         { "type": "string" },

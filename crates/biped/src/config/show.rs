@@ -1,27 +1,27 @@
-//! The merged configuration as it may be shown.
+//! The merged configuration, redacted.
 
-use biped_config::{ConfigValue, Field, FieldType, Origin, ProviderKind, RawValue};
+use biped_config::{ConfigValue, Field, FieldType, Origin, Value};
 use biped_core::wire::Escaped;
 
-use super::{Table, settings::SECTIONS};
+use super::Table;
+use crate::registry::Registry;
 
 const REDACTED: &str = "[redacted]";
 
-/// A value of the merged configuration as it may be shown, and where it is from.
+/// A value of the merged configuration, redacted, and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Setting {
-    /// The whole path of its key: `providers.shop.client_id`.
+    /// The whole path of the key: `providers.shop.client_id`.
     pub key: String,
-    /// The value for people to read, of its type. A secret is its reference (`env:SHOP_SECRET`), or
-    /// `[redacted]`; so is a value that nobody declared or that is not of the declared type, since
-    /// it may be anything.
+    /// The value as text. A secret is shown as its reference (`env:SHOP_SECRET`) or as `[redacted]`, and
+    /// so is a value that is not declared or has the wrong type, since it may be a secret.
     pub value: String,
-    /// Where it is from.
+    /// Where the value is from.
     pub origin: Origin,
 }
 
-/// `key = value  # origin`, on one line: control characters are escaped.
+/// `key = value  # origin` on one line, with control characters escaped.
 impl std::fmt::Display for Setting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let origin = self.origin.to_string();
@@ -31,35 +31,27 @@ impl std::fmt::Display for Setting {
 }
 
 /// Every value of the merged configuration, sorted by key.
-pub(crate) fn settings<'k>(
-    root: &Table,
-    known: impl Fn(&str) -> Option<&'k ProviderKind>,
-) -> Vec<Setting> {
+pub(crate) fn settings(root: &Table, registry: &Registry) -> Vec<Setting> {
     let mut shown = Vec::new();
     for (section, value) in root {
-        let RawValue::Table(table) = &value.raw else {
+        let Value::Table(table) = &value.raw else {
             push(&mut shown, section.clone(), value, None);
             continue;
         };
         if section != "providers" {
-            let fields = SECTIONS.iter().find(|(name, ..)| name == section);
-            let fields = fields.map_or(&[][..], |(.., fields)| fields);
             keys(&mut shown, section, table, |key| {
-                fields
-                    .iter()
-                    .find(|field| field.name() == key)
-                    .map(Field::ty)
+                registry.field(section, key).map(Field::ty)
             });
             continue;
         }
         for (name, provider) in table {
             let path = format!("providers.{name}");
-            let RawValue::Table(values) = &provider.raw else {
+            let Value::Table(values) = &provider.raw else {
                 push(&mut shown, path, provider, None);
                 continue;
             };
             let kind = values.get("kind").and_then(ConfigValue::to_text);
-            let kind = kind.and_then(|name| known(&name));
+            let kind = kind.and_then(|name| registry.provider(&name));
             keys(&mut shown, &path, values, |key| {
                 kind?
                     .fields()
@@ -84,10 +76,10 @@ fn keys(
 
 fn push(shown: &mut Vec<Setting>, key: String, value: &ConfigValue, ty: Option<FieldType>) {
     match (&value.raw, ty) {
-        (RawValue::Table(inner), Some(FieldType::SecretTable)) => {
+        (Value::Table(inner), Some(FieldType::SecretTable)) => {
             keys(shown, &key, inner, |_| Some(FieldType::Secret));
         }
-        (RawValue::Table(inner), Some(FieldType::Table)) => {
+        (Value::Table(inner), Some(FieldType::Table)) => {
             for (name, value) in inner {
                 let value_shown = plain(value);
                 let key = format!("{key}.{name}");
@@ -123,9 +115,9 @@ fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
     }
 }
 
-/// An identifier as a secret is shown, but for the one that stands here itself.
+/// Shows an identifier like a secret, but a literal one as it is.
 fn identifier(value: &ConfigValue) -> String {
-    if let RawValue::List(all) = &value.raw {
+    if let Value::List(all) = &value.raw {
         let all: Vec<_> = all.iter().map(identifier).collect();
         return format!("[{}]", all.join(", "));
     }
@@ -137,16 +129,16 @@ fn identifier(value: &ConfigValue) -> String {
 
 fn plain(value: &ConfigValue) -> String {
     match &value.raw {
-        RawValue::Text(text) => format!("{text:?}"),
-        RawValue::Integer(number) => number.to_string(),
-        RawValue::Float(number) => number.to_string(),
-        RawValue::Bool(yes) => yes.to_string(),
-        RawValue::Date(date) => date.clone(),
-        RawValue::List(all) => {
+        Value::Text(text) => format!("{text:?}"),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Bool(yes) => yes.to_string(),
+        Value::Date(date) => date.clone(),
+        Value::List(all) => {
             let all: Vec<_> = all.iter().map(plain).collect();
             format!("[{}]", all.join(", "))
         }
-        RawValue::Table(table) => {
+        Value::Table(table) => {
             let all: Vec<_> = table
                 .iter()
                 .map(|(key, value)| format!("{key} = {}", plain(value)))

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use biped::{Biped, Error, Provider, ProviderConfig, TokenRequest};
+use biped::{
+    Biped, Error, TokenRequest,
+    provider::{Provider, ProviderConfig},
+};
 
 use crate::{
     assert_one, builder, lines,
@@ -21,7 +24,7 @@ fn an_unknown_name_is_answered_with_the_configured_ones_and_the_nearest() {
     assert_eq!(error.kind(), biped::ErrorKind::Configuration);
     let remedy = error.remedy().unwrap();
     assert!(remedy.contains("analytics, shop"), "{remedy}");
-    assert!(remedy.contains("is analytics meant?"), "{remedy}");
+    assert!(remedy.contains("did you mean analytics"), "{remedy}");
 }
 
 fn provider(secret: &str) -> Arc<dyn Provider> {
@@ -60,10 +63,8 @@ fn a_registered_kind_without_declared_keys_knows_the_keys_it_reads() {
     with.clone().toml(good).build().unwrap();
     let wrong = "[providers.a]\nkind = 'mine'\nclient_secret = 's'\nregoin = 'eu'\n";
     let found = lines(with.clone().toml(wrong).build());
-    assert_eq!(
-        found,
-        ["biped.toml:4: providers.a.regoin: unknown key; is region meant?"]
-    );
+    assert_one(&found, "biped.toml:4: providers.a.regoin: ", &["region"]);
+    assert_eq!(found.len(), 1, "{found:#?}");
     let wrong = "[providers.a]\nkind = 'mine'\nsize = 'x'\n";
     let found = lines(with.toml(wrong).build());
     assert_one(

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use biped::{Error, HttpClient, ParamValue, async_trait};
+use biped::{Error, ParamValue, client::HttpClient, provider::async_trait};
 
 use crate::{builder, vendor::NoNetwork};
 

@@ -50,7 +50,7 @@ fn defaults_count_where_nothing_else_is_said() {
         .unwrap();
     assert_eq!(
         (&*region.value, region.origin.clone()),
-        ("\"eu\"", biped::Origin::Default)
+        ("\"eu\"", biped::config::Origin::Default)
     );
 }
 
@@ -58,7 +58,11 @@ fn defaults_count_where_nothing_else_is_said() {
 fn a_variable_of_a_provider_that_is_none_is_told_which_one_is_meant() {
     let variable = "BIPED_PROVIDERS__MYSHOP__CLIENT_ID";
     let built = builder().toml(FILE).environment([(variable, "x")]).build();
-    assert_one(&lines(built), variable, &["kind", "my-shop meant?"]);
+    assert_one(
+        &lines(built),
+        variable,
+        &["kind", "did you mean", "my-shop"],
+    );
 }
 
 #[test]

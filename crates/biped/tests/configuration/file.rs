@@ -15,10 +15,12 @@ client_secret = 's'
 regoin = 'eu'
 ";
     let found = problems(text);
-    assert_eq!(
-        found,
-        ["biped.toml:5: providers.my-shop.regoin: unknown key; is region meant?"]
+    assert_one(
+        &found,
+        "biped.toml:5: providers.my-shop.regoin: ",
+        &["unknown key", "region"],
     );
+    assert_eq!(found.len(), 1, "{found:#?}");
 }
 
 #[test]
@@ -28,7 +30,7 @@ fn case_and_dashes_make_no_key_another_one() {
         assert_one(
             &problems(&format!("{head}{key} = 1\n")),
             "biped.toml:4: ",
-            &[key, " meant?"],
+            &[key, "did you mean "],
         );
     }
 }
@@ -252,7 +254,7 @@ fn an_unknown_kind_is_answered_with_the_known_ones_and_the_nearest() {
     assert_one(
         &found,
         "biped.toml:2: providers.crm.kind: ",
-        &["acme", "envelope", "is contentsquare meant?"],
+        &["acme", "envelope", "did you mean contentsquare"],
     );
 }
 

@@ -3,6 +3,7 @@
 
 mod application;
 mod built_in;
+mod doors;
 mod environment;
 mod file;
 mod reach;

@@ -3,8 +3,9 @@
 use std::{fs, path::Path, sync::Arc};
 
 use biped::{
-    Biped, Builder, Error, Provider, ProviderConfig, ProviderId, References, async_trait,
-    config::{ConfigFile, OwnerCheck, Reach},
+    Biped, Builder, Error,
+    config::{ConfigFile, OwnerCheck, Reach, References},
+    provider::{Provider, ProviderConfig, ProviderId, async_trait},
 };
 
 /// A kind of somebody's own, which reads a file that the configuration names.
@@ -20,7 +21,7 @@ impl Provider for Acme {
     async fn fetch(
         &self,
         _: &biped::TokenRequest,
-        _: &biped::FetchContext<'_>,
+        _: &biped::provider::FetchContext<'_>,
     ) -> Result<biped::Token, Error> {
         Err(Error::internal("it is never asked"))
     }

@@ -102,7 +102,7 @@ fn shapes() -> Vec<String> {
 
 /// The places where a value can stand.
 fn places() -> Vec<(String, &'static str)> {
-    let fields: Vec<_> = kind().fields().map(biped::Field::name).collect();
+    let fields: Vec<_> = kind().fields().map(biped::provider::Field::name).collect();
     let provider = "client_secret = 's'\nkind = 'acme'\n";
     let mut places = Vec::new();
     for key in fields

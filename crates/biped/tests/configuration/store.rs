@@ -106,7 +106,7 @@ mod redis {
 mod file {
     use std::{fs, sync::Arc};
 
-    use biped::{HttpClient, async_trait};
+    use biped::{client::HttpClient, provider::async_trait};
     use bytes::Bytes;
 
     use super::*;

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use biped::{
-    Error, ExposeSecret, FetchContext, Field, FieldType, HttpClient, Provider, ProviderConfig,
-    ProviderId, ProviderKind, SecretRef, Timestamp, Token, TokenRequest, async_trait,
+    Error, ExposeSecret, Timestamp, Token, TokenRequest,
+    client::HttpClient,
+    provider::{
+        FetchContext, Field, FieldType, Provider, ProviderConfig, ProviderId, ProviderKind,
+        SecretRef, async_trait,
+    },
 };
 
 #[derive(Debug)]

@@ -7,7 +7,9 @@ use std::{
 };
 
 use biped::{
-    Error, read_file,
+    Error,
+    config::read_file,
+    provider::wire,
     reqwest::{
         reqwest::{
             Method, Response, StatusCode,
@@ -18,7 +20,7 @@ use biped::{
         },
         reqwest_middleware,
     },
-    token_error, wire,
+    token_error,
 };
 
 use crate::{

@@ -1,6 +1,6 @@
 //! `biped check`.
 
-use biped::{CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource, wire::Escaped};
+use biped::{CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource, provider::wire::Escaped};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 

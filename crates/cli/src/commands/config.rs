@@ -1,6 +1,6 @@
 //! `biped config schema` and `biped config show`.
 
-use biped::Origin;
+use biped::config::Origin;
 use serde::Serialize;
 
 use crate::{

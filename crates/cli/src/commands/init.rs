@@ -7,7 +7,10 @@ use std::{
     path::Path,
 };
 
-use biped::{Biped, Builder, Error, Field, FieldType, ProviderKind};
+use biped::{
+    Biped, Builder, Error,
+    provider::{Field, FieldType, ProviderKind},
+};
 
 use crate::{
     failure::Outcome,

@@ -1,6 +1,9 @@
 //! `biped inspect`.
 
-use biped::{Choice, Inspection, wire};
+use biped::{
+    Inspection,
+    provider::{Choice, wire},
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use biped::{Configured, Token, TokenSource, TokenState};
+use biped::{ConfiguredProvider, Token, TokenSource, TokenState};
 use clap::builder::styling::AnsiColor;
 use serde::Serialize;
 
@@ -70,7 +70,7 @@ struct Row {
 }
 
 impl Row {
-    fn unknown(provider: &Configured, source: &TokenSource) -> Self {
+    fn unknown(provider: &ConfiguredProvider, source: &TokenSource) -> Self {
         Self {
             state: UNKNOWN,
             ..Self::of(provider, source, None)
@@ -78,7 +78,7 @@ impl Row {
     }
 
     fn of(
-        provider: &Configured,
+        provider: &ConfiguredProvider,
         source: &TokenSource,
         stored: Option<&(Token, TokenState)>,
     ) -> Self {

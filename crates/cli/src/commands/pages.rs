@@ -1,20 +1,19 @@
 //! `biped completions` and `biped man`.
 
-use biped::{Error, nearest};
-use clap::CommandFactory;
+use biped::{Error, config::nearest};
 use clap_complete::Shell;
 
-use crate::{args::Args, failure::Outcome, output};
+use crate::{failure::Outcome, output, session::Session};
 
 /// Prints completions for the program's name, as it was started.
-pub(crate) fn completions(shell: Shell) -> Outcome {
+pub(crate) fn completions(session: &Session, shell: Shell) -> Outcome {
     let program = std::env::args_os().next();
     let program = program.as_deref().map(std::path::Path::new);
     let program = program.and_then(|path| path.file_stem()?.to_str().map(str::to_owned));
     let mut script = Vec::new();
     clap_complete::generate(
         shell,
-        &mut Args::command(),
+        &mut session.command_line(),
         program.unwrap_or_else(|| "biped".into()),
         &mut script,
     );
@@ -22,8 +21,8 @@ pub(crate) fn completions(shell: Shell) -> Outcome {
 }
 
 /// Prints a page of the manual, for `man -l -`.
-pub(crate) fn man(command: Option<&str>) -> Outcome {
-    let mut biped = Args::command();
+pub(crate) fn man(session: &Session, command: Option<&str>) -> Outcome {
+    let mut biped = session.command_line();
     biped.build();
     let page = match command {
         None => biped,

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use biped::{Error, MAX_FILE_SIZE, read_file};
+use biped::{
+    Error,
+    config::{MAX_FILE_SIZE, read_file},
+};
 use biped_sandbox::Sandbox;
 
 use crate::{args, failure::Outcome, output, session::Session};

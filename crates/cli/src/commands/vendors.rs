@@ -3,9 +3,10 @@
 use std::{fmt::Write as _, path::Path};
 
 use biped::{
-    Error, Origin,
+    Error,
+    config::Origin,
     dialect::{About, Catalogue, Dialect, Param, Report as DialectReport, VendorFile, check},
-    wire::Escaped,
+    provider::wire::Escaped,
 };
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
 //! `biped token`.
 
-use biped::{Clock, SystemClock};
+use biped::provider::{Clock, SystemClock};
 use biped_sandbox::{Effect, Fault};
 
 use crate::world::{OneRequest, World};

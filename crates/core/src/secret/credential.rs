@@ -62,7 +62,7 @@ pub(crate) struct Member<'a> {
 impl Member<'_> {
     /// Whether looking there costs nothing worth counting.
     pub(crate) fn is_free_to_read(&self) -> bool {
-        !matches!(self.source, Source::Command(_))
+        !matches!(self.source, Source::Command(_) | Source::Custom(_))
     }
 
     pub(crate) async fn read(&self, clock: &dyn Clock) -> Result<SecretString, Error> {
@@ -107,6 +107,10 @@ impl Source {
                 let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
                 hash.bytes(b"file");
                 hash.bytes(path.as_os_str().as_encoded_bytes());
+            }
+            Self::Custom(source) => {
+                hash.bytes(b"source");
+                hash.bytes(source.reference().as_bytes());
             }
             Self::Command(argv) => {
                 hash.bytes(b"cmd");

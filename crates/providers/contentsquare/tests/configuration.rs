@@ -3,15 +3,16 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, RawValue};
+use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, Value};
 use biped_contentsquare::{TOKEN_ENDPOINT, kind};
 use biped_core::{ParamValue, Provider, Timestamp, TokenRequest};
 
 /// `[providers.analytics]` with these keys, each on a line of its own from line 2.
-fn config(keys: &[(&str, RawValue)]) -> ProviderConfig {
+fn config(keys: &[(&str, Value)]) -> ProviderConfig {
     let at = |line| Origin::File {
         path: Arc::from(Path::new("biped.toml")),
         line,
+        column: 0,
     };
     let values: BTreeMap<_, _> = keys
         .iter()
@@ -29,19 +30,19 @@ fn config(keys: &[(&str, RawValue)]) -> ProviderConfig {
     ProviderConfig::new("analytics", "contentsquare", at(1), values)
 }
 
-fn text(text: &str) -> RawValue {
-    RawValue::Text(text.into())
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
 }
 
-fn list(texts: &[&str]) -> RawValue {
+fn list(texts: &[&str]) -> Value {
     let item = |item: &&str| ConfigValue {
         raw: text(item),
         origin: Origin::Builder,
     };
-    RawValue::List(texts.iter().map(item).collect())
+    Value::List(texts.iter().map(item).collect())
 }
 
-fn with_credentials(keys: &[(&'static str, RawValue)]) -> Vec<(&'static str, RawValue)> {
+fn with_credentials(keys: &[(&'static str, Value)]) -> Vec<(&'static str, Value)> {
     let credentials = [
         ("client_id", text("client-7")),
         ("client_secret", text("env:CS_SECRET")),
@@ -52,7 +53,7 @@ fn with_credentials(keys: &[(&'static str, RawValue)]) -> Vec<(&'static str, Raw
         .collect()
 }
 
-fn build(keys: &[(&'static str, RawValue)]) -> Result<Arc<dyn Provider>, Vec<Problem>> {
+fn build(keys: &[(&'static str, Value)]) -> Result<Arc<dyn Provider>, Vec<Problem>> {
     kind().build(&config(&with_credentials(keys)))
 }
 
@@ -69,8 +70,8 @@ fn credentials_are_enough() {
 fn the_request_has_the_scopes_and_ids_of_the_configuration() {
     let keys = [
         ("scope", text("metrics data-export")),
-        ("project_id", RawValue::Integer(42)),
-        ("integration_id", RawValue::Integer(123)),
+        ("project_id", Value::Integer(42)),
+        ("integration_id", Value::Integer(123)),
     ];
     let request = kind().request(&config(&with_credentials(&keys)));
     let expected = TokenRequest::new()
@@ -107,7 +108,7 @@ fn enrichment_with_another_scope_is_found_at_its_line() {
 #[test]
 fn what_a_request_may_still_name_is_no_problem() {
     assert!(build(&[("scope", text("enrichment"))]).is_ok());
-    assert!(build(&[("project_id", RawValue::Integer(42))]).is_ok());
+    assert!(build(&[("project_id", Value::Integer(42))]).is_ok());
 }
 
 #[test]
@@ -140,7 +141,7 @@ fn values_of_the_wrong_type_are_problems() {
             "token_endpoint",
             text("http://api.contentsquare.com/v1/oauth/token"),
         ),
-        ("projct_id", RawValue::Integer(42)),
+        ("projct_id", Value::Integer(42)),
     ] {
         let problems = build(&[(key, raw)]).unwrap_err();
         assert_eq!(problems[0].key, format!("providers.analytics.{key}"));
@@ -149,8 +150,7 @@ fn values_of_the_wrong_type_are_problems() {
 
 #[test]
 fn the_date_of_the_secret_warns() {
-    let provider =
-        build(&[("client_secret_created", RawValue::Date("2026-03-01".into()))]).unwrap();
+    let provider = build(&[("client_secret_created", Value::Date("2026-03-01".into()))]).unwrap();
     let at = Timestamp::from_unix_seconds;
     assert_eq!(provider.warning(at(1_772_323_200)), None); // 2026-03-01
     assert!(provider.warning(at(1_802_000_000)).is_some()); // 2027-02-07

@@ -1,7 +1,8 @@
 //! [`About`]: what a person needs to know before trusting and using a vendor file.
 
-use crate::section::Section;
-use crate::source::{Node, Value};
+use biped_config::{ConfigTable, ConfigValue, Value};
+
+use crate::reading::{VendorTable as _, line};
 
 /// The vendor that a file describes, the sources of its facts, and its parameters.
 #[derive(Clone, Debug)]
@@ -78,12 +79,12 @@ impl About {
     }
 }
 
-pub(crate) fn read(section: Section<'_>) -> Option<About> {
+pub(crate) fn read(section: &ConfigTable) -> Option<About> {
     let text = |key| section.text(key).map(|(text, _)| text.into());
     let title = text("title");
     let docs = text("docs");
     for (key, value) in [("title", &title), ("docs", &docs)] {
-        if value.is_none() && section.node(key).is_none() {
+        if value.is_none() && section.value(key).is_none() {
             section.wrong(section.line(), key, "missing; expected a string");
         }
     }
@@ -92,12 +93,12 @@ pub(crate) fn read(section: Section<'_>) -> Option<About> {
         title: title.unwrap_or_default(),
         docs: docs.unwrap_or_default(),
         checked: section
-            .node("checked")
-            .and_then(|node| date(&section, node)),
+            .value("checked")
+            .and_then(|node| date(section, node)),
         live: section.boolean("live").unwrap_or(false),
         api: text("api"),
         tags: section
-            .texts("tags")
+            .list("tags")
             .unwrap_or_default()
             .into_iter()
             .map(|(tag, _)| tag.into())
@@ -105,42 +106,42 @@ pub(crate) fn read(section: Section<'_>) -> Option<About> {
         notes: text("notes"),
         params: params.map(|params| declared(&params)).unwrap_or_default(),
     };
-    section.finish();
+    section.report_unread();
     Some(about)
 }
 
-fn date(section: &Section<'_>, node: &Node) -> Option<Box<str>> {
-    match &node.value {
+fn date(section: &ConfigTable, node: &ConfigValue) -> Option<Box<str>> {
+    match &node.raw {
         Value::Date(date) => Some(date.as_str().into()),
         _ => {
-            section.wrong(node.line, "checked", "expected a date such as 2026-11-22");
+            section.wrong(line(node), "checked", "expected a date such as 2026-11-22");
             None
         }
     }
 }
 
-fn declared(section: &Section<'_>) -> Vec<Declared> {
+fn declared(section: &ConfigTable) -> Vec<Declared> {
     let mut all = Vec::new();
-    for entry in section.entries() {
+    for (key, value) in section.entries() {
         let mut param = Declared {
-            name: entry.key.as_str().into(),
+            name: key.into(),
             says: Box::default(),
             secret: false,
             optional: false,
-            line: entry.line,
+            line: line(value),
         };
-        match &entry.node.value {
+        match &value.raw {
             Value::Text(says) => param.says = says.as_str().into(),
             Value::Table(table) => {
-                let inside = Section::new(table, section.path(&entry.key), section.faults());
+                let inside = section.inner(key, value.origin.clone(), table.clone());
                 param.says = inside.text("says").unwrap_or_default().0.into();
                 param.secret = inside.boolean("secret").unwrap_or(false);
                 param.optional = inside.boolean("optional").unwrap_or(false);
-                inside.finish();
+                inside.report_unread();
             }
             _ => section.wrong(
-                entry.line,
-                &entry.key,
+                line(value),
+                key,
                 "expected a sentence, or a table { says, secret, optional }",
             ),
         }

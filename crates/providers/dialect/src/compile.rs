@@ -1,6 +1,7 @@
 //! From TOML to a [`Dialect`]: fills in the defaults, parses templates and pointers, and refuses
 //! everything that is not in the schema.
 
+use biped_config::{ConfigTable, Value};
 use biped_core::check_secure;
 use http::Method;
 use url::Url;
@@ -9,8 +10,7 @@ use crate::{
     about,
     dialect::Dialect,
     example, names,
-    section::Section,
-    source::{Faults, Table, Value},
+    reading::{VendorTable as _, line},
     step::{Auth, Encoding, Field, FieldName, FieldValue, Step},
     template::Template,
 };
@@ -27,20 +27,14 @@ use self::{
     response::reads,
 };
 
-/// Returns `None` if a request has no valid `url`; the faults say why.
-pub(crate) fn dialect(
-    table: &Table,
-    name: &str,
-    digest: Box<str>,
-    faults: &Faults,
-) -> Option<Dialect> {
-    let top = Section::new(table, "", faults);
-    let about = top.table("about").and_then(about::read);
-    let first = step(&top, &Usual::TOKEN_REQUEST);
+/// Returns `None` if a request has no valid `url`; the problems of the table say why.
+pub(crate) fn dialect(top: &ConfigTable, name: &str, digest: Box<str>) -> Option<Dialect> {
+    let about = top.table("about").and_then(|about| about::read(&about));
+    let first = step(top, &Usual::TOKEN_REQUEST);
     let mut steps = vec![first?];
     for then in top.tables("then", false).unwrap_or_default() {
         let step = step(&then, &Usual::FURTHER);
-        then.finish();
+        then.report_unread();
         steps.push(step?);
     }
     // The first response may lack a token if a later one has it and the file names no path for it.
@@ -49,7 +43,7 @@ pub(crate) fn dialect(
     {
         first.reads.needs_token = top
             .table("response")
-            .is_some_and(|it| it.node("token").is_some());
+            .is_some_and(|it| it.value("token").is_some());
     }
     let mut dialect = Dialect {
         name: name.into(),
@@ -67,12 +61,12 @@ pub(crate) fn dialect(
         examples: top
             .tables("example", false)
             .unwrap_or_default()
-            .into_iter()
+            .iter()
             .map(example::read::example)
             .collect(),
     };
-    top.finish();
-    names::settle(&mut dialect, faults);
+    top.report_unread();
+    names::settle(&mut dialect, top);
     Some(dialect)
 }
 
@@ -111,9 +105,9 @@ enum AuthName {
     None,
 }
 
-fn step(section: &Section<'_>, usual: &Usual) -> Option<Step> {
+fn step(section: &ConfigTable, usual: &Usual) -> Option<Step> {
     let url = section.template("url");
-    if section.node("url").is_none() {
+    if section.value("url").is_none() {
         let what = "missing; expected the URL of the request";
         section.wrong(section.line(), "url", what);
     }
@@ -164,7 +158,7 @@ fn step(section: &Section<'_>, usual: &Usual) -> Option<Step> {
         .map(|fields| read_fields(&fields, encoding))
         .unwrap_or_default();
     let scopes: Box<[Box<str>]> = section
-        .texts("scopes")
+        .list("scopes")
         .unwrap_or_default()
         .into_iter()
         .map(|(scope, _)| scope.into())
@@ -213,9 +207,7 @@ fn step(section: &Section<'_>, usual: &Usual) -> Option<Step> {
     }
     let body = section.template("body");
     if body.is_some() != (encoding == Encoding::Text) {
-        let line = section
-            .entry("body")
-            .map_or(section.line(), |entry| entry.line);
+        let line = section.line_of("body");
         section.wrong(line, "body", "body and encoding = \"text\" need each other");
     }
     let auth = authentication(section, auth_name, encoding, jwt_use.as_ref());
@@ -266,11 +258,9 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// RFC 7523 §2.2.
 const CLIENT_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-fn grant_type(section: &Section<'_>, usual: Option<&str>) -> Option<Box<str>> {
-    match section
-        .node("grant_type")
-        .map(|node| (&node.value, node.line))
-    {
+fn grant_type(section: &ConfigTable, usual: Option<&str>) -> Option<Box<str>> {
+    let given = section.value("grant_type");
+    match given.map(|node| (&node.raw, line(node))) {
         None => usual.map(Into::into),
         Some((Value::Text(name), _)) => Some(name.as_str().into()),
         Some((Value::Bool(false), _)) => None,
@@ -313,14 +303,14 @@ fn credentials(auth: AuthName, jwt: Option<&JwtUse>) -> Vec<Field> {
 }
 
 /// Notes what needs fields where the encoding has none.
-fn refuse_fields(section: &Section<'_>, encoding: Encoding, jwt: Option<&JwtUse>) {
+fn refuse_fields(section: &ConfigTable, encoding: Encoding, jwt: Option<&JwtUse>) {
     let what = match encoding {
         Encoding::Text => "text",
         _ => "none",
     };
-    if let Some(entry) = section.entry("fields") {
+    if let Some(fields) = section.value("fields") {
         let why = format!("encoding = \"{what}\" does not send fields");
-        section.wrong(entry.line, "fields", why);
+        section.wrong(line(fields), "fields", why);
     }
     if jwt.is_some_and(|jwt| !matches!(jwt, JwtUse::Bearer)) {
         let why = format!(
@@ -332,16 +322,14 @@ fn refuse_fields(section: &Section<'_>, encoding: Encoding, jwt: Option<&JwtUse>
 }
 
 fn authentication(
-    section: &Section<'_>,
+    section: &ConfigTable,
     auth: AuthName,
     encoding: Encoding,
     jwt: Option<&JwtUse>,
 ) -> Auth {
     let basic = section.table("basic");
     if basic.is_some() && auth != AuthName::Basic {
-        let line = section
-            .entry("basic")
-            .map_or(section.line(), |entry| entry.line);
+        let line = section.line_of("basic");
         section.wrong(line, "basic", "[basic] needs auth = \"basic\"");
     }
     match auth {

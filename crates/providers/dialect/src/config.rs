@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use biped_config::{ConfigValue, Field, FieldType, ProviderConfig, ProviderKind, RawValue};
+use biped_config::{
+    ConfigTable, ConfigValue, Field, FieldType, ProviderConfig, ProviderKind, Value,
+};
 use biped_core::{Error, IdentityRef, Provider, SecretRef};
 
 use crate::{Dialect, Vendor, provider::KIND};
@@ -138,7 +140,8 @@ fn of_file(config: &ProviderConfig, path: &Path) -> Result<Arc<Dialect>, Error> 
 fn params(config: &ProviderConfig) -> Result<Vec<(String, SecretRef)>, Error> {
     let mut params = Vec::new();
     let mut wrong = None;
-    for (name, value) in config.table("params").unwrap_or_default() {
+    let given = config.table("params").map(ConfigTable::into_values);
+    for (name, value) in given.unwrap_or_default() {
         match param(&value) {
             Some(reference) => {
                 let place = format!(
@@ -160,10 +163,10 @@ fn params(config: &ProviderConfig) -> Result<Vec<(String, SecretRef)>, Error> {
 
 fn param(value: &ConfigValue) -> Option<SecretRef> {
     match &value.raw {
-        RawValue::Integer(number) => Some(SecretRef::inline(number.to_string())),
-        RawValue::Float(number) => Some(SecretRef::inline(number.to_string())),
-        RawValue::Bool(yes) => Some(SecretRef::inline(yes.to_string())),
-        RawValue::Date(date) => Some(SecretRef::inline(date.clone())),
+        Value::Integer(number) => Some(SecretRef::inline(number.to_string())),
+        Value::Float(number) => Some(SecretRef::inline(number.to_string())),
+        Value::Bool(yes) => Some(SecretRef::inline(yes.to_string())),
+        Value::Date(date) => Some(SecretRef::inline(date.clone())),
         _ => value.to_secret(),
     }
 }

@@ -43,7 +43,7 @@
 //! step.rs       a request as data: its URL, fields, headers and JWT
 //! response.rs   how a response is read, as data
 //! load.rs       from the text of a file to a Dialect, or to its problems
-//! source.rs, section.rs   TOML with lines; typed reads
+//! reading.rs    typed reads of templates and the like, beside those of every configuration
 //! compile.rs    from TOML to a Dialect
 //!   fields.rs, jwt.rs, response.rs, api.rs   its tables
 //! names.rs      checks that every name in a template has a meaning
@@ -81,11 +81,10 @@ mod jwt;
 mod load;
 mod names;
 mod provider;
+mod reading;
 mod request;
 mod response;
-mod section;
 mod skim;
-mod source;
 mod step;
 mod template;
 #[cfg(feature = "catalogue")]

@@ -1,15 +1,11 @@
 //! Loading a [`Dialect`] from the text of a file.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
-use biped_config::Problem;
+use biped_config::{ConfigTable, Problem};
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    compile,
-    dialect::Dialect,
-    source::{Faults, parse},
-};
+use crate::{compile, dialect::Dialect};
 
 impl Dialect {
     /// Loads a dialect. `name` is the file's name in errors.
@@ -18,19 +14,15 @@ impl Dialect {
     /// Reports every problem of the text with its line, such as an unknown key, a template with an
     /// unknown parameter or an invalid pointer. No problem quotes a value.
     pub fn from_toml(text: &str, name: &str) -> Result<Self, LoadError> {
-        let faults = Faults::of(name);
-        let table = parse(text, &faults);
-        // After a syntax error the remaining problems would be misleading.
-        let compiled = if faults.is_empty() {
-            compile::dialect(&table, name, digest(text), &faults)
-        } else {
-            None
+        let table = ConfigTable::from_toml(Path::new(name), text).map_err(LoadError::new)?;
+        // Beside what is wrong with the text itself, further problems would be misleading.
+        let compiled = match table.has_problems() {
+            true => None,
+            false => compile::dialect(&table, name, digest(text)),
         };
         match compiled {
-            Some(dialect) if faults.is_empty() => Ok(dialect),
-            _ => Err(LoadError {
-                problems: faults.into_problems().into(),
-            }),
+            Some(dialect) if !table.has_problems() => Ok(dialect),
+            _ => Err(LoadError::new(table.take_problems())),
         }
     }
 }
@@ -51,6 +43,13 @@ pub struct LoadError {
 }
 
 impl LoadError {
+    fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.origin.line());
+        Self {
+            problems: problems.into(),
+        }
+    }
+
     /// Returns the problems, sorted by line.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {

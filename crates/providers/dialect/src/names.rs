@@ -1,11 +1,11 @@
 //! Checks the names in templates: each has a meaning, and each declared parameter is used.
 
-use biped_config::nearest;
+use biped_config::{ConfigTable, nearest};
 
 use crate::{
     about::Declared,
     dialect::{Dialect, Param},
-    source::Faults,
+    reading::VendorTable as _,
     step::{Auth, Field, FieldValue, Header, Step},
     template::{RESERVED, Template, is_name},
 };
@@ -24,7 +24,7 @@ pub(crate) enum Role {
 }
 
 /// Checks all names, and stores in the dialect which values the configuration must give.
-pub(crate) fn settle(dialect: &mut Dialect, faults: &Faults) {
+pub(crate) fn settle(dialect: &mut Dialect, table: &ConfigTable) {
     let declared = dialect.about.as_ref().map(|about| about.params.clone());
     let mut names = Names {
         has_about: declared.is_some(),
@@ -33,7 +33,7 @@ pub(crate) fn settle(dialect: &mut Dialect, faults: &Faults) {
         params: Vec::new(),
         client_id: false,
         client_secret: false,
-        faults,
+        table,
     };
     names.declare();
     let has_hosts = dialect.hosts().next().is_some();
@@ -69,7 +69,7 @@ struct Names<'a> {
     params: Vec<Param>,
     client_id: bool,
     client_secret: bool,
-    faults: &'a Faults,
+    table: &'a ConfigTable,
 }
 
 /// What is available when a template is rendered.
@@ -84,11 +84,11 @@ impl Names<'_> {
             let key = format!("about.params.{}", param.name);
             let described = ["client_id", "client_secret", "scope"].contains(&&*param.name);
             if !is_name(&param.name) {
-                self.faults
-                    .note(param.line, key, "expected a name of letters, digits and _");
+                self.table
+                    .wrong(param.line, &key, "expected a name of letters, digits and _");
             } else if !described && RESERVED.contains(&&*param.name) {
-                self.faults
-                    .note(param.line, key, "this name is reserved or used already");
+                self.table
+                    .wrong(param.line, &key, "this name is reserved or used already");
             } else if !described {
                 self.params.push(Param {
                     name: param.name.clone(),
@@ -105,7 +105,7 @@ impl Names<'_> {
 
     fn visit(&mut self, template: &Template, role: Role, stage: Stage) {
         for name in template.names() {
-            let wrong = |why: String| self.faults.note(template.line, "", why);
+            let wrong = |why: String| self.table.wrong(template.line, "", why);
             match name {
                 "client_id" => self.client_id = true,
                 "client_secret" => self.client_secret = true,
@@ -135,7 +135,7 @@ impl Names<'_> {
         for name in url.host_names() {
             if name == "scope" {
                 let why = "{scope} comes from the token request, so it can't be part of a host";
-                self.faults.note(url.line, key, why);
+                self.table.wrong(url.line, key, why);
             }
             let is_answered = name == "token" || self.exports.iter().any(|it| **it == *name);
             if is_answered && !has_hosts {
@@ -143,13 +143,13 @@ impl Names<'_> {
                     "{{{name}}} comes from a response and is part of the host; add base_url_hosts \
                      to [response] to limit the hosts"
                 );
-                self.faults.note(url.line, key, why);
+                self.table.wrong(url.line, key, why);
             }
         }
     }
 
     fn use_param(&mut self, name: &str, line: usize, role: Role) {
-        let faults = self.faults;
+        let table = self.table;
         if let Some(param) = self.params.iter_mut().find(|param| &*param.name == name) {
             if param.line == 0 {
                 param.line = line;
@@ -157,14 +157,14 @@ impl Names<'_> {
             param.in_url |= matches!(role, Role::Address | Role::Host);
             if param.optional && role != Role::LeftOut {
                 let why = format!("{{{name}}} is optional, but is needed here");
-                faults.note(line, "", why);
+                table.wrong(line, "", why);
             }
         } else if self.has_about {
             let known = self.params.iter().map(|param| &*param.name);
             let meant = nearest(name, known.chain(self.exports.iter().map(|name| &**name)))
                 .map_or(String::new(), |meant| format!("; did you mean {meant}?"));
             let why = format!("about.params does not declare {{{name}}}{meant}");
-            faults.note(line, "", why);
+            table.wrong(line, "", why);
         } else {
             self.params.push(Param {
                 name: name.into(),
@@ -188,8 +188,8 @@ impl Names<'_> {
                 } else {
                     "expected a name of letters, digits and _"
                 };
-                self.faults
-                    .note(step.url.line, format!("response.export.{name}"), why);
+                self.table
+                    .wrong(step.url.line, &format!("response.export.{name}"), why);
             }
             if !self.exports.contains(name) {
                 self.exports.push(name.clone());
@@ -202,8 +202,8 @@ impl Names<'_> {
             let declared = self.declared.iter().find(|known| known.name == param.name);
             let line = declared.map_or(1, |declared| declared.line);
             let key = format!("about.params.{}", param.name);
-            self.faults
-                .note(line, key, "no template uses this parameter");
+            self.table
+                .wrong(line, &key, "no template uses this parameter");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, RawValue};
+use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, Value};
 use biped_core::{Provider, TokenRequest};
 use biped_dialect::kind;
 
@@ -36,10 +36,11 @@ impl Directory {
         Origin::File {
             path: Arc::from(self.0.path().join("biped.toml")),
             line,
+            column: 0,
         }
     }
 
-    fn value(&self, raw: RawValue, line: usize) -> ConfigValue {
+    fn value(&self, raw: Value, line: usize) -> ConfigValue {
         ConfigValue {
             raw,
             origin: self.origin(line),
@@ -60,7 +61,7 @@ impl Directory {
     ) -> Result<Arc<dyn Provider>, Vec<Problem>> {
         let mut values = self.texts(keys);
         if !params.is_empty() {
-            let table = RawValue::Table(self.texts(params));
+            let table = Value::Table(self.texts(params));
             values.insert("params".into(), self.value(table, 9));
         }
         kind().build(&ProviderConfig::new(
@@ -221,13 +222,13 @@ fn parameters_may_be_numbers_and_references() {
     ]);
     params.insert("account".into(), directory.value(7.into(), 5));
     let mut values = directory.texts(&[MINE, ID, SECRET]);
-    values.insert("params".into(), directory.value(RawValue::Table(params), 4));
+    values.insert("params".into(), directory.value(Value::Table(params), 4));
     let config = ProviderConfig::new("shop", "dialect", directory.origin(1), values);
     let provider = kind().build(&config).unwrap();
     assert!(format!("{:?}", provider.id()).contains("(\"account\", \"7\")"));
-    let bad = directory.value(RawValue::List(Vec::new()), 6);
+    let bad = directory.value(Value::List(Vec::new()), 6);
     let mut values = directory.texts(&[MINE, ID, SECRET]);
-    let table = RawValue::Table([("region".to_owned(), bad)].into());
+    let table = Value::Table([("region".to_owned(), bad)].into());
     values.insert("params".into(), directory.value(table, 4));
     let config = ProviderConfig::new("shop", "dialect", directory.origin(1), values);
     assert_eq!(keys(&kind().build(&config).unwrap_err()), ["params.region"]);

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, RawValue};
+use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, Value};
 use biped_core::Provider;
 use biped_envelope::kind;
 
@@ -12,12 +12,13 @@ fn build(keys: &[(&str, &str)]) -> Result<Arc<dyn Provider>, Vec<Problem>> {
     let at = |line| Origin::File {
         path: Arc::from(Path::new("biped.toml")),
         line,
+        column: 0,
     };
     let values: BTreeMap<_, _> = keys
         .iter()
         .zip(2..)
         .map(|((key, text), line)| {
-            let raw = RawValue::Text((*text).to_owned());
+            let raw = Value::Text((*text).to_owned());
             (
                 (*key).to_owned(),
                 ConfigValue {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use biped_config::{ConfigValue, Field, FieldType, ProviderConfig, ProviderKind, RawValue};
+use biped_config::{
+    ConfigTable, ConfigValue, Field, FieldType, ProviderConfig, ProviderKind, Value,
+};
 use biped_core::{Error, ParamValue, Provider, SecretRef};
 
 use crate::{
@@ -123,7 +125,8 @@ fn with_proofs(provider: OAuth2, config: &ProviderConfig) -> OAuth2 {
 }
 
 fn with_parameters(mut provider: OAuth2, config: &ProviderConfig) -> OAuth2 {
-    for (name, value) in config.table("parameters").unwrap_or_default() {
+    let parameters = config.table("parameters").map(ConfigTable::into_values);
+    for (name, value) in parameters.unwrap_or_default() {
         let key = "parameters";
         if let Err(error) = check_name(&name) {
             drop(config.invalid(key, error.message()));
@@ -170,11 +173,11 @@ fn start(config: &ProviderConfig, client_id: SecretRef) -> Result<OAuth2, Error>
 
 fn parameter(value: &ConfigValue) -> Option<ParamValue> {
     Some(match &value.raw {
-        RawValue::Text(text) | RawValue::Date(text) => text.clone().into(),
-        RawValue::Integer(number) => (*number).into(),
-        RawValue::Float(number) => number.to_string().into(),
-        RawValue::Bool(yes) => (*yes).into(),
-        RawValue::List(_) => value.to_texts()?.into(),
-        RawValue::Table(_) => return None,
+        Value::Text(text) | Value::Date(text) => text.clone().into(),
+        Value::Integer(number) => (*number).into(),
+        Value::Float(number) => number.to_string().into(),
+        Value::Bool(yes) => (*yes).into(),
+        Value::List(_) => value.to_texts()?.into(),
+        Value::Table(_) => return None,
     })
 }

@@ -30,7 +30,7 @@ use aws_lc_rs::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use biped_config::{ConfigValue, Origin, ProviderConfig, RawValue};
+use biped_config::{ConfigValue, Origin, ProviderConfig, Value};
 use biped_core::{
     ClientIdentity, Clock, Error, ErrorKind, ExposeSecret as _, FetchContext, HttpClient, Now,
     Provider, SystemClock, TokenRequest, async_trait,
@@ -366,8 +366,8 @@ fn config(name: &str, keys: &toml::Table) -> ProviderConfig {
         .iter()
         .map(|(key, value)| {
             let raw = match value {
-                toml::Value::String(text) => RawValue::Text(text.clone()),
-                toml::Value::Boolean(yes) => RawValue::Bool(*yes),
+                toml::Value::String(text) => Value::Text(text.clone()),
+                toml::Value::Boolean(yes) => Value::Bool(*yes),
                 other => panic!("{name}: {key}: what is {other:?}?"),
             };
             let origin = Origin::Builder;

@@ -15,39 +15,39 @@ use crate::entry::Entry;
 
 /// The file of the directory's own key.
 const IDENTITY: &str = "identity.key";
-/// No entry is larger; what is, is none of ours.
+/// The size of the largest entry. A larger file is not an entry.
 const MAX_SIZE: u64 = 4 * 1024 * 1024;
-/// A temporary file this old belongs to nobody any more.
+/// The age at which a temporary file has been abandoned.
 const ABANDONED: Duration = Duration::from_secs(60);
-/// How long what was set aside is kept.
+/// How long files that were set aside are kept.
 const ASIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A private directory.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
-    /// It has no other purpose.
+    /// Whether the directory is used for nothing else.
     own: bool,
 }
 
-/// What became of sweeping.
+/// The outcome of a sweep.
 pub(crate) struct Swept {
     /// How many files were removed.
     pub(crate) removed: usize,
-    /// Whether every file was looked at.
+    /// Whether every file was checked.
     pub(crate) all: bool,
 }
 
-/// The right to change files, until it is dropped.
+/// The lock of the directory, until it is dropped.
 pub(crate) struct Guard(#[allow(dead_code)] File);
 
 impl Directory {
-    /// A directory that somebody named, who may have put other things there.
+    /// A directory that the application named, and may use for other files.
     pub(crate) fn new(path: PathBuf) -> Self {
         Self { path, own: false }
     }
 
-    /// A directory that is there for this alone.
+    /// A directory that is used for nothing else.
     pub(crate) fn own(path: PathBuf) -> Self {
         Self { path, own: true }
     }
@@ -56,8 +56,8 @@ impl Directory {
         &self.path
     }
 
-    /// Makes the directory where it is missing, and refuses one that others can write to; one of our
-    /// own is made private again.
+    /// Makes a missing directory, and refuses one that others can write to. A directory that is used for
+    /// nothing else is made private again.
     pub(crate) fn prepare(&self) -> Result<(), StoreError> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
@@ -79,7 +79,7 @@ impl Directory {
         }
     }
 
-    /// The right to change files; `None` while another has it.
+    /// Takes the lock. Returns `None` while it is taken.
     pub(crate) fn lock(&self) -> Result<Option<Guard>, StoreError> {
         let file = private()
             .create(true)
@@ -94,7 +94,7 @@ impl Directory {
         }
     }
 
-    /// What is stored under a key; `None` where the file there is no entry.
+    /// Reads the entry of a key. Returns `None` if the file is not an entry.
     pub(crate) fn read(&self, key: &TokenKey, now: Timestamp) -> Result<Option<Entry>, StoreError> {
         let content = match self.content(&self.token(key)) {
             Ok(Some(content)) => content,
@@ -107,12 +107,12 @@ impl Directory {
         Ok(Entry::read(&content, now))
     }
 
-    /// The content of a file that is ours alone; `None` where it isn't.
+    /// Reads a file that only its owner can read. Returns `None` for any other file.
     fn content(&self, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let file = match private().read(true).open(path) {
             Ok(file) => file,
             Err(error) => {
-                // A link is never ours, nor is what we may not read.
+                // The store makes no links, and no files that it can't read.
                 let denied = error.kind() == io::ErrorKind::PermissionDenied;
                 let is_foreign = |found: &fs::Metadata| denied || !found.is_file();
                 return match fs::symlink_metadata(path) {
@@ -135,9 +135,9 @@ impl Directory {
         Ok(Some(content))
     }
 
-    /// Puts an entry in the place of the old one, at once.
+    /// Replaces an entry atomically.
     ///
-    /// It isn't forced to the disk: a token that a power cut takes is fetched again.
+    /// The file is not forced to the disk: a token that is lost in a power cut is fetched again.
     pub(crate) fn write(
         &self,
         _: &Guard,
@@ -173,12 +173,12 @@ impl Directory {
         })
     }
 
-    /// Removes what is stored under a key: where nothing can be written any more, at least that.
+    /// Removes the entry of a key, which may work even if nothing can be written.
     pub(crate) fn remove(&self, _: &Guard, key: &TokenKey) {
         let _ = fs::remove_file(self.token(key));
     }
 
-    /// The directory's own key; `None` where there is none, or something else under its name.
+    /// Reads the directory's own key. Returns `None` if there is no valid one.
     pub(crate) fn identity(&self) -> Result<Option<IdentityKey>, StoreError> {
         let content = match self.content(&self.path.join(IDENTITY)) {
             Ok(content) => content,
@@ -189,7 +189,7 @@ impl Directory {
         Ok(bytes.map(IdentityKey::from_bytes))
     }
 
-    /// Makes the directory's own key. Called with nobody else at the files, after a look.
+    /// Makes the directory's own key. The caller holds the lock, and has found no key.
     pub(crate) fn make_identity(
         &self,
         _: &Guard,
@@ -217,7 +217,7 @@ impl Directory {
             .open(&draft)
             .and_then(|mut file| {
                 file.write_all(key.as_bytes())?;
-                // A key that a power cut replaced by zeros would be no secret.
+                // Forced to the disk: after a power cut the key might be zeros, which is not a secret.
                 file.sync_all()
             })
             .and_then(|()| fs::rename(&draft, place));
@@ -228,7 +228,7 @@ impl Directory {
         Ok(key)
     }
 
-    /// Moves what is no entry out of the way.
+    /// Sets aside a file that is not an entry.
     pub(crate) fn set_aside(
         &self,
         _: &Guard,
@@ -243,7 +243,7 @@ impl Directory {
         fs::rename(self.token(key), aside).map_err(|error| self.failed("be written to", &error))
     }
 
-    /// Takes the lock that lives as long as this process holds the lease.
+    /// Takes the lock of a lease, which this process keeps as long as it holds the lease.
     pub(crate) fn take(&self, _: &Guard, id: LeaseId) -> Result<File, StoreError> {
         let file = private()
             .create_new(true)
@@ -257,8 +257,8 @@ impl Directory {
         }
     }
 
-    /// Whether the process that holds a lease is alive, as far as this one can see: what can't be
-    /// looked at (there are too many open files, say) is no sign of its death.
+    /// Whether the holder of a lease may be alive. If its file can't be checked, for example because too
+    /// many files are open, the holder counts as alive.
     pub(crate) fn is_alive(&self, id: LeaseId) -> bool {
         match private().read(true).open(self.lease(id)) {
             Ok(file) => FileExt::try_lock_shared(&file).is_err(),
@@ -266,12 +266,12 @@ impl Directory {
         }
     }
 
-    /// Removes the file of a lease that is over.
+    /// Removes the file of a lease that has ended.
     pub(crate) fn give_back(&self, id: LeaseId) {
         let _ = fs::remove_file(self.lease(id));
     }
 
-    /// Removes what is over, until it is told to stop: each time it begins somewhere else.
+    /// Removes expired files until `go_on` says to stop. Each sweep begins at another file.
     pub(crate) fn sweep(
         &self,
         now: Timestamp,
@@ -297,13 +297,13 @@ impl Directory {
             };
             let is_over = match kind {
                 "token" => {
-                    // What can't be read is no reason to leave the others.
+                    // A file that can't be read does not end the sweep.
                     removed += usize::from(self.sweep_token(stem, now).unwrap_or(false));
                     false
                 }
                 "tmp" => is_ours(stem.split('.').next()) && age() > ABANDONED,
                 "aside" => is_ours(stem.split('.').next()) && age() > ASIDE,
-                // One that was just made may not be locked yet.
+                // A lease that was just made may not be locked yet.
                 "lease" => u128::from_str_radix(stem, 16).is_ok_and(|id| {
                     stem.len() == 32 && age() > ABANDONED && !self.is_alive(LeaseId(id))
                 }),
@@ -328,7 +328,7 @@ impl Directory {
                 })
             })
         };
-        // Looked at again under the lock: it may have been written just now.
+        // Checked again under the lock, since the entry may have just been written.
         if !is_over(self)? {
             return Ok(false);
         }
@@ -368,7 +368,7 @@ fn key(text: &str) -> Option<TokenKey> {
     Some(TokenKey::from_bytes(key))
 }
 
-/// Opens files that only their owner can read, and follows no link.
+/// Opens files that only their owner can read, and follows no links.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -380,13 +380,13 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Lets nobody else into a directory of ours. A link is left alone: who knows what is behind it.
+/// Makes a directory private. Links are left alone, since their target may be any directory.
 #[cfg(unix)]
 fn make_private(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let is_open = |found: fs::Metadata| found.is_dir() && is_open_to_others(&found);
     if fs::symlink_metadata(path).is_ok_and(is_open) {
-        // Where it isn't ours this fails, and it is refused.
+        // This fails if the directory belongs to another user; then it is refused.
         let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
     }
 }
@@ -394,7 +394,7 @@ fn make_private(path: &Path) {
 #[cfg(not(unix))]
 fn make_private(_: &Path) {}
 
-/// Why others could write here.
+/// Why others may write to the directory.
 #[cfg(unix)]
 fn owner_problem(metadata: &fs::Metadata) -> Option<String> {
     use std::os::unix::fs::MetadataExt;

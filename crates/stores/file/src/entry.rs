@@ -1,4 +1,4 @@
-//! [`Entry`]: what is known of a key, and how it is written down.
+//! [`Entry`]: the state of a key, and its format in a file.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use biped_core::{Generation, Lease, LeaseId, StoredToken, Timestamp};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// The version of the format. Another one gets another file name, so that versions of Biped beside
-/// each other leave each other's entries alone; under this name it is foreign.
+/// The version of the format. Another version uses other file names, so that different versions of
+/// Biped leave each other's entries alone.
 const FORMAT: u32 = 1;
 
-/// What is known of a key.
+/// The state of a key.
 #[derive(Default)]
 pub(crate) struct Entry {
     pub(crate) token: Option<(StoredToken, Span)>,
@@ -29,7 +29,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// So much time from now.
+    /// A span of this length that begins now.
     pub(crate) fn new(now: Timestamp, length: Duration) -> Self {
         Self {
             since: now.unix_micros(),
@@ -37,8 +37,8 @@ impl Span {
         }
     }
 
-    /// What is left of it. Nothing, where it begins in the future: somebody set the clock back, and
-    /// nobody knows how long it has been.
+    /// The time that is left. A span that begins in the future has no time left: the clock was set back,
+    /// and the elapsed time is unknown.
     pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
         const COARSE: i64 = 1_000_000;
         let now = now.unix_micros();
@@ -60,7 +60,7 @@ impl Entry {
             .map_or(Generation(0), |(token, _)| token.generation)
     }
 
-    /// Drops what is over.
+    /// Drops what has expired.
     pub(crate) fn tidy(&mut self, now: Timestamp) {
         self.token.take_if(|(_, span)| span.left(now).is_none());
         self.forgotten.take_if(|(_, until)| *until <= now);
@@ -68,8 +68,8 @@ impl Entry {
         self.failure.take_if(|(_, span)| span.left(now).is_none());
     }
 
-    /// Whether there is nothing left worth a file. The newest generation is, while the clock can't
-    /// be trusted to give out a later one.
+    /// Whether the entry needs no file. The newest generation needs one until the clock is sure to give
+    /// out a later one.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         self.token.is_none()
             && self.forgotten.is_none()
@@ -78,7 +78,7 @@ impl Entry {
             && self.newest < Generation(0).next(now)
     }
 
-    /// The entry as a file's content: a line of JSON, then the bytes it speaks of.
+    /// The entry as the content of a file: a line of JSON, then the bytes that the line describes.
     pub(crate) fn write(&self) -> Zeroizing<Vec<u8>> {
         let token = self.token.as_ref().map(|(token, span)| WrittenToken {
             generation: token.generation.0,
@@ -104,11 +104,11 @@ impl Entry {
             }),
             failure,
         };
-        // Texts and numbers always make JSON; a file without it would be no entry.
+        // Texts and numbers always make JSON. A file without JSON would not be an entry.
         let header = serde_json::to_vec(&written).unwrap_or_default();
         let token = self.token.as_ref().map_or(&[][..], |(t, _)| &t.bytes);
         let why = self.failure.as_ref().map_or(&[][..], |(why, _)| why);
-        // Room for all of it at once: a buffer that grows leaves copies behind.
+        // Reserved at once, since a buffer that grows leaves copies of the token behind.
         let room = header.len() + 1 + token.len() + why.len();
         let mut content = Zeroizing::new(Vec::with_capacity(room));
         content.extend_from_slice(&header);
@@ -118,7 +118,7 @@ impl Entry {
         content
     }
 
-    /// Reads a file's content; `None` where it is no entry, or one of another version.
+    /// Reads the content of a file. Returns `None` if it is not an entry of this version.
     pub(crate) fn read(content: &[u8], now: Timestamp) -> Option<Self> {
         let line = content.iter().position(|byte| *byte == b'\n')?;
         let (header, body) = (&content[..line], &content[line + 1..]);

@@ -15,31 +15,33 @@
 //!
 //! # On disk
 //!
-//! One directory that only its owner can enter (mode 0700), and in it, all with mode 0600:
+//! A directory that only its owner can enter (mode 0700), with these files (mode 0600):
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `KEY.token` | a token, what was forgotten, who holds the lease, a failure's cool-down; `KEY` is 64 hexadecimal digits |
-//! | `ID.lease` | locked by the process that holds a lease, so that the system gives it back when the process dies |
-//! | `identity.key` | 32 random bytes, made once, under which the names of tokens tell secrets apart ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)); without it each token is fetched anew |
-//! | `lock` | locked for the moment that a file is changed |
-//! | `KEY.….tmp` | a file being written; it takes the place of the old one at once |
-//! | `KEY.….aside` | what was found under a token's name, or the key's, and is none |
+//! | `KEY.token` | a token, the forgotten generations, the lease and its holder, the cool-down of a failure; `KEY` is 64 hexadecimal digits |
+//! | `ID.lease` | locked by the process that holds a lease, so that the system releases the lease when the process dies |
+//! | `identity.key` | 32 random bytes, made once; with them as a key, the names of tokens tell secrets apart ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)); if the file is lost, each token is fetched again |
+//! | `lock` | locked while a file is changed |
+//! | `KEY.….tmp` | a file that is being written; it replaces the old one atomically |
+//! | `KEY.….aside` | a file with the name of a token or of the key that was neither |
 //!
-//! A directory that belongs to somebody else, or that others can write to, is refused; that in the
-//! place for a user's state is made private again. What is over is removed by whoever stores a token,
-//! once an hour; what was set aside, after a week.
+//! A directory that belongs to another user, or that others can write to, is refused. The directory in
+//! the platform's place for a user's state is made private again. Once an hour, a process that stores a
+//! token removes expired files, and files that were set aside a week ago.
 //!
-//! Entries carry the version of their format, and another version has another file name: versions of
-//! Biped beside each other don't see each other's entries, and leave them alone.
+//! The version of the format is part of the file names, so that different versions of Biped in one
+//! directory leave each other's entries alone.
 //!
-//! A token's text is as readable there as the files are: the crate `biped-sealed` encrypts it.
+//! The files hold tokens as plain text. The crate `biped-sealed` encrypts them.
 //!
-//! Locks and renames have to work, which a network file system may not promise: for several hosts
-//! there is `biped-redis`.
+//! The store needs locks and atomic renames, which a network file system may lack. For several hosts
+//! use `biped-redis`.
 
 mod directory;
 mod entry;
+mod files;
+mod kind;
 mod store;
 
-pub use self::store::FileStore;
+pub use self::{kind::kind, store::FileStore};

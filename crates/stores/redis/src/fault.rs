@@ -1,17 +1,17 @@
-//! [`why`]: what a Redis has against a command, in words that say what to do.
+//! [`why`]: why a command failed, in words that say what to do.
 
 use redis::{ErrorKind, RedisError};
 
-/// How much of the system's or TLS's own words is told.
+/// How much of a message of the system or of TLS is shown.
 const WORDS: usize = 200;
 
-/// Why a command failed. Never with what was sent: a server may repeat it, so of its answers only
-/// the code is told.
+/// Says why a command failed. A server may repeat what was sent, so only the code of its response is
+/// shown.
 pub(crate) fn why(error: &RedisError) -> String {
     if let Some(code) = error.code().filter(|code| is_code(code)) {
         return match meaning(code) {
-            Some(meaning) => format!("answers {code}: {meaning}"),
-            None => format!("answers {code}: {}", said(error)),
+            Some(meaning) => format!("responds with {code}: {meaning}"),
+            None => format!("responds with {code}: {}", said(error)),
         };
     }
     match error.kind() {
@@ -26,18 +26,18 @@ pub(crate) fn why(error: &RedisError) -> String {
         }
         ErrorKind::AuthenticationFailed => "refuses the user or the password of the URL".into(),
         ErrorKind::RESP3NotSupported => "is older than version 6".into(),
-        ErrorKind::Parse => "is no Redis, by what it answers".into(),
+        ErrorKind::Parse => "does not respond like a Redis".into(),
         _ => format!("can't be used: {}", error.category()),
     }
 }
 
-/// What those who don't know Redis by heart have to know of a code.
+/// Explains a code of Redis.
 fn meaning(code: &str) -> Option<&'static str> {
     Some(match code {
-        "NOAUTH" => "it wants a password, and the URL has none",
+        "NOAUTH" => "it requires a password, and the URL has none",
         "WRONGPASS" => "the user or the password of the URL is wrong, or the user is disabled",
-        "NOPERM" => "the user lacks rights to a command, the keys or the channels that are needed",
-        "READONLY" => "it is a replica, which stores nothing; the URL has to name the primary",
+        "NOPERM" => "the user lacks rights to the necessary commands, keys or channels",
+        "READONLY" => "it is a replica, which stores nothing; use the URL of the primary",
         "LOADING" => "it is still loading its data",
         "BUSY" => "a script keeps it busy",
         "OOM" => "its memory is full",
@@ -51,21 +51,21 @@ fn meaning(code: &str) -> Option<&'static str> {
     })
 }
 
-/// The client's own words for an answer that has no code worth telling.
+/// Explains a response whose code alone says too little.
 fn said(error: &RedisError) -> &'static str {
     let detail = error.detail().unwrap_or_default();
     if detail.contains("DB index") {
-        "it has no database of the number in the URL"
+        "it has no database with the number in the URL"
     } else if detail.contains("without any password configured") {
         "it has no password, and the URL has one"
     } else if detail.contains("unknown command") {
-        "it doesn't know a command that is needed"
+        "it doesn't know a necessary command"
     } else {
         "it refused a command"
     }
 }
 
-/// Codes are upper case; anything else may be something that was sent.
+/// Whether a word is a code, which is in upper case. Any other word may have been sent.
 fn is_code(code: &str) -> bool {
     code.len() <= 20 && code.bytes().all(|byte| byte.is_ascii_uppercase())
 }

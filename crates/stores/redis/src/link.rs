@@ -1,4 +1,4 @@
-//! [`Link`]: the one connection of a process, and who waits for what on it.
+//! [`Link`]: the connection of a process, and its subscriptions.
 
 use std::{
     collections::HashMap,
@@ -13,23 +13,23 @@ use redis::{
 };
 use tokio::{runtime, sync::Notify};
 
-/// How long any operation takes at the most.
+/// The longest time that an operation takes.
 pub const LIMIT: Duration = Duration::from_millis(250);
 
-/// How long a subscription stays that nobody waits on.
+/// How long a subscription without waiting callers is kept.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// A connection that comes back by itself, and the subscriptions on it.
+/// A connection, which reconnects on its own, and its subscriptions.
 pub(crate) struct Link {
-    /// The runtime that drives it; on another it would never answer.
+    /// The runtime that drives the connection. On another runtime it would never respond.
     runtime: runtime::Id,
     connection: ConnectionManager,
     channels: Arc<Channels>,
-    /// Held while a subscription is made or ended, so that they come in order.
+    /// Held while a subscription is made or ended, so that the commands are in order.
     subscribing: tokio::sync::Mutex<()>,
 }
 
-/// Who waits, by the name of the channel.
+/// The waiting callers, by the name of the channel.
 #[derive(Default)]
 struct Channels(Mutex<HashMap<Vec<u8>, Channel>>);
 
@@ -41,14 +41,14 @@ struct Channel {
 }
 
 impl Link {
-    /// Prepares a connection. It is made with the first command. Needs a runtime.
+    /// Prepares a connection, which the first command makes. Needs a runtime.
     pub(crate) fn new(client: Client) -> RedisResult<Self> {
         let channels = Arc::new(Channels::default());
         let heard = channels.clone();
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(LIMIT))
             .set_response_timeout(Some(LIMIT))
-            // Each operation tries twice; more would only hide behind the time limit why it failed.
+            // Each operation tries twice. After more tries the time limit would hide the error.
             .set_number_of_retries(0)
             .set_push_sender(move |push: PushInfo| {
                 heard.hear(&push);
@@ -63,7 +63,7 @@ impl Link {
         })
     }
 
-    /// Whether the runtime that is running now drives it.
+    /// Whether the current runtime drives the connection.
     pub(crate) fn is_driven(&self) -> bool {
         runtime::Handle::try_current().is_ok_and(|current| current.id() == self.runtime)
     }
@@ -72,7 +72,7 @@ impl Link {
         self.connection.clone()
     }
 
-    /// Listens for changes of a key, until what this answers is dropped.
+    /// Listens for changes of a key until the listener is dropped.
     pub(crate) async fn listen(
         self: &Arc<Self>,
         channel: &str,
@@ -96,7 +96,7 @@ impl Link {
     async fn leave(&self, channel: &str) {
         let _turn = self.subscribing.lock().await;
         if self.channels.close(channel.as_bytes()) {
-            // A server that is gone has forgotten it anyway.
+            // A server that is gone has forgotten the subscription anyway.
             let _ = self.connection().unsubscribe(channel).await;
         }
     }
@@ -128,7 +128,7 @@ impl Channels {
         }
     }
 
-    /// Forgets a channel that nobody waits on. Answers whether a subscription is to be ended.
+    /// Forgets a channel without waiting callers. Returns whether its subscription has to be ended.
     fn close(&self, name: &[u8]) -> bool {
         let mut channels = self.lock();
         match channels.get(name) {
@@ -147,7 +147,7 @@ impl Channels {
                     channel.arrivals.notify_waiters();
                 }
             }
-            // What was said meanwhile nobody heard: let them look.
+            // Messages may have been lost meanwhile, so all waiting callers check.
             (PushKind::Disconnection, _) => {
                 for channel in channels.values() {
                     channel.arrivals.notify_waiters();
@@ -162,7 +162,7 @@ impl Channels {
     }
 }
 
-/// Somebody who listens.
+/// A waiting caller.
 pub(crate) struct Listener {
     link: Arc<Link>,
     clock: Arc<dyn Clock>,
@@ -184,7 +184,7 @@ impl Drop for Listener {
         };
         let (link, clock) = (Arc::downgrade(&self.link), self.clock.clone());
         let channel = std::mem::take(&mut self.channel);
-        // Who waits again in a moment finds the subscription still there.
+        // The subscription is kept for a while, for a caller that waits again soon.
         runtime.spawn(async move {
             clock.sleep(LINGER).await;
             if let Some(link) = link.upgrade() {
@@ -194,14 +194,14 @@ impl Drop for Listener {
     }
 }
 
-/// The names of what is stored under a key.
+/// The names under which a key's data is stored.
 pub(crate) struct Names {
     pub(crate) keys: [String; 5],
     pub(crate) channel: String,
 }
 
 impl Names {
-    /// The braces make a cluster keep all of a token on one node.
+    /// The braces make a cluster keep all data of a token on one node.
     pub(crate) fn new(prefix: &str, key: &TokenKey) -> Self {
         let channel = format!("{prefix}:{{{key}}}:1");
         let keys = ["token", "forgotten", "lease", "failure", "newest"]

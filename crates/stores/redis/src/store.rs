@@ -9,37 +9,34 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, Error, ExposeSecret, Generation, Lease, LeaseFailure, LeaseId, SecretString,
-    StoreError, StoredToken, SystemClock, TokenKey, TokenStore,
+    Claim, Clock, Error, Generation, Lease, LeaseFailure, LeaseId, SecretString, StoreError,
+    StoredToken, SystemClock, TokenKey, TokenStore,
 };
-use redis::{
-    Client, FromRedisValue, IntoConnectionInfo, ProtocolVersion, RedisError, Script,
-    ScriptInvocation, TlsCertificates,
-};
-use url::Url;
+use redis::{Client, FromRedisValue, RedisError, Script, ScriptInvocation};
 
 use crate::{
+    address::Address,
     fault,
     link::{LIMIT, Link, Names},
     scripts::Scripts,
 };
 
-/// What the names of all that is stored begin with, unless it is set.
+/// The default start of all names.
 pub const DEFAULT_PREFIX: &str = "biped";
 
 /// How long the newest generation of a key is remembered.
 const NEWEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A store in Redis or Valkey ([what is in there](crate)).
+/// A store in Redis or Valkey ([its contents](crate)).
 ///
-/// Cheap to clone; all clones share one connection, which is made when it is first needed and comes
-/// back by itself.
+/// It is cheap to clone. All clones share one connection, which the first operation makes, and which
+/// reconnects on its own.
 #[derive(Clone)]
 pub struct RedisStore(Arc<Inner>);
 
 struct Inner {
     client: Client,
-    /// The URL without user, password and the like.
+    /// The URL without user and password.
     shown: String,
     prefix: String,
     scripts: Scripts,
@@ -52,82 +49,44 @@ impl RedisStore {
     /// Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for what is no such URL, and for TLS
-    /// that can't be set up.
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for any other URL, and if TLS
+    /// can't be set up.
     pub fn new(url: &SecretString) -> Result<Self, Error> {
-        Self::with_authorities(url, None)
+        Address::new(url, None).map(Self::of)
     }
 
-    /// The same, with the certificates of the authorities (PEM) that may vouch for the server, in
-    /// place of the platform's.
+    /// The same, with certificates (PEM) of the authorities that may vouch for the server, instead of the
+    /// platform's.
     ///
     /// # Errors
-    /// As [`new`](Self::new), for certificates that can't be read, and for a URL without TLS.
+    /// Fails like [`new`](Self::new), for certificates that can't be read, and for a URL without TLS.
     pub fn with_ca(url: &SecretString, pem: impl Into<Vec<u8>>) -> Result<Self, Error> {
-        const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-        let pem = pem.into();
-        if !pem.windows(BEGIN.len()).any(|text| text == BEGIN) {
-            return Err(Error::configuration(
-                "the certificates for the Redis are no certificates in PEM",
-            ));
-        }
-        Self::with_authorities(url, Some(pem))
+        Address::new(url, Some(pem.into())).map(Self::of)
     }
 
-    fn with_authorities(url: &SecretString, pem: Option<Vec<u8>>) -> Result<Self, Error> {
-        let parsed = parse(url)?;
-        let shown = biped_core::redacted_url(&parsed);
-        let refused = |error: &RedisError| {
-            let category = error.category();
-            Error::configuration(format!("the Redis at {shown} can't be used: {category}"))
-        };
-        let info = url.expose_secret().into_connection_info();
-        let info = info.map_err(|error| refused(&error))?;
-        // One connection for answers and news; and no command that a user's ACL may forbid.
-        let settings = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_skip_set_lib_name();
-        let info = info.set_redis_settings(settings);
-        if pem.is_some() && parsed.scheme() != "rediss" {
-            return Err(Error::configuration(format!(
-                "the Redis at {shown} is spoken to without TLS, where certificates mean nothing"
-            ))
-            .with_remedy("write rediss:// in its URL, or leave the certificates out"));
-        }
-        let client = if parsed.scheme() == "rediss" {
-            choose_cryptography();
-            let certificates = TlsCertificates {
-                client_tls: None,
-                root_cert: pem,
-            };
-            Client::build_with_tls(info, certificates)
-        } else {
-            Client::open(info)
-        };
-        Ok(Self(Arc::new(Inner {
-            client: client.map_err(|error| refused(&error))?,
+    fn of(address: Address) -> Self {
+        let Address { client, shown } = address;
+        Self(Arc::new(Inner {
+            client,
             shown,
             prefix: DEFAULT_PREFIX.into(),
             scripts: Scripts::new(),
             clock: Arc::new(SystemClock),
             link: Mutex::default(),
-        })))
+        }))
     }
 
-    /// Sets what the names of all that is stored begin with. Default: `biped`. Fleets with one
-    /// prefix share their tokens.
+    /// Sets the start of all names. Default: `biped`. Fleets with the same prefix share their tokens.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) for an empty prefix, and one with
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a prefix that is empty or has
     /// braces, spaces or control characters.
     pub fn prefix(self, prefix: impl Into<String>) -> Result<Self, Error> {
         let prefix = prefix.into();
         let is_odd = |c: char| matches!(c, '{' | '}') || c.is_whitespace() || c.is_control();
         if prefix.is_empty() || prefix.contains(is_odd) {
             return Err(Error::configuration(
-                "a prefix in Redis has at least one character, no braces and no spaces",
+                "a prefix in Redis needs at least one character, and no braces or spaces",
             ));
         }
         let Inner { client, shown, .. } = &*self.0;
@@ -156,8 +115,7 @@ impl RedisStore {
         }
     }
 
-    /// Runs a script. A connection that turns out to be broken gets a second chance: all scripts may
-    /// run twice.
+    /// Runs a script. It is tried again if the connection is broken, since all scripts may run twice.
     async fn run<T: FromRedisValue>(
         &self,
         script: &Script,
@@ -188,8 +146,8 @@ impl RedisStore {
         .await
     }
 
-    /// Makes another connection next time. One that the server refused (a password that is put right
-    /// only later, say) would stay refused: it comes back by itself only where it was cut.
+    /// Drops the connection, so that the next operation makes another. A connection reconnects on its own
+    /// after it was cut, but not after the server refused it, for example for a wrong password.
     fn part_with(&self, link: &Arc<Link>) {
         let mut current = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
         current.take_if(|current| Arc::ptr_eq(current, link));
@@ -210,7 +168,7 @@ impl RedisStore {
         }
     }
 
-    /// What went wrong, without what was sent: a server may repeat it.
+    /// The error of a command, without what was sent: a server may repeat that.
     fn fault(&self, error: &RedisError) -> StoreError {
         let Inner { shown, .. } = &*self.0;
         StoreError::new(format!("the Redis at {shown} {}", fault::why(error)))
@@ -333,7 +291,7 @@ impl TokenStore for RedisStore {
             .await?;
         let mut arrival = std::pin::pin!(listener.arrivals().notified());
         arrival.as_mut().enable();
-        // Now that nothing can be missed, see whether it has happened already.
+        // The subscription misses nothing from now on; check whether the change came before.
         let changed = &self.0.scripts.changed;
         let moved: u8 = self
             .run(changed, &names, |script| {
@@ -356,49 +314,11 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// The URL, checked; errors don't show it, since it may hold a password.
-fn parse(url: &SecretString) -> Result<Url, Error> {
-    let refused = |why: &str| {
-        Err(
-            Error::configuration(format!("the URL of the Redis {why}")).with_remedy(
-                "it looks like redis://user:password@host:6379/0, or rediss://… for TLS; what is \
-                 special in a password is escaped (%40 for @)",
-            ),
-        )
-    };
-    let Ok(parsed) = Url::parse(url.expose_secret()) else {
-        return refused("can't be read");
-    };
-    if !matches!(parsed.scheme(), "redis" | "rediss") {
-        return refused("begins with neither redis:// nor rediss://");
-    }
-    if parsed.host_str().is_none_or(str::is_empty) {
-        return refused("names no host");
-    }
-    let database = parsed.path().trim_start_matches('/');
-    if !database.bytes().all(|byte| byte.is_ascii_digit()) {
-        return refused("names a database that is no number");
-    }
-    if parsed.query().is_some() || parsed.fragment().is_some() {
-        // One of them would turn the check of certificates off.
-        return refused("has something after ? or #, which means nothing here");
-    }
-    Ok(parsed)
-}
-
-/// rustls panics where a program enables several providers of cryptography and names none.
-fn choose_cryptography() {
-    use rustls::crypto::{CryptoProvider, aws_lc_rs};
-    if CryptoProvider::get_default().is_none() {
-        let _ = aws_lc_rs::default_provider().install_default();
-    }
-}
-
 fn written(id: LeaseId) -> String {
     format!("{:032x}", id.0)
 }
 
-/// Whole milliseconds, at least one: none would mean for ever, or never.
+/// Whole milliseconds, at least one: zero would mean for ever, or never.
 fn millis(duration: Duration) -> u64 {
     const MOST: u128 = 10 * 365 * 24 * 60 * 60 * 1000;
     u64::try_from(duration.as_millis().clamp(1, MOST)).unwrap_or(1)

@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use biped::{
-    Clock, ExposeSecret, Provider, SecretRef, SystemClock, TokenKey, TokenManager, TokenRequest,
-    TokenStore,
+    ExposeSecret, TokenManager, TokenRequest,
     envelope::Envelope,
     file::FileStore,
+    provider::{Clock, Provider, SecretRef, SystemClock},
     redis::RedisStore,
     reqwest::TokenClient,
     sealed::{SealKey, SealedStore},
+    store::{TokenKey, TokenStore},
 };
 use biped_sandbox::{Effect, Fault, SHOP, Sandbox};
 

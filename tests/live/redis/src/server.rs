@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use biped::{Clock, SystemClock};
+use biped::provider::{Clock, SystemClock};
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 

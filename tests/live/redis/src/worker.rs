@@ -7,8 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use biped::{
-    Clock, Error, HttpClient, SecretRef, Settings, SystemClock, TokenManager, TokenRequest,
+    Error, Settings, TokenManager, TokenRequest,
+    client::HttpClient,
     envelope::Envelope,
+    provider::{Clock, SecretRef, SystemClock},
     redis::RedisStore,
     reqwest::TokenClient,
     sealed::{SealKey, SealedStore},

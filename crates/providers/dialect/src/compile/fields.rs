@@ -1,40 +1,31 @@
 //! Reading fields and headers.
 
+use biped_config::{ConfigTable, ConfigValue, Value};
 use http::HeaderName;
 
 use crate::{
     answer_path::Pointer,
-    section::Section,
-    source::{Entry, Node, Value},
+    reading::{VendorTable as _, line, to_json},
     step::{Encoding, Field, FieldName, FieldValue, Header, HeaderTitle},
     template::Template,
 };
 
-pub(crate) fn user_and_password(section: &Section<'_>) -> (Option<Template>, Option<Template>) {
+pub(crate) fn user_and_password(section: &ConfigTable) -> (Option<Template>, Option<Template>) {
     let both = (section.template("user"), section.template("password"));
     for key in ["user", "password"] {
-        if section.node(key).is_none() {
+        if section.value(key).is_none() {
             section.wrong(section.line(), key, "missing; expected a string");
         }
     }
-    for entry in section.entries() {
-        if !["user", "password"].contains(&entry.key.as_str()) {
-            section.faults().unknown(
-                entry.line,
-                section.path(&entry.key),
-                &entry.key,
-                &["user", "password"],
-            );
-        }
-    }
+    section.report_unread();
     both
 }
 
-pub(crate) fn read_fields(section: &Section<'_>, encoding: Encoding) -> Vec<Field> {
+pub(crate) fn read_fields(section: &ConfigTable, encoding: Encoding) -> Vec<Field> {
     let mut fields: Vec<Field> = Vec::new();
-    for entry in section.entries() {
-        let wrong = |why: &str| section.wrong(entry.line, &entry.key, why);
-        let at = match field_name(&entry.key) {
+    for (key, value) in section.entries() {
+        let wrong = |why: &str| section.wrong(line(value), key, why);
+        let at = match field_name(key) {
             Ok(FieldName::Pointer(_)) if encoding != Encoding::Json => {
                 wrong("a JSON pointer needs encoding = \"json\"");
                 continue;
@@ -48,7 +39,7 @@ pub(crate) fn read_fields(section: &Section<'_>, encoding: Encoding) -> Vec<Fiel
         if fields.iter().any(|field| field.at.is(&at)) {
             wrong("this field is a duplicate");
         }
-        if let Some(value) = field_value(section, entry) {
+        if let Some(value) = field_value(section, key, value) {
             fields.push(Field { at, value });
         }
     }
@@ -89,27 +80,37 @@ impl FieldName {
     }
 }
 
-pub(crate) fn field_value(section: &Section<'_>, entry: &Entry) -> Option<FieldValue> {
-    value(section, &entry.key, &entry.node, true)
+pub(crate) fn field_value(
+    section: &ConfigTable,
+    key: &str,
+    value: &ConfigValue,
+) -> Option<FieldValue> {
+    read_value(section, key, value, true)
 }
 
-fn value(section: &Section<'_>, key: &str, node: &Node, list: bool) -> Option<FieldValue> {
-    match &node.value {
-        Value::Text(text) => section.parsed(key, text, node.line).map(FieldValue::Text),
+fn read_value(
+    section: &ConfigTable,
+    key: &str,
+    node: &ConfigValue,
+    list: bool,
+) -> Option<FieldValue> {
+    match &node.raw {
+        Value::Text(text) => section.parsed(key, text, line(node)).map(FieldValue::Text),
         Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
-            Some(FieldValue::Fixed(node.to_json()))
+            Some(FieldValue::Fixed(to_json(node)))
         }
         Value::List(all) if list => all
             .iter()
-            .map(|node| value(section, key, node, false))
+            .map(|node| read_value(section, key, node, false))
             .collect::<Option<_>>()
             .map(FieldValue::List),
-        Value::Table(table) if table.entries.len() == 1 && table.entries[0].key == "number" => {
-            let inside = &table.entries[0].node;
-            match &inside.value {
-                Value::Text(text) => section.parsed(key, text, node.line).map(FieldValue::Number),
+        Value::Table(table) if table.len() == 1 && table.contains_key("number") => {
+            match &table["number"].raw {
+                Value::Text(text) => section
+                    .parsed(key, text, line(node))
+                    .map(FieldValue::Number),
                 _ => {
-                    section.wrong(node.line, key, "expected a template as number");
+                    section.wrong(line(node), key, "expected a template as number");
                     None
                 }
             }
@@ -117,12 +118,12 @@ fn value(section: &Section<'_>, key: &str, node: &Node, list: bool) -> Option<Fi
         Value::Table(_) => {
             let why = "expected a template, a number, true or false, a list or { number = \"{name}\" }; \
                        name a field inside an object by a pointer such as \"/auth/user\"";
-            section.wrong(node.line, key, why);
+            section.wrong(line(node), key, why);
             None
         }
         Value::List(_) | Value::Date(_) => {
             section.wrong(
-                node.line,
+                line(node),
                 key,
                 "expected a template, a number, true or false",
             );
@@ -131,20 +132,20 @@ fn value(section: &Section<'_>, key: &str, node: &Node, list: bool) -> Option<Fi
     }
 }
 
-pub(crate) fn read_headers(section: &Section<'_>) -> Vec<Header> {
+pub(crate) fn read_headers(section: &ConfigTable) -> Vec<Header> {
     let mut headers: Vec<Header> = Vec::new();
-    for entry in section.entries() {
-        let wrong = |why: &str| section.wrong(entry.line, &entry.key, why);
-        let Some(name) = header_title(entry) else {
+    for (key, value) in section.entries() {
+        let wrong = |why: &str| section.wrong(line(value), key, why);
+        let Some(name) = header_title(key, line(value)) else {
             wrong("this is not a valid header name");
             continue;
         };
         if headers.iter().any(|known| known.name.is(&name)) {
             wrong("this header is a duplicate");
         }
-        match &entry.node.value {
+        match &value.raw {
             Value::Text(text) => {
-                if let Some(value) = section.parsed(&entry.key, text, entry.node.line) {
+                if let Some(value) = section.parsed(key, text, line(value)) {
                     headers.push(Header { name, value });
                 }
             }
@@ -154,11 +155,11 @@ pub(crate) fn read_headers(section: &Section<'_>) -> Vec<Header> {
     headers
 }
 
-fn header_title(entry: &Entry) -> Option<HeaderTitle> {
-    if let Ok(name) = entry.key.parse() {
+fn header_title(key: &str, line: usize) -> Option<HeaderTitle> {
+    if let Ok(name) = key.parse() {
         return Some(HeaderTitle::Fixed(name));
     }
-    let template = Template::parse(&entry.key, entry.line).ok()?;
+    let template = Template::parse(key, line).ok()?;
     let sample = template.outline(|_| Some("x"));
     let can_be = !template.is_fixed() && sample.parse::<HeaderName>().is_ok();
     can_be.then_some(HeaderTitle::Made(template))

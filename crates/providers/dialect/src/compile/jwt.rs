@@ -1,11 +1,11 @@
 //! Reading `[jwt]`: what is signed, and where the JWT is sent.
 
+use biped_config::ConfigTable;
 use jsonwebtoken::Algorithm;
 
 use super::fields::{field_name, field_value};
 use crate::{
-    section::Section,
-    source::Entry,
+    reading::VendorTable as _,
     step::{DEFAULT_JWT_LIFETIME, Field, FieldValue, Jwt},
 };
 
@@ -19,9 +19,9 @@ pub(crate) enum JwtUse {
 }
 
 /// Reads `[jwt]`, which `auth = "jwt"` needs and other methods refuse.
-pub(crate) fn jwt(section: &Section<'_>, is_needed: bool) -> Option<(Jwt, JwtUse)> {
+pub(crate) fn jwt(section: &ConfigTable, is_needed: bool) -> Option<(Jwt, JwtUse)> {
     let Some(inside) = section.table("jwt") else {
-        if is_needed && section.node("jwt").is_none() {
+        if is_needed && section.value("jwt").is_none() {
             section.wrong(
                 section.line(),
                 "jwt",
@@ -51,22 +51,19 @@ pub(crate) fn jwt(section: &Section<'_>, is_needed: bool) -> Option<(Jwt, JwtUse
         ],
     );
     let key = inside.template("key");
-    if inside.node("key").is_none() {
+    if inside.value("key").is_none() {
         inside.wrong(inside.line(), "key", "missing; expected a template");
     }
     let claims = inside.table("claims").map_or_else(Vec::new, |claims| {
-        let value = |entry: &Entry| {
-            let value = field_value(&claims, entry)?;
-            Some((entry.key.as_str().into(), value))
-        };
-        claims.entries().iter().filter_map(value).collect()
+        let claim = |(key, value)| Some((Box::from(key), field_value(&claims, key, value)?));
+        claims.entries().into_iter().filter_map(claim).collect()
     });
     let kid = inside.template("kid");
     let lifetime = inside
         .seconds("lifetime")
         .unwrap_or(DEFAULT_JWT_LIFETIME.as_secs());
     let jwt_use = jwt_use(&inside);
-    inside.finish();
+    inside.report_unread();
     let jwt = Jwt {
         alg: alg.unwrap_or(Algorithm::RS256),
         key: key?,
@@ -77,16 +74,16 @@ pub(crate) fn jwt(section: &Section<'_>, is_needed: bool) -> Option<(Jwt, JwtUse
     Some((jwt, jwt_use))
 }
 
-fn jwt_use(section: &Section<'_>) -> JwtUse {
+fn jwt_use(section: &ConfigTable) -> JwtUse {
     let Some((text, line)) = section.text("use") else {
         return JwtUse::ClientAssertion;
     };
-    match text {
+    match &*text {
         "client_assertion" => JwtUse::ClientAssertion,
         "grant" => JwtUse::Grant,
         "secret" => JwtUse::Secret,
         "bearer" => JwtUse::Bearer,
-        _ => match text.strip_prefix("field:").map(field_name) {
+        text => match text.strip_prefix("field:").map(field_name) {
             Some(Ok(at)) => JwtUse::Field(Field {
                 at,
                 value: FieldValue::Assertion,

@@ -1,27 +1,21 @@
 //! Reading `[response]`: how a response is read.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use biped_config::{ConfigTable, Value};
 use biped_core::Lifetime;
 
 use crate::{
     answer_path::AnswerPath,
     expiry::{Expiry, Written},
+    reading::{VendorTable as _, line, to_json},
     response::{Reads, Success, Words},
-    section::Section,
-    source::{Table, Value},
     template::Template,
 };
 
-pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
-    let empty = Table {
-        line: step.line(),
-        entries: Vec::new(),
-    };
-    let section = match step.table("response") {
-        Some(section) => section,
-        None => Section::new(&empty, step.path("response"), step.faults()),
-    };
+pub(crate) fn reads(step: &ConfigTable, is_first: bool) -> Reads {
+    let empty = || step.inner("response", step.origin().clone(), BTreeMap::new());
+    let section = step.table("response").unwrap_or_else(empty);
     let format = section.choice("format", &[("json", false), ("text", true)]);
     let named = section.place("token");
     // A token that is the whole body is plain text, unless format = "json" says that it is quoted.
@@ -36,9 +30,7 @@ pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
         && !place.is_whole_body()
         && !place.is_header()
     {
-        let line = section
-            .entry("token")
-            .map_or(section.line(), |entry| entry.line);
+        let line = section.line_of("token");
         let why =
             "with format = \"text\" the token is the whole body; expected \"\" or header:NAME";
         section.wrong(line, "token", why);
@@ -51,7 +43,7 @@ pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
             reason: inside.place("reason"),
             message: inside.place("message"),
         };
-        inside.finish();
+        inside.report_unread();
         words
     });
     let mut reads = Reads {
@@ -64,7 +56,7 @@ pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
         base_url: section.place("base_url"),
         base_url_hosts: hosts(&section),
         export: exports(&section),
-        ok: section.table("ok").and_then(success),
+        ok: section.table("ok").and_then(|ok| success(&ok)),
         words,
         token_type: section
             .place("token_type")
@@ -74,13 +66,11 @@ pub(crate) fn reads(step: &Section<'_>, is_first: bool) -> Reads {
             .unwrap_or_else(|| AnswerPath::key("scope")),
     };
     if reads.base_url.is_some() && reads.base_url_hosts.is_empty() {
-        let line = section
-            .entry("base_url")
-            .map_or(section.line(), |entry| entry.line);
+        let line = section.line_of("base_url");
         let why = "missing; set it to the hosts that base_url may name";
         section.wrong(line, "base_url_hosts", why);
     }
-    section.finish();
+    section.report_unread();
     reads.wanted = wanted(&reads);
     reads
 }
@@ -124,7 +114,7 @@ impl Words {
     }
 }
 
-fn expiry(section: &Section<'_>, is_usual: bool) -> Option<Expiry> {
+fn expiry(section: &ConfigTable, is_usual: bool) -> Option<Expiry> {
     let Some(inside) = section.table("expires") else {
         return is_usual.then(|| Expiry {
             at: Some(AnswerPath::key("expires_in")),
@@ -134,66 +124,66 @@ fn expiry(section: &Section<'_>, is_usual: bool) -> Option<Expiry> {
     let at = inside.place("at");
     let written = match inside.text("as") {
         None => Written::Seconds,
-        Some((text, line)) => Written::parse(text).unwrap_or_else(|why| {
+        Some((text, line)) => Written::parse(&text).unwrap_or_else(|why| {
             inside.wrong(line, "as", why);
             Written::Seconds
         }),
     };
-    if at.is_none() && inside.node("at").is_none() && !matches!(written, Written::Jwt) {
+    if at.is_none() && inside.value("at").is_none() && !matches!(written, Written::Jwt) {
         inside.wrong(
             inside.line(),
             "at",
             "missing; expected a JSON pointer or header:NAME, which only as = \"jwt\" can do without",
         );
     }
-    inside.finish();
+    inside.report_unread();
     Some(Expiry { at, written })
 }
 
-fn lifetime(section: &Section<'_>) -> Option<Lifetime> {
-    if let Some(Value::Bool(false)) = section.node("lifetime").map(|node| &node.value) {
+fn lifetime(section: &ConfigTable) -> Option<Lifetime> {
+    if let Some(Value::Bool(false)) = section.value("lifetime").map(|node| &node.raw) {
         return Some(Lifetime::UntilRejected);
     }
     let seconds = section.seconds("lifetime")?;
     Some(Lifetime::For(Duration::from_secs(seconds)))
 }
 
-fn hosts(section: &Section<'_>) -> Vec<Template> {
+fn hosts(section: &ConfigTable) -> Vec<Template> {
     let mut hosts = Vec::new();
-    for (text, line) in section.texts("base_url_hosts").unwrap_or_default() {
+    for (text, line) in section.list("base_url_hosts").unwrap_or_default() {
         if text.is_empty() || text.contains(['/', ':', '@', '?', '#']) {
             let why = "expected a host name without scheme and port, such as \"*.vendor.example\"";
             section.wrong(line, "base_url_hosts", why);
         } else {
-            hosts.extend(section.parsed("base_url_hosts", text, line));
+            hosts.extend(section.parsed("base_url_hosts", &text, line));
         }
     }
     hosts
 }
 
-fn exports(section: &Section<'_>) -> Vec<(Box<str>, AnswerPath)> {
+fn exports(section: &ConfigTable) -> Vec<(Box<str>, AnswerPath)> {
     let Some(inside) = section.table("export") else {
         return Vec::new();
     };
     let mut exports = Vec::new();
-    for entry in inside.entries() {
-        let place = match &entry.node.value {
+    for (key, value) in inside.entries() {
+        let place = match &value.raw {
             Value::Text(text) => AnswerPath::parse(text),
             _ => Err("expected a JSON pointer or header:NAME"),
         };
         match place {
-            Ok(place) => exports.push((entry.key.as_str().into(), place)),
-            Err(why) => inside.wrong(entry.line, &entry.key, why),
+            Ok(place) => exports.push((key.into(), place)),
+            Err(why) => inside.wrong(line(value), key, why),
         }
     }
     exports
 }
 
-fn success(section: Section<'_>) -> Option<Success> {
+fn success(section: &ConfigTable) -> Option<Success> {
     let at = section.place("at");
-    let equals = section.node("equals");
+    let equals = section.value("equals");
     for (key, is_missing) in [
-        ("at", section.node("at").is_none()),
+        ("at", section.value("at").is_none()),
         ("equals", equals.is_none()),
     ] {
         if is_missing {
@@ -201,17 +191,17 @@ fn success(section: Section<'_>) -> Option<Success> {
         }
     }
     let or_absent = section.boolean("or_absent").unwrap_or(false);
-    if let Some(Value::List(_) | Value::Table(_)) = equals.map(|node| &node.value) {
+    if let Some(Value::List(_) | Value::Table(_)) = equals.map(|node| &node.raw) {
         section.wrong(
             section.line(),
             "equals",
             "expected a string, a number, true or false",
         );
     }
-    section.finish();
+    section.report_unread();
     Some(Success {
         at: at?,
-        equals: equals?.to_json(),
+        equals: to_json(equals?),
         or_absent,
     })
 }

@@ -1,25 +1,23 @@
 //! Reading `[[example]]`.
 
+use biped_config::{ConfigTable, ConfigValue, Value};
 use http::{HeaderName, header};
 
 use super::{
     ApiAnswer, Example, Exchange, ExpectedBody, ExpectedError, ExpectedRequest, ExpectedToken,
     GivenResponse, Outcome,
 };
-use crate::{
-    section::Section,
-    source::{Node, Value},
-};
+use crate::reading::{VendorTable as _, line, to_json};
 
-pub(crate) fn example(section: Section<'_>) -> Example {
-    let mut exchanges = vec![exchange(&section)];
+pub(crate) fn example(section: &ConfigTable) -> Example {
+    let mut exchanges = vec![exchange(section)];
     for then in section.tables("then", false).unwrap_or_default() {
         exchanges.push(exchange(&then));
-        then.finish();
+        then.report_unread();
     }
     let outcome = match (section.table("expect"), section.table("error")) {
-        (Some(expect), None) => Outcome::Token(Box::new(expected_token(expect))),
-        (None, Some(error)) => Outcome::Error(expected_error(error)),
+        (Some(expect), None) => Outcome::Token(Box::new(expected_token(&expect))),
+        (None, Some(error)) => Outcome::Error(expected_error(&error)),
         _ => {
             section.wrong(
                 section.line(),
@@ -32,44 +30,44 @@ pub(crate) fn example(section: Section<'_>) -> Example {
     let api = section.tables("api", true).unwrap_or_default();
     let example = Example {
         line: section.line(),
-        given: pairs(&section, "given")
+        given: pairs(section, "given")
             .into_iter()
             .map(|(name, text)| (name.into(), text))
             .collect(),
         exchanges,
         outcome,
-        api: api.into_iter().map(api_answer).collect(),
+        api: api.iter().map(api_answer).collect(),
     };
-    section.finish();
+    section.report_unread();
     example
 }
 
-fn exchange(section: &Section<'_>) -> Exchange {
+fn exchange(section: &ConfigTable) -> Exchange {
     let missing = |key: &str| {
         section.wrong(section.line(), key, "missing; expected a table");
     };
     let request = section.table("request");
-    if request.is_none() && section.node("request").is_none() {
+    if request.is_none() && section.value("request").is_none() {
         missing("request");
     }
     let response = section.table("response");
-    if response.is_none() && section.node("response").is_none() {
+    if response.is_none() && section.value("response").is_none() {
         missing("response");
     }
     Exchange {
-        request: request.map(expected_request).unwrap_or_default(),
-        response: response.map(given_response).unwrap_or_default(),
+        request: request.as_ref().map(expected_request).unwrap_or_default(),
+        response: response.as_ref().map(given_response).unwrap_or_default(),
     }
 }
 
-fn expected_request(section: Section<'_>) -> ExpectedRequest {
-    let text = |key| section.text(key).map(|(text, _)| text.to_owned());
+fn expected_request(section: &ConfigTable) -> ExpectedRequest {
+    let text = |key| section.text(key).map(|(text, _)| text);
     let bodies = [
         text("form").map(ExpectedBody::Form),
         text("text").map(ExpectedBody::Text),
         section
-            .node("json")
-            .map(|node| ExpectedBody::Json(node.to_json())),
+            .value("json")
+            .map(|node| ExpectedBody::Json(to_json(node))),
     ];
     let mut bodies: Vec<_> = bodies.into_iter().flatten().collect();
     if bodies.len() > 1 {
@@ -80,41 +78,41 @@ fn expected_request(section: Section<'_>) -> ExpectedRequest {
         );
     }
     let jwt = section.table("jwt");
-    let part = |key| Some(jwt.as_ref()?.node(key)?.to_json());
+    let part = |key| Some(to_json(jwt.as_ref()?.value(key)?));
     let request = ExpectedRequest {
         line: section.line(),
         method: text("method"),
         url: text("url"),
-        headers: header_pairs(&section),
+        headers: header_pairs(section),
         body: bodies.pop().unwrap_or_default(),
         jwt_header: part("header"),
         jwt_claims: part("claims"),
     };
     if let Some(jwt) = jwt {
-        jwt.finish();
+        jwt.report_unread();
     }
-    section.finish();
+    section.report_unread();
     request
 }
 
-fn given_response(section: Section<'_>) -> GivenResponse {
-    let response = read_response(&section);
-    section.finish();
+fn given_response(section: &ConfigTable) -> GivenResponse {
+    let response = read_response(section);
+    section.report_unread();
     response
 }
 
-fn read_response(section: &Section<'_>) -> GivenResponse {
+fn read_response(section: &ConfigTable) -> GivenResponse {
     let status = section
-        .node("status")
-        .map_or(Some(200), |node| match node.value {
+        .value("status")
+        .map_or(Some(200), |node| match node.raw {
             Value::Integer(status @ 100..=599) => u16::try_from(status).ok(),
             _ => {
-                section.wrong(node.line, "status", "expected an HTTP status");
+                section.wrong(line(node), "status", "expected an HTTP status");
                 None
             }
         });
-    let json = section.node("json").map(|node| node.to_json().to_string());
-    let text = section.text("text").map(|(text, _)| text.to_owned());
+    let json = section.value("json").map(|node| to_json(node).to_string());
+    let text = section.text("text").map(|(text, _)| text);
     let mut headers = header_pairs(section);
     if json.is_some() && !headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
         headers.push((header::CONTENT_TYPE, "application/json".into()));
@@ -126,19 +124,19 @@ fn read_response(section: &Section<'_>) -> GivenResponse {
     }
 }
 
-fn api_answer(section: Section<'_>) -> ApiAnswer {
+fn api_answer(section: &ConfigTable) -> ApiAnswer {
     let answer = ApiAnswer {
         line: section.line(),
-        response: read_response(&section),
+        response: read_response(section),
         rejected: section.boolean("rejected").unwrap_or(true),
     };
-    section.finish();
+    section.report_unread();
     answer
 }
 
-fn expected_token(section: Section<'_>) -> ExpectedToken {
-    let text = |key| section.text(key).map(|(text, _)| text.to_owned());
-    let lifetime = match section.node("lifetime").map(|node| &node.value) {
+fn expected_token(section: &ConfigTable) -> ExpectedToken {
+    let text = |key| section.text(key).map(|(text, _)| text);
+    let lifetime = match section.value("lifetime").map(|node| &node.raw) {
         Some(Value::Bool(false)) => Some(None),
         Some(_) => section.seconds("lifetime").map(Some),
         None => None,
@@ -149,20 +147,20 @@ fn expected_token(section: Section<'_>) -> ExpectedToken {
         lifetime,
         base_url: text("base_url"),
         scope: text("scope"),
-        export: pairs(&section, "export"),
+        export: pairs(section, "export"),
         ..ExpectedToken::default()
     };
     if let Some(attach) = section.table("attach") {
         expected.attach_headers = header_pairs(&attach);
-        expected.attach_query = attach.text("query").map(|(text, _)| text.to_owned());
-        attach.finish();
+        expected.attach_query = attach.text("query").map(|(text, _)| text);
+        attach.report_unread();
     }
-    section.finish();
+    section.report_unread();
     expected
 }
 
-fn expected_error(section: Section<'_>) -> ExpectedError {
-    let scalar = |key| section.node(key).and_then(plain);
+fn expected_error(section: &ConfigTable) -> ExpectedError {
+    let scalar = |key| section.value(key).and_then(plain);
     let error = ExpectedError {
         line: section.line(),
         kind: scalar("kind"),
@@ -170,11 +168,11 @@ fn expected_error(section: Section<'_>) -> ExpectedError {
         reason: scalar("reason"),
         message: scalar("message"),
     };
-    section.finish();
+    section.report_unread();
     error
 }
 
-fn header_pairs(section: &Section<'_>) -> Vec<(HeaderName, String)> {
+fn header_pairs(section: &ConfigTable) -> Vec<(HeaderName, String)> {
     let mut headers = Vec::new();
     for (name, text) in pairs(section, "headers") {
         match name.parse() {
@@ -190,17 +188,17 @@ fn header_pairs(section: &Section<'_>) -> Vec<(HeaderName, String)> {
 }
 
 /// A table of plain values, as texts.
-fn pairs(section: &Section<'_>, key: &'static str) -> Vec<(String, String)> {
+fn pairs(section: &ConfigTable, key: &'static str) -> Vec<(String, String)> {
     let Some(inside) = section.table(key) else {
         return Vec::new();
     };
     let mut pairs = Vec::new();
-    for entry in inside.entries() {
-        match plain(&entry.node) {
-            Some(text) => pairs.push((entry.key.clone(), text)),
+    for (key, value) in inside.entries() {
+        match plain(value) {
+            Some(text) => pairs.push((key.to_owned(), text)),
             None => inside.wrong(
-                entry.line,
-                &entry.key,
+                line(value),
+                key,
                 "expected a string, a number, a date, true or false",
             ),
         }
@@ -208,8 +206,8 @@ fn pairs(section: &Section<'_>, key: &'static str) -> Vec<(String, String)> {
     pairs
 }
 
-fn plain(node: &Node) -> Option<String> {
-    match &node.value {
+fn plain(node: &ConfigValue) -> Option<String> {
+    match &node.raw {
         Value::Text(text) | Value::Date(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
         Value::Float(number) => Some(number.to_string()),

@@ -2,26 +2,27 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use biped_config::{ConfigValue, FieldType, Origin, Problem, ProviderConfig, RawValue};
+use biped_config::{ConfigValue, FieldType, Origin, Problem, ProviderConfig, Value};
 use biped_core::{ParamValue, Provider, TokenRequest};
 use biped_oauth2::kind;
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use crate::server::{Server, claims, field, header};
 
-fn value(raw: RawValue) -> ConfigValue {
+fn value(raw: Value) -> ConfigValue {
     let origin = Origin::File {
         path: Arc::from(Path::new("biped.toml")),
         line: 2,
+        column: 0,
     };
     ConfigValue { raw, origin }
 }
 
-fn text(text: &str) -> RawValue {
-    RawValue::Text(text.into())
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
 }
 
-fn config(keys: &[(&str, RawValue)]) -> ProviderConfig {
+fn config(keys: &[(&str, Value)]) -> ProviderConfig {
     let values: BTreeMap<_, _> = keys
         .iter()
         .map(|(key, raw)| ((*key).to_owned(), value(raw.clone())))
@@ -30,7 +31,7 @@ fn config(keys: &[(&str, RawValue)]) -> ProviderConfig {
 }
 
 /// With `client_id`, and the token endpoint unless an issuer is given.
-fn build(keys: &[(&str, RawValue)]) -> Result<Arc<dyn Provider>, Vec<Problem>> {
+fn build(keys: &[(&str, Value)]) -> Result<Arc<dyn Provider>, Vec<Problem>> {
     let mut all = vec![("client_id", text("client-7"))];
     if !keys.iter().any(|(key, _)| *key == "issuer") {
         all.push(("token_endpoint", text("https://login.example/token")));
@@ -39,7 +40,7 @@ fn build(keys: &[(&str, RawValue)]) -> Result<Arc<dyn Provider>, Vec<Problem>> {
     kind().build(&config(&all))
 }
 
-fn problem(keys: &[(&str, RawValue)]) -> String {
+fn problem(keys: &[(&str, Value)]) -> String {
     let problems = build(keys).unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
     problems[0]
@@ -73,7 +74,7 @@ fn the_request_has_scope_resource_and_audience() {
     ];
     let config = config(&[
         ("scope", text("write read")),
-        ("resource", RawValue::List(resources.into())),
+        ("resource", Value::List(resources.into())),
         ("audience", text("crm")),
     ]);
     let expected = TokenRequest::new()
@@ -144,7 +145,7 @@ async fn every_method_is_used_that_is_chosen_by_name() {
         let proof = (
             requests[0].headers.contains_key("authorization"),
             field(&requests[0], "client_secret").is_some(),
-            alg.as_ref().and_then(Value::as_str),
+            alg.as_ref().and_then(Json::as_str),
         );
         let expected = match *name {
             "client_secret_basic" => (true, false, None),
@@ -163,7 +164,7 @@ fn a_certificate_is_presented_or_named_as_what_stands_beside_it_says() {
     let certificate_key = ("certificate_key", text("file:c.key.pem"));
     let key = ("key", text("file:k.pem"));
     let named = |name: &str| ("certificate_header", text(name));
-    let presents = |keys: &[(&str, RawValue)]| build(keys).unwrap().client_identity().is_some();
+    let presents = |keys: &[(&str, Value)]| build(keys).unwrap().client_identity().is_some();
     assert!(!presents(&[certificate.clone(), key.clone()]));
     assert!(!presents(&[certificate.clone(), key.clone(), named("x5t")]));
     assert!(presents(&[
@@ -215,7 +216,7 @@ fn all_that_is_wrong_is_told_at_once() {
     let problems = build(&[
         ("client_authentication", text("private_key_jwt")),
         ("certificate_key", text("file:c.pem")),
-        ("dpop", RawValue::Bool(false)),
+        ("dpop", Value::Bool(false)),
         ("dpop_key", text("file:k.pem")),
     ])
     .unwrap_err();
@@ -234,7 +235,7 @@ fn all_that_is_wrong_is_told_at_once() {
 #[tokio::test]
 async fn a_certificate_beside_an_encrypted_key_is_named_by_its_thumbprint() {
     let server = Server::generous().await;
-    let provider = |headers: Option<RawValue>| {
+    let provider = |headers: Option<Value>| {
         let mut keys = vec![
             ("token_endpoint", text(server.url("/token").as_str())),
             ("client_id", text("client-7")),
@@ -248,7 +249,7 @@ async fn a_certificate_beside_an_encrypted_key_is_named_by_its_thumbprint() {
         keys.extend(headers.map(|headers| ("certificate_header", headers)));
         kind().build(&config(&keys)).unwrap()
     };
-    let both = RawValue::List(vec![value(text("x5t")), value(text("x5c"))]);
+    let both = Value::List(vec![value(text("x5t")), value(text("x5c"))]);
     for (headers, expected) in [(None, vec!["x5t#S256"]), (Some(both), vec!["x5c", "x5t"])] {
         let request = TokenRequest::new();
         provider(headers)
@@ -285,10 +286,10 @@ fn what_cannot_be_meant_is_a_problem() {
     );
     assert_eq!(problem(&[("grant_type", text("password"))]), "grant_type");
     let key = ("dpop_key", text("file:k.pem"));
-    assert_eq!(problem(&[("dpop", RawValue::Bool(false)), key]), "dpop_key");
+    assert_eq!(problem(&[("dpop", Value::Bool(false)), key]), "dpop_key");
     let reserved = BTreeMap::from([("grant_type".to_owned(), value(text("password")))]);
     assert_eq!(
-        problem(&[("parameters", RawValue::Table(reserved))]),
+        problem(&[("parameters", Value::Table(reserved))]),
         "parameters"
     );
 }
@@ -306,7 +307,7 @@ async fn every_key_reaches_the_wire() {
             ("alg", text("PS384")),
             ("kid", text("k-1")),
             ("assertion_audience", text("https://aud.example")),
-            ("parameters", RawValue::Table(parameters)),
+            ("parameters", Value::Table(parameters)),
         ]))
         .unwrap();
     let request = TokenRequest::new().scope("read");

@@ -1,0 +1,9 @@
+//! For those who add a vendor: what a provider is made of, and how a kind of provider is declared.
+
+pub use biped_config::{Field, FieldType, ProviderConfig, ProviderKind};
+pub use biped_core::{
+    ApiRequest, ApiRequestParts, ApiResponse, AttachContext, BaseUrls, Choice, Clock,
+    DEFAULT_LIFETIME, FetchContext, IdentityRef, Lifetime, MAX_LIFETIME, Now, PEEK_LIMIT,
+    PEEK_TIME, Provider, ProviderId, SecretRef, SecretUse, SystemClock, TokenBuilder, Verdict,
+    async_trait, check_secure, is_loopback, judge_by_status, redacted_url, wire,
+};

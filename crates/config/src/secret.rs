@@ -1,0 +1,97 @@
+//! [`SecretScheme`]: references such as `vault:…`, which an application resolves.
+
+use std::{fmt, sync::Arc};
+
+use biped_core::{Error, SecretRef, SecretSource};
+
+/// A scheme of references to secrets. The scheme `vault` makes every secret that begins with `vault:`
+/// in a configuration a reference, which the application resolves. `inline:vault:…` still stands for
+/// the text `vault:…`.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use biped_core::{async_trait, Error, SecretSource, SecretString, SourceContext};
+/// use biped_config::SecretScheme;
+/// # #[derive(Debug)] struct Vault(String);
+/// # #[async_trait] impl SecretSource for Vault {
+/// #     fn reference(&self) -> String { format!("vault:{}", self.0) }
+/// #     async fn read(&self, _: &SourceContext<'_>) -> Result<SecretString, Error> {
+/// #         Err(Error::internal("an example")) }
+/// # }
+///
+/// // The function gets "kv/shop" for "vault:kv/shop".
+/// let scheme = SecretScheme::new("vault", |reference: &str| {
+///     Ok(Arc::new(Vault(reference.to_owned())) as Arc<dyn SecretSource>)
+/// });
+/// ```
+#[derive(Clone)]
+pub struct SecretScheme {
+    name: Box<str>,
+    open: Arc<Open>,
+}
+
+type Open = dyn Fn(&str) -> Result<Arc<dyn SecretSource>, Error> + Send + Sync;
+
+impl SecretScheme {
+    /// A scheme of this name. `open` gets the text after the colon. It must not read the secret yet,
+    /// and fails if the text is not a valid reference.
+    pub fn new(
+        name: impl Into<Box<str>>,
+        open: impl Fn(&str) -> Result<Arc<dyn SecretSource>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            open: Arc::new(open),
+        }
+    }
+
+    /// The name: the text before the colon.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the reference if the text begins with the scheme's name.
+    fn reference(&self, text: &str) -> Option<Result<SecretRef, Error>> {
+        let rest = text.strip_prefix(&*self.name)?.strip_prefix(':')?;
+        Some((self.open)(rest).map(SecretRef::from_source))
+    }
+}
+
+impl fmt::Debug for SecretScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SecretScheme").field(&self.name).finish()
+    }
+}
+
+/// The schemes that an application registers.
+#[derive(Clone, Debug, Default)]
+pub struct SecretSchemes(Arc<[SecretScheme]>);
+
+impl SecretSchemes {
+    /// Whether no scheme is registered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the reference if the text begins with the name of a scheme.
+    pub(crate) fn reference(&self, text: &str) -> Option<Result<SecretRef, Error>> {
+        self.0.iter().find_map(|scheme| scheme.reference(text))
+    }
+}
+
+impl FromIterator<SecretScheme> for SecretSchemes {
+    fn from_iter<I: IntoIterator<Item = SecretScheme>>(schemes: I) -> Self {
+        Self(schemes.into_iter().collect())
+    }
+}
+
+/// Two lists are equal if they are the same list; functions can't be compared.
+impl PartialEq for SecretSchemes {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || (self.is_empty() && other.is_empty())
+    }
+}
+
+impl Eq for SecretSchemes {}
