@@ -27,7 +27,7 @@ use local_vendors::{LocalVendors, PAUSE};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// What the handlers call; each call has a fresh token.
+/// The clients of the handlers; each call has a fresh token.
 #[derive(Clone)]
 struct Vendors {
     analytics: ApiClient,
@@ -60,7 +60,7 @@ async fn read(client: &ApiClient, path: &str) -> Result<Value, Failure> {
     Ok(response.json().await?)
 }
 
-/// What this service answers where a vendor gave it nothing.
+/// The response of this service if a vendor's call fails.
 struct Failure(reqwest_middleware::Error);
 
 impl<E: Into<reqwest_middleware::Error>> From<E> for Failure {
@@ -95,7 +95,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let service = service(&biped)?;
     tokio::spawn(async move { axum::serve(listener, service).await });
 
-    // Somebody who calls the service.
+    // A caller of the service.
     let client = reqwest::Client::builder().no_proxy().build()?;
     while vendors.goes_on() {
         let answer = client.get(&url).send().await;

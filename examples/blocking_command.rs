@@ -1,4 +1,4 @@
-//! A command without a runtime.
+//! A command without an async runtime.
 //!
 //! ```sh
 //! cargo run --example blocking_command
@@ -24,7 +24,7 @@ fn orders(shop: &ApiClient) -> Result<String, Box<dyn Error>> {
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    // The vendors need a runtime; the command has none.
+    // The local vendors need a runtime; the command itself does not.
     let runtime = tokio::runtime::Runtime::new()?;
     let mut vendors = runtime.block_on(LocalVendors::start(Sandbox::builder()))?;
 
@@ -40,7 +40,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     println!("{}", latest.unwrap_or_default());
     let token = biped.token("shop")?;
     println!(
-        "a {} token, asked for at {}",
+        "a {} token, requested at {}",
         token.token_type(),
         token.requested_at().unix_seconds()
     );

@@ -1,6 +1,6 @@
-//! A nightly export over all the projects of an account.
+//! A nightly export over all projects of an account.
 //!
-//! The vendor says which projects there are; each has a token, a cloud and a limit of its own.
+//! The vendor lists the projects; each has its own token, cloud and limit.
 //!
 //! ```sh
 //! cargo run --example nightly_export
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Lists the exports of one project and downloads a file; tells how many bytes it had.
+/// Lists the exports of one project and downloads a file; returns the number of bytes.
 async fn export(project: ApiClient) -> Outcome<u64> {
     let list = project.get("/v1/exports").send().await?;
     let list: Value = list.error_for_status()?.json().await?;
@@ -48,7 +48,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     println!("{} projects", projects.len());
 
     let mut length = 0;
-    // A night lasts a moment here, so there are many.
+    // A night takes a moment here, so there are many.
     while vendors.goes_on() {
         let mut exports = JoinSet::new();
         for project in &projects {
@@ -61,7 +61,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     println!("{length} bytes");
     if projects.len() != 12 {
-        return Err("twelve projects were expected".into());
+        return Err("expected twelve projects".into());
     }
     Ok(vendors.end())
 }

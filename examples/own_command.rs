@@ -1,4 +1,4 @@
-//! A team's own `biped` command: every command, for its own kind of provider as well.
+//! A team's own `biped` command, with a kind of provider of its own.
 //!
 //! ```sh
 //! cargo run --example own_command -- --config examples/own_command.toml token intranet
@@ -18,12 +18,12 @@ fn main() -> ExitCode {
     biped_cli::run(Biped::builder().provider_kind(intranet()))
 }
 
-/// The intranet takes a pass as it stands, for a minute.
+/// The intranet accepts a pass as the token, for a minute.
 fn intranet() -> ProviderKind {
     let pass = Field::new("pass", FieldType::Secret).required();
     ProviderKind::new("intranet", from_config)
-        .about("What is behind the company's own proxy")
-        .field(pass.about("The pass that the porter gave out."))
+        .about("The APIs behind the company's proxy")
+        .field(pass.about("The pass from the front desk."))
 }
 
 fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {

@@ -1,8 +1,8 @@
-//! A vendor that Biped doesn't know, in one file.
+//! A provider for a vendor that Biped does not include, in one file.
 //!
-//! Acme hands out a session key for an API key, and wants every call signed with it: an HMAC over
-//! method, path, time and body. Below `main` is all that it takes to teach Biped that; the vendor
-//! itself, so that this runs, comes last.
+//! Acme exchanges an API key for a session key, and expects every call to be signed with it: an HMAC
+//! over method, path, time and body. The provider is below `main`; the vendor itself, so that the
+//! example runs, comes last.
 //!
 //! ```sh
 //! cargo run --example own_provider
@@ -50,19 +50,19 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     Ok(())
 }
 
-/// What may stand in the configuration, and what becomes of it.
+/// The kind of provider: its fields in the configuration, and its constructor.
 fn acme() -> ProviderKind {
     ProviderKind::new("acme", from_config)
         .about("Acme's billing API")
         .field(
             Field::new("api_key", FieldType::Secret)
                 .required()
-                .about("The key Acme gave out."),
+                .about("The API key from Acme."),
         )
         .field(
             Field::new("token_endpoint", FieldType::Url)
                 .required()
-                .about("Where sessions start."),
+                .about("The URL that creates sessions."),
         )
 }
 
@@ -73,7 +73,7 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let endpoint = config
         .url("token_endpoint")
         .ok_or_else(|| config.missing("token_endpoint"))?;
-    // Acme has no client identifier: the key tells clients apart, and each has its own tokens.
+    // Acme has no client identifier: the key identifies the client, and each has its own tokens.
     let id = ProviderId::new("acme", endpoint, "")
         .named(config.name())
         .credential(&key);
@@ -103,7 +103,7 @@ impl Provider for Acme {
         let answer = wire::json(&response)?;
         let session = answer["session"]
             .as_str()
-            .ok_or_else(|| Error::invalid_response("no session"))?;
+            .ok_or_else(|| Error::invalid_response("the response does not contain a session"))?;
         Token::new(session, cx.sent_at())
             .expires_in(wire::seconds(&answer["seconds"]))
             .build()
@@ -117,7 +117,7 @@ impl Provider for Acme {
     ) -> Result<(), Error> {
         let body = request
             .body()
-            .ok_or_else(|| Error::configuration("Acme signs the body: it can't be a stream"))?;
+            .ok_or_else(|| Error::configuration("Acme signs the body, so it can't be a stream"))?;
         let time = cx.now().unix_seconds();
         let signature = sign(
             token.expose_secret(),
@@ -126,11 +126,11 @@ impl Provider for Acme {
             time,
             body,
         )
-        .ok_or_else(|| Error::internal("a key that HMAC won't take"))?;
+        .ok_or_else(|| Error::internal("HMAC does not accept the key"))?;
         let headers = request.headers_mut();
         let value = |text: String| {
             text.parse()
-                .map_err(|_| Error::internal("a signature that is no header value"))
+                .map_err(|_| Error::internal("a signature is not a valid header value"))
         };
         headers.insert("acme-time", value(time.to_string())?);
         headers.insert("acme-signature", value(signature)?);
@@ -145,7 +145,7 @@ fn sign(session: &str, method: &str, path: &str, time: i64, body: &[u8]) -> Opti
     Some(STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-/// The vendor's side: it gives out a session and checks the signatures.
+/// The vendor: it creates a session and checks the signatures.
 mod acme_itself {
     use std::{io, net::SocketAddr};
 
@@ -194,7 +194,7 @@ mod acme_itself {
         if expected.is_some() && expected.as_deref() == text("acme-signature") {
             (StatusCode::CREATED, "invoice 1 is on its way")
         } else {
-            (StatusCode::UNAUTHORIZED, "that is not signed by you")
+            (StatusCode::UNAUTHORIZED, "the signature is not valid")
         }
     }
 }

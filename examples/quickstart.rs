@@ -1,6 +1,6 @@
-//! Two vendors, four APIs, and not a thought about tokens.
+//! Calls four APIs of two vendors. Biped handles the tokens.
 //!
-//! Starts both vendors on loopback with tokens that live a few seconds, calls their APIs across
+//! It starts both vendors on loopback with tokens that live a few seconds, calls their APIs across
 //! several expiries and one early revocation, and prints what the vendors counted.
 //!
 //! ```sh
@@ -22,7 +22,7 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
 const LIFETIME: Duration = Duration::from_secs(4);
 const RUN: Duration = Duration::from_secs(14);
 
-/// One API that is called: the client, the path, a body to push, and the vendor's key for it.
+/// One API: its client, the path, a body to push, and the vendor's key for it.
 struct Api {
     name: &'static str,
     client: ApiClient,
@@ -36,7 +36,7 @@ struct Api {
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let sandbox = Sandbox::builder().lifetime(LIFETIME).start().await?;
 
-    // What an application has in its biped.toml.
+    // An application has this in its biped.toml.
     let config = format!(
         r#"
         [providers.analytics]
@@ -70,7 +70,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         shop_secret = biped_sandbox::SHOP.client_secret,
     );
 
-    // All that it does about tokens.
+    // This is all that an application does about tokens.
     let biped = Biped::builder().toml(config).build()?;
     let project_42 = biped.client("analytics")?;
     let project_43 = project_42.param("project_id", 43);
@@ -148,7 +148,7 @@ impl Api {
     }
 }
 
-/// Prints what the vendors counted, and whether it is what it should be.
+/// Prints what the vendors counted, and whether it is as expected.
 async fn report(
     sandbox: &Sandbox,
     apis: &[Api],
@@ -194,7 +194,7 @@ async fn report(
         let most = 1.0 + expiries + counts.revocations as f64;
         if requests > most {
             wrong.push(format!(
-                "{}: {requests} token requests, at most {most} expected",
+                "{}: expected at most {most} token requests, found {requests}",
                 api.name
             ));
         }
@@ -204,13 +204,13 @@ async fn report(
     }
     println!("{table}");
     if base_urls.first() == base_urls.get(1) {
-        wrong.push("the two projects should be on two clouds".into());
+        wrong.push("both projects are on the same cloud".into());
     }
     if stats.counts.revocations != 1 || stats.counts.api_calls.rejected == 0 {
-        wrong.push("the revocation should have been noticed".into());
+        wrong.push("no API call noticed the revocation".into());
     }
     for problem in &wrong {
-        println!("not as it should be: {problem}");
+        println!("error: {problem}");
     }
     Ok(if wrong.is_empty() {
         ExitCode::SUCCESS

@@ -1,8 +1,8 @@
 //! A tonic client whose calls carry a fresh token.
 //!
-//! The first lines of `main` are what an application has; with generated code `Grpc` is its client.
-//! The service that is called is below: it takes the shop's tokens, and a codec for texts stands in
-//! for protobuf.
+//! The first lines of `main` are what an application needs; with generated code, its client replaces
+//! `Grpc`. The called service is below: it accepts the shop's tokens, and a codec for texts replaces
+//! protobuf.
 //!
 //! ```sh
 //! cargo run --example tonic_client
@@ -45,11 +45,11 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         latest = vendors.note(answer.await);
         tokio::time::sleep(PAUSE).await;
     }
-    println!("{}", latest.ok_or("no answer")?.into_inner());
+    println!("{}", latest.ok_or("no response")?.into_inner());
     Ok(vendors.end())
 }
 
-/// A gRPC service that takes whatever token the shop takes.
+/// A gRPC service that accepts the shop's tokens.
 mod orders {
     use std::{
         convert::Infallible,
@@ -102,10 +102,10 @@ mod orders {
                 asked = asked.header(AUTHORIZATION, token);
             }
             Box::pin(async move {
-                let unavailable = |_| Status::unavailable("the shop doesn't answer");
+                let unavailable = |_| Status::unavailable("the shop does not respond");
                 let answer = asked.send().await.map_err(unavailable)?;
                 if answer.status() == 401 {
-                    return Err(Status::unauthenticated("the token is no good"));
+                    return Err(Status::unauthenticated("the token is not valid"));
                 }
                 Ok(Response::new(answer.text().await.map_err(unavailable)?))
             })
@@ -127,7 +127,7 @@ mod orders {
         }
     }
 
-    /// Messages that are texts.
+    /// A codec whose messages are texts.
     #[derive(Clone, Copy, Default)]
     pub(crate) struct Texts;
 
@@ -164,7 +164,7 @@ mod orders {
             let bytes = from.copy_to_bytes(from.remaining());
             let text = String::from_utf8(bytes.into());
             text.map(Some)
-                .map_err(|_| Status::invalid_argument("the message is no text"))
+                .map_err(|_| Status::invalid_argument("the message is not text"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A vendor's answer, whatever it is: a token or an error that doesn't show it.
+//! A vendor's response may be anything: the provider returns a token, or an error that does not show it.
 #![no_main]
 
 use biped_core::{

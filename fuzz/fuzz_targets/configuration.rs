@@ -1,4 +1,4 @@
-//! A biped.toml, whatever it is: an error or a configuration, and no secret in either.
+//! A biped.toml may be anything: reading it returns an error or a configuration, and shows no secret.
 #![no_main]
 
 use biped::Biped;

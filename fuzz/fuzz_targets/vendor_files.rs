@@ -1,4 +1,4 @@
-//! A vendor's file, whatever it is: problems with their lines, or a dialect whose examples run.
+//! A vendor file may be anything: loading returns problems with lines, or a dialect whose examples run.
 #![no_main]
 
 use biped_dialect::check_text;

@@ -99,6 +99,10 @@ impl Registry {
 
     /// Adds a kind of store. It replaces one with the same name.
     pub(crate) fn add_store(&mut self, kind: StoreKind) {
+        if kind.name() == MEMORY {
+            let why = "memory is not a store; register this one under another name";
+            return self.refuse("store.kind".into(), why.into());
+        }
         self.stores.remove(kind.name());
         for field in kind.fields() {
             let known = self
@@ -117,8 +121,7 @@ impl Registry {
         let is_taken = self.section_names().any(|name| name == section.name());
         if is_taken || section.name().contains("__") {
             let why = "there is already a section of this name; register it under another name";
-            self.refuse(section.name().to_owned(), why.into());
-            return;
+            return self.refuse(section.name().to_owned(), why.into());
         }
         self.sections.push(section);
     }
@@ -133,8 +136,7 @@ impl Registry {
         if name.is_empty() || !is_word || is_taken {
             let why =
                 "this can't be the name of a scheme of secrets; register it under another name";
-            self.refuse(format!("{name}:"), why.into());
-            return;
+            return self.refuse(format!("{name}:"), why.into());
         }
         self.schemes.push(scheme);
     }

@@ -60,7 +60,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: clap::ColorChoice,
 
-    /// How long the command may take, in seconds; 0 means without a limit
+    /// How long the command may take, in seconds; 0 means no limit
     #[arg(long, global = true, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
     pub(crate) timeout: Duration,
 }
@@ -320,7 +320,7 @@ pub(crate) struct Forget {
     pub(crate) errors: Errors,
 }
 
-/// Trusts ./biped.toml: its references, and the hosts that secrets and tokens are sent to
+/// Trusts ./biped.toml: its references, and the hosts of secrets and tokens
 ///
 /// A biped.toml in the working directory may come from another person, for example with a
 /// repository. Until you trust it, `list` and `config show` show what it contains, but Biped runs no

@@ -90,7 +90,7 @@ impl Session {
         session
     }
 
-    /// The command line, with the kinds of store that there are.
+    /// Returns the command line, with the available kinds of store.
     pub(crate) fn command_line(&self) -> clap::Command {
         args::line(&self.builder)
     }
@@ -265,11 +265,12 @@ impl Session {
                 let places: Vec<_> = usual_files()
                     .map(|file| file.display().to_string())
                     .collect();
-                Error::configuration(format!(
-                    "the configuration file is missing at {}",
-                    places.join(" and ")
-                ))
-                .with_remedy("name a file with --config, or write one with: biped init")
+                let what = match &places[..] {
+                    [here, platform] => format!("neither {here} nor {platform} exists"),
+                    _ => format!("{FILE_NAME} does not exist"),
+                };
+                Error::configuration(what)
+                    .with_remedy("name a file with --config, or write one with: biped init")
             }
         }
     }
@@ -332,7 +333,7 @@ impl Session {
     pub(crate) fn warn(&self, source: &TokenSource) {
         let provider = source.provider();
         if self.json || self.verbose {
-            // With JSON nobody reads it, and with --verbose the log contains it already.
+            // With JSON a program reads stderr, and with --verbose the log contains the warning already.
             return;
         }
         if let Some(warning) = provider.warning(now()) {

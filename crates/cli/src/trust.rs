@@ -147,7 +147,7 @@ impl Trusted {
     }
 }
 
-/// Reads a record, if nobody but the user can have written it.
+/// Reads a record, if only its user can have written it.
 fn read(path: &Path) -> Option<Record> {
     let text = read_file_if(path, LARGEST, |found| match is_ours(found) {
         true => Ok(()),

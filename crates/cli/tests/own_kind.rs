@@ -107,7 +107,7 @@ fn test() {
     ] {
         ok(others);
     }
-    // Nobody listens there.
+    // No server listens there.
     assert_eq!(run(&["call", "house", "GET", "/7"]).status.code(), Some(4));
     its_starter_has_an_entry_for_it();
 }

@@ -1,4 +1,4 @@
-//! Bodies that are made while they are sent: large, endless, cut off.
+//! Bodies that are generated while they are sent: large, endless or cut off.
 
 use std::{
     fmt, io,
@@ -16,9 +16,9 @@ use crate::listen::End;
 /// Completes when the sandbox stops, so that no body outlives it.
 type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// `length` bytes, where byte *i* is *i* mod 251.
+/// Returns `length` bytes; byte *i* is *i* mod 251.
 pub(crate) fn counted(length: u64, stop: impl Future<Output = ()> + Send + 'static) -> Body {
-    /// A multiple of 251, so that one chunk continues where the last one ended.
+    /// A multiple of 251, so that each chunk continues the last one.
     const CHUNK: usize = 251 * 256;
     static PATTERN: LazyLock<Bytes> =
         LazyLock::new(|| (0..=250_u8).cycle().take(CHUNK).collect::<Vec<_>>().into());
@@ -31,7 +31,7 @@ pub(crate) fn counted(length: u64, stop: impl Future<Output = ()> + Send + 'stat
     })
 }
 
-/// The beginning of a JSON text that never ends.
+/// Returns an endless JSON text.
 pub(crate) fn endless(stop: impl Future<Output = ()> + Send + 'static) -> Body {
     static PATTERN: LazyLock<Bytes> = LazyLock::new(|| vec![b'a'; 64 * 1024].into());
     let first = Some(Bytes::from_static(br#"{"data":""#));
@@ -43,7 +43,7 @@ pub(crate) fn endless(stop: impl Future<Output = ()> + Send + 'static) -> Body {
     })
 }
 
-/// The first half of a body, and then what `ending` says.
+/// Returns the first half of a body, and then ends as `ending` says.
 pub(crate) fn cut(
     body: Body,
     ending: Ending,
@@ -59,19 +59,19 @@ pub(crate) fn cut(
     })
 }
 
-/// What comes after half of a body.
+/// What happens after half of a body.
 #[derive(Debug)]
 pub(crate) enum Ending {
     /// The connection is reset.
     Reset(End),
-    /// Nothing.
+    /// Nothing follows.
     Stall,
 }
 
 struct Generated {
     first: Option<Bytes>,
     chunk: Bytes,
-    /// How many bytes are to come; `None` is no end of them.
+    /// How many bytes remain; `None` if the body is endless.
     left: Option<u64>,
     stop: Stop,
 }
@@ -142,7 +142,7 @@ impl HttpBody for Cut {
             }
         }
         match &self.ending {
-            // The server writes out what it has when a body is pending, and only then.
+            // The server flushes only when a body is pending.
             Ending::Reset(_) if !self.has_flushed => {
                 self.has_flushed = true;
                 cx.waker().wake_by_ref();

@@ -1,26 +1,26 @@
-//! Who the sandbox's vendors know: clients, projects, integrations.
+//! The clients, projects and integrations of the sandbox's vendors.
 
 use std::fmt;
 
 /// A client identifier and its secret.
 ///
-/// They open nothing but a sandbox, so they are public.
+/// They are valid only in a sandbox, so they are public.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Credentials {
     /// The client identifier.
     pub client_id: &'static str,
-    /// The client secret; full of characters that need escaping somewhere.
+    /// The client secret, with characters that various encodings escape.
     pub client_secret: &'static str,
 }
 
-/// Contentsquare's account-level credentials: projects 42 and 43 (more where the sandbox was asked
-/// for them), every scope.
+/// Contentsquare's account-level credentials, for all scopes and for projects 42 and 43, or more if the
+/// sandbox has more.
 pub const ACCOUNT: Credentials = Credentials {
     client_id: "c3133d76-a768-4f5a-9b1e-5a11d0c0ac42",
     client_secret: "0ISL0DEC;UyYKB;riWRS0E+/=%41&",
 };
 
-/// Contentsquare's project-level credentials: project 42 alone.
+/// Contentsquare's project-level credentials, for project 42 only.
 pub const PROJECT: Credentials = Credentials {
     client_id: "7be5ef02-19c4-4d0b-8a37-e6c0ffee0042",
     client_secret: "Qm;8vT\"x\\k#LZ$3 {o}~EN;Rich",
@@ -32,12 +32,12 @@ pub const SHOP: Credentials = Credentials {
     client_secret: "k&1=4+%2Bq Zt;8/w?~",
 };
 
-/// How wide a client's credentials are.
+/// The level of a client's credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// Any project of the account, named in each request.
+    /// All projects of the account; each request names one.
     Account,
-    /// One project, which needn't be named.
+    /// One project, which a request need not name.
     Project(i64),
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum Level {
 pub(crate) struct Client {
     pub(crate) credentials: Credentials,
     pub(crate) level: Level,
-    /// The scopes granted, in the order in which `/me` tells them.
+    /// The granted scopes, in the order of `/me`.
     pub(crate) scopes: &'static [&'static str],
 }
 
@@ -55,9 +55,9 @@ pub(crate) struct Client {
 pub(crate) struct Project {
     pub(crate) id: i64,
     pub(crate) name: &'static str,
-    /// The cloud it is installed on, as an index.
+    /// The index of its cloud.
     pub(crate) cloud: usize,
-    /// The one integration installed on it.
+    /// Its only integration.
     pub(crate) integration: i64,
 }
 
@@ -81,7 +81,7 @@ pub(crate) const CLIENTS: &[Client] = &[
     },
 ];
 
-/// As many of them as the sandbox was asked for.
+/// All possible projects; a sandbox has the first of them.
 pub(crate) const PROJECTS: &[Project] = &[
     project(42, "UX ANALYTICS", 0, 123),
     project(43, "UX ANALYTICS US", 1, 456),
@@ -107,7 +107,7 @@ const fn project(id: i64, name: &'static str, cloud: usize, integration: i64) ->
 }
 
 impl Client {
-    /// The projects these credentials are good for, in an account of so many.
+    /// The projects of these credentials, in an account with this many projects.
     pub(crate) fn projects(&self, count: usize) -> impl Iterator<Item = &'static Project> {
         let level = self.level;
         PROJECTS
@@ -124,7 +124,7 @@ pub(crate) fn find_project(id: i64) -> Option<&'static Project> {
     PROJECTS.iter().find(|project| project.id == id)
 }
 
-/// The secret is left out: a habit, also where it is a published one.
+/// Omits the secret, as always, although it is public.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")

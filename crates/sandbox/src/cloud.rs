@@ -31,11 +31,11 @@ pub(crate) fn routes(index: usize) -> Router<Arc<Shared>> {
         .layer(Extension(Cloud(index)))
 }
 
-/// The cloud a request came to.
+/// The cloud of a request.
 #[derive(Clone, Copy, Debug)]
 struct Cloud(usize);
 
-/// A token that is good on this cloud.
+/// A token that is valid on this cloud.
 struct Good(Claims);
 
 impl Good {
@@ -118,7 +118,7 @@ async fn push(
     Path(integration): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Refusal> {
-    // The token counts on arrival; the answer comes after the body.
+    // The token must be valid on arrival; the response follows the body.
     let token = Good::check(&shared, request.extensions().get::<Presented>(), cloud);
     let received = drain(&shared, request).await;
     let token = token?;
@@ -137,7 +137,7 @@ async fn push(
     })))
 }
 
-/// No download is longer: 1 PiB.
+/// The longest download: 1 PiB.
 const LONGEST: u64 = 1 << 50;
 
 #[derive(Debug, Deserialize)]

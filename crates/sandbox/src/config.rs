@@ -1,8 +1,8 @@
-//! The biped.toml that works against a sandbox.
+//! A biped.toml for the sandbox.
 
 use crate::clients::{ACCOUNT, Credentials, PROJECT, SHOP};
 
-/// Four entries of Contentsquare and one of the envelope vendor.
+/// Four providers for Contentsquare and one for the envelope vendor.
 pub(crate) fn toml(url: &str, clouds: [&str; 2]) -> String {
     let [first, second] = clouds;
     let token_endpoint = quoted(&format!("{url}/v1/oauth/token"));
@@ -11,9 +11,9 @@ pub(crate) fn toml(url: &str, clouds: [&str; 2]) -> String {
     let shop = credentials(SHOP);
     let base_url = quoted(url);
     format!(
-        r#"# Works against a Biped sandbox at {url}. The secrets open nothing else.
+        r#"# Works against a Biped sandbox at {url}. The secrets are valid only there.
 
-# Data Export, with account-level credentials, of the project on the cloud {first}
+# Data Export with account-level credentials, for the project on the cloud {first}
 #   biped call exports GET /v1/exports
 [providers.exports]
 kind = "contentsquare"
@@ -22,7 +22,7 @@ token_endpoint = {token_endpoint}
 scope = ["data-export", "metrics"]
 project_id = 42
 
-# Data Export of the same account's other project, on the cloud {second}
+# Data Export for the same account's project on the cloud {second}
 #   biped call exports-us GET /v1/exports
 [providers.exports-us]
 kind = "contentsquare"
@@ -31,7 +31,7 @@ token_endpoint = {token_endpoint}
 scope = ["data-export"]
 project_id = 43
 
-# Enrichment, with project-level credentials, which name no project
+# Enrichment with project-level credentials, which need no project_id
 #   biped call enrichment POST /v1/enrichment/integrations/123/data -d '{{"sessions": []}}'
 [providers.enrichment]
 kind = "contentsquare"
@@ -49,7 +49,7 @@ token_endpoint = {token_endpoint}
 scope = ["speed-analysis"]
 project_id = 42
 
-# The envelope vendor: one base URL for its token endpoint and its API
+# The envelope vendor, with the same base URL for its token endpoint and its API
 #   biped call shop GET /v1/orders
 [providers.shop]
 kind = "envelope"

@@ -28,7 +28,7 @@ pub(crate) fn accounts() -> Router<Arc<Shared>> {
         .route("/v1/oauth/me", post(me))
 }
 
-/// Who sent a token request or an inspection, as far as its body tells.
+/// The client and the key of a token request or an inspection, from its body.
 pub(crate) fn caller(body: &[u8]) -> Caller {
     let fields: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
     let text = |name| fields.get(name).and_then(Value::as_str).map(Into::into);
@@ -42,7 +42,7 @@ pub(crate) fn caller(body: &[u8]) -> Caller {
     }
 }
 
-/// The error answer for a status alone.
+/// The error response for a status.
 pub(crate) fn failure(status: StatusCode, place: FaultPoint) -> Response {
     if status == StatusCode::UNAUTHORIZED {
         return match place {
@@ -63,7 +63,7 @@ pub(crate) fn failure(status: StatusCode, place: FaultPoint) -> Response {
     .into_response()
 }
 
-/// The documents' answer, field by field.
+/// The response of the documentation, field by field.
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
     access_token: String,
@@ -123,7 +123,7 @@ async fn token(
                 "integration_id is required with the enrichment scope.",
             ));
         }
-        // With any other scope the parameter means nothing.
+        // With any other scope the parameter has no meaning.
         Some(id) if is_enrichment(scope) && id != project.integration => {
             let message = format!("Project {} has no integration {id}.", project.id);
             return Err(Refusal::bad("UNKNOWN_INTEGRATION", message));
@@ -253,7 +253,7 @@ fn integer(fields: &Map<String, Value>, name: &str) -> Result<Option<i64>, Refus
     }
 }
 
-/// The documents' error answer, field by field.
+/// The error response of the documentation, field by field.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ErrorAnswer<'a> {
@@ -262,7 +262,7 @@ struct ErrorAnswer<'a> {
     error_code: &'a str,
 }
 
-/// A refusal, to be answered in the documents' form.
+/// A refusal, sent in the form of the documentation.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,

@@ -33,7 +33,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/_sandbox/config", get(config))
 }
 
-/// Whether a client of this identifier can be given another secret.
+/// Whether a client with this identifier exists.
 pub(crate) fn is_client(client_id: &str) -> bool {
     let contentsquare = CLIENTS.iter().map(|client| client.credentials.client_id);
     contentsquare
@@ -86,7 +86,7 @@ async fn secret(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Status
         client_secret,
     } = parse(&body)?;
     if !is_client(&client_id) {
-        return Err(Mistake("no such client".into()));
+        return Err(Mistake("unknown client".into()));
     }
     shared.change_secret(&client_id, &client_secret);
     Ok(StatusCode::NO_CONTENT)

@@ -1,4 +1,4 @@
-//! The envelope vendor: everything in `data` or `error`.
+//! The envelope vendor, whose responses are in `data` or `error`.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/v1/orders", get(orders))
 }
 
-/// Who sent a token request, as far as its body tells.
+/// The client of a token request, from its body.
 pub(crate) fn caller(body: &[u8]) -> Caller {
     Caller {
         client_id: field(body, "client_id"),
@@ -30,7 +30,7 @@ pub(crate) fn caller(body: &[u8]) -> Caller {
     }
 }
 
-/// The error answer for a status alone.
+/// The error response for a status.
 pub(crate) fn failure(status: StatusCode) -> Response {
     let (code, reason, message) = match status {
         StatusCode::BAD_REQUEST => ("400013", "invalid_request", "Missing or invalid parameters"),
@@ -39,7 +39,7 @@ pub(crate) fn failure(status: StatusCode) -> Response {
             "invalid_client",
             "Invalid client_id, client_secret, or session_key",
         ),
-        // These two have a text where the others have an object.
+        // These two have a text in place of the object.
         StatusCode::FORBIDDEN => return text(status, "Access forbidden for this resource."),
         StatusCode::NOT_FOUND => return text(status, "Resource or endpoint not found."),
         StatusCode::INTERNAL_SERVER_ERROR => (
@@ -61,7 +61,7 @@ struct Answer {
     data: Data,
 }
 
-/// The document's answer, field by field.
+/// The response of the documentation, field by field.
 #[derive(Debug, Serialize)]
 struct Data {
     access_token: String,

@@ -1,4 +1,4 @@
-//! [`Fault`]: what goes wrong on request.
+//! [`Fault`]: a fault on request.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 pub enum Vendor {
     /// JSON requests, JWTs, two clouds.
     Contentsquare,
-    /// Form requests, `data` and `error` around every answer.
+    /// Form requests, responses in `data` and `error`.
     Envelope,
 }
 
-/// Something that goes wrong: for which requests, how often, and what.
+/// A fault: its requests, its number of times and its effect.
 ///
-/// As JSON, where only `effect` has no default:
+/// As JSON, in which only `effect` is required:
 ///
 /// ```json
 /// {
@@ -27,16 +27,16 @@ pub enum Vendor {
 /// }
 /// ```
 ///
-/// | field | is | default |
+/// | field | meaning | default |
 /// | --- | --- | --- |
 /// | `vendor` | `contentsquare` or `envelope` | both |
-/// | `path` | a path; what ends in `*` is a prefix; `%20` and a space are the same | every path |
-/// | `times` | how many requests it hits; `null`: all until faults are cleared | 1 |
-/// | `latency_ms` | how long a hit request waits, on the sandbox's clock, before anything else happens | 0 |
+/// | `path` | a path; a prefix if it ends in `*`; `%20` equals a space | every path |
+/// | `times` | how many requests it affects; `null`: all until faults are cleared | 1 |
+/// | `latency_ms` | how long an affected request waits first, on the sandbox's clock | 0 |
 /// | `effect` | an [`Effect`] | – |
 /// | `retry_after` | a [`RetryAfter`], sent with a `status` effect | none |
 ///
-/// A request is hit by the first fault queued that fits it, and by that one alone.
+/// Only the first queued fault that matches a request affects it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -53,32 +53,32 @@ pub struct Fault {
     pub(crate) retry_after: Option<RetryAfter>,
 }
 
-/// What a [`Fault`] does to an answer. As JSON: `"stall"`, or `{"status": 503}`.
+/// What a [`Fault`] does to a response. As JSON: `"stall"`, or `{"status": 503}`.
 ///
-/// `faulted` in the statistics counts the requests that did not get the vendor's own answer whole.
+/// `faulted` in the statistics counts the requests that did not get the vendor's whole response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Effect {
-    /// Nothing: the fault is its latency. Not `faulted`.
+    /// No effect but the latency. Does not count as `faulted`.
     None,
-    /// This status (200 to 599) with an error in the vendor's own form; a token request issues no
-    /// token. Any other number answers 500.
+    /// This status (200 to 599) with an error in the vendor's own form; no token is issued. For any
+    /// other number the status is 500.
     Status(u16),
-    /// The token is revoked early: on an API call the one that came with it, before it is judged;
-    /// on a token request the one just issued, and any other of its key. Not `faulted`.
+    /// Revokes a token early: for an API call that of the call, before it is checked; for a token
+    /// request the new one, and all others of its key. Does not count as `faulted`.
     Revoke,
-    /// The vendor's own answer, but the connection is reset after half of its body.
+    /// The vendor's response, but the connection is reset after half of the body.
     Reset,
-    /// The vendor's own answer, but nothing comes after half of its body.
+    /// The vendor's response, but nothing follows after half of the body.
     Stall,
-    /// The vendor's own answer, labelled `text/html`. Not `faulted`.
+    /// The vendor's response, labelled `text/html`. Does not count as `faulted`.
     WrongContentType,
-    /// 200 with a page of HTML, as a proxy's login page would be.
+    /// 200 with an HTML page, like the login page of a proxy.
     Html,
-    /// 200 with `application/json` that never ends.
+    /// 200 with endless `application/json`.
     Endless,
-    /// 200 with `application/json` and no body.
+    /// 200 with `application/json` and an empty body.
     Empty,
 }
 
@@ -87,19 +87,19 @@ pub enum Effect {
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum RetryAfter {
-    /// So many seconds.
+    /// A number of seconds.
     Seconds(u64),
-    /// The date so many seconds from now, or before it.
+    /// The date this many seconds from now, or before.
     DateIn {
-        /// Seconds from the time of the answer; negative is in the past.
+        /// Seconds from the time of the response; a negative number is in the past.
         date_in: i64,
     },
-    /// This text as it stands.
+    /// This text, unchanged.
     Text(String),
 }
 
 impl Fault {
-    /// A fault that hits the next request, whatever it is.
+    /// Returns a fault that affects the next request of any kind.
     #[must_use]
     pub const fn new(effect: Effect) -> Self {
         Self {
@@ -112,36 +112,35 @@ impl Fault {
         }
     }
 
-    /// Hits requests to this vendor only.
+    /// Affects only requests to this vendor.
     #[must_use]
     pub const fn vendor(mut self, vendor: Vendor) -> Self {
         self.vendor = Some(vendor);
         self
     }
 
-    /// Hits requests for this path only; a path that ends in `*` is a prefix.
+    /// Affects only requests for this path; a path that ends in `*` is a prefix.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = Some(path.into());
         self
     }
 
-    /// Hits so many requests. Default: one.
+    /// Affects this many requests. Default: one.
     #[must_use]
     pub const fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Hits every request until faults are cleared.
+    /// Affects all requests until faults are cleared.
     #[must_use]
     pub const fn until_cleared(mut self) -> Self {
         self.times = None;
         self
     }
 
-    /// Lets a hit request wait so long, on the sandbox's clock, before anything else happens.
-    /// Fractions of a millisecond are dropped.
+    /// Delays affected requests, on the sandbox's clock. Fractions of a millisecond are dropped.
     #[must_use]
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
@@ -159,13 +158,13 @@ impl Fault {
         Duration::from_millis(self.latency_ms)
     }
 
-    /// What is wrong with a fault that came as JSON.
+    /// Returns what is wrong with a fault from JSON.
     pub(crate) fn problem(&self) -> Option<&'static str> {
         match self.effect {
             Effect::Status(status) if !(200..=599).contains(&status) => {
-                Some("status has to be from 200 to 599")
+                Some("expected a status from 200 to 599")
             }
-            _ if self.times == Some(0) => Some("times has to be 1 or more, or null"),
+            _ if self.times == Some(0) => Some("expected 1 or more, or null, as times"),
             _ => None,
         }
     }
@@ -182,7 +181,7 @@ impl Fault {
     }
 }
 
-/// Takes the fault that hits this request, and counts it down.
+/// Returns the fault that affects this request, and counts it down.
 pub(crate) fn take(queue: &mut Vec<Fault>, vendor: Vendor, path: &str) -> Option<Fault> {
     queue.retain(|fault| fault.times != Some(0));
     let at = queue.iter().position(|fault| fault.hits(vendor, path))?;
@@ -197,7 +196,7 @@ pub(crate) fn take(queue: &mut Vec<Fault>, vendor: Vendor, path: &str) -> Option
 }
 
 impl RetryAfter {
-    /// The header's value at this time.
+    /// Returns the header's value at this time.
     pub(crate) fn text(&self, now: Timestamp) -> String {
         match self {
             Self::Seconds(seconds) => seconds.to_string(),
@@ -208,7 +207,7 @@ impl RetryAfter {
                 } else {
                     now.after(distance)
                 };
-                // HTTP dates begin with the Unix epoch.
+                // HTTP dates start with the Unix epoch.
                 httpdate::fmt_http_date(date.max(Timestamp::from_unix_seconds(0)).into())
             }
             Self::Text(text) => text.clone(),
@@ -224,7 +223,7 @@ fn spaced(path: &str) -> String {
     path.replace("%20", " ")
 }
 
-/// What a request is to, and so where a fault meets it.
+/// What a request is for, and so where a fault affects it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FaultPoint {
     Token,

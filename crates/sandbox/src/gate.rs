@@ -1,5 +1,4 @@
-//! What every request to a vendor passes through: it is identified, counted, and spoiled if a fault
-//! says so.
+//! The gate that every request to a vendor passes: it is identified, counted, and subjected to faults.
 
 use std::sync::Arc;
 
@@ -78,14 +77,14 @@ pub(crate) async fn gate(
     answer
 }
 
-/// Which vendor a path belongs to, and what it is; `None` for the sandbox's own paths.
+/// The vendor of a path, and its kind; `None` for the sandbox's own paths.
 pub(crate) fn place(path: &str) -> Option<(Vendor, FaultPoint)> {
     match path {
         "/v1/oauth/token" => Some((Vendor::Contentsquare, FaultPoint::Token)),
         "/v1/oauth/me" => Some((Vendor::Contentsquare, FaultPoint::Inspection)),
         "/v1/auth/token" => Some((Vendor::Envelope, FaultPoint::Token)),
         _ if path.starts_with("/_sandbox") => None,
-        // A token endpoint that is nearly right is answered in the vendor's own form.
+        // A path close to a token endpoint gets the error in the vendor's own form.
         _ if path.ends_with("/auth/token") => Some((Vendor::Envelope, FaultPoint::Token)),
         _ if path.ends_with("/oauth/token") => Some((Vendor::Contentsquare, FaultPoint::Token)),
         _ if path.starts_with("/v1/orders") => Some((Vendor::Envelope, FaultPoint::Api)),
@@ -93,12 +92,12 @@ pub(crate) fn place(path: &str) -> Option<(Vendor, FaultPoint)> {
     }
 }
 
-/// No request that is read whole is larger.
+/// The largest request that is read whole.
 const REQUEST_LIMIT: usize = 64 * 1024;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
-/// Who sent a request, the token it came with, and the request.
+/// A request, its client and its token.
 async fn identify(
     shared: &Shared,
     vendor: Vendor,
@@ -124,7 +123,7 @@ async fn identify(
     Ok((caller, None, Request::from_parts(parts, body.into())))
 }
 
-/// The answer that takes the place of the vendor's own.
+/// The response that replaces the vendor's own.
 fn instead(shared: &Shared, vendor: Vendor, place: FaultPoint, fault: &Fault) -> Option<Response> {
     const JSON: HeaderValue = HeaderValue::from_static("application/json");
     const PAGE: &str = "<!doctype html><title>Sign in</title><p>Please sign in to the network.";
@@ -154,7 +153,7 @@ fn instead(shared: &Shared, vendor: Vendor, place: FaultPoint, fault: &Fault) ->
     }
 }
 
-/// A vendor's error answer for a status alone.
+/// A vendor's error response for a status.
 pub(crate) fn failure(vendor: Vendor, place: FaultPoint, status: StatusCode) -> Response {
     match vendor {
         Vendor::Contentsquare => contentsquare::failure(status, place),
@@ -164,15 +163,15 @@ pub(crate) fn failure(vendor: Vendor, place: FaultPoint, status: StatusCode) -> 
 
 fn cut(shared: &Shared, answer: Response, ending: Ending) -> Response {
     let (mut parts, body) = answer.into_parts();
-    // The length of the whole, so that the client can tell that something is missing.
+    // The length of the whole body, so that the client notices what is missing.
     if let Some(length) = body.size_hint().exact() {
         parts.headers.insert(header::CONTENT_LENGTH, length.into());
     }
     Response::from_parts(parts, body::cut(body, ending, shared.stopped()))
 }
 
-/// Reads a request to its end, so that a client that is still sending gets the answer and not a
-/// broken connection; tells how long the body was.
+/// Reads a request to its end and returns its length. Otherwise a client that is still sending would
+/// get a broken connection instead of the response.
 pub(crate) async fn drain(shared: &Shared, request: Request) -> u64 {
     let mut body = request.into_body();
     let mut length = 0;

@@ -1,11 +1,11 @@
-//! The vendors' servers on loopback, with faults on request, for tests, examples and the `biped`
+//! The vendors' servers on loopback, with faults on request. They serve tests, examples and the `biped`
 //! command.
 //!
-//! Two vendors, as faithful as their documents:
+//! It has two vendors, which behave as their documentation says:
 //!
-//! - **Contentsquare**: account-level and project-level credentials, two clouds on two ports, JWTs
-//!   that really expire, and APIs behind them;
-//! - **the envelope vendor**: form requests, answers in `data` and `error`, opaque tokens.
+//! - **Contentsquare**: account-level and project-level credentials, two clouds on two ports, JWTs that
+//!   expire, and APIs that check them;
+//! - **the envelope vendor**: form requests, responses in `data` and `error`, opaque tokens.
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,7 +13,7 @@
 //! use biped_sandbox::{Effect, Fault, KeyFilter, Sandbox};
 //!
 //! let sandbox = Sandbox::builder().lifetime(Duration::from_secs(3)).start().await?;
-//! let config = sandbox.config_toml(); // a biped.toml whose five entries work at once
+//! let config = sandbox.config_toml(); // a biped.toml with five providers
 //!
 //! sandbox.fail_next(Fault::new(Effect::Status(503)).path("/v1/exports").times(2));
 //! sandbox.revoke_tokens(&KeyFilter::all().project_id(43));
@@ -22,16 +22,15 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The sandbox listens on 127.0.0.1 only, takes all time from a [`Clock`](biped_core::Clock), and
-//! stops when it is dropped. With a manual clock ten expiries take milliseconds.
+//! The sandbox listens on 127.0.0.1 only, reads the time from a [`Clock`](biped_core::Clock), and stops
+//! when it is dropped. With a manual clock ten expiries take milliseconds.
 //!
-//! # What is where
+//! # Ports and paths
 //!
-//! The first port has the token endpoints, the envelope vendor's API and the control endpoints;
-//! each cloud of Contentsquare has a port of its own. With a fixed port N the clouds are N+1 and
-//! N+2.
+//! The first port has the token endpoints, the envelope vendor's API and the control endpoints. Each
+//! cloud of Contentsquare has its own port. With a fixed port N the clouds are at N+1 and N+2.
 //!
-//! | port | path | takes |
+//! | port | path | expects |
 //! | --- | --- | --- |
 //! | first | `POST /v1/oauth/token` | Contentsquare's token request, JSON |
 //! | first | `POST /v1/oauth/me` | Contentsquare's credentials, JSON |
@@ -44,51 +43,51 @@
 //!
 //! # Clients
 //!
-//! | client | may | ask for |
+//! | client | projects | scopes |
 //! | --- | --- | --- |
-//! | [`ACCOUNT`] | projects 42 (first cloud, integration 123) and 43 (second cloud, integration 456) | every scope; names its project |
-//! | [`PROJECT`] | project 42 | `data-export`, `metrics`, `enrichment` |
-//! | [`SHOP`] | – | the envelope vendor's token |
+//! | [`ACCOUNT`] | 42 (first cloud, integration 123) and 43 (second cloud, integration 456); each request names one | all |
+//! | [`PROJECT`] | 42 | `data-export`, `metrics`, `enrichment` |
+//! | [`SHOP`] | – | – (the envelope vendor) |
 //!
-//! [`SandboxBuilder::projects`] gives the account more of them.
+//! [`SandboxBuilder::projects`] adds projects to the account.
 //!
 //! # Errors
 //!
-//! The forms are the documents'; where the documents name no code, the sandbox chose one.
+//! Errors have the form of the documentation. Codes without the mark "documented" are the sandbox's own.
 //!
-//! | vendor | answer | code | when |
+//! | vendor | status | code | when |
 //! | --- | --- | --- | --- |
 //! | Contentsquare | 401 | `JWT_EXPIRED` (documented) | the token has expired |
-//! | | 401 | `JWT_REVOKED`, `JWT_INVALID`, `UNAUTHORIZED` | it was revoked, is none of ours, is missing |
+//! | | 401 | `JWT_REVOKED`, `JWT_INVALID`, `UNAUTHORIZED` | the token was revoked, is unknown, is missing |
 //! | | 401 | `INVALID_CREDENTIALS` | unknown client or wrong secret |
-//! | | 403 | `INSUFFICIENT_SCOPE`, `PROJECT_NOT_ON_THIS_CLOUD`, `INTEGRATION_NOT_PERMITTED` | the token is for something else |
+//! | | 403 | `INSUFFICIENT_SCOPE`, `PROJECT_NOT_ON_THIS_CLOUD`, `INTEGRATION_NOT_PERMITTED` | the token is for another scope, cloud or integration |
 //! | | 400 | `INVALID_JSON`, `INVALID_PARAMETER`, `UNSUPPORTED_GRANT_TYPE` | the request is malformed |
-//! | | 400 | `INVALID_SCOPE` | no scope, one not granted, `enrichment` with another |
+//! | | 400 | `INVALID_SCOPE` | the scope is missing or not granted, or `enrichment` is combined with another |
 //! | | 400 | `PROJECT_REQUIRED`, `INTEGRATION_REQUIRED`, `UNKNOWN_INTEGRATION` | the target is missing or unknown |
 //! | | 403 | `PROJECT_NOT_PERMITTED` | the credentials are for another project |
 //! | | 404, 405, 413, 415 | `NOT_FOUND`, `METHOD_NOT_ALLOWED`, … | |
-//! | envelope | 400 | `400013` (documented) | a parameter is missing, or the body is no form |
-//! | | 401 | `401021` (documented) | unknown client, wrong secret; on the API any token that is not good |
-//! | | 404 | none: `error` is a text (documented) | no such path |
+//! | envelope | 400 | `400013` (documented) | a parameter is missing, or the body is not a form |
+//! | | 401 | `401021` (documented) | unknown client or wrong secret; on the API, any invalid token |
+//! | | 404 | none: `error` is a text (documented) | unknown path |
 //! | | 500 | `500999` (documented) | on request only |
 //!
-//! The scheme of the `Authorization` header has to be written `Bearer`, as in the documents.
+//! The scheme of the `Authorization` header must be `Bearer`, in this case, as in the documentation.
 //!
 //! # Control
 //!
 //! | request | does | library |
 //! | --- | --- | --- |
-//! | `GET /_sandbox/stats` | tells the [`Stats`] as JSON | [`Sandbox::stats`] |
+//! | `GET /_sandbox/stats` | returns the [`Stats`] as JSON | [`Sandbox::stats`] |
 //! | `DELETE /_sandbox/stats` | sets the counters to zero | [`Sandbox::reset_stats`] |
 //! | `POST /_sandbox/faults` | queues the [`Fault`] in the body | [`Sandbox::fail_next`] |
-//! | `GET /_sandbox/faults` | lists the faults that are still to come | [`Sandbox::faults`] |
-//! | `DELETE /_sandbox/faults` | forgets them | [`Sandbox::clear_faults`] |
-//! | `POST /_sandbox/revoke` | revokes the live tokens that the [`KeyFilter`] in the body selects (`{}`: all) and answers `{"revoked": N}` | [`Sandbox::revoke_tokens`] |
-//! | `POST /_sandbox/secret` | gives a client another secret: `{"client_id": "…", "client_secret": "…"}` | [`Sandbox::change_secret`] |
-//! | `GET /_sandbox/config` | tells a `biped.toml` | [`Sandbox::config_toml`] |
+//! | `GET /_sandbox/faults` | returns the queued faults | [`Sandbox::faults`] |
+//! | `DELETE /_sandbox/faults` | removes them | [`Sandbox::clear_faults`] |
+//! | `POST /_sandbox/revoke` | revokes the live tokens that the [`KeyFilter`] in the body selects (`{}`: all), and returns `{"revoked": N}` | [`Sandbox::revoke_tokens`] |
+//! | `POST /_sandbox/secret` | changes a client's secret: `{"client_id": "…", "client_secret": "…"}` | [`Sandbox::change_secret`] |
+//! | `GET /_sandbox/config` | returns a `biped.toml` | [`Sandbox::config_toml`] |
 //!
-//! A control request that is not understood is answered with 400 and `{"error": "…"}`; control
-//! requests are not counted.
+//! The response to an invalid control request is 400 and `{"error": "…"}`. Control requests are not
+//! counted.
 
 mod body;
 mod clients;

@@ -1,4 +1,4 @@
-//! The loopback listeners, whose connections can be reset.
+//! Loopback listeners with connections that can be reset.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ use tokio::{
 pub(crate) struct Loopback(TcpListener);
 
 impl Loopback {
-    /// Binds a port; 0 is any free one.
+    /// Binds a port; 0 chooses a free one.
     pub(crate) async fn bind(port: u16) -> io::Result<Self> {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
@@ -46,7 +46,7 @@ impl Listener for Loopback {
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
-        // A connection that keeps its delay is slow, not wrong.
+        // Without TCP_NODELAY a connection is slow, but works.
         let _ = stream.set_nodelay(true);
         (
             Connection {
@@ -62,12 +62,12 @@ impl Listener for Loopback {
     }
 }
 
-/// How a connection is to end; a handle for the handlers.
+/// A handle that decides how a connection ends.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct End(Arc<AtomicBool>);
 
 impl End {
-    /// The connection, once dropped, is reset instead of closed.
+    /// Makes the connection reset instead of close when it is dropped.
     pub(crate) fn reset(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -89,7 +89,7 @@ pub(crate) struct Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.end.0.load(Ordering::Relaxed) {
-            // If this fails the peer sees a close in the middle of a body: an error as well.
+            // If this fails, the peer sees a close in the middle of a body, which is also an error.
             let _ = self.stream.set_zero_linger();
         }
     }

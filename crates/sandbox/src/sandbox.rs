@@ -22,18 +22,18 @@ use crate::{
     stats::{KeyFilter, Stats},
 };
 
-/// How long tokens live unless the builder says otherwise: an hour, as in the documents.
+/// The default lifetime of tokens: an hour, as in the documentation.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
 const DEFAULT_PROJECTS: usize = 2;
 
-/// The most projects that an account may have: 12.
+/// The maximum number of projects of the account: 12.
 pub const MAX_PROJECTS: usize = PROJECTS.len();
 
-/// Both vendors, running on 127.0.0.1 until this is dropped.
+/// Both vendors, which run on 127.0.0.1 until this is dropped.
 ///
-/// Dropping it stops the listeners and ends every body that is still being sent;
-/// [`stop`](Self::stop) waits for that too.
+/// Dropping it stops the listeners and ends every body that is still being sent.
+/// [`stop`](Self::stop) also waits for that.
 pub struct Sandbox {
     shared: Arc<Shared>,
     servers: Vec<JoinHandle<()>>,
@@ -50,7 +50,8 @@ pub struct SandboxBuilder {
 }
 
 impl Sandbox {
-    /// A sandbox with the machine's clock, tokens of an hour, on free ports.
+    /// Returns a builder for a sandbox on free ports, with the machine's clock and tokens that live for
+    /// an hour.
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder {
             clock: Arc::new(SystemClock),
@@ -60,29 +61,29 @@ impl Sandbox {
         }
     }
 
-    /// The base URL of the token endpoints, the envelope vendor's API and the control endpoints:
-    /// `http://127.0.0.1:PORT`.
+    /// Returns the base URL of the token endpoints, the envelope vendor's API and the control
+    /// endpoints: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> &str {
         self.shared.url()
     }
 
-    /// The base URLs of Contentsquare's two clouds: first the one of project 42, then the one of
-    /// project 43.
+    /// Returns the base URLs of Contentsquare's two clouds: that of project 42, then that of project
+    /// 43.
     #[must_use]
     pub fn clouds(&self) -> [&str; 2] {
         self.shared.clouds()
     }
 
-    /// A `biped.toml` whose entries work at once: `exports` (account-level credentials, project
-    /// 42), `exports-us` (the same, project 43, on the other cloud), `enrichment` (project-level
+    /// Returns a `biped.toml` for this sandbox. Its providers are `exports` (account-level credentials,
+    /// project 42), `exports-us` (the same, project 43, on the other cloud), `enrichment` (project-level
     /// credentials, integration 123), `speed-analysis`, and `shop` (the envelope vendor).
     #[must_use]
     pub fn config_toml(&self) -> String {
         config::toml(self.url(), self.clouds())
     }
 
-    /// What was counted so far.
+    /// Returns the statistics so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
@@ -98,24 +99,24 @@ impl Sandbox {
         self.shared.add_fault(fault);
     }
 
-    /// The faults that are still to come.
+    /// Returns the queued faults.
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
         self.shared.faults()
     }
 
-    /// Forgets the faults that are still to come.
+    /// Removes the queued faults.
     pub fn clear_faults(&self) {
         self.shared.clear_faults();
     }
 
-    /// Revokes the live tokens of the keys selected, before their time; tells how many there were.
+    /// Revokes the live tokens of the selected keys early; returns their number.
     pub fn revoke_tokens(&self, filter: &KeyFilter) -> usize {
         self.shared.revoke(filter)
     }
 
-    /// Gives a client another secret, as rotating it in the vendor's console would. Tokens stay.
-    /// Tells whether there is such a client.
+    /// Changes a client's secret, as a rotation in the vendor's console does. Its tokens stay valid.
+    /// Returns whether the client exists.
     pub fn change_secret(&self, client_id: &str, client_secret: &str) -> bool {
         let is_known = control::is_client(client_id);
         if is_known {
@@ -124,7 +125,7 @@ impl Sandbox {
         is_known
     }
 
-    /// Stops, and returns once the ports are free and every connection is closed.
+    /// Stops the sandbox, and returns when the ports are free and all connections are closed.
     pub async fn stop(mut self) {
         self.shared.stop();
         for server in mem::take(&mut self.servers) {
@@ -151,27 +152,27 @@ impl fmt::Debug for Sandbox {
 }
 
 impl SandboxBuilder {
-    /// Where the sandbox takes all time from: expiry, latency, dates. Default: the machine's clock.
+    /// Sets the clock for expiry, latency and dates. Default: the machine's clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// How long tokens live, in whole seconds (a fraction is dropped) and at least one. Default:
+    /// Sets how long tokens live, in whole seconds (a fraction is dropped), at least one. Default:
     /// [`DEFAULT_LIFETIME`].
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// How many projects the account has: at least two, at most [`MAX_PROJECTS`]. They are numbered
-    /// from 42, and every other one is on the second cloud. Default: two.
+    /// Sets the number of projects of the account: at least two, at most [`MAX_PROJECTS`]. They are
+    /// numbered from 42, and every second one is on the second cloud. Default: two.
     pub fn projects(mut self, projects: usize) -> Self {
         self.projects = projects;
         self
     }
 
-    /// The first of three ports in a row; 0 for any three that are free. Default: 0.
+    /// Sets the first of three consecutive ports; 0 chooses three free ports. Default: 0.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
@@ -180,7 +181,7 @@ impl SandboxBuilder {
     /// Binds the ports and serves them on the current tokio runtime.
     ///
     /// # Errors
-    /// A port is taken, or the third one would be beyond 65535.
+    /// Fails if a port is in use, or if the third port would exceed 65535.
     pub async fn start(self) -> io::Result<Sandbox> {
         let first = Loopback::bind(self.port).await?;
         let clouds = [
@@ -211,7 +212,7 @@ impl SandboxBuilder {
         self.port.checked_add(number).ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "the clouds need two ports above this one",
+                "the clouds need two more ports after this one",
             )
         })
     }
@@ -226,7 +227,7 @@ fn serve(listener: Loopback, routes: Router<Arc<Shared>>, shared: &Arc<Shared>) 
     let server = axum::serve(listener, app.into_make_service_with_connect_info::<End>())
         .with_graceful_shutdown(shared.stopped());
     tokio::spawn(async move {
-        // It only ends when it is told to.
+        // The server ends only when it is stopped.
         let _ = server.await;
     })
 }

@@ -1,4 +1,4 @@
-//! What every handler of a sandbox shares.
+//! The state that all handlers of a sandbox share.
 
 use std::{
     collections::HashMap,
@@ -35,11 +35,11 @@ struct State {
     ledger: Ledger,
     faults: Vec<Fault>,
     register: Register,
-    /// The secrets that were changed.
+    /// The changed secrets.
     secrets: HashMap<String, String>,
 }
 
-/// What a JWT is to be for.
+/// The contents of a new JWT.
 #[derive(Debug)]
 pub(crate) struct Grant<'a> {
     pub(crate) client_id: &'a str,
@@ -88,7 +88,7 @@ impl Shared {
         self.clouds.each_ref().map(String::as_str)
     }
 
-    /// How many projects the account has.
+    /// The number of projects of the account.
     pub(crate) fn projects(&self) -> usize {
         self.projects
     }
@@ -111,7 +111,7 @@ impl Shared {
     pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut stop = self.stop.subscribe();
         async move {
-            // An error says that the sandbox is gone.
+            // An error means that the sandbox is gone.
             let _ = stop.wait_for(|stopped| *stopped).await;
         }
     }
@@ -129,7 +129,7 @@ impl Shared {
 
     // Clients and tokens.
 
-    /// Whether these credentials are right, by the client's secret of now.
+    /// Whether these credentials are valid, with the client's present secret.
     pub(crate) fn knows(&self, known: Credentials, client_id: &str, client_secret: &str) -> bool {
         let state = self.state();
         let changed = state.secrets.get(known.client_id).map(String::as_str);
@@ -145,7 +145,7 @@ impl Shared {
     /// Issues a JWT.
     pub(crate) fn issue_jwt(&self, caller: Caller, grant: &Grant<'_>) -> String {
         let now = self.now();
-        // Rounded up: the register, not `exp`, knows the moment.
+        // Rounded up: the register, not `exp`, has the exact time.
         let end = now
             .after(self.lifetime)
             .after(Duration::from_nanos(999_999_999));

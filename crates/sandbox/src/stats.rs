@@ -1,4 +1,4 @@
-//! [`Stats`]: what the sandbox counted.
+//! [`Stats`]: the sandbox's counters.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Vendor;
 
-/// What the sandbox counted since it started, or since its counters were set to zero.
+/// The counters since the sandbox started, or since they were reset.
 ///
-/// `GET /_sandbox/stats` tells the same as JSON. The fields of [`Counts`] stand beside the others,
-/// in `Stats` itself (the sum), in each client and in each key:
+/// `GET /_sandbox/stats` returns the same as JSON. The fields of [`Counts`] are next to the others, in
+/// `Stats` itself (the sum), in each client and in each key:
 ///
 /// ```json
 /// {
@@ -37,45 +37,45 @@ pub struct Stats {
     /// The sum over all clients.
     #[serde(flatten)]
     pub counts: Counts,
-    /// The clients that were seen, by vendor and identifier.
+    /// The clients so far, by vendor and identifier.
     pub clients: Vec<ClientStats>,
 }
 
-/// What one client did.
+/// The counters of one client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ClientStats {
-    /// Whose client it is.
+    /// The client's vendor.
     pub vendor: Vendor,
-    /// The identifier as it came; nothing where a request didn't tell (a malformed body, an API
-    /// call without a token of ours).
+    /// The identifier as it was sent; `None` if a request did not contain it (a malformed body, or an
+    /// API call without a token of the sandbox).
     pub client_id: Option<String>,
     /// The sum over all keys.
     #[serde(flatten)]
     pub counts: Counts,
-    /// The tokens it asked for, by what they are for.
+    /// The keys of its token requests.
     pub keys: Vec<KeyStats>,
 }
 
-/// What one client did for, and with, one kind of token.
+/// The counters of one client and one key.
 ///
-/// A key is what a token request named, so a client that caches well asks once per key and
-/// lifetime. API calls are counted with the key of the token they carried.
+/// A key is the scope, project and integration of a token request, so a client that caches well sends
+/// one request per key and lifetime. API calls count for the key of their token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct KeyStats {
-    /// The scope asked for, as it came.
+    /// The requested scope, as it was sent.
     pub scope: Option<String>,
-    /// The project asked for.
+    /// The requested project.
     pub project_id: Option<i64>,
-    /// The integration asked for.
+    /// The requested integration.
     pub integration_id: Option<i64>,
-    /// What was counted.
+    /// The counters.
     #[serde(flatten)]
     pub counts: Counts,
 }
 
-/// What is counted. Requests are counted when they arrive, their outcome when it is known.
+/// Counters. A request is counted when it arrives, its outcome when it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Counts {
@@ -85,7 +85,7 @@ pub struct Counts {
     pub api_calls: ApiCalls,
     /// Requests to `/v1/oauth/me`.
     pub inspections: u64,
-    /// How often live tokens were revoked early; several tokens revoked at once count once.
+    /// How often live tokens were revoked early; several tokens at once count once.
     pub revocations: u64,
 }
 
@@ -93,13 +93,13 @@ pub struct Counts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TokenRequests {
-    /// All that arrived.
+    /// All requests.
     pub total: u64,
-    /// Answered with a token.
+    /// Requests that got a token.
     pub issued: u64,
-    /// Answered with an error by the vendor's own rules.
+    /// Requests that the vendor refused by its rules.
     pub refused: u64,
-    /// Spoiled by a [`Fault`](crate::Fault).
+    /// Requests that a [`Fault`](crate::Fault) spoiled.
     pub faulted: u64,
 }
 
@@ -107,19 +107,19 @@ pub struct TokenRequests {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ApiCalls {
-    /// All that arrived.
+    /// All requests.
     pub total: u64,
-    /// Answered with a success.
+    /// Requests that succeeded.
     pub accepted: u64,
-    /// Answered with 401: the token is missing, expired, revoked or none of ours.
+    /// Requests that got 401: the token is missing, expired, revoked or unknown.
     pub rejected: u64,
-    /// Answered with another error by the vendor's own rules (no scope, wrong cloud, no such path).
+    /// Requests that got another error by the vendor's rules (missing scope, wrong cloud, unknown path).
     pub refused: u64,
-    /// Spoiled by a [`Fault`](crate::Fault).
+    /// Requests that a [`Fault`](crate::Fault) spoiled.
     pub faulted: u64,
 }
 
-/// Selects keys: those that agree with every field that is given.
+/// Selects the keys that match all given fields.
 ///
 /// As JSON: `{"client_id": "…", "project_id": 42}`; `{}` selects all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +133,7 @@ pub struct KeyFilter {
 }
 
 impl Stats {
-    /// The sum over the keys that `filter` selects.
+    /// Returns the sum over the keys that `filter` selects.
     #[must_use]
     pub fn counts_of(&self, filter: &KeyFilter) -> Counts {
         let mut sum = Counts::default();
@@ -176,21 +176,21 @@ impl KeyFilter {
         self
     }
 
-    /// Selects the keys asked for with this scope, in any order of its parts.
+    /// Selects the keys with this scope, in any order of its parts.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
         self
     }
 
-    /// Selects the keys asked for with this project.
+    /// Selects the keys with this project.
     #[must_use]
     pub fn project_id(mut self, project_id: i64) -> Self {
         self.project_id = Some(project_id);
         self
     }
 
-    /// Selects the keys asked for with this integration.
+    /// Selects the keys with this integration.
     #[must_use]
     pub fn integration_id(mut self, integration_id: i64) -> Self {
         self.integration_id = Some(integration_id);
@@ -236,7 +236,7 @@ impl Counts {
     }
 }
 
-/// Who sent a request, and for what key.
+/// The client and the key of a request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Caller {
     pub(crate) vendor: Vendor,
@@ -261,7 +261,7 @@ impl Caller {
 /// The counters of every key.
 pub(crate) type Ledger = BTreeMap<Caller, Counts>;
 
-/// Sums a ledger up; the times are the caller's to fill in.
+/// Sums up a ledger; the caller fills in the times.
 pub(crate) fn summary(ledger: &Ledger) -> Stats {
     let mut stats = Stats::default();
     for (caller, counts) in ledger {
@@ -282,7 +282,7 @@ pub(crate) fn summary(ledger: &Ledger) -> Stats {
             continue;
         };
         client.counts.add(counts);
-        // An inspection is of a client, not of a key.
+        // An inspection has a client but not a key.
         let of_client = Counts {
             inspections: counts.inspections,
             ..Counts::default()

@@ -1,5 +1,4 @@
-//! Access tokens: JWTs for Contentsquare, opaque texts for the envelope vendor, and what became of
-//! each.
+//! Access tokens: JWTs for Contentsquare and opaque texts for the envelope vendor, with their state.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -19,7 +18,7 @@ use crate::{
     stats::{Caller, KeyFilter},
 };
 
-/// What a JWT of ours says (RFC 7519 §4.1, and the vendor's own claims).
+/// The claims of a JWT (RFC 7519 §4.1, and the vendor's own).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claims {
     pub(crate) sub: String,
@@ -32,7 +31,7 @@ pub(crate) struct Claims {
     pub(crate) integration_id: Option<i64>,
 }
 
-/// Signs JWTs with HS256 (RFC 7518 §3.2), under a key that lives as long as the sandbox.
+/// Signs JWTs with HS256 (RFC 7518 §3.2), with a key that lives as long as the sandbox.
 pub(crate) struct Signer(Hmac<Sha256>);
 
 impl Signer {
@@ -44,14 +43,14 @@ impl Signer {
 
     pub(crate) fn sign(&self, claims: &Claims) -> String {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT","kid":"sandbox"}"#);
-        // Claims are texts and numbers, so that writing them can't fail.
+        // Serializing texts and numbers can't fail.
         let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims).unwrap_or_default());
         let signed = format!("{header}.{payload}");
         let signature = self.0.clone().chain_update(&signed).finalize().into_bytes();
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// The claims of a JWT that carries our signature.
+    /// Returns the claims of a JWT with a valid signature.
     fn open(&self, jwt: &str) -> Option<Claims> {
         let (signed, signature) = jwt.rsplit_once('.')?;
         let (_, payload) = signed.split_once('.')?;
@@ -71,12 +70,12 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// The token that came with an API call, as far as it could be read.
+/// The token of an API call, as far as it can be read.
 #[derive(Clone, Debug)]
 pub(crate) struct Presented {
-    /// Whether there was anything where a token should be.
+    /// Whether the call has a token at all.
     is_there: bool,
-    /// Under which name the register has it.
+    /// Its name in the register.
     pub(crate) id: Option<String>,
     pub(crate) claims: Option<Claims>,
 }
@@ -103,7 +102,7 @@ impl Presented {
     }
 }
 
-/// Why a token is not good.
+/// Why a token is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {
     Missing,
@@ -112,7 +111,7 @@ pub(crate) enum Rejection {
     Revoked,
 }
 
-/// Every token issued, until well after its end.
+/// All issued tokens, until well after their expiry.
 #[derive(Debug, Default)]
 pub(crate) struct Register {
     tokens: HashMap<String, Issued>,
@@ -126,10 +125,10 @@ struct Issued {
     is_revoked: bool,
 }
 
-/// So many tokens are kept whatever their age.
+/// How many tokens are kept whatever their age.
 const SWEEP_FROM: usize = 4096;
 
-/// How long the register can say whose an expired token was.
+/// How long the register remembers an expired token.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
 impl Register {
@@ -150,7 +149,7 @@ impl Register {
         );
     }
 
-    /// Whose token this is.
+    /// Returns the client and the key of a token.
     pub(crate) fn caller(&self, vendor: Vendor, token: &Presented) -> Caller {
         if let Some(issued) = token.id.as_ref().and_then(|id| self.tokens.get(id)) {
             return issued.caller.clone();
@@ -183,14 +182,14 @@ impl Register {
         }
         match self.tokens.get(id) {
             None => Err(Rejection::Invalid),
-            // `exp` has whole seconds; the register knows the moment.
+            // `exp` has whole seconds; the register has the exact time.
             Some(issued) if issued.expires_at <= now => Err(Rejection::Expired),
             Some(issued) if issued.is_revoked => Err(Rejection::Revoked),
             Some(_) => Ok(()),
         }
     }
 
-    /// Revokes the live tokens of these keys; tells how many there were, and of which keys.
+    /// Revokes the live tokens of these keys; returns their number and their keys.
     pub(crate) fn revoke(&mut self, filter: &KeyFilter, now: Timestamp) -> (usize, Keys) {
         self.revoke_where(now, |_, caller| filter.selects(caller))
     }
@@ -222,10 +221,10 @@ impl Register {
     }
 }
 
-/// Keys that lost tokens.
+/// The keys whose tokens were revoked.
 pub(crate) type Keys = BTreeSet<Caller>;
 
-/// A random text of so many hexadecimal digits.
+/// Returns a random text of this many hexadecimal digits.
 pub(crate) fn random_hex(digits: usize) -> String {
     (0..digits).map(|_| fastrand::digit(16)).collect()
 }

@@ -1,9 +1,9 @@
-//! What tests of API clients stand on.
+//! Tools for tests of API clients.
 //!
 //! | for | use |
 //! | --- | --- |
-//! | whether a way to call APIs does what every one of them must | [`matrix`], [`api_matrix!`](crate::api_matrix) |
-//! | an API on loopback that takes some tokens and not others | [`TestApi`] |
+//! | checking a way to call APIs | [`matrix`], [`api_matrix!`](crate::api_matrix) |
+//! | an API on loopback that can reject tokens | [`TestApi`] |
 
 pub mod matrix;
 mod server;

@@ -326,7 +326,7 @@ async fn a_base_url_in_the_granting_answer_is_checked_though_the_case_tells_noth
         let body = format!(r#"{{"access_token":"the-token","endpoint":"{region}"}}"#);
         Reply::json(200, &body)
     });
-    assert_eq!(broken(told).await, [check], "it takes whatever it is told");
+    assert_eq!(broken(told).await, [check], "it accepts any stored token");
 }
 
 #[tokio::test]

@@ -125,6 +125,15 @@ fn two_kinds_of_store_that_declare_one_key_declare_one_type() {
         both.http_client(Arc::new(NoNetwork)).build()
     };
     with(FieldType::Secret).unwrap();
+    let memory = StoreKind::new("memory", |_| Err(Error::internal("it is never made")));
+    let built = builder()
+        .store_kind(memory)
+        .http_client(Arc::new(NoNetwork));
+    assert_one(
+        &lines(built.build()),
+        "the builder: store.kind: ",
+        &["memory"],
+    );
     let found = lines(with(FieldType::Integer));
     assert_one(&found, "the builder: store.dsn: ", &["other", "type"]);
     assert_eq!(found.len(), 1, "{found:#?}");

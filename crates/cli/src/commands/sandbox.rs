@@ -42,7 +42,7 @@ pub(crate) fn run(session: &Session, args: &args::Sandbox) -> Outcome {
             .as_bytes(),
         );
         match told {
-            // The sandbox runs on if nobody reads its addresses.
+            // The sandbox runs on if stdout is closed.
             Err(failure) if !failure.is_broken_pipe() => return Err(failure),
             _ => {}
         }

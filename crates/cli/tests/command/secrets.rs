@@ -166,7 +166,7 @@ fn a_secret_command_does_not_outlive_the_command_that_waited_for_it() {
     assert!(made.success());
     let (sender, gone) = mpsc::channel();
     std::thread::spawn(move || {
-        // Ends when nobody has it open any more.
+        // Ends when no process has it open any more.
         let end = fs::File::open(pipe).unwrap().read_to_end(&mut Vec::new());
         sender.send(end.unwrap())
     });

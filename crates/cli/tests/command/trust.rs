@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::world::{Ran, World};
 
-/// Changes the owner of a file to somebody who is neither this user nor root. Only root can.
+/// Changes the owner of a file to a user who is neither this one nor root. Only root can.
 fn given_away(world: &World, name: &str) -> bool {
     let done = std::os::unix::fs::chown(world.path(name), Some(4242), Some(4242));
     if let Err(error) = &done {
@@ -53,7 +53,7 @@ fn ran(world: &World) -> bool {
     world.path("mark").exists()
 }
 
-/// stderr of a command that ended since nobody trusts the file.
+/// The stderr of a command that failed because the file is not trusted.
 #[track_caller]
 fn untrusted(ran: Ran) {
     let told = ran.failed(2);
@@ -248,7 +248,7 @@ fn a_file_that_is_named_or_in_the_configuration_directory_needs_no_trust() {
     world.run("token shop").ok();
 }
 
-/// A server that counts who comes, and answers nobody.
+/// A server that counts connections and sends no response.
 fn counting() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -396,7 +396,7 @@ fn an_untrusted_file_is_shown_with_nothing_resolved() {
          [store]\nkind = 'redis'\nurl = 'file:waits'\n[http]\nproxy = 'file:waits'\n\
          extra_ca = ['file:waits']\n",
     );
-    // Whoever reads it waits for ever.
+    // Reading it would wait forever.
     let made = std::process::Command::new("mkfifo")
         .arg(world.path("waits"))
         .status();
@@ -537,7 +537,7 @@ fn terminal() -> (fs::File, fs::File) {
     (person.into(), command)
 }
 
-/// Runs a command line on a terminal, where somebody types `answer`; what the terminal shows.
+/// Runs a command line on a terminal, types `answer`, and returns what the terminal shows.
 fn on_terminal(world: &World, line: &str, answer: &str) -> (Ran, String) {
     let (mut person, command_side) = terminal();
     person.write_all(answer.as_bytes()).unwrap();

@@ -58,5 +58,5 @@ pub use self::{
     },
     token_client::TokenClient,
 };
-/// The crates whose types stand in this one's signatures.
+/// The crates whose types are part of this crate's API.
 pub use {reqwest, reqwest_middleware};

@@ -1,4 +1,4 @@
-//! What every way to call an API must do, with [`ApiClient`] and with somebody's own stack.
+//! The checks for every way to call an API, with [`ApiClient`] and with an application's own stack.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

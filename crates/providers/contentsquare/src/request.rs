@@ -4,15 +4,14 @@ use std::fmt;
 
 use biped_core::{Error, ExposeSecret, ParamValue, SecretString, SetParam, TokenRequest};
 
-/// The parameter of a token request that names the project: needed with account-level credentials.
+/// The parameter that names the project. It is required with account-level credentials.
 pub const PROJECT_ID: &str = "project_id";
 
-/// The parameter of a token request that names the integration: needed for [`Scope::Enrichment`].
+/// The parameter that names the integration. It is required for [`Scope::Enrichment`].
 pub const INTEGRATION_ID: &str = "integration_id";
 
-/// Contentsquare's parameters of a token request, with names and types: on a [`TokenRequest`], and on
-/// a `TokenSource` or an `ApiClient`, where they lead to the same credentials' token for another
-/// project.
+/// Typed methods for Contentsquare's parameters, on a [`TokenRequest`], a `TokenSource` or an
+/// `ApiClient`. A source or client keeps its credentials and uses the token of another project.
 ///
 /// ```
 /// use biped_contentsquare::{ContentsquareRequest as _, Scope};
@@ -26,13 +25,13 @@ pub const INTEGRATION_ID: &str = "integration_id";
 /// assert_eq!(typed, spelt_out);
 /// ```
 pub trait ContentsquareRequest: SetParam {
-    /// Asks for a token of this project.
+    /// Sets the project.
     #[must_use]
     fn project(self, id: i64) -> Self {
         self.with_param(PROJECT_ID, id.into())
     }
 
-    /// Asks for a token of this integration.
+    /// Sets the integration.
     #[must_use]
     fn integration(self, id: i64) -> Self {
         self.with_param(INTEGRATION_ID, id.into())

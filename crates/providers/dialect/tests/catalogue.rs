@@ -56,7 +56,10 @@ fn every_vendor_shows_a_token_and_a_refusal_and_where_it_is_from() {
         assert!(about.docs().starts_with("https://"), "{name}");
         assert!(about.checked().is_some(), "{name}");
         assert!(about.tags().len() > 0, "{name}");
-        assert!(!about.is_live(), "{name}: nobody ran it yet");
+        assert!(
+            !about.is_live(),
+            "{name}: it has not been tried with the vendor"
+        );
     }
 }
 

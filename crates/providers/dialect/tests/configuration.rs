@@ -188,7 +188,7 @@ fn what_makes_tokens_differ_is_in_the_id_and_no_secret_is() {
     assert_eq!(usual.id(), with("tenant", "acme").id());
     assert_ne!(usual.id(), with("region", "us").id());
     assert_ne!(usual.id(), with("account", "7").id());
-    // Whoever knows all but the key gets no token of its owner's.
+    // A configuration that is equal except for the key gets no token of the key's owner.
     assert_ne!(usual.id(), with("api_key", "an0ther").id());
     assert!(!format!("{:?}", with("api_key", "an0ther").id()).contains("an0ther"));
     let commands = ["cmd:vault a", "cmd:vault b"].map(|command| with("region", command));
@@ -206,7 +206,7 @@ fn without_a_client_identifier_the_secret_tells_clients_apart() {
     let one = with("pl4nted-1");
     assert_eq!(one.id(), with("pl4nted-1").id());
     assert_ne!(one.id(), with("pl4nted-2").id());
-    assert_eq!(one.id().client(), "", "the name is no client");
+    assert_eq!(one.id().client(), "", "the name is not a client");
     assert_eq!(one.id().token_endpoint(), "https://v.example/{key}");
     assert!(!format!("{one:?}").contains("pl4nted"));
 }

@@ -95,10 +95,10 @@ async fn is_used(written: Written, case: &Case) -> bool {
             .store(store.clone())
             .build()
     };
-    let nobody = Arc::new(ScriptedHttp::new());
+    let unused = Arc::new(ScriptedHttp::new());
     let id = case.provider().id().clone();
     let writer = Writer { id, written };
-    let source = manager(&nobody).source(Arc::new(writer), case.request.clone());
+    let source = manager(&unused).source(Arc::new(writer), case.request.clone());
     source
         .token()
         .await

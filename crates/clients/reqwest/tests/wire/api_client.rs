@@ -17,7 +17,7 @@ use wiremock::{
 
 use crate::{
     everything,
-    servers::{nobody, raw, write_and_stall},
+    servers::{no_server, raw, write_and_stall},
     tls::Ca,
     vendor::{Carries, Peeks, TestClock, Vendor},
 };
@@ -249,7 +249,7 @@ async fn without_a_token_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_failure_of_the_call_itself_is_reqwests() {
-    let client = Vendor::new().client(&nobody());
+    let client = Vendor::new().client(&no_server());
     let error = client.get("/").send().await.unwrap_err();
     assert!(error.is_connect());
     assert!(token_error(&error).is_none());
@@ -582,7 +582,12 @@ async fn a_token_in_the_url_is_sent_and_shown_nowhere() {
         carries: Carries::Query,
         ..Vendor::new()
     };
-    let error = vendor.client(&nobody()).get("/x").send().await.unwrap_err();
+    let error = vendor
+        .client(&no_server())
+        .get("/x")
+        .send()
+        .await
+        .unwrap_err();
     assert!(!everything(&error).contains("token-1"), "{error:?}");
 
     let cut = raw(async |mut stream, _| {
@@ -766,7 +771,7 @@ async fn a_call_that_is_dropped_or_fails_makes_room() {
         let waiting = pin!(client.get("/").send());
         tokio::select! {
             biased;
-            _ = &mut dropped => panic!("nobody answers"),
+            _ = &mut dropped => panic!("there was no response"),
             _ = waiting => panic!("two at once"),
             () = ready(()) => {}
         }
@@ -828,7 +833,7 @@ async fn each_attempt_of_a_retry_before_it_asks_for_a_token() {
     );
 }
 
-/// Tries twice; in between somebody else learns that the token is no good.
+/// Tries twice; in between another caller learns that the token is rejected.
 struct Retry(biped_engine::TokenSource);
 
 #[biped_core::async_trait]
@@ -856,7 +861,7 @@ async fn what_failed_for_want_of_a_token_says_so_however_it_is_wrapped() {
             refuses: true,
             ..Vendor::new()
         };
-        let at = nobody();
+        let at = no_server();
         let client = ClientBuilder::new(reqwest::Client::new())
             .with(Wrapping { shows_itself })
             .with(Wrapping { shows_itself })
@@ -980,7 +985,7 @@ async fn a_stacks_own_client_can_send() {
         carries: Carries::Query,
         ..Vendor::new()
     };
-    let at = nobody();
+    let at = no_server();
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(TokenMiddleware::new(vendor.source(&at)))
         .build();
@@ -1002,7 +1007,7 @@ fn a_connection_of_a_runtime_that_nobody_drives_serves_no_other() {
     let client = Vendor::new().client(&server.uri());
     let standing = runtime();
     standing.block_on(client.get("/").send()).unwrap();
-    // Its connection is kept, and nobody drives it any more.
+    // Its connection is kept, but its runtime does not run any more.
     runtime().block_on(client.get("/").send()).unwrap();
     standing.block_on(client.get("/").send()).unwrap();
 }

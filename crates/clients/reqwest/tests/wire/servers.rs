@@ -46,8 +46,8 @@ pub(crate) async fn write_and_stall(mut stream: TcpStream, text: &str) {
     std::future::pending::<()>().await;
 }
 
-/// An address where nobody listens: a port that was given back may be somebody else's by now, this
-/// one is given to nobody.
-pub(crate) fn nobody() -> String {
+/// Returns an address without a server. Another process may take a port that was released, but never
+/// this one.
+pub(crate) fn no_server() -> String {
     "http://127.0.0.1:1".into()
 }

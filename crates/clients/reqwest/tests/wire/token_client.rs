@@ -11,7 +11,7 @@ use wiremock::{
 
 use crate::{
     everything,
-    servers::{nobody, raw, write_and_stall},
+    servers::{no_server, raw, write_and_stall},
 };
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -189,7 +189,7 @@ async fn the_time_limit_covers_the_body() {
 
 #[tokio::test]
 async fn errors_name_the_host_and_neither_query_nor_user() {
-    let at = nobody();
+    let at = no_server();
     let port = at.rsplit(':').next().unwrap();
     let refused = format!("http://127.0.0.1:{port}/token?secret=planted");
     let unknown = "https://no-such-name.invalid/token?secret=planted";
@@ -248,7 +248,7 @@ async fn loopback_is_reached_without_the_proxy() {
         .respond_with(ResponseTemplate::new(204))
         .mount(&server)
         .await;
-    let client = TokenClient::with(HttpSettings::new().proxy(nobody())).unwrap();
+    let client = TokenClient::with(HttpSettings::new().proxy(no_server())).unwrap();
     assert_eq!(post(&client, server.uri()).await.unwrap().status(), 204);
 }
 
@@ -354,7 +354,7 @@ fn a_connection_of_a_runtime_that_nobody_drives_serves_no_other() {
     let client = TokenClient::new().unwrap();
     let standing = runtime();
     standing.block_on(post(&client, server.uri())).unwrap();
-    // Its connection is kept, and nobody drives it any more.
+    // Its connection is kept, but its runtime does not run any more.
     runtime().block_on(post(&client, server.uri())).unwrap();
     standing.block_on(post(&client, server.uri())).unwrap();
 }

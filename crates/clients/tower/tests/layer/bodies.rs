@@ -94,7 +94,7 @@ async fn a_stream_arrives_whole() {
     );
 }
 
-/// A vendor that signs what is sent, and tells in the body of its answer that a token is no good.
+/// A vendor that signs requests, and rejects a token in the body of its response.
 #[derive(Debug)]
 struct Signing(ProviderId);
 

@@ -290,7 +290,7 @@ async fn no_shape_of_a_secret_comes_back_in_the_vendors_words() {
     let source = server.source(server.vendor(dialect));
     let error = source.token().await.unwrap_err();
     let message = error.vendor().unwrap().message.clone().unwrap();
-    // Who the client is, is no secret.
+    // The client identifier is not a secret.
     assert_eq!(
         message,
         "Basic [redacted] [redacted] [redacted] of client 7"
