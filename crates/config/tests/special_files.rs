@@ -1,4 +1,4 @@
-//! A kind that reads a file of its own waits for nobody.
+//! A kind that reads a file does not wait for a writer.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -7,12 +7,12 @@ use std::{path::PathBuf, process::Command, sync::mpsc, time::Duration};
 use biped_config::{ConfigValue, Origin, ProviderConfig, Value};
 use tempfile::TempDir;
 
-/// Does what must not wait for anybody. The time is for a machine that has none; nobody sees it.
+/// Runs what must not wait. The time limit is for a busy machine.
 fn promptly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, done) = mpsc::channel();
     std::thread::spawn(move || sender.send(work()));
     let done = done.recv_timeout(Duration::from_secs(60));
-    done.expect("it waits for somebody, or panicked")
+    done.expect("it waits, or it panicked")
 }
 
 fn pipe(directory: &TempDir) -> PathBuf {

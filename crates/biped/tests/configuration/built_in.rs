@@ -21,7 +21,7 @@ client_id = 'shop id'
 client_secret = 'a secret'
 ";
 
-/// Answers every token request alike, and keeps what was asked.
+/// Gives every token request the same response, and keeps the requests.
 #[derive(Debug, Default)]
 struct Vendors(Mutex<Vec<(String, String)>>);
 

@@ -8,7 +8,7 @@ use biped::{
     provider::{Provider, ProviderConfig, ProviderId, async_trait},
 };
 
-/// A kind of somebody's own, which reads a file that the configuration names.
+/// A registered kind, which reads a file that the configuration names.
 #[derive(Debug)]
 struct Acme(ProviderId);
 
@@ -66,7 +66,7 @@ fn what_was_looked_at_is_what_is_used() {
             .any(|line| line.contains("https://mine.example"))
     );
 
-    // Somebody is quick.
+    // The file changes after it was checked.
     fs::write(&hosts, "https://evil.example").unwrap();
     fs::write(directory.path().join("biped.toml"), "no TOML").unwrap();
     let biped = builder.build().unwrap();

@@ -14,7 +14,7 @@ const PLANTED: &str = "pl4nted-s3cret";
 /// The same as a number.
 const DIGITS: &str = "918273645546372819";
 
-/// These are no secrets where they are what they should be, and are part of a token's name.
+/// Fields that are not secrets if they have the right type, and are part of a token's name.
 const PUBLIC: [&str; 4] = ["client_id", "credentials", "scope", "project_id"];
 
 /// What anybody can read of a configuration where a secret stands at `key`.
@@ -336,7 +336,7 @@ async fn an_inline_secret_is_what_stands_there() {
 }
 
 fn garbage() -> impl Strategy<Value = String> {
-    // Without what makes a key of a text, which then is no value any more.
+    // Without characters that would make a key of the text.
     proptest::string::string_regex("['\"\\\\\n{}#,\u{0}\u{e9}\\] a0.-]{0,4}").unwrap()
 }
 

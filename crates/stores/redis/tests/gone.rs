@@ -18,7 +18,7 @@ async fn listening() -> (TcpListener, Arc<RedisStore>) {
     (listener, Arc::new(RedisStore::new(&url.into()).unwrap()))
 }
 
-/// At a port that is given to nobody.
+/// At a port that no process has.
 fn nowhere() -> Arc<RedisStore> {
     let url = "redis://127.0.0.1:1".to_owned();
     Arc::new(RedisStore::new(&url.into()).unwrap())
