@@ -26,7 +26,7 @@ pub(crate) fn why(error: &RedisError) -> String {
         }
         ErrorKind::AuthenticationFailed => "refuses the user or the password of the URL".into(),
         ErrorKind::RESP3NotSupported => "is older than version 6".into(),
-        ErrorKind::Parse => "does not respond like a Redis".into(),
+        ErrorKind::Parse => "is not a Redis, judging by its response".into(),
         _ => format!("can't be used: {}", error.category()),
     }
 }
