@@ -131,7 +131,10 @@ async fn what_a_server_refuses_is_told_by_its_code_and_without_what_was_sent() {
             &["command"],
         ),
         (&[WELCOME, "-hunter2 is no code\r\n"], &["can't be used"]),
-        (&["HTTP/1.1 400 Bad Request\r\n\r\nhunter2"], &["not a Redis"]),
+        (
+            &["HTTP/1.1 400 Bad Request\r\n\r\nhunter2"],
+            &["not a Redis"],
+        ),
     ] {
         let store = answering(vec![answers.to_vec()]).await;
         let error = found(&store).await.unwrap_err();
