@@ -148,6 +148,40 @@ pub(crate) fn by_request() -> Vec<Figure> {
     )]
 }
 
+/// What a new key costs in a manager that has a million of them in use, five times its bound, beside
+/// one in a manager that has none.
+pub(crate) fn beyond_the_bound() -> Vec<Figure> {
+    const HELD: u32 = 1_000_000;
+    let (crowded, provider) = manager(Arc::new(Vendor::new(3600)));
+    let mut held: Vec<TokenSource> = (0..HELD)
+        .map(|tenant| crowded.source(provider.clone(), request(tenant)))
+        .collect();
+    let mut next = HELD;
+    let pairs = in_turns(
+        10_000,
+        |n| {
+            for _ in 0..n {
+                held.push(crowded.source(provider.clone(), request(next)));
+                next += 1;
+            }
+        },
+        |n| {
+            let (empty, provider) = manager(Arc::new(Vendor::new(3600)));
+            let held: Vec<TokenSource> = (0..u32::try_from(n).unwrap_or(u32::MAX))
+                .map(|tenant| empty.source(provider.clone(), request(tenant)))
+                .collect();
+            black_box(held);
+        },
+    );
+    vec![Figure::beside(
+        "K4",
+        "a new key beside 1 000 000 in use",
+        "ns",
+        Goal::Ratio(4.0),
+        &pairs,
+    )]
+}
+
 pub(crate) fn heap_per_token() -> Vec<Figure> {
     let heap = |build: &dyn Fn() -> Box<dyn std::any::Any>| {
         let region = Region::new(&INSTRUMENTED_SYSTEM);

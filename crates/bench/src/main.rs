@@ -45,6 +45,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("K1", keys::by_handle),
     ("K2", keys::by_request),
     ("K3", keys::heap_per_token),
+    ("K4", keys::beyond_the_bound),
     ("S", fleet::stampede),
     ("R", fleet::rotations),
     ("RF", fleet::rotations_with_an_outage),
@@ -70,7 +71,10 @@ fn main() {
         .find(|name| **name != ALONE && BENCHES.iter().all(|(known, _)| known != *name))
     {
         let known: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
-        eprintln!("there is no bench {unknown}; known are {}", known.join(" "));
+        eprintln!(
+            "there is no bench {unknown}; expected one of {}",
+            known.join(" ")
+        );
         std::process::exit(2);
     }
     if let Some((_, bench)) = BENCHES.iter().find(|(name, _)| names == [ALONE, *name]) {

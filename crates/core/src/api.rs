@@ -8,12 +8,12 @@ use url::Url;
 
 use crate::{Clock, Error, SecretRef, Timestamp, redacted_url};
 
-/// An API request as a provider sees it: enough to carry a token or a signature, whatever HTTP
-/// library it belongs to.
+/// An API request as a provider sees it: enough to carry a token or a signature, for any HTTP
+/// library.
 pub struct ApiRequest<'a>(&'a mut dyn ApiRequestParts);
 
-/// The parts of an API request that an HTTP library lends to [`ApiRequest`]. Only integrators
-/// implement it.
+/// The parts of an API request that an HTTP library lends to [`ApiRequest`]. Only the integration of
+/// an HTTP library implements it.
 pub trait ApiRequestParts {
     /// The method.
     fn method(&self) -> &Method;
@@ -22,11 +22,11 @@ pub trait ApiRequestParts {
     /// Replaces the URL.
     ///
     /// # Errors
-    /// Where the library can't express it.
+    /// If the library can't express the URL.
     fn set_url(&mut self, url: Url) -> Result<(), Error>;
     /// The headers.
     fn headers_mut(&mut self) -> &mut HeaderMap;
-    /// The body, where all of it is in memory; an empty one is there.
+    /// The body if all of it is in memory, as an empty one always is.
     fn body(&self) -> Option<&[u8]>;
 }
 
@@ -54,11 +54,11 @@ impl<'a> ApiRequest<'a> {
         self.0.headers_mut()
     }
 
-    /// Sets a query parameter: for vendors whose tokens travel in the URL. One that stands there by
-    /// that name already is replaced, so that a replay doesn't carry two.
+    /// Sets a query parameter, for vendors whose tokens travel in the URL. An existing parameter of
+    /// that name is replaced, so that a replay doesn't carry two.
     ///
     /// # Errors
-    /// Where the HTTP library can't express the URL.
+    /// If the HTTP library can't express the URL.
     pub fn set_query(&mut self, name: &str, value: &str) -> Result<(), Error> {
         let mut url = self.0.url().into_owned();
         let others: Vec<(String, String)> = url
@@ -77,7 +77,7 @@ impl<'a> ApiRequest<'a> {
         self.0.set_url(url)
     }
 
-    /// The body, where all of it is in memory; an empty one is there, a stream is not.
+    /// The body if all of it is in memory: an empty one always is, a stream never.
     #[must_use]
     pub fn body(&self) -> Option<&[u8]> {
         self.0.body()
@@ -99,14 +99,14 @@ pub struct AttachContext<'a> {
 }
 
 impl<'a> AttachContext<'a> {
-    /// A context with the secrets that the provider declared, as they were when the token was taken
-    /// in.
+    /// A context with the secrets that the provider declared, as they were when the token was
+    /// fetched.
     #[must_use]
     pub fn new(clock: &'a dyn Clock, secrets: &'a [(SecretRef, SecretString)]) -> Self {
         Self { clock, secrets }
     }
 
-    /// What the clock on the wall says.
+    /// The wall-clock time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now().wall
@@ -116,13 +116,15 @@ impl<'a> AttachContext<'a> {
     /// [`attach_secrets`](crate::Provider::attach_secrets).
     ///
     /// # Errors
-    /// [`Internal`](crate::ErrorKind::Internal) for one that it did not declare.
+    /// [`Internal`](crate::ErrorKind::Internal) for a secret that it did not declare.
     pub fn secret(&self, secret: &SecretRef) -> Result<&SecretString, Error> {
         self.secrets
             .iter()
             .find(|(known, _)| known == secret)
             .map(|(_, value)| value)
-            .ok_or_else(|| Error::internal("attach asks for a secret that attach_secrets lacks"))
+            .ok_or_else(|| {
+                Error::internal("attach needs a secret that attach_secrets does not list")
+            })
     }
 }
 
@@ -142,7 +144,7 @@ pub struct ApiResponse<'a> {
 }
 
 impl<'a> ApiResponse<'a> {
-    /// A response with this status and these headers, seen at `now`.
+    /// A response with this status and these headers, which arrived at `now`.
     #[must_use]
     pub fn new(status: StatusCode, headers: &'a HeaderMap, now: Timestamp) -> Self {
         Self {
@@ -154,7 +156,7 @@ impl<'a> ApiResponse<'a> {
         }
     }
 
-    /// Adds the URL that answered.
+    /// Adds the URL that the response came from.
     #[must_use]
     pub fn with_url(mut self, url: &'a Url) -> Self {
         self.url = Some(url);
@@ -180,13 +182,13 @@ impl<'a> ApiResponse<'a> {
         self.headers
     }
 
-    /// The URL that answered, where the HTTP library tells.
+    /// The URL that the response came from, if the HTTP library says so.
     #[must_use]
     pub fn url(&self) -> Option<&Url> {
         self.url
     }
 
-    /// When it was seen.
+    /// When the response arrived.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.now
@@ -199,7 +201,7 @@ impl<'a> ApiResponse<'a> {
     }
 }
 
-/// Without the texts of headers and body, which are the API's and its caller's.
+/// Leaves out headers and body, which belong to the API and its caller.
 impl fmt::Debug for ApiResponse<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiResponse")
@@ -211,11 +213,10 @@ impl fmt::Debug for ApiResponse<'_> {
     }
 }
 
-/// The most that is ever read ahead of an API response's body to judge it, in bytes.
+/// The largest body of an API response that is read ahead to judge it, in bytes.
 pub const PEEK_LIMIT: usize = 64 * 1024;
 
-/// How long after its headers a body may take to be read ahead, before the response passes
-/// unjudged.
+/// How long a body may take after its headers; a slower one passes unjudged.
 pub const PEEK_TIME: Duration = Duration::from_millis(50);
 
 /// The rule of RFC 6750 §3.1, by status and headers alone.
@@ -242,15 +243,16 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 /// What an API response says about the token it was sent with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
-    /// Nothing is wrong with the token, whatever else may be.
+    /// The token is fine, even if the response reports another error.
     Accepted,
-    /// The API won't take this token any more: a new one, and the request once again.
+    /// The API no longer accepts this token: the request is sent once more, with a new one.
     Rejected,
-    /// The same token, attached anew (a DPoP nonce), once.
+    /// The same token must be attached again, once, such as with a DPoP nonce.
     Resend,
-    /// It depends on the body. It is read ahead where it is JSON, not encoded, and no larger than
-    /// this (64 KiB at most), and the response is judged again; else it passes as accepted.
+    /// The body decides. It is read ahead if it is JSON, not encoded, and no larger than `limit`
+    /// (64 KiB at most), and the response is judged again; otherwise the response passes as accepted.
     NeedsBody {
         /// The largest body worth reading, in bytes.
         limit: usize,

@@ -23,21 +23,21 @@ use crate::{Error, check_secure, is_loopback, redacted_url};
 #[derive(Clone, Default)]
 pub struct BaseUrls {
     hosts: Vec<Box<str>>,
-    /// Whether it may be on this machine, as the token endpoint is.
+    /// Whether a base URL may be on this machine, as the token endpoint is.
     loopback: bool,
     fixed: Option<Url>,
 }
 
 impl BaseUrls {
-    /// No base URL at all: the answers name none.
+    /// No base URL: the vendor's answers don't name one.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Base URLs at one of `hosts`: `vendor.example` is that very host, `*.vendor.example` any below
-    /// it. They must be https, on the default port, without user name, query and fragment. Where the
-    /// token endpoint itself is on loopback, as in tests and with the sandbox, a base URL may be any
+    /// Base URLs at one of `hosts`: `vendor.example` is exactly that host, `*.vendor.example` every
+    /// host below it. They must be https, on the default port, without user name, query and fragment.
+    /// If the token endpoint is on loopback, as in tests and with the sandbox, a base URL may be any
     /// loopback address instead.
     #[must_use]
     pub fn at(hosts: &[impl AsRef<str>], token_endpoint: &Url) -> Self {
@@ -48,7 +48,7 @@ impl BaseUrls {
         }
     }
 
-    /// This base URL, which the configuration gives: every token carries it, and no other.
+    /// Only this base URL, which comes from the configuration: every token carries it.
     #[must_use]
     pub fn fixed(url: Url) -> Self {
         Self {
@@ -57,64 +57,64 @@ impl BaseUrls {
         }
     }
 
-    /// Whether there is none that an answer may name.
+    /// Whether an answer may name no base URL at all.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.hosts.is_empty() && !self.loopback && self.fixed.is_none()
     }
 
-    /// The one that every token carries, if it is [`fixed`](Self::fixed).
+    /// The base URL that every token carries, if it is [`fixed`](Self::fixed).
     #[must_use]
     pub fn fixed_url(&self) -> Option<&Url> {
         self.fixed.as_ref()
     }
 
-    /// Reads a base URL that an answer names, and checks it before a token is ever sent there.
+    /// Reads the base URL in an answer, and checks it before any token is sent there.
     ///
     /// # Errors
-    /// [`Unusable`](crate::ErrorKind::InvalidResponse), saying what is wrong with it.
+    /// [`InvalidResponse`](crate::ErrorKind::InvalidResponse), which says what is wrong with it.
     pub fn read(&self, text: &str) -> Result<Url, Error> {
         let refuse = |why: String| {
             Err(
-                Error::invalid_response(format!("the vendor named a base URL {why}"))
-                    .with_remedy("no token was sent there; ask the vendor"),
+                Error::invalid_response(format!("the vendor's base URL {why}"))
+                    .with_remedy("ask the vendor; no token was sent there"),
             )
         };
         let Ok(url) = Url::parse(text.trim()) else {
-            return refuse("that is not a valid URL".into());
+            return refuse("is not a valid URL".into());
         };
         if self.fixed.as_ref() == Some(&url) {
             return Ok(url);
         }
         let shown = vendor_text(&redacted_url(&url)).unwrap_or_default();
         if url.query().is_some() || url.fragment().is_some() {
-            return refuse(format!("with a query or fragment: {shown}"));
+            return refuse(format!("contains a query or a fragment: {shown}"));
         }
         if let Err(error) = check_secure(&url) {
-            return refuse(format!("that can't be trusted: {}", error.message()));
+            return refuse(format!("can't be trusted: {}", error.message()));
         }
         if is_loopback(&url) {
             return if self.loopback {
                 Ok(url)
             } else {
                 refuse(format!(
-                    "on this machine, which its token endpoint is not: {shown}"
+                    "is on this machine, but its token endpoint is not: {shown}"
                 ))
             };
         }
         if url.port().is_some() {
-            return refuse(format!("on a port of its own: {shown}"));
+            return refuse(format!("has a port: {shown}"));
         }
         let host = url.host_str().unwrap_or_default().trim_end_matches('.');
         let mut hosts = self.hosts.iter();
         if hosts.any(|pattern| host_matches(host, pattern)) {
             Ok(url)
         } else {
-            refuse(format!("outside its own hosts: {shown}"))
+            refuse(format!("is outside the vendor's hosts: {shown}"))
         }
     }
 
-    /// Whether an answer may name the origin of `url` as where the API is.
+    /// Whether an answer may name the origin of `url` as the API's.
     #[must_use]
     pub fn covers(&self, url: &Url) -> bool {
         match &self.fixed {
@@ -123,16 +123,16 @@ impl BaseUrls {
         }
     }
 
-    /// Whether a call of the whole URL `url` can be right, before a token says where the API is.
+    /// Whether a call to the whole URL `url` is allowed before a token says where the API is.
     #[must_use]
     pub fn allows_url(&self, url: &Url, configured: Option<&Url>) -> bool {
-        // What every token carries wins over what is configured besides.
+        // A base URL that every token carries takes precedence over the configured one.
         let configured = configured.filter(|_| self.fixed.is_none());
         configured.is_some_and(|base| base.origin() == url.origin()) || self.covers(url)
     }
 }
 
-/// Without what may hide a secret in a URL.
+/// Shows URLs without the parts that may hold a secret.
 impl fmt::Debug for BaseUrls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BaseUrls")
@@ -143,8 +143,9 @@ impl fmt::Debug for BaseUrls {
     }
 }
 
-/// Whether `host` is `pattern`, or below it where the pattern starts with `*.`.
-pub(crate) fn host_matches(host: &str, pattern: &str) -> bool {
+/// Whether `host` is `pattern`, or below it if the pattern starts with `*.`.
+#[must_use]
+pub fn host_matches(host: &str, pattern: &str) -> bool {
     let host = host.to_ascii_lowercase();
     let pattern = pattern.to_ascii_lowercase();
     match pattern.strip_prefix("*.") {

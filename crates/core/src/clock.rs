@@ -1,6 +1,7 @@
-//! [`Clock`]: the only place that time comes from.
+//! [`Clock`]: the only source of time.
 
 use std::{
+    cell::Cell,
     fmt,
     future::Future,
     pin::Pin,
@@ -9,54 +10,60 @@ use std::{
 
 /// Tells the time, and waits.
 ///
-/// Everything in Biped that reads a clock or waits does it through this trait, so that a test with
-/// a manual clock can run an hour in a millisecond.
+/// All of Biped reads the time and waits through this trait, so that a test with a manual clock can run
+/// an hour in a millisecond.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Both clocks, read together.
     fn now(&self) -> Now;
 
-    /// Completes once `duration` has passed on the monotonic clock.
+    /// Completes when `duration` has passed on the monotonic clock.
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Whether [`sleep`](Self::sleep) may be called here: the system's clock needs a tokio runtime with
+    /// its timers enabled. Default: it may.
+    fn can_sleep(&self) -> bool {
+        true
+    }
 }
 
 /// A reading of both clocks.
 ///
-/// Tokens are measured on both: the wall clock notices that the machine slept, the monotonic clock
-/// notices that somebody set the wall clock back.
+/// A token's life is measured on both: the wall clock goes on while the machine sleeps, and the
+/// monotonic clock goes on when the wall clock is set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Time since an arbitrary start; never goes back, may stand still while the machine sleeps.
+    /// The time since an arbitrary start. It never goes back, and may stop while the machine sleeps.
     pub mono: Duration,
-    /// What a clock on the wall says; may jump.
+    /// The wall-clock time. It may jump.
     pub wall: Timestamp,
 }
 
-/// A point in time on the wall clock, in nanoseconds since the Unix epoch (1678 to 2262; what lies
-/// beyond is clamped).
+/// A point in time on the wall clock, in nanoseconds since the Unix epoch. It reaches from 1678 to
+/// 2262; points outside are clamped.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 const NANOS: i64 = 1_000_000_000;
 
 impl Timestamp {
-    /// The latest point that can be told.
+    /// The latest point that it can hold.
     pub const MAX: Self = Self(i64::MAX);
-    /// The earliest point that can be told.
+    /// The earliest point that it can hold.
     pub const MIN: Self = Self(i64::MIN);
 
-    /// A point given in whole seconds since the Unix epoch.
+    /// The point given in whole seconds since the Unix epoch.
     #[must_use]
     pub const fn from_unix_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(NANOS))
     }
 
-    /// A point given in milliseconds since the Unix epoch.
+    /// The point given in milliseconds since the Unix epoch.
     #[must_use]
     pub const fn from_unix_millis(millis: i64) -> Self {
         Self(millis.saturating_mul(1_000_000))
     }
 
-    /// The moment that is this many nanoseconds after the Unix epoch.
+    /// The point given in nanoseconds since the Unix epoch.
     #[inline]
     #[must_use]
     pub const fn from_unix_nanos(nanos: i64) -> Self {
@@ -95,29 +102,27 @@ impl Timestamp {
     /// The point `duration` later.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(nanos(duration)))
     }
 
     /// The point `duration` earlier.
     #[must_use]
     pub fn before(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_sub(nanos(duration)))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// How long after `earlier` this point is; zero if it is earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// RFC 3339, UTC.
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// In the format of RFC 3339, in UTC.
 ///
 /// ```
 /// use biped_core::Timestamp;
@@ -161,9 +166,9 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
-/// The machine's own clocks; sleeps on tokio's timer.
+/// The machine's own clocks. It sleeps on tokio's timer.
 ///
-/// On Linux it reads the coarse clocks, which lag by at most a tick (4 ms) and cost about 3 ns
+/// On Linux it reads the coarse clocks, which lag by at most one tick (4 ms) and cost about 3 ns
 /// each.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
@@ -174,9 +179,30 @@ impl Clock for SystemClock {
         system_now()
     }
 
-    #[allow(clippy::disallowed_methods)] // this is where everybody else's time comes from
+    #[allow(clippy::disallowed_methods)] // all other code takes the time from here
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(tokio::time::sleep(duration))
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn can_sleep(&self) -> bool {
+        thread_local! {
+            static LAST: Cell<Option<(tokio::runtime::Id, bool)>> = const { Cell::new(None) };
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return false;
+        };
+        let id = runtime.id();
+        if let Some((last, can_sleep)) = LAST.get()
+            && last == id
+        {
+            return can_sleep;
+        }
+        // tokio tells of missing timers by a panic, and in no other way.
+        let sleep = || drop(tokio::time::sleep(Duration::ZERO));
+        let can_sleep = std::panic::catch_unwind(sleep).is_ok();
+        LAST.set(Some((id, can_sleep)));
+        can_sleep
     }
 }
 
@@ -196,7 +222,7 @@ fn system_now() -> Now {
 }
 
 #[cfg(not(target_os = "linux"))]
-#[allow(clippy::disallowed_methods)] // this is where everybody else's time comes from
+#[allow(clippy::disallowed_methods)] // all other code takes the time from here
 fn system_now() -> Now {
     use std::{sync::OnceLock, time::Instant};
     static START: OnceLock<Instant> = OnceLock::new();

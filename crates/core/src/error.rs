@@ -1,14 +1,14 @@
-//! [`Error`]: what went wrong, whose fault it is, and what to do.
+//! [`Error`]: what went wrong, who can fix it, and how. [`StoreError`]: what a store reports.
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use biped_redact::{Escaped, one_line, vendor_text, whole_vendor_text};
 
-/// Why there is no token, in one opaque value that is cheap to clone: a failed fetch hands the
-/// same error to everybody who waited for it.
+/// Why there is no token, as one opaque value that is cheap to clone: all callers that waited for a
+/// failed fetch get the same error.
 ///
-/// Its [`Display`](fmt::Display) is one line that says what failed and what to do. It never holds
-/// a secret, a token or a response body.
+/// Its [`Display`](fmt::Display) is one line that says what failed and what to do. It never contains a
+/// secret, a token or a response body.
 ///
 /// ```
 /// use biped_core::{Error, ErrorKind, VendorError};
@@ -34,39 +34,38 @@ struct Inner {
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What sort of failure an [`Error`] is.
+/// What kind of failure an [`Error`] is.
 ///
 /// | kind | when | transient | exit status of the command |
 /// | --- | --- | --- | --- |
 /// | `Configuration` | a setting or a request breaks a rule; no secret was sent | no | 2 |
-/// | `Secret` | a secret could not be read; nothing was sent | only a file that is missing, empty or on a file system that does not respond, or a command that failed | 2 |
-/// | `Refused` | the vendor answered, and said no | no | 3 |
-/// | `Unreachable` | no connection, TLS, a timeout, a body cut off | yes | 4 |
+/// | `Secret` | a secret could not be read; nothing was sent | only if a file is missing, empty or on a file system that does not respond, or if a command failed | 2 |
+/// | `Refused` | the vendor refused | no | 3 |
+/// | `Unreachable` | no connection, a TLS failure, a timeout, a truncated body | yes | 4 |
 /// | `Unavailable` | 408, 425, 429 or 5xx | yes | 4 |
-/// | `InvalidResponse` | a 2xx that is neither a token nor an error | only an empty body | 4 |
+/// | `InvalidResponse` | a 2xx that is neither a token nor an error | only if the body is empty | 4 |
 /// | `Store` | the token store failed | yes | 4 |
-/// | `Internal` | a bug, in a provider or here | no | 1 |
+/// | `Internal` | a bug, in a provider or in Biped | no | 1 |
 ///
-/// An answer without an error code that anybody knows is classified by its status alone: 400, 401,
-/// 403, 404 and every other 4xx are `Refused` (401 as a refusal of the client's credentials, the
-/// others as a refusal of this request), except 408, 425 and 429, which are `Unavailable` like every
-/// 5xx. A 3xx is `InvalidResponse`: redirects are never followed on token requests. An answer that names
-/// an error is `Refused` in a 2xx too.
+/// A response without a known error code is classified by its status. 408, 425, 429 and every 5xx are
+/// `Unavailable`. Every other 4xx is `Refused`: 401 refuses the client's credentials, the others
+/// refuse this request. A 3xx is `InvalidResponse`, since redirects are never followed on token
+/// requests. A 2xx that names an error is `Refused`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting or a request breaks a rule; nothing was sent, or at most a question without a secret
-    /// (a server's metadata).
+    /// A setting or a request breaks a rule. Nothing was sent, except perhaps a request without a
+    /// secret, such as for a server's metadata.
     Configuration,
-    /// A secret could not be read; nothing was sent.
+    /// A secret could not be read. Nothing was sent.
     Secret,
-    /// The vendor answered, and said no.
+    /// The vendor refused the request.
     Refused,
-    /// No connection, TLS, a timeout, or a body cut off.
+    /// No complete response: no connection, a TLS failure, a timeout, or a truncated body.
     Unreachable,
     /// The vendor answered 408, 425, 429 or 5xx.
     Unavailable,
-    /// The vendor answered a 2xx that is neither a token nor an error.
+    /// The vendor answered 2xx with neither a token nor an error.
     InvalidResponse,
     /// The token store failed.
     Store,
@@ -75,7 +74,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The kind's name in lower case, as it stands in logs, metrics and the command's JSON.
+    /// The kind's name in lower case, as in logs, metrics and the command's JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -99,27 +98,27 @@ impl fmt::Display for ErrorKind {
 
 /// A refusal in the vendor's own words (RFC 6749 §5.2, or the vendor's form of it).
 ///
-/// What is set is kept whole until the fetch ends, so that secrets are found in all of it: then the
-/// `TokenManager` redacts them, cuts each text to 1 KiB and escapes its
-/// control characters. [`Display`](fmt::Display) always cuts and escapes.
+/// The texts are kept whole until the fetch ends, so that every secret in them is found. Then the
+/// `TokenManager` redacts them, cuts each to 1 KiB and escapes control characters.
+/// [`Display`](fmt::Display) always cuts and escapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct VendorError {
-    /// The HTTP status of the answer.
+    /// The HTTP status of the response.
     pub status: Option<u16>,
     /// The error code: `invalid_client`, `401021`, `JWT_EXPIRED`.
     pub code: Option<String>,
-    /// A second code, where the vendor has one beside the first.
+    /// A second code, if the vendor has one.
     pub reason: Option<String>,
-    /// The sentence for people.
+    /// The message for people.
     pub message: Option<String>,
-    /// Where the vendor explains the error (`error_uri`).
+    /// The address of the vendor's explanation (`error_uri`).
     pub uri: Option<String>,
 }
 
 impl VendorError {
-    /// An error answer with this HTTP status, and no words yet.
+    /// An error response with this HTTP status, and no texts yet.
     #[must_use]
     pub fn new(status: u16) -> Self {
         Self {
@@ -142,27 +141,27 @@ impl VendorError {
         self
     }
 
-    /// Sets the sentence for people.
+    /// Sets the message for people.
     #[must_use]
     pub fn message(mut self, message: impl AsRef<str>) -> Self {
         self.message = whole_vendor_text(message.as_ref());
         self
     }
 
-    /// Sets the address of an explanation.
+    /// Sets the address of the vendor's explanation.
     #[must_use]
     pub fn uri(mut self, uri: impl AsRef<str>) -> Self {
         self.uri = whole_vendor_text(uri.as_ref());
         self
     }
 
-    /// The same, with its texts cut and escaped: what was read from a store is as it came.
+    /// The same error with its texts cut and escaped. Texts that were read from a store are neither.
     #[must_use]
     pub fn cut_and_escaped(self) -> Self {
         self.map_words(str::to_owned)
     }
 
-    /// The same with other words, cut and escaped.
+    /// The same error with other texts, cut and escaped.
     fn map_words(self, change: impl Fn(&str) -> String) -> Self {
         let change = |text: Option<String>| vendor_text(&change(&text?));
         Self {
@@ -174,13 +173,13 @@ impl VendorError {
         }
     }
 
-    /// Whether the vendor said anything beyond the status.
+    /// Whether the vendor gave a code, a reason or a message.
     #[must_use]
     pub fn has_words(&self) -> bool {
         self.code.is_some() || self.reason.is_some() || self.message.is_some()
     }
 
-    /// Whether the code or the reason is this one.
+    /// Whether the code or the reason is `code`.
     #[must_use]
     pub fn names(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code) || self.reason.as_deref() == Some(code)
@@ -207,13 +206,12 @@ impl fmt::Display for VendorError {
 }
 
 impl Error {
-    /// A setting or a request that breaks a rule. The text says which, and what was expected.
+    /// A setting or a request breaks a rule. The message says which, and what is expected.
     pub fn configuration(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Configuration, false, message)
     }
 
-    /// Several settings that break a rule, a line each. It is the only error whose message has more
-    /// than one line.
+    /// Several settings break a rule, one line each. Only this error's message has more than one line.
     pub fn configuration_lines(lines: impl IntoIterator<Item = impl fmt::Display>) -> Self {
         let lines: Vec<_> = lines
             .into_iter()
@@ -224,13 +222,13 @@ impl Error {
         error
     }
 
-    /// A secret that could not be read.
+    /// A secret could not be read.
     pub fn secret(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Secret, false, message)
     }
 
-    /// A refusal by the vendor. Whether it refuses the client or only this request is told by the
-    /// code ([`refuses_client`](Self::refuses_client)).
+    /// The vendor refused. The code says whether it refused the client or only this request
+    /// ([`refuses_client`](Self::refuses_client)).
     pub fn refused(vendor: VendorError) -> Self {
         let client = refuses_client(&vendor);
         let mut error = Self::new(ErrorKind::Refused, false, "the vendor refused the request");
@@ -240,17 +238,17 @@ impl Error {
             error.inner().remedy = Some("check client_id and client_secret".into());
         } else if vendor.status == Some(404) {
             error.inner().remedy =
-                Some("there is no token endpoint at this address; check the URL".into());
+                Some("check the URL; there is no token endpoint at this address".into());
         }
         error.with_vendor(vendor)
     }
 
-    /// No connection, TLS, a timeout, or a body cut off.
+    /// There was no complete response: no connection, a TLS failure, a timeout, or a truncated body.
     pub fn unreachable(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Unreachable, true, message)
     }
 
-    /// The vendor answered that it can't at the moment: 408, 425, 429 or 5xx.
+    /// The vendor is temporarily unavailable: it answered 408, 425, 429 or 5xx.
     pub fn unavailable(vendor: VendorError) -> Self {
         Self::new(
             ErrorKind::Unavailable,
@@ -260,7 +258,7 @@ impl Error {
         .with_vendor(vendor)
     }
 
-    /// A 2xx that is neither a token nor an error. The text says what was missing, never what was
+    /// A 2xx that is neither a token nor an error. The message says what is missing, never what is
     /// there.
     pub fn invalid_response(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::InvalidResponse, false, message)
@@ -294,42 +292,42 @@ impl Error {
         Arc::make_mut(&mut self.0)
     }
 
-    /// Says what failed in other words, on one line: control characters are escaped.
+    /// Replaces the message. It is one line: control characters are escaped.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.inner().message = one_line(message.into());
         self
     }
 
-    /// Says what to do about it, as the end of the line.
+    /// Adds what to do about it, as an imperative, at the end of the line.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
         self.inner().remedy = Some(one_line(remedy.into()));
         self
     }
 
-    /// Adds the vendor's words.
+    /// Adds the vendor's own words.
     #[must_use]
     pub fn with_vendor(mut self, vendor: VendorError) -> Self {
         self.inner().vendor = Some(vendor);
         self
     }
 
-    /// Adds how long the vendor asked to be left alone (`Retry-After`).
+    /// Adds how long the vendor asked to wait (`Retry-After`).
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.inner().retry_after = retry_after;
         self
     }
 
-    /// Adds the name of the provider that it happened to.
+    /// Adds the name of the provider that failed.
     #[must_use]
     pub fn with_provider(mut self, name: impl Into<Arc<str>>) -> Self {
         self.inner().provider = Some(name.into());
         self
     }
 
-    /// Adds the error underneath. It must hold no secret either: `source()` shows it.
+    /// Adds the underlying error. It must not contain a secret either: `source()` shows it.
     #[must_use]
     pub fn with_source(
         mut self,
@@ -339,8 +337,8 @@ impl Error {
         self
     }
 
-    /// The same error with other words: Biped's own, which keep their lines, and the vendor's, which
-    /// are cut and escaped after that.
+    /// The same error with other texts: Biped's own keep their lines, the vendor's are cut and escaped
+    /// afterwards.
     pub(crate) fn map_words(
         mut self,
         own: impl Fn(&str) -> String,
@@ -353,54 +351,53 @@ impl Error {
         self
     }
 
-    /// Says whether the same request may succeed later, where the kind's default is wrong.
+    /// Sets whether the same request may succeed later, if the kind's default is wrong.
     #[must_use]
     pub fn transient(mut self, transient: bool) -> Self {
         self.inner().transient = transient;
         self
     }
 
-    /// Says that a refusal is of the client's credentials (all its tokens), or of this request only,
-    /// where the vendor's codes don't tell in the standard's words.
+    /// Sets whether a refusal is of the client's credentials, and so of all its tokens, or of this
+    /// request only. It is for vendors that don't use the standard's codes.
     #[must_use]
     pub fn refusing_client(mut self, client: bool) -> Self {
         self.inner().refuses_client = client;
         self
     }
 
-    /// What sort of failure this is.
+    /// What kind of failure this is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the same request may succeed later without anybody changing anything.
+    /// Whether the same request may succeed later although nothing is changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.0.transient
     }
 
-    /// Whether the vendor refused the client itself (`invalid_client`, `unauthorized_client`, or a
-    /// 401 that names no fault of the request), so that no other request of this client will fare
-    /// better.
+    /// Whether the vendor refused the client itself (`invalid_client`, `unauthorized_client`, or a 401
+    /// that does not blame the request), so that every other request of this client would fail too.
     #[must_use]
     pub fn refuses_client(&self) -> bool {
         self.0.refuses_client
     }
 
-    /// How long to wait before asking again, where the vendor or the token manager says so.
+    /// How long to wait before the next attempt, if the vendor or the token manager says so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The vendor's own words, where it answered.
+    /// The vendor's own words, if it answered.
     #[must_use]
     pub fn vendor(&self) -> Option<&VendorError> {
         self.0.vendor.as_ref()
     }
 
-    /// The name of the provider that it happened to.
+    /// The name of the provider that failed.
     #[must_use]
     pub fn provider(&self) -> Option<&str> {
         self.0.provider.as_deref()
@@ -419,8 +416,8 @@ impl Error {
     }
 }
 
-/// RFC 6749 §5.2 (and RFC 8707): the codes that are about the client, and those that are about the
-/// request. A 401 with neither is about the client, whatever the vendor's own code for it.
+/// By the codes of RFC 6749 §5.2 and RFC 8707, some of which are about the client and some about the
+/// request. A 401 with neither is about the client, whatever the vendor's own code is.
 fn refuses_client(vendor: &VendorError) -> bool {
     const CLIENT: [&str; 2] = ["invalid_client", "unauthorized_client"];
     const REQUEST: [&str; 5] = [
@@ -485,13 +482,13 @@ impl std::error::Error for Error {
     }
 }
 
-/// A store that doesn't do what it should. The call goes on without it.
+/// A token store does not work. The call continues without it.
 #[derive(Clone, Debug)]
 pub struct StoreError(Cow<'static, str>);
 
 impl StoreError {
-    /// The text says what failed, and holds no secret (a store's URL may: redact it). Its control
-    /// characters are escaped.
+    /// The message says what failed and must not contain a secret; redact a store's URL, which may.
+    /// Control characters are escaped.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self(one_line(message.into()))
     }

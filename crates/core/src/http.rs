@@ -8,18 +8,18 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::Error;
 
-/// Sends one token request and reads its whole answer.
+/// Sends one token request and reads the whole response.
 ///
-/// An implementation enforces the limits of the wire, since nobody else does: no redirects, a
-/// connect and a total timeout, a bound on the body that is counted while it streams. Any answer
-/// with a status is `Ok`, 4xx and 5xx included. It honours a [`ClientIdentity`] among the request's
+/// Only the implementation enforces the limits of the network: no redirects, a connect and a total
+/// timeout, and a limit of the body that is counted while it streams. Every response with a status is
+/// `Ok`, including 4xx and 5xx. An implementation presents the [`ClientIdentity`] among the request's
 /// extensions, and keeps connections of different identities apart.
 #[async_trait]
 pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
     /// Sends `request`.
     ///
     /// # Errors
-    /// [`Unreachable`](crate::ErrorKind::Unreachable) where no complete answer came.
+    /// [`Unreachable`](crate::ErrorKind::Unreachable) without a complete response.
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Error>;
 }
 
@@ -43,7 +43,7 @@ impl ClientIdentity {
         }
     }
 
-    /// The PEM text, private key included.
+    /// The PEM text, including the private key.
     #[must_use]
     pub fn expose_pem(&self) -> &[u8] {
         self.pem.expose_secret()

@@ -1,4 +1,4 @@
-//! [`ProviderId`] and [`TokenKey`]: whose token it is, and what it is for.
+//! [`ProviderId`]: whose token it is. Below it [`TokenKey`] and [`StoreKey`], the names of tokens.
 
 mod store_key;
 mod token_key;
@@ -8,14 +8,15 @@ use std::{fmt, sync::Arc};
 pub use self::{store_key::StoreKey, token_key::TokenKey};
 use crate::{SecretRef, identity::Mark};
 
-/// Who issues, where, to which client, and on which credentials: the provider's part of the cache
-/// key.
+/// Which kind of provider issues tokens, where, to which client, and for which credentials: the
+/// provider's part of the cache key.
 ///
-/// Two providers with equal ids share their tokens, and a refusal of the client's credentials
-/// stops both. So whatever changes what the vendor hands out belongs in here: an audience that is
-/// fixed in the configuration ([`with`](Self::with)), and each secret, key and certificate that a
-/// token rests on ([`credential`](Self::credential)). The name in the configuration is no part of
-/// it: a vendor without client identifiers has an empty one, and its credentials tell clients apart.
+/// Two providers with equal ids share their tokens, and a refusal of the client's credentials stops
+/// both. So everything that changes which token the vendor issues belongs in the id: an audience that
+/// is fixed in the configuration ([`with`](Self::with)), and each secret, key and certificate that a
+/// token depends on ([`credential`](Self::credential)). The name in the configuration is not part of
+/// the id. If a vendor has no client identifiers, the client is empty and the credentials tell clients
+/// apart.
 ///
 /// ```
 /// use biped_core::{ProviderId, SecretRef};
@@ -32,7 +33,7 @@ pub struct ProviderId(Arc<Parts>);
 
 #[derive(Clone)]
 struct Parts {
-    /// Hash of what follows the name, so that looking up a key hashes eight bytes of it.
+    /// A hash of all that makes ids equal, so that looking up a key hashes eight bytes.
     digest: u64,
     name: Arc<str>,
     kind: Box<str>,
@@ -42,7 +43,7 @@ struct Parts {
     credentials: Vec<Credential>,
 }
 
-/// Something else that tells tokens apart.
+/// A further name and value that tells tokens apart.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Detail {
     what: Box<str>,
@@ -51,19 +52,19 @@ struct Detail {
     shown: bool,
 }
 
-/// A credential that tokens rest on.
+/// A credential that tokens depend on.
 #[derive(Clone)]
 pub(crate) struct Credential {
     pub(crate) reference: SecretRef,
-    /// What tells it from others within this process.
+    /// Tells it from other credentials within this process.
     mark: Mark,
-    /// It is not a secret, whatever form it stands in.
+    /// Whether its value is an identifier, which is not a secret.
     pub(crate) is_identifier: bool,
 }
 
 impl ProviderId {
-    /// The id of a provider of this kind, at this token endpoint (or issuer), for this client (empty
-    /// where the vendor has no client identifiers).
+    /// The id of a provider of this kind, at this token endpoint (or issuer), for this client (empty if
+    /// the vendor has no client identifiers).
     #[must_use]
     pub fn new(kind: &str, token_endpoint: impl AsRef<str>, client: impl AsRef<str>) -> Self {
         let mut parts = Parts {
@@ -79,23 +80,22 @@ impl ProviderId {
         Self(Arc::new(parts))
     }
 
-    /// Gives the provider the name that the application uses for it. It stands in errors, logs and
-    /// metrics, and is no part of the key. Default: the kind.
+    /// Sets the name that the application uses for the provider. It appears in errors, logs and
+    /// metrics, and is not part of the key. Default: the kind.
     #[must_use]
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
         Arc::make_mut(&mut self.0).name = name.into();
         self
     }
 
-    /// Adds something else that tells this provider's tokens from others. It can be shown.
+    /// Adds a further value that tells this provider's tokens from others. It may be shown.
     #[must_use]
     pub fn with(self, what: &str, value: impl AsRef<str>) -> Self {
         self.detailed(what, value.as_ref(), true)
     }
 
-    /// Adds something else that tells this provider's tokens from others, and whose value is never
-    /// shown, such as fields of the token request whose meaning only the configuration knows. Not for
-    /// secrets: those are [credentials](Self::credential).
+    /// Adds a further value that tells this provider's tokens from others and is never shown, such as
+    /// the configured fields of a token request. A secret is a [credential](Self::credential) instead.
     #[must_use]
     pub fn with_redacted(self, what: &str, value: impl AsRef<str>) -> Self {
         self.detailed(what, value.as_ref(), false)
@@ -113,32 +113,32 @@ impl ProviderId {
         self
     }
 
-    /// Adds a credential that the tokens rest on: the client secret, a private key and its password,
-    /// a certificate, whatever the vendor asks for before it hands out a token. Call it once for
-    /// each, always in the same order.
+    /// Adds a credential that the tokens depend on: the client secret, a private key and its password,
+    /// a certificate, or whatever else the vendor requires. Call it once for each credential, always in
+    /// the same order.
     ///
-    /// Ids are equal where their credentials stand in the same places: the same variable, file or
-    /// command; where the secret itself stands in the configuration, the same secret. In a store the
-    /// value counts as well, so that nobody finds a token there whose secret would not have fetched
-    /// it ([`TokenStore::identity_key`](crate::TokenStore::identity_key)). The id shows the places,
-    /// and neither a value nor a digest of one.
+    /// Credentials are equal if they are in the same place: the same variable, file or command. If the
+    /// configuration contains the secret itself, the secret counts. In a store the value counts as
+    /// well, so that a process finds only tokens that its own secret could have fetched
+    /// ([`TokenStore::identity_key`](crate::TokenStore::identity_key)). The id shows the places, but
+    /// neither a value nor a digest of one.
     #[must_use]
     pub fn credential(self, credential: &SecretRef) -> Self {
-        self.resting_on(credential, false)
+        self.depending_on(credential, false)
     }
 
-    /// Adds the reference that an identifier comes from, such as `client_id`: like a
-    /// [credential](Self::credential), but its value is not a secret. One that stands in the
-    /// configuration itself adds nothing: the id holds its value already.
+    /// Adds the reference that an identifier such as `client_id` comes from. It is like a
+    /// [credential](Self::credential), but its value is not a secret. If the configuration contains the
+    /// value itself, nothing is added, because the id holds the value already.
     #[must_use]
     pub fn identifier(self, identifier: &SecretRef) -> Self {
         if identifier.is_inline() {
             return self;
         }
-        self.resting_on(identifier, true)
+        self.depending_on(identifier, true)
     }
 
-    fn resting_on(mut self, reference: &SecretRef, is_identifier: bool) -> Self {
+    fn depending_on(mut self, reference: &SecretRef, is_identifier: bool) -> Self {
         let parts = Arc::make_mut(&mut self.0);
         parts.credentials.push(Credential {
             reference: reference.clone(),
@@ -167,7 +167,7 @@ impl ProviderId {
         &self.0.kind
     }
 
-    /// The token endpoint or issuer. Budgets and `Retry-After` hold for all that share it.
+    /// The token endpoint or issuer. All providers that share it share limits and `Retry-After`.
     #[must_use]
     pub fn token_endpoint(&self) -> &str {
         &self.0.token_endpoint
@@ -188,7 +188,7 @@ impl ProviderId {
     }
 }
 
-/// ProviderKind, token endpoint, client, details and credentials: what makes two ids equal.
+/// Kind, token endpoint, client, details and credentials: what makes two ids equal.
 type Identity<'a> = (&'a str, &'a str, &'a str, &'a [Detail], &'a [Credential]);
 
 impl Parts {
@@ -224,14 +224,14 @@ impl std::hash::Hash for Credential {
     }
 }
 
-/// The place; an inline secret is redacted.
+/// Shows the place. An inline secret is redacted.
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.reference.fmt(f)
     }
 }
 
-/// As a pair, its value only where it may be shown.
+/// Shows a pair, and its value only if that may be shown.
 impl fmt::Debug for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = if self.shown {

@@ -1,4 +1,4 @@
-//! [`IdentityKey`]: what makes digests of secrets useless to those who don't have it.
+//! [`IdentityKey`]: the key under which digests of secrets are made.
 
 use std::{
     fmt,
@@ -12,15 +12,16 @@ use zeroize::Zeroizing;
 
 use crate::StoreError;
 
-/// A store's own key, under which digests tell secrets apart that share the store
+/// A store's own key. Digests under it tell secrets apart whose tokens share the store
 /// ([`TokenStore::identity_key`](crate::TokenStore::identity_key)).
 ///
-/// Who has it can try out secrets against the names of tokens: it is kept as the tokens are.
+/// With the key, secrets can be guessed from the names of tokens. It must be protected like the
+/// tokens.
 #[derive(Clone)]
 pub struct IdentityKey(Zeroizing<[u8; 32]>);
 
 impl IdentityKey {
-    /// The key of these bytes, which nobody else can know.
+    /// The key with these bytes, which must be secret.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
@@ -29,11 +30,11 @@ impl IdentityKey {
     /// A new key, of random bytes.
     ///
     /// # Errors
-    /// Where the system has no random numbers.
+    /// If the system has no random numbers.
     pub fn random() -> Result<Self, StoreError> {
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(&mut bytes[..])
-            .map_err(|_| StoreError::new("the system has no random numbers"))?;
+            .map_err(|_| StoreError::new("the system provides no random numbers"))?;
         Ok(Self(bytes))
     }
 
@@ -44,7 +45,7 @@ impl IdentityKey {
     }
 
     pub(crate) fn hash(&self, domain: &[u8]) -> KeyedHash {
-        // As RFC 2104 fills up a key that is shorter than a block.
+        // RFC 2104 pads a key that is shorter than a block.
         let mut block = Zeroizing::new([0; 64]);
         block[..32].copy_from_slice(&self.0[..]);
         let mut hash = KeyedHash(Hmac::new(&(*block).into()));
@@ -60,7 +61,7 @@ impl IdentityKey {
     }
 }
 
-/// A digest that tells a value from others, and nothing about it to who lacks the key.
+/// A digest that tells a value from others. Without the key it says nothing about the value.
 pub(crate) type Mark = [u8; 32];
 
 /// HMAC-SHA-256 over parts, each with its length.
@@ -82,12 +83,12 @@ impl KeyedHash {
     }
 }
 
-/// The key of this process, for what never leaves it.
+/// The key of this process, for digests that never leave it.
 pub(crate) fn of_this_process() -> &'static IdentityKey {
     static KEY: OnceLock<IdentityKey> = OnceLock::new();
     KEY.get_or_init(|| {
         IdentityKey::random().unwrap_or_else(|_| {
-            // Std's maps are seeded from wherever it found random numbers.
+            // The standard library's maps are seeded with random numbers from another source.
             let seeded = || RandomState::new().build_hasher().finish().to_le_bytes();
             let mut bytes = [0; 32];
             bytes

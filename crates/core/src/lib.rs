@@ -1,15 +1,43 @@
-//! The vocabulary of Biped, two-legged OAuth for Rust: what a provider, a store and a client of either
-//! have in common. No HTTP library, no vendor and no engine is in here.
+//! The vocabulary of Biped, two-legged OAuth for Rust: what providers of tokens, token stores and HTTP
+//! clients have in common. It contains no HTTP library, no vendor and no engine.
 //!
-//! | for | read |
+//! | to add | read |
 //! | --- | --- |
-//! | somebody who adds a vendor | [`Provider`], [`FetchContext`], [`wire`] |
-//! | somebody who adds a store | [`TokenStore`] |
-//! | somebody who adds an HTTP stack | [`HttpClient`] |
-//! | tests | [`Clock`] |
+//! | a vendor | [`Provider`], [`FetchContext`], [`wire`] |
+//! | a store | [`TokenStore`] |
+//! | an HTTP library | [`HttpClient`], [`ApiRequestParts`] |
+//! | a clock for tests | [`Clock`] |
 //!
-//! `biped-config` says how a provider or a store is configured, `biped-engine` keeps the tokens. An
+//! `biped-config` says how a provider or a store is configured, and `biped-engine` keeps tokens. An
 //! application usually depends on the façade `biped` instead.
+//!
+//! # Map
+//!
+//! Each file uses only files above it.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `clock.rs` | [`Clock`], [`Timestamp`] |
+//! | `lifetime.rs` | [`Lifetime`] and the limits of every token's life |
+//! | `error.rs` | [`Error`], [`VendorError`], [`StoreError`] |
+//! | `redact.rs` | an error without the secrets of a fetch |
+//! | `url.rs` | which URLs secrets may be sent to |
+//! | `http.rs` | [`HttpClient`], [`ClientIdentity`] |
+//! | `identity.rs` | [`IdentityKey`], under which digests of secrets are made |
+//! | `secret.rs`, `secret/` | [`SecretRef`]: places of secrets, and how they are read |
+//! | `request.rs` | [`TokenRequest`], [`SetParam`] |
+//! | `id.rs`, `id/` | [`ProviderId`], and the names of tokens: [`TokenKey`], [`StoreKey`] |
+//! | `base_urls.rs` | [`BaseUrls`]: which hosts a response may name |
+//! | `wire.rs` | reading what vendors write |
+//! | `token.rs` | [`Token`] |
+//! | `api.rs` | [`ApiRequest`], [`ApiResponse`], [`Verdict`] |
+//! | `fetch.rs` | [`FetchContext`] |
+//! | `provider.rs` | [`Provider`], [`Inspection`] |
+//! | `store.rs` | [`TokenStore`], [`Lease`], [`Claim`] |
+//!
+//! Files and commands are read by `biped-io`, and text of others is made fit to be shown by
+//! `biped-redact`. Neither knows what a token is. What providers and stores need of them is re-exported
+//! here.
 
 mod api;
 mod base_urls;
@@ -51,4 +79,8 @@ pub use self::{
 };
 pub use async_trait::async_trait;
 pub use biped_io::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_if, read_text_file};
+// Two crates before their 1.0 are part of this crate's interface. `async_trait` is only a macro: the
+// methods that it writes return types of the standard library. The types of `secrecy` are here because
+// applications, providers and HTTP libraries already hold their secrets in them; a new 0.x of it is a
+// breaking change of this crate, as is one of any crate whose types stand in its signatures.
 pub use secrecy::{ExposeSecret, SecretString};

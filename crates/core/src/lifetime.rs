@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-/// How long a token is believed where nobody says: neither the answer, nor the token itself, nor
-/// the provider.
+/// How long a token is taken to live if neither the response, nor the token itself, nor the provider
+/// says so: 15 minutes.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// What a longer stated lifetime is cut to.
+/// The longest lifetime of a token: a year. A longer one is cut to it.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How long a token lives when the vendor's answer doesn't say.
+/// How long a token lives if the vendor's response doesn't say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Lifetime {
-    /// This long, from when it was asked for.
+    /// This long, from when its request was sent.
     For(Duration),
     /// Until an API rejects it. A provider that gives such tokens says so
     /// ([`Provider::lives_until_rejected`](crate::Provider::lives_until_rejected)).

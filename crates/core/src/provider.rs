@@ -1,4 +1,5 @@
-//! [`Provider`]: what to write for a new vendor.
+//! [`Provider`]: the trait to implement for a new vendor. [`Inspection`]: what a vendor says about
+//! credentials.
 
 use std::{fmt, mem};
 
@@ -14,10 +15,10 @@ use crate::{
 
 /// A vendor's token endpoint, and one client of it.
 ///
-/// Implement [`id`](Self::id) and [`fetch`](Self::fetch); everything else has a default that most
-/// vendors leave alone. A provider asks, once, and reads the answer. It never caches, retries,
-/// locks, logs or reads a clock: the `TokenManager` does all of that, and
-/// [`FetchContext`] is the only world a provider sees.
+/// Implement [`id`](Self::id) and [`fetch`](Self::fetch). All other methods have a default that suits
+/// most vendors. A provider sends one request and reads the response. It never caches, retries, locks,
+/// logs or reads a clock: the `TokenManager` does all of that, and the provider uses nothing but the
+/// [`FetchContext`].
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -62,43 +63,43 @@ use crate::{
 /// }
 /// ```
 ///
-/// A provider in a crate of its own needs `biped-core`, and of the crates in its signatures what it
-/// uses: `http` 1, `bytes` 1, `url` 2, `serde_json` 1; [`async_trait`](crate::async_trait) and
-/// [`ExposeSecret`](crate::ExposeSecret) are here. `ProviderKind` makes it configurable.
+/// A provider in its own crate needs `biped-core`, and those crates in its signatures that it uses:
+/// `http` 1, `bytes` 1, `url` 2, `serde_json` 1. [`async_trait`](crate::async_trait) and
+/// [`ExposeSecret`](crate::ExposeSecret) are re-exported here. `ProviderKind` in `biped-config` makes it
+/// configurable.
 ///
-/// What to get right, each checked by `biped_testing::provider::conformance`, which takes the
-/// vendor's answers and is a development dependency:
+/// `biped_testing::provider::conformance`, a development dependency, checks these rules with the
+/// vendor's responses:
 ///
-/// - The same configuration always gives the same id; whatever makes tokens differ is in it or in
-///   the request, each credential above all: two configurations that differ in a secret share
+/// - The same configuration always gives the same id. Everything that makes tokens differ is in the id
+///   or in the request, above all each credential: two configurations that differ in a secret share
 ///   nothing.
-/// - An answer that is neither token nor error is an [`Error`], never a panic, and no error shows
-///   what the answer or a secret held.
-/// - The vendor's own words go into [`VendorError`](crate::VendorError); look at the status first
+/// - A response that is neither a token nor an error is an [`Error`], never a panic, and no error shows
+///   a part of the response or a secret.
+/// - The vendor's own words go into [`VendorError`](crate::VendorError). Look at the status first
 ///   ([`wire::failure`](crate::wire::failure)).
-/// - A base URL that the answer names is one of [`base_urls`](Self::base_urls).
-/// - A header that holds a secret or the token is marked sensitive
+/// - A base URL in a response is one of [`base_urls`](Self::base_urls).
+/// - A header that contains a secret or the token is marked sensitive
 ///   ([`HeaderValue::set_sensitive`](http::HeaderValue::set_sensitive)).
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
-    /// Who issues, where, to which client, and on which credentials. Part of the cache key: each
-    /// secret that [`fetch`](Self::fetch) reads is named in it
-    /// ([`ProviderId::credential`](crate::ProviderId::credential)), else two configurations get each
-    /// other's tokens, and each other's refusals.
+    /// Which kind of provider issues tokens, where, to which client, and for which credentials: a part
+    /// of the cache key. It must name each secret that [`fetch`](Self::fetch) reads
+    /// ([`ProviderId::credential`](crate::ProviderId::credential)); otherwise two configurations get
+    /// each other's tokens and refusals.
     fn id(&self) -> &ProviderId;
 
     /// Asks the vendor for a new access token.
     ///
     /// # Errors
-    /// Whatever went wrong, as the [kind](crate::ErrorKind) that it is. A rule of the vendor that
-    /// the request breaks is a [`Configuration`](crate::ErrorKind::Configuration) error, found
-    /// before anything is sent.
+    /// What went wrong, with its [kind](crate::ErrorKind). A request that breaks a rule of the vendor is
+    /// a [`Configuration`](crate::ErrorKind::Configuration) error, before anything is sent.
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error>;
 
     /// Puts the token on an API request. Default: `Authorization: Bearer`.
     ///
     /// # Errors
-    /// Where the request can't be signed.
+    /// If the request can't be signed.
     fn attach(
         &self,
         token: &Token,
@@ -112,63 +113,61 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// The secrets that [`attach`](Self::attach) needs, for vendors that sign each call. They are
-    /// read when a token is taken in, and kept as long as it is. Default: none.
+    /// The secrets that [`attach`](Self::attach) needs, for vendors that sign each call. They are read
+    /// when a token is fetched, and kept as long as the token. Default: none.
     fn attach_secrets(&self) -> &[SecretRef] {
         &[]
     }
 
-    /// What an API response says about the token it was sent with. Default: 401 rejects it, unless
+    /// What an API response says about the request's token. Default: 401 rejects it, unless
     /// `WWW-Authenticate` says `insufficient_scope` (RFC 6750 §3.1).
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
         judge_by_status(response)
     }
 
-    /// Whether a token from a store may be used here: whether the vendor's answer to `request` could
-    /// have been this. Default: not if it is bound to a key that another process has.
+    /// Whether a token from a store may be used: whether the vendor's response to `request` could have
+    /// been this token. Default: not if it is bound to a key, which only another process has.
     ///
-    /// What a provider checks of its vendor's answers beyond the base URL and the life of a token, it
-    /// checks here again, for who writes to a store is not always the vendor.
+    /// A provider repeats here its checks of the vendor's responses, except those of the base URL and
+    /// the lifetime, because not only this process writes to a store.
     fn accepts_stored(&self, token: &Token, request: &TokenRequest) -> bool {
         let _ = request;
         token.confirmation().is_none()
     }
 
     /// Whether the vendor's tokens may be good until they are rejected
-    /// ([`Lifetime::UntilRejected`](crate::Lifetime::UntilRejected)). Where they can't be, a token
-    /// from a store that claims to be one is not used. Default: no.
+    /// ([`Lifetime::UntilRejected`](crate::Lifetime::UntilRejected)). If not, such a token in a store is
+    /// not used. Default: no.
     fn lives_until_rejected(&self) -> bool {
         false
     }
 
-    /// The certificate for token requests and for API calls with their tokens (RFC 8705 §3).
+    /// The client certificate for token requests, and for API calls with their tokens (RFC 8705 §3).
     /// Default: none.
     fn client_identity(&self) -> Option<&IdentityRef> {
         None
     }
 
-    /// Whether a request's signature covers its URL, so that a redirect can't be followed with it.
-    /// Default: no.
+    /// Whether a request's signature covers its URL, so that a redirect can't be followed. Default: no.
     fn signs_url(&self) -> bool {
         false
     }
 
-    /// Which base URLs the vendor's answers may name. Default: none.
+    /// The base URLs that the vendor's responses may name. Default: none.
     ///
-    /// This is the one place that says so. A token whose base URL is not among them is used neither
-    /// from an answer nor from a store, and a call of a whole URL that is neither among them nor at
-    /// the configured `api_base_url` is refused before a token is asked for. `cx` is for secrets
-    /// that the hosts depend on; nothing is sent with it.
+    /// A token with another base URL is not used, neither from a response nor from a store. A call to a
+    /// whole URL that is neither at one of these nor at the configured `api_base_url` is refused before
+    /// a token is fetched. `cx` is for secrets that the hosts depend on; nothing is sent with it.
     ///
     /// # Errors
-    /// Where a secret can't be read.
+    /// If a secret can't be read.
     async fn base_urls(&self, cx: &FetchContext<'_>) -> Result<BaseUrls, Error> {
         let _ = cx;
         Ok(BaseUrls::none())
     }
 
-    /// What the vendor says these credentials are good for (`/oauth/me`, RFC 7662). Default: it
-    /// doesn't say.
+    /// What the vendor says these credentials are good for (`/oauth/me`, RFC 7662). Default: `None`, for
+    /// a vendor that doesn't say.
     ///
     /// # Errors
     /// As [`fetch`](Self::fetch).
@@ -181,24 +180,26 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Makes the vendor forget a token (RFC 7009). Default: not supported.
+    /// Revokes a token at the vendor (RFC 7009). Default: not supported.
     ///
     /// # Errors
     /// As [`fetch`](Self::fetch).
     async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
         let _ = (token, cx);
-        Err(Error::configuration("this vendor has no revocation"))
+        Err(Error::configuration(
+            "this vendor does not support revocation",
+        ))
     }
 
-    /// Something the operator should know about these credentials that no answer tells, such as
-    /// that they will expire next month. Default: nothing.
+    /// A warning about these credentials that no response contains, such as that they expire next month.
+    /// Default: none.
     fn warning(&self, now: Timestamp) -> Option<String> {
         let _ = now;
         None
     }
 }
 
-/// A client certificate and its key, where they are.
+/// Where a client certificate and its key are.
 #[derive(Clone, Debug)]
 pub struct IdentityRef {
     /// The certificate chain in PEM.
@@ -207,17 +208,17 @@ pub struct IdentityRef {
     pub key: SecretRef,
 }
 
-/// What a vendor says that a client's credentials are good for.
+/// What a vendor says a client's credentials are good for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// The scopes that can be asked for.
+    /// The scopes that may be requested.
     pub scopes: Vec<String>,
-    /// The values that a parameter of the request may have, such as the projects of an account.
+    /// The values that parameters of a request may have, such as the projects of an account.
     pub choices: Vec<Choice>,
-    /// When the credentials (or the token that was looked at) expire.
+    /// When the credentials, or the inspected token, expire.
     pub expires_at: Option<Timestamp>,
-    /// Whatever else it says, to be shown to people.
+    /// Everything else that it says, to be shown to people.
     pub details: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -229,7 +230,7 @@ pub struct Choice {
     pub param: String,
     /// The value to set.
     pub value: ParamValue,
-    /// What the vendor calls it, for people; empty where it has no name.
+    /// What the vendor calls it, for people; empty if it has no name.
     pub title: String,
 }
 
@@ -250,7 +251,7 @@ impl Choice {
 }
 
 impl Inspection {
-    /// The same without these secrets: people read what a vendor says of its credentials.
+    /// The same inspection with these secrets redacted, since it is shown to people.
     #[must_use]
     pub fn redacting(mut self, secrets: &Redactor) -> Self {
         let redact = |text: &mut String| *text = secrets.redacted(text).into_owned();
@@ -269,7 +270,7 @@ impl Inspection {
     }
 }
 
-/// Every text in it, and every name.
+/// Redacts every text in it, and every name.
 fn redact_json(value: &mut Value, secrets: &Redactor) {
     match value {
         Value::String(text) => *text = secrets.redacted(text).into_owned(),

@@ -1,4 +1,4 @@
-//! Keeps what a fetch used out of what its error says, should the vendor repeat it.
+//! [`Error::redacting`]: an error without the secrets of a fetch, which the vendor may have repeated.
 
 use std::{error::Error as StdError, fmt};
 
@@ -7,8 +7,8 @@ use biped_redact::Redactor;
 use crate::Error;
 
 impl Error {
-    /// The same error as it may be shown: without these secrets in any of its words, and only then
-    /// with the vendor's words cut and escaped.
+    /// The same error as it may be shown: these secrets are redacted in all its texts, and then the
+    /// vendor's texts are cut and escaped.
     #[must_use]
     pub fn redacting(self, secrets: &Redactor) -> Self {
         let source = StdError::source(&self).and_then(|source| Redacted::of(source, secrets));
@@ -23,7 +23,7 @@ impl Error {
     }
 }
 
-/// An error underneath whose words held a secret.
+/// An underlying error, some of whose texts held a secret.
 #[derive(Debug)]
 struct Redacted {
     message: String,
@@ -31,7 +31,7 @@ struct Redacted {
 }
 
 impl Redacted {
-    /// The words of an error and of all below it, where one of them holds a secret.
+    /// The texts of an error and of all its sources, if one of them holds a secret.
     fn of(error: &(dyn StdError + 'static), secrets: &Redactor) -> Option<Self> {
         let mut all = vec![error];
         let mut next = error.source();

@@ -1,4 +1,4 @@
-//! [`TokenRequest`]: what a token is for; [`SetParam`]: all that has one inside.
+//! [`TokenRequest`]: what a token is for. [`SetParam`]: types that contain a request.
 
 use std::{borrow::Cow, fmt};
 
@@ -7,8 +7,7 @@ use biped_redact::Escaped;
 /// What a token is for: its scopes and the provider's further parameters.
 ///
 /// One set of account-level credentials serves many projects, so the project is a parameter of the
-/// request, not of the provider. The order in which scopes and parameters are given never matters;
-/// which ones are given always does.
+/// request, not of the provider. The order of scopes and parameters doesn't matter.
 ///
 /// ```
 /// use biped_core::TokenRequest;
@@ -38,7 +37,7 @@ pub enum ParamValue {
 }
 
 impl TokenRequest {
-    /// A request that names nothing: the provider's defaults.
+    /// A request without scopes and parameters: the provider's defaults apply.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -50,7 +49,7 @@ impl TokenRequest {
         self.scopes([scope])
     }
 
-    /// Adds scopes. An item with spaces in it is several, so that a configured
+    /// Adds scopes. An item that contains spaces is several scopes, so that a configured
     /// `scope = "data-export metrics"` and a list of the two are the same request.
     #[must_use]
     pub fn scopes<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
@@ -64,7 +63,7 @@ impl TokenRequest {
         self
     }
 
-    /// Forgets the scopes named so far.
+    /// Removes all scopes.
     #[must_use]
     pub fn without_scopes(mut self) -> Self {
         self.scopes = Box::default();
@@ -91,7 +90,7 @@ impl TokenRequest {
         self.scopes.iter().map(|scope| &**scope)
     }
 
-    /// The scopes in one text, separated by `separator`; `None` where there are none.
+    /// The scopes in one text, separated by `separator`; `None` if there are none.
     #[must_use]
     pub fn joined_scopes(&self, separator: &str) -> Option<String> {
         (!self.scopes.is_empty()).then(|| self.scopes.join(separator))
@@ -113,10 +112,10 @@ impl TokenRequest {
     }
 }
 
-/// What has a token request inside, one of whose parameters can be set: a [`TokenRequest`] itself, the
+/// A type that contains a token request and can set its parameters: [`TokenRequest`] itself, the
 /// engine's `TokenSource`, the reqwest client's `ApiClient`.
 ///
-/// A provider's crate names its parameters once, for all of them:
+/// A provider's crate names its parameters once for all of these types:
 ///
 /// ```
 /// use biped_core::{SetParam, TokenRequest};
@@ -135,7 +134,7 @@ impl TokenRequest {
 /// assert_eq!(request, TokenRequest::new().param("tenant", "north"));
 /// ```
 pub trait SetParam: Sized {
-    /// The same with this parameter; the last value given for a name counts.
+    /// Sets a parameter; the last value given for a name counts.
     #[must_use]
     fn with_param(self, name: &str, value: ParamValue) -> Self;
 }
@@ -146,8 +145,8 @@ impl SetParam for TokenRequest {
     }
 }
 
-/// `data-export metrics project_id=42`: the request as logs and `list` show it, on one line: control
-/// characters are escaped.
+/// Shows the request as in logs and in `biped list`, on one line: `data-export metrics project_id=42`.
+/// Control characters are escaped.
 impl fmt::Display for TokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -165,7 +164,7 @@ impl fmt::Display for TokenRequest {
 }
 
 impl ParamValue {
-    /// The text, where it is one.
+    /// The text, if it is one.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -174,7 +173,7 @@ impl ParamValue {
         }
     }
 
-    /// The whole number, where it is one.
+    /// The whole number, if it is one.
     #[must_use]
     pub fn as_integer(&self) -> Option<i64> {
         match self {
@@ -183,7 +182,7 @@ impl ParamValue {
         }
     }
 
-    /// The same with other texts.
+    /// The same value with other texts.
     pub(crate) fn map_texts<'s>(&'s self, change: impl Fn(&'s str) -> Cow<'s, str>) -> Self {
         match self {
             Self::Text(text) => Self::Text(change(text).into()),
@@ -204,7 +203,7 @@ impl ParamValue {
     }
 }
 
-/// The value as it is sent, where that is in a text; nothing is escaped.
+/// Shows the value as it is sent in a text. Nothing is escaped.
 impl fmt::Display for ParamValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

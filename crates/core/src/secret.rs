@@ -23,14 +23,14 @@ use crate::{
     identity::{Mark, of_this_process},
 };
 
-/// How long after a refusal a secret is looked at again.
+/// How long after a refusal a secret is read again.
 const SECRET_RECHECK: Duration = Duration::from_secs(1);
 
-/// Where a secret is: in the environment, in a file, in what a command prints, or here.
+/// Where a secret is: in the environment, in a file, in a command's output, or in this value itself.
 ///
-/// It is resolved at each fetch and dropped after it, so that a rotated secret needs no restart.
-/// It may name several places; they are tried in order when the vendor says `invalid_client`, so
-/// that an old and a new secret can overlap.
+/// It is resolved at each fetch and dropped afterwards, so that a rotated secret needs no restart. It
+/// may name several places, which are tried in order if the vendor answers `invalid_client`, so that
+/// an old and a new secret can overlap.
 ///
 /// ```
 /// use biped_core::SecretRef;
@@ -44,9 +44,9 @@ const SECRET_RECHECK: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct SecretRef {
     sources: Arc<[Source]>,
-    /// Where the reference stands, for errors.
-    stands: Option<Arc<str>>,
-    /// Which of the places may be looked at.
+    /// Where the reference is configured, for errors.
+    configured_at: Option<Arc<str>>,
+    /// Which of the places may be read.
     references: References,
 }
 
@@ -61,15 +61,15 @@ enum Source {
 
 /// Which references (`env:`, `file:`, `cmd`) of a configuration may be resolved.
 ///
-/// What only shows a configuration runs none of its commands, and a file that nobody has approved
-/// reads nothing at all.
+/// Code that only shows a configuration runs no commands, and a configuration that is not trusted
+/// resolves no references.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum References {
     /// All of them.
     #[default]
     All,
-    /// Those to variables and files. No command is run, and no [`SecretSource`] is read.
+    /// References to variables and files. No command is run, and no [`SecretSource`] is read.
     WithoutCommands,
     /// None.
     None,
@@ -88,18 +88,19 @@ impl SecretRef {
         Self::one(Source::Env(name.into().into()))
     }
 
-    /// The content of a regular file of at most 1 MiB, without a newline at its end. It is read in
-    /// 10 s or not at all ([`read_file`](crate::read_file)).
+    /// The content of a regular file of at most 1 MiB, without a newline at its end. Reading it may take
+    /// at most 10 s ([`read_file`](crate::read_file)).
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self::one(Source::File(path.into()))
     }
 
-    /// What a command prints, without a newline at its end. It runs without a shell and has 10 s.
+    /// The output of a command, without a newline at its end. The command runs without a shell and may
+    /// take 10 s ([`COMMAND_TIMEOUT`]).
     ///
-    /// On Unix it is a process group of its own, which is killed as a whole when the time is over
-    /// or the answer is no longer wanted. What it has printed when it ends is the secret, even if a
-    /// process that it left behind could print more. It can't ask for anything on a terminal.
+    /// On Unix the command is a process group of its own, which is killed when the time is over or the
+    /// secret is no longer needed. The secret is what the command has printed when it ends, even if a
+    /// process that it left behind could print more. The command can't prompt on a terminal.
     #[must_use]
     pub fn command(argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let argv = argv.into_iter().map(Into::into);
@@ -115,7 +116,7 @@ impl SecretRef {
     fn one(source: Source) -> Self {
         Self {
             sources: [source].into(),
-            stands: None,
+            configured_at: None,
             references: References::All,
         }
     }
@@ -126,35 +127,33 @@ impl SecretRef {
         let both = self.sources.iter().chain(other.sources.iter());
         Self {
             sources: both.cloned().collect(),
-            stands: self.stands.clone(),
             references: self.references.max(other.references),
+            ..self.clone()
         }
     }
 
-    /// Says where the reference stands, such as `providers.shop.client_secret, biped.toml:7`: the
-    /// errors of [`resolve`](Self::resolve) tell it. Two references are the same wherever they stand.
+    /// Sets where the reference is configured, such as `providers.shop.client_secret, biped.toml:7`.
+    /// The errors of [`resolve`](Self::resolve) say it. Equality of references ignores it.
     #[must_use]
     pub fn configured_at(mut self, place: impl Into<Arc<str>>) -> Self {
-        self.stands = Some(place.into());
+        self.configured_at = Some(place.into());
         self
     }
 
-    /// How many places it names: 1, unless several overlap.
+    /// The number of places that it names.
     #[must_use]
     pub fn candidates(&self) -> usize {
         self.sources.len()
     }
 
-    /// Whether one of the secrets is here, and empty.
+    /// Whether one of the secrets is inline and empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sources.iter().any(|source| match source {
-            Source::Inline(secret) => secret.expose_secret().is_empty(),
-            _ => false,
-        })
+        let mut inline = self.sources.iter().filter_map(Source::inline);
+        inline.any(|secret| secret.expose_secret().is_empty())
     }
 
-    /// Takes relative file names as relative to `directory`.
+    /// Resolves relative file names against `directory`.
     #[must_use]
     pub fn relative_to(&self, directory: &Path) -> Self {
         let place = |source: &Source| match source {
@@ -163,42 +162,37 @@ impl SecretRef {
         };
         Self {
             sources: self.sources.iter().map(place).collect(),
-            stands: self.stands.clone(),
-            references: self.references,
+            ..self.clone()
         }
     }
 
-    /// Looks at no other places than these from now on: reading a secret elsewhere is an error.
+    /// Limits which references are resolved from now on. Reading a secret elsewhere is an error.
     #[must_use]
     pub fn limited_to(mut self, references: References) -> Self {
         self.references = self.references.max(references);
         self
     }
 
-    /// Refuses a place that must not be looked at.
+    /// Refuses a place that must not be read.
     fn permit(&self, source: &Source) -> Result<(), Error> {
-        let is_permitted = match (self.references, source) {
-            (_, Source::Inline(_)) | (References::All, _) => true,
-            (References::WithoutCommands, source) => {
-                !matches!(source, Source::Command(_) | Source::Custom(_))
-            }
-            (References::None, _) => false,
-        };
-        if is_permitted {
+        if self.references <= source.allowed_by() {
             return Ok(());
         }
         Err(Error::secret(format!(
-            "{source} is not resolved where a configuration is only shown"
+            "{source} is not resolved while a configuration is only shown"
         )))
     }
 
-    /// What stands for this reference where a name is needed that is not a secret, such as the client
-    /// identifier in a [`ProviderId`](crate::ProviderId): its value where it can be read at once,
-    /// else the reference. Reads a file (within 10 s) or the environment, runs no command.
+    pub(crate) fn names_nothing() -> Error {
+        Error::secret("an empty list names no secret")
+    }
+
+    /// A name for this reference, such as the client identifier in a [`ProviderId`](crate::ProviderId):
+    /// its value if it can be read at once, otherwise the reference. A variable or a file is read
+    /// (within 10 s); no command is run. It is not for secrets, because ids are shown.
     ///
-    /// Two references can have the same text here:
-    /// [`ProviderId::identifier`](crate::ProviderId::identifier) tells them apart. Not for secrets:
-    /// the value is in it, and ids are shown.
+    /// Two references can have the same name. [`ProviderId::identifier`](crate::ProviderId::identifier)
+    /// tells them apart.
     #[must_use]
     pub fn identity(&self) -> String {
         let Some(first) = self.sources.first() else {
@@ -209,19 +203,19 @@ impl SecretRef {
             Source::Inline(secret) => secret.expose_secret().to_owned(),
             Source::Env(name) => std::env::var(&**name).unwrap_or_else(|_| first.to_string()),
             Source::File(path) => places::value_of_file(path).unwrap_or_else(|| first.to_string()),
-            // Not its arguments, which may be secrets: the id's credential tells two commands apart.
+            // The program only, since arguments may be secrets. The id's credential tells commands apart.
             Source::Command(_) | Source::Custom(_) => first.to_string(),
         }
     }
 
-    /// Reads the secret at its first place at once, for settings that are read when a program
-    /// starts. It may block for 10 s, on a file or a command.
+    /// Reads the secret at its first place at once, for settings that are read when a program starts.
+    /// It may block for 10 s on a file or a command.
     ///
     /// # Errors
     /// [`Secret`](crate::ErrorKind::Secret), as for [`resolve`](Self::resolve).
     pub fn read_now(&self) -> Result<SecretString, Error> {
         let Some(source) = self.sources.first() else {
-            return Err(Error::secret("an empty list names no secret"));
+            return Err(Self::names_nothing());
         };
         self.permit(source)?;
         match source {
@@ -233,8 +227,8 @@ impl SecretRef {
         }
     }
 
-    /// How long after a refusal the secret is looked at again, to see whether it changed: 1 s; 30 s
-    /// where that costs a process; what a [`SecretSource`] says.
+    /// How long after a refusal the secret is read again, to see whether it changed: 1 s, 30 s if that
+    /// runs a command, or what a [`SecretSource`] says.
     #[must_use]
     pub fn recheck_interval(&self) -> Duration {
         let intervals = self.sources.iter().map(|source| match source {
@@ -245,19 +239,19 @@ impl SecretRef {
         intervals.max().unwrap_or(SECRET_RECHECK)
     }
 
-    /// Reads the secret at one of its places (the last, where it names fewer).
+    /// Reads the secret at the place with this number, counted from 0, or at the last if it names fewer.
     ///
     /// # Errors
-    /// [`Secret`](crate::ErrorKind::Secret); transient for a file that is missing or empty, or whose
-    /// file system does not respond, and for a command that fails: somebody may be in the middle of
-    /// replacing it.
+    /// [`Secret`](crate::ErrorKind::Secret). It is transient for a file that is missing or empty or
+    /// whose file system does not respond, and for a command that fails, because the secret may be
+    /// about to be replaced.
     pub async fn resolve(
         &self,
         candidate: usize,
         clock: &dyn Clock,
     ) -> Result<SecretString, Error> {
         let Some(source) = self.sources.get(candidate).or(self.sources.last()) else {
-            return Err(Error::secret("an empty list names no secret"));
+            return Err(Self::names_nothing());
         };
         self.permit(source)?;
         let read = match source {
@@ -267,7 +261,7 @@ impl SecretRef {
             Source::Command(argv) => command::from_command(argv, clock).await,
             Source::Custom(source) => source::read(&**source, clock).await,
         };
-        read.map_err(|error| match &self.stands {
+        read.map_err(|error| match &self.configured_at {
             Some(place) => {
                 let message = format!("{} ({place})", error.message());
                 error.with_message(message)
@@ -298,7 +292,7 @@ impl std::str::FromStr for SecretRef {
             return match name {
                 "" => needs("env: needs the name of a variable"),
                 name if name.contains(['=', '\0']) => {
-                    needs("env: needs the name of a variable; an equals sign can't be in one")
+                    needs("env: needs the name of a variable, which can't contain an equals sign")
                 }
                 name => Ok(Self::env(name)),
             };
@@ -319,6 +313,29 @@ impl std::str::FromStr for SecretRef {
             };
         }
         Ok(Self::inline(text.strip_prefix("inline:").unwrap_or(text)))
+    }
+}
+
+impl Source {
+    /// The strictest limit that allows to read it.
+    fn allowed_by(&self) -> References {
+        match self {
+            Self::Inline(_) => References::None,
+            Self::Env(_) | Self::File(_) => References::WithoutCommands,
+            Self::Command(_) | Self::Custom(_) => References::All,
+        }
+    }
+
+    /// Whether it can be read without running a command or asking a [`SecretSource`].
+    fn is_free_to_read(&self) -> bool {
+        !matches!(self, Self::Command(_) | Self::Custom(_))
+    }
+
+    fn inline(&self) -> Option<&SecretString> {
+        match self {
+            Self::Inline(secret) => Some(secret),
+            _ => None,
+        }
     }
 }
 
@@ -345,7 +362,7 @@ impl PartialEq for Source {
 
 impl Eq for Source {}
 
-/// The place; of a command the program only, since its arguments may be secrets.
+/// Shows the place; of a command only the program, since its arguments may be secrets.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -380,13 +397,14 @@ impl fmt::Debug for SecretRef {
     }
 }
 
-/// A secret as a fetch used it: where it was read, and marks that tell a change. It holds no secret.
+/// A record that a fetch read a secret: where it was, and marks that tell whether it changed. It
+/// doesn't contain the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUse {
     secret: SecretRef,
     candidate: usize,
     mark: Mark,
-    /// The same for all who share the store.
+    /// The same in all processes that share the store.
     store_mark: Option<Mark>,
 }
 
@@ -406,7 +424,7 @@ impl SecretUse {
         }
     }
 
-    /// Where it was read.
+    /// The reference that was read.
     #[must_use]
     pub fn secret(&self) -> &SecretRef {
         &self.secret
@@ -420,7 +438,7 @@ impl SecretUse {
         self.store_mark
     }
 
-    /// Whether another secret is there now. One that can't be read counts as unchanged.
+    /// Whether the secret is another one now. A secret that can't be read counts as unchanged.
     pub async fn has_changed(&self, clock: &dyn Clock) -> bool {
         let value = self.secret.resolve(self.candidate, clock).await;
         value.is_ok_and(|value| of_this_process().mark(value.expose_secret()) != self.mark)

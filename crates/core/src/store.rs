@@ -1,4 +1,4 @@
-//! [`TokenStore`]: where tokens outlive a process or are shared by several.
+//! [`TokenStore`]: keeps tokens that outlive a process or are shared by several.
 
 use std::{fmt, time::Duration};
 
@@ -6,21 +6,22 @@ use async_trait::async_trait;
 
 use crate::{IdentityKey, MAX_LIFETIME, StoreError, Timestamp, TokenKey};
 
-/// Where tokens outlive a process or are shared by several.
+/// Keeps tokens that outlive a process or are shared by several.
 ///
-/// It may forget anything at any time; a miss is never an error, and a broken store never fails a
-/// call. It sees bytes: what they mean is core's business. [`get`](Self::get), [`put`](Self::put) and
-/// [`forget`](Self::forget) make one that keeps tokens; leases make a fleet fetch once.
-/// `biped_testing::store::conformance` says whether an implementation keeps these promises:
+/// A store may forget anything at any time: a miss is not an error, and a broken store never fails a
+/// call. It sees bytes, whose format belongs to the engine. [`get`](Self::get), [`put`](Self::put) and
+/// [`forget`](Self::forget) keep tokens; leases let a fleet fetch once.
+/// `biped_testing::store::conformance` checks that an implementation keeps these promises:
 ///
-/// - what `put` answered with `true` is what `get` answers, until something newer is put, it is
+/// - `get` returns the token for which `put` returned `true`, until a newer one is put, it is
 ///   forgotten, or its time to keep is over;
-/// - a generation never goes back: an older token never replaces a newer one, and one that was
-///   forgotten never returns;
+/// - a generation never goes back: an older token never replaces a newer one, and a forgotten one
+///   never returns;
 /// - two leases of a key are never valid at once;
-/// - its [identity key](Self::identity_key), if it has one, is the same for all who share it.
+/// - its [identity key](Self::identity_key), if it has one, is the same for all processes that share
+///   the store.
 ///
-/// A whole store, for the tokens of one process:
+/// A complete store for the tokens of one process:
 ///
 /// ```
 /// use std::{collections::HashMap, sync::Mutex, time::Duration};
@@ -97,10 +98,10 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// The token stored under `key`.
     async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError>;
 
-    /// Stores a token, gives `lease` back, and wakes those who wait for the key.
+    /// Stores a token, gives `lease` back, and wakes callers of [`changed`](Self::changed).
     ///
-    /// Answers `false`, and stores nothing, where it holds this or a later generation or was told
-    /// to forget it.
+    /// Returns `false`, and stores nothing, if the store has this or a later generation or was told to
+    /// forget it.
     async fn put(
         &self,
         key: &TokenKey,
@@ -108,8 +109,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         lease: Option<&Lease>,
     ) -> Result<bool, StoreError>;
 
-    /// Forgets every token of `key` up to and including this generation, and refuses them for
-    /// `keep`: a rejected token never comes back.
+    /// Forgets every token of `key` up to and including this generation, and refuses them for `keep`, so
+    /// that a rejected token never comes back.
     async fn forget(
         &self,
         key: &TokenKey,
@@ -117,8 +118,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         keep: Duration,
     ) -> Result<(), StoreError>;
 
-    /// Claims the right to fetch this key for `ttl`, so that a fleet fetches once, or renews a claim
-    /// that it still holds. Default: always granted, to everybody.
+    /// Claims the right to fetch this key for `ttl`, so that a fleet fetches once, or renews a lease
+    /// that is still held. Default: always granted.
     async fn lease(
         &self,
         key: &TokenKey,
@@ -129,8 +130,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         Ok(Claim::Granted(renew.copied().unwrap_or_default()))
     }
 
-    /// Gives a lease back without a token. A failure stays for its time, and is what others are
-    /// told who ask for the lease. Default: nothing.
+    /// Gives a lease back without a token. A failure is kept for its time, and is the answer to others
+    /// that ask for the lease. Default: does nothing.
     async fn release(
         &self,
         key: &TokenKey,
@@ -141,33 +142,33 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Returns when the entry may have changed since `after`; spuriously is fine. Default: never.
-    /// The manager looks now and then as well.
+    /// Returns when the entry may have changed since `after`; it may also return early. Default: never.
+    /// The manager polls from time to time as well.
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
         let _ = (key, after);
         std::future::pending().await
     }
 
-    /// The store's own key, under which core makes the digests of secrets that are in the names of
-    /// tokens: so that nobody finds a token whose secret would not have fetched it. Asked for before
-    /// each fetch, and once when a manager is made, which doesn't wait for the answer. Default: none.
+    /// The store's own key. The names of tokens contain digests of secrets under this key, so that a
+    /// process finds only tokens that its own secret could have fetched. It is read before each fetch,
+    /// and once, without waiting, when a manager is made. Default: none.
     ///
-    /// It is random, kept where only those can read it who may read the tokens, the same for all who
-    /// share the store, and outlives everything that is forgotten; should it change, no token is
-    /// found any more. Without one, of a secret only the place counts, and tokens stay in the process
-    /// whose secrets stand in the configuration itself, or whose provider has no client identifier.
+    /// The key is random, protected like the tokens, and the same for all processes that share the
+    /// store. It must be kept: if it changes, no token is found any more. Without a key only the place
+    /// of a secret counts. Then tokens stay in the process if the configuration contains their secret
+    /// itself, or if their provider has no client identifier.
     async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
         Ok(None)
     }
 }
 
-/// Which of two tokens of a key is the newer: microseconds since the Unix epoch, strictly
-/// increasing. The store that gives out leases may number them by its own clock.
+/// Tells which of two tokens of a key is newer: strictly increasing microseconds since the Unix epoch. A
+/// store that grants leases may number them by its own clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub u64);
 
 impl Generation {
-    /// The generation of a token asked for at `now`, when the last one known was `self`.
+    /// The generation of a token that is requested at `now`, if the last one is `self`.
     #[must_use]
     pub fn next(self, now: Timestamp) -> Self {
         Self(
@@ -177,7 +178,7 @@ impl Generation {
         )
     }
 
-    /// Whether a clock may have said it that is at most a year ahead of `now`.
+    /// Whether it is at most a year ahead of `now`.
     #[must_use]
     pub fn is_plausible(self, now: Timestamp) -> bool {
         let latest = now.after(MAX_LIFETIME).min(Timestamp::MAX).unix_micros();
@@ -185,15 +186,15 @@ impl Generation {
     }
 }
 
-/// A token as a store holds it.
+/// A token as a store keeps it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredToken {
-    /// Which of two is newer.
+    /// Tells which of two tokens is newer.
     pub generation: Generation,
-    /// How long it is worth keeping.
+    /// How long to keep it.
     pub keep: Duration,
-    /// The token in core's own format, text included: a store that outlives the process protects
-    /// them, and never shows them.
+    /// The token in the engine's format, including its text. A store that outlives the process must
+    /// protect these bytes and never show them.
     pub bytes: Vec<u8>,
 }
 
@@ -213,43 +214,46 @@ impl Drop for StoredToken {
     }
 }
 
-/// A claim on fetching a key.
+/// The right to fetch a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lease {
-    /// Tells this claim from every other of the key.
+    /// Tells this lease from all others of the key.
     pub id: LeaseId,
-    /// The generation that the token fetched under it gets (a fencing token).
+    /// The generation of the token that is fetched under it (a fencing token).
     pub generation: Generation,
 }
 
-/// Tells one claim on a key from every other.
+/// Tells a lease from all others of its key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LeaseId(pub u128);
 
-/// What a store answers to somebody who asks for a lease.
+/// A store's answer to a process that asks for a lease.
+///
+/// It is not `#[non_exhaustive]`, because the engine and every wrapper of a store must treat each
+/// answer: a new one has to be a breaking change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// It is yours.
+    /// The caller has the lease.
     Granted(Lease),
-    /// Somebody else has it.
+    /// Another process has the lease.
     Taken {
-        /// How much of their claim is left.
+        /// How long that lease is still valid.
         left: Duration,
     },
-    /// The last holder failed, and the fleet leaves the vendor alone.
+    /// The last holder's fetch failed, and no process asks the vendor for a while.
     CoolingDown {
         /// How much of that time is left.
         left: Duration,
-        /// What the holder said about it, in core's own format.
+        /// Why it failed, in the engine's format.
         why: Vec<u8>,
     },
 }
 
-/// What a holder whose fetch failed leaves for the others.
+/// What a holder whose fetch failed tells the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseFailure {
-    /// For how long the vendor is to be left alone.
+    /// How long no process asks the vendor.
     pub cool_down: Duration,
-    /// Why, in core's own format.
+    /// Why it failed, in the engine's format.
     pub why: Vec<u8>,
 }

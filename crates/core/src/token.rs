@@ -1,4 +1,4 @@
-//! [`Token`]: an access token, and everything known about it.
+//! [`Token`]: an access token, and what the vendor said about it.
 
 use std::{fmt, time::Duration};
 
@@ -13,8 +13,8 @@ use crate::{DEFAULT_LIFETIME, Error, Lifetime, MAX_LIFETIME, Timestamp, wire};
 
 /// An access token (RFC 6749 §1.4) with its type, its life, and what the vendor said beside it.
 ///
-/// Its text stands in memory once, inside the header value that carries it, and is wiped when the
-/// last user drops it. [`ExposeSecret`] shows it; nothing else does.
+/// Its text is in memory once, inside the header value that carries it; clones share it, and it is
+/// zeroed when the last user drops it. Only [`ExposeSecret`] and the header show it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,10 +29,11 @@ use crate::{DEFAULT_LIFETIME, Error, Lifetime, MAX_LIFETIME, Timestamp, wire};
 /// assert_eq!(token.header(), "Bearer 2YotnFZFEjr1zCsicMWpAA");
 /// # Ok::<(), biped_core::Error>(())
 /// ```
+#[derive(Clone)]
 pub struct Token {
     header: HeaderValue,
     requested_at: Timestamp,
-    /// [`Timestamp::MAX`]: good until it is rejected.
+    /// [`Timestamp::MAX`] if it is good until it is rejected.
     expires_at: Timestamp,
     base_url: Option<Box<Url>>,
     rare: Option<Box<Rare>>,
@@ -40,8 +41,8 @@ pub struct Token {
     token_type: TypeTag,
 }
 
-/// What many tokens don't have.
-#[derive(Default)]
+/// What many tokens don't have, behind a pointer to keep a token small.
+#[derive(Clone, Default)]
 struct Rare {
     token_type: Box<str>,
     scope: Option<Box<str>>,
@@ -54,7 +55,7 @@ struct Rare {
 enum TypeTag {
     Bearer,
     LowerBearer,
-    /// Written out among the rare.
+    /// Kept in [`Rare`].
     Other,
 }
 
@@ -88,15 +89,15 @@ impl Token {
         }
     }
 
-    /// The value of the `Authorization` header that carries it, marked sensitive. Cloning it
-    /// copies no text.
+    /// The value of the `Authorization` header that carries it, marked sensitive. Cloning it doesn't
+    /// copy the text.
     #[inline]
     #[must_use]
     pub fn header(&self) -> &HeaderValue {
         &self.header
     }
 
-    /// The type as the vendor gave it (RFC 6749 §7.1), `Bearer` where it gave none.
+    /// The type that the vendor gave (RFC 6749 §7.1), or `Bearer` if it gave none.
     #[must_use]
     pub fn token_type(&self) -> &str {
         match (self.token_type, &self.rare) {
@@ -106,7 +107,7 @@ impl Token {
         }
     }
 
-    /// When its request was sent, which is when its life started.
+    /// When its request was sent. Its life starts then.
     #[must_use]
     pub fn requested_at(&self) -> Timestamp {
         self.requested_at
@@ -125,39 +126,39 @@ impl Token {
         Some(expiry.since(self.requested_at))
     }
 
-    /// The scopes that the vendor says it granted, in one text; `None` where it doesn't say, which
-    /// means those asked for (RFC 6749 §5.1).
+    /// The scopes that the vendor granted, in one text; `None` if it doesn't say, which means the
+    /// requested ones (RFC 6749 §5.1).
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.rare.as_ref()?.scope.as_deref()
     }
 
-    /// Where the API is that this token is for, if the vendor named one with it.
+    /// The base URL of the API that this token is for, if the vendor named one.
     #[must_use]
     pub fn base_url(&self) -> Option<&Url> {
         self.base_url.as_deref()
     }
 
-    /// Further fields of the vendor's answer.
+    /// A further field of the vendor's response.
     #[must_use]
     pub fn extra(&self, name: &str) -> Option<&Value> {
         self.rare.as_ref()?.extra.get(name)
     }
 
-    /// All further fields of the vendor's answer.
+    /// All further fields of the vendor's response.
     pub fn extras(&self) -> impl Iterator<Item = (&str, &Value)> {
         let extra = self.rare.iter().flat_map(|rare| &rare.extra);
         extra.map(|(name, value)| (name.as_str(), value))
     }
 
-    /// The thumbprint of the key it is bound to (RFC 7800), if it is bound to one.
+    /// The thumbprint of the key that it is bound to (RFC 7800), if any.
     #[must_use]
     pub fn confirmation(&self) -> Option<&str> {
         self.rare.as_ref()?.confirmation.as_deref()
     }
 }
 
-/// For whoever stores tokens.
+/// For code that stores tokens.
 impl Token {
     /// The authentication scheme before the token in the header (RFC 9110 §11.1).
     #[must_use]
@@ -175,7 +176,7 @@ impl Token {
 /// Shows the token's text.
 impl ExposeSecret<str> for Token {
     fn expose_secret(&self) -> &str {
-        // The builder let nothing but visible ASCII through.
+        // The builder accepts visible ASCII only.
         let text = self
             .header
             .as_bytes()
@@ -215,7 +216,7 @@ pub struct TokenBuilder {
 }
 
 impl TokenBuilder {
-    /// The `token_type` of the answer. Default: `Bearer`.
+    /// The `token_type` of the response. Default: `Bearer`.
     pub fn token_type(mut self, token_type: Option<&str>) -> Self {
         self.token_type = token_type.map(Into::into);
         self
@@ -228,54 +229,53 @@ impl TokenBuilder {
         self
     }
 
-    /// The `expires_in` of the answer. Nothing and zero count as silent; more than a year is cut to
-    /// a year.
+    /// The `expires_in` of the response. Zero counts as missing; more than a year is cut to a year.
     pub fn expires_in(mut self, expires_in: Option<Duration>) -> Self {
         self.stated = expires_in.filter(|life| !life.is_zero());
         self
     }
 
-    /// The answer's expiry as a point in time. A point that has passed counts as silent.
+    /// The response's expiry as a point in time. A point in the past counts as missing.
     pub fn expires_at(self, expires_at: Option<Timestamp>) -> Self {
         let sent_at = self.sent_at;
         self.expires_in(expires_at.map(|expiry| expiry.since(sent_at)))
     }
 
-    /// What holds where neither the answer nor the token itself (the `exp` of a JWT) tells its
-    /// life. Default: 15 minutes.
+    /// The lifetime if neither the response nor the token itself (the `exp` of a JWT) says it. Default:
+    /// 15 minutes.
     pub fn assumed_lifetime(mut self, lifetime: Lifetime) -> Self {
         self.assumed = lifetime;
         self
     }
 
-    /// The expiry of a token that was stored, as it was written then; `None` for one that is good
-    /// until it is rejected. It goes before everything else that tells the token's life.
+    /// The expiry of a token that was stored; `None` for a token that is good until it is rejected. It
+    /// takes precedence over all other lifetimes.
     pub fn expiring_as_written(mut self, expires_at: Option<Timestamp>) -> Self {
         self.written = Some(expires_at);
         self
     }
 
-    /// The scopes granted, in one text.
+    /// The granted scopes, in one text.
     pub fn scope(mut self, scope: Option<impl Into<String>>) -> Self {
         self.scope = scope.map(|scope| scope.into().into());
         self
     }
 
-    /// Where the API is that the token is for: one of the provider's
-    /// [`base_urls`](crate::Provider::base_urls), or the token is not used.
+    /// The base URL of the API that the token is for. A token whose base URL is not one of the
+    /// provider's [`base_urls`](crate::Provider::base_urls) is not used.
     pub fn base_url(mut self, base_url: Option<Url>) -> Self {
         self.base_url = base_url.map(Box::new);
         self
     }
 
-    /// Further fields of the answer. They are kept in memory and in stores, and never shown.
+    /// Further fields of the response. They are kept in memory and in stores, and never shown.
     pub fn extra(mut self, fields: Map<String, Value>) -> Self {
         self.extra = fields;
         self
     }
 
-    /// The thumbprint of the key the token is bound to (RFC 7800 `cnf`). Such a token enters no
-    /// store.
+    /// The thumbprint of the key that the token is bound to (RFC 7800 `cnf`). Such a token is never
+    /// stored.
     pub fn confirmation(mut self, thumbprint: Option<&str>) -> Self {
         self.confirmation = thumbprint.map(Into::into);
         self
@@ -284,18 +284,18 @@ impl TokenBuilder {
     /// Makes the token.
     ///
     /// # Errors
-    /// [`Unusable`](crate::ErrorKind::InvalidResponse) where the text is empty or can't stand in a header
-    /// (RFC 6749 appendix A.12: visible ASCII and spaces).
+    /// [`InvalidResponse`](crate::ErrorKind::InvalidResponse) if the text is empty or contains anything
+    /// but visible ASCII and spaces (RFC 6749 appendix A.12).
     pub fn build(self) -> Result<Token, Error> {
         let text = self.access_token.expose_secret();
         if text.trim().is_empty() {
             return Err(Error::invalid_response(
-                "the access token in the answer is empty",
+                "the access token in the response is empty",
             ));
         }
         if !text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
             return Err(Error::invalid_response(
-                "the access token in the answer is not visible ASCII",
+                "the access token in the response is not visible ASCII",
             ));
         }
         let lifetime = self
@@ -338,7 +338,7 @@ impl TokenBuilder {
     }
 }
 
-/// Without the further fields of the answer, which may be tokens as well.
+/// Leaves out the further fields of the response, which may be tokens as well.
 impl fmt::Debug for TokenBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenBuilder")
@@ -352,7 +352,7 @@ impl fmt::Debug for TokenBuilder {
     }
 }
 
-/// `scheme token`, in memory that is wiped when the last clone of the value is gone.
+/// `scheme token`, in memory that is zeroed when the last clone of the value is dropped.
 fn header(scheme: &str, token: &str) -> Result<HeaderValue, Error> {
     struct Wiped(Vec<u8>);
     impl AsRef<[u8]> for Wiped {
@@ -371,7 +371,7 @@ fn header(scheme: &str, token: &str) -> Result<HeaderValue, Error> {
     text.extend_from_slice(token.as_bytes());
     let mut value =
         HeaderValue::from_maybe_shared(Bytes::from_owner(Wiped(text))).map_err(|_| {
-            Error::invalid_response("the access token in the answer can't stand in a header")
+            Error::invalid_response("the access token in the response is not a valid header value")
         })?;
     value.set_sensitive(true);
     Ok(value)

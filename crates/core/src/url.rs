@@ -1,32 +1,31 @@
-//! Where secrets and tokens may be sent, and how an address is shown.
+//! Which URLs secrets and tokens may be sent to, and how a URL is shown.
 
 use url::{Host, Url};
 
 use crate::Error;
 
-/// Whether a token or a secret may be sent to `url`: https, or http to this very machine, and no
-/// user name in it.
+/// Checks that a token or a secret may be sent to `url`: it is https, or http to this machine, and
+/// contains no user name.
 ///
 /// # Errors
-/// [`Configuration`](crate::ErrorKind::Configuration), saying what is wrong with it.
+/// [`Configuration`](crate::ErrorKind::Configuration), which says what is wrong with it.
 pub fn check_secure(url: &Url) -> Result<(), Error> {
     let refuse = |what: &str| Error::configuration(format!("{} {what}", redacted_url(url)));
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("has a user name in it")
+        return Err(refuse("contains a user name")
             .with_remedy("give credentials as client_id and client_secret"));
     }
     match url.scheme() {
         "https" if url.has_host() => Ok(()),
         "http" if is_loopback(url) => Ok(()),
-        "http" => Err(refuse("is not https").with_remedy(
-            "secrets and tokens travel over https only (http to loopback is allowed)",
-        )),
-        _ => Err(refuse("is not an https address")),
+        "http" => Err(refuse("is not https")
+            .with_remedy("use https; http is allowed only to this machine (loopback)")),
+        _ => Err(refuse("is not an https URL")),
     }
 }
 
-/// Whether `url` names this very machine: `localhost`, `127.0.0.0/8` or `::1`. Names below
-/// `localhost` are not: where the system's resolver doesn't know better, a name server answers.
+/// Whether `url` names this machine: `localhost`, `127.0.0.0/8` or `::1`. Names below `localhost` don't
+/// count, because some resolvers ask a name server for them.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -37,7 +36,7 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// A URL as it may be shown: without user name, query and fragment, where secrets hide.
+/// A URL as it may be shown: without user name, query and fragment, which may hold secrets.
 #[must_use]
 pub fn redacted_url(url: &Url) -> String {
     let mut shown = url.clone();

@@ -1,7 +1,7 @@
-//! Reading what vendors write: the decoding that every provider needs, tolerant where vendors
-//! differ and strict where it protects.
+//! Reads what vendors write: the decoding that every provider needs, tolerant where vendors differ and
+//! strict where that protects.
 //!
-//! Nothing here panics, whatever the input, and no error here holds the input.
+//! No input makes these functions panic, and no error contains the input.
 
 use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
@@ -13,18 +13,18 @@ use url::Url;
 
 use crate::{BaseUrls, Error, ErrorKind, MAX_LIFETIME, Timestamp, VendorError};
 
+pub use crate::base_urls::host_matches;
 pub use biped_redact::{Escaped, Redactor, VENDOR_TEXT_LIMIT, escaped, vendor_text};
 
-/// The JSON of an answer, whatever its content type says. Where its texts are not UTF-8, the rest of
-/// it counts all the same.
+/// The JSON of a response, whatever its content type says. Bytes that are not UTF-8 are replaced.
 ///
 /// # Errors
-/// [`Unusable`](crate::ErrorKind::InvalidResponse): transient where the body is empty.
+/// [`InvalidResponse`](crate::ErrorKind::InvalidResponse), which is transient if the body is empty.
 pub fn json(response: &http::Response<Bytes>) -> Result<Value, Error> {
     let body = response.body().trim_ascii();
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if body.is_empty() {
-        return Err(invalid_response(response, "the answer has no body").transient(true));
+        return Err(invalid_response(response, "the response has an empty body").transient(true));
     }
     let read = match std::str::from_utf8(body) {
         Ok(text) => serde_json::from_str(text),
@@ -32,16 +32,16 @@ pub fn json(response: &http::Response<Bytes>) -> Result<Value, Error> {
     };
     read.map_err(|_| {
         let what = match response.headers().get(header::CONTENT_ENCODING) {
-            _ if body.starts_with(b"<") => "HTML or XML instead of JSON",
-            Some(coding) if coding != "identity" => "compressed, which was not asked for",
-            _ => "not JSON, or cut off",
+            _ if body.starts_with(b"<") => "HTML or XML, not JSON",
+            Some(coding) if coding != "identity" => "compressed, although that was not requested",
+            _ => "not JSON, or truncated",
         };
-        invalid_response(response, format!("the answer is {what}")).with_remedy("check the URL")
+        invalid_response(response, format!("the response is {what}")).with_remedy("check the URL")
     })
 }
 
-/// The error for an answer that is neither a token nor an error, with its status. The text says
-/// what was missing, never what was there.
+/// The error for a response that is neither a token nor an error, with its status. The message says
+/// what is missing, never what is there.
 #[must_use]
 pub fn invalid_response(
     response: &http::Response<Bytes>,
@@ -50,8 +50,8 @@ pub fn invalid_response(
     Error::invalid_response(message).with_vendor(VendorError::new(response.status().as_u16()))
 }
 
-/// The same error with the status of the answer that it is about, where it names none: for what is
-/// found wrong after the answer was read.
+/// The same error with the status of the response, for an error that is found after the response was
+/// read and has no status yet.
 #[must_use]
 pub fn with_status(error: Error, response: &http::Response<Bytes>) -> Error {
     if error.kind() != ErrorKind::InvalidResponse || error.vendor().is_some() {
@@ -60,8 +60,8 @@ pub fn with_status(error: Error, response: &http::Response<Bytes>) -> Error {
     error.with_vendor(VendorError::new(response.status().as_u16()))
 }
 
-/// The error that a failed answer stands for, by its status and the vendor's words (see
-/// [`ErrorKind`] for the rules), with its `Retry-After`.
+/// The error for a failed response, by its status and the vendor's words (see [`ErrorKind`] for the
+/// rules), with its `Retry-After`.
 #[must_use]
 pub fn failure(response: &http::Response<Bytes>, vendor: VendorError, now: Timestamp) -> Error {
     let status = response.status();
@@ -71,21 +71,19 @@ pub fn failure(response: &http::Response<Bytes>, vendor: VendorError, now: Times
     }
     if status.is_redirection() {
         return invalid_response(response, "the token endpoint answered with a redirect")
-            .with_remedy(
-                "redirects are never followed with a secret; configure the final address",
-            );
+            .with_remedy("configure the final URL; redirects are never followed with a secret");
     }
     Error::refused(vendor).with_retry_after(retry_after)
 }
 
-/// Whether an answer with this status may be different later: 408, 425, 429, 5xx.
+/// Whether the same request may succeed later after this status: 408, 425, 429 or 5xx.
 #[must_use]
 pub fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()
 }
 
-/// The `Retry-After` of an answer (RFC 9110 §10.2.3): seconds or an HTTP date. A point that has
-/// passed is zero, what lies beyond a year is a year, and nonsense is `None`.
+/// The `Retry-After` of a response (RFC 9110 §10.2.3): seconds or an HTTP date. A point in the past is
+/// zero, more than a year is a year, and anything else is `None`.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
@@ -97,8 +95,8 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(wait.min(MAX_LIFETIME))
 }
 
-/// A number of seconds, written as a number (whole or not) or as a string. Zero and less count as
-/// silence; what lies beyond a year is a year.
+/// A number of seconds, written as a number (whole or not) or as a string. Zero and less are `None`;
+/// more than a year is a year.
 #[must_use]
 pub fn seconds(value: &Value) -> Option<Duration> {
     let seconds = match value {
@@ -113,7 +111,7 @@ pub fn seconds(value: &Value) -> Option<Duration> {
     (!life.is_zero()).then(|| life.min(MAX_LIFETIME))
 }
 
-/// A string, or a number as one: vendors write codes either way.
+/// A string, or a number as a string: vendors write codes either way.
 #[must_use]
 pub fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
@@ -161,7 +159,7 @@ pub fn object(value: &Value) -> Option<Cow<'_, Map<String, Value>>> {
     }
 }
 
-/// The `exp` of a JWT (RFC 7519 §4.1.4), unverified: the token is not ours to verify.
+/// The `exp` of a JWT (RFC 7519 §4.1.4). The signature is not verified: that is up to the API.
 #[must_use]
 pub fn jwt_expiry(token: &str) -> Option<Timestamp> {
     let mut parts = token.split('.');
@@ -183,23 +181,17 @@ pub fn jwt_expiry(token: &str) -> Option<Timestamp> {
         .then(|| Timestamp::from_unix_seconds(exp as i64))
 }
 
-/// Checks a base URL that a vendor's answer names, before a token is ever sent there:
-/// [`BaseUrls::at`] these hosts, read.
+/// Checks the base URL in a vendor's response before any token is sent there. Short for
+/// [`BaseUrls::at`] and [`BaseUrls::read`].
 ///
 /// # Errors
-/// [`Unusable`](crate::ErrorKind::InvalidResponse), saying what is wrong with it.
+/// [`InvalidResponse`](crate::ErrorKind::InvalidResponse), which says what is wrong with it.
 pub fn base_url(text: &str, hosts: &[impl AsRef<str>], token_endpoint: &Url) -> Result<Url, Error> {
     BaseUrls::at(hosts, token_endpoint).read(text)
 }
 
-/// Whether `host` is `pattern`, or below it where the pattern starts with `*.`.
-#[must_use]
-pub fn host_matches(host: &str, pattern: &str) -> bool {
-    crate::base_urls::host_matches(host, pattern)
-}
-
-/// A text percent-encoded: everything but letters, digits and `-._~` as `%XX` (RFC 3986 §2.3); a space
-/// is `%20`.
+/// The text percent-encoded: everything but letters, digits and `-._~` becomes `%XX` (RFC 3986 §2.3),
+/// and a space `%20`.
 #[must_use]
 pub fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! Commands that print secrets: what becomes of their processes.
+//! Commands that print secrets, and what happens to their processes.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -15,8 +15,7 @@ use biped_core::{COMMAND_TIMEOUT, ErrorKind, ExposeSecret, SecretRef, SystemCloc
 use biped_testing::ManualClock;
 use tempfile::TempDir;
 
-/// Sees, through a pipe that a command and its children hold open, when there are some and when
-/// there are none any more.
+/// Notices when a command and its children live and when all have ended, by a pipe that they hold open.
 struct Watch {
     directory: TempDir,
     seen: mpsc::Receiver<&'static str>,
@@ -30,7 +29,7 @@ impl Watch {
         assert!(made.success());
         let (sender, seen) = mpsc::channel();
         std::thread::spawn(move || {
-            // Opens once somebody else has, and ends when nobody has any more.
+            // Opening waits for a writer, and reading ends when no process has the pipe open any more.
             let mut pipe = fs::File::open(pipe).unwrap();
             sender.send("alive").unwrap();
             pipe.read_to_end(&mut Vec::new()).unwrap();
@@ -46,14 +45,14 @@ impl Watch {
         SecretRef::command(["sh", "-c", &script])
     }
 
-    /// The time is for a machine that has none; nobody sees it.
+    /// The long time is for a slow machine; the test doesn't take it.
     fn sees(&self) -> &'static str {
         let seen = self.seen.recv_timeout(Duration::from_secs(60));
-        seen.expect("somebody lives on")
+        seen.expect("a process lives on")
     }
 }
 
-/// Lives on for long after a test that fails, though not for ever.
+/// Outlives a failing test by far, but not forever.
 const LIVES_ON: &str = "sleep 300 & sleep 300";
 
 #[tokio::test]
@@ -77,7 +76,7 @@ async fn a_command_that_takes_too_long_is_ended_with_its_children() {
 }
 
 #[tokio::test]
-async fn a_command_that_nobody_waits_for_any_more_is_ended_with_its_children() {
+async fn a_command_without_a_waiting_caller_is_ended_with_its_children() {
     let _limit = biped_testing::TimeLimit::start();
     let watch = Watch::new();
     let secret = watch.command(LIVES_ON);
@@ -111,7 +110,7 @@ fn leaving_one_behind(directory: &Path, script: &str) -> SecretRef {
 }
 
 #[tokio::test]
-async fn a_process_that_a_command_leaves_behind_holds_nobody_up() {
+async fn a_process_that_a_command_leaves_behind_is_not_waited_for() {
     let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let long = "x".repeat(200_000);
@@ -120,7 +119,7 @@ async fn a_process_that_a_command_leaves_behind_holds_nobody_up() {
         ("printf %0200000d 0 | tr 0 x", &long),
     ] {
         let secret = leaving_one_behind(directory.path(), script);
-        // On a clock that stands still: otherwise its time would pass.
+        // The clock never moves, so that the command's time is never over.
         let read = secret.resolve(0, &ManualClock::new()).await.unwrap();
         assert_eq!(read.expose_secret(), printed);
         let now = secret.read_now().unwrap();

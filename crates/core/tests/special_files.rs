@@ -1,4 +1,4 @@
-//! What is at a secret's path and is no regular file: it costs neither time nor a thread.
+//! A special file at a secret's path costs neither time nor a thread.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -14,12 +14,12 @@ use std::{
 use biped_core::{Clock, ErrorKind, FILE_TIMEOUT, Now, SecretRef, SystemClock};
 use tempfile::TempDir;
 
-/// Does what must not wait for anybody. The time is for a machine that has none; nobody sees it.
+/// Does work that must not block. The long time is for a slow machine; the test doesn't take it.
 fn promptly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, done) = mpsc::channel();
     std::thread::spawn(move || sender.send(work()));
     let done = done.recv_timeout(Duration::from_secs(60));
-    done.expect("it waits for somebody, or panicked")
+    done.expect("the work blocks, or panicked")
 }
 
 fn pipe(directory: &TempDir) -> PathBuf {
@@ -55,7 +55,7 @@ fn six_hundred_reads_of_a_pipe_leave_no_thread_and_a_runtime_that_works() {
             }
             assert_eq!(tokio::task::spawn_blocking(|| 1).await.unwrap(), 1);
         });
-        // The runtime's end would wait for whoever of its own is at the pipe.
+        // The end of the runtime would wait for its own threads that read the pipe.
         drop(runtime);
         while readers() > 0 {
             std::thread::yield_now();
@@ -63,7 +63,7 @@ fn six_hundred_reads_of_a_pipe_leave_no_thread_and_a_runtime_that_works() {
     });
 }
 
-/// How many threads of this process are at a file.
+/// The number of threads of this process that read a file.
 fn readers() -> usize {
     let Ok(threads) = fs::read_dir("/proc/self/task") else {
         return 0;
@@ -138,7 +138,7 @@ async fn what_is_no_regular_file_is_named() {
     }
 }
 
-/// Notes how long it is asked to sleep, and never wakes anyone.
+/// A clock that records how long it is asked to sleep, and never wakes a sleeper.
 #[derive(Debug, Default)]
 struct Hourglass(Mutex<Vec<Duration>>);
 

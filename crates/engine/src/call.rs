@@ -84,7 +84,7 @@ pub async fn call<T: Transport>(
         if verdict == Verdict::Rejected {
             // Its connection may be the one that the replay needs.
             drop(response);
-            token = source.token().await?.into_owned();
+            token = source.replacement().await?.into_owned();
         }
     }
 }

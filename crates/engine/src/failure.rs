@@ -37,6 +37,8 @@ pub(crate) enum FlightFailure {
     Panic(Error),
     /// This process ended the fetch; nothing is known of the vendor.
     Interrupted(Error),
+    /// The token arrived, and had been forgotten meanwhile: its callers start another flight.
+    Forgotten(Error),
 }
 
 /// How much longer a flight may take.
@@ -103,7 +105,7 @@ impl FlightFailure {
         }
     }
 
-    /// How long the other processes leave the vendor alone, where this one waits for `own`; `None`
+    /// How long the other processes leave the vendor alone, if this one waits for `own`; `None`
     /// where the failure doesn't concern them.
     pub(crate) fn fleet_rest(&self, own: Duration) -> Option<Duration> {
         let Self::Fetch(failure) = self else {
@@ -112,13 +114,31 @@ impl FlightFailure {
         match failure.error.kind() {
             // This process lacks something that the others may have.
             ErrorKind::Configuration | ErrorKind::Secret | ErrorKind::Internal => None,
+            // Each process probes for itself.
+            ErrorKind::Refused => Some(REST),
             _ => Some(own),
+        }
+    }
+
+    /// Whether the token that was rejected may serve again: `Some(true)` while the failure may pass,
+    /// `Some(false)` never, `None` where it says nothing about the vendor.
+    pub(crate) fn returns_last_resort(&self) -> Option<bool> {
+        match self {
+            Self::Fetch(_) | Self::Fleet { .. } | Self::Known(_) => {
+                Some(self.error().is_transient())
+            }
+            Self::Panic(_) | Self::Interrupted(_) | Self::Forgotten(_) => None,
         }
     }
 
     /// Whether it has not been reported yet.
     pub(crate) fn is_news(&self) -> bool {
         !matches!(self, Self::Known(_))
+    }
+
+    /// Whether the vendor refused the client itself.
+    pub(crate) fn is_of_client(&self) -> bool {
+        matches!(self, Self::Fetch(failure) if failure.consequences().refuse_client)
     }
 
     /// What it means for the key.
@@ -137,7 +157,9 @@ impl FlightFailure {
             Self::Fleet { wait: left, .. } => wait((*left).min(MAX_RETRY_AFTER)),
             // No caller waits while a token serves, so one attempt now and then is enough.
             Self::Panic(_) if serving => wait(next_try.min(REST)),
-            Self::Known(_) | Self::Panic(_) | Self::Interrupted(_) => KeyConsequence::None,
+            Self::Known(_) | Self::Panic(_) | Self::Interrupted(_) | Self::Forgotten(_) => {
+                KeyConsequence::None
+            }
         }
     }
 
@@ -147,7 +169,8 @@ impl FlightFailure {
             | Self::Fleet { error, .. }
             | Self::Known(error)
             | Self::Panic(error)
-            | Self::Interrupted(error) => error,
+            | Self::Interrupted(error)
+            | Self::Forgotten(error) => error,
         }
     }
 
@@ -165,6 +188,7 @@ impl FlightFailure {
             Self::Known(error) => Self::Known(change(error)),
             Self::Panic(error) => Self::Panic(change(error)),
             Self::Interrupted(error) => Self::Interrupted(change(error)),
+            Self::Forgotten(error) => Self::Forgotten(change(error)),
         }
     }
 }

@@ -25,7 +25,15 @@ use crate::{
 };
 
 /// How a flight ends.
-pub(crate) type Outcome = Result<Arc<CachedToken>, Error>;
+pub(crate) type Outcome = Result<Arc<CachedToken>, Ended>;
+
+/// How a flight ends without a token.
+#[derive(Clone)]
+pub(crate) enum Ended {
+    Failed(Error),
+    /// What it brought had been forgotten meanwhile: its callers start another.
+    Forgotten,
+}
 
 /// The one fetch in progress for a key.
 pub(crate) struct Flight {
@@ -39,7 +47,7 @@ pub(crate) struct Flight {
     queue: Queued,
     /// How often the client had been refused before this flight was allowed to start.
     pub(crate) refusals_seen: u64,
-    end: End,
+    end: Ending,
 }
 
 /// How a flight waits for its turn at the endpoint.
@@ -50,7 +58,7 @@ struct Queued {
     position: Mutex<Option<QueuePosition>>,
 }
 
-struct End {
+struct Ending {
     /// The token was in the store.
     from_store: AtomicBool,
     outcome: OnceLock<Outcome>,
@@ -66,7 +74,7 @@ impl Flight {
             recheck: Mutex::new(recheck),
             queue: Queued::default(),
             refusals_seen: demand.refusals,
-            end: End {
+            end: Ending {
                 from_store: AtomicBool::new(false),
                 outcome: OnceLock::new(),
                 came: Notify::new(),

@@ -201,7 +201,7 @@ impl TokenManager {
             activity,
             ..
         } = &*self.0;
-        if Handle::try_current().is_err() {
+        if Handle::try_current().is_err() || !clock.can_sleep() {
             // Nothing to measure time with.
             return activity.drain().await;
         }

@@ -13,7 +13,7 @@ use crate::{
     engine::Engine,
     fleet::vet,
     flight::{
-        Flight,
+        Ended, Flight,
         demand::Demand,
         exchange::{Answer, Ask},
         task::FlightTask,
@@ -116,6 +116,21 @@ impl TokenSource {
         .await
     }
 
+    /// A token other than one that was just rejected.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub(crate) async fn replacement(&self) -> Result<TokenRef, Error> {
+        if let Some(token) = self.fresh() {
+            return Ok(token);
+        }
+        Box::pin(self.wait_for(Demand {
+            no_last_resort: true,
+            ..Demand::default()
+        }))
+        .await
+    }
+
     async fn wait_for(&self, demand: Demand) -> Result<TokenRef, Error> {
         let Self { engine, key, .. } = self;
         let name = key.client.id.name();
@@ -163,14 +178,35 @@ impl TokenSource {
                 biased;
                 outcome = flight.wait() => outcome,
                 () = engine.clock.sleep(deadline.saturating_sub(now.mono)) => {
-                    return Err(self.too_long());
+                    return self.instead_of(self.too_long(), demand);
                 }
             };
             match outcome {
                 Ok(token) if !flight.satisfies(demand, &token, &now) => {}
                 Ok(token) => return Ok(token.into()),
-                Err(error) => return Err(self.named(error)),
+                Err(Ended::Failed(error)) => return self.instead_of(error, demand),
+                Err(Ended::Forgotten) => {}
             }
+        }
+    }
+
+    /// The rejected token, where it serves instead of this error; else the error.
+    fn instead_of(&self, error: Error, demand: Demand) -> Result<TokenRef, Error> {
+        let now = self.engine.clock.now();
+        let demand = self.with_refusal(demand, self.key.state().has_last_resort());
+        let last_resort = self.key.state().instead_of(&error, demand, &now);
+        match last_resort {
+            Some(token) => Ok(token.into()),
+            None => Err(self.named(error)),
+        }
+    }
+
+    /// Of a client that the vendor refuses, no rejected token serves again.
+    fn with_refusal(&self, demand: Demand, has_last_resort: bool) -> Demand {
+        Demand {
+            no_last_resort: demand.no_last_resort
+                || (has_last_resort && self.key.client.is_refused()),
+            ..demand
         }
     }
 
@@ -184,12 +220,13 @@ impl TokenSource {
 
     fn decide(&self, demand: Demand, now: &Now) -> Decision {
         let demand = Demand {
-            runtime: Handle::try_current().is_ok(),
+            runtime: Handle::try_current().is_ok() && self.engine.clock.can_sleep(),
             // Read ahead of the refusal itself: one that comes between the two is noticed.
             refusals: self.key.client.refusals(),
             ..demand
         };
         let mut state = self.key.state();
+        let demand = self.with_refusal(demand, state.has_last_resort());
         let current = self.key.slot.load();
         state.decide(current.as_ref(), demand, now, || {
             self.key.client.permission(now)

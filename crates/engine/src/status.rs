@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use biped_core::{Error, Now, TokenRequest};
 
-use crate::key::{schedule::Schedule, table::Key};
+use crate::{
+    flight::demand::Demand,
+    key::{schedule::Schedule, table::Key},
+};
 
 /// What is known of a key.
 #[derive(Clone, Debug)]
@@ -74,8 +77,9 @@ impl fmt::Display for TokenState {
 
 impl Key {
     pub(crate) fn status(&self, now: &Now) -> Status {
-        let token = self.slot.load();
         let known = self.state();
+        let token = self.slot.load_full();
+        let token = token.or_else(|| known.last_resort(Demand::default(), now));
         let failure = self
             .client
             .last_error(now)

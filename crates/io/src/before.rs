@@ -1,9 +1,9 @@
-//! [`before`]: work that may take no longer than something else.
+//! [`before`]: work with a time limit that the caller chooses.
 
 use std::{future::poll_fn, pin::pin, task::Poll};
 
-/// Does `work` until `end` completes. Returns what it brings, or `None` where `end` came first; the
-/// work is dropped then.
+/// Does `work` until `end` completes. Returns the result of the work, or `None` if `end` completes
+/// first, which drops the work. If both are ready, the work counts.
 ///
 /// ```
 /// use std::future::{pending, ready};

@@ -1,11 +1,11 @@
-//! What was read: bytes that are zeroed when they are dropped.
+//! A buffer that is zeroed when it is dropped.
 
 use zeroize::Zeroizing;
 
-/// What a file holds, or a command prints.
+/// The content of a file, or the output of a command.
 pub(crate) type Content = Zeroizing<Vec<u8>>;
 
-/// Appends to a buffer that leaves no copy behind where it grows.
+/// Appends to a buffer, and zeroes the old memory when the buffer grows.
 pub(crate) fn append(content: &mut Content, more: &[u8]) {
     let length = content.len() + more.len();
     if length > content.capacity() {

@@ -1,4 +1,4 @@
-//! [`run_command`]: runs a program that ends together with its children, and keeps what it prints.
+//! [`run_command`]: runs a program, which ends together with its children, and returns its output.
 
 use std::{
     io,
@@ -19,13 +19,13 @@ use crate::{
 /// How much of what a command prints is read at a time, in bytes.
 const CHUNK: usize = 16 * 1024;
 
-/// Runs a program without a shell and without input. Returns how it ended and what it printed on its
-/// standard output, at most `limit` bytes, in memory that is zeroed when it is dropped. It needs a
-/// tokio runtime with I/O.
+/// Runs a program without a shell and without input. Returns its exit status and its standard output
+/// of at most `limit` bytes, in memory that is zeroed when it is dropped. It needs a tokio runtime with
+/// I/O.
 ///
-/// On Unix it is a process group of its own, which is killed as a whole when the returned future is
-/// dropped or the program prints too much. What it has printed when it ends is the output, even if a
-/// process that it left behind could print more.
+/// On Unix the program is a process group of its own, which is killed when the returned future is
+/// dropped or the program prints too much. The output is what the program has printed when it ends,
+/// even if a process that it left behind could print more.
 ///
 /// ```
 /// use biped_io::run_command;
@@ -42,8 +42,8 @@ const CHUNK: usize = 16 * 1024;
 /// ```
 ///
 /// # Errors
-/// Where the program can't be run, as the operating system says;
-/// [`FileTooLarge`](io::ErrorKind::FileTooLarge) where it prints more than `limit` bytes.
+/// The operating system's error if the program can't be run;
+/// [`FileTooLarge`](io::ErrorKind::FileTooLarge) if it prints more than `limit` bytes.
 pub async fn run_command(
     program: &str,
     arguments: &[String],
@@ -59,7 +59,7 @@ pub async fn run_command(
     #[cfg(unix)]
     command.process_group(0);
     let mut child = command.spawn()?;
-    // Declared after the child, and so dropped before it: until it is waited for, its id is its own.
+    // Declared after the child, and so dropped before it: the child's id is not reused until then.
     let mut group = Group::of(&child);
     let stdout = child.stdout.take();
     let mut stdout = stdout.ok_or_else(|| io::Error::other("its output can't be read"))?;
@@ -95,8 +95,8 @@ pub async fn run_command(
     }
 }
 
-/// Reads what is in the pipe of a command that has ended, and waits for no more: a process that it
-/// left behind may keep the pipe open.
+/// Reads the rest in the pipe of a program that has ended. It doesn't wait for more, because a process
+/// that was left behind may keep the pipe open.
 #[cfg(unix)]
 #[allow(clippy::unused_async)] // elsewhere it is
 async fn read_rest(
@@ -106,7 +106,7 @@ async fn read_rest(
     limit: usize,
 ) -> io::Result<()> {
     while printed.len() <= limit {
-        // The runtime may not know yet that there is more.
+        // Read directly: the runtime may not know yet that there is more.
         match rustix::io::read(&*stdout, &mut *chunk) {
             Ok(0) | Err(rustix::io::Errno::AGAIN) => break,
             Ok(count) => append(printed, &chunk[..count]),
@@ -133,7 +133,7 @@ async fn read_rest(
     Ok(())
 }
 
-/// The process group of a command, which is killed when this is dropped.
+/// The process group of a program, which is killed when this is dropped.
 struct Group {
     #[cfg(unix)]
     leader: Option<rustix::process::Pid>,
@@ -147,8 +147,8 @@ impl Group {
         Self { leader }
     }
 
-    /// The command has ended by itself, and from now on another process may get its id. What it
-    /// left running, such as an agent, goes on.
+    /// Lets the group live on, because the program has ended by itself and another process may get its
+    /// id. What it left running, such as an agent, goes on.
     fn leave(&mut self) {
         self.leader = None;
     }
@@ -158,7 +158,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.leader {
-            // It may have ended just now.
+            // An error means that it has just ended.
             let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
         }
     }

@@ -1,4 +1,4 @@
-//! [`read_file`]: reads a file whose path somebody else chose, in bounded time and memory.
+//! [`read_file`]: reads a file at a path that others choose, in limited time and memory.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -17,25 +17,25 @@ use crate::{
     buffer::{Content, append},
 };
 
-/// The largest file that is read where nothing else is said, in bytes: 1 MiB.
+/// A limit that suits secrets, certificates and configuration, in bytes: 1 MiB.
 pub const MAX_FILE_SIZE: usize = 1024 * 1024;
 
-/// How long a caller waits for a file, which may be on a file system that does not respond: 10 s.
+/// How long a caller waits for a file, whose file system may not respond: 10 s.
 pub const FILE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 16 * 1024;
 
-/// Reads a file of at most `limit` bytes: secrets, certificates, configuration, and whatever else is
-/// at a path that a configuration or a user names.
+/// Reads a file of at most `limit` bytes, such as a secret, a certificate or a configuration, at a path
+/// that a configuration or a user names.
 ///
-/// - Only regular files are read, and symbolic links to them. A named pipe, a socket, a device or a
-///   directory is an error that says so; none of them is waited for.
-/// - It takes 10 s at most ([`FILE_TIMEOUT`]). The read itself can't be interrupted where the file
-///   system does not respond, so it is done on a thread of its own, of which there is at most one for
-///   each path. Callers that come while it works share the next read; once one of them has waited in
-///   vain, later ones get an error at once until it returns.
-/// - The memory is zeroed when it is dropped, as is what was used on the way.
+/// - Only regular files and symbolic links to them are read. A named pipe, a socket, a device or a
+///   directory is an error at once.
+/// - It takes at most 10 s ([`FILE_TIMEOUT`]). A read can't be interrupted while the file system does
+///   not respond, so a separate thread does it, at most one for each path. Callers that arrive during
+///   a read share the next one. After a caller has timed out, later callers get an error at once
+///   until the read returns.
+/// - The returned memory is zeroed when it is dropped, and so are all buffers in between.
 ///
 /// It blocks the calling thread.
 ///
@@ -48,10 +48,11 @@ const CHUNK: usize = 16 * 1024;
 /// ```
 ///
 /// # Errors
-/// Where the file can't be opened or read, as the operating system says;
-/// [`FileTooLarge`](io::ErrorKind::FileTooLarge) beyond `limit`;
-/// [`IsADirectory`](io::ErrorKind::IsADirectory), and [`InvalidInput`](io::ErrorKind::InvalidInput)
-/// for what is neither a directory nor a regular file; [`TimedOut`](io::ErrorKind::TimedOut).
+/// The operating system's error if the file can't be opened or read;
+/// [`FileTooLarge`](io::ErrorKind::FileTooLarge) if it has more than `limit` bytes;
+/// [`IsADirectory`](io::ErrorKind::IsADirectory) for a directory;
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) for anything else but a regular file;
+/// [`TimedOut`](io::ErrorKind::TimedOut).
 pub fn read_file(path: impl AsRef<Path>, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let read = READER.read_now(path.as_ref(), limit, FILE_TIMEOUT)?;
     Ok(read.content)
@@ -60,7 +61,7 @@ pub fn read_file(path: impl AsRef<Path>, limit: usize) -> io::Result<Zeroizing<V
 /// The text of a file, read as by [`read_file`].
 ///
 /// # Errors
-/// As [`read_file`], and [`InvalidData`](io::ErrorKind::InvalidData) for what is not UTF-8.
+/// As for [`read_file`], and [`InvalidData`](io::ErrorKind::InvalidData) if the file is not UTF-8.
 pub fn read_text_file(path: impl AsRef<Path>, limit: usize) -> io::Result<String> {
     let content = read_file(path, limit)?;
     std::str::from_utf8(&content)
@@ -68,11 +69,11 @@ pub fn read_text_file(path: impl AsRef<Path>, limit: usize) -> io::Result<String
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// The same as [`read_file`], but only where the file that was opened is as `accept` wants it: it
-/// sees whose file it is, and its error is returned.
+/// Reads a file as [`read_file`] does, if `accept` agrees: it sees the metadata of the opened file, such
+/// as its owner, and its error is returned.
 ///
 /// # Errors
-/// As [`read_file`], and what `accept` says.
+/// As for [`read_file`], and the error of `accept`.
 pub fn read_file_if(
     path: impl AsRef<Path>,
     limit: usize,
@@ -83,11 +84,11 @@ pub fn read_file_if(
     Ok(read.content)
 }
 
-/// The same as [`read_file`] without blocking. `timeout` completes when the caller has waited for
-/// [`FILE_TIMEOUT`] by its own clock.
+/// Reads a file as [`read_file`] does, without blocking. `timeout` must complete when the caller has
+/// waited for [`FILE_TIMEOUT`] by its own clock.
 ///
 /// # Errors
-/// As [`read_file`].
+/// As for [`read_file`].
 pub async fn read_file_async(
     path: impl AsRef<Path>,
     limit: usize,
@@ -96,7 +97,7 @@ pub async fn read_file_async(
     Ok(READER.read(path.as_ref(), limit, timeout).await?.content)
 }
 
-/// Why a file is not read: an [`io::Error`] that all who wait for it can have.
+/// Why a file is not read: an [`io::Error`] that all waiting callers can have, since it can be cloned.
 #[derive(Clone, Debug)]
 struct Fault {
     kind: io::ErrorKind,
@@ -115,7 +116,7 @@ impl Fault {
     }
 
     fn interrupted() -> Self {
-        Self::new(io::ErrorKind::Other, "reading it was interrupted")
+        Self::new(io::ErrorKind::Other, "the read was interrupted")
     }
 }
 
@@ -135,7 +136,7 @@ impl From<Fault> for io::Error {
 #[derive(Clone)]
 struct Found {
     content: Content,
-    /// Of what was opened.
+    /// The metadata of the opened file.
     metadata: fs::Metadata,
 }
 
@@ -145,16 +146,16 @@ type Read = dyn Fn(&Path, usize) -> Outcome + Send + Sync;
 
 static READER: LazyLock<Arc<Reader>> = LazyLock::new(|| Arc::new(Reader::new(read_regular)));
 
-/// Reads files, each path on one thread at most.
+/// Reads files, with at most one thread for each path.
 struct Reader {
-    /// Reads a file, up to one byte beyond the limit. It may take for ever.
+    /// Reads a file, up to one byte beyond the limit. It may never return.
     read: Box<Read>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// How many reads were begun.
+    /// The number of reads that were started.
     begun: u64,
     outstanding: HashMap<PathBuf, Outstanding>,
 }
@@ -162,9 +163,10 @@ struct State {
 /// A read that has not returned.
 struct Outstanding {
     number: u64,
-    /// Whether a caller has waited for it in vain.
+    /// Whether a caller has timed out.
     overdue: bool,
-    /// Those who came after it was begun: what it brings may be older than they are.
+    /// Callers that came after it started. They need a newer read, because the file may have changed
+    /// before they came.
     next: Vec<Waiter>,
 }
 
@@ -175,7 +177,7 @@ struct Waiter {
 
 enum Answer {
     Task(oneshot::Sender<Outcome>),
-    /// The second part is gone once the thread has stopped waiting.
+    /// The second part is dropped when the thread stops waiting.
     Thread(mpsc::SyncSender<Outcome>, Weak<()>),
 }
 
@@ -225,7 +227,7 @@ impl Reader {
         }
     }
 
-    /// The same on a thread that may have no runtime, and so no clock to wait by.
+    /// The same on a thread that may have no runtime.
     fn read_now(self: &Arc<Self>, path: &Path, limit: usize, timeout: Duration) -> Outcome {
         let path = absolute(path);
         let waits = Arc::new(());
@@ -239,8 +241,7 @@ impl Reader {
         }
     }
 
-    /// Starts a read, or gets in line for the next one of this path. Returns the number of the read
-    /// that is outstanding.
+    /// Starts a read, or joins the next one of this path. Returns the number of the outstanding read.
     fn begin(self: &Arc<Self>, path: &Path, waiter: Waiter) -> Result<u64, Fault> {
         let mut state = self.state();
         let number = state.begun + 1;
@@ -259,7 +260,7 @@ impl Reader {
             }
             hash_map::Entry::Vacant(vacant) => {
                 let (reader, path) = (self.clone(), path.to_owned());
-                // Not of a runtime's: that would wait for it at its end, and has only so many.
+                // Not a thread of a runtime, which has a limited number and waits for them at its end.
                 std::thread::Builder::new()
                     .name("biped-file".into())
                     .spawn(move || reader.work(&path, waiter))?;
@@ -274,7 +275,7 @@ impl Reader {
         Ok(number)
     }
 
-    /// Reads a path until nobody waits for it.
+    /// Reads a path until no caller waits for it.
     fn work(&self, path: &Path, first: Waiter) {
         let mut waiting = vec![first];
         while !waiting.is_empty() {
@@ -288,7 +289,7 @@ impl Reader {
         }
     }
 
-    /// Ends a read. Returns those who wait for the next, which is outstanding from now on.
+    /// Ends a read. Returns the callers that wait for the next one, which is outstanding from now on.
     fn finish(&self, path: &Path) -> Vec<Waiter> {
         let mut state = self.state();
         let number = state.begun + 1;
@@ -307,7 +308,7 @@ impl Reader {
         next
     }
 
-    /// Notes that a read has been outstanding for all the time that a caller has.
+    /// Marks a read as overdue, because a caller has timed out.
     fn give_up(&self, path: &Path, number: u64, timeout: Duration) -> Fault {
         if let Some(outstanding) = self.state().outstanding.get_mut(path) {
             outstanding.overdue |= outstanding.number == number;
@@ -322,13 +323,13 @@ impl Reader {
     }
 }
 
-/// One name for a path, wherever the process may go.
+/// The absolute path, which stays the same if the process changes its directory.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn read_regular(path: &Path, limit: usize) -> Outcome {
-    // Looked at first: opening a device may do something to it, and a socket can't be opened.
+    // Checked before it is opened: opening a device may have effects, and a socket can't be opened.
     require_regular(&fs::metadata(path)?)?;
     let mut file = open(path)?;
     let metadata = file.metadata()?;
@@ -337,7 +338,7 @@ fn read_regular(path: &Path, limit: usize) -> Outcome {
     if size > limit {
         return Err(Fault::too_large(limit));
     }
-    // Some files are larger than they say, and others grow.
+    // Some files are larger than their metadata says, and others grow.
     let mut content = Zeroizing::new(Vec::with_capacity(size));
     let mut chunk = Zeroizing::new(vec![0; CHUNK.min(limit.saturating_add(1))]);
     while content.len() <= limit {
@@ -351,7 +352,7 @@ fn read_regular(path: &Path, limit: usize) -> Outcome {
     Ok(Found { content, metadata })
 }
 
-/// Opens what is there, even should it have become a pipe or a terminal by now, and waits for nobody.
+/// Opens the file without waiting, even if it was replaced by a pipe or a terminal after the check.
 fn open(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.read(true);

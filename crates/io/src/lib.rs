@@ -1,15 +1,14 @@
-//! Reads files and runs commands within limits of time and memory, and without waiting for what never
-//! answers.
+//! Reads files and runs commands within limits of time and memory.
 //!
 //! | file | what is in it |
 //! | --- | --- |
 //! | `file.rs` | [`read_file`], its variants, and their limits |
 //! | `command.rs` | [`run_command`], which ends a command together with its children |
-//! | `before.rs` | [`before`]: work with an end |
-//! | `block_on.rs` | [`block_on`]: asynchronous work for callers that are not asynchronous |
-//! | `buffer.rs` | bytes that are zeroed when they are dropped |
+//! | `before.rs` | [`before`]: work with a time limit |
+//! | `block_on.rs` | [`block_on`]: asynchronous work for synchronous callers |
+//! | `buffer.rs` | a buffer that is zeroed when it is dropped |
 //!
-//! It reads no clock: a caller says with a future when its time is over.
+//! The crate reads no clock. A caller passes a future that completes when the time is over.
 
 mod before;
 mod block_on;

@@ -30,7 +30,7 @@ fn a_file_is_read_up_to_its_limit() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_that_is_larger_than_it_says_is_read_up_to_the_limit() {
-    // Its size is 0, as that of everything in /proc.
+    // Its metadata says 0 bytes, as of every file in /proc.
     let all = read_file("/proc/self/status", MAX_FILE_SIZE).unwrap();
     assert!(all.len() > 100);
     let error = read_file("/proc/self/status", 99).unwrap_err();

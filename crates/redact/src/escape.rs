@@ -1,12 +1,11 @@
-//! [`Escaped`]: a text on one line, without what drives a terminal.
+//! [`Escaped`]: a text on one line that can't control a terminal.
 
 use std::{borrow::Cow, fmt};
 
-/// A text on one line: what could begin another, drive a terminal or change the reading direction
-/// is escaped (`\n`, `\u{1b}`, `\u{202e}`). Nothing is cut.
+/// A text on one line. Characters that could start another line, control a terminal or change the
+/// reading direction are escaped (`\n`, `\u{1b}`, `\u{202e}`). Nothing is cut.
 ///
-/// Its [`Display`](fmt::Display) is for names, scopes, parameters and paths that go into logs and
-/// onto terminals.
+/// Its [`Display`](fmt::Display) is for names, scopes, parameters and paths in logs and on terminals.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
 
@@ -26,7 +25,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// The same as a text, borrowed where there is nothing to escape.
+/// The escaped text, borrowed if there is nothing to escape.
 #[must_use]
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if text.contains(must_be_escaped) {
@@ -36,7 +35,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The same for a text that is owned or static already, such as the message of an error.
+/// The escaped text, for one that is owned or static, such as the message of an error.
 #[must_use]
 pub fn one_line(text: Cow<'static, str>) -> Cow<'static, str> {
     match escaped(&text) {
@@ -45,8 +44,8 @@ pub fn one_line(text: Cow<'static, str>) -> Cow<'static, str> {
     }
 }
 
-/// Control characters (C0, DEL, C1), and those that nobody sees but that change how the text around
-/// them reads: line separators, direction overrides, joiners, tags.
+/// Control characters (C0, DEL, C1), and invisible characters that change how the text around them
+/// reads: line separators, direction overrides, joiners, tags.
 pub(crate) fn must_be_escaped(character: char) -> bool {
     character.is_control()
         || matches!(

@@ -1,33 +1,33 @@
-//! [`Lattice`]: every way to read a text whose characters may be encoded.
+//! [`Lattice`]: every reading of a text whose characters may be encoded.
 
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
 };
 
-/// How often what is in a text may have been encoded: a form in JSON, JSON in JSON.
+/// How many encodings may be nested, such as a form in JSON.
 const DEPTH: usize = 2;
 
-/// The most steps that are taken to search one text, many times what it takes to find an ordinary
-/// secret. A vendor may choose both what is looked for and where.
+/// The limit of steps to search one text, many times what an ordinary secret needs. It bounds the work
+/// even if a vendor chooses both the secret and the text.
 const MOST_STEPS: usize = 2_000_000;
 
-/// What encoded characters begin with.
+/// The characters that an encoded character starts with.
 const INTRODUCERS: [char; 4] = ['%', '+', '\\', '&'];
 
-/// The longest name of an entity that is known.
+/// The length of the longest known name of an entity.
 const LONGEST_NAME: usize = 8;
 
-/// For each place in a text, the characters that may begin there, and where each ends: `%2F` is a
-/// `%`, and it is a `/`. Percent-encoding, forms, backslashes of JSON and of programs, and entities of HTML
-/// are read, inside of each other too.
+/// For each place in a text, the characters that may start there, and where each ends: `%2F` is a `%`
+/// and also a `/`. It reads percent-encoding, forms, backslashes of JSON and of programs, and entities
+/// of HTML, also one inside another.
 pub(crate) struct Lattice<'t> {
     text: &'t str,
-    /// What may begin where the text has a character that introduces an encoded one.
+    /// What may start at each of the [`INTRODUCERS`].
     decoded: BTreeMap<usize, Vec<(char, usize)>>,
-    /// Where the text ends in the middle of an encoded character.
+    /// Places from which the text ends within an encoded character.
     open: BTreeSet<usize>,
-    /// How many more steps are taken to search it.
+    /// How many more steps a search may take.
     steps: Cell<usize>,
 }
 
@@ -45,7 +45,7 @@ impl<'t> Lattice<'t> {
         lattice
     }
 
-    /// The places where one of these characters may begin.
+    /// The places where one of these characters may start.
     pub(crate) fn starts(&self, first: [char; 2]) -> impl Iterator<Item = usize> {
         let [one, other] = first;
         let [percent, plus, backslash, ampersand] = INTRODUCERS;
@@ -57,7 +57,7 @@ impl<'t> Lattice<'t> {
         })
     }
 
-    /// The characters that may begin there, each with its end.
+    /// The characters that may start at `at`, each with its end.
     pub(crate) fn at(&self, at: usize) -> impl Iterator<Item = (char, usize)> + use<'_, 't> {
         let plain = self.text.get(at..).and_then(|rest| rest.chars().next());
         let plain = plain.map(|character| (character, at + character.len_utf8()));
@@ -72,19 +72,19 @@ impl<'t> Lattice<'t> {
         self.text.len()
     }
 
-    /// Counts steps of a search; `false` where there have been too many.
+    /// Counts steps of a search. Returns `false` after too many.
     pub(crate) fn take_steps(&self, steps: usize) -> bool {
         let left = self.steps.get().saturating_sub(steps);
         self.steps.set(left);
         left > 0
     }
 
-    /// Whether the text ends there, or in the middle of what begins there.
+    /// Whether the text ends at `at`, or within a character that starts there.
     pub(crate) fn ends_at(&self, at: usize) -> bool {
         at >= self.text.len() || self.open.contains(&at)
     }
 
-    /// Reads what is encoded in what can be read so far.
+    /// Decodes one more level of encoding.
     fn decode(&mut self) {
         let mut all = BTreeMap::new();
         let mut open = BTreeSet::new();
@@ -113,7 +113,7 @@ impl<'t> Lattice<'t> {
     }
 }
 
-/// Reads one encoded character, in all ways that it can be read.
+/// Decodes one character in all possible ways.
 struct Decoder<'l> {
     text: &'l Lattice<'l>,
     found: Vec<(char, usize)>,
@@ -134,7 +134,7 @@ impl<'l> Decoder<'l> {
         self.text.at(at)
     }
 
-    /// Where this character ends, if it is there.
+    /// The ends of the character `wanted`, if it starts at `at`.
     fn skip(&mut self, at: usize, wanted: char) -> Vec<usize> {
         let next = self.next(at);
         next.filter(|(character, _)| *character == wanted)
@@ -142,7 +142,7 @@ impl<'l> Decoder<'l> {
             .collect()
     }
 
-    /// A number of so many digits.
+    /// A number with exactly this many digits.
     fn number(&mut self, at: usize, radix: u32, digits: usize) -> Vec<(u32, usize)> {
         let mut read = vec![(0, at)];
         for _ in 0..digits {
@@ -175,7 +175,7 @@ impl<'l> Decoder<'l> {
         while let Some((bytes, end)) = read.pop() {
             match std::str::from_utf8(&bytes) {
                 Ok(text) => self.found.extend(text.chars().map(|it| (it, end))),
-                // More of a character is to follow.
+                // The rest of the character follows.
                 Err(error) if error.error_len().is_none() => {
                     for at in self.skip(end, '%') {
                         for (byte, end) in self.number(at, 16, 2) {
@@ -209,14 +209,14 @@ impl<'l> Decoder<'l> {
                         self.closed(at, 16, 6, '}');
                     }
                 }
-                // JSON escapes a few, programs and HTTP's quoted strings any.
+                // JSON escapes some punctuation, programs and HTTP's quoted strings any.
                 other if other.is_ascii_punctuation() => self.found.push((other, end)),
                 _ => {}
             }
         }
     }
 
-    /// Four digits, or twice four with `introducer` between them.
+    /// Four digits, or two groups of four with `introducer` between them.
     fn utf16(&mut self, at: usize, introducer: &str) {
         for (unit, end) in self.number(at, 16, 4) {
             if let Some(character) = char::from_u32(unit) {
@@ -263,7 +263,7 @@ impl<'l> Decoder<'l> {
         }
     }
 
-    /// A number of at most so many digits, and what closes it.
+    /// A number of at most this many digits, and its closing character.
     fn closed(&mut self, at: usize, radix: u32, most: usize, close: char) {
         for digits in 1..=most {
             for (number, end) in self.number(at, radix, digits) {
@@ -281,7 +281,7 @@ impl<'l> Decoder<'l> {
     }
 }
 
-/// The character that an entity of HTML names: those of ASCII and of Latin-1.
+/// The character that an HTML entity names, if it is in ASCII or Latin-1.
 fn named(name: &str) -> Option<char> {
     let ascii = ASCII.iter().find(|(known, _)| *known == name);
     ascii.map(|(_, character)| *character).or_else(|| {
@@ -334,7 +334,7 @@ const ASCII: [(&str, char); 41] = [
     ("rbrace", '}'),
 ];
 
-/// From U+00A0 on.
+/// The names from U+00A0 on, in order.
 const LATIN_1: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr \
     deg plusmn sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest \
     Agrave Aacute Acirc Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc \

@@ -1,8 +1,7 @@
-//! Makes text that others wrote fit to be shown.
+//! Makes text of others fit to be shown: redacts secrets in it, cuts it and escapes it.
 //!
-//! The order matters: [`Redactor`] looks for secrets in the whole text; then the text is cut
-//! ([`vendor_text`]); then it is escaped ([`Escaped`]). A secret that was cut or escaped first would
-//! not be found.
+//! The order matters. First [`Redactor`] looks for secrets in the whole text. Then [`vendor_text`] cuts
+//! the text and escapes it. A secret is not found if it was cut or escaped before.
 //!
 //! ```
 //! use biped_redact::{Redactor, vendor_text};
@@ -17,7 +16,7 @@
 //! | `escape.rs` | [`Escaped`], [`escaped`], [`one_line`] |
 //! | `vendor_text.rs` | [`vendor_text`], [`whole_vendor_text`] |
 //! | `redactor.rs` | [`Redactor`] |
-//! | `lattice.rs` | every way to read a text whose characters may be encoded |
+//! | `lattice.rs` | every reading of a text whose characters may be encoded |
 
 mod escape;
 mod lattice;

@@ -7,25 +7,26 @@ use zeroize::Zeroizing;
 
 use crate::{lattice::Lattice, vendor_text::CUT};
 
-/// What stands where a secret was.
+/// Replaces a secret.
 const REDACTED: &str = "[redacted]";
 
-/// A secret that is shorter would be found everywhere, and so would a shorter beginning of one.
+/// The shortest secret, or beginning of one, that is looked for: a shorter one would be found
+/// everywhere.
 const SHORTEST: usize = 4;
 
-/// A plain word that is shorter may be one of the vendor's own.
+/// The shortest plain word that is looked for: a shorter one may be a word of the vendor.
 const SHORTEST_WORD: usize = 8;
 
-/// The shortest beginning of a secret that is taken for one at the end of a text which may be whole.
+/// The shortest beginning of a secret that is redacted at the end of a text that may be complete.
 const SHORTEST_AT_END: usize = 8;
 
-/// Keeps secrets out of texts in which somebody else may have repeated them.
+/// Redacts secrets in texts that may repeat them.
 ///
-/// A secret is found as it stands, percent-encoded, as in a form, escaped as in JSON or HTML, each
-/// inside of another too, and in Base64 of either alphabet, alone or behind a user name. Where a
-/// text was cut, the beginning of a secret before the cut goes too. Texts under 4 bytes and plain
-/// words under 8 small letters stay: people try with `secret` and `wrong`, and vendors have such
-/// words of their own.
+/// A secret is found plain, percent-encoded, encoded as in a form, escaped as in JSON or HTML, also
+/// one inside another, and in Base64 of either alphabet, alone or after a user name. The beginning of a
+/// secret at the end of a text that was cut is redacted too. Secrets under 4 bytes and plain words
+/// under 8 lower-case letters are not redacted: people try things out with `secret` and `wrong`, and
+/// vendors use such words themselves.
 ///
 /// ```
 /// use biped_redact::Redactor;
@@ -38,15 +39,15 @@ const SHORTEST_AT_END: usize = 8;
 /// ```
 pub struct Redactor(Vec<Pattern>);
 
-/// A row of characters, each of which may be one of two.
+/// A sequence of characters, each of which may be one of two.
 struct Pattern {
     units: Zeroizing<Vec<[char; 2]>>,
-    /// Whether it is part of a longer row of Base64, and all of that goes.
+    /// Whether it is part of a longer Base64 text, all of which is redacted.
     is_base64: bool,
 }
 
 impl Redactor {
-    /// One that knows these secrets.
+    /// A redactor of these secrets.
     #[must_use]
     pub fn new<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
         let mut patterns = Vec::new();
@@ -57,7 +58,7 @@ impl Redactor {
             if trimmed != secret {
                 patterns.extend(Pattern::base64(trimmed));
             }
-            // Of a key in PEM its lines may be told one by one.
+            // A vendor may repeat single lines of a PEM key.
             let lines = trimmed.lines().map(str::trim);
             let several = trimmed.contains('\n');
             for line in lines.filter(|line| several && line.len() >= SHORTEST_AT_END) {
@@ -67,19 +68,20 @@ impl Redactor {
         Self(patterns)
     }
 
-    /// The text, with `[redacted]` for each secret in it.
+    /// The text, with `[redacted]` in place of each secret.
     #[must_use]
     pub fn redacted<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.replaced(text, REDACTED)
     }
 
-    /// The text, with `name` for each secret in it.
+    /// The text, with `name` in place of each secret.
     #[must_use]
     pub fn replaced<'t>(&self, text: &'t str, name: &str) -> Cow<'t, str> {
         replaced(text, self.found(text), name)
     }
 
-    /// A vendor's own text: its end may have been cut by the vendor, who doesn't say so.
+    /// The same for a text whose end may have been cut without a mark, such as a vendor's message: the
+    /// beginning of a secret at the end is redacted too.
     #[must_use]
     pub fn redacted_to_the_end<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut found = self.found(text);
@@ -87,7 +89,7 @@ impl Redactor {
         replaced(text, found, REDACTED)
     }
 
-    /// Where secrets are.
+    /// The places of secrets.
     fn found(&self, text: &str) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         if self.0.is_empty() || text.len() < SHORTEST {
@@ -107,7 +109,7 @@ impl Redactor {
         found
     }
 
-    /// Where the beginning of a secret ends this part of the text.
+    /// The place of the beginning of a secret at the end of this part of the text.
     fn beginning(&self, text: &str, part: Range<usize>, least: usize) -> Option<Range<usize>> {
         let cut = &text[part.clone()];
         if self.0.is_empty() || cut.len() < least {
@@ -125,7 +127,7 @@ impl Redactor {
     }
 }
 
-/// The parts of a text that end where something was cut off.
+/// The parts of a text that end with a mark of a cut.
 fn cut_parts(text: &str) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut start = 0;
@@ -171,8 +173,8 @@ impl Pattern {
         })
     }
 
-    /// What this text is in Base64, wherever in a group of three bytes it begins: the characters
-    /// that depend on nothing else.
+    /// The text in Base64 at each of the three offsets in a group of bytes: those characters that only
+    /// the text determines.
     fn base64(text: &str) -> Vec<Self> {
         let aligned = |skipped: usize| {
             let bytes = Zeroizing::new([&[0; 2][..skipped], text.as_bytes()].concat());
@@ -197,10 +199,10 @@ impl Pattern {
         self.units.first().copied().unwrap_or_default()
     }
 
-    /// Where it ends that begins there, at the latest.
+    /// The latest end of an occurrence that starts at `start`.
     fn end(&self, text: &Lattice<'_>, start: usize) -> Option<usize> {
         let ends = self.walk(text, start, |_| false);
-        // What takes too long to search is taken for the secret, to the end.
+        // If the search takes too long, the rest of the text counts as the secret.
         let end = if text.take_steps(0) {
             ends.last().copied()?
         } else {
@@ -209,7 +211,7 @@ impl Pattern {
         Some(end)
     }
 
-    /// Whether it begins there, and the text ends before it does.
+    /// Whether an occurrence starts at `start` that the end of the text cuts off.
     fn is_cut_off(&self, text: &Lattice<'_>, start: usize) -> bool {
         let mut cut_off = false;
         self.walk(text, start, |at| {
@@ -219,8 +221,8 @@ impl Pattern {
         cut_off || !text.take_steps(0)
     }
 
-    /// Reads on from `start` as long as the text may be this, or until `stop` says so of a place
-    /// that was reached; the places where it ends, in order.
+    /// Follows the pattern from `start`, until the text differs or `stop` returns `true` for a place.
+    /// Returns the places where it ends, in order.
     fn walk(
         &self,
         text: &Lattice<'_>,
@@ -253,7 +255,7 @@ impl Pattern {
         places
     }
 
-    /// All of the row of Base64 around what was found.
+    /// The whole Base64 text around what was found.
     fn grown(&self, text: &str, found: Range<usize>) -> Range<usize> {
         if !self.is_base64 {
             return found;

@@ -1,23 +1,23 @@
-//! A vendor's text, cut to a length.
+//! [`vendor_text`]: a vendor's text, cut and escaped.
 
 use std::borrow::Cow;
 
 use crate::escape::must_be_escaped;
 
-/// What vendor text in errors is cut to, in bytes.
+/// The longest vendor text that is shown, in bytes.
 pub const VENDOR_TEXT_LIMIT: usize = 1024;
 
-/// What is kept of a vendor's text until its secrets are redacted, in bytes.
+/// The longest vendor text that is kept until its secrets are redacted, in bytes.
 const VENDOR_TEXT_KEPT: usize = 16 * 1024;
 
-/// What marks the end of a text that was cut.
+/// Marks the end of a text that was cut.
 pub(crate) const CUT: char = '…';
 
-/// Vendor text as it may be shown: cut to [`VENDOR_TEXT_LIMIT`], control characters escaped;
-/// `None` where nothing is left.
+/// The vendor's text as it may be shown, cut to [`VENDOR_TEXT_LIMIT`] and with control characters
+/// escaped; `None` if it is empty.
 ///
-/// It doesn't look for secrets: redact them first ([`Redactor`](crate::Redactor)). A secret that the
-/// cut divides is no longer found whole.
+/// It doesn't look for secrets. Redact them first ([`Redactor`](crate::Redactor)), since a secret that
+/// the cut divides is not found as a whole.
 #[must_use]
 pub fn vendor_text(text: &str) -> Option<String> {
     let text = text.trim();
@@ -37,8 +37,8 @@ pub fn vendor_text(text: &str) -> Option<String> {
     (!out.is_empty()).then_some(out)
 }
 
-/// Vendor text as it is kept until secrets are redacted in it: as it came, but for an end that
-/// nobody would see anyway.
+/// The vendor's text as it is kept until its secrets are redacted: unchanged up to 16 KiB, far more
+/// than is ever shown; `None` if it is empty.
 #[must_use]
 pub fn whole_vendor_text(text: &str) -> Option<String> {
     let text = text.trim();

@@ -41,7 +41,13 @@ impl Limits {
         if let Some(known) = all.get(request).and_then(Weak::upgrade) {
             return Limit(known);
         }
-        all.retain(|_, limit| limit.strong_count() > 0);
+        if all.len() == all.capacity() {
+            // About to grow: the unused ones go first. Where most are in use it grows all the same,
+            // so that the next calls need not look again.
+            all.retain(|_, limit| limit.strong_count() > 0);
+            let used = all.len();
+            all.reserve(used);
+        }
         let limit = Arc::new(Semaphore::new(self.calls));
         all.insert(request.clone(), Arc::downgrade(&limit));
         Limit(limit)

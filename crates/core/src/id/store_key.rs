@@ -1,106 +1,114 @@
-//! [`StoreKey`]: under which name a store has a key's tokens, and which secrets that rests on.
+//! [`StoreKey`]: the name under which a store has tokens, and the secrets that the name depends on.
 
 use super::{
     Credential, ProviderId,
     token_key::{TokenKey, WithoutCredentials},
 };
 use crate::{
-    Clock, Error, IdentityKey, TokenRequest,
+    Clock, Error, IdentityKey, SecretRef, TokenRequest,
     identity::Mark,
     secret::{Member, SecretUse},
 };
 
-/// The name of a key's tokens in a store, made of what the credentials are at the moment.
+/// The name of tokens in a store, which depends on the present values of the credentials.
 #[derive(Debug)]
 pub struct StoreKey {
     key: TokenKey,
     identity: Option<IdentityKey>,
-    /// What was read for it: the mark of each value, and at which place of which credential.
-    read: Vec<(usize, usize, Mark)>,
+    /// The mark of each value that was read for it.
+    read: Vec<Read>,
+}
+
+/// A value that was read.
+#[derive(Debug)]
+struct Read {
+    /// The number of its credential.
+    credential: usize,
+    /// The number of its place within the credential.
+    at: usize,
+    mark: Mark,
 }
 
 impl StoreKey {
-    /// Whether a client's tokens stay in the process: a store without a key can't tell its secrets
-    /// from others.
+    /// Whether a client's tokens must stay in the process, because a store without an identity key
+    /// can't tell the client's secrets from others.
     #[must_use]
     pub fn stays_in_process(identity: Option<&IdentityKey>, id: &ProviderId) -> bool {
         let is_here = |it: &Credential| !it.is_identifier && it.reference.has_inline();
         identity.is_none() && (id.client().is_empty() || id.credentials().iter().any(is_here))
     }
 
-    /// The name.
+    /// The name of the tokens.
     #[must_use]
     pub fn key(&self) -> TokenKey {
         self.key
     }
 
-    /// The store's key that it was made under.
+    /// The identity key of the store, if it has one.
     #[must_use]
     pub fn identity(&self) -> Option<&IdentityKey> {
         self.identity.as_ref()
     }
 
-    /// Reads what is free to read, and makes the key.
+    /// Makes the key. Variables and files are read for it, commands are not run.
     ///
     /// # Errors
-    /// Where none of a credential's values can be read.
+    /// If none of a credential's values can be read.
     pub async fn make(
         identity: Option<IdentityKey>,
         id: &ProviderId,
         request: &TokenRequest,
         clock: &dyn Clock,
     ) -> Result<Self, Error> {
-        let mut read = Vec::new();
-        let Some(identity) = identity else {
-            let key = TokenKey::new(id, request);
-            return Ok(Self {
-                key,
-                identity,
-                read,
-            });
+        let mut made = Self {
+            key: TokenKey::new(id, request),
+            identity,
+            read: Vec::new(),
         };
-        let mut key = WithoutCredentials::new(Some(&identity), id, request);
+        let Some(identity) = &made.identity else {
+            return Ok(made);
+        };
+        let mut key = WithoutCredentials::new(Some(identity), id, request);
         for (number, credential) in id.credentials().iter().enumerate() {
             let mut parts = Vec::new();
             let mut missing = None;
             for member in credential.reference.members() {
                 if !member.is_free_to_read() {
-                    parts.push(place(&identity, &member));
+                    parts.push(place(identity, &member));
                     continue;
                 }
-                match mark(&identity, &member, clock).await {
+                match mark(identity, &member, clock).await {
                     Ok(mark) => {
                         parts.push(mark);
-                        read.push((number, member.at, mark));
+                        made.read.push(Read {
+                            credential: number,
+                            at: member.at,
+                            mark,
+                        });
                     }
                     Err(error) => missing = missing.or(Some(error)),
                 }
             }
             if parts.is_empty() {
-                let empty = || Error::secret("an empty list names no secret");
-                return Err(missing.unwrap_or_else(empty));
+                return Err(missing.unwrap_or_else(SecretRef::names_nothing));
             }
             key.credential(&parts);
         }
-        let key = key.end();
-        let identity = Some(identity);
-        Ok(Self {
-            key,
-            identity,
-            read,
-        })
+        made.key = key.end();
+        Ok(made)
     }
 
-    /// Whether a fetch read the very values that the key was made of. One that changed meanwhile
-    /// belongs under another.
+    /// Whether a fetch read exactly the values that this key depends on. A token that was fetched with
+    /// other values belongs under another key.
     #[must_use]
     pub fn is_of(&self, id: &ProviderId, secrets: &[SecretUse]) -> bool {
         if self.identity.is_none() {
             return true;
         }
         let is_known = |number: usize, member: &Member<'_>, used: &SecretUse| {
-            let known = |(of, at, mark): &(usize, usize, Mark)| {
-                (*of, *at) == (number, member.at) && Some(*mark) == used.store_mark()
+            let known = |read: &Read| {
+                (read.credential, read.at) == (number, member.at)
+                    && Some(read.mark) == used.store_mark()
             };
             !member.is_free_to_read() || self.read.iter().any(known)
         };
@@ -114,8 +122,9 @@ impl StoreKey {
         })
     }
 
-    /// What tells others whether they would be refused as well: a digest of what was sent of each
-    /// credential, nothing for one that wasn't sent. `None` where that can't be told for sure.
+    /// What other processes need to know whether they would be refused as well: a digest of what was
+    /// sent of each credential, or nothing for a credential that was not sent. `None` if that is not
+    /// certain.
     #[must_use]
     pub fn refused(&self, id: &ProviderId, secrets: &[SecretUse]) -> Option<Vec<Option<String>>> {
         let identity = self.identity.as_ref()?;
@@ -148,8 +157,8 @@ impl StoreKey {
         Some(all)
     }
 
-    /// Whether this process would send what was refused there. Reads the secrets, by a command where
-    /// it has to.
+    /// Whether this process would send what was refused elsewhere. It reads the secrets, and runs
+    /// commands for that.
     pub async fn would_be_refused(
         &self,
         id: &ProviderId,
@@ -193,7 +202,7 @@ fn place(identity: &IdentityKey, member: &Member<'_>) -> Mark {
     hash.end()
 }
 
-/// In hexadecimal digits.
+/// A digest of marks, in hexadecimal digits.
 fn digest(identity: &IdentityKey, number: usize, marks: &[Option<Mark>]) -> String {
     let mut hash = identity.hash(b"biped refused");
     hash.count(number);

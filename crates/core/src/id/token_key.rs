@@ -8,24 +8,23 @@ use crate::{
     identity::{KeyedHash, Mark},
 };
 
-/// The version of what follows: tokens under the names of another version are not found.
+/// The version of how keys are made. Tokens under the keys of another version are not found.
 const DOMAIN: &[u8] = b"biped token key 2";
 
-/// The name of a token in a store: a hash over everything that tells one token from another.
+/// The name of a token in a store: a hash of everything that tells one token from another.
 ///
-/// Made by core alone, from the provider's id, every part of the request, each with its length, and
-/// what the token's credentials are, so that no two different requests can ever meet. It can be
-/// shown: what it holds of secrets is a digest under a key of the store
+/// Only core makes it: from the provider's id, every part of the request, and the credentials, each
+/// with its length, so that two different requests never have the same key. It may be shown: secrets
+/// enter it as digests under a key of the store
 /// ([`TokenStore::identity_key`](crate::TokenStore::identity_key)).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenKey([u8; 32]);
 
 impl TokenKey {
-    /// The key of what `request` asks of the provider `id`, where a store has no identity key: of
-    /// the credentials only their places count.
+    /// The key of what `request` asks of the provider `id` in a store without an identity key. Of the
+    /// credentials only the places count.
     ///
-    /// What a store holds for a source is under
-    /// `TokenSource::store_key`.
+    /// The key under which a store holds the tokens of a source is `TokenSource::store_key`.
     #[must_use]
     pub fn new(id: &ProviderId, request: &TokenRequest) -> Self {
         let mut key = WithoutCredentials::new(None, id, request);
@@ -33,7 +32,7 @@ impl TokenKey {
             key.0.count(credential.reference.candidates());
             for member in credential.reference.members() {
                 member.hash_place(&mut key.0);
-                // Not a secret, and it may stand nowhere else in the id.
+                // An identifier is not a secret, and may be missing elsewhere in the id.
                 let text = member.inline().filter(|_| credential.is_identifier);
                 key.0.bytes(
                     text.map_or("", secrecy::ExposeSecret::expose_secret)
@@ -44,7 +43,7 @@ impl TokenKey {
         key.end()
     }
 
-    /// A key given by its bytes: for stores and their tests.
+    /// The key with these bytes, for stores and their tests.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -57,7 +56,7 @@ impl TokenKey {
     }
 }
 
-/// 64 hexadecimal digits.
+/// Shows 64 hexadecimal digits.
 impl fmt::Display for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -70,7 +69,7 @@ impl fmt::Debug for TokenKey {
     }
 }
 
-/// A key to which the credentials are yet to be added.
+/// A key that lacks the credentials.
 pub(crate) struct WithoutCredentials(pub(crate) KeyedHash);
 
 impl WithoutCredentials {
@@ -98,8 +97,7 @@ impl WithoutCredentials {
         key
     }
 
-    /// Adds what a credential is: the marks of its values, and the places of those that are not
-    /// read.
+    /// Adds a credential: the marks of its values, and the places of values that are not read.
     pub(crate) fn credential(&mut self, parts: &[Mark]) {
         self.0.count(parts.len());
         parts.iter().for_each(|part| self.0.bytes(part));

@@ -11,10 +11,10 @@ use crate::{Clock, Error, SystemClock};
 /// How long a command may take to print a secret.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest secret, in bytes: a command without an end fills no memory.
+/// The largest secret that a command may print, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// How long a command is left alone that failed, or whose secret was refused.
+/// How long after a failure or a refusal a command is run again.
 pub(crate) const COMMAND_REST: Duration = Duration::from_secs(30);
 
 pub(super) async fn from_command(
@@ -52,7 +52,7 @@ pub(super) async fn from_command(
     }
 }
 
-/// The same without a runtime, or on the threads of one, where nobody may wait for another.
+/// The same for callers without a runtime, or on a thread of one, which must not block on itself.
 pub(super) fn from_command_now(argv: &[String]) -> Result<SecretString, Error> {
     block_on(from_command(argv, &SystemClock))
         .unwrap_or_else(|error| Err(Error::internal(format!("a command can't be run: {error}"))))

@@ -1,5 +1,5 @@
-//! A reference as a part of an identity: by its place, and where it is the secret itself, by a hash
-//! that only this process can make.
+//! A reference as a part of an identity: its place counts, or, if it is the secret itself, a hash that
+//! only this process can make.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl SecretRef {
-    /// What tells this reference from others within this process.
+    /// A mark that tells this reference from others within this process.
     pub(crate) fn mark(&self) -> Mark {
         let mut hash = of_this_process().hash(b"biped reference");
         hash.count(self.sources.len());
@@ -22,31 +22,28 @@ impl SecretRef {
         hash.end()
     }
 
-    /// Whether one of the secrets is here.
+    /// Whether one of the secrets is inline.
     pub(crate) fn has_inline(&self) -> bool {
-        let is_inline = |source: &Source| matches!(source, Source::Inline(_));
-        self.sources.iter().any(is_inline)
+        self.sources.iter().any(|source| source.inline().is_some())
     }
 
-    /// Whether it is one secret, and that is here.
+    /// Whether it is a single inline secret.
     pub(crate) fn is_inline(&self) -> bool {
         matches!(&*self.sources, [Source::Inline(_)])
     }
 
-    /// Whether this is the text itself.
+    /// Whether it is `text`, inline.
     pub(crate) fn is_text(&self, text: &str) -> bool {
         matches!(&*self.sources, [Source::Inline(secret)] if secret.expose_secret() == text)
     }
 
-    /// The places, for what depends on each of them.
+    /// The places that it names.
     pub(crate) fn members(&self) -> impl Iterator<Item = Member<'_>> {
-        let source = |at| self.sources.get(at);
-        (0..self.sources.len()).filter_map(move |at| {
-            Some(Member {
-                reference: self,
-                at,
-                source: source(at)?,
-            })
+        let places = self.sources.iter().enumerate();
+        places.map(|(at, source)| Member {
+            reference: self,
+            at,
+            source,
         })
     }
 }
@@ -60,22 +57,22 @@ pub(crate) struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// Whether looking there costs nothing worth counting.
+    /// Whether it can be read without running a command.
     pub(crate) fn is_free_to_read(&self) -> bool {
-        !matches!(self.source, Source::Command(_) | Source::Custom(_))
+        self.source.is_free_to_read()
     }
 
     pub(crate) async fn read(&self, clock: &dyn Clock) -> Result<SecretString, Error> {
         self.reference.resolve(self.at, clock).await
     }
 
-    /// Whether what was read for this candidate was read here.
+    /// Whether a read of `reference` at the place `candidate` was a read of this place.
     pub(crate) fn is(&self, reference: &SecretRef, candidate: usize) -> bool {
         let last = self.reference.sources.len().saturating_sub(1);
         self.at == candidate.min(last) && self.reference == reference
     }
 
-    /// The place; of a secret that is here nothing.
+    /// Adds the place; of an inline secret nothing but that it is inline.
     pub(crate) fn hash_place(&self, hash: &mut KeyedHash) {
         match self.source {
             Source::Inline(_) => hash.bytes(b"inline"),
@@ -83,12 +80,9 @@ impl Member<'_> {
         }
     }
 
-    /// The text, where it is here.
+    /// The inline text, if it is one.
     pub(crate) fn inline(&self) -> Option<&SecretString> {
-        match self.source {
-            Source::Inline(secret) => Some(secret),
-            _ => None,
-        }
+        self.source.inline()
     }
 }
 

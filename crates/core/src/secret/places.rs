@@ -1,28 +1,24 @@
-//! Secrets in the environment and in files.
+//! Secrets in environment variables and in files.
 
-use std::{io, path::Path};
-
-use secrecy::{ExposeSecret, SecretString};
+use std::{env::VarError, io, path::Path};
 
 use biped_io::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_async};
+use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::{Clock, Error};
 
 pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
-    match std::env::var(name) {
-        Ok(value) if !value.is_empty() => Ok(value.into()),
-        Ok(_) => Err(Error::secret(format!(
-            "the environment variable {name} is empty"
-        ))),
-        Err(std::env::VarError::NotPresent) => Err(Error::secret(format!(
-            "the environment variable {name} is not set"
-        ))),
-        // The variable's own error holds the value.
-        Err(std::env::VarError::NotUnicode(_)) => Err(Error::secret(format!(
-            "the environment variable {name} is not UTF-8"
-        ))),
-    }
+    let problem = match std::env::var(name) {
+        Ok(value) if !value.is_empty() => return Ok(value.into()),
+        Ok(_) => "empty",
+        Err(VarError::NotPresent) => "not set",
+        // The standard library's error contains the value.
+        Err(VarError::NotUnicode(_)) => "not UTF-8",
+    };
+    Err(Error::secret(format!(
+        "the environment variable {name} is {problem}"
+    )))
 }
 
 pub(super) async fn from_file(path: &Path, clock: &dyn Clock) -> Result<SecretString, Error> {
@@ -34,7 +30,7 @@ pub(super) fn from_file_now(path: &Path) -> Result<SecretString, Error> {
     secret(path, read_file(path, MAX_FILE_SIZE))
 }
 
-/// The text in a file, where it can be read.
+/// The text of a file, if it can be read.
 pub(super) fn value_of_file(path: &Path) -> Option<String> {
     let content = read_file(path, MAX_FILE_SIZE).ok()?;
     Some(text(&content)?.expose_secret().to_owned())
@@ -69,7 +65,7 @@ pub(super) fn text(bytes: &[u8]) -> Option<SecretString> {
         .map(|text| without_newline(text).to_owned().into())
 }
 
-/// Without one newline at the end (`\n` or `\r\n`), and nothing else.
+/// Removes one newline at the end (`\n` or `\r\n`), and nothing else.
 fn without_newline(text: &str) -> &str {
     text.strip_suffix('\n')
         .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))

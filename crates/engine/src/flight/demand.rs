@@ -16,6 +16,8 @@ pub(crate) struct Demand {
     pub(crate) min_ttl: Duration,
     /// Whatever token there is, here or in the store, ask the vendor.
     pub(crate) must_ask_vendor: bool,
+    /// A token that was rejected won't do, not even as the last resort.
+    pub(crate) no_last_resort: bool,
     /// There is a runtime to fetch on.
     pub(crate) runtime: bool,
     /// How often the client had been refused when the caller came.

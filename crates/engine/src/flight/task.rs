@@ -18,14 +18,16 @@ use crate::{
         session::{SharedStore, StoreSession},
     },
     flight::{
-        Flight, Outcome,
+        Ended, Flight, Outcome,
         activity::ActivityGuard,
+        demand::Demand,
         exchange::{Answer, Ask},
     },
     key::{
         cached::{CachedToken, CallCredentials},
         table::Key,
     },
+    settings::REST,
     telemetry,
 };
 
@@ -130,6 +132,7 @@ impl FlightTask {
             }
             Err(FailedAttempt { failure, lease }) => {
                 let (failure, own_wait) = self.fail(failure);
+                let own_wait = own_wait.unwrap_or_default().max(REST);
                 if let (Some(session), Some(lease)) = (&mut session, lease) {
                     let news = self.news_for_fleet(&failure, own_wait);
                     session.release(&lease, news).await;
@@ -151,12 +154,13 @@ impl FlightTask {
         {
             let mut state = self.key.state();
             let current = self.key.slot.load_full();
-            if !state.succeeded(&token, &now, !from_store) {
+            let wanted = (!from_store).then(|| self.flight.min_ttl());
+            if !state.succeeded(&token, &now, wanted) {
                 drop(state);
                 let error = Error::invalid_response(
                     "the token was revoked locally while it was being fetched",
                 );
-                self.fail(FlightFailure::Interrupted(error.transient(true)));
+                self.fail(FlightFailure::Forgotten(error.transient(true)));
                 return None;
             }
             clear(&mut state.flight, &self.flight);
@@ -192,24 +196,40 @@ impl FlightTask {
     }
 
     /// Notes a failure and ends the flight with it. Returns it, and how long this key doesn't ask.
-    fn fail(&mut self, failure: FlightFailure) -> (FlightFailure, Duration) {
+    fn fail(&mut self, failure: FlightFailure) -> (FlightFailure, Option<Duration>) {
         let now = self.engine.clock.now();
-        let id = &self.key.client.id;
-        let failure = failure.map_error(|error| error.with_provider(id.shared_name()));
-        let own_wait = {
+        let client = &self.key.client;
+        let failure = failure.map_error(|error| error.with_provider(client.id.shared_name()));
+        let (own_wait, serving) = {
             let mut state = self.key.state();
-            let own_wait = state.failed(&failure, self.key.slot.load().as_deref(), &now);
-            clear(&mut state.flight, &self.flight);
-            own_wait
-        };
-        let error = failure.error().clone();
-        if failure.is_news() {
             let current = self.key.slot.load();
+            let own_wait = state.failed(&failure, current.as_deref(), &now);
+            clear(&mut state.flight, &self.flight);
             let is_usable = |token: &Arc<CachedToken>| token.schedule.unusable.is_ahead(&now);
-            let serving = current.as_ref().is_some_and(is_usable);
-            telemetry::failed(id.name(), &self.key.request, &error, serving);
+            let last_resort = state.last_resort(Demand::default(), &now).is_some();
+            (
+                own_wait,
+                last_resort || current.as_ref().is_some_and(is_usable),
+            )
+        };
+        // What the engine will do, whatever the vendor asked for.
+        let refused = || client.last_error(&now).and_then(|(_, until)| until);
+        let until_next = own_wait.or_else(|| failure.is_of_client().then(refused)?);
+        let paused = client.endpoint.paused(&now).map(|(_, left)| left);
+        let error = match until_next {
+            Some(wait) => failure
+                .error()
+                .clone()
+                .with_retry_after(Some(wait).max(paused)),
+            None => failure.error().clone(),
+        };
+        if failure.is_news() {
+            telemetry::failed(client.id.name(), &self.key.request, &error, serving);
         }
-        self.finish(Err(error));
+        self.finish(Err(match failure {
+            FlightFailure::Forgotten(_) => Ended::Forgotten,
+            _ => Ended::Failed(error),
+        }));
         (failure, own_wait)
     }
 

@@ -63,17 +63,34 @@ impl CachedToken {
             .map_or(&[], |credentials| &credentials.secrets)
     }
 
+    /// The same token under another generation, and never fresh: it serves while a replacement is
+    /// being fetched.
+    pub(crate) fn returned(&self, mark: Generation) -> Self {
+        Self {
+            token: self.token.clone(),
+            generation: mark,
+            credentials: self.credentials.clone(),
+            schedule: Schedule {
+                refresh: Deadline::PAST,
+                ..self.schedule
+            },
+        }
+    }
+
     /// Whether it lasts this long from now on.
     pub(crate) fn lasts(&self, min_ttl: Duration, now: &Now) -> bool {
-        let Some(expiry) = self.expires_at() else {
-            return true;
-        };
+        self.left(now).is_none_or(|left| left >= min_ttl)
+    }
+
+    /// How much of its life is left; `None` where it is good until it is rejected.
+    pub(crate) fn left(&self, now: &Now) -> Option<Duration> {
+        let expiry = self.expires_at()?;
         // On both clocks: the wall clock may have been set back.
         let Deadline { mono, wall } = self.schedule.unusable;
         let by_mono = Duration::from_nanos(mono)
             .saturating_sub(now.mono)
             .saturating_add(expiry.since(wall));
-        expiry.since(now.wall).min(by_mono) >= min_ttl
+        Some(expiry.since(now.wall).min(by_mono))
     }
 }
 

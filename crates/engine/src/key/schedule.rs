@@ -27,6 +27,11 @@ impl Deadline {
         wall: Timestamp::MAX,
     };
 
+    pub(crate) const PAST: Self = Self {
+        mono: 0,
+        wall: Timestamp::MIN,
+    };
+
     pub(crate) fn new(mono: Duration, wall: Timestamp) -> Self {
         Self {
             mono: nanos(mono),

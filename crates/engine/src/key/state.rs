@@ -52,6 +52,9 @@ struct Setbacks {
     refusal: Option<Refusal>,
     forgotten: Forgotten,
     rejections: Rejections,
+    /// The token that was fetched for a caller whom it does not last long enough, and how long it
+    /// lasted then: the vendor gives none that lasts longer.
+    longest: Option<(Generation, Duration)>,
 }
 
 #[derive(Default)]
@@ -80,6 +83,16 @@ struct Rejections {
     replacement: Option<(Generation, Duration)>,
     /// Rejections cause nothing before this moment.
     cool_until: Duration,
+    last_resort: Option<LastResort>,
+}
+
+/// The token that was rejected. It may be good for other calls than the one that rejected it, so it
+/// serves again while no replacement can be fetched.
+struct LastResort {
+    /// Under a new generation, so that late rejections of the first wave don't mean it.
+    token: Arc<CachedToken>,
+    /// Fetching a replacement failed.
+    serves: bool,
 }
 
 /// What a caller gets.
@@ -111,8 +124,11 @@ impl KeyState {
         now: &Now,
         permission: impl FnOnce() -> Permission,
     ) -> Decision {
+        let last_resort = self.last_resort(demand, now);
+        let current = current.or(last_resort.as_ref());
         let usable = current.filter(|token| token.schedule.unusable.is_ahead(now));
-        let enough = usable.filter(|token| demand.is_met_by(token, now));
+        let enough =
+            usable.filter(|token| demand.is_met_by(token, now) || self.is_longest(token, demand));
         let serve = |token: &Arc<CachedToken>| Decision::Serve {
             token: token.clone(),
             stale: true,
@@ -151,7 +167,11 @@ impl KeyState {
         let recheck = match permission {
             Permission::Granted => None,
             Permission::AfterRecheck(recheck) => Some(recheck),
-            Permission::Denied(error) => return enough.map_or(Decision::Fail(error), serve),
+            Permission::Denied(error) => {
+                let last_resort = self.instead_of(&error, demand, now);
+                let enough = enough.or(last_resort.as_ref());
+                return enough.map_or(Decision::Fail(error), serve);
+            }
         };
         let flight = Arc::new(Flight::new(now, enough.is_none(), demand, recheck));
         self.flight = Some(flight.clone());
@@ -179,35 +199,96 @@ impl KeyState {
         refusal.map_or(Permission::Granted, |refusal| refusal.permission(now))
     }
 
-    /// A flight brought a token. Returns whether it may be used: it may not if it was forgotten
-    /// while it was being fetched.
-    pub(crate) fn succeeded(&mut self, token: &CachedToken, now: &Now, fetched: bool) -> bool {
+    /// The rejected token that serves again, if it does and will do for this caller.
+    pub(crate) fn last_resort(&self, demand: Demand, now: &Now) -> Option<Arc<CachedToken>> {
+        let LastResort { token, serves } =
+            self.setbacks.as_ref()?.rejections.last_resort.as_ref()?;
+        let is_usable = *serves && token.schedule.unusable.is_ahead(now);
+        (is_usable && !demand.no_last_resort && demand.is_met_by(token, now)).then(|| token.clone())
+    }
+
+    /// What a caller gets instead of this error: the rejected token, where the error may pass.
+    pub(crate) fn instead_of(
+        &mut self,
+        error: &Error,
+        demand: Demand,
+        now: &Now,
+    ) -> Option<Arc<CachedToken>> {
+        self.return_last_resort(error.is_transient());
+        self.last_resort(demand, now)
+    }
+
+    /// Lets the rejected token serve again, or drops it.
+    fn return_last_resort(&mut self, returns: bool) {
+        let rejections = self.setbacks.as_mut().map(|it| &mut it.rejections);
+        let last_resort = rejections.and_then(|rejections| {
+            rejections.last_resort.take_if(|_| !returns);
+            rejections.last_resort.as_mut()
+        });
+        if let Some(last_resort) = last_resort {
+            last_resort.serves = true;
+        }
+    }
+
+    pub(crate) fn has_last_resort(&self) -> bool {
+        let setbacks = self.setbacks.as_ref();
+        setbacks.is_some_and(|setbacks| setbacks.rejections.last_resort.is_some())
+    }
+
+    /// Whether the vendor gives no token that lasts longer, as this caller wants one.
+    fn is_longest(&self, token: &CachedToken, demand: Demand) -> bool {
+        let longest = self.setbacks.as_ref().and_then(|it| it.longest);
+        !demand.must_ask_vendor
+            && longest.is_some_and(|(generation, lasted)| {
+                generation == token.generation() && demand.min_ttl > lasted
+            })
+    }
+
+    /// A flight brought a token; `fetched` is the life that its callers wanted of it, if it comes from
+    /// the vendor. Returns whether the token may be used: it may not if it was forgotten while it was
+    /// being fetched.
+    pub(crate) fn succeeded(
+        &mut self,
+        token: &CachedToken,
+        now: &Now,
+        fetched: Option<Duration>,
+    ) -> bool {
         if token.generation() <= self.forgotten() {
             return false;
         }
         self.newest = self.newest.max(token.generation());
-        if fetched {
+        if fetched.is_some() {
             let rest = token.lifetime().map_or(REST, |life| (life / 2).min(REST));
             self.rest_until = now.mono.saturating_add(rest);
         }
         if let Some(setbacks) = &mut self.setbacks {
             setbacks.backoff = Backoff::default();
             setbacks.refusal = None;
+            setbacks.longest = None;
+            setbacks.rejections.last_resort = None;
             if std::mem::take(&mut setbacks.rejections.replacing) {
                 setbacks.rejections.replacement = Some((token.generation(), now.mono));
             }
         }
+        let left = token.left(now);
+        if let Some((left, _)) = left.zip(fetched).filter(|(left, wanted)| left < wanted) {
+            let setbacks = self.setbacks.get_or_insert_default();
+            setbacks.longest = Some((token.generation(), left));
+        }
         true
     }
 
-    /// A flight failed. `current` is the token that goes on serving. Returns how long this key asks
-    /// nobody, at least the time between two fetches.
+    /// A flight failed. `current` is the token that goes on serving. Returns how long this key
+    /// doesn't ask because of that, if it has to wait.
     pub(crate) fn failed(
         &mut self,
         failure: &FlightFailure,
         current: Option<&CachedToken>,
         now: &Now,
-    ) -> Duration {
+    ) -> Option<Duration> {
+        if let Some(returns) = failure.returns_last_resort() {
+            self.return_last_resort(returns);
+        }
         let situation = KeySituation {
             failures: self.setbacks.as_ref().map_or(0, |it| it.backoff.failures),
             serving: current.is_some_and(|token| token.schedule.unusable.is_ahead(now)),
@@ -215,7 +296,7 @@ impl KeyState {
         };
         let consequence = failure.for_key(&situation);
         if let KeyConsequence::None = consequence {
-            return REST;
+            return None;
         }
         let setbacks = self.setbacks.get_or_insert_default();
         setbacks.backoff.last = None;
@@ -226,16 +307,17 @@ impl KeyState {
                     failures: failures.saturating_add(u32::from(counts)),
                     last: Some((failure.error().clone(), now.mono.saturating_add(wait))),
                 };
-                wait.max(REST)
+                Some(wait)
             }
             (
                 KeyConsequence::RequestRefused,
                 FlightFailure::Fetch(FetchFailure { error, secrets, .. }),
             ) => {
                 Refusal::renew(&mut setbacks.refusal, error, secrets, now);
-                REST
+                let refusal = setbacks.refusal.as_ref();
+                refusal.map(|refusal| refusal.probe_at.saturating_sub(now.mono))
             }
-            _ => REST,
+            _ => None,
         }
     }
 
@@ -246,9 +328,15 @@ impl KeyState {
         current: Option<&CachedToken>,
         now: &Now,
     ) -> Rejection {
-        if current.map(CachedToken::generation) != Some(token.generation()) {
-            return Rejection::Superseded;
+        let is_last_resort = |it: &mut LastResort| it.token.generation() == token.generation();
+        let setbacks = self.setbacks.as_mut();
+        let last_resort = setbacks.map(|setbacks| &mut setbacks.rejections.last_resort);
+        if last_resort.is_some_and(|it| it.take_if(is_last_resort).is_some()) {
+            return Rejection::Renewing;
         }
+        let Some(current) = current.filter(|it| it.generation() == token.generation()) else {
+            return Rejection::Superseded;
+        };
         let rejections = &mut self.setbacks.get_or_insert_default().rejections;
         if now.mono < rejections.cool_until {
             return Rejection::CoolingDown;
@@ -264,12 +352,21 @@ impl KeyState {
         }
         rejections.replacing = true;
         self.forget(token.generation(), now);
+        let mark = self.newest.next(now.wall);
+        self.newest = mark;
+        self.setbacks.get_or_insert_default().rejections.last_resort = Some(LastResort {
+            token: Arc::new(current.returned(mark)),
+            serves: false,
+        });
         Rejection::Renewing
     }
 
-    /// Tokens up to this one must not come back, from the store or from a flight.
+    /// Tokens up to this one must not come back: not from the store, not from a flight, and not as the
+    /// last resort.
     pub(crate) fn forget(&mut self, through: Generation, now: &Now) {
-        let forgotten = &mut self.setbacks.get_or_insert_default().forgotten;
+        let setbacks = self.setbacks.get_or_insert_default();
+        setbacks.rejections.last_resort = None;
+        let forgotten = &mut setbacks.forgotten;
         forgotten.through = forgotten.through.max(through);
         forgotten.untold = Some(now.mono.saturating_add(TOMBSTONE));
         self.newest = self.newest.max(through);
@@ -346,6 +443,7 @@ pub enum Rejection {
 }
 
 fn no_runtime() -> Error {
-    Error::internal("fetching a token needs a tokio runtime")
-        .with_remedy("call this within one, or use the blocking interface")
+    Error::internal("fetching a token needs a tokio runtime with its timers enabled").with_remedy(
+        "call this within one (tokio::runtime::Builder::enable_all), or use the blocking interface",
+    )
 }

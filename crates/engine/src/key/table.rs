@@ -81,6 +81,12 @@ struct Shard {
     /// With their hashes, so that a table that grows reads none of them.
     keys: HashTable<(u64, Arc<Key>)>,
     swept: u32,
+    /// When a look freed too few keys, and up to how many keys none follows in that second.
+    full_at: u32,
+    full_until: usize,
+    /// How many keys the looks took.
+    #[cfg(test)]
+    examined: usize,
 }
 
 impl KeyTable {
@@ -176,6 +182,15 @@ impl KeyTable {
         if shard.keys.len() < self.bound {
             return;
         }
+        // Keys in use can't go. A look that frees too few would be repeated by each new key, and cost
+        // the more the more there are, so the next one waits for a second or for a tenth more keys.
+        if seconds(now) == shard.full_at && shard.keys.len() < shard.full_until {
+            return;
+        }
+        #[cfg(test)]
+        {
+            shard.examined += shard.keys.len();
+        }
         let mut ages: Vec<u32> = shard
             .keys
             .iter()
@@ -183,9 +198,12 @@ impl KeyTable {
             .filter(|key| key.is_evictable(now))
             .map(|key| key.unused_for(now))
             .collect();
-        let mut surplus = (shard.keys.len() + 1 - self.bound)
-            .max(self.bound / 10)
-            .min(ages.len());
+        let wanted = (shard.keys.len() + 1 - self.bound).max(self.bound / 10);
+        let mut surplus = wanted.min(ages.len());
+        if surplus < wanted {
+            shard.full_at = seconds(now);
+            shard.full_until = shard.keys.len() + shard.keys.len() / 10 + 1;
+        }
         if surplus == 0 {
             return;
         }
@@ -212,3 +230,6 @@ impl KeyTable {
 fn is(hash: u64, id: &ProviderId, request: &TokenRequest) -> impl Fn(&(u64, Arc<Key>)) -> bool {
     move |(known, key)| *known == hash && key.request == *request && key.client.id == *id
 }
+
+#[cfg(test)]
+mod tests;

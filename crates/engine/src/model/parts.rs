@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     endpoint::Endpoint,
-    flight::{Flight, activity::Activity, demand::Demand},
+    flight::{Ended, Flight, activity::Activity, demand::Demand},
     settings::{HEARTBEAT, MISSED_HEARTBEATS},
 };
 
@@ -20,7 +20,7 @@ fn a_flight_that_lands_wakes_who_waits() {
             let flight = flight.clone();
             spawn(async move { flight.wait().await.is_err() })
         };
-        flight.finish(Err(Error::internal("")));
+        flight.finish(Err(Ended::Failed(Error::internal(""))));
         assert!(waits.end().await);
     });
 }
@@ -31,12 +31,16 @@ fn the_first_end_of_a_flight_is_everybodys() {
         let flight = flight(true);
         let lands = {
             let flight = flight.clone();
-            spawn(async move { flight.finish(Err(Error::unreachable(""))) })
+            spawn(async move { flight.finish(Err(Ended::Failed(Error::unreachable("")))) })
         };
-        flight.finish(Err(Error::internal("")));
-        let seen = flight.wait().await.unwrap_err().kind();
+        flight.finish(Err(Ended::Failed(Error::internal(""))));
+        let kind = async || match flight.wait().await {
+            Err(Ended::Failed(error)) => error.kind(),
+            _ => panic!("it failed"),
+        };
+        let seen = kind().await;
         lands.end().await;
-        assert_eq!(flight.wait().await.unwrap_err().kind(), seen);
+        assert_eq!(kind().await, seen);
     });
 }
 

@@ -151,3 +151,49 @@ fn what_was_rejected_while_it_was_being_stored_does_not_come_back() {
         assert_eq!(stored.map(|(token, _)| number(&token)), Some(2));
     });
 }
+
+#[test]
+fn a_rejected_token_serves_again_only_while_its_replacement_fails() {
+    explore(|| async {
+        let world = World::with(Settings::default(), |number| match number {
+            2 => Answer::Later(300),
+            _ => Answer::Token,
+        });
+        let (source, token) = world.warm_source().await;
+        let callers: Vec<_> = (0..2)
+            .map(|_| {
+                let (source, token) = (source.clone(), token.clone());
+                spawn(async move {
+                    source.reject(&token);
+                    let got = source.token().await;
+                    // A late rejection of the first wave means nothing.
+                    source.reject(&token);
+                    got.map(|token| number(&token))
+                })
+            })
+            .collect();
+        for got in end_of_all(callers).await {
+            assert_eq!(got.unwrap(), 1);
+        }
+        assert_eq!(world.asked(), 2);
+        world.clock.advance(Duration::from_secs(301));
+        let watcher = {
+            let source = source.clone();
+            spawn(async move {
+                let mut seen = 1;
+                for _ in 0..3 {
+                    let got = number(&source.token().await.unwrap());
+                    assert!(got >= seen, "{got} after {seen}");
+                    seen = got;
+                }
+            })
+        };
+        watcher.end().await;
+        world.manager.drain().await;
+        // The replacement has come, and the old one never serves again.
+        assert_eq!(number(&source.token().await.unwrap()), 3);
+        assert_eq!(source.reject(&token), Rejection::Superseded);
+        assert_eq!(number(&source.token().await.unwrap()), 3);
+        assert_eq!(world.asked(), 3);
+    });
+}

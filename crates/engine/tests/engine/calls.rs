@@ -586,6 +586,29 @@ async fn when_the_replacement_cannot_be_had_its_error_comes_back() {
 }
 
 #[tokio::test]
+async fn the_call_whose_token_was_rejected_is_not_replayed_with_it_and_later_calls_get_it() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (stage, source) = stage();
+    in_use(&stage, &source).await;
+    stage.http.answer_with(|_, _| Reply::status(503));
+    let rejected = {
+        let source = source.clone();
+        tokio::spawn(async move {
+            let mut api = Api::answering([status(401)]);
+            let error = token_error(call(&source, get("/a"), &mut api).await);
+            (error, api.sent.len())
+        })
+    };
+    stage.pass(10.0).await;
+    let (error, sent) = rejected.await.unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(sent, 1);
+    let mut api = Api::default();
+    call(&source, get("/b"), &mut api).await.unwrap();
+    assert_eq!(api.tokens(), ["t-1"]);
+}
+
+#[tokio::test]
 async fn a_transports_error_is_the_callers_and_is_not_retried() {
     let _limit = biped_testing::TimeLimit::start();
     struct Broken(Api, usize);

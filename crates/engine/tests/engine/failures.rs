@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{
-    Error, ErrorKind, FetchContext, Provider, ProviderId, Token, TokenRequest, async_trait,
+    Error, ErrorKind, ExposeSecret, FetchContext, Provider, ProviderId, Token, TokenRequest,
+    async_trait,
 };
 use biped_engine::{TokenManager, TokenState};
-use biped_testing::{Reply, TestProvider, settle};
+use biped_testing::{Reply, ScriptedHttp, TestProvider, settle};
 use bytes::Bytes;
 
 use crate::stage::{Stage, ask, failure, seconds, text};
@@ -229,6 +230,33 @@ async fn a_refusal_that_names_a_time_is_not_put_to_the_test_before() {
         assert_eq!(stage.http.count(), 1, "{code}");
         stage.advance(2.0);
         assert_eq!(text(&source).await, "t-1", "{code}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_error_says_when_the_engine_asks_again_as_the_later_ones_do() {
+    let _limit = biped_testing::TimeLimit::start();
+    let year = "31536000";
+    for (reply, most) in [
+        (Reply::status(503).with_header("retry-after", year), 900.0),
+        (
+            Reply::error(401, "invalid_client").with_header("retry-after", year),
+            900.0,
+        ),
+        (
+            Reply::error(400, "invalid_scope").with_header("retry-after", year),
+            900.0,
+        ),
+        (Reply::error(401, "invalid_client"), 60.0),
+        (Reply::error(400, "invalid_scope"), 60.0),
+    ] {
+        let stage = Stage::new();
+        let source = stage.source();
+        stage.http.push(reply);
+        let first = failure(&source).await.retry_after();
+        assert_eq!(first, Some(seconds(most)));
+        assert_eq!(failure(&source).await.retry_after(), first);
+        assert_eq!(stage.http.count(), 1);
     }
 }
 
@@ -690,6 +718,30 @@ async fn a_rate_lets_callers_overtake_background_work_too() {
     stage.pass(2.0).await;
     caller.await.unwrap().unwrap();
     assert_eq!(tenant_of(&stage, 7), "77");
+}
+
+#[test]
+fn on_a_runtime_without_timers_there_is_an_error_and_no_panic() {
+    let _limit = biped_testing::TimeLimit::start();
+    let http = Arc::new(ScriptedHttp::new());
+    http.answer_with(|_, _| Reply::token("t-1", 1000));
+    let manager = TokenManager::builder(http).build();
+    let source = manager.source(Arc::new(TestProvider::default()), TokenRequest::new());
+    let runtime = |timers: bool| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        if timers {
+            builder.enable_time();
+        }
+        builder.build().unwrap()
+    };
+    let error = runtime(false).block_on(source.token()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    assert!(error.to_string().contains("timers"), "{error}");
+    runtime(false).block_on(manager.drain());
+    let token = runtime(true).block_on(source.token()).unwrap().into_owned();
+    assert_eq!(token.expose_secret(), "t-1");
+    // It is served there all the same.
+    runtime(false).block_on(source.token()).unwrap();
 }
 
 #[test]

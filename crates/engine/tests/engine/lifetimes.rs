@@ -372,10 +372,42 @@ async fn a_token_just_fetched_is_good_enough_for_those_who_want_a_longer_life() 
         let token = source.token_with(seconds(3600.0)).await.unwrap();
         assert_eq!(token.expose_secret(), "t-1");
     }
-    stage.advance(1.0);
-    let token = source.token_with(seconds(3600.0)).await.unwrap();
+    assert_eq!(stage.http.count(), 1);
+}
+
+#[tokio::test]
+async fn a_life_beyond_what_the_vendor_gives_costs_one_request_a_token() {
+    let _limit = biped_testing::TimeLimit::start();
+    let stage = Stage::new();
+    let source = stage.source();
+    stage
+        .http
+        .answer_with(|number, _| Reply::token(&format!("t-{number}"), 600));
+    text(&source).await;
+    for second in 0..900 {
+        stage.advance(1.0);
+        let token = source.token_with(seconds(3600.0)).await.unwrap();
+        assert!(token.expires_at().is_some(), "{second}");
+        settle().await;
+    }
+    // The first, the one for the long life, and their successors, one refresh and one for the life.
+    assert!(stage.http.count() <= 4, "{}", stage.http.count());
+}
+
+#[tokio::test]
+async fn a_life_that_the_vendor_does_give_is_asked_for_again() {
+    let _limit = biped_testing::TimeLimit::start();
+    let stage = Stage::new();
+    let source = stage.source();
+    stage
+        .http
+        .answer_with(|number, _| Reply::token(&format!("t-{number}"), 600));
+    let long = source.token_with(seconds(3600.0)).await.unwrap();
+    assert_eq!(long.expose_secret(), "t-1");
+    stage.advance(200.0);
+    // Longer than what is left of the first, and no longer than it lasted when it came.
+    let token = source.token_with(seconds(500.0)).await.unwrap();
     assert_eq!(token.expose_secret(), "t-2");
-    assert_eq!(stage.http.count(), 2);
 }
 
 #[tokio::test]

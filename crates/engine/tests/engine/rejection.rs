@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use biped_core::{ExposeSecret, Lifetime};
-use biped_engine::{CachedToken, Rejection, TokenSource};
+use biped_core::{ErrorKind, ExposeSecret, Lifetime};
+use biped_engine::{CachedToken, Rejection, TokenSource, TokenState};
 use biped_testing::{Reply, TestProvider, settle};
 
 use crate::stage::{Stage, ask, seconds, text};
@@ -254,21 +254,145 @@ async fn a_server_that_kills_the_previous_token_is_asked_once_for_each() {
     assert_eq!(stage.http.count(), 4);
 }
 
+/// A source whose token was rejected, of a vendor that fails since then.
+async fn rejected_while_the_vendor_fails(
+    reply: fn() -> Reply,
+) -> (Stage, TokenSource, Arc<CachedToken>) {
+    let stage = Stage::new();
+    let source = stage.source();
+    stage.http.push(Reply::token("t-1", 1000));
+    let first = token(&source).await;
+    stage.advance(20.0);
+    stage.http.answer_with(move |_, _| reply());
+    assert_eq!(source.reject(&first), Rejection::Renewing);
+    (stage, source, first)
+}
+
 #[tokio::test]
-async fn a_rejected_token_does_not_come_back_when_its_replacement_fails() {
+async fn a_rejected_token_serves_again_while_its_replacement_can_not_be_fetched() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (stage, source, _) = rejected_while_the_vendor_fails(|| Reply::status(503)).await;
+    let waits = ask(&source);
+    settle().await;
+    assert!(
+        !waits.is_finished(),
+        "whoever comes waits for the replacement"
+    );
+    stage.pass(5.0).await;
+    assert_eq!(waits.await.unwrap().unwrap(), "t-1");
+    assert!(source.fresh().is_none());
+    assert_eq!(source.status().state, TokenState::Usable);
+    // Now nobody waits: the flights go on in the background.
+    for _ in 0..30 {
+        assert_eq!(text(&source).await, "t-1");
+        stage.pass(10.0).await;
+    }
+    assert!(stage.http.count() > 4, "{}", stage.http.count());
+    stage.http.answer_with(|_, _| Reply::token("t-2", 1000));
+    stage.pass(60.0).await;
+    text(&source).await;
+    settle().await;
+    assert_eq!(text(&source).await, "t-2");
+    assert!(source.fresh().is_some());
+}
+
+#[tokio::test]
+async fn a_rejected_token_serves_no_longer_than_its_life() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (stage, source, _) = rejected_while_the_vendor_fails(|| Reply::status(503)).await;
+    stage.pass(5.0).await;
+    assert_eq!(text(&source).await, "t-1");
+    stage.pass(951.0).await;
+    let caller = ask(&source);
+    stage.pass(10.0).await;
+    assert!(caller.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_pause_that_the_vendor_asked_for_lets_a_rejected_token_serve_at_once() {
     let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::token("t-1", 1000));
     let first = token(&source).await;
     stage.advance(20.0);
-    stage.http.answer_with(|_, _| Reply::status(503));
-    source.reject(&first);
+    stage
+        .http
+        .push(Reply::status(503).with_header("retry-after", "600"));
+    source.param("other", 1).token().await.unwrap_err();
+    let before = stage.http.count();
+    assert_eq!(source.reject(&first), Rejection::Renewing);
+    assert_eq!(text(&source).await, "t-1");
+    assert_eq!(stage.http.count(), before);
+}
+
+#[tokio::test]
+async fn late_rejections_of_the_first_wave_do_not_end_a_token_that_serves_again() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (stage, source, first) = rejected_while_the_vendor_fails(|| Reply::status(503)).await;
     stage.pass(5.0).await;
+    let again = token(&source).await;
+    for _ in 0..10 {
+        assert_eq!(source.reject(&first), Rejection::Superseded);
+    }
+    assert_eq!(text(&source).await, "t-1");
+    // This one was handed out since.
+    assert_eq!(source.reject(&again), Rejection::Renewing);
     let caller = ask(&source);
     stage.pass(10.0).await;
     assert!(caller.await.unwrap().is_err());
-    assert!(source.fresh().is_none());
+}
+
+#[tokio::test]
+async fn a_token_that_was_forgotten_does_not_serve_again() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (stage, source, _) = rejected_while_the_vendor_fails(|| Reply::status(503)).await;
+    stage.pass(5.0).await;
+    source.forget().await.unwrap();
+    let caller = ask(&source);
+    stage.pass(10.0).await;
+    assert!(caller.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn who_asks_for_a_token_of_the_vendor_gets_no_rejected_one() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (stage, source, _) = rejected_while_the_vendor_fails(|| Reply::status(503)).await;
+    stage.pass(5.0).await;
+    let caller = {
+        let source = source.clone();
+        tokio::spawn(async move { source.fetch().await.map(drop) })
+    };
+    stage.pass(15.0).await;
+    assert!(caller.await.unwrap().is_err());
+    assert_eq!(text(&source).await, "t-1");
+}
+
+#[tokio::test]
+async fn of_a_client_that_is_refused_no_rejected_token_serves_again() {
+    let _limit = biped_testing::TimeLimit::start();
+    let refused = || Reply::error(401, "invalid_client");
+    let (stage, source, _) = rejected_while_the_vendor_fails(refused).await;
+    stage.pass(5.0).await;
+    assert!(source.token().await.unwrap_err().refuses_client());
+
+    // Nor where the refusal comes later, and on another key.
+    let (stage, source, _) = rejected_while_the_vendor_fails(|| Reply::status(503)).await;
+    stage.pass(5.0).await;
+    assert_eq!(text(&source).await, "t-1");
+    stage.http.answer_with(move |_, _| refused());
+    stage.pass(60.0).await;
+    source.param("other", 1).token().await.unwrap_err();
+    assert!(source.token().await.unwrap_err().refuses_client());
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_ends_a_rejected_token() {
+    let _limit = biped_testing::TimeLimit::start();
+    let refused = || Reply::error(400, "invalid_scope");
+    let (stage, source, _) = rejected_while_the_vendor_fails(refused).await;
+    stage.pass(5.0).await;
+    assert_eq!(source.token().await.unwrap_err().kind(), ErrorKind::Refused);
 }
 
 #[tokio::test]
@@ -282,10 +406,10 @@ async fn forgetting_takes_the_token_that_is_on_its_way_as_well() {
     stage.http.arrivals(1).await;
     source.forget().await.unwrap();
     stage.http.open_gate();
-    assert!(caller.await.unwrap().unwrap_err().is_transient());
-    assert!(source.fresh().is_none());
-    stage.advance(1.0);
+    // Who waited gets the next one.
+    assert_eq!(caller.await.unwrap().unwrap(), "t-2");
     assert_eq!(text(&source).await, "t-2");
+    assert_eq!(stage.http.count(), 2);
 }
 
 /// One key under arbitrary interleavings of everything that can happen to it, answer by answer.

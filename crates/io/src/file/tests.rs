@@ -1,4 +1,4 @@
-//! The reader on a file system that responds when the test says so.
+//! The reader with a file system that responds when the test tells it to.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::*;
 
-/// A file system whose reads arrive, wait to be let go, and bring `read N`.
+/// A file system whose reads arrive, wait for `go`, and return `read N`.
 struct Slow {
     reader: Arc<Reader>,
     arrived: mpsc::Receiver<PathBuf>,
@@ -93,7 +93,7 @@ async fn callers_of_a_path_share_the_read_that_begins_after_they_came() {
     for other in others {
         assert_eq!(text(other.await.unwrap()), "read 2");
     }
-    // Nothing of it is left, and the next caller reads for itself.
+    // No state is left, and the next caller starts a read.
     let next = slow.ask("a", &timeout);
     slow.go("a");
     assert_eq!(text(next.await.unwrap()), "read 3");
@@ -109,7 +109,7 @@ async fn a_path_that_does_not_respond_costs_one_thread_and_one_wait() {
     let fault = first.await.unwrap().err().unwrap();
     assert_eq!(fault.kind, io::ErrorKind::TimedOut);
     for _ in 0..600 {
-        // Its time is never over: it doesn't wait.
+        // Its time is never over, so it must not wait.
         let fault = slow.ask("hung", &timeout).await.unwrap().err().unwrap();
         assert_eq!(fault.kind, io::ErrorKind::TimedOut);
         assert!(fault.message.contains("earlier read"), "{}", fault.message);
@@ -117,11 +117,11 @@ async fn a_path_that_does_not_respond_costs_one_thread_and_one_wait() {
     let now = slow.reader.read_now(Path::new("hung"), 100, FILE_TIMEOUT);
     assert_eq!(now.err().unwrap().kind, io::ErrorKind::TimedOut);
     assert_eq!(slow.running.load(Ordering::SeqCst), 1);
-    // Another path is none the slower.
+    // Another path is not affected.
     let other = slow.ask("other", &timeout);
     slow.go("other");
     assert_eq!(text(other.await.unwrap()), "read 1");
-    // Once it responds, all is well.
+    // When it responds again, reads succeed.
     slow.go("hung");
     until(|| slow.running.load(Ordering::SeqCst) == 0).await;
     until(|| slow.reader.state().outstanding.is_empty()).await;
@@ -145,7 +145,7 @@ async fn a_caller_that_goes_away_leaves_nothing_behind() {
     assert!(slow.waiting("a") <= 4, "{}", slow.waiting("a"));
     first.abort();
     slow.go("a");
-    // There is no second read, which would wait for ever.
+    // A second read would never return, so there is none.
     until(|| slow.reader.state().outstanding.is_empty()).await;
     assert_eq!(slow.running.load(Ordering::SeqCst), 0);
 }
@@ -193,7 +193,7 @@ fn a_file_that_became_a_pipe_is_opened_without_waiting_and_not_read() {
     let pipe = directory.path().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
-    // Had it been a file when it was looked at, it would be opened.
+    // If it had been a file at the check, it would be opened.
     let (sender, opened) = mpsc::channel();
     std::thread::spawn(move || sender.send(open(&pipe)));
     let opened = opened.recv_timeout(Duration::from_secs(60));

@@ -1,6 +1,5 @@
-//! Keeps tokens in memory: [`MemoryStore`], a
-//! [`TokenStore`](biped_core::TokenStore) for several token managers of one
-//! process, and for tests.
+//! Keeps tokens in memory: [`MemoryStore`] is a [`TokenStore`](biped_core::TokenStore) for several token
+//! managers of one process, and for tests.
 //!
 //! ```
 //! use biped_core::{TokenKey, TokenStore as _};

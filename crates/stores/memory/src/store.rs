@@ -1,4 +1,4 @@
-//! [`MemoryStore`]: tokens in a map, each with its end.
+//! [`MemoryStore`]: tokens in a map, each with its expiry.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use biped_core::{
 };
 use tokio::sync::Notify;
 
-/// A store within the process: several token managers of one process share it, and tests use it.
+/// A store in memory, for several token managers of one process, and for tests.
 #[derive(Debug)]
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
@@ -32,7 +32,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// Drops what is over. Returns whether anything is left.
+    /// Drops what has expired. Returns whether anything is left.
     fn tidy(&mut self, now: &Now) -> bool {
         let is_over = |end: &Duration| *end <= now.mono;
         self.token.take_if(|(_, end)| is_over(end));
@@ -43,7 +43,7 @@ impl Entry {
             || self.forgotten.is_some()
             || self.lease.is_some()
             || self.failure.is_some()
-            // The clock can't be trusted yet to give out a later one.
+            // Until the clock has passed it, the next generation must be counted from it.
             || self.newest >= Generation(0).next(now.wall)
     }
 
@@ -80,7 +80,7 @@ impl MemoryStore {
         let now = self.clock.now();
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() == entries.capacity() {
-            // Ahead of growing: what is over makes room.
+            // Removes what has expired before the map grows.
             entries.retain(|_, entry| entry.tidy(&now));
         }
         let entry = entries.entry(*key).or_default();
@@ -227,7 +227,7 @@ impl TokenStore for MemoryStore {
     async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
         if self.identity.get().is_none() {
             let key = IdentityKey::random()?;
-            // Another may have been faster.
+            // If another task was faster, its key stays.
             let _ = self.identity.set(key);
         }
         Ok(self.identity.get().cloned())

@@ -1,4 +1,4 @@
-//! The store within the process keeps the promises of every store.
+//! The store in memory keeps the promises of every store.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{sync::Arc, time::Duration};

@@ -1,4 +1,4 @@
-//! [`SealKey`]: what entries are sealed with.
+//! [`SealKey`]: the key that entries are sealed with.
 
 use std::fmt;
 
@@ -23,26 +23,26 @@ const TAG: usize = 16;
 pub struct SealKey {
     id: [u8; ID],
     cipher: XChaCha20Poly1305,
-    /// What tells secrets apart in a store that has no key of its own.
+    /// The identity key of a store that has none of its own.
     identity: IdentityKey,
 }
 
 /// Why an entry doesn't open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closed {
-    /// It is too short, or of a version that this one doesn't know.
+    /// It is too short, or its version is unknown.
     NotSealed,
-    /// It was sealed with a key that isn't here.
+    /// It was sealed with a key that is not configured.
     OtherKey,
-    /// It was changed, or belongs elsewhere.
+    /// It was changed, or belongs to another token.
     Forged,
 }
 
 impl SealKey {
-    /// The key of these bytes.
+    /// The key with these bytes.
     #[must_use]
     pub fn from_bytes(mut bytes: [u8; 32]) -> Self {
-        // Its id tells keys apart, and nothing about the key.
+        // The id tells keys apart, and says nothing about the key.
         let digest = Sha256::new()
             .chain_update(b"biped seal key")
             .chain_update(bytes)
@@ -67,8 +67,7 @@ impl SealKey {
         self.identity.clone()
     }
 
-    /// Reads a key that is written as 64 hexadecimal digits, or in base64. White space around it
-    /// doesn't count.
+    /// Reads a key from 64 hexadecimal digits or from base64. White space around it is ignored.
     ///
     /// # Errors
     /// [`Secret`](biped_core::ErrorKind::Secret) for anything else.
@@ -77,22 +76,22 @@ impl SealKey {
         let bytes = Zeroizing::new(from_hex(text).or_else(|| from_base64(text)));
         let bytes = bytes.as_ref().and_then(|bytes| bytes[..].try_into().ok());
         bytes.map(Self::from_bytes).ok_or_else(|| {
-            Error::secret("a seal key is 32 bytes, as 64 hexadecimal digits or in base64")
-                .with_remedy("`openssl rand -base64 32` makes one")
+            Error::secret("expected a seal key of 32 bytes, as 64 hexadecimal digits or in base64")
+                .with_remedy("make one with `openssl rand -base64 32`")
         })
     }
 
-    /// Reads a key from where it is. Once: a program that is to use another key is started anew.
+    /// Reads a key from its place, once. A program must be restarted to use another key.
     ///
     /// # Errors
-    /// [`Secret`](biped_core::ErrorKind::Secret) where there is none, or it is no key.
+    /// [`Secret`](biped_core::ErrorKind::Secret) if the secret can't be read or is not a key.
     pub fn read(secret: &SecretRef) -> Result<Self, Error> {
         Self::parse(&secret.read_now()?)
     }
 
     pub(crate) fn seal(&self, context: &[u8], bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
         let mut nonce = [0; NONCE];
-        let failed = |_| StoreError::new("there is no randomness to seal a token with");
+        let failed = |_| StoreError::new("the system provides no random numbers to seal a token");
         getrandom::fill(&mut nonce).map_err(failed)?;
         let payload = Payload {
             msg: bytes,
@@ -101,7 +100,7 @@ impl SealKey {
         let sealed = self
             .cipher
             .encrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| StoreError::new("the token is too large to be sealed"))?;
+            .map_err(|_| StoreError::new("the token is too large to seal"))?;
         Ok([&[FORMAT], &self.id[..], &nonce, &sealed].concat())
     }
 
@@ -115,27 +114,27 @@ impl SealKey {
             .map_err(|_| Closed::Forged)
     }
 
-    /// What is authenticated beside the bytes.
+    /// What is authenticated in addition to the bytes.
     fn context(&self, context: &[u8]) -> Vec<u8> {
         [b"biped sealed", &[FORMAT][..], &self.id, context].concat()
     }
 }
 
-/// A key as RFC 2104 fills it up to a block.
+/// The key padded to a block, as in RFC 2104.
 fn padded(key: &[u8; 32]) -> [u8; 64] {
     let mut block = [0; 64];
     block[..32].copy_from_slice(key);
     block
 }
 
-/// Opens an entry with whichever key sealed it.
+/// Opens an entry with the key that sealed it.
 pub(crate) fn open(keys: &[SealKey], context: &[u8], entry: &[u8]) -> Result<Vec<u8>, Closed> {
     let parts = Parts::of(entry).ok_or(Closed::NotSealed)?;
     let key = keys.iter().find(|key| key.id == parts.id);
     key.ok_or(Closed::OtherKey)?.open(context, &parts)
 }
 
-/// What stands in an entry after its version.
+/// The parts of an entry after its version.
 struct Parts<'a> {
     id: [u8; ID],
     nonce: [u8; NONCE],
@@ -190,9 +189,9 @@ impl fmt::Debug for SealKey {
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotSealed => "it is not sealed, cut, or of another version",
-            Self::OtherKey => "it was sealed with a key that is not among the seal keys here",
-            Self::Forged => "it was changed, or belongs to another key or generation",
+            Self::NotSealed => "it is not sealed, truncated, or of another version",
+            Self::OtherKey => "it was sealed with a key that is not configured",
+            Self::Forged => "it was changed, or belongs to another token or generation",
         })
     }
 }

@@ -1,9 +1,9 @@
-//! Encrypts what any token store holds, so that who reads the disk, the Redis or a backup of it
-//! finds no token.
+//! Encrypts the entries of any token store, so that the disk, the Redis server or a backup contains no
+//! readable token.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use biped_core::{SecretRef};
+//! use biped_core::SecretRef;
 //! use biped_memory::MemoryStore;
 //! use biped_sealed::{SealKey, SealedStore};
 //!
@@ -16,38 +16,39 @@
 //!
 //! # Keys
 //!
-//! A key is 32 random bytes, written as 64 hexadecimal digits or in base64 (the usual alphabet or
-//! that for URLs, with or without `=`). `openssl rand -base64 32` makes one. Several can be in use:
-//! the first writes, all read.
+//! A key is 32 random bytes, written as 64 hexadecimal digits or in base64 (the standard alphabet or the
+//! one for URLs, with or without `=`). Make one with `openssl rand -base64 32`. A store can have several
+//! keys: the first one writes, and all of them read.
 //!
 //! # How to rotate
 //!
-//! In three steps, each rolled out to every process before the next begins:
+//! In three steps. Roll each out to every process before the next:
 //!
 //! | step | keys, in order | why |
 //! | --- | --- | --- |
-//! | 1 | old, new | everybody can read the new key before anybody writes with it |
-//! | 2 | new, old | everybody writes with the new key, and still reads what the old one wrote |
-//! | 3 | new | once no token is left that the old key wrote: after the longest life of a token |
+//! | 1 | old, new | every process can read the new key before one writes with it |
+//! | 2 | new, old | every process writes with the new key, and still reads entries of the old one |
+//! | 3 | new | no entry of the old key is left, after the longest life of a token |
 //!
-//! A store without an identity key of its own, such as Redis, gets one from the first seal key: there
-//! the second step costs a fetch of each token, since what was stored has other names. A directory of
-//! files has one, and a rotation costs nothing.
+//! A store without an identity key of its own, such as Redis, gets one from the first seal key. There
+//! the second step changes the names of tokens, so each token is fetched once more. A file store has its
+//! own identity key, so a rotation costs no fetch.
 //!
-//! Out of this order nothing breaks: who can't read an entry asks the vendor, and the fleet sends
-//! some requests more. After a key leaked, go to the new one alone at once, and
-//! have the vendor revoke what was stored.
+//! Another order is safe, but costs more requests: a process that can't read an entry asks the vendor.
+//! If a key leaks, change to the new key alone at once, and have the vendor revoke the stored tokens.
 //!
-//! # What an entry is
+//! # Format
 //!
-//! XChaCha20-Poly1305 (RFC 8439, with a nonce of 24 random bytes): a version, the key's id, the
-//! nonce, the encrypted bytes and their tag. The token's key and its generation are authenticated
-//! with it, so that one tenant's entry can't be put in the place of another's, nor an old one be
-//! passed off as new. The names of tokens, which say of secrets what a digest can, are made under an
-//! identity key ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)): where the store
-//! has none, HMAC-SHA-256 of the first seal key. What can't be opened (another key, cut, swapped, never sealed) is a miss, and
-//! a warning says why. How large an entry is, when it was written and until when it is kept is not
-//! hidden.
+//! An entry is a version, the key's id, the nonce, the encrypted bytes and their tag, by
+//! XChaCha20-Poly1305 (RFC 8439, with a nonce of 24 random bytes). The token's key and generation are
+//! authenticated as well, so that an entry can't be moved to another tenant's place, and an old entry
+//! can't pass for a new one. An entry that can't be opened (sealed with another key, truncated, moved,
+//! never sealed) is a miss, and a warning says why.
+//!
+//! The names of tokens contain digests of secrets under an identity key
+//! ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)). If the store has none, it is
+//! an HMAC-SHA-256 of the first seal key. The size of an entry, when it was written and how long it is
+//! kept are not hidden.
 
 mod key;
 mod store;

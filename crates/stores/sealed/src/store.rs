@@ -1,26 +1,25 @@
-//! [`SealedStore`]: a store whose entries only key holders can read.
+//! [`SealedStore`]: a store whose entries can be read only with a key.
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use biped_core::{
     Claim, Generation, IdentityKey, Lease, LeaseFailure, StoreError, StoredToken, TokenKey,
-    TokenStore,
+    TokenStore, async_trait,
 };
 
 use crate::key::{SealKey, open};
 
-/// Wraps a store, and encrypts what it is given: tokens, and why a fetch failed.
+/// Wraps a store, and encrypts tokens and the reasons of failures before they are stored.
 ///
 /// [The crate's page](crate) says how keys are written and rotated.
 #[derive(Debug)]
 pub struct SealedStore {
     inner: Arc<dyn TokenStore>,
-    /// The first writes, all read.
+    /// The first one writes, and all of them read.
     keys: Vec<SealKey>,
 }
 
-/// What a sealed text is about; a failure never opens as a token.
+/// What an entry contains. It is authenticated, so that a failure never opens as a token.
 #[derive(Clone, Copy)]
 enum About {
     Token(Generation),
@@ -28,7 +27,7 @@ enum About {
 }
 
 impl SealedStore {
-    /// Seals what `inner` holds with this key.
+    /// Seals the entries of `inner` with this key.
     #[must_use]
     pub fn new(inner: Arc<dyn TokenStore>, key: SealKey) -> Self {
         let keys = vec![key];
@@ -49,7 +48,7 @@ impl SealedStore {
         writer.seal(&context(key, about), bytes)
     }
 
-    /// What was sealed, or nothing and a warning.
+    /// The opened bytes, or `None` and a warning.
     fn open(&self, key: &TokenKey, about: About, bytes: &[u8]) -> Option<Vec<u8>> {
         open(&self.keys, &context(key, about), bytes)
             .inspect_err(|why| {
@@ -63,7 +62,7 @@ impl SealedStore {
     }
 }
 
-/// Where an entry belongs, and nowhere else.
+/// The only place where an entry is valid.
 fn context(key: &TokenKey, about: About) -> Vec<u8> {
     let (what, generation) = match about {
         About::Token(generation) => (0, generation.0),
@@ -118,7 +117,7 @@ impl TokenStore for SealedStore {
     ) -> Result<Claim, StoreError> {
         let claim = self.inner.lease(key, ttl, renew).await?;
         Ok(match claim {
-            // The vendor is to be left alone, whoever says so and why.
+            // The cool-down holds even if the reason can't be opened.
             Claim::CoolingDown { left, why } => Claim::CoolingDown {
                 left,
                 why: self.open(key, About::Failure, &why).unwrap_or_default(),
@@ -147,8 +146,8 @@ impl TokenStore for SealedStore {
         self.inner.changed(key, after).await
     }
 
-    /// The inner store's own, which a rotation of seal keys leaves alone; without one the first seal
-    /// key's.
+    /// The inner store's own key, which a rotation of seal keys doesn't change, or one that is derived
+    /// from the first seal key.
     async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
         match self.inner.identity_key().await? {
             Some(own) => Ok(Some(own)),

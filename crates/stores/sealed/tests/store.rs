@@ -1,4 +1,4 @@
-//! What a sealed store gives back, and to whom.
+//! What a sealed store returns, and with which keys.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{sync::Arc, time::Duration};
@@ -47,7 +47,7 @@ async fn what_is_below_holds_no_byte_of_the_token() {
     store.put(&KEY, &token, None).await.unwrap();
     let other = TokenKey::from_bytes([8; 32]);
     let Claim::Granted(lease) = store.lease(&other, HOUR, None).await.unwrap() else {
-        panic!("nobody has it");
+        panic!("the lease was not granted");
     };
     let failure = LeaseFailure {
         cool_down: HOUR,
@@ -111,7 +111,7 @@ async fn a_failure_that_cannot_be_opened_still_cools_down() {
         SealedStore::new(below, key(2)),
     );
     let Claim::Granted(lease) = one.lease(&KEY, HOUR, None).await.unwrap() else {
-        panic!("nobody has it");
+        panic!("the lease was not granted");
     };
     let failure = LeaseFailure {
         cool_down: HOUR,
@@ -126,7 +126,7 @@ async fn a_failure_that_cannot_be_opened_still_cools_down() {
     assert_eq!(why(&other).await, b"");
 }
 
-/// The steps of a rotation, as processes of a fleet have them side by side.
+/// The steps of a rotation, which processes of a fleet have at the same time.
 #[tokio::test]
 async fn the_steps_of_a_rotation_can_be_rolled_out_one_after_another() {
     let (old, new) = (|| key(1), || key(2));
@@ -147,11 +147,10 @@ async fn the_steps_of_a_rotation_can_be_rolled_out_one_after_another() {
         assert!(reads(&pair[0], &pair[1]).await);
         assert!(reads(&pair[1], &pair[0]).await);
     }
-    // The last step waits until nothing is left that the old key wrote; what the step before writes
-    // it can read.
+    // The last step waits until no entry of the old key is left. It can read what the second step writes.
     assert!(reads(&steps[2], &steps[3]).await);
     assert!(reads(&steps[3], &steps[2]).await);
-    // Who leaves the first step out is not understood by those who are behind.
+    // Without the first step, processes that are behind can't read new entries.
     assert!(!reads(&steps[2], &steps[0]).await);
     assert!(!reads(&steps[3], &steps[0]).await);
 }
@@ -170,7 +169,7 @@ fn no_key_is_shown() {
     );
 }
 
-/// A store as others share it, which has no key of its own.
+/// A shared store, which has no identity key of its own.
 #[derive(Debug, Default)]
 struct Plain(MemoryStore);
 
