@@ -35,10 +35,8 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         api_key = "acme-key-1"
         "#
     );
-    let biped = Biped::builder()
-        .provider_kind(acme())
-        .toml(config)
-        .build()?;
+    let builder = Biped::builder().provider_kind(acme()).toml(config);
+    let biped = builder.build()?;
     let billing = biped.client("billing")?;
     let invoice = billing
         .post("/invoices")

@@ -48,7 +48,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
 
-    /// Where tokens are kept beyond the process, whatever [store] says [default: file]
+    /// Where tokens are kept between runs; overrides [store] [default: file]
     #[arg(long, global = true, value_name = "KIND")]
     pub(crate) store: Option<String>,
 
@@ -72,9 +72,9 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
         .ok_or("expected a number of seconds")
 }
 
-/// The command line, with the kinds of store that there are.
+/// Returns the command line, with the available kinds of store.
 pub(crate) fn line(builder: &Builder) -> clap::Command {
-    let memory = PossibleValue::new("memory").help("Nowhere");
+    let memory = PossibleValue::new("memory").help("Tokens are not kept");
     let others = builder.store_kinds().map(|kind| {
         let value = PossibleValue::new(kind.name().to_owned());
         value.help(kind.description().to_owned())

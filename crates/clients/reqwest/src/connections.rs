@@ -23,7 +23,7 @@ const SHORT_BODY: usize = 64 * 1024;
 /// - Redirects are followed within one origin only; any other redirect is returned to the caller. A
 ///   request whose URL is signed or contains the token follows none. No `Referer` is sent.
 /// - Connecting may take 10 s, and an API may send nothing for 30 s; [`HttpSettings`] changes both.
-///   There is no other limit: a call may take as long as its body needs. While a stream, or a body of
+///   Nothing else is limited: a call may take as long as its body needs. While a stream, or a body of
 ///   more than 64 KiB, is sent, the second limit starts with the headers of the response;
 ///   [`timeout`](reqwest_middleware::RequestBuilder::timeout) sets a limit for the call.
 /// - A token that is bound to a certificate uses connections with that certificate.

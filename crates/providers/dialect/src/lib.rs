@@ -43,7 +43,7 @@
 //! step.rs       a request as data: its URL, fields, headers and JWT
 //! response.rs   how a response is read, as data
 //! load.rs       from the text of a file to a Dialect, or to its problems
-//! reading.rs    typed reads of templates and the like, beside those of every configuration
+//! reading.rs    typed reads of templates, paths and times
 //! compile.rs    from TOML to a Dialect
 //!   fields.rs, jwt.rs, response.rs, api.rs   its tables
 //! names.rs      checks that every name in a template has a meaning

@@ -1,34 +1,36 @@
-//! [`VendorTable`]: what a vendor's file has beside what every configuration has.
+//! [`VendorTable`]: typed reads of the values that only vendor files have.
 
 use biped_config::{ConfigTable, ConfigValue, Origin, Problem, Value};
 
 use crate::{answer_path::AnswerPath, template::Template};
 
-/// Reads of a [`ConfigTable`] that know what a vendor's file holds.
+/// Typed reads of a [`ConfigTable`] in a vendor file.
 pub(crate) trait VendorTable {
-    /// The line where the table starts.
+    /// Returns the line on which the table starts.
     fn line(&self) -> usize;
 
-    /// The line of a key, or of the table where there is no such key.
+    /// Returns the line of a key, or of the table if it does not have this key.
     fn line_of(&self, key: &str) -> usize;
 
-    /// A string, and its line.
+    /// Reads a string; returns its line as well.
     fn text(&self, key: &str) -> Option<(String, usize)>;
 
-    /// A list of strings, each with its line.
+    /// Reads a list of strings; returns their lines as well.
     fn list(&self, key: &str) -> Option<Vec<(String, usize)>>;
 
-    /// A number of seconds above zero, a year at most.
+    /// Reads a number of seconds, from one to a year.
     fn seconds(&self, key: &str) -> Option<u64>;
 
+    /// Reads a template.
     fn template(&self, key: &str) -> Option<Template>;
 
-    /// A template from a text of this table.
+    /// Parses a template from a text of this table.
     fn parsed(&self, key: &str, text: &str, line: usize) -> Option<Template>;
 
-    fn place(&self, key: &str) -> Option<AnswerPath>;
+    /// Reads a path into a response.
+    fn answer_path(&self, key: &str) -> Option<AnswerPath>;
 
-    /// Notes what is wrong with a line. The message never quotes a value: it may be a secret.
+    /// Notes a problem of a line. The message must not quote a value, because it may be a secret.
     fn wrong(&self, line: usize, key: &str, message: impl Into<String>);
 }
 
@@ -77,7 +79,7 @@ impl VendorTable for ConfigTable {
         }
     }
 
-    fn place(&self, key: &str) -> Option<AnswerPath> {
+    fn answer_path(&self, key: &str) -> Option<AnswerPath> {
         let (text, line) = self.text(key)?;
         match AnswerPath::parse(&text) {
             Ok(place) => Some(place),
@@ -101,12 +103,12 @@ impl VendorTable for ConfigTable {
     }
 }
 
-/// The line of a value.
+/// Returns the line of a value.
 pub(crate) fn line(value: &ConfigValue) -> usize {
     value.origin.line().unwrap_or(1)
 }
 
-/// The value as JSON, with its type; a date is its text.
+/// Converts a value to JSON of the same type; a date becomes a string.
 pub(crate) fn to_json(value: &ConfigValue) -> serde_json::Value {
     match &value.raw {
         Value::Text(text) | Value::Date(text) => text.as_str().into(),

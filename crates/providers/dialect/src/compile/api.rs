@@ -57,7 +57,7 @@ pub(crate) fn expired(section: &ConfigTable) -> Expired {
         }
         codes
     });
-    let at = section.place("at");
+    let at = section.answer_path("at");
     let any_of = section.value("any_of").and_then(|node| match &node.raw {
         Value::List(all) => Some(all.iter().map(to_json).collect::<Vec<_>>()),
         _ => {

@@ -17,7 +17,7 @@ pub(crate) fn reads(step: &ConfigTable, is_first: bool) -> Reads {
     let empty = || step.inner("response", step.origin().clone(), BTreeMap::new());
     let section = step.table("response").unwrap_or_else(empty);
     let format = section.choice("format", &[("json", false), ("text", true)]);
-    let named = section.place("token");
+    let named = section.answer_path("token");
     // A token that is the whole body is plain text, unless format = "json" says that it is quoted.
     let is_text = format.unwrap_or_else(|| named.as_ref().is_some_and(AnswerPath::is_whole_body));
     let usual_token = match (is_first, is_text) {
@@ -39,9 +39,9 @@ pub(crate) fn reads(step: &ConfigTable, is_first: bool) -> Reads {
     let expires = expiry(&section, brings_json_token);
     let words = section.table("error").map_or_else(Words::usual, |inside| {
         let words = Words {
-            code: inside.place("code"),
-            reason: inside.place("reason"),
-            message: inside.place("message"),
+            code: inside.answer_path("code"),
+            reason: inside.answer_path("reason"),
+            message: inside.answer_path("message"),
         };
         inside.report_unread();
         words
@@ -53,16 +53,16 @@ pub(crate) fn reads(step: &ConfigTable, is_first: bool) -> Reads {
         token,
         expires,
         lifetime: lifetime(&section),
-        base_url: section.place("base_url"),
+        base_url: section.answer_path("base_url"),
         base_url_hosts: hosts(&section),
         export: exports(&section),
         ok: section.table("ok").and_then(|ok| success(&ok)),
         words,
         token_type: section
-            .place("token_type")
+            .answer_path("token_type")
             .unwrap_or_else(|| AnswerPath::key("token_type")),
         scope: section
-            .place("scope")
+            .answer_path("scope")
             .unwrap_or_else(|| AnswerPath::key("scope")),
     };
     if reads.base_url.is_some() && reads.base_url_hosts.is_empty() {
@@ -121,7 +121,7 @@ fn expiry(section: &ConfigTable, is_usual: bool) -> Option<Expiry> {
             written: Written::Seconds,
         });
     };
-    let at = inside.place("at");
+    let at = inside.answer_path("at");
     let written = match inside.text("as") {
         None => Written::Seconds,
         Some((text, line)) => Written::parse(&text).unwrap_or_else(|why| {
@@ -180,7 +180,7 @@ fn exports(section: &ConfigTable) -> Vec<(Box<str>, AnswerPath)> {
 }
 
 fn success(section: &ConfigTable) -> Option<Success> {
-    let at = section.place("at");
+    let at = section.answer_path("at");
     let equals = section.value("equals");
     for (key, is_missing) in [
         ("at", section.value("at").is_none()),
