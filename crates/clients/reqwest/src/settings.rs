@@ -15,6 +15,9 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an API may send nothing: 30 s.
 pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// After how much silence an HTTP/2 connection is checked, and how long it may take to respond: 10 s.
+pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(10);
+
 /// The largest response to a token request: 1 MiB.
 pub const DEFAULT_MAX_BODY: usize = 1024 * 1024;
 
@@ -34,6 +37,7 @@ pub struct HttpSettings {
     pub(crate) connect_timeout: Duration,
     pub(crate) timeout: Duration,
     pub(crate) read_timeout: Duration,
+    ping_interval: Duration,
     pub(crate) max_body: usize,
     extra_ca: Vec<Vec<u8>>,
     proxy: ProxySetting,
@@ -62,6 +66,7 @@ impl HttpSettings {
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             timeout: DEFAULT_TIMEOUT,
             read_timeout: DEFAULT_READ_TIMEOUT,
+            ping_interval: DEFAULT_PING_INTERVAL,
             max_body: DEFAULT_MAX_BODY,
             extra_ca: Vec::new(),
             proxy: ProxySetting::Environment,
@@ -85,6 +90,15 @@ impl HttpSettings {
     /// Default: 30 s. It does not apply to token requests, whose total time is limited.
     pub fn read_timeout(mut self, read_timeout: Duration) -> Self {
         self.read_timeout = read_timeout;
+        self
+    }
+
+    /// Sets after how much silence an HTTP/2 connection is checked with a ping, and how long the reply
+    /// may take. Default: 10 s. A connection without a reply is closed, its requests fail, and the next
+    /// request opens another one. Idle connections are checked as well, so that a connection that a
+    /// firewall dropped is found before the next request.
+    pub fn ping_interval(mut self, ping_interval: Duration) -> Self {
+        self.ping_interval = ping_interval;
         self
     }
 
@@ -133,7 +147,10 @@ impl HttpSettings {
             .tls_backend_rustls()
             .user_agent(concat!("biped/", env!("CARGO_PKG_VERSION")))
             .referer(false)
-            .connect_timeout(self.connect_timeout);
+            .connect_timeout(self.connect_timeout)
+            .http2_keep_alive_interval(self.ping_interval)
+            .http2_keep_alive_timeout(self.ping_interval)
+            .http2_keep_alive_while_idle(true);
         builder = match &self.proxy {
             _ if route.direct => builder.no_proxy(),
             ProxySetting::Environment => builder,
@@ -195,6 +212,7 @@ impl fmt::Debug for HttpSettings {
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
             .field("read_timeout", &self.read_timeout)
+            .field("ping_interval", &self.ping_interval)
             .field("max_body", &self.max_body)
             .field("extra_ca", &self.extra_ca.len())
             .field("proxy", &proxy)

@@ -37,6 +37,9 @@ use crate::{
 /// - **Order.** Put retries, time limits and tracing above the layer: each attempt then gets its own
 ///   token. Put a layer that follows redirects above it as well, because a redirected request would
 ///   carry the token; a redirect to another origin is then an error.
+/// - **Silent connections.** The client below decides how long it keeps an HTTP/2 connection that went
+///   silent. Set its keep-alive: `http2_keep_alive_interval` of hyper-util, `http2_keep_alive_interval`
+///   and `keep_alive_while_idle` of tonic's `Endpoint`.
 /// - **Certificates.** If a token is bound to a certificate, the extensions of its requests contain it
 ///   as a [`ClientIdentity`](biped_core::ClientIdentity), for a connector that presents it. The layer
 ///   itself opens no connections.

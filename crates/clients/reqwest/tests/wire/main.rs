@@ -4,6 +4,7 @@
 
 mod api_client;
 mod servers;
+mod silent;
 mod tls;
 mod token_client;
 mod vendor;

@@ -60,9 +60,8 @@ impl Ca {
         } else {
             config.with_no_client_auth()
         };
-        let key = PrivateKeyDer::try_from(leaf.key.serialize_der()).unwrap();
         let config = config
-            .with_single_cert(vec![leaf.certificate.clone()], key)
+            .with_single_cert(vec![leaf.certificate.clone()], leaf.private_key())
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -95,6 +94,20 @@ impl Ca {
 }
 
 impl Leaf {
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::try_from(self.key.serialize_der()).unwrap()
+    }
+
+    /// A TLS server with this certificate that speaks HTTP/2 only.
+    pub(crate) fn http2(&self) -> TlsAcceptor {
+        let mut config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.clone()], self.private_key())
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+
     pub(crate) fn identity(&self) -> ClientIdentity {
         ClientIdentity::from_pem(format!("{}\n{}", self.pem, self.key.serialize_pem()))
     }
