@@ -4,7 +4,7 @@ use biped_core::{Clock as _, ErrorKind, IdentityRef, SecretRef, SystemClock};
 use biped_reqwest::{ApiClients, HttpSettings, TokenMiddleware, token_error};
 use bytes::Bytes;
 use http_body::Frame;
-use reqwest::Body;
+use reqwest::{Body, Method};
 use reqwest_middleware::{ClientBuilder, Next};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -432,23 +432,56 @@ async fn moved(status: u16, location: impl Fn(&MockServer) -> String) -> MockSer
 
 #[tokio::test]
 async fn a_redirect_within_the_origin_is_followed_with_token_and_body() {
-    for (status, method, body) in [
-        (302, "GET", ""),
-        (303, "GET", ""),
-        (307, "POST", "seven"),
-        (308, "POST", "seven"),
-    ] {
+    let mut cases: Vec<_> = [301, 302, 303, 307, 308]
+        .into_iter()
+        .flat_map(|status| [(status, Method::GET, ""), (status, Method::HEAD, "")])
+        .collect();
+    for status in [307, 308] {
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            cases.push((status, method, "seven"));
+        }
+    }
+    for (status, method, body) in cases {
         let server = moved(status, |_| "/new".into()).await;
         let client = Vendor::new().client(&server.uri());
-        let response = client.post("/old").body("seven").send().await.unwrap();
+        let mut request = client.request(method.clone(), "/old");
+        if !body.is_empty() {
+            request = request.body(body);
+        }
+        let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200, "{status}");
         assert_eq!(response.url().path(), "/new");
-        let followed = format!("{method} /new Bearer token-1");
-        let expected = ["POST /old Bearer token-1", &followed];
+        let expected = ["/old", "/new"].map(|path| format!("{method} {path} Bearer token-1"));
         assert_eq!(received(&server).await, expected, "{status}");
         let all = server.received_requests().await.unwrap();
         assert_eq!(all[1].body, body.as_bytes(), "{status}");
         assert!(all.iter().all(|one| !one.headers.contains_key("referer")));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_that_would_lose_method_or_body_is_the_callers() {
+    for status in [301, 302, 303] {
+        for (method, body) in [
+            (Method::POST, "seven"),
+            (Method::POST, ""),
+            (Method::PUT, "seven"),
+            (Method::PATCH, "seven"),
+            (Method::DELETE, ""),
+            (Method::GET, "seven"),
+        ] {
+            let server = moved(status, |_| "/new".into()).await;
+            let client = Vendor::new().client(&server.uri());
+            let mut request = client.request(method.clone(), "/old");
+            if !body.is_empty() {
+                request = request.body(body);
+            }
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), status, "{method}");
+            assert_eq!(response.headers()["location"], "/new");
+            let expected = [format!("{method} /old Bearer token-1")];
+            assert_eq!(received(&server).await, expected, "{status}");
+        }
     }
 }
 
