@@ -119,6 +119,10 @@ impl HttpSettings {
     /// Sends all requests through the proxy at this URL, which may contain a user name and a password.
     /// Default: the proxy of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
     ///
+    /// The scheme is `http`, `https`, `socks4`, `socks4a`, `socks5` or `socks5h`. With `socks4a` and
+    /// `socks5h` the proxy resolves host names. Any other scheme here is an error; a proxy of the
+    /// environment with another scheme is ignored.
+    ///
     /// Requests to loopback never use a proxy: plain http is allowed there only because the data stays
     /// on this machine.
     pub fn proxy(mut self, url: impl Into<SecretString>) -> Self {
@@ -148,6 +152,8 @@ impl HttpSettings {
             .user_agent(concat!("biped/", env!("CARGO_PKG_VERSION")))
             .referer(false)
             .connect_timeout(self.connect_timeout)
+            // Some servers write `Name : value`.
+            .http1_allow_spaces_after_header_name_in_responses(true)
             .http2_keep_alive_interval(self.ping_interval)
             .http2_keep_alive_timeout(self.ping_interval)
             .http2_keep_alive_while_idle(true);
@@ -187,11 +193,28 @@ impl HttpSettings {
     }
 }
 
+/// The schemes of proxies, as they are written in a URL.
+const PROXY_SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+
 /// Shows neither the URL nor the parser's message, because both may contain the proxy's password.
 fn proxy(url: &SecretString) -> Result<Proxy, Error> {
-    Proxy::all(url.expose_secret()).map_err(|_| {
-        Error::configuration("the proxy's address is not a valid URL")
-            .with_remedy("write it as http://host:port")
+    let url = url.expose_secret().trim();
+    let remedy = format!(
+        "write it as http://host:port; expected one of the schemes {}",
+        PROXY_SCHEMES.join(", ")
+    );
+    // reqwest connects directly if it does not know the scheme.
+    let scheme = url.split_once("://").map_or("http", |(scheme, _)| scheme);
+    if !PROXY_SCHEMES
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(scheme))
+    {
+        return Err(
+            Error::configuration("the proxy's address has an unknown scheme").with_remedy(remedy),
+        );
+    }
+    Proxy::all(url).map_err(|_| {
+        Error::configuration("the proxy's address is not a valid URL").with_remedy(remedy)
     })
 }
 
