@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use biped_core::{ClientIdentity, Error, HttpClient};
+use biped_core::{ClientIdentity, Error, HttpClient, VendorError};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, header};
 use reqwest::{Client, Response, redirect::Policy};
@@ -80,7 +80,7 @@ impl TokenClient {
         // The announced length may be wrong, but a body that is announced as too large is not read.
         let announced = response.content_length().unwrap_or(0);
         if usize::try_from(announced).map_or(true, |announced| announced > self.settings.max_body) {
-            return Err(self.too_large(response.url()));
+            return Err(self.too_large(response));
         }
         // Most responses arrive as one chunk, which needs no copy.
         let Some(first) = self.chunk(response, 0).await? else {
@@ -105,17 +105,18 @@ impl TokenClient {
         };
         let length = chunk.as_ref().map_or(0, Bytes::len);
         if length > self.settings.max_body.saturating_sub(read) {
-            return Err(self.too_large(response.url()));
+            return Err(self.too_large(response));
         }
         Ok(chunk)
     }
 
-    fn too_large(&self, url: &Url) -> Error {
-        let (place, limit) = (failure::place(url), self.settings.max_body);
+    fn too_large(&self, response: &Response) -> Error {
+        let (place, limit) = (failure::place(response.url()), self.settings.max_body);
         Error::invalid_response(format!(
             "the response of {place} is larger than {limit} bytes"
         ))
         .with_remedy("check that the URL is that of a token endpoint")
+        .with_vendor(VendorError::new(response.status().as_u16()))
     }
 }
 

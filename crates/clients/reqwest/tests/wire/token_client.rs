@@ -123,6 +123,7 @@ async fn a_body_announced_as_too_large_is_not_read() {
     let error = failure(HttpSettings::new(), origin).await;
     assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert!(!error.is_transient());
+    assert_eq!(error.vendor().unwrap().status, Some(200));
 }
 
 #[tokio::test]
@@ -137,6 +138,7 @@ async fn an_endless_body_is_given_up_at_the_limit() {
     .await;
     let error = failure(HttpSettings::new().max_body(10_000), origin).await;
     assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+    assert_eq!(error.vendor().unwrap().status, Some(200));
     assert!(!error.is_transient());
 }
 
