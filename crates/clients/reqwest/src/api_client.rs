@@ -41,8 +41,9 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 /// A path is appended to the base URL of the API, which comes from the configuration or from the
 /// vendor's response: `/v1/exports` on `https://api.vendor.example/eu` becomes
 /// `https://api.vendor.example/eu/v1/exports`. The leading slash is optional, and the path may contain
-/// a query. Characters that a URL can't contain, such as spaces, are percent-encoded. `..` removes parts
-/// of the given path, never of the base URL, and `//host/path` is an ordinary path.
+/// a query. Characters that a URL can't contain, such as spaces, are percent-encoded. A `#` would start
+/// a fragment, which is never sent, so it is an error; write `%23`. `..` removes parts of the given path,
+/// never of the base URL, and `//host/path` is an ordinary path.
 ///
 /// A text that starts with `https://` or `http://` is a URL. It must have the origin of the base URL
 /// and no user name. Otherwise the call returns a

@@ -28,7 +28,8 @@ use crate::{
 ///   API, which comes from the configuration or from the vendor's response. A complete URI must have
 ///   that origin and no user name. Otherwise the call returns a
 ///   [`Configuration`](biped_core::ErrorKind::Configuration) error, and no request is sent. If only the
-///   vendor's response names the base URL, a token is fetched before the origin is checked.
+///   vendor's response names the base URL, a token is fetched before the origin is checked. A `#` in a
+///   path is written as `%23`: [`Uri`](http::Uri) drops everything after a `#` when it is parsed.
 /// - **Headers.** A token that is sent in `Authorization` replaces an existing `Authorization` header.
 /// - **Sending again.** A body can be sent again if it is complete when the call starts, as text, bytes
 ///   and the bodies of unary gRPC calls are. The layer reads ahead without waiting, up to

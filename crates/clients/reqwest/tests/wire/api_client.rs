@@ -152,6 +152,40 @@ async fn a_path_stays_below_the_base_url() {
 }
 
 #[tokio::test]
+async fn a_fragment_is_refused_and_not_dropped() {
+    let server = answering(ResponseTemplate::new(200)).await;
+    let vendor = Vendor {
+        refuses: true,
+        ..Vendor::new()
+    };
+    let without_token = vendor.client(&server.uri());
+    let with_token = Vendor::new().client(&server.uri());
+    with_token.get("/%23").send().await.unwrap();
+    for client in [without_token, with_token] {
+        for path in ["/a#b", "#", "/a?b=c#d", &format!("{}/a#b", server.uri())] {
+            let error = client.get(path).send().await.unwrap_err();
+            let error = token_error(&error).unwrap();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{path}");
+            assert!(error.remedy().unwrap().contains("%23"), "{error}");
+        }
+    }
+    assert_eq!(received(&server).await, ["GET /%23 Bearer token-1"]);
+}
+
+#[tokio::test]
+async fn a_base_url_with_a_query_or_a_fragment_is_refused() {
+    let server = unvisited().await;
+    for rest in ["/eu?key=planted", "/#planted"] {
+        let client = Vendor::new().client(&format!("{}{rest}", server.uri()));
+        let error = client.get("/v1").send().await.unwrap_err();
+        let error = token_error(&error).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{rest}");
+        assert!(error.message().contains("base URL"), "{error}");
+        assert!(!everything(error).contains("planted"), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_query_is_added_to_the_path() {
     let server = answering(ResponseTemplate::new(200)).await;
     let client = Vendor::new().client(&server.uri());
