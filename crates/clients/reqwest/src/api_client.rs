@@ -66,6 +66,10 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 /// - `Reqwest`: the call itself failed, for example because of the network or a time limit. It is not
 ///   retried; the application decides about that.
 ///
+/// A response that arrives while the body is still being sent is returned at once, and a 401 among them
+/// replaces the token. If the server also resets the connection, the failed write may be noticed first;
+/// the call then fails, and the response is lost.
+///
 /// # Time
 /// A call without a usable token waits for one, 10 s at most (`max_wait`), and without a limit for its
 /// turn among [concurrent requests](Self::max_concurrent_requests). A

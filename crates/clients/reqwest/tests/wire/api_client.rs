@@ -377,6 +377,33 @@ async fn a_body_that_tells_of_a_rejection_is_read_ahead() {
 }
 
 #[tokio::test]
+async fn an_error_tells_of_a_rejection_whatever_its_label() {
+    for label in [None, Some("text/plain"), Some("text/html"), Some("?")] {
+        let server = MockServer::start().await;
+        let mut rejection = ResponseTemplate::new(403).set_body_bytes("{\"error\":\"expired\"}");
+        if let Some(label) = label {
+            rejection = rejection.insert_header("Content-Type", label);
+        }
+        Mock::given(header("authorization", "Bearer token-1"))
+            .respond_with(rejection)
+            .mount(&server)
+            .await;
+        Mock::given(any())
+            .respond_with(ResponseTemplate::new(200).set_body_string("{}"))
+            .mount(&server)
+            .await;
+        let client = Vendor {
+            judges_bodies: true,
+            ..Vendor::new()
+        }
+        .client(&server.uri());
+        let response = client.get("/").send().await.unwrap();
+        assert_eq!(response.status(), 200, "{label:?}");
+        assert_eq!(received(&server).await.len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn a_stream_is_not_held_up_by_reading_ahead() {
     let go_on = Arc::new(Notify::new());
     let origin = raw({
