@@ -38,6 +38,7 @@
 mod api_client;
 mod body;
 mod connections;
+mod decode;
 mod failure;
 mod limit;
 mod middleware;

@@ -102,8 +102,8 @@ impl HttpSettings {
         self
     }
 
-    /// Sets the largest response to a token request, in bytes. Default: 1 MiB. The responses of APIs
-    /// have no limit.
+    /// Sets the largest response to a token request, in bytes, compressed and decoded. Default: 1 MiB.
+    /// The responses of APIs have no limit.
     pub fn max_body(mut self, max_body: usize) -> Self {
         self.max_body = max_body;
         self

@@ -9,9 +9,12 @@ use http::{HeaderValue, Method, header};
 use reqwest::{Client, Response, redirect::Policy};
 use url::Url;
 
-use crate::{HttpSettings, failure, pool::Pool, server::Servers, settings::Route};
+use crate::{HttpSettings, decode, failure, pool::Pool, server::Servers, settings::Route};
 
 /// Sends token requests: rustls, no redirects, bounded in time and size.
+///
+/// A request does not ask for compression. A response that is compressed all the same (gzip, deflate or
+/// brotli) is decoded, and its limit counts the decoded bytes.
 ///
 /// A request with a [`ClientIdentity`] among its extensions presents that certificate, on separate
 /// connections. Share the client in an [`Arc`](std::sync::Arc).
@@ -125,6 +128,11 @@ fn make(settings: &HttpSettings, route: &Route) -> Result<Client, Error> {
     builder
         .redirect(Policy::none())
         .timeout(settings.timeout)
+        // `decode` does it, so that no request asks for it, whatever reqwest's features are.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         .build()
         .map_err(failure::client)
 }
@@ -141,6 +149,8 @@ impl HttpClient for TokenClient {
         *answer.status_mut() = response.status();
         *answer.version_mut() = response.version();
         *answer.headers_mut() = std::mem::take(response.headers_mut());
+        decode::in_place(&mut answer, self.settings.max_body)
+            .map_err(|_| self.too_large(&response))?;
         Ok(answer)
     }
 }
