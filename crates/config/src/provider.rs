@@ -341,11 +341,11 @@ impl fmt::Debug for ProviderConfig {
     }
 }
 
-/// Refuses a query or a fragment in `api_base_url`: each call brings its own.
+/// Refuses a query in `api_base_url`: each call brings its own.
 fn check_base_url(config: &ProviderConfig) {
     const KEY: &str = "api_base_url";
     let url = config.value(KEY).and_then(ConfigValue::to_url);
-    if url.is_some_and(|url| url.query().is_some() || url.fragment().is_some()) {
+    if url.is_some_and(|url| url.query().is_some()) {
         drop(config.invalid(KEY, "expected a URL without query and fragment"));
     }
 }

@@ -308,7 +308,18 @@ impl ConfigValue {
         {
             return error.to_string();
         }
+        if ty == FieldType::Url
+            && self
+                .parsed_url()
+                .is_some_and(|url| url.fragment().is_some())
+        {
+            return "expected a URL without a fragment; remove the # and the rest".into();
+        }
         format!("expected {}", ty.expected())
+    }
+
+    fn parsed_url(&self) -> Option<Url> {
+        Url::parse(self.to_text()?.trim()).ok()
     }
 
     /// Whether the value is of this type.
@@ -355,12 +366,12 @@ impl ConfigValue {
     }
 
     /// The value as a URL to which secrets and tokens may go, if it is one: https, or http to
-    /// loopback.
+    /// loopback. A fragment is refused, because no request contains it.
     #[must_use]
     pub fn to_url(&self) -> Option<Url> {
-        let url = Url::parse(self.to_text()?.trim()).ok()?;
+        let url = self.parsed_url()?;
         check_secure(&url).ok()?;
-        Some(url)
+        url.fragment().is_none().then_some(url)
     }
 
     pub(crate) fn to_date(&self) -> Option<Timestamp> {

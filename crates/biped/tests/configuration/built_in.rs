@@ -168,11 +168,25 @@ fn a_base_url_of_an_api_has_neither_query_nor_fragment() {
             assert_one(
                 &found,
                 "biped.toml:6: providers.x.api_base_url: ",
-                &["query"],
+                &["fragment"],
             );
             assert!(!found.concat().contains("hunter2"), "{found:?}");
         }
     }
+}
+
+#[test]
+fn a_token_endpoint_has_no_fragment() {
+    let found = problems(
+        "[providers.x]\nkind = 'envelope'\nclient_id = 'a'\nclient_secret = 'b'\n\
+         token_endpoint = 'https://vendor.example/token#hunter2'\n",
+    );
+    assert_one(
+        &found,
+        "biped.toml:5: providers.x.token_endpoint: ",
+        &["fragment"],
+    );
+    assert!(!found.concat().contains("hunter2"), "{found:?}");
 }
 
 #[test]

@@ -9,7 +9,6 @@ use flate2::{
     Compression,
     write::{DeflateEncoder, GzEncoder, ZlibEncoder},
 };
-
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 const PLAIN: &[u8] = br#"{"access_token":"t-1"}"#;

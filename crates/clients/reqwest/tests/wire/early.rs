@@ -1,6 +1,6 @@
 //! Answers that arrive while the request is still being sent.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
 use reqwest::{Body, Response};
@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{servers::raw, vendor::Vendor};
+use crate::{in_time, servers::raw, vendor::Vendor};
 
 /// More than the buffers of two sockets hold, so that no server has read the whole body.
 const LONG: usize = 64 * 1024 * 1024;
@@ -66,9 +66,8 @@ async fn all_servers() -> [String; 2] {
 }
 
 async fn heard(call: impl Future<Output = reqwest_middleware::Result<Response>>) -> Response {
-    tokio::time::timeout(Duration::from_secs(300), call)
+    in_time(call)
         .await
-        .expect("the answer is heard while the body is sent")
         .expect("the answer counts, not the failed upload")
 }
 

@@ -11,6 +11,18 @@ mod tls;
 mod token_client;
 mod vendor;
 
+use std::{future::Future, time::Duration};
+
+use biped_core::{Clock as _, SystemClock};
+
+/// Waits for work that may hang, however busy the machine is.
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::select! {
+        done = work => done,
+        () = SystemClock.sleep(Duration::from_secs(120)) => panic!("it hangs"),
+    }
+}
+
 /// Everything that an error shows, down to its last cause.
 fn everything(error: &(dyn std::error::Error + 'static)) -> String {
     let mut shown = format!("{error} {error:?} {error:#?}");

@@ -1,7 +1,6 @@
 //! HTTP/2 connections whose other end is gone without a word.
 
 use std::{
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -19,7 +18,7 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-use crate::{tls::Ca, vendor::Vendor};
+use crate::{in_time, tls::Ca, vendor::Vendor};
 
 /// Nothing in these tests takes so long, so that it never decides whether they pass.
 const NEVER: Duration = Duration::from_secs(300);
@@ -107,12 +106,6 @@ fn settings(ca: &Ca) -> HttpSettings {
         .ping_interval(Duration::from_millis(200))
 }
 
-async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), work)
-        .await
-        .expect("a silent connection is found")
-}
-
 #[tokio::test]
 async fn a_token_request_finds_a_silent_connection_and_the_next_one_opens_another() {
     let ca = Ca::new();
@@ -127,13 +120,13 @@ async fn a_token_request_finds_a_silent_connection_and_the_next_one_opens_anothe
 
     line.silence();
     // A ping while idle may find it first; then the call succeeds at once.
-    if let Err(error) = soon(get()).await {
+    if let Err(error) = in_time(get()).await {
         assert_eq!(
             (error.kind(), error.is_transient()),
             (ErrorKind::Unreachable, true)
         );
     }
-    soon(get()).await.unwrap();
+    in_time(get()).await.unwrap();
     assert_eq!(line.connections(), 2);
 }
 
@@ -147,8 +140,8 @@ async fn an_api_call_finds_a_silent_connection_and_the_next_one_opens_another() 
     assert_eq!(line.connections(), 1);
 
     line.silence();
-    let _ = soon(get()).await;
-    soon(get()).await.unwrap();
+    let _ = in_time(get()).await;
+    in_time(get()).await.unwrap();
     assert_eq!(line.connections(), 2);
 }
 
@@ -159,7 +152,7 @@ async fn a_connection_that_goes_silent_while_idle_is_closed() {
     let client = Vendor::new().client_with(settings(&ca), &line.origin);
     client.get("/").send().await.unwrap();
     line.silence();
-    soon(line.given_up.acquire()).await.unwrap().forget();
+    in_time(line.given_up.acquire()).await.unwrap().forget();
     client.get("/").send().await.unwrap();
     assert_eq!(line.connections(), 2);
 }
