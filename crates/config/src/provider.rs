@@ -129,7 +129,11 @@ impl ProviderKind {
             false => config.check_types(self.fields()),
         }
         config.require(self.fields());
-        check_base_url(config);
+        // Each call brings its own query.
+        let base_url = config.value("api_base_url").and_then(ConfigValue::to_url);
+        if base_url.is_some_and(|url| url.query().is_some()) {
+            drop(config.invalid("api_base_url", "expected a URL without query and fragment"));
+        }
         let built = (self.build)(config);
         if built.is_ok() && !self.declares_fields() {
             for common in COMMON {
@@ -338,15 +342,6 @@ impl fmt::Debug for ProviderConfig {
             .field("kind", &self.kind)
             .field("table", &self.table)
             .finish_non_exhaustive()
-    }
-}
-
-/// Refuses a query in `api_base_url`: each call brings its own.
-fn check_base_url(config: &ProviderConfig) {
-    const KEY: &str = "api_base_url";
-    let url = config.value(KEY).and_then(ConfigValue::to_url);
-    if url.is_some_and(|url| url.query().is_some()) {
-        drop(config.invalid(KEY, "expected a URL without query and fragment"));
     }
 }
 

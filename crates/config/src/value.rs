@@ -308,18 +308,7 @@ impl ConfigValue {
         {
             return error.to_string();
         }
-        if ty == FieldType::Url
-            && self
-                .parsed_url()
-                .is_some_and(|url| url.fragment().is_some())
-        {
-            return "expected a URL without a fragment; remove the # and the rest".into();
-        }
         format!("expected {}", ty.expected())
-    }
-
-    fn parsed_url(&self) -> Option<Url> {
-        Url::parse(self.to_text()?.trim()).ok()
     }
 
     /// Whether the value is of this type.
@@ -369,7 +358,7 @@ impl ConfigValue {
     /// loopback. A fragment is refused, because no request contains it.
     #[must_use]
     pub fn to_url(&self) -> Option<Url> {
-        let url = self.parsed_url()?;
+        let url = Url::parse(self.to_text()?.trim()).ok()?;
         check_secure(&url).ok()?;
         url.fragment().is_none().then_some(url)
     }
