@@ -58,7 +58,7 @@ impl FieldType {
             Self::Integer => "a whole number".into(),
             Self::Bool => "true or false".into(),
             Self::Url => {
-                "an https URL without a user name (http only to this machine)".into()
+                "an https URL without user name and fragment (http only to this machine)".into()
             },
             Self::Texts => "a string or a list of strings".into(),
             Self::Scopes => "a list of scopes, or one string with spaces between them".into(),

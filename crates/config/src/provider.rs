@@ -129,6 +129,11 @@ impl ProviderKind {
             false => config.check_types(self.fields()),
         }
         config.require(self.fields());
+        // Each call brings its own query.
+        let base_url = config.value("api_base_url").and_then(ConfigValue::to_url);
+        if base_url.is_some_and(|url| url.query().is_some()) {
+            drop(config.invalid("api_base_url", "expected a URL without query and fragment"));
+        }
         let built = (self.build)(config);
         if built.is_ok() && !self.declares_fields() {
             for common in COMMON {

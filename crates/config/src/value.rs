@@ -355,12 +355,12 @@ impl ConfigValue {
     }
 
     /// The value as a URL to which secrets and tokens may go, if it is one: https, or http to
-    /// loopback.
+    /// loopback. A fragment is refused, because no request contains it.
     #[must_use]
     pub fn to_url(&self) -> Option<Url> {
         let url = Url::parse(self.to_text()?.trim()).ok()?;
         check_secure(&url).ok()?;
-        Some(url)
+        url.fragment().is_none().then_some(url)
     }
 
     pub(crate) fn to_date(&self) -> Option<Timestamp> {

@@ -22,7 +22,7 @@ pub use self::{
     transport::{CallError, Transport},
 };
 use self::{
-    address::{check_user, elsewhere, is_relative, place},
+    address::{check_fragment, check_user, elsewhere, is_relative, place},
     judge::judge,
 };
 use crate::{
@@ -129,10 +129,11 @@ impl TokenSource {
 
 /// Refuses a call that can't be right whatever token comes, so that nothing at all is sent for it.
 async fn check_ahead(source: &TokenSource, url: &Url) -> Result<(), Error> {
+    let provider = source.provider();
+    check_fragment(url).map_err(|error| error.with_provider(provider.id().name()))?;
     if is_relative(url) {
         return Ok(());
     }
-    let provider = source.provider();
     let configured = source.configured_base_url();
     // The guard of a token is not kept across an await.
     let held = source.held().map(TokenRef::into_owned);

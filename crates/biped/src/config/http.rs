@@ -15,11 +15,16 @@ const FIELDS: &[Field] = &[
         .about("How long a token request may take in total. Default: 30 s."),
     Field::new("read_timeout", FieldType::Duration)
         .about("How long an API may send nothing. Default: 30 s."),
+    Field::new("ping_interval", FieldType::Duration).about(
+        "After how much silence an HTTP/2 connection is checked, and how long it may take to reply. \
+         Default: 10 s.",
+    ),
     Field::new("max_body", FieldType::Integer)
         .about("The largest response to a token request, in bytes. Default: 1048576."),
     Field::new("proxy", FieldType::Secret).about(
-        "The proxy's URL, or a reference to it, since it may hold a password; or \"none\". Default: \
-         from the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY).",
+        "The proxy's URL (http, https, socks4, socks4a, socks5 or socks5h), or a reference to it, since \
+         it may hold a password; or \"none\". Default: from the environment (HTTPS_PROXY, HTTP_PROXY, \
+         ALL_PROXY, NO_PROXY).",
     ),
 ];
 
@@ -43,6 +48,9 @@ fn read(table: &ConfigTable) -> Result<biped_reqwest::HttpSettings, Error> {
     }
     if let Some(time) = table.positive_duration("read_timeout") {
         settings = settings.read_timeout(time);
+    }
+    if let Some(time) = table.positive_duration("ping_interval") {
+        settings = settings.ping_interval(time);
     }
     if let Some(bytes) = table.count("max_body") {
         settings = settings.max_body(bytes);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use biped::{Error, ParamValue, client::HttpClient, provider::async_trait};
 
-use crate::{builder, vendor::NoNetwork};
+use crate::{assert_one, builder, problems, vendor::NoNetwork};
 
 const TEXT: &str = "
 [providers.analytics]
@@ -149,4 +149,49 @@ fn the_readmes_file_is_a_configuration() {
     let file = file.split("```").next().unwrap();
     let biped = builder().toml(file).build().unwrap();
     assert_eq!(biped.names().collect::<Vec<_>>(), ["analytics", "shop"]);
+}
+
+#[test]
+fn a_base_url_of_an_api_has_neither_query_nor_fragment() {
+    for rest in ["/v1?key=hunter2", "/v1#part", "?", "#"] {
+        let with = |provider: &str| {
+            format!(
+                "[providers.x]\n{provider}client_id = 'a'\nclient_secret = 'b'\n\
+                 api_base_url = 'https://api.vendor.example{rest}'\n"
+            )
+        };
+        for provider in [
+            "kind = 'contentsquare'\nscope = 'metrics'\n",
+            "kind = 'envelope'\nbase_url = 'https://vendor.example'\n",
+        ] {
+            let found = problems(&with(provider));
+            assert_one(
+                &found,
+                "biped.toml:6: providers.x.api_base_url: ",
+                &["fragment"],
+            );
+            assert!(!found.concat().contains("hunter2"), "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_token_endpoint_has_no_fragment() {
+    let found = problems(
+        "[providers.x]\nkind = 'envelope'\nclient_id = 'a'\nclient_secret = 'b'\n\
+         token_endpoint = 'https://vendor.example/token#hunter2'\n",
+    );
+    assert_one(
+        &found,
+        "biped.toml:5: providers.x.token_endpoint: ",
+        &["fragment"],
+    );
+    assert!(!found.concat().contains("hunter2"), "{found:?}");
+}
+
+#[test]
+fn a_proxy_of_an_unknown_scheme_is_a_problem() {
+    let found = problems("[http]\nproxy = 'ftp://me:hunter2@proxy.example'\n");
+    assert_one(&found, "biped.toml:1: http: ", &["proxy", "socks5h"]);
+    assert!(!found.concat().contains("hunter2"), "{found:?}");
 }

@@ -15,6 +15,7 @@ kind = 'memory'
 connect_timeout = 3
 timeout = '20s'
 read_timeout = 0.5
+ping_interval = '15s'
 max_body = 1000
 proxy = 'http://me:pw@127.0.0.1:3128'
 [engine]
@@ -38,6 +39,7 @@ fn numbers_out_of_range_are_problems() {
         ("http", "timeout", "-1"),
         ("http", "timeout", "nan"),
         ("http", "connect_timeout", "inf"),
+        ("http", "ping_interval", "0"),
         ("http", "max_body", "0"),
         ("engine", "refresh_at", "0.9"),
         ("engine", "refresh_at", "nan"),

@@ -106,6 +106,28 @@ fn a_path_is_appended_with_one_slash_and_the_base_keeps_its_own() {
 }
 
 #[test]
+fn a_redirect_that_would_lose_the_body_is_shown_and_not_followed() {
+    let world = World::empty();
+    let api = OneRequest::answered(
+        "HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 5\r\n\r\nmoved",
+    );
+    with_api(&world, &api.url, "");
+    let ran = world.run_words(["call", "shop", "POST", "/v1/orders", "-d", "{}"]);
+    assert_eq!(ran.stdout, "moved");
+    assert!(ran.stderr.contains("redirect"), "{}", ran.stderr);
+    assert!(api.request().starts_with("POST /v1/orders "));
+}
+
+#[test]
+fn a_fragment_is_a_usage_error_and_not_dropped() {
+    let world = World::empty();
+    with_api(&world, "http://127.0.0.1:1", "");
+    let ran = world.run_words(["call", "shop", "GET", "/a#b"]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.stderr.contains("%23"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_request_that_may_have_a_body_says_that_it_has_none() {
     for (arguments, length) in [
         (&["POST", "/"][..], Some("content-length: 0")),

@@ -41,8 +41,9 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 /// A path is appended to the base URL of the API, which comes from the configuration or from the
 /// vendor's response: `/v1/exports` on `https://api.vendor.example/eu` becomes
 /// `https://api.vendor.example/eu/v1/exports`. The leading slash is optional, and the path may contain
-/// a query. Characters that a URL can't contain, such as spaces, are percent-encoded. `..` removes parts
-/// of the given path, never of the base URL, and `//host/path` is an ordinary path.
+/// a query. Characters that a URL can't contain, such as spaces, are percent-encoded. A `#` would start
+/// a fragment, which is never sent, so it is an error; write `%23`. `..` removes parts of the given path,
+/// never of the base URL, and `//host/path` is an ordinary path.
 ///
 /// A text that starts with `https://` or `http://` is a URL. It must have the origin of the base URL
 /// and no user name. Otherwise the call returns a
@@ -64,6 +65,10 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 ///   and the time to wait.
 /// - `Reqwest`: the call itself failed, for example because of the network or a time limit. It is not
 ///   retried; the application decides about that.
+///
+/// A response that arrives while the body is still being sent is returned at once, and a 401 among them
+/// replaces the token. If the server also resets the connection, the failed write may be noticed first;
+/// the call then fails, and the response is lost.
 ///
 /// # Time
 /// A call without a usable token waits for one, 10 s at most (`max_wait`), and without a limit for its

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use biped_core::Error;
-use http::Extensions;
+use http::{Extensions, Method, StatusCode};
 use reqwest::{Client, Request, Response, Url, redirect};
 use reqwest_middleware::{Middleware, Next};
 
@@ -20,12 +20,15 @@ const SHORT_BODY: usize = 64 * 1024;
 ///
 /// An application needs only one, for any number of vendors and projects.
 ///
-/// - Redirects are followed within one origin only; any other redirect is returned to the caller. A
-///   request whose URL is signed or contains the token follows none. No `Referer` is sent.
+/// - A redirect is followed within one origin, if it keeps method and body: 307 and 308, and of a GET or
+///   HEAD without a body also 301, 302 and 303. Any other redirect is returned to the caller. A request
+///   whose URL is signed or contains the token follows none. No `Referer` is sent.
 /// - Connecting may take 10 s, and an API may send nothing for 30 s; [`HttpSettings`] changes both.
 ///   Nothing else is limited: a call may take as long as its body needs. While a stream, or a body of
 ///   more than 64 KiB, is sent, the second limit starts with the headers of the response;
 ///   [`timeout`](reqwest_middleware::RequestBuilder::timeout) sets a limit for the call.
+/// - An HTTP/2 connection that went silent is found by a ping and replaced; see
+///   [`HttpSettings::ping_interval`].
 /// - A token that is bound to a certificate uses connections with that certificate.
 /// - Errors do not contain the URL, because it may contain a token.
 ///
@@ -87,7 +90,7 @@ fn make(settings: &HttpSettings, route: &ApiRoute) -> Result<Client, Error> {
     builder = builder.redirect(if route.no_redirects {
         redirect::Policy::none()
     } else {
-        redirect::Policy::custom(within_origin)
+        redirect::Policy::custom(same_request)
     });
     if !route.long_upload {
         builder = builder.read_timeout(settings.read_timeout);
@@ -95,9 +98,22 @@ fn make(settings: &HttpSettings, route: &ApiRoute) -> Result<Client, Error> {
     builder.build().map_err(failure::client)
 }
 
-fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
+tokio::task_local! {
+    /// Whether the request of this task is a GET or HEAD without a body. Every redirect keeps those, but
+    /// reqwest tells a policy neither method nor body.
+    static IS_PLAIN: bool;
+}
+
+/// Follows a redirect that repeats the same request at the same origin. reqwest would turn a POST into a
+/// GET without its body, whose response looks like success.
+fn same_request(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let keeps_any = matches!(
+        attempt.status(),
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+    );
+    let keeps = keeps_any || IS_PLAIN.try_with(|plain| *plain).unwrap_or(false);
     let stays = attempt.previous().last().map(Url::origin) == Some(attempt.url().origin());
-    if stays && attempt.previous().len() <= MAX_REDIRECTS {
+    if keeps && stays && attempt.previous().len() <= MAX_REDIRECTS {
         attempt.follow()
     } else {
         attempt.stop()
@@ -130,8 +146,10 @@ impl Middleware for ApiClients {
             long_upload: !is_short,
         };
         let client = self.0.clients.client(&route).map_err(failure::failed)?;
-        client
-            .execute(request)
+        let is_plain =
+            request.body().is_none() && matches!(*request.method(), Method::GET | Method::HEAD);
+        IS_PLAIN
+            .scope(is_plain, client.execute(request))
             .await
             .map_err(|error| error.without_url().into())
     }

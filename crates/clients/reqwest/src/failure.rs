@@ -5,10 +5,14 @@ use std::{
     io::{self, ErrorKind},
 };
 
-use biped_core::Error;
+use biped_core::{Error, wire};
+use rustls::PeerIncompatible;
 use url::Url;
 
 use crate::HttpSettings;
+
+/// How many names of a certificate an error lists.
+const NAMES_SHOWN: usize = 3;
 
 /// The server of a request, for errors: its host, and its port unless it is the default.
 pub(crate) fn place(url: &Url) -> String {
@@ -56,32 +60,65 @@ fn explain(place: &str, error: &reqwest::Error, settings: &HttpSettings) -> Erro
 }
 
 fn tls_failure(place: &str, error: &rustls::Error) -> Error {
-    use rustls::{CertificateError as Certificate, Error as Tls};
+    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error as Tls};
     match error {
         Tls::InvalidCertificate(Certificate::UnknownIssuer) => Error::unreachable(format!(
             "the certificate of {place} is from a CA that is not trusted"
         ))
         .with_remedy("add a private CA to extra_ca"),
+        Tls::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            Error::unreachable(format!("the certificate of {place} has expired"))
+                .with_remedy("have the server's certificate renewed, or check this machine's clock")
+        }
         Tls::InvalidCertificate(
-            Certificate::Expired
-            | Certificate::ExpiredContext { .. }
-            | Certificate::NotValidYet
-            | Certificate::NotValidYetContext { .. },
-        ) => Error::unreachable(format!(
-            "the certificate of {place} has expired or is not valid yet"
-        ))
-        .with_remedy("check this machine's clock, or have the server's certificate renewed"),
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. },
+        ) => Error::unreachable(format!("the certificate of {place} is not valid yet"))
+            .with_remedy("check this machine's clock"),
+        Tls::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. })
+            if !presented.is_empty() =>
+        {
+            let named: Vec<&str> = presented
+                .iter()
+                .take(NAMES_SHOWN)
+                .map(String::as_str)
+                .collect();
+            Error::unreachable(format!(
+                "the certificate of {place} is for another host: {}",
+                shown(&named.join(", "))
+            ))
+            .with_remedy("check the host in the URL")
+        }
         Tls::InvalidCertificate(
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
         ) => Error::unreachable(format!("the certificate of {place} is for another host"))
             .with_remedy("check the host in the URL"),
-        Tls::InvalidCertificate(_) => {
-            Error::unreachable(format!("the certificate of {place} is not valid"))
+        Tls::InvalidCertificate(reason) => Error::unreachable(format!(
+            "the certificate of {place} is not valid: {}",
+            shown(&reason.to_string())
+        )),
+        Tls::AlertReceived(Alert::ProtocolVersion)
+        | Tls::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => Error::unreachable(format!("{place} speaks neither TLS 1.2 nor TLS 1.3"))
+            .with_remedy("have the server's TLS updated"),
+        Tls::AlertReceived(alert) => {
+            Error::unreachable(format!("{place} refused the TLS handshake: {alert:?}"))
+                .with_remedy("if the server requires a client certificate, configure one")
         }
-        Tls::AlertReceived(_) => Error::unreachable(format!("{place} refused the TLS handshake"))
-            .with_remedy("if the server requires a client certificate, configure one"),
-        _ => Error::unreachable(format!("TLS with {place} failed")),
+        // Typical for a server without TLS, or a proxy's page in clear text.
+        Tls::InvalidMessage(_) => Error::unreachable(format!("{place} does not speak TLS"))
+            .with_remedy("check the URL, its port and the proxy"),
+        other => Error::unreachable(format!(
+            "TLS with {place} failed: {}",
+            shown(&other.to_string())
+        )),
     }
+}
+
+/// Text that a server influences, on one line and cut.
+fn shown(text: &str) -> String {
+    wire::vendor_text(text).unwrap_or_default()
 }
 
 fn connect_failure(place: &str, error: &reqwest::Error) -> Error {

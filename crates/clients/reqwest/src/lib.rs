@@ -38,6 +38,7 @@
 mod api_client;
 mod body;
 mod connections;
+mod decode;
 mod failure;
 mod limit;
 mod middleware;
@@ -53,8 +54,8 @@ pub use self::{
     connections::ApiClients,
     middleware::{TokenMiddleware, token_error},
     settings::{
-        DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY, DEFAULT_READ_TIMEOUT, DEFAULT_TIMEOUT,
-        HttpSettings,
+        DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY, DEFAULT_PING_INTERVAL, DEFAULT_READ_TIMEOUT,
+        DEFAULT_TIMEOUT, HttpSettings,
     },
     token_client::TokenClient,
 };

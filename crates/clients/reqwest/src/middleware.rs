@@ -22,7 +22,8 @@ use crate::{body, failure::failed, needs::Needs};
 ///   to another origin, send no `Referer`, and present the client certificate that a token is bound
 ///   to. Without it, the stack's own reqwest client sends the request. With reqwest's defaults that
 ///   client follows redirects to any origin, with tokens in headers other than `Authorization` and in
-///   the `Referer`. Errors never contain the URL.
+///   the `Referer`. That client also keeps an HTTP/2 connection that went silent, unless its builder
+///   sets `http2_keep_alive_interval`. Errors never contain the URL.
 /// - Requests have complete URLs with the API's origin; for any other URL the call returns an error,
 ///   and no request is sent. If only the token names the origin, start the URL with
 ///   [`BASE_URL_PLACEHOLDER`](biped_engine::BASE_URL_PLACEHOLDER), which the base URL replaces.

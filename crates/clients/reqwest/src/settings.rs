@@ -15,6 +15,9 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an API may send nothing: 30 s.
 pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// After how much silence an HTTP/2 connection is checked, and how long it may take to respond: 10 s.
+pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(10);
+
 /// The largest response to a token request: 1 MiB.
 pub const DEFAULT_MAX_BODY: usize = 1024 * 1024;
 
@@ -34,6 +37,7 @@ pub struct HttpSettings {
     pub(crate) connect_timeout: Duration,
     pub(crate) timeout: Duration,
     pub(crate) read_timeout: Duration,
+    ping_interval: Duration,
     pub(crate) max_body: usize,
     extra_ca: Vec<Vec<u8>>,
     proxy: ProxySetting,
@@ -62,6 +66,7 @@ impl HttpSettings {
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             timeout: DEFAULT_TIMEOUT,
             read_timeout: DEFAULT_READ_TIMEOUT,
+            ping_interval: DEFAULT_PING_INTERVAL,
             max_body: DEFAULT_MAX_BODY,
             extra_ca: Vec::new(),
             proxy: ProxySetting::Environment,
@@ -88,8 +93,17 @@ impl HttpSettings {
         self
     }
 
-    /// Sets the largest response to a token request, in bytes. Default: 1 MiB. The responses of APIs
-    /// have no limit.
+    /// Sets after how much silence an HTTP/2 connection is checked with a ping, and how long the reply
+    /// may take. Default: 10 s. A connection without a reply is closed, its requests fail, and the next
+    /// request opens another one. Idle connections are checked as well, so that a connection that a
+    /// firewall dropped is found before the next request.
+    pub fn ping_interval(mut self, ping_interval: Duration) -> Self {
+        self.ping_interval = ping_interval;
+        self
+    }
+
+    /// Sets the largest response to a token request, in bytes, compressed and decoded. Default: 1 MiB.
+    /// The responses of APIs have no limit.
     pub fn max_body(mut self, max_body: usize) -> Self {
         self.max_body = max_body;
         self
@@ -104,6 +118,10 @@ impl HttpSettings {
 
     /// Sends all requests through the proxy at this URL, which may contain a user name and a password.
     /// Default: the proxy of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+    ///
+    /// The scheme is `http`, `https`, `socks4`, `socks4a`, `socks5` or `socks5h`. With `socks4a` and
+    /// `socks5h` the proxy resolves host names. Any other scheme here is an error; a proxy of the
+    /// environment with another scheme is ignored.
     ///
     /// Requests to loopback never use a proxy: plain http is allowed there only because the data stays
     /// on this machine.
@@ -133,7 +151,12 @@ impl HttpSettings {
             .tls_backend_rustls()
             .user_agent(concat!("biped/", env!("CARGO_PKG_VERSION")))
             .referer(false)
-            .connect_timeout(self.connect_timeout);
+            .connect_timeout(self.connect_timeout)
+            // Some servers write `Name : value`.
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http2_keep_alive_interval(self.ping_interval)
+            .http2_keep_alive_timeout(self.ping_interval)
+            .http2_keep_alive_while_idle(true);
         builder = match &self.proxy {
             _ if route.direct => builder.no_proxy(),
             ProxySetting::Environment => builder,
@@ -170,11 +193,28 @@ impl HttpSettings {
     }
 }
 
+/// The schemes of proxies, as they are written in a URL.
+const PROXY_SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+
 /// Shows neither the URL nor the parser's message, because both may contain the proxy's password.
 fn proxy(url: &SecretString) -> Result<Proxy, Error> {
-    Proxy::all(url.expose_secret()).map_err(|_| {
-        Error::configuration("the proxy's address is not a valid URL")
-            .with_remedy("write it as http://host:port")
+    let url = url.expose_secret().trim();
+    let remedy = format!(
+        "write it as http://host:port; expected one of the schemes {}",
+        PROXY_SCHEMES.join(", ")
+    );
+    // reqwest connects directly if it does not know the scheme.
+    let scheme = url.split_once("://").map_or("http", |(scheme, _)| scheme);
+    if !PROXY_SCHEMES
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(scheme))
+    {
+        return Err(
+            Error::configuration("the proxy's address has an unknown scheme").with_remedy(remedy),
+        );
+    }
+    Proxy::all(url).map_err(|_| {
+        Error::configuration("the proxy's address is not a valid URL").with_remedy(remedy)
     })
 }
 
@@ -195,6 +235,7 @@ impl fmt::Debug for HttpSettings {
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
             .field("read_timeout", &self.read_timeout)
+            .field("ping_interval", &self.ping_interval)
             .field("max_body", &self.max_body)
             .field("extra_ca", &self.extra_ca.len())
             .field("proxy", &proxy)

@@ -3,15 +3,18 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use biped_core::{ClientIdentity, Error, HttpClient};
+use biped_core::{ClientIdentity, Error, HttpClient, VendorError};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, header};
 use reqwest::{Client, Response, redirect::Policy};
 use url::Url;
 
-use crate::{HttpSettings, failure, pool::Pool, server::Servers, settings::Route};
+use crate::{HttpSettings, decode, failure, pool::Pool, server::Servers, settings::Route};
 
 /// Sends token requests: rustls, no redirects, bounded in time and size.
+///
+/// A request does not ask for compression. A response that is compressed all the same (gzip, deflate or
+/// brotli) is decoded, and its limit counts the decoded bytes.
 ///
 /// A request with a [`ClientIdentity`] among its extensions presents that certificate, on separate
 /// connections. Share the client in an [`Arc`](std::sync::Arc).
@@ -80,7 +83,7 @@ impl TokenClient {
         // The announced length may be wrong, but a body that is announced as too large is not read.
         let announced = response.content_length().unwrap_or(0);
         if usize::try_from(announced).map_or(true, |announced| announced > self.settings.max_body) {
-            return Err(self.too_large(response.url()));
+            return Err(self.too_large(response));
         }
         // Most responses arrive as one chunk, which needs no copy.
         let Some(first) = self.chunk(response, 0).await? else {
@@ -105,17 +108,18 @@ impl TokenClient {
         };
         let length = chunk.as_ref().map_or(0, Bytes::len);
         if length > self.settings.max_body.saturating_sub(read) {
-            return Err(self.too_large(response.url()));
+            return Err(self.too_large(response));
         }
         Ok(chunk)
     }
 
-    fn too_large(&self, url: &Url) -> Error {
-        let (place, limit) = (failure::place(url), self.settings.max_body);
+    fn too_large(&self, response: &Response) -> Error {
+        let (place, limit) = (failure::place(response.url()), self.settings.max_body);
         Error::invalid_response(format!(
             "the response of {place} is larger than {limit} bytes"
         ))
         .with_remedy("check that the URL is that of a token endpoint")
+        .with_vendor(VendorError::new(response.status().as_u16()))
     }
 }
 
@@ -124,6 +128,11 @@ fn make(settings: &HttpSettings, route: &Route) -> Result<Client, Error> {
     builder
         .redirect(Policy::none())
         .timeout(settings.timeout)
+        // `decode` does it, so that no request asks for it, whatever reqwest's features are.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         .build()
         .map_err(failure::client)
 }
@@ -140,6 +149,8 @@ impl HttpClient for TokenClient {
         *answer.status_mut() = response.status();
         *answer.version_mut() = response.version();
         *answer.headers_mut() = std::mem::take(response.headers_mut());
+        decode::in_place(&mut answer, self.settings.max_body)
+            .map_err(|_| self.too_large(&response))?;
         Ok(answer)
     }
 }

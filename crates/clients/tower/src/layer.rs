@@ -28,7 +28,8 @@ use crate::{
 ///   API, which comes from the configuration or from the vendor's response. A complete URI must have
 ///   that origin and no user name. Otherwise the call returns a
 ///   [`Configuration`](biped_core::ErrorKind::Configuration) error, and no request is sent. If only the
-///   vendor's response names the base URL, a token is fetched before the origin is checked.
+///   vendor's response names the base URL, a token is fetched before the origin is checked. A `#` in a
+///   path is written as `%23`: [`Uri`](http::Uri) drops everything after a `#` when it is parsed.
 /// - **Headers.** A token that is sent in `Authorization` replaces an existing `Authorization` header.
 /// - **Sending again.** A body can be sent again if it is complete when the call starts, as text, bytes
 ///   and the bodies of unary gRPC calls are. The layer reads ahead without waiting, up to
@@ -37,6 +38,9 @@ use crate::{
 /// - **Order.** Put retries, time limits and tracing above the layer: each attempt then gets its own
 ///   token. Put a layer that follows redirects above it as well, because a redirected request would
 ///   carry the token; a redirect to another origin is then an error.
+/// - **Silent connections.** The client below decides how long it keeps an HTTP/2 connection that went
+///   silent. Set its keep-alive: `http2_keep_alive_interval` of hyper-util, `http2_keep_alive_interval`
+///   and `keep_alive_while_idle` of tonic's `Endpoint`.
 /// - **Certificates.** If a token is bound to a certificate, the extensions of its requests contain it
 ///   as a [`ClientIdentity`](biped_core::ClientIdentity), for a connector that presents it. The layer
 ///   itself opens no connections.

@@ -22,6 +22,14 @@ pub(super) fn place(url: &Url, base: Option<&Url>) -> Result<Option<Url>, Error>
             .with_remedy("the vendor names none with this token; set api_base_url"));
     };
     check_secure(base)?;
+    check_fragment(url)?;
+    if base.query().is_some() || base.fragment().is_some() {
+        return Err(Error::configuration(format!(
+            "the base URL {} contains a query or a fragment",
+            redacted_url(base)
+        ))
+        .with_remedy("remove it; give a query with each request"));
+    }
     if is_relative {
         let mut placed = base.clone();
         placed.set_path(&format!(
@@ -64,4 +72,13 @@ pub(super) fn check_user(url: &Url) -> Result<(), Error> {
         redacted_url(url)
     ))
     .with_remedy("leave it out; the token says who calls"))
+}
+
+/// Refuses a fragment, which is never sent: the server would see another path than the caller wrote.
+pub(super) fn check_fragment(url: &Url) -> Result<(), Error> {
+    if url.fragment().is_none() {
+        return Ok(());
+    }
+    Err(Error::configuration("the path or URL contains a #")
+        .with_remedy("write %23 if it is part of the path or the query, else leave it out"))
 }

@@ -1,7 +1,7 @@
 //! What a response says about the token.
 
 use biped_core::{ApiResponse, PEEK_LIMIT, PEEK_TIME, Timestamp, Verdict};
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 
 use super::transport::Transport;
 use crate::source::TokenSource;
@@ -19,7 +19,8 @@ pub(super) async fn judge<T: Transport>(
         return (first, response);
     };
     let limit = limit.min(PEEK_LIMIT);
-    if !is_worth_reading(transport.seen(&response).1, limit) {
+    let (status, headers, _) = transport.seen(&response);
+    if !is_worth_reading(status, headers, limit) {
         return (Verdict::Accepted, response);
     }
     let deadline = source.clock().sleep(PEEK_TIME);
@@ -49,8 +50,9 @@ fn view<T: Transport, V>(
     })
 }
 
-/// Whether a body may be one that tells of a rejection: JSON, not encoded, not too long.
-fn is_worth_reading(headers: &HeaderMap, limit: usize) -> bool {
+/// Whether a body may tell of a rejection: not encoded, not too long, and of a success only JSON. Errors
+/// are often JSON under another label, while a success may be a download or a stream.
+fn is_worth_reading(status: StatusCode, headers: &HeaderMap, limit: usize) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let is_json = text(header::CONTENT_TYPE).is_some_and(|kind| {
         let kind = kind
@@ -65,5 +67,6 @@ fn is_worth_reading(headers: &HeaderMap, limit: usize) -> bool {
     let is_short = text(header::CONTENT_LENGTH)
         .and_then(|length| length.parse().ok())
         .is_none_or(|length: usize| length <= limit);
-    is_json && is_plain && is_short
+    let is_error = status.is_client_error() || status.is_server_error();
+    (is_error || is_json) && is_plain && is_short
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use biped_core::{Error, SecretString, Timestamp, Token, TokenBuilder, VendorError, wire};
 use bytes::Bytes;
+use http::StatusCode;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -69,6 +70,8 @@ struct GainedToken {
     builder: TokenBuilder,
     /// The token's text, where a further request may need it.
     text: Option<SecretString>,
+    /// The status of the response that contained it.
+    status: StatusCode,
 }
 
 /// What reading a response needs to know of its request.
@@ -142,13 +145,15 @@ impl Gained {
                 .token_type(token_type.filter(|name| !name.is_empty()))
                 .scope(scope.filter(|scope| !scope.trim().is_empty())),
             text: kept,
+            status: response.status(),
         });
     }
 
     fn take_life(&mut self, reads: &Reads, response: &http::Response<Bytes>, body: &Body<'_>) {
-        let Some(GainedToken { builder, text }) = self.token.take() else {
+        let Some(token) = self.token.take() else {
             return;
         };
+        let builder = token.builder;
         // Without a path, the expiry is read from the token itself.
         let ends = reads.expires.as_ref().and_then(|expires| {
             let value = expires.at.as_ref()?.find(body, response.headers())?;
@@ -163,7 +168,7 @@ impl Gained {
             Some(lifetime) => builder.assumed_lifetime(lifetime),
             None => builder,
         };
-        self.token = Some(GainedToken { builder, text });
+        self.token = Some(GainedToken { builder, ..token });
     }
 
     /// Builds the token.
@@ -172,7 +177,8 @@ impl Gained {
             return Err(Error::internal("no response was read for a token"));
         };
         let builder = token.builder.base_url(self.base_url);
-        builder.extra(self.exports).build()
+        let built = builder.extra(self.exports).build();
+        built.map_err(|error| error.with_vendor(VendorError::new(token.status.as_u16())))
     }
 }
 

@@ -96,7 +96,11 @@ pub(crate) async fn token(
             });
         let error = match outcome {
             Ok(granted) => {
-                return answer::token(granted, binding.map(|binding| binding.key), cx.sent_at());
+                let key = binding.map(|binding| binding.key);
+                return answer::token(granted, key, cx.sent_at()).map_err(|error| match &answer {
+                    Some(answer) => wire::with_status(error, answer),
+                    None => error,
+                });
             }
             Err(RequestTokenError::Request(error)) => error,
             // The crate's own errors may contain the body.

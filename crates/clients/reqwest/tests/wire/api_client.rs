@@ -4,7 +4,7 @@ use biped_core::{Clock as _, ErrorKind, IdentityRef, SecretRef, SystemClock};
 use biped_reqwest::{ApiClients, HttpSettings, TokenMiddleware, token_error};
 use bytes::Bytes;
 use http_body::Frame;
-use reqwest::Body;
+use reqwest::{Body, Method};
 use reqwest_middleware::{ClientBuilder, Next};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -148,6 +148,40 @@ async fn a_path_stays_below_the_base_url() {
         client.get(given).send().await.unwrap();
         let last = received(&server).await.pop().unwrap();
         assert_eq!(last, format!("GET {expected} Bearer token-1"), "{given}");
+    }
+}
+
+#[tokio::test]
+async fn a_fragment_is_refused_and_not_dropped() {
+    let server = answering(ResponseTemplate::new(200)).await;
+    let vendor = Vendor {
+        refuses: true,
+        ..Vendor::new()
+    };
+    let without_token = vendor.client(&server.uri());
+    let with_token = Vendor::new().client(&server.uri());
+    with_token.get("/%23").send().await.unwrap();
+    for client in [without_token, with_token] {
+        for path in ["/a#b", "#", "/a?b=c#d", &format!("{}/a#b", server.uri())] {
+            let error = client.get(path).send().await.unwrap_err();
+            let error = token_error(&error).unwrap();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{path}");
+            assert!(error.remedy().unwrap().contains("%23"), "{error}");
+        }
+    }
+    assert_eq!(received(&server).await, ["GET /%23 Bearer token-1"]);
+}
+
+#[tokio::test]
+async fn a_base_url_with_a_query_or_a_fragment_is_refused() {
+    let server = unvisited().await;
+    for rest in ["/eu?key=planted", "/#planted"] {
+        let client = Vendor::new().client(&format!("{}{rest}", server.uri()));
+        let error = client.get("/v1").send().await.unwrap_err();
+        let error = token_error(&error).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{rest}");
+        assert!(error.message().contains("base URL"), "{error}");
+        assert!(!everything(error).contains("planted"), "{error:?}");
     }
 }
 
@@ -343,6 +377,33 @@ async fn a_body_that_tells_of_a_rejection_is_read_ahead() {
 }
 
 #[tokio::test]
+async fn an_error_tells_of_a_rejection_whatever_its_label() {
+    for label in [None, Some("text/plain"), Some("text/html"), Some("?")] {
+        let server = MockServer::start().await;
+        let mut rejection = ResponseTemplate::new(403).set_body_bytes("{\"error\":\"expired\"}");
+        if let Some(label) = label {
+            rejection = rejection.insert_header("Content-Type", label);
+        }
+        Mock::given(header("authorization", "Bearer token-1"))
+            .respond_with(rejection)
+            .mount(&server)
+            .await;
+        Mock::given(any())
+            .respond_with(ResponseTemplate::new(200).set_body_string("{}"))
+            .mount(&server)
+            .await;
+        let client = Vendor {
+            judges_bodies: true,
+            ..Vendor::new()
+        }
+        .client(&server.uri());
+        let response = client.get("/").send().await.unwrap();
+        assert_eq!(response.status(), 200, "{label:?}");
+        assert_eq!(received(&server).await.len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn a_stream_is_not_held_up_by_reading_ahead() {
     let go_on = Arc::new(Notify::new());
     let origin = raw({
@@ -432,23 +493,56 @@ async fn moved(status: u16, location: impl Fn(&MockServer) -> String) -> MockSer
 
 #[tokio::test]
 async fn a_redirect_within_the_origin_is_followed_with_token_and_body() {
-    for (status, method, body) in [
-        (302, "GET", ""),
-        (303, "GET", ""),
-        (307, "POST", "seven"),
-        (308, "POST", "seven"),
-    ] {
+    let mut cases: Vec<_> = [301, 302, 303, 307, 308]
+        .into_iter()
+        .flat_map(|status| [(status, Method::GET, ""), (status, Method::HEAD, "")])
+        .collect();
+    for status in [307, 308] {
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            cases.push((status, method, "seven"));
+        }
+    }
+    for (status, method, body) in cases {
         let server = moved(status, |_| "/new".into()).await;
         let client = Vendor::new().client(&server.uri());
-        let response = client.post("/old").body("seven").send().await.unwrap();
+        let mut request = client.request(method.clone(), "/old");
+        if !body.is_empty() {
+            request = request.body(body);
+        }
+        let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200, "{status}");
         assert_eq!(response.url().path(), "/new");
-        let followed = format!("{method} /new Bearer token-1");
-        let expected = ["POST /old Bearer token-1", &followed];
+        let expected = ["/old", "/new"].map(|path| format!("{method} {path} Bearer token-1"));
         assert_eq!(received(&server).await, expected, "{status}");
         let all = server.received_requests().await.unwrap();
         assert_eq!(all[1].body, body.as_bytes(), "{status}");
         assert!(all.iter().all(|one| !one.headers.contains_key("referer")));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_that_would_lose_method_or_body_is_the_callers() {
+    for status in [301, 302, 303] {
+        for (method, body) in [
+            (Method::POST, "seven"),
+            (Method::POST, ""),
+            (Method::PUT, "seven"),
+            (Method::PATCH, "seven"),
+            (Method::DELETE, ""),
+            (Method::GET, "seven"),
+        ] {
+            let server = moved(status, |_| "/new".into()).await;
+            let client = Vendor::new().client(&server.uri());
+            let mut request = client.request(method.clone(), "/old");
+            if !body.is_empty() {
+                request = request.body(body);
+            }
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), status, "{method}");
+            assert_eq!(response.headers()["location"], "/new");
+            let expected = [format!("{method} /old Bearer token-1")];
+            assert_eq!(received(&server).await, expected, "{status}");
+        }
     }
 }
 

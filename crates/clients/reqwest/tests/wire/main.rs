@@ -3,10 +3,25 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod api_client;
+mod compressed;
+mod early;
 mod servers;
+mod silent;
 mod tls;
 mod token_client;
 mod vendor;
+
+use std::{future::Future, time::Duration};
+
+use biped_core::{Clock as _, SystemClock};
+
+/// Waits for work that may hang, however busy the machine is.
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::select! {
+        done = work => done,
+        () = SystemClock.sleep(Duration::from_secs(120)) => panic!("it hangs"),
+    }
+}
 
 /// Everything that an error shows, down to its last cause.
 fn everything(error: &(dyn std::error::Error + 'static)) -> String {

@@ -3,8 +3,11 @@ use std::sync::Arc;
 use biped_core::{ClientIdentity, Error, ErrorKind, HttpClient};
 use biped_reqwest::{HttpSettings, TokenClient};
 use bytes::Bytes;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tokio::{io::AsyncWriteExt, net::TcpListener};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -37,8 +40,13 @@ impl Ca {
     }
 
     pub(crate) fn leaf(&self, name: &str) -> Leaf {
+        self.leaf_with(name, |_| {})
+    }
+
+    fn leaf_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.0).unwrap();
         Leaf {
             certificate: certificate.der().clone(),
@@ -60,9 +68,8 @@ impl Ca {
         } else {
             config.with_no_client_auth()
         };
-        let key = PrivateKeyDer::try_from(leaf.key.serialize_der()).unwrap();
         let config = config
-            .with_single_cert(vec![leaf.certificate.clone()], key)
+            .with_single_cert(vec![leaf.certificate.clone()], leaf.private_key())
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -95,6 +102,20 @@ impl Ca {
 }
 
 impl Leaf {
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::try_from(self.key.serialize_der()).unwrap()
+    }
+
+    /// A TLS server with this certificate that speaks HTTP/2 only.
+    pub(crate) fn http2(&self) -> TlsAcceptor {
+        let mut config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.clone()], self.private_key())
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+
     pub(crate) fn identity(&self) -> ClientIdentity {
         ClientIdentity::from_pem(format!("{}\n{}", self.pem, self.key.serialize_pem()))
     }
@@ -149,7 +170,83 @@ async fn a_certificate_for_another_name_is_refused() {
     let client = TokenClient::with(ca.settings()).unwrap();
     let error = get(&client, &origin, None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(error.message().contains("other.example"), "{error}");
     assert!(error.remedy().unwrap().contains("host"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_out_of_its_time_is_told_as_that() {
+    let ca = Ca::new();
+    let client = TokenClient::with(ca.settings()).unwrap();
+    for ((from, to), told) in [
+        (((2001, 1), (2002, 1)), "has expired"),
+        (((3001, 1), (3002, 1)), "not valid yet"),
+    ] {
+        let leaf = ca.leaf_with("localhost", |params| {
+            params.not_before = date_time_ymd(from.0, from.1, 1);
+            params.not_after = date_time_ymd(to.0, to.1, 1);
+        });
+        let origin = ca.serve(&leaf, false).await;
+        let error = get(&client, &origin, None).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        assert!(error.message().contains(told), "{error}");
+        assert!(error.remedy().unwrap().contains("clock"), "{error}");
+    }
+}
+
+/// A server that sends these bytes in place of its part of a TLS handshake.
+async fn in_place_of_tls(bytes: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                // The client's record is read, so that closing does not reset the connection.
+                let mut head = [0; 5];
+                stream.read_exact(&mut head).await.unwrap();
+                let mut record = vec![0; u16::from_be_bytes([head[3], head[4]]).into()];
+                stream.read_exact(&mut record).await.unwrap();
+                stream.write_all(bytes).await.unwrap();
+            });
+        }
+    });
+    format!("https://localhost:{port}")
+}
+
+#[tokio::test]
+async fn the_reason_of_a_failed_handshake_is_in_the_message() {
+    const PROTOCOL_VERSION: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
+    const HANDSHAKE_FAILURE: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
+    const UNRECOGNISED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
+    let client = TokenClient::new().unwrap();
+    for (bytes, told) in [
+        (PROTOCOL_VERSION, "TLS 1.2"),
+        (HANDSHAKE_FAILURE, "HandshakeFailure"),
+        (UNRECOGNISED_NAME, "UnrecognisedName"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"),
+    ] {
+        let origin = in_place_of_tls(bytes).await;
+        let error = get(&client, &origin, None).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.is_transient()),
+            (ErrorKind::Unreachable, true)
+        );
+        assert!(error.message().contains(told), "{error}");
+        assert!(error.message().contains("localhost"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_client_certificate_is_told_as_that() {
+    let ca = Ca::new();
+    let origin = ca.serve(&ca.leaf("localhost"), true).await;
+    let client = TokenClient::with(ca.settings()).unwrap();
+    let error = get(&client, &origin, None).await.unwrap_err();
+    assert!(error.message().contains("CertificateRequired"), "{error}");
+    assert!(
+        error.remedy().unwrap().contains("client certificate"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

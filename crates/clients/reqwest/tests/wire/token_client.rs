@@ -123,6 +123,7 @@ async fn a_body_announced_as_too_large_is_not_read() {
     let error = failure(HttpSettings::new(), origin).await;
     assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert!(!error.is_transient());
+    assert_eq!(error.vendor().unwrap().status, Some(200));
 }
 
 #[tokio::test]
@@ -137,6 +138,7 @@ async fn an_endless_body_is_given_up_at_the_limit() {
     .await;
     let error = failure(HttpSettings::new().max_body(10_000), origin).await;
     assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+    assert_eq!(error.vendor().unwrap().status, Some(200));
     assert!(!error.is_transient());
 }
 
@@ -359,6 +361,46 @@ fn a_connection_of_a_runtime_that_nobody_drives_serves_no_other() {
     standing.block_on(post(&client, server.uri())).unwrap();
 }
 
+const SOCKS_CHILD: &str = "BIPED_TEST_ENVIRONMENT_SOCKS";
+
+#[tokio::test]
+async fn a_socks_proxy_of_the_environment_is_used() {
+    if std::env::var_os(SOCKS_CHILD).is_some() {
+        let used = post(&TokenClient::new().unwrap(), "http://vendor.example/token").await;
+        assert_eq!(used.unwrap().status(), 200);
+        return;
+    }
+    let server = answering_all().await;
+    let (at, mut asked) = socks5(*server.address()).await;
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([
+        "--exact",
+        "token_client::a_socks_proxy_of_the_environment_is_used",
+    ]);
+    for name in [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "all_proxy",
+    ] {
+        command.env_remove(name);
+    }
+    command
+        .env(SOCKS_CHILD, "1")
+        .env("ALL_PROXY", format!("socks5h://{at}"));
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    assert_eq!(asked.recv().await.unwrap(), "vendor.example");
+}
+
 async fn answering_all() -> MockServer {
     let server = MockServer::start().await;
     Mock::given(any())
@@ -366,4 +408,83 @@ async fn answering_all() -> MockServer {
         .mount(&server)
         .await;
     server
+}
+
+#[tokio::test]
+async fn a_space_before_the_colon_of_a_header_is_read() {
+    let origin = raw(|stream, _| {
+        write_and_stall(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length : 2\r\nRetry-After : 7\r\n\r\nok",
+        )
+    })
+    .await;
+    let answer = post(&TokenClient::new().unwrap(), origin).await.unwrap();
+    assert_eq!(answer.headers()["retry-after"], "7");
+    assert_eq!(answer.body(), "ok");
+}
+
+/// A SOCKS5 proxy that resolves every name to `target`, and reports the names.
+async fn socks5(
+    target: std::net::SocketAddr,
+) -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    use tokio::{
+        io::{AsyncReadExt, copy_bidirectional},
+        net::{TcpListener, TcpStream},
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let (names, asked) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            // RFC 1928: version and methods, then CONNECT with a name and a port.
+            let mut methods = [0; 2];
+            near.read_exact(&mut methods).await.unwrap();
+            let mut offered = vec![0; methods[1].into()];
+            near.read_exact(&mut offered).await.unwrap();
+            near.write_all(&[5, 0]).await.unwrap();
+            let mut connect = [0; 5];
+            near.read_exact(&mut connect).await.unwrap();
+            assert_eq!(connect[..4], [5, 1, 0, 3], "CONNECT by name");
+            let mut name = vec![0; usize::from(connect[4]) + 2];
+            near.read_exact(&mut name).await.unwrap();
+            name.truncate(connect[4].into());
+            names.send(String::from_utf8(name).unwrap()).unwrap();
+            near.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])
+                .await
+                .unwrap();
+            let mut far = TcpStream::connect(target).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    (at, asked)
+}
+
+#[tokio::test]
+async fn a_socks_proxy_is_used_and_resolves_the_name() {
+    let server = answering_all().await;
+    let (at, mut asked) = socks5(*server.address()).await;
+    let client = TokenClient::with(HttpSettings::new().proxy(format!("socks5h://{at}"))).unwrap();
+    let answer = post(&client, "http://vendor.example/token").await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(asked.recv().await.unwrap(), "vendor.example");
+}
+
+#[test]
+fn a_proxy_of_an_unknown_scheme_is_a_configuration_error() {
+    for url in [
+        "ftp://planted:planted@proxy.example",
+        "socks://proxy.example:1080",
+        "://x",
+    ] {
+        let error = TokenClient::with(HttpSettings::new().proxy(url)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.remedy().unwrap().contains("socks5h"), "{error}");
+        assert!(!everything(&error).contains("planted"), "{error:?}");
+    }
+    for scheme in ["http", "HTTPS", "socks4", "socks4a", "socks5", "socks5h"] {
+        TokenClient::with(HttpSettings::new().proxy(format!("{scheme}://proxy.example:1")))
+            .unwrap();
+    }
+    TokenClient::with(HttpSettings::new().proxy("proxy.example:3128")).unwrap();
 }

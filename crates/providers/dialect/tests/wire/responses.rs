@@ -296,3 +296,21 @@ async fn no_shape_of_a_secret_comes_back_in_the_vendors_words() {
         "Basic [redacted] [redacted] [redacted] of client 7"
     );
 }
+
+#[tokio::test]
+async fn a_token_that_cannot_be_used_is_told_with_the_answers_status() {
+    for answer in [
+        json!({ "token": "a\nb" }),
+        json!({ "token": " " }),
+        json!({}),
+        json!([]),
+    ] {
+        let server = Server::answering(201, answer.clone()).await;
+        let error = server
+            .token(&dialect("token = \"/token\""))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{answer}");
+        assert_eq!(error.vendor().unwrap().status, Some(201), "{answer}");
+    }
+}

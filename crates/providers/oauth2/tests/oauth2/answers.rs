@@ -295,3 +295,19 @@ async fn an_answer_in_another_encoding_is_read_all_the_same() {
     let answer = ResponseTemplate::new(200).set_body_bytes(latin);
     assert_eq!(answered(answer).await.unwrap().expose_secret(), "t-1");
 }
+
+#[tokio::test]
+async fn a_token_that_cannot_be_used_is_told_with_the_answers_status() {
+    for (name, value) in [
+        ("access_token", json!("a\nb")),
+        ("access_token", json!("")),
+        ("access_token", Value::Null),
+        ("token_type", json!("mac")),
+        ("token_type", json!("DPoP")),
+        ("token_type", json!(7)),
+    ] {
+        let error = with(name, value.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{name} {value}");
+        assert_eq!(error.vendor().unwrap().status, Some(200), "{name} {value}");
+    }
+}
