@@ -90,7 +90,10 @@ fn counted(play: impl Future<Output = ()>) -> Vec<String> {
 /// A tenant of the shop: what must be in no label.
 fn source(stage: &Stage) -> TokenSource {
     let provider = TestProvider::default().named("shop");
-    stage.source_of(provider).param("tenant", 7).scope("orders")
+    stage
+        .source_of(provider)
+        .param("tenant", 7)
+        .with_scopes("orders")
 }
 
 #[test]
