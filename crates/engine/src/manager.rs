@@ -55,6 +55,13 @@ use crate::{
 /// replacement is rejected within 10 s (a quarter of its life, if less) tokens are not the problem:
 /// for a minute (one life, if less) rejections cause no fetch and no replay.
 ///
+/// **The last resort.** A rejected token may be good for all calls but one. Callers wait for its
+/// replacement; where that fetch fails for a reason that may pass, the rejected token serves again, in
+/// this process only, until a replacement comes or its life ends, and fetches go on in the background.
+/// A rejection by a call that got it since ends it for good; late rejections by earlier calls do not.
+/// It never serves after [`forget`](TokenSource::forget), for [`fetch`](TokenSource::fetch), for the
+/// replay of a call that it was rejected for, or while the vendor refuses the client.
+///
 /// **Secrets** are read at each fetch and dropped after it. Of several, the next is tried on
 /// `invalid_client`; the one that worked is remembered.
 ///
