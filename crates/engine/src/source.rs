@@ -30,8 +30,8 @@ use crate::{
 
 /// A cheap handle to the tokens for one request to one provider.
 ///
-/// While it lives, its key is not evicted. [`param`](Self::param) and [`scope`](Self::scope) give
-/// handles to other keys of the same provider.
+/// While it lives, its key is not evicted. [`param`](Self::param) and
+/// [`with_scopes`](Self::with_scopes) give handles to other keys of the same provider.
 #[derive(Clone)]
 pub struct TokenSource {
     pub(crate) engine: Arc<Engine>,

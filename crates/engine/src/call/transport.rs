@@ -12,7 +12,7 @@ use crate::{key::cached::CachedToken, source::TokenSource};
 /// How an HTTP library sends API requests.
 ///
 /// It does nothing but that: what a response means and what follows from it is decided by
-/// [`call`].
+/// [`call`](crate::call()).
 pub trait Transport: Send {
     /// A request on its way out.
     type Request: Send;
