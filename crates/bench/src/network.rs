@@ -80,7 +80,7 @@ pub(crate) fn ten_thousand_fetches() -> Vec<Figure> {
         .enable_all()
         .build()
         .expect("a runtime");
-    // Made once, as an application does: reading the platform's certificates is no part of a fetch.
+    // Made once, as an application does: reading the platform's certificates is not part of a fetch.
     let http = Arc::new(TokenClient::new().expect("a client"));
     let client = reqwest_client();
     let mut pairs: Vec<_> = (0..=ROUNDS)

@@ -27,7 +27,8 @@ use self::{
 };
 use crate::{
     key::{cached::CachedToken, state::Rejection},
-    source::{TokenRef, TokenSource},
+    source::TokenSource,
+    token_ref::TokenRef,
 };
 
 /// Sends an API request with a token of `source`.

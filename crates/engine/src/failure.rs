@@ -137,8 +137,8 @@ impl FlightFailure {
     }
 
     /// Whether the vendor refused the client itself.
-    pub(crate) fn is_of_client(&self) -> bool {
-        matches!(self, Self::Fetch(failure) if failure.consequences().refuse_client)
+    pub(crate) fn refuses_client(&self) -> bool {
+        matches!(self, Self::Fetch(failure) if failure.error.refuses_client())
     }
 
     /// What it means for the key.

@@ -2,6 +2,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod demand;
+mod end;
 pub(crate) mod exchange;
 mod recheck;
 mod store;

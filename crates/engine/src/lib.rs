@@ -10,7 +10,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `manager.rs` | [`TokenManager`], its builder, the rules |
-//! | `source.rs` | the handle that callers have, and the token it hands out |
+//! | `source.rs`, `token_ref.rs` | the handle that callers have; the token it hands out |
 //! | `engine.rs` | what keys and flights share |
 //! | `status.rs`, `settings.rs`, `telemetry.rs` | what is known of a key; the numbers; events and metrics |
 //! | `failure.rs` | what follows from a failure: when it is tried again, what is paused, what the fleet hears. Pure |
@@ -43,12 +43,14 @@ mod source;
 mod status;
 mod sync;
 mod telemetry;
+mod token_ref;
 
 pub use self::{
     call::{BASE_URL_PLACEHOLDER, CallError, Transport, call},
     key::{cached::CachedToken, state::Rejection},
     manager::{TokenManager, TokenManagerBuilder},
     settings::Settings,
-    source::{TokenRef, TokenSource},
+    source::TokenSource,
     status::{Status, TokenState},
+    token_ref::TokenRef,
 };

@@ -13,9 +13,10 @@ use crate::{
     flight::exchange::Ask,
     key::table::KeyTable,
     settings::{STORE_TIME, Settings},
-    source::{TokenRef, TokenSource},
+    source::TokenSource,
     status::Status,
     sync::Mutex,
+    token_ref::TokenRef,
 };
 
 /// Fetches, caches, shares and renews the tokens of any number of providers and requests.

@@ -1,8 +1,7 @@
-//! [`TokenSource`]: a handle to one key, and [`TokenRef`], what it hands out.
+//! [`TokenSource`]: a handle to one key.
 
-use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use arc_swap::Guard;
 use biped_core::{
     BaseUrls, Clock, Error, Inspection, Now, ParamValue, Provider, References, SetParam, Token,
     TokenKey, TokenRequest,
@@ -26,6 +25,7 @@ use crate::{
     status::{Status, TokenState},
     sync::Handle,
     telemetry,
+    token_ref::TokenRef,
 };
 
 /// A cheap handle to the tokens for one request to one provider.
@@ -145,16 +145,14 @@ impl TokenSource {
             let flight = match self.decide(demand, &now) {
                 Decision::Serve { token, stale } => {
                     if stale {
-                        let left = token.expires_at().map(|expiry| expiry.since(now.wall));
-                        telemetry::served_stale(name, left);
+                        telemetry::served_stale(name, &token, &now);
                     }
                     return Ok(token.into());
                 }
                 Decision::Start { flight, meanwhile } => {
                     self.launch(flight.clone());
                     if let Some(token) = meanwhile {
-                        let left = token.expires_at().map(|expiry| expiry.since(now.wall));
-                        telemetry::served_stale(name, left);
+                        telemetry::served_stale(name, &token, &now);
                         return Ok(token.into());
                     }
                     flight
@@ -178,35 +176,29 @@ impl TokenSource {
                 biased;
                 outcome = flight.wait() => outcome,
                 () = engine.clock.sleep(deadline.saturating_sub(now.mono)) => {
-                    return self.instead_of(self.too_long(), demand);
+                    key.state().return_last_resort(true);
+                    return self.last_resort_or(self.too_long(), demand);
                 }
             };
             match outcome {
                 Ok(token) if !flight.satisfies(demand, &token, &now) => {}
                 Ok(token) => return Ok(token.into()),
-                Err(Ended::Failed(error)) => return self.instead_of(error, demand),
+                Err(Ended::Failed(error)) => return self.last_resort_or(error, demand),
                 Err(Ended::Forgotten) => {}
             }
         }
     }
 
-    /// The rejected token, where it serves instead of this error; else the error.
-    fn instead_of(&self, error: Error, demand: Demand) -> Result<TokenRef, Error> {
+    /// The rejected token, where it serves again; else this error.
+    fn last_resort_or(&self, error: Error, demand: Demand) -> Result<TokenRef, Error> {
         let now = self.engine.clock.now();
-        let demand = self.with_refusal(demand, self.key.state().has_last_resort());
-        let last_resort = self.key.state().instead_of(&error, demand, &now);
+        let last_resort = self.key.last_resort(&self.key.state(), demand, &now);
         match last_resort {
-            Some(token) => Ok(token.into()),
+            Some(token) => {
+                telemetry::served_stale(self.key.client.id.name(), &token, &now);
+                Ok(token.into())
+            }
             None => Err(self.named(error)),
-        }
-    }
-
-    /// Of a client that the vendor refuses, no rejected token serves again.
-    fn with_refusal(&self, demand: Demand, has_last_resort: bool) -> Demand {
-        Demand {
-            no_last_resort: demand.no_last_resort
-                || (has_last_resort && self.key.client.is_refused()),
-            ..demand
         }
     }
 
@@ -226,7 +218,7 @@ impl TokenSource {
             ..demand
         };
         let mut state = self.key.state();
-        let demand = self.with_refusal(demand, state.has_last_resort());
+        let demand = self.key.permitted(&state, demand);
         let current = self.key.slot.load();
         state.decide(current.as_ref(), demand, now, || {
             self.key.client.permission(now)
@@ -477,54 +469,6 @@ impl TokenSource {
     #[must_use]
     pub fn base_url<'a>(&'a self, token: &'a Token) -> Option<&'a Url> {
         token.base_url().or(self.configured_base_url())
-    }
-}
-
-/// A token, borrowed from the manager: no lock, no allocation, no shared counter while it is fresh.
-/// Let it go soon; [`into_owned`](Self::into_owned) gives one to keep.
-pub struct TokenRef(Guard<Option<Arc<CachedToken>>>);
-
-impl TokenRef {
-    /// A token to keep.
-    #[must_use]
-    pub fn into_owned(self) -> Arc<CachedToken> {
-        match Guard::into_inner(self.0) {
-            Some(token) => token,
-            None => unreachable!("it is made of a token only"),
-        }
-    }
-}
-
-impl From<Arc<CachedToken>> for TokenRef {
-    fn from(token: Arc<CachedToken>) -> Self {
-        Self(Guard::from_inner(Some(token)))
-    }
-}
-
-impl Deref for TokenRef {
-    type Target = CachedToken;
-
-    #[inline]
-    fn deref(&self) -> &CachedToken {
-        match &*self.0 {
-            Some(token) => token,
-            None => unreachable!("it is made of a token only"),
-        }
-    }
-}
-
-impl fmt::Debug for TokenRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl Key {
-    #[inline]
-    pub(crate) fn fresh(&self, now: &Now) -> Option<TokenRef> {
-        let token = self.slot.fresh(now)?;
-        self.touch(now);
-        Some(TokenRef(token))
     }
 }
 

@@ -79,7 +79,7 @@ impl Key {
     pub(crate) fn status(&self, now: &Now) -> Status {
         let known = self.state();
         let token = self.slot.load_full();
-        let token = token.or_else(|| known.last_resort(Demand::default(), now));
+        let token = token.or_else(|| self.last_resort(&known, Demand::default(), now));
         let failure = self
             .client
             .last_error(now)

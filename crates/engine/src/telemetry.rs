@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use biped_core::{
-    Error, TokenRequest,
+    Error, Now, Token, TokenRequest,
     wire::{Escaped, escaped},
 };
 
@@ -41,9 +41,10 @@ pub(crate) fn waited(provider: &str) {
     count("biped_waits_total", provider);
 }
 
-pub(crate) fn served_stale(provider: &str, left: Option<Duration>) {
+pub(crate) fn served_stale(provider: &str, token: &Token, now: &Now) {
     count("biped_stale_served_total", provider);
-    if let Some(left) = left {
+    if let Some(expiry) = token.expires_at() {
+        let left = expiry.since(now.wall);
         histogram("biped_remaining_life_seconds", provider, left.as_secs_f64());
     }
 }

@@ -1,7 +1,7 @@
-//! [`FlightTask`]: carries out a flight: the store, the permit, the vendor, another attempt, the end.
+//! [`FlightTask`]: carries out a flight: the store, the permit, the vendor, another attempt.
 //!
 //! It decides nothing: what follows from a failure is in `failure.rs`, what becomes of the key in
-//! `key/state.rs`. What a flight does at the store is in `flight/store.rs`.
+//! `key/state.rs`. What a flight does at the store is in `flight/store.rs`, how it ends in `flight/end.rs`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,9 +18,8 @@ use crate::{
         session::{SharedStore, StoreSession},
     },
     flight::{
-        Ended, Flight, Outcome,
+        Flight,
         activity::ActivityGuard,
-        demand::Demand,
         exchange::{Answer, Ask},
     },
     key::{
@@ -28,7 +27,6 @@ use crate::{
         table::Key,
     },
     settings::REST,
-    telemetry,
 };
 
 /// Carries out one flight, in a task of its own.
@@ -37,7 +35,7 @@ pub(crate) struct FlightTask {
     pub(super) key: Arc<Key>,
     pub(super) flight: Arc<Flight>,
     pub(super) provider: Arc<dyn Provider>,
-    finished: bool,
+    pub(super) finished: bool,
     /// Dropped last, when the store was told as well.
     _activity: ActivityGuard,
 }
@@ -139,98 +137,6 @@ impl FlightTask {
                 }
             }
         }
-    }
-
-    /// Publishes a token: first for callers to come, then for those that wait. Returns it, if it is
-    /// the one that is served from now on.
-    fn succeed(
-        &mut self,
-        token: CachedToken,
-        from_store: bool,
-        started: &Now,
-    ) -> Option<Arc<CachedToken>> {
-        let now = self.engine.clock.now();
-        let token = Arc::new(token);
-        {
-            let mut state = self.key.state();
-            let current = self.key.slot.load_full();
-            let wanted = (!from_store).then(|| self.flight.min_ttl());
-            if !state.succeeded(&token, &now, wanted) {
-                drop(state);
-                let error = Error::invalid_response(
-                    "the token was revoked locally while it was being fetched",
-                );
-                self.fail(FlightFailure::Forgotten(error.transient(true)));
-                return None;
-            }
-            clear(&mut state.flight, &self.flight);
-            if let Some(current) = current
-                && token.generation() <= current.generation()
-            {
-                // This flight was believed lost, and a later one brought a newer token.
-                drop(state);
-                self.finish(Ok(current));
-                return None;
-            }
-            self.key.slot.publish(&mut state, token.clone());
-        }
-        if from_store {
-            self.flight.set_from_store();
-        } else {
-            self.key.client.accepted();
-        }
-        let took = now.mono.saturating_sub(started.mono);
-        telemetry::fetched(
-            self.key.client.id.name(),
-            &self.key.request,
-            from_store,
-            took,
-        );
-        self.finish(Ok(token.clone()));
-        Some(token)
-    }
-
-    fn finish(&mut self, outcome: Outcome) {
-        self.finished = true;
-        self.flight.finish(outcome);
-    }
-
-    /// Notes a failure and ends the flight with it. Returns it, and how long this key doesn't ask.
-    fn fail(&mut self, failure: FlightFailure) -> (FlightFailure, Option<Duration>) {
-        let now = self.engine.clock.now();
-        let client = &self.key.client;
-        let failure = failure.map_error(|error| error.with_provider(client.id.shared_name()));
-        let (own_wait, serving) = {
-            let mut state = self.key.state();
-            let current = self.key.slot.load();
-            let own_wait = state.failed(&failure, current.as_deref(), &now);
-            clear(&mut state.flight, &self.flight);
-            let is_usable = |token: &Arc<CachedToken>| token.schedule.unusable.is_ahead(&now);
-            let last_resort = state.last_resort(Demand::default(), &now).is_some();
-            (
-                own_wait,
-                last_resort || current.as_ref().is_some_and(is_usable),
-            )
-        };
-        // What the engine will do, whatever the vendor asked for.
-        let refused = || client.last_error(&now).and_then(|(_, until)| until);
-        let until_next = own_wait.or_else(|| failure.is_of_client().then(refused)?);
-        let paused = client.endpoint.paused(&now).map(|(_, left)| left);
-        let error = match until_next {
-            Some(wait) => failure
-                .error()
-                .clone()
-                .with_retry_after(Some(wait).max(paused)),
-            None => failure.error().clone(),
-        };
-        if failure.is_news() {
-            telemetry::failed(client.id.name(), &self.key.request, &error, serving);
-        }
-        self.finish(Err(match failure {
-            FlightFailure::Forgotten(_) => Ended::Forgotten,
-            _ => Ended::Failed(error),
-        }));
-        (failure, own_wait)
     }
 
     /// What the other processes hear of a failure, where this one waits for `own_wait`.
@@ -471,8 +377,4 @@ impl Drop for FlightTask {
             FlightFailure::Interrupted(error.transient(true))
         });
     }
-}
-
-fn clear(slot: &mut Option<Arc<Flight>>, flight: &Arc<Flight>) {
-    slot.take_if(|current| Arc::ptr_eq(current, flight));
 }

@@ -168,7 +168,8 @@ impl KeyState {
             Permission::Granted => None,
             Permission::AfterRecheck(recheck) => Some(recheck),
             Permission::Denied(error) => {
-                let last_resort = self.instead_of(&error, demand, now);
+                self.return_last_resort(error.is_transient());
+                let last_resort = self.last_resort(demand, now);
                 let enough = enough.or(last_resort.as_ref());
                 return enough.map_or(Decision::Fail(error), serve);
             }
@@ -207,19 +208,8 @@ impl KeyState {
         (is_usable && !demand.no_last_resort && demand.is_met_by(token, now)).then(|| token.clone())
     }
 
-    /// What a caller gets instead of this error: the rejected token, where the error may pass.
-    pub(crate) fn instead_of(
-        &mut self,
-        error: &Error,
-        demand: Demand,
-        now: &Now,
-    ) -> Option<Arc<CachedToken>> {
-        self.return_last_resort(error.is_transient());
-        self.last_resort(demand, now)
-    }
-
     /// Lets the rejected token serve again, or drops it.
-    fn return_last_resort(&mut self, returns: bool) {
+    pub(crate) fn return_last_resort(&mut self, returns: bool) {
         let rejections = self.setbacks.as_mut().map(|it| &mut it.rejections);
         let last_resort = rejections.and_then(|rejections| {
             rejections.last_resort.take_if(|_| !returns);

@@ -11,7 +11,8 @@ use biped_core::{Now, ProviderId, TokenRequest};
 
 use crate::{
     client::Client,
-    key::{slot::Slot, state::KeyState},
+    flight::demand::Demand,
+    key::{cached::CachedToken, slot::Slot, state::KeyState},
     settings::Settings,
     sync::{
         DefaultHashBuilder, Mutex, MutexGuard, RwLock,
@@ -36,6 +37,25 @@ impl Key {
     /// Locks what is known of the key. Never held across an await.
     pub(crate) fn state(&self) -> MutexGuard<'_, KeyState> {
         lock(&self.state)
+    }
+
+    /// The demand; without the last resort while the vendor refuses the client.
+    pub(crate) fn permitted(&self, state: &KeyState, demand: Demand) -> Demand {
+        let no_last_resort = state.has_last_resort() && self.client.is_refused();
+        Demand {
+            no_last_resort: demand.no_last_resort || no_last_resort,
+            ..demand
+        }
+    }
+
+    /// The rejected token that serves again, if it does and may serve this caller.
+    pub(crate) fn last_resort(
+        &self,
+        state: &KeyState,
+        demand: Demand,
+        now: &Now,
+    ) -> Option<Arc<CachedToken>> {
+        state.last_resort(self.permitted(state, demand), now)
     }
 
     /// Stamps the key as used, once a second at most.

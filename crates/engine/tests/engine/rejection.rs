@@ -383,7 +383,56 @@ async fn of_a_client_that_is_refused_no_rejected_token_serves_again() {
     stage.http.answer_with(move |_, _| refused());
     stage.pass(60.0).await;
     source.param("other", 1).token().await.unwrap_err();
+    assert_eq!(source.status().state, TokenState::Quarantined);
     assert!(source.token().await.unwrap_err().refuses_client());
+}
+
+#[tokio::test]
+async fn a_panic_says_nothing_of_the_vendor_and_neither_returns_nor_ends_a_rejected_token() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (stage, source, _) = rejected_while_the_vendor_fails(|| Reply::Panic).await;
+    for _ in 0..2 {
+        let caller = ask(&source);
+        stage.pass(5.0).await;
+        let error = caller.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal);
+    }
+    stage.http.answer_with(|_, _| Reply::status(503));
+    let caller = ask(&source);
+    stage.pass(5.0).await;
+    assert_eq!(caller.await.unwrap().unwrap(), "t-1");
+}
+
+#[test]
+fn a_runtime_that_ends_does_not_return_a_rejected_token_to_those_who_wait() {
+    let _limit = biped_testing::TimeLimit::start();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    };
+    let (flies, waits) = (runtime(), runtime());
+    let (stage, source) = flies.block_on(async {
+        let stage = Stage::new();
+        let source = stage.source();
+        numbered(&stage, 1000);
+        let first = token(&source).await;
+        stage.advance(20.0);
+        stage.http.close_gate();
+        source.reject(&first);
+        stage.http.arrivals(1).await;
+        (stage, source)
+    });
+    let caller = {
+        let _on = waits.enter();
+        ask(&source)
+    };
+    waits.block_on(settle());
+    drop(flies);
+    let error = waits.block_on(caller).unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    stage.http.open_gate();
+    assert_ne!(waits.block_on(text(&source)), "t-1");
 }
 
 #[tokio::test]
