@@ -464,7 +464,7 @@ async fn forgetting_takes_the_token_that_is_on_its_way_as_well() {
 /// One key under arbitrary interleavings of everything that can happen to it, answer by answer.
 mod interleavings {
     use std::{
-        collections::VecDeque,
+        collections::{HashSet, VecDeque},
         sync::{
             Mutex,
             atomic::{AtomicUsize, Ordering},
@@ -472,7 +472,7 @@ mod interleavings {
     };
 
     use biped_core::async_trait;
-    use biped_core::{Clock, Error, HttpClient, TokenRequest, VendorError};
+    use biped_core::{Clock, Error, Generation, HttpClient, TokenRequest, VendorError};
     use biped_engine::TokenManager;
     use biped_testing::ManualClock;
     use bytes::Bytes;
@@ -562,7 +562,8 @@ mod interleavings {
             2 => any::<usize>().prop_map(Event::Reject),
             3 => Just(Event::RejectNewest),
             1 => Just(Event::Forget),
-            5 => (1_u32..9_000).prop_map(Event::Pass),
+            // Shorter than it takes until a flight that shows no heartbeat counts as lost.
+            5 => (1_u32..7_000).prop_map(Event::Pass),
             1 => (1_u32..300_000).prop_map(Event::Suspend),
             1 => (1_u32..300_000).prop_map(Event::StepBack),
             6 => Just(Event::Run),
@@ -575,9 +576,32 @@ mod interleavings {
         source: TokenSource,
         callers: Vec<JoinHandle<()>>,
         seen: Arc<Mutex<Vec<Arc<CachedToken>>>>,
-        /// Tokens up to this generation are forgotten for good.
-        forgotten: Arc<Mutex<biped_core::Generation>>,
+        past: Arc<Mutex<Past>>,
         faults: Arc<Mutex<Vec<String>>>,
+    }
+
+    /// What must not come back.
+    #[derive(Clone, Default)]
+    struct Past {
+        /// Rejected: each may serve once more, under another generation.
+        rejected: HashSet<Generation>,
+        /// Forgotten, or rejected again after they had come back: tokens by their number.
+        gone: HashSet<usize>,
+        newest: Option<usize>,
+    }
+
+    impl Past {
+        fn contains(&self, token: &CachedToken) -> bool {
+            let number = number(token);
+            self.rejected.contains(&token.generation())
+                || self.gone.contains(&number)
+                || self.newest > Some(number)
+        }
+    }
+
+    fn number(token: &CachedToken) -> usize {
+        let text = token.expose_secret();
+        text.strip_prefix("t-").unwrap().parse().unwrap()
     }
 
     impl World {
@@ -594,7 +618,7 @@ mod interleavings {
                 source,
                 callers: Vec::new(),
                 seen: Arc::default(),
-                forgotten: Arc::default(),
+                past: Arc::default(),
                 faults: Arc::default(),
             }
         }
@@ -602,9 +626,9 @@ mod interleavings {
         fn call(&mut self, anew: bool) {
             let (source, clock) = (self.source.clone(), self.clock.clone());
             let (seen, faults) = (self.seen.clone(), self.faults.clone());
-            let forgotten = self.forgotten.clone();
+            let past = self.past.clone();
             self.callers.push(tokio::spawn(async move {
-                let floor = *forgotten.lock().unwrap();
+                let before = past.lock().unwrap().clone();
                 let got = if anew {
                     source.fetch().await
                 } else {
@@ -618,8 +642,14 @@ mod interleavings {
                 {
                     faults.lock().unwrap().push(format!("expired: {token:?}"));
                 }
-                if token.generation() <= floor {
-                    faults.lock().unwrap().push(format!("came back: {token:?}"));
+                if before.contains(&token) {
+                    let number = number(&token);
+                    let fault = format!("t-{number} came back: {token:?}");
+                    faults.lock().unwrap().push(fault);
+                }
+                {
+                    let mut past = past.lock().unwrap();
+                    past.newest = past.newest.max(Some(number(&token)));
                 }
                 seen.lock().unwrap().push(token);
             }));
@@ -639,8 +669,15 @@ mod interleavings {
                     .push("a rejection took another token".into());
             }
             if rejection == Rejection::Renewing {
-                let mut forgotten = self.forgotten.lock().unwrap();
-                *forgotten = (*forgotten).max(token.generation());
+                let mut past = self.past.lock().unwrap();
+                let number = number(token);
+                let is_same = |it: &&Arc<CachedToken>| self::number(it) == number;
+                let seen = self.seen.lock().unwrap();
+                let mut others = seen.iter().filter(is_same).map(|it| it.generation());
+                if others.any(|it| past.rejected.contains(&it)) {
+                    past.gone.insert(number);
+                }
+                past.rejected.insert(token.generation());
             }
         }
 
@@ -678,13 +715,11 @@ mod interleavings {
                 }
                 Event::Forget => {
                     self.source.forget().await.unwrap();
-                    if let Some(token) = self.newest() {
-                        let mut forgotten = self.forgotten.lock().unwrap();
-                        *forgotten = (*forgotten).max(token.generation());
-                    }
+                    let seen = self.seen.lock().unwrap();
+                    let seen = seen.iter().map(|token| number(token));
+                    self.past.lock().unwrap().gone.extend(seen);
                 }
                 Event::Pass(millis) => {
-                    // A runtime that stands still for a minute is another matter.
                     settle().await;
                     self.clock.advance(seconds(f64::from(millis) / 1000.0));
                 }
@@ -699,9 +734,9 @@ mod interleavings {
 
         /// Whatever happened, everybody gets an answer, and there is a token in the end.
         async fn ends_well(mut self) {
-            for _ in 0..120 {
+            for _ in 0..150 {
                 settle().await;
-                self.clock.advance(seconds(9.0));
+                self.clock.advance(seconds(7.0));
             }
             settle().await;
             for caller in self.callers.drain(..) {
@@ -715,10 +750,10 @@ mod interleavings {
                 settle().await;
             }
             assert!(self.callers[0].is_finished());
-            let fresh = self.source.fresh().map(|token| token.generation());
+            let fresh = self.source.fresh().expect("a token in the end");
             assert!(
-                fresh > Some(*self.forgotten.lock().unwrap()),
-                "no token in the end"
+                !self.past.lock().unwrap().contains(&fresh),
+                "it came back: {fresh:?}"
             );
             assert!(
                 self.vendor.most_at_once.load(Ordering::SeqCst) <= 1,
