@@ -137,8 +137,15 @@ fn whole_seconds(wait: Duration) -> u64 {
 
 /// Biped's message and remedy, without what the JSON has in other fields.
 fn words(error: &Error) -> String {
-    match error.remedy() {
-        Some(remedy) => format!("{}; {remedy}", error.message()),
-        None => error.message().into(),
+    let mut words = error.message().to_owned();
+    if let Some(odd) = error.oddity() {
+        words.insert_str(0, &format!("{odd}, and "));
     }
+    if let Some(remedy) = error.remedy() {
+        words += &format!("; {remedy}");
+    }
+    if let Some(places) = error.credentials_from() {
+        words += &format!(" (read from {places})");
+    }
+    words
 }

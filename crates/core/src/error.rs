@@ -31,7 +31,14 @@ struct Inner {
     provider: Option<Arc<str>>,
     retry_after: Option<Duration>,
     vendor: Option<VendorError>,
+    credentials: Option<Arc<Credentials>>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The credentials that the vendor refused. Both texts may be empty.
+struct Credentials {
+    places: String,
+    odd: String,
 }
 
 /// What kind of failure an [`Error`] is.
@@ -284,6 +291,7 @@ impl Error {
             provider: None,
             retry_after: None,
             vendor: None,
+            credentials: None,
             source: None,
         }))
     }
@@ -334,6 +342,20 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         self.inner().source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// Adds where the refused credentials are from, and what is odd about them, with its own remedy.
+    pub(crate) fn with_credentials(
+        mut self,
+        places: String,
+        odd: String,
+        remedy: Option<&'static str>,
+    ) -> Self {
+        let [places, odd] = [places, odd].map(|text| one_line(text.into()).into_owned());
+        let inner = self.inner();
+        inner.remedy = remedy.map(Cow::Borrowed).or(inner.remedy.take());
+        inner.credentials = Some(Arc::new(Credentials { places, odd }));
         self
     }
 
@@ -409,6 +431,21 @@ impl Error {
         &self.0.message
     }
 
+    /// What is odd about the credentials that the vendor refused, such as a newline at the end, and in
+    /// which of them. It is the likeliest reason of the refusal.
+    #[must_use]
+    pub fn oddity(&self) -> Option<&str> {
+        let credentials = self.0.credentials.as_deref()?;
+        Some(&*credentials.odd).filter(|odd| !odd.is_empty())
+    }
+
+    /// Where the credentials that the vendor refused were read.
+    #[must_use]
+    pub fn credentials_from(&self) -> Option<&str> {
+        let credentials = self.0.credentials.as_deref()?;
+        Some(&*credentials.places).filter(|places| !places.is_empty())
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {
@@ -449,12 +486,19 @@ impl fmt::Display for Error {
         if let Some(provider) = provider {
             write!(f, "{}: ", Escaped(provider))?;
         }
+        if let Some(odd) = self.oddity() {
+            write!(f, "{odd}, and ")?;
+        }
         f.write_str(message)?;
         if let Some(vendor) = vendor {
             write!(f, ": {vendor}")?;
         }
         if let Some(remedy) = remedy {
             write!(f, "; {remedy}")?;
+        }
+        let places = self.credentials_from().filter(|_| self.oddity().is_none());
+        if let Some(places) = places {
+            write!(f, " (read from {places})")?;
         }
         if let Some(wait) = retry_after {
             write!(f, " (next attempt in {} s)", wait.as_secs_f64().ceil())?;

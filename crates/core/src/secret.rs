@@ -2,6 +2,7 @@
 
 mod command;
 mod credential;
+mod oddity;
 mod places;
 mod source;
 
@@ -14,10 +15,10 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use self::command::COMMAND_REST;
 pub use self::command::COMMAND_TIMEOUT;
 pub(crate) use self::credential::Member;
 pub use self::source::{SecretSource, SourceContext};
+use self::{command::COMMAND_REST, oddity::Oddity};
 use crate::{
     Clock, Error, IdentityKey,
     identity::{Mark, of_this_process},
@@ -397,8 +398,8 @@ impl fmt::Debug for SecretRef {
     }
 }
 
-/// A record that a fetch read a secret: where it was, and marks that tell whether it changed. It
-/// doesn't contain the secret.
+/// A record that a fetch read a secret: where it was, marks that tell whether it changed, and what is
+/// odd about its value. It doesn't contain the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUse {
     secret: SecretRef,
@@ -406,6 +407,7 @@ pub struct SecretUse {
     mark: Mark,
     /// The same in all processes that share the store.
     store_mark: Option<Mark>,
+    oddities: Vec<Oddity>,
 }
 
 impl SecretUse {
@@ -421,6 +423,7 @@ impl SecretUse {
             candidate,
             mark: of_this_process().mark(value),
             store_mark: store.map(|key| key.mark(value)),
+            oddities: oddity::of(value),
         }
     }
 

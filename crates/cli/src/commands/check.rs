@@ -78,7 +78,7 @@ struct Finding {
     warnings: Vec<String>,
     error: Option<Described>,
     /// What the error means, in plain words.
-    meaning: Option<&'static str>,
+    meaning: Option<String>,
     /// What to do about the error.
     remedy: Option<String>,
     #[serde(skip)]
@@ -104,7 +104,7 @@ impl Finding {
             warnings,
             error: cause.as_ref().map(Described::of_error),
             meaning: cause.as_ref().map(meaning),
-            remedy: cause.as_ref().and_then(Error::remedy).map(Into::into),
+            remedy: cause.as_ref().and_then(remedy),
             cause,
         }
     }
@@ -137,10 +137,8 @@ impl Finding {
                 if let Some(page) = error.vendor().and_then(|vendor| vendor.uri.clone()) {
                     lines.push(("see", page));
                 }
-                lines.push(("means", meaning(error).into()));
-                if let Some(remedy) = error.remedy() {
-                    lines.push(("to do", remedy.into()));
-                }
+                lines.push(("means", meaning(error)));
+                lines.extend(remedy(error).map(|remedy| ("to do", remedy)));
             }
         }
         lines.extend(self.warnings.iter().map(|text| ("warning", text.clone())));
@@ -164,8 +162,24 @@ fn withheld(source: &TokenSource, token: &Token) -> Option<String> {
     (!missing.is_empty()).then(|| format!("requested, but not granted: {}", missing.join(" ")))
 }
 
-/// What an error means, in plain words.
-fn meaning(error: &Error) -> &'static str {
+/// What to do about an error, and where the refused credentials are from.
+fn remedy(error: &Error) -> Option<String> {
+    let remedy = error.remedy()?;
+    Some(match error.credentials_from() {
+        Some(places) => format!("{remedy} (read from {places})"),
+        None => remedy.into(),
+    })
+}
+
+/// What an error means, in plain words. An odd credential is the likeliest reason.
+fn meaning(error: &Error) -> String {
+    match error.oddity() {
+        Some(odd) => format!("{odd}, so it is probably not what the vendor gave out"),
+        None => usual_meaning(error).into(),
+    }
+}
+
+fn usual_meaning(error: &Error) -> &'static str {
     let status = error.vendor().and_then(|vendor| vendor.status);
     match error.kind() {
         ErrorKind::Configuration => {

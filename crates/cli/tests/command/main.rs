@@ -8,6 +8,7 @@ mod exec;
 mod failures;
 mod forgery;
 mod pages;
+mod refused;
 mod reports;
 mod sandbox;
 mod secrets;

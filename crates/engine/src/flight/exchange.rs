@@ -47,8 +47,8 @@ impl Engine {
         let mut secrets = Vec::new();
         let mut refused = None;
         let mut sent = false;
-        let failure = |error, secrets, sent| FetchFailure {
-            error,
+        let failure = |error: Error, secrets: Vec<SecretUse>, sent| FetchFailure {
+            error: error.naming(&secrets),
             secrets,
             sent,
         };
