@@ -99,7 +99,7 @@ pub(crate) enum Command {
     Token(Token),
     Call(Call),
     Exec(Exec),
-    /// Lists the configured providers and their stored tokens, without sending a request
+    /// Lists the configured providers and their stored tokens, without asking a vendor
     ///
     /// It runs no command, and reads only the secrets that open the store. If this is not enough, or
     /// if biped.toml is not trusted (see biped help trust), STATE is unknown.

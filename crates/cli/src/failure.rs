@@ -25,9 +25,10 @@ pub(crate) enum Failure {
     Output(io::Error),
 }
 
+/// The next run of a command asks at once, whatever this process would do next.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Biped(error)
+        Self::Biped(error.without_plan())
     }
 }
 

@@ -44,7 +44,7 @@
 //! | --- | --- |
 //! | 0 | success |
 //! | 1 | a bug, or stdout can't be written |
-//! | 2 | a usage or configuration error: the API was not called |
+//! | 2 | a usage or configuration error, or a secret that can't be read |
 //! | 3 | the vendor refused the request |
 //! | 4 | the vendor is unreachable or unavailable, or its response is invalid |
 //! | 5 | the API returned an error to `call`; the response body is on stdout |

@@ -19,6 +19,7 @@ use tracing::{
 use tracing_subscriber::{
     Layer,
     filter::{LevelFilter, Targets},
+    fmt::format::{self, FormatFields, Writer},
     layer::{Context, SubscriberExt},
     util::SubscriberInitExt,
 };
@@ -57,6 +58,7 @@ pub(crate) fn log(verbose: u8, json: bool) {
         .with_writer(io::stderr)
         .with_ansi(color)
         .with_target(false)
+        .fmt_fields(fields())
         .without_time();
     let ours = Targets::new().with_target("biped", level);
     // An application may have installed its own subscriber.
@@ -64,6 +66,16 @@ pub(crate) fn log(verbose: u8, json: bool) {
         .with(ours)
         .with(lines)
         .try_init();
+}
+
+/// Formats the fields of an event, except when this process would ask the vendor again: it ends before.
+fn fields() -> impl for<'w> FormatFields<'w> {
+    let one = |writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug| match field.name() {
+        "retry_in_ms" => Ok(()),
+        "message" => write!(writer, "{value:?} "),
+        name => write!(writer, "{name}={value:?} "),
+    };
+    format::debug_fn(one)
 }
 
 /// Prints the warnings of stores and of the configuration. Without a working store the command goes

@@ -28,13 +28,14 @@ pub(crate) fn failed(provider: &str, request: &TokenRequest, error: &Error, serv
         ("outcome", error.kind().as_str()),
     );
     // A warning even while a token still serves: no call has failed yet, and an operator can act in time.
+    let retry_in_ms = error.retry_after().map(|wait| wait.as_millis());
     let (provider, kind, error) = (
         &*escaped(provider),
         error.kind().as_str(),
-        error.to_string(),
+        error.clone().without_plan().to_string(),
     );
     let error = Escaped(&error);
-    tracing::warn!(provider, %request, kind, serving, "got no token: {error}");
+    tracing::warn!(provider, %request, kind, serving, retry_in_ms, "got no token: {error}");
 }
 
 pub(crate) fn waited(provider: &str) {

@@ -175,6 +175,9 @@ fn remedy(error: &Error) -> Option<String> {
 fn meaning(error: &Error) -> String {
     match error.oddity() {
         Some(odd) => format!("{odd}, so it is probably not what the vendor gave out"),
+        None if error.is_unsent() => {
+            format!("{}; nothing was sent to the vendor", usual_meaning(error))
+        }
         None => usual_meaning(error).into(),
     }
 }
@@ -182,10 +185,8 @@ fn meaning(error: &Error) -> String {
 fn usual_meaning(error: &Error) -> &'static str {
     let status = error.vendor().and_then(|vendor| vendor.status);
     match error.kind() {
-        ErrorKind::Configuration => {
-            "the configuration or the request is not valid; nothing was sent"
-        }
-        ErrorKind::Secret => "a secret can't be read; nothing was sent",
+        ErrorKind::Configuration => "the configuration or the request is not valid",
+        ErrorKind::Secret => "a secret can't be read",
         ErrorKind::Refused if error.refuses_client() => {
             "the vendor does not know this client_id, or the secret is wrong, replaced or expired"
         }

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::world::{Ran, World};
+use biped_sandbox::{Effect, Fault, RetryAfter};
+
+use crate::world::{OneRequest, Ran, World, error_of};
 
 /// A shop whose secret is what is written in TOML, at a line that is known.
 fn shop(secret: &str) -> World {
@@ -114,6 +116,86 @@ fn what_is_odd_about_a_refused_secret_is_told_before_anything_else_is_suspected(
         assert!(token[..found].contains(place), "{token}");
         assert!(found < token.find("401021").unwrap(), "{token}");
     }
+}
+
+#[test]
+fn a_command_promises_no_wait_of_its_own_and_tells_the_vendors() {
+    let world = shop("'wr0ng'");
+    for line in [
+        "token shop",
+        "token shop -v",
+        "check shop",
+        "call shop GET /x",
+    ] {
+        let ran = world.run(line);
+        let told = ran.stdout + &ran.stderr;
+        assert!(
+            !told.contains("next attempt") && !told.contains("retry_in"),
+            "{told}"
+        );
+    }
+    for line in ["token shop", "check shop"] {
+        let ran = world.run(&format!("{line} --format json"));
+        assert!(error_of(&ran.stderr)["retry_after"].is_null(), "{ran:?}");
+    }
+    let asks_to_wait = || {
+        let fault = Fault::new(Effect::Status(429)).retry_after(RetryAfter::Seconds(30));
+        world.sandbox().fail_next(fault.times(9));
+    };
+    asks_to_wait();
+    let told = world.run("token shop").failed(4);
+    assert!(told.contains("asks to wait 30 s"), "{told}");
+    world.sandbox().clear_faults();
+    asks_to_wait();
+    assert_eq!(
+        world.run("token shop --format json").error(4)["retry_after"],
+        30
+    );
+    world.sandbox().clear_faults();
+
+    // What waits longer than it is allowed to does not go on after the command.
+    let text = fs::read_to_string(world.path("biped.toml")).unwrap();
+    world.write(
+        "biped.toml",
+        &format!("{text}[engine]\nmax_wait = '100ms'\n"),
+    );
+    world
+        .sandbox()
+        .fail_next(Fault::new(Effect::Stall).times(9));
+    let told = world.run("token shop --timeout 3").failed(4);
+    assert!(!told.contains("background"), "{told}");
+}
+
+#[test]
+fn nothing_was_sent_is_said_only_where_it_is_true() {
+    // The metadata was asked for, and names another issuer: the vendor knows of it.
+    const METADATA: &str =
+        "{\"issuer\":\"https://other.example\",\"token_endpoint\":\"http://127.0.0.1:1/t\"}";
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{METADATA}",
+        METADATA.len()
+    );
+    let server = OneRequest::answered(answer.leak());
+    let world = World::empty();
+    world.write(
+        "biped.toml",
+        &format!(
+            "[providers.shop]\nkind = 'oauth2'\nissuer = '{}'\nclient_id = 'a'\n\
+             client_secret = 'b'\n",
+            server.url
+        ),
+    );
+    let ran = world.run("check shop");
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(!ran.stdout.contains("nothing was sent"), "{}", ran.stdout);
+    assert!(server.request().starts_with("GET /.well-known/"));
+
+    let world = shop("'env:NOT_SET'");
+    let ran = world.run("check shop");
+    assert_eq!(ran.status, 2);
+    assert!(ran.stdout.contains("nothing was sent"), "{}", ran.stdout);
+    assert_eq!(world.token_requests(), 0);
 }
 
 #[test]

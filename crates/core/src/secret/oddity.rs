@@ -85,10 +85,10 @@ fn look(value: &str) -> Option<Oddity> {
         return Some(Oddity::Quotes);
     }
     let scheme = value.split_once(':').map(|(scheme, _)| scheme.trim());
-    let is_scheme = |known: &&str| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(known));
+    let is_scheme = |known: &str| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(known));
     SCHEMES
         .iter()
-        .any(|known| is_scheme(&known))
+        .any(|known| is_scheme(known))
         .then_some(Oddity::Reference)
 }
 

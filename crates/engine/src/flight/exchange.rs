@@ -47,8 +47,8 @@ impl Engine {
         let mut secrets = Vec::new();
         let mut refused = None;
         let mut sent = false;
-        let failure = |error: Error, secrets: Vec<SecretUse>, sent| FetchFailure {
-            error: error.naming(&secrets),
+        let failure = |error: Error, secrets: Vec<SecretUse>, sent: bool| FetchFailure {
+            error: error.naming(&secrets).unsent(!sent),
             secrets,
             sent,
         };

@@ -220,7 +220,7 @@ impl FlightTask {
             Some(wait) => failure
                 .error()
                 .clone()
-                .with_retry_after(Some(wait).max(paused)),
+                .with_next_attempt(Some(wait).max(paused)),
             None => failure.error().clone(),
         };
         if failure.is_news() {
