@@ -171,7 +171,8 @@ fn no_crate_outgrows_its_limit() {
         // A vocabulary of 2 500 lines, and 650 that say whose a token is (`id/`, `identity.rs`,
         // `secret/credential.rs`), which hosts a response may name (`base_urls.rs`), and the door for
         // secrets of other places. Beyond 3 150: what a refused credential looked like
-        // (`secret/oddity.rs`), and an error that says what its process does next.
+        // (`secret/oddity.rs`, `secret/used.rs`), an error that says what its process does next, and causes
+        // that are told once (`error/cause.rs`).
         ("crates/core", 3_500),
         ("crates/io", 600),
         ("crates/redact", 750),

@@ -1,12 +1,21 @@
 //! [`Error`]: what went wrong, who can fix it, and how. [`StoreError`]: what a store reports.
 
+mod cause;
+mod store;
 mod vendor;
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use biped_redact::{Escaped, one_line};
 
-pub use self::vendor::VendorError;
+use self::cause::Causes;
+pub(crate) use self::cause::{Cause, chain};
+pub use self::{store::StoreError, vendor::VendorError};
 
 /// Why there is no token, as one opaque value that is cheap to clone: all callers that waited for a
 /// failed fetch get the same error.
@@ -40,6 +49,10 @@ struct Inner {
     vendor: Option<VendorError>,
     credentials: Option<Arc<Credentials>>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    /// Which causes are told. It depends on all the rest.
+    causes: OnceLock<Causes>,
+    /// The error that tells the text of this one, which tells its kind only.
+    told: Option<Error>,
 }
 
 /// What this process does next.
@@ -204,11 +217,15 @@ impl Error {
             vendor: None,
             credentials: None,
             source: None,
+            causes: OnceLock::new(),
+            told: None,
         }))
     }
 
     fn inner(&mut self) -> &mut Inner {
-        Arc::make_mut(&mut self.0)
+        let inner = Arc::make_mut(&mut self.0);
+        inner.causes.take();
+        inner
     }
 
     /// Replaces the message. It is one line: control characters are escaped.
@@ -279,7 +296,8 @@ impl Error {
         self
     }
 
-    /// Adds the underlying error. It must not contain a secret either: `source()` shows it.
+    /// Adds the underlying error. It must not contain a secret either: `source()` shows it, unless the
+    /// text of this error contains its text.
     #[must_use]
     pub fn with_source(
         mut self,
@@ -301,6 +319,12 @@ impl Error {
         inner.remedy = remedy.map(Cow::Borrowed).or(inner.remedy.take());
         inner.credentials = Some(Arc::new(Credentials { places, odd }));
         self
+    }
+
+    /// The underlying error, whatever of it is told already.
+    pub(crate) fn whole_source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.0.source.as_deref()?;
+        Some(source)
     }
 
     /// The same error with other texts: Biped's own keep their lines, the vendor's are cut and escaped
@@ -426,6 +450,29 @@ fn refuses_client(vendor: &VendorError) -> bool {
     says(&CLIENT) || (vendor.status == Some(401) && !says(&REQUEST))
 }
 
+/// For code that wraps errors.
+impl Error {
+    /// The same error as the cause of one that shows its text already: so that a chain of errors
+    /// contains it and says nothing twice, it shows its kind only.
+    #[must_use]
+    pub fn as_cause(&self) -> Self {
+        let told = self.as_told().clone();
+        let mut cause = told.clone();
+        cause.inner().told = Some(told);
+        cause
+    }
+
+    pub(crate) fn is_cause(&self) -> bool {
+        self.0.told.is_some()
+    }
+
+    /// The error with its text.
+    #[must_use]
+    pub fn as_told(&self) -> &Self {
+        self.0.told.as_ref().unwrap_or(self)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner {
@@ -435,8 +482,12 @@ impl fmt::Display for Error {
             vendor,
             plan,
             requested_wait,
+            told,
             ..
         } = &*self.0;
+        if told.is_some() {
+            return write!(f, "kind of error: {}", self.kind());
+        }
         if let Some(provider) = provider {
             write!(f, "{}: ", Escaped(provider))?;
         }
@@ -464,47 +515,29 @@ impl fmt::Display for Error {
     }
 }
 
+/// For people, since `main` and `unwrap` show it: the error, and each cause on a line of its own.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &format_args!("{self}"))
-            .field("source", &self.0.source)
-            .finish_non_exhaustive()
+        let told = self.as_told();
+        write!(f, "{told}")?;
+        for cause in chain(told).skip(1) {
+            write!(f, "\n  because: {}", Escaped(&cause.to_string()))?;
+        }
+        Ok(())
     }
 }
 
+/// The causes that say more than the error itself.
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn std::error::Error + 'static))
+        let told = self.as_told();
+        let first = told.whole_source()?;
+        let causes = &told.0.causes;
+        causes
+            .get_or_init(|| Causes::of(first, told.to_string()))
+            .first(first)
     }
 }
 
-/// A token store does not work. The call continues without it.
-#[derive(Clone, Debug)]
-pub struct StoreError(Cow<'static, str>);
-
-impl StoreError {
-    /// The message says what failed and must not contain a secret; redact a store's URL, which may.
-    /// Control characters are escaped.
-    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
-        Self(one_line(message.into()))
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for StoreError {}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        Self::store(error.0.clone()).with_source(error)
-    }
-}
+#[cfg(test)]
+mod tests;

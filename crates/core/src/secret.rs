@@ -5,6 +5,7 @@ mod credential;
 mod oddity;
 mod places;
 mod source;
+mod used;
 
 use std::{
     fmt,
@@ -15,14 +16,14 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
+use self::command::COMMAND_REST;
 pub use self::command::COMMAND_TIMEOUT;
 pub(crate) use self::credential::Member;
-pub use self::source::{SecretSource, SourceContext};
-use self::{command::COMMAND_REST, oddity::Oddity};
-use crate::{
-    Clock, Error, IdentityKey,
-    identity::{Mark, of_this_process},
+pub use self::{
+    source::{SecretSource, SourceContext},
+    used::SecretUse,
 };
+use crate::{Clock, Error};
 
 /// How long after a refusal a secret is read again.
 const SECRET_RECHECK: Duration = Duration::from_secs(1);
@@ -395,64 +396,5 @@ impl fmt::Display for SecretRef {
 impl fmt::Debug for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// A record that a fetch read a secret: where it was, marks that tell whether it changed, and what is
-/// odd about its value. It doesn't contain the secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretUse {
-    secret: SecretRef,
-    candidate: usize,
-    mark: Mark,
-    /// The same in all processes that share the store.
-    store_mark: Option<Mark>,
-    oddities: Vec<Oddity>,
-}
-
-impl SecretUse {
-    pub(crate) fn new(
-        secret: &SecretRef,
-        candidate: usize,
-        value: &SecretString,
-        store: Option<&IdentityKey>,
-    ) -> Self {
-        let value = value.expose_secret();
-        Self {
-            secret: secret.clone(),
-            candidate,
-            mark: of_this_process().mark(value),
-            store_mark: store.map(|key| key.mark(value)),
-            oddities: oddity::of(value),
-        }
-    }
-
-    /// The reference that was read.
-    #[must_use]
-    pub fn secret(&self) -> &SecretRef {
-        &self.secret
-    }
-
-    pub(crate) fn candidate(&self) -> usize {
-        self.candidate
-    }
-
-    pub(crate) fn store_mark(&self) -> Option<Mark> {
-        self.store_mark
-    }
-
-    /// Whether the secret is another one now. A secret that can't be read counts as unchanged.
-    pub async fn has_changed(&self, clock: &dyn Clock) -> bool {
-        let value = self.secret.resolve(self.candidate, clock).await;
-        value.is_ok_and(|value| of_this_process().mark(value.expose_secret()) != self.mark)
-    }
-}
-
-impl fmt::Debug for SecretUse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretUse")
-            .field("secret", &self.secret)
-            .field("candidate", &self.candidate)
-            .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,8 @@
-//! What a refused credential looked like: where it was read, and what is odd about its value.
+//! [`Oddity`]: what is odd about a secret's value. It never holds the value.
 
 use std::fmt;
 
 use biped_redact::escaped;
-
-use super::SecretUse;
-use crate::{Error, ErrorKind};
 
 /// Something about a value that a person rarely means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +102,7 @@ fn invisible(character: char) -> Option<Invisible> {
 }
 
 impl Oddity {
-    fn remedy(self) -> &'static str {
+    pub(super) fn remedy(self) -> &'static str {
         match self {
             Self::Reference => {
                 "write the secret itself there, or in biped.toml a reference in lower case: \
@@ -146,57 +143,6 @@ impl fmt::Display for Invisible {
             Self::Blank => "a blank",
             Self::Character => "an invisible character",
         })
-    }
-}
-
-impl SecretUse {
-    /// Where the secret was read: the reference, and where that is configured.
-    fn place(&self) -> Option<String> {
-        let sources = &self.secret.sources;
-        let at = self.candidate.min(sources.len().checked_sub(1)?);
-        let source = sources.get(at)?;
-        let configured_at = self.secret.configured_at.as_deref();
-        Some(match (source.inline(), configured_at) {
-            (None, Some(place)) => format!("{source} in {place}"),
-            (None, None) => source.to_string(),
-            (Some(_), Some(place)) if sources.len() > 1 => {
-                format!("member {} of {place}", at + 1)
-            }
-            (Some(_), Some(place)) => place.to_owned(),
-            (Some(_), None) => return None,
-        })
-    }
-}
-
-/// For code that runs providers.
-impl Error {
-    /// Says where the credentials are from that the vendor refused, and what is odd about them. An
-    /// error of another kind stays as it is. No value is told.
-    #[must_use]
-    pub fn naming(self, used: &[SecretUse]) -> Self {
-        if self.kind() != ErrorKind::Refused {
-            return self;
-        }
-        let mut places: Vec<String> = Vec::new();
-        let mut odd: Vec<String> = Vec::new();
-        let mut remedy = None;
-        for used in used {
-            let place = used.place();
-            for oddity in &used.oddities {
-                let place = place.as_deref().unwrap_or("a credential");
-                let told = format!("the value of {place} {oddity}");
-                if !odd.contains(&told) {
-                    odd.push(told);
-                }
-                remedy.get_or_insert(oddity.remedy());
-            }
-            places.extend(place.filter(|place| !places.contains(place)));
-        }
-        let places = match self.refuses_client() {
-            true => places.join("; "),
-            false => String::new(),
-        };
-        self.with_credentials(places, odd.join(", and "), remedy)
     }
 }
 
