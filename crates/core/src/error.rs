@@ -408,8 +408,8 @@ impl Error {
         &self.0.message
     }
 
-    /// What is odd about the credentials that the vendor refused, such as a newline at the end, and in
-    /// which of them. It is the likeliest reason of the refusal.
+    /// What is odd about the credentials that the vendor refused: a newline at the end of one, or another
+    /// that could not be read. It is the likeliest reason of the refusal.
     #[must_use]
     pub fn oddity(&self) -> Option<&str> {
         let credentials = self.0.credentials.as_deref()?;
@@ -501,8 +501,7 @@ impl fmt::Display for Error {
         if let Some(remedy) = remedy {
             write!(f, "; {remedy}")?;
         }
-        let places = self.credentials_from().filter(|_| self.oddity().is_none());
-        if let Some(places) = places {
+        if let Some(places) = self.credentials_from() {
             write!(f, " (read from {places})")?;
         }
         let seconds = |wait: &Duration| wait.as_secs_f64().ceil();

@@ -31,6 +31,8 @@ pub struct FetchContext<'a> {
 struct Notes {
     sent: Option<Now>,
     secrets: Vec<SecretUse>,
+    /// How many places the reference names that could not be read.
+    unread: usize,
     /// The secrets themselves, which are dropped with the context.
     values: Vec<SecretString>,
 }
@@ -177,12 +179,13 @@ impl<'a> FetchContext<'a> {
 
     async fn resolve(&self, secret: &SecretRef) -> Result<SecretString, Error> {
         let value = match self.references {
-            References::All => secret.resolve(self.candidate, self.clock).await?,
+            References::All => secret.resolve(self.candidate, self.clock).await,
             limit => {
                 let secret = secret.clone().limited_to(limit);
-                secret.resolve(self.candidate, self.clock).await?
+                secret.resolve(self.candidate, self.clock).await
             }
         };
+        let value = value.inspect_err(|_| self.notes().unread = secret.candidates())?;
         let noted = SecretUse::new(secret, self.candidate, &value, self.marks.as_ref());
         let mut notes = self.notes();
         if !notes.secrets.contains(&noted) {
@@ -236,6 +239,12 @@ impl FetchContext<'_> {
     #[must_use]
     pub fn take_secrets_used(&self) -> Vec<SecretUse> {
         std::mem::take(&mut self.notes().secrets)
+    }
+
+    /// How many places the reference names that could not be read; 0 if all could be read.
+    #[must_use]
+    pub fn unread_candidates(&self) -> usize {
+        self.notes().unread
     }
 
     /// Marks the secrets that are read under this key of a store.

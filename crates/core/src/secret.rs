@@ -2,6 +2,7 @@
 
 mod command;
 mod credential;
+mod list;
 mod oddity;
 mod places;
 mod source;
@@ -32,7 +33,7 @@ const SECRET_RECHECK: Duration = Duration::from_secs(1);
 ///
 /// It is resolved at each fetch and dropped afterwards, so that a rotated secret needs no restart. It
 /// may name several places, which are tried in order if the vendor answers `invalid_client`, so that
-/// an old and a new secret can overlap.
+/// an old and a new secret can overlap. A place that can't be read is passed over.
 ///
 /// ```
 /// use biped_core::SecretRef;
@@ -210,25 +211,6 @@ impl SecretRef {
         }
     }
 
-    /// Reads the secret at its first place at once, for settings that are read when a program starts.
-    /// It may block for 10 s on a file or a command.
-    ///
-    /// # Errors
-    /// [`Secret`](crate::ErrorKind::Secret), as for [`resolve`](Self::resolve).
-    pub fn read_now(&self) -> Result<SecretString, Error> {
-        let Some(source) = self.sources.first() else {
-            return Err(Self::names_nothing());
-        };
-        self.permit(source)?;
-        match source {
-            Source::Inline(secret) => Ok(secret.clone()),
-            Source::Env(name) => places::from_environment(name),
-            Source::File(path) => places::from_file_now(path),
-            Source::Command(argv) => command::from_command_now(argv),
-            Source::Custom(source) => source::read_now(&**source),
-        }
-    }
-
     /// How long after a refusal the secret is read again, to see whether it changed: 1 s, 30 s if that
     /// runs a command, or what a [`SecretSource`] says.
     #[must_use]
@@ -279,7 +261,7 @@ impl SourceContext<'_> {
     /// # Errors
     /// As [`SecretRef::resolve`].
     pub async fn secret(&self, secret: &SecretRef) -> Result<SecretString, Error> {
-        secret.resolve(0, self.clock).await
+        secret.resolve_any(self.clock).await
     }
 }
 

@@ -174,7 +174,7 @@ fn remedy(error: &Error) -> Option<String> {
 /// What an error means, in plain words. An odd credential is the likeliest reason.
 fn meaning(error: &Error) -> String {
     match error.oddity() {
-        Some(odd) => format!("{odd}, so it is probably not what the vendor gave out"),
+        Some(odd) => format!("{odd}; that is probably why the vendor refuses"),
         None if error.is_unsent() => {
             format!("{}; nothing was sent to the vendor", usual_meaning(error))
         }

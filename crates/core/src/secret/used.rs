@@ -93,15 +93,15 @@ impl SecretUse {
 
 /// For code that runs providers.
 impl Error {
-    /// Says where the credentials are from that the vendor refused, and what is odd about them. An
-    /// error of another kind stays as it is. No value is told.
+    /// Says where the credentials are from that the vendor refused, what is odd about them, and which
+    /// others could not be read. An error of another kind stays as it is. No value is told.
     #[must_use]
-    pub fn naming(self, used: &[SecretUse]) -> Self {
+    pub fn naming(self, used: &[SecretUse], unread: &[Self]) -> Self {
         if self.kind() != ErrorKind::Refused {
             return self;
         }
         let mut places: Vec<String> = Vec::new();
-        let mut odd: Vec<String> = Vec::new();
+        let mut odd: Vec<String> = unread.iter().map(|error| error.message().into()).collect();
         let mut remedy = None;
         for used in used {
             let place = used.place();
