@@ -184,8 +184,9 @@ fn no_crate_outgrows_its_limit() {
         ("crates/config", 1_400),
         // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs:
         // 380), and the registry, which checks what an application registers and knows the keys of
-        // kinds whose features are not enabled (220).
-        ("crates/biped", 2_550),
+        // kinds whose features are not enabled (220). Beyond 2 550: what an author meant by a key of
+        // another kind (builder/hints.rs), and variables that set nothing.
+        ("crates/biped", 2_720),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {

@@ -35,6 +35,7 @@ Exit status:
   3  the vendor refused the request
   4  the vendor is unreachable or unavailable
   5  the API returned an error to `call`
+  126, 127  the program that `exec` runs can't be run, or does not exist
 
 Data goes to stdout, everything else to stderr. With --format json an error is one JSON object.";
 
@@ -187,7 +188,8 @@ pub(crate) struct Call {
 /// For each provider NAME it sets NAME_ACCESS_TOKEN and NAME_TOKEN_TYPE (as in the Authorization
 /// header: Bearer) and, if their values are known, NAME_BASE_URL, NAME_EXPIRES_AT (RFC 3339) and
 /// NAME_SCOPE. Variables use the name in upper case, with _ for characters that a variable can't
-/// contain. The exit status is that of the command.
+/// contain. The exit status is that of the command; 127 if its program does not exist, 126 if the
+/// program can't be run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Exec {
     /// The providers' names in biped.toml

@@ -21,6 +21,8 @@ pub(crate) enum Failure {
         status: u16,
         retry_after: Option<Duration>,
     },
+    /// The program that `exec` runs can't be run.
+    Program { error: Error, is_missing: bool },
     /// The output can't be written.
     Output(io::Error),
 }
@@ -44,6 +46,8 @@ impl Failure {
         match self {
             Self::Biped(error) | Self::Told(error) => ExitCode::from(status(error.kind())),
             Self::Api { .. } => ExitCode::from(5),
+            // As a shell.
+            Self::Program { is_missing, .. } => ExitCode::from(if *is_missing { 127 } else { 126 }),
             Self::Output(_) if self.is_broken_pipe() => ExitCode::SUCCESS,
             Self::Output(_) => ExitCode::FAILURE,
         }
@@ -56,7 +60,7 @@ impl Failure {
 
     pub(crate) fn message(&self) -> String {
         match self {
-            Self::Biped(error) | Self::Told(error) => words(error),
+            Self::Biped(error) | Self::Told(error) | Self::Program { error, .. } => words(error),
             Self::Api { status, .. } => format!("the API returned HTTP {status}"),
             Self::Output(error) => format!("stdout can't be written: {error}"),
         }
@@ -91,7 +95,9 @@ pub(crate) struct Described {
 impl Described {
     pub(crate) fn of(failure: &Failure) -> Self {
         match failure {
-            Failure::Biped(error) | Failure::Told(error) => Self::of_error(error),
+            Failure::Biped(error) | Failure::Told(error) | Failure::Program { error, .. } => {
+                Self::of_error(error)
+            }
             Failure::Api {
                 provider,
                 status,
