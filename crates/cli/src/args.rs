@@ -9,7 +9,7 @@ use clap::{
 };
 use clap_complete::Shell;
 
-use crate::selection::Selection;
+use crate::{examples, selection::Selection};
 
 /// Fetches OAuth access tokens and calls APIs with them, for the vendors in biped.toml.
 #[derive(Debug, Parser)]
@@ -19,7 +19,6 @@ use crate::selection::Selection;
     max_term_width = 100,
     arg_required_else_help = true
 )]
-#[command(after_help = EXIT_STATUS)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -27,7 +26,8 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
-const EXIT_STATUS: &str = "\
+/// What follows the options in biped's own help.
+pub(crate) const EXIT_STATUS: &str = "\
 Exit status:
   0  success
   1  a bug in biped, or stdout can't be written
@@ -81,7 +81,9 @@ pub(crate) fn line(builder: &Builder) -> clap::Command {
         value.help(kind.description().to_owned())
     });
     let kinds = PossibleValuesParser::new([memory].into_iter().chain(others));
-    Args::command().mut_arg("store", |store| store.value_parser(kinds))
+    let line = Args::command().mut_arg("store", |store| store.value_parser(kinds));
+    let examples = examples::text(&examples::OF_BIPED);
+    examples::add(line).after_help(format!("{EXIT_STATUS}\n\n{examples}"))
 }
 
 impl Args {

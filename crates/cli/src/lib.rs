@@ -66,6 +66,7 @@ mod args;
 mod commands;
 mod complaint;
 mod environment;
+mod examples;
 mod failure;
 mod output;
 mod selection;

@@ -1,6 +1,6 @@
 //! `biped completions`, `biped man`, help, and colour.
 
-use crate::world::World;
+use crate::world::{Ran, World};
 
 #[test]
 fn completions_are_for_each_shell() {
@@ -48,4 +48,78 @@ fn colour_is_for_terminals_or_on_demand() {
     let data = world.run("token exports --color always").ok();
     assert!(!colorful(&data));
     world.run("list --color sometimes").failed(2);
+}
+
+/// The examples at the end of a command's help.
+fn examples(world: &World, path: &[&str]) -> Vec<String> {
+    let help = world.run_words(path.iter().copied().chain(["--help"])).ok();
+    let (_, examples) = help
+        .rsplit_once("Examples:\n")
+        .unwrap_or_else(|| panic!("{help}"));
+    let lines: Vec<_> = examples.lines().collect();
+    assert_eq!(lines.len(), 4, "{examples}");
+    let lines = lines.chunks(2).map(|example| example[1].trim().to_owned());
+    lines.collect()
+}
+
+/// Every path to a command, by the help.
+fn commands(world: &World, path: &[&str]) -> Vec<Vec<String>> {
+    let help = world.run_words(path.iter().copied().chain(["-h"])).ok();
+    let Some((_, listed)) = help.split_once("Commands:\n") else {
+        return Vec::new();
+    };
+    let listed = listed.lines().take_while(|line| line.starts_with("  "));
+    // A description may go on below.
+    let listed = listed.filter(|line| !line.starts_with("   "));
+    let names = listed.filter_map(|line| line.split_whitespace().next());
+    let mut found = Vec::new();
+    for name in names.filter(|name| *name != "help") {
+        let path: Vec<_> = path.iter().copied().chain([name]).collect();
+        found.extend(commands(world, &path));
+        found.push(path.into_iter().map(str::to_owned).collect());
+    }
+    found
+}
+
+#[cfg(unix)]
+#[test]
+fn the_help_of_every_command_ends_with_two_examples_that_work() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new();
+    let all = commands(&world, &[]);
+    assert!(all.len() > 15, "{all:?}");
+    let paths = all
+        .iter()
+        .map(|path| path.iter().map(String::as_str).collect());
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_biped"));
+    let mut directories = vec![binary.parent().unwrap().to_owned()];
+    directories.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+    let path = std::env::join_paths(directories).unwrap();
+    for command in paths.chain([Vec::new()]) {
+        for line in examples(&world, &command) {
+            if command == ["sandbox"] {
+                // It runs until it is stopped; that the line is right is a test of its own.
+                continue;
+            }
+            world.write("biped.toml", &world.sandbox().config_toml());
+            world.write_untrusted("order.json", "{\"item\": 1}");
+            world.write_untrusted("mine.toml", "url = \"https://v.example/t\"");
+            world.write_untrusted("report", "#!/bin/sh\ntest -n \"$SHOP_ACCESS_TOKEN\"\n");
+            let executable = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(world.path("report"), executable).unwrap();
+            if command == ["init"] {
+                std::fs::remove_file(world.path("biped.toml")).unwrap();
+            }
+            let mut shell = std::process::Command::new("bash");
+            shell.args(["-c", &line]).current_dir(world.path("."));
+            shell
+                .env_clear()
+                .env("HOME", world.path("."))
+                .env("PATH", &path);
+            let ran = Ran::of(shell.output().unwrap());
+            // The sandbox's API takes no POST, and says so.
+            let status = if line.contains("POST") { 5 } else { 0 };
+            assert_eq!(ran.status, status, "{line}: {ran:?}");
+        }
+    }
 }
