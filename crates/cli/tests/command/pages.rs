@@ -26,6 +26,40 @@ fn there_is_a_page_for_biped_and_for_each_command() {
 }
 
 #[test]
+fn a_page_of_the_manual_tells_variables_files_and_examples() {
+    let world = World::empty();
+    for (line, example) in [("man", "biped check"), ("man token", "biped token shop")] {
+        let page = world.run(line).ok();
+        let sections = page.lines().filter_map(|line| line.strip_prefix(".SH "));
+        let sections: Vec<_> = sections.map(|name| name.trim_matches('"')).collect();
+        for name in [
+            "NAME",
+            "SYNOPSIS",
+            "EXIT STATUS",
+            "ENVIRONMENT",
+            "FILES",
+            "EXAMPLES",
+        ] {
+            assert_eq!(
+                sections.iter().filter(|known| **known == name).count(),
+                1,
+                "{sections:?}"
+            );
+        }
+        assert!(!sections.contains(&"EXTRA"), "{sections:?}");
+        for text in [
+            "BIPED_CONFIG",
+            "NO_COLOR",
+            "XDG_STATE_HOME",
+            "biped.toml",
+            example,
+        ] {
+            assert!(page.contains(text), "{text}: {page}");
+        }
+    }
+}
+
+#[test]
 fn help_and_version_are_data() {
     let world = World::empty();
     assert!(world.run("--help").ok().contains("Exit status"));
