@@ -118,6 +118,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("FetchContext", Planted),
             ("Generation", NUMBERS),
             ("HttpClient", TRAIT),
+            ("RequestObserver", TRAIT),
             ("IdentityKey", Planted),
             ("IdentityRef", Planted),
             (

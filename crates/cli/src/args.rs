@@ -53,7 +53,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "KIND")]
     pub(crate) store: Option<String>,
 
-    /// Logs what Biped does to stderr; repeat for more detail
+    /// Logs each request to stderr: method, URL, status and time; repeat for more detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 

@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use biped_core::{
-    Error, TokenRequest,
+    Error, RequestObserver, TokenRequest,
     wire::{Escaped, escaped},
 };
+use http::{Method, StatusCode};
 
 use crate::key::state::Rejection;
 
@@ -101,6 +102,56 @@ pub(crate) fn lease_lost(provider: &str) {
     count("biped_leases_lost_total", provider);
     let provider = &*escaped(provider);
     tracing::warn!(target: STORE, provider, "lost the lease on a fetch while it was running");
+}
+
+/// Logs the requests of a provider, if a log wants to hear of them.
+pub(crate) struct Requests<'p>(&'p str);
+
+impl<'p> Requests<'p> {
+    pub(crate) fn of(provider: &'p str) -> Option<Self> {
+        tracing::enabled!(tracing::Level::DEBUG).then_some(Self(provider))
+    }
+
+    /// A call of the API was answered, or not.
+    pub(crate) fn called(
+        &self,
+        method: &Method,
+        url: &str,
+        status: Option<StatusCode>,
+        took: Duration,
+    ) {
+        let (provider, url) = (&*escaped(self.0), &*escaped(url));
+        let (status, took_ms) = (status.map(|status| status.as_u16()), took.as_millis());
+        tracing::debug!(provider, %method, url, status, took_ms, "called the API");
+    }
+}
+
+impl RequestObserver for Requests<'_> {
+    fn sending(&self, method: &Method, url: &str, bytes: usize) {
+        let (provider, url) = (&*escaped(self.0), &*escaped(url));
+        tracing::trace!(provider, %method, url, bytes, "sends a request");
+    }
+
+    fn answered(
+        &self,
+        method: &Method,
+        url: &str,
+        answer: Result<(StatusCode, usize), &Error>,
+        took: Duration,
+    ) {
+        let (provider, url) = (&*escaped(self.0), &*escaped(url));
+        let took_ms = took.as_millis();
+        match answer {
+            Ok((status, bytes)) => {
+                let status = status.as_u16();
+                tracing::debug!(provider, %method, url, status, took_ms, bytes, "asked the vendor");
+            }
+            Err(error) => {
+                let kind = error.kind().as_str();
+                tracing::debug!(provider, %method, url, kind, took_ms, "asked the vendor in vain");
+            }
+        }
+    }
 }
 
 #[cfg(feature = "metrics")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use biped_core::{
     ClientIdentity, Error, ErrorKind, ExposeSecret, FetchContext, IdentityKey, IdentityRef,
-    Inspection, Now, Provider, SecretUse, Token, TokenRequest,
+    Inspection, Now, Provider, RequestObserver, SecretUse, Token, TokenRequest,
 };
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     fleet::vet,
     key::{cached::CallCredentials, table::Key},
     sync::atomic::Ordering::Relaxed,
+    telemetry::Requests,
 };
 
 /// What is asked of a vendor.
@@ -48,12 +49,14 @@ impl Engine {
         let mut unread = Vec::new();
         let mut failed = None;
         let mut sent = false;
+        let requests = Requests::of(key.client.id.name());
         loop {
             let marks = match ask {
                 Ask::Token(_, marks) => marks.cloned(),
                 _ => None,
             };
             let mut cx = self.context(candidate, marks);
+            cx = cx.observed_by(requests.as_ref().map(|it| it as &dyn RequestObserver));
             let answer = redacted(ask_once(&mut cx, &**provider, ask).await, &cx);
             let error = match answer {
                 Ok(answer) => {
