@@ -25,7 +25,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-pub(crate) use self::table::Table;
+pub(crate) use self::table::{Table, hanging};
 use crate::failure::Outcome;
 
 /// Chooses colour by `--color`. An invalid value is reported later.

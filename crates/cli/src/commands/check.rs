@@ -1,6 +1,9 @@
 //! `biped check`.
 
-use biped::{CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource, provider::wire::Escaped};
+use biped::{
+    CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
+    provider::wire::{Escaped, escaped},
+};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
@@ -145,7 +148,7 @@ impl Finding {
         let style = Style::new().bold().fg_color(Some(color.into()));
         let lines = lines
             .iter()
-            .map(|(name, text)| format!("  {name:<8} {}\n", Escaped(text)));
+            .map(|(name, text)| output::hanging(&format!("  {name:<8} "), &escaped(text)));
         format!(
             "{}: {style}{state}{style:#}\n{}",
             Escaped(&self.provider),

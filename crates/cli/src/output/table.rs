@@ -33,9 +33,7 @@ impl Table {
 
     /// Returns its lines, for stdout.
     pub(crate) fn lines(&self) -> String {
-        // Some terminals don't tell their width, and say 0.
-        let width = comfy_table::Table::new().width().filter(|width| *width > 0);
-        self.lines_within(width.map(usize::from))
+        self.lines_within(width_of_terminal())
     }
 
     fn lines_within(&self, width: Option<usize>) -> String {
@@ -122,6 +120,28 @@ impl Table {
         }
         out
     }
+}
+
+/// The width of the terminal that stdout is.
+fn width_of_terminal() -> Option<usize> {
+    // Some terminals don't tell their width, and say 0.
+    let width = comfy_table::Table::new().width().filter(|width| *width > 0);
+    width.map(usize::from)
+}
+
+/// Returns a text that follows `start`, wrapped below itself if stdout is a terminal.
+pub(crate) fn hanging(start: &str, text: &str) -> String {
+    let indent = start.chars().count();
+    let Some(width) = width_of_terminal() else {
+        return format!("{start}{text}\n");
+    };
+    let starts = [start].into_iter().chain(std::iter::repeat(""));
+    let lines = wrapped(text, width.saturating_sub(indent))
+        .into_iter()
+        .zip(starts);
+    lines
+        .map(|(line, start)| format!("{start:<indent$}{line}\n"))
+        .collect()
 }
 
 /// The words of a text, on as many lines as they need. A word is never broken.

@@ -192,6 +192,15 @@ fn no_width_of_a_terminal_hides_what_a_list_tells() {
             found.contains("PayPal") && found.contains("oauth2/token"),
             "{found}"
         );
+        if width >= 40 {
+            let checked = on_terminal(&world, "check exports --store memory --color never", width);
+            assert!(
+                checked
+                    .lines()
+                    .all(|line| fits(line) || line.contains("http")),
+                "{checked}"
+            );
+        }
     }
     // Scripts get a line for each provider, however wide.
     assert_eq!(world.run("list").ok().lines().count(), 6);
