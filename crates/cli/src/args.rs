@@ -118,11 +118,7 @@ pub(crate) enum Command {
     Sandbox(Sandbox),
     Forget(Forget),
     Trust(Trust),
-    /// Prints completions for a shell
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
+    Completions(Completions),
     /// Prints the manual page
     Man {
         /// The command whose page to print [default: biped itself]
@@ -350,6 +346,19 @@ pub(crate) struct Trust {
     pub(crate) revoke: bool,
     #[command(flatten)]
     pub(crate) errors: Errors,
+}
+
+/// Prints completions for a shell
+///
+/// In bash, zsh and fish they include the names of the providers that are configured. For these they run
+/// this program, which then reads the configuration and nothing that it refers to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: Shell,
+    /// The words of a line up to the cursor, as the completions ask for names.
+    #[arg(last = true, hide = true)]
+    pub(crate) words: Vec<OsString>,
 }
 
 impl Command {

@@ -32,7 +32,7 @@ pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
         Command::Sandbox(args) => sandbox::run(session, args),
         Command::Forget(args) => forget::run(session, args),
         Command::Trust(args) => trust::run(session, args),
-        Command::Completions { shell } => completions::run(session, *shell),
+        Command::Completions(args) => completions::run(session, args),
         Command::Man { command } => manual::run(session, command.as_deref()),
     }
 }

@@ -115,6 +115,15 @@ fn commands(world: &World, path: &[&str]) -> Vec<Vec<String>> {
     found
 }
 
+/// Where a shell finds `biped`, and all that this process finds.
+#[cfg(unix)]
+fn path() -> std::ffi::OsString {
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_biped"));
+    let mut directories = vec![binary.parent().unwrap().to_owned()];
+    directories.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+    std::env::join_paths(directories).unwrap()
+}
+
 #[cfg(unix)]
 #[test]
 fn the_help_of_every_command_ends_with_two_examples_that_work() {
@@ -125,10 +134,7 @@ fn the_help_of_every_command_ends_with_two_examples_that_work() {
     let paths = all
         .iter()
         .map(|path| path.iter().map(String::as_str).collect());
-    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_biped"));
-    let mut directories = vec![binary.parent().unwrap().to_owned()];
-    directories.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
-    let path = std::env::join_paths(directories).unwrap();
+    let path = path();
     for command in paths.chain([Vec::new()]) {
         for line in examples(&world, &command) {
             if command == ["sandbox"] {
@@ -156,4 +162,60 @@ fn the_help_of_every_command_ends_with_two_examples_that_work() {
             assert_eq!(ran.status, status, "{line}: {ran:?}");
         }
     }
+}
+
+/// What bash completes a line to.
+#[cfg(unix)]
+fn completed(world: &World, line: &str) -> Vec<String> {
+    const SCRIPT: &str = r#"
+        eval "$(biped completions bash)"
+        IFS=' ' read -ra COMP_WORDS <<< "$0"
+        [[ $0 == *' ' ]] && COMP_WORDS+=("")
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        complete -p biped | grep -q -- '-F _biped_names' || exit 3
+        _biped_names biped "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", SCRIPT, line]);
+    shell.current_dir(world.path(".")).env_clear();
+    shell.env("HOME", world.path(".")).env("PATH", path());
+    let ran = Ran::of(shell.output().unwrap());
+    assert_eq!((ran.status, &*ran.stderr), (0, ""), "{line}: {ran:?}");
+    ran.stdout.lines().map(str::to_owned).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn completions_offer_the_names_of_the_configuration_and_read_nothing_else() {
+    let world = World::empty();
+    let command = "{ cmd = ['touch', 'ran'] }";
+    let config = |name: &str| {
+        format!(
+            "[providers.{name}]\nkind = 'envelope'\nbase_url = 'https://a.example'\n\
+             client_id = {command}\nclient_secret = {command}\n"
+        )
+    };
+    let mut text = config("shop") + &config("exports") + &config("'$(touch ran)'");
+    text += &config("'-x'");
+    world.write_untrusted("biped.toml", &text);
+    world.write_untrusted("other.toml", &config("crm"));
+    for (line, names) in [
+        ("biped token ", &["exports", "shop"][..]),
+        ("biped token s", &["shop"]),
+        ("biped exec shop e", &["exports"]),
+        ("biped -v check ", &["exports", "shop"]),
+        ("biped --config other.toml inspect ", &["crm"]),
+        ("biped vendors show payp", &["paypal"]),
+        ("biped tok", &["token"]),
+    ] {
+        assert_eq!(completed(&world, line), names, "{line}");
+    }
+    assert!(completed(&world, "biped token --f").contains(&"--format".to_owned()));
+    assert!(!completed(&world, "biped token shop ").contains(&"shop".to_owned()));
+    assert!(!world.path("ran").exists());
+
+    // Without a configuration there is nothing to offer, and nothing to complain of.
+    let world = World::empty();
+    assert!(!completed(&world, "biped token ").contains(&"shop".to_owned()));
 }
