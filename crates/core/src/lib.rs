@@ -71,7 +71,7 @@ pub use self::{
     http::{ClientIdentity, HttpClient},
     id::{ProviderId, StoreKey, TokenKey},
     identity::IdentityKey,
-    lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME},
+    lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, NoLifetime},
     observer::RequestObserver,
     provider::{Choice, IdentityRef, Inspection, Provider},
     request::{ParamValue, SetParam, TokenRequest},

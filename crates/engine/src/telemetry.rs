@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use biped_core::{
-    Error, RequestObserver, TokenRequest,
+    Error, RequestObserver, Token, TokenRequest,
     wire::{Escaped, escaped},
 };
 use http::{Method, StatusCode};
@@ -20,6 +20,14 @@ pub(crate) fn fetched(provider: &str, request: &TokenRequest, from_store: bool, 
     count2("biped_fetches_total", provider, ("outcome", outcome));
     let provider = &*escaped(provider);
     tracing::debug!(provider, %request, outcome, took_ms = took.as_millis(), "has a new token");
+}
+
+/// A token whose lifetime nothing told.
+pub(crate) fn assumed(provider: &str, request: &TokenRequest, token: &Token) {
+    if let (Some(why), Some(life)) = (token.assumed_lifetime(), token.lifetime()) {
+        let (provider, lifetime_s) = (&*escaped(provider), life.as_secs());
+        tracing::debug!(provider, %request, lifetime_s, "the lifetime of the token is assumed: {why}");
+    }
 }
 
 pub(crate) fn failed(provider: &str, request: &TokenRequest, error: &Error, serving: bool) {

@@ -95,6 +95,7 @@ impl Finding {
         let token = tried.ok();
         if let Some(token) = token {
             warnings.extend(withheld(source, token));
+            warnings.extend(assumed(token));
         }
         Self {
             provider: name.into(),
@@ -163,6 +164,15 @@ fn withheld(source: &TokenSource, token: &Token) -> Option<String> {
     let asked = source.request().scope_names();
     let missing: Vec<_> = asked.filter(|scope| !granted.contains(scope)).collect();
     (!missing.is_empty()).then(|| format!("requested, but not granted: {}", missing.join(" ")))
+}
+
+/// That nothing tells how long the token lives.
+fn assumed(token: &Token) -> Option<String> {
+    let (why, life) = (token.assumed_lifetime()?, token.lifetime()?);
+    Some(format!(
+        "the lifetime of {} is assumed: {why}",
+        in_words(life)
+    ))
 }
 
 /// What to do about an error, and where the refused credentials are from.

@@ -186,6 +186,7 @@ impl FlightTask {
             from_store,
             took,
         );
+        telemetry::assumed(self.key.client.id.name(), &self.key.request, &token);
         self.finish(Ok(token.clone()));
         Some(token)
     }

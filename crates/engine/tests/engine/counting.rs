@@ -140,12 +140,12 @@ fn flights_waits_and_rejections_are_counted_by_outcome() {
     assert_eq!(
         lines,
         [
-            "counter biped_fetches_total{provider=shop,outcome=failing} 2",
             "counter biped_fetches_total{provider=shop,outcome=internal} 1",
+            "counter biped_fetches_total{provider=shop,outcome=invalid_response} 1",
             "counter biped_fetches_total{provider=shop,outcome=refused} 1",
             "counter biped_fetches_total{provider=shop,outcome=token} 2",
+            "counter biped_fetches_total{provider=shop,outcome=unavailable} 2",
             "counter biped_fetches_total{provider=shop,outcome=unreachable} 1",
-            "counter biped_fetches_total{provider=shop,outcome=unusable} 1",
             "counter biped_rejections_total{provider=shop,outcome=cooling_down} 1",
             "counter biped_rejections_total{provider=shop,outcome=renewing} 1",
             "counter biped_rejections_total{provider=shop,outcome=superseded} 1",
