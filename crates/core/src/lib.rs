@@ -31,7 +31,7 @@
 //! | `wire.rs` | reading what vendors write |
 //! | `token.rs` | [`Token`] |
 //! | `api.rs` | [`ApiRequest`], [`ApiResponse`], [`Verdict`] |
-//! | `observer.rs` | [`RequestObserver`], which hears of the requests of a fetch |
+//! | `observer.rs` | [`RequestObserver`], which is told of the requests of a fetch |
 //! | `fetch.rs` | [`FetchContext`] |
 //! | `provider.rs` | [`Provider`], [`Inspection`] |
 //! | `store.rs` | [`TokenStore`], [`Lease`], [`Claim`] |

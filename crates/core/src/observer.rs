@@ -1,4 +1,4 @@
-//! [`RequestObserver`]: hears of the requests of a fetch.
+//! [`RequestObserver`]: is told of the requests of a fetch.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 
 use crate::Error;
 
-/// Hears of the requests of a fetch, for logs. URLs are told without a query, and without the secrets of
+/// Is told of the requests of a fetch, for logs. URLs are told without a query, and without the secrets of
 /// the fetch.
 pub trait RequestObserver: Send + Sync {
     /// A request is sent, with a body of so many bytes.

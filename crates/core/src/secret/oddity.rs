@@ -115,8 +115,12 @@ impl Oddity {
                 "Biped runs no shell; write { cmd = [\"PROGRAM\", \"ARGUMENT\"] } in biped.toml to \
                  run a command"
             }
-            Self::Quotes => "remove them",
-            Self::Starts(_) | Self::Ends(_) | Self::Contains(_) => "remove it",
+            Self::Quotes => "remove the quotation marks",
+            Self::Starts(what) | Self::Ends(what) | Self::Contains(what) => match what {
+                Invisible::Newline => "remove the newline from the credential",
+                Invisible::Blank => "remove the blank from the credential",
+                Invisible::Character => "remove the invisible character from the credential",
+            },
         }
     }
 }
