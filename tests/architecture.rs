@@ -170,20 +170,24 @@ fn no_crate_outgrows_its_limit() {
     const LIMITS: [(&str, usize); 6] = [
         // A vocabulary of 2 500 lines, and 650 that say whose a token is (`id/`, `identity.rs`,
         // `secret/credential.rs`), which hosts a response may name (`base_urls.rs`), and the door for
-        // secrets of other places.
-        ("crates/core", 3_150),
+        // secrets of other places. Beyond 3 150: what a refused credential looked like
+        // (`secret/oddity.rs`, `secret/used.rs`), an error that says what its process does next, and causes
+        // that are told once (`error/cause.rs`), lists of secrets (`secret/list.rs`), and why a lifetime
+        // is assumed.
+        ("crates/core", 3_650),
         ("crates/io", 600),
         ("crates/redact", 750),
         // Beyond 3 300: what keeps a runtime that stands still from starving others, whose token a
         // stored one is, what a store may claim, the rules of failures as types of their own, and the
-        // last resort.
-        ("crates/engine", 4_100),
+        // last resort. Beyond 4 100: a log of each request.
+        ("crates/engine", 4_200),
         // Beyond 1 300: the schemes of references, and the reads that a vendor's file needs.
         ("crates/config", 1_400),
         // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs:
         // 380), and the registry, which checks what an application registers and knows the keys of
-        // kinds whose features are not enabled (220).
-        ("crates/biped", 2_550),
+        // kinds whose features are not enabled (220). Beyond 2 550: what an author meant by a key of
+        // another kind (builder/hints.rs), and variables that set nothing.
+        ("crates/biped", 2_720),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {

@@ -118,6 +118,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("FetchContext", Planted),
             ("Generation", NUMBERS),
             ("HttpClient", TRAIT),
+            ("RequestObserver", TRAIT),
             ("IdentityKey", Planted),
             ("IdentityRef", Planted),
             (
@@ -131,6 +132,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ),
             ("LeaseId", NUMBERS),
             ("Lifetime", NUMBERS),
+            ("NoLifetime", WORD),
             ("Now", NUMBERS),
             ("ParamValue", NAMES),
             ("Provider", TRAIT),
@@ -199,6 +201,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("About", DOCUMENT),
             ("Catalogue", DOCUMENT),
             ("Dialect", DOCUMENT),
+            ("Assumption", DOCUMENT),
             ("Difference", DOCUMENT),
             ("Example", DOCUMENT),
             ("LoadError", DOCUMENT),

@@ -1,5 +1,6 @@
 //! [`Builder`]: collects the configuration of a [`Biped`].
 
+mod hints;
 mod providers;
 mod sections;
 mod sources;
@@ -16,7 +17,7 @@ use biped_engine::{Settings, TokenManager};
 
 use self::{
     providers::{Made, Maker, hosts},
-    sources::{File, Given, Sources},
+    sources::{File, Given, Read, Sources},
 };
 use crate::{
     biped::{Biped, ConfiguredProvider, Parts},
@@ -268,7 +269,8 @@ impl Builder {
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that can't be read or is
     /// not TOML.
     pub fn config(&self) -> Result<Vec<Setting>, Error> {
-        let root = self.read(&mut Vec::new())?;
+        let Read { root, referenced } = self.read(&mut Vec::new())?;
+        self.sources.warn_of_unused(&self.registry, &referenced);
         Ok(config::describe(&root, &self.registry))
     }
 
@@ -290,12 +292,12 @@ impl Builder {
             references: References::None,
             ..Self::new()
         };
-        let root = alone.read(&mut Vec::new())?;
+        let Read { root, .. } = alone.read(&mut Vec::new())?;
         // Making the providers reads the files that they name.
         let own = hosts(&alone.make_providers(&root, &mut Vec::new()));
         // The environment may complete providers that the file alone leaves incomplete.
         let merged = self.clone().references(References::None);
-        let seen = merged.read(&mut Vec::new()).map(|root| {
+        let seen = merged.read(&mut Vec::new()).map(|Read { root, .. }| {
             let made = merged.make_providers(&root, &mut Vec::new());
             hosts(&made)
         });
@@ -328,7 +330,8 @@ impl Builder {
     /// ([`config`](crate::config)).
     pub fn build(self) -> Result<Biped, Error> {
         let mut problems = self.registry.problems().to_vec();
-        let root = self.read(&mut problems)?;
+        let Read { root, referenced } = self.read(&mut problems)?;
+        self.sources.warn_of_unused(&self.registry, &referenced);
         sections::report_unknown(&root, &self.registry, &mut problems);
         let sections = sections::read(&root, &self.registry, &mut problems);
         let section = |name| sections.get(name).map(|section| &**section);
@@ -392,7 +395,7 @@ impl Builder {
         }))
     }
 
-    fn read(&self, problems: &mut Vec<Problem>) -> Result<Table, Error> {
+    fn read(&self, problems: &mut Vec<Problem>) -> Result<Read, Error> {
         self.sources.read(&self.registry, self.references, problems)
     }
 

@@ -217,7 +217,14 @@ impl Registry {
         if let Some(lacking) = lacking(PROVIDERS, name) {
             return lacking;
         }
-        let meant = nearest(name, self.providers.keys().map(String::as_str))
+        let vendor = |vendor: &str| format!("kind = \"dialect\", vendor = {vendor:?}");
+        if let Some(known) = vendor_named(name) {
+            return format!("unknown kind of provider; use {}", vendor(known));
+        }
+        let near = nearest(name, self.providers.keys().map(String::as_str));
+        let near = near.map(str::to_owned);
+        let meant = near
+            .or_else(|| nearest_vendor(name).map(vendor))
             .map_or(String::new(), |meant| format!("; did you mean {meant}?"));
         format!(
             "unknown kind of provider; {}{meant}",
@@ -247,6 +254,29 @@ impl Registry {
             names.join(", ")
         )
     }
+}
+
+/// The vendor of the catalogue with this name.
+#[cfg(feature = "catalogue")]
+fn vendor_named(name: &str) -> Option<&'static str> {
+    let catalogue = biped_dialect::Catalogue::built_in();
+    let found = catalogue.get(&name.trim().to_lowercase())?;
+    Some(found.name())
+}
+
+#[cfg(feature = "catalogue")]
+fn nearest_vendor(name: &str) -> Option<&'static str> {
+    biped_dialect::Catalogue::built_in().nearest(name)
+}
+
+#[cfg(not(feature = "catalogue"))]
+fn vendor_named(_: &str) -> Option<&'static str> {
+    None
+}
+
+#[cfg(not(feature = "catalogue"))]
+fn nearest_vendor(_: &str) -> Option<&'static str> {
+    None
 }
 
 /// The message for a built-in kind whose feature is not enabled.

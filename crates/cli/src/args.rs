@@ -9,7 +9,7 @@ use clap::{
 };
 use clap_complete::Shell;
 
-use crate::selection::Selection;
+use crate::{examples, selection::Selection};
 
 /// Fetches OAuth access tokens and calls APIs with them, for the vendors in biped.toml.
 #[derive(Debug, Parser)]
@@ -19,7 +19,6 @@ use crate::selection::Selection;
     max_term_width = 100,
     arg_required_else_help = true
 )]
-#[command(after_help = EXIT_STATUS)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -27,7 +26,8 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
-const EXIT_STATUS: &str = "\
+/// What follows the options in biped's own help.
+pub(crate) const EXIT_STATUS: &str = "\
 Exit status:
   0  success
   1  a bug in biped, or stdout can't be written
@@ -35,6 +35,7 @@ Exit status:
   3  the vendor refused the request
   4  the vendor is unreachable or unavailable
   5  the API returned an error to `call`
+  126, 127  the program that `exec` runs can't be run, or does not exist
 
 Data goes to stdout, everything else to stderr. With --format json an error is one JSON object.";
 
@@ -52,7 +53,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "KIND")]
     pub(crate) store: Option<String>,
 
-    /// Logs what Biped does to stderr; repeat for more detail
+    /// Logs each request to stderr: method, URL, status and time; repeat for more detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -80,7 +81,9 @@ pub(crate) fn line(builder: &Builder) -> clap::Command {
         value.help(kind.description().to_owned())
     });
     let kinds = PossibleValuesParser::new([memory].into_iter().chain(others));
-    Args::command().mut_arg("store", |store| store.value_parser(kinds))
+    let line = Args::command().mut_arg("store", |store| store.value_parser(kinds));
+    let examples = examples::text(&examples::OF_BIPED);
+    examples::add(line).after_help(format!("{EXIT_STATUS}\n\n{examples}"))
 }
 
 impl Args {
@@ -99,7 +102,7 @@ pub(crate) enum Command {
     Token(Token),
     Call(Call),
     Exec(Exec),
-    /// Lists the configured providers and their stored tokens, without sending a request
+    /// Lists the configured providers and their stored tokens, without asking a vendor
     ///
     /// It runs no command, and reads only the secrets that open the store. If this is not enough, or
     /// if biped.toml is not trusted (see biped help trust), STATE is unknown.
@@ -115,11 +118,7 @@ pub(crate) enum Command {
     Sandbox(Sandbox),
     Forget(Forget),
     Trust(Trust),
-    /// Prints completions for a shell
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
+    Completions(Completions),
     /// Prints the manual page
     Man {
         /// The command whose page to print [default: biped itself]
@@ -187,7 +186,8 @@ pub(crate) struct Call {
 /// For each provider NAME it sets NAME_ACCESS_TOKEN and NAME_TOKEN_TYPE (as in the Authorization
 /// header: Bearer) and, if their values are known, NAME_BASE_URL, NAME_EXPIRES_AT (RFC 3339) and
 /// NAME_SCOPE. Variables use the name in upper case, with _ for characters that a variable can't
-/// contain. The exit status is that of the command.
+/// contain. The exit status is that of the command; 127 if its program does not exist, 126 if the
+/// program can't be run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Exec {
     /// The providers' names in biped.toml
@@ -346,6 +346,19 @@ pub(crate) struct Trust {
     pub(crate) revoke: bool,
     #[command(flatten)]
     pub(crate) errors: Errors,
+}
+
+/// Prints completions for a shell
+///
+/// In bash, zsh and fish they include the names of the providers that are configured. For these they run
+/// this program, which then reads the configuration and nothing that it refers to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: Shell,
+    /// The words of a line up to the cursor, as the completions ask for names.
+    #[arg(last = true, hide = true)]
+    pub(crate) words: Vec<OsString>,
 }
 
 impl Command {

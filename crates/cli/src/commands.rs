@@ -2,13 +2,14 @@
 
 mod call;
 mod check;
+mod completions;
 mod config;
 mod exec;
 mod forget;
 mod init;
 mod inspect;
 mod list;
-mod pages;
+mod manual;
 mod sandbox;
 mod token;
 mod trust;
@@ -31,7 +32,7 @@ pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
         Command::Sandbox(args) => sandbox::run(session, args),
         Command::Forget(args) => forget::run(session, args),
         Command::Trust(args) => trust::run(session, args),
-        Command::Completions { shell } => pages::completions(session, *shell),
-        Command::Man { command } => pages::man(session, command.as_deref()),
+        Command::Completions(args) => completions::run(session, args),
+        Command::Man { command } => manual::run(session, command.as_deref()),
     }
 }

@@ -26,7 +26,9 @@ impl Failure {
         }
         match self {
             Self::Told(_) => {}
-            Self::Biped(error) => complain(&error.to_string(), verbose.then_some(error)),
+            Self::Biped(error) | Self::Program { error, .. } => {
+                complain(&error.to_string(), verbose.then_some(error));
+            }
             Self::Api { provider, .. } => {
                 complain(&format!("{}: {}", Escaped(provider), self.message()), None);
             }

@@ -21,13 +21,16 @@ pub(crate) enum Failure {
         status: u16,
         retry_after: Option<Duration>,
     },
+    /// The program that `exec` runs can't be run.
+    Program { error: Error, is_missing: bool },
     /// The output can't be written.
     Output(io::Error),
 }
 
+/// The next run of a command asks at once, whatever this process would do next.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Biped(error)
+        Self::Biped(error.without_plan())
     }
 }
 
@@ -43,6 +46,8 @@ impl Failure {
         match self {
             Self::Biped(error) | Self::Told(error) => ExitCode::from(status(error.kind())),
             Self::Api { .. } => ExitCode::from(5),
+            // As a shell.
+            Self::Program { is_missing, .. } => ExitCode::from(if *is_missing { 127 } else { 126 }),
             Self::Output(_) if self.is_broken_pipe() => ExitCode::SUCCESS,
             Self::Output(_) => ExitCode::FAILURE,
         }
@@ -55,7 +60,7 @@ impl Failure {
 
     pub(crate) fn message(&self) -> String {
         match self {
-            Self::Biped(error) | Self::Told(error) => words(error),
+            Self::Biped(error) | Self::Told(error) | Self::Program { error, .. } => words(error),
             Self::Api { status, .. } => format!("the API returned HTTP {status}"),
             Self::Output(error) => format!("stdout can't be written: {error}"),
         }
@@ -90,7 +95,9 @@ pub(crate) struct Described {
 impl Described {
     pub(crate) fn of(failure: &Failure) -> Self {
         match failure {
-            Failure::Biped(error) | Failure::Told(error) => Self::of_error(error),
+            Failure::Biped(error) | Failure::Told(error) | Failure::Program { error, .. } => {
+                Self::of_error(error)
+            }
             Failure::Api {
                 provider,
                 status,
@@ -137,8 +144,15 @@ fn whole_seconds(wait: Duration) -> u64 {
 
 /// Biped's message and remedy, without what the JSON has in other fields.
 fn words(error: &Error) -> String {
-    match error.remedy() {
-        Some(remedy) => format!("{}; {remedy}", error.message()),
-        None => error.message().into(),
+    let mut words = error.message().to_owned();
+    if let Some(odd) = error.oddity() {
+        words.insert_str(0, &format!("{odd}, and "));
     }
+    if let Some(remedy) = error.remedy() {
+        words += &format!("; {remedy}");
+    }
+    if let Some(places) = error.credentials_from() {
+        words += &format!(" (read from {places})");
+    }
+    words
 }

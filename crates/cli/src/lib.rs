@@ -44,10 +44,11 @@
 //! | --- | --- |
 //! | 0 | success |
 //! | 1 | a bug, or stdout can't be written |
-//! | 2 | a usage or configuration error: the API was not called |
+//! | 2 | a usage or configuration error, or a secret that can't be read |
 //! | 3 | the vendor refused the request |
 //! | 4 | the vendor is unreachable or unavailable, or its response is invalid |
 //! | 5 | the API returned an error to `call`; the response body is on stdout |
+//! | 126, 127 | the program that `exec` runs can't be run, or does not exist; otherwise `exec` ends with the status of the program |
 //!
 //! With `--format json` an error is one JSON object on stderr:
 //!
@@ -65,6 +66,7 @@ mod args;
 mod commands;
 mod complaint;
 mod environment;
+mod examples;
 mod failure;
 mod output;
 mod selection;

@@ -1,6 +1,8 @@
 //! Output: data goes to stdout, everything else to stderr. Text from outside is escaped before people
 //! see it: a name with a line break stays on one line.
 
+mod table;
+
 use std::{
     collections::HashSet,
     fmt,
@@ -11,7 +13,6 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use biped::provider::wire::{Escaped, escaped};
 use clap::builder::styling::{AnsiColor, Style};
-use comfy_table::{Attribute, Cell, ContentArrangement, presets};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -19,10 +20,12 @@ use tracing::{
 use tracing_subscriber::{
     Layer,
     filter::{LevelFilter, Targets},
+    fmt::format::{self, FormatFields, Writer},
     layer::{Context, SubscriberExt},
     util::SubscriberInitExt,
 };
 
+pub(crate) use self::table::{Table, hanging};
 use crate::failure::Outcome;
 
 /// Chooses colour by `--color`. An invalid value is reported later.
@@ -57,6 +60,7 @@ pub(crate) fn log(verbose: u8, json: bool) {
         .with_writer(io::stderr)
         .with_ansi(color)
         .with_target(false)
+        .fmt_fields(fields())
         .without_time();
     let ours = Targets::new().with_target("biped", level);
     // An application may have installed its own subscriber.
@@ -64,6 +68,16 @@ pub(crate) fn log(verbose: u8, json: bool) {
         .with(ours)
         .with(lines)
         .try_init();
+}
+
+/// Formats the fields of an event, except when this process would ask the vendor again: it ends before.
+fn fields() -> impl for<'w> FormatFields<'w> {
+    let one = |writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug| match field.name() {
+        "retry_in_ms" => Ok(()),
+        "message" => write!(writer, "{value:?} "),
+        name => write!(writer, "{name}={value:?} "),
+    };
+    format::debug_fn(one)
 }
 
 /// Prints the warnings of stores and of the configuration. Without a working store the command goes
@@ -138,41 +152,6 @@ pub(crate) fn text(text: &str) -> Outcome {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
-}
-
-/// A table for people. A row is one line, whatever the terminal's width, so that URLs stay whole.
-pub(crate) struct Table(comfy_table::Table);
-
-impl Table {
-    pub(crate) fn new() -> Self {
-        let mut table = comfy_table::Table::new();
-        table
-            .load_style(presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Disabled);
-        if is_colorful() {
-            table.enforce_styling();
-        }
-        Self(table)
-    }
-
-    pub(crate) fn titles(&mut self, titles: impl IntoIterator<Item = &'static str>) {
-        let titles = titles.into_iter();
-        self.0
-            .set_header(titles.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
-    }
-
-    pub(crate) fn row<'c>(&mut self, cells: impl IntoIterator<Item = &'c str>) {
-        self.0.add_row(cells.into_iter().map(escaped));
-    }
-
-    /// Returns its lines, without spaces before the first column and after the last.
-    pub(crate) fn lines(mut self) -> String {
-        for column in self.0.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        let lines = self.0.lines();
-        lines.map(|line| format!("{}\n", line.trim_end())).collect()
-    }
 }
 
 /// Writes a value as JSON: on one line, or on several for a terminal.
@@ -252,24 +231,5 @@ mod tests {
         );
         let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(read, value);
-    }
-
-    #[test]
-    fn a_cell_with_a_line_break_in_it_is_one_line() {
-        let mut table = Table::new();
-        table.row(["shop\nforged", "\u{1b}[2J"]);
-        assert_eq!(table.lines(), "shop\\nforged  \\u{1b}[2J\n");
-    }
-
-    #[test]
-    fn a_row_is_a_line_however_narrow_the_terminal_and_its_columns_stand() {
-        let mut table = Table::new();
-        table.0.set_width(20);
-        table.row(["shop", "https://vendor.example/v1/auth/token", ""]);
-        table.row(["", "x y", "z"]);
-        assert_eq!(
-            table.lines(),
-            "shop  https://vendor.example/v1/auth/token\n      x y                                   z\n"
-        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, OnceCell},
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     future::Future,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
@@ -159,6 +159,32 @@ impl Session {
             builder = builder.default_value("store.kind", "file");
         }
         builder
+    }
+
+    /// Returns the names of the configured providers, as far as the configuration can be read: for what
+    /// offers them. `config` names the file, as `--config` does.
+    pub(crate) fn provider_names(&self, config: Option<&OsStr>) -> Vec<String> {
+        let builder = match config {
+            None => self.builder(),
+            Some(path) => ConfigFile::open(path, OwnerCheck::Off)
+                .map(|file| self.builder_without_file().opened_file(file)),
+        };
+        let settings = builder
+            .and_then(|builder| builder.config())
+            .unwrap_or_default();
+        let keys = settings.iter().map(|setting| setting.key.as_str());
+        let kinds = keys.filter_map(|key| key.strip_prefix("providers.")?.strip_suffix(".kind"));
+        let names: Vec<_> = kinds.collect();
+        let is_below = |name: &&str, other: &&str| {
+            let rest = name.strip_prefix(other);
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        let is_own = |name: &&&str| !names.iter().any(|other| is_below(name, other));
+        names
+            .iter()
+            .filter(is_own)
+            .map(|name| (*name).to_owned())
+            .collect()
     }
 
     /// Builds the providers for use. Asks whether to trust the file, if necessary.

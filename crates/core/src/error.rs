@@ -1,8 +1,21 @@
 //! [`Error`]: what went wrong, who can fix it, and how. [`StoreError`]: what a store reports.
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+mod cause;
+mod store;
+mod vendor;
 
-use biped_redact::{Escaped, one_line, vendor_text, whole_vendor_text};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use biped_redact::{Escaped, one_line};
+
+use self::cause::Causes;
+pub(crate) use self::cause::{Cause, chain};
+pub use self::{store::StoreError, vendor::VendorError};
 
 /// Why there is no token, as one opaque value that is cheap to clone: all callers that waited for a
 /// failed fetch get the same error.
@@ -29,23 +42,49 @@ struct Inner {
     message: Cow<'static, str>,
     remedy: Option<Cow<'static, str>>,
     provider: Option<Arc<str>>,
-    retry_after: Option<Duration>,
+    /// What the vendor asked for.
+    requested_wait: Option<Duration>,
+    plan: Option<Plan>,
+    unsent: bool,
     vendor: Option<VendorError>,
+    credentials: Option<Arc<Credentials>>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    /// Which causes are told. It depends on all the rest.
+    causes: OnceLock<Causes>,
+    /// The error that tells the text of this one, which tells its kind only.
+    told: Option<Error>,
+}
+
+/// What this process does next.
+#[derive(Clone, Copy)]
+enum Plan {
+    /// It asks again after this time.
+    AsksIn(Duration),
+    /// It is asking.
+    IsAsking,
+}
+
+/// The credentials that the vendor refused. Both texts may be empty.
+struct Credentials {
+    places: String,
+    odd: String,
 }
 
 /// What kind of failure an [`Error`] is.
 ///
 /// | kind | when | transient | exit status of the command |
 /// | --- | --- | --- | --- |
-/// | `Configuration` | a setting or a request breaks a rule; no secret was sent | no | 2 |
-/// | `Secret` | a secret could not be read; nothing was sent | only if a file is missing, empty or on a file system that does not respond, or if a command failed | 2 |
+/// | `Configuration` | a setting or a request breaks a rule | no | 2 |
+/// | `Secret` | a secret could not be read | only if a file is missing, empty or on a file system that does not respond, or if a command failed | 2 |
 /// | `Refused` | the vendor refused | no | 3 |
 /// | `Unreachable` | no connection, a TLS failure, a timeout, a truncated body | yes | 4 |
 /// | `Unavailable` | 408, 425, 429 or 5xx | yes | 4 |
 /// | `InvalidResponse` | a 2xx that is neither a token nor an error | only if the body is empty | 4 |
 /// | `Store` | the token store failed | yes | 4 |
 /// | `Internal` | a bug, in a provider or in Biped | no | 1 |
+///
+/// [`Error::is_unsent`] says whether the vendor was asked before a `Configuration` or a `Secret` error,
+/// such as for a server's metadata, or for the first of two secrets.
 ///
 /// A response without a known error code is classified by its status. 408, 425, 429 and every 5xx are
 /// `Unavailable`. Every other 4xx is `Refused`: 401 refuses the client's credentials, the others
@@ -54,10 +93,9 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting or a request breaks a rule. Nothing was sent, except perhaps a request without a
-    /// secret, such as for a server's metadata.
+    /// A setting or a request breaks a rule.
     Configuration,
-    /// A secret could not be read. Nothing was sent.
+    /// A secret could not be read.
     Secret,
     /// The vendor refused the request.
     Refused,
@@ -93,115 +131,6 @@ impl ErrorKind {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// A refusal in the vendor's own words (RFC 6749 §5.2, or the vendor's form of it).
-///
-/// The texts are kept whole until the fetch ends, so that every secret in them is found. Then the
-/// `TokenManager` redacts them, cuts each to 1 KiB and escapes control characters.
-/// [`Display`](fmt::Display) always cuts and escapes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct VendorError {
-    /// The HTTP status of the response.
-    pub status: Option<u16>,
-    /// The error code: `invalid_client`, `401021`, `JWT_EXPIRED`.
-    pub code: Option<String>,
-    /// A second code, if the vendor has one.
-    pub reason: Option<String>,
-    /// The message for people.
-    pub message: Option<String>,
-    /// The address of the vendor's explanation (`error_uri`).
-    pub uri: Option<String>,
-}
-
-impl VendorError {
-    /// An error response with this HTTP status, and no texts yet.
-    #[must_use]
-    pub fn new(status: u16) -> Self {
-        Self {
-            status: Some(status),
-            ..Self::default()
-        }
-    }
-
-    /// Sets the error code.
-    #[must_use]
-    pub fn code(mut self, code: impl AsRef<str>) -> Self {
-        self.code = whole_vendor_text(code.as_ref());
-        self
-    }
-
-    /// Sets the second code.
-    #[must_use]
-    pub fn reason(mut self, reason: impl AsRef<str>) -> Self {
-        self.reason = whole_vendor_text(reason.as_ref());
-        self
-    }
-
-    /// Sets the message for people.
-    #[must_use]
-    pub fn message(mut self, message: impl AsRef<str>) -> Self {
-        self.message = whole_vendor_text(message.as_ref());
-        self
-    }
-
-    /// Sets the address of the vendor's explanation.
-    #[must_use]
-    pub fn uri(mut self, uri: impl AsRef<str>) -> Self {
-        self.uri = whole_vendor_text(uri.as_ref());
-        self
-    }
-
-    /// The same error with its texts cut and escaped. Texts that were read from a store are neither.
-    #[must_use]
-    pub fn cut_and_escaped(self) -> Self {
-        self.map_words(str::to_owned)
-    }
-
-    /// The same error with other texts, cut and escaped.
-    fn map_words(self, change: impl Fn(&str) -> String) -> Self {
-        let change = |text: Option<String>| vendor_text(&change(&text?));
-        Self {
-            status: self.status,
-            code: change(self.code),
-            reason: change(self.reason),
-            message: change(self.message),
-            uri: change(self.uri),
-        }
-    }
-
-    /// Whether the vendor gave a code, a reason or a message.
-    #[must_use]
-    pub fn has_words(&self) -> bool {
-        self.code.is_some() || self.reason.is_some() || self.message.is_some()
-    }
-
-    /// Whether the code or the reason is `code`.
-    #[must_use]
-    pub fn names(&self, code: &str) -> bool {
-        self.code.as_deref() == Some(code) || self.reason.as_deref() == Some(code)
-    }
-}
-
-impl fmt::Display for VendorError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        if let Some(status) = self.status {
-            write!(f, "HTTP {status}")?;
-            separator = " ";
-        }
-        let shown = |text: &Option<String>| vendor_text(text.as_deref()?);
-        for word in [&self.code, &self.reason].into_iter().filter_map(shown) {
-            write!(f, "{separator}{word}")?;
-            separator = " ";
-        }
-        if let Some(message) = shown(&self.message) {
-            write!(f, "{separator}\"{message}\"")?;
-        }
-        Ok(())
     }
 }
 
@@ -282,14 +211,21 @@ impl Error {
             message: one_line(message.into()),
             remedy: None,
             provider: None,
-            retry_after: None,
+            requested_wait: None,
+            plan: None,
+            unsent: false,
             vendor: None,
+            credentials: None,
             source: None,
+            causes: OnceLock::new(),
+            told: None,
         }))
     }
 
     fn inner(&mut self) -> &mut Inner {
-        Arc::make_mut(&mut self.0)
+        let inner = Arc::make_mut(&mut self.0);
+        inner.causes.take();
+        inner
     }
 
     /// Replaces the message. It is one line: control characters are escaped.
@@ -316,7 +252,40 @@ impl Error {
     /// Adds how long the vendor asked to wait (`Retry-After`).
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
-        self.inner().retry_after = retry_after;
+        self.inner().requested_wait = retry_after;
+        self
+    }
+
+    /// Adds when this process asks the vendor again, whatever the vendor asked for.
+    #[must_use]
+    pub fn with_next_attempt(mut self, wait: Option<Duration>) -> Self {
+        self.inner().plan = wait.map(Plan::AsksIn);
+        self
+    }
+
+    /// Adds that this process is still asking the vendor.
+    #[must_use]
+    pub fn still_fetching(mut self) -> Self {
+        self.inner().plan = Some(Plan::IsAsking);
+        self
+    }
+
+    /// Removes what this process does next, for a process that ends. What the vendor asked for stays,
+    /// if it is no longer than what was planned.
+    #[must_use]
+    pub fn without_plan(mut self) -> Self {
+        let inner = self.inner();
+        if let Some(Plan::AsksIn(wait)) = inner.plan.take() {
+            inner.requested_wait = inner.requested_wait.map(|requested| requested.min(wait));
+        }
+        self
+    }
+
+    /// Sets whether nothing was sent to the vendor, not even a request without a secret. Default: not
+    /// known.
+    #[must_use]
+    pub fn unsent(mut self, unsent: bool) -> Self {
+        self.inner().unsent = unsent;
         self
     }
 
@@ -327,7 +296,8 @@ impl Error {
         self
     }
 
-    /// Adds the underlying error. It must not contain a secret either: `source()` shows it.
+    /// Adds the underlying error. It must not contain a secret either: `source()` shows it, unless the
+    /// text of this error contains its text.
     #[must_use]
     pub fn with_source(
         mut self,
@@ -335,6 +305,26 @@ impl Error {
     ) -> Self {
         self.inner().source = Some(Arc::from(source.into()));
         self
+    }
+
+    /// Adds where the refused credentials are from, and what is odd about them, with its own remedy.
+    pub(crate) fn with_credentials(
+        mut self,
+        places: String,
+        odd: String,
+        remedy: Option<&'static str>,
+    ) -> Self {
+        let [places, odd] = [places, odd].map(|text| one_line(text.into()).into_owned());
+        let inner = self.inner();
+        inner.remedy = remedy.map(Cow::Borrowed).or(inner.remedy.take());
+        inner.credentials = Some(Arc::new(Credentials { places, odd }));
+        self
+    }
+
+    /// The underlying error, whatever of it is told already.
+    pub(crate) fn whole_source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.0.source.as_deref()?;
+        Some(source)
     }
 
     /// The same error with other texts: Biped's own keep their lines, the vendor's are cut and escaped
@@ -388,7 +378,16 @@ impl Error {
     /// How long to wait before the next attempt, if the vendor or the token manager says so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.0.retry_after
+        match self.0.plan {
+            Some(Plan::AsksIn(wait)) => Some(wait),
+            _ => self.0.requested_wait,
+        }
+    }
+
+    /// Whether it is known that nothing was sent to the vendor.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        self.0.unsent
     }
 
     /// The vendor's own words, if it answered.
@@ -407,6 +406,21 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// What is odd about the credentials that the vendor refused: a newline at the end of one, or another
+    /// that could not be read. It is the likeliest reason of the refusal.
+    #[must_use]
+    pub fn oddity(&self) -> Option<&str> {
+        let credentials = self.0.credentials.as_deref()?;
+        Some(&*credentials.odd).filter(|odd| !odd.is_empty())
+    }
+
+    /// Where the credentials that the vendor refused were read.
+    #[must_use]
+    pub fn credentials_from(&self) -> Option<&str> {
+        let credentials = self.0.credentials.as_deref()?;
+        Some(&*credentials.places).filter(|places| !places.is_empty())
     }
 
     /// What to do about it.
@@ -436,6 +450,29 @@ fn refuses_client(vendor: &VendorError) -> bool {
     says(&CLIENT) || (vendor.status == Some(401) && !says(&REQUEST))
 }
 
+/// For code that wraps errors.
+impl Error {
+    /// The same error as the cause of one that shows its text already: so that a chain of errors
+    /// contains it and says nothing twice, it shows its kind only.
+    #[must_use]
+    pub fn as_cause(&self) -> Self {
+        let told = self.as_told().clone();
+        let mut cause = told.clone();
+        cause.inner().told = Some(told);
+        cause
+    }
+
+    pub(crate) fn is_cause(&self) -> bool {
+        self.0.told.is_some()
+    }
+
+    /// The error with its text.
+    #[must_use]
+    pub fn as_told(&self) -> &Self {
+        self.0.told.as_ref().unwrap_or(self)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner {
@@ -443,11 +480,19 @@ impl fmt::Display for Error {
             remedy,
             provider,
             vendor,
-            retry_after,
+            plan,
+            requested_wait,
+            told,
             ..
         } = &*self.0;
+        if told.is_some() {
+            return write!(f, "kind of error: {}", self.kind());
+        }
         if let Some(provider) = provider {
             write!(f, "{}: ", Escaped(provider))?;
+        }
+        if let Some(odd) = self.oddity() {
+            write!(f, "{odd}, and ")?;
         }
         f.write_str(message)?;
         if let Some(vendor) = vendor {
@@ -456,54 +501,42 @@ impl fmt::Display for Error {
         if let Some(remedy) = remedy {
             write!(f, "; {remedy}")?;
         }
-        if let Some(wait) = retry_after {
-            write!(f, " (next attempt in {} s)", wait.as_secs_f64().ceil())?;
+        if let Some(places) = self.credentials_from() {
+            write!(f, " (read from {places})")?;
+        }
+        let seconds = |wait: &Duration| wait.as_secs_f64().ceil();
+        match (plan, requested_wait) {
+            (Some(Plan::AsksIn(wait)), _) => write!(f, " (next attempt in {} s)", seconds(wait)),
+            (Some(Plan::IsAsking), _) => f.write_str(" (the fetch continues in the background)"),
+            (None, Some(wait)) => write!(f, " (the vendor asks to wait {} s)", seconds(wait)),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// For people, since `main` and `unwrap` show it: the error, and each cause on a line of its own.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = self.as_told();
+        write!(f, "{told}")?;
+        for cause in chain(told).skip(1) {
+            write!(f, "\n  because: {}", Escaped(&cause.to_string()))?;
         }
         Ok(())
     }
 }
 
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &format_args!("{self}"))
-            .field("source", &self.0.source)
-            .finish_non_exhaustive()
-    }
-}
-
+/// The causes that say more than the error itself.
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn std::error::Error + 'static))
+        let told = self.as_told();
+        let first = told.whole_source()?;
+        let causes = &told.0.causes;
+        causes
+            .get_or_init(|| Causes::of(first, told.to_string()))
+            .first(first)
     }
 }
 
-/// A token store does not work. The call continues without it.
-#[derive(Clone, Debug)]
-pub struct StoreError(Cow<'static, str>);
-
-impl StoreError {
-    /// The message says what failed and must not contain a secret; redact a store's URL, which may.
-    /// Control characters are escaped.
-    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
-        Self(one_line(message.into()))
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for StoreError {}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        Self::store(error.0.clone()).with_source(error)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{
-    ClientIdentity, Clock, Error, HttpClient, IdentityKey, Now, References, SecretRef, SecretUse,
-    Timestamp, check_secure,
+    ClientIdentity, Clock, Error, HttpClient, IdentityKey, Now, References, RequestObserver,
+    SecretRef, SecretUse, Timestamp, check_secure, redacted_url,
 };
 
 /// What a provider works with during one fetch: the network, the time and the secrets.
@@ -21,6 +21,7 @@ pub struct FetchContext<'a> {
     candidate: usize,
     references: References,
     identity: Option<ClientIdentity>,
+    observer: Option<&'a dyn RequestObserver>,
     /// The store's key, under which what is read is marked.
     marks: Option<IdentityKey>,
     notes: Mutex<Notes>,
@@ -31,6 +32,8 @@ pub struct FetchContext<'a> {
 struct Notes {
     sent: Option<Now>,
     secrets: Vec<SecretUse>,
+    /// How many places the reference names that could not be read.
+    unread: usize,
     /// The secrets themselves, which are dropped with the context.
     values: Vec<SecretString>,
 }
@@ -48,6 +51,7 @@ impl<'a> FetchContext<'a> {
             candidate: 0,
             references: References::All,
             identity: None,
+            observer: None,
             marks: None,
             notes: Mutex::default(),
         }
@@ -78,7 +82,28 @@ impl<'a> FetchContext<'a> {
             notes.sent = Some(self.clock.now());
             notes.values.extend(credentials(request.headers()));
         }
-        Ok(self.http.send(request))
+        Ok(match self.observer {
+            None => self.http.send(request),
+            Some(observer) => Box::pin(self.observed(request, observer)),
+        })
+    }
+
+    async fn observed(
+        &self,
+        request: http::Request<Bytes>,
+        observer: &dyn RequestObserver,
+    ) -> Result<http::Response<Bytes>, Error> {
+        let (method, url) = (request.method().clone(), request.uri().to_string());
+        let url = Url::parse(&url).map_or_else(|_| String::new(), |url| redacted_url(&url));
+        let url = self.redactor().redacted(&url).into_owned();
+        observer.sending(&method, &url, request.body().len());
+        let sent = self.clock.now();
+        let answer = self.http.send(request).await;
+        let took = self.clock.now().mono.saturating_sub(sent.mono);
+        let told = answer.as_ref();
+        let told = told.map(|response| (response.status(), response.body().len()));
+        observer.answered(&method, &url, told, took);
+        answer
     }
 
     /// Sends a form (`application/x-www-form-urlencoded`) by POST.
@@ -177,12 +202,13 @@ impl<'a> FetchContext<'a> {
 
     async fn resolve(&self, secret: &SecretRef) -> Result<SecretString, Error> {
         let value = match self.references {
-            References::All => secret.resolve(self.candidate, self.clock).await?,
+            References::All => secret.resolve(self.candidate, self.clock).await,
             limit => {
                 let secret = secret.clone().limited_to(limit);
-                secret.resolve(self.candidate, self.clock).await?
+                secret.resolve(self.candidate, self.clock).await
             }
         };
+        let value = value.inspect_err(|_| self.notes().unread = secret.candidates())?;
         let noted = SecretUse::new(secret, self.candidate, &value, self.marks.as_ref());
         let mut notes = self.notes();
         if !notes.secrets.contains(&noted) {
@@ -199,7 +225,7 @@ impl<'a> FetchContext<'a> {
 }
 
 /// For code that runs providers.
-impl FetchContext<'_> {
+impl<'a> FetchContext<'a> {
     /// Reads the secret with this number where a reference names several, counted from 0. Default: the
     /// first.
     #[must_use]
@@ -212,6 +238,13 @@ impl FetchContext<'_> {
     #[must_use]
     pub fn limited_to(mut self, references: References) -> Self {
         self.references = references;
+        self
+    }
+
+    /// Tells this observer of each request. Default: none.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Option<&'a dyn RequestObserver>) -> Self {
+        self.observer = observer;
         self
     }
 
@@ -236,6 +269,12 @@ impl FetchContext<'_> {
     #[must_use]
     pub fn take_secrets_used(&self) -> Vec<SecretUse> {
         std::mem::take(&mut self.notes().secrets)
+    }
+
+    /// How many places the reference names that could not be read; 0 if all could be read.
+    #[must_use]
+    pub fn unread_candidates(&self) -> usize {
+        self.notes().unread
     }
 
     /// Marks the secrets that are read under this key of a store.

@@ -31,6 +31,7 @@
 //! | `wire.rs` | reading what vendors write |
 //! | `token.rs` | [`Token`] |
 //! | `api.rs` | [`ApiRequest`], [`ApiResponse`], [`Verdict`] |
+//! | `observer.rs` | [`RequestObserver`], which is told of the requests of a fetch |
 //! | `fetch.rs` | [`FetchContext`] |
 //! | `provider.rs` | [`Provider`], [`Inspection`] |
 //! | `store.rs` | [`TokenStore`], [`Lease`], [`Claim`] |
@@ -48,6 +49,7 @@ mod http;
 mod id;
 mod identity;
 mod lifetime;
+mod observer;
 mod provider;
 mod redact;
 mod request;
@@ -69,7 +71,8 @@ pub use self::{
     http::{ClientIdentity, HttpClient},
     id::{ProviderId, StoreKey, TokenKey},
     identity::IdentityKey,
-    lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME},
+    lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, NoLifetime},
+    observer::RequestObserver,
     provider::{Choice, IdentityRef, Inspection, Provider},
     request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretSource, SecretUse, SourceContext},

@@ -2,8 +2,11 @@
 
 mod command;
 mod credential;
+mod list;
+mod oddity;
 mod places;
 mod source;
+mod used;
 
 use std::{
     fmt,
@@ -17,11 +20,11 @@ use secrecy::{ExposeSecret, SecretString};
 use self::command::COMMAND_REST;
 pub use self::command::COMMAND_TIMEOUT;
 pub(crate) use self::credential::Member;
-pub use self::source::{SecretSource, SourceContext};
-use crate::{
-    Clock, Error, IdentityKey,
-    identity::{Mark, of_this_process},
+pub use self::{
+    source::{SecretSource, SourceContext},
+    used::SecretUse,
 };
+use crate::{Clock, Error};
 
 /// How long after a refusal a secret is read again.
 const SECRET_RECHECK: Duration = Duration::from_secs(1);
@@ -30,7 +33,7 @@ const SECRET_RECHECK: Duration = Duration::from_secs(1);
 ///
 /// It is resolved at each fetch and dropped afterwards, so that a rotated secret needs no restart. It
 /// may name several places, which are tried in order if the vendor answers `invalid_client`, so that
-/// an old and a new secret can overlap.
+/// an old and a new secret can overlap. A place that can't be read is passed over.
 ///
 /// ```
 /// use biped_core::SecretRef;
@@ -208,25 +211,6 @@ impl SecretRef {
         }
     }
 
-    /// Reads the secret at its first place at once, for settings that are read when a program starts.
-    /// It may block for 10 s on a file or a command.
-    ///
-    /// # Errors
-    /// [`Secret`](crate::ErrorKind::Secret), as for [`resolve`](Self::resolve).
-    pub fn read_now(&self) -> Result<SecretString, Error> {
-        let Some(source) = self.sources.first() else {
-            return Err(Self::names_nothing());
-        };
-        self.permit(source)?;
-        match source {
-            Source::Inline(secret) => Ok(secret.clone()),
-            Source::Env(name) => places::from_environment(name),
-            Source::File(path) => places::from_file_now(path),
-            Source::Command(argv) => command::from_command_now(argv),
-            Source::Custom(source) => source::read_now(&**source),
-        }
-    }
-
     /// How long after a refusal the secret is read again, to see whether it changed: 1 s, 30 s if that
     /// runs a command, or what a [`SecretSource`] says.
     #[must_use]
@@ -277,7 +261,7 @@ impl SourceContext<'_> {
     /// # Errors
     /// As [`SecretRef::resolve`].
     pub async fn secret(&self, secret: &SecretRef) -> Result<SecretString, Error> {
-        secret.resolve(0, self.clock).await
+        secret.resolve_any(self.clock).await
     }
 }
 
@@ -394,62 +378,5 @@ impl fmt::Display for SecretRef {
 impl fmt::Debug for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// A record that a fetch read a secret: where it was, and marks that tell whether it changed. It
-/// doesn't contain the secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretUse {
-    secret: SecretRef,
-    candidate: usize,
-    mark: Mark,
-    /// The same in all processes that share the store.
-    store_mark: Option<Mark>,
-}
-
-impl SecretUse {
-    pub(crate) fn new(
-        secret: &SecretRef,
-        candidate: usize,
-        value: &SecretString,
-        store: Option<&IdentityKey>,
-    ) -> Self {
-        let value = value.expose_secret();
-        Self {
-            secret: secret.clone(),
-            candidate,
-            mark: of_this_process().mark(value),
-            store_mark: store.map(|key| key.mark(value)),
-        }
-    }
-
-    /// The reference that was read.
-    #[must_use]
-    pub fn secret(&self) -> &SecretRef {
-        &self.secret
-    }
-
-    pub(crate) fn candidate(&self) -> usize {
-        self.candidate
-    }
-
-    pub(crate) fn store_mark(&self) -> Option<Mark> {
-        self.store_mark
-    }
-
-    /// Whether the secret is another one now. A secret that can't be read counts as unchanged.
-    pub async fn has_changed(&self, clock: &dyn Clock) -> bool {
-        let value = self.secret.resolve(self.candidate, clock).await;
-        value.is_ok_and(|value| of_this_process().mark(value.expose_secret()) != self.mark)
-    }
-}
-
-impl fmt::Debug for SecretUse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretUse")
-            .field("secret", &self.secret)
-            .field("candidate", &self.candidate)
-            .finish_non_exhaustive()
     }
 }

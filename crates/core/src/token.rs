@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use url::Url;
 use zeroize::Zeroize;
 
-use crate::{DEFAULT_LIFETIME, Error, Lifetime, MAX_LIFETIME, Timestamp, wire};
+use crate::{DEFAULT_LIFETIME, Error, Lifetime, MAX_LIFETIME, NoLifetime, Timestamp, wire};
 
 /// An access token (RFC 6749 §1.4) with its type, its life, and what the vendor said beside it.
 ///
@@ -39,6 +39,8 @@ pub struct Token {
     rare: Option<Box<Rare>>,
     secret_at: u16,
     token_type: TypeTag,
+    /// Why its lifetime is assumed, if it is.
+    assumed: Option<NoLifetime>,
 }
 
 /// What many tokens don't have, behind a pointer to keep a token small.
@@ -81,6 +83,7 @@ impl Token {
             token_type: None,
             stated: None,
             assumed: Lifetime::For(DEFAULT_LIFETIME),
+            unstated: Some(NoLifetime::Missing),
             written: None,
             scope: None,
             base_url: None,
@@ -124,6 +127,13 @@ impl Token {
     pub fn lifetime(&self) -> Option<Duration> {
         let expiry = self.expires_at()?;
         Some(expiry.since(self.requested_at))
+    }
+
+    /// Why its lifetime is an assumption: neither the response nor the token itself told it, and the
+    /// vendor is not known to leave it out. `None` also for a token that was stored.
+    #[must_use]
+    pub fn assumed_lifetime(&self) -> Option<NoLifetime> {
+        self.assumed
     }
 
     /// The scopes that the vendor granted, in one text; `None` if it doesn't say, which means the
@@ -208,6 +218,7 @@ pub struct TokenBuilder {
     token_type: Option<Box<str>>,
     stated: Option<Duration>,
     assumed: Lifetime,
+    unstated: Option<NoLifetime>,
     written: Option<Option<Timestamp>>,
     scope: Option<Box<str>>,
     base_url: Option<Box<Url>>,
@@ -232,6 +243,23 @@ impl TokenBuilder {
     /// The `expires_in` of the response. Zero counts as missing; more than a year is cut to a year.
     pub fn expires_in(mut self, expires_in: Option<Duration>) -> Self {
         self.stated = expires_in.filter(|life| !life.is_zero());
+        self
+    }
+
+    /// The `expires_in` of the response as JSON ([`wire::seconds`]), null if there is none.
+    pub fn expires_in_json(self, value: &Value) -> Self {
+        let unstated = match value {
+            Value::Null => NoLifetime::Missing,
+            _ => NoLifetime::Unreadable,
+        };
+        self.expires_in(wire::seconds(value))
+            .unstated(Some(unstated))
+    }
+
+    /// Why the lifetime is assumed, should it be: `None` if the vendor is known to leave it out. Default:
+    /// [`NoLifetime::Missing`].
+    pub fn unstated(mut self, why: Option<NoLifetime>) -> Self {
+        self.unstated = why;
         self
     }
 
@@ -298,11 +326,16 @@ impl TokenBuilder {
                 "the access token in the response is not visible ASCII",
             ));
         }
-        let lifetime = self
+        let known = self
             .stated
             .or_else(|| wire::jwt_expiry(text).map(|exp| exp.since(self.sent_at)))
-            .filter(|life| !life.is_zero())
-            .map_or(self.assumed, Lifetime::For);
+            .filter(|life| !life.is_zero());
+        let lifetime = known.map_or(self.assumed, Lifetime::For);
+        let is_assumed = known.is_none() && self.written.is_none();
+        let assumed = match self.assumed {
+            Lifetime::For(_) if is_assumed => self.unstated,
+            _ => None,
+        };
         let expires_at = match (self.written, lifetime) {
             (Some(written), _) => written.unwrap_or(Timestamp::MAX),
             (None, Lifetime::For(life)) => self.sent_at.after(life.min(MAX_LIFETIME)),
@@ -334,6 +367,7 @@ impl TokenBuilder {
             rare,
             secret_at,
             token_type,
+            assumed,
         })
     }
 }

@@ -14,7 +14,11 @@ mod transport;
 
 use std::sync::Arc;
 
-use biped_core::{ApiRequest, ApiRequestParts, ApiResponse, AttachContext, Error, Verdict};
+use biped_core::{
+    ApiRequest, ApiRequestParts, ApiResponse, AttachContext, Error, ExposeSecret as _, Now,
+    Verdict, redacted_url, wire::Redactor,
+};
+use http::{Method, StatusCode};
 use url::Url;
 
 pub use self::{
@@ -28,6 +32,7 @@ use self::{
 use crate::{
     key::{cached::CachedToken, state::Rejection},
     source::TokenSource,
+    telemetry::Requests,
     token_ref::TokenRef,
 };
 
@@ -62,10 +67,13 @@ pub async fn call<T: Transport>(
             .then(|| transport.duplicate(&request))
             .flatten();
         prepare(source, &token, &mut transport.parts(&mut request))?;
-        let response = transport
-            .send(request, &token)
-            .await
-            .map_err(CallError::Transport)?;
+        let log = Log::of(source, &token, &mut transport.parts(&mut request));
+        let response = transport.send(request, &token).await;
+        if let Some(log) = log {
+            let answered = response.as_ref().ok();
+            log.end(source, answered.map(|response| transport.seen(response).0));
+        }
+        let response = response.map_err(CallError::Transport)?;
         let (verdict, response) = judge(source, response, transport).await;
         match verdict {
             Verdict::Resend if may_resend => may_resend = false,
@@ -103,6 +111,41 @@ fn prepare(
         parts.set_url(url).map_err(named)?;
     }
     source.attach(token, &mut ApiRequest::new(parts))
+}
+
+/// A call that a log wants to hear of.
+struct Log {
+    method: Method,
+    /// Without the token and what signs the call.
+    url: String,
+    sent: Now,
+}
+
+impl Log {
+    fn of(
+        source: &TokenSource,
+        token: &CachedToken,
+        parts: &mut dyn ApiRequestParts,
+    ) -> Option<Self> {
+        Requests::of(source.provider().id().name())?;
+        let secrets = token
+            .call_secrets()
+            .iter()
+            .map(|(_, secret)| secret.expose_secret());
+        let redactor = Redactor::new(secrets.chain([token.expose_secret()]));
+        Some(Self {
+            method: parts.method().clone(),
+            url: redactor.redacted(&redacted_url(&parts.url())).into_owned(),
+            sent: source.clock().now(),
+        })
+    }
+
+    fn end(self, source: &TokenSource, status: Option<StatusCode>) {
+        let took = source.clock().now().mono.saturating_sub(self.sent.mono);
+        if let Some(requests) = Requests::of(source.provider().id().name()) {
+            requests.called(&self.method, &self.url, status, took);
+        }
+    }
 }
 
 impl TokenSource {

@@ -49,13 +49,13 @@ impl Endpoint {
         pause.take_if(|(until, _)| *until <= now.mono);
         let (until, error) = pause.as_ref()?;
         let left = *until - now.mono;
-        Some((error.clone().with_retry_after(Some(left)), left))
+        Some((error.clone().with_next_attempt(Some(left)), left))
     }
 
     /// A key's own error; the key may not ask before the endpoint's pause is over.
     pub(crate) fn with_pause(&self, error: Error, now: &Now) -> Error {
         match (error.retry_after(), self.paused(now)) {
-            (Some(wait), Some((_, left))) if wait < left => error.with_retry_after(Some(left)),
+            (Some(wait), Some((_, left))) if wait < left => error.with_next_attempt(Some(left)),
             _ => error,
         }
     }

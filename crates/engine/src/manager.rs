@@ -82,8 +82,9 @@ use crate::{
 /// # What it tells
 ///
 /// [`status`](TokenSource::status) and [`statuses`](Self::statuses) say how a key stands. Events go
-/// to `tracing`, with the provider's name and what the token is for. With the feature `metrics` it
-/// counts, through the crate of that name:
+/// to `tracing`, with the provider's name and what the token is for. At the level `DEBUG` they tell each
+/// request: method, URL without query and secrets, status and time; at `TRACE` also that one is sent.
+/// With the feature `metrics` it counts, through the crate of that name:
 ///
 /// | metric | type | labels | what |
 /// | --- | --- | --- | --- |

@@ -164,7 +164,7 @@ impl TokenSource {
                 }
                 Decision::WaitUntil(until) => {
                     let wait = until.saturating_sub(now.mono);
-                    return Err(self.too_long().with_retry_after(Some(wait)));
+                    return Err(self.too_long().with_next_attempt(Some(wait)));
                 }
                 Decision::Fail(error) => {
                     let error = key.client.endpoint.with_pause(error, &now);
@@ -239,9 +239,8 @@ impl TokenSource {
 
     fn too_long(&self) -> Error {
         let seconds = self.engine.settings.max_wait.as_secs_f64();
-        self.named(Error::unreachable(format!(
-            "no token within {seconds} s; the fetch continues in the background"
-        )))
+        let error = Error::unreachable(format!("no token within {seconds} s"));
+        self.named(error.still_fetching())
     }
 
     /// The error with the name that this caller knows the provider by: equal providers share their

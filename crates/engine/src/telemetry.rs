@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use biped_core::{
-    Error, Now, Token, TokenRequest,
+    Error, Now, RequestObserver, Token, TokenRequest,
     wire::{Escaped, escaped},
 };
+use http::{Method, StatusCode};
 
 use crate::key::state::Rejection;
 
@@ -21,6 +22,14 @@ pub(crate) fn fetched(provider: &str, request: &TokenRequest, from_store: bool, 
     tracing::debug!(provider, %request, outcome, took_ms = took.as_millis(), "has a new token");
 }
 
+/// A token whose lifetime nothing told.
+pub(crate) fn assumed(provider: &str, request: &TokenRequest, token: &Token) {
+    if let (Some(why), Some(life)) = (token.assumed_lifetime(), token.lifetime()) {
+        let (provider, lifetime_s) = (&*escaped(provider), life.as_secs());
+        tracing::debug!(provider, %request, lifetime_s, "the lifetime of the token is assumed: {why}");
+    }
+}
+
 pub(crate) fn failed(provider: &str, request: &TokenRequest, error: &Error, serving: bool) {
     count2(
         "biped_fetches_total",
@@ -28,13 +37,14 @@ pub(crate) fn failed(provider: &str, request: &TokenRequest, error: &Error, serv
         ("outcome", error.kind().as_str()),
     );
     // A warning even while a token still serves: no call has failed yet, and an operator can act in time.
+    let retry_in_ms = error.retry_after().map(|wait| wait.as_millis());
     let (provider, kind, error) = (
         &*escaped(provider),
         error.kind().as_str(),
-        error.to_string(),
+        error.clone().without_plan().to_string(),
     );
     let error = Escaped(&error);
-    tracing::warn!(provider, %request, kind, serving, "got no token: {error}");
+    tracing::warn!(provider, %request, kind, serving, retry_in_ms, "got no token: {error}");
 }
 
 pub(crate) fn waited(provider: &str) {
@@ -101,6 +111,56 @@ pub(crate) fn lease_lost(provider: &str) {
     count("biped_leases_lost_total", provider);
     let provider = &*escaped(provider);
     tracing::warn!(target: STORE, provider, "lost the lease on a fetch while it was running");
+}
+
+/// Logs the requests of a provider, if a log wants to hear of them.
+pub(crate) struct Requests<'p>(&'p str);
+
+impl<'p> Requests<'p> {
+    pub(crate) fn of(provider: &'p str) -> Option<Self> {
+        tracing::enabled!(tracing::Level::DEBUG).then_some(Self(provider))
+    }
+
+    /// A call of the API was answered, or not.
+    pub(crate) fn called(
+        &self,
+        method: &Method,
+        url: &str,
+        status: Option<StatusCode>,
+        took: Duration,
+    ) {
+        let (provider, url) = (&*escaped(self.0), &*escaped(url));
+        let (status, took_ms) = (status.map(|status| status.as_u16()), took.as_millis());
+        tracing::debug!(provider, %method, url, status, took_ms, "called the API");
+    }
+}
+
+impl RequestObserver for Requests<'_> {
+    fn sending(&self, method: &Method, url: &str, bytes: usize) {
+        let (provider, url) = (&*escaped(self.0), &*escaped(url));
+        tracing::trace!(provider, %method, url, bytes, "sends a request");
+    }
+
+    fn answered(
+        &self,
+        method: &Method,
+        url: &str,
+        answer: Result<(StatusCode, usize), &Error>,
+        took: Duration,
+    ) {
+        let (provider, url) = (&*escaped(self.0), &*escaped(url));
+        let took_ms = took.as_millis();
+        match answer {
+            Ok((status, bytes)) => {
+                let status = status.as_u16();
+                tracing::debug!(provider, %method, url, status, took_ms, bytes, "asked the vendor");
+            }
+            Err(error) => {
+                let kind = error.kind().as_str();
+                tracing::debug!(provider, %method, url, kind, took_ms, "asked the vendor in vain");
+            }
+        }
+    }
 }
 
 #[cfg(feature = "metrics")]

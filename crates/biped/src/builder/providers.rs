@@ -8,6 +8,7 @@ use std::{
 use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, Value, nearest};
 use biped_core::{Provider, TokenRequest, wire};
 
+use super::hints;
 use crate::{
     config::{self, ConfigFile, OwnerCheck, Table},
     registry::Registry,
@@ -81,7 +82,10 @@ impl Maker<'_> {
                     None => config::read_text(path, OwnerCheck::Off),
                 }
             });
-        let provider = kind.build(&config)?;
+        let provider = kind.build(&config).map_err(|mut problems| {
+            hints::add(&mut problems, name, values, kind, self.registry);
+            problems
+        })?;
         Ok(Made {
             provider,
             request: kind.request(&config),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use biped_config::{ConfigTable, ConfigValue, Origin, Problem, Value};
-use biped_core::{Error, References};
+use biped_core::{Error, References, wire};
 
 use crate::{
     config::{self, ConfigFile, Environment, Layer, OwnerCheck, Table},
@@ -28,13 +28,21 @@ impl Sources {
         self.files.iter().filter_map(File::opened).collect()
     }
 
+    /// Warns of variables that set nothing and that no source refers to.
+    pub(super) fn warn_of_unused(&self, registry: &Registry, referenced: &BTreeSet<String>) {
+        let sections: Vec<_> = registry.section_names().collect();
+        for text in self.environment.unused(&sections, referenced) {
+            tracing::warn!(target: "biped::config", "{}", wire::Escaped(&text));
+        }
+    }
+
     /// Reads and merges the sources. Syntax errors are returned at once; other problems are noted.
     pub(super) fn read(
         &self,
         registry: &Registry,
         references: References,
         problems: &mut Vec<Problem>,
-    ) -> Result<Table, Error> {
+    ) -> Result<Read, Error> {
         let mut layers = vec![layer("defaults", &self.defaults)];
         let mut broken = false;
         for file in &self.files {
@@ -62,11 +70,38 @@ impl Sources {
             .cloned()
             .collect();
         let sections: Vec<_> = registry.section_names().collect();
+        let mut referenced = BTreeSet::new();
+        for layer in layers.iter().chain([&values]) {
+            note_references(&layer.root, &mut referenced);
+        }
         layers.extend(self.environment.layers(&sections, &names, problems));
         layers.push(values);
         let mut root = config::merge(&layers)?;
         config::rule(&mut root, references, &registry.schemes());
-        Ok(root)
+        Ok(Read { root, referenced })
+    }
+}
+
+/// What the sources say.
+pub(super) struct Read {
+    pub(super) root: Table,
+    /// The variables that a source refers to, overridden or not.
+    pub(super) referenced: BTreeSet<String>,
+}
+
+/// Notes the variables that a table refers to.
+fn note_references(table: &Table, names: &mut BTreeSet<String>) {
+    table
+        .values()
+        .for_each(|value| note_reference(value, names));
+}
+
+fn note_reference(value: &ConfigValue, names: &mut BTreeSet<String>) {
+    match &value.raw {
+        Value::Text(text) => names.extend(text.strip_prefix("env:").map(str::to_owned)),
+        Value::List(all) => all.iter().for_each(|value| note_reference(value, names)),
+        Value::Table(table) => note_references(table, names),
+        _ => {}
     }
 }
 

@@ -8,6 +8,17 @@ use super::{Layer, Table, insert};
 
 const PREFIX: &str = "BIPED_";
 
+/// The variables that Biped's programs read themselves.
+const OWN: [&str; 4] = [
+    "BIPED_CONFIG",
+    "BIPED_URL",
+    "BIPED_SOCKET",
+    "BIPED_CALLER_TOKEN",
+];
+
+/// The section of the sidecar, which shares its environment with an application.
+const SIDECAR: &str = "serve";
+
 /// How many keys a variable may name below its section. It bounds the depth of the tables that a long
 /// name makes.
 const DEEPEST: usize = 8;
@@ -31,6 +42,29 @@ impl Environment {
             Self::Off => Vec::new(),
             Self::Given(variables) => variables.clone(),
         }
+    }
+
+    /// Returns what is wrong with each `BIPED_…` variable that sets nothing and that no reference names,
+    /// sorted.
+    pub(crate) fn unused(&self, sections: &[&str], referenced: &BTreeSet<String>) -> Vec<String> {
+        let known = || sections.iter().copied().chain([SIDECAR]);
+        let is_unused = |name: &String| {
+            name.starts_with(PREFIX)
+                && !OWN.contains(&&**name)
+                && !referenced.contains(name)
+                && !known().any(|section| inside(name, section).is_some())
+        };
+        let names = self.variables().into_iter();
+        let names = names.filter_map(|(name, _)| name.into_string().ok());
+        let unused: BTreeSet<_> = names.filter(is_unused).collect();
+        let told = unused.into_iter().map(|name| {
+            let remedy = match known().find_map(|section| single(&name, section)) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => "expected BIPED_PROVIDERS__NAME__KEY or BIPED_SECTION__KEY".into(),
+            };
+            format!("{name}: this variable sets nothing; {remedy}")
+        });
+        told.collect()
     }
 
     /// Returns a layer for each variable of one of the `sections`, sorted by name. `names` are the
@@ -87,6 +121,14 @@ fn inside<'v>(variable: &'v str, section: &str) -> Option<&'v str> {
     let section = section.replace('-', "_").to_ascii_uppercase();
     let rest = variable.strip_prefix(PREFIX)?.strip_prefix(&*section)?;
     rest.strip_prefix("__")
+}
+
+/// Returns the name that was meant, if a single `_` follows the section.
+fn single(variable: &str, section: &str) -> Option<String> {
+    let section = section.replace('-', "_").to_ascii_uppercase();
+    let rest = variable.strip_prefix(PREFIX)?.strip_prefix(&*section)?;
+    let rest = rest.trim_start_matches('_');
+    (!rest.is_empty()).then(|| format!("{PREFIX}{section}__{rest}"))
 }
 
 /// The path of the key that a variable sets.

@@ -195,3 +195,58 @@ fn a_proxy_of_an_unknown_scheme_is_a_problem() {
     assert_one(&found, "biped.toml:1: http: ", &["proxy", "socks5h"]);
     assert!(!found.concat().contains("hunter2"), "{found:?}");
 }
+
+/// The problem of one provider, whose table holds these lines.
+#[cfg(all(feature = "oauth2", feature = "dialect"))]
+#[track_caller]
+fn problem_of(lines: &str) -> String {
+    let found = problems(&format!("[providers.a]\n{lines}"));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found[0].clone()
+}
+
+#[cfg(all(feature = "catalogue", feature = "oauth2"))]
+#[test]
+fn a_vendor_of_the_catalogue_as_a_kind_is_told_how_to_be_configured() {
+    for kind in ["paypal", "PayPal"] {
+        let told = problem_of(&format!("kind = '{kind}'\n"));
+        assert!(
+            told.contains("kind = \"dialect\", vendor = \"paypal\""),
+            "{told}"
+        );
+    }
+    let told = problem_of("kind = 'paypall'\n");
+    assert!(told.contains("vendor = \"paypal\""), "{told}");
+    // What is no vendor is not repeated: it may be a secret.
+    let told = problem_of("kind = 'pl4nted-s3cret'\n");
+    assert!(!told.contains("pl4nted"), "{told}");
+    let told = problem_of("kind = 'dialect'\nvendor = 'oauth2'\n");
+    assert!(told.contains("kind = \"oauth2\""), "{told}");
+}
+
+#[cfg(all(feature = "oauth2", feature = "dialect"))]
+#[test]
+fn a_key_of_another_kind_names_that_kind() {
+    const SHOP: &str = "kind = 'envelope'\nbase_url = 'https://a.example'\nclient_id = 'a'\n\
+                        client_secret = 'b'\n";
+    const CRM: &str = "kind = 'oauth2'\nissuer = 'https://a.example'\nclient_id = 'a'\n\
+                       client_secret = 'b'\n";
+    for key in [
+        "client_certificate",
+        "certificate",
+        "certificate_key",
+        "tls_cert",
+        "client_key",
+    ] {
+        let told = problem_of(&format!("{SHOP}{key} = 'file:a.pem'\n"));
+        assert!(told.contains("kind = \"oauth2\""), "{told}");
+    }
+    let told = problem_of(&format!("{CRM}client_certificate = 'file:a.pem'\n"));
+    assert!(told.contains("did you mean certificate?"), "{told}");
+    let told = problem_of(&format!("{CRM}client_certificate_key = 'file:a.pem'\n"));
+    assert!(told.contains("did you mean certificate_key?"), "{told}");
+    let told = problem_of(&format!("{SHOP}issuer = 'https://a.example'\n"));
+    assert!(told.contains("key of kind = \"oauth2\""), "{told}");
+    let told = problem_of(&format!("{CRM}base_url = 'https://a.example'\n"));
+    assert!(told.contains("kind = \"envelope\""), "{told}");
+}

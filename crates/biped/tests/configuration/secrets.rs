@@ -244,7 +244,7 @@ async fn a_secret_that_is_not_there_is_told_with_the_place_that_names_it() {
         "'env:BIPED_TEST_NOWHERE'",
         "'file:nowhere'",
         "{ cmd = ['false'] }",
-        "['env:BIPED_TEST_NOWHERE', 'x']",
+        "['env:BIPED_TEST_NOWHERE', 'file:nowhere']",
     ] {
         let biped = builder()
             .http_client(Arc::new(NoNetwork))

@@ -1,6 +1,9 @@
 //! `biped check`.
 
-use biped::{CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource, provider::wire::Escaped};
+use biped::{
+    CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
+    provider::wire::{Escaped, escaped},
+};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
@@ -78,7 +81,7 @@ struct Finding {
     warnings: Vec<String>,
     error: Option<Described>,
     /// What the error means, in plain words.
-    meaning: Option<&'static str>,
+    meaning: Option<String>,
     /// What to do about the error.
     remedy: Option<String>,
     #[serde(skip)]
@@ -92,6 +95,7 @@ impl Finding {
         let token = tried.ok();
         if let Some(token) = token {
             warnings.extend(withheld(source, token));
+            warnings.extend(assumed(token));
         }
         Self {
             provider: name.into(),
@@ -104,7 +108,7 @@ impl Finding {
             warnings,
             error: cause.as_ref().map(Described::of_error),
             meaning: cause.as_ref().map(meaning),
-            remedy: cause.as_ref().and_then(Error::remedy).map(Into::into),
+            remedy: cause.as_ref().and_then(remedy),
             cause,
         }
     }
@@ -137,17 +141,15 @@ impl Finding {
                 if let Some(page) = error.vendor().and_then(|vendor| vendor.uri.clone()) {
                     lines.push(("see", page));
                 }
-                lines.push(("means", meaning(error).into()));
-                if let Some(remedy) = error.remedy() {
-                    lines.push(("to do", remedy.into()));
-                }
+                lines.push(("means", meaning(error)));
+                lines.extend(remedy(error).map(|remedy| ("to do", remedy)));
             }
         }
         lines.extend(self.warnings.iter().map(|text| ("warning", text.clone())));
         let style = Style::new().bold().fg_color(Some(color.into()));
         let lines = lines
             .iter()
-            .map(|(name, text)| format!("  {name:<8} {}\n", Escaped(text)));
+            .map(|(name, text)| output::hanging(&format!("  {name:<8} "), &escaped(text)));
         format!(
             "{}: {style}{state}{style:#}\n{}",
             Escaped(&self.provider),
@@ -164,14 +166,40 @@ fn withheld(source: &TokenSource, token: &Token) -> Option<String> {
     (!missing.is_empty()).then(|| format!("requested, but not granted: {}", missing.join(" ")))
 }
 
-/// What an error means, in plain words.
-fn meaning(error: &Error) -> &'static str {
+/// That nothing tells how long the token lives.
+fn assumed(token: &Token) -> Option<String> {
+    let (why, life) = (token.assumed_lifetime()?, token.lifetime()?);
+    Some(format!(
+        "the lifetime of {} is assumed: {why}",
+        in_words(life)
+    ))
+}
+
+/// What to do about an error, and where the refused credentials are from.
+fn remedy(error: &Error) -> Option<String> {
+    let remedy = error.remedy()?;
+    Some(match error.credentials_from() {
+        Some(places) => format!("{remedy} (read from {places})"),
+        None => remedy.into(),
+    })
+}
+
+/// What an error means, in plain words. An odd credential is the likeliest reason.
+fn meaning(error: &Error) -> String {
+    match error.oddity() {
+        Some(odd) => format!("{odd}; that is probably why the vendor refuses"),
+        None if error.is_unsent() => {
+            format!("{}; nothing was sent to the vendor", usual_meaning(error))
+        }
+        None => usual_meaning(error).into(),
+    }
+}
+
+fn usual_meaning(error: &Error) -> &'static str {
     let status = error.vendor().and_then(|vendor| vendor.status);
     match error.kind() {
-        ErrorKind::Configuration => {
-            "the configuration or the request is not valid; nothing was sent"
-        }
-        ErrorKind::Secret => "a secret can't be read; nothing was sent",
+        ErrorKind::Configuration => "the configuration or the request is not valid",
+        ErrorKind::Secret => "a secret can't be read",
         ErrorKind::Refused if error.refuses_client() => {
             "the vendor does not know this client_id, or the secret is wrong, replaced or expired"
         }

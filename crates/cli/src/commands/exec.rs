@@ -1,11 +1,15 @@
 //! `biped exec`.
 
-use std::process::Command;
+use std::{io, process::Command};
 
 use biped::{Error, ExposeSecret, Token, TokenSource};
 
 use crate::words::{base_url, rfc3339, scope};
-use crate::{args, environment, failure::Outcome, session::Session};
+use crate::{
+    args, environment,
+    failure::{Failure, Outcome},
+    session::Session,
+};
 
 pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
     let biped = session.biped()?;
@@ -50,8 +54,10 @@ pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
         Ok(())
     })?;
     become_of(command).map_err(|error| {
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
         let program = program.display();
-        Error::configuration(format!("{program} can't be run: {error}")).into()
+        let error = Error::configuration(format!("{program} can't be run: {error}"));
+        Failure::Program { error, is_missing }
     })
 }
 
@@ -82,14 +88,14 @@ fn scheme(token: &Token) -> Option<String> {
 
 /// Replaces this process by the command, which then receives signals and sets the exit status.
 #[cfg(unix)]
-fn become_of(mut command: Command) -> Result<(), std::io::Error> {
+fn become_of(mut command: Command) -> io::Result<()> {
     use std::os::unix::process::CommandExt;
     Err(command.exec())
 }
 
 /// Runs the command, and exits with its status.
 #[cfg(not(unix))]
-fn become_of(mut command: Command) -> Result<(), std::io::Error> {
+fn become_of(mut command: Command) -> io::Result<()> {
     let status = command.status()?;
     std::process::exit(status.code().unwrap_or(1));
 }

@@ -5,7 +5,9 @@ use std::{fmt::Write as _, path::Path};
 use biped::{
     Error,
     config::Origin,
-    dialect::{About, Catalogue, Dialect, Param, Report as DialectReport, VendorFile, check},
+    dialect::{
+        About, Assumption, Catalogue, Dialect, Param, Report as DialectReport, VendorFile, check,
+    },
     provider::wire::Escaped,
 };
 use serde::Serialize;
@@ -167,7 +169,7 @@ struct Checked {
     good: bool,
     examples: usize,
     problems: Vec<Flaw>,
-    advice: Vec<&'static str>,
+    advice: Vec<String>,
 }
 
 /// A problem of a file, with its line.
@@ -201,7 +203,17 @@ impl Checked {
             good: report.is_good(),
             examples: report.examples(),
             problems: problems.chain(differences).collect(),
-            advice: report.advice().to_vec(),
+            advice: report
+                .advice()
+                .iter()
+                .map(|advice| (*advice).to_owned())
+                .chain(report.assumptions().iter().map(|assumption| {
+                    let Assumption { line, why, .. } = assumption;
+                    format!(
+                        "the lifetime of the token of the example in line {line} is assumed: {why}"
+                    )
+                }))
+                .collect(),
         }
     }
 

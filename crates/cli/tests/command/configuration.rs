@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{Ran, World};
 
 #[test]
 fn the_starter_can_be_used_at_once_and_is_never_overwritten() {
@@ -166,4 +166,69 @@ fn the_schema_knows_the_kinds() {
         "https://json-schema.org/draft/2020-12/schema"
     );
     assert!(schema["$defs"]["kind-contentsquare"].is_object());
+}
+
+#[test]
+fn a_variable_that_sets_nothing_is_warned_of() {
+    let world = World::with(
+        "client_id = \"shop-backend\"",
+        "client_id = \"env:BIPED_SHOP_ID\"",
+    );
+    let run = |line: &str| {
+        let mut command = world.command(line.split(' '));
+        command.envs([
+            ("BIPED_HTTP_TIMEOUT", "20s"),
+            ("BIPED_SHOP__CLIENT_SECRET", "pl4nted"),
+            ("BIPED_SHOP_ID", "shop-backend"),
+            ("BIPED_SERVE__LISTEN", "127.0.0.1:1"),
+            ("BIPED_PROVIDERS__SHOP__SCOPE", "a"),
+            ("BIPED_CONFIG", "biped.toml"),
+        ]);
+        Ran::of(command.output().unwrap())
+    };
+    for line in ["token shop", "list", "config show"] {
+        let ran = run(line);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        let warnings: Vec<_> = ran.stderr.lines().collect();
+        assert_eq!(warnings.len(), 2, "{warnings:#?}");
+        assert!(
+            warnings[0].starts_with("warning: BIPED_HTTP_TIMEOUT: "),
+            "{warnings:#?}"
+        );
+        assert!(warnings[0].contains("BIPED_HTTP__TIMEOUT"), "{warnings:#?}");
+        assert!(
+            warnings[1].starts_with("warning: BIPED_SHOP__CLIENT_SECRET: "),
+            "{warnings:#?}"
+        );
+        assert!(!ran.stderr.contains("pl4nted"));
+    }
+    assert_eq!(run("token shop --format json").stderr, "");
+}
+
+#[test]
+fn every_command_uses_the_file_that_the_variable_names() {
+    let world = World::new();
+    world.write_untrusted("biped.toml", "[providers.other]\nkind = 'nonsense'\n");
+    world.write_untrusted("named.toml", &world.sandbox().config_toml());
+    for line in [
+        "token shop",
+        "call shop GET /v1/orders",
+        "exec shop -- true",
+        "list",
+        "inspect exports",
+        "check shop",
+        "config show",
+        "forget shop",
+        "trust",
+        "trust --revoke",
+    ] {
+        let mut command = world.command(line.split(' '));
+        let ran = Ran::of(command.env("BIPED_CONFIG", "named.toml").output().unwrap());
+        assert_eq!(ran.status, 0, "{line}: {ran:?}");
+        assert!(!format!("{ran:?}").contains("other"), "{line}: {ran:?}");
+    }
+    let mut command = world.command(["init"]);
+    let ran = Ran::of(command.env("BIPED_CONFIG", "new.toml").output().unwrap());
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(world.path("new.toml").exists());
 }

@@ -75,10 +75,28 @@ fn without_a_token_the_command_is_not_run() {
 #[test]
 fn a_command_that_is_none_is_a_usage_error() {
     let world = World::new();
-    world.run("exec shop -- /nowhere/nothing").failed(2);
     world.run("exec shop --").failed(2);
     world.run("exec shop").failed(2);
     assert_eq!(world.run("exec nope -- true").failed(2).lines().count(), 1);
+}
+
+#[test]
+fn a_program_that_is_missing_or_can_not_be_run_is_told_as_a_shell_does() {
+    let world = World::new();
+    world.write_untrusted("data", "not a program");
+    for (program, status) in [
+        ("/nowhere/nothing", 127),
+        ("no-such-program-anywhere", 127),
+        ("./data", 126),
+        ("/", 126),
+    ] {
+        let told = world.run(&format!("exec shop -- {program}")).failed(status);
+        assert!(told.contains(program), "{told}");
+        let error = world
+            .run(&format!("exec --format json shop -- {program}"))
+            .error(status);
+        assert_eq!(error["kind"], "configuration");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use biped_sandbox::{Effect, Fault};
 
-use crate::world::World;
+use crate::world::{Ran, World};
 
 #[test]
 fn a_wrong_secret_is_status_3_in_the_vendors_own_words() {
@@ -167,4 +167,51 @@ fn verbose_tells_on_stderr_what_happens() {
     let verbose = world.run("token shop -v");
     assert_eq!(verbose.stdout.lines().count(), 1);
     assert!(verbose.stderr.contains("shop"), "{}", verbose.stderr);
+}
+
+#[test]
+fn verbose_tells_each_request_with_method_url_status_and_time() {
+    let world = World::new();
+    let url = world.sandbox().url();
+    let told = world.run("call shop GET /v1/orders?page=pl4nted -v").stderr;
+    let line = |words: &[&str]| {
+        let has_all = |line: &&str| words.iter().all(|word| line.contains(word));
+        let found = told.lines().filter(has_all).count();
+        assert_eq!(found, 1, "{words:?}: {told}");
+    };
+    line(&[
+        "POST",
+        &format!("{url}/v1/auth/token"),
+        "status=200",
+        "took_ms=",
+    ]);
+    line(&["GET", &format!("{url}/v1/orders"), "status=200", "took_ms="]);
+    assert!(!told.contains("pl4nted"), "{told}");
+    assert!(!told.contains("sends a request"), "{told}");
+    let more = world.run("token shop --fresh -vv").stderr;
+    assert!(more.contains("sends a request"), "{more}");
+    let failed = world.run("call shop GET /v1/nowhere -v").stderr;
+    assert!(failed.contains("status=404"), "{failed}");
+}
+
+#[test]
+fn verbose_tells_a_url_without_the_secrets_in_its_path() {
+    let world = World::empty();
+    world.write_untrusted(
+        "mine.toml",
+        "url = \"{origin}/{api_key}/token?key={api_key}\"\n[response]\ntoken = \"/t\"\n",
+    );
+    world.write(
+        "biped.toml",
+        &format!(
+            "[providers.mine]\nkind = \"dialect\"\nfile = \"mine.toml\"\n\
+             client_id = \"a\"\nclient_secret = \"b\"\n\
+             params = {{ origin = \"{}\", api_key = \"env:KEY\" }}\n",
+            world.sandbox().url()
+        ),
+    );
+    let mut command = world.command(["token", "mine", "-vv"]);
+    let ran = Ran::of(command.env("KEY", "pl4nted-s3cret").output().unwrap());
+    assert!(ran.stderr.contains("status=404"), "{ran:?}");
+    assert!(!ran.stderr.contains("pl4nted"), "{ran:?}");
 }

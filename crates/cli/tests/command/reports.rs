@@ -144,3 +144,64 @@ fn what_is_forgotten_is_told() {
     assert!(ran.stderr.contains("shop"));
     assert_eq!(world.token_requests(), 0);
 }
+
+/// What a terminal of this width gets of a command's stdout.
+#[cfg(unix)]
+fn on_terminal(world: &World, line: &str, width: u16) -> String {
+    use std::io::{Read as _, Write as _};
+    let (mut person, command_side) = crate::trust::terminal();
+    let mut size = rustix::termios::tcgetwinsize(&person).unwrap();
+    (size.ws_col, size.ws_row) = (width, 24);
+    rustix::termios::tcsetwinsize(&person, size).unwrap();
+    let mut command = world.command(line.split(' '));
+    command.stdout(command_side.try_clone().unwrap());
+    assert!(command.status().unwrap().success());
+    (&command_side).write_all(b"\x04").unwrap();
+    let mut shown = Vec::new();
+    let mut byte = [0];
+    while person.read(&mut byte).unwrap() == 1 && byte != [4] {
+        shown.extend(byte);
+    }
+    String::from_utf8(shown).unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn no_width_of_a_terminal_hides_what_a_list_tells() {
+    let world = World::new();
+    world.run("token shop").ok();
+    let url = format!("{}/v1/auth/token", world.sandbox().url());
+    for width in [20, 40, 60, 80, 120, 200] {
+        let shown = on_terminal(&world, "list --color never", width);
+        let word = |word: &str| shown.split_whitespace().filter(|it| *it == word).count();
+        assert_eq!((word("fresh"), word("missing")), (1, 4), "{width}: {shown}");
+        assert_eq!(
+            (word("exports-us"), word("min")),
+            (1, 1),
+            "{width}: {shown}"
+        );
+        assert!(shown.contains(&url), "{width}: {shown}");
+        let fits = |line: &str| line.chars().count() <= width.into();
+        let one_word = |line: &str| line.split_whitespace().count() == 1;
+        assert!(
+            shown.lines().all(|line| fits(line) || one_word(line)),
+            "{width}: {shown}"
+        );
+        let found = on_terminal(&world, "vendors paypal --color never", width);
+        assert!(
+            found.contains("PayPal") && found.contains("oauth2/token"),
+            "{found}"
+        );
+        if width >= 40 {
+            let checked = on_terminal(&world, "check exports --store memory --color never", width);
+            assert!(
+                checked
+                    .lines()
+                    .all(|line| fits(line) || line.contains("http")),
+                "{checked}"
+            );
+        }
+    }
+    // Scripts get a line for each provider, however wide.
+    assert_eq!(world.run("list").ok().lines().count(), 6);
+}

@@ -523,7 +523,7 @@ fn trust_is_listed_and_taken_back() {
 }
 
 /// A terminal: what a person types and reads, and the side that the command has.
-fn terminal() -> (fs::File, fs::File) {
+pub(crate) fn terminal() -> (fs::File, fs::File) {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&person).unwrap();

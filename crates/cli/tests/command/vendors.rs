@@ -100,6 +100,25 @@ fn every_shown_entry_loads_as_it_is() {
 }
 
 #[test]
+fn a_vendor_that_takes_a_certificate_shows_a_table_for_it_that_loads() {
+    let world = World::empty();
+    let shown = world.run("vendors show entra-id").ok();
+    let recipe = shown
+        .lines()
+        .skip_while(|line| !line.starts_with("# [providers."));
+    let recipe = recipe.map_while(|line| line.strip_prefix("# "));
+    let recipe: Vec<_> = recipe.collect();
+    let recipe = recipe.join("\n");
+    assert!(
+        recipe.contains("oauth2") && recipe.contains("certificate = "),
+        "{shown}"
+    );
+    world.write("biped.toml", &recipe);
+    let list = world.run("list --format json").json();
+    assert_eq!(list[0]["kind"], "oauth2", "{list}");
+}
+
+#[test]
 fn what_is_shown_and_checked_is_also_for_programs() {
     let world = World::empty();
     for line in [

@@ -174,9 +174,10 @@ impl WithSource for Error {
 }
 
 /// Wraps Biped's error so that [`token_error`](crate::token_error) finds it. It is its own cause as
-/// well, because transparent wrappers, such as those of retries, show only the cause.
+/// well, because transparent wrappers, such as those of retries, show only the cause. As a cause it
+/// tells its kind only, so that a chain does not tell it twice.
 pub(crate) fn failed(error: Error) -> reqwest_middleware::Error {
-    match reqwest_middleware::Error::middleware(error.clone()) {
+    match reqwest_middleware::Error::middleware(error.as_cause()) {
         reqwest_middleware::Error::Middleware(cause) => {
             reqwest_middleware::Error::Middleware(cause.context(error))
         }

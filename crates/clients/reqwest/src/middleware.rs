@@ -100,7 +100,8 @@ impl Middleware for TokenMiddleware {
 pub fn token_error(error: &reqwest_middleware::Error) -> Option<&Error> {
     match error {
         reqwest_middleware::Error::Middleware(error) => {
-            error.chain().find_map(|cause| cause.downcast_ref())
+            let found: Option<&Error> = error.chain().find_map(|cause| cause.downcast_ref());
+            found.map(Error::as_told)
         }
         reqwest_middleware::Error::Reqwest(_) => None,
     }

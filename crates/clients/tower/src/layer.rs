@@ -162,7 +162,8 @@ where
 #[must_use]
 pub fn token_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.find_map(|cause| cause.downcast_ref())
+    let found: Option<&Error> = causes.find_map(|cause| cause.downcast_ref());
+    found.map(Error::as_told)
 }
 
 impl<R> Clone for TokenLayer<R> {

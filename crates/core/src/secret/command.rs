@@ -27,7 +27,7 @@ pub(super) async fn from_command(
         );
     };
     let failed = |what: String| Error::secret(format!("the secret command {program} {what}"));
-    let may_work_later = |error: Error| error.transient(true).with_retry_after(Some(COMMAND_REST));
+    let may_work_later = |error: Error| error.transient(true).with_next_attempt(Some(COMMAND_REST));
     let timeout = clock.sleep(COMMAND_TIMEOUT);
     let Some(ran) = before(timeout, run_command(program, arguments, LARGEST)).await else {
         let seconds = COMMAND_TIMEOUT.as_secs();

@@ -85,11 +85,12 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
     }
 }
 
+/// It shows the text of the error inside, and so has its causes.
 impl<E: std::error::Error + 'static> std::error::Error for CallError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Token(error) => Some(error),
-            Self::Transport(error) => Some(error),
+            Self::Token(error) => error.source(),
+            Self::Transport(error) => error.source(),
         }
     }
 }

@@ -57,6 +57,7 @@ impl FlightTask {
             from_store,
             took,
         );
+        telemetry::assumed(self.key.client.id.name(), &self.key.request, &token);
         self.finish(Ok(token.clone()));
         Some(token)
     }
@@ -87,7 +88,7 @@ impl FlightTask {
         let paused = client.endpoint.paused(&now).map(|(_, left)| left);
         let mut error = failure.error().clone();
         if wait.is_some() {
-            error = error.with_retry_after(wait.max(paused));
+            error = error.with_next_attempt(wait.max(paused));
         }
         if failure.is_news() {
             telemetry::failed(client.id.name(), &self.key.request, &error, serving);

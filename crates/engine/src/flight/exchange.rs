@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use biped_core::{
     ClientIdentity, Error, ErrorKind, ExposeSecret, FetchContext, IdentityKey, IdentityRef,
-    Inspection, Now, Provider, SecretUse, Token, TokenRequest,
+    Inspection, Now, Provider, RequestObserver, SecretUse, Token, TokenRequest,
 };
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     fleet::vet,
     key::{cached::CallCredentials, table::Key},
     sync::atomic::Ordering::Relaxed,
+    telemetry::Requests,
 };
 
 /// What is asked of a vendor.
@@ -33,8 +34,8 @@ pub(crate) enum Answer {
 }
 
 impl Engine {
-    /// Asks the vendor, with the secret that worked last, and on `invalid_client` with the others
-    /// in order.
+    /// Asks the vendor, with the secret that worked last, and with the others in order if that one
+    /// can't be read or is refused (`invalid_client`).
     pub(crate) async fn ask(
         &self,
         provider: &Arc<dyn Provider>,
@@ -44,20 +45,18 @@ impl Engine {
         let remembered = &key.client.candidate;
         let mut candidate = remembered.load(Relaxed);
         let mut tried = Vec::new();
-        let mut secrets = Vec::new();
-        let mut refused = None;
+        let mut secrets: Vec<SecretUse> = Vec::new();
+        let mut unread = Vec::new();
+        let mut failed = None;
         let mut sent = false;
-        let failure = |error, secrets, sent| FetchFailure {
-            error,
-            secrets,
-            sent,
-        };
+        let requests = Requests::of(key.client.id.name());
         loop {
             let marks = match ask {
                 Ask::Token(_, marks) => marks.cloned(),
                 _ => None,
             };
             let mut cx = self.context(candidate, marks);
+            cx = cx.observed_by(requests.as_ref().map(|it| it as &dyn RequestObserver));
             let answer = redacted(ask_once(&mut cx, &**provider, ask).await, &cx);
             let error = match answer {
                 Ok(answer) => {
@@ -69,24 +68,33 @@ impl Engine {
             secrets.extend(cx.take_secrets_used());
             sent |= cx.last_sent().is_some();
             tried.push(candidate);
-            let all = secrets
-                .iter()
-                .map(|used| used.secret().candidates())
-                .max()
-                .unwrap_or(1);
+            let is_unread = error.kind() == ErrorKind::Secret;
+            let named = secrets.iter().map(|used| used.secret().candidates()).max();
+            let all = match cx.unread_candidates() {
+                // The place of another reference is no substitute.
+                unread if unread > 0 && failed.is_none() => unread,
+                _ => named.unwrap_or(1),
+            };
             let next = (0..all).find(|other| !tried.contains(other));
-            // Of several, one that isn't there says nothing about the others' refusal.
-            let missing = refused.is_some() && error.kind() == ErrorKind::Secret;
-            match next.filter(|_| missing || error.refuses_client()) {
-                Some(next) => candidate = next,
-                None if missing => {
-                    return Err(failure(refused.unwrap_or(error), secrets, sent));
-                }
-                None => return Err(failure(error, secrets, sent)),
+            let goes_on = is_unread || error.refuses_client();
+            match is_unread {
+                true => unread.push(error),
+                false => failed = Some(error),
             }
-            if !missing {
-                refused = Some(error);
+            if let Some(next) = next.filter(|_| goes_on) {
+                candidate = next;
+                continue;
             }
+            // Of several, one that can't be read says nothing about the others' refusal.
+            let error = match failed {
+                Some(error) => error.naming(&secrets, &unread),
+                None => Error::all_unread(&unread),
+            };
+            return Err(FetchFailure {
+                error: error.unsent(!sent),
+                secrets,
+                sent,
+            });
         }
     }
 

@@ -87,7 +87,7 @@ impl Refusal {
         let recheck = now.mono >= self.recheck_at && !self.secrets.is_empty();
         (self.is_in_force(now) && !recheck).then(|| {
             let wait = self.probe_at - now.mono;
-            self.error.clone().with_retry_after(Some(wait))
+            self.error.clone().with_next_attempt(Some(wait))
         })
     }
 

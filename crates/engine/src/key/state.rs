@@ -189,7 +189,7 @@ impl KeyState {
             && now.mono < *not_before
         {
             let wait = *not_before - now.mono;
-            return Some(error.clone().with_retry_after(Some(wait)));
+            return Some(error.clone().with_next_attempt(Some(wait)));
         }
         setbacks.refusal.as_ref()?.blocked_by(now)
     }

@@ -356,7 +356,8 @@ async fn no_name_parameter_scope_or_vendors_text_forges_a_line() {
         source.reject(&token);
         drop(listening);
         let logged = log.text();
-        assert_eq!(logged.lines().count(), 3, "{logged}");
+        // Two for each request, and what came of them.
+        assert_eq!(logged.lines().count(), 7, "{logged}");
         logged.lines().for_each(assert_one_line);
 
         assert_one_line(&request.to_string());

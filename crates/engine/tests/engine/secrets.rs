@@ -222,6 +222,76 @@ async fn a_secret_of_a_list_that_is_not_there_does_not_hide_the_refusal_of_the_o
     assert_eq!(stage.http.count(), 1);
 }
 
+/// A variable that no environment has.
+fn unset(name: &str) -> SecretRef {
+    SecretRef::env(format!("BIPED_UNSET_IN_TESTS_{name}"))
+}
+
+#[tokio::test]
+async fn a_list_goes_on_past_a_member_that_is_missing_or_empty() {
+    let _limit = biped_testing::TimeLimit::start();
+    let directory = TempDir::new().unwrap();
+    let (gone, empty) = (
+        directory.path().join("gone"),
+        directory.path().join("empty"),
+    );
+    fs::write(&empty, "").unwrap();
+    let stage = Stage::new();
+    let secret = SecretRef::file(&gone)
+        .or(&SecretRef::file(&empty))
+        .or(&unset("SECRET"))
+        .or(&SecretRef::inline("old"));
+    let source = stage.source_of(with(secret));
+    accepts(&stage, "old");
+    assert_eq!(text(&source).await, "t-1");
+    assert_eq!(secrets_sent(&stage), ["old"]);
+
+    // The one that worked last is tried first, and what comes before it when it is refused.
+    fs::write(&gone, "new").unwrap();
+    accepts(&stage, "new");
+    stage.advance(1100.0);
+    text(&source).await;
+    assert_eq!(secrets_sent(&stage), ["old", "old", "new"]);
+}
+
+#[tokio::test]
+async fn of_a_list_that_can_not_be_read_all_members_are_told() {
+    let _limit = biped_testing::TimeLimit::start();
+    let stage = Stage::new();
+    let source = stage.source_of(with(unset("ONE").or(&unset("TWO"))));
+    let error = failure(&source).await;
+    assert_eq!(error.kind(), ErrorKind::Secret);
+    assert!(error.is_unsent());
+    let message = error.message();
+    assert!(
+        message.contains("ONE") && message.contains("TWO"),
+        "{message}"
+    );
+
+    // A place of another reference is no substitute.
+    let secret = SecretRef::inline("a").or(&SecretRef::inline("b"));
+    let pairs = Arc::new(Pairs::new(unset("CLIENT"), secret));
+    let source = stage.manager.source(pairs, TokenRequest::new());
+    let message = failure(&source).await.message().to_owned();
+    assert_eq!(message.matches("CLIENT").count(), 1, "{message}");
+    assert_eq!(stage.http.count(), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_tells_which_secret_of_the_list_was_missing() {
+    let _limit = biped_testing::TimeLimit::start();
+    let stage = Stage::new();
+    let source = stage.source_of(with(unset("NEW").or(&SecretRef::inline("old"))));
+    accepts(&stage, "new");
+    let error = failure(&source).await;
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(
+        error.oddity().unwrap().contains("UNSET_IN_TESTS_NEW"),
+        "{error}"
+    );
+    assert_eq!(secrets_sent(&stage), ["old"]);
+}
+
 #[tokio::test]
 async fn a_secret_file_in_the_middle_of_a_swap_leaves_the_token_in_use() {
     let _limit = biped_testing::TimeLimit::start();

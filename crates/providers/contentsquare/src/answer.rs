@@ -39,12 +39,12 @@ fn token_in(
     };
     let base_url = base_url(&take("endpoint"), token_endpoint)?;
     let token_type = take("token_type");
-    let expires_in = wire::seconds(&take("expires_in"));
+    let expires_in = take("expires_in");
     let scope = wire::scope(&take("scope")).filter(|scope| !scope.trim().is_empty());
     check_project(request, answer.get("project_id"))?;
     Token::new(access_token, sent_at)
         .token_type(token_type.as_str().filter(|name| !name.is_empty()))
-        .expires_in(expires_in)
+        .expires_in_json(&expires_in)
         .scope(scope)
         .base_url(base_url)
         .extra(answer)

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use biped_core::{Error, SecretString, Timestamp, Token, TokenBuilder, VendorError, wire};
+use biped_core::{
+    Error, NoLifetime, SecretString, Timestamp, Token, TokenBuilder, VendorError, wire,
+};
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -155,10 +157,19 @@ impl Gained {
         };
         let builder = token.builder;
         // Without a path, the expiry is read from the token itself.
-        let ends = reads.expires.as_ref().and_then(|expires| {
-            let value = expires.at.as_ref()?.find(body, response.headers())?;
-            expires.written.read(&value)
+        let value = reads.expires.as_ref().and_then(|expires| {
+            let found = expires.at.as_ref()?.find(body, response.headers())?;
+            Some((expires, found))
         });
+        let unstated = match (&value, &reads.expires) {
+            (Some((_, found)), _) if !found.is_null() => Some(NoLifetime::Unreadable),
+            (_, Some(expires)) if expires.is_described => Some(NoLifetime::Misplaced),
+            // The vendor file says how long tokens live, because the vendor doesn't.
+            _ if reads.lifetime.is_some() => None,
+            _ => Some(NoLifetime::Missing),
+        };
+        let builder = builder.unstated(unstated);
+        let ends = value.and_then(|(expires, found)| expires.written.read(&found));
         let builder = match ends {
             Some(Ends::In(life)) => builder.expires_in(Some(life)),
             Some(Ends::At(point)) => builder.expires_at(Some(point)),

@@ -3,7 +3,7 @@
 use std::{io, path::Path, sync::Arc};
 
 use biped_config::Problem;
-use biped_core::{MAX_FILE_SIZE, read_text_file};
+use biped_core::{MAX_FILE_SIZE, NoLifetime, read_text_file};
 use http::Method;
 
 use crate::{
@@ -16,7 +16,18 @@ use crate::{
 pub struct Report {
     dialect: Result<Arc<Dialect>, LoadError>,
     differences: Vec<Difference>,
+    assumptions: Vec<Assumption>,
     advice: Vec<&'static str>,
+}
+
+/// An example whose token gets a lifetime that neither the response nor the vendor file tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Assumption {
+    /// The line of the example.
+    pub line: usize,
+    /// Why the lifetime is assumed.
+    pub why: NoLifetime,
 }
 
 /// Loads a file and runs its examples, without a network. The file must be a regular file of at most
@@ -33,15 +44,24 @@ pub fn check(path: &Path) -> io::Result<Report> {
 #[must_use]
 pub fn check_text(text: &str, name: &str) -> Report {
     let dialect = Dialect::from_toml(text, name).map(Arc::new);
-    let (differences, advice) = match &dialect {
-        Ok(dialect) => (differences(dialect), advice(dialect)),
-        Err(_) => (Vec::new(), Vec::new()),
-    };
-    Report {
+    let mut report = Report {
+        differences: Vec::new(),
+        assumptions: Vec::new(),
+        advice: Vec::new(),
         dialect,
-        differences,
-        advice,
+    };
+    if let Ok(dialect) = &report.dialect {
+        report.advice = advice(dialect);
+        for example in dialect.examples() {
+            let (differences, assumed) = example.try_out(dialect);
+            report.differences.extend(differences);
+            let line = example.line();
+            report
+                .assumptions
+                .extend(assumed.map(|why| Assumption { line, why }));
+        }
     }
+    report
 }
 
 impl Report {
@@ -69,6 +89,12 @@ impl Report {
         &self.differences
     }
 
+    /// Returns the examples whose tokens get an assumed lifetime.
+    #[must_use]
+    pub fn assumptions(&self) -> &[Assumption] {
+        &self.assumptions
+    }
+
     /// Returns the number of examples that were run.
     #[must_use]
     pub fn examples(&self) -> usize {
@@ -80,11 +106,6 @@ impl Report {
     pub fn advice(&self) -> &[&'static str] {
         &self.advice
     }
-}
-
-fn differences(dialect: &Arc<Dialect>) -> Vec<Difference> {
-    let examples = dialect.examples().iter();
-    examples.flat_map(|example| example.run(dialect)).collect()
 }
 
 fn advice(dialect: &Dialect) -> Vec<&'static str> {

@@ -14,6 +14,8 @@ pub(crate) struct Expiry {
     /// `None`: in the token itself.
     pub(crate) at: Option<AnswerPath>,
     pub(crate) written: Written,
+    /// Whether the vendor file says where.
+    pub(crate) is_described: bool,
 }
 
 /// The form of an expiry.

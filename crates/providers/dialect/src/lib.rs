@@ -97,7 +97,7 @@ pub mod guide {}
 pub use self::catalogue::{Catalogue, VendorFile};
 pub use self::{
     about::About,
-    check::{Report, check, check_text},
+    check::{Assumption, Report, check, check_text},
     config::kind,
     dialect::{Dialect, Param},
     example::{Difference, EXAMPLE_TIME, Example},

@@ -37,7 +37,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The problems of a vendor file that does not load.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LoadError {
     problems: Arc<[Problem]>,
 }
@@ -64,6 +64,13 @@ impl fmt::Display for LoadError {
             write!(f, "{separator}{problem}")?;
         }
         Ok(())
+    }
+}
+
+/// For people, since `main` and `unwrap` show it.
+impl fmt::Debug for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -21,11 +21,11 @@ pub(crate) fn token(
         ));
     };
     let token_type = take("token_type");
-    let expires_in = wire::seconds(&take("expires_in"));
+    let expires_in = take("expires_in");
     let scope = wire::scope(&take("scope")).filter(|scope| !scope.trim().is_empty());
     Ok(Token::new(access_token, sent_at)
         .token_type(token_type.as_str().filter(|name| !name.is_empty()))
-        .expires_in(expires_in)
+        .expires_in_json(&expires_in)
         .scope(scope)
         .extra(data))
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use biped_core::{Error, Timestamp, Token, VendorError, wire};
+use biped_core::{Error, NoLifetime, Timestamp, Token, VendorError, wire};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use oauth2::{AccessToken, RefreshToken, Scope, TokenResponse, TokenType};
@@ -239,6 +239,7 @@ pub(crate) fn token(
     builder
         .token_type(Some(named))
         .expires_in(granted.expires_in)
+        .unstated(Some(granted.unstated))
         .scope(granted.scope)
         .extra(granted.extra)
         .build()
@@ -251,6 +252,8 @@ pub(crate) struct Granted {
     access_token: AccessToken,
     token_type: GivenType,
     expires_in: Option<Duration>,
+    #[serde(skip)]
+    unstated: NoLifetime,
     scope: Option<String>,
     #[serde(skip)]
     extra: Map<String, Value>,
@@ -276,14 +279,19 @@ impl TryFrom<Map<String, Value>> for Granted {
             Value::String(text) => text.trim().to_owned(),
             _ => return Err("token_type is not a string"),
         };
-        let expires_in = wire::seconds(&take("expires_in"));
+        let expires_in = take("expires_in");
+        let unstated = match &expires_in {
+            Value::Null => NoLifetime::Missing,
+            _ => NoLifetime::Unreadable,
+        };
         let scope = wire::scope(&take("scope")).filter(|scope| !scope.trim().is_empty());
         // RFC 6749 §4.4.3: there should be none, and it is not used.
         drop(take("refresh_token"));
         Ok(Self {
             access_token: AccessToken::new(access_token),
             token_type: GivenType(token_type),
-            expires_in,
+            expires_in: wire::seconds(&expires_in),
+            unstated,
             scope,
             extra: fields,
         })

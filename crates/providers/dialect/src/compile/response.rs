@@ -119,6 +119,7 @@ fn expiry(section: &ConfigTable, is_usual: bool) -> Option<Expiry> {
         return is_usual.then(|| Expiry {
             at: Some(AnswerPath::key("expires_in")),
             written: Written::Seconds,
+            is_described: false,
         });
     };
     let at = inside.answer_path("at");
@@ -137,7 +138,11 @@ fn expiry(section: &ConfigTable, is_usual: bool) -> Option<Expiry> {
         );
     }
     inside.report_unread();
-    Some(Expiry { at, written })
+    Some(Expiry {
+        at,
+        written,
+        is_described: true,
+    })
 }
 
 fn lifetime(section: &ConfigTable) -> Option<Lifetime> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use biped_core::{ApiRequest, ApiRequestParts, Error, wire};
+use biped_core::{ApiRequest, ApiRequestParts, Error, NoLifetime, wire};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, header};
 use serde_json::Value;
@@ -16,6 +16,8 @@ pub(crate) struct Differences {
     /// The secrets, and their names in braces.
     hidden: Vec<(wire::Redactor, String)>,
     pub(crate) found: Vec<Difference>,
+    /// Why the lifetime of the token is assumed.
+    pub(crate) assumed: Option<NoLifetime>,
 }
 
 impl Differences {
@@ -26,6 +28,7 @@ impl Differences {
         Self {
             hidden: hidden.collect(),
             found: Vec::new(),
+            assumed: None,
         }
     }
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use biped_core::{
-    ApiResponse, Clock, Error, ExposeSecret as _, FetchContext, HttpClient, IdentityRef, Now,
-    Provider as _, SecretRef, Token, TokenRequest, Verdict, async_trait,
+    ApiResponse, Clock, Error, ExposeSecret as _, FetchContext, HttpClient, IdentityRef,
+    NoLifetime, Now, Provider as _, SecretRef, Token, TokenRequest, Verdict, async_trait,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -31,12 +31,17 @@ impl Example {
     /// Runs the example without a network, and returns where the dialect does something else.
     #[must_use]
     pub fn run(&self, dialect: &Arc<Dialect>) -> Vec<Difference> {
+        self.try_out(dialect).0
+    }
+
+    /// Does the same, and also returns why the lifetime of the token is assumed, if it is.
+    pub(crate) fn try_out(&self, dialect: &Arc<Dialect>) -> (Vec<Difference>, Option<NoLifetime>) {
         let mut differences = Differences::hiding(self.secrets(dialect));
         match self.run_with(dialect, &mut differences) {
             Ok(()) => {}
             Err(error) => differences.add(self.line, "example", "no error", &error.to_string()),
         }
-        differences.found
+        (differences.found, differences.assumed)
     }
 
     /// The names and values of the secrets.
@@ -92,6 +97,7 @@ impl Example {
         }
         match (&self.outcome, fetched) {
             (Outcome::Token(expected), Ok(token)) => {
+                found.assumed = token.assumed_lifetime();
                 expected.compare(&token, found);
                 expected.compare_attached(&vendor, &token, &kept, found)?;
             }

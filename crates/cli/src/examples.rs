@@ -1,0 +1,290 @@
+//! The examples at the end of each command's help, and of its page in the manual.
+
+use clap::Command;
+
+/// What an example does, and its command line.
+pub(crate) type Example = (&'static str, &'static str);
+
+/// The examples of biped itself.
+pub(crate) const OF_BIPED: [Example; 2] = [
+    ("Try every provider, and see what is wrong:", "biped check"),
+    (
+        "Call an API with a fresh token:",
+        "biped call shop GET /v1/orders",
+    ),
+];
+
+/// The examples of each command, by its path.
+const OF_COMMANDS: [(&str, [Example; 2]); 18] = [
+    (
+        "init",
+        [
+            ("Write ./biped.toml, to be filled in:", "biped init"),
+            ("Write it elsewhere:", "biped --config team.toml init"),
+        ],
+    ),
+    (
+        "token",
+        [
+            (
+                "Print a token, with when it expires:",
+                "biped token shop --format json",
+            ),
+            (
+                "Fetch a new one, for other scopes than the configured ones:",
+                "biped token exports --fresh --scope data-export",
+            ),
+        ],
+    ),
+    (
+        "call",
+        [
+            (
+                "Show status and headers as well:",
+                "biped call shop GET /v1/orders -i",
+            ),
+            (
+                "Send a file, with a header:",
+                "biped call shop POST /v1/orders -d @order.json -H 'Idempotency-Key: 1'",
+            ),
+        ],
+    ),
+    (
+        "exec",
+        [
+            (
+                "Run a program that reads SHOP_ACCESS_TOKEN:",
+                "biped exec shop -- ./report",
+            ),
+            (
+                "Use the variables of two providers in a shell:",
+                "biped exec shop exports -- sh -c 'echo \"$SHOP_BASE_URL $EXPORTS_EXPIRES_AT\"'",
+            ),
+        ],
+    ),
+    (
+        "list",
+        [
+            (
+                "Show the providers, and how long their tokens live:",
+                "biped list",
+            ),
+            ("The same for programs:", "biped list --format json"),
+        ],
+    ),
+    (
+        "inspect",
+        [
+            ("Show scopes and projects:", "biped inspect exports"),
+            (
+                "The same for programs:",
+                "biped inspect exports --format json",
+            ),
+        ],
+    ),
+    (
+        "check",
+        [
+            ("Try every provider:", "biped check"),
+            (
+                "Try two of them, and show each request:",
+                "biped check shop exports -v",
+            ),
+        ],
+    ),
+    (
+        "config",
+        [
+            ("Show each value and its origin:", "biped config show"),
+            (
+                "Write the JSON Schema for an editor:",
+                "biped config schema > biped.schema.json",
+            ),
+        ],
+    ),
+    (
+        "config schema",
+        [
+            ("Print it:", "biped config schema"),
+            (
+                "Write it for an editor:",
+                "biped config schema > biped.schema.json",
+            ),
+        ],
+    ),
+    (
+        "config show",
+        [
+            ("Show each value and its origin:", "biped config show"),
+            (
+                "See what a file says before it is trusted:",
+                "biped config show --config biped.toml",
+            ),
+        ],
+    ),
+    (
+        "vendors",
+        [
+            ("Search by words:", "biped vendors microsoft identity"),
+            (
+                "Add a vendor to the configuration:",
+                "biped vendors show paypal >> biped.toml",
+            ),
+        ],
+    ),
+    (
+        "vendors show",
+        [
+            ("See what a vendor needs:", "biped vendors show paypal"),
+            (
+                "Add it to the configuration:",
+                "biped vendors show paypal >> biped.toml",
+            ),
+        ],
+    ),
+    (
+        "vendors check",
+        [
+            ("Check a vendor file:", "biped vendors check mine.toml"),
+            (
+                "The same for programs:",
+                "biped vendors check mine.toml --format json",
+            ),
+        ],
+    ),
+    (
+        "sandbox",
+        [
+            (
+                "Write a configuration for it as well:",
+                "biped sandbox --port 7600 --write sandbox.toml",
+            ),
+            ("Let tokens expire soon:", "biped sandbox --lifetime 10"),
+        ],
+    ),
+    (
+        "forget",
+        [
+            ("Forget a token that has leaked:", "biped forget shop"),
+            (
+                "Forget the one of another scope:",
+                "biped forget exports --scope metrics",
+            ),
+        ],
+    ),
+    (
+        "trust",
+        [
+            ("Trust ./biped.toml:", "biped trust"),
+            ("List what is trusted:", "biped trust --list"),
+        ],
+    ),
+    (
+        "completions",
+        [
+            (
+                "Complete in this shell:",
+                "eval \"$(biped completions bash)\"",
+            ),
+            (
+                "Install them for fish:",
+                "biped completions fish > biped.fish",
+            ),
+        ],
+    ),
+    (
+        "man",
+        [
+            ("Write the page of biped:", "biped man > biped.1"),
+            (
+                "Write the page of a command:",
+                "biped man call > biped-call.1",
+            ),
+        ],
+    ),
+];
+
+/// Returns the examples of a command, by its path, such as `config show`.
+pub(crate) fn of(path: &str) -> &'static [Example] {
+    let found = OF_COMMANDS.iter().find(|(known, _)| *known == path);
+    found.map_or(&[], |(_, examples)| examples)
+}
+
+/// Returns examples as the help shows them.
+pub(crate) fn text(examples: &[Example]) -> String {
+    let lines = examples
+        .iter()
+        .map(|(what, line)| format!("\n  {what}\n      {line}"));
+    format!("Examples:{}", lines.collect::<String>())
+}
+
+/// Adds the examples to the commands below this one.
+pub(crate) fn add(command: Command) -> Command {
+    below(command, "")
+}
+
+fn below(mut command: Command, path: &str) -> Command {
+    let names = command
+        .get_subcommands()
+        .map(|one| one.get_name().to_owned());
+    for name in names.collect::<Vec<_>>() {
+        let path = format!("{path} {name}");
+        command = command.mut_subcommand(name, |one| {
+            let examples = of(path.trim());
+            below(one.after_help(text(examples)), &path)
+        });
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_examples_and_no_example_is_left_over() {
+        fn paths(command: &Command, path: &str, found: &mut Vec<String>) {
+            for one in command.get_subcommands() {
+                let path = format!("{path} {}", one.get_name()).trim().to_owned();
+                paths(one, &path, found);
+                found.push(path);
+            }
+        }
+        let mut found = Vec::new();
+        paths(&crate::args::line(&biped::Biped::builder()), "", &mut found);
+        found.sort();
+        let mut known: Vec<_> = OF_COMMANDS.iter().map(|(path, _)| *path).collect();
+        known.sort_unstable();
+        assert_eq!(found, known);
+    }
+
+    /// The words of a line, as a shell reads them, without what follows a redirection.
+    fn words(line: &str) -> Vec<String> {
+        let line = line
+            .strip_prefix("eval \"$(")
+            .map_or(line, |rest| rest.trim_end_matches(")\""));
+        let line = line.split(" >").next().unwrap();
+        let mut words = vec![String::new()];
+        let mut quote = None;
+        for character in line.chars() {
+            match (character, quote) {
+                ('\'' | '"', None) => quote = Some(character),
+                (_, Some(open)) if open == character => quote = None,
+                (' ', None) => words.push(String::new()),
+                _ => words.last_mut().unwrap().push(character),
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_example_is_a_line_that_biped_reads() {
+        let builder = biped::Biped::builder();
+        let of_commands = OF_COMMANDS.iter().flat_map(|(_, examples)| examples);
+        for (_, line) in of_commands.chain(&OF_BIPED) {
+            let words: Vec<_> = words(line).into_iter().map(Into::into).collect();
+            let read = crate::args::Args::read(&builder, &words);
+            assert!(read.is_ok(), "{line}: {words:?}: {}", read.unwrap_err());
+        }
+    }
+}

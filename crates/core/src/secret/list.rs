@@ -1,0 +1,67 @@
+//! A reference to several places: one that can't be read is passed over.
+
+use secrecy::SecretString;
+
+use super::{SecretRef, Source, command, places, source};
+use crate::{Clock, Error};
+
+impl SecretRef {
+    /// Reads the secret at its first place that can be read at once, for settings that are read when a
+    /// program starts. It may block for 10 s on each file or command.
+    ///
+    /// # Errors
+    /// [`Secret`](crate::ErrorKind::Secret), as for [`resolve`](Self::resolve), if none can be read.
+    pub fn read_now(&self) -> Result<SecretString, Error> {
+        let mut unread = Vec::new();
+        for source in self.sources.iter() {
+            let read = self.permit(source).and_then(|()| match source {
+                Source::Inline(secret) => Ok(secret.clone()),
+                Source::Env(name) => places::from_environment(name),
+                Source::File(path) => places::from_file_now(path),
+                Source::Command(argv) => command::from_command_now(argv),
+                Source::Custom(source) => source::read_now(&**source),
+            });
+            match read {
+                Ok(secret) => return Ok(secret),
+                Err(error) => unread.push(error),
+            }
+        }
+        Err(Error::all_unread(&unread))
+    }
+
+    /// Reads the secret at its first place that can be read.
+    pub(super) async fn resolve_any(&self, clock: &dyn Clock) -> Result<SecretString, Error> {
+        let mut unread = Vec::new();
+        for candidate in 0..self.candidates() {
+            match self.resolve(candidate, clock).await {
+                Ok(secret) => return Ok(secret),
+                Err(error) => unread.push(error),
+            }
+        }
+        Err(Error::all_unread(&unread))
+    }
+}
+
+/// For code that runs providers.
+impl Error {
+    /// The error for a list of secrets none of which can be read: the errors of all of them.
+    #[must_use]
+    pub fn all_unread(unread: &[Self]) -> Self {
+        let mut messages: Vec<_> = unread.iter().map(Self::message).collect();
+        messages.dedup();
+        let Some(first) = unread.first() else {
+            return SecretRef::names_nothing();
+        };
+        if let [_] = messages[..] {
+            return first.clone();
+        }
+        let message = format!("no secret of a list can be read: {}", messages.join("; "));
+        let soonest = unread.iter().filter_map(Self::retry_after).min();
+        let all_wait = unread.iter().all(|error| error.retry_after().is_some());
+        first
+            .clone()
+            .with_message(message)
+            .transient(unread.iter().any(Self::is_transient))
+            .with_next_attempt(soonest.filter(|_| all_wait))
+    }
+}
