@@ -8,10 +8,15 @@ pub(crate) fn rfc3339(at: Timestamp) -> Option<String> {
     Some(at.to_string())
 }
 
-/// Returns the granted scope of a token, else the requested one (RFC 6749 §5.1).
+/// Returns the granted scope of a token, else the requested one (RFC 6749 §5.1), sorted: requests that
+/// differ in the order of scopes share a token.
 pub(crate) fn scope(source: &TokenSource, token: &Token) -> Option<String> {
     let granted = token.scope().map(Into::into);
-    granted.or_else(|| source.request().joined_scopes(" "))
+    granted.or_else(|| {
+        let mut requested: Vec<_> = source.request().scope_names().collect();
+        requested.sort_unstable();
+        (!requested.is_empty()).then(|| requested.join(" "))
+    })
 }
 
 /// Returns the base URL of a token's API, without a slash at the end, so that a path can follow.

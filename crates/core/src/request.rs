@@ -1,13 +1,18 @@
 //! [`TokenRequest`]: what a token is for. [`SetParam`]: types that contain a request.
 
-use std::{borrow::Cow, fmt};
+use std::{
+    borrow::Cow,
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use biped_redact::Escaped;
 
 /// What a token is for: its scopes and the provider's further parameters.
 ///
 /// One set of account-level credentials serves many projects, so the project is a parameter of the
-/// request, not of the provider. The order of scopes and parameters doesn't matter.
+/// request, not of the provider. Scopes are sent in the order in which they were written; requests that
+/// differ only in the order of scopes or parameters are equal, and share a token.
 ///
 /// ```
 /// use biped_core::TokenRequest;
@@ -16,10 +21,37 @@ use biped_redact::Escaped;
 /// let b = TokenRequest::new().param("project_id", 42).scope("data-export metrics");
 /// assert_eq!(a, b);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default)]
 pub struct TokenRequest {
+    /// As written, each once.
     scopes: Box<[Box<str>]>,
     params: Box<[(Box<str>, ParamValue)]>,
+}
+
+impl PartialEq for TokenRequest {
+    fn eq(&self, other: &Self) -> bool {
+        let same_scopes = || {
+            self.scopes.len() == other.scopes.len()
+                && self.scopes.iter().all(|scope| other.scopes.contains(scope))
+        };
+        self.params == other.params && (self.scopes == other.scopes || same_scopes())
+    }
+}
+
+impl Eq for TokenRequest {}
+
+impl Hash for TokenRequest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.params.hash(state);
+        // A sum, so that the order of scopes doesn't matter.
+        let mut sum = 0_u64;
+        for scope in &self.scopes {
+            let mut hasher = DefaultHasher::new();
+            scope.hash(&mut hasher);
+            sum = sum.wrapping_add(hasher.finish());
+        }
+        state.write_u64(sum);
+    }
 }
 
 /// The value of a request's parameter.
@@ -55,10 +87,12 @@ impl TokenRequest {
     pub fn scopes<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         let mut all = Vec::from(std::mem::take(&mut self.scopes));
         for scope in scopes {
-            all.extend(scope.as_ref().split_ascii_whitespace().map(Box::from));
+            for name in scope.as_ref().split_ascii_whitespace() {
+                if !all.iter().any(|known| **known == *name) {
+                    all.push(name.into());
+                }
+            }
         }
-        all.sort_unstable();
-        all.dedup();
         self.scopes = all.into();
         self
     }
@@ -85,12 +119,13 @@ impl TokenRequest {
         self
     }
 
-    /// The scopes, sorted, each once.
+    /// The scopes in the order in which they were written, each once.
     pub fn scope_names(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.scopes.iter().map(|scope| &**scope)
     }
 
-    /// The scopes in one text, separated by `separator`; `None` if there are none.
+    /// The scopes in one text, in the order in which they were written, separated by `separator`; `None`
+    /// if there are none.
     #[must_use]
     pub fn joined_scopes(&self, separator: &str) -> Option<String> {
         (!self.scopes.is_empty()).then(|| self.scopes.join(separator))
@@ -145,12 +180,15 @@ impl SetParam for TokenRequest {
     }
 }
 
-/// Shows the request as in logs and in `biped list`, on one line: `data-export metrics project_id=42`.
+/// Shows the request as in logs and in `biped list`, on one line, sorted:
+/// `data-export metrics project_id=42`.
 /// Control characters are escaped.
 impl fmt::Display for TokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for scope in &self.scopes {
+        let mut scopes: Vec<_> = self.scopes.iter().collect();
+        scopes.sort_unstable();
+        for scope in scopes {
             write!(f, "{separator}{}", Escaped(scope))?;
             separator = " ";
         }
@@ -233,4 +271,31 @@ from! {
     u32 => |number| Self::Integer(number.into()),
     bool => |yes| Self::Bool(yes),
     Vec<String> => |texts| Self::List(texts.into_iter().map(Into::into).collect()),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_keep_the_order_in_which_they_were_written_and_are_equal_in_any() {
+        let written = TokenRequest::new()
+            .scope("write read")
+            .scopes(["admin", "read"]);
+        assert_eq!(
+            written.joined_scopes(" ").as_deref(),
+            Some("write read admin")
+        );
+        let sorted = TokenRequest::new().scope("admin read write");
+        assert_eq!(written, sorted);
+        let hash = |request: &TokenRequest| {
+            let mut hasher = DefaultHasher::new();
+            request.hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash(&written), hash(&sorted));
+        assert_ne!(written, TokenRequest::new().scope("admin read"));
+        assert_ne!(written, TokenRequest::new().scope("admin read other"));
+        assert_eq!(written.to_string(), "admin read write");
+    }
 }

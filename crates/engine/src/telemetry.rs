@@ -15,11 +15,23 @@ use crate::key::state::Rejection;
 /// The target of events about a store: a command shows these to its user.
 const STORE: &str = "biped::store";
 
-pub(crate) fn fetched(provider: &str, request: &TokenRequest, from_store: bool, took: Duration) {
+pub(crate) fn fetched(
+    provider: &str,
+    request: &TokenRequest,
+    token: &Token,
+    from_store: bool,
+    took: Duration,
+) {
     let outcome = if from_store { "stored" } else { "token" };
     count2("biped_fetches_total", provider, ("outcome", outcome));
     let provider = &*escaped(provider);
     tracing::debug!(provider, %request, outcome, took_ms = took.as_millis(), "has a new token");
+    let token_type = token.token_type();
+    if !from_store && token.scheme() == "Bearer" && !token_type.eq_ignore_ascii_case("bearer") {
+        // The API may refuse it.
+        let token_type = Escaped(token_type);
+        tracing::warn!(provider, %request, "the token's type is `{token_type}`; sending it as Bearer");
+    }
 }
 
 /// A token whose lifetime nothing told.

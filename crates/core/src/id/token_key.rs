@@ -87,7 +87,9 @@ impl WithoutCredentials {
         for detail in details {
             key.list([&*detail.what, &*detail.value]);
         }
-        key.list(request.scope_names());
+        let mut scopes: Vec<&str> = request.scope_names().collect();
+        scopes.sort_unstable();
+        key.list(scopes);
         key.0.count(request.params().len());
         for (name, value) in request.params() {
             key.text(name);

@@ -54,6 +54,7 @@ impl FlightTask {
         telemetry::fetched(
             self.key.client.id.name(),
             &self.key.request,
+            &token,
             from_store,
             took,
         );

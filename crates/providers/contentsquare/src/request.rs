@@ -233,7 +233,7 @@ mod tests {
         let both = TokenRequest::new().scopes([Scope::Metrics, Scope::DataExport]);
         assert_eq!(
             ProjectRequest::of(&both).unwrap().scope,
-            "data-export metrics"
+            "metrics data-export"
         );
         let broken = TokenRequest::new()
             .scope("data-export enrichment")

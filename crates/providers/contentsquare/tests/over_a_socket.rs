@@ -147,7 +147,7 @@ async fn what_was_not_asked_for_is_not_sent() {
     assert_is_post(
         &vendor.requests().await[0],
         TOKEN,
-        r#"{"client_id":"c3133d76-a768-4f5a-XXX","client_secret":"0ISL0DEC;UyYKB;riWRS0EXXX","grant_type":"client_credentials","scope":"data-export metrics"}"#,
+        r#"{"client_id":"c3133d76-a768-4f5a-XXX","client_secret":"0ISL0DEC;UyYKB;riWRS0EXXX","grant_type":"client_credentials","scope":"metrics data-export"}"#,
     );
 }
 

@@ -225,7 +225,7 @@ pub(crate) fn token(
             )
             .with_remedy("set dpop = true"));
         }
-        None if named.eq_ignore_ascii_case("bearer") => {
+        None if is_sent_as_bearer(named) => {
             Token::new(granted.access_token.secret().as_str(), sent_at)
         }
         // RFC 6749 §7.1.
@@ -243,6 +243,16 @@ pub(crate) fn token(
         .scope(granted.scope)
         .extra(granted.extra)
         .build()
+}
+
+/// Whether tokens of this type are sent as bearer tokens. Servers write much else where they mean that
+/// (`BearerToken`, `access_token`, `JWT`). Those that need a proof or are no access tokens are not: `mac`,
+/// `pop`, `DPoP`, and `N_A` (RFC 8693 §2.2.1).
+pub(crate) fn is_sent_as_bearer(token_type: &str) -> bool {
+    const OTHERS: [&str; 4] = [SCHEME, "mac", "pop", "N_A"];
+    !OTHERS
+        .iter()
+        .any(|other| token_type.eq_ignore_ascii_case(other))
 }
 
 /// A token response (RFC 6749 §5.1), read as tolerantly as real servers require.

@@ -156,7 +156,7 @@ impl Provider for OAuth2 {
     fn accepts_stored(&self, token: &Token, _: &TokenRequest) -> bool {
         match token.confirmation() {
             Some(thumbprint) => self.memory.keys.find(thumbprint).is_some(),
-            None => !self.dpop && token.token_type().eq_ignore_ascii_case("bearer"),
+            None => !self.dpop && answer::is_sent_as_bearer(token.token_type()),
         }
     }
 

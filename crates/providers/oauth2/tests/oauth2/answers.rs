@@ -61,8 +61,23 @@ async fn token_type_may_be_absent_or_in_any_case() {
 }
 
 #[tokio::test]
+async fn a_token_type_of_another_name_is_tried_as_bearer() {
+    for name in ["BearerToken", "JWT", "access_token", "application"] {
+        let token = with("token_type", json!(name)).await.unwrap();
+        assert_eq!(token.token_type(), name);
+        assert_eq!(token.header(), "Bearer t-1");
+    }
+}
+
+#[tokio::test]
 async fn a_token_type_that_nobody_can_use_is_refused() {
-    for value in [json!("mac"), json!("N_A"), json!(7), json!("DPoP")] {
+    for value in [
+        json!("mac"),
+        json!("n_a"),
+        json!("PoP"),
+        json!(7),
+        json!("DPoP"),
+    ] {
         let error = with("token_type", value.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{value}");
         assert!(!error.is_transient());
