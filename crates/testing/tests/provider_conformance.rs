@@ -260,7 +260,7 @@ async fn the_plain_provider_of_other_tests_passes() {
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json")
             .body(format!(
-                "client_id=client-7&client_secret={SECRET}&scope=a+b&tenant=7"
+                "client_id=client-7&client_secret={SECRET}&scope=b+a&tenant=7"
             )),
     )
     .grants("the-token", Reply::token("the-token", 60))

@@ -14,13 +14,14 @@ impl SecretRef {
     pub fn read_now(&self) -> Result<SecretString, Error> {
         let mut unread = Vec::new();
         for source in self.sources.iter() {
-            let read = self.permit(source).and_then(|()| match source {
+            self.permit(source)?;
+            let read = match source {
                 Source::Inline(secret) => Ok(secret.clone()),
                 Source::Env(name) => places::from_environment(name),
                 Source::File(path) => places::from_file_now(path),
                 Source::Command(argv) => command::from_command_now(argv),
                 Source::Custom(source) => source::read_now(&**source),
-            });
+            };
             match read {
                 Ok(secret) => return Ok(secret),
                 Err(error) => unread.push(error),
@@ -32,7 +33,8 @@ impl SecretRef {
     /// Reads the secret at its first place that can be read.
     pub(super) async fn resolve_any(&self, clock: &dyn Clock) -> Result<SecretString, Error> {
         let mut unread = Vec::new();
-        for candidate in 0..self.candidates() {
+        for (candidate, source) in self.sources.iter().enumerate() {
+            self.permit(source)?;
             match self.resolve(candidate, clock).await {
                 Ok(secret) => return Ok(secret),
                 Err(error) => unread.push(error),

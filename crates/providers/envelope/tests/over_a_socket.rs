@@ -118,7 +118,7 @@ async fn grant_type_and_scope_are_sent_if_given() {
         .fetch(&provider, &TokenRequest::new().scope("b a"))
         .await
         .unwrap();
-    let body = format!("{CREDENTIALS}&grant_type=client_credentials&scope=a+b");
+    let body = format!("{CREDENTIALS}&grant_type=client_credentials&scope=b+a");
     assert_is_post(&vendor.requests().await[0], &body);
 }
 

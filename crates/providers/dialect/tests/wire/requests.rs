@@ -166,7 +166,7 @@ async fn scopes_of_the_request_take_the_place_of_the_files() {
         .unwrap();
     assert_eq!(
         server.last().await.body(),
-        "grant_type=client_credentials&scope=c+d"
+        "grant_type=client_credentials&scope=d+c"
     );
 }
 

@@ -29,7 +29,7 @@ async fn a_token_request_is_a_form_of_the_standard() {
     assert_eq!(request.headers["accept"], "application/json");
     assert_eq!(
         server.body().await,
-        "grant_type=client_credentials&scope=read+write"
+        "grant_type=client_credentials&scope=write+read"
     );
     for absent in ["dpop", "cookie", "referer"] {
         assert!(!request.headers.contains_key(absent), "{absent}");
