@@ -34,7 +34,7 @@ Exit status:
   2  a usage or configuration error
   3  the vendor refused the request
   4  the vendor is unreachable or unavailable
-  5  the API returned an error to `call`
+  5  the API returned an error to `call`, or a redirect that is not followed
   126, 127  the program that `exec` runs can't be run, or does not exist
 
 Data goes to stdout, everything else to stderr. With --format json an error is one JSON object.";

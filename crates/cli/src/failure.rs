@@ -61,6 +61,10 @@ impl Failure {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Biped(error) | Self::Told(error) | Self::Program { error, .. } => words(error),
+            Self::Api { status, .. } if *status < 400 => format!(
+                "the API returned HTTP {status}, a redirect that Biped does not follow; see its location \
+                 with -i"
+            ),
             Self::Api { status, .. } => format!("the API returned HTTP {status}"),
             Self::Output(error) => format!("stdout can't be written: {error}"),
         }

@@ -47,7 +47,7 @@
 //! | 2 | a usage or configuration error, or a secret that can't be read |
 //! | 3 | the vendor refused the request |
 //! | 4 | the vendor is unreachable or unavailable, or its response is invalid |
-//! | 5 | the API returned an error to `call`; the response body is on stdout |
+//! | 5 | the API returned an error to `call`, or a redirect that is not followed; the response body is on stdout |
 //! | 126, 127 | the program that `exec` runs can't be run, or does not exist; otherwise `exec` ends with the status of the program |
 //!
 //! With `--format json` an error is one JSON object on stderr:

@@ -26,7 +26,6 @@ use biped::{
 use crate::{
     args,
     failure::{Failure, Outcome},
-    output,
     session::{Session, now},
 };
 
@@ -61,20 +60,13 @@ pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
         print(response, args).await
     };
     let (status, retry_after) = session.block_on(session.limited(&args.name, called))?;
-    if status.is_client_error() || status.is_server_error() {
+    let is_redirect = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
+    if status.is_client_error() || status.is_server_error() || is_redirect {
         return Err(Failure::Api {
             provider: args.name.clone(),
             status: status.as_u16(),
             retry_after,
         });
-    }
-    if status.is_redirection() && status != StatusCode::NOT_MODIFIED && !session.is_json() {
-        let name = &args.name;
-        output::note(&format!(
-            "{name}: the API returned HTTP {}, a redirect that Biped does not follow; see its location \
-             with -i",
-            status.as_u16()
-        ));
     }
     Ok(())
 }

@@ -114,6 +114,7 @@ fn a_redirect_that_would_lose_the_body_is_shown_and_not_followed() {
     with_api(&world, &api.url, "");
     let ran = world.run_words(["call", "shop", "POST", "/v1/orders", "-d", "{}"]);
     assert_eq!(ran.stdout, "moved");
+    assert_eq!(ran.status, 5);
     assert!(ran.stderr.contains("redirect"), "{}", ran.stderr);
     assert!(api.request().starts_with("POST /v1/orders "));
 }
