@@ -114,14 +114,15 @@ fn core_depends_on_no_http_library_and_no_vendor() {
 /// Which folder may use which crates of the workspace: arrows point one way.
 #[test]
 fn each_crate_uses_only_what_lies_below_it() {
-    const MAY: [(&str, &[&str]); 11] = [
+    const MAY: [(&str, &[&str]); 12] = [
         // What core stands on: neither knows what a token is.
         ("crates/io", &[]),
         ("crates/redact", &[]),
         ("crates/core", &["io", "redact"]),
         ("crates/config", &["core"]),
         ("crates/engine", &["core"]),
-        ("crates/providers/", &["core", "config"]),
+        ("crates/sources", &["core", "config"]),
+        ("crates/providers/", &["core", "config", "sources"]),
         ("crates/stores/", &["core", "config"]),
         ("crates/clients/", &["core", "engine"]),
         ("crates/sandbox", &["core"]),
@@ -170,16 +171,18 @@ fn no_crate_outgrows_its_limit() {
     const LIMITS: [(&str, usize); 6] = [
         // A vocabulary of 2 500 lines, and 650 that say whose a token is (`id/`, `identity.rs`,
         // `secret/credential.rs`), which hosts a response may name (`base_urls.rs`), and the door for
-        // secrets of other places.
-        ("crates/core", 3_150),
+        // secrets of other places. 280 are about tokens of other parties: another provider's
+        // (`input.rs`), requests to platforms, and how a client proves who it is.
+        ("crates/core", 3_430),
         ("crates/io", 600),
         ("crates/redact", 750),
         // Beyond 3 300: what keeps a runtime that stands still from starving others, whose token a
         // stored one is, what a store may claim, the rules of failures as types of their own, and the
         // last resort.
         ("crates/engine", 4_100),
-        // Beyond 1 300: the schemes of references, and the reads that a vendor's file needs.
-        ("crates/config", 1_400),
+        // Beyond 1 300: the schemes of references, the reads that a vendor's file needs, and how a
+        // provider finds another.
+        ("crates/config", 1_440),
         // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs:
         // 380), and the registry, which checks what an application registers and knows the keys of
         // kinds whose features are not enabled (220).

@@ -120,6 +120,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("HttpClient", TRAIT),
             ("IdentityKey", Planted),
             ("IdentityRef", Planted),
+            ("Input", NAMES),
             (
                 "Inspection",
                 Never("what a vendor says of credentials, to be shown to people"),
@@ -133,6 +134,10 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Lifetime", NUMBERS),
             ("Now", NUMBERS),
             ("ParamValue", NAMES),
+            (
+                "Proof",
+                Never("what a client says about itself, to be shown to people"),
+            ),
             ("Provider", TRAIT),
             ("ProviderId", Planted),
             ("References", WORD),
@@ -244,6 +249,22 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Stats", COUNTS),
             ("TokenRequests", COUNTS),
             ("Vendor", WORD),
+        ],
+    ),
+    (
+        "crates/sources",
+        &[
+            ("Algorithm", WORD),
+            ("Asking", NAMES),
+            ("Claims", NAMES),
+            ("ExternalToken", Planted),
+            ("GivenToken", Planted),
+            ("KeySource", Planted),
+            (
+                "SigningKey",
+                Never("a key that was read; it shows the thumbprint of its public half"),
+            ),
+            ("Wanted", NAMES),
         ],
     ),
     ("crates/stores/file", &[("FileStore", Planted)]),

@@ -321,6 +321,9 @@ impl ConfigValue {
             FieldType::Url => self.to_url().is_some(),
             FieldType::Texts | FieldType::Scopes => self.to_texts().is_some(),
             FieldType::Secret | FieldType::Identifier => self.to_filled_secret().is_some(),
+            FieldType::TokenSource => {
+                matches!(self.raw, Value::Table(_)) || self.to_filled_secret().is_some()
+            }
             FieldType::Date => self.to_date().is_some(),
             FieldType::Number => self.to_float().is_some(),
             FieldType::Duration => self.to_duration().is_some(),

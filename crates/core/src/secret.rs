@@ -146,6 +146,13 @@ impl SecretRef {
         self.sources.len()
     }
 
+    /// The place with this number as it may be shown, counted from 0, or the last if it names fewer.
+    #[must_use]
+    pub fn place(&self, candidate: usize) -> String {
+        let place = self.sources.get(candidate).or(self.sources.last());
+        place.map_or(String::new(), ToString::to_string)
+    }
+
     /// Whether one of the secrets is inline and empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {

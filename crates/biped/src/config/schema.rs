@@ -128,6 +128,9 @@ fn value(ty: FieldType) -> Value {
             ],
         }),
         FieldType::Secret | FieldType::Identifier => json!({ "$ref": "#/$defs/secret" }),
+        FieldType::TokenSource => json!({
+            "anyOf": [{ "$ref": "#/$defs/secret" }, { "type": "object" }],
+        }),
         FieldType::Date => json!({ "type": "string", "format": "date" }),
         FieldType::Number => json!({ "type": "number" }),
         FieldType::Duration => json!({

@@ -9,10 +9,8 @@ use oauth2::{AccessToken, RefreshToken, Scope, TokenResponse, TokenType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{
-    dpop::{SCHEME, USE_NONCE},
-    key::SigningKey,
-};
+use crate::dpop::{SCHEME, USE_NONCE};
+use biped_sources::SigningKey;
 
 /// Returns the error in a response, if there is one. `advice` says what to check if the server
 /// refuses the client.

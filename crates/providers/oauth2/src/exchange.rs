@@ -27,8 +27,8 @@ use crate::{
     authentication::ClientProof,
     dpop::{self, Nonces, Side, USE_NONCE},
     grant_request::GrantRequest,
-    key::SigningKey,
 };
+use biped_sources::SigningKey;
 
 type Client = oauth2::Client<
     BasicErrorResponse,

@@ -113,32 +113,25 @@
 //! | `metadata.rs` | the server's metadata: found, checked and remembered |
 //! | `dpop.rs` | DPoP proofs, their keys and nonces |
 //! | `certificate.rs` | [`CertificateHeader`]: the certificate in an assertion's header |
-//! | `key.rs` | a private key that signs |
-//! | `key/algorithm.rs` | [`Algorithm`], and the choice of one |
-//! | `key/pair.rs` | RSA, EC and Ed25519 keys, each in its own way |
-//! | `key/reading.rs`, `key/encrypted.rs` | reading a key: PEM, JSON Web Keys; encrypted PKCS#8 |
-//! | `key/fault.rs` | why a key cannot be read |
-//! | `der.rs` | the part of DER that keys and certificates need |
 
 mod answer;
 mod authentication;
 mod certificate;
 mod config;
-mod der;
 mod dpop;
 mod exchange;
 mod grant_request;
 mod introspection;
-mod key;
 mod metadata;
 mod provider;
+
+pub use biped_sources::Algorithm;
 
 pub use self::{
     authentication::{ASSERTION_LIFETIME, BasicEncoding, CLOCK_SKEW, ClientAuthentication},
     certificate::CertificateHeader,
     config::kind,
     grant_request::{AUDIENCE, RESOURCE},
-    key::Algorithm,
     metadata::METADATA_LIFETIME,
     provider::OAuth2,
 };

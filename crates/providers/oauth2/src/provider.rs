@@ -19,9 +19,9 @@ use crate::{
     exchange::{self, About, Binding},
     grant_request::GrantRequest,
     introspection,
-    key::SigningKey,
     metadata::{Cache, Metadata, may_have_moved},
 };
+use biped_sources::SigningKey;
 
 /// One client at one authorization server.
 ///

@@ -10,7 +10,7 @@ use super::{
     context::{MethodConfig, ProofContext},
     options::ProofOptions,
 };
-use crate::key::{self, Algorithm, SigningKey};
+use biped_sources::{Algorithm, SigningKey, fresh_id, hmac_jws};
 
 /// How long a client assertion is valid: one minute. Each attempt has an assertion of its own.
 pub const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
@@ -104,12 +104,12 @@ impl Assertion {
             "iss": client_id,
             "sub": client_id,
             "aud": self.audience,
-            "jti": key::fresh_id()?,
+            "jti": fresh_id()?,
             "iat": now.before(CLOCK_SKEW).unix_seconds(),
             "exp": now.after(ASSERTION_LIFETIME).unix_seconds(),
         });
         let signed = match &self.signer {
-            Signer::Secret(secret) => key::hmac_jws(secret, self.alg, header, &claims)?,
+            Signer::Secret(secret) => hmac_jws(secret, self.alg, header, &claims)?,
             Signer::Key(key) => key.jws(self.alg, header, &claims)?,
         };
         Ok(vec![

@@ -10,10 +10,8 @@ use super::{
     options::ProofOptions,
     proof::ClientProof,
 };
-use crate::{
-    certificate::{self, CertificateHeader},
-    key::{KeySource, SigningKey},
-};
+use crate::certificate::{self, CertificateHeader};
+use biped_sources::{KeySource, SigningKey};
 
 pub(super) const KIND: MethodKind = MethodKind {
     name: "private_key_jwt",

@@ -3,7 +3,8 @@
 use biped_core::SecretRef;
 
 use super::basic_encoding::BasicEncoding;
-use crate::{certificate::CertificateHeader, key::Algorithm};
+use crate::certificate::CertificateHeader;
+use biped_sources::Algorithm;
 
 /// How a provider's proofs are made. Each method uses those that concern it.
 #[derive(Clone, Default)]

@@ -9,8 +9,8 @@ use super::{KIND, OAuth2};
 use crate::{
     authentication::{BasicEncoding, ClientAuthentication, ProofOptions},
     certificate::CertificateHeader,
-    key::Algorithm,
 };
+use biped_sources::Algorithm;
 
 impl OAuth2 {
     /// Creates the client with this identifier at a server whose metadata names the endpoints.
