@@ -441,6 +441,8 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
     shown.debug("Envelope", &Envelope::new(&url, id(), secret()));
     let oauth2 = OAuth2::at(url.clone(), id()).client_secret(secret());
     shown.debug("OAuth2", &oauth2);
+    let token = ExternalToken::from(secret());
+    shown.debug("Platform", &biped_platform::Platform::new(token));
     let oauth2 = oauth2.key(pem()).certificate(pem(), pem()).dpop_key(pem());
     let oauth2 = oauth2
         .key_password(secret())

@@ -222,8 +222,13 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("BasicEncoding", WORD),
             ("CertificateHeader", WORD),
             ("ClientAuthentication", Planted),
+            ("ExternalToken", Planted),
             ("OAuth2", Planted),
         ],
+    ),
+    (
+        "crates/providers/platform",
+        &[("ExternalToken", Planted), ("Platform", Planted)],
     ),
     (
         "crates/redact",
@@ -383,7 +388,7 @@ fn the_root_of_the_facade_holds_what_applications_need_and_no_more() {
         "VendorError",
         "token_error",
     ];
-    const MODULES: [&str; 14] = [
+    const MODULES: [&str; 15] = [
         "blocking",
         "client",
         "config",
@@ -392,6 +397,7 @@ fn the_root_of_the_facade_holds_what_applications_need_and_no_more() {
         "envelope",
         "file",
         "oauth2",
+        "platform",
         "provider",
         "redis",
         "reqwest",

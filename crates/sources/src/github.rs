@@ -37,10 +37,6 @@ impl Source for GitHub {
         id.with(key, format!("{NAME} {audience}"))
     }
 
-    fn lacks_audience(&self) -> bool {
-        self.audience.is_none()
-    }
-
     async fn read(&self, cx: &Asking<'_>) -> Result<Found, Error> {
         let missing = |name: &str| {
             Error::secret(format!("the environment variable {name} is not set"))
