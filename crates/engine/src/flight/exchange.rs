@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use biped_core::{
-    ClientIdentity, Error, ErrorKind, ExposeSecret, FetchContext, IdentityKey, IdentityRef,
-    Inspection, Now, Provider, SecretUse, Token, TokenRequest,
+    ClientIdentity, Error, ErrorKind, ExposeSecret, FetchContext, IdentityKey, IdentityRef, Input,
+    Inspection, Now, Proof, Provider, SecretUse, Token, TokenRequest,
 };
 
 use crate::{
     engine::Engine,
     failure::FetchFailure,
     fleet::vet,
+    input::{Lender, Lent},
     key::{cached::CallCredentials, table::Key},
     sync::atomic::Ordering::Relaxed,
 };
@@ -22,6 +23,7 @@ pub(crate) enum Ask<'a> {
     /// A token, and marks of what is read for it under the store's key, if it has one.
     Token(&'a TokenRequest, Option<&'a IdentityKey>),
     Inspection(&'a TokenRequest),
+    Proof(&'a TokenRequest),
     Revocation(&'a Token),
 }
 
@@ -29,6 +31,7 @@ pub(crate) enum Ask<'a> {
 pub(crate) enum Answer {
     Token(Box<Token>, Now, CallCredentials, Vec<SecretUse>),
     Inspection(Option<Inspection>),
+    Proof(Box<Proof>),
     Revoked,
 }
 
@@ -40,6 +43,7 @@ impl Engine {
         provider: &Arc<dyn Provider>,
         key: &Key,
         ask: Ask<'_>,
+        lent: &[Lent],
     ) -> Result<Answer, FetchFailure> {
         let remembered = &key.client.candidate;
         let mut candidate = remembered.load(Relaxed);
@@ -47,10 +51,12 @@ impl Engine {
         let mut secrets = Vec::new();
         let mut refused = None;
         let mut sent = false;
-        let failure = |error, secrets, sent| FetchFailure {
+        let mut refused_inputs = Vec::new();
+        let failure = |error, secrets, sent, inputs: Vec<Input>| FetchFailure {
             error,
             secrets,
             sent,
+            lenders: lenders(lent, &inputs),
         };
         loop {
             let marks = match ask {
@@ -58,6 +64,10 @@ impl Engine {
                 _ => None,
             };
             let mut cx = self.context(candidate, marks);
+            if !lent.is_empty() {
+                let lent = lent.iter().map(|it| (it.input.clone(), it.text.clone()));
+                cx = cx.with_inputs(lent.collect());
+            }
             let answer = redacted(ask_once(&mut cx, &**provider, ask).await, &cx);
             let error = match answer {
                 Ok(answer) => {
@@ -67,6 +77,7 @@ impl Engine {
                 Err(error) => error,
             };
             secrets.extend(cx.take_secrets_used());
+            refused_inputs.extend(cx.take_refused_inputs());
             sent |= cx.last_sent().is_some();
             tried.push(candidate);
             let all = secrets
@@ -77,12 +88,13 @@ impl Engine {
             let next = (0..all).find(|other| !tried.contains(other));
             // Of several, one that isn't there says nothing about the others' refusal.
             let missing = refused.is_some() && error.kind() == ErrorKind::Secret;
-            match next.filter(|_| missing || error.refuses_client()) {
+            match next.filter(|_| missing || error.refuses_client() || cx.tries_next_secret()) {
                 Some(next) => candidate = next,
                 None if missing => {
-                    return Err(failure(refused.unwrap_or(error), secrets, sent));
+                    let error = refused.unwrap_or(error);
+                    return Err(failure(error, secrets, sent, refused_inputs));
                 }
-                None => return Err(failure(error, secrets, sent)),
+                None => return Err(failure(error, secrets, sent, refused_inputs)),
             }
             if !missing {
                 refused = Some(error);
@@ -95,6 +107,13 @@ impl Engine {
             .with_candidate(candidate)
             .with_identity_key(marks)
     }
+}
+
+/// The keys of the inputs that the vendor refused.
+fn lenders(lent: &[Lent], refused: &[Input]) -> Vec<Arc<dyn Lender>> {
+    let is_refused = |it: &&Lent| refused.contains(&it.input);
+    let refused = lent.iter().filter(is_refused);
+    refused.map(|it| it.lender.clone()).collect()
 }
 
 /// What was answered, without the secrets of the fetch in anything that people read.
@@ -126,6 +145,7 @@ async fn ask_once(
             Answer::Token(Box::new(token), sent, credentials, cx.take_secrets_used())
         }
         Ask::Inspection(request) => Answer::Inspection(provider.inspect(request, cx).await?),
+        Ask::Proof(request) => Answer::Proof(Box::new(provider.proof(request, cx).await?)),
         Ask::Revocation(token) => {
             cx.conceal(token.expose_secret());
             provider.revoke(token, cx).await?;

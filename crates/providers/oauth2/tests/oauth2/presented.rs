@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{
-    Clock, ErrorKind, ExposeSecret, Provider, SecretRef, SystemClock, TokenRequest,
-};
+use biped_core::{Clock, ErrorKind, ExposeSecret, Provider, SecretRef, SystemClock, TokenRequest};
 use biped_engine::TokenManager;
 use biped_oauth2::{ClientAuthentication, ExternalToken, OAuth2};
 use biped_testing::ManualClock;
@@ -169,10 +167,8 @@ async fn an_expired_file_sends_nothing_and_the_token_in_use_stays() {
     Accepts::client_assertions().on(&server).await;
     let file = Projected::new(&assertion(json!({})));
     let http = Arc::new(biped_reqwest::TokenClient::new().unwrap());
-    let clock = ManualClock::at(Clock::now(&SystemClock).wall);
-    let manager = TokenManager::builder(http)
-        .clock(Arc::new(clock.clone()))
-        .build();
+    let clock = Arc::new(ManualClock::at(Clock::now(&SystemClock).wall));
+    let manager = TokenManager::builder(http).clock(clock.clone()).build();
     let provider = Arc::new(client(&server, file.token()));
     let source = manager.source(provider, TokenRequest::new());
     source.token().await.unwrap();
