@@ -178,15 +178,15 @@ fn no_crate_outgrows_its_limit() {
         ("crates/redact", 750),
         // Beyond 3 300: what keeps a runtime that stands still from starving others, whose token a
         // stored one is, what a store may claim, the rules of failures as types of their own, and the
-        // last resort.
-        ("crates/engine", 4_100),
+        // last resort, and (270) tokens that providers lend each other.
+        ("crates/engine", 4_400),
         // Beyond 1 300: the schemes of references, the reads that a vendor's file needs, and how a
         // provider finds another.
         ("crates/config", 1_440),
         // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs:
         // 380), and the registry, which checks what an application registers and knows the keys of
-        // kinds whose features are not enabled (220).
-        ("crates/biped", 2_550),
+        // kinds whose features are not enabled (220), and which providers need which others (120).
+        ("crates/biped", 2_700),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {

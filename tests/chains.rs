@@ -188,8 +188,9 @@ async fn a_token_that_is_refused_twice_is_not_renewed_a_third_time() {
 
 #[tokio::test]
 async fn a_refusal_ends_when_the_other_has_a_newer_token() {
-    let toml = CHAIN.replace("kind = 'oauth2'", "kind = 'oauth2'\ndpop = false");
-    let stage = Stage::new(&toml).await;
+    let stage = Stage::new(CHAIN).await;
+    stage.token("middle").await.unwrap();
+    stage.clock.advance(Duration::from_secs(2));
     stage.state(|state| state.refuses_all = true);
     stage.token("front").await.unwrap_err();
     stage.state(|state| state.refuses_all = false);

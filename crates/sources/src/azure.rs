@@ -158,6 +158,10 @@ impl Source for Azure {
         id.with(key, format!("{NAME} {parts:?}"))
     }
 
+    fn audience(&self) -> Option<&str> {
+        self.resource.as_deref()
+    }
+
     fn token_type(&self) -> &'static str {
         "access_token"
     }

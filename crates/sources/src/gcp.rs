@@ -80,6 +80,10 @@ impl Source for Gcp {
         )
     }
 
+    fn audience(&self) -> Option<&str> {
+        self.audience.as_deref()
+    }
+
     fn lacks_audience(&self) -> bool {
         !self.access && self.audience.is_none()
     }

@@ -37,6 +37,10 @@ impl Source for GitHub {
         id.with(key, format!("{NAME} {audience}"))
     }
 
+    fn audience(&self) -> Option<&str> {
+        self.audience.as_deref()
+    }
+
     async fn read(&self, cx: &Asking<'_>) -> Result<Found, Error> {
         let missing = |name: &str| {
             Error::secret(format!("the environment variable {name} is not set"))

@@ -112,6 +112,11 @@ pub(crate) trait Source: Send + Sync {
         false
     }
 
+    /// The audience that it is configured to ask for.
+    fn audience(&self) -> Option<&str> {
+        None
+    }
+
     /// The name of the configured type of its tokens (RFC 8693 §3), without the prefix.
     fn token_type(&self) -> &'static str {
         "jwt"

@@ -106,6 +106,12 @@ impl ExternalToken {
         self.source.lacks_audience()
     }
 
+    /// The audience that it is configured to ask for.
+    #[must_use]
+    pub fn audience(&self) -> Option<&str> {
+        self.source.audience()
+    }
+
     /// The type of its tokens in an exchange (RFC 8693 §3) if none is configured, without the prefix.
     #[must_use]
     pub fn token_type(&self) -> &'static str {

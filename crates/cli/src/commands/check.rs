@@ -1,9 +1,13 @@
 //! `biped check`.
 
-use biped::{CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource, provider::wire::Escaped};
+use biped::{
+    CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
+    provider::{Proof, wire::Escaped},
+};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
+use super::identity::{self, Shown};
 use crate::words::{base_url, in_words, scope};
 use crate::{
     args::{self, Format},
@@ -40,7 +44,8 @@ pub(crate) fn run(session: &Session, args: &args::Check) -> Outcome {
                 Err(Failure::Biped(error)) => Err(error),
                 Err(other) => return Err(other),
             };
-            found.push(Finding::of(name, source, tried.as_deref()));
+            let proof = identity::proof_of(session, name, source).await;
+            found.push(Finding::of(name, source, tried.as_deref(), proof));
         }
         Ok(found)
     })?;
@@ -71,6 +76,8 @@ fn severity(kind: ErrorKind) -> u8 {
 struct Finding {
     provider: String,
     ok: bool,
+    /// How the provider proves who it is.
+    proof: Shown,
     scope: Option<String>,
     base_url: Option<String>,
     expires_in: Option<u64>,
@@ -82,12 +89,21 @@ struct Finding {
     /// What to do about the error.
     remedy: Option<String>,
     #[serde(skip)]
+    proof_lines: Vec<(&'static str, String)>,
+    #[serde(skip)]
     cause: Option<Error>,
 }
 
 impl Finding {
-    fn of(name: &str, source: &TokenSource, tried: Result<&CachedToken, &Error>) -> Self {
+    fn of(
+        name: &str,
+        source: &TokenSource,
+        tried: Result<&CachedToken, &Error>,
+        proof: Option<Proof>,
+    ) -> Self {
+        let proof = proof.unwrap_or_default();
         let mut warnings: Vec<_> = source.provider().warning(now()).into_iter().collect();
+        warnings.extend(identity::warnings(&proof));
         let cause = tried.err().map(|error| error.clone().with_provider(name));
         let token = tried.ok();
         if let Some(token) = token {
@@ -96,6 +112,8 @@ impl Finding {
         Self {
             provider: name.into(),
             ok: cause.is_none(),
+            proof: Shown::of(&proof),
+            proof_lines: identity::lines(&proof),
             scope: token.and_then(|token| scope(source, token)),
             base_url: token.and_then(|token| base_url(source, token)),
             expires_in: token
@@ -110,7 +128,7 @@ impl Finding {
     }
 
     fn to_text(&self) -> String {
-        let mut lines = Vec::new();
+        let mut lines = self.proof_lines.clone();
         let (state, color) = match &self.cause {
             None => ("ok", AnsiColor::Green),
             Some(error) => (error.kind().as_str(), AnsiColor::Red),
@@ -168,6 +186,17 @@ fn withheld(source: &TokenSource, token: &Token) -> Option<String> {
 fn meaning(error: &Error) -> &'static str {
     let status = error.vendor().and_then(|vendor| vendor.status);
     match error.kind() {
+        ErrorKind::Refused if error.token_source().is_some() => {
+            "another provider, whose token this one needs, was refused; nothing was sent to the vendor"
+        }
+        ErrorKind::Secret if error.token_source().is_some() => {
+            "the source of an assertion gave no token; nothing was sent to the vendor"
+        }
+        ErrorKind::Unreachable | ErrorKind::Unavailable | ErrorKind::InvalidResponse
+            if error.token_source().is_some() =>
+        {
+            "the source of an assertion is not working; nothing was sent to the vendor"
+        }
         ErrorKind::Configuration => {
             "the configuration or the request is not valid; nothing was sent"
         }

@@ -1,13 +1,14 @@
 //! [`OAuth2`]: the provider.
 
+mod proof;
 mod settings;
 
 use std::{fmt, sync::Arc};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef, Input,
-    Inspection, ParamValue, Provider, ProviderId, SecretRef, Token, TokenRequest, Verdict,
-    async_trait, judge_by_status,
+    Inspection, ParamValue, Proof, Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest,
+    Verdict, async_trait, judge_by_status,
 };
 use http::{StatusCode, header};
 use url::Url;
@@ -207,6 +208,17 @@ impl Provider for OAuth2 {
         let about = About::Introspection;
         let response = exchange::about_token(about, &token, endpoint, &proof, cx).await?;
         introspection::read(&response, &token).map(Some)
+    }
+
+    async fn proof(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Proof, Error> {
+        self.show_proof(cx).await
+    }
+
+    fn warning(&self, _: Timestamp) -> Option<String> {
+        matches!(self.grant, Grant::Password { .. }).then(|| {
+            "grant = \"password\" is forbidden by RFC 9700 §2.4; use another grant if the server has one"
+                .into()
+        })
     }
 
     async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
