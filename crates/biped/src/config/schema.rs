@@ -153,8 +153,18 @@ fn secret() -> Value {
             "type": "object",
             "properties": {
                 "cmd": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+                "at": { "type": "string", "pattern": "^/" },
             },
             "required": ["cmd"],
+            "additionalProperties": false,
+        },
+        {
+            "type": "object",
+            "properties": {
+                "file": { "type": "string" },
+                "at": { "type": "string", "pattern": "^/" },
+            },
+            "required": ["file"],
             "additionalProperties": false,
         },
     ]);
