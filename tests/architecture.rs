@@ -114,14 +114,15 @@ fn core_depends_on_no_http_library_and_no_vendor() {
 /// Which folder may use which crates of the workspace: arrows point one way.
 #[test]
 fn each_crate_uses_only_what_lies_below_it() {
-    const MAY: [(&str, &[&str]); 11] = [
+    const MAY: [(&str, &[&str]); 12] = [
         // What core stands on: neither knows what a token is.
         ("crates/io", &[]),
         ("crates/redact", &[]),
         ("crates/core", &["io", "redact"]),
         ("crates/config", &["core"]),
         ("crates/engine", &["core"]),
-        ("crates/providers/", &["core", "config"]),
+        ("crates/sources", &["core", "config"]),
+        ("crates/providers/", &["core", "config", "sources"]),
         ("crates/stores/", &["core", "config"]),
         ("crates/clients/", &["core", "engine"]),
         ("crates/sandbox", &["core"]),
@@ -172,22 +173,27 @@ fn no_crate_outgrows_its_limit() {
         // `secret/credential.rs`), which hosts a response may name (`base_urls.rs`), and the door for
         // secrets of other places. Beyond 3 150: what a refused credential looked like
         // (`secret/oddity.rs`, `secret/used.rs`), an error that says what its process does next, and causes
-        // that are told once (`error/cause.rs`), lists of secrets (`secret/list.rs`), and why a lifetime
-        // is assumed, and scopes in the order in which they were written.
-        ("crates/core", 3_700),
+        // that are told once (`error/cause.rs`), lists of secrets (`secret/list.rs`), why a lifetime is
+        // assumed, and scopes in the order in which they were written. Beyond 3 700: tokens of other
+        // parties, which are another provider's (`input.rs`) or a platform's, and how a client proves who
+        // it is.
+        ("crates/core", 3_990),
         ("crates/io", 600),
         ("crates/redact", 750),
         // Beyond 3 300: what keeps a runtime that stands still from starving others, whose token a
         // stored one is, what a store may claim, the rules of failures as types of their own, and the
-        // last resort. Beyond 4 100: a log of each request.
-        ("crates/engine", 4_200),
-        // Beyond 1 300: the schemes of references, and the reads that a vendor's file needs.
-        ("crates/config", 1_400),
+        // last resort. Beyond 4 100: a log of each request, and tokens that providers lend each other
+        // (270).
+        ("crates/engine", 4_480),
+        // Beyond 1 300: the schemes of references, the reads that a vendor's file needs, and how a
+        // provider finds another.
+        ("crates/config", 1_440),
         // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs:
         // 380), and the registry, which checks what an application registers and knows the keys of
         // kinds whose features are not enabled (220). Beyond 2 550: what an author meant by a key of
-        // another kind (builder/hints.rs), and variables that set nothing.
-        ("crates/biped", 2_720),
+        // another kind (builder/hints.rs), variables that set nothing, and which providers need which
+        // others (120).
+        ("crates/biped", 2_850),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {

@@ -5,6 +5,7 @@
 mod account_credentials;
 mod architecture;
 mod broken_answers;
+mod chains;
 mod circles;
 mod early_rejection;
 mod events;

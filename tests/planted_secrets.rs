@@ -33,6 +33,7 @@ use biped::{
 };
 use biped_dialect::{Dialect, Vendor};
 use biped_sandbox::{ACCOUNT, Effect, Fault, KeyFilter};
+use biped_sources::{Asking, ExternalToken, KeySource};
 use biped_testing::{
     ManualClock, Reply, ScriptedHttp, TestProvider,
     secrets::{Parts, encodings},
@@ -267,6 +268,7 @@ impl Provider for Nosy {
 
 /// Whatever holds secrets in core.
 async fn of_core(shown: &mut Shown) {
+    let http = vendor();
     shown.debug("Token", &token());
     shown.debug("TokenBuilder", &builder());
     shown.debug("Token", &token().header());
@@ -285,6 +287,20 @@ async fn of_core(shown: &mut Shown) {
         shown.debug("IdentityRef", &identity);
     }
     shown.debug("ClientIdentity", &ClientIdentity::from_pem(PEM));
+    shown.debug(
+        "ExternalToken",
+        &ExternalToken::from(SecretRef::inline(TOKEN)),
+    );
+    let password = SecretString::from(PASSWORD);
+    let source = KeySource {
+        name: "key",
+        password: Some(&password),
+        kid: None,
+    };
+    shown.debug("KeySource", &source);
+    let cx = FetchContext::new(&*http, &SystemClock);
+    let given = ExternalToken::from(SecretRef::inline(TOKEN));
+    shown.debug("GivenToken", &given.read(&Asking::new(&cx)).await.unwrap());
 
     let values = [
         Value::Text(SECRET.into()),
@@ -425,6 +441,8 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
     shown.debug("Envelope", &Envelope::new(&url, id(), secret()));
     let oauth2 = OAuth2::at(url.clone(), id()).client_secret(secret());
     shown.debug("OAuth2", &oauth2);
+    let token = ExternalToken::from(secret());
+    shown.debug("Platform", &biped_platform::Platform::new(token));
     let oauth2 = oauth2.key(pem()).certificate(pem(), pem()).dpop_key(pem());
     let oauth2 = oauth2
         .key_password(secret())

@@ -121,6 +121,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("RequestObserver", TRAIT),
             ("IdentityKey", Planted),
             ("IdentityRef", Planted),
+            ("Input", NAMES),
             (
                 "Inspection",
                 Never("what a vendor says of credentials, to be shown to people"),
@@ -135,6 +136,10 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("NoLifetime", WORD),
             ("Now", NUMBERS),
             ("ParamValue", NAMES),
+            (
+                "Proof",
+                Never("what a client says about itself, to be shown to people"),
+            ),
             ("Provider", TRAIT),
             ("ProviderId", Planted),
             ("References", WORD),
@@ -220,8 +225,13 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("BasicEncoding", WORD),
             ("CertificateHeader", WORD),
             ("ClientAuthentication", Planted),
+            ("ExternalToken", Planted),
             ("OAuth2", Planted),
         ],
+    ),
+    (
+        "crates/providers/platform",
+        &[("ExternalToken", Planted), ("Platform", Planted)],
     ),
     (
         "crates/redact",
@@ -247,6 +257,22 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Stats", COUNTS),
             ("TokenRequests", COUNTS),
             ("Vendor", WORD),
+        ],
+    ),
+    (
+        "crates/sources",
+        &[
+            ("Algorithm", WORD),
+            ("Asking", NAMES),
+            ("Claims", NAMES),
+            ("ExternalToken", Planted),
+            ("GivenToken", Planted),
+            ("KeySource", Planted),
+            (
+                "SigningKey",
+                Never("a key that was read; it shows the thumbprint of its public half"),
+            ),
+            ("Wanted", NAMES),
         ],
     ),
     ("crates/stores/file", &[("FileStore", Planted)]),
@@ -365,7 +391,7 @@ fn the_root_of_the_facade_holds_what_applications_need_and_no_more() {
         "VendorError",
         "token_error",
     ];
-    const MODULES: [&str; 14] = [
+    const MODULES: [&str; 15] = [
         "blocking",
         "client",
         "config",
@@ -374,6 +400,7 @@ fn the_root_of_the_facade_holds_what_applications_need_and_no_more() {
         "envelope",
         "file",
         "oauth2",
+        "platform",
         "provider",
         "redis",
         "reqwest",

@@ -1,6 +1,7 @@
 //! [`Builder`]: collects the configuration of a [`Biped`].
 
 mod hints;
+mod needs;
 mod providers;
 mod sections;
 mod sources;
@@ -369,6 +370,9 @@ impl Builder {
         if let Some(store) = store {
             manager = manager.store(store);
         }
+        for (name, made) in &made {
+            manager = manager.named_provider(name.clone(), made.provider.clone());
+        }
         let manager = manager.build();
         let now = self.clock.now().wall;
         let providers = made.into_iter().map(|(name, made)| {
@@ -407,8 +411,16 @@ impl Builder {
         let maker = Maker {
             registry: &self.registry,
             opened: self.sources.opened(),
+            own: self
+                .providers
+                .iter()
+                .map(|(name, (provider, request))| {
+                    let known = (provider.id().clone(), request.clone());
+                    (name.to_string(), Some(known))
+                })
+                .collect(),
         };
-        maker.make(root, |name| self.providers.contains_key(name), problems)
+        maker.make(root, problems)
     }
 }
 

@@ -38,6 +38,7 @@ const PROVIDERS: &[BuiltIn<ProviderKind>] = built_in! {
     "contentsquare": biped_contentsquare::kind;
     "envelope": biped_envelope::kind;
     "oauth2": biped_oauth2::kind;
+    "platform": biped_platform::kind;
     "dialect": biped_dialect::kind;
 };
 

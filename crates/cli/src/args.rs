@@ -109,6 +109,7 @@ pub(crate) enum Command {
     List(Report),
     Inspect(Inspect),
     Check(Check),
+    Identity(Identity),
     /// Shows the configuration, or its JSON Schema
     Config {
         #[command(subcommand)]
@@ -276,6 +277,19 @@ pub(crate) struct Check {
     /// The providers' names in biped.toml [default: all]
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+/// Shows how a provider proves who it is: the method, where the proof is from, and what it says
+///
+/// The source of an assertion is asked for one, which is not shown. Nothing is sent to the vendor.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Identity {
+    /// The provider's name in biped.toml
+    pub(crate) name: String,
     #[command(flatten)]
     pub(crate) selection: Selection,
     #[command(flatten)]

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod exec;
 mod forget;
+mod identity;
 mod init;
 mod inspect;
 mod list;
@@ -27,6 +28,7 @@ pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
         Command::List(args) => list::run(session, args),
         Command::Inspect(args) => inspect::run(session, args),
         Command::Check(args) => check::run(session, args),
+        Command::Identity(args) => identity::run(session, args),
         Command::Config { command } => config::run(session, command),
         Command::Vendors(args) => vendors::run(args),
         Command::Sandbox(args) => sandbox::run(session, args),

@@ -89,6 +89,8 @@ pub(crate) fn status(kind: ErrorKind) -> u8 {
 pub(crate) struct Described {
     kind: &'static str,
     provider: Option<String>,
+    /// Where it failed, if not at the vendor: the source of an assertion or of another token.
+    source: Option<String>,
     status: Option<u16>,
     code: Option<String>,
     reason: Option<String>,
@@ -109,6 +111,7 @@ impl Described {
             } => Self {
                 kind: "api",
                 provider: Some(provider.clone()),
+                source: None,
                 status: Some(*status),
                 code: None,
                 reason: None,
@@ -131,6 +134,7 @@ impl Described {
         Self {
             kind: error.kind().as_str(),
             provider: error.provider().map(Into::into),
+            source: error.token_source().map(Into::into),
             status: vendor.and_then(|vendor| vendor.status),
             code: vendor.and_then(|vendor| vendor.code.clone()),
             reason: vendor.and_then(|vendor| vendor.reason.clone()),

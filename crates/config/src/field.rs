@@ -32,6 +32,8 @@ pub enum FieldType {
     Secret,
     /// A client identifier. It is written like a secret, but may be shown (RFC 6749 §2.2).
     Identifier,
+    /// Where a token that another party makes is found: a secret, or a table that names its source.
+    TokenSource,
     /// A date: `2026-03-01`.
     Date,
     /// A number, whole or not.
@@ -72,6 +74,11 @@ impl FieldType {
                  or a list of these"
                     .into()
             }
+            Self::TokenSource => {
+                "a token source: \"file:PATH\", \"env:NAME\", { cmd = [\"argv\", …] }, or a table such \
+                 as { github = { audience = \"…\" } }"
+                    .into()
+            }
             Self::Date => "a date like 2026-03-01".into(),
             Self::Number => "a number".into(),
             Self::Duration => {
@@ -86,7 +93,7 @@ impl FieldType {
     /// Whether values of this type must never be shown.
     #[must_use]
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::SecretTable)
+        matches!(self, Self::Secret | Self::SecretTable | Self::TokenSource)
     }
 }
 

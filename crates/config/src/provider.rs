@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, io, ops::Deref, path::Path, sync::Arc};
 
 use biped_core::{
-    Error, MAX_FILE_SIZE, ParamValue, Provider, SecretRef, TokenRequest, read_text_file,
+    Error, MAX_FILE_SIZE, ParamValue, Provider, ProviderId, SecretRef, TokenRequest, read_text_file,
 };
 
 use crate::{
@@ -220,8 +220,10 @@ pub struct ProviderConfig {
     kind: Box<str>,
     table: ConfigTable,
     read_file: Arc<ReadFile>,
+    others: Arc<Others>,
 }
 
+type Others = dyn Fn(&str) -> Result<Option<(ProviderId, TokenRequest)>, String> + Send + Sync;
 type ReadFile = dyn Fn(&Origin, &Path) -> io::Result<String> + Send + Sync;
 
 impl ProviderConfig {
@@ -244,7 +246,31 @@ impl ProviderConfig {
             name,
             kind,
             read_file: Arc::new(|_, path| read_text_file(path, MAX_FILE_SIZE)),
+            others: Arc::new(|_| Err("other providers are not known here".into())),
         }
+    }
+
+    /// Sets how [`other_provider`](Self::other_provider) finds the other providers of the
+    /// configuration.
+    #[must_use]
+    pub fn finding_providers_with(
+        mut self,
+        find: impl Fn(&str) -> Result<Option<(ProviderId, TokenRequest)>, String>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.others = Arc::new(find);
+        self
+    }
+
+    /// The id of another provider of the configuration, and the request for its tokens. `None` if that
+    /// provider has problems of its own, which are reported there.
+    ///
+    /// # Errors
+    /// A message if there is no provider of this name, or if it needs a token of this one.
+    pub fn other_provider(&self, name: &str) -> Result<Option<(ProviderId, TokenRequest)>, String> {
+        (self.others)(name)
     }
 
     /// Sets how [`text_of_file`](Self::text_of_file) reads a file. `read` gets the origin of the value

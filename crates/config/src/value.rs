@@ -272,19 +272,35 @@ impl ConfigValue {
                 })
             }
             Value::Table(table) => {
-                let (key, command) = table.first_key_value()?;
-                if key != "cmd" || table.len() != 1 {
+                let at = table
+                    .get("at")
+                    .map(|at| at.to_text().filter(|at| at.starts_with('/')));
+                if table.len() != 1 + usize::from(at.is_some()) {
                     return None;
                 }
-                let Value::List(argv) = &command.raw else {
-                    return None;
-                };
-                let argv: Vec<String> = argv.iter().map(Self::to_text).collect::<Option<_>>()?;
-                (!argv.is_empty()).then(|| SecretRef::command(argv))
+                let secret = self.place(table)?;
+                match at {
+                    None => Some(secret),
+                    Some(at) => Some(secret.at(&at?)),
+                }
             }
             Value::List(all) => any_of(all.iter().map(Self::to_secret)),
             _ => None,
         }
+    }
+
+    /// The place that a table names: `{ cmd = […] }`, or `{ file = "…" }` with any path.
+    fn place(&self, table: &BTreeMap<String, Self>) -> Option<SecretRef> {
+        if let Some(path) = table.get("file") {
+            let file = SecretRef::file(path.to_text().filter(|path| !path.is_empty())?);
+            let directory = self.origin.directory();
+            return Some(directory.map_or(file.clone(), |directory| file.relative_to(directory)));
+        }
+        let Value::List(argv) = &table.get("cmd")?.raw else {
+            return None;
+        };
+        let argv: Vec<String> = argv.iter().map(Self::to_text).collect::<Option<_>>()?;
+        (!argv.is_empty()).then(|| SecretRef::command(argv))
     }
 
     /// Whether the value is a text that refers to a secret, or begins like such a text.
@@ -321,6 +337,9 @@ impl ConfigValue {
             FieldType::Url => self.to_url().is_some(),
             FieldType::Texts | FieldType::Scopes => self.to_texts().is_some(),
             FieldType::Secret | FieldType::Identifier => self.to_filled_secret().is_some(),
+            FieldType::TokenSource => {
+                matches!(self.raw, Value::Table(_)) || self.to_filled_secret().is_some()
+            }
             FieldType::Date => self.to_date().is_some(),
             FieldType::Number => self.to_float().is_some(),
             FieldType::Duration => self.to_duration().is_some(),

@@ -48,6 +48,7 @@ struct Inner {
     unsent: bool,
     vendor: Option<VendorError>,
     credentials: Option<Arc<Credentials>>,
+    token_source: Option<Arc<str>>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// Which causes are told. It depends on all the rest.
     causes: OnceLock<Causes>,
@@ -216,6 +217,7 @@ impl Error {
             unsent: false,
             vendor: None,
             credentials: None,
+            token_source: None,
             source: None,
             causes: OnceLock::new(),
             told: None,
@@ -293,6 +295,14 @@ impl Error {
     #[must_use]
     pub fn with_provider(mut self, name: impl Into<Arc<str>>) -> Self {
         self.inner().provider = Some(name.into());
+        self
+    }
+
+    /// Adds the place that failed instead of the vendor: the source of a token that another party
+    /// makes, such as `github` or `provider:workload`. Nothing was sent to the vendor.
+    #[must_use]
+    pub fn with_token_source(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.inner().token_source = Some(name.into());
         self
     }
 
@@ -400,6 +410,13 @@ impl Error {
     #[must_use]
     pub fn provider(&self) -> Option<&str> {
         self.0.provider.as_deref()
+    }
+
+    /// The source of a token that another party makes, if that failed and not the vendor: `github`,
+    /// `file:/run/t`, `provider:workload`.
+    #[must_use]
+    pub fn token_source(&self) -> Option<&str> {
+        self.0.token_source.as_deref()
     }
 
     /// What failed, without the provider, the vendor's words and the remedy.

@@ -10,9 +10,15 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{
-    ClientIdentity, Clock, Error, HttpClient, IdentityKey, Now, References, RequestObserver,
-    SecretRef, SecretUse, Timestamp, check_secure, redacted_url,
+    ClientIdentity, Clock, Error, HttpClient, IdentityKey, Input, Now, References, RequestObserver,
+    SecretRef, SecretUse, Timestamp, check_platform, check_secure, redacted_url,
 };
+
+/// How long a platform's own service may take to respond.
+const PLATFORM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The largest response of a platform's own service, in bytes.
+const LARGEST_PLATFORM_RESPONSE: usize = 1024 * 1024;
 
 /// What a provider works with during one fetch: the network, the time and the secrets.
 pub struct FetchContext<'a> {
@@ -24,6 +30,8 @@ pub struct FetchContext<'a> {
     observer: Option<&'a dyn RequestObserver>,
     /// The store's key, under which what is read is marked.
     marks: Option<IdentityKey>,
+    /// The tokens of other providers.
+    inputs: Vec<(Input, SecretString)>,
     notes: Mutex<Notes>,
 }
 
@@ -36,6 +44,10 @@ struct Notes {
     unread: usize,
     /// The secrets themselves, which are dropped with the context.
     values: Vec<SecretString>,
+    /// The inputs that the vendor refused.
+    refused: Vec<Input>,
+    /// Another secret of a list may be accepted.
+    try_next: bool,
 }
 
 /// A request that is being sent.
@@ -53,6 +65,7 @@ impl<'a> FetchContext<'a> {
             identity: None,
             observer: None,
             marks: None,
+            inputs: Vec::new(),
             notes: Mutex::default(),
         }
     }
@@ -104,6 +117,80 @@ impl<'a> FetchContext<'a> {
         let told = told.map(|response| (response.status(), response.body().len()));
         observer.answered(&method, &url, told, took);
         answer
+    }
+
+    /// Asks a service of the platform that this process runs on, such as a metadata server. Any status
+    /// is `Ok`. It has 5 s, and 1 MiB for its response. No redirect is followed, and no client
+    /// certificate is presented.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) for an address that
+    /// [`check_platform`] refuses, [`Unreachable`](crate::ErrorKind::Unreachable) without a complete
+    /// response, [`InvalidResponse`](crate::ErrorKind::InvalidResponse) for a larger one.
+    pub async fn ask_platform(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, Error> {
+        let url = Url::parse(&request.uri().to_string())
+            .map_err(|_| Error::configuration("the platform's address is not a valid URL"))?;
+        check_platform(&url)?;
+        {
+            let mut notes = self.notes();
+            notes.sent = Some(self.clock.now());
+            notes.values.extend(credentials(request.headers()));
+        }
+        let Some(answer) = self.within(PLATFORM_TIMEOUT, self.http.send(request)).await else {
+            let seconds = PLATFORM_TIMEOUT.as_secs();
+            return Err(Error::unreachable(format!(
+                "no response within {seconds} s"
+            )));
+        };
+        let answer = answer?;
+        if answer.body().len() > LARGEST_PLATFORM_RESPONSE {
+            return Err(Error::invalid_response("the response is larger than 1 MiB"));
+        }
+        Ok(answer)
+    }
+
+    /// The token of another provider, which the `TokenManager` got before this fetch.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) if nothing got it: the provider does not name
+    /// it among its [inputs](crate::Provider::inputs), or no manager runs it.
+    pub fn input(&self, input: &Input) -> Result<SecretString, Error> {
+        let known = self.inputs.iter().find(|(known, _)| known == input);
+        let Some((_, token)) = known else {
+            let name = input.provider();
+            return Err(Error::configuration(format!(
+                "the token of the provider {name} is not available to this fetch"
+            )));
+        };
+        self.conceal(token.clone());
+        Ok(token.clone())
+    }
+
+    /// Notes that the vendor refused a token of another provider. That token is rejected as after a
+    /// 401, and this fetch is made once more with the next one.
+    pub fn refuse_input(&self, input: &Input) {
+        self.notes().refused.push(input.clone());
+    }
+
+    /// Notes that the vendor refused what a secret held, although not the client: of a list of secrets
+    /// the next is tried.
+    pub fn try_next_secret(&self) {
+        self.notes().try_next = true;
+    }
+
+    /// Whether all references may be resolved, and platforms asked.
+    #[must_use]
+    pub fn resolves_all(&self) -> bool {
+        self.references == References::All
+    }
+
+    /// The number of the secret that is read where a reference names several, counted from 0.
+    #[must_use]
+    pub fn candidate(&self) -> usize {
+        self.candidate
     }
 
     /// Sends a form (`application/x-www-form-urlencoded`) by POST.
@@ -232,6 +319,25 @@ impl<'a> FetchContext<'a> {
     pub fn with_candidate(mut self, candidate: usize) -> Self {
         self.candidate = candidate;
         self
+    }
+
+    /// Gives the tokens of other providers.
+    #[must_use]
+    pub fn with_inputs(mut self, inputs: Vec<(Input, SecretString)>) -> Self {
+        self.inputs = inputs;
+        self
+    }
+
+    /// Takes the inputs that the vendor refused.
+    #[must_use]
+    pub fn take_refused_inputs(&self) -> Vec<Input> {
+        std::mem::take(&mut self.notes().refused)
+    }
+
+    /// Whether another secret of a list may be accepted.
+    #[must_use]
+    pub fn tries_next_secret(&self) -> bool {
+        self.notes().try_next
     }
 
     /// Resolves only these references, for reads that must have no effect. Default: all.

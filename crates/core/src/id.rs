@@ -138,6 +138,20 @@ impl ProviderId {
         self.depending_on(identifier, true)
     }
 
+    /// Adds what makes another id equal: its details, and its credentials as credentials of this one.
+    /// `asked` says what that provider is asked for.
+    pub(crate) fn resting_on(mut self, other: &Self, asked: &str) -> Self {
+        let (kind, endpoint, client, details, credentials) = other.identity();
+        let details: Vec<_> = details.iter().map(|it| (&it.what, &it.value)).collect();
+        // Debug of texts escapes quotes, so different ids give different values.
+        let value = format!("{:?}", (kind, endpoint, client, details, asked));
+        self = self.with_redacted("input", value);
+        for it in credentials {
+            self = self.depending_on(&it.reference, it.is_identifier);
+        }
+        self
+    }
+
     fn depending_on(mut self, reference: &SecretRef, is_identifier: bool) -> Self {
         let parts = Arc::make_mut(&mut self.0);
         parts.credentials.push(Credential {

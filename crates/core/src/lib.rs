@@ -27,12 +27,14 @@
 //! | `secret.rs`, `secret/` | [`SecretRef`]: places of secrets, and how they are read |
 //! | `request.rs` | [`TokenRequest`], [`SetParam`] |
 //! | `id.rs`, `id/` | [`ProviderId`], and the names of tokens: [`TokenKey`], [`StoreKey`] |
+//! | `input.rs` | [`Input`]: a token of another provider that a fetch needs |
 //! | `base_urls.rs` | [`BaseUrls`]: which hosts a response may name |
 //! | `wire.rs` | reading what vendors write |
 //! | `token.rs` | [`Token`] |
 //! | `api.rs` | [`ApiRequest`], [`ApiResponse`], [`Verdict`] |
 //! | `observer.rs` | [`RequestObserver`], which is told of the requests of a fetch |
 //! | `fetch.rs` | [`FetchContext`] |
+//! | `proof.rs` | [`Proof`]: how a client proves who it is |
 //! | `provider.rs` | [`Provider`], [`Inspection`] |
 //! | `store.rs` | [`TokenStore`], [`Lease`], [`Claim`] |
 //!
@@ -48,8 +50,10 @@ mod fetch;
 mod http;
 mod id;
 mod identity;
+mod input;
 mod lifetime;
 mod observer;
+mod proof;
 mod provider;
 mod redact;
 mod request;
@@ -71,17 +75,21 @@ pub use self::{
     http::{ClientIdentity, HttpClient},
     id::{ProviderId, StoreKey, TokenKey},
     identity::IdentityKey,
+    input::Input,
     lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, NoLifetime},
     observer::RequestObserver,
+    proof::Proof,
     provider::{Choice, IdentityRef, Inspection, Provider},
     request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretSource, SecretUse, SourceContext},
     store::{Claim, Generation, Lease, LeaseFailure, LeaseId, StoredToken, TokenStore},
     token::{Token, TokenBuilder},
-    url::{check_secure, is_loopback, redacted_url},
+    url::{check_platform, check_secure, is_loopback, is_on_host, redacted_url},
 };
 pub use async_trait::async_trait;
-pub use biped_io::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_if, read_text_file};
+pub use biped_io::{
+    FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_async, read_file_if, read_text_file,
+};
 // Two crates before their 1.0 are part of this crate's interface. `async_trait` is only a macro: the
 // methods that it writes return types of the standard library. The types of `secrecy` are here because
 // applications, providers and HTTP libraries already hold their secrets in them; a new 0.x of it is a

@@ -9,8 +9,8 @@ use http::header;
 use serde_json::Value;
 
 use crate::{
-    ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, ParamValue, ProviderId,
-    SecretRef, Timestamp, Token, TokenRequest, Verdict, judge_by_status,
+    ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, Input, ParamValue,
+    Proof, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict, judge_by_status,
 };
 
 /// A vendor's token endpoint, and one client of it.
@@ -96,6 +96,13 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// a [`Configuration`](crate::ErrorKind::Configuration) error, before anything is sent.
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error>;
 
+    /// The tokens of other providers that [`fetch`](Self::fetch) needs
+    /// ([`FetchContext::input`](crate::FetchContext::input)). The id must name each of them
+    /// ([`ProviderId::input`](crate::ProviderId::input)). Default: none.
+    fn inputs(&self) -> &[Input] {
+        &[]
+    }
+
     /// Puts the token on an API request. Default: `Authorization: Bearer`.
     ///
     /// # Errors
@@ -178,6 +185,16 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Option<Inspection>, Error> {
         let _ = (request, cx);
         Ok(None)
+    }
+
+    /// How this client proves who it is, for people. It may ask the source of an assertion, and sends
+    /// nothing to the vendor. Default: nothing is known.
+    ///
+    /// # Errors
+    /// If the source of an assertion or a secret can't be read.
+    async fn proof(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Proof, Error> {
+        let _ = (request, cx);
+        Ok(Proof::default())
     }
 
     /// Revokes a token at the vendor (RFC 7009). Default: not supported.

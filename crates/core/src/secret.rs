@@ -2,6 +2,7 @@
 
 mod command;
 mod credential;
+mod field;
 mod list;
 mod oddity;
 mod places;
@@ -58,6 +59,10 @@ enum Source {
     Inline(SecretString),
     Env(Box<str>),
     File(PathBuf),
+    /// A file whose path contains variables, and the directory that a relative path is relative to.
+    Template(Box<str>, Option<PathBuf>),
+    /// A field of the JSON in another place, by its pointer.
+    Field(Box<Self>, Box<str>),
     Command(Box<[String]>),
     Custom(Arc<dyn SecretSource>),
 }
@@ -110,6 +115,17 @@ impl SecretRef {
         Self::one(Source::Command(argv.collect()))
     }
 
+    /// The field of the JSON in each of its places, by a JSON Pointer (RFC 6901) such as
+    /// `/client_secret`. The field is a text or a number.
+    #[must_use]
+    pub fn at(&self, pointer: &str) -> Self {
+        let field = |source: &Source| Source::Field(source.clone().into(), pointer.into());
+        Self {
+            sources: self.sources.iter().map(field).collect(),
+            ..self.clone()
+        }
+    }
+
     /// What a place of the application's own holds.
     #[must_use]
     pub fn from_source(source: Arc<dyn SecretSource>) -> Self {
@@ -149,6 +165,13 @@ impl SecretRef {
         self.sources.len()
     }
 
+    /// The place with this number as it may be shown, counted from 0, or the last if it names fewer.
+    #[must_use]
+    pub fn place(&self, candidate: usize) -> String {
+        let place = self.sources.get(candidate).or(self.sources.last());
+        place.map_or(String::new(), ToString::to_string)
+    }
+
     /// Whether one of the secrets is inline and empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -159,10 +182,7 @@ impl SecretRef {
     /// Resolves relative file names against `directory`.
     #[must_use]
     pub fn relative_to(&self, directory: &Path) -> Self {
-        let place = |source: &Source| match source {
-            Source::File(path) => Source::File(directory.join(path)),
-            other => other.clone(),
-        };
+        let place = |source: &Source| source.relative_to(directory);
         Self {
             sources: self.sources.iter().map(place).collect(),
             ..self.clone()
@@ -201,21 +221,32 @@ impl SecretRef {
         let Some(first) = self.sources.first() else {
             return String::new();
         };
-        match first {
-            Source::Env(_) | Source::File(_) if self.permit(first).is_err() => first.to_string(),
-            Source::Inline(secret) => secret.expose_secret().to_owned(),
-            Source::Env(name) => std::env::var(&**name).unwrap_or_else(|_| first.to_string()),
-            Source::File(path) => places::value_of_file(path).unwrap_or_else(|| first.to_string()),
-            // The program only, since arguments may be secrets. The id's credential tells commands apart.
-            Source::Command(_) | Source::Custom(_) => first.to_string(),
+        let (place, pointer) = first.parts();
+        if self.permit(first).is_err() {
+            return first.to_string();
         }
+        let value = match place {
+            Source::Inline(secret) => Some(secret.expose_secret().to_owned()),
+            Source::Env(name) => std::env::var(&**name).ok(),
+            Source::File(path) => places::value_of_file(path),
+            Source::Template(text, directory) => places::expanded(text, directory.as_deref())
+                .ok()
+                .and_then(|path| places::value_of_file(&path)),
+            // The program only, since arguments may be secrets. The id's credential tells commands apart.
+            _ => None,
+        };
+        let value = match pointer {
+            None => value,
+            Some(pointer) => value.and_then(|value| field::value(&value, pointer)),
+        };
+        value.unwrap_or_else(|| first.to_string())
     }
 
     /// How long after a refusal the secret is read again, to see whether it changed: 1 s, 30 s if that
     /// runs a command, or what a [`SecretSource`] says.
     #[must_use]
     pub fn recheck_interval(&self) -> Duration {
-        let intervals = self.sources.iter().map(|source| match source {
+        let intervals = self.sources.iter().map(|source| match source.parts().0 {
             Source::Command(_) => COMMAND_REST,
             Source::Custom(source) => source.recheck_interval(),
             _ => SECRET_RECHECK,
@@ -238,13 +269,22 @@ impl SecretRef {
             return Err(Self::names_nothing());
         };
         self.permit(source)?;
-        let read = match source {
+        let (place, pointer) = source.parts();
+        let read = match place {
             Source::Inline(secret) => Ok(secret.clone()),
             Source::Env(name) => places::from_environment(name),
             Source::File(path) => places::from_file(path, clock).await,
+            Source::Template(text, directory) => {
+                match places::expanded(text, directory.as_deref()) {
+                    Ok(path) => places::from_file(&path, clock).await,
+                    Err(error) => Err(error),
+                }
+            }
+            Source::Field(..) => Err(Error::internal("a field of a field is not read")),
             Source::Command(argv) => command::from_command(argv, clock).await,
             Source::Custom(source) => source::read(&**source, clock).await,
         };
+        let read = read.and_then(|secret| field::of(secret, place, pointer));
         read.map_err(|error| match &self.configured_at {
             Some(place) => {
                 let message = format!("{} ({place})", error.message());
@@ -267,26 +307,34 @@ impl SourceContext<'_> {
 
 /// Reads `env:NAME`, `file:PATH`, `cmd:PROGRAM ARGUMENT…` (separated by spaces) or
 /// `inline:SECRET`; anything else is the secret itself.
+///
+/// `env:NAME#/POINTER` and `file:PATH#/POINTER` are a field of the JSON there ([`SecretRef::at`]). In the
+/// path of a file, `${NAME}` is an environment variable, such as `${CREDENTIALS_DIRECTORY}`, which is
+/// read with the file.
 impl std::str::FromStr for SecretRef {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let needs = |what: &str| Err(Error::configuration(what.to_owned()));
         if let Some(name) = text.strip_prefix("env:") {
-            return match name {
+            let (name, pointer) = field::split(name);
+            let reference = match name {
                 "" => needs("env: needs the name of a variable"),
                 name if name.contains(['=', '\0']) => {
                     needs("env: needs the name of a variable, which can't contain an equals sign")
                 }
                 name => Ok(Self::env(name)),
             };
+            return reference.map(|it| pointer.map_or(it.clone(), |pointer| it.at(pointer)));
         }
         if let Some(path) = text.strip_prefix("file:") {
-            return if path.is_empty() {
-                needs("file: needs a path")
-            } else {
-                Ok(Self::file(path))
+            let (path, pointer) = field::split(path);
+            let reference = match path {
+                "" => return needs("file: needs a path"),
+                path if path.contains("${") => Self::one(Source::Template(path.into(), None)),
+                path => Self::file(path),
             };
+            return Ok(pointer.map_or(reference.clone(), |pointer| reference.at(pointer)));
         }
         if let Some(command) = text.strip_prefix("cmd:") {
             let argv: Vec<_> = command.split_ascii_whitespace().collect();
@@ -301,18 +349,38 @@ impl std::str::FromStr for SecretRef {
 }
 
 impl Source {
+    /// The place that is read, and the pointer to a field of what is there.
+    fn parts(&self) -> (&Self, Option<&str>) {
+        match self {
+            Self::Field(place, pointer) => (place, Some(pointer)),
+            place => (place, None),
+        }
+    }
+
+    fn relative_to(&self, directory: &Path) -> Self {
+        match self {
+            Self::File(path) => Self::File(directory.join(path)),
+            Self::Template(text, None) => Self::Template(text.clone(), Some(directory.into())),
+            Self::Field(place, pointer) => {
+                Self::Field(place.relative_to(directory).into(), pointer.clone())
+            }
+            other => other.clone(),
+        }
+    }
+
     /// The strictest limit that allows to read it.
     fn allowed_by(&self) -> References {
         match self {
             Self::Inline(_) => References::None,
-            Self::Env(_) | Self::File(_) => References::WithoutCommands,
+            Self::Env(_) | Self::File(_) | Self::Template(..) => References::WithoutCommands,
+            Self::Field(place, _) => place.allowed_by(),
             Self::Command(_) | Self::Custom(_) => References::All,
         }
     }
 
     /// Whether it can be read without running a command or asking a [`SecretSource`].
     fn is_free_to_read(&self) -> bool {
-        !matches!(self, Self::Command(_) | Self::Custom(_))
+        !matches!(self.parts().0, Self::Command(_) | Self::Custom(_))
     }
 
     fn inline(&self) -> Option<&SecretString> {
@@ -337,6 +405,8 @@ impl PartialEq for Source {
             (Self::Inline(a), Self::Inline(b)) => a.expose_secret() == b.expose_secret(),
             (Self::Env(a), Self::Env(b)) => a == b,
             (Self::File(a), Self::File(b)) => a == b,
+            (Self::Template(a, in_a), Self::Template(b, in_b)) => (a, in_a) == (b, in_b),
+            (Self::Field(a, at_a), Self::Field(b, at_b)) => (a, at_a) == (b, at_b),
             (Self::Command(a), Self::Command(b)) => a == b,
             (Self::Custom(a), Self::Custom(b)) => a.reference() == b.reference(),
             _ => false,
@@ -353,6 +423,8 @@ impl fmt::Display for Source {
             Self::Inline(_) => f.write_str("[redacted]"),
             Self::Env(name) => write!(f, "env:{name}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Template(text, _) => write!(f, "file:{text}"),
+            Self::Field(place, pointer) => write!(f, "{place}#{pointer}"),
             Self::Command(argv) => write!(f, "cmd:{}", argv.first().map_or("", |name| name)),
             Self::Custom(source) => f.write_str(&source.reference()),
         }

@@ -36,6 +36,36 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Checks that a platform's own service may be asked at `url`: https or loopback, as
+/// [`check_secure`] says, or plain http to the link-local address of this machine's host
+/// (`169.254.0.0/16`) or to `metadata.google.internal` at port 80.
+///
+/// # Errors
+/// [`Configuration`](crate::ErrorKind::Configuration), which says what is wrong with it.
+pub fn check_platform(url: &Url) -> Result<(), Error> {
+    let is_plain = url.username().is_empty() && url.password().is_none();
+    let is_named = url.host_str() == Some(GOOGLE_METADATA);
+    let is_port = !is_named || url.port_or_known_default() == Some(80);
+    if is_plain && url.scheme() == "http" && is_on_host(url) && is_port {
+        return Ok(());
+    }
+    check_secure(url)
+}
+
+/// Where Google's machines ask who they are.
+const GOOGLE_METADATA: &str = "metadata.google.internal";
+
+/// Whether `url` names a service of the machine's own host, which no proxy may stand before: a
+/// link-local address (`169.254.0.0/16`) or `metadata.google.internal`.
+#[must_use]
+pub fn is_on_host(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case(GOOGLE_METADATA),
+        Some(Host::Ipv4(address)) => address.is_link_local(),
+        _ => false,
+    }
+}
+
 /// A URL as it may be shown: without user name, query and fragment, which may hold secrets.
 #[must_use]
 pub fn redacted_url(url: &Url) -> String {

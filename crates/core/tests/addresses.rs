@@ -1,8 +1,8 @@
 //! Which addresses a provider may send a request to.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use biped_core::{ErrorKind, FetchContext, check_secure};
-use biped_testing::{ManualClock, ScriptedHttp};
+use biped_testing::{ManualClock, Reply, ScriptedHttp};
 use bytes::Bytes;
 use url::Url;
 
@@ -36,5 +36,72 @@ async fn a_secret_is_sent_only_where_it_may_be() {
         assert_eq!(!http.requests().is_empty(), may_be_asked, "{address}");
         let whole = Url::parse(address).is_ok_and(|url| check_secure(&url).is_ok());
         assert_eq!(whole, may_be_asked, "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_platform_is_asked_at_its_own_addresses_only() {
+    let _limit = biped_testing::TimeLimit::start();
+    for (address, may_be_asked) in [
+        ("https://vault.example/x", true),
+        ("http://127.0.0.1:7600/token", true),
+        ("http://169.254.169.254/metadata", true),
+        ("http://169.254.130.3:8081/msi/token", true),
+        ("http://metadata.google.internal/computeMetadata", true),
+        ("http://metadata.google.internal:8080/", false),
+        ("http://metadata.google.internal.evil.example/", false),
+        ("http://id:secret@169.254.169.254/", false),
+        ("http://169.253.1.1/", false),
+        ("http://10.0.0.1/", false),
+        ("ftp://169.254.169.254/", false),
+    ] {
+        let http = ScriptedHttp::new();
+        let clock = ManualClock::new();
+        let request = http::Request::get(address).body(Bytes::new()).unwrap();
+        let sent = FetchContext::new(&http, &clock).ask_platform(request).await;
+        let refused = sent.is_err_and(|error| error.kind() == ErrorKind::Configuration);
+        assert_eq!(!refused, may_be_asked, "{address}");
+        assert_eq!(!http.requests().is_empty(), may_be_asked, "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_platform_has_5_s_and_1_mib() {
+    let _limit = biped_testing::TimeLimit::start();
+    let ask = || {
+        let request = http::Request::get("http://169.254.169.254/");
+        request.body(Bytes::new()).unwrap()
+    };
+    let clock = ManualClock::new();
+    let http = ScriptedHttp::new();
+    http.answer_with(|_, _| Reply::json(200, &"x".repeat(1024 * 1024 + 1)));
+    let cx = FetchContext::new(&http, &clock);
+    let large = cx.ask_platform(ask()).await.unwrap_err();
+    assert_eq!(large.kind(), ErrorKind::InvalidResponse);
+
+    let silent = Silent;
+    let cx = FetchContext::new(&silent, &clock);
+    let mut asking = Box::pin(cx.ask_platform(ask()));
+    tokio::select! {
+        biased;
+        _ = &mut asking => panic!("it answers at once"),
+        () = biped_testing::settle() => {}
+    }
+    clock.advance(std::time::Duration::from_secs(5));
+    let late = asking.await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Unreachable);
+}
+
+/// A server that never answers.
+#[derive(Debug)]
+struct Silent;
+
+#[biped_core::async_trait]
+impl biped_core::HttpClient for Silent {
+    async fn send(
+        &self,
+        _: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, biped_core::Error> {
+        std::future::pending().await
     }
 }

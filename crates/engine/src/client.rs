@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Error, Now, Provider, ProviderId, SecretUse};
+use biped_core::{Error, Now, Provider, ProviderId};
 
 use crate::{
     endpoint::Endpoint,
+    failure::FetchFailure,
     key::refusal::{Permission, Refusal},
     sync::{
         Mutex, MutexGuard,
@@ -48,8 +49,11 @@ impl Client {
             .map_or(Permission::Granted, |refusal| refusal.permission(now))
     }
 
-    pub(crate) fn refused(&self, error: &Error, secrets: &[SecretUse], now: &Now) {
-        Refusal::renew(&mut self.refusal(), error, secrets, now);
+    pub(crate) fn refused(&self, error: &Error, failure: &FetchFailure, now: &Now) {
+        let FetchFailure {
+            secrets, lenders, ..
+        } = failure;
+        Refusal::renew(&mut self.refusal(), error, secrets, lenders, now);
         self.refusals.fetch_add(1, Ordering::Relaxed);
     }
 

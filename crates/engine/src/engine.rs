@@ -5,13 +5,14 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use biped_core::{Clock, HttpClient, Now, Provider, ProviderId, Token, TokenRequest};
+use biped_core::{Clock, Error, HttpClient, Now, Provider, ProviderId, Token, TokenRequest};
 
 use crate::{
     client::Client,
     endpoint::Endpoint,
     fleet::session::SharedStore,
     flight::activity::Activity,
+    input::{Lenders, Lent, error_of},
     key::{
         schedule::Schedule,
         state::KeyState,
@@ -30,6 +31,8 @@ pub(crate) struct Engine {
     pub(crate) keys: KeyTable,
     pub(crate) parties: Mutex<Parties>,
     pub(crate) activity: Arc<Activity>,
+    /// The providers that lend others their tokens.
+    pub(crate) lenders: Box<dyn Lenders>,
     /// The part of a life after which this process refreshes.
     pub(crate) refresh_at: f64,
 }
@@ -77,6 +80,20 @@ impl Engine {
         let client = Arc::new(Client::new(provider.clone(), endpoint));
         parties.clients.insert(id.clone(), Arc::downgrade(&client));
         client
+    }
+
+    /// The tokens of other providers that this one needs.
+    pub(crate) async fn borrow(
+        &self,
+        provider: &dyn Provider,
+        replacement: bool,
+    ) -> Result<Vec<Lent>, Error> {
+        let mut lent = Vec::new();
+        for input in provider.inputs() {
+            let one = self.lenders.lend(input, replacement).await;
+            lent.push(one.map_err(|error| error_of(error, input, provider.id().name()))?);
+        }
+        Ok(lent)
     }
 
     /// Until when a token is fresh and usable; `seen` as for [`Schedule::of`].

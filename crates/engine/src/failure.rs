@@ -4,10 +4,11 @@
 //! and the key's state carry that out. When a failed fetch is tried again, how long the vendor is left
 //! alone, and what other processes hear of it are decided in this file and in no other.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use biped_core::{Error, ErrorKind, SecretUse};
 
+use crate::input::Lender;
 use crate::settings::{
     ATTEMPTS, FIRST_PROBE, LAST_PROBE, LEAST_WAIT, MAX_RETRY_AFTER, REST, SECRET_RECHECK, back_off,
     quick_back_off,
@@ -23,6 +24,8 @@ pub(crate) struct FetchFailure {
     pub(crate) secrets: Vec<SecretUse>,
     /// Whether a request was sent.
     pub(crate) sent: bool,
+    /// The keys of other providers whose tokens the vendor refused.
+    pub(crate) lenders: Vec<Arc<dyn Lender>>,
 }
 
 /// Why a flight ends without a token.
@@ -112,6 +115,8 @@ impl FlightFailure {
             return None;
         };
         match failure.error.kind() {
+            // What failed is this process's own platform.
+            _ if failure.error.token_source().is_some() => None,
             // This process lacks something that the others may have.
             ErrorKind::Configuration | ErrorKind::Secret | ErrorKind::Internal => None,
             // Each process probes for itself.
@@ -197,6 +202,13 @@ impl FetchFailure {
     /// What it means for others than its own key.
     pub(crate) fn consequences(&self) -> Consequences {
         let error = &self.error;
+        if error.token_source().is_some() {
+            // The vendor was not asked.
+            return Consequences {
+                pause_endpoint: None,
+                refuse_client: false,
+            };
+        }
         let wait = requested_wait(error);
         let asks_for_pause = error.kind() == ErrorKind::Unavailable && error.is_transient();
         Consequences {
@@ -212,7 +224,8 @@ impl FetchFailure {
             ErrorKind::Configuration if !self.sent => KeyConsequence::None,
             ErrorKind::Refused if error.refuses_client() => KeyConsequence::ClientRefused,
             ErrorKind::Refused => KeyConsequence::RequestRefused,
-            ErrorKind::Secret => KeyConsequence::Wait {
+            // A platform that refuses is asked as seldom as a vendor that fails.
+            ErrorKind::Secret if error.vendor().is_none() => KeyConsequence::Wait {
                 wait: SECRET_RECHECK.max(error.retry_after().unwrap_or_default()),
                 counts: false,
             },
@@ -232,6 +245,7 @@ impl From<Error> for FetchFailure {
             error,
             secrets: Vec::new(),
             sent: true,
+            lenders: Vec::new(),
         }
     }
 }

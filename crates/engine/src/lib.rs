@@ -14,6 +14,7 @@
 //! | `engine.rs` | what keys and flights share |
 //! | `status.rs`, `settings.rs`, `telemetry.rs` | what is known of a key; the numbers; events and metrics |
 //! | `failure.rs` | what follows from a failure: when it is tried again, what is paused, what the fleet hears. Pure |
+//! | `input.rs`, `lending.rs` | tokens of other providers that a fetch needs |
 //! | `client.rs` | what the keys of one client share: its refusal |
 //! | `endpoint.rs`, `endpoint/` | what the keys of one token endpoint share: the pause, the rate, permits and who gets them first |
 //! | `key/` | a key: its state machine, synchronous; the token it serves; how keys are found and evicted |
@@ -34,7 +35,9 @@ mod engine;
 mod failure;
 mod fleet;
 mod flight;
+mod input;
 mod key;
+mod lending;
 mod manager;
 #[cfg(all(test, shuttle))]
 mod model;

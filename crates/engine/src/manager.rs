@@ -1,6 +1,6 @@
 //! [`TokenManager`]: the engine that fetches, caches, shares, renews and rejects tokens.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use biped_core::{
     Clock, Error, HttpClient, Provider, ProviderId, SystemClock, TokenRequest, TokenStore,
@@ -11,7 +11,9 @@ use crate::{
     engine::Engine,
     fleet::{format::is_storable, session::SharedStore},
     flight::exchange::Ask,
+    input::NoLenders,
     key::table::KeyTable,
+    lending::Named,
     settings::{STORE_TIME, Settings},
     source::TokenSource,
     status::Status,
@@ -66,6 +68,12 @@ use crate::{
 /// **Secrets** are read at each fetch and dropped after it. Of several, the next is tried on
 /// `invalid_client`; the one that worked is remembered.
 ///
+/// **Tokens of other providers.** A provider that needs another's token
+/// ([`Provider::inputs`](biped_core::Provider::inputs)) gets it as any caller does, with 60 s of its life
+/// left, before it takes its permit and its lease. The other's error is this one's, and stops nothing
+/// else. Where the vendor refuses such a token, that token is rejected, and the request is sent once more
+/// with the next one.
+///
 /// **The store**, if there is one, is read before a fetch and written after it. All its work
 /// before a fetch has 250 ms; one that fails is not used for 5 s, and no call fails because of it. In a
 /// fleet, the process that holds the lease fetches. A rejected token never comes back from it.
@@ -109,6 +117,7 @@ pub struct TokenManagerBuilder {
     clock: Arc<dyn Clock>,
     settings: Settings,
     store: Option<Arc<dyn TokenStore>>,
+    named: BTreeMap<Arc<str>, Arc<dyn Provider>>,
 }
 
 impl TokenManagerBuilder {
@@ -130,6 +139,17 @@ impl TokenManagerBuilder {
         self
     }
 
+    /// Names a provider, so that others can need its tokens
+    /// ([`Provider::inputs`](biped_core::Provider::inputs)).
+    pub fn named_provider(
+        mut self,
+        name: impl Into<Arc<str>>,
+        provider: Arc<dyn Provider>,
+    ) -> Self {
+        self.named.insert(name.into(), provider);
+        self
+    }
+
     /// Makes the manager.
     #[must_use]
     pub fn build(self) -> TokenManager {
@@ -138,17 +158,25 @@ impl TokenManagerBuilder {
             clock,
             settings,
             store,
+            named,
         } = self;
         let spread = settings.refresh_spread * fastrand::f64();
         let shared = store.map(|store| SharedStore::new(store, clock.clone()));
         if let Some(shared) = shared.as_ref().filter(|_| Handle::try_current().is_ok()) {
             shared.look_for_key();
         }
-        TokenManager(Arc::new(Engine {
+        TokenManager(Arc::new_cyclic(|engine| Engine {
             shared,
             keys: KeyTable::new(&settings),
             parties: Mutex::default(),
             activity: Arc::default(),
+            lenders: match named.is_empty() {
+                true => Box::new(NoLenders),
+                false => Box::new(Named {
+                    engine: engine.clone(),
+                    providers: named,
+                }),
+            },
             refresh_at: settings.refresh_at + spread,
             http,
             clock,
@@ -166,6 +194,7 @@ impl TokenManager {
             clock: Arc::new(SystemClock),
             settings,
             store: None,
+            named: BTreeMap::new(),
         }
     }
 
@@ -267,11 +296,14 @@ impl TokenManager {
                 continue;
             }
             let provider = key.client.provider.clone();
-            if engine
-                .ask(&provider, &key, Ask::Revocation(&token))
-                .await
-                .is_ok()
-            {
+            let asked = match engine.borrow(&*provider, false).await {
+                Ok(lent) => engine
+                    .ask(&provider, &key, Ask::Revocation(&token), &lent)
+                    .await
+                    .is_ok(),
+                Err(_) => false,
+            };
+            if asked {
                 let mut state = key.state();
                 state.forget(token.generation(), &now);
                 let served = key.slot.load().as_ref().map(|token| token.generation());

@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use biped_core::{
-    BaseUrls, Clock, Error, Inspection, Now, ParamValue, Provider, References, SetParam, Token,
-    TokenKey, TokenRequest,
+    BaseUrls, Clock, Error, Inspection, Now, ParamValue, Proof, Provider, References, SetParam,
+    Token, TokenKey, TokenRequest,
 };
 use url::Url;
 
@@ -114,6 +114,32 @@ impl TokenSource {
             ..Demand::default()
         }))
         .await
+    }
+
+    /// A token with this much of its life left, for another provider.
+    pub(crate) async fn to_lend(
+        &self,
+        min_ttl: Duration,
+        replacement: bool,
+    ) -> Result<TokenRef, Error> {
+        Box::pin(self.wait_for(Demand {
+            min_ttl,
+            no_last_resort: replacement,
+            ..Demand::default()
+        }))
+        .await
+    }
+
+    /// How this client proves who it is, for people: it may ask the source of an assertion, and sends
+    /// nothing to the vendor.
+    ///
+    /// # Errors
+    /// If the source of an assertion, another provider's token or a secret can't be got.
+    pub async fn proof(&self) -> Result<Proof, Error> {
+        match self.ask(Ask::Proof(&self.key.request)).await? {
+            Answer::Proof(proof) => Ok(*proof),
+            _ => Ok(Proof::default()),
+        }
     }
 
     /// A token other than one that was just rejected.
@@ -342,7 +368,9 @@ impl TokenSource {
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Error> {
-        let asked = self.engine.ask(self.provider(), &self.key, ask).await;
+        let provider = self.provider();
+        let lent = self.engine.borrow(&**provider, false).await?;
+        let asked = self.engine.ask(provider, &self.key, ask, &lent).await;
         asked.map_err(|failure| self.named(failure.error))
     }
 

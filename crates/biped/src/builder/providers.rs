@@ -8,7 +8,10 @@ use std::{
 use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, Value, nearest};
 use biped_core::{Provider, TokenRequest, wire};
 
-use super::hints;
+use super::{
+    hints,
+    needs::{Needs, Others},
+};
 use crate::{
     config::{self, ConfigFile, OwnerCheck, Table},
     registry::Registry,
@@ -19,24 +22,35 @@ pub(super) struct Maker<'b> {
     pub(super) registry: &'b Registry,
     /// The files that are open. A file that one of them names is checked like that file.
     pub(super) opened: Vec<ConfigFile>,
+    /// The providers that the application made itself.
+    pub(super) own: Others,
 }
 
 impl Maker<'_> {
-    /// Makes the configured providers, except those that the application made itself (`own`).
+    /// Makes the configured providers, except those that the application made itself.
     pub(super) fn make(
         &self,
         root: &Table,
-        own: impl Fn(&str) -> bool,
         problems: &mut Vec<Problem>,
     ) -> BTreeMap<Arc<str>, Made> {
         let mut made = BTreeMap::new();
         let Some(providers) = config::table(root, "providers", problems) else {
             return made;
         };
-        for (name, value) in providers.iter().filter(|(name, _)| !own(name)) {
-            match self.make_one(name, value) {
-                Ok(provider) => drop(made.insert(Arc::from(&**name), provider)),
+        let needs = Needs::of(providers, |name| self.own.contains_key(name));
+        let mut known = self.own.clone();
+        for name in needs.in_order() {
+            let Some((name, value)) = providers.get_key_value(name) else {
+                continue;
+            };
+            match self.make_one(name, value, &needs, &known) {
+                Ok(provider) => {
+                    let id = provider.provider.id().clone();
+                    known.insert(name.clone(), Some((id, provider.request.clone())));
+                    made.insert(Arc::from(&**name), provider);
+                }
                 Err(mut found) => {
+                    known.insert(name.clone(), None);
                     if matches!(value.origin, Origin::Variable(_)) {
                         suggest(&mut found, name, providers);
                     }
@@ -47,7 +61,13 @@ impl Maker<'_> {
         made
     }
 
-    fn make_one(&self, name: &str, value: &ConfigValue) -> Result<Made, Vec<Problem>> {
+    fn make_one(
+        &self,
+        name: &str,
+        value: &ConfigValue,
+        needs: &Needs,
+        known: &Others,
+    ) -> Result<Made, Vec<Problem>> {
         let problem = |origin: &Origin, key: &str, message: String| {
             let key = format!("providers.{name}{key}");
             vec![Problem {
@@ -72,6 +92,7 @@ impl Maker<'_> {
             return Err(problem(&kind_value.origin, ".kind", message));
         };
         let opened = self.opened.clone();
+        let (own_name, needs, known) = (name.to_owned(), needs.clone(), known.clone());
         let config = ProviderConfig::new(name, kind_name, value.origin.clone(), values.clone())
             .reading_files_with(move |origin, path| {
                 let by = opened
@@ -81,6 +102,10 @@ impl Maker<'_> {
                     Some(file) => file.read_named(path),
                     None => config::read_text(path, OwnerCheck::Off),
                 }
+            })
+            .finding_providers_with(move |other| match needs.cycle(&own_name, other) {
+                Some(cycle) => Err(format!("these providers need each other: {cycle}")),
+                None => needs.find(other, &known),
             });
         let provider = kind.build(&config).map_err(|mut problems| {
             hints::add(&mut problems, name, values, kind, self.registry);

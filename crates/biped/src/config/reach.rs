@@ -179,7 +179,7 @@ impl Reach {
                     let argv: Vec<_> = argv.iter().filter_map(ConfigValue::to_text).collect();
                     Some(format!("runs {argv:?}"))
                 }
-                _ => None,
+                _ => value.to_secret().map(|secret| secret.to_string()),
             },
             Value::Text(text) if value.is_reference() => Some(text.clone()),
             Value::Text(text) => match url::Url::parse(text.trim()) {

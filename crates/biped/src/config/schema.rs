@@ -128,6 +128,9 @@ fn value(ty: FieldType) -> Value {
             ],
         }),
         FieldType::Secret | FieldType::Identifier => json!({ "$ref": "#/$defs/secret" }),
+        FieldType::TokenSource => json!({
+            "anyOf": [{ "$ref": "#/$defs/secret" }, { "type": "object" }],
+        }),
         FieldType::Date => json!({ "type": "string", "format": "date" }),
         FieldType::Number => json!({ "type": "number" }),
         FieldType::Duration => json!({
@@ -150,8 +153,18 @@ fn secret() -> Value {
             "type": "object",
             "properties": {
                 "cmd": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+                "at": { "type": "string", "pattern": "^/" },
             },
             "required": ["cmd"],
+            "additionalProperties": false,
+        },
+        {
+            "type": "object",
+            "properties": {
+                "file": { "type": "string" },
+                "at": { "type": "string", "pattern": "^/" },
+            },
+            "required": ["file"],
             "additionalProperties": false,
         },
     ]);

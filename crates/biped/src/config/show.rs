@@ -109,9 +109,22 @@ fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
         FieldType::Integer => value.to_integer().map(|number| number.to_string()),
         FieldType::Number => value.to_float().map(|number| number.to_string()),
         FieldType::Bool => value.to_bool().map(|yes| yes.to_string()),
+        FieldType::TokenSource => Some(token_source(value)),
         FieldType::SecretTable | FieldType::Any => None,
         FieldType::Url => Some(biped_core::redacted_url(&value.to_url()?)),
         _ => Some(plain(value)),
+    }
+}
+
+/// Shows a secret's reference, and of any other source its names.
+fn token_source(value: &ConfigValue) -> String {
+    match (value.to_secret(), &value.raw) {
+        (Some(secret), _) => secret.to_string(),
+        (None, Value::Table(table)) => {
+            let names: Vec<_> = table.keys().map(|name| format!("{name} = …")).collect();
+            format!("{{ {} }}", names.join(", "))
+        }
+        _ => REDACTED.into(),
     }
 }
 

@@ -116,7 +116,7 @@ fn places() -> Vec<(String, &'static str)> {
             .collect();
         places.push((format!("[providers.a]\n{rest}"), key));
     }
-    for kind in ["contentsquare", "envelope", "nothing", "oauth2"] {
+    for kind in ["contentsquare", "envelope", "nothing", "oauth2", "platform"] {
         for key in [
             "client_id",
             "client_secret",

@@ -2,11 +2,15 @@
 
 use biped::{
     CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
-    provider::wire::{Escaped, escaped},
+    provider::{
+        Proof,
+        wire::{Escaped, escaped},
+    },
 };
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
+use super::identity::{self, Shown};
 use crate::words::{base_url, in_words, scope};
 use crate::{
     args::{self, Format},
@@ -43,7 +47,8 @@ pub(crate) fn run(session: &Session, args: &args::Check) -> Outcome {
                 Err(Failure::Biped(error)) => Err(error),
                 Err(other) => return Err(other),
             };
-            found.push(Finding::of(name, source, tried.as_deref()));
+            let proof = identity::proof_of(session, name, source).await;
+            found.push(Finding::of(name, source, tried.as_deref(), proof));
         }
         Ok(found)
     })?;
@@ -74,6 +79,8 @@ fn severity(kind: ErrorKind) -> u8 {
 struct Finding {
     provider: String,
     ok: bool,
+    /// How the provider proves who it is.
+    proof: Shown,
     scope: Option<String>,
     base_url: Option<String>,
     expires_in: Option<u64>,
@@ -85,12 +92,21 @@ struct Finding {
     /// What to do about the error.
     remedy: Option<String>,
     #[serde(skip)]
+    proof_lines: Vec<(&'static str, String)>,
+    #[serde(skip)]
     cause: Option<Error>,
 }
 
 impl Finding {
-    fn of(name: &str, source: &TokenSource, tried: Result<&CachedToken, &Error>) -> Self {
+    fn of(
+        name: &str,
+        source: &TokenSource,
+        tried: Result<&CachedToken, &Error>,
+        proof: Option<Proof>,
+    ) -> Self {
+        let proof = proof.unwrap_or_default();
         let mut warnings: Vec<_> = source.provider().warning(now()).into_iter().collect();
+        warnings.extend(identity::warnings(&proof));
         let cause = tried.err().map(|error| error.clone().with_provider(name));
         let token = tried.ok();
         if let Some(token) = token {
@@ -100,6 +116,8 @@ impl Finding {
         Self {
             provider: name.into(),
             ok: cause.is_none(),
+            proof: Shown::of(&proof),
+            proof_lines: identity::lines(&proof),
             scope: token.and_then(|token| scope(source, token)),
             base_url: token.and_then(|token| base_url(source, token)),
             expires_in: token
@@ -114,7 +132,7 @@ impl Finding {
     }
 
     fn to_text(&self) -> String {
-        let mut lines = Vec::new();
+        let mut lines = self.proof_lines.clone();
         let (state, color) = match &self.cause {
             None => ("ok", AnsiColor::Green),
             Some(error) => (error.kind().as_str(), AnsiColor::Red),
@@ -188,7 +206,7 @@ fn remedy(error: &Error) -> Option<String> {
 fn meaning(error: &Error) -> String {
     match error.oddity() {
         Some(odd) => format!("{odd}; that is probably why the vendor refuses"),
-        None if error.is_unsent() => {
+        None if error.is_unsent() || error.token_source().is_some() => {
             format!("{}; nothing was sent to the vendor", usual_meaning(error))
         }
         None => usual_meaning(error).into(),
@@ -198,6 +216,17 @@ fn meaning(error: &Error) -> String {
 fn usual_meaning(error: &Error) -> &'static str {
     let status = error.vendor().and_then(|vendor| vendor.status);
     match error.kind() {
+        ErrorKind::Refused if error.token_source().is_some() => {
+            "another provider, whose token this one needs, was refused"
+        }
+        ErrorKind::Secret if error.token_source().is_some() => {
+            "the source of an assertion gave no token"
+        }
+        ErrorKind::Unreachable | ErrorKind::Unavailable | ErrorKind::InvalidResponse
+            if error.token_source().is_some() =>
+        {
+            "the source of an assertion is not working"
+        }
         ErrorKind::Configuration => "the configuration or the request is not valid",
         ErrorKind::Secret => "a secret can't be read",
         ErrorKind::Refused if error.refuses_client() => {

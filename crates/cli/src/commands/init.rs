@@ -100,7 +100,9 @@ fn example(kind: &str, field: &Field) -> String {
             .replace('-', "_")
     };
     match field.ty() {
-        FieldType::Secret | FieldType::Identifier => format!("\"env:{}\"", variable()),
+        FieldType::Secret | FieldType::Identifier | FieldType::TokenSource => {
+            format!("\"env:{}\"", variable())
+        }
         FieldType::Integer | FieldType::Number => "0".into(),
         FieldType::Bool => "false".into(),
         FieldType::Url => "\"https://vendor.example\"".into(),

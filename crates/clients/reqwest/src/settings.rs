@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use biped_core::{ClientIdentity, Error, ExposeSecret, SecretString, is_loopback};
+use biped_core::{ClientIdentity, Error, ExposeSecret, SecretString, is_loopback, is_on_host};
 use reqwest::{Certificate, ClientBuilder, Identity, Proxy};
 use url::Url;
 
@@ -124,7 +124,7 @@ impl HttpSettings {
     /// environment with another scheme is ignored.
     ///
     /// Requests to loopback never use a proxy: plain http is allowed there only because the data stays
-    /// on this machine.
+    /// on this machine. Neither do requests to a metadata server of the platform.
     pub fn proxy(mut self, url: impl Into<SecretString>) -> Self {
         self.proxy = ProxySetting::At(url.into());
         self
@@ -138,7 +138,8 @@ impl HttpSettings {
 
     /// Returns how to connect to `url` with this certificate.
     pub(crate) fn route(&self, url: &Url, identity: Option<&ClientIdentity>) -> Route {
-        let direct = is_loopback(url) && !matches!(self.proxy, ProxySetting::Direct);
+        let is_near = is_loopback(url) || is_on_host(url);
+        let direct = is_near && !matches!(self.proxy, ProxySetting::Direct);
         Route {
             direct,
             identity: identity.cloned(),

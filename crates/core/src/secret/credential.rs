@@ -102,6 +102,17 @@ impl Source {
                 hash.bytes(b"file");
                 hash.bytes(path.as_os_str().as_encoded_bytes());
             }
+            Self::Template(text, directory) => {
+                hash.bytes(b"template");
+                hash.bytes(text.as_bytes());
+                let directory = directory.as_deref().unwrap_or("".as_ref());
+                hash.bytes(directory.as_os_str().as_encoded_bytes());
+            }
+            Self::Field(place, pointer) => {
+                hash.bytes(b"field");
+                place.hash(hash);
+                hash.bytes(pointer.as_bytes());
+            }
             Self::Custom(source) => {
                 hash.bytes(b"source");
                 hash.bytes(source.reference().as_bytes());

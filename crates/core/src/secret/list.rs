@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{SecretRef, Source, command, places, source};
+use super::{SecretRef, Source, command, field, places, source};
 use crate::{Clock, Error};
 
 impl SecretRef {
@@ -15,13 +15,18 @@ impl SecretRef {
         let mut unread = Vec::new();
         for source in self.sources.iter() {
             self.permit(source)?;
-            let read = match source {
+            let (place, pointer) = source.parts();
+            let read = match place {
                 Source::Inline(secret) => Ok(secret.clone()),
                 Source::Env(name) => places::from_environment(name),
                 Source::File(path) => places::from_file_now(path),
+                Source::Template(text, directory) => places::expanded(text, directory.as_deref())
+                    .and_then(|path| places::from_file_now(&path)),
                 Source::Command(argv) => command::from_command_now(argv),
                 Source::Custom(source) => source::read_now(&**source),
+                Source::Field(..) => Err(Error::internal("a field of a field is not read")),
             };
+            let read = read.and_then(|secret| field::of(secret, place, pointer));
             match read {
                 Ok(secret) => return Ok(secret),
                 Err(error) => unread.push(error),

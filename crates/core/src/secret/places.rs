@@ -1,6 +1,10 @@
 //! Secrets in environment variables and in files.
 
-use std::{env::VarError, io, path::Path};
+use std::{
+    env::VarError,
+    io,
+    path::{Path, PathBuf},
+};
 
 use biped_io::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_async};
 use secrecy::{ExposeSecret, SecretString};
@@ -19,6 +23,23 @@ pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
     Err(Error::secret(format!(
         "the environment variable {name} is {problem}"
     )))
+}
+
+/// A path with the values of its variables.
+pub(super) fn expanded(text: &str, directory: Option<&Path>) -> Result<PathBuf, Error> {
+    let mut path = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((name, after)) = after.split_once('}') else {
+            break;
+        };
+        let value = from_environment(name)?;
+        path.push_str(before);
+        path.push_str(value.expose_secret());
+        rest = after;
+    }
+    path.push_str(rest);
+    Ok(directory.map_or_else(|| path.clone().into(), |directory| directory.join(&path)))
 }
 
 pub(super) async fn from_file(path: &Path, clock: &dyn Clock) -> Result<SecretString, Error> {

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use biped_core::{
-    ClientIdentity, Error, ErrorKind, ExposeSecret, FetchContext, IdentityKey, IdentityRef,
-    Inspection, Now, Provider, RequestObserver, SecretUse, Token, TokenRequest,
+    ClientIdentity, Error, ErrorKind, ExposeSecret, FetchContext, IdentityKey, IdentityRef, Input,
+    Inspection, Now, Proof, Provider, RequestObserver, SecretUse, Token, TokenRequest,
 };
 
 use crate::{
     engine::Engine,
     failure::FetchFailure,
     fleet::vet,
+    input::{Lender, Lent},
     key::{cached::CallCredentials, table::Key},
     sync::atomic::Ordering::Relaxed,
     telemetry::Requests,
@@ -23,6 +24,7 @@ pub(crate) enum Ask<'a> {
     /// A token, and marks of what is read for it under the store's key, if it has one.
     Token(&'a TokenRequest, Option<&'a IdentityKey>),
     Inspection(&'a TokenRequest),
+    Proof(&'a TokenRequest),
     Revocation(&'a Token),
 }
 
@@ -30,6 +32,7 @@ pub(crate) enum Ask<'a> {
 pub(crate) enum Answer {
     Token(Box<Token>, Now, CallCredentials, Vec<SecretUse>),
     Inspection(Option<Inspection>),
+    Proof(Box<Proof>),
     Revoked,
 }
 
@@ -41,6 +44,7 @@ impl Engine {
         provider: &Arc<dyn Provider>,
         key: &Key,
         ask: Ask<'_>,
+        lent: &[Lent],
     ) -> Result<Answer, FetchFailure> {
         let remembered = &key.client.candidate;
         let mut candidate = remembered.load(Relaxed);
@@ -50,6 +54,7 @@ impl Engine {
         let mut failed = None;
         let mut sent = false;
         let requests = Requests::of(key.client.id.name());
+        let mut refused_inputs = Vec::new();
         loop {
             let marks = match ask {
                 Ask::Token(_, marks) => marks.cloned(),
@@ -57,6 +62,10 @@ impl Engine {
             };
             let mut cx = self.context(candidate, marks);
             cx = cx.observed_by(requests.as_ref().map(|it| it as &dyn RequestObserver));
+            if !lent.is_empty() {
+                let lent = lent.iter().map(|it| (it.input.clone(), it.text.clone()));
+                cx = cx.with_inputs(lent.collect());
+            }
             let answer = redacted(ask_once(&mut cx, &**provider, ask).await, &cx);
             let error = match answer {
                 Ok(answer) => {
@@ -66,6 +75,7 @@ impl Engine {
                 Err(error) => error,
             };
             secrets.extend(cx.take_secrets_used());
+            refused_inputs.extend(cx.take_refused_inputs());
             sent |= cx.last_sent().is_some();
             tried.push(candidate);
             let is_unread = error.kind() == ErrorKind::Secret;
@@ -76,7 +86,7 @@ impl Engine {
                 _ => named.unwrap_or(1),
             };
             let next = (0..all).find(|other| !tried.contains(other));
-            let goes_on = is_unread || error.refuses_client();
+            let goes_on = is_unread || error.refuses_client() || cx.tries_next_secret();
             match is_unread {
                 true => unread.push(error),
                 false => failed = Some(error),
@@ -94,6 +104,7 @@ impl Engine {
                 error: error.unsent(!sent),
                 secrets,
                 sent,
+                lenders: lenders(lent, &refused_inputs),
             });
         }
     }
@@ -103,6 +114,13 @@ impl Engine {
             .with_candidate(candidate)
             .with_identity_key(marks)
     }
+}
+
+/// The keys of the inputs that the vendor refused.
+fn lenders(lent: &[Lent], refused: &[Input]) -> Vec<Arc<dyn Lender>> {
+    let is_refused = |it: &&Lent| refused.contains(&it.input);
+    let refused = lent.iter().filter(is_refused);
+    refused.map(|it| it.lender.clone()).collect()
 }
 
 /// What was answered, without the secrets of the fetch in anything that people read.
@@ -134,6 +152,7 @@ async fn ask_once(
             Answer::Token(Box::new(token), sent, credentials, cx.take_secrets_used())
         }
         Ask::Inspection(request) => Answer::Inspection(provider.inspect(request, cx).await?),
+        Ask::Proof(request) => Answer::Proof(Box::new(provider.proof(request, cx).await?)),
         Ask::Revocation(token) => {
             cx.conceal(token.expose_secret());
             provider.revoke(token, cx).await?;

@@ -15,6 +15,12 @@ use crate::{
 };
 
 impl FlightTask {
+    /// The token that the store has, before anything is got for a fetch.
+    pub(super) async fn stored(&self, session: &mut StoreSession<'_>) -> Option<Fetched> {
+        self.send_forgotten(session).await;
+        self.read(session).await
+    }
+
     /// Consults the store until it has a token, or this flight may ask the vendor.
     pub(super) async fn consult_store(
         &self,

@@ -22,11 +22,13 @@ use crate::{
         activity::ActivityGuard,
         exchange::{Answer, Ask},
     },
+    input::Lent,
     key::{
         cached::{CachedToken, CallCredentials},
         table::Key,
     },
     settings::REST,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// Carries out one flight, in a task of its own.
@@ -36,6 +38,8 @@ pub(crate) struct FlightTask {
     pub(super) flight: Arc<Flight>,
     pub(super) provider: Arc<dyn Provider>,
     pub(super) finished: bool,
+    /// The request was sent once more with new tokens of other providers.
+    replayed: AtomicBool,
     /// Dropped last, when the store was told as well.
     _activity: ActivityGuard,
 }
@@ -61,6 +65,8 @@ pub(super) enum Admission {
 struct FailedAttempt {
     failure: FlightFailure,
     lease: Option<Lease>,
+    /// Another provider's token was refused, and has been rejected: another attempt follows at once.
+    replay: bool,
 }
 
 impl From<FlightFailure> for FailedAttempt {
@@ -68,6 +74,7 @@ impl From<FlightFailure> for FailedAttempt {
         Self {
             failure,
             lease: None,
+            replay: false,
         }
     }
 }
@@ -86,6 +93,7 @@ impl FlightTask {
             flight,
             provider,
             finished: false,
+            replayed: AtomicBool::new(false),
         }
     }
 
@@ -128,7 +136,7 @@ impl FlightTask {
                     }
                 }
             }
-            Err(FailedAttempt { failure, lease }) => {
+            Err(FailedAttempt { failure, lease, .. }) => {
                 let (failure, own_wait) = self.fail(failure);
                 let own_wait = own_wait.unwrap_or_default().max(REST);
                 if let (Some(session), Some(lease)) = (&mut session, lease) {
@@ -214,6 +222,12 @@ impl FlightTask {
                 Ok(fetched) => return Ok(fetched),
                 Err(failed) => failed,
             };
+            if failed.replay {
+                if let (Some(session), Some(lease)) = (session.as_mut(), failed.lease) {
+                    session.release(&lease, None).await;
+                }
+                continue;
+            }
             let Some(wait) = failed.failure.retry(attempts, self.patience()) else {
                 return Err(failed);
             };
@@ -233,6 +247,17 @@ impl FlightTask {
         &self,
         session: &mut Option<StoreSession<'_>>,
     ) -> Result<Fetched, FailedAttempt> {
+        let mut lent = Vec::new();
+        if !self.provider.inputs().is_empty() {
+            if let Some(session) = session
+                && let Some(fetched) = Box::pin(self.stored(session)).await
+            {
+                return Ok(fetched);
+            }
+            let replacement = self.replayed.load(Ordering::Relaxed);
+            let borrowed = Box::pin(self.engine.borrow(&*self.provider, replacement)).await;
+            lent = borrowed.map_err(FlightFailure::Known)?;
+        }
         let (permit, lease) = loop {
             let (permit, lease) = match session {
                 None => (self.permit().await?, None),
@@ -251,18 +276,25 @@ impl FlightTask {
         };
         let generation = self.next_generation(lease.as_ref());
         let answer = match session {
-            None => self.ask(None).await,
+            None => self.ask(None, &lent).await,
             Some(session) => {
                 let identity = session.identity().cloned();
-                Box::pin(session.holding(lease, self.ask(identity.as_ref()))).await
+                Box::pin(session.holding(lease, self.ask(identity.as_ref(), &lent))).await
             }
         };
-        if let Err(failure) = &answer {
+        let replay = answer.as_ref().is_err_and(|failure| self.renews(failure));
+        if let Err(failure) = &answer
+            && !replay
+        {
             self.apply(failure);
         }
         // Not sooner: the flight that gets it next has to know what this one heard.
         drop(permit);
-        let failed = |failure| FailedAttempt { failure, lease };
+        let failed = |failure| FailedAttempt {
+            failure,
+            lease,
+            replay,
+        };
         match answer {
             Ok(Answer::Token(token, sent, credentials, secrets)) => {
                 let token = self.cached(*token, generation, credentials, &sent);
@@ -285,9 +317,23 @@ impl FlightTask {
         }
     }
 
-    async fn ask(&self, identity: Option<&IdentityKey>) -> Result<Answer, FetchFailure> {
+    async fn ask(
+        &self,
+        identity: Option<&IdentityKey>,
+        lent: &[Lent],
+    ) -> Result<Answer, FetchFailure> {
         let ask = Ask::Token(&self.key.request, identity);
-        self.engine.ask(&self.provider, &self.key, ask).await
+        self.engine.ask(&self.provider, &self.key, ask, lent).await
+    }
+
+    /// Rejects the tokens of other providers that the vendor refused. Returns whether the request is
+    /// to be sent once more.
+    fn renews(&self, failure: &FetchFailure) -> bool {
+        let mut renews = false;
+        for lender in &failure.lenders {
+            renews |= lender.reject();
+        }
+        renews && !self.replayed.swap(true, Ordering::Relaxed)
     }
 
     /// Carries out what a failure means for the other keys of the client and of the endpoint.
@@ -303,7 +349,7 @@ impl FlightTask {
         }
         if refuse_client {
             let error = failure.error.clone().with_provider(client.id.shared_name());
-            client.refused(&error, &failure.secrets, &now);
+            client.refused(&error, failure, &now);
         }
     }
 

@@ -1,12 +1,13 @@
 //! [`Refusal`]: the vendor said no, and until when it is not asked again. [`Permission`]: whether a
 //! flight may ask.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use biped_core::{Error, Now, SecretUse};
 
 use crate::{
     failure::probe_after,
+    input::Lender,
     settings::{FIRST_PROBE, SECRET_RECHECK},
 };
 
@@ -24,6 +25,8 @@ pub(crate) enum Permission {
 #[derive(Clone)]
 pub(crate) struct Recheck {
     pub(crate) secrets: Vec<SecretUse>,
+    /// The keys of other providers whose tokens were refused.
+    pub(crate) lenders: Vec<Arc<dyn Lender>>,
     /// The error of a flight that finds none of them changed.
     pub(crate) refusal: Error,
 }
@@ -43,6 +46,7 @@ impl Permission {
 pub(crate) struct Refusal {
     pub(crate) error: Error,
     secrets: Vec<SecretUse>,
+    lenders: Vec<Arc<dyn Lender>>,
     probes: u32,
     /// A probe is under way.
     probing: bool,
@@ -52,7 +56,13 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// Notes a refusal, or one more after a probe.
-    pub(crate) fn renew(slot: &mut Option<Self>, error: &Error, secrets: &[SecretUse], now: &Now) {
+    pub(crate) fn renew(
+        slot: &mut Option<Self>,
+        error: &Error,
+        secrets: &[SecretUse],
+        lenders: &[Arc<dyn Lender>],
+        now: &Now,
+    ) {
         // Requests that were under way together count once.
         let probes = slot.as_ref().map_or(0, |known| {
             known.probes.saturating_add(u32::from(known.probing))
@@ -60,6 +70,7 @@ impl Refusal {
         let mut refusal = Self {
             error: error.clone(),
             secrets: secrets.to_vec(),
+            lenders: lenders.to_vec(),
             probes,
             probing: false,
             probe_at: now.mono.saturating_add(probe_after(error, probes)),
@@ -84,7 +95,8 @@ impl Refusal {
 
     /// The error, where neither a probe nor a recheck is due.
     pub(crate) fn blocked_by(&self, now: &Now) -> Option<Error> {
-        let recheck = now.mono >= self.recheck_at && !self.secrets.is_empty();
+        let may_differ = !self.secrets.is_empty() || self.lenders.iter().any(|it| it.has_newer());
+        let recheck = now.mono >= self.recheck_at && may_differ;
         (self.is_in_force(now) && !recheck).then(|| {
             let wait = self.probe_at - now.mono;
             self.error.clone().with_next_attempt(Some(wait))
@@ -100,6 +112,7 @@ impl Refusal {
             self.recheck_at = now.mono.saturating_add(self.recheck_interval());
             return Permission::AfterRecheck(Recheck {
                 secrets: self.secrets.clone(),
+                lenders: self.lenders.clone(),
                 refusal: self.error.clone(),
             });
         }

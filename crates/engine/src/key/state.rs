@@ -301,9 +301,14 @@ impl KeyState {
             }
             (
                 KeyConsequence::RequestRefused,
-                FlightFailure::Fetch(FetchFailure { error, secrets, .. }),
+                FlightFailure::Fetch(FetchFailure {
+                    error,
+                    secrets,
+                    lenders,
+                    ..
+                }),
             ) => {
-                Refusal::renew(&mut setbacks.refusal, error, secrets, now);
+                Refusal::renew(&mut setbacks.refusal, error, secrets, lenders, now);
                 let refusal = setbacks.refusal.as_ref();
                 refusal.map(|refusal| refusal.probe_at.saturating_sub(now.mono))
             }

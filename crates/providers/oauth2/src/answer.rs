@@ -9,16 +9,18 @@ use oauth2::{AccessToken, RefreshToken, Scope, TokenResponse, TokenType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{
-    dpop::{SCHEME, USE_NONCE},
-    key::SigningKey,
-};
+use crate::dpop::{SCHEME, USE_NONCE};
+use biped_sources::SigningKey;
+
+/// The type of a token that no API takes (RFC 8693 §2.2.1).
+pub(crate) const NOT_APPLICABLE: &str = "N_A";
 
 /// Returns the error in a response, if there is one. `advice` says what to check if the server
 /// refuses the client.
 pub(crate) fn check(
     response: &http::Response<Bytes>,
     advice: &str,
+    grant: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
     let status = response.status();
@@ -28,7 +30,7 @@ pub(crate) fn check(
     if status.is_success() && (words.code.is_none() || answer["access_token"].is_string()) {
         return Ok(());
     }
-    Err(explain(wire::failure(response, words, now), advice))
+    Err(explain(wire::failure(response, words, now), advice, grant))
 }
 
 /// Returns the words of an error response (RFC 6749 §5.2), else those of its challenge (RFC 6750
@@ -93,7 +95,7 @@ fn said(
 }
 
 /// Adds a remedy for the error codes of the standard, and says whether the client is refused.
-fn explain(error: Error, advice: &str) -> Error {
+fn explain(error: Error, advice: &str, grant: &str) -> Error {
     if error.is_transient() {
         return error;
     }
@@ -108,10 +110,18 @@ fn explain(error: Error, advice: &str) -> Error {
     } else if names("invalid_scope") {
         "check scope".into()
     } else if names("unsupported_grant_type") {
-        "the server does not support the client credentials grant; check that it is the right server".into()
-    } else if names("unauthorized_client") {
-        "the client is not allowed to use the client credentials grant; ask the server's operator"
+        format!("the server does not support the grant {grant}; check that it is the right server")
             .into()
+    } else if names("unauthorized_client") {
+        format!("the client is not allowed to use the grant {grant}; ask the server's operator")
+            .into()
+    } else if names("invalid_grant") {
+        match grant {
+            "password" => "check username and password".into(),
+            _ => "check that the server trusts the issuer, the subject and the audience of the \
+                  presented token"
+                .into(),
+        }
     } else if error.refuses_client() {
         advice.to_owned().into()
     } else {
@@ -204,6 +214,7 @@ pub(crate) fn missing(answer: &Value) -> &'static str {
 pub(crate) fn token(
     granted: Granted,
     key: Option<&Arc<SigningKey>>,
+    typed: bool,
     sent_at: Timestamp,
 ) -> Result<Token, Error> {
     let named = granted.token_type.0.as_str();
@@ -226,6 +237,10 @@ pub(crate) fn token(
             .with_remedy("set dpop = true"));
         }
         None if is_sent_as_bearer(named) => {
+            Token::new(granted.access_token.secret().as_str(), sent_at)
+        }
+        // RFC 8693 §2.2.1: a token that is not an access token has no type of use.
+        None if typed && named.eq_ignore_ascii_case(NOT_APPLICABLE) => {
             Token::new(granted.access_token.secret().as_str(), sent_at)
         }
         // RFC 6749 §7.1.

@@ -7,6 +7,7 @@ mod assertion;
 mod basic;
 mod basic_encoding;
 mod certificate;
+mod client_assertion;
 mod context;
 mod key_jwt;
 mod method;
@@ -38,6 +39,7 @@ pub(crate) const METHODS: &[MethodKind] = &[
     secret_jwt::KIND,
     certificate::CA_ISSUED,
     certificate::SELF_SIGNED,
+    client_assertion::KIND,
     none::KIND,
 ];
 
@@ -104,6 +106,10 @@ pub(crate) fn choose(
         let of_kind = |kind: &MethodKind| offered.iter().find(|method| method.name() == kind.name);
         METHODS.iter().filter_map(of_kind).cloned().collect()
     };
+    // No list has a name for it.
+    if let Some(method) = candidates.iter().find(|method| method.token().is_some()) {
+        return Ok(method.clone());
+    }
     let listed = listed.filter(|all| !all.is_empty());
     let is_listed = |name: &str| listed.is_none_or(|all| all.iter().any(|one| one == name));
     if let Some(method) = candidates.iter().find(|method| is_listed(method.name())) {

@@ -11,7 +11,7 @@ use biped_core::{Error, ExposeSecret, SecretString};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::Value;
 
-use crate::{der, key::SigningKey};
+use biped_sources::{SigningKey, key_of_certificate};
 
 /// How an assertion's header names the certificate of the key that signed it, for servers that
 /// identify a client by its certificate, such as Entra ID.
@@ -78,7 +78,7 @@ pub(crate) fn members(
             "set certificate to the certificate of key; to convert DER: openssl x509 -inform der",
         )
     })?;
-    if der::key_of_certificate(own) != Some(key.public_der()) {
+    if key_of_certificate(own) != Some(key.public_der()) {
         return Err(
             Error::secret("certificate: this certificate belongs to another key")
                 .with_remedy("set certificate to the certificate of key, before its chain"),

@@ -6,9 +6,12 @@ use biped_config::{
     ConfigTable, ConfigValue, Field, FieldType, ProviderConfig, ProviderKind, Value,
 };
 use biped_core::{Error, ParamValue, Provider, SecretRef};
+use biped_sources::GOOGLE_TOKEN_ENDPOINT;
+use url::Url;
 
 use crate::{
     authentication::{Configured, METHODS, NAMES},
+    grant::{self, Grant},
     grant_request::{AUDIENCE, RESOURCE, check_name},
     metadata::parse_issuer,
     provider::{KIND, OAuth2},
@@ -19,11 +22,16 @@ use crate::{
 /// | key | |
 /// | --- | --- |
 /// | `issuer` or `token_endpoint` | required |
-/// | `client_id` (or `credentials`) | required |
+/// | `client_id` (or `credentials`) | required, except with `client_assertion`, `jwt_bearer` and `token_exchange` |
 /// | `client_secret`, `key` (and `key_password`), `certificate` and `certificate_key` | the credentials of the method |
 /// | `client_authentication` | default: a method that credentials are configured for and that the server lists |
+/// | `client_assertion`, `client_assertion_type` | what another party says about the client |
+/// | `grant` | `client_credentials` (default), `jwt_bearer`, `token_exchange`, `password` |
+/// | `assertion` | for `jwt_bearer` |
+/// | `subject_token`, `actor_token`, and their `_type`; `requested_token_type` | for `token_exchange` |
+/// | `username`, `password` | for `password` |
 /// | `basic_encoding` | `percent` (default), `form`, `raw` |
-/// | `alg`, `kid`, `assertion_audience` | how assertions are made |
+/// | `alg`, `kid`, `assertion_audience`, `assertion_typ` | how assertions are made |
 /// | `certificate` with `key`, `certificate_header` | name the key's certificate in assertions (Entra ID) |
 /// | `scope`, `resource`, `audience`, `parameters` | what the token is for |
 /// | `dpop`, `dpop_key` | bind tokens to a key |
@@ -68,15 +76,18 @@ pub fn kind() -> ProviderKind {
             kind = kind.field(field.clone());
         }
     }
+    for field in grant::fields() {
+        kind = kind.field(field);
+    }
     kind.field(
         Field::new(RESOURCE, FieldType::Texts)
             .per_request()
             .about("The APIs that tokens are for, by URL (RFC 8707)."),
     )
     .field(
-        Field::new(AUDIENCE, FieldType::Text)
+        Field::new(AUDIENCE, FieldType::Texts)
             .per_request()
-            .about("The API that tokens are for, for servers that use this parameter."),
+            .about("The APIs that tokens are for, for servers that use this parameter."),
     )
     .field(
         Field::new("dpop", FieldType::Bool)
@@ -91,7 +102,9 @@ pub fn kind() -> ProviderKind {
 }
 
 fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
-    let mut provider = start(config, client_id(config)?)?.named(config.name());
+    let grant = Grant::from_config(config);
+    let mut provider =
+        start(config, client_id(config, grant.as_ref())?, grant.as_ref())?.named(config.name());
     if let Some(url) = config.url("introspection_endpoint") {
         provider = provider.introspection_endpoint(url);
     }
@@ -106,6 +119,9 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     }
     if let Some(method) = authentication.chosen {
         provider = provider.client_authentication(method);
+    }
+    if let Some(grant) = grant {
+        provider = provider.with_grant(grant);
     }
     provider = with_proofs(provider, config);
     Ok(Arc::new(with_parameters(provider, config)))
@@ -145,17 +161,28 @@ fn with_parameters(mut provider: OAuth2, config: &ProviderConfig) -> OAuth2 {
     provider
 }
 
-/// Reads the client identifier, alone or out of the pairs of `credentials`.
-fn client_id(config: &ProviderConfig) -> Result<SecretRef, Error> {
+/// Reads the client identifier, alone or out of the pairs of `credentials`. A client that presents what
+/// another party says about it needs none.
+fn client_id(config: &ProviderConfig, grant: Option<&Grant>) -> Result<Option<SecretRef>, Error> {
     if config.value("credentials").is_some() {
-        return config.credentials().map(|(id, _)| id);
+        return config.credentials().map(|(id, _)| Some(id));
     }
-    config
-        .secret("client_id")
-        .ok_or_else(|| config.missing("client_id"))
+    let proves_itself = ["client_secret", "key", "certificate_key"]
+        .into_iter()
+        .any(|key| config.value(key).is_some());
+    let presents =
+        config.value("client_assertion").is_some() || grant.is_none_or(Grant::may_be_anonymous);
+    match config.secret("client_id") {
+        None if proves_itself || !presents => Err(config.missing("client_id")),
+        client_id => Ok(client_id),
+    }
 }
 
-fn start(config: &ProviderConfig, client_id: SecretRef) -> Result<OAuth2, Error> {
+fn start(
+    config: &ProviderConfig,
+    client_id: Option<SecretRef>,
+    grant: Option<&Grant>,
+) -> Result<OAuth2, Error> {
     let token_endpoint = config.url("token_endpoint");
     // Unchanged: a parsed URL may end in a slash that the issuer does not have.
     let issuer = config.value("issuer").and_then(ConfigValue::to_text);
@@ -163,12 +190,15 @@ fn start(config: &ProviderConfig, client_id: SecretRef) -> Result<OAuth2, Error>
     if let Some(issuer) = &issuer {
         parse_issuer(issuer).map_err(|error| config.invalid("issuer", error.message()))?;
     }
-    match (issuer, token_endpoint) {
-        (Some(issuer), None) => Ok(OAuth2::discovered(issuer, client_id)),
-        (None, Some(endpoint)) => Ok(OAuth2::at(endpoint, client_id)),
-        (Some(issuer), Some(endpoint)) => Ok(OAuth2::at(endpoint, client_id).issuer(issuer)),
-        (None, None) => Err(config.invalid("issuer", "missing; expected issuer or token_endpoint")),
+    let is_google = matches!(grant, Some(Grant::JwtBearer(token)) if token.is_google_key());
+    let token_endpoint = match (&issuer, token_endpoint) {
+        (None, None) if is_google => Url::parse(GOOGLE_TOKEN_ENDPOINT).ok(),
+        (_, token_endpoint) => token_endpoint,
+    };
+    if issuer.is_none() && token_endpoint.is_none() {
+        return Err(config.invalid("issuer", "missing; expected issuer or token_endpoint"));
     }
+    Ok(OAuth2::new(issuer, token_endpoint, client_id))
 }
 
 fn parameter(value: &ConfigValue) -> Option<ParamValue> {

@@ -10,10 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::{
-    authentication::CLOCK_SKEW,
-    key::{self, Algorithm, KeySource, SigningKey},
-};
+use crate::authentication::CLOCK_SKEW;
+use biped_sources::{Algorithm, KeySource, SigningKey, fresh_id, sha256};
 
 /// The header with a proof (RFC 9449 §4.1).
 pub(crate) const PROOF: HeaderName = HeaderName::from_static("dpop");
@@ -54,13 +52,13 @@ pub(crate) fn proof(
     target.set_query(None);
     target.set_fragment(None);
     let mut claims = json!({
-        "jti": key::fresh_id()?,
+        "jti": fresh_id()?,
         "htm": method.as_str(),
         "htu": target.as_str(),
         "iat": now.before(CLOCK_SKEW).unix_seconds(),
     });
     if let Some(token) = access_token {
-        claims["ath"] = key::sha256(token).into();
+        claims["ath"] = sha256(token).into();
     }
     if let Some(nonce) = nonce {
         claims["nonce"] = nonce.into();

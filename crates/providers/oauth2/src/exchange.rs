@@ -21,14 +21,17 @@ use oauth2::{
     basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse},
 };
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::{
     answer::{self, Granted},
     authentication::ClientProof,
     dpop::{self, Nonces, Side, USE_NONCE},
+    grant::{Grant, GrantFields},
     grant_request::GrantRequest,
-    key::SigningKey,
+    presented::Memory,
 };
+use biped_sources::{Asking, SigningKey};
 
 type Client = oauth2::Client<
     BasicErrorResponse,
@@ -47,16 +50,39 @@ pub(crate) struct Binding<'a> {
     pub(crate) algorithms: Option<&'a [String]>,
 }
 
+/// A token request: what it says, where it goes, and who sends it.
+pub(crate) struct TokenRequest<'a> {
+    pub(crate) request: &'a GrantRequest,
+    pub(crate) grant: &'a Grant,
+    pub(crate) endpoint: &'a Url,
+    pub(crate) proof: &'a ClientProof,
+    /// What the grant's tokens are read with.
+    pub(crate) asking: Asking<'a>,
+    /// Which tokens of other parties the server takes no more.
+    pub(crate) presented: &'a Memory,
+}
+
 /// Requests a token (RFC 6749 §4.4.2), and once more if the server asks for a nonce.
 pub(crate) async fn token(
-    grant: &GrantRequest,
-    endpoint: &Url,
-    proof: &ClientProof,
+    asked: &TokenRequest<'_>,
     binding: Option<Binding<'_>>,
     cx: &FetchContext<'_>,
 ) -> Result<Token, Error> {
+    let TokenRequest {
+        request: parameters,
+        grant,
+        endpoint,
+        proof,
+        ..
+    } = *asked;
+    let mut fields = grant.read(&asked.asking).await?;
+    asked.check(&fields)?;
     let mut challenged = false;
     loop {
+        if challenged && fields.is_signed() {
+            // A server takes a signed assertion once.
+            fields = grant.read(&asked.asking).await?;
+        }
         let mut headers = headers(proof);
         if let Some(binding) = &binding {
             let nonce = binding.nonces.find(Side::AuthorizationServer, endpoint);
@@ -74,15 +100,29 @@ pub(crate) async fn token(
             }
             headers.insert(dpop::PROOF, dpop_proof);
         }
-        let wire = Wire::new(cx, proof, headers);
+        let wire = Wire {
+            grant,
+            ..Wire::new(cx, proof, headers)
+        };
         let client = client(proof).set_token_uri(TokenUrl::from_url(endpoint.clone()));
+        let in_form = !grant.takes_scope();
+        let scopes = parameters.scopes().filter(|_| in_form);
         let mut request = client
             .exchange_client_credentials()
-            .add_scopes(grant.scopes().map(|scope| Scope::new(scope.into())));
+            .add_scopes(scopes.map(|scope| Scope::new(scope.into())));
         for (name, value) in proof.fields(cx)? {
             request = request.add_extra_param(name, value);
         }
-        for (name, value) in grant.fields() {
+        for (name, presented) in &fields.tokens {
+            request = request.add_extra_param(*name, presented.text.expose_secret());
+        }
+        for (name, secret) in &fields.secrets {
+            request = request.add_extra_param(*name, secret.expose_secret());
+        }
+        for (name, value) in &fields.texts {
+            request = request.add_extra_param(*name, value.as_str());
+        }
+        for (name, value) in parameters.fields() {
             request = request.add_extra_param(name, value);
         }
         let outcome = request.request_async(&wire).await;
@@ -96,10 +136,14 @@ pub(crate) async fn token(
             });
         let error = match outcome {
             Ok(granted) => {
+                asked.accepted(&fields);
                 let key = binding.map(|binding| binding.key);
-                return answer::token(granted, key, cx.sent_at()).map_err(|error| match &answer {
-                    Some(answer) => wire::with_status(error, answer),
-                    None => error,
+                let typed = grant.requests_type();
+                return answer::token(granted, key, typed, cx.sent_at()).map_err(|error| {
+                    match &answer {
+                        Some(answer) => wire::with_status(error, answer),
+                        None => error,
+                    }
                 });
             }
             Err(RequestTokenError::Request(error)) => error,
@@ -114,9 +158,48 @@ pub(crate) async fn token(
         };
         let wants_nonce = error.vendor().is_some_and(|vendor| vendor.names(USE_NONCE));
         if !(wants_nonce && learned) || challenged {
-            return Err(error);
+            return Err(asked.refused(&fields, error, cx));
         }
         challenged = true;
+    }
+}
+
+impl TokenRequest<'_> {
+    /// Refuses to send a token again that the server takes no more.
+    fn check(&self, fields: &GrantFields) -> Result<(), Error> {
+        let own = self.proof.presented.as_ref().map(|(_, own)| own);
+        let grants = fields.tokens.iter().map(|(_, presented)| presented);
+        own.into_iter()
+            .chain(grants)
+            .try_for_each(|presented| self.presented.check(presented))
+    }
+
+    fn accepted(&self, fields: &GrantFields) {
+        if let Some((_, own)) = &self.proof.presented {
+            self.presented.accepted(own);
+        }
+        for (_, presented) in &fields.tokens {
+            self.presented.accepted(presented);
+        }
+    }
+
+    /// Notes which token of another party was refused: as the standard says, `invalid_client` is about
+    /// the client assertion, and `invalid_grant` about what the grant presents.
+    fn refused(&self, fields: &GrantFields, mut error: Error, cx: &FetchContext<'_>) -> Error {
+        let names = |error: &Error, code: &str| error.vendor().is_some_and(|it| it.names(code));
+        if let Some((_, own)) = &self.proof.presented
+            && names(&error, "invalid_client")
+        {
+            own.refused(cx);
+            error = self.presented.refused(own, error);
+        }
+        if names(&error, "invalid_grant") {
+            for (_, presented) in &fields.tokens {
+                presented.refused(cx);
+                error = self.presented.refused(presented, error);
+            }
+        }
+        error
     }
 }
 
@@ -210,6 +293,7 @@ fn headers(proof: &ClientProof) -> HeaderMap {
 /// crate sees it.
 struct Wire<'a> {
     cx: &'a FetchContext<'a>,
+    grant: &'a Grant,
     proof: &'a ClientProof,
     /// Headers that replace the crate's own, or are added to them.
     headers: HeaderMap,
@@ -220,6 +304,7 @@ impl<'a> Wire<'a> {
     fn new(cx: &'a FetchContext<'a>, proof: &'a ClientProof, headers: HeaderMap) -> Self {
         Self {
             cx,
+            grant: &Grant::ClientCredentials,
             proof,
             headers,
             answer: Mutex::default(),
@@ -235,8 +320,28 @@ impl<'a> Wire<'a> {
         self.answer().take()
     }
 
+    /// The form as the grant has it: the crate knows neither all grants, nor clients that don't say who
+    /// they are.
+    fn rewritten(&self, body: Vec<u8>) -> Bytes {
+        let is_anonymous = self.proof.client_id.is_empty();
+        if !is_anonymous && matches!(self.grant, Grant::ClientCredentials) {
+            return body.into();
+        }
+        let body = Zeroizing::new(body);
+        let fields = url::form_urlencoded::parse(&body);
+        let fields = fields.filter(|(name, _)| !(is_anonymous && name == "client_id"));
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in fields {
+            match &*name {
+                "grant_type" => form.append_pair(&name, self.grant.wire_name()),
+                _ => form.append_pair(&name, &value),
+            };
+        }
+        form.finish().into()
+    }
+
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Error> {
-        let mut request = request.map(Bytes::from);
+        let mut request = request.map(|body| self.rewritten(body));
         for (name, value) in &self.headers {
             request.headers_mut().insert(name, value.clone());
         }
@@ -244,7 +349,12 @@ impl<'a> Wire<'a> {
             value.set_sensitive(true);
         }
         let response = self.cx.send(request).await?;
-        let checked = answer::check(&response, &self.proof.advice, self.cx.now());
+        let checked = answer::check(
+            &response,
+            &self.proof.advice,
+            self.grant.name(),
+            self.cx.now(),
+        );
         let body = answer::readable(response.body());
         *self.answer() = Some(response);
         checked?;

@@ -10,13 +10,21 @@ pub const RESOURCE: &str = "resource";
 pub const AUDIENCE: &str = "audience";
 
 /// The parameters that the provider writes itself.
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 14] = [
     "grant_type",
     "scope",
     "client_id",
     "client_secret",
     "client_assertion",
     "client_assertion_type",
+    "assertion",
+    "subject_token",
+    "subject_token_type",
+    "actor_token",
+    "actor_token_type",
+    "requested_token_type",
+    "username",
+    "password",
 ];
 
 /// The scopes and parameters of a token request, checked by the rules of the standard.

@@ -31,7 +31,8 @@
 //!
 //! | standard | what | here |
 //! | --- | --- | --- |
-//! | RFC 6749 §4.4 | client credentials grant | yes; no other grant |
+//! | RFC 6749 §4.4 | client credentials grant | yes |
+//! | RFC 6749 §4.3 | password grant | yes, for servers that have no other |
 //! | RFC 6749 §2.3.1 | `client_secret_basic`, `client_secret_post` | yes; [`BasicEncoding`] for servers that read Basic otherwise |
 //! | RFC 6749 §3.3 | scope | yes; one the server narrows is in [`Token::scope`](biped_core::Token::scope) |
 //! | RFC 6749 §5.1 | token response | yes, with tolerance: `expires_in` as a string, fraction, null or absent, `token_type` absent, in any case, or of an unknown name, scope as a list, any 2xx, any content type; further fields are kept, a refresh token is not |
@@ -42,12 +43,14 @@
 //! | RFC 7515, 7517, 7518, 7638, 8037, 9864 | signatures and keys | RS, PS, ES with 256, 384, 512, `EdDSA` (or `Ed25519`, its new name), HS for secrets; PEM (PKCS#8, PKCS#1, SEC1) and private JSON Web Keys, also one of a set; `x5t#S256`, `x5t` and `x5c` name the key's certificate (Entra ID) |
 //! | RFC 8018 §6.2 | encrypted keys | PKCS#8 with PBES2: PBKDF2 and AES-CBC, as OpenSSL writes it; not scrypt, DES, or older encryptions |
 //! | RFC 7521 §4.2, RFC 7523 §2.2 | `client_secret_jwt`, `private_key_jwt` | yes; a new `jti` for each attempt, `iat` [back-dated](CLOCK_SKEW), `exp` [a minute](ASSERTION_LIFETIME) ahead |
-//! | RFC 7523 §2.1 | assertions as grants | no |
+//! | RFC 7521 §4.2 | client assertions of other parties | yes: files, platforms, other providers ([`ExternalToken`]) |
+//! | RFC 7523 §2.1 | assertions as grants | yes: signed here, or of other parties |
+//! | RFC 8693 | token exchange | yes; `token_type` `N_A` is taken if `requested_token_type` is set |
 //! | RFC 7591, 7592 | registration | no |
 //! | RFC 7662 | introspection | [`inspect`](biped_core::Provider::inspect), of a token that is requested for it; JSON only |
 //! | RFC 8414 §3 | metadata | yes; the issuer is compared (§3.3); [used for an hour](METADATA_LIFETIME), or until the token endpoint is gone; signed metadata is not read |
 //! | OpenID Connect Discovery §4 | metadata | yes, if there is none at the URL of RFC 8414 |
-//! | RFC 8628, 8693, 9126, 9396 | device grant, token exchange, pushed requests, rich requests | no; `authorization_details` can be a parameter |
+//! | RFC 8628, 9126, 9396 | device grant, pushed requests, rich requests | no; `authorization_details` can be a parameter |
 //! | RFC 8705 §2 | `tls_client_auth`, `self_signed_tls_client_auth` | yes |
 //! | RFC 8705 §3, §5 | tokens bound to a certificate, endpoint aliases | yes: API calls present it too |
 //! | RFC 8707 §2 | `resource` | yes, repeatable; and `audience` for servers that use it instead |
@@ -96,16 +99,19 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `provider.rs` | [`OAuth2`]: fetching, attaching, judging, introspecting and revoking tokens |
+//! | `provider/proof.rs` | how the client proves who it is, for people |
 //! | `provider/settings.rs` | the settings of an [`OAuth2`], and its id |
 //! | `config.rs` | [`kind`]: the keys in a configuration file |
 //! | `authentication.rs` | every client authentication method, in order of preference, and the choice of one |
 //! | `authentication/method.rs` | [`ClientAuthentication`], and what a method is made of |
-//! | `authentication/{basic,post,secret_jwt,key_jwt,certificate,none}.rs` | the methods, each with its keys, its constructor and its proof |
+//! | `authentication/{basic,post,secret_jwt,key_jwt,certificate,client_assertion,none}.rs` | the methods, each with its keys, its constructor and its proof |
 //! | `authentication/basic_encoding.rs` | [`BasicEncoding`] |
 //! | `authentication/assertion.rs` | the JWT of `client_secret_jwt` and `private_key_jwt` |
 //! | `authentication/options.rs` | how proofs are made, apart from the credentials |
 //! | `authentication/context.rs` | what methods read: of the configuration, and in a fetch |
 //! | `authentication/proof.rs` | what a method makes, for each request of a fetch |
+//! | `grant.rs` | what a token is requested with, beside the client's own proof |
+//! | `presented.rs` | tokens of other parties, as they are presented |
 //! | `grant_request.rs` | scopes and parameters of a token request |
 //! | `exchange.rs` | one request to the server, through the `oauth2` crate |
 //! | `answer.rs` | the response: its error, or its token |
@@ -113,32 +119,27 @@
 //! | `metadata.rs` | the server's metadata: found, checked and remembered |
 //! | `dpop.rs` | DPoP proofs, their keys and nonces |
 //! | `certificate.rs` | [`CertificateHeader`]: the certificate in an assertion's header |
-//! | `key.rs` | a private key that signs |
-//! | `key/algorithm.rs` | [`Algorithm`], and the choice of one |
-//! | `key/pair.rs` | RSA, EC and Ed25519 keys, each in its own way |
-//! | `key/reading.rs`, `key/encrypted.rs` | reading a key: PEM, JSON Web Keys; encrypted PKCS#8 |
-//! | `key/fault.rs` | why a key cannot be read |
-//! | `der.rs` | the part of DER that keys and certificates need |
 
 mod answer;
 mod authentication;
 mod certificate;
 mod config;
-mod der;
 mod dpop;
 mod exchange;
+mod grant;
 mod grant_request;
 mod introspection;
-mod key;
 mod metadata;
+mod presented;
 mod provider;
+
+pub use biped_sources::{Algorithm, ExternalToken};
 
 pub use self::{
     authentication::{ASSERTION_LIFETIME, BasicEncoding, CLOCK_SKEW, ClientAuthentication},
     certificate::CertificateHeader,
     config::kind,
     grant_request::{AUDIENCE, RESOURCE},
-    key::Algorithm,
     metadata::METADATA_LIFETIME,
     provider::OAuth2,
 };

@@ -1,27 +1,30 @@
 //! [`OAuth2`]: the provider.
 
+mod proof;
 mod settings;
 
 use std::{fmt, sync::Arc};
 
 use biped_core::{
-    ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef,
-    Inspection, ParamValue, Provider, ProviderId, SecretRef, Token, TokenRequest, Verdict,
-    async_trait, judge_by_status,
+    ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef, Input,
+    Inspection, ParamValue, Proof, Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest,
+    Verdict, async_trait, judge_by_status,
 };
 use http::{StatusCode, header};
 use url::Url;
 
 use crate::{
-    answer,
+    answer::{self, NOT_APPLICABLE},
     authentication::{self, ClientAuthentication, ClientProof, ProofContext, ProofOptions},
     dpop::{self, Nonces, ProofKeys, Side, USE_NONCE},
     exchange::{self, About, Binding},
+    grant::Grant,
     grant_request::GrantRequest,
     introspection,
-    key::SigningKey,
     metadata::{Cache, Metadata, may_have_moved},
+    presented,
 };
+use biped_sources::{Asking, SigningKey, Wanted};
 
 /// One client at one authorization server.
 ///
@@ -42,7 +45,11 @@ pub struct OAuth2 {
     token_endpoint: Option<Url>,
     introspection_endpoint: Option<Url>,
     revocation_endpoint: Option<Url>,
-    client_id: SecretRef,
+    /// Missing if the client says who it is in another way.
+    client_id: Option<SecretRef>,
+    grant: Grant,
+    /// The tokens of other providers that fetches need.
+    inputs: Vec<Input>,
     /// The chosen method.
     authentication: Option<ClientAuthentication>,
     /// The methods that there are credentials for, if none is chosen.
@@ -61,6 +68,7 @@ struct Memory {
     metadata: Cache,
     keys: ProofKeys,
     nonces: Nonces,
+    presented: presented::Memory,
 }
 
 #[async_trait]
@@ -103,6 +111,12 @@ impl Provider for OAuth2 {
         request: &mut ApiRequest<'_>,
         cx: &AttachContext<'_>,
     ) -> Result<(), Error> {
+        if token.token_type().eq_ignore_ascii_case(NOT_APPLICABLE) {
+            return Err(Error::configuration(
+                "the token is not an access token, so no API takes it",
+            )
+            .with_remedy("remove requested_token_type, or set it to access_token"));
+        }
         request
             .headers_mut()
             .insert(header::AUTHORIZATION, token.header().clone());
@@ -126,6 +140,10 @@ impl Provider for OAuth2 {
         )?;
         request.headers_mut().insert(dpop::PROOF, proof);
         Ok(())
+    }
+
+    fn inputs(&self) -> &[Input] {
+        &self.inputs
     }
 
     fn attach_secrets(&self) -> &[SecretRef] {
@@ -156,7 +174,13 @@ impl Provider for OAuth2 {
     fn accepts_stored(&self, token: &Token, _: &TokenRequest) -> bool {
         match token.confirmation() {
             Some(thumbprint) => self.memory.keys.find(thumbprint).is_some(),
-            None => !self.dpop && answer::is_sent_as_bearer(token.token_type()),
+            None if self.dpop => false,
+            None => {
+                let token_type = token.token_type();
+                answer::is_sent_as_bearer(token_type)
+                    || (self.grant.requests_type()
+                        && token_type.eq_ignore_ascii_case(NOT_APPLICABLE))
+            }
         }
     }
 
@@ -186,6 +210,17 @@ impl Provider for OAuth2 {
         let about = About::Introspection;
         let response = exchange::about_token(about, &token, endpoint, &proof, cx).await?;
         introspection::read(&response, &token).map(Some)
+    }
+
+    async fn proof(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Proof, Error> {
+        self.show_proof(cx).await
+    }
+
+    fn warning(&self, _: Timestamp) -> Option<String> {
+        matches!(self.grant, Grant::Password { .. }).then(|| {
+            "grant = \"password\" is forbidden by RFC 9700 §2.4; use another grant if the server has one"
+                .into()
+        })
     }
 
     async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
@@ -230,7 +265,29 @@ impl OAuth2 {
             nonces: &self.memory.nonces,
             algorithms: metadata.and_then(|known| known.proof_algorithms.as_deref()),
         });
-        exchange::token(grant, endpoint, &proof, binding, cx).await
+        let token_endpoint = self.token_endpoint_or(metadata, endpoint);
+        let audience = self.audience(token_endpoint, endpoint);
+        let scopes: Vec<_> = grant.scopes().collect();
+        let scopes = Some(scopes.join(" ")).filter(|scopes| !scopes.is_empty());
+        let in_claims = scopes.as_deref().filter(|_| self.grant.takes_scope());
+        let asked = exchange::TokenRequest {
+            request: grant,
+            grant: &self.grant,
+            endpoint,
+            proof: &proof,
+            asking: Asking {
+                audience: Some(&audience),
+                token_endpoint: Some(token_endpoint),
+                client_id: Some(proof.client_id.as_str()).filter(|id| !id.is_empty()),
+                wanted: Wanted {
+                    scope: in_claims,
+                    ..Wanted::default()
+                },
+                ..Asking::new(cx)
+            },
+            presented: &self.memory.presented,
+        };
+        exchange::token(&asked, binding, cx).await
     }
 
     /// Returns the server's metadata, and whether it is from an earlier fetch.
@@ -258,25 +315,44 @@ impl OAuth2 {
         endpoint: &Url,
         cx: &FetchContext<'_>,
     ) -> Result<ClientProof, Error> {
+        let is_anonymous = self.offered.is_empty() && self.grant.may_be_anonymous();
         let method = match &self.authentication {
             Some(method) => method.clone(),
+            None if is_anonymous => ClientAuthentication::none(),
             None => authentication::choose(
                 &self.offered,
                 metadata.and_then(|known| known.authentication_methods.as_deref()),
             )?,
         };
-        let client_id = cx.identifier(&self.client_id).await?;
-        let discovered = metadata.map(|known| &known.token_endpoint);
-        let token_endpoint = self.token_endpoint.as_ref().or(discovered);
+        let client_id = match &self.client_id {
+            Some(client_id) => cx.identifier(client_id).await?,
+            None => String::new(),
+        };
         let context = ProofContext {
             fetch: cx,
             options: &self.options,
             issuer: self.issuer.as_deref(),
-            token_endpoint: token_endpoint.unwrap_or(endpoint),
+            token_endpoint: self.token_endpoint_or(metadata, endpoint),
             endpoint,
             metadata,
         };
         method.prove(client_id, &context).await
+    }
+
+    fn token_endpoint_or<'a>(
+        &'a self,
+        metadata: Option<&'a Metadata>,
+        endpoint: &'a Url,
+    ) -> &'a Url {
+        let discovered = metadata.map(|known| &known.token_endpoint);
+        let token_endpoint = self.token_endpoint.as_ref().or(discovered);
+        token_endpoint.unwrap_or(endpoint)
+    }
+
+    /// Returns the audience of assertions.
+    fn audience(&self, token_endpoint: &Url, endpoint: &Url) -> String {
+        let issuer = self.issuer.as_deref();
+        self.options.audience(issuer, token_endpoint, endpoint)
     }
 
     /// Returns the key that a token is bound to.
@@ -308,6 +384,7 @@ impl fmt::Debug for OAuth2 {
         f.debug_struct("OAuth2")
             .field("id", &self.id)
             .field("issuer", &self.issuer)
+            .field("grant", &self.grant.name())
             .field("client_authentication", &self.authentication)
             .field("dpop", &self.dpop)
             .field("parameters", &known)

@@ -488,3 +488,21 @@ fn a_proxy_of_an_unknown_scheme_is_a_configuration_error() {
     }
     TokenClient::with(HttpSettings::new().proxy("proxy.example:3128")).unwrap();
 }
+
+#[tokio::test]
+async fn a_metadata_server_is_never_asked_through_a_proxy() {
+    let proxy = MockServer::start().await;
+    let settings = HttpSettings::new()
+        .proxy(proxy.uri())
+        .connect_timeout(Duration::from_millis(200));
+    let client = TokenClient::with(settings).unwrap();
+    for address in [
+        "http://metadata.google.internal/",
+        "http://169.254.169.254/",
+    ] {
+        let request = http::Request::get(address).body(Bytes::new()).unwrap();
+        // Whether there is such a server is up to the machine.
+        let _ = client.send(request).await;
+    }
+    assert!(proxy.received_requests().await.unwrap().is_empty());
+}

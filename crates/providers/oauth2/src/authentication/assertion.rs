@@ -10,7 +10,7 @@ use super::{
     context::{MethodConfig, ProofContext},
     options::ProofOptions,
 };
-use crate::key::{self, Algorithm, SigningKey};
+use biped_sources::{Algorithm, SigningKey, fresh_id, hmac_jws};
 
 /// How long a client assertion is valid: one minute. Each attempt has an assertion of its own.
 pub const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
@@ -21,6 +21,8 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// The field that the assertion itself is in (RFC 7521 §4.2).
 pub(super) const CLIENT_ASSERTION: &str = "client_assertion";
+
+pub(super) const CLIENT_ASSERTION_TYPE: &str = "client_assertion_type";
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -34,11 +36,17 @@ pub(super) const AUDIENCE: Field = Field::new("assertion_audience", FieldType::T
      to) or any other text; default: the issuer, else the token endpoint.",
 );
 
-/// Reads [`ALG`], [`KID`] and [`AUDIENCE`].
+pub(super) const TYP: Field = Field::new("assertion_typ", FieldType::Text).about(
+    "The typ in the header of assertions; default: client-authentication+jwt, or JWT if certificate is \
+     set with key.",
+);
+
+/// Reads [`ALG`], [`KID`], [`AUDIENCE`] and [`TYP`].
 pub(super) fn read_options(given: &MethodConfig<'_>, options: &mut ProofOptions) {
     options.alg = given.parsed("alg");
     options.kid = given.config.string("kid");
     options.assertion_audience = given.config.string("assertion_audience");
+    options.assertion_typ = given.config.string("assertion_typ");
 }
 
 /// An assertion that is still to be signed.
@@ -47,6 +55,7 @@ pub(super) struct Assertion {
     alg: Algorithm,
     audience: String,
     kid: Option<String>,
+    typ: String,
     /// The header's members that name the key's certificate.
     certificate: Vec<(&'static str, Value)>,
 }
@@ -73,6 +82,7 @@ impl Assertion {
             alg,
             audience: audience(cx),
             kid,
+            typ: typ(cx.options).to_owned(),
             certificate: Vec::new(),
         })
     }
@@ -93,7 +103,7 @@ impl Assertion {
         client_id: &str,
         now: Timestamp,
     ) -> Result<Vec<(&'static str, String)>, Error> {
-        let mut header = json!({ "typ": "JWT" });
+        let mut header = json!({ "typ": self.typ });
         if let Some(kid) = &self.kid {
             header["kid"] = kid.as_str().into();
         }
@@ -104,29 +114,33 @@ impl Assertion {
             "iss": client_id,
             "sub": client_id,
             "aud": self.audience,
-            "jti": key::fresh_id()?,
+            "jti": fresh_id()?,
             "iat": now.before(CLOCK_SKEW).unix_seconds(),
             "exp": now.after(ASSERTION_LIFETIME).unix_seconds(),
         });
         let signed = match &self.signer {
-            Signer::Secret(secret) => key::hmac_jws(secret, self.alg, header, &claims)?,
+            Signer::Secret(secret) => hmac_jws(secret, self.alg, header, &claims)?,
             Signer::Key(key) => key.jws(self.alg, header, &claims)?,
         };
         Ok(vec![
-            ("client_assertion_type", ASSERTION_TYPE.into()),
+            (CLIENT_ASSERTION_TYPE, ASSERTION_TYPE.into()),
             (CLIENT_ASSERTION, signed),
         ])
     }
 }
 
-/// Returns the `aud` of assertions. By default it is the issuer, which is the same for all endpoints
-/// of a server, and which no other server accepts.
-fn audience(cx: &ProofContext<'_>) -> String {
-    let token_endpoint = || cx.token_endpoint.to_string();
-    match cx.options.assertion_audience.as_deref() {
-        None | Some("issuer") => cx.issuer.map_or_else(token_endpoint, Into::into),
-        Some("token_endpoint") => token_endpoint(),
-        Some("endpoint") => cx.endpoint.to_string(),
-        Some(other) => other.to_owned(),
-    }
+/// Returns the `aud` of assertions.
+pub(super) fn audience(cx: &ProofContext<'_>) -> String {
+    let options = cx.options;
+    options.audience(cx.issuer, cx.token_endpoint, cx.endpoint)
+}
+
+/// Returns the `typ` of assertions: what RFC 7523bis says, except with a certificate, since Entra ID
+/// documents `JWT`.
+fn typ(options: &ProofOptions) -> &str {
+    let default = match options.assertion_certificate {
+        Some(_) => "JWT",
+        None => "client-authentication+jwt",
+    };
+    options.assertion_typ.as_deref().unwrap_or(default)
 }

@@ -10,10 +10,8 @@ use super::{
     options::ProofOptions,
     proof::ClientProof,
 };
-use crate::{
-    certificate::{self, CertificateHeader},
-    key::{KeySource, SigningKey},
-};
+use crate::certificate::{self, CertificateHeader};
+use biped_sources::{KeySource, SigningKey};
 
 pub(super) const KIND: MethodKind = MethodKind {
     name: "private_key_jwt",
@@ -29,6 +27,7 @@ pub(super) const KIND: MethodKind = MethodKind {
         assertion::ALG,
         assertion::KID,
         assertion::AUDIENCE,
+        assertion::TYP,
         Field::new("certificate_header", FieldType::Texts).about(
             "How assertions name the key's certificate: x5t#S256 (default if certificate is set \
              without certificate_key), x5t, x5c, or several of these.",

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use biped_config::{Field, ProviderConfig};
 use biped_core::{Error, IdentityRef, SecretRef, async_trait};
+use biped_sources::ExternalToken;
 
 use super::{
     context::{MethodConfig, ProofContext},
@@ -47,6 +48,11 @@ impl ClientAuthentication {
         self.0.credentials()
     }
 
+    /// Returns the assertion of another party that it presents, and its whole type.
+    pub(crate) fn token(&self) -> Option<(&ExternalToken, &str)> {
+        self.0.token()
+    }
+
     /// Reads the credentials, and returns the proof that is made of them.
     pub(crate) async fn prove(
         &self,
@@ -87,6 +93,11 @@ pub(super) trait Method: Send + Sync {
     /// configuration. A certificate is none of them.
     fn credentials(&self) -> Vec<(&'static str, &SecretRef)> {
         Vec::new()
+    }
+
+    /// Returns the assertion of another party that it presents, and its whole type.
+    fn token(&self) -> Option<(&ExternalToken, &str)> {
+        None
     }
 
     /// Returns the certificate that the client presents in TLS, if the method is about one.

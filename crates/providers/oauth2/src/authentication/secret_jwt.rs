@@ -13,7 +13,12 @@ use super::{
 pub(super) const KIND: MethodKind = MethodKind {
     name: "client_secret_jwt",
     credentials: CLIENT_SECRET,
-    fields: &[assertion::ALG, assertion::KID, assertion::AUDIENCE],
+    fields: &[
+        assertion::ALG,
+        assertion::KID,
+        assertion::AUDIENCE,
+        assertion::TYP,
+    ],
     from_config,
 };
 

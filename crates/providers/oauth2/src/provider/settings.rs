@@ -9,8 +9,9 @@ use super::{KIND, OAuth2};
 use crate::{
     authentication::{BasicEncoding, ClientAuthentication, ProofOptions},
     certificate::CertificateHeader,
-    key::Algorithm,
+    grant::{Exchange, Grant},
 };
+use biped_sources::{Algorithm, ExternalToken};
 
 impl OAuth2 {
     /// Creates the client with this identifier at a server whose metadata names the endpoints.
@@ -18,23 +19,30 @@ impl OAuth2 {
     /// The issuer must be spelt exactly as the server spells it, including a final slash.
     #[must_use]
     pub fn discovered(issuer: impl Into<String>, client_id: SecretRef) -> Self {
-        Self::new(Some(issuer.into()), None, client_id)
+        Self::new(Some(issuer.into()), None, Some(client_id))
     }
 
     /// Creates the client with this identifier at a server with this token endpoint.
     #[must_use]
     pub fn at(token_endpoint: Url, client_id: SecretRef) -> Self {
-        Self::new(None, Some(token_endpoint), client_id)
+        Self::new(None, Some(token_endpoint), Some(client_id))
     }
 
-    fn new(issuer: Option<String>, token_endpoint: Option<Url>, client_id: SecretRef) -> Self {
+    pub(crate) fn new(
+        issuer: Option<String>,
+        token_endpoint: Option<Url>,
+        client_id: Option<SecretRef>,
+    ) -> Self {
+        let client = client_id.as_ref().map(SecretRef::identity);
         Self {
-            id: ProviderId::new(KIND, "", client_id.identity()),
+            id: ProviderId::new(KIND, "", client.unwrap_or_default()),
             issuer,
             token_endpoint,
             introspection_endpoint: None,
             revocation_endpoint: None,
             client_id,
+            grant: Grant::default(),
+            inputs: Vec::new(),
             authentication: None,
             offered: Vec::new(),
             options: ProofOptions::default(),
@@ -97,6 +105,63 @@ impl OAuth2 {
         self.offering(ClientAuthentication::private_key_jwt(key))
     }
 
+    /// Sends no client identifier, for servers that know the client by its assertion.
+    #[must_use]
+    pub fn without_client_id(mut self) -> Self {
+        self.client_id = None;
+        self.id = ProviderId::new(KIND, "", "").named(self.id.name());
+        self.identified()
+    }
+
+    /// Sets the assertion of another party that says who the client is (RFC 7521 §4.2). It is used
+    /// whatever methods the server lists.
+    ///
+    /// ```
+    /// use biped_core::SecretRef;
+    /// use biped_oauth2::{ExternalToken, OAuth2};
+    ///
+    /// let projected = SecretRef::file("/var/run/secrets/tokens/crm");
+    /// let provider = OAuth2::discovered("https://login.example", SecretRef::inline("client-7"))
+    ///     .client_assertion(ExternalToken::from(projected));
+    /// # let _ = provider;
+    /// ```
+    #[must_use]
+    pub fn client_assertion(self, assertion: ExternalToken) -> Self {
+        self.offering(ClientAuthentication::client_assertion(assertion))
+    }
+
+    /// Requests tokens with this assertion (RFC 7523 §2.1).
+    #[must_use]
+    pub fn jwt_bearer(self, assertion: ExternalToken) -> Self {
+        self.with_grant(Grant::JwtBearer(assertion))
+    }
+
+    /// Exchanges this token (RFC 8693). Its type is `access_token` if it is another provider's, and
+    /// `jwt` otherwise.
+    #[must_use]
+    pub fn token_exchange(self, subject: ExternalToken) -> Self {
+        let kind = subject.token_type();
+        let subject_type = format!("urn:ietf:params:oauth:token-type:{kind}");
+        self.with_grant(Grant::TokenExchange(Box::new(Exchange {
+            subject,
+            subject_type,
+            actor: None,
+            requested_type: None,
+        })))
+    }
+
+    /// Requests tokens with a user's password (RFC 6749 §4.3), for servers that have no other grant.
+    /// RFC 9700 §2.4 forbids it.
+    #[must_use]
+    pub fn password(self, username: SecretRef, password: SecretRef) -> Self {
+        self.with_grant(Grant::Password { username, password })
+    }
+
+    pub(crate) fn with_grant(mut self, grant: Grant) -> Self {
+        self.grant = grant;
+        self.identified()
+    }
+
     /// Sets the password that the key is encrypted with (PKCS#8 with PBES2).
     #[must_use]
     pub fn key_password(mut self, password: SecretRef) -> Self {
@@ -129,6 +194,14 @@ impl OAuth2 {
     #[must_use]
     pub fn kid(mut self, kid: impl Into<String>) -> Self {
         self.options.kid = Some(kid.into());
+        self.identified()
+    }
+
+    /// Sets the `typ` in the header of assertions. Default: `client-authentication+jwt`, or `JWT` if the
+    /// header names a certificate.
+    #[must_use]
+    pub fn assertion_typ(mut self, typ: impl Into<String>) -> Self {
+        self.options.assertion_typ = Some(typ.into());
         self.identified()
     }
 
@@ -223,13 +296,31 @@ impl OAuth2 {
             (Some(endpoint), _) => endpoint.as_str(),
             (None, issuer) => issuer.as_deref().unwrap_or_default(),
         };
-        let mut id = ProviderId::new(KIND, place, self.id.client())
-            .named(self.id.name())
-            .identifier(&self.client_id);
+        let mut id = ProviderId::new(KIND, place, self.id.client()).named(self.id.name());
+        if let Some(client_id) = &self.client_id {
+            id = id.identifier(client_id);
+        }
         for (name, credential) in self.credentials_by_name() {
             // Which one it is: most are optional.
             id = id.with("credential", name).credential(credential);
         }
+        for (token, kind) in self
+            .methods()
+            .iter()
+            .filter_map(ClientAuthentication::token)
+        {
+            id = token.identify(id, "client_assertion");
+            id = id.with("client_assertion_type", kind);
+        }
+        id = self.grant.identify(id);
+        let own = self
+            .methods()
+            .iter()
+            .filter_map(ClientAuthentication::token);
+        let own = own.map(|(token, _)| token);
+        let tokens = own.chain(self.grant.tokens().into_iter().map(|(_, token)| token));
+        let inputs: Vec<_> = tokens.filter_map(ExternalToken::input).cloned().collect();
+        self.inputs = inputs;
         if self.dpop {
             id = id.with("dpop", "");
         }
@@ -243,6 +334,7 @@ impl OAuth2 {
             ("alg", options.alg.map(|it| it.to_string())),
             ("kid", options.kid.clone()),
             ("assertion_audience", options.assertion_audience.clone()),
+            ("assertion_typ", options.assertion_typ.clone()),
         ];
         for (name, value) in settings {
             if let Some(value) = value {
@@ -270,13 +362,18 @@ impl OAuth2 {
         self
     }
 
+    /// The methods that may be used.
+    fn methods(&self) -> &[ClientAuthentication] {
+        match &self.authentication {
+            Some(chosen) => std::slice::from_ref(chosen),
+            None => &self.offered,
+        }
+    }
+
     /// What the tokens rest on, each by the key that it is configured with.
     fn credentials_by_name(&self) -> BTreeMap<&'static str, &SecretRef> {
-        let methods = match &self.authentication {
-            Some(chosen) => std::slice::from_ref(chosen),
-            None => &self.offered[..],
-        };
-        let mut all: BTreeMap<_, _> = methods
+        let mut all: BTreeMap<_, _> = self
+            .methods()
             .iter()
             .flat_map(ClientAuthentication::credentials)
             .collect();

@@ -79,7 +79,7 @@ fn the_request_has_scope_resource_and_audience() {
     ]);
     let expected = TokenRequest::new()
         .scope("read write")
-        .param("audience", "crm")
+        .param("audience", vec!["crm".to_owned()])
         .param(
             "resource",
             vec![
@@ -125,7 +125,7 @@ async fn every_method_is_used_that_is_chosen_by_name() {
     let FieldType::Choice(names) = choice.unwrap().ty() else {
         panic!("client_authentication is no choice");
     };
-    assert_eq!(names.len(), 7);
+    assert_eq!(names.len(), 8);
     for name in names {
         let server = Server::generous().await;
         let provider = kind.build(&config(&[
@@ -133,6 +133,8 @@ async fn every_method_is_used_that_is_chosen_by_name() {
             ("client_id", text("client-7")),
             ("client_authentication", text(name)),
             ("client_secret", text("a secret")),
+            // Its header says {"alg":"given"}.
+            ("client_assertion", text("eyJhbGciOiJnaXZlbiJ9.e30.c2ln")),
             ("key", text(include_str!("../keys/p256.pkcs8.pem"))),
             ("certificate", text("a certificate")),
             ("certificate_key", text("its key")),
@@ -152,6 +154,7 @@ async fn every_method_is_used_that_is_chosen_by_name() {
             "client_secret_post" => (false, true, None),
             "client_secret_jwt" => (false, false, Some("HS256")),
             "private_key_jwt" => (false, false, Some("ES256")),
+            "client_assertion" => (false, false, Some("given")),
             _ => (false, false, None),
         };
         assert_eq!(proof, expected, "{name}");

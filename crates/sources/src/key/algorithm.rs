@@ -27,13 +27,13 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// The names, as the configuration spells them.
-    pub(crate) const NAMES: &[&str] = &[
+    pub const NAMES: &[&str] = &[
         "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
         "ES384", "ES512", "EdDSA", "Ed25519",
     ];
 
     /// The algorithms for a client secret, the default first.
-    pub(crate) const OF_SECRETS: [Self; 3] = [Self::HS256, Self::HS384, Self::HS512];
+    pub const OF_SECRETS: [Self; 3] = [Self::HS256, Self::HS384, Self::HS512];
 
     /// Returns the `alg` of a signature's header.
     #[must_use]
@@ -57,7 +57,8 @@ impl Algorithm {
     }
 
     /// Returns the length of its digest, in bytes.
-    pub(crate) fn digest_length(self) -> usize {
+    #[must_use]
+    pub fn digest_length(self) -> usize {
         match self {
             Self::HS256 | Self::RS256 | Self::PS256 | Self::ES256 => 32,
             Self::HS384 | Self::RS384 | Self::PS384 | Self::ES384 => 48,
@@ -69,7 +70,10 @@ impl Algorithm {
 
     /// Returns the algorithm to use out of those that fit a key: the `configured` one, else the first
     /// that the server lists, else the first.
-    pub(crate) fn choose(
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) if the configured one does not fit.
+    pub fn choose(
         fitting: &[Self],
         configured: Option<Self>,
         listed: Option<&[String]>,

@@ -64,7 +64,8 @@ pub(crate) fn rsa_pss(der: &[u8]) -> Option<&[u8]> {
 }
 
 /// Returns the public key in a certificate (RFC 5280 §4.1), in the form of its algorithm.
-pub(crate) fn key_of_certificate(der: &[u8]) -> Option<&[u8]> {
+#[must_use]
+pub fn key_of_certificate(der: &[u8]) -> Option<&[u8]> {
     let (certificate, _) = expect(SEQUENCE, der)?;
     let (signed, _) = expect(SEQUENCE, certificate)?;
     // Version 1 has no version field.

@@ -1,4 +1,4 @@
-//! [`SigningKey`]: a private key that signs client assertions or DPoP proofs.
+//! [`SigningKey`]: a private key that signs assertions or DPoP proofs.
 
 mod algorithm;
 mod encrypted;
@@ -14,11 +14,13 @@ use biped_core::{Error, ExposeSecret, SecretString};
 use serde_json::Value;
 
 pub use self::algorithm::Algorithm;
-pub(crate) use self::reading::KeySource;
+pub use self::reading::KeySource;
 use self::{pair::Pair, reading::Found};
 
 /// A private key, and its public half as servers see it.
-pub(crate) struct SigningKey {
+///
+/// RSA with at least 2048 bits, P-256, P-384, P-521 or Ed25519.
+pub struct SigningKey {
     pair: Pair,
     /// The public key as JSON (RFC 7517), its members in the order of RFC 7638.
     public: String,
@@ -30,14 +32,18 @@ pub(crate) struct SigningKey {
 impl SigningKey {
     /// Reads a key in PEM (PKCS#8, PKCS#1, SEC1) or as a JSON Web Key.
     ///
-    /// The error never contains a part of the text.
-    pub(crate) fn read(text: &SecretString, source: KeySource<'_>) -> Result<Self, Error> {
+    /// # Errors
+    /// [`Secret`](biped_core::ErrorKind::Secret). The message never contains a part of the text.
+    pub fn read(text: &SecretString, source: KeySource<'_>) -> Result<Self, Error> {
         let Found { pair, kid, alg } = reading::read(text, source)?;
         Self::of(pair, kid, alg.and_then(|alg| alg.parse().ok()))
     }
 
     /// Generates an ES256 key.
-    pub(crate) fn generate() -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// If the system provides no random numbers.
+    pub fn generate() -> Result<Self, Error> {
         let pair = Pair::generate().ok_or_else(|| Error::internal("no key could be generated"))?;
         Self::of(pair, None, None)
     }
@@ -57,27 +63,32 @@ impl SigningKey {
     }
 
     /// Returns the public key as JSON.
-    pub(crate) fn public(&self) -> &str {
+    #[must_use]
+    pub fn public(&self) -> &str {
         &self.public
     }
 
     /// Returns the public key's thumbprint (RFC 7638), with SHA-256.
-    pub(crate) fn thumbprint(&self) -> &str {
+    #[must_use]
+    pub fn thumbprint(&self) -> &str {
         &self.thumbprint
     }
 
     /// Returns the public key as certificates contain it.
-    pub(crate) fn public_der(&self) -> &[u8] {
+    #[must_use]
+    pub fn public_der(&self) -> &[u8] {
         self.pair.public_der()
     }
 
     /// Returns the name that is in a JSON Web Key.
-    pub(crate) fn kid(&self) -> Option<&str> {
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
     /// Returns the algorithms that the key can sign with, the default first.
-    pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
+    #[must_use]
+    pub fn algorithms(&self) -> Vec<Algorithm> {
         let mut fitting = self.pair.algorithms();
         if let Some(own) = self.alg.filter(|alg| fitting.contains(alg)) {
             fitting.sort_by_key(|fit| *fit != own);
@@ -86,12 +97,10 @@ impl SigningKey {
     }
 
     /// Makes a JSON Web Signature in compact form (RFC 7515 §3.1). Adds `alg` to the header.
-    pub(crate) fn jws(
-        &self,
-        alg: Algorithm,
-        header: Value,
-        claims: &Value,
-    ) -> Result<String, Error> {
+    ///
+    /// # Errors
+    /// If the key does not sign with this algorithm.
+    pub fn jws(&self, alg: Algorithm, header: Value, claims: &Value) -> Result<String, Error> {
         let input = signing_input(alg, header, claims);
         let signed = self
             .pair
@@ -102,7 +111,10 @@ impl SigningKey {
 }
 
 /// Makes a JSON Web Signature with a shared secret.
-pub(crate) fn hmac_jws(
+///
+/// # Errors
+/// If the algorithm is not one of [`Algorithm::OF_SECRETS`].
+pub fn hmac_jws(
     secret: &SecretString,
     alg: Algorithm,
     header: Value,
@@ -128,14 +140,18 @@ fn signing_input(alg: Algorithm, mut header: Value, claims: &Value) -> String {
 }
 
 /// Returns a unique identifier: 128 random bits.
-pub(crate) fn fresh_id() -> Result<String, Error> {
+///
+/// # Errors
+/// If the system provides no random numbers.
+pub fn fresh_id() -> Result<String, Error> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).map_err(|_| Error::internal("the system provides no random numbers"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Returns the SHA-256 of a text, in base64url.
-pub(crate) fn sha256(text: &str) -> String {
+#[must_use]
+pub fn sha256(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 

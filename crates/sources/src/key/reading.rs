@@ -37,14 +37,14 @@ impl From<Pair> for Found {
 }
 
 /// Where a key comes from in the configuration, and what is needed to read it.
-#[derive(Clone, Copy)]
-pub(crate) struct KeySource<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct KeySource<'a> {
     /// The configuration's key, for errors.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// The password of an encrypted key.
-    pub(crate) password: Option<&'a SecretString>,
+    pub password: Option<&'a SecretString>,
     /// The name of the key to use out of a set.
-    pub(crate) kid: Option<&'a str>,
+    pub kid: Option<&'a str>,
 }
 
 pub(super) fn read(text: &SecretString, source: KeySource<'_>) -> Result<Found, Error> {

@@ -1,0 +1,112 @@
+//! `biped identity`, and what `biped check` says about proofs.
+
+use biped::{
+    Timestamp, TokenSource,
+    provider::{Proof, wire},
+};
+use serde::Serialize;
+
+use crate::words::{in_words, rfc3339};
+use crate::{
+    args::{self, Format},
+    failure::Outcome,
+    output,
+    session::{Session, now},
+};
+
+pub(crate) fn run(session: &Session, args: &args::Identity) -> Outcome {
+    let biped = session.biped()?;
+    let source = args.selection.source(&biped, &args.name)?;
+    session.warn(&source);
+    let proof = session.block_on(session.limited(&args.name, source.proof()))?;
+    let printed = Printed {
+        provider: &args.name,
+        proof: Shown::of(&proof),
+        warnings: warnings(&proof),
+    };
+    match args.report.format {
+        Format::Json => output::json(&printed),
+        Format::Text => {
+            let mut all = lines(&proof);
+            all.extend(printed.warnings.into_iter().map(|text| ("warning", text)));
+            let all = all.into_iter().map(|(name, text)| {
+                let text = wire::vendor_text(&text).unwrap_or_default();
+                format!("{name:<8} {text}\n")
+            });
+            output::text(&all.collect::<String>())
+        }
+    }
+}
+
+/// How a provider proves who it is, if that can be told.
+pub(super) async fn proof_of(session: &Session, name: &str, source: &TokenSource) -> Option<Proof> {
+    session.limited(name, source.proof()).await.ok()
+}
+
+#[derive(Serialize)]
+struct Printed<'a> {
+    provider: &'a str,
+    proof: Shown,
+    warnings: Vec<String>,
+}
+
+/// A proof as JSON; what is unknown is null.
+#[derive(Serialize, Default)]
+pub(super) struct Shown {
+    method: Option<String>,
+    source: Option<String>,
+    issuer: Option<String>,
+    subject: Option<String>,
+    audience: Option<Vec<String>>,
+    expires_at: Option<String>,
+}
+
+impl Shown {
+    pub(super) fn of(proof: &Proof) -> Self {
+        let audience = Some(proof.audience.clone());
+        Self {
+            method: proof.method.as_deref().map(Into::into),
+            source: proof.source.clone(),
+            issuer: proof.issuer.clone(),
+            subject: proof.subject.clone(),
+            audience: audience.filter(|all| !all.is_empty()),
+            expires_at: proof.expires_at.and_then(rfc3339),
+        }
+    }
+}
+
+/// What the operator should know about a proof.
+pub(super) fn warnings(proof: &Proof) -> Vec<String> {
+    let mut all = proof.warnings.clone();
+    let left = proof.expires_at.map(|expiry| expiry.since(now()));
+    if left.is_some_and(|left| left.as_secs() < 60) {
+        all.push("the assertion is valid for less than a minute".into());
+    }
+    all
+}
+
+/// A proof for people, one fact per line.
+pub(super) fn lines(proof: &Proof) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if let Some(method) = &proof.method {
+        let source = proof.source.as_deref();
+        let source = source.map_or(String::new(), |source| format!(" from {source}"));
+        lines.push(("proof", format!("{method}{source}")));
+    }
+    lines.extend(proof.issuer.clone().map(|text| ("issuer", text)));
+    lines.extend(proof.subject.clone().map(|text| ("subject", text)));
+    if !proof.audience.is_empty() {
+        lines.push(("audience", proof.audience.join(" ")));
+    }
+    let expiry = |at: Timestamp| {
+        let left = in_words(at.since(now()));
+        Some(format!("{} (in {left})", rfc3339(at)?))
+    };
+    lines.extend(
+        proof
+            .expires_at
+            .and_then(expiry)
+            .map(|text| ("expires", text)),
+    );
+    lines
+}

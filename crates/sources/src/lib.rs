@@ -1,0 +1,63 @@
+//! Where Biped finds tokens that another party makes: in a file that the platform replaces, at a
+//! metadata server, at another provider. And the keys that sign those it makes itself.
+//!
+//! An [`ExternalToken`] is a place of such a token. It is read for each attempt, and never kept.
+//!
+//! ```
+//! use biped_core::SecretRef;
+//! use biped_sources::ExternalToken;
+//!
+//! let projected = ExternalToken::from(SecretRef::file("/var/run/secrets/tokens/crm"));
+//! assert_eq!(projected.name(0), "file:/var/run/secrets/tokens/crm");
+//! ```
+//!
+//! # What a source may be
+//!
+//! | in a configuration | what it asks |
+//! | --- | --- |
+//! | `"file:…"`, `"env:…"`, `{ cmd = […] }`, a list of these | a secret: a projected Kubernetes token, a variable of GitLab or CircleCI |
+//! | `{ github = { audience } }` | GitHub or Forgejo Actions |
+//! | `{ gcp = { audience, account, access, endpoint } }` | Google's metadata server |
+//! | `{ azure = { resource, client_id, object_id, resource_id, endpoint, key_directory } }` | the managed identity of App Service, Arc, or a virtual machine |
+//! | `{ provider = "NAME", scope, params, field }` | another provider of the same configuration |
+//! | `{ url = "https://…", headers, body, at }` | any endpoint |
+//! | `{ sign = { key, … } }` | nobody: the assertion is signed here |
+//! | `{ google_key = "file:…", sub }` | nobody: the assertion is signed with the key of a Google service account |
+//!
+//! # The files
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `token.rs` | [`ExternalToken`] |
+//! | `grammar.rs` | what a configuration may say |
+//! | `source.rs` | what a source is made of, and what it has while it reads |
+//! | `claims.rs` | [`Claims`]: what a token says about itself |
+//! | `platform.rs` | requests to services of the platform, and their failures |
+//! | `secret.rs`, `github.rs`, `gcp.rs`, `azure.rs`, `azure/arc.rs`, `provider.rs`, `url.rs`, `sign.rs`, `google_key.rs` | the sources |
+//! | `key.rs`, `key/` | [`SigningKey`], and how keys are read |
+//! | `der.rs` | the part of DER that keys and certificates need |
+
+mod azure;
+mod claims;
+mod der;
+mod gcp;
+mod github;
+mod google_key;
+mod grammar;
+mod key;
+mod platform;
+mod provider;
+mod secret;
+mod sign;
+mod source;
+mod token;
+mod url;
+
+pub use self::{
+    claims::Claims,
+    der::key_of_certificate,
+    google_key::TOKEN_ENDPOINT as GOOGLE_TOKEN_ENDPOINT,
+    key::{Algorithm, KeySource, SigningKey, fresh_id, hmac_jws, sha256},
+    source::{Asking, Wanted},
+    token::{ExternalToken, GivenToken},
+};

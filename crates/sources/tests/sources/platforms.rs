@@ -1,0 +1,149 @@
+//! GitHub, Google, and any URL.
+
+use serde_json::json;
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{any, method},
+};
+
+use crate::outcome::outcome;
+
+pub(crate) async fn answering(answer: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    server
+}
+
+/// The method and the whole path with its query, of each request.
+pub(crate) async fn asked(server: &MockServer) -> Vec<String> {
+    let requests = server.received_requests().await.unwrap();
+    let line = |it: &wiremock::Request| {
+        let query = it
+            .url
+            .query()
+            .map_or(String::new(), |query| format!("?{query}"));
+        format!("{} {}{query}", it.method, it.url.path())
+    };
+    requests.iter().map(line).collect()
+}
+
+pub(crate) async fn header(server: &MockServer, name: &str) -> Option<String> {
+    let requests = server.received_requests().await.unwrap();
+    let value = requests.last()?.headers.get(name)?;
+    Some(value.to_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn github_is_asked_with_the_audience_and_the_jobs_token() {
+    let server =
+        answering(ResponseTemplate::new(200).set_body_json(json!({ "value": "t.o.k" }))).await;
+    let url = format!("{}/oidc?run=7", server.uri());
+    let variables = [
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "runner-s3cret"),
+    ];
+    let toml = "token = { github = { audience = 'api://Exchange' } }";
+    assert_eq!(outcome(toml, &variables)["token"], "t.o.k");
+    assert_eq!(
+        asked(&server).await,
+        ["GET /oidc?run=7&audience=api%3A%2F%2FExchange"]
+    );
+    let bearer = header(&server, "authorization").await;
+    assert_eq!(bearer.as_deref(), Some("bearer runner-s3cret"));
+
+    outcome("token = { github = {} }", &variables);
+    let last = asked(&server).await.pop().unwrap();
+    assert_eq!(
+        last,
+        "GET /oidc?run=7&audience=https%3A%2F%2Fissuer.example"
+    );
+}
+
+#[tokio::test]
+async fn google_gives_an_identity_token_for_an_audience() {
+    let google = ResponseTemplate::new(200)
+        .insert_header("Metadata-Flavor", "Google")
+        .set_body_string("i.d.t\n");
+    let server = answering(google).await;
+    let toml = format!(
+        "token = {{ gcp = {{ audience = 'https://run.example', endpoint = '{}' }} }}",
+        server.uri()
+    );
+    assert_eq!(outcome(&toml, &[])["token"], "i.d.t");
+    let host = server.address().to_string();
+    let toml = "token = { gcp = { account = 'a@b.example' } }";
+    assert_eq!(
+        outcome(toml, &[("GCE_METADATA_HOST", &host)])["token"],
+        "i.d.t"
+    );
+    assert_eq!(
+        asked(&server).await,
+        [
+            "GET /computeMetadata/v1/instance/service-accounts/default/identity\
+             ?audience=https%3A%2F%2Frun.example&format=full",
+            "GET /computeMetadata/v1/instance/service-accounts/a@b.example/identity\
+             ?audience=https%3A%2F%2Fissuer.example&format=full",
+        ]
+    );
+    assert_eq!(
+        header(&server, "metadata-flavor").await.as_deref(),
+        Some("Google")
+    );
+}
+
+#[tokio::test]
+async fn google_gives_an_access_token_for_scopes() {
+    let google = ResponseTemplate::new(200)
+        .insert_header("Metadata-Flavor", "Google")
+        .set_body_json(
+            json!({ "access_token": "ya29", "expires_in": 3599, "token_type": "Bearer" }),
+        );
+    let server = answering(google).await;
+    let toml = format!(
+        "token = {{ gcp = {{ access = true, endpoint = '{}' }} }}\nscope = 'a b'",
+        server.uri()
+    );
+    let outcome = outcome(&toml, &[]);
+    assert_eq!(
+        (&outcome["token"], &outcome["expires_in"]),
+        (&json!("ya29"), &json!(3599))
+    );
+    let path = "GET /computeMetadata/v1/instance/service-accounts/default/token?scopes=a%2Cb";
+    assert_eq!(asked(&server).await, [path]);
+}
+
+#[tokio::test]
+async fn an_answer_without_googles_header_is_not_googles() {
+    let server = answering(ResponseTemplate::new(200).set_body_string("i.d.t")).await;
+    let toml = format!("token = {{ gcp = {{ endpoint = '{}' }} }}", server.uri());
+    let outcome = outcome(&toml, &[]);
+    assert_eq!(outcome["kind"], "invalid_response");
+    assert_eq!(outcome["source"], "gcp");
+}
+
+#[tokio::test]
+async fn any_endpoint_is_asked_with_headers_and_a_body() {
+    let server = MockServer::start().await;
+    let answer = json!({ "data": [{ "token": "u.r.l" }] });
+    let json = ResponseTemplate::new(200).set_body_json(answer);
+    Mock::given(method("POST"))
+        .respond_with(json)
+        .mount(&server)
+        .await;
+    let plain = ResponseTemplate::new(200).set_body_string(" p.l.n \n");
+    Mock::given(method("GET"))
+        .respond_with(plain)
+        .mount(&server)
+        .await;
+
+    let toml = format!(
+        "token = {{ url = '{}/t?x=1', headers = {{ X-Key = 'env:KEY' }}, body = '{{}}', at = \
+         '/data/0/token' }}",
+        server.uri()
+    );
+    assert_eq!(outcome(&toml, &[("KEY", "k3y")])["token"], "u.r.l");
+    assert_eq!(header(&server, "x-key").await.as_deref(), Some("k3y"));
+    let toml = format!("token = {{ url = '{}/t' }}", server.uri());
+    assert_eq!(outcome(&toml, &[])["token"], "p.l.n");
+    assert_eq!(asked(&server).await, ["POST /t?x=1", "GET /t"]);
+}
