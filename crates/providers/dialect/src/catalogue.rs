@@ -76,8 +76,8 @@ impl Catalogue {
         })
     }
 
-    /// Returns the vendors that have all these words in their name, title, tags or the host of their
-    /// token endpoint.
+    /// Returns the vendors that have all these words in their name, title, aliases, tags or the
+    /// host of their token endpoint.
     ///
     /// A word matches at the start of a word (`entra` does not match `central`). If no vendor matches
     /// in this way, a word matches anywhere, with spaces and punctuation ignored (`checkpoint` matches
@@ -162,7 +162,8 @@ impl VendorFile {
         if let Some(dialect) = self.dialect() {
             text.push_str(&host(&dialect.url()));
             if let Some(about) = dialect.about() {
-                for part in std::iter::once(about.title()).chain(about.tags()) {
+                let names = std::iter::once(about.title()).chain(about.variant());
+                for part in names.chain(about.aliases()).chain(about.tags()) {
                     text.push(' ');
                     text.push_str(part);
                 }

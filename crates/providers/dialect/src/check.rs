@@ -102,8 +102,14 @@ fn advice(dialect: &Dialect) -> Vec<&'static str> {
     if !examples.iter().any(|example| !example.is_refusal()) {
         advice.push("add an [[example]] with a token, from the vendor's documentation");
     }
-    if !examples.iter().any(crate::Example::is_refusal) {
-        advice.push("add an [[example]] with a refusal, from the vendor's documentation");
+    let is_unverified = dialect
+        .about()
+        .is_some_and(|about| about.unverified().any(|fact| fact == "refusal"));
+    if !is_unverified && !examples.iter().any(crate::Example::is_refusal) {
+        advice.push(
+            "add an [[example]] with a refusal from the vendor's documentation, or name refusal in \
+             about.unverified",
+        );
     }
     advice
 }

@@ -29,7 +29,7 @@ use self::{
 
 /// Returns `None` if a request has no valid `url`; the problems of the table say why.
 pub(crate) fn dialect(top: &ConfigTable, name: &str, digest: Box<str>) -> Option<Dialect> {
-    let about = top.table("about").and_then(|about| about::read(&about));
+    let about = top.table("about").map(|about| about::read::about(&about));
     let first = step(top, &Usual::TOKEN_REQUEST);
     let mut steps = vec![first?];
     for then in top.tables("then", false).unwrap_or_default() {

@@ -17,6 +17,7 @@ mod run;
 #[derive(Clone, Debug)]
 pub struct Example {
     pub(crate) line: usize,
+    assumed: bool,
     given: Vec<(Box<str>, String)>,
     exchanges: Vec<Exchange>,
     outcome: Outcome,
@@ -135,6 +136,12 @@ impl Example {
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
+    }
+
+    /// Returns whether no source shows it: its form is an assumption.
+    #[must_use]
+    pub fn is_assumed(&self) -> bool {
+        self.assumed
     }
 
     /// Returns whether the vendor refuses the request in it.

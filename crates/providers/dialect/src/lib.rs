@@ -48,6 +48,7 @@
 //!   fields.rs, jwt.rs, response.rs, api.rs   its tables
 //! names.rs      checks that every name in a template has a meaning
 //! about.rs      [about]: what people need to know
+//!   read.rs     read
 //! template.rs   texts with {names} in them
 //! answer_path.rs   where a value is in a response
 //! expiry.rs     the forms of an expiry
@@ -61,7 +62,7 @@
 //! example.rs    [[example]] as data
 //!   read.rs, run.rs, compare.rs, keys.rs   read, run and compared; keys for it
 //! check.rs      loads a file and runs its examples
-//! catalogue.rs, vendors.rs   the vendor files of this crate
+//! catalogue.rs, vendors.rs   the vendor files of this crate; build.rs lists them
 //! ```
 
 mod about;
@@ -96,7 +97,7 @@ pub mod guide {}
 #[cfg(feature = "catalogue")]
 pub use self::catalogue::{Catalogue, VendorFile};
 pub use self::{
-    about::About,
+    about::{About, Limits, Scopes, Source, Verify},
     check::{Report, check, check_text},
     config::kind,
     dialect::{Dialect, Param},

@@ -30,6 +30,7 @@ pub(crate) fn example(section: &ConfigTable) -> Example {
     let api = section.tables("api", true).unwrap_or_default();
     let example = Example {
         line: section.line(),
+        assumed: section.boolean("assumed").unwrap_or(false),
         given: pairs(section, "given")
             .into_iter()
             .map(|(name, text)| (name.into(), text))
