@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use biped_dialect::{Catalogue, Example, VendorFile, check_text};
+use biped_dialect::{Catalogue, VendorFile, check_text};
 use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
 
