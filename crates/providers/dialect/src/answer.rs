@@ -11,7 +11,7 @@ use url::Url;
 use crate::{
     answer_path::{AnswerPath, alike},
     dialect::Dialect,
-    expiry::Ends,
+    expiry::{Ends, Written},
     response::{Reads, Words},
     skim::Body,
     template::Values,
@@ -104,7 +104,7 @@ impl Gained {
                 None => reads.tolerate_no_token(response, cx.now)?,
             }
         }
-        self.take_life(reads, response, &body);
+        self.take_life(reads, response, &body, cx.sent_at);
         for (name, place) in &reads.export {
             let found = place.find(&body, response.headers());
             let text = found.and_then(|value| match &*value {
@@ -149,7 +149,13 @@ impl Gained {
         });
     }
 
-    fn take_life(&mut self, reads: &Reads, response: &http::Response<Bytes>, body: &Body<'_>) {
+    fn take_life(
+        &mut self,
+        reads: &Reads,
+        response: &http::Response<Bytes>,
+        body: &Body<'_>,
+        sent_at: Timestamp,
+    ) {
         let Some(token) = self.token.take() else {
             return;
         };
@@ -157,7 +163,10 @@ impl Gained {
         // Without a path, the expiry is read from the token itself.
         let ends = reads.expires.as_ref().and_then(|expires| {
             let value = expires.at.as_ref()?.find(body, response.headers())?;
-            expires.written.read(&value)
+            let issued = expires.issued.as_ref();
+            let issued = issued.and_then(|place| place.find(body, response.headers()));
+            let issued = issued.and_then(|value| Written::read_issued(&value));
+            Some(expires.written.read(&value)?.since(issued, sent_at))
         });
         let builder = match ends {
             Some(Ends::In(life)) => builder.expires_in(Some(life)),

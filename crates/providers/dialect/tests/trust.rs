@@ -130,7 +130,9 @@ fn an_example_that_no_source_shows_is_marked() {
             };
             if is_unverified(about, fact) && !example.is_assumed() {
                 let line = example.line();
-                complaints.push(format!("line {line}: {fact} is unverified; add assumed = true"));
+                complaints.push(format!(
+                    "line {line}: {fact} is unverified; add assumed = true"
+                ));
             }
         }
         complaints
@@ -204,7 +206,9 @@ fn the_catalogue_counts_what_backs_it() {
             *unverified.entry(fact.to_owned()).or_default() += 1;
         }
     }
-    println!("{total} vendors: {own} with a source of their own, {whole} with a verified request and answer, {live} live");
+    println!(
+        "{total} vendors: {own} with a source of their own, {whole} with a verified request and answer, {live} live"
+    );
     println!("unverified: {unverified:?}");
     assert!(own > 0 && whole > 0);
 }

@@ -84,7 +84,7 @@ fn wanted(reads: &Reads) -> Option<Box<[Box<str>]>> {
     let expires = reads
         .expires
         .iter()
-        .filter_map(|expires| expires.at.as_ref());
+        .flat_map(|expires| expires.at.iter().chain(&expires.issued));
     let mut keys: Vec<Box<str>> = Vec::new();
     for place in export
         .chain(expires)
@@ -119,6 +119,7 @@ fn expiry(section: &ConfigTable, is_usual: bool) -> Option<Expiry> {
         return is_usual.then(|| Expiry {
             at: Some(AnswerPath::key("expires_in")),
             written: Written::Seconds,
+            issued: None,
         });
     };
     let at = inside.answer_path("at");
@@ -136,8 +137,18 @@ fn expiry(section: &ConfigTable, is_usual: bool) -> Option<Expiry> {
             "missing; expected a JSON pointer or header:NAME, which only as = \"jwt\" can do without",
         );
     }
+    let issued = inside.answer_path("issued");
+    if issued.is_some() && !written.is_lifetime() {
+        let why =
+            "only a lifetime counts from its issue; set as to seconds, millis, duration or auto";
+        inside.wrong(inside.line_of("issued"), "issued", why);
+    }
     inside.report_unread();
-    Some(Expiry { at, written })
+    Some(Expiry {
+        at,
+        written,
+        issued,
+    })
 }
 
 fn lifetime(section: &ConfigTable) -> Option<Lifetime> {
