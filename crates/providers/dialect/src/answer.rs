@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use biped_core::{Error, SecretString, Timestamp, Token, TokenBuilder, VendorError, wire};
+use biped_core::{
+    Error, ExposeSecret as _, SecretString, Timestamp, Token, TokenBuilder, VendorError, wire,
+};
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -88,6 +90,16 @@ impl Gained {
     /// The token, for the templates of the next request.
     pub(crate) fn token(&self) -> Option<&SecretString> {
         self.token.as_ref()?.text.as_ref()
+    }
+
+    /// Takes a JWT that was signed here as the token.
+    pub(crate) fn take_signed(&mut self, signed: &SecretString, now: Timestamp) {
+        let text = signed.expose_secret();
+        self.token = Some(GainedToken {
+            builder: Token::new(text.to_owned(), now).expires_at(wire::jwt_expiry(text)),
+            text: Some(signed.clone()),
+            status: StatusCode::OK,
+        });
     }
 
     /// Adds what a response contains.

@@ -73,6 +73,8 @@ enum Outcome {
 struct ExpectedToken {
     line: usize,
     token: Option<String>,
+    jwt_header: Option<Json>,
+    jwt_claims: Option<Json>,
     /// In seconds; `Some(None)` for a token that lives until it is rejected.
     lifetime: Option<Option<u64>>,
     base_url: Option<String>,

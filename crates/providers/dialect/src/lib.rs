@@ -54,6 +54,7 @@
 //! expiry.rs     the forms of an expiry
 //! skim.rs       the wanted keys of a JSON body
 //! request.rs    builds a request; fill.rs: its fields; jwt.rs: its JWT
+//!   key.rs, jwk.rs   the key that signs, in PEM or as a JSON Web Key
 //! answer.rs     reads a response
 //! attach.rs     puts a token on an API request, and judges the API's response
 //! provider.rs   Vendor: the provider

@@ -229,9 +229,12 @@ impl Step {
             if let Some(kid) = &jwt.kid {
                 visit(kid, Role::Needed);
             }
-            jwt.claims
-                .iter()
-                .for_each(|(_, value)| value.templates(visit));
+            if let Some(certificate) = &jwt.certificate {
+                visit(certificate, Role::Needed);
+            }
+            for (_, value) in jwt.claims.iter().chain(&jwt.header) {
+                value.templates(visit);
+            }
         }
         for host in &self.reads.base_url_hosts {
             visit(host, Role::Host);

@@ -57,6 +57,12 @@ impl Vendor {
                 now: cx.now(),
                 named: &named,
             };
+            if step.is_token {
+                let signed = SecretString::from(step.sign(&values)?);
+                cx.conceal(signed.clone());
+                gained.take_signed(&signed, cx.now());
+                continue;
+            }
             let elsewhere = self.given.token_endpoint.as_ref().filter(|_| at == 0);
             let built = step.build(&values, elsewhere.map(Url::as_str))?;
             match &first_url {

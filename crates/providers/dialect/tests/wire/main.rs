@@ -8,4 +8,5 @@ mod assertions;
 mod requests;
 mod responses;
 mod server;
+mod signed;
 mod steps;
