@@ -204,6 +204,15 @@ impl Gained {
 }
 
 impl Reads {
+    /// Checks that a response is a success.
+    pub(crate) fn check(
+        &self,
+        response: &http::Response<Bytes>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.accepted(response, now).map(drop)
+    }
+
     /// The body of a successful response; null where its text is not JSON.
     fn accepted(
         &self,

@@ -45,11 +45,17 @@ pub(crate) fn dialect(top: &ConfigTable, name: &str, digest: Box<str>) -> Option
             .table("response")
             .is_some_and(|it| it.value("token").is_some());
     }
+    let revoke = top.table("revoke").and_then(|section| {
+        let step = step(&section, &Usual::REVOCATION);
+        section.report_unread();
+        step
+    });
     let mut dialect = Dialect {
         name: name.into(),
         digest,
         about,
         steps,
+        revoke,
         attach: top.table("attach").map(|section| attach(&section)),
         expired: top
             .tables("expired", true)
@@ -88,6 +94,11 @@ impl Usual {
         encoding: Encoding::Form,
         auth: AuthName::Body,
         grant_type: Some("client_credentials"),
+    };
+    /// It ends a token; its templates say how the token is sent.
+    const REVOCATION: Self = Self {
+        method: Method::POST,
+        ..Self::FURTHER
     };
     const FURTHER: Self = Self {
         is_first: false,
@@ -154,7 +165,7 @@ fn step(section: &ConfigTable, usual: &Usual) -> Option<Step> {
         } else {
             usual.encoding
         });
-    let methods = ["GET", "POST", "PUT"];
+    let methods = ["GET", "POST", "PUT", "DELETE"];
     let method = section.choice("method", &methods.map(|name| (name, name)));
     let is_grant = matches!(jwt_use, Some(JwtUse::Grant));
     let grant_type = grant_type(
@@ -233,6 +244,7 @@ fn step(section: &ConfigTable, usual: &Usual) -> Option<Step> {
         method: match method {
             Some("GET") => Method::GET,
             Some("PUT") => Method::PUT,
+            Some("DELETE") => Method::DELETE,
             Some(_) => Method::POST,
             None => usual.method.clone(),
         },

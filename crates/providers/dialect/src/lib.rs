@@ -58,7 +58,7 @@
 //! answer.rs     reads a response
 //! attach.rs     puts a token on an API request, and judges the API's response
 //! provider.rs   Vendor: the provider
-//!   builder.rs, fetch.rs   what it is made of; one fetch
+//!   builder.rs, fetch.rs, revoke.rs   what it is made of; one fetch; the end of a token
 //! config.rs     the kind `dialect`
 //! example.rs    [[example]] as data
 //!   read.rs, run.rs, compare.rs, keys.rs   read, run and compared; keys for it

@@ -45,6 +45,10 @@ pub(crate) fn settle(dialect: &mut Dialect, table: &ConfigTable) {
         names.export(step);
     }
     let stage = Stage { has_token: true };
+    if let Some(step) = &dialect.revoke {
+        step.templates(&mut |template, role| names.visit(template, role, stage));
+        names.check_host(&step.url, "revoke.url", has_hosts);
+    }
     if let Some(attach) = &dialect.attach {
         let headers = attach.headers.iter().flat_map(Header::templates);
         let query = attach.query.iter().map(|(_, template)| template);

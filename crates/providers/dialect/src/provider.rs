@@ -18,6 +18,7 @@ use crate::{
 
 mod builder;
 mod fetch;
+mod revoke;
 
 pub use self::builder::VendorBuilder;
 
@@ -82,6 +83,16 @@ impl Provider for Vendor {
         self.check_params(request)?;
         let resolved = self.resolve(cx).await?;
         self.exchange(request, &resolved, cx).await
+    }
+
+    async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
+        let Some(step) = &self.dialect.revoke else {
+            return Err(Error::configuration(
+                "this vendor does not support revocation",
+            ));
+        };
+        let resolved = self.resolve(cx).await?;
+        self.end(step, token, &resolved, cx).await
     }
 
     fn attach(

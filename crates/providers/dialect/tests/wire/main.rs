@@ -7,6 +7,7 @@ mod api_calls;
 mod assertions;
 mod requests;
 mod responses;
+mod revocation;
 mod server;
 mod signed;
 mod steps;
