@@ -165,6 +165,14 @@ impl Table {
         self.0.add_row(cells.into_iter().map(escaped));
     }
 
+    /// Returns its lines, as wide as the terminal at most; cells are wrapped, not cut.
+    pub(crate) fn fitting_lines(mut self) -> String {
+        if io::IsTerminal::is_terminal(&io::stdout()) {
+            self.0.set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        self.lines()
+    }
+
     /// Returns its lines, without spaces before the first column and after the last.
     pub(crate) fn lines(mut self) -> String {
         for column in self.0.column_iter_mut() {

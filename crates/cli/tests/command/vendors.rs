@@ -16,6 +16,67 @@ fn the_catalogue_is_listed_and_searched() {
 }
 
 #[test]
+fn the_list_says_how_many_are_verified_and_how() {
+    let world = World::empty();
+    let run = world.run("vendors");
+    let told = run.stderr;
+    for word in ["live", "own", "others", "unverified"] {
+        assert!(told.contains(word), "{told}");
+    }
+    let rows = world.run("vendors --format json spotify").json();
+    assert_eq!(rows[0]["verified"], "own");
+    let markdown = world.run("vendors --format markdown spotify").ok();
+    assert!(markdown.starts_with("| vendor |"), "{markdown}");
+    // The variants of one vendor are together.
+    let all = world.run("vendors --format json").json();
+    let names: Vec<_> = all.as_array().unwrap().iter().collect();
+    let at = |name: &str| names.iter().position(|row| row["name"] == name).unwrap();
+    assert_eq!(at("salesforce") + 1, at("salesforce-jwt"));
+    assert!(
+        names[at("salesforce")]["title"]
+            .as_str()
+            .unwrap()
+            .contains("(client credentials)")
+    );
+}
+
+#[test]
+fn the_page_of_a_vendor_says_what_a_person_wants() {
+    let world = World::empty();
+    let text = world.run("vendors show commercetools").ok();
+    for words in [
+        "Merchant Center",
+        "manage_project:{projectKey}",
+        "biped check commercetools",
+        "Unverified:",
+        "https://docs.commercetools.com/",
+        "the vendor's own",
+        "not tried with the vendor",
+        "[providers.commercetools]",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let markdown = world
+        .run("vendors show commercetools --format markdown")
+        .ok();
+    assert!(markdown.starts_with("# commercetools\n"), "{markdown}");
+    assert!(markdown.contains("\n## Sources\n") && markdown.contains("```toml\n[providers."));
+    let json = world.run("vendors show athenahealth --format json").json();
+    assert_eq!(json["limits"]["requests"], 50);
+    assert_eq!(json["limits"]["seconds"], 60);
+    assert!(json["sources"][0]["own"].as_bool().unwrap());
+    assert!(json["scopes"]["athena/service/Athenanet.MDP.*"].is_string());
+    assert!(
+        json["unverified"]
+            .as_array()
+            .unwrap()
+            .contains(&"verify".into())
+    );
+    let vcenter = world.run("vendors show vmware-vcenter").ok();
+    assert!(vcenter.contains("biped call --include vmware-vcenter GET /session"));
+}
+
+#[test]
 fn a_shown_entry_is_a_configuration_once_it_is_filled_in() {
     let world = World::empty();
     let shown = world.run("vendors show keycloak").ok();

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use crate::{Dialect, vendors::FILES};
+use crate::{About, Dialect, Scopes, vendors::FILES};
 
 /// The vendor files that come with this crate.
 ///
@@ -173,6 +173,22 @@ impl VendorFile {
     }
 }
 
+/// The vendor's scopes, and what they are for.
+fn scope_to_start_from(about: &About) -> Option<(String, String)> {
+    let says = about.says_of("scope");
+    match about.scopes() {
+        Some(Scopes::Listed(all)) if !all.is_empty() => {
+            let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
+            let each = || {
+                let each = all.iter().map(|(name, says)| format!("{name}: {says}"));
+                each.collect::<Vec<_>>().join("; ")
+            };
+            Some((names.join(" "), says.map_or_else(each, str::to_owned)))
+        }
+        _ => Some(("…".into(), says?.to_owned())),
+    }
+}
+
 /// A table `[providers.NAME]` with all that the dialect needs; secrets refer to variables.
 fn configuration(name: &str, dialect: &Dialect) -> String {
     let variable = |what: &str| {
@@ -204,10 +220,10 @@ fn configuration(name: &str, dialect: &Dialect) -> String {
     if dialect.uses_client_certificate() {
         out.push_str("certificate = \"file:client.pem\"\ncertificate_key = \"file:client.key\"\n");
     }
-    if let Some(about) = dialect.about().and_then(|about| about.says_of("scope")) {
-        let _ = writeln!(out, "# scope = \"…\"   # {about}");
+    if let Some((scope, says)) = dialect.about().and_then(scope_to_start_from) {
+        let _ = writeln!(out, "# scope = \"{scope}\"   # {says}");
     }
-    match dialect.about().and_then(crate::About::api) {
+    match dialect.about().and_then(About::api) {
         Some(api) if api.contains('{') => {
             let _ = writeln!(out, "# api_base_url = \"{api}\"   # fill in the parameters");
         }

@@ -25,8 +25,12 @@ fn witness(source: &Source) -> String {
     let behind = source.url().split_once("://").unwrap().1;
     let mut parts = behind.split('/');
     let host = parts.next().unwrap();
-    if host == "github.com" {
-        return format!("github.com/{}", parts.next().unwrap()).to_lowercase();
+    if ["github.com", "raw.githubusercontent.com"].contains(&host) {
+        return parts.next().unwrap().to_lowercase();
+    }
+    // The pages and the code of one integrator.
+    if host.ends_with("nango.dev") {
+        return "nangohq".to_owned();
     }
     let labels: Vec<_> = host.rsplitn(3, '.').take(2).collect();
     labels.join(".")
