@@ -133,6 +133,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Lifetime", NUMBERS),
             ("Now", NUMBERS),
             ("ParamValue", NAMES),
+            ("Probe", DOCUMENT),
             ("Provider", TRAIT),
             ("ProviderId", Planted),
             ("References", WORD),

@@ -32,7 +32,7 @@
 //! | `token.rs` | [`Token`] |
 //! | `api.rs` | [`ApiRequest`], [`ApiResponse`], [`Verdict`] |
 //! | `fetch.rs` | [`FetchContext`] |
-//! | `provider.rs` | [`Provider`], [`Inspection`] |
+//! | `provider.rs` | [`Provider`], [`Inspection`], [`Probe`] |
 //! | `store.rs` | [`TokenStore`], [`Lease`], [`Claim`] |
 //!
 //! Files and commands are read by `biped-io`, and text of others is made fit to be shown by
@@ -70,7 +70,7 @@ pub use self::{
     id::{ProviderId, StoreKey, TokenKey},
     identity::IdentityKey,
     lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME},
-    provider::{Choice, IdentityRef, Inspection, Provider},
+    provider::{Choice, IdentityRef, Inspection, Probe, Provider},
     request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretSource, SecretUse, SourceContext},
     store::{Claim, Generation, Lease, LeaseFailure, LeaseId, StoredToken, TokenStore},

@@ -1,6 +1,10 @@
 //! `biped check`.
 
-use biped::{CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource, provider::wire::Escaped};
+use biped::{
+    ApiClient, CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
+    provider::{Probe, wire::Escaped},
+    token_error,
+};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
@@ -40,7 +44,16 @@ pub(crate) fn run(session: &Session, args: &args::Check) -> Outcome {
                 Err(Failure::Biped(error)) => Err(error),
                 Err(other) => return Err(other),
             };
-            found.push(Finding::of(name, source, tried.as_deref()));
+            let mut finding = Finding::of(name, source, tried.as_deref());
+            if finding.ok
+                && let Some(probe) = source.provider().probe()
+                && finding.base_url.is_some()
+            {
+                let client = args.selection.client(&biped, name)?;
+                let said = session.limited(name, probed(&client, &probe)).await?;
+                finding.note_probe(said);
+            }
+            found.push(finding);
         }
         Ok(found)
     })?;
@@ -74,6 +87,11 @@ struct Finding {
     scope: Option<String>,
     base_url: Option<String>,
     expires_in: Option<u64>,
+    /// Whether the vendor's API accepts the token; null where no request is known that shows it.
+    verified: Option<bool>,
+    /// What the check proves beyond that.
+    #[serde(skip)]
+    proof: Option<String>,
     /// What the operator should know although the check succeeded.
     warnings: Vec<String>,
     error: Option<Described>,
@@ -101,11 +119,22 @@ impl Finding {
             expires_in: token
                 .and_then(|token| token.expires_at())
                 .map(|expiry| expiry.since(now()).as_secs()),
+            verified: None,
+            proof: None,
             warnings,
             error: cause.as_ref().map(Described::of_error),
             meaning: cause.as_ref().map(meaning),
             remedy: cause.as_ref().and_then(Error::remedy).map(Into::into),
             cause,
+        }
+    }
+
+    /// Notes what the vendor's API says to the token.
+    fn note_probe(&mut self, said: Result<String, String>) {
+        self.verified = Some(said.is_ok());
+        match said {
+            Ok(proof) => self.proof = Some(proof),
+            Err(warning) => self.warnings.push(warning),
         }
     }
 
@@ -125,6 +154,7 @@ impl Finding {
                 lines.push(("token", format!("{life}{}", scope.unwrap_or_default())));
                 let nowhere = "unknown; set api_base_url to call paths";
                 lines.push(("API", self.base_url.as_deref().unwrap_or(nowhere).into()));
+                lines.extend(self.proof.iter().map(|proof| ("verified", proof.clone())));
             }
             Some(error) => {
                 // The first problem is on the line of the word, the others follow below.
@@ -154,6 +184,36 @@ impl Finding {
             lines.collect::<String>()
         )
     }
+}
+
+/// Sends the harmless request; returns what it proves, or else a warning.
+async fn probed(client: &ApiClient, probe: &Probe) -> Result<Result<String, String>, Error> {
+    let Probe {
+        method,
+        path,
+        status: expected,
+        ..
+    } = probe;
+    let what = format!("{method} {path}");
+    let status = match client.request(method.clone(), path).send().await {
+        Ok(response) => response.status().as_u16(),
+        Err(error) => {
+            // The client's own errors may contain a URL with the token.
+            let why = token_error(&error).map(ToString::to_string);
+            let why = why.unwrap_or_else(|| "the API did not respond".to_owned());
+            return Ok(Err(format!("{what} failed: {why}")));
+        }
+    };
+    Ok(if status == *expected {
+        Ok(format!(
+            "{what} returned {status}: the API accepts this token"
+        ))
+    } else {
+        Err(format!(
+            "{what} returned {status} instead of {expected}: the vendor issues a token, but this does not \
+             prove that the API accepts it"
+        ))
+    })
 }
 
 /// The requested scopes that were not granted.

@@ -229,3 +229,46 @@ fn a_vendor_of_ones_own_works_through_call() {
         .run("call --store memory mine GET /v1/orders")
         .failed(3);
 }
+
+#[test]
+fn a_check_tries_the_token_where_a_harmless_request_is_known() {
+    let world = World::empty();
+    let url = world.sandbox().url();
+    let file = |path: &str, status: u16| {
+        format!(
+            "url = \"{{origin}}/v1/auth/token\"\ngrant_type = false\n[response]\n\
+             token = \"/data/access_token\"\nexpires = {{ at = \"/data/expires_in\" }}\n\
+             [about]\ntitle = \"Mine\"\ndocs = \"https://docs.example\"\n\
+             params = {{ origin = \"where it is\" }}\n\
+             verify = {{ path = \"{path}\", status = {status} }}\n"
+        )
+    };
+    let shop = biped_sandbox::SHOP;
+    let config = format!(
+        "[providers.mine]\nkind = \"dialect\"\nfile = \"mine.toml\"\nclient_id = {:?}\n\
+         client_secret = {:?}\napi_base_url = \"{url}\"\nparams = {{ origin = \"{url}\" }}\n",
+        shop.client_id, shop.client_secret
+    );
+    // Writing the configuration trusts what it names.
+    let set = |path: &str| {
+        world.write("mine.toml", &file(path, 200));
+        world.write("biped.toml", &config);
+    };
+    set("/v1/orders");
+    let text = world.run("check mine").ok();
+    assert!(text.contains("GET /v1/orders returned 200"), "{text}");
+    let json = world.run("check mine --format json").json();
+    assert_eq!(json[0]["verified"], true);
+
+    // The token is issued all the same; the check says what it does not prove.
+    set("/v1/nowhere");
+    let json = world.run("check mine --format json").json();
+    assert_eq!(json[0]["ok"], true);
+    assert_eq!(json[0]["verified"], false);
+    assert!(json[0]["warnings"][0].as_str().unwrap().contains("404"));
+
+    // A path with parameters is for people.
+    set("/v1/{origin}/orders");
+    let json = world.run("check mine --format json").json();
+    assert_eq!(json[0]["verified"], serde_json::Value::Null);
+}

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret, FetchContext,
-    IdentityRef, Lifetime, Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest,
+    IdentityRef, Lifetime, Probe, Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest,
     Verdict, async_trait, judge_by_status,
 };
 use http::header;
@@ -133,6 +133,13 @@ impl Provider for Vendor {
     fn lives_until_rejected(&self) -> bool {
         let mut steps = self.dialect.steps.iter();
         steps.any(|step| step.reads.lifetime == Some(Lifetime::UntilRejected))
+    }
+
+    /// The request of `about.verify`, unless its path has parameters.
+    fn probe(&self) -> Option<Probe> {
+        let verify = self.dialect.about.as_ref()?.verify()?;
+        let probe = || Probe::new(verify.method().clone(), verify.path(), verify.status());
+        (!verify.path().contains('{')).then(probe)
     }
 
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
