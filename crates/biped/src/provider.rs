@@ -4,6 +4,6 @@ pub use biped_config::{Field, FieldType, ProviderConfig, ProviderKind};
 pub use biped_core::{
     ApiRequest, ApiRequestParts, ApiResponse, AttachContext, BaseUrls, Choice, Clock,
     DEFAULT_LIFETIME, FetchContext, IdentityRef, Lifetime, MAX_LIFETIME, Now, PEEK_LIMIT,
-    PEEK_TIME, Probe, Provider, ProviderId, SecretRef, SecretUse, SystemClock, TokenBuilder, Verdict,
-    async_trait, check_secure, is_loopback, judge_by_status, redacted_url, wire,
+    PEEK_TIME, Probe, Provider, ProviderId, SecretRef, SecretUse, SystemClock, TokenBuilder,
+    Verdict, async_trait, check_secure, is_loopback, judge_by_status, redacted_url, wire,
 };

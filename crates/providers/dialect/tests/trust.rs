@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use biped_dialect::{About, Catalogue, Dialect, Scopes, Source};
+use biped_dialect::{About, Catalogue, Dialect, Example, Scopes, Source};
 use toml::de::{DeTable, DeValue};
 
 /// Calls `look` with the name, the dialect and the description of every vendor, and fails with all
@@ -12,8 +12,9 @@ use toml::de::{DeTable, DeValue};
 fn every_vendor(look: impl Fn(&Dialect, &About) -> Vec<String>) {
     let mut complaints = Vec::new();
     for entry in Catalogue::built_in().entries() {
-        let dialect = entry.dialect().expect(entry.name());
-        let about = dialect.about().expect(entry.name());
+        let name = entry.name();
+        let dialect = entry.dialect().expect(name);
+        let about = dialect.about().expect(name);
         let found = look(&dialect, about);
         complaints.extend(found.iter().map(|it| format!("{}: {it}", entry.name())));
     }
@@ -151,7 +152,7 @@ fn no_refusal_is_invented() {
     every_vendor(|dialect, about| {
         let name = dialect.name().strip_suffix(".toml").unwrap();
         let text = Catalogue::built_in().get(name).unwrap().text();
-        let is_shown = dialect.examples().iter().any(|it| it.is_refusal());
+        let is_shown = dialect.examples().iter().any(Example::is_refusal);
         let mut complaints = Vec::new();
         if text.contains(CANNED) {
             complaints.push("a canned refusal".to_owned());
