@@ -1,6 +1,8 @@
 //! [`Provider`]: the trait to implement for a new vendor. [`Inspection`]: what a vendor says about
 //! credentials.
 
+use std::time::Duration;
+
 use std::{fmt, mem};
 
 use async_trait::async_trait;
@@ -189,6 +191,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Err(Error::configuration(
             "this vendor does not support revocation",
         ))
+    }
+
+    /// How long a session lasts without use: a token that was neither issued nor used for this long is
+    /// not served. Default: `None`, for tokens that don't end of disuse.
+    fn idle_limit(&self) -> Option<Duration> {
+        None
     }
 
     /// A harmless request to the vendor's API that succeeds with any valid token. Default: none is known.

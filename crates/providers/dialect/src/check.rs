@@ -3,7 +3,7 @@
 use std::{io, path::Path, sync::Arc};
 
 use biped_config::Problem;
-use biped_core::{MAX_FILE_SIZE, read_text_file};
+use biped_core::{Lifetime, MAX_FILE_SIZE, read_text_file};
 use http::Method;
 
 use crate::{
@@ -87,6 +87,10 @@ fn differences(dialect: &Arc<Dialect>) -> Vec<Difference> {
     examples.flat_map(|example| example.run(dialect)).collect()
 }
 
+/// A session that ends of disuse would be served until the vendor rejects it.
+const NO_IDLE: &str = "lifetime = false serves a token until it is rejected; set idle if it ends without \
+                       use, such as idle = \"20m\"";
+
 fn advice(dialect: &Dialect) -> Vec<&'static str> {
     let examples = dialect.examples();
     let mut advice = Vec::new();
@@ -101,6 +105,11 @@ fn advice(dialect: &Dialect) -> Vec<&'static str> {
     }
     if !examples.iter().any(|example| !example.is_refusal()) {
         advice.push("add an [[example]] with a token, from the vendor's documentation");
+    }
+    let reads = || dialect.steps.iter().map(|step| &step.reads);
+    let is_endless = reads().any(|reads| reads.lifetime == Some(Lifetime::UntilRejected));
+    if is_endless && reads().all(|reads| reads.idle.is_none()) {
+        advice.push(NO_IDLE);
     }
     let is_unverified = dialect
         .about()

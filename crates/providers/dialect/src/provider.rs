@@ -1,6 +1,6 @@
 //! [`Vendor`]: the provider that a dialect describes.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret, FetchContext,
@@ -133,6 +133,11 @@ impl Provider for Vendor {
     fn lives_until_rejected(&self) -> bool {
         let mut steps = self.dialect.steps.iter();
         steps.any(|step| step.reads.lifetime == Some(Lifetime::UntilRejected))
+    }
+
+    fn idle_limit(&self) -> Option<Duration> {
+        let steps = self.dialect.steps.iter();
+        steps.filter_map(|step| step.reads.idle).min()
     }
 
     /// The request of `about.verify`, unless its path has parameters.

@@ -53,6 +53,7 @@ pub(crate) fn reads(step: &ConfigTable, is_first: bool) -> Reads {
         token,
         expires,
         lifetime: lifetime(&section),
+        idle: section.positive_duration("idle"),
         base_url: section.answer_path("base_url"),
         base_url_hosts: hosts(&section),
         export: exports(&section),

@@ -5,6 +5,7 @@
 mod agreement;
 mod api_calls;
 mod assertions;
+mod idle;
 mod requests;
 mod responses;
 mod revocation;
