@@ -219,6 +219,17 @@ pub(crate) enum Format {
     Json,
 }
 
+/// The format of what people may want to publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PageFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For documents
+    Markdown,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Report {
     /// The output format
@@ -232,11 +243,11 @@ pub(crate) struct Report {
 #[derive(Debug, clap::Args)]
 #[command(subcommand_precedence_over_arg = true)]
 pub(crate) struct Vendors {
-    /// Words to search for in names, titles, tags and hosts
+    /// Words to search for in names, titles, aliases, tags and hosts
     pub(crate) search: Vec<String>,
     /// The output format
     #[arg(long, default_value = "text", global = true)]
-    pub(crate) format: Format,
+    pub(crate) format: PageFormat,
     #[command(subcommand)]
     pub(crate) command: Option<OneVendor>,
 }
@@ -387,7 +398,7 @@ impl Command {
             Self::List(report) => report.format,
             Self::Inspect(inspect) => inspect.report.format,
             Self::Check(check) => check.report.format,
-            Self::Vendors(vendors) => vendors.format,
+            Self::Vendors(vendors) => return vendors.format == PageFormat::Json,
             Self::Config {
                 command: Config::Show(report),
             } => report.format,

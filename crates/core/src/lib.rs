@@ -35,7 +35,7 @@
 //! | `observer.rs` | [`RequestObserver`], which is told of the requests of a fetch |
 //! | `fetch.rs` | [`FetchContext`] |
 //! | `proof.rs` | [`Proof`]: how a client proves who it is |
-//! | `provider.rs` | [`Provider`], [`Inspection`] |
+//! | `provider.rs` | [`Provider`], [`Inspection`], [`Probe`] |
 //! | `store.rs` | [`TokenStore`], [`Lease`], [`Claim`] |
 //!
 //! Files and commands are read by `biped-io`, and text of others is made fit to be shown by
@@ -79,7 +79,7 @@ pub use self::{
     lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, NoLifetime},
     observer::RequestObserver,
     proof::Proof,
-    provider::{Choice, IdentityRef, Inspection, Provider},
+    provider::{Choice, IdentityRef, Inspection, Probe, Provider},
     request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretSource, SecretUse, SourceContext},
     store::{Claim, Generation, Lease, LeaseFailure, LeaseId, StoredToken, TokenStore},

@@ -1,6 +1,8 @@
 //! [`Provider`]: the trait to implement for a new vendor. [`Inspection`]: what a vendor says about
 //! credentials.
 
+use std::time::Duration;
+
 use std::{fmt, mem};
 
 use async_trait::async_trait;
@@ -208,11 +210,46 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         ))
     }
 
+    /// How long a session lasts without use: a token that was neither issued nor used for this long is
+    /// not served. Default: `None`, for tokens that don't end of disuse.
+    fn idle_limit(&self) -> Option<Duration> {
+        None
+    }
+
+    /// A harmless request to the vendor's API that succeeds with any valid token. Default: none is known.
+    fn probe(&self) -> Option<Probe> {
+        None
+    }
+
     /// A warning about these credentials that no response contains, such as that they expire next month.
     /// Default: none.
     fn warning(&self, now: Timestamp) -> Option<String> {
         let _ = now;
         None
+    }
+}
+
+/// A request to a vendor's API that shows whether a token is valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Probe {
+    /// The method, such as GET.
+    pub method: http::Method,
+    /// The path below the API's base URL.
+    pub path: String,
+    /// The status that a valid token brings.
+    pub status: u16,
+}
+
+impl Probe {
+    /// A request by its method and its path, and the status that a valid token brings.
+    #[must_use]
+    pub fn new(method: http::Method, path: impl Into<String>, status: u16) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            status,
+        }
     }
 }
 

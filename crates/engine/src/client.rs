@@ -21,6 +21,8 @@ pub(crate) struct Client {
     /// The provider that came first; it speaks for all keys.
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) endpoint: Arc<Endpoint>,
+    /// How long a token lasts without use.
+    pub(crate) idle_limit: Option<Duration>,
     refusal: Mutex<Option<Refusal>>,
     refusals: AtomicU64,
     /// Which of several secrets the vendor accepted last.
@@ -31,6 +33,7 @@ impl Client {
     pub(crate) fn new(provider: Arc<dyn Provider>, endpoint: Arc<Endpoint>) -> Self {
         Self {
             id: provider.id().clone(),
+            idle_limit: provider.idle_limit(),
             provider,
             endpoint,
             refusal: Mutex::default(),

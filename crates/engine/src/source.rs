@@ -70,9 +70,9 @@ impl TokenSource {
     pub(crate) fn held(&self) -> Option<TokenRef> {
         let token = self.key.slot.load();
         let now = self.engine.clock.now();
-        let is_usable = token
-            .as_ref()
-            .is_some_and(|token| token.schedule.unusable.is_ahead(&now));
+        let is_usable = token.as_ref().is_some_and(|token| {
+            token.schedule.unusable.is_ahead(&now) && !self.key.is_overdue(token, &now)
+        });
         is_usable.then(|| TokenRef(token))
     }
 
@@ -167,6 +167,7 @@ impl TokenSource {
             .saturating_add(engine.settings.max_wait);
         loop {
             let now = engine.clock.now();
+            key.drop_overdue(&now);
             key.touch(&now);
             let flight = match self.decide(demand, &now) {
                 Decision::Serve { token, stale } => {

@@ -50,6 +50,12 @@ impl Key {
     #[inline]
     pub(crate) fn fresh(&self, now: &Now) -> Option<TokenRef> {
         let token = self.slot.fresh(now)?;
+        if token
+            .as_ref()
+            .is_some_and(|token| self.is_overdue(token, now))
+        {
+            return None;
+        }
         self.touch(now);
         Some(TokenRef(token))
     }

@@ -1,11 +1,12 @@
 //! `biped check`.
 
 use biped::{
-    CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
+    ApiClient, CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
     provider::{
-        Proof,
+        Probe, Proof,
         wire::{Escaped, escaped},
     },
+    token_error,
 };
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
@@ -48,7 +49,16 @@ pub(crate) fn run(session: &Session, args: &args::Check) -> Outcome {
                 Err(other) => return Err(other),
             };
             let proof = identity::proof_of(session, name, source).await;
-            found.push(Finding::of(name, source, tried.as_deref(), proof));
+            let mut finding = Finding::of(name, source, tried.as_deref(), proof);
+            if finding.ok
+                && let Some(probe) = source.provider().probe()
+                && finding.base_url.is_some()
+            {
+                let client = args.selection.client(&biped, name)?;
+                let said = session.limited(name, probed(&client, &probe)).await?;
+                finding.note_probe(said);
+            }
+            found.push(finding);
         }
         Ok(found)
     })?;
@@ -84,6 +94,11 @@ struct Finding {
     scope: Option<String>,
     base_url: Option<String>,
     expires_in: Option<u64>,
+    /// Whether the vendor's API accepts the token; null where no request is known that shows it.
+    verified: Option<bool>,
+    /// What the API's acceptance shows.
+    #[serde(skip)]
+    verified_by: Option<String>,
     /// What the operator should know although the check succeeded.
     warnings: Vec<String>,
     error: Option<Described>,
@@ -123,11 +138,22 @@ impl Finding {
             expires_in: token
                 .and_then(|token| token.expires_at())
                 .map(|expiry| expiry.since(now()).as_secs()),
+            verified: None,
+            verified_by: None,
             warnings,
             error: cause.as_ref().map(Described::of_error),
             meaning: cause.as_ref().map(meaning),
             remedy: cause.as_ref().and_then(remedy),
             cause,
+        }
+    }
+
+    /// Notes what the vendor's API says to the token.
+    fn note_probe(&mut self, said: Result<String, String>) {
+        self.verified = Some(said.is_ok());
+        match said {
+            Ok(shows) => self.verified_by = Some(shows),
+            Err(warning) => self.warnings.push(warning),
         }
     }
 
@@ -147,6 +173,11 @@ impl Finding {
                 lines.push(("token", format!("{life}{}", scope.unwrap_or_default())));
                 let nowhere = "unknown; set api_base_url to call paths";
                 lines.push(("API", self.base_url.as_deref().unwrap_or(nowhere).into()));
+                lines.extend(
+                    self.verified_by
+                        .iter()
+                        .map(|shows| ("verified", shows.clone())),
+                );
             }
             Some(error) => {
                 // The first problem is on the line of the word, the others follow below.
@@ -174,6 +205,36 @@ impl Finding {
             lines.collect::<String>()
         )
     }
+}
+
+/// Sends the harmless request; returns what it proves, or else a warning.
+async fn probed(client: &ApiClient, probe: &Probe) -> Result<Result<String, String>, Error> {
+    let Probe {
+        method,
+        path,
+        status: expected,
+        ..
+    } = probe;
+    let what = format!("{method} {path}");
+    let status = match client.request(method.clone(), path).send().await {
+        Ok(response) => response.status().as_u16(),
+        Err(error) => {
+            // The client's own errors may contain a URL with the token.
+            let why = token_error(&error).map(ToString::to_string);
+            let why = why.unwrap_or_else(|| "the API did not respond".to_owned());
+            return Ok(Err(format!("{what} failed: {why}")));
+        }
+    };
+    Ok(if status == *expected {
+        Ok(format!(
+            "{what} returned {status}: the API accepts this token"
+        ))
+    } else {
+        Err(format!(
+            "{what} returned {status} instead of {expected}: the vendor issues a token, but this does not \
+             prove that the API accepts it"
+        ))
+    })
 }
 
 /// The requested scopes that were not granted.

@@ -16,6 +16,67 @@ fn the_catalogue_is_listed_and_searched() {
 }
 
 #[test]
+fn the_list_says_how_many_are_verified_and_how() {
+    let world = World::empty();
+    let run = world.run("vendors");
+    let told = run.stderr;
+    for word in ["live", "own", "others", "unverified"] {
+        assert!(told.contains(word), "{told}");
+    }
+    let rows = world.run("vendors --format json spotify").json();
+    assert_eq!(rows[0]["verified"], "own");
+    let markdown = world.run("vendors --format markdown spotify").ok();
+    assert!(markdown.starts_with("| vendor |"), "{markdown}");
+    // The variants of one vendor are together.
+    let all = world.run("vendors --format json").json();
+    let names: Vec<_> = all.as_array().unwrap().iter().collect();
+    let at = |name: &str| names.iter().position(|row| row["name"] == name).unwrap();
+    assert_eq!(at("salesforce") + 1, at("salesforce-jwt"));
+    assert!(
+        names[at("salesforce")]["title"]
+            .as_str()
+            .unwrap()
+            .contains("(client credentials)")
+    );
+}
+
+#[test]
+fn the_page_of_a_vendor_says_what_a_person_wants() {
+    let world = World::empty();
+    let text = world.run("vendors show commercetools").ok();
+    for words in [
+        "Merchant Center",
+        "manage_project:{projectKey}",
+        "biped check commercetools",
+        "Unverified:",
+        "https://docs.commercetools.com/",
+        "the vendor's own",
+        "not tried with the vendor",
+        "[providers.commercetools]",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let markdown = world
+        .run("vendors show commercetools --format markdown")
+        .ok();
+    assert!(markdown.starts_with("# commercetools\n"), "{markdown}");
+    assert!(markdown.contains("\n## Sources\n") && markdown.contains("```toml\n[providers."));
+    let json = world.run("vendors show athenahealth --format json").json();
+    assert_eq!(json["limits"]["requests"], 50);
+    assert_eq!(json["limits"]["seconds"], 60);
+    assert!(json["sources"][0]["own"].as_bool().unwrap());
+    assert!(json["scopes"]["athena/service/Athenanet.MDP.*"].is_string());
+    assert!(
+        json["unverified"]
+            .as_array()
+            .unwrap()
+            .contains(&"verify".into())
+    );
+    let vcenter = world.run("vendors show vmware-vcenter").ok();
+    assert!(vcenter.contains("biped call --include vmware-vcenter GET /session"));
+}
+
+#[test]
 fn a_shown_entry_is_a_configuration_once_it_is_filled_in() {
     let world = World::empty();
     let shown = world.run("vendors show keycloak").ok();
@@ -186,4 +247,47 @@ fn a_vendor_of_ones_own_works_through_call() {
     world
         .run("call --store memory mine GET /v1/orders")
         .failed(3);
+}
+
+#[test]
+fn a_check_tries_the_token_where_a_harmless_request_is_known() {
+    let world = World::empty();
+    let url = world.sandbox().url();
+    let file = |path: &str, status: u16| {
+        format!(
+            "url = \"{{origin}}/v1/auth/token\"\ngrant_type = false\n[response]\n\
+             token = \"/data/access_token\"\nexpires = {{ at = \"/data/expires_in\" }}\n\
+             [about]\ntitle = \"Mine\"\ndocs = \"https://docs.example\"\n\
+             params = {{ origin = \"where it is\" }}\n\
+             verify = {{ path = \"{path}\", status = {status} }}\n"
+        )
+    };
+    let shop = biped_sandbox::SHOP;
+    let config = format!(
+        "[providers.mine]\nkind = \"dialect\"\nfile = \"mine.toml\"\nclient_id = {:?}\n\
+         client_secret = {:?}\napi_base_url = \"{url}\"\nparams = {{ origin = \"{url}\" }}\n",
+        shop.client_id, shop.client_secret
+    );
+    // Writing the configuration trusts what it names.
+    let set = |path: &str| {
+        world.write("mine.toml", &file(path, 200));
+        world.write("biped.toml", &config);
+    };
+    set("/v1/orders");
+    let text = world.run("check mine").ok();
+    assert!(text.contains("GET /v1/orders returned 200"), "{text}");
+    let json = world.run("check mine --format json").json();
+    assert_eq!(json[0]["verified"], true);
+
+    // The token is issued all the same; the check says what it does not prove.
+    set("/v1/nowhere");
+    let json = world.run("check mine --format json").json();
+    assert_eq!(json[0]["ok"], true);
+    assert_eq!(json[0]["verified"], false);
+    assert!(json[0]["warnings"][0].as_str().unwrap().contains("404"));
+
+    // A path with parameters is for people.
+    set("/v1/{origin}/orders");
+    let json = world.run("check mine --format json").json();
+    assert_eq!(json[0]["verified"], serde_json::Value::Null);
 }

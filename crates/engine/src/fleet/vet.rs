@@ -5,6 +5,7 @@
 //! | a base URL | one that [`Provider::base_urls`] names, as for an answer |
 //! | a lifetime | a year at most, from now at the latest; without an end only where the provider says so |
 //! | a scheme | `Bearer`: a token of another is bound to a key, and enters no store |
+//! | an age | less than [`Provider::idle_limit`] |
 //! | a generation | one that a clock may have said |
 //! | further fields, a type | what [`Provider::accepts_stored`] says |
 //! | a failure | the vendor's words cut and escaped, and 15 minutes at most |
@@ -48,6 +49,11 @@ pub(crate) async fn check_stored(
 ) -> Result<(), Cow<'static, str>> {
     if token.expires_at().is_none() && !provider.lives_until_rejected() {
         return Err("it has no expiry, and the vendor's tokens have one".into());
+    }
+    // Who used it last is not known here; that it was issued lately is.
+    let age = cx.now().since(token.requested_at());
+    if provider.idle_limit().is_some_and(|limit| age >= limit) {
+        return Err("the vendor may have ended it, because it lay unused".into());
     }
     if !provider.accepts_stored(token, request) {
         return Err("the provider does not use it".into());

@@ -3,11 +3,12 @@
 use std::{
     hash::BuildHasher,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use hashbrown::HashTable;
 
-use biped_core::{Now, ProviderId, TokenRequest};
+use biped_core::{Now, ProviderId, Token, TokenRequest};
 
 use crate::{
     client::Client,
@@ -64,6 +65,27 @@ impl Key {
         let second = seconds(now);
         if self.used.load(Ordering::Relaxed) != second {
             self.used.store(second, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the vendor has ended a token by now because it lay unused.
+    #[inline]
+    pub(crate) fn is_overdue(&self, token: &Token, now: &Now) -> bool {
+        self.client.idle_limit.is_some_and(|limit| {
+            let unused = Duration::from_secs(self.unused_for(now).into());
+            unused.min(now.wall.since(token.requested_at())) >= limit
+        })
+    }
+
+    /// Clears the slot of a token that is overdue. Call it before the key is stamped as used.
+    pub(crate) fn drop_overdue(&self, now: &Now) {
+        if self.client.idle_limit.is_none() {
+            return;
+        }
+        let mut state = self.state();
+        let current = self.slot.load_full();
+        if current.is_some_and(|token| self.is_overdue(&token, now)) {
+            self.slot.clear(&mut state);
         }
     }
 

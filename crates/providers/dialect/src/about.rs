@@ -1,20 +1,80 @@
 //! [`About`]: what a person needs to know before trusting and using a vendor file.
 
-use biped_config::{ConfigTable, ConfigValue, Value};
+use std::time::Duration;
 
-use crate::reading::{VendorTable as _, line};
+use http::Method;
+
+pub(crate) mod read;
+
+/// The facts of a vendor file that a source can say, or that can be unverified.
+pub(crate) const FACTS: &[&str] = &[
+    "request",
+    "encoding",
+    "answer",
+    "lifetime",
+    "refusal",
+    "expired",
+    "api",
+    "scopes",
+    "verify",
+    "credentials",
+    "limits",
+];
 
 /// The vendor that a file describes, the sources of its facts, and its parameters.
 #[derive(Clone, Debug)]
 pub struct About {
     pub(crate) title: Box<str>,
-    pub(crate) docs: Box<str>,
-    pub(crate) checked: Option<Box<str>>,
-    pub(crate) live: bool,
-    pub(crate) api: Option<Box<str>>,
-    pub(crate) tags: Box<[Box<str>]>,
-    pub(crate) notes: Option<Box<str>>,
+    variant: Option<Box<str>>,
+    aliases: Box<[Box<str>]>,
+    docs: Box<str>,
+    checked: Option<Box<str>>,
+    live: bool,
+    credentials: Option<Box<str>>,
+    scopes: Option<Scopes>,
+    api: Option<Box<str>>,
+    verify: Option<Verify>,
+    limits: Option<Limits>,
+    same_token: bool,
+    one_token: bool,
+    sources: Box<[Source]>,
+    unverified: Box<[Box<str>]>,
+    tags: Box<[Box<str>]>,
+    notes: Option<Box<str>>,
     pub(crate) params: Vec<Declared>,
+}
+
+/// Where a vendor file has facts from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    url: Box<str>,
+    says: Box<[Box<str>]>,
+    own: bool,
+}
+
+/// The scopes of a vendor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scopes {
+    /// Scopes, or examples of them, each with a description.
+    Listed(Vec<(String, String)>),
+    /// A sentence, such as `none needed`.
+    Described(String),
+}
+
+/// A harmless request that works with any valid token.
+#[derive(Clone, Debug)]
+pub struct Verify {
+    method: Method,
+    path: Box<str>,
+    status: u16,
+}
+
+/// How many token requests a vendor allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    requests: u32,
+    per: Duration,
 }
 
 /// A parameter as `[about]` declares it.
@@ -34,13 +94,30 @@ impl About {
         &self.title
     }
 
-    /// Returns the source of the facts: the vendor's documentation, or else code that uses its API.
+    /// Returns which of the vendor's sets of credentials the file is for, such as `JWT`. Files with the
+    /// same title are variants of one vendor.
     #[must_use]
-    pub fn docs(&self) -> &str {
-        &self.docs
+    pub fn variant(&self) -> Option<&str> {
+        self.variant.as_deref()
     }
 
-    /// Returns the day on which the file was last compared with its source (`2026-11-22`).
+    /// Returns the names under which people look for the vendor, such as its products.
+    pub fn aliases(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.aliases.iter().map(|alias| &**alias)
+    }
+
+    /// Returns where to read on: `docs` of the file, or else its first source, the vendor's own first.
+    #[must_use]
+    pub fn docs(&self) -> &str {
+        if !self.docs.is_empty() {
+            return &self.docs;
+        }
+        let own = self.sources.iter().find(|source| source.own);
+        own.or(self.sources.first())
+            .map_or("", |source| &source.url)
+    }
+
+    /// Returns the day on which the file was last compared with its sources (`2026-11-22`).
     #[must_use]
     pub fn checked(&self) -> Option<&str> {
         self.checked.as_deref()
@@ -52,10 +129,57 @@ impl About {
         self.live
     }
 
+    /// Returns where the vendor issues the credentials, and to which role.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&str> {
+        self.credentials.as_deref()
+    }
+
+    /// Returns the vendor's scopes.
+    #[must_use]
+    pub fn scopes(&self) -> Option<&Scopes> {
+        self.scopes.as_ref()
+    }
+
     /// Returns the URL of the vendor's API, with its parameters: an `api_base_url` to start from.
     #[must_use]
     pub fn api(&self) -> Option<&str> {
         self.api.as_deref()
+    }
+
+    /// Returns a request that shows whether a token works.
+    #[must_use]
+    pub fn verify(&self) -> Option<&Verify> {
+        self.verify.as_ref()
+    }
+
+    /// Returns the limit of the token endpoint.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        self.limits
+    }
+
+    /// Returns whether a further token request brings the same token until it expires.
+    #[must_use]
+    pub fn repeats_token(&self) -> bool {
+        self.same_token
+    }
+
+    /// Returns whether a new token ends the earlier one.
+    #[must_use]
+    pub fn allows_one_token(&self) -> bool {
+        self.one_token
+    }
+
+    /// Returns the sources of the facts.
+    #[must_use]
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// Returns the facts that no source says, such as `refusal` or `lifetime`.
+    pub fn unverified(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.unverified.iter().map(|fact| &**fact)
     }
 
     /// Returns what the vendor is for, such as `identity` or `shipping`.
@@ -79,73 +203,55 @@ impl About {
     }
 }
 
-pub(crate) fn read(section: &ConfigTable) -> Option<About> {
-    let text = |key| section.text(key).map(|(text, _)| text.into());
-    let title = text("title");
-    let docs = text("docs");
-    for (key, value) in [("title", &title), ("docs", &docs)] {
-        if value.is_none() && section.value(key).is_none() {
-            section.wrong(section.line(), key, "missing; expected a string");
-        }
+impl Source {
+    /// Returns the address of the page or the code.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
     }
-    let params = section.table("params");
-    let about = About {
-        title: title.unwrap_or_default(),
-        docs: docs.unwrap_or_default(),
-        checked: section
-            .value("checked")
-            .and_then(|node| date(section, node)),
-        live: section.boolean("live").unwrap_or(false),
-        api: text("api"),
-        tags: section
-            .list("tags")
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(tag, _)| tag.into())
-            .collect(),
-        notes: text("notes"),
-        params: params.map(|params| declared(&params)).unwrap_or_default(),
-    };
-    section.report_unread();
-    Some(about)
-}
 
-fn date(section: &ConfigTable, node: &ConfigValue) -> Option<Box<str>> {
-    match &node.raw {
-        Value::Date(date) => Some(date.as_str().into()),
-        _ => {
-            section.wrong(line(node), "checked", "expected a date such as 2026-11-22");
-            None
-        }
+    /// Returns the facts that the source says, such as `request`, `answer` or `scopes`.
+    pub fn says(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.says.iter().map(|fact| &**fact)
+    }
+
+    /// Returns whether it is the vendor's own page, or its own code.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.own
     }
 }
 
-fn declared(section: &ConfigTable) -> Vec<Declared> {
-    let mut all = Vec::new();
-    for (key, value) in section.entries() {
-        let mut param = Declared {
-            name: key.into(),
-            says: Box::default(),
-            secret: false,
-            optional: false,
-            line: line(value),
-        };
-        match &value.raw {
-            Value::Text(says) => param.says = says.as_str().into(),
-            Value::Table(table) => {
-                let inside = section.inner(key, value.origin.clone(), table.clone());
-                param.says = inside.text("says").unwrap_or_default().0.into();
-                param.secret = inside.boolean("secret").unwrap_or(false);
-                param.optional = inside.boolean("optional").unwrap_or(false);
-                inside.report_unread();
-            }
-            _ => section.wrong(
-                line(value),
-                key,
-                "expected a sentence, or a table { says, secret, optional }",
-            ),
-        }
-        all.push(param);
+impl Verify {
+    /// Returns the method: `GET`, `HEAD` or `POST`.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
     }
-    all
+
+    /// Returns the path below [`About::api`], with its parameters.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Returns the status that a valid token brings.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+}
+
+impl Limits {
+    /// Returns the number of token requests that the vendor allows in each [period](Self::period).
+    #[must_use]
+    pub fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Returns the period.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        self.per
+    }
 }

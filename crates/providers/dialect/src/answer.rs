@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use biped_core::{
-    Error, NoLifetime, SecretString, Timestamp, Token, TokenBuilder, VendorError, wire,
+    Error, ExposeSecret as _, NoLifetime, SecretString, Timestamp, Token, TokenBuilder,
+    VendorError, wire,
 };
 use bytes::Bytes;
 use http::StatusCode;
@@ -13,7 +14,7 @@ use url::Url;
 use crate::{
     answer_path::{AnswerPath, alike},
     dialect::Dialect,
-    expiry::Ends,
+    expiry::{Ends, Written},
     response::{Reads, Words},
     skim::Body,
     template::Values,
@@ -92,6 +93,16 @@ impl Gained {
         self.token.as_ref()?.text.as_ref()
     }
 
+    /// Takes a JWT that was signed here as the token.
+    pub(crate) fn take_signed(&mut self, signed: &SecretString, now: Timestamp) {
+        let text = signed.expose_secret();
+        self.token = Some(GainedToken {
+            builder: Token::new(text.to_owned(), now).expires_at(wire::jwt_expiry(text)),
+            text: Some(signed.clone()),
+            status: StatusCode::OK,
+        });
+    }
+
     /// Adds what a response contains.
     pub(crate) fn take(
         &mut self,
@@ -106,7 +117,7 @@ impl Gained {
                 None => reads.tolerate_no_token(response, cx.now)?,
             }
         }
-        self.take_life(reads, response, &body);
+        self.take_life(reads, response, &body, cx.sent_at);
         for (name, place) in &reads.export {
             let found = place.find(&body, response.headers());
             let text = found.and_then(|value| match &*value {
@@ -151,7 +162,13 @@ impl Gained {
         });
     }
 
-    fn take_life(&mut self, reads: &Reads, response: &http::Response<Bytes>, body: &Body<'_>) {
+    fn take_life(
+        &mut self,
+        reads: &Reads,
+        response: &http::Response<Bytes>,
+        body: &Body<'_>,
+        sent_at: Timestamp,
+    ) {
         let Some(token) = self.token.take() else {
             return;
         };
@@ -169,7 +186,12 @@ impl Gained {
             _ => Some(NoLifetime::Missing),
         };
         let builder = builder.unstated(unstated);
-        let ends = value.and_then(|(expires, found)| expires.written.read(&found));
+        let ends = value.and_then(|(expires, found)| {
+            let issued = expires.issued.as_ref();
+            let issued = issued.and_then(|place| place.find(body, response.headers()));
+            let issued = issued.and_then(|value| Written::read_issued(&value));
+            Some(expires.written.read(&found)?.since(issued, sent_at))
+        });
         let builder = match ends {
             Some(Ends::In(life)) => builder.expires_in(Some(life)),
             Some(Ends::At(point)) => builder.expires_at(Some(point)),
@@ -194,6 +216,15 @@ impl Gained {
 }
 
 impl Reads {
+    /// Checks that a response is a success.
+    pub(crate) fn check(
+        &self,
+        response: &http::Response<Bytes>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.accepted(response, now).map(drop)
+    }
+
     /// The body of a successful response; null where its text is not JSON.
     fn accepted(
         &self,

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use crate::{Dialect, vendors::FILES};
+use crate::{About, Dialect, Scopes, vendors::FILES};
 
 /// The vendor files that come with this crate.
 ///
@@ -76,8 +76,8 @@ impl Catalogue {
         })
     }
 
-    /// Returns the vendors that have all these words in their name, title, tags or the host of their
-    /// token endpoint.
+    /// Returns the vendors that have all these words in their name, title, aliases, tags or the
+    /// host of their token endpoint.
     ///
     /// A word matches at the start of a word (`entra` does not match `central`). If no vendor matches
     /// in this way, a word matches anywhere, with spaces and punctuation ignored (`checkpoint` matches
@@ -162,13 +162,30 @@ impl VendorFile {
         if let Some(dialect) = self.dialect() {
             text.push_str(&host(&dialect.url()));
             if let Some(about) = dialect.about() {
-                for part in std::iter::once(about.title()).chain(about.tags()) {
+                let names = std::iter::once(about.title()).chain(about.variant());
+                for part in names.chain(about.aliases()).chain(about.tags()) {
                     text.push(' ');
                     text.push_str(part);
                 }
             }
         }
         text.to_lowercase()
+    }
+}
+
+/// The vendor's scopes, and what they are for.
+fn scope_to_start_from(about: &About) -> Option<(String, String)> {
+    let says = about.says_of("scope");
+    match about.scopes() {
+        Some(Scopes::Listed(all)) if !all.is_empty() => {
+            let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
+            let each = || {
+                let each = all.iter().map(|(name, says)| format!("{name}: {says}"));
+                each.collect::<Vec<_>>().join("; ")
+            };
+            Some((names.join(" "), says.map_or_else(each, str::to_owned)))
+        }
+        _ => Some(("…".into(), says?.to_owned())),
     }
 }
 
@@ -203,10 +220,10 @@ fn configuration(name: &str, dialect: &Dialect) -> String {
     if dialect.uses_client_certificate() {
         out.push_str("certificate = \"file:client.pem\"\ncertificate_key = \"file:client.key\"\n");
     }
-    if let Some(about) = dialect.about().and_then(|about| about.says_of("scope")) {
-        let _ = writeln!(out, "# scope = \"…\"   # {about}");
+    if let Some((scope, says)) = dialect.about().and_then(scope_to_start_from) {
+        let _ = writeln!(out, "# scope = \"{scope}\"   # {says}");
     }
-    match dialect.about().and_then(crate::About::api) {
+    match dialect.about().and_then(About::api) {
         Some(api) if api.contains('{') => {
             let _ = writeln!(out, "# api_base_url = \"{api}\"   # fill in the parameters");
         }

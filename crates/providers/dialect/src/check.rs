@@ -3,7 +3,7 @@
 use std::{io, path::Path, sync::Arc};
 
 use biped_config::Problem;
-use biped_core::{MAX_FILE_SIZE, NoLifetime, read_text_file};
+use biped_core::{Lifetime, MAX_FILE_SIZE, NoLifetime, read_text_file};
 use http::Method;
 
 use crate::{
@@ -108,6 +108,10 @@ impl Report {
     }
 }
 
+/// A session that ends of disuse would be served until the vendor rejects it.
+const NO_IDLE: &str = "lifetime = false serves a token until it is rejected; set idle if it ends without \
+                       use, such as idle = \"20m\"";
+
 fn advice(dialect: &Dialect) -> Vec<&'static str> {
     let examples = dialect.examples();
     let mut advice = Vec::new();
@@ -123,8 +127,19 @@ fn advice(dialect: &Dialect) -> Vec<&'static str> {
     if !examples.iter().any(|example| !example.is_refusal()) {
         advice.push("add an [[example]] with a token, from the vendor's documentation");
     }
-    if !examples.iter().any(crate::Example::is_refusal) {
-        advice.push("add an [[example]] with a refusal, from the vendor's documentation");
+    let reads = || dialect.steps.iter().map(|step| &step.reads);
+    let is_endless = reads().any(|reads| reads.lifetime == Some(Lifetime::UntilRejected));
+    if is_endless && reads().all(|reads| reads.idle.is_none()) {
+        advice.push(NO_IDLE);
+    }
+    let is_unverified = dialect
+        .about()
+        .is_some_and(|about| about.unverified().any(|fact| fact == "refusal"));
+    if !is_unverified && !examples.iter().any(crate::Example::is_refusal) {
+        advice.push(
+            "add an [[example]] with a refusal from the vendor's documentation, or name refusal in \
+             about.unverified",
+        );
     }
     advice
 }

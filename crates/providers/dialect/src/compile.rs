@@ -29,7 +29,7 @@ use self::{
 
 /// Returns `None` if a request has no valid `url`; the problems of the table say why.
 pub(crate) fn dialect(top: &ConfigTable, name: &str, digest: Box<str>) -> Option<Dialect> {
-    let about = top.table("about").and_then(|about| about::read(&about));
+    let about = top.table("about").map(|about| about::read::about(&about));
     let first = step(top, &Usual::TOKEN_REQUEST);
     let mut steps = vec![first?];
     for then in top.tables("then", false).unwrap_or_default() {
@@ -45,11 +45,17 @@ pub(crate) fn dialect(top: &ConfigTable, name: &str, digest: Box<str>) -> Option
             .table("response")
             .is_some_and(|it| it.value("token").is_some());
     }
+    let revoke = top.table("revoke").and_then(|section| {
+        let step = step(&section, &Usual::REVOCATION);
+        section.report_unread();
+        step
+    });
     let mut dialect = Dialect {
         name: name.into(),
         digest,
         about,
         steps,
+        revoke,
         attach: top.table("attach").map(|section| attach(&section)),
         expired: top
             .tables("expired", true)
@@ -58,13 +64,14 @@ pub(crate) fn dialect(top: &ConfigTable, name: &str, digest: Box<str>) -> Option
         uses_client_id: false,
         uses_client_secret: false,
         params: Vec::new(),
-        examples: top
-            .tables("example", false)
-            .unwrap_or_default()
-            .iter()
-            .map(example::read::example)
-            .collect(),
+        examples: Vec::new(),
     };
+    let sends = dialect.steps.iter().any(|step| !step.is_token);
+    let examples = top.tables("example", false).unwrap_or_default();
+    let examples = examples.iter();
+    dialect.examples = examples
+        .map(|it| example::read::example(it, sends))
+        .collect();
     top.report_unread();
     names::settle(&mut dialect, top);
     Some(dialect)
@@ -88,6 +95,11 @@ impl Usual {
         auth: AuthName::Body,
         grant_type: Some("client_credentials"),
     };
+    /// It ends a token; its templates say how the token is sent.
+    const REVOCATION: Self = Self {
+        method: Method::POST,
+        ..Self::FURTHER
+    };
     const FURTHER: Self = Self {
         is_first: false,
         method: Method::GET,
@@ -106,29 +118,6 @@ enum AuthName {
 }
 
 fn step(section: &ConfigTable, usual: &Usual) -> Option<Step> {
-    let url = section.template("url");
-    if section.value("url").is_none() {
-        let what = "missing; expected the URL of the request";
-        section.wrong(section.line(), "url", what);
-    }
-    if let Some(url) = url.as_ref().filter(|url| !can_be_secure(url)) {
-        let what = "expected an https URL; http is allowed to this machine only";
-        section.wrong(url.line, "url", what);
-    }
-    let encoding = section
-        .choice(
-            "encoding",
-            &[
-                ("form", Encoding::Form),
-                ("json", Encoding::Json),
-                ("query", Encoding::Query),
-                ("text", Encoding::Text),
-                ("none", Encoding::None),
-            ],
-        )
-        .unwrap_or(usual.encoding);
-    let methods = ["GET", "POST", "PUT"];
-    let method = section.choice("method", &methods.map(|name| (name, name)));
     let auth_name = section
         .choice(
             "auth",
@@ -144,6 +133,40 @@ fn step(section: &ConfigTable, usual: &Usual) -> Option<Step> {
         Some((jwt, jwt_use)) => (Some(jwt), Some(jwt_use)),
         None => (None, None),
     };
+    let is_token = matches!(jwt_use, Some(JwtUse::Token));
+    if is_token {
+        refuse_request(section, usual.is_first);
+    }
+    let mut url = section.template("url");
+    if is_token && section.value("url").is_none() {
+        url = Template::parse("", section.line()).ok();
+    } else if section.value("url").is_none() {
+        let what = "missing; expected the URL of the request";
+        section.wrong(section.line(), "url", what);
+    }
+    let sends = |url: &&Template| !is_token || !url.is_fixed() || !url.lead().is_empty();
+    if let Some(url) = url.as_ref().filter(sends).filter(|url| !can_be_secure(url)) {
+        let what = "expected an https URL; http is allowed to this machine only";
+        section.wrong(url.line, "url", what);
+    }
+    let encoding = section
+        .choice(
+            "encoding",
+            &[
+                ("form", Encoding::Form),
+                ("json", Encoding::Json),
+                ("query", Encoding::Query),
+                ("text", Encoding::Text),
+                ("none", Encoding::None),
+            ],
+        )
+        .unwrap_or(if is_token {
+            Encoding::None
+        } else {
+            usual.encoding
+        });
+    let methods = ["GET", "POST", "PUT", "DELETE"];
+    let method = section.choice("method", &methods.map(|name| (name, name)));
     let is_grant = matches!(jwt_use, Some(JwtUse::Grant));
     let grant_type = grant_type(
         section,
@@ -221,6 +244,7 @@ fn step(section: &ConfigTable, usual: &Usual) -> Option<Step> {
         method: match method {
             Some("GET") => Method::GET,
             Some("PUT") => Method::PUT,
+            Some("DELETE") => Method::DELETE,
             Some(_) => Method::POST,
             None => usual.method.clone(),
         },
@@ -235,8 +259,37 @@ fn step(section: &ConfigTable, usual: &Usual) -> Option<Step> {
             .map_or_else(|| " ".into(), |(text, _)| text.into()),
         scopes,
         jwt,
+        is_token,
         reads,
     })
+}
+
+/// Refuses what describes a request, where a JWT signed here is the token and nothing is sent.
+fn refuse_request(section: &ConfigTable, is_first: bool) {
+    if !is_first {
+        section.wrong(
+            section.line(),
+            "jwt.use",
+            "only the first JWT can be the token",
+        );
+    }
+    let keys = [
+        "method",
+        "encoding",
+        "grant_type",
+        "fields",
+        "query",
+        "headers",
+        "body",
+        "client_certificate",
+        "response",
+    ];
+    for key in keys {
+        if section.value(key).is_some() {
+            let why = "use = \"token\" sends no request; remove this";
+            section.wrong(section.line_of(key), key, why);
+        }
+    }
 }
 
 /// Whether credentials may be sent to a URL, as far as its template shows.
@@ -291,6 +344,7 @@ fn credentials(auth: AuthName, jwt: Option<&JwtUse>) -> Vec<Field> {
             named("client_assertion", FieldValue::Assertion),
         ],
         (_, Some(JwtUse::Grant)) => vec![named("assertion", FieldValue::Assertion)],
+        (_, Some(JwtUse::Token)) => Vec::new(),
         (_, Some(JwtUse::Secret)) => {
             vec![
                 of("client_id"),
@@ -312,7 +366,7 @@ fn refuse_fields(section: &ConfigTable, encoding: Encoding, jwt: Option<&JwtUse>
         let why = format!("encoding = \"{what}\" does not send fields");
         section.wrong(line(fields), "fields", why);
     }
-    if jwt.is_some_and(|jwt| !matches!(jwt, JwtUse::Bearer)) {
+    if jwt.is_some_and(|jwt| !matches!(jwt, JwtUse::Bearer | JwtUse::Token)) {
         let why = format!(
             "encoding = \"{what}\" does not send the JWT as a field; set use = \"bearer\" to send it in \
              Authorization"

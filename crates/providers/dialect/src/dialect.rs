@@ -38,6 +38,8 @@ pub struct Dialect {
     pub(crate) about: Option<About>,
     /// The token request, then the requests that follow.
     pub(crate) steps: Vec<Step>,
+    /// The request that ends a token.
+    pub(crate) revoke: Option<Step>,
     pub(crate) attach: Option<Attach>,
     pub(crate) expired: Option<Vec<Expired>>,
     pub(crate) client_certificate: bool,

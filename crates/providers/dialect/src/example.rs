@@ -17,6 +17,7 @@ mod run;
 #[derive(Clone, Debug)]
 pub struct Example {
     pub(crate) line: usize,
+    assumed: bool,
     given: Vec<(Box<str>, String)>,
     exchanges: Vec<Exchange>,
     outcome: Outcome,
@@ -72,6 +73,8 @@ enum Outcome {
 struct ExpectedToken {
     line: usize,
     token: Option<String>,
+    jwt_header: Option<Json>,
+    jwt_claims: Option<Json>,
     /// In seconds; `Some(None)` for a token that lives until it is rejected.
     lifetime: Option<Option<u64>>,
     base_url: Option<String>,
@@ -135,6 +138,12 @@ impl Example {
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
+    }
+
+    /// Returns whether no source shows it: its form is an assumption.
+    #[must_use]
+    pub fn is_assumed(&self) -> bool {
+        self.assumed
     }
 
     /// Returns whether the vendor refuses the request in it.

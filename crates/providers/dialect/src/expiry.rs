@@ -16,6 +16,8 @@ pub(crate) struct Expiry {
     pub(crate) written: Written,
     /// Whether the vendor file says where.
     pub(crate) is_described: bool,
+    /// Where the time of issue is, from which a lifetime counts; `None`: it counts from the request.
+    pub(crate) issued: Option<AnswerPath>,
 }
 
 /// The form of an expiry.
@@ -50,7 +52,37 @@ pub(crate) enum Ends {
     At(Timestamp),
 }
 
+impl Ends {
+    /// Counts a lifetime from the time of issue. An issue in the future makes no token live longer, and
+    /// a token whose life is over gets a second, because no life would count as an unknown one.
+    pub(crate) fn since(self, issued: Option<Timestamp>, sent_at: Timestamp) -> Self {
+        match (self, issued) {
+            (Self::In(life), Some(issued)) if !life.is_zero() => {
+                let left = issued.after(life).since(sent_at);
+                Self::In(left.clamp(Duration::from_secs(1).min(life), life))
+            }
+            _ => self,
+        }
+    }
+}
+
 impl Written {
+    /// Whether it is a lifetime, or may be one.
+    pub(crate) fn is_lifetime(&self) -> bool {
+        matches!(
+            self,
+            Self::Seconds | Self::Millis | Self::Duration | Self::Auto
+        )
+    }
+
+    /// Reads a time of issue, in any form of a point in time.
+    pub(crate) fn read_issued(value: &Value) -> Option<Timestamp> {
+        match auto(value)? {
+            Ends::At(issued) => Some(issued),
+            Ends::In(_) => None,
+        }
+    }
+
     /// Parses the name of a form.
     pub(crate) fn parse(name: &str) -> Result<Self, &'static str> {
         Ok(match name {

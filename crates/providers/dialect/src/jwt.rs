@@ -1,19 +1,18 @@
 //! Signing the JWT of a dialect. A pure function, except for the randomness of the signature.
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
-};
-use base64::Engine as _;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use biped_core::Error;
-use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header};
+use jsonwebtoken::Header;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
 use crate::{
     fill::{Fill, needed},
     step::Jwt,
     template::Values,
 };
+
+mod jwk;
+mod key;
 
 /// How far `iat` is dated back: a vendor whose clock is behind would refuse a JWT from the future.
 const BACKDATED: i64 = 10;
@@ -39,56 +38,27 @@ pub(crate) fn sign(jwt: &Jwt, values: &Values<'_>) -> Result<String, Error> {
     add("exp", expires.into());
     add("jti", values.uuid.into());
 
+    let text = needed(&jwt.key, values)?;
+    let key = key::read(jwt.alg, jwt.prefix.as_deref(), &text)?;
     let mut header = Header::new(jwt.alg);
-    if let Some(kid) = &jwt.kid {
-        header.kid = Some(needed(kid, values)?.into_owned());
+    header.kid = match &jwt.kid {
+        Some(kid) => Some(needed(kid, values)?.into_owned()),
+        None => key.kid,
+    };
+    if jwt.x5t {
+        let certificate = match &jwt.certificate {
+            Some(certificate) => needed(certificate, values)?,
+            None => text,
+        };
+        header.x5t = Some(URL_SAFE_NO_PAD.encode(key::thumbprint(&certificate)?));
     }
-    let key = key(jwt.alg, &needed(&jwt.key, values)?)?;
+    for (name, value) in &jwt.header {
+        match (&**name, fill.value(value)?) {
+            (_, None) => {}
+            ("typ", Some(Value::String(typ))) => header.typ = Some(typ),
+            (name, Some(value)) => header.extras.insert(name, value),
+        }
+    }
     // The library's errors may contain parts of the key.
-    jsonwebtoken::encode(&header, &claims, &key).map_err(|_| unfit(jwt.alg))
-}
-
-fn key(alg: Algorithm, text: &str) -> Result<EncodingKey, Error> {
-    if alg.family() == AlgorithmFamily::Hmac {
-        return Ok(EncodingKey::from_secret(text.as_bytes()));
-    }
-    // PEM text in variables and JSON files often has escaped line breaks.
-    let pem = Zeroizing::new(text.replace("\\n", "\n"));
-    let key = match alg.family() {
-        AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(pem.as_bytes()),
-        AlgorithmFamily::Ec => match sec1(alg, &pem) {
-            Some(der) => Ok(EncodingKey::from_ec_der(&der)),
-            None => EncodingKey::from_ec_pem(pem.as_bytes()),
-        },
-        _ => EncodingKey::from_ed_pem(pem.as_bytes()),
-    };
-    key.map_err(|_| unfit(alg))
-}
-
-/// Converts a key in the format of `openssl ecparam -genkey` (RFC 5915), which the library does not
-/// read, to PKCS #8. Returns `None` for other formats.
-fn sec1(alg: Algorithm, pem: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let (_, rest) = pem.split_once("-----BEGIN EC PRIVATE KEY-----")?;
-    let (text, _) = rest.split_once("-----END EC PRIVATE KEY-----")?;
-    let text = Zeroizing::new(text.split_whitespace().collect::<String>());
-    let der = base64::engine::general_purpose::STANDARD
-        .decode(&*text)
-        .ok()?;
-    let curve = match alg {
-        Algorithm::ES384 => &ECDSA_P384_SHA384_FIXED_SIGNING,
-        _ => &ECDSA_P256_SHA256_FIXED_SIGNING,
-    };
-    let pair = EcdsaKeyPair::from_private_key_der(curve, &Zeroizing::new(der)).ok()?;
-    Some(Zeroizing::new(pair.to_pkcs8v1().ok()?.as_ref().to_vec()))
-}
-
-fn unfit(alg: Algorithm) -> Error {
-    let what = match alg.family() {
-        AlgorithmFamily::Hmac => "a shared secret",
-        AlgorithmFamily::Rsa => "an RSA key in PEM (PKCS #1 or #8)",
-        AlgorithmFamily::Ec => "a key on the algorithm's curve in PEM (SEC 1 or PKCS #8)",
-        AlgorithmFamily::Ed => "an Ed25519 key in PEM (PKCS #8)",
-    };
-    Error::secret(format!("the key can't sign a JWT with {alg:?}"))
-        .with_remedy(format!("give {what}"))
+    jsonwebtoken::encode(&header, &claims, &key.signer).map_err(|_| key::unfit(jwt.alg))
 }

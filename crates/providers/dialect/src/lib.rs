@@ -48,20 +48,22 @@
 //!   fields.rs, jwt.rs, response.rs, api.rs   its tables
 //! names.rs      checks that every name in a template has a meaning
 //! about.rs      [about]: what people need to know
+//!   read.rs     read
 //! template.rs   texts with {names} in them
 //! answer_path.rs   where a value is in a response
 //! expiry.rs     the forms of an expiry
 //! skim.rs       the wanted keys of a JSON body
 //! request.rs    builds a request; fill.rs: its fields; jwt.rs: its JWT
+//!   key.rs, jwk.rs   the key that signs, in PEM or as a JSON Web Key
 //! answer.rs     reads a response
 //! attach.rs     puts a token on an API request, and judges the API's response
 //! provider.rs   Vendor: the provider
-//!   builder.rs, fetch.rs   what it is made of; one fetch
+//!   builder.rs, fetch.rs, revoke.rs   what it is made of; one fetch; the end of a token
 //! config.rs     the kind `dialect`
 //! example.rs    [[example]] as data
 //!   read.rs, run.rs, compare.rs, keys.rs   read, run and compared; keys for it
 //! check.rs      loads a file and runs its examples
-//! catalogue.rs, vendors.rs   the vendor files of this crate
+//! catalogue.rs, vendors.rs   the vendor files of this crate; build.rs lists them
 //! ```
 
 mod about;
@@ -96,7 +98,7 @@ pub mod guide {}
 #[cfg(feature = "catalogue")]
 pub use self::catalogue::{Catalogue, VendorFile};
 pub use self::{
-    about::About,
+    about::{About, Limits, Scopes, Source, Verify},
     check::{Assumption, Report, check, check_text},
     config::kind,
     dialect::{Dialect, Param},

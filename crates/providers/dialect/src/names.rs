@@ -45,6 +45,10 @@ pub(crate) fn settle(dialect: &mut Dialect, table: &ConfigTable) {
         names.export(step);
     }
     let stage = Stage { has_token: true };
+    if let Some(step) = &dialect.revoke {
+        step.templates(&mut |template, role| names.visit(template, role, stage));
+        names.check_host(&step.url, "revoke.url", has_hosts);
+    }
     if let Some(attach) = &dialect.attach {
         let headers = attach.headers.iter().flat_map(Header::templates);
         let query = attach.query.iter().map(|(_, template)| template);
@@ -229,9 +233,12 @@ impl Step {
             if let Some(kid) = &jwt.kid {
                 visit(kid, Role::Needed);
             }
-            jwt.claims
-                .iter()
-                .for_each(|(_, value)| value.templates(visit));
+            if let Some(certificate) = &jwt.certificate {
+                visit(certificate, Role::Needed);
+            }
+            for (_, value) in jwt.claims.iter().chain(&jwt.header) {
+                value.templates(visit);
+            }
         }
         for host in &self.reads.base_url_hosts {
             visit(host, Role::Host);

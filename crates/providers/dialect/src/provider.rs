@@ -1,10 +1,10 @@
 //! [`Vendor`]: the provider that a dialect describes.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret, FetchContext,
-    IdentityRef, Lifetime, Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest,
+    IdentityRef, Lifetime, Probe, Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest,
     Verdict, async_trait, judge_by_status,
 };
 use http::header;
@@ -18,6 +18,7 @@ use crate::{
 
 mod builder;
 mod fetch;
+mod revoke;
 
 pub use self::builder::VendorBuilder;
 
@@ -84,6 +85,16 @@ impl Provider for Vendor {
         self.exchange(request, &resolved, cx).await
     }
 
+    async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
+        let Some(step) = &self.dialect.revoke else {
+            return Err(Error::configuration(
+                "this vendor does not support revocation",
+            ));
+        };
+        let resolved = self.resolve(cx).await?;
+        self.end(step, token, &resolved, cx).await
+    }
+
     fn attach(
         &self,
         token: &Token,
@@ -122,6 +133,18 @@ impl Provider for Vendor {
     fn lives_until_rejected(&self) -> bool {
         let mut steps = self.dialect.steps.iter();
         steps.any(|step| step.reads.lifetime == Some(Lifetime::UntilRejected))
+    }
+
+    fn idle_limit(&self) -> Option<Duration> {
+        let steps = self.dialect.steps.iter();
+        steps.filter_map(|step| step.reads.idle).min()
+    }
+
+    /// The request of `about.verify`, unless its path has parameters.
+    fn probe(&self) -> Option<Probe> {
+        let verify = self.dialect.about.as_ref()?.verify()?;
+        let probe = || Probe::new(verify.method().clone(), verify.path(), verify.status());
+        (!verify.path().contains('{')).then(probe)
     }
 
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {

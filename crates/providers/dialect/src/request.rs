@@ -25,6 +25,19 @@ pub(crate) struct Built {
 }
 
 impl Step {
+    /// Signs the JWT that is the token.
+    pub(crate) fn sign(&self, values: &Values<'_>) -> Result<String, Error> {
+        let address = self.url.render(values);
+        let values = &Values {
+            url: address.as_deref(),
+            ..*values
+        };
+        match &self.jwt {
+            Some(jwt) => jwt::sign(jwt, values),
+            None => Err(Error::internal("a token is signed without [jwt]")),
+        }
+    }
+
     /// Builds the request. `elsewhere` replaces the URL of the file.
     pub(crate) fn build(
         &self,

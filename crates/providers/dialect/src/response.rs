@@ -1,5 +1,7 @@
 //! [`Reads`]: how the response to a request is read, as data.
 
+use std::time::Duration;
+
 use biped_core::Lifetime;
 use serde_json::Value;
 
@@ -17,6 +19,8 @@ pub(crate) struct Reads {
     pub(crate) needs_token: bool,
     pub(crate) expires: Option<Expiry>,
     pub(crate) lifetime: Option<Lifetime>,
+    /// How long a token lasts without use.
+    pub(crate) idle: Option<Duration>,
     pub(crate) base_url: Option<AnswerPath>,
     pub(crate) base_url_hosts: Vec<Template>,
     pub(crate) export: Vec<(Box<str>, AnswerPath)>,

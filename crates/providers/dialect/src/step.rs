@@ -22,6 +22,8 @@ pub(crate) struct Step {
     pub(crate) scope_separator: Box<str>,
     pub(crate) scopes: Box<[Box<str>]>,
     pub(crate) jwt: Option<Jwt>,
+    /// Whether the JWT is the token, and nothing is sent.
+    pub(crate) is_token: bool,
     pub(crate) reads: Reads,
 }
 
@@ -102,6 +104,14 @@ pub(crate) struct Jwt {
     pub(crate) alg: jsonwebtoken::Algorithm,
     pub(crate) key: Template,
     pub(crate) kid: Option<Template>,
+    /// Cut off the key's text.
+    pub(crate) prefix: Option<Box<str>>,
+    /// Whether the header has the thumbprint of the key's certificate.
+    pub(crate) x5t: bool,
+    /// The certificate in PEM; `None`: it is beside the key.
+    pub(crate) certificate: Option<Template>,
+    /// Further members of the header.
+    pub(crate) header: Vec<(Box<str>, FieldValue)>,
     pub(crate) claims: Vec<(Box<str>, FieldValue)>,
     pub(crate) lifetime: u64,
 }

@@ -16,6 +16,8 @@ pub(crate) enum JwtUse {
     Secret,
     Bearer,
     Field(Field),
+    /// It is the access token.
+    Token,
 }
 
 /// Reads `[jwt]`, which `auth = "jwt"` needs and other methods refuse.
@@ -54,10 +56,21 @@ pub(crate) fn jwt(section: &ConfigTable, is_needed: bool) -> Option<(Jwt, JwtUse
     if inside.value("key").is_none() {
         inside.wrong(inside.line(), "key", "missing; expected a template");
     }
-    let claims = inside.table("claims").map_or_else(Vec::new, |claims| {
-        let claim = |(key, value)| Some((Box::from(key), field_value(&claims, key, value)?));
-        claims.entries().into_iter().filter_map(claim).collect()
-    });
+    let claims = members(&inside, "claims");
+    let header = members(&inside, "header");
+    for (name, _) in &header {
+        if ["alg", "kid"].contains(&&**name) {
+            let why = format!("set {name} in [jwt] instead");
+            inside.wrong(inside.line_of("header"), &format!("header.{name}"), why);
+        }
+    }
+    let x5t = inside.boolean("x5t").unwrap_or(false);
+    let certificate = inside.template("certificate");
+    if certificate.is_some() && !x5t {
+        let why = "only x5t = true uses the certificate; add it, or remove certificate";
+        inside.wrong(inside.line_of("certificate"), "certificate", why);
+    }
+    let prefix = inside.text("prefix").map(|(prefix, _)| prefix.into());
     let kid = inside.template("kid");
     let lifetime = inside
         .seconds("lifetime")
@@ -68,10 +81,21 @@ pub(crate) fn jwt(section: &ConfigTable, is_needed: bool) -> Option<(Jwt, JwtUse
         alg: alg.unwrap_or(Algorithm::RS256),
         key: key?,
         kid,
+        prefix,
+        x5t,
+        certificate,
+        header,
         claims,
         lifetime,
     };
     Some((jwt, jwt_use))
+}
+
+fn members(section: &ConfigTable, key: &str) -> Vec<(Box<str>, FieldValue)> {
+    section.table(key).map_or_else(Vec::new, |inside| {
+        let member = |(key, value)| Some((Box::from(key), field_value(&inside, key, value)?));
+        inside.entries().into_iter().filter_map(member).collect()
+    })
 }
 
 fn jwt_use(section: &ConfigTable) -> JwtUse {
@@ -83,13 +107,15 @@ fn jwt_use(section: &ConfigTable) -> JwtUse {
         "grant" => JwtUse::Grant,
         "secret" => JwtUse::Secret,
         "bearer" => JwtUse::Bearer,
+        "token" => JwtUse::Token,
         text => match text.strip_prefix("field:").map(field_name) {
             Some(Ok(at)) => JwtUse::Field(Field {
                 at,
                 value: FieldValue::Assertion,
             }),
             _ => {
-                let what = "expected one of client_assertion, grant, secret, bearer, field:NAME";
+                let what =
+                    "expected one of client_assertion, grant, secret, bearer, token, field:NAME";
                 section.wrong(line, "use", what);
                 JwtUse::ClientAssertion
             }

@@ -53,6 +53,7 @@ pub(crate) fn reads(step: &ConfigTable, is_first: bool) -> Reads {
         token,
         expires,
         lifetime: lifetime(&section),
+        idle: section.positive_duration("idle"),
         base_url: section.answer_path("base_url"),
         base_url_hosts: hosts(&section),
         export: exports(&section),
@@ -84,7 +85,7 @@ fn wanted(reads: &Reads) -> Option<Box<[Box<str>]>> {
     let expires = reads
         .expires
         .iter()
-        .filter_map(|expires| expires.at.as_ref());
+        .flat_map(|expires| expires.at.iter().chain(&expires.issued));
     let mut keys: Vec<Box<str>> = Vec::new();
     for place in export
         .chain(expires)
@@ -120,6 +121,7 @@ fn expiry(section: &ConfigTable, is_usual: bool) -> Option<Expiry> {
             at: Some(AnswerPath::key("expires_in")),
             written: Written::Seconds,
             is_described: false,
+            issued: None,
         });
     };
     let at = inside.answer_path("at");
@@ -137,11 +139,18 @@ fn expiry(section: &ConfigTable, is_usual: bool) -> Option<Expiry> {
             "missing; expected a JSON pointer or header:NAME, which only as = \"jwt\" can do without",
         );
     }
+    let issued = inside.answer_path("issued");
+    if issued.is_some() && !written.is_lifetime() {
+        let why =
+            "only a lifetime counts from its issue; set as to seconds, millis, duration or auto";
+        inside.wrong(inside.line_of("issued"), "issued", why);
+    }
     inside.report_unread();
     Some(Expiry {
         at,
         written,
         is_described: true,
+        issued,
     })
 }
 

@@ -93,15 +93,25 @@ pub(crate) fn request(
             }
         }
     }
-    for (what, part, expected) in [
-        ("request.jwt.header", 0, &expected.jwt_header),
-        ("request.jwt.claims", 1, &expected.jwt_claims),
-    ] {
+    let parts = (&expected.jwt_header, &expected.jwt_claims);
+    jwt(line, "request.jwt", parts, texts.jwt.as_deref(), found);
+}
+
+/// Compares the header and the claims of a JWT.
+pub(crate) fn jwt(
+    line: usize,
+    what: &str,
+    (header, claims): (&Option<Value>, &Option<Value>),
+    actual: Option<&str>,
+    found: &mut Differences,
+) {
+    for (name, part, expected) in [("header", 0, header), ("claims", 1, claims)] {
         if let Some(expected) = expected {
-            let actual = texts.jwt.as_deref().and_then(|jwt| decoded(jwt, part));
+            let actual = actual.and_then(|jwt| decoded(jwt, part));
             let actual = actual.unwrap_or_default();
             if *expected != actual {
-                found.compare(line, what, &expected.to_string(), &actual.to_string());
+                let what = format!("{what}.{name}");
+                found.compare(line, &what, &expected.to_string(), &actual.to_string());
             }
         }
     }

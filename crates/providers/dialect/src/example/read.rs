@@ -2,6 +2,7 @@
 
 use biped_config::{ConfigTable, ConfigValue, Value};
 use http::{HeaderName, header};
+use serde_json::Value as Json;
 
 use super::{
     ApiAnswer, Example, Exchange, ExpectedBody, ExpectedError, ExpectedRequest, ExpectedToken,
@@ -9,8 +10,12 @@ use super::{
 };
 use crate::reading::{VendorTable as _, line, to_json};
 
-pub(crate) fn example(section: &ConfigTable) -> Example {
-    let mut exchanges = vec![exchange(section)];
+/// Reads an example of a dialect. One that `sends` nothing has no requests to show.
+pub(crate) fn example(section: &ConfigTable, sends: bool) -> Example {
+    let mut exchanges = match sends {
+        true => vec![exchange(section)],
+        false => Vec::new(),
+    };
     for then in section.tables("then", false).unwrap_or_default() {
         exchanges.push(exchange(&then));
         then.report_unread();
@@ -30,6 +35,7 @@ pub(crate) fn example(section: &ConfigTable) -> Example {
     let api = section.tables("api", true).unwrap_or_default();
     let example = Example {
         line: section.line(),
+        assumed: section.boolean("assumed").unwrap_or(false),
         given: pairs(section, "given")
             .into_iter()
             .map(|(name, text)| (name.into(), text))
@@ -77,22 +83,29 @@ fn expected_request(section: &ConfigTable) -> ExpectedRequest {
             "form, json and text exclude each other; keep one of them",
         );
     }
-    let jwt = section.table("jwt");
-    let part = |key| Some(to_json(jwt.as_ref()?.value(key)?));
+    let (jwt_header, jwt_claims) = jwt(section);
     let request = ExpectedRequest {
         line: section.line(),
         method: text("method"),
         url: text("url"),
         headers: header_pairs(section),
         body: bodies.pop().unwrap_or_default(),
-        jwt_header: part("header"),
-        jwt_claims: part("claims"),
+        jwt_header,
+        jwt_claims,
     };
-    if let Some(jwt) = jwt {
-        jwt.report_unread();
-    }
     section.report_unread();
     request
+}
+
+/// The header and the claims of a JWT.
+fn jwt(section: &ConfigTable) -> (Option<Json>, Option<Json>) {
+    let Some(jwt) = section.table("jwt") else {
+        return (None, None);
+    };
+    let part = |key| jwt.value(key).map(to_json);
+    let parts = (part("header"), part("claims"));
+    jwt.report_unread();
+    parts
 }
 
 fn given_response(section: &ConfigTable) -> GivenResponse {
@@ -141,7 +154,10 @@ fn expected_token(section: &ConfigTable) -> ExpectedToken {
         Some(_) => section.seconds("lifetime").map(Some),
         None => None,
     };
+    let (jwt_header, jwt_claims) = jwt(section);
     let mut expected = ExpectedToken {
+        jwt_header,
+        jwt_claims,
         line: section.line(),
         token: text("token"),
         lifetime,

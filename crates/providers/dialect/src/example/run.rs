@@ -123,16 +123,17 @@ impl Example {
 
 impl ExpectedToken {
     fn compare(&self, token: &Token, found: &mut Differences) {
+        let parts = (&self.jwt_header, &self.jwt_claims);
+        let text = token.expose_secret();
+        compare::jwt(self.line, "expect.jwt", parts, Some(text), found);
+        let is_jwt = self.token.as_deref() == Some("{jwt}") && text.split('.').count() == 3;
+        let text = if is_jwt { "{jwt}" } else { text };
         let mut same = |what: &str, expected: Option<&str>, actual: Option<&str>| {
             if let Some(expected) = expected {
                 found.compare(self.line, what, expected, actual.unwrap_or("missing"));
             }
         };
-        same(
-            "expect.token",
-            self.token.as_deref(),
-            Some(token.expose_secret()),
-        );
+        same("expect.token", self.token.as_deref(), Some(text));
         let until_rejected = "until rejected".to_owned();
         let say = |life: Option<u64>| life.map_or(until_rejected.clone(), |life| life.to_string());
         let lifetime = self.lifetime.map(say);

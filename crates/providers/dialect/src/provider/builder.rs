@@ -225,9 +225,12 @@ impl VendorBuilder {
         if let Some(url) = &self.given.token_endpoint {
             return redacted_url(url);
         }
-        let Some(Step { url, .. }) = self.dialect.steps.first() else {
+        let Some(Step { url, is_token, .. }) = self.dialect.steps.first() else {
             return String::new();
         };
+        if *is_token && url.is_fixed() && url.lead().is_empty() {
+            return format!("local:{}", self.name);
+        }
         let is_open = |name: &str| {
             name == "client_id"
                 || self

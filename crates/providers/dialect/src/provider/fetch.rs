@@ -32,12 +32,7 @@ impl Vendor {
             let token = gained.token().cloned();
             let exports = gained.exports.clone();
             let mut named: Vec<(&str, &str)> = Vec::new();
-            named.extend(
-                resolved
-                    .params
-                    .iter()
-                    .map(|param| (param.name, param.value.expose_secret())),
-            );
+            named.extend(resolved.named());
             named.extend(own.iter().map(|(name, value)| (*name, value.as_str())));
             named.extend(
                 exports
@@ -57,6 +52,12 @@ impl Vendor {
                 now: cx.now(),
                 named: &named,
             };
+            if step.is_token {
+                let signed = SecretString::from(step.sign(&values)?);
+                cx.conceal(signed.clone());
+                gained.take_signed(&signed, cx.now());
+                continue;
+            }
             let elsewhere = self.given.token_endpoint.as_ref().filter(|_| at == 0);
             let built = step.build(&values, elsewhere.map(Url::as_str))?;
             match &first_url {
@@ -88,7 +89,7 @@ impl Vendor {
 
     /// Checks a URL whose host depends on a response: it gets credentials only at the origin of the
     /// first request, or at one of `base_url_hosts`.
-    fn check_address(
+    pub(super) fn check_address(
         &self,
         step: &Step,
         url: &Url,
@@ -242,9 +243,17 @@ impl Vendor {
 
 /// The configured values, as one fetch has read them.
 pub(super) struct Resolved<'a> {
-    client_id: Option<SecretString>,
-    client_secret: Option<SecretString>,
+    pub(super) client_id: Option<SecretString>,
+    pub(super) client_secret: Option<SecretString>,
     params: Vec<ResolvedParam<'a>>,
+}
+
+impl Resolved<'_> {
+    /// The names and values of the parameters.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&str, &str)> {
+        let params = self.params.iter();
+        params.map(|param| (param.name, param.value.expose_secret()))
+    }
 }
 
 struct ResolvedParam<'a> {

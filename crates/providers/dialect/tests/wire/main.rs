@@ -5,7 +5,10 @@
 mod agreement;
 mod api_calls;
 mod assertions;
+mod idle;
 mod requests;
 mod responses;
+mod revocation;
 mod server;
+mod signed;
 mod steps;

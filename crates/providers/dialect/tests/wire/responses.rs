@@ -98,6 +98,36 @@ async fn the_expiry_is_read_in_every_form() {
 }
 
 #[tokio::test]
+async fn a_token_that_comes_again_expires_as_it_was_issued() {
+    let now = biped_core::Clock::now(&biped_core::SystemClock).wall;
+    let life = |issued: Value| async move {
+        let expires =
+            "expires = { at = \"/expires_in\", as = \"seconds\", issued = \"/created_at\" }";
+        let answer = json!({ "access_token": "t", "expires_in": 3600, "created_at": issued });
+        let token = token(expires, answer).await.unwrap();
+        token.lifetime().unwrap().as_secs()
+    };
+    let earlier = now.before(Duration::from_secs(600));
+    for issued in [
+        json!(earlier.to_string()),
+        json!(earlier.unix_seconds()),
+        json!(earlier.unix_millis().to_string()),
+    ] {
+        let left = life(issued.clone()).await;
+        assert!((2980..=3000).contains(&left), "{issued}: {left}");
+    }
+    // A vendor whose clock is ahead makes no token live longer.
+    let later = now.after(Duration::from_secs(600));
+    assert_eq!(life(json!(later.to_string())).await, 3600);
+    // A token at its end must not get the lifetime of one whose end is unknown.
+    let long_ago = now.before(Duration::from_secs(7200));
+    assert_eq!(life(json!(long_ago.to_string())).await, 1);
+    // Without a readable issue it counts from the request.
+    assert_eq!(life(Value::Null).await, 3600);
+    assert_eq!(life(json!("yesterday")).await, 3600);
+}
+
+#[tokio::test]
 async fn without_an_expiry_the_files_lifetime_holds() {
     let answer = || json!({ "access_token": "t", "expires_in": 0 });
     let life =
