@@ -28,9 +28,12 @@
 //! | `request.rs` | [`TokenRequest`], [`SetParam`] |
 //! | `id.rs`, `id/` | [`ProviderId`], and the names of tokens: [`TokenKey`], [`StoreKey`] |
 //! | `base_urls.rs` | [`BaseUrls`]: which hosts a response may name |
+//! | `challenge.rs` | the parameters of `WWW-Authenticate` |
+//! | `pointer.rs` | where a value is in a response |
 //! | `wire.rs` | reading what vendors write |
 //! | `token.rs` | [`Token`] |
 //! | `api.rs` | [`ApiRequest`], [`ApiResponse`], [`Verdict`] |
+//! | `rejection.rs` | [`RejectionRule`]: which API responses reject the token, as data |
 //! | `observer.rs` | [`RequestObserver`], which is told of the requests of a fetch |
 //! | `fetch.rs` | [`FetchContext`] |
 //! | `provider.rs` | [`Provider`], [`Inspection`] |
@@ -42,6 +45,7 @@
 
 mod api;
 mod base_urls;
+mod challenge;
 mod clock;
 mod error;
 mod fetch;
@@ -50,8 +54,10 @@ mod id;
 mod identity;
 mod lifetime;
 mod observer;
+mod pointer;
 mod provider;
 mod redact;
+mod rejection;
 mod request;
 mod secret;
 mod store;
@@ -74,6 +80,7 @@ pub use self::{
     lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, NoLifetime},
     observer::RequestObserver,
     provider::{Choice, IdentityRef, Inspection, Provider},
+    rejection::RejectionRule,
     request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretSource, SecretUse, SourceContext},
     store::{Claim, Generation, Lease, LeaseFailure, LeaseId, StoredToken, TokenStore},

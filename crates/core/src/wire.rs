@@ -13,7 +13,11 @@ use url::Url;
 
 use crate::{BaseUrls, Error, ErrorKind, MAX_LIFETIME, Timestamp, VendorError};
 
-pub use crate::base_urls::host_matches;
+pub use crate::{
+    base_urls::host_matches,
+    challenge::challenge_parameters,
+    pointer::{Pointer, ResponsePath, alike},
+};
 pub use biped_redact::{Escaped, Redactor, VENDOR_TEXT_LIMIT, escaped, vendor_text};
 
 /// The JSON of a response, whatever its content type says. Bytes that are not UTF-8 are replaced.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    answer_path::{AnswerPath, alike},
+    answer_path::{AnswerPath, InBody as _, alike},
     dialect::Dialect,
     expiry::Ends,
     response::{Reads, Words},
@@ -108,7 +108,7 @@ impl Gained {
         }
         self.take_life(reads, response, &body);
         for (name, place) in &reads.export {
-            let found = place.find(&body, response.headers());
+            let found = place.find_in(&body, response.headers());
             let text = found.and_then(|value| match &*value {
                 Value::Bool(yes) => Some(yes.to_string()),
                 value => wire::text(value).map(Cow::into_owned),
@@ -136,10 +136,10 @@ impl Gained {
         cx: &AnswerContext<'_>,
     ) {
         let scope = reads.take_text(&reads.scope, body).or_else(|| {
-            let scope = reads.scope.find(body, response.headers())?;
+            let scope = reads.scope.find_in(body, response.headers())?;
             wire::scope(&scope)
         });
-        let token_type = reads.token_type.find(body, response.headers());
+        let token_type = reads.token_type.find_in(body, response.headers());
         let token_type = token_type.as_ref().and_then(|name| name.as_str());
         let kept = cx.is_more_to_come.then(|| text.clone().into());
         self.token = Some(GainedToken {
@@ -158,7 +158,7 @@ impl Gained {
         let builder = token.builder;
         // Without a path, the expiry is read from the token itself.
         let value = reads.expires.as_ref().and_then(|expires| {
-            let found = expires.at.as_ref()?.find(body, response.headers())?;
+            let found = expires.at.as_ref()?.find_in(body, response.headers())?;
             Some((expires, found))
         });
         let unstated = match (&value, &reads.expires) {
@@ -232,7 +232,7 @@ impl Reads {
         let Some(ok) = &self.ok else {
             return Ok(body);
         };
-        let is_ok = match ok.at.find(&body, response.headers()) {
+        let is_ok = match ok.at.find_in(&body, response.headers()) {
             Some(value) => alike(&value, &ok.equals),
             None if ok.or_absent => true,
             None => {
@@ -271,7 +271,7 @@ impl Reads {
         } else {
             match self.take_text(place, body) {
                 Some(text) => text,
-                None => wire::text(&*place.find(body, response.headers())?)?.into_owned(),
+                None => wire::text(&*place.find_in(body, response.headers())?)?.into_owned(),
             }
         };
         // Text that starts with < is an HTML page, not a token.
@@ -280,9 +280,10 @@ impl Reads {
 
     /// The text at a path, moved out of the body unless an export may need it.
     fn take_text(&self, place: &AnswerPath, body: &mut Body<'_>) -> Option<String> {
-        match place {
-            AnswerPath::Body(pointer) if self.export.is_empty() => pointer.take_text(body),
-            _ => None,
+        if self.export.is_empty() {
+            place.take_text(body)
+        } else {
+            None
         }
     }
 
@@ -334,7 +335,7 @@ impl Reads {
         cx: &AnswerContext<'_>,
     ) -> Result<Option<Url>, Error> {
         let Some(found) =
-            (self.base_url.as_ref()).and_then(|place| place.find(body, response.headers()))
+            (self.base_url.as_ref()).and_then(|place| place.find_in(body, response.headers()))
         else {
             return Ok(None);
         };
@@ -363,7 +364,7 @@ impl Reads {
 impl Words {
     fn read(&self, response: &http::Response<Bytes>, body: &Body<'_>) -> VendorError {
         let said = |place: &Option<AnswerPath>| {
-            let value = place.as_ref()?.find(body, response.headers())?;
+            let value = place.as_ref()?.find_in(body, response.headers())?;
             wire::text(&value).map(Cow::into_owned)
         };
         let mut vendor = VendorError::new(response.status().as_u16());

@@ -4,17 +4,13 @@ use std::{fmt, sync::Arc};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret, FetchContext,
-    IdentityRef, Lifetime, Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest,
-    Verdict, async_trait, judge_by_status,
+    IdentityRef, Lifetime, Provider, ProviderId, RejectionRule, SecretRef, Timestamp, Token,
+    TokenRequest, Verdict, async_trait, judge_by_status,
 };
 use http::header;
 use url::Url;
 
-use crate::{
-    attach::{self, Attach},
-    dialect::Dialect,
-    template::Values,
-};
+use crate::{attach::Attach, dialect::Dialect, template::Values};
 
 mod builder;
 mod fetch;
@@ -126,7 +122,7 @@ impl Provider for Vendor {
 
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
         match &self.dialect.expired {
-            Some(entries) => attach::judge(entries, response),
+            Some(entries) => RejectionRule::judge(entries, response),
             None => judge_by_status(response),
         }
     }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use biped_core::{Error, NoLifetime, Timestamp, Token, VendorError, wire};
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use oauth2::{AccessToken, RefreshToken, Scope, TokenResponse, TokenType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -127,59 +127,7 @@ fn explain(error: Error, advice: &str) -> Error {
 
 /// Returns a parameter of the first `WWW-Authenticate` challenge that has it (RFC 9110 §11.6.1).
 fn challenge(headers: &HeaderMap, name: &str) -> Option<String> {
-    challenges(headers, name).into_iter().next()
-}
-
-/// Returns the parameter of every challenge that has it: a server may send one for each scheme.
-pub(crate) fn challenges(headers: &HeaderMap, name: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for value in headers.get_all(header::WWW_AUTHENTICATE) {
-        parameters(&String::from_utf8_lossy(value.as_bytes()), name, &mut found);
-    }
-    found
-}
-
-fn parameters(text: &str, name: &str, found: &mut Vec<String>) {
-    let mut rest = text;
-    while let Some(at) = rest.find(['=', '"']) {
-        let (before, after) = rest.split_at(at);
-        if let Some(inner) = after.strip_prefix('"') {
-            // A quoted string without a name.
-            rest = quoted(inner).1;
-            continue;
-        }
-        let this = before
-            .trim_end()
-            .rsplit([' ', ',', '\t'])
-            .next()
-            .unwrap_or_default();
-        let after = after[1..].trim_start();
-        let value;
-        (value, rest) = match after.strip_prefix('"') {
-            Some(inner) => quoted(inner),
-            None => {
-                let end = after.find([',', ' ', '\t']).unwrap_or(after.len());
-                (after[..end].to_owned(), &after[end..])
-            }
-        };
-        if this.eq_ignore_ascii_case(name) {
-            found.push(value);
-        }
-    }
-}
-
-/// Returns the content of a quoted string, and what follows it.
-fn quoted(inner: &str) -> (String, &str) {
-    let mut out = String::new();
-    let mut characters = inner.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return (out, &inner[at + 1..]),
-            '\\' => out.extend(characters.next().map(|(_, escaped)| escaped)),
-            other => out.push(other),
-        }
-    }
-    (out, "")
+    wire::challenge_parameters(headers, name).into_iter().next()
 }
 
 /// Returns a body that JSON parsers accept: without a byte order mark, and valid UTF-8.

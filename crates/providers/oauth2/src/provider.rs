@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc};
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef,
     Inspection, ParamValue, Provider, ProviderId, SecretRef, Token, TokenRequest, Verdict,
-    async_trait, judge_by_status,
+    async_trait, judge_by_status, wire,
 };
 use http::{StatusCode, header};
 use url::Url;
@@ -139,9 +139,9 @@ impl Provider for OAuth2 {
         let nonces = &self.memory.nonces;
         let learned = nonces.learn(Side::Api, response.url(), response.headers());
         if response.status() != StatusCode::UNAUTHORIZED {
-            return Verdict::Accepted;
+            return judge_by_status(response);
         }
-        let said = answer::challenges(response.headers(), "error");
+        let said = wire::challenge_parameters(response.headers(), "error");
         let says = |code: &str| said.iter().any(|error| error == code);
         if says(USE_NONCE) && learned {
             Verdict::Resend

@@ -8,7 +8,7 @@ use biped_core::Lifetime;
 use crate::{
     answer_path::AnswerPath,
     expiry::{Expiry, Written},
-    reading::{VendorTable as _, line, to_json},
+    reading::{VendorTable as _, line},
     response::{Reads, Success, Words},
     template::Template,
 };
@@ -206,7 +206,7 @@ fn success(section: &ConfigTable) -> Option<Success> {
     section.report_unread();
     Some(Success {
         at: at?,
-        equals: to_json(equals?),
+        equals: equals?.to_json(),
         or_absent,
     })
 }

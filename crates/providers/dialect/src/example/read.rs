@@ -7,7 +7,7 @@ use super::{
     ApiAnswer, Example, Exchange, ExpectedBody, ExpectedError, ExpectedRequest, ExpectedToken,
     GivenResponse, Outcome,
 };
-use crate::reading::{VendorTable as _, line, to_json};
+use crate::reading::{VendorTable as _, line};
 
 pub(crate) fn example(section: &ConfigTable) -> Example {
     let mut exchanges = vec![exchange(section)];
@@ -67,7 +67,7 @@ fn expected_request(section: &ConfigTable) -> ExpectedRequest {
         text("text").map(ExpectedBody::Text),
         section
             .value("json")
-            .map(|node| ExpectedBody::Json(to_json(node))),
+            .map(|node| ExpectedBody::Json(node.to_json())),
     ];
     let mut bodies: Vec<_> = bodies.into_iter().flatten().collect();
     if bodies.len() > 1 {
@@ -78,7 +78,7 @@ fn expected_request(section: &ConfigTable) -> ExpectedRequest {
         );
     }
     let jwt = section.table("jwt");
-    let part = |key| Some(to_json(jwt.as_ref()?.value(key)?));
+    let part = |key| Some(jwt.as_ref()?.value(key)?.to_json());
     let request = ExpectedRequest {
         line: section.line(),
         method: text("method"),
@@ -111,7 +111,7 @@ fn read_response(section: &ConfigTable) -> GivenResponse {
                 None
             }
         });
-    let json = section.value("json").map(|node| to_json(node).to_string());
+    let json = section.value("json").map(|node| node.to_json().to_string());
     let text = section.text("text").map(|(text, _)| text);
     let mut headers = header_pairs(section);
     if json.is_some() && !headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
