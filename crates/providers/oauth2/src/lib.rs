@@ -37,7 +37,7 @@
 //! | RFC 6749 §5.1 | token response | yes, with tolerance: `expires_in` as a string, fraction, null or absent, `token_type` absent, in any case, or of an unknown name, scope as a list, any 2xx, any content type; further fields are kept, a refresh token is not |
 //! | RFC 6749 §5.2 | error response | yes; at any status, even 2xx, else read from `WWW-Authenticate` |
 //! | RFC 6749 §7.1 | unknown token types | refused |
-//! | RFC 6750 §2.1, §3 | bearer tokens in the header, challenges | yes; not in body or query |
+//! | RFC 6750 §2.1, §3 | bearer tokens in the header, challenges | yes; not in body or query. `invalid_token` rejects a token at any status; `expired` says otherwise how an API rejects it |
 //! | RFC 7009 | revocation | yes, of access tokens: `TokenSource::revoke`, and `TokenManager::revoke_unshared` when an application ends |
 //! | RFC 7515, 7517, 7518, 7638, 8037, 9864 | signatures and keys | RS, PS, ES with 256, 384, 512, `EdDSA` (or `Ed25519`, its new name), HS for secrets; PEM (PKCS#8, PKCS#1, SEC1) and private JSON Web Keys, also one of a set; `x5t#S256`, `x5t` and `x5c` name the key's certificate (Entra ID) |
 //! | RFC 8018 §6.2 | encrypted keys | PKCS#8 with PBES2: PBKDF2 and AES-CBC, as OpenSSL writes it; not scrypt, DES, or older encryptions |
@@ -107,6 +107,7 @@
 //! | `authentication/context.rs` | what methods read: of the configuration, and in a fetch |
 //! | `authentication/proof.rs` | what a method makes, for each request of a fetch |
 //! | `grant_request.rs` | scopes and parameters of a token request |
+//! | `headers.rs` | headers that the configuration adds to requests |
 //! | `exchange.rs` | one request to the server, through the `oauth2` crate |
 //! | `answer.rs` | the response: its error, or its token |
 //! | `introspection.rs` | the response to an introspection |
@@ -128,6 +129,7 @@ mod der;
 mod dpop;
 mod exchange;
 mod grant_request;
+mod headers;
 mod introspection;
 mod key;
 mod metadata;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use biped_core::{Error, FetchContext, SecretString};
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use oauth2::AuthType;
 
 use super::assertion::{Assertion, CLIENT_ASSERTION};
@@ -17,6 +17,8 @@ pub(crate) struct ClientProof {
     /// The `Authorization` header that replaces the crate's own.
     pub(crate) authorization: Option<HeaderValue>,
     pub(super) assertion: Option<Assertion>,
+    /// The headers that the configuration adds to each request.
+    pub(crate) headers: HeaderMap,
     /// What to check if the server refuses the client.
     pub(crate) advice: Cow<'static, str>,
 }
@@ -29,6 +31,7 @@ impl ClientProof {
             secret: None,
             authorization: None,
             assertion: None,
+            headers: HeaderMap::new(),
             advice: Cow::Borrowed("check client_id"),
         }
     }
