@@ -12,11 +12,15 @@ fuzz_target!(|data: &[u8]| {
         let mut headers = http::HeaderMap::new();
         headers.insert(http::header::RETRY_AFTER, value);
         let _ = wire::retry_after(&headers, now);
+        let value = headers.remove(http::header::RETRY_AFTER).unwrap();
+        headers.insert(http::header::WWW_AUTHENTICATE, value);
+        let _ = wire::challenge_parameters(&headers, "error");
     }
     let response = http::Response::new(Bytes::copy_from_slice(data));
     if let Ok(json) = wire::json(&response) {
         let _ = (
             wire::seconds(&json),
+            wire::point_in_time(&json),
             wire::text(&json),
             wire::integer(&json),
         );

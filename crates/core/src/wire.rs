@@ -115,6 +115,42 @@ pub fn seconds(value: &Value) -> Option<Duration> {
     (!life.is_zero()).then(|| life.min(MAX_LIFETIME))
 }
 
+/// A point in time: seconds or milliseconds since 1970, as a number or as a string, or a date: RFC 3339, an
+/// HTTP date (RFC 9110 §5.6.7), or a day, which stands for its start in UTC. A time without a zone is
+/// `None`, since it may be off by hours.
+#[must_use]
+pub fn point_in_time(value: &Value) -> Option<Timestamp> {
+    /// Since 2001, seconds since 1970 have ten digits and milliseconds thirteen.
+    const LEAST_MILLIS: f64 = 1e11;
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    if let Some(number) = number {
+        let seconds = match number {
+            number if number >= LEAST_MILLIS => number / 1e3,
+            number => number,
+        };
+        #[allow(clippy::cast_possible_truncation)] // a cast saturates
+        return (seconds.is_finite() && seconds > 0.0)
+            .then(|| Timestamp::from_unix_millis((seconds * 1e3) as i64));
+    }
+    let text = value.as_str()?.trim();
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Some(Timestamp::from_unix_millis(at.as_millisecond()));
+    }
+    if let Ok(at) = httpdate::parse_http_date(text) {
+        return Some(at.into());
+    }
+    let is_day = text.len() == "2026-11-22".len();
+    let day: jiff::civil::Date = text.parse().ok().filter(|_| is_day)?;
+    let start = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(Timestamp::from_unix_millis(
+        start.timestamp().as_millisecond(),
+    ))
+}
+
 /// A string, or a number as a string: vendors write codes either way.
 #[must_use]
 pub fn text(value: &Value) -> Option<Cow<'_, str>> {

@@ -45,6 +45,7 @@ fn token_in(
     Token::new(access_token, sent_at)
         .token_type(token_type.as_str().filter(|name| !name.is_empty()))
         .expires_in_json(&expires_in)
+        .or_expires_at(|name| answer.get(name))
         .scope(scope)
         .base_url(base_url)
         .extra(answer)
@@ -286,6 +287,14 @@ mod tests {
             let error = read(200, example_with(name, value)).unwrap_err();
             assert_eq!(error.vendor().unwrap().status, Some(200), "{error}");
         }
+    }
+
+    #[test]
+    fn without_expires_in_a_point_in_time_tells() {
+        let mut answer = example_with("expires_on", json!(NOW.unix_seconds() + 600));
+        answer["expires_in"] = Value::Null;
+        let token = read(200, answer).unwrap();
+        assert_eq!(token.lifetime(), Some(Duration::from_secs(600)));
     }
 
     #[test]

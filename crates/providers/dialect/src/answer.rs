@@ -173,6 +173,7 @@ impl Gained {
         let builder = match ends {
             Some(Ends::In(life)) => builder.expires_in(Some(life)),
             Some(Ends::At(point)) => builder.expires_at(Some(point)),
+            None if reads.is_expiry_usual() => builder.or_expires_at(|name| body.part(name)),
             None => builder,
         };
         let builder = match reads.lifetime {

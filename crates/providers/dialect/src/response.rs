@@ -26,6 +26,15 @@ pub(crate) struct Reads {
     pub(crate) scope: AnswerPath,
 }
 
+impl Reads {
+    /// Whether the expiry is where most vendors write it: the vendor file does not say where.
+    pub(crate) fn is_expiry_usual(&self) -> bool {
+        self.expires
+            .as_ref()
+            .is_some_and(|expires| !expires.is_described)
+    }
+}
+
 /// The flag that reports success.
 #[derive(Clone, Debug)]
 pub(crate) struct Success {

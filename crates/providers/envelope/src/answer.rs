@@ -26,6 +26,7 @@ pub(crate) fn token(
     Ok(Token::new(access_token, sent_at)
         .token_type(token_type.as_str().filter(|name| !name.is_empty()))
         .expires_in_json(&expires_in)
+        .or_expires_at(|name| data.get(name))
         .scope(scope)
         .extra(data))
 }
@@ -130,6 +131,13 @@ mod tests {
             );
             assert_eq!(token.extra("access_token"), None);
         }
+    }
+
+    #[test]
+    fn without_expires_in_a_point_in_time_tells() {
+        let data = json!({ "access_token": ACCESS_TOKEN, "expires_at": NOW.unix_seconds() + 600 });
+        let token = read(200, json!({ "data": data })).unwrap();
+        assert_eq!(token.lifetime(), Some(Duration::from_secs(600)));
     }
 
     #[test]

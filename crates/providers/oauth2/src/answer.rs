@@ -188,6 +188,7 @@ pub(crate) fn token(
         .token_type(Some(named))
         .expires_in(granted.expires_in)
         .unstated(Some(granted.unstated))
+        .or_expires_at(|name| granted.extra.get(name))
         .scope(granted.scope)
         .extra(granted.extra)
         .build()

@@ -86,6 +86,9 @@ fn wanted(reads: &Reads) -> Option<Box<[Box<str>]>> {
         .iter()
         .filter_map(|expires| expires.at.as_ref());
     let mut keys: Vec<Box<str>> = Vec::new();
+    if reads.is_expiry_usual() {
+        keys.extend(["expires_on", "expires_at"].map(Into::into));
+    }
     for place in export
         .chain(expires)
         .chain(&reads.token)

@@ -75,6 +75,30 @@ async fn a_text_is_a_token_unless_it_is_a_page_or_an_object() {
 }
 
 #[tokio::test]
+async fn without_expires_in_the_expiry_may_be_a_point_in_time() {
+    let now = biped_core::Clock::now(&biped_core::SystemClock).wall;
+    let in_an_hour = now.unix_seconds() + 3600;
+    let about_an_hour = Duration::from_secs(3590)..=Duration::from_secs(3601);
+    for name in ["expires_on", "expires_at"] {
+        for (value, is_read) in [
+            (json!(in_an_hour), true),
+            (json!(in_an_hour.to_string()), true),
+            (json!("soon"), false),
+        ] {
+            let answer = json!({ "access_token": "t-1", name: value });
+            let got = token("", answer).await.unwrap().lifetime().unwrap();
+            assert_eq!(about_an_hour.contains(&got), is_read, "{name} {value}");
+        }
+    }
+    // A vendor file that says where the expiry is, is taken at its word.
+    let answer = json!({ "access_token": "t-1", "expires_at": in_an_hour });
+    let got = token("expires = { at = \"/until\" }", answer)
+        .await
+        .unwrap();
+    assert_eq!(got.lifetime(), Some(Duration::from_secs(900)));
+}
+
+#[tokio::test]
 async fn the_expiry_is_read_in_every_form() {
     let in_an_hour = biped_core::Clock::now(&biped_core::SystemClock)
         .wall

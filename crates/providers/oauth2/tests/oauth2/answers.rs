@@ -45,6 +45,20 @@ async fn expires_in_may_be_absent_null_or_nonsense() {
 }
 
 #[tokio::test]
+async fn without_expires_in_the_expiry_may_be_a_point_in_time() {
+    for name in ["expires_on", "expires_at"] {
+        let in_an_hour = crate::server::now() + 3600;
+        for value in [json!(in_an_hour), json!(in_an_hour.to_string())] {
+            let answer = json!({ "access_token": "t-1", name: value });
+            let token = answered(json_answer(200, &answer)).await.unwrap();
+            let left = Some(Duration::from_secs(3590)) < token.lifetime();
+            assert!(left, "{name} {:?}", token.lifetime());
+            assert_eq!(token.extra(name), Some(&value));
+        }
+    }
+}
+
+#[tokio::test]
 async fn token_type_may_be_absent_or_in_any_case() {
     assert_eq!(without("token_type").await.unwrap().token_type(), "Bearer");
     for value in [Value::Null, json!("")] {
