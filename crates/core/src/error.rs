@@ -1,6 +1,7 @@
 //! [`Error`]: what went wrong, who can fix it, and how. [`StoreError`]: what a store reports.
 
 mod cause;
+mod clock;
 mod store;
 mod vendor;
 
@@ -48,6 +49,8 @@ struct Inner {
     unsent: bool,
     vendor: Option<VendorError>,
     credentials: Option<Arc<Credentials>>,
+    /// By how many seconds this machine's clock is ahead of the vendor's, if that is worth a word.
+    clock_ahead: Option<i64>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// Which causes are told. It depends on all the rest.
     causes: OnceLock<Causes>,
@@ -216,6 +219,7 @@ impl Error {
             unsent: false,
             vendor: None,
             credentials: None,
+            clock_ahead: None,
             source: None,
             causes: OnceLock::new(),
             told: None,
@@ -503,6 +507,9 @@ impl fmt::Display for Error {
         }
         if let Some(places) = self.credentials_from() {
             write!(f, " (read from {places})")?;
+        }
+        if let Some(warning) = self.clock_warning() {
+            write!(f, " ({warning})")?;
         }
         let seconds = |wait: &Duration| wait.as_secs_f64().ceil();
         match (plan, requested_wait) {

@@ -65,7 +65,8 @@ pub fn with_status(error: Error, response: &http::Response<Bytes>) -> Error {
 }
 
 /// The error for a failed response, by its status and the vendor's words (see [`ErrorKind`] for the
-/// rules), with its `Retry-After`.
+/// rules), with its `Retry-After`. A refusal whose `Date` is far from `now` says so
+/// ([`Error::clock_warning`]).
 #[must_use]
 pub fn failure(response: &http::Response<Bytes>, vendor: VendorError, now: Timestamp) -> Error {
     let status = response.status();
@@ -77,7 +78,9 @@ pub fn failure(response: &http::Response<Bytes>, vendor: VendorError, now: Times
         return invalid_response(response, "the token endpoint answered with a redirect")
             .with_remedy("configure the final URL; redirects are never followed with a secret");
     }
-    Error::refused(vendor).with_retry_after(retry_after)
+    Error::refused(vendor)
+        .with_retry_after(retry_after)
+        .with_date(response.headers(), now)
 }
 
 /// Whether the same request may succeed later after this status: 408, 425, 429 or 5xx.

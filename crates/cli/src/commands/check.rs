@@ -92,6 +92,8 @@ impl Finding {
     fn of(name: &str, source: &TokenSource, tried: Result<&CachedToken, &Error>) -> Self {
         let mut warnings: Vec<_> = source.provider().warning(now()).into_iter().collect();
         let cause = tried.err().map(|error| error.clone().with_provider(name));
+        let clock = tried.err().and_then(Error::clock_warning);
+        warnings.extend(clock.map(|clock| format!("{clock}; set it, or check the time service")));
         let token = tried.ok();
         if let Some(token) = token {
             warnings.extend(withheld(source, token));

@@ -41,7 +41,7 @@
 //! | RFC 7009 | revocation | yes, of access tokens: `TokenSource::revoke`, and `TokenManager::revoke_unshared` when an application ends |
 //! | RFC 7515, 7517, 7518, 7638, 8037, 9864 | signatures and keys | RS, PS, ES with 256, 384, 512, `EdDSA` (or `Ed25519`, its new name), HS for secrets; PEM (PKCS#8, PKCS#1, SEC1) and private JSON Web Keys, also one of a set; `x5t#S256`, `x5t` and `x5c` name the key's certificate (Entra ID) |
 //! | RFC 8018 §6.2 | encrypted keys | PKCS#8 with PBES2: PBKDF2 and AES-CBC, as OpenSSL writes it; not scrypt, DES, or older encryptions |
-//! | RFC 7521 §4.2, RFC 7523 §2.2 | `client_secret_jwt`, `private_key_jwt` | yes; a new `jti` for each attempt, `iat` [back-dated](CLOCK_SKEW), `exp` [a minute](ASSERTION_LIFETIME) ahead |
+//! | RFC 7521 §4.2, RFC 7523 §2.2 | `client_secret_jwt`, `private_key_jwt` | yes; a new `jti` for each attempt, `iat` [back-dated](ASSERTION_BACKDATING), `exp` [a minute](ASSERTION_LIFETIME) ahead |
 //! | RFC 7523 §2.1 | assertions as grants | no |
 //! | RFC 7591, 7592 | registration | no |
 //! | RFC 7662 | introspection | [`inspect`](biped_core::Provider::inspect), of a token that is requested for it; JSON only |
@@ -136,7 +136,9 @@ mod metadata;
 mod provider;
 
 pub use self::{
-    authentication::{ASSERTION_LIFETIME, BasicEncoding, CLOCK_SKEW, ClientAuthentication},
+    authentication::{
+        ASSERTION_BACKDATING, ASSERTION_LIFETIME, BasicEncoding, CLOCK_SKEW, ClientAuthentication,
+    },
     certificate::CertificateHeader,
     config::kind,
     grant_request::{AUDIENCE, RESOURCE},
