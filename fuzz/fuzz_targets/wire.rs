@@ -26,6 +26,7 @@ fuzz_target!(|data: &[u8]| {
         );
         let _ = (wire::scope(&json), wire::object(&json));
     }
+    let _ = wire::vendor_error_despite_status(&response);
     let _ = wire::failure(&response, VendorError::new(400), now);
     let Ok(text) = std::str::from_utf8(data) else {
         return;

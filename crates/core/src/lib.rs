@@ -31,6 +31,7 @@
 //! | `challenge.rs` | the parameters of `WWW-Authenticate` |
 //! | `pointer.rs` | where a value is in a response |
 //! | `wire.rs` | reading what vendors write |
+//! | `refusal.rs` | the vendor's words in an error, in whatever envelope |
 //! | `token.rs` | [`Token`] |
 //! | `api.rs` | [`ApiRequest`], [`ApiResponse`], [`Verdict`] |
 //! | `rejection.rs` | [`RejectionRule`]: which API responses reject the token, as data |
@@ -57,6 +58,7 @@ mod observer;
 mod pointer;
 mod provider;
 mod redact;
+mod refusal;
 mod rejection;
 mod request;
 mod secret;

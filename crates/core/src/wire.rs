@@ -17,6 +17,7 @@ pub use crate::{
     base_urls::host_matches,
     challenge::challenge_parameters,
     pointer::{Pointer, ResponsePath, alike},
+    refusal::{vendor_error, vendor_error_despite_status},
 };
 pub use biped_redact::{Escaped, Redactor, VENDOR_TEXT_LIMIT, escaped, vendor_text};
 

@@ -251,7 +251,9 @@ impl Reads {
         if is_ok {
             return Ok(body);
         }
-        Err(wire::failure(response, self.words(response), now))
+        let words = Some(self.words(response)).filter(VendorError::has_words);
+        let words = words.unwrap_or_else(|| wire::vendor_error_despite_status(response));
+        Err(wire::failure(response, words, now))
     }
 
     fn token_text(
@@ -319,14 +321,16 @@ impl Reads {
         .with_remedy("compare response.token of the vendor file with the vendor's documentation")
     }
 
-    /// The vendor's error, at the paths that the file gives, else at those of RFC 6749.
+    /// The vendor's error, at the paths that the file gives, else wherever vendors write it.
     fn words(&self, response: &http::Response<Bytes>) -> VendorError {
-        let body = &Body::Whole(wire::json(response).unwrap_or_default());
-        let words = self.words.read(response, body);
-        if words.has_words() {
-            return words;
+        if let Some(words) = &self.words {
+            let body = &Body::Whole(wire::json(response).unwrap_or_default());
+            let words = words.read(response, body);
+            if words.has_words() {
+                return words;
+            }
         }
-        Words::usual().read(response, body)
+        wire::vendor_error(response)
     }
 
     fn base_url(

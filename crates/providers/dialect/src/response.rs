@@ -21,7 +21,8 @@ pub(crate) struct Reads {
     pub(crate) base_url_hosts: Vec<Template>,
     pub(crate) export: Vec<(Box<str>, AnswerPath)>,
     pub(crate) ok: Option<Success>,
-    pub(crate) words: Words,
+    /// `None`: the error is wherever vendors write it.
+    pub(crate) words: Option<Words>,
     pub(crate) token_type: AnswerPath,
     pub(crate) scope: AnswerPath,
 }

@@ -2,9 +2,8 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use biped_core::{Error, NoLifetime, Timestamp, Token, VendorError, wire};
+use biped_core::{Error, NoLifetime, Timestamp, Token, wire};
 use bytes::Bytes;
-use http::HeaderMap;
 use oauth2::{AccessToken, RefreshToken, Scope, TokenResponse, TokenType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,75 +20,18 @@ pub(crate) fn check(
     advice: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let status = response.status();
-    let answer = wire::json(response).unwrap_or_default();
-    let words = words(status.as_u16(), &answer, response.headers());
+    if response.status().is_success() {
+        let answer = wire::json(response).unwrap_or_default();
+        if answer["access_token"].is_string() {
+            return Ok(());
+        }
+    }
     // A response with an error is a refusal even if its status is 2xx.
-    if status.is_success() && (words.code.is_none() || answer["access_token"].is_string()) {
+    let words = wire::vendor_error(response);
+    if response.status().is_success() && !words.has_words() {
         return Ok(());
     }
     Err(explain(wire::failure(response, words, now), advice))
-}
-
-/// Returns the words of an error response (RFC 6749 §5.2), else those of its challenge (RFC 6750
-/// §3), else whatever else explains the error.
-fn words(status: u16, answer: &Value, headers: &HeaderMap) -> VendorError {
-    let vendor = VendorError::new(status);
-    let text = |value: &Value| wire::text(value).map(Into::into);
-    let error = &answer["error"];
-    let in_body = if error.is_object() {
-        // APIs often wrap errors so, and some token endpoints do too.
-        let code = Some(&error["code"]).filter(|code| !code.is_null());
-        let message = text(&error["message"]);
-        said(&vendor, text(code.unwrap_or(&error["type"])), message, None)
-    } else {
-        let part = |name: &str| text(&answer[name]);
-        said(
-            &vendor,
-            part("error"),
-            part("error_description"),
-            part("error_uri"),
-        )
-    };
-    if in_body.has_words() || (200..300).contains(&status) {
-        return in_body;
-    }
-    let part = |name: &str| challenge(headers, name);
-    let in_header = said(
-        &vendor,
-        part("error"),
-        part("error_description"),
-        part("error_uri"),
-    );
-    if in_header.has_words() {
-        return in_header;
-    }
-    ["error_description", "message", "detail", "title"]
-        .into_iter()
-        .find_map(|name| answer[name].as_str().filter(|text| !text.trim().is_empty()))
-        .map_or(in_header, |message| vendor.message(message))
-}
-
-/// Adds the words that belong to a code; none without a code.
-fn said(
-    vendor: &VendorError,
-    code: Option<String>,
-    message: Option<String>,
-    uri: Option<String>,
-) -> VendorError {
-    let is_said = |text: &String| !text.trim().is_empty();
-    let mut vendor = vendor.clone();
-    let Some(code) = code.filter(is_said) else {
-        return vendor;
-    };
-    vendor = vendor.code(code);
-    if let Some(message) = message.filter(is_said) {
-        vendor = vendor.message(message);
-    }
-    if let Some(uri) = uri.filter(is_said) {
-        vendor = vendor.uri(uri);
-    }
-    vendor
 }
 
 /// Adds a remedy for the error codes of the standard, and says whether the client is refused.
@@ -123,11 +65,6 @@ fn explain(error: Error, advice: &str) -> Error {
             .into_iter()
             .any(names);
     error.refusing_client(client).with_remedy(remedy)
-}
-
-/// Returns a parameter of the first `WWW-Authenticate` challenge that has it (RFC 9110 §11.6.1).
-fn challenge(headers: &HeaderMap, name: &str) -> Option<String> {
-    wire::challenge_parameters(headers, name).into_iter().next()
 }
 
 /// Returns a body that JSON parsers accept: without a byte order mark, and valid UTF-8.

@@ -37,7 +37,7 @@ pub(crate) fn reads(step: &ConfigTable, is_first: bool) -> Reads {
     }
     let brings_json_token = token.is_some() && !is_text;
     let expires = expiry(&section, brings_json_token);
-    let words = section.table("error").map_or_else(Words::usual, |inside| {
+    let words = section.table("error").map(|inside| {
         let words = Words {
             code: inside.answer_path("code"),
             reason: inside.answer_path("reason"),
@@ -104,17 +104,6 @@ fn wanted(reads: &Reads) -> Option<Box<[Box<str>]>> {
         }
     }
     Some(keys.into())
-}
-
-impl Words {
-    /// RFC 6749 §5.2.
-    pub(crate) fn usual() -> Self {
-        Self {
-            code: Some(AnswerPath::key("error")),
-            reason: None,
-            message: Some(AnswerPath::key("error_description")),
-        }
-    }
 }
 
 fn expiry(section: &ConfigTable, is_usual: bool) -> Option<Expiry> {

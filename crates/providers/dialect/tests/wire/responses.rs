@@ -338,3 +338,28 @@ async fn a_token_that_cannot_be_used_is_told_with_the_answers_status() {
         assert_eq!(error.vendor().unwrap().status, Some(201), "{answer}");
     }
 }
+
+#[tokio::test]
+async fn the_words_are_found_in_whatever_envelope_unless_the_file_says_where() {
+    let okta = json!({ "errorCode": "E7", "errorSummary": "no" });
+    for response in ["", "error = { code = \"/elsewhere\" }", "format = \"text\""] {
+        for status in [400, 200] {
+            let server = Server::answering(status, okta.clone()).await;
+            let error = server.token(&dialect(response)).await.unwrap_err();
+            let vendor = error.vendor().unwrap();
+            assert_eq!(vendor.code.as_deref(), Some("E7"), "{response}");
+            assert_eq!(vendor.message.as_deref(), Some("no"), "{response}");
+        }
+    }
+    // A flag says that it is an error, whatever the status.
+    let server = Server::answering(200, json!({ "ok": false, "code": 7, "msg": "no" })).await;
+    let flag = "ok = { at = \"/ok\", equals = true }";
+    let error = server.token(&dialect(flag)).await.unwrap_err();
+    assert_eq!(error.vendor().unwrap().code.as_deref(), Some("7"));
+    // The file's own place comes first.
+    let body = json!({ "errorCode": "E7", "mine": "E8" });
+    let server = Server::answering(400, body).await;
+    let file = dialect("error = { code = \"/mine\" }");
+    let error = server.token(&file).await.unwrap_err();
+    assert_eq!(error.vendor().unwrap().code.as_deref(), Some("E8"));
+}

@@ -340,3 +340,21 @@ async fn a_token_that_cannot_be_used_is_told_with_the_answers_status() {
         assert_eq!(error.vendor().unwrap().status, Some(200), "{name} {value}");
     }
 }
+
+#[tokio::test]
+async fn the_words_are_found_in_whatever_envelope() {
+    for body in [
+        json!({ "errorCode": "E7", "errorSummary": "no" }),
+        json!({ "errors": [{ "code": "E7", "message": "no" }] }),
+        json!({ "data": { "error": { "code": "E7", "message": "no" } } }),
+        json!({ "fault": { "faultstring": "no", "detail": { "errorcode": "E7" } } }),
+    ] {
+        for status in [400, 200] {
+            let error = answered(json_answer(status, &body)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused, "{body}");
+            let vendor = error.vendor().unwrap();
+            assert_eq!(vendor.code.as_deref(), Some("E7"), "{body}");
+            assert_eq!(vendor.message.as_deref(), Some("no"), "{body}");
+        }
+    }
+}
