@@ -22,6 +22,7 @@
 //! | `error.rs` | [`Error`], [`VendorError`], [`StoreError`] |
 //! | `redact.rs` | an error without the secrets of a fetch |
 //! | `url.rs` | which URLs secrets may be sent to |
+//! | `pem.rs` | [`pem_blocks`]: PEM as parsers accept it |
 //! | `http.rs` | [`HttpClient`], [`ClientIdentity`] |
 //! | `identity.rs` | [`IdentityKey`], under which digests of secrets are made |
 //! | `secret.rs`, `secret/` | [`SecretRef`]: places of secrets, and how they are read |
@@ -55,6 +56,7 @@ mod id;
 mod identity;
 mod lifetime;
 mod observer;
+mod pem;
 mod pointer;
 mod provider;
 mod redact;
@@ -81,6 +83,7 @@ pub use self::{
     identity::IdentityKey,
     lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, NoLifetime},
     observer::RequestObserver,
+    pem::pem_blocks,
     provider::{Choice, IdentityRef, Inspection, Provider},
     rejection::RejectionRule,
     request::{ParamValue, SetParam, TokenRequest},

@@ -265,7 +265,13 @@ impl Reads {
         let text = if self.is_text && place.is_whole_body() {
             match body {
                 Body::Whole(Value::String(quoted)) => quoted.clone(),
-                Body::Whole(Value::Object(_) | Value::Array(_)) => return None,
+                Body::Whole(Value::Array(_)) => return None,
+                // An object is a token like any other text, unless it reports an error.
+                Body::Whole(Value::Object(fields))
+                    if fields.is_empty() || self.words(response).has_words() =>
+                {
+                    return None;
+                }
                 _ => {
                     let text = std::str::from_utf8(response.body()).ok()?;
                     text.trim_start_matches('\u{feff}').trim().to_owned()

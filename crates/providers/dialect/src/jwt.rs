@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
 };
 use base64::Engine as _;
-use biped_core::Error;
+use biped_core::{Error, pem_blocks};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -59,15 +59,17 @@ fn key(alg: Algorithm, text: &str) -> Result<EncodingKey, Error> {
     if alg.family() == AlgorithmFamily::Hmac {
         return Ok(EncodingKey::from_secret(text.as_bytes()));
     }
-    // PEM text in variables and JSON files often has escaped line breaks.
-    let pem = Zeroizing::new(text.replace("\\n", "\n"));
+    let pem = pem_blocks(text.as_bytes());
     let key = match alg.family() {
-        AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(pem.as_bytes()),
-        AlgorithmFamily::Ec => match sec1(alg, &pem) {
+        AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(&pem),
+        AlgorithmFamily::Ec => match std::str::from_utf8(&pem)
+            .ok()
+            .and_then(|pem| sec1(alg, pem))
+        {
             Some(der) => Ok(EncodingKey::from_ec_der(&der)),
-            None => EncodingKey::from_ec_pem(pem.as_bytes()),
+            None => EncodingKey::from_ec_pem(&pem),
         },
-        _ => EncodingKey::from_ed_pem(pem.as_bytes()),
+        _ => EncodingKey::from_ed_pem(&pem),
     };
     key.map_err(|_| unfit(alg))
 }

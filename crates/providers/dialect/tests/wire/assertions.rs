@@ -114,6 +114,13 @@ async fn a_key_may_be_as_openssl_writes_it() {
     server.fetch(vendor(key), &request).await.unwrap();
     let sent = field(&server.last().await, "client_assertion");
     assert_eq!(sent.split('.').count(), 3);
+    for other in [
+        key.replace('\n', "\\n"),
+        key.replace('\n', "\\r\\n"),
+        format!("# the key\n{key}"),
+    ] {
+        server.fetch(vendor(&other), &request).await.unwrap();
+    }
     let broken = key.replace("MHc", "MHd");
     let error = server.fetch(vendor(&broken), &request).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Secret);

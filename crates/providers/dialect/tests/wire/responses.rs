@@ -50,7 +50,7 @@ async fn a_token_may_be_in_a_header_of_an_empty_answer() {
 }
 
 #[tokio::test]
-async fn a_text_is_a_token_unless_it_is_a_page_or_an_object() {
+async fn a_text_is_a_token_unless_it_is_a_page_or_an_error() {
     for (body, token) in [
         ("t-1\n", Some("t-1")),
         ("\u{feff}t-1", Some("t-1")),
@@ -58,6 +58,12 @@ async fn a_text_is_a_token_unless_it_is_a_page_or_an_object() {
         ("12345", Some("12345")),
         ("<html>log in</html>", None),
         ("{\"error\": \"invalid_client\"}", None),
+        (
+            "{\"sid\": \"s-1\", \"sig\": 7}\n",
+            Some("{\"sid\": \"s-1\", \"sig\": 7}"),
+        ),
+        ("{\"errors\": [{\"message\": \"no\"}]}", None),
+        ("[\"t-1\"]", None),
         ("{}", None),
         ("", None),
     ] {
@@ -96,6 +102,18 @@ async fn without_expires_in_the_expiry_may_be_a_point_in_time() {
         .await
         .unwrap();
     assert_eq!(got.lifetime(), Some(Duration::from_secs(900)));
+}
+
+#[tokio::test]
+async fn a_text_that_is_an_object_is_no_token_if_the_file_finds_an_error_in_it() {
+    let file = dialect("format = \"text\"\nerror = { code = \"/why\" }");
+    for (body, is_token) in [
+        (json!({ "why": "no", "sid": "s-1" }), false),
+        (json!({ "why": null, "sid": "s-1" }), true),
+    ] {
+        let server = Server::answering(200, body.clone()).await;
+        assert_eq!(server.token(&file).await.is_ok(), is_token, "{body}");
+    }
 }
 
 #[tokio::test]
