@@ -176,8 +176,10 @@ fn no_crate_outgrows_its_limit() {
         // that are told once (`error/cause.rs`), lists of secrets (`secret/list.rs`), why a lifetime is
         // assumed, and scopes in the order in which they were written. Beyond 3 700: tokens of other
         // parties, which are another provider's (`input.rs`) or a platform's, how a client proves who it
-        // is, a request that tries a token, and disuse.
-        ("crates/core", 4_050),
+        // is, a request that tries a token, and disuse. Beyond 4 050: what rejects a token (`challenge.rs`,
+        // `rejection.rs`), where a value is in a response (`pointer.rs`) and the forms of refusals, which
+        // each provider had or lacked.
+        ("crates/core", 4_500),
         ("crates/io", 600),
         ("crates/redact", 750),
         // Beyond 3 300: what keeps a runtime that stands still from starving others, whose token a
@@ -185,9 +187,9 @@ fn no_crate_outgrows_its_limit() {
         // last resort. Beyond 4 100: a log of each request, tokens that providers lend each other (270),
         // and tokens that end of disuse.
         ("crates/engine", 4_550),
-        // Beyond 1 300: the schemes of references, the reads that a vendor's file needs, and how a
-        // provider finds another.
-        ("crates/config", 1_440),
+        // Beyond 1 300: the schemes of references, the reads that a vendor's file needs, how a provider
+        // finds another, and which API responses reject the token, for every kind that asks.
+        ("crates/config", 1_550),
         // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs:
         // 380), and the registry, which checks what an application registers and knows the keys of
         // kinds whose features are not enabled (220). Beyond 2 550: what an author meant by a key of

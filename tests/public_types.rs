@@ -144,6 +144,10 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Provider", TRAIT),
             ("ProviderId", Planted),
             ("References", WORD),
+            (
+                "RejectionRule",
+                Never("what a vendor's documentation says of its responses"),
+            ),
             ("SecretRef", Planted),
             ("SecretString", Planted),
             ("SecretSource", TRAIT),

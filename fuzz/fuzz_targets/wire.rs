@@ -12,16 +12,21 @@ fuzz_target!(|data: &[u8]| {
         let mut headers = http::HeaderMap::new();
         headers.insert(http::header::RETRY_AFTER, value);
         let _ = wire::retry_after(&headers, now);
+        let value = headers.remove(http::header::RETRY_AFTER).unwrap();
+        headers.insert(http::header::WWW_AUTHENTICATE, value);
+        let _ = wire::challenge_parameters(&headers, "error");
     }
     let response = http::Response::new(Bytes::copy_from_slice(data));
     if let Ok(json) = wire::json(&response) {
         let _ = (
             wire::seconds(&json),
+            wire::point_in_time(&json),
             wire::text(&json),
             wire::integer(&json),
         );
         let _ = (wire::scope(&json), wire::object(&json));
     }
+    let _ = wire::vendor_error_despite_status(&response);
     let _ = wire::failure(&response, VendorError::new(400), now);
     let Ok(text) = std::str::from_utf8(data) else {
         return;

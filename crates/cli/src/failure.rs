@@ -126,7 +126,10 @@ impl Described {
         let vendor = error.vendor();
         let said = vendor.and_then(|vendor| vendor.message.clone());
         let message = match said {
-            Some(said) if error.kind() == ErrorKind::Refused => said,
+            Some(said) if error.kind() == ErrorKind::Refused => match error.clock_warning() {
+                Some(warning) => format!("{said} ({warning})"),
+                None => said,
+            },
             // Keep the vendor's message beside Biped's own.
             Some(said) => format!("{}: {said}", words(error)),
             None => words(error),
@@ -161,6 +164,9 @@ fn words(error: &Error) -> String {
     }
     if let Some(places) = error.credentials_from() {
         words += &format!(" (read from {places})");
+    }
+    if let Some(warning) = error.clock_warning() {
+        words += &format!(" ({warning})");
     }
     words
 }

@@ -10,6 +10,7 @@
 mod field;
 mod problem;
 mod provider;
+mod rejection;
 mod secret;
 mod section;
 mod store;

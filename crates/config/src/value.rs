@@ -382,6 +382,24 @@ impl ConfigValue {
         url.fragment().is_none().then_some(url)
     }
 
+    /// The value as JSON of the same type; a date becomes a string.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.raw {
+            Value::Text(text) | Value::Date(text) => text.as_str().into(),
+            Value::Integer(number) => (*number).into(),
+            Value::Float(number) => (*number).into(),
+            Value::Bool(yes) => (*yes).into(),
+            Value::List(all) => all.iter().map(Self::to_json).collect(),
+            Value::Table(table) => {
+                let fields = table
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.to_json()));
+                fields.collect::<serde_json::Map<_, _>>().into()
+            }
+        }
+    }
+
     pub(crate) fn to_date(&self) -> Option<Timestamp> {
         let (Value::Date(text) | Value::Text(text)) = &self.raw else {
             return None;

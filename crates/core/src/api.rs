@@ -2,11 +2,11 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::{Clock, Error, SecretRef, Timestamp, redacted_url};
+use crate::{Clock, Error, SecretRef, Timestamp, challenge::challenge_parameters, redacted_url};
 
 /// An API request as a provider sees it: enough to carry a token or a signature, for any HTTP
 /// library.
@@ -219,26 +219,20 @@ pub const PEEK_LIMIT: usize = 64 * 1024;
 /// How long a body may take after its headers; a slower one passes unjudged.
 pub const PEEK_TIME: Duration = Duration::from_millis(50);
 
-/// The rule of RFC 6750 §3.1, by status and headers alone.
+/// The rule of RFC 6750 §3.1, by status and headers alone: the error `invalid_token` in a challenge
+/// rejects the token whatever the status, since many APIs send it with 400 or 403. A 401 without it
+/// rejects the token too, unless a challenge says `insufficient_scope`.
 #[must_use]
 pub fn judge_by_status(response: &ApiResponse<'_>) -> Verdict {
-    if response.status() != StatusCode::UNAUTHORIZED {
-        return Verdict::Accepted;
-    }
-    let insufficient = response
-        .headers()
-        .get_all(header::WWW_AUTHENTICATE)
-        .iter()
-        .any(|value| contains(value.as_bytes(), b"insufficient_scope"));
-    if insufficient {
-        Verdict::Accepted
-    } else {
+    let errors = challenge_parameters(response.headers(), "error");
+    let says = |code: &str| errors.iter().any(|error| error == code);
+    let is_rejected = says("invalid_token")
+        || response.status() == StatusCode::UNAUTHORIZED && !says("insufficient_scope");
+    if is_rejected {
         Verdict::Rejected
+    } else {
+        Verdict::Accepted
     }
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 /// What an API response says about the token it was sent with.

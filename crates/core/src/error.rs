@@ -1,6 +1,7 @@
 //! [`Error`]: what went wrong, who can fix it, and how. [`StoreError`]: what a store reports.
 
 mod cause;
+mod clock;
 mod store;
 mod vendor;
 
@@ -49,6 +50,8 @@ struct Inner {
     vendor: Option<VendorError>,
     credentials: Option<Arc<Credentials>>,
     token_source: Option<Arc<str>>,
+    /// By how many seconds this machine's clock is ahead of the vendor's, if that is worth a word.
+    clock_ahead: Option<i64>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// Which causes are told. It depends on all the rest.
     causes: OnceLock<Causes>,
@@ -218,6 +221,7 @@ impl Error {
             vendor: None,
             credentials: None,
             token_source: None,
+            clock_ahead: None,
             source: None,
             causes: OnceLock::new(),
             told: None,
@@ -520,6 +524,9 @@ impl fmt::Display for Error {
         }
         if let Some(places) = self.credentials_from() {
             write!(f, " (read from {places})")?;
+        }
+        if let Some(warning) = self.clock_warning() {
+            write!(f, " ({warning})")?;
         }
         let seconds = |wait: &Duration| wait.as_secs_f64().ceil();
         match (plan, requested_wait) {

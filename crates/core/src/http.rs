@@ -1,12 +1,13 @@
 //! [`HttpClient`]: how token requests leave the process.
 
-use std::{fmt, hash::Hash, sync::Arc};
+use std::{fmt, hash::Hash, mem, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretSlice};
+use zeroize::Zeroizing;
 
-use crate::Error;
+use crate::{Error, pem_blocks};
 
 /// Sends one token request and reads the whole response.
 ///
@@ -31,14 +32,14 @@ pub struct ClientIdentity {
 }
 
 impl ClientIdentity {
-    /// A certificate chain and its private key, in one PEM text.
+    /// A certificate chain and its private key, in one PEM text ([`pem_blocks`]).
     #[must_use]
     pub fn from_pem(pem: impl Into<Vec<u8>>) -> Self {
         use sha2::Digest;
-        let pem: Vec<u8> = pem.into();
+        let mut pem = pem_blocks(&Zeroizing::new(pem.into()));
         let fingerprint = sha2::Sha256::digest(&pem).into();
         Self {
-            pem: Arc::new(pem.into()),
+            pem: Arc::new(mem::take(&mut *pem).into()),
             fingerprint,
         }
     }

@@ -22,6 +22,7 @@
 //! | `error.rs` | [`Error`], [`VendorError`], [`StoreError`] |
 //! | `redact.rs` | an error without the secrets of a fetch |
 //! | `url.rs` | which URLs secrets may be sent to |
+//! | `pem.rs` | [`pem_blocks`]: PEM as parsers accept it |
 //! | `http.rs` | [`HttpClient`], [`ClientIdentity`] |
 //! | `identity.rs` | [`IdentityKey`], under which digests of secrets are made |
 //! | `secret.rs`, `secret/` | [`SecretRef`]: places of secrets, and how they are read |
@@ -29,9 +30,13 @@
 //! | `id.rs`, `id/` | [`ProviderId`], and the names of tokens: [`TokenKey`], [`StoreKey`] |
 //! | `input.rs` | [`Input`]: a token of another provider that a fetch needs |
 //! | `base_urls.rs` | [`BaseUrls`]: which hosts a response may name |
+//! | `challenge.rs` | the parameters of `WWW-Authenticate` |
+//! | `pointer.rs` | where a value is in a response |
 //! | `wire.rs` | reading what vendors write |
+//! | `refusal.rs` | the vendor's words in an error, in whatever envelope |
 //! | `token.rs` | [`Token`] |
 //! | `api.rs` | [`ApiRequest`], [`ApiResponse`], [`Verdict`] |
+//! | `rejection.rs` | [`RejectionRule`]: which API responses reject the token, as data |
 //! | `observer.rs` | [`RequestObserver`], which is told of the requests of a fetch |
 //! | `fetch.rs` | [`FetchContext`] |
 //! | `proof.rs` | [`Proof`]: how a client proves who it is |
@@ -44,6 +49,7 @@
 
 mod api;
 mod base_urls;
+mod challenge;
 mod clock;
 mod error;
 mod fetch;
@@ -53,9 +59,13 @@ mod identity;
 mod input;
 mod lifetime;
 mod observer;
+mod pem;
+mod pointer;
 mod proof;
 mod provider;
 mod redact;
+mod refusal;
+mod rejection;
 mod request;
 mod secret;
 mod store;
@@ -78,8 +88,10 @@ pub use self::{
     input::Input,
     lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, NoLifetime},
     observer::RequestObserver,
+    pem::pem_blocks,
     proof::Proof,
     provider::{Choice, IdentityRef, Inspection, Probe, Provider},
+    rejection::RejectionRule,
     request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretSource, SecretUse, SourceContext},
     store::{Claim, Generation, Lease, LeaseFailure, LeaseId, StoredToken, TokenStore},

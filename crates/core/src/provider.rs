@@ -128,8 +128,9 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         &[]
     }
 
-    /// What an API response says about the request's token. Default: 401 rejects it, unless
-    /// `WWW-Authenticate` says `insufficient_scope` (RFC 6750 §3.1).
+    /// What an API response says about the request's token. Default: the rule of RFC 6750 §3.1
+    /// ([`judge_by_status`](crate::judge_by_status)). `WWW-Authenticate` with `invalid_token` rejects it
+    /// at any status, and so does 401, unless it says `insufficient_scope`.
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
         judge_by_status(response)
     }

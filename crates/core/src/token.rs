@@ -256,6 +256,26 @@ impl TokenBuilder {
             .unstated(Some(unstated))
     }
 
+    /// The expiry in `expires_on` or `expires_at` among the fields of the response
+    /// ([`wire::point_in_time`]), if `expires_in` is missing or can't be read.
+    #[must_use]
+    pub fn or_expires_at<'v>(mut self, field: impl Fn(&str) -> Option<&'v Value>) -> Self {
+        if self.stated.is_some() {
+            return self;
+        }
+        let given = ["expires_on", "expires_at"].into_iter().filter_map(field);
+        for value in given.filter(|value| !value.is_null()) {
+            let expiry = wire::point_in_time(value).filter(|expiry| *expiry > self.sent_at);
+            if expiry.is_some() {
+                return self.expires_at(expiry);
+            }
+            if self.unstated == Some(NoLifetime::Missing) {
+                self.unstated = Some(NoLifetime::Unreadable);
+            }
+        }
+        self
+    }
+
     /// Why the lifetime is assumed, should it be: `None` if the vendor is known to leave it out. Default:
     /// [`NoLifetime::Missing`].
     pub fn unstated(mut self, why: Option<NoLifetime>) -> Self {

@@ -13,7 +13,12 @@ use url::Url;
 
 use crate::{BaseUrls, Error, ErrorKind, MAX_LIFETIME, Timestamp, VendorError};
 
-pub use crate::base_urls::host_matches;
+pub use crate::{
+    base_urls::host_matches,
+    challenge::challenge_parameters,
+    pointer::{Pointer, ResponsePath, alike},
+    refusal::{vendor_error, vendor_error_despite_status},
+};
 pub use biped_redact::{Escaped, Redactor, VENDOR_TEXT_LIMIT, escaped, vendor_text};
 
 /// The JSON of a response, whatever its content type says. Bytes that are not UTF-8 are replaced.
@@ -61,7 +66,8 @@ pub fn with_status(error: Error, response: &http::Response<Bytes>) -> Error {
 }
 
 /// The error for a failed response, by its status and the vendor's words (see [`ErrorKind`] for the
-/// rules), with its `Retry-After`.
+/// rules), with its `Retry-After`. A refusal whose `Date` is far from `now` says so
+/// ([`Error::clock_warning`]).
 #[must_use]
 pub fn failure(response: &http::Response<Bytes>, vendor: VendorError, now: Timestamp) -> Error {
     let status = response.status();
@@ -73,7 +79,9 @@ pub fn failure(response: &http::Response<Bytes>, vendor: VendorError, now: Times
         return invalid_response(response, "the token endpoint answered with a redirect")
             .with_remedy("configure the final URL; redirects are never followed with a secret");
     }
-    Error::refused(vendor).with_retry_after(retry_after)
+    Error::refused(vendor)
+        .with_retry_after(retry_after)
+        .with_date(response.headers(), now)
 }
 
 /// Whether the same request may succeed later after this status: 408, 425, 429 or 5xx.
@@ -109,6 +117,42 @@ pub fn seconds(value: &Value) -> Option<Duration> {
     }
     let life = Duration::try_from_secs_f64(seconds).unwrap_or(MAX_LIFETIME);
     (!life.is_zero()).then(|| life.min(MAX_LIFETIME))
+}
+
+/// A point in time: seconds or milliseconds since 1970, as a number or as a string, or a date: RFC 3339, an
+/// HTTP date (RFC 9110 §5.6.7), or a day, which stands for its start in UTC. A time without a zone is
+/// `None`, since it may be off by hours.
+#[must_use]
+pub fn point_in_time(value: &Value) -> Option<Timestamp> {
+    /// Since 2001, seconds since 1970 have ten digits and milliseconds thirteen.
+    const LEAST_MILLIS: f64 = 1e11;
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    if let Some(number) = number {
+        let seconds = match number {
+            number if number >= LEAST_MILLIS => number / 1e3,
+            number => number,
+        };
+        #[allow(clippy::cast_possible_truncation)] // a cast saturates
+        return (seconds.is_finite() && seconds > 0.0)
+            .then(|| Timestamp::from_unix_millis((seconds * 1e3) as i64));
+    }
+    let text = value.as_str()?.trim();
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Some(Timestamp::from_unix_millis(at.as_millisecond()));
+    }
+    if let Ok(at) = httpdate::parse_http_date(text) {
+        return Some(at.into());
+    }
+    let is_day = text.len() == "2026-11-22".len();
+    let day: jiff::civil::Date = text.parse().ok().filter(|_| is_day)?;
+    let start = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(Timestamp::from_unix_millis(
+        start.timestamp().as_millisecond(),
+    ))
 }
 
 /// A string, or a number as a string: vendors write codes either way.

@@ -123,6 +123,8 @@ impl Finding {
         let mut warnings: Vec<_> = source.provider().warning(now()).into_iter().collect();
         warnings.extend(identity::warnings(&proof));
         let cause = tried.err().map(|error| error.clone().with_provider(name));
+        let clock = tried.err().and_then(Error::clock_warning);
+        warnings.extend(clock.map(|clock| format!("{clock}; set it, or check the time service")));
         let token = tried.ok();
         if let Some(token) = token {
             warnings.extend(withheld(source, token));

@@ -199,6 +199,39 @@ fn nothing_was_sent_is_said_only_where_it_is_true() {
 }
 
 #[test]
+fn a_refusal_tells_that_the_clocks_differ() {
+    const REFUSAL: &str = "HTTP/1.1 401 Unauthorized\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+        content-type: application/json\r\ncontent-length: 26\r\nconnection: close\r\n\r\n\
+        {\"error\":\"invalid_client\"}";
+    for (line, is_json) in [
+        ("token shop", false),
+        ("check shop", false),
+        ("check shop --format json", true),
+    ] {
+        let server = OneRequest::answered(REFUSAL);
+        let world = World::empty();
+        let url = &server.url;
+        world.write(
+            "biped.toml",
+            &format!(
+                "[providers.shop]\nkind = 'oauth2'\ntoken_endpoint = '{url}/token'\n\
+                 client_id = 'a'\nclient_secret = 'b'\n"
+            ),
+        );
+        let ran = world.run(line);
+        assert_eq!(ran.status, 3, "{ran:?}");
+        let text = ran.stdout.clone() + &ran.stderr;
+        // Lines are wrapped at words.
+        let text: Vec<_> = text.split_whitespace().collect();
+        let text = text.join(" ");
+        assert!(text.contains("s ahead of the vendor's"), "{ran:?}");
+        if is_json {
+            assert!(text.contains("warnings"), "{ran:?}");
+        }
+    }
+}
+
+#[test]
 fn a_blank_is_sent_as_it_is() {
     // The sandbox's own secret contains one; cutting it off would break what works.
     let world = World::new();

@@ -2,7 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use biped_core::{ClientIdentity, Error, ExposeSecret, SecretString, is_loopback, is_on_host};
+use biped_core::{
+    ClientIdentity, Error, ExposeSecret, SecretString, is_loopback, is_on_host, pem_blocks,
+};
 use reqwest::{Certificate, ClientBuilder, Identity, Proxy};
 use url::Url;
 
@@ -181,7 +183,7 @@ impl HttpSettings {
     fn certificates(&self) -> Result<Vec<Certificate>, Error> {
         let mut all = Vec::new();
         for pem in &self.extra_ca {
-            let certificates = Certificate::from_pem_bundle(pem).unwrap_or_default();
+            let certificates = Certificate::from_pem_bundle(&pem_blocks(pem)).unwrap_or_default();
             if certificates.is_empty() {
                 return Err(
                     Error::configuration("extra_ca does not contain a certificate")

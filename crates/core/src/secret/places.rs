@@ -10,7 +10,7 @@ use biped_io::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_async};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use crate::{Clock, Error};
+use crate::{Clock, Error, pem_blocks};
 
 pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
     let problem = match std::env::var(name) {
@@ -18,7 +18,10 @@ pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
         Ok(_) => "empty",
         Err(VarError::NotPresent) => "not set",
         // The standard library's error contains the value.
-        Err(VarError::NotUnicode(_)) => "not UTF-8",
+        Err(VarError::NotUnicode(value)) => match text(value.as_encoded_bytes()) {
+            Some(pem) => return Ok(pem),
+            None => "not UTF-8",
+        },
     };
     Err(Error::secret(format!(
         "the environment variable {name} is {problem}"
@@ -80,10 +83,14 @@ fn secret(path: &Path, read: io::Result<Zeroizing<Vec<u8>>>) -> Result<SecretStr
     Ok(secret)
 }
 
+/// The text of a secret. Of text in another encoding, the PEM blocks in it.
 pub(super) fn text(bytes: &[u8]) -> Option<SecretString> {
-    std::str::from_utf8(bytes)
-        .ok()
-        .map(|text| without_newline(text).to_owned().into())
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Some(without_newline(text).to_owned().into());
+    }
+    let blocks = pem_blocks(bytes);
+    let text = std::str::from_utf8(&blocks).ok()?;
+    Some(without_newline(text).to_owned().into())
 }
 
 /// Removes one newline at the end (`\n` or `\r\n`), and nothing else.

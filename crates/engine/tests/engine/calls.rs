@@ -672,6 +672,62 @@ async fn a_403_and_an_insufficient_scope_cause_no_fetch_and_no_replay() {
     assert_eq!(stage.http.count(), 1);
 }
 
+#[tokio::test]
+async fn an_invalid_token_is_heard_at_any_status_and_in_any_challenge() {
+    let _limit = biped_testing::TimeLimit::start();
+    let said = |code: u16, challenges: &[&str]| {
+        let mut response = status(code);
+        for challenge in challenges {
+            let value = challenge.parse().unwrap();
+            response.headers_mut().append("www-authenticate", value);
+        }
+        response
+    };
+    for rejection in [
+        said(403, &[r#"Bearer realm="x", error="invalid_token""#]),
+        said(400, &["Bearer error=invalid_token"]),
+        said(500, &[r#"bearer ERROR = "invalid_token""#]),
+        said(401, &[r#"Bearer error="invalid_token""#]),
+        said(403, &["Negotiate abc==", r#"Bearer error="invalid_token""#]),
+        said(
+            403,
+            &[r#"Basic realm="a, \"b", Bearer error="invalid_token""#],
+        ),
+        said(403, &[r#"Bearer realm="x";error="invalid_token""#]),
+        said(
+            401,
+            &[r#"Bearer error="insufficient_scope", DPoP error="invalid_token""#],
+        ),
+        said(401, &[r#"Bearer realm="insufficient_scope""#]),
+    ] {
+        let (stage, source) = stage();
+        in_use(&stage, &source).await;
+        let shown = format!("{rejection:?}");
+        let mut api = Api::answering([rejection]);
+        let response = call(&source, get("/a"), &mut api).await.unwrap();
+        assert_eq!(response.status(), 200, "{shown}");
+        assert_eq!(api.tokens(), ["t-1", "t-2"], "{shown}");
+    }
+    for other in [
+        said(403, &[r#"Bearer realm="error=\"invalid_token\"""#]),
+        said(
+            403,
+            &[r#"Bearer error_description="x", realm="invalid_token""#],
+        ),
+        said(403, &[r#"Bearer x_error="invalid_token""#]),
+        said(403, &[r#"Bearer error="invalid_request""#]),
+        said(403, &[r#"Bearer error="insufficient_scope""#]),
+    ] {
+        let (stage, source) = stage();
+        in_use(&stage, &source).await;
+        let shown = format!("{other:?}");
+        let mut api = Api::answering([other]);
+        let response = call(&source, get("/a"), &mut api).await.unwrap();
+        assert_eq!(response.status(), 403, "{shown}");
+        assert_eq!(api.sent.len(), 1, "{shown}");
+    }
+}
+
 /// A vendor with ways of its own.
 #[derive(Debug)]
 struct Odd {

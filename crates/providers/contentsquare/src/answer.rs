@@ -45,6 +45,7 @@ fn token_in(
     Token::new(access_token, sent_at)
         .token_type(token_type.as_str().filter(|name| !name.is_empty()))
         .expires_in_json(&expires_in)
+        .or_expires_at(|name| answer.get(name))
         .scope(scope)
         .base_url(base_url)
         .extra(answer)
@@ -59,14 +60,10 @@ pub(crate) fn good(
     let status = response.status();
     if !status.is_success() {
         let answer = wire::json(response).unwrap_or_default();
-        return Err(wire::failure(
-            response,
-            words(status.as_u16(), &answer),
-            now,
-        ));
+        return Err(wire::failure(response, words(response, &answer), now));
     }
     let answer = wire::json(response)?;
-    let words = words(status.as_u16(), &answer);
+    let words = words(response, &answer);
     if words.has_words() || answer["success"] == false {
         return Err(wire::failure(response, words, now));
     }
@@ -79,10 +76,11 @@ pub(crate) fn good(
     }
 }
 
-/// Reads the vendor's error: its own fields (`errorCode`, `errorMessage`), and those of RFC 6749 §5.2.
-fn words(status: u16, answer: &Value) -> VendorError {
+/// Reads the vendor's error: its own fields (`errorCode`, `errorMessage`), those of RFC 6749 §5.2, or any
+/// other that is common.
+fn words(response: &http::Response<Bytes>, answer: &Value) -> VendorError {
     let said = |name: &str| wire::text(&answer[name]).filter(|text| !text.trim().is_empty());
-    let mut vendor = VendorError::new(status);
+    let mut vendor = VendorError::new(response.status().as_u16());
     match (said("errorCode"), said("error")) {
         (Some(code), Some(reason)) => vendor = vendor.code(code).reason(reason),
         (Some(code), None) | (None, Some(code)) => vendor = vendor.code(code),
@@ -94,7 +92,13 @@ fn words(status: u16, answer: &Value) -> VendorError {
     if let Some(uri) = said("error_uri") {
         vendor = vendor.uri(uri);
     }
-    vendor
+    if vendor.has_words() || answer["access_token"].is_string() {
+        return vendor;
+    }
+    match answer["success"] == false {
+        true => wire::vendor_error_despite_status(response),
+        false => wire::vendor_error(response),
+    }
 }
 
 /// Reads the base URL, which a response may omit or leave empty.
@@ -289,6 +293,14 @@ mod tests {
     }
 
     #[test]
+    fn without_expires_in_a_point_in_time_tells() {
+        let mut answer = example_with("expires_on", json!(NOW.unix_seconds() + 600));
+        answer["expires_in"] = Value::Null;
+        let token = read(200, answer).unwrap();
+        assert_eq!(token.lifetime(), Some(Duration::from_secs(600)));
+    }
+
+    #[test]
     fn without_expires_in_the_jwt_tells() {
         let mut answer = example_with("access_token", json!("e30.eyJleHAiOjE4MDAwMDA2MDB9.c2ln"));
         answer.as_object_mut().unwrap().remove("expires_in");
@@ -378,6 +390,23 @@ mod tests {
             let error = read(status, json!({ "errorCode": "OOPS" })).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable);
             assert_eq!(error.vendor().unwrap().code.as_deref(), Some("OOPS"));
+        }
+    }
+
+    #[test]
+    fn the_words_are_found_in_whatever_envelope() {
+        for body in [
+            json!({ "errors": [{ "code": "E7", "message": "no" }] }),
+            json!({ "fault": { "faultstring": "no", "detail": { "errorcode": "E7" } } }),
+            json!({ "meta": { "error": { "code": "E7", "message": "no" } } }),
+        ] {
+            for status in [400, 200] {
+                let error = read(status, &body).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Refused, "{body}");
+                let vendor = error.vendor().unwrap();
+                assert_eq!(vendor.code.as_deref(), Some("E7"), "{body}");
+                assert_eq!(vendor.message.as_deref(), Some("no"), "{body}");
+            }
         }
     }
 }

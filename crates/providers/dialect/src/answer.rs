@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    answer_path::{AnswerPath, alike},
+    answer_path::{AnswerPath, InBody as _, alike},
     dialect::Dialect,
     expiry::{Ends, Written},
     response::{Reads, Words},
@@ -119,7 +119,7 @@ impl Gained {
         }
         self.take_life(reads, response, &body, cx.sent_at);
         for (name, place) in &reads.export {
-            let found = place.find(&body, response.headers());
+            let found = place.find_in(&body, response.headers());
             let text = found.and_then(|value| match &*value {
                 Value::Bool(yes) => Some(yes.to_string()),
                 value => wire::text(value).map(Cow::into_owned),
@@ -147,10 +147,10 @@ impl Gained {
         cx: &AnswerContext<'_>,
     ) {
         let scope = reads.take_text(&reads.scope, body).or_else(|| {
-            let scope = reads.scope.find(body, response.headers())?;
+            let scope = reads.scope.find_in(body, response.headers())?;
             wire::scope(&scope)
         });
-        let token_type = reads.token_type.find(body, response.headers());
+        let token_type = reads.token_type.find_in(body, response.headers());
         let token_type = token_type.as_ref().and_then(|name| name.as_str());
         let kept = cx.is_more_to_come.then(|| text.clone().into());
         self.token = Some(GainedToken {
@@ -175,7 +175,7 @@ impl Gained {
         let builder = token.builder;
         // Without a path, the expiry is read from the token itself.
         let value = reads.expires.as_ref().and_then(|expires| {
-            let found = expires.at.as_ref()?.find(body, response.headers())?;
+            let found = expires.at.as_ref()?.find_in(body, response.headers())?;
             Some((expires, found))
         });
         let unstated = match (&value, &reads.expires) {
@@ -188,13 +188,14 @@ impl Gained {
         let builder = builder.unstated(unstated);
         let ends = value.and_then(|(expires, found)| {
             let issued = expires.issued.as_ref();
-            let issued = issued.and_then(|place| place.find(body, response.headers()));
+            let issued = issued.and_then(|place| place.find_in(body, response.headers()));
             let issued = issued.and_then(|value| Written::read_issued(&value));
             Some(expires.written.read(&found)?.since(issued, sent_at))
         });
         let builder = match ends {
             Some(Ends::In(life)) => builder.expires_in(Some(life)),
             Some(Ends::At(point)) => builder.expires_at(Some(point)),
+            None if reads.is_expiry_usual() => builder.or_expires_at(|name| body.part(name)),
             None => builder,
         };
         let builder = match reads.lifetime {
@@ -263,7 +264,7 @@ impl Reads {
         let Some(ok) = &self.ok else {
             return Ok(body);
         };
-        let is_ok = match ok.at.find(&body, response.headers()) {
+        let is_ok = match ok.at.find_in(&body, response.headers()) {
             Some(value) => alike(&value, &ok.equals),
             None if ok.or_absent => true,
             None => {
@@ -281,7 +282,9 @@ impl Reads {
         if is_ok {
             return Ok(body);
         }
-        Err(wire::failure(response, self.words(response), now))
+        let words = Some(self.words(response)).filter(VendorError::has_words);
+        let words = words.unwrap_or_else(|| wire::vendor_error_despite_status(response));
+        Err(wire::failure(response, words, now))
     }
 
     fn token_text(
@@ -293,7 +296,13 @@ impl Reads {
         let text = if self.is_text && place.is_whole_body() {
             match body {
                 Body::Whole(Value::String(quoted)) => quoted.clone(),
-                Body::Whole(Value::Object(_) | Value::Array(_)) => return None,
+                Body::Whole(Value::Array(_)) => return None,
+                // An object is a token like any other text, unless it reports an error.
+                Body::Whole(Value::Object(fields))
+                    if fields.is_empty() || self.words(response).has_words() =>
+                {
+                    return None;
+                }
                 _ => {
                     let text = std::str::from_utf8(response.body()).ok()?;
                     text.trim_start_matches('\u{feff}').trim().to_owned()
@@ -302,7 +311,7 @@ impl Reads {
         } else {
             match self.take_text(place, body) {
                 Some(text) => text,
-                None => wire::text(&*place.find(body, response.headers())?)?.into_owned(),
+                None => wire::text(&*place.find_in(body, response.headers())?)?.into_owned(),
             }
         };
         // Text that starts with < is an HTML page, not a token.
@@ -311,9 +320,10 @@ impl Reads {
 
     /// The text at a path, moved out of the body unless an export may need it.
     fn take_text(&self, place: &AnswerPath, body: &mut Body<'_>) -> Option<String> {
-        match place {
-            AnswerPath::Body(pointer) if self.export.is_empty() => pointer.take_text(body),
-            _ => None,
+        if self.export.is_empty() {
+            place.take_text(body)
+        } else {
+            None
         }
     }
 
@@ -348,14 +358,16 @@ impl Reads {
         .with_remedy("compare response.token of the vendor file with the vendor's documentation")
     }
 
-    /// The vendor's error, at the paths that the file gives, else at those of RFC 6749.
+    /// The vendor's error, at the paths that the file gives, else wherever vendors write it.
     fn words(&self, response: &http::Response<Bytes>) -> VendorError {
-        let body = &Body::Whole(wire::json(response).unwrap_or_default());
-        let words = self.words.read(response, body);
-        if words.has_words() {
-            return words;
+        if let Some(words) = &self.words {
+            let body = &Body::Whole(wire::json(response).unwrap_or_default());
+            let words = words.read(response, body);
+            if words.has_words() {
+                return words;
+            }
         }
-        Words::usual().read(response, body)
+        wire::vendor_error(response)
     }
 
     fn base_url(
@@ -365,7 +377,7 @@ impl Reads {
         cx: &AnswerContext<'_>,
     ) -> Result<Option<Url>, Error> {
         let Some(found) =
-            (self.base_url.as_ref()).and_then(|place| place.find(body, response.headers()))
+            (self.base_url.as_ref()).and_then(|place| place.find_in(body, response.headers()))
         else {
             return Ok(None);
         };
@@ -394,7 +406,7 @@ impl Reads {
 impl Words {
     fn read(&self, response: &http::Response<Bytes>, body: &Body<'_>) -> VendorError {
         let said = |place: &Option<AnswerPath>| {
-            let value = place.as_ref()?.find(body, response.headers())?;
+            let value = place.as_ref()?.find_in(body, response.headers())?;
             wire::text(&value).map(Cow::into_owned)
         };
         let mut vendor = VendorError::new(response.status().as_u16());

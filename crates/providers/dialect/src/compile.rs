@@ -21,7 +21,7 @@ mod jwt;
 mod response;
 
 use self::{
-    api::{attach, expired},
+    api::attach,
     fields::{read_fields, read_headers, user_and_password},
     jwt::{JwtUse, jwt},
     response::reads,
@@ -57,9 +57,7 @@ pub(crate) fn dialect(top: &ConfigTable, name: &str, digest: Box<str>) -> Option
         steps,
         revoke,
         attach: top.table("attach").map(|section| attach(&section)),
-        expired: top
-            .tables("expired", true)
-            .map(|all| all.iter().map(expired).collect()),
+        expired: top.rejection_rules("expired"),
         client_certificate: top.boolean("client_certificate").unwrap_or(false),
         uses_client_id: false,
         uses_client_secret: false,

@@ -2,12 +2,12 @@
 
 use std::{borrow::Cow, fmt};
 
-use biped_core::BaseUrls;
+use biped_core::{BaseUrls, RejectionRule};
 use url::Url;
 
 use crate::{
     about::About,
-    attach::{Attach, Expired},
+    attach::Attach,
     example::Example,
     step::Step,
     template::{Template, Values},
@@ -41,7 +41,7 @@ pub struct Dialect {
     /// The request that ends a token.
     pub(crate) revoke: Option<Step>,
     pub(crate) attach: Option<Attach>,
-    pub(crate) expired: Option<Vec<Expired>>,
+    pub(crate) expired: Option<Vec<RejectionRule>>,
     pub(crate) client_certificate: bool,
     pub(crate) uses_client_id: bool,
     pub(crate) uses_client_secret: bool,

@@ -1,5 +1,7 @@
 //! Signing the JWT of a dialect. A pure function, except for the randomness of the signature.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use biped_core::Error;
 use jsonwebtoken::Header;
@@ -14,8 +16,9 @@ use crate::{
 mod jwk;
 mod key;
 
-/// How far `iat` is dated back: a vendor whose clock is behind would refuse a JWT from the future.
-const BACKDATED: i64 = 10;
+/// How far `iat` is dated back, in seconds: a vendor whose clock is behind would refuse a JWT from the
+/// future. A JWT that lives shortly is dated back by half its life, so that it is not over when it is sent.
+const BACKDATED: u64 = 60;
 
 /// Signs the claims. Adds `iat`, `exp` and `jti` unless the file defines them.
 pub(crate) fn sign(jwt: &Jwt, values: &Values<'_>) -> Result<String, Error> {
@@ -29,7 +32,11 @@ pub(crate) fn sign(jwt: &Jwt, values: &Values<'_>) -> Result<String, Error> {
             claims.insert((**name).into(), value);
         }
     }
-    let issued = values.now.unix_seconds().saturating_sub(BACKDATED);
+    let backdated = BACKDATED.min(jwt.lifetime / 2);
+    let issued = values
+        .now
+        .before(Duration::from_secs(backdated))
+        .unix_seconds();
     let expires = issued.saturating_add(i64::try_from(jwt.lifetime).unwrap_or(i64::MAX));
     let mut add = |name: &str, value: Value| {
         claims.entry(name).or_insert(value);

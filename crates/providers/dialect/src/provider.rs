@@ -4,17 +4,13 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret, FetchContext,
-    IdentityRef, Lifetime, Probe, Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest,
-    Verdict, async_trait, judge_by_status,
+    IdentityRef, Lifetime, Probe, Provider, ProviderId, RejectionRule, SecretRef, Timestamp, Token,
+    TokenRequest, Verdict, async_trait, judge_by_status,
 };
 use http::header;
 use url::Url;
 
-use crate::{
-    attach::{self, Attach},
-    dialect::Dialect,
-    template::Values,
-};
+use crate::{attach::Attach, dialect::Dialect, template::Values};
 
 mod builder;
 mod fetch;
@@ -149,7 +145,7 @@ impl Provider for Vendor {
 
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
         match &self.dialect.expired {
-            Some(entries) => attach::judge(entries, response),
+            Some(entries) => RejectionRule::judge(entries, response),
             None => judge_by_status(response),
         }
     }

@@ -107,20 +107,3 @@ impl VendorTable for ConfigTable {
 pub(crate) fn line(value: &ConfigValue) -> usize {
     value.origin.line().unwrap_or(1)
 }
-
-/// Converts a value to JSON of the same type; a date becomes a string.
-pub(crate) fn to_json(value: &ConfigValue) -> serde_json::Value {
-    match &value.raw {
-        Value::Text(text) | Value::Date(text) => text.as_str().into(),
-        Value::Integer(number) => (*number).into(),
-        Value::Float(number) => (*number).into(),
-        Value::Bool(yes) => (*yes).into(),
-        Value::List(all) => all.iter().map(to_json).collect(),
-        Value::Table(table) => {
-            let table = table
-                .iter()
-                .map(|(key, value)| (key.clone(), to_json(value)));
-            table.collect::<serde_json::Map<_, _>>().into()
-        }
-    }
-}

@@ -25,9 +25,19 @@ pub(crate) struct Reads {
     pub(crate) base_url_hosts: Vec<Template>,
     pub(crate) export: Vec<(Box<str>, AnswerPath)>,
     pub(crate) ok: Option<Success>,
-    pub(crate) words: Words,
+    /// `None`: the error is wherever vendors write it.
+    pub(crate) words: Option<Words>,
     pub(crate) token_type: AnswerPath,
     pub(crate) scope: AnswerPath,
+}
+
+impl Reads {
+    /// Whether the expiry is where most vendors write it: the vendor file does not say where.
+    pub(crate) fn is_expiry_usual(&self) -> bool {
+        self.expires
+            .as_ref()
+            .is_some_and(|expires| !expires.is_described)
+    }
 }
 
 /// The flag that reports success.

@@ -26,6 +26,7 @@ pub(crate) fn token(
     Ok(Token::new(access_token, sent_at)
         .token_type(token_type.as_str().filter(|name| !name.is_empty()))
         .expires_in_json(&expires_in)
+        .or_expires_at(|name| data.get(name))
         .scope(scope)
         .extra(data))
 }
@@ -35,7 +36,7 @@ fn data(response: &http::Response<Bytes>, now: Timestamp) -> Result<Map<String, 
     let status = response.status().as_u16();
     if !response.status().is_success() {
         let answer = wire::json(response).unwrap_or_default();
-        return Err(wire::failure(response, words(status, &answer), now));
+        return Err(wire::failure(response, any_words(response, &answer), now));
     }
     let answer = wire::json(response)?;
     let inside = words_inside(status, &answer["error"]);
@@ -50,6 +51,12 @@ fn data(response: &http::Response<Bytes>, now: Timestamp) -> Result<Map<String, 
     if words.code.is_some() || words.reason.is_some() {
         return Err(wire::failure(response, words, now));
     }
+    if !words.has_words() {
+        let words = any_words(response, &answer);
+        if words.has_words() {
+            return Err(wire::failure(response, words, now));
+        }
+    }
     let what = match &answer["data"] {
         _ if !answer.is_object() => "the response is not a JSON object",
         Value::Null => "the response does not contain data",
@@ -57,6 +64,16 @@ fn data(response: &http::Response<Bytes>, now: Timestamp) -> Result<Map<String, 
         _ => "data in the response is not a JSON object",
     };
     Err(wire::invalid_response(response, what))
+}
+
+/// Reads the vendor's error in its own form, else in any that is common, unless there is `data`: what is in
+/// there is not for people.
+fn any_words(response: &http::Response<Bytes>, answer: &Value) -> VendorError {
+    let words = words(response.status().as_u16(), answer);
+    if words.has_words() || !answer["data"].is_null() {
+        return words;
+    }
+    wire::vendor_error(response)
 }
 
 /// Reads the vendor's error: the fields in `error`, and those at the top for what it lacks.
@@ -130,6 +147,13 @@ mod tests {
             );
             assert_eq!(token.extra("access_token"), None);
         }
+    }
+
+    #[test]
+    fn without_expires_in_a_point_in_time_tells() {
+        let data = json!({ "access_token": ACCESS_TOKEN, "expires_at": NOW.unix_seconds() + 600 });
+        let token = read(200, json!({ "data": data })).unwrap();
+        assert_eq!(token.lifetime(), Some(Duration::from_secs(600)));
     }
 
     #[test]
@@ -309,6 +333,23 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Unavailable);
             assert!(error.is_transient());
             assert_eq!(error.vendor().unwrap().reason.as_deref(), Some("API_ERROR"));
+        }
+    }
+
+    #[test]
+    fn the_words_are_found_in_whatever_envelope() {
+        for body in [
+            json!({ "errors": [{ "code": "E7", "message": "no" }] }),
+            json!({ "fault": { "faultstring": "no", "detail": { "errorcode": "E7" } } }),
+            json!({ "meta": { "error": { "code": "E7", "message": "no" } } }),
+        ] {
+            for status in [400, 200] {
+                let error = read(status, &body).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Refused, "{body}");
+                let vendor = error.vendor().unwrap();
+                assert_eq!(vendor.code.as_deref(), Some("E7"), "{body}");
+                assert_eq!(vendor.message.as_deref(), Some("no"), "{body}");
+            }
         }
     }
 }

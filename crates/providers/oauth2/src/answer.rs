@@ -2,9 +2,8 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use biped_core::{Error, NoLifetime, Timestamp, Token, VendorError, wire};
+use biped_core::{Error, NoLifetime, Timestamp, Token, wire};
 use bytes::Bytes;
-use http::{HeaderMap, header};
 use oauth2::{AccessToken, RefreshToken, Scope, TokenResponse, TokenType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -23,75 +22,18 @@ pub(crate) fn check(
     grant: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let status = response.status();
-    let answer = wire::json(response).unwrap_or_default();
-    let words = words(status.as_u16(), &answer, response.headers());
+    if response.status().is_success() {
+        let answer = wire::json(response).unwrap_or_default();
+        if answer["access_token"].is_string() {
+            return Ok(());
+        }
+    }
     // A response with an error is a refusal even if its status is 2xx.
-    if status.is_success() && (words.code.is_none() || answer["access_token"].is_string()) {
+    let words = wire::vendor_error(response);
+    if response.status().is_success() && !words.has_words() {
         return Ok(());
     }
     Err(explain(wire::failure(response, words, now), advice, grant))
-}
-
-/// Returns the words of an error response (RFC 6749 §5.2), else those of its challenge (RFC 6750
-/// §3), else whatever else explains the error.
-fn words(status: u16, answer: &Value, headers: &HeaderMap) -> VendorError {
-    let vendor = VendorError::new(status);
-    let text = |value: &Value| wire::text(value).map(Into::into);
-    let error = &answer["error"];
-    let in_body = if error.is_object() {
-        // APIs often wrap errors so, and some token endpoints do too.
-        let code = Some(&error["code"]).filter(|code| !code.is_null());
-        let message = text(&error["message"]);
-        said(&vendor, text(code.unwrap_or(&error["type"])), message, None)
-    } else {
-        let part = |name: &str| text(&answer[name]);
-        said(
-            &vendor,
-            part("error"),
-            part("error_description"),
-            part("error_uri"),
-        )
-    };
-    if in_body.has_words() || (200..300).contains(&status) {
-        return in_body;
-    }
-    let part = |name: &str| challenge(headers, name);
-    let in_header = said(
-        &vendor,
-        part("error"),
-        part("error_description"),
-        part("error_uri"),
-    );
-    if in_header.has_words() {
-        return in_header;
-    }
-    ["error_description", "message", "detail", "title"]
-        .into_iter()
-        .find_map(|name| answer[name].as_str().filter(|text| !text.trim().is_empty()))
-        .map_or(in_header, |message| vendor.message(message))
-}
-
-/// Adds the words that belong to a code; none without a code.
-fn said(
-    vendor: &VendorError,
-    code: Option<String>,
-    message: Option<String>,
-    uri: Option<String>,
-) -> VendorError {
-    let is_said = |text: &String| !text.trim().is_empty();
-    let mut vendor = vendor.clone();
-    let Some(code) = code.filter(is_said) else {
-        return vendor;
-    };
-    vendor = vendor.code(code);
-    if let Some(message) = message.filter(is_said) {
-        vendor = vendor.message(message);
-    }
-    if let Some(uri) = uri.filter(is_said) {
-        vendor = vendor.uri(uri);
-    }
-    vendor
 }
 
 /// Adds a remedy for the error codes of the standard, and says whether the client is refused.
@@ -133,63 +75,6 @@ fn explain(error: Error, advice: &str, grant: &str) -> Error {
             .into_iter()
             .any(names);
     error.refusing_client(client).with_remedy(remedy)
-}
-
-/// Returns a parameter of the first `WWW-Authenticate` challenge that has it (RFC 9110 §11.6.1).
-fn challenge(headers: &HeaderMap, name: &str) -> Option<String> {
-    challenges(headers, name).into_iter().next()
-}
-
-/// Returns the parameter of every challenge that has it: a server may send one for each scheme.
-pub(crate) fn challenges(headers: &HeaderMap, name: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for value in headers.get_all(header::WWW_AUTHENTICATE) {
-        parameters(&String::from_utf8_lossy(value.as_bytes()), name, &mut found);
-    }
-    found
-}
-
-fn parameters(text: &str, name: &str, found: &mut Vec<String>) {
-    let mut rest = text;
-    while let Some(at) = rest.find(['=', '"']) {
-        let (before, after) = rest.split_at(at);
-        if let Some(inner) = after.strip_prefix('"') {
-            // A quoted string without a name.
-            rest = quoted(inner).1;
-            continue;
-        }
-        let this = before
-            .trim_end()
-            .rsplit([' ', ',', '\t'])
-            .next()
-            .unwrap_or_default();
-        let after = after[1..].trim_start();
-        let value;
-        (value, rest) = match after.strip_prefix('"') {
-            Some(inner) => quoted(inner),
-            None => {
-                let end = after.find([',', ' ', '\t']).unwrap_or(after.len());
-                (after[..end].to_owned(), &after[end..])
-            }
-        };
-        if this.eq_ignore_ascii_case(name) {
-            found.push(value);
-        }
-    }
-}
-
-/// Returns the content of a quoted string, and what follows it.
-fn quoted(inner: &str) -> (String, &str) {
-    let mut out = String::new();
-    let mut characters = inner.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return (out, &inner[at + 1..]),
-            '\\' => out.extend(characters.next().map(|(_, escaped)| escaped)),
-            other => out.push(other),
-        }
-    }
-    (out, "")
 }
 
 /// Returns a body that JSON parsers accept: without a byte order mark, and valid UTF-8.
@@ -255,6 +140,7 @@ pub(crate) fn token(
         .token_type(Some(named))
         .expires_in(granted.expires_in)
         .unstated(Some(granted.unstated))
+        .or_expires_at(|name| granted.extra.get(name))
         .scope(granted.scope)
         .extra(granted.extra)
         .build()

@@ -22,7 +22,7 @@ use biped_core::Error;
 
 use self::context::MethodConfig;
 pub use self::{
-    assertion::{ASSERTION_LIFETIME, CLOCK_SKEW},
+    assertion::{ASSERTION_BACKDATING, ASSERTION_LIFETIME, CLOCK_SKEW},
     basic_encoding::BasicEncoding,
     method::ClientAuthentication,
 };

@@ -7,7 +7,7 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use biped_core::{Error, ExposeSecret, SecretString};
+use biped_core::{Error, ExposeSecret, SecretString, pem_blocks};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::Value;
 
@@ -70,7 +70,8 @@ pub(crate) fn members(
     key: &SigningKey,
     headers: &[CertificateHeader],
 ) -> Result<Vec<(&'static str, Value)>, Error> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem.expose_secret().as_bytes())
+    let pem = pem_blocks(pem.expose_secret().as_bytes());
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .unwrap_or_default();
     let own = chain.first().ok_or_else(|| {

@@ -7,12 +7,14 @@ use biped_config::{
 };
 use biped_core::{Error, ParamValue, Provider, SecretRef};
 use biped_sources::GOOGLE_TOKEN_ENDPOINT;
+use http::HeaderName;
 use url::Url;
 
 use crate::{
     authentication::{Configured, METHODS, NAMES},
     grant::{self, Grant},
     grant_request::{AUDIENCE, RESOURCE, check_name},
+    headers,
     metadata::parse_issuer,
     provider::{KIND, OAuth2},
 };
@@ -35,7 +37,14 @@ use crate::{
 /// | `certificate` with `key`, `certificate_header` | name the key's certificate in assertions (Entra ID) |
 /// | `scope`, `resource`, `audience`, `parameters` | what the token is for |
 /// | `dpop`, `dpop_key` | bind tokens to a key |
+/// | `headers` | headers of the requests to the server, such as the key of a gateway |
+/// | `attach.headers` | headers of API calls, beside the token |
+/// | `expired` | which API responses reject the token; default: those of the standard |
 /// | `introspection_endpoint`, `revocation_endpoint` | default: the discovered ones |
+///
+/// A value of `headers` and of `attach.headers` may be a reference, like a secret. `expired` is a table or a
+/// list of tables, each with `status`, or with `at` (a JSON pointer, or `header:Name`) and `any_of`. It
+/// replaces the rule of the standard, so list 401 too.
 ///
 /// Scope, resource and audience are defaults: for each request, an application may set others, and
 /// any further parameter.
@@ -99,6 +108,18 @@ pub fn kind() -> ProviderKind {
          token works in this process only.",
     ))
     .field(Field::new("parameters", FieldType::Table).about("Further fields of the token request."))
+    .field(Field::new("headers", FieldType::SecretTable).about(
+        "Headers of requests to the server, such as the key of a gateway; a value may be a reference, \
+         like a secret.",
+    ))
+    .field(
+        Field::new("attach", FieldType::SecretTable)
+            .about("headers = { … }: headers of API calls, beside the token."),
+    )
+    .field(Field::new("expired", FieldType::Any).about(
+        "Which API responses reject the token: a table or a list of tables with status, or at and \
+         any_of; default: those of the standard.",
+    ))
 }
 
 fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
@@ -124,6 +145,10 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
         provider = provider.with_grant(grant);
     }
     provider = with_proofs(provider, config);
+    provider = with_headers(provider, config);
+    if let Some(rules) = config.rejection_rules("expired") {
+        provider = provider.rejection_rules(rules);
+    }
     Ok(Arc::new(with_parameters(provider, config)))
 }
 
@@ -138,6 +163,42 @@ fn with_proofs(provider: OAuth2, config: &ProviderConfig) -> OAuth2 {
         (Some(true), None) => provider.dpop(),
         _ => provider,
     }
+}
+
+/// Reads the headers of requests to the server, and those of API calls.
+fn with_headers(mut provider: OAuth2, config: &ProviderConfig) -> OAuth2 {
+    for (name, value) in headers(config.table("headers")) {
+        provider = provider.header(name, value);
+    }
+    if let Some(attach) = config.table("attach") {
+        let table = attach.table("headers");
+        attach.report_unread();
+        for (name, value) in headers(table) {
+            provider = provider.api_header(name, value);
+        }
+    }
+    provider
+}
+
+fn headers(table: Option<ConfigTable>) -> Vec<(HeaderName, SecretRef)> {
+    let Some(table) = table else {
+        return Vec::new();
+    };
+    let read = |(key, _): (&str, &ConfigValue)| {
+        let name: HeaderName = match key.parse() {
+            Ok(name) => name,
+            Err(_) => {
+                drop(table.invalid(key, "this is not a valid header name"));
+                return None;
+            }
+        };
+        if let Err(error) = headers::check_name(&name) {
+            drop(table.invalid(key, error.to_string()));
+            return None;
+        }
+        Some((name, table.secret(key)?))
+    };
+    table.entries().into_iter().filter_map(read).collect()
 }
 
 fn with_parameters(mut provider: OAuth2, config: &ProviderConfig) -> OAuth2 {

@@ -280,9 +280,9 @@ fn client(proof: &ClientProof) -> Client {
     }
 }
 
-/// The headers that the proof adds to a request.
+/// The headers that proof and configuration add to a request.
 fn headers(proof: &ClientProof) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    let mut headers = proof.headers.clone();
     if let Some(value) = &proof.authorization {
         headers.insert(header::AUTHORIZATION, value.clone());
     }

@@ -35,14 +35,14 @@
 //! | RFC 6749 §4.3 | password grant | yes, for servers that have no other |
 //! | RFC 6749 §2.3.1 | `client_secret_basic`, `client_secret_post` | yes; [`BasicEncoding`] for servers that read Basic otherwise |
 //! | RFC 6749 §3.3 | scope | yes; one the server narrows is in [`Token::scope`](biped_core::Token::scope) |
-//! | RFC 6749 §5.1 | token response | yes, with tolerance: `expires_in` as a string, fraction, null or absent, `token_type` absent, in any case, or of an unknown name, scope as a list, any 2xx, any content type; further fields are kept, a refresh token is not |
+//! | RFC 6749 §5.1 | token response | yes, with tolerance: `expires_in` as a string, fraction, null or absent (then `expires_on` or `expires_at`, in seconds since 1970 or as a date), `token_type` absent, in any case, or of an unknown name, scope as a list, any 2xx, any content type; further fields are kept, a refresh token is not |
 //! | RFC 6749 §5.2 | error response | yes; at any status, even 2xx, else read from `WWW-Authenticate` |
 //! | RFC 6749 §7.1 | unknown token types | refused |
-//! | RFC 6750 §2.1, §3 | bearer tokens in the header, challenges | yes; not in body or query |
+//! | RFC 6750 §2.1, §3 | bearer tokens in the header, challenges | yes; not in body or query. `invalid_token` rejects a token at any status; `expired` says otherwise how an API rejects it |
 //! | RFC 7009 | revocation | yes, of access tokens: `TokenSource::revoke`, and `TokenManager::revoke_unshared` when an application ends |
 //! | RFC 7515, 7517, 7518, 7638, 8037, 9864 | signatures and keys | RS, PS, ES with 256, 384, 512, `EdDSA` (or `Ed25519`, its new name), HS for secrets; PEM (PKCS#8, PKCS#1, SEC1) and private JSON Web Keys, also one of a set; `x5t#S256`, `x5t` and `x5c` name the key's certificate (Entra ID) |
 //! | RFC 8018 §6.2 | encrypted keys | PKCS#8 with PBES2: PBKDF2 and AES-CBC, as OpenSSL writes it; not scrypt, DES, or older encryptions |
-//! | RFC 7521 §4.2, RFC 7523 §2.2 | `client_secret_jwt`, `private_key_jwt` | yes; a new `jti` for each attempt, `iat` [back-dated](CLOCK_SKEW), `exp` [a minute](ASSERTION_LIFETIME) ahead |
+//! | RFC 7521 §4.2, RFC 7523 §2.2 | `client_secret_jwt`, `private_key_jwt` | yes; a new `jti` for each attempt, `iat` [back-dated](ASSERTION_BACKDATING), `exp` [a minute](ASSERTION_LIFETIME) ahead |
 //! | RFC 7521 §4.2 | client assertions of other parties | yes: files, platforms, other providers ([`ExternalToken`]) |
 //! | RFC 7523 §2.1 | assertions as grants | yes: signed here, or of other parties |
 //! | RFC 8693 | token exchange | yes; `token_type` `N_A` is taken if `requested_token_type` is set |
@@ -113,6 +113,7 @@
 //! | `grant.rs` | what a token is requested with, beside the client's own proof |
 //! | `presented.rs` | tokens of other parties, as they are presented |
 //! | `grant_request.rs` | scopes and parameters of a token request |
+//! | `headers.rs` | headers that the configuration adds to requests |
 //! | `exchange.rs` | one request to the server, through the `oauth2` crate |
 //! | `answer.rs` | the response: its error, or its token |
 //! | `introspection.rs` | the response to an introspection |
@@ -128,6 +129,7 @@ mod dpop;
 mod exchange;
 mod grant;
 mod grant_request;
+mod headers;
 mod introspection;
 mod metadata;
 mod presented;
@@ -136,7 +138,9 @@ mod provider;
 pub use biped_sources::{Algorithm, ExternalToken};
 
 pub use self::{
-    authentication::{ASSERTION_LIFETIME, BasicEncoding, CLOCK_SKEW, ClientAuthentication},
+    authentication::{
+        ASSERTION_BACKDATING, ASSERTION_LIFETIME, BasicEncoding, CLOCK_SKEW, ClientAuthentication,
+    },
     certificate::CertificateHeader,
     config::kind,
     grant_request::{AUDIENCE, RESOURCE},

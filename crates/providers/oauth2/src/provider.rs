@@ -7,8 +7,8 @@ use std::{fmt, sync::Arc};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef, Input,
-    Inspection, ParamValue, Proof, Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest,
-    Verdict, async_trait, judge_by_status,
+    Inspection, ParamValue, Proof, Provider, ProviderId, RejectionRule, SecretRef, Timestamp,
+    Token, TokenRequest, Verdict, async_trait, judge_by_status, wire,
 };
 use http::{StatusCode, header};
 use url::Url;
@@ -20,6 +20,7 @@ use crate::{
     exchange::{self, About, Binding},
     grant::Grant,
     grant_request::GrantRequest,
+    headers::{self, ExtraHeaders},
     introspection,
     metadata::{Cache, Metadata, may_have_moved},
     presented,
@@ -59,6 +60,12 @@ pub struct OAuth2 {
     dpop: bool,
     dpop_key: Option<SecretRef>,
     parameters: Vec<(String, ParamValue)>,
+    headers: ExtraHeaders,
+    api_headers: ExtraHeaders,
+    /// What `attach` reads: the key that tokens are bound to, and the values of headers.
+    attach_secrets: Vec<SecretRef>,
+    /// What rejects a token; `None`: what the standard says.
+    rejection_rules: Option<Vec<RejectionRule>>,
     memory: Arc<Memory>,
 }
 
@@ -120,6 +127,9 @@ impl Provider for OAuth2 {
         request
             .headers_mut()
             .insert(header::AUTHORIZATION, token.header().clone());
+        for (name, value) in self.api_headers.iter() {
+            headers::put(request.headers_mut(), name, cx.secret(value)?)?;
+        }
         let Some(thumbprint) = token.confirmation() else {
             return Ok(());
         };
@@ -147,27 +157,18 @@ impl Provider for OAuth2 {
     }
 
     fn attach_secrets(&self) -> &[SecretRef] {
-        self.dpop_key.as_slice()
+        &self.attach_secrets
     }
 
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
-        if !self.dpop {
-            return judge_by_status(response);
+        if self.dpop
+            && let Some(verdict) = self.judge_proof(response)
+        {
+            return verdict;
         }
-        let nonces = &self.memory.nonces;
-        let learned = nonces.learn(Side::Api, response.url(), response.headers());
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Verdict::Accepted;
-        }
-        let said = answer::challenges(response.headers(), "error");
-        let says = |code: &str| said.iter().any(|error| error == code);
-        if says(USE_NONCE) && learned {
-            Verdict::Resend
-        } else if says("invalid_dpop_proof") {
-            // Another token would not help.
-            Verdict::Accepted
-        } else {
-            judge_by_status(response)
+        match &self.rejection_rules {
+            Some(rules) => RejectionRule::judge(rules, response),
+            None => judge_by_status(response),
         }
     }
 
@@ -336,7 +337,27 @@ impl OAuth2 {
             endpoint,
             metadata,
         };
-        method.prove(client_id, &context).await
+        let mut proof = method.prove(client_id, &context).await?;
+        for (name, value) in self.headers.iter() {
+            headers::put(&mut proof.headers, name, &cx.secret(value).await?)?;
+        }
+        Ok(proof)
+    }
+
+    /// Returns what an API response says about the proof of the key, if it says anything.
+    fn judge_proof(&self, response: &ApiResponse<'_>) -> Option<Verdict> {
+        let nonces = &self.memory.nonces;
+        let learned = nonces.learn(Side::Api, response.url(), response.headers());
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return None;
+        }
+        let said = wire::challenge_parameters(response.headers(), "error");
+        let says = |code: &str| said.iter().any(|error| error == code);
+        if says(USE_NONCE) && learned {
+            return Some(Verdict::Resend);
+        }
+        // Another token would not help.
+        says("invalid_dpop_proof").then_some(Verdict::Accepted)
     }
 
     fn token_endpoint_or<'a>(

@@ -7,7 +7,7 @@ use aws_lc_rs::{
     signature::{EcdsaKeyPair, Ed25519KeyPair},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use biped_core::{Error, ExposeSecret, SecretString};
+use biped_core::{Error, ExposeSecret, SecretString, pem_blocks};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -67,20 +67,14 @@ const UNUSABLE: Fault = Fault(
 );
 
 fn from_pem(text: &str, password: Option<&SecretString>) -> Result<Found, Fault> {
-    // In a variable, line breaks are often written as \n.
-    let unfolded;
-    let text = if text.contains("\\n") && !text.contains('\n') {
-        unfolded = Zeroizing::new(text.replace("\\r", "").replace("\\n", "\n"));
-        unfolded.as_str()
-    } else {
-        text
-    };
+    let blocks = pem_blocks(text.as_bytes());
+    let text = std::str::from_utf8(&blocks).map_err(|_| broken(text))?;
     if text.contains("Proc-Type: 4,ENCRYPTED") {
         return Err(encrypted::FOREIGN);
     }
     if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
         // The parser does not know this label; the content is DER in both cases.
-        let relabelled = text.replace("ENCRYPTED PRIVATE KEY", "PRIVATE KEY");
+        let relabelled = Zeroizing::new(text.replace("ENCRYPTED PRIVATE KEY", "PRIVATE KEY"));
         let sealed =
             PrivatePkcs8KeyDer::from_pem_slice(relabelled.as_bytes()).map_err(|_| broken(text))?;
         let opened = encrypted::open(sealed.secret_pkcs8_der(), password)?;

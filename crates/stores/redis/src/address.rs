@@ -1,6 +1,6 @@
 //! [`Address`]: the URL of a server, checked, and the client that it makes.
 
-use biped_core::{Error, ExposeSecret, SecretString};
+use biped_core::{Error, ExposeSecret, SecretString, pem_blocks};
 use redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisError, TlsCertificates};
 use url::Url;
 
@@ -17,6 +17,7 @@ impl Address {
     /// The address in a URL. `pem` holds certificates of the authorities that may vouch for the server,
     /// instead of the platform's.
     pub(crate) fn new(url: &SecretString, pem: Option<Vec<u8>>) -> Result<Self, Error> {
+        let pem = pem.map(|pem| pem_blocks(&pem).to_vec());
         let has_certificate = |pem: &Vec<u8>| pem.windows(BEGIN.len()).any(|text| text == BEGIN);
         if pem.as_ref().is_some_and(|pem| !has_certificate(pem)) {
             return Err(Error::configuration(

@@ -164,6 +164,24 @@ async fn a_private_ca_is_trusted_only_when_given() {
 }
 
 #[tokio::test]
+async fn certificates_and_keys_may_be_on_one_line_with_text_around_them() {
+    let ca = Ca::new();
+    let (server, client) = (ca.leaf("localhost"), ca.leaf("client"));
+    let origin = ca.serve(&server, true).await;
+    let one_line = |pem: &str| pem.replace('\n', "\\n");
+    let latin1 = [b"M\xfcller\n".as_slice(), one_line(&ca.0.pem()).as_bytes()].concat();
+    let http = TokenClient::with(HttpSettings::new().extra_ca(latin1)).unwrap();
+    let pem = format!(
+        "{}\n{}",
+        one_line(client.pem()),
+        one_line(&client.key_pem())
+    );
+    let identity = Some(ClientIdentity::from_pem(pem));
+    let seen = get(&http, &origin, identity).await.unwrap();
+    assert_eq!(seen, client.der());
+}
+
+#[tokio::test]
 async fn a_certificate_for_another_name_is_refused() {
     let ca = Ca::new();
     let origin = ca.serve(&ca.leaf("other.example"), false).await;

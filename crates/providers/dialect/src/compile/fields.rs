@@ -5,7 +5,7 @@ use http::HeaderName;
 
 use crate::{
     answer_path::Pointer,
-    reading::{VendorTable as _, line, to_json},
+    reading::{VendorTable as _, line},
     step::{Encoding, Field, FieldName, FieldValue, Header, HeaderTitle},
     template::Template,
 };
@@ -97,7 +97,7 @@ fn read_value(
     match &node.raw {
         Value::Text(text) => section.parsed(key, text, line(node)).map(FieldValue::Text),
         Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
-            Some(FieldValue::Fixed(to_json(node)))
+            Some(FieldValue::Fixed(node.to_json()))
         }
         Value::List(all) if list => all
             .iter()

@@ -8,7 +8,7 @@ use biped_core::Lifetime;
 use crate::{
     answer_path::AnswerPath,
     expiry::{Expiry, Written},
-    reading::{VendorTable as _, line, to_json},
+    reading::{VendorTable as _, line},
     response::{Reads, Success, Words},
     template::Template,
 };
@@ -37,7 +37,7 @@ pub(crate) fn reads(step: &ConfigTable, is_first: bool) -> Reads {
     }
     let brings_json_token = token.is_some() && !is_text;
     let expires = expiry(&section, brings_json_token);
-    let words = section.table("error").map_or_else(Words::usual, |inside| {
+    let words = section.table("error").map(|inside| {
         let words = Words {
             code: inside.answer_path("code"),
             reason: inside.answer_path("reason"),
@@ -87,6 +87,9 @@ fn wanted(reads: &Reads) -> Option<Box<[Box<str>]>> {
         .iter()
         .flat_map(|expires| expires.at.iter().chain(&expires.issued));
     let mut keys: Vec<Box<str>> = Vec::new();
+    if reads.is_expiry_usual() {
+        keys.extend(["expires_on", "expires_at"].map(Into::into));
+    }
     for place in export
         .chain(expires)
         .chain(&reads.token)
@@ -102,17 +105,6 @@ fn wanted(reads: &Reads) -> Option<Box<[Box<str>]>> {
         }
     }
     Some(keys.into())
-}
-
-impl Words {
-    /// RFC 6749 §5.2.
-    pub(crate) fn usual() -> Self {
-        Self {
-            code: Some(AnswerPath::key("error")),
-            reason: None,
-            message: Some(AnswerPath::key("error_description")),
-        }
-    }
 }
 
 fn expiry(section: &ConfigTable, is_usual: bool) -> Option<Expiry> {
@@ -215,7 +207,7 @@ fn success(section: &ConfigTable) -> Option<Success> {
     section.report_unread();
     Some(Success {
         at: at?,
-        equals: to_json(equals?),
+        equals: equals?.to_json(),
         or_absent,
     })
 }

@@ -8,7 +8,7 @@ use super::{
     ApiAnswer, Example, Exchange, ExpectedBody, ExpectedError, ExpectedRequest, ExpectedToken,
     GivenResponse, Outcome,
 };
-use crate::reading::{VendorTable as _, line, to_json};
+use crate::reading::{VendorTable as _, line};
 
 /// Reads an example of a dialect. One that `sends` nothing has no requests to show.
 pub(crate) fn example(section: &ConfigTable, sends: bool) -> Example {
@@ -73,7 +73,7 @@ fn expected_request(section: &ConfigTable) -> ExpectedRequest {
         text("text").map(ExpectedBody::Text),
         section
             .value("json")
-            .map(|node| ExpectedBody::Json(to_json(node))),
+            .map(|node| ExpectedBody::Json(node.to_json())),
     ];
     let mut bodies: Vec<_> = bodies.into_iter().flatten().collect();
     if bodies.len() > 1 {
@@ -102,7 +102,7 @@ fn jwt(section: &ConfigTable) -> (Option<Json>, Option<Json>) {
     let Some(jwt) = section.table("jwt") else {
         return (None, None);
     };
-    let part = |key| jwt.value(key).map(to_json);
+    let part = |key| jwt.value(key).map(|value| value.to_json());
     let parts = (part("header"), part("claims"));
     jwt.report_unread();
     parts
@@ -124,7 +124,7 @@ fn read_response(section: &ConfigTable) -> GivenResponse {
                 None
             }
         });
-    let json = section.value("json").map(|node| to_json(node).to_string());
+    let json = section.value("json").map(|node| node.to_json().to_string());
     let text = section.text("text").map(|(text, _)| text);
     let mut headers = header_pairs(section);
     if json.is_some() && !headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {

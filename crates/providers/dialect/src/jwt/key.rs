@@ -5,7 +5,7 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair},
 };
 use base64::Engine as _;
-use biped_core::Error;
+use biped_core::{Error, pem_blocks};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey};
 use zeroize::Zeroizing;
 
@@ -39,9 +39,11 @@ pub(super) fn read(alg: Algorithm, prefix: Option<&str>, text: &str) -> Result<K
 
 /// Returns the SHA-1 thumbprint of the first certificate in a PEM text (RFC 7515 §4.1.7).
 pub(super) fn thumbprint(pem: &str) -> Result<Vec<u8>, Error> {
-    let unfolded = pem.replace("\\n", "\n");
+    let pem = pem_blocks(pem.as_bytes());
     let der = || {
-        let (_, rest) = unfolded.split_once("-----BEGIN CERTIFICATE-----")?;
+        let (_, rest) = std::str::from_utf8(&pem)
+            .ok()?
+            .split_once("-----BEGIN CERTIFICATE-----")?;
         let (text, _) = rest.split_once("-----END CERTIFICATE-----")?;
         let text: String = text.split_whitespace().collect();
         base64::engine::general_purpose::STANDARD.decode(text).ok()
@@ -59,15 +61,14 @@ fn from_text(alg: Algorithm, text: &str) -> Result<EncodingKey, Error> {
     if alg.family() == AlgorithmFamily::Hmac {
         return Ok(EncodingKey::from_secret(text.as_bytes()));
     }
-    // PEM text in variables and JSON files often has escaped line breaks.
-    let pem = Zeroizing::new(text.replace("\\n", "\n"));
+    let pem = pem_blocks(text.as_bytes());
     let key = match alg.family() {
-        AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(pem.as_bytes()),
-        AlgorithmFamily::Ec => match sec1(alg, &pem) {
+        AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(&pem),
+        AlgorithmFamily::Ec => match sec1(alg, std::str::from_utf8(&pem).unwrap_or_default()) {
             Some(der) => Ok(EncodingKey::from_ec_der(&der)),
-            None => EncodingKey::from_ec_pem(pem.as_bytes()),
+            None => EncodingKey::from_ec_pem(&pem),
         },
-        _ => EncodingKey::from_ed_pem(pem.as_bytes()),
+        _ => EncodingKey::from_ed_pem(&pem),
     };
     key.map_err(|_| unfit(alg))
 }

@@ -68,6 +68,25 @@ async fn the_client_asserts_itself() {
 }
 
 #[tokio::test]
+async fn a_jwt_is_dated_back_by_a_minute_and_by_no_more_than_half_its_life() {
+    for (lifetime, backdated) in [("", 60), ("lifetime = 180", 60), ("lifetime = 20", 10)] {
+        let server = Server::giving_tokens().await;
+        let before = now();
+        let sent = server.sent(&dialect(lifetime, "")).await;
+        let (_, claims) = opened(&field(&sent, "client_assertion"), crate::server::SECRET);
+        let issued = claims["iat"].as_i64().unwrap();
+        let range = before - backdated..=now() - backdated;
+        assert!(range.contains(&issued), "{lifetime}");
+        assert!(claims["exp"].as_i64().unwrap() > before, "{lifetime}");
+    }
+}
+
+fn now() -> i64 {
+    let clock = biped_core::Clock::now(&biped_core::SystemClock);
+    clock.wall.unix_seconds()
+}
+
+#[tokio::test]
 async fn a_signed_jwt_is_not_in_the_error_that_it_was_refused_with() {
     let server = Server::empty().await;
     wiremock::Mock::given(wiremock::matchers::any())
@@ -95,6 +114,13 @@ async fn a_key_may_be_as_openssl_writes_it() {
     server.fetch(vendor(key), &request).await.unwrap();
     let sent = field(&server.last().await, "client_assertion");
     assert_eq!(sent.split('.').count(), 3);
+    for other in [
+        key.replace('\n', "\\n"),
+        key.replace('\n', "\\r\\n"),
+        format!("# the key\n{key}"),
+    ] {
+        server.fetch(vendor(&other), &request).await.unwrap();
+    }
     let broken = key.replace("MHc", "MHd");
     let error = server.fetch(vendor(&broken), &request).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Secret);

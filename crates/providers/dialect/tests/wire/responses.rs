@@ -50,7 +50,7 @@ async fn a_token_may_be_in_a_header_of_an_empty_answer() {
 }
 
 #[tokio::test]
-async fn a_text_is_a_token_unless_it_is_a_page_or_an_object() {
+async fn a_text_is_a_token_unless_it_is_a_page_or_an_error() {
     for (body, token) in [
         ("t-1\n", Some("t-1")),
         ("\u{feff}t-1", Some("t-1")),
@@ -58,6 +58,12 @@ async fn a_text_is_a_token_unless_it_is_a_page_or_an_object() {
         ("12345", Some("12345")),
         ("<html>log in</html>", None),
         ("{\"error\": \"invalid_client\"}", None),
+        (
+            "{\"sid\": \"s-1\", \"sig\": 7}\n",
+            Some("{\"sid\": \"s-1\", \"sig\": 7}"),
+        ),
+        ("{\"errors\": [{\"message\": \"no\"}]}", None),
+        ("[\"t-1\"]", None),
         ("{}", None),
         ("", None),
     ] {
@@ -71,6 +77,42 @@ async fn a_text_is_a_token_unless_it_is_a_page_or_an_object() {
         if body.contains("invalid_client") {
             assert!(got.unwrap_err().refuses_client());
         }
+    }
+}
+
+#[tokio::test]
+async fn without_expires_in_the_expiry_may_be_a_point_in_time() {
+    let now = biped_core::Clock::now(&biped_core::SystemClock).wall;
+    let in_an_hour = now.unix_seconds() + 3600;
+    let about_an_hour = Duration::from_secs(3590)..=Duration::from_secs(3601);
+    for name in ["expires_on", "expires_at"] {
+        for (value, is_read) in [
+            (json!(in_an_hour), true),
+            (json!(in_an_hour.to_string()), true),
+            (json!("soon"), false),
+        ] {
+            let answer = json!({ "access_token": "t-1", name: value });
+            let got = token("", answer).await.unwrap().lifetime().unwrap();
+            assert_eq!(about_an_hour.contains(&got), is_read, "{name} {value}");
+        }
+    }
+    // A vendor file that says where the expiry is, is taken at its word.
+    let answer = json!({ "access_token": "t-1", "expires_at": in_an_hour });
+    let got = token("expires = { at = \"/until\" }", answer)
+        .await
+        .unwrap();
+    assert_eq!(got.lifetime(), Some(Duration::from_secs(900)));
+}
+
+#[tokio::test]
+async fn a_text_that_is_an_object_is_no_token_if_the_file_finds_an_error_in_it() {
+    let file = dialect("format = \"text\"\nerror = { code = \"/why\" }");
+    for (body, is_token) in [
+        (json!({ "why": "no", "sid": "s-1" }), false),
+        (json!({ "why": null, "sid": "s-1" }), true),
+    ] {
+        let server = Server::answering(200, body.clone()).await;
+        assert_eq!(server.token(&file).await.is_ok(), is_token, "{body}");
     }
 }
 
@@ -343,4 +385,29 @@ async fn a_token_that_cannot_be_used_is_told_with_the_answers_status() {
         assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{answer}");
         assert_eq!(error.vendor().unwrap().status, Some(201), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn the_words_are_found_in_whatever_envelope_unless_the_file_says_where() {
+    let okta = json!({ "errorCode": "E7", "errorSummary": "no" });
+    for response in ["", "error = { code = \"/elsewhere\" }", "format = \"text\""] {
+        for status in [400, 200] {
+            let server = Server::answering(status, okta.clone()).await;
+            let error = server.token(&dialect(response)).await.unwrap_err();
+            let vendor = error.vendor().unwrap();
+            assert_eq!(vendor.code.as_deref(), Some("E7"), "{response}");
+            assert_eq!(vendor.message.as_deref(), Some("no"), "{response}");
+        }
+    }
+    // A flag says that it is an error, whatever the status.
+    let server = Server::answering(200, json!({ "ok": false, "code": 7, "msg": "no" })).await;
+    let flag = "ok = { at = \"/ok\", equals = true }";
+    let error = server.token(&dialect(flag)).await.unwrap_err();
+    assert_eq!(error.vendor().unwrap().code.as_deref(), Some("7"));
+    // The file's own place comes first.
+    let body = json!({ "errorCode": "E7", "mine": "E8" });
+    let server = Server::answering(400, body).await;
+    let file = dialect("error = { code = \"/mine\" }");
+    let error = server.token(&file).await.unwrap_err();
+    assert_eq!(error.vendor().unwrap().code.as_deref(), Some("E8"));
 }

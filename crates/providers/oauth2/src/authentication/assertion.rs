@@ -15,8 +15,12 @@ use biped_sources::{Algorithm, SigningKey, fresh_id, hmac_jws};
 /// How long a client assertion is valid: one minute. Each attempt has an assertion of its own.
 pub const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
 
-/// How far the issue time of assertions and DPoP proofs is back-dated, for servers whose clocks are
-/// behind: five seconds.
+/// How far the issue time of assertions is back-dated, for servers that check it and whose clocks are
+/// behind: one minute.
+pub const ASSERTION_BACKDATING: Duration = Duration::from_secs(60);
+
+/// How far the issue time of DPoP proofs is back-dated: five seconds, since many servers accept them for a
+/// few seconds only.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// The field that the assertion itself is in (RFC 7521 §4.2).
@@ -115,7 +119,7 @@ impl Assertion {
             "sub": client_id,
             "aud": self.audience,
             "jti": fresh_id()?,
-            "iat": now.before(CLOCK_SKEW).unix_seconds(),
+            "iat": now.before(ASSERTION_BACKDATING).unix_seconds(),
             "exp": now.after(ASSERTION_LIFETIME).unix_seconds(),
         });
         let signed = match &self.signer {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use biped_core::{Error, ExposeSecret, FetchContext, SecretString};
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use oauth2::AuthType;
 
 use super::assertion::{Assertion, CLIENT_ASSERTION, CLIENT_ASSERTION_TYPE};
@@ -21,6 +21,8 @@ pub(crate) struct ClientProof {
     pub(super) assertion: Option<Assertion>,
     /// The assertion of another party, after its whole type.
     pub(crate) presented: Option<(String, Presented)>,
+    /// The headers that the configuration adds to each request.
+    pub(crate) headers: HeaderMap,
     /// What to check if the server refuses the client.
     pub(crate) advice: Cow<'static, str>,
 }
@@ -34,6 +36,7 @@ impl ClientProof {
             authorization: None,
             assertion: None,
             presented: None,
+            headers: HeaderMap::new(),
             advice: Cow::Borrowed("check client_id"),
         }
     }

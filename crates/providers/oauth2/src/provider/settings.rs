@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use biped_core::{IdentityRef, ParamValue, ProviderId, SecretRef};
+use biped_core::{IdentityRef, ParamValue, ProviderId, RejectionRule, SecretRef};
+use http::HeaderName;
 use url::Url;
 
 use super::{KIND, OAuth2};
@@ -10,6 +11,7 @@ use crate::{
     authentication::{BasicEncoding, ClientAuthentication, ProofOptions},
     certificate::CertificateHeader,
     grant::{Exchange, Grant},
+    headers::ExtraHeaders,
 };
 use biped_sources::{Algorithm, ExternalToken};
 
@@ -50,6 +52,10 @@ impl OAuth2 {
             dpop: false,
             dpop_key: None,
             parameters: Vec::new(),
+            headers: ExtraHeaders::default(),
+            api_headers: ExtraHeaders::default(),
+            attach_secrets: Vec::new(),
+            rejection_rules: None,
             memory: Arc::default(),
         }
         .named(KIND)
@@ -290,8 +296,36 @@ impl OAuth2 {
         self.identified()
     }
 
+    /// Adds a header to every request to the server, except those for its metadata: the key of a
+    /// gateway, for instance. [`fetch`](biped_core::Provider::fetch) fails for a header that the provider
+    /// sets itself.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: SecretRef) -> Self {
+        self.headers.set(name, value);
+        self.identified()
+    }
+
+    /// Adds a header to every API call, beside the token. A call fails for a header that the provider or
+    /// the HTTP client sets itself.
+    #[must_use]
+    pub fn api_header(mut self, name: HeaderName, value: SecretRef) -> Self {
+        self.api_headers.set(name, value);
+        self.identified()
+    }
+
+    /// Sets which API responses reject the token, instead of those of the standard
+    /// ([`judge_by_status`](biped_core::judge_by_status)): a 401 is among them only if a rule says so.
+    #[must_use]
+    pub fn rejection_rules(mut self, rules: Vec<RejectionRule>) -> Self {
+        self.rejection_rules = Some(rules);
+        self
+    }
+
     /// Puts everything that makes the server issue other tokens into the id.
     fn identified(mut self) -> Self {
+        self.attach_secrets = self.dpop_key.iter().cloned().collect();
+        let api_headers = self.api_headers.iter().map(|(_, value)| value.clone());
+        self.attach_secrets.extend(api_headers);
         let place = match (&self.token_endpoint, &self.issuer) {
             (Some(endpoint), _) => endpoint.as_str(),
             (None, issuer) => issuer.as_deref().unwrap_or_default(),
@@ -303,6 +337,11 @@ impl OAuth2 {
         for (name, credential) in self.credentials_by_name() {
             // Which one it is: most are optional.
             id = id.with("credential", name).credential(credential);
+        }
+        for (place, headers) in [("header", &self.headers), ("api_header", &self.api_headers)] {
+            for (name, value) in headers.iter() {
+                id = id.with(place, name).credential(value);
+            }
         }
         for (token, kind) in self
             .methods()

@@ -45,6 +45,20 @@ async fn expires_in_may_be_absent_null_or_nonsense() {
 }
 
 #[tokio::test]
+async fn without_expires_in_the_expiry_may_be_a_point_in_time() {
+    for name in ["expires_on", "expires_at"] {
+        let in_an_hour = crate::server::now() + 3600;
+        for value in [json!(in_an_hour), json!(in_an_hour.to_string())] {
+            let answer = json!({ "access_token": "t-1", name: value });
+            let token = answered(json_answer(200, &answer)).await.unwrap();
+            let left = Some(Duration::from_secs(3590)) < token.lifetime();
+            assert!(left, "{name} {:?}", token.lifetime());
+            assert_eq!(token.extra(name), Some(&value));
+        }
+    }
+}
+
+#[tokio::test]
 async fn token_type_may_be_absent_or_in_any_case() {
     assert_eq!(without("token_type").await.unwrap().token_type(), "Bearer");
     for value in [Value::Null, json!("")] {
@@ -324,5 +338,23 @@ async fn a_token_that_cannot_be_used_is_told_with_the_answers_status() {
         let error = with(name, value.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{name} {value}");
         assert_eq!(error.vendor().unwrap().status, Some(200), "{name} {value}");
+    }
+}
+
+#[tokio::test]
+async fn the_words_are_found_in_whatever_envelope() {
+    for body in [
+        json!({ "errorCode": "E7", "errorSummary": "no" }),
+        json!({ "errors": [{ "code": "E7", "message": "no" }] }),
+        json!({ "data": { "error": { "code": "E7", "message": "no" } } }),
+        json!({ "fault": { "faultstring": "no", "detail": { "errorcode": "E7" } } }),
+    ] {
+        for status in [400, 200] {
+            let error = answered(json_answer(status, &body)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused, "{body}");
+            let vendor = error.vendor().unwrap();
+            assert_eq!(vendor.code.as_deref(), Some("E7"), "{body}");
+            assert_eq!(vendor.message.as_deref(), Some("no"), "{body}");
+        }
     }
 }

@@ -115,8 +115,9 @@ proptest! {
         let http = Always(status, body.into(), None);
         for provider in providers() {
             let shown = shown(&http, &provider);
-            // A scope is shown on purpose, and an issuer that isn't the expected one.
+            // A scope and a type are shown on purpose, and an issuer that isn't the expected one.
             let shown = shown.replace(&format!("scope: Some(\"{PLANTED}\")"), "");
+            let shown = shown.replace(&format!("token_type: \"{PLANTED}\""), "");
             prop_assert!(!shown.contains(PLANTED), "{}", shown);
         }
     }

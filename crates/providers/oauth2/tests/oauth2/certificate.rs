@@ -108,3 +108,11 @@ async fn a_certificate_of_another_key_is_not_sent() {
         assert!(error.to_string().contains("certificate"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_certificate_may_be_on_one_line() {
+    let (key, certificate) = (pem!("rsa.pkcs8.pem"), pem!("rsa.certificate.pem"));
+    let one_line = format!("subject=crm\\n{}", certificate.replace('\n', "\\n"));
+    let jwt = assertion(key, &one_line, &[X5tS256]).await.unwrap();
+    assert_eq!(header(&jwt)["x5t#S256"], SHA256);
+}

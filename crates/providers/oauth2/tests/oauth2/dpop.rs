@@ -201,6 +201,7 @@ async fn an_api_may_ask_for_a_nonce_or_reject_the_token() {
     assert_eq!(judged(&provider, 401, &[asks]), Verdict::Rejected);
     let invalid = ("www-authenticate", r#"DPoP error="invalid_token""#);
     assert_eq!(judged(&provider, 401, &[invalid, nonce]), Verdict::Rejected);
+    assert_eq!(judged(&provider, 403, &[invalid, nonce]), Verdict::Rejected);
     let both = (
         "www-authenticate",
         r#"Bearer error="invalid_token", DPoP error="use_dpop_nonce", algs="ES256""#,

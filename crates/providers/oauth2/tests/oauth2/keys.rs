@@ -99,6 +99,7 @@ async fn newlines_may_be_written_out_and_come_from_windows() {
         pem.replace('\n', "\\r\\n"),
         pem.replace('\n', "\r\n"),
         format!("Bag Attributes\n    friendlyName: crm\n{pem}"),
+        format!("# crm\n{}\n", pem.trim().replace('\n', "\\n")),
     ] {
         assert_eq!(signed_with(&text).await.unwrap()["alg"], "ES256", "{text}");
     }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod any_answer;
+mod api_calls;
 mod authentication;
 mod certificate;
 mod configuration;
