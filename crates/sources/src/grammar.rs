@@ -43,6 +43,20 @@ const SOURCES: &[Named] = &[
         name: "azure",
         read: Read::Inner(|table| Some(Arc::new(Azure::from_config(table)))),
     },
+    #[cfg(feature = "spiffe")]
+    Named {
+        name: "spiffe",
+        read: Read::Inner(|table| Some(Arc::new(crate::spiffe::Spiffe::from_config(table)))),
+    },
+    #[cfg(not(feature = "spiffe"))]
+    Named {
+        name: "spiffe",
+        read: Read::Inner(|table| {
+            let message = "spiffe needs biped's feature spiffe, which is not enabled";
+            drop(table.invalid("", message));
+            None
+        }),
+    },
     Named {
         name: "sign",
         read: Read::Inner(|table| Some(Arc::new(Sign::from_config(table)?))),

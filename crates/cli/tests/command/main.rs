@@ -7,6 +7,7 @@ mod configuration;
 mod exec;
 mod failures;
 mod forgery;
+mod identity;
 mod pages;
 mod reports;
 mod sandbox;
