@@ -4,9 +4,10 @@ use std::{fmt, sync::Arc};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret, FetchContext,
-    IdentityRef, Lifetime, Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest,
+    IdentityRef, Input, Lifetime, Provider, ProviderId, SecretRef, Timestamp, Token, TokenRequest,
     Verdict, async_trait, judge_by_status,
 };
+use biped_sources::ExternalToken;
 use http::header;
 use url::Url;
 
@@ -45,6 +46,8 @@ pub struct Vendor {
     given: Given,
     /// The secrets that API requests need beside the token.
     attach_secrets: Vec<SecretRef>,
+    /// The tokens of other providers that fetches need.
+    inputs: Vec<Input>,
     is_example: bool,
 }
 
@@ -54,11 +57,19 @@ struct Given {
     client_id: Option<SecretRef>,
     client_secret: Option<SecretRef>,
     params: Vec<(Box<str>, SecretRef)>,
+    /// The parameters whose values another party makes.
+    tokens: Vec<(Box<str>, ExternalToken)>,
     identity: Option<IdentityRef>,
     token_endpoint: Option<Url>,
 }
 
 impl Given {
+    /// The names of the parameters.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let params = self.params.iter().map(|(name, _)| &**name);
+        params.chain(self.tokens.iter().map(|(name, _)| &**name))
+    }
+
     fn secret(&self, name: &str) -> Option<&SecretRef> {
         match name {
             "client_id" => self.client_id.as_ref(),
@@ -81,7 +92,8 @@ impl Provider for Vendor {
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
         self.check_params(request)?;
         let resolved = self.resolve(cx).await?;
-        self.exchange(request, &resolved, cx).await
+        let answer = self.exchange(request, &resolved, cx).await;
+        answer.inspect_err(|error| self.note_refusal(error, cx))
     }
 
     fn attach(
@@ -101,6 +113,10 @@ impl Provider for Vendor {
             kept.push((secret, cx.secret(secret)?.expose_secret()));
         }
         self.attach_with(attach, token, request, cx.now(), &kept)
+    }
+
+    fn inputs(&self) -> &[Input] {
+        &self.inputs
     }
 
     fn attach_secrets(&self) -> &[SecretRef] {

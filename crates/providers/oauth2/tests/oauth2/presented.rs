@@ -13,9 +13,10 @@ use biped_engine::TokenManager;
 use biped_oauth2::{ClientAuthentication, ExternalToken, OAuth2};
 use biped_testing::ManualClock;
 use serde_json::json;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use crate::{
-    issuer::{Accepts, assertion},
+    issuer::{AUDIENCE, Accepts, assertion},
     server::{CLIENT, Server, field, header},
 };
 
@@ -256,4 +257,75 @@ async fn what_we_sign_says_that_it_is_a_client_authentication() {
         let jwt = field(server.requests().await.last().unwrap(), "client_assertion").unwrap();
         assert_eq!(header(&jwt)["typ"], expected);
     }
+}
+
+/// The provider whose client assertion this TOML describes.
+fn configured(server: &Server, assertion: &str) -> Arc<dyn Provider> {
+    let toml = format!(
+        "token_endpoint = '{}'\nassertion_audience = '{AUDIENCE}'\nclient_assertion = {assertion}",
+        server.url("/token")
+    );
+    let values = biped_config::ConfigTable::from_toml("biped.toml".as_ref(), &toml).unwrap();
+    let origin = biped_config::Origin::Builder;
+    let config = biped_config::ProviderConfig::new("crm", "oauth2", origin, values.into_values());
+    biped_oauth2::kind().build(&config).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_platform_says_is_believed_by_a_server_that_verifies_it() {
+    let server = Server::new().await;
+    Accepts::client_assertions().on(&server).await;
+    for (source, answer) in [
+        (
+            "{ gcp = { endpoint = 'URL' } }",
+            ResponseTemplate::new(200)
+                .insert_header("Metadata-Flavor", "Google")
+                .set_body_string(assertion(json!({}))),
+        ),
+        (
+            "{ azure = { endpoint = 'URL' } }",
+            ResponseTemplate::new(200)
+                .set_body_json(json!({ "access_token": assertion(json!({})), "expires_in": 60 })),
+        ),
+        (
+            "{ url = 'URL', at = '/t' }",
+            ResponseTemplate::new(200).set_body_json(json!({ "t": assertion(json!({})) })),
+        ),
+    ] {
+        let platform = MockServer::start().await;
+        Mock::given(any())
+            .respond_with(answer)
+            .mount(&platform)
+            .await;
+        let provider = configured(&server, &source.replace("URL", &platform.uri()));
+        let request = TokenRequest::new();
+        let fetched = provider.fetch(&request, &server.context()).await;
+        assert_eq!(fetched.unwrap().expose_secret(), "t-1", "{source}");
+        // Once a fetch.
+        assert_eq!(platform.received_requests().await.unwrap().len(), 1);
+        provider.fetch(&request, &server.context()).await.unwrap();
+        assert_eq!(platform.received_requests().await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_failing_platform_stops_no_one_else() {
+    let server = Server::new().await;
+    Accepts::client_assertions().on(&server).await;
+    let platform = MockServer::start().await;
+    let down = ResponseTemplate::new(503).insert_header("Retry-After", "600");
+    Mock::given(any()).respond_with(down).mount(&platform).await;
+    let http = Arc::new(biped_reqwest::TokenClient::new().unwrap());
+    let clock = Arc::new(ManualClock::at(Clock::now(&SystemClock).wall));
+    let manager = TokenManager::builder(http).clock(clock).build();
+    let source = format!("{{ url = '{}' }}", platform.uri());
+    let failing = manager.source(configured(&server, &source), TokenRequest::new());
+    let error = failing.token().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.token_source(), Some(&*format!("{}/", platform.uri())));
+    // The issuer is the same, and is not the one that asked for a pause.
+    let file = Projected::new(&assertion(json!({})));
+    let other = manager.source(Arc::new(client(&server, file.token())), TokenRequest::new());
+    other.token().await.unwrap();
+    assert_eq!(server.requests().await.len(), 1);
 }
