@@ -86,6 +86,7 @@ impl<'a> Request<'a> {
             *request.body_mut() = body;
         }
         let name = self.name;
+        cx.keep_refusal();
         cx.ask_platform(request).await.map_err(|error| {
             let message = match error.kind() {
                 ErrorKind::Unreachable => format!("{name} can't be reached: {}", error.message()),

@@ -228,6 +228,7 @@ impl Source for Spiffe {
             (None, Some(default)) if self.audience.is_empty() => vec![default.to_owned()],
             _ => self.audience.clone(),
         };
+        cx.fetch.keep_refusal();
         let asked = self.fetch(self.socket()?, audience);
         let Some(answer) = cx.fetch.within(TIMEOUT, asked).await else {
             let seconds = TIMEOUT.as_secs();

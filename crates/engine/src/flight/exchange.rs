@@ -52,11 +52,13 @@ impl Engine {
         let mut refused = None;
         let mut sent = false;
         let mut refused_inputs = Vec::new();
-        let failure = |error, secrets, sent, inputs: Vec<Input>| FetchFailure {
+        let mut is_own = false;
+        let failure = |error, secrets, sent, inputs: Vec<Input>, is_own| FetchFailure {
             error,
             secrets,
             sent,
             lenders: lenders(lent, &inputs),
+            is_own,
         };
         loop {
             let marks = match ask {
@@ -78,6 +80,7 @@ impl Engine {
             };
             secrets.extend(cx.take_secrets_used());
             refused_inputs.extend(cx.take_refused_inputs());
+            is_own |= cx.keeps_refusal();
             sent |= cx.last_sent().is_some();
             tried.push(candidate);
             let all = secrets
@@ -92,9 +95,9 @@ impl Engine {
                 Some(next) => candidate = next,
                 None if missing => {
                     let error = refused.unwrap_or(error);
-                    return Err(failure(error, secrets, sent, refused_inputs));
+                    return Err(failure(error, secrets, sent, refused_inputs, is_own));
                 }
-                None => return Err(failure(error, secrets, sent, refused_inputs)),
+                None => return Err(failure(error, secrets, sent, refused_inputs, is_own)),
             }
             if !missing {
                 refused = Some(error);

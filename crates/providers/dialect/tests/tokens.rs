@@ -43,7 +43,7 @@ impl Stage {
     fn build(&self, params: &str) -> Result<Arc<dyn Provider>, Vec<Problem>> {
         let server = self.server.uri();
         let toml = format!(
-            "file = 'mine.toml'\ntoken_endpoint = '{server}/token'\n[params]\n{}",
+            "file = 'mine.toml'\nclient_id = 'a'\nclient_secret = 'b'\ntoken_endpoint = '{server}/token'\n[params]\n{}",
             params.replace("URL", &server)
         );
         let file = self.directory.path().join("biped.toml");

@@ -163,10 +163,11 @@ impl VendorBuilder {
             }
         }
         let attach = dialect.attach.iter().flat_map(Attach::templates);
-        let attached: Vec<_> = attach.flat_map(Template::names).collect();
+        let elsewhere = attach.chain(dialect.hosts()).flat_map(Template::names);
+        let elsewhere: Vec<_> = elsewhere.collect();
         for (name, _) in &given.tokens {
             let in_url = dialect.param(name).is_some_and(|param| param.in_url);
-            if in_url || attached.contains(&&**name) {
+            if in_url || elsewhere.contains(&&**name) {
                 let message = format!(
                     "{file} uses it in a URL or in API calls, where a token of another party can't be; \
                      expected a string or a reference"

@@ -173,9 +173,12 @@ async fn an_expired_file_sends_nothing_and_the_token_in_use_stays() {
     let provider = Arc::new(client(&server, file.token()));
     let source = manager.source(provider, TokenRequest::new());
     source.token().await.unwrap();
-    clock.advance(Duration::from_secs(2));
+    // The token is due for a refresh, and serves on meanwhile.
+    clock.advance(Duration::from_secs(3300));
     file.replace(&assertion(json!({ "exp": crate::server::now() - 90 })));
-    let error = source.fetch().await.unwrap_err();
+    assert_eq!(source.token().await.unwrap().expose_secret(), "t-1");
+    manager.drain().await;
+    let error = source.status().last_error.unwrap();
     assert_eq!(error.kind(), ErrorKind::Secret);
     assert!(
         error.token_source().unwrap().starts_with("file:"),
