@@ -37,7 +37,7 @@ impl Respond for Server {
         let mut state = self.0.lock().unwrap();
         let presented = ["client_assertion", "subject_token"].map(|field| form.get(field));
         let presented = presented.into_iter().flatten().next();
-        let presented = presented.map(|it| it.to_string());
+        let presented = presented.map(ToString::to_string);
         let shown = presented.as_deref().unwrap_or("secret");
         state.asked.push(format!("{name} {shown}"));
         if state.down.iter().any(|down| *down == name) {

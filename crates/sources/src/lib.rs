@@ -22,8 +22,8 @@
 //! | `{ spiffe = { audience, id, socket } }` | a SPIFFE Workload API (feature `spiffe`) |
 //! | `{ provider = "NAME", scope, params, field }` | another provider of the same configuration |
 //! | `{ url = "https://…", headers, body, at }` | any endpoint |
-//! | `{ sign = { key, … } }` | nobody: the assertion is signed here |
-//! | `{ google_key = "file:…", sub }` | nobody: the assertion is signed with the key of a Google service account |
+//! | `{ sign = { key, … } }` | nothing: the assertion is signed here |
+//! | `{ google_key = "file:…", sub }` | nothing: the assertion is signed with the key of a Google service account |
 //!
 //! # The files
 //!

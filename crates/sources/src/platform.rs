@@ -32,7 +32,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    pub(crate) fn to_metadata_server(mut self) -> Self {
+    pub(crate) fn at_metadata_server(mut self) -> Self {
         self.is_metadata = true;
         self
     }

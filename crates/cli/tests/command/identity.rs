@@ -13,7 +13,7 @@ const GITHUB: &str = concat!(
     r#"{"value":"eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2NsdXN0ZXIiLCJzdWIiOiJwb2QiLCJhdWQiOiJodHRwczovL2xvZ2luLmV4YW1wbGUiLCJleHAiOjQxMDI0NDQ4MDB9.c2ln"}"#
 );
 
-/// A world with one provider, whose server nobody may ask.
+/// A world with one provider, whose server is not there.
 fn world(lines: &str) -> World {
     let world = World::empty();
     world.write("token", ASSERTION);
@@ -57,7 +57,7 @@ fn identity_says_what_an_assertion_says_and_asks_no_issuer() {
 }
 
 #[test]
-fn an_audience_that_nobody_asked_for_is_warned_of() {
+fn an_audience_that_was_not_asked_for_is_warned_of() {
     let world = world("client_assertion = 'file:token'");
     let shown = world.run("identity crm --format json").json();
     assert_eq!(shown["warnings"].as_array().unwrap().len(), 1, "{shown}");

@@ -159,7 +159,7 @@ fn params(config: &ProviderConfig) -> Params {
                 match ExternalToken::from_table(config, &given, &name) {
                     Some(token) => tokens.push((name, token)),
                     None => {
-                        wrong = Some(Error::configuration(format!("params.{name} can't be used")))
+                        wrong = Some(Error::configuration(format!("params.{name} can't be used")));
                     }
                 }
             }

@@ -61,7 +61,7 @@ fn client(server: &Server, token: ExternalToken) -> OAuth2 {
 async fn an_assertion_of_another_party_is_sent_with_its_type() {
     let server = Server::new().await;
     Accepts::client_assertions().on(&server).await;
-    let file = Projected::new(&assertion(json!({})));
+    let file = Projected::new(&assertion(&json!({})));
     server.fetch(&client(&server, file.token())).await.unwrap();
     let spiffe = ClientAuthentication::client_assertion_of_type(file.token(), "jwt-spiffe");
     let spiffe = server.client().client_authentication(spiffe);
@@ -102,7 +102,7 @@ async fn an_assertion_of_another_party_is_sent_with_its_type() {
 async fn an_assertion_for_another_audience_is_refused_as_the_client() {
     let server = Server::new().await;
     Accepts::client_assertions().on(&server).await;
-    let file = Projected::new(&assertion(json!({ "aud": "https://other" })));
+    let file = Projected::new(&assertion(&json!({ "aud": "https://other" })));
     let error = server
         .fetch(&client(&server, file.token()))
         .await
@@ -116,8 +116,8 @@ async fn an_assertion_for_another_audience_is_refused_as_the_client() {
 async fn of_a_list_the_next_assertion_is_tried() {
     let server = Server::new().await;
     Accepts::client_assertions().on(&server).await;
-    let wrong = SecretRef::inline(assertion(json!({ "sub": "another" })));
-    let right = Projected::new(&assertion(json!({})));
+    let wrong = SecretRef::inline(assertion(&json!({ "sub": "another" })));
+    let right = Projected::new(&assertion(&json!({})));
     let list = wrong.or(&SecretRef::file(&right.path));
     let manager =
         TokenManager::builder(Arc::new(biped_reqwest::TokenClient::new().unwrap())).build();
@@ -141,7 +141,7 @@ async fn a_file_that_is_replaced_under_many_callers_is_never_stale() {
     let provider: Arc<dyn Provider> = Arc::new(client(&server, file.token()));
     let mut current = BTreeSet::new();
     for round in 0..50 {
-        let token = assertion(json!({}));
+        let token = assertion(&json!({}));
         file.replace(&token);
         current.insert(token.clone());
         let manager = TokenManager::builder(http.clone()).build();
@@ -166,7 +166,7 @@ async fn a_file_that_is_replaced_under_many_callers_is_never_stale() {
 async fn an_expired_file_sends_nothing_and_the_token_in_use_stays() {
     let server = Server::new().await;
     Accepts::client_assertions().on(&server).await;
-    let file = Projected::new(&assertion(json!({})));
+    let file = Projected::new(&assertion(&json!({})));
     let http = Arc::new(biped_reqwest::TokenClient::new().unwrap());
     let clock = Arc::new(ManualClock::at(Clock::now(&SystemClock).wall));
     let manager = TokenManager::builder(http).clock(clock.clone()).build();
@@ -175,7 +175,7 @@ async fn an_expired_file_sends_nothing_and_the_token_in_use_stays() {
     source.token().await.unwrap();
     // The token is due for a refresh, and serves on meanwhile.
     clock.advance(Duration::from_secs(3300));
-    file.replace(&assertion(json!({ "exp": crate::server::now() - 90 })));
+    file.replace(&assertion(&json!({ "exp": crate::server::now() - 90 })));
     assert_eq!(source.token().await.unwrap().expose_secret(), "t-1");
     manager.drain().await;
     let error = source.status().last_error.unwrap();
@@ -196,7 +196,7 @@ async fn an_assertion_that_is_taken_once_does_not_stop_the_client() {
         ..Accepts::client_assertions()
     };
     accepts.on(&server).await;
-    let file = Projected::new(&assertion(json!({})));
+    let file = Projected::new(&assertion(&json!({})));
     let provider = client(&server, file.token());
     server.fetch(&provider).await.unwrap();
     let again = server.fetch(&provider).await.unwrap_err();
@@ -213,7 +213,7 @@ async fn an_assertion_that_is_taken_once_does_not_stop_the_client() {
         (ErrorKind::Secret, true)
     );
     assert_eq!(server.requests().await.len(), 2);
-    file.replace(&assertion(json!({})));
+    file.replace(&assertion(&json!({})));
     server.fetch(&provider).await.unwrap();
 }
 
@@ -221,7 +221,7 @@ async fn an_assertion_that_is_taken_once_does_not_stop_the_client() {
 async fn revocation_and_introspection_carry_it_too() {
     let server = Server::new().await;
     Accepts::client_assertions().on(&server).await;
-    let file = Projected::new(&assertion(json!({})));
+    let file = Projected::new(&assertion(&json!({})));
     let provider = client(&server, file.token())
         .without_client_id()
         .revocation_endpoint(server.url("/revoke"))
@@ -283,16 +283,16 @@ async fn what_a_platform_says_is_believed_by_a_server_that_verifies_it() {
             "{ gcp = { endpoint = 'URL' } }",
             ResponseTemplate::new(200)
                 .insert_header("Metadata-Flavor", "Google")
-                .set_body_string(assertion(json!({}))),
+                .set_body_string(assertion(&json!({}))),
         ),
         (
             "{ azure = { endpoint = 'URL' } }",
             ResponseTemplate::new(200)
-                .set_body_json(json!({ "access_token": assertion(json!({})), "expires_in": 60 })),
+                .set_body_json(json!({ "access_token": assertion(&json!({})), "expires_in": 60 })),
         ),
         (
             "{ url = 'URL', at = '/t' }",
-            ResponseTemplate::new(200).set_body_json(json!({ "t": assertion(json!({})) })),
+            ResponseTemplate::new(200).set_body_json(json!({ "t": assertion(&json!({})) })),
         ),
     ] {
         let platform = MockServer::start().await;
@@ -312,7 +312,7 @@ async fn what_a_platform_says_is_believed_by_a_server_that_verifies_it() {
 }
 
 #[tokio::test]
-async fn a_failing_platform_stops_no_one_else() {
+async fn a_failing_platform_stops_no_other_client() {
     let server = Server::new().await;
     Accepts::client_assertions().on(&server).await;
     let platform = MockServer::start().await;
@@ -327,7 +327,7 @@ async fn a_failing_platform_stops_no_one_else() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(error.token_source(), Some(&*format!("{}/", platform.uri())));
     // The issuer is the same, and is not the one that asked for a pause.
-    let file = Projected::new(&assertion(json!({})));
+    let file = Projected::new(&assertion(&json!({})));
     let other = manager.source(Arc::new(client(&server, file.token())), TokenRequest::new());
     other.token().await.unwrap();
     assert_eq!(server.requests().await.len(), 1);
