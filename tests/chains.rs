@@ -26,6 +26,8 @@ struct State {
     /// Whether whatever is presented to `front` is refused.
     refuses_all: bool,
     down: Vec<&'static str>,
+    /// Whether tokens are bound to a key.
+    bound: bool,
 }
 
 impl Respond for Server {
@@ -35,7 +37,7 @@ impl Respond for Server {
         let mut state = self.0.lock().unwrap();
         let presented = ["client_assertion", "subject_token"].map(|field| form.get(field));
         let presented = presented.into_iter().flatten().next();
-        let presented = presented.map(|it| it.to_string());
+        let presented = presented.map(ToString::to_string);
         let shown = presented.as_deref().unwrap_or("secret");
         state.asked.push(format!("{name} {shown}"));
         if state.down.iter().any(|down| *down == name) {
@@ -55,7 +57,8 @@ impl Respond for Server {
         *newest += 1;
         let token = format!("{name}-{newest}");
         let answer = json!({
-            "access_token": token, "token_type": "Bearer", "expires_in": 3600,
+            "access_token": token, "expires_in": 3600,
+            "token_type": if state.bound { "DPoP" } else { "Bearer" },
             "id_token": format!("id-of-{token}"),
         });
         ResponseTemplate::new(200).set_body_json(answer)
@@ -294,4 +297,18 @@ async fn unknown_names_and_cycles_are_found_when_the_configuration_is_read() {
     let shown = build(own).unwrap_err().to_string();
     assert!(shown.contains("a → a"), "{shown}");
     assert!(build(CHAIN).is_ok());
+}
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_a_key_is_not_lent() {
+    let toml = CHAIN.replace(
+        "client_secret = 's'",
+        "client_secret = 's'\n    dpop = true",
+    );
+    let stage = Stage::new(&toml).await;
+    stage.state(|state| state.bound = true);
+    let error = stage.token("middle").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(error.token_source(), Some("provider:workload"));
+    assert_eq!(stage.asked(), ["workload secret"]);
 }

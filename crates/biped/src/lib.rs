@@ -39,6 +39,7 @@
 //! | `metrics` | counters and histograms through the `metrics` facade | |
 //! | `oauth2` | providers of kind `oauth2` | |
 //! | `platform` | providers of kind `platform` | |
+//! | `spiffe` | tokens of a SPIFFE Workload API, for the kinds `oauth2` and `platform` | |
 //! | `redis` | `[store]` of kind `redis`: tokens shared by a fleet | |
 //! | `reqwest` | the HTTP client for token requests, and `Biped::client` | yes |
 //! | `sealed` | `seal` in `[store]`: encrypts what is stored | |

@@ -28,7 +28,8 @@ pub enum FieldType {
     /// A list of scopes, or one string with spaces between them.
     Scopes,
     /// A secret: `env:NAME`, `file:PATH`, `{ cmd = ["argv", …] }`, the secret itself, or a list of
-    /// these.
+    /// these. `env:NAME#/POINTER`, `file:PATH#/POINTER` and `{ cmd = […], at = "/POINTER" }` are a field
+    /// of the JSON there.
     Secret,
     /// A client identifier. It is written like a secret, but may be shown (RFC 6749 §2.2).
     Identifier,

@@ -48,6 +48,8 @@ struct Notes {
     refused: Vec<Input>,
     /// Another secret of a list may be accepted.
     try_next: bool,
+    /// What is presented is this process's own.
+    is_own: bool,
 }
 
 /// A request that is being sent.
@@ -179,6 +181,12 @@ impl<'a> FetchContext<'a> {
     /// the next is tried.
     pub fn try_next_secret(&self) {
         self.notes().try_next = true;
+    }
+
+    /// Notes that this fetch presents what only this process has, such as the token of its own machine:
+    /// no other process hears of a refusal.
+    pub fn keep_refusal(&self) {
+        self.notes().is_own = true;
     }
 
     /// Whether all references may be resolved, and platforms asked.
@@ -332,6 +340,12 @@ impl<'a> FetchContext<'a> {
     #[must_use]
     pub fn take_refused_inputs(&self) -> Vec<Input> {
         std::mem::take(&mut self.notes().refused)
+    }
+
+    /// Whether no other process is to hear of a refusal.
+    #[must_use]
+    pub fn keeps_refusal(&self) -> bool {
+        self.notes().is_own
     }
 
     /// Whether another secret of a list may be accepted.

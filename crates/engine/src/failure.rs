@@ -26,6 +26,8 @@ pub(crate) struct FetchFailure {
     pub(crate) sent: bool,
     /// The keys of other providers whose tokens the vendor refused.
     pub(crate) lenders: Vec<Arc<dyn Lender>>,
+    /// What was presented is this process's own.
+    pub(crate) is_own: bool,
 }
 
 /// Why a flight ends without a token.
@@ -119,6 +121,7 @@ impl FlightFailure {
             _ if failure.error.token_source().is_some() => None,
             // This process lacks something that the others may have.
             ErrorKind::Configuration | ErrorKind::Secret | ErrorKind::Internal => None,
+            ErrorKind::Refused if failure.is_own => None,
             // Each process probes for itself.
             ErrorKind::Refused => Some(REST),
             _ => Some(own),
@@ -246,6 +249,7 @@ impl From<Error> for FetchFailure {
             secrets: Vec::new(),
             sent: true,
             lenders: Vec::new(),
+            is_own: false,
         }
     }
 }

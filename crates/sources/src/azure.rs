@@ -133,7 +133,7 @@ impl Azure {
         let endpoint = platform::below(endpoint, ["metadata", "identity", "oauth2", "token"]);
         let url = self.url(endpoint, "2018-02-01", "msi_res_id", cx);
         let request = Request::get(NAME, url)
-            .to_metadata_server()
+            .at_metadata_server()
             .header("metadata", "true");
         request.send(cx.fetch).await
     }

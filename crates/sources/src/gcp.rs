@@ -111,7 +111,7 @@ impl Source for Gcp {
                 .append_pair("format", "full");
         }
         let request = Request::get(NAME, url)
-            .to_metadata_server()
+            .at_metadata_server()
             .header(FLAVOR, GOOGLE);
         let response = request.send(cx.fetch).await?;
         let flavor = response.headers().get(FLAVOR);

@@ -43,6 +43,20 @@ const SOURCES: &[Named] = &[
         name: "azure",
         read: Read::Inner(|table| Some(Arc::new(Azure::from_config(table)))),
     },
+    #[cfg(feature = "spiffe")]
+    Named {
+        name: "spiffe",
+        read: Read::Inner(|table| Some(Arc::new(crate::spiffe::Spiffe::from_config(table)))),
+    },
+    #[cfg(not(feature = "spiffe"))]
+    Named {
+        name: "spiffe",
+        read: Read::Inner(|table| {
+            let message = "spiffe needs biped's feature spiffe, which is not enabled";
+            drop(table.invalid("", message));
+            None
+        }),
+    },
     Named {
         name: "sign",
         read: Read::Inner(|table| Some(Arc::new(Sign::from_config(table)?))),
@@ -67,13 +81,20 @@ impl ExternalToken {
     /// the key is missing or wrong.
     #[must_use]
     pub fn from_config(config: &ProviderConfig, key: &str) -> Option<Self> {
-        let value = config.value(key)?;
+        Self::from_table(config, config, key)
+    }
+
+    /// Reads the source under a key of a table inside a provider's configuration, as
+    /// [`from_config`](Self::from_config) does.
+    #[must_use]
+    pub fn from_table(config: &ProviderConfig, outer: &ConfigTable, key: &str) -> Option<Self> {
+        let value = outer.value(key)?;
         let is_table = matches!(value.raw, Value::Table(_));
         if !is_table || value.to_secret().is_some() {
-            return config.secret(key).map(Self::from);
+            return outer.secret(key).map(Self::from);
         }
         let references = value.origin.references();
-        let table = config.table(key)?;
+        let table = outer.table(key)?;
         let names: Vec<_> = table.entries().iter().map(|(name, _)| *name).collect();
         let mut named = SOURCES.iter().filter(|it| names.contains(&it.name));
         let (Some(source), None) = (named.next(), named.next()) else {
@@ -83,7 +104,7 @@ impl ExternalToken {
                 .find_map(|name| nearest(name, all.iter().copied()).filter(|it| it != name));
             let meant = meant.map_or(String::new(), |it| format!("; did you mean {it}?"));
             let message = format!("expected exactly one of {}{meant}", all.join(", "));
-            drop(config.invalid(key, message));
+            drop(outer.invalid(key, message));
             return None;
         };
         let made = match source.read {

@@ -19,10 +19,11 @@
 //! | `{ github = { audience } }` | GitHub or Forgejo Actions |
 //! | `{ gcp = { audience, account, access, endpoint } }` | Google's metadata server |
 //! | `{ azure = { resource, client_id, object_id, resource_id, endpoint, key_directory } }` | the managed identity of App Service, Arc, or a virtual machine |
+//! | `{ spiffe = { audience, id, socket } }` | a SPIFFE Workload API (feature `spiffe`) |
 //! | `{ provider = "NAME", scope, params, field }` | another provider of the same configuration |
 //! | `{ url = "https://…", headers, body, at }` | any endpoint |
-//! | `{ sign = { key, … } }` | nobody: the assertion is signed here |
-//! | `{ google_key = "file:…", sub }` | nobody: the assertion is signed with the key of a Google service account |
+//! | `{ sign = { key, … } }` | nothing: the assertion is signed here |
+//! | `{ google_key = "file:…", sub }` | nothing: the assertion is signed with the key of a Google service account |
 //!
 //! # The files
 //!
@@ -33,7 +34,7 @@
 //! | `source.rs` | what a source is made of, and what it has while it reads |
 //! | `claims.rs` | [`Claims`]: what a token says about itself |
 //! | `platform.rs` | requests to services of the platform, and their failures |
-//! | `secret.rs`, `github.rs`, `gcp.rs`, `azure.rs`, `azure/arc.rs`, `provider.rs`, `url.rs`, `sign.rs`, `google_key.rs` | the sources |
+//! | `secret.rs`, `github.rs`, `gcp.rs`, `azure.rs`, `azure/arc.rs`, `spiffe.rs`, `provider.rs`, `url.rs`, `sign.rs`, `google_key.rs` | the sources |
 //! | `key.rs`, `key/` | [`SigningKey`], and how keys are read |
 //! | `der.rs` | the part of DER that keys and certificates need |
 
@@ -50,6 +51,8 @@ mod provider;
 mod secret;
 mod sign;
 mod source;
+#[cfg(feature = "spiffe")]
+mod spiffe;
 mod token;
 mod url;
 

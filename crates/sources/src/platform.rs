@@ -32,7 +32,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    pub(crate) fn to_metadata_server(mut self) -> Self {
+    pub(crate) fn at_metadata_server(mut self) -> Self {
         self.is_metadata = true;
         self
     }
@@ -86,6 +86,7 @@ impl<'a> Request<'a> {
             *request.body_mut() = body;
         }
         let name = self.name;
+        cx.keep_refusal();
         cx.ask_platform(request).await.map_err(|error| {
             let message = match error.kind() {
                 ErrorKind::Unreachable => format!("{name} can't be reached: {}", error.message()),

@@ -91,6 +91,7 @@ impl Source for OfProvider {
     }
 
     async fn read(&self, cx: &Asking<'_>) -> Result<Found, Error> {
+        cx.fetch.keep_refusal();
         cx.fetch.input(&self.0).map(Found::from)
     }
 }

@@ -93,12 +93,13 @@ impl Needs {
 
 /// The names under `provider` in the tables of a provider.
 fn named(provider: &ConfigValue) -> BTreeSet<String> {
-    let Value::Table(values) = &provider.raw else {
-        return BTreeSet::new();
-    };
-    let sources = values.values().filter_map(|value| match &value.raw {
-        Value::Table(source) => source.get("provider")?.to_text(),
-        _ => None,
-    });
-    sources.collect()
+    let mut names = BTreeSet::new();
+    let mut open = vec![provider];
+    while let Some(value) = open.pop() {
+        if let Value::Table(values) = &value.raw {
+            names.extend(values.get("provider").and_then(ConfigValue::to_text));
+            open.extend(values.values());
+        }
+    }
+    names
 }

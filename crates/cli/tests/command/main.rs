@@ -7,6 +7,7 @@ mod configuration;
 mod exec;
 mod failures;
 mod forgery;
+mod identity;
 mod lifetimes;
 mod pages;
 mod refused;

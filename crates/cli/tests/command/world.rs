@@ -184,6 +184,7 @@ pub(crate) fn error_of(stderr: &str) -> Value {
         "provider",
         "reason",
         "retry_after",
+        "source",
         "status",
     ];
     assert_eq!(keys, expected);

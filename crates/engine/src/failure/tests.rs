@@ -151,3 +151,20 @@ fn probes_come_after_one_minute_and_after_fifteen_at_the_latest() {
     let asks = error.with_retry_after(Some(90 * SECOND));
     assert_eq!(probe_after(&asks, 0), 90 * SECOND);
 }
+
+#[test]
+fn what_only_this_process_has_concerns_no_other() {
+    let refused = || Error::refused(VendorError::new(401).code("invalid_client"));
+    assert_eq!(fetch(refused()).fleet_rest(SECOND), Some(REST));
+    let own = FlightFailure::Fetch(FetchFailure {
+        is_own: true,
+        ..refused().into()
+    });
+    assert_eq!(own.fleet_rest(SECOND), None);
+    // Nor does a platform that fails, whose endpoint is not the vendor's.
+    let platform = unavailable(Some(SECOND)).with_token_source("gcp");
+    let failure = FetchFailure::from(platform);
+    assert_eq!(failure.consequences().pause_endpoint, None);
+    assert!(!failure.consequences().refuse_client);
+    assert_eq!(FlightFailure::Fetch(failure).fleet_rest(SECOND), None);
+}

@@ -55,6 +55,7 @@ impl Engine {
         let mut sent = false;
         let requests = Requests::of(key.client.id.name());
         let mut refused_inputs = Vec::new();
+        let mut is_own = false;
         loop {
             let marks = match ask {
                 Ask::Token(_, marks) => marks.cloned(),
@@ -76,6 +77,7 @@ impl Engine {
             };
             secrets.extend(cx.take_secrets_used());
             refused_inputs.extend(cx.take_refused_inputs());
+            is_own |= cx.keeps_refusal();
             sent |= cx.last_sent().is_some();
             tried.push(candidate);
             let is_unread = error.kind() == ErrorKind::Secret;
@@ -105,6 +107,7 @@ impl Engine {
                 secrets,
                 sent,
                 lenders: lenders(lent, &refused_inputs),
+                is_own,
             });
         }
     }

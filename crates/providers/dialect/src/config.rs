@@ -2,10 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use biped_config::{
-    ConfigTable, ConfigValue, Field, FieldType, ProviderConfig, ProviderKind, Value,
-};
+use biped_config::{ConfigValue, Field, FieldType, ProviderConfig, ProviderKind, Value};
 use biped_core::{Error, IdentityRef, Provider, SecretRef};
+use biped_sources::ExternalToken;
 
 use crate::{Dialect, Vendor, provider::KIND};
 
@@ -15,7 +14,7 @@ use crate::{Dialect, Vendor, provider::KIND};
 /// | --- | --- |
 /// | `vendor` | a vendor of the catalogue; or |
 /// | `file` | a vendor file of your own, relative to the configuration file |
-/// | `params` | the parameters of the dialect; each may be a reference, like a secret |
+/// | `params` | the parameters of the dialect; each may be a reference, like a secret, or a source of tokens (`{ github = … }`) |
 /// | `client_id`, `client_secret` (or `credentials`) | required if the dialect uses them |
 /// | `scope` | the scopes to request; default: those of the dialect |
 /// | `certificate`, `certificate_key` | required if the dialect has `client_certificate = true` |
@@ -49,7 +48,7 @@ pub fn kind() -> ProviderKind {
 
 fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let dialect = dialect(config);
-    let params = params(config);
+    let (params, tokens) = params(config);
     let identity = identity(config);
     let dialect = dialect?;
     let mut vendor = Vendor::builder(dialect.clone()).named(config.name());
@@ -67,6 +66,9 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     }
     for (name, value) in params? {
         vendor = vendor.param(name, value);
+    }
+    for (name, token) in tokens {
+        vendor = vendor.token_param(name, token);
     }
     if let Some(identity) = identity? {
         vendor = vendor.certificate(identity);
@@ -137,12 +139,30 @@ fn of_file(config: &ProviderConfig, path: &Path) -> Result<Arc<Dialect>, Error> 
         })
 }
 
-fn params(config: &ProviderConfig) -> Result<Vec<(String, SecretRef)>, Error> {
+/// The values of parameters, and those that another party makes.
+type Params = (
+    Result<Vec<(String, SecretRef)>, Error>,
+    Vec<(String, ExternalToken)>,
+);
+
+fn params(config: &ProviderConfig) -> Params {
     let mut params = Vec::new();
+    let mut tokens = Vec::new();
     let mut wrong = None;
-    let given = config.table("params").map(ConfigTable::into_values);
-    for (name, value) in given.unwrap_or_default() {
-        match param(&value) {
+    let Some(given) = config.table("params") else {
+        return (Ok(params), tokens);
+    };
+    for (name, value) in given.entries() {
+        let name = name.to_owned();
+        match param(value) {
+            None if matches!(value.raw, Value::Table(_)) => {
+                match ExternalToken::from_table(config, &given, &name) {
+                    Some(token) => tokens.push((name, token)),
+                    None => {
+                        wrong = Some(Error::configuration(format!("params.{name} can't be used")));
+                    }
+                }
+            }
             Some(reference) => {
                 let place = format!(
                     "providers.{}.params.{name}, {}",
@@ -158,7 +178,7 @@ fn params(config: &ProviderConfig) -> Result<Vec<(String, SecretRef)>, Error> {
             }
         }
     }
-    wrong.map_or(Ok(params), Err)
+    (wrong.map_or(Ok(params), Err), tokens)
 }
 
 fn param(value: &ConfigValue) -> Option<SecretRef> {

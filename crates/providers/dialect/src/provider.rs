@@ -4,9 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret, FetchContext,
-    IdentityRef, Lifetime, Probe, Provider, ProviderId, RejectionRule, SecretRef, Timestamp, Token,
-    TokenRequest, Verdict, async_trait, judge_by_status,
+    IdentityRef, Input, Lifetime, Probe, Provider, ProviderId, RejectionRule, SecretRef, Timestamp,
+    Token, TokenRequest, Verdict, async_trait, judge_by_status,
 };
+use biped_sources::ExternalToken;
 use http::header;
 use url::Url;
 
@@ -42,6 +43,8 @@ pub struct Vendor {
     given: Given,
     /// The secrets that API requests need beside the token.
     attach_secrets: Vec<SecretRef>,
+    /// The tokens of other providers that fetches need.
+    inputs: Vec<Input>,
     is_example: bool,
 }
 
@@ -51,11 +54,19 @@ struct Given {
     client_id: Option<SecretRef>,
     client_secret: Option<SecretRef>,
     params: Vec<(Box<str>, SecretRef)>,
+    /// The parameters whose values another party makes.
+    tokens: Vec<(Box<str>, ExternalToken)>,
     identity: Option<IdentityRef>,
     token_endpoint: Option<Url>,
 }
 
 impl Given {
+    /// The names of the parameters.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let params = self.params.iter().map(|(name, _)| &**name);
+        params.chain(self.tokens.iter().map(|(name, _)| &**name))
+    }
+
     fn secret(&self, name: &str) -> Option<&SecretRef> {
         match name {
             "client_id" => self.client_id.as_ref(),
@@ -78,7 +89,8 @@ impl Provider for Vendor {
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
         self.check_params(request)?;
         let resolved = self.resolve(cx).await?;
-        self.exchange(request, &resolved, cx).await
+        let answer = self.exchange(request, &resolved, cx).await;
+        answer.inspect_err(|error| self.note_refusal(error, cx))
     }
 
     async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
@@ -108,6 +120,10 @@ impl Provider for Vendor {
             kept.push((secret, cx.secret(secret)?.expose_secret()));
         }
         self.attach_with(attach, token, request, cx.now(), &kept)
+    }
+
+    fn inputs(&self) -> &[Input] {
+        &self.inputs
     }
 
     fn attach_secrets(&self) -> &[SecretRef] {

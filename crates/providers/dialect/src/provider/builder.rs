@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use biped_config::nearest;
 use biped_core::{Error, IdentityRef, ProviderId, SecretRef, redacted_url};
+use biped_sources::ExternalToken;
 use url::Url;
 
 use super::{Given, KIND, Vendor};
@@ -64,6 +65,13 @@ impl VendorBuilder {
     /// Sets a parameter of the dialect.
     pub fn param(mut self, name: impl Into<Box<str>>, value: SecretRef) -> Self {
         self.given.params.push((name.into(), value));
+        self
+    }
+
+    /// Sets a parameter of the dialect whose value another party makes. It may be in a token request only,
+    /// and not in a URL.
+    pub fn token_param(mut self, name: impl Into<Box<str>>, value: ExternalToken) -> Self {
+        self.given.tokens.push((name.into(), value));
         self
     }
 
@@ -133,21 +141,19 @@ impl VendorBuilder {
         }
         for param in dialect.params.iter().filter(|param| !param.optional) {
             let Param { name, line, .. } = param;
-            if !given.params.iter().any(|(known, _)| known == name) {
+            if !given.names().any(|known| *known == **name) {
                 lack(
                     &format!("params.{name}"),
                     format!("missing; {file}:{line} needs it"),
                 );
             }
         }
-        for (name, _) in &given.params {
+        for name in given.names() {
             if dialect.param(name).is_none() {
                 let known = dialect.params.iter().map(|param| &*param.name);
                 let meant = match nearest(name, known) {
                     Some(meant) => format!("; did you mean {meant}?"),
-                    None if RESERVED.contains(&&**name) => {
-                        "; set it as a key of the provider".into()
-                    }
+                    None if RESERVED.contains(&name) => "; set it as a key of the provider".into(),
                     None => String::new(),
                 };
                 lack(
@@ -156,17 +162,37 @@ impl VendorBuilder {
                 );
             }
         }
+        let attach = dialect.attach.iter().flat_map(Attach::templates);
+        let elsewhere = attach.chain(dialect.hosts()).flat_map(Template::names);
+        let elsewhere: Vec<_> = elsewhere.collect();
+        for (name, _) in &given.tokens {
+            let in_url = dialect.param(name).is_some_and(|param| param.in_url);
+            if in_url || elsewhere.contains(&&**name) {
+                let message = format!(
+                    "{file} uses it in a URL or in API calls, where a token of another party can't be; \
+                     expected a string or a reference"
+                );
+                lacks.push(Lack {
+                    key: format!("params.{name}"),
+                    message,
+                });
+            }
+        }
         lacks
     }
 
     pub(crate) fn build_anyway(self) -> Vendor {
         let id = self.id();
         let attach_secrets = self.attach_secrets();
+        let tokens = self.given.tokens.iter();
+        let inputs = tokens.filter_map(|(_, token)| token.input().cloned());
+        let inputs = inputs.collect();
         Vendor {
             id,
             dialect: self.dialect,
             given: self.given,
             attach_secrets,
+            inputs,
             is_example: self.is_example,
         }
     }
@@ -211,6 +237,9 @@ impl VendorBuilder {
             } else {
                 id.with(name, value.identity()).identifier(value)
             };
+        }
+        for (name, token) in &given.tokens {
+            id = token.identify(id.with("token param", name), "param");
         }
         if dialect.client_certificate
             && let Some(IdentityRef { certificate, key }) = &given.identity

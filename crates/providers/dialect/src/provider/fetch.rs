@@ -2,7 +2,9 @@
 
 use biped_core::{
     BaseUrls, Error, ExposeSecret, FetchContext, SecretRef, SecretString, Token, TokenRequest,
+    VendorError,
 };
+use biped_sources::Asking;
 use url::Url;
 
 use super::Vendor;
@@ -209,7 +211,31 @@ impl Vendor {
             let value = self.read(name, given, cx).await?;
             resolved.params.push(ResolvedParam { name, value });
         }
+        for (name, token) in &self.given.tokens {
+            let asking = Asking {
+                audience: Some(self.id.token_endpoint()),
+                ..Asking::new(cx)
+            };
+            let value = token.read(&asking).await?.text;
+            resolved.params.push(ResolvedParam { name, value });
+        }
         Ok(resolved)
+    }
+
+    /// Notes which token of another party was refused: another provider fetches a new one, and of a list
+    /// of secrets the next is tried.
+    pub(super) fn note_refusal(&self, error: &Error, cx: &FetchContext<'_>) {
+        let codes = ["invalid_client", "invalid_grant"];
+        let names = |vendor: &VendorError| codes.iter().any(|code| vendor.names(code));
+        if !error.vendor().is_some_and(names) {
+            return;
+        }
+        for (_, token) in &self.given.tokens {
+            match token.input() {
+                Some(input) => cx.refuse_input(input),
+                None => cx.try_next_secret(),
+            }
+        }
     }
 
     /// Reads the value of a name.

@@ -55,7 +55,7 @@ async fn an_assertion_is_a_grant_and_nothing_else_is_sent() {
         once: None,
     };
     accepts.on(&server).await;
-    let given = assertion(json!({}));
+    let given = assertion(&json!({}));
     let toml = format!("grant = 'jwt_bearer'\nassertion = '{given}'\nscope = 'b a'");
     fetch(&server, &toml).await.unwrap();
     let requests = server.requests().await;

@@ -17,7 +17,7 @@ pub(crate) const SUBJECT: &str = "system:serviceaccount:crm";
 pub(crate) const AUDIENCE: &str = "https://login.example";
 
 /// What the platform says about the client; further claims replace these.
-pub(crate) fn assertion(changes: Value) -> String {
+pub(crate) fn assertion(changes: &Value) -> String {
     let mut claims = json!({
         "iss": TRUSTED, "sub": SUBJECT, "aud": AUDIENCE, "exp": now() + 600, "jti": fastrand(),
     });

@@ -13,9 +13,10 @@ use biped_engine::TokenManager;
 use biped_oauth2::{ClientAuthentication, ExternalToken, OAuth2};
 use biped_testing::ManualClock;
 use serde_json::json;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use crate::{
-    issuer::{Accepts, assertion},
+    issuer::{AUDIENCE, Accepts, assertion},
     server::{CLIENT, Server, field, header},
 };
 
@@ -60,7 +61,7 @@ fn client(server: &Server, token: ExternalToken) -> OAuth2 {
 async fn an_assertion_of_another_party_is_sent_with_its_type() {
     let server = Server::new().await;
     Accepts::client_assertions().on(&server).await;
-    let file = Projected::new(&assertion(json!({})));
+    let file = Projected::new(&assertion(&json!({})));
     server.fetch(&client(&server, file.token())).await.unwrap();
     let spiffe = ClientAuthentication::client_assertion_of_type(file.token(), "jwt-spiffe");
     let spiffe = server.client().client_authentication(spiffe);
@@ -101,7 +102,7 @@ async fn an_assertion_of_another_party_is_sent_with_its_type() {
 async fn an_assertion_for_another_audience_is_refused_as_the_client() {
     let server = Server::new().await;
     Accepts::client_assertions().on(&server).await;
-    let file = Projected::new(&assertion(json!({ "aud": "https://other" })));
+    let file = Projected::new(&assertion(&json!({ "aud": "https://other" })));
     let error = server
         .fetch(&client(&server, file.token()))
         .await
@@ -115,8 +116,8 @@ async fn an_assertion_for_another_audience_is_refused_as_the_client() {
 async fn of_a_list_the_next_assertion_is_tried() {
     let server = Server::new().await;
     Accepts::client_assertions().on(&server).await;
-    let wrong = SecretRef::inline(assertion(json!({ "sub": "another" })));
-    let right = Projected::new(&assertion(json!({})));
+    let wrong = SecretRef::inline(assertion(&json!({ "sub": "another" })));
+    let right = Projected::new(&assertion(&json!({})));
     let list = wrong.or(&SecretRef::file(&right.path));
     let manager =
         TokenManager::builder(Arc::new(biped_reqwest::TokenClient::new().unwrap())).build();
@@ -140,7 +141,7 @@ async fn a_file_that_is_replaced_under_many_callers_is_never_stale() {
     let provider: Arc<dyn Provider> = Arc::new(client(&server, file.token()));
     let mut current = BTreeSet::new();
     for round in 0..50 {
-        let token = assertion(json!({}));
+        let token = assertion(&json!({}));
         file.replace(&token);
         current.insert(token.clone());
         let manager = TokenManager::builder(http.clone()).build();
@@ -165,16 +166,19 @@ async fn a_file_that_is_replaced_under_many_callers_is_never_stale() {
 async fn an_expired_file_sends_nothing_and_the_token_in_use_stays() {
     let server = Server::new().await;
     Accepts::client_assertions().on(&server).await;
-    let file = Projected::new(&assertion(json!({})));
+    let file = Projected::new(&assertion(&json!({})));
     let http = Arc::new(biped_reqwest::TokenClient::new().unwrap());
     let clock = Arc::new(ManualClock::at(Clock::now(&SystemClock).wall));
     let manager = TokenManager::builder(http).clock(clock.clone()).build();
     let provider = Arc::new(client(&server, file.token()));
     let source = manager.source(provider, TokenRequest::new());
     source.token().await.unwrap();
-    clock.advance(Duration::from_secs(2));
-    file.replace(&assertion(json!({ "exp": crate::server::now() - 90 })));
-    let error = source.fetch().await.unwrap_err();
+    // The token is due for a refresh, and serves on meanwhile.
+    clock.advance(Duration::from_secs(3300));
+    file.replace(&assertion(&json!({ "exp": crate::server::now() - 90 })));
+    assert_eq!(source.token().await.unwrap().expose_secret(), "t-1");
+    manager.drain().await;
+    let error = source.status().last_error.unwrap();
     assert_eq!(error.kind(), ErrorKind::Secret);
     assert!(
         error.token_source().unwrap().starts_with("file:"),
@@ -192,7 +196,7 @@ async fn an_assertion_that_is_taken_once_does_not_stop_the_client() {
         ..Accepts::client_assertions()
     };
     accepts.on(&server).await;
-    let file = Projected::new(&assertion(json!({})));
+    let file = Projected::new(&assertion(&json!({})));
     let provider = client(&server, file.token());
     server.fetch(&provider).await.unwrap();
     let again = server.fetch(&provider).await.unwrap_err();
@@ -209,7 +213,7 @@ async fn an_assertion_that_is_taken_once_does_not_stop_the_client() {
         (ErrorKind::Secret, true)
     );
     assert_eq!(server.requests().await.len(), 2);
-    file.replace(&assertion(json!({})));
+    file.replace(&assertion(&json!({})));
     server.fetch(&provider).await.unwrap();
 }
 
@@ -217,7 +221,7 @@ async fn an_assertion_that_is_taken_once_does_not_stop_the_client() {
 async fn revocation_and_introspection_carry_it_too() {
     let server = Server::new().await;
     Accepts::client_assertions().on(&server).await;
-    let file = Projected::new(&assertion(json!({})));
+    let file = Projected::new(&assertion(&json!({})));
     let provider = client(&server, file.token())
         .without_client_id()
         .revocation_endpoint(server.url("/revoke"))
@@ -256,4 +260,75 @@ async fn what_we_sign_says_that_it_is_a_client_authentication() {
         let jwt = field(server.requests().await.last().unwrap(), "client_assertion").unwrap();
         assert_eq!(header(&jwt)["typ"], expected);
     }
+}
+
+/// The provider whose client assertion this TOML describes.
+fn configured(server: &Server, assertion: &str) -> Arc<dyn Provider> {
+    let toml = format!(
+        "token_endpoint = '{}'\nassertion_audience = '{AUDIENCE}'\nclient_assertion = {assertion}",
+        server.url("/token")
+    );
+    let values = biped_config::ConfigTable::from_toml("biped.toml".as_ref(), &toml).unwrap();
+    let origin = biped_config::Origin::Builder;
+    let config = biped_config::ProviderConfig::new("crm", "oauth2", origin, values.into_values());
+    biped_oauth2::kind().build(&config).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_platform_says_is_believed_by_a_server_that_verifies_it() {
+    let server = Server::new().await;
+    Accepts::client_assertions().on(&server).await;
+    for (source, answer) in [
+        (
+            "{ gcp = { endpoint = 'URL' } }",
+            ResponseTemplate::new(200)
+                .insert_header("Metadata-Flavor", "Google")
+                .set_body_string(assertion(&json!({}))),
+        ),
+        (
+            "{ azure = { endpoint = 'URL' } }",
+            ResponseTemplate::new(200)
+                .set_body_json(json!({ "access_token": assertion(&json!({})), "expires_in": 60 })),
+        ),
+        (
+            "{ url = 'URL', at = '/t' }",
+            ResponseTemplate::new(200).set_body_json(json!({ "t": assertion(&json!({})) })),
+        ),
+    ] {
+        let platform = MockServer::start().await;
+        Mock::given(any())
+            .respond_with(answer)
+            .mount(&platform)
+            .await;
+        let provider = configured(&server, &source.replace("URL", &platform.uri()));
+        let request = TokenRequest::new();
+        let fetched = provider.fetch(&request, &server.context()).await;
+        assert_eq!(fetched.unwrap().expose_secret(), "t-1", "{source}");
+        // Once a fetch.
+        assert_eq!(platform.received_requests().await.unwrap().len(), 1);
+        provider.fetch(&request, &server.context()).await.unwrap();
+        assert_eq!(platform.received_requests().await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_failing_platform_stops_no_other_client() {
+    let server = Server::new().await;
+    Accepts::client_assertions().on(&server).await;
+    let platform = MockServer::start().await;
+    let down = ResponseTemplate::new(503).insert_header("Retry-After", "600");
+    Mock::given(any()).respond_with(down).mount(&platform).await;
+    let http = Arc::new(biped_reqwest::TokenClient::new().unwrap());
+    let clock = Arc::new(ManualClock::at(Clock::now(&SystemClock).wall));
+    let manager = TokenManager::builder(http).clock(clock).build();
+    let source = format!("{{ url = '{}' }}", platform.uri());
+    let failing = manager.source(configured(&server, &source), TokenRequest::new());
+    let error = failing.token().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.token_source(), Some(&*format!("{}/", platform.uri())));
+    // The issuer is the same, and is not the one that asked for a pause.
+    let file = Projected::new(&assertion(&json!({})));
+    let other = manager.source(Arc::new(client(&server, file.token())), TokenRequest::new());
+    other.token().await.unwrap();
+    assert_eq!(server.requests().await.len(), 1);
 }

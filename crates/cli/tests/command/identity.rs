@@ -1,0 +1,156 @@
+//! How a provider proves who it is: `identity`, and what `check` says of it.
+
+use serde_json::{Value, json};
+
+use crate::world::{OneRequest, Ran, World};
+
+/// Of `https://cluster`, about `pod`, for `https://login.example`, until 2100.
+const ASSERTION: &str = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2NsdXN0ZXIiLCJzdWIiOiJwb2QiLCJhdWQiOiJodHRwczovL2xvZ2luLmV4YW1wbGUiLCJleHAiOjQxMDI0NDQ4MDB9.c2ln";
+
+/// The same, as GitHub answers with it.
+const GITHUB: &str = concat!(
+    "HTTP/1.1 200 OK\r\ncontent-length: 149\r\n\r\n",
+    r#"{"value":"eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2NsdXN0ZXIiLCJzdWIiOiJwb2QiLCJhdWQiOiJodHRwczovL2xvZ2luLmV4YW1wbGUiLCJleHAiOjQxMDI0NDQ4MDB9.c2ln"}"#
+);
+
+/// A world with one provider, whose server is not there.
+fn world(lines: &str) -> World {
+    let world = World::empty();
+    world.write("token", ASSERTION);
+    world.write(
+        "biped.toml",
+        &format!(
+            "[providers.crm]\nkind = 'oauth2'\ntoken_endpoint = 'http://127.0.0.1:1/token'\n{lines}\n"
+        ),
+    );
+    world
+}
+
+fn proof(audience: &str) -> Value {
+    json!({
+        "method": "client_assertion", "source": audience, "issuer": "https://cluster",
+        "subject": "pod", "audience": ["https://login.example"],
+        "expires_at": "2100-01-01T00:00:00Z",
+    })
+}
+
+#[test]
+fn identity_says_what_an_assertion_says_and_asks_no_issuer() {
+    let world =
+        world("client_assertion = 'file:token'\nassertion_audience = 'https://login.example'");
+    let place = "file:token";
+    let shown = world.run("identity crm --format json").json();
+    assert_eq!(shown["provider"], "crm");
+    assert_eq!(shown["proof"], proof(place));
+    assert_eq!(shown["warnings"], json!([]));
+    let text = world.run("identity crm").ok();
+    for part in [
+        "client_assertion",
+        place,
+        "https://cluster",
+        "pod",
+        "https://login.example",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(!text.contains(ASSERTION), "{text}");
+}
+
+#[test]
+fn an_audience_that_was_not_asked_for_is_warned_of() {
+    let world = world("client_assertion = 'file:token'");
+    let shown = world.run("identity crm --format json").json();
+    assert_eq!(shown["warnings"].as_array().unwrap().len(), 1, "{shown}");
+}
+
+#[test]
+fn a_jobs_token_is_asked_of_github() {
+    let github = OneRequest::answered(GITHUB);
+    let world = world("client_assertion = { github = { audience = 'https://login.example' } }");
+    let mut command = world.command(["identity", "crm", "--format", "json"]);
+    command.env(
+        "ACTIONS_ID_TOKEN_REQUEST_URL",
+        format!("{}/id?x=1", github.url),
+    );
+    command.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "runner-s3cret");
+    let ran = Ran::of(command.output().unwrap());
+    let request = github.request();
+    assert!(
+        request.starts_with("GET /id?x=1&audience=https%3A%2F%2Flogin.example "),
+        "{request}"
+    );
+    assert!(
+        request
+            .to_lowercase()
+            .contains("authorization: bearer runner-s3cret"),
+        "{request}"
+    );
+    assert_eq!(ran.json()["proof"], proof("github"));
+}
+
+#[test]
+fn a_secret_is_named_by_its_place() {
+    let world = world("client_id = 'a'\nclient_secret = 'env:CRM'");
+    let mut command = world.command(["identity", "crm", "--format", "json"]);
+    command.env("CRM", "s3cret");
+    let shown = Ran::of(command.output().unwrap()).json();
+    assert_eq!(shown["proof"]["method"], "client_secret_basic");
+    assert_eq!(shown["proof"]["source"], "env:CRM");
+    assert!(shown["proof"]["issuer"].is_null());
+}
+
+#[test]
+fn an_assertion_that_is_not_there_names_its_source() {
+    let world = world("client_assertion = 'file:nowhere'");
+    let place = "file:nowhere";
+    for command in ["token crm --format json", "identity crm --format json"] {
+        let error = world.run(command).error(2);
+        assert_eq!(
+            (&error["kind"], &error["source"]),
+            (&json!("secret"), &json!(place))
+        );
+    }
+    let ran = world.run("check --format json");
+    assert_eq!(ran.status, 2, "{ran:?}");
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(found[0]["error"]["source"], json!(place));
+    assert_eq!(found[0]["proof"]["method"], Value::Null);
+}
+
+#[test]
+fn check_says_how_a_provider_proves_itself_whatever_the_server_says() {
+    let world =
+        world("client_assertion = 'file:token'\nassertion_audience = 'https://login.example'");
+    let place = "file:token";
+    let ran = world.run("check --format json");
+    assert_eq!(ran.status, 4, "{ran:?}");
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(found[0]["proof"], proof(place));
+    assert!(found[0]["error"]["source"].is_null());
+    let text = world.run("check").stdout;
+    assert!(text.contains("client_assertion from file:"), "{text}");
+}
+
+#[test]
+fn a_password_grant_is_warned_of_each_time() {
+    let world = world("grant = 'password'\nclient_id = 'a'\nusername = 'u'\npassword = 'env:P'");
+    let ran = world.run("check --format json");
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(
+        found[0]["warnings"].to_string().contains("RFC 9700"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_platforms_token_is_printed_like_any_other() {
+    let world = World::empty();
+    world.write("token", ASSERTION);
+    world.write(
+        "biped.toml",
+        "[providers.api]\nkind = 'platform'\ntoken = 'file:token'\n",
+    );
+    assert_eq!(world.run("token api").ok().trim(), ASSERTION);
+    let shown = world.run("identity api --format json").json();
+    assert_eq!(shown["proof"]["method"], "platform");
+}
