@@ -1,5 +1,7 @@
 //! The command line: commands, options and their help.
 
+pub(crate) mod serve;
+
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use biped::Builder;
@@ -65,7 +67,7 @@ pub(crate) struct Global {
     pub(crate) timeout: Duration,
 }
 
-fn seconds(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().ok();
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -113,6 +115,8 @@ pub(crate) enum Command {
     },
     Vendors(Vendors),
     Sandbox(Sandbox),
+    Serve(serve::Serve),
+    Ready(serve::Ready),
     Forget(Forget),
     Trust(Trust),
     /// Prints completions for a shell

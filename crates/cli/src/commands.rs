@@ -9,7 +9,10 @@ mod init;
 mod inspect;
 mod list;
 mod pages;
+mod ready;
 mod sandbox;
+mod serve;
+mod signals;
 mod token;
 mod trust;
 mod vendors;
@@ -29,6 +32,8 @@ pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
         Command::Config { command } => config::run(session, command),
         Command::Vendors(args) => vendors::run(args),
         Command::Sandbox(args) => sandbox::run(session, args),
+        Command::Serve(args) => serve::run(session, args),
+        Command::Ready(args) => ready::run(session, args),
         Command::Forget(args) => forget::run(session, args),
         Command::Trust(args) => trust::run(session, args),
         Command::Completions { shell } => pages::completions(session, *shell),

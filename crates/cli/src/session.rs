@@ -10,7 +10,7 @@ use std::{
 };
 
 use biped::{
-    Biped, Builder, Error, Timestamp, TokenManager, TokenSource,
+    Biped, Builder, Error, Settings, Timestamp, TokenManager, TokenSource,
     config::{ConfigFile, OwnerCheck, References},
     provider::{Clock, SystemClock},
 };
@@ -166,6 +166,22 @@ impl Session {
         let builder = self.builder()?;
         self.ensure_trust(&builder)?;
         Ok(self.made(builder)?)
+    }
+
+    /// Builds the providers for a process that stays: with the engine's own defaults, and without a
+    /// store unless one is configured.
+    pub(crate) fn resident(&self) -> Outcome<Biped> {
+        let builder = self.builder()?;
+        self.ensure_trust(&builder)?;
+        Ok(self.made(self.as_resident(builder))?)
+    }
+
+    /// Changes the command's defaults to those of a process that stays.
+    fn as_resident(&self, builder: Builder) -> Builder {
+        let builder = builder
+            .default_value("engine.max_wait", Settings::MAX_WAIT.as_secs_f64())
+            .default_value("engine.share_failures", true);
+        builder.default_value("store.kind", "memory")
     }
 
     /// Builds the providers for display: it runs no command, and resolves nothing in an untrusted file.

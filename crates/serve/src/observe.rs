@@ -1,0 +1,142 @@
+//! [`Call`]: what is known of a call when it ends, for the access log.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use biped::provider::{Clock, SystemClock};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::{body::Progress, config::AccessLog};
+
+/// Where the lines of the access log go.
+#[derive(Clone)]
+pub(crate) struct LogSink(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl LogSink {
+    pub(crate) fn new(sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sink))
+    }
+
+    pub(crate) fn none() -> Self {
+        Self::new(|_| {})
+    }
+}
+
+impl fmt::Debug for LogSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogSink")
+    }
+}
+
+/// A call on its way. Told of when it ends, which is when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) sink: LogSink,
+    pub(crate) which: AccessLog,
+    pub(crate) started: Duration,
+    pub(crate) provider: Option<Arc<str>>,
+    pub(crate) caller: Option<String>,
+    pub(crate) method: String,
+    /// Without the query.
+    pub(crate) path: String,
+    pub(crate) status: Option<StatusCode>,
+    /// The problem's word, where the sidecar answered.
+    pub(crate) error: Option<&'static str>,
+    pub(crate) replayed: bool,
+    pub(crate) api_time: Option<Duration>,
+    pub(crate) upload: Progress,
+    bytes_out: u64,
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The caller went away.
+    Open,
+    Complete,
+    CutOff,
+}
+
+impl Call {
+    pub(crate) fn new(sink: LogSink, which: AccessLog, method: &str, path: &str) -> Self {
+        Self {
+            sink,
+            which,
+            started: SystemClock.now().mono,
+            provider: None,
+            caller: None,
+            method: method.into(),
+            path: path.into(),
+            status: None,
+            error: None,
+            replayed: false,
+            api_time: None,
+            upload: Progress::default(),
+            bytes_out: 0,
+            end: End::Open,
+        }
+    }
+
+    pub(crate) fn out(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
+    }
+
+    pub(crate) fn complete(&mut self) {
+        if self.end == End::Open {
+            self.end = End::Complete;
+        }
+    }
+
+    pub(crate) fn cut_off(&mut self) {
+        self.end = End::CutOff;
+    }
+
+    fn is_logged(&self) -> bool {
+        let is_failure = self.error.is_some()
+            || self.end == End::CutOff
+            || self.status.is_some_and(|status| status.is_server_error());
+        match self.which {
+            AccessLog::Off => false,
+            AccessLog::Errors => is_failure,
+            AccessLog::All => true,
+        }
+    }
+
+    /// One line of JSON, without a query, a header or a body.
+    fn line(&self) -> Value {
+        let now = SystemClock.now();
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let mut line = Map::new();
+        let error = match self.end {
+            End::CutOff => Some("cut-off"),
+            _ => self.error,
+        };
+        let status = match (self.end, self.status) {
+            // No status says that the caller went away.
+            (End::Open, None) => Some(499),
+            (_, status) => status.map(|status| status.as_u16()),
+        };
+        line.insert("ts".into(), json!(now.wall.to_string()));
+        line.insert("level".into(), json!(if error.is_some() { "error" } else { "info" }));
+        line.insert("provider".into(), json!(self.provider.as_deref()));
+        line.insert("caller".into(), json!(self.caller));
+        line.insert("method".into(), json!(self.method));
+        line.insert("path".into(), json!(self.path));
+        line.insert("status".into(), json!(status));
+        line.insert("ms".into(), json!(ms(now.mono.saturating_sub(self.started))));
+        line.insert("api_ms".into(), json!(self.api_time.map(ms)));
+        line.insert("bytes_in".into(), json!(self.upload.bytes()));
+        line.insert("bytes_out".into(), json!(self.bytes_out));
+        line.insert("replayed".into(), json!(self.replayed));
+        line.insert("error".into(), json!(error));
+        Value::Object(line)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.is_logged() {
+            (self.sink.0)(&self.line().to_string());
+        }
+    }
+}
