@@ -1,0 +1,15 @@
+//! The sidecar as its callers see it: over real sockets, with an API and a token endpoint that record
+//! every byte.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod callers;
+mod faults;
+mod health;
+mod oauth;
+mod proxy;
+mod raw;
+mod replay;
+mod stage;
+mod stop;
+mod tokens;
+mod vendor;
