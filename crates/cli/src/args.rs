@@ -143,6 +143,12 @@ pub(crate) struct Token {
     /// Fetches a new token from the vendor, even if one is stored
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Writes the output to this file instead of stdout: whole, and readable for its owner only
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) write: Option<PathBuf>,
+    /// Keeps the file up to date until a signal to end comes; --timeout does not apply
+    #[arg(long, requires = "write")]
+    pub(crate) follow: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -192,11 +198,17 @@ pub(crate) struct Call {
 /// header: Bearer) and, if their values are known, NAME_BASE_URL, NAME_EXPIRES_AT (RFC 3339) and
 /// NAME_SCOPE. Variables use the name in upper case, with _ for characters that a variable can't
 /// contain. The exit status is that of the command.
+///
+/// With --serve the command gets no token. It gets the address of a sidecar that runs as long as the
+/// command: NAME_BASE_URL, and in NAME_ACCESS_TOKEN a token for that sidecar, which does not expire. A
+/// program that works without --serve works with it, for any time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Exec {
     /// The providers' names in biped.toml
     #[arg(required = true, value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) serving: serve::Serving,
     /// The command and its arguments
     #[arg(last = true, required = true, value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,

@@ -328,6 +328,37 @@ impl Serve {
         self
     }
 
+    /// Serves these providers to a single caller with this token, at a single address, until the process
+    /// ends: for a command that is run with a sidecar of its own. `tokens` says whether the caller may have
+    /// tokens.
+    pub fn for_one(
+        mut self,
+        caller: impl Into<biped::SecretString>,
+        listen: impl Into<String>,
+        names: impl IntoIterator<Item = impl Into<String>>,
+        tokens: bool,
+    ) -> Self {
+        self.callers = vec![CallerSettings {
+            name: "command".into(),
+            token: Some(biped::provider::SecretRef::inline(caller)),
+            uid: None,
+            providers: None,
+            tokens,
+        }];
+        self.tokens = match tokens {
+            true => TokenUse::On,
+            false => TokenUse::Off,
+        };
+        self.probe_listen.clear();
+        self.files.clear();
+        self.ready_requires.clear();
+        self.warm = Warm::All;
+        (self.quit, self.reload) = (false, false);
+        let mut serve = self.listen([listen]).only(names);
+        serve.providers.iter_mut().for_each(|(_, settings)| settings.listen.clear());
+        serve
+    }
+
     /// Serves only these providers.
     pub fn only(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.only = Some(names.into_iter().map(Into::into).collect());

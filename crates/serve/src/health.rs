@@ -63,5 +63,5 @@ pub(crate) async fn warm_up(shared: Arc<Shared>, live: Arc<Live>) {
         () = SystemClock.sleep(limit) => fetches.detach_all(),
     }
     while must.join_next().await.is_some() {}
-    shared.set_warm();
+    shared.step_done();
 }

@@ -16,9 +16,9 @@
 //! | `guard.rs`, `target.rs`, `allow.rs`, `callers.rs`, `params.rs` | what is refused, and what a request names |
 //! | `proxy.rs`, `proxy/`, `headers.rs`, `links.rs` | a call of an API |
 //! | `transport.rs`, `transport/`, `upstream.rs`, `upstream/`, `body.rs`, `body/` | how it is sent |
-//! | `routes.rs`, `own.rs`, `reply.rs`, `health.rs`, `status.rs`, `tokens.rs`, `oauth.rs` | the sidecar's own routes |
+//! | `routes.rs`, `own.rs`, `reply.rs`, `health.rs`, `status.rs`, `tokens.rs`, `oauth.rs`, `files.rs` | the sidecar's own routes; tokens in files |
 //! | `problem.rs`, `problem/` | what the sidecar answers itself |
-//! | `live.rs`, `shared.rs`, `observe.rs` | what requests are served by; what all share; the access log |
+//! | `live.rs`, `reload.rs`, `shared.rs`, `observe.rs` | what requests are served by, and how that changes; what all share; the access log |
 
 mod activity;
 mod allow;
@@ -26,6 +26,7 @@ mod body;
 mod callers;
 mod config;
 mod connection;
+mod files;
 mod guard;
 mod headers;
 mod health;
@@ -39,6 +40,7 @@ mod params;
 mod peer;
 pub mod problem;
 mod proxy;
+mod reload;
 mod reply;
 mod routes;
 mod server;
@@ -51,5 +53,6 @@ mod upstream;
 
 pub use self::{
     config::{DEFAULT_LISTEN, Serve, section},
+    files::write as write_file,
     server::{Running, Server},
 };

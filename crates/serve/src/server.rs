@@ -1,6 +1,6 @@
 //! [`Server`] and [`Running`]: a sidecar, from its start to its end.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use biped::{
     Biped, Error,
@@ -11,10 +11,12 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     config::{NAME, Serve, TokenUse},
+    files::{TokenFile, keep_all},
     health,
     listen::bind_all,
     live::Live,
     observe::LogSink,
+    reload::{self, Reload},
     shared::{Shared, Stage},
     upstream::{OwnAddresses, Upstream},
 };
@@ -43,7 +45,11 @@ pub struct Server {
     biped: Biped,
     serve: Serve,
     log: LogSink,
+    reload: Option<Reload>,
+    told: Told,
 }
+
+type Told = Arc<dyn Fn(Result<(), &Error>) + Send + Sync>;
 
 impl Server {
     /// A sidecar for these providers, with the settings of `[serve]` if that
@@ -54,6 +60,8 @@ impl Server {
             biped,
             serve,
             log: LogSink::none(),
+            reload: None,
+            told: Arc::new(|_| {}),
         }
     }
 
@@ -69,15 +77,46 @@ impl Server {
         self
     }
 
+    /// Reads the configuration again with `read` when the file at `path` changes, and when
+    /// [`Running::reload`] says so. `change` is applied to its settings, and `told` hears what came of a
+    /// changed file. Default: the configuration is never read again.
+    ///
+    /// Tokens of providers that did not change are kept, and calls under way end by the configuration that
+    /// they began with. A configuration that can't be used changes nothing. `listen` and `probe_listen` take
+    /// effect after a restart.
+    pub fn reloading(
+        mut self,
+        path: Option<PathBuf>,
+        read: impl Fn() -> Result<Biped, Error> + Send + Sync + 'static,
+        change: impl Fn(Serve) -> Serve + Send + Sync + 'static,
+        told: impl Fn(Result<(), &Error>) + Send + Sync + 'static,
+    ) -> Self {
+        self.reload = Some(Reload {
+            path,
+            read: Box::new(read),
+            change: Box::new(change),
+            turn: tokio::sync::Mutex::default(),
+        });
+        self.told = Arc::new(told);
+        self
+    }
+
     /// Listens, and starts to fetch the first tokens. Needs a tokio runtime.
     ///
     /// # Errors
     /// [`Configuration`](biped::ErrorKind::Configuration) for settings that name unknown providers, and
     /// for addresses that can't be listened at. Never because a vendor is down.
     pub async fn start(self) -> Result<Running, Error> {
-        let Self { biped, serve, log } = self;
+        let Self {
+            biped,
+            serve,
+            log,
+            reload,
+            told,
+        } = self;
         let http = biped.section::<HttpSettings>("http").cloned();
         let live = Live::new(biped, serve)?;
+        let files = TokenFile::all(&live)?;
         let names: Vec<Arc<str>> = live.all().map(|served| served.name.clone()).collect();
         let bound = bind_all(&live.serve, &names).await?;
         let own = OwnAddresses::default();
@@ -112,7 +151,13 @@ impl Server {
             tasks.spawn(listener.run(shared.clone(), room.clone()));
         }
         tasks.spawn(health::warm_up(shared.clone(), shared.live.load_full()));
+        tasks.spawn(keep_all(files, shared.clone()));
+        let reload = reload.map(Arc::new);
+        if let Some(reload) = &reload {
+            tasks.spawn(reload::watch(shared.clone(), reload.clone(), told));
+        }
         Ok(Running {
+            reload,
             shared,
             addresses,
             probes,
@@ -136,6 +181,7 @@ pub struct Running {
     addresses: Vec<String>,
     probes: Vec<String>,
     notes: Vec<&'static str>,
+    reload: Option<Arc<Reload>>,
     tasks: JoinSet<()>,
 }
 
@@ -162,6 +208,17 @@ impl Running {
     /// Waits until the first fetches have ended, well or badly.
     pub async fn warmed(&self) {
         self.shared.warmed().await;
+    }
+
+    /// Reads the configuration again, as [`Server::reloading`] says.
+    ///
+    /// # Errors
+    /// As reading the configuration, and [`Server::start`]; the old one stays.
+    pub async fn reload(&self) -> Result<(), Error> {
+        match &self.reload {
+            Some(reload) => self.shared.reload(reload).await,
+            None => Ok(()),
+        }
     }
 
     /// Completes when a caller asks for the end (`POST /-/quit`).

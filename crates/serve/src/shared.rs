@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     /// Told by `/-/quit`.
     pub(crate) quit: Notify,
     connections: AtomicUsize,
+    /// What must be done before readiness: the first fetches, and each file.
+    steps: AtomicUsize,
     /// Told when a connection ends.
     pub(crate) ended: Notify,
 }
@@ -51,6 +53,7 @@ pub(crate) enum Stage {
 
 impl Shared {
     pub(crate) fn new(live: Live, upstream: Upstream, log: LogSink) -> Self {
+        let live_files = live.serve.files.len();
         Self {
             room: Arc::new(Semaphore::new(live.serve.max_in_flight)),
             live: ArcSwap::from_pointee(live),
@@ -61,6 +64,7 @@ impl Shared {
             stage: watch::Sender::new(Stage::Running),
             quit: Notify::new(),
             connections: AtomicUsize::new(0),
+            steps: AtomicUsize::new(1 + live_files),
             ended: Notify::new(),
         }
     }
@@ -70,8 +74,12 @@ impl Shared {
         *self.stage.borrow() == Stage::Running && *self.is_warm.borrow()
     }
 
-    pub(crate) fn set_warm(&self) {
-        self.is_warm.send_replace(true);
+    /// One of the steps before readiness is done.
+    pub(crate) fn step_done(&self) {
+        let left = self.steps.fetch_sub(1, Ordering::AcqRel) - 1;
+        if left == 0 {
+            self.is_warm.send_replace(true);
+        }
     }
 
     /// Waits until the first fetches have ended.

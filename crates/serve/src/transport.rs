@@ -20,7 +20,7 @@ pub(crate) use self::outgoing::{Outgoing, Path};
 use crate::{
     body::Progress,
     config::{Http2, Replay},
-    upstream::{Attempt, Clients, Failure, Upstream, is_dead_connection},
+    upstream::{Attempt, Clients, Failure, MAX_HEAD, Upstream, is_dead_connection},
 };
 
 /// An API's response.
@@ -106,6 +106,12 @@ impl Transport for ApiTransport<'_> {
             (first, _) => first,
         };
         let response = answer.map_err(|(error, _)| Failure::Send(error))?;
+        // hyper's own limit is one of its buffer, which may have been larger.
+        let lines = response.headers().iter();
+        let head: usize = lines.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if head > MAX_HEAD {
+            return Err(Failure::LargeHead);
+        }
         self.seen.api_time = Some(SystemClock.now().mono.saturating_sub(started));
         let response = response.map(ResponseBody::new);
         Ok(self.answer(response, url, is_whole).await)

@@ -30,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How many unused connections to one server are kept.
 const IDLE_CONNECTIONS: usize = 512;
 /// The largest head of a response.
-const MAX_HEAD: usize = 64 * 1024;
+pub(crate) const MAX_HEAD: usize = 64 * 1024;
 
 /// How often a connection was used.
 #[derive(Clone, Debug, Default)]

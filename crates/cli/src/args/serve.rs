@@ -37,3 +37,24 @@ pub(crate) struct Ready {
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub(crate) wait: Duration,
 }
+
+/// How `exec` serves its command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serving {
+    /// Serves the providers to the command, instead of giving it tokens
+    #[arg(long)]
+    pub(crate) serve: bool,
+    /// Hands out tokens to the command as well, as an OAuth token endpoint (NAME_TOKEN_URL,
+    /// NAME_CLIENT_ID, NAME_CLIENT_SECRET)
+    #[arg(long, requires = "serve")]
+    pub(crate) tokens: bool,
+    /// Serves at this Unix socket instead of a port
+    #[arg(long, requires = "serve", value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+    /// Runs the command even if a provider has no token yet
+    #[arg(long, requires = "serve")]
+    pub(crate) start_anyway: bool,
+    /// Keeps the variables that hold secrets of the configuration in the command's environment
+    #[arg(long, requires = "serve")]
+    pub(crate) keep_env: bool,
+}

@@ -1,5 +1,7 @@
 //! `biped exec`.
 
+mod served;
+
 use std::process::Command;
 
 use biped::{Error, ExposeSecret, Token, TokenSource};
@@ -8,6 +10,9 @@ use crate::words::{base_url, rfc3339, scope};
 use crate::{args, environment, failure::Outcome, session::Session};
 
 pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
+    if args.serving.serve {
+        return served::run(session, args);
+    }
     let biped = session.biped()?;
     let mut sources: Vec<(String, String, TokenSource)> = Vec::new();
     for name in &args.names {

@@ -2,8 +2,9 @@
 
 use biped::Error;
 use biped_serve::{Running, Serve, Server};
+use clap::builder::styling::AnsiColor;
 
-use super::signals::{Ending, endings};
+use super::signals::{Ending, endings, reloads};
 use crate::{args::serve as args, failure::Outcome, output, session::Session};
 
 pub(crate) fn run(session: &Session, args: &args::Serve) -> Outcome {
@@ -14,33 +15,57 @@ pub(crate) fn run(session: &Session, args: &args::Serve) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Error::internal(format!("the tokio runtime can't be started: {error}")))?;
-    let outcome = runtime.block_on(async {
-        let mut ending = endings()?;
-        let server = Server::new(biped)
-            .settings(|serve| {
-                let serve = serve.tokens(args.tokens);
-                match &args.listen[..] {
-                    [] => serve,
-                    addresses => serve.listen(addresses),
-                }
-            })
-            .access_log(output::log_line);
-        let running = server.start().await?;
-        tell(session, &running)?;
-        let linger = tokio::select! {
-            ending = ending() => ending == Ending::Terminate,
-            () = running.quit_requested() => true,
-        };
-        tokio::select! {
-            biased;
-            () = running.stop(linger) => {}
-            // A second signal ends it at once.
-            _ = ending() => {}
+    let (listen, tokens) = (args.listen.clone(), args.tokens);
+    let change = move |serve: Serve| {
+        let serve = serve.tokens(tokens);
+        match &listen[..] {
+            [] => serve,
+            addresses => serve.listen(addresses),
         }
-        Ok(())
-    });
+    };
+    let mut server = Server::new(biped)
+        .settings(change.clone())
+        .access_log(output::log_line);
+    if let Some(again) = session.rereading()? {
+        let path = again.path.clone();
+        server = server.reloading(Some(path), move || again.read(), change, tell_reload);
+    }
+    let outcome = runtime.block_on(serve(session, server));
     runtime.shutdown_background();
     outcome
+}
+
+async fn serve(session: &Session, server: Server) -> Outcome {
+    let mut ending = endings()?;
+    let mut reload = reloads()?;
+    let running = server.start().await?;
+    tell(session, &running)?;
+    let linger = loop {
+        tokio::select! {
+            ending = ending() => break ending == Ending::Terminate,
+            () = running.quit_requested() => break true,
+            () = reload() => tell_reload(running.reload().await.as_ref().map(|()| ())),
+        }
+    };
+    tokio::select! {
+        biased;
+        () = running.stop(linger) => {}
+        // A second signal ends it at once.
+        _ = ending() => {}
+    }
+    Ok(())
+}
+
+/// Says what came of a changed configuration.
+fn tell_reload(outcome: Result<(), &Error>) {
+    match outcome {
+        Ok(()) => output::note("the configuration was read again"),
+        Err(error) => {
+            let lines = error.to_string();
+            let text = format!("the configuration stays as it was: {lines}");
+            output::marked("error", AnsiColor::Red, &text);
+        }
+    }
 }
 
 /// Prints the addresses to stdout, and everything else to stderr.

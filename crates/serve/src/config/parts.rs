@@ -88,7 +88,7 @@ pub(super) fn callers(table: &ConfigTable) -> Vec<CallerSettings> {
             let uid = caller.integer("uid").and_then(|uid| {
                 caller.checked("uid", u32::try_from(uid).ok(), "a user's number", |_| true)
             });
-            if token.is_some() == uid.is_some() && !caller.has_problems() {
+            if token.is_some() == uid.is_some() {
                 drop(caller.invalid("", "expected either token or uid"));
             }
             Some(CallerSettings {

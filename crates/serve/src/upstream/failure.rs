@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     Send(SendError),
     /// No response in time.
     Silent,
+    /// The head of the response is too large.
+    LargeHead,
 }
 
 impl Failure {
@@ -28,6 +30,7 @@ impl Failure {
             Self::Silent => {
                 Problem::new("silent", "the API did not respond in time").sent()
             }
+            Self::LargeHead => bad_answer(),
             Self::Send(error) => of_send(error),
         }
     }
@@ -49,13 +52,18 @@ fn of_send(error: &SendError) -> Problem {
         return Problem::new("unreachable", what).error("connection_terminated");
     }
     if hyper.is_some_and(|error| error.is_parse() || error.is_parse_too_large()) {
-        return Problem::new("bad-answer", "the API's response is not valid HTTP, or its head is too large").sent();
+        return bad_answer();
     }
     Problem::new(
         "cut-off",
         "the API ended the connection before its response started; it may have acted on the request",
     )
     .sent()
+}
+
+fn bad_answer() -> Problem {
+    let what = "the API's response is not valid HTTP, or its head is too large";
+    Problem::new("bad-answer", what).sent()
 }
 
 fn unreachable_(error: &SendError) -> Problem {

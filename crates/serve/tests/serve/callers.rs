@@ -89,10 +89,9 @@ async fn on_a_socket_the_user_is_the_caller() {
     let directory = tempfile::tempdir().unwrap();
     let uid = std::fs::metadata(directory.path()).unwrap().uid();
     for (configured, status) in [(uid, 200), (uid + 1, 401)] {
-        let path = directory.path().join("biped.sock");
+        let path = directory.path().join(format!("{configured}.sock"));
         let callers = format!("[[serve.callers]]\nname = 'me'\nuid = {configured}\n");
-        let serve = format!("probe_listen = []\nsocket_mode = '0600'\n");
-        let mut stage = Stage::with(&serve, &callers).await;
+        let mut stage = Stage::new().await;
         let toml = format!(
             "[serve]\nlisten = ['unix:{}']\n{}{callers}",
             path.display(),

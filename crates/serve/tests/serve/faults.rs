@@ -110,11 +110,17 @@ async fn what_was_not_sent_is_said_not_to_be() {
     let port = closed.local_addr().unwrap().port();
     drop(closed);
     let at = stage.vendor.address;
+    let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let no_tls = plain.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = plain.accept().await {
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"220 mail\r\n").await;
+        }
+    });
     for (base, error) in [
         (format!("http://127.0.0.1:{port}"), "connection_refused"),
         ("https://name.invalid".to_owned(), "dns_error"),
-        // The vendor speaks no TLS.
-        (format!("https://{at}"), "tls_protocol_error"),
+        (format!("https://{no_tls}"), "tls_protocol_error"),
     ] {
         let toml = format!(
             "[serve]\nlisten = ['127.0.0.1:0']\n[providers.x]\nkind = 'oauth2'\n\
@@ -173,7 +179,7 @@ async fn a_wrong_secret_is_asked_once_and_the_answer_has_the_vendors_words() {
         let answer = answer.unwrap();
         assert_eq!(answer.problem(), (502, "refused".into(), false));
         let json = answer.json();
-        assert_eq!(json["vendor"]["reason"], "invalid_client");
+        assert_eq!(json["vendor"]["code"], "invalid_client");
         assert_eq!(json["vendor"]["message"], "no such client");
         assert_eq!(json["provider"], "shop");
         assert_eq!(json["kind"], "refused");

@@ -4,10 +4,12 @@
 
 mod callers;
 mod faults;
+mod files;
 mod health;
 mod oauth;
 mod proxy;
 mod raw;
+mod reload;
 mod replay;
 mod stage;
 mod stop;

@@ -28,7 +28,7 @@ async fn path_and_query_arrive_as_they_were_sent() {
     let stage = Stage::new().await;
     for path in [
         "/v1/-._~!$&'()*+,;=:@/%2F%41%c3%a9//x",
-        "/a?b='%27[]{}|^`\"<>&c=a/../b?\\",
+        "/a?b='%27[]&c=a/../b?:@!$()*+,;=~",
         "//double/",
         "/group%2Fproject",
         "",
@@ -44,7 +44,7 @@ async fn path_and_query_arrive_as_they_were_sent() {
         got,
         [
             "/base/v1/-._~!$&'()*+,;=:@/%2F%41%c3%a9//x",
-            "/base/a?b='%27[]{}|^`\"<>&c=a/../b?\\",
+            "/base/a?b='%27[]&c=a/../b?:@!$()*+,;=~",
             "/base//double/",
             "/base/group%2Fproject",
             "/base",
