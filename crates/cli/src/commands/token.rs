@@ -37,10 +37,13 @@ pub(crate) fn run(session: &Session, args: &args::Token) -> Outcome {
         return session.block_on(follow(args, &source));
     }
     let token = session.block_on(session.limited(&args.name, asked))?;
-    let printed = printed(args, &source, &token)?;
     match &args.write {
-        Some(path) => written(path, &printed),
-        None => output::data(&printed),
+        Some(path) => written(path, &printed(args, &source, &token)?),
+        // On several lines for a terminal.
+        None if args.format == TokenFormat::Json => {
+            output::json(&Printed::of(&args.name, &source, &token))
+        }
+        None => output::data(&printed(args, &source, &token)?),
     }
 }
 
@@ -81,7 +84,7 @@ fn written(path: &Path, printed: &[u8]) -> Outcome {
 async fn follow(args: &args::Token, source: &TokenSource) -> Outcome {
     let mut ending = endings()?;
     let path = args.write.as_deref().unwrap_or(Path::new(""));
-    let mut last = None;
+    let (mut last, mut expiry, mut is_written) = (None, None, false);
     loop {
         let least = last.as_ref().map_or(Duration::ZERO, |(_, least)| *least);
         match source.token_with(least).await {
@@ -92,12 +95,20 @@ async fn follow(args: &args::Token, source: &TokenSource) -> Outcome {
                 }
                 // A reader has a tenth of its life.
                 let tenth = token.lifetime().map_or(Duration::ZERO, |life| life / 10);
+                expiry = token.expires_at();
                 last = Some((generation, tenth));
             }
-            Err(error) if last.is_none() => return Err(error.into()),
-            // The file stays: its token may be good still.
-            Err(error) => output::note(&format!("no new token yet: {error}")),
+            Err(error) if last.is_none() && !is_written => return Err(error.into()),
+            Err(error) => {
+                output::note(&format!("no new token yet: {error}"));
+                // A token that is good still stays in its file.
+                if last.is_some() && expiry.is_some_and(|expiry| expiry <= now()) {
+                    let _ = std::fs::remove_file(path);
+                    last = None;
+                }
+            }
         }
+        is_written |= last.is_some();
         tokio::select! {
             _ = ending() => return Ok(()),
             () = SystemClock.sleep(LOOK) => {}

@@ -11,6 +11,7 @@ mod pages;
 mod reports;
 mod sandbox;
 mod secrets;
+mod serve;
 mod stores;
 mod tokens;
 #[cfg(unix)]
