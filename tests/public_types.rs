@@ -246,6 +246,14 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Vendor", WORD),
         ],
     ),
+    (
+        "crates/serve",
+        &[
+            ("Running", Planted),
+            ("Serve", Planted),
+            ("Server", Planted),
+        ],
+    ),
     ("crates/stores/file", &[("FileStore", Planted)]),
     ("crates/stores/memory", &[("MemoryStore", Planted)]),
     ("crates/stores/redis", &[("RedisStore", Planted)]),
@@ -425,6 +433,8 @@ fn public_modules_hold_the_types_that_are_listed_for_them() {
         ("crates/biped", "provider", &[]),
         ("crates/biped", "store", &[]),
         ("crates/core", "wire", &["Escaped", "Redactor"]),
+        ("crates/clients/tower", "grpc", &[]),
+        ("crates/serve", "problem", &[]),
     ];
     for (folder, _) in members() {
         if folder == "crates/testing" {

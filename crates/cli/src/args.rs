@@ -63,15 +63,8 @@ pub(crate) struct Global {
     color: clap::ColorChoice,
 
     /// How long the command may take, in seconds; 0 means no limit
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "15", value_parser = serve::seconds)]
     pub(crate) timeout: Duration,
-}
-
-pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text.parse().ok();
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or("expected a number of seconds")
 }
 
 /// Returns the command line, with the available kinds of store.

@@ -303,7 +303,10 @@ impl TokenManager {
             }
             let newest = key.state().newest;
             let id = &key.client.id;
-            let own = self.0.keys.find_or_make(id, key.request.clone(), &now, || client);
+            let own = self
+                .0
+                .keys
+                .find_or_make(id, key.request.clone(), &now, || client);
             let mut state = own.state();
             if own.slot.load().is_none() {
                 state.newest = state.newest.max(newest);

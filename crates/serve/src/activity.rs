@@ -67,7 +67,11 @@ impl Activity {
         if self.0.requests.load(Ordering::Acquire) > 0 || bytes.is_empty() {
             return;
         }
-        let phase = if bytes.starts_with(PREFACE) { HTTP2 } else { HEAD };
+        let phase = if bytes.starts_with(PREFACE) {
+            HTTP2
+        } else {
+            HEAD
+        };
         let begun = self
             .0
             .phase
@@ -142,7 +146,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.activity.read(buffer.filled().get(before..).unwrap_or_default());
+        self.activity
+            .read(buffer.filled().get(before..).unwrap_or_default());
         read
     }
 }

@@ -23,7 +23,10 @@ impl Rule {
         let (method, path) = text.split_once(' ')?;
         let path = path.trim_start().strip_prefix('/')?;
         let is_method = |method: &str| {
-            !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-')
+            !method.is_empty()
+                && method
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
         };
         let method = match method {
             "*" => None,
@@ -114,7 +117,15 @@ mod tests {
 
     #[test]
     fn what_is_not_a_rule_is_refused() {
-        for wrong in ["GET", "/v1", "get /v1", "GET v1", "GET /**/x", "GET /a?b", ""] {
+        for wrong in [
+            "GET",
+            "/v1",
+            "get /v1",
+            "GET v1",
+            "GET /**/x",
+            "GET /a?b",
+            "",
+        ] {
             assert_eq!(Rule::parse(wrong), None, "{wrong}");
         }
     }

@@ -90,7 +90,11 @@ impl Callers {
 }
 
 fn unknown() -> Problem {
-    Problem::new("caller", "the caller is unknown; send its token in Biped-Caller").header(
+    Problem::new(
+        "caller",
+        "the caller is unknown; send its token in Biped-Caller",
+    )
+    .header(
         WWW_AUTHENTICATE,
         HeaderValue::from_static("Bearer realm=\"biped\""),
     )
@@ -118,7 +122,9 @@ impl Caller {
         let now = SystemClock.now().mono;
         let is_due = {
             let mut known = lock(&self.hashes);
-            let is_due = known.read_at.is_none_or(|at| now.saturating_sub(at) >= RECHECK);
+            let is_due = known
+                .read_at
+                .is_none_or(|at| now.saturating_sub(at) >= RECHECK);
             if is_due && known.read_at.is_some() {
                 // Others go on with what is known.
                 known.read_at = Some(now);
@@ -189,7 +195,10 @@ fn credentials(headers: &HeaderMap) -> Vec<String> {
         }
     }
     let own = headers.get_all(BIPED_CALLER).iter();
-    all.extend(own.filter_map(|value| value.to_str().ok()).map(str::to_owned));
+    all.extend(
+        own.filter_map(|value| value.to_str().ok())
+            .map(str::to_owned),
+    );
     all.retain(|token| !token.is_empty());
     all
 }

@@ -252,7 +252,9 @@ fn read(table: &ConfigTable) -> Result<Serve, Error> {
         );
     }
     if let Some(value) = table.value("socket_group") {
-        let group = value.to_integer().and_then(|group| u32::try_from(group).ok());
+        let group = value
+            .to_integer()
+            .and_then(|group| u32::try_from(group).ok());
         serve.socket_group = table.checked("socket_group", group, "a group's number", |_| true);
     }
     set(&mut serve.hosts, table.texts("hosts"));
@@ -263,7 +265,10 @@ fn read(table: &ConfigTable) -> Result<Serve, Error> {
     set(&mut serve.quit, table.boolean("quit"));
     set(&mut serve.tokens, TokenUse::read(table));
     set(&mut serve.warm, Warm::read(table));
-    set(&mut serve.warm_timeout, table.positive_duration("warm_timeout"));
+    set(
+        &mut serve.warm_timeout,
+        table.positive_duration("warm_timeout"),
+    );
     set(&mut serve.ready_requires, table.texts("ready_requires"));
     let replays = [
         ("all", Replay::All),
@@ -275,7 +280,9 @@ fn read(table: &ConfigTable) -> Result<Serve, Error> {
     let head = size(table, "max_head").and_then(|head| usize::try_from(head).ok());
     if let Some(head) = head {
         // hyper takes no smaller buffer.
-        let held = table.checked("max_head", Some(head), "at least 8KiB", |head| *head >= 8192);
+        let held = table.checked("max_head", Some(head), "at least 8KiB", |head| {
+            *head >= 8192
+        });
         set(&mut serve.max_head, held);
     }
     serve.max_body = size(table, "max_body");
@@ -292,7 +299,10 @@ fn read(table: &ConfigTable) -> Result<Serve, Error> {
         set(time, table.positive_duration(key));
     }
     set(&mut serve.linger, table.duration("linger"));
-    set(&mut serve.new_keys_per_minute, table.count("new_keys_per_minute"));
+    set(
+        &mut serve.new_keys_per_minute,
+        table.count("new_keys_per_minute"),
+    );
     set(&mut serve.reload, table.boolean("reload"));
     let logs = [
         ("off", AccessLog::Off),
@@ -355,7 +365,10 @@ impl Serve {
         self.warm = Warm::All;
         (self.quit, self.reload) = (false, false);
         let mut serve = self.listen([listen]).only(names);
-        serve.providers.iter_mut().for_each(|(_, settings)| settings.listen.clear());
+        serve
+            .providers
+            .iter_mut()
+            .for_each(|(_, settings)| settings.listen.clear());
         serve
     }
 

@@ -21,8 +21,12 @@ use crate::{
 const MAX_FIELDS: usize = 100;
 
 /// Serves a connection until its end.
-pub(crate) async fn serve<S>(shared: Arc<Shared>, listener: Arc<ListenerInfo>, peer: Peer, stream: S)
-where
+pub(crate) async fn serve<S>(
+    shared: Arc<Shared>,
+    listener: Arc<ListenerInfo>,
+    peer: Peer,
+    stream: S,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let _counted = (!listener.is_probe).then(|| shared.connected());

@@ -1,12 +1,6 @@
 //! `[[serve.files]]`: tokens in files, for programs that can read them nowhere else.
 
-use std::{
-    fs, io,
-    io::Write as _,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io, io::Write as _, path::Path, sync::Arc, time::Duration};
 
 use biped::{
     CachedToken, Error, ExposeSecret, TokenRef, TokenSource,
@@ -67,7 +61,11 @@ impl TokenFile {
         // A tenth of its life must be left for the reader.
         let tenth = |token: &CachedToken| token.lifetime().map_or(Duration::ZERO, |life| life / 10);
         let least = self.written.as_deref().map_or(Duration::ZERO, tenth);
-        let token = self.source.token_with(least).await.map(TokenRef::into_owned);
+        let token = self
+            .source
+            .token_with(least)
+            .await
+            .map(TokenRef::into_owned);
         let outcome = match token {
             Ok(token) if self.is_written(&token) => Ok(()),
             Ok(token) => {
@@ -88,7 +86,8 @@ impl TokenFile {
 
     fn is_written(&self, token: &CachedToken) -> bool {
         let written = self.written.as_ref();
-        written.is_some_and(|it| it.generation() == token.generation()) && self.settings.path.exists()
+        written.is_some_and(|it| it.generation() == token.generation())
+            && self.settings.path.exists()
     }
 
     /// A failed refresh leaves a token that is good.

@@ -40,7 +40,10 @@ pub(crate) fn check<B>(request: &Request<B>, names: &Names<'_>) -> Result<(), Pr
         return bad("expected one Host header");
     }
     check_coding(headers)?;
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+    if uri
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'))
+    {
         return bad("the target contains a user name");
     }
     if uri.path() == "*" {
@@ -61,7 +64,9 @@ pub(crate) fn check_wishes(headers: &HeaderMap) -> Result<(), Problem> {
     for value in headers.get_all(UPGRADE) {
         let text = value.to_str().unwrap_or_default();
         // Java offers HTTP/2 on plain connections. Staying with HTTP/1.1 is a valid answer.
-        let is_ignored = text.split(',').all(|word| word.trim().eq_ignore_ascii_case("h2c"));
+        let is_ignored = text
+            .split(',')
+            .all(|word| word.trim().eq_ignore_ascii_case("h2c"));
         if !is_ignored {
             let what = "this release does not upgrade connections";
             return Err(Problem::new("upgrade", what));

@@ -82,8 +82,15 @@ fn links(text: &str, place: Place<'_>) -> Option<String> {
         }
         if quoted || !from.starts_with('<') {
             // A backslash takes the next character with it.
-            let taken = if quoted && from.starts_with('\\') { 2 } else { 1 };
-            let end = from.char_indices().nth(taken).map_or(from.len(), |(at, _)| at);
+            let taken = if quoted && from.starts_with('\\') {
+                2
+            } else {
+                1
+            };
+            let end = from
+                .char_indices()
+                .nth(taken)
+                .map_or(from.len(), |(at, _)| at);
             out.push_str(from.get(..end)?);
             rest = from.get(end..)?;
             continue;
@@ -105,7 +112,9 @@ mod tests {
 
     fn seen(text: &str) -> String {
         let base: Url = "https://api.vendor.example/v2".parse().unwrap();
-        let called: Url = "https://api.vendor.example/v2/orders?page=1".parse().unwrap();
+        let called: Url = "https://api.vendor.example/v2/orders?page=1"
+            .parse()
+            .unwrap();
         let place = Place {
             base: &base,
             called: &called,

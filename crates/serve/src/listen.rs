@@ -1,5 +1,6 @@
 //! Where callers connect: TCP addresses, and Unix sockets.
 
+mod failed;
 #[cfg(unix)]
 mod socket;
 
@@ -11,6 +12,7 @@ use biped::{
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 
+use self::failed::Failed;
 use crate::{
     config::Serve,
     connection,
@@ -73,28 +75,6 @@ pub(crate) async fn bind_all(serve: &Serve, names: &[Arc<str>]) -> Result<Vec<Bo
         return Err(error.with_remedy("name one in [serve] listen"));
     }
     Ok(all)
-}
-
-/// Why an address can't be listened at.
-#[derive(Debug)]
-pub(crate) enum Failed {
-    Io(io::Error),
-    Refused(Error),
-}
-
-impl Failed {
-    fn of(self, address: &str) -> Error {
-        match self {
-            Self::Refused(error) => error,
-            Self::Io(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                Error::configuration(format!("{address} is in use"))
-                    .with_remedy("stop the other process, or listen elsewhere with --listen")
-            }
-            Self::Io(error) => {
-                Error::configuration(format!("can't listen at {address}: {error}"))
-            }
-        }
-    }
 }
 
 fn is_missing(error: &io::Error) -> bool {

@@ -56,7 +56,9 @@ pub(crate) async fn token(
         };
         issue(&own, served, form).await
     };
-    Ok(answer.await.unwrap_or_else(|refusal: Refusal| refusal.response()))
+    Ok(answer
+        .await
+        .unwrap_or_else(|refusal: Refusal| refusal.response()))
 }
 
 /// A form of RFC 6749 §4.4.2.
@@ -118,11 +120,7 @@ async fn identify(own: &Own<'_>, served: &Served, given: &[String]) -> Result<Id
     Ok(Some(caller))
 }
 
-async fn issue(
-    own: &Own<'_>,
-    served: &Served,
-    form: Form,
-) -> Result<Response<Bytes>, Refusal> {
+async fn issue(own: &Own<'_>, served: &Served, form: Form) -> Result<Response<Bytes>, Refusal> {
     match form.grant.as_deref() {
         Some("client_credentials") => {}
         Some(_) => {
@@ -138,12 +136,14 @@ async fn issue(
         let added = wish.add(&name, value);
         added.map_err(|_| Refusal::new("invalid_request", "a field is not allowed"))?;
     }
-    let source = own.source(&wish, served).map_err(|problem| match problem.word {
-        "too-many-keys" => Refusal::new("temporarily_unavailable", "too many new keys")
-            .after(Duration::from_secs(60)),
-        _ if has_scope => Refusal::new("invalid_scope", "the scope or a field is not allowed"),
-        _ => Refusal::new("invalid_request", "a field is not allowed"),
-    })?;
+    let source = own
+        .source(&wish, served)
+        .map_err(|problem| match problem.word {
+            "too-many-keys" => Refusal::new("temporarily_unavailable", "too many new keys")
+                .after(Duration::from_secs(60)),
+            _ if has_scope => Refusal::new("invalid_scope", "the scope or a field is not allowed"),
+            _ => Refusal::new("invalid_request", "a field is not allowed"),
+        })?;
     let token = source.token().await.map(TokenRef::into_owned);
     let token = token.map_err(|error| Refusal::of(&error))?;
     let is_bound = token.confirmation().is_some()
@@ -253,7 +253,10 @@ pub(crate) fn metadata<B>(
     served: &Served,
     request: &Request<B>,
 ) -> Result<Response<Bytes>, Problem> {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
     let host = host.or(request.uri().authority().map(http::uri::Authority::as_str));
     let host = host.unwrap_or("localhost");
     let issuer = format!("http://{host}/-/oauth/{}", served.name);

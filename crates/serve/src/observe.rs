@@ -77,6 +77,13 @@ impl Call {
         }
     }
 
+    /// Logs the call only if all are logged.
+    pub(crate) fn set_routine(&mut self) {
+        if self.which == AccessLog::Errors {
+            self.which = AccessLog::Off;
+        }
+    }
+
     pub(crate) fn out(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;
     }
@@ -117,13 +124,19 @@ impl Call {
             (_, status) => status.map(|status| status.as_u16()),
         };
         line.insert("ts".into(), json!(now.wall.to_string()));
-        line.insert("level".into(), json!(if error.is_some() { "error" } else { "info" }));
+        line.insert(
+            "level".into(),
+            json!(if error.is_some() { "error" } else { "info" }),
+        );
         line.insert("provider".into(), json!(self.provider.as_deref()));
         line.insert("caller".into(), json!(self.caller));
         line.insert("method".into(), json!(self.method));
         line.insert("path".into(), json!(self.path));
         line.insert("status".into(), json!(status));
-        line.insert("ms".into(), json!(ms(now.mono.saturating_sub(self.started))));
+        line.insert(
+            "ms".into(),
+            json!(ms(now.mono.saturating_sub(self.started))),
+        );
         line.insert("api_ms".into(), json!(self.api_time.map(ms)));
         line.insert("bytes_in".into(), json!(self.upload.bytes()));
         line.insert("bytes_out".into(), json!(self.bytes_out));

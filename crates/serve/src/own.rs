@@ -69,7 +69,8 @@ impl Own<'_> {
             _ => self.live.served(name),
         };
         served.ok_or_else(|| {
-            let what = "tokens are not handed out, or there is no such provider; set [serve] tokens";
+            let what =
+                "tokens are not handed out, or there is no such provider; set [serve] tokens";
             Problem::new("unknown-provider", what)
         })
     }

@@ -21,7 +21,9 @@ impl Wish {
         let mut wish = Self::default();
         for (name, value) in path {
             let (Some(name), Some(value)) = (percent_decoded(name), percent_decoded(value)) else {
-                return Err(wrong("a parameter in the path is not percent-encoded UTF-8"));
+                return Err(wrong(
+                    "a parameter in the path is not percent-encoded UTF-8",
+                ));
             };
             wish.add(&name, value)?;
         }
@@ -35,7 +37,9 @@ impl Wish {
                 .ok_or_else(|| wrong("Biped-Param: expected a percent-encoded value"))?;
             let name = name.trim();
             if matches!(name, "scope" | "tenant") {
-                return Err(wrong("Biped-Param: use Biped-Scope or Biped-Tenant for this"));
+                return Err(wrong(
+                    "Biped-Param: use Biped-Scope or Biped-Tenant for this",
+                ));
             }
             wish.add(name, value)?;
         }
@@ -46,9 +50,10 @@ impl Wish {
             wish.add("tenant", tenant.to_owned())?;
         }
         if let Some(seconds) = one(headers, "biped-min-ttl")? {
-            wish.min_ttl = Some(whole_seconds(seconds).ok_or_else(|| {
-                wrong("Biped-Min-TTL: expected a whole number of seconds")
-            })?);
+            wish.min_ttl = Some(
+                whole_seconds(seconds)
+                    .ok_or_else(|| wrong("Biped-Min-TTL: expected a whole number of seconds"))?,
+            );
         }
         Ok(wish)
     }
@@ -119,7 +124,9 @@ pub(crate) fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h s
     };
     match (value.to_str(), all.next()) {
         (Ok(text), None) => Ok(Some(text.trim())),
-        _ => Err(wrong(&format!("expected one {name} header, of visible ASCII"))),
+        _ => Err(wrong(&format!(
+            "expected one {name} header, of visible ASCII"
+        ))),
     }
 }
 

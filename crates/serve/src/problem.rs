@@ -109,14 +109,22 @@
 mod answer;
 mod token;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
 
 use biped::VendorError;
 use http::{HeaderValue, StatusCode};
 
 /// An answer that the sidecar makes itself.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
+pub(crate) struct Problem(Box<Parts>);
+
+/// The parts of a [`Problem`], on the heap: few calls have one.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
     pub(crate) status: StatusCode,
     pub(crate) word: &'static str,
     title: &'static str,
@@ -126,7 +134,7 @@ pub(crate) struct Problem {
     provider: Option<Arc<str>>,
     kind: Option<&'static str>,
     sent: bool,
-    vendor: Option<Box<VendorError>>,
+    vendor: Option<VendorError>,
     retry_after: Option<Duration>,
     /// Whether the API rejected a token.
     rejected: bool,
@@ -138,7 +146,12 @@ pub(crate) struct Problem {
 const KNOWN: &[(&str, u16, &str, &str)] = &[
     ("unknown-provider", 404, "There is no such provider", DENIED),
     ("not-allowed", 403, "This call is not allowed", DENIED),
-    ("other-origin", 403, "The address is outside the API", DENIED),
+    (
+        "other-origin",
+        403,
+        "The address is outside the API",
+        DENIED,
+    ),
     ("parameter", 403, "A parameter is not allowed", DENIED),
     ("caller", 401, "The caller is unknown", DENIED),
     ("too-many-keys", 429, "Too many new keys", DENIED),
@@ -148,19 +161,54 @@ const KNOWN: &[(&str, u16, &str, &str)] = &[
     ("target-too-long", 414, "The target is too long", BAD),
     ("expectation", 417, "The expectation can't be met", BAD),
     ("wrong-host", 421, "The host is not this one", DENIED),
-    ("cross-origin", 403, "The request is from another web origin", DENIED),
+    (
+        "cross-origin",
+        403,
+        "The request is from another web origin",
+        DENIED,
+    ),
     ("head-too-large", 431, "The head is too large", BAD),
-    ("transfer-coding", 501, "The transfer coding is unknown", BAD),
+    (
+        "transfer-coding",
+        501,
+        "The transfer coding is unknown",
+        BAD,
+    ),
     ("upgrade", 501, "The upgrade is not supported", BAD),
     ("body-too-large", 413, "The body is too large", BAD),
     ("incomplete-body", 400, "The body is incomplete", BAD),
     ("overloaded", 503, "Too many calls at once", INTERNAL),
     ("stopping", 503, "The sidecar is stopping", INTERNAL),
-    ("unreachable", 502, "The API is unreachable", "destination_unavailable"),
-    ("cut-off", 502, "The API ended the connection", "connection_terminated"),
-    ("silent", 504, "The API does not respond", "http_response_timeout"),
-    ("bad-answer", 502, "The API's response is not valid", "http_protocol_error"),
-    ("loop", 508, "The API's address is the sidecar's own", "proxy_loop_detected"),
+    (
+        "unreachable",
+        502,
+        "The API is unreachable",
+        "destination_unavailable",
+    ),
+    (
+        "cut-off",
+        502,
+        "The API ended the connection",
+        "connection_terminated",
+    ),
+    (
+        "silent",
+        504,
+        "The API does not respond",
+        "http_response_timeout",
+    ),
+    (
+        "bad-answer",
+        502,
+        "The API's response is not valid",
+        "http_protocol_error",
+    ),
+    (
+        "loop",
+        508,
+        "The API's address is the sidecar's own",
+        "proxy_loop_detected",
+    ),
     ("internal", 500, "A bug in Biped", "proxy_internal_error"),
 ];
 
@@ -174,7 +222,7 @@ impl Problem {
         let known = KNOWN.iter().find(|(known, ..)| *known == word);
         let (word, status, title, error) =
             *known.unwrap_or(&("internal", 500, "A bug in Biped", "proxy_internal_error"));
-        Self {
+        Self(Box::new(Parts {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             word,
             title,
@@ -188,7 +236,7 @@ impl Problem {
             rejected: false,
             close: false,
             headers: Vec::new(),
-        }
+        }))
     }
 
     pub(crate) fn status(mut self, status: StatusCode) -> Self {
@@ -226,5 +274,19 @@ impl Problem {
     pub(crate) fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+}
+
+impl Deref for Problem {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Problem {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
     }
 }

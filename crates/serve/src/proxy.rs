@@ -19,8 +19,7 @@ use crate::{
     allow::allows,
     body::{AnswerBody, Limits, Watch, incoming},
     callers::Identity,
-    guard,
-    headers,
+    guard, headers,
     live::{Live, Served},
     observe::Call,
     params::{Wish, one, whole_seconds, wrong},
@@ -55,7 +54,7 @@ impl Asked<'_> {
                 (response.map(|body| body.watched(watch)), None)
             }
             Err(problem) => {
-                let response = self.shared.refuse(*problem, is_grpc, &mut call);
+                let response = self.shared.refuse(problem, is_grpc, &mut call);
                 (response, Some(call))
             }
         }
@@ -66,11 +65,11 @@ impl Asked<'_> {
         request: Request<Incoming>,
         is_grpc: bool,
         call: &mut Call,
-    ) -> Result<(Response<AnswerBody>, Vec<OwnedSemaphorePermit>), Box<Problem>> {
+    ) -> Result<(Response<AnswerBody>, Vec<OwnedSemaphorePermit>), Problem> {
         let uri = request.uri().clone();
         let (served, target) = self.find(&uri)?;
         call.provider = Some(served.name.clone());
-        let named = |problem: Problem| Box::new(problem.provider(&served.name));
+        let named = |problem: Problem| problem.provider(&served.name);
         guard::check_path(&uri).map_err(named)?;
         let wanted = Wanted::read(&target, &uri, request.headers()).map_err(named)?;
         if let Wanted::Below { rest, .. } = &wanted {
@@ -92,12 +91,10 @@ impl Asked<'_> {
         let (token, waited) = token(&source, wish.min_ttl)
             .await
             .map_err(|error| named(Problem::of_token(&error, false)))?;
-            let waited = waited.then(|| SystemClock.now().mono.saturating_sub(started));
+        let waited = waited.then(|| SystemClock.now().mono.saturating_sub(started));
         let waited = waited.filter(|time| time.as_millis() > 0);
-        if let Wanted::Complete { url, .. } = &wanted {
-            let base = source.base_url(&token);
-            let rest = wanted.rest_of(base).map_err(named)?;
-            let _ = url;
+        if let Wanted::Complete { .. } = &wanted {
+            let rest = wanted.rest_of(source.base_url(&token)).map_err(named)?;
             self.check_allowed(served, &request, &rest).map_err(named)?;
         }
         drop(token);
@@ -149,7 +146,7 @@ impl Asked<'_> {
     }
 
     /// The provider that a target names.
-    fn find<'u>(&self, uri: &'u Uri) -> Result<(&Arc<Served>, Target<'u>), Box<Problem>> {
+    fn find<'u>(&self, uri: &'u Uri) -> Result<(&Arc<Served>, Target<'u>), Problem> {
         let path = uri.path();
         let target = match self.listener {
             Some(_) => Ok(Target {
@@ -160,20 +157,18 @@ impl Asked<'_> {
             }),
             None => target::split(path),
         };
-        let target = target.map_err(|BadPath(what)| Problem::new("bad-path", what));
-        let target = target.map_err(Box::new)?;
+        let target = target.map_err(|BadPath(what)| Problem::new("bad-path", what))?;
         let name = self.listener.unwrap_or(target.name);
         let caller = self.identity.as_ref();
-        let may_use =
-            |name: &str| caller.is_none_or(|caller| caller.may_use(name));
+        let may_use = |name: &str| caller.is_none_or(|caller| caller.may_use(name));
         match self.live.served(name) {
             Some(served) if may_use(name) => Ok((served, target)),
             Some(served) => {
                 let what = "this caller may not use the provider";
                 let problem = Problem::new("caller", what).provider(&served.name);
-                Err(Box::new(problem.status(http::StatusCode::FORBIDDEN)))
+                Err(problem.status(http::StatusCode::FORBIDDEN))
             }
-            None => Err(Box::new(self.unknown(may_use))),
+            None => Err(self.unknown(may_use)),
         }
     }
 
@@ -213,14 +208,16 @@ impl Asked<'_> {
 
     fn timeout(&self, served: &Served, request: &Request<Incoming>) -> Result<Duration, Problem> {
         let serve = &self.live.serve;
-        let usual = served.settings.response_timeout.unwrap_or(serve.response_timeout);
+        let usual = served
+            .settings
+            .response_timeout
+            .unwrap_or(serve.response_timeout);
         let Some(seconds) = one(request.headers(), "biped-timeout")? else {
             return Ok(usual);
         };
         let asked = whole_seconds(seconds).filter(|time| !time.is_zero());
-        let asked = asked.ok_or_else(|| {
-            wrong("Biped-Timeout: expected a whole number of seconds, from 1 up")
-        })?;
+        let asked = asked
+            .ok_or_else(|| wrong("Biped-Timeout: expected a whole number of seconds, from 1 up"))?;
         Ok(asked.min(serve.max_timeout))
     }
 

@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// For how long a changed file must stay as it is.
 const SETTLED: Duration = Duration::from_millis(250);
 
+/// Hears what came of a changed file.
+pub(crate) type Told = Arc<dyn Fn(Result<(), &Error>) + Send + Sync>;
+
 /// Reads the configuration again.
 pub(crate) struct Reload {
     pub(crate) path: Option<PathBuf>,
@@ -36,7 +39,9 @@ pub(crate) struct Reload {
 
 impl fmt::Debug for Reload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reload").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Reload")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,7 +61,11 @@ impl Shared {
         biped.manager().adopt(old.biped.manager());
         let live = Arc::new(Live::new(biped, serve)?);
         let limit = live.serve.warm_timeout;
-        let sources: Vec<_> = live.warmed().iter().map(|served| served.source.clone()).collect();
+        let sources: Vec<_> = live
+            .warmed()
+            .iter()
+            .map(|served| served.source.clone())
+            .collect();
         tokio::select! {
             _ = live.biped.manager().warm(sources) => {}
             () = SystemClock.sleep(limit) => {}
@@ -98,15 +107,11 @@ impl Look {
 }
 
 /// Reads the configuration again whenever its file changes. Each outcome goes to `told`.
-pub(crate) async fn watch(
-    shared: Arc<Shared>,
-    reload: Arc<Reload>,
-    told: Arc<dyn Fn(Result<(), &Error>) + Send + Sync>,
-) {
+pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) {
     let Some(path) = reload.path.clone() else {
         return;
     };
-    let hash = |path: &Path| fs::read(path).ok().map(|bytes| Sha256::digest(bytes));
+    let hash = |path: &Path| fs::read(path).ok().map(Sha256::digest);
     let mut seen = Look::at(&path).ok();
     let mut taken = hash(&path);
     loop {

@@ -32,7 +32,9 @@ pub(crate) enum Route<'p> {
 pub(crate) fn of(path: &str) -> Option<Route<'_>> {
     const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
     if let Some(issuer) = path.strip_prefix(WELL_KNOWN) {
-        let name = issuer.strip_prefix("/-/oauth/").filter(|name| is_name(name));
+        let name = issuer
+            .strip_prefix("/-/oauth/")
+            .filter(|name| is_name(name));
         return Some(name.map_or(Route::Unknown, Route::Metadata));
     }
     let own = match path.strip_prefix("/-") {
@@ -89,55 +91,55 @@ impl Route<'_> {
 /// Answers a request for one of these routes.
 pub(crate) async fn answer(
     own: &Own<'_>,
-        route: Route<'_>,
-        request: Request<Incoming>,
-    ) -> Result<Response<Bytes>, Problem> {
-        match route {
-            Route::Health => {
-                only(&request, &[Method::GET, Method::HEAD])?;
-                Ok(text("ok\n"))
-            }
-            Route::Ready => {
-                only(&request, &[Method::GET, Method::HEAD])?;
-                Ok(health::ready(own.shared))
-            }
-            Route::Status if own.live.serve.page => {
-                only(&request, &[Method::GET])?;
-                Ok(json(&status::of(own.shared, own.live)))
-            }
-            Route::Quit if own.live.serve.quit => {
-                only(&request, &[Method::POST])?;
-                if !own.peer.is_local {
-                    return Err(Problem::new("not-allowed", "only this machine may do this"));
-                }
-                own.shared.quit.notify_one();
-                Ok(text("stopping\n"))
-            }
-            Route::Token(name) => {
-                let served = own.token_provider(name, &request)?;
-                only(&request, &[Method::GET])?;
-                own.check_header(&request)?;
-                tokens::token(own, served, &request).await
-            }
-            Route::Header(name) => {
-                let served = own.token_provider(name, &request)?;
-                only(&request, &[Method::GET])?;
-                own.check_header(&request)?;
-                tokens::header(own, served, &request).await
-            }
-            Route::Oauth(name) => {
-                own.check_forwarded(&request)?;
-                let served = own.served(name)?.clone();
-                only(&request, &[Method::POST])?;
-                oauth::token(own, &served, request).await
-            }
-            Route::Metadata(name) => {
-                only(&request, &[Method::GET])?;
-                let served = own.served(name)?;
-                oauth::metadata(served, &request)
-            }
-            _ => Err(Problem::new("unknown-provider", "there is no such route")),
+    route: Route<'_>,
+    request: Request<Incoming>,
+) -> Result<Response<Bytes>, Problem> {
+    match route {
+        Route::Health => {
+            only(&request, &[Method::GET, Method::HEAD])?;
+            Ok(text("ok\n"))
         }
+        Route::Ready => {
+            only(&request, &[Method::GET, Method::HEAD])?;
+            Ok(health::ready(own.shared))
+        }
+        Route::Status if own.live.serve.page => {
+            only(&request, &[Method::GET])?;
+            Ok(json(&status::of(own.shared, own.live)))
+        }
+        Route::Quit if own.live.serve.quit => {
+            only(&request, &[Method::POST])?;
+            if !own.peer.is_local {
+                return Err(Problem::new("not-allowed", "only this machine may do this"));
+            }
+            own.shared.quit.notify_one();
+            Ok(text("stopping\n"))
+        }
+        Route::Token(name) => {
+            let served = own.token_provider(name, &request)?;
+            only(&request, &[Method::GET])?;
+            own.check_header(&request)?;
+            tokens::token(own, served, &request).await
+        }
+        Route::Header(name) => {
+            let served = own.token_provider(name, &request)?;
+            only(&request, &[Method::GET])?;
+            own.check_header(&request)?;
+            tokens::header(own, served, &request).await
+        }
+        Route::Oauth(name) => {
+            own.check_forwarded(&request)?;
+            let served = own.served(name)?.clone();
+            only(&request, &[Method::POST])?;
+            oauth::token(own, &served, request).await
+        }
+        Route::Metadata(name) => {
+            only(&request, &[Method::GET])?;
+            let served = own.served(name)?;
+            oauth::metadata(served, &request)
+        }
+        _ => Err(Problem::new("unknown-provider", "there is no such route")),
+    }
 }
 
 fn only(request: &Request<Incoming>, methods: &[Method]) -> Result<(), Problem> {
@@ -165,8 +167,14 @@ mod tests {
         assert_eq!(of("/-/token/a/b"), Some(Route::Unknown));
         assert_eq!(of("/-/oauth/shop/token"), Some(Route::Oauth("shop")));
         let name = "/.well-known/oauth-authorization-server";
-        assert_eq!(of(&format!("/-/oauth/shop{name}")), Some(Route::Metadata("shop")));
-        assert_eq!(of(&format!("{name}/-/oauth/shop")), Some(Route::Metadata("shop")));
+        assert_eq!(
+            of(&format!("/-/oauth/shop{name}")),
+            Some(Route::Metadata("shop"))
+        );
+        assert_eq!(
+            of(&format!("{name}/-/oauth/shop")),
+            Some(Route::Metadata("shop"))
+        );
         assert_eq!(of("/-"), Some(Route::Unknown));
         assert_eq!(of("/shop/-/health"), None);
         assert_eq!(of("/-x/health"), None);

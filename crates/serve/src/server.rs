@@ -16,7 +16,7 @@ use crate::{
     listen::bind_all,
     live::Live,
     observe::LogSink,
-    reload::{self, Reload},
+    reload::{self, Reload, Told},
     shared::{Shared, Stage},
     upstream::{OwnAddresses, Upstream},
 };
@@ -48,8 +48,6 @@ pub struct Server {
     reload: Option<Reload>,
     told: Told,
 }
-
-type Told = Arc<dyn Fn(Result<(), &Error>) + Send + Sync>;
 
 impl Server {
     /// A sidecar for these providers, with the settings of `[serve]` if that
@@ -123,7 +121,8 @@ impl Server {
         for address in bound.iter().filter_map(crate::listen::Bound::address) {
             own.add(address);
         }
-        let is_open = live.callers.is_empty() && bound.iter().any(|it| it.is_tcp() && !it.is_probe());
+        let is_open =
+            live.callers.is_empty() && bound.iter().any(|it| it.is_tcp() && !it.is_probe());
         let mut notes = Vec::new();
         if is_open {
             notes.push(

@@ -12,7 +12,10 @@ pub(crate) fn of(shared: &Shared, live: &Live) -> Value {
         .map(|served| {
             let status = served.source.status();
             let error = status.last_error.as_ref().map(|error| {
-                let vendor = error.vendor().cloned().map(biped::VendorError::cut_and_escaped);
+                let vendor = error
+                    .vendor()
+                    .cloned()
+                    .map(biped::VendorError::cut_and_escaped);
                 let vendor = vendor.as_ref();
                 json!({
                     "kind": error.kind().as_str(),

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{
     live::Served,
-    params::{Wish, whole_seconds, wrong},
     own::Own,
+    params::{Wish, whole_seconds, wrong},
     problem::Problem,
     reply,
 };

@@ -87,7 +87,9 @@ impl Transport for ApiTransport<'_> {
             .map_err(Failure::Unusable)?;
         let base = self.source.base_url(token);
         let signs_url = self.source.provider().signs_url();
-        let (uri, url) = request.address(base, signs_url).map_err(Failure::Unusable)?;
+        let (uri, url) = request
+            .address(base, signs_url)
+            .map_err(Failure::Unusable)?;
         if let Some(base) = base {
             self.seen.place = Some((url.clone(), base.clone()));
         }
@@ -108,7 +110,9 @@ impl Transport for ApiTransport<'_> {
         let response = answer.map_err(|(error, _)| Failure::Send(error))?;
         // hyper's own limit is one of its buffer, which may have been larger.
         let lines = response.headers().iter();
-        let head: usize = lines.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let head: usize = lines
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
         if head > MAX_HEAD {
             return Err(Failure::LargeHead);
         }

@@ -6,7 +6,7 @@ mod trust;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU32},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use self::connector::Connector;
+use self::connector::{Connector, Uses};
 pub(crate) use self::{
     connector::OwnAddresses,
     failure::{Failure, is_dead_connection},
@@ -31,10 +31,6 @@ const IDLE: Duration = Duration::from_secs(30);
 const IDLE_CONNECTIONS: usize = 512;
 /// The largest head of a response.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
-
-/// How often a connection was used.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Uses(pub(crate) Arc<AtomicU32>);
 
 /// The connections to all APIs.
 #[derive(Debug)]

@@ -4,8 +4,6 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::ValueHint;
 
-use super::seconds;
-
 /// Serves the vendors' APIs on this machine, for programs in any language
 ///
 /// A call of http://127.0.0.1:7417/NAME/PATH goes to the API of the provider NAME with a token. The
@@ -57,4 +55,12 @@ pub(crate) struct Serving {
     /// Keeps the variables that hold secrets of the configuration in the command's environment
     #[arg(long, requires = "serve")]
     pub(crate) keep_env: bool,
+}
+
+/// Reads a number of seconds.
+pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok();
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or("expected a number of seconds")
 }

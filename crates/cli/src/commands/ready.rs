@@ -68,8 +68,14 @@ fn ask(args: &Ready) -> Result<bool, Asking> {
         Asking::Wrong(Error::configuration("--url: expected http://ADDRESS:PORT"))
     })?;
     let host = rest.split('/').next().unwrap_or(rest);
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let address = if has_port { host.to_owned() } else { format!("{host}:80") };
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let address = if has_port {
+        host.to_owned()
+    } else {
+        format!("{host}:80")
+    };
     let mut failed = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
     for address in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, ATTEMPT) {

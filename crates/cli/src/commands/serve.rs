@@ -44,7 +44,7 @@ async fn serve(session: &Session, server: Server) -> Outcome {
         tokio::select! {
             ending = ending() => break ending == Ending::Terminate,
             () = running.quit_requested() => break true,
-            () = reload() => tell_reload(running.reload().await.as_ref().map(|()| ())),
+            () = reload() => tell_reload(running.reload().await.as_ref().copied()),
         }
     };
     tokio::select! {

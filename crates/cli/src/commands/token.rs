@@ -75,8 +75,7 @@ fn written(path: &Path, printed: &[u8]) -> Outcome {
     let failed = |error: std::io::Error| {
         Error::configuration(format!("{} can't be written: {error}", path.display()))
     };
-    let text = str::from_utf8(printed)
-        .map_err(|_| Error::internal("the output is not UTF-8"))?;
+    let text = str::from_utf8(printed).map_err(|_| Error::internal("the output is not UTF-8"))?;
     Ok(biped_serve::write_file(path, text, 0o600).map_err(failed)?)
 }
 

@@ -95,7 +95,9 @@ fn a_broken_configuration_ends_it_with_status_2() {
     let world = World::new();
     world.run("serve --listen 0.0.0.0:0").failed(2);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    world.run(&format!("serve --listen {}", taken.local_addr().unwrap())).failed(2);
+    world
+        .run(&format!("serve --listen {}", taken.local_addr().unwrap()))
+        .failed(2);
     world.run("ready --url ftp://x").failed(2);
 }
 
@@ -120,7 +122,10 @@ fn a_changed_configuration_is_read_again_at_a_hangup() {
     running.signal(rustix::process::Signal::HUP);
     while !told().contains("nope") {}
     assert_eq!(get(&url, "/shop/v1/orders", "").0, 200);
-    world.write_untrusted("biped.toml", &file.replace("providers.shop]", "providers.store]"));
+    world.write_untrusted(
+        "biped.toml",
+        &file.replace("providers.shop]", "providers.store]"),
+    );
     running.signal(rustix::process::Signal::HUP);
     while !told().contains("read again") {}
     assert_eq!(get(&url, "/shop/v1/orders", "").0, 404);
@@ -135,7 +140,9 @@ fn a_socket_is_served_and_asked() {
     let shown = format!("unix:{}", socket.display());
     let mut running = Running::start(&world, &["serve", "--listen", &shown]);
     assert_eq!(running.line(), shown);
-    world.run(&format!("ready --socket {} --wait 10", socket.display())).ok();
+    world
+        .run(&format!("ready --socket {} --wait 10", socket.display()))
+        .ok();
     running.signal(rustix::process::Signal::INT);
     assert_eq!(running.status(), 0);
     assert!(!socket.exists());
@@ -150,7 +157,15 @@ const SHOW: &str = "printf '%s\\n' \"$SHOP_BASE_URL\" \"$SHOP_ACCESS_TOKEN\" \"$
 #[test]
 fn a_command_gets_a_sidecar_of_its_own_and_no_token() {
     let world = World::with(SECRET, "client_secret = \"env:SECRET_OF_SHOP\"");
-    let mut command = world.command(["--config", "biped.toml", "exec", "--serve", "--tokens", "shop", "--"]);
+    let mut command = world.command([
+        "--config",
+        "biped.toml",
+        "exec",
+        "--serve",
+        "--tokens",
+        "shop",
+        "--",
+    ]);
     command
         .args(["sh", "-c", SHOW])
         .env("SECRET_OF_SHOP", biped_sandbox::SHOP.client_secret)
@@ -171,7 +186,13 @@ fn a_command_gets_a_sidecar_of_its_own_and_no_token() {
     assert_eq!(get(url, "/shop/v1/orders", "").0, 401);
     // The others are not served.
     assert_eq!(get(url, "/exports/v1/exports", &bearer).0, 404);
-    running.child.stdin.take().unwrap().write_all(b"\n").unwrap();
+    running
+        .child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"\n")
+        .unwrap();
     assert_eq!(running.status(), 7);
 }
 
@@ -183,7 +204,9 @@ fn a_command_is_not_started_without_a_token() {
     assert_eq!(anyway.ok(), "started\n");
     let mut world = World::new();
     world.stop_sandbox();
-    world.run("--timeout 3 exec --serve shop -- echo started").failed(4);
+    world
+        .run("--timeout 3 exec --serve shop -- echo started")
+        .failed(4);
 }
 
 #[test]

@@ -85,11 +85,7 @@ impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
 
     /// Reads up to `limit` bytes, until `deadline`. Returns them if they are the whole body. The reader
     /// still sees all of it.
-    pub async fn peek(
-        mut self,
-        limit: usize,
-        mut deadline: Deadline,
-    ) -> (Self, Option<Bytes>) {
+    pub async fn peek(mut self, limit: usize, mut deadline: Deadline) -> (Self, Option<Bytes>) {
         let mut left = limit;
         loop {
             match self.read_ahead(&mut deadline).await {
@@ -111,10 +107,7 @@ impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
 
     /// Waits for the first frame, until `deadline`. Returns trailers that precede all data. The reader
     /// still sees the frame.
-    pub async fn peek_trailers(
-        mut self,
-        mut deadline: Deadline,
-    ) -> (Self, Option<HeaderMap>) {
+    pub async fn peek_trailers(mut self, mut deadline: Deadline) -> (Self, Option<HeaderMap>) {
         self.read_ahead(&mut deadline).await;
         let first = self.ahead.front().and_then(|frame| frame.as_ref().ok());
         let trailers = first.and_then(Frame::trailers_ref).cloned();

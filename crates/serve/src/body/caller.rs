@@ -52,7 +52,9 @@ impl Progress {
 
     fn touch(&self, bytes: usize) {
         let now = SystemClock.now().mono.as_millis();
-        self.0.moved.store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0
+            .moved
+            .store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
@@ -101,7 +103,11 @@ pub(crate) struct Limits {
 
 /// Takes a caller's body. One of at most `keep` bytes, of a length that was declared, is read whole
 /// first; of others what is there already is read. What is whole can be sent again.
-pub(crate) async fn incoming(body: Incoming, limits: Limits, progress: &Progress) -> Result<Body, Interrupted> {
+pub(crate) async fn incoming(
+    body: Incoming,
+    limits: Limits,
+    progress: &Progress,
+) -> Result<Body, Interrupted> {
     if body.is_end_stream() {
         return Ok(Body::whole(Bytes::new()));
     }
@@ -173,22 +179,27 @@ impl HttpBody for Watched {
                 let frame = match frame {
                     Some(Ok(frame)) => frame,
                     Some(Err(_)) => {
-                        this.progress.0.is_interrupted.store(true, Ordering::Relaxed);
+                        this.progress
+                            .0
+                            .is_interrupted
+                            .store(true, Ordering::Relaxed);
                         return Poll::Ready(Some(Err(Interrupted::Gone.into())));
                     }
                     None => return Poll::Ready(None),
                 };
                 this.progress.touch(frame.data_ref().map_or(0, Bytes::len));
-                if this.limits.max.is_some_and(|max| this.progress.bytes() > max) {
+                if this
+                    .limits
+                    .max
+                    .is_some_and(|max| this.progress.bytes() > max)
+                {
                     return Poll::Ready(Some(Err(Interrupted::TooLarge.into())));
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Pending => {
                 let idle = this.limits.idle;
-                let deadline = this
-                    .deadline
-                    .get_or_insert_with(|| SystemClock.sleep(idle));
+                let deadline = this.deadline.get_or_insert_with(|| SystemClock.sleep(idle));
                 match deadline.as_mut().poll(cx) {
                     Poll::Ready(()) => Poll::Ready(Some(Err(Interrupted::Silent.into()))),
                     Poll::Pending => Poll::Pending,

@@ -74,7 +74,10 @@ pub(super) fn read(table: &ConfigTable) -> Vec<(String, ProviderSettings)> {
 fn one(table: &ConfigTable) -> ProviderSettings {
     table.check(FIELDS);
     if table.boolean("websocket") == Some(true) {
-        drop(table.invalid("websocket", "reserved; this release does not support it yet"));
+        drop(table.invalid(
+            "websocket",
+            "reserved; this release does not support it yet",
+        ));
     }
     if table.boolean("tenants") == Some(true) {
         drop(table.invalid("tenants", "reserved; this release does not know tenants"));

@@ -5,7 +5,9 @@ use biped::config::ConfigTable;
 /// Reads a size in bytes.
 pub(super) fn size(table: &ConfigTable, key: &str) -> Option<u64> {
     let value = table.value(key)?;
-    let bytes = value.to_integer().and_then(|bytes| u64::try_from(bytes).ok());
+    let bytes = value
+        .to_integer()
+        .and_then(|bytes| u64::try_from(bytes).ok());
     let bytes = bytes.or_else(|| parse(&value.to_text()?));
     let expected = "a whole number of bytes, or a text such as \"64KiB\", \"8MiB\", \"1GiB\"";
     table.checked(key, bytes, expected, |_| true)

@@ -87,6 +87,10 @@ impl Parts {
                     }
                     Some(route) => {
                         let route = route.of();
+                        if route.is_probe() {
+                            // Probes come by the second, and their answers are no faults.
+                            call.set_routine();
+                        }
                         let own = Own {
                             shared,
                             live: &live,
@@ -105,7 +109,7 @@ impl Parts {
                 }
             }
             Err(problem) => {
-                let response = shared.refuse(*problem, is_grpc, &mut call);
+                let response = shared.refuse(problem, is_grpc, &mut call);
                 (response, Some(call))
             }
         };
@@ -132,31 +136,31 @@ impl Parts {
         &self,
         request: &Request<Incoming>,
         live: &Live,
-    ) -> Result<(Option<OwnedRoute>, Identity), Box<Problem>> {
+    ) -> Result<(Option<OwnedRoute>, Identity), Problem> {
         let path = request.uri().path();
         let is_whole = self.listener.provider.is_some();
         let route = if is_whole { None } else { routes::of(path) };
         if self.listener.is_probe {
             return match route.filter(|route| route.is_probe()) {
                 Some(_) => Ok((Some(OwnedRoute(path.to_owned())), None)),
-                None => Err(Box::new(Problem::new("unknown-provider", "there is no such route"))),
+                None => Err(Problem::new("unknown-provider", "there is no such route")),
             };
         }
         let names = Names {
             port: self.listener.port,
             hosts: &live.serve.hosts,
         };
-        guard::check(request, &names).map_err(Box::new)?;
+        guard::check(request, &names)?;
         let is_health = matches!(route, Some(Route::Health | Route::Ready));
         if *self.shared.stage.borrow() >= Stage::Closing && !is_health {
             let what = "the sidecar is stopping";
-            return Err(Box::new(Problem::new("stopping", what).close()));
+            return Err(Problem::new("stopping", what).close());
         }
         let identity = if route.is_some_and(|route| route.is_open(&self.peer)) {
             None
         } else {
             let found = live.callers.identify(request.headers(), self.peer.uid);
-            found.await.map_err(Box::new)?
+            found.await?
         };
         Ok((route.map(|_| OwnedRoute(path.to_owned())), identity))
     }

@@ -9,7 +9,7 @@ use std::{
 use biped::Error;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::Failed;
+use super::failed::Failed;
 use crate::config::Serve;
 
 /// A Unix socket.

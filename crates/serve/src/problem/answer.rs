@@ -37,7 +37,7 @@ impl Problem {
         if self.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        headers.extend(self.headers);
+        headers.extend(self.0.headers);
         response
     }
 
@@ -56,7 +56,7 @@ impl Problem {
         }
         object.insert("sent".into(), json!(self.sent));
         if let Some(vendor) = &self.vendor {
-            let vendor = (**vendor).clone().cut_and_escaped();
+            let vendor = vendor.clone().cut_and_escaped();
             let told = json!({
                 "status": vendor.status,
                 "code": vendor.code,
@@ -89,10 +89,7 @@ impl Problem {
     fn grpc(&self) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/grpc"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert("grpc-status", self.grpc_status().into());
         let message: String = self
             .detail

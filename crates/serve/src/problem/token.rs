@@ -20,7 +20,7 @@ impl Problem {
         problem.title = title;
         problem.error = status_error;
         problem.kind = Some(error.kind().as_str());
-        problem.vendor = error.vendor().cloned().map(Box::new);
+        problem.vendor = error.vendor().cloned();
         problem.provider = error.provider().map(Into::into);
         problem.rejected = rejected;
         problem.retry_after = match word {

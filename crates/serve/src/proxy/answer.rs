@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use biped::Rejection;
-use http::{
-    HeaderName, HeaderValue, Response, StatusCode, Version,
-    header::CONNECTION,
-};
+use http::{HeaderName, HeaderValue, Response, StatusCode, Version, header::CONNECTION};
 
 use crate::{
     body::AnswerBody,
@@ -51,7 +48,14 @@ impl Shown<'_> {
         }
         if let Some((called, base)) = &self.seen.place {
             let prefix = self.prefix;
-            links::rewrite(headers, Place { base, called, prefix });
+            links::rewrite(
+                headers,
+                Place {
+                    base,
+                    called,
+                    prefix,
+                },
+            );
         }
         if self.settings.via {
             headers::add_via(headers, self.version);
@@ -70,7 +74,10 @@ impl Shown<'_> {
         if self.version == Version::HTTP_10 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(Response::from_parts(parts, AnswerBody::api(body, self.idle)))
+        Ok(Response::from_parts(
+            parts,
+            AnswerBody::api(body, self.idle),
+        ))
     }
 }
 

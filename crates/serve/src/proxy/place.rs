@@ -15,7 +15,10 @@ use crate::{
 /// Where a request wants to go.
 #[derive(Debug)]
 pub(super) enum Wanted {
-    Below { rest: String, query: Option<String> },
+    Below {
+        rest: String,
+        query: Option<String>,
+    },
     /// As `Biped-Url` says.
     Complete {
         url: Url,
@@ -37,14 +40,22 @@ impl Wanted {
             });
         };
         // Two parsers must agree on the host: where they differ, so may others.
-        let wrong = || Problem::new("other-origin", "Biped-Url: expected a complete URL of the API");
+        let wrong = || {
+            Problem::new(
+                "other-origin",
+                "Biped-Url: expected a complete URL of the API",
+            )
+        };
         let url = Url::parse(text).map_err(|_| wrong())?;
         let uri: Uri = text.parse().map_err(|_| wrong())?;
         let (host, authority) = (url.host_str(), uri.authority());
         let authority = authority.ok_or_else(wrong)?;
         let agree = host.is_some_and(|host| host.eq_ignore_ascii_case(authority.host()))
-            && uri.scheme_str().is_some_and(|scheme| scheme == url.scheme())
-            && (authority.port_u16().is_none() || authority.port_u16() == url.port_or_known_default());
+            && uri
+                .scheme_str()
+                .is_some_and(|scheme| scheme == url.scheme())
+            && (authority.port_u16().is_none()
+                || authority.port_u16() == url.port_or_known_default());
         let has_user = !url.username().is_empty()
             || url.password().is_some()
             || authority.as_str().contains('@');
@@ -69,7 +80,8 @@ impl Wanted {
         };
         let is_api = base.is_some_and(|base| base.origin() == url.origin());
         let Some(base) = base.filter(|_| is_api) else {
-            let what = "Biped-Url leads away from the API; call other addresses with a plain client";
+            let what =
+                "Biped-Url leads away from the API; call other addresses with a plain client";
             return Err(Problem::new("other-origin", what));
         };
         let below = path.strip_prefix(base.path().trim_end_matches('/'));

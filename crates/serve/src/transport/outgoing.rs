@@ -76,13 +76,8 @@ impl Outgoing {
 
     /// The address that is sent to, and the URL that it stands for. A provider that signs URLs, or that
     /// puts its token into the query, decides over what it touched; all else is as the caller wrote it.
-    pub(crate) fn address(
-        &self,
-        base: Option<&Url>,
-        signs_url: bool,
-    ) -> Result<(Uri, Url), Error> {
-        let unusable =
-            || Error::configuration("the request's URL is too long or not a valid URI");
+    pub(crate) fn address(&self, base: Option<&Url>, signs_url: bool) -> Result<(Uri, Url), Error> {
+        let unusable = || Error::configuration("the request's URL is too long or not a valid URI");
         let text = if signs_url {
             let mut url = self.url.clone();
             url.set_fragment(None);
@@ -177,8 +172,17 @@ mod tests {
     #[test]
     fn without_a_rest_the_base_stays_as_it_is() {
         assert_eq!(sent("https://a.example", "", None), "https://a.example/");
-        assert_eq!(sent("https://a.example/b", "", Some("q")), "https://a.example/b?q");
-        assert_eq!(sent("https://a.example/b/", "", None), "https://a.example/b/");
-        assert_eq!(sent("https://a.example/b/", "/", None), "https://a.example/b/");
+        assert_eq!(
+            sent("https://a.example/b", "", Some("q")),
+            "https://a.example/b?q"
+        );
+        assert_eq!(
+            sent("https://a.example/b/", "", None),
+            "https://a.example/b/"
+        );
+        assert_eq!(
+            sent("https://a.example/b/", "/", None),
+            "https://a.example/b/"
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU32},
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,11 +26,14 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::Uses;
 use crate::config::Http2;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+
+/// How often a connection was used.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Uses(pub(crate) Arc<AtomicU32>);
 
 /// The addresses that the sidecar itself listens at.
 #[derive(Clone, Debug, Default)]
@@ -88,12 +91,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(
-        tls: ClientConfig,
-        http2: Http2,
-        limit: Duration,
-        own: OwnAddresses,
-    ) -> Self {
+    pub(super) fn new(tls: ClientConfig, http2: Http2, limit: Duration, own: OwnAddresses) -> Self {
         let mut http = HttpConnector::new_with_resolver(Names(GaiResolver::new()));
         http.enforce_http(false);
         http.set_nodelay(true);

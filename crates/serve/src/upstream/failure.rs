@@ -27,9 +27,7 @@ impl Failure {
     pub(crate) fn problem(&self) -> Problem {
         match self {
             Self::Unusable(error) => Problem::of_token(error, false),
-            Self::Silent => {
-                Problem::new("silent", "the API did not respond in time").sent()
-            }
+            Self::Silent => Problem::new("silent", "the API did not respond in time").sent(),
             Self::LargeHead => bad_answer(),
             Self::Send(error) => of_send(error),
         }
@@ -38,7 +36,10 @@ impl Failure {
 
 fn of_send(error: &SendError) -> Problem {
     if has::<IsLoop>(error).is_some() {
-        return Problem::new("loop", "the API's address is one of this sidecar's listeners; correct api_base_url");
+        return Problem::new(
+            "loop",
+            "the API's address is one of this sidecar's listeners; correct api_base_url",
+        );
     }
     if error.is_connect() {
         return unreachable_(error);
@@ -80,21 +81,26 @@ fn unreachable_(error: &SendError) -> Problem {
                 "the API's certificate is not valid for its name, or is not trusted",
                 "tls_certificate_error",
             ),
-            rustls::Error::AlertReceived(_) => ("the API refuses the TLS handshake", "tls_alert_received"),
+            rustls::Error::AlertReceived(_) => {
+                ("the API refuses the TLS handshake", "tls_alert_received")
+            }
             _ => ("the TLS handshake with the API fails", "tls_protocol_error"),
         }
     } else {
         match has::<io::Error>(error).map(io::Error::kind) {
-            Some(io::ErrorKind::ConnectionRefused) => ("the API refuses connections", "connection_refused"),
+            Some(io::ErrorKind::ConnectionRefused) => {
+                ("the API refuses connections", "connection_refused")
+            }
             Some(io::ErrorKind::TimedOut) => {
                 let late = Problem::new("unreachable", "no connection to the API in time");
                 return late
                     .status(StatusCode::GATEWAY_TIMEOUT)
                     .error("connection_timeout");
             }
-            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
-                ("the API's network is unreachable", "destination_ip_unroutable")
-            }
+            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => (
+                "the API's network is unreachable",
+                "destination_ip_unroutable",
+            ),
             _ => ("there is no connection to the API", "connection_terminated"),
         }
     };
@@ -129,7 +135,9 @@ fn has<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option
             return Some(found);
         }
         // An io::Error hides the error it was made of from source().
-        if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+        if let Some(inner) = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
             && let Some(found) = has::<T>(inner)
         {
             return Some(found);

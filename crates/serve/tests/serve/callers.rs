@@ -18,7 +18,11 @@ async fn a_configured_caller_proves_itself_in_any_usual_way() {
         "Biped-Caller: secret-a\r\n",
         "Authorization: Bearer sdk-key\r\nBiped-Caller: secret-a\r\n",
     ] {
-        assert_eq!(stage.ask("GET /shop/x", headers).await.status, 200, "{headers}");
+        assert_eq!(
+            stage.ask("GET /shop/x", headers).await.status,
+            200,
+            "{headers}"
+        );
     }
     for got in stage.vendor.got() {
         assert!(!got.head.contains("secret-"), "{}", got.head);
@@ -37,7 +41,10 @@ async fn others_are_refused_before_anything_is_told() {
     ] {
         let answer = stage.ask("GET /nope/x", headers).await;
         assert_eq!(answer.problem(), (401, "caller".into(), false), "{headers}");
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"biped\""));
+        assert_eq!(
+            answer.header("www-authenticate"),
+            Some("Bearer realm=\"biped\"")
+        );
         assert!(!answer.text().contains("shop"));
     }
     let other = stage.ask("GET /shop/x", "Biped-Caller: secret-b\r\n").await;
@@ -64,21 +71,47 @@ async fn a_callers_token_may_change_in_its_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("caller");
     std::fs::write(&file, "first").unwrap();
-    let caller = format!("[[serve.callers]]\nname = 'a'\ntoken = 'file:{}'\n", file.display());
+    let caller = format!(
+        "[[serve.callers]]\nname = 'a'\ntoken = 'file:{}'\n",
+        file.display()
+    );
     let stage = Stage::with("", &caller).await;
-    assert_eq!(stage.ask("GET /shop/x", "Biped-Caller: first\r\n").await.status, 200);
+    assert_eq!(
+        stage
+            .ask("GET /shop/x", "Biped-Caller: first\r\n")
+            .await
+            .status,
+        200
+    );
     std::fs::write(&file, "second").unwrap();
-    while stage.ask("GET /shop/x", "Biped-Caller: second\r\n").await.status != 200 {
+    while stage
+        .ask("GET /shop/x", "Biped-Caller: second\r\n")
+        .await
+        .status
+        != 200
+    {
         tokio::task::yield_now().await;
     }
-    assert_eq!(stage.ask("GET /shop/x", "Biped-Caller: first\r\n").await.status, 401);
+    assert_eq!(
+        stage
+            .ask("GET /shop/x", "Biped-Caller: first\r\n")
+            .await
+            .status,
+        401
+    );
 }
 
 #[tokio::test]
 async fn a_header_may_be_required_on_calls_as_well() {
     let stage = Stage::with("require_header = true", "").await;
     assert_eq!(stage.get("/shop/x").await.problem().1, "not-allowed");
-    assert_eq!(stage.ask("GET /shop/x", "Biped-Request: 1\r\n").await.status, 200);
+    assert_eq!(
+        stage
+            .ask("GET /shop/x", "Biped-Request: 1\r\n")
+            .await
+            .status,
+        200
+    );
 }
 
 #[cfg(unix)]

@@ -22,10 +22,20 @@ async fn an_api_that_ends_before_its_head_may_have_acted() {
     stage.vendor.api(|_| Act::Last(Vec::new()));
     let answer = stage.ask("POST /shop/x", "Content-Length: 0\r\n").await;
     assert_eq!(answer.problem(), (502, "cut-off".into(), true));
-    assert!(answer.header("proxy-status").unwrap().contains("connection_terminated"));
+    assert!(
+        answer
+            .header("proxy-status")
+            .unwrap()
+            .contains("connection_terminated")
+    );
     // Half a head is the same.
-    stage.vendor.api(|_| Act::Last(b"HTTP/1.1 200 OK\r\nX: ".to_vec()));
-    assert_eq!(stage.get("/shop/x").await.problem(), (502, "cut-off".into(), true));
+    stage
+        .vendor
+        .api(|_| Act::Last(b"HTTP/1.1 200 OK\r\nX: ".to_vec()));
+    assert_eq!(
+        stage.get("/shop/x").await.problem(),
+        (502, "cut-off".into(), true)
+    );
     assert_eq!(stage.vendor.got().len(), 2);
 }
 
@@ -59,7 +69,12 @@ async fn a_silent_api_may_have_acted() {
     stage.vendor.api(|_| Act::Stall(Vec::new()));
     let answer = stage.get("/shop/x").await;
     assert_eq!(answer.problem(), (504, "silent".into(), true));
-    assert!(answer.header("proxy-status").unwrap().contains("http_response_timeout"));
+    assert!(
+        answer
+            .header("proxy-status")
+            .unwrap()
+            .contains("http_response_timeout")
+    );
 }
 
 #[tokio::test]
@@ -73,13 +88,21 @@ async fn a_caller_sets_the_time_up_to_the_limit() {
 #[tokio::test]
 async fn what_is_not_http_may_have_acted() {
     let stage = Stage::new().await;
-    stage.vendor.api(|_| Act::Last(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec()));
-    assert_eq!(stage.get("/shop/x").await.problem(), (502, "bad-answer".into(), true));
+    stage
+        .vendor
+        .api(|_| Act::Last(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec()));
+    assert_eq!(
+        stage.get("/shop/x").await.problem(),
+        (502, "bad-answer".into(), true)
+    );
     stage.vendor.api(|_| {
         let large = "x".repeat(70_000);
         Act::Last(format!("HTTP/1.1 200 OK\r\nX: {large}\r\n\r\n").into_bytes())
     });
-    assert_eq!(stage.get("/shop/x").await.problem(), (502, "bad-answer".into(), true));
+    assert_eq!(
+        stage.get("/shop/x").await.problem(),
+        (502, "bad-answer".into(), true)
+    );
 }
 
 #[tokio::test]
@@ -87,11 +110,13 @@ async fn a_reused_connection_that_is_dead_is_replaced_for_what_may_be_repeated()
     let stage = Stage::new().await;
     for (method, status) in [("GET", 200), ("PUT", 200), ("POST", 502)] {
         let calls = AtomicUsize::new(0);
-        stage.vendor.api(move |_| match calls.fetch_add(1, Ordering::SeqCst) {
-            // The second request of a connection meets its end.
-            1 => Act::Last(Vec::new()),
-            _ => crate::vendor::ok("hello"),
-        });
+        stage
+            .vendor
+            .api(move |_| match calls.fetch_add(1, Ordering::SeqCst) {
+                // The second request of a connection meets its end.
+                1 => Act::Last(Vec::new()),
+                _ => crate::vendor::ok("hello"),
+            });
         let line = format!("{method} /shop/x");
         let mut caller = stage.caller().await;
         assert_eq!(caller.ask(&line, "Content-Length: 0\r\n").await.status, 200);
@@ -131,7 +156,11 @@ async fn what_was_not_sent_is_said_not_to_be() {
         let address = crate::stage::address(&running.addresses()[0]);
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let answer = crate::stage::Caller::new(stream).ask("GET /x/y", "").await;
-        assert_eq!(answer.problem(), (502, "unreachable".into(), false), "{base}");
+        assert_eq!(
+            answer.problem(),
+            (502, "unreachable".into(), false),
+            "{base}"
+        );
         let status = answer.header("proxy-status").unwrap();
         assert!(status.contains(error), "{base}: {status}");
     }
@@ -172,7 +201,9 @@ async fn a_wrong_secret_is_asked_once_and_the_answer_has_the_vendors_words() {
         let address = stage.address;
         calls.spawn(async move {
             let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-            crate::stage::Caller::new(stream).ask("GET /shop/x", "").await
+            crate::stage::Caller::new(stream)
+                .ask("GET /shop/x", "")
+                .await
         });
     }
     while let Some(answer) = calls.join_next().await {
@@ -211,7 +242,12 @@ async fn without_a_token_endpoint_the_answer_comes_in_time_and_nothing_is_sent()
     let answer = stage.get("/shop/x").await;
     assert_eq!(answer.problem(), (503, "no-token".into(), false));
     assert!(answer.header("retry-after").is_some());
-    assert!(answer.header("proxy-status").unwrap().contains("connection_timeout"));
+    assert!(
+        answer
+            .header("proxy-status")
+            .unwrap()
+            .contains("connection_timeout")
+    );
     assert!(stage.vendor.got().is_empty());
 }
 
@@ -221,7 +257,11 @@ async fn nonsense_of_the_token_endpoint_is_told_as_such() {
     stage.vendor.tokens(|_| crate::vendor::ok("<html>"));
     let answer = stage.get("/shop/x").await;
     let (status, word, sent) = answer.problem();
-    assert_eq!((status, &*word, sent), (502, "no-token", false), "{answer:?}");
+    assert_eq!(
+        (status, &*word, sent),
+        (502, "no-token", false),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -240,7 +280,9 @@ async fn a_caller_that_goes_away_ends_its_call_and_nothing_else() {
         _ => crate::vendor::ok("x"),
     });
     let mut caller = stage.caller().await;
-    caller.write("GET /shop/wait HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    caller
+        .write("GET /shop/wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
     while stage.vendor.got().is_empty() {
         SystemClock.sleep(Duration::from_millis(5)).await;
     }
@@ -290,7 +332,9 @@ async fn too_many_calls_at_once_are_refused_and_room_comes_back() {
         _ => crate::vendor::ok("x"),
     });
     let mut first = stage.caller().await;
-    first.write("GET /shop/wait HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    first
+        .write("GET /shop/wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
     first.head().await.unwrap();
     let answer = stage.get("/shop/x").await;
     assert_eq!(answer.problem(), (503, "overloaded".into(), false));

@@ -7,7 +7,10 @@ use biped::provider::{Clock, SystemClock};
 use crate::stage::Stage;
 
 fn file(path: &std::path::Path, rest: &str) -> String {
-    format!("[[serve.files]]\nprovider = 'shop'\npath = '{}'\n{rest}\n", path.display())
+    format!(
+        "[[serve.files]]\nprovider = 'shop'\npath = '{}'\n{rest}\n",
+        path.display()
+    )
 }
 
 #[tokio::test]

@@ -37,7 +37,10 @@ async fn a_vendor_that_is_down_delays_readiness_and_no_more() {
 async fn a_required_token_is_waited_for() {
     let stage = Stage::with("ready_requires = ['shop']\nwarm_timeout = '100ms'", "").await;
     stage.running.warmed().await;
-    assert_eq!(stage.get("/-/ready").await.json()["providers"]["shop"], "fresh");
+    assert_eq!(
+        stage.get("/-/ready").await.json()["providers"]["shop"],
+        "fresh"
+    );
 }
 
 #[tokio::test]
@@ -57,7 +60,9 @@ async fn the_probe_listener_answers_any_host_and_nothing_else() {
         let stream = TcpStream::connect(address(probe)).await.unwrap();
         let mut caller = Caller::new(stream);
         caller
-            .write(format!("GET {path} HTTP/1.1\r\nHost: 10.1.2.3:7418\r\n\r\n"))
+            .write(format!(
+                "GET {path} HTTP/1.1\r\nHost: 10.1.2.3:7418\r\n\r\n"
+            ))
             .await;
         assert_eq!(caller.answer().await.status, status, "{path}");
     }
@@ -99,7 +104,9 @@ async fn a_socket_path_is_checked_and_a_stale_socket_is_replaced() {
     let live = std::os::unix::net::UnixListener::bind(at("live")).unwrap();
     let start = async |name: &str| {
         let toml = format!("[serve]\nlisten = ['unix:{}']\n", at(name).display());
-        biped_serve::Server::new(crate::stage::biped(&toml)).start().await
+        biped_serve::Server::new(crate::stage::biped(&toml))
+            .start()
+            .await
     };
     for wrong in ["file", "link", "live"] {
         let error = start(wrong).await.unwrap_err();
@@ -120,7 +127,12 @@ fn settings_that_can_not_be_used_are_all_told() {
          [[serve.callers]]\nname = 'a'\n[serve.providers.x]\nallow = ['GET']\n",
     );
     let text = error.unwrap_err().to_string();
-    for key in ["replay", "max_body", "tokens", "nope", "forward", "callers", "allow"] {
-        assert!(text.contains(&format!("serve.{key}")) || text.contains(&format!(".{key}")), "{key}: {text}");
+    for key in [
+        "replay", "max_body", "tokens", "nope", "forward", "callers", "allow",
+    ] {
+        assert!(
+            text.contains(&format!("serve.{key}")) || text.contains(&format!(".{key}")),
+            "{key}: {text}"
+        );
     }
 }

@@ -27,7 +27,12 @@ async fn any_oauth_library_gets_a_token_with_basic_or_body_credentials() {
     let grant = "grant_type=client_credentials";
     // any:secret-a
     let basic = post(&stage, "Authorization: Basic YW55OnNlY3JldC1h\r\n", grant).await;
-    let body = post(&stage, "", &format!("{grant}&client_id=any&client_secret=secret-a")).await;
+    let body = post(
+        &stage,
+        "",
+        &format!("{grant}&client_id=any&client_secret=secret-a"),
+    )
+    .await;
     for answer in [basic, body] {
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -45,13 +50,37 @@ async fn errors_are_those_of_the_standard() {
     let stage = Stage::with("tokens = true", CALLERS).await;
     for (form, status, error) in [
         ("grant_type=client_credentials", 401, "invalid_client"),
-        ("grant_type=client_credentials&client_secret=x", 401, "invalid_client"),
-        ("grant_type=client_credentials&client_secret=secret-b", 400, "unauthorized_client"),
-        ("grant_type=password&client_secret=secret-a", 400, "unsupported_grant_type"),
+        (
+            "grant_type=client_credentials&client_secret=x",
+            401,
+            "invalid_client",
+        ),
+        (
+            "grant_type=client_credentials&client_secret=secret-b",
+            400,
+            "unauthorized_client",
+        ),
+        (
+            "grant_type=password&client_secret=secret-a",
+            400,
+            "unsupported_grant_type",
+        ),
         ("client_secret=secret-a", 400, "invalid_request"),
-        ("grant_type=client_credentials&client_secret=secret-a&scope=admin", 400, "invalid_scope"),
-        ("grant_type=client_credentials&client_secret=secret-a&audience=x", 400, "invalid_request"),
-        ("grant_type=client_credentials&grant_type=client_credentials", 400, "invalid_request"),
+        (
+            "grant_type=client_credentials&client_secret=secret-a&scope=admin",
+            400,
+            "invalid_scope",
+        ),
+        (
+            "grant_type=client_credentials&client_secret=secret-a&audience=x",
+            400,
+            "invalid_request",
+        ),
+        (
+            "grant_type=client_credentials&grant_type=client_credentials",
+            400,
+            "invalid_request",
+        ),
     ] {
         let answer = post(&stage, "", form).await;
         assert_eq!(answer.status, status, "{form}: {answer:?}");
@@ -90,6 +119,8 @@ async fn the_metadata_leads_to_the_endpoint_and_needs_nobody() {
         assert_eq!(json["grant_types_supported"][0], "client_credentials");
     }
     let off = Stage::new().await;
-    let answer = off.get("/-/oauth/shop/.well-known/oauth-authorization-server").await;
+    let answer = off
+        .get("/-/oauth/shop/.well-known/oauth-authorization-server")
+        .await;
     assert_eq!(answer.status, 404);
 }

@@ -9,7 +9,10 @@ use crate::{
 async fn a_call_goes_to_the_api_with_a_token_and_its_answer_comes_back() {
     let stage = Stage::new().await;
     let answer = stage
-        .ask("GET /shop/v1/orders?limit=10", "User-Agent: test\r\nIf-None-Match: \"1\"\r\n")
+        .ask(
+            "GET /shop/v1/orders?limit=10",
+            "User-Agent: test\r\nIf-None-Match: \"1\"\r\n",
+        )
         .await;
     assert_eq!((answer.status, &*answer.text()), (200, "hello"));
     // Nothing happened that the caller should know.
@@ -90,7 +93,12 @@ async fn an_answer_loses_what_would_bind_the_caller_and_leads_through_the_sideca
     });
     let answer = stage.get("/shop/v1").await;
     assert_eq!((answer.status, &*answer.text()), (302, "moved"));
-    for gone in ["set-cookie", "alt-svc", "access-control-allow-origin", "proxy-status"] {
+    for gone in [
+        "set-cookie",
+        "alt-svc",
+        "access-control-allow-origin",
+        "proxy-status",
+    ] {
         assert_eq!(answer.header(gone), None, "{gone}");
     }
     assert_eq!(answer.header("etag"), Some("\"1\""));
@@ -108,8 +116,15 @@ async fn an_answer_loses_what_would_bind_the_caller_and_leads_through_the_sideca
 #[tokio::test]
 async fn the_apis_own_errors_keep_status_and_body() {
     let stage = Stage::new().await;
-    for status in ["403 Forbidden", "404 Not Found", "429 Too Many Requests", "500 Oops"] {
-        stage.vendor.api(move |_| Act::Reply(reply(status, "", "as it is")));
+    for status in [
+        "403 Forbidden",
+        "404 Not Found",
+        "429 Too Many Requests",
+        "500 Oops",
+    ] {
+        stage
+            .vendor
+            .api(move |_| Act::Reply(reply(status, "", "as it is")));
         let answer = stage.get("/shop/x").await;
         assert_eq!(answer.status.to_string(), status[..3]);
         assert_eq!(answer.text(), "as it is");
@@ -131,9 +146,14 @@ async fn head_range_and_empty_answers_are_untouched() {
         Act::Reply(text.into())
     });
     let mut caller = stage.caller().await;
-    caller.write("HEAD /shop/head HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    caller
+        .write("HEAD /shop/head HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
     let head = caller.head().await.unwrap();
-    assert!(head.to_ascii_lowercase().contains("content-length: 1234"), "{head}");
+    assert!(
+        head.to_ascii_lowercase().contains("content-length: 1234"),
+        "{head}"
+    );
     assert_eq!(caller.ask("GET /shop/none", "").await.status, 204);
     let same = caller.ask("GET /shop/same", "").await;
     assert_eq!((same.status, same.header("etag")), (304, Some("\"1\"")));
@@ -156,7 +176,10 @@ async fn bodies_stream_both_ways_whatever_their_form() {
     let large = "x".repeat(300_000);
     let length = large.len();
     let answer = stage
-        .ask("POST /shop/a", &format!("Content-Length: {length}\r\n\r\n{large}"))
+        .ask(
+            "POST /shop/a",
+            &format!("Content-Length: {length}\r\n\r\n{large}"),
+        )
         .await;
     // The empty line that ends the head is part of what follows the body here.
     assert_eq!((answer.status, answer.body.len()), (200, length));
@@ -173,7 +196,9 @@ async fn a_complete_url_of_the_api_may_be_named_and_no_other() {
     let stage = Stage::new().await;
     let at = stage.vendor.address;
     let ask = async |url: String| -> Answer {
-        stage.ask("GET /shop", &format!("Biped-Url: {url}\r\n")).await
+        stage
+            .ask("GET /shop", &format!("Biped-Url: {url}\r\n"))
+            .await
     };
     let right = ask(format!("http://{at}/base/next?page=%32&a='b")).await;
     assert_eq!(right.status, 200);
@@ -188,9 +213,16 @@ async fn a_complete_url_of_the_api_may_be_named_and_no_other() {
         format!("http://{at}#@evil.example"),
     ] {
         let answer = ask(wrong.clone()).await;
-        assert_eq!(answer.problem(), (403, "other-origin".into(), false), "{wrong}");
+        assert_eq!(
+            answer.problem(),
+            (403, "other-origin".into(), false),
+            "{wrong}"
+        );
     }
-    assert_eq!(ask(format!("http://{at}/base/../x")).await.problem().1, "bad-path");
+    assert_eq!(
+        ask(format!("http://{at}/base/../x")).await.problem().1,
+        "bad-path"
+    );
     assert_eq!(stage.vendor.got().len(), 1);
 }
 
@@ -210,7 +242,11 @@ async fn rules_say_what_may_be_called() {
         "GET /shop",
     ] {
         let answer = stage.ask(wrong, "Expect: 100-continue\r\n").await;
-        assert_eq!(answer.problem(), (403, "not-allowed".into(), false), "{wrong}");
+        assert_eq!(
+            answer.problem(),
+            (403, "not-allowed".into(), false),
+            "{wrong}"
+        );
     }
     let elsewhere = format!("Biped-Url: http://{}/other\r\n", stage.vendor.address);
     assert_eq!(stage.ask("GET /shop", &elsewhere).await.problem().0, 403);
@@ -226,9 +262,7 @@ async fn parameters_and_scopes_are_the_listed_ones_only() {
         let scope = body.split('&').find_map(|pair| pair.strip_prefix("scope="));
         crate::vendor::token(&format!("for-{}", scope.unwrap_or("none")), 3600)
     });
-    let ask = async |path: &str, headers: &str| {
-        stage.ask(&format!("GET {path}"), headers).await
-    };
+    let ask = async |path: &str, headers: &str| stage.ask(&format!("GET {path}"), headers).await;
     assert_eq!(ask("/shop/x", "Biped-Scope: read\r\n").await.status, 200);
     assert_eq!(ask("/shop;scope=write/x", "").await.status, 200);
     let got = stage.vendor.got();
@@ -247,7 +281,11 @@ async fn parameters_and_scopes_are_the_listed_ones_only() {
         ("/shop/x", "Biped-Timeout: -1\r\n", 400),
     ] {
         let (got, word, sent) = ask(path, headers).await.problem();
-        assert_eq!((got, &*word, sent), (status, "parameter", false), "{path} {headers}");
+        assert_eq!(
+            (got, &*word, sent),
+            (status, "parameter", false),
+            "{path} {headers}"
+        );
     }
     assert_eq!(stage.vendor.got().len(), 2);
 }

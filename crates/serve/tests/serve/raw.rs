@@ -19,27 +19,71 @@ async fn requests_that_servers_read_in_different_ways_are_refused() {
     let stage = Stage::new().await;
     let host = "Host: localhost\r\n";
     for (bytes, status, word) in [
-        (format!("GET /shop/../x HTTP/1.1\r\n{host}\r\n"), 400, "bad-path"),
-        (format!("GET /shop/%2e%2E/x HTTP/1.1\r\n{host}\r\n"), 400, "bad-path"),
-        (format!("GET /shop/..%2fx HTTP/1.1\r\n{host}\r\n"), 400, "bad-path"),
-        (format!("GET /shop/a\\b HTTP/1.1\r\n{host}\r\n"), 400, "bad-path"),
-        (format!("GET /shop/a%5cb HTTP/1.1\r\n{host}\r\n"), 400, "bad-path"),
-        (format!("GET /shop/a%00b HTTP/1.1\r\n{host}\r\n"), 400, "bad-path"),
-        (format!("GET /shop/a HTTP/1.1\r\n{host}{host}\r\n"), 400, "bad-request"),
+        (
+            format!("GET /shop/../x HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-path",
+        ),
+        (
+            format!("GET /shop/%2e%2E/x HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-path",
+        ),
+        (
+            format!("GET /shop/..%2fx HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-path",
+        ),
+        (
+            format!("GET /shop/a\\b HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-path",
+        ),
+        (
+            format!("GET /shop/a%5cb HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-path",
+        ),
+        (
+            format!("GET /shop/a%00b HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-path",
+        ),
+        (
+            format!("GET /shop/a HTTP/1.1\r\n{host}{host}\r\n"),
+            400,
+            "bad-request",
+        ),
         ("GET /shop/a HTTP/1.1\r\n\r\n".into(), 400, "bad-request"),
         (
-            format!("POST /shop/a HTTP/1.1\r\n{host}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+            format!(
+                "POST /shop/a HTTP/1.1\r\n{host}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+            ),
             501,
             "transfer-coding",
         ),
         (
-            format!("POST /shop/a HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            format!(
+                "POST /shop/a HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            ),
             501,
             "transfer-coding",
         ),
-        (format!("OPTIONS * HTTP/1.1\r\n{host}\r\n"), 400, "bad-request"),
-        (format!("CONNECT api.example:443 HTTP/1.1\r\n{host}\r\n"), 405, "method"),
-        (format!("TRACE /shop/a HTTP/1.1\r\n{host}\r\n"), 405, "method"),
+        (
+            format!("OPTIONS * HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-request",
+        ),
+        (
+            format!("CONNECT api.example:443 HTTP/1.1\r\n{host}\r\n"),
+            405,
+            "method",
+        ),
+        (
+            format!("TRACE /shop/a HTTP/1.1\r\n{host}\r\n"),
+            405,
+            "method",
+        ),
         (
             format!("GET http://me@localhost/shop/a HTTP/1.1\r\n{host}\r\n"),
             400,
@@ -51,22 +95,52 @@ async fn requests_that_servers_read_in_different_ways_are_refused() {
             "wrong-host",
         ),
         (
-            format!("GET /shop/a HTTP/1.1\r\n{host}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
+            format!(
+                "GET /shop/a HTTP/1.1\r\n{host}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+            ),
             501,
             "upgrade",
         ),
-        (format!("GET /shop/a HTTP/1.1\r\n{host}Expect: magic\r\n\r\n"), 417, "expectation"),
+        (
+            format!("GET /shop/a HTTP/1.1\r\n{host}Expect: magic\r\n\r\n"),
+            417,
+            "expectation",
+        ),
         (
             format!("GET /shop/{} HTTP/1.1\r\n{host}\r\n", "x".repeat(9000)),
             414,
             "target-too-long",
         ),
-        (format!("GET //evil/x HTTP/1.1\r\n{host}\r\n"), 404, "unknown-provider"),
-        (format!("GET /nope/x HTTP/1.1\r\n{host}\r\n"), 404, "unknown-provider"),
-        (format!("GET /SHOP/x HTTP/1.1\r\n{host}\r\n"), 404, "unknown-provider"),
-        (format!("GET /sh%6fp/x HTTP/1.1\r\n{host}\r\n"), 404, "unknown-provider"),
-        (format!("GET /-/nope HTTP/1.1\r\n{host}\r\n"), 404, "unknown-provider"),
-        (format!("GET / HTTP/1.1\r\n{host}\r\n"), 404, "unknown-provider"),
+        (
+            format!("GET //evil/x HTTP/1.1\r\n{host}\r\n"),
+            404,
+            "unknown-provider",
+        ),
+        (
+            format!("GET /nope/x HTTP/1.1\r\n{host}\r\n"),
+            404,
+            "unknown-provider",
+        ),
+        (
+            format!("GET /SHOP/x HTTP/1.1\r\n{host}\r\n"),
+            404,
+            "unknown-provider",
+        ),
+        (
+            format!("GET /sh%6fp/x HTTP/1.1\r\n{host}\r\n"),
+            404,
+            "unknown-provider",
+        ),
+        (
+            format!("GET /-/nope HTTP/1.1\r\n{host}\r\n"),
+            404,
+            "unknown-provider",
+        ),
+        (
+            format!("GET / HTTP/1.1\r\n{host}\r\n"),
+            404,
+            "unknown-provider",
+        ),
     ] {
         let (got, problem) = send(&stage, &bytes).await;
         assert_eq!((got, &*problem), (status, word), "{bytes:?}");
@@ -77,7 +151,10 @@ async fn requests_that_servers_read_in_different_ways_are_refused() {
 #[tokio::test]
 async fn heads_that_are_too_large_are_refused() {
     let stage = Stage::new().await;
-    let large = format!("GET /shop/a HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(65_536));
+    let large = format!(
+        "GET /shop/a HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
+        "x".repeat(65_536)
+    );
     assert_eq!(send(&stage, &large).await.0, 431);
     let many: String = (0..100).map(|at| format!("X-{at}: 1\r\n")).collect();
     let many = format!("GET /shop/a HTTP/1.1\r\nHost: localhost\r\n{many}\r\n");
@@ -98,7 +175,11 @@ async fn a_host_or_an_origin_of_others_is_refused() {
         "",
     ] {
         let bytes = format!("GET /shop/a HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        assert_eq!(send(&stage, &bytes).await, (421, "wrong-host".into()), "{host}");
+        assert_eq!(
+            send(&stage, &bytes).await,
+            (421, "wrong-host".into()),
+            "{host}"
+        );
     }
     let own = format!("localhost:{port}");
     for (headers, status) in [
@@ -136,10 +217,14 @@ async fn two_requests_never_become_three() {
         format!(
             "POST /shop/a HTTP/1.1\r\n{host}Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
         ),
-        format!("POST /shop/a HTTP/1.1\r\n{host}Content-Length: {length}\r\nContent-Length: 0\r\n\r\n"),
+        format!(
+            "POST /shop/a HTTP/1.1\r\n{host}Content-Length: {length}\r\nContent-Length: 0\r\n\r\n"
+        ),
         format!("POST /shop/a HTTP/1.1\r\n{host}Content-Length: +0\r\n\r\n"),
         format!("POST /shop/a HTTP/1.1\r\n{host}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"),
-        format!("POST /shop/a HTTP/1.1\r\n{host}Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n"),
+        format!(
+            "POST /shop/a HTTP/1.1\r\n{host}Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n"
+        ),
         format!("POST /shop/a HTTP/1.1\r\n{host} Content-Length: 0\r\n\r\n"),
     ] {
         let before = stage.vendor.got().len();
@@ -153,7 +238,9 @@ async fn two_requests_never_become_three() {
             }
         }
         let got = stage.vendor.got();
-        let seen = got[before..].iter().filter(|got| got.path().contains("hidden"));
+        let seen = got[before..]
+            .iter()
+            .filter(|got| got.path().contains("hidden"));
         assert_eq!(seen.count(), 0, "{first:?}: {got:#?}");
     }
 }
@@ -161,7 +248,9 @@ async fn two_requests_never_become_three() {
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_their_order() {
     let stage = Stage::new().await;
-    stage.vendor.api(|got| crate::vendor::ok(&got.path().to_owned()));
+    stage
+        .vendor
+        .api(|got| crate::vendor::ok(&got.path().to_owned()));
     let mut caller = stage.caller().await;
     let one = "POST /shop/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nab";
     let two = "GET /shop/2 HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -189,7 +278,9 @@ async fn no_header_can_be_injected_by_a_parameter() {
 async fn http_1_0_is_answered_and_closed() {
     let stage = Stage::new().await;
     let mut caller = stage.caller().await;
-    caller.write("GET /shop/a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
+    caller
+        .write("GET /shop/a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        .await;
     let answer = caller.answer().await;
     assert_eq!((answer.status, &*answer.text()), (200, "hello"));
     assert!(caller.next().await.is_none());

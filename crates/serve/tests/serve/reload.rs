@@ -12,7 +12,11 @@ use crate::{
 };
 
 fn read(path: &Path) -> Result<Biped, Error> {
-    Biped::builder().section(section()).without_environment().file(path).build()
+    Biped::builder()
+        .section(section())
+        .without_environment()
+        .file(path)
+        .build()
 }
 
 async fn start(path: &Path) -> (Running, mpsc::Receiver<Result<(), String>>) {
@@ -30,12 +34,16 @@ async fn start(path: &Path) -> (Running, mpsc::Receiver<Result<(), String>>) {
 }
 
 async fn ask(running: &Running, path: &str) -> Answer {
-    let stream = tokio::net::TcpStream::connect(address(&running.addresses()[0])).await.unwrap();
+    let stream = tokio::net::TcpStream::connect(address(&running.addresses()[0]))
+        .await
+        .unwrap();
     Caller::new(stream).ask(&format!("GET {path}"), "").await
 }
 
 fn other(vendor: &Vendor, name: &str) -> String {
-    provider(vendor).replace("shop", name).replace("'me'", &format!("'{name}'"))
+    provider(vendor)
+        .replace("shop", name)
+        .replace("'me'", &format!("'{name}'"))
 }
 
 const SERVE: &str = "[serve]\nlisten = ['127.0.0.1:0']\n";
@@ -92,7 +100,10 @@ async fn a_changed_file_is_noticed_also_behind_a_link_that_is_swapped() {
     let at = |name: &str| directory.path().join(name);
     for (version, text) in [
         ("..1", provider(&vendor)),
-        ("..2", format!("{}{}", provider(&vendor), other(&vendor, "other"))),
+        (
+            "..2",
+            format!("{}{}", provider(&vendor), other(&vendor, "other")),
+        ),
     ] {
         std::fs::create_dir(at(version)).unwrap();
         std::fs::write(at(version).join("biped.toml"), format!("{SERVE}{text}")).unwrap();

@@ -11,7 +11,11 @@ use crate::{
 };
 
 fn unauthorized() -> Act {
-    Act::Reply(reply("401 Unauthorized", "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n", "no"))
+    Act::Reply(reply(
+        "401 Unauthorized",
+        "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n",
+        "no",
+    ))
 }
 
 /// Accepts every token but the first.
@@ -31,7 +35,10 @@ async fn a_rejected_call_is_sent_once_more_with_a_new_token() {
     assert_eq!(answer.header("biped-replayed"), Some("1"));
     assert_eq!(answer.header("biped-rejected"), None);
     let tokens: Vec<_> = stage.vendor.got();
-    let tokens: Vec<_> = tokens.iter().map(|got| got.header("authorization").unwrap()).collect();
+    let tokens: Vec<_> = tokens
+        .iter()
+        .map(|got| got.header("authorization").unwrap())
+        .collect();
     assert_eq!(tokens, ["Bearer token-1", "Bearer token-2"]);
     assert_eq!(stage.vendor.fetches(), 2);
 }
@@ -122,7 +129,9 @@ async fn what_is_not_the_tokens_fault_costs_no_token() {
     let answer = stage.get("/shop/x").await;
     assert_eq!((answer.status, &*answer.text()), (401, "scope"));
     assert_eq!(answer.header("biped-rejected"), None);
-    stage.vendor.api(|_| Act::Reply(reply("403 Forbidden", "", "no")));
+    stage
+        .vendor
+        .api(|_| Act::Reply(reply("403 Forbidden", "", "no")));
     assert_eq!(stage.get("/shop/x").await.status, 403);
     assert_eq!(stage.vendor.fetches(), 1);
     assert_eq!(stage.vendor.got().len(), 2);
@@ -134,14 +143,16 @@ async fn where_no_new_token_can_be_had_the_answer_says_that_nothing_was_accepted
     stage.vendor.api(|_| unauthorized());
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
-    stage.vendor.tokens(move |_| match counted.fetch_add(1, Ordering::SeqCst) {
-        0 => crate::vendor::token("token-1", 3600),
-        _ => {
-            let json = "Content-Type: application/json\r\n";
-            let body = "{\"error\":\"invalid_client\",\"error_description\":\"rotated\"}";
-            Act::Reply(reply("401 Unauthorized", json, body))
-        }
-    });
+    stage
+        .vendor
+        .tokens(move |_| match counted.fetch_add(1, Ordering::SeqCst) {
+            0 => crate::vendor::token("token-1", 3600),
+            _ => {
+                let json = "Content-Type: application/json\r\n";
+                let body = "{\"error\":\"invalid_client\",\"error_description\":\"rotated\"}";
+                Act::Reply(reply("401 Unauthorized", json, body))
+            }
+        });
     let answer = stage.get("/shop/x").await;
     assert_eq!(answer.problem(), (502, "refused".into(), false));
     let status = answer.header("proxy-status").unwrap();

@@ -117,12 +117,20 @@ impl Answer {
     /// The word of the problem, whether the API may have acted, and the status.
     pub(crate) fn problem(&self) -> (u16, String, bool) {
         let json = self.json();
-        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
         let status = self.header("proxy-status").unwrap();
         assert!(status.starts_with("biped; error="), "{status}");
         assert_eq!(json["status"], self.status);
         let word = json["problem"].as_str().unwrap().to_owned();
-        assert!(json["type"].as_str().unwrap().ends_with(&format!("#{word}")));
+        assert!(
+            json["type"]
+                .as_str()
+                .unwrap()
+                .ends_with(&format!("#{word}"))
+        );
         (self.status, word, json["sent"].as_bool().unwrap())
     }
 }
@@ -140,8 +148,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
     }
 
     pub(crate) async fn ask(&mut self, line: &str, headers: &str) -> Answer {
-        self.write(format!("{line} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"))
-            .await;
+        self.write(format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
+        ))
+        .await;
         self.answer().await
     }
 
@@ -173,7 +183,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
 
     /// The next answer.
     pub(crate) async fn answer(&mut self) -> Answer {
-        self.next().await.expect("the connection ended without an answer")
+        self.next()
+            .await
+            .expect("the connection ended without an answer")
     }
 
     /// The next answer, unless the connection ends first.

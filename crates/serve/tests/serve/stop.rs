@@ -11,7 +11,12 @@ use crate::{
 
 #[tokio::test]
 async fn while_lingering_calls_are_taken_and_readiness_is_gone() {
-    let Stage { vendor, running, address, _limit } = Stage::with("linger = '10s'", "").await;
+    let Stage {
+        vendor,
+        running,
+        address,
+        _limit,
+    } = Stage::with("linger = '10s'", "").await;
     running.warmed().await;
     let connect = async || Caller::new(tokio::net::TcpStream::connect(address).await.unwrap());
     let mut kept = connect().await;
@@ -33,7 +38,12 @@ async fn while_lingering_calls_are_taken_and_readiness_is_gone() {
 
 #[tokio::test]
 async fn a_call_under_way_ends_and_the_connection_with_it() {
-    let Stage { vendor, running, address, _limit } = Stage::new().await;
+    let Stage {
+        vendor,
+        running,
+        address,
+        _limit,
+    } = Stage::new().await;
     let (tell, told) = std::sync::mpsc::channel::<()>();
     let told = std::sync::Mutex::new(told);
     vendor.api(move |_| {
@@ -42,7 +52,9 @@ async fn a_call_under_way_ends_and_the_connection_with_it() {
         crate::vendor::ok("done")
     });
     let mut caller = Caller::new(tokio::net::TcpStream::connect(address).await.unwrap());
-    caller.write("GET /shop/x HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    caller
+        .write("GET /shop/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
     while vendor.got().is_empty() {
         SystemClock.sleep(Duration::from_millis(5)).await;
     }
@@ -58,10 +70,17 @@ async fn a_call_under_way_ends_and_the_connection_with_it() {
 
 #[tokio::test]
 async fn a_call_that_does_not_end_is_ended_in_time() {
-    let Stage { vendor, running, address, _limit } = Stage::with("stop_timeout = '300ms'", "").await;
+    let Stage {
+        vendor,
+        running,
+        address,
+        _limit,
+    } = Stage::with("stop_timeout = '300ms'", "").await;
     vendor.api(|_| Act::Stall(Vec::new()));
     let mut caller = Caller::new(tokio::net::TcpStream::connect(address).await.unwrap());
-    caller.write("GET /shop/x HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    caller
+        .write("GET /shop/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
     while vendor.got().is_empty() {
         SystemClock.sleep(Duration::from_millis(5)).await;
     }

@@ -21,7 +21,10 @@ async fn a_caller_that_may_have_them_gets_tokens() {
     let at = stage.vendor.address;
     assert_eq!(json["base_url"], format!("http://{at}/base"));
     let plain = format!("{A}Accept: text/plain\r\n");
-    assert_eq!(stage.ask("GET /-/token/shop", &plain).await.text(), "token-1");
+    assert_eq!(
+        stage.ask("GET /-/token/shop", &plain).await.text(),
+        "token-1"
+    );
     let header = stage.ask("GET /-/header/shop", A).await.json();
     assert_eq!(header["authorizationHeader"], "Bearer token-1");
 }
@@ -31,9 +34,17 @@ async fn others_get_none() {
     let stage = Stage::with("tokens = true", CALLERS).await;
     for (headers, status, word) in [
         ("Biped-Request: 1\r\n", 401, "caller"),
-        ("Biped-Caller: secret-b\r\nBiped-Request: 1\r\n", 403, "caller"),
+        (
+            "Biped-Caller: secret-b\r\nBiped-Request: 1\r\n",
+            403,
+            "caller",
+        ),
         ("Biped-Caller: secret-a\r\n", 403, "not-allowed"),
-        (&*format!("{A}X-Forwarded-For: 10.0.0.1\r\n"), 403, "not-allowed"),
+        (
+            &*format!("{A}X-Forwarded-For: 10.0.0.1\r\n"),
+            403,
+            "not-allowed",
+        ),
         (&*format!("{A}Forwarded: for=x\r\n"), 403, "not-allowed"),
     ] {
         for route in ["token", "header"] {
@@ -41,8 +52,14 @@ async fn others_get_none() {
             assert_eq!(answer.problem(), (status, word.into(), false), "{headers}");
         }
     }
-    assert_eq!(stage.ask("POST /-/token/shop", A).await.problem().1, "method");
-    assert_eq!(stage.ask("GET /-/token/nope", A).await.problem().1, "unknown-provider");
+    assert_eq!(
+        stage.ask("POST /-/token/shop", A).await.problem().1,
+        "method"
+    );
+    assert_eq!(
+        stage.ask("GET /-/token/nope", A).await.problem().1,
+        "unknown-provider"
+    );
 }
 
 #[tokio::test]
@@ -70,11 +87,16 @@ async fn on_a_socket_whoever_can_connect_gets_tokens() {
         path.display(),
         crate::stage::provider(&stage.vendor)
     );
-    let running = biped_serve::Server::new(crate::stage::biped(&toml)).start().await.unwrap();
+    let running = biped_serve::Server::new(crate::stage::biped(&toml))
+        .start()
+        .await
+        .unwrap();
     assert_eq!(running.addresses(), [format!("unix:{}", path.display())]);
     let stream = tokio::net::UnixStream::connect(&path).await.unwrap();
     let mut caller = crate::stage::Caller::new(stream);
-    let answer = caller.ask("GET /-/token/shop", "Biped-Request: 1\r\n").await;
+    let answer = caller
+        .ask("GET /-/token/shop", "Biped-Request: 1\r\n")
+        .await;
     assert_eq!(answer.status, 200);
     drop(caller);
     running.stop(false).await;

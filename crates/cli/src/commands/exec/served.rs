@@ -38,10 +38,11 @@ pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
         running.warmed().await;
         if !args.serving.start_anyway {
             for name in &args.names {
-                session.limited(name, async {
-                    biped.token_source(name)?.token().await.map(drop)
-                })
-                .await?;
+                session
+                    .limited(name, async {
+                        biped.token_source(name)?.token().await.map(drop)
+                    })
+                    .await?;
             }
         }
         let mut command = command(args)?;
@@ -138,7 +139,9 @@ fn set(
             address
         }
     };
-    command.env("BIPED_URL", url).env("BIPED_CALLER_TOKEN", caller);
+    command
+        .env("BIPED_URL", url)
+        .env("BIPED_CALLER_TOKEN", caller);
     for (name, prefix) in prefixes {
         command
             .env(format!("{prefix}_BASE_URL"), format!("{url}/{name}"))
@@ -148,7 +151,10 @@ fn set(
             .env_remove(format!("{prefix}_SCOPE"));
         if args.serving.tokens {
             command
-                .env(format!("{prefix}_TOKEN_URL"), format!("{url}/-/oauth/{name}/token"))
+                .env(
+                    format!("{prefix}_TOKEN_URL"),
+                    format!("{url}/-/oauth/{name}/token"),
+                )
                 .env(format!("{prefix}_CLIENT_ID"), name)
                 .env(format!("{prefix}_CLIENT_SECRET"), caller);
         }
@@ -174,6 +180,9 @@ mod tests {
     #[test]
     fn every_variable_that_is_referred_to_is_found() {
         let text = "a = 'env:ONE'\nb = ['env:TWO', \"env:THREE_4\"]\nc = 'env:'";
-        assert_eq!(referred(text).collect::<Vec<_>>(), ["ONE", "TWO", "THREE_4"]);
+        assert_eq!(
+            referred(text).collect::<Vec<_>>(),
+            ["ONE", "TWO", "THREE_4"]
+        );
     }
 }
