@@ -6,6 +6,7 @@ mod callers;
 mod faults;
 mod files;
 mod health;
+mod http2;
 mod oauth;
 mod proxy;
 mod raw;

@@ -2,7 +2,7 @@
 
 use crate::{
     stage::{Answer, Stage},
-    vendor::{Act, ok, reply},
+    vendor::{Act, Got, ok, reply},
 };
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn path_and_query_arrive_as_they_were_sent() {
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
     }
     let got = stage.vendor.got();
-    let got: Vec<_> = got.iter().map(|got| got.path()).collect();
+    let got: Vec<_> = got.iter().map(Got::path).collect();
     assert_eq!(
         got,
         [
