@@ -331,6 +331,12 @@ impl Serve {
         self.threads.unwrap_or(cores.min(4))
     }
 
+    /// Returns whether `/-/metrics` answers.
+    #[must_use]
+    pub fn metrics(&self) -> bool {
+        self.metrics
+    }
+
     /// Serves only at these addresses, whatever `listen` says: `ADDRESS:PORT`, or `unix:PATH`.
     pub fn listen(mut self, addresses: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.listen = addresses.into_iter().map(Into::into).collect();

@@ -18,7 +18,7 @@
 //! | `transport.rs`, `transport/`, `upstream.rs`, `upstream/`, `body.rs`, `body/` | how it is sent |
 //! | `routes.rs`, `own.rs`, `reply.rs`, `health.rs`, `status.rs`, `tokens.rs`, `oauth.rs`, `files.rs` | the sidecar's own routes; tokens in files |
 //! | `problem.rs`, `problem/` | what the sidecar answers itself |
-//! | `live.rs`, `reload.rs`, `shared.rs`, `observe.rs` | what requests are served by, and how that changes; what all share; the access log |
+//! | `live.rs`, `reload.rs`, `shared.rs`, `observe.rs`, `meter.rs` | what requests are served by, and how that changes; what all share; the access log, and what is counted |
 
 mod activity;
 mod allow;
@@ -33,6 +33,7 @@ mod health;
 mod links;
 mod listen;
 mod live;
+mod meter;
 mod oauth;
 mod observe;
 mod own;

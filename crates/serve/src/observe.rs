@@ -3,10 +3,14 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use biped::provider::{Clock, SystemClock};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::{body::Progress, config::AccessLog};
+use crate::{
+    body::Progress,
+    config::AccessLog,
+    meter::{self, UnderWay},
+};
 
 /// Where the lines of the access log go.
 #[derive(Clone)]
@@ -28,6 +32,16 @@ impl fmt::Debug for LogSink {
     }
 }
 
+/// Makes the text of all metrics.
+#[derive(Clone)]
+pub(crate) struct Render(pub(crate) Arc<dyn Fn() -> String + Send + Sync>);
+
+impl fmt::Debug for Render {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Render")
+    }
+}
+
 /// A call on its way. Told of when it ends, which is when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -45,6 +59,8 @@ pub(crate) struct Call {
     pub(crate) replayed: bool,
     pub(crate) api_time: Option<Duration>,
     pub(crate) upload: Progress,
+    pub(crate) under_way: Option<UnderWay>,
+    verb: &'static str,
     bytes_out: u64,
     end: End,
 }
@@ -58,14 +74,16 @@ enum End {
 }
 
 impl Call {
-    pub(crate) fn new(sink: LogSink, which: AccessLog, method: &str, path: &str) -> Self {
+    pub(crate) fn new(sink: LogSink, which: AccessLog, method: &Method, path: &str) -> Self {
         Self {
             sink,
             which,
             started: SystemClock.now().mono,
             provider: None,
             caller: None,
-            method: method.into(),
+            method: method.as_str().into(),
+            verb: meter::method(method),
+            under_way: None,
             path: path.into(),
             status: None,
             error: None,
@@ -148,6 +166,10 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        let time = SystemClock.now().mono.saturating_sub(self.started);
+        // No status says that the caller went away.
+        let status = self.status.map_or(499, |status| status.as_u16());
+        meter::answered(self.provider.as_ref(), self.verb, status, self.error, time);
         if self.is_logged() {
             (self.sink.0)(&self.line().to_string());
         }

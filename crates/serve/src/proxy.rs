@@ -21,6 +21,7 @@ use crate::{
     callers::Identity,
     guard, headers,
     live::{Live, Served},
+    meter::{self, UnderWay},
     observe::Call,
     params::{Wish, one, whole_seconds, wrong},
     problem::Problem,
@@ -69,6 +70,7 @@ impl Asked<'_> {
         let uri = request.uri().clone();
         let (served, target) = self.find(&uri)?;
         call.provider = Some(served.name.clone());
+        call.under_way = Some(UnderWay::new(&served.name));
         let named = |problem: Problem| problem.provider(&served.name);
         guard::check_path(&uri).map_err(named)?;
         let wanted = Wanted::read(&target, &uri, request.headers()).map_err(named)?;
@@ -128,8 +130,10 @@ impl Asked<'_> {
             upload: call.upload.clone(),
             seen: Seen::default(),
         };
+        let verb = meter::method(&outgoing.method);
         let outcome = biped_call(&source, outgoing, &mut transport).await;
         let seen = transport.seen;
+        measure(&served.name, verb, &outcome, &seen);
         call.replayed = seen.was_replayed;
         call.api_time = seen.api_time;
         let answer = outcome.map_err(|failure| named(problem_of(&failure, &seen)))?;
@@ -265,6 +269,37 @@ async fn biped_call(
     transport: &mut ApiTransport<'_>,
 ) -> Result<crate::transport::Answer, CallError<Failure>> {
     Box::pin(call(source, request, transport)).await
+}
+
+/// Measures the last attempt, and says what came of a rejection.
+fn measure(
+    provider: &Arc<str>,
+    verb: &'static str,
+    outcome: &Result<crate::transport::Answer, CallError<Failure>>,
+    seen: &Seen,
+) {
+    let server = seen
+        .place
+        .as_ref()
+        .and_then(|(called, _)| called.host_str());
+    let told = match outcome {
+        Ok(answer) => Some(Ok(answer.response.status().as_u16())),
+        Err(CallError::Transport(failure)) => Some(Err(failure.problem().word)),
+        // Nothing was attempted.
+        Err(CallError::Token(_)) => None,
+    };
+    if let Some(told) = told {
+        let time = seen.api_time.unwrap_or_default();
+        meter::attempted(provider, verb, told, server.unwrap_or_default(), time);
+    }
+    if seen.rejection.is_some() {
+        let outcome = match (seen.was_replayed, told) {
+            (false, _) => "impossible",
+            (true, Some(Ok(401))) => "rejected",
+            (true, _) => "accepted",
+        };
+        meter::rejected(provider, outcome);
+    }
 }
 
 fn problem_of(failure: &CallError<Failure>, seen: &Seen) -> Problem {

@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use crate::{
     config::{NAME, Serve},
     live::Live,
+    meter,
     shared::Shared,
 };
 
@@ -48,6 +49,12 @@ impl fmt::Debug for Reload {
 impl Shared {
     /// Reads the configuration again, and serves by it. The old one stays where that fails.
     pub(crate) async fn reload(self: &Arc<Self>, reload: &Arc<Reload>) -> Result<(), Error> {
+        let outcome = self.take(reload).await;
+        meter::reloaded(outcome.is_ok());
+        outcome
+    }
+
+    async fn take(self: &Arc<Self>, reload: &Arc<Reload>) -> Result<(), Error> {
         let _turn = reload.turn.lock().await;
         let reading = reload.clone();
         let read = tokio::task::spawn_blocking(move || (reading.read)()).await;

@@ -5,7 +5,7 @@ use http::{HeaderValue, Method, Request, Response, header::ALLOW};
 use hyper::body::Incoming;
 
 use crate::{
-    health, oauth,
+    health, meter, oauth,
     own::Own,
     peer::Peer,
     problem::Problem,
@@ -102,6 +102,16 @@ pub(crate) async fn answer(
         Route::Ready => {
             only(&request, &[Method::GET, Method::HEAD])?;
             Ok(health::ready(own.shared))
+        }
+        Route::Metrics if own.live.serve.metrics => {
+            only(&request, &[Method::GET])?;
+            let render = own
+                .shared
+                .render
+                .as_ref()
+                .ok_or_else(|| Problem::new("unknown-provider", "there is no such route"))?;
+            meter::scraped(own.live);
+            Ok(text((render.0)()))
         }
         Route::Status if own.live.serve.page => {
             only(&request, &[Method::GET])?;

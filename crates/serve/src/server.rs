@@ -15,7 +15,8 @@ use crate::{
     health,
     listen::bind_all,
     live::Live,
-    observe::LogSink,
+    meter,
+    observe::{LogSink, Render},
     reload::{self, Reload, Told},
     shared::{Shared, Stage},
     upstream::{OwnAddresses, Upstream},
@@ -45,6 +46,7 @@ pub struct Server {
     biped: Biped,
     serve: Serve,
     log: LogSink,
+    render: Option<Render>,
     reload: Option<Reload>,
     told: Told,
 }
@@ -58,6 +60,7 @@ impl Server {
             biped,
             serve,
             log: LogSink::none(),
+            render: None,
             reload: None,
             told: Arc::new(|_| {}),
         }
@@ -72,6 +75,13 @@ impl Server {
     /// Sends the lines of the access log there, each a JSON object. Default: nowhere.
     pub fn access_log(mut self, sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.log = LogSink::new(sink);
+        self
+    }
+
+    /// Answers `/-/metrics` with what `render` returns, which is the text of the recorder that the
+    /// application installed for the `metrics` crate. Default: the route is unknown.
+    pub fn metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.render = Some(Render(Arc::new(render)));
         self
     }
 
@@ -109,6 +119,7 @@ impl Server {
             biped,
             serve,
             log,
+            render,
             reload,
             told,
         } = self;
@@ -144,7 +155,8 @@ impl Server {
         }
         let room = Arc::new(Semaphore::new(live.serve.max_connections));
         let upstream = Upstream::new(http.unwrap_or_default(), own);
-        let shared = Arc::new(Shared::new(live, upstream, log));
+        let shared = Arc::new(Shared::new(live, upstream, log, render));
+        meter::reloaded(true);
         let mut tasks = JoinSet::new();
         for listener in bound {
             tasks.spawn(listener.run(shared.clone(), room.clone()));

@@ -13,7 +13,8 @@ use crate::{
     body::AnswerBody,
     callers::{Identity, NewKeys},
     live::Live,
-    observe::{Call, LogSink},
+    meter,
+    observe::{Call, LogSink, Render},
     problem::Problem,
     upstream::Upstream,
 };
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     /// Room for calls.
     pub(crate) room: Arc<Semaphore>,
     pub(crate) log: LogSink,
+    /// What `/-/metrics` answers.
+    pub(crate) render: Option<Render>,
     pub(crate) stage: watch::Sender<Stage>,
     /// Told by `/-/quit`.
     pub(crate) quit: Notify,
@@ -52,7 +55,12 @@ pub(crate) enum Stage {
 }
 
 impl Shared {
-    pub(crate) fn new(live: Live, upstream: Upstream, log: LogSink) -> Self {
+    pub(crate) fn new(
+        live: Live,
+        upstream: Upstream,
+        log: LogSink,
+        render: Option<Render>,
+    ) -> Self {
         let live_files = live.serve.files.len();
         Self {
             room: Arc::new(Semaphore::new(live.serve.max_in_flight)),
@@ -61,6 +69,7 @@ impl Shared {
             is_warm: watch::Sender::new(false),
             new_keys: NewKeys::default(),
             log,
+            render,
             stage: watch::Sender::new(Stage::Running),
             quit: Notify::new(),
             connections: AtomicUsize::new(0),
@@ -119,7 +128,8 @@ impl Shared {
 
     /// Counts a connection until the guard is dropped.
     pub(crate) fn connected(self: &Arc<Self>) -> Connected {
-        self.connections.fetch_add(1, Ordering::AcqRel);
+        let before = self.connections.fetch_add(1, Ordering::AcqRel);
+        meter::connections(before + 1);
         Connected(self.clone())
     }
 }
@@ -130,7 +140,8 @@ pub(crate) struct Connected(Arc<Shared>);
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::AcqRel);
+        let before = self.0.connections.fetch_sub(1, Ordering::AcqRel);
+        meter::connections(before.saturating_sub(1));
         self.0.ended.notify_waiters();
     }
 }

@@ -107,6 +107,7 @@ impl Transport for ApiTransport<'_> {
             }
             (first, _) => first,
         };
+        self.seen.api_time = Some(SystemClock.now().mono.saturating_sub(started));
         let response = answer.map_err(|(error, _)| Failure::Send(error))?;
         // hyper's own limit is one of its buffer, which may have been larger.
         let lines = response.headers().iter();
@@ -116,7 +117,6 @@ impl Transport for ApiTransport<'_> {
         if head > MAX_HEAD {
             return Err(Failure::LargeHead);
         }
-        self.seen.api_time = Some(SystemClock.now().mono.saturating_sub(started));
         let response = response.map(ResponseBody::new);
         Ok(self.answer(response, url, is_whole).await)
     }

@@ -1,11 +1,28 @@
 //! `biped serve`.
 
-use biped::Error;
+use std::time::Duration;
+
+use biped::{
+    Error,
+    provider::{Clock, SystemClock},
+};
 use biped_serve::{Running, Serve, Server};
 use clap::builder::styling::AnsiColor;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::signals::{Ending, endings, reloads};
 use crate::{args::serve as args, failure::Outcome, output, session::Session};
+
+/// How often samples are put into their buckets. Without a scraper they would pile up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The buckets that OpenTelemetry advises for HTTP, in seconds.
+const DURATIONS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// The buckets of the lives of tokens, in seconds.
+const LIVES: [f64; 9] = [1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0];
 
 pub(crate) fn run(session: &Session, args: &args::Serve) -> Outcome {
     let biped = session.resident()?;
@@ -30,9 +47,40 @@ pub(crate) fn run(session: &Session, args: &args::Serve) -> Outcome {
         let path = again.path.clone();
         server = server.reloading(Some(path), move || again.read(), change, tell_reload);
     }
-    let outcome = runtime.block_on(serve(session, server));
+    let handle = settings.metrics().then(recorder).flatten();
+    if let Some(handle) = handle.clone() {
+        server = server.metrics(move || handle.render());
+    }
+    let outcome = runtime.block_on(async {
+        let upkeep = async {
+            let Some(handle) = handle else {
+                return std::future::pending().await;
+            };
+            loop {
+                SystemClock.sleep(UPKEEP).await;
+                handle.run_upkeep();
+            }
+        };
+        tokio::select! {
+            outcome = serve(session, server) => outcome,
+            () = upkeep => Ok(()),
+        }
+    });
     runtime.shutdown_background();
     outcome
+}
+
+/// Installs the recorder of what is counted; `None` if an application has one of its own.
+fn recorder() -> Option<PrometheusHandle> {
+    let durations = Matcher::Suffix("_duration_seconds".into());
+    let lives = Matcher::Suffix("_life_seconds".into());
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(durations, &DURATIONS)
+        .and_then(|builder| builder.set_buckets_for_metric(lives, &LIVES));
+    let recorder = builder.ok()?.build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).ok()?;
+    Some(handle)
 }
 
 async fn serve(session: &Session, server: Server) -> Outcome {

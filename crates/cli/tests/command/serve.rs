@@ -89,6 +89,37 @@ fn programs_call_the_vendors_through_it_until_it_is_told_to_stop() {
 }
 
 #[test]
+fn what_is_counted_is_told_without_secrets_and_paths() {
+    let world = World::new();
+    let mut running = Running::start(&world, &["serve", "--listen", "127.0.0.1:0"]);
+    let url = running.line();
+    world.run(&format!("ready --url {url} --wait 10")).ok();
+    assert_eq!(get(&url, "/shop/v1/orders?page=hidden-query", "").0, 200);
+    assert_eq!(get(&url, "/nope/hidden-path", "").0, 404);
+    let (status, text) = get(&url, "/-/metrics", "");
+    assert_eq!(status, 200);
+    for line in [
+        "http_server_request_duration_seconds_bucket{biped_provider=\"shop\",http_request_method=\"GET\",\
+         http_response_status_code=\"200\",le=\"0.005\"}",
+        "http_client_request_duration_seconds_count{biped_provider=\"shop\",http_request_method=\"GET\",\
+         http_response_status_code=\"200\",server_address=\"127.0.0.1\"} 1",
+        "biped_serve_refused_total{reason=\"unknown-provider\"} 1",
+        "biped_token_state{provider=\"shop\",state=\"fresh\"} 1",
+        "biped_token_state{provider=\"shop\",state=\"missing\"} 0",
+        "biped_fetches_total{provider=\"shop\",outcome=\"token\"} 1",
+        "biped_config_last_reload_successful 1",
+        "biped_build_info{version=\"",
+        "biped_token_expiry_timestamp_seconds{provider=\"shop\"}",
+        "http_server_active_requests{biped_provider=\"shop\"} 0",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    for hidden in ["hidden", "orders", "sk-", biped_sandbox::SHOP.client_secret] {
+        assert!(!text.contains(hidden), "{hidden}");
+    }
+}
+
+#[test]
 fn a_broken_configuration_ends_it_with_status_2() {
     let world = World::with("[providers.shop]", "[serve]\nnope = 1\n[providers.shop]");
     world.run("serve --listen 127.0.0.1:0").failed(2);

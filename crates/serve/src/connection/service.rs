@@ -69,7 +69,7 @@ impl Parts {
         let shared = &self.shared;
         let live = shared.live.load_full();
         let (is_grpc, version) = (is_grpc(&request), request.version());
-        let method = request.method().as_str().to_owned();
+        let method = request.method().clone();
         let path = request.uri().path();
         let mut call = Call::new(shared.log.clone(), live.serve.access_log, &method, path);
         let (mut response, call) = match self.admit(&request, &live).await {
