@@ -166,6 +166,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
         }
     }
 
+    /// All that comes until the connection ends.
+    pub(crate) async fn rest(&mut self) -> String {
+        while self.more().await {}
+        String::from_utf8(std::mem::take(&mut self.buffer)).unwrap()
+    }
+
     /// The head of the next answer, final or not.
     pub(crate) async fn head(&mut self) -> Option<String> {
         let end = loop {
