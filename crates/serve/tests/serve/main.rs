@@ -15,5 +15,6 @@ mod reload;
 mod replay;
 mod stage;
 mod stop;
+mod tls;
 mod tokens;
 mod vendor;
