@@ -13,6 +13,7 @@ mod ready;
 mod sandbox;
 mod serve;
 mod signals;
+mod systemd;
 mod token;
 mod trust;
 mod vendors;

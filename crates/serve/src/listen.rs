@@ -47,10 +47,81 @@ pub(crate) enum Purpose<'n> {
     Provider(&'n str),
 }
 
+/// A listener that another process made.
+#[derive(Debug)]
+pub(crate) enum Inherited {
+    Tcp(std::net::TcpListener),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// Takes over a listener.
+fn take(listener: Inherited, is_probe: bool) -> Result<Bound, Error> {
+    let unusable = |error: io::Error| {
+        Error::configuration(format!("an inherited listener can't be used: {error}"))
+    };
+    match listener {
+        Inherited::Tcp(listener) => {
+            listener.set_nonblocking(true).map_err(unusable)?;
+            let listener = TcpListener::from_std(listener).map_err(unusable)?;
+            let bound = listener.local_addr().map_err(unusable)?;
+            check_local(bound, is_probe)?;
+            Ok(Bound {
+                kind: Kind::Tcp(listener),
+                info: Arc::new(ListenerInfo {
+                    port: Some(bound.port()),
+                    is_local: bound.ip().is_loopback(),
+                    is_probe,
+                    provider: None,
+                }),
+                shown: format!("http://{bound}"),
+            })
+        }
+        #[cfg(unix)]
+        Inherited::Unix(listener) => {
+            let address = listener.local_addr().map_err(unusable)?;
+            let path = address
+                .as_pathname()
+                .map_or_else(String::new, |path| path.display().to_string());
+            Ok(Bound {
+                kind: Kind::Unix(socket::inherited(listener).map_err(unusable)?),
+                info: Arc::new(ListenerInfo {
+                    port: None,
+                    is_local: true,
+                    is_probe,
+                    provider: None,
+                }),
+                shown: format!("unix:{path}"),
+            })
+        }
+    }
+}
+
+/// Refuses an address that other machines can reach, but for probes.
+fn check_local(address: SocketAddr, is_probe: bool) -> Result<(), Error> {
+    if address.ip().is_loopback() || is_probe {
+        return Ok(());
+    }
+    let error = Error::configuration(format!("{address} can be reached from other machines"));
+    Err(error.with_remedy(
+        "listen at 127.0.0.1, [::1] or a Unix socket; this release has no TLS for callers",
+    ))
+}
+
 /// Binds every address of the settings.
-pub(crate) async fn bind_all(serve: &Serve, names: &[Arc<str>]) -> Result<Vec<Bound>, Error> {
+///
+/// Inherited listeners take the place of `listen`.
+pub(crate) async fn bind_all(
+    serve: &Serve,
+    names: &[Arc<str>],
+    inherited: Vec<(Inherited, bool)>,
+) -> Result<Vec<Bound>, Error> {
     let mut all = Vec::new();
-    for address in &serve.listen {
+    let is_given = !inherited.is_empty();
+    for (listener, is_probe) in inherited {
+        all.push(take(listener, is_probe)?);
+    }
+    for address in serve.listen.iter().filter(|_| !is_given) {
         match bind(serve, address, Purpose::All).await {
             Ok(bound) => all.push(bound),
             // A machine may have no IPv6, and the default needs none.
@@ -126,12 +197,7 @@ async fn bind(serve: &Serve, address: &str, purpose: Purpose<'_>) -> Result<Boun
             .with_remedy("write an IP address, such as 127.0.0.1:7417"),
         )
     })?;
-    if !parsed.ip().is_loopback() && !is_probe {
-        let error = Error::configuration(format!("{address} can be reached from other machines"));
-        let remedy = "listen at 127.0.0.1, [::1] or a Unix socket; this release has no TLS for \
-                      callers";
-        return Err(Failed::Refused(error.with_remedy(remedy)));
-    }
+    check_local(parsed, is_probe).map_err(Failed::Refused)?;
     let listener = TcpListener::bind(parsed).await.map_err(Failed::Io)?;
     let bound = listener.local_addr().map_err(Failed::Io)?;
     Ok(Bound {

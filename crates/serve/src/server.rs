@@ -13,7 +13,7 @@ use crate::{
     config::{NAME, Serve, TokenUse},
     files::{TokenFile, keep_all},
     health,
-    listen::bind_all,
+    listen::{Inherited, bind_all},
     live::Live,
     meter,
     observe::{LogSink, Render},
@@ -47,6 +47,7 @@ pub struct Server {
     serve: Serve,
     log: LogSink,
     render: Option<Render>,
+    inherited: Vec<(Inherited, bool)>,
     reload: Option<Reload>,
     told: Told,
 }
@@ -61,6 +62,7 @@ impl Server {
             serve,
             log: LogSink::none(),
             render: None,
+            inherited: Vec::new(),
             reload: None,
             told: Arc::new(|_| {}),
         }
@@ -75,6 +77,26 @@ impl Server {
     /// Sends the lines of the access log there, each a JSON object. Default: nowhere.
     pub fn access_log(mut self, sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.log = LogSink::new(sink);
+        self
+    }
+
+    /// Listens at this listener, such as one that systemd made, instead of at the addresses of `listen`.
+    /// With `is_probe` only health, readiness and metrics are answered there. It may be called several
+    /// times.
+    pub fn inherit_tcp(mut self, listener: std::net::TcpListener, is_probe: bool) -> Self {
+        self.inherited.push((Inherited::Tcp(listener), is_probe));
+        self
+    }
+
+    /// Listens at this Unix socket, in the same way as [`inherit_tcp`](Self::inherit_tcp). It is not
+    /// removed at the end.
+    #[cfg(unix)]
+    pub fn inherit_unix(
+        mut self,
+        listener: std::os::unix::net::UnixListener,
+        is_probe: bool,
+    ) -> Self {
+        self.inherited.push((Inherited::Unix(listener), is_probe));
         self
     }
 
@@ -120,6 +142,7 @@ impl Server {
             serve,
             log,
             render,
+            inherited,
             reload,
             told,
         } = self;
@@ -127,7 +150,7 @@ impl Server {
         let live = Live::new(biped, serve)?;
         let files = TokenFile::all(&live)?;
         let names: Vec<Arc<str>> = live.all().map(|served| served.name.clone()).collect();
-        let bound = bind_all(&live.serve, &names).await?;
+        let bound = bind_all(&live.serve, &names, inherited).await?;
         let own = OwnAddresses::default();
         for address in bound.iter().filter_map(crate::listen::Bound::address) {
             own.add(address);

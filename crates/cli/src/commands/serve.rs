@@ -10,7 +10,10 @@ use biped_serve::{Running, Serve, Server};
 use clap::builder::styling::AnsiColor;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::signals::{Ending, endings, reloads};
+use super::{
+    signals::{Ending, endings, reloads},
+    systemd::{self, Doing},
+};
 use crate::{args::serve as args, failure::Outcome, output, session::Session};
 
 /// How often samples are put into their buckets. Without a scraper they would pile up.
@@ -47,6 +50,7 @@ pub(crate) fn run(session: &Session, args: &args::Serve) -> Outcome {
         let path = again.path.clone();
         server = server.reloading(Some(path), move || again.read(), change, tell_reload);
     }
+    server = systemd::inherit(server)?;
     let handle = settings.metrics().then(recorder).flatten();
     if let Some(handle) = handle.clone() {
         server = server.metrics(move || handle.render());
@@ -88,13 +92,30 @@ async fn serve(session: &Session, server: Server) -> Outcome {
     let mut reload = reloads()?;
     let running = server.start().await?;
     tell(session, &running)?;
+    let mut is_told = false;
     let linger = loop {
+        let heartbeat = async {
+            match systemd::watchdog() {
+                Some(time) => SystemClock.sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             ending = ending() => break ending == Ending::Terminate,
             () = running.quit_requested() => break true,
-            () = reload() => tell_reload(running.reload().await.as_ref().copied()),
+            () = running.warmed(), if !is_told => {
+                is_told = true;
+                systemd::tell(Doing::Ready);
+            }
+            () = heartbeat => systemd::tell(Doing::Working),
+            () = reload() => {
+                systemd::tell(Doing::Reloading);
+                tell_reload(running.reload().await.as_ref().copied());
+                systemd::tell(Doing::Ready);
+            }
         }
     };
+    systemd::tell(Doing::Stopping);
     tokio::select! {
         biased;
         () = running.stop(linger) => {}

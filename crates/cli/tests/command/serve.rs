@@ -165,6 +165,51 @@ fn a_changed_configuration_is_read_again_at_a_hangup() {
 
 #[cfg(unix)]
 #[test]
+fn systemd_gives_the_listener_and_hears_how_it_goes() {
+    use std::os::{fd::OwnedFd, unix::net::UnixDatagram};
+
+    let world = World::new();
+    let notified = UnixDatagram::bind(world.path("notify")).unwrap();
+    let hear = || {
+        let mut text = [0; 256];
+        let length = notified.recv(&mut text).unwrap();
+        String::from_utf8(text[..length].to_vec()).unwrap()
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // The third descriptor is the listener, as systemd passes it.
+    let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ exec \"$@\"";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_biped")]);
+    command
+        .args(["--config", "biped.toml", "serve"])
+        .current_dir(world.path(""))
+        .env("HOME", world.path(""))
+        .env("LISTEN_FDS", "1")
+        .env("LISTEN_FDNAMES", "proxy")
+        .env("NOTIFY_SOCKET", world.path("notify"))
+        .stdin(Stdio::from(OwnedFd::from(listener)))
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut running = Running { child, stdout };
+    assert_eq!(running.line(), format!("http://{address}"));
+    assert!(hear().contains("READY=1"));
+    assert_eq!(get(&format!("http://{address}"), "/-/ready", "").0, 200);
+    running.signal(rustix::process::Signal::HUP);
+    let told = hear();
+    assert!(
+        told.contains("RELOADING=1") && told.contains("MONOTONIC_USEC="),
+        "{told}"
+    );
+    assert!(hear().contains("READY=1"));
+    running.signal(rustix::process::Signal::TERM);
+    assert!(hear().contains("STOPPING=1"));
+    assert_eq!(running.status(), 0);
+}
+
+#[cfg(unix)]
+#[test]
 fn a_socket_is_served_and_asked() {
     let world = World::new();
     let socket = world.path("biped.sock");

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    os::unix::net::UnixListener as UnixSocket,
     path::{Path, PathBuf},
 };
 
@@ -16,8 +17,14 @@ use crate::config::Serve;
 #[derive(Debug)]
 pub(super) struct Socket {
     listener: UnixListener,
+    /// What is removed at the end; nothing of a socket that another process made.
+    file: Option<File>,
+}
+
+#[derive(Debug)]
+struct File {
     path: PathBuf,
-    /// The file's inode: another process may have put a socket of its own there.
+    /// Another process may have put a socket of its own there.
     inode: u64,
 }
 
@@ -29,11 +36,23 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode);
+        let Some(File { path, inode }) = &self.file else {
+            return;
+        };
+        let is_ours = fs::symlink_metadata(path).is_ok_and(|file| file.ino() == *inode);
         if is_ours {
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(path);
         }
     }
+}
+
+/// A socket that another process made.
+pub(super) fn inherited(listener: UnixSocket) -> io::Result<Socket> {
+    listener.set_nonblocking(true)?;
+    Ok(Socket {
+        listener: UnixListener::from_std(listener)?,
+        file: None,
+    })
 }
 
 pub(super) fn bind(path: &Path, serve: &Serve) -> Result<Socket, Failed> {
@@ -74,8 +93,10 @@ pub(super) fn bind(path: &Path, serve: &Serve) -> Result<Socket, Failed> {
     let inode = fs::symlink_metadata(path).map_err(Failed::Io)?.ino();
     let socket = Socket {
         listener,
-        path: path.to_owned(),
-        inode,
+        file: Some(File {
+            path: path.to_owned(),
+            inode,
+        }),
     };
     if let Some(group) = serve.socket_group {
         std::os::unix::fs::chown(path, None, Some(group)).map_err(Failed::Io)?;
