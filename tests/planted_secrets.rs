@@ -580,12 +580,37 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
     );
 }
 
+async fn of_the_sidecar(shown: &mut Shown) {
+    let config = format!(
+        "[providers.a]\nkind = 'contentsquare'\nclient_id = 'id'\nscope = 'metrics'\n\
+         client_secret = '{SECRET}'\n[serve]\nlisten = ['127.0.0.1:0']\n\
+         [[serve.callers]]\nname = 'c'\ntoken = '{PASSWORD}'\n"
+    );
+    let builder = Biped::builder()
+        .section(biped_serve::section())
+        .without_environment()
+        .toml(config)
+        .http_client(vendor());
+    for setting in builder.config().unwrap() {
+        shown.display("config::Setting", &setting);
+    }
+    let biped = builder.build().unwrap();
+    let serve = biped.section::<biped_serve::Serve>("serve").unwrap();
+    shown.debug("Serve", serve);
+    let server = biped_serve::Server::new(biped);
+    shown.debug("Server", &server);
+    let running = server.start().await.unwrap();
+    running.warmed().await;
+    shown.debug("Running", &running);
+}
+
 #[tokio::test]
 async fn no_public_type_shows_a_secret() {
     let directory = TempDir::new().unwrap();
     let mut shown = Shown::default();
     of_core(&mut shown).await;
     of_the_others(&mut shown, directory.path()).await;
+    of_the_sidecar(&mut shown).await;
     let sandbox = biped_sandbox::Sandbox::builder().start().await.unwrap();
     sandbox.change_secret(ACCOUNT.client_id, SECRET);
     shown.debug("Sandbox", &sandbox);

@@ -269,6 +269,14 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         ],
     ),
     (
+        "crates/serve",
+        &[
+            ("Running", Planted),
+            ("Serve", Planted),
+            ("Server", Planted),
+        ],
+    ),
+    (
         "crates/sources",
         &[
             ("Algorithm", WORD),
@@ -464,6 +472,8 @@ fn public_modules_hold_the_types_that_are_listed_for_them() {
         ("crates/biped", "provider", &[]),
         ("crates/biped", "store", &[]),
         ("crates/core", "wire", &["Escaped", "Redactor"]),
+        ("crates/clients/tower", "grpc", &[]),
+        ("crates/serve", "problem", &[]),
     ];
     for (folder, _) in members() {
         if folder == "crates/testing" {

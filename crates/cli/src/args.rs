@@ -1,5 +1,7 @@
 //! The command line: commands, options and their help.
 
+pub(crate) mod serve;
+
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use biped::Builder;
@@ -62,15 +64,8 @@ pub(crate) struct Global {
     color: clap::ColorChoice,
 
     /// How long the command may take, in seconds; 0 means no limit
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "15", value_parser = serve::seconds)]
     pub(crate) timeout: Duration,
-}
-
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text.parse().ok();
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or("expected a number of seconds")
 }
 
 /// Returns the command line, with the available kinds of store.
@@ -117,6 +112,8 @@ pub(crate) enum Command {
     },
     Vendors(Vendors),
     Sandbox(Sandbox),
+    Serve(serve::Serve),
+    Ready(serve::Ready),
     Forget(Forget),
     Trust(Trust),
     Completions(Completions),
@@ -139,6 +136,12 @@ pub(crate) struct Token {
     /// Fetches a new token from the vendor, even if one is stored
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Writes the output to this file instead of stdout: whole, and readable for its owner only
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) write: Option<PathBuf>,
+    /// Keeps the file up to date until a signal to end comes; --timeout does not apply
+    #[arg(long, requires = "write")]
+    pub(crate) follow: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -189,11 +192,17 @@ pub(crate) struct Call {
 /// NAME_SCOPE. Variables use the name in upper case, with _ for characters that a variable can't
 /// contain. The exit status is that of the command; 127 if its program does not exist, 126 if the
 /// program can't be run.
+///
+/// With --serve the command gets no token. It gets the address of a sidecar that runs as long as the
+/// command: NAME_BASE_URL, and in NAME_ACCESS_TOKEN a token for that sidecar, which does not expire. A
+/// program that works without --serve works with it, for any time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Exec {
     /// The providers' names in biped.toml
     #[arg(required = true, value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) serving: serve::Serving,
     /// The command and its arguments
     #[arg(last = true, required = true, value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,

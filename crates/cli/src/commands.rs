@@ -11,7 +11,11 @@ mod init;
 mod inspect;
 mod list;
 mod manual;
+mod ready;
 mod sandbox;
+mod serve;
+mod signals;
+mod systemd;
 mod token;
 mod trust;
 mod vendors;
@@ -32,6 +36,8 @@ pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
         Command::Config { command } => config::run(session, command),
         Command::Vendors(args) => vendors::run(args),
         Command::Sandbox(args) => sandbox::run(session, args),
+        Command::Serve(args) => serve::run(session, args),
+        Command::Ready(args) => ready::run(session, args),
         Command::Forget(args) => forget::run(session, args),
         Command::Trust(args) => trust::run(session, args),
         Command::Completions(args) => completions::run(session, args),

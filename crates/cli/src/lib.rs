@@ -17,8 +17,8 @@
 //!
 //! - Data goes to stdout, everything else to stderr. A reader that closes stdout early ends the
 //!   command without an error.
-//! - A command ends within 15 s (`--timeout`), except for the command that `exec` runs and for
-//!   `sandbox`.
+//! - A command ends within 15 s (`--timeout`), except for the command that `exec` runs, for `sandbox`
+//!   and for `serve`.
 //! - A request that the vendor has refused is not repeated.
 //! - Colour is used on terminals only, and not if `NO_COLOR` is set.
 //!
@@ -88,6 +88,7 @@ use self::{args::Args, session::Session};
 /// configuration directory.
 #[must_use]
 pub fn run(builder: Builder) -> ExitCode {
+    let builder = builder.section(biped_serve::section());
     let line: Vec<OsString> = std::env::args_os().collect();
     output::choose_color(args::written(&line, "--color"));
     let args = match Args::read(&builder, &line) {

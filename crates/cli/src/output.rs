@@ -190,6 +190,13 @@ fn for_terminals(json: &str) -> String {
     out
 }
 
+/// Prints a line that is complete already, such as one of an access log, to stderr.
+pub(crate) fn log_line(line: &str) {
+    use std::io::Write as _;
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(stderr, "{line}");
+}
+
 /// Prints a line to stderr.
 pub(crate) fn note(text: &str) {
     tell(&escaped(text));

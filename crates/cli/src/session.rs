@@ -10,7 +10,7 @@ use std::{
 };
 
 use biped::{
-    Biped, Builder, Error, Timestamp, TokenManager, TokenSource,
+    Biped, Builder, Error, Settings, Timestamp, TokenManager, TokenSource,
     config::{ConfigFile, OwnerCheck, References},
     provider::{Clock, SystemClock},
 };
@@ -132,6 +132,18 @@ impl Session {
         Ok(self.found.get_or_init(|| found).as_ref())
     }
 
+    /// Returns the text of the configuration file.
+    pub(crate) fn file_text(&self) -> Result<Option<String>, Error> {
+        let Some(found) = self.found()? else {
+            return Ok(None);
+        };
+        let path = found.file.path();
+        let text = std::fs::read_to_string(path);
+        text.map(Some).map_err(|error| {
+            Error::configuration(format!("{} can't be read: {error}", path.display()))
+        })
+    }
+
     /// Returns the sources of the configuration: the file, and the command's defaults.
     pub(crate) fn builder(&self) -> Result<Builder, Error> {
         let builder = self.builder_without_file();
@@ -192,6 +204,26 @@ impl Session {
         let builder = self.builder()?;
         self.ensure_trust(&builder)?;
         Ok(self.made(builder)?)
+    }
+
+    /// Builds the providers for a process that stays: with the engine's own defaults, and without a
+    /// store unless one is configured.
+    pub(crate) fn resident(&self) -> Outcome<Biped> {
+        let builder = self.builder()?;
+        self.ensure_trust(&builder)?;
+        Ok(self.made(as_resident(builder))?)
+    }
+
+    /// Returns the configuration file of a process that stays, to be read again.
+    pub(crate) fn rereading(&self) -> Result<Option<Rereading>, Error> {
+        let Some(found) = self.found()? else {
+            return Ok(None);
+        };
+        Ok(Some(Rereading {
+            builder: as_resident(self.builder_without_file()),
+            path: found.file.path().to_owned(),
+            is_chance: found.is_chance,
+        }))
     }
 
     /// Builds the providers for display: it runs no command, and resolves nothing in an untrusted file.
@@ -367,6 +399,48 @@ impl Session {
             let text = format!("{name}: {warning}");
             output::marked("warning", AnsiColor::Yellow, &text);
         }
+    }
+}
+
+/// Changes the command's defaults to those of a process that stays.
+fn as_resident(builder: Builder) -> Builder {
+    builder
+        .default_value("engine.max_wait", Settings::MAX_WAIT.as_secs_f64())
+        .default_value("engine.share_failures", true)
+        .default_value("store.kind", "memory")
+}
+
+/// A configuration file that is read again.
+#[derive(Clone, Debug)]
+pub(crate) struct Rereading {
+    builder: Builder,
+    pub(crate) path: PathBuf,
+    is_chance: bool,
+}
+
+impl Rereading {
+    /// Builds the providers by what the file says now. Nobody is asked whether to trust it.
+    pub(crate) fn read(&self) -> Result<Biped, Error> {
+        let check = match self.is_chance {
+            true => OwnerCheck::Refuse,
+            false => OwnerCheck::Warn,
+        };
+        let file = ConfigFile::open(self.path.clone(), check)?;
+        let builder = self.builder.clone().opened_file(file.clone());
+        if self.is_chance {
+            let reach = builder.reach(&file)?;
+            let place = place_of(&self.path)?;
+            let standing = Trusted::of_user()?.standing(&place, &reach);
+            if standing != Standing::Trusted {
+                return Err(Doubt {
+                    place,
+                    standing,
+                    reach,
+                }
+                .error());
+            }
+        }
+        builder.build()
     }
 }
 

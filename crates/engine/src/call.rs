@@ -79,6 +79,7 @@ pub async fn call<T: Transport>(
             Verdict::Resend if may_resend => may_resend = false,
             Verdict::Rejected => {
                 let rejection = source.reject(&token);
+                transport.rejected(rejection);
                 if rejection == Rejection::CoolingDown || !may_replay {
                     return Ok(response);
                 }

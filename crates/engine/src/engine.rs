@@ -52,6 +52,11 @@ impl Engine {
             .find_or_make(provider.id(), request, &now, || self.client(provider))
     }
 
+    /// The client of this id, while it has a key.
+    pub(crate) fn known_client(&self, id: &ProviderId) -> Option<Arc<Client>> {
+        lock(&self.parties).clients.get(id).and_then(Weak::upgrade)
+    }
+
     fn client(&self, provider: &Arc<dyn Provider>) -> Arc<Client> {
         let id = provider.id();
         let mut parties = lock(&self.parties);

@@ -317,6 +317,37 @@ impl TokenManager {
         revoked
     }
 
+    /// Takes over the tokens in the memory of another manager, for the providers that both have sources
+    /// of: for a process that read its configuration again. A key that has a token here keeps it.
+    ///
+    /// Providers are the same if their [`ProviderId`]s are, credentials and all. What is under way in the
+    /// other manager stays there.
+    pub fn adopt(&self, old: &Self) {
+        let now = self.0.clock.now();
+        for key in old.0.keys.all() {
+            let Some(client) = self.0.known_client(&key.client.id) else {
+                continue;
+            };
+            let Some(token) = key.slot.load_full() else {
+                continue;
+            };
+            if !token.schedule.unusable.is_ahead(&now) {
+                continue;
+            }
+            let newest = key.state().newest;
+            let id = &key.client.id;
+            let own = self
+                .0
+                .keys
+                .find_or_make(id, key.request.clone(), &now, || client);
+            let mut state = own.state();
+            if own.slot.load().is_none() {
+                state.newest = state.newest.max(newest);
+                own.slot.publish(&mut state, token);
+            }
+        }
+    }
+
     /// The clock that everything goes by.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {

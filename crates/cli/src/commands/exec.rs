@@ -1,5 +1,7 @@
 //! `biped exec`.
 
+mod served;
+
 use std::{io, process::Command};
 
 use biped::{Error, ExposeSecret, Token, TokenSource};
@@ -12,6 +14,9 @@ use crate::{
 };
 
 pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
+    if args.serving.serve {
+        return served::run(session, args);
+    }
     let biped = session.biped()?;
     let mut sources: Vec<(String, String, TokenSource)> = Vec::new();
     for name in &args.names {

@@ -1,6 +1,11 @@
 //! `biped token`.
 
-use biped::{ExposeSecret, Token, TokenSource};
+use std::{path::Path, time::Duration};
+
+use biped::{
+    Error, ExposeSecret, Token, TokenSource,
+    provider::{Clock, SystemClock},
+};
 use serde::Serialize;
 
 use crate::words::{base_url, rfc3339, scope};
@@ -11,6 +16,11 @@ use crate::{
     output,
     session::{Session, now},
 };
+
+use super::signals::endings;
+
+/// How often a followed token is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(session: &Session, args: &args::Token) -> Outcome {
     let biped = session.biped()?;
@@ -23,19 +33,84 @@ pub(crate) fn run(session: &Session, args: &args::Token) -> Outcome {
             source.token().await
         }
     };
+    if args.follow {
+        return session.block_on(follow(args, &source));
+    }
     let token = session.block_on(session.limited(&args.name, asked))?;
-    let text = token.expose_secret();
-    match args.format {
-        TokenFormat::Plain => output::data(format!("{text}\n").as_bytes()),
-        TokenFormat::Json => output::json(&Printed::of(&args.name, &source, &token)),
-        TokenFormat::Header => {
-            let line = [b"Authorization: ", token.header().as_bytes(), b"\n"].concat();
-            output::data(&line)
+    match &args.write {
+        Some(path) => written(path, &printed(args, &source, &token)?),
+        // On several lines for a terminal.
+        None if args.format == TokenFormat::Json => {
+            output::json(&Printed::of(&args.name, &source, &token))
         }
+        None => output::data(&printed(args, &source, &token)?),
+    }
+}
+
+/// The output for a token.
+fn printed(args: &args::Token, source: &TokenSource, token: &Token) -> Outcome<Vec<u8>> {
+    let text = token.expose_secret();
+    Ok(match args.format {
+        // A file holds the token and nothing else.
+        TokenFormat::Plain if args.write.is_some() => text.into(),
+        TokenFormat::Plain => format!("{text}\n").into_bytes(),
+        TokenFormat::Json => {
+            let object = Printed::of(&args.name, source, token);
+            let mut json = serde_json::to_vec(&object).map_err(|error| {
+                Error::internal(format!("the token can't be shown as JSON: {error}"))
+            })?;
+            json.push(b'\n');
+            json
+        }
+        TokenFormat::Header => [b"Authorization: ", token.header().as_bytes(), b"\n"].concat(),
         TokenFormat::Env => {
             let name = environment::prefix(&args.name);
-            let line = format!("{name}_ACCESS_TOKEN={}\n", environment::quoted(text));
-            output::data(line.as_bytes())
+            let value = environment::quoted(text);
+            format!("{name}_ACCESS_TOKEN={value}\n").into_bytes()
+        }
+    })
+}
+
+fn written(path: &Path, printed: &[u8]) -> Outcome {
+    let failed = |error: std::io::Error| {
+        Error::configuration(format!("{} can't be written: {error}", path.display()))
+    };
+    let text = str::from_utf8(printed).map_err(|_| Error::internal("the output is not UTF-8"))?;
+    Ok(biped_serve::write_file(path, text, 0o600).map_err(failed)?)
+}
+
+/// Writes the file anew whenever there is another token. The first one must be had.
+async fn follow(args: &args::Token, source: &TokenSource) -> Outcome {
+    let mut ending = endings()?;
+    let path = args.write.as_deref().unwrap_or(Path::new(""));
+    let (mut last, mut expiry, mut is_written) = (None, None, false);
+    loop {
+        let least = last.as_ref().map_or(Duration::ZERO, |(_, least)| *least);
+        match source.token_with(least).await {
+            Ok(token) => {
+                let generation = token.generation();
+                if last.as_ref().is_none_or(|(known, _)| *known != generation) || !path.exists() {
+                    written(path, &printed(args, source, &token)?)?;
+                }
+                // A reader has a tenth of its life.
+                let tenth = token.lifetime().map_or(Duration::ZERO, |life| life / 10);
+                expiry = token.expires_at();
+                last = Some((generation, tenth));
+            }
+            Err(error) if last.is_none() && !is_written => return Err(error.into()),
+            Err(error) => {
+                output::note(&format!("no new token yet: {error}"));
+                // A token that is good still stays in its file.
+                if last.is_some() && expiry.is_some_and(|expiry| expiry <= now()) {
+                    let _ = std::fs::remove_file(path);
+                    last = None;
+                }
+            }
+        }
+        is_written |= last.is_some();
+        tokio::select! {
+            _ = ending() => return Ok(()),
+            () = SystemClock.sleep(LOOK) => {}
         }
     }
 }

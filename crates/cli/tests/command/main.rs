@@ -14,6 +14,7 @@ mod refused;
 mod reports;
 mod sandbox;
 mod secrets;
+mod serve;
 mod stores;
 mod tokens;
 #[cfg(unix)]

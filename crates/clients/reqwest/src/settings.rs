@@ -138,6 +138,17 @@ impl HttpSettings {
         self
     }
 
+    /// Returns the PEM texts that [`extra_ca`](Self::extra_ca) added.
+    pub fn extra_cas(&self) -> impl Iterator<Item = &[u8]> {
+        self.extra_ca.iter().map(Vec::as_slice)
+    }
+
+    /// Returns how long connecting may take.
+    #[must_use]
+    pub fn connect_limit(&self) -> Duration {
+        self.connect_timeout
+    }
+
     /// Returns how to connect to `url` with this certificate.
     pub(crate) fn route(&self, url: &Url, identity: Option<&ClientIdentity>) -> Route {
         let is_near = is_loopback(url) || is_on_host(url);

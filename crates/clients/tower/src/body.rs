@@ -39,8 +39,19 @@ struct Whole {
 }
 
 impl Body {
-    /// Reads what is ready of `body`.
-    pub(crate) async fn read_ahead<B>(body: B) -> Self
+    /// Returns a body that is in memory, and can be sent again.
+    #[must_use]
+    pub fn whole(data: Bytes) -> Self {
+        let announced = SizeHint::with_exact(data.len() as u64);
+        Self(Kind::Whole(Whole {
+            data: (!data.is_empty()).then_some(data),
+            trailers: None,
+            announced,
+        }))
+    }
+
+    /// Reads what is ready of `body`, without waiting.
+    pub async fn read_ahead<B>(body: B) -> Self
     where
         B: HttpBody + Send + 'static,
         B::Error: Into<BoxError>,
@@ -59,8 +70,9 @@ impl Body {
         })
     }
 
-    /// A second copy, which shares the bytes.
-    pub(crate) fn duplicate(&self) -> Option<Self> {
+    /// A second copy, which shares the bytes; `None` if the body is not complete.
+    #[must_use]
+    pub fn duplicate(&self) -> Option<Self> {
         match &self.0 {
             Kind::Whole(whole) => Some(Self(Kind::Whole(whole.clone()))),
             Kind::Stream { .. } => None,
@@ -68,7 +80,8 @@ impl Body {
     }
 
     /// Returns the whole body, if it is complete.
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+    #[must_use]
+    pub fn bytes(&self) -> Option<&[u8]> {
         match &self.0 {
             Kind::Whole(whole) => Some(whole.data.as_deref().unwrap_or_default()),
             Kind::Stream { .. } => None,

@@ -61,7 +61,7 @@
 //! another origin than the API's before it is sent.
 
 mod body;
-mod grpc;
+pub mod grpc;
 mod layer;
 mod response;
 mod transport;

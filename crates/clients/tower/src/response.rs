@@ -68,7 +68,9 @@ impl Watch {
 }
 
 impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
-    pub(crate) fn new(body: P) -> Self {
+    /// Wraps a body of which nothing has been read.
+    #[must_use]
+    pub fn new(body: P) -> Self {
         Self {
             ahead: VecDeque::new(),
             rest: Rest::Own { body },
@@ -77,17 +79,13 @@ impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
     }
 
     /// Rejects the token if trailers say so.
-    pub(crate) fn watch(&mut self, source: TokenSource, token: Arc<CachedToken>) {
+    pub fn watch(&mut self, source: TokenSource, token: Arc<CachedToken>) {
         self.watch = Some(Watch { source, token });
     }
 
     /// Reads up to `limit` bytes, until `deadline`. Returns them if they are the whole body. The reader
     /// still sees all of it.
-    pub(crate) async fn peek(
-        mut self,
-        limit: usize,
-        mut deadline: Deadline,
-    ) -> (Self, Option<Bytes>) {
+    pub async fn peek(mut self, limit: usize, mut deadline: Deadline) -> (Self, Option<Bytes>) {
         let mut left = limit;
         loop {
             match self.read_ahead(&mut deadline).await {
@@ -109,10 +107,7 @@ impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
 
     /// Waits for the first frame, until `deadline`. Returns trailers that precede all data. The reader
     /// still sees the frame.
-    pub(crate) async fn peek_trailers(
-        mut self,
-        mut deadline: Deadline,
-    ) -> (Self, Option<HeaderMap>) {
+    pub async fn peek_trailers(mut self, mut deadline: Deadline) -> (Self, Option<HeaderMap>) {
         self.read_ahead(&mut deadline).await;
         let first = self.ahead.front().and_then(|frame| frame.as_ref().ok());
         let trailers = first.and_then(Frame::trailers_ref).cloned();

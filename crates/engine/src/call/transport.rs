@@ -7,7 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
-use crate::{key::cached::CachedToken, source::TokenSource};
+use crate::{
+    key::{cached::CachedToken, state::Rejection},
+    source::TokenSource,
+};
 
 /// How an HTTP library sends API requests.
 ///
@@ -51,6 +54,11 @@ pub trait Transport: Send {
         limit: usize,
         deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
     ) -> impl Future<Output = (Self::Response, Option<Bytes>)> + Send;
+
+    /// Hears that the last response rejected its token, and what follows from it. Default: nothing.
+    fn rejected(&mut self, rejection: Rejection) {
+        let _ = rejection;
+    }
 
     /// Sees a response off whose token was accepted. A protocol that may say otherwise after the
     /// body (gRPC, in trailers) remembers the token here, and tells

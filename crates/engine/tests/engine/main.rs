@@ -4,6 +4,7 @@
 
 mod stage;
 
+mod adopting;
 mod calls;
 #[cfg(feature = "metrics")]
 mod counting;

@@ -47,6 +47,19 @@ impl Stage {
         }
     }
 
+    /// Another manager that goes by the same clock.
+    pub(crate) fn sharing_clock(clock: &Arc<ManualClock>) -> Self {
+        let http = Arc::new(ScriptedHttp::new());
+        let manager = TokenManager::builder(http.clone())
+            .clock(clock.clone())
+            .build();
+        Self {
+            clock: clock.clone(),
+            http,
+            manager,
+        }
+    }
+
     pub(crate) fn source(&self) -> TokenSource {
         self.source_of(TestProvider::default())
     }

@@ -1,0 +1,188 @@
+//! `biped exec --serve`.
+
+use std::{collections::BTreeSet, process::ExitStatus};
+
+use biped::{Biped, Error};
+use biped_serve::{Running, Serve, Server};
+use tokio::process::Command;
+
+use super::super::signals::forwarded;
+use crate::{args, environment, failure::Outcome, session::Session};
+
+/// Variables of other programs that hold secrets with which Biped gets tokens.
+const SECRETS: [&str; 4] = [
+    "VAULT_TOKEN",
+    "BAO_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "IDENTITY_HEADER",
+];
+
+pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
+    let biped = session.biped()?;
+    let mut prefixes: Vec<(String, String)> = Vec::new();
+    for name in &args.names {
+        let prefix = environment::prefix(name);
+        biped.provider(name)?;
+        match prefixes.iter().find(|(_, known)| *known == prefix) {
+            Some((known, _)) if known == name => {}
+            Some((known, _)) => {
+                let message = format!("{known} and {name} both set the variables {prefix}_…");
+                return Err(Error::configuration(message).into());
+            }
+            None => prefixes.push((name.clone(), prefix)),
+        }
+    }
+    let status = session.block_on(async {
+        let caller = caller_token()?;
+        let running = start(&biped, args, &caller).await?;
+        running.warmed().await;
+        if !args.serving.start_anyway {
+            for name in &args.names {
+                session
+                    .limited(name, async {
+                        biped.token_source(name)?.token().await.map(drop)
+                    })
+                    .await?;
+            }
+        }
+        let mut command = command(args)?;
+        if !args.serving.keep_env {
+            for name in secret_variables(session, &biped)? {
+                command.env_remove(name);
+            }
+        }
+        set(&mut command, &running, args, &prefixes, &caller);
+        let mut child = command.spawn().map_err(|error| {
+            let program = command.as_std().get_program().display().to_string();
+            Error::configuration(format!("{program} can't be run: {error}"))
+        })?;
+        let status = forwarded(&mut child).await?;
+        // Calls under way are dropped with their caller.
+        drop(running);
+        Ok(status)
+    })?;
+    std::process::exit(code(status));
+}
+
+/// 256 random bits.
+fn caller_token() -> Result<String, Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::internal(format!("no random bytes: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+async fn start(biped: &Biped, args: &args::Exec, caller: &str) -> Result<Running, Error> {
+    let serving = &args.serving;
+    let listen = match &serving.socket {
+        Some(path) => format!("unix:{}", path.display()),
+        None => "127.0.0.1:0".into(),
+    };
+    let (caller, names) = (caller.to_owned(), args.names.clone());
+    let tokens = serving.tokens;
+    Server::new(biped.clone())
+        .settings(move |serve: Serve| serve.for_one(caller, listen, names, tokens))
+        .start()
+        .await
+}
+
+fn command(args: &args::Exec) -> Result<Command, Error> {
+    let [program, arguments @ ..] = &args.command[..] else {
+        return Err(Error::configuration("expected a command after --"));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(command)
+}
+
+/// The variables that the configuration reads secrets from.
+fn secret_variables(session: &Session, biped: &Biped) -> Result<BTreeSet<String>, Error> {
+    let own = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let own = own.filter(|name| name.starts_with("BIPED_") && name.contains("__"));
+    let mut names: BTreeSet<String> = own.chain(SECRETS.map(str::to_owned)).collect();
+    for setting in biped.config() {
+        names.extend(referred(&setting.value));
+    }
+    // What is shown leaves out what may be a secret; the file has it all.
+    if let Some(text) = session.file_text()? {
+        names.extend(referred(&text));
+    }
+    Ok(names)
+}
+
+/// The variables that `env:NAME` names in a text.
+fn referred(text: &str) -> impl Iterator<Item = String> + '_ {
+    let after = text.split("env:").skip(1);
+    after.filter_map(|rest| {
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let name = rest.get(..end.unwrap_or(rest.len()))?;
+        (!name.is_empty()).then(|| name.to_owned())
+    })
+}
+
+fn set(
+    command: &mut Command,
+    running: &Running,
+    args: &args::Exec,
+    prefixes: &[(String, String)],
+    caller: &str,
+) {
+    let address = running.addresses().first().map_or("", String::as_str);
+    // A program reaches a socket by its own means, at any host.
+    let url = match address.strip_prefix("unix:") {
+        Some(path) => {
+            command.env("BIPED_SOCKET", path);
+            "http://localhost"
+        }
+        None => {
+            command.env_remove("BIPED_SOCKET");
+            address
+        }
+    };
+    command
+        .env("BIPED_URL", url)
+        .env("BIPED_CALLER_TOKEN", caller);
+    for (name, prefix) in prefixes {
+        command
+            .env(format!("{prefix}_BASE_URL"), format!("{url}/{name}"))
+            .env(format!("{prefix}_ACCESS_TOKEN"), caller)
+            .env(format!("{prefix}_TOKEN_TYPE"), "Bearer")
+            .env_remove(format!("{prefix}_EXPIRES_AT"))
+            .env_remove(format!("{prefix}_SCOPE"));
+        if args.serving.tokens {
+            command
+                .env(
+                    format!("{prefix}_TOKEN_URL"),
+                    format!("{url}/-/oauth/{name}/token"),
+                )
+                .env(format!("{prefix}_CLIENT_ID"), name)
+                .env(format!("{prefix}_CLIENT_SECRET"), caller);
+        }
+    }
+}
+
+/// The child's status, or 128 and its signal, as shells say.
+fn code(status: ExitStatus) -> i32 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt;
+        if let Some(signal) = status.signal() {
+            return 128 + signal;
+        }
+    }
+    status.code().unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_that_is_referred_to_is_found() {
+        let text = "a = 'env:ONE'\nb = ['env:TWO', \"env:THREE_4\"]\nc = 'env:'";
+        assert_eq!(
+            referred(text).collect::<Vec<_>>(),
+            ["ONE", "TWO", "THREE_4"]
+        );
+    }
+}

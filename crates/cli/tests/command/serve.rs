@@ -1,0 +1,312 @@
+//! `biped serve`, `biped ready`, `biped exec --serve` and `biped token --write`.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, ChildStdout, Stdio},
+};
+
+use crate::world::World;
+
+/// A command in a process of its own, killed when it is dropped.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Running {
+    fn start(world: &World, arguments: &[&str]) -> Self {
+        Self::of(world.command(arguments))
+    }
+
+    fn of(mut command: std::process::Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdout }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    fn status(mut self) -> i32 {
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The status and the body of an answer.
+fn get(url: &str, path: &str, headers: &str) -> (u16, String) {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    (status, body.to_owned())
+}
+
+#[test]
+fn programs_call_the_vendors_through_it_until_it_is_told_to_stop() {
+    let world = World::new();
+    let mut running = Running::start(&world, &["serve", "--listen", "127.0.0.1:0"]);
+    let url = running.line();
+    world.run(&format!("ready --url {url} --wait 10")).ok();
+    let (status, body) = get(&url, "/shop/v1/orders", "");
+    assert_eq!(status, 200, "{body}");
+    let (status, _) = get(&url, "/exports/v1/exports", "");
+    assert_eq!(status, 200);
+    // A token for each of the five providers, and none for the calls.
+    assert_eq!(world.token_requests(), 5);
+    let (status, _) = get(&url, "/-/token/shop", "Biped-Request: 1\r\n");
+    assert_eq!(status, 404);
+    #[cfg(unix)]
+    {
+        running.signal(rustix::process::Signal::TERM);
+        assert_eq!(running.status(), 0);
+        world.run(&format!("ready --url {url}")).failed(4);
+    }
+}
+
+#[test]
+fn what_is_counted_is_told_without_secrets_and_paths() {
+    let world = World::new();
+    let mut running = Running::start(&world, &["serve", "--listen", "127.0.0.1:0"]);
+    let url = running.line();
+    world.run(&format!("ready --url {url} --wait 10")).ok();
+    assert_eq!(get(&url, "/shop/v1/orders?page=hidden-query", "").0, 200);
+    assert_eq!(get(&url, "/nope/hidden-path", "").0, 404);
+    let (status, text) = get(&url, "/-/metrics", "");
+    assert_eq!(status, 200);
+    for line in [
+        "http_server_request_duration_seconds_bucket{biped_provider=\"shop\",http_request_method=\"GET\",\
+         http_response_status_code=\"200\",le=\"0.005\"}",
+        "http_client_request_duration_seconds_count{biped_provider=\"shop\",http_request_method=\"GET\",\
+         http_response_status_code=\"200\",server_address=\"127.0.0.1\"} 1",
+        "biped_serve_refused_total{reason=\"unknown-provider\"} 1",
+        "biped_token_state{provider=\"shop\",state=\"fresh\"} 1",
+        "biped_token_state{provider=\"shop\",state=\"missing\"} 0",
+        "biped_fetches_total{provider=\"shop\",outcome=\"token\"} 1",
+        "biped_config_last_reload_successful 1",
+        "biped_build_info{version=\"",
+        "biped_token_expiry_timestamp_seconds{provider=\"shop\"}",
+        "http_server_active_requests{biped_provider=\"shop\"} 0",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    for hidden in ["hidden", "orders", "sk-", biped_sandbox::SHOP.client_secret] {
+        assert!(!text.contains(hidden), "{hidden}");
+    }
+}
+
+#[test]
+fn a_broken_configuration_ends_it_with_status_2() {
+    let world = World::with("[providers.shop]", "[serve]\nnope = 1\n[providers.shop]");
+    world.run("serve --listen 127.0.0.1:0").failed(2);
+    let world = World::new();
+    world.run("serve --listen 0.0.0.0:0").failed(2);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    world
+        .run(&format!("serve --listen {}", taken.local_addr().unwrap()))
+        .failed(2);
+    world.run("ready --url ftp://x").failed(2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_changed_configuration_is_read_again_at_a_hangup() {
+    let world = World::new();
+    let file = world.sandbox().config_toml();
+    let mut command = world.command(["--config", "biped.toml", "serve", "--listen", "127.0.0.1:0"]);
+    command.stderr(Stdio::piped());
+    let mut running = Running::of(command);
+    let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
+    let mut told = || {
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        line
+    };
+    let url = running.line();
+    assert!(told().contains("may call"));
+    world.run(&format!("ready --url {url} --wait 10")).ok();
+    world.write_untrusted("biped.toml", "[serve]\nnope = 1\n");
+    running.signal(rustix::process::Signal::HUP);
+    while !told().contains("nope") {}
+    assert_eq!(get(&url, "/shop/v1/orders", "").0, 200);
+    world.write_untrusted(
+        "biped.toml",
+        &file.replace("providers.shop]", "providers.store]"),
+    );
+    running.signal(rustix::process::Signal::HUP);
+    while !told().contains("read again") {}
+    assert_eq!(get(&url, "/shop/v1/orders", "").0, 404);
+    assert_eq!(get(&url, "/store/v1/orders", "").0, 200);
+}
+
+#[cfg(unix)]
+#[test]
+fn systemd_gives_the_listener_and_hears_how_it_goes() {
+    use std::os::{fd::OwnedFd, unix::net::UnixDatagram};
+
+    let world = World::new();
+    let notified = UnixDatagram::bind(world.path("notify")).unwrap();
+    let hear = || {
+        let mut text = [0; 256];
+        let length = notified.recv(&mut text).unwrap();
+        String::from_utf8(text[..length].to_vec()).unwrap()
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // The third descriptor is the listener, as systemd passes it.
+    let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ exec \"$@\"";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_biped")]);
+    command
+        .args(["--config", "biped.toml", "serve"])
+        .current_dir(world.path(""))
+        .env("HOME", world.path(""))
+        .env("LISTEN_FDS", "1")
+        .env("LISTEN_FDNAMES", "proxy")
+        .env("NOTIFY_SOCKET", world.path("notify"))
+        .stdin(Stdio::from(OwnedFd::from(listener)))
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut running = Running { child, stdout };
+    assert_eq!(running.line(), format!("http://{address}"));
+    assert!(hear().contains("READY=1"));
+    assert_eq!(get(&format!("http://{address}"), "/-/ready", "").0, 200);
+    running.signal(rustix::process::Signal::HUP);
+    let told = hear();
+    assert!(
+        told.contains("RELOADING=1") && told.contains("MONOTONIC_USEC="),
+        "{told}"
+    );
+    assert!(hear().contains("READY=1"));
+    running.signal(rustix::process::Signal::TERM);
+    assert!(hear().contains("STOPPING=1"));
+    assert_eq!(running.status(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_socket_is_served_and_asked() {
+    let world = World::new();
+    let socket = world.path("biped.sock");
+    let shown = format!("unix:{}", socket.display());
+    let mut running = Running::start(&world, &["serve", "--listen", &shown]);
+    assert_eq!(running.line(), shown);
+    world
+        .run(&format!("ready --socket {} --wait 10", socket.display()))
+        .ok();
+    running.signal(rustix::process::Signal::INT);
+    assert_eq!(running.status(), 0);
+    assert!(!socket.exists());
+}
+
+const SECRET: &str = "client_secret = \"k&1=4+%2Bq Zt;8/w?~\"";
+
+const SHOW: &str = "printf '%s\\n' \"$SHOP_BASE_URL\" \"$SHOP_ACCESS_TOKEN\" \"${SHOP_EXPIRES_AT-unset}\" \
+                    \"${SECRET_OF_SHOP-unset}\" \"${VAULT_TOKEN-unset}\" \"${SHOP_TOKEN_URL-unset}\"; \
+                    read line; exit 7";
+
+#[test]
+fn a_command_gets_a_sidecar_of_its_own_and_no_token() {
+    let world = World::with(SECRET, "client_secret = \"env:SECRET_OF_SHOP\"");
+    let mut command = world.command([
+        "--config",
+        "biped.toml",
+        "exec",
+        "--serve",
+        "--tokens",
+        "shop",
+        "--",
+    ]);
+    command
+        .args(["sh", "-c", SHOW])
+        .env("SECRET_OF_SHOP", biped_sandbox::SHOP.client_secret)
+        .env("VAULT_TOKEN", "v")
+        .env("SHOP_EXPIRES_AT", "old");
+    let mut running = Running::of(command);
+    let (base, caller) = (running.line(), running.line());
+    assert_eq!(running.line(), "unset");
+    assert_eq!(running.line(), "unset");
+    assert_eq!(running.line(), "unset");
+    let token_url = running.line();
+    let (url, _) = base.rsplit_once('/').unwrap();
+    assert_eq!(base, format!("{url}/shop"));
+    assert_eq!(token_url, format!("{url}/-/oauth/shop/token"));
+    assert_eq!(caller.len(), 64);
+    let bearer = format!("Authorization: Bearer {caller}\r\n");
+    assert_eq!(get(url, "/shop/v1/orders", &bearer).0, 200);
+    assert_eq!(get(url, "/shop/v1/orders", "").0, 401);
+    // The others are not served.
+    assert_eq!(get(url, "/exports/v1/exports", &bearer).0, 404);
+    running
+        .child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"\n")
+        .unwrap();
+    assert_eq!(running.status(), 7);
+}
+
+#[test]
+fn a_command_is_not_started_without_a_token() {
+    let world = World::with(SECRET, "client_secret = \"wrong\"");
+    world.run("exec --serve shop -- echo started").failed(3);
+    let anyway = world.run("exec --serve --start-anyway shop -- echo started");
+    assert_eq!(anyway.ok(), "started\n");
+    let mut world = World::new();
+    world.stop_sandbox();
+    world
+        .run("--timeout 3 exec --serve shop -- echo started")
+        .failed(4);
+}
+
+#[test]
+fn a_token_is_written_to_a_file_and_kept_there() {
+    let world = World::new();
+    world.run("token shop --write token").ok();
+    let first = std::fs::read_to_string(world.path("token")).unwrap();
+    assert!(first.starts_with("sk-") && !first.contains('\n'));
+    world.run("token shop --write header --format header").ok();
+    let header = std::fs::read_to_string(world.path("header")).unwrap();
+    assert_eq!(header, format!("Authorization: Bearer {first}\n"));
+    #[cfg(unix)]
+    {
+        let running = Running::start(&world, &["token", "shop", "--write", "kept", "--follow"]);
+        let path = world.path("kept");
+        while !path.exists() {
+            std::thread::yield_now();
+        }
+        std::fs::remove_file(&path).unwrap();
+        while !path.exists() {
+            std::thread::yield_now();
+        }
+        running.signal(rustix::process::Signal::TERM);
+        assert_eq!(running.status(), 0);
+        assert!(path.exists());
+    }
+}

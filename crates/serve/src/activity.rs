@@ -1,0 +1,183 @@
+//! [`Activity`]: what a connection does, and when it has done nothing for too long.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use biped::provider::{Clock, SystemClock};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+};
+
+/// How long a head may take from its first byte on.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+
+/// The bytes that HTTP/2 starts with.
+const PREFACE: &[u8] = b"PRI ";
+
+/// What a connection does.
+#[derive(Clone, Debug)]
+pub(crate) struct Activity(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    keep_alive: Duration,
+    /// Requests that have not been answered to the end.
+    requests: AtomicUsize,
+    phase: AtomicU8,
+    /// When the phase began, in milliseconds of the monotonic clock.
+    since: AtomicU64,
+    changed: Notify,
+}
+
+/// Nothing has been read since the last answer.
+const IDLE: u8 = 0;
+/// A head has begun.
+const HEAD: u8 = 1;
+/// The connection is HTTP/2, whose frames come between requests, too.
+const HTTP2: u8 = 2;
+
+impl Activity {
+    pub(crate) fn new(keep_alive: Duration) -> Self {
+        Self(Arc::new(Inner {
+            keep_alive,
+            requests: AtomicUsize::new(0),
+            phase: AtomicU8::new(IDLE),
+            since: AtomicU64::new(millis()),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// Notes a request; it lasts until the guard is dropped.
+    pub(crate) fn request(&self) -> Active {
+        self.0.requests.fetch_add(1, Ordering::AcqRel);
+        Active(self.clone())
+    }
+
+    /// Notes what was read.
+    fn read(&self, bytes: &[u8]) {
+        if self.0.requests.load(Ordering::Acquire) > 0 || bytes.is_empty() {
+            return;
+        }
+        let phase = if bytes.starts_with(PREFACE) {
+            HTTP2
+        } else {
+            HEAD
+        };
+        let begun = self
+            .0
+            .phase
+            .compare_exchange(IDLE, phase, Ordering::AcqRel, Ordering::Acquire);
+        if begun.is_ok() {
+            self.0.since.store(millis(), Ordering::Release);
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// Completes when a head or the next request takes too long.
+    pub(crate) async fn expired(&self) {
+        let inner = &self.0;
+        loop {
+            let is_busy = inner.requests.load(Ordering::Acquire) > 0;
+            let limit = match inner.phase.load(Ordering::Acquire) {
+                HEAD if !is_busy => HEAD_TIME,
+                _ => inner.keep_alive,
+            };
+            let since = Duration::from_millis(inner.since.load(Ordering::Acquire));
+            let left = (since + limit).saturating_sub(SystemClock.now().mono);
+            if left.is_zero() && !is_busy {
+                return;
+            }
+            let left = if is_busy { limit } else { left };
+            tokio::select! {
+                () = SystemClock.sleep(left) => {}
+                () = inner.changed.notified() => {}
+            }
+        }
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(crate) struct Active(Activity);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let inner = &self.0.0;
+        inner.since.store(millis(), Ordering::Release);
+        if inner.phase.load(Ordering::Acquire) == HEAD {
+            inner.phase.store(IDLE, Ordering::Release);
+        }
+        inner.requests.fetch_sub(1, Ordering::AcqRel);
+        inner.changed.notify_one();
+    }
+}
+
+fn millis() -> u64 {
+    u64::try_from(SystemClock.now().mono.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A stream whose reads are noted.
+#[derive(Debug)]
+pub(crate) struct Timed<S> {
+    stream: S,
+    activity: Activity,
+}
+
+impl<S> Timed<S> {
+    pub(crate) fn new(stream: S, activity: Activity) -> Self {
+        Self { stream, activity }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.activity
+            .read(buffer.filled().get(before..).unwrap_or_default());
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+}

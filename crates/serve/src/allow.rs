@@ -1,0 +1,132 @@
+//! [`Rule`]: which methods and paths of an API may be called.
+
+/// A rule such as `GET /v1/**`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    /// `None` for any.
+    method: Option<String>,
+    segments: Vec<Segment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Is(String),
+    /// `*`: one segment.
+    One,
+    /// `**`: the rest.
+    Rest,
+}
+
+impl Rule {
+    /// Reads a rule: a method or `*`, a space, and a path.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (method, path) = text.split_once(' ')?;
+        let path = path.trim_start().strip_prefix('/')?;
+        let is_method = |method: &str| {
+            !method.is_empty()
+                && method
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
+        };
+        let method = match method {
+            "*" => None,
+            method if is_method(method) => Some(method.to_owned()),
+            _ => return None,
+        };
+        let segments: Vec<_> = path
+            .split('/')
+            .map(|segment| match segment {
+                "*" => Segment::One,
+                "**" => Segment::Rest,
+                text => Segment::Is(text.to_owned()),
+            })
+            .collect();
+        let rest = segments.iter().position(|it| *it == Segment::Rest);
+        let is_last = rest.is_none_or(|at| at + 1 == segments.len());
+        let is_plain = !path.contains(['?', '#', ' ']);
+        (is_last && is_plain).then_some(Self { method, segments })
+    }
+
+    /// Whether the rule is for this method and path. The path is compared byte for byte, without its
+    /// query; one that contains an encoded slash matches no rule.
+    pub(crate) fn matches(&self, method: &str, path: &str) -> bool {
+        if self.method.as_deref().is_some_and(|known| known != method) || has_encoded_slash(path) {
+            return false;
+        }
+        let mut given = path.strip_prefix('/').unwrap_or(path).split('/');
+        for segment in &self.segments {
+            match (segment, given.next()) {
+                (Segment::Rest, _) => return true,
+                (Segment::One, Some(segment)) if !segment.is_empty() => {}
+                (Segment::Is(known), Some(segment)) if known == segment => {}
+                _ => return false,
+            }
+        }
+        given.next().is_none()
+    }
+}
+
+fn has_encoded_slash(path: &str) -> bool {
+    let mut windows = path.as_bytes().windows(3);
+    windows.any(|window| window.eq_ignore_ascii_case(b"%2f"))
+}
+
+/// Whether rules allow a call: a denial wins; without a list, everything is allowed.
+pub(crate) fn allows(allow: Option<&[Rule]>, deny: &[Rule], method: &str, path: &str) -> bool {
+    // A path that no rule can match can't be shown to be harmless.
+    let is_denied = deny.iter().any(|rule| rule.matches(method, path))
+        || (!deny.is_empty() && has_encoded_slash(path));
+    let is_allowed = allow.is_none_or(|rules| rules.iter().any(|rule| rule.matches(method, path)));
+    is_allowed && !is_denied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(text: &str) -> Rule {
+        Rule::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_star_is_one_segment_and_two_are_the_rest() {
+        assert!(rule("GET /v1/**").matches("GET", "/v1/a/b"));
+        assert!(rule("GET /v1/*").matches("GET", "/v1/a"));
+        assert!(!rule("GET /v1/*").matches("GET", "/v1/a/b"));
+        assert!(!rule("GET /v1/*").matches("GET", "/v1/"));
+        assert!(!rule("GET /v1/**").matches("POST", "/v1/a"));
+        assert!(rule("* /v1/orders").matches("DELETE", "/v1/orders"));
+        assert!(!rule("* /v1/orders").matches("GET", "/v1/orders/"));
+        assert!(!rule("* /v1/orders").matches("GET", "/v1/%6Frders"));
+    }
+
+    #[test]
+    fn an_encoded_slash_matches_no_rule() {
+        assert!(!rule("GET /**").matches("GET", "/v1/group%2Fproject"));
+        assert!(!allows(None, &[rule("GET /admin")], "GET", "/x%2fadmin"));
+        assert!(allows(None, &[], "GET", "/group%2Fproject"));
+    }
+
+    #[test]
+    fn a_denial_wins() {
+        let (allow, deny) = ([rule("* /**")], [rule("* /admin/**")]);
+        assert!(allows(Some(&allow), &deny, "GET", "/v1"));
+        assert!(!allows(Some(&allow), &deny, "GET", "/admin/x"));
+        assert!(!allows(Some(&[]), &[], "GET", "/v1"));
+    }
+
+    #[test]
+    fn what_is_not_a_rule_is_refused() {
+        for wrong in [
+            "GET",
+            "/v1",
+            "get /v1",
+            "GET v1",
+            "GET /**/x",
+            "GET /a?b",
+            "",
+        ] {
+            assert_eq!(Rule::parse(wrong), None, "{wrong}");
+        }
+    }
+}

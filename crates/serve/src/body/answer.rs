@@ -1,0 +1,186 @@
+//! [`AnswerBody`]: the body of an answer, timed, which keeps what the call holds until it ends.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use biped::{
+    provider::{Clock, SystemClock},
+    tower::ResponseBody,
+};
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::{activity::Active, observe::Call};
+
+/// The body of an answer.
+pub(crate) struct AnswerBody {
+    kind: Kind,
+    watch: Option<Watch>,
+    /// Keeps the caller's connection from counting as idle.
+    active: Option<Active>,
+}
+
+enum Kind {
+    /// Made here.
+    Own(Option<Bytes>),
+    Api {
+        body: Box<ResponseBody<Incoming>>,
+        idle: Duration,
+        deadline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    },
+}
+
+/// What lasts as long as the answer.
+pub(crate) struct Watch {
+    pub(crate) call: Call,
+    /// Room for one more call, given back with it.
+    pub(crate) _room: Vec<tokio::sync::OwnedSemaphorePermit>,
+}
+
+impl AnswerBody {
+    /// A body that was made here.
+    pub(crate) fn own(data: Bytes) -> Self {
+        Self {
+            kind: Kind::Own((!data.is_empty()).then_some(data)),
+            watch: None,
+            active: None,
+        }
+    }
+
+    /// The API's body, which may be silent for `idle`.
+    pub(crate) fn api(body: ResponseBody<Incoming>, idle: Duration) -> Self {
+        Self {
+            kind: Kind::Api {
+                body: Box::new(body),
+                idle,
+                deadline: None,
+            },
+            watch: None,
+            active: None,
+        }
+    }
+
+    pub(crate) fn active(mut self, active: Active) -> Self {
+        self.active = Some(active);
+        self
+    }
+
+    pub(crate) fn watched(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+}
+
+/// The API's body ended early, or stood still.
+#[derive(Debug)]
+pub(crate) struct CutOff;
+
+impl fmt::Display for CutOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the API's response ended early")
+    }
+}
+
+impl std::error::Error for CutOff {}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = CutOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        let this = &mut *self;
+        let (body, idle, deadline) = match &mut this.kind {
+            Kind::Own(data) => {
+                let data = data.take();
+                if let Some(watch) = &mut this.watch {
+                    watch.call.out(data.as_ref().map_or(0, Bytes::len));
+                    if data.is_none() {
+                        watch.call.complete();
+                    }
+                }
+                return Poll::Ready(data.map(|data| Ok(Frame::data(data))));
+            }
+            Kind::Api {
+                body,
+                idle,
+                deadline,
+            } => (body, idle, deadline),
+        };
+        match Pin::new(&mut **body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                *deadline = None;
+                let Some(frame) = frame else {
+                    if let Some(watch) = &mut this.watch {
+                        watch.call.complete();
+                    }
+                    this.watch = None;
+                    return Poll::Ready(None);
+                };
+                let Ok(frame) = frame else {
+                    if let Some(watch) = &mut this.watch {
+                        watch.call.cut_off();
+                    }
+                    this.watch = None;
+                    return Poll::Ready(Some(Err(CutOff)));
+                };
+                if let Some(watch) = &mut this.watch {
+                    watch.call.out(frame.data_ref().map_or(0, Bytes::len));
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Pending => {
+                let idle = *idle;
+                let deadline = deadline.get_or_insert_with(|| SystemClock.sleep(idle));
+                match deadline.as_mut().poll(cx) {
+                    Poll::Ready(()) => {
+                        if let Some(watch) = &mut this.watch {
+                            watch.call.cut_off();
+                        }
+                        Poll::Ready(Some(Err(CutOff)))
+                    }
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Own(data) => data.is_none(),
+            Kind::Api { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Own(data) => SizeHint::with_exact(data.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Api { body, .. } => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        // A body that says it is at its end is not asked for another frame.
+        if self.is_end_stream()
+            && let Some(watch) = &mut self.watch
+        {
+            watch.call.complete();
+        }
+    }
+}
+
+impl fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerBody").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,221 @@
+//! A caller's body: counted, timed, and read ahead where it can be sent again.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use biped::{
+    provider::{Clock, SystemClock},
+    tower::Body,
+};
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::problem::Problem;
+
+/// How long a short body is waited for before it is sent as it comes.
+const READ_TIME: Duration = Duration::from_secs(10);
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How far a body has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress(Arc<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    bytes: AtomicU64,
+    /// When it last moved, in milliseconds of the monotonic clock.
+    moved: AtomicU64,
+    is_interrupted: AtomicBool,
+}
+
+impl Progress {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// When the body last moved, on the monotonic clock.
+    pub(crate) fn moved(&self) -> Duration {
+        Duration::from_millis(self.0.moved.load(Ordering::Relaxed))
+    }
+
+    fn touch(&self, bytes: usize) {
+        let now = SystemClock.now().mono.as_millis();
+        self.0
+            .moved
+            .store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// Why a caller's body ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interrupted {
+    TooLarge,
+    Silent,
+    Gone,
+}
+
+impl Interrupted {
+    pub(crate) fn problem(self) -> Problem {
+        match self {
+            Self::TooLarge => {
+                Problem::new("body-too-large", "the body has more than max_body bytes")
+            }
+            Self::Silent => Problem::new("incomplete-body", "the body stood still"),
+            Self::Gone => Problem::new("incomplete-body", "the body ended early"),
+        }
+        .sent()
+        .close()
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "the caller's body is too large",
+            Self::Silent => "the caller's body stood still",
+            Self::Gone => "the caller's body ended early",
+        })
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// The limits of a caller's body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max: Option<u64>,
+    pub(crate) keep: u64,
+    pub(crate) idle: Duration,
+}
+
+/// Takes a caller's body. One of at most `keep` bytes, of a length that was declared, is read whole
+/// first; of others what is there already is read. What is whole can be sent again.
+pub(crate) async fn incoming(
+    body: Incoming,
+    limits: Limits,
+    progress: &Progress,
+) -> Result<Body, Interrupted> {
+    if body.is_end_stream() {
+        return Ok(Body::whole(Bytes::new()));
+    }
+    let declared = body.size_hint().exact();
+    progress.touch(0);
+    let mut watched = Watched {
+        body,
+        limits,
+        progress: progress.clone(),
+        deadline: None,
+        taken: VecDeque::new(),
+        declared,
+    };
+    if declared.is_none_or(|length| length > limits.keep) {
+        return Ok(Body::read_ahead(watched).await);
+    }
+    let mut read = BytesMut::new();
+    let mut deadline = SystemClock.sleep(READ_TIME);
+    loop {
+        let frame = poll_fn(|cx| match Pin::new(&mut watched).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending => deadline.as_mut().poll(cx).map(|()| None),
+        });
+        match frame.await {
+            Some(None) => return Ok(Body::whole(read.freeze())),
+            Some(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    read.extend_from_slice(data);
+                }
+            }
+            Some(Some(Err(error))) => {
+                let why = error.downcast_ref::<Interrupted>().copied();
+                return Err(why.unwrap_or(Interrupted::Gone));
+            }
+            None => {
+                watched.taken.push_back(read.freeze());
+                return Ok(Body::read_ahead(watched).await);
+            }
+        }
+    }
+}
+
+/// A caller's body on its way.
+struct Watched {
+    body: Incoming,
+    limits: Limits,
+    progress: Progress,
+    deadline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// What was read before.
+    taken: VecDeque<Bytes>,
+    declared: Option<u64>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if let Some(data) = this.taken.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                this.deadline = None;
+                let frame = match frame {
+                    Some(Ok(frame)) => frame,
+                    Some(Err(_)) => {
+                        this.progress
+                            .0
+                            .is_interrupted
+                            .store(true, Ordering::Relaxed);
+                        return Poll::Ready(Some(Err(Interrupted::Gone.into())));
+                    }
+                    None => return Poll::Ready(None),
+                };
+                this.progress.touch(frame.data_ref().map_or(0, Bytes::len));
+                if this
+                    .limits
+                    .max
+                    .is_some_and(|max| this.progress.bytes() > max)
+                {
+                    return Poll::Ready(Some(Err(Interrupted::TooLarge.into())));
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Pending => {
+                let idle = this.limits.idle;
+                let deadline = this.deadline.get_or_insert_with(|| SystemClock.sleep(idle));
+                match deadline.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(Some(Err(Interrupted::Silent.into()))),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.taken.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.declared {
+            Some(length) if !self.taken.is_empty() => SizeHint::with_exact(length),
+            _ => self.body.size_hint(),
+        }
+    }
+}

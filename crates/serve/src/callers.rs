@@ -1,0 +1,300 @@
+//! [`Callers`]: who may call, and how they prove it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use biped::{
+    ExposeSecret,
+    provider::{Clock, SystemClock},
+};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, PROXY_AUTHORIZATION, WWW_AUTHENTICATE},
+};
+use sha2::{Digest, Sha256};
+
+use crate::{config::CallerSettings, problem::Problem};
+
+const BIPED_CALLER: HeaderName = HeaderName::from_static("biped-caller");
+
+/// How long a caller's token is used before it is read again.
+const RECHECK: Duration = Duration::from_secs(1);
+
+/// How many keys of a caller are remembered.
+const REMEMBERED: usize = 100_000;
+
+/// The configured callers.
+#[derive(Debug, Default)]
+pub(crate) struct Callers(Vec<Arc<Caller>>);
+
+/// A configured caller.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    settings: CallerSettings,
+    hashes: Mutex<Hashes>,
+}
+
+#[derive(Debug, Default)]
+struct Hashes {
+    read_at: Option<Duration>,
+    all: Vec<[u8; 32]>,
+}
+
+/// Who sent a request: a configured caller, or whoever can connect.
+pub(crate) type Identity = Option<Arc<Caller>>;
+
+impl Callers {
+    pub(crate) fn new(all: &[CallerSettings]) -> Self {
+        let caller = |settings: &CallerSettings| {
+            Arc::new(Caller {
+                settings: settings.clone(),
+                hashes: Mutex::default(),
+            })
+        };
+        Self(all.iter().map(caller).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Who sent a request with these headers, over a socket of a process of `uid`.
+    pub(crate) async fn identify(
+        &self,
+        headers: &HeaderMap,
+        uid: Option<u32>,
+    ) -> Result<Identity, Problem> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let given = credentials(headers);
+        self.find(&given, uid).await.map(Some).ok_or_else(unknown)
+    }
+
+    /// The caller with one of these tokens, or of this user.
+    pub(crate) async fn find(&self, given: &[String], uid: Option<u32>) -> Option<Arc<Caller>> {
+        let hashes: Vec<[u8; 32]> = given.iter().map(|token| hash(token)).collect();
+        let mut found = None;
+        for caller in &self.0 {
+            let is_user = caller.settings.uid.is_some() && caller.settings.uid == uid;
+            if is_user || caller.has_one_of(&hashes).await {
+                found.get_or_insert_with(|| caller.clone());
+            }
+        }
+        found
+    }
+}
+
+fn unknown() -> Problem {
+    Problem::new(
+        "caller",
+        "the caller is unknown; send its token in Biped-Caller",
+    )
+    .header(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"biped\""),
+    )
+}
+
+impl Caller {
+    pub(crate) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Whether tokens are handed out to it.
+    pub(crate) fn may_have_tokens(&self) -> bool {
+        self.settings.tokens
+    }
+
+    pub(crate) fn may_use(&self, provider: &str) -> bool {
+        let mine = self.settings.providers.as_ref();
+        mine.is_none_or(|mine| mine.iter().any(|name| name == provider))
+    }
+
+    async fn has_one_of(&self, given: &[[u8; 32]]) -> bool {
+        if self.settings.token.is_none() || given.is_empty() {
+            return false;
+        }
+        let now = SystemClock.now().mono;
+        let is_due = {
+            let mut known = lock(&self.hashes);
+            let is_due = known
+                .read_at
+                .is_none_or(|at| now.saturating_sub(at) >= RECHECK);
+            if is_due && known.read_at.is_some() {
+                // Others go on with what is known.
+                known.read_at = Some(now);
+            }
+            is_due
+        };
+        if is_due {
+            self.read(now).await;
+        }
+        let known = lock(&self.hashes);
+        let mut is_known = false;
+        for known in &known.all {
+            for given in given {
+                is_known |= is_equal(known, given);
+            }
+        }
+        is_known
+    }
+
+    /// Reads the tokens again. One that can't be read keeps its last value.
+    async fn read(&self, now: Duration) {
+        let Some(secret) = &self.settings.token else {
+            return;
+        };
+        let mut all = Vec::new();
+        let mut is_whole = true;
+        for candidate in 0..secret.candidates() {
+            match secret.resolve(candidate, &SystemClock).await {
+                Ok(token) => all.push(hash(token.expose_secret())),
+                Err(error) => {
+                    is_whole = false;
+                    let caller = self.name();
+                    tracing::warn!(caller, "{error}");
+                }
+            }
+        }
+        let mut known = lock(&self.hashes);
+        known.read_at = Some(now);
+        if is_whole {
+            known.all = all;
+        } else {
+            for hash in all {
+                if !known.all.contains(&hash) {
+                    known.all.push(hash);
+                }
+            }
+        }
+    }
+}
+
+/// Every token that a request may prove its caller with.
+fn credentials(headers: &HeaderMap) -> Vec<String> {
+    let mut all = Vec::new();
+    for name in [AUTHORIZATION, PROXY_AUTHORIZATION] {
+        for value in headers.get_all(name) {
+            let Some((scheme, rest)) = value.to_str().ok().and_then(|text| text.split_once(' '))
+            else {
+                continue;
+            };
+            let rest = rest.trim();
+            if scheme.eq_ignore_ascii_case("bearer") {
+                all.push(rest.to_owned());
+            } else if scheme.eq_ignore_ascii_case("basic")
+                && let Some((_, password)) = basic(rest)
+            {
+                all.push(password);
+            }
+        }
+    }
+    let own = headers.get_all(BIPED_CALLER).iter();
+    all.extend(
+        own.filter_map(|value| value.to_str().ok())
+            .map(str::to_owned),
+    );
+    all.retain(|token| !token.is_empty());
+    all
+}
+
+/// The user name and the password of `Basic` credentials (RFC 7617).
+pub(crate) fn basic(text: &str) -> Option<(String, String)> {
+    let plain = BASE64_STANDARD.decode(text.trim()).ok()?;
+    let plain = String::from_utf8(plain).ok()?;
+    let (user, password) = plain.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
+
+fn hash(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// Compares in constant time; of hashes, so that a length tells nothing either.
+fn is_equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    let differing = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
+    std::hint::black_box(differing) == 0
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many new keys each caller used in the current minute.
+#[derive(Debug, Default)]
+pub(crate) struct NewKeys(Mutex<HashMap<String, Used>>);
+
+#[derive(Debug, Default)]
+struct Used {
+    minute: u64,
+    count: u32,
+    seen: HashSet<[u8; 32]>,
+}
+
+impl NewKeys {
+    /// Admits a key of a caller, unless it is one new key too many in this minute.
+    pub(crate) fn admit(&self, caller: &str, key: &str, limit: u32) -> Result<(), Problem> {
+        let now = SystemClock.now().mono.as_secs();
+        let mut all = lock(&self.0);
+        let used = all.entry(caller.to_owned()).or_default();
+        let key = hash(key);
+        if used.seen.contains(&key) {
+            return Ok(());
+        }
+        if used.minute != now / 60 {
+            (used.minute, used.count) = (now / 60, 0);
+        }
+        if used.count >= limit {
+            let left = Duration::from_secs(60 - now % 60);
+            let what = "too many new parameters or scopes in a minute";
+            return Err(Problem::new("too-many-keys", what).retry_after(left));
+        }
+        used.count += 1;
+        if used.seen.len() >= REMEMBERED {
+            used.seen.clear();
+        }
+        used.seen.insert(key);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_from_every_place_that_an_sdk_may_put_it() {
+        let lines = [
+            ("authorization", "Bearer a"),
+            ("proxy-authorization", "Basic dXNlcjpi"),
+            ("biped-caller", "c"),
+        ];
+        let headers: HeaderMap = lines
+            .into_iter()
+            .map(|(name, value)| {
+                let name: HeaderName = name.parse().unwrap();
+                (name, HeaderValue::from_static(value))
+            })
+            .collect();
+        assert_eq!(credentials(&headers), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn new_keys_are_limited_and_known_ones_are_not() {
+        let keys = NewKeys::default();
+        assert!(keys.admit("a", "1", 2).is_ok());
+        assert!(keys.admit("a", "2", 2).is_ok());
+        let refused = keys.admit("a", "3", 2);
+        // A minute may begin in between.
+        if let Err(problem) = refused {
+            assert_eq!(problem.word, "too-many-keys");
+        }
+        assert!(keys.admit("a", "1", 2).is_ok());
+        assert!(keys.admit("b", "3", 2).is_ok());
+    }
+}

@@ -1,0 +1,82 @@
+//! One connection of a caller: its requests, its timeouts, its end.
+
+mod service;
+
+use std::sync::Arc;
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use self::service::Service;
+use crate::{
+    activity::{Activity, Timed},
+    peer::{ListenerInfo, Peer},
+    shared::{Shared, Stage},
+};
+
+/// How many fields a head may have.
+const MAX_FIELDS: usize = 100;
+
+/// Serves a connection until its end.
+pub(crate) async fn serve<S>(
+    shared: Arc<Shared>,
+    listener: Arc<ListenerInfo>,
+    peer: Peer,
+    stream: S,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let _counted = (!listener.is_probe).then(|| shared.connected());
+    let serve = &shared.live.load().serve;
+    let (max_head, keep_alive) = (serve.max_head, serve.keep_alive);
+    let activity = Activity::new(keep_alive);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(max_head)
+        .max_headers(MAX_FIELDS)
+        .half_close(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .adaptive_window(true)
+        .max_concurrent_streams(256)
+        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
+        .keep_alive_interval(Some(std::time::Duration::from_secs(30)));
+    let service = Service::new(shared.clone(), listener, peer, activity.clone());
+    let io = TokioIo::new(Timed::new(stream, activity.clone()));
+    let connection = builder.serve_connection(io, service);
+    tokio::pin!(connection);
+    let mut stage = shared.stage.subscribe();
+    let mut is_closing = false;
+    loop {
+        let current = *stage.borrow_and_update();
+        if current >= Stage::Over {
+            return;
+        }
+        if current >= Stage::Closing && !is_closing {
+            is_closing = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        tokio::select! {
+            biased;
+            end = connection.as_mut() => {
+                if let Err(error) = end {
+                    tracing::debug!("a caller's connection ended: {error}");
+                }
+                return;
+            }
+            changed = stage.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = activity.expired() => return,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! `[[serve.files]]`: tokens in files, for programs that can read them nowhere else.
+
+use std::{fs, io, io::Write as _, path::Path, sync::Arc, time::Duration};
+
+use biped::{
+    CachedToken, Error, ExposeSecret, TokenRef, TokenSource,
+    provider::{Clock, SystemClock},
+};
+
+use crate::{
+    config::{FileFormat, FileSettings},
+    live::Live,
+    shared::Shared,
+    tokens::described,
+};
+
+/// How often a token is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A token that is kept in a file.
+pub(crate) struct TokenFile {
+    source: TokenSource,
+    settings: FileSettings,
+    /// What is in the file.
+    written: Option<Arc<CachedToken>>,
+}
+
+impl TokenFile {
+    /// The files of a configuration.
+    pub(crate) fn all(live: &Live) -> Result<Vec<Self>, Error> {
+        let file = |settings: &FileSettings| {
+            let provider = live.biped.provider(&settings.provider)?;
+            let mut source = live.biped.token_source(&settings.provider)?;
+            for (name, value) in &settings.params {
+                source = source.param(name, provider.param(name, value)?);
+            }
+            if let Some(scope) = &settings.scope {
+                source = source.with_scopes(scope);
+            }
+            Ok(Self {
+                source,
+                settings: settings.clone(),
+                written: None,
+            })
+        };
+        live.serve.files.iter().map(file).collect()
+    }
+
+    /// Keeps the file up to date. Told once, after the first attempt.
+    pub(crate) async fn keep(mut self, first: impl FnOnce()) {
+        self.refresh().await;
+        first();
+        loop {
+            SystemClock.sleep(LOOK).await;
+            self.refresh().await;
+        }
+    }
+
+    /// Writes the file if there is another token, and removes it if its token has expired.
+    async fn refresh(&mut self) {
+        // A tenth of its life must be left for the reader.
+        let tenth = |token: &CachedToken| token.lifetime().map_or(Duration::ZERO, |life| life / 10);
+        let least = self.written.as_deref().map_or(Duration::ZERO, tenth);
+        let token = self
+            .source
+            .token_with(least)
+            .await
+            .map(TokenRef::into_owned);
+        let outcome = match token {
+            Ok(token) if self.is_written(&token) => Ok(()),
+            Ok(token) => {
+                let text = text(&self.settings, &self.source, &token);
+                let written = write(&self.settings.path, &text, self.settings.mode);
+                if written.is_ok() {
+                    self.written = Some(token);
+                }
+                written
+            }
+            Err(_) => self.expire(),
+        };
+        if let Err(error) = outcome {
+            let path = self.settings.path.display();
+            tracing::warn!("{path} can't be written: {error}");
+        }
+    }
+
+    fn is_written(&self, token: &CachedToken) -> bool {
+        let written = self.written.as_ref();
+        written.is_some_and(|it| it.generation() == token.generation())
+            && self.settings.path.exists()
+    }
+
+    /// A failed refresh leaves a token that is good.
+    fn expire(&mut self) -> io::Result<()> {
+        let now = self.source.clock().now().wall;
+        let expiry = self.written.as_ref().and_then(|token| token.expires_at());
+        if expiry.is_none_or(|expiry| expiry > now) {
+            return Ok(());
+        }
+        self.written = None;
+        match fs::remove_file(&self.settings.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// At the end the file stays, unless the configuration says otherwise.
+impl Drop for TokenFile {
+    fn drop(&mut self) {
+        if self.settings.remove && self.written.is_some() {
+            let _ = fs::remove_file(&self.settings.path);
+        }
+    }
+}
+
+fn text(settings: &FileSettings, source: &TokenSource, token: &CachedToken) -> String {
+    match settings.format {
+        FileFormat::Token => token.expose_secret().to_owned(),
+        FileFormat::Header => {
+            let header = token.header().to_str().unwrap_or_default();
+            format!("Authorization: {header}\n")
+        }
+        FileFormat::Json => format!("{}\n", described(&settings.provider, source, token)),
+        FileFormat::Env => {
+            let name: String = settings
+                .provider
+                .chars()
+                .map(|c| match c {
+                    c if c.is_ascii_alphanumeric() => c.to_ascii_uppercase(),
+                    _ => '_',
+                })
+                .collect();
+            let text = token.expose_secret().replace('\'', r"'\''");
+            format!("{name}_ACCESS_TOKEN='{text}'\n")
+        }
+    }
+}
+
+/// Writes a file whole: a reader sees the old text or the new one.
+///
+/// # Errors
+/// As the file system says.
+pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.tmp", std::process::id()));
+    let beside = path.with_file_name(hidden);
+    let _ = fs::remove_file(&beside);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let written = (|| {
+        let mut file = options.open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+        }
+        #[cfg(not(unix))]
+        let _ = mode;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+/// Keeps all files up to date; completes never. The sidecar is not ready before each was tried once.
+pub(crate) async fn keep_all(files: Vec<TokenFile>, shared: Arc<Shared>) {
+    let mut all = tokio::task::JoinSet::new();
+    for file in files {
+        let shared = shared.clone();
+        all.spawn(file.keep(move || shared.step_done()));
+    }
+    while all.join_next().await.is_some() {}
+}

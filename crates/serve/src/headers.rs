@@ -1,0 +1,171 @@
+//! Which headers pass, in both directions.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Version,
+    header::{
+        AUTHORIZATION, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, ORIGIN, PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION, REFERER, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER,
+        TRANSFER_ENCODING, UPGRADE, VIA,
+    },
+};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
+/// Whether the caller takes trailers.
+pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
+    let mut all = headers.get_all(TE).iter();
+    all.any(|value| has_word(value, "trailers"))
+}
+
+fn has_word(value: &HeaderValue, word: &str) -> bool {
+    let text = value.to_str().unwrap_or_default();
+    text.split(',').any(|part| {
+        let part = part.split(';').next().unwrap_or_default();
+        part.trim().eq_ignore_ascii_case(word)
+    })
+}
+
+/// Removes what must not reach the API.
+pub(crate) fn to_api(headers: &mut HeaderMap, keep_cookies: bool, has_body: bool) {
+    let trailers = takes_trailers(headers);
+    remove_hops(headers, has_body);
+    let mut gone = Vec::new();
+    for name in headers.keys() {
+        let text = name.as_str();
+        if text.starts_with("sec-fetch-")
+            || text.starts_with("x-forwarded-")
+            || text.starts_with("biped-")
+            || text.starts_with("proxy-")
+            || text == "x-real-ip"
+        {
+            gone.push(name.clone());
+        }
+    }
+    gone.extend([AUTHORIZATION, ORIGIN, REFERER, FORWARDED, EXPECT, HOST]);
+    if !keep_cookies {
+        gone.push(COOKIE);
+    }
+    for name in gone {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(TE, TRAILERS);
+        headers.insert(CONNECTION, HeaderValue::from_static("TE"));
+    }
+}
+
+/// Removes what must not reach the caller.
+pub(crate) fn to_caller(headers: &mut HeaderMap, keep_cookies: bool, trailers: bool) {
+    remove_hops(headers, trailers);
+    let mut gone = Vec::new();
+    for name in headers.keys() {
+        let text = name.as_str();
+        if text.starts_with("access-control-") || text.starts_with("proxy-") {
+            gone.push(name.clone());
+        }
+    }
+    gone.extend([
+        HeaderName::from_static("alt-svc"),
+        HeaderName::from_static("clear-site-data"),
+        STRICT_TRANSPORT_SECURITY,
+    ]);
+    if !keep_cookies {
+        gone.push(SET_COOKIE);
+    }
+    for name in gone {
+        headers.remove(name);
+    }
+}
+
+/// Removes the headers of a single connection (RFC 9110 §7.6.1), and those that `Connection` names.
+fn remove_hops(headers: &mut HeaderMap, keep_trailer: bool) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let hops = [
+        CONNECTION,
+        KEEP_ALIVE,
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        HTTP2_SETTINGS,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+    ];
+    for name in named.into_iter().chain(hops) {
+        headers.remove(name);
+    }
+    if !keep_trailer {
+        headers.remove(TRAILER);
+    }
+}
+
+/// Adds this hop (RFC 9110 §7.6.3).
+pub(crate) fn add_via(headers: &mut HeaderMap, version: Version) {
+    let hop = if version == Version::HTTP_2 {
+        "2 biped"
+    } else {
+        "1.1 biped"
+    };
+    headers.append(VIA, HeaderValue::from_static(hop));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &'static str)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        };
+        lines.iter().map(line).collect()
+    }
+
+    #[test]
+    fn what_belongs_to_the_caller_stays_here() {
+        let mut headers = of(&[
+            ("authorization", "Bearer caller"),
+            ("connection", "keep-alive, x-hop"),
+            ("x-hop", "1"),
+            ("cookie", "a=b"),
+            ("origin", "http://localhost"),
+            ("sec-fetch-site", "same-origin"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("biped-caller", "secret"),
+            ("proxy-authorization", "Bearer caller"),
+            ("expect", "100-continue"),
+            ("user-agent", "test"),
+            ("if-none-match", "\"1\""),
+            ("te", "trailers, deflate"),
+        ]);
+        to_api(&mut headers, false, false);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["connection", "if-none-match", "te", "user-agent"]);
+        assert_eq!(headers[TE], "trailers");
+        assert_eq!(headers[CONNECTION], "TE");
+    }
+
+    #[test]
+    fn what_would_bind_the_caller_to_the_vendor_is_removed() {
+        let mut headers = of(&[
+            ("set-cookie", "a=b"),
+            ("alt-svc", "h3"),
+            ("strict-transport-security", "max-age=1"),
+            ("access-control-allow-origin", "*"),
+            ("clear-site-data", "*"),
+            ("etag", "\"1\""),
+        ]);
+        to_caller(&mut headers, false, false);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["etag"]);
+    }
+}

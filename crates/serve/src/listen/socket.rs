@@ -1,0 +1,111 @@
+//! [`Socket`]: a Unix socket, removed with its listener.
+
+use std::{
+    fs, io,
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    os::unix::net::UnixListener as UnixSocket,
+    path::{Path, PathBuf},
+};
+
+use biped::Error;
+use tokio::net::{UnixListener, UnixStream};
+
+use super::failed::Failed;
+use crate::config::Serve;
+
+/// A Unix socket.
+#[derive(Debug)]
+pub(super) struct Socket {
+    listener: UnixListener,
+    /// What is removed at the end; nothing of a socket that another process made.
+    file: Option<File>,
+}
+
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    /// Another process may have put a socket of its own there.
+    inode: u64,
+}
+
+impl Socket {
+    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(self.listener.accept().await?.0)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let Some(File { path, inode }) = &self.file else {
+            return;
+        };
+        let is_ours = fs::symlink_metadata(path).is_ok_and(|file| file.ino() == *inode);
+        if is_ours {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// A socket that another process made.
+pub(super) fn inherited(listener: UnixSocket) -> io::Result<Socket> {
+    listener.set_nonblocking(true)?;
+    Ok(Socket {
+        listener: UnixListener::from_std(listener)?,
+        file: None,
+    })
+}
+
+pub(super) fn bind(path: &Path, serve: &Serve) -> Result<Socket, Failed> {
+    let shown = path.display();
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let refuse = |what: String| Err(Failed::Refused(Error::configuration(what)));
+    let parent = fs::metadata(directory).map_err(Failed::Io)?;
+    if !is_trusted(parent.uid()) {
+        return refuse(format!("the directory of {shown} belongs to another user"));
+    }
+    if parent.mode() & 0o1002 == 0o002 {
+        tracing::warn!("others can replace {shown}: its directory is writable for them");
+    }
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Failed::Io(error)),
+        Ok(file) if file.file_type().is_symlink() => {
+            return refuse(format!("{shown} is a symbolic link"));
+        }
+        Ok(file) if !file.file_type().is_socket() => {
+            return refuse(format!("{shown} exists, and is not a socket"));
+        }
+        Ok(file) if !is_trusted(file.uid()) => {
+            return refuse(format!("{shown} belongs to another user"));
+        }
+        Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
+            Ok(_) => return Err(Failed::Io(io::ErrorKind::AddrInUse.into())),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).map_err(Failed::Io)?;
+            }
+            Err(error) => return Err(Failed::Io(error)),
+        },
+    }
+    let listener = UnixListener::bind(path).map_err(Failed::Io)?;
+    let inode = fs::symlink_metadata(path).map_err(Failed::Io)?.ino();
+    let socket = Socket {
+        listener,
+        file: Some(File {
+            path: path.to_owned(),
+            inode,
+        }),
+    };
+    if let Some(group) = serve.socket_group {
+        std::os::unix::fs::chown(path, None, Some(group)).map_err(Failed::Io)?;
+    }
+    let mode = fs::Permissions::from_mode(serve.socket_mode);
+    fs::set_permissions(path, mode).map_err(Failed::Io)?;
+    Ok(socket)
+}
+
+fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
+}

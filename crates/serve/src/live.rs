@@ -1,0 +1,145 @@
+//! [`Live`]: the configuration that requests are served by. A reload replaces it as a whole.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use biped::{Biped, ConfiguredProvider, Error, TokenSource, provider::wire::Escaped};
+use tokio::sync::Semaphore;
+
+use crate::{
+    callers::Callers,
+    config::{ProviderSettings, Serve, Warm},
+    target::is_servable,
+};
+
+/// At most so many providers are warmed.
+const MAX_WARM: usize = 64;
+
+/// What requests are served by.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) biped: Biped,
+    pub(crate) serve: Serve,
+    pub(crate) callers: Callers,
+    providers: BTreeMap<Arc<str>, Arc<Served>>,
+}
+
+/// A provider that is served.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) name: Arc<str>,
+    pub(crate) provider: ConfiguredProvider,
+    pub(crate) source: TokenSource,
+    pub(crate) settings: ProviderSettings,
+    /// Room for concurrent calls, where it is limited.
+    pub(crate) room: Option<Arc<Semaphore>>,
+}
+
+impl Live {
+    /// Checks the settings against the providers.
+    pub(crate) fn new(biped: Biped, serve: Serve) -> Result<Self, Error> {
+        let mut problems = Vec::new();
+        let known: BTreeSet<&str> = biped.names().collect();
+        let mut check = |place: &str, name: &str| {
+            if !known.contains(name) {
+                let all: Vec<_> = known.iter().copied().collect();
+                let all = all.join(", ");
+                problems.push(format!(
+                    "{place}: there is no provider named {}; expected one of {all}",
+                    Escaped(name)
+                ));
+            }
+        };
+        for name in serve.only.iter().flatten() {
+            check("serve.only", name);
+        }
+        for (name, _) in &serve.providers {
+            check("serve.providers", name);
+        }
+        for name in &serve.ready_requires {
+            check("serve.ready_requires", name);
+        }
+        if let Warm::These(names) = &serve.warm {
+            for name in names {
+                check("serve.warm", name);
+            }
+        }
+        for caller in &serve.callers {
+            for name in caller.providers.iter().flatten() {
+                check("serve.callers.providers", name);
+            }
+        }
+        for file in &serve.files {
+            check("serve.files.provider", &file.provider);
+        }
+        let names: Vec<&str> = match &serve.only {
+            Some(names) => names.iter().map(String::as_str).collect(),
+            None => known.iter().copied().collect(),
+        };
+        for name in &names {
+            if !is_servable(name) {
+                problems.push(format!(
+                    "providers: {} can't be served; use letters, digits, - . and _ in its name, or \
+                     leave it out of serve.only",
+                    Escaped(name)
+                ));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(Error::configuration_lines(problems));
+        }
+        let mut providers = BTreeMap::new();
+        for name in names {
+            let provider = biped.provider(name)?.clone();
+            let settings = serve.providers.iter().find(|(known, _)| known == name);
+            let settings = settings.map_or_else(ProviderSettings::default, |(_, it)| it.clone());
+            let name: Arc<str> = name.into();
+            let served = Served {
+                name: name.clone(),
+                source: biped.token_source(&name)?,
+                provider,
+                room: settings
+                    .max_concurrent_requests
+                    .map(|most| Arc::new(Semaphore::new(most))),
+                settings,
+            };
+            providers.insert(name, Arc::new(served));
+        }
+        Ok(Self {
+            callers: Callers::new(&serve.callers),
+            biped,
+            serve,
+            providers,
+        })
+    }
+
+    pub(crate) fn served(&self, name: &str) -> Option<&Arc<Served>> {
+        self.providers.get(name)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Served>> {
+        self.providers.values()
+    }
+
+    /// The providers whose tokens are fetched at the start.
+    pub(crate) fn warmed(&self) -> Vec<Arc<Served>> {
+        let is_chosen = |served: &&Arc<Served>| match &self.serve.warm {
+            Warm::All => true,
+            Warm::These(names) => names.iter().any(|name| **name == *served.name),
+        };
+        let required = |served: &&Arc<Served>| {
+            let names = &self.serve.ready_requires;
+            names.iter().any(|name| **name == *served.name)
+        };
+        let chosen = self.all().filter(is_chosen).take(MAX_WARM);
+        let mut chosen: Vec<_> = chosen.cloned().collect();
+        for served in self.all().filter(required) {
+            if !chosen.iter().any(|known| known.name == served.name) {
+                chosen.push(served.clone());
+            }
+        }
+        chosen
+    }
+}

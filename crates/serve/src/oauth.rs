@@ -1,0 +1,270 @@
+//! The token endpoint of RFC 6749 §4.4, and its metadata (RFC 8414): for any OAuth library.
+
+use std::{sync::Arc, time::Duration};
+
+use biped::{CachedToken, Error, ErrorKind, ExposeSecret, TokenRef, provider::wire};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{AUTHORIZATION, HOST, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use serde_json::json;
+
+use crate::{
+    callers::{Identity, basic},
+    live::Served,
+    own::Own,
+    params::Wish,
+    problem::Problem,
+    reply,
+};
+
+/// The largest form.
+const MAX_FORM: usize = 64 * 1024;
+
+/// Before its expiry a token is not used any more: this long, or a tenth of its life.
+const MARGIN: Duration = Duration::from_secs(30);
+
+pub(crate) async fn token(
+    own: &Own<'_>,
+    served: &Arc<Served>,
+    request: Request<Incoming>,
+) -> Result<Response<Bytes>, Problem> {
+    let (parts, body) = request.into_parts();
+    let header = parts.headers.get(AUTHORIZATION);
+    let header = header.and_then(|value| value.to_str().ok());
+    let header = header.and_then(|text| text.split_once(' '));
+    let header = header.and_then(|(scheme, rest)| match scheme {
+        scheme if scheme.eq_ignore_ascii_case("basic") => basic(rest).map(|(_, secret)| secret),
+        scheme if scheme.eq_ignore_ascii_case("bearer") => Some(rest.trim().to_owned()),
+        _ => None,
+    });
+    let body = Limited::new(body, MAX_FORM).collect().await;
+    let body = body.map_err(|_| Problem::new("body-too-large", "the form is too large").close())?;
+    let form = match Form::read(&body.to_bytes()) {
+        Ok(form) => form,
+        Err(refusal) => return Ok(refusal.response()),
+    };
+    let secrets: Vec<String> = header.into_iter().chain(form.secret.clone()).collect();
+    let answer = async {
+        let identity = identify(own, served, &secrets).await?;
+        let own = Own {
+            identity: &identity,
+            ..*own
+        };
+        issue(&own, served, form).await
+    };
+    Ok(answer
+        .await
+        .unwrap_or_else(|refusal: Refusal| refusal.response()))
+}
+
+/// A form of RFC 6749 §4.4.2.
+struct Form {
+    grant: Option<String>,
+    secret: Option<String>,
+    wish: Vec<(String, String)>,
+}
+
+impl Form {
+    fn read(body: &[u8]) -> Result<Self, Refusal> {
+        let mut form = Self {
+            grant: None,
+            secret: None,
+            wish: Vec::new(),
+        };
+        let mut seen: Vec<String> = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(body) {
+            // A parameter must not be given twice (§3.2).
+            if seen.contains(&name.as_ref().to_owned()) {
+                return Err(Refusal::new("invalid_request", "a field is given twice"));
+            }
+            seen.push(name.clone().into_owned());
+            match &*name {
+                "grant_type" => form.grant = Some(value.into_owned()),
+                "client_secret" => form.secret = Some(value.into_owned()),
+                "client_id" => {}
+                // An empty value counts as missing (§3.1).
+                _ if value.is_empty() => {}
+                _ => form.wish.push((name.into_owned(), value.into_owned())),
+            }
+        }
+        Ok(form)
+    }
+}
+
+async fn identify(own: &Own<'_>, served: &Served, given: &[String]) -> Result<Identity, Refusal> {
+    if own.live.callers.is_empty() {
+        return match own.hands_out_to(None) {
+            true => Ok(None),
+            false => Err(Refusal::new(
+                "invalid_client",
+                "tokens are handed out on Unix sockets and to configured callers only",
+            )),
+        };
+    }
+    let unknown = || {
+        Refusal::new(
+            "invalid_client",
+            "the caller is unknown; its token is the client_secret",
+        )
+    };
+    let found = own.live.callers.find(given, own.peer.uid).await;
+    let caller = found.ok_or_else(unknown)?;
+    if !caller.may_use(&served.name) || !own.hands_out_to(Some(caller.may_have_tokens())) {
+        let what = "this caller may not have tokens of the provider";
+        return Err(Refusal::new("unauthorized_client", what));
+    }
+    Ok(Some(caller))
+}
+
+async fn issue(own: &Own<'_>, served: &Served, form: Form) -> Result<Response<Bytes>, Refusal> {
+    match form.grant.as_deref() {
+        Some("client_credentials") => {}
+        Some(_) => {
+            let what = "the only grant is client_credentials";
+            return Err(Refusal::new("unsupported_grant_type", what));
+        }
+        None => return Err(Refusal::new("invalid_request", "grant_type is missing")),
+    }
+    let mut wish = Wish::default();
+    let mut has_scope = false;
+    for (name, value) in form.wish {
+        has_scope |= name == "scope";
+        let added = wish.add(&name, value);
+        added.map_err(|_| Refusal::new("invalid_request", "a field is not allowed"))?;
+    }
+    let source = own
+        .source(&wish, served)
+        .map_err(|problem| match problem.word {
+            "too-many-keys" => Refusal::new("temporarily_unavailable", "too many new keys")
+                .after(Duration::from_secs(60)),
+            _ if has_scope => Refusal::new("invalid_scope", "the scope or a field is not allowed"),
+            _ => Refusal::new("invalid_request", "a field is not allowed"),
+        })?;
+    let token = source.token().await.map(TokenRef::into_owned);
+    let token = token.map_err(|error| Refusal::of(&error))?;
+    let is_bound = token.confirmation().is_some()
+        || token.client_identity().is_some()
+        || token.token_type().eq_ignore_ascii_case("dpop");
+    if is_bound {
+        let what = "the token is bound to a key of this sidecar; use the proxy route";
+        return Err(Refusal::new("unauthorized_client", what));
+    }
+    let now = source.clock().now().wall;
+    let longest = own.live.serve.oauth_max_ttl;
+    let mut body = json!({
+        "access_token": token.expose_secret(),
+        "token_type": token.token_type(),
+        "expires_in": usable(&token, now).unwrap_or(longest).min(longest).as_secs(),
+    });
+    let scope = token.scope().map(str::to_owned);
+    if let Some(scope) = scope.or_else(|| source.request().joined_scopes(" ")) {
+        body["scope"] = json!(scope);
+    }
+    Ok(reply::json(&body))
+}
+
+/// How long a token is used from now on.
+fn usable(token: &CachedToken, now: biped::Timestamp) -> Option<Duration> {
+    let margin = MARGIN.min(token.lifetime()? / 10);
+    let left = token.expires_at()?.since(now);
+    Some(left.saturating_sub(margin).max(Duration::from_secs(1)))
+}
+
+/// An error of RFC 6749 §5.2.
+#[derive(Debug)]
+struct Refusal {
+    error: &'static str,
+    description: String,
+    after: Option<Duration>,
+}
+
+impl Refusal {
+    fn new(error: &'static str, description: impl Into<String>) -> Self {
+        Self {
+            error,
+            description: description.into(),
+            after: None,
+        }
+    }
+
+    fn after(mut self, time: Duration) -> Self {
+        self.after = Some(time);
+        self
+    }
+
+    /// Why there is no token.
+    fn of(error: &Error) -> Self {
+        let vendor = error.vendor();
+        let reason = vendor.and_then(|vendor| vendor.reason.as_deref());
+        if error.kind() == ErrorKind::Refused && reason == Some("invalid_scope") {
+            return Self::new("invalid_scope", described(error));
+        }
+        let wait = error.retry_after().unwrap_or_default();
+        let wait = wait.max(Duration::from_secs(1));
+        Self::new("temporarily_unavailable", described(error)).after(wait)
+    }
+
+    fn response(self) -> Response<Bytes> {
+        // Only these characters may be in a description (RFC 6749 §5.2).
+        let description: String = self
+            .description
+            .chars()
+            .map(|c| match c {
+                '"' | '\\' => '\'',
+                ' '..='~' => c,
+                _ => '?',
+            })
+            .collect();
+        let body = json!({"error": self.error, "error_description": description});
+        let mut response = reply::json(&body);
+        *response.status_mut() = match self.error {
+            "invalid_client" => StatusCode::UNAUTHORIZED,
+            "temporarily_unavailable" => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let headers = response.headers_mut();
+        if self.error == "invalid_client" {
+            let basic = HeaderValue::from_static("Basic realm=\"biped\"");
+            headers.insert(WWW_AUTHENTICATE, basic);
+        }
+        if let Some(time) = self.after {
+            let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+fn described(error: &Error) -> String {
+    let vendor = error.vendor().cloned();
+    let said = vendor.and_then(|vendor| vendor.cut_and_escaped().message);
+    match said {
+        Some(said) => format!("{}: {said}", wire::escaped(error.message())),
+        None => wire::escaped(error.message()).into_owned(),
+    }
+}
+
+/// RFC 8414.
+pub(crate) fn metadata<B>(
+    served: &Served,
+    request: &Request<B>,
+) -> Result<Response<Bytes>, Problem> {
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    let host = host.or(request.uri().authority().map(http::uri::Authority::as_str));
+    let host = host.unwrap_or("localhost");
+    let issuer = format!("http://{host}/-/oauth/{}", served.name);
+    Ok(reply::json(&json!({
+        "issuer": issuer,
+        "token_endpoint": format!("{issuer}/token"),
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+    })))
+}

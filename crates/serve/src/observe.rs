@@ -1,0 +1,177 @@
+//! [`Call`]: what is known of a call when it ends, for the access log.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use biped::provider::{Clock, SystemClock};
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    body::Progress,
+    config::AccessLog,
+    meter::{self, UnderWay},
+};
+
+/// Where the lines of the access log go.
+#[derive(Clone)]
+pub(crate) struct LogSink(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl LogSink {
+    pub(crate) fn new(sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sink))
+    }
+
+    pub(crate) fn none() -> Self {
+        Self::new(|_| {})
+    }
+}
+
+impl fmt::Debug for LogSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogSink")
+    }
+}
+
+/// Makes the text of all metrics.
+#[derive(Clone)]
+pub(crate) struct Render(pub(crate) Arc<dyn Fn() -> String + Send + Sync>);
+
+impl fmt::Debug for Render {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Render")
+    }
+}
+
+/// A call on its way. Told of when it ends, which is when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) sink: LogSink,
+    pub(crate) which: AccessLog,
+    pub(crate) started: Duration,
+    pub(crate) provider: Option<Arc<str>>,
+    pub(crate) caller: Option<String>,
+    pub(crate) method: String,
+    /// Without the query.
+    pub(crate) path: String,
+    pub(crate) status: Option<StatusCode>,
+    /// The problem's word, where the sidecar answered.
+    pub(crate) error: Option<&'static str>,
+    pub(crate) replayed: bool,
+    pub(crate) api_time: Option<Duration>,
+    pub(crate) upload: Progress,
+    pub(crate) under_way: Option<UnderWay>,
+    verb: &'static str,
+    bytes_out: u64,
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The caller went away.
+    Open,
+    Complete,
+    CutOff,
+}
+
+impl Call {
+    pub(crate) fn new(sink: LogSink, which: AccessLog, method: &Method, path: &str) -> Self {
+        Self {
+            sink,
+            which,
+            started: SystemClock.now().mono,
+            provider: None,
+            caller: None,
+            method: method.as_str().into(),
+            verb: meter::method(method),
+            under_way: None,
+            path: path.into(),
+            status: None,
+            error: None,
+            replayed: false,
+            api_time: None,
+            upload: Progress::default(),
+            bytes_out: 0,
+            end: End::Open,
+        }
+    }
+
+    /// Logs the call only if all are logged.
+    pub(crate) fn set_routine(&mut self) {
+        if self.which == AccessLog::Errors {
+            self.which = AccessLog::Off;
+        }
+    }
+
+    pub(crate) fn out(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
+    }
+
+    pub(crate) fn complete(&mut self) {
+        if self.end == End::Open {
+            self.end = End::Complete;
+        }
+    }
+
+    pub(crate) fn cut_off(&mut self) {
+        self.end = End::CutOff;
+    }
+
+    fn is_logged(&self) -> bool {
+        let is_failure = self.error.is_some()
+            || self.end == End::CutOff
+            || self.status.is_some_and(|status| status.is_server_error());
+        match self.which {
+            AccessLog::Off => false,
+            AccessLog::Errors => is_failure,
+            AccessLog::All => true,
+        }
+    }
+
+    /// One line of JSON, without a query, a header or a body.
+    fn line(&self) -> Value {
+        let now = SystemClock.now();
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let mut line = Map::new();
+        let error = match self.end {
+            End::CutOff => Some("cut-off"),
+            _ => self.error,
+        };
+        let status = match (self.end, self.status) {
+            // No status says that the caller went away.
+            (End::Open, None) => Some(499),
+            (_, status) => status.map(|status| status.as_u16()),
+        };
+        line.insert("ts".into(), json!(now.wall.to_string()));
+        line.insert(
+            "level".into(),
+            json!(if error.is_some() { "error" } else { "info" }),
+        );
+        line.insert("provider".into(), json!(self.provider.as_deref()));
+        line.insert("caller".into(), json!(self.caller));
+        line.insert("method".into(), json!(self.method));
+        line.insert("path".into(), json!(self.path));
+        line.insert("status".into(), json!(status));
+        line.insert(
+            "ms".into(),
+            json!(ms(now.mono.saturating_sub(self.started))),
+        );
+        line.insert("api_ms".into(), json!(self.api_time.map(ms)));
+        line.insert("bytes_in".into(), json!(self.upload.bytes()));
+        line.insert("bytes_out".into(), json!(self.bytes_out));
+        line.insert("replayed".into(), json!(self.replayed));
+        line.insert("error".into(), json!(error));
+        Value::Object(line)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let time = SystemClock.now().mono.saturating_sub(self.started);
+        // No status says that the caller went away.
+        let status = self.status.map_or(499, |status| status.as_u16());
+        meter::answered(self.provider.as_ref(), self.verb, status, self.error, time);
+        if self.is_logged() {
+            (self.sink.0)(&self.line().to_string());
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Which of a provider's tokens a request wants: parameters, scopes, and a least life.
+
+use std::time::Duration;
+
+use biped::TokenSource;
+use http::{HeaderMap, StatusCode};
+
+use crate::{live::Served, problem::Problem, target::percent_decoded};
+
+/// What a request asks for beside the provider.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wish {
+    params: Vec<(String, String)>,
+    scope: Option<String>,
+    pub(crate) min_ttl: Option<Duration>,
+}
+
+impl Wish {
+    /// Reads the parameters in a path and in `Biped-…` headers.
+    pub(crate) fn read(path: &[(&str, &str)], headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut wish = Self::default();
+        for (name, value) in path {
+            let (Some(name), Some(value)) = (percent_decoded(name), percent_decoded(value)) else {
+                return Err(wrong(
+                    "a parameter in the path is not percent-encoded UTF-8",
+                ));
+            };
+            wish.add(&name, value)?;
+        }
+        for value in headers.get_all("biped-param") {
+            let text = value.to_str().ok();
+            let pair = text.and_then(|text| text.split_once('='));
+            let Some((name, value)) = pair else {
+                return Err(wrong("Biped-Param: expected NAME=VALUE"));
+            };
+            let value = percent_decoded(value.trim())
+                .ok_or_else(|| wrong("Biped-Param: expected a percent-encoded value"))?;
+            let name = name.trim();
+            if matches!(name, "scope" | "tenant") {
+                return Err(wrong(
+                    "Biped-Param: use Biped-Scope or Biped-Tenant for this",
+                ));
+            }
+            wish.add(name, value)?;
+        }
+        if let Some(scope) = one(headers, "biped-scope")? {
+            wish.add("scope", scope.to_owned())?;
+        }
+        if let Some(tenant) = one(headers, "biped-tenant")? {
+            wish.add("tenant", tenant.to_owned())?;
+        }
+        if let Some(seconds) = one(headers, "biped-min-ttl")? {
+            wish.min_ttl = Some(
+                whole_seconds(seconds)
+                    .ok_or_else(|| wrong("Biped-Min-TTL: expected a whole number of seconds"))?,
+            );
+        }
+        Ok(wish)
+    }
+
+    /// Adds a parameter or the scope, each of which may be given once.
+    pub(crate) fn add(&mut self, name: &str, value: String) -> Result<(), Problem> {
+        if name == "tenant" {
+            return Err(forbidden("tenants are not available in this release"));
+        }
+        if name == "scope" {
+            return match self.scope.replace(value) {
+                None => Ok(()),
+                Some(_) => Err(wrong("the scope is given twice")),
+            };
+        }
+        if self.params.iter().any(|(known, _)| known == name) {
+            return Err(wrong("a parameter is given twice"));
+        }
+        self.params.push((name.to_owned(), value));
+        Ok(())
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        self.params.is_empty() && self.scope.is_none()
+    }
+
+    /// What tells this wish from others.
+    pub(crate) fn key(&self, provider: &str) -> String {
+        let mut params = self.params.clone();
+        params.sort();
+        format!("{provider}\n{params:?}\n{:?}", self.scope)
+    }
+
+    /// The source of the tokens that are wanted, if the provider's settings allow the parameters.
+    pub(crate) fn source(&self, served: &Served) -> Result<TokenSource, Problem> {
+        let mut source = served.source.clone();
+        for (name, value) in &self.params {
+            if !served.settings.params.contains(name) {
+                return Err(forbidden(
+                    "a parameter is not allowed; list it in params of [serve.providers.NAME]",
+                ));
+            }
+            let value = served.provider.param(name, value).map_err(|error| {
+                let detail = biped::provider::wire::escaped(error.message()).into_owned();
+                Problem::new("parameter", detail).status(StatusCode::BAD_REQUEST)
+            })?;
+            source = source.param(name, value);
+        }
+        if let Some(scope) = &self.scope {
+            let allowed = &served.settings.scopes;
+            let mut words = scope.split_ascii_whitespace();
+            if !words.all(|word| allowed.iter().any(|known| known == word)) {
+                return Err(forbidden(
+                    "a scope is not allowed; list it in scopes of [serve.providers.NAME]",
+                ));
+            }
+            source = source.with_scopes(scope);
+        }
+        Ok(source)
+    }
+}
+
+/// The value of a header that may be given once.
+pub(crate) fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Problem> {
+    let mut all = headers.get_all(name).iter();
+    let Some(value) = all.next() else {
+        return Ok(None);
+    };
+    match (value.to_str(), all.next()) {
+        (Ok(text), None) => Ok(Some(text.trim())),
+        _ => Err(wrong(&format!(
+            "expected one {name} header, of visible ASCII"
+        ))),
+    }
+}
+
+/// Reads a whole number of seconds, of at most a year.
+pub(crate) fn whole_seconds(text: &str) -> Option<Duration> {
+    let seconds: u64 = text.parse().ok()?;
+    (seconds <= 365 * 86_400).then(|| Duration::from_secs(seconds))
+}
+
+pub(crate) fn wrong(what: &str) -> Problem {
+    Problem::new("parameter", what).status(StatusCode::BAD_REQUEST)
+}
+
+fn forbidden(what: &str) -> Problem {
+    Problem::new("parameter", what)
+}

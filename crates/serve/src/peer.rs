@@ -1,0 +1,25 @@
+//! Where a connection came to, and who is at its other end.
+
+use std::sync::Arc;
+
+/// The listener that a connection came to.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenerInfo {
+    /// `None` for a Unix socket.
+    pub(crate) port: Option<u16>,
+    /// Whether only this machine can connect.
+    pub(crate) is_local: bool,
+    /// Whether only health, readiness and metrics are answered.
+    pub(crate) is_probe: bool,
+    /// The one provider that is served there.
+    pub(crate) provider: Option<Arc<str>>,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) is_local: bool,
+    pub(crate) is_socket: bool,
+    /// The user, where the system tells.
+    pub(crate) uid: Option<u32>,
+}

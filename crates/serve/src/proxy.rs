@@ -1,0 +1,327 @@
+//! A call of an API through the sidecar.
+
+mod answer;
+mod place;
+
+use std::{sync::Arc, time::Duration};
+
+use biped::{
+    CachedToken, TokenRef, TokenSource,
+    client::{CallError, call},
+    provider::{Clock, SystemClock},
+};
+use http::{Request, Response, Uri, header::CONTENT_LENGTH};
+use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use self::place::Wanted;
+use crate::{
+    allow::allows,
+    body::{AnswerBody, Limits, Watch, incoming},
+    callers::Identity,
+    guard, headers,
+    live::{Live, Served},
+    meter::{self, UnderWay},
+    observe::Call,
+    params::{Wish, one, whole_seconds, wrong},
+    problem::Problem,
+    shared::Shared,
+    target::{self, BadPath, Target},
+    transport::{ApiTransport, Outgoing, Seen},
+    upstream::Failure,
+};
+
+/// A request for an API.
+pub(crate) struct Asked<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) live: &'a Live,
+    pub(crate) identity: &'a Identity,
+    /// The provider of the listener, if it has one.
+    pub(crate) listener: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// Calls the API. The problem says why it was not called, or did not answer.
+    pub(crate) async fn run(
+        &self,
+        request: Request<Incoming>,
+        mut call: Call,
+    ) -> (Response<AnswerBody>, Option<Call>) {
+        let is_grpc = is_grpc(&request);
+        match self.go(request, is_grpc, &mut call).await {
+            Ok((response, room)) => {
+                call.status = Some(response.status());
+                let watch = Watch { call, _room: room };
+                (response.map(|body| body.watched(watch)), None)
+            }
+            Err(problem) => {
+                let response = self.shared.refuse(problem, is_grpc, &mut call);
+                (response, Some(call))
+            }
+        }
+    }
+
+    async fn go(
+        &self,
+        request: Request<Incoming>,
+        is_grpc: bool,
+        call: &mut Call,
+    ) -> Result<(Response<AnswerBody>, Vec<OwnedSemaphorePermit>), Problem> {
+        let uri = request.uri().clone();
+        let (served, target) = self.find(&uri)?;
+        call.provider = Some(served.name.clone());
+        call.under_way = Some(UnderWay::new(&served.name));
+        let named = |problem: Problem| problem.provider(&served.name);
+        guard::check_path(&uri).map_err(named)?;
+        let wanted = Wanted::read(&target, &uri, request.headers()).map_err(named)?;
+        if let Wanted::Below { rest, .. } = &wanted {
+            self.check_allowed(served, &request, rest).map_err(named)?;
+        }
+        let wish = Wish::read(&target.params, request.headers()).map_err(named)?;
+        let source = wish.source(served).map_err(named)?;
+        if !wish.is_plain() {
+            self.shared
+                .admit_key(self.identity, &wish.key(&served.name), self.live)
+                .map_err(named)?;
+        }
+        guard::check_wishes(request.headers()).map_err(named)?;
+        let timeout = self.timeout(served, &request).map_err(named)?;
+        check_length(&request, self.live.serve.max_body).map_err(named)?;
+        let room = self.room(served).map_err(named)?;
+
+        let started = SystemClock.now().mono;
+        let (token, waited) = token(&source, wish.min_ttl)
+            .await
+            .map_err(|error| named(Problem::of_token(&error, false)))?;
+        let waited = waited.then(|| SystemClock.now().mono.saturating_sub(started));
+        let waited = waited.filter(|time| time.as_millis() > 0);
+        if let Wanted::Complete { .. } = &wanted {
+            let rest = wanted.rest_of(source.base_url(&token)).map_err(named)?;
+            self.check_allowed(served, &request, &rest).map_err(named)?;
+        }
+        drop(token);
+
+        let (parts, body) = request.into_parts();
+        let limits = Limits {
+            max: self.live.serve.max_body,
+            keep: self.live.serve.replay_body,
+            idle: self.idle(served),
+        };
+        let version = parts.version;
+        let takes_trailers = headers::takes_trailers(&parts.headers);
+        let body = incoming(body, limits, &call.upload)
+            .await
+            .map_err(|why| named(why.problem()))?;
+        let mut sent = parts.headers;
+        let keep_cookies = served.settings.forward_cookies;
+        headers::to_api(&mut sent, keep_cookies, body.bytes().is_none());
+        if served.settings.via {
+            headers::add_via(&mut sent, version);
+        }
+        let outgoing = Outgoing::new(parts.method, sent, body, wanted.into_path())
+            .map_err(|error| named(Problem::of_token(&error, false)))?;
+        let mut transport = ApiTransport {
+            upstream: &self.shared.upstream,
+            source: &source,
+            http2: served.settings.http2,
+            replay: self.live.serve.replay,
+            is_grpc,
+            timeout,
+            upload: call.upload.clone(),
+            seen: Seen::default(),
+        };
+        let verb = meter::method(&outgoing.method);
+        let outcome = biped_call(&source, outgoing, &mut transport).await;
+        let seen = transport.seen;
+        measure(&served.name, verb, &outcome, &seen);
+        call.replayed = seen.was_replayed;
+        call.api_time = seen.api_time;
+        let answer = outcome.map_err(|failure| named(problem_of(&failure, &seen)))?;
+        let shown = answer::Shown {
+            prefix: target.prefix,
+            settings: &served.settings,
+            idle: self.idle(served),
+            version,
+            takes_trailers,
+            waited,
+            seen: &seen,
+        };
+        Ok((shown.response(answer).map_err(named)?, room))
+    }
+
+    /// The provider that a target names.
+    fn find<'u>(&self, uri: &'u Uri) -> Result<(&Arc<Served>, Target<'u>), Problem> {
+        let path = uri.path();
+        let target = match self.listener {
+            Some(_) => Ok(Target {
+                name: "",
+                prefix: "",
+                params: Vec::new(),
+                rest: path,
+            }),
+            None => target::split(path),
+        };
+        let target = target.map_err(|BadPath(what)| Problem::new("bad-path", what))?;
+        let name = self.listener.unwrap_or(target.name);
+        let caller = self.identity.as_ref();
+        let may_use = |name: &str| caller.is_none_or(|caller| caller.may_use(name));
+        match self.live.served(name) {
+            Some(served) if may_use(name) => Ok((served, target)),
+            Some(served) => {
+                let what = "this caller may not use the provider";
+                let problem = Problem::new("caller", what).provider(&served.name);
+                Err(problem.status(http::StatusCode::FORBIDDEN))
+            }
+            None => Err(self.unknown(may_use)),
+        }
+    }
+
+    fn unknown(&self, may_use: impl Fn(&str) -> bool) -> Problem {
+        let names = self.live.all().map(|served| &*served.name);
+        let names: Vec<_> = names.filter(|name| may_use(name)).collect();
+        let what = match &names[..] {
+            [] => "there is no such provider".to_owned(),
+            names => format!(
+                "there is no such provider; expected a path that begins with one of /{}",
+                names.join(", /")
+            ),
+        };
+        Problem::new("unknown-provider", what)
+    }
+
+    fn check_allowed(
+        &self,
+        served: &Served,
+        request: &Request<Incoming>,
+        rest: &str,
+    ) -> Result<(), Problem> {
+        let settings = &served.settings;
+        let rest = if rest.is_empty() { "/" } else { rest };
+        let method = request.method().as_str();
+        if !allows(settings.allow.as_deref(), &settings.deny, method, rest) {
+            let what = "the configuration does not allow this method and path";
+            return Err(Problem::new("not-allowed", what));
+        }
+        let has_header = request.headers().get("biped-request");
+        if self.live.serve.require_header && has_header.is_none_or(|it| it.as_bytes() != b"1") {
+            let what = "the header Biped-Request: 1 is missing";
+            return Err(Problem::new("not-allowed", what));
+        }
+        Ok(())
+    }
+
+    fn timeout(&self, served: &Served, request: &Request<Incoming>) -> Result<Duration, Problem> {
+        let serve = &self.live.serve;
+        let usual = served
+            .settings
+            .response_timeout
+            .unwrap_or(serve.response_timeout);
+        let Some(seconds) = one(request.headers(), "biped-timeout")? else {
+            return Ok(usual);
+        };
+        let asked = whole_seconds(seconds).filter(|time| !time.is_zero());
+        let asked = asked
+            .ok_or_else(|| wrong("Biped-Timeout: expected a whole number of seconds, from 1 up"))?;
+        Ok(asked.min(serve.max_timeout))
+    }
+
+    fn idle(&self, served: &Served) -> Duration {
+        let own = served.settings.idle_timeout;
+        own.unwrap_or(self.live.serve.idle_timeout)
+    }
+
+    fn room(&self, served: &Served) -> Result<Vec<OwnedSemaphorePermit>, Problem> {
+        let take = |room: &Arc<Semaphore>| {
+            room.clone().try_acquire_owned().map_err(|_| {
+                Problem::new("overloaded", "too many calls are under way")
+                    .retry_after(Duration::from_secs(1))
+            })
+        };
+        let mut taken = vec![take(&self.shared.room)?];
+        if let Some(room) = &served.room {
+            taken.push(take(room)?);
+        }
+        Ok(taken)
+    }
+}
+
+/// A token, and whether it was waited for. It is had before the body is read, so that a call that
+/// can't be made is refused before its caller sends much.
+async fn token(
+    source: &TokenSource,
+    min_ttl: Option<Duration>,
+) -> Result<(Arc<CachedToken>, bool), biped::Error> {
+    if let Some(least) = min_ttl {
+        let token = source.token_with(least).await.map(TokenRef::into_owned)?;
+        return Ok((token, true));
+    }
+    if let Some(token) = source.fresh() {
+        return Ok((token.into_owned(), false));
+    }
+    let token = source.token().await.map(TokenRef::into_owned)?;
+    Ok((token, true))
+}
+
+/// [`call`], on the heap: its future is large.
+async fn biped_call(
+    source: &TokenSource,
+    request: Outgoing,
+    transport: &mut ApiTransport<'_>,
+) -> Result<crate::transport::Answer, CallError<Failure>> {
+    Box::pin(call(source, request, transport)).await
+}
+
+/// Measures the last attempt, and says what came of a rejection.
+fn measure(
+    provider: &Arc<str>,
+    verb: &'static str,
+    outcome: &Result<crate::transport::Answer, CallError<Failure>>,
+    seen: &Seen,
+) {
+    let server = seen
+        .place
+        .as_ref()
+        .and_then(|(called, _)| called.host_str());
+    let told = match outcome {
+        Ok(answer) => Some(Ok(answer.response.status().as_u16())),
+        Err(CallError::Transport(failure)) => Some(Err(failure.problem().word)),
+        // Nothing was attempted.
+        Err(CallError::Token(_)) => None,
+    };
+    if let Some(told) = told {
+        let time = seen.api_time.unwrap_or_default();
+        meter::attempted(provider, verb, told, server.unwrap_or_default(), time);
+    }
+    if seen.rejection.is_some() {
+        let outcome = match (seen.was_replayed, told) {
+            (false, _) => "impossible",
+            (true, Some(Ok(401))) => "rejected",
+            (true, _) => "accepted",
+        };
+        meter::rejected(provider, outcome);
+    }
+}
+
+fn problem_of(failure: &CallError<Failure>, seen: &Seen) -> Problem {
+    match failure {
+        CallError::Token(error) => Problem::of_token(error, seen.rejection.is_some()),
+        CallError::Transport(failure) => failure.problem(),
+    }
+}
+
+fn check_length(request: &Request<Incoming>, max: Option<u64>) -> Result<(), Problem> {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|text| text.to_str().ok()?.parse::<u64>().ok());
+    match (length, max) {
+        (Some(length), Some(max)) if length > max => {
+            let what = format!("the body has more than {max} bytes (max_body)");
+            Err(Problem::new("body-too-large", what).close())
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn is_grpc<B>(request: &Request<B>) -> bool {
+    let kind = request.headers().get(http::header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}

@@ -1,0 +1,150 @@
+//! A configuration that is read again while the sidecar runs.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use biped::{
+    Biped, Error,
+    provider::{Clock, SystemClock},
+};
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+use crate::{
+    config::{NAME, Serve},
+    live::Live,
+    meter,
+    shared::Shared,
+};
+
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// For how long a changed file must stay as it is.
+const SETTLED: Duration = Duration::from_millis(250);
+
+/// Hears what came of a changed file.
+pub(crate) type Told = Arc<dyn Fn(Result<(), &Error>) + Send + Sync>;
+
+/// Reads the configuration again.
+pub(crate) struct Reload {
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) read: Box<dyn Fn() -> Result<Biped, Error> + Send + Sync>,
+    pub(crate) change: Box<dyn Fn(Serve) -> Serve + Send + Sync>,
+    /// One at a time.
+    pub(crate) turn: Mutex<()>,
+}
+
+impl fmt::Debug for Reload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reload")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Reads the configuration again, and serves by it. The old one stays where that fails.
+    pub(crate) async fn reload(self: &Arc<Self>, reload: &Arc<Reload>) -> Result<(), Error> {
+        let outcome = self.take(reload).await;
+        meter::reloaded(outcome.is_ok());
+        outcome
+    }
+
+    async fn take(self: &Arc<Self>, reload: &Arc<Reload>) -> Result<(), Error> {
+        let _turn = reload.turn.lock().await;
+        let reading = reload.clone();
+        let read = tokio::task::spawn_blocking(move || (reading.read)()).await;
+        let biped = read.map_err(|error| {
+            Error::internal("reading the configuration failed").with_source(error)
+        })??;
+        let serve = biped.section::<Serve>(NAME).cloned().unwrap_or_default();
+        let serve = (reload.change)(serve);
+        let old = self.live.load_full();
+        // Clients wait for no token that is there already.
+        biped.manager().adopt(old.biped.manager());
+        let live = Arc::new(Live::new(biped, serve)?);
+        let limit = live.serve.warm_timeout;
+        let sources: Vec<_> = live
+            .warmed()
+            .iter()
+            .map(|served| served.source.clone())
+            .collect();
+        tokio::select! {
+            _ = live.biped.manager().warm(sources) => {}
+            () = SystemClock.sleep(limit) => {}
+        }
+        if live.serve.listen != old.serve.listen {
+            tracing::warn!("a change of [serve] listen takes effect after a restart");
+        }
+        self.live.store(live);
+        Ok(())
+    }
+}
+
+/// What a path leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Look {
+    resolved: PathBuf,
+    size: u64,
+    modified: Option<SystemTime>,
+    #[cfg(unix)]
+    inode: (u64, u64),
+}
+
+impl Look {
+    /// Follows links, so that a link that leads elsewhere now is seen.
+    fn at(path: &Path) -> io::Result<Self> {
+        let resolved = fs::canonicalize(path)?;
+        let file = fs::metadata(&resolved)?;
+        Ok(Self {
+            size: file.len(),
+            modified: file.modified().ok(),
+            #[cfg(unix)]
+            inode: {
+                use std::os::unix::fs::MetadataExt;
+                (file.dev(), file.ino())
+            },
+            resolved,
+        })
+    }
+}
+
+/// Reads the configuration again whenever its file changes. Each outcome goes to `told`.
+pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) {
+    let Some(path) = reload.path.clone() else {
+        return;
+    };
+    let hash = |path: &Path| fs::read(path).ok().map(Sha256::digest);
+    let mut seen = Look::at(&path).ok();
+    let mut taken = hash(&path);
+    loop {
+        SystemClock.sleep(LOOK).await;
+        let mut look = Look::at(&path).ok();
+        if look == seen || !shared.live.load().serve.reload {
+            continue;
+        }
+        loop {
+            SystemClock.sleep(SETTLED).await;
+            let again = Look::at(&path).ok();
+            if again == look {
+                break;
+            }
+            look = again;
+        }
+        seen = look;
+        let now = hash(&path);
+        // A file that is gone is about to come back.
+        if now.is_none() || now == taken {
+            continue;
+        }
+        taken = now;
+        match shared.reload(&reload).await {
+            Ok(()) => told(Ok(())),
+            Err(error) => told(Err(&error)),
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! [`Server`] and [`Running`]: a sidecar, from its start to its end.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use biped::{
+    Biped, Error,
+    provider::{Clock, SystemClock},
+    reqwest::HttpSettings,
+};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::{
+    config::{NAME, Serve, TokenUse},
+    files::{TokenFile, keep_all},
+    health,
+    listen::{Inherited, bind_all},
+    live::Live,
+    meter,
+    observe::{LogSink, Render},
+    reload::{self, Reload, Told},
+    shared::{Shared, Stage},
+    upstream::{OwnAddresses, Upstream},
+};
+
+/// How long no caller must have been connected until lingering ends early.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// A sidecar that has not been started.
+///
+/// ```no_run
+/// use biped::Biped;
+/// use biped_serve::{Server, section};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let biped = Biped::builder().section(section()).file("biped.toml").build()?;
+/// let running = Server::new(biped).start().await?;
+/// for address in running.addresses() {
+///     println!("{address}");
+/// }
+/// running.quit_requested().await;
+/// running.stop(true).await;
+/// # Ok(()) }
+/// ```
+#[must_use]
+pub struct Server {
+    biped: Biped,
+    serve: Serve,
+    log: LogSink,
+    render: Option<Render>,
+    inherited: Vec<(Inherited, bool)>,
+    reload: Option<Reload>,
+    told: Told,
+}
+
+impl Server {
+    /// A sidecar for these providers, with the settings of `[serve]` if that
+    /// [section](crate::section) was registered.
+    pub fn new(biped: Biped) -> Self {
+        let serve = biped.section::<Serve>(NAME).cloned().unwrap_or_default();
+        Self {
+            biped,
+            serve,
+            log: LogSink::none(),
+            render: None,
+            inherited: Vec::new(),
+            reload: None,
+            told: Arc::new(|_| {}),
+        }
+    }
+
+    /// Changes the settings.
+    pub fn settings(mut self, change: impl FnOnce(Serve) -> Serve) -> Self {
+        self.serve = change(self.serve);
+        self
+    }
+
+    /// Sends the lines of the access log there, each a JSON object. Default: nowhere.
+    pub fn access_log(mut self, sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.log = LogSink::new(sink);
+        self
+    }
+
+    /// Listens at this listener, such as one that systemd made, instead of at the addresses of `listen`.
+    /// With `is_probe` only health, readiness and metrics are answered there. It may be called several
+    /// times.
+    pub fn inherit_tcp(mut self, listener: std::net::TcpListener, is_probe: bool) -> Self {
+        self.inherited.push((Inherited::Tcp(listener), is_probe));
+        self
+    }
+
+    /// Listens at this Unix socket, in the same way as [`inherit_tcp`](Self::inherit_tcp). It is not
+    /// removed at the end.
+    #[cfg(unix)]
+    pub fn inherit_unix(
+        mut self,
+        listener: std::os::unix::net::UnixListener,
+        is_probe: bool,
+    ) -> Self {
+        self.inherited.push((Inherited::Unix(listener), is_probe));
+        self
+    }
+
+    /// Answers `/-/metrics` with what `render` returns, which is the text of the recorder that the
+    /// application installed for the `metrics` crate. Default: the route is unknown.
+    pub fn metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.render = Some(Render(Arc::new(render)));
+        self
+    }
+
+    /// Reads the configuration again with `read` when the file at `path` changes, and when
+    /// [`Running::reload`] says so. `change` is applied to its settings, and `told` hears what came of a
+    /// changed file. Default: the configuration is never read again.
+    ///
+    /// Tokens of providers that did not change are kept, and calls under way end by the configuration that
+    /// they began with. A configuration that can't be used changes nothing. `listen` and `probe_listen` take
+    /// effect after a restart.
+    pub fn reloading(
+        mut self,
+        path: Option<PathBuf>,
+        read: impl Fn() -> Result<Biped, Error> + Send + Sync + 'static,
+        change: impl Fn(Serve) -> Serve + Send + Sync + 'static,
+        told: impl Fn(Result<(), &Error>) + Send + Sync + 'static,
+    ) -> Self {
+        self.reload = Some(Reload {
+            path,
+            read: Box::new(read),
+            change: Box::new(change),
+            turn: tokio::sync::Mutex::default(),
+        });
+        self.told = Arc::new(told);
+        self
+    }
+
+    /// Listens, and starts to fetch the first tokens. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped::ErrorKind::Configuration) for settings that name unknown providers, and
+    /// for addresses that can't be listened at. Never because a vendor is down.
+    pub async fn start(self) -> Result<Running, Error> {
+        let Self {
+            biped,
+            serve,
+            log,
+            render,
+            inherited,
+            reload,
+            told,
+        } = self;
+        let http = biped.section::<HttpSettings>("http").cloned();
+        let live = Live::new(biped, serve)?;
+        let files = TokenFile::all(&live)?;
+        let names: Vec<Arc<str>> = live.all().map(|served| served.name.clone()).collect();
+        let bound = bind_all(&live.serve, &names, inherited).await?;
+        let own = OwnAddresses::default();
+        for address in bound.iter().filter_map(crate::listen::Bound::address) {
+            own.add(address);
+        }
+        let is_open =
+            live.callers.is_empty() && bound.iter().any(|it| it.is_tcp() && !it.is_probe());
+        let mut notes = Vec::new();
+        if is_open {
+            notes.push(
+                "every process of this machine may call; configure [[serve.callers]] or a Unix \
+                 socket to limit that",
+            );
+        }
+        if live.serve.tokens == TokenUse::Any && is_open {
+            notes.push("every process of this machine gets tokens, because tokens = \"any\"");
+        }
+        let (mut addresses, mut probes) = (Vec::new(), Vec::new());
+        for listener in &bound {
+            let list = if listener.is_probe() {
+                &mut probes
+            } else {
+                &mut addresses
+            };
+            list.push(listener.shown.clone());
+        }
+        let room = Arc::new(Semaphore::new(live.serve.max_connections));
+        let upstream = Upstream::new(http.unwrap_or_default(), own);
+        let shared = Arc::new(Shared::new(live, upstream, log, render));
+        meter::reloaded(true);
+        let mut tasks = JoinSet::new();
+        for listener in bound {
+            tasks.spawn(listener.run(shared.clone(), room.clone()));
+        }
+        tasks.spawn(health::warm_up(shared.clone(), shared.live.load_full()));
+        tasks.spawn(keep_all(files, shared.clone()));
+        let reload = reload.map(Arc::new);
+        if let Some(reload) = &reload {
+            tasks.spawn(reload::watch(shared.clone(), reload.clone(), told));
+        }
+        Ok(Running {
+            reload,
+            shared,
+            addresses,
+            probes,
+            notes,
+            tasks,
+        })
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("biped", &self.biped)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A sidecar that runs. It ends at once when it is dropped.
+pub struct Running {
+    shared: Arc<Shared>,
+    addresses: Vec<String>,
+    probes: Vec<String>,
+    notes: Vec<&'static str>,
+    reload: Option<Arc<Reload>>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Where callers connect, as they write it: `http://127.0.0.1:7417`, `unix:/run/biped.sock`, or
+    /// `NAME http://127.0.0.1:7420` for a listener of a single provider.
+    #[must_use]
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// Where probes connect.
+    #[must_use]
+    pub fn probe_addresses(&self) -> &[String] {
+        &self.probes
+    }
+
+    /// What an operator should know, a sentence each.
+    #[must_use]
+    pub fn notes(&self) -> &[&'static str] {
+        &self.notes
+    }
+
+    /// Waits until the first fetches have ended, well or badly.
+    pub async fn warmed(&self) {
+        self.shared.warmed().await;
+    }
+
+    /// Reads the configuration again, as [`Server::reloading`] says.
+    ///
+    /// # Errors
+    /// As reading the configuration, and [`Server::start`]; the old one stays.
+    pub async fn reload(&self) -> Result<(), Error> {
+        match &self.reload {
+            Some(reload) => self.shared.reload(reload).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Completes when a caller asks for the end (`POST /-/quit`).
+    pub async fn quit_requested(&self) {
+        self.shared.quit.notified().await;
+    }
+
+    /// Stops. With `linger` new calls are taken for a while, since a sidecar is often told to stop
+    /// together with its application. Then calls under way end, within `stop_timeout` of `[serve]` from
+    /// now on.
+    pub async fn stop(mut self, linger: bool) {
+        let (shared, live) = (self.shared.clone(), self.shared.live.load_full());
+        let serve = &live.serve;
+        let end = SystemClock.sleep(serve.stop_timeout);
+        let graceful = async {
+            if linger && !serve.linger.is_zero() {
+                shared.stage.send_replace(Stage::Lingering);
+                tokio::select! {
+                    () = SystemClock.sleep(serve.linger) => {}
+                    () = quiet(&shared) => {}
+                }
+            }
+            shared.stage.send_replace(Stage::Closing);
+            gone(&shared).await;
+            live.biped.manager().drain().await;
+        };
+        tokio::select! {
+            biased;
+            () = graceful => {}
+            () = end => {}
+        }
+        shared.stage.send_replace(Stage::Over);
+        self.tasks.shutdown().await;
+    }
+}
+
+/// Completes when no caller has been connected for a second.
+async fn quiet(shared: &Shared) {
+    loop {
+        gone(shared).await;
+        let came = async {
+            // Connections are rare here, and looking is cheap.
+            while shared.connections() == 0 {
+                SystemClock.sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            () = SystemClock.sleep(QUIET) => return,
+            () = came => {}
+        }
+    }
+}
+
+/// Completes when no caller is connected.
+async fn gone(shared: &Shared) {
+    loop {
+        let ended = shared.ended.notified();
+        tokio::pin!(ended);
+        ended.as_mut().enable();
+        if shared.connections() == 0 {
+            return;
+        }
+        ended.await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.stage.send_replace(Stage::Over);
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,147 @@
+//! [`Shared`]: what all connections share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use http::Response;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use crate::{
+    body::AnswerBody,
+    callers::{Identity, NewKeys},
+    live::Live,
+    meter,
+    observe::{Call, LogSink, Render},
+    problem::Problem,
+    upstream::Upstream,
+};
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) live: ArcSwap<Live>,
+    pub(crate) upstream: Upstream,
+    /// Whether the first fetches have ended.
+    is_warm: watch::Sender<bool>,
+    pub(crate) new_keys: NewKeys,
+    /// Room for calls.
+    pub(crate) room: Arc<Semaphore>,
+    pub(crate) log: LogSink,
+    /// What `/-/metrics` answers.
+    pub(crate) render: Option<Render>,
+    pub(crate) stage: watch::Sender<Stage>,
+    /// Told by `/-/quit`.
+    pub(crate) quit: Notify,
+    connections: AtomicUsize,
+    /// What must be done before readiness: the first fetches, and each file.
+    steps: AtomicUsize,
+    /// Told when a connection ends.
+    pub(crate) ended: Notify,
+}
+
+/// How far the sidecar is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Running,
+    /// Not ready any more, but calls are taken.
+    Lingering,
+    /// Connections end after what they have begun.
+    Closing,
+    /// Connections end now.
+    Over,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        live: Live,
+        upstream: Upstream,
+        log: LogSink,
+        render: Option<Render>,
+    ) -> Self {
+        let live_files = live.serve.files.len();
+        Self {
+            room: Arc::new(Semaphore::new(live.serve.max_in_flight)),
+            live: ArcSwap::from_pointee(live),
+            upstream,
+            is_warm: watch::Sender::new(false),
+            new_keys: NewKeys::default(),
+            log,
+            render,
+            stage: watch::Sender::new(Stage::Running),
+            quit: Notify::new(),
+            connections: AtomicUsize::new(0),
+            steps: AtomicUsize::new(1 + live_files),
+            ended: Notify::new(),
+        }
+    }
+
+    /// Whether calls are welcome.
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.stage.borrow() == Stage::Running && *self.is_warm.borrow()
+    }
+
+    /// One of the steps before readiness is done.
+    pub(crate) fn step_done(&self) {
+        let left = self.steps.fetch_sub(1, Ordering::AcqRel) - 1;
+        if left == 0 {
+            self.is_warm.send_replace(true);
+        }
+    }
+
+    /// Waits until the first fetches have ended.
+    pub(crate) async fn warmed(&self) {
+        let mut is_warm = self.is_warm.subscribe();
+        // The sender lives as long as this.
+        let _ = is_warm.wait_for(|is_warm| *is_warm).await;
+    }
+
+    /// Notes a problem of a call, and makes it an answer.
+    pub(crate) fn refuse(
+        &self,
+        problem: Problem,
+        is_grpc: bool,
+        call: &mut Call,
+    ) -> Response<AnswerBody> {
+        call.error = Some(problem.word);
+        call.status = Some(problem.status);
+        problem.into_response(is_grpc).map(AnswerBody::own)
+    }
+
+    /// Counts a key of a caller.
+    pub(crate) fn admit_key(
+        &self,
+        identity: &Identity,
+        key: &str,
+        live: &Live,
+    ) -> Result<(), Problem> {
+        let caller = identity.as_ref().map_or("", |caller| caller.name());
+        let limit = live.serve.new_keys_per_minute;
+        self.new_keys.admit(caller, key, limit)
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
+    }
+
+    /// Counts a connection until the guard is dropped.
+    pub(crate) fn connected(self: &Arc<Self>) -> Connected {
+        let before = self.connections.fetch_add(1, Ordering::AcqRel);
+        meter::connections(before + 1);
+        Connected(self.clone())
+    }
+}
+
+/// A connection that is counted.
+#[derive(Debug)]
+pub(crate) struct Connected(Arc<Shared>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        let before = self.0.connections.fetch_sub(1, Ordering::AcqRel);
+        meter::connections(before.saturating_sub(1));
+        self.0.ended.notify_waiters();
+    }
+}

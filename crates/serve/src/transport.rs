@@ -1,0 +1,234 @@
+//! [`ApiTransport`]: how the sidecar sends a call that [`call`](biped::client::call) made of a caller's
+//! request: with the caller's own bytes of path and query.
+
+mod outgoing;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use biped::{
+    CachedToken, Rejection, TokenSource,
+    client::Transport,
+    provider::{ApiRequestParts, Clock, PEEK_TIME, SystemClock},
+    tower::{ResponseBody, grpc},
+};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use url::Url;
+
+pub(crate) use self::outgoing::{Outgoing, Path};
+use crate::{
+    body::Progress,
+    config::{Http2, Replay},
+    upstream::{Attempt, Clients, Failure, MAX_HEAD, Upstream, is_dead_connection},
+};
+
+/// An API's response.
+pub(crate) struct Answer {
+    pub(crate) response: Response<ResponseBody<Incoming>>,
+    /// The equivalent HTTP status.
+    status: StatusCode,
+    /// Trailers without a message before them; they count as headers.
+    trailers: Option<HeaderMap>,
+    url: Url,
+}
+
+/// Sends one call, and remembers what happened.
+pub(crate) struct ApiTransport<'a> {
+    pub(crate) upstream: &'a Upstream,
+    pub(crate) source: &'a TokenSource,
+    pub(crate) http2: Http2,
+    pub(crate) replay: Replay,
+    pub(crate) is_grpc: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) upload: Progress,
+    pub(crate) seen: Seen,
+}
+
+/// What happened.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Attempts that were answered or failed.
+    pub(crate) sends: u32,
+    /// The last rejection.
+    pub(crate) rejection: Option<Rejection>,
+    /// Whether the call was sent again after a rejection.
+    pub(crate) was_replayed: bool,
+    /// How long the last attempt took.
+    pub(crate) api_time: Option<Duration>,
+    /// Where the call went, and the base URL at that time.
+    pub(crate) place: Option<(Url, Url)>,
+}
+
+impl Transport for ApiTransport<'_> {
+    type Request = Outgoing;
+    type Response = Answer;
+    type Error = Failure;
+
+    fn parts<'r>(&self, request: &'r mut Outgoing) -> impl ApiRequestParts + Send + 'r {
+        request
+    }
+
+    fn duplicate(&self, request: &Outgoing) -> Option<Outgoing> {
+        let may_replay = match self.replay {
+            Replay::All => true,
+            Replay::Safe => is_safe(&request.method),
+            Replay::Off => false,
+        };
+        may_replay.then(|| request.duplicate()).flatten()
+    }
+
+    async fn send(&mut self, request: Outgoing, token: &CachedToken) -> Result<Answer, Failure> {
+        self.seen.was_replayed |= self.seen.rejection.is_some();
+        self.seen.sends += 1;
+        let clients = self
+            .upstream
+            .clients(self.http2, token.client_identity())
+            .map_err(Failure::Unusable)?;
+        let base = self.source.base_url(token);
+        let signs_url = self.source.provider().signs_url();
+        let (uri, url) = request
+            .address(base, signs_url)
+            .map_err(Failure::Unusable)?;
+        if let Some(base) = base {
+            self.seen.place = Some((url.clone(), base.clone()));
+        }
+        let is_whole = request.body.bytes().is_some();
+        // A connection that turns out dead is replaced once.
+        let spare = match is_idempotent(&request.method) {
+            true => request.duplicate(),
+            false => None,
+        };
+        let started = SystemClock.now().mono;
+        let first = self.attempt(&clients, request, &uri, false).await?;
+        let answer = match (first, spare) {
+            (Err((error, true)), Some(spare)) if is_dead_connection(&error) => {
+                self.attempt(&clients, spare, &uri, true).await?
+            }
+            (first, _) => first,
+        };
+        self.seen.api_time = Some(SystemClock.now().mono.saturating_sub(started));
+        let response = answer.map_err(|(error, _)| Failure::Send(error))?;
+        // hyper's own limit is one of its buffer, which may have been larger.
+        let lines = response.headers().iter();
+        let head: usize = lines
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
+        if head > MAX_HEAD {
+            return Err(Failure::LargeHead);
+        }
+        let response = response.map(ResponseBody::new);
+        Ok(self.answer(response, url, is_whole).await)
+    }
+
+    fn seen<'r>(&self, answer: &'r Answer) -> (StatusCode, &'r HeaderMap, Option<&'r Url>) {
+        let headers = answer.trailers.as_ref();
+        let headers = headers.unwrap_or(answer.response.headers());
+        (answer.status, headers, Some(&answer.url))
+    }
+
+    async fn peek(
+        &mut self,
+        mut answer: Answer,
+        limit: usize,
+        deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
+    ) -> (Answer, Option<Bytes>) {
+        let (parts, body) = answer.response.into_parts();
+        let (body, read) = body.peek(limit, deadline).await;
+        answer.response = Response::from_parts(parts, body);
+        (answer, read)
+    }
+
+    fn rejected(&mut self, rejection: Rejection) {
+        self.seen.rejection = Some(rejection);
+    }
+
+    fn accepted(
+        &mut self,
+        mut answer: Answer,
+        source: &TokenSource,
+        token: &Arc<CachedToken>,
+    ) -> Answer {
+        let is_open = answer.trailers.is_none() && !grpc::has_status(answer.response.headers());
+        if self.is_grpc && is_open {
+            let body = answer.response.body_mut();
+            body.watch(source.clone(), token.clone());
+        }
+        answer
+    }
+}
+
+impl ApiTransport<'_> {
+    /// Sends once. The time counts from when the caller's body last moved.
+    async fn attempt(
+        &self,
+        clients: &Clients,
+        request: Outgoing,
+        uri: &http::Uri,
+        fresh: bool,
+    ) -> Result<Attempt, Failure> {
+        let Outgoing {
+            method,
+            headers,
+            body,
+            ..
+        } = request;
+        let mut sent = Request::new(body);
+        *sent.method_mut() = method;
+        *sent.uri_mut() = uri.clone();
+        *sent.headers_mut() = headers;
+        let started = SystemClock.now().mono;
+        let sending = clients.send(sent, fresh);
+        tokio::pin!(sending);
+        loop {
+            let last = self.upload.moved().max(started);
+            let left = (last + self.timeout).saturating_sub(SystemClock.now().mono);
+            if left.is_zero() {
+                return Err(Failure::Silent);
+            }
+            tokio::select! {
+                biased;
+                attempt = &mut sending => return Ok(attempt),
+                () = SystemClock.sleep(left) => {}
+            }
+        }
+    }
+
+    /// Reads a gRPC status where there is one yet.
+    async fn answer(
+        &self,
+        response: Response<ResponseBody<Incoming>>,
+        url: Url,
+        is_whole: bool,
+    ) -> Answer {
+        let mut answer = Answer {
+            status: response.status(),
+            response,
+            trailers: None,
+            url,
+        };
+        if !self.is_grpc || answer.status != StatusCode::OK {
+            return answer;
+        }
+        if is_whole && !grpc::has_status(answer.response.headers()) {
+            let (parts, body) = answer.response.into_parts();
+            let (body, trailers) = body.peek_trailers(SystemClock.sleep(PEEK_TIME)).await;
+            answer.response = Response::from_parts(parts, body);
+            answer.trailers = trailers;
+        }
+        let said = answer.trailers.as_ref();
+        if grpc::is_unauthenticated(said.unwrap_or(answer.response.headers())) {
+            answer.status = StatusCode::UNAUTHORIZED;
+        }
+        answer
+    }
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// RFC 9110 §9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    is_safe(method) || matches!(*method, Method::PUT | Method::DELETE)
+}

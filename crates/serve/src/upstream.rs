@@ -1,0 +1,130 @@
+//! Connections to the APIs: hyper-util's client behind [`Upstream`].
+
+mod connector;
+mod failure;
+mod trust;
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use biped::{Error, client::ClientIdentity, reqwest::HttpSettings, tower::Body};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, Error as SendError, connect::capture_connection},
+    rt::{TokioExecutor, TokioTimer},
+};
+
+use self::connector::{Connector, Uses};
+pub(crate) use self::{
+    connector::OwnAddresses,
+    failure::{Failure, is_dead_connection},
+};
+use crate::config::Http2;
+
+/// How long an unused connection is kept.
+const IDLE: Duration = Duration::from_secs(30);
+/// How many unused connections to one server are kept.
+const IDLE_CONNECTIONS: usize = 512;
+/// The largest head of a response.
+pub(crate) const MAX_HEAD: usize = 64 * 1024;
+
+/// The connections to all APIs.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    settings: HttpSettings,
+    own: OwnAddresses,
+    clients: Mutex<HashMap<Kind, Clients>>,
+}
+
+/// What tells connections to the same server apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    http2: Http2,
+    identity: Option<ClientIdentity>,
+}
+
+/// A client that keeps connections, and one that makes a new one for each request.
+#[derive(Clone, Debug)]
+pub(crate) struct Clients {
+    pooled: Client<Connector, Body>,
+    fresh: Client<Connector, Body>,
+}
+
+impl Upstream {
+    pub(crate) fn new(settings: HttpSettings, own: OwnAddresses) -> Self {
+        Self {
+            settings,
+            own,
+            clients: Mutex::default(),
+        }
+    }
+
+    /// The client for a protocol and a certificate.
+    pub(crate) fn clients(
+        &self,
+        http2: Http2,
+        identity: Option<&ClientIdentity>,
+    ) -> Result<Clients, Error> {
+        let kind = Kind {
+            http2,
+            identity: identity.cloned(),
+        };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = clients.get(&kind) {
+            return Ok(known.clone());
+        }
+        let tls = trust::config(&self.settings, identity)?;
+        let limit = self.settings.connect_limit();
+        let connector = Connector::new(tls, http2, limit, self.own.clone());
+        let client = |idle| {
+            let mut builder = Client::builder(TokioExecutor::new());
+            builder
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .pool_max_idle_per_host(idle)
+                .http1_max_buf_size(MAX_HEAD)
+                .http1_allow_spaces_after_header_name_in_responses(true)
+                .http2_only(http2 == Http2::PriorKnowledge)
+                .http2_max_header_list_size(MAX_HEAD as u32)
+                .http2_adaptive_window(true)
+                .http2_keep_alive_interval(Duration::from_secs(10))
+                .http2_keep_alive_timeout(Duration::from_secs(10));
+            builder.build(connector.clone())
+        };
+        let made = Clients {
+            pooled: client(IDLE_CONNECTIONS),
+            fresh: client(0),
+        };
+        clients.insert(kind, made.clone());
+        Ok(made)
+    }
+}
+
+/// The end of one attempt: an answer, or why there is none and whether its connection had served before.
+pub(crate) type Attempt = Result<Response<Incoming>, (SendError, bool)>;
+
+impl Clients {
+    /// Sends a request; on a connection of its own if `fresh`.
+    pub(crate) async fn send(&self, mut request: Request<Body>, fresh: bool) -> Attempt {
+        use std::sync::atomic::Ordering::Relaxed;
+
+        let captured = capture_connection(&mut request);
+        let client = if fresh { &self.fresh } else { &self.pooled };
+        let answer = client.request(request).await;
+        let uses = {
+            let connected = captured.connection_metadata();
+            let mut extras = http::Extensions::new();
+            if let Some(connected) = &*connected {
+                connected.get_extras(&mut extras);
+            }
+            extras.remove::<Uses>()
+        };
+        let was_used = uses.is_some_and(|uses| uses.0.fetch_add(1, Relaxed) > 0);
+        answer.map_err(|error| (error, was_used))
+    }
+}

@@ -1,0 +1,148 @@
+//! [`Failure`]: why an API gave no response, and whether it may have acted on the request.
+
+use std::{error::Error as StdError, io};
+
+use biped::Error;
+use http::StatusCode;
+use hyper_util::client::legacy::Error as SendError;
+
+use super::connector::{IsLoop, NoAddress, TooSlow};
+use crate::{body::Interrupted, problem::Problem};
+
+/// Why an API gave no response.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// No client could be made.
+    Unusable(Error),
+    /// Sending failed.
+    Send(SendError),
+    /// No response in time.
+    Silent,
+    /// The head of the response is too large.
+    LargeHead,
+}
+
+impl Failure {
+    /// The problem that the caller is told.
+    pub(crate) fn problem(&self) -> Problem {
+        match self {
+            Self::Unusable(error) => Problem::of_token(error, false),
+            Self::Silent => Problem::new("silent", "the API did not respond in time").sent(),
+            Self::LargeHead => bad_answer(),
+            Self::Send(error) => of_send(error),
+        }
+    }
+}
+
+fn of_send(error: &SendError) -> Problem {
+    if has::<IsLoop>(error).is_some() {
+        return Problem::new(
+            "loop",
+            "the API's address is one of this sidecar's listeners; correct api_base_url",
+        );
+    }
+    if error.is_connect() {
+        return unreachable_(error);
+    }
+    if let Some(interrupted) = has::<Interrupted>(error) {
+        return interrupted.problem();
+    }
+    let hyper = has::<hyper::Error>(error);
+    if hyper.is_some_and(hyper::Error::is_canceled) {
+        let what = "the connection to the API ended before the request was sent";
+        return Problem::new("unreachable", what).error("connection_terminated");
+    }
+    if hyper.is_some_and(|error| error.is_parse() || error.is_parse_too_large()) {
+        return bad_answer();
+    }
+    Problem::new(
+        "cut-off",
+        "the API ended the connection before its response started; it may have acted on the request",
+    )
+    .sent()
+}
+
+fn bad_answer() -> Problem {
+    let what = "the API's response is not valid HTTP, or its head is too large";
+    Problem::new("bad-answer", what).sent()
+}
+
+fn unreachable_(error: &SendError) -> Problem {
+    let (what, said) = if has::<NoAddress>(error).is_some() {
+        ("the API's name can't be resolved", "dns_error")
+    } else if has::<TooSlow>(error).is_some() {
+        let late = Problem::new("unreachable", "no connection to the API in time");
+        return late
+            .status(StatusCode::GATEWAY_TIMEOUT)
+            .error("connection_timeout");
+    } else if let Some(tls) = has::<rustls::Error>(error) {
+        match tls {
+            rustls::Error::InvalidCertificate(_) => (
+                "the API's certificate is not valid for its name, or is not trusted",
+                "tls_certificate_error",
+            ),
+            rustls::Error::AlertReceived(_) => {
+                ("the API refuses the TLS handshake", "tls_alert_received")
+            }
+            _ => ("the TLS handshake with the API fails", "tls_protocol_error"),
+        }
+    } else {
+        match has::<io::Error>(error).map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => {
+                ("the API refuses connections", "connection_refused")
+            }
+            Some(io::ErrorKind::TimedOut) => {
+                let late = Problem::new("unreachable", "no connection to the API in time");
+                return late
+                    .status(StatusCode::GATEWAY_TIMEOUT)
+                    .error("connection_timeout");
+            }
+            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => (
+                "the API's network is unreachable",
+                "destination_ip_unroutable",
+            ),
+            _ => ("there is no connection to the API", "connection_terminated"),
+        }
+    };
+    Problem::new("unreachable", what).error(said)
+}
+
+/// Whether an attempt may be repeated on another connection: the connection ended without a byte of a
+/// response.
+pub(crate) fn is_dead_connection(error: &SendError) -> bool {
+    if error.is_connect() || has::<Interrupted>(error).is_some() {
+        return false;
+    }
+    has::<hyper::Error>(error).is_some_and(|hyper| {
+        hyper.is_incomplete_message()
+            || hyper.is_closed()
+            || has::<io::Error>(error).is_some_and(|io| {
+                matches!(
+                    io.kind(),
+                    io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::BrokenPipe
+                        | io::ErrorKind::ConnectionAborted
+                )
+            })
+    })
+}
+
+/// The first error of a type among an error and its causes.
+fn has<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        // An io::Error hides the error it was made of from source().
+        if let Some(inner) = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            && let Some(found) = has::<T>(inner)
+        {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}

@@ -1,0 +1,141 @@
+//! Who may call.
+
+use crate::stage::Stage;
+
+const CALLERS: &str = "[[serve.callers]]\nname = 'a'\ntoken = ['secret-a', 'secret-old']\n\
+                       [[serve.callers]]\nname = 'b'\ntoken = 'secret-b'\nproviders = []\n";
+
+#[tokio::test]
+async fn a_configured_caller_proves_itself_in_any_usual_way() {
+    let stage = Stage::with("", CALLERS).await;
+    for headers in [
+        "Authorization: Bearer secret-a\r\n",
+        "Authorization: Bearer secret-old\r\n",
+        "Authorization: bearer secret-a\r\n",
+        // any:secret-a
+        "Authorization: Basic YW55OnNlY3JldC1h\r\n",
+        "Proxy-Authorization: Bearer secret-a\r\n",
+        "Biped-Caller: secret-a\r\n",
+        "Authorization: Bearer sdk-key\r\nBiped-Caller: secret-a\r\n",
+    ] {
+        assert_eq!(
+            stage.ask("GET /shop/x", headers).await.status,
+            200,
+            "{headers}"
+        );
+    }
+    for got in stage.vendor.got() {
+        assert!(!got.head.contains("secret-"), "{}", got.head);
+        assert!(!got.head.contains("YW55"), "{}", got.head);
+    }
+}
+
+#[tokio::test]
+async fn others_are_refused_before_anything_is_told() {
+    let stage = Stage::with("", CALLERS).await;
+    for headers in [
+        "",
+        "Authorization: Bearer wrong\r\n",
+        "Biped-Caller: \r\n",
+        "Authorization: Bearer secret-a2\r\n",
+    ] {
+        let answer = stage.ask("GET /nope/x", headers).await;
+        assert_eq!(answer.problem(), (401, "caller".into(), false), "{headers}");
+        assert_eq!(
+            answer.header("www-authenticate"),
+            Some("Bearer realm=\"biped\"")
+        );
+        assert!(!answer.text().contains("shop"));
+    }
+    let other = stage.ask("GET /shop/x", "Biped-Caller: secret-b\r\n").await;
+    assert_eq!(other.problem(), (403, "caller".into(), false));
+    let unknown = stage.ask("GET /nope/x", "Biped-Caller: secret-b\r\n").await;
+    assert!(!unknown.text().contains("shop"));
+    let unknown = stage.ask("GET /nope/x", "Biped-Caller: secret-a\r\n").await;
+    assert!(unknown.text().contains("shop"));
+    assert!(stage.vendor.got().is_empty());
+}
+
+#[tokio::test]
+async fn health_and_readiness_are_for_everybody() {
+    let stage = Stage::with("", CALLERS).await;
+    stage.running.warmed().await;
+    assert_eq!(stage.get("/-/health").await.status, 200);
+    assert_eq!(stage.get("/-/ready").await.status, 200);
+    assert_eq!(stage.get("/-/status").await.status, 200);
+    assert_eq!(stage.get("/-/token/shop").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_callers_token_may_change_in_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("caller");
+    std::fs::write(&file, "first").unwrap();
+    let caller = format!(
+        "[[serve.callers]]\nname = 'a'\ntoken = 'file:{}'\n",
+        file.display()
+    );
+    let stage = Stage::with("", &caller).await;
+    assert_eq!(
+        stage
+            .ask("GET /shop/x", "Biped-Caller: first\r\n")
+            .await
+            .status,
+        200
+    );
+    std::fs::write(&file, "second").unwrap();
+    while stage
+        .ask("GET /shop/x", "Biped-Caller: second\r\n")
+        .await
+        .status
+        != 200
+    {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        stage
+            .ask("GET /shop/x", "Biped-Caller: first\r\n")
+            .await
+            .status,
+        401
+    );
+}
+
+#[tokio::test]
+async fn a_header_may_be_required_on_calls_as_well() {
+    let stage = Stage::with("require_header = true", "").await;
+    assert_eq!(stage.get("/shop/x").await.problem().1, "not-allowed");
+    assert_eq!(
+        stage
+            .ask("GET /shop/x", "Biped-Request: 1\r\n")
+            .await
+            .status,
+        200
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn on_a_socket_the_user_is_the_caller() {
+    use std::os::unix::fs::MetadataExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let uid = std::fs::metadata(directory.path()).unwrap().uid();
+    for (configured, status) in [(uid, 200), (uid + 1, 401)] {
+        let path = directory.path().join(format!("{configured}.sock"));
+        let callers = format!("[[serve.callers]]\nname = 'me'\nuid = {configured}\n");
+        let mut stage = Stage::new().await;
+        let toml = format!(
+            "[serve]\nlisten = ['unix:{}']\n{}{callers}",
+            path.display(),
+            crate::stage::provider(&stage.vendor)
+        );
+        let server = biped_serve::Server::new(crate::stage::biped(&toml));
+        stage.running = server.start().await.unwrap();
+        let stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        let mut caller = crate::stage::Caller::new(stream);
+        assert_eq!(caller.ask("GET /shop/x", "").await.status, status);
+        let mode = std::fs::metadata(&path).unwrap().mode() & 0o777;
+        assert_eq!(mode, 0o600);
+    }
+}

@@ -1,0 +1,193 @@
+//! Calls under load, while everything around them changes.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use biped::{
+    Biped,
+    provider::{Clock, SystemClock},
+};
+use biped_serve::{Server, section};
+use biped_testing::TimeLimit;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::{
+    stage::{Caller, Stage, address, provider},
+    vendor::{Act, Vendor, reply},
+};
+
+/// Calls until it is told to stop, on connections that it keeps and on new ones; returns how many calls
+/// there were, and what failed.
+async fn application(at: std::net::SocketAddr, over: Arc<AtomicBool>) -> (usize, Vec<String>) {
+    let (mut calls, mut failed) = (0, Vec::new());
+    let mut kept = None;
+    while !over.load(Ordering::SeqCst) {
+        let mut caller = match kept.take() {
+            Some(caller) if calls % 10 != 9 => caller,
+            _ => match TcpStream::connect(at).await {
+                Ok(stream) => Caller::new(stream),
+                Err(error) => {
+                    failed.push(format!("connect: {error}"));
+                    continue;
+                }
+            },
+        };
+        let answer = caller
+            .ask("POST /shop/x", "Content-Length: 3\r\n\r\nabc")
+            .await;
+        calls += 1;
+        if answer.status != 200 || answer.text() != "abc" {
+            failed.push(format!("{answer:?}"));
+        }
+        if answer.header("connection") != Some("close") {
+            kept = Some(caller);
+        }
+    }
+    (calls, failed)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_fails_across_expiries_a_revocation_a_reload_and_a_graceful_stop() {
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    let revoked = Arc::new(AtomicUsize::new(0));
+    let issued = Arc::new(AtomicUsize::new(0));
+    let (count, gone) = (issued.clone(), revoked.clone());
+    vendor.tokens(move |_| {
+        let at = count.fetch_add(1, Ordering::SeqCst) + 1;
+        crate::vendor::token(&format!("token-{at}"), 2)
+    });
+    vendor.api(move |got| {
+        let token = got.header("authorization").unwrap();
+        let number: usize = token
+            .strip_prefix("Bearer token-")
+            .unwrap()
+            .parse()
+            .unwrap();
+        if number <= gone.load(Ordering::SeqCst) {
+            return Act::Reply(reply("401 Unauthorized", "", "revoked"));
+        }
+        crate::vendor::ok(std::str::from_utf8(&got.body).unwrap())
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("biped.toml");
+    let text = format!(
+        "[serve]\nlisten = ['127.0.0.1:0']\nlinger = '2s'\n{}",
+        provider(&vendor)
+    );
+    std::fs::write(&file, &text).unwrap();
+    let read = {
+        let file = file.clone();
+        move || {
+            let builder = Biped::builder().section(section());
+            builder.without_environment().file(&file).build()
+        }
+    };
+    let server = Server::new(read().unwrap());
+    let server = server.reloading(None, read, |serve| serve, |_| {});
+    let running = server.start().await.unwrap();
+    running.warmed().await;
+    let at = address(&running.addresses()[0]);
+    let over = Arc::new(AtomicBool::new(false));
+    let applications: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(application(at, over.clone())))
+        .collect();
+    // Several lives of a token.
+    SystemClock.sleep(Duration::from_secs(5)).await;
+    revoked.store(issued.load(Ordering::SeqCst), Ordering::SeqCst);
+    SystemClock.sleep(Duration::from_millis(500)).await;
+    std::fs::write(&file, format!("{text}# changed\n")).unwrap();
+    running.reload().await.unwrap();
+    SystemClock.sleep(Duration::from_millis(500)).await;
+    // The application still calls while the sidecar lingers.
+    let stopping = tokio::spawn(running.stop(true));
+    SystemClock.sleep(Duration::from_secs(1)).await;
+    over.store(true, Ordering::SeqCst);
+    let mut calls = 0;
+    for application in applications {
+        let (more, failed) = application.await.unwrap();
+        assert!(failed.is_empty(), "{failed:#?}");
+        calls += more;
+    }
+    stopping.await.unwrap();
+    assert!(calls > 100, "{calls}");
+    assert!(issued.load(Ordering::SeqCst) >= 4);
+}
+
+#[tokio::test]
+async fn each_piece_of_an_answer_comes_as_it_is_sent() {
+    let stage = Stage::new().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = listener.local_addr().unwrap();
+    let (next, mut wanted) = tokio::sync::mpsc::channel::<()>(1);
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        while wanted.recv().await.is_some() {
+            stream.write_all(b"7\r\ndata:x\n\r\n").await.unwrap();
+        }
+        stream.write_all(b"0\r\n\r\n").await.unwrap();
+    });
+    let toml = format!(
+        "[serve]\nlisten = ['127.0.0.1:0']\n{}",
+        provider(&stage.vendor).replace(
+            &format!("http://{}/base", stage.vendor.address),
+            &format!("http://{api}")
+        )
+    );
+    let running = Server::new(crate::stage::biped(&toml))
+        .start()
+        .await
+        .unwrap();
+    let at = address(&running.addresses()[0]);
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    stream
+        .write_all(b"GET /shop/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let mut text = String::new();
+    for count in 1..=5 {
+        // The next event is sent when the last one was seen.
+        next.send(()).await.unwrap();
+        while text.matches("data:x").count() < count {
+            let mut piece = [0; 1024];
+            let read = tokio::io::AsyncReadExt::read(&mut stream, &mut piece)
+                .await
+                .unwrap();
+            assert!(read > 0);
+            text.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn trailers_pass_both_ways_where_they_are_announced() {
+    let stage = Stage::new().await;
+    stage.vendor.api(|_| {
+        Act::Reply(
+            b"HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 7\r\n\r\n"
+                .to_vec(),
+        )
+    });
+    let mut caller = stage.caller().await;
+    caller
+        .write("GET /shop/x HTTP/1.1\r\nHost: localhost\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n")
+        .await;
+    let text = caller.rest().await;
+    assert!(
+        text.to_ascii_lowercase()
+            .ends_with("2\r\nab\r\n0\r\nx-sum: 7\r\n\r\n"),
+        "{text:?}"
+    );
+    let got = stage.vendor.only();
+    assert_eq!(got.header("te"), Some("trailers"));
+    // Without the wish they are dropped, and the body ends well.
+    let plain = stage.get("/shop/x").await;
+    assert_eq!((plain.status, &*plain.text()), (200, "ab"));
+}

@@ -1,0 +1,20 @@
+//! The sidecar as its callers see it: over real sockets, with an API and a token endpoint that record
+//! every byte.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod callers;
+mod faults;
+mod files;
+mod health;
+mod http2;
+mod load;
+mod oauth;
+mod proxy;
+mod raw;
+mod reload;
+mod replay;
+mod stage;
+mod stop;
+mod tls;
+mod tokens;
+mod vendor;

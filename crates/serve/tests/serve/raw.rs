@@ -1,0 +1,296 @@
+//! The security list: requests as raw bytes.
+
+use crate::stage::Stage;
+
+/// Sends bytes, and returns the status of the first answer and its problem.
+async fn send(stage: &Stage, bytes: &str) -> (u16, String) {
+    let mut caller = stage.caller().await;
+    caller.write(bytes).await;
+    let answer = caller.answer().await;
+    let word = match answer.header("content-type") {
+        Some("application/problem+json") => answer.problem().1,
+        _ => String::new(),
+    };
+    (answer.status, word)
+}
+
+#[tokio::test]
+async fn requests_that_servers_read_in_different_ways_are_refused() {
+    let stage = Stage::new().await;
+    let host = "Host: localhost\r\n";
+    for (bytes, status, word) in [
+        (
+            format!("GET /shop/../x HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-path",
+        ),
+        (
+            format!("GET /shop/%2e%2E/x HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-path",
+        ),
+        (
+            format!("GET /shop/..%2fx HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-path",
+        ),
+        (
+            format!("GET /shop/a\\b HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-path",
+        ),
+        (
+            format!("GET /shop/a%5cb HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-path",
+        ),
+        (
+            format!("GET /shop/a%00b HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-path",
+        ),
+        (
+            format!("GET /shop/a HTTP/1.1\r\n{host}{host}\r\n"),
+            400,
+            "bad-request",
+        ),
+        ("GET /shop/a HTTP/1.1\r\n\r\n".into(), 400, "bad-request"),
+        (
+            format!(
+                "POST /shop/a HTTP/1.1\r\n{host}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+            ),
+            501,
+            "transfer-coding",
+        ),
+        (
+            format!(
+                "POST /shop/a HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            ),
+            501,
+            "transfer-coding",
+        ),
+        (
+            format!("OPTIONS * HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-request",
+        ),
+        (
+            format!("CONNECT api.example:443 HTTP/1.1\r\n{host}\r\n"),
+            405,
+            "method",
+        ),
+        (
+            format!("TRACE /shop/a HTTP/1.1\r\n{host}\r\n"),
+            405,
+            "method",
+        ),
+        (
+            format!("GET http://me@localhost/shop/a HTTP/1.1\r\n{host}\r\n"),
+            400,
+            "bad-request",
+        ),
+        (
+            format!("GET http://evil.example/shop/a HTTP/1.1\r\n{host}\r\n"),
+            421,
+            "wrong-host",
+        ),
+        (
+            format!(
+                "GET /shop/a HTTP/1.1\r\n{host}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+            ),
+            501,
+            "upgrade",
+        ),
+        (
+            format!("GET /shop/a HTTP/1.1\r\n{host}Expect: magic\r\n\r\n"),
+            417,
+            "expectation",
+        ),
+        (
+            format!("GET /shop/{} HTTP/1.1\r\n{host}\r\n", "x".repeat(9000)),
+            414,
+            "target-too-long",
+        ),
+        (
+            format!("GET //evil/x HTTP/1.1\r\n{host}\r\n"),
+            404,
+            "unknown-provider",
+        ),
+        (
+            format!("GET /nope/x HTTP/1.1\r\n{host}\r\n"),
+            404,
+            "unknown-provider",
+        ),
+        (
+            format!("GET /SHOP/x HTTP/1.1\r\n{host}\r\n"),
+            404,
+            "unknown-provider",
+        ),
+        (
+            format!("GET /sh%6fp/x HTTP/1.1\r\n{host}\r\n"),
+            404,
+            "unknown-provider",
+        ),
+        (
+            format!("GET /-/nope HTTP/1.1\r\n{host}\r\n"),
+            404,
+            "unknown-provider",
+        ),
+        (
+            format!("GET / HTTP/1.1\r\n{host}\r\n"),
+            404,
+            "unknown-provider",
+        ),
+    ] {
+        let (got, problem) = send(&stage, &bytes).await;
+        assert_eq!((got, &*problem), (status, word), "{bytes:?}");
+    }
+    assert!(stage.vendor.got().is_empty());
+}
+
+#[tokio::test]
+async fn heads_that_are_too_large_are_refused() {
+    let stage = Stage::new().await;
+    let large = format!(
+        "GET /shop/a HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
+        "x".repeat(65_536)
+    );
+    assert_eq!(send(&stage, &large).await.0, 431);
+    let many: String = (0..100).map(|at| format!("X-{at}: 1\r\n")).collect();
+    let many = format!("GET /shop/a HTTP/1.1\r\nHost: localhost\r\n{many}\r\n");
+    assert_eq!(send(&stage, &many).await.0, 431);
+    assert!(stage.vendor.got().is_empty());
+}
+
+#[tokio::test]
+async fn a_host_or_an_origin_of_others_is_refused() {
+    let stage = Stage::with("hosts = ['sidecar.internal']", "").await;
+    let port = stage.address.port();
+    for host in [
+        "localhost.evil.example",
+        "127.0.0.1.nip.io",
+        "[::ffff:127.0.0.1]",
+        "evil.example",
+        "localhost:1",
+        "",
+    ] {
+        let bytes = format!("GET /shop/a HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(
+            send(&stage, &bytes).await,
+            (421, "wrong-host".into()),
+            "{host}"
+        );
+    }
+    let own = format!("localhost:{port}");
+    for (headers, status) in [
+        ("Origin: http://evil.example\r\n".to_owned(), 403),
+        ("Origin: null\r\n".into(), 403),
+        (format!("Origin: https://{own}\r\n"), 403),
+        ("Origin: http://localhost:1\r\n".into(), 403),
+        ("Sec-Fetch-Site: cross-site\r\n".into(), 403),
+        ("Sec-Fetch-Site: same-site\r\n".into(), 403),
+        (format!("Origin: http://{own}\r\n"), 200),
+        ("Sec-Fetch-Site: same-origin\r\n".into(), 200),
+    ] {
+        let bytes = format!("GET /shop/a HTTP/1.1\r\nHost: {own}\r\n{headers}\r\n");
+        let (got, word) = send(&stage, &bytes).await;
+        assert_eq!(got, status, "{headers}");
+        assert!(status == 200 || word == "cross-origin", "{word}");
+    }
+    let preflight = format!(
+        "OPTIONS /shop/a HTTP/1.1\r\nHost: {own}\r\nAccess-Control-Request-Method: PUT\r\n\r\n"
+    );
+    assert_eq!(send(&stage, &preflight).await, (403, "cross-origin".into()));
+    let named = format!("GET /shop/a HTTP/1.1\r\nHost: sidecar.internal:{port}\r\n\r\n");
+    assert_eq!(send(&stage, &named).await.0, 200);
+    assert_eq!(stage.vendor.got().len(), 3);
+}
+
+#[tokio::test]
+async fn two_requests_never_become_three() {
+    let stage = Stage::new().await;
+    let host = "Host: localhost\r\n";
+    let hidden = "GET /shop/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let length = hidden.len();
+    for first in [
+        // Both lengths: chunked wins, and the connection ends.
+        format!(
+            "POST /shop/a HTTP/1.1\r\n{host}Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        ),
+        format!(
+            "POST /shop/a HTTP/1.1\r\n{host}Content-Length: {length}\r\nContent-Length: 0\r\n\r\n"
+        ),
+        format!("POST /shop/a HTTP/1.1\r\n{host}Content-Length: +0\r\n\r\n"),
+        format!("POST /shop/a HTTP/1.1\r\n{host}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"),
+        format!(
+            "POST /shop/a HTTP/1.1\r\n{host}Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n"
+        ),
+        format!("POST /shop/a HTTP/1.1\r\n{host} Content-Length: 0\r\n\r\n"),
+    ] {
+        let before = stage.vendor.got().len();
+        let mut caller = stage.caller().await;
+        caller.write(format!("{first}{hidden}")).await;
+        let mut answers = 0;
+        while caller.next().await.is_some() {
+            answers += 1;
+            if answers == 2 {
+                break;
+            }
+        }
+        let got = stage.vendor.got();
+        let seen = got[before..]
+            .iter()
+            .filter(|got| got.path().contains("hidden"));
+        assert_eq!(seen.count(), 0, "{first:?}: {got:#?}");
+    }
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_their_order() {
+    let stage = Stage::new().await;
+    stage.vendor.api(|got| crate::vendor::ok(got.path()));
+    let mut caller = stage.caller().await;
+    let one = "POST /shop/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nab";
+    let two = "GET /shop/2 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    caller.write(format!("{one}{two}")).await;
+    assert_eq!(caller.answer().await.text(), "/base/1");
+    assert_eq!(caller.answer().await.text(), "/base/2");
+    assert_eq!(stage.vendor.got().len(), 2);
+}
+
+#[tokio::test]
+async fn no_header_can_be_injected_by_a_parameter() {
+    let stage = Stage::with("", "[serve.providers.shop]\nscopes = ['read']").await;
+    for headers in [
+        "Biped-Scope: read%0d%0aX-Evil: 1\r\n",
+        "Biped-Param: a=%0d%0aX-Evil: 1\r\n",
+    ] {
+        let answer = stage.ask("GET /shop/x", headers).await;
+        assert_eq!(answer.problem().1, "parameter");
+        assert!(!answer.head.contains("Evil"), "{}", answer.head);
+    }
+    assert!(stage.vendor.got().is_empty());
+}
+
+#[tokio::test]
+async fn http_1_0_is_answered_and_closed() {
+    let stage = Stage::new().await;
+    let mut caller = stage.caller().await;
+    caller
+        .write("GET /shop/a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        .await;
+    let answer = caller.answer().await;
+    assert_eq!((answer.status, &*answer.text()), (200, "hello"));
+    assert!(caller.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_given_up() {
+    let stage = Stage::with("keep_alive = '200ms'", "").await;
+    // An idle connection, which is given up sooner here than a slow head.
+    let mut caller = stage.caller().await;
+    assert!(caller.next().await.is_none());
+    let mut caller = stage.caller().await;
+    assert_eq!(caller.ask("GET /shop/a", "").await.status, 200);
+    assert!(caller.next().await.is_none());
+}

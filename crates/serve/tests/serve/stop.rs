@@ -1,0 +1,99 @@
+//! The end of a sidecar.
+
+use std::time::Duration;
+
+use biped::provider::{Clock, SystemClock};
+
+use crate::{
+    stage::{Caller, Stage},
+    vendor::Act,
+};
+
+#[tokio::test]
+async fn while_lingering_calls_are_taken_and_readiness_is_gone() {
+    let Stage {
+        vendor,
+        running,
+        address,
+        _limit,
+    } = Stage::with("linger = '10s'", "").await;
+    running.warmed().await;
+    let connect = async || Caller::new(tokio::net::TcpStream::connect(address).await.unwrap());
+    let mut kept = connect().await;
+    assert_eq!(kept.ask("GET /shop/x", "").await.status, 200);
+    let stopping = tokio::spawn(running.stop(true));
+    loop {
+        let mut caller = connect().await;
+        if caller.ask("GET /-/ready", "").await.status == 503 {
+            break;
+        }
+    }
+    assert_eq!(kept.ask("GET /shop/x", "").await.status, 200);
+    assert_eq!(connect().await.ask("GET /shop/x", "").await.status, 200);
+    // Without callers lingering ends early.
+    drop(kept);
+    stopping.await.unwrap();
+    drop(vendor);
+}
+
+#[tokio::test]
+async fn a_call_under_way_ends_and_the_connection_with_it() {
+    let Stage {
+        vendor,
+        running,
+        address,
+        _limit,
+    } = Stage::new().await;
+    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let told = std::sync::Mutex::new(told);
+    vendor.api(move |_| {
+        // The stop is told before the answer comes.
+        let _ = told.lock().unwrap().recv_timeout(Duration::from_secs(5));
+        crate::vendor::ok("done")
+    });
+    let mut caller = Caller::new(tokio::net::TcpStream::connect(address).await.unwrap());
+    caller
+        .write("GET /shop/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    while vendor.got().is_empty() {
+        SystemClock.sleep(Duration::from_millis(5)).await;
+    }
+    let stopping = tokio::spawn(running.stop(false));
+    tokio::task::yield_now().await;
+    tell.send(()).unwrap();
+    let answer = caller.answer().await;
+    assert_eq!((answer.status, &*answer.text()), (200, "done"));
+    assert!(caller.next().await.is_none());
+    stopping.await.unwrap();
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_end_is_ended_in_time() {
+    let Stage {
+        vendor,
+        running,
+        address,
+        _limit,
+    } = Stage::with("stop_timeout = '300ms'", "").await;
+    vendor.api(|_| Act::Stall(Vec::new()));
+    let mut caller = Caller::new(tokio::net::TcpStream::connect(address).await.unwrap());
+    caller
+        .write("GET /shop/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    while vendor.got().is_empty() {
+        SystemClock.sleep(Duration::from_millis(5)).await;
+    }
+    running.stop(false).await;
+    assert!(caller.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_caller_may_ask_for_the_end_where_that_is_allowed() {
+    let off = Stage::new().await;
+    assert_eq!(off.ask("POST /-/quit", "").await.status, 404);
+    let on = Stage::with("quit = true", "").await;
+    assert_eq!(on.get("/-/quit").await.problem().1, "method");
+    assert_eq!(on.ask("POST /-/quit", "").await.status, 200);
+    on.running.quit_requested().await;
+}
