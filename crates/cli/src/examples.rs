@@ -15,7 +15,7 @@ pub(crate) const OF_BIPED: [Example; 2] = [
 ];
 
 /// The examples of each command, by its path.
-const OF_COMMANDS: [(&str, [Example; 2]); 18] = [
+const OF_COMMANDS: [(&str, [Example; 2]); 21] = [
     (
         "init",
         [
@@ -149,6 +149,42 @@ const OF_COMMANDS: [(&str, [Example; 2]); 18] = [
             (
                 "The same for programs:",
                 "biped vendors check mine.toml --format json",
+            ),
+        ],
+    ),
+    (
+        "identity",
+        [
+            (
+                "Show how a provider proves who it is:",
+                "biped identity shop",
+            ),
+            (
+                "The same for programs:",
+                "biped identity shop --format json",
+            ),
+        ],
+    ),
+    (
+        "serve",
+        [
+            (
+                "Serve every provider at http://127.0.0.1:7417/NAME:",
+                "biped serve",
+            ),
+            (
+                "Serve on a socket, and hand out tokens there:",
+                "biped serve --listen unix:/run/biped.sock --tokens",
+            ),
+        ],
+    ),
+    (
+        "ready",
+        [
+            ("Ask the sidecar of this machine:", "biped ready"),
+            (
+                "Ask another one, and wait for it:",
+                "biped ready --url http://127.0.0.1:8080 --wait 1",
             ),
         ],
     ),

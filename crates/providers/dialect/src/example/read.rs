@@ -102,7 +102,7 @@ fn jwt(section: &ConfigTable) -> (Option<Json>, Option<Json>) {
     let Some(jwt) = section.table("jwt") else {
         return (None, None);
     };
-    let part = |key| jwt.value(key).map(|value| value.to_json());
+    let part = |key| jwt.value(key).map(biped_config::ConfigValue::to_json);
     let parts = (part("header"), part("claims"));
     jwt.report_unread();
     parts
