@@ -7,6 +7,8 @@ use biped::{
     provider::{Clock, SystemClock},
 };
 
+use futures_util::future::join_all;
+
 use crate::{
     config::{FileFormat, FileSettings},
     live::Live,
@@ -44,16 +46,6 @@ impl TokenFile {
             })
         };
         live.serve.files.iter().map(file).collect()
-    }
-
-    /// Keeps the file up to date. Told once, after the first attempt.
-    pub(crate) async fn keep(mut self, first: impl FnOnce()) {
-        self.refresh().await;
-        first();
-        loop {
-            SystemClock.sleep(LOOK).await;
-            self.refresh().await;
-        }
     }
 
     /// Writes the file if there is another token, and removes it if its token has expired.
@@ -174,12 +166,36 @@ pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     written
 }
 
-/// Keeps all files up to date; completes never. The sidecar is not ready before each was tried once.
-pub(crate) async fn keep_all(files: Vec<TokenFile>, shared: Arc<Shared>) {
-    let mut all = tokio::task::JoinSet::new();
-    for file in files {
-        let shared = shared.clone();
-        all.spawn(file.keep(move || shared.step_done()));
+/// Keeps all files up to date, also when the configuration changes; completes never. The sidecar is not
+/// ready before each of the first files was tried once.
+pub(crate) async fn keep_all(mut files: Vec<TokenFile>, shared: Arc<Shared>) {
+    let mut reloads = shared.reloads.subscribe();
+    join_all(files.iter_mut().map(|file| async {
+        file.refresh().await;
+        shared.step_done();
+    }))
+    .await;
+    loop {
+        tokio::select! {
+            changed = reloads.changed() => match changed {
+                // The configuration was checked before it was taken.
+                Ok(()) => files = follow(files, &shared.live.load()),
+                Err(_) => return,
+            },
+            () = SystemClock.sleep(LOOK) => {}
+        }
+        join_all(files.iter_mut().map(TokenFile::refresh)).await;
     }
-    while all.join_next().await.is_some() {}
+}
+
+/// The files of another configuration. Those that stay know what is in them.
+fn follow(mut old: Vec<TokenFile>, live: &Live) -> Vec<TokenFile> {
+    let mut files = TokenFile::all(live).unwrap_or_default();
+    for file in &mut files {
+        let path = &file.settings.path;
+        let known = old.iter_mut().find(|old| old.settings.path == *path);
+        // With its token an old file would be removed here.
+        file.written = known.and_then(|old| old.written.take());
+    }
+    files
 }

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     config::{NAME, Serve},
+    files::TokenFile,
     live::Live,
     meter,
     shared::Shared,
@@ -67,6 +68,7 @@ impl Shared {
         // Clients wait for no token that is there already.
         biped.manager().adopt(old.biped.manager());
         let live = Arc::new(Live::new(biped, serve)?);
+        TokenFile::all(&live)?;
         let limit = live.serve.warm_timeout;
         let sources: Vec<_> = live
             .warmed()
@@ -81,6 +83,7 @@ impl Shared {
             tracing::warn!("a change of [serve] listen takes effect after a restart");
         }
         self.live.store(live);
+        self.reloads.send_modify(|count| *count += 1);
         Ok(())
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     connections: AtomicUsize,
     /// What must be done before readiness: the first fetches, and each file.
     steps: AtomicUsize,
+    /// How often the configuration changed.
+    pub(crate) reloads: watch::Sender<u64>,
     /// Told when a connection ends.
     pub(crate) ended: Notify,
 }
@@ -74,6 +76,7 @@ impl Shared {
             quit: Notify::new(),
             connections: AtomicUsize::new(0),
             steps: AtomicUsize::new(1 + live_files),
+            reloads: watch::Sender::new(0),
             ended: Notify::new(),
         }
     }

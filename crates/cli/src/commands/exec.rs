@@ -2,7 +2,7 @@
 
 mod served;
 
-use std::{io, process::Command};
+use std::{io, process::Command, time::Duration};
 
 use biped::{Error, ExposeSecret, Token, TokenSource};
 
@@ -10,8 +10,12 @@ use crate::words::{base_url, rfc3339, scope};
 use crate::{
     args, environment,
     failure::{Failure, Outcome},
+    output,
     session::Session,
 };
+
+/// The life of a token below which a command may need another.
+const SHORT: Duration = Duration::from_secs(3600);
 
 pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
     if args.serving.serve {
@@ -54,6 +58,12 @@ pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
                     .unwrap_or_else(|_| Err(Error::internal("the fetch of a token panicked")))
             };
             let token = session.limited(name, flight).await?;
+            if token.lifetime().is_some_and(|life| life < SHORT) && !session.is_json() {
+                output::note(&format!(
+                    "{name}: the token lives less than an hour, and the command can't get another; use \
+                     --serve for longer"
+                ));
+            }
             set(&mut command, prefix, source, &token);
         }
         Ok(())

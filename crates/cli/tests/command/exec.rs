@@ -44,6 +44,15 @@ fn an_inherited_variable_of_another_token_is_unset() {
 }
 
 #[test]
+fn a_token_that_may_end_before_its_command_is_told() {
+    let mut world = World::new();
+    world.shorten_tokens();
+    let ran = world.run("exec shop -- true");
+    assert_eq!(ran.status, 0);
+    assert!(ran.stderr.contains("--serve"), "{}", ran.stderr);
+}
+
+#[test]
 fn the_exit_status_is_the_commands_own() {
     let world = World::new();
     for status in [0, 3, 77] {

@@ -65,6 +65,16 @@ impl World {
         self.runtime.block_on(sandbox.stop());
     }
 
+    /// Starts another sandbox, whose tokens live for ten minutes.
+    pub(crate) fn shorten_tokens(&mut self) {
+        let lifetime = Duration::from_secs(600);
+        let sandbox = self
+            .runtime
+            .block_on(Sandbox::builder().lifetime(lifetime).start());
+        self.sandbox = Some(sandbox.unwrap());
+        self.write("biped.toml", &self.sandbox().config_toml());
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

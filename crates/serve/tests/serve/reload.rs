@@ -118,3 +118,28 @@ async fn a_changed_file_is_noticed_also_behind_a_link_that_is_swapped() {
     assert_eq!(told.await.unwrap().unwrap(), Ok(()));
     assert_eq!(ask(&running, "/other/x").await.status, 200);
 }
+
+#[tokio::test]
+async fn files_follow_the_configuration() {
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let with = |name: &str| {
+        format!(
+            "{SERVE}{}[[serve.files]]\nprovider = 'shop'\npath = '{}'\nremove = true\n",
+            provider(&vendor),
+            at(name).display()
+        )
+    };
+    std::fs::write(at("biped.toml"), with("one")).unwrap();
+    let (running, _told) = start(&at("biped.toml")).await;
+    running.warmed().await;
+    assert!(at("one").exists());
+    std::fs::write(at("biped.toml"), with("two")).unwrap();
+    running.reload().await.unwrap();
+    while !at("two").exists() || at("one").exists() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(vendor.fetches(), 1);
+}
