@@ -198,6 +198,13 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         let _ = now;
         None
     }
+
+    /// A warning about a token request that is sent all the same, such as that it breaks a rule that many
+    /// servers don't keep. It must not show a parameter's value. Default: none.
+    fn request_warning(&self, request: &TokenRequest) -> Option<String> {
+        let _ = request;
+        None
+    }
 }
 
 /// Where a client certificate and its key are.

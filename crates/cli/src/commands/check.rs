@@ -90,7 +90,9 @@ struct Finding {
 
 impl Finding {
     fn of(name: &str, source: &TokenSource, tried: Result<&CachedToken, &Error>) -> Self {
-        let mut warnings: Vec<_> = source.provider().warning(now()).into_iter().collect();
+        let provider = source.provider();
+        let mut warnings: Vec<_> = provider.warning(now()).into_iter().collect();
+        warnings.extend(provider.request_warning(source.request()));
         let cause = tried.err().map(|error| error.clone().with_provider(name));
         let clock = tried.err().and_then(Error::clock_warning);
         warnings.extend(clock.map(|clock| format!("{clock}; set it, or check the time service")));

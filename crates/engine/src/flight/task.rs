@@ -27,6 +27,7 @@ use crate::{
         table::Key,
     },
     settings::REST,
+    telemetry,
 };
 
 /// Carries out one flight, in a task of its own.
@@ -287,6 +288,9 @@ impl FlightTask {
 
     async fn ask(&self, identity: Option<&IdentityKey>) -> Result<Answer, FetchFailure> {
         let ask = Ask::Token(&self.key.request, identity);
+        if let Some(warning) = self.provider.request_warning(&self.key.request) {
+            telemetry::odd_request(self.key.client.id.name(), &self.key.request, &warning);
+        }
         self.engine.ask(&self.provider, &self.key, ask).await
     }
 

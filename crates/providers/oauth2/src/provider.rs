@@ -17,7 +17,7 @@ use crate::{
     authentication::{self, ClientAuthentication, ClientProof, ProofContext, ProofOptions},
     dpop::{self, Nonces, ProofKeys, Side, USE_NONCE},
     exchange::{self, About, Binding},
-    grant_request::GrantRequest,
+    grant_request::{self, GrantRequest},
     headers::{self, ExtraHeaders},
     introspection,
     key::SigningKey,
@@ -159,6 +159,10 @@ impl Provider for OAuth2 {
             Some(thumbprint) => self.memory.keys.find(thumbprint).is_some(),
             None => !self.dpop && answer::is_sent_as_bearer(token.token_type()),
         }
+    }
+
+    fn request_warning(&self, request: &TokenRequest) -> Option<String> {
+        grant_request::warning(request, &self.parameters)
     }
 
     fn client_identity(&self) -> Option<&IdentityRef> {
