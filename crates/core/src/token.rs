@@ -258,7 +258,6 @@ impl TokenBuilder {
 
     /// The expiry in `expires_on` or `expires_at` among the fields of the response
     /// ([`wire::point_in_time`]), if `expires_in` is missing or can't be read.
-    #[must_use]
     pub fn or_expires_at<'v>(mut self, field: impl Fn(&str) -> Option<&'v Value>) -> Self {
         if self.stated.is_some() {
             return self;
