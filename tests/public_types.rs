@@ -471,7 +471,11 @@ fn public_modules_hold_the_types_that_are_listed_for_them() {
         ("crates/biped", "client", &[]),
         ("crates/biped", "provider", &[]),
         ("crates/biped", "store", &[]),
-        ("crates/core", "wire", &["Escaped", "Redactor"]),
+        (
+            "crates/core",
+            "wire",
+            &["Escaped", "Pointer", "Redactor", "ResponsePath"],
+        ),
         ("crates/clients/tower", "grpc", &[]),
         ("crates/serve", "problem", &[]),
     ];

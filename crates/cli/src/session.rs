@@ -394,7 +394,11 @@ impl Session {
             // With JSON a program reads stderr, and with --verbose the log contains the warning already.
             return;
         }
-        if let Some(warning) = provider.warning(now()) {
+        let warnings = [
+            provider.warning(now()),
+            provider.request_warning(source.request()),
+        ];
+        for warning in warnings.into_iter().flatten() {
             let name = provider.id().name();
             let text = format!("{name}: {warning}");
             output::marked("warning", AnsiColor::Yellow, &text);

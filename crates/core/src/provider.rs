@@ -228,6 +228,13 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         let _ = now;
         None
     }
+
+    /// A warning about a token request that is sent all the same, such as that it breaks a rule that many
+    /// servers don't keep. It must not show a parameter's value. Default: none.
+    fn request_warning(&self, request: &TokenRequest) -> Option<String> {
+        let _ = request;
+        None
+    }
 }
 
 /// A request to a vendor's API that shows whether a token is valid.

@@ -218,7 +218,7 @@ fn what_is_no_error_has_no_words() {
         deep,
     ] {
         assert!(
-            !wire::vendor_error(&response(403, &body)).code.is_some(),
+            wire::vendor_error(&response(403, &body)).code.is_none(),
             "{body}"
         );
     }

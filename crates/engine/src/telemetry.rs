@@ -34,6 +34,12 @@ pub(crate) fn fetched(
     }
 }
 
+/// A request that was sent although it is odd.
+pub(crate) fn odd_request(provider: &str, request: &TokenRequest, warning: &str) {
+    let (provider, warning) = (&*escaped(provider), Escaped(warning));
+    tracing::warn!(provider, %request, "{warning}");
+}
+
 /// A token whose lifetime nothing told.
 pub(crate) fn assumed(provider: &str, request: &TokenRequest, token: &Token) {
     if let (Some(why), Some(life)) = (token.assumed_lifetime(), token.lifetime()) {

@@ -120,7 +120,9 @@ impl Finding {
         proof: Option<Proof>,
     ) -> Self {
         let proof = proof.unwrap_or_default();
-        let mut warnings: Vec<_> = source.provider().warning(now()).into_iter().collect();
+        let provider = source.provider();
+        let mut warnings: Vec<_> = provider.warning(now()).into_iter().collect();
+        warnings.extend(provider.request_warning(source.request()));
         warnings.extend(identity::warnings(&proof));
         let cause = tried.err().map(|error| error.clone().with_provider(name));
         let clock = tried.err().and_then(Error::clock_warning);

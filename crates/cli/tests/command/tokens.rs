@@ -170,3 +170,29 @@ fn what_passes_is_tried_again_within_the_command() {
     world.run("token shop").ok();
     assert_eq!(world.token_requests(), 2);
 }
+
+#[test]
+fn a_resource_that_is_no_uri_is_sent_with_a_warning() {
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+        content-length: 38\r\nconnection: close\r\n\r\n\
+        {\"access_token\":\"t-1\",\"expires_in\":60}";
+    for line in ["token crm", "token crm -v", "check crm"] {
+        let server = OneRequest::answered(ANSWER);
+        let world = World::empty();
+        let url = &server.url;
+        world.write(
+            "biped.toml",
+            &format!(
+                "[providers.crm]\nkind = 'oauth2'\ntoken_endpoint = '{url}/token'\n\
+                 client_id = 'a'\nclient_secret = 'b'\nresource = 'guid-7'\n"
+            ),
+        );
+        let ran = world.run(line);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(
+            (ran.stdout.clone() + &ran.stderr).contains("not a URI"),
+            "{line}: {ran:?}"
+        );
+        assert!(server.request().contains("resource=guid-7"));
+    }
+}

@@ -29,6 +29,7 @@ use crate::{
     },
     settings::REST,
     sync::atomic::{AtomicBool, Ordering},
+    telemetry,
 };
 
 /// Carries out one flight, in a task of its own.
@@ -323,6 +324,9 @@ impl FlightTask {
         lent: &[Lent],
     ) -> Result<Answer, FetchFailure> {
         let ask = Ask::Token(&self.key.request, identity);
+        if let Some(warning) = self.provider.request_warning(&self.key.request) {
+            telemetry::odd_request(self.key.client.id.name(), &self.key.request, &warning);
+        }
         self.engine.ask(&self.provider, &self.key, ask, lent).await
     }
 

@@ -330,6 +330,11 @@ mod tests {
         let expired = br#"{"success":false,"errorCode":"JWT_EXPIRED"}"#;
         assert_eq!(judge(401, expired), Verdict::Rejected);
         assert_eq!(judge(403, br#"{"success":false}"#), Verdict::Accepted);
+        let mut challenged = http::HeaderMap::new();
+        let challenge = http::HeaderValue::from_static("Bearer error=\"invalid_token\"");
+        challenged.insert("www-authenticate", challenge);
+        let response = ApiResponse::new(http::StatusCode::FORBIDDEN, &challenged, CREATED);
+        assert_eq!(provider().judge(&response), Verdict::Rejected);
     }
 
     #[test]

@@ -223,4 +223,20 @@ mod tests {
     fn debug_shows_no_secret() {
         assert!(!format!("{:?}", provider("https://v.example")).contains("pl4nted"));
     }
+
+    #[test]
+    fn an_invalid_token_rejects_at_any_status() {
+        let provider = provider("https://api.vendor.example");
+        let judged = |challenge: &'static str| {
+            let mut headers = http::HeaderMap::new();
+            let challenge = http::HeaderValue::from_static(challenge);
+            headers.insert("www-authenticate", challenge);
+            let now = biped_core::Timestamp::default();
+            let forbidden = http::StatusCode::FORBIDDEN;
+            provider.judge(&biped_core::ApiResponse::new(forbidden, &headers, now))
+        };
+        let rejected = biped_core::Verdict::Rejected;
+        assert_eq!(judged("Bearer error=\"invalid_token\""), rejected);
+        assert_ne!(judged("Bearer error=\"insufficient_scope\""), rejected);
+    }
 }

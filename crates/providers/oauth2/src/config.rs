@@ -91,7 +91,7 @@ pub fn kind() -> ProviderKind {
     kind.field(
         Field::new(RESOURCE, FieldType::Texts)
             .per_request()
-            .about("The APIs that tokens are for, by URL (RFC 8707)."),
+            .about("The APIs that tokens are for, by URL (RFC 8707); another name is sent with a warning."),
     )
     .field(
         Field::new(AUDIENCE, FieldType::Texts)

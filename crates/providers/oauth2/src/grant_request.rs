@@ -84,13 +84,28 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// RFC 8707 §2: an absolute URI without fragment.
+/// RFC 8707 §2: an absolute URI without fragment. What is no URI is sent, since some servers name their
+/// APIs so.
 fn check_resource(text: &str) -> Result<(), Error> {
-    match url::Url::parse(text) {
-        Ok(url) if url.fragment().is_none() => Ok(()),
-        _ => Err(
-            Error::configuration("a resource must be an absolute URI without a fragment")
-                .with_remedy("if the server names APIs otherwise, set audience"),
-        ),
-    }
+    let wrong = match url::Url::parse(text) {
+        Ok(url) if url.fragment().is_some() => "a resource must not have a fragment",
+        _ if text.trim().is_empty() => "a resource must not be empty",
+        _ => return Ok(()),
+    };
+    Err(Error::configuration(wrong).with_remedy("if the server names APIs otherwise, set audience"))
+}
+
+/// Returns what is odd about the resources of a request.
+pub(crate) fn warning(request: &TokenRequest, fixed: &[(String, ParamValue)]) -> Option<String> {
+    let fixed = fixed.iter().find(|(name, _)| name == RESOURCE);
+    let resources = request.value(RESOURCE).or(fixed.map(|(_, value)| value))?;
+    let is_odd = |text: &str| url::Url::parse(text).is_err();
+    let is_odd = match resources {
+        ParamValue::List(all) => all.iter().any(|text| is_odd(text)),
+        one => is_odd(&one.to_string()),
+    };
+    is_odd.then(|| {
+        "resource is not a URI, as RFC 8707 wants it; it is sent as it is, and the server may refuse it"
+            .to_owned()
+    })
 }

@@ -19,7 +19,7 @@ use crate::{
     dpop::{self, Nonces, ProofKeys, Side, USE_NONCE},
     exchange::{self, About, Binding},
     grant::Grant,
-    grant_request::GrantRequest,
+    grant_request::{self, GrantRequest},
     headers::{self, ExtraHeaders},
     introspection,
     metadata::{Cache, Metadata, may_have_moved},
@@ -183,6 +183,10 @@ impl Provider for OAuth2 {
                         && token_type.eq_ignore_ascii_case(NOT_APPLICABLE))
             }
         }
+    }
+
+    fn request_warning(&self, request: &TokenRequest) -> Option<String> {
+        grant_request::warning(request, &self.parameters)
     }
 
     fn client_identity(&self) -> Option<&IdentityRef> {

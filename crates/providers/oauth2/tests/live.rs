@@ -9,7 +9,6 @@
 )]
 
 use std::{
-    collections::BTreeMap,
     fmt::Write as _,
     path::Path,
     pin::Pin,
@@ -362,19 +361,24 @@ fn provider(name: &str, keys: &toml::Table) -> Arc<dyn Provider> {
 }
 
 fn config(name: &str, keys: &toml::Table) -> ProviderConfig {
-    let values: BTreeMap<_, _> = keys
-        .iter()
-        .map(|(key, value)| {
-            let raw = match value {
-                toml::Value::String(text) => Value::Text(text.clone()),
-                toml::Value::Boolean(yes) => Value::Bool(*yes),
-                other => panic!("{name}: {key}: what is {other:?}?"),
-            };
-            let origin = Origin::Builder;
-            (key.clone(), ConfigValue { raw, origin })
-        })
-        .collect();
-    ProviderConfig::new(name, "oauth2", Origin::Builder, values)
+    let values = keys.iter().map(|(key, raw)| (key.clone(), value(raw)));
+    ProviderConfig::new(name, "oauth2", Origin::Builder, values.collect())
+}
+
+fn value(raw: &toml::Value) -> ConfigValue {
+    let raw = match raw {
+        toml::Value::String(text) => Value::Text(text.clone()),
+        toml::Value::Boolean(yes) => Value::Bool(*yes),
+        toml::Value::Integer(number) => Value::Integer(*number),
+        toml::Value::Array(all) => Value::List(all.iter().map(value).collect()),
+        toml::Value::Table(table) => {
+            let values = table.iter().map(|(key, raw)| (key.clone(), value(raw)));
+            Value::Table(values.collect())
+        }
+        other => panic!("what is {other:?}?"),
+    };
+    let origin = Origin::Builder;
+    ConfigValue { raw, origin }
 }
 
 /// Presents a certificate where the manager would.

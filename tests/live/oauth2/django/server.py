@@ -37,12 +37,13 @@ from django.core.management import call_command  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.http import JsonResponse  # noqa: E402
 from django.urls import include, path  # noqa: E402
+from oauth2_provider.decorators import protected_resource  # noqa: E402
 from oauth2_provider.models import Application  # noqa: E402
 from oauth2_provider.oauth2_backends import get_oauthlib_core  # noqa: E402
 
 
 def hello(request):
-    # The toolkit's own decorator answers 403, which is for a token that is good for less.
+    # As RFC 6750 has it.
     valid, _ = get_oauthlib_core().verify_request(request, scopes=[])
     if valid:
         return JsonResponse({"hello": "world"})
@@ -50,9 +51,24 @@ def hello(request):
     return JsonResponse({}, status=401, headers=headers)
 
 
+@protected_resource()
+def decorated(request):
+    # The toolkit's own decorator answers a token that is over with 403 and nothing else.
+    return JsonResponse({"hello": "world"})
+
+
+def challenged(request):
+    # As many gateways have it: the challenge tells, and the status does not.
+    response = hello(request)
+    response.status_code = 403 if response.status_code == 401 else 200
+    return response
+
+
 urlpatterns = [
     path("o/", include("oauth2_provider.urls", namespace="oauth2_provider")),
     path("api/hello", hello),
+    path("decorated/hello", decorated),
+    path("challenged/hello", challenged),
 ]
 
 

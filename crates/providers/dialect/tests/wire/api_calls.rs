@@ -1,6 +1,6 @@
 //! How API calls carry the token, and which of their answers reject it.
 
-use biped_core::SecretRef;
+use biped_core::{ApiResponse, Provider as _, SecretRef, Timestamp, Verdict};
 use serde_json::{Value, json};
 use wiremock::{
     Mock, ResponseTemplate,
@@ -60,6 +60,25 @@ async fn by_default_it_is_a_bearer_token_that_401_rejects() {
     assert_eq!(calls.len(), 2);
     assert_eq!(calls[0].header("authorization"), Some("Bearer t-1"));
     assert_eq!(calls[1].header("authorization"), Some("Bearer t-2"));
+}
+
+#[tokio::test]
+async fn an_invalid_token_rejects_at_any_status_unless_the_file_says_otherwise() {
+    let server = Server::empty().await;
+    let judged = |dialect: &str, challenge: &'static str| {
+        let mut headers = http::HeaderMap::new();
+        let challenge = http::HeaderValue::from_static(challenge);
+        headers.insert("www-authenticate", challenge);
+        let (status, now) = (http::StatusCode::FORBIDDEN, Timestamp::default());
+        let vendor = server.vendor(dialect).build().unwrap();
+        vendor.judge(&ApiResponse::new(status, &headers, now))
+    };
+    let invalid = "Bearer error=\"invalid_token\"";
+    assert_eq!(judged(TOKEN, invalid), Verdict::Rejected);
+    let insufficient = "Bearer error=\"insufficient_scope\"";
+    assert_eq!(judged(TOKEN, insufficient), Verdict::Accepted);
+    let own = format!("{TOKEN}expired = {{ status = [419] }}");
+    assert_eq!(judged(&own, invalid), Verdict::Accepted);
 }
 
 #[tokio::test]

@@ -76,13 +76,39 @@ async fn rules_are_checked_before_anything_is_sent() {
         TokenRequest::new().param("scope", "read"),
         TokenRequest::new().param("client_secret", "other"),
         TokenRequest::new().param("client_assertion", "x"),
-        TokenRequest::new().param(RESOURCE, "crm"),
+        TokenRequest::new().param(RESOURCE, ""),
         TokenRequest::new().param(RESOURCE, "https://a.example/#part"),
     ] {
         let error = server.fetch_for(&provider, &request).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{request}");
     }
     assert!(server.requests().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_resource_that_is_no_uri_is_sent_with_a_warning() {
+    const GUID: &str = "00000003-0000-0000-c000-000000000000";
+    let server = Server::generous().await;
+    let provider = server.client_with_secret();
+    for (resource, is_odd) in [
+        (GUID, true),
+        ("crm", true),
+        ("https://a.example", false),
+        ("api://a", false),
+        ("urn:a:b", false),
+    ] {
+        let request = TokenRequest::new().param(RESOURCE, resource);
+        server.fetch_for(&provider, &request).await.unwrap();
+        let requests = server.requests().await;
+        let sent = crate::server::field(requests.last().unwrap(), "resource");
+        assert_eq!(sent.as_deref(), Some(resource));
+        let warning = provider.request_warning(&request);
+        assert_eq!(warning.is_some(), is_odd, "{resource}");
+        assert!(warning.is_none_or(|warning| !warning.contains(resource)));
+    }
+    let fixed = server.client_with_secret().parameter(RESOURCE, GUID);
+    assert!(fixed.request_warning(&TokenRequest::new()).is_some());
+    assert!(provider.request_warning(&TokenRequest::new()).is_none());
 }
 
 #[test]
