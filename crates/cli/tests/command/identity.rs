@@ -67,7 +67,7 @@ fn an_audience_that_was_not_asked_for_is_warned_of() {
 fn a_jobs_token_is_asked_of_github() {
     let github = OneRequest::answered(GITHUB);
     let world = world("client_assertion = { github = { audience = 'https://login.example' } }");
-    let mut command = world.command(["identity", "crm", "--format", "json"]);
+    let mut command = world.command(["-vv", "identity", "crm", "--format", "json"]);
     command.env(
         "ACTIONS_ID_TOKEN_REQUEST_URL",
         format!("{}/id?x=1", github.url),
@@ -85,6 +85,10 @@ fn a_jobs_token_is_asked_of_github() {
             .contains("authorization: bearer runner-s3cret"),
         "{request}"
     );
+    for secret in ["runner-s3cret", ASSERTION] {
+        let all = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!all.contains(secret), "{all}");
+    }
     assert_eq!(ran.json()["proof"], proof("github"));
 }
 
