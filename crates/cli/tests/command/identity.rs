@@ -158,3 +158,22 @@ fn a_platforms_token_is_printed_like_any_other() {
     let shown = world.run("identity api --format json").json();
     assert_eq!(shown["proof"]["method"], "platform");
 }
+
+#[test]
+fn an_api_is_called_with_a_platforms_token() {
+    let api = OneRequest::answered("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let world = World::empty();
+    world.write("token", ASSERTION);
+    world.write(
+        "biped.toml",
+        &format!(
+            "[providers.api]\nkind = 'platform'\ntoken = 'file:token'\napi_base_url = '{}'\n",
+            api.url
+        ),
+    );
+    assert_eq!(world.run("call api GET /v1/things").ok(), "ok");
+    let request = api.request();
+    assert!(request.starts_with("GET /v1/things "), "{request}");
+    let bearer = format!("authorization: Bearer {ASSERTION}");
+    assert!(request.contains(&bearer), "{request}");
+}
