@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use biped::{Biped, Error, ErrorKind, ExposeSecret};
+use biped::{
+    Biped, Error, ErrorKind, ExposeSecret,
+    provider::{Clock as _, SystemClock},
+};
 use biped_testing::ManualClock;
 use serde_json::json;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers::any};
@@ -67,7 +70,7 @@ impl Respond for Server {
 
 struct Stage {
     server: Server,
-    _mock: MockServer,
+    mock: MockServer,
     clock: Arc<ManualClock>,
     biped: Biped,
 }
@@ -91,6 +94,12 @@ const CHAIN: &str = "
     subject_token = { provider = 'middle' }
 ";
 
+fn built(toml: &str, mock: &MockServer, clock: &Arc<ManualClock>) -> Biped {
+    let builder = Biped::builder().without_environment();
+    let builder = builder.toml(toml.replace("URL", &mock.uri()));
+    builder.clock(clock.clone()).build().unwrap()
+}
+
 impl Stage {
     async fn new(toml: &str) -> Self {
         let mock = MockServer::start().await;
@@ -99,16 +108,19 @@ impl Stage {
             .respond_with(server.clone())
             .mount(&mock)
             .await;
-        let clock = Arc::new(ManualClock::new());
-        let builder = Biped::builder().without_environment();
-        let builder = builder.toml(toml.replace("URL", &mock.uri()));
-        let biped = builder.clock(clock.clone()).build().unwrap();
+        let clock = Arc::new(ManualClock::at(SystemClock.now().wall));
+        let biped = built(toml, &mock, &clock);
         Self {
             server,
-            _mock: mock,
+            mock,
             clock,
             biped,
         }
+    }
+
+    /// Another process of the same application.
+    fn start_again(&mut self, toml: &str) {
+        self.biped = built(toml, &self.mock, &self.clock);
     }
 
     async fn token(&self, name: &str) -> Result<String, Error> {
@@ -311,4 +323,25 @@ async fn a_token_that_is_bound_to_a_key_is_not_lent() {
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert_eq!(error.token_source(), Some("provider:workload"));
     assert_eq!(stage.asked(), ["workload secret"]);
+}
+
+#[tokio::test]
+async fn a_stored_token_needs_no_other_providers() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tokens");
+    let toml = format!(
+        "[store]\nkind = 'file'\npath = '{}'\n{CHAIN}",
+        path.display()
+    );
+    let mut stage = Stage::new(&toml).await;
+    stage.token("front").await.unwrap();
+    stage.biped.manager().drain().await;
+    stage.asked();
+    stage.state(|state| state.down = vec!["workload", "middle", "front"]);
+    stage.start_again(&toml);
+    assert_eq!(stage.token("front").await.unwrap(), "front-1");
+    assert!(stage.asked().is_empty());
+    // With another secret at the start of the chain it is another client's token.
+    stage.start_again(&toml.replace("client_secret = 's'", "client_secret = 'other'"));
+    stage.token("front").await.unwrap_err();
 }

@@ -33,7 +33,27 @@
 //! ([`Builder`](crate::Builder)). The built-in sections are
 #![doc = include_str!("config/sections.md")]
 //!
-//! Relative paths in a file are relative to the file's directory.
+//! Relative paths in a file are relative to the file's directory. In `"file:${NAME}/x"`, `${NAME}` is an
+//! environment variable. `"file:PATH#/a/b"` and `"env:NAME#/a"` are a field of the JSON there, as is
+//! `{ cmd = […], at = "/a" }`.
+//!
+//! # Tokens of other parties
+//!
+//! Where a provider takes a token that another party makes, its source is a secret, or a table with one
+//! name:
+//!
+//! ```toml
+//! [providers.workload]
+//! kind = "platform"                  # the token of the platform is the access token
+//! token = { azure = { resource = "https://vault.azure.net" } }
+//!
+//! [providers.crm]
+//! kind = "oauth2"
+//! issuer = "https://login.example"
+//! client_assertion = "file:/var/run/secrets/tokens/crm"
+//! # client_assertion = { github = { audience = "https://login.example" } }
+//! # client_assertion = { provider = "workload" }
+//! ```
 //!
 //! # The environment
 //!

@@ -407,6 +407,7 @@ impl Command {
             Self::List(report) => report.format,
             Self::Inspect(inspect) => inspect.report.format,
             Self::Check(check) => check.report.format,
+            Self::Identity(identity) => identity.report.format,
             Self::Vendors(vendors) => return vendors.format == PageFormat::Json,
             Self::Config {
                 command: Config::Show(report),

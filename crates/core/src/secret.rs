@@ -284,7 +284,7 @@ impl SecretRef {
             Source::Command(argv) => command::from_command(argv, clock).await,
             Source::Custom(source) => source::read(&**source, clock).await,
         };
-        let read = read.and_then(|secret| field::of(secret, place, pointer));
+        let read = read.and_then(|secret| field::of(secret, pointer, place, place.is_fixed()));
         read.map_err(|error| match &self.configured_at {
             Some(place) => {
                 let message = format!("{} ({place})", error.message());
@@ -376,6 +376,11 @@ impl Source {
             Self::Field(place, _) => place.allowed_by(),
             Self::Command(_) | Self::Custom(_) => References::All,
         }
+    }
+
+    /// Whether it stays as it is while the process lives.
+    fn is_fixed(&self) -> bool {
+        matches!(self, Self::Inline(_) | Self::Env(_))
     }
 
     /// Whether it can be read without running a command or asking a [`SecretSource`].

@@ -67,7 +67,7 @@ fn an_audience_that_was_not_asked_for_is_warned_of() {
 fn a_jobs_token_is_asked_of_github() {
     let github = OneRequest::answered(GITHUB);
     let world = world("client_assertion = { github = { audience = 'https://login.example' } }");
-    let mut command = world.command(["identity", "crm", "--format", "json"]);
+    let mut command = world.command(["-vv", "identity", "crm", "--format", "json"]);
     command.env(
         "ACTIONS_ID_TOKEN_REQUEST_URL",
         format!("{}/id?x=1", github.url),
@@ -85,6 +85,10 @@ fn a_jobs_token_is_asked_of_github() {
             .contains("authorization: bearer runner-s3cret"),
         "{request}"
     );
+    for secret in ["runner-s3cret", ASSERTION] {
+        let all = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!all.contains(secret), "{all}");
+    }
     assert_eq!(ran.json()["proof"], proof("github"));
 }
 
@@ -153,4 +157,23 @@ fn a_platforms_token_is_printed_like_any_other() {
     assert_eq!(world.run("token api").ok().trim(), ASSERTION);
     let shown = world.run("identity api --format json").json();
     assert_eq!(shown["proof"]["method"], "platform");
+}
+
+#[test]
+fn an_api_is_called_with_a_platforms_token() {
+    let api = OneRequest::answered("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let world = World::empty();
+    world.write("token", ASSERTION);
+    world.write(
+        "biped.toml",
+        &format!(
+            "[providers.api]\nkind = 'platform'\ntoken = 'file:token'\napi_base_url = '{}'\n",
+            api.url
+        ),
+    );
+    assert_eq!(world.run("call api GET /v1/things").ok(), "ok");
+    let request = api.request();
+    assert!(request.starts_with("GET /v1/things "), "{request}");
+    let bearer = format!("authorization: Bearer {ASSERTION}");
+    assert!(request.contains(&bearer), "{request}");
 }

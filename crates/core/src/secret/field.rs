@@ -1,9 +1,10 @@
 //! A field of the JSON in a place of secrets.
 
+use std::fmt::Display;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::Source;
 use crate::Error;
 
 /// Splits `PLACE#/POINTER`.
@@ -14,11 +15,12 @@ pub(super) fn split(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The field that a pointer names in what was read of a place.
+/// The field that a pointer names in what was read of a place, which is fixed or may be replaced.
 pub(super) fn of(
     read: SecretString,
-    place: &Source,
     pointer: Option<&str>,
+    place: &dyn Display,
+    is_fixed: bool,
 ) -> Result<SecretString, Error> {
     let Some(pointer) = pointer else {
         return Ok(read);
@@ -27,9 +29,7 @@ pub(super) fn of(
         Some(value) if !value.is_empty() => Ok(value.into()),
         _ => {
             let message = format!("{place} has no text and no number at {pointer}");
-            // It may be about to be replaced.
-            let transient = !matches!(place, Source::Inline(_) | Source::Env(_));
-            Err(Error::secret(message).transient(transient))
+            Err(Error::secret(message).transient(!is_fixed))
         }
     }
 }

@@ -26,7 +26,7 @@ impl SecretRef {
                 Source::Custom(source) => source::read_now(&**source),
                 Source::Field(..) => Err(Error::internal("a field of a field is not read")),
             };
-            let read = read.and_then(|secret| field::of(secret, place, pointer));
+            let read = read.and_then(|secret| field::of(secret, pointer, place, place.is_fixed()));
             match read {
                 Ok(secret) => return Ok(secret),
                 Err(error) => unread.push(error),
