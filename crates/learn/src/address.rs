@@ -59,6 +59,12 @@ pub(crate) fn address(
         Some(at) => text.split_at(at),
         None => (text, ""),
     };
+    if host.contains('@') {
+        return Err(Refusal::new(
+            "the URL contains a user name",
+            "pass it with -u instead",
+        ));
+    }
     let mut pieces = vec![Piece::Text("https://".into())];
     pieces.extend(host_pieces(params, host, notes));
     let mut before = String::new();

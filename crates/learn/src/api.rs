@@ -125,7 +125,9 @@ pub(crate) fn read(
         }
     }
     let address = base(address);
-    api.base = address_of(params, &address, notes).ok();
+    // `about.api` may name parameters that no request uses; they are not the file's.
+    let mut others = params.clone();
+    api.base = address_of(&mut others, &address, notes).ok();
     notes.push(
         "api is the start of the URL of the API call; check that all of the API is below it".into(),
     );

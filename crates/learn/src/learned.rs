@@ -65,7 +65,9 @@ pub struct Learned {
 }
 
 impl Learned {
-    pub(crate) fn new(text: String, written: Written, notes: Vec<String>) -> Self {
+    pub(crate) fn new(text: String, written: Written, mut notes: Vec<String>) -> Self {
+        let mut seen = std::collections::BTreeSet::new();
+        notes.retain(|note| seen.insert(note.clone()));
         Self {
             text,
             written,

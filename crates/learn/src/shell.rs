@@ -154,9 +154,11 @@ fn placeholder(at: usize) -> String {
 fn expanded(words: Vec<String>, substitutions: &[String]) -> Vec<String> {
     let replace = |mut word: String| {
         for (at, inside) in substitutions.iter().enumerate() {
-            let meant = if inside.contains("base64") {
+            let meant = if inside.contains("curl") {
+                placeholder(at)
+            } else if inside.contains("base64") {
                 let pair = inside.split_whitespace().find(|word| word.contains(':'));
-                let pair = pair.unwrap_or_default().trim_matches(['"', '\'']);
+                let pair = pair.unwrap_or_default().trim_matches(['"', '\'', '\\']);
                 format!("base64({pair})")
             } else if inside.contains("uuid") {
                 "<uuid>".into()
