@@ -198,6 +198,21 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
     ),
     ("crates/io", &[]),
     (
+        "crates/learn",
+        &[
+            ("Learned", DOCUMENT),
+            (
+                "Material",
+                Never("a vendor's documentation, shown without its content"),
+            ),
+            (
+                "Refusal",
+                Never("names of fields and options, never values"),
+            ),
+            ("Written", WORD),
+        ],
+    ),
+    (
         "crates/providers/contentsquare",
         &[
             ("Contentsquare", Planted),

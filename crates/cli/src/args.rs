@@ -275,6 +275,34 @@ pub(crate) enum OneVendor {
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
     },
+    Learn(Learn),
+}
+
+/// Turns the curl example of a vendor's documentation into a vendor file
+///
+/// Prints the file, or a table of kind "oauth2" for biped.toml if the vendor follows RFC 6749. The
+/// assumptions are listed on stderr. No sample value of the documentation becomes part of the file,
+/// and no request is sent. A file can be - for stdin. On a terminal, text without an option is pasted:
+/// an empty line ends it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Learn {
+    /// The vendor's name, such as acme
+    pub(crate) name: String,
+    /// The curl command of the token request
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) curl: Option<PathBuf>,
+    /// The response to it, as JSON or text, or as curl -i shows it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) response: Option<PathBuf>,
+    /// The response to a request with wrong credentials
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) error: Option<PathBuf>,
+    /// The curl command of an API call
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) api: Option<PathBuf>,
+    /// The address of the documentation
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) docs: Option<String>,
 }
 
 /// Prints what the vendor says about the credentials: scopes, projects, expiry

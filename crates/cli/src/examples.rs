@@ -15,7 +15,7 @@ pub(crate) const OF_BIPED: [Example; 2] = [
 ];
 
 /// The examples of each command, by its path.
-const OF_COMMANDS: [(&str, [Example; 2]); 21] = [
+const OF_COMMANDS: [(&str, [Example; 2]); 22] = [
     (
         "init",
         [
@@ -185,6 +185,19 @@ const OF_COMMANDS: [(&str, [Example; 2]); 21] = [
             (
                 "Ask another one, and wait for it:",
                 "biped ready --url http://127.0.0.1:8080 --wait 1",
+            ),
+        ],
+    ),
+    (
+        "vendors learn",
+        [
+            (
+                "Write a vendor's file from the examples of its documentation:",
+                "biped vendors learn acme --curl token.sh --response response.json > acme.toml",
+            ),
+            (
+                "With a refusal and an API call as well:",
+                "biped vendors learn acme --curl token.sh --response response.json --error error.json --api api.sh > acme.toml",
             ),
         ],
     ),

@@ -16,6 +16,7 @@ use crate::{
     output,
 };
 
+mod learn;
 mod list;
 mod page;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(args: &Vendors) -> Outcome {
     match &args.command {
         Some(OneVendor::Show { name }) => show(name, args.format),
         Some(OneVendor::Check { file }) => check_file(file, args.format),
+        Some(OneVendor::Learn(args)) => learn::run(args),
         None => listed(&args.search.join(" "), args.format),
     }
 }

@@ -291,3 +291,45 @@ fn a_check_tries_the_token_where_a_harmless_request_is_known() {
     let json = world.run("check mine --format json").json();
     assert_eq!(json[0]["verified"], serde_json::Value::Null);
 }
+
+#[test]
+fn a_vendor_is_learned_from_its_documentation_and_checked_at_once() {
+    let world = World::empty();
+    let curl = "curl https://login.acme.example/v2 --json '{\"user\": \"jane\", \"password\": \"pl4nted\"}'";
+    world.write("token.sh", curl);
+    world.write(
+        "response.json",
+        r#"{"session": {"token": "pl4nted", "ttl": 3600}}"#,
+    );
+    let learned = world.run("vendors learn acme --curl token.sh --response response.json");
+    assert!(learned.stderr.contains("password"), "{}", learned.stderr);
+    let text = learned.ok();
+    assert!(text.contains(r#"token = "/session/token""#) && !text.contains("pl4nted"));
+    world.write("acme.toml", &text);
+    let checked = world.run("vendors check acme.toml").ok();
+    assert!(checked.contains("good; 1 examples"), "{checked}");
+
+    let piped = world.feed(
+        "vendors learn acme --curl - --response response.json",
+        curl.as_bytes(),
+    );
+    assert_eq!(piped.ok(), text);
+}
+
+#[test]
+fn what_cannot_be_learned_ends_with_status_2_and_its_reason() {
+    let world = World::empty();
+    world.write(
+        "token.sh",
+        "curl -F user=pl4nted https://acme.example/login",
+    );
+    world.write("response.json", r#"{"token": "abc"}"#);
+    let line = "vendors learn acme --curl token.sh --response response.json";
+    let why = world.run(line).failed(2);
+    assert!(
+        why.contains("biped_core::Provider") && !why.contains("pl4nted"),
+        "{why}"
+    );
+    let why = world.run("vendors learn acme").failed(2);
+    assert!(why.contains("--curl"), "{why}");
+}

@@ -1,0 +1,156 @@
+//! Places in JSON: paths to values, with the names on the way.
+
+use serde_json::Value;
+
+use crate::naming::letters;
+
+/// A value and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf {
+    pub(crate) path: Path,
+    pub(crate) value: Value,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Path {
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl Path {
+    /// The JSON pointer of RFC 6901.
+    pub(crate) fn pointer(&self) -> String {
+        let steps = self.steps.iter().map(|step| match step {
+            Step::Key(key) => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+            Step::Index(at) => format!("/{at}"),
+        });
+        steps.collect()
+    }
+
+    /// The last name in it, without its spelling.
+    pub(crate) fn name(&self) -> String {
+        match self.steps.last() {
+            Some(Step::Key(key)) => letters(key),
+            _ => String::new(),
+        }
+    }
+
+    /// The last name, as it is written.
+    pub(crate) fn written(&self) -> &str {
+        match self.steps.last() {
+            Some(Step::Key(key)) => key,
+            _ => "",
+        }
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// How many steps two paths share from the root.
+    pub(crate) fn shared(&self, other: &Self) -> usize {
+        let both = self.steps.iter().zip(&other.steps);
+        both.take_while(|(a, b)| a == b).count()
+    }
+
+    pub(crate) fn of_key(key: &str) -> Self {
+        Self {
+            steps: vec![Step::Key(key.to_owned())],
+        }
+    }
+
+    /// A field's name in a vendor file: a key, or a pointer through objects.
+    pub(crate) fn of_field(name: &str) -> Self {
+        let Some(pointer) = name.strip_prefix('/') else {
+            return Self::of_key(name);
+        };
+        let keys = pointer.split('/');
+        let key = |key: &str| Step::Key(key.replace("~1", "/").replace("~0", "~"));
+        Self {
+            steps: keys.map(key).collect(),
+        }
+    }
+
+    /// Reads what jq reads: `.data.token`, `.[0].token`, `.data["token"]`.
+    pub(crate) fn from_jq(text: &str) -> Option<Self> {
+        let text = text.replace("[\"", ".").replace("\"]", "");
+        let text = text.replace('[', ".").replace([']', '"'], "");
+        let mut steps = Vec::new();
+        for part in text.split('.').filter(|part| !part.is_empty()) {
+            let fits = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+            if !part.chars().all(fits) {
+                return None;
+            }
+            steps.push(match part.parse() {
+                Ok(at) => Step::Index(at),
+                Err(_) => Step::Key(part.to_owned()),
+            });
+        }
+        Some(Self { steps })
+    }
+
+    /// Puts a value at this place.
+    pub(crate) fn put(&self, root: &mut Value, value: Value) {
+        let mut at = root;
+        for step in &self.steps {
+            match step {
+                Step::Key(key) => {
+                    if !at.is_object() {
+                        *at = Value::Object(serde_json::Map::new());
+                    }
+                    at = &mut at[key.as_str()];
+                }
+                Step::Index(index) => {
+                    if !at.is_array() {
+                        *at = Value::Array(Vec::new());
+                    }
+                    let Some(list) = at.as_array_mut() else {
+                        return;
+                    };
+                    while list.len() <= *index {
+                        list.push(Value::Null);
+                    }
+                    at = &mut list[*index];
+                }
+            }
+        }
+        *at = value;
+    }
+}
+
+/// All scalar values, from the outside in: of a list only the first entry.
+pub(crate) fn leaves(value: &Value) -> Vec<Leaf> {
+    let mut all = Vec::new();
+    visit(value, &mut Path::default(), &mut all);
+    all.sort_by_key(|leaf| leaf.path.depth());
+    all
+}
+
+fn visit(value: &Value, path: &mut Path, all: &mut Vec<Leaf>) {
+    match value {
+        Value::Object(inside) => {
+            for (key, value) in inside {
+                path.steps.push(Step::Key(key.clone()));
+                visit(value, path, all);
+                path.steps.pop();
+            }
+        }
+        Value::Array(inside) => {
+            if let Some(first) = inside.first() {
+                path.steps.push(Step::Index(0));
+                visit(first, path, all);
+                path.steps.pop();
+            }
+        }
+        Value::Null => {}
+        scalar => all.push(Leaf {
+            path: path.clone(),
+            value: scalar.clone(),
+        }),
+    }
+}

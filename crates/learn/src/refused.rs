@@ -1,0 +1,144 @@
+//! Reads the refusal, and the flag that tells it from a success.
+
+use serde_json::Value;
+
+use crate::{
+    answer::{Answer, printed},
+    body::tolerant,
+    place::{Leaf, Path, leaves},
+};
+
+/// What a refusal says.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// Its HTTP status; `None` if the text does not show it.
+    pub(crate) status: Option<u16>,
+    pub(crate) code: Option<(Path, Value)>,
+    pub(crate) reason: Option<(Path, Value)>,
+    pub(crate) message: Option<Path>,
+    leaves: Vec<Leaf>,
+}
+
+impl Refused {
+    /// Whether the default of a vendor file reads it.
+    pub(crate) fn is_usual(&self) -> bool {
+        let code = self.code.as_ref().map(|(path, _)| path.pointer());
+        let message = self.message.as_ref().map(Path::pointer);
+        code.as_deref() == Some("/error")
+            && self.reason.is_none()
+            && message.is_none_or(|message| message == "/error_description")
+    }
+}
+
+/// A flag in the body, and its values in a success and in a refusal.
+#[derive(Debug)]
+pub(crate) struct SuccessFlag {
+    pub(crate) path: Path,
+    pub(crate) success: Value,
+    pub(crate) failure: Value,
+}
+
+const CODES: [&str; 9] = [
+    "errorcode",
+    "code",
+    "errcode",
+    "errorid",
+    "errno",
+    "faultcode",
+    "errorkey",
+    "errorname",
+    "errortype",
+];
+const MESSAGES: [&str; 12] = [
+    "errordescription",
+    "message",
+    "errormessage",
+    "errormsg",
+    "errmsg",
+    "msg",
+    "description",
+    "detail",
+    "details",
+    "faultstring",
+    "errordetail",
+    "title",
+];
+
+pub(crate) fn read(text: Option<&str>, notes: &mut Vec<String>) -> Option<Refused> {
+    let Some(text) = text else {
+        notes.push(
+            "no refusal was given; add an example of one if the documentation shows it".into(),
+        );
+        return None;
+    };
+    let printed = printed(text);
+    let Some(body @ (Value::Object(_) | Value::Array(_))) = tolerant(&printed.body) else {
+        notes.push("the refusal is not JSON, and was left out".into());
+        return None;
+    };
+    let leaves = leaves(&body);
+    let named = |names: &[&str]| {
+        let found = names
+            .iter()
+            .find_map(|name| leaves.iter().find(|leaf| leaf.path.name() == *name));
+        found.cloned()
+    };
+    let message = named(&MESSAGES).filter(|leaf| leaf.value.is_string());
+    let error = named(&["error"]);
+    let is_code = |value: &Value| match value {
+        Value::String(text) => !text.is_empty() && !text.contains(' ') || message.is_some(),
+        Value::Number(_) => true,
+        _ => false,
+    };
+    let own = named(&CODES).filter(|leaf| is_code(&leaf.value));
+    let error_code = error.clone().filter(|leaf| is_code(&leaf.value));
+    let (code, reason) = match (own, error_code) {
+        (Some(own), error) => (Some(own), error),
+        (None, error) => (error, None),
+    };
+    let error_text = error.filter(|leaf| leaf.value.is_string() && code.is_none());
+    let message = message.or(error_text);
+    if code.is_none() && message.is_none() {
+        notes.push("the refusal shows neither a code nor a message, and was left out".into());
+        return None;
+    }
+    if printed.status.is_none() {
+        notes.push("the refusal's HTTP status is not shown; the example assumes 401".into());
+    }
+    let pair = |leaf: Leaf| (leaf.path, leaf.value);
+    Some(Refused {
+        status: printed.status,
+        code: code.map(pair),
+        reason: reason.map(pair),
+        message: message.map(|leaf| leaf.path),
+        leaves,
+    })
+}
+
+/// The flag that a success and a refusal have both, with other values.
+pub(crate) fn success_flag(answer: &Answer, refused: Option<&Refused>) -> Option<SuccessFlag> {
+    let refused = refused?;
+    for leaf in &answer.leaves {
+        let name = leaf.path.name();
+        let is_flag = match &leaf.value {
+            Value::Bool(yes) => {
+                *yes && ["success", "ok", "succeeded", "issuccess", "successful"].contains(&&*name)
+            }
+            Value::Number(number) => {
+                number.as_u64() == Some(0)
+                    && ["code", "errcode", "errorcode", "errno"].contains(&&*name)
+            }
+            _ => false,
+        };
+        let mut others = refused.leaves.iter();
+        let other = others.find(|other| other.path == leaf.path && other.value != leaf.value);
+        if let (true, Some(other)) = (is_flag, other) {
+            return Some(SuccessFlag {
+                path: leaf.path.clone(),
+                success: leaf.value.clone(),
+                failure: other.value.clone(),
+            });
+        }
+    }
+    None
+}

@@ -1,0 +1,206 @@
+//! The forms in which documents print commands, and what is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use biped_learn::{Learned, Material, Refusal, learn};
+
+const ANSWER: &str = r#"{"token": "zq81", "ttl": 60}"#;
+
+fn with_answer(curl: &str, answer: &str) -> Result<Learned, Refusal> {
+    let mut material = Material::new("acme", curl);
+    material.response = Some(answer);
+    learn(&material)
+}
+
+fn text(curl: &str, answer: &str) -> String {
+    with_answer(curl, answer).unwrap().text
+}
+
+#[test]
+fn one_request_in_many_spellings_is_one_file() {
+    let plain = text(
+        r#"curl https://a.example/login -H 'Content-Type: application/json' -d '{"user": "<user>", "password": "<password>"}'"#,
+        ANSWER,
+    );
+    for curl in [
+        "# log in\n$ curl -XPOST https://a.example/login \\\n> --json $'{\"user\": \"{{user}}\", \"password\": \"{{password}}\"}'",
+        "curl --json @- https://a.example/login <<'EOF'\n{\n  \"user\": \"$USER\",\n  \"password\": \"YOUR_PASSWORD\"\n}\nEOF\n",
+        "TOKEN=$(curl -s \"https://a.example/login\" --json '{\"user\": \"jane@b.example\", \"password\": \"hunter2\"}' | jq -r .token)",
+        "curl.exe -X POST ^\n  \"https://a.example/login\" ^\n  --json \"{\\\"user\\\": \\\"%USER%\\\", \\\"password\\\": \\\"%PASSWORD%\\\"}\"",
+        "BASE=https://a.example\ncurl \"$BASE/login\"\n  --json '{\"user\": <user>, \"password\": \"***\",}'",
+    ] {
+        assert_eq!(text(curl, ANSWER), plain, "{curl}");
+    }
+}
+
+#[test]
+fn basic_is_read_from_a_header_too() {
+    let plain = text("curl -u <id>:<secret> -d a=b https://a.example/t", ANSWER);
+    for header in [
+        "Basic $(echo -n \\\"$ID:$SECRET\\\" | base64)",
+        "Basic base64(<id>:<secret>)",
+    ] {
+        let curl = format!("curl -H \"Authorization: {header}\" -d a=b https://a.example/t");
+        assert_eq!(text(&curl, ANSWER), plain, "{header}");
+    }
+    let sample = text(
+        "curl -H 'Authorization: Basic amFuZTpodW50ZXIy' -d a=b https://a.example/t",
+        ANSWER,
+    );
+    assert!(sample.contains("auth = \"basic\"") && !sample.contains("amFuZ"));
+}
+
+#[test]
+fn what_a_file_cannot_express_names_the_trait() {
+    for curl in [
+        "curl -F user=a https://a.example/t",
+        "curl -H 'X-Signature: abc' -d a=b https://a.example/t",
+        "curl --aws-sigv4 aws:amz -d a=b https://a.example/t",
+        "curl -H 'Content-Type: text/xml' -d '<a>b</a>' https://a.example/t",
+        "curl -d 'signature=$SIG&user=$U' https://a.example/t",
+        "curl -b session=$S https://a.example/t",
+        "curl -X PATCH https://a.example/t",
+    ] {
+        let refusal = with_answer(curl, ANSWER).unwrap_err();
+        assert!(
+            refusal.remedy().contains("biped_core::Provider"),
+            "{curl}: {refusal}"
+        );
+    }
+    let refusal = with_answer("curl https://a.example/t", "<a><b>c</b></a>").unwrap_err();
+    assert!(
+        refusal.remedy().contains("biped_core::Provider"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn what_is_not_clear_is_refused_and_no_value_is_quoted() {
+    for (curl, answer) in [
+        ("wget https://a.example/pl4nted", ANSWER),
+        ("curl 'https://a.example/pl4nted", ANSWER),
+        ("curl -d @pl4nted https://a.example/t", ANSWER),
+        ("curl --pl4nt https://a.example/t", ANSWER),
+        (
+            "curl https://a.example/a; curl https://a.example/pl4nted",
+            ANSWER,
+        ),
+        ("curl http://a.example/pl4nted", ANSWER),
+        ("curl https://me:pl4nted@a.example/t", ANSWER),
+        (
+            "curl -d grant_type=authorization_code https://a.example/t",
+            ANSWER,
+        ),
+        (
+            "curl https://a.example/t -d client_assertion=pl4nted",
+            ANSWER,
+        ),
+        (
+            "curl https://a.example/t",
+            r#"{"a": {"token": "pl4nted1"}, "b": {"token": "pl4nted2"}}"#,
+        ),
+        ("curl https://a.example/t", r#"{"result": "pl4nted"}"#),
+        ("curl https://a.example/t | jq -r .nope", ANSWER),
+    ] {
+        let refusal = with_answer(curl, answer).unwrap_err().to_string();
+        assert!(!refusal.contains("pl4nted"), "{refusal}");
+    }
+}
+
+#[test]
+fn jq_tells_which_of_two_tokens_is_meant() {
+    let answer = r#"{"a": {"token": "one"}, "b": [{"token": "two"}]}"#;
+    let text = text("curl https://a.example/t | jq -r '.b[0].token'", answer);
+    assert!(text.contains(r#"token = "/b/0/token""#), "{text}");
+}
+
+#[test]
+fn an_expiry_is_read_by_its_name_and_its_value() {
+    for (member, expected) in [
+        (
+            r#""expiresIn": 3600"#,
+            r#"expires = { at = "/expiresIn", as = "seconds" }"#,
+        ),
+        (
+            r#""exp": 1700000000"#,
+            r#"expires = { at = "/exp", as = "unix" }"#,
+        ),
+        (
+            r#""expires": 1700000000000"#,
+            r#"expires = { at = "/expires", as = "unix_millis" }"#,
+        ),
+        (
+            r#""validUntil": "2026-11-27""#,
+            r#"expires = { at = "/validUntil", as = "date" }"#,
+        ),
+    ] {
+        let text = text(
+            "curl https://a.example/t",
+            &format!(r#"{{"token": "zq81", {member}}}"#),
+        );
+        assert!(
+            text.lines().any(|line| line == expected),
+            "{expected}\n{text}"
+        );
+    }
+    for member in [
+        r#""expires": "2026-11-27 10:00:00""#,
+        r#""ttl": 3600000"#,
+        r#""expiresInMinutes": 30"#,
+        r#""expiresIn": "<number>""#,
+    ] {
+        let learned = with_answer(
+            "curl https://a.example/t",
+            &format!(r#"{{"token": "zq81", {member}}}"#),
+        );
+        let learned = learned.unwrap();
+        assert!(!learned.text.contains("expires = "), "{}", learned.text);
+        assert!(
+            learned
+                .notes
+                .iter()
+                .any(|note| note.contains("was left out")),
+            "{member}"
+        );
+    }
+}
+
+#[test]
+fn the_token_may_be_a_header_and_travel_in_a_query() {
+    let mut material = Material::new("acme", "curl -u \"$KEY:\" -X POST https://a.example/login");
+    material.response = Some("HTTP/2 200\nX-Auth-Token: zq81\n\n{}");
+    material.api =
+        Some("curl 'https://{{shard}}.api.example/v1/x?sid=$TOKEN&limit=3' -H 'X-Request-ID: 7'");
+    let text = learn(&material).unwrap().text;
+    for line in [
+        r#"basic = { user = "{key}", password = "" }"#,
+        r#"token = "header:X-Auth-Token""#,
+        r#"headers = { X-Request-ID = "{uuid}" }"#,
+        r#"query = { sid = "{token}" }"#,
+        r#"api = "https://{shard}.api.example/v1""#,
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn a_base_url_names_the_hosts_that_a_token_may_be_sent_to() {
+    let with_host = |host: &str| {
+        let answer = format!(r#"{{"token": "zq81", "instance_url": "https://{host}/x"}}"#);
+        text("curl https://a.example/t", &answer)
+    };
+    let text = with_host("eu9.vendor.example");
+    assert!(
+        text.contains(r#"base_url_hosts = ["*.vendor.example"]"#),
+        "{text}"
+    );
+    // Anyone can have a host below these.
+    for host in ["vendor.co.uk", "vendor.example"] {
+        assert!(!with_host(host).contains("base_url"), "{host}");
+    }
+}
+
+#[test]
+fn debug_shows_nothing_of_the_material() {
+    let material = Material::new("acme", "curl -u me:pl4nted https://a.example/t");
+    assert!(!format!("{material:?}").contains("pl4nted"));
+}
