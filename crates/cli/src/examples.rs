@@ -193,11 +193,11 @@ const OF_COMMANDS: [(&str, [Example; 2]); 22] = [
         [
             (
                 "Write a vendor's file from the examples of its documentation:",
-                "biped vendors learn acme --curl token.sh --response response.json > acme.toml",
+                "biped vendors learn acme --curl token.sh --response ok.json > acme.toml",
             ),
             (
-                "With a refusal and an API call as well:",
-                "biped vendors learn acme --curl token.sh --response response.json --error error.json --api api.sh > acme.toml",
+                "With a refusal as well:",
+                "biped vendors learn acme --curl token.sh --response ok.json --error no.json > acme.toml",
             ),
         ],
     ),

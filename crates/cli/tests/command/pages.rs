@@ -146,13 +146,8 @@ fn the_help_of_every_command_ends_with_two_examples_that_work() {
             world.write_untrusted("mine.toml", "url = \"https://v.example/t\"");
             let curl = "curl -X POST https://api.acme.example/auth -d id=YOUR_ID -d key=YOUR_KEY\n";
             world.write_untrusted("token.sh", curl);
-            world.write_untrusted(
-                "response.json",
-                "{\"token\": \"abc\", \"expires_in\": 3600}",
-            );
-            world.write_untrusted("error.json", "{\"code\": \"E1\", \"message\": \"no\"}");
-            let api = "curl https://api.acme.example/v1/me -H 'Authorization: Bearer abc'\n";
-            world.write_untrusted("api.sh", api);
+            world.write_untrusted("ok.json", "{\"token\": \"abc\", \"expires_in\": 3600}");
+            world.write_untrusted("no.json", "{\"code\": \"E1\", \"message\": \"no\"}");
             world.write_untrusted("report", "#!/bin/sh\ntest -n \"$SHOP_ACCESS_TOKEN\"\n");
             let executable = std::fs::Permissions::from_mode(0o755);
             std::fs::set_permissions(world.path("report"), executable).unwrap();

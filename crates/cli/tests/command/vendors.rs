@@ -166,8 +166,8 @@ fn a_vendor_that_takes_a_certificate_shows_a_table_for_it_that_loads() {
     let shown = world.run("vendors show entra-id").ok();
     let recipe = shown
         .lines()
-        .skip_while(|line| !line.starts_with("# [providers."));
-    let recipe = recipe.map_while(|line| line.strip_prefix("# "));
+        .skip_while(|line| !line.starts_with("#   [providers."));
+    let recipe = recipe.map_while(|line| line.strip_prefix("#   "));
     let recipe: Vec<_> = recipe.collect();
     let recipe = recipe.join("\n");
     assert!(

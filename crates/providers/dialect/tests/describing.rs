@@ -179,9 +179,9 @@ given = { key = "generate:p256" }
 
 [example.expect]
 token = "{jwt}"
-lifetime = 290
+lifetime = 240
 jwt.header = { typ = "JWT", alg = "ES256", kid = "k-1", tenant = "acme" }
-jwt.claims = { iss = "me", iat = 1795305590, exp = 1795305890, jti = "00000000-0000-4000-8000-000000000000" }
+jwt.claims = { iss = "me", iat = 1795305540, exp = 1795305840, jti = "00000000-0000-4000-8000-000000000000" }
 "#;
 
 #[test]

@@ -128,7 +128,7 @@ async fn a_request_asks_for_another_audience_resource_or_scope() {
         queries,
         [
             "api-version=2018-02-01&resource=https%3A%2F%2Fother",
-            "scopes=a%2Cb",
+            "scopes=b%2Ca",
             "audience=https%3A%2F%2Ftwo&format=full",
         ]
     );

@@ -70,7 +70,8 @@ fn parts(entry: &VendorFile, dialect: &Dialect, about: &About) -> Vec<Part> {
     part("How to try it", trial(entry, about));
     part("Token requests", token_requests(dialect, about));
     part("API", one(about.api()));
-    part("Notes", one(about.notes()));
+    let notes = about.notes().into_iter().flat_map(str::lines);
+    part("Notes", notes.map(str::to_owned).collect());
     let unverified: Vec<_> = about.unverified().collect();
     let unverified = (!unverified.is_empty()).then(|| unverified.join(", "));
     part("Unverified", one(unverified.as_deref()));

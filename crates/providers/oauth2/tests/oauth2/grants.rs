@@ -65,7 +65,7 @@ async fn an_assertion_is_a_grant_and_nothing_else_is_sent() {
     let expected = [
         ("assertion", &*given),
         ("grant_type", &grant),
-        ("scope", "a b"),
+        ("scope", "b a"),
     ];
     assert_eq!(sent, pairs(&expected));
 
