@@ -72,7 +72,7 @@ fn main() {
     {
         let known: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
         eprintln!(
-            "there is no bench {unknown}; expected one of {}",
+            "no bench is named {unknown}; expected one of {}",
             known.join(" ")
         );
         std::process::exit(2);

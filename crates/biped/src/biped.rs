@@ -107,7 +107,7 @@ impl Biped {
                 Some(meant) => format!("did you mean {meant}? Configured providers: {all}"),
                 None => format!("configured providers: {all}"),
             };
-            Error::configuration(format!("there is no provider named {name}")).with_remedy(remedy)
+            Error::configuration(format!("no provider is named {name}")).with_remedy(remedy)
         })
     }
 
@@ -143,7 +143,7 @@ impl Biped {
         &self.0.manager
     }
 
-    /// Why there is no store: a configuration that is only shown
+    /// Why no store is open: a configuration that is only shown
     /// ([`Builder::references`](crate::Builder::references)) may not resolve what opening the store, or
     /// finding a token in it, needs.
     #[must_use]

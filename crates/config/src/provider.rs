@@ -268,7 +268,7 @@ impl ProviderConfig {
     /// provider has problems of its own, which are reported there.
     ///
     /// # Errors
-    /// A message if there is no provider of this name, or if it needs a token of this one.
+    /// A message if no provider has this name, or if it needs a token of this one.
     pub fn other_provider(&self, name: &str) -> Result<Option<(ProviderId, TokenRequest)>, String> {
         (self.others)(name)
     }

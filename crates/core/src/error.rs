@@ -398,6 +398,12 @@ impl Error {
         }
     }
 
+    /// Whether this process is still asking the vendor, and the caller waited long enough.
+    #[must_use]
+    pub fn is_still_fetching(&self) -> bool {
+        matches!(self.0.plan, Some(Plan::IsAsking))
+    }
+
     /// Whether it is known that nothing was sent to the vendor.
     #[must_use]
     pub fn is_unsent(&self) -> bool {

@@ -92,15 +92,20 @@ impl<'a> FetchContext<'a> {
         if let Some(identity) = &self.identity {
             request.extensions_mut().insert(identity.clone());
         }
+        Ok(self.transmit(request))
+    }
+
+    /// Starts sending a request to an address that was checked, and notes it.
+    fn transmit(&self, request: http::Request<Bytes>) -> Sending<'_> {
         {
             let mut notes = self.notes();
             notes.sent = Some(self.clock.now());
             notes.values.extend(credentials(request.headers()));
         }
-        Ok(match self.observer {
+        match self.observer {
             None => self.http.send(request),
             Some(observer) => Box::pin(self.observed(request, observer)),
-        })
+        }
     }
 
     async fn observed(
@@ -136,12 +141,8 @@ impl<'a> FetchContext<'a> {
         let url = Url::parse(&request.uri().to_string())
             .map_err(|_| Error::configuration("the platform's address is not a valid URL"))?;
         check_platform(&url)?;
-        {
-            let mut notes = self.notes();
-            notes.sent = Some(self.clock.now());
-            notes.values.extend(credentials(request.headers()));
-        }
-        let Some(answer) = self.within(PLATFORM_TIMEOUT, self.http.send(request)).await else {
+        let sending = self.transmit(request);
+        let Some(answer) = self.within(PLATFORM_TIMEOUT, sending).await else {
             let seconds = PLATFORM_TIMEOUT.as_secs();
             return Err(Error::unreachable(format!(
                 "no response within {seconds} s"

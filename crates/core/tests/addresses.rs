@@ -105,3 +105,37 @@ impl biped_core::HttpClient for Silent {
         std::future::pending().await
     }
 }
+
+#[derive(Default)]
+struct Log(std::sync::Mutex<Vec<String>>);
+
+impl biped_core::RequestObserver for Log {
+    fn sending(&self, method: &http::Method, url: &str, _: usize) {
+        self.0.lock().unwrap().push(format!("{method} {url}"));
+    }
+
+    fn answered(
+        &self,
+        _: &http::Method,
+        _: &str,
+        answer: Result<(http::StatusCode, usize), &biped_core::Error>,
+        _: std::time::Duration,
+    ) {
+        let status = answer.unwrap().0.as_u16();
+        self.0.lock().unwrap().push(status.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_request_to_a_platform_is_logged_as_any_other() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (http, clock, log) = (ScriptedHttp::new(), ManualClock::new(), Log::default());
+    http.answer_with(|_, _| Reply::json(404, "no"));
+    let cx = FetchContext::new(&http, &clock).observed_by(Some(&log));
+    let request = http::Request::get("http://169.254.169.254/token?resource=x");
+    cx.ask_platform(request.body(Bytes::new()).unwrap())
+        .await
+        .unwrap();
+    let log = log.0.lock().unwrap();
+    assert_eq!(*log, ["GET http://169.254.169.254/token", "404"]);
+}

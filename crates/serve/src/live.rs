@@ -47,7 +47,7 @@ impl Live {
                 let all: Vec<_> = known.iter().copied().collect();
                 let all = all.join(", ");
                 problems.push(format!(
-                    "{place}: there is no provider named {}; expected one of {all}",
+                    "{place}: no provider is named {}; expected one of {all}",
                     Escaped(name)
                 ));
             }

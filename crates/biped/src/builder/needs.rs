@@ -87,7 +87,7 @@ impl Needs {
         let names = self.0.keys().chain(known.keys());
         let meant = nearest(other, names.map(String::as_str));
         let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
-        Err(format!("there is no provider of this name{meant}"))
+        Err(format!("no provider has this name{meant}"))
     }
 }
 

@@ -12,8 +12,8 @@ const FIELDS: &[Field] = &[
          and 0.85. Default: 0.80, plus up to 0.05, drawn once per process.",
     ),
     Field::new("margin", FieldType::Duration).about(
-        "How long before its expiry a token is no longer sent; a tenth of its lifetime, if that is \
-         less. Default: 30 s.",
+        "How long before its expiry a token is no longer sent, at most a tenth of its lifetime. \
+         Default: 30 s.",
     ),
     Field::new("max_wait", FieldType::Duration)
         .about("The longest that a call waits for a token. Default: 10 s."),

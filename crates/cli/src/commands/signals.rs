@@ -61,7 +61,7 @@ pub(crate) fn reloads() -> io::Result<impl FnMut() -> Boxed> {
     })
 }
 
-/// There is no such signal here.
+/// This platform has no such signal.
 #[cfg(not(unix))]
 pub(crate) fn reloads() -> io::Result<impl FnMut() -> Boxed> {
     Ok(|| -> Boxed { Box::pin(std::future::pending()) })

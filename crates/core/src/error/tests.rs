@@ -121,6 +121,7 @@ fn what_a_process_plans_is_told_until_it_ends() {
     assert_eq!(own.retry_after(), Some(second));
     assert_eq!(own.without_plan().retry_after(), None);
     let fetching = Error::unreachable("no token").still_fetching();
+    assert!(fetching.is_still_fetching() && !Error::unreachable("no token").is_still_fetching());
     assert!(fetching.to_string().contains("continues"));
     assert_eq!(fetching.without_plan().to_string(), "no token");
 }

@@ -74,7 +74,7 @@ fn sort(error: &Error) -> (StatusCode, &'static str, &'static str, &'static str)
             "The token endpoint's response is not valid",
             "http_protocol_error",
         ),
-        ErrorKind::Unreachable if is_wait_over(error) => (
+        ErrorKind::Unreachable if error.is_still_fetching() => (
             StatusCode::SERVICE_UNAVAILABLE,
             "no-token",
             "There is no token yet",
@@ -93,9 +93,4 @@ fn sort(error: &Error) -> (StatusCode, &'static str, &'static str, &'static str)
             "proxy_internal_error",
         ),
     }
-}
-
-/// Whether the caller waited `max_wait` for a fetch that goes on.
-fn is_wait_over(error: &Error) -> bool {
-    error.message().starts_with("no token within")
 }
