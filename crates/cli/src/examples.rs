@@ -330,7 +330,20 @@ mod tests {
     fn every_example_is_a_line_that_biped_reads() {
         let builder = biped::Biped::builder();
         let of_commands = OF_COMMANDS.iter().flat_map(|(_, examples)| examples);
-        for (_, line) in of_commands.chain(&OF_BIPED) {
+        let examples = of_commands.chain(&OF_BIPED).map(|(_, line)| *line);
+        let readme = include_str!("../../../README.md").lines();
+        let readme = readme.filter(|line| line.starts_with("biped "));
+        let readme: Vec<_> = readme
+            .map(|line| {
+                line.split(" #")
+                    .next()
+                    .unwrap()
+                    .trim_end_matches([' ', '&'])
+            })
+            .map(|line| line.split(" &").next().unwrap())
+            .collect();
+        assert!(readme.len() >= 7, "{readme:?}");
+        for line in examples.chain(readme) {
             let words: Vec<_> = words(line).into_iter().map(Into::into).collect();
             let read = crate::args::Args::read(&builder, &words);
             assert!(read.is_ok(), "{line}: {words:?}: {}", read.unwrap_err());

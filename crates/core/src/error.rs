@@ -4,6 +4,7 @@ mod cause;
 mod clock;
 mod store;
 mod vendor;
+mod waits;
 
 use std::{
     borrow::Cow,
@@ -14,8 +15,11 @@ use std::{
 
 use biped_redact::{Escaped, one_line};
 
-use self::cause::Causes;
 pub(crate) use self::cause::{Cause, chain};
+use self::{
+    cause::Causes,
+    waits::{Plan, Waits},
+};
 pub use self::{store::StoreError, vendor::VendorError};
 
 /// Why there is no token, as one opaque value that is cheap to clone: all callers that waited for a
@@ -43,9 +47,7 @@ struct Inner {
     message: Cow<'static, str>,
     remedy: Option<Cow<'static, str>>,
     provider: Option<Arc<str>>,
-    /// What the vendor asked for.
-    requested_wait: Option<Duration>,
-    plan: Option<Plan>,
+    waits: Waits,
     unsent: bool,
     vendor: Option<VendorError>,
     credentials: Option<Arc<Credentials>>,
@@ -57,15 +59,6 @@ struct Inner {
     causes: OnceLock<Causes>,
     /// The error that tells the text of this one, which tells its kind only.
     told: Option<Error>,
-}
-
-/// What this process does next.
-#[derive(Clone, Copy)]
-enum Plan {
-    /// It asks again after this time.
-    AsksIn(Duration),
-    /// It is asking.
-    IsAsking,
 }
 
 /// The credentials that the vendor refused. Both texts may be empty.
@@ -215,8 +208,7 @@ impl Error {
             message: one_line(message.into()),
             remedy: None,
             provider: None,
-            requested_wait: None,
-            plan: None,
+            waits: Waits::default(),
             unsent: false,
             vendor: None,
             credentials: None,
@@ -258,21 +250,21 @@ impl Error {
     /// Adds how long the vendor asked to wait (`Retry-After`).
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
-        self.inner().requested_wait = retry_after;
+        self.inner().waits.requested = retry_after;
         self
     }
 
     /// Adds when this process asks the vendor again, whatever the vendor asked for.
     #[must_use]
     pub fn with_next_attempt(mut self, wait: Option<Duration>) -> Self {
-        self.inner().plan = wait.map(Plan::AsksIn);
+        self.inner().waits.plan = wait.map(Plan::AsksIn);
         self
     }
 
     /// Adds that this process is still asking the vendor.
     #[must_use]
     pub fn still_fetching(mut self) -> Self {
-        self.inner().plan = Some(Plan::IsAsking);
+        self.inner().waits.plan = Some(Plan::IsAsking);
         self
     }
 
@@ -280,10 +272,7 @@ impl Error {
     /// if it is no longer than what was planned.
     #[must_use]
     pub fn without_plan(mut self) -> Self {
-        let inner = self.inner();
-        if let Some(Plan::AsksIn(wait)) = inner.plan.take() {
-            inner.requested_wait = inner.requested_wait.map(|requested| requested.min(wait));
-        }
+        self.inner().waits.forget_plan();
         self
     }
 
@@ -392,16 +381,13 @@ impl Error {
     /// How long to wait before the next attempt, if the vendor or the token manager says so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        match self.0.plan {
-            Some(Plan::AsksIn(wait)) => Some(wait),
-            _ => self.0.requested_wait,
-        }
+        self.0.waits.next()
     }
 
     /// Whether this process is still asking the vendor, and the caller waited long enough.
     #[must_use]
     pub fn is_still_fetching(&self) -> bool {
-        matches!(self.0.plan, Some(Plan::IsAsking))
+        matches!(self.0.waits.plan, Some(Plan::IsAsking))
     }
 
     /// Whether it is known that nothing was sent to the vendor.
@@ -507,8 +493,7 @@ impl fmt::Display for Error {
             remedy,
             provider,
             vendor,
-            plan,
-            requested_wait,
+            waits,
             told,
             ..
         } = &*self.0;
@@ -534,13 +519,7 @@ impl fmt::Display for Error {
         if let Some(warning) = self.clock_warning() {
             write!(f, " ({warning})")?;
         }
-        let seconds = |wait: &Duration| wait.as_secs_f64().ceil();
-        match (plan, requested_wait) {
-            (Some(Plan::AsksIn(wait)), _) => write!(f, " (next attempt in {} s)", seconds(wait)),
-            (Some(Plan::IsAsking), _) => f.write_str(" (the fetch continues in the background)"),
-            (None, Some(wait)) => write!(f, " (the vendor asks to wait {} s)", seconds(wait)),
-            (None, None) => Ok(()),
-        }
+        write!(f, "{waits}")
     }
 }
 

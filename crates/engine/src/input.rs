@@ -40,8 +40,9 @@ pub(crate) trait Lender: Send + Sync {
     /// Rejects the token. Returns whether another may be had.
     fn reject(&self) -> bool;
 
-    /// Whether there is a newer token.
-    fn has_newer(&self) -> bool;
+    /// Whether the key has another token by now. A token that serves again after a rejection may be
+    /// numbered after its replacement, so newer ones are not told by their number.
+    fn has_another(&self) -> bool;
 }
 
 /// The error of another provider, as the error of the provider `own` that needs its token.

@@ -79,8 +79,8 @@ impl Lender for Lending {
         source.reject(&self.token) != Rejection::CoolingDown
     }
 
-    fn has_newer(&self) -> bool {
+    fn has_another(&self) -> bool {
         let current = self.key.slot.load_full();
-        current.is_some_and(|current| current.generation() > self.token.generation())
+        current.is_some_and(|current| current.generation() != self.token.generation())
     }
 }

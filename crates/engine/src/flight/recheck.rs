@@ -10,11 +10,11 @@ use biped_core::{Clock, SecretUse};
 use crate::key::refusal::Recheck;
 
 impl Recheck {
-    /// Whether one of the secrets has changed since it was refused, or another provider has a newer token. They are read side by side, since
-    /// each may take its time; those that are expensive to read come last, and only if they are
-    /// needed.
+    /// Whether one of the secrets has changed since it was refused, or another provider has another
+    /// token than the refused one. Secrets are read side by side, since each may take its time; those
+    /// that are expensive to read come last, and only if they are needed.
     pub(super) async fn any_changed(&self, clock: &dyn Clock) -> bool {
-        if self.lenders.iter().any(|it| it.has_newer()) {
+        if self.lenders.iter().any(|it| it.has_another()) {
             return true;
         }
         let interval = |used: &SecretUse| used.secret().recheck_interval();

@@ -95,7 +95,7 @@ impl Refusal {
 
     /// The error, where neither a probe nor a recheck is due.
     pub(crate) fn blocked_by(&self, now: &Now) -> Option<Error> {
-        let may_differ = !self.secrets.is_empty() || self.lenders.iter().any(|it| it.has_newer());
+        let may_differ = !self.secrets.is_empty() || self.lenders.iter().any(|it| it.has_another());
         let recheck = now.mono >= self.recheck_at && may_differ;
         (self.is_in_force(now) && !recheck).then(|| {
             let wait = self.probe_at - now.mono;
