@@ -14,6 +14,7 @@ use crate::{
     live::Live,
     shared::Shared,
     tokens::described,
+    variable::variable_prefix,
 };
 
 /// How often a token is looked at.
@@ -62,7 +63,7 @@ impl TokenFile {
             Ok(token) if self.is_written(&token) => Ok(()),
             Ok(token) => {
                 let text = text(&self.settings, &self.source, &token);
-                let written = write(&self.settings.path, &text, self.settings.mode);
+                let written = self.write(text).await;
                 if written.is_ok() {
                     self.written = Some(token);
                 }
@@ -74,6 +75,13 @@ impl TokenFile {
             let path = self.settings.path.display();
             tracing::warn!("{path} can't be written: {error}");
         }
+    }
+
+    /// Writes off the runtime: a file system may take its time.
+    async fn write(&self, text: String) -> io::Result<()> {
+        let (path, mode) = (self.settings.path.clone(), self.settings.mode);
+        let written = tokio::task::spawn_blocking(move || write(&path, &text, mode));
+        written.await.map_err(io::Error::other)?
     }
 
     fn is_written(&self, token: &CachedToken) -> bool {
@@ -115,14 +123,7 @@ fn text(settings: &FileSettings, source: &TokenSource, token: &CachedToken) -> S
         }
         FileFormat::Json => format!("{}\n", described(&settings.provider, source, token)),
         FileFormat::Env => {
-            let name: String = settings
-                .provider
-                .chars()
-                .map(|c| match c {
-                    c if c.is_ascii_alphanumeric() => c.to_ascii_uppercase(),
-                    _ => '_',
-                })
-                .collect();
+            let name = variable_prefix(&settings.provider);
             let text = token.expose_secret().replace('\'', r"'\''");
             format!("{name}_ACCESS_TOKEN='{text}'\n")
         }

@@ -16,7 +16,7 @@
 //! | `guard.rs`, `target.rs`, `allow.rs`, `callers.rs`, `params.rs` | what is refused, and what a request names |
 //! | `proxy.rs`, `proxy/`, `headers.rs`, `links.rs` | a call of an API |
 //! | `transport.rs`, `transport/`, `upstream.rs`, `upstream/`, `body.rs`, `body/` | how it is sent |
-//! | `routes.rs`, `own.rs`, `reply.rs`, `health.rs`, `status.rs`, `tokens.rs`, `oauth.rs`, `files.rs` | the sidecar's own routes; tokens in files |
+//! | `routes.rs`, `own.rs`, `reply.rs`, `health.rs`, `status.rs`, `tokens.rs`, `oauth.rs`, `files.rs`, `variable.rs` | the sidecar's own routes; tokens in files |
 //! | `problem.rs`, `problem/` | what the sidecar answers itself |
 //! | `live.rs`, `reload.rs`, `shared.rs`, `observe.rs`, `meter.rs` | what requests are served by, and how that changes; what all share; the access log, and what is counted |
 
@@ -51,9 +51,11 @@ mod target;
 mod tokens;
 mod transport;
 mod upstream;
+mod variable;
 
 pub use self::{
     config::{DEFAULT_LISTEN, Serve, section},
     files::write as write_file,
     server::{Running, Server},
+    variable::variable_prefix,
 };

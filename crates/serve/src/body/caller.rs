@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -37,7 +37,6 @@ struct Counters {
     bytes: AtomicU64,
     /// When it last moved, in milliseconds of the monotonic clock.
     moved: AtomicU64,
-    is_interrupted: AtomicBool,
 }
 
 impl Progress {
@@ -178,13 +177,7 @@ impl HttpBody for Watched {
                 this.deadline = None;
                 let frame = match frame {
                     Some(Ok(frame)) => frame,
-                    Some(Err(_)) => {
-                        this.progress
-                            .0
-                            .is_interrupted
-                            .store(true, Ordering::Relaxed);
-                        return Poll::Ready(Some(Err(Interrupted::Gone.into())));
-                    }
+                    Some(Err(_)) => return Poll::Ready(Some(Err(Interrupted::Gone.into()))),
                     None => return Poll::Ready(None),
                 };
                 this.progress.touch(frame.data_ref().map_or(0, Bytes::len));
