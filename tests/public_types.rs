@@ -251,6 +251,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
     ),
     ("crates/stores/file", &[("FileStore", Planted)]),
     ("crates/stores/memory", &[("MemoryStore", Planted)]),
+    ("crates/stores/postgres", &[("PostgresStore", Planted)]),
     ("crates/stores/redis", &[("RedisStore", Planted)]),
     (
         "crates/stores/sealed",
@@ -365,7 +366,7 @@ fn the_root_of_the_facade_holds_what_applications_need_and_no_more() {
         "VendorError",
         "token_error",
     ];
-    const MODULES: [&str; 14] = [
+    const MODULES: [&str; 15] = [
         "blocking",
         "client",
         "config",
@@ -374,6 +375,7 @@ fn the_root_of_the_facade_holds_what_applications_need_and_no_more() {
         "envelope",
         "file",
         "oauth2",
+        "postgres",
         "provider",
         "redis",
         "reqwest",

@@ -38,6 +38,7 @@
 //! | `file` | `[store]` of kind `file`: tokens on disk | |
 //! | `metrics` | counters and histograms through the `metrics` facade | |
 //! | `oauth2` | providers of kind `oauth2` | |
+//! | `postgres` | `[store]` of kind `postgres`: tokens shared by a fleet, in PostgreSQL | |
 //! | `redis` | `[store]` of kind `redis`: tokens shared by a fleet | |
 //! | `reqwest` | the HTTP client for token requests, and `Biped::client` | yes |
 //! | `sealed` | `seal` in `[store]`: encrypts what is stored | |
@@ -76,6 +77,8 @@ pub use biped_envelope as envelope;
 pub use biped_file as file;
 #[cfg(feature = "oauth2")]
 pub use biped_oauth2 as oauth2;
+#[cfg(feature = "postgres")]
+pub use biped_postgres as postgres;
 #[cfg(feature = "redis")]
 pub use biped_redis as redis;
 #[cfg(feature = "reqwest")]

@@ -23,7 +23,7 @@ fn an_unknown_kind_of_store_is_answered_with_the_known_ones() {
     assert_one(
         &found,
         "biped.toml:2: store.kind: ",
-        &["memory, file, redis"],
+        &["memory, file, postgres, redis"],
     );
 }
 
