@@ -6,7 +6,7 @@ use tokio_postgres::{
     config::{Host, SslMode},
 };
 
-use crate::tls::{Checks, Tls};
+use crate::tls::Tls;
 
 const FORM: &str = "use postgres://user:password@host:5432/database?sslmode=verify-full; escape \
                     special characters of the password (%40 for @)";
@@ -33,30 +33,19 @@ impl Address {
             return Err(refused("does not begin with postgres://", FORM));
         }
         let (url, mode) = without_mode(url);
-        let (mode, checks) = match (mode.as_deref(), pem) {
-            (Some("disable"), _) => (SslMode::Disable, Checks::Nothing),
-            (None | Some("allow" | "prefer"), None) => (SslMode::Prefer, Checks::Nothing),
-            (Some("require"), None) => (SslMode::Require, Checks::Nothing),
-            // With an authority, libpq's `require` checks it.
-            (Some("require"), Some(_)) | (Some("verify-ca"), _) => {
-                (SslMode::Require, Checks::Authority)
-            }
-            (Some("verify-full"), _) => (SslMode::Require, Checks::Name),
-            (None | Some("allow" | "prefer"), Some(_)) => {
-                let remedy = "set sslmode=verify-full in the URL, or remove the certificates";
-                return Err(refused(
-                    "does not require TLS, but certificates are set",
-                    remedy,
-                ));
-            }
-            (Some(_), _) => {
+        let mode = match mode.as_deref() {
+            Some("disable") => SslMode::Disable,
+            None | Some("allow" | "prefer") => SslMode::Prefer,
+            Some("require" | "verify-ca" | "verify-full") => SslMode::Require,
+            Some(_) => {
                 let remedy = "use one of disable, prefer, require, verify-ca, verify-full";
                 return Err(refused("has an unknown sslmode", remedy));
             }
         };
-        if mode == SslMode::Disable && pem.is_some() {
+        if mode != SslMode::Require && pem.is_some() {
             let remedy = "set sslmode=verify-full in the URL, or remove the certificates";
-            return Err(refused("disables TLS, but certificates are set", remedy));
+            let why = "does not require TLS, but certificates are set";
+            return Err(refused(why, remedy));
         }
         let parsed: Config = url
             .parse()
@@ -68,7 +57,7 @@ impl Address {
         if count > 1 && count != parsed.get_hosts().len() {
             return Err(refused("has another number of ports than of hosts", FORM));
         }
-        let tls = Tls::new(checks, pem).map_err(|why| {
+        let tls = Tls::new(pem).map_err(|why| {
             Error::configuration(format!("the PostgreSQL can't be used with TLS: {why}"))
         })?;
         Ok(Self {

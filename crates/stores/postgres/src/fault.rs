@@ -33,7 +33,7 @@ pub(crate) fn why(error: &Error) -> String {
         return "has no TLS, which sslmode requires; enable TLS on the server".into();
     }
     let remedy = if words.contains("UnknownIssuer") {
-        "; name the authority that vouches for it (ca)"
+        "; name the authority that vouches for it (ca), or on loopback use sslmode=disable"
     } else {
         ""
     };

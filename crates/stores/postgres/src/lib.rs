@@ -18,10 +18,19 @@
 //! # The server
 //!
 //! `postgres://[user[:password]@]host[:port][,host…]/database[?option=value&…]`, with the options of
-//! libpq: `sslmode` as libpq names and means it, `target_session_attrs=read-write` to find the primary
-//! among several hosts, `application_name`, `options`. Without `sslmode`, TLS is used if the server has
-//! it, and its certificate is not checked. Outside the machine itself or a private network, use
-//! `sslmode=verify-full` and `biped-sealed`.
+//! libpq: `sslmode`, `target_session_attrs=read-write` to find the primary among several hosts,
+//! `application_name`, `options`.
+//!
+//! | `sslmode` | |
+//! | --- | --- |
+//! | `disable` | no TLS |
+//! | `allow`, `prefer` (default) | TLS if the server has it |
+//! | `require`, `verify-ca`, `verify-full` | TLS always |
+//!
+//! With TLS, the certificate is always checked: its authority, and the name of the host. That is
+//! stricter than libpq, whose `require` and `prefer` accept any certificate. For a server with an
+//! authority of its own, use [`with_ca`](PostgresStore::with_ca). Outside the machine itself or a
+//! private network, use `sslmode=verify-full` and `biped-sealed`.
 //!
 //! The store needs PostgreSQL from version 10 (tried: 15). The driver is tokio-postgres: it pipelines the
 //! operations of a process on one connection, runs a statement with its parameters in one message without

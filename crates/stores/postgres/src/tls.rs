@@ -1,7 +1,6 @@
-//! [`Tls`]: TLS by rustls, checked as libpq's `sslmode` says.
+//! [`Tls`]: TLS by rustls. A certificate is always checked: its authority, and the name of the host.
 
 use std::{
-    fmt,
     future::Future,
     io,
     pin::Pin,
@@ -9,30 +8,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
-    SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
-};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
-
-/// What is checked of a server's certificate.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Checks {
-    /// Nothing: `prefer` and `require`, as in libpq.
-    Nothing,
-    /// That a known authority vouches for it: `verify-ca`.
-    Authority,
-    /// That, and the name of the host: `verify-full`.
-    Name,
-}
 
 /// Makes TLS connections.
 #[derive(Clone)]
@@ -40,27 +20,12 @@ pub(crate) struct Tls(Arc<ClientConfig>);
 
 impl Tls {
     /// `pem` holds the authorities to trust instead of the platform's. Returns what is wrong with them.
-    pub(crate) fn new(checks: Checks, pem: Option<&[u8]>) -> Result<Self, &'static str> {
+    pub(crate) fn new(pem: Option<&[u8]>) -> Result<Self, &'static str> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let inner = match checks {
-            Checks::Nothing => None,
-            _ => {
-                let roots = Arc::new(roots(pem)?);
-                let inner = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
-                Some(inner.build().map_err(|_| "no authority is trusted")?)
-            }
-        };
-        let verifier = Arc::new(Verifier {
-            checks,
-            inner,
-            provider: provider.clone(),
-        });
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|_| "TLS can't be set up")?;
-        let config = config
-            .dangerous()
-            .with_custom_certificate_verifier(verifier);
+        let config = config.with_root_certificates(roots(pem)?);
         let mut config = config.with_no_client_auth();
         config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok(Self(Arc::new(config)))
@@ -87,66 +52,6 @@ fn roots(pem: Option<&[u8]>) -> Result<RootCertStore, &'static str> {
         }
     }
     Ok(roots)
-}
-
-/// Checks as much of a certificate as `sslmode` says. What the server signs is always checked.
-struct Verifier {
-    checks: Checks,
-    inner: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Verifier")
-    }
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        let Some(inner) = &self.inner else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        match inner.verify_server_cert(certificate, intermediates, name, ocsp, now) {
-            // The name is checked last, after the chain.
-            Err(TlsError::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.checks == Checks::Authority => Ok(ServerCertVerified::assertion()),
-            verdict => verdict,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        let known = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, known)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        let known = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, known)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let known = &self.provider.signature_verification_algorithms;
-        known.supported_schemes()
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for Tls {

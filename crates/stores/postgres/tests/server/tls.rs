@@ -12,7 +12,7 @@ use crate::{
 
 #[tokio::test]
 #[ignore = "needs a PostgreSQL: tests/live/run postgres"]
-async fn a_certificate_is_checked_as_sslmode_says() {
+async fn a_certificate_is_always_checked_where_there_is_tls() {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -30,17 +30,18 @@ async fn a_certificate_is_checked_as_sslmode_says() {
     let at = |host: &str, mode: &str| server.url().replace("127.0.0.1", host) + "?sslmode=" + mode;
     for (url, with_ca, words) in [
         (at("127.0.0.1", "disable"), false, None),
-        (at("127.0.0.1", "prefer"), false, None),
-        (at("127.0.0.1", "require"), false, None),
-        (at("127.0.0.1", "verify-ca"), true, None),
+        (at("localhost", "require"), true, None),
+        (at("localhost", "verify-ca"), true, None),
         (at("localhost", "verify-full"), true, None),
+        (at("127.0.0.1", "require"), true, Some("not valid for name")),
         (
             at("127.0.0.1", "verify-full"),
             true,
             Some("not valid for name"),
         ),
+        (at("localhost", "prefer"), false, Some("(ca)")),
+        (at("localhost", "require"), false, Some("(ca)")),
         (at("localhost", "verify-full"), false, Some("(ca)")),
-        (at("127.0.0.1", "verify-ca"), false, Some("(ca)")),
     ] {
         let store = match with_ca {
             true => PostgresStore::with_ca(&url.clone().into(), ca.pem()),
@@ -54,7 +55,7 @@ async fn a_certificate_is_checked_as_sslmode_says() {
         }
     }
 
-    let encrypted = PostgresStore::new(&at("127.0.0.1", "require").into()).unwrap();
+    let encrypted = PostgresStore::with_ca(&at("localhost", "require").into(), ca.pem()).unwrap();
     connected(&encrypted).await;
     encrypted.put(&a_key(), &token(1), None).await.unwrap();
     let client = server.client().await;
