@@ -20,6 +20,7 @@ use biped::{
     envelope::Envelope,
     file::FileStore,
     oauth2::{CertificateHeader, ClientAuthentication, OAuth2},
+    postgres::PostgresStore,
     provider::{
         ApiRequest, ApiRequestParts, ApiResponse, AttachContext, FetchContext, IdentityRef,
         Provider, ProviderConfig, ProviderId, SecretRef, SystemClock, async_trait,
@@ -529,6 +530,16 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
         match RedisStore::new(&url) {
             Ok(store) => shown.debug("RedisStore", &store),
             Err(error) => shown.error("RedisStore", &error),
+        }
+    }
+    for url in [
+        "postgres://me:PASSWORD@127.0.0.1:1/base",
+        "postgres://me:PASSWORD@127.0.0.1:PASSWORD/base?PASSWORD=PASSWORD",
+    ] {
+        let url = SecretString::from(url.replace("PASSWORD", PASSWORD));
+        match PostgresStore::new(&url) {
+            Ok(store) => shown.debug("PostgresStore", &store),
+            Err(error) => shown.error("PostgresStore", &error),
         }
     }
 

@@ -309,6 +309,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
     ),
     ("crates/stores/file", &[("FileStore", Planted)]),
     ("crates/stores/memory", &[("MemoryStore", Planted)]),
+    ("crates/stores/postgres", &[("PostgresStore", Planted)]),
     ("crates/stores/redis", &[("RedisStore", Planted)]),
     (
         "crates/stores/sealed",
@@ -423,7 +424,7 @@ fn the_root_of_the_facade_holds_what_applications_need_and_no_more() {
         "VendorError",
         "token_error",
     ];
-    const MODULES: [&str; 15] = [
+    const MODULES: [&str; 16] = [
         "blocking",
         "client",
         "config",
@@ -433,6 +434,7 @@ fn the_root_of_the_facade_holds_what_applications_need_and_no_more() {
         "file",
         "oauth2",
         "platform",
+        "postgres",
         "provider",
         "redis",
         "reqwest",

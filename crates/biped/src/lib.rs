@@ -40,6 +40,7 @@
 //! | `oauth2` | providers of kind `oauth2` | |
 //! | `platform` | providers of kind `platform` | |
 //! | `spiffe` | tokens of a SPIFFE Workload API, for the kinds `oauth2` and `platform` | |
+//! | `postgres` | `[store]` of kind `postgres`: tokens shared by a fleet, in PostgreSQL | |
 //! | `redis` | `[store]` of kind `redis`: tokens shared by a fleet | |
 //! | `reqwest` | the HTTP client for token requests, and `Biped::client` | yes |
 //! | `sealed` | `seal` in `[store]`: encrypts what is stored | |
@@ -80,6 +81,8 @@ pub use biped_file as file;
 pub use biped_oauth2 as oauth2;
 #[cfg(feature = "platform")]
 pub use biped_platform as platform;
+#[cfg(feature = "postgres")]
+pub use biped_postgres as postgres;
 #[cfg(feature = "redis")]
 pub use biped_redis as redis;
 #[cfg(feature = "reqwest")]

@@ -45,6 +45,8 @@ const PROVIDERS: &[BuiltIn<ProviderKind>] = built_in! {
 /// The keys are listed here as well, so that a table is valid with and without a feature.
 const STORES: &[BuiltIn<StoreKind>] = built_in! {
     "file": biped_file::kind, "path": Text;
+    "postgres": biped_postgres::kind, "url": Secret, "table": Text, "create": Bool, "pooler": Bool,
+        "ca": Secret;
     "redis": biped_redis::kind, "url": Secret, "prefix": Text, "ca": Secret;
 };
 

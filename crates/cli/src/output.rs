@@ -89,6 +89,7 @@ fn warn_of_stores() {
             "biped::config",
             "biped::store",
             "biped_file",
+            "biped_postgres",
             "biped_redis",
             "biped_sealed",
         ]

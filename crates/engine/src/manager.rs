@@ -14,7 +14,7 @@ use crate::{
     input::NoLenders,
     key::table::KeyTable,
     lending::Named,
-    settings::{STORE_TIME, Settings},
+    settings::Settings,
     source::TokenSource,
     status::Status,
     sync::Mutex,
@@ -161,7 +161,7 @@ impl TokenManagerBuilder {
             named,
         } = self;
         let spread = settings.refresh_spread * fastrand::f64();
-        let shared = store.map(|store| SharedStore::new(store, clock.clone()));
+        let shared = store.map(|store| SharedStore::new(store, clock.clone(), settings.store_wait));
         if let Some(shared) = shared.as_ref().filter(|_| Handle::try_current().is_ok()) {
             shared.look_for_key();
         }
@@ -243,7 +243,9 @@ impl TokenManager {
             // Nothing to measure time with.
             return activity.drain().await;
         }
-        let limit = settings.flight_limit.saturating_add(STORE_TIME * 4);
+        let limit = settings
+            .flight_limit
+            .saturating_add(settings.store_wait.saturating_mul(4));
         tokio::select! {
             biased;
             () = activity.drain() => {}

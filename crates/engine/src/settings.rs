@@ -24,6 +24,7 @@ pub struct Settings {
     pub(crate) max_keys: usize,
     pub(crate) idle: Duration,
     pub(crate) share_failures: bool,
+    pub(crate) store_wait: Duration,
 }
 
 impl Settings {
@@ -43,6 +44,8 @@ impl Settings {
     pub const MAX_KEYS: usize = 200_000;
     /// How long an unused key is kept.
     pub const IDLE: Duration = Duration::from_secs(60 * 60);
+    /// The longest that a call waits for the store before it goes on without it.
+    pub const STORE_WAIT: Duration = Duration::from_millis(250);
 
     /// Sets the part of a token's life after which it is refreshed. Default: 0.80 (and up to 0.05
     /// more, drawn once per process). Between 0.1 and 0.85.
@@ -108,6 +111,15 @@ impl Settings {
         self.share_failures = share;
         self
     }
+
+    /// Sets the longest that a call waits for the store before it goes on without it, for all that it
+    /// asks the store before a fetch. Default: 250 ms; at least 200 ms. A file system or a server that
+    /// is slow but works needs more.
+    #[must_use]
+    pub fn store_wait(mut self, store_wait: Duration) -> Self {
+        self.store_wait = store_wait.max(LEASE_POLL * 2);
+        self
+    }
 }
 
 impl Default for Settings {
@@ -124,6 +136,7 @@ impl Default for Settings {
             max_keys: Self::MAX_KEYS,
             idle: Self::IDLE,
             share_failures: true,
+            store_wait: Self::STORE_WAIT,
         }
     }
 }
@@ -162,14 +175,12 @@ pub(crate) const REJECTED_AT_ONCE: Duration = Duration::from_secs(10);
 /// … and for this long (its life, if less) rejections of the key cause nothing.
 pub(crate) const REJECTION_COOL_DOWN: Duration = Duration::from_secs(60);
 
-/// The time for all of a store's work before a fetch.
-pub(crate) const STORE_TIME: Duration = Duration::from_millis(250);
 /// How long a store is left alone that failed or was too slow.
 pub(crate) const STORE_REST: Duration = Duration::from_secs(5);
 /// How long a lease lasts; it is renewed while the fetch runs.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// How often a process that waits for another's fetch reads the store, whatever it is told. It is a
-/// part of [`STORE_TIME`]: a store that freezes then costs a call no more than at any other moment.
+/// part of [`Settings::store_wait`]: a store that freezes then costs a call no more than at any other moment.
 pub(crate) const LEASE_POLL: Duration = Duration::from_millis(100);
 /// How long a store refuses a token that was rejected, if its expiry is not known.
 pub(crate) const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);

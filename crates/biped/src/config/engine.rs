@@ -31,6 +31,10 @@ const FIELDS: &[Field] = &[
         "Whether processes that share a store all pause requests to the vendor after one of them \
          failed. Default: true; false for the command.",
     ),
+    Field::new("store_wait", FieldType::Duration).about(
+        "The longest that a call waits for the store before it goes on without it, at least 200 ms. \
+         Default: 250 ms.",
+    ),
 ];
 
 /// The section, read into [`Settings`].
@@ -69,6 +73,9 @@ fn read(table: &ConfigTable) -> Result<Settings, Error> {
     }
     if let Some(share) = table.boolean("share_failures") {
         settings = settings.share_failures(share);
+    }
+    if let Some(store_wait) = table.positive_duration("store_wait") {
+        settings = settings.store_wait(store_wait);
     }
     Ok(settings)
 }

@@ -29,7 +29,10 @@ pub(crate) fn store(
 fn made(config: &StoreConfig, registry: &Registry) -> Option<Arc<dyn TokenStore>> {
     let Some(value) = config.value("kind") else {
         let (key, _) = config.entries().into_iter().next()?;
-        drop(config.invalid(key, "kind is missing; set kind = \"file\" or \"redis\""));
+        drop(config.invalid(
+            key,
+            "kind is missing; set kind = \"file\", \"postgres\" or \"redis\"",
+        ));
         return None;
     };
     let name = value.to_text()?;

@@ -70,7 +70,7 @@ fn schema_and_reader_agree() {
         ("[store]\n", "kind = 'memory'\n", true),
         ("[store]\n", "kind = 'memory'\nurl = 'redis://host'\n", true),
         ("[store]\n", "kind = 'memory'\nurl = 7\n", false),
-        ("[store]\n", "kind = 'postgres'\n", false),
+        ("[store]\n", "kind = 'mysql'\n", false),
         ("[serv]\n", "x = 1\n", false),
     ];
     for (head, rest, right) in cases {

@@ -19,11 +19,11 @@ fn keys_of_a_store_without_its_kind_are_a_problem() {
 
 #[test]
 fn an_unknown_kind_of_store_is_answered_with_the_known_ones() {
-    let found = problems("[store]\nkind = 'postgres'\n");
+    let found = problems("[store]\nkind = 'dynamodb'\n");
     assert_one(
         &found,
         "biped.toml:2: store.kind: ",
-        &["memory, file, redis"],
+        &["memory, file, postgres, redis"],
     );
 }
 
@@ -102,6 +102,55 @@ mod redis {
     }
 }
 
+#[cfg(feature = "postgres")]
+#[test]
+fn what_is_wrong_with_a_postgres_is_told_without_its_password() {
+    let url = "url = 'postgres://me:hunter2@host/base";
+    for (text, place, word) in [
+        (String::new(), "biped.toml:2: store.url: ", "missing"),
+        (
+            "url = 'mysql://me:hunter2@host'".into(),
+            "biped.toml:3: store.url: ",
+            "postgres://",
+        ),
+        (
+            format!("{url}?sslmode=sometimes'"),
+            "biped.toml:3: store.url: ",
+            "verify-full",
+        ),
+        (
+            format!("{url}?hunter2=x'"),
+            "biped.toml:3: store.url: ",
+            "option",
+        ),
+        (
+            format!("{url}'\ntable = 'a b'"),
+            "biped.toml:4: store.table: ",
+            "schema.table",
+        ),
+        (
+            format!("{url}'\nca = 'nonsense'"),
+            "biped.toml:3: store.url: ",
+            "sslmode=verify-full",
+        ),
+    ] {
+        let found = problems(&format!("[store]\nkind = 'postgres'\n{text}\n"));
+        assert_one(&found, place, &[word]);
+        assert!(!found.join(" ").contains("hunter2"), "{found:?}");
+    }
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_postgres_is_not_asked_for_anything_while_the_configuration_is_read() {
+    let text = "[store]\nkind = 'postgres'\ntable = 'app.tokens'\ncreate = false\npooler = true\n\
+                url = 'postgres://me:hunter2@127.0.0.1:1,127.0.0.1:2/base\
+                ?target_session_attrs=read-write'\n";
+    let biped = builder().toml(text).build().unwrap();
+    let shown: Vec<_> = biped.config().iter().map(ToString::to_string).collect();
+    assert!(!shown.join(" ").contains("hunter2"), "{shown:?}");
+}
+
 #[cfg(all(feature = "file", feature = "sealed"))]
 mod file {
     use std::{fs, sync::Arc};
@@ -142,8 +191,12 @@ mod file {
         };
         let vendor = Arc::new(Once::default());
         let token = async || {
-            let built = builder().file(&path).http_client(vendor.clone()).build();
-            let biped = built.unwrap();
+            let biped = builder()
+                .file(&path)
+                .value("engine.store_wait", "60s")
+                .http_client(vendor.clone())
+                .build()
+                .unwrap();
             biped.token_source("shop").unwrap().token().await.unwrap();
             biped.manager().drain().await;
         };

@@ -20,7 +20,7 @@ use crate::{
     failure::FetchFailure,
     fleet::{format, vet},
     key::{cached::CachedToken, schedule::nanos},
-    settings::{LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, STORE_REST, STORE_TIME, TOMBSTONE},
+    settings::{LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, STORE_REST, TOMBSTONE},
     telemetry,
 };
 
@@ -29,6 +29,8 @@ use crate::{
 pub(crate) struct SharedStore {
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
+    /// The time for all that a call asks before a fetch, and for each thing that is told afterwards.
+    limit: Duration,
     /// Left alone until this moment on the monotonic clock, in nanoseconds.
     rest_until: Arc<AtomicU64>,
     /// Whether it was said that the store has no key.
@@ -61,10 +63,11 @@ pub(crate) enum LeaseAnswer {
 }
 
 impl SharedStore {
-    pub(crate) fn new(store: Arc<dyn TokenStore>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(store: Arc<dyn TokenStore>, clock: Arc<dyn Clock>, limit: Duration) -> Self {
         Self {
             store,
             clock,
+            limit,
             rest_until: Arc::default(),
             told: Arc::default(),
         }
@@ -76,7 +79,7 @@ impl SharedStore {
         id: &'a ProviderId,
         request: &TokenRequest,
     ) -> Option<StoreSession<'a>> {
-        let mut left = STORE_TIME;
+        let mut left = self.limit;
         let asked = self.store.identity_key();
         let identity = self
             .bounded(&mut left, id.name(), "identity_key", asked)
@@ -235,7 +238,7 @@ impl StoreSession<'_> {
         };
         let store = self.shared.store.clone();
         let key = self.place.key();
-        self.left = STORE_TIME;
+        self.left = self.shared.limit;
         self.bounded("put", store.put(&key, &stored, lease)).await;
     }
 
@@ -316,7 +319,7 @@ impl StoreSession<'_> {
         });
         let store = self.shared.store.clone();
         let key = self.place.key();
-        self.left = STORE_TIME;
+        self.left = self.shared.limit;
         self.bounded("release", store.release(&key, lease, failure))
             .await;
     }
@@ -345,7 +348,7 @@ impl StoreSession<'_> {
         }
         // No more than it was to be: that the machine stood still is not the store's fault.
         let waited = clock.now().mono.saturating_sub(started).min(LEASE_POLL);
-        self.left = STORE_TIME.saturating_sub(waited);
+        self.left = self.shared.limit.saturating_sub(waited);
     }
 
     /// Runs `work` and keeps the lease alive meanwhile.
@@ -364,7 +367,7 @@ impl StoreSession<'_> {
                 done = &mut work => return done,
                 () = self.shared.clock.sleep(LEASE / 3) => {}
             }
-            self.left = STORE_TIME;
+            self.left = self.shared.limit;
             let store = self.shared.store.clone();
             let key = self.place.key();
             let renewed = self.bounded("lease", store.lease(&key, LEASE, Some(&lease)));

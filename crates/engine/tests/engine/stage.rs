@@ -35,10 +35,20 @@ impl Stage {
 
     /// One process of a fleet: a vendor's script of its own, a clock and a store that it shares.
     pub(crate) fn sharing(clock: &Arc<ManualClock>, store: &Arc<impl TokenStore>) -> Self {
+        Self::sharing_with(clock, store, Settings::default())
+    }
+
+    /// The same, with settings of its own.
+    pub(crate) fn sharing_with(
+        clock: &Arc<ManualClock>,
+        store: &Arc<impl TokenStore>,
+        settings: Settings,
+    ) -> Self {
         let http = Arc::new(ScriptedHttp::new());
         let manager = TokenManager::builder(http.clone())
             .clock(clock.clone())
             .store(store.clone())
+            .settings(settings)
             .build();
         Self {
             clock: clock.clone(),

@@ -249,6 +249,32 @@ async fn all_the_work_of_a_slow_store_before_a_fetch_has_250_ms() {
 }
 
 #[tokio::test]
+async fn a_slow_store_gets_the_time_that_is_set() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let (first, source) = fleet.process();
+    first.http.push(Reply::token("t-1", 1000));
+    text(&source).await;
+    settle().await;
+    fleet.store.set(Fault::Slow(seconds(1.5)));
+    let (default, impatient) = fleet.process();
+    default.http.push(Reply::token("t-2", 1000));
+    let patient = Stage::sharing_with(
+        &fleet.clock,
+        &fleet.store,
+        Settings::default().store_wait(seconds(2.0)),
+    );
+    let (impatient, patient) = (ask(&impatient), ask(&patient.source()));
+    settle().await;
+    while !patient.is_finished() {
+        fleet.clock.advance(fleet.clock.next_wake().unwrap());
+        settle().await;
+    }
+    assert_eq!(impatient.await.unwrap().unwrap(), "t-2");
+    assert_eq!(patient.await.unwrap().unwrap(), "t-1");
+}
+
+#[tokio::test]
 async fn each_operation_may_fail_by_itself() {
     let _limit = biped_testing::TimeLimit::start();
     for call in ["get", "lease", "put", "release", "forget", "changed"] {

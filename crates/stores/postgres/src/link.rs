@@ -1,0 +1,137 @@
+//! [`Link`]: the connection of a process, made again when it is lost.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::{runtime, sync::watch};
+use tokio_postgres::Config;
+
+use crate::session::{Session, Setup};
+
+/// The connection of a process. All operations share it.
+#[derive(Default)]
+pub(crate) struct Link(Mutex<Current>);
+
+#[derive(Default)]
+struct Current {
+    attempt: Option<Attempt>,
+    /// The server that is tried first.
+    first: usize,
+}
+
+/// A connection that is being made, or is made.
+#[derive(Clone)]
+struct Attempt {
+    /// The runtime that drives it. On another runtime it would never respond.
+    runtime: runtime::Id,
+    outcome: watch::Receiver<Outcome>,
+}
+
+#[derive(Clone, Default)]
+enum Outcome {
+    #[default]
+    Connecting,
+    Ready(Arc<Session>),
+    Failed(Arc<str>),
+}
+
+impl Link {
+    /// The connection. It is made if there is none; all that ask meanwhile wait for the same. An operation
+    /// that gives up leaves it being made, for the next.
+    pub(crate) async fn session(
+        self: &Arc<Self>,
+        servers: &Arc<[Config]>,
+        setup: &Setup,
+    ) -> Result<Arc<Session>, String> {
+        let mut outcome = self.attempt(servers, setup).outcome;
+        let settled = outcome
+            .wait_for(|outcome| !matches!(outcome, Outcome::Connecting))
+            .await;
+        match settled.as_deref() {
+            Ok(Outcome::Ready(session)) => Ok(session.clone()),
+            Ok(Outcome::Failed(why)) => Err(why.to_string()),
+            _ => Err("can't be reached: the connection ended".into()),
+        }
+    }
+
+    fn attempt(self: &Arc<Self>, servers: &Arc<[Config]>, setup: &Setup) -> Attempt {
+        let runtime = runtime::Handle::current();
+        let mut current = self.lock();
+        if let Some(attempt) = &current.attempt
+            && attempt.runtime == runtime.id()
+            && attempt.is_of_use()
+        {
+            return attempt.clone();
+        }
+        let (told, outcome) = watch::channel(Outcome::default());
+        let attempt = Attempt {
+            runtime: runtime.id(),
+            outcome,
+        };
+        current.attempt = Some(attempt.clone());
+        let (link, servers, setup) = (Arc::downgrade(self), servers.clone(), setup.clone());
+        let first = current.first;
+        runtime.spawn(async move {
+            let mut last = String::new();
+            for step in 0..servers.len() {
+                let at = (first + step) % servers.len();
+                match Session::connect(&servers[at], &setup).await {
+                    Ok(session) => {
+                        told.send_replace(Outcome::Ready(Arc::new(session)));
+                        return;
+                    }
+                    Err(why) => last = why,
+                }
+                // A server that hangs delays the next attempt only once.
+                if let Some(link) = link.upgrade() {
+                    link.lock().first = (at + 1) % servers.len();
+                }
+            }
+            told.send_replace(Outcome::Failed(last.into()));
+        });
+        attempt
+    }
+
+    /// Drops a connection, so that the next operation makes another.
+    pub(crate) fn part_with(&self, session: &Arc<Session>, setup: &Setup) {
+        let mut current = self.lock();
+        let parted = current.attempt.take_if(|attempt| {
+            let outcome = attempt.outcome.borrow();
+            matches!(&*outcome, Outcome::Ready(known) if Arc::ptr_eq(known, session))
+        });
+        drop(current);
+        if parted.is_some() {
+            setup.waiters.wake_all();
+        }
+    }
+
+    /// Drops the connection if it is ready.
+    pub(crate) fn part(&self, setup: &Setup) {
+        let ready = self.lock().attempt.as_ref().and_then(|attempt| {
+            let outcome = attempt.outcome.borrow();
+            match &*outcome {
+                Outcome::Ready(session) => Some(session.clone()),
+                _ => None,
+            }
+        });
+        if let Some(session) = ready {
+            self.part_with(&session, setup);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt {
+    /// Whether it is under way, or its connection is open.
+    fn is_of_use(&self) -> bool {
+        let is_over = self.outcome.has_changed().is_err();
+        match &*self.outcome.borrow() {
+            // The task that made it is gone with its runtime.
+            Outcome::Connecting => !is_over,
+            Outcome::Ready(session) => !session.client.is_closed(),
+            Outcome::Failed(_) => false,
+        }
+    }
+}

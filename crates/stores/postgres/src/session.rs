@@ -1,0 +1,137 @@
+//! [`Session`]: a connection to a server, made ready, and the task that drives it.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use biped_core::Clock;
+use tokio::task::AbortHandle;
+use tokio_postgres::{
+    AsyncMessage, Client, Config, Connection, Error, Socket, error::SqlState, types::Type,
+};
+
+use crate::{
+    fault,
+    table::{LAYOUT, MARK, Table},
+    tls::{Encrypted, Tls},
+    waiters::Waiters,
+};
+
+/// The longest time that an operation takes.
+pub const LIMIT: Duration = Duration::from_millis(250);
+
+/// How long one server may take until a connection is ready.
+const CONNECTING: Duration = Duration::from_secs(2);
+
+/// A connection with the table checked and its changes heard.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    driver: AbortHandle,
+}
+
+impl Drop for Session {
+    /// A connection to a server that hangs would never end by itself.
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// How a connection is made ready.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) tls: Tls,
+    pub(crate) table: Table,
+    pub(crate) create: bool,
+    pub(crate) pooler: bool,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Session {
+    /// Connects to one server. Returns why that failed.
+    pub(crate) async fn connect(server: &Config, setup: &Setup) -> Result<Self, String> {
+        tokio::select! {
+            biased;
+            ready = Self::ready(server, setup) => ready,
+            () = setup.clock.sleep(CONNECTING) => {
+                Err(format!("did not answer in {} ms", CONNECTING.as_millis()))
+            }
+        }
+    }
+
+    async fn ready(server: &Config, setup: &Setup) -> Result<Self, String> {
+        let connected = server.connect(setup.tls.clone()).await;
+        let (client, connection) = connected.map_err(|error| fault::why(&error))?;
+        let driver = tokio::spawn(drive(connection, setup.waiters.clone()));
+        let session = Self {
+            client,
+            driver: driver.abort_handle(),
+        };
+        session.prepare(setup).await?;
+        Ok(session)
+    }
+
+    async fn prepare(&self, setup: &Setup) -> Result<(), String> {
+        let why = |error: Error| fault::why(&error);
+        let Table { name, channel, .. } = &setup.table;
+        // Behind a pooler, what a session sets would reach the transactions of others.
+        if !setup.pooler {
+            let limit = LIMIT.as_millis();
+            let session = format!("SET statement_timeout = {limit}; LISTEN \"{channel}\"");
+            self.client.batch_execute(&session).await.map_err(why)?;
+        }
+        if self.is_there(setup).await? {
+            return Ok(());
+        }
+        if !setup.create {
+            return Err(format!(
+                "has no table {name}; create it as the documentation says, or remove create = false"
+            ));
+        }
+        match self.client.batch_execute(&setup.table.schema()).await {
+            Ok(()) => Ok(()),
+            // Another process has just made it.
+            Err(error) if is_taken(&error) => match self.is_there(setup).await? {
+                true => Ok(()),
+                false => Err(why(error)),
+            },
+            Err(error) => Err(why(error)),
+        }
+    }
+
+    /// Whether the table is there. Fails if it has another layout.
+    async fn is_there(&self, setup: &Setup) -> Result<bool, String> {
+        const FIND: &str = "SELECT obj_description(found, 'pg_class') \
+                            FROM to_regclass($1) AS found WHERE found IS NOT NULL";
+        let found = self
+            .client
+            .query_typed_opt(FIND, &[(&setup.table.quoted, Type::TEXT)])
+            .await
+            .map_err(|error| fault::why(&error))?;
+        let Some(row) = found else {
+            return Ok(false);
+        };
+        let comment: Option<String> = row.try_get(0).unwrap_or_default();
+        let comment = comment.unwrap_or_default();
+        if comment.starts_with(MARK) && comment != LAYOUT {
+            let name = &setup.table.name;
+            return Err(format!(
+                "has a table {name} of another version of Biped; name another table"
+            ));
+        }
+        Ok(true)
+    }
+}
+
+fn is_taken(error: &Error) -> bool {
+    let code = error.code();
+    code.is_some_and(|code| [SqlState::DUPLICATE_TABLE, SqlState::UNIQUE_VIOLATION].contains(code))
+}
+
+/// Carries a connection until it ends, and hands on what it announces.
+async fn drive(mut connection: Connection<Socket, Encrypted<Socket>>, waiters: Arc<Waiters>) {
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if let AsyncMessage::Notification(news) = message {
+            waiters.wake(news.payload());
+        }
+    }
+    waiters.wake_all();
+}

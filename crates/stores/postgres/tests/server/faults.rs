@@ -1,0 +1,263 @@
+//! What can happen to a server, and that the store is well again afterwards.
+
+use std::{sync::Arc, time::Duration};
+
+use biped_core::{Clock, Generation, StoreError, StoredToken, SystemClock, TokenKey, TokenStore};
+use biped_postgres::PostgresStore;
+use biped_testing::store::conformance::a_store_that_is_down_says_so_in_time;
+
+use crate::{
+    postgres::{PASSWORD, Postgres},
+    promises::{a_key, connected, token},
+};
+
+/// What comes of looking a key up. On a machine that is busy, 250 ms may pass before the server's answer
+/// is here: then once more.
+pub(crate) async fn found(
+    store: &PostgresStore,
+    key: &TokenKey,
+) -> Result<Option<StoredToken>, String> {
+    loop {
+        let found = store.get(key).await.map_err(|error| error.to_string());
+        match found {
+            Err(error) if error.contains("did not answer in") => {}
+            found => return found,
+        }
+    }
+}
+
+/// Looks a key up until the store works.
+async fn until_found(store: &PostgresStore, key: &TokenKey) -> StoredToken {
+    for _ in 0..400 {
+        if let Ok(Some(found)) = store.get(key).await {
+            return found;
+        }
+        SystemClock.sleep(Duration::from_millis(25)).await;
+    }
+    panic!("the store is not well again: {:?}", store.get(key).await);
+}
+
+async fn stored(store: &PostgresStore) -> TokenKey {
+    let key = a_key();
+    connected(store).await;
+    assert!(store.put(&key, &token(1), None).await.unwrap());
+    key
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_server_that_stops_is_told_and_one_that_starts_again_is_used() {
+    let mut server = Postgres::start("").await;
+    let store = server.store();
+    let key = stored(&store).await;
+    server.stop();
+    a_store_that_is_down_says_so_in_time(Arc::new(store.clone())).await;
+    let error = found(&store, &key).await.unwrap_err();
+    assert!(error.contains("can't be reached"), "{error}");
+    assert!(!error.contains(PASSWORD), "{error}");
+    server.restart().await;
+    until_found(&store, &key).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_server_that_hangs_is_told_and_one_that_goes_on_is_used() {
+    let server = Postgres::start("").await;
+    let store = server.store();
+    let key = stored(&store).await;
+    server.signal_all("-STOP");
+    a_store_that_is_down_says_so_in_time(Arc::new(store.clone())).await;
+    server.signal_all("-CONT");
+    until_found(&store, &key).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_connection_that_the_server_ends_costs_no_operation() {
+    let server = Postgres::start("").await;
+    let store = server.store();
+    let key = stored(&store).await;
+    server
+        .run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE application_name = 'biped'",
+        )
+        .await;
+    assert!(found(&store, &key).await.unwrap().is_some());
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_caller_that_waits_hears_that_the_connection_was_cut_and_of_news_on_the_next() {
+    let server = Postgres::start("").await;
+    let (store, direct, key) = (Arc::new(server.store()), server.store(), a_key());
+    let hour = Duration::from_secs(3600);
+    connected(&direct).await;
+    connected(&*store).await;
+    direct.lease(&key, hour, None).await.unwrap();
+    let waiting = || {
+        let store = store.clone();
+        tokio::spawn(async move { store.changed(&key, Generation(1)).await })
+    };
+    let first = waiting();
+    // Its last statement tells that it waits now.
+    let client = server.client().await;
+    let mut cut = 0;
+    while cut == 0 {
+        let ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                    WHERE state = 'idle' AND query LIKE '%coalesce%'";
+        cut = client.query(ends, &[]).await.unwrap().len();
+    }
+    in_time(first).await;
+
+    let second = waiting();
+    loop {
+        let waits =
+            "SELECT 1 FROM pg_stat_activity WHERE state = 'idle' AND query LIKE '%coalesce%'";
+        if !client.query(waits, &[]).await.unwrap().is_empty() {
+            break;
+        }
+    }
+    direct.put(&key, &token(2), None).await.unwrap();
+    in_time(second).await;
+}
+
+async fn in_time(waiting: tokio::task::JoinHandle<Result<(), StoreError>>) {
+    tokio::select! {
+        heard = waiting => heard.unwrap().unwrap(),
+        () = SystemClock.sleep(Duration::from_secs(20)) => panic!("nothing was heard"),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_server_without_a_connection_left_is_told_and_used_when_it_has_one() {
+    let server = Postgres::start(
+        "max_connections = 4\nsuperuser_reserved_connections = 0\nmax_wal_senders = 0",
+    )
+    .await;
+    let key = stored(&server.store()).await;
+    let mut held = Vec::new();
+    let mut error = String::new();
+    let store = server.store();
+    while !error.contains("53300") {
+        held.push(tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await);
+        error = found(&server.store(), &key).await.err().unwrap_or_default();
+        assert!(held.len() < 20, "{error}");
+    }
+    assert!(error.contains("max_connections"), "{error}");
+    drop(held);
+    until_found(&store, &key).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_table_that_is_gone_is_made_again() {
+    let server = Postgres::start("").await;
+    let store = server.store();
+    let key = stored(&store).await;
+    server.run("DROP TABLE biped_tokens").await;
+    assert_eq!(found(&store, &key).await, Ok(None));
+    connected(&store).await;
+    assert!(store.put(&key, &token(1), None).await.unwrap());
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_password_that_was_changed_is_told_and_works_when_it_is_changed_back() {
+    let server = Postgres::start("").await;
+    server
+        .run("CREATE ROLE app LOGIN PASSWORD 'pl4nted'; GRANT CREATE ON SCHEMA public TO app")
+        .await;
+    let url = server.url().replace("biped:hunter2", "app:pl4nted");
+    let store = PostgresStore::new(&url.into()).unwrap();
+    let key = stored(&store).await;
+    server
+        .run(
+            "ALTER ROLE app PASSWORD 'another'; SELECT pg_terminate_backend(pid) \
+             FROM pg_stat_activity WHERE usename = 'app'",
+        )
+        .await;
+    let error = found(&store, &key).await.unwrap_err();
+    assert!(
+        error.contains("28P01") && error.contains("password"),
+        "{error}"
+    );
+    assert!(!error.contains("pl4nted"), "{error}");
+    server.run("ALTER ROLE app PASSWORD 'pl4nted'").await;
+    until_found(&store, &key).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_user_without_rights_is_told_which() {
+    let server = Postgres::start("").await;
+    server.run("CREATE ROLE app LOGIN PASSWORD 'pl4nted'").await;
+    stored(&server.store()).await;
+    let url = server.url().replace("biped:hunter2", "app:pl4nted");
+    let store = PostgresStore::new(&url.into()).unwrap();
+    let error = found(&store, &a_key()).await.unwrap_err();
+    assert!(
+        error.contains("42501") && error.contains("grant"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_replica_is_told_and_the_primary_found_when_it_is_promoted() {
+    let mut primary = Postgres::start("").await;
+    let key = stored(&primary.store()).await;
+    let replica = primary.replica().await;
+    let error = found(&replica.store(), &key).await.unwrap_err();
+    assert!(
+        error.contains("25006") && error.contains("primary"),
+        "{error}"
+    );
+
+    // The hosts in the order in which the first is the replica.
+    let url = format!(
+        "postgres://biped:{PASSWORD}@127.0.0.1:{},127.0.0.1:{}/postgres?target_session_attrs=read-write",
+        replica.port, primary.port
+    );
+    let store = PostgresStore::new(&url.into()).unwrap();
+    assert!(until_put(&store, &key, 3).await);
+    primary.stop();
+    replica.promote().await;
+    assert!(until_put(&store, &key, 4).await);
+    assert_eq!(until_found(&replica.store(), &key).await.generation.0, 4);
+}
+
+/// Stores a token as soon as the store works.
+async fn until_put(store: &PostgresStore, key: &TokenKey, generation: u64) -> bool {
+    for _ in 0..400 {
+        match store.put(key, &token(generation), None).await {
+            Ok(stored) => return stored,
+            Err(_) => SystemClock.sleep(Duration::from_millis(25)).await,
+        }
+    }
+    false
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_statement_that_waits_for_a_lock_is_given_up_by_the_server_too() {
+    let server = Postgres::start("").await;
+    let store = server.store();
+    let key = stored(&store).await;
+    let client = server.client().await;
+    client
+        .batch_execute("BEGIN; LOCK TABLE biped_tokens")
+        .await
+        .unwrap();
+    let error = store.get(&key).await.unwrap_err().to_string();
+    assert!(
+        error.contains("250 ms") || error.contains("57014"),
+        "{error}"
+    );
+    let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    let watch = server.client().await;
+    while !watch.query(waits, &[]).await.unwrap().is_empty() {}
+    client.batch_execute("ROLLBACK").await.unwrap();
+    until_found(&store, &key).await;
+}

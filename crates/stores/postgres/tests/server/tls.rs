@@ -1,0 +1,66 @@
+//! TLS, as `sslmode` says.
+
+use biped_core::TokenStore;
+use biped_postgres::PostgresStore;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::{
+    faults::found,
+    postgres::Postgres,
+    promises::{a_key, connected, token},
+};
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_certificate_is_always_checked_where_there_is_tls() {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["db.example".to_owned(), "localhost".to_owned()]);
+    let certificate = params.unwrap().signed_by(&key, &ca).unwrap();
+
+    let mut server = Postgres::start("").await;
+    server.file("server.crt", &certificate.pem());
+    server.file("server.key", &key.serialize_pem());
+    server.run("ALTER SYSTEM SET ssl = on").await;
+    server.stop();
+    server.restart().await;
+
+    let at = |host: &str, mode: &str| server.url().replace("127.0.0.1", host) + "?sslmode=" + mode;
+    for (url, with_ca, words) in [
+        (at("127.0.0.1", "disable"), false, None),
+        (at("localhost", "require"), true, None),
+        (at("localhost", "verify-ca"), true, None),
+        (at("localhost", "verify-full"), true, None),
+        (at("127.0.0.1", "require"), true, Some("not valid for name")),
+        (
+            at("127.0.0.1", "verify-full"),
+            true,
+            Some("not valid for name"),
+        ),
+        (at("localhost", "prefer"), false, Some("(ca)")),
+        (at("localhost", "require"), false, Some("(ca)")),
+        (at("localhost", "verify-full"), false, Some("(ca)")),
+    ] {
+        let store = match with_ca {
+            true => PostgresStore::with_ca(&url.clone().into(), ca.pem()),
+            false => PostgresStore::new(&url.clone().into()),
+        };
+        let store = store.unwrap();
+        match (found(&store, &a_key()).await, words) {
+            (Ok(None), None) => {}
+            (Err(error), Some(words)) => assert!(error.contains(words), "{url}: {error}"),
+            (found, _) => panic!("{url}: {found:?}"),
+        }
+    }
+
+    let encrypted = PostgresStore::with_ca(&at("localhost", "require").into(), ca.pem()).unwrap();
+    connected(&encrypted).await;
+    encrypted.put(&a_key(), &token(1), None).await.unwrap();
+    let client = server.client().await;
+    let counted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                   WHERE ssl AND application_name = 'biped'";
+    let counted: i64 = client.query_one(counted, &[]).await.unwrap().get(0);
+    assert!(counted > 0, "no connection is encrypted");
+}
