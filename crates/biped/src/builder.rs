@@ -12,7 +12,8 @@ use biped_config::{
     Origin, Problem, ProviderConfig, ProviderKind, SecretScheme, Section, StoreKind, Value,
 };
 use biped_core::{
-    Clock, Error, HttpClient, Provider, References, SystemClock, TokenRequest, TokenStore, wire,
+    Clock, Error, HttpClient, PlainHttp, Provider, References, SystemClock, TokenRequest,
+    TokenStore, wire,
 };
 use biped_engine::{Settings, TokenManager};
 
@@ -376,7 +377,8 @@ impl Builder {
         let manager = manager.build();
         let now = self.clock.now().wall;
         let providers = made.into_iter().map(|(name, made)| {
-            if let Some(warning) = made.provider.warning(now) {
+            let clear = made.provider.plain_http().and_then(PlainHttp::warning);
+            for warning in made.provider.warning(now).into_iter().chain(clear) {
                 let (provider, warning) = (&*wire::escaped(&name), wire::Escaped(&warning));
                 tracing::warn!(provider, "{warning}");
             }

@@ -1,5 +1,7 @@
 //! [`Field`]: a declared key of the configuration.
 
+use crate::table::PLAIN_HTTP;
+
 /// A declared key of a provider, a store or a section. The reader, the JSON Schema and the redaction
 /// of `config show` all use the declaration.
 #[derive(Clone, Debug)]
@@ -21,7 +23,7 @@ pub enum FieldType {
     Integer,
     /// `true` or `false`.
     Bool,
-    /// An https URL (or http to loopback).
+    /// An https URL (or http to loopback, or to a server that `plain_http` lists).
     Url,
     /// A list of strings, or one.
     Texts,
@@ -177,4 +179,8 @@ pub(crate) const COMMON: &[Field] = &[
         .about("The token endpoint, if it is not the vendor's usual one."),
     Field::new("api_base_url", FieldType::Url)
         .about("Where relative API paths go, if the vendor's answer names no base URL."),
+    Field::new(PLAIN_HTTP, FieldType::Texts).about(
+        "The servers that are asked without TLS, by host and port, such as keycloak.auth.svc:8080: for \
+         a service mesh, which encrypts the connection.",
+    ),
 ];

@@ -9,7 +9,7 @@ use biped_core::{
 use crate::{
     field::{COMMON, Field, FieldType},
     problem::Problem,
-    table::ConfigTable,
+    table::{ConfigTable, PLAIN_HTTP},
     value::{ConfigValue, Origin, Value, any_of},
 };
 
@@ -130,11 +130,19 @@ impl ProviderKind {
         }
         config.require(self.fields());
         // Each call brings its own query.
-        let base_url = config.value("api_base_url").and_then(ConfigValue::to_url);
+        config.check_plain_http();
+        let base_url = config.value("api_base_url");
+        let base_url = base_url.and_then(|url| url.to_url_with(config.plain_http()));
         if base_url.is_some_and(|url| url.query().is_some()) {
             drop(config.invalid("api_base_url", "expected a URL without query and fragment"));
         }
         let built = (self.build)(config);
+        if let Ok(provider) = &built
+            && provider.plain_http() != config.plain_http()
+        {
+            let message = format!("providers of kind {} use TLS; remove it", self.name);
+            drop(config.invalid(PLAIN_HTTP, message));
+        }
         if built.is_ok() && !self.declares_fields() {
             for common in COMMON {
                 let _ = config.value(common.name());
@@ -241,8 +249,10 @@ impl ProviderConfig {
             raw: Value::Text(kind.clone().into()),
             origin: origin.clone(),
         });
+        let mut table = ConfigTable::new(format!("providers.{name}"), origin, values);
+        table.read_plain_http();
         Self {
-            table: ConfigTable::new(format!("providers.{name}"), origin, values),
+            table,
             name,
             kind,
             read_file: Arc::new(|_, path| read_text_file(path, MAX_FILE_SIZE)),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
 
-use biped_core::{Error, References, SecretRef, Timestamp, check_secure};
+use biped_core::{Error, PlainHttp, References, SecretRef, Timestamp, check_secure};
 use url::Url;
 
 use crate::{field::FieldType, secret::SecretSchemes};
@@ -377,9 +377,23 @@ impl ConfigValue {
     /// loopback. A fragment is refused, because no request contains it.
     #[must_use]
     pub fn to_url(&self) -> Option<Url> {
+        self.to_url_with(None)
+    }
+
+    /// The same, or http to one of these servers.
+    pub(crate) fn to_url_with(&self, plain_http: Option<&PlainHttp>) -> Option<Url> {
         let url = Url::parse(self.to_text()?.trim()).ok()?;
-        check_secure(&url).ok()?;
+        let checked = plain_http.map_or_else(|| check_secure(&url), |servers| servers.check(&url));
+        checked.ok()?;
         url.fragment().is_none().then_some(url)
+    }
+
+    /// The host and port that `plain_http` would have to list for this URL to be allowed.
+    pub(crate) fn plain_server(&self) -> Option<String> {
+        let url = Url::parse(self.to_text()?.trim()).ok()?;
+        let server = format!("{}:{}", url.host()?, url.port_or_known_default()?);
+        let servers = PlainHttp::new([&server]).ok()?;
+        self.to_url_with(Some(&servers)).map(|_| server)
     }
 
     /// The value as JSON of the same type; a date becomes a string.

@@ -60,6 +60,7 @@ mod input;
 mod lifetime;
 mod observer;
 mod pem;
+mod plain_http;
 mod pointer;
 mod proof;
 mod provider;
@@ -89,6 +90,7 @@ pub use self::{
     lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, NoLifetime},
     observer::RequestObserver,
     pem::pem_blocks,
+    plain_http::PlainHttp,
     proof::Proof,
     provider::{Choice, IdentityRef, Inspection, Probe, Provider},
     rejection::RejectionRule,

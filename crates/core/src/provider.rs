@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use crate::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, Input, ParamValue,
-    Proof, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict, judge_by_status,
+    PlainHttp, Proof, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict,
+    judge_by_status,
 };
 
 /// A vendor's token endpoint, and one client of it.
@@ -155,6 +156,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// The client certificate for token requests, and for API calls with their tokens (RFC 8705 §3).
     /// Default: none.
     fn client_identity(&self) -> Option<&IdentityRef> {
+        None
+    }
+
+    /// The servers that the configuration lists in `plain_http`: the token endpoint, its metadata and the
+    /// API may be asked there without TLS. Default: none.
+    fn plain_http(&self) -> Option<&PlainHttp> {
         None
     }
 

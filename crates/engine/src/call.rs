@@ -107,7 +107,8 @@ fn prepare(
 ) -> Result<(), Error> {
     let provider = source.provider();
     let named = |error: Error| error.with_provider(provider.id().name());
-    let placed = place(&parts.url(), source.base_url(token)).map_err(named)?;
+    let placed =
+        place(&parts.url(), source.base_url(token), provider.plain_http()).map_err(named)?;
     if let Some(url) = placed {
         parts.set_url(url).map_err(named)?;
     }
@@ -183,7 +184,7 @@ async fn check_ahead(source: &TokenSource, url: &Url) -> Result<(), Error> {
     // The guard of a token is not kept across an await.
     let held = source.held().map(TokenRef::into_owned);
     let checked = match held {
-        Some(token) => place(url, source.base_url(&token)).map(drop),
+        Some(token) => place(url, source.base_url(&token), provider.plain_http()).map(drop),
         None if !allows_url(source, url, configured).await => Err(elsewhere(url, configured)),
         None => check_user(url),
     };

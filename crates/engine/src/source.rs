@@ -395,7 +395,7 @@ impl TokenSource {
             return Ok(None);
         };
         let provider = &**self.provider();
-        let cx = self.engine.context(0, None);
+        let cx = self.engine.context(provider, 0, None);
         let cx = cx.limited_to(References::WithoutCommands);
         if let Err(why) = vet::check_stored(&token, provider, request, &cx).await {
             telemetry::stored_ignored(provider.id().name(), &why);
@@ -485,8 +485,9 @@ impl TokenSource {
 
     /// Which base URLs the vendor may name with the token to come.
     pub(crate) async fn named_base_urls(&self) -> Result<BaseUrls, Error> {
-        let cx = self.engine.context(0, None);
-        self.provider().base_urls(&cx).await
+        let provider = &**self.provider();
+        let cx = self.engine.context(provider, 0, None);
+        provider.base_urls(&cx).await
     }
 
     pub(crate) fn configured_base_url(&self) -> Option<&Url> {

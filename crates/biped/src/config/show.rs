@@ -1,7 +1,8 @@
 //! The merged configuration, redacted.
 
 use biped_config::{ConfigValue, Field, FieldType, Origin, Value};
-use biped_core::wire::Escaped;
+use biped_core::{redacted_url, wire::Escaped};
+use url::Url;
 
 use super::Table;
 use crate::registry::Registry;
@@ -102,6 +103,9 @@ fn push(shown: &mut Vec<Setting>, key: String, value: &ConfigValue, ty: Option<F
 }
 
 fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
+    if ty == Some(FieldType::Url) {
+        return shown_url(value);
+    }
     let ty = ty.filter(|ty| value.fits(*ty))?;
     match ty {
         FieldType::Secret => Some(value.to_secret()?.to_string()),
@@ -111,9 +115,14 @@ fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
         FieldType::Bool => value.to_bool().map(|yes| yes.to_string()),
         FieldType::TokenSource => Some(token_source(value)),
         FieldType::SecretTable | FieldType::Any => None,
-        FieldType::Url => Some(biped_core::redacted_url(&value.to_url()?)),
         _ => Some(plain(value)),
     }
+}
+
+/// Shows a URL, also one that is asked in plain http.
+fn shown_url(value: &ConfigValue) -> Option<String> {
+    let url = Url::parse(value.to_text()?.trim()).ok()?;
+    matches!(url.scheme(), "https" | "http").then(|| redacted_url(&url))
 }
 
 /// Shows a secret's reference, and of any other source its names.

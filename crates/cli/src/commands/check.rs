@@ -3,7 +3,7 @@
 use biped::{
     ApiClient, CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
     provider::{
-        Probe, Proof,
+        PlainHttp, Probe, Proof,
         wire::{Escaped, escaped},
     },
     token_error,
@@ -122,6 +122,7 @@ impl Finding {
         let proof = proof.unwrap_or_default();
         let provider = source.provider();
         let mut warnings: Vec<_> = provider.warning(now()).into_iter().collect();
+        warnings.extend(provider.plain_http().and_then(PlainHttp::warning));
         warnings.extend(provider.request_warning(source.request()));
         warnings.extend(identity::warnings(&proof));
         let cause = tried.err().map(|error| error.clone().with_provider(name));

@@ -41,6 +41,7 @@ use crate::{
 /// | `attach.headers` | headers of API calls, beside the token |
 /// | `expired` | which API responses reject the token; default: those of the standard |
 /// | `introspection_endpoint`, `revocation_endpoint` | default: the discovered ones |
+/// | `plain_http` | servers that are asked without TLS, `host:port`, in a service mesh |
 ///
 /// A value of `headers` and of `attach.headers` may be a reference, like a secret. `expired` is a table or a
 /// list of tables, each with `status`, or with `at` (a JSON pointer, or `header:Name`) and `any_of`. It
@@ -249,7 +250,8 @@ fn start(
     let issuer = config.value("issuer").and_then(ConfigValue::to_text);
     let issuer = issuer.filter(|_| config.url("issuer").is_some());
     if let Some(issuer) = &issuer {
-        parse_issuer(issuer).map_err(|error| config.invalid("issuer", error.message()))?;
+        parse_issuer(issuer, |url| config.check_url(url))
+            .map_err(|error| config.invalid("issuer", error.message()))?;
     }
     let is_google = matches!(grant, Some(Grant::JwtBearer(token)) if token.is_google_key());
     let token_endpoint = match (&issuer, token_endpoint) {
@@ -259,7 +261,11 @@ fn start(
     if issuer.is_none() && token_endpoint.is_none() {
         return Err(config.invalid("issuer", "missing; expected issuer or token_endpoint"));
     }
-    Ok(OAuth2::new(issuer, token_endpoint, client_id))
+    let mut provider = OAuth2::new(issuer, token_endpoint, client_id);
+    if let Some(servers) = config.plain_http() {
+        provider = provider.with_plain_http(servers.clone());
+    }
+    Ok(provider)
 }
 
 fn parameter(value: &ConfigValue) -> Option<ParamValue> {

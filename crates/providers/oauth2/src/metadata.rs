@@ -106,7 +106,7 @@ async fn discover(
 ) -> Result<Discovery, Error> {
     let mut failure = None;
     let mut answers = Vec::new();
-    for url in well_known(issuer)? {
+    for url in well_known(issuer, |url| cx.check_url(url))? {
         let request = http::Request::get(url.as_str())
             .header(header::ACCEPT, "application/json")
             .body(Bytes::new())
@@ -116,7 +116,9 @@ async fn discover(
             response => response?,
         };
         if let Some(document) = document(&response) {
-            let metadata = read(&document, issuer, mutual_tls, cx.now())?;
+            let metadata = read(&document, issuer, mutual_tls, cx.now(), |url| {
+                cx.check_url(url)
+            })?;
             return Ok(Discovery::Found(Box::new(metadata)));
         }
         answers.push(match response.status() {
@@ -139,8 +141,8 @@ async fn discover(
 }
 
 /// RFC 8414 §3.1, then OpenID Connect Discovery §4.1.
-fn well_known(issuer: &str) -> Result<[Url; 2], Error> {
-    let base = parse_issuer(issuer)?;
+fn well_known(issuer: &str, check: impl Fn(&Url) -> Result<(), Error>) -> Result<[Url; 2], Error> {
+    let base = parse_issuer(issuer, check)?;
     let path = base.path().trim_end_matches('/').to_owned();
     let at = |path: String| {
         let mut url = base.clone();
@@ -153,10 +155,14 @@ fn well_known(issuer: &str) -> Result<[Url; 2], Error> {
     ])
 }
 
-/// Parses an issuer identifier: an https URL without query and fragment (RFC 8414 §2).
-pub(crate) fn parse_issuer(issuer: &str) -> Result<Url, Error> {
+/// Parses an issuer identifier: an https URL without query and fragment (RFC 8414 §2). `check` says
+/// whether it may be asked.
+pub(crate) fn parse_issuer(
+    issuer: &str,
+    check: impl Fn(&Url) -> Result<(), Error>,
+) -> Result<Url, Error> {
     let url = Url::parse(issuer).map_err(|_| not_a_url())?;
-    check_secure(&url)?;
+    check(&url)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Error::configuration(
             "an issuer must not have a query or a fragment",
@@ -182,6 +188,7 @@ fn read(
     issuer: &str,
     mutual_tls: bool,
     seen_at: Timestamp,
+    check: impl Fn(&Url) -> Result<(), Error>,
 ) -> Result<Metadata, Error> {
     let named = document["issuer"].as_str().unwrap_or_default();
     if named != issuer {
@@ -211,8 +218,13 @@ fn read(
             return Ok(None);
         };
         let url = Url::parse(text).map_err(|_| refuse(name, "not a valid URL"))?;
-        check_secure(&url).map_err(|_| refuse(name, "a URL that secrets must not be sent to"))?;
-        let issuer = parse_issuer(issuer)?;
+        let issuer = parse_issuer(issuer, &check)?;
+        // Only what the configuration names may be in plain http, and it names the issuer.
+        let checked = match url.origin() == issuer.origin() {
+            true => check(&url),
+            false => check_secure(&url),
+        };
+        checked.map_err(|_| refuse(name, "a URL that secrets must not be sent to"))?;
         if is_loopback(&url) && !is_loopback(&issuer) {
             return Err(refuse(name, "on this machine, but the issuer is not"));
         }
@@ -264,6 +276,23 @@ mod tests {
     }
 
     #[test]
+    fn metadata_names_plain_http_at_the_listed_issuer_only() {
+        let servers = biped_core::PlainHttp::new(["sso.auth.svc:8080", "api.svc:80"]).unwrap();
+        let issuer = "http://sso.auth.svc:8080/realms/a";
+        let read = |endpoint: &str, issuer: &str| {
+            let mut document = document(issuer);
+            document["token_endpoint"] = endpoint.into();
+            read(&document, issuer, false, NOW, |url| servers.check(url))
+        };
+        assert!(read("http://sso.auth.svc:8080/token", issuer).is_ok());
+        assert!(read("https://sso.auth.svc/token", issuer).is_ok());
+        for elsewhere in ["http://api.svc/token", "http://sso.auth.svc:8081/token"] {
+            assert!(read(elsewhere, issuer).is_err(), "{elsewhere}");
+        }
+        assert!(read("http://sso.auth.svc:8080/token", ISSUER).is_err());
+    }
+
+    #[test]
     fn no_endpoint_that_metadata_names_gets_a_secret_in_the_clear_or_on_this_machine() {
         let endpoints = [
             "token_endpoint",
@@ -284,18 +313,21 @@ mod tests {
             for name in endpoints {
                 let mut plain = document(ISSUER);
                 plain[name] = url.into();
-                let refused = read(&plain, ISSUER, false, NOW).unwrap_err();
+                let refused = read(&plain, ISSUER, false, NOW, check_secure).unwrap_err();
                 assert_eq!(refused.kind(), ErrorKind::Configuration, "{name} {url}");
                 let mut aliased = document(ISSUER);
                 aliased["mtls_endpoint_aliases"] = json!({ name: url });
-                assert!(read(&aliased, ISSUER, false, NOW).is_ok());
-                assert!(read(&aliased, ISSUER, true, NOW).is_err(), "{name} {url}");
+                assert!(read(&aliased, ISSUER, false, NOW, check_secure).is_ok());
+                assert!(
+                    read(&aliased, ISSUER, true, NOW, check_secure).is_err(),
+                    "{name} {url}"
+                );
             }
         }
         // With an issuer on this machine, they may be there as well.
         let local = "http://127.0.0.1:1";
         let mut plain = document(local);
         plain["revocation_endpoint"] = "http://127.0.0.1:2/x".into();
-        assert!(read(&plain, local, false, NOW).is_ok());
+        assert!(read(&plain, local, false, NOW, check_secure).is_ok());
     }
 }

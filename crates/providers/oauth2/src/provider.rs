@@ -7,8 +7,8 @@ use std::{fmt, sync::Arc};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef, Input,
-    Inspection, ParamValue, Proof, Provider, ProviderId, RejectionRule, SecretRef, Timestamp,
-    Token, TokenRequest, Verdict, async_trait, judge_by_status, wire,
+    Inspection, ParamValue, PlainHttp, Proof, Provider, ProviderId, RejectionRule, SecretRef,
+    Timestamp, Token, TokenRequest, Verdict, async_trait, judge_by_status, wire,
 };
 use http::{StatusCode, header};
 use url::Url;
@@ -57,6 +57,7 @@ pub struct OAuth2 {
     offered: Vec<ClientAuthentication>,
     options: ProofOptions,
     certificate: Option<IdentityRef>,
+    plain_http: Option<PlainHttp>,
     dpop: bool,
     dpop_key: Option<SecretRef>,
     parameters: Vec<(String, ParamValue)>,
@@ -215,6 +216,10 @@ impl Provider for OAuth2 {
         let about = About::Introspection;
         let response = exchange::about_token(about, &token, endpoint, &proof, cx).await?;
         introspection::read(&response, &token).map(Some)
+    }
+
+    fn plain_http(&self) -> Option<&PlainHttp> {
+        self.plain_http.as_ref()
     }
 
     async fn proof(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Proof, Error> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use biped_core::{IdentityRef, ParamValue, ProviderId, RejectionRule, SecretRef};
+use biped_core::{IdentityRef, ParamValue, PlainHttp, ProviderId, RejectionRule, SecretRef};
 use http::HeaderName;
 use url::Url;
 
@@ -49,6 +49,7 @@ impl OAuth2 {
             offered: Vec::new(),
             options: ProofOptions::default(),
             certificate: None,
+            plain_http: None,
             dpop: false,
             dpop_key: None,
             parameters: Vec::new(),
@@ -93,6 +94,14 @@ impl OAuth2 {
     #[must_use]
     pub fn revocation_endpoint(mut self, url: Url) -> Self {
         self.revocation_endpoint = Some(url);
+        self
+    }
+
+    /// Sets the servers that are asked without TLS, because a service mesh encrypts what is sent there.
+    /// Default: none.
+    #[must_use]
+    pub fn with_plain_http(mut self, servers: PlainHttp) -> Self {
+        self.plain_http = Some(servers);
         self
     }
 
