@@ -136,6 +136,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("NoLifetime", WORD),
             ("Now", NUMBERS),
             ("ParamValue", NAMES),
+            ("PlainHttp", NAMES),
             ("Probe", DOCUMENT),
             (
                 "Proof",

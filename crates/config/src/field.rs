@@ -1,7 +1,5 @@
 //! [`Field`]: a declared key of the configuration.
 
-use crate::table::PLAIN_HTTP;
-
 /// A declared key of a provider, a store or a section. The reader, the JSON Schema and the redaction
 /// of `config show` all use the declaration.
 #[derive(Clone, Debug)]
@@ -159,6 +157,9 @@ impl Field {
         self.about
     }
 }
+
+/// The key that lists the servers which are asked without TLS.
+pub(crate) const PLAIN_HTTP: &str = "plain_http";
 
 /// The keys that every kind of provider takes.
 pub(crate) const COMMON: &[Field] = &[

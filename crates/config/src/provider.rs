@@ -7,9 +7,9 @@ use biped_core::{
 };
 
 use crate::{
-    field::{COMMON, Field, FieldType},
+    field::{COMMON, Field, FieldType, PLAIN_HTTP},
     problem::Problem,
-    table::{ConfigTable, PLAIN_HTTP},
+    table::ConfigTable,
     value::{ConfigValue, Origin, Value, any_of},
 };
 

@@ -12,13 +12,10 @@ use biped_core::{Error, PlainHttp, SecretRef, Timestamp, check_secure};
 use url::Url;
 
 use crate::{
-    field::{Field, FieldType},
+    field::{Field, FieldType, PLAIN_HTTP},
     problem::Problem,
     value::{ConfigValue, Origin, Value},
 };
-
-/// The key that lists the servers which are asked without TLS.
-pub(crate) const PLAIN_HTTP: &str = "plain_http";
 
 /// A table of the configuration, with typed reads that know the origin of each value.
 ///
