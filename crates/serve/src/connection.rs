@@ -8,7 +8,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use self::service::Service;
 use crate::{
@@ -19,6 +22,29 @@ use crate::{
 
 /// How many fields a head may have.
 const MAX_FIELDS: usize = 100;
+
+/// Serves a TCP connection until its end, encrypted where the configuration says so.
+pub(crate) async fn open(
+    shared: Arc<Shared>,
+    listener: Arc<ListenerInfo>,
+    mut peer: Peer,
+    stream: TcpStream,
+) {
+    let tls = shared.live.load().tls.clone();
+    let Some(tls) = tls.filter(|_| !listener.is_probe) else {
+        return serve(shared, listener, peer, stream).await;
+    };
+    let mut stage = shared.stage.subscribe();
+    let accepted = tokio::select! {
+        biased;
+        accepted = tls.accept(stream) => accepted,
+        _ = stage.wait_for(|stage| *stage >= Stage::Closing) => return,
+    };
+    if let Some((stream, secured)) = accepted {
+        peer.secured = Some(secured);
+        serve(shared, listener, peer, stream).await;
+    }
+}
 
 /// Serves a connection until its end.
 pub(crate) async fn serve<S>(

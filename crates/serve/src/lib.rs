@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | `server.rs` | [`Server`], [`Running`]: start and stop |
 //! | `config.rs`, `config/` | [`Serve`]: `[serve]` |
-//! | `listen.rs`, `listen/`, `peer.rs` | addresses and sockets |
+//! | `listen.rs`, `listen/`, `tls.rs`, `peer.rs` | addresses and sockets, and TLS on them |
 //! | `connection.rs`, `connection/`, `activity.rs` | one caller's connection, its requests and timeouts |
 //! | `guard.rs`, `target.rs`, `allow.rs`, `callers.rs`, `params.rs` | what is refused, and what a request names |
 //! | `proxy.rs`, `proxy/`, `headers.rs`, `links.rs` | a call of an API |
@@ -48,6 +48,7 @@ mod server;
 mod shared;
 mod status;
 mod target;
+mod tls;
 mod tokens;
 mod transport;
 mod upstream;

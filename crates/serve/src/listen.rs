@@ -56,7 +56,7 @@ pub(crate) enum Inherited {
 }
 
 /// Takes over a listener.
-fn take(listener: Inherited, is_probe: bool) -> Result<Bound, Error> {
+fn take(serve: &Serve, listener: Inherited, is_probe: bool) -> Result<Bound, Error> {
     let unusable = |error: io::Error| {
         Error::configuration(format!("an inherited listener can't be used: {error}"))
     };
@@ -65,7 +65,7 @@ fn take(listener: Inherited, is_probe: bool) -> Result<Bound, Error> {
             listener.set_nonblocking(true).map_err(unusable)?;
             let listener = TcpListener::from_std(listener).map_err(unusable)?;
             let bound = listener.local_addr().map_err(unusable)?;
-            check_local(bound, is_probe)?;
+            check_local(serve, bound, is_probe)?;
             Ok(Bound {
                 kind: Kind::Tcp(listener),
                 info: Arc::new(ListenerInfo {
@@ -74,7 +74,7 @@ fn take(listener: Inherited, is_probe: bool) -> Result<Bound, Error> {
                     is_probe,
                     provider: None,
                 }),
-                shown: format!("http://{bound}"),
+                shown: shown(serve, bound, is_probe),
             })
         }
         #[cfg(unix)]
@@ -97,14 +97,22 @@ fn take(listener: Inherited, is_probe: bool) -> Result<Bound, Error> {
     }
 }
 
-/// Refuses an address that other machines can reach, but for probes.
-fn check_local(address: SocketAddr, is_probe: bool) -> Result<(), Error> {
-    if address.ip().is_loopback() || is_probe {
+/// An address as callers write it.
+fn shown(serve: &Serve, bound: SocketAddr, is_probe: bool) -> String {
+    let is_secure = serve.tls.is_some() && !is_probe;
+    format!("{}://{bound}", if is_secure { "https" } else { "http" })
+}
+
+/// Refuses an address that other machines can reach, but for probes, and where TLS and callers say who
+/// may call.
+fn check_local(serve: &Serve, address: SocketAddr, is_probe: bool) -> Result<(), Error> {
+    let is_guarded = serve.tls.is_some() && !serve.callers.is_empty();
+    if address.ip().is_loopback() || is_probe || is_guarded {
         return Ok(());
     }
     let error = Error::configuration(format!("{address} can be reached from other machines"));
     Err(error.with_remedy(
-        "listen at 127.0.0.1, [::1] or a Unix socket; this release has no TLS for callers",
+        "configure [serve] tls and [[serve.callers]], or listen at 127.0.0.1, [::1] or a Unix socket",
     ))
 }
 
@@ -119,7 +127,7 @@ pub(crate) async fn bind_all(
     let mut all = Vec::new();
     let is_given = !inherited.is_empty();
     for (listener, is_probe) in inherited {
-        all.push(take(listener, is_probe)?);
+        all.push(take(serve, listener, is_probe)?);
     }
     for address in serve.listen.iter().filter(|_| !is_given) {
         match bind(serve, address, Purpose::All).await {
@@ -197,7 +205,7 @@ async fn bind(serve: &Serve, address: &str, purpose: Purpose<'_>) -> Result<Boun
             .with_remedy("write an IP address, such as 127.0.0.1:7417"),
         )
     })?;
-    check_local(parsed, is_probe).map_err(Failed::Refused)?;
+    check_local(serve, parsed, is_probe).map_err(Failed::Refused)?;
     let listener = TcpListener::bind(parsed).await.map_err(Failed::Io)?;
     let bound = listener.local_addr().map_err(Failed::Io)?;
     Ok(Bound {
@@ -208,7 +216,7 @@ async fn bind(serve: &Serve, address: &str, purpose: Purpose<'_>) -> Result<Boun
             is_probe,
             provider,
         }),
-        shown: named(format!("http://{bound}")),
+        shown: named(shown(serve, bound, is_probe)),
     })
 }
 
@@ -263,9 +271,10 @@ impl Bound {
                         is_local: info.is_local,
                         is_socket: false,
                         uid: None,
+                        secured: None,
                     };
                     tokio::spawn(async move {
-                        connection::serve(shared, info, peer, stream).await;
+                        connection::open(shared, info, peer, stream).await;
                         drop(permit);
                     });
                 }
@@ -278,6 +287,7 @@ impl Bound {
                         is_local: true,
                         is_socket: true,
                         uid: stream.peer_cred().ok().map(|peer| peer.uid()),
+                        secured: None,
                     };
                     tokio::spawn(async move {
                         connection::serve(shared, info, peer, stream).await;

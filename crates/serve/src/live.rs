@@ -12,6 +12,7 @@ use crate::{
     callers::Callers,
     config::{ProviderSettings, Serve, Warm},
     target::is_servable,
+    tls::Tls,
 };
 
 /// At most so many providers are warmed.
@@ -23,6 +24,7 @@ pub(crate) struct Live {
     pub(crate) biped: Biped,
     pub(crate) serve: Serve,
     pub(crate) callers: Callers,
+    pub(crate) tls: Option<Arc<Tls>>,
     providers: BTreeMap<Arc<str>, Arc<Served>>,
 }
 
@@ -38,8 +40,25 @@ pub(crate) struct Served {
 }
 
 impl Live {
-    /// Checks the settings against the providers.
-    pub(crate) fn new(biped: Biped, serve: Serve) -> Result<Self, Error> {
+    /// Checks the settings against the providers, and reads the listeners' certificate, unless `old` has it.
+    pub(crate) async fn open(
+        biped: Biped,
+        serve: Serve,
+        old: Option<&Self>,
+    ) -> Result<Self, Error> {
+        let mut live = Self::new(biped, serve)?;
+        let kept = old.and_then(|old| old.tls.clone());
+        live.tls = match live.serve.tls.clone() {
+            None => None,
+            Some(settings) => match kept.filter(|tls| *tls.settings() == settings) {
+                Some(tls) => Some(tls),
+                None => Some(Arc::new(Tls::open(settings).await?)),
+            },
+        };
+        Ok(live)
+    }
+
+    fn new(biped: Biped, serve: Serve) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let known: BTreeSet<&str> = biped.names().collect();
         let mut check = |place: &str, name: &str| {
@@ -73,6 +92,22 @@ impl Live {
         }
         for file in &serve.files {
             check("serve.files.provider", &file.provider);
+        }
+        let has_authority = serve
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.client_ca.is_some());
+        if !has_authority
+            && serve
+                .callers
+                .iter()
+                .any(|caller| caller.certificate.is_some())
+        {
+            problems.push(
+                "serve.callers.certificate: no certificate of a caller is asked for; set \
+                 serve.tls.client_ca"
+                    .into(),
+            );
         }
         let names: Vec<&str> = match &serve.only {
             Some(names) => names.iter().map(String::as_str).collect(),
@@ -109,6 +144,7 @@ impl Live {
         }
         Ok(Self {
             callers: Callers::new(&serve.callers),
+            tls: None,
             biped,
             serve,
             providers,

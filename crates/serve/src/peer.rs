@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::tls::Secured;
+
 /// The listener that a connection came to.
 #[derive(Clone, Debug)]
 pub(crate) struct ListenerInfo {
@@ -22,4 +24,6 @@ pub(crate) struct Peer {
     pub(crate) is_socket: bool,
     /// The user, where the system tells.
     pub(crate) uid: Option<u32>,
+    /// Where the connection is encrypted.
+    pub(crate) secured: Option<Secured>,
 }

@@ -67,7 +67,7 @@ impl Shared {
         let old = self.live.load_full();
         // Clients wait for no token that is there already.
         biped.manager().adopt(old.biped.manager());
-        let live = Arc::new(Live::new(biped, serve)?);
+        let live = Arc::new(Live::open(biped, serve, Some(&old)).await?);
         TokenFile::all(&live)?;
         let limit = live.serve.warm_timeout;
         let sources: Vec<_> = live

@@ -19,6 +19,7 @@ use crate::{
     observe::{LogSink, Render},
     reload::{self, Reload, Told},
     shared::{Shared, Stage},
+    tls,
     upstream::{OwnAddresses, Upstream},
 };
 
@@ -147,7 +148,7 @@ impl Server {
             told,
         } = self;
         let http = biped.section::<HttpSettings>("http").cloned();
-        let live = Live::new(biped, serve)?;
+        let live = Live::open(biped, serve, None).await?;
         let files = TokenFile::all(&live)?;
         let names: Vec<Arc<str>> = live.all().map(|served| served.name.clone()).collect();
         let bound = bind_all(&live.serve, &names, inherited).await?;
@@ -186,6 +187,7 @@ impl Server {
         }
         tasks.spawn(health::warm_up(shared.clone(), shared.live.load_full()));
         tasks.spawn(keep_all(files, shared.clone()));
+        tasks.spawn(tls::watch(shared.clone()));
         let reload = reload.map(Arc::new);
         if let Some(reload) = &reload {
             tasks.spawn(reload::watch(shared.clone(), reload.clone(), told));

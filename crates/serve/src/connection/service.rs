@@ -148,7 +148,9 @@ impl Parts {
         }
         let names = Names {
             port: self.listener.port,
+            is_local: self.listener.is_local,
             hosts: &live.serve.hosts,
+            secured: self.peer.secured.as_ref(),
         };
         guard::check(request, &names)?;
         let is_health = matches!(route, Some(Route::Health | Route::Ready));
@@ -159,7 +161,7 @@ impl Parts {
         let identity = if route.is_some_and(|route| route.is_open(&self.peer)) {
             None
         } else {
-            let found = live.callers.identify(request.headers(), self.peer.uid);
+            let found = live.callers.identify(request.headers(), &self.peer);
             found.await?
         };
         Ok((route.map(|_| OwnedRoute(path.to_owned())), identity))

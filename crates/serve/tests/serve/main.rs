@@ -7,6 +7,7 @@ mod faults;
 mod files;
 mod health;
 mod http2;
+mod https;
 mod load;
 mod oauth;
 mod proxy;
