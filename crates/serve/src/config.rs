@@ -339,6 +339,19 @@ impl Serve {
         self.threads.unwrap_or(cores.min(4))
     }
 
+    /// The keys of a change that only a restart can make.
+    pub(crate) fn fixed(&self, old: &Self) -> Vec<&'static str> {
+        let mut keys = Vec::new();
+        if self.threads() != old.threads() {
+            keys.push("threads");
+        }
+        // Nothing counts unless it did so from the start.
+        if self.metrics && !old.metrics {
+            keys.push("metrics");
+        }
+        keys
+    }
+
     /// Returns whether `/-/metrics` answers.
     #[must_use]
     pub fn metrics(&self) -> bool {

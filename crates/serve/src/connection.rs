@@ -74,18 +74,20 @@ pub(crate) async fn serve<S>(
         .max_concurrent_streams(256)
         .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(std::time::Duration::from_secs(30)));
-    let service = Service::new(shared.clone(), listener, peer, activity.clone());
+    let service = Service::new(shared.clone(), listener.clone(), peer, activity.clone());
     let io = TokioIo::new(Timed::new(stream, activity.clone()));
     let connection = builder.serve_connection(io, service);
     tokio::pin!(connection);
     let mut stage = shared.stage.subscribe();
+    let mut removed = listener.removed.subscribe();
     let mut is_closing = false;
     loop {
         let current = *stage.borrow_and_update();
         if current >= Stage::Over {
             return;
         }
-        if current >= Stage::Closing && !is_closing {
+        let is_removed = *removed.borrow_and_update();
+        if (current >= Stage::Closing || is_removed) && !is_closing {
             is_closing = true;
             connection.as_mut().graceful_shutdown();
         }
@@ -102,6 +104,7 @@ pub(crate) async fn serve<S>(
                     return;
                 }
             }
+            _ = removed.changed(), if !is_removed => {}
             () = activity.expired() => return,
         }
     }

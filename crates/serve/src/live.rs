@@ -5,14 +5,17 @@ use std::{
     sync::Arc,
 };
 
-use biped::{Biped, ConfiguredProvider, Error, TokenSource, provider::wire::Escaped};
-use tokio::sync::Semaphore;
+use biped::{
+    Biped, ConfiguredProvider, Error, TokenSource, provider::wire::Escaped, reqwest::HttpSettings,
+};
 
 use crate::{
     callers::Callers,
     config::{ProviderSettings, Serve, Warm},
+    room::Room,
     target::is_servable,
     tls::Tls,
+    upstream::{OwnAddresses, Upstream},
 };
 
 /// At most so many providers are warmed.
@@ -25,6 +28,8 @@ pub(crate) struct Live {
     pub(crate) serve: Serve,
     pub(crate) callers: Callers,
     pub(crate) tls: Option<Arc<Tls>>,
+    /// The connections to the APIs.
+    pub(crate) upstream: Arc<Upstream>,
     providers: BTreeMap<Arc<str>, Arc<Served>>,
 }
 
@@ -35,18 +40,25 @@ pub(crate) struct Served {
     pub(crate) provider: ConfiguredProvider,
     pub(crate) source: TokenSource,
     pub(crate) settings: ProviderSettings,
-    /// Room for concurrent calls, where it is limited.
-    pub(crate) room: Option<Arc<Semaphore>>,
+    /// Calls under way.
+    pub(crate) room: Arc<Room>,
 }
 
 impl Live {
-    /// Checks the settings against the providers, and reads the listeners' certificate, unless `old` has it.
+    /// Checks the settings against the providers, and reads the listeners' certificate. What did not change
+    /// since `old` is kept.
     pub(crate) async fn open(
         biped: Biped,
         serve: Serve,
+        own: &OwnAddresses,
         old: Option<&Self>,
     ) -> Result<Self, Error> {
-        let mut live = Self::new(biped, serve)?;
+        let http = biped.section::<HttpSettings>("http").cloned();
+        let http = http.unwrap_or_default();
+        let upstream = old.map(|old| old.upstream.clone());
+        let upstream = upstream.filter(|upstream| upstream.is_for(&http));
+        let upstream = upstream.unwrap_or_else(|| Arc::new(Upstream::new(http, own.clone())));
+        let mut live = Self::new(biped, serve, upstream, old)?;
         let kept = old.and_then(|old| old.tls.clone());
         live.tls = match live.serve.tls.clone() {
             None => None,
@@ -58,7 +70,12 @@ impl Live {
         Ok(live)
     }
 
-    fn new(biped: Biped, serve: Serve) -> Result<Self, Error> {
+    fn new(
+        biped: Biped,
+        serve: Serve,
+        upstream: Arc<Upstream>,
+        old: Option<&Self>,
+    ) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let known: BTreeSet<&str> = biped.names().collect();
         let mut check = |place: &str, name: &str| {
@@ -135,9 +152,9 @@ impl Live {
                 name: name.clone(),
                 source: biped.token_source(&name)?,
                 provider,
-                room: settings
-                    .max_concurrent_requests
-                    .map(|most| Arc::new(Semaphore::new(most))),
+                room: old
+                    .and_then(|old| old.served(&name))
+                    .map_or_else(Arc::default, |old| old.room.clone()),
                 settings,
             };
             providers.insert(name, Arc::new(served));
@@ -145,6 +162,7 @@ impl Live {
         Ok(Self {
             callers: Callers::new(&serve.callers),
             tls: None,
+            upstream,
             biped,
             serve,
             providers,

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::tls::Secured;
 
 /// The listener that a connection came to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct ListenerInfo {
     /// `None` for a Unix socket.
     pub(crate) port: Option<u16>,
@@ -15,6 +17,8 @@ pub(crate) struct ListenerInfo {
     pub(crate) is_probe: bool,
     /// The one provider that is served there.
     pub(crate) provider: Option<Arc<str>>,
+    /// Whether a reload closed it. What its connections have begun ends.
+    pub(crate) removed: watch::Sender<bool>,
 }
 
 /// Who is at the other end.

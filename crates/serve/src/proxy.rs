@@ -12,7 +12,6 @@ use biped::{
 };
 use http::{Request, Response, Uri, header::CONTENT_LENGTH};
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::place::Wanted;
 use crate::{
@@ -25,6 +24,7 @@ use crate::{
     observe::Call,
     params::{Wish, one, whole_seconds, wrong},
     problem::Problem,
+    room::{Room, Taken},
     shared::Shared,
     target::{self, BadPath, Target},
     transport::{ApiTransport, Outgoing, Seen},
@@ -66,7 +66,7 @@ impl Asked<'_> {
         request: Request<Incoming>,
         is_grpc: bool,
         call: &mut Call,
-    ) -> Result<(Response<AnswerBody>, Vec<OwnedSemaphorePermit>), Problem> {
+    ) -> Result<(Response<AnswerBody>, Vec<Taken>), Problem> {
         let uri = request.uri().clone();
         let (served, target) = self.find(&uri)?;
         call.provider = Some(served.name.clone());
@@ -121,7 +121,7 @@ impl Asked<'_> {
         let outgoing = Outgoing::new(parts.method, sent, body, wanted.into_path())
             .map_err(|error| named(Problem::of_token(&error, false)))?;
         let mut transport = ApiTransport {
-            upstream: &self.shared.upstream,
+            upstream: &self.live.upstream,
             source: &source,
             http2: served.settings.http2,
             replay: self.live.serve.replay,
@@ -230,18 +230,18 @@ impl Asked<'_> {
         own.unwrap_or(self.live.serve.idle_timeout)
     }
 
-    fn room(&self, served: &Served) -> Result<Vec<OwnedSemaphorePermit>, Problem> {
-        let take = |room: &Arc<Semaphore>| {
-            room.clone().try_acquire_owned().map_err(|_| {
+    fn room(&self, served: &Served) -> Result<Vec<Taken>, Problem> {
+        let take = |room: &Arc<Room>, limit: usize| {
+            room.try_take(limit).ok_or_else(|| {
                 Problem::new("overloaded", "too many calls are under way")
                     .retry_after(Duration::from_secs(1))
             })
         };
-        let mut taken = vec![take(&self.shared.room)?];
-        if let Some(room) = &served.room {
-            taken.push(take(room)?);
-        }
-        Ok(taken)
+        let most = served.settings.max_concurrent_requests;
+        Ok(vec![
+            take(&self.shared.room, self.live.serve.max_in_flight)?,
+            take(&served.room, most.unwrap_or(usize::MAX))?,
+        ])
     }
 }
 

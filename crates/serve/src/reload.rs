@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use crate::{
     config::{NAME, Serve},
     files::TokenFile,
+    listen::Shown,
     live::Live,
     meter,
     shared::Shared,
@@ -67,8 +68,10 @@ impl Shared {
         let old = self.live.load_full();
         // Clients wait for no token that is there already.
         biped.manager().adopt(old.biped.manager());
-        let live = Arc::new(Live::open(biped, serve, Some(&old)).await?);
+        let live = Arc::new(Live::open(biped, serve, &self.own, Some(&old)).await?);
         TokenFile::all(&live)?;
+        let mut listeners = self.listeners.lock().await;
+        let change = listeners.prepare(&live, Vec::new()).await?;
         let limit = live.serve.warm_timeout;
         let sources: Vec<_> = live
             .warmed()
@@ -79,12 +82,31 @@ impl Shared {
             _ = live.biped.manager().warm(sources) => {}
             () = SystemClock.sleep(limit) => {}
         }
-        if live.serve.listen != old.serve.listen {
-            tracing::warn!("a change of [serve] listen takes effect after a restart");
+        for key in live.serve.fixed(&old.serve) {
+            tracing::warn!("a change of [serve] {key} takes effect after a restart");
         }
-        self.live.store(live);
+        self.live.store(live.clone());
+        listeners.apply(change, self);
+        let shown = listeners.shown(&live.serve);
+        tell_addresses(&self.shown.load(), &shown);
+        self.shown.store(Arc::new(shown));
+        self.connected.limit_changed();
         self.reloads.send_modify(|count| *count += 1);
         Ok(())
+    }
+}
+
+/// Says where the sidecar listens now.
+fn tell_addresses(old: &Shown, new: &Shown) {
+    for address in new
+        .addresses
+        .iter()
+        .filter(|it| !old.addresses.contains(it))
+    {
+        tracing::info!("callers are served at {address}");
+    }
+    for address in new.probes.iter().filter(|it| !old.probes.contains(it)) {
+        tracing::info!("probes are answered at {address}");
     }
 }
 

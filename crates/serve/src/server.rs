@@ -5,22 +5,21 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use biped::{
     Biped, Error,
     provider::{Clock, SystemClock},
-    reqwest::HttpSettings,
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::task::JoinSet;
 
 use crate::{
     config::{NAME, Serve, TokenUse},
     files::{TokenFile, keep_all},
     health,
-    listen::{Inherited, bind_all},
+    listen::{Inherited, Listeners},
     live::Live,
     meter,
     observe::{LogSink, Render},
     reload::{self, Reload, Told},
     shared::{Shared, Stage},
     tls,
-    upstream::{OwnAddresses, Upstream},
+    upstream::OwnAddresses,
 };
 
 /// How long no caller must have been connected until lingering ends early.
@@ -113,8 +112,9 @@ impl Server {
     /// changed file. Default: the configuration is never read again.
     ///
     /// Tokens of providers that did not change are kept, and calls under way end by the configuration that
-    /// they began with. A configuration that can't be used changes nothing. `listen` and `probe_listen` take
-    /// effect after a restart.
+    /// they began with. A configuration that can't be used changes nothing, nor does one with an address that
+    /// can't be listened at. `threads` takes effect after a restart, and so does `metrics` when it is switched
+    /// on.
     pub fn reloading(
         mut self,
         path: Option<PathBuf>,
@@ -147,17 +147,17 @@ impl Server {
             reload,
             told,
         } = self;
-        let http = biped.section::<HttpSettings>("http").cloned();
-        let live = Live::open(biped, serve, None).await?;
-        let files = TokenFile::all(&live)?;
-        let names: Vec<Arc<str>> = live.all().map(|served| served.name.clone()).collect();
-        let bound = bind_all(&live.serve, &names, inherited).await?;
         let own = OwnAddresses::default();
-        for address in bound.iter().filter_map(crate::listen::Bound::address) {
-            own.add(address);
-        }
-        let is_open =
-            live.callers.is_empty() && bound.iter().any(|it| it.is_tcp() && !it.is_probe());
+        let live = Live::open(biped, serve, &own, None).await?;
+        let files = TokenFile::all(&live)?;
+        let change = Listeners::default().prepare(&live, inherited).await?;
+        let shared = Arc::new(Shared::new(live, own, log, render));
+        let live = shared.live.load_full();
+        let mut listeners = shared.listeners.lock().await;
+        listeners.apply(change, &shared);
+        shared.shown.store(Arc::new(listeners.shown(&live.serve)));
+        let is_open = live.callers.is_empty() && listeners.has_tcp();
+        drop(listeners);
         let mut notes = Vec::new();
         if is_open {
             notes.push(
@@ -168,24 +168,9 @@ impl Server {
         if live.serve.tokens == TokenUse::Any && is_open {
             notes.push("every process of this machine gets tokens, because tokens = \"any\"");
         }
-        let (mut addresses, mut probes) = (Vec::new(), Vec::new());
-        for listener in &bound {
-            let list = if listener.is_probe() {
-                &mut probes
-            } else {
-                &mut addresses
-            };
-            list.push(listener.shown.clone());
-        }
-        let room = Arc::new(Semaphore::new(live.serve.max_connections));
-        let upstream = Upstream::new(http.unwrap_or_default(), own);
-        let shared = Arc::new(Shared::new(live, upstream, log, render));
         meter::reloaded(true);
         let mut tasks = JoinSet::new();
-        for listener in bound {
-            tasks.spawn(listener.run(shared.clone(), room.clone()));
-        }
-        tasks.spawn(health::warm_up(shared.clone(), shared.live.load_full()));
+        tasks.spawn(health::warm_up(shared.clone(), live));
         tasks.spawn(keep_all(files, shared.clone()));
         tasks.spawn(tls::watch(shared.clone()));
         let reload = reload.map(Arc::new);
@@ -195,8 +180,6 @@ impl Server {
         Ok(Running {
             reload,
             shared,
-            addresses,
-            probes,
             notes,
             tasks,
         })
@@ -214,25 +197,24 @@ impl fmt::Debug for Server {
 /// A sidecar that runs. It ends at once when it is dropped.
 pub struct Running {
     shared: Arc<Shared>,
-    addresses: Vec<String>,
-    probes: Vec<String>,
     notes: Vec<&'static str>,
     reload: Option<Arc<Reload>>,
     tasks: JoinSet<()>,
 }
 
 impl Running {
-    /// Where callers connect, as they write it: `http://127.0.0.1:7417`, `unix:/run/biped.sock`, or
-    /// `NAME http://127.0.0.1:7420` for a listener of a single provider.
+    /// Where callers connect, as they write it: `http://127.0.0.1:7417`, `https://…` with TLS,
+    /// `unix:/run/biped.sock`, or `NAME http://127.0.0.1:7420` for a listener of a single provider. A reload
+    /// may change it.
     #[must_use]
-    pub fn addresses(&self) -> &[String] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<String> {
+        self.shared.shown.load().addresses.clone()
     }
 
     /// Where probes connect.
     #[must_use]
-    pub fn probe_addresses(&self) -> &[String] {
-        &self.probes
+    pub fn probe_addresses(&self) -> Vec<String> {
+        self.shared.shown.load().probes.clone()
     }
 
     /// What an operator should know, a sentence each.
@@ -287,6 +269,7 @@ impl Running {
             () = end => {}
         }
         shared.stage.send_replace(Stage::Over);
+        shared.listeners.lock().await.close().await;
         self.tasks.shutdown().await;
     }
 }
@@ -330,7 +313,7 @@ impl Drop for Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running")
-            .field("addresses", &self.addresses)
+            .field("addresses", &self.addresses())
             .finish_non_exhaustive()
     }
 }

@@ -7,28 +7,36 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use http::Response;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use crate::{
     body::AnswerBody,
     callers::{Identity, NewKeys},
+    listen::{Listeners, Shown},
     live::Live,
     meter,
     observe::{Call, LogSink, Render},
     problem::Problem,
-    upstream::Upstream,
+    room::Room,
+    upstream::OwnAddresses,
 };
 
 /// What all connections share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
-    pub(crate) upstream: Upstream,
+    /// Where the sidecar listens itself.
+    pub(crate) own: OwnAddresses,
+    pub(crate) listeners: Mutex<Listeners>,
+    /// The addresses of the listeners.
+    pub(crate) shown: ArcSwap<Shown>,
     /// Whether the first fetches have ended.
     is_warm: watch::Sender<bool>,
     pub(crate) new_keys: NewKeys,
-    /// Room for calls.
-    pub(crate) room: Arc<Semaphore>,
+    /// Calls under way.
+    pub(crate) room: Arc<Room>,
+    /// Connections of callers and probes.
+    pub(crate) connected: Arc<Room>,
     pub(crate) log: LogSink,
     /// What `/-/metrics` answers.
     pub(crate) render: Option<Render>,
@@ -57,17 +65,15 @@ pub(crate) enum Stage {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        live: Live,
-        upstream: Upstream,
-        log: LogSink,
-        render: Option<Render>,
-    ) -> Self {
+    pub(crate) fn new(live: Live, own: OwnAddresses, log: LogSink, render: Option<Render>) -> Self {
         let live_files = live.serve.files.len();
         Self {
-            room: Arc::new(Semaphore::new(live.serve.max_in_flight)),
+            room: Arc::default(),
+            connected: Arc::default(),
+            listeners: Mutex::default(),
+            shown: ArcSwap::default(),
             live: ArcSwap::from_pointee(live),
-            upstream,
+            own,
             is_warm: watch::Sender::new(false),
             new_keys: NewKeys::default(),
             log,

@@ -10,7 +10,13 @@ use std::{
     time::Duration,
 };
 
-use biped::{Error, client::ClientIdentity, reqwest::HttpSettings, tower::Body};
+use biped::{
+    Error,
+    client::ClientIdentity,
+    provider::{Clock, SystemClock},
+    reqwest::HttpSettings,
+    tower::Body,
+};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -37,7 +43,7 @@ pub(crate) const MAX_HEAD: usize = 64 * 1024;
 pub(crate) struct Upstream {
     settings: HttpSettings,
     own: OwnAddresses,
-    clients: Mutex<HashMap<Kind, Clients>>,
+    clients: Mutex<HashMap<Kind, Kept>>,
 }
 
 /// What tells connections to the same server apart.
@@ -45,6 +51,13 @@ pub(crate) struct Upstream {
 struct Kind {
     http2: Http2,
     identity: Option<ClientIdentity>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    clients: Clients,
+    /// When it was last asked for.
+    used: Duration,
 }
 
 /// A client that keeps connections, and one that makes a new one for each request.
@@ -63,6 +76,12 @@ impl Upstream {
         }
     }
 
+    /// Whether other settings lead to the same connections.
+    pub(crate) fn is_for(&self, settings: &HttpSettings) -> bool {
+        let own = &self.settings;
+        own.connect_limit() == settings.connect_limit() && own.extra_cas().eq(settings.extra_cas())
+    }
+
     /// The client for a protocol and a certificate.
     pub(crate) fn clients(
         &self,
@@ -74,9 +93,12 @@ impl Upstream {
             identity: identity.cloned(),
         };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = clients.get(&kind) {
-            return Ok(known.clone());
+        let now = SystemClock.now().mono;
+        if let Some(known) = clients.get_mut(&kind) {
+            known.used = now;
+            return Ok(known.clients.clone());
         }
+        forget_unused(&mut clients, now);
         let tls = trust::config(&self.settings, identity)?;
         let limit = self.settings.connect_limit();
         let connector = Connector::new(tls, http2, limit, self.own.clone());
@@ -100,9 +122,19 @@ impl Upstream {
             pooled: client(IDLE_CONNECTIONS),
             fresh: client(0),
         };
-        clients.insert(kind, made.clone());
+        let kept = Kept {
+            clients: made.clone(),
+            used: now,
+        };
+        clients.insert(kind, kept);
         Ok(made)
     }
+}
+
+/// A certificate that was replaced leaves a client behind, which has no connection that is worth keeping
+/// once it has not been used for a while.
+fn forget_unused(clients: &mut HashMap<Kind, Kept>, now: Duration) {
+    clients.retain(|_, kept| now.saturating_sub(kept.used) < IDLE);
 }
 
 /// The end of one attempt: an answer, or why there is none and whether its connection had served before.
@@ -126,5 +158,30 @@ impl Clients {
         };
         let was_used = uses.is_some_and(|uses| uses.0.fetch_add(1, Relaxed) > 0);
         answer.map_err(|error| (error, was_used))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_of_a_replaced_certificate_is_forgotten_once_it_is_unused() {
+        let upstream = Upstream::new(HttpSettings::default(), OwnAddresses::default());
+        for number in 0..3 {
+            let params = rcgen::CertificateParams::default();
+            let key = rcgen::KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            let pem = format!("{}{}", certificate.pem(), key.serialize_pem());
+            let identity = ClientIdentity::from_pem(pem.into_bytes());
+            upstream.clients(Http2::Auto, Some(&identity)).unwrap();
+            let mut clients = upstream.clients.lock().unwrap();
+            assert_eq!(clients.len(), 1, "{number}");
+            let now = clients.values().next().unwrap().used;
+            forget_unused(&mut clients, now + IDLE - Duration::from_millis(1));
+            assert_eq!(clients.len(), 1);
+            forget_unused(&mut clients, now + IDLE);
+            assert_eq!(clients.len(), 0);
+        }
     }
 }

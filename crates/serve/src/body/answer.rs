@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::{activity::Active, observe::Call};
+use crate::{activity::Active, observe::Call, room::Taken};
 
 /// The body of an answer.
 pub(crate) struct AnswerBody {
@@ -40,7 +40,7 @@ enum Kind {
 pub(crate) struct Watch {
     pub(crate) call: Call,
     /// Room for one more call, given back with it.
-    pub(crate) _room: Vec<tokio::sync::OwnedSemaphorePermit>,
+    pub(crate) _room: Vec<Taken>,
 }
 
 impl AnswerBody {

@@ -45,6 +45,13 @@ impl OwnAddresses {
         all.push(address);
     }
 
+    pub(crate) fn remove(&self, address: SocketAddr) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = all.iter().position(|known| *known == address) {
+            all.swap_remove(at);
+        }
+    }
+
     fn contains(&self, stream: &TcpStream) -> bool {
         let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
             return false;

@@ -76,7 +76,8 @@ impl Encrypted {
             provider(&stage.vendor)
         );
         let running = Server::new(biped(&toml)).start().await.unwrap();
-        let shown = running.addresses()[0].strip_prefix("https://").unwrap();
+        let shown = running.addresses().remove(0);
+        let shown = shown.strip_prefix("https://").unwrap();
         let port = shown.parse::<SocketAddr>().unwrap().port();
         Self {
             at: SocketAddr::from(([127, 0, 0, 1], port)),
