@@ -16,6 +16,7 @@ use tokio::{
 use self::service::Service;
 use crate::{
     activity::{Activity, Timed},
+    meter,
     peer::{ListenerInfo, Peer},
     shared::{Shared, Stage},
 };
@@ -56,6 +57,7 @@ pub(crate) async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let _counted = (!listener.is_probe).then(|| shared.connected());
+    let _measured = meter::Connection::new(&listener.label);
     let serve = &shared.live.load().serve;
     let (max_head, keep_alive) = (serve.max_head, serve.keep_alive);
     let activity = Activity::new(keep_alive);

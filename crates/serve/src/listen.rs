@@ -14,7 +14,7 @@ use biped::{
 use tokio::{net::TcpListener, sync::watch};
 
 use self::failed::Failed;
-pub(crate) use self::set::{Listeners, Shown};
+pub(crate) use self::set::Listeners;
 use crate::{
     config::Serve,
     connection,
@@ -75,7 +75,7 @@ fn take(serve: &Serve, listener: Inherited, is_probe: bool) -> Result<Bound, Err
             check_local(serve, bound, is_probe)?;
             Ok(Bound {
                 kind: Kind::Tcp(listener),
-                info: info(Some(bound), &purpose),
+                info: info(Ok(bound), &purpose),
             })
         }
         #[cfg(unix)]
@@ -85,16 +85,20 @@ fn take(serve: &Serve, listener: Inherited, is_probe: bool) -> Result<Bound, Err
                 .as_pathname()
                 .map_or_else(String::new, |path| path.display().to_string());
             let socket = socket::inherited(listener).map_err(unusable)?;
+            let shown = format!("unix:{path}");
             Ok(Bound {
-                kind: Kind::Unix(socket, format!("unix:{path}")),
-                info: info(None, &purpose),
+                info: info(Err(&shown), &purpose),
+                kind: Kind::Unix(socket, shown),
             })
         }
     }
 }
 
-fn info(address: Option<SocketAddr>, purpose: &Purpose) -> Arc<ListenerInfo> {
+/// Of an address, or of a socket that is written so.
+fn info(at: Result<SocketAddr, &str>, purpose: &Purpose) -> Arc<ListenerInfo> {
+    let address = at.ok();
     Arc::new(ListenerInfo {
+        label: at.map_or_else(str::to_owned, |address| address.to_string()),
         port: address.map(|address| address.port()),
         is_local: address.is_none_or(|address| address.ip().is_loopback()),
         is_probe: *purpose == Purpose::Probe,
@@ -153,7 +157,7 @@ async fn bind(serve: &Serve, address: &str, purpose: &Purpose) -> Result<Bound, 
             let socket = socket::bind(path.as_ref(), serve)?;
             return Ok(Bound {
                 kind: Kind::Unix(socket, address.to_owned()),
-                info: info(None, purpose),
+                info: info(Err(address), purpose),
             });
         }
         #[cfg(not(unix))]
@@ -177,7 +181,7 @@ async fn bind(serve: &Serve, address: &str, purpose: &Purpose) -> Result<Bound, 
     let bound = listener.local_addr().map_err(Failed::Io)?;
     Ok(Bound {
         kind: Kind::Tcp(listener),
-        info: info(Some(bound), purpose),
+        info: info(Ok(bound), purpose),
     })
 }
 

@@ -12,6 +12,7 @@ use biped::{
 use crate::{
     callers::Callers,
     config::{ProviderSettings, Serve, Warm},
+    meter::Series,
     room::Room,
     target::is_servable,
     tls::Tls,
@@ -42,6 +43,7 @@ pub(crate) struct Served {
     pub(crate) settings: ProviderSettings,
     /// Calls under way.
     pub(crate) room: Arc<Room>,
+    pub(crate) series: Arc<Series>,
 }
 
 impl Live {
@@ -155,6 +157,9 @@ impl Live {
                 room: old
                     .and_then(|old| old.served(&name))
                     .map_or_else(Arc::default, |old| old.room.clone()),
+                series: old
+                    .and_then(|old| old.served(&name))
+                    .map_or_else(|| Arc::new(Series::new(&name)), |old| old.series.clone()),
                 settings,
             };
             providers.insert(name, Arc::new(served));

@@ -9,6 +9,8 @@ use crate::tls::Secured;
 /// The listener that a connection came to.
 #[derive(Debug)]
 pub(crate) struct ListenerInfo {
+    /// The address, as metrics name it.
+    pub(crate) label: String,
     /// `None` for a Unix socket.
     pub(crate) port: Option<u16>,
     /// Whether only this machine can connect.
@@ -19,6 +21,13 @@ pub(crate) struct ListenerInfo {
     pub(crate) provider: Option<Arc<str>>,
     /// Whether a reload closed it. What its connections have begun ends.
     pub(crate) removed: watch::Sender<bool>,
+}
+
+/// Where the sidecar listens, as callers and probes write it.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    pub(crate) addresses: Vec<String>,
+    pub(crate) probes: Vec<String>,
 }
 
 /// Who is at the other end.

@@ -10,7 +10,7 @@ use biped::{
     client::{CallError, call},
     provider::{Clock, SystemClock},
 };
-use http::{Request, Response, Uri, header::CONTENT_LENGTH};
+use http::{Request, Response, StatusCode, Uri, header::CONTENT_LENGTH};
 use hyper::body::Incoming;
 
 use self::place::Wanted;
@@ -20,7 +20,7 @@ use crate::{
     callers::Identity,
     guard, headers,
     live::{Live, Served},
-    meter::{self, UnderWay},
+    meter::Replayed,
     observe::Call,
     params::{Wish, one, whole_seconds, wrong},
     problem::Problem,
@@ -69,8 +69,7 @@ impl Asked<'_> {
     ) -> Result<(Response<AnswerBody>, Vec<Taken>), Problem> {
         let uri = request.uri().clone();
         let (served, target) = self.find(&uri)?;
-        call.provider = Some(served.name.clone());
-        call.under_way = Some(UnderWay::new(&served.name));
+        call.set_provider(&served.name, &served.series);
         let named = |problem: Problem| problem.provider(&served.name);
         guard::check_path(&uri).map_err(named)?;
         let wanted = Wanted::read(&target, &uri, request.headers()).map_err(named)?;
@@ -128,12 +127,14 @@ impl Asked<'_> {
             is_grpc,
             timeout,
             upload: call.upload.clone(),
+            series: &served.series,
             seen: Seen::default(),
         };
-        let verb = meter::method(&outgoing.method);
         let outcome = biped_call(&source, outgoing, &mut transport).await;
         let seen = transport.seen;
-        measure(&served.name, verb, &outcome, &seen);
+        if seen.rejection.is_some() {
+            served.series.replayed(replayed(&outcome, &seen));
+        }
         call.replayed = seen.was_replayed;
         call.api_time = seen.api_time;
         let answer = outcome.map_err(|failure| named(problem_of(&failure, &seen)))?;
@@ -170,7 +171,7 @@ impl Asked<'_> {
             Some(served) => {
                 let what = "this caller may not use the provider";
                 let problem = Problem::new("caller", what).provider(&served.name);
-                Err(problem.status(http::StatusCode::FORBIDDEN))
+                Err(problem.status(StatusCode::FORBIDDEN))
             }
             None => Err(self.unknown(may_use)),
         }
@@ -271,34 +272,15 @@ async fn biped_call(
     Box::pin(call(source, request, transport)).await
 }
 
-/// Measures the last attempt, and says what came of a rejection.
-fn measure(
-    provider: &Arc<str>,
-    verb: &'static str,
+/// What came of a rejection.
+fn replayed(
     outcome: &Result<crate::transport::Answer, CallError<Failure>>,
     seen: &Seen,
-) {
-    let server = seen
-        .place
-        .as_ref()
-        .and_then(|(called, _)| called.host_str());
-    let told = match outcome {
-        Ok(answer) => Some(Ok(answer.response.status().as_u16())),
-        Err(CallError::Transport(failure)) => Some(Err(failure.problem().word)),
-        // Nothing was attempted.
-        Err(CallError::Token(_)) => None,
-    };
-    if let Some(told) = told {
-        let time = seen.api_time.unwrap_or_default();
-        meter::attempted(provider, verb, told, server.unwrap_or_default(), time);
-    }
-    if seen.rejection.is_some() {
-        let outcome = match (seen.was_replayed, told) {
-            (false, _) => "impossible",
-            (true, Some(Ok(401))) => "rejected",
-            (true, _) => "accepted",
-        };
-        meter::rejected(provider, outcome);
+) -> Replayed {
+    match outcome {
+        _ if !seen.was_replayed => Replayed::Impossible,
+        Ok(answer) if answer.response.status() == StatusCode::UNAUTHORIZED => Replayed::Rejected,
+        _ => Replayed::Accepted,
     }
 }
 

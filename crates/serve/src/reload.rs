@@ -17,9 +17,11 @@ use tokio::sync::Mutex;
 use crate::{
     config::{NAME, Serve},
     files::TokenFile,
-    listen::Shown,
+    listen::Listeners,
     live::Live,
     meter,
+    peer::Shown,
+    scrape,
     shared::Shared,
 };
 
@@ -36,6 +38,7 @@ pub(crate) struct Reload {
     pub(crate) path: Option<PathBuf>,
     pub(crate) read: Box<dyn Fn() -> Result<Biped, Error> + Send + Sync>,
     pub(crate) change: Box<dyn Fn(Serve) -> Serve + Send + Sync>,
+    pub(crate) listeners: Arc<Mutex<Listeners>>,
     /// One at a time.
     pub(crate) turn: Mutex<()>,
 }
@@ -70,7 +73,7 @@ impl Shared {
         biped.manager().adopt(old.biped.manager());
         let live = Arc::new(Live::open(biped, serve, &self.own, Some(&old)).await?);
         TokenFile::all(&live)?;
-        let mut listeners = self.listeners.lock().await;
+        let mut listeners = reload.listeners.lock().await;
         let change = listeners.prepare(&live, Vec::new()).await?;
         let limit = live.serve.warm_timeout;
         let sources: Vec<_> = live
@@ -84,6 +87,9 @@ impl Shared {
         }
         for key in live.serve.fixed(&old.serve) {
             tracing::warn!("a change of [serve] {key} takes effect after a restart");
+        }
+        for gone in old.all().filter(|known| live.served(&known.name).is_none()) {
+            scrape::removed(&gone.name);
         }
         self.live.store(live.clone());
         listeners.apply(change, self);
@@ -170,6 +176,17 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
         match shared.reload(&reload).await {
             Ok(()) => told(Ok(())),
             Err(error) => told(Err(&error)),
+        }
+    }
+}
+
+/// Keeps the certificate of the listeners as new as its file.
+pub(crate) async fn watch_certificate(shared: Arc<Shared>) {
+    loop {
+        SystemClock.sleep(LOOK).await;
+        let tls = shared.live.load().tls.clone();
+        if let Some(tls) = tls.filter(|tls| tls.is_due()) {
+            tls.refresh().await;
         }
     }
 }

@@ -5,12 +5,12 @@ use http::{HeaderValue, Method, Request, Response, header::ALLOW};
 use hyper::body::Incoming;
 
 use crate::{
-    health, meter, oauth,
+    health, oauth,
     own::Own,
     peer::Peer,
     problem::Problem,
     reply::{json, text},
-    status, tokens,
+    scrape, status, tokens,
 };
 
 /// A route of the sidecar's own.
@@ -110,7 +110,7 @@ pub(crate) async fn answer(
                 .render
                 .as_ref()
                 .ok_or_else(|| Problem::new("unknown-provider", "there is no such route"))?;
-            meter::scraped(own.live);
+            scrape::scraped(own.live);
             Ok(text((render.0)()))
         }
         Route::Status if own.live.serve.page => {

@@ -6,7 +6,7 @@ use biped::{
     Biped, Error,
     provider::{Clock, SystemClock},
 };
-use tokio::task::JoinSet;
+use tokio::{sync::Mutex, task::JoinSet};
 
 use crate::{
     config::{NAME, Serve, TokenUse},
@@ -18,7 +18,6 @@ use crate::{
     observe::{LogSink, Render},
     reload::{self, Reload, Told},
     shared::{Shared, Stage},
-    tls,
     upstream::OwnAddresses,
 };
 
@@ -126,6 +125,7 @@ impl Server {
             path,
             read: Box::new(read),
             change: Box::new(change),
+            listeners: Arc::default(),
             turn: tokio::sync::Mutex::default(),
         });
         self.told = Arc::new(told);
@@ -153,7 +153,11 @@ impl Server {
         let change = Listeners::default().prepare(&live, inherited).await?;
         let shared = Arc::new(Shared::new(live, own, log, render));
         let live = shared.live.load_full();
-        let mut listeners = shared.listeners.lock().await;
+        let all = match &reload {
+            Some(reload) => reload.listeners.clone(),
+            None => Arc::default(),
+        };
+        let mut listeners = all.lock().await;
         listeners.apply(change, &shared);
         shared.shown.store(Arc::new(listeners.shown(&live.serve)));
         let is_open = live.callers.is_empty() && listeners.has_tcp();
@@ -172,7 +176,7 @@ impl Server {
         let mut tasks = JoinSet::new();
         tasks.spawn(health::warm_up(shared.clone(), live));
         tasks.spawn(keep_all(files, shared.clone()));
-        tasks.spawn(tls::watch(shared.clone()));
+        tasks.spawn(reload::watch_certificate(shared.clone()));
         let reload = reload.map(Arc::new);
         if let Some(reload) = &reload {
             tasks.spawn(reload::watch(shared.clone(), reload.clone(), told));
@@ -180,6 +184,7 @@ impl Server {
         Ok(Running {
             reload,
             shared,
+            listeners: all,
             notes,
             tasks,
         })
@@ -197,6 +202,7 @@ impl fmt::Debug for Server {
 /// A sidecar that runs. It ends at once when it is dropped.
 pub struct Running {
     shared: Arc<Shared>,
+    listeners: Arc<Mutex<Listeners>>,
     notes: Vec<&'static str>,
     reload: Option<Arc<Reload>>,
     tasks: JoinSet<()>,
@@ -269,7 +275,7 @@ impl Running {
             () = end => {}
         }
         shared.stage.send_replace(Stage::Over);
-        shared.listeners.lock().await.close().await;
+        self.listeners.lock().await.close().await;
         self.tasks.shutdown().await;
     }
 }

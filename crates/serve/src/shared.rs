@@ -7,15 +7,15 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use http::Response;
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::{
     body::AnswerBody,
     callers::{Identity, NewKeys},
-    listen::{Listeners, Shown},
     live::Live,
-    meter,
+    meter::Series,
     observe::{Call, LogSink, Render},
+    peer::Shown,
     problem::Problem,
     room::Room,
     upstream::OwnAddresses,
@@ -27,12 +27,13 @@ pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
     /// Where the sidecar listens itself.
     pub(crate) own: OwnAddresses,
-    pub(crate) listeners: Mutex<Listeners>,
     /// The addresses of the listeners.
     pub(crate) shown: ArcSwap<Shown>,
     /// Whether the first fetches have ended.
     is_warm: watch::Sender<bool>,
     pub(crate) new_keys: NewKeys,
+    /// What is counted of requests that are for no provider.
+    pub(crate) series: Arc<Series>,
     /// Calls under way.
     pub(crate) room: Arc<Room>,
     /// Connections of callers and probes.
@@ -68,9 +69,9 @@ impl Shared {
     pub(crate) fn new(live: Live, own: OwnAddresses, log: LogSink, render: Option<Render>) -> Self {
         let live_files = live.serve.files.len();
         Self {
+            series: Arc::new(Series::new(&"".into())),
             room: Arc::default(),
             connected: Arc::default(),
-            listeners: Mutex::default(),
             shown: ArcSwap::default(),
             live: ArcSwap::from_pointee(live),
             own,
@@ -137,8 +138,7 @@ impl Shared {
 
     /// Counts a connection until the guard is dropped.
     pub(crate) fn connected(self: &Arc<Self>) -> Connected {
-        let before = self.connections.fetch_add(1, Ordering::AcqRel);
-        meter::connections(before + 1);
+        self.connections.fetch_add(1, Ordering::AcqRel);
         Connected(self.clone())
     }
 }
@@ -149,8 +149,7 @@ pub(crate) struct Connected(Arc<Shared>);
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        let before = self.0.connections.fetch_sub(1, Ordering::AcqRel);
-        meter::connections(before.saturating_sub(1));
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
         self.0.ended.notify_waiters();
     }
 }

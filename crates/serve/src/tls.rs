@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use webpki::EndEntityCert;
 
-use crate::{config::TlsSettings, shared::Shared};
+use crate::config::TlsSettings;
 
 /// How often is looked whether the files changed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -108,7 +108,7 @@ impl Tls {
     }
 
     /// Whether it is time to read the files again.
-    fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         let now = SystemClock.now().mono;
         let TlsSettings {
             certificate,
@@ -127,7 +127,7 @@ impl Tls {
     }
 
     /// Reads the files again. What can't be used changes nothing.
-    async fn refresh(&self) {
+    pub(crate) async fn refresh(&self) {
         let read = match Texts::read(&self.settings).await {
             Ok(texts) if texts.hash() == self.loaded.load().hash => None,
             Ok(texts) => Some(Loaded::new(&texts)),
@@ -148,17 +148,6 @@ impl Tls {
                     look.failed = Some(error);
                 }
             }
-        }
-    }
-}
-
-/// Keeps the certificate of the listeners as new as its file.
-pub(crate) async fn watch(shared: Arc<Shared>) {
-    loop {
-        SystemClock.sleep(LOOK).await;
-        let tls = shared.live.load().tls.clone();
-        if let Some(tls) = tls.filter(|tls| tls.is_due()) {
-            tls.refresh().await;
         }
     }
 }

@@ -2,10 +2,12 @@
 
 mod connector;
 mod failure;
+mod open;
 mod trust;
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -20,16 +22,20 @@ use biped::{
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{Client, Error as SendError, connect::capture_connection},
+    client::legacy::{
+        Client, Error as SendError,
+        connect::{Connected, capture_connection},
+    },
     rt::{TokioExecutor, TokioTimer},
 };
 
-use self::connector::{Connector, Uses};
+use self::{connector::Connector, open::Open};
 pub(crate) use self::{
     connector::OwnAddresses,
     failure::{Failure, is_dead_connection},
+    open::InUse,
 };
-use crate::config::Http2;
+use crate::{config::Http2, meter::OpenConnections};
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
@@ -39,11 +45,11 @@ const IDLE_CONNECTIONS: usize = 512;
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
 
 /// The connections to all APIs.
-#[derive(Debug)]
 pub(crate) struct Upstream {
     settings: HttpSettings,
     own: OwnAddresses,
     clients: Mutex<HashMap<Kind, Kept>>,
+    open: OpenConnections,
 }
 
 /// What tells connections to the same server apart.
@@ -73,6 +79,7 @@ impl Upstream {
             settings,
             own,
             clients: Mutex::default(),
+            open: OpenConnections::new(),
         }
     }
 
@@ -101,7 +108,7 @@ impl Upstream {
         forget_unused(&mut clients, now);
         let tls = trust::config(&self.settings, identity)?;
         let limit = self.settings.connect_limit();
-        let connector = Connector::new(tls, http2, limit, self.own.clone());
+        let connector = Connector::new(tls, http2, limit, self.own.clone(), self.open.clone());
         let client = |idle| {
             let mut builder = Client::builder(TokioExecutor::new());
             builder
@@ -143,21 +150,49 @@ pub(crate) type Attempt = Result<Response<Incoming>, (SendError, bool)>;
 impl Clients {
     /// Sends a request; on a connection of its own if `fresh`.
     pub(crate) async fn send(&self, mut request: Request<Body>, fresh: bool) -> Attempt {
-        use std::sync::atomic::Ordering::Relaxed;
-
-        let captured = capture_connection(&mut request);
+        let mut captured = capture_connection(&mut request);
         let client = if fresh { &self.fresh } else { &self.pooled };
-        let answer = client.request(request).await;
-        let uses = {
-            let connected = captured.connection_metadata();
-            let mut extras = http::Extensions::new();
-            if let Some(connected) = &*connected {
-                connected.get_extras(&mut extras);
+        let answer = client.request(request);
+        tokio::pin!(answer);
+        let mut in_use = None;
+        let answer = loop {
+            tokio::select! {
+                biased;
+                connected = captured.wait_for_connection_metadata(), if in_use.is_none() => {
+                    in_use = Some(begin(connected.as_ref()));
+                }
+                answer = &mut answer => break answer,
             }
-            extras.remove::<Uses>()
         };
-        let was_used = uses.is_some_and(|uses| uses.0.fetch_add(1, Relaxed) > 0);
-        answer.map_err(|error| (error, was_used))
+        let (in_use, was_used) = in_use.flatten().unzip();
+        match answer {
+            Ok(mut response) => {
+                // Until the body's end.
+                response
+                    .extensions_mut()
+                    .extend(in_use.map(extension).unwrap_or_default());
+                Ok(response)
+            }
+            Err(error) => Err((error, was_used.unwrap_or(false))),
+        }
+    }
+}
+
+fn begin(connected: Option<&Connected>) -> Option<(InUse, bool)> {
+    let mut extras = http::Extensions::new();
+    connected?.get_extras(&mut extras);
+    extras.remove::<Open>().map(|open| open.begin())
+}
+
+fn extension(in_use: InUse) -> http::Extensions {
+    let mut extensions = http::Extensions::new();
+    extensions.insert(in_use);
+    extensions
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use biped_testing::{Reply, TestProvider};
 use tracing::{
-    Instrument as _, Subscriber,
+    Dispatch, Instrument as _, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
     subscriber::DefaultGuard,
@@ -52,11 +52,13 @@ impl Visit for Seen {
 pub(crate) struct Recorder(Arc<Mutex<Vec<(Id, Seen)>>>);
 
 impl Recorder {
-    pub(crate) fn start() -> (Self, DefaultGuard) {
+    pub(crate) fn start() -> (Self, (DefaultGuard, Dispatch)) {
         let recorder = Self::default();
+        // With a single subscriber, what another test's thread does first decides whether a span is made.
+        let another = Dispatch::new(tracing_subscriber::registry());
         let subscriber = tracing_subscriber::registry().with(recorder.clone());
         let guard = tracing::subscriber::set_default(subscriber);
-        (recorder, guard)
+        (recorder, (guard, another))
     }
 
     pub(crate) fn all(&self) -> Vec<Seen> {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::{activity::Active, observe::Call, room::Taken};
+use crate::{activity::Active, observe::Call, room::Taken, upstream::InUse};
 
 /// The body of an answer.
 pub(crate) struct AnswerBody {
@@ -33,6 +33,8 @@ enum Kind {
         body: Box<ResponseBody<Incoming>>,
         idle: Duration,
         deadline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+        /// The API's connection, as long as it is busy with this.
+        in_use: Option<InUse>,
     },
 }
 
@@ -54,12 +56,13 @@ impl AnswerBody {
     }
 
     /// The API's body, which may be silent for `idle`.
-    pub(crate) fn api(body: ResponseBody<Incoming>, idle: Duration) -> Self {
+    pub(crate) fn api(body: ResponseBody<Incoming>, idle: Duration, in_use: Option<InUse>) -> Self {
         Self {
             kind: Kind::Api {
                 body: Box::new(body),
                 idle,
                 deadline: None,
+                in_use,
             },
             watch: None,
             active: None,
@@ -98,7 +101,7 @@ impl HttpBody for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         let this = &mut *self;
-        let (body, idle, deadline) = match &mut this.kind {
+        let (body, idle, deadline, in_use) = match &mut this.kind {
             Kind::Own(data) => {
                 let data = data.take();
                 if let Some(watch) = &mut this.watch {
@@ -113,12 +116,14 @@ impl HttpBody for AnswerBody {
                 body,
                 idle,
                 deadline,
-            } => (body, idle, deadline),
+                in_use,
+            } => (body, idle, deadline, in_use),
         };
         match Pin::new(&mut **body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 *deadline = None;
                 let Some(frame) = frame else {
+                    *in_use = None;
                     if let Some(watch) = &mut this.watch {
                         watch.call.complete();
                     }

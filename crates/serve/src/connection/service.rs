@@ -4,6 +4,7 @@ use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
 
 use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
 use hyper::body::Incoming;
+use tracing::Instrument as _;
 
 use crate::{
     activity::Activity,
@@ -71,7 +72,10 @@ impl Parts {
         let (is_grpc, version) = (is_grpc(&request), request.version());
         let method = request.method().clone();
         let path = request.uri().path();
-        let mut call = Call::new(shared.log.clone(), live.serve.access_log, &method, path);
+        let which = live.serve.access_log;
+        let (log, series) = (shared.log.clone(), shared.series.clone());
+        let mut call = Call::new(log, series, which, &method, path);
+        let span = call.span.clone();
         let (mut response, call) = match self.admit(&request, &live).await {
             Ok((route, identity)) => {
                 call.caller = identity.as_ref().map(|caller| caller.name().to_owned());
@@ -83,7 +87,7 @@ impl Parts {
                             identity: &identity,
                             listener: self.listener.provider.as_deref(),
                         };
-                        asked.run(request, call).await
+                        asked.run(request, call).instrument(span).await
                     }
                     Some(route) => {
                         let route = route.of();
@@ -97,7 +101,8 @@ impl Parts {
                             identity: &identity,
                             peer: &self.peer,
                         };
-                        let response = match routes::answer(&own, route, request).await {
+                        let answer = routes::answer(&own, route, request).instrument(span);
+                        let response = match answer.await {
                             Ok(response) => {
                                 call.status = Some(response.status());
                                 response.map(AnswerBody::own)

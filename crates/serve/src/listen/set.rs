@@ -6,7 +6,7 @@ use biped::Error;
 use tokio::task::JoinSet;
 
 use super::{Bound, Failed, Inherited, Purpose, bind, check_local, is_missing, shown, take};
-use crate::{config::Serve, live::Live, shared::Shared};
+use crate::{config::Serve, live::Live, peer::Shown, shared::Shared};
 
 /// The listeners that take connections.
 #[derive(Debug, Default)]
@@ -35,13 +35,6 @@ pub(crate) struct Change {
     new: Vec<Listening>,
     /// Positions of those that stay.
     kept: Vec<usize>,
-}
-
-/// Where the sidecar listens, as callers and probes write it.
-#[derive(Debug, Default)]
-pub(crate) struct Shown {
-    pub(crate) addresses: Vec<String>,
-    pub(crate) probes: Vec<String>,
 }
 
 impl Listeners {

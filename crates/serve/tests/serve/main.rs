@@ -10,6 +10,7 @@ mod http2;
 mod https;
 mod load;
 mod oauth;
+mod observe;
 mod proxy;
 mod raw;
 mod reload;
