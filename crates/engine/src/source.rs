@@ -25,7 +25,7 @@ use crate::{
     },
     spans,
     status::{Status, TokenState},
-    sync::Handle,
+    sync::{Handle, atomic::Ordering},
     telemetry,
     token_ref::TokenRef,
 };
@@ -301,6 +301,7 @@ impl TokenSource {
             }
             rejection
         };
+        key.rejections.fetch_add(1, Ordering::Relaxed);
         telemetry::rejected(key.client.id.name(), &key.request, rejection);
         if rejection == Rejection::Renewing {
             self.start();

@@ -54,7 +54,7 @@ const FIELDS: &[Field] = &[
     Field::new("require_header", FieldType::Bool)
         .about("Whether proxied calls need Biped-Request: 1 as well. Default: false."),
     Field::new("metrics", FieldType::Bool).about("Whether /-/metrics answers. Default: true."),
-    Field::new("page", FieldType::Bool).about("Whether /-/status answers. Default: true."),
+    Field::new("page", FieldType::Bool).about("Whether the page /-/, /-/status and /-/events answer. Default: true."),
     Field::new("quit", FieldType::Bool)
         .about("Whether POST /-/quit stops the process. Default: false."),
     Field::new("warm", FieldType::Any).about(
@@ -126,6 +126,7 @@ pub struct Serve {
     pub(crate) socket_mode: u32,
     pub(crate) socket_group: Option<u32>,
     pub(crate) hosts: Vec<String>,
+    pub(crate) origins: Vec<String>,
     pub(crate) tls: Option<TlsSettings>,
     pub(crate) callers: Vec<CallerSettings>,
     pub(crate) only: Option<Vec<String>>,
@@ -183,6 +184,7 @@ impl Default for Serve {
             socket_mode: 0o600,
             socket_group: None,
             hosts: Vec::new(),
+            origins: Vec::new(),
             tls: None,
             callers: Vec::new(),
             only: None,
@@ -265,6 +267,7 @@ fn read(table: &ConfigTable) -> Result<Serve, Error> {
         serve.socket_group = table.checked("socket_group", group, "a group's number", |_| true);
     }
     set(&mut serve.hosts, table.texts("hosts"));
+    set(&mut serve.origins, table.texts("origins"));
     serve.only = table.texts("only");
     set(&mut serve.require_header, table.boolean("require_header"));
     set(&mut serve.metrics, table.boolean("metrics"));

@@ -27,6 +27,8 @@ pub(crate) struct Names<'a> {
     /// Whether only this machine can connect.
     pub(crate) is_local: bool,
     pub(crate) hosts: &'a [String],
+    /// Further origins whose pages may send the request.
+    pub(crate) origins: &'a [String],
     /// With the names of the certificate, where there is one.
     pub(crate) secured: Option<&'a Secured>,
 }
@@ -201,7 +203,13 @@ fn check_origin(
             let rest = origin.strip_prefix(scheme);
             rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host))
         });
-        if !is_own {
+        let is_listed = || {
+            names
+                .origins
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(origin))
+        };
+        if !is_own && !is_listed() {
             return refused();
         }
     }
@@ -219,6 +227,7 @@ mod tests {
             port: Some(7417),
             is_local: true,
             hosts: &hosts,
+            origins: &[],
             secured: None,
         };
         let is_own = |host| is_own_name(host, 7417, &names);

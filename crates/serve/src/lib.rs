@@ -16,7 +16,7 @@
 //! | `guard.rs`, `target.rs`, `allow.rs`, `callers.rs`, `params.rs` | what is refused, and what a request names |
 //! | `proxy.rs`, `proxy/`, `headers.rs`, `links.rs` | a call of an API |
 //! | `transport.rs`, `transport/`, `upstream.rs`, `upstream/`, `body.rs`, `body/` | how it is sent |
-//! | `routes.rs`, `own.rs`, `reply.rs`, `health.rs`, `status.rs`, `tokens.rs`, `oauth.rs`, `files.rs`, `variable.rs` | the sidecar's own routes; tokens in files |
+//! | `routes.rs`, `own.rs`, `reply.rs`, `health.rs`, `status.rs`, `events.rs`, `page.rs`, `tokens.rs`, `oauth.rs`, `files.rs`, `variable.rs` | the sidecar's own routes; tokens in files |
 //! | `problem.rs`, `problem/` | what the sidecar answers itself |
 //! | `live.rs`, `reload.rs`, `shared.rs`, `room.rs`, `observe.rs`, `meter.rs`, `scrape.rs` | what requests are served by, and how that changes; what all share; the access log, and what is counted |
 
@@ -26,6 +26,7 @@ mod body;
 mod callers;
 mod config;
 mod connection;
+mod events;
 mod files;
 mod guard;
 mod headers;
@@ -37,6 +38,7 @@ mod meter;
 mod oauth;
 mod observe;
 mod own;
+mod page;
 mod params;
 mod peer;
 pub mod problem;

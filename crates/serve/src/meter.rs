@@ -6,7 +6,10 @@ use std::{
     collections::HashMap,
     fmt,
     hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -51,7 +54,11 @@ pub(crate) struct Series {
     attempted: Mutex<HashMap<Box<str>, Arc<Handles<Attempt>>>>,
     active: Gauge,
     replays: [Counter; 3],
+    by_class: [AtomicU64; 5],
 }
+
+/// The classes of statuses that calls are counted by, for the page.
+pub(crate) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// A method, and a status or why there was none.
 type Attempt = (&'static str, Result<u16, &'static str>);
@@ -88,6 +95,7 @@ impl Series {
             attempted: Mutex::default(),
             active: gauge!("http_server_active_requests", "biped_provider" => name()),
             replays: ["accepted", "rejected", "impossible"].map(replays),
+            by_class: Default::default(),
             provider: provider.clone(),
         }
     }
@@ -118,10 +126,21 @@ impl Series {
                 ),
             }
         };
+        let class = usize::from(status / 100).wrapping_sub(1);
+        if let Some(count) = self.by_class.get(class) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         self.answered.of((method, status, error), make).record(time);
         if let Some(error) = error {
             counter!("biped_serve_refused_total", "reason" => error).increment(1);
         }
+    }
+
+    /// How many calls were answered with each class of status.
+    pub(crate) fn by_class(&self) -> [u64; 5] {
+        self.by_class
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed))
     }
 
     /// An attempt at an API, to the head of its answer, or to its failure.

@@ -9,7 +9,7 @@ use std::{
 
 use biped::{
     Biped, Error,
-    provider::{Clock, SystemClock},
+    provider::{Clock, SystemClock, wire},
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
@@ -22,7 +22,7 @@ use crate::{
     meter,
     peer::Shown,
     scrape,
-    shared::Shared,
+    shared::{Configuration, Shared},
 };
 
 /// How often the file is looked at.
@@ -55,8 +55,24 @@ impl Shared {
     /// Reads the configuration again, and serves by it. The old one stays where that fails.
     pub(crate) async fn reload(self: &Arc<Self>, reload: &Arc<Reload>) -> Result<(), Error> {
         let outcome = self.take(reload).await;
+        self.note_reading(reload.path.as_deref(), outcome.as_ref().err());
         meter::reloaded(outcome.is_ok());
         outcome
+    }
+
+    /// Notes what came of reading the configuration, for the page.
+    pub(crate) fn note_reading(&self, path: Option<&Path>, error: Option<&Error>) {
+        let mut noted = Configuration::clone(&self.configuration.load());
+        noted.error = error.map(|error| wire::escaped(&error.to_string()).into_owned());
+        if error.is_none() {
+            noted.read_at = Some(SystemClock.now().wall);
+            noted.path = path.map(|path| path.display().to_string());
+            noted.sha256 = path.and_then(hash_of).map(|hash| {
+                let digits = hash.iter().map(|byte| format!("{byte:02x}"));
+                digits.collect()
+            });
+        }
+        self.configuration.store(Arc::new(noted));
     }
 
     async fn take(self: &Arc<Self>, reload: &Arc<Reload>) -> Result<(), Error> {
@@ -144,14 +160,17 @@ impl Look {
     }
 }
 
+fn hash_of(path: &Path) -> Option<[u8; 32]> {
+    fs::read(path).ok().map(|text| Sha256::digest(text).into())
+}
+
 /// Reads the configuration again whenever its file changes. Each outcome goes to `told`.
 pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) {
     let Some(path) = reload.path.clone() else {
         return;
     };
-    let hash = |path: &Path| fs::read(path).ok().map(Sha256::digest);
     let mut seen = Look::at(&path).ok();
-    let mut taken = hash(&path);
+    let mut taken = hash_of(&path);
     loop {
         SystemClock.sleep(LOOK).await;
         let mut look = Look::at(&path).ok();
@@ -167,7 +186,7 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
             look = again;
         }
         seen = look;
-        let now = hash(&path);
+        let now = hash_of(&path);
         // A file that is gone is about to come back.
         if now.is_none() || now == taken {
             continue;

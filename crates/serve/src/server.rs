@@ -173,6 +173,8 @@ impl Server {
             notes.push("every process of this machine gets tokens, because tokens = \"any\"");
         }
         meter::reloaded(true);
+        let path = reload.as_ref().and_then(|reload| reload.path.as_deref());
+        shared.note_reading(path, None);
         let mut tasks = JoinSet::new();
         tasks.spawn(health::warm_up(shared.clone(), live));
         tasks.spawn(keep_all(files, shared.clone()));

@@ -1,11 +1,18 @@
 //! [`Shared`]: what all connections share.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
+use biped::{
+    Timestamp,
+    provider::{Clock, SystemClock},
+};
 use http::Response;
 use tokio::sync::{Notify, watch};
 
@@ -29,6 +36,11 @@ pub(crate) struct Shared {
     pub(crate) own: OwnAddresses,
     /// The addresses of the listeners.
     pub(crate) shown: ArcSwap<Shown>,
+    pub(crate) started: Duration,
+    /// The configuration that was read last, and what came of that.
+    pub(crate) configuration: ArcSwap<Configuration>,
+    /// How many follow `/-/events`.
+    pub(crate) followers: Arc<Room>,
     /// Whether the first fetches have ended.
     is_warm: watch::Sender<bool>,
     pub(crate) new_keys: NewKeys,
@@ -53,6 +65,18 @@ pub(crate) struct Shared {
     pub(crate) ended: Notify,
 }
 
+/// The configuration that was read last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Configuration {
+    pub(crate) path: Option<String>,
+    /// Of the file, in hexadecimal.
+    pub(crate) sha256: Option<String>,
+    /// When it was taken.
+    pub(crate) read_at: Option<Timestamp>,
+    /// Why a newer one was not taken.
+    pub(crate) error: Option<String>,
+}
+
 /// How far the sidecar is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
@@ -73,6 +97,9 @@ impl Shared {
             room: Arc::default(),
             connected: Arc::default(),
             shown: ArcSwap::default(),
+            started: SystemClock.now().mono,
+            configuration: ArcSwap::default(),
+            followers: Arc::default(),
             live: ArcSwap::from_pointee(live),
             own,
             is_warm: watch::Sender::new(false),

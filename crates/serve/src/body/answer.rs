@@ -13,6 +13,7 @@ use biped::{
     tower::ResponseBody,
 };
 use bytes::Bytes;
+use futures_util::Stream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -29,6 +30,8 @@ pub(crate) struct AnswerBody {
 enum Kind {
     /// Made here.
     Own(Option<Bytes>),
+    /// Made here, piece by piece.
+    Pieces(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
     Api {
         body: Box<ResponseBody<Incoming>>,
         idle: Duration,
@@ -50,6 +53,15 @@ impl AnswerBody {
     pub(crate) fn own(data: Bytes) -> Self {
         Self {
             kind: Kind::Own((!data.is_empty()).then_some(data)),
+            watch: None,
+            active: None,
+        }
+    }
+
+    /// A body whose pieces are sent as they come.
+    pub(crate) fn pieces(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self {
+            kind: Kind::Pieces(Box::pin(pieces)),
             watch: None,
             active: None,
         }
@@ -112,6 +124,16 @@ impl HttpBody for AnswerBody {
                 }
                 return Poll::Ready(data.map(|data| Ok(Frame::data(data))));
             }
+            Kind::Pieces(pieces) => {
+                let piece = pieces.as_mut().poll_next(cx);
+                if let (Poll::Ready(piece), Some(watch)) = (&piece, &mut this.watch) {
+                    watch.call.out(piece.as_ref().map_or(0, Bytes::len));
+                    if piece.is_none() {
+                        watch.call.complete();
+                    }
+                }
+                return piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))));
+            }
             Kind::Api {
                 body,
                 idle,
@@ -161,6 +183,7 @@ impl HttpBody for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Own(data) => data.is_none(),
+            Kind::Pieces(_) => false,
             Kind::Api { body, .. } => body.is_end_stream(),
         }
     }
@@ -168,6 +191,7 @@ impl HttpBody for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Own(data) => SizeHint::with_exact(data.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Pieces(_) => SizeHint::default(),
             Kind::Api { body, .. } => body.size_hint(),
         }
     }

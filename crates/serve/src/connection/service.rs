@@ -105,7 +105,7 @@ impl Parts {
                         let response = match answer.await {
                             Ok(response) => {
                                 call.status = Some(response.status());
-                                response.map(AnswerBody::own)
+                                response
                             }
                             Err(problem) => shared.refuse(problem, is_grpc, &mut call),
                         };
@@ -155,6 +155,10 @@ impl Parts {
             port: self.listener.port,
             is_local: self.listener.is_local,
             hosts: &live.serve.hosts,
+            origins: match route {
+                Some(route) if route.is_page() => &live.serve.origins,
+                _ => &[],
+            },
             secured: self.peer.secured.as_ref(),
         };
         guard::check(request, &names)?;

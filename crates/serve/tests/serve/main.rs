@@ -11,6 +11,7 @@ mod https;
 mod load;
 mod oauth;
 mod observe;
+mod page;
 mod proxy;
 mod raw;
 mod reload;
