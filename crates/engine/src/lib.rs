@@ -12,7 +12,7 @@
 //! | `manager.rs` | [`TokenManager`], its builder, the rules |
 //! | `source.rs`, `token_ref.rs` | the handle that callers have; the token it hands out |
 //! | `engine.rs` | what keys and flights share |
-//! | `status.rs`, `settings.rs`, `telemetry.rs` | what is known of a key; the numbers; events and metrics |
+//! | `status.rs`, `settings.rs`, `telemetry.rs`, `spans.rs` | what is known of a key; the numbers; events and metrics; spans |
 //! | `failure.rs` | what follows from a failure: when it is tried again, what is paused, what the fleet hears. Pure |
 //! | `input.rs`, `lending.rs` | tokens of other providers that a fetch needs |
 //! | `client.rs` | what the keys of one client share: its refusal |
@@ -43,6 +43,7 @@ mod manager;
 mod model;
 mod settings;
 mod source;
+mod spans;
 mod status;
 mod sync;
 mod telemetry;

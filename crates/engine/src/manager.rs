@@ -16,6 +16,7 @@ use crate::{
     lending::Named,
     settings::Settings,
     source::TokenSource,
+    spans::Spanned,
     status::Status,
     sync::Mutex,
     token_ref::TokenRef,
@@ -92,6 +93,10 @@ use crate::{
 /// [`status`](TokenSource::status) and [`statuses`](Self::statuses) say how a key stands. Events go
 /// to `tracing`, with the provider's name and what the token is for. At the level `DEBUG` they tell each
 /// request: method, URL without query and secrets, status and time; at `TRACE` also that one is sent.
+/// A fetch is a span, `fetch`, and so are its requests and each attempt of a call, with the attributes of
+/// OpenTelemetry's HTTP conventions (`http.request.method`, `server.address`, `http.response.status_code`,
+/// `http.request.resend_count`, `error.type`, …). A fetch outlives the callers that wait for it: their spans
+/// are linked to it, and none is its parent. No span holds a token or a query.
 /// With the feature `metrics` it counts, through the crate of that name:
 ///
 /// | metric | type | labels | what |
@@ -178,7 +183,7 @@ impl TokenManagerBuilder {
                 }),
             },
             refresh_at: settings.refresh_at + spread,
-            http,
+            http: Arc::new(Spanned(http)),
             clock,
             settings,
         }))

@@ -6,6 +6,7 @@ use biped_core::{
     BaseUrls, Clock, Error, Inspection, Now, ParamValue, Proof, Provider, References, SetParam,
     Token, TokenKey, TokenRequest,
 };
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::{
@@ -22,8 +23,9 @@ use crate::{
         state::{Decision, Rejection},
         table::Key,
     },
+    spans,
     status::{Status, TokenState},
-    sync::Handle,
+    sync::{Handle, atomic::Ordering},
     telemetry,
     token_ref::TokenRef,
 };
@@ -199,6 +201,7 @@ impl TokenSource {
                 }
             };
             telemetry::waited(name);
+            flight.link();
             let outcome = tokio::select! {
                 biased;
                 outcome = flight.wait() => outcome,
@@ -257,9 +260,11 @@ impl TokenSource {
     fn launch(&self, flight: Arc<Flight>) {
         let Self { engine, key, .. } = self;
         let provider = self.provider().clone();
+        let span = spans::of_flight(key.client.id.name(), &key.request);
+        flight.set_span(span.clone());
         let task = FlightTask::new(engine.clone(), key.clone(), flight, provider);
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(task.run())),
+            Ok(runtime) => drop(runtime.spawn(task.run().instrument(span))),
             Err(_) => drop(task),
         }
     }
@@ -296,6 +301,7 @@ impl TokenSource {
             }
             rejection
         };
+        key.rejections.fetch_add(1, Ordering::Relaxed);
         telemetry::rejected(key.client.id.name(), &key.request, rejection);
         if rejection == Rejection::Renewing {
             self.start();

@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use crate::{
     config::{FileFormat, FileSettings},
     live::Live,
+    meter,
     shared::Shared,
     tokens::described,
     variable::variable_prefix,
@@ -71,6 +72,10 @@ impl TokenFile {
             }
             Err(_) => self.expire(),
         };
+        let expiry = self.written.as_ref().and_then(|token| token.expires_at());
+        let name = self.settings.path.file_name().unwrap_or_default();
+        let seconds = expiry.map(|at| at.unix_seconds());
+        meter::file_expires(&self.settings.provider, &name.to_string_lossy(), seconds);
         if let Err(error) = outcome {
             let path = self.settings.path.display();
             tracing::warn!("{path} can't be written: {error}");

@@ -111,7 +111,7 @@ async fn identify(own: &Own<'_>, served: &Served, given: &[String]) -> Result<Id
             "the caller is unknown; its token is the client_secret",
         )
     };
-    let found = own.live.callers.find(given, own.peer.uid).await;
+    let found = own.live.callers.find(given, own.peer).await;
     let caller = found.ok_or_else(unknown)?;
     if !caller.may_use(&served.name) || !own.hands_out_to(Some(caller.may_have_tokens())) {
         let what = "this caller may not have tokens of the provider";

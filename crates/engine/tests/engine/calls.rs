@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use crate::stage::Stage;
+use crate::{spans::Recorder, stage::Stage};
 
 /// A request in memory; its body is a stream that can't be sent twice, or it isn't.
 #[derive(Clone, Debug)]
@@ -936,4 +936,37 @@ async fn a_body_that_stalls_passes_unjudged_after_fifty_milliseconds() {
     );
     stage.advance(0.05);
     assert_eq!(calling.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn each_attempt_of_a_call_is_a_span() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (spans, _guard) = Recorder::start();
+    let (stage, source) = stage();
+    in_use(&stage, &source).await;
+    let mut api = Api::answering([status(401), status(200)]);
+    let url = "https://api.example/v1/a?key=planted-query";
+    call(&source, get(url), &mut api).await.unwrap();
+    let attempts = spans.named("call");
+    let [first, second] = &attempts[..] else {
+        panic!("{attempts:?}");
+    };
+    for (name, value) in [
+        ("otel.name", "GET"),
+        ("otel.kind", "client"),
+        ("http.request.method", "GET"),
+        ("server.address", "api.example"),
+        ("server.port", "443"),
+        ("url.full", "https://api.example/v1/a"),
+    ] {
+        assert_eq!(first.field(name), Some(value));
+        assert_eq!(second.field(name), Some(value));
+    }
+    assert_eq!(first.field("http.response.status_code"), Some("401"));
+    assert_eq!(first.field("error.type"), Some("401"));
+    assert_eq!(first.field("http.request.resend_count"), None);
+    assert_eq!(second.field("http.response.status_code"), Some("200"));
+    assert_eq!(second.field("error.type"), None);
+    assert_eq!(second.field("http.request.resend_count"), Some("1"));
+    assert!(!format!("{:?}", spans.all()).contains("planted"));
 }

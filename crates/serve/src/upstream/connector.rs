@@ -6,7 +6,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU32},
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,14 +26,11 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::config::Http2;
+use super::open::Open;
+use crate::{config::Http2, meter::OpenConnections};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
-
-/// How often a connection was used.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Uses(pub(crate) Arc<AtomicU32>);
 
 /// The addresses that the sidecar itself listens at.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +40,13 @@ impl OwnAddresses {
     pub(crate) fn add(&self, address: SocketAddr) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(address);
+    }
+
+    pub(crate) fn remove(&self, address: SocketAddr) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = all.iter().position(|known| *known == address) {
+            all.swap_remove(at);
+        }
     }
 
     fn contains(&self, stream: &TcpStream) -> bool {
@@ -88,10 +92,17 @@ error! {
 pub(crate) struct Connector {
     https: HttpsConnector<Plain>,
     limit: Duration,
+    gauges: OpenConnections,
 }
 
 impl Connector {
-    pub(super) fn new(tls: ClientConfig, http2: Http2, limit: Duration, own: OwnAddresses) -> Self {
+    pub(super) fn new(
+        tls: ClientConfig,
+        http2: Http2,
+        limit: Duration,
+        own: OwnAddresses,
+        gauges: OpenConnections,
+    ) -> Self {
         let mut http = HttpConnector::new_with_resolver(Names(GaiResolver::new()));
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -104,7 +115,11 @@ impl Connector {
             Http2::Off => builder.enable_http1().wrap_connector(plain),
             Http2::PriorKnowledge => builder.enable_http2().wrap_connector(plain),
         };
-        Self { https, limit }
+        Self {
+            https,
+            limit,
+            gauges,
+        }
     }
 }
 
@@ -125,13 +140,13 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connection = self.https.call(uri);
-        let limit = self.limit;
+        let (limit, gauges) = (self.limit, self.gauges.clone());
         Box::pin(async move {
             tokio::select! {
                 biased;
                 stream = connection => Ok(Counted {
                     stream: stream?,
-                    uses: Uses::default(),
+                    open: Open::new(gauges),
                 }),
                 () = SystemClock.sleep(limit) => Err(TooSlow.into()),
             }
@@ -187,15 +202,21 @@ impl Service<Name> for Names {
     }
 }
 
-/// A connection that counts its uses.
+/// A connection that knows whether it is in use.
 pub(crate) struct Counted {
     stream: MaybeHttpsStream<TokioIo<TcpStream>>,
-    uses: Uses,
+    open: Open,
 }
 
 impl Connection for Counted {
     fn connected(&self) -> Connected {
-        self.stream.connected().extra(self.uses.clone())
+        self.stream.connected().extra(self.open.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.open.close();
     }
 }
 

@@ -42,7 +42,7 @@ fn of_send(error: &SendError) -> Problem {
         );
     }
     if error.is_connect() {
-        return unreachable_(error);
+        return no_connection(error);
     }
     if let Some(interrupted) = has::<Interrupted>(error) {
         return interrupted.problem();
@@ -67,7 +67,7 @@ fn bad_answer() -> Problem {
     Problem::new("bad-answer", what).sent()
 }
 
-fn unreachable_(error: &SendError) -> Problem {
+fn no_connection(error: &SendError) -> Problem {
     let (what, said) = if has::<NoAddress>(error).is_some() {
         ("the API's name can't be resolved", "dns_error")
     } else if has::<TooSlow>(error).is_some() {
