@@ -246,6 +246,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         "crates/providers/oauth2",
         &[
             ("Algorithm", WORD),
+            ("ApiDescription", DOCUMENT),
             ("BasicEncoding", WORD),
             ("CertificateHeader", WORD),
             ("ClientAuthentication", Planted),

@@ -25,6 +25,8 @@ pub enum FieldType {
     Url,
     /// A list of strings, or one.
     Texts,
+    /// A list of strings, or one; or `false` for none, where there would be some otherwise.
+    TextsOrFalse,
     /// A list of scopes, or one string with spaces between them.
     Scopes,
     /// A secret: `env:NAME`, `file:PATH`, `{ cmd = ["argv", …] }`, the secret itself, or a list of
@@ -64,6 +66,7 @@ impl FieldType {
                 "an https URL without user name and fragment (http only to this machine)".into()
             },
             Self::Texts => "a string or a list of strings".into(),
+            Self::TextsOrFalse => "a string, a list of strings, or false".into(),
             Self::Scopes => "a list of scopes, or one string with spaces between them".into(),
             Self::Secret => {
                 "a secret: \"env:NAME\", \"file:PATH\", { cmd = [\"argv\", …] }, the secret \

@@ -229,6 +229,12 @@ impl ConfigValue {
         }
     }
 
+    /// Whether the value is `false`.
+    #[must_use]
+    pub fn is_false(&self) -> bool {
+        self.to_bool() == Some(false)
+    }
+
     /// The value as a list of strings. One string is a list of one; the text of a variable is split at
     /// spaces.
     #[must_use]
@@ -336,6 +342,7 @@ impl ConfigValue {
             FieldType::Bool => self.to_bool().is_some(),
             FieldType::Url => self.to_url().is_some(),
             FieldType::Texts | FieldType::Scopes => self.to_texts().is_some(),
+            FieldType::TextsOrFalse => self.is_false() || self.to_texts().is_some(),
             FieldType::Secret | FieldType::Identifier => self.to_filled_secret().is_some(),
             FieldType::TokenSource => {
                 matches!(self.raw, Value::Table(_)) || self.to_filled_secret().is_some()

@@ -127,6 +127,13 @@ fn value(ty: FieldType) -> Value {
                 { "type": "array", "items": { "type": "string" } },
             ],
         }),
+        FieldType::TextsOrFalse => json!({
+            "anyOf": [
+                { "const": false },
+                { "type": "string" },
+                { "type": "array", "items": { "type": "string" } },
+            ],
+        }),
         FieldType::Secret | FieldType::Identifier => json!({ "$ref": "#/$defs/secret" }),
         FieldType::TokenSource => json!({
             "anyOf": [{ "$ref": "#/$defs/secret" }, { "type": "object" }],

@@ -106,7 +106,7 @@ fn example(kind: &str, field: &Field) -> String {
         FieldType::Integer | FieldType::Number => "0".into(),
         FieldType::Bool => "false".into(),
         FieldType::Url => "\"https://vendor.example\"".into(),
-        FieldType::Texts | FieldType::Scopes => "[]".into(),
+        FieldType::Texts | FieldType::TextsOrFalse | FieldType::Scopes => "[]".into(),
         FieldType::Date => "2026-03-01".into(),
         FieldType::Duration => "\"30s\"".into(),
         FieldType::Choice([first, ..]) => format!("{first:?}"),
