@@ -1,5 +1,7 @@
 //! `biped init`.
 
+mod api;
+
 use std::{
     fs::{File, OpenOptions},
     io,
@@ -13,6 +15,7 @@ use biped::{
 };
 
 use crate::{
+    args,
     failure::Outcome,
     output,
     session::{FILE_NAME, Session},
@@ -20,7 +23,10 @@ use crate::{
 
 const STARTER: &str = include_str!("init/biped.toml");
 
-pub(crate) fn run(session: &Session) -> Outcome {
+pub(crate) fn run(session: &Session, args: &args::Init) -> Outcome {
+    if let Some(url) = &args.api {
+        return api::run(session, url);
+    }
     let path = session.named_file().unwrap_or(Path::new(FILE_NAME));
     let shown = path.display();
     let starter = format!("{STARTER}{}", of_its_own(&session.builder_without_file()));
