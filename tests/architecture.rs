@@ -191,14 +191,16 @@ fn no_crate_outgrows_its_limit() {
         // each other (270), tokens that end of disuse, and tokens that a manager takes over.
         ("crates/engine", 4_700),
         // Beyond 1 300: the schemes of references, the reads that a vendor's file needs, how a provider
-        // finds another, and which API responses reject the token, for every kind that asks.
-        ("crates/config", 1_550),
+        // finds another, and which API responses reject the token, for every kind that asks. Beyond
+        // 1 550: references that are tables, and a kind whose base URL has a key of its own.
+        ("crates/config", 1_620),
         // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs:
         // 380), and the registry, which checks what an application registers and knows the keys of
         // kinds whose features are not enabled (220). Beyond 2 550: what an author meant by a key of
         // another kind (builder/hints.rs), variables that set nothing, and which providers need which
-        // others (120).
-        ("crates/biped", 2_850),
+        // others (120). Beyond 2 850: the built-in scheme of secrets, which is connected after the
+        // configuration is read (registry/vault.rs).
+        ("crates/biped", 2_920),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {

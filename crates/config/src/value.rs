@@ -177,6 +177,21 @@ impl Origin {
         }
     }
 
+    /// Returns the reference if a registered scheme of this name takes tables.
+    fn table(
+        &self,
+        name: &str,
+        parts: &BTreeMap<String, String>,
+    ) -> Option<Result<SecretRef, Error>> {
+        match self {
+            Self::Limited { from, schemes, .. } => {
+                let known = schemes.table(name, parts);
+                known.or_else(|| from.table(name, parts))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether all values from here are texts, and secrets are literal.
     fn is_text_only(&self) -> bool {
         match self {
@@ -268,7 +283,7 @@ impl ConfigValue {
                 Some(SecretRef::inline(text.clone()))
             }
             Value::Text(text) => {
-                if let Some(reference) = self.origin.reference(text) {
+                if let Some(reference) = self.of_scheme() {
                     return reference.ok();
                 }
                 let secret: SecretRef = text.parse().ok()?;
@@ -278,6 +293,9 @@ impl ConfigValue {
                 })
             }
             Value::Table(table) => {
+                if let Some(reference) = self.of_scheme() {
+                    return reference.ok();
+                }
                 let at = table
                     .get("at")
                     .map(|at| at.to_text().filter(|at| at.starts_with('/')));
@@ -291,6 +309,25 @@ impl ConfigValue {
                 }
             }
             Value::List(all) => any_of(all.iter().map(Self::to_secret)),
+            _ => None,
+        }
+    }
+
+    /// Returns the reference if the value is one of a registered scheme.
+    fn of_scheme(&self) -> Option<Result<SecretRef, Error>> {
+        match &self.raw {
+            Value::Text(text) => self.origin.reference(text),
+            Value::Table(table) if table.len() == 1 => {
+                let (name, value) = table.first_key_value()?;
+                let Value::Table(parts) = &value.raw else {
+                    return None;
+                };
+                let parts = parts.iter();
+                let parts = parts.map(|(name, value)| Some((name.clone(), value.to_text()?)));
+                // A part of another type is as wrong as a missing one.
+                let parts: Option<BTreeMap<_, _>> = parts.collect();
+                self.origin.table(name, &parts.unwrap_or_default())
+            }
             _ => None,
         }
     }
@@ -325,8 +362,8 @@ impl ConfigValue {
 
     /// What was expected instead of a value that is not of this type.
     pub(crate) fn expected(&self, ty: FieldType) -> String {
-        if let (FieldType::Secret | FieldType::Identifier, Value::Text(text)) = (ty, &self.raw)
-            && let Some(Err(error)) = self.origin.reference(text)
+        if let FieldType::Secret | FieldType::Identifier = ty
+            && let Some(Err(error)) = self.of_scheme()
         {
             return error.to_string();
         }

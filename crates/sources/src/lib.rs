@@ -35,6 +35,8 @@
 //! | `claims.rs` | [`Claims`]: what a token says about itself |
 //! | `platform.rs` | requests to services of the platform, and their failures |
 //! | `secret.rs`, `github.rs`, `gcp.rs`, `azure.rs`, `azure/arc.rs`, `spiffe.rs`, `provider.rs`, `url.rs`, `sign.rs`, `google_key.rs` | the sources |
+//! | `vault.rs` | `Vault`: secrets in OpenBao and Vault (feature `vault`) |
+//! | `vault/{place,settings,server,login}.rs` | what a reference names, `[vault]`, requests, and logins |
 //! | `key.rs`, `key/` | [`SigningKey`], and how keys are read |
 //! | `der.rs` | the part of DER that keys and certificates need |
 
@@ -55,7 +57,11 @@ mod source;
 mod spiffe;
 mod token;
 mod url;
+#[cfg(feature = "vault")]
+mod vault;
 
+#[cfg(feature = "vault")]
+pub use self::vault::{Vault, VaultSettings};
 pub use self::{
     claims::Claims,
     der::key_of_certificate,

@@ -224,12 +224,12 @@ fn a_section_is_checked_like_one_that_is_built_in() {
 }
 
 #[derive(Debug)]
-struct Vault(String);
+struct Safe(String);
 
 #[async_trait]
-impl SecretSource for Vault {
+impl SecretSource for Safe {
     fn reference(&self) -> String {
-        format!("vault:{}", self.0)
+        format!("safe:{}", self.0)
     }
 
     async fn read(&self, _: &SourceContext<'_>) -> Result<SecretString, Error> {
@@ -237,43 +237,43 @@ impl SecretSource for Vault {
     }
 }
 
-fn vault() -> SecretScheme {
-    SecretScheme::new("vault", |reference: &str| {
+fn safe() -> SecretScheme {
+    SecretScheme::new("safe", |reference: &str| {
         if reference.is_empty() {
-            return Err(Error::configuration("vault: needs a path"));
+            return Err(Error::configuration("safe: needs a path"));
         }
-        Ok(Arc::new(Vault(reference.to_owned())) as Arc<dyn SecretSource>)
+        Ok(Arc::new(Safe(reference.to_owned())) as Arc<dyn SecretSource>)
     })
 }
 
 #[tokio::test]
 async fn a_scheme_of_secrets_is_used_from_a_file_and_shown_as_a_reference() {
-    let text = PROVIDER.replace("'s'", "'vault:kv/shop'");
+    let text = PROVIDER.replace("'s'", "'safe:kv/shop'");
     let with = builder()
-        .secret_scheme(vault())
+        .secret_scheme(safe())
         .http_client(Arc::new(NoNetwork));
     let biped = with.clone().toml(&text).build().unwrap();
     assert_eq!(secret_of(&biped, "a").await, "the secret at kv/shop");
     assert_eq!(
         shown(&biped)[0],
-        "providers.a.client_secret = vault:kv/shop  # biped.toml:3"
+        "providers.a.client_secret = safe:kv/shop  # biped.toml:3"
     );
     // A variable's text is the secret itself, whatever it begins with.
-    let variables = [("BIPED_PROVIDERS__A__CLIENT_SECRET", "vault:kv/shop")];
+    let variables = [("BIPED_PROVIDERS__A__CLIENT_SECRET", "safe:kv/shop")];
     let biped = with
         .clone()
         .toml(&text)
         .environment(variables)
         .build()
         .unwrap();
-    assert_eq!(secret_of(&biped, "a").await, "vault:kv/shop");
-    let inline = PROVIDER.replace("'s'", "'inline:vault:kv/shop'");
+    assert_eq!(secret_of(&biped, "a").await, "safe:kv/shop");
+    let inline = PROVIDER.replace("'s'", "'inline:safe:kv/shop'");
     let biped = with.clone().toml(inline).build().unwrap();
-    assert_eq!(secret_of(&biped, "a").await, "vault:kv/shop");
+    assert_eq!(secret_of(&biped, "a").await, "safe:kv/shop");
     // Without the scheme there is nothing to look up.
     let without = builder().http_client(Arc::new(NoNetwork));
     let biped = without.toml(&text).build().unwrap();
-    assert_eq!(secret_of(&biped, "a").await, "vault:kv/shop");
+    assert_eq!(secret_of(&biped, "a").await, "safe:kv/shop");
     assert_eq!(
         shown(&biped)[0],
         "providers.a.client_secret = [redacted]  # biped.toml:3"
@@ -284,21 +284,21 @@ async fn a_scheme_of_secrets_is_used_from_a_file_and_shown_as_a_reference() {
 fn a_scheme_of_secrets_serves_stores_and_what_it_refuses_is_told() {
     let places = Arc::default();
     let with = builder()
-        .secret_scheme(vault())
+        .secret_scheme(safe())
         .store_kind(postgres(&places))
         .http_client(Arc::new(NoNetwork));
-    let text = "[store]\nkind = 'postgres'\ndsn = 'vault:db'\n";
+    let text = "[store]\nkind = 'postgres'\ndsn = 'safe:db'\n";
     with.clone().toml(text).build().unwrap();
     assert_eq!(*places.lock().unwrap(), ["the secret at db/tokens"]);
     let found = lines(
         with.clone()
-            .toml(PROVIDER.replace("'s'", "'vault:'"))
+            .toml(PROVIDER.replace("'s'", "'safe:'"))
             .build(),
     );
     assert_one(
         &found,
         "biped.toml:3: providers.a.client_secret: ",
-        &["vault: needs a path"],
+        &["safe: needs a path"],
     );
     assert_eq!(found.len(), 1, "{found:#?}");
 
@@ -315,7 +315,7 @@ fn a_scheme_of_secrets_serves_stores_and_what_it_refuses_is_told() {
         .map(str::to_owned)
         .collect();
     assert!(
-        reach.contains(&"store.dsn: vault:db".to_owned()),
+        reach.contains(&"store.dsn: safe:db".to_owned()),
         "{reach:?}"
     );
     let biped = with
@@ -327,7 +327,7 @@ fn a_scheme_of_secrets_serves_stores_and_what_it_refuses_is_told() {
             .unread_store()
             .unwrap()
             .to_string()
-            .contains("vault:db")
+            .contains("safe:db")
     );
     assert_eq!(places.lock().unwrap().len(), 1);
 }
@@ -335,14 +335,15 @@ fn a_scheme_of_secrets_serves_stores_and_what_it_refuses_is_told() {
 #[test]
 fn a_scheme_of_secrets_has_a_name_of_its_own() {
     let named = |name: &str| {
-        let open = |_: &str| Ok(Arc::new(Vault("x".into())) as Arc<dyn SecretSource>);
+        let open = |_: &str| Ok(Arc::new(Safe("x".into())) as Arc<dyn SecretSource>);
         let scheme = SecretScheme::new(name, open);
         builder()
             .secret_scheme(scheme)
             .http_client(Arc::new(NoNetwork))
             .build()
     };
-    named("vault-2").unwrap();
+    named("vault").unwrap();
+    named("safe-2").unwrap();
     for name in ["env", "file", "cmd", "inline", "", "a:b"] {
         let found = lines(named(name));
         assert_one(&found, "the builder: ", &["another name"]);
