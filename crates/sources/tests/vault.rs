@@ -329,6 +329,12 @@ async fn a_login_that_is_refused_shows_no_jwt() {
             .unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(!format!("{error} {error:?}").contains("a.jwt.x"), "{error}");
+        let said = error.vendor().map(ToString::to_string).unwrap_or_default();
+        assert_eq!(
+            said.contains("is wrong"),
+            kind == ErrorKind::Secret || status == 503,
+            "{said}"
+        );
         assert_eq!(asked(&server).await, ["POST -"]);
     }
 }

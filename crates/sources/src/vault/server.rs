@@ -57,20 +57,22 @@ impl Server {
             Ok::<_, Error>(request)
         };
         let (token, is_old) = self.token(cx).await?;
+        cx.conceal(token.clone());
         let mut response = send(request(&token)?, name, cx).await?;
         if response.status() == StatusCode::FORBIDDEN && is_old {
             // The session may have been revoked. A new one that is refused as well is the answer.
             self.forget(&token).await;
             let (token, _) = self.token(cx).await?;
+            cx.conceal(token.clone());
             response = send(request(&token)?, name, cx).await?;
         }
         match response.status() {
             status if status.is_success() => Ok(response),
             StatusCode::NOT_FOUND => Err(Error::secret(format!("there is no secret at {name}"))
-                .with_vendor(VendorError::new(404))),
+                .with_vendor(words(&response, cx))),
             StatusCode::FORBIDDEN => {
                 Err(Error::secret(format!("the vault denies access to {name}"))
-                    .with_vendor(VendorError::new(403))
+                    .with_vendor(words(&response, cx))
                     .with_remedy("check the token or the role, and its policies"))
             }
             _ => Err(failure(name, &response, cx)),
@@ -178,7 +180,7 @@ pub(super) fn failure(
     cx: &FetchContext<'_>,
 ) -> Error {
     let status = response.status();
-    let vendor = VendorError::new(status.as_u16());
+    let vendor = words(response, cx);
     if wire::is_transient(status) {
         let wait = wire::retry_after(response.headers(), cx.now());
         return Error::unavailable(vendor)
@@ -189,6 +191,21 @@ pub(super) fn failure(
         return no_answer(name, "a redirect, which is not followed").with_vendor(vendor);
     }
     Error::secret(format!("the vault refused the request for {name}")).with_vendor(vendor)
+}
+
+/// What the server says about its failure, without what opens it.
+fn words(response: &http::Response<Bytes>, cx: &FetchContext<'_>) -> VendorError {
+    let vendor = VendorError::new(response.status().as_u16());
+    let said = wire::json(response).unwrap_or_default();
+    let all = said["errors"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let all: Vec<_> = all.iter().filter_map(|text| text.as_str()).collect();
+    match all.is_empty() {
+        true => vendor,
+        false => vendor.message(cx.redactor().redacted(&all.join("; "))),
+    }
 }
 
 /// The error for a response that is not the server's.
