@@ -156,6 +156,15 @@ impl Origin {
         }
     }
 
+    /// The origin itself, without rules for references.
+    #[must_use]
+    pub fn plain(&self) -> &Self {
+        match self {
+            Self::Limited { from, .. } => from.plain(),
+            plain => plain,
+        }
+    }
+
     /// Which references from here may be resolved.
     #[must_use]
     pub fn references(&self) -> References {

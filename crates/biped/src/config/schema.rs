@@ -174,6 +174,21 @@ fn secret() -> Value {
             "required": ["file"],
             "additionalProperties": false,
         },
+        {
+            "type": "object",
+            "properties": { "vault": {
+                "type": "object",
+                "properties": {
+                    "mount": { "type": "string" },
+                    "path": { "type": "string" },
+                    "field": { "type": "string" },
+                },
+                "required": ["mount", "path", "field"],
+                "additionalProperties": false,
+            } },
+            "required": ["vault"],
+            "additionalProperties": false,
+        },
     ]);
     json!({
         "description": "The secret itself, \"env:NAME\", \"file:PATH\", { cmd = [\"argv\", …] }, or \

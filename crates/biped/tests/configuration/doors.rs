@@ -349,3 +349,104 @@ fn a_scheme_of_secrets_has_a_name_of_its_own() {
         assert_one(&found, "the builder: ", &["another name"]);
     }
 }
+
+/// Without the feature, a reference is not mistaken for the secret itself.
+#[cfg(not(feature = "vault"))]
+#[test]
+fn a_vault_needs_its_feature() {
+    let with = builder().http_client(Arc::new(NoNetwork));
+    for secret in [
+        "'vault:kv/shop#key'",
+        "{ vault = { mount = 'kv', path = 'shop', field = 'key' } }",
+    ] {
+        let text = PROVIDER.replace("'s'", secret);
+        let found = lines(with.clone().toml(text).build());
+        assert_one(
+            &found,
+            "biped.toml:3: providers.a.client_secret: ",
+            &["feature vault", "inline:"],
+        );
+    }
+}
+
+#[cfg(feature = "vault")]
+mod vault {
+    use biped::client::HttpClient;
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// A server that gives each secret its own path, and notes the tokens that it gets.
+    #[derive(Debug, Default)]
+    struct Server(Mutex<Vec<String>>);
+
+    #[async_trait]
+    impl HttpClient for Server {
+        async fn send(
+            &self,
+            request: http::Request<Bytes>,
+        ) -> Result<http::Response<Bytes>, Error> {
+            let token = request.headers()["x-vault-token"].to_str().unwrap();
+            let url = request.uri().to_string();
+            self.0.lock().unwrap().push(format!("{token} {url}"));
+            let body = format!(
+                "{{\"data\":{{\"data\":{{\"key\":\"{}\"}}}}}}",
+                request.uri().path()
+            );
+            Ok(http::Response::new(body.into()))
+        }
+    }
+
+    const SECTION: &str = "[vault]\naddress = 'https://vault.example'\ntoken = 's.t'\n";
+
+    #[tokio::test]
+    async fn a_vault_is_built_in_and_each_configuration_has_its_own() {
+        let server = Arc::new(Server::default());
+        let with = builder().http_client(server.clone());
+        let provider = PROVIDER.replace("'s'", "'vault:kv/shop#key'");
+        let biped = with
+            .clone()
+            .toml(format!("{provider}{SECTION}"))
+            .build()
+            .unwrap();
+        let elsewhere = SECTION.replace("vault.example", "other.example");
+        let table = "{ vault = { mount = 'a/b', path = 'shop', field = 'key' } }";
+        let provider = PROVIDER.replace("'s'", table);
+        let other = with
+            .clone()
+            .toml(format!("{provider}{elsewhere}"))
+            .build()
+            .unwrap();
+        assert_eq!(secret_of(&biped, "a").await, "/v1/kv/data/shop");
+        assert_eq!(secret_of(&other, "a").await, "/v1/a/b/data/shop");
+        assert_eq!(
+            *server.0.lock().unwrap(),
+            [
+                "s.t https://vault.example/v1/kv/data/shop",
+                "s.t https://other.example/v1/a/b/data/shop"
+            ]
+        );
+        assert!(
+            shown(&biped).contains(
+                &"providers.a.client_secret = vault:kv/shop#key  # biped.toml:3".to_owned()
+            )
+        );
+        assert!(shown(&biped).contains(&"vault.token = [redacted]  # biped.toml:6".to_owned()));
+    }
+
+    #[test]
+    fn what_is_read_before_anything_may_be_sent_is_not_in_a_vault() {
+        let with = builder()
+            .store_kind(postgres(&Arc::default()))
+            .http_client(Arc::new(NoNetwork));
+        let text = "[store]\nkind = 'postgres'\ndsn = 'vault:kv/db#dsn'\n";
+        let found = lines(with.clone().toml(text).build());
+        assert_one(&found, "biped.toml:3: store.dsn: ", &["vault:kv/db#dsn"]);
+        let found = lines(with.toml(PROVIDER.replace("'s'", "'vault:kv'")).build());
+        assert_one(
+            &found,
+            "biped.toml:3: providers.a.client_secret: ",
+            &["vault:MOUNT/PATH#FIELD"],
+        );
+    }
+}
