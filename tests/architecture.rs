@@ -121,7 +121,7 @@ fn each_crate_uses_only_what_lies_below_it() {
         ("crates/core", &["io", "redact"]),
         ("crates/config", &["core"]),
         ("crates/engine", &["core"]),
-        ("crates/sources", &["core", "config"]),
+        ("crates/sources", &["core", "config", "io"]),
         ("crates/providers/", &["core", "config", "sources"]),
         ("crates/stores/", &["core", "config"]),
         ("crates/clients/", &["core", "engine"]),

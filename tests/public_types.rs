@@ -252,6 +252,8 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("ClientAuthentication", Planted),
             ("ExternalToken", Planted),
             ("OAuth2", Planted),
+            ("PublicKey", Never("a public key")),
+            ("Signer", TRAIT),
         ],
     ),
     (
@@ -296,15 +298,26 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         "crates/sources",
         &[
             ("Algorithm", WORD),
+            (
+                "AnyKey",
+                Never(
+                    "a key that was read; it shows the thumbprint of its public half, or who signs",
+                ),
+            ),
             ("Asking", NAMES),
             ("Claims", NAMES),
             ("ExternalToken", Planted),
             ("GivenToken", Planted),
+            ("KeyRef", Planted),
             ("KeySource", Planted),
+            ("PublicKey", Never("a public key")),
+            ("Signer", TRAIT),
             (
                 "SigningKey",
                 Never("a key that was read; it shows the thumbprint of its public half"),
             ),
+            ("Vault", Planted),
+            ("VaultSettings", Planted),
             ("Wanted", NAMES),
         ],
     ),

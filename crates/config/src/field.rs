@@ -35,6 +35,8 @@ pub enum FieldType {
     Secret,
     /// A client identifier. It is written like a secret, but may be shown (RFC 6749 §2.2).
     Identifier,
+    /// A private key: a secret, or a table that names who signs with it.
+    Key,
     /// Where a token that another party makes is found: a secret, or a table that names its source.
     TokenSource,
     /// A date: `2026-03-01`.
@@ -78,6 +80,11 @@ impl FieldType {
                  or a list of these"
                     .into()
             }
+            Self::Key => {
+                "a private key: \"file:PATH\", \"env:NAME\", { cmd = [\"argv\", …] }, or a command that \
+                 signs: { signer = [\"argv\", …], public = \"file:PATH\" }"
+                    .into()
+            }
             Self::TokenSource => {
                 "a token source: \"file:PATH\", \"env:NAME\", { cmd = [\"argv\", …] }, or a table such \
                  as { github = { audience = \"…\" } }"
@@ -97,7 +104,10 @@ impl FieldType {
     /// Whether values of this type must never be shown.
     #[must_use]
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::SecretTable | Self::TokenSource)
+        matches!(
+            self,
+            Self::Secret | Self::SecretTable | Self::TokenSource | Self::Key
+        )
     }
 }
 

@@ -390,7 +390,7 @@ impl ConfigValue {
             FieldType::Texts | FieldType::Scopes => self.to_texts().is_some(),
             FieldType::TextsOrFalse => self.is_false() || self.to_texts().is_some(),
             FieldType::Secret | FieldType::Identifier => self.to_filled_secret().is_some(),
-            FieldType::TokenSource => {
+            FieldType::TokenSource | FieldType::Key => {
                 matches!(self.raw, Value::Table(_)) || self.to_filled_secret().is_some()
             }
             FieldType::Date => self.to_date().is_some(),

@@ -38,6 +38,8 @@
 //! | `vault.rs` | `Vault`: secrets in OpenBao and Vault (feature `vault`) |
 //! | `vault/{place,settings,server,login}.rs` | what a reference names, `[vault]`, requests, and logins |
 //! | `key.rs`, `key/` | [`SigningKey`], and how keys are read |
+//! | `signer.rs` | [`Signer`]: a key that signs elsewhere; [`KeyRef`]: where a key is |
+//! | `signer/{public,command}.rs` | [`PublicKey`], and a command that signs |
 //! | `der.rs` | the part of DER that keys and certificates need |
 
 mod azure;
@@ -52,6 +54,7 @@ mod platform;
 mod provider;
 mod secret;
 mod sign;
+mod signer;
 mod source;
 #[cfg(feature = "spiffe")]
 mod spiffe;
@@ -67,6 +70,7 @@ pub use self::{
     der::key_of_certificate,
     google_key::TOKEN_ENDPOINT as GOOGLE_TOKEN_ENDPOINT,
     key::{Algorithm, KeySource, SigningKey, fresh_id, hmac_jws, sha256},
+    signer::{AnyKey, KeyRef, PublicKey, Signer},
     source::{Asking, Wanted},
     token::{ExternalToken, GivenToken},
 };

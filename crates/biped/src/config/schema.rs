@@ -135,7 +135,7 @@ fn value(ty: FieldType) -> Value {
             ],
         }),
         FieldType::Secret | FieldType::Identifier => json!({ "$ref": "#/$defs/secret" }),
-        FieldType::TokenSource => json!({
+        FieldType::TokenSource | FieldType::Key => json!({
             "anyOf": [{ "$ref": "#/$defs/secret" }, { "type": "object" }],
         }),
         FieldType::Date => json!({ "type": "string", "format": "date" }),

@@ -106,7 +106,7 @@ fn example(kind: &str, field: &Field) -> String {
             .replace('-', "_")
     };
     match field.ty() {
-        FieldType::Secret | FieldType::Identifier | FieldType::TokenSource => {
+        FieldType::Secret | FieldType::Identifier | FieldType::TokenSource | FieldType::Key => {
             format!("\"env:{}\"", variable())
         }
         FieldType::Integer | FieldType::Number => "0".into(),

@@ -141,7 +141,7 @@ mod presented;
 mod provider;
 mod resource;
 
-pub use biped_sources::{Algorithm, ExternalToken};
+pub use biped_sources::{Algorithm, ExternalToken, PublicKey, Signer};
 
 pub use self::{
     authentication::{

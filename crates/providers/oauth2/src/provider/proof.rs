@@ -72,6 +72,7 @@ impl OAuth2 {
         let certificate = method.client_identity();
         let certificate = certificate.map(|it| it.certificate.to_string());
         let source = Some(places.join(", ")).filter(|places| !places.is_empty());
+        let source = source.or(method.key_elsewhere().map(biped_sources::KeyRef::name));
         let mut proof = Proof::new(method.name(), source.or(certificate));
         if !is_known {
             proof.method = None;

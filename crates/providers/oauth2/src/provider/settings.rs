@@ -162,6 +162,12 @@ impl OAuth2 {
         self.offering(ClientAuthentication::private_key_jwt(key))
     }
 
+    /// Sets who signs the assertions of `private_key_jwt`, for a private key that is not in this process.
+    #[must_use]
+    pub fn signer(self, signer: impl biped_sources::Signer) -> Self {
+        self.offering(ClientAuthentication::signer(signer))
+    }
+
     /// Sends no client identifier, for servers that know the client by its assertion.
     #[must_use]
     pub fn without_client_id(mut self) -> Self {
@@ -389,6 +395,13 @@ impl OAuth2 {
         for (name, credential) in self.credentials_by_name() {
             // Which one it is: most are optional.
             id = id.with("credential", name).credential(credential);
+        }
+        let elsewhere = self
+            .methods()
+            .iter()
+            .filter_map(ClientAuthentication::key_elsewhere);
+        for key in elsewhere {
+            id = key.identify(id, "signer");
         }
         for (place, headers) in [("header", &self.headers), ("api_header", &self.api_headers)] {
             for (name, value) in headers.iter() {

@@ -17,4 +17,5 @@ mod keys;
 mod presented;
 mod request;
 mod server;
+mod signers;
 mod tokens;
