@@ -121,7 +121,7 @@ fn each_crate_uses_only_what_lies_below_it() {
         ("crates/core", &["io", "redact"]),
         ("crates/config", &["core"]),
         ("crates/engine", &["core"]),
-        ("crates/sources", &["core", "config"]),
+        ("crates/sources", &["core", "config", "io"]),
         ("crates/providers/", &["core", "config", "sources"]),
         ("crates/stores/", &["core", "config"]),
         ("crates/clients/", &["core", "engine"]),
@@ -192,14 +192,16 @@ fn no_crate_outgrows_its_limit() {
         // spans (110).
         ("crates/engine", 4_850),
         // Beyond 1 300: the schemes of references, the reads that a vendor's file needs, how a provider
-        // finds another, and which API responses reject the token, for every kind that asks, and `plain_http`.
-        ("crates/config", 1_600),
+        // finds another, and which API responses reject the token, for every kind that asks. Beyond
+        // 1 550: references that are tables, a kind whose base URL has a key of its own, and `plain_http`.
+        ("crates/config", 1_680),
         // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs:
         // 380), and the registry, which checks what an application registers and knows the keys of
         // kinds whose features are not enabled (220). Beyond 2 550: what an author meant by a key of
         // another kind (builder/hints.rs), variables that set nothing, and which providers need which
-        // others (120).
-        ("crates/biped", 2_900),
+        // others (120). Beyond 2 850: the built-in scheme of secrets, which is connected after the
+        // configuration is read (registry/vault.rs).
+        ("crates/biped", 2_970),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {

@@ -34,7 +34,7 @@ use biped::{
 };
 use biped_dialect::{Dialect, Vendor};
 use biped_sandbox::{ACCOUNT, Effect, Fault, KeyFilter};
-use biped_sources::{Asking, ExternalToken, KeySource};
+use biped_sources::{Asking, ExternalToken, KeyRef, KeySource, Vault, VaultSettings};
 use biped_testing::{
     ManualClock, Reply, ScriptedHttp, TestProvider,
     secrets::{Parts, encodings},
@@ -299,6 +299,17 @@ async fn of_core(shown: &mut Shown) {
         kid: None,
     };
     shown.debug("KeySource", &source);
+    shown.debug("KeyRef", &KeyRef::from(SecretRef::inline(PEM)));
+    let jwt = ExternalToken::from(SecretRef::inline(TOKEN));
+    for settings in [
+        VaultSettings::new().token(SecretRef::inline(TOKEN)),
+        VaultSettings::new().login("jwt", "biped", jwt),
+    ] {
+        shown.debug("VaultSettings", &settings);
+        let vault = Vault::new();
+        vault.connect(settings, http.clone());
+        shown.debug("Vault", &vault);
+    }
     let cx = FetchContext::new(&*http, &SystemClock);
     let given = ExternalToken::from(SecretRef::inline(TOKEN));
     shown.debug("GivenToken", &given.read(&Asking::new(&cx)).await.unwrap());

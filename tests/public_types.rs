@@ -247,11 +247,14 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         "crates/providers/oauth2",
         &[
             ("Algorithm", WORD),
+            ("ApiDescription", DOCUMENT),
             ("BasicEncoding", WORD),
             ("CertificateHeader", WORD),
             ("ClientAuthentication", Planted),
             ("ExternalToken", Planted),
             ("OAuth2", Planted),
+            ("PublicKey", Never("a public key")),
+            ("Signer", TRAIT),
         ],
     ),
     (
@@ -296,15 +299,26 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         "crates/sources",
         &[
             ("Algorithm", WORD),
+            (
+                "AnyKey",
+                Never(
+                    "a key that was read; it shows the thumbprint of its public half, or who signs",
+                ),
+            ),
             ("Asking", NAMES),
             ("Claims", NAMES),
             ("ExternalToken", Planted),
             ("GivenToken", Planted),
+            ("KeyRef", Planted),
             ("KeySource", Planted),
+            ("PublicKey", Never("a public key")),
+            ("Signer", TRAIT),
             (
                 "SigningKey",
                 Never("a key that was read; it shows the thumbprint of its public half"),
             ),
+            ("Vault", Planted),
+            ("VaultSettings", Planted),
             ("Wanted", NAMES),
         ],
     ),

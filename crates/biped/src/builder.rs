@@ -25,7 +25,7 @@ use crate::{
     biped::{Biped, ConfiguredProvider, Parts},
     config::{self, ConfigFile, Environment, Reach, Setting, Table},
     http::Http,
-    registry::Registry,
+    registry::{Registry, vault},
 };
 
 /// Collects the sources of the configuration, and the kinds, clients and stores that an application
@@ -330,7 +330,8 @@ impl Builder {
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration), with one line for each problem
     /// ([`config`](crate::config)).
-    pub fn build(self) -> Result<Biped, Error> {
+    pub fn build(mut self) -> Result<Biped, Error> {
+        self.registry.renew_vault();
         let mut problems = self.registry.problems().to_vec();
         let Read { root, referenced } = self.read(&mut problems)?;
         self.sources.warn_of_unused(&self.registry, &referenced);
@@ -353,6 +354,7 @@ impl Builder {
             Error::configuration("there is no HTTP client for token requests")
                 .with_remedy("set one with Builder::http_client, or enable biped's feature reqwest")
         })?;
+        vault::connect(self.registry.vault(), section(vault::NAME), &http_client);
         for (name, (provider, request)) in &self.providers {
             made.insert(name.clone(), Made::by_application(provider, request));
         }

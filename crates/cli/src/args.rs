@@ -91,8 +91,7 @@ impl Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Writes a commented starter biped.toml
-    Init,
+    Init(Init),
     /// Prints a token
     Token(Token),
     Call(Call),
@@ -122,6 +121,18 @@ pub(crate) enum Command {
         /// The command whose page to print [default: biped itself]
         command: Option<String>,
     },
+}
+
+/// Writes a commented starter biped.toml
+///
+/// With --api, it asks the API and the authorization server that the API names (RFC 9728, RFC 8414) what
+/// a client needs, and prints a provider to paste into biped.toml. No credential is sent. Paste it only
+/// if you trust the printed issuer: it receives the credentials.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Init {
+    /// Print a provider for the API at this URL, and write nothing
+    #[arg(long, value_name = "URL")]
+    pub(crate) api: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -25,7 +25,7 @@ use crate::{args::Command, failure::Outcome, session::Session};
 /// Runs a command.
 pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
     match command {
-        Command::Init => init::run(session),
+        Command::Init(args) => init::run(session, args),
         Command::Token(args) => token::run(session, args),
         Command::Call(args) => call::run(session, args),
         Command::Exec(args) => exec::run(session, args),

@@ -25,6 +25,8 @@ pub enum FieldType {
     Url,
     /// A list of strings, or one.
     Texts,
+    /// A list of strings, or one; or `false` for none, where there would be some otherwise.
+    TextsOrFalse,
     /// A list of scopes, or one string with spaces between them.
     Scopes,
     /// A secret: `env:NAME`, `file:PATH`, `{ cmd = ["argv", …] }`, the secret itself, or a list of
@@ -33,6 +35,8 @@ pub enum FieldType {
     Secret,
     /// A client identifier. It is written like a secret, but may be shown (RFC 6749 §2.2).
     Identifier,
+    /// A private key: a secret, or a table that names who signs with it.
+    Key,
     /// Where a token that another party makes is found: a secret, or a table that names its source.
     TokenSource,
     /// A date: `2026-03-01`.
@@ -64,6 +68,7 @@ impl FieldType {
                 "an https URL without user name and fragment (http only to this machine)".into()
             },
             Self::Texts => "a string or a list of strings".into(),
+            Self::TextsOrFalse => "a string, a list of strings, or false".into(),
             Self::Scopes => "a list of scopes, or one string with spaces between them".into(),
             Self::Secret => {
                 "a secret: \"env:NAME\", \"file:PATH\", { cmd = [\"argv\", …] }, the secret \
@@ -73,6 +78,11 @@ impl FieldType {
             Self::Identifier => {
                 "an identifier: the text itself, \"env:NAME\", \"file:PATH\", { cmd = [\"argv\", …] }, \
                  or a list of these"
+                    .into()
+            }
+            Self::Key => {
+                "a private key: \"file:PATH\", \"env:NAME\", { cmd = [\"argv\", …] }, or a command that \
+                 signs: { signer = [\"argv\", …], public = \"file:PATH\" }"
                     .into()
             }
             Self::TokenSource => {
@@ -94,7 +104,10 @@ impl FieldType {
     /// Whether values of this type must never be shown.
     #[must_use]
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::SecretTable | Self::TokenSource)
+        matches!(
+            self,
+            Self::Secret | Self::SecretTable | Self::TokenSource | Self::Key
+        )
     }
 }
 

@@ -19,6 +19,6 @@ mod file;
 pub use self::{
     before::before,
     block_on::block_on,
-    command::run_command,
+    command::{run_command, run_command_with},
     file::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_async, read_file_if, read_text_file},
 };

@@ -114,7 +114,7 @@ impl Maker<'_> {
         Ok(Made {
             provider,
             request: kind.request(&config),
-            api_base_url: config.url("api_base_url"),
+            api_base_url: kind.api_base_url(&config),
             kind: Some(kind.clone()),
         })
     }

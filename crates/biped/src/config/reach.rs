@@ -152,6 +152,9 @@ impl Reach {
                     self.put_all(path, value);
                     return;
                 }
+                if table.contains_key("signer") {
+                    self.show(path, value, ty);
+                }
                 // Tells an empty table from a missing one.
                 self.put(path, b"{}");
                 let inner = ty.filter(|ty| ty.is_secret());
@@ -174,7 +177,7 @@ impl Reach {
 
     fn show(&mut self, path: &str, value: &ConfigValue, ty: Option<FieldType>) {
         let shown = match &value.raw {
-            Value::Table(table) => match table.get("cmd").map(|command| &command.raw) {
+            Value::Table(table) => match command(table).map(|command| &command.raw) {
                 Some(Value::List(argv)) => {
                     let argv: Vec<_> = argv.iter().filter_map(ConfigValue::to_text).collect();
                     Some(format!("runs {argv:?}"))
@@ -236,6 +239,11 @@ fn joined(path: &str, key: &str) -> String {
         true => format!("{path}.{key:?}"),
         false => format!("{path}.{key}"),
     }
+}
+
+/// The command that a table runs: one that prints a secret, or one that signs.
+fn command(table: &Table) -> Option<&ConfigValue> {
+    table.get("cmd").or_else(|| table.get("signer"))
 }
 
 fn origin(url: &url::Url) -> String {

@@ -127,8 +127,15 @@ fn value(ty: FieldType) -> Value {
                 { "type": "array", "items": { "type": "string" } },
             ],
         }),
+        FieldType::TextsOrFalse => json!({
+            "anyOf": [
+                { "const": false },
+                { "type": "string" },
+                { "type": "array", "items": { "type": "string" } },
+            ],
+        }),
         FieldType::Secret | FieldType::Identifier => json!({ "$ref": "#/$defs/secret" }),
-        FieldType::TokenSource => json!({
+        FieldType::TokenSource | FieldType::Key => json!({
             "anyOf": [{ "$ref": "#/$defs/secret" }, { "type": "object" }],
         }),
         FieldType::Date => json!({ "type": "string", "format": "date" }),
@@ -165,6 +172,21 @@ fn secret() -> Value {
                 "at": { "type": "string", "pattern": "^/" },
             },
             "required": ["file"],
+            "additionalProperties": false,
+        },
+        {
+            "type": "object",
+            "properties": { "vault": {
+                "type": "object",
+                "properties": {
+                    "mount": { "type": "string" },
+                    "path": { "type": "string" },
+                    "field": { "type": "string" },
+                },
+                "required": ["mount", "path", "field"],
+                "additionalProperties": false,
+            } },
+            "required": ["vault"],
             "additionalProperties": false,
         },
     ]);

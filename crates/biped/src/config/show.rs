@@ -87,7 +87,7 @@ fn push(shown: &mut Vec<Setting>, key: String, value: &ConfigValue, ty: Option<F
                 shown.push(Setting {
                     key,
                     value: value_shown,
-                    origin: value.origin.clone(),
+                    origin: value.origin.plain().clone(),
                 });
             }
         }
@@ -96,7 +96,7 @@ fn push(shown: &mut Vec<Setting>, key: String, value: &ConfigValue, ty: Option<F
             shown.push(Setting {
                 key,
                 value: value_shown,
-                origin: value.origin.clone(),
+                origin: value.origin.plain().clone(),
             });
         }
     }

@@ -9,7 +9,11 @@ use crate::builder;
 fn the_schema_and_the_documentation_know_every_key_of_the_sections() {
     let schema = Biped::builder().json_schema();
     let documentation = include_str!("../../src/config/sections.md");
-    for section in ["store", "http", "engine"] {
+    let mut sections = vec!["store", "http", "engine"];
+    if cfg!(feature = "vault") {
+        sections.push("vault");
+    }
+    for section in sections {
         let properties = schema["properties"][section]["properties"]
             .as_object()
             .unwrap();

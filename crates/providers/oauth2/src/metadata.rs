@@ -17,13 +17,29 @@ pub const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// The endpoints, and the methods and algorithms that the server supports.
 #[derive(Clone, Debug)]
 pub(crate) struct Metadata {
+    pub(crate) issuer: String,
     pub(crate) token_endpoint: Url,
     pub(crate) introspection_endpoint: Option<Url>,
     pub(crate) revocation_endpoint: Option<Url>,
     pub(crate) authentication_methods: Option<Vec<String>>,
     pub(crate) assertion_algorithms: Option<Vec<String>>,
     pub(crate) proof_algorithms: Option<Vec<String>>,
+    /// The APIs that the server issues tokens for, if it lists them (RFC 9728 §4).
+    protected_resources: Option<Vec<String>>,
     seen_at: Timestamp,
+}
+
+impl Metadata {
+    /// Refuses an API that the server does not list.
+    pub(crate) fn check_resource(&self, resource: &str) -> Result<(), Error> {
+        let listed = self.protected_resources.as_ref();
+        if listed.is_none_or(|all| all.iter().any(|one| one == resource)) {
+            return Ok(());
+        }
+        let message = format!("the server's protected_resources do not include {resource}");
+        Err(Error::configuration(message)
+            .with_remedy("check api and issuer; no credential was sent"))
+    }
 }
 
 /// The metadata as it was last received.
@@ -53,7 +69,9 @@ impl Cache {
         mutual_tls: bool,
         cx: &FetchContext<'_>,
     ) -> Result<(Arc<Metadata>, bool), Error> {
-        let known = self.lock().clone();
+        let mut known = self.lock().clone();
+        // Which server is asked may be the API's word.
+        known = known.filter(|known| known.metadata.issuer == issuer);
         if let Some(known) = known.as_ref().filter(|known| known.is_current(cx.now())) {
             return Ok((known.metadata.clone(), true));
         }
@@ -239,6 +257,7 @@ fn read(
             .with_remedy("set token_endpoint")
     })?;
     Ok(Metadata {
+        issuer: issuer.to_owned(),
         token_endpoint,
         introspection_endpoint: url_of("introspection_endpoint")?,
         revocation_endpoint: url_of("revocation_endpoint")?,
@@ -247,6 +266,7 @@ fn read(
         assertion_algorithms: texts("token_endpoint_auth_signing_alg_values_supported"),
         // RFC 9449 §5.1.
         proof_algorithms: texts("dpop_signing_alg_values_supported"),
+        protected_resources: texts("protected_resources"),
         seen_at,
     })
 }
