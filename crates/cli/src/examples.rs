@@ -15,7 +15,7 @@ pub(crate) const OF_BIPED: [Example; 2] = [
 ];
 
 /// The examples of each command, by its path.
-const OF_COMMANDS: [(&str, [Example; 2]); 22] = [
+const OF_COMMANDS: [(&str, [Example; 2]); 25] = [
     (
         "init",
         [
@@ -198,6 +198,39 @@ const OF_COMMANDS: [(&str, [Example; 2]); 22] = [
             (
                 "With a refusal as well:",
                 "biped vendors learn acme --curl token.sh --response ok.json --error no.json > acme.toml",
+            ),
+        ],
+    ),
+    (
+        "new",
+        [
+            ("Write the crate of a provider:", "biped new provider acme"),
+            ("Write the crate of a store:", "biped new store ledger"),
+        ],
+    ),
+    (
+        "new provider",
+        [
+            (
+                "Write a crate whose kind is acme:",
+                "biped new provider biped-acme",
+            ),
+            (
+                "Build it with a checkout of Biped:",
+                "biped new provider my-vendor --biped-path biped",
+            ),
+        ],
+    ),
+    (
+        "new store",
+        [
+            (
+                "Write a crate whose kind is ledger:",
+                "biped new store biped-ledger",
+            ),
+            (
+                "Build it with a checkout of Biped:",
+                "biped new store my-store --biped-path biped",
             ),
         ],
     ),

@@ -9,6 +9,7 @@ mod failures;
 mod forgery;
 mod identity;
 mod lifetimes;
+mod new;
 mod pages;
 mod refused;
 mod reports;
