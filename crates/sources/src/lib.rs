@@ -38,6 +38,8 @@
 //! | `key.rs`, `key/` | [`SigningKey`], and how keys are read |
 //! | `der.rs` | the part of DER that keys and certificates need |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod azure;
 mod claims;
 mod der;
