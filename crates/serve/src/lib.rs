@@ -27,6 +27,9 @@ mod callers;
 mod config;
 mod connection;
 mod files;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod headers;
 mod health;
