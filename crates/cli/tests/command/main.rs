@@ -2,6 +2,7 @@
 //! against a sandbox in this process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod book;
 mod calls;
 mod configuration;
 mod exec;
