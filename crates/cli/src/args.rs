@@ -1,5 +1,6 @@
 //! The command line: commands, options and their help.
 
+pub(crate) mod new;
 pub(crate) mod serve;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -110,6 +111,11 @@ pub(crate) enum Command {
         command: Config,
     },
     Vendors(Vendors),
+    /// Writes the crate of a provider or a store of your own
+    New {
+        #[command(subcommand)]
+        what: new::New,
+    },
     Sandbox(Sandbox),
     Serve(serve::Serve),
     Ready(serve::Ready),
@@ -443,6 +449,7 @@ impl Command {
             Self::Exec(exec) => exec.errors.format,
             Self::Forget(forget) => forget.errors.format,
             Self::Trust(trust) => trust.errors.format,
+            Self::New { what } => what.errors().format,
             Self::List(report) => report.format,
             Self::Inspect(inspect) => inspect.report.format,
             Self::Check(check) => check.report.format,

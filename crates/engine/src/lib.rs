@@ -28,6 +28,8 @@
 //! thousands of orders; `model/mod.rs` says how to run it. What can go wrong between two steps belongs
 //! there.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod call;
 mod client;
 mod endpoint;

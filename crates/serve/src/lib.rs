@@ -28,6 +28,9 @@ mod config;
 mod connection;
 mod events;
 mod files;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod headers;
 mod health;

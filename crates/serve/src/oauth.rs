@@ -61,6 +61,12 @@ pub(crate) async fn token(
         .unwrap_or_else(|refusal: Refusal| refusal.response()))
 }
 
+/// The fields of a form that choose the token.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_form(body: &[u8]) -> Option<Vec<(String, String)>> {
+    Form::read(body).ok().map(|form| form.wish)
+}
+
 /// A form of RFC 6749 §4.4.2.
 struct Form {
     grant: Option<String>,

@@ -42,6 +42,8 @@
 //! | `signer/{public,command}.rs` | [`PublicKey`], and a command that signs |
 //! | `der.rs` | the part of DER that keys and certificates need |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod azure;
 mod claims;
 mod der;

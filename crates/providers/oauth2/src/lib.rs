@@ -126,6 +126,8 @@
 //! | `dpop.rs` | DPoP proofs, their keys and nonces |
 //! | `certificate.rs` | [`CertificateHeader`]: the certificate in an assertion's header |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod answer;
 mod authentication;
 mod certificate;
