@@ -10,6 +10,7 @@ mod forgery;
 mod identity;
 mod lifetimes;
 mod pages;
+mod platforms;
 mod refused;
 mod reports;
 mod sandbox;
