@@ -297,6 +297,29 @@ fn what_fails_at_a_platform_never_reaches_the_issuer() {
 }
 
 #[test]
+fn a_key_file_with_another_token_endpoint_is_found_before_anything_is_sent() {
+    let stage = Stage::new();
+    let file = stage.platforms.directory().join("service-account.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let url = stage.platforms.url();
+    let other = text.replace(&format!("{url}/issuer/token"), "https://evil.example/token");
+    assert_ne!(text, other);
+    std::fs::write(&file, other).unwrap();
+    for line in [
+        "check google-key",
+        "identity google-key",
+        "token google-key",
+    ] {
+        let ran = stage.run("", &format!("{line} --format json"));
+        assert_eq!(ran.status, 2, "{ran:?}");
+        let told = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(told.contains(r#""kind":"configuration""#), "{told}");
+        assert!(!told.contains("evil.example"), "{told}");
+    }
+    assert_eq!(stage.token_requests(), 0);
+}
+
+#[test]
 fn nothing_that_a_platform_gives_or_is_shown_is_told() {
     let stage = Stage::new();
     let secrets: Vec<_> = ["GitHub", "Azure App Service"]
