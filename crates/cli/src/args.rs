@@ -381,6 +381,10 @@ pub(crate) struct Sandbox {
     #[arg(long, value_name = "SECONDS", default_value = "3600")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) lifetime: u64,
+    /// Adds what says who a workload is on GitHub, Kubernetes, Google, Azure and SPIFFE, an issuer that
+    /// trusts it, and an API; they take a fourth port
+    #[arg(long)]
+    pub(crate) platform: bool,
     /// Writes a biped.toml for the sandbox; replaces only a file that this command has written
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) write: Option<PathBuf>,

@@ -241,7 +241,10 @@ const OF_COMMANDS: [(&str, [Example; 2]); 25] = [
                 "Write a configuration for it as well:",
                 "biped sandbox --port 7600 --write sandbox.toml",
             ),
-            ("Let tokens expire soon:", "biped sandbox --lifetime 10"),
+            (
+                "Try clients without a secret, with an entry for each platform:",
+                "biped sandbox --platform --write sandbox.toml",
+            ),
         ],
     ),
     (

@@ -198,13 +198,16 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     }
 
     /// How this client proves who it is, for people. It may ask the source of an assertion, and sends
-    /// nothing to the vendor. Default: nothing is known.
+    /// nothing to the vendor. Default: where the credentials of its [id](Self::id) are read from.
     ///
     /// # Errors
     /// If the source of an assertion or a secret can't be read.
     async fn proof(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Proof, Error> {
         let _ = (request, cx);
-        Ok(Proof::default())
+        Ok(Proof {
+            source: self.id().places(),
+            ..Proof::default()
+        })
     }
 
     /// Revokes a token at the vendor (RFC 7009). Default: not supported.

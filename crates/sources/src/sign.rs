@@ -125,6 +125,10 @@ impl Source for Sign {
         true
     }
 
+    fn lacks_issuer(&self) -> bool {
+        self.iss.is_none() && !self.claims.contains_key("iss")
+    }
+
     async fn read(&self, cx: &Asking<'_>) -> Result<Found, Error> {
         let password = match &self.key_password {
             Some(password) => Some(cx.fetch.secret(password).await?),

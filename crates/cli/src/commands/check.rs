@@ -117,9 +117,8 @@ impl Finding {
         name: &str,
         source: &TokenSource,
         tried: Result<&CachedToken, &Error>,
-        proof: Option<Proof>,
+        proof: Proof,
     ) -> Self {
-        let proof = proof.unwrap_or_default();
         let provider = source.provider();
         let mut warnings: Vec<_> = provider.warning(now()).into_iter().collect();
         warnings.extend(provider.plain_http().and_then(PlainHttp::warning));

@@ -12,6 +12,7 @@ mod identity;
 mod lifetimes;
 mod new;
 mod pages;
+mod platforms;
 mod refused;
 mod reports;
 mod sandbox;

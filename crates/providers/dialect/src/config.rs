@@ -161,6 +161,10 @@ fn params(config: &ProviderConfig) -> Params {
         match param(value) {
             None if matches!(value.raw, Value::Table(_)) => {
                 match ExternalToken::from_table(config, &given, &name) {
+                    Some(token) if token.lacks_issuer() => {
+                        let message = "the assertion has no iss; set iss in sign";
+                        wrong = Some(given.invalid(&name, message));
+                    }
                     Some(token) => tokens.push((name, token)),
                     None => {
                         wrong = Some(Error::configuration(format!("params.{name} can't be used")));

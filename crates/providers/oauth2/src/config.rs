@@ -142,8 +142,9 @@ pub fn kind() -> ProviderKind {
 
 fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let grant = Grant::from_config(config);
-    let mut provider =
-        start(config, client_id(config, grant.as_ref())?, grant.as_ref())?.named(config.name());
+    let client_id = client_id(config, grant.as_ref())?;
+    let is_named = client_id.is_some();
+    let mut provider = start(config, client_id, grant.as_ref())?.named(config.name());
     if let Some(url) = config.url("introspection_endpoint") {
         provider = provider.introspection_endpoint(url);
     }
@@ -152,6 +153,13 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     }
     // Problems are noted, and reported together.
     let authentication = Configured::read(config);
+    let assertions = authentication.offered.iter().filter_map(|it| it.token());
+    let assertions = assertions.map(|(token, _)| ("client_assertion", token));
+    let tokens = grant.iter().flat_map(Grant::tokens).chain(assertions);
+    for (key, _) in tokens.filter(|(_, token)| token.lacks_issuer() && !is_named) {
+        let message = "the assertion has no iss; set iss in sign, or client_id";
+        drop(config.invalid(key, message));
+    }
     provider = provider.with_options(authentication.options);
     for method in authentication.offered {
         provider = provider.offering(method);
