@@ -120,7 +120,7 @@ impl Asked<'_> {
         let outgoing = Outgoing::new(parts.method, sent, body, wanted.into_path())
             .map_err(|error| named(Problem::of_token(&error, false)))?;
         let mut transport = ApiTransport {
-            upstream: &self.live.upstream,
+            upstream: &served.upstream,
             source: &source,
             http2: served.settings.http2,
             replay: self.live.serve.replay,
