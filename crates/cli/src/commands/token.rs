@@ -1,5 +1,8 @@
 //! `biped token`.
 
+mod curl;
+mod kubernetes;
+
 use std::{path::Path, time::Duration};
 
 use biped::{
@@ -68,6 +71,12 @@ fn printed(args: &args::Token, source: &TokenSource, token: &Token) -> Outcome<V
             let value = environment::quoted(text);
             format!("{name}_ACCESS_TOKEN={value}\n").into_bytes()
         }
+        TokenFormat::Curl => {
+            let header = str::from_utf8(token.header().as_bytes())
+                .map_err(|_| Error::internal("the header is not UTF-8"))?;
+            curl::config(header).into_bytes()
+        }
+        TokenFormat::ExecCredential => kubernetes::credential(token)?.into_bytes(),
     })
 }
 
