@@ -60,7 +60,6 @@ mod variable;
 
 pub use self::{
     config::{DEFAULT_LISTEN, Serve, section},
-    files::write as write_file,
     server::{Running, Server},
     variable::variable_prefix,
 };

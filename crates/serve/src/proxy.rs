@@ -113,7 +113,7 @@ impl Asked<'_> {
             .map_err(|why| named(why.problem()))?;
         let mut sent = parts.headers;
         let keep_cookies = served.settings.forward_cookies;
-        headers::to_api(&mut sent, keep_cookies, body.bytes().is_none());
+        headers::to_api(&mut sent, keep_cookies, body.bytes().is_none(), is_grpc);
         if served.settings.via {
             headers::add_via(&mut sent, version);
         }
