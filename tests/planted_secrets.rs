@@ -519,6 +519,7 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
     let proxy = format!("http://me:{PASSWORD}@127.0.0.1:1");
     let settings = HttpSettings::new().proxy(proxy.clone()).extra_ca(PEM);
     shown.debug("HttpSettings", &settings);
+    shown.debug("ProxySetting", settings.proxy_setting());
     let settings = HttpSettings::new().proxy(proxy.clone());
     let client = TokenClient::with(settings.clone()).unwrap();
     shown.debug("TokenClient", &client);

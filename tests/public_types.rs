@@ -58,6 +58,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("ApiClient", Planted),
             ("ApiClients", Planted),
             ("HttpSettings", Planted),
+            ("ProxySetting", Planted),
             ("TokenClient", Planted),
             ("TokenMiddleware", Planted),
         ],

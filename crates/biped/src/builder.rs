@@ -24,7 +24,7 @@ use self::{
 use crate::{
     biped::{Biped, ConfiguredProvider, Parts},
     config::{self, ConfigFile, Environment, Reach, Setting, Table},
-    http::Http,
+    http::{Http, TokenClients},
     registry::{Registry, vault},
 };
 
@@ -246,7 +246,8 @@ impl Builder {
         self
     }
 
-    /// Sends token requests through this client. Default: reqwest, with the settings of `[http]`.
+    /// Sends token requests through this client. Default: reqwest, with the settings of `[http]` and
+    /// `[providers.NAME.http]`.
     pub fn http_client(mut self, http_client: Arc<dyn HttpClient>) -> Self {
         self.http_client = Some(http_client);
         self
@@ -341,24 +342,31 @@ impl Builder {
         let engine = section(config::engine::NAME).and_then(|it| it.downcast_ref::<Settings>());
         let mut unread = None;
         let mut store = config::store::store(&root, &self.registry, &mut problems, &mut unread);
-        let http = Http::new(section(config::http::NAME));
+        let http = Http::new(section(config::http::NAME), &root, &mut problems);
         let mut made = self.make_providers(&root, &mut problems);
-        let http_client = match &self.http_client {
-            Some(client) => Some(client.clone()),
-            None => http.token_client(&root, &mut problems),
+        let clients = match &self.http_client {
+            Some(client) => Some(TokenClients {
+                default: client.clone(),
+                own: BTreeMap::new(),
+            }),
+            None => http.token_clients(&mut problems),
         };
         if !problems.is_empty() {
             return Err(config::report(problems));
         }
-        let http_client = http_client.ok_or_else(|| {
+        let clients = clients.ok_or_else(|| {
             Error::configuration("there is no HTTP client for token requests")
                 .with_remedy("set one with Builder::http_client, or enable biped's feature reqwest")
         })?;
-        vault::connect(self.registry.vault(), section(vault::NAME), &http_client);
+        vault::connect(
+            self.registry.vault(),
+            section(vault::NAME),
+            &clients.default,
+        );
         for (name, (provider, request)) in &self.providers {
             made.insert(name.clone(), Made::by_application(provider, request));
         }
-        let mut manager = TokenManager::builder(http_client)
+        let mut manager = TokenManager::builder(clients.default)
             .clock(self.clock.clone())
             .settings(engine.cloned().unwrap_or_default());
         if self.references == References::None {
@@ -375,6 +383,9 @@ impl Builder {
         }
         for (name, made) in &made {
             manager = manager.named_provider(name.clone(), made.provider.clone());
+            if let Some(client) = clients.own.get(name) {
+                manager = manager.provider_http(made.provider.id(), client.clone());
+            }
         }
         let manager = manager.build();
         let now = self.clock.now().wall;

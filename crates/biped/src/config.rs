@@ -112,7 +112,7 @@ pub use biped_config::{
 };
 pub use biped_core::{
     FILE_TIMEOUT, MAX_FILE_SIZE, References, SecretRef, SecretSource, SourceContext, async_trait,
-    read_file, read_file_if, read_text_file,
+    read_file, read_file_if, read_text_file, replace_file, replace_file_durably,
 };
 
 pub use self::{

@@ -94,6 +94,13 @@ impl Args {
 pub(crate) enum Command {
     Init(Init),
     /// Prints a token
+    ///
+    /// curl reads it from stdin, so that it is in no command line:
+    /// biped token shop --format curl | curl -K - https://api.vendor.example/v1/orders
+    ///
+    /// kubectl runs it as a credential plugin. In the kubeconfig, set the exec section of a user to
+    /// apiVersion: client.authentication.k8s.io/v1, command: biped, args: [token, NAME, --format,
+    /// exec-credential], interactiveMode: Never.
     Token(Token),
     Call(Call),
     Exec(Exec),
@@ -171,6 +178,10 @@ pub(crate) enum TokenFormat {
     Header,
     /// A shell assignment: NAME_ACCESS_TOKEN=…
     Env,
+    /// The header as a configuration of curl, which reads it with -K -
+    Curl,
+    /// An ExecCredential, as kubectl takes it from a command
+    ExecCredential,
 }
 
 /// Calls the vendor's API and prints the response body

@@ -197,4 +197,8 @@ pub(crate) const COMMON: &[Field] = &[
         "The servers that are asked without TLS, by host and port, such as keycloak.auth.svc:8080: for \
          a service mesh, which encrypts the connection.",
     ),
+    Field::new("http", FieldType::Table).about(
+        "How this provider's connections are made, for token requests and API calls: the keys of \
+         [http], which they override.",
+    ),
 ];

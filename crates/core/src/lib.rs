@@ -103,6 +103,7 @@ pub use self::{
 pub use async_trait::async_trait;
 pub use biped_io::{
     FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_async, read_file_if, read_text_file,
+    replace_file, replace_file_durably,
 };
 // Two crates before their 1.0 are part of this crate's interface. `async_trait` is only a macro: the
 // methods that it writes return types of the standard library. The types of `secrecy` are here because

@@ -1,6 +1,10 @@
 //! [`TokenManager`]: the engine that fetches, caches, shares, renews and rejects tokens.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use biped_core::{
     Clock, Error, HttpClient, Provider, ProviderId, SystemClock, TokenRequest, TokenStore,
@@ -8,7 +12,7 @@ use biped_core::{
 use tokio::runtime::Handle;
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, HttpClients},
     fleet::{format::is_storable, session::SharedStore},
     flight::exchange::Ask,
     input::NoLenders,
@@ -118,7 +122,7 @@ pub struct TokenManager(pub(crate) Arc<Engine>);
 #[derive(Debug)]
 #[must_use]
 pub struct TokenManagerBuilder {
-    http: Arc<dyn HttpClient>,
+    http: HttpClients,
     clock: Arc<dyn Clock>,
     settings: Settings,
     store: Option<Arc<dyn TokenStore>>,
@@ -141,6 +145,13 @@ impl TokenManagerBuilder {
     /// Sets the numbers.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Sends the token requests of a provider through a client of its own, such as one with another
+    /// proxy. Providers with equal ids share it, as they share their tokens.
+    pub fn provider_http(mut self, provider: &ProviderId, http: Arc<dyn HttpClient>) -> Self {
+        self.http.own.insert(provider.clone(), http);
         self
     }
 
@@ -183,7 +194,7 @@ impl TokenManagerBuilder {
                 }),
             },
             refresh_at: settings.refresh_at + spread,
-            http: Arc::new(Spanned(http)),
+            http: http.each(|client| Arc::new(Spanned(client))),
             clock,
             settings,
         }))
@@ -195,7 +206,10 @@ impl TokenManager {
     pub fn builder(http: Arc<dyn HttpClient>) -> TokenManagerBuilder {
         let settings = Settings::default();
         TokenManagerBuilder {
-            http,
+            http: HttpClients {
+                default: http,
+                own: HashMap::new(),
+            },
             clock: Arc::new(SystemClock),
             settings,
             store: None,

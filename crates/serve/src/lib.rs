@@ -63,7 +63,6 @@ mod variable;
 
 pub use self::{
     config::{DEFAULT_LISTEN, Serve, section},
-    files::write as write_file,
     server::{Running, Server},
     variable::variable_prefix,
 };

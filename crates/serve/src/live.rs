@@ -5,9 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use biped::{
-    Biped, ConfiguredProvider, Error, TokenSource, provider::wire::Escaped, reqwest::HttpSettings,
-};
+use biped::{Biped, ConfiguredProvider, Error, TokenSource, provider::wire::Escaped};
 
 use crate::{
     callers::Callers,
@@ -29,8 +27,6 @@ pub(crate) struct Live {
     pub(crate) serve: Serve,
     pub(crate) callers: Callers,
     pub(crate) tls: Option<Arc<Tls>>,
-    /// The connections to the APIs.
-    pub(crate) upstream: Arc<Upstream>,
     providers: BTreeMap<Arc<str>, Arc<Served>>,
 }
 
@@ -41,6 +37,8 @@ pub(crate) struct Served {
     pub(crate) provider: ConfiguredProvider,
     pub(crate) source: TokenSource,
     pub(crate) settings: ProviderSettings,
+    /// The connections to its API.
+    pub(crate) upstream: Arc<Upstream>,
     /// Calls under way.
     pub(crate) room: Arc<Room>,
     pub(crate) series: Arc<Series>,
@@ -55,12 +53,7 @@ impl Live {
         own: &OwnAddresses,
         old: Option<&Self>,
     ) -> Result<Self, Error> {
-        let http = biped.section::<HttpSettings>("http").cloned();
-        let http = http.unwrap_or_default();
-        let upstream = old.map(|old| old.upstream.clone());
-        let upstream = upstream.filter(|upstream| upstream.is_for(&http));
-        let upstream = upstream.unwrap_or_else(|| Arc::new(Upstream::new(http, own.clone())));
-        let mut live = Self::new(biped, serve, upstream, old)?;
+        let mut live = Self::new(biped, serve, own, old)?;
         let kept = old.and_then(|old| old.tls.clone());
         live.tls = match live.serve.tls.clone() {
             None => None,
@@ -75,7 +68,7 @@ impl Live {
     fn new(
         biped: Biped,
         serve: Serve,
-        upstream: Arc<Upstream>,
+        own: &OwnAddresses,
         old: Option<&Self>,
     ) -> Result<Self, Error> {
         let mut problems = Vec::new();
@@ -144,8 +137,18 @@ impl Live {
         if !problems.is_empty() {
             return Err(Error::configuration_lines(problems));
         }
+        let known = old.into_iter().flat_map(Self::all);
+        let mut upstreams: Vec<_> = known.map(|served| served.upstream.clone()).collect();
         let mut providers = BTreeMap::new();
         for name in names {
+            // Providers with the same settings share connections, and a reload keeps them.
+            let http = biped.http_settings(name)?;
+            let shared = upstreams.iter().find(|upstream| upstream.is_for(&http));
+            let upstream = shared.cloned().unwrap_or_else(|| {
+                let made = Arc::new(Upstream::new(http, own.clone()));
+                upstreams.push(made.clone());
+                made
+            });
             let provider = biped.provider(name)?.clone();
             let settings = serve.providers.iter().find(|(known, _)| known == name);
             let settings = settings.map_or_else(ProviderSettings::default, |(_, it)| it.clone());
@@ -154,6 +157,7 @@ impl Live {
                 name: name.clone(),
                 source: biped.token_source(&name)?,
                 provider,
+                upstream,
                 room: old
                     .and_then(|old| old.served(&name))
                     .map_or_else(Arc::default, |old| old.room.clone()),
@@ -167,7 +171,6 @@ impl Live {
         Ok(Self {
             callers: Callers::new(&serve.callers),
             tls: None,
-            upstream,
             biped,
             serve,
             providers,

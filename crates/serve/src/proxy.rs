@@ -113,14 +113,14 @@ impl Asked<'_> {
             .map_err(|why| named(why.problem()))?;
         let mut sent = parts.headers;
         let keep_cookies = served.settings.forward_cookies;
-        headers::to_api(&mut sent, keep_cookies, body.bytes().is_none());
+        headers::to_api(&mut sent, keep_cookies, body.bytes().is_none(), is_grpc);
         if served.settings.via {
             headers::add_via(&mut sent, version);
         }
         let outgoing = Outgoing::new(parts.method, sent, body, wanted.into_path())
             .map_err(|error| named(Problem::of_token(&error, false)))?;
         let mut transport = ApiTransport {
-            upstream: &self.live.upstream,
+            upstream: &served.upstream,
             source: &source,
             http2: served.settings.http2,
             replay: self.live.serve.replay,

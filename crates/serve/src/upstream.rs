@@ -3,12 +3,14 @@
 mod connector;
 mod failure;
 mod open;
+mod plain;
 mod trust;
+mod way;
 
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -29,11 +31,11 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use self::{connector::Connector, open::Open};
+use self::{connector::Connector, open::Open, plain::Plain, way::Way};
 pub(crate) use self::{
-    connector::OwnAddresses,
     failure::{Failure, is_dead_connection},
     open::InUse,
+    plain::OwnAddresses,
 };
 use crate::{config::Http2, meter::OpenConnections};
 
@@ -44,9 +46,9 @@ const IDLE_CONNECTIONS: usize = 512;
 /// The largest head of a response.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
 
-/// The connections to all APIs.
+/// The connections to the APIs of the providers with the same settings.
 pub(crate) struct Upstream {
-    settings: HttpSettings,
+    settings: Arc<HttpSettings>,
     own: OwnAddresses,
     clients: Mutex<HashMap<Kind, Kept>>,
     open: OpenConnections,
@@ -74,7 +76,7 @@ pub(crate) struct Clients {
 }
 
 impl Upstream {
-    pub(crate) fn new(settings: HttpSettings, own: OwnAddresses) -> Self {
+    pub(crate) fn new(settings: Arc<HttpSettings>, own: OwnAddresses) -> Self {
         Self {
             settings,
             own,
@@ -86,7 +88,9 @@ impl Upstream {
     /// Whether other settings lead to the same connections.
     pub(crate) fn is_for(&self, settings: &HttpSettings) -> bool {
         let own = &self.settings;
-        own.connect_limit() == settings.connect_limit() && own.extra_cas().eq(settings.extra_cas())
+        own.connect_limit() == settings.connect_limit()
+            && own.proxy_setting() == settings.proxy_setting()
+            && own.extra_cas().eq(settings.extra_cas())
     }
 
     /// The client for a protocol and a certificate.
@@ -108,7 +112,9 @@ impl Upstream {
         forget_unused(&mut clients, now);
         let tls = trust::config(&self.settings, identity)?;
         let limit = self.settings.connect_limit();
-        let connector = Connector::new(tls, http2, limit, self.own.clone(), self.open.clone());
+        let to_proxy = trust::config(&self.settings, None)?;
+        let way = Way::new(&self.settings, to_proxy, Plain::new(self.own.clone()));
+        let connector = Connector::new(tls, http2, limit, way, self.open.clone());
         let client = |idle| {
             let mut builder = Client::builder(TokioExecutor::new());
             builder
@@ -202,7 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_of_a_replaced_certificate_is_forgotten_once_it_is_unused() {
-        let upstream = Upstream::new(HttpSettings::default(), OwnAddresses::default());
+        let upstream = Upstream::new(Arc::default(), OwnAddresses::default());
         for number in 0..3 {
             let params = rcgen::CertificateParams::default();
             let key = rcgen::KeyPair::generate().unwrap();

@@ -91,9 +91,12 @@ impl Maker<'_> {
             let message = self.registry.unknown_provider(&kind_name);
             return Err(problem(&kind_value.origin, ".kind", message));
         };
+        let mut own = values.clone();
+        // Read with [http].
+        own.remove(config::http::NAME);
         let opened = self.opened.clone();
         let (own_name, needs, known) = (name.to_owned(), needs.clone(), known.clone());
-        let config = ProviderConfig::new(name, kind_name, value.origin.clone(), values.clone())
+        let config = ProviderConfig::new(name, kind_name, value.origin.clone(), own)
             .reading_files_with(move |origin, path| {
                 let by = opened
                     .iter()

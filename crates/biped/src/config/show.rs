@@ -1,10 +1,10 @@
 //! The merged configuration, redacted.
 
-use biped_config::{ConfigValue, Field, FieldType, Origin, Value};
+use biped_config::{ConfigValue, Field, FieldType, Origin, ProviderKind, Value};
 use biped_core::{redacted_url, wire::Escaped};
 use url::Url;
 
-use super::Table;
+use super::{Table, http};
 use crate::registry::Registry;
 
 const REDACTED: &str = "[redacted]";
@@ -53,12 +53,18 @@ pub(crate) fn settings(root: &Table, registry: &Registry) -> Vec<Setting> {
             };
             let kind = values.get("kind").and_then(ConfigValue::to_text);
             let kind = kind.and_then(|name| registry.provider(&name));
-            keys(&mut shown, &path, values, |key| {
-                kind?
-                    .fields()
-                    .find(|field| field.name() == key)
-                    .map(Field::ty)
-            });
+            for (key, value) in values {
+                let path = format!("{path}.{key}");
+                if let (http::NAME, Value::Table(own)) = (&**key, &value.raw) {
+                    keys(&mut shown, &path, own, |key| {
+                        registry.field(http::NAME, key).map(Field::ty)
+                    });
+                    continue;
+                }
+                let mut fields = kind.into_iter().flat_map(ProviderKind::fields);
+                let field = fields.find(|field| field.name() == key);
+                push(&mut shown, path, value, field.map(Field::ty));
+            }
         }
     }
     shown

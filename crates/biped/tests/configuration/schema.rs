@@ -45,6 +45,12 @@ fn schema_and_reader_agree() {
         (head, "client_secret = []\n", false),
         (head, "client_secret = { cmd = [] }\n", false),
         (head, "client_secret = { command = ['pass'] }\n", false),
+        (
+            head,
+            "client_secret = 's'\nhttp = { proxy = 'none', timeout = 3 }\n",
+            true,
+        ),
+        (head, "client_secret = 's'\nhttp = { prxy = 'x' }\n", false),
         (head, "client_secret = 's'\nregoin = 'eu'\n", false),
         (head, "client_secret = 's'\nproject_id = 1.5\n", false),
         (

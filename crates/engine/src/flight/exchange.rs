@@ -118,7 +118,7 @@ impl Engine {
         candidate: usize,
         marks: Option<IdentityKey>,
     ) -> FetchContext<'a> {
-        FetchContext::new(&*self.http, &*self.clock)
+        FetchContext::new(self.http.of(provider.id()), &*self.clock)
             .with_plain_http(provider.plain_http())
             .with_candidate(candidate)
             .with_identity_key(marks)

@@ -6,7 +6,10 @@ use biped::Error;
 use http::StatusCode;
 use hyper_util::client::legacy::Error as SendError;
 
-use super::connector::{IsLoop, NoAddress, TooSlow};
+use super::{
+    plain::{IsLoop, NoAddress, TooSlow},
+    way::ProxyFailed,
+};
 use crate::{body::Interrupted, problem::Problem};
 
 /// Why an API gave no response.
@@ -40,6 +43,17 @@ fn of_send(error: &SendError) -> Problem {
             "loop",
             "the API's address is one of this sidecar's listeners; correct api_base_url",
         );
+    }
+    if let Some(failed) = has::<ProxyFailed>(error) {
+        let what = match failed {
+            ProxyFailed::Unauthenticated => {
+                "the proxy of [http] refuses the sidecar; correct the user name and the password in its URL"
+            }
+            ProxyFailed::Unreachable => {
+                "there is no connection to the API through the proxy of [http]; check the proxy"
+            }
+        };
+        return Problem::new("unreachable", what).error("connection_refused");
     }
     if error.is_connect() {
         return no_connection(error);

@@ -9,6 +9,7 @@ mod health;
 mod http2;
 mod https;
 mod load;
+mod network;
 mod oauth;
 mod observe;
 mod page;

@@ -19,7 +19,7 @@ use tokio_rustls::{
 use crate::stage::{Answer, Caller, Stage, address, biped};
 
 /// A server with a certificate of its own, which counts the requests that it can read.
-async fn server(params: CertificateParams) -> (u16, String, Arc<AtomicUsize>) {
+pub(crate) async fn server(params: CertificateParams) -> (u16, String, Arc<AtomicUsize>) {
     server_with(params, KeyPair::generate().unwrap()).await
 }
 
@@ -78,7 +78,7 @@ async fn ask(stage: &Stage, port: u16, trusted: Option<&str>) -> Answer {
     Caller::new(stream).ask("GET /x/y", "").await
 }
 
-fn named(name: &str) -> CertificateParams {
+pub(crate) fn named(name: &str) -> CertificateParams {
     CertificateParams::new(vec![name.to_owned()]).unwrap()
 }
 
