@@ -521,8 +521,6 @@ fn public_modules_hold_the_types_that_are_listed_for_them() {
         ),
         ("crates/clients/tower", "grpc", &[]),
         ("crates/serve", "problem", &[]),
-        // Built for tests and fuzzers only.
-        ("crates/serve", "untrusted", &[]),
     ];
     for (folder, _) in members() {
         if folder == "crates/testing" {
