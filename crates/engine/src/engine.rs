@@ -19,6 +19,7 @@ use crate::{
         table::{Key, KeyTable},
     },
     settings::Settings,
+    spans::Spanned,
     sync::{Mutex, lock},
 };
 
@@ -46,6 +47,16 @@ pub(crate) struct HttpClients {
 }
 
 impl HttpClients {
+    /// The same clients, whose requests have spans.
+    pub(crate) fn spanned(self) -> Self {
+        let spanned = |http| Arc::new(Spanned(http)) as Arc<dyn HttpClient>;
+        let own = self.own.into_iter();
+        Self {
+            default: spanned(self.default),
+            own: own.map(|(id, http)| (id, spanned(http))).collect(),
+        }
+    }
+
     pub(crate) fn of(&self, id: &ProviderId) -> &dyn HttpClient {
         &**self.own.get(id).unwrap_or(&self.default)
     }
