@@ -144,6 +144,8 @@ mod presented;
 mod provider;
 mod resource;
 
+#[cfg(feature = "pkcs11")]
+pub use biped_sources::remember_refused_pins;
 pub use biped_sources::{Algorithm, ExternalToken, PublicKey, Signer};
 
 pub use self::{
