@@ -69,6 +69,9 @@ pub(crate) struct Found {
 
 impl Session {
     pub(crate) fn new(builder: Builder, global: &Global, json: bool) -> Self {
+        if let Some(state) = trust::state_directory() {
+            biped::oauth2::remember_refused_pins(state.join("refused-pins"));
+        }
         let mut builder = builder;
         if let Some(store) = &global.store {
             builder = builder.option("--store", "store.kind", store.as_str());
