@@ -59,6 +59,7 @@
 //! | `sealed` | `seal` in `[store]`: encrypts what is stored | |
 //! | `spiffe` | tokens of a SPIFFE Workload API, for the kinds `oauth2` and `platform` | |
 //! | `tower` | `TokenLayer` for hyper-util, tonic and any tower client | |
+//! | `vault` | secrets in OpenBao and Vault: references that begin with `vault:` | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
