@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// The numbers that the token manager goes by.
+/// The settings of a token manager: when a token is renewed, how long a call waits, and how many token
+/// requests are sent.
 ///
 /// ```
 /// use std::time::Duration;
