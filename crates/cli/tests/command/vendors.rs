@@ -352,13 +352,13 @@ fn a_test_that_brings_no_token_changes_nothing() {
     let world = World::empty();
     world.write("mine.toml", &shop_file("/v1/orders"));
     let refused = test_of_the_shop(&world, "pl4nted", &[]);
-    let told = refused.stdout.clone();
+    let told = &refused.stdout;
     assert!(
         told.contains("mine: refused") && !told.contains("live"),
         "{told}"
     );
     assert!(!told.contains("pl4nted"), "{told}");
-    refused.failed(3);
+    assert_eq!(refused.status, 3);
     let json = test_of_the_shop(&world, "pl4nted", &["--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["ok"], false);
