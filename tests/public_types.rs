@@ -137,6 +137,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("NoLifetime", WORD),
             ("Now", NUMBERS),
             ("ParamValue", NAMES),
+            ("FetchLimit", NUMBERS),
             ("PlainHttp", NAMES),
             ("Probe", DOCUMENT),
             (

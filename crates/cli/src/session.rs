@@ -240,7 +240,8 @@ impl Session {
         Ok((self.made(builder.references(references))?, doubt))
     }
 
-    fn made(&self, builder: Builder) -> Result<Biped, Error> {
+    /// Builds the providers of a builder.
+    pub(crate) fn made(&self, builder: Builder) -> Result<Biped, Error> {
         let biped = builder.build()?;
         let _ = self.manager.set(biped.manager().clone());
         if biped.names().len() == 0 {

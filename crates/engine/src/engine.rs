@@ -93,7 +93,7 @@ impl Engine {
             .get(id.token_endpoint())
             .and_then(Weak::upgrade);
         let endpoint = known.unwrap_or_else(|| {
-            let endpoint = Endpoint::new(&self.settings);
+            let endpoint = Endpoint::new(&self.settings, provider.fetch_limit());
             parties
                 .endpoints
                 .insert(id.token_endpoint().into(), Arc::downgrade(&endpoint));
