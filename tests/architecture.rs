@@ -199,7 +199,8 @@ fn no_crate_outgrows_its_limit() {
         // kinds whose features are not enabled (220). Beyond 2 550: what an author meant by a key of
         // another kind (builder/hints.rs), variables that set nothing, and which providers need which
         // others (120).
-        ("crates/biped", 2_900),
+        // Beyond 2 900: settings of connections for each provider (130).
+        ("crates/biped", 3_050),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {
