@@ -200,8 +200,8 @@ fn no_crate_outgrows_its_limit() {
         // kinds whose features are not enabled (220). Beyond 2 550: what an author meant by a key of
         // another kind (builder/hints.rs), variables that set nothing, and which providers need which
         // others (120). Beyond 2 850: the built-in scheme of secrets, which is connected after the
-        // configuration is read (registry/vault.rs).
-        ("crates/biped", 2_970),
+        // configuration is read (registry/vault.rs), and settings of connections for each provider (130).
+        ("crates/biped", 3_050),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {
