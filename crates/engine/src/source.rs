@@ -22,6 +22,7 @@ use crate::{
         state::{Decision, Rejection},
         table::Key,
     },
+    refused::Refused,
     status::{Status, TokenState},
     sync::Handle,
     telemetry,
@@ -40,10 +41,13 @@ pub struct TokenSource {
 }
 
 /// What a handle may have that its key doesn't share; most have nothing, and stay small.
+#[derive(Clone, Default)]
 struct Own {
     /// A provider that is equal to the one that came first, and may have another name.
     provider: Option<Arc<dyn Provider>>,
     api_base_url: Option<Url>,
+    /// Why there are no tokens: no tenant may have the name that was given.
+    refusal: Option<Error>,
 }
 
 impl TokenSource {
@@ -52,7 +56,7 @@ impl TokenSource {
         let own = (!known).then(|| {
             Arc::new(Own {
                 provider: Some(provider),
-                api_base_url: None,
+                ..Own::default()
             })
         });
         Self { engine, key, own }
@@ -158,6 +162,7 @@ impl TokenSource {
     }
 
     async fn wait_for(&self, demand: Demand) -> Result<TokenRef, Error> {
+        self.check_tenant()?;
         let Self { engine, key, .. } = self;
         let name = key.client.id.name();
         let deadline = engine
@@ -296,7 +301,7 @@ impl TokenSource {
             }
             rejection
         };
-        telemetry::rejected(key.client.id.name(), &key.request, rejection);
+        telemetry::rejected(&key.client.id, &key.request, rejection);
         if rejection == Rejection::Renewing {
             self.start();
         }
@@ -309,6 +314,7 @@ impl TokenSource {
     /// [`Store`](biped_core::ErrorKind::Store) where the store could not be told. It is forgotten here
     /// all the same.
     pub async fn forget(&self) -> Result<(), Error> {
+        self.check_tenant()?;
         let Self { engine, key, .. } = self;
         let through = {
             let mut state = key.state();
@@ -369,6 +375,7 @@ impl TokenSource {
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Error> {
+        self.check_tenant()?;
         let provider = self.provider();
         let lent = self.engine.borrow(&**provider, false).await?;
         let asked = self.engine.ask(provider, &self.key, ask, &lent).await;
@@ -382,6 +389,7 @@ impl TokenSource {
     /// [`Store`](biped_core::ErrorKind::Store), and [`Secret`](biped_core::ErrorKind::Secret) where it
     /// can't be told which token of the store is this one's.
     pub async fn stored(&self) -> Result<Option<(Token, TokenState)>, Error> {
+        self.check_tenant()?;
         let Some(shared) = &self.engine.shared else {
             return Ok(None);
         };
@@ -419,6 +427,7 @@ impl TokenSource {
     /// because the store can't tell their secrets apart
     /// ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)).
     pub async fn store_key(&self) -> Option<TokenKey> {
+        self.check_tenant().ok()?;
         let shared = self.engine.shared.as_ref()?;
         let Key {
             client, request, ..
@@ -469,17 +478,71 @@ impl TokenSource {
         self.with_request(self.request().clone().without_scopes().scope(scopes))
     }
 
+    /// The same provider's tokens for one tenant: a customer whose credentials are found by this name.
+    ///
+    /// If no tenant may have the name, or if the provider has no tenants, every attempt to get a token
+    /// fails with a [`Configuration`](biped_core::ErrorKind::Configuration) error, and nothing is sent.
+    #[must_use]
+    pub fn tenant(&self, name: &str) -> Self {
+        let provider = self.provider();
+        let tenant = match provider.tenants() {
+            Some(tenants) => tenants.tenant(name, self.request()),
+            None => Err(
+                Error::configuration("this provider has no tenants").with_remedy(
+                    "set tenant to a pattern in its configuration, such as \"[a-z0-9-]{1,40}\"",
+                ),
+            ),
+        };
+        let tenant = match tenant {
+            Ok(tenant) => tenant,
+            Err(error) => {
+                let refused: Arc<dyn Provider> = Arc::new(Refused::new(provider.id()));
+                let own = Own {
+                    refusal: Some(self.named(error)),
+                    ..Own::default()
+                };
+                return Self {
+                    engine: self.engine.clone(),
+                    key: self.engine.key(&refused, self.request().clone()),
+                    own: Some(own.into()),
+                };
+            }
+        };
+        let key = self.engine.key(&tenant.provider, tenant.request);
+        let source = Self::new(self.engine.clone(), key, tenant.provider);
+        match tenant.api_base_url {
+            None => source,
+            url => source.with_api_base_url(url),
+        }
+    }
+
+    /// Whether tokens can be had: a provider that has tenants gives none without a tenant.
+    fn check_tenant(&self) -> Result<(), Error> {
+        let refusal = self.own.as_ref().and_then(|own| own.refusal.clone());
+        let provider = self.provider();
+        let lacks_tenant = || provider.id().tenant().is_none() && provider.tenants().is_some();
+        match refusal {
+            Some(error) => Err(error),
+            None if lacks_tenant() => Err(self.named(
+                Error::configuration("the provider has tenants, and no tenant is named")
+                    .with_remedy("name one: .tenant(…), --tenant or Biped-Tenant"),
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// The same tokens, with a base URL for API calls where the vendor's answer names none.
     #[must_use]
     pub fn with_api_base_url(mut self, api_base_url: Option<Url>) -> Self {
-        let provider = self.own.as_ref().and_then(|own| own.provider.clone());
-        let has_own = provider.is_some() || api_base_url.is_some();
-        self.own = has_own.then(|| {
-            Arc::new(Own {
-                provider,
-                api_base_url,
-            })
-        });
+        let mut own = self.own.as_deref().cloned().unwrap_or_default();
+        own.api_base_url = api_base_url;
+        let Own {
+            provider,
+            api_base_url,
+            refusal,
+        } = &own;
+        let has_own = provider.is_some() || api_base_url.is_some() || refusal.is_some();
+        self.own = has_own.then(|| Arc::new(own));
         self
     }
 

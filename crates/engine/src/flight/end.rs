@@ -52,13 +52,13 @@ impl FlightTask {
         }
         let took = now.mono.saturating_sub(started.mono);
         telemetry::fetched(
-            self.key.client.id.name(),
+            &self.key.client.id,
             &self.key.request,
             &token,
             from_store,
             took,
         );
-        telemetry::assumed(self.key.client.id.name(), &self.key.request, &token);
+        telemetry::assumed(&self.key.client.id, &self.key.request, &token);
         self.finish(Ok(token.clone()));
         Some(token)
     }
@@ -92,7 +92,7 @@ impl FlightTask {
             error = error.with_next_attempt(wait.max(paused));
         }
         if failure.is_news() {
-            telemetry::failed(client.id.name(), &self.key.request, &error, serving);
+            telemetry::failed(&client.id, &self.key.request, &error, serving);
         }
         self.finish(Err(match failure {
             FlightFailure::Forgotten(_) => Ended::Forgotten,
