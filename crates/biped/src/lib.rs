@@ -61,6 +61,7 @@ mod http;
 pub mod provider;
 mod registry;
 pub mod store;
+mod tenants;
 
 #[cfg(feature = "contentsquare")]
 pub use biped_contentsquare as contentsquare;
