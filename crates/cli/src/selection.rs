@@ -20,18 +20,18 @@ pub(crate) struct Selection {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Tenant {
     /// The tenant whose tokens to use, for a provider that has tenants
-    #[arg(long = "tenant", value_name = "T")]
-    name: Option<String>,
+    #[arg(long, value_name = "T")]
+    tenant: Option<String>,
 }
 
 impl Tenant {
     pub(crate) fn is_named(&self) -> bool {
-        self.name.is_some()
+        self.tenant.is_some()
     }
 
     /// Returns the source of the tenant's tokens, or this one if no tenant is named.
     pub(crate) fn of(&self, source: TokenSource) -> TokenSource {
-        match &self.name {
+        match &self.tenant {
             Some(name) => source.tenant(name),
             None => source,
         }
@@ -73,7 +73,7 @@ impl Selection {
     /// Returns a client of the API for the selected tokens.
     pub(crate) fn client(&self, biped: &Biped, name: &str) -> Result<ApiClient, Error> {
         let mut client = biped.client(name)?;
-        if let Some(tenant) = &self.tenant.name {
+        if let Some(tenant) = &self.tenant.tenant {
             client = client.tenant(tenant);
         }
         if let Some(scope) = self.scope() {

@@ -70,12 +70,19 @@
 //! say what is wrong (`NOAUTH`, a full memory, a certificate), and show neither user nor password.
 
 mod address;
+#[cfg(feature = "cluster")]
+mod cluster;
+mod connection;
 mod fault;
 mod kind;
 mod link;
 mod scripts;
+#[cfg(feature = "sentinel")]
+mod sentinel;
 mod store;
 
+#[cfg(feature = "sentinel")]
+pub use self::sentinel::Sentinel;
 pub use self::{
     kind::kind,
     link::LIMIT,
