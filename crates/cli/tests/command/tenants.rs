@@ -5,20 +5,23 @@ use serde_json::Value;
 
 use crate::world::World;
 
-/// A world whose `crm` is the shop, with a secret for each tenant.
-fn world() -> World {
-    let world = World::empty();
-    let crm = format!(
-        "[providers.crm]\nkind = 'envelope'\ntenant = '[a-z]+'\nbase_url = '{}'\n\
-         client_id = '{}'\nclient_secret = 'file:of-{{tenant}}'\n",
-        world.sandbox().url(),
-        SHOP.client_id
-    );
-    let config = world.sandbox().config_toml();
+/// The shop as the provider `crm`, with a secret for each tenant.
+pub(crate) fn provider(world: &World) -> String {
     world.write("of-acme", SHOP.client_secret);
     world.write("of-umbrella", SHOP.client_secret);
     world.write("of-wrong", "not this one");
-    world.write("biped.toml", &format!("{config}\n{crm}"));
+    format!(
+        "\n[providers.crm]\nkind = 'envelope'\ntenant = '[a-z]+'\nbase_url = '{}'\n\
+         client_id = '{}'\nclient_secret = 'file:of-{{tenant}}'\n",
+        world.sandbox().url(),
+        SHOP.client_id
+    )
+}
+
+fn world() -> World {
+    let world = World::empty();
+    let config = world.sandbox().config_toml() + &provider(&world);
+    world.write("biped.toml", &config);
     world
 }
 
