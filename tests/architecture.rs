@@ -121,7 +121,7 @@ fn each_crate_uses_only_what_lies_below_it() {
         ("crates/core", &["io", "redact"]),
         ("crates/config", &["core"]),
         ("crates/engine", &["core"]),
-        ("crates/sources", &["core", "config"]),
+        ("crates/sources", &["core", "config", "io"]),
         ("crates/providers/", &["core", "config", "sources"]),
         ("crates/stores/", &["core", "config"]),
         ("crates/clients/", &["core", "engine"]),
@@ -179,26 +179,29 @@ fn no_crate_outgrows_its_limit() {
         // assumed, and scopes in the order in which they were written. Beyond 3 700: tokens of other
         // parties, which are another provider's (`input.rs`) or a platform's, how a client proves who it
         // is, a request that tries a token, and disuse. Beyond 4 050: what rejects a token (`challenge.rs`,
-        // `rejection.rs`) and where a value is in a response (`pointer.rs`), which each provider had or
+        // `rejection.rs`), which servers are asked without TLS (`plain_http.rs`), and where a value is in a response (`pointer.rs`), which each provider had or
         // lacked, the vendor's words in whatever envelope (`refusal.rs`: 220), clocks that differ
         // (`error/clock.rs`), PEM as people have it (`pem.rs`), and points in time.
-        ("crates/core", 4_800),
+        ("crates/core", 4_900),
         ("crates/io", 600),
         ("crates/redact", 750),
         // Beyond 3 300: what keeps a runtime that stands still from starving others, whose token a
         // stored one is, what a store may claim, the rules of failures as types of their own, and the
         // last resort. Beyond 4 100: a log of each request and of an odd one, tokens that providers lend
-        // each other (270), tokens that end of disuse, and tokens that a manager takes over.
-        ("crates/engine", 4_700),
+        // each other (270), tokens that end of disuse, and tokens that a manager takes over. Beyond 4 700:
+        // spans (110).
+        ("crates/engine", 4_850),
         // Beyond 1 300: the schemes of references, the reads that a vendor's file needs, how a provider
-        // finds another, and which API responses reject the token, for every kind that asks.
-        ("crates/config", 1_550),
+        // finds another, and which API responses reject the token, for every kind that asks. Beyond
+        // 1 550: references that are tables, a kind whose base URL has a key of its own, and `plain_http`.
+        ("crates/config", 1_680),
         // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs:
         // 380), and the registry, which checks what an application registers and knows the keys of
         // kinds whose features are not enabled (220). Beyond 2 550: what an author meant by a key of
         // another kind (builder/hints.rs), variables that set nothing, and which providers need which
-        // others (120).
-        ("crates/biped", 2_900),
+        // others (120). Beyond 2 850: the built-in scheme of secrets, which is connected after the
+        // configuration is read (registry/vault.rs).
+        ("crates/biped", 2_970),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {

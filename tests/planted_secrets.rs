@@ -34,7 +34,7 @@ use biped::{
 };
 use biped_dialect::{Dialect, Vendor};
 use biped_sandbox::{ACCOUNT, Effect, Fault, KeyFilter};
-use biped_sources::{Asking, ExternalToken, KeySource};
+use biped_sources::{Asking, ExternalToken, KeyRef, KeySource, Vault, VaultSettings};
 use biped_testing::{
     ManualClock, Reply, ScriptedHttp, TestProvider,
     secrets::{Parts, encodings},
@@ -299,6 +299,17 @@ async fn of_core(shown: &mut Shown) {
         kid: None,
     };
     shown.debug("KeySource", &source);
+    shown.debug("KeyRef", &KeyRef::from(SecretRef::inline(PEM)));
+    let jwt = ExternalToken::from(SecretRef::inline(TOKEN));
+    for settings in [
+        VaultSettings::new().token(SecretRef::inline(TOKEN)),
+        VaultSettings::new().login("jwt", "biped", jwt),
+    ] {
+        shown.debug("VaultSettings", &settings);
+        let vault = Vault::new();
+        vault.connect(settings, http.clone());
+        shown.debug("Vault", &vault);
+    }
     let cx = FetchContext::new(&*http, &SystemClock);
     let given = ExternalToken::from(SecretRef::inline(TOKEN));
     shown.debug("GivenToken", &given.read(&Asking::new(&cx)).await.unwrap());
@@ -508,6 +519,7 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
     let proxy = format!("http://me:{PASSWORD}@127.0.0.1:1");
     let settings = HttpSettings::new().proxy(proxy.clone()).extra_ca(PEM);
     shown.debug("HttpSettings", &settings);
+    shown.debug("ProxySetting", settings.proxy_setting());
     let settings = HttpSettings::new().proxy(proxy.clone());
     let client = TokenClient::with(settings.clone()).unwrap();
     shown.debug("TokenClient", &client);

@@ -1,9 +1,3 @@
-//! A vendor file may be anything: loading returns problems with lines, or a dialect whose examples run.
 #![no_main]
 
-use biped_dialect::check_text;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|text: &str| {
-    let _ = format!("{:?}", check_text(text, "any.toml"));
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| biped_fuzz_targets::run("vendor_files", data));

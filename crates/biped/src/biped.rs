@@ -61,7 +61,18 @@ impl Biped {
     #[cfg(feature = "reqwest")]
     pub fn client(&self, name: &str) -> Result<biped_reqwest::ApiClient, Error> {
         let source = self.token_source(name)?;
-        Ok(self.0.http.api_clients()?.client(source))
+        Ok(self.0.http.api_clients(name)?.client(source))
+    }
+
+    /// The settings of a provider's connections: those of `[http]`, with what `[providers.NAME.http]`
+    /// says instead.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured.
+    #[cfg(feature = "reqwest")]
+    pub fn http_settings(&self, name: &str) -> Result<Arc<biped_reqwest::HttpSettings>, Error> {
+        self.provider(name)?;
+        Ok(self.0.http.settings(name).clone())
     }
 
     /// The source of a provider's tokens, for the request that the configuration describes.

@@ -12,7 +12,8 @@ use biped_config::{
     Origin, Problem, ProviderConfig, ProviderKind, SecretScheme, Section, StoreKind, Value,
 };
 use biped_core::{
-    Clock, Error, HttpClient, Provider, References, SystemClock, TokenRequest, TokenStore, wire,
+    Clock, Error, HttpClient, PlainHttp, Provider, References, SystemClock, TokenRequest,
+    TokenStore, wire,
 };
 use biped_engine::{Settings, TokenManager};
 
@@ -24,8 +25,8 @@ use self::{
 use crate::{
     biped::{Biped, ConfiguredProvider, Parts},
     config::{self, ConfigFile, Environment, Reach, Setting, Table},
-    http::Http,
-    registry::Registry,
+    http::{Http, TokenClients},
+    registry::{Registry, vault},
 };
 
 /// Collects the sources of the configuration, and the kinds, clients and stores that an application
@@ -246,7 +247,8 @@ impl Builder {
         self
     }
 
-    /// Sends token requests through this client. Default: reqwest, with the settings of `[http]`.
+    /// Sends token requests through this client. Default: reqwest, with the settings of `[http]` and
+    /// `[providers.NAME.http]`.
     pub fn http_client(mut self, http_client: Arc<dyn HttpClient>) -> Self {
         self.http_client = Some(http_client);
         self
@@ -330,7 +332,8 @@ impl Builder {
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration), with one line for each problem
     /// ([`config`](crate::config)).
-    pub fn build(self) -> Result<Biped, Error> {
+    pub fn build(mut self) -> Result<Biped, Error> {
+        self.registry.renew_vault();
         let mut problems = self.registry.problems().to_vec();
         let Read { root, referenced } = self.read(&mut problems)?;
         self.sources.warn_of_unused(&self.registry, &referenced);
@@ -340,23 +343,31 @@ impl Builder {
         let engine = section(config::engine::NAME).and_then(|it| it.downcast_ref::<Settings>());
         let mut unread = None;
         let mut store = config::store::store(&root, &self.registry, &mut problems, &mut unread);
-        let http = Http::new(section(config::http::NAME));
+        let http = Http::new(section(config::http::NAME), &root, &mut problems);
         let mut made = self.make_providers(&root, &mut problems);
-        let http_client = match &self.http_client {
-            Some(client) => Some(client.clone()),
-            None => http.token_client(&root, &mut problems),
+        let clients = match &self.http_client {
+            Some(client) => Some(TokenClients {
+                default: client.clone(),
+                own: BTreeMap::new(),
+            }),
+            None => http.token_clients(&mut problems),
         };
         if !problems.is_empty() {
             return Err(config::report(problems));
         }
-        let http_client = http_client.ok_or_else(|| {
+        let clients = clients.ok_or_else(|| {
             Error::configuration("there is no HTTP client for token requests")
                 .with_remedy("set one with Builder::http_client, or enable biped's feature reqwest")
         })?;
+        vault::connect(
+            self.registry.vault(),
+            section(vault::NAME),
+            &clients.default,
+        );
         for (name, (provider, request)) in &self.providers {
             made.insert(name.clone(), Made::by_application(provider, request));
         }
-        let mut manager = TokenManager::builder(http_client)
+        let mut manager = TokenManager::builder(clients.default)
             .clock(self.clock.clone())
             .settings(engine.cloned().unwrap_or_default());
         if self.references == References::None {
@@ -373,11 +384,15 @@ impl Builder {
         }
         for (name, made) in &made {
             manager = manager.named_provider(name.clone(), made.provider.clone());
+            if let Some(client) = clients.own.get(name) {
+                manager = manager.provider_http(made.provider.id(), client.clone());
+            }
         }
         let manager = manager.build();
         let now = self.clock.now().wall;
         let providers = made.into_iter().map(|(name, made)| {
-            if let Some(warning) = made.provider.warning(now) {
+            let clear = made.provider.plain_http().and_then(PlainHttp::warning);
+            for warning in made.provider.warning(now).into_iter().chain(clear) {
                 let (provider, warning) = (&*wire::escaped(&name), wire::Escaped(&warning));
                 tracing::warn!(provider, "{warning}");
             }

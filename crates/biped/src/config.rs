@@ -112,7 +112,7 @@ pub use biped_config::{
 };
 pub use biped_core::{
     FILE_TIMEOUT, MAX_FILE_SIZE, References, SecretRef, SecretSource, SourceContext, async_trait,
-    read_file, read_file_if, read_text_file,
+    read_file, read_file_if, read_text_file, replace_file, replace_file_durably,
 };
 
 pub use self::{
@@ -137,11 +137,7 @@ pub(crate) fn report(mut problems: Vec<Problem>) -> Error {
 
 /// Files first, by line, then variables, then options, then the builder.
 fn place(problem: &Problem) -> (u8, String, usize, &str) {
-    let mut origin = &problem.origin;
-    while let Origin::Limited { from, .. } = origin {
-        origin = from;
-    }
-    match origin {
+    match problem.origin.plain() {
         Origin::File { path, line, .. } => (0, path.display().to_string(), *line, &problem.key),
         Origin::Variable(name) => (1, name.to_string(), 0, &problem.key),
         Origin::Option(name) => (2, name.to_string(), 0, &problem.key),

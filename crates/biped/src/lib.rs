@@ -46,6 +46,8 @@
 //! | `sealed` | `seal` in `[store]`: encrypts what is stored | |
 //! | `tower` | `TokenLayer` for hyper-util, tonic and any tower client | |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 /// Compiles the examples of the README.
 #[cfg(all(doctest, feature = "reqwest"))]
 #[doc = include_str!("../../../README.md")]

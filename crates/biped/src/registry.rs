@@ -8,6 +8,7 @@ use biped_config::{
     StoreKind, nearest,
 };
 
+use self::vault::Vault;
 use crate::config::{engine, http};
 
 /// A built-in kind, which needs the feature of its name.
@@ -78,6 +79,8 @@ pub(crate) struct Registry {
     stores: BTreeMap<String, StoreKind>,
     sections: Vec<Section>,
     schemes: Vec<SecretScheme>,
+    /// The server of the built-in scheme.
+    vault: Vault,
     problems: Vec<Problem>,
 }
 
@@ -89,8 +92,12 @@ impl Registry {
         Self {
             providers: providers.map(|kind| (kind.name().into(), kind)).collect(),
             stores: stores.map(|kind| (kind.name().into(), kind)).collect(),
-            sections: vec![http::section(), engine::section()],
+            sections: [http::section(), engine::section()]
+                .into_iter()
+                .chain(vault::section())
+                .collect(),
             schemes: Vec::new(),
+            vault: Vault::new(),
             problems: Vec::new(),
         }
     }
@@ -191,8 +198,20 @@ impl Registry {
         ["providers", "store"].into_iter().chain(own)
     }
 
+    /// The schemes, of which an application's replace the built-in one.
     pub(crate) fn schemes(&self) -> SecretSchemes {
-        self.schemes.iter().cloned().collect()
+        let built_in = [self.vault.scheme()];
+        self.schemes.iter().cloned().chain(built_in).collect()
+    }
+
+    /// The server of the built-in scheme.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Forgets the server of the built-in scheme: each configuration that is built has its own.
+    pub(crate) fn renew_vault(&mut self) {
+        self.vault = Vault::new();
     }
 
     /// The keys that `[store]` may hold, which are those of every kind.
@@ -293,3 +312,4 @@ fn lacking<K>(built_in: &[BuiltIn<K>], name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests;
+pub(crate) mod vault;

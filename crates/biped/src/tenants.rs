@@ -10,10 +10,9 @@ use std::{
 use biped_config::{ConfigValue, ProviderConfig, ProviderKind, TenantPattern, of_tenant};
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, IdentityRef, Input,
-    Inspection, ParamValue, Probe, Proof, Provider, ProviderId, SecretRef, Tenant, Tenants,
+    Inspection, ParamValue, PlainHttp, Probe, Proof, Provider, ProviderId, SecretRef, Tenant, Tenants,
     Timestamp, Token, TokenRequest, Verdict, async_trait,
 };
-use url::Url;
 
 use crate::config;
 
@@ -33,6 +32,8 @@ pub(crate) struct Template {
     sample: Arc<dyn Provider>,
     /// Whether each tenant's provider is made anew for each fetch.
     is_made_anew: bool,
+    /// Whether the configuration names a base URL of the API.
+    has_base_url: bool,
     /// The configured request, in which the names of tenants are still to be filled in.
     request: TokenRequest,
     /// The tenants whose providers are in use.
@@ -57,7 +58,10 @@ impl Template {
         let is_made_anew = sample.is_made_anew()
             && sample.inputs().is_empty()
             && sample.attach_secrets().is_empty()
-            && sample.client_identity().is_none();
+            && sample.client_identity().is_none()
+            && sample.plain_http().is_none();
+        let filled = configure(TenantPattern::sample(&kind, &values));
+        let has_base_url = kind.api_base_url(&filled).is_some();
         Arc::new_cyclic(|this| Self {
             id,
             pattern,
@@ -66,6 +70,7 @@ impl Template {
             configure,
             sample,
             is_made_anew,
+            has_base_url,
             request,
             known: Mutex::default(),
             this: this.clone(),
@@ -78,9 +83,12 @@ impl Template {
     }
 
     fn make(&self, name: &str) -> Result<Arc<dyn Provider>, Error> {
-        let values = TenantPattern::fill(&self.kind, &self.values, name);
-        let config = (self.configure)(values);
+        let config = self.config(name);
         self.kind.build(&config).map_err(config::report)
+    }
+
+    fn config(&self, name: &str) -> ProviderConfig {
+        (self.configure)(TenantPattern::fill(&self.kind, &self.values, name))
     }
 
     fn provider(&self, name: &str) -> Result<Arc<OfTenant>, Error> {
@@ -118,12 +126,13 @@ impl Template {
         self.pattern.check(name)?;
         let provider = self.provider(name)?;
         let request = self.filled(before, name, request);
-        let text = self.values.get("api_base_url").map(ConfigValue::to_text);
-        let api_base_url = text.flatten().map(|text| {
-            Url::parse(of_tenant(&text, name).trim())
-                .map_err(|_| Error::configuration("the tenant's api_base_url is not a valid URL"))
-        });
-        Ok(Tenant::new(provider, request).api_base_url(api_base_url.transpose()?))
+        let tenant = Tenant::new(provider, request);
+        if !self.has_base_url {
+            return Ok(tenant);
+        }
+        let base_url = self.kind.api_base_url(&self.config(name));
+        let invalid = || Error::configuration("the tenant's base URL is not a valid URL");
+        Ok(tenant.api_base_url(Some(base_url.ok_or_else(invalid)?)))
     }
 
     /// The request with the name of the tenant in what is configured. What a caller set stays.
@@ -273,6 +282,10 @@ impl Provider for OfTenant {
 
     fn client_identity(&self) -> Option<&IdentityRef> {
         self.like_all().client_identity()
+    }
+
+    fn plain_http(&self) -> Option<&PlainHttp> {
+        self.like_all().plain_http()
     }
 
     fn signs_url(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The command line: commands, options and their help.
 
+pub(crate) mod new;
 pub(crate) mod serve;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -94,9 +95,15 @@ impl Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Writes a commented starter biped.toml
-    Init,
+    Init(Init),
     /// Prints a token
+    ///
+    /// curl reads it from stdin, so that it is in no command line:
+    /// biped token shop --format curl | curl -K - https://api.vendor.example/v1/orders
+    ///
+    /// kubectl runs it as a credential plugin. In the kubeconfig, set the exec section of a user to
+    /// apiVersion: client.authentication.k8s.io/v1, command: biped, args: [token, NAME, --format,
+    /// exec-credential], interactiveMode: Never.
     Token(Token),
     Call(Call),
     Exec(Exec),
@@ -114,6 +121,11 @@ pub(crate) enum Command {
         command: Config,
     },
     Vendors(Vendors),
+    /// Writes the crate of a provider or a store of your own
+    New {
+        #[command(subcommand)]
+        what: new::New,
+    },
     Sandbox(Sandbox),
     Serve(serve::Serve),
     Ready(serve::Ready),
@@ -125,6 +137,18 @@ pub(crate) enum Command {
         /// The command whose page to print [default: biped itself]
         command: Option<String>,
     },
+}
+
+/// Writes a commented starter biped.toml
+///
+/// With --api, it asks the API and the authorization server that the API names (RFC 9728, RFC 8414) what
+/// a client needs, and prints a provider to paste into biped.toml. No credential is sent. Paste it only
+/// if you trust the printed issuer: it receives the credentials.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Init {
+    /// Print a provider for the API at this URL, and write nothing
+    #[arg(long, value_name = "URL")]
+    pub(crate) api: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -157,6 +181,10 @@ pub(crate) enum TokenFormat {
     Header,
     /// A shell assignment: NAME_ACCESS_TOKEN=…
     Env,
+    /// The header as a configuration of curl, which reads it with -K -
+    Curl,
+    /// An ExecCredential, as kubectl takes it from a command
+    ExecCredential,
 }
 
 /// Calls the vendor's API and prints the response body
@@ -377,6 +405,10 @@ pub(crate) struct Sandbox {
     #[arg(long, value_name = "SECONDS", default_value = "3600")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) lifetime: u64,
+    /// Adds what says who a workload is on GitHub, Kubernetes, Google, Azure and SPIFFE, an issuer that
+    /// trusts it, and an API; they take a fourth port
+    #[arg(long)]
+    pub(crate) platform: bool,
     /// Writes a biped.toml for the sandbox; replaces only a file that this command has written
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) write: Option<PathBuf>,
@@ -446,6 +478,7 @@ impl Command {
             Self::Forget(forget) => forget.errors.format,
             Self::Trust(trust) => trust.errors.format,
             Self::List(list) => list.report.format,
+            Self::New { what } => what.errors().format,
             Self::Inspect(inspect) => inspect.report.format,
             Self::Check(check) => check.report.format,
             Self::Identity(identity) => identity.report.format,

@@ -11,6 +11,7 @@ mod init;
 mod inspect;
 mod list;
 mod manual;
+mod new;
 mod ready;
 mod sandbox;
 mod serve;
@@ -25,7 +26,7 @@ use crate::{args::Command, failure::Outcome, session::Session};
 /// Runs a command.
 pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
     match command {
-        Command::Init => init::run(session),
+        Command::Init(args) => init::run(session, args),
         Command::Token(args) => token::run(session, args),
         Command::Call(args) => call::run(session, args),
         Command::Exec(args) => exec::run(session, args),
@@ -35,6 +36,7 @@ pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
         Command::Identity(args) => identity::run(session, args),
         Command::Config { command } => config::run(session, command),
         Command::Vendors(args) => vendors::run(args),
+        Command::New { what } => new::run(session, what),
         Command::Sandbox(args) => sandbox::run(session, args),
         Command::Serve(args) => serve::run(session, args),
         Command::Ready(args) => ready::run(session, args),

@@ -15,7 +15,7 @@ pub(crate) const OF_BIPED: [Example; 2] = [
 ];
 
 /// The examples of each command, by its path.
-const OF_COMMANDS: [(&str, [Example; 2]); 22] = [
+const OF_COMMANDS: [(&str, [Example; 2]); 25] = [
     (
         "init",
         [
@@ -205,13 +205,49 @@ const OF_COMMANDS: [(&str, [Example; 2]); 22] = [
         ],
     ),
     (
+        "new",
+        [
+            ("Write the crate of a provider:", "biped new provider acme"),
+            ("Write the crate of a store:", "biped new store ledger"),
+        ],
+    ),
+    (
+        "new provider",
+        [
+            (
+                "Write a crate whose kind is acme:",
+                "biped new provider biped-acme",
+            ),
+            (
+                "Build it with a checkout of Biped:",
+                "biped new provider my-vendor --biped-path biped",
+            ),
+        ],
+    ),
+    (
+        "new store",
+        [
+            (
+                "Write a crate whose kind is ledger:",
+                "biped new store biped-ledger",
+            ),
+            (
+                "Build it with a checkout of Biped:",
+                "biped new store my-store --biped-path biped",
+            ),
+        ],
+    ),
+    (
         "sandbox",
         [
             (
                 "Write a configuration for it as well:",
                 "biped sandbox --port 7600 --write sandbox.toml",
             ),
-            ("Let tokens expire soon:", "biped sandbox --lifetime 10"),
+            (
+                "Try clients without a secret, with an entry for each platform:",
+                "biped sandbox --platform --write sandbox.toml",
+            ),
         ],
     ),
     (
@@ -329,6 +365,16 @@ mod tests {
         words
     }
 
+    /// The chapters of the book.
+    fn chapters() -> String {
+        let directory = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs"));
+        let files = directory.unwrap().map(|entry| entry.unwrap().path());
+        let chapters = files.filter(|file| file.extension().is_some_and(|end| end == "md"));
+        chapters
+            .map(|file| std::fs::read_to_string(file).unwrap() + "\n")
+            .collect()
+    }
+
     #[test]
     fn every_example_is_a_line_that_biped_reads() {
         let builder = biped::Biped::builder();
@@ -346,7 +392,12 @@ mod tests {
             .map(|line| line.split(" &").next().unwrap())
             .collect();
         assert!(readme.len() >= 7, "{readme:?}");
-        for line in examples.chain(readme) {
+        let book = chapters();
+        let is_command = |line: &&str| line.starts_with("biped ") && !line.starts_with("biped =");
+        let book = book.lines().filter(is_command);
+        let book: Vec<_> = book.map(|line| line.trim_end_matches(" &")).collect();
+        assert!(book.len() >= 9, "{book:?}");
+        for line in examples.chain(readme).chain(book) {
             let words: Vec<_> = words(line).into_iter().map(Into::into).collect();
             let read = crate::args::Args::read(&builder, &words);
             assert!(read.is_ok(), "{line}: {words:?}: {}", read.unwrap_err());

@@ -19,7 +19,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer,
-    filter::{LevelFilter, Targets},
+    filter::{LevelFilter, Targets, filter_fn},
     fmt::format::{self, FormatFields, Writer},
     layer::{Context, SubscriberExt},
     util::SubscriberInitExt,
@@ -63,6 +63,8 @@ pub(crate) fn log(verbose: u8, json: bool) {
         .fmt_fields(fields())
         .without_time();
     let ours = Targets::new().with_target("biped", level);
+    // Spans are for tracing systems; each event names its provider itself.
+    let lines = lines.with_filter(filter_fn(|of| of.is_event()));
     // An application may have installed its own subscriber.
     let _ = tracing_subscriber::registry()
         .with(ours)

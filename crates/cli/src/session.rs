@@ -12,7 +12,7 @@ use std::{
 use biped::{
     Biped, Builder, Error, Settings, Timestamp, TokenManager, TokenSource,
     config::{ConfigFile, OwnerCheck, References},
-    provider::{Clock, SystemClock},
+    provider::{Clock, PlainHttp, SystemClock},
 };
 use clap::builder::styling::AnsiColor;
 use etcetera::BaseStrategy;
@@ -396,6 +396,7 @@ impl Session {
         }
         let warnings = [
             provider.warning(now()),
+            provider.plain_http().and_then(PlainHttp::warning),
             provider.request_warning(source.request()),
         ];
         for warning in warnings.into_iter().flatten() {

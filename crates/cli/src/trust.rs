@@ -1,14 +1,14 @@
 //! [`Trusted`]: the configuration files that the user trusts, and the question whether to trust one.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{self, BufRead, Write},
     path::{Path, PathBuf},
 };
 
 use biped::{
     Error,
-    config::{Reach, read_file_if},
+    config::{Reach, read_file_if, replace_file},
     provider::wire,
 };
 use etcetera::BaseStrategy;
@@ -122,21 +122,7 @@ impl Trusted {
             &self.directory,
             std::os::unix::fs::PermissionsExt::from_mode(0o700),
         )?;
-        let mut mark = [0; 8];
-        getrandom::fill(&mut mark).map_err(io::Error::other)?;
-        let draft = path.with_extension(format!("{}.tmp", hex(&mark)));
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options
-            .open(&draft)
-            .and_then(|mut file| file.write_all(text))
-            .and_then(|()| fs::rename(&draft, path));
-        if written.is_err() {
-            let _ = fs::remove_file(&draft);
-        }
-        written
+        replace_file(path, text)
     }
 
     fn failed(&self, what: &str, error: &io::Error) -> Error {

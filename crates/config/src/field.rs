@@ -21,10 +21,12 @@ pub enum FieldType {
     Integer,
     /// `true` or `false`.
     Bool,
-    /// An https URL (or http to loopback).
+    /// An https URL (or http to loopback, or to a server that `plain_http` lists).
     Url,
     /// A list of strings, or one.
     Texts,
+    /// A list of strings, or one; or `false` for none, where there would be some otherwise.
+    TextsOrFalse,
     /// A list of scopes, or one string with spaces between them.
     Scopes,
     /// A secret: `env:NAME`, `file:PATH`, `{ cmd = ["argv", …] }`, the secret itself, or a list of
@@ -33,6 +35,8 @@ pub enum FieldType {
     Secret,
     /// A client identifier. It is written like a secret, but may be shown (RFC 6749 §2.2).
     Identifier,
+    /// A private key: a secret, or a table that names who signs with it.
+    Key,
     /// Where a token that another party makes is found: a secret, or a table that names its source.
     TokenSource,
     /// A date: `2026-03-01`.
@@ -64,6 +68,7 @@ impl FieldType {
                 "an https URL without user name and fragment (http only to this machine)".into()
             },
             Self::Texts => "a string or a list of strings".into(),
+            Self::TextsOrFalse => "a string, a list of strings, or false".into(),
             Self::Scopes => "a list of scopes, or one string with spaces between them".into(),
             Self::Secret => {
                 "a secret: \"env:NAME\", \"file:PATH\", { cmd = [\"argv\", …] }, the secret \
@@ -73,6 +78,11 @@ impl FieldType {
             Self::Identifier => {
                 "an identifier: the text itself, \"env:NAME\", \"file:PATH\", { cmd = [\"argv\", …] }, \
                  or a list of these"
+                    .into()
+            }
+            Self::Key => {
+                "a private key: \"file:PATH\", \"env:NAME\", { cmd = [\"argv\", …] }, or a command that \
+                 signs: { signer = [\"argv\", …], public = \"file:PATH\" }"
                     .into()
             }
             Self::TokenSource => {
@@ -94,7 +104,10 @@ impl FieldType {
     /// Whether values of this type must never be shown.
     #[must_use]
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::SecretTable | Self::TokenSource)
+        matches!(
+            self,
+            Self::Secret | Self::SecretTable | Self::TokenSource | Self::Key
+        )
     }
 }
 
@@ -158,6 +171,9 @@ impl Field {
     }
 }
 
+/// The key that lists the servers which are asked without TLS.
+pub(crate) const PLAIN_HTTP: &str = "plain_http";
+
 /// The keys that every kind of provider takes.
 pub(crate) const COMMON: &[Field] = &[
     Field::new("kind", FieldType::Text)
@@ -181,4 +197,12 @@ pub(crate) const COMMON: &[Field] = &[
         .about("The token endpoint, if it is not the vendor's usual one."),
     Field::new("api_base_url", FieldType::Url)
         .about("Where relative API paths go, if the vendor's answer names no base URL."),
+    Field::new(PLAIN_HTTP, FieldType::Texts).about(
+        "The servers that are asked without TLS, by host and port, such as keycloak.auth.svc:8080: for \
+         a service mesh, which encrypts the connection.",
+    ),
+    Field::new("http", FieldType::Table).about(
+        "How this provider's connections are made, for token requests and API calls: the keys of \
+         [http], which they override.",
+    ),
 ];

@@ -1,13 +1,21 @@
 //! [`ProviderKind`]: what `kind = "…"` names. [`ProviderConfig`]: the values of one provider.
 
-use std::{collections::BTreeMap, fmt, io, ops::Deref, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    ops::Deref,
+    path::Path,
+    sync::Arc,
+};
 
 use biped_core::{
     Error, MAX_FILE_SIZE, ParamValue, Provider, ProviderId, SecretRef, TokenRequest, read_text_file,
 };
 
+use url::Url;
+
 use crate::{
-    field::{COMMON, Field, FieldType},
+    field::{COMMON, Field, FieldType, PLAIN_HTTP},
     problem::Problem,
     table::ConfigTable,
     value::{ConfigValue, Origin, Value, any_of},
@@ -50,8 +58,12 @@ pub struct ProviderKind {
     about: Box<str>,
     fields: Vec<Field>,
     open_params: bool,
+    base_url_key: &'static str,
     build: Arc<Build>,
 }
+
+/// The key of the API's base URL, which every kind of provider takes.
+const API_BASE_URL: &str = "api_base_url";
 
 type Build = dyn Fn(&ProviderConfig) -> Result<Arc<dyn Provider>, Error> + Send + Sync;
 
@@ -70,6 +82,7 @@ impl ProviderKind {
             about: Box::default(),
             fields: Vec::new(),
             open_params: false,
+            base_url_key: API_BASE_URL,
             build: Arc::new(build),
         }
     }
@@ -99,6 +112,20 @@ impl ProviderKind {
     pub fn with_open_params(mut self) -> Self {
         self.open_params = true;
         self
+    }
+
+    /// Sets the key whose value is the API's base URL if `api_base_url` is not set.
+    #[must_use]
+    pub fn base_url_key(mut self, key: &'static str) -> Self {
+        self.base_url_key = key;
+        self
+    }
+
+    /// The API's base URL, if the configuration has one.
+    #[must_use]
+    pub fn api_base_url(&self, config: &ProviderConfig) -> Option<Url> {
+        let configured = config.url(API_BASE_URL);
+        configured.or_else(|| config.url(self.base_url_key))
     }
 
     /// The value of `kind = "…"`.
@@ -135,11 +162,21 @@ impl ProviderKind {
         }
         config.require(self.fields());
         // Each call brings its own query.
-        let base_url = config.value("api_base_url").and_then(ConfigValue::to_url);
-        if base_url.is_some_and(|url| url.query().is_some()) {
-            drop(config.invalid("api_base_url", "expected a URL without query and fragment"));
+        config.check_plain_http();
+        for key in BTreeSet::from([API_BASE_URL, self.base_url_key]) {
+            let base_url = config.value(key);
+            let base_url = base_url.and_then(|url| url.to_url_with(config.plain_http()));
+            if base_url.is_some_and(|url| url.query().is_some()) {
+                drop(config.invalid(key, "expected a URL without query and fragment"));
+            }
         }
         let built = (self.build)(config);
+        if let Ok(provider) = &built
+            && provider.plain_http() != config.plain_http()
+        {
+            let message = format!("providers of kind {} use TLS; remove it", self.name);
+            drop(config.invalid(PLAIN_HTTP, message));
+        }
         if built.is_ok() && !self.declares_fields() {
             for common in COMMON {
                 let _ = config.value(common.name());
@@ -158,7 +195,14 @@ impl ProviderKind {
             let value = match field.ty {
                 FieldType::Integer => config.integer(field.name).map(ParamValue::from),
                 FieldType::Bool => config.boolean(field.name).map(ParamValue::from),
-                FieldType::Texts => config.texts(field.name).map(ParamValue::from),
+                FieldType::TextsOrFalse
+                    if config.value(field.name).is_some_and(ConfigValue::is_false) =>
+                {
+                    None
+                }
+                FieldType::Texts | FieldType::TextsOrFalse => {
+                    config.texts(field.name).map(ParamValue::from)
+                }
                 _ => config.string(field.name).map(ParamValue::from),
             };
             if let Some(value) = value {
@@ -192,7 +236,7 @@ impl ProviderKind {
         let typed = match field.ty {
             FieldType::Integer => text.trim().parse::<i64>().ok().map(ParamValue::from),
             FieldType::Bool => text.trim().parse::<bool>().ok().map(ParamValue::from),
-            FieldType::Texts => Some(
+            FieldType::Texts | FieldType::TextsOrFalse => Some(
                 text.split_whitespace()
                     .map(str::to_owned)
                     .collect::<Vec<_>>()
@@ -246,8 +290,10 @@ impl ProviderConfig {
             raw: Value::Text(kind.clone().into()),
             origin: origin.clone(),
         });
+        let mut table = ConfigTable::new(format!("providers.{name}"), origin, values);
+        table.read_plain_http();
         Self {
-            table: ConfigTable::new(format!("providers.{name}"), origin, values),
+            table,
             name,
             kind,
             read_file: Arc::new(|_, path| read_text_file(path, MAX_FILE_SIZE)),

@@ -1,34 +1,38 @@
-//! [`SecretScheme`]: references such as `vault:…`, which an application resolves.
+//! [`SecretScheme`]: references such as `acme:…`, which an application resolves.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use biped_core::{Error, SecretRef, SecretSource};
 
-/// A scheme of references to secrets. The scheme `vault` makes every secret that begins with `vault:`
-/// in a configuration a reference, which the application resolves. `inline:vault:…` still stands for
-/// the text `vault:…`.
+/// A scheme of references to secrets. The scheme `acme` makes every secret that begins with `acme:`
+/// in a configuration a reference, which the application resolves. `inline:acme:…` still stands for
+/// the text `acme:…`.
 ///
 /// ```
 /// # use std::sync::Arc;
 /// # use biped_core::{async_trait, Error, SecretSource, SecretString, SourceContext};
 /// use biped_config::SecretScheme;
-/// # #[derive(Debug)] struct Vault(String);
-/// # #[async_trait] impl SecretSource for Vault {
-/// #     fn reference(&self) -> String { format!("vault:{}", self.0) }
+/// # #[derive(Debug)] struct Acme(String);
+/// # #[async_trait] impl SecretSource for Acme {
+/// #     fn reference(&self) -> String { format!("acme:{}", self.0) }
 /// #     async fn read(&self, _: &SourceContext<'_>) -> Result<SecretString, Error> {
 /// #         Err(Error::internal("an example")) }
 /// # }
 ///
-/// // The function gets "kv/shop" for "vault:kv/shop".
-/// let scheme = SecretScheme::new("vault", |reference: &str| {
-///     Ok(Arc::new(Vault(reference.to_owned())) as Arc<dyn SecretSource>)
+/// // The function gets "kv/shop" for "acme:kv/shop".
+/// let scheme = SecretScheme::new("acme", |reference: &str| {
+///     Ok(Arc::new(Acme(reference.to_owned())) as Arc<dyn SecretSource>)
 /// });
 /// ```
 #[derive(Clone)]
 pub struct SecretScheme {
     name: Box<str>,
     open: Arc<Open>,
+    open_table: Option<Arc<OpenTable>>,
 }
+
+type OpenTable =
+    dyn Fn(&BTreeMap<String, String>) -> Result<Arc<dyn SecretSource>, Error> + Send + Sync;
 
 type Open = dyn Fn(&str) -> Result<Arc<dyn SecretSource>, Error> + Send + Sync;
 
@@ -42,7 +46,22 @@ impl SecretScheme {
         Self {
             name: name.into(),
             open: Arc::new(open),
+            open_table: None,
         }
+    }
+
+    /// Also takes a table of texts under the scheme's name: `{ acme = { … } }`. `open` must not read the
+    /// secret yet, and fails if the table is not a valid reference.
+    #[must_use]
+    pub fn with_table(
+        mut self,
+        open: impl Fn(&BTreeMap<String, String>) -> Result<Arc<dyn SecretSource>, Error>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.open_table = Some(Arc::new(open));
+        self
     }
 
     /// The name: the text before the colon.
@@ -73,6 +92,17 @@ impl SecretSchemes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Returns the reference if the scheme of this name takes tables.
+    pub(crate) fn table(
+        &self,
+        name: &str,
+        parts: &BTreeMap<String, String>,
+    ) -> Option<Result<SecretRef, Error>> {
+        let scheme = self.0.iter().find(|scheme| scheme.name() == name)?;
+        let open = scheme.open_table.as_ref()?;
+        Some(open(parts).map(SecretRef::from_source))
     }
 
     /// Returns the reference if the text begins with the name of a scheme.

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{Error, SecretRef, Timestamp};
+use biped_core::{Error, PlainHttp, SecretRef, Timestamp, check_secure};
 use url::Url;
 
 use crate::{
-    field::{Field, FieldType},
+    field::{Field, FieldType, PLAIN_HTTP},
     problem::Problem,
     value::{ConfigValue, Origin, Value},
 };
@@ -26,6 +26,7 @@ pub struct ConfigTable {
     origin: Origin,
     values: BTreeMap<String, ConfigValue>,
     read: Mutex<BTreeSet<String>>,
+    plain_http: Option<PlainHttp>,
     /// Tables inside share the list.
     problems: Arc<Mutex<Vec<Problem>>>,
 }
@@ -44,6 +45,7 @@ impl ConfigTable {
             origin,
             values,
             read: Mutex::default(),
+            plain_http: None,
             problems: Arc::default(),
         }
     }
@@ -53,6 +55,7 @@ impl ConfigTable {
     pub fn inner(&self, key: &str, origin: Origin, values: BTreeMap<String, ConfigValue>) -> Self {
         Self {
             problems: self.problems.clone(),
+            plain_http: self.plain_http.clone(),
             ..Self::new(self.key(key), origin, values)
         }
     }
@@ -116,10 +119,46 @@ impl ConfigTable {
         self.read(key, FieldType::Bool, ConfigValue::to_bool)
     }
 
-    /// A URL to which secrets and tokens may go: https, or http to loopback.
+    /// A URL to which secrets and tokens may go: https, or http to this machine or to a server that
+    /// `plain_http` lists.
     #[must_use]
     pub fn url(&self, key: &str) -> Option<Url> {
-        self.read(key, FieldType::Url, ConfigValue::to_url)
+        let value = self.value(key)?;
+        let url = value.to_url_with(self.plain_http());
+        if url.is_none() {
+            self.wrong_type(key, value, FieldType::Url);
+        }
+        url
+    }
+
+    /// The servers that the provider's `plain_http` lists.
+    #[must_use]
+    pub fn plain_http(&self) -> Option<&PlainHttp> {
+        self.plain_http.as_ref()
+    }
+
+    /// Checks that secrets and tokens may go to a URL, as [`url`](Self::url) does.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_core::ErrorKind::Configuration), which says what is wrong with it.
+    pub fn check_url(&self, url: &Url) -> Result<(), Error> {
+        self.plain_http()
+            .map_or_else(|| check_secure(url), |servers| servers.check(url))
+    }
+
+    /// Reads `plain_http`, which the other keys are read by.
+    pub(crate) fn read_plain_http(&mut self) {
+        let servers = self.values.get(PLAIN_HTTP).and_then(ConfigValue::to_texts);
+        self.plain_http = servers.and_then(|servers| PlainHttp::new(servers).ok());
+    }
+
+    /// Notes an error in `plain_http`.
+    pub(crate) fn check_plain_http(&self) {
+        if let Some(servers) = self.texts(PLAIN_HTTP)
+            && let Err(error) = PlainHttp::new(servers)
+        {
+            drop(self.invalid(PLAIN_HTTP, error.to_string()));
+        }
     }
 
     /// A date: the start of that day, UTC.
@@ -267,8 +306,12 @@ impl ConfigTable {
     pub(crate) fn check_types<'f>(&self, fields: impl Iterator<Item = &'f Field>) {
         for field in fields {
             let value = self.values.get(field.name());
-            if let Some(value) = value.filter(|value| !value.fits(field.ty())) {
-                drop(self.invalid(field.name(), value.expected(field.ty())));
+            let fits = |value: &&ConfigValue| match field.ty() {
+                FieldType::Url => value.to_url_with(self.plain_http()).is_some(),
+                ty => value.fits(ty),
+            };
+            if let Some(value) = value.filter(|value| !fits(value)) {
+                self.wrong_type(field.name(), value, field.ty());
             }
         }
     }
@@ -345,9 +388,21 @@ impl ConfigTable {
         let value = self.value(key)?;
         let typed = as_type(value);
         if typed.is_none() {
-            drop(self.invalid(key, value.expected(ty)));
+            self.wrong_type(key, value, ty);
         }
         typed
+    }
+
+    fn wrong_type(&self, key: &str, value: &ConfigValue, ty: FieldType) {
+        let listable = value.plain_server().filter(|_| ty == FieldType::Url);
+        let message = match listable {
+            Some(server) => format!(
+                "expected an https URL; if a service mesh encrypts the connection, set {PLAIN_HTTP} = \
+                 [\"{server}\"]"
+            ),
+            None => value.expected(ty),
+        };
+        drop(self.invalid(key, message));
     }
 }
 

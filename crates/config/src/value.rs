@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
 
-use biped_core::{Error, References, SecretRef, Timestamp, check_secure};
+use biped_core::{Error, PlainHttp, References, SecretRef, Timestamp, check_secure};
 use url::Url;
 
 use crate::{field::FieldType, secret::SecretSchemes};
@@ -156,6 +156,15 @@ impl Origin {
         }
     }
 
+    /// The origin itself, without rules for references.
+    #[must_use]
+    pub fn plain(&self) -> &Self {
+        match self {
+            Self::Limited { from, .. } => from.plain(),
+            plain => plain,
+        }
+    }
+
     /// Which references from here may be resolved.
     #[must_use]
     pub fn references(&self) -> References {
@@ -172,6 +181,21 @@ impl Origin {
         match self {
             Self::Limited { from, schemes, .. } => {
                 schemes.reference(text).or_else(|| from.reference(text))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the reference if a registered scheme of this name takes tables.
+    fn table(
+        &self,
+        name: &str,
+        parts: &BTreeMap<String, String>,
+    ) -> Option<Result<SecretRef, Error>> {
+        match self {
+            Self::Limited { from, schemes, .. } => {
+                let known = schemes.table(name, parts);
+                known.or_else(|| from.table(name, parts))
             }
             _ => None,
         }
@@ -229,6 +253,12 @@ impl ConfigValue {
         }
     }
 
+    /// Whether the value is `false`.
+    #[must_use]
+    pub fn is_false(&self) -> bool {
+        self.to_bool() == Some(false)
+    }
+
     /// The value as a list of strings. One string is a list of one; the text of a variable is split at
     /// spaces.
     #[must_use]
@@ -262,7 +292,7 @@ impl ConfigValue {
                 Some(SecretRef::inline(text.clone()))
             }
             Value::Text(text) => {
-                if let Some(reference) = self.origin.reference(text) {
+                if let Some(reference) = self.of_scheme() {
                     return reference.ok();
                 }
                 let secret: SecretRef = text.parse().ok()?;
@@ -272,6 +302,9 @@ impl ConfigValue {
                 })
             }
             Value::Table(table) => {
+                if let Some(reference) = self.of_scheme() {
+                    return reference.ok();
+                }
                 let at = table
                     .get("at")
                     .map(|at| at.to_text().filter(|at| at.starts_with('/')));
@@ -285,6 +318,25 @@ impl ConfigValue {
                 }
             }
             Value::List(all) => any_of(all.iter().map(Self::to_secret)),
+            _ => None,
+        }
+    }
+
+    /// Returns the reference if the value is one of a registered scheme.
+    fn of_scheme(&self) -> Option<Result<SecretRef, Error>> {
+        match &self.raw {
+            Value::Text(text) => self.origin.reference(text),
+            Value::Table(table) if table.len() == 1 => {
+                let (name, value) = table.first_key_value()?;
+                let Value::Table(parts) = &value.raw else {
+                    return None;
+                };
+                let parts = parts.iter();
+                let parts = parts.map(|(name, value)| Some((name.clone(), value.to_text()?)));
+                // A part of another type is as wrong as a missing one.
+                let parts: Option<BTreeMap<_, _>> = parts.collect();
+                self.origin.table(name, &parts.unwrap_or_default())
+            }
             _ => None,
         }
     }
@@ -319,8 +371,8 @@ impl ConfigValue {
 
     /// What was expected instead of a value that is not of this type.
     pub(crate) fn expected(&self, ty: FieldType) -> String {
-        if let (FieldType::Secret | FieldType::Identifier, Value::Text(text)) = (ty, &self.raw)
-            && let Some(Err(error)) = self.origin.reference(text)
+        if let FieldType::Secret | FieldType::Identifier = ty
+            && let Some(Err(error)) = self.of_scheme()
         {
             return error.to_string();
         }
@@ -336,8 +388,9 @@ impl ConfigValue {
             FieldType::Bool => self.to_bool().is_some(),
             FieldType::Url => self.to_url().is_some(),
             FieldType::Texts | FieldType::Scopes => self.to_texts().is_some(),
+            FieldType::TextsOrFalse => self.is_false() || self.to_texts().is_some(),
             FieldType::Secret | FieldType::Identifier => self.to_filled_secret().is_some(),
-            FieldType::TokenSource => {
+            FieldType::TokenSource | FieldType::Key => {
                 matches!(self.raw, Value::Table(_)) || self.to_filled_secret().is_some()
             }
             FieldType::Date => self.to_date().is_some(),
@@ -377,9 +430,23 @@ impl ConfigValue {
     /// loopback. A fragment is refused, because no request contains it.
     #[must_use]
     pub fn to_url(&self) -> Option<Url> {
+        self.to_url_with(None)
+    }
+
+    /// The same, or http to one of these servers.
+    pub(crate) fn to_url_with(&self, plain_http: Option<&PlainHttp>) -> Option<Url> {
         let url = Url::parse(self.to_text()?.trim()).ok()?;
-        check_secure(&url).ok()?;
+        let checked = plain_http.map_or_else(|| check_secure(&url), |servers| servers.check(&url));
+        checked.ok()?;
         url.fragment().is_none().then_some(url)
+    }
+
+    /// The host and port that `plain_http` would have to list for this URL to be allowed.
+    pub(crate) fn plain_server(&self) -> Option<String> {
+        let url = Url::parse(self.to_text()?.trim()).ok()?;
+        let server = format!("{}:{}", url.host()?, url.port_or_known_default()?);
+        let servers = PlainHttp::new([&server]).ok()?;
+        self.to_url_with(Some(&servers)).map(|_| server)
     }
 
     /// The value as JSON of the same type; a date becomes a string.

@@ -17,6 +17,22 @@ use http::{HeaderMap, header};
 /// ```
 #[must_use]
 pub fn challenge_parameters(headers: &HeaderMap, name: &str) -> Vec<String> {
+    let found = named(headers, name).into_iter();
+    found.map(|(_, value)| value).collect()
+}
+
+/// As [`challenge_parameters`], but only in challenges for a token: those of the schemes `Bearer`
+/// (RFC 6750) and `DPoP` (RFC 9449).
+#[must_use]
+pub fn token_challenge_parameters(headers: &HeaderMap, name: &str) -> Vec<String> {
+    let is_token = |scheme: &str| ["bearer", "dpop"].contains(&&*scheme.to_ascii_lowercase());
+    let mut found = named(headers, name);
+    found.retain(|(scheme, _)| is_token(scheme));
+    found.into_iter().map(|(_, value)| value).collect()
+}
+
+/// The values of a parameter, each with the scheme of its challenge.
+fn named(headers: &HeaderMap, name: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for value in headers.get_all(header::WWW_AUTHENTICATE) {
         parameters(&String::from_utf8_lossy(value.as_bytes()), name, &mut found);
@@ -24,7 +40,8 @@ pub fn challenge_parameters(headers: &HeaderMap, name: &str) -> Vec<String> {
     found
 }
 
-fn parameters(text: &str, name: &str, found: &mut Vec<String>) {
+fn parameters(text: &str, name: &str, found: &mut Vec<(String, String)>) {
+    let mut scheme = "";
     let mut rest = text;
     while let Some(at) = rest.find(['=', '"']) {
         let (before, after) = rest.split_at(at);
@@ -33,7 +50,10 @@ fn parameters(text: &str, name: &str, found: &mut Vec<String>) {
             rest = quoted(inner).1;
             continue;
         }
-        let this = before.trim_end().rsplit(SEPARATORS).next();
+        let mut words = before.trim_end().rsplit(SEPARATORS);
+        let this = words.next();
+        // The word before the first parameter's name.
+        scheme = words.find(|word| !word.is_empty()).unwrap_or(scheme);
         let after = after[1..].trim_start();
         let value;
         (value, rest) = match after.strip_prefix('"') {
@@ -44,7 +64,7 @@ fn parameters(text: &str, name: &str, found: &mut Vec<String>) {
             }
         };
         if this.is_some_and(|this| this.eq_ignore_ascii_case(name)) {
-            found.push(value);
+            found.push((scheme.to_owned(), value));
         }
     }
 }

@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{
-    ClientIdentity, Clock, Error, HttpClient, IdentityKey, Input, Now, References, RequestObserver,
-    SecretRef, SecretUse, Timestamp, check_platform, check_secure, redacted_url,
+    ClientIdentity, Clock, Error, HttpClient, IdentityKey, Input, Now, PlainHttp, References,
+    RequestObserver, SecretRef, SecretUse, Timestamp, check_platform, check_secure, redacted_url,
 };
 
 /// How long a platform's own service may take to respond.
@@ -32,6 +32,7 @@ pub struct FetchContext<'a> {
     marks: Option<IdentityKey>,
     /// The tokens of other providers.
     inputs: Vec<(Input, SecretString)>,
+    plain_http: Option<&'a PlainHttp>,
     notes: Mutex<Notes>,
 }
 
@@ -68,6 +69,7 @@ impl<'a> FetchContext<'a> {
             observer: None,
             marks: None,
             inputs: Vec::new(),
+            plain_http: None,
             notes: Mutex::default(),
         }
     }
@@ -77,8 +79,8 @@ impl<'a> FetchContext<'a> {
     /// Redirects are not followed. Time and size are limited.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) for an address that is neither https nor
-    /// loopback, [`Unreachable`](crate::ErrorKind::Unreachable) without a complete response.
+    /// [`Configuration`](crate::ErrorKind::Configuration) for an address that
+    /// [`check_url`](Self::check_url) refuses, [`Unreachable`](crate::ErrorKind::Unreachable) without a complete response.
     pub async fn send(
         &self,
         request: http::Request<Bytes>,
@@ -88,7 +90,9 @@ impl<'a> FetchContext<'a> {
 
     /// Starts sending a request.
     fn start(&self, mut request: http::Request<Bytes>) -> Result<Sending<'_>, Error> {
-        check_address(request.uri())?;
+        let url = Url::parse(&request.uri().to_string())
+            .map_err(|_| Error::configuration("the token endpoint is not a valid URL"))?;
+        self.check_url(&url)?;
         if let Some(identity) = &self.identity {
             request.extensions_mut().insert(identity.clone());
         }
@@ -398,6 +402,25 @@ impl<'a> FetchContext<'a> {
         self.notes().unread
     }
 
+    /// Sets which servers may be asked in plain http ([`Provider::plain_http`](crate::Provider::plain_http)).
+    #[must_use]
+    pub fn with_plain_http(mut self, servers: Option<&'a PlainHttp>) -> Self {
+        self.plain_http = servers;
+        self
+    }
+
+    /// Checks that secrets and tokens may be sent to `url`, which the configuration names: https, or http
+    /// to this machine or to one of the provider's [`plain_http`](crate::Provider::plain_http) servers.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration), which says what is wrong with it.
+    pub fn check_url(&self, url: &Url) -> Result<(), Error> {
+        match self.plain_http {
+            Some(servers) => servers.check(url),
+            None => check_secure(url),
+        }
+    }
+
     /// Marks the secrets that are read under this key of a store.
     #[must_use]
     pub fn with_identity_key(mut self, key: Option<IdentityKey>) -> Self {
@@ -417,13 +440,6 @@ impl<'a> FetchContext<'a> {
 fn credentials(headers: &HeaderMap) -> Option<SecretString> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     Some(text.split_whitespace().last()?.into())
-}
-
-/// Checks that a secret may be sent to `uri`.
-fn check_address(uri: &http::Uri) -> Result<(), Error> {
-    let url = Url::parse(&uri.to_string())
-        .map_err(|_| Error::configuration("the token endpoint is not a valid URL"))?;
-    check_secure(&url)
 }
 
 impl fmt::Debug for FetchContext<'_> {

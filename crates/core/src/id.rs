@@ -215,6 +215,13 @@ impl ProviderId {
         self.0.tenant.as_deref()
     }
 
+    /// Where the secrets are read from, as it may be shown; `None` if there are none.
+    pub(crate) fn places(&self) -> Option<String> {
+        let secrets = self.credentials().iter().filter(|it| !it.is_identifier);
+        let places: Vec<_> = secrets.map(|it| it.reference.to_string()).collect();
+        (!places.is_empty()).then(|| places.join(", "))
+    }
+
     pub(crate) fn credentials(&self) -> &[Credential] {
         &self.0.credentials
     }

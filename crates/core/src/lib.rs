@@ -60,6 +60,7 @@ mod input;
 mod lifetime;
 mod observer;
 mod pem;
+mod plain_http;
 mod pointer;
 mod proof;
 mod provider;
@@ -90,6 +91,7 @@ pub use self::{
     lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, NoLifetime},
     observer::RequestObserver,
     pem::pem_blocks,
+    plain_http::PlainHttp,
     proof::Proof,
     provider::{Choice, IdentityRef, Inspection, Probe, Provider},
     rejection::RejectionRule,
@@ -103,6 +105,7 @@ pub use self::{
 pub use async_trait::async_trait;
 pub use biped_io::{
     FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_async, read_file_if, read_text_file,
+    replace_file, replace_file_durably,
 };
 // Two crates before their 1.0 are part of this crate's interface. `async_trait` is only a macro: the
 // methods that it writes return types of the standard library. The types of `secrecy` are here because

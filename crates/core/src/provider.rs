@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use crate::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, Input, ParamValue,
-    Proof, ProviderId, SecretRef, Tenants, Timestamp, Token, TokenRequest, Verdict, judge_by_status,
+    PlainHttp, Proof, ProviderId, SecretRef, Tenants, Timestamp, Token, TokenRequest, Verdict,
+    judge_by_status,
 };
 
 /// A vendor's token endpoint, and one client of it.
@@ -171,6 +172,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// The servers that the configuration lists in `plain_http`: the token endpoint, its metadata and the
+    /// API may be asked there without TLS. Default: none.
+    fn plain_http(&self) -> Option<&PlainHttp> {
+        None
+    }
+
     /// Whether a request's signature covers its URL, so that a redirect can't be followed. Default: no.
     fn signs_url(&self) -> bool {
         false
@@ -204,13 +211,16 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     }
 
     /// How this client proves who it is, for people. It may ask the source of an assertion, and sends
-    /// nothing to the vendor. Default: nothing is known.
+    /// nothing to the vendor. Default: where the credentials of its [id](Self::id) are read from.
     ///
     /// # Errors
     /// If the source of an assertion or a secret can't be read.
     async fn proof(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Proof, Error> {
         let _ = (request, cx);
-        Ok(Proof::default())
+        Ok(Proof {
+            source: self.id().places(),
+            ..Proof::default()
+        })
     }
 
     /// Revokes a token at the vendor (RFC 7009). Default: not supported.

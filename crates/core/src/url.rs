@@ -18,8 +18,9 @@ pub fn check_secure(url: &Url) -> Result<(), Error> {
     match url.scheme() {
         "https" if url.has_host() => Ok(()),
         "http" if is_loopback(url) => Ok(()),
-        "http" => Err(refuse("is not https")
-            .with_remedy("use https; http is allowed only to this machine (loopback)")),
+        "http" => Err(refuse("is not https").with_remedy(
+            "use https; if a service mesh encrypts the connection, list its host and port in plain_http",
+        )),
         _ => Err(refuse("is not an https URL")),
     }
 }

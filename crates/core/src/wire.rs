@@ -15,7 +15,7 @@ use crate::{BaseUrls, Error, ErrorKind, MAX_LIFETIME, Timestamp, VendorError};
 
 pub use crate::{
     base_urls::host_matches,
-    challenge::challenge_parameters,
+    challenge::{challenge_parameters, token_challenge_parameters},
     pointer::{Pointer, ResponsePath, alike},
     refusal::{vendor_error, vendor_error_despite_status},
 };

@@ -19,6 +19,7 @@ use biped_core::{
     Verdict, redacted_url, wire::Redactor,
 };
 use http::{Method, StatusCode};
+use tracing::{Instrument as _, Span};
 use url::Url;
 
 pub use self::{
@@ -32,6 +33,7 @@ use self::{
 use crate::{
     key::{cached::CachedToken, state::Rejection},
     source::TokenSource,
+    spans,
     telemetry::Requests,
     token_ref::TokenRef,
 };
@@ -62,13 +64,16 @@ pub async fn call<T: Transport>(
     }
     .into_owned();
     let (mut may_resend, mut may_replay) = (true, true);
+    let mut resends = 0;
     loop {
         let spare = (may_resend || may_replay)
             .then(|| transport.duplicate(&request))
             .flatten();
         prepare(source, &token, &mut transport.parts(&mut request))?;
-        let log = Log::of(source, &token, &mut transport.parts(&mut request));
-        let response = transport.send(request, &token).await;
+        let log = Log::of(source, &token, &mut transport.parts(&mut request), resends);
+        resends += 1;
+        let span = log.as_ref().map_or_else(Span::none, |log| log.span.clone());
+        let response = transport.send(request, &token).instrument(span).await;
         if let Some(log) = log {
             let answered = response.as_ref().ok();
             log.end(source, answered.map(|response| transport.seen(response).0));
@@ -107,7 +112,8 @@ fn prepare(
 ) -> Result<(), Error> {
     let provider = source.provider();
     let named = |error: Error| error.with_provider(provider.id().name());
-    let placed = place(&parts.url(), source.base_url(token)).map_err(named)?;
+    let placed =
+        place(&parts.url(), source.base_url(token), provider.plain_http()).map_err(named)?;
     if let Some(url) = placed {
         parts.set_url(url).map_err(named)?;
     }
@@ -120,6 +126,7 @@ struct Log {
     /// Without the token and what signs the call.
     url: String,
     sent: Now,
+    span: Span,
 }
 
 impl Log {
@@ -127,21 +134,35 @@ impl Log {
         source: &TokenSource,
         token: &CachedToken,
         parts: &mut dyn ApiRequestParts,
+        resends: u32,
     ) -> Option<Self> {
-        Requests::of(source.provider().id().name())?;
+        let provider = source.provider().id().name();
+        if Requests::of(provider).is_none() && !spans::are_on() {
+            return None;
+        }
         let secrets = token
             .call_secrets()
             .iter()
             .map(|(_, secret)| secret.expose_secret());
         let redactor = Redactor::new(secrets.chain([token.expose_secret()]));
+        let (method, url) = (parts.method(), parts.url());
+        let shown = redactor.redacted(&redacted_url(&url)).into_owned();
         Some(Self {
-            method: parts.method().clone(),
-            url: redactor.redacted(&redacted_url(&parts.url())).into_owned(),
+            span: spans::of_attempt(&spans::Attempt {
+                provider,
+                method,
+                shown: &shown,
+                url: &url,
+                resends,
+            }),
+            method: method.clone(),
+            url: shown,
             sent: source.clock().now(),
         })
     }
 
     fn end(self, source: &TokenSource, status: Option<StatusCode>) {
+        spans::answered(&self.span, status);
         let took = source.clock().now().mono.saturating_sub(self.sent.mono);
         if let Some(requests) = Requests::of(source.provider().id().name()) {
             requests.called(&self.method, &self.url, status, took);
@@ -183,7 +204,7 @@ async fn check_ahead(source: &TokenSource, url: &Url) -> Result<(), Error> {
     // The guard of a token is not kept across an await.
     let held = source.held().map(TokenRef::into_owned);
     let checked = match held {
-        Some(token) => place(url, source.base_url(&token)).map(drop),
+        Some(token) => place(url, source.base_url(&token), provider.plain_http()).map(drop),
         None if !allows_url(source, url, configured).await => Err(elsewhere(url, configured)),
         None => check_user(url),
     };

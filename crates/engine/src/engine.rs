@@ -24,7 +24,7 @@ use crate::{
 
 /// The parts of a manager that its keys and flights share.
 pub(crate) struct Engine {
-    pub(crate) http: Arc<dyn HttpClient>,
+    pub(crate) http: HttpClients,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     pub(crate) shared: Option<SharedStore>,
@@ -35,6 +35,36 @@ pub(crate) struct Engine {
     pub(crate) lenders: Box<dyn Lenders>,
     /// The part of a life after which this process refreshes.
     pub(crate) refresh_at: f64,
+}
+
+/// What sends token requests.
+#[derive(Debug)]
+pub(crate) struct HttpClients {
+    pub(crate) default: Arc<dyn HttpClient>,
+    /// The providers that have one of their own.
+    pub(crate) own: HashMap<ProviderId, Arc<dyn HttpClient>>,
+}
+
+impl HttpClients {
+    /// Replaces each client by what wraps it.
+    pub(crate) fn each(self, wrap: impl Fn(Arc<dyn HttpClient>) -> Arc<dyn HttpClient>) -> Self {
+        let own = self.own.into_iter();
+        Self {
+            default: wrap(self.default),
+            own: own.map(|(id, client)| (id, wrap(client))).collect(),
+        }
+    }
+
+    pub(crate) fn of(&self, id: &ProviderId) -> &dyn HttpClient {
+        let own = self.own.get(id).or_else(|| {
+            // A tenant's provider is not the one that is configured, and has its name.
+            id.tenant()?;
+            let mut all = self.own.iter();
+            let (_, client) = all.find(|(known, _)| known.name() == id.name())?;
+            Some(client)
+        });
+        &**own.unwrap_or(&self.default)
+    }
 }
 
 /// Clients and endpoints, by their names; gone with their last key.

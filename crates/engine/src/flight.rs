@@ -11,6 +11,7 @@ pub(crate) mod task;
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{Error, Now};
+use tracing::Span;
 
 use self::demand::{Demand, SharedDemand};
 use crate::{
@@ -46,6 +47,7 @@ pub(crate) struct Flight {
     /// What has to change before it may ask, where that is so.
     recheck: Mutex<Option<Recheck>>,
     queue: Queued,
+    span: OnceLock<Span>,
     /// How often the client had been refused before this flight was allowed to start.
     pub(crate) refusals_seen: u64,
     end: Ending,
@@ -74,12 +76,25 @@ impl Flight {
             demand: SharedDemand::new(urgent, demand),
             recheck: Mutex::new(recheck),
             queue: Queued::default(),
+            span: OnceLock::new(),
             refusals_seen: demand.refusals,
             end: Ending {
                 from_store: AtomicBool::new(false),
                 outcome: OnceLock::new(),
                 came: Notify::new(),
             },
+        }
+    }
+
+    /// What it does is told under this span.
+    pub(crate) fn set_span(&self, span: Span) {
+        let _ = self.span.set(span);
+    }
+
+    /// Links the caller's span to its own.
+    pub(crate) fn link(&self) {
+        if let Some(span) = self.span.get() {
+            Span::current().follows_from(span);
         }
     }
 

@@ -84,3 +84,6 @@ impl Lender for Lending {
         current.is_some_and(|current| current.generation() != self.token.generation())
     }
 }
+
+#[cfg(test)]
+mod tests;

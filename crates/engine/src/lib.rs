@@ -12,7 +12,7 @@
 //! | `manager.rs` | [`TokenManager`], its builder, the rules |
 //! | `source.rs`, `token_ref.rs` | the handle that callers have; the token it hands out |
 //! | `engine.rs` | what keys and flights share |
-//! | `status.rs`, `settings.rs`, `telemetry.rs` | what is known of a key; the numbers; events and metrics |
+//! | `status.rs`, `settings.rs`, `telemetry.rs`, `spans.rs` | what is known of a key; the numbers; events and metrics; spans |
 //! | `failure.rs` | what follows from a failure: when it is tried again, what is paused, what the fleet hears. Pure |
 //! | `input.rs`, `lending.rs` | tokens of other providers that a fetch needs |
 //! | `client.rs` | what the keys of one client share: its refusal |
@@ -27,6 +27,8 @@
 //! The model check puts its own primitives in the place of `sync.rs` and plays this very code in
 //! thousands of orders; `model/mod.rs` says how to run it. What can go wrong between two steps belongs
 //! there.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod call;
 mod client;
@@ -44,6 +46,7 @@ mod model;
 mod refused;
 mod settings;
 mod source;
+mod spans;
 mod status;
 mod sync;
 mod telemetry;

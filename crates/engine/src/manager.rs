@@ -1,6 +1,10 @@
 //! [`TokenManager`]: the engine that fetches, caches, shares, renews and rejects tokens.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use biped_core::{
     Clock, Error, HttpClient, Provider, ProviderId, SystemClock, TokenRequest, TokenStore,
@@ -8,7 +12,7 @@ use biped_core::{
 use tokio::runtime::Handle;
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, HttpClients},
     fleet::{format::is_storable, session::SharedStore},
     flight::exchange::Ask,
     input::NoLenders,
@@ -16,6 +20,7 @@ use crate::{
     lending::Named,
     settings::Settings,
     source::TokenSource,
+    spans::Spanned,
     status::Status,
     sync::Mutex,
     token_ref::TokenRef,
@@ -92,6 +97,10 @@ use crate::{
 /// [`status`](TokenSource::status) and [`statuses`](Self::statuses) say how a key stands. Events go
 /// to `tracing`, with the provider's name and what the token is for. At the level `DEBUG` they tell each
 /// request: method, URL without query and secrets, status and time; at `TRACE` also that one is sent.
+/// A fetch is a span, `fetch`, and so are its requests and each attempt of a call, with the attributes of
+/// OpenTelemetry's HTTP conventions (`http.request.method`, `server.address`, `http.response.status_code`,
+/// `http.request.resend_count`, `error.type`, …). A fetch outlives the callers that wait for it: their spans
+/// are linked to it, and none is its parent. No span holds a token or a query.
 /// With the feature `metrics` it counts, through the crate of that name:
 ///
 /// | metric | type | labels | what |
@@ -113,7 +122,7 @@ pub struct TokenManager(pub(crate) Arc<Engine>);
 #[derive(Debug)]
 #[must_use]
 pub struct TokenManagerBuilder {
-    http: Arc<dyn HttpClient>,
+    http: HttpClients,
     clock: Arc<dyn Clock>,
     settings: Settings,
     store: Option<Arc<dyn TokenStore>>,
@@ -136,6 +145,13 @@ impl TokenManagerBuilder {
     /// Sets the numbers.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Sends the token requests of a provider through a client of its own, such as one with another
+    /// proxy. Providers with equal ids share it, as they share their tokens.
+    pub fn provider_http(mut self, provider: &ProviderId, http: Arc<dyn HttpClient>) -> Self {
+        self.http.own.insert(provider.clone(), http);
         self
     }
 
@@ -178,7 +194,7 @@ impl TokenManagerBuilder {
                 }),
             },
             refresh_at: settings.refresh_at + spread,
-            http,
+            http: http.each(|client| Arc::new(Spanned(client))),
             clock,
             settings,
         }))
@@ -190,7 +206,10 @@ impl TokenManager {
     pub fn builder(http: Arc<dyn HttpClient>) -> TokenManagerBuilder {
         let settings = Settings::default();
         TokenManagerBuilder {
-            http,
+            http: HttpClients {
+                default: http,
+                own: HashMap::new(),
+            },
             clock: Arc::new(SystemClock),
             settings,
             store: None,

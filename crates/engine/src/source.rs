@@ -8,6 +8,7 @@ use biped_core::{
     BaseUrls, Clock, Error, Inspection, Now, ParamValue, Proof, Provider, References, SetParam,
     Token, TokenKey, TokenRequest,
 };
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::{
@@ -24,8 +25,9 @@ use crate::{
         state::{Decision, Rejection},
         table::Key,
     },
+    spans,
     status::{Status, TokenState},
-    sync::Handle,
+    sync::{Handle, atomic::Ordering},
     telemetry,
     token_ref::TokenRef,
 };
@@ -205,6 +207,7 @@ impl TokenSource {
                 }
             };
             telemetry::waited(name);
+            flight.link();
             let outcome = tokio::select! {
                 biased;
                 outcome = flight.wait() => outcome,
@@ -263,9 +266,11 @@ impl TokenSource {
     fn launch(&self, flight: Arc<Flight>) {
         let Self { engine, key, .. } = self;
         let provider = self.provider().clone();
+        let span = spans::of_flight(key.client.id.name(), &key.request);
+        flight.set_span(span.clone());
         let task = FlightTask::new(engine.clone(), key.clone(), flight, provider);
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(task.run())),
+            Ok(runtime) => drop(runtime.spawn(task.run().instrument(span))),
             Err(_) => drop(task),
         }
     }
@@ -302,6 +307,7 @@ impl TokenSource {
             }
             rejection
         };
+        key.rejections.fetch_add(1, Ordering::Relaxed);
         telemetry::rejected(&key.client.id, &key.request, rejection);
         if rejection == Rejection::Renewing {
             self.start();
@@ -404,7 +410,7 @@ impl TokenSource {
             return Ok(None);
         };
         let provider = &**self.provider();
-        let cx = self.engine.context(0, None);
+        let cx = self.engine.context(provider, 0, None);
         let cx = cx.limited_to(References::WithoutCommands);
         if let Err(why) = vet::check_stored(&token, provider, request, &cx).await {
             telemetry::stored_ignored(provider.id().name(), &why);
@@ -496,8 +502,9 @@ impl TokenSource {
 
     /// Which base URLs the vendor may name with the token to come.
     pub(crate) async fn named_base_urls(&self) -> Result<BaseUrls, Error> {
-        let cx = self.engine.context(0, None);
-        self.provider().base_urls(&cx).await
+        let provider = &**self.provider();
+        let cx = self.engine.context(provider, 0, None);
+        provider.base_urls(&cx).await
     }
 
     pub(crate) fn configured_base_url(&self) -> Option<&Url> {

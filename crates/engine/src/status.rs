@@ -7,6 +7,7 @@ use biped_core::{Error, Now, TokenRequest};
 use crate::{
     flight::demand::Demand,
     key::{schedule::Schedule, table::Key},
+    sync::atomic::Ordering,
 };
 
 /// What is known of a key.
@@ -24,6 +25,13 @@ pub struct Status {
     /// How much of the token's life is left; `None` without a token, and for one that is good until
     /// it is rejected.
     pub remaining: Option<Duration>,
+    /// How long until the token is refreshed ahead of its end; `None` without a token, and where that has
+    /// come.
+    pub refresh_in: Option<Duration>,
+    /// How many fetches of this process ended at the vendor, well or badly.
+    pub fetches: u32,
+    /// How many of the tokens an API rejected.
+    pub rejections: u32,
     /// Whether a fetch is in progress.
     pub fetching: bool,
     /// Why the last fetch failed, if it did.
@@ -103,6 +111,11 @@ impl Key {
                 .as_ref()
                 .and_then(|token| token.expires_at())
                 .map(|expiry| expiry.since(now.wall)),
+            refresh_in: schedule
+                .filter(|it| it.refresh.is_ahead(now))
+                .map(|it| it.refresh.left(now)),
+            fetches: self.fetches.load(Ordering::Relaxed),
+            rejections: self.rejections.load(Ordering::Relaxed),
             fetching: known.flight.is_some(),
             next_attempt: failure.as_ref().and_then(|(_, next)| (*next).max(paused)),
             last_error: failure.map(|(error, _)| error),

@@ -10,7 +10,7 @@ use biped_core::{
 };
 use http::{Method, StatusCode};
 
-use crate::key::state::Rejection;
+use crate::{key::state::Rejection, spans};
 
 /// The target of events about a store: a command shows these to its user.
 const STORE: &str = "biped::store";
@@ -40,6 +40,7 @@ pub(crate) fn fetched(
 ) {
     let (provider, request) = (id.name(), Wanted(id, request));
     let outcome = if from_store { "stored" } else { "token" };
+    spans::flight_ended(Ok(outcome));
     count2("biped_fetches_total", provider, ("outcome", outcome));
     let provider = &*escaped(provider);
     tracing::debug!(provider, %request, outcome, took_ms = took.as_millis(), "has a new token");
@@ -69,6 +70,7 @@ pub(crate) fn assumed(id: &ProviderId, request: &TokenRequest, token: &Token) {
 
 pub(crate) fn failed(id: &ProviderId, request: &TokenRequest, error: &Error, serving: bool) {
     let (provider, request) = (id.name(), Wanted(id, request));
+    spans::flight_ended(Err(error));
     count2(
         "biped_fetches_total",
         provider,

@@ -1,12 +1,13 @@
 //! [`run_command`]: runs a program, which ends together with its children, and returns its output.
 
 use std::{
+    future::pending,
     io,
     process::{ExitStatus, Stdio},
 };
 
 use tokio::{
-    io::AsyncReadExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, ChildStdout, Command},
 };
 use zeroize::Zeroizing;
@@ -50,9 +51,36 @@ pub async fn run_command(
     limit: usize,
 ) -> io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
     let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    run(command, &[], limit).await
+}
+
+/// As [`run_command`], with `input` on standard input, and with these environment variables beside those of
+/// this process. A program that does not read all of its input may succeed all the same.
+///
+/// # Errors
+/// As [`run_command`].
+pub async fn run_command_with(
+    program: &str,
+    arguments: &[String],
+    input: &[u8],
+    variables: &[(&str, &str)],
+    limit: usize,
+) -> io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
+    let mut command = Command::new(program);
     command
         .args(arguments)
-        .stdin(Stdio::null())
+        .envs(variables.iter().copied())
+        .stdin(Stdio::piped());
+    run(command, input, limit).await
+}
+
+async fn run(
+    mut command: Command,
+    input: &[u8],
+    limit: usize,
+) -> io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
+    command
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true);
@@ -61,6 +89,25 @@ pub async fn run_command(
     let mut child = command.spawn()?;
     // Declared after the child, and so dropped before it: the child's id is not reused until then.
     let mut group = Group::of(&child);
+    let stdin = child.stdin.take();
+    let feeding = async {
+        if let Some(mut stdin) = stdin {
+            // A program that has read enough closes it.
+            let _ = stdin.write_all(input).await;
+        }
+        pending().await
+    };
+    before(feeding, output(&mut child, &mut group, limit))
+        .await
+        .unwrap_or_else(|| Err(io::Error::other("its output can't be read")))
+}
+
+/// Reads what a program prints until it ends.
+async fn output(
+    child: &mut Child,
+    group: &mut Group,
+    limit: usize,
+) -> io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
     let stdout = child.stdout.take();
     let mut stdout = stdout.ok_or_else(|| io::Error::other("its output can't be read"))?;
     let mut printed = Zeroizing::new(Vec::new());

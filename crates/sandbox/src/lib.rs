@@ -73,6 +73,11 @@
 //!
 //! The scheme of the `Authorization` header must be `Bearer`, in this case, as in the documentation.
 //!
+//! # Platforms
+//!
+//! [`Platforms`] is a sandbox of its own, for clients without a secret: what GitHub, Kubernetes, Google,
+//! Azure and SPIFFE say about a workload, an issuer that trusts them, and an API.
+//!
 //! # Control
 //!
 //! | request | does | library |
@@ -99,6 +104,7 @@ mod envelope;
 mod fault;
 mod gate;
 mod listen;
+mod platforms;
 mod sandbox;
 mod shared;
 mod stats;
@@ -107,6 +113,7 @@ mod token;
 pub use self::{
     clients::{ACCOUNT, Credentials, PROJECT, SHOP},
     fault::{Effect, Fault, RetryAfter, Vendor},
+    platforms::{Environment, Platforms, PlatformsBuilder, Seen},
     sandbox::{DEFAULT_LIFETIME, MAX_PROJECTS, Sandbox, SandboxBuilder},
     stats::{ApiCalls, ClientStats, Counts, KeyFilter, KeyStats, Stats, TokenRequests},
 };

@@ -17,7 +17,7 @@ use http::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::{config::CallerSettings, problem::Problem};
+use crate::{config::CallerSettings, peer::Peer, problem::Problem};
 
 const BIPED_CALLER: HeaderName = HeaderName::from_static("biped-caller");
 
@@ -62,26 +62,25 @@ impl Callers {
         self.0.is_empty()
     }
 
-    /// Who sent a request with these headers, over a socket of a process of `uid`.
+    /// Who sent a request with these headers.
     pub(crate) async fn identify(
         &self,
         headers: &HeaderMap,
-        uid: Option<u32>,
+        peer: &Peer,
     ) -> Result<Identity, Problem> {
         if self.is_empty() {
             return Ok(None);
         }
         let given = credentials(headers);
-        self.find(&given, uid).await.map(Some).ok_or_else(unknown)
+        self.find(&given, peer).await.map(Some).ok_or_else(unknown)
     }
 
-    /// The caller with one of these tokens, or of this user.
-    pub(crate) async fn find(&self, given: &[String], uid: Option<u32>) -> Option<Arc<Caller>> {
+    /// The caller with one of these tokens, or the one at the other end of the connection.
+    pub(crate) async fn find(&self, given: &[String], peer: &Peer) -> Option<Arc<Caller>> {
         let hashes: Vec<[u8; 32]> = given.iter().map(|token| hash(token)).collect();
         let mut found = None;
         for caller in &self.0 {
-            let is_user = caller.settings.uid.is_some() && caller.settings.uid == uid;
-            if is_user || caller.has_one_of(&hashes).await {
+            if caller.is_at(peer) || caller.has_one_of(&hashes).await {
                 found.get_or_insert_with(|| caller.clone());
             }
         }
@@ -108,6 +107,14 @@ impl Caller {
     /// Whether tokens are handed out to it.
     pub(crate) fn may_have_tokens(&self) -> bool {
         self.settings.tokens
+    }
+
+    /// Whether the connection itself proves the caller.
+    fn is_at(&self, peer: &Peer) -> bool {
+        let (uid, name) = (self.settings.uid, self.settings.certificate.as_ref());
+        let is_user = uid.is_some() && uid == peer.uid;
+        let secured = peer.secured.as_ref();
+        is_user || name.is_some_and(|name| secured.is_some_and(|secured| secured.is_caller(name)))
     }
 
     pub(crate) fn may_use(&self, provider: &str) -> bool {

@@ -3,6 +3,7 @@
 mod parts;
 mod providers;
 mod size;
+mod tls;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use biped::{
 pub(crate) use self::{
     parts::{CallerSettings, FileFormat, FileSettings, TokenUse, Warm},
     providers::{Http2, ProviderSettings},
+    tls::TlsSettings,
 };
 use self::{
     parts::{callers, files},
@@ -41,8 +43,8 @@ const FIELDS: &[Field] = &[
     Field::new("origins", FieldType::Texts)
         .about("Further web origins that may read the page. Default: none."),
     Field::new("callers", FieldType::Any).about(
-        "Who may call: a list of { name, token or uid, providers, tokens, tenants }. Default: whoever \
-         can connect.",
+        "Who may call: a list of { name, one of token, certificate and uid, providers, tokens, \
+         tenants }. Default: whoever can connect.",
     ),
     Field::new("only", FieldType::Texts).about("The providers that are served. Default: all."),
     Field::new("tokens", FieldType::Any).about(
@@ -52,7 +54,7 @@ const FIELDS: &[Field] = &[
     Field::new("require_header", FieldType::Bool)
         .about("Whether proxied calls need Biped-Request: 1 as well. Default: false."),
     Field::new("metrics", FieldType::Bool).about("Whether /-/metrics answers. Default: true."),
-    Field::new("page", FieldType::Bool).about("Whether /-/status answers. Default: true."),
+    Field::new("page", FieldType::Bool).about("Whether the page /-/, /-/status and /-/events answer. Default: true."),
     Field::new("quit", FieldType::Bool)
         .about("Whether POST /-/quit stops the process. Default: false."),
     Field::new("warm", FieldType::Any).about(
@@ -107,7 +109,10 @@ const FIELDS: &[Field] = &[
         .about("Settings of single providers, by their names."),
     Field::new("forward", FieldType::Bool).about("Reserved for the forward proxy."),
     Field::new("compat", FieldType::Texts).about("Reserved for the forms of other sidecars."),
-    Field::new("tls", FieldType::Table).about("Reserved for TLS of the listeners."),
+    Field::new("tls", FieldType::Table).about(
+        "TLS of the TCP listeners, but those of probe_listen: { certificate, key, client_ca }, references \
+         to PEM such as file:PATH, read again when they change. Default: none.",
+    ),
 ];
 
 /// The settings of a sidecar, as `[serve]` configures them.
@@ -121,6 +126,8 @@ pub struct Serve {
     pub(crate) socket_mode: u32,
     pub(crate) socket_group: Option<u32>,
     pub(crate) hosts: Vec<String>,
+    pub(crate) origins: Vec<String>,
+    pub(crate) tls: Option<TlsSettings>,
     pub(crate) callers: Vec<CallerSettings>,
     pub(crate) only: Option<Vec<String>>,
     pub(crate) tokens: TokenUse,
@@ -177,6 +184,8 @@ impl Default for Serve {
             socket_mode: 0o600,
             socket_group: None,
             hosts: Vec::new(),
+            origins: Vec::new(),
+            tls: None,
             callers: Vec::new(),
             only: None,
             tokens: TokenUse::Off,
@@ -231,7 +240,7 @@ pub fn section() -> Section {
 
 fn read(table: &ConfigTable) -> Result<Serve, Error> {
     let mut serve = Serve::default();
-    for reserved in ["forward", "compat", "tls"] {
+    for reserved in ["forward", "compat"] {
         let is_off = table
             .value(reserved)
             .is_some_and(|value| value.to_bool() == Some(false));
@@ -258,6 +267,7 @@ fn read(table: &ConfigTable) -> Result<Serve, Error> {
         serve.socket_group = table.checked("socket_group", group, "a group's number", |_| true);
     }
     set(&mut serve.hosts, table.texts("hosts"));
+    set(&mut serve.origins, table.texts("origins"));
     serve.only = table.texts("only");
     set(&mut serve.require_header, table.boolean("require_header"));
     set(&mut serve.metrics, table.boolean("metrics"));
@@ -311,6 +321,7 @@ fn read(table: &ConfigTable) -> Result<Serve, Error> {
     ];
     set(&mut serve.access_log, table.choice("access_log", &logs));
     serve.threads = table.count("threads");
+    serve.tls = tls::read(table);
     serve.callers = callers(table);
     serve.files = files(table);
     serve.providers = providers::read(table);
@@ -329,6 +340,19 @@ impl Serve {
     pub fn threads(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         self.threads.unwrap_or(cores.min(4))
+    }
+
+    /// The keys of a change that only a restart can make.
+    pub(crate) fn fixed(&self, old: &Self) -> Vec<&'static str> {
+        let mut keys = Vec::new();
+        if self.threads() != old.threads() {
+            keys.push("threads");
+        }
+        // Nothing counts unless it did so from the start.
+        if self.metrics && !old.metrics {
+            keys.push("metrics");
+        }
+        keys
     }
 
     /// Returns whether `/-/metrics` answers.
@@ -358,10 +382,12 @@ impl Serve {
             name: "command".into(),
             token: Some(biped::provider::SecretRef::inline(caller)),
             uid: None,
+            certificate: None,
             providers: None,
             tokens,
             tenants: vec!["*".into()],
         }];
+        self.tls = None;
         self.tokens = match tokens {
             true => TokenUse::On,
             false => TokenUse::Off,

@@ -8,17 +8,44 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use self::service::Service;
 use crate::{
     activity::{Activity, Timed},
+    meter,
     peer::{ListenerInfo, Peer},
     shared::{Shared, Stage},
 };
 
 /// How many fields a head may have.
 const MAX_FIELDS: usize = 100;
+
+/// Serves a TCP connection until its end, encrypted where the configuration says so.
+pub(crate) async fn open(
+    shared: Arc<Shared>,
+    listener: Arc<ListenerInfo>,
+    mut peer: Peer,
+    stream: TcpStream,
+) {
+    let tls = shared.live.load().tls.clone();
+    let Some(tls) = tls.filter(|_| !listener.is_probe) else {
+        return serve(shared, listener, peer, stream).await;
+    };
+    let mut stage = shared.stage.subscribe();
+    let accepted = tokio::select! {
+        biased;
+        accepted = tls.accept(stream) => accepted,
+        _ = stage.wait_for(|stage| *stage >= Stage::Closing) => return,
+    };
+    if let Some((stream, secured)) = accepted {
+        peer.secured = Some(secured);
+        serve(shared, listener, peer, stream).await;
+    }
+}
 
 /// Serves a connection until its end.
 pub(crate) async fn serve<S>(
@@ -30,6 +57,7 @@ pub(crate) async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let _counted = (!listener.is_probe).then(|| shared.connected());
+    let _measured = meter::Connection::new(&listener.label);
     let serve = &shared.live.load().serve;
     let (max_head, keep_alive) = (serve.max_head, serve.keep_alive);
     let activity = Activity::new(keep_alive);
@@ -48,18 +76,20 @@ pub(crate) async fn serve<S>(
         .max_concurrent_streams(256)
         .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(std::time::Duration::from_secs(30)));
-    let service = Service::new(shared.clone(), listener, peer, activity.clone());
+    let service = Service::new(shared.clone(), listener.clone(), peer, activity.clone());
     let io = TokioIo::new(Timed::new(stream, activity.clone()));
     let connection = builder.serve_connection(io, service);
     tokio::pin!(connection);
     let mut stage = shared.stage.subscribe();
+    let mut removed = listener.removed.subscribe();
     let mut is_closing = false;
     loop {
         let current = *stage.borrow_and_update();
         if current >= Stage::Over {
             return;
         }
-        if current >= Stage::Closing && !is_closing {
+        let is_removed = *removed.borrow_and_update();
+        if (current >= Stage::Closing || is_removed) && !is_closing {
             is_closing = true;
             connection.as_mut().graceful_shutdown();
         }
@@ -76,6 +106,7 @@ pub(crate) async fn serve<S>(
                     return;
                 }
             }
+            _ = removed.changed(), if !is_removed => {}
             () = activity.expired() => return,
         }
     }

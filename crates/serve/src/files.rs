@@ -1,9 +1,10 @@
 //! `[[serve.files]]`: tokens in files, for programs that can read them nowhere else.
 
-use std::{fs, io, io::Write as _, path::Path, sync::Arc, time::Duration};
+use std::{fs, io, sync::Arc, time::Duration};
 
 use biped::{
     CachedToken, Error, ExposeSecret, TokenRef, TokenSource,
+    config::replace_file_durably,
     provider::{Clock, SystemClock},
 };
 
@@ -12,6 +13,7 @@ use futures_util::future::join_all;
 use crate::{
     config::{FileFormat, FileSettings},
     live::Live,
+    meter,
     shared::Shared,
     tokens::described,
     variable::variable_prefix,
@@ -71,6 +73,10 @@ impl TokenFile {
             }
             Err(_) => self.expire(),
         };
+        let expiry = self.written.as_ref().and_then(|token| token.expires_at());
+        let name = self.settings.path.file_name().unwrap_or_default();
+        let seconds = expiry.map(|at| at.unix_seconds());
+        meter::file_expires(&self.settings.provider, &name.to_string_lossy(), seconds);
         if let Err(error) = outcome {
             let path = self.settings.path.display();
             tracing::warn!("{path} can't be written: {error}");
@@ -80,7 +86,8 @@ impl TokenFile {
     /// Writes off the runtime: a file system may take its time.
     async fn write(&self, text: String) -> io::Result<()> {
         let (path, mode) = (self.settings.path.clone(), self.settings.mode);
-        let written = tokio::task::spawn_blocking(move || write(&path, &text, mode));
+        let written =
+            tokio::task::spawn_blocking(move || replace_file_durably(&path, text.as_bytes(), mode));
         written.await.map_err(io::Error::other)?
     }
 
@@ -128,43 +135,6 @@ fn text(settings: &FileSettings, source: &TokenSource, token: &CachedToken) -> S
             format!("{name}_ACCESS_TOKEN='{text}'\n")
         }
     }
-}
-
-/// Writes a file whole: a reader sees the old text or the new one.
-///
-/// # Errors
-/// As the file system says.
-pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}.tmp", std::process::id()));
-    let beside = path.with_file_name(hidden);
-    let _ = fs::remove_file(&beside);
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let written = (|| {
-        let mut file = options.open(&beside)?;
-        file.write_all(text.as_bytes())?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            file.set_permissions(fs::Permissions::from_mode(mode))?;
-        }
-        #[cfg(not(unix))]
-        let _ = mode;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }
 
 /// Keeps all files up to date, also when the configuration changes; completes never. The sidecar is not

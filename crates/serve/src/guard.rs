@@ -13,6 +13,7 @@ use http::{
 use crate::{
     problem::Problem,
     target::{self, BadPath},
+    tls::Secured,
 };
 
 /// The longest target.
@@ -23,7 +24,13 @@ const MAX_TARGET: usize = 8 * 1024;
 pub(crate) struct Names<'a> {
     /// `None` for a Unix socket, which has no name.
     pub(crate) port: Option<u16>,
+    /// Whether only this machine can connect.
+    pub(crate) is_local: bool,
     pub(crate) hosts: &'a [String],
+    /// Further origins whose pages may send the request.
+    pub(crate) origins: &'a [String],
+    /// With the names of the certificate, where there is one.
+    pub(crate) secured: Option<&'a Secured>,
 }
 
 /// Refuses what is not a request that this listener takes.
@@ -51,7 +58,7 @@ pub(crate) fn check<B>(request: &Request<B>, names: &Names<'_>) -> Result<(), Pr
     }
     check_method(request.method())?;
     check_host(request, names)?;
-    check_origin(headers, request.method(), uri)
+    check_origin(headers, request.method(), uri, names)
 }
 
 /// Refuses paths that servers read in different ways.
@@ -118,7 +125,7 @@ fn check_host<B>(request: &Request<B>, names: &Names<'_>) -> Result<(), Problem>
     let mut given = header.into_iter().chain(authority).peekable();
     // HTTP/1.0 may leave it out.
     let is_named = given.peek().is_some() || request.version() <= Version::HTTP_10;
-    let is_own = given.all(|host| is_own_name(host, port, names.hosts));
+    let is_own = given.all(|host| is_own_name(host, port, names));
     if is_named && is_own {
         return Ok(());
     }
@@ -127,7 +134,8 @@ fn check_host<B>(request: &Request<B>, names: &Names<'_>) -> Result<(), Problem>
     Err(Problem::new("wrong-host", what))
 }
 
-fn is_own_name(host: &str, port: u16, hosts: &[String]) -> bool {
+fn is_own_name(host: &str, port: u16, names: &Names<'_>) -> bool {
+    let hosts = names.hosts;
     if hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
         return true;
     }
@@ -138,9 +146,21 @@ fn is_own_name(host: &str, port: u16, hosts: &[String]) -> bool {
     if given.is_some_and(|given| given != port.to_string()) {
         return false;
     }
-    if name.eq_ignore_ascii_case("localhost")
-        || hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    if hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
+        || names
+            .secured
+            .is_some_and(|secured| secured.is_named(bare.unwrap_or(name)))
     {
+        return true;
+    }
+    // Other machines know this one by other names.
+    if !names.is_local {
+        return false;
+    }
+    if name.eq_ignore_ascii_case("localhost") {
         return true;
     }
     match name.strip_prefix('[').map(|name| name.strip_suffix(']')) {
@@ -152,7 +172,12 @@ fn is_own_name(host: &str, port: u16, hosts: &[String]) -> bool {
 }
 
 /// Refuses what a web page of another origin sent.
-fn check_origin(headers: &HeaderMap, method: &Method, uri: &Uri) -> Result<(), Problem> {
+fn check_origin(
+    headers: &HeaderMap,
+    method: &Method,
+    uri: &Uri,
+    names: &Names<'_>,
+) -> Result<(), Problem> {
     let refused = || {
         let what = "web pages of another origin may not call";
         Err(Problem::new("cross-origin", what))
@@ -170,10 +195,21 @@ fn check_origin(headers: &HeaderMap, method: &Method, uri: &Uri) -> Result<(), P
     for origin in headers.get_all(ORIGIN) {
         let origin = origin.to_str().unwrap_or_default();
         let is_own = host.is_some_and(|host| {
-            let rest = origin.strip_prefix("http://");
+            let scheme = if names.secured.is_some() {
+                "https://"
+            } else {
+                "http://"
+            };
+            let rest = origin.strip_prefix(scheme);
             rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host))
         });
-        if !is_own {
+        let is_listed = || {
+            names
+                .origins
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(origin))
+        };
+        if !is_own && !is_listed() {
             return refused();
         }
     }
@@ -182,12 +218,19 @@ fn check_origin(headers: &HeaderMap, method: &Method, uri: &Uri) -> Result<(), P
 
 #[cfg(test)]
 mod tests {
-    use super::is_own_name;
+    use super::{Names, is_own_name};
 
     #[test]
     fn a_host_is_compared_whole() {
         let hosts = ["sidecar.internal".to_owned(), "a.example:8443".to_owned()];
-        let is_own = |host| is_own_name(host, 7417, &hosts);
+        let names = Names {
+            port: Some(7417),
+            is_local: true,
+            hosts: &hosts,
+            origins: &[],
+            secured: None,
+        };
+        let is_own = |host| is_own_name(host, 7417, &names);
         for right in [
             "localhost",
             "LOCALHOST:7417",

@@ -28,7 +28,7 @@ fn has_word(value: &HeaderValue, word: &str) -> bool {
 }
 
 /// Removes what must not reach the API.
-pub(crate) fn to_api(headers: &mut HeaderMap, keep_cookies: bool, has_body: bool) {
+pub(crate) fn to_api(headers: &mut HeaderMap, keep_cookies: bool, has_body: bool, is_grpc: bool) {
     let trailers = takes_trailers(headers);
     remove_hops(headers, has_body);
     let mut gone = Vec::new();
@@ -52,6 +52,9 @@ pub(crate) fn to_api(headers: &mut HeaderMap, keep_cookies: bool, has_body: bool
     }
     if trailers {
         headers.insert(TE, TRAILERS);
+    }
+    // Over HTTP/2, hyper would remove TE if Connection named it, and gRPC's servers insist on TE.
+    if trailers && !is_grpc {
         headers.insert(CONNECTION, HeaderValue::from_static("TE"));
     }
 }
@@ -147,7 +150,7 @@ mod tests {
             ("if-none-match", "\"1\""),
             ("te", "trailers, deflate"),
         ]);
-        to_api(&mut headers, false, false);
+        to_api(&mut headers, false, false, false);
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["connection", "if-none-match", "te", "user-agent"]);

@@ -11,14 +11,14 @@
 //! | --- | --- |
 //! | `server.rs` | [`Server`], [`Running`]: start and stop |
 //! | `config.rs`, `config/` | [`Serve`]: `[serve]` |
-//! | `listen.rs`, `listen/`, `peer.rs` | addresses and sockets |
+//! | `listen.rs`, `listen/`, `tls.rs`, `peer.rs` | addresses and sockets, and TLS on them |
 //! | `connection.rs`, `connection/`, `activity.rs` | one caller's connection, its requests and timeouts |
 //! | `guard.rs`, `target.rs`, `allow.rs`, `callers.rs`, `params.rs` | what is refused, and what a request names |
 //! | `proxy.rs`, `proxy/`, `headers.rs`, `links.rs` | a call of an API |
 //! | `transport.rs`, `transport/`, `upstream.rs`, `upstream/`, `body.rs`, `body/` | how it is sent |
-//! | `routes.rs`, `own.rs`, `reply.rs`, `health.rs`, `status.rs`, `tokens.rs`, `oauth.rs`, `files.rs`, `variable.rs` | the sidecar's own routes; tokens in files |
+//! | `routes.rs`, `own.rs`, `reply.rs`, `health.rs`, `status.rs`, `events.rs`, `page.rs`, `tokens.rs`, `oauth.rs`, `files.rs`, `variable.rs` | the sidecar's own routes; tokens in files |
 //! | `problem.rs`, `problem/` | what the sidecar answers itself |
-//! | `live.rs`, `reload.rs`, `shared.rs`, `observe.rs`, `meter.rs` | what requests are served by, and how that changes; what all share; the access log, and what is counted |
+//! | `live.rs`, `reload.rs`, `shared.rs`, `room.rs`, `observe.rs`, `meter.rs`, `scrape.rs` | what requests are served by, and how that changes; what all share; the access log, and what is counted |
 
 mod activity;
 mod allow;
@@ -26,7 +26,11 @@ mod body;
 mod callers;
 mod config;
 mod connection;
+mod events;
 mod files;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod headers;
 mod health;
@@ -37,17 +41,21 @@ mod meter;
 mod oauth;
 mod observe;
 mod own;
+mod page;
 mod params;
 mod peer;
 pub mod problem;
 mod proxy;
 mod reload;
 mod reply;
+mod room;
 mod routes;
+mod scrape;
 mod server;
 mod shared;
 mod status;
 mod target;
+mod tls;
 mod tokens;
 mod transport;
 mod upstream;
@@ -55,7 +63,6 @@ mod variable;
 
 pub use self::{
     config::{DEFAULT_LISTEN, Serve, section},
-    files::write as write_file,
     server::{Running, Server},
     variable::variable_prefix,
 };

@@ -1,6 +1,7 @@
 //! Where callers connect: TCP addresses, and Unix sockets.
 
 mod failed;
+mod set;
 #[cfg(unix)]
 mod socket;
 
@@ -10,13 +11,15 @@ use biped::{
     Error,
     provider::{Clock, SystemClock},
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{net::TcpListener, sync::watch};
 
 use self::failed::Failed;
+pub(crate) use self::set::Listeners;
 use crate::{
     config::Serve,
     connection,
     peer::{ListenerInfo, Peer},
+    room::Taken,
     shared::{Shared, Stage},
 };
 
@@ -28,23 +31,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Bound {
     kind: Kind,
     info: Arc<ListenerInfo>,
-    /// As callers write it.
-    pub(crate) shown: String,
 }
 
 #[derive(Debug)]
 enum Kind {
     Tcp(TcpListener),
+    /// With its path as it was written.
     #[cfg(unix)]
-    Unix(socket::Socket),
+    Unix(socket::Socket, String),
 }
 
 /// What a listener is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose<'n> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
     All,
     Probe,
-    Provider(&'n str),
+    Provider(Arc<str>),
 }
 
 /// A listener that another process made.
@@ -56,25 +58,24 @@ pub(crate) enum Inherited {
 }
 
 /// Takes over a listener.
-fn take(listener: Inherited, is_probe: bool) -> Result<Bound, Error> {
+fn take(serve: &Serve, listener: Inherited, is_probe: bool) -> Result<Bound, Error> {
     let unusable = |error: io::Error| {
         Error::configuration(format!("an inherited listener can't be used: {error}"))
+    };
+    let purpose = if is_probe {
+        Purpose::Probe
+    } else {
+        Purpose::All
     };
     match listener {
         Inherited::Tcp(listener) => {
             listener.set_nonblocking(true).map_err(unusable)?;
             let listener = TcpListener::from_std(listener).map_err(unusable)?;
             let bound = listener.local_addr().map_err(unusable)?;
-            check_local(bound, is_probe)?;
+            check_local(serve, bound, is_probe)?;
             Ok(Bound {
                 kind: Kind::Tcp(listener),
-                info: Arc::new(ListenerInfo {
-                    port: Some(bound.port()),
-                    is_local: bound.ip().is_loopback(),
-                    is_probe,
-                    provider: None,
-                }),
-                shown: format!("http://{bound}"),
+                info: info(Ok(bound), &purpose),
             })
         }
         #[cfg(unix)]
@@ -83,69 +84,62 @@ fn take(listener: Inherited, is_probe: bool) -> Result<Bound, Error> {
             let path = address
                 .as_pathname()
                 .map_or_else(String::new, |path| path.display().to_string());
+            let socket = socket::inherited(listener).map_err(unusable)?;
+            let shown = format!("unix:{path}");
             Ok(Bound {
-                kind: Kind::Unix(socket::inherited(listener).map_err(unusable)?),
-                info: Arc::new(ListenerInfo {
-                    port: None,
-                    is_local: true,
-                    is_probe,
-                    provider: None,
-                }),
-                shown: format!("unix:{path}"),
+                info: info(Err(&shown), &purpose),
+                kind: Kind::Unix(socket, shown),
             })
         }
     }
 }
 
-/// Refuses an address that other machines can reach, but for probes.
-fn check_local(address: SocketAddr, is_probe: bool) -> Result<(), Error> {
-    if address.ip().is_loopback() || is_probe {
+/// Of an address, or of a socket that is written so.
+fn info(at: Result<SocketAddr, &str>, purpose: &Purpose) -> Arc<ListenerInfo> {
+    let address = at.ok();
+    Arc::new(ListenerInfo {
+        label: at.map_or_else(str::to_owned, |address| address.to_string()),
+        port: address.map(|address| address.port()),
+        is_local: address.is_none_or(|address| address.ip().is_loopback()),
+        is_probe: *purpose == Purpose::Probe,
+        provider: match purpose {
+            Purpose::Provider(name) => Some(name.clone()),
+            _ => None,
+        },
+        removed: watch::Sender::new(false),
+    })
+}
+
+/// A listener as callers write it.
+fn shown(serve: &Serve, bound: &Bound) -> String {
+    let info = &bound.info;
+    let shown = match &bound.kind {
+        Kind::Tcp(listener) => {
+            let is_secure = serve.tls.is_some() && !info.is_probe;
+            let scheme = if is_secure { "https" } else { "http" };
+            let address = listener.local_addr();
+            address.map_or_else(|_| String::new(), |address| format!("{scheme}://{address}"))
+        }
+        #[cfg(unix)]
+        Kind::Unix(_, shown) => shown.clone(),
+    };
+    match &info.provider {
+        Some(name) => format!("{name} {shown}"),
+        None => shown,
+    }
+}
+
+/// Refuses an address that other machines can reach, but for probes, and where TLS and callers say who
+/// may call.
+fn check_local(serve: &Serve, address: SocketAddr, is_probe: bool) -> Result<(), Error> {
+    let is_guarded = serve.tls.is_some() && !serve.callers.is_empty();
+    if address.ip().is_loopback() || is_probe || is_guarded {
         return Ok(());
     }
     let error = Error::configuration(format!("{address} can be reached from other machines"));
     Err(error.with_remedy(
-        "listen at 127.0.0.1, [::1] or a Unix socket; this release has no TLS for callers",
+        "configure [serve] tls and [[serve.callers]], or listen at 127.0.0.1, [::1] or a Unix socket",
     ))
-}
-
-/// Binds every address of the settings.
-///
-/// Inherited listeners take the place of `listen`.
-pub(crate) async fn bind_all(
-    serve: &Serve,
-    names: &[Arc<str>],
-    inherited: Vec<(Inherited, bool)>,
-) -> Result<Vec<Bound>, Error> {
-    let mut all = Vec::new();
-    let is_given = !inherited.is_empty();
-    for (listener, is_probe) in inherited {
-        all.push(take(listener, is_probe)?);
-    }
-    for address in serve.listen.iter().filter(|_| !is_given) {
-        match bind(serve, address, Purpose::All).await {
-            Ok(bound) => all.push(bound),
-            // A machine may have no IPv6, and the default needs none.
-            Err(Failed::Io(error))
-                if serve.is_default_listen && !all.is_empty() && is_missing(&error) => {}
-            Err(failed) => return Err(failed.of(address)),
-        }
-    }
-    for address in &serve.probe_listen {
-        let bound = bind(serve, address, Purpose::Probe).await;
-        all.push(bound.map_err(|failed| failed.of(address))?);
-    }
-    let served = |name: &str| names.iter().any(|known| **known == *name);
-    for (name, settings) in serve.providers.iter().filter(|(name, _)| served(name)) {
-        for address in &settings.listen {
-            let bound = bind(serve, address, Purpose::Provider(name)).await;
-            all.push(bound.map_err(|failed| failed.of(address))?);
-        }
-    }
-    if all.is_empty() {
-        let error = Error::configuration("there is no address to listen at");
-        return Err(error.with_remedy("name one in [serve] listen"));
-    }
-    Ok(all)
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -156,29 +150,14 @@ fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-async fn bind(serve: &Serve, address: &str, purpose: Purpose<'_>) -> Result<Bound, Failed> {
-    let provider = match purpose {
-        Purpose::Provider(name) => Some(Arc::from(name)),
-        _ => None,
-    };
-    let is_probe = purpose == Purpose::Probe;
-    let named = |shown: String| match purpose {
-        Purpose::Provider(name) => format!("{name} {shown}"),
-        _ => shown,
-    };
+async fn bind(serve: &Serve, address: &str, purpose: &Purpose) -> Result<Bound, Failed> {
     if let Some(path) = address.strip_prefix("unix:") {
         #[cfg(unix)]
         {
             let socket = socket::bind(path.as_ref(), serve)?;
             return Ok(Bound {
-                kind: Kind::Unix(socket),
-                info: Arc::new(ListenerInfo {
-                    port: None,
-                    is_local: true,
-                    is_probe,
-                    provider,
-                }),
-                shown: named(address.to_owned()),
+                kind: Kind::Unix(socket, address.to_owned()),
+                info: info(Err(address), purpose),
             });
         }
         #[cfg(not(unix))]
@@ -197,63 +176,55 @@ async fn bind(serve: &Serve, address: &str, purpose: Purpose<'_>) -> Result<Boun
             .with_remedy("write an IP address, such as 127.0.0.1:7417"),
         )
     })?;
-    check_local(parsed, is_probe).map_err(Failed::Refused)?;
+    check_local(serve, parsed, *purpose == Purpose::Probe).map_err(Failed::Refused)?;
     let listener = TcpListener::bind(parsed).await.map_err(Failed::Io)?;
     let bound = listener.local_addr().map_err(Failed::Io)?;
     Ok(Bound {
         kind: Kind::Tcp(listener),
-        info: Arc::new(ListenerInfo {
-            port: Some(bound.port()),
-            is_local: bound.ip().is_loopback(),
-            is_probe,
-            provider,
-        }),
-        shown: named(format!("http://{bound}")),
+        info: info(Ok(bound), purpose),
     })
 }
 
 impl Bound {
-    /// Whether the address is for probes only.
-    pub(crate) fn is_probe(&self) -> bool {
-        self.info.is_probe
-    }
-
-    /// Whether other processes of the machine can connect, whoever they are.
-    pub(crate) fn is_tcp(&self) -> bool {
-        matches!(self.kind, Kind::Tcp(_))
-    }
-
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
+    fn address(&self) -> Option<SocketAddr> {
         match &self.kind {
             Kind::Tcp(listener) => listener.local_addr().ok(),
             #[cfg(unix)]
-            Kind::Unix(_) => None,
+            Kind::Unix(..) => None,
         }
     }
 
-    /// Takes connections until the sidecar closes.
-    pub(crate) async fn run(self, shared: Arc<Shared>, room: Arc<Semaphore>) {
+    /// Gives a socket the group and the permissions of the settings.
+    fn restrict(&self, serve: &Serve) -> Result<(), Error> {
+        match &self.kind {
+            Kind::Tcp(_) => Ok(()),
+            #[cfg(unix)]
+            Kind::Unix(socket, shown) => socket
+                .restrict(serve)
+                .map_err(|error| Failed::Io(error).of(shown)),
+        }
+    }
+
+    /// Takes connections until the sidecar closes, or the listener is removed.
+    pub(crate) async fn run(self: Arc<Self>, shared: Arc<Shared>) {
         let mut stage = shared.stage.subscribe();
+        let mut removed = self.info.removed.subscribe();
         loop {
             let accepted = async {
-                let permit = room.clone().acquire_owned().await.ok()?;
-                self.accept(&shared, permit).await;
-                Some(())
+                let limit = || shared.live.load().serve.max_connections;
+                let taken = shared.connected.take(limit).await;
+                self.accept(&shared, taken).await;
             };
             tokio::select! {
                 biased;
-                over = stage.wait_for(|stage| *stage >= Stage::Closing) => {
-                    drop(over);
-                    return;
-                }
-                accepted = accepted => if accepted.is_none() {
-                    return;
-                }
+                _ = stage.wait_for(|stage| *stage >= Stage::Closing) => return,
+                _ = removed.wait_for(|is_removed| *is_removed) => return,
+                () = accepted => {}
             }
         }
     }
 
-    async fn accept(&self, shared: &Arc<Shared>, permit: tokio::sync::OwnedSemaphorePermit) {
+    async fn accept(&self, shared: &Arc<Shared>, taken: Taken) {
         let (shared, info) = (shared.clone(), self.info.clone());
         match &self.kind {
             Kind::Tcp(listener) => match listener.accept().await {
@@ -263,25 +234,27 @@ impl Bound {
                         is_local: info.is_local,
                         is_socket: false,
                         uid: None,
+                        secured: None,
                     };
                     tokio::spawn(async move {
-                        connection::serve(shared, info, peer, stream).await;
-                        drop(permit);
+                        connection::open(shared, info, peer, stream).await;
+                        drop(taken);
                     });
                 }
                 Err(error) => pause(&error).await,
             },
             #[cfg(unix)]
-            Kind::Unix(socket) => match socket.accept().await {
+            Kind::Unix(socket, _) => match socket.accept().await {
                 Ok(stream) => {
                     let peer = Peer {
                         is_local: true,
                         is_socket: true,
                         uid: stream.peer_cred().ok().map(|peer| peer.uid()),
+                        secured: None,
                     };
                     tokio::spawn(async move {
                         connection::serve(shared, info, peer, stream).await;
-                        drop(permit);
+                        drop(taken);
                     });
                 }
                 Err(error) => pause(&error).await,

@@ -6,12 +6,15 @@ use std::{
 };
 
 use biped::{Biped, ConfiguredProvider, Error, TokenSource, provider::wire::Escaped};
-use tokio::sync::Semaphore;
 
 use crate::{
     callers::Callers,
     config::{ProviderSettings, Serve, Warm},
+    meter::Series,
+    room::Room,
     target::is_servable,
+    tls::Tls,
+    upstream::{OwnAddresses, Upstream},
 };
 
 /// At most so many providers are warmed.
@@ -23,6 +26,7 @@ pub(crate) struct Live {
     pub(crate) biped: Biped,
     pub(crate) serve: Serve,
     pub(crate) callers: Callers,
+    pub(crate) tls: Option<Arc<Tls>>,
     providers: BTreeMap<Arc<str>, Arc<Served>>,
 }
 
@@ -33,13 +37,40 @@ pub(crate) struct Served {
     pub(crate) provider: ConfiguredProvider,
     pub(crate) source: TokenSource,
     pub(crate) settings: ProviderSettings,
-    /// Room for concurrent calls, where it is limited.
-    pub(crate) room: Option<Arc<Semaphore>>,
+    /// The connections to its API.
+    pub(crate) upstream: Arc<Upstream>,
+    /// Calls under way.
+    pub(crate) room: Arc<Room>,
+    pub(crate) series: Arc<Series>,
 }
 
 impl Live {
-    /// Checks the settings against the providers.
-    pub(crate) fn new(biped: Biped, serve: Serve) -> Result<Self, Error> {
+    /// Checks the settings against the providers, and reads the listeners' certificate. What did not change
+    /// since `old` is kept.
+    pub(crate) async fn open(
+        biped: Biped,
+        serve: Serve,
+        own: &OwnAddresses,
+        old: Option<&Self>,
+    ) -> Result<Self, Error> {
+        let mut live = Self::new(biped, serve, own, old)?;
+        let kept = old.and_then(|old| old.tls.clone());
+        live.tls = match live.serve.tls.clone() {
+            None => None,
+            Some(settings) => match kept.filter(|tls| *tls.settings() == settings) {
+                Some(tls) => Some(tls),
+                None => Some(Arc::new(Tls::open(settings).await?)),
+            },
+        };
+        Ok(live)
+    }
+
+    fn new(
+        biped: Biped,
+        serve: Serve,
+        own: &OwnAddresses,
+        old: Option<&Self>,
+    ) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let known: BTreeSet<&str> = biped.names().collect();
         let mut check = |place: &str, name: &str| {
@@ -108,6 +139,22 @@ impl Live {
                 ));
             }
         }
+        let has_authority = serve
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.client_ca.is_some());
+        if !has_authority
+            && serve
+                .callers
+                .iter()
+                .any(|caller| caller.certificate.is_some())
+        {
+            problems.push(
+                "serve.callers.certificate: no certificate of a caller is asked for; set \
+                 serve.tls.client_ca"
+                    .into(),
+            );
+        }
         let names: Vec<&str> = match &serve.only {
             Some(names) => names.iter().map(String::as_str).collect(),
             None => known.iter().copied().collect(),
@@ -124,8 +171,18 @@ impl Live {
         if !problems.is_empty() {
             return Err(Error::configuration_lines(problems));
         }
+        let known = old.into_iter().flat_map(Self::all);
+        let mut upstreams: Vec<_> = known.map(|served| served.upstream.clone()).collect();
         let mut providers = BTreeMap::new();
         for name in names {
+            // Providers with the same settings share connections, and a reload keeps them.
+            let http = biped.http_settings(name)?;
+            let shared = upstreams.iter().find(|upstream| upstream.is_for(&http));
+            let upstream = shared.cloned().unwrap_or_else(|| {
+                let made = Arc::new(Upstream::new(http, own.clone()));
+                upstreams.push(made.clone());
+                made
+            });
             let provider = biped.provider(name)?.clone();
             let settings = serve.providers.iter().find(|(known, _)| known == name);
             let settings = settings.map_or_else(ProviderSettings::default, |(_, it)| it.clone());
@@ -134,15 +191,20 @@ impl Live {
                 name: name.clone(),
                 source: biped.token_source(&name)?,
                 provider,
-                room: settings
-                    .max_concurrent_requests
-                    .map(|most| Arc::new(Semaphore::new(most))),
+                upstream,
+                room: old
+                    .and_then(|old| old.served(&name))
+                    .map_or_else(Arc::default, |old| old.room.clone()),
+                series: old
+                    .and_then(|old| old.served(&name))
+                    .map_or_else(|| Arc::new(Series::new(&name)), |old| old.series.clone()),
                 settings,
             };
             providers.insert(name, Arc::new(served));
         }
         Ok(Self {
             callers: Callers::new(&serve.callers),
+            tls: None,
             biped,
             serve,
             providers,

@@ -61,6 +61,12 @@ pub(crate) async fn token(
         .unwrap_or_else(|refusal: Refusal| refusal.response()))
 }
 
+/// The fields of a form that choose the token.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_form(body: &[u8]) -> Option<Vec<(String, String)>> {
+    Form::read(body).ok().map(|form| form.wish)
+}
+
 /// A form of RFC 6749 §4.4.2.
 struct Form {
     grant: Option<String>,
@@ -111,7 +117,7 @@ async fn identify(own: &Own<'_>, served: &Served, given: &[String]) -> Result<Id
             "the caller is unknown; its token is the client_secret",
         )
     };
-    let found = own.live.callers.find(given, own.peer.uid).await;
+    let found = own.live.callers.find(given, own.peer).await;
     let caller = found.ok_or_else(unknown)?;
     if !caller.may_use(&served.name) || !own.hands_out_to(Some(caller.may_have_tokens())) {
         let what = "this caller may not have tokens of the provider";

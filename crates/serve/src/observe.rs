@@ -5,11 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use biped::provider::{Clock, SystemClock};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
+use tracing::{Span, field::Empty};
 
 use crate::{
     body::Progress,
     config::AccessLog,
-    meter::{self, UnderWay},
+    meter::{self, Series, UnderWay},
 };
 
 /// Where the lines of the access log go.
@@ -60,6 +61,9 @@ pub(crate) struct Call {
     pub(crate) api_time: Option<Duration>,
     pub(crate) upload: Progress,
     pub(crate) under_way: Option<UnderWay>,
+    /// The provider's, or those of requests that are for none.
+    pub(crate) series: Arc<Series>,
+    pub(crate) span: Span,
     verb: &'static str,
     bytes_out: u64,
     end: End,
@@ -74,17 +78,26 @@ enum End {
 }
 
 impl Call {
-    pub(crate) fn new(sink: LogSink, which: AccessLog, method: &Method, path: &str) -> Self {
+    pub(crate) fn new(
+        sink: LogSink,
+        series: Arc<Series>,
+        which: AccessLog,
+        method: &Method,
+        path: &str,
+    ) -> Self {
+        let verb = meter::method(method);
         Self {
+            span: span(verb),
             sink,
             which,
+            series,
             started: SystemClock.now().mono,
             provider: None,
             caller: None,
             method: method.as_str().into(),
-            verb: meter::method(method),
+            verb,
             under_way: None,
-            path: path.into(),
+            path: without_values(path),
             status: None,
             error: None,
             replayed: false,
@@ -93,6 +106,16 @@ impl Call {
             bytes_out: 0,
             end: End::Open,
         }
+    }
+
+    /// Notes the provider that the call is for.
+    pub(crate) fn set_provider(&mut self, name: &Arc<str>, series: &Arc<Series>) {
+        let named = format!("{} {name}", self.verb);
+        self.span.record("otel.name", &*named);
+        self.span.record("biped.provider", &**name);
+        self.provider = Some(name.clone());
+        self.series = series.clone();
+        self.under_way = Some(UnderWay::new(series));
     }
 
     /// Logs the call only if all are logged.
@@ -164,12 +187,46 @@ impl Call {
     }
 }
 
+/// The span of a request. Attempts at the API are inside it; a fetch of a token is linked to it.
+fn span(method: &'static str) -> Span {
+    tracing::info_span!(
+        "serve",
+        otel.name = method,
+        otel.kind = "server",
+        biped.provider = Empty,
+        http.request.method = method,
+        http.response.status_code = Empty,
+        error.type = Empty,
+    )
+}
+
+/// A path without the values of parameters: `/NAME;K=V/rest` becomes `/NAME/rest`.
+fn without_values(path: &str) -> String {
+    let body = path.strip_prefix('/').unwrap_or(path);
+    let end = body.find('/').unwrap_or(body.len());
+    let (first, rest) = body.split_at(end);
+    match first.split_once(';') {
+        Some((name, _)) => format!("/{name}{rest}"),
+        None => path.to_owned(),
+    }
+}
+
 impl Drop for Call {
     fn drop(&mut self) {
         let time = SystemClock.now().mono.saturating_sub(self.started);
         // No status says that the caller went away.
         let status = self.status.map_or(499, |status| status.as_u16());
-        meter::answered(self.provider.as_ref(), self.verb, status, self.error, time);
+        self.series.answered(self.verb, status, self.error, time);
+        self.span.record("http.response.status_code", status);
+        let error = match (self.end, self.error) {
+            (End::CutOff, None) => Some("cut-off"),
+            (_, error) => error,
+        };
+        if let Some(error) = error {
+            self.span.record("error.type", error);
+        } else if status >= 500 {
+            self.span.record("error.type", status.to_string());
+        }
         if self.is_logged() {
             (self.sink.0)(&self.line().to_string());
         }

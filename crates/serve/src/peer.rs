@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
+use crate::tls::Secured;
+
 /// The listener that a connection came to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct ListenerInfo {
+    /// The address, as metrics name it.
+    pub(crate) label: String,
     /// `None` for a Unix socket.
     pub(crate) port: Option<u16>,
     /// Whether only this machine can connect.
@@ -13,6 +19,15 @@ pub(crate) struct ListenerInfo {
     pub(crate) is_probe: bool,
     /// The one provider that is served there.
     pub(crate) provider: Option<Arc<str>>,
+    /// Whether a reload closed it. What its connections have begun ends.
+    pub(crate) removed: watch::Sender<bool>,
+}
+
+/// Where the sidecar listens, as callers and probes write it.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    pub(crate) addresses: Vec<String>,
+    pub(crate) probes: Vec<String>,
 }
 
 /// Who is at the other end.
@@ -22,4 +37,6 @@ pub(crate) struct Peer {
     pub(crate) is_socket: bool,
     /// The user, where the system tells.
     pub(crate) uid: Option<u32>,
+    /// Where the connection is encrypted.
+    pub(crate) secured: Option<Secured>,
 }

@@ -10,9 +10,8 @@ use biped::{
     client::{CallError, call},
     provider::{Clock, SystemClock},
 };
-use http::{Request, Response, Uri, header::CONTENT_LENGTH};
+use http::{Request, Response, StatusCode, Uri, header::CONTENT_LENGTH};
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::place::Wanted;
 use crate::{
@@ -21,10 +20,11 @@ use crate::{
     callers::Identity,
     guard, headers,
     live::{Live, Served},
-    meter::{self, UnderWay},
+    meter::Replayed,
     observe::Call,
     params::{Wish, one, whole_seconds, wrong},
     problem::Problem,
+    room::{Room, Taken},
     shared::Shared,
     target::{self, BadPath, Target},
     transport::{ApiTransport, Outgoing, Seen},
@@ -66,11 +66,10 @@ impl Asked<'_> {
         request: Request<Incoming>,
         is_grpc: bool,
         call: &mut Call,
-    ) -> Result<(Response<AnswerBody>, Vec<OwnedSemaphorePermit>), Problem> {
+    ) -> Result<(Response<AnswerBody>, Vec<Taken>), Problem> {
         let uri = request.uri().clone();
         let (served, target) = self.find(&uri)?;
-        call.provider = Some(served.name.clone());
-        call.under_way = Some(UnderWay::new(&served.name));
+        call.set_provider(&served.name, &served.series);
         let named = |problem: Problem| problem.provider(&served.name);
         guard::check_path(&uri).map_err(named)?;
         let wanted = Wanted::read(&target, &uri, request.headers()).map_err(named)?;
@@ -114,26 +113,28 @@ impl Asked<'_> {
             .map_err(|why| named(why.problem()))?;
         let mut sent = parts.headers;
         let keep_cookies = served.settings.forward_cookies;
-        headers::to_api(&mut sent, keep_cookies, body.bytes().is_none());
+        headers::to_api(&mut sent, keep_cookies, body.bytes().is_none(), is_grpc);
         if served.settings.via {
             headers::add_via(&mut sent, version);
         }
         let outgoing = Outgoing::new(parts.method, sent, body, wanted.into_path())
             .map_err(|error| named(Problem::of_token(&error, false)))?;
         let mut transport = ApiTransport {
-            upstream: &self.shared.upstream,
+            upstream: &served.upstream,
             source: &source,
             http2: served.settings.http2,
             replay: self.live.serve.replay,
             is_grpc,
             timeout,
             upload: call.upload.clone(),
+            series: &served.series,
             seen: Seen::default(),
         };
-        let verb = meter::method(&outgoing.method);
         let outcome = biped_call(&source, outgoing, &mut transport).await;
         let seen = transport.seen;
-        measure(&served.name, verb, &outcome, &seen);
+        if seen.rejection.is_some() {
+            served.series.replayed(replayed(&outcome, &seen));
+        }
         call.replayed = seen.was_replayed;
         call.api_time = seen.api_time;
         let answer = outcome.map_err(|failure| named(problem_of(&failure, &seen)))?;
@@ -170,7 +171,7 @@ impl Asked<'_> {
             Some(served) => {
                 let what = "this caller may not use the provider";
                 let problem = Problem::new("caller", what).provider(&served.name);
-                Err(problem.status(http::StatusCode::FORBIDDEN))
+                Err(problem.status(StatusCode::FORBIDDEN))
             }
             None => Err(self.unknown(may_use)),
         }
@@ -230,18 +231,18 @@ impl Asked<'_> {
         own.unwrap_or(self.live.serve.idle_timeout)
     }
 
-    fn room(&self, served: &Served) -> Result<Vec<OwnedSemaphorePermit>, Problem> {
-        let take = |room: &Arc<Semaphore>| {
-            room.clone().try_acquire_owned().map_err(|_| {
+    fn room(&self, served: &Served) -> Result<Vec<Taken>, Problem> {
+        let take = |room: &Arc<Room>, limit: usize| {
+            room.try_take(limit).ok_or_else(|| {
                 Problem::new("overloaded", "too many calls are under way")
                     .retry_after(Duration::from_secs(1))
             })
         };
-        let mut taken = vec![take(&self.shared.room)?];
-        if let Some(room) = &served.room {
-            taken.push(take(room)?);
-        }
-        Ok(taken)
+        let most = served.settings.max_concurrent_requests;
+        Ok(vec![
+            take(&self.shared.room, self.live.serve.max_in_flight)?,
+            take(&served.room, most.unwrap_or(usize::MAX))?,
+        ])
     }
 }
 
@@ -271,34 +272,15 @@ async fn biped_call(
     Box::pin(call(source, request, transport)).await
 }
 
-/// Measures the last attempt, and says what came of a rejection.
-fn measure(
-    provider: &Arc<str>,
-    verb: &'static str,
+/// What came of a rejection.
+fn replayed(
     outcome: &Result<crate::transport::Answer, CallError<Failure>>,
     seen: &Seen,
-) {
-    let server = seen
-        .place
-        .as_ref()
-        .and_then(|(called, _)| called.host_str());
-    let told = match outcome {
-        Ok(answer) => Some(Ok(answer.response.status().as_u16())),
-        Err(CallError::Transport(failure)) => Some(Err(failure.problem().word)),
-        // Nothing was attempted.
-        Err(CallError::Token(_)) => None,
-    };
-    if let Some(told) = told {
-        let time = seen.api_time.unwrap_or_default();
-        meter::attempted(provider, verb, told, server.unwrap_or_default(), time);
-    }
-    if seen.rejection.is_some() {
-        let outcome = match (seen.was_replayed, told) {
-            (false, _) => "impossible",
-            (true, Some(Ok(401))) => "rejected",
-            (true, _) => "accepted",
-        };
-        meter::rejected(provider, outcome);
+) -> Replayed {
+    match outcome {
+        _ if !seen.was_replayed => Replayed::Impossible,
+        Ok(answer) if answer.response.status() == StatusCode::UNAUTHORIZED => Replayed::Rejected,
+        _ => Replayed::Accepted,
     }
 }
 

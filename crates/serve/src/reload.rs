@@ -9,7 +9,7 @@ use std::{
 
 use biped::{
     Biped, Error,
-    provider::{Clock, SystemClock},
+    provider::{Clock, SystemClock, wire},
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
@@ -17,9 +17,12 @@ use tokio::sync::Mutex;
 use crate::{
     config::{NAME, Serve},
     files::TokenFile,
+    listen::Listeners,
     live::Live,
     meter,
-    shared::Shared,
+    peer::Shown,
+    scrape,
+    shared::{Configuration, Shared},
 };
 
 /// How often the file is looked at.
@@ -35,6 +38,7 @@ pub(crate) struct Reload {
     pub(crate) path: Option<PathBuf>,
     pub(crate) read: Box<dyn Fn() -> Result<Biped, Error> + Send + Sync>,
     pub(crate) change: Box<dyn Fn(Serve) -> Serve + Send + Sync>,
+    pub(crate) listeners: Arc<Mutex<Listeners>>,
     /// One at a time.
     pub(crate) turn: Mutex<()>,
 }
@@ -51,8 +55,24 @@ impl Shared {
     /// Reads the configuration again, and serves by it. The old one stays where that fails.
     pub(crate) async fn reload(self: &Arc<Self>, reload: &Arc<Reload>) -> Result<(), Error> {
         let outcome = self.take(reload).await;
+        self.note_reading(reload.path.as_deref(), outcome.as_ref().err());
         meter::reloaded(outcome.is_ok());
         outcome
+    }
+
+    /// Notes what came of reading the configuration, for the page.
+    pub(crate) fn note_reading(&self, path: Option<&Path>, error: Option<&Error>) {
+        let mut noted = Configuration::clone(&self.configuration.load());
+        noted.error = error.map(|error| wire::escaped(&error.to_string()).into_owned());
+        if error.is_none() {
+            noted.read_at = Some(SystemClock.now().wall);
+            noted.path = path.map(|path| path.display().to_string());
+            noted.sha256 = path.and_then(hash_of).map(|hash| {
+                let digits = hash.iter().map(|byte| format!("{byte:02x}"));
+                digits.collect()
+            });
+        }
+        self.configuration.store(Arc::new(noted));
     }
 
     async fn take(self: &Arc<Self>, reload: &Arc<Reload>) -> Result<(), Error> {
@@ -67,8 +87,10 @@ impl Shared {
         let old = self.live.load_full();
         // Clients wait for no token that is there already.
         biped.manager().adopt(old.biped.manager());
-        let live = Arc::new(Live::new(biped, serve)?);
+        let live = Arc::new(Live::open(biped, serve, &self.own, Some(&old)).await?);
         TokenFile::all(&live)?;
+        let mut listeners = reload.listeners.lock().await;
+        let change = listeners.prepare(&live, Vec::new()).await?;
         let limit = live.serve.warm_timeout;
         let sources: Vec<_> = live
             .warmed()
@@ -79,12 +101,34 @@ impl Shared {
             _ = live.biped.manager().warm(sources) => {}
             () = SystemClock.sleep(limit) => {}
         }
-        if live.serve.listen != old.serve.listen {
-            tracing::warn!("a change of [serve] listen takes effect after a restart");
+        for key in live.serve.fixed(&old.serve) {
+            tracing::warn!("a change of [serve] {key} takes effect after a restart");
         }
-        self.live.store(live);
+        for gone in old.all().filter(|known| live.served(&known.name).is_none()) {
+            scrape::removed(&gone.name);
+        }
+        self.live.store(live.clone());
+        listeners.apply(change, self);
+        let shown = listeners.shown(&live.serve);
+        tell_addresses(&self.shown.load(), &shown);
+        self.shown.store(Arc::new(shown));
+        self.connected.limit_changed();
         self.reloads.send_modify(|count| *count += 1);
         Ok(())
+    }
+}
+
+/// Says where the sidecar listens now.
+fn tell_addresses(old: &Shown, new: &Shown) {
+    for address in new
+        .addresses
+        .iter()
+        .filter(|it| !old.addresses.contains(it))
+    {
+        tracing::info!("callers are served at {address}");
+    }
+    for address in new.probes.iter().filter(|it| !old.probes.contains(it)) {
+        tracing::info!("probes are answered at {address}");
     }
 }
 
@@ -116,14 +160,17 @@ impl Look {
     }
 }
 
+fn hash_of(path: &Path) -> Option<[u8; 32]> {
+    fs::read(path).ok().map(|text| Sha256::digest(text).into())
+}
+
 /// Reads the configuration again whenever its file changes. Each outcome goes to `told`.
 pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) {
     let Some(path) = reload.path.clone() else {
         return;
     };
-    let hash = |path: &Path| fs::read(path).ok().map(Sha256::digest);
     let mut seen = Look::at(&path).ok();
-    let mut taken = hash(&path);
+    let mut taken = hash_of(&path);
     loop {
         SystemClock.sleep(LOOK).await;
         let mut look = Look::at(&path).ok();
@@ -139,7 +186,7 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
             look = again;
         }
         seen = look;
-        let now = hash(&path);
+        let now = hash_of(&path);
         // A file that is gone is about to come back.
         if now.is_none() || now == taken {
             continue;
@@ -148,6 +195,17 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
         match shared.reload(&reload).await {
             Ok(()) => told(Ok(())),
             Err(error) => told(Err(&error)),
+        }
+    }
+}
+
+/// Keeps the certificate of the listeners as new as its file.
+pub(crate) async fn watch_certificate(shared: Arc<Shared>) {
+    loop {
+        SystemClock.sleep(LOOK).await;
+        let tls = shared.live.load().tls.clone();
+        if let Some(tls) = tls.filter(|tls| tls.is_due()) {
+            tls.refresh().await;
         }
     }
 }

@@ -5,12 +5,14 @@ use http::{HeaderValue, Method, Request, Response, header::ALLOW};
 use hyper::body::Incoming;
 
 use crate::{
-    health, meter, oauth,
+    body::AnswerBody,
+    events, health, oauth,
     own::Own,
+    page,
     peer::Peer,
     problem::Problem,
     reply::{json, text},
-    status, tokens,
+    scrape, status, tokens,
 };
 
 /// A route of the sidecar's own.
@@ -19,7 +21,9 @@ pub(crate) enum Route<'p> {
     Health,
     Ready,
     Metrics,
+    Page,
     Status,
+    Events,
     Quit,
     Token(&'p str),
     Header(&'p str),
@@ -39,6 +43,7 @@ pub(crate) fn of(path: &str) -> Option<Route<'_>> {
     }
     let own = match path.strip_prefix("/-") {
         Some("") => return Some(Route::Unknown),
+        Some("/") => return Some(Route::Page),
         Some(own) => own.strip_prefix('/')?,
         None => return None,
     };
@@ -47,6 +52,7 @@ pub(crate) fn of(path: &str) -> Option<Route<'_>> {
         "ready" => Route::Ready,
         "metrics" => Route::Metrics,
         "status" => Route::Status,
+        "events" => Route::Events,
         "quit" => Route::Quit,
         own => {
             let named = |start, end| {
@@ -78,9 +84,14 @@ impl Route<'_> {
         match self {
             // Credentials may be in the body.
             Route::Health | Route::Ready | Route::Metadata(_) | Route::Oauth(_) => true,
-            Route::Metrics | Route::Status => peer.is_local,
+            Route::Metrics | Route::Page | Route::Status | Route::Events => peer.is_local,
             _ => false,
         }
+    }
+
+    /// Whether a browser shows it, or reads it for what it shows.
+    pub(crate) fn is_page(self) -> bool {
+        matches!(self, Route::Page | Route::Status | Route::Events)
     }
 
     pub(crate) fn is_probe(self) -> bool {
@@ -90,6 +101,20 @@ impl Route<'_> {
 
 /// Answers a request for one of these routes.
 pub(crate) async fn answer(
+    own: &Own<'_>,
+    route: Route<'_>,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Problem> {
+    if let Route::Events = route
+        && own.live.serve.page
+    {
+        only(&request, &[Method::GET])?;
+        return events::follow(own);
+    }
+    Ok(whole(own, route, request).await?.map(AnswerBody::own))
+}
+
+async fn whole(
     own: &Own<'_>,
     route: Route<'_>,
     request: Request<Incoming>,
@@ -110,8 +135,12 @@ pub(crate) async fn answer(
                 .render
                 .as_ref()
                 .ok_or_else(|| Problem::new("unknown-provider", "there is no such route"))?;
-            meter::scraped(own.live);
+            scrape::scraped(own.live);
             Ok(text((render.0)()))
+        }
+        Route::Page if own.live.serve.page => {
+            only(&request, &[Method::GET])?;
+            Ok(page::of(own.shared, own.live))
         }
         Route::Status if own.live.serve.page => {
             only(&request, &[Method::GET])?;

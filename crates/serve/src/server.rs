@@ -5,21 +5,20 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use biped::{
     Biped, Error,
     provider::{Clock, SystemClock},
-    reqwest::HttpSettings,
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{sync::Mutex, task::JoinSet};
 
 use crate::{
     config::{NAME, Serve, TokenUse},
     files::{TokenFile, keep_all},
     health,
-    listen::{Inherited, bind_all},
+    listen::{Inherited, Listeners},
     live::Live,
     meter,
     observe::{LogSink, Render},
     reload::{self, Reload, Told},
     shared::{Shared, Stage},
-    upstream::{OwnAddresses, Upstream},
+    upstream::OwnAddresses,
 };
 
 /// How long no caller must have been connected until lingering ends early.
@@ -112,8 +111,9 @@ impl Server {
     /// changed file. Default: the configuration is never read again.
     ///
     /// Tokens of providers that did not change are kept, and calls under way end by the configuration that
-    /// they began with. A configuration that can't be used changes nothing. `listen` and `probe_listen` take
-    /// effect after a restart.
+    /// they began with. A configuration that can't be used changes nothing, nor does one with an address that
+    /// can't be listened at. `threads` takes effect after a restart, and so does `metrics` when it is switched
+    /// on.
     pub fn reloading(
         mut self,
         path: Option<PathBuf>,
@@ -125,6 +125,7 @@ impl Server {
             path,
             read: Box::new(read),
             change: Box::new(change),
+            listeners: Arc::default(),
             turn: tokio::sync::Mutex::default(),
         });
         self.told = Arc::new(told);
@@ -146,17 +147,21 @@ impl Server {
             reload,
             told,
         } = self;
-        let http = biped.section::<HttpSettings>("http").cloned();
-        let live = Live::new(biped, serve)?;
-        let files = TokenFile::all(&live)?;
-        let names: Vec<Arc<str>> = live.all().map(|served| served.name.clone()).collect();
-        let bound = bind_all(&live.serve, &names, inherited).await?;
         let own = OwnAddresses::default();
-        for address in bound.iter().filter_map(crate::listen::Bound::address) {
-            own.add(address);
-        }
-        let is_open =
-            live.callers.is_empty() && bound.iter().any(|it| it.is_tcp() && !it.is_probe());
+        let live = Live::open(biped, serve, &own, None).await?;
+        let files = TokenFile::all(&live)?;
+        let change = Listeners::default().prepare(&live, inherited).await?;
+        let shared = Arc::new(Shared::new(live, own, log, render));
+        let live = shared.live.load_full();
+        let all = match &reload {
+            Some(reload) => reload.listeners.clone(),
+            None => Arc::default(),
+        };
+        let mut listeners = all.lock().await;
+        listeners.apply(change, &shared);
+        shared.shown.store(Arc::new(listeners.shown(&live.serve)));
+        let is_open = live.callers.is_empty() && listeners.has_tcp();
+        drop(listeners);
         let mut notes = Vec::new();
         if is_open {
             notes.push(
@@ -167,25 +172,13 @@ impl Server {
         if live.serve.tokens == TokenUse::Any && is_open {
             notes.push("every process of this machine gets tokens, because tokens = \"any\"");
         }
-        let (mut addresses, mut probes) = (Vec::new(), Vec::new());
-        for listener in &bound {
-            let list = if listener.is_probe() {
-                &mut probes
-            } else {
-                &mut addresses
-            };
-            list.push(listener.shown.clone());
-        }
-        let room = Arc::new(Semaphore::new(live.serve.max_connections));
-        let upstream = Upstream::new(http.unwrap_or_default(), own);
-        let shared = Arc::new(Shared::new(live, upstream, log, render));
         meter::reloaded(true);
+        let path = reload.as_ref().and_then(|reload| reload.path.as_deref());
+        shared.note_reading(path, None);
         let mut tasks = JoinSet::new();
-        for listener in bound {
-            tasks.spawn(listener.run(shared.clone(), room.clone()));
-        }
-        tasks.spawn(health::warm_up(shared.clone(), shared.live.load_full()));
+        tasks.spawn(health::warm_up(shared.clone(), live));
         tasks.spawn(keep_all(files, shared.clone()));
+        tasks.spawn(reload::watch_certificate(shared.clone()));
         let reload = reload.map(Arc::new);
         if let Some(reload) = &reload {
             tasks.spawn(reload::watch(shared.clone(), reload.clone(), told));
@@ -193,8 +186,7 @@ impl Server {
         Ok(Running {
             reload,
             shared,
-            addresses,
-            probes,
+            listeners: all,
             notes,
             tasks,
         })
@@ -212,25 +204,25 @@ impl fmt::Debug for Server {
 /// A sidecar that runs. It ends at once when it is dropped.
 pub struct Running {
     shared: Arc<Shared>,
-    addresses: Vec<String>,
-    probes: Vec<String>,
+    listeners: Arc<Mutex<Listeners>>,
     notes: Vec<&'static str>,
     reload: Option<Arc<Reload>>,
     tasks: JoinSet<()>,
 }
 
 impl Running {
-    /// Where callers connect, as they write it: `http://127.0.0.1:7417`, `unix:/run/biped.sock`, or
-    /// `NAME http://127.0.0.1:7420` for a listener of a single provider.
+    /// Where callers connect, as they write it: `http://127.0.0.1:7417`, `https://…` with TLS,
+    /// `unix:/run/biped.sock`, or `NAME http://127.0.0.1:7420` for a listener of a single provider. A reload
+    /// may change it.
     #[must_use]
-    pub fn addresses(&self) -> &[String] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<String> {
+        self.shared.shown.load().addresses.clone()
     }
 
     /// Where probes connect.
     #[must_use]
-    pub fn probe_addresses(&self) -> &[String] {
-        &self.probes
+    pub fn probe_addresses(&self) -> Vec<String> {
+        self.shared.shown.load().probes.clone()
     }
 
     /// What an operator should know, a sentence each.
@@ -285,6 +277,7 @@ impl Running {
             () = end => {}
         }
         shared.stage.send_replace(Stage::Over);
+        self.listeners.lock().await.close().await;
         self.tasks.shutdown().await;
     }
 }
@@ -328,7 +321,7 @@ impl Drop for Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running")
-            .field("addresses", &self.addresses)
+            .field("addresses", &self.addresses())
             .finish_non_exhaustive()
     }
 }

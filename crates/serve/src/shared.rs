@@ -1,34 +1,55 @@
 //! [`Shared`]: what all connections share.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
+use biped::{
+    Timestamp,
+    provider::{Clock, SystemClock},
+};
 use http::Response;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::{
     body::AnswerBody,
     callers::{Identity, NewKeys},
     live::Live,
-    meter,
+    meter::Series,
     observe::{Call, LogSink, Render},
+    peer::Shown,
     problem::Problem,
-    upstream::Upstream,
+    room::Room,
+    upstream::OwnAddresses,
 };
 
 /// What all connections share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
-    pub(crate) upstream: Upstream,
+    /// Where the sidecar listens itself.
+    pub(crate) own: OwnAddresses,
+    /// The addresses of the listeners.
+    pub(crate) shown: ArcSwap<Shown>,
+    pub(crate) started: Duration,
+    /// The configuration that was read last, and what came of that.
+    pub(crate) configuration: ArcSwap<Configuration>,
+    /// How many follow `/-/events`.
+    pub(crate) followers: Arc<Room>,
     /// Whether the first fetches have ended.
     is_warm: watch::Sender<bool>,
     pub(crate) new_keys: NewKeys,
-    /// Room for calls.
-    pub(crate) room: Arc<Semaphore>,
+    /// What is counted of requests that are for no provider.
+    pub(crate) series: Arc<Series>,
+    /// Calls under way.
+    pub(crate) room: Arc<Room>,
+    /// Connections of callers and probes.
+    pub(crate) connected: Arc<Room>,
     pub(crate) log: LogSink,
     /// What `/-/metrics` answers.
     pub(crate) render: Option<Render>,
@@ -44,6 +65,18 @@ pub(crate) struct Shared {
     pub(crate) ended: Notify,
 }
 
+/// The configuration that was read last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Configuration {
+    pub(crate) path: Option<String>,
+    /// Of the file, in hexadecimal.
+    pub(crate) sha256: Option<String>,
+    /// When it was taken.
+    pub(crate) read_at: Option<Timestamp>,
+    /// Why a newer one was not taken.
+    pub(crate) error: Option<String>,
+}
+
 /// How far the sidecar is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
@@ -57,17 +90,18 @@ pub(crate) enum Stage {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        live: Live,
-        upstream: Upstream,
-        log: LogSink,
-        render: Option<Render>,
-    ) -> Self {
+    pub(crate) fn new(live: Live, own: OwnAddresses, log: LogSink, render: Option<Render>) -> Self {
         let live_files = live.serve.files.len();
         Self {
-            room: Arc::new(Semaphore::new(live.serve.max_in_flight)),
+            series: Arc::new(Series::new(&"".into())),
+            room: Arc::default(),
+            connected: Arc::default(),
+            shown: ArcSwap::default(),
+            started: SystemClock.now().mono,
+            configuration: ArcSwap::default(),
+            followers: Arc::default(),
             live: ArcSwap::from_pointee(live),
-            upstream,
+            own,
             is_warm: watch::Sender::new(false),
             new_keys: NewKeys::default(),
             log,
@@ -131,8 +165,7 @@ impl Shared {
 
     /// Counts a connection until the guard is dropped.
     pub(crate) fn connected(self: &Arc<Self>) -> Connected {
-        let before = self.connections.fetch_add(1, Ordering::AcqRel);
-        meter::connections(before + 1);
+        self.connections.fetch_add(1, Ordering::AcqRel);
         Connected(self.clone())
     }
 }
@@ -143,8 +176,7 @@ pub(crate) struct Connected(Arc<Shared>);
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        let before = self.0.connections.fetch_sub(1, Ordering::AcqRel);
-        meter::connections(before.saturating_sub(1));
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
         self.0.ended.notify_waiters();
     }
 }

@@ -20,6 +20,7 @@ pub(crate) use self::outgoing::{Outgoing, Path};
 use crate::{
     body::Progress,
     config::{Http2, Replay},
+    meter::{self, Series},
     upstream::{Attempt, Clients, Failure, MAX_HEAD, Upstream, is_dead_connection},
 };
 
@@ -42,6 +43,7 @@ pub(crate) struct ApiTransport<'a> {
     pub(crate) is_grpc: bool,
     pub(crate) timeout: Duration,
     pub(crate) upload: Progress,
+    pub(crate) series: &'a Series,
     pub(crate) seen: Seen,
 }
 
@@ -56,6 +58,8 @@ pub(crate) struct Seen {
     pub(crate) was_replayed: bool,
     /// How long the last attempt took.
     pub(crate) api_time: Option<Duration>,
+    /// The API's host.
+    pub(crate) server: String,
     /// Where the call went, and the base URL at that time.
     pub(crate) place: Option<(Url, Url)>,
 }
@@ -81,44 +85,18 @@ impl Transport for ApiTransport<'_> {
     async fn send(&mut self, request: Outgoing, token: &CachedToken) -> Result<Answer, Failure> {
         self.seen.was_replayed |= self.seen.rejection.is_some();
         self.seen.sends += 1;
-        let clients = self
-            .upstream
-            .clients(self.http2, token.client_identity())
-            .map_err(Failure::Unusable)?;
-        let base = self.source.base_url(token);
-        let signs_url = self.source.provider().signs_url();
-        let (uri, url) = request
-            .address(base, signs_url)
-            .map_err(Failure::Unusable)?;
-        if let Some(base) = base {
-            self.seen.place = Some((url.clone(), base.clone()));
-        }
-        let is_whole = request.body.bytes().is_some();
-        // A connection that turns out dead is replaced once.
-        let spare = match is_idempotent(&request.method) {
-            true => request.duplicate(),
-            false => None,
+        let verb = meter::method(&request.method);
+        let answer = self.send_once(request, token).await;
+        let outcome = match &answer {
+            Ok(answer) => Ok(answer.response.status().as_u16()),
+            // Nothing was attempted.
+            Err(Failure::Unusable(_)) => return answer,
+            Err(failure) => Err(failure.problem().word),
         };
-        let started = SystemClock.now().mono;
-        let first = self.attempt(&clients, request, &uri, false).await?;
-        let answer = match (first, spare) {
-            (Err((error, true)), Some(spare)) if is_dead_connection(&error) => {
-                self.attempt(&clients, spare, &uri, true).await?
-            }
-            (first, _) => first,
-        };
-        self.seen.api_time = Some(SystemClock.now().mono.saturating_sub(started));
-        let response = answer.map_err(|(error, _)| Failure::Send(error))?;
-        // hyper's own limit is one of its buffer, which may have been larger.
-        let lines = response.headers().iter();
-        let head: usize = lines
-            .map(|(name, value)| name.as_str().len() + value.len() + 4)
-            .sum();
-        if head > MAX_HEAD {
-            return Err(Failure::LargeHead);
-        }
-        let response = response.map(ResponseBody::new);
-        Ok(self.answer(response, url, is_whole).await)
+        let (server, time) = (&self.seen.server, self.seen.api_time);
+        self.series
+            .attempted(verb, outcome, server, time.unwrap_or_default());
+        answer
     }
 
     fn seen<'r>(&self, answer: &'r Answer) -> (StatusCode, &'r HeaderMap, Option<&'r Url>) {
@@ -159,6 +137,56 @@ impl Transport for ApiTransport<'_> {
 }
 
 impl ApiTransport<'_> {
+    /// Sends a request, and once more on another connection where its own turns out dead.
+    async fn send_once(
+        &mut self,
+        request: Outgoing,
+        token: &CachedToken,
+    ) -> Result<Answer, Failure> {
+        let clients = self
+            .upstream
+            .clients(self.http2, token.client_identity())
+            .map_err(Failure::Unusable)?;
+        let base = self.source.base_url(token);
+        let signs_url = self.source.provider().signs_url();
+        let (uri, url) = request
+            .address(base, signs_url)
+            .map_err(Failure::Unusable)?;
+        if let Some(base) = base {
+            self.seen.place = Some((url.clone(), base.clone()));
+        }
+        let is_whole = request.body.bytes().is_some();
+        // A connection that turns out dead is replaced once.
+        let spare = match is_idempotent(&request.method) {
+            true => request.duplicate(),
+            false => None,
+        };
+        let started = SystemClock.now().mono;
+        uri.host()
+            .unwrap_or_default()
+            .clone_into(&mut self.seen.server);
+        let first = self.attempt(&clients, request, &uri, false).await;
+        let answer = match (first, spare) {
+            (Ok(Err((error, true))), Some(spare)) if is_dead_connection(&error) => {
+                self.attempt(&clients, spare, &uri, true).await
+            }
+            (first, _) => first,
+        };
+        self.seen.api_time = Some(SystemClock.now().mono.saturating_sub(started));
+        let answer = answer?;
+        let response = answer.map_err(|(error, _)| Failure::Send(error))?;
+        // hyper's own limit is one of its buffer, which may have been larger.
+        let lines = response.headers().iter();
+        let head: usize = lines
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
+        if head > MAX_HEAD {
+            return Err(Failure::LargeHead);
+        }
+        let response = response.map(ResponseBody::new);
+        Ok(self.answer(response, url, is_whole).await)
+    }
+
     /// Sends once. The time counts from when the caller's body last moved.
     async fn attempt(
         &self,

@@ -2,28 +2,42 @@
 
 mod connector;
 mod failure;
+mod open;
+mod plain;
 mod trust;
+mod way;
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use biped::{Error, client::ClientIdentity, reqwest::HttpSettings, tower::Body};
+use biped::{
+    Error,
+    client::ClientIdentity,
+    provider::{Clock, SystemClock},
+    reqwest::HttpSettings,
+    tower::Body,
+};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{Client, Error as SendError, connect::capture_connection},
+    client::legacy::{
+        Client, Error as SendError,
+        connect::{Connected, capture_connection},
+    },
     rt::{TokioExecutor, TokioTimer},
 };
 
-use self::connector::{Connector, Uses};
+use self::{connector::Connector, open::Open, plain::Plain, way::Way};
 pub(crate) use self::{
-    connector::OwnAddresses,
     failure::{Failure, is_dead_connection},
+    open::InUse,
+    plain::OwnAddresses,
 };
-use crate::config::Http2;
+use crate::{config::Http2, meter::OpenConnections};
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
@@ -32,12 +46,12 @@ const IDLE_CONNECTIONS: usize = 512;
 /// The largest head of a response.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
 
-/// The connections to all APIs.
-#[derive(Debug)]
+/// The connections to the APIs of the providers with the same settings.
 pub(crate) struct Upstream {
-    settings: HttpSettings,
+    settings: Arc<HttpSettings>,
     own: OwnAddresses,
-    clients: Mutex<HashMap<Kind, Clients>>,
+    clients: Mutex<HashMap<Kind, Kept>>,
+    open: OpenConnections,
 }
 
 /// What tells connections to the same server apart.
@@ -45,6 +59,13 @@ pub(crate) struct Upstream {
 struct Kind {
     http2: Http2,
     identity: Option<ClientIdentity>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    clients: Clients,
+    /// When it was last asked for.
+    used: Duration,
 }
 
 /// A client that keeps connections, and one that makes a new one for each request.
@@ -55,12 +76,21 @@ pub(crate) struct Clients {
 }
 
 impl Upstream {
-    pub(crate) fn new(settings: HttpSettings, own: OwnAddresses) -> Self {
+    pub(crate) fn new(settings: Arc<HttpSettings>, own: OwnAddresses) -> Self {
         Self {
             settings,
             own,
             clients: Mutex::default(),
+            open: OpenConnections::new(),
         }
+    }
+
+    /// Whether other settings lead to the same connections.
+    pub(crate) fn is_for(&self, settings: &HttpSettings) -> bool {
+        let own = &self.settings;
+        own.connect_limit() == settings.connect_limit()
+            && own.proxy_setting() == settings.proxy_setting()
+            && own.extra_cas().eq(settings.extra_cas())
     }
 
     /// The client for a protocol and a certificate.
@@ -74,12 +104,17 @@ impl Upstream {
             identity: identity.cloned(),
         };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = clients.get(&kind) {
-            return Ok(known.clone());
+        let now = SystemClock.now().mono;
+        if let Some(known) = clients.get_mut(&kind) {
+            known.used = now;
+            return Ok(known.clients.clone());
         }
+        forget_unused(&mut clients, now);
         let tls = trust::config(&self.settings, identity)?;
         let limit = self.settings.connect_limit();
-        let connector = Connector::new(tls, http2, limit, self.own.clone());
+        let to_proxy = trust::config(&self.settings, None)?;
+        let way = Way::new(&self.settings, to_proxy, Plain::new(self.own.clone()));
+        let connector = Connector::new(tls, http2, limit, way, self.open.clone());
         let client = |idle| {
             let mut builder = Client::builder(TokioExecutor::new());
             builder
@@ -100,9 +135,19 @@ impl Upstream {
             pooled: client(IDLE_CONNECTIONS),
             fresh: client(0),
         };
-        clients.insert(kind, made.clone());
+        let kept = Kept {
+            clients: made.clone(),
+            used: now,
+        };
+        clients.insert(kind, kept);
         Ok(made)
     }
+}
+
+/// A certificate that was replaced leaves a client behind, which has no connection that is worth keeping
+/// once it has not been used for a while.
+fn forget_unused(clients: &mut HashMap<Kind, Kept>, now: Duration) {
+    clients.retain(|_, kept| now.saturating_sub(kept.used) < IDLE);
 }
 
 /// The end of one attempt: an answer, or why there is none and whether its connection had served before.
@@ -111,20 +156,73 @@ pub(crate) type Attempt = Result<Response<Incoming>, (SendError, bool)>;
 impl Clients {
     /// Sends a request; on a connection of its own if `fresh`.
     pub(crate) async fn send(&self, mut request: Request<Body>, fresh: bool) -> Attempt {
-        use std::sync::atomic::Ordering::Relaxed;
-
-        let captured = capture_connection(&mut request);
+        let mut captured = capture_connection(&mut request);
         let client = if fresh { &self.fresh } else { &self.pooled };
-        let answer = client.request(request).await;
-        let uses = {
-            let connected = captured.connection_metadata();
-            let mut extras = http::Extensions::new();
-            if let Some(connected) = &*connected {
-                connected.get_extras(&mut extras);
+        let answer = client.request(request);
+        tokio::pin!(answer);
+        let mut in_use = None;
+        let answer = loop {
+            tokio::select! {
+                biased;
+                connected = captured.wait_for_connection_metadata(), if in_use.is_none() => {
+                    in_use = Some(begin(connected.as_ref()));
+                }
+                answer = &mut answer => break answer,
             }
-            extras.remove::<Uses>()
         };
-        let was_used = uses.is_some_and(|uses| uses.0.fetch_add(1, Relaxed) > 0);
-        answer.map_err(|error| (error, was_used))
+        let (in_use, was_used) = in_use.flatten().unzip();
+        match answer {
+            Ok(mut response) => {
+                // Until the body's end.
+                response
+                    .extensions_mut()
+                    .extend(in_use.map(extension).unwrap_or_default());
+                Ok(response)
+            }
+            Err(error) => Err((error, was_used.unwrap_or(false))),
+        }
+    }
+}
+
+fn begin(connected: Option<&Connected>) -> Option<(InUse, bool)> {
+    let mut extras = http::Extensions::new();
+    connected?.get_extras(&mut extras);
+    extras.remove::<Open>().map(|open| open.begin())
+}
+
+fn extension(in_use: InUse) -> http::Extensions {
+    let mut extensions = http::Extensions::new();
+    extensions.insert(in_use);
+    extensions
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_of_a_replaced_certificate_is_forgotten_once_it_is_unused() {
+        let upstream = Upstream::new(Arc::default(), OwnAddresses::default());
+        for number in 0..3 {
+            let params = rcgen::CertificateParams::default();
+            let key = rcgen::KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            let pem = format!("{}{}", certificate.pem(), key.serialize_pem());
+            let identity = ClientIdentity::from_pem(pem.into_bytes());
+            upstream.clients(Http2::Auto, Some(&identity)).unwrap();
+            let mut clients = upstream.clients.lock().unwrap();
+            assert_eq!(clients.len(), 1, "{number}");
+            let now = clients.values().next().unwrap().used;
+            forget_unused(&mut clients, now + IDLE - Duration::from_millis(1));
+            assert_eq!(clients.len(), 1);
+            forget_unused(&mut clients, now + IDLE);
+            assert_eq!(clients.len(), 0);
+        }
     }
 }

@@ -16,6 +16,29 @@ pub(crate) fn rsa_private(member: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Ve
     Some(write(SEQUENCE, &numbers))
 }
 
+/// Writes an `RSAPublicKey` (RFC 8017 appendix A.1.1).
+pub(crate) fn write_rsa_public(n: &[u8], e: &[u8]) -> Vec<u8> {
+    write(SEQUENCE, &[integer(n), integer(e)].concat())
+}
+
+/// Writes an `ECDSA-Sig-Value` (RFC 3279 §2.2.3) as RFC 7518 §3.4 has it: both numbers as long as a
+/// coordinate.
+pub(crate) fn ecdsa_fixed(der: &[u8], length: usize) -> Option<Vec<u8>> {
+    let (numbers, rest) = expect(SEQUENCE, der)?;
+    let (r, s) = expect(INTEGER, numbers)?;
+    let (s, end) = expect(INTEGER, s)?;
+    if !rest.is_empty() || !end.is_empty() {
+        return None;
+    }
+    let mut fixed = vec![0; 2 * length];
+    for (number, place) in [r, s].into_iter().zip(fixed.chunks_exact_mut(length)) {
+        let digits = unsigned(number);
+        let start = length.checked_sub(digits.len())?;
+        place[start..].copy_from_slice(digits);
+    }
+    Some(fixed)
+}
+
 fn integer(bytes: &[u8]) -> Vec<u8> {
     let start = bytes.iter().position(|byte| *byte != 0);
     let digits = start.map_or(&[][..], |start| &bytes[start..]);

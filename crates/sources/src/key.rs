@@ -106,7 +106,7 @@ impl SigningKey {
             .pair
             .sign(alg, input.as_bytes())
             .ok_or_else(|| Error::secret("the key cannot sign"))?;
-        Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signed)))
+        Ok(format!("{input}.{}", encoded(&signed)))
     }
 }
 
@@ -133,7 +133,13 @@ pub fn hmac_jws(
     Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag)))
 }
 
-fn signing_input(alg: Algorithm, mut header: Value, claims: &Value) -> String {
+/// Returns bytes in base64url, as the parts of a JSON Web Signature are.
+pub(crate) fn encoded(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Returns what a JSON Web Signature signs.
+pub(crate) fn signing_input(alg: Algorithm, mut header: Value, claims: &Value) -> String {
     header["alg"] = alg.as_str().into();
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}", part(&header), part(claims))

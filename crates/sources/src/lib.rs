@@ -35,8 +35,14 @@
 //! | `claims.rs` | [`Claims`]: what a token says about itself |
 //! | `platform.rs` | requests to services of the platform, and their failures |
 //! | `secret.rs`, `github.rs`, `gcp.rs`, `azure.rs`, `azure/arc.rs`, `spiffe.rs`, `provider.rs`, `url.rs`, `sign.rs`, `google_key.rs` | the sources |
+//! | `vault.rs` | `Vault`: secrets in OpenBao and Vault (feature `vault`) |
+//! | `vault/{place,settings,server,login}.rs` | what a reference names, `[vault]`, requests, and logins |
 //! | `key.rs`, `key/` | [`SigningKey`], and how keys are read |
+//! | `signer.rs` | [`Signer`]: a key that signs elsewhere; [`KeyRef`]: where a key is |
+//! | `signer/{public,command}.rs` | [`PublicKey`], and a command that signs |
 //! | `der.rs` | the part of DER that keys and certificates need |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod azure;
 mod claims;
@@ -50,17 +56,23 @@ mod platform;
 mod provider;
 mod secret;
 mod sign;
+mod signer;
 mod source;
 #[cfg(feature = "spiffe")]
 mod spiffe;
 mod token;
 mod url;
+#[cfg(feature = "vault")]
+mod vault;
 
+#[cfg(feature = "vault")]
+pub use self::vault::{Vault, VaultSettings};
 pub use self::{
     claims::Claims,
     der::key_of_certificate,
     google_key::TOKEN_ENDPOINT as GOOGLE_TOKEN_ENDPOINT,
     key::{Algorithm, KeySource, SigningKey, fresh_id, hmac_jws, sha256},
+    signer::{AnyKey, KeyRef, PublicKey, Signer},
     source::{Asking, Wanted},
     token::{ExternalToken, GivenToken},
 };

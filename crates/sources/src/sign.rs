@@ -7,8 +7,9 @@ use biped_core::{Error, ProviderId, SecretRef, SecretString, Timestamp, async_tr
 use serde_json::{Map, Value, json};
 
 use crate::{
-    key::{Algorithm, KeySource, SigningKey, fresh_id},
+    key::{Algorithm, KeySource, fresh_id},
     platform,
+    signer::KeyRef,
     source::{Asking, Found, Source},
 };
 
@@ -21,7 +22,7 @@ const LIFETIME: Duration = Duration::from_secs(300);
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 pub(crate) struct Sign {
-    key: SecretRef,
+    key: KeyRef,
     key_password: Option<SecretRef>,
     alg: Option<Algorithm>,
     kid: Option<String>,
@@ -39,7 +40,7 @@ impl Sign {
         platform::check(
             table,
             &[
-                Field::new("key", FieldType::Secret).required(),
+                Field::new("key", FieldType::Key).required(),
                 Field::new("key_password", FieldType::Secret),
                 Field::new("alg", FieldType::Choice(Algorithm::NAMES)),
                 Field::new("kid", FieldType::Text),
@@ -51,9 +52,16 @@ impl Sign {
                 Field::new("claims", FieldType::Table),
             ],
         );
-        let key = table.secret("key");
-        if key.is_none() {
+        let key = KeyRef::from_config(table, "key");
+        if table.value("key").is_none() {
             drop(table.missing("key"));
+        }
+        let is_elsewhere = key.as_ref().is_some_and(|key| key.text().is_none());
+        if is_elsewhere && table.value("key_password").is_some() {
+            drop(table.invalid(
+                "key_password",
+                "key_password is set, but the key is not a text",
+            ));
         }
         let claims = table.table("claims").map(ConfigTable::into_values);
         let claims = claims.unwrap_or_default();
@@ -103,7 +111,10 @@ impl Source for Sign {
         // Further claims are not ours to show.
         let parts = (alg, kid, typ, iss, sub, aud, Value::from(claims.clone()));
         let id = id.with_redacted(key, format!("{NAME} {parts:?}"));
-        let id = id.with("credential", key).credential(&self.key);
+        let id = match self.key.text() {
+            Some(text) => id.with("credential", key).credential(text),
+            None => self.key.identify(id, "signer"),
+        };
         match &self.key_password {
             Some(password) => id.credential(password),
             None => id,
@@ -114,20 +125,21 @@ impl Source for Sign {
         true
     }
 
+    fn lacks_issuer(&self) -> bool {
+        self.iss.is_none() && !self.claims.contains_key("iss")
+    }
+
     async fn read(&self, cx: &Asking<'_>) -> Result<Found, Error> {
-        let text = cx.fetch.secret(&self.key).await?;
         let password = match &self.key_password {
             Some(password) => Some(cx.fetch.secret(password).await?),
             None => None,
         };
-        let key = SigningKey::read(
-            &text,
-            KeySource {
-                name: "key",
-                password: password.as_ref(),
-                kid: self.kid.as_deref(),
-            },
-        )?;
+        let source = KeySource {
+            name: "key",
+            password: password.as_ref(),
+            kid: self.kid.as_deref(),
+        };
+        let key = self.key.read(source, cx.fetch).await?;
         let whom = |own: &Option<String>| own.as_deref().or(cx.client_id).map(str::to_owned);
         let missing = |what: &str| {
             Error::configuration(format!("the assertion has no {what}"))
@@ -154,7 +166,7 @@ impl Source for Sign {
             header["kid"] = kid.into();
         }
         let alg = Algorithm::choose(&key.algorithms(), self.alg, None)?;
-        let signed = key.jws(alg, header, &claims.into())?;
+        let signed = key.jws(alg, header, &claims.into(), cx.fetch).await?;
         Ok(SecretString::from(signed).into())
     }
 }

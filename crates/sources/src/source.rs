@@ -112,6 +112,11 @@ pub(crate) trait Source: Send + Sync {
         false
     }
 
+    /// Whether it signs in the name of the client, and has no issuer of its own.
+    fn lacks_issuer(&self) -> bool {
+        false
+    }
+
     /// The audience that it is configured to ask for.
     fn audience(&self) -> Option<&str> {
         None

@@ -106,6 +106,12 @@ impl ExternalToken {
         self.source.lacks_audience()
     }
 
+    /// Whether it signs in the name of the client, and has no issuer of its own.
+    #[must_use]
+    pub fn lacks_issuer(&self) -> bool {
+        self.source.lacks_issuer()
+    }
+
     /// The audience that it is configured to ask for.
     #[must_use]
     pub fn audience(&self) -> Option<&str> {

@@ -16,8 +16,8 @@ mod stored;
 
 use async_trait::async_trait;
 use biped_core::{
-    BaseUrls, Error, ExposeSecret, FetchContext, Lifetime, Provider, ProviderId, SecretRef, Token,
-    TokenRequest, VendorError, wire,
+    BaseUrls, Error, ExposeSecret, FetchContext, Lifetime, PlainHttp, Provider, ProviderId,
+    SecretRef, Token, TokenRequest, VendorError, wire,
 };
 
 /// A plain provider. It sends a form with `client_id`, `client_secret`, `scope` and the request's
@@ -29,6 +29,7 @@ pub struct TestProvider {
     secret: SecretRef,
     assumed: Option<Lifetime>,
     base_urls: BaseUrls,
+    plain_http: Option<PlainHttp>,
 }
 
 impl Default for TestProvider {
@@ -52,6 +53,7 @@ impl TestProvider {
             secret: SecretRef::inline("the-secret"),
             assumed: None,
             base_urls: BaseUrls::none(),
+            plain_http: None,
         }
         .identified()
     }
@@ -83,6 +85,13 @@ impl TestProvider {
         self
     }
 
+    /// Sets the servers that may be asked without TLS. Default: none.
+    #[must_use]
+    pub fn with_plain_http(mut self, servers: PlainHttp) -> Self {
+        self.plain_http = Some(servers);
+        self
+    }
+
     /// Sets the lifetime that it assumes if a response does not contain one.
     #[must_use]
     pub fn assumed_lifetime(mut self, lifetime: Lifetime) -> Self {
@@ -95,6 +104,10 @@ impl TestProvider {
 impl Provider for TestProvider {
     fn id(&self) -> &ProviderId {
         &self.id
+    }
+
+    fn plain_http(&self) -> Option<&PlainHttp> {
+        self.plain_http.as_ref()
     }
 
     async fn base_urls(&self, _: &FetchContext<'_>) -> Result<BaseUrls, Error> {

@@ -3,7 +3,10 @@
 
 use biped_config::{ConfigValue, Field, Problem, ProviderKind};
 
-use crate::{config::Table, registry::Registry};
+use crate::{
+    config::{self, Table},
+    registry::Registry,
+};
 
 /// The keys of a client certificate, and the kind that takes them for any server.
 const CERTIFICATE: &str = "certificate";
@@ -37,6 +40,13 @@ pub(super) fn add(
             .find(|key| problem.key == format!("providers.{name}.{key}"))
             .filter(|key| !takes(kind, key));
         let Some(key) = key else { continue };
+        if config::http::is_key(key) {
+            problem.message = format!(
+                "unknown key; set {key} in the table [providers.{name}.http], or in [http] for all \
+                 providers"
+            );
+            continue;
+        }
         if is_certificate(key) {
             problem.message = match takes(kind, CERTIFICATE) {
                 true => format!("unknown key; did you mean {}?", of_certificate(key)),

@@ -100,6 +100,9 @@ impl Maker<'_> {
             let message = self.registry.unknown_provider(&kind_name);
             return Err(problem(&kind_value.origin, ".kind", message));
         };
+        let mut own = values.clone();
+        // Read with [http].
+        own.remove(config::http::NAME);
         let opened = self.opened.clone();
         let (own_name, needs, known) = (name.to_owned(), needs.clone(), known.clone());
         let origin = value.origin.clone();
@@ -122,10 +125,10 @@ impl Maker<'_> {
                     None => needs.find(other, &known),
                 })
         };
-        let pattern = TenantPattern::read(kind, &format!("providers.{name}"), values)?;
+        let pattern = TenantPattern::read(kind, &format!("providers.{name}"), &own)?;
         let checked = match &pattern {
-            Some(_) => TenantPattern::sample(kind, values),
-            None => values.clone(),
+            Some(_) => TenantPattern::sample(kind, &own),
+            None => own.clone(),
         };
         let config = configure(checked);
         let provider = kind.build(&config).map_err(|mut problems| {
@@ -135,7 +138,7 @@ impl Maker<'_> {
         let made = Made {
             provider,
             request: kind.request(&config),
-            api_base_url: config.url("api_base_url"),
+            api_base_url: kind.api_base_url(&config),
             kind: Some(kind.clone()),
         };
         let Some(pattern) = pattern else {
@@ -144,7 +147,7 @@ impl Maker<'_> {
         let template = Template::new(
             pattern,
             kind.clone(),
-            values.clone(),
+            own,
             Box::new(configure),
             made.provider,
         );

@@ -1,7 +1,9 @@
-//! `[http]`.
+//! `[http]`, and the same keys of one provider.
 
-use biped_config::{ConfigTable, Field, FieldType, Section};
+use biped_config::{ConfigTable, ConfigValue, Field, FieldType, Section, Value};
 use biped_core::Error;
+
+use super::Table;
 
 pub(crate) const NAME: &str = "http";
 
@@ -34,12 +36,43 @@ pub(crate) fn section() -> Section {
     FIELDS.iter().cloned().fold(section, Section::field)
 }
 
+/// The tables of providers with settings of their own.
+pub(crate) fn own_tables(root: &Table) -> impl Iterator<Item = (&str, &ConfigValue)> {
+    let providers = match root.get("providers").map(|value| &value.raw) {
+        Some(Value::Table(providers)) => Some(providers),
+        _ => None,
+    };
+    let providers = providers.into_iter().flatten();
+    providers.filter_map(|(name, provider)| match &provider.raw {
+        Value::Table(values) => Some((&**name, values.get(NAME)?)),
+        _ => None,
+    })
+}
+
+/// Whether `[http]` has this key.
+pub(crate) fn is_key(key: &str) -> bool {
+    FIELDS.iter().any(|field| field.name() == key)
+}
+
+/// The section, read into settings that change only where it says so.
+#[cfg(feature = "reqwest")]
+pub(crate) fn section_over(settings: biped_reqwest::HttpSettings) -> Section {
+    let section = Section::new(NAME, move |table| read_over(settings.clone(), table));
+    FIELDS.iter().cloned().fold(section, Section::field)
+}
+
 #[cfg(feature = "reqwest")]
 fn read(table: &ConfigTable) -> Result<biped_reqwest::HttpSettings, Error> {
-    use biped_config::Value;
+    read_over(biped_reqwest::HttpSettings::new(), table)
+}
+
+#[cfg(feature = "reqwest")]
+fn read_over(
+    mut settings: biped_reqwest::HttpSettings,
+    table: &ConfigTable,
+) -> Result<biped_reqwest::HttpSettings, Error> {
     use biped_core::ExposeSecret;
 
-    let mut settings = biped_reqwest::HttpSettings::new();
     if let Some(time) = table.positive_duration("connect_timeout") {
         settings = settings.connect_timeout(time);
     }
@@ -64,10 +97,13 @@ fn read(table: &ConfigTable) -> Result<biped_reqwest::HttpSettings, Error> {
         }
     }
     let certificates = match table.value("extra_ca") {
-        Some(value) => match &value.raw {
-            Value::List(list) => list.iter().collect(),
-            _ => vec![value],
-        },
+        Some(value) => {
+            settings = settings.without_extra_ca();
+            match &value.raw {
+                Value::List(list) => list.iter().collect(),
+                _ => vec![value],
+            }
+        }
         None => Vec::new(),
     };
     for value in certificates {

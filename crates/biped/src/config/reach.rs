@@ -6,7 +6,7 @@ use biped_config::{ConfigValue, FieldType, ProviderKind, Value};
 use biped_core::wire;
 use sha2::{Digest, Sha256};
 
-use super::{ConfigFile, Table};
+use super::{ConfigFile, Table, http};
 use crate::registry::Registry;
 
 /// What a configuration file resolves, and where it sends secrets and tokens: its references, its
@@ -46,16 +46,7 @@ impl Reach {
                         reach.provider(&joined("providers", name), provider, registry);
                     }
                 }
-                Value::Table(values) => {
-                    for (key, value) in values {
-                        let field = registry.field(section, key);
-                        let is_number = section == "engine" || key == "max_body";
-                        if field.is_none() || !is_number {
-                            let ty = field.map(biped_config::Field::ty);
-                            reach.add(&joined(section, key), value, ty);
-                        }
-                    }
-                }
+                Value::Table(values) => reach.section(section, section, values, registry),
                 _ => reach.add(section, value, None),
             }
         }
@@ -86,6 +77,18 @@ impl Reach {
         hash.chain_update(&self.content).finalize().into()
     }
 
+    /// Adds the keys of a section that stands at `path`.
+    fn section(&mut self, path: &str, section: &str, values: &Table, registry: &Registry) {
+        for (key, value) in values {
+            let field = registry.field(section, key);
+            let is_number = section == "engine" || key == "max_body";
+            if field.is_none() || !is_number {
+                let ty = field.map(biped_config::Field::ty);
+                self.add(&joined(path, key), value, ty);
+            }
+        }
+    }
+
     fn provider(&mut self, path: &str, provider: &ConfigValue, registry: &Registry) {
         let Value::Table(values) = &provider.raw else {
             return self.add(path, provider, None);
@@ -101,6 +104,7 @@ impl Reach {
             let path = joined(path, key);
             match (key.as_str(), &value.raw) {
                 ("client_secret", _) => self.client_secret(&path, value, ty),
+                (http::NAME, Value::Table(own)) => self.section(&path, http::NAME, own, registry),
                 ("credentials", Value::List(pairs)) => {
                     for (at, pair) in pairs.iter().enumerate() {
                         let path = format!("{path}.{at}");
@@ -152,6 +156,9 @@ impl Reach {
                     self.put_all(path, value);
                     return;
                 }
+                if table.contains_key("signer") {
+                    self.show(path, value, ty);
+                }
                 // Tells an empty table from a missing one.
                 self.put(path, b"{}");
                 let inner = ty.filter(|ty| ty.is_secret());
@@ -174,7 +181,7 @@ impl Reach {
 
     fn show(&mut self, path: &str, value: &ConfigValue, ty: Option<FieldType>) {
         let shown = match &value.raw {
-            Value::Table(table) => match table.get("cmd").map(|command| &command.raw) {
+            Value::Table(table) => match command(table).map(|command| &command.raw) {
                 Some(Value::List(argv)) => {
                     let argv: Vec<_> = argv.iter().filter_map(ConfigValue::to_text).collect();
                     Some(format!("runs {argv:?}"))
@@ -236,6 +243,11 @@ fn joined(path: &str, key: &str) -> String {
         true => format!("{path}.{key:?}"),
         false => format!("{path}.{key}"),
     }
+}
+
+/// The command that a table runs: one that prints a secret, or one that signs.
+fn command(table: &Table) -> Option<&ConfigValue> {
+    table.get("cmd").or_else(|| table.get("signer"))
 }
 
 fn origin(url: &url::Url) -> String {

@@ -3,6 +3,7 @@
 use biped_config::{Field, FieldType, ProviderKind};
 use serde_json::{Map, Value, json};
 
+use super::http;
 use crate::registry::{Registry, STORE_ABOUT};
 
 /// The JSON Schema (draft 2020-12) of a biped.toml with these kinds of provider and the built-in stores
@@ -36,6 +37,9 @@ pub(crate) fn of<'k>(
     sections.insert("store".into(), store(registry));
     let mut definitions = Map::new();
     definitions.insert("secret".into(), secret());
+    if let Some(section) = registry.sections().find(|it| it.name() == http::NAME) {
+        definitions.insert(http::NAME.into(), table(section.fields(), true));
+    }
     for kind in &kinds {
         definitions.insert(definition(kind), provider(kind));
     }
@@ -89,6 +93,7 @@ fn provider(kind: &ProviderKind) -> Value {
     let mut schema = table(kind.fields(), kind.declares_fields());
     schema["properties"]["kind"] = json!({ "const": kind.name() });
     schema["description"] = json!(kind.description());
+    schema["properties"][http::NAME]["$ref"] = json!("#/$defs/http");
     schema
 }
 
@@ -127,8 +132,15 @@ fn value(ty: FieldType) -> Value {
                 { "type": "array", "items": { "type": "string" } },
             ],
         }),
+        FieldType::TextsOrFalse => json!({
+            "anyOf": [
+                { "const": false },
+                { "type": "string" },
+                { "type": "array", "items": { "type": "string" } },
+            ],
+        }),
         FieldType::Secret | FieldType::Identifier => json!({ "$ref": "#/$defs/secret" }),
-        FieldType::TokenSource => json!({
+        FieldType::TokenSource | FieldType::Key => json!({
             "anyOf": [{ "$ref": "#/$defs/secret" }, { "type": "object" }],
         }),
         FieldType::Date => json!({ "type": "string", "format": "date" }),
@@ -165,6 +177,21 @@ fn secret() -> Value {
                 "at": { "type": "string", "pattern": "^/" },
             },
             "required": ["file"],
+            "additionalProperties": false,
+        },
+        {
+            "type": "object",
+            "properties": { "vault": {
+                "type": "object",
+                "properties": {
+                    "mount": { "type": "string" },
+                    "path": { "type": "string" },
+                    "field": { "type": "string" },
+                },
+                "required": ["mount", "path", "field"],
+                "additionalProperties": false,
+            } },
+            "required": ["vault"],
             "additionalProperties": false,
         },
     ]);

@@ -1,9 +1,10 @@
 //! The merged configuration, redacted.
 
-use biped_config::{ConfigValue, Field, FieldType, Origin, Value};
-use biped_core::wire::Escaped;
+use biped_config::{ConfigValue, Field, FieldType, Origin, ProviderKind, Value};
+use biped_core::{redacted_url, wire::Escaped};
+use url::Url;
 
-use super::Table;
+use super::{Table, http};
 use crate::registry::Registry;
 
 const REDACTED: &str = "[redacted]";
@@ -52,12 +53,18 @@ pub(crate) fn settings(root: &Table, registry: &Registry) -> Vec<Setting> {
             };
             let kind = values.get("kind").and_then(ConfigValue::to_text);
             let kind = kind.and_then(|name| registry.provider(&name));
-            keys(&mut shown, &path, values, |key| {
-                kind?
-                    .fields()
-                    .find(|field| field.name() == key)
-                    .map(Field::ty)
-            });
+            for (key, value) in values {
+                let path = format!("{path}.{key}");
+                if let (http::NAME, Value::Table(own)) = (&**key, &value.raw) {
+                    keys(&mut shown, &path, own, |key| {
+                        registry.field(http::NAME, key).map(Field::ty)
+                    });
+                    continue;
+                }
+                let mut fields = kind.into_iter().flat_map(ProviderKind::fields);
+                let field = fields.find(|field| field.name() == key);
+                push(&mut shown, path, value, field.map(Field::ty));
+            }
         }
     }
     shown
@@ -86,7 +93,7 @@ fn push(shown: &mut Vec<Setting>, key: String, value: &ConfigValue, ty: Option<F
                 shown.push(Setting {
                     key,
                     value: value_shown,
-                    origin: value.origin.clone(),
+                    origin: value.origin.plain().clone(),
                 });
             }
         }
@@ -95,13 +102,16 @@ fn push(shown: &mut Vec<Setting>, key: String, value: &ConfigValue, ty: Option<F
             shown.push(Setting {
                 key,
                 value: value_shown,
-                origin: value.origin.clone(),
+                origin: value.origin.plain().clone(),
             });
         }
     }
 }
 
 fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
+    if ty == Some(FieldType::Url) {
+        return shown_url(value);
+    }
     let ty = ty.filter(|ty| value.fits(*ty))?;
     match ty {
         FieldType::Secret => Some(value.to_secret()?.to_string()),
@@ -111,9 +121,14 @@ fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
         FieldType::Bool => value.to_bool().map(|yes| yes.to_string()),
         FieldType::TokenSource => Some(token_source(value)),
         FieldType::SecretTable | FieldType::Any => None,
-        FieldType::Url => Some(biped_core::redacted_url(&value.to_url()?)),
         _ => Some(plain(value)),
     }
+}
+
+/// Shows a URL, also one that is asked in plain http.
+fn shown_url(value: &ConfigValue) -> Option<String> {
+    let url = Url::parse(value.to_text()?.trim()).ok()?;
+    matches!(url.scheme(), "https" | "http").then(|| redacted_url(&url))
 }
 
 /// Shows a secret's reference, and of any other source its names.

@@ -224,12 +224,12 @@ fn a_section_is_checked_like_one_that_is_built_in() {
 }
 
 #[derive(Debug)]
-struct Vault(String);
+struct Safe(String);
 
 #[async_trait]
-impl SecretSource for Vault {
+impl SecretSource for Safe {
     fn reference(&self) -> String {
-        format!("vault:{}", self.0)
+        format!("safe:{}", self.0)
     }
 
     async fn read(&self, _: &SourceContext<'_>) -> Result<SecretString, Error> {
@@ -237,43 +237,43 @@ impl SecretSource for Vault {
     }
 }
 
-fn vault() -> SecretScheme {
-    SecretScheme::new("vault", |reference: &str| {
+fn safe() -> SecretScheme {
+    SecretScheme::new("safe", |reference: &str| {
         if reference.is_empty() {
-            return Err(Error::configuration("vault: needs a path"));
+            return Err(Error::configuration("safe: needs a path"));
         }
-        Ok(Arc::new(Vault(reference.to_owned())) as Arc<dyn SecretSource>)
+        Ok(Arc::new(Safe(reference.to_owned())) as Arc<dyn SecretSource>)
     })
 }
 
 #[tokio::test]
 async fn a_scheme_of_secrets_is_used_from_a_file_and_shown_as_a_reference() {
-    let text = PROVIDER.replace("'s'", "'vault:kv/shop'");
+    let text = PROVIDER.replace("'s'", "'safe:kv/shop'");
     let with = builder()
-        .secret_scheme(vault())
+        .secret_scheme(safe())
         .http_client(Arc::new(NoNetwork));
     let biped = with.clone().toml(&text).build().unwrap();
     assert_eq!(secret_of(&biped, "a").await, "the secret at kv/shop");
     assert_eq!(
         shown(&biped)[0],
-        "providers.a.client_secret = vault:kv/shop  # biped.toml:3"
+        "providers.a.client_secret = safe:kv/shop  # biped.toml:3"
     );
     // A variable's text is the secret itself, whatever it begins with.
-    let variables = [("BIPED_PROVIDERS__A__CLIENT_SECRET", "vault:kv/shop")];
+    let variables = [("BIPED_PROVIDERS__A__CLIENT_SECRET", "safe:kv/shop")];
     let biped = with
         .clone()
         .toml(&text)
         .environment(variables)
         .build()
         .unwrap();
-    assert_eq!(secret_of(&biped, "a").await, "vault:kv/shop");
-    let inline = PROVIDER.replace("'s'", "'inline:vault:kv/shop'");
+    assert_eq!(secret_of(&biped, "a").await, "safe:kv/shop");
+    let inline = PROVIDER.replace("'s'", "'inline:safe:kv/shop'");
     let biped = with.clone().toml(inline).build().unwrap();
-    assert_eq!(secret_of(&biped, "a").await, "vault:kv/shop");
+    assert_eq!(secret_of(&biped, "a").await, "safe:kv/shop");
     // Without the scheme there is nothing to look up.
     let without = builder().http_client(Arc::new(NoNetwork));
     let biped = without.toml(&text).build().unwrap();
-    assert_eq!(secret_of(&biped, "a").await, "vault:kv/shop");
+    assert_eq!(secret_of(&biped, "a").await, "safe:kv/shop");
     assert_eq!(
         shown(&biped)[0],
         "providers.a.client_secret = [redacted]  # biped.toml:3"
@@ -284,21 +284,21 @@ async fn a_scheme_of_secrets_is_used_from_a_file_and_shown_as_a_reference() {
 fn a_scheme_of_secrets_serves_stores_and_what_it_refuses_is_told() {
     let places = Arc::default();
     let with = builder()
-        .secret_scheme(vault())
+        .secret_scheme(safe())
         .store_kind(postgres(&places))
         .http_client(Arc::new(NoNetwork));
-    let text = "[store]\nkind = 'postgres'\ndsn = 'vault:db'\n";
+    let text = "[store]\nkind = 'postgres'\ndsn = 'safe:db'\n";
     with.clone().toml(text).build().unwrap();
     assert_eq!(*places.lock().unwrap(), ["the secret at db/tokens"]);
     let found = lines(
         with.clone()
-            .toml(PROVIDER.replace("'s'", "'vault:'"))
+            .toml(PROVIDER.replace("'s'", "'safe:'"))
             .build(),
     );
     assert_one(
         &found,
         "biped.toml:3: providers.a.client_secret: ",
-        &["vault: needs a path"],
+        &["safe: needs a path"],
     );
     assert_eq!(found.len(), 1, "{found:#?}");
 
@@ -315,7 +315,7 @@ fn a_scheme_of_secrets_serves_stores_and_what_it_refuses_is_told() {
         .map(str::to_owned)
         .collect();
     assert!(
-        reach.contains(&"store.dsn: vault:db".to_owned()),
+        reach.contains(&"store.dsn: safe:db".to_owned()),
         "{reach:?}"
     );
     let biped = with
@@ -327,7 +327,7 @@ fn a_scheme_of_secrets_serves_stores_and_what_it_refuses_is_told() {
             .unread_store()
             .unwrap()
             .to_string()
-            .contains("vault:db")
+            .contains("safe:db")
     );
     assert_eq!(places.lock().unwrap().len(), 1);
 }
@@ -335,16 +335,118 @@ fn a_scheme_of_secrets_serves_stores_and_what_it_refuses_is_told() {
 #[test]
 fn a_scheme_of_secrets_has_a_name_of_its_own() {
     let named = |name: &str| {
-        let open = |_: &str| Ok(Arc::new(Vault("x".into())) as Arc<dyn SecretSource>);
+        let open = |_: &str| Ok(Arc::new(Safe("x".into())) as Arc<dyn SecretSource>);
         let scheme = SecretScheme::new(name, open);
         builder()
             .secret_scheme(scheme)
             .http_client(Arc::new(NoNetwork))
             .build()
     };
-    named("vault-2").unwrap();
+    named("vault").unwrap();
+    named("safe-2").unwrap();
     for name in ["env", "file", "cmd", "inline", "", "a:b"] {
         let found = lines(named(name));
         assert_one(&found, "the builder: ", &["another name"]);
+    }
+}
+
+/// Without the feature, a reference is not mistaken for the secret itself.
+#[cfg(not(feature = "vault"))]
+#[test]
+fn a_vault_needs_its_feature() {
+    let with = builder().http_client(Arc::new(NoNetwork));
+    for secret in [
+        "'vault:kv/shop#key'",
+        "{ vault = { mount = 'kv', path = 'shop', field = 'key' } }",
+    ] {
+        let text = PROVIDER.replace("'s'", secret);
+        let found = lines(with.clone().toml(text).build());
+        assert_one(
+            &found,
+            "biped.toml:3: providers.a.client_secret: ",
+            &["feature vault", "inline:"],
+        );
+    }
+}
+
+#[cfg(feature = "vault")]
+mod vault {
+    use biped::client::HttpClient;
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// A server that gives each secret its own path, and notes the tokens that it gets.
+    #[derive(Debug, Default)]
+    struct Server(Mutex<Vec<String>>);
+
+    #[async_trait]
+    impl HttpClient for Server {
+        async fn send(
+            &self,
+            request: http::Request<Bytes>,
+        ) -> Result<http::Response<Bytes>, Error> {
+            let token = request.headers()["x-vault-token"].to_str().unwrap();
+            let url = request.uri().to_string();
+            self.0.lock().unwrap().push(format!("{token} {url}"));
+            let body = format!(
+                "{{\"data\":{{\"data\":{{\"key\":\"{}\"}}}}}}",
+                request.uri().path()
+            );
+            Ok(http::Response::new(body.into()))
+        }
+    }
+
+    const SECTION: &str = "[vault]\naddress = 'https://vault.example'\ntoken = 's.t'\n";
+
+    #[tokio::test]
+    async fn a_vault_is_built_in_and_each_configuration_has_its_own() {
+        let server = Arc::new(Server::default());
+        let with = builder().http_client(server.clone());
+        let provider = PROVIDER.replace("'s'", "'vault:kv/shop#key'");
+        let biped = with
+            .clone()
+            .toml(format!("{provider}{SECTION}"))
+            .build()
+            .unwrap();
+        let elsewhere = SECTION.replace("vault.example", "other.example");
+        let table = "{ vault = { mount = 'a/b', path = 'shop', field = 'key' } }";
+        let provider = PROVIDER.replace("'s'", table);
+        let other = with
+            .clone()
+            .toml(format!("{provider}{elsewhere}"))
+            .build()
+            .unwrap();
+        assert_eq!(secret_of(&biped, "a").await, "/v1/kv/data/shop");
+        assert_eq!(secret_of(&other, "a").await, "/v1/a/b/data/shop");
+        assert_eq!(
+            *server.0.lock().unwrap(),
+            [
+                "s.t https://vault.example/v1/kv/data/shop",
+                "s.t https://other.example/v1/a/b/data/shop"
+            ]
+        );
+        assert!(
+            shown(&biped).contains(
+                &"providers.a.client_secret = vault:kv/shop#key  # biped.toml:3".to_owned()
+            )
+        );
+        assert!(shown(&biped).contains(&"vault.token = [redacted]  # biped.toml:6".to_owned()));
+    }
+
+    #[test]
+    fn what_is_read_before_anything_may_be_sent_is_not_in_a_vault() {
+        let with = builder()
+            .store_kind(postgres(&Arc::default()))
+            .http_client(Arc::new(NoNetwork));
+        let text = "[store]\nkind = 'postgres'\ndsn = 'vault:kv/db#dsn'\n";
+        let found = lines(with.clone().toml(text).build());
+        assert_one(&found, "biped.toml:3: store.dsn: ", &["vault:kv/db#dsn"]);
+        let found = lines(with.toml(PROVIDER.replace("'s'", "'vault:kv'")).build());
+        assert_one(
+            &found,
+            "biped.toml:3: providers.a.client_secret: ",
+            &["vault:MOUNT/PATH#FIELD"],
+        );
     }
 }

@@ -6,6 +6,8 @@ mod built_in;
 mod doors;
 mod environment;
 mod file;
+mod http;
+mod plain_http;
 mod reach;
 mod schema;
 mod secrets;

@@ -9,7 +9,11 @@ use crate::builder;
 fn the_schema_and_the_documentation_know_every_key_of_the_sections() {
     let schema = Biped::builder().json_schema();
     let documentation = include_str!("../../src/config/sections.md");
-    for section in ["store", "http", "engine"] {
+    let mut sections = vec!["store", "http", "engine"];
+    if cfg!(feature = "vault") {
+        sections.push("vault");
+    }
+    for section in sections {
         let properties = schema["properties"][section]["properties"]
             .as_object()
             .unwrap();
@@ -41,6 +45,12 @@ fn schema_and_reader_agree() {
         (head, "client_secret = []\n", false),
         (head, "client_secret = { cmd = [] }\n", false),
         (head, "client_secret = { command = ['pass'] }\n", false),
+        (
+            head,
+            "client_secret = 's'\nhttp = { proxy = 'none', timeout = 3 }\n",
+            true,
+        ),
+        (head, "client_secret = 's'\nhttp = { prxy = 'x' }\n", false),
         (head, "client_secret = 's'\nregoin = 'eu'\n", false),
         (head, "client_secret = 's'\nproject_id = 1.5\n", false),
         (

@@ -3,7 +3,7 @@
 use biped::{
     ApiClient, CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
     provider::{
-        Probe, Proof,
+        PlainHttp, Probe, Proof,
         wire::{Escaped, escaped},
     },
     token_error,
@@ -120,11 +120,11 @@ impl Finding {
         name: &str,
         source: &TokenSource,
         tried: Result<&CachedToken, &Error>,
-        proof: Option<Proof>,
+        proof: Proof,
     ) -> Self {
-        let proof = proof.unwrap_or_default();
         let provider = source.provider();
         let mut warnings: Vec<_> = provider.warning(now()).into_iter().collect();
+        warnings.extend(provider.plain_http().and_then(PlainHttp::warning));
         warnings.extend(provider.request_warning(source.request()));
         warnings.extend(identity::warnings(&proof));
         let cause = tried.err().map(|error| error.clone().with_provider(name));
@@ -281,19 +281,24 @@ fn meaning(error: &Error) -> String {
     }
 }
 
+/// Whether a source is that of a token, and not of a secret.
+fn is_assertion(source: &str) -> bool {
+    !source.starts_with("vault:")
+}
+
 fn usual_meaning(error: &Error) -> &'static str {
     let status = error.vendor().and_then(|vendor| vendor.status);
     match error.kind() {
         ErrorKind::Refused if error.token_source().is_some() => {
             "another provider, whose token this one needs, was refused"
         }
-        ErrorKind::Secret if error.token_source().is_some() => {
+        ErrorKind::Secret if error.token_source().is_some_and(is_assertion) => {
             "the source of an assertion gave no token"
         }
         ErrorKind::Unreachable | ErrorKind::Unavailable | ErrorKind::InvalidResponse
             if error.token_source().is_some() =>
         {
-            "the source of an assertion is not working"
+            "the source of a secret or an assertion is not working"
         }
         ErrorKind::Configuration => "the configuration or the request is not valid",
         ErrorKind::Secret => "a secret can't be read",

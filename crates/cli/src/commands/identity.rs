@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::words::{in_words, rfc3339};
 use crate::{
     args::{self, Format},
-    failure::Outcome,
+    failure::{Failure, Outcome},
     output,
     session::{Session, now},
 };
@@ -38,9 +38,16 @@ pub(crate) fn run(session: &Session, args: &args::Identity) -> Outcome {
     }
 }
 
-/// How a provider proves who it is, if that can be told.
-pub(super) async fn proof_of(session: &Session, name: &str, source: &TokenSource) -> Option<Proof> {
-    session.limited(name, source.proof()).await.ok()
+/// How a provider proves who it is, as far as that can be told: where its source fails, only where that is.
+pub(super) async fn proof_of(session: &Session, name: &str, source: &TokenSource) -> Proof {
+    let proof = session.limited(name, source.proof()).await;
+    proof.unwrap_or_else(|failure| {
+        let mut proof = Proof::default();
+        if let Failure::Biped(error) = failure {
+            proof.source = error.token_source().map(Into::into);
+        }
+        proof
+    })
 }
 
 #[derive(Serialize)]
@@ -88,10 +95,14 @@ pub(super) fn warnings(proof: &Proof) -> Vec<String> {
 /// A proof for people, one fact per line.
 pub(super) fn lines(proof: &Proof) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
-    if let Some(method) = &proof.method {
-        let source = proof.source.as_deref();
-        let source = source.map_or(String::new(), |source| format!(" from {source}"));
-        lines.push(("proof", format!("{method}{source}")));
+    let method = proof.method.as_deref();
+    match (method, &proof.source) {
+        (_, Some(source)) => {
+            let what = method.unwrap_or("credentials");
+            lines.push(("proof", format!("{what} from {source}")));
+        }
+        (Some(method), None) => lines.push(("proof", method.into())),
+        (None, None) => {}
     }
     lines.extend(proof.issuer.clone().map(|text| ("issuer", text)));
     lines.extend(proof.subject.clone().map(|text| ("subject", text)));

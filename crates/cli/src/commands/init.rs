@@ -1,5 +1,7 @@
 //! `biped init`.
 
+mod api;
+
 use std::{
     fs::{File, OpenOptions},
     io,
@@ -13,6 +15,7 @@ use biped::{
 };
 
 use crate::{
+    args,
     failure::Outcome,
     output,
     session::{FILE_NAME, Session},
@@ -20,7 +23,10 @@ use crate::{
 
 const STARTER: &str = include_str!("init/biped.toml");
 
-pub(crate) fn run(session: &Session) -> Outcome {
+pub(crate) fn run(session: &Session, args: &args::Init) -> Outcome {
+    if let Some(url) = &args.api {
+        return api::run(session, url);
+    }
     let path = session.named_file().unwrap_or(Path::new(FILE_NAME));
     let shown = path.display();
     let starter = format!("{STARTER}{}", of_its_own(&session.builder_without_file()));
@@ -100,13 +106,13 @@ fn example(kind: &str, field: &Field) -> String {
             .replace('-', "_")
     };
     match field.ty() {
-        FieldType::Secret | FieldType::Identifier | FieldType::TokenSource => {
+        FieldType::Secret | FieldType::Identifier | FieldType::TokenSource | FieldType::Key => {
             format!("\"env:{}\"", variable())
         }
         FieldType::Integer | FieldType::Number => "0".into(),
         FieldType::Bool => "false".into(),
         FieldType::Url => "\"https://vendor.example\"".into(),
-        FieldType::Texts | FieldType::Scopes => "[]".into(),
+        FieldType::Texts | FieldType::TextsOrFalse | FieldType::Scopes => "[]".into(),
         FieldType::Date => "2026-03-01".into(),
         FieldType::Duration => "\"30s\"".into(),
         FieldType::Choice([first, ..]) => format!("{first:?}"),

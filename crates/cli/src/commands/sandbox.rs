@@ -11,7 +11,7 @@ use biped::{
     Error,
     config::{MAX_FILE_SIZE, read_file},
 };
-use biped_sandbox::Sandbox;
+use biped_sandbox::{Environment, Platforms, Sandbox};
 
 use crate::{args, failure::Outcome, output, session::Session};
 
@@ -26,21 +26,30 @@ pub(crate) fn run(session: &Session, args: &args::Sandbox) -> Outcome {
             .start()
             .await
             .map_err(|error| taken(args.port, &error))?;
+        let platforms = match args.platform {
+            true => Some(platforms(args).await?),
+            false => None,
+        };
         let ended = ended()?;
         if let Some(path) = &args.write {
-            write(path, &sandbox.config_toml())?;
+            let more = platforms.as_ref().map(Platforms::config_toml);
+            let toml = sandbox.config_toml() + more.as_deref().unwrap_or_default();
+            write(path, &toml)?;
             session.trust_own(path);
         }
         let [first, second] = sandbox.clouds();
         let url = sandbox.url();
-        let told = output::data(
-            format!(
-                "{url}  token endpoints, the envelope vendor's API, /_sandbox/stats\n\
-                 {first}  Contentsquare's first cloud\n\
-                 {second}  Contentsquare's second cloud\n"
-            )
-            .as_bytes(),
+        let mut told = format!(
+            "{url}  token endpoints, the envelope vendor's API, /_sandbox/stats\n\
+             {first}  Contentsquare's first cloud\n\
+             {second}  Contentsquare's second cloud\n"
         );
+        if let Some(platforms) = &platforms {
+            let at = platforms.url();
+            told += &format!("{at}  platforms, an issuer that trusts them, and an API\n");
+            told.extend(platforms.environments().iter().map(exports));
+        }
+        let told = output::data(told.as_bytes());
         match told {
             // The sandbox runs on if stdout is closed.
             Err(failure) if !failure.is_broken_pipe() => return Err(failure),
@@ -52,8 +61,41 @@ pub(crate) fn run(session: &Session, args: &args::Sandbox) -> Outcome {
         }
         ended.await;
         sandbox.stop().await;
+        if let Some(platforms) = platforms {
+            platforms.stop().await;
+        }
         Ok(())
     })
+}
+
+/// Starts the platforms on the port after the sandbox's three, or on a free one.
+async fn platforms(args: &args::Sandbox) -> Result<Platforms, Error> {
+    let port = match args.port {
+        0 => 0,
+        port => port.checked_add(3).ok_or_else(|| {
+            Error::configuration("the platforms need a fourth port after this one")
+                .with_remedy("choose a lower port with --port")
+        })?,
+    };
+    let builder = Platforms::builder()
+        .port(port)
+        .lifetime(Duration::from_secs(args.lifetime));
+    builder.start().await.map_err(|error| {
+        Error::configuration(format!("the platforms can't be started: {error}"))
+            .with_remedy("choose another port with --port, and check the temporary directory")
+    })
+}
+
+/// The variables of a platform, for a shell.
+fn exports(environment: &Environment) -> String {
+    let mut lines = format!("\n# {}\n", environment.about);
+    for name in environment.unset {
+        lines += &format!("unset {name}\n");
+    }
+    for (name, value) in &environment.variables {
+        lines += &format!("export {name}='{value}'\n");
+    }
+    lines
 }
 
 fn taken(port: u16, error: &io::Error) -> Error {

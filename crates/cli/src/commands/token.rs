@@ -1,9 +1,13 @@
 //! `biped token`.
 
+mod curl;
+mod kubernetes;
+
 use std::{path::Path, time::Duration};
 
 use biped::{
     Error, ExposeSecret, Token, TokenSource,
+    config::replace_file_durably,
     provider::{Clock, SystemClock},
 };
 use serde::Serialize;
@@ -68,6 +72,12 @@ fn printed(args: &args::Token, source: &TokenSource, token: &Token) -> Outcome<V
             let value = environment::quoted(text);
             format!("{name}_ACCESS_TOKEN={value}\n").into_bytes()
         }
+        TokenFormat::Curl => {
+            let header = str::from_utf8(token.header().as_bytes())
+                .map_err(|_| Error::internal("the header is not UTF-8"))?;
+            curl::config(header).into_bytes()
+        }
+        TokenFormat::ExecCredential => kubernetes::credential(token)?.into_bytes(),
     })
 }
 
@@ -75,8 +85,7 @@ fn written(path: &Path, printed: &[u8]) -> Outcome {
     let failed = |error: std::io::Error| {
         Error::configuration(format!("{} can't be written: {error}", path.display()))
     };
-    let text = str::from_utf8(printed).map_err(|_| Error::internal("the output is not UTF-8"))?;
-    Ok(biped_serve::write_file(path, text, 0o600).map_err(failed)?)
+    Ok(replace_file_durably(path, printed, 0o600).map_err(failed)?)
 }
 
 /// Writes the file anew whenever there is another token. The first one must be had.

@@ -27,6 +27,96 @@ fn the_starter_can_be_used_at_once_and_is_never_overwritten() {
     world.run("--config no/such/directory.toml init").failed(2);
 }
 
+/// Serves these documents, by their paths; everything else is absent. Returns the requests' heads when it
+/// has responded `count` times.
+fn serving(
+    count: usize,
+    documents: impl Fn(&str) -> Vec<(&'static str, String)>,
+) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let documents = documents(&url);
+    let server = std::thread::spawn(move || {
+        let mut seen = Vec::new();
+        for _ in 0..count {
+            let (mut connection, _) = listener.accept().unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                connection.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let found = documents
+                .iter()
+                .find(|(path, _)| head.starts_with(&format!("GET {path} ")));
+            let (status, body) = match found {
+                Some((_, body)) => ("200 OK", body.as_str()),
+                None => ("404 Not Found", ""),
+            };
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+            connection.write_all(answer.as_bytes()).unwrap();
+            seen.push(head);
+        }
+        seen
+    });
+    (url, server)
+}
+
+#[test]
+fn a_provider_is_printed_for_an_api_that_says_whom_it_trusts() {
+    let world = World::empty();
+    let (url, server) = serving(2, |url| {
+        let api = serde_json::json!({
+            "resource": format!("{url}/v2"),
+            "authorization_servers": [format!("{url}/login")],
+            "scopes_supported": ["contacts.read"],
+        });
+        let issuer = serde_json::json!({
+            "issuer": format!("{url}/login"),
+            "token_endpoint": format!("{url}/token"),
+            "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+        });
+        vec![
+            ("/.well-known/oauth-protected-resource/v2", api.to_string()),
+            (
+                "/.well-known/oauth-authorization-server/login",
+                issuer.to_string(),
+            ),
+        ]
+    });
+    let entry = world.run(&format!("init --api {url}/v2")).ok();
+    for line in [
+        "[providers.api]".to_owned(),
+        format!("api = \"{url}/v2\""),
+        "client_secret = \"env:API_CLIENT_SECRET\"".into(),
+    ] {
+        assert!(entry.lines().any(|known| known == line), "{line}: {entry}");
+    }
+    assert!(entry.contains(&format!("issuer = \"{url}/login\"")));
+    assert!(entry.contains("contacts.read"));
+    assert!(!world.path("biped.toml").exists());
+    for head in server.join().unwrap() {
+        assert!(!head.to_lowercase().contains("authorization:"), "{head}");
+    }
+    world.write("biped.toml", &entry);
+    world.run("config show").ok();
+}
+
+#[test]
+fn no_provider_is_printed_for_an_api_that_names_nobody() {
+    let world = World::empty();
+    // Both well-known URLs, and the API itself.
+    let (url, server) = serving(3, |_| Vec::new());
+    world.run(&format!("init --api {url}/v2")).failed(2);
+    assert_eq!(server.join().unwrap().len(), 3);
+    world.run("init --api http://api.example").failed(2);
+}
+
 #[test]
 fn the_file_is_here_or_in_the_configuration_directory_or_where_it_is_said_to_be() {
     let world = World::empty();

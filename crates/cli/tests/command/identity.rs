@@ -118,7 +118,84 @@ fn an_assertion_that_is_not_there_names_its_source() {
     assert_eq!(ran.status, 2, "{ran:?}");
     let found: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(found[0]["error"]["source"], json!(place));
+    assert_eq!(found[0]["proof"]["source"], json!(place));
+    for unknown in ["method", "issuer", "subject", "audience", "expires_at"] {
+        let proof = found[0]["proof"].as_object().unwrap();
+        assert_eq!(proof.get(unknown), Some(&Value::Null), "{unknown}");
+    }
+}
+
+#[test]
+fn a_vendors_credentials_are_named_by_their_place() {
+    let world = World::empty();
+    world.write(
+        "biped.toml",
+        "[providers.shop]\nkind = 'envelope'\nbase_url = 'http://127.0.0.1:1'\nclient_id = 'id'\n\
+         client_secret = 'env:SHOP'\n",
+    );
+    let mut command = world.command(["check", "--format", "json"]);
+    command.env("SHOP", "s3cret");
+    let ran = Ran::of(command.output().unwrap());
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(found[0]["proof"]["source"], "env:SHOP");
     assert_eq!(found[0]["proof"]["method"], Value::Null);
+    let mut command = world.command(["identity", "shop"]);
+    command.env("SHOP", "s3cret");
+    let text = Ran::of(command.output().unwrap()).ok();
+    assert!(text.contains("credentials from env:SHOP"), "{text}");
+}
+
+/// A JWT with this audience and expiry, whose signature is worth nothing.
+fn assertion(audience: &str, expiry: i64) -> String {
+    let claims = json!({ "iss": "https://cluster", "aud": audience, "exp": expiry }).to_string();
+    let mut encoded = Vec::new();
+    for three in claims.as_bytes().chunks(3) {
+        let [a, b, c] = [0, 1, 2].map(|at| u32::from(three.get(at).copied().unwrap_or(0)));
+        let bits = a << 16 | b << 8 | c;
+        let letters = (0..=three.len()).map(|at| (bits >> (18 - 6 * at)) as usize & 63);
+        encoded.extend(letters.map(|at| ALPHABET[at]));
+    }
+    let claims = String::from_utf8(encoded).unwrap();
+    format!("eyJhbGciOiJub25lIn0.{claims}.c2ln")
+}
+
+const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+#[test]
+fn an_audience_is_warned_of_only_where_nothing_asked_for_it() {
+    let endpoint = "http://127.0.0.1:1/token";
+    for (audience, lines, warns) in [
+        (endpoint, "", false),
+        ("api://AzureADTokenExchange", "", false),
+        ("https://own", "assertion_audience = 'https://own'", false),
+        ("https://other", "", true),
+        ("http://127.0.0.1:1/token/", "", true),
+    ] {
+        let world = world(&format!("client_assertion = 'file:token'\n{lines}"));
+        world.write("token", &assertion(audience, 4_102_444_800));
+        for command in ["identity crm --format json", "check --format json"] {
+            let shown: Value = serde_json::from_str(&world.run(command).stdout).unwrap();
+            let shown = if shown.is_array() { &shown[0] } else { &shown };
+            let all = shown["warnings"].to_string();
+            assert_eq!(all.contains("audience"), warns, "{audience}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn less_than_a_minute_of_life_is_warned_of() {
+    let world = world("client_assertion = 'file:token'");
+    let now = biped::provider::Clock::now(&biped::provider::SystemClock);
+    for (left, warns) in [(30, true), (3600, false)] {
+        let expiry = now.wall.unix_seconds() + left;
+        world.write("token", &assertion("http://127.0.0.1:1/token", expiry));
+        for command in ["identity crm --format json", "check --format json"] {
+            let shown: Value = serde_json::from_str(&world.run(command).stdout).unwrap();
+            let shown = if shown.is_array() { &shown[0] } else { &shown };
+            let all = shown["warnings"].to_string();
+            assert_eq!(all.contains("less than a minute"), warns, "{left}: {shown}");
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! against a sandbox in this process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod book;
 mod calls;
 mod configuration;
 mod exec;
@@ -9,7 +10,9 @@ mod failures;
 mod forgery;
 mod identity;
 mod lifetimes;
+mod new;
 mod pages;
+mod platforms;
 mod refused;
 mod reports;
 mod sandbox;

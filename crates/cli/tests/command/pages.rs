@@ -135,6 +135,8 @@ fn the_help_of_every_command_ends_with_two_examples_that_work() {
         .iter()
         .map(|path| path.iter().map(String::as_str).collect());
     let path = path();
+    let checkout = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    std::os::unix::fs::symlink(checkout, world.path("biped")).unwrap();
     for command in paths.chain([Vec::new()]) {
         for line in examples(&world, &command) {
             if command == ["sandbox"] || command == ["serve"] {

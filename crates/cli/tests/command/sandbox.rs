@@ -13,16 +13,22 @@ struct Running(Child);
 impl Running {
     /// Starts it, and returns once it has told its three addresses.
     fn start(world: &World, arguments: &[&str]) -> (Self, Vec<String>) {
+        let (running, lines) = Self::telling(world, arguments, 3);
+        let urls = lines.iter().map(|line| line.split_whitespace().next());
+        (running, urls.map(|url| url.unwrap().to_owned()).collect())
+    }
+
+    /// Starts it, and returns its first lines.
+    fn telling(world: &World, arguments: &[&str], lines: usize) -> (Self, Vec<String>) {
         let mut child = world
             .command(["sandbox"].iter().chain(arguments))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let lines = stdout.lines().take(3).map(Result::unwrap);
-        let urls = lines.map(|line| line.split_whitespace().next().unwrap().to_owned());
-        let urls = urls.collect();
-        (Self(child), urls)
+        let lines = stdout.lines().take(lines).map(Result::unwrap);
+        let lines = lines.collect();
+        (Self(child), lines)
     }
 }
 
@@ -44,14 +50,98 @@ fn the_calls_that_the_file_written_shows_can_be_made() {
     let shown: Vec<_> = shown.collect();
     assert_eq!(shown.len(), 5, "{shown:?}");
     for arguments in shown {
-        let output = Command::new("sh")
-            .args(["-c", &format!("\"$BIPED\" {arguments}")])
-            .current_dir(world.path(""))
-            .env("HOME", world.path(""))
-            .env("BIPED", env!("CARGO_BIN_EXE_biped"))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{arguments}: {output:?}");
+        shell(&world, "", &format!("\"$BIPED\" {arguments}"));
+    }
+}
+
+/// Runs a script that starts with these lines, and returns what it prints.
+fn shell(world: &World, first: &str, script: &str) -> String {
+    let output = Command::new("sh")
+        .args(["-c", &format!("{first}\n{script}")])
+        .current_dir(world.path(""))
+        .env("HOME", world.path(""))
+        .env("BIPED", env!("CARGO_BIN_EXE_biped"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{script}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What `sandbox --platform` prints after its four addresses: the variables of four platforms.
+fn variables(lines: &[String]) -> Vec<String> {
+    let blocks = lines[4..].join("\n");
+    blocks.split("\n\n").map(Into::into).collect()
+}
+
+/// The lines that `sandbox --platform` prints.
+const LINES: usize = 22;
+
+#[test]
+fn every_platform_has_an_entry_that_works() {
+    let world = World::empty();
+    let (_running, lines) =
+        Running::telling(&world, &["--platform", "--write", "biped.toml"], LINES);
+    let variables = lines[4..].join("\n");
+    let names = shell(&world, &variables, "\"$BIPED\" list --format json");
+    let names: Vec<serde_json::Value> = serde_json::from_str(&names).unwrap();
+    assert_eq!(names.len(), 5 + 18, "{names:?}");
+
+    let checked = shell(&world, &variables, "\"$BIPED\" check --format json");
+    let checked: Vec<serde_json::Value> = serde_json::from_str(&checked).unwrap();
+    for found in &checked {
+        assert_eq!(found["ok"], true, "{found}");
+        assert_eq!(
+            found["warnings"].as_array().map_or(0, Vec::len),
+            0,
+            "{found}"
+        );
+    }
+    let proofs = checked
+        .iter()
+        .filter(|found| found["proof"]["method"].is_string());
+    assert_eq!(proofs.count(), 18);
+    assert_eq!(checked.len(), names.len());
+
+    let file = std::fs::read_to_string(world.path("biped.toml")).unwrap();
+    let calls = file
+        .lines()
+        .filter_map(|line| line.strip_prefix("#   biped "));
+    let calls: Vec<_> = calls.collect();
+    assert_eq!(calls.len(), names.len());
+    let calls = calls.iter().map(|call| format!("\"$BIPED\" {call}\n"));
+    let said = shell(
+        &world,
+        &variables,
+        &format!("set -e\n{}", calls.collect::<String>()),
+    );
+    for platform in ["github", "kubernetes", "gcp", "azure", "spiffe", "any"] {
+        assert!(
+            said.contains(&format!("\"platform\":\"{platform}\"")),
+            "{platform}: {said}"
+        );
+    }
+}
+
+#[test]
+fn each_platforms_variables_are_enough_for_its_entry() {
+    let world = World::empty();
+    let (_running, lines) =
+        Running::telling(&world, &["--platform", "--write", "biped.toml"], LINES);
+    for block in variables(&lines) {
+        let entry = block
+            .lines()
+            .find_map(|line| line.split("the entry ").nth(1));
+        let entry = entry.unwrap_or_else(|| panic!("{block}"));
+        let script = format!(
+            "set -e\n\"$BIPED\" identity {entry} --format json\n\"$BIPED\" token {entry} >token\n\
+             \"$BIPED\" call {entry} GET /hello"
+        );
+        let said = shell(&world, &block, &script);
+        let platform = entry.split('-').next().unwrap();
+        assert!(
+            said.contains(&format!("\"source\":\"{platform}\"")),
+            "{said}"
+        );
     }
 }
 

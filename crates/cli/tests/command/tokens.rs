@@ -3,7 +3,7 @@
 use biped::provider::{Clock, SystemClock};
 use biped_sandbox::{Effect, Fault};
 
-use crate::world::{OneRequest, World};
+use crate::world::{OneRequest, Ran, World};
 
 #[test]
 fn a_token_is_printed_alone_or_as_a_header_or_an_assignment() {
@@ -195,4 +195,49 @@ fn a_resource_that_is_no_uri_is_sent_with_a_warning() {
         );
         assert!(server.request().contains("resource=guid-7"));
     }
+}
+
+#[test]
+fn an_exec_credential_is_what_kubectl_takes() {
+    let world = World::new();
+    let run = |info: Option<&str>| {
+        let mut command = world.command("token exports --format exec-credential".split(' '));
+        command.env_remove("KUBERNETES_EXEC_INFO");
+        if let Some(info) = info {
+            command.env("KUBERNETES_EXEC_INFO", info);
+        }
+        Ran::of(command.output().unwrap())
+    };
+    let token = world.run("token exports --format json").json();
+    let object = |version: &str| {
+        format!(
+            "{{\"apiVersion\":\"client.authentication.k8s.io/{version}\",\"kind\":\"ExecCredential\",\
+             \"status\":{{\"expirationTimestamp\":{},\"token\":{}}}}}\n",
+            token["expires_at"], token["access_token"]
+        )
+    };
+    assert_eq!(run(None).ok(), object("v1"));
+    for version in ["v1", "v1beta1"] {
+        let info = format!(
+            r#"{{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/{version}","spec":{{"interactive":false}}}}"#
+        );
+        assert_eq!(run(Some(&info)).ok(), object(version));
+    }
+    for info in [
+        r#"{"apiVersion":"client.authentication.k8s.io/v1alpha1"}"#,
+        "planted",
+    ] {
+        let told = run(Some(info)).failed(2);
+        assert!(told.contains("KUBERNETES_EXEC_INFO"), "{told}");
+        assert!(!told.contains("planted"), "{told}");
+    }
+}
+
+#[test]
+fn a_configuration_of_curl_holds_the_header() {
+    let world = World::new();
+    let token = world.run("token exports").ok();
+    let config = world.run("token exports --format curl").ok();
+    let expected = format!("header = \"Authorization: Bearer {}\"\n", token.trim_end());
+    assert_eq!(config, expected);
 }

@@ -55,7 +55,7 @@ pub use self::{
     middleware::{TokenMiddleware, token_error},
     settings::{
         DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY, DEFAULT_PING_INTERVAL, DEFAULT_READ_TIMEOUT,
-        DEFAULT_TIMEOUT, HttpSettings,
+        DEFAULT_TIMEOUT, HttpSettings, ProxySetting,
     },
     token_client::TokenClient,
 };

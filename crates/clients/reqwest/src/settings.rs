@@ -33,7 +33,7 @@ pub const DEFAULT_MAX_BODY: usize = 1024 * 1024;
 /// let client = TokenClient::with(settings)?;
 /// # Ok::<(), biped_core::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 #[must_use]
 pub struct HttpSettings {
     pub(crate) connect_timeout: Duration,
@@ -45,11 +45,15 @@ pub struct HttpSettings {
     proxy: ProxySetting,
 }
 
+/// Which proxy connections use.
 #[derive(Clone)]
-enum ProxySetting {
+#[non_exhaustive]
+pub enum ProxySetting {
+    /// That of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
     Environment,
+    /// None.
     Direct,
-    /// The URL may contain a password.
+    /// The proxy at this URL, which may contain a password.
     At(SecretString),
 }
 
@@ -111,6 +115,12 @@ impl HttpSettings {
         self
     }
 
+    /// Forgets the certificates that [`extra_ca`](Self::extra_ca) added.
+    pub fn without_extra_ca(mut self) -> Self {
+        self.extra_ca.clear();
+        self
+    }
+
     /// Trusts the certificates in this PEM text, in addition to the platform's. Call it again to add
     /// more.
     pub fn extra_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
@@ -143,6 +153,20 @@ impl HttpSettings {
         self.extra_ca.iter().map(Vec::as_slice)
     }
 
+    /// Returns which proxy to use, for a client of your own. For
+    /// some servers requests use none ([`is_near`](Self::is_near)).
+    #[must_use]
+    pub fn proxy_setting(&self) -> &ProxySetting {
+        &self.proxy
+    }
+
+    /// Returns whether requests to `url` use no proxy, whatever the settings say: those to loopback and
+    /// to a metadata server of the platform.
+    #[must_use]
+    pub fn is_near(url: &Url) -> bool {
+        is_loopback(url) || is_on_host(url)
+    }
+
     /// Returns how long connecting may take.
     #[must_use]
     pub fn connect_limit(&self) -> Duration {
@@ -151,8 +175,7 @@ impl HttpSettings {
 
     /// Returns how to connect to `url` with this certificate.
     pub(crate) fn route(&self, url: &Url, identity: Option<&ClientIdentity>) -> Route {
-        let is_near = is_loopback(url) || is_on_host(url);
-        let direct = is_near && !matches!(self.proxy, ProxySetting::Direct);
+        let direct = Self::is_near(url) && !matches!(self.proxy, ProxySetting::Direct);
         Route {
             direct,
             identity: identity.cloned(),
@@ -232,6 +255,29 @@ fn proxy(url: &SecretString) -> Result<Proxy, Error> {
     })
 }
 
+impl PartialEq for ProxySetting {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Environment, Self::Environment) | (Self::Direct, Self::Direct) => true,
+            (Self::At(url), Self::At(other)) => url.expose_secret() == other.expose_secret(),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for ProxySetting {}
+
+/// Without the URL, which may contain a password.
+impl fmt::Debug for ProxySetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "environment",
+            Self::Direct => "none",
+            Self::At(_) => "[redacted]",
+        })
+    }
+}
+
 impl Default for HttpSettings {
     fn default() -> Self {
         Self::new()
@@ -240,11 +286,6 @@ impl Default for HttpSettings {
 
 impl fmt::Debug for HttpSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let proxy = match &self.proxy {
-            ProxySetting::Environment => "environment",
-            ProxySetting::Direct => "none",
-            ProxySetting::At(_) => "[redacted]",
-        };
         f.debug_struct("HttpSettings")
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
@@ -252,7 +293,7 @@ impl fmt::Debug for HttpSettings {
             .field("ping_interval", &self.ping_interval)
             .field("max_body", &self.max_body)
             .field("extra_ca", &self.extra_ca.len())
-            .field("proxy", &proxy)
+            .field("proxy", &self.proxy)
             .finish()
     }
 }

@@ -47,6 +47,12 @@ impl<'a> SourceContext<'a> {
         Self { clock }
     }
 
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &'a dyn Clock {
+        self.clock
+    }
+
     /// The time.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -1,6 +1,6 @@
 //! Where an API request goes, and that it does not leave the API's origin.
 
-use biped_core::{Error, check_secure, redacted_url};
+use biped_core::{Error, PlainHttp, check_secure, redacted_url};
 use url::Url;
 
 /// The origin of requests with a relative path, until the token says where they go. Its top-level
@@ -10,7 +10,11 @@ const PLACEHOLDER_HOST: &str = "base-url.invalid";
 
 /// Where a request goes: the placeholder gives way to the base URL, and nothing leaves its origin.
 /// `None`: where it is going already.
-pub(super) fn place(url: &Url, base: Option<&Url>) -> Result<Option<Url>, Error> {
+pub(super) fn place(
+    url: &Url,
+    base: Option<&Url>,
+    plain_http: Option<&PlainHttp>,
+) -> Result<Option<Url>, Error> {
     let is_relative = is_relative(url);
     let Some(base) = base else {
         let what = if is_relative {
@@ -21,7 +25,8 @@ pub(super) fn place(url: &Url, base: Option<&Url>) -> Result<Option<Url>, Error>
         return Err(Error::configuration(what)
             .with_remedy("the vendor names none with this token; set api_base_url"));
     };
-    check_secure(base)?;
+    // What an answer named was checked when it came: it is in plain http only if it is configured.
+    plain_http.map_or_else(|| check_secure(base), |servers| servers.check(base))?;
     check_fragment(url)?;
     if base.query().is_some() || base.fragment().is_some() {
         return Err(Error::configuration(format!(

@@ -8,6 +8,7 @@ use crate::{
     failure::FlightFailure,
     flight::{Ended, Flight, Outcome, demand::Demand, task::FlightTask},
     key::cached::CachedToken,
+    sync::atomic::Ordering,
     telemetry,
 };
 
@@ -49,6 +50,7 @@ impl FlightTask {
             self.flight.set_from_store();
         } else {
             self.key.client.accepted();
+            self.key.fetches.fetch_add(1, Ordering::Relaxed);
         }
         let took = now.mono.saturating_sub(started.mono);
         telemetry::fetched(
@@ -92,6 +94,7 @@ impl FlightTask {
             error = error.with_next_attempt(wait.max(paused));
         }
         if failure.is_news() {
+            self.key.fetches.fetch_add(1, Ordering::Relaxed);
             telemetry::failed(&client.id, &self.key.request, &error, serving);
         }
         self.finish(Err(match failure {

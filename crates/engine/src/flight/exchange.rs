@@ -61,7 +61,7 @@ impl Engine {
                 Ask::Token(_, marks) => marks.cloned(),
                 _ => None,
             };
-            let mut cx = self.context(candidate, marks);
+            let mut cx = self.context(&**provider, candidate, marks);
             cx = cx.observed_by(requests.as_ref().map(|it| it as &dyn RequestObserver));
             if !lent.is_empty() {
                 let lent = lent.iter().map(|it| (it.input.clone(), it.text.clone()));
@@ -112,8 +112,14 @@ impl Engine {
         }
     }
 
-    pub(crate) fn context(&self, candidate: usize, marks: Option<IdentityKey>) -> FetchContext<'_> {
-        FetchContext::new(&*self.http, &*self.clock)
+    pub(crate) fn context<'a>(
+        &'a self,
+        provider: &'a dyn Provider,
+        candidate: usize,
+        marks: Option<IdentityKey>,
+    ) -> FetchContext<'a> {
+        FetchContext::new(self.http.of(provider.id()), &*self.clock)
+            .with_plain_http(provider.plain_http())
             .with_candidate(candidate)
             .with_identity_key(marks)
     }

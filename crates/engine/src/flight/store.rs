@@ -69,7 +69,7 @@ impl FlightTask {
         if generation <= self.known() || self.flight.must_ask_vendor() {
             return None;
         }
-        let mut cx = self.engine.context(0, None);
+        let mut cx = self.engine.context(&*self.provider, 0, None);
         let request = &self.key.request;
         if let Err(why) = vet::check_stored(&token, &*self.provider, request, &cx).await {
             session.ignored(&why);

@@ -29,6 +29,9 @@ pub(crate) struct Key {
     /// The token that is served, if there is one.
     pub(crate) slot: Slot,
     used: AtomicU32,
+    /// Fetches that ended at the vendor, and tokens that an API rejected.
+    pub(crate) fetches: AtomicU32,
+    pub(crate) rejections: AtomicU32,
     pub(crate) client: Arc<Client>,
     pub(crate) request: TokenRequest,
     state: Mutex<KeyState>,
@@ -195,6 +198,8 @@ impl KeyTable {
             slot: Slot::default(),
             state: Mutex::default(),
             used: AtomicU32::new(seconds(now)),
+            fetches: AtomicU32::new(0),
+            rejections: AtomicU32::new(0),
         });
         shard
             .keys

@@ -13,8 +13,8 @@ use std::{
 
 use biped_core::{
     ApiRequest, ApiRequestParts, ApiResponse, AttachContext, BaseUrls, Error, ErrorKind,
-    ExposeSecret, FetchContext, Provider, ProviderId, Token, TokenRequest, Verdict, async_trait,
-    judge_by_status,
+    ExposeSecret, FetchContext, PlainHttp, Provider, ProviderId, Token, TokenRequest, Verdict,
+    async_trait, judge_by_status,
 };
 use biped_engine::{BASE_URL_PLACEHOLDER, CachedToken, CallError, TokenSource, Transport, call};
 use biped_testing::{Reply, TestProvider, settle};
@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use crate::stage::Stage;
+use crate::{spans::Recorder, stage::Stage};
 
 /// A request in memory; its body is a stream that can't be sent twice, or it isn't.
 #[derive(Clone, Debug)]
@@ -290,6 +290,33 @@ async fn a_request_for_another_origin_is_refused_before_anything_is_sent() {
         ["https://api.example/elsewhere"],
         "the origin is what counts"
     );
+}
+
+#[tokio::test]
+async fn only_a_configured_base_url_may_be_in_plain_http_and_only_at_a_listed_server() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (stage, _) = stage();
+    let servers = PlainHttp::new(["shop.svc:8080", "eu.example:80"]).unwrap();
+    let listed = stage.source_of(naming().with_plain_http(servers));
+    let mut api = Api::default();
+    let source = at(&listed, "http://shop.svc:8080/v1");
+    call(&source, get("/a"), &mut api).await.unwrap();
+    call(&source, get("http://shop.svc:8080/b"), &mut api)
+        .await
+        .unwrap();
+    let expected = ["http://shop.svc:8080/v1/a", "http://shop.svc:8080/b"];
+    assert_eq!(api.urls(), expected);
+    let unlisted = at(&listed, "http://shop.svc:8081/v1");
+    let outcome = call(&unlisted, get("/a"), &mut api).await;
+    assert_eq!(token_error(outcome).kind(), ErrorKind::Configuration);
+
+    // What the vendor's answer names is never one of them.
+    source.forget().await.unwrap();
+    let answer = r#"{"access_token":"t-1","expires_in":3600,"base_url":"http://eu.example"}"#;
+    stage.http.push(Reply::json(200, answer));
+    let outcome = call(&source, get("/a"), &mut api).await;
+    assert_eq!(token_error(outcome).kind(), ErrorKind::InvalidResponse);
+    assert_eq!(api.urls(), expected);
 }
 
 #[tokio::test]
@@ -909,4 +936,37 @@ async fn a_body_that_stalls_passes_unjudged_after_fifty_milliseconds() {
     );
     stage.advance(0.05);
     assert_eq!(calling.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn each_attempt_of_a_call_is_a_span() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (spans, _guard) = Recorder::start();
+    let (stage, source) = stage();
+    in_use(&stage, &source).await;
+    let mut api = Api::answering([status(401), status(200)]);
+    let url = "https://api.example/v1/a?key=planted-query";
+    call(&source, get(url), &mut api).await.unwrap();
+    let attempts = spans.named("call");
+    let [first, second] = &attempts[..] else {
+        panic!("{attempts:?}");
+    };
+    for (name, value) in [
+        ("otel.name", "GET"),
+        ("otel.kind", "client"),
+        ("http.request.method", "GET"),
+        ("server.address", "api.example"),
+        ("server.port", "443"),
+        ("url.full", "https://api.example/v1/a"),
+    ] {
+        assert_eq!(first.field(name), Some(value));
+        assert_eq!(second.field(name), Some(value));
+    }
+    assert_eq!(first.field("http.response.status_code"), Some("401"));
+    assert_eq!(first.field("error.type"), Some("401"));
+    assert_eq!(first.field("http.request.resend_count"), None);
+    assert_eq!(second.field("http.response.status_code"), Some("200"));
+    assert_eq!(second.field("error.type"), None);
+    assert_eq!(second.field("http.request.resend_count"), Some("1"));
+    assert!(!format!("{:?}", spans.all()).contains("planted"));
 }

@@ -19,6 +19,7 @@ mod planted;
 mod redaction;
 mod rejection;
 mod secrets;
+mod spans;
 mod standing_still;
 mod store;
 mod telling;

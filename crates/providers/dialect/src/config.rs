@@ -19,6 +19,7 @@ use crate::{Dialect, Vendor, provider::KIND};
 /// | `scope` | the scopes to request; default: those of the dialect |
 /// | `certificate`, `certificate_key` | required if the dialect has `client_certificate = true` |
 /// | `token_endpoint` | the URL of the token request; default: the dialect's |
+/// | `plain_http` | servers that are asked without TLS, `host:port`, in a service mesh: this `token_endpoint`, and the API |
 #[must_use]
 pub fn kind() -> ProviderKind {
     ProviderKind::new(KIND, from_config)
@@ -75,6 +76,9 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     }
     if let Some(url) = config.url("token_endpoint") {
         vendor = vendor.token_endpoint(url);
+    }
+    if let Some(servers) = config.plain_http() {
+        vendor = vendor.with_plain_http(servers.clone());
     }
     let mut first = None;
     for lack in vendor.lacks() {
@@ -157,6 +161,10 @@ fn params(config: &ProviderConfig) -> Params {
         match param(value) {
             None if matches!(value.raw, Value::Table(_)) => {
                 match ExternalToken::from_table(config, &given, &name) {
+                    Some(token) if token.lacks_issuer() => {
+                        let message = "the assertion has no iss; set iss in sign";
+                        wrong = Some(given.invalid(&name, message));
+                    }
                     Some(token) => tokens.push((name, token)),
                     None => {
                         wrong = Some(Error::configuration(format!("params.{name} can't be used")));

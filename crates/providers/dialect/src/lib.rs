@@ -66,6 +66,8 @@
 //! catalogue.rs, vendors.rs   the vendor files of this crate; build.rs lists them
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod about;
 mod answer;
 mod answer_path;

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret, FetchContext,
-    IdentityRef, Input, Lifetime, Probe, Provider, ProviderId, RejectionRule, SecretRef, Timestamp,
-    Token, TokenRequest, Verdict, async_trait, judge_by_status,
+    IdentityRef, Input, Lifetime, PlainHttp, Probe, Provider, ProviderId, RejectionRule, SecretRef,
+    Timestamp, Token, TokenRequest, Verdict, async_trait, judge_by_status,
 };
 use biped_sources::ExternalToken;
 use http::header;
@@ -58,6 +58,7 @@ struct Given {
     tokens: Vec<(Box<str>, ExternalToken)>,
     identity: Option<IdentityRef>,
     token_endpoint: Option<Url>,
+    plain_http: Option<PlainHttp>,
 }
 
 impl Given {
@@ -84,6 +85,10 @@ impl Given {
 impl Provider for Vendor {
     fn id(&self) -> &ProviderId {
         &self.id
+    }
+
+    fn plain_http(&self) -> Option<&PlainHttp> {
+        self.given.plain_http.as_ref()
     }
 
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {

@@ -52,7 +52,11 @@ impl Step {
             url: Some(&address),
             ..*values
         };
-        let url = parsed(&address)?;
+        // What the configuration names in its place was checked by its reader.
+        let url = match elsewhere {
+            Some(_) => Url::parse(&address).map_err(|_| not_valid())?,
+            None => parsed(&address)?,
+        };
         let assertion = self
             .jwt
             .as_ref()
@@ -137,16 +141,18 @@ const TEXT: &str = "text/plain";
 
 /// Parses the URL of a request. It may contain a secret, so no error shows it.
 fn parsed(address: &str) -> Result<Url, Error> {
-    let url = Url::parse(address).map_err(|_| {
-        Error::configuration("the vendor's URL is not valid with these parameters")
-            .with_remedy("check the parameters that are part of it")
-    })?;
+    let url = Url::parse(address).map_err(|_| not_valid())?;
     // The original error would show the URL.
     check_secure(&url).map_err(|_| {
         Error::configuration("the vendor's URL is not https, or contains a user name")
             .with_remedy("use an https URL without a user name (http only to this machine)")
     })?;
     Ok(url)
+}
+
+fn not_valid() -> Error {
+    Error::configuration("the vendor's URL is not valid with these parameters")
+        .with_remedy("check the parameters that are part of it")
 }
 
 /// `Basic` with these two (RFC 7617).

@@ -20,6 +20,7 @@ use crate::{
 /// | `api_base_url` | the base of relative API paths; default: `base_url` |
 /// | `grant_type` | sent if it is set |
 /// | `scope` | sent if it is set |
+/// | `plain_http` | servers that are asked without TLS, `host:port`, in a service mesh |
 #[must_use]
 pub fn kind() -> ProviderKind {
     ProviderKind::new(KIND, from_config)
@@ -72,6 +73,9 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let mut provider = Envelope::at(endpoint, client_id, client_secret);
     if let Some(url) = api_base_url {
         provider = provider.api_base_url(url);
+    }
+    if let Some(servers) = config.plain_http() {
+        provider = provider.with_plain_http(servers.clone());
     }
     if let Some(grant_type) = config.string("grant_type") {
         provider = provider.grant_type(grant_type);

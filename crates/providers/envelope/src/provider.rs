@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use biped_core::{
-    BaseUrls, Error, ErrorKind, ExposeSecret, FetchContext, Provider, ProviderId, SecretRef, Token,
-    TokenRequest, async_trait, check_secure, redacted_url, wire,
+    BaseUrls, Error, ErrorKind, ExposeSecret, FetchContext, PlainHttp, Provider, ProviderId,
+    SecretRef, Token, TokenRequest, async_trait, redacted_url, wire,
 };
 use url::Url;
 
@@ -33,6 +33,7 @@ pub struct Envelope {
     token_endpoint: Url,
     api_base_url: Option<Url>,
     grant_type: Option<Box<str>>,
+    plain_http: Option<PlainHttp>,
 }
 
 pub(crate) const KIND: &str = "envelope";
@@ -59,6 +60,7 @@ impl Envelope {
             token_endpoint,
             api_base_url: None,
             grant_type: None,
+            plain_http: None,
         }
         .with_id()
     }
@@ -85,6 +87,14 @@ impl Envelope {
         self.with_id()
     }
 
+    /// Sets the servers that are asked without TLS, because a service mesh encrypts what is sent there.
+    /// Default: none.
+    #[must_use]
+    pub fn with_plain_http(mut self, servers: PlainHttp) -> Self {
+        self.plain_http = Some(servers);
+        self
+    }
+
     /// Computes the id of everything that makes tokens differ: credentials, base URL and grant type.
     fn with_id(mut self) -> Self {
         let mut id = ProviderId::new(KIND, &self.token_endpoint, self.id.client())
@@ -107,12 +117,17 @@ impl Provider for Envelope {
         &self.id
     }
 
+    fn plain_http(&self) -> Option<&PlainHttp> {
+        self.plain_http.as_ref()
+    }
+
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
         if let Some((name, _)) = request.params().next() {
             return Err(Error::configuration(format!("unknown parameter {name}"))
                 .with_remedy("remove it; the kind envelope has no parameters"));
         }
-        self.api_base_url.as_ref().map_or(Ok(()), check_secure)?;
+        let api = self.api_base_url.as_ref();
+        api.map_or(Ok(()), |url| cx.check_url(url))?;
         let scope = request.joined_scopes(" ");
         let client_id = cx.identifier(&self.client_id).await?;
         let client_secret = cx.secret(&self.client_secret).await?;

@@ -11,7 +11,7 @@ use biped_core::{Error, ExposeSecret, SecretString, pem_blocks};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::Value;
 
-use biped_sources::{SigningKey, key_of_certificate};
+use biped_sources::{AnyKey, key_of_certificate};
 
 /// How an assertion's header names the certificate of the key that signed it, for servers that
 /// identify a client by its certificate, such as Entra ID.
@@ -67,7 +67,7 @@ impl FromStr for CertificateHeader {
 /// `pem` contains the certificate, followed by its chain if there is one.
 pub(crate) fn members(
     pem: &SecretString,
-    key: &SigningKey,
+    key: &AnyKey,
     headers: &[CertificateHeader],
 ) -> Result<Vec<(&'static str, Value)>, Error> {
     let pem = pem_blocks(pem.expose_secret().as_bytes());

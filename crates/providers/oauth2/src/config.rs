@@ -17,13 +17,16 @@ use crate::{
     headers,
     metadata::parse_issuer,
     provider::{KIND, OAuth2},
+    resource::Api,
 };
 
 /// Returns the kind `oauth2`, which is registered where configuration is read.
 ///
 /// | key | |
 /// | --- | --- |
-/// | `issuer` or `token_endpoint` | required |
+/// | `issuer` or `token_endpoint` | required, except with `api` and a `key` or a `certificate_key` |
+/// | `api` | instead of `api_base_url` and `resource`: the API's URL, whose metadata (RFC 9728) says the rest |
+/// | `resource_metadata` | where that metadata is; default: it is searched for |
 /// | `client_id` (or `credentials`) | required, except with `client_assertion`, `jwt_bearer` and `token_exchange` |
 /// | `client_secret`, `key` (and `key_password`), `certificate` and `certificate_key` | the credentials of the method |
 /// | `client_authentication` | default: a method that credentials are configured for and that the server lists |
@@ -36,11 +39,13 @@ use crate::{
 /// | `alg`, `kid`, `assertion_audience`, `assertion_typ` | how assertions are made |
 /// | `certificate` with `key`, `certificate_header` | name the key's certificate in assertions (Entra ID) |
 /// | `scope`, `resource`, `audience`, `parameters` | what the token is for |
+/// | `resource = false` | with `api`: token requests don't name it |
 /// | `dpop`, `dpop_key` | bind tokens to a key |
 /// | `headers` | headers of the requests to the server, such as the key of a gateway |
 /// | `attach.headers` | headers of API calls, beside the token |
 /// | `expired` | which API responses reject the token; default: those of the standard |
 /// | `introspection_endpoint`, `revocation_endpoint` | default: the discovered ones |
+/// | `plain_http` | servers that are asked without TLS, `host:port`, in a service mesh |
 ///
 /// A value of `headers` and of `attach.headers` may be a reference, like a secret. `expired` is a table or a
 /// list of tables, each with `status`, or with `at` (a JSON pointer, or `header:Name`) and `any_of`. It
@@ -59,6 +64,16 @@ pub fn kind() -> ProviderKind {
             "issuer",
             "The server's issuer identifier, spelt exactly as the server spells it; the endpoints \
              are read from the server's metadata (RFC 8414, OpenID Connect Discovery).",
+        ))
+        .field(url(
+            "api",
+            "The API's URL, instead of api_base_url and resource; its metadata (RFC 9728) names the \
+             resource and the scopes, and must name the issuer.",
+        ))
+        .base_url_key("api")
+        .field(url(
+            "resource_metadata",
+            "Where the metadata of api is, at its origin; default: it is searched for.",
         ))
         .field(url(
             "token_endpoint",
@@ -89,9 +104,12 @@ pub fn kind() -> ProviderKind {
         kind = kind.field(field);
     }
     kind.field(
-        Field::new(RESOURCE, FieldType::Texts)
+        Field::new(RESOURCE, FieldType::TextsOrFalse)
             .per_request()
-            .about("The APIs that tokens are for, by URL (RFC 8707); another name is sent with a warning."),
+            .about(
+                "The APIs that tokens are for, by URL (RFC 8707); another name is sent with a \
+                 warning. Default: what api calls itself; false: none.",
+            ),
     )
     .field(
         Field::new(AUDIENCE, FieldType::Texts)
@@ -125,8 +143,9 @@ pub fn kind() -> ProviderKind {
 
 fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let grant = Grant::from_config(config);
-    let mut provider =
-        start(config, client_id(config, grant.as_ref())?, grant.as_ref())?.named(config.name());
+    let client_id = client_id(config, grant.as_ref())?;
+    let is_named = client_id.is_some();
+    let mut provider = start(config, client_id, grant.as_ref())?.named(config.name());
     if let Some(url) = config.url("introspection_endpoint") {
         provider = provider.introspection_endpoint(url);
     }
@@ -135,6 +154,13 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     }
     // Problems are noted, and reported together.
     let authentication = Configured::read(config);
+    let assertions = authentication.offered.iter().filter_map(|it| it.token());
+    let assertions = assertions.map(|(token, _)| ("client_assertion", token));
+    let tokens = grant.iter().flat_map(Grant::tokens).chain(assertions);
+    for (key, _) in tokens.filter(|(_, token)| token.lacks_issuer() && !is_named) {
+        let message = "the assertion has no iss; set iss in sign, or client_id";
+        drop(config.invalid(key, message));
+    }
     provider = provider.with_options(authentication.options);
     for method in authentication.offered {
         provider = provider.offering(method);
@@ -150,7 +176,11 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     if let Some(rules) = config.rejection_rules("expired") {
         provider = provider.rejection_rules(rules);
     }
-    Ok(Arc::new(with_parameters(provider, config)))
+    provider = with_parameters(provider, config);
+    if let Err(error) = provider.check_issuer() {
+        return Err(config.invalid("issuer", error.message()));
+    }
+    Ok(Arc::new(provider))
 }
 
 /// Reads the key that tokens are bound to.
@@ -253,17 +283,57 @@ fn start(
     let issuer = config.value("issuer").and_then(ConfigValue::to_text);
     let issuer = issuer.filter(|_| config.url("issuer").is_some());
     if let Some(issuer) = &issuer {
-        parse_issuer(issuer).map_err(|error| config.invalid("issuer", error.message()))?;
+        parse_issuer(issuer, |url| config.check_url(url))
+            .map_err(|error| config.invalid("issuer", error.message()))?;
     }
     let is_google = matches!(grant, Some(Grant::JwtBearer(token)) if token.is_google_key());
     let token_endpoint = match (&issuer, token_endpoint) {
         (None, None) if is_google => Url::parse(GOOGLE_TOKEN_ENDPOINT).ok(),
         (_, token_endpoint) => token_endpoint,
     };
-    if issuer.is_none() && token_endpoint.is_none() {
+    let api = api(config)?;
+    if issuer.is_none() && token_endpoint.is_none() && api.is_none() {
         return Err(config.invalid("issuer", "missing; expected issuer or token_endpoint"));
     }
-    Ok(OAuth2::new(issuer, token_endpoint, client_id))
+    let mut provider = OAuth2::new(issuer, token_endpoint, client_id).with_api(api);
+    if let Some(servers) = config.plain_http() {
+        provider = provider.with_plain_http(servers.clone());
+    }
+    Ok(provider)
+}
+
+/// Reads the API's address, and what belongs to it.
+fn api(config: &ProviderConfig) -> Result<Option<Api>, Error> {
+    // Unchanged, as the issuer.
+    let text = |key| {
+        let text = config.value(key).and_then(ConfigValue::to_text);
+        text.filter(|_| config.url(key).is_some())
+    };
+    let metadata = text("resource_metadata");
+    let sends_resource = !config.value(RESOURCE).is_some_and(ConfigValue::is_false);
+    let Some(api) = text("api") else {
+        if metadata.is_some() {
+            drop(config.invalid(
+                "resource_metadata",
+                "resource_metadata is set, but api is not",
+            ));
+        }
+        return Ok(None);
+    };
+    if config.value("api_base_url").is_some() {
+        let message = "api is the base URL already; remove one of api and api_base_url";
+        drop(config.invalid("api_base_url", message));
+    }
+    let mut api = Api::new(api);
+    api.sends_resource = sends_resource;
+    api.plain_http = config.plain_http().cloned();
+    if let Some(metadata) = metadata {
+        api = api.with_metadata(metadata);
+        if let Some(Err(error)) = api.fixed_metadata() {
+            return Err(config.invalid("resource_metadata", error.message()));
+        }
+    }
+    Ok(Some(api))
 }
 
 fn parameter(value: &ConfigValue) -> Option<ParamValue> {

@@ -110,7 +110,7 @@ pub(crate) async fn token(
         let mut request = client
             .exchange_client_credentials()
             .add_scopes(scopes.map(|scope| Scope::new(scope.into())));
-        for (name, value) in proof.fields(cx)? {
+        for (name, value) in proof.fields(cx).await? {
             request = request.add_extra_param(name, value);
         }
         for (name, presented) in &fields.tokens {
@@ -226,7 +226,7 @@ pub(crate) async fn about_token(
     let mut request = client
         .introspect(&token)
         .set_token_type_hint("access_token");
-    for (name, value) in proof.fields(cx)? {
+    for (name, value) in proof.fields(cx).await? {
         request = request.add_extra_param(name, value);
     }
     cx.conceal(token.secret().as_str());

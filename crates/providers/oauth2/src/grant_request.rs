@@ -63,6 +63,19 @@ impl GrantRequest {
         })
     }
 
+    /// Names the API that the token is for, and the scopes that the API asks for, unless the request says
+    /// otherwise.
+    pub(crate) fn for_resource(&mut self, resource: Option<&str>, scopes: &[String]) {
+        if let Some(resource) = resource
+            && !self.fields.iter().any(|(name, _)| name == RESOURCE)
+        {
+            self.fields.push((RESOURCE.to_owned(), resource.to_owned()));
+        }
+        if self.scopes.is_empty() {
+            self.scopes = scopes.to_vec();
+        }
+    }
+
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scopes.iter().map(String::as_str)
     }

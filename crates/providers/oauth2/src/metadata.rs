@@ -17,13 +17,29 @@ pub const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// The endpoints, and the methods and algorithms that the server supports.
 #[derive(Clone, Debug)]
 pub(crate) struct Metadata {
+    pub(crate) issuer: String,
     pub(crate) token_endpoint: Url,
     pub(crate) introspection_endpoint: Option<Url>,
     pub(crate) revocation_endpoint: Option<Url>,
     pub(crate) authentication_methods: Option<Vec<String>>,
     pub(crate) assertion_algorithms: Option<Vec<String>>,
     pub(crate) proof_algorithms: Option<Vec<String>>,
+    /// The APIs that the server issues tokens for, if it lists them (RFC 9728 §4).
+    protected_resources: Option<Vec<String>>,
     seen_at: Timestamp,
+}
+
+impl Metadata {
+    /// Refuses an API that the server does not list.
+    pub(crate) fn check_resource(&self, resource: &str) -> Result<(), Error> {
+        let listed = self.protected_resources.as_ref();
+        if listed.is_none_or(|all| all.iter().any(|one| one == resource)) {
+            return Ok(());
+        }
+        let message = format!("the server's protected_resources do not include {resource}");
+        Err(Error::configuration(message)
+            .with_remedy("check api and issuer; no credential was sent"))
+    }
 }
 
 /// The metadata as it was last received.
@@ -53,7 +69,9 @@ impl Cache {
         mutual_tls: bool,
         cx: &FetchContext<'_>,
     ) -> Result<(Arc<Metadata>, bool), Error> {
-        let known = self.lock().clone();
+        let mut known = self.lock().clone();
+        // Which server is asked may be the API's word.
+        known = known.filter(|known| known.metadata.issuer == issuer);
         if let Some(known) = known.as_ref().filter(|known| known.is_current(cx.now())) {
             return Ok((known.metadata.clone(), true));
         }
@@ -106,7 +124,7 @@ async fn discover(
 ) -> Result<Discovery, Error> {
     let mut failure = None;
     let mut answers = Vec::new();
-    for url in well_known(issuer)? {
+    for url in well_known(issuer, |url| cx.check_url(url))? {
         let request = http::Request::get(url.as_str())
             .header(header::ACCEPT, "application/json")
             .body(Bytes::new())
@@ -116,7 +134,9 @@ async fn discover(
             response => response?,
         };
         if let Some(document) = document(&response) {
-            let metadata = read(&document, issuer, mutual_tls, cx.now())?;
+            let metadata = read(&document, issuer, mutual_tls, cx.now(), |url| {
+                cx.check_url(url)
+            })?;
             return Ok(Discovery::Found(Box::new(metadata)));
         }
         answers.push(match response.status() {
@@ -139,8 +159,8 @@ async fn discover(
 }
 
 /// RFC 8414 §3.1, then OpenID Connect Discovery §4.1.
-fn well_known(issuer: &str) -> Result<[Url; 2], Error> {
-    let base = parse_issuer(issuer)?;
+fn well_known(issuer: &str, check: impl Fn(&Url) -> Result<(), Error>) -> Result<[Url; 2], Error> {
+    let base = parse_issuer(issuer, check)?;
     let path = base.path().trim_end_matches('/').to_owned();
     let at = |path: String| {
         let mut url = base.clone();
@@ -153,10 +173,14 @@ fn well_known(issuer: &str) -> Result<[Url; 2], Error> {
     ])
 }
 
-/// Parses an issuer identifier: an https URL without query and fragment (RFC 8414 §2).
-pub(crate) fn parse_issuer(issuer: &str) -> Result<Url, Error> {
+/// Parses an issuer identifier: an https URL without query and fragment (RFC 8414 §2). `check` says
+/// whether it may be asked.
+pub(crate) fn parse_issuer(
+    issuer: &str,
+    check: impl Fn(&Url) -> Result<(), Error>,
+) -> Result<Url, Error> {
     let url = Url::parse(issuer).map_err(|_| not_a_url())?;
-    check_secure(&url)?;
+    check(&url)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Error::configuration(
             "an issuer must not have a query or a fragment",
@@ -182,6 +206,7 @@ fn read(
     issuer: &str,
     mutual_tls: bool,
     seen_at: Timestamp,
+    check: impl Fn(&Url) -> Result<(), Error>,
 ) -> Result<Metadata, Error> {
     let named = document["issuer"].as_str().unwrap_or_default();
     if named != issuer {
@@ -211,8 +236,13 @@ fn read(
             return Ok(None);
         };
         let url = Url::parse(text).map_err(|_| refuse(name, "not a valid URL"))?;
-        check_secure(&url).map_err(|_| refuse(name, "a URL that secrets must not be sent to"))?;
-        let issuer = parse_issuer(issuer)?;
+        let issuer = parse_issuer(issuer, &check)?;
+        // Only what the configuration names may be in plain http, and it names the issuer.
+        let checked = match url.origin() == issuer.origin() {
+            true => check(&url),
+            false => check_secure(&url),
+        };
+        checked.map_err(|_| refuse(name, "a URL that secrets must not be sent to"))?;
         if is_loopback(&url) && !is_loopback(&issuer) {
             return Err(refuse(name, "on this machine, but the issuer is not"));
         }
@@ -227,6 +257,7 @@ fn read(
             .with_remedy("set token_endpoint")
     })?;
     Ok(Metadata {
+        issuer: issuer.to_owned(),
         token_endpoint,
         introspection_endpoint: url_of("introspection_endpoint")?,
         revocation_endpoint: url_of("revocation_endpoint")?,
@@ -235,6 +266,7 @@ fn read(
         assertion_algorithms: texts("token_endpoint_auth_signing_alg_values_supported"),
         // RFC 9449 §5.1.
         proof_algorithms: texts("dpop_signing_alg_values_supported"),
+        protected_resources: texts("protected_resources"),
         seen_at,
     })
 }
@@ -264,6 +296,23 @@ mod tests {
     }
 
     #[test]
+    fn metadata_names_plain_http_at_the_listed_issuer_only() {
+        let servers = biped_core::PlainHttp::new(["sso.auth.svc:8080", "api.svc:80"]).unwrap();
+        let issuer = "http://sso.auth.svc:8080/realms/a";
+        let read = |endpoint: &str, issuer: &str| {
+            let mut document = document(issuer);
+            document["token_endpoint"] = endpoint.into();
+            read(&document, issuer, false, NOW, |url| servers.check(url))
+        };
+        assert!(read("http://sso.auth.svc:8080/token", issuer).is_ok());
+        assert!(read("https://sso.auth.svc/token", issuer).is_ok());
+        for elsewhere in ["http://api.svc/token", "http://sso.auth.svc:8081/token"] {
+            assert!(read(elsewhere, issuer).is_err(), "{elsewhere}");
+        }
+        assert!(read("http://sso.auth.svc:8080/token", ISSUER).is_err());
+    }
+
+    #[test]
     fn no_endpoint_that_metadata_names_gets_a_secret_in_the_clear_or_on_this_machine() {
         let endpoints = [
             "token_endpoint",
@@ -284,18 +333,21 @@ mod tests {
             for name in endpoints {
                 let mut plain = document(ISSUER);
                 plain[name] = url.into();
-                let refused = read(&plain, ISSUER, false, NOW).unwrap_err();
+                let refused = read(&plain, ISSUER, false, NOW, check_secure).unwrap_err();
                 assert_eq!(refused.kind(), ErrorKind::Configuration, "{name} {url}");
                 let mut aliased = document(ISSUER);
                 aliased["mtls_endpoint_aliases"] = json!({ name: url });
-                assert!(read(&aliased, ISSUER, false, NOW).is_ok());
-                assert!(read(&aliased, ISSUER, true, NOW).is_err(), "{name} {url}");
+                assert!(read(&aliased, ISSUER, false, NOW, check_secure).is_ok());
+                assert!(
+                    read(&aliased, ISSUER, true, NOW, check_secure).is_err(),
+                    "{name} {url}"
+                );
             }
         }
         // With an issuer on this machine, they may be there as well.
         let local = "http://127.0.0.1:1";
         let mut plain = document(local);
         plain["revocation_endpoint"] = "http://127.0.0.1:2/x".into();
-        assert!(read(&plain, local, false, NOW).is_ok());
+        assert!(read(&plain, local, false, NOW, check_secure).is_ok());
     }
 }

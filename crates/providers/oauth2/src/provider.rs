@@ -1,5 +1,6 @@
 //! [`OAuth2`]: the provider.
 
+mod accepted;
 mod proof;
 mod settings;
 
@@ -7,8 +8,8 @@ use std::{fmt, sync::Arc};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef, Input,
-    Inspection, ParamValue, Proof, Provider, ProviderId, RejectionRule, SecretRef, Timestamp,
-    Token, TokenRequest, Verdict, async_trait, judge_by_status, wire,
+    Inspection, ParamValue, PlainHttp, Proof, Provider, ProviderId, RejectionRule, SecretRef,
+    Timestamp, Token, TokenRequest, Verdict, async_trait, judge_by_status, wire,
 };
 use http::{StatusCode, header};
 use url::Url;
@@ -24,6 +25,7 @@ use crate::{
     introspection,
     metadata::{Cache, Metadata, may_have_moved},
     presented,
+    resource::{self, Api, ProtectedResource},
 };
 use biped_sources::{Asking, SigningKey, Wanted};
 
@@ -43,6 +45,8 @@ use biped_sources::{Asking, SigningKey, Wanted};
 pub struct OAuth2 {
     id: ProviderId,
     issuer: Option<String>,
+    /// The API that tokens are for, which names what is not configured.
+    api: Option<Api>,
     token_endpoint: Option<Url>,
     introspection_endpoint: Option<Url>,
     revocation_endpoint: Option<Url>,
@@ -57,6 +61,7 @@ pub struct OAuth2 {
     offered: Vec<ClientAuthentication>,
     options: ProofOptions,
     certificate: Option<IdentityRef>,
+    plain_http: Option<PlainHttp>,
     dpop: bool,
     dpop_key: Option<SecretRef>,
     parameters: Vec<(String, ParamValue)>,
@@ -73,6 +78,7 @@ pub struct OAuth2 {
 #[derive(Debug, Default)]
 struct Memory {
     metadata: Cache,
+    resource: resource::Cache,
     keys: ProofKeys,
     nonces: Nonces,
     presented: presented::Memory,
@@ -85,11 +91,17 @@ impl Provider for OAuth2 {
     }
 
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
-        let grant = GrantRequest::of(request, &self.parameters)?;
+        let mut grant = GrantRequest::of(request, &self.parameters)?;
+        let resource = self.resource(cx).await?;
+        if let (Some(api), Some(found)) = (&self.api, &resource) {
+            let named = Some(found.resource.as_str()).filter(|_| api.sends_resource);
+            grant.for_resource(named, &found.scopes);
+        }
+        let resource = resource.as_deref();
         if let Some(endpoint) = &self.token_endpoint {
             return self.ask(&grant, endpoint, None, cx).await;
         }
-        let (known, is_old) = self.metadata(cx).await?;
+        let (known, is_old) = self.metadata(resource, cx).await?;
         let answer = self
             .ask(&grant, &known.token_endpoint, Some(&known), cx)
             .await;
@@ -104,7 +116,7 @@ impl Provider for OAuth2 {
             return answer;
         }
         // The endpoint has moved since the metadata was received.
-        match self.metadata(cx).await {
+        match self.metadata(resource, cx).await {
             Ok((new, _)) if new.token_endpoint != known.token_endpoint => {
                 self.ask(&grant, &new.token_endpoint, Some(&new), cx).await
             }
@@ -177,6 +189,11 @@ impl Provider for OAuth2 {
     }
 
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
+        if let Some(api) = &self.api
+            && response.status() == StatusCode::UNAUTHORIZED
+        {
+            self.memory.resource.learn(api, response.headers());
+        }
         if self.dpop
             && let Some(verdict) = self.judge_proof(response)
         {
@@ -233,6 +250,10 @@ impl Provider for OAuth2 {
         introspection::read(&response, &token).map(Some)
     }
 
+    fn plain_http(&self) -> Option<&PlainHttp> {
+        self.plain_http.as_ref()
+    }
+
     async fn proof(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Proof, Error> {
         self.show_proof(cx).await
     }
@@ -246,7 +267,7 @@ impl Provider for OAuth2 {
 
     async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
         let metadata = match &self.revocation_endpoint {
-            Some(_) if self.issuer.is_none() => None,
+            Some(_) if self.issuer.is_none() && self.api.is_none() => None,
             _ => self.known_metadata(cx).await?,
         };
         let discovered = metadata
@@ -287,7 +308,7 @@ impl OAuth2 {
             algorithms: metadata.and_then(|known| known.proof_algorithms.as_deref()),
         });
         let token_endpoint = self.token_endpoint_or(metadata, endpoint);
-        let audience = self.audience(token_endpoint, endpoint);
+        let audience = self.audience(metadata, token_endpoint, endpoint);
         let scopes: Vec<_> = grant.scopes().collect();
         let scopes = Some(scopes.join(" ")).filter(|scopes| !scopes.is_empty());
         let in_claims = scopes.as_deref().filter(|_| self.grant.takes_scope());
@@ -311,22 +332,52 @@ impl OAuth2 {
         exchange::token(&asked, binding, cx).await
     }
 
+    /// Returns what the API says about itself, if its address is configured.
+    async fn resource(
+        &self,
+        cx: &FetchContext<'_>,
+    ) -> Result<Option<Arc<ProtectedResource>>, Error> {
+        let Some(api) = &self.api else {
+            return Ok(None);
+        };
+        self.check_issuer()?;
+        let issuer = self.issuer.as_deref();
+        self.memory.resource.get(api, issuer, cx).await.map(Some)
+    }
+
     /// Returns the server's metadata, and whether it is from an earlier fetch.
-    async fn metadata(&self, cx: &FetchContext<'_>) -> Result<(Arc<Metadata>, bool), Error> {
-        let issuer = self.issuer.as_deref().ok_or_else(|| {
+    async fn metadata(
+        &self,
+        resource: Option<&ProtectedResource>,
+        cx: &FetchContext<'_>,
+    ) -> Result<(Arc<Metadata>, bool), Error> {
+        let named = resource.map(|found| found.issuer.as_str());
+        let issuer = self.issuer.as_deref().or(named).ok_or_else(|| {
             Error::configuration("neither token_endpoint nor issuer is set")
                 .with_remedy("set one of them")
         })?;
         let mutual_tls = self.certificate.is_some();
-        self.memory.metadata.get(issuer, mutual_tls, cx).await
+        let (known, is_old) = self.memory.metadata.get(issuer, mutual_tls, cx).await?;
+        if let Some(found) = resource {
+            known.check_resource(&found.resource)?;
+        }
+        Ok((known, is_old))
     }
 
     /// Returns the metadata if there is an issuer.
     async fn known_metadata(&self, cx: &FetchContext<'_>) -> Result<Option<Arc<Metadata>>, Error> {
-        match self.issuer {
-            None => Ok(None),
-            Some(_) => self.metadata(cx).await.map(|(known, _)| Some(known)),
+        let resource = self.resource(cx).await?;
+        if self.issuer.is_none() && resource.is_none() {
+            return Ok(None);
         }
+        let (known, _) = self.metadata(resource.as_deref(), cx).await?;
+        Ok(Some(known))
+    }
+
+    /// Returns the issuer that assertions are for: the configured one, or the one whose metadata is used.
+    fn issuer_or<'a>(&'a self, metadata: Option<&'a Metadata>) -> Option<&'a str> {
+        let used = metadata.map(|known| known.issuer.as_str());
+        self.issuer.as_deref().or(used)
     }
 
     /// Reads the client's credentials, and makes the proof for requests to `endpoint`.
@@ -352,7 +403,7 @@ impl OAuth2 {
         let context = ProofContext {
             fetch: cx,
             options: &self.options,
-            issuer: self.issuer.as_deref(),
+            issuer: self.issuer_or(metadata),
             token_endpoint: self.token_endpoint_or(metadata, endpoint),
             endpoint,
             metadata,
@@ -391,8 +442,13 @@ impl OAuth2 {
     }
 
     /// Returns the audience of assertions.
-    fn audience(&self, token_endpoint: &Url, endpoint: &Url) -> String {
-        let issuer = self.issuer.as_deref();
+    fn audience(
+        &self,
+        metadata: Option<&Metadata>,
+        token_endpoint: &Url,
+        endpoint: &Url,
+    ) -> String {
+        let issuer = self.issuer_or(metadata);
         self.options.audience(issuer, token_endpoint, endpoint)
     }
 

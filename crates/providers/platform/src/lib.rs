@@ -20,6 +20,8 @@
 //! else until the `exp` of a JWT, else for 15 minutes. A request's `scope`, `audience` and `resource`
 //! replace those of the source.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod platform;
 
 pub use self::platform::{Platform, kind};

@@ -85,6 +85,9 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     if token.lacks_audience() && config.value(AUDIENCE).is_none() {
         return Err(config.invalid("token", "audience is missing in the source; set it there"));
     }
+    if token.lacks_issuer() {
+        return Err(config.invalid("token", "the assertion has no iss; set iss in sign"));
+    }
     Ok(Arc::new(Platform::new(token).named(config.name())))
 }
 

@@ -13,10 +13,11 @@ use biped::{
     tower::ResponseBody,
 };
 use bytes::Bytes;
+use futures_util::Stream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::{activity::Active, observe::Call};
+use crate::{activity::Active, observe::Call, room::Taken, upstream::InUse};
 
 /// The body of an answer.
 pub(crate) struct AnswerBody {
@@ -29,10 +30,14 @@ pub(crate) struct AnswerBody {
 enum Kind {
     /// Made here.
     Own(Option<Bytes>),
+    /// Made here, piece by piece.
+    Pieces(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
     Api {
         body: Box<ResponseBody<Incoming>>,
         idle: Duration,
         deadline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+        /// The API's connection, as long as it is busy with this.
+        in_use: Option<InUse>,
     },
 }
 
@@ -40,7 +45,7 @@ enum Kind {
 pub(crate) struct Watch {
     pub(crate) call: Call,
     /// Room for one more call, given back with it.
-    pub(crate) _room: Vec<tokio::sync::OwnedSemaphorePermit>,
+    pub(crate) _room: Vec<Taken>,
 }
 
 impl AnswerBody {
@@ -53,13 +58,23 @@ impl AnswerBody {
         }
     }
 
+    /// A body whose pieces are sent as they come.
+    pub(crate) fn pieces(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self {
+            kind: Kind::Pieces(Box::pin(pieces)),
+            watch: None,
+            active: None,
+        }
+    }
+
     /// The API's body, which may be silent for `idle`.
-    pub(crate) fn api(body: ResponseBody<Incoming>, idle: Duration) -> Self {
+    pub(crate) fn api(body: ResponseBody<Incoming>, idle: Duration, in_use: Option<InUse>) -> Self {
         Self {
             kind: Kind::Api {
                 body: Box::new(body),
                 idle,
                 deadline: None,
+                in_use,
             },
             watch: None,
             active: None,
@@ -98,7 +113,7 @@ impl HttpBody for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         let this = &mut *self;
-        let (body, idle, deadline) = match &mut this.kind {
+        let (body, idle, deadline, in_use) = match &mut this.kind {
             Kind::Own(data) => {
                 let data = data.take();
                 if let Some(watch) = &mut this.watch {
@@ -109,16 +124,28 @@ impl HttpBody for AnswerBody {
                 }
                 return Poll::Ready(data.map(|data| Ok(Frame::data(data))));
             }
+            Kind::Pieces(pieces) => {
+                let piece = pieces.as_mut().poll_next(cx);
+                if let (Poll::Ready(piece), Some(watch)) = (&piece, &mut this.watch) {
+                    watch.call.out(piece.as_ref().map_or(0, Bytes::len));
+                    if piece.is_none() {
+                        watch.call.complete();
+                    }
+                }
+                return piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))));
+            }
             Kind::Api {
                 body,
                 idle,
                 deadline,
-            } => (body, idle, deadline),
+                in_use,
+            } => (body, idle, deadline, in_use),
         };
         match Pin::new(&mut **body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 *deadline = None;
                 let Some(frame) = frame else {
+                    *in_use = None;
                     if let Some(watch) = &mut this.watch {
                         watch.call.complete();
                     }
@@ -156,6 +183,7 @@ impl HttpBody for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Own(data) => data.is_none(),
+            Kind::Pieces(_) => false,
             Kind::Api { body, .. } => body.is_end_stream(),
         }
     }
@@ -163,6 +191,7 @@ impl HttpBody for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Own(data) => SizeHint::with_exact(data.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Pieces(_) => SizeHint::default(),
             Kind::Api { body, .. } => body.size_hint(),
         }
     }

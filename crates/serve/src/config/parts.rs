@@ -51,6 +51,8 @@ pub(crate) struct CallerSettings {
     pub(crate) name: String,
     pub(crate) token: Option<SecretRef>,
     pub(crate) uid: Option<u32>,
+    /// A name in the caller's certificate.
+    pub(crate) certificate: Option<String>,
     pub(crate) providers: Option<Vec<String>>,
     pub(crate) tokens: bool,
     /// The tenants that it may name; `*` for all.
@@ -78,21 +80,24 @@ pub(super) fn callers(table: &ConfigTable) -> Vec<CallerSettings> {
             if !names.insert(name.clone()) {
                 drop(caller.invalid("name", "another caller has this name"));
             }
-            if caller.value("certificate").is_some() {
-                let why = "reserved; this release does not know callers by certificates";
-                drop(caller.invalid("certificate", why));
-            }
             let token = caller.secret("token");
             let uid = caller.integer("uid").and_then(|uid| {
                 caller.checked("uid", u32::try_from(uid).ok(), "a user's number", |_| true)
             });
-            if token.is_some() == uid.is_some() {
-                drop(caller.invalid("", "expected either token or uid"));
+            let certificate = caller.string("certificate");
+            let expected = "a DNS name, a URI or an IP address of the caller's certificate";
+            let certificate = certificate.and_then(|name| {
+                caller.checked("certificate", Some(name), expected, |name| !name.is_empty())
+            });
+            let proofs = [token.is_some(), uid.is_some(), certificate.is_some()];
+            if proofs.into_iter().filter(|is_given| *is_given).count() != 1 {
+                drop(caller.invalid("", "expected one of token, certificate and uid"));
             }
             Some(CallerSettings {
                 name,
                 token,
                 uid,
+                certificate,
                 providers: caller.texts("providers"),
                 tokens: caller.boolean("tokens").unwrap_or(false),
                 tenants: caller.texts("tenants").unwrap_or_default(),

@@ -4,6 +4,7 @@ use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
 
 use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
 use hyper::body::Incoming;
+use tracing::Instrument as _;
 
 use crate::{
     activity::Activity,
@@ -71,7 +72,10 @@ impl Parts {
         let (is_grpc, version) = (is_grpc(&request), request.version());
         let method = request.method().clone();
         let path = request.uri().path();
-        let mut call = Call::new(shared.log.clone(), live.serve.access_log, &method, path);
+        let which = live.serve.access_log;
+        let (log, series) = (shared.log.clone(), shared.series.clone());
+        let mut call = Call::new(log, series, which, &method, path);
+        let span = call.span.clone();
         let (mut response, call) = match self.admit(&request, &live).await {
             Ok((route, identity)) => {
                 call.caller = identity.as_ref().map(|caller| caller.name().to_owned());
@@ -83,7 +87,7 @@ impl Parts {
                             identity: &identity,
                             listener: self.listener.provider.as_deref(),
                         };
-                        asked.run(request, call).await
+                        asked.run(request, call).instrument(span).await
                     }
                     Some(route) => {
                         let route = route.of();
@@ -97,10 +101,11 @@ impl Parts {
                             identity: &identity,
                             peer: &self.peer,
                         };
-                        let response = match routes::answer(&own, route, request).await {
+                        let answer = routes::answer(&own, route, request).instrument(span);
+                        let response = match answer.await {
                             Ok(response) => {
                                 call.status = Some(response.status());
-                                response.map(AnswerBody::own)
+                                response
                             }
                             Err(problem) => shared.refuse(problem, is_grpc, &mut call),
                         };
@@ -148,7 +153,13 @@ impl Parts {
         }
         let names = Names {
             port: self.listener.port,
+            is_local: self.listener.is_local,
             hosts: &live.serve.hosts,
+            origins: match route {
+                Some(route) if route.is_page() => &live.serve.origins,
+                _ => &[],
+            },
+            secured: self.peer.secured.as_ref(),
         };
         guard::check(request, &names)?;
         let is_health = matches!(route, Some(Route::Health | Route::Ready));
@@ -159,7 +170,7 @@ impl Parts {
         let identity = if route.is_some_and(|route| route.is_open(&self.peer)) {
             None
         } else {
-            let found = live.callers.identify(request.headers(), self.peer.uid);
+            let found = live.callers.identify(request.headers(), &self.peer);
             found.await?
         };
         Ok((route.map(|_| OwnedRoute(path.to_owned())), identity))

@@ -32,6 +32,17 @@ impl Socket {
     pub(super) async fn accept(&self) -> io::Result<UnixStream> {
         Ok(self.listener.accept().await?.0)
     }
+
+    /// Gives the socket the group and the permissions of the settings.
+    pub(super) fn restrict(&self, serve: &Serve) -> io::Result<()> {
+        let Some(File { path, .. }) = &self.file else {
+            return Ok(());
+        };
+        if let Some(group) = serve.socket_group {
+            std::os::unix::fs::chown(path, None, Some(group))?;
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(serve.socket_mode))
+    }
 }
 
 impl Drop for Socket {
@@ -98,11 +109,7 @@ pub(super) fn bind(path: &Path, serve: &Serve) -> Result<Socket, Failed> {
             inode,
         }),
     };
-    if let Some(group) = serve.socket_group {
-        std::os::unix::fs::chown(path, None, Some(group)).map_err(Failed::Io)?;
-    }
-    let mode = fs::Permissions::from_mode(serve.socket_mode);
-    fs::set_permissions(path, mode).map_err(Failed::Io)?;
+    socket.restrict(serve).map_err(Failed::Io)?;
     Ok(socket)
 }
 

@@ -12,6 +12,7 @@ use crate::{
     links::{self, Place},
     problem::Problem,
     transport::{Answer, Seen},
+    upstream::InUse,
 };
 
 /// How an answer is shown.
@@ -38,6 +39,7 @@ impl Shown<'_> {
         }
         // The caller's connection has its own version.
         parts.version = Version::HTTP_11;
+        let in_use = parts.extensions.remove::<InUse>();
         parts.extensions.clear();
         let trailers = self.takes_trailers || self.version == Version::HTTP_2;
         let headers = &mut parts.headers;
@@ -76,7 +78,7 @@ impl Shown<'_> {
         }
         Ok(Response::from_parts(
             parts,
-            AnswerBody::api(body, self.idle),
+            AnswerBody::api(body, self.idle, in_use),
         ))
     }
 }

@@ -6,7 +6,10 @@ use biped::Error;
 use http::StatusCode;
 use hyper_util::client::legacy::Error as SendError;
 
-use super::connector::{IsLoop, NoAddress, TooSlow};
+use super::{
+    plain::{IsLoop, NoAddress, TooSlow},
+    way::ProxyFailed,
+};
 use crate::{body::Interrupted, problem::Problem};
 
 /// Why an API gave no response.
@@ -41,8 +44,19 @@ fn of_send(error: &SendError) -> Problem {
             "the API's address is one of this sidecar's listeners; correct api_base_url",
         );
     }
+    if let Some(failed) = has::<ProxyFailed>(error) {
+        let what = match failed {
+            ProxyFailed::Unauthenticated => {
+                "the proxy of [http] refuses the sidecar; correct the user name and the password in its URL"
+            }
+            ProxyFailed::Unreachable => {
+                "there is no connection to the API through the proxy of [http]; check the proxy"
+            }
+        };
+        return Problem::new("unreachable", what).error("connection_refused");
+    }
     if error.is_connect() {
-        return unreachable_(error);
+        return no_connection(error);
     }
     if let Some(interrupted) = has::<Interrupted>(error) {
         return interrupted.problem();
@@ -67,7 +81,7 @@ fn bad_answer() -> Problem {
     Problem::new("bad-answer", what).sent()
 }
 
-fn unreachable_(error: &SendError) -> Problem {
+fn no_connection(error: &SendError) -> Problem {
     let (what, said) = if has::<NoAddress>(error).is_some() {
         ("the API's name can't be resolved", "dns_error")
     } else if has::<TooSlow>(error).is_some() {

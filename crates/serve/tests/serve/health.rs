@@ -47,7 +47,7 @@ async fn a_required_token_is_waited_for() {
 async fn the_probe_listener_answers_any_host_and_nothing_else() {
     let stage = Stage::with("probe_listen = ['127.0.0.1:0']", "").await;
     stage.running.warmed().await;
-    let [probe] = stage.running.probe_addresses() else {
+    let [probe] = &stage.running.probe_addresses()[..] else {
         panic!("one probe listener");
     };
     for (path, status) in [

@@ -70,6 +70,11 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Body>, Infallible> 
     let (parts, mut incoming) = request.into_parts();
     let is_first = parts.headers["authorization"] == "Bearer token-1";
     let mut response = Response::new(body(""));
+    // As gRPC's own servers do: a proxy that drops it might drop trailers as well.
+    if parts.headers.get("te").is_none_or(|te| te != "trailers") {
+        *response.status_mut() = http::StatusCode::BAD_REQUEST;
+        return Ok(response);
+    }
     let kind = HeaderValue::from_static("application/grpc");
     if is_first {
         response

@@ -303,7 +303,7 @@ async fn a_location_keeps_the_parameters_of_its_request() {
 #[tokio::test]
 async fn a_listener_of_one_provider_has_no_prefix() {
     let stage = Stage::with("", "[serve.providers.shop]\nlisten = ['127.0.0.1:0']").await;
-    let shown = &stage.running.addresses()[1];
+    let shown = stage.running.addresses().remove(1);
     let address = crate::stage::address(shown.strip_prefix("shop ").unwrap());
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let mut caller = crate::stage::Caller::new(stream);

@@ -8,7 +8,7 @@ use biped_testing::TimeLimit;
 
 use crate::{
     stage::{Answer, Caller, address, provider},
-    vendor::Vendor,
+    vendor::{Act, Vendor},
 };
 
 fn read(path: &Path) -> Result<Biped, Error> {
@@ -142,4 +142,180 @@ async fn files_follow_the_configuration() {
         tokio::task::yield_now().await;
     }
     assert_eq!(vendor.fetches(), 1);
+}
+
+/// A sidecar whose configuration is this text, between a fixed head and a vendor's provider.
+struct Changing {
+    vendor: Vendor,
+    directory: tempfile::TempDir,
+    running: Running,
+    _limit: TimeLimit,
+}
+
+impl Changing {
+    async fn new(serve: &str) -> Self {
+        let limit = TimeLimit::start();
+        let vendor = Vendor::start().await;
+        let directory = tempfile::tempdir().unwrap();
+        write(&directory, &vendor, serve);
+        let (running, _told) = start(&directory.path().join("biped.toml")).await;
+        running.warmed().await;
+        Self {
+            vendor,
+            directory,
+            running,
+            _limit: limit,
+        }
+    }
+
+    async fn to(&self, serve: &str) -> Result<(), Error> {
+        write(&self.directory, &self.vendor, serve);
+        self.running.reload().await
+    }
+}
+
+fn write(directory: &tempfile::TempDir, vendor: &Vendor, serve: &str) {
+    let text = format!("[serve]\n{serve}\n{}", provider(vendor));
+    std::fs::write(directory.path().join("biped.toml"), text).unwrap();
+}
+
+/// An address that was free a moment ago.
+async fn free() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+async fn get(at: &str) -> u16 {
+    let stream = tokio::net::TcpStream::connect(at).await.unwrap();
+    Caller::new(stream).ask("GET /shop/x", "").await.status
+}
+
+#[tokio::test]
+async fn new_addresses_are_listened_at_and_old_ones_are_closed() {
+    let (kept, gone, new) = (free().await, free().await, free().await);
+    let sidecar = Changing::new(&format!("listen = ['{kept}', '{gone}']")).await;
+    let mut connected = Vec::new();
+    for at in [&kept, &gone] {
+        let stream = tokio::net::TcpStream::connect(at).await.unwrap();
+        let mut caller = Caller::new(stream);
+        assert_eq!(caller.ask("GET /shop/x", "").await.status, 200);
+        connected.push(caller);
+    }
+    let (new_unix, probe) = (sidecar.directory.path().join("s.sock"), free().await);
+    let listen = format!(
+        "listen = ['{kept}', '{new}', 'unix:{}']\nprobe_listen = ['{probe}']",
+        new_unix.display()
+    );
+    sidecar.to(&listen).await.unwrap();
+    let mut expected = vec![format!("http://{kept}"), format!("http://{new}")];
+    if cfg!(unix) {
+        expected.push(format!("unix:{}", new_unix.display()));
+        assert!(new_unix.exists());
+    }
+    assert_eq!(sidecar.running.addresses(), expected);
+    assert_eq!(
+        sidecar.running.probe_addresses(),
+        [format!("http://{probe}")]
+    );
+    assert_eq!((get(&kept).await, get(&new).await), (200, 200));
+    // A connection to the kept address stays, one to the closed address ends.
+    assert_eq!(connected[0].ask("GET /shop/x", "").await.status, 200);
+    assert!(connected[1].head().await.is_none());
+    while tokio::net::TcpStream::connect(&gone).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    sidecar.to(&format!("listen = ['{kept}']")).await.unwrap();
+    while new_unix.exists() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_changes_nothing() {
+    let kept = free().await;
+    let sidecar = Changing::new(&format!("listen = ['{kept}']")).await;
+    let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = other.local_addr().unwrap();
+    let new = free().await;
+    let change = format!("listen = ['{new}', '{taken}']\nonly = []");
+    assert!(sidecar.to(&change).await.is_err());
+    assert_eq!(sidecar.running.addresses(), [format!("http://{kept}")]);
+    assert_eq!(get(&kept).await, 200);
+    assert!(tokio::net::TcpStream::connect(&new).await.is_err());
+}
+
+#[tokio::test]
+async fn a_listener_that_would_be_open_to_other_machines_is_not_kept_without_its_guards() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["sidecar.test".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::write(at("crt"), certificate.pem()).unwrap();
+    std::fs::write(at("key"), key.serialize_pem()).unwrap();
+    let tls = format!(
+        "tls = {{ certificate = 'file:{}', key = 'file:{}' }}",
+        at("crt").display(),
+        at("key").display()
+    );
+    let callers = "callers = [{ name = 'a', token = 'secret-a' }]";
+    let open = format!("listen = ['0.0.0.0:0']\n{callers}");
+    let sidecar = Changing::new(&format!("{open}\n{tls}")).await;
+    let error = sidecar.to(&open).await.unwrap_err();
+    assert_eq!(error.kind(), biped::ErrorKind::Configuration);
+    assert!(sidecar.running.addresses()[0].starts_with("https://0.0.0.0:"));
+    // On loopback TLS may come and go.
+    sidecar.to("listen = ['127.0.0.1:0']").await.unwrap();
+    let plain = sidecar.running.addresses().remove(0);
+    assert_eq!(get(plain.strip_prefix("http://").unwrap()).await, 200);
+    let secure = format!("listen = ['127.0.0.1:0']\n{tls}");
+    sidecar.to(&secure).await.unwrap();
+    let secured = sidecar.running.addresses();
+    assert_eq!(secured, [plain.replace("http:", "https:")]);
+}
+
+#[tokio::test]
+async fn a_new_limit_counts_the_calls_that_are_under_way() {
+    let at = free().await;
+    let with = |limit: u32| format!("listen = ['{at}']\nmax_in_flight = {limit}");
+    let sidecar = Changing::new(&with(2)).await;
+    sidecar.vendor.api(|got| match got.path() {
+        "/base/stall" => Act::Stall(Vec::new()),
+        _ => crate::vendor::ok("hello"),
+    });
+    let mut stalled = Caller::new(tokio::net::TcpStream::connect(&at).await.unwrap());
+    stalled
+        .write("GET /shop/stall HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    while sidecar.vendor.got().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(get(&at).await, 200);
+    sidecar.to(&with(1)).await.unwrap();
+    assert_eq!(get(&at).await, 503);
+    sidecar.to(&with(2)).await.unwrap();
+    assert_eq!(get(&at).await, 200);
+    drop(stalled);
+}
+
+#[tokio::test]
+async fn what_is_trusted_changes_with_the_configuration() {
+    let at = free().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let (port, pem, _read) = crate::tls::server_with(params, key).await;
+    let sidecar = Changing::new(&format!("listen = ['{at}']")).await;
+    let secure = |http: &str| {
+        let api = provider(&sidecar.vendor);
+        let base = format!("http://{}/base", sidecar.vendor.address);
+        let api = api.replace(&base, &format!("https://localhost:{port}"));
+        let text = format!("[serve]\nlisten = ['{at}']\n{api}{http}");
+        std::fs::write(sidecar.directory.path().join("biped.toml"), text).unwrap();
+    };
+    secure("");
+    sidecar.running.reload().await.unwrap();
+    assert_eq!(get(&at).await, 502);
+    secure(&format!("[http]\nextra_ca = \'\'\'{pem}\'\'\'\n"));
+    sidecar.running.reload().await.unwrap();
+    assert_eq!(get(&at).await, 200);
 }

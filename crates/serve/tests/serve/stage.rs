@@ -155,6 +155,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
         self.answer().await
     }
 
+    /// The next piece of a chunked body.
+    pub(crate) async fn piece(&mut self) -> Option<String> {
+        loop {
+            if let Some(at) = find(&self.buffer, b"\r\n") {
+                let size = std::str::from_utf8(&self.buffer[..at]).unwrap();
+                let size = usize::from_str_radix(size, 16).unwrap();
+                let end = at + 2 + size + 2;
+                if self.buffer.len() >= end {
+                    let piece = self.buffer[at + 2..end - 2].to_vec();
+                    self.buffer.drain(..end);
+                    return (size > 0).then(|| String::from_utf8(piece).unwrap());
+                }
+            }
+            if !self.more().await {
+                return None;
+            }
+        }
+    }
+
     async fn more(&mut self) -> bool {
         let mut chunk = vec![0; 64 * 1024];
         match self.stream.read(&mut chunk).await {

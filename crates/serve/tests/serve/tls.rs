@@ -19,8 +19,14 @@ use tokio_rustls::{
 use crate::stage::{Answer, Caller, Stage, address, biped};
 
 /// A server with a certificate of its own, which counts the requests that it can read.
-async fn server(params: CertificateParams) -> (u16, String, Arc<AtomicUsize>) {
-    let key = KeyPair::generate().unwrap();
+pub(crate) async fn server(params: CertificateParams) -> (u16, String, Arc<AtomicUsize>) {
+    server_with(params, KeyPair::generate().unwrap()).await
+}
+
+pub(crate) async fn server_with(
+    params: CertificateParams,
+    key: KeyPair,
+) -> (u16, String, Arc<AtomicUsize>) {
     let certificate = params.self_signed(&key).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -72,7 +78,7 @@ async fn ask(stage: &Stage, port: u16, trusted: Option<&str>) -> Answer {
     Caller::new(stream).ask("GET /x/y", "").await
 }
 
-fn named(name: &str) -> CertificateParams {
+pub(crate) fn named(name: &str) -> CertificateParams {
     CertificateParams::new(vec![name.to_owned()]).unwrap()
 }
 

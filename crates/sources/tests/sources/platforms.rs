@@ -1,12 +1,15 @@
 //! GitHub, Google, and any URL.
 
+use biped_core::{FetchContext, SystemClock};
+use biped_sources::Asking;
+use biped_testing::{Reply, ScriptedHttp};
 use serde_json::json;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{any, method},
 };
 
-use crate::outcome::outcome;
+use crate::outcome::{outcome, source};
 
 pub(crate) async fn answering(answer: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
@@ -146,4 +149,51 @@ async fn any_endpoint_is_asked_with_headers_and_a_body() {
     let toml = format!("token = {{ url = '{}/t' }}", server.uri());
     assert_eq!(outcome(&toml, &[])["token"], "p.l.n");
     assert_eq!(asked(&server).await, ["POST /t?x=1", "GET /t"]);
+}
+
+#[tokio::test]
+async fn what_a_platform_is_shown_is_marked_as_sensitive() {
+    let http = ScriptedHttp::new();
+    http.answer_with(|_, _| Reply::json(200, "u.r.l"));
+    let cx = FetchContext::new(&http, &SystemClock);
+    let toml = "token = { url = 'https://t.example', headers = { X-Key = 'k3y' } }";
+    let (token, _) = source(toml);
+    token.unwrap().read(&Asking::new(&cx)).await.unwrap();
+    let sent = http.requests();
+    assert!(sent[0].headers["x-key"].is_sensitive());
+}
+
+#[tokio::test]
+async fn a_platforms_redirect_is_not_followed() {
+    let stranger = answering(ResponseTemplate::new(200).set_body_string("s.t.r")).await;
+    let away = ResponseTemplate::new(307).insert_header("Location", stranger.uri());
+    let server = answering(away).await;
+    let url = server.uri();
+    for (toml, variables) in [
+        (
+            "token = { github = {} }".to_owned(),
+            &[
+                ("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()),
+                ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "runner"),
+            ][..],
+        ),
+        (
+            "token = { azure = {} }".into(),
+            &[
+                ("IDENTITY_ENDPOINT", url.as_str()),
+                ("IDENTITY_HEADER", "h"),
+            ],
+        ),
+        (format!("token = {{ gcp = {{ endpoint = '{url}' }} }}"), &[]),
+        (
+            format!("token = {{ azure = {{ endpoint = '{url}' }} }}"),
+            &[],
+        ),
+        (format!("token = {{ url = '{url}' }}"), &[]),
+    ] {
+        let refused = outcome(&toml, variables);
+        assert_eq!(refused["kind"], "invalid_response", "{toml}");
+    }
+    assert_eq!(asked(&server).await.len(), 5);
+    assert!(asked(&stranger).await.is_empty());
 }

@@ -2,12 +2,14 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use biped_core::{IdentityKey, LeaseId, StoreError, Timestamp, TokenKey, wire};
+use biped_core::{
+    IdentityKey, LeaseId, StoreError, Timestamp, TokenKey, replace_file, replace_file_durably, wire,
+};
 use fs4::{FileExt, TryLockError};
 use zeroize::Zeroizing;
 
@@ -158,19 +160,7 @@ impl Directory {
         if content.len() as u64 > MAX_SIZE {
             return Err(StoreError::new("the token is too large to be stored"));
         }
-        let draft = self
-            .path
-            .join(format!("{key}.{:016x}.tmp", fastrand::u64(..)));
-        let written = private()
-            .create_new(true)
-            .write(true)
-            .open(&draft)
-            .and_then(|mut file| file.write_all(&content))
-            .and_then(|()| fs::rename(&draft, place));
-        written.map_err(|error| {
-            let _ = fs::remove_file(&draft);
-            self.failed("be written to", &error)
-        })
+        replace_file(&place, &content).map_err(|error| self.failed("be written to", &error))
     }
 
     /// Removes the entry of a key, which may work even if nothing can be written.
@@ -208,23 +198,9 @@ impl Directory {
             fs::rename(&place, aside).map_err(|error| self.failed("be written to", &error))?;
         }
         let key = IdentityKey::random()?;
-        let draft = self
-            .path
-            .join(format!("identity.{:016x}.tmp", fastrand::u64(..)));
-        let written = private()
-            .create_new(true)
-            .write(true)
-            .open(&draft)
-            .and_then(|mut file| {
-                file.write_all(key.as_bytes())?;
-                // Forced to the disk: after a power cut the key might be zeros, which is not a secret.
-                file.sync_all()
-            })
-            .and_then(|()| fs::rename(&draft, place));
-        written.map_err(|error| {
-            let _ = fs::remove_file(&draft);
-            self.failed("be written to", &error)
-        })?;
+        // Forced to the disk: after a power cut the key might be zeros, which is not a secret.
+        replace_file_durably(&place, key.as_bytes(), 0o600)
+            .map_err(|error| self.failed("be written to", &error))?;
         Ok(key)
     }
 

@@ -134,7 +134,7 @@ fn set(
     prefixes: &[(String, String)],
     caller: &str,
 ) {
-    let address = running.addresses().first().map_or("", String::as_str);
+    let address = running.addresses().into_iter().next().unwrap_or_default();
     // A program reaches a socket by its own means, at any host.
     let url = match address.strip_prefix("unix:") {
         Some(path) => {
@@ -143,7 +143,7 @@ fn set(
         }
         None => {
             command.env_remove("BIPED_SOCKET");
-            address
+            address.as_str()
         }
     };
     command

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use biped_config::nearest;
-use biped_core::{Error, IdentityRef, ProviderId, SecretRef, redacted_url};
+use biped_core::{Error, IdentityRef, PlainHttp, ProviderId, SecretRef, redacted_url};
 use biped_sources::ExternalToken;
 use url::Url;
 
@@ -85,6 +85,13 @@ impl VendorBuilder {
     /// dialect's.
     pub fn token_endpoint(mut self, url: Url) -> Self {
         self.given.token_endpoint = Some(url);
+        self
+    }
+
+    /// Sets the servers that are asked without TLS: a token endpoint that is
+    /// [set](Self::token_endpoint), and the API. Default: none.
+    pub fn with_plain_http(mut self, servers: PlainHttp) -> Self {
+        self.given.plain_http = Some(servers);
         self
     }
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use biped_config::{Field, FieldType};
-use biped_core::{Error, SecretString, Timestamp};
+use biped_core::{Error, FetchContext, SecretString};
 use serde_json::{Value, json};
 
 use super::{
     context::{MethodConfig, ProofContext},
     options::ProofOptions,
 };
-use biped_sources::{Algorithm, SigningKey, fresh_id, hmac_jws};
+use biped_sources::{Algorithm, AnyKey, fresh_id, hmac_jws};
 
 /// How long a client assertion is valid: one minute. Each attempt has an assertion of its own.
 pub const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
@@ -66,7 +66,7 @@ pub(super) struct Assertion {
 
 pub(super) enum Signer {
     Secret(SecretString),
-    Key(Box<SigningKey>),
+    Key(Box<AnyKey>),
 }
 
 impl Assertion {
@@ -102,11 +102,12 @@ impl Assertion {
     }
 
     /// Signs, and returns the fields of the request.
-    pub(super) fn fields(
+    pub(super) async fn fields(
         &self,
         client_id: &str,
-        now: Timestamp,
+        cx: &FetchContext<'_>,
     ) -> Result<Vec<(&'static str, String)>, Error> {
+        let now = cx.now();
         let mut header = json!({ "typ": self.typ });
         if let Some(kid) = &self.kid {
             header["kid"] = kid.as_str().into();
@@ -124,7 +125,7 @@ impl Assertion {
         });
         let signed = match &self.signer {
             Signer::Secret(secret) => hmac_jws(secret, self.alg, header, &claims)?,
-            Signer::Key(key) => key.jws(self.alg, header, &claims)?,
+            Signer::Key(key) => key.jws(self.alg, header, &claims, cx).await?,
         };
         Ok(vec![
             (CLIENT_ASSERTION_TYPE, ASSERTION_TYPE.into()),

@@ -11,14 +11,15 @@ use super::{
     proof::ClientProof,
 };
 use crate::certificate::{self, CertificateHeader};
-use biped_sources::{KeySource, SigningKey};
+use biped_sources::{AnyKey, KeyRef, KeySource};
 
 pub(super) const KIND: MethodKind = MethodKind {
     name: "private_key_jwt",
     credentials: &["key"],
     fields: &[
-        Field::new("key", FieldType::Secret).about(
-            "The private key of private_key_jwt: PEM (PKCS#8, PKCS#1, SEC1) or a JSON Web Key.",
+        Field::new("key", FieldType::Key).about(
+            "The private key of private_key_jwt: PEM (PKCS#8, PKCS#1, SEC1) or a JSON Web Key; or \
+             { signer = [\"argv\", …], public = \"file:PATH\" }, a command that signs.",
         ),
         Field::new("key_password", FieldType::Secret).about(
             "The password of an encrypted key (PKCS#8 with PBES2); each fetch decrypts the key \
@@ -41,14 +42,21 @@ fn from_config(
     options: &mut ProofOptions,
 ) -> Option<ClientAuthentication> {
     let config = given.config;
-    let key = config.secret("key");
+    let key = KeyRef::from_config(config, "key");
     options.key_password = config.secret("key_password");
-    if options.key_password.is_some() && key.is_none() {
+    let is_elsewhere = key.as_ref().is_some_and(|key| key.text().is_none());
+    if options.key_password.is_some() && is_elsewhere {
+        drop(config.invalid(
+            "key_password",
+            "key_password is set, but the key is not a text",
+        ));
+    }
+    if options.key_password.is_some() && config.value("key").is_none() {
         drop(config.invalid("key_password", "key_password is set, but key is not"));
     }
     assertion::read_options(given, options);
     options.assertion_certificate = assertion_certificate(given);
-    key.map(ClientAuthentication::private_key_jwt)
+    key.map(ClientAuthentication::signed_with)
 }
 
 /// Reads the certificate that assertions name, and how they name it.
@@ -99,12 +107,22 @@ impl ClientAuthentication {
     /// (PKCS#8, PKCS#1, SEC1) or a JSON Web Key.
     #[must_use]
     pub fn private_key_jwt(key: SecretRef) -> Self {
+        Self::signed_with(key.into())
+    }
+
+    /// `private_key_jwt` with a private key that is elsewhere: `signer` signs.
+    #[must_use]
+    pub fn signer(signer: impl biped_sources::Signer) -> Self {
+        Self::signed_with(KeyRef::signer(signer))
+    }
+
+    fn signed_with(key: KeyRef) -> Self {
         Self::new(KeyJwt { key })
     }
 }
 
 struct KeyJwt {
-    key: SecretRef,
+    key: KeyRef,
 }
 
 #[async_trait]
@@ -114,7 +132,15 @@ impl Method for KeyJwt {
     }
 
     fn credentials(&self) -> Vec<(&'static str, &SecretRef)> {
-        vec![("key", &self.key)]
+        self.key
+            .text()
+            .map(|text| ("key", text))
+            .into_iter()
+            .collect()
+    }
+
+    fn key_elsewhere(&self) -> Option<&KeyRef> {
+        self.key.text().is_none().then_some(&self.key)
     }
 
     async fn prove(&self, proof: &mut ClientProof, cx: &ProofContext<'_>) -> Result<(), Error> {
@@ -137,8 +163,7 @@ impl Method for KeyJwt {
 }
 
 impl KeyJwt {
-    async fn signing_key(&self, cx: &ProofContext<'_>) -> Result<SigningKey, Error> {
-        let text = cx.fetch.secret(&self.key).await?;
+    async fn signing_key(&self, cx: &ProofContext<'_>) -> Result<AnyKey, Error> {
         let password = match &cx.options.key_password {
             Some(password) => Some(cx.fetch.secret(password).await?),
             None => None,
@@ -148,6 +173,6 @@ impl KeyJwt {
             password: password.as_ref(),
             kid: cx.options.kid.as_deref(),
         };
-        SigningKey::read(&text, source)
+        self.key.read(source, cx.fetch).await
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use biped_config::{Field, ProviderConfig};
 use biped_core::{Error, IdentityRef, SecretRef, async_trait};
-use biped_sources::ExternalToken;
+use biped_sources::{ExternalToken, KeyRef};
 
 use super::{
     context::{MethodConfig, ProofContext},
@@ -46,6 +46,11 @@ impl ClientAuthentication {
     /// configuration.
     pub(crate) fn credentials(&self) -> Vec<(&'static str, &SecretRef)> {
         self.0.credentials()
+    }
+
+    /// Returns the key that signs elsewhere.
+    pub(crate) fn key_elsewhere(&self) -> Option<&KeyRef> {
+        self.0.key_elsewhere()
     }
 
     /// Returns the assertion of another party that it presents, and its whole type.
@@ -93,6 +98,11 @@ pub(super) trait Method: Send + Sync {
     /// configuration. A certificate is none of them.
     fn credentials(&self) -> Vec<(&'static str, &SecretRef)> {
         Vec::new()
+    }
+
+    /// Returns the key that signs elsewhere.
+    fn key_elsewhere(&self) -> Option<&KeyRef> {
+        None
     }
 
     /// Returns the assertion of another party that it presents, and its whole type.

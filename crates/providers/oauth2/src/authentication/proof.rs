@@ -43,7 +43,7 @@ impl ClientProof {
 
     /// Returns the fields that the proof adds to a request. An assertion is signed anew each time, and
     /// no error shows it: whoever has it is the client for a while.
-    pub(crate) fn fields(
+    pub(crate) async fn fields(
         &self,
         cx: &FetchContext<'_>,
     ) -> Result<Vec<(&'static str, String)>, Error> {
@@ -56,7 +56,7 @@ impl ClientProof {
         let Some(assertion) = &self.assertion else {
             return Ok(Vec::new());
         };
-        let fields = assertion.fields(&self.client_id, cx.now())?;
+        let fields = assertion.fields(&self.client_id, cx).await?;
         for (_, value) in fields.iter().filter(|(name, _)| *name == CLIENT_ASSERTION) {
             cx.conceal(value.as_str());
         }

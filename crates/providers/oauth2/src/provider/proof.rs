@@ -1,6 +1,6 @@
 //! How an [`OAuth2`] client proves who it is, for people.
 
-use biped_core::{Error, ExposeSecret, FetchContext, Proof};
+use biped_core::{Error, ExposeSecret, FetchContext, Proof, wire};
 use biped_sources::{Asking, Claims, ExternalToken};
 use url::Url;
 
@@ -16,6 +16,29 @@ const ENTRA: &str = "api://AzureADTokenExchange";
 impl OAuth2 {
     /// Returns the method that is used, and what it presents. Nothing is sent to the server.
     pub(super) async fn show_proof(&self, cx: &FetchContext<'_>) -> Result<Proof, Error> {
+        let mut proof = self.show_client(cx).await?;
+        proof.warnings.extend(self.api_warning());
+        Ok(proof)
+    }
+
+    /// Returns what the operator should know about the API that names the issuer.
+    fn api_warning(&self) -> Option<String> {
+        let api = self.api.as_ref()?;
+        let known = self.memory.resource.last_seen()?;
+        if known.url.is_none() {
+            let api = api.text();
+            return Some(format!(
+                "the API has no metadata that names its authorization server (RFC 9728), so tokens are \
+                 requested for {api}"
+            ));
+        }
+        let issuer = wire::vendor_text(&known.issuer)?;
+        let is_open = self.issuer.is_none();
+        is_open
+            .then(|| format!("only the API names the issuer; set issuer = \"{issuer}\" to pin it"))
+    }
+
+    async fn show_client(&self, cx: &FetchContext<'_>) -> Result<Proof, Error> {
         let metadata = self.memory.metadata.last_seen();
         let discovered = metadata.as_ref().map(|known| &known.token_endpoint);
         let endpoint = self.token_endpoint.as_ref().or(discovered);
@@ -23,7 +46,9 @@ impl OAuth2 {
             .as_ref()
             .and_then(|known| known.authentication_methods.as_deref());
         // Which of several methods is used depends on the server's list.
-        let is_known = self.issuer.is_none() || listed.is_some() || self.offered.len() < 2;
+        let is_known = (self.issuer.is_none() && self.api.is_none())
+            || listed.is_some()
+            || self.offered.len() < 2;
         let method = match &self.authentication {
             Some(method) => Some(method.clone()),
             None if self.offered.is_empty() && self.grant.may_be_anonymous() => None,
@@ -47,6 +72,7 @@ impl OAuth2 {
         let certificate = method.client_identity();
         let certificate = certificate.map(|it| it.certificate.to_string());
         let source = Some(places.join(", ")).filter(|places| !places.is_empty());
+        let source = source.or(method.key_elsewhere().map(biped_sources::KeyRef::name));
         let mut proof = Proof::new(method.name(), source.or(certificate));
         if !is_known {
             proof.method = None;
@@ -109,7 +135,8 @@ impl OAuth2 {
 
     /// Returns the audience of assertions, as far as the endpoints are known.
     fn known_audience(&self, endpoint: Option<&Url>) -> Option<String> {
-        let issuer = self.issuer.as_deref();
+        let metadata = self.memory.metadata.last_seen();
+        let issuer = self.issuer_or(metadata.as_deref());
         match endpoint {
             Some(endpoint) => Some(self.options.audience(issuer, endpoint, endpoint)),
             None => match self.options.assertion_audience.as_deref() {

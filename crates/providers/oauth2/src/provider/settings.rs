@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use biped_core::{IdentityRef, ParamValue, ProviderId, RejectionRule, SecretRef};
+use biped_core::{IdentityRef, ParamValue, PlainHttp, ProviderId, RejectionRule, SecretRef};
 use http::HeaderName;
 use url::Url;
 
@@ -12,6 +12,7 @@ use crate::{
     certificate::CertificateHeader,
     grant::{Exchange, Grant},
     headers::ExtraHeaders,
+    resource::Api,
 };
 use biped_sources::{Algorithm, ExternalToken};
 
@@ -39,6 +40,7 @@ impl OAuth2 {
         Self {
             id: ProviderId::new(KIND, "", client.unwrap_or_default()),
             issuer,
+            api: None,
             token_endpoint,
             introspection_endpoint: None,
             revocation_endpoint: None,
@@ -49,6 +51,7 @@ impl OAuth2 {
             offered: Vec::new(),
             options: ProofOptions::default(),
             certificate: None,
+            plain_http: None,
             dpop: false,
             dpop_key: None,
             parameters: Vec::new(),
@@ -82,6 +85,55 @@ impl OAuth2 {
         self.identified()
     }
 
+    /// Sets the API that tokens are for, by its URL. Its metadata (RFC 9728) names what is not configured:
+    /// the resource that tokens are requested for (RFC 8707), and the scopes. It must trust the issuer.
+    ///
+    /// ```
+    /// use biped_core::SecretRef;
+    /// use biped_oauth2::OAuth2;
+    ///
+    /// let provider = OAuth2::discovered("https://login.crm.example", SecretRef::inline("client-7"))
+    ///     .client_secret(SecretRef::env("CRM"))
+    ///     .api("https://api.crm.example/v2");
+    /// # let _ = provider;
+    /// ```
+    #[must_use]
+    pub fn api(mut self, api: impl Into<String>) -> Self {
+        self.api = Some(Api::new(api.into()));
+        self.identified()
+    }
+
+    /// Creates the client with this identifier at the server that the API's metadata names first. This is
+    /// for a [`key`](Self::key) and a [`certificate`](Self::certificate), whose proofs are of use to nobody
+    /// but their receiver; with other credentials, a fetch fails.
+    #[must_use]
+    pub fn discovered_by_api(api: impl Into<String>, client_id: SecretRef) -> Self {
+        Self::new(None, None, Some(client_id)).api(api)
+    }
+
+    /// Sets where the API's metadata is, at the API's origin. Default: it is searched for (RFC 9728 §3, §5).
+    /// It is of use after [`api`](Self::api).
+    #[must_use]
+    pub fn resource_metadata(mut self, url: Url) -> Self {
+        self.api = self.api.map(|api| api.with_metadata(url.into()));
+        self.identified()
+    }
+
+    /// Requests tokens without naming the API (RFC 8707), for servers that take no `resource`, such as
+    /// Entra ID. It is of use after [`api`](Self::api).
+    #[must_use]
+    pub fn without_resource(mut self) -> Self {
+        if let Some(api) = &mut self.api {
+            api.sends_resource = false;
+        }
+        self.identified()
+    }
+
+    pub(crate) fn with_api(mut self, api: Option<Api>) -> Self {
+        self.api = api;
+        self.identified()
+    }
+
     /// Sets the introspection endpoint (RFC 7662). Default: the discovered one.
     #[must_use]
     pub fn introspection_endpoint(mut self, url: Url) -> Self {
@@ -93,6 +145,14 @@ impl OAuth2 {
     #[must_use]
     pub fn revocation_endpoint(mut self, url: Url) -> Self {
         self.revocation_endpoint = Some(url);
+        self
+    }
+
+    /// Sets the servers that are asked without TLS, because a service mesh encrypts what is sent there.
+    /// Default: none.
+    #[must_use]
+    pub fn with_plain_http(mut self, servers: PlainHttp) -> Self {
+        self.plain_http = Some(servers);
         self
     }
 
@@ -109,6 +169,12 @@ impl OAuth2 {
     #[must_use]
     pub fn key(self, key: SecretRef) -> Self {
         self.offering(ClientAuthentication::private_key_jwt(key))
+    }
+
+    /// Sets who signs the assertions of `private_key_jwt`, for a private key that is not in this process.
+    #[must_use]
+    pub fn signer(self, signer: impl biped_sources::Signer) -> Self {
+        self.offering(ClientAuthentication::signer(signer))
     }
 
     /// Sends no client identifier, for servers that know the client by its assertion.
@@ -326,9 +392,10 @@ impl OAuth2 {
         self.attach_secrets = self.dpop_key.iter().cloned().collect();
         let api_headers = self.api_headers.iter().map(|(_, value)| value.clone());
         self.attach_secrets.extend(api_headers);
+        let api = self.api.as_ref().map(Api::text);
         let place = match (&self.token_endpoint, &self.issuer) {
             (Some(endpoint), _) => endpoint.as_str(),
-            (None, issuer) => issuer.as_deref().unwrap_or_default(),
+            (None, issuer) => issuer.as_deref().or(api).unwrap_or_default(),
         };
         let mut id = ProviderId::new(KIND, place, self.id.client()).named(self.id.name());
         if let Some(client_id) = &self.client_id {
@@ -337,6 +404,13 @@ impl OAuth2 {
         for (name, credential) in self.credentials_by_name() {
             // Which one it is: most are optional.
             id = id.with("credential", name).credential(credential);
+        }
+        let elsewhere = self
+            .methods()
+            .iter()
+            .filter_map(ClientAuthentication::key_elsewhere);
+        for key in elsewhere {
+            id = key.identify(id, "signer");
         }
         for (place, headers) in [("header", &self.headers), ("api_header", &self.api_headers)] {
             for (name, value) in headers.iter() {
@@ -360,6 +434,12 @@ impl OAuth2 {
         let tokens = own.chain(self.grant.tokens().into_iter().map(|(_, token)| token));
         let inputs: Vec<_> = tokens.filter_map(ExternalToken::input).cloned().collect();
         self.inputs = inputs;
+        if let Some(api) = &self.api {
+            id = id.with("api", api.text());
+            if !api.sends_resource {
+                id = id.with("resource", "false");
+            }
+        }
         if self.dpop {
             id = id.with("dpop", "");
         }
@@ -402,7 +482,7 @@ impl OAuth2 {
     }
 
     /// The methods that may be used.
-    fn methods(&self) -> &[ClientAuthentication] {
+    pub(super) fn methods(&self) -> &[ClientAuthentication] {
         match &self.authentication {
             Some(chosen) => std::slice::from_ref(chosen),
             None => &self.offered,

@@ -322,3 +322,86 @@ async fn every_key_reaches_the_wire() {
     assert_eq!(header(&jwt)["kid"], "k-1");
     assert_eq!(claims(&jwt)["aud"], "https://aud.example");
 }
+
+#[test]
+fn an_api_replaces_base_url_and_resource() {
+    let all = [
+        ("api", text("https://api.crm.example/v2")),
+        ("issuer", text("https://login.crm.example")),
+        ("client_secret", text("env:CRM")),
+    ];
+    let table = config(&[&all[..], &[("client_id", text("client-7"))]].concat());
+    let provider = kind().build(&table).unwrap();
+    let base_url = kind().api_base_url(&table).unwrap();
+    assert_eq!(base_url.as_str(), "https://api.crm.example/v2");
+    let unnamed = build(&[&all[..], &[("resource", Value::Bool(false))]].concat()).unwrap();
+    assert_ne!(provider.id(), unnamed.id());
+    assert_ne!(provider.id(), build(&all[1..]).unwrap().id());
+
+    let with =
+        |key: &'static str, value: &str| problem(&[&all[..], &[(key, text(value))]].concat());
+    assert_eq!(
+        with("api_base_url", "https://api.crm.example/v2"),
+        "api_base_url"
+    );
+    assert_eq!(
+        with("resource_metadata", "https://other.example/about"),
+        "resource_metadata"
+    );
+    let query = ("api", text("https://api.crm.example/v2?x"));
+    assert_eq!(problem(&[&all[1..], &[query]].concat()), "api");
+    let alone = ("resource_metadata", text("https://api.crm.example/about"));
+    assert_eq!(
+        problem(&[&all[1..], &[alone]].concat()),
+        "resource_metadata"
+    );
+}
+
+#[test]
+fn an_api_may_choose_the_issuer_only_for_what_is_of_use_to_nobody_else() {
+    let build = |keys: &[(&str, Value)]| {
+        let mut all = vec![
+            ("client_id", text("client-7")),
+            ("api", text("https://api.crm.example/v2")),
+        ];
+        all.extend_from_slice(keys);
+        let built = kind().build(&config(&all));
+        built.map(drop).map_err(|problems| problems[0].key.clone())
+    };
+    let key = ("key", text("file:key.pem"));
+    let grant = |grant: &str| ("grant", text(grant));
+    assert!(build(std::slice::from_ref(&key)).is_ok());
+    assert!(build(&[key.clone(), ("assertion_audience", text("issuer"))]).is_ok());
+    let certificate = ("certificate", text("file:crm.pem"));
+    assert!(build(&[certificate, ("certificate_key", text("file:key.pem"))]).is_ok());
+    for refused in [
+        vec![],
+        vec![("client_secret", text("env:CRM"))],
+        vec![key.clone(), ("client_secret", text("env:CRM"))],
+        vec![("client_assertion", text("file:token"))],
+        vec![key.clone(), ("assertion_audience", text("token_endpoint"))],
+        vec![
+            key.clone(),
+            grant("jwt_bearer"),
+            ("assertion", text("file:token")),
+        ],
+        vec![
+            key.clone(),
+            grant("token_exchange"),
+            ("subject_token", text("file:token")),
+        ],
+        vec![
+            key.clone(),
+            grant("password"),
+            ("username", text("u")),
+            ("password", text("env:P")),
+        ],
+        vec![
+            key.clone(),
+            ("token_endpoint", text("https://login.example/token")),
+        ],
+    ] {
+        let problem = build(&refused).unwrap_err();
+        assert_eq!(problem, "providers.crm.issuer", "{refused:?}");
+    }
+}

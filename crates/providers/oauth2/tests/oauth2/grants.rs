@@ -255,6 +255,18 @@ fn keys_belong_to_their_grants() {
             "grant = 'token_exchange'\nsubject_token = 'x'\nactor_token_type = 'jwt'",
             "actor_token_type",
         ),
+        (
+            "grant = 'jwt_bearer'\nassertion = { sign = { key = 'k' } }",
+            "assertion",
+        ),
+        (
+            "client_assertion = { sign = { key = 'k', sub = 's' } }",
+            "client_assertion",
+        ),
+        (
+            "grant = 'token_exchange'\nsubject_token = { sign = { key = 'k' } }",
+            "subject_token",
+        ),
     ] {
         let Err(problems) = build(&format!("{base}{toml}")) else {
             panic!("{toml} is accepted");
@@ -265,6 +277,9 @@ fn keys_belong_to_their_grants() {
     for toml in [
         "client_assertion = 'x'",
         "client_assertion = { github = {} }\nclient_id = 'a'",
+        "client_assertion = { sign = { key = 'k' } }\nclient_id = 'a'",
+        "grant = 'jwt_bearer'\nassertion = { sign = { key = 'k', iss = 'a' } }",
+        "grant = 'jwt_bearer'\nassertion = { sign = { key = 'k', claims = { iss = 'a' } } }",
         "client_assertion = 'x'\nclient_id = 'a'\nclient_secret = 's'\n\
          client_authentication = 'client_assertion'",
         "grant = 'jwt_bearer'\nassertion = { google_key = 'file:sa.json' }",

@@ -5,6 +5,7 @@
 mod answers;
 mod any_answer;
 mod api_calls;
+mod api_url;
 mod authentication;
 mod certificate;
 mod configuration;
@@ -16,4 +17,5 @@ mod keys;
 mod presented;
 mod request;
 mod server;
+mod signers;
 mod tokens;

@@ -332,3 +332,23 @@ async fn a_failing_platform_stops_no_other_client() {
     other.token().await.unwrap();
     assert_eq!(server.requests().await.len(), 1);
 }
+
+#[tokio::test]
+async fn an_assertion_follows_no_redirect() {
+    for status in [301, 302, 303, 307, 308] {
+        let (server, stranger) = (Server::new().await, MockServer::start().await);
+        let away = ResponseTemplate::new(status).insert_header("Location", stranger.uri());
+        Mock::given(any())
+            .respond_with(away)
+            .mount(&server.mock)
+            .await;
+        let file = Projected::new(&assertion(&json!({})));
+        let provider = client(&server, file.token());
+        let fetched = provider
+            .fetch(&TokenRequest::new(), &server.context())
+            .await;
+        assert!(fetched.is_err(), "{status}");
+        assert_eq!(server.requests().await.len(), 1, "{status}");
+        assert!(stranger.received_requests().await.unwrap().is_empty());
+    }
+}

@@ -1,0 +1,422 @@
+//! A provider that knows only the API's URL, and what an API must not bring about.
+
+use std::time::Duration;
+
+use biped_core::{
+    ApiResponse, Error, ErrorKind, FetchContext, Provider as _, SecretRef, TokenRequest,
+};
+use biped_oauth2::{METADATA_LIFETIME, OAuth2, describe_api};
+use biped_testing::ManualClock;
+use http::{HeaderMap, HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
+use serde_json::{Value, json};
+use wiremock::ResponseTemplate;
+
+use crate::server::{CLIENT, Server, claims, field, granted, json_answer};
+
+const KEY: &str = include_str!("../keys/rsa.pkcs8.pem");
+const RFC8414: &str = "/.well-known/oauth-authorization-server/login";
+const OF_PATH: &str = "/.well-known/oauth-protected-resource/v2/crm";
+const OF_ORIGIN: &str = "/.well-known/oauth-protected-resource";
+
+/// A server that is an API at `/v2/crm` and an issuer at `/login`.
+async fn both() -> Server {
+    let server = Server::generous().await;
+    server
+        .serves(RFC8414, json_answer(200, &of_issuer(&server)))
+        .await;
+    server
+}
+
+fn api(server: &Server) -> String {
+    server.url("/v2/crm").into()
+}
+
+fn issuer(server: &Server) -> String {
+    server.url("/login").into()
+}
+
+fn of_issuer(server: &Server) -> Value {
+    json!({ "issuer": issuer(server), "token_endpoint": server.url("/token").as_str() })
+}
+
+fn of_api(server: &Server) -> Value {
+    json!({
+        "resource": api(server),
+        "authorization_servers": [issuer(server)],
+        "scopes_supported": ["read", "write", "no scope"],
+    })
+}
+
+fn with_secret(server: &Server) -> OAuth2 {
+    OAuth2::discovered(issuer(server), SecretRef::inline(CLIENT))
+        .client_secret(SecretRef::inline("a secret"))
+        .api(api(server))
+}
+
+fn with_key(server: &Server) -> OAuth2 {
+    OAuth2::discovered_by_api(api(server), SecretRef::inline(CLIENT)).key(SecretRef::inline(KEY))
+}
+
+fn challenge(text: &str) -> ResponseTemplate {
+    ResponseTemplate::new(401).insert_header("WWW-Authenticate", text)
+}
+
+async fn paths(server: &Server) -> Vec<String> {
+    let requests = server.requests().await;
+    let paths = requests.iter().map(|request| request.url.path().to_owned());
+    paths.collect()
+}
+
+async fn last_field(server: &Server, name: &str) -> Option<String> {
+    field(server.requests().await.last().unwrap(), name)
+}
+
+#[tokio::test]
+async fn the_apis_metadata_names_resource_and_scopes() {
+    let server = both().await;
+    server
+        .serves(OF_PATH, json_answer(200, &of_api(&server)))
+        .await;
+    server.fetch(&with_secret(&server)).await.unwrap();
+    assert_eq!(paths(&server).await, [OF_PATH, RFC8414, "/token"]);
+    assert_eq!(last_field(&server, "resource").await, Some(api(&server)));
+    assert_eq!(
+        last_field(&server, "scope").await.as_deref(),
+        Some("read write")
+    );
+    for request in &server.requests().await[..2] {
+        assert!(!request.headers.contains_key("authorization"));
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_says_where_the_metadata_is_and_which_scopes_to_request() {
+    for scheme in ["Bearer", "dpop"] {
+        let server = both().await;
+        let at = server.url("/about");
+        let text = format!(
+            "Basic realm=\"x\", {scheme} resource_metadata=\"{at}\", scope=\"contacts.read\""
+        );
+        server.serves("/v2/crm", challenge(&text)).await;
+        server
+            .serves("/about", json_answer(200, &of_api(&server)))
+            .await;
+        server.fetch(&with_secret(&server)).await.unwrap();
+        assert_eq!(
+            paths(&server).await,
+            [OF_PATH, "/v2/crm", "/about", RFC8414, "/token"]
+        );
+        assert_eq!(
+            last_field(&server, "scope").await.as_deref(),
+            Some("contacts.read")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_of_another_scheme_says_nothing() {
+    let server = both().await;
+    let text = format!("Basic resource_metadata=\"{}\"", server.url("/about"));
+    server.serves("/v2/crm", challenge(&text)).await;
+    let mut document = of_api(&server);
+    document["resource"] = server.mock.uri().into();
+    server.serves(OF_ORIGIN, json_answer(200, &document)).await;
+    server.fetch(&with_secret(&server)).await.unwrap();
+    assert_eq!(
+        paths(&server).await,
+        [OF_PATH, "/v2/crm", OF_ORIGIN, RFC8414, "/token"]
+    );
+    assert_eq!(
+        last_field(&server, "resource").await,
+        Some(server.mock.uri())
+    );
+}
+
+#[tokio::test]
+async fn without_metadata_the_configured_issuer_is_asked_for_the_apis_url() {
+    let mut unlisted = json!({});
+    for absent in [None, Some(&mut unlisted)] {
+        let server = both().await;
+        if let Some(document) = absent {
+            document["resource"] = api(&server).into();
+            server.serves(OF_PATH, json_answer(200, document)).await;
+        }
+        let provider = with_secret(&server);
+        server.fetch(&provider).await.unwrap();
+        assert_eq!(last_field(&server, "resource").await, Some(api(&server)));
+        assert_eq!(last_field(&server, "scope").await, None);
+        let cx = server.context();
+        let proof = provider.proof(&TokenRequest::new(), &cx).await.unwrap();
+        assert!(proof.warnings[0].contains("RFC 9728"));
+
+        let error = server.fetch(&with_key(&server)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+    }
+}
+
+#[tokio::test]
+async fn what_is_configured_wins_over_what_the_api_says() {
+    let server = both().await;
+    server
+        .serves("/about", json_answer(200, &of_api(&server)))
+        .await;
+    let provider = with_secret(&server).resource_metadata(server.url("/about"));
+    let request = TokenRequest::new().scope("admin");
+    server.fetch_for(&provider, &request).await.unwrap();
+    assert_eq!(last_field(&server, "scope").await.as_deref(), Some("admin"));
+    assert_eq!(paths(&server).await, ["/about", RFC8414, "/token"]);
+
+    server.fetch(&provider.without_resource()).await.unwrap();
+    assert_eq!(last_field(&server, "resource").await, None);
+}
+
+#[tokio::test]
+async fn a_key_may_go_where_the_api_says_since_its_proof_is_of_use_to_nobody_else() {
+    let server = both().await;
+    server
+        .serves(OF_PATH, json_answer(200, &of_api(&server)))
+        .await;
+    let provider = with_key(&server);
+    server.fetch(&provider).await.unwrap();
+    let assertion = last_field(&server, "client_assertion").await.unwrap();
+    assert_eq!(claims(&assertion)["aud"], issuer(&server));
+    let cx = server.context();
+    let proof = provider.proof(&TokenRequest::new(), &cx).await.unwrap();
+    assert_eq!(proof.audience, [issuer(&server)]);
+    let pin = format!("issuer = \"{}\"", issuer(&server));
+    assert!(proof.warnings[0].contains(&pin), "{:?}", proof.warnings);
+}
+
+#[tokio::test]
+async fn no_other_credential_goes_to_an_issuer_that_only_the_api_names() {
+    let server = both().await;
+    server
+        .serves(OF_PATH, json_answer(200, &of_api(&server)))
+        .await;
+    let inline = SecretRef::inline;
+    let bare = || OAuth2::discovered_by_api(api(&server), inline(CLIENT));
+    for provider in [
+        bare(),
+        bare().client_secret(inline("a secret")),
+        with_key(&server).client_secret(inline("a secret")),
+        with_key(&server).assertion_audience("token_endpoint"),
+        with_key(&server).jwt_bearer(inline("x").into()),
+        with_key(&server).token_exchange(inline("x").into()),
+        with_key(&server).password(inline("u"), inline("p")),
+        bare().client_assertion(inline("x").into()),
+        with_key(&server).header("x-api-key".parse().unwrap(), inline("gateway")),
+        with_key(&server).parameter("api_key", "gateway"),
+    ] {
+        let error = server.fetch(&provider).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{provider:?}");
+        let (request, cx) = (TokenRequest::new(), server.context());
+        assert!(provider.inspect(&request, &cx).await.is_err());
+    }
+    assert!(paths(&server).await.is_empty());
+}
+
+/// Each answers at the API's well-known URL, or as the API.
+async fn adversaries(server: &Server, evil: &Server) -> Vec<(&'static str, ResponseTemplate)> {
+    let with = |name: &str, value: Value| {
+        let mut document = of_api(server);
+        document[name] = value;
+        json_answer(200, &document)
+    };
+    let evil_uri = evil.mock.uri();
+    let about = format!(
+        "Bearer resource_metadata=\"{}\"",
+        evil.url("/about").as_str()
+    );
+    let relative = format!(
+        "Bearer resource_metadata=\"//{}/about\"",
+        evil.url("/").authority()
+    );
+    vec![
+        (
+            OF_PATH,
+            with("resource", json!(evil.url("/v2/crm").as_str())),
+        ),
+        (OF_PATH, with("resource", json!("//v2/crm"))),
+        (
+            OF_PATH,
+            with("resource", json!(server.url("/v2/c").as_str())),
+        ),
+        (
+            OF_PATH,
+            with("resource", json!(server.url("/v2/crm/x").as_str())),
+        ),
+        (
+            OF_PATH,
+            with("resource", json!(format!("{}?x", api(server)))),
+        ),
+        (OF_PATH, with("authorization_servers", json!([evil_uri]))),
+        (OF_PATH, with("authorization_servers", json!([]))),
+        (OF_PATH, with("authorization_servers", json!("x"))),
+        (
+            OF_PATH,
+            with(
+                "authorization_servers",
+                json!([format!("{}/", issuer(server))]),
+            ),
+        ),
+        (
+            OF_PATH,
+            with(
+                "authorization_servers",
+                json!([format!("{}/../login", server.mock.uri())]),
+            ),
+        ),
+        ("/v2/crm", challenge(&about)),
+        ("/v2/crm", challenge(&relative)),
+    ]
+}
+
+#[tokio::test]
+async fn no_adversary_gets_a_credential() {
+    let (server, evil) = (both().await, Server::generous().await);
+    evil.serves("/about", json_answer(200, &of_api(&server)))
+        .await;
+    for (at, answer) in adversaries(&server, &evil).await {
+        server.mock.reset().await;
+        server.answers("/token", granted("t")).await;
+        server
+            .serves(RFC8414, json_answer(200, &of_issuer(&server)))
+            .await;
+        server.serves(at, answer).await;
+        let error = server.fetch(&with_secret(&server)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+        let asked = paths(&server).await;
+        assert!(!asked.contains(&"/token".into()), "{error}");
+        assert!(!asked.contains(&RFC8414.into()), "{error}");
+    }
+    assert!(evil.requests().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_redirect_leads_nowhere() {
+    let (server, evil) = (both().await, Server::generous().await);
+    let away = ResponseTemplate::new(302).insert_header("Location", evil.url("/x").as_str());
+    for at in [OF_PATH, OF_ORIGIN, "/v2/crm"] {
+        server.serves(at, away.clone()).await;
+    }
+    server.fetch(&with_key(&server)).await.unwrap_err();
+    assert!(evil.requests().await.is_empty());
+    assert!(!paths(&server).await.contains(&"/token".into()));
+}
+
+#[tokio::test]
+async fn an_issuer_that_contradicts_itself_or_the_api_gets_no_credential() {
+    for (name, value) in [
+        ("issuer", json!("https://login.example")),
+        ("protected_resources", json!(["https://api.example"])),
+        ("token_endpoint_auth_methods_supported", json!(["none"])),
+        ("token_endpoint", json!("http://login.example/token")),
+    ] {
+        let server = Server::generous().await;
+        server
+            .serves(OF_PATH, json_answer(200, &of_api(&server)))
+            .await;
+        let mut document = of_issuer(&server);
+        document[name] = value;
+        server.serves(RFC8414, json_answer(200, &document)).await;
+        for provider in [with_secret(&server), with_key(&server)] {
+            let error = server.fetch(&provider).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{name}: {error}");
+        }
+        assert!(!paths(&server).await.contains(&"/token".into()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_error_says_whom_the_api_trusts() {
+    let server = both().await;
+    let mut document = of_api(&server);
+    document["authorization_servers"] = json!(["https://login.example", "https://x.example?pl4nt"]);
+    server.serves(OF_PATH, json_answer(200, &document)).await;
+    let error: Error = server.fetch(&with_secret(&server)).await.unwrap_err();
+    let expected = format!(
+        "the API trusts https://login.example, another one; these credentials are for {}",
+        issuer(&server)
+    );
+    assert_eq!(error.message(), expected);
+}
+
+#[tokio::test]
+async fn what_the_api_said_is_believed_for_an_hour_and_while_it_cannot_say_it_again() {
+    let server = both().await;
+    server
+        .answers_once(OF_PATH, json_answer(200, &of_api(&server)))
+        .await;
+    server.serves(OF_PATH, ResponseTemplate::new(503)).await;
+    let clock = ManualClock::new();
+    let provider = with_secret(&server);
+    let asked = async || {
+        let cx = FetchContext::new(&server.http, &clock);
+        provider.fetch(&TokenRequest::new(), &cx).await.unwrap();
+        let asked = paths(&server).await;
+        asked.iter().filter(|path| *path == OF_PATH).count()
+    };
+    assert_eq!(asked().await, 1);
+    clock.advance(METADATA_LIFETIME - Duration::from_secs(1));
+    assert_eq!(asked().await, 1);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(asked().await, 2);
+
+    let fresh = server.fetch(&with_secret(&server)).await.unwrap_err();
+    assert_eq!(fresh.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_challenge_that_names_other_metadata_is_followed_once() {
+    let server = both().await;
+    server
+        .serves(OF_PATH, json_answer(200, &of_api(&server)))
+        .await;
+    let mut other = of_api(&server);
+    other["scopes_supported"] = json!(["new"]);
+    server.serves("/about", json_answer(200, &other)).await;
+    let provider = with_secret(&server);
+    server.fetch(&provider).await.unwrap();
+
+    let rejects = |metadata: &str| {
+        let mut headers = HeaderMap::new();
+        let text = format!("Bearer error=\"invalid_token\", resource_metadata=\"{metadata}\"");
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_str(&text).unwrap());
+        let now = biped_core::Clock::now(&biped_core::SystemClock).wall;
+        provider.judge(&ApiResponse::new(StatusCode::UNAUTHORIZED, &headers, now));
+    };
+    let about = server.url("/about");
+    rejects("https://evil.example/about");
+    rejects(server.url(OF_PATH).as_str());
+    server.fetch(&provider).await.unwrap();
+    assert!(!paths(&server).await.contains(&"/about".into()));
+    for _ in 0..3 {
+        rejects(about.as_str());
+        server.fetch(&provider).await.unwrap();
+    }
+    assert_eq!(last_field(&server, "scope").await.as_deref(), Some("new"));
+    let asked = paths(&server).await;
+    assert_eq!(asked.iter().filter(|path| *path == "/about").count(), 1);
+}
+
+#[tokio::test]
+async fn an_api_is_described_before_anything_is_configured() {
+    let server = Server::new().await;
+    let mut document = of_issuer(&server);
+    document["token_endpoint_auth_methods_supported"] = json!(["private_key_jwt"]);
+    server.serves(RFC8414, json_answer(200, &document)).await;
+    server
+        .serves(OF_PATH, json_answer(200, &of_api(&server)))
+        .await;
+    let found = describe_api(&api(&server), &server.context())
+        .await
+        .unwrap();
+    assert_eq!(found.resource, api(&server));
+    assert_eq!(found.issuers, [issuer(&server)]);
+    assert_eq!(found.scopes, ["read", "write"]);
+    assert_eq!(found.methods, ["private_key_jwt"]);
+    assert_eq!(paths(&server).await, [OF_PATH, RFC8414]);
+
+    let nowhere = describe_api(server.mock.uri().as_str(), &server.context()).await;
+    assert_eq!(nowhere.unwrap_err().kind(), ErrorKind::Configuration);
+}

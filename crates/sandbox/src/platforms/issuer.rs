@@ -1,0 +1,191 @@
+//! An authorization server that trusts the platforms, and verifies what they sign.
+
+use std::sync::Arc;
+
+use axum::{
+    Form, Json, Router,
+    extract::State as Of,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+
+use super::{
+    keys::{Claims, is_for},
+    state::{AZURE_AUDIENCE, CLIENT_ID, Caller, Party, State},
+};
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:";
+const TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:";
+
+pub(super) fn routes() -> Router<Arc<State>> {
+    Router::new()
+        .route("/issuer/token", post(token))
+        .route("/issuer/jwks", get(jwks))
+        .route(
+            "/.well-known/oauth-authorization-server/issuer",
+            get(metadata),
+        )
+}
+
+/// RFC 8414 §2.
+async fn metadata(Of(state): Of<Arc<State>>) -> Json<Value> {
+    Json(json!({
+        "issuer": state.issuer(),
+        "token_endpoint": state.token_endpoint(),
+        "jwks_uri": format!("{}/jwks", state.issuer()),
+        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+        "grant_types_supported": ["client_credentials", JWT_BEARER, TOKEN_EXCHANGE],
+        "protected_resources": [state.api()],
+    }))
+}
+
+async fn jwks(Of(state): Of<Arc<State>>) -> Json<Value> {
+    Json(state.jwks())
+}
+
+/// An error response (RFC 6749 §5.2).
+struct Refusal(&'static str, &'static str);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self(code, description) = self;
+        let status = match code {
+            "invalid_client" => StatusCode::UNAUTHORIZED,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let body = json!({ "error": code, "error_description": description });
+        (status, Json(body)).into_response()
+    }
+}
+
+/// The fields of a token request; a field may be there more than once.
+struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let named = self.0.iter().filter(move |(key, _)| key == name);
+        named.map(|(_, value)| value.as_str())
+    }
+
+    /// A field that may be there once (RFC 6749 §3.2).
+    fn one<'a>(&'a self, name: &'static str) -> Result<Option<&'a str>, Refusal> {
+        let mut all = self.all(name);
+        match (all.next(), all.next()) {
+            (_, Some(_)) => Err(Refusal("invalid_request", "a parameter is repeated")),
+            (one, None) => Ok(one),
+        }
+    }
+
+    fn required<'a>(&'a self, name: &'static str) -> Result<&'a str, Refusal> {
+        let missing = Refusal("invalid_request", "a parameter is missing");
+        self.one(name)?.ok_or(missing)
+    }
+}
+
+async fn token(
+    Of(state): Of<Arc<State>>,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Json<Value>, Refusal> {
+    let fields = Fields(fields);
+    if fields.all("resource").any(|it| it != state.api()) {
+        return Err(Refusal("invalid_target", "the resource is not known"));
+    }
+    let client = client(&state, &fields)?;
+    let mut answer = json!({ "token_type": "Bearer", "expires_in": state.lifetime.as_secs() });
+    let mut scope = fields.one("scope")?.map(str::to_owned);
+    let caller = match fields.required("grant_type")? {
+        "client_credentials" => {
+            client.ok_or(Refusal("invalid_client", "there is no client assertion"))?
+        }
+        JWT_BEARER => {
+            let assertion = fields.required("assertion")?;
+            let (party, claims) = presented(&state, assertion)?;
+            if party == Party::Account {
+                // Google reads the scopes of a service account in the assertion.
+                if scope.is_some() {
+                    return Err(Refusal(
+                        "invalid_request",
+                        "the scope belongs to the claims",
+                    ));
+                }
+                scope = claims.get("scope").and_then(Value::as_str).map(Into::into);
+            }
+            Caller::of(party, &claims)
+        }
+        TOKEN_EXCHANGE => {
+            let caller = subject(&state, &fields)?;
+            answer["issued_token_type"] = format!("{TOKEN_TYPE}access_token").into();
+            caller
+        }
+        _ => return Err(Refusal("unsupported_grant_type", "the grant is not known")),
+    };
+    if let Some(scope) = scope {
+        answer["scope"] = scope.into();
+    }
+    answer["access_token"] = state.issue(caller, state.lifetime).into();
+    Ok(Json(answer))
+}
+
+/// Whom a client assertion is about, if there is one (RFC 7521 §4.2).
+fn client(state: &State, fields: &Fields) -> Result<Option<Caller>, Refusal> {
+    let refused = |why| Refusal("invalid_client", why);
+    if fields.one("client_id")?.is_some_and(|id| id != CLIENT_ID) {
+        return Err(refused("the client_id is not known"));
+    }
+    let Some(assertion) = fields.one("client_assertion")? else {
+        return Ok(None);
+    };
+    let (party, claims) = known(state, assertion).map_err(refused)?;
+    let kind = match party {
+        Party::Spiffe => "jwt-spiffe",
+        _ => "jwt-bearer",
+    };
+    let given = fields.required("client_assertion_type")?;
+    if given.strip_prefix(ASSERTION_TYPE) != Some(kind) {
+        return Err(refused("the type of the assertion is another"));
+    }
+    Ok(Some(Caller::of(party, &claims)))
+}
+
+/// What an assertion says, if it is for this server.
+fn known(state: &State, assertion: &str) -> Result<(Party, Claims), &'static str> {
+    let (issuer, endpoint) = (state.issuer(), state.token_endpoint());
+    let (party, claims) = state.verified(assertion, &[&issuer, &endpoint, AZURE_AUDIENCE])?;
+    let is_of_azure = is_for(&claims, &[AZURE_AUDIENCE]);
+    match is_of_azure == (party == Party::Azure) {
+        true => Ok((party, claims)),
+        false => Err("the audience of the assertion is another"),
+    }
+}
+
+fn presented(state: &State, assertion: &str) -> Result<(Party, Claims), Refusal> {
+    known(state, assertion).map_err(|why| Refusal("invalid_grant", why))
+}
+
+/// Whom the subject of an exchange is about (RFC 8693 §2.1).
+fn subject(state: &State, fields: &Fields) -> Result<Caller, Refusal> {
+    let token = fields.required("subject_token")?;
+    let kind = fields.required("subject_token_type")?;
+    if let Some(actor) = fields.one("actor_token")? {
+        fields.required("actor_token_type")?;
+        presented(state, actor)?;
+    }
+    match kind.strip_prefix(TOKEN_TYPE) {
+        Some("access_token") => state
+            .issued(token)
+            .ok_or(Refusal("invalid_grant", "the subject token is not valid")),
+        Some("jwt" | "id_token") => {
+            let (party, claims) = presented(state, token)?;
+            Ok(Caller::of(party, &claims))
+        }
+        _ => Err(Refusal(
+            "invalid_request",
+            "the type of the subject token is not known",
+        )),
+    }
+}

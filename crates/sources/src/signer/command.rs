@@ -1,0 +1,141 @@
+//! A command that signs.
+
+use std::{fmt, io, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use biped_config::{ConfigTable, Field, FieldType};
+use biped_core::{Error, ExposeSecret, SecretRef, SourceContext, async_trait};
+use biped_io::{before, run_command_with};
+
+use super::{KeyKind, PublicKey, Signer};
+use crate::{der, key::Algorithm};
+
+/// The key of its table.
+pub(super) const KEY: &str = "signer";
+
+/// How long it may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much it may print, in bytes.
+const LONGEST: usize = 64 * 1024;
+
+/// The variable that names the algorithm.
+const ALGORITHM: &str = "BIPED_ALG";
+
+/// A command that gets the message on standard input, and prints the signature in base64 or base64url.
+pub(super) struct Command {
+    program: String,
+    arguments: Vec<String>,
+    public: SecretRef,
+}
+
+impl Command {
+    pub(super) fn from_config(table: &ConfigTable) -> Option<Self> {
+        table.check(&[
+            Field::new(KEY, FieldType::Texts),
+            Field::new("public", FieldType::Secret),
+        ]);
+        let argv = table.texts(KEY)?;
+        let public = table.secret("public");
+        if public.is_none() {
+            drop(table.missing("public"));
+        }
+        let Some((program, arguments)) = argv.split_first() else {
+            drop(table.invalid(KEY, "expected a program and its arguments"));
+            return None;
+        };
+        Some(Self {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            public: public?,
+        })
+    }
+
+    async fn run(
+        &self,
+        alg: Algorithm,
+        message: &[u8],
+        cx: &SourceContext<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        let program = &self.program;
+        let failed = |what: String| Error::secret(format!("the signing command {program} {what}"));
+        let variables = [(ALGORITHM, alg.as_str())];
+        let running = run_command_with(program, &self.arguments, message, &variables, LONGEST);
+        let Some(ran) = before(cx.clock().sleep(TIMEOUT), running).await else {
+            let seconds = TIMEOUT.as_secs();
+            return Err(failed(format!("took more than {seconds} s")).transient(true));
+        };
+        let (status, printed) = ran.map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => failed(format!("printed more than {LONGEST} bytes")),
+            _ => failed(format!("can't be run: {error}")),
+        })?;
+        if !status.success() {
+            return Err(failed(format!("failed ({status})"))
+                .transient(true)
+                .with_remedy("run it by hand to see why"));
+        }
+        let text = printed.iter().filter(|byte| !byte.is_ascii_whitespace());
+        let text = text.map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => *other,
+        });
+        let text: Vec<u8> = text.filter(|byte| *byte != b'=').collect();
+        STANDARD_NO_PAD
+            .decode(text)
+            .ok()
+            .filter(|signature| !signature.is_empty())
+            .ok_or_else(|| failed("printed something that is not base64".into()))
+    }
+}
+
+#[async_trait]
+impl Signer for Command {
+    fn reference(&self) -> String {
+        format!("{KEY}:{}", self.program)
+    }
+
+    fn identity(&self) -> String {
+        format!("{:?}", (&self.program, &self.arguments, &self.public))
+    }
+
+    async fn public(&self, cx: &SourceContext<'_>) -> Result<PublicKey, Error> {
+        let text = cx.secret(&self.public).await?;
+        let text = text.expose_secret().trim();
+        match text.starts_with('{') {
+            true => PublicKey::from_jwk(text),
+            false => PublicKey::from_pem(text),
+        }
+    }
+
+    async fn sign(
+        &self,
+        alg: Algorithm,
+        message: &[u8],
+        cx: &SourceContext<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        let signature = self.run(alg, message, cx).await?;
+        let KeyKind::Ec(length) = self.public(cx).await?.kind() else {
+            return Ok(signature);
+        };
+        if signature.len() == 2 * length {
+            return Ok(signature);
+        }
+        // What most tools make of ECDSA is DER.
+        der::ecdsa_fixed(&signature, length).ok_or_else(|| {
+            let program = &self.program;
+            Error::secret(format!(
+                "the signing command {program} printed a signature of another form than {alg}"
+            ))
+        })
+    }
+}
+
+/// Leaves out the arguments, which may be secrets.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("program", &self.program)
+            .finish_non_exhaustive()
+    }
+}

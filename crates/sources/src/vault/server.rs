@@ -1,0 +1,223 @@
+//! [`Server`]: requests to an OpenBao or Vault server, and their failures.
+
+use std::{fmt, sync::Arc};
+
+use biped_core::{
+    Error, ErrorKind, ExposeSecret, FetchContext, HttpClient, SecretString, VendorError,
+    check_secure, wire,
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::{
+    login::{self, Session},
+    settings::{Auth, VaultSettings},
+};
+use crate::platform::{below, variable};
+
+const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
+const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+
+/// The variables that name the server if the configuration does not.
+const ADDRESSES: [&str; 2] = ["VAULT_ADDR", "BAO_ADDR"];
+
+/// A server, and the session of this process.
+pub(super) struct Server {
+    settings: VaultSettings,
+    http: Arc<dyn HttpClient>,
+    /// Held while this process logs in, so that many fetches at once bring one login.
+    session: Mutex<Option<Session>>,
+}
+
+impl Server {
+    pub(super) fn new(settings: VaultSettings, http: Arc<dyn HttpClient>) -> Self {
+        Self {
+            settings,
+            http,
+            session: Mutex::default(),
+        }
+    }
+
+    pub(super) fn http(&self) -> &dyn HttpClient {
+        &*self.http
+    }
+
+    /// Sends a GET request. `name` is the reference, as errors call it.
+    pub(super) async fn get(
+        &self,
+        segments: &[&str],
+        name: &str,
+        cx: &FetchContext<'_>,
+    ) -> Result<http::Response<Bytes>, Error> {
+        let request = |token: &SecretString| {
+            let mut request = self.request(Method::GET, segments, Bytes::new())?;
+            request.headers_mut().insert(TOKEN, header_of(token)?);
+            Ok::<_, Error>(request)
+        };
+        let (token, is_old) = self.token(cx).await?;
+        cx.conceal(token.clone());
+        let mut response = send(request(&token)?, name, cx).await?;
+        if response.status() == StatusCode::FORBIDDEN && is_old {
+            // The session may have been revoked. A new one that is refused as well is the answer.
+            self.forget(&token).await;
+            let (token, _) = self.token(cx).await?;
+            cx.conceal(token.clone());
+            response = send(request(&token)?, name, cx).await?;
+        }
+        match response.status() {
+            status if status.is_success() => Ok(response),
+            StatusCode::NOT_FOUND => Err(Error::secret(format!("there is no secret at {name}"))
+                .with_vendor(words(&response, cx))),
+            StatusCode::FORBIDDEN => {
+                Err(Error::secret(format!("the vault denies access to {name}"))
+                    .with_vendor(words(&response, cx))
+                    .with_remedy("check the token or the role, and its policies"))
+            }
+            _ => Err(failure(name, &response, cx)),
+        }
+    }
+
+    /// Returns the token, and whether it is of an earlier login.
+    async fn token(&self, cx: &FetchContext<'_>) -> Result<(SecretString, bool), Error> {
+        let login = match &self.settings.auth {
+            Auth::Token(token) => return Ok((cx.secret(token).await?, false)),
+            Auth::Login(login) => login,
+        };
+        let mut session = self.session.lock().await;
+        if let Some(known) = session.as_ref().filter(|known| known.is_current(cx.now())) {
+            return Ok((known.token.clone(), true));
+        }
+        let new = login::open(self, login, cx).await?;
+        let token = new.token.clone();
+        *session = Some(new);
+        Ok((token, false))
+    }
+
+    /// Drops a token that was refused, unless another login has replaced it.
+    async fn forget(&self, token: &SecretString) {
+        let mut session = self.session.lock().await;
+        let is_same = |known: &Session| known.token.expose_secret() == token.expose_secret();
+        if session.as_ref().is_some_and(is_same) {
+            *session = None;
+        }
+    }
+
+    /// A request without a token.
+    pub(super) fn request(
+        &self,
+        method: Method,
+        segments: &[&str],
+        body: Bytes,
+    ) -> Result<http::Request<Bytes>, Error> {
+        let url = below(self.address()?, ["v1"].iter().chain(segments).copied());
+        let mut request = http::Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = url
+            .as_str()
+            .parse()
+            .map_err(|_| Error::secret("the vault's address is not a valid URL"))?;
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(namespace) = &self.settings.namespace {
+            let value = HeaderValue::from_str(namespace)
+                .map_err(|_| Error::configuration("the vault's namespace is not valid"))?;
+            headers.insert(NAMESPACE, value);
+        }
+        Ok(request)
+    }
+
+    fn address(&self) -> Result<Url, Error> {
+        if let Some(address) = &self.settings.address {
+            return Ok(address.clone());
+        }
+        let mut named = ADDRESSES
+            .iter()
+            .filter_map(|name| Some((name, variable(name)?)));
+        let Some((name, text)) = named.next() else {
+            return Err(Error::secret("the vault's address is not known")
+                .with_remedy("set address in [vault], or the environment variable VAULT_ADDR"));
+        };
+        let url = Url::parse(text.trim()).ok();
+        url.filter(|url| check_secure(url).is_ok() && url.query().is_none())
+            .ok_or_else(|| {
+                let message = format!(
+                    "the environment variable {name} does not hold an address that may be asked"
+                );
+                Error::secret(message).with_remedy("it must be https, or this machine")
+            })
+    }
+}
+
+fn header_of(token: &SecretString) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
+        Error::secret("the vault's token contains a character that a header can't hold")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Sends a request. The response may have any status.
+pub(super) async fn send(
+    request: http::Request<Bytes>,
+    name: &str,
+    cx: &FetchContext<'_>,
+) -> Result<http::Response<Bytes>, Error> {
+    cx.send(request).await.map_err(|error| match error.kind() {
+        ErrorKind::Unreachable => {
+            let message = format!("the vault can't be reached for {name}: {}", error.message());
+            error.with_message(message).transient(true)
+        }
+        _ => error,
+    })
+}
+
+/// What a failed response means.
+pub(super) fn failure(
+    name: &str,
+    response: &http::Response<Bytes>,
+    cx: &FetchContext<'_>,
+) -> Error {
+    let status = response.status();
+    let vendor = words(response, cx);
+    if wire::is_transient(status) {
+        let wait = wire::retry_after(response.headers(), cx.now());
+        return Error::unavailable(vendor)
+            .with_message(format!("the vault is temporarily unavailable for {name}"))
+            .with_retry_after(wait);
+    }
+    if status.is_redirection() {
+        return no_answer(name, "a redirect, which is not followed").with_vendor(vendor);
+    }
+    Error::secret(format!("the vault refused the request for {name}")).with_vendor(vendor)
+}
+
+/// What the server says about its failure, without what opens it.
+fn words(response: &http::Response<Bytes>, cx: &FetchContext<'_>) -> VendorError {
+    let vendor = VendorError::new(response.status().as_u16());
+    let said = wire::json(response).unwrap_or_default();
+    let all = said["errors"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let all: Vec<_> = all.iter().filter_map(|text| text.as_str()).collect();
+    match all.is_empty() {
+        true => vendor,
+        false => vendor.message(cx.redactor().redacted(&all.join("; "))),
+    }
+}
+
+/// The error for a response that is not the server's.
+pub(super) fn no_answer(name: &str, what: &str) -> Error {
+    let message = format!("the vault responded to the request for {name} with {what}");
+    Error::invalid_response(message).transient(true)
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

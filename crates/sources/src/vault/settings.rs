@@ -1,0 +1,208 @@
+//! [`VaultSettings`]: the section `[vault]`.
+
+use std::{collections::BTreeMap, fmt};
+
+use biped_config::{ConfigTable, Field, FieldType, Origin, ProviderConfig, Section, Value};
+use biped_core::{Error, SecretRef};
+use url::Url;
+
+use super::place::is_segment;
+use crate::token::ExternalToken;
+
+/// Where an OpenBao or Vault server is, and how this process opens it.
+///
+/// ```
+/// use biped_core::SecretRef;
+/// use biped_sources::VaultSettings;
+///
+/// let settings = VaultSettings::new()
+///     .address("https://vault.example:8200".parse()?)
+///     .login("jwt", "biped", SecretRef::file("/var/run/secrets/tokens/vault").into());
+/// # let _ = settings;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct VaultSettings {
+    pub(super) address: Option<Url>,
+    pub(super) auth: Auth,
+    pub(super) namespace: Option<String>,
+}
+
+/// How a process opens a server.
+#[derive(Clone)]
+pub(super) enum Auth {
+    Token(SecretRef),
+    Login(Login),
+}
+
+/// A login with a JWT of another party.
+#[derive(Clone)]
+pub(super) struct Login {
+    pub(super) mount: String,
+    pub(super) role: String,
+    pub(super) jwt: ExternalToken,
+}
+
+/// The variable that holds the token if none is configured.
+const TOKEN: &str = "VAULT_TOKEN";
+
+/// The mount of logins if none is configured.
+const MOUNT: &str = "jwt";
+
+impl Default for VaultSettings {
+    fn default() -> Self {
+        Self {
+            address: None,
+            auth: Auth::Token(SecretRef::env(TOKEN)),
+            namespace: None,
+        }
+    }
+}
+
+impl VaultSettings {
+    /// The server that `VAULT_ADDR` or `BAO_ADDR` names, and the token in `VAULT_TOKEN`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the server's address: https, or http to this machine. Default: that in `VAULT_ADDR`, else in
+    /// `BAO_ADDR`.
+    #[must_use]
+    pub fn address(mut self, url: Url) -> Self {
+        self.address = Some(url);
+        self
+    }
+
+    /// Sets the token that opens the server. Default: that in `VAULT_TOKEN`.
+    #[must_use]
+    pub fn token(mut self, token: SecretRef) -> Self {
+        self.auth = Auth::Token(token);
+        self
+    }
+
+    /// Logs in at the JWT method under this mount, with this role, instead of a fixed token.
+    #[must_use]
+    pub fn login(
+        mut self,
+        mount: impl Into<String>,
+        role: impl Into<String>,
+        jwt: ExternalToken,
+    ) -> Self {
+        self.auth = Auth::Login(Login {
+            mount: mount.into(),
+            role: role.into(),
+            jwt,
+        });
+        self
+    }
+
+    /// Sets the namespace that paths are in. Default: none.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+}
+
+impl fmt::Debug for VaultSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.address.as_ref().map(biped_core::redacted_url);
+        f.debug_struct("VaultSettings")
+            .field("address", &address)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn section(name: &str) -> Section {
+    Section::new(name, read)
+        .about("The OpenBao or Vault server of vault:MOUNT/PATH#FIELD.")
+        .field(
+            Field::new("address", FieldType::Url)
+                .about("The server's address. Default: from VAULT_ADDR or BAO_ADDR."),
+        )
+        .field(
+            Field::new("token", FieldType::Secret)
+                .about("The token that opens it. Default: \"env:VAULT_TOKEN\"."),
+        )
+        .field(Field::new("login", FieldType::SecretTable).about(
+            "Instead of token: { mount, role, jwt }, a login with a JWT, which may be any token source.",
+        ))
+        .field(Field::new("namespace", FieldType::Text).about("The namespace. Default: none."))
+}
+
+fn read(table: &ConfigTable) -> Result<VaultSettings, Error> {
+    let mut settings = VaultSettings::new();
+    settings.address = table.url("address");
+    if settings
+        .address
+        .as_ref()
+        .is_some_and(|url| url.query().is_some())
+    {
+        drop(table.invalid("address", "expected a URL without a query"));
+    }
+    if let Some(namespace) = table.string("namespace") {
+        let is_header = http::HeaderValue::from_str(&namespace).is_ok();
+        if !is_header || namespace.is_empty() {
+            drop(table.invalid("namespace", "this is not a namespace"));
+        }
+        settings.namespace = Some(namespace);
+    }
+    let login = table.table("login");
+    let token = table.secret("token");
+    if token.is_some() && login.is_some() {
+        drop(table.invalid("token", "token and login are both set; remove one of them"));
+    }
+    if let Some(token) = token {
+        check_elsewhere(table, "token", &token);
+        settings = settings.token(token);
+    }
+    if let Some(login) = login.and_then(|table| read_login(&table)) {
+        settings.auth = Auth::Login(login);
+    }
+    Ok(settings)
+}
+
+fn read_login(table: &ConfigTable) -> Option<Login> {
+    table.check(&[
+        Field::new("mount", FieldType::Text),
+        Field::new("role", FieldType::Text),
+        Field::new("jwt", FieldType::TokenSource),
+    ]);
+    let mount = table.string("mount").unwrap_or_else(|| MOUNT.to_owned());
+    if !mount.split('/').all(is_segment) {
+        drop(table.invalid("mount", "this is not the path of a mount"));
+    }
+    for required in ["role", "jwt"] {
+        if table.value(required).is_none() {
+            drop(table.missing(required));
+        }
+    }
+    if let Some(value) = table.value("jwt")
+        && matches!(&value.raw, Value::Table(source) if source.contains_key("provider"))
+    {
+        let message = "another provider's token can't log in; expected another source";
+        drop(table.invalid("jwt", message));
+        return None;
+    }
+    if let Some(jwt) = table.value("jwt").and_then(|value| value.to_secret()) {
+        check_elsewhere(table, "jwt", &jwt);
+    }
+    // It finds no providers, and no source but another provider's asks for one.
+    let nobody = ProviderConfig::new("vault", "vault", Origin::Default, BTreeMap::new());
+    let jwt = ExternalToken::from_table(&nobody, table, "jwt")?;
+    Some(Login {
+        mount,
+        role: table.string("role")?,
+        jwt,
+    })
+}
+
+/// Refuses what opens the server if it is in the server itself.
+fn check_elsewhere(table: &ConfigTable, key: &str, secret: &SecretRef) {
+    let is_inside = (0..secret.candidates()).any(|at| secret.place(at).starts_with("vault:"));
+    if is_inside {
+        drop(table.invalid(key, "what opens the vault can't be inside it"));
+    }
+}

@@ -1,0 +1,460 @@
+//! Secrets in OpenBao and Vault: the exact requests, and what each failure is.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use biped_config::{ConfigTable, ConfigValue, Origin, Problem, SecretScheme, SecretSchemes, Value};
+use biped_core::{Clock, Error, ErrorKind, ExposeSecret, References, SecretRef, SystemClock};
+use biped_reqwest::TokenClient;
+use biped_sources::{Vault, VaultSettings};
+use biped_testing::ManualClock;
+use serde_json::{Value as Json, json};
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{header, method, path},
+};
+
+const REFERENCE: &str = "vault:kv/team/crm#client_secret";
+
+/// A value of a configuration that knows the scheme of `vault`.
+fn value(raw: Value, vault: &Vault) -> ConfigValue {
+    let schemes: SecretSchemes = [vault.scheme()].into_iter().collect();
+    let file = Origin::File {
+        path: Arc::from(Path::new("biped.toml")),
+        line: 1,
+        column: 0,
+    };
+    let origin = file.ruled(References::All, &schemes);
+    ConfigValue { raw, origin }
+}
+
+fn texts(parts: &[(&str, &str)], vault: &Vault) -> Value {
+    let parts = parts.iter().map(|(name, text)| {
+        (
+            (*name).to_owned(),
+            value(Value::Text((*text).into()), vault),
+        )
+    });
+    Value::Table(parts.collect())
+}
+
+fn reference(vault: &Vault, text: &str) -> Option<SecretRef> {
+    value(Value::Text(text.into()), vault).to_secret()
+}
+
+/// A server that is connected to `settings`.
+fn connected(settings: VaultSettings) -> Vault {
+    let vault = Vault::new();
+    vault.connect(settings, Arc::new(TokenClient::new().unwrap()));
+    vault
+}
+
+async fn read_at(vault: &Vault, text: &str, clock: &dyn Clock) -> Result<String, Error> {
+    let secret = reference(vault, text).unwrap().resolve(0, clock).await?;
+    Ok(secret.expose_secret().to_owned())
+}
+
+async fn read(vault: &Vault, text: &str) -> Result<String, Error> {
+    read_at(vault, text, &SystemClock).await
+}
+
+fn with_token(server: &MockServer) -> VaultSettings {
+    VaultSettings::new()
+        .address(server.uri().parse().unwrap())
+        .token(SecretRef::inline("s.token"))
+}
+
+fn with_login(server: &MockServer) -> VaultSettings {
+    let address = server.uri().parse().unwrap();
+    let jwt = SecretRef::inline("a.jwt.x").into();
+    VaultSettings::new()
+        .address(address)
+        .login("team/jwt", "biped", jwt)
+}
+
+fn secret(data: &Json) -> ResponseTemplate {
+    ResponseTemplate::new(200)
+        .set_body_json(json!({ "data": { "data": data, "metadata": { "version": 3 } } }))
+}
+
+async fn answers(server: &MockServer, answer: ResponseTemplate) {
+    Mock::given(method("GET"))
+        .respond_with(answer)
+        .mount(server)
+        .await;
+}
+
+/// Gives the tokens `t-1`, `t-2`, … for a life of 100 s, and secrets to those of `valid`.
+async fn logs_in(server: &MockServer, valid: &[&str]) {
+    for number in (1..=4).rev() {
+        let auth =
+            json!({ "auth": { "client_token": format!("t-{number}"), "lease_duration": 100 } });
+        Mock::given(method("POST"))
+            .and(path("/v1/auth/team/jwt/login"))
+            .respond_with(ResponseTemplate::new(200).set_body_json(auth))
+            .up_to_n_times(1)
+            .with_priority(number)
+            .mount(server)
+            .await;
+    }
+    for token in valid {
+        Mock::given(method("GET"))
+            .and(header("x-vault-token", *token))
+            .respond_with(secret(&json!({ "client_secret": "hunter2" })))
+            .mount(server)
+            .await;
+    }
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(403))
+        .with_priority(9)
+        .mount(server)
+        .await;
+}
+
+async fn asked(server: &MockServer) -> Vec<String> {
+    let requests = server.received_requests().await.unwrap();
+    let asked = requests.iter().map(|request| {
+        let token = request.headers.get("x-vault-token");
+        let token = token.map_or("-", |token| token.to_str().unwrap());
+        format!("{} {token}", request.method)
+    });
+    asked.collect()
+}
+
+#[tokio::test]
+async fn a_field_is_read_with_one_request_each_time() {
+    let server = MockServer::start().await;
+    answers(
+        &server,
+        secret(&json!({ "client_secret": "hunter2", "port": 8200, "x": [1] })),
+    )
+    .await;
+    let vault = connected(with_token(&server).namespace("team/a"));
+    for _ in 0..2 {
+        assert_eq!(read(&vault, REFERENCE).await.unwrap(), "hunter2");
+    }
+    assert_eq!(
+        read(&vault, "vault:kv/team/crm#port").await.unwrap(),
+        "8200"
+    );
+    let requests = server.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 3);
+    for request in requests {
+        assert_eq!(request.url.path(), "/v1/kv/data/team/crm");
+        assert_eq!(request.headers["x-vault-token"], "s.token");
+        assert_eq!(request.headers["x-vault-namespace"], "team/a");
+        assert_eq!(request.body, b"");
+    }
+    for field in ["x", "client"] {
+        let error = read(&vault, &format!("vault:kv/team/crm#{field}"))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.is_transient()),
+            (ErrorKind::Secret, false)
+        );
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+}
+
+#[tokio::test]
+async fn a_mount_with_slashes_is_named_in_a_table() {
+    let server = MockServer::start().await;
+    answers(&server, secret(&json!({ "pin": "1" }))).await;
+    let vault = connected(with_token(&server));
+    let parts = [("mount", "team/kv"), ("path", "a b/c"), ("field", "pin")];
+    let table = |parts| {
+        let inner = value(texts(parts, &vault), &vault);
+        let table = Value::Table(BTreeMap::from([("vault".to_owned(), inner)]));
+        value(table, &vault).to_secret()
+    };
+    let secret = table(&parts).unwrap();
+    assert_eq!(secret.to_string(), "vault:team/kv/a b/c#pin");
+    assert_eq!(
+        secret
+            .resolve(0, &SystemClock)
+            .await
+            .unwrap()
+            .expose_secret(),
+        "1"
+    );
+    let requests = server.received_requests().await.unwrap();
+    assert_eq!(requests[0].url.path(), "/v1/team/kv/data/a%20b/c");
+    assert!(table(&parts[..2]).is_none());
+    let further = [parts[0], parts[1], parts[2], ("x", "y")];
+    assert!(table(&further).is_none());
+}
+
+#[test]
+fn a_reference_that_leads_elsewhere_is_refused_when_it_is_read() {
+    let vault = Vault::new();
+    for wrong in [
+        "vault:",
+        "vault:kv",
+        "vault:kv/x",
+        "vault:kv#f",
+        "vault:/x#f",
+        "vault:kv/#f",
+        "vault:kv/x#",
+        "vault:kv/../sys#f",
+        "vault:kv/./x#f",
+        "vault:kv//x#f",
+        "vault:../x#f",
+    ] {
+        assert!(reference(&vault, wrong).is_none(), "{wrong}");
+    }
+    assert_eq!(reference(&vault, REFERENCE).unwrap().to_string(), REFERENCE);
+}
+
+#[tokio::test]
+async fn each_failure_says_whether_it_may_pass() {
+    let page = ResponseTemplate::new(200).set_body_string("<html>");
+    let deleted = json!({ "data": { "data": null, "metadata": { "deletion_time": "x" } } });
+    for (answer, kind, transient) in [
+        (ResponseTemplate::new(403), ErrorKind::Secret, false),
+        (
+            ResponseTemplate::new(404).set_body_json(deleted.clone()),
+            ErrorKind::Secret,
+            false,
+        ),
+        (
+            ResponseTemplate::new(200).set_body_json(deleted),
+            ErrorKind::Secret,
+            false,
+        ),
+        (ResponseTemplate::new(400), ErrorKind::Secret, false),
+        (ResponseTemplate::new(429), ErrorKind::Unavailable, true),
+        (ResponseTemplate::new(500), ErrorKind::Unavailable, true),
+        (ResponseTemplate::new(503), ErrorKind::Unavailable, true),
+        (ResponseTemplate::new(307), ErrorKind::InvalidResponse, true),
+        (page, ErrorKind::InvalidResponse, true),
+    ] {
+        let server = MockServer::start().await;
+        answers(&server, answer).await;
+        let error = read(&connected(with_token(&server)), REFERENCE)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.is_transient()),
+            (kind, transient),
+            "{error}"
+        );
+        assert_eq!(error.token_source(), Some(REFERENCE), "{error}");
+        assert!(error.message().contains(REFERENCE), "{error}");
+        assert_eq!(asked(&server).await, ["GET s.token"]);
+    }
+    let nobody = VaultSettings::new()
+        .address("http://127.0.0.1:1".parse().unwrap())
+        .token(SecretRef::inline("s.token"));
+    let error = read(&connected(nobody), REFERENCE).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.is_transient()),
+        (ErrorKind::Unreachable, true)
+    );
+    let error = read(&Vault::new(), REFERENCE).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}
+
+#[tokio::test]
+async fn a_login_lasts_for_four_fifths_of_its_life() {
+    let server = MockServer::start().await;
+    logs_in(&server, &["t-1", "t-2"]).await;
+    let vault = connected(with_login(&server).namespace("team"));
+    let clock = ManualClock::new();
+    for _ in 0..2 {
+        assert_eq!(read_at(&vault, REFERENCE, &clock).await.unwrap(), "hunter2");
+    }
+    clock.advance(Duration::from_secs(79));
+    read_at(&vault, REFERENCE, &clock).await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    read_at(&vault, REFERENCE, &clock).await.unwrap();
+    assert_eq!(
+        asked(&server).await,
+        [
+            "POST -", "GET t-1", "GET t-1", "GET t-1", "POST -", "GET t-2"
+        ]
+    );
+    let login = &server.received_requests().await.unwrap()[0];
+    assert_eq!(login.headers["x-vault-namespace"], "team");
+    assert_eq!(login.headers["content-type"], "application/json");
+    let body: Json = serde_json::from_slice(&login.body).unwrap();
+    assert_eq!(body, json!({ "role": "biped", "jwt": "a.jwt.x" }));
+}
+
+#[tokio::test]
+async fn a_session_that_is_refused_is_opened_anew_once() {
+    let server = MockServer::start().await;
+    logs_in(&server, &["t-2"]).await;
+    let vault = connected(with_login(&server));
+    // The first is new, so that the refusal is the answer.
+    let error = read(&vault, REFERENCE).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Secret);
+    assert_eq!(asked(&server).await, ["POST -", "GET t-1"]);
+    assert_eq!(read(&vault, REFERENCE).await.unwrap(), "hunter2");
+    assert_eq!(asked(&server).await[2..], ["GET t-1", "POST -", "GET t-2"]);
+}
+
+#[tokio::test]
+async fn many_reads_at_once_bring_one_login() {
+    let server = MockServer::start().await;
+    logs_in(&server, &["t-1"]).await;
+    let vault = connected(with_login(&server));
+    let reads = (0..16).map(|_| {
+        let vault = vault.clone();
+        tokio::spawn(async move { read(&vault, REFERENCE).await.unwrap() })
+    });
+    for read in reads.collect::<Vec<_>>() {
+        assert_eq!(read.await.unwrap(), "hunter2");
+    }
+    let logins = asked(&server).await;
+    assert_eq!(logins.iter().filter(|it| *it == "POST -").count(), 1);
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_shows_no_jwt() {
+    for (status, kind) in [
+        (400, ErrorKind::Secret),
+        (403, ErrorKind::Secret),
+        (503, ErrorKind::Unavailable),
+        (200, ErrorKind::InvalidResponse),
+    ] {
+        let server = MockServer::start().await;
+        let said = json!({ "errors": ["a.jwt.x is wrong"] });
+        Mock::given(method("POST"))
+            .respond_with(ResponseTemplate::new(status).set_body_json(said))
+            .mount(&server)
+            .await;
+        let error = read(&connected(with_login(&server)), REFERENCE)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(!format!("{error} {error:?}").contains("a.jwt.x"), "{error}");
+        let said = error.vendor().map(ToString::to_string).unwrap_or_default();
+        assert_eq!(
+            said.contains("is wrong"),
+            kind == ErrorKind::Secret || status == 503,
+            "{said}"
+        );
+        assert_eq!(asked(&server).await, ["POST -"]);
+    }
+}
+
+fn section(keys: &[(&str, Value)]) -> Result<(), Vec<Problem>> {
+    let vault = Vault::new();
+    let values = keys
+        .iter()
+        .map(|(key, raw)| ((*key).to_owned(), value(raw.clone(), &vault)));
+    let table = ConfigTable::new("vault", Origin::Builder, values.collect());
+    Vault::section().read(&table).map(drop)
+}
+
+#[test]
+fn the_section_says_what_is_wrong() {
+    let text = |text: &str| Value::Text(text.into());
+    let vault = Vault::new();
+    let login = |parts: &[(&str, &str)]| texts(parts, &vault);
+    let whole = [("mount", "jwt"), ("role", "biped"), ("jwt", "file:token")];
+    assert!(section(&[]).is_ok());
+    assert!(
+        section(&[
+            ("address", text("https://vault.example:8200")),
+            ("login", login(&whole))
+        ])
+        .is_ok()
+    );
+    assert!(section(&[("token", text("env:T")), ("namespace", text("a"))]).is_ok());
+    for wrong in [
+        vec![("address", text("http://vault.example:8200"))],
+        vec![("address", text("https://vault.example:8200?x"))],
+        vec![("token", text("env:T")), ("login", login(&whole))],
+        vec![("token", text(REFERENCE))],
+        vec![("login", login(&whole[..2]))],
+        vec![("login", login(&whole[1..2]))],
+        vec![("login", login(&[("mount", "../sys"), whole[1], whole[2]]))],
+        vec![("login", login(&[whole[1], ("jwt", REFERENCE)]))],
+        vec![("login", login(&[whole[0], whole[1], whole[2], ("x", "y")]))],
+        vec![("namespace", text("a\nb"))],
+    ] {
+        let problems = section(&wrong).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+    }
+}
+
+#[test]
+fn nothing_shows_what_opens_the_server() {
+    let settings = VaultSettings::new()
+        .address("https://vault.example".parse().unwrap())
+        .token(SecretRef::inline("pl4nted"));
+    let vault = connected(settings.clone());
+    let scheme: SecretScheme = vault.scheme();
+    assert!(!format!("{settings:?} {vault:?} {scheme:?}").contains("pl4nted"));
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: tests/live/run vault"]
+async fn a_real_server_gives_its_secrets() {
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let address = variable("BIPED_LIVE_VAULT").parse().unwrap();
+    let jwt = SecretRef::file(variable("BIPED_LIVE_VAULT_JWT"));
+    let settings = VaultSettings::new().address(address);
+    let token = settings
+        .clone()
+        .token(SecretRef::env("BIPED_LIVE_VAULT_TOKEN"));
+    let role = |role: &str| settings.clone().login("jwt", role, jwt.clone().into());
+    for settings in [token.clone(), role("biped")] {
+        let vault = connected(settings);
+        assert_eq!(
+            read(&vault, "vault:secret/team/crm#client_secret")
+                .await
+                .unwrap(),
+            "hunter2"
+        );
+        assert_eq!(
+            read(&vault, "vault:secret/team/crm#port").await.unwrap(),
+            "8200"
+        );
+        for absent in [
+            "secret/team/crm#absent",
+            "secret/absent#x",
+            "secret/deleted#x",
+            "absent/x#x",
+        ] {
+            let error = read(&vault, &format!("vault:{absent}")).await.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.is_transient()),
+                (ErrorKind::Secret, false),
+                "{error}"
+            );
+        }
+    }
+    let inner = connected(token.clone().namespace("inner"));
+    assert_eq!(
+        read(&inner, "vault:secret/crm#client_secret")
+            .await
+            .unwrap(),
+        "inner"
+    );
+    for denied in [
+        role("other"),
+        settings.clone().token(SecretRef::inline("s.wrong")),
+    ] {
+        let error = read(&connected(denied), "vault:secret/team/crm#client_secret")
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.is_transient()),
+            (ErrorKind::Secret, false),
+            "{error}"
+        );
+    }
+    // The role's tokens can be used twice, so that a third read needs a new login.
+    let short = connected(role("short"));
+    for _ in 0..5 {
+        assert_eq!(
+            read(&short, "vault:secret/team/crm#client_secret")
+                .await
+                .unwrap(),
+            "hunter2"
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! Files that people write may be anything: reading one returns a configuration or problems, and shows no
+//! secret.
+
+use biped::Biped;
+use biped_config::{ConfigTable, Origin, ProviderConfig};
+use biped_core::References;
+use biped_dialect::check_text;
+use biped_learn::{Material, learn};
+
+use crate::line;
+
+const SECRET: &str = "pl4nted-secret-8d1f";
+
+/// The word `SECRET` in a file is replaced by a secret, which no output shows.
+pub(crate) fn biped_toml(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    // A test must not run what a file says, or read what it names.
+    let builder = Biped::builder().references(References::None);
+    let builder = builder
+        .provider_kind(biped_oauth2::kind())
+        .provider_kind(biped_platform::kind())
+        .without_environment()
+        .toml(text.replace("SECRET", SECRET));
+    let shown = match builder.build() {
+        Ok(biped) => format!("{biped:?} {:?}", biped.config()),
+        Err(error) => format!("{error} {error:?}"),
+    };
+    assert!(!shown.contains(SECRET), "{shown}");
+}
+
+/// A token source, in an entry of kind `platform`.
+pub(crate) fn sources(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let text = text.replace("SECRET", SECRET);
+    for kind in [biped_platform::kind(), biped_oauth2::kind()] {
+        let Ok(table) = ConfigTable::from_toml("biped.toml".as_ref(), &text) else {
+            return;
+        };
+        let values = table.into_values();
+        let config = ProviderConfig::new("fuzz", kind.name(), Origin::Builder, values);
+        let shown = match kind.build(&config) {
+            Ok(provider) => format!("{provider:?} {:?}", provider.id()),
+            Err(problems) => format!("{problems:?}"),
+        };
+        assert!(!shown.contains(SECRET), "{shown}");
+    }
+}
+
+/// A vendor file: loading returns problems with lines, or a dialect whose examples run.
+pub(crate) fn vendor_file(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let _ = format!("{:?}", check_text(text, "any.toml"));
+}
+
+/// The texts of `biped vendors learn`, between lines of `===`: curl, response, error, call of the API.
+pub(crate) fn curl(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let mut texts = text.split("\n===\n");
+    let mut material = Material::new("acme", texts.next().unwrap_or_default());
+    material.response = texts.next();
+    material.error = texts.next();
+    material.api = texts.next();
+    if let Ok(learned) = learn(&material) {
+        // What is written can be read.
+        let (first, _) = line(learned.text.as_bytes());
+        assert!(!first.is_empty());
+        assert!(ConfigTable::from_toml("learned.toml".as_ref(), &learned.text).is_ok());
+    }
+}

@@ -1,0 +1,72 @@
+//! What is fuzzed: a function for each thing that reads untrusted input. It panics if a promise is broken.
+//!
+//! `fuzz/` runs them with libFuzzer. The test beside this file runs them on every seed in `fuzz/seeds`,
+//! and on changed ones.
+//!
+//! | file | reads |
+//! | --- | --- |
+//! | `wire.rs` | `Retry-After`, `WWW-Authenticate`, JSON, numbers, dates, scopes, base URLs, vendor text |
+//! | `answers.rs` | responses to token requests, metadata, introspection, platforms' responses |
+//! | `configuration.rs` | `biped.toml`, vendor files, curl commands |
+//! | `stores.rs` | stored tokens, the files of the file store, sealed entries |
+//! | `keys.rs` | private keys (PEM, DER, JSON Web Keys), certificates, JWT claims |
+//! | `sidecar.rs` | a request's path and parameters, allow-lists, `Location` and `Link`, the form of a token request |
+// A target reports a broken promise by a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod configuration;
+mod keys;
+mod sidecar;
+mod stores;
+mod wire;
+
+/// A target: its name, which is that of its seeds' directory, and its function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 18] = [
+    ("allow_list", sidecar::allow_list),
+    ("answers", answers::vendors),
+    ("claims", keys::claims),
+    ("configuration", configuration::biped_toml),
+    ("curl", configuration::curl),
+    ("entries", stores::entries),
+    ("form", sidecar::form),
+    ("introspection", answers::introspection),
+    ("keys", keys::keys),
+    ("links", sidecar::links),
+    ("metadata", answers::metadata),
+    ("parameters", sidecar::parameters),
+    ("path", sidecar::path),
+    ("platforms", answers::platforms),
+    ("sources", configuration::sources),
+    ("stored", stores::stored),
+    ("vendor_files", configuration::vendor_file),
+    ("wire", wire::wire),
+];
+
+/// Runs the target of this name.
+///
+/// # Panics
+/// If there is none, or if a promise is broken.
+pub fn run(name: &str, data: &[u8]) {
+    let target = TARGETS.iter().find(|(known, _)| *known == name);
+    (target.expect("expected the name of a target").1)(data);
+}
+
+/// Splits the first line off.
+fn line(data: &[u8]) -> (&str, &[u8]) {
+    let end = data.iter().position(|byte| *byte == b'\n');
+    let end = end.unwrap_or(data.len());
+    let rest = data.get(end + 1..).unwrap_or_default();
+    (std::str::from_utf8(&data[..end]).unwrap_or_default(), rest)
+}
+
+/// Runs a future to its end.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(future)
+}

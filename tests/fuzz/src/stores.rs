@@ -1,0 +1,139 @@
+//! What a store returns may be anything: the engine reads a token, a reason to wait, or nothing, and
+//! nothing opens that was not sealed.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use biped_core::{
+    Claim, Error, FetchContext, Generation, HttpClient, Lease, LeaseFailure, Provider, ProviderId,
+    StoreError, StoredToken, Token, TokenKey, TokenRequest, TokenStore, async_trait,
+};
+use biped_engine::TokenManager;
+use biped_file::FileStore;
+use biped_sealed::{SealKey, SealedStore};
+use bytes::Bytes;
+
+use crate::{line, wait};
+
+const TTL: Duration = Duration::from_millis(1);
+
+/// A number in the first line, and bytes.
+fn numbered(data: &[u8]) -> (u64, &[u8]) {
+    let (number, bytes) = line(data);
+    (number.parse().unwrap_or(u64::MAX), bytes)
+}
+
+#[derive(Debug)]
+struct Holding(Vec<u8>, u64);
+
+#[async_trait]
+impl TokenStore for Holding {
+    async fn get(&self, _: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        Ok(Some(StoredToken {
+            generation: Generation(self.1),
+            keep: Duration::from_secs(self.1),
+            bytes: self.0.clone(),
+        }))
+    }
+
+    async fn put(
+        &self,
+        _: &TokenKey,
+        _: &StoredToken,
+        _: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn forget(&self, _: &TokenKey, _: Generation, _: Duration) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn lease(
+        &self,
+        _: &TokenKey,
+        _: Duration,
+        _: Option<&Lease>,
+    ) -> Result<Claim, StoreError> {
+        Ok(Claim::CoolingDown {
+            // A shorter one is waited out.
+            left: Duration::from_secs(self.1.max(2)),
+            why: self.0.clone(),
+        })
+    }
+
+    async fn release(
+        &self,
+        _: &TokenKey,
+        _: &Lease,
+        _: Option<LeaseFailure>,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct NoVendor(ProviderId);
+
+#[async_trait]
+impl Provider for NoVendor {
+    fn id(&self) -> &ProviderId {
+        &self.0
+    }
+
+    async fn fetch(&self, _: &TokenRequest, _: &FetchContext<'_>) -> Result<Token, Error> {
+        Err(Error::internal("this test sends no request"))
+    }
+}
+
+#[async_trait]
+impl HttpClient for NoVendor {
+    async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, Error> {
+        Err(Error::internal("this test sends no request"))
+    }
+}
+
+pub(crate) fn stored(data: &[u8]) {
+    let (number, bytes) = numbered(data);
+    let id = || ProviderId::new("fuzz", "https://login.example/token", "client");
+    wait(async {
+        let manager = TokenManager::builder(Arc::new(NoVendor(id())))
+            .store(Arc::new(Holding(bytes.to_vec(), number)))
+            .build();
+        let source = manager.source(Arc::new(NoVendor(id())), TokenRequest::new());
+        let token = source.token().await;
+        let _ = format!("{:?}", token.map(|token| token.expires_at()));
+        let _ = format!("{:?}", source.stored().await);
+    });
+}
+
+pub(crate) fn entries(data: &[u8]) {
+    let (number, bytes) = numbered(data);
+    let key = TokenKey::from_bytes([7; 32]);
+    let directory = std::env::temp_dir().join(format!("biped-fuzz-{}", std::process::id()));
+    wait(async {
+        let store = FileStore::new(&directory);
+        let token = |generation, bytes: &[u8]| StoredToken {
+            generation: Generation(generation),
+            keep: Duration::from_secs(60),
+            bytes: bytes.to_vec(),
+        };
+        let _ = store.put(&key, &token(number, bytes), None).await;
+        if let Some(held) = store.get(&key).await.unwrap_or_default() {
+            assert!(held.generation != Generation(number) || held.bytes == bytes);
+        }
+        // A file of the right name and mode, with anything in it.
+        let file = directory.join(format!("{key}.token"));
+        if file.exists() {
+            fs::write(file, data).unwrap();
+        }
+        let _ = store.get(&key).await;
+        let sealed = SealedStore::new(Arc::new(store.clone()), SealKey::from_bytes([1; 32]));
+        assert!(!matches!(sealed.get(&key).await, Ok(Some(_))));
+        let _ = format!("{:?}", sealed.lease(&key, TTL, None).await);
+        let next = token(number.saturating_add(1), b"t");
+        let _ = store.put(&key, &next, None).await;
+        let _ = store.forget(&key, Generation(u64::MAX), TTL).await;
+        let _ = store.get(&key).await;
+        let _ = fs::remove_dir_all(&directory);
+    });
+}
