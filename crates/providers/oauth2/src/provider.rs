@@ -1,6 +1,7 @@
 //! [`OAuth2`]: the provider.
 
 mod accepted;
+mod anew;
 mod proof;
 mod settings;
 
@@ -125,19 +126,7 @@ impl Provider for OAuth2 {
     }
 
     fn is_made_anew(&self) -> bool {
-        // What is read of an issuer, and the keys and nonces of DPoP, are kept from fetch to fetch.
-        self.token_endpoint.is_some()
-            && !self.dpop
-            && self.dpop_key.is_none()
-            && self.certificate.is_none()
-            && self.inputs.is_empty()
-            && self.attach_secrets.is_empty()
-            && matches!(self.grant, Grant::ClientCredentials)
-            && self
-                .authentication
-                .iter()
-                .chain(&self.offered)
-                .all(|method| method.token().is_none())
+        self.keeps_nothing()
     }
 
     fn attach(
