@@ -138,6 +138,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("NoLifetime", WORD),
             ("Now", NUMBERS),
             ("ParamValue", NAMES),
+            ("FetchLimit", NUMBERS),
             ("PlainHttp", NAMES),
             ("Probe", DOCUMENT),
             (

@@ -13,6 +13,19 @@
 //! # Ok(()) }
 //! ```
 //!
+//! The vendor's entry in `biped.toml`:
+//!
+//! ```toml
+//! [providers.shop]
+//! kind = "envelope"
+//! base_url = "https://api.vendor.example"
+//! client_id = "shop-backend"
+//! client_secret = "env:SHOP_SECRET"
+//! ```
+//!
+//! [The book](https://github.com/biped-rs/biped/tree/main/docs) has the first steps, recipes, and what to do
+//! about an error.
+//!
 //! | for | read |
 //! | --- | --- |
 //! | calls of an API | `Biped::client`, `ApiClient` (with the feature `reqwest`) |
@@ -24,7 +37,8 @@
 //! | a vendor that Biped doesn't know | [`provider`], [`Builder::register`] |
 //! | a store that Biped doesn't know | [`store`], [`Builder::store_kind`] |
 //! | an HTTP stack that Biped doesn't know | [`client`] |
-//! | tests without a network | [`Builder::http_client`], [`Builder::clock`] |
+//! | tests without a network | [`Builder::http_client`], [`Builder::clock`]; the crate `biped-testing` |
+//! | tests against the vendors' servers | the crate `biped-sandbox` |
 //!
 //! # Features
 //!
@@ -32,19 +46,20 @@
 //! | --- | --- | --- |
 //! | `blocking` | `blocking`: clients and tokens for threads without a runtime | |
 //! | `catalogue` | `vendor = "…"`: the vendors that Biped describes; enables `dialect` | |
-//! | `contentsquare` | providers of kind `contentsquare` | yes |
+//! | `contentsquare` | providers of kind `contentsquare`: Contentsquare's APIs | yes |
 //! | `dialect` | providers of kind `dialect`: any other vendor, described in a TOML file | |
-//! | `envelope` | providers of kind `envelope` | yes |
+//! | `envelope` | providers of kind `envelope`: vendors that wrap responses in `data` and `error` | yes |
 //! | `file` | `[store]` of kind `file`: tokens on disk | |
 //! | `metrics` | counters and histograms through the `metrics` facade | |
-//! | `oauth2` | providers of kind `oauth2` | |
-//! | `platform` | providers of kind `platform` | |
-//! | `spiffe` | tokens of a SPIFFE Workload API, for the kinds `oauth2` and `platform` | |
+//! | `oauth2` | providers of kind `oauth2`: standard authorization servers | |
+//! | `platform` | providers of kind `platform`: tokens of Azure, Google and other platforms | |
 //! | `postgres` | `[store]` of kind `postgres`: tokens shared by a fleet, in PostgreSQL | |
 //! | `redis` | `[store]` of kind `redis`: tokens shared by a fleet | |
 //! | `reqwest` | the HTTP client for token requests, and `Biped::client` | yes |
 //! | `sealed` | `seal` in `[store]`: encrypts what is stored | |
+//! | `spiffe` | tokens of a SPIFFE Workload API, for the kinds `oauth2` and `platform` | |
 //! | `tower` | `TokenLayer` for hyper-util, tonic and any tower client | |
+//! | `vault` | secrets in OpenBao and Vault: references that begin with `vault:` | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -66,33 +81,46 @@ pub mod store;
 mod tenants;
 
 #[cfg(feature = "contentsquare")]
+#[doc(inline)]
 pub use biped_contentsquare as contentsquare;
 pub use biped_core::{
     Error, ErrorKind, ExposeSecret, Inspection, ParamValue, SecretString, SetParam, Timestamp,
     Token, TokenRequest, VendorError,
 };
 #[cfg(feature = "dialect")]
+#[doc(inline)]
 pub use biped_dialect as dialect;
 pub use biped_engine::{
     CachedToken, Rejection, Settings, Status, TokenManager, TokenRef, TokenSource, TokenState,
 };
 #[cfg(feature = "envelope")]
+#[doc(inline)]
 pub use biped_envelope as envelope;
 #[cfg(feature = "file")]
+#[doc(inline)]
 pub use biped_file as file;
 #[cfg(feature = "oauth2")]
+#[doc(inline)]
 pub use biped_oauth2 as oauth2;
 #[cfg(feature = "platform")]
+#[doc(inline)]
 pub use biped_platform as platform;
 #[cfg(feature = "postgres")]
+#[doc(inline)]
 pub use biped_postgres as postgres;
 #[cfg(feature = "redis")]
+#[doc(inline)]
 pub use biped_redis as redis;
 #[cfg(feature = "reqwest")]
-pub use biped_reqwest::{self as reqwest, ApiClient, token_error};
+#[doc(inline)]
+pub use biped_reqwest as reqwest;
+#[cfg(feature = "reqwest")]
+pub use biped_reqwest::{ApiClient, token_error};
 #[cfg(feature = "sealed")]
+#[doc(inline)]
 pub use biped_sealed as sealed;
 #[cfg(feature = "tower")]
+#[doc(inline)]
 pub use biped_tower as tower;
 
 pub use self::{

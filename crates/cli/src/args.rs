@@ -315,6 +315,17 @@ pub(crate) enum OneVendor {
         file: PathBuf,
     },
     Learn(Learn),
+    /// Fetches a token from a vendor with credentials from environment variables, and says what to
+    /// change in the vendor's file
+    ///
+    /// The variables are NAME_CLIENT_ID, NAME_CLIENT_SECRET, and one for each other parameter of the
+    /// file, with the vendor's name in upper case. NAME_SCOPE and NAME_API_BASE_URL are optional. If
+    /// the file has `verify`, the API is called once with the token. No biped.toml is read, and the
+    /// token is not kept.
+    Test {
+        /// A vendor of the catalogue, or the path of a vendor file: ./mine.toml
+        vendor: String,
+    },
 }
 
 /// Turns the curl example of a vendor's documentation into a vendor file

@@ -35,7 +35,7 @@ pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
         Command::Check(args) => check::run(session, args),
         Command::Identity(args) => identity::run(session, args),
         Command::Config { command } => config::run(session, command),
-        Command::Vendors(args) => vendors::run(args),
+        Command::Vendors(args) => vendors::run(session, args),
         Command::New { what } => new::run(session, what),
         Command::Sandbox(args) => sandbox::run(session, args),
         Command::Serve(args) => serve::run(session, args),

@@ -15,7 +15,7 @@ pub(crate) const OF_BIPED: [Example; 2] = [
 ];
 
 /// The examples of each command, by its path.
-const OF_COMMANDS: [(&str, [Example; 2]); 25] = [
+const OF_COMMANDS: [(&str, [Example; 2]); 26] = [
     (
         "init",
         [
@@ -153,6 +153,16 @@ const OF_COMMANDS: [(&str, [Example; 2]); 25] = [
                 "The same for programs:",
                 "biped vendors check mine.toml --format json",
             ),
+        ],
+    ),
+    (
+        "vendors test",
+        [
+            (
+                "Try a vendor of the catalogue with credentials of your own:",
+                "SPOTIFY_CLIENT_ID=… SPOTIFY_CLIENT_SECRET=… biped vendors test spotify",
+            ),
+            ("Try a file of your own:", "biped vendors test ./mine.toml"),
         ],
     ),
     (

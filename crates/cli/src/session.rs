@@ -69,6 +69,9 @@ pub(crate) struct Found {
 
 impl Session {
     pub(crate) fn new(builder: Builder, global: &Global, json: bool) -> Self {
+        if let Some(state) = trust::state_directory() {
+            biped::oauth2::remember_refused_pins(state.join("refused-pins"));
+        }
         let mut builder = builder;
         if let Some(store) = &global.store {
             builder = builder.option("--store", "store.kind", store.as_str());
@@ -237,7 +240,8 @@ impl Session {
         Ok((self.made(builder.references(references))?, doubt))
     }
 
-    fn made(&self, builder: Builder) -> Result<Biped, Error> {
+    /// Builds the providers of a builder.
+    pub(crate) fn made(&self, builder: Builder) -> Result<Biped, Error> {
         let biped = builder.build()?;
         let _ = self.manager.set(biped.manager().clone());
         if biped.names().len() == 0 {

@@ -43,13 +43,19 @@ struct Record {
 /// The maximum size of a record, in bytes.
 const LARGEST: usize = 64 * 1024;
 
+/// Where the command keeps what it remembers; `None` without a home directory.
+pub(crate) fn state_directory() -> Option<PathBuf> {
+    let base = etcetera::choose_base_strategy().ok()?;
+    let state = base.state_dir().unwrap_or_else(|| base.data_dir());
+    Some(state.join("biped"))
+}
+
 impl Trusted {
     pub(crate) fn of_user() -> Result<Self, Error> {
-        let base = etcetera::choose_base_strategy().map_err(|_| {
+        let state = state_directory().ok_or_else(|| {
             Error::configuration("the record of trusted files needs a home directory")
         })?;
-        let state = base.state_dir().unwrap_or_else(|| base.data_dir());
-        Ok(Self::in_directory(state.join("biped").join("trust")))
+        Ok(Self::in_directory(state.join("trust")))
     }
 
     fn in_directory(directory: PathBuf) -> Self {

@@ -81,8 +81,8 @@ impl FieldType {
                     .into()
             }
             Self::Key => {
-                "a private key: \"file:PATH\", \"env:NAME\", { cmd = [\"argv\", …] }, or a command that \
-                 signs: { signer = [\"argv\", …], public = \"file:PATH\" }"
+                "a private key: \"file:PATH\", \"env:NAME\", { cmd = [\"argv\", …] }, or who \
+                 signs: { signer = [\"argv\", …], public = \"file:PATH\" } or { pkcs11 = \"pkcs11:…\" }"
                     .into()
             }
             Self::TokenSource => {

@@ -40,7 +40,7 @@
 //! | `observer.rs` | [`RequestObserver`], which is told of the requests of a fetch |
 //! | `fetch.rs` | [`FetchContext`] |
 //! | `proof.rs` | [`Proof`]: how a client proves who it is |
-//! | `provider.rs` | [`Provider`], [`Inspection`], [`Probe`] |
+//! | `provider.rs` | [`Provider`], [`FetchLimit`], [`Inspection`], [`Probe`] |
 //! | `store.rs` | [`TokenStore`], [`Lease`], [`Claim`] |
 //!
 //! Files and commands are read by `biped-io`, and text of others is made fit to be shown by
@@ -93,7 +93,7 @@ pub use self::{
     pem::pem_blocks,
     plain_http::PlainHttp,
     proof::Proof,
-    provider::{Choice, IdentityRef, Inspection, Probe, Provider},
+    provider::{Choice, FetchLimit, IdentityRef, Inspection, Probe, Provider},
     rejection::RejectionRule,
     request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretSource, SecretUse, SourceContext},

@@ -240,6 +240,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// How many token requests the vendor allows. The engine sends no more than these to the token
+    /// endpoint, unless its own settings say how many. Default: no limit is known.
+    fn fetch_limit(&self) -> Option<FetchLimit> {
+        None
+    }
+
     /// A harmless request to the vendor's API that succeeds with any valid token. Default: none is known.
     fn probe(&self) -> Option<Probe> {
         None
@@ -257,6 +263,25 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     fn request_warning(&self, request: &TokenRequest) -> Option<String> {
         let _ = request;
         None
+    }
+}
+
+/// How many token requests a vendor allows in any period of a given length. They may follow each other
+/// at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FetchLimit {
+    /// The number of requests; at least one is allowed.
+    pub requests: u32,
+    /// The length of the period.
+    pub period: Duration,
+}
+
+impl FetchLimit {
+    /// This number of requests in a period of this length.
+    #[must_use]
+    pub fn new(requests: u32, period: Duration) -> Self {
+        Self { requests, period }
     }
 }
 

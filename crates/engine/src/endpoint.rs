@@ -1,14 +1,15 @@
 //! [`Endpoint`]: what all keys of one token endpoint share: how many requests it gets at a time and
 //! in a minute, and the pause that a `Retry-After` asked for.
 
+mod pace;
 mod semaphore;
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Clock, Error, Now};
+use biped_core::{Clock, Error, FetchLimit, Now};
 
-use self::semaphore::PrioritySemaphore;
 pub(crate) use self::semaphore::{Permit, QueuePosition, Requester};
+use self::{pace::Pace, semaphore::PrioritySemaphore};
 use crate::{
     settings::Settings,
     sync::{Mutex, lock},
@@ -22,22 +23,26 @@ pub(crate) struct Endpoint {
     pause: Mutex<Option<(Duration, Error)>>,
 }
 
-/// A number of requests a minute, evenly spread. One flight at a time waits for the next slot; the
-/// others stay in the queue, where callers go first.
+/// How fast requests may follow each other. One flight at a time waits for the next slot; the others
+/// stay in the queue, where callers go first.
 struct Rate {
     turn: Arc<PrioritySemaphore>,
-    spacing: Duration,
-    next_slot: Mutex<Duration>,
+    pace: Mutex<Pace>,
 }
 
 impl Endpoint {
-    pub(crate) fn new(settings: &Settings) -> Arc<Self> {
+    /// The settings' own rate counts, or else the vendor's limit.
+    pub(crate) fn new(settings: &Settings, limit: Option<FetchLimit>) -> Arc<Self> {
+        let pace = match (settings.fetches_per_minute, limit) {
+            (Some(rate), _) => Some(Pace::even(Duration::from_secs(60) / rate)),
+            (None, Some(limit)) => Some(Pace::within(limit)),
+            (None, None) => None,
+        };
         Arc::new(Self {
             requests: PrioritySemaphore::new(settings.concurrent_fetches),
-            rate: settings.fetches_per_minute.map(|rate| Rate {
+            rate: pace.map(|pace| Rate {
                 turn: PrioritySemaphore::new(1),
-                spacing: Duration::from_secs(60) / rate,
-                next_slot: Mutex::default(),
+                pace: Mutex::new(pace),
             }),
             pause: Mutex::default(),
         })
@@ -82,14 +87,14 @@ impl Endpoint {
             let turn = rate.turn.acquire(requester).await;
             let permit = self.requests.acquire(requester).await;
             let now = clock.now().mono;
-            let slot = (*lock(&rate.next_slot)).max(now);
+            let slot = lock(&rate.pace).next_slot().max(now);
             if slot > now {
                 clock.sleep(slot - now).await;
             }
             // Either may have gone to another requester while this one's runtime stood still.
             if turn.is_still_held() && permit.is_still_held() {
                 // Taken when it is used: a requester that gave up waiting takes none.
-                *lock(&rate.next_slot) = slot.saturating_add(rate.spacing);
+                lock(&rate.pace).take(slot);
                 return permit;
             }
         }

@@ -19,6 +19,7 @@ use crate::{
         table::{Key, KeyTable},
     },
     settings::Settings,
+    spans::Spanned,
     sync::{Mutex, lock},
 };
 
@@ -46,12 +47,13 @@ pub(crate) struct HttpClients {
 }
 
 impl HttpClients {
-    /// Replaces each client by what wraps it.
-    pub(crate) fn each(self, wrap: impl Fn(Arc<dyn HttpClient>) -> Arc<dyn HttpClient>) -> Self {
+    /// The same clients, whose requests have spans.
+    pub(crate) fn spanned(self) -> Self {
+        let spanned = |http| Arc::new(Spanned(http)) as Arc<dyn HttpClient>;
         let own = self.own.into_iter();
         Self {
-            default: wrap(self.default),
-            own: own.map(|(id, client)| (id, wrap(client))).collect(),
+            default: spanned(self.default),
+            own: own.map(|(id, http)| (id, spanned(http))).collect(),
         }
     }
 
@@ -98,7 +100,7 @@ impl Engine {
             .get(id.token_endpoint())
             .and_then(Weak::upgrade);
         let endpoint = known.unwrap_or_else(|| {
-            let endpoint = Endpoint::new(&self.settings);
+            let endpoint = Endpoint::new(&self.settings, provider.fetch_limit());
             parties
                 .endpoints
                 .insert(id.token_endpoint().into(), Arc::downgrade(&endpoint));

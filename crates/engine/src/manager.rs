@@ -20,7 +20,6 @@ use crate::{
     lending::Named,
     settings::Settings,
     source::TokenSource,
-    spans::Spanned,
     status::Status,
     sync::Mutex,
     token_ref::TokenRef,
@@ -194,7 +193,7 @@ impl TokenManagerBuilder {
                 }),
             },
             refresh_at: settings.refresh_at + spread,
-            http: http.each(|client| Arc::new(Spanned(client))),
+            http: http.spanned(),
             clock,
             settings,
         }))

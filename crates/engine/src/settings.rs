@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// The numbers that the token manager goes by.
+/// The settings of a token manager: when a token is renewed, how long a call waits, and how many token
+/// requests are sent.
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,8 +81,9 @@ impl Settings {
         self
     }
 
-    /// Sets how many token requests one token endpoint gets in a minute, evenly spread. Default:
-    /// any number; at least 1.
+    /// Sets how many token requests one token endpoint gets in a minute, evenly spread; at least 1.
+    /// Default: as many as the vendor is known to allow
+    /// ([`Provider::fetch_limit`](biped_core::Provider::fetch_limit)), or else any number.
     #[must_use]
     pub fn fetches_per_minute(mut self, rate: Option<u32>) -> Self {
         self.fetches_per_minute = rate.map(|rate| rate.max(1));

@@ -10,7 +10,7 @@ use crate::{
     sync::atomic::Ordering,
 };
 
-/// What is known of a key.
+/// What the manager knows of the token for one request to one provider.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Status {
@@ -20,7 +20,7 @@ pub struct Status {
     pub tenant: Option<Box<str>>,
     /// What the token is for.
     pub request: TokenRequest,
-    /// How it stands.
+    /// The state of the token.
     pub state: TokenState,
     /// How much of the token's life is left; `None` without a token, and for one that is good until
     /// it is rejected.
@@ -40,7 +40,7 @@ pub struct Status {
     pub next_attempt: Option<Duration>,
 }
 
-/// How a key stands.
+/// The state of a token: whether it can be sent, and what happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
     /// The token needs nothing.

@@ -75,7 +75,7 @@ impl TokenFile {
         };
         let expiry = self.written.as_ref().and_then(|token| token.expires_at());
         let name = self.settings.path.file_name().unwrap_or_default();
-        let seconds = expiry.map(|at| at.unix_seconds());
+        let seconds = expiry.map(biped::Timestamp::unix_seconds);
         meter::file_expires(&self.settings.provider, &name.to_string_lossy(), seconds);
         if let Err(error) = outcome {
             let path = self.settings.path.display();

@@ -55,6 +55,10 @@ impl Place<'_> {
         let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
             return Some(url.into());
         };
+        if self.prefix.is_empty() && rest.starts_with("//") {
+            // A caller would read the first segment as a host.
+            return Some(url.into());
+        }
         let mut seen = format!("{}{rest}", self.prefix);
         if seen.is_empty() {
             seen.push('/');
@@ -142,6 +146,20 @@ mod tests {
         assert_eq!(seen("/v20/x"), "https://api.vendor.example/v20/x");
         assert_eq!(seen("https://cdn.example/a"), "https://cdn.example/a");
         assert_eq!(seen("//cdn.example/a"), "https://cdn.example/a");
+    }
+
+    #[test]
+    fn no_address_without_a_prefix_names_another_host() {
+        let base: Url = "https://api.vendor.example/v2".parse().unwrap();
+        let place = Place {
+            base: &base,
+            called: &base,
+            prefix: "",
+        };
+        let text = "https://api.vendor.example/v2//evil.example/x";
+        assert_eq!(place.seen_by_caller(text).as_deref(), Some(text));
+        let plain = "https://api.vendor.example/v2/x";
+        assert_eq!(place.seen_by_caller(plain).as_deref(), Some("/x"));
     }
 
     #[test]

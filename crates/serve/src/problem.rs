@@ -255,6 +255,12 @@ impl Problem {
     }
 
     /// The API may have acted on the request.
+    /// Nothing was sent yet.
+    pub(crate) fn unsent(mut self) -> Self {
+        self.sent = false;
+        self
+    }
+
     pub(crate) fn sent(mut self) -> Self {
         self.sent = true;
         self

@@ -110,7 +110,7 @@ impl Asked<'_> {
         let takes_trailers = headers::takes_trailers(&parts.headers);
         let body = incoming(body, limits, &call.upload)
             .await
-            .map_err(|why| named(why.problem()))?;
+            .map_err(|why| named(why.problem().unsent()))?;
         let mut sent = parts.headers;
         let keep_cookies = served.settings.forward_cookies;
         headers::to_api(&mut sent, keep_cookies, body.bytes().is_none(), is_grpc);

@@ -10,11 +10,7 @@ use biped::{
     Error, ExposeSecret,
     provider::{Clock, SecretRef, SystemClock},
 };
-use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::aws_lc_rs,
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
-};
+use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -193,7 +189,13 @@ impl Loaded {
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::internal("TLS can't be set up").with_source(error))?;
         let builder = match &texts.client_ca {
-            Some(ca) => builder.with_client_cert_verifier(verifier(ca, crypto)?),
+            // Callers need no certificate, because they may have a token.
+            Some(ca) => builder.with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(roots(ca)?, crypto)
+                    .allow_unauthenticated()
+                    .build()
+                    .map_err(|_| unreadable("client_ca"))?,
+            ),
             None => builder.with_no_client_auth(),
         };
         let certificate = chain
@@ -213,21 +215,14 @@ impl Loaded {
     }
 }
 
-/// Callers need no certificate, because they may have a token.
-fn verifier(
-    ca: &biped::SecretString,
-    crypto: Arc<rustls::crypto::CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+fn roots(ca: &biped::SecretString) -> Result<Arc<RootCertStore>, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(ca, "client_ca")? {
         roots
             .add(certificate)
             .map_err(|_| unreadable("client_ca"))?;
     }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), crypto)
-        .allow_unauthenticated()
-        .build()
-        .map_err(|_| unreadable("client_ca"))
+    Ok(Arc::new(roots))
 }
 
 fn certificates(

@@ -36,10 +36,12 @@
 //! | `platform.rs` | requests to services of the platform, and their failures |
 //! | `secret.rs`, `github.rs`, `gcp.rs`, `azure.rs`, `azure/arc.rs`, `spiffe.rs`, `provider.rs`, `url.rs`, `sign.rs`, `google_key.rs` | the sources |
 //! | `vault.rs` | `Vault`: secrets in OpenBao and Vault (feature `vault`) |
-//! | `vault/{place,settings,server,login}.rs` | what a reference names, `[vault]`, requests, and logins |
+//! | `vault/{place,settings,server,session,login}.rs` | what a reference names, `[vault]`, requests, and logins |
 //! | `key.rs`, `key/` | [`SigningKey`], and how keys are read |
-//! | `signer.rs` | [`Signer`]: a key that signs elsewhere; [`KeyRef`]: where a key is |
+//! | `key_ref.rs` | [`KeyRef`]: where a key is |
+//! | `signer.rs` | [`Signer`]: a key that signs elsewhere |
 //! | `signer/{public,command}.rs` | [`PublicKey`], and a command that signs |
+//! | `signer/pkcs11.rs`, `signer/pkcs11/` | a key in a PKCS#11 token (feature `pkcs11`) |
 //! | `der.rs` | the part of DER that keys and certificates need |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -52,6 +54,7 @@ mod github;
 mod google_key;
 mod grammar;
 mod key;
+mod key_ref;
 mod platform;
 mod provider;
 mod secret;
@@ -65,6 +68,8 @@ mod url;
 #[cfg(feature = "vault")]
 mod vault;
 
+#[cfg(feature = "pkcs11")]
+pub use self::signer::pkcs11::remember_refused_pins;
 #[cfg(feature = "vault")]
 pub use self::vault::{Vault, VaultSettings};
 pub use self::{
@@ -72,7 +77,8 @@ pub use self::{
     der::key_of_certificate,
     google_key::TOKEN_ENDPOINT as GOOGLE_TOKEN_ENDPOINT,
     key::{Algorithm, KeySource, SigningKey, fresh_id, hmac_jws, sha256},
-    signer::{AnyKey, KeyRef, PublicKey, Signer},
+    key_ref::{AnyKey, KeyRef},
+    signer::{PublicKey, Signer},
     source::{Asking, Wanted},
     token::{ExternalToken, GivenToken},
 };

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     key::{Algorithm, KeySource, fresh_id},
+    key_ref::KeyRef,
     platform,
-    signer::KeyRef,
     source::{Asking, Found, Source},
 };
 

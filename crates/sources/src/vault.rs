@@ -3,6 +3,7 @@
 mod login;
 mod place;
 mod server;
+mod session;
 mod settings;
 
 use std::sync::{Arc, OnceLock};
@@ -15,7 +16,7 @@ use biped_core::{
 use serde_json::Value;
 
 pub use self::settings::VaultSettings;
-use self::{place::Place, server::Server};
+use self::{place::Place, server::Server, session::Sessions};
 
 /// The scheme of references: `vault:MOUNT/PATH#FIELD`.
 const SCHEME: &str = "vault";
@@ -35,7 +36,7 @@ const SCHEME: &str = "vault";
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Vault {
-    server: Arc<OnceLock<Server>>,
+    server: Arc<OnceLock<Sessions>>,
 }
 
 impl Vault {
@@ -64,7 +65,7 @@ impl Vault {
     /// Says where the server is, and what sends requests to it. Only the first call counts.
     pub fn connect(&self, settings: VaultSettings, http: Arc<dyn HttpClient>) {
         // A second server would leave it open which one a secret is from.
-        let _ = self.server.set(Server::new(settings, http));
+        let _ = self.server.set(Sessions::new(Server::new(settings, http)));
     }
 
     fn source(&self, place: Place) -> Arc<dyn SecretSource> {
@@ -79,7 +80,7 @@ impl Vault {
 #[derive(Debug)]
 struct Secret {
     place: Place,
-    server: Arc<OnceLock<Server>>,
+    server: Arc<OnceLock<Sessions>>,
 }
 
 #[async_trait]
@@ -96,7 +97,7 @@ impl SecretSource for Secret {
             ))
             .with_remedy("use another place for the secrets of [store], [http] and [vault]")
         })?;
-        let fetch = FetchContext::new(server.http(), cx.clock());
+        let fetch = FetchContext::new(server.server.http(), cx.clock());
         self.field(server, &fetch)
             .await
             .map_err(|error| match error.kind() {
@@ -108,7 +109,7 @@ impl SecretSource for Secret {
 }
 
 impl Secret {
-    async fn field(&self, server: &Server, cx: &FetchContext<'_>) -> Result<SecretString, Error> {
+    async fn field(&self, server: &Sessions, cx: &FetchContext<'_>) -> Result<SecretString, Error> {
         let (place, field) = (&self.place, &self.place.field);
         let segments = place.segments();
         let response = server.get(&segments, &place.to_string(), cx).await?;

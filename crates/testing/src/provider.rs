@@ -16,8 +16,8 @@ mod stored;
 
 use async_trait::async_trait;
 use biped_core::{
-    BaseUrls, Error, ExposeSecret, FetchContext, Lifetime, PlainHttp, Provider, ProviderId,
-    SecretRef, Token, TokenRequest, VendorError, wire,
+    BaseUrls, Error, ExposeSecret, FetchContext, FetchLimit, Lifetime, PlainHttp, Provider,
+    ProviderId, SecretRef, Token, TokenRequest, VendorError, wire,
 };
 
 /// A plain provider. It sends a form with `client_id`, `client_secret`, `scope` and the request's
@@ -30,6 +30,7 @@ pub struct TestProvider {
     assumed: Option<Lifetime>,
     base_urls: BaseUrls,
     plain_http: Option<PlainHttp>,
+    limit: Option<FetchLimit>,
 }
 
 impl Default for TestProvider {
@@ -54,6 +55,7 @@ impl TestProvider {
             assumed: None,
             base_urls: BaseUrls::none(),
             plain_http: None,
+            limit: None,
         }
         .identified()
     }
@@ -92,6 +94,13 @@ impl TestProvider {
         self
     }
 
+    /// Sets how many token requests its vendor allows. Default: no limit is known.
+    #[must_use]
+    pub fn fetch_limit(mut self, limit: FetchLimit) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     /// Sets the lifetime that it assumes if a response does not contain one.
     #[must_use]
     pub fn assumed_lifetime(mut self, lifetime: Lifetime) -> Self {
@@ -112,6 +121,10 @@ impl Provider for TestProvider {
 
     async fn base_urls(&self, _: &FetchContext<'_>) -> Result<BaseUrls, Error> {
         Ok(self.base_urls.clone())
+    }
+
+    fn fetch_limit(&self) -> Option<FetchLimit> {
+        self.limit
     }
 
     fn lives_until_rejected(&self) -> bool {

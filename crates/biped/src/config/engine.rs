@@ -20,8 +20,8 @@ const FIELDS: &[Field] = &[
     Field::new("concurrent_fetches", FieldType::Integer)
         .about("How many token requests a token endpoint gets at a time. Default: 8."),
     Field::new("fetches_per_minute", FieldType::Integer).about(
-        "How many token requests a token endpoint gets in a minute, evenly spread. Default: no \
-         limit.",
+        "How many token requests a token endpoint gets in a minute, evenly spread. Default: as \
+         many as the vendor is known to allow, or else any number.",
     ),
     Field::new("max_keys", FieldType::Integer)
         .about("How many tokens are kept, not counting those in use. Default: 200000."),

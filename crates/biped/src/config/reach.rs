@@ -156,7 +156,10 @@ impl Reach {
                     self.put_all(path, value);
                     return;
                 }
-                if table.contains_key("signer") {
+                if ["signer", "pkcs11"]
+                    .iter()
+                    .any(|key| table.contains_key(*key))
+                {
                     self.show(path, value, ty);
                 }
                 // Tells an empty table from a missing one.
@@ -186,7 +189,10 @@ impl Reach {
                     let argv: Vec<_> = argv.iter().filter_map(ConfigValue::to_text).collect();
                     Some(format!("runs {argv:?}"))
                 }
-                _ => value.to_secret().map(|secret| secret.to_string()),
+                _ => match table.get("pkcs11").and_then(ConfigValue::to_text) {
+                    Some(uri) => Some(format!("loads the module of {uri:?}")),
+                    None => value.to_secret().map(|secret| secret.to_string()),
+                },
             },
             Value::Text(text) if value.is_reference() => Some(text.clone()),
             Value::Text(text) => match url::Url::parse(text.trim()) {

@@ -1,7 +1,9 @@
 //! `biped check`.
 
+use std::sync::Arc;
+
 use biped::{
-    ApiClient, CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
+    ApiClient, Biped, CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
     provider::{
         PlainHttp, Probe, Proof,
         wire::{Escaped, escaped},
@@ -51,16 +53,8 @@ pub(crate) fn run(session: &Session, args: &args::Check) -> Outcome {
                 Err(Failure::Biped(error)) => Err(error),
                 Err(other) => return Err(other),
             };
-            let proof = identity::proof_of(session, name, source).await;
-            let mut finding = Finding::of(name, source, tried.as_deref(), proof);
-            if finding.ok
-                && let Some(probe) = source.provider().probe()
-                && finding.base_url.is_some()
-            {
-                let client = args.selection.client(&biped, name)?;
-                let said = session.limited(name, probed(&client, &probe)).await?;
-                finding.note_probe(said);
-            }
+            let client = || args.selection.client(&biped, name);
+            let finding = finding(session, name, source, tried, client).await?;
             found.push(finding);
         }
         Ok(found)
@@ -79,6 +73,40 @@ pub(crate) fn run(session: &Session, args: &args::Check) -> Outcome {
     }
 }
 
+/// What a provider's fetch shows, after the harmless request if there is one.
+async fn finding(
+    session: &Session,
+    name: &str,
+    source: &TokenSource,
+    tried: Result<Arc<CachedToken>, Error>,
+    client: impl FnOnce() -> Result<ApiClient, Error>,
+) -> Outcome<Finding> {
+    let proof = identity::proof_of(session, name, source).await;
+    let mut finding = Finding::of(name, source, tried.as_deref(), proof);
+    if finding.ok
+        && let Some(probe) = source.provider().probe()
+        && finding.base_url.is_some()
+    {
+        let said = session.limited(name, probed(&client()?, &probe)).await?;
+        finding.note_probe(said);
+    }
+    Ok(finding)
+}
+
+/// What a fetch from the only provider of `biped` shows.
+pub(super) fn only(session: &Session, biped: &Biped, name: &str) -> Outcome<Finding> {
+    let source = biped.token_source(name)?;
+    session.block_on(async {
+        let flight = async { source.fetch().await.map(TokenRef::into_owned) };
+        let tried = match session.limited(name, flight).await {
+            Ok(token) => Ok(token),
+            Err(Failure::Biped(error)) => Err(error),
+            Err(other) => return Err(other),
+        };
+        finding(session, name, &source, tried, || biped.client(name)).await
+    })
+}
+
 /// How bad an error is: by its exit status, and a bug is the worst.
 fn severity(kind: ErrorKind) -> u8 {
     match failure::status(kind) {
@@ -89,16 +117,16 @@ fn severity(kind: ErrorKind) -> u8 {
 
 /// The result for a provider.
 #[derive(Serialize)]
-struct Finding {
+pub(super) struct Finding {
     provider: String,
-    ok: bool,
+    pub(super) ok: bool,
     /// How the provider proves who it is.
     proof: Shown,
     scope: Option<String>,
     base_url: Option<String>,
     expires_in: Option<u64>,
     /// Whether the vendor's API accepts the token; null where no request is known that shows it.
-    verified: Option<bool>,
+    pub(super) verified: Option<bool>,
     /// What the API's acceptance shows.
     #[serde(skip)]
     verified_by: Option<String>,
@@ -112,7 +140,7 @@ struct Finding {
     #[serde(skip)]
     proof_lines: Vec<(&'static str, String)>,
     #[serde(skip)]
-    cause: Option<Error>,
+    pub(super) cause: Option<Error>,
 }
 
 impl Finding {
@@ -164,7 +192,7 @@ impl Finding {
         }
     }
 
-    fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let mut lines = self.proof_lines.clone();
         let (state, color) = match &self.cause {
             None => ("ok", AnsiColor::Green),

@@ -1,11 +1,11 @@
 //! `biped vendors`.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use biped::{
     Error,
     config::Origin,
-    dialect::{Assumption, Catalogue, Report as DialectReport, check},
+    dialect::{Assumption, Catalogue, Dialect, Report as DialectReport, VendorFile, check},
     provider::wire::Escaped,
 };
 use serde::Serialize;
@@ -14,17 +14,20 @@ use crate::{
     args::{OneVendor, PageFormat, Vendors},
     failure::{Failure, Outcome},
     output,
+    session::Session,
 };
 
 mod learn;
 mod list;
+mod live;
 mod page;
 
-pub(crate) fn run(args: &Vendors) -> Outcome {
+pub(crate) fn run(session: &Session, args: &Vendors) -> Outcome {
     match &args.command {
         Some(OneVendor::Show { name }) => show(name, args.format),
         Some(OneVendor::Check { file }) => check_file(file, args.format),
         Some(OneVendor::Learn(args)) => learn::run(args),
+        Some(OneVendor::Test { vendor }) => live::run(session, vendor, args.format),
         None => listed(&args.search.join(" "), args.format),
     }
 }
@@ -54,24 +57,27 @@ fn listed(words: &str, format: PageFormat) -> Outcome {
 }
 
 fn show(name: &str, format: PageFormat) -> Outcome {
-    let catalogue = Catalogue::built_in();
-    let found = catalogue.get(name);
-    let found = found.and_then(|entry| Some((entry, entry.dialect()?)));
-    let Some((entry, dialect)) = found else {
-        let remedy = match catalogue.nearest(name) {
-            Some(meant) => format!("did you mean {meant}?"),
-            None => "list all with `biped vendors`".into(),
-        };
-        let error = Error::configuration(format!(
-            "the catalogue does not contain a vendor named {name}"
-        ));
-        return Err(error.with_remedy(remedy).into());
-    };
+    let (entry, dialect) = of_catalogue(name)?;
     match format {
         PageFormat::Json => output::json(&page::Shown::of(entry, &dialect)),
         PageFormat::Text => output::text(&page::text(entry, &dialect)),
         PageFormat::Markdown => output::text(&page::markdown(entry, &dialect)),
     }
+}
+
+/// Returns the vendor of this name.
+fn of_catalogue(name: &str) -> Result<(&'static VendorFile, Arc<Dialect>), Error> {
+    let catalogue = Catalogue::built_in();
+    let found = catalogue.get(name);
+    let found = found.and_then(|entry| Some((entry, entry.dialect()?)));
+    found.ok_or_else(|| {
+        let remedy = match catalogue.nearest(name) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => "list all with `biped vendors`".into(),
+        };
+        let what = format!("the catalogue does not contain a vendor named {name}");
+        Error::configuration(what).with_remedy(remedy)
+    })
 }
 
 /// The result of checking a file.

@@ -9,6 +9,7 @@ mod exec;
 mod failures;
 mod forgery;
 mod identity;
+mod keyless;
 mod lifetimes;
 mod new;
 mod pages;

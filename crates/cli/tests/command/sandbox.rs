@@ -8,7 +8,7 @@ use std::{
 use crate::world::World;
 
 /// A sandbox in a process of its own, killed when it is dropped.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Running {
     /// Starts it, and returns once it has told its three addresses.
@@ -19,7 +19,7 @@ impl Running {
     }
 
     /// Starts it, and returns its first lines.
-    fn telling(world: &World, arguments: &[&str], lines: usize) -> (Self, Vec<String>) {
+    pub(crate) fn telling(world: &World, arguments: &[&str], lines: usize) -> (Self, Vec<String>) {
         let mut child = world
             .command(["sandbox"].iter().chain(arguments))
             .stdout(Stdio::piped())

@@ -1,6 +1,6 @@
 //! `biped vendors`: the catalogue, and a vendor of one's own.
 
-use crate::world::{World, error_of};
+use crate::world::{OneRequest, Ran, World, error_of};
 
 #[test]
 fn the_catalogue_is_listed_and_searched() {
@@ -290,6 +290,122 @@ fn a_check_tries_the_token_where_a_harmless_request_is_known() {
     set("/v1/{origin}/orders");
     let json = world.run("check mine --format json").json();
     assert_eq!(json[0]["verified"], serde_json::Value::Null);
+}
+
+/// A file for the sandbox's shop, whose API is called at `path`.
+fn shop_file(path: &str) -> String {
+    format!(
+        "url = \"{{origin}}/v1/auth/token\"\ngrant_type = false\nheaders = {{ X-Note = \"{{note}}\" }}\n\
+         [response]\ntoken = \"/data/access_token\"\nexpires = {{ at = \"/data/expires_in\" }}\n\
+         [about]\ntitle = \"Mine\"\ndocs = \"https://docs.example\"\napi = \"{{origin}}\"\n\
+         params = {{ origin = \"where it is\", note = {{ says = \"a note\", optional = true }} }}\n\
+         verify = {{ path = \"{path}\" }}\n\
+         unverified = [\"request\", \"answer\", \"refusal\", \"api\", \"verify\"]\n"
+    )
+}
+
+/// `biped vendors test` for that file, with the shop's credentials in variables.
+fn test_of_the_shop(world: &World, secret: &str, more: &[&str]) -> Ran {
+    let mut line = vec!["vendors", "test", "./mine.toml"];
+    line.extend(more);
+    let mut command = world.command(line);
+    command
+        .env("MINE_ORIGIN", world.sandbox().url())
+        .env("MINE_CLIENT_ID", biped_sandbox::SHOP.client_id)
+        .env("MINE_CLIENT_SECRET", secret);
+    Ran::of(command.output().unwrap())
+}
+
+#[test]
+fn a_test_fetches_a_token_calls_the_api_and_says_what_to_change() {
+    let world = World::empty();
+    let secret = biped_sandbox::SHOP.client_secret;
+    world.write("mine.toml", &shop_file("/v1/orders"));
+    let text = test_of_the_shop(&world, secret, &[]).ok();
+    for words in [
+        "mine: ok",
+        "GET /v1/orders returned 200",
+        "Change [about] in ./mine.toml:",
+        "live = true",
+        "unverified = [\"refusal\"]",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let json = test_of_the_shop(&world, secret, &["--format", "json"]).json();
+    assert_eq!(json["verified"], true);
+    assert_eq!(json["file"], "./mine.toml");
+    assert_eq!(json["change"]["live"], true);
+    assert_eq!(json["change"]["unverified"], serde_json::json!(["refusal"]));
+    // Nothing is kept: each run asks the vendor.
+    assert_eq!(world.token_requests(), 2);
+
+    // A token that the API was not seen to accept proves less.
+    world.write("mine.toml", &shop_file("/v1/nowhere"));
+    let json = test_of_the_shop(&world, secret, &["--format", "json"]).json();
+    assert_eq!(json["change"]["live"], true);
+    let left = serde_json::json!(["refusal", "api", "verify"]);
+    assert_eq!(json["change"]["unverified"], left);
+}
+
+#[test]
+fn a_test_that_brings_no_token_changes_nothing() {
+    let world = World::empty();
+    world.write("mine.toml", &shop_file("/v1/orders"));
+    let refused = test_of_the_shop(&world, "pl4nted", &[]);
+    let told = &refused.stdout;
+    assert!(
+        told.contains("mine: refused") && !told.contains("live"),
+        "{told}"
+    );
+    assert!(!told.contains("pl4nted"), "{told}");
+    assert_eq!(refused.status, 3);
+    let json = test_of_the_shop(&world, "pl4nted", &["--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["ok"], false);
+    assert_eq!(json["change"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_vendor_of_the_catalogue_is_tested_with_variables_named_after_it() {
+    let world = World::empty();
+    // Every variable that is missing is named, with what it is for.
+    let why = world.run("vendors test keycloak").failed(2);
+    for variable in [
+        "KEYCLOAK_CLIENT_ID",
+        "KEYCLOAK_CLIENT_SECRET",
+        "KEYCLOAK_BASE_URL",
+        "KEYCLOAK_REALM is not set: the realm's name",
+    ] {
+        assert!(why.contains(variable), "{why}");
+    }
+    let server = OneRequest::answered(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         content-length: 43\r\n\r\n{\"access_token\":\"t-1\",\"expires_in\":300    }",
+    );
+    let mut command = world.command(["vendors", "test", "keycloak"]);
+    command
+        .env("KEYCLOAK_BASE_URL", &server.url)
+        .env("KEYCLOAK_REALM", "acme")
+        .env("KEYCLOAK_CLIENT_ID", "my-client")
+        .env("KEYCLOAK_CLIENT_SECRET", "s 1")
+        .env("KEYCLOAK_SCOPE", "profile");
+    let text = Ran::of(command.output().unwrap()).ok();
+    assert!(text.contains("Change [about] in vendors/keycloak.toml:\n  live = true"));
+    let request = server.request();
+    assert!(request.starts_with("POST /realms/acme/protocol/openid-connect/token "));
+    let body = "grant_type=client_credentials&client_id=my-client&client_secret=s+1&scope=profile";
+    assert!(request.ends_with(body), "{request}");
+
+    assert!(
+        world
+            .run("vendors test keycloack")
+            .failed(2)
+            .contains("keycloak")
+    );
+    world.write("broken.toml", "uri = 1\n");
+    let why = world.run("vendors test ./broken.toml").failed(2);
+    assert!(why.contains("biped vendors check ./broken.toml"), "{why}");
+    world.run("vendors test ./nowhere.toml").failed(2);
 }
 
 #[test]

@@ -424,7 +424,7 @@ impl KeyState {
     }
 }
 
-/// What became of a rejection.
+/// What a [`TokenSource`](crate::TokenSource) does with a rejected token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {

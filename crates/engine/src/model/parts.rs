@@ -68,7 +68,7 @@ fn it_is_quiet_when_the_last_flight_is_over() {
 fn a_permit_goes_on_to_whoever_still_waits() {
     explore(|| async {
         let clock = Arc::new(ModelClock::default());
-        let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1));
+        let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1), None);
         let permit = endpoint.permit(&flight(true), &*clock).await;
         let leaves = {
             let (endpoint, clock) = (endpoint.clone(), clock.clone());
@@ -95,7 +95,7 @@ async fn telling<T>(work: impl Future<Output = T>, waits: Arc<Gate>) -> T {
 fn a_flight_that_gets_urgent_while_it_joins_the_queue_goes_ahead() {
     explore(|| async {
         let clock = Arc::new(ModelClock::default());
-        let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1));
+        let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1), None);
         let served = Arc::<Mutex<Vec<usize>>>::default();
         let queue = |number, flight: Arc<Flight>| {
             let waits = Arc::<Gate>::default();
@@ -145,7 +145,7 @@ fn drive(
 fn a_permit_that_nobody_drives_is_taken_over_and_comes_back_once() {
     explore(|| async {
         let clock = Arc::new(ModelClock::default());
-        let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1));
+        let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1), None);
         let standing = endpoint.permit(&flight(true), &*clock).await;
         let flights = [flight(true), flight(true)];
         let with_permit = Arc::<AtomicUsize>::default();
@@ -175,7 +175,7 @@ fn a_permit_that_nobody_drives_is_taken_over_and_comes_back_once() {
 fn a_permit_that_is_never_given_back_is_taken_over() {
     explore(|| async {
         let clock = Arc::new(ModelClock::default());
-        let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1));
+        let endpoint = Endpoint::new(&Settings::default().concurrent_fetches(1), None);
         let standing = endpoint.permit(&flight(true), &*clock).await;
         let waits = |flight: Arc<Flight>| {
             let (endpoint, clock) = (endpoint.clone(), clock.clone());

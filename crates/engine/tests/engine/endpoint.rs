@@ -1,6 +1,8 @@
 //! What the keys of one token endpoint share: the vendor's `Retry-After`, and a rate.
 
-use biped_core::ErrorKind;
+use std::sync::Arc;
+
+use biped_core::{ErrorKind, FetchLimit, TokenRequest};
 use biped_engine::{Settings, TokenSource};
 use biped_testing::{Reply, TestProvider, settle};
 
@@ -160,4 +162,92 @@ async fn a_key_whose_vendor_never_answers_holds_up_no_other() {
         assert_eq!(text(&stage.tenant(tenant)).await, "t");
     }
     assert!(!stuck.is_finished());
+}
+
+/// The tokens of tenants whose vendor allows three requests in a minute.
+fn limited(stage: &Stage, tenants: std::ops::Range<i64>) -> Vec<TokenSource> {
+    let limit = FetchLimit::new(3, seconds(60.0));
+    tenants
+        .map(|number| {
+            let provider = Arc::new(TestProvider::default().fetch_limit(limit));
+            let request = TokenRequest::new().param("tenant", number);
+            stage.manager.source(provider, request)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_vendors_limit_allows_a_burst_and_no_more_in_any_period() {
+    let _limit = biped_testing::TimeLimit::start();
+    let stage = Stage::new();
+    stage.http.answer_with(|_, _| Reply::token("t", 3600));
+    let first = limited(&stage, 0..1);
+    text(&first[0]).await;
+    stage.advance(50.0);
+    // Two more of the same minute go out at once, and the others wait for its end.
+    let sources = limited(&stage, 1..6);
+    let callers: Vec<_> = sources.iter().map(ask).collect();
+    settle().await;
+    assert_eq!(stage.http.count(), 3);
+    stage.pass(9.9).await;
+    assert_eq!(stage.http.count(), 3);
+    // The first request is a minute old, the two after it are not.
+    stage.pass(0.1).await;
+    assert_eq!(stage.http.count(), 4);
+    for caller in callers {
+        let _ = caller.await.unwrap();
+    }
+    // Those two are a minute old: the tenants that wait get their tokens without being asked for.
+    stage.advance(49.9);
+    let late = limited(&stage, 6..8);
+    let callers: Vec<_> = late.iter().map(ask).collect();
+    settle().await;
+    assert_eq!(stage.http.count(), 4);
+    stage.pass(0.1).await;
+    assert_eq!(stage.http.count(), 6);
+    for caller in callers {
+        let _ = caller.await;
+    }
+}
+
+#[tokio::test]
+async fn the_settings_own_rate_replaces_the_vendors_limit() {
+    let _limit = biped_testing::TimeLimit::start();
+    let stage = Stage::with(Settings::default().fetches_per_minute(Some(60)));
+    stage.http.answer_with(|_, _| Reply::token("t", 3600));
+    let sources = limited(&stage, 0..6);
+    let callers: Vec<_> = sources.iter().map(ask).collect();
+    settle().await;
+    for expected in 1..=6 {
+        assert_eq!(stage.http.count(), expected);
+        stage.pass(1.0).await;
+    }
+    for caller in callers {
+        caller.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_large_limit_is_kept_in_shorter_periods() {
+    let _limit = biped_testing::TimeLimit::start();
+    let stage = Stage::with(Settings::default().concurrent_fetches(2_000));
+    stage.http.answer_with(|_, _| Reply::token("t", 3600));
+    // 4 000 in 40 s are 1 000 in 10 s.
+    let limit = FetchLimit::new(4_000, seconds(40.0));
+    let sources: Vec<_> = (0..1_001)
+        .map(|number| {
+            let provider = Arc::new(TestProvider::default().fetch_limit(limit));
+            let request = TokenRequest::new().param("tenant", number);
+            stage.manager.source(provider, request)
+        })
+        .collect();
+    let callers: Vec<_> = sources.iter().map(ask).collect();
+    stage.http.arrivals(1_000).await;
+    settle().await;
+    assert_eq!(stage.http.count(), 1_000);
+    stage.pass(9.9).await;
+    assert_eq!(stage.http.count(), 1_000);
+    stage.pass(0.1).await;
+    assert_eq!(stage.http.count(), 1_001);
+    drop(callers);
 }

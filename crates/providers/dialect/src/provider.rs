@@ -4,8 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret, FetchContext,
-    IdentityRef, Input, Lifetime, PlainHttp, Probe, Provider, ProviderId, RejectionRule, SecretRef,
-    Timestamp, Token, TokenRequest, Verdict, async_trait, judge_by_status,
+    FetchLimit, IdentityRef, Input, Lifetime, PlainHttp, Probe, Provider, ProviderId,
+    RejectionRule, SecretRef, Timestamp, Token, TokenRequest, Verdict, async_trait,
+    judge_by_status,
 };
 use biped_sources::ExternalToken;
 use http::header;
@@ -155,6 +156,11 @@ impl Provider for Vendor {
     fn idle_limit(&self) -> Option<Duration> {
         let steps = self.dialect.steps.iter();
         steps.filter_map(|step| step.reads.idle).min()
+    }
+
+    fn fetch_limit(&self) -> Option<FetchLimit> {
+        let limits = self.dialect.about.as_ref()?.limits()?;
+        Some(FetchLimit::new(limits.requests(), limits.period()))
     }
 
     /// The request of `about.verify`, unless its path has parameters.

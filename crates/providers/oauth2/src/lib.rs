@@ -102,6 +102,7 @@
 //! | `provider.rs` | [`OAuth2`]: fetching, attaching, judging, introspecting and revoking tokens |
 //! | `provider/proof.rs` | how the client proves who it is, for people |
 //! | `provider/accepted.rs` | which credentials an API must not choose the receiver of |
+//! | `provider/discovery.rs` | what is learned before a token is requested |
 //! | `provider/settings.rs` | the settings of an [`OAuth2`], and its id |
 //! | `config.rs` | [`kind`]: the keys in a configuration file |
 //! | `authentication.rs` | every client authentication method, in order of preference, and the choice of one |
@@ -143,6 +144,8 @@ mod presented;
 mod provider;
 mod resource;
 
+#[cfg(feature = "pkcs11")]
+pub use biped_sources::remember_refused_pins;
 pub use biped_sources::{Algorithm, ExternalToken, PublicKey, Signer};
 
 pub use self::{

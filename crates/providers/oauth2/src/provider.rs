@@ -2,6 +2,7 @@
 
 mod accepted;
 mod anew;
+mod discovery;
 mod proof;
 mod settings;
 
@@ -26,7 +27,7 @@ use crate::{
     introspection,
     metadata::{Cache, Metadata, may_have_moved},
     presented,
-    resource::{self, Api, ProtectedResource},
+    resource::{self, Api},
 };
 use biped_sources::{Asking, SigningKey, Wanted};
 
@@ -319,54 +320,6 @@ impl OAuth2 {
             presented: &self.memory.presented,
         };
         exchange::token(&asked, binding, cx).await
-    }
-
-    /// Returns what the API says about itself, if its address is configured.
-    async fn resource(
-        &self,
-        cx: &FetchContext<'_>,
-    ) -> Result<Option<Arc<ProtectedResource>>, Error> {
-        let Some(api) = &self.api else {
-            return Ok(None);
-        };
-        self.check_issuer()?;
-        let issuer = self.issuer.as_deref();
-        self.memory.resource.get(api, issuer, cx).await.map(Some)
-    }
-
-    /// Returns the server's metadata, and whether it is from an earlier fetch.
-    async fn metadata(
-        &self,
-        resource: Option<&ProtectedResource>,
-        cx: &FetchContext<'_>,
-    ) -> Result<(Arc<Metadata>, bool), Error> {
-        let named = resource.map(|found| found.issuer.as_str());
-        let issuer = self.issuer.as_deref().or(named).ok_or_else(|| {
-            Error::configuration("neither token_endpoint nor issuer is set")
-                .with_remedy("set one of them")
-        })?;
-        let mutual_tls = self.certificate.is_some();
-        let (known, is_old) = self.memory.metadata.get(issuer, mutual_tls, cx).await?;
-        if let Some(found) = resource {
-            known.check_resource(&found.resource)?;
-        }
-        Ok((known, is_old))
-    }
-
-    /// Returns the metadata if there is an issuer.
-    async fn known_metadata(&self, cx: &FetchContext<'_>) -> Result<Option<Arc<Metadata>>, Error> {
-        let resource = self.resource(cx).await?;
-        if self.issuer.is_none() && resource.is_none() {
-            return Ok(None);
-        }
-        let (known, _) = self.metadata(resource.as_deref(), cx).await?;
-        Ok(Some(known))
-    }
-
-    /// Returns the issuer that assertions are for: the configured one, or the one whose metadata is used.
-    fn issuer_or<'a>(&'a self, metadata: Option<&'a Metadata>) -> Option<&'a str> {
-        let used = metadata.map(|known| known.issuer.as_str());
-        self.issuer.as_deref().or(used)
     }
 
     /// Reads the client's credentials, and makes the proof for requests to `endpoint`.

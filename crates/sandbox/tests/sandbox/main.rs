@@ -5,6 +5,7 @@
 mod contentsquare;
 mod envelope;
 mod faults;
+mod platforms;
 mod running;
 mod stats;
 

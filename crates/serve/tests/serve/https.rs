@@ -292,6 +292,29 @@ async fn other_machines_may_connect_where_tls_and_callers_guard_the_address() {
 }
 
 #[tokio::test]
+async fn an_api_at_an_address_of_a_wildcard_listener_is_a_loop() {
+    let caller = "[[serve.callers]]\nname = 'app'\ntoken = 'secret-a'\n";
+    let sidecar = Encrypted::at("0.0.0.0:0", caller).await;
+    let port = sidecar.at.port();
+    let at = sidecar.stage.vendor.address;
+    let more = format!(
+        "[providers.own]\nkind = 'oauth2'\ntoken_endpoint = 'http://{at}/token'\nclient_id = 'a'\n\
+         client_secret = 'b'\napi_base_url = 'http://127.0.0.1:{port}'\n"
+    );
+    let toml = format!(
+        "[serve]\nlisten = ['0.0.0.0:{port}']\n{}{caller}{more}",
+        tls(sidecar.directory.path())
+    );
+    sidecar.running.stop(false).await;
+    let running = Server::new(biped(&toml)).start().await.unwrap();
+    let again = Encrypted { running, ..sidecar };
+    let answer = again
+        .get(None, "/own/x", "Biped-Caller: secret-a\r\n")
+        .await;
+    assert_eq!(answer, 508);
+}
+
+#[tokio::test]
 async fn what_can_not_be_used_is_told_at_the_start() {
     let sidecar = Encrypted::at("127.0.0.1:0", "").await;
     let directory = sidecar.directory.path();

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod callers;
+mod details;
 mod faults;
 mod files;
+mod frames;
 mod health;
 mod http2;
 mod https;

@@ -7,11 +7,14 @@ use biped_config::{ConfigTable, Field, FieldType};
 use biped_core::{Error, ExposeSecret, SecretRef, SourceContext, async_trait};
 use biped_io::{before, run_command_with};
 
-use super::{KeyKind, PublicKey, Signer};
+use super::{
+    Signer,
+    public::{KeyKind, PublicKey},
+};
 use crate::{der, key::Algorithm};
 
 /// The key of its table.
-pub(super) const KEY: &str = "signer";
+pub(crate) const KEY: &str = "signer";
 
 /// How long it may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,14 +26,14 @@ const LONGEST: usize = 64 * 1024;
 const ALGORITHM: &str = "BIPED_ALG";
 
 /// A command that gets the message on standard input, and prints the signature in base64 or base64url.
-pub(super) struct Command {
+pub(crate) struct Command {
     program: String,
     arguments: Vec<String>,
     public: SecretRef,
 }
 
 impl Command {
-    pub(super) fn from_config(table: &ConfigTable) -> Option<Self> {
+    pub(crate) fn from_config(table: &ConfigTable) -> Option<Self> {
         table.check(&[
             Field::new(KEY, FieldType::Texts),
             Field::new("public", FieldType::Secret),

@@ -107,6 +107,35 @@ impl PublicKey {
         Some(Self::of(kind, key))
     }
 
+    #[cfg(feature = "pkcs11")]
+    pub(super) fn of_rsa(n: &[u8], e: &[u8]) -> Self {
+        Self::of(KeyKind::Rsa, der::write_rsa_public(n, e))
+    }
+
+    /// A key of ECDSA as PKCS#11 has it: the object identifier of the curve, and the point in an
+    /// `OCTET STRING`, which some modules leave out.
+    #[cfg(feature = "pkcs11")]
+    pub(super) fn of_point(curve: &[u8], point: &[u8]) -> Option<Self> {
+        let (curve, _) = expect(OID, curve)?;
+        let (.., length, _) = CURVES.iter().find(|(_, known, ..)| *known == curve)?;
+        let whole = 1 + 2 * length;
+        let point = match expect(der::OCTETS, point) {
+            Some((inner, [])) if inner.len() == whole => inner,
+            _ => point,
+        };
+        (point.len() == whole && point[0] == 4)
+            .then(|| Self::of(KeyKind::Ec(*length), point.to_vec()))
+    }
+
+    #[cfg(feature = "pkcs11")]
+    pub(super) fn of_edwards(point: &[u8]) -> Option<Self> {
+        let point = match expect(der::OCTETS, point) {
+            Some((inner, [])) if inner.len() == 32 => inner,
+            _ => point,
+        };
+        (point.len() == 32).then(|| Self::of(KeyKind::Ed25519, point.to_vec()))
+    }
+
     fn of(kind: KeyKind, der: Vec<u8>) -> Self {
         use Algorithm::*;
         let algorithms = match kind {
@@ -142,11 +171,11 @@ impl PublicKey {
         self
     }
 
-    pub(super) fn algorithms(&self) -> Vec<Algorithm> {
+    pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
         self.algorithms.clone()
     }
 
-    pub(super) fn kid(&self) -> Option<&str> {
+    pub(crate) fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
@@ -154,12 +183,12 @@ impl PublicKey {
         self.kind
     }
 
-    pub(super) fn der(&self) -> &[u8] {
+    pub(crate) fn der(&self) -> &[u8] {
         &self.der
     }
 
     /// Whether a signature has the length that RFC 7518 says.
-    pub(super) fn fits(&self, signature: &[u8]) -> bool {
+    pub(crate) fn fits(&self, signature: &[u8]) -> bool {
         match self.kind {
             KeyKind::Rsa => signature.len() >= 256,
             KeyKind::Ec(length) => signature.len() == 2 * length,

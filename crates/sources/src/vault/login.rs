@@ -60,3 +60,9 @@ pub(super) async fn open(
         lasts: life.map(|life| Duration::from_secs(life) * 4 / 5),
     })
 }
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}

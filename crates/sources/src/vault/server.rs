@@ -2,106 +2,32 @@
 
 use std::{fmt, sync::Arc};
 
-use biped_core::{
-    Error, ErrorKind, ExposeSecret, FetchContext, HttpClient, SecretString, VendorError,
-    check_secure, wire,
-};
+use biped_core::{Error, ErrorKind, FetchContext, HttpClient, VendorError, check_secure, wire};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use tokio::sync::Mutex;
+use http::{HeaderName, HeaderValue, Method, header};
 use url::Url;
 
-use super::{
-    login::{self, Session},
-    settings::{Auth, VaultSettings},
-};
+use super::settings::VaultSettings;
 use crate::platform::{below, variable};
 
-const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 
 /// The variables that name the server if the configuration does not.
 const ADDRESSES: [&str; 2] = ["VAULT_ADDR", "BAO_ADDR"];
 
-/// A server, and the session of this process.
+/// A server, as requests see it.
 pub(super) struct Server {
-    settings: VaultSettings,
+    pub(super) settings: VaultSettings,
     http: Arc<dyn HttpClient>,
-    /// Held while this process logs in, so that many fetches at once bring one login.
-    session: Mutex<Option<Session>>,
 }
 
 impl Server {
     pub(super) fn new(settings: VaultSettings, http: Arc<dyn HttpClient>) -> Self {
-        Self {
-            settings,
-            http,
-            session: Mutex::default(),
-        }
+        Self { settings, http }
     }
 
     pub(super) fn http(&self) -> &dyn HttpClient {
         &*self.http
-    }
-
-    /// Sends a GET request. `name` is the reference, as errors call it.
-    pub(super) async fn get(
-        &self,
-        segments: &[&str],
-        name: &str,
-        cx: &FetchContext<'_>,
-    ) -> Result<http::Response<Bytes>, Error> {
-        let request = |token: &SecretString| {
-            let mut request = self.request(Method::GET, segments, Bytes::new())?;
-            request.headers_mut().insert(TOKEN, header_of(token)?);
-            Ok::<_, Error>(request)
-        };
-        let (token, is_old) = self.token(cx).await?;
-        cx.conceal(token.clone());
-        let mut response = send(request(&token)?, name, cx).await?;
-        if response.status() == StatusCode::FORBIDDEN && is_old {
-            // The session may have been revoked. A new one that is refused as well is the answer.
-            self.forget(&token).await;
-            let (token, _) = self.token(cx).await?;
-            cx.conceal(token.clone());
-            response = send(request(&token)?, name, cx).await?;
-        }
-        match response.status() {
-            status if status.is_success() => Ok(response),
-            StatusCode::NOT_FOUND => Err(Error::secret(format!("there is no secret at {name}"))
-                .with_vendor(words(&response, cx))),
-            StatusCode::FORBIDDEN => {
-                Err(Error::secret(format!("the vault denies access to {name}"))
-                    .with_vendor(words(&response, cx))
-                    .with_remedy("check the token or the role, and its policies"))
-            }
-            _ => Err(failure(name, &response, cx)),
-        }
-    }
-
-    /// Returns the token, and whether it is of an earlier login.
-    async fn token(&self, cx: &FetchContext<'_>) -> Result<(SecretString, bool), Error> {
-        let login = match &self.settings.auth {
-            Auth::Token(token) => return Ok((cx.secret(token).await?, false)),
-            Auth::Login(login) => login,
-        };
-        let mut session = self.session.lock().await;
-        if let Some(known) = session.as_ref().filter(|known| known.is_current(cx.now())) {
-            return Ok((known.token.clone(), true));
-        }
-        let new = login::open(self, login, cx).await?;
-        let token = new.token.clone();
-        *session = Some(new);
-        Ok((token, false))
-    }
-
-    /// Drops a token that was refused, unless another login has replaced it.
-    async fn forget(&self, token: &SecretString) {
-        let mut session = self.session.lock().await;
-        let is_same = |known: &Session| known.token.expose_secret() == token.expose_secret();
-        if session.as_ref().is_some_and(is_same) {
-            *session = None;
-        }
     }
 
     /// A request without a token.
@@ -150,14 +76,6 @@ impl Server {
     }
 }
 
-fn header_of(token: &SecretString) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
-        Error::secret("the vault's token contains a character that a header can't hold")
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 /// Sends a request. The response may have any status.
 pub(super) async fn send(
     request: http::Request<Bytes>,
@@ -194,7 +112,7 @@ pub(super) fn failure(
 }
 
 /// What the server says about its failure, without what opens it.
-fn words(response: &http::Response<Bytes>, cx: &FetchContext<'_>) -> VendorError {
+pub(super) fn words(response: &http::Response<Bytes>, cx: &FetchContext<'_>) -> VendorError {
     let vendor = VendorError::new(response.status().as_u16());
     let said = wire::json(response).unwrap_or_default();
     let all = said["errors"]

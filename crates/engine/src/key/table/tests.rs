@@ -12,7 +12,10 @@ fn a_new_key_beyond_the_bound_costs_no_look_at_all_the_keys_in_use() {
     let settings = Settings::default().max_keys(1_600);
     let table = KeyTable::new(&settings);
     let provider: Arc<dyn biped_core::Provider> = Arc::new(TestProvider::default());
-    let client = Arc::new(Client::new(provider.clone(), Endpoint::new(&settings)));
+    let client = Arc::new(Client::new(
+        provider.clone(),
+        Endpoint::new(&settings, None),
+    ));
     let now = SystemClock.now();
     let held: Vec<_> = (0..HELD)
         .map(|number| {

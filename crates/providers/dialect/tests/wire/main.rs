@@ -6,6 +6,7 @@ mod agreement;
 mod api_calls;
 mod assertions;
 mod idle;
+mod limits;
 mod requests;
 mod responses;
 mod revocation;

@@ -1,0 +1,233 @@
+//! What the issuer and the API of the platforms accept, and what they refuse.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use biped_core::{Clock as _, SystemClock};
+use biped_sandbox::Platforms;
+use biped_testing::ManualClock;
+use serde_json::{Value, json};
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+struct Stage {
+    platforms: Platforms,
+    clock: Arc<ManualClock>,
+    client: reqwest::Client,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(SystemClock.now().wall));
+        let builder = Platforms::builder().clock(clock.clone());
+        Self {
+            platforms: builder.start().await.unwrap(),
+            clock,
+            client: reqwest::Client::new(),
+        }
+    }
+
+    fn projected(&self) -> String {
+        let file = self.platforms.directory().join("kubernetes.jwt");
+        std::fs::read_to_string(file).unwrap()
+    }
+
+    /// What the issuer answers to this client assertion.
+    async fn presented(&self, assertion: &str) -> (u16, Value) {
+        self.asked(&[
+            ("grant_type", "client_credentials"),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", assertion),
+        ])
+        .await
+    }
+
+    async fn asked(&self, fields: &[(&str, &str)]) -> (u16, Value) {
+        let url = format!("{}/issuer/token", self.platforms.url());
+        let answer = self.client.post(url).form(fields).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    async fn call(&self, token: &str) -> u16 {
+        let url = format!("{}/api/hello", self.platforms.url());
+        let answer = self
+            .client
+            .get(url)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap();
+        answer.status().as_u16()
+    }
+}
+
+/// The same JWT with a changed claim, and its old signature.
+fn forged(jwt: &str, name: &str, value: Value) -> String {
+    let parts: Vec<_> = jwt.split('.').collect();
+    let mut claims: Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
+    claims[name] = value;
+    let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
+    format!("{}.{claims}.{}", parts[0], parts[2])
+}
+
+#[tokio::test]
+async fn an_assertion_is_accepted_until_it_expires() {
+    let stage = Stage::new().await;
+    let assertion = stage.projected();
+    let (status, answer) = stage.presented(&assertion).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(
+        stage.call(answer["access_token"].as_str().unwrap()).await,
+        200
+    );
+    stage.clock.advance(Duration::from_secs(601));
+    let (status, answer) = stage.presented(&assertion).await;
+    assert_eq!((status, &answer["error"]), (401, &json!("invalid_client")));
+}
+
+#[tokio::test]
+async fn a_token_of_the_issuer_expires_too() {
+    let stage = Stage::new().await;
+    let (_, answer) = stage.presented(&stage.projected()).await;
+    let token = answer["access_token"].as_str().unwrap();
+    stage.clock.advance(Duration::from_secs(3601));
+    assert_eq!(stage.call(token).await, 401);
+}
+
+#[tokio::test]
+async fn what_was_not_signed_is_refused() {
+    let stage = Stage::new().await;
+    let assertion = stage.projected();
+    let url = stage.platforms.url();
+    let (header, rest) = assertion.split_once('.').unwrap();
+    let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);
+    for forged in [
+        forged(&assertion, "sub", json!("someone")),
+        forged(&assertion, "exp", json!(4_102_444_800_i64)),
+        forged(&assertion, "iss", json!(format!("{url}/github"))),
+        forged(&assertion, "iss", json!("https://evil.example")),
+        format!("{none}.{rest}"),
+        format!("{none}.{}.", rest.split('.').next().unwrap()),
+        format!("{header}.{}.", rest.split('.').next().unwrap()),
+        "not a token".into(),
+        String::new(),
+    ] {
+        let (status, answer) = stage.presented(&forged).await;
+        assert_eq!(status, 401, "{forged}: {answer}");
+        assert_eq!(answer["error"], "invalid_client", "{forged}");
+        assert_eq!(stage.call(&forged).await, 401, "{forged}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_the_issuer_is_not_one_for_the_api() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.call(&stage.projected()).await, 401);
+    let url = format!("{}/api/hello", stage.platforms.url());
+    let answer = stage.client.get(url).send().await.unwrap();
+    assert_eq!(answer.status(), 401);
+    let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
+    let metadata = challenge.split('"').nth(1).unwrap();
+    let document: Value = stage
+        .client
+        .get(metadata)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(
+        document["resource"],
+        format!("{}/api", stage.platforms.url())
+    );
+    let issuer = document["authorization_servers"][0].as_str().unwrap();
+    assert_eq!(issuer, format!("{}/issuer", stage.platforms.url()));
+}
+
+#[tokio::test]
+async fn an_exchange_says_what_it_issued_and_a_grant_what_it_lacks() {
+    let stage = Stage::new().await;
+    let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let bearer = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    let jwt = "urn:ietf:params:oauth:token-type:jwt";
+    let token = stage.projected();
+    let (status, answer) = stage
+        .asked(&[
+            ("grant_type", exchange),
+            ("subject_token", &token),
+            ("subject_token_type", jwt),
+        ])
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    let issued = "urn:ietf:params:oauth:token-type:access_token";
+    assert_eq!(answer["issued_token_type"], issued);
+    for (fields, error) in [
+        (&[("grant_type", exchange)][..], "invalid_request"),
+        (&[("grant_type", bearer)], "invalid_request"),
+        (
+            &[("grant_type", bearer), ("assertion", "x")],
+            "invalid_grant",
+        ),
+        (
+            &[
+                ("grant_type", bearer),
+                ("assertion", &token),
+                ("assertion", &token),
+            ],
+            "invalid_request",
+        ),
+        (
+            &[
+                ("grant_type", exchange),
+                ("subject_token", &token),
+                ("subject_token_type", issued),
+            ],
+            "invalid_grant",
+        ),
+        (
+            &[
+                ("grant_type", bearer),
+                ("assertion", &token),
+                ("resource", "https://other"),
+            ],
+            "invalid_target",
+        ),
+        (&[("grant_type", "password")], "unsupported_grant_type"),
+        (&[("grant_type", "client_credentials")], "invalid_client"),
+    ] {
+        let (_, answer) = stage.asked(fields).await;
+        assert_eq!(answer["error"], error, "{fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_kubelet_replaces_its_file_every_5_s() {
+    let stage = Stage::new().await;
+    // The kubelet waits for its next turn.
+    let waits = async || {
+        while stage.clock.next_wake().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut last = stage.projected();
+    for _ in 0..3 {
+        waits().await;
+        stage.clock.advance(Duration::from_secs(5));
+        waits().await;
+        let next = stage.projected();
+        assert_ne!(next, last);
+        assert_eq!(stage.presented(&next).await.0, 200);
+        last = next;
+    }
+}
+
+#[tokio::test]
+async fn its_files_go_with_it() {
+    let stage = Stage::new().await;
+    let directory = stage.platforms.directory().to_owned();
+    assert!(directory.join("client.key.pem").exists());
+    stage.platforms.stop().await;
+    assert!(!directory.exists());
+}
