@@ -69,7 +69,10 @@ const OF_COMMANDS: [(&str, [Example; 2]); 26] = [
                 "Show the providers, and how long their tokens live:",
                 "biped list",
             ),
-            ("The same for programs:", "biped list --format json"),
+            (
+                "Show a customer's, for providers that have tenants:",
+                "biped list --tenant acme",
+            ),
         ],
     ),
     (
@@ -262,8 +265,8 @@ const OF_COMMANDS: [(&str, [Example; 2]); 26] = [
         [
             ("Forget a token that has leaked:", "biped forget shop"),
             (
-                "Forget the one of another scope:",
-                "biped forget exports --scope metrics",
+                "Forget a customer's, for a provider that has tenants:",
+                "biped forget crm --tenant acme",
             ),
         ],
     ),

@@ -70,6 +70,7 @@ mod rejection;
 mod request;
 mod secret;
 mod store;
+mod tenant;
 mod token;
 mod url;
 pub mod wire;
@@ -97,6 +98,7 @@ pub use self::{
     request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretSource, SecretUse, SourceContext},
     store::{Claim, Generation, Lease, LeaseFailure, LeaseId, StoredToken, TokenStore},
+    tenant::{Tenant, Tenants},
     token::{Token, TokenBuilder},
     url::{check_platform, check_secure, is_loopback, is_on_host, redacted_url},
 };

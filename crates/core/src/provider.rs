@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, Input, ParamValue,
-    PlainHttp, Proof, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict,
+    PlainHttp, Proof, ProviderId, SecretRef, Tenants, Timestamp, Token, TokenRequest, Verdict,
     judge_by_status,
 };
 
@@ -104,6 +104,19 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// ([`ProviderId::input`](crate::ProviderId::input)). Default: none.
     fn inputs(&self) -> &[Input] {
         &[]
+    }
+
+    /// The tenants of this provider. Without a tenant, a provider that has tenants gives no token.
+    /// Default: none.
+    fn tenants(&self) -> Option<&dyn Tenants> {
+        None
+    }
+
+    /// Whether this provider may be made anew for each fetch. That is so if it keeps nothing from one
+    /// fetch to the next, and if all it does to calls of the API is the same for every tenant. Where it
+    /// is so, a hundred thousand tenants take little memory. Default: false.
+    fn is_made_anew(&self) -> bool {
+        false
     }
 
     /// Puts the token on an API request. Default: `Authorization: Bearer`.

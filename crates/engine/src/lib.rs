@@ -43,6 +43,7 @@ mod lending;
 mod manager;
 #[cfg(all(test, shuttle))]
 mod model;
+mod refused;
 mod settings;
 mod source;
 mod spans;

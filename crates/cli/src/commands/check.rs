@@ -28,7 +28,10 @@ pub(crate) fn run(session: &Session, args: &args::Check) -> Outcome {
         [] => biped.names().collect(),
         names => names.iter().map(String::as_str).collect(),
     };
-    let sources = names.iter().map(|name| args.selection.source(&biped, name));
+    let sources = names.iter().map(|name| match names.len() {
+        1 => args.selection.source(&biped, name),
+        _ => args.selection.source_of_one(&biped, name),
+    });
     let sources: Vec<_> = sources.collect::<Result<_, _>>()?;
     let found = session.block_on(async {
         let flights: Vec<_> = sources

@@ -147,7 +147,11 @@ fn the_help_of_every_command_ends_with_two_examples_that_work() {
                 // It asks a vendor.
                 continue;
             }
-            world.write("biped.toml", &world.sandbox().config_toml());
+            let mut config = world.sandbox().config_toml();
+            if line.contains("--tenant") {
+                config.push_str(&crate::tenants::provider(&world));
+            }
+            world.write("biped.toml", &config);
             world.write_untrusted("order.json", "{\"item\": 1}");
             world.write_untrusted("mine.toml", "url = \"https://v.example/t\"");
             let curl = "curl -X POST https://api.acme.example/auth -d id=YOUR_ID -d key=YOUR_KEY\n";
