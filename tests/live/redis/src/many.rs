@@ -102,7 +102,10 @@ impl Cluster {
             .collect();
         let cluster = Self { nodes, directory };
         for node in &cluster.nodes {
-            until("a node answers", || ask(node.port, &["PING"]).contains("PONG")).await;
+            until("a node answers", || {
+                ask(node.port, &["PING"]).contains("PONG")
+            })
+            .await;
         }
         let mut create = Command::new("redis-cli");
         create.args(["--cluster", "create"]);
@@ -241,7 +244,10 @@ impl Watched {
         };
         let nodes: Vec<_> = (0..3).map(node).collect();
         for node in &nodes {
-            until("a server answers", || ask(node.port, &["PING"]).contains("PONG")).await;
+            until("a server answers", || {
+                ask(node.port, &["PING"]).contains("PONG")
+            })
+            .await;
         }
         let sentinel = |at: usize| {
             let port = ports[at];
@@ -306,6 +312,9 @@ impl Many for Watched {
     }
 
     fn hand_over(&self) {
-        ask(self.sentinels[0].port, &["SENTINEL", "FAILOVER", "mymaster"]);
+        ask(
+            self.sentinels[0].port,
+            &["SENTINEL", "FAILOVER", "mymaster"],
+        );
     }
 }
