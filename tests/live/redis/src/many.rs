@@ -48,8 +48,9 @@ fn spawn(directory: &Path, port: u16, more: &[&str]) -> Child {
 /// What `redis-cli` prints.
 fn ask(port: u16, words: &[&str]) -> String {
     let port = port.to_string();
-    let output = Command::new("redis-cli")
-        .args(["-h", "127.0.0.1", "-t", "1", "-p", &port])
+    // A server that stands still must not hold up the one that asks.
+    let output = Command::new("timeout")
+        .args(["1", "redis-cli", "-h", "127.0.0.1", "-p", &port])
         .args(words)
         .output();
     String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
