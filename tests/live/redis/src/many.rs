@@ -161,8 +161,13 @@ impl Cluster {
         let to = self.masters().find(|port| *port != from).unwrap();
         let id = |port: u16| ask(port, &["CLUSTER", "MYID"]).trim().to_owned();
         let (from_id, to_id) = (id(from), id(to));
-        let key = ask(from, &["--scan", "--count", "100"]);
-        let key = key.lines().next().unwrap().to_owned();
+        // Entries expire, so there may be none for a moment.
+        let key = loop {
+            let keys = ask(from, &["--scan", "--count", "100"]);
+            if let Some(key) = keys.lines().find(|key| !key.is_empty()) {
+                break key.to_owned();
+            }
+        };
         let slot = ask(from, &["CLUSTER", "KEYSLOT", &key]).trim().to_owned();
         ask(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
         ask(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
@@ -193,7 +198,11 @@ impl Many for Cluster {
 
     fn primary(&self) -> u16 {
         let has_keys = |port: &u16| ask(*port, &["DBSIZE"]).trim() != "0";
-        self.masters().find(has_keys).expect("one has the keys")
+        loop {
+            if let Some(port) = self.masters().find(has_keys) {
+                return port;
+            }
+        }
     }
 
     fn signal(&self, port: u16, name: &str) {
