@@ -171,7 +171,16 @@ async fn without_a_tenant_and_with_a_wrong_name_nothing_is_sent() {
     let error = plain.token().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert_eq!(error.provider(), Some("crm"));
-    for wrong in ["", "ACME", "a.b", "../acme", "acme/x", "-a", "ä", &"a".repeat(41)] {
+    for wrong in [
+        "",
+        "ACME",
+        "a.b",
+        "../acme",
+        "acme/x",
+        "-a",
+        "ä",
+        &"a".repeat(41),
+    ] {
         let error = token(&biped, wrong).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{wrong}");
         let client = biped.client("crm").unwrap().tenant(wrong);
@@ -189,7 +198,17 @@ async fn limits_hold_whatever_the_pattern_allows() {
     let (vault, http) = (twins(), vendor());
     let text = CRM.replace("[a-z0-9-]{1,40}", "(?s).*");
     let biped = builder(&vault, &http).toml(text).build().unwrap();
-    for wrong in ["", "a.b", "a/b", "_a", "-a", "a b", "a\n", "{tenant}", &"a".repeat(65)] {
+    for wrong in [
+        "",
+        "a.b",
+        "a/b",
+        "_a",
+        "-a",
+        "a b",
+        "a\n",
+        "{tenant}",
+        &"a".repeat(65),
+    ] {
         let error = token(&biped, wrong).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{wrong}");
     }
@@ -228,19 +247,63 @@ fn the_place_of_a_tenant_is_checked_when_the_configuration_is_read() {
         ("[a-z0-9-]{1,40}", "[a-z", "tenant"),
         ("[a-z0-9-]{1,40}", "a)|(b", "tenant"),
         ("[a-z0-9-]{1,40}", "", "tenant"),
-        ("//{tenant}.crm.example/o", "//{tenant}.example/o", "token_endpoint"),
+        (
+            "//{tenant}.crm.example/o",
+            "//{tenant}.example/o",
+            "token_endpoint",
+        ),
         ("//{tenant}.crm.example/o", "//{tenant}/o", "token_endpoint"),
-        ("//{tenant}.crm.example/o", "//x{tenant}.crm.example/o", "token_endpoint"),
-        ("//{tenant}.crm.example/o", "//{tenant}.{tenant}.crm.example/o", "token_endpoint"),
-        ("//{tenant}.crm.example/o", "//{tenant}.0.0.1/o", "token_endpoint"),
-        ("//{tenant}.crm.example/o", "//crm.example:{tenant}/o", "token_endpoint"),
-        ("//{tenant}.crm.example/o", "//{tenant}@crm.example/o", "token_endpoint"),
-        ("//{tenant}.crm.example/api", "//{tenant}.example/api", "api_base_url"),
+        (
+            "//{tenant}.crm.example/o",
+            "//x{tenant}.crm.example/o",
+            "token_endpoint",
+        ),
+        (
+            "//{tenant}.crm.example/o",
+            "//{tenant}.{tenant}.crm.example/o",
+            "token_endpoint",
+        ),
+        (
+            "//{tenant}.crm.example/o",
+            "//{tenant}.0.0.1/o",
+            "token_endpoint",
+        ),
+        (
+            "//{tenant}.crm.example/o",
+            "//crm.example:{tenant}/o",
+            "token_endpoint",
+        ),
+        (
+            "//{tenant}.crm.example/o",
+            "//{tenant}@crm.example/o",
+            "token_endpoint",
+        ),
+        (
+            "//{tenant}.crm.example/api",
+            "//{tenant}.example/api",
+            "api_base_url",
+        ),
         ("\"vault:{tenant}/id\"", "\"inline:{tenant}\"", "client_id"),
-        ("\"vault:{tenant}/secret\"", "\"s-{tenant}\"", "client_secret"),
-        ("\"vault:{tenant}/secret\"", "{ cmd = [\"/x/{tenant}\"] }", "client_secret"),
-        ("\"vault:{tenant}/secret\"", "\"cmd:/x/{tenant} y\"", "client_secret"),
-        ("[providers.crm]", "[providers.crm]\nrotates = true", "rotates"),
+        (
+            "\"vault:{tenant}/secret\"",
+            "\"s-{tenant}\"",
+            "client_secret",
+        ),
+        (
+            "\"vault:{tenant}/secret\"",
+            "{ cmd = [\"/x/{tenant}\"] }",
+            "client_secret",
+        ),
+        (
+            "\"vault:{tenant}/secret\"",
+            "\"cmd:/x/{tenant} y\"",
+            "client_secret",
+        ),
+        (
+            "[providers.crm]",
+            "[providers.crm]\nrotates = true",
+            "rotates",
+        ),
     ];
     let (vault, http) = (twins(), vendor());
     for (old, new, key) in WRONG {
@@ -249,13 +312,22 @@ fn the_place_of_a_tenant_is_checked_when_the_configuration_is_read() {
         let error = builder(&vault, &http).toml(text).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         let said = error.to_string();
-        assert!(said.contains(&format!("providers.crm.{key}")), "{new}: {said}");
+        assert!(
+            said.contains(&format!("providers.crm.{key}")),
+            "{new}: {said}"
+        );
     }
     const GOOD: &[(&str, &str)] = &[
         ("//{tenant}.crm.example/o", "//eu.{tenant}.crm.example/o"),
         ("//{tenant}.crm.example/o", "//crm.example/{tenant}/o"),
-        ("\"vault:{tenant}/secret\"", "[\"env:S_{tenant}\", \"file:/s/{tenant}\"]"),
-        ("\"vault:{tenant}/secret\"", "{ cmd = [\"/x\", \"--of={tenant}\"] }"),
+        (
+            "\"vault:{tenant}/secret\"",
+            "[\"env:S_{tenant}\", \"file:/s/{tenant}\"]",
+        ),
+        (
+            "\"vault:{tenant}/secret\"",
+            "{ cmd = [\"/x\", \"--of={tenant}\"] }",
+        ),
         ("\"vault:{tenant}/secret\"", "{ file = \"/s/{tenant}\" }"),
     ];
     for (old, new) in GOOD {
@@ -376,14 +448,21 @@ async fn files_of_tenants_are_found_by_their_names() {
     let directory = TempDir::new().unwrap();
     let http = vendor();
     for tenant in ["acme", "umbrella"] {
-        fs::write(directory.path().join(tenant), format!("secret-of-{tenant}\n")).unwrap();
+        fs::write(
+            directory.path().join(tenant),
+            format!("secret-of-{tenant}\n"),
+        )
+        .unwrap();
     }
     let place = directory.path().display();
     let text = format!(
         "[providers.crm]\nkind = 'oauth2'\ntenant = '[a-z]+'\nclient_id = 'one'\n\
          token_endpoint = 'https://crm.example/t'\nclient_secret = 'file:{place}/{{tenant}}'\n"
     );
-    let biped = builder(&Vault::default(), &http).toml(text).build().unwrap();
+    let biped = builder(&Vault::default(), &http)
+        .toml(text)
+        .build()
+        .unwrap();
     for tenant in ["acme", "umbrella"] {
         let token = token(&biped, tenant).await.unwrap();
         assert!(token.ends_with(&format!("secret-of-{tenant}")));

@@ -10,15 +10,14 @@ use std::{
 use biped_config::{ConfigValue, ProviderConfig, ProviderKind, TenantPattern, of_tenant};
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, IdentityRef, Input,
-    Inspection, ParamValue, PlainHttp, Probe, Proof, Provider, ProviderId, SecretRef, Tenant, Tenants,
-    Timestamp, Token, TokenRequest, Verdict, async_trait,
+    Inspection, ParamValue, PlainHttp, Probe, Proof, Provider, ProviderId, SecretRef, Tenant,
+    Tenants, Timestamp, Token, TokenRequest, Verdict, async_trait,
 };
 
 use crate::config;
 
 /// Makes the configuration of a provider out of its values.
-pub(crate) type Configure =
-    dyn Fn(BTreeMap<String, ConfigValue>) -> ProviderConfig + Send + Sync;
+pub(crate) type Configure = dyn Fn(BTreeMap<String, ConfigValue>) -> ProviderConfig + Send + Sync;
 
 /// A provider that has tenants: what they share.
 pub(crate) struct Template {

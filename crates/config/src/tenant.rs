@@ -79,7 +79,8 @@ impl TenantPattern {
         if let Some(rotates) = values.get("rotates").filter(|_| pattern.is_some())
             && rotates.to_bool() == Some(true)
         {
-            let message = "a provider with tenants can't keep rotating tokens; remove tenant or rotates";
+            let message =
+                "a provider with tenants can't keep rotating tokens; remove tenant or rotates";
             report(&rotates.origin, "rotates", message);
         }
         match problems.is_empty() {

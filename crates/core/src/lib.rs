@@ -70,7 +70,6 @@ mod rejection;
 mod request;
 mod secret;
 mod store;
-mod tenant;
 mod token;
 mod url;
 pub mod wire;
@@ -93,12 +92,11 @@ pub use self::{
     pem::pem_blocks,
     plain_http::PlainHttp,
     proof::Proof,
-    provider::{Choice, FetchLimit, IdentityRef, Inspection, Probe, Provider},
+    provider::{Choice, FetchLimit, IdentityRef, Inspection, Probe, Provider, Tenant, Tenants},
     rejection::RejectionRule,
     request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretSource, SecretUse, SourceContext},
     store::{Claim, Generation, Lease, LeaseFailure, LeaseId, StoredToken, TokenStore},
-    tenant::{Tenant, Tenants},
     token::{Token, TokenBuilder},
     url::{check_platform, check_secure, is_loopback, is_on_host, redacted_url},
 };

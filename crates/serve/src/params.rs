@@ -88,7 +88,10 @@ impl Wish {
     pub(crate) fn key(&self, provider: &str) -> String {
         let mut params = self.params.clone();
         params.sort();
-        format!("{provider}\n{params:?}\n{:?}\n{:?}", self.scope, self.tenant)
+        format!(
+            "{provider}\n{params:?}\n{:?}\n{:?}",
+            self.scope, self.tenant
+        )
     }
 
     /// The source of the tokens that are wanted, if the provider's settings allow the parameters, and
@@ -140,7 +143,10 @@ impl Wish {
                 "a tenant is not allowed; set tenants = true in [serve.providers.NAME]",
             ));
         };
-        if caller.as_ref().is_some_and(|caller| !caller.may_name(tenant)) {
+        if caller
+            .as_ref()
+            .is_some_and(|caller| !caller.may_name(tenant))
+        {
             return Err(forbidden(
                 "this caller may not name the tenant; list it in tenants of the caller",
             ));

@@ -41,9 +41,7 @@ const ALLOWED: &str = "[serve.providers.crm]\ntenants = true\n";
 #[tokio::test]
 async fn a_header_or_the_path_names_the_tenant_of_a_call() {
     let stage = stage("", ALLOWED).await;
-    let acme = stage
-        .ask("GET /crm/v1/x", "Biped-Tenant: acme\r\n")
-        .await;
+    let acme = stage.ask("GET /crm/v1/x", "Biped-Tenant: acme\r\n").await;
     assert_eq!((acme.status, &*acme.text()), (200, "done"));
     assert_eq!(stage.get("/crm;tenant=umbrella/v1/x").await.status, 200);
     let got = stage.vendor.got();

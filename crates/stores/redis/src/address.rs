@@ -72,7 +72,11 @@ impl Address {
     #[cfg(feature = "cluster")]
     pub(crate) fn cluster(urls: &[SecretString], pem: Option<Vec<u8>>) -> Result<Self, Error> {
         let checked = Checked::new(urls, pem)?;
-        if checked.all.iter().any(|info| info.redis_settings().db() != 0) {
+        if checked
+            .all
+            .iter()
+            .any(|info| info.redis_settings().db() != 0)
+        {
             return Err(Error::configuration(
                 "the URL of a node of a Redis cluster names a database, and a cluster has only 0",
             )
@@ -131,7 +135,12 @@ impl Checked {
         };
         let common = |url: &Url| {
             let (user, password) = (url.username().to_owned(), url.password().map(str::to_owned));
-            (url.scheme().to_owned(), user, password, url.path().to_owned())
+            (
+                url.scheme().to_owned(),
+                user,
+                password,
+                url.path().to_owned(),
+            )
         };
         if parsed.iter().any(|url| common(url) != common(first)) {
             return Err(Error::configuration(

@@ -1,12 +1,15 @@
 //! [`Nodes`]: the nodes of a cluster that are asked first.
 
+use std::time::Duration;
+
 use redis::{
     ConnectionInfo, ProtocolVersion, PushInfo, RedisResult, TlsCertificates,
     cluster::{ClusterClientBuilder, ClusterConfig},
     cluster_async::ClusterConnection,
 };
 
-use crate::link::{ATTEMPT, LIMIT};
+/// The longest time that one node is waited for. It leaves time for another.
+const ATTEMPT: Duration = Duration::from_millis(100);
 
 /// The nodes of a cluster that are asked first. They name the others.
 #[derive(Clone)]
@@ -16,17 +19,18 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    /// Prepares connections to the primaries, which the first command makes. Needs a runtime.
+    /// Prepares connections to the primaries, which the first command makes. A command takes `limit` at
+    /// most. Needs a runtime.
     pub(crate) fn connect(
         &self,
+        limit: Duration,
         hear: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> RedisResult<ClusterConnection> {
         let mut builder = ClusterClientBuilder::new(self.all.clone())
             .use_protocol(ProtocolVersion::RESP3)
-            // A node that stands still must leave time for another.
             .connection_timeout(ATTEMPT)
             .response_timeout(ATTEMPT)
-            .overall_response_timeout(Some(LIMIT))
+            .overall_response_timeout(Some(limit))
             .retries(4)
             .min_retry_wait(10)
             .max_retry_wait(40)

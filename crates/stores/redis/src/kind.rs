@@ -68,7 +68,10 @@ fn from_config(config: &StoreConfig) -> Result<Arc<dyn TokenStore>, Error> {
     if config.value("sentinel").is_none() {
         for key in ["sentinel_user", "sentinel_password"] {
             if config.value(key).is_some() {
-                drop(config.invalid(key, "sentinel is missing; set it to the name of the primary"));
+                drop(config.invalid(
+                    key,
+                    "sentinel is missing; set it to the name of the primary",
+                ));
             }
         }
     }

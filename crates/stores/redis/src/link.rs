@@ -20,10 +20,6 @@ use crate::connection::Connection;
 /// The longest time that an operation takes.
 pub const LIMIT: Duration = Duration::from_millis(250);
 
-/// The longest time that one node of a cluster is waited for.
-#[cfg(feature = "cluster")]
-pub(crate) const ATTEMPT: Duration = Duration::from_millis(100);
-
 /// How long a subscription without waiting callers is kept.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -72,7 +68,7 @@ impl Link {
     pub(crate) fn to_cluster(nodes: &Nodes) -> RedisResult<Self> {
         let channels = Arc::new(Channels::default());
         let heard = channels.clone();
-        let connection = nodes.connect(move |push| heard.hear(&push))?;
+        let connection = nodes.connect(LIMIT, move |push| heard.hear(&push))?;
         Ok(Self::over(Connection::Cluster(connection), channels))
     }
 

@@ -365,7 +365,12 @@ impl TokenStore for RedisStore {
 
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
         let names = self.names(key);
-        let listening = async { self.link().await?.listen(&names.channel, &self.0.clock).await };
+        let listening = async {
+            self.link()
+                .await?
+                .listen(&names.channel, &self.0.clock)
+                .await
+        };
         let listener = self.bounded(listening).await?;
         let mut arrival = std::pin::pin!(listener.arrivals().notified());
         arrival.as_mut().enable();

@@ -41,11 +41,18 @@ fn main() -> ExitCode {
         .build();
     let broken = runtime.unwrap().block_on(async {
         let mut broken = 0;
-        scenarios::run(&arguments, |line| {
+        let mut found = |line: line::Line| {
             line.print();
             broken += usize::from(!line.is_good() && !line.again);
-        })
-        .await;
+        };
+        let wants = |name: &str| arguments.iter().any(|wanted| wanted == name);
+        if wants("cluster") {
+            failover::cluster(&mut found).await;
+        }
+        if wants("sentinel") {
+            failover::sentinel(&mut found).await;
+        }
+        scenarios::run(&arguments, &mut found).await;
         broken
     });
     println!("{broken} bounds broken");

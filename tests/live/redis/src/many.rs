@@ -48,8 +48,9 @@ fn spawn(directory: &Path, port: u16, more: &[&str]) -> Child {
 /// What `redis-cli` prints.
 fn ask(port: u16, words: &[&str]) -> String {
     let port = port.to_string();
-    let output = Command::new("redis-cli")
-        .args(["-h", "127.0.0.1", "-t", "1", "-p", &port])
+    // A server that stands still must not hold up the one that asks.
+    let output = Command::new("timeout")
+        .args(["1", "redis-cli", "-h", "127.0.0.1", "-p", &port])
         .args(words)
         .output();
     String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
@@ -102,7 +103,10 @@ impl Cluster {
             .collect();
         let cluster = Self { nodes, directory };
         for node in &cluster.nodes {
-            until("a node answers", || ask(node.port, &["PING"]).contains("PONG")).await;
+            until("a node answers", || {
+                ask(node.port, &["PING"]).contains("PONG")
+            })
+            .await;
         }
         let mut create = Command::new("redis-cli");
         create.args(["--cluster", "create"]);
@@ -157,8 +161,13 @@ impl Cluster {
         let to = self.masters().find(|port| *port != from).unwrap();
         let id = |port: u16| ask(port, &["CLUSTER", "MYID"]).trim().to_owned();
         let (from_id, to_id) = (id(from), id(to));
-        let key = ask(from, &["--scan", "--count", "100"]);
-        let key = key.lines().next().unwrap().to_owned();
+        // Entries expire, so there may be none for a moment.
+        let key = loop {
+            let keys = ask(from, &["--scan", "--count", "100"]);
+            if let Some(key) = keys.lines().find(|key| !key.is_empty()) {
+                break key.to_owned();
+            }
+        };
         let slot = ask(from, &["CLUSTER", "KEYSLOT", &key]).trim().to_owned();
         ask(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
         ask(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
@@ -189,7 +198,11 @@ impl Many for Cluster {
 
     fn primary(&self) -> u16 {
         let has_keys = |port: &u16| ask(*port, &["DBSIZE"]).trim() != "0";
-        self.masters().find(has_keys).expect("one has the keys")
+        loop {
+            if let Some(port) = self.masters().find(has_keys) {
+                return port;
+            }
+        }
     }
 
     fn signal(&self, port: u16, name: &str) {
@@ -241,7 +254,10 @@ impl Watched {
         };
         let nodes: Vec<_> = (0..3).map(node).collect();
         for node in &nodes {
-            until("a server answers", || ask(node.port, &["PING"]).contains("PONG")).await;
+            until("a server answers", || {
+                ask(node.port, &["PING"]).contains("PONG")
+            })
+            .await;
         }
         let sentinel = |at: usize| {
             let port = ports[at];
@@ -306,6 +322,9 @@ impl Many for Watched {
     }
 
     fn hand_over(&self) {
-        ask(self.sentinels[0].port, &["SENTINEL", "FAILOVER", "mymaster"]);
+        ask(
+            self.sentinels[0].port,
+            &["SENTINEL", "FAILOVER", "mymaster"],
+        );
     }
 }

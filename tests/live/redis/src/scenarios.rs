@@ -15,7 +15,6 @@ use biped::{
 use biped_sandbox::{Effect, Fault, SHOP, Sandbox};
 
 use crate::{
-    failover,
     fleet::{Fleet, Log, News, Setup},
     line::Line,
     proxy::Proxy,
@@ -46,12 +45,6 @@ pub(crate) async fn run(wanted: &[String], mut found: impl FnMut(Line)) {
     }
     if wants("faults") {
         faults(&mut found).await;
-    }
-    if wanted.iter().any(|wanted| wanted == "cluster") {
-        failover::cluster(&mut found).await;
-    }
-    if wanted.iter().any(|wanted| wanted == "sentinel") {
-        failover::sentinel(&mut found).await;
     }
     if wants("sealed") {
         found(sealed().await);

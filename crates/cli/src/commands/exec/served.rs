@@ -7,9 +7,7 @@ use biped_serve::{Running, Serve, Server};
 use tokio::process::Command;
 
 use super::super::signals::forwarded;
-use crate::{
-    args, environment, failure::Outcome, selection::has_tenants, session::Session,
-};
+use crate::{args, environment, failure::Outcome, selection::has_tenants, session::Session};
 
 /// Variables of other programs that hold secrets with which Biped gets tokens.
 const SECRETS: [&str; 4] = [
