@@ -475,7 +475,6 @@ impl Command {
             Self::Exec(exec) => exec.errors.format,
             Self::Forget(forget) => forget.errors.format,
             Self::Trust(trust) => trust.errors.format,
-            Self::New { what } => what.errors().format,
             Self::List(report) => report.format,
             Self::Inspect(inspect) => inspect.report.format,
             Self::Check(check) => check.report.format,
