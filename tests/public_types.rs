@@ -51,6 +51,8 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("config::Setting", Planted),
         ],
     ),
+    ("tests/book", &[]),
+    ("tests/fuzz", &[]),
     ("crates/cli", &[]),
     (
         "crates/clients/reqwest",
@@ -530,6 +532,7 @@ fn public_modules_hold_the_types_that_are_listed_for_them() {
             &["Escaped", "Pointer", "Redactor", "ResponsePath"],
         ),
         ("crates/clients/tower", "grpc", &[]),
+        ("crates/serve", "fuzzing", &[]),
         ("crates/serve", "problem", &[]),
     ];
     for (folder, _) in members() {

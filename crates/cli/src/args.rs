@@ -489,7 +489,6 @@ impl Command {
             Self::Forget(forget) => forget.errors.format,
             Self::Trust(trust) => trust.errors.format,
             Self::List(list) => list.report.format,
-            Self::New { what } => what.errors().format,
             Self::Inspect(inspect) => inspect.report.format,
             Self::Check(check) => check.report.format,
             Self::Identity(identity) => identity.report.format,

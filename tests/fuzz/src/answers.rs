@@ -10,7 +10,7 @@ use biped_core::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
-use crate::{line, wait};
+use crate::input::{line, wait};
 
 const SECRET: &str = "pl4nted-secret-8d1f";
 

@@ -5,6 +5,7 @@
 //!
 //! | file | reads |
 //! | --- | --- |
+//! | `input.rs` | nothing: it splits an input, and runs a future |
 //! | `wire.rs` | `Retry-After`, `WWW-Authenticate`, JSON, numbers, dates, scopes, base URLs, vendor text |
 //! | `answers.rs` | responses to token requests, metadata, introspection, platforms' responses |
 //! | `configuration.rs` | `biped.toml`, vendor files, curl commands |
@@ -16,6 +17,7 @@
 
 mod answers;
 mod configuration;
+mod input;
 mod keys;
 mod sidecar;
 mod stores;
@@ -53,20 +55,4 @@ pub const TARGETS: [Target; 18] = [
 pub fn run(name: &str, data: &[u8]) {
     let target = TARGETS.iter().find(|(known, _)| *known == name);
     (target.expect("expected the name of a target").1)(data);
-}
-
-/// Splits the first line off.
-fn line(data: &[u8]) -> (&str, &[u8]) {
-    let end = data.iter().position(|byte| *byte == b'\n');
-    let end = end.unwrap_or(data.len());
-    let rest = data.get(end + 1..).unwrap_or_default();
-    (std::str::from_utf8(&data[..end]).unwrap_or_default(), rest)
-}
-
-/// Runs a future to its end.
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.unwrap().block_on(future)
 }

@@ -3,7 +3,7 @@
 use biped_serve::fuzzing;
 use url::Url;
 
-use crate::line;
+use crate::input::line;
 
 /// A request's path, and its query below: what is accepted holds no way to another path.
 pub(crate) fn path(data: &[u8]) {

@@ -12,7 +12,7 @@ use biped_file::FileStore;
 use biped_sealed::{SealKey, SealedStore};
 use bytes::Bytes;
 
-use crate::{line, wait};
+use crate::input::{line, wait};
 
 const TTL: Duration = Duration::from_millis(1);
 

@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueHint};
 
-use super::Errors;
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum New {
     /// Writes the crate of a provider: code that exchanges credentials for a token
@@ -28,14 +26,4 @@ pub(crate) struct NewCrate {
     /// Depends on the crates of this checkout of Biped instead of the published ones
     #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
     pub(crate) biped_path: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) errors: Errors,
-}
-
-impl New {
-    /// The format of errors.
-    pub(super) fn errors(&self) -> &Errors {
-        let (Self::Provider(one) | Self::Store(one)) = self;
-        &one.errors
-    }
 }
