@@ -1,11 +1,11 @@
 //! `biped vendors`.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use biped::{
     Error,
     config::Origin,
-    dialect::{Assumption, Catalogue, Dialect, Report as DialectReport, VendorFile, check},
+    dialect::{Assumption, Catalogue, Report as DialectReport, check},
     provider::wire::Escaped,
 };
 use serde::Serialize;
@@ -17,6 +17,7 @@ use crate::{
     session::Session,
 };
 
+mod found;
 mod learn;
 mod list;
 mod live;
@@ -57,27 +58,12 @@ fn listed(words: &str, format: PageFormat) -> Outcome {
 }
 
 fn show(name: &str, format: PageFormat) -> Outcome {
-    let (entry, dialect) = of_catalogue(name)?;
+    let (entry, dialect) = found::of_catalogue(name)?;
     match format {
         PageFormat::Json => output::json(&page::Shown::of(entry, &dialect)),
         PageFormat::Text => output::text(&page::text(entry, &dialect)),
         PageFormat::Markdown => output::text(&page::markdown(entry, &dialect)),
     }
-}
-
-/// Returns the vendor of this name.
-fn of_catalogue(name: &str) -> Result<(&'static VendorFile, Arc<Dialect>), Error> {
-    let catalogue = Catalogue::built_in();
-    let found = catalogue.get(name);
-    let found = found.and_then(|entry| Some((entry, entry.dialect()?)));
-    found.ok_or_else(|| {
-        let remedy = match catalogue.nearest(name) {
-            Some(meant) => format!("did you mean {meant}?"),
-            None => "list all with `biped vendors`".into(),
-        };
-        let what = format!("the catalogue does not contain a vendor named {name}");
-        Error::configuration(what).with_remedy(remedy)
-    })
 }
 
 /// The result of checking a file.

@@ -9,7 +9,7 @@ use biped::{
 };
 use serde::Serialize;
 
-use super::of_catalogue;
+use super::found::of_catalogue;
 use crate::{
     args::PageFormat,
     commands::check::{Finding, only},
