@@ -182,8 +182,9 @@ fn no_crate_outgrows_its_limit() {
         // `rejection.rs`), which servers are asked without TLS (`plain_http.rs`), and where a value is in a response (`pointer.rs`), which each provider had or
         // lacked, the vendor's words in whatever envelope (`refusal.rs`: 220), clocks that differ
         // (`error/clock.rs`), PEM as people have it (`pem.rs`), and points in time.
-        ("crates/core", 4_900),
-        ("crates/io", 600),
+        ("crates/core", 4_950),
+        // Beyond 600: a command that gets input.
+        ("crates/io", 660),
         ("crates/redact", 750),
         // Beyond 3 300: what keeps a runtime that stands still from starving others, whose token a
         // stored one is, what a store may claim, the rules of failures as types of their own, and the
@@ -194,14 +195,14 @@ fn no_crate_outgrows_its_limit() {
         // Beyond 1 300: the schemes of references, the reads that a vendor's file needs, how a provider
         // finds another, and which API responses reject the token, for every kind that asks. Beyond
         // 1 550: references that are tables, a kind whose base URL has a key of its own, and `plain_http`.
-        ("crates/config", 1_680),
+        ("crates/config", 1_720),
         // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs:
         // 380), and the registry, which checks what an application registers and knows the keys of
         // kinds whose features are not enabled (220). Beyond 2 550: what an author meant by a key of
         // another kind (builder/hints.rs), variables that set nothing, and which providers need which
         // others (120). Beyond 2 850: the built-in scheme of secrets, which is connected after the
         // configuration is read (registry/vault.rs), and settings of connections for each provider (130).
-        ("crates/biped", 3_050),
+        ("crates/biped", 3_150),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {
