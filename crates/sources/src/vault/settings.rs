@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use biped_config::{ConfigTable, Field, FieldType, Origin, ProviderConfig, Section, Value};
+use biped_config::{
+    ConfigTable, ConfigValue, Field, FieldType, Origin, ProviderConfig, Section, Value,
+};
 use biped_core::{Error, SecretRef};
 use url::Url;
 
@@ -186,7 +188,7 @@ fn read_login(table: &ConfigTable) -> Option<Login> {
         drop(table.invalid("jwt", message));
         return None;
     }
-    if let Some(jwt) = table.value("jwt").and_then(|value| value.to_secret()) {
+    if let Some(jwt) = table.value("jwt").and_then(ConfigValue::to_secret) {
         check_elsewhere(table, "jwt", &jwt);
     }
     // It finds no providers, and no source but another provider's asks for one.

@@ -216,7 +216,7 @@ async fn no_other_credential_goes_to_an_issuer_that_only_the_api_names() {
 }
 
 /// Each answers at the API's well-known URL, or as the API.
-async fn adversaries(server: &Server, evil: &Server) -> Vec<(&'static str, ResponseTemplate)> {
+fn adversaries(server: &Server, evil: &Server) -> Vec<(&'static str, ResponseTemplate)> {
     let with = |name: &str, value: Value| {
         let mut document = of_api(server);
         document[name] = value;
@@ -276,7 +276,7 @@ async fn no_adversary_gets_a_credential() {
     let (server, evil) = (both().await, Server::generous().await);
     evil.serves("/about", json_answer(200, &of_api(&server)))
         .await;
-    for (at, answer) in adversaries(&server, &evil).await {
+    for (at, answer) in adversaries(&server, &evil) {
         server.mock.reset().await;
         server.answers("/token", granted("t")).await;
         server
