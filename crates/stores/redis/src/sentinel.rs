@@ -107,7 +107,7 @@ impl Sentinels {
                 builder = builder.set_client_to_sentinel_username(user);
             }
             let own = self.settings.password.as_ref();
-            let own = own.map(|password| password.expose_secret());
+            let own = own.map(ExposeSecret::expose_secret);
             if let Some(password) = own.or(given.password()) {
                 builder = builder.set_client_to_sentinel_password(password);
             }
