@@ -202,9 +202,9 @@ fn no_crate_outgrows_its_limit() {
         // kinds whose features are not enabled (220). Beyond 2 550: what an author meant by a key of
         // another kind (builder/hints.rs), variables that set nothing, and which providers need which
         // others (120). Beyond 2 850: the built-in scheme of secrets, which is connected after the
-        // configuration is read (registry/vault.rs). Beyond 2 970: providers of tenants (tenants.rs: 300),
-        // and what makes them one by one.
-        ("crates/biped", 3_480),
+        // configuration is read (registry/vault.rs), and settings of connections for each provider (130).
+        // Beyond 3 050: providers of tenants (tenants.rs: 300), and what makes them one by one.
+        ("crates/biped", 3_560),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {
