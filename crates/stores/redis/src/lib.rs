@@ -27,7 +27,8 @@
 //! | a cluster (feature `cluster`) | a list of nodes, of one too | `RedisStore::cluster` |
 //! | behind sentinels (feature `sentinel`) | the sentinels, and `sentinel = "NAME"` | `RedisStore::sentinel` |
 //!
-//! The URLs of a list differ in host and port only. Both features are on by default.
+//! The URLs of a list differ in host and port only. Sentinels are on by
+//! default. The feature `cluster` is not: after a fail-over calls may still wait too long.
 //!
 //! `redis://[user:password@]host[:port][/database]`, or `rediss://…` with TLS. Without TLS, tokens
 //! cross the network in plain text. Outside the machine itself or a private network, use `rediss` and
