@@ -45,6 +45,8 @@ struct Notes {
     unread: usize,
     /// The secrets themselves, which are dropped with the context.
     values: Vec<SecretString>,
+    /// The refresh token that replaces the one that was presented.
+    replacement: Option<SecretString>,
     /// The inputs that the vendor refused.
     refused: Vec<Input>,
     /// Another secret of a list may be accepted.
@@ -180,6 +182,14 @@ impl<'a> FetchContext<'a> {
     /// 401, and this fetch is made once more with the next one.
     pub fn refuse_input(&self, input: &Input) {
         self.notes().refused.push(input.clone());
+    }
+
+    /// Notes that the vendor replaced the refresh token that this fetch presented (RFC 6749 §6). No error
+    /// shows it.
+    pub fn replace_refresh_token(&self, new: impl Into<SecretString>) {
+        let new = new.into();
+        self.conceal(new.clone());
+        self.notes().replacement = Some(new);
     }
 
     /// Notes that the vendor refused what a secret held, although not the client: of a list of secrets
@@ -345,6 +355,12 @@ impl<'a> FetchContext<'a> {
     #[must_use]
     pub fn take_refused_inputs(&self) -> Vec<Input> {
         std::mem::take(&mut self.notes().refused)
+    }
+
+    /// Takes the refresh token that replaces the one that was presented.
+    #[must_use]
+    pub fn take_replacement(&self) -> Option<SecretString> {
+        self.notes().replacement.take()
     }
 
     /// Whether no other process is to hear of a refusal.

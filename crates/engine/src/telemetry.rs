@@ -41,6 +41,15 @@ pub(crate) fn odd_request(provider: &str, request: &TokenRequest, warning: &str)
     tracing::warn!(provider, %request, "{warning}");
 }
 
+/// A vendor that replaces a refresh token that was configured as a fixed one.
+pub(crate) fn unexpected_rotation(provider: &str) {
+    let provider = &*escaped(provider);
+    tracing::warn!(
+        provider,
+        "the server replaced the refresh token, which may be of no use from now on; set rotates = true"
+    );
+}
+
 /// A token whose lifetime nothing told.
 pub(crate) fn assumed(provider: &str, request: &TokenRequest, token: &Token) {
     if let (Some(why), Some(life)) = (token.assumed_lifetime(), token.lifetime()) {

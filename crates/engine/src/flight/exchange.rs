@@ -15,7 +15,7 @@ use crate::{
     input::{Lender, Lent},
     key::{cached::CallCredentials, table::Key},
     sync::atomic::Ordering::Relaxed,
-    telemetry::Requests,
+    telemetry::{self, Requests},
 };
 
 /// What is asked of a vendor.
@@ -153,6 +153,9 @@ async fn ask_once(
     Ok(match ask {
         Ask::Token(request, _) => {
             let token = provider.fetch(request, cx).await?;
+            if cx.take_replacement().is_some() {
+                telemetry::unexpected_rotation(provider.id().name());
+            }
             if token.base_url().is_some() {
                 // Boxed: most tokens have none.
                 Box::pin(vet::check_base_url(&token, provider, cx)).await?;

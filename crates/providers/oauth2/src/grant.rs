@@ -21,6 +21,8 @@ pub(crate) enum Grant {
         username: SecretRef,
         password: SecretRef,
     },
+    /// RFC 6749 §6, with a refresh token that the server does not replace.
+    RefreshToken(SecretRef),
 }
 
 /// What is exchanged. Types are whole.
@@ -41,11 +43,18 @@ pub(crate) struct GrantFields {
 }
 
 /// The names that `grant` takes.
-const NAMES: &[&str] = &[CLIENT_CREDENTIALS, JWT_BEARER, TOKEN_EXCHANGE, PASSWORD];
+const NAMES: &[&str] = &[
+    CLIENT_CREDENTIALS,
+    JWT_BEARER,
+    TOKEN_EXCHANGE,
+    REFRESH_TOKEN,
+    PASSWORD,
+];
 
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 const JWT_BEARER: &str = "jwt_bearer";
 const TOKEN_EXCHANGE: &str = "token_exchange";
+const REFRESH_TOKEN: &str = "refresh_token";
 const PASSWORD: &str = "password";
 
 const TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:";
@@ -83,6 +92,18 @@ const KEYS: &[(&str, Field)] = &[
         TOKEN_EXCHANGE,
         Field::new("requested_token_type", FieldType::Text)
             .about("The type of token to ask for, as subject_token_type; default: the server's."),
+    ),
+    (
+        REFRESH_TOKEN,
+        Field::new(REFRESH_TOKEN, FieldType::Secret)
+            .about("The refresh token of grant = \"refresh_token\" (RFC 6749 §6)."),
+    ),
+    (
+        REFRESH_TOKEN,
+        Field::new("rotates", FieldType::Bool).about(
+            "Whether the server replaces the refresh token at each use; false: refresh_token is a \
+             fixed one, and is read at each fetch.",
+        ),
     ),
     (
         PASSWORD,
@@ -157,6 +178,14 @@ impl Grant {
                     subject,
                 }))
             }
+            REFRESH_TOKEN => {
+                if config.boolean("rotates") != Some(false) {
+                    let message = "missing; expected false, for a refresh token that the server \
+                                   never replaces";
+                    drop(config.invalid("rotates", message));
+                }
+                Self::RefreshToken(secret(REFRESH_TOKEN)?)
+            }
             PASSWORD => {
                 let (username, password) = (secret("username"), secret("password"));
                 Self::Password {
@@ -174,6 +203,7 @@ impl Grant {
             Self::ClientCredentials => CLIENT_CREDENTIALS,
             Self::JwtBearer(_) => JWT_BEARER,
             Self::TokenExchange(_) => TOKEN_EXCHANGE,
+            Self::RefreshToken(_) => REFRESH_TOKEN,
             Self::Password { .. } => PASSWORD,
         }
     }
@@ -184,6 +214,7 @@ impl Grant {
             Self::ClientCredentials => CLIENT_CREDENTIALS,
             Self::JwtBearer(_) => "urn:ietf:params:oauth:grant-type:jwt-bearer",
             Self::TokenExchange(_) => "urn:ietf:params:oauth:grant-type:token-exchange",
+            Self::RefreshToken(_) => REFRESH_TOKEN,
             Self::Password { .. } => PASSWORD,
         }
     }
@@ -231,6 +262,7 @@ impl Grant {
                 let types = (&it.subject_type, actor, &it.requested_type);
                 id.with("token_types", format!("{types:?}"))
             }
+            Self::RefreshToken(token) => id.with("credential", REFRESH_TOKEN).credential(token),
             Self::Password { username, password } => {
                 let id = id
                     .with("username", username.identity())
@@ -262,6 +294,10 @@ impl Grant {
                 let requested = requested.map(|kind| ("requested_token_type", kind));
                 fields.texts.extend(requested);
             }
+            Self::RefreshToken(token) => {
+                let token = asking.fetch.secret(token).await?;
+                fields.secrets.push((REFRESH_TOKEN, token));
+            }
             Self::Password { username, password } => {
                 let name = asking.fetch.identifier(username).await?;
                 fields.texts.push(("username", name));
@@ -275,6 +311,12 @@ impl Grant {
 }
 
 impl GrantFields {
+    /// The refresh token that is presented.
+    pub(crate) fn refresh_token(&self) -> Option<&SecretString> {
+        let found = self.secrets.iter().find(|(name, _)| *name == REFRESH_TOKEN);
+        found.map(|(_, token)| token)
+    }
+
     /// Whether one of the tokens was signed here, and is good for one request only.
     pub(crate) fn is_signed(&self) -> bool {
         self.tokens.iter().any(|(_, presented)| presented.signed)

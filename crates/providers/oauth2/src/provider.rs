@@ -5,7 +5,13 @@ mod discovery;
 mod proof;
 mod settings;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef, Input,
@@ -83,6 +89,7 @@ struct Memory {
     keys: ProofKeys,
     nonces: Nonces,
     presented: presented::Memory,
+    rotated: AtomicBool,
 }
 
 #[async_trait]
@@ -244,10 +251,18 @@ impl Provider for OAuth2 {
     }
 
     fn warning(&self, _: Timestamp) -> Option<String> {
-        matches!(self.grant, Grant::Password { .. }).then(|| {
-            "grant = \"password\" is forbidden by RFC 9700 §2.4; use another grant if the server has one"
-                .into()
-        })
+        let text = match self.grant {
+            Grant::Password { .. } => {
+                "grant = \"password\" is forbidden by RFC 9700 §2.4; use another grant if the server \
+                 has one"
+            }
+            Grant::RefreshToken(_) if self.memory.rotated.load(Ordering::Relaxed) => {
+                "the server replaced the refresh token, which may be of no use from now on; set \
+                 rotates = true"
+            }
+            _ => return None,
+        };
+        Some(text.into())
     }
 
     async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
@@ -313,6 +328,7 @@ impl OAuth2 {
                 ..Asking::new(cx)
             },
             presented: &self.memory.presented,
+            rotated: &self.memory.rotated,
         };
         exchange::token(&asked, binding, cx).await
     }

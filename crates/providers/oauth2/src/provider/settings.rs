@@ -229,6 +229,13 @@ impl OAuth2 {
         self.with_grant(Grant::Password { username, password })
     }
 
+    /// Requests tokens with this refresh token, which the server does not replace (RFC 6749 §6). It is
+    /// read at each fetch, like a secret.
+    #[must_use]
+    pub fn fixed_refresh_token(self, refresh_token: SecretRef) -> Self {
+        self.with_grant(Grant::RefreshToken(refresh_token))
+    }
+
     pub(crate) fn with_grant(mut self, grant: Grant) -> Self {
         self.grant = grant;
         self.identified()
