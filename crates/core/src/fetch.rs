@@ -30,6 +30,8 @@ pub struct FetchContext<'a> {
     observer: Option<&'a dyn RequestObserver>,
     /// The store's key, under which what is read is marked.
     marks: Option<IdentityKey>,
+    /// The account's present credential.
+    refresh_token: Option<SecretString>,
     /// The tokens of other providers.
     inputs: Vec<(Input, SecretString)>,
     plain_http: Option<&'a PlainHttp>,
@@ -70,6 +72,7 @@ impl<'a> FetchContext<'a> {
             identity: None,
             observer: None,
             marks: None,
+            refresh_token: None,
             inputs: Vec::new(),
             plain_http: None,
             notes: Mutex::default(),
@@ -182,6 +185,20 @@ impl<'a> FetchContext<'a> {
     /// 401, and this fetch is made once more with the next one.
     pub fn refuse_input(&self, input: &Input) {
         self.notes().refused.push(input.clone());
+    }
+
+    /// The present credential of the provider's [account](crate::Provider::account).
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) if nothing got it: the provider has no
+    /// account, or no manager runs it.
+    pub fn refresh_token(&self) -> Result<SecretString, Error> {
+        let Some(token) = &self.refresh_token else {
+            let error = "the account's refresh token is not available to this fetch";
+            return Err(Error::configuration(error));
+        };
+        self.conceal(token.clone());
+        Ok(token.clone())
     }
 
     /// Notes that the vendor replaced the refresh token that this fetch presented (RFC 6749 §6). No error
@@ -348,6 +365,13 @@ impl<'a> FetchContext<'a> {
     #[must_use]
     pub fn with_inputs(mut self, inputs: Vec<(Input, SecretString)>) -> Self {
         self.inputs = inputs;
+        self
+    }
+
+    /// Gives the account's present credential.
+    #[must_use]
+    pub fn with_refresh_token(mut self, token: Option<SecretString>) -> Self {
+        self.refresh_token = token;
         self
     }
 

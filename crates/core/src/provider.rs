@@ -11,7 +11,7 @@ use http::header;
 use serde_json::Value;
 
 use crate::{
-    ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, Input, ParamValue,
+    Account, ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, Input, ParamValue,
     PlainHttp, Proof, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict,
     judge_by_status,
 };
@@ -104,6 +104,14 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// ([`ProviderId::input`](crate::ProviderId::input)). Default: none.
     fn inputs(&self) -> &[Input] {
         &[]
+    }
+
+    /// The account whose credential changes with each use. [`fetch`](Self::fetch) gets the present one
+    /// from [`FetchContext::refresh_token`](crate::FetchContext::refresh_token), and notes the next with
+    /// [`FetchContext::replace_refresh_token`](crate::FetchContext::replace_refresh_token). Default:
+    /// none.
+    fn account(&self) -> Option<&Account> {
+        None
     }
 
     /// Puts the token on an API request. Default: `Authorization: Bearer`.

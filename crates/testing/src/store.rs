@@ -3,9 +3,11 @@
 //! | for | use |
 //! | --- | --- |
 //! | checking that an implementation keeps the promises of [`TokenStore`](biped_core::TokenStore) | [`conformance`] |
+//! | checking that an implementation keeps the promises of [`DurableStore`](biped_core::DurableStore) | [`durable`] |
 //! | two handles to the same backend, as in two processes | [`Alternating`] |
 
 mod alternating;
 pub mod conformance;
+pub mod durable;
 
 pub use self::alternating::Alternating;

@@ -9,12 +9,13 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, Error, Generation, IdentityKey, Lease, LeaseFailure, StoreError, StoredToken,
-    SystemClock, TokenKey, TokenStore,
+    Claim, Clock, DurableStore, Error, Generation, IdentityKey, Lease, LeaseFailure, StoreError,
+    StoredToken, SystemClock, TokenKey, TokenStore,
 };
 use etcetera::BaseStrategy;
 
 use crate::{
+    accounts::Accounts,
     directory::{Directory, Guard},
     entry::Entry,
     files::{Attempt, Change, Files, HANGS, a_moment},
@@ -133,7 +134,7 @@ impl FileStore {
     }
 
     /// Runs `act` while the directory is locked.
-    async fn alone<T, A>(&self, act: A) -> Result<T, StoreError>
+    pub(crate) async fn alone<T, A>(&self, act: A) -> Result<T, StoreError>
     where
         T: Send + 'static,
         A: FnOnce(&Files, &Guard) -> Result<T, StoreError> + Send + 'static,
@@ -156,6 +157,10 @@ impl FileStore {
             }
             clock.sleep(a_moment()).await;
         }
+    }
+
+    pub(crate) fn files(&self) -> Arc<Files> {
+        self.0.clone()
     }
 
     /// Reads an entry without waiting for the lock. Returns `None` if the file is not an entry.
@@ -307,6 +312,10 @@ impl TokenStore for FileStore {
             }
         })
         .await
+    }
+
+    fn durable(&self) -> Option<Arc<dyn DurableStore>> {
+        Some(Accounts::of(self.clone()))
     }
 }
 
