@@ -114,6 +114,17 @@ pub(crate) fn store_fault(provider: &str, operation: &'static str, why: &str) {
     );
 }
 
+/// A store that does not keep a credential.
+pub(crate) fn credential_fault(provider: &str, why: &str) {
+    count2("biped_store_faults_total", provider, ("operation", "swap"));
+    let (provider, why) = (&*escaped(provider), Escaped(why));
+    tracing::warn!(
+        target: STORE,
+        provider,
+        "the store of the refresh token failed: {why}"
+    );
+}
+
 /// An entry of the store that no answer of the vendor's could have made.
 pub(crate) fn stored_ignored(provider: &str, why: &str) {
     count2("biped_store_faults_total", provider, ("operation", "get"));
