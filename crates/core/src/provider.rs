@@ -11,8 +11,8 @@ use http::header;
 use serde_json::Value;
 
 use crate::{
-    Account, ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, Input, ParamValue,
-    PlainHttp, Proof, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict,
+    Account, ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, Input,
+    ParamValue, PlainHttp, Proof, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict,
     judge_by_status,
 };
 

@@ -34,7 +34,7 @@ use crate::{
 /// | `grant` | `client_credentials` (default), `jwt_bearer`, `token_exchange`, `refresh_token`, `password` |
 /// | `assertion` | for `jwt_bearer` |
 /// | `subject_token`, `actor_token`, and their `_type`; `requested_token_type` | for `token_exchange` |
-/// | `refresh_token`, `rotates` | for `refresh_token` |
+/// | `refresh_token`, `rotates`, `account` | for `refresh_token` |
 /// | `username`, `password` | for `password` |
 /// | `basic_encoding` | `percent` (default), `form`, `raw` |
 /// | `alg`, `kid`, `assertion_audience`, `assertion_typ` | how assertions are made |

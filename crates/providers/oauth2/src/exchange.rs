@@ -218,7 +218,7 @@ impl TokenRequest<'_> {
                 presented.refused(cx);
                 error = self.presented.refused(presented, error);
             }
-            if fields.refresh_token().is_some() {
+            if matches!(self.grant, Grant::FixedRefreshToken(_)) {
                 cx.try_next_secret();
             }
         }

@@ -1,7 +1,7 @@
 //! [`Grant`]: what a token is requested with.
 
 use biped_config::{Field, FieldType, ProviderConfig};
-use biped_core::{Error, ProviderId, SecretRef, SecretString};
+use biped_core::{Account, Error, ProviderId, SecretRef, SecretString};
 use biped_sources::{Asking, ExternalToken};
 
 use crate::presented::Presented;
@@ -22,7 +22,18 @@ pub(crate) enum Grant {
         password: SecretRef,
     },
     /// RFC 6749 §6, with a refresh token that the server does not replace.
-    RefreshToken(SecretRef),
+    FixedRefreshToken(SecretRef),
+    /// RFC 6749 §6, with a refresh token that the server replaces at each use.
+    RefreshToken(Rotating),
+}
+
+/// A refresh token that the server replaces at each use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rotating {
+    /// Where the first one is.
+    pub(crate) seed: Option<SecretRef>,
+    /// The account's name; `None` for the provider's.
+    pub(crate) account: Option<String>,
 }
 
 /// What is exchanged. Types are whole.
@@ -96,13 +107,20 @@ const KEYS: &[(&str, Field)] = &[
     (
         REFRESH_TOKEN,
         Field::new(REFRESH_TOKEN, FieldType::Secret)
-            .about("The refresh token of grant = \"refresh_token\" (RFC 6749 §6)."),
+            .about("The refresh token of grant = \"refresh_token\" (RFC 6749 §6); if it rotates, the first one."),
     ),
     (
         REFRESH_TOKEN,
         Field::new("rotates", FieldType::Bool).about(
-            "Whether the server replaces the refresh token at each use; false: refresh_token is a \
-             fixed one, and is read at each fetch.",
+            "Whether the server replaces the refresh token at each use, so that it is kept in a sealed \
+             store (default: true); false: refresh_token is a fixed one, and is read at each fetch.",
+        ),
+    ),
+    (
+        REFRESH_TOKEN,
+        Field::new("account", FieldType::Text).about(
+            "The account that a rotating refresh token belongs to: a part of its name in the store; \
+             default: the provider's name.",
         ),
     ),
     (
@@ -179,12 +197,17 @@ impl Grant {
                 }))
             }
             REFRESH_TOKEN => {
-                if config.boolean("rotates") != Some(false) {
-                    let message = "missing; expected false, for a refresh token that the server \
-                                   never replaces";
-                    drop(config.invalid("rotates", message));
+                let account = config.string("account");
+                if config.boolean("rotates") == Some(false) {
+                    if account.is_some() {
+                        let message = "account is set, but rotates is false";
+                        drop(config.invalid("account", message));
+                    }
+                    Self::FixedRefreshToken(secret(REFRESH_TOKEN)?)
+                } else {
+                    let seed = config.secret(REFRESH_TOKEN);
+                    Self::RefreshToken(Rotating { seed, account })
                 }
-                Self::RefreshToken(secret(REFRESH_TOKEN)?)
             }
             PASSWORD => {
                 let (username, password) = (secret("username"), secret("password"));
@@ -203,7 +226,7 @@ impl Grant {
             Self::ClientCredentials => CLIENT_CREDENTIALS,
             Self::JwtBearer(_) => JWT_BEARER,
             Self::TokenExchange(_) => TOKEN_EXCHANGE,
-            Self::RefreshToken(_) => REFRESH_TOKEN,
+            Self::FixedRefreshToken(_) | Self::RefreshToken(_) => REFRESH_TOKEN,
             Self::Password { .. } => PASSWORD,
         }
     }
@@ -214,7 +237,7 @@ impl Grant {
             Self::ClientCredentials => CLIENT_CREDENTIALS,
             Self::JwtBearer(_) => "urn:ietf:params:oauth:grant-type:jwt-bearer",
             Self::TokenExchange(_) => "urn:ietf:params:oauth:grant-type:token-exchange",
-            Self::RefreshToken(_) => REFRESH_TOKEN,
+            Self::FixedRefreshToken(_) | Self::RefreshToken(_) => REFRESH_TOKEN,
             Self::Password { .. } => PASSWORD,
         }
     }
@@ -247,6 +270,21 @@ impl Grant {
         }
     }
 
+    /// The account whose refresh token changes with each use.
+    pub(crate) fn account(
+        &self,
+        kind: &'static str,
+        id: &ProviderId,
+        client_id: Option<&SecretRef>,
+    ) -> Option<Account> {
+        let Self::RefreshToken(Rotating { seed, account }) = self else {
+            return None;
+        };
+        let name = account.as_deref().unwrap_or(id.name());
+        let account = Account::new(kind, id.token_endpoint(), name);
+        Some(account.client_id(client_id.cloned()).seed(seed.clone()))
+    }
+
     /// Adds what the tokens depend on.
     pub(crate) fn identify(&self, mut id: ProviderId) -> ProviderId {
         if matches!(self, Self::ClientCredentials) {
@@ -262,7 +300,13 @@ impl Grant {
                 let types = (&it.subject_type, actor, &it.requested_type);
                 id.with("token_types", format!("{types:?}"))
             }
-            Self::RefreshToken(token) => id.with("credential", REFRESH_TOKEN).credential(token),
+            Self::FixedRefreshToken(token) => {
+                id.with("credential", REFRESH_TOKEN).credential(token)
+            }
+            Self::RefreshToken(rotating) => {
+                let account = rotating.account.as_deref().unwrap_or(id.name()).to_owned();
+                id.with("account", account)
+            }
             Self::Password { username, password } => {
                 let id = id
                     .with("username", username.identity())
@@ -294,8 +338,11 @@ impl Grant {
                 let requested = requested.map(|kind| ("requested_token_type", kind));
                 fields.texts.extend(requested);
             }
-            Self::RefreshToken(token) => {
-                let token = asking.fetch.secret(token).await?;
+            Self::FixedRefreshToken(_) | Self::RefreshToken(_) => {
+                let token = match self {
+                    Self::FixedRefreshToken(token) => asking.fetch.secret(token).await?,
+                    _ => asking.fetch.refresh_token()?,
+                };
                 fields.secrets.push((REFRESH_TOKEN, token));
             }
             Self::Password { username, password } => {

@@ -14,9 +14,10 @@ use std::{
 };
 
 use biped_core::{
-    ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef, Input,
-    Inspection, ParamValue, PlainHttp, Proof, Provider, ProviderId, RejectionRule, SecretRef,
-    Timestamp, Token, TokenRequest, Verdict, async_trait, judge_by_status, wire,
+    Account, ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext,
+    IdentityRef, Input, Inspection, ParamValue, PlainHttp, Proof, Provider, ProviderId,
+    RejectionRule, SecretRef, Timestamp, Token, TokenRequest, Verdict, async_trait,
+    judge_by_status, wire,
 };
 use http::{StatusCode, header};
 use url::Url;
@@ -60,6 +61,8 @@ pub struct OAuth2 {
     /// Missing if the client says who it is in another way.
     client_id: Option<SecretRef>,
     grant: Grant,
+    /// The account whose refresh token changes with each use.
+    account: Option<Account>,
     /// The tokens of other providers that fetches need.
     inputs: Vec<Input>,
     /// The chosen method.
@@ -172,6 +175,10 @@ impl Provider for OAuth2 {
         Ok(())
     }
 
+    fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
     fn inputs(&self) -> &[Input] {
         &self.inputs
     }
@@ -256,7 +263,7 @@ impl Provider for OAuth2 {
                 "grant = \"password\" is forbidden by RFC 9700 §2.4; use another grant if the server \
                  has one"
             }
-            Grant::RefreshToken(_) if self.memory.rotated.load(Ordering::Relaxed) => {
+            Grant::FixedRefreshToken(_) if self.memory.rotated.load(Ordering::Relaxed) => {
                 "the server replaced the refresh token, which may be of no use from now on; set \
                  rotates = true"
             }

@@ -298,6 +298,11 @@ fn keys_belong_to_their_grants() {
         ),
         ("client_id = 'a'\nrotates = false", "rotates"),
         (
+            "grant = 'refresh_token'\nclient_id = 'a'\nrotates = false\nrefresh_token = 'x'\n\
+             account = 'b'",
+            "account",
+        ),
+        (
             "client_assertion = 'x'\nclient_id = 'a'\nclient_secret = 's'",
             "client_assertion",
         ),
@@ -373,6 +378,8 @@ fn what_is_presented_tells_clients_apart() {
         "grant = 'password'\nclient_id = 'a'\nusername = 'u'\npassword = 'y'",
         "grant = 'refresh_token'\nclient_id = 'a'\nrotates = false\nrefresh_token = 'x'",
         "grant = 'refresh_token'\nclient_id = 'a'\nrotates = false\nrefresh_token = 'y'",
+        "grant = 'refresh_token'\nclient_id = 'a'\nrefresh_token = 'x'",
+        "grant = 'refresh_token'\nclient_id = 'a'\naccount = 'other'",
     ];
     let id = |toml: &str| {
         let base = "token_endpoint = 'https://login.example/token'\n";
