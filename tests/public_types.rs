@@ -98,6 +98,8 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
     (
         "crates/core",
         &[
+            ("Account", Planted),
+            ("AccountKey", Never("a hash of names")),
             ("ApiRequest", Planted),
             ("ApiRequestParts", TRAIT),
             ("ApiResponse", Planted),
@@ -113,6 +115,9 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ),
             ("ClientIdentity", Planted),
             ("Clock", TRAIT),
+            ("DurableEntry", Planted),
+            ("DurableLock", TRAIT),
+            ("DurableStore", TRAIT),
             ("Error", Planted),
             ("ErrorKind", WORD),
             ("ExposeSecret", TRAIT),
@@ -151,6 +156,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
                 "RejectionRule",
                 Never("what a vendor's documentation says of its responses"),
             ),
+            ("Revision", NUMBERS),
             ("SecretRef", Planted),
             ("SecretString", Planted),
             ("SecretSource", TRAIT),
@@ -188,6 +194,8 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         &[
             ("CachedToken", Planted),
             ("CallError", Planted),
+            ("Credential", NUMBERS),
+            ("CredentialState", WORD),
             ("Rejection", WORD),
             ("Settings", NUMBERS),
             ("Status", Planted),

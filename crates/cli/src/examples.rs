@@ -258,6 +258,16 @@ const OF_COMMANDS: [(&str, [Example; 2]); 26] = [
         ],
     ),
     (
+        "seed",
+        [
+            ("Type the first refresh token:", "biped seed crm"),
+            (
+                "Store another, and don't try it:",
+                "biped seed crm --replace --no-check < refresh-token",
+            ),
+        ],
+    ),
+    (
         "forget",
         [
             ("Forget a token that has leaked:", "biped forget shop"),

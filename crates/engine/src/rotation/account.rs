@@ -64,7 +64,7 @@ impl TokenSource {
             return Ok(None);
         };
         let engine = self.engine();
-        let cx = engine.context(0, None);
+        let cx = engine.context(&**self.provider(), 0, None);
         let key = account_key(account, &cx).await?;
         let entry = engine.rotations.peek(&key, &*engine.clock).await?;
         Ok(entry.and_then(|entry| {
@@ -128,7 +128,7 @@ impl TokenSource {
         change: impl Fn(Entry, Timestamp) -> Result<Option<Entry>, Error>,
     ) -> Result<(), Error> {
         let engine = Arc::clone(self.engine());
-        let cx = engine.context(0, None);
+        let cx = engine.context(&**self.provider(), 0, None);
         let key = account_key(self.account()?, &cx).await?;
         let turn = engine.rotations.turn(key, PATIENCE, &*engine.clock).await?;
         let mut changed = Err(Error::store(

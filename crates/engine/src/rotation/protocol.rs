@@ -11,7 +11,7 @@ const REFUSED: &str = "invalid_grant";
 #[derive(Debug)]
 pub(crate) enum Plan {
     /// Write the entry, then send the credential.
-    Ask(Entry, SecretString),
+    Ask(Box<Entry>, SecretString),
     /// Send nothing.
     Stop(Error),
 }
@@ -78,7 +78,7 @@ impl Planner<'_> {
             who: self.who.into(),
             unanswered,
         };
-        Plan::Ask(entry.with(asking, self.now), token)
+        Plan::Ask(Box::new(entry.with(asking, self.now)), token)
     }
 
     fn unseeded(&self, entry: &Entry) -> Error {

@@ -7,6 +7,8 @@ use biped_core::{
     SecretUse, StoreError,
 };
 
+use tracing::{Instrument as _, Span};
+
 use super::{
     entry::Entry,
     protocol::{Answered, Plan, Planner, Settled, after, settle},
@@ -53,7 +55,7 @@ struct Refresh {
 
 /// The credential that may be sent, and the entry that says so in the store.
 struct Begun {
-    asking: Entry,
+    asking: Box<Entry>,
     revision: Revision,
     token: SecretString,
 }
@@ -85,7 +87,7 @@ impl Engine {
         };
         let (teller, told) = oneshot::channel();
         if let Ok(runtime) = Handle::try_current() {
-            drop(runtime.spawn(refresh.run(teller)));
+            drop(runtime.spawn(refresh.run(teller).instrument(Span::current())));
         }
         told.await.unwrap_or_else(|_| {
             let error = Error::internal("the refresh was interrupted");
@@ -101,7 +103,7 @@ impl Refresh {
             Purpose::Token(marks) => marks.clone(),
             Purpose::Inspection => None,
         };
-        let cx = self.engine.context(0, marks);
+        let cx = self.engine.context(&*self.provider, 0, marks);
         let turn = match self.turn(&cx).await {
             Ok(turn) => turn,
             Err(error) => return drop(teller.send(Err(unsent(error, &cx)))),

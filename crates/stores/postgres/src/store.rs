@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Error, Generation, Lease, LeaseFailure, LeaseId, SecretString, StoreError, StoredToken,
-    SystemClock, TokenKey, TokenStore,
+    Claim, Clock, DurableStore, Error, Generation, Lease, LeaseFailure, LeaseId, SecretString,
+    StoreError, StoredToken, SystemClock, TokenKey, TokenStore,
 };
 use tokio_postgres::{
     Config, Row,
@@ -22,6 +22,7 @@ use tokio_postgres::{
 };
 
 use crate::{
+    accounts::Accounts,
     address::Address,
     fault,
     link::Link,
@@ -58,7 +59,7 @@ struct Inner {
     sweep: Arc<AtomicU64>,
 }
 
-type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl PostgresStore {
     /// The store at `postgres://user:password@host:5432/database`, with libpq's options. Nothing is sent
@@ -134,14 +135,35 @@ impl PostgresStore {
         Self(Arc::new(inner))
     }
 
-    fn sql(&self) -> &Table {
+    pub(crate) fn sql(&self) -> &Table {
         &self.0.setup.table
     }
 
     async fn session(&self) -> Result<Arc<Session>, StoreError> {
+        self.session_of(&self.0.link).await
+    }
+
+    pub(crate) async fn session_of(&self, link: &Arc<Link>) -> Result<Arc<Session>, StoreError> {
         let Inner { servers, setup, .. } = &*self.0;
-        let session = self.0.link.session(servers, setup).await;
+        let session = link.session(servers, setup).await;
         session.map_err(|why| self.fault(&why))
+    }
+
+    pub(crate) fn part_with(&self, link: &Link, session: &Arc<Session>) {
+        link.part_with(session, &self.0.setup);
+    }
+
+    pub(crate) fn part(&self, link: &Link) {
+        link.part(&self.0.setup);
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.setup.clock
+    }
+
+    /// Whether a missing table is made.
+    pub(crate) fn creates(&self) -> bool {
+        self.0.setup.create
     }
 
     /// Runs a statement that returns a row at most. It is tried again if the connection is broken, since
@@ -196,12 +218,12 @@ impl PostgresStore {
         }
     }
 
-    fn fault(&self, why: &str) -> StoreError {
+    pub(crate) fn fault(&self, why: &str) -> StoreError {
         StoreError::new(format!("the PostgreSQL at {} {why}", self.0.shown))
     }
 
     /// The error for a row with other types than the statement has.
-    fn strange(&self) -> StoreError {
+    pub(crate) fn strange(&self) -> StoreError {
         self.fault("has a table of another layout; name another table")
     }
 
@@ -425,6 +447,10 @@ impl TokenStore for PostgresStore {
             clock.sleep(POLL).await;
         }
         Ok(())
+    }
+
+    fn durable(&self) -> Option<Arc<dyn DurableStore>> {
+        Some(Accounts::of(self.clone()))
     }
 }
 

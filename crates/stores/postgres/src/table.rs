@@ -61,6 +61,18 @@ impl Table {
         })
     }
 
+    /// The table of credentials, in quotes: beside this one, with `_accounts` at the end of its name.
+    pub(crate) fn accounts(&self) -> String {
+        const ENDING: &str = "_accounts";
+        let (schema, name) = match self.name.rsplit_once('.') {
+            Some((schema, name)) => (format!("\"{schema}\"."), name),
+            None => (String::new(), self.name.as_str()),
+        };
+        // PostgreSQL would cut a longer name off, ending and all.
+        let kept = name.get(..IDENTIFIER - ENDING.len()).unwrap_or(name);
+        format!("{schema}\"{kept}{ENDING}\"")
+    }
+
     /// The statements that make the table.
     pub(crate) fn schema(&self) -> String {
         include_str!("schema.sql").replace(DEFAULT, &self.quoted)
