@@ -183,7 +183,7 @@ fn no_crate_outgrows_its_limit() {
         // lacked, the vendor's words in whatever envelope (`refusal.rs`: 220), clocks that differ
         // (`error/clock.rs`), PEM as people have it (`pem.rs`), and points in time. Beyond 4 900:
         // credentials that change with each use (`durable.rs`).
-        ("crates/core", 5_050),
+        ("crates/core", 5_150),
         ("crates/io", 600),
         ("crates/redact", 750),
         // Beyond 3 300: what keeps a runtime that stands still from starving others, whose token a
@@ -192,7 +192,7 @@ fn no_crate_outgrows_its_limit() {
         // each other (270), tokens that end of disuse, and tokens that a manager takes over. Beyond 4 700:
         // spans (110). Beyond 4 850: credentials that change with each use, which are written ahead
         // (`rotation/`: 780).
-        ("crates/engine", 5_650),
+        ("crates/engine", 5_850),
         // Beyond 1 300: the schemes of references, the reads that a vendor's file needs, how a provider
         // finds another, and which API responses reject the token, for every kind that asks. Beyond
         // 1 550: references that are tables, a kind whose base URL has a key of its own, and `plain_http`.
@@ -203,7 +203,7 @@ fn no_crate_outgrows_its_limit() {
         // another kind (builder/hints.rs), variables that set nothing, and which providers need which
         // others (120). Beyond 2 850: the built-in scheme of secrets, which is connected after the
         // configuration is read (registry/vault.rs), and which stores may keep credentials that change with each use.
-        ("crates/biped", 3_040),
+        ("crates/biped", 3_060),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {

@@ -15,7 +15,7 @@ pub(crate) const OF_BIPED: [Example; 2] = [
 ];
 
 /// The examples of each command, by its path.
-const OF_COMMANDS: [(&str, [Example; 2]); 26] = [
+const OF_COMMANDS: [(&str, [Example; 2]); 27] = [
     (
         "init",
         [

@@ -16,8 +16,8 @@ mod stored;
 
 use async_trait::async_trait;
 use biped_core::{
-    Account, BaseUrls, Error, ExposeSecret, FetchContext, FetchLimit, Lifetime, PlainHttp, Provider,
-    ProviderId, SecretRef, Token, TokenRequest, VendorError, wire,
+    Account, BaseUrls, Error, ExposeSecret, FetchContext, FetchLimit, Lifetime, PlainHttp,
+    Provider, ProviderId, SecretRef, Token, TokenRequest, VendorError, wire,
 };
 
 /// A plain provider. It sends a form with `client_id`, `client_secret`, `scope` and the request's

@@ -63,7 +63,7 @@ impl TokenSource {
         let Some(account) = self.provider().account() else {
             return Ok(None);
         };
-        let engine = self.engine();
+        let engine = &self.engine;
         let cx = engine.context(&**self.provider(), 0, None);
         let key = account_key(account, &cx).await?;
         let entry = engine.rotations.peek(&key, &*engine.clock).await?;
@@ -127,7 +127,7 @@ impl TokenSource {
         &self,
         change: impl Fn(Entry, Timestamp) -> Result<Option<Entry>, Error>,
     ) -> Result<(), Error> {
-        let engine = Arc::clone(self.engine());
+        let engine = Arc::clone(&self.engine);
         let cx = engine.context(&**self.provider(), 0, None);
         let key = account_key(self.account()?, &cx).await?;
         let turn = engine.rotations.turn(key, PATIENCE, &*engine.clock).await?;

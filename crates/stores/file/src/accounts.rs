@@ -4,6 +4,7 @@
 //! `HEX.account.lock` is locked by the process that uses the credential; both files stay.
 
 use std::{
+    fmt,
     fs::{self, File},
     io::{self, Write as _},
     path::PathBuf,
@@ -20,35 +21,33 @@ use zeroize::Zeroizing;
 use crate::{
     directory::{Directory, Guard, private},
     files::Files,
-    store::FileStore,
 };
 
 /// The first bytes of an entry.
 const FORMAT: &[u8] = b"biped account 1\n";
 
 /// The accounts in a directory.
-#[derive(Debug)]
-pub(crate) struct Accounts(FileStore);
+pub(crate) struct Accounts(Arc<Files>);
 
 /// The lock of an account, which the operating system ends with the process.
 #[derive(Debug)]
 struct Lock(#[allow(dead_code)] File);
 
 impl Accounts {
-    pub(crate) fn of(store: FileStore) -> Arc<dyn DurableStore> {
-        Arc::new(Self(store))
+    pub(crate) fn of(files: Arc<Files>) -> Arc<dyn DurableStore> {
+        Arc::new(Self(files))
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Files) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let files = self.0.files();
+        let files = self.0.clone();
         let work = move || {
             files.prepare()?;
             work(&files)
         };
-        self.0.files().blocking(work).await
+        self.0.blocking(work).await
     }
 }
 
@@ -87,6 +86,14 @@ impl DurableLock for Lock {
     }
 
     async fn unlock(self: Box<Self>) {}
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts")
+            .field("directory", &self.0.directory.path())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Directory {

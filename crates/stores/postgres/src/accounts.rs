@@ -12,14 +12,13 @@ use std::{
 use async_trait::async_trait;
 use biped_core::{AccountKey, DurableEntry, DurableLock, DurableStore, Revision, StoreError};
 use tokio::sync::Mutex;
-use tokio_postgres::{Row, error::SqlState, types::Type};
+use tokio_postgres::{Config, Row, error::SqlState, types::Type};
 
 use crate::{
     fault,
     link::Link,
-    session::Session,
-    store::{Parameter, PostgresStore},
-    table::Table,
+    session::{Session, Setup},
+    table::{Parameter, Table},
 };
 
 /// How long a lock lasts.
@@ -33,7 +32,10 @@ const LIMIT: Duration = Duration::from_secs(4);
 pub(crate) struct Accounts(Arc<Inner>);
 
 struct Inner {
-    store: PostgresStore,
+    servers: Arc<[Config]>,
+    /// The servers, without user and password.
+    shown: String,
+    setup: Setup,
     sql: Statements,
     link: Arc<Link>,
     /// One transaction at a time is on the connection.
@@ -91,10 +93,12 @@ impl Statements {
 }
 
 impl Accounts {
-    pub(crate) fn of(store: PostgresStore) -> Arc<dyn DurableStore> {
-        let sql = Statements::of(store.sql());
+    pub(crate) fn of(servers: Arc<[Config]>, shown: String, setup: Setup) -> Arc<dyn DurableStore> {
+        let sql = Statements::of(&setup.table);
         Arc::new(Self(Arc::new(Inner {
-            store,
+            servers,
+            shown,
+            setup,
             sql,
             link: Arc::default(),
             turn: Mutex::default(),
@@ -113,13 +117,13 @@ impl Inner {
         let _turn = self.turn.lock().await;
         let work = async {
             match self.once(statement, parameters).await? {
-                Err(error) if is_missing(&error) && self.store.creates() => {
+                Err(error) if is_missing(&error) && self.setup.create => {
                     self.make().await?;
                     self.once(statement, parameters).await?
                 }
                 answer => answer,
             }
-            .map_err(|error| self.fault(&error))
+            .map_err(|error| self.fault(&fault::why(&error)))
         };
         self.bounded(work).await
     }
@@ -129,20 +133,20 @@ impl Inner {
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Result<Option<Row>, tokio_postgres::Error>, StoreError> {
-        let session = self.store.session_of(&self.link).await?;
+        let session = self.session().await?;
         let answer = transaction(&session, statement, parameters).await;
         if answer.is_err() {
             // The transaction ends with its connection.
-            self.store.part_with(&self.link, &session);
+            self.link.part_with(&session, &self.setup);
         }
         Ok(answer)
     }
 
     /// Makes the table.
     async fn make(&self) -> Result<(), StoreError> {
-        let session = self.store.session_of(&self.link).await?;
+        let session = self.session().await?;
         match session.client.batch_execute(&self.sql.schema).await {
-            Err(error) if !is_made(&error) => Err(self.fault(&error)),
+            Err(error) if !is_made(&error) => Err(self.fault(&fault::why(&error))),
             _ => Ok(()),
         }
     }
@@ -154,16 +158,21 @@ impl Inner {
         tokio::select! {
             biased;
             done = work => done,
-            () = self.store.clock().sleep(LIMIT) => {
-                self.store.part(&self.link);
+            () = self.setup.clock.sleep(LIMIT) => {
+                self.link.part(&self.setup);
                 let millis = LIMIT.as_millis();
-                Err(self.store.fault(&format!("did not answer in {millis} ms")))
+                Err(self.fault(&format!("did not answer in {millis} ms")))
             }
         }
     }
 
-    fn fault(&self, error: &tokio_postgres::Error) -> StoreError {
-        self.store.fault(&fault::why(error))
+    async fn session(&self) -> Result<Arc<Session>, StoreError> {
+        let session = self.link.session(&self.servers, &self.setup).await;
+        session.map_err(|why| self.fault(&why))
+    }
+
+    fn fault(&self, why: &str) -> StoreError {
+        StoreError::new(format!("the PostgreSQL at {} {why}", self.shown))
     }
 }
 
@@ -192,7 +201,9 @@ impl DurableStore for Accounts {
         let Some(row) = found else { return Ok(None) };
         let (revision, bytes): (Result<i64, _>, _) = (row.try_get(0), row.try_get(1));
         let (Ok(revision), Ok(bytes)) = (revision, bytes) else {
-            return Err(self.0.store.strange());
+            return Err(self
+                .0
+                .fault("has a table of another layout; name another table"));
         };
         Ok(Some(DurableEntry {
             revision: Revision(revision.unsigned_abs()),
@@ -207,8 +218,8 @@ impl DurableStore for Accounts {
         bytes: &[u8],
     ) -> Result<bool, StoreError> {
         let key = &key.as_bytes()[..];
-        let number = i64::try_from(expected.0)
-            .map_err(|_| self.0.store.fault("can't count so many revisions"))?;
+        let number =
+            i64::try_from(expected.0).map_err(|_| self.0.fault("can't count so many revisions"))?;
         let statement = match expected {
             Revision::NONE => &self.0.sql.first,
             _ => &self.0.sql.next,
@@ -258,7 +269,9 @@ impl DurableLock for Lock {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.store.fmt(f)
+        f.debug_struct("Accounts")
+            .field("servers", &self.shown)
+            .finish_non_exhaustive()
     }
 }
 

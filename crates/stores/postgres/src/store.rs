@@ -12,14 +12,10 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, DurableStore, Error, Generation, Lease, LeaseFailure, LeaseId, SecretString,
-    StoreError, StoredToken, SystemClock, TokenKey, TokenStore,
+    Claim, DurableStore, Error, Generation, Lease, LeaseFailure, LeaseId, SecretString, StoreError,
+    StoredToken, SystemClock, TokenKey, TokenStore,
 };
-use tokio_postgres::{
-    Config, Row,
-    error::SqlState,
-    types::{ToSql, Type},
-};
+use tokio_postgres::{Config, Row, error::SqlState, types::Type};
 
 use crate::{
     accounts::Accounts,
@@ -27,7 +23,7 @@ use crate::{
     fault,
     link::Link,
     session::{LIMIT, Session, Setup},
-    table::{BATCH, DEFAULT, Table},
+    table::{BATCH, DEFAULT, Parameter, Table},
     waiters::Waiters,
 };
 
@@ -58,8 +54,6 @@ struct Inner {
     /// When expired rows are removed next, in milliseconds of the monotonic clock.
     sweep: Arc<AtomicU64>,
 }
-
-pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl PostgresStore {
     /// The store at `postgres://user:password@host:5432/database`, with libpq's options. Nothing is sent
@@ -135,35 +129,14 @@ impl PostgresStore {
         Self(Arc::new(inner))
     }
 
-    pub(crate) fn sql(&self) -> &Table {
+    fn sql(&self) -> &Table {
         &self.0.setup.table
     }
 
     async fn session(&self) -> Result<Arc<Session>, StoreError> {
-        self.session_of(&self.0.link).await
-    }
-
-    pub(crate) async fn session_of(&self, link: &Arc<Link>) -> Result<Arc<Session>, StoreError> {
         let Inner { servers, setup, .. } = &*self.0;
-        let session = link.session(servers, setup).await;
+        let session = self.0.link.session(servers, setup).await;
         session.map_err(|why| self.fault(&why))
-    }
-
-    pub(crate) fn part_with(&self, link: &Link, session: &Arc<Session>) {
-        link.part_with(session, &self.0.setup);
-    }
-
-    pub(crate) fn part(&self, link: &Link) {
-        link.part(&self.0.setup);
-    }
-
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.0.setup.clock
-    }
-
-    /// Whether a missing table is made.
-    pub(crate) fn creates(&self) -> bool {
-        self.0.setup.create
     }
 
     /// Runs a statement that returns a row at most. It is tried again if the connection is broken, since
@@ -218,12 +191,12 @@ impl PostgresStore {
         }
     }
 
-    pub(crate) fn fault(&self, why: &str) -> StoreError {
+    fn fault(&self, why: &str) -> StoreError {
         StoreError::new(format!("the PostgreSQL at {} {why}", self.0.shown))
     }
 
     /// The error for a row with other types than the statement has.
-    pub(crate) fn strange(&self) -> StoreError {
+    fn strange(&self) -> StoreError {
         self.fault("has a table of another layout; name another table")
     }
 
@@ -450,7 +423,13 @@ impl TokenStore for PostgresStore {
     }
 
     fn durable(&self) -> Option<Arc<dyn DurableStore>> {
-        Some(Accounts::of(self.clone()))
+        let Inner {
+            servers,
+            shown,
+            setup,
+            ..
+        } = &*self.0;
+        Some(Accounts::of(servers.clone(), shown.clone(), setup.clone()))
     }
 }
 

@@ -1,5 +1,10 @@
 //! [`Table`]: the name of the table, and the statements on it.
 
+use tokio_postgres::types::{ToSql, Type};
+
+/// A parameter of a statement.
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
 /// The table that the schema in the documentation makes.
 pub(crate) const DEFAULT: &str = "biped_tokens";
 /// The comment of a table with the layout of this version.
