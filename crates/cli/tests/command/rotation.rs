@@ -6,7 +6,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     process::{Child, Stdio},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -381,7 +381,11 @@ fn kill_one(vendor: &Vendor, world: &World, round: u64) {
     match point {
         Some(_) => vendor.wait_until_held(),
         // Anywhere: before it has begun, while it writes, after it has ended.
-        None => thread::sleep(Duration::from_millis(5 + 7 * (round * 13 % 20))),
+        None => {
+            let (_sender, never) = mpsc::channel::<()>();
+            let moment = Duration::from_millis(5 + 7 * (round * 13 % 20));
+            never.recv_timeout(moment).unwrap_err();
+        }
     }
     child.kill().unwrap();
     child.wait().unwrap();

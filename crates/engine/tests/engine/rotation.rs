@@ -121,11 +121,12 @@ async fn each_refresh_sends_what_the_one_before_brought() {
         clock.advance(Duration::from_secs(1000));
     }
     settle().await;
-    let state = vendor.state.lock().unwrap();
-    assert!(!state.revoked);
-    assert_eq!(state.sent.len(), 20);
-    assert!(state.sent.values().all(|times| *times == 1));
-    drop(state);
+    {
+        let state = vendor.state.lock().unwrap();
+        assert!(!state.revoked);
+        assert_eq!(state.sent.len(), 20);
+        assert!(state.sent.values().all(|times| *times == 1));
+    }
     let expected = Some((CredentialState::Ready, 20));
     assert_eq!(processes[0].state().await, expected);
 }
