@@ -21,6 +21,7 @@ mod retry_after;
 mod secret_rotation;
 mod standard_server;
 mod streaming;
+mod tenants;
 mod thousand_callers;
 mod wrong_secret;
 

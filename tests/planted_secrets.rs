@@ -25,7 +25,7 @@ use biped::{
         Account, ApiRequest, ApiRequestParts, ApiResponse, AttachContext, FetchContext,
         IdentityRef, Provider, ProviderConfig, ProviderId, SecretRef, SystemClock, async_trait,
     },
-    redis::RedisStore,
+    redis::{RedisStore, Sentinel},
     reqwest::{ApiClient, ApiClients, HttpSettings, TokenClient, TokenMiddleware},
     sealed::{SealKey, SealedStore},
     store::{
@@ -545,6 +545,8 @@ async fn of_the_others(shown: &mut Shown, directory: &Path) {
     shown.debug("TokenMiddleware", &TokenMiddleware::new(source.clone()));
     shown.debug("TokenLayer", &TokenLayer::new(source));
 
+    let sentinel = Sentinel::new("mymaster").user("me").password(PASSWORD);
+    shown.debug("Sentinel", &sentinel);
     for url in [
         "redis://me:PASSWORD@127.0.0.1:1/3",
         "rediss://:PASSWORD@redis.example?x=PASSWORD",

@@ -92,6 +92,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Section", SETTINGS),
             ("StoreConfig", Planted),
             ("StoreKind", SETTINGS),
+            ("TenantPattern", SETTINGS),
             ("Value", Planted),
         ],
     ),
@@ -172,6 +173,11 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("StoreError", Never("the store's own words")),
             ("StoreKey", Never("hashes under a key of the store")),
             ("StoredToken", Planted),
+            (
+                "Tenant",
+                Never("a provider, what is asked of it, and a URL of the configuration"),
+            ),
+            ("Tenants", TRAIT),
             ("SystemClock", NUMBERS),
             ("Timestamp", NUMBERS),
             ("Token", Planted),
@@ -345,7 +351,10 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
     ("crates/stores/file", &[("FileStore", Planted)]),
     ("crates/stores/memory", &[("MemoryStore", Planted)]),
     ("crates/stores/postgres", &[("PostgresStore", Planted)]),
-    ("crates/stores/redis", &[("RedisStore", Planted)]),
+    (
+        "crates/stores/redis",
+        &[("RedisStore", Planted), ("Sentinel", Planted)],
+    ),
     (
         "crates/stores/sealed",
         &[("SealKey", Planted), ("SealedStore", Planted)],

@@ -19,6 +19,7 @@ mod hot;
 mod keys;
 mod network;
 mod report;
+mod tenants;
 mod vendor;
 
 use std::{alloc::System, process::Command};
@@ -46,6 +47,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("K2", keys::by_request),
     ("K3", keys::heap_per_token),
     ("K4", keys::beyond_the_bound),
+    ("T", tenants::heap_per_tenant),
     ("S", fleet::stampede),
     ("R", fleet::rotations),
     ("RF", fleet::rotations_with_an_outage),

@@ -19,6 +19,7 @@ use biped_core::{
 use biped_engine::{Settings, TokenManager};
 
 use self::{
+    needs::Lent,
     providers::{Made, Maker, hosts},
     sources::{File, Given, Read, Sources},
 };
@@ -440,7 +441,11 @@ impl Builder {
                 .providers
                 .iter()
                 .map(|(name, (provider, request))| {
-                    let known = (provider.id().clone(), request.clone());
+                    let known = Lent {
+                        id: provider.id().clone(),
+                        request: request.clone(),
+                        has_tenants: provider.tenants().is_some(),
+                    };
                     (name.to_string(), Some(known))
                 })
                 .collect(),

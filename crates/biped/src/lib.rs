@@ -78,6 +78,7 @@ mod http;
 pub mod provider;
 mod registry;
 pub mod store;
+mod tenants;
 
 #[cfg(feature = "contentsquare")]
 #[doc(inline)]

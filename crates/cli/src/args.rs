@@ -12,7 +12,10 @@ use clap::{
 };
 use clap_complete::Shell;
 
-use crate::{examples, selection::Selection};
+use crate::{
+    examples,
+    selection::{Selection, Tenant},
+};
 
 /// Fetches OAuth access tokens and calls APIs with them, for the vendors in biped.toml.
 #[derive(Debug, Parser)]
@@ -108,7 +111,7 @@ pub(crate) enum Command {
     ///
     /// It runs no command, and reads only the secrets that open the store. If this is not enough, or
     /// if biped.toml is not trusted (see biped help trust), STATE is unknown.
-    List(Report),
+    List(List),
     Inspect(Inspect),
     Check(Check),
     Identity(Identity),
@@ -275,6 +278,14 @@ pub(crate) struct Report {
     pub(crate) format: Format,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) tenant: Tenant,
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
 /// Lists the vendors in the catalogue, or those that match all the given words
 ///
 /// To use one, set kind = "dialect" and vendor = "NAME".
@@ -353,6 +364,8 @@ pub(crate) struct Learn {
 pub(crate) struct Inspect {
     /// The provider's name in biped.toml
     pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) tenant: Tenant,
     #[command(flatten)]
     pub(crate) report: Report,
 }
@@ -500,8 +513,8 @@ impl Command {
             Self::Seed(seed) => seed.errors.format,
             Self::Forget(forget) => forget.errors.format,
             Self::Trust(trust) => trust.errors.format,
+            Self::List(list) => list.report.format,
             Self::New { what } => what.errors().format,
-            Self::List(report) => report.format,
             Self::Inspect(inspect) => inspect.report.format,
             Self::Check(check) => check.report.format,
             Self::Identity(identity) => identity.report.format,

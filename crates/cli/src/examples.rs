@@ -69,7 +69,10 @@ const OF_COMMANDS: [(&str, [Example; 2]); 27] = [
                 "Show the providers, and how long their tokens live:",
                 "biped list",
             ),
-            ("The same for programs:", "biped list --format json"),
+            (
+                "Show a customer's, for providers that have tenants:",
+                "biped list --tenant acme",
+            ),
         ],
     ),
     (
@@ -272,8 +275,8 @@ const OF_COMMANDS: [(&str, [Example; 2]); 27] = [
         [
             ("Forget a token that has leaked:", "biped forget shop"),
             (
-                "Forget the one of another scope:",
-                "biped forget exports --scope metrics",
+                "Forget a customer's, for a provider that has tenants:",
+                "biped forget crm --tenant acme",
             ),
         ],
     ),
@@ -412,7 +415,9 @@ mod tests {
         let book = chapters();
         let is_command = |line: &&str| line.starts_with("biped ") && !line.starts_with("biped =");
         let book = book.lines().filter(is_command);
-        let book: Vec<_> = book.map(|line| line.trim_end_matches(" &")).collect();
+        // What a shell does with the command is not biped's.
+        let book = book.map(|line| line.split(" & ").next().unwrap().trim_end_matches(" &"));
+        let book: Vec<_> = book.map(|line| line.split(" | ").next().unwrap()).collect();
         assert!(book.len() >= 9, "{book:?}");
         for line in examples.chain(readme).chain(book) {
             let words: Vec<_> = words(line).into_iter().map(Into::into).collect();

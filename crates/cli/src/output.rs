@@ -64,7 +64,7 @@ pub(crate) fn log(verbose: u8, json: bool) {
         .without_time();
     let ours = Targets::new().with_target("biped", level);
     // Spans are for tracing systems; each event names its provider itself.
-    let lines = lines.with_filter(filter_fn(|of| of.is_event()));
+    let lines = lines.with_filter(filter_fn(|of| !of.is_span()));
     // An application may have installed its own subscriber.
     let _ = tracing_subscriber::registry()
         .with(ours)

@@ -12,12 +12,55 @@ pub(crate) struct Selection {
     /// with several values
     #[arg(long = "param", value_name = "K=V")]
     params: Vec<String>,
+    #[command(flatten)]
+    tenant: Tenant,
+}
+
+/// Whose tokens to use, of a provider that has tenants.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tenant {
+    /// The tenant whose tokens to use, for a provider that has tenants
+    #[arg(long, value_name = "T")]
+    tenant: Option<String>,
+}
+
+impl Tenant {
+    pub(crate) fn is_named(&self) -> bool {
+        self.tenant.is_some()
+    }
+
+    /// Returns the source of the tenant's tokens, or this one if no tenant is named.
+    pub(crate) fn of(&self, source: TokenSource) -> TokenSource {
+        match &self.tenant {
+            Some(name) => source.tenant(name),
+            None => source,
+        }
+    }
 }
 
 impl Selection {
+    /// Returns the source of the selected tokens for a provider among several, which may have no tenants.
+    pub(crate) fn source_of_one(&self, biped: &Biped, name: &str) -> Result<TokenSource, Error> {
+        let source = biped.token_source(name)?;
+        let source = match has_tenants(&source) {
+            true => self.tenant.of(source),
+            false => source,
+        };
+        self.select(biped, name, source)
+    }
+
     /// Returns the source of the selected tokens.
     pub(crate) fn source(&self, biped: &Biped, name: &str) -> Result<TokenSource, Error> {
-        let mut source = biped.token_source(name)?;
+        let source = self.tenant.of(biped.token_source(name)?);
+        self.select(biped, name, source)
+    }
+
+    fn select(
+        &self,
+        biped: &Biped,
+        name: &str,
+        mut source: TokenSource,
+    ) -> Result<TokenSource, Error> {
         if let Some(scope) = self.scope() {
             source = source.with_scopes(scope);
         }
@@ -30,6 +73,9 @@ impl Selection {
     /// Returns a client of the API for the selected tokens.
     pub(crate) fn client(&self, biped: &Biped, name: &str) -> Result<ApiClient, Error> {
         let mut client = biped.client(name)?;
+        if let Some(tenant) = &self.tenant.tenant {
+            client = client.tenant(tenant);
+        }
         if let Some(scope) = self.scope() {
             client = client.with_scopes(scope);
         }
@@ -60,6 +106,11 @@ impl Selection {
         }
         Ok(all)
     }
+}
+
+/// Whether the provider of these tokens has tenants.
+pub(crate) fn has_tenants(source: &TokenSource) -> bool {
+    source.provider().tenants().is_some()
 }
 
 /// Appends to a list, and replaces any other value.

@@ -188,6 +188,10 @@ pub(crate) const COMMON: &[Field] = &[
         "Instead of client_id and client_secret: a list of { client_id, client_secret }, tried in \
          order.",
     ),
+    Field::new("tenant", FieldType::Text).about(
+        "A regular expression for the names of tenants, whose credentials are found by {tenant} in \
+         references, URLs, params and scope; default: no tenants.",
+    ),
     Field::new("scope", FieldType::Scopes).about("The scopes to ask for (RFC 6749 §3.3)."),
     Field::new("token_endpoint", FieldType::Url)
         .about("The token endpoint, if it is not the vendor's usual one."),

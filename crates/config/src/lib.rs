@@ -15,6 +15,7 @@ mod secret;
 mod section;
 mod store;
 mod table;
+mod tenant;
 mod toml;
 mod value;
 
@@ -26,5 +27,6 @@ pub use self::{
     section::Section,
     store::{StoreConfig, StoreKind},
     table::ConfigTable,
+    tenant::{TenantPattern, of_tenant},
     value::{ConfigValue, Origin, Value},
 };

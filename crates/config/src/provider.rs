@@ -146,6 +146,11 @@ impl ProviderKind {
         self.fields.iter().chain(COMMON.iter().filter(is_own))
     }
 
+    /// Whether the kind declares a key itself.
+    pub(crate) fn has_own(&self, key: &str) -> bool {
+        self.fields.iter().any(|field| field.name == key)
+    }
+
     /// Makes a provider.
     ///
     /// # Errors

@@ -202,7 +202,7 @@ impl Origin {
     }
 
     /// Whether all values from here are texts, and secrets are literal.
-    fn is_text_only(&self) -> bool {
+    pub(crate) fn is_text_only(&self) -> bool {
         match self {
             Self::Variable(_) => true,
             Self::Limited { from, .. } => from.is_text_only(),

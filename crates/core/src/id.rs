@@ -39,6 +39,7 @@ struct Parts {
     kind: Box<str>,
     token_endpoint: Box<str>,
     client: Box<str>,
+    tenant: Option<Box<str>>,
     details: Vec<Detail>,
     credentials: Vec<Credential>,
 }
@@ -73,6 +74,7 @@ impl ProviderId {
             kind: kind.into(),
             token_endpoint: token_endpoint.as_ref().into(),
             client: client.as_ref().into(),
+            tenant: None,
             details: Vec::new(),
             credentials: Vec::new(),
         };
@@ -85,6 +87,17 @@ impl ProviderId {
     #[must_use]
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
         Arc::make_mut(&mut self.0).name = name.into();
+        self
+    }
+
+    /// Sets the tenant that the tokens are for: the customer whose credentials they are got with. Ids of
+    /// different tenants are different, even if all else is equal. The tenant may be shown; no metric
+    /// has it. Default: none.
+    #[must_use]
+    pub fn of_tenant(mut self, tenant: impl AsRef<str>) -> Self {
+        let parts = Arc::make_mut(&mut self.0);
+        parts.tenant = Some(tenant.as_ref().into());
+        parts.digest = parts.compute_digest();
         self
     }
 
@@ -141,10 +154,13 @@ impl ProviderId {
     /// Adds what makes another id equal: its details, and its credentials as credentials of this one.
     /// `asked` says what that provider is asked for.
     pub(crate) fn resting_on(mut self, other: &Self, asked: &str) -> Self {
-        let (kind, endpoint, client, details, credentials) = other.identity();
+        let (kind, endpoint, client, tenant, details, credentials) = other.identity();
         let details: Vec<_> = details.iter().map(|it| (&it.what, &it.value)).collect();
         // Debug of texts escapes quotes, so different ids give different values.
-        let value = format!("{:?}", (kind, endpoint, client, details, asked));
+        let value = match tenant {
+            None => format!("{:?}", (kind, endpoint, client, details, asked)),
+            Some(tenant) => format!("{:?}", (kind, endpoint, client, tenant, details, asked)),
+        };
         self = self.with_redacted("input", value);
         for it in credentials {
             self = self.depending_on(&it.reference, it.is_identifier);
@@ -193,6 +209,12 @@ impl ProviderId {
         &self.0.client
     }
 
+    /// The tenant, if the provider has tenants.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.0.tenant.as_deref()
+    }
+
     /// Where the secrets are read from, as it may be shown; `None` if there are none.
     pub(crate) fn places(&self) -> Option<String> {
         let secrets = self.credentials().iter().filter(|it| !it.is_identifier);
@@ -209,8 +231,15 @@ impl ProviderId {
     }
 }
 
-/// Kind, token endpoint, client, details and credentials: what makes two ids equal.
-type Identity<'a> = (&'a str, &'a str, &'a str, &'a [Detail], &'a [Credential]);
+/// Kind, token endpoint, client, tenant, details and credentials: what makes two ids equal.
+type Identity<'a> = (
+    &'a str,
+    &'a str,
+    &'a str,
+    Option<&'a str>,
+    &'a [Detail],
+    &'a [Credential],
+);
 
 impl Parts {
     fn identity(&self) -> Identity<'_> {
@@ -218,6 +247,7 @@ impl Parts {
             &self.kind,
             &self.token_endpoint,
             &self.client,
+            self.tenant.as_deref(),
             &self.details,
             &self.credentials,
         )
@@ -285,6 +315,7 @@ impl fmt::Debug for ProviderId {
             .field("kind", &self.0.kind)
             .field("token_endpoint", &self.0.token_endpoint)
             .field("client", &self.0.client)
+            .field("tenant", &self.0.tenant)
             .field("details", &self.0.details)
             .field("credentials", &self.0.credentials)
             .finish()

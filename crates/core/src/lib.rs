@@ -95,7 +95,7 @@ pub use self::{
     pem::pem_blocks,
     plain_http::PlainHttp,
     proof::Proof,
-    provider::{Choice, FetchLimit, IdentityRef, Inspection, Probe, Provider},
+    provider::{Choice, FetchLimit, IdentityRef, Inspection, Probe, Provider, Tenant, Tenants},
     rejection::RejectionRule,
     request::{ParamValue, SetParam, TokenRequest},
     secret::{COMMAND_TIMEOUT, References, SecretRef, SecretSource, SecretUse, SourceContext},

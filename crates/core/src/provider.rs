@@ -1,14 +1,13 @@
 //! [`Provider`]: the trait to implement for a new vendor. [`Inspection`]: what a vendor says about
 //! credentials.
 
-use std::time::Duration;
-
-use std::{fmt, mem};
+use std::{fmt, mem, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use biped_redact::Redactor;
 use http::header;
 use serde_json::Value;
+use url::Url;
 
 use crate::{
     Account, ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, Input,
@@ -112,6 +111,19 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// none.
     fn account(&self) -> Option<&Account> {
         None
+    }
+
+    /// The tenants of this provider. Without a tenant, a provider that has tenants gives no token.
+    /// Default: none.
+    fn tenants(&self) -> Option<&dyn Tenants> {
+        None
+    }
+
+    /// Whether this provider may be made anew for each fetch. That is so if it keeps nothing from one
+    /// fetch to the next, and if all it does to calls of the API is the same for every tenant. Where it
+    /// is so, a hundred thousand tenants take little memory. Default: false.
+    fn is_made_anew(&self) -> bool {
+        false
     }
 
     /// Puts the token on an API request. Default: `Authorization: Bearer`.
@@ -277,6 +289,51 @@ impl FetchLimit {
     #[must_use]
     pub fn new(requests: u32, period: Duration) -> Self {
         Self { requests, period }
+    }
+}
+
+/// A provider whose credentials are a function of the tenant, such as the customer of a platform that
+/// calls one vendor for many customers ([`Provider::tenants`]).
+pub trait Tenants {
+    /// Returns the provider of one tenant. Calls with the same name give equal providers: the tenant is
+    /// part of the provider's id ([`ProviderId::of_tenant`](ProviderId::of_tenant)).
+    ///
+    /// `request` is what was asked of this provider so far. Its configured scopes and parameters may
+    /// depend on the tenant.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) for a name that no tenant may have.
+    fn tenant(&self, name: &str, request: &TokenRequest) -> Result<Tenant, Error>;
+}
+
+/// One tenant of a provider.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Tenant {
+    /// The tenant's provider.
+    pub provider: Arc<dyn Provider>,
+    /// What is asked of it.
+    pub request: TokenRequest,
+    /// Where relative API paths go, if the vendor's answer names no base URL.
+    pub api_base_url: Option<Url>,
+}
+
+impl Tenant {
+    /// A tenant with this provider and request.
+    #[must_use]
+    pub fn new(provider: Arc<dyn Provider>, request: TokenRequest) -> Self {
+        Self {
+            provider,
+            request,
+            api_base_url: None,
+        }
+    }
+
+    /// Sets where relative API paths go. Default: nowhere.
+    #[must_use]
+    pub fn api_base_url(mut self, url: Option<Url>) -> Self {
+        self.api_base_url = url;
+        self
     }
 }
 

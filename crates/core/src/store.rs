@@ -149,6 +149,12 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         std::future::pending().await
     }
 
+    /// How long the store is left alone after it failed. A store of several servers, of which another
+    /// takes over within a second or two, is tried again sooner. Default: 5 s.
+    fn rest(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
     /// The store's own key. The names of tokens contain digests of secrets under this key, so that a
     /// process finds only tokens that its own secret could have fetched. It is read before each fetch,
     /// and once, without waiting, when a manager is made. Default: none.

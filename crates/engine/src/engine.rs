@@ -60,7 +60,14 @@ impl HttpClients {
     }
 
     pub(crate) fn of(&self, id: &ProviderId) -> &dyn HttpClient {
-        &**self.own.get(id).unwrap_or(&self.default)
+        let own = self.own.get(id).or_else(|| {
+            // A tenant's provider is not the one that is configured, and has its name.
+            id.tenant()?;
+            let mut all = self.own.iter();
+            let (_, client) = all.find(|(known, _)| known.name() == id.name())?;
+            Some(client)
+        });
+        &**own.unwrap_or(&self.default)
     }
 }
 

@@ -44,6 +44,7 @@ mod lending;
 mod manager;
 #[cfg(all(test, shuttle))]
 mod model;
+mod refused;
 mod rotation;
 mod settings;
 mod source;

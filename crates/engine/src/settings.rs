@@ -177,8 +177,6 @@ pub(crate) const REJECTED_AT_ONCE: Duration = Duration::from_secs(10);
 /// … and for this long (its life, if less) rejections of the key cause nothing.
 pub(crate) const REJECTION_COOL_DOWN: Duration = Duration::from_secs(60);
 
-/// How long a store is left alone that failed or was too slow.
-pub(crate) const STORE_REST: Duration = Duration::from_secs(5);
 /// How long a lease lasts; it is renewed while the fetch runs.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// How often a process that waits for another's fetch reads the store, whatever it is told. It is a

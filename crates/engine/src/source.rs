@@ -1,5 +1,8 @@
 //! [`TokenSource`]: a handle to one key.
 
+mod base_url;
+mod tenant;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use biped_core::{
@@ -42,10 +45,13 @@ pub struct TokenSource {
 }
 
 /// What a handle may have that its key doesn't share; most have nothing, and stay small.
+#[derive(Clone, Default)]
 struct Own {
     /// A provider that is equal to the one that came first, and may have another name.
     provider: Option<Arc<dyn Provider>>,
     api_base_url: Option<Url>,
+    /// Why there are no tokens: no tenant may have the name that was given.
+    refusal: Option<Error>,
 }
 
 impl TokenSource {
@@ -54,7 +60,7 @@ impl TokenSource {
         let own = (!known).then(|| {
             Arc::new(Own {
                 provider: Some(provider),
-                api_base_url: None,
+                ..Own::default()
             })
         });
         Self { engine, key, own }
@@ -160,6 +166,7 @@ impl TokenSource {
     }
 
     async fn wait_for(&self, demand: Demand) -> Result<TokenRef, Error> {
+        self.check_tenant()?;
         let Self { engine, key, .. } = self;
         let name = key.client.id.name();
         let deadline = engine
@@ -302,7 +309,7 @@ impl TokenSource {
             rejection
         };
         key.rejections.fetch_add(1, Ordering::Relaxed);
-        telemetry::rejected(key.client.id.name(), &key.request, rejection);
+        telemetry::rejected(&key.client.id, &key.request, rejection);
         if rejection == Rejection::Renewing {
             self.start();
         }
@@ -315,6 +322,7 @@ impl TokenSource {
     /// [`Store`](biped_core::ErrorKind::Store) where the store could not be told. It is forgotten here
     /// all the same.
     pub async fn forget(&self) -> Result<(), Error> {
+        self.check_tenant()?;
         let Self { engine, key, .. } = self;
         let through = {
             let mut state = key.state();
@@ -375,6 +383,7 @@ impl TokenSource {
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Error> {
+        self.check_tenant()?;
         let provider = self.provider();
         let lent = self.engine.borrow(&**provider, false).await?;
         let asked = self.engine.ask_in_turn(provider, &self.key, ask, &lent);
@@ -388,6 +397,7 @@ impl TokenSource {
     /// [`Store`](biped_core::ErrorKind::Store), and [`Secret`](biped_core::ErrorKind::Secret) where it
     /// can't be told which token of the store is this one's.
     pub async fn stored(&self) -> Result<Option<(Token, TokenState)>, Error> {
+        self.check_tenant()?;
         let Some(shared) = &self.engine.shared else {
             return Ok(None);
         };
@@ -425,6 +435,7 @@ impl TokenSource {
     /// because the store can't tell their secrets apart
     /// ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)).
     pub async fn store_key(&self) -> Option<TokenKey> {
+        self.check_tenant().ok()?;
         let shared = self.engine.shared.as_ref()?;
         let Key {
             client, request, ..
@@ -475,35 +486,11 @@ impl TokenSource {
         self.with_request(self.request().clone().without_scopes().scope(scopes))
     }
 
-    /// The same tokens, with a base URL for API calls where the vendor's answer names none.
-    #[must_use]
-    pub fn with_api_base_url(mut self, api_base_url: Option<Url>) -> Self {
-        let provider = self.own.as_ref().and_then(|own| own.provider.clone());
-        let has_own = provider.is_some() || api_base_url.is_some();
-        self.own = has_own.then(|| {
-            Arc::new(Own {
-                provider,
-                api_base_url,
-            })
-        });
-        self
-    }
-
     /// Which base URLs the vendor may name with the token to come.
     pub(crate) async fn named_base_urls(&self) -> Result<BaseUrls, Error> {
         let provider = &**self.provider();
         let cx = self.engine.context(provider, 0, None);
         provider.base_urls(&cx).await
-    }
-
-    pub(crate) fn configured_base_url(&self) -> Option<&Url> {
-        self.own.as_ref()?.api_base_url.as_ref()
-    }
-
-    /// Where the API is: as the token says, else as it was configured.
-    #[must_use]
-    pub fn base_url<'a>(&'a self, token: &'a Token) -> Option<&'a Url> {
-        token.base_url().or(self.configured_base_url())
     }
 }
 

@@ -16,6 +16,8 @@ use crate::{
 pub struct Status {
     /// The provider's name.
     pub provider: Arc<str>,
+    /// The tenant, if the provider has tenants.
+    pub tenant: Option<Box<str>>,
     /// What the token is for.
     pub request: TokenRequest,
     /// The state of the token.
@@ -102,6 +104,7 @@ impl Key {
         };
         Status {
             provider: self.client.id.shared_name(),
+            tenant: self.client.id.tenant().map(Into::into),
             request: self.request.clone(),
             state,
             remaining: token

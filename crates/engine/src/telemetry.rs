@@ -2,10 +2,10 @@
 //! on [`TokenManager`](crate::TokenManager)'s page. No event holds a token, and each is one line,
 //! whatever names, parameters and other people's texts are in it.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use biped_core::{
-    Error, Now, RequestObserver, Token, TokenRequest,
+    Error, Now, ProviderId, RequestObserver, Token, TokenRequest,
     wire::{Escaped, escaped},
 };
 use http::{Method, StatusCode};
@@ -15,13 +15,30 @@ use crate::{key::state::Rejection, spans};
 /// The target of events about a store: a command shows these to its user.
 const STORE: &str = "biped::store";
 
+/// What a token is for, to be read: the tenant, then the request.
+struct Wanted<'a>(&'a ProviderId, &'a TokenRequest);
+
+impl fmt::Display for Wanted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(tenant) = self.0.tenant() else {
+            return self.1.fmt(f);
+        };
+        write!(f, "tenant={}", Escaped(tenant))?;
+        match self.1.to_string() {
+            request if request.is_empty() => Ok(()),
+            request => write!(f, " {request}"),
+        }
+    }
+}
+
 pub(crate) fn fetched(
-    provider: &str,
+    id: &ProviderId,
     request: &TokenRequest,
     token: &Token,
     from_store: bool,
     took: Duration,
 ) {
+    let (provider, request) = (id.name(), Wanted(id, request));
     let outcome = if from_store { "stored" } else { "token" };
     spans::flight_ended(Ok(outcome));
     count2("biped_fetches_total", provider, ("outcome", outcome));
@@ -36,7 +53,8 @@ pub(crate) fn fetched(
 }
 
 /// A request that was sent although it is odd.
-pub(crate) fn odd_request(provider: &str, request: &TokenRequest, warning: &str) {
+pub(crate) fn odd_request(id: &ProviderId, request: &TokenRequest, warning: &str) {
+    let (provider, request) = (id.name(), Wanted(id, request));
     let (provider, warning) = (&*escaped(provider), Escaped(warning));
     tracing::warn!(provider, %request, "{warning}");
 }
@@ -51,14 +69,16 @@ pub(crate) fn unexpected_rotation(provider: &str) {
 }
 
 /// A token whose lifetime nothing told.
-pub(crate) fn assumed(provider: &str, request: &TokenRequest, token: &Token) {
+pub(crate) fn assumed(id: &ProviderId, request: &TokenRequest, token: &Token) {
+    let (provider, request) = (id.name(), Wanted(id, request));
     if let (Some(why), Some(life)) = (token.assumed_lifetime(), token.lifetime()) {
         let (provider, lifetime_s) = (&*escaped(provider), life.as_secs());
         tracing::debug!(provider, %request, lifetime_s, "the lifetime of the token is assumed: {why}");
     }
 }
 
-pub(crate) fn failed(provider: &str, request: &TokenRequest, error: &Error, serving: bool) {
+pub(crate) fn failed(id: &ProviderId, request: &TokenRequest, error: &Error, serving: bool) {
+    let (provider, request) = (id.name(), Wanted(id, request));
     spans::flight_ended(Err(error));
     count2(
         "biped_fetches_total",
@@ -88,7 +108,8 @@ pub(crate) fn served_stale(provider: &str, token: &Token, now: &Now) {
     }
 }
 
-pub(crate) fn rejected(provider: &str, request: &TokenRequest, rejection: Rejection) {
+pub(crate) fn rejected(id: &ProviderId, request: &TokenRequest, rejection: Rejection) {
+    let (provider, request) = (id.name(), Wanted(id, request));
     let outcome = match rejection {
         Rejection::Renewing => "renewing",
         Rejection::Superseded => "superseded",

@@ -95,7 +95,7 @@ async fn run(
             // A program that has read enough closes it.
             let _ = stdin.write_all(input).await;
         }
-        pending().await
+        pending::<()>().await;
     };
     before(feeding, output(&mut child, &mut group, limit))
         .await

@@ -122,6 +122,12 @@ impl Caller {
         mine.is_none_or(|mine| mine.iter().any(|name| name == provider))
     }
 
+    /// Whether it may name this tenant.
+    pub(crate) fn may_name(&self, tenant: &str) -> bool {
+        let mut mine = self.settings.tenants.iter();
+        mine.any(|known| known == "*" || known == tenant)
+    }
+
     async fn has_one_of(&self, given: &[[u8; 32]]) -> bool {
         if self.settings.token.is_none() || given.is_empty() {
             return false;

@@ -385,6 +385,7 @@ impl Serve {
             certificate: None,
             providers: None,
             tokens,
+            tenants: vec!["*".into()],
         }];
         self.tls = None;
         self.tokens = match tokens {

@@ -105,6 +105,40 @@ impl Live {
         for file in &serve.files {
             check("serve.files.provider", &file.provider);
         }
+        let has_tenants = |name: &str| {
+            let provider = biped.provider(name);
+            provider.is_ok_and(|provider| provider.provider().tenants().is_some())
+        };
+        for (name, settings) in &serve.providers {
+            if settings.tenants && known.contains(name.as_str()) && !has_tenants(name) {
+                let name = Escaped(name);
+                problems.push(format!(
+                    "serve.providers.{name}.tenants: the provider has no tenants; set tenant to a \
+                     pattern in [providers.{name}]"
+                ));
+            }
+        }
+        let warm: &[String] = match &serve.warm {
+            Warm::These(names) => names,
+            Warm::All => &[],
+        };
+        let files = serve.files.iter().map(|file| &file.provider);
+        let at_start = [
+            ("serve.ready_requires", serve.ready_requires.iter()),
+            ("serve.warm", warm.iter()),
+        ];
+        let at_start = at_start
+            .into_iter()
+            .flat_map(|(place, names)| names.map(move |name| (place, name)))
+            .chain(files.map(|name| ("serve.files.provider", name)));
+        for (place, name) in at_start {
+            if has_tenants(name) {
+                let name = Escaped(name);
+                problems.push(format!(
+                    "{place}: {name} has tenants, and no tenant can be named here; remove it"
+                ));
+            }
+        }
         let has_authority = serve
             .tls
             .as_ref()
@@ -188,7 +222,8 @@ impl Live {
     /// The providers whose tokens are fetched at the start.
     pub(crate) fn warmed(&self) -> Vec<Arc<Served>> {
         let is_chosen = |served: &&Arc<Served>| match &self.serve.warm {
-            Warm::All => true,
+            // Which tenants there are is told by requests.
+            Warm::All => served.provider.provider().tenants().is_none(),
             Warm::These(names) => names.iter().any(|name| **name == *served.name),
         };
         let required = |served: &&Arc<Served>| {

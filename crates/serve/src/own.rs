@@ -99,7 +99,7 @@ impl Own<'_> {
     /// The source that a wish is for, within the caller's limit of new ones.
     pub(crate) fn source(&self, wish: &Wish, served: &Served) -> Result<TokenSource, Problem> {
         let named = |problem: Problem| problem.provider(&served.name);
-        let source = wish.source(served).map_err(named)?;
+        let source = wish.source(served, self.identity).map_err(named)?;
         if !wish.is_plain() {
             let key = wish.key(&served.name);
             let admitted = self.shared.admit_key(self.identity, &key, self.live);

@@ -5,13 +5,14 @@ use std::time::Duration;
 use biped::TokenSource;
 use http::{HeaderMap, StatusCode};
 
-use crate::{live::Served, problem::Problem, target::percent_decoded};
+use crate::{callers::Identity, live::Served, problem::Problem, target::percent_decoded};
 
 /// What a request asks for beside the provider.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wish {
     params: Vec<(String, String)>,
     scope: Option<String>,
+    tenant: Option<String>,
     pub(crate) min_ttl: Option<Duration>,
 }
 
@@ -58,10 +59,13 @@ impl Wish {
         Ok(wish)
     }
 
-    /// Adds a parameter or the scope, each of which may be given once.
+    /// Adds a parameter, the scope or the tenant, each of which may be given once.
     pub(crate) fn add(&mut self, name: &str, value: String) -> Result<(), Problem> {
         if name == "tenant" {
-            return Err(forbidden("tenants are not available in this release"));
+            return match self.tenant.replace(value) {
+                None => Ok(()),
+                Some(_) => Err(wrong("the tenant is given twice")),
+            };
         }
         if name == "scope" {
             return match self.scope.replace(value) {
@@ -77,19 +81,27 @@ impl Wish {
     }
 
     pub(crate) fn is_plain(&self) -> bool {
-        self.params.is_empty() && self.scope.is_none()
+        self.params.is_empty() && self.scope.is_none() && self.tenant.is_none()
     }
 
     /// What tells this wish from others.
     pub(crate) fn key(&self, provider: &str) -> String {
         let mut params = self.params.clone();
         params.sort();
-        format!("{provider}\n{params:?}\n{:?}", self.scope)
+        format!(
+            "{provider}\n{params:?}\n{:?}\n{:?}",
+            self.scope, self.tenant
+        )
     }
 
-    /// The source of the tokens that are wanted, if the provider's settings allow the parameters.
-    pub(crate) fn source(&self, served: &Served) -> Result<TokenSource, Problem> {
-        let mut source = served.source.clone();
+    /// The source of the tokens that are wanted, if the provider's settings allow the parameters, and
+    /// the caller may name the tenant.
+    pub(crate) fn source(
+        &self,
+        served: &Served,
+        caller: &Identity,
+    ) -> Result<TokenSource, Problem> {
+        let mut source = self.tenant_source(served, caller)?;
         for (name, value) in &self.params {
             if !served.settings.params.contains(name) {
                 return Err(forbidden(
@@ -113,6 +125,36 @@ impl Wish {
             source = source.with_scopes(scope);
         }
         Ok(source)
+    }
+
+    /// The provider's source, or that of a tenant.
+    fn tenant_source(&self, served: &Served, caller: &Identity) -> Result<TokenSource, Problem> {
+        let tenants = served.provider.provider().tenants();
+        let Some(tenant) = &self.tenant else {
+            return match tenants {
+                None => Ok(served.source.clone()),
+                Some(_) => Err(wrong(
+                    "the provider has tenants, and the request names none; send Biped-Tenant",
+                )),
+            };
+        };
+        let Some(tenants) = tenants.filter(|_| served.settings.tenants) else {
+            return Err(forbidden(
+                "a tenant is not allowed; set tenants = true in [serve.providers.NAME]",
+            ));
+        };
+        if caller
+            .as_ref()
+            .is_some_and(|caller| !caller.may_name(tenant))
+        {
+            return Err(forbidden(
+                "this caller may not name the tenant; list it in tenants of the caller",
+            ));
+        }
+        if let Err(error) = tenants.tenant(tenant, served.source.request()) {
+            return Err(wrong(&biped::provider::wire::escaped(error.message())));
+        }
+        Ok(served.source.tenant(tenant))
     }
 }
 

@@ -77,7 +77,7 @@ impl Asked<'_> {
             self.check_allowed(served, &request, rest).map_err(named)?;
         }
         let wish = Wish::read(&target.params, request.headers()).map_err(named)?;
-        let source = wish.source(served).map_err(named)?;
+        let source = wish.source(served, self.identity).map_err(named)?;
         if !wish.is_plain() {
             self.shared
                 .admit_key(self.identity, &wish.key(&served.name), self.live)

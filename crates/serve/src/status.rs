@@ -1,6 +1,9 @@
 //! `/-/status`: how the sidecar and the providers stand, as JSON.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use biped::{
     ErrorKind,
@@ -16,7 +19,22 @@ use crate::{
 
 /// How the sidecar stands, and every provider's default token.
 pub(crate) fn of(shared: &Shared, live: &Live) -> Value {
-    let providers: Vec<Value> = live.all().map(|served| provider(served)).collect();
+    // Their number, never their names.
+    let mut tenants: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for status in live.biped.manager().statuses() {
+        // A name that no tenant may have is kept as an empty one.
+        if let Some(tenant) = status.tenant.filter(|tenant| !tenant.is_empty()) {
+            tenants.entry(status.provider).or_default().insert(tenant);
+        }
+    }
+    let providers = live.all().map(|served| {
+        let mut shown = provider(served);
+        if served.provider.provider().tenants().is_some() {
+            shown["tenants"] = json!(tenants.get(&served.name).map_or(0, BTreeSet::len));
+        }
+        shown
+    });
+    let providers: Vec<Value> = providers.collect();
     let uptime = SystemClock.now().mono.saturating_sub(shared.started);
     let configuration = shared.configuration.load();
     json!({

@@ -6,6 +6,10 @@
 pub mod getting_started {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/keyless.md")]
+pub mod keyless {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/migrating-from-a-cache.md")]
 pub mod migrating_from_a_cache {}
 
@@ -32,6 +36,10 @@ pub mod recipes {}
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/security.md")]
 pub mod security {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/sidecar.md")]
+pub mod sidecar {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/stability.md")]

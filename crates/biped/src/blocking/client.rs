@@ -42,6 +42,12 @@ impl ApiClient {
         Self { client, worker }
     }
 
+    /// Returns a client for one tenant of the provider ([`ApiClient::tenant`](crate::ApiClient::tenant)).
+    #[must_use]
+    pub fn tenant(&self, name: &str) -> Self {
+        Self::over(self.client.tenant(name), self.worker.clone())
+    }
+
     /// Returns a client with a parameter of the token request set, such as the project.
     #[must_use]
     pub fn param(&self, name: impl AsRef<str>, value: impl Into<ParamValue>) -> Self {

@@ -8,7 +8,15 @@ use biped_core::{ProviderId, TokenRequest};
 use crate::config::Table;
 
 /// What other providers need to know of one; `None` if it has problems of its own.
-pub(super) type Others = BTreeMap<String, Option<(ProviderId, TokenRequest)>>;
+pub(super) type Others = BTreeMap<String, Option<Lent>>;
+
+/// What a provider that needs another's token has to know of that one.
+#[derive(Clone)]
+pub(super) struct Lent {
+    pub(super) id: ProviderId,
+    pub(super) request: TokenRequest,
+    pub(super) has_tenants: bool,
+}
 
 /// Which providers need a token of which others, by the names in the configuration.
 #[derive(Clone)]
@@ -78,8 +86,12 @@ impl Needs {
         other: &str,
         known: &Others,
     ) -> Result<Option<(ProviderId, TokenRequest)>, String> {
-        if let Some(found) = known.get(other) {
-            return Ok(found.clone());
+        match known.get(other) {
+            Some(Some(lent)) if lent.has_tenants => {
+                return Err("the provider has tenants, so no other can need its tokens".into());
+            }
+            Some(found) => return Ok(found.clone().map(|lent| (lent.id, lent.request))),
+            None => {}
         }
         if self.0.contains_key(other) {
             return Ok(None);

@@ -5,16 +5,19 @@ use std::{
     sync::Arc,
 };
 
-use biped_config::{ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, Value, nearest};
+use biped_config::{
+    ConfigValue, Origin, Problem, ProviderConfig, ProviderKind, TenantPattern, Value, nearest,
+};
 use biped_core::{Provider, TokenRequest, wire};
 
 use super::{
     hints,
-    needs::{Needs, Others},
+    needs::{Lent, Needs, Others},
 };
 use crate::{
     config::{self, ConfigFile, OwnerCheck, Table},
     registry::Registry,
+    tenants::Template,
 };
 
 /// Makes providers.
@@ -46,7 +49,13 @@ impl Maker<'_> {
             match self.make_one(name, value, &needs, &known) {
                 Ok(provider) => {
                     let id = provider.provider.id().clone();
-                    known.insert(name.clone(), Some((id, provider.request.clone())));
+                    let has_tenants = provider.provider.tenants().is_some();
+                    let lent = Lent {
+                        id,
+                        request: provider.request.clone(),
+                        has_tenants,
+                    };
+                    known.insert(name.clone(), Some(lent));
                     made.insert(Arc::from(&**name), provider);
                 }
                 Err(mut found) => {
@@ -96,29 +105,57 @@ impl Maker<'_> {
         own.remove(config::http::NAME);
         let opened = self.opened.clone();
         let (own_name, needs, known) = (name.to_owned(), needs.clone(), known.clone());
-        let config = ProviderConfig::new(name, kind_name, value.origin.clone(), own)
-            .reading_files_with(move |origin, path| {
-                let by = opened
-                    .iter()
-                    .find(|file| origin.file() == Some(file.path()));
-                match by {
-                    Some(file) => file.read_named(path),
-                    None => config::read_text(path, OwnerCheck::Off),
-                }
-            })
-            .finding_providers_with(move |other| match needs.cycle(&own_name, other) {
-                Some(cycle) => Err(format!("these providers need each other: {cycle}")),
-                None => needs.find(other, &known),
-            });
+        let origin = value.origin.clone();
+        let configure = move |values: Table| {
+            let opened = opened.clone();
+            let (own_name, needs, known) = (own_name.clone(), needs.clone(), known.clone());
+            let name: Arc<str> = own_name.as_str().into();
+            ProviderConfig::new(name, &*kind_name, origin.clone(), values)
+                .reading_files_with(move |origin, path| {
+                    let by = opened
+                        .iter()
+                        .find(|file| origin.file() == Some(file.path()));
+                    match by {
+                        Some(file) => file.read_named(path),
+                        None => config::read_text(path, OwnerCheck::Off),
+                    }
+                })
+                .finding_providers_with(move |other| match needs.cycle(&own_name, other) {
+                    Some(cycle) => Err(format!("these providers need each other: {cycle}")),
+                    None => needs.find(other, &known),
+                })
+        };
+        let pattern = TenantPattern::read(kind, &format!("providers.{name}"), &own)?;
+        let checked = match &pattern {
+            Some(_) => TenantPattern::sample(kind, &own),
+            None => own.clone(),
+        };
+        let config = configure(checked);
         let provider = kind.build(&config).map_err(|mut problems| {
             hints::add(&mut problems, name, values, kind, self.registry);
             problems
         })?;
-        Ok(Made {
+        let made = Made {
             provider,
             request: kind.request(&config),
             api_base_url: kind.api_base_url(&config),
             kind: Some(kind.clone()),
+        };
+        let Some(pattern) = pattern else {
+            return Ok(made);
+        };
+        let template = Template::new(
+            pattern,
+            kind.clone(),
+            own,
+            Box::new(configure),
+            made.provider,
+        );
+        Ok(Made {
+            request: template.request().clone(),
+            provider: template,
+            api_base_url: None,
+            kind: made.kind,
         })
     }
 }

@@ -29,7 +29,10 @@ pub(crate) fn run(session: &Session, args: &args::Check) -> Outcome {
         [] => biped.names().collect(),
         names => names.iter().map(String::as_str).collect(),
     };
-    let sources = names.iter().map(|name| args.selection.source(&biped, name));
+    let sources = names.iter().map(|name| match names.len() {
+        1 => args.selection.source(&biped, name),
+        _ => args.selection.source_of_one(&biped, name),
+    });
     let sources: Vec<_> = sources.collect::<Result<_, _>>()?;
     let found = session.block_on(async {
         let flights: Vec<_> = sources
@@ -80,7 +83,7 @@ async fn finding(
     client: impl FnOnce() -> Result<ApiClient, Error>,
 ) -> Outcome<Finding> {
     let proof = identity::proof_of(session, name, source).await;
-    let mut finding = Finding::of(name, source, tried.as_deref(), proof);
+    let mut finding = Finding::of(name, source, tried.as_deref(), &proof);
     if source.provider().account().is_some()
         && let Ok(Some(credential)) = session.limited(name, source.credential()).await
     {
@@ -151,13 +154,13 @@ impl Finding {
         name: &str,
         source: &TokenSource,
         tried: Result<&CachedToken, &Error>,
-        proof: Proof,
+        proof: &Proof,
     ) -> Self {
         let provider = source.provider();
         let mut warnings: Vec<_> = provider.warning(now()).into_iter().collect();
         warnings.extend(provider.plain_http().and_then(PlainHttp::warning));
         warnings.extend(provider.request_warning(source.request()));
-        warnings.extend(identity::warnings(&proof));
+        warnings.extend(identity::warnings(proof));
         let cause = tried.err().map(|error| error.clone().with_provider(name));
         let clock = tried.err().and_then(Error::clock_warning);
         warnings.extend(clock.map(|clock| format!("{clock}; set it, or check the time service")));
@@ -169,8 +172,8 @@ impl Finding {
         Self {
             provider: name.into(),
             ok: cause.is_none(),
-            proof: Shown::of(&proof),
-            proof_lines: identity::lines(&proof),
+            proof: Shown::of(proof),
+            proof_lines: identity::lines(proof),
             scope: token.and_then(|token| scope(source, token)),
             base_url: token.and_then(|token| base_url(source, token)),
             expires_in: token

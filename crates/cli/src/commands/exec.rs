@@ -33,7 +33,10 @@ pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
             }
             None => {}
         }
-        let source = args.selection.source(&biped, name)?;
+        let source = match args.names.len() {
+            1 => args.selection.source(&biped, name)?,
+            _ => args.selection.source_of_one(&biped, name)?,
+        };
         session.warn(&source);
         sources.push((name.clone(), prefix, source));
     }

@@ -17,7 +17,7 @@ use crate::{
 
 pub(crate) fn run(session: &Session, args: &args::Inspect) -> Outcome {
     let biped = session.biped()?;
-    let source = biped.token_source(&args.name)?;
+    let source = args.tenant.of(biped.token_source(&args.name)?);
     session.warn(&source);
     let inspection = session.block_on(session.limited(&args.name, source.inspect()))?;
     match (args.report.format, &inspection) {

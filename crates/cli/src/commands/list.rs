@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use crate::words::{in_words, rfc3339};
 use crate::{
-    args::{Format, Report},
+    args::{Format, List},
     failure::Outcome,
     output,
+    selection::has_tenants,
     session::{Session, now},
 };
 
-pub(crate) fn run(session: &Session, args: &Report) -> Outcome {
+pub(crate) fn run(session: &Session, args: &List) -> Outcome {
     let (biped, doubt) = session.shown()?;
     let unread = doubt.as_ref().or(biped.unread_store());
     if let Some(error) = unread.filter(|_| !session.is_json()) {
@@ -26,7 +27,17 @@ pub(crate) fn run(session: &Session, args: &Report) -> Outcome {
         let mut told = false;
         for name in biped.names() {
             let provider = biped.provider(name)?;
-            let source = biped.token_source(name)?;
+            let all = biped.token_source(name)?;
+            match (has_tenants(&all), args.tenant.is_named()) {
+                (false, true) => continue,
+                (true, false) => {
+                    // Which tenants there are, no store can tell.
+                    rows.push(Row::of(provider, &all, None));
+                    continue;
+                }
+                _ => {}
+            }
+            let source = args.tenant.of(all);
             if unread.is_some() {
                 rows.push(Row::unknown(provider, &source));
                 continue;
@@ -52,7 +63,7 @@ pub(crate) fn run(session: &Session, args: &Report) -> Outcome {
         }
         Ok(rows)
     })?;
-    match args.format {
+    match args.report.format {
         Format::Json => output::json(&rows),
         Format::Text => output::text(&table(&rows)),
     }
@@ -67,6 +78,8 @@ struct Row {
     provider: String,
     kind: String,
     token_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
     /// The scopes and parameters of the token request, in one text.
     request: String,
     state: &'static str,
@@ -116,8 +129,9 @@ impl Row {
         Self {
             provider: provider.name().into(),
             kind: provider.kind().into(),
-            token_endpoint: provider.token_endpoint().into(),
-            request: provider.request().to_string(),
+            token_endpoint: source.provider().id().token_endpoint().into(),
+            tenant: source.provider().id().tenant().map(Into::into),
+            request: source.request().to_string(),
             state: state.as_str(),
             expires_at: expires_at.and_then(rfc3339),
             expires_in: left.map(|left| left.as_secs()),

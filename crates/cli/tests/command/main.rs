@@ -21,6 +21,7 @@ mod sandbox;
 mod secrets;
 mod serve;
 mod stores;
+mod tenants;
 mod tokens;
 #[cfg(unix)]
 mod trust;

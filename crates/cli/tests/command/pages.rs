@@ -143,11 +143,15 @@ fn the_help_of_every_command_ends_with_two_examples_that_work() {
                 // They run until they are stopped; that the line is right is a test of its own.
                 continue;
             }
-            if command == ["vendors", "test"] {
-                // It asks a vendor.
+            if command == ["vendors", "test"] || command == ["seed"] {
+                // They ask a vendor, and the second reads stdin.
                 continue;
             }
-            world.write("biped.toml", &world.sandbox().config_toml());
+            let mut config = world.sandbox().config_toml();
+            if line.contains("--tenant") {
+                config.push_str(&crate::tenants::provider(&world));
+            }
+            world.write("biped.toml", &config);
             world.write_untrusted("order.json", "{\"item\": 1}");
             world.write_untrusted("mine.toml", "url = \"https://v.example/t\"");
             let curl = "curl -X POST https://api.acme.example/auth -d id=YOUR_ID -d key=YOUR_KEY\n";

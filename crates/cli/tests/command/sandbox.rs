@@ -84,7 +84,7 @@ fn every_platform_has_an_entry_that_works() {
     let variables = lines[4..].join("\n");
     let names = shell(&world, &variables, "\"$BIPED\" list --format json");
     let names: Vec<serde_json::Value> = serde_json::from_str(&names).unwrap();
-    assert_eq!(names.len(), 5 + 18, "{names:?}");
+    assert_eq!(names.len(), 5 + 19, "{names:?}");
 
     let checked = shell(&world, &variables, "\"$BIPED\" check --format json");
     let checked: Vec<serde_json::Value> = serde_json::from_str(&checked).unwrap();
@@ -99,7 +99,7 @@ fn every_platform_has_an_entry_that_works() {
     let proofs = checked
         .iter()
         .filter(|found| found["proof"]["method"].is_string());
-    assert_eq!(proofs.count(), 18);
+    assert_eq!(proofs.count(), 19);
     assert_eq!(checked.len(), names.len());
 
     let file = std::fs::read_to_string(world.path("biped.toml")).unwrap();

@@ -111,6 +111,14 @@ impl ApiClient {
         }
     }
 
+    /// Returns a client for one tenant of the provider: the customer whose credentials are found by this
+    /// name. If no tenant may have the name, every call fails with a
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) error, and nothing is sent.
+    #[must_use]
+    pub fn tenant(&self, name: &str) -> Self {
+        self.with_source(self.source.tenant(name))
+    }
+
     /// Returns a client with another value for one parameter of the token request, such as the project.
     #[must_use]
     pub fn param(&self, name: impl AsRef<str>, value: impl Into<ParamValue>) -> Self {

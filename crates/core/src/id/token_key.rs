@@ -11,6 +11,9 @@ use crate::{
 /// The version of how keys are made. Tokens under the keys of another version are not found.
 const DOMAIN: &[u8] = b"biped token key 2";
 
+/// The same for tokens of a tenant. A domain of their own keeps them from every key without a tenant.
+const TENANT_DOMAIN: &[u8] = b"biped token key 2 of a tenant";
+
 /// The name of a token in a store: a hash of everything that tells one token from another.
 ///
 /// Only core makes it: from the provider's id, every part of the request, and the credentials, each
@@ -79,9 +82,13 @@ impl WithoutCredentials {
         request: &TokenRequest,
     ) -> Self {
         let public = IdentityKey::from_bytes([0; 32]);
-        let mut key = Self(identity.unwrap_or(&public).hash(DOMAIN));
+        let (kind, token_endpoint, client, tenant, details, _) = id.identity();
+        let domain = tenant.map_or(DOMAIN, |_| TENANT_DOMAIN);
+        let mut key = Self(identity.unwrap_or(&public).hash(domain));
         key.0.count(usize::from(identity.is_some()));
-        let (kind, token_endpoint, client, details, _) = id.identity();
+        if let Some(tenant) = tenant {
+            key.text(tenant);
+        }
         key.list([kind, token_endpoint, client]);
         key.0.count(details.len());
         for detail in details {

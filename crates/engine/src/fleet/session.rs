@@ -20,7 +20,7 @@ use crate::{
     failure::FetchFailure,
     fleet::{format, vet},
     key::{cached::CachedToken, schedule::nanos},
-    settings::{LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, STORE_REST, TOMBSTONE},
+    settings::{LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, TOMBSTONE},
     telemetry,
 };
 
@@ -181,7 +181,7 @@ impl SharedStore {
         match done {
             Ok(value) => Some(value),
             Err(error) => {
-                let rest = nanos(now.saturating_add(STORE_REST));
+                let rest = nanos(now.saturating_add(self.store.rest()));
                 self.rest_until.store(rest, Ordering::Relaxed);
                 telemetry::store_fault(provider, operation, &error.to_string());
                 None

@@ -54,13 +54,13 @@ impl FlightTask {
         }
         let took = now.mono.saturating_sub(started.mono);
         telemetry::fetched(
-            self.key.client.id.name(),
+            &self.key.client.id,
             &self.key.request,
             &token,
             from_store,
             took,
         );
-        telemetry::assumed(self.key.client.id.name(), &self.key.request, &token);
+        telemetry::assumed(&self.key.client.id, &self.key.request, &token);
         self.finish(Ok(token.clone()));
         Some(token)
     }
@@ -95,7 +95,7 @@ impl FlightTask {
         }
         if failure.is_news() {
             self.key.fetches.fetch_add(1, Ordering::Relaxed);
-            telemetry::failed(client.id.name(), &self.key.request, &error, serving);
+            telemetry::failed(&client.id, &self.key.request, &error, serving);
         }
         self.finish(Err(match failure {
             FlightFailure::Forgotten(_) => Ended::Forgotten,

@@ -325,7 +325,7 @@ impl FlightTask {
     ) -> Result<Answer, FetchFailure> {
         let ask = Ask::Token(&self.key.request, identity);
         if let Some(warning) = self.provider.request_warning(&self.key.request) {
-            telemetry::odd_request(self.key.client.id.name(), &self.key.request, &warning);
+            telemetry::odd_request(&self.key.client.id, &self.key.request, &warning);
         }
         self.engine
             .ask_in_turn(&self.provider, &self.key, ask, lent)

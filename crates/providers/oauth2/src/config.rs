@@ -127,6 +127,7 @@ pub fn kind() -> ProviderKind {
          token works in this process only.",
     ))
     .field(Field::new("parameters", FieldType::Table).about("Further fields of the token request."))
+    .field(Field::new("params", FieldType::Table).about("Another name of parameters."))
     .field(Field::new("headers", FieldType::SecretTable).about(
         "Headers of requests to the server, such as the key of a gateway; a value may be a reference, \
          like a secret.",
@@ -233,9 +234,12 @@ fn headers(table: Option<ConfigTable>) -> Vec<(HeaderName, SecretRef)> {
 }
 
 fn with_parameters(mut provider: OAuth2, config: &ProviderConfig) -> OAuth2 {
-    let parameters = config.table("parameters").map(ConfigTable::into_values);
-    for (name, value) in parameters.unwrap_or_default() {
-        let key = "parameters";
+    let tables = ["parameters", "params"].map(|key| {
+        let table = config.table(key).map(ConfigTable::into_values);
+        let values = table.unwrap_or_default().into_iter();
+        values.map(move |(name, value)| (key, name, value))
+    });
+    for (key, name, value) in tables.into_iter().flatten() {
         if let Err(error) = check_name(&name) {
             drop(config.invalid(key, error.message()));
             continue;

@@ -205,6 +205,11 @@ impl Grant {
                     }
                     Self::FixedRefreshToken(secret(REFRESH_TOKEN)?)
                 } else {
+                    if config.value("tenant").is_some() {
+                        let message = "tenant is set; a refresh token that the server replaces \
+                                       belongs to one account";
+                        drop(config.invalid("grant", message));
+                    }
                     let seed = config.secret(REFRESH_TOKEN);
                     Self::RefreshToken(Rotating { seed, account })
                 }

@@ -1,6 +1,7 @@
 //! [`OAuth2`]: the provider.
 
 mod accepted;
+mod anew;
 mod discovery;
 mod proof;
 mod settings;
@@ -133,6 +134,10 @@ impl Provider for OAuth2 {
             }
             _ => answer,
         }
+    }
+
+    fn is_made_anew(&self) -> bool {
+        self.keeps_nothing()
     }
 
     fn attach(

@@ -177,6 +177,11 @@ pub(super) fn toml(state: &State) -> String {
             "exchanged",
             "grant = \"token_exchange\"\nsubject_token = { provider = \"kubernetes\" }",
         ),
+        format!(
+            "\n# The API's address alone, and the issuer that the token may go to (RFC 9728)\n\
+             #   biped call discovered GET /hello\n[providers.discovered]\nkind = \"oauth2\"\n\
+             api = \"{api}\"\nissuer = \"{issuer}\"\nclient_assertion = {kubernetes}\n"
+        ),
         oauth2(
             "A client with a key of its own (private_key_jwt)",
             "key",

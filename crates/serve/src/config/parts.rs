@@ -55,6 +55,8 @@ pub(crate) struct CallerSettings {
     pub(crate) certificate: Option<String>,
     pub(crate) providers: Option<Vec<String>>,
     pub(crate) tokens: bool,
+    /// The tenants that it may name; `*` for all.
+    pub(crate) tenants: Vec<String>,
 }
 
 const CALLER: &[Field] = &[
@@ -78,10 +80,6 @@ pub(super) fn callers(table: &ConfigTable) -> Vec<CallerSettings> {
             if !names.insert(name.clone()) {
                 drop(caller.invalid("name", "another caller has this name"));
             }
-            if caller.value("tenants").is_some() {
-                let why = "reserved; this release does not know tenants";
-                drop(caller.invalid("tenants", why));
-            }
             let token = caller.secret("token");
             let uid = caller.integer("uid").and_then(|uid| {
                 caller.checked("uid", u32::try_from(uid).ok(), "a user's number", |_| true)
@@ -102,6 +100,7 @@ pub(super) fn callers(table: &ConfigTable) -> Vec<CallerSettings> {
                 certificate,
                 providers: caller.texts("providers"),
                 tokens: caller.boolean("tokens").unwrap_or(false),
+                tenants: caller.texts("tenants").unwrap_or_default(),
             })
         })
         .collect()

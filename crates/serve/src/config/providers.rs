@@ -13,6 +13,8 @@ pub(crate) struct ProviderSettings {
     pub(crate) deny: Vec<Rule>,
     pub(crate) params: Vec<String>,
     pub(crate) scopes: Vec<String>,
+    /// Whether requests may name a tenant.
+    pub(crate) tenants: bool,
     pub(crate) listen: Vec<String>,
     pub(crate) forward_cookies: bool,
     pub(crate) via: bool,
@@ -79,9 +81,6 @@ fn one(table: &ConfigTable) -> ProviderSettings {
             "reserved; this release does not support it yet",
         ));
     }
-    if table.boolean("tenants") == Some(true) {
-        drop(table.invalid("tenants", "reserved; this release does not know tenants"));
-    }
     let rules = |key: &str| {
         let texts = table.texts(key)?;
         let rules: Option<Vec<Rule>> = texts.iter().map(|text| Rule::parse(text)).collect();
@@ -101,6 +100,7 @@ fn one(table: &ConfigTable) -> ProviderSettings {
         deny: rules("deny").unwrap_or_default(),
         params: table.texts("params").unwrap_or_default(),
         scopes: table.texts("scopes").unwrap_or_default(),
+        tenants: table.boolean("tenants").unwrap_or(false),
         listen: table.texts("listen").unwrap_or_default(),
         forward_cookies: table.boolean("forward_cookies").unwrap_or(false),
         via: table.boolean("via").unwrap_or(false),

@@ -21,6 +21,7 @@ mod reload;
 mod replay;
 mod stage;
 mod stop;
+mod tenants;
 mod tls;
 mod tokens;
 mod vendor;

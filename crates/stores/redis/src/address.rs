@@ -1,52 +1,58 @@
-//! [`Address`]: the URL of a server, checked, and the client that it makes.
+//! [`Address`]: the URLs of a server, checked, and what they lead to.
 
 use biped_core::{Error, ExposeSecret, SecretString, pem_blocks};
-use redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisError, TlsCertificates};
+use redis::{
+    Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError, TlsCertificates,
+};
 use url::Url;
+
+#[cfg(feature = "cluster")]
+use crate::cluster::Nodes;
+#[cfg(feature = "sentinel")]
+use crate::sentinel::{Sentinel, Sentinels};
 
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// The address of a server.
+/// Where the tokens are.
+#[derive(Clone)]
+pub(crate) enum Target {
+    One(Client),
+    #[cfg(feature = "cluster")]
+    Cluster(Nodes),
+    #[cfg(feature = "sentinel")]
+    Sentinel(Sentinels),
+}
+
+/// The address of a server, of a cluster or of sentinels.
 pub(crate) struct Address {
-    pub(crate) client: Client,
-    /// The URL without user and password.
+    pub(crate) target: Target,
+    /// The URLs without users and passwords.
     pub(crate) shown: String,
+}
+
+/// Checked URLs, which have their scheme and their credentials in common.
+struct Checked {
+    all: Vec<ConnectionInfo>,
+    shown: String,
+    is_tls: bool,
+    pem: Option<Vec<u8>>,
 }
 
 impl Address {
     /// The address in a URL. `pem` holds certificates of the authorities that may vouch for the server,
     /// instead of the platform's.
     pub(crate) fn new(url: &SecretString, pem: Option<Vec<u8>>) -> Result<Self, Error> {
-        let pem = pem.map(|pem| pem_blocks(&pem).to_vec());
-        let has_certificate = |pem: &Vec<u8>| pem.windows(BEGIN.len()).any(|text| text == BEGIN);
-        if pem.as_ref().is_some_and(|pem| !has_certificate(pem)) {
-            return Err(Error::configuration(
-                "the certificates for the Redis are not certificates in PEM",
-            ));
-        }
-        let parsed = parse(url)?;
-        let shown = biped_core::redacted_url(&parsed);
-        let refused = |error: &RedisError| {
-            let category = error.category();
-            Error::configuration(format!("the Redis at {shown} can't be used: {category}"))
+        let checked = Checked::new(std::slice::from_ref(url), pem)?;
+        let Checked {
+            all,
+            shown,
+            is_tls,
+            pem,
+        } = checked;
+        let Some(info) = all.into_iter().next() else {
+            return Err(Error::configuration("no URL of a Redis is given"));
         };
-        let info = url.expose_secret().into_connection_info();
-        let info = info.map_err(|error| refused(&error))?;
-        // RESP3 needs one connection for responses and messages. A user's ACL may forbid CLIENT SETINFO.
-        let settings = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_skip_set_lib_name();
-        let info = info.set_redis_settings(settings);
-        if pem.is_some() && parsed.scheme() != "rediss" {
-            return Err(Error::configuration(format!(
-                "the Redis at {shown} is used without TLS, but certificates are set"
-            ))
-            .with_remedy("use rediss:// in its URL, or remove the certificates"));
-        }
-        let client = if parsed.scheme() == "rediss" {
-            choose_cryptography();
+        let client = if is_tls {
             let certificates = TlsCertificates {
                 client_tls: None,
                 root_cert: pem,
@@ -55,8 +61,123 @@ impl Address {
         } else {
             Client::open(info)
         };
-        let client = client.map_err(|error| refused(&error))?;
-        Ok(Self { client, shown })
+        let client = client.map_err(|error| refused(&shown, &error))?;
+        Ok(Self {
+            target: Target::One(client),
+            shown,
+        })
+    }
+
+    /// The nodes of a cluster.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn cluster(urls: &[SecretString], pem: Option<Vec<u8>>) -> Result<Self, Error> {
+        let checked = Checked::new(urls, pem)?;
+        if checked
+            .all
+            .iter()
+            .any(|info| info.redis_settings().db() != 0)
+        {
+            return Err(Error::configuration(
+                "the URL of a node of a Redis cluster names a database, and a cluster has only 0",
+            )
+            .with_remedy("remove the number from the URLs"));
+        }
+        let nodes = Nodes {
+            all: checked.all,
+            pem: checked.pem,
+        };
+        // A cluster refuses some combinations by itself.
+        redis::cluster::ClusterClient::new(nodes.all.clone())
+            .map_err(|error| refused(&checked.shown, &error))?;
+        Ok(Self {
+            target: Target::Cluster(nodes),
+            shown: checked.shown,
+        })
+    }
+
+    /// Sentinels.
+    #[cfg(feature = "sentinel")]
+    pub(crate) fn sentinel(
+        urls: &[SecretString],
+        pem: Option<Vec<u8>>,
+        settings: Sentinel,
+    ) -> Result<Self, Error> {
+        let checked = Checked::new(urls, pem)?;
+        Ok(Self {
+            target: Target::Sentinel(Sentinels {
+                all: checked.all,
+                is_tls: checked.is_tls,
+                pem: checked.pem,
+                settings,
+            }),
+            shown: checked.shown,
+        })
+    }
+}
+
+fn refused(shown: &str, error: &RedisError) -> Error {
+    let category = error.category();
+    Error::configuration(format!("the Redis at {shown} can't be used: {category}"))
+}
+
+impl Checked {
+    fn new(urls: &[SecretString], pem: Option<Vec<u8>>) -> Result<Self, Error> {
+        let pem = pem.map(|pem| pem_blocks(&pem).to_vec());
+        let has_certificate = |pem: &Vec<u8>| pem.windows(BEGIN.len()).any(|text| text == BEGIN);
+        if pem.as_ref().is_some_and(|pem| !has_certificate(pem)) {
+            return Err(Error::configuration(
+                "the certificates for the Redis are not certificates in PEM",
+            ));
+        }
+        let parsed: Vec<Url> = urls.iter().map(parse).collect::<Result<_, _>>()?;
+        let Some(first) = parsed.first() else {
+            return Err(Error::configuration("the list of URLs of a Redis is empty"));
+        };
+        let common = |url: &Url| {
+            let (user, password) = (url.username().to_owned(), url.password().map(str::to_owned));
+            (
+                url.scheme().to_owned(),
+                user,
+                password,
+                url.path().to_owned(),
+            )
+        };
+        if parsed.iter().any(|url| common(url) != common(first)) {
+            return Err(Error::configuration(
+                "the URLs of a Redis differ in more than the host and the port",
+            )
+            .with_remedy("give all the same scheme, user, password and database"));
+        }
+        let shown: Vec<_> = parsed.iter().map(biped_core::redacted_url).collect();
+        let shown = shown.join(", ");
+        let is_tls = first.scheme() == "rediss";
+        if pem.is_some() && !is_tls {
+            return Err(Error::configuration(format!(
+                "the Redis at {shown} is used without TLS, but certificates are set"
+            ))
+            .with_remedy("use rediss:// in its URL, or remove the certificates"));
+        }
+        if is_tls {
+            choose_cryptography();
+        }
+        let info = |url: &SecretString| {
+            let info = url.expose_secret().into_connection_info();
+            let info = info.map_err(|error| refused(&shown, &error))?;
+            // RESP3 needs one connection for responses and messages. A user's ACL may forbid CLIENT SETINFO.
+            let settings = info
+                .redis_settings()
+                .clone()
+                .set_protocol(ProtocolVersion::RESP3)
+                .set_skip_set_lib_name();
+            Ok(info.set_redis_settings(settings))
+        };
+        let all = urls.iter().map(info).collect::<Result<_, Error>>()?;
+        Ok(Self {
+            all,
+            shown,
+            is_tls,
+            pem,
+        })
     }
 }
 

@@ -45,7 +45,7 @@ fn meaning(code: &str) -> Option<&'static str> {
         "MASTERDOWN" => "it is a replica that has lost its primary",
         "NOREPLICAS" => "it stores nothing, since it has too few replicas",
         "MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN" | "TRYAGAIN" => {
-            "it is a node of a cluster, which is not supported yet"
+            "it is a node of a cluster; set url to a list of the cluster's nodes"
         }
         _ => return None,
     })

@@ -17,10 +17,17 @@
 //!
 //! # The server
 //!
-//! Redis from version 6, or Valkey (tried: Redis 6.2 and 7.0, Valkey 9.1); one server, or a primary
-//! with replicas behind one address. Clusters and Sentinel are not supported yet: the keys of a token
-//! share a hash tag, so that a cluster would keep them on one node, but the client doesn't follow
-//! redirections.
+//! Redis from version 6, or Valkey (tried: Redis 6.2 and 7.0, Valkey 9.1): one server, a primary with
+//! replicas behind one address, a cluster, or a primary that sentinels name. Reads go to the primary
+//! alone.
+//!
+//! | the servers | `url` in `[store]` | in code |
+//! | --- | --- | --- |
+//! | one | a URL | [`RedisStore::new`] |
+//! | a cluster (feature `cluster`) | a list of nodes, of one too | `RedisStore::cluster` |
+//! | behind sentinels (feature `sentinel`) | the sentinels, and `sentinel = "NAME"` | `RedisStore::sentinel` |
+//!
+//! The URLs of a list differ in host and port only. Both features are on by default.
 //!
 //! `redis://[user:password@]host[:port][/database]`, or `rediss://…` with TLS. Without TLS, tokens
 //! cross the network in plain text. Outside the machine itself or a private network, use `rediss` and
@@ -68,14 +75,33 @@
 //! it. A process has one connection, which carries the subscriptions as well. The first operation makes
 //! it, and it reconnects on its own, also when the server accepts a user that it refused before. Warnings
 //! say what is wrong (`NOAUTH`, a full memory, a certificate), and show neither user nor password.
+//!
+//! # When another server takes over
+//!
+//! No call fails while a replica becomes the primary, in a cluster or behind sentinels. What fails is
+//! tried again after 1 s, at the servers as they are known by then.
+//!
+//! Replication is asynchronous. What was written in the last moments before a fail-over may be lost: at
+//! most one further token request for each key, and a rejected token may come back once, to be rejected
+//! again and replayed once.
+//!
+//! Each waiting process listens for changes by plain publish and subscribe, and polls as well. A user
+//! without rights to channels waits by polling alone.
 
 mod address;
+#[cfg(feature = "cluster")]
+mod cluster;
+mod connection;
 mod fault;
 mod kind;
 mod link;
 mod scripts;
+#[cfg(feature = "sentinel")]
+mod sentinel;
 mod store;
 
+#[cfg(feature = "sentinel")]
+pub use self::sentinel::Sentinel;
 pub use self::{
     kind::kind,
     link::LIMIT,

@@ -13,6 +13,10 @@ use redis::{
 };
 use tokio::{runtime, sync::Notify};
 
+#[cfg(feature = "cluster")]
+use crate::cluster::Nodes;
+use crate::connection::Connection;
+
 /// The longest time that an operation takes.
 pub const LIMIT: Duration = Duration::from_millis(250);
 
@@ -23,7 +27,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(crate) struct Link {
     /// The runtime that drives the connection. On another runtime it would never respond.
     runtime: runtime::Id,
-    connection: ConnectionManager,
+    connection: Connection,
     channels: Arc<Channels>,
     /// Held while a subscription is made or ended, so that the commands are in order.
     subscribing: tokio::sync::Mutex<()>,
@@ -55,12 +59,31 @@ impl Link {
                 Ok::<_, std::convert::Infallible>(())
             })
             .set_automatic_resubscription();
-        Ok(Self {
+        let connection = ConnectionManager::new_lazy_with_config(client, config)?;
+        Ok(Self::over(Connection::One(connection), channels))
+    }
+
+    /// Prepares connections to the primaries of a cluster. Needs a runtime.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn to_cluster(nodes: &Nodes) -> RedisResult<Self> {
+        let channels = Arc::new(Channels::default());
+        let heard = channels.clone();
+        let connection = nodes.connect(LIMIT, move |push| heard.hear(&push))?;
+        Ok(Self::over(Connection::Cluster(connection), channels))
+    }
+
+    fn over(connection: Connection, channels: Arc<Channels>) -> Self {
+        Self {
             runtime: runtime::Handle::current().id(),
-            connection: ConnectionManager::new_lazy_with_config(client, config)?,
+            connection,
             channels,
             subscribing: tokio::sync::Mutex::default(),
-        })
+        }
+    }
+
+    /// Wakes all waiting callers, since nothing more is heard here.
+    pub(crate) fn end(&self) {
+        self.channels.wake();
     }
 
     /// Whether the current runtime drives the connection.
@@ -68,7 +91,7 @@ impl Link {
         runtime::Handle::try_current().is_ok_and(|current| current.id() == self.runtime)
     }
 
-    pub(crate) fn connection(&self) -> ConnectionManager {
+    pub(crate) fn connection(&self) -> Connection {
         self.connection.clone()
     }
 
@@ -149,11 +172,16 @@ impl Channels {
             }
             // Messages may have been lost meanwhile, so all waiting callers check.
             (PushKind::Disconnection, _) => {
-                for channel in channels.values() {
-                    channel.arrivals.notify_waiters();
-                }
+                drop(channels);
+                self.wake();
             }
             _ => {}
+        }
+    }
+
+    fn wake(&self) {
+        for channel in self.lock().values() {
+            channel.arrivals.notify_waiters();
         }
     }
 

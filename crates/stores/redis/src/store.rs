@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -12,13 +12,15 @@ use biped_core::{
     Claim, Clock, Error, Generation, Lease, LeaseFailure, LeaseId, SecretString, StoreError,
     StoredToken, SystemClock, TokenKey, TokenStore,
 };
-use redis::{Client, FromRedisValue, RedisError, Script, ScriptInvocation};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
 
+#[cfg(feature = "sentinel")]
+use crate::sentinel::Sentinel;
 use crate::{
-    address::Address,
+    address::{Address, Target},
     fault,
     link::{LIMIT, Link, Names},
-    scripts::Scripts,
+    scripts::{Scripts, Source},
 };
 
 /// The default start of all names.
@@ -26,6 +28,12 @@ pub const DEFAULT_PREFIX: &str = "biped";
 
 /// How long the newest generation of a key is remembered.
 const NEWEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a single server is left alone after it failed.
+const REST_OF_ONE: Duration = Duration::from_secs(5);
+
+/// How long a cluster, or the servers behind sentinels, are left alone.
+const REST_OF_MANY: Duration = Duration::from_secs(1);
 
 /// A store in Redis or Valkey ([its contents](crate)).
 ///
@@ -35,8 +43,8 @@ const NEWEST: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct RedisStore(Arc<Inner>);
 
 struct Inner {
-    client: Client,
-    /// The URL without user and password.
+    target: Target,
+    /// The URLs without users and passwords.
     shown: String,
     prefix: String,
     scripts: Scripts,
@@ -64,10 +72,35 @@ impl RedisStore {
         Address::new(url, Some(pem.into())).map(Self::of)
     }
 
+    /// The store in a cluster. The URLs are those of some of its nodes, which name the others; they
+    /// differ in host and port only. `ca` holds certificates as for [`with_ca`](Self::with_ca).
+    ///
+    /// # Errors
+    /// Fails like [`new`](Self::new), and for URLs that differ in anything else.
+    #[cfg(feature = "cluster")]
+    pub fn cluster(urls: &[SecretString], ca: Option<Vec<u8>>) -> Result<Self, Error> {
+        Address::cluster(urls, ca).map(Self::of)
+    }
+
+    /// The store at the primary that sentinels name. The URLs are those of the sentinels; their user,
+    /// password and database are the primary's. `ca` holds certificates as for
+    /// [`with_ca`](Self::with_ca).
+    ///
+    /// # Errors
+    /// Fails like [`cluster`](Self::cluster).
+    #[cfg(feature = "sentinel")]
+    pub fn sentinel(
+        urls: &[SecretString],
+        ca: Option<Vec<u8>>,
+        sentinel: Sentinel,
+    ) -> Result<Self, Error> {
+        Address::sentinel(urls, ca, sentinel).map(Self::of)
+    }
+
     fn of(address: Address) -> Self {
-        let Address { client, shown } = address;
+        let Address { target, shown } = address;
         Self(Arc::new(Inner {
-            client,
+            target,
             shown,
             prefix: DEFAULT_PREFIX.into(),
             scripts: Scripts::new(),
@@ -89,9 +122,9 @@ impl RedisStore {
                 "a prefix in Redis needs at least one character, and no braces or spaces",
             ));
         }
-        let Inner { client, shown, .. } = &*self.0;
+        let Inner { target, shown, .. } = &*self.0;
         Ok(Self(Arc::new(Inner {
-            client: client.clone(),
+            target: target.clone(),
             shown: shown.clone(),
             prefix,
             scripts: Scripts::new(),
@@ -104,53 +137,93 @@ impl RedisStore {
         Names::new(&self.0.prefix, key)
     }
 
-    fn link(&self) -> Result<Arc<Link>, StoreError> {
-        let mut link = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*link {
-            Some(link) if link.is_driven() => Ok(link.clone()),
-            _ => {
-                let new = Link::new(self.0.client.clone()).map_err(|error| self.fault(&error))?;
-                Ok(link.insert(Arc::new(new)).clone())
-            }
+    async fn link(&self) -> RedisResult<Arc<Link>> {
+        let known = |link: &mut Option<Arc<Link>>| link.clone().filter(|link| link.is_driven());
+        if let Some(link) = known(&mut self.current()) {
+            return Ok(link);
         }
+        let new = match &self.0.target {
+            Target::One(client) => Link::new(client.clone())?,
+            #[cfg(feature = "cluster")]
+            Target::Cluster(nodes) => Link::to_cluster(nodes)?,
+            #[cfg(feature = "sentinel")]
+            Target::Sentinel(sentinels) => Link::new(sentinels.primary().await?)?,
+        };
+        let mut current = self.current();
+        match known(&mut current) {
+            Some(link) => Ok(link),
+            None => Ok(current.insert(Arc::new(new)).clone()),
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Arc<Link>>> {
+        self.0.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether another server may have taken over from the one that failed.
+    fn may_move(&self) -> bool {
+        !matches!(self.0.target, Target::One(_))
     }
 
     /// Runs a script. It is tried again if the connection is broken, since all scripts may run twice.
     async fn run<T: FromRedisValue>(
         &self,
-        script: &Script,
+        script: &Source,
         names: &Names,
-        arguments: impl FnOnce(&mut ScriptInvocation<'_>),
+        arguments: impl FnOnce(&mut Cmd),
     ) -> Result<T, StoreError> {
-        let mut invocation = script.prepare_invoke();
-        for key in &names.keys {
-            invocation.key(key);
+        let [mut known, mut whole] = script.commands(&names.keys);
+        let mut given = Cmd::new();
+        arguments(&mut given);
+        for argument in given.args_iter() {
+            if let redis::Arg::Simple(argument) = argument {
+                known.arg(argument);
+                whole.arg(argument);
+            }
         }
-        arguments(&mut invocation);
-        let link = self.link()?;
-        self.bounded(async {
+        let once = async || {
+            let link = self.link().await?;
             let mut connection = link.connection();
-            let answer = match invocation.invoke_async(&mut connection).await {
-                Err(error) if error.is_unrecoverable_error() || error.is_io_error() => {
-                    invocation.invoke_async(&mut connection).await
+            let answer = match known.query_async(&mut connection).await {
+                // The server has just started, or is new.
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    whole.query_async(&mut connection).await
                 }
                 answer => answer,
             };
             if let Err(error) = &answer
-                && !error.is_io_error()
+                && (!error.is_io_error() || self.may_move())
             {
                 self.part_with(&link);
             }
             answer
-        })
-        .await
+        };
+        let done = self.bounded(async {
+            match once().await {
+                Err(error)
+                    if error.is_unrecoverable_error()
+                        || error.is_io_error()
+                        || error.code() == Some("READONLY") && self.may_move() =>
+                {
+                    once().await
+                }
+                answer => answer,
+            }
+        });
+        let done = done.await;
+        if done.is_err() && self.may_move() {
+            // It may stand still, while another server is the primary.
+            let link = self.current().take();
+            link.iter().for_each(|link| link.end());
+        }
+        done
     }
 
     /// Drops the connection, so that the next operation makes another. A connection reconnects on its own
     /// after it was cut, but not after the server refused it, for example for a wrong password.
     fn part_with(&self, link: &Arc<Link>) {
-        let mut current = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
-        current.take_if(|current| Arc::ptr_eq(current, link));
+        let parted = self.current().take_if(|current| Arc::ptr_eq(current, link));
+        parted.iter().for_each(|link| link.end());
     }
 
     async fn bounded<T>(
@@ -283,12 +356,22 @@ impl TokenStore for RedisStore {
         Ok(())
     }
 
+    fn rest(&self) -> Duration {
+        match self.may_move() {
+            true => REST_OF_MANY,
+            false => REST_OF_ONE,
+        }
+    }
+
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
         let names = self.names(key);
-        let link = self.link()?;
-        let listener = self
-            .bounded(link.listen(&names.channel, &self.0.clock))
-            .await?;
+        let listening = async {
+            self.link()
+                .await?
+                .listen(&names.channel, &self.0.clock)
+                .await
+        };
+        let listener = self.bounded(listening).await?;
         let mut arrival = std::pin::pin!(listener.arrivals().notified());
         arrival.as_mut().enable();
         // The subscription misses nothing from now on; check whether the change came before.

@@ -145,6 +145,10 @@ impl TokenStore for SealedStore {
         self.inner.release(key, lease, sealed).await
     }
 
+    fn rest(&self) -> Duration {
+        self.inner.rest()
+    }
+
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
         self.inner.changed(key, after).await
     }

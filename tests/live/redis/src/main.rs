@@ -2,7 +2,8 @@
 //! like, while the Redis and the processes are well, and while they are not.
 //!
 //! Prints a line for each scenario and ends with status 1 where a bound is broken. The process that
-//! is started first runs the scenarios (those named, or all: `fleet`, `killed`, `faults`, `sealed`);
+//! is started first runs the scenarios (those named, or `fleet`, `killed`, `faults` and `sealed`; `cluster` and
+//! `sentinel` only if they are named);
 //! `worker …` is one process of a fleet.
 // A test program: what goes wrong ends it, and what it finds is printed.
 #![allow(
@@ -12,8 +13,10 @@
     clippy::print_stdout
 )]
 
+mod failover;
 mod fleet;
 mod line;
+mod many;
 mod proxy;
 mod scenarios;
 mod server;
@@ -38,11 +41,18 @@ fn main() -> ExitCode {
         .build();
     let broken = runtime.unwrap().block_on(async {
         let mut broken = 0;
-        scenarios::run(&arguments, |line| {
+        let mut found = |line: line::Line| {
             line.print();
             broken += usize::from(!line.is_good() && !line.again);
-        })
-        .await;
+        };
+        let wants = |name: &str| arguments.iter().any(|wanted| wanted == name);
+        if wants("cluster") {
+            failover::cluster(&mut found).await;
+        }
+        if wants("sentinel") {
+            failover::sentinel(&mut found).await;
+        }
+        scenarios::run(&arguments, &mut found).await;
         broken
     });
     println!("{broken} bounds broken");

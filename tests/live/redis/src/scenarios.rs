@@ -24,16 +24,16 @@ use crate::{
 /// How many processes a fleet has.
 const FLEET: usize = 50;
 /// How many run into faults, and how many start in the middle of one.
-const FEWER: usize = 20;
+pub(crate) const FEWER: usize = 20;
 const LATE: usize = 4;
 /// How long the vendor takes.
 const LATENCY: Duration = Duration::from_millis(100);
 /// The part of a life after which tokens are renewed, unless it is set.
-const REFRESH_AT: f64 = 0.80;
+pub(crate) const REFRESH_AT: f64 = 0.80;
 /// How often a fault is tried whose only blame is a slow call.
 const ATTEMPTS: u32 = 3;
 /// What a store may cost a call.
-const PATIENCE: Duration = Duration::from_millis(300);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
 
 pub(crate) async fn run(wanted: &[String], mut found: impl FnMut(Line)) {
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
@@ -51,13 +51,13 @@ pub(crate) async fn run(wanted: &[String], mut found: impl FnMut(Line)) {
     }
 }
 
-struct Vendor {
+pub(crate) struct Vendor {
     sandbox: Sandbox,
-    lifetime: Duration,
+    pub(crate) lifetime: Duration,
 }
 
 impl Vendor {
-    async fn start(seconds: u64) -> Self {
+    pub(crate) async fn start(seconds: u64) -> Self {
         let lifetime = Duration::from_secs(seconds);
         let sandbox = Sandbox::builder().lifetime(lifetime).start().await.unwrap();
         let vendor = Self { sandbox, lifetime };
@@ -74,7 +74,7 @@ impl Vendor {
         self.sandbox.fail_next(slow.until_cleared());
     }
 
-    fn token_endpoint(&self) -> String {
+    pub(crate) fn token_endpoint(&self) -> String {
         format!("{}/v1/auth/token", self.sandbox.url())
     }
 
@@ -86,18 +86,18 @@ impl Vendor {
         }
     }
 
-    fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.sandbox.stats().counts.token_requests.total
     }
 
     /// One to begin with, and one for each time that a token is due.
-    fn allowed(&self, elapsed: Duration) -> u64 {
+    pub(crate) fn allowed(&self, elapsed: Duration) -> u64 {
         let every = self.lifetime.mul_f64(REFRESH_AT);
         1 + elapsed.as_millis().div_ceil(every.as_millis()) as u64
     }
 }
 
-fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
+pub(crate) fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
     let Log {
         calls,
         failed,

@@ -11,7 +11,7 @@ use biped::{
     client::HttpClient,
     envelope::Envelope,
     provider::{Clock, SecretRef, SystemClock},
-    redis::RedisStore,
+    redis::{RedisStore, Sentinel},
     reqwest::TokenClient,
     sealed::{SealKey, SealedStore},
 };
@@ -38,6 +38,18 @@ impl HttpClient for Telling {
     }
 }
 
+/// The store at a URL, or of what follows `cluster` or `sentinel`.
+fn open(store: &str) -> RedisStore {
+    let mut words = store.split(' ');
+    let kind = words.next().unwrap();
+    let urls: Vec<_> = words.map(|url| url.to_owned().into()).collect();
+    match kind {
+        "cluster" => RedisStore::cluster(&urls, None).unwrap(),
+        "sentinel" => RedisStore::sentinel(&urls, None, Sentinel::new("mymaster")).unwrap(),
+        url => RedisStore::new(&url.to_owned().into()).unwrap(),
+    }
+}
+
 /// Runs with `TOKEN_ENDPOINT STORE_URL REFRESH_AT`; `-` is no store.
 pub(crate) fn run(arguments: &[String]) {
     let [token_endpoint, store, refresh_at] = arguments else {
@@ -52,7 +64,7 @@ pub(crate) fn run(arguments: &[String]) {
         let mut manager = TokenManager::builder(http).settings(settings);
         if store != "-" {
             // Sealed: only then are tokens of inline secrets shared.
-            let redis = Arc::new(RedisStore::new(&store.clone().into()).unwrap());
+            let redis = Arc::new(open(store));
             let sealed = SealedStore::new(redis, SealKey::from_bytes([7; 32]));
             manager = manager.store(Arc::new(sealed));
         }

@@ -7,7 +7,7 @@ use biped_serve::{Running, Serve, Server};
 use tokio::process::Command;
 
 use super::super::signals::forwarded;
-use crate::{args, environment, failure::Outcome, session::Session};
+use crate::{args, environment, failure::Outcome, selection::has_tenants, session::Session};
 
 /// Variables of other programs that hold secrets with which Biped gets tokens.
 const SECRETS: [&str; 4] = [
@@ -40,7 +40,12 @@ pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
             for name in &args.names {
                 session
                     .limited(name, async {
-                        biped.token_source(name)?.token().await.map(drop)
+                        let source = biped.token_source(name)?;
+                        if has_tenants(&source) {
+                            // Each request names its own.
+                            return Ok(());
+                        }
+                        source.token().await.map(drop)
                     })
                     .await?;
             }

@@ -10,5 +10,5 @@ end
 if tonumber(redis.call('HGET', KEYS[1], 'g') or 0) <= through then
   redis.call('DEL', KEYS[1])
 end
-redis.call('PUBLISH', ARGV[3], ARGV[1])
+redis.pcall('PUBLISH', ARGV[3], ARGV[1])
 return 0

@@ -16,5 +16,5 @@ if generation > held and generation > forgotten then
   end
   stored = 1
 end
-redis.call('PUBLISH', ARGV[5], ARGV[1])
+redis.pcall('PUBLISH', ARGV[5], ARGV[1])
 return stored

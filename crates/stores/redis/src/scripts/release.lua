@@ -9,5 +9,5 @@ if ARGV[2] ~= '' then
 else
   redis.call('DEL', KEYS[4])
 end
-redis.call('PUBLISH', ARGV[4], '0')
+redis.pcall('PUBLISH', ARGV[4], '0')
 return 1

@@ -1,0 +1,132 @@
+//! [`Sentinel`]: how sentinels are asked. [`Sentinels`]: where they are, and which server they name.
+
+use biped_core::{ExposeSecret, SecretString};
+use redis::{
+    Client, ConnectionInfo, ErrorKind, ProtocolVersion, RedisError, RedisResult, TlsCertificates,
+    TlsMode,
+    sentinel::{SentinelClientBuilder, SentinelServerType},
+};
+use tokio::task::JoinSet;
+
+/// The name by which sentinels know a primary, and the credentials that they want.
+///
+/// ```
+/// use biped_redis::Sentinel;
+///
+/// let sentinel = Sentinel::new("mymaster").password("for-sentinels".to_owned());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sentinel {
+    primary: String,
+    user: Option<String>,
+    password: Option<SecretString>,
+}
+
+impl Sentinel {
+    /// Sentinels that know the primary by this name.
+    #[must_use]
+    pub fn new(primary: impl Into<String>) -> Self {
+        Self {
+            primary: primary.into(),
+            user: None,
+            password: None,
+        }
+    }
+
+    /// Sets the user of the sentinels. Default: that of the URLs.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Sets the password of the sentinels. Default: that of the URLs, or none if they want none.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<SecretString>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+}
+
+/// Where the sentinels are, and what they are asked.
+#[derive(Clone)]
+pub(crate) struct Sentinels {
+    pub(crate) all: Vec<ConnectionInfo>,
+    pub(crate) is_tls: bool,
+    pub(crate) pem: Option<Vec<u8>>,
+    pub(crate) settings: Sentinel,
+}
+
+impl Sentinels {
+    /// The primary, as the first sentinel that answers knows it. The server was asked whether it is one.
+    pub(crate) async fn primary(&self) -> RedisResult<Client> {
+        let mut asked = JoinSet::new();
+        for sentinel in &self.all {
+            let (this, sentinel) = (self.clone(), sentinel.clone());
+            asked.spawn(async move { this.ask(&sentinel).await });
+        }
+        let mut error = RedisError::from((ErrorKind::Io, "no sentinel answers"));
+        while let Some(answer) = asked.join_next().await {
+            match answer {
+                Ok(Ok(client)) => return Ok(client),
+                Ok(Err(why)) => error = why,
+                Err(_) => {}
+            }
+        }
+        Err(error)
+    }
+
+    async fn ask(&self, sentinel: &ConnectionInfo) -> RedisResult<Client> {
+        let own = self.settings.password.is_some() || self.settings.user.is_some();
+        let answer = self.ask_as(sentinel, true).await;
+        let has_password = sentinel.redis_settings().password().is_some();
+        match answer {
+            // Sentinels often want no password where the servers do.
+            Err(_) if !own && has_password => self.ask_as(sentinel, false).await,
+            answer => answer,
+        }
+    }
+
+    async fn ask_as(&self, sentinel: &ConnectionInfo, with_password: bool) -> RedisResult<Client> {
+        let given = sentinel.redis_settings();
+        let mut builder = SentinelClientBuilder::new(
+            [sentinel.addr().clone()],
+            &self.settings.primary,
+            SentinelServerType::Master,
+        )?
+        .set_client_to_redis_protocol(ProtocolVersion::RESP3)
+        .set_client_to_redis_db(given.db());
+        if let Some(user) = given.username() {
+            builder = builder.set_client_to_redis_username(user);
+        }
+        if let Some(password) = given.password() {
+            builder = builder.set_client_to_redis_password(password);
+        }
+        if with_password {
+            if let Some(user) = self.settings.user.as_deref().or(given.username()) {
+                builder = builder.set_client_to_sentinel_username(user);
+            }
+            let own = self.settings.password.as_ref();
+            let own = own.map(|password| password.expose_secret());
+            if let Some(password) = own.or(given.password()) {
+                builder = builder.set_client_to_sentinel_password(password);
+            }
+        }
+        if self.is_tls {
+            let certificates = || TlsCertificates {
+                client_tls: None,
+                root_cert: self.pem.clone(),
+            };
+            builder = builder
+                .set_client_to_redis_tls_mode(TlsMode::Secure)
+                .set_client_to_redis_certificates(certificates())
+                .set_client_to_sentinel_tls_mode(TlsMode::Secure)
+                .set_client_to_sentinel_certificates(certificates());
+        }
+        let found = builder.build()?.async_get_client().await?;
+        let info = found.get_connection_info().clone();
+        // A user's ACL may forbid CLIENT SETINFO.
+        let settings = info.redis_settings().clone().set_skip_set_lib_name();
+        Client::open(info.set_redis_settings(settings))
+    }
+}

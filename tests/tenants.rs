@@ -1,0 +1,473 @@
+//! One provider, the credentials of many customers.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use biped::{
+    Biped, Builder, Error, ErrorKind, ExposeSecret, SecretString,
+    config::{SecretScheme, SecretSource, SourceContext},
+    file::FileStore,
+    provider::async_trait,
+    sealed::{SealKey, SealedStore},
+    store::{MemoryStore, TokenStore},
+};
+use biped_testing::{ManualClock, Recorded, Reply, ScriptedHttp};
+use tempfile::TempDir;
+
+use crate::events::Events;
+
+const CRM: &str = r#"
+    [providers.crm]
+    kind = "oauth2"
+    tenant = "[a-z0-9-]{1,40}"
+    token_endpoint = "https://{tenant}.crm.example/oauth/token"
+    client_id = "vault:{tenant}/id"
+    client_secret = "vault:{tenant}/secret"
+    client_authentication = "client_secret_basic"
+    params = { region = "eu", account = "{tenant}" }
+    scope = "read:{tenant} write"
+    api_base_url = "https://{tenant}.crm.example/api"
+"#;
+
+/// The secrets of the customers, and how often each was read.
+#[derive(Clone, Debug, Default)]
+struct Vault {
+    secrets: Arc<Mutex<BTreeMap<String, String>>>,
+    reads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Vault {
+    fn with(all: &[(&str, &str)]) -> Self {
+        let vault = Self::default();
+        for (path, secret) in all {
+            vault.set(path, secret);
+        }
+        vault
+    }
+
+    fn set(&self, path: &str, secret: &str) {
+        self.secrets
+            .lock()
+            .unwrap()
+            .insert(path.into(), secret.into());
+    }
+
+    fn remove(&self, path: &str) {
+        self.secrets.lock().unwrap().remove(path);
+    }
+
+    fn reads(&self) -> Vec<String> {
+        std::mem::take(&mut self.reads.lock().unwrap())
+    }
+
+    fn scheme(&self) -> SecretScheme {
+        let vault = self.clone();
+        SecretScheme::new("vault", move |path: &str| {
+            let place = Place(path.to_owned(), vault.clone());
+            Ok(Arc::new(place) as Arc<dyn SecretSource>)
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Place(String, Vault);
+
+#[async_trait]
+impl SecretSource for Place {
+    fn reference(&self) -> String {
+        format!("vault:{}", self.0)
+    }
+
+    async fn read(&self, _: &SourceContext<'_>) -> Result<SecretString, Error> {
+        self.1.reads.lock().unwrap().push(self.0.clone());
+        let secrets = self.1.secrets.lock().unwrap();
+        let secret = secrets.get(&self.0).cloned();
+        secret
+            .map(Into::into)
+            .ok_or_else(|| Error::secret("the vault has no such entry"))
+    }
+}
+
+/// Two customers whose client ids are equal.
+fn twins() -> Vault {
+    Vault::with(&[
+        ("acme/id", "shared-id"),
+        ("acme/secret", "secret-of-acme"),
+        ("umbrella/id", "shared-id"),
+        ("umbrella/secret", "secret-of-umbrella"),
+    ])
+}
+
+/// A vendor whose tokens say which secret they were got with.
+fn vendor() -> Arc<ScriptedHttp> {
+    let http = Arc::new(ScriptedHttp::new());
+    http.answer_with(|count, request| {
+        let secret = secret_of(request);
+        match secret.starts_with("secret-of-") {
+            true => Reply::token(&format!("token-{count}-{secret}"), 3600),
+            false => Reply::error(401, "invalid_client"),
+        }
+    });
+    http
+}
+
+fn secret_of(request: &Recorded) -> String {
+    let header = request.headers["authorization"].to_str().unwrap();
+    let plain = BASE64_STANDARD.decode(header.strip_prefix("Basic ").unwrap());
+    let plain = String::from_utf8(plain.unwrap()).unwrap();
+    plain.split_once(':').unwrap().1.to_owned()
+}
+
+fn builder(vault: &Vault, http: &Arc<ScriptedHttp>) -> Builder {
+    Biped::builder()
+        .without_environment()
+        .secret_scheme(vault.scheme())
+        .http_client(http.clone())
+}
+
+async fn token(biped: &Biped, tenant: &str) -> Result<String, Error> {
+    let source = biped.token_source("crm").unwrap().tenant(tenant);
+    let token = source.token().await?;
+    Ok(token.expose_secret().to_owned())
+}
+
+#[tokio::test]
+async fn the_first_token_of_a_tenant_costs_one_read_of_its_references_and_one_request() {
+    let (vault, http) = (twins(), vendor());
+    let biped = builder(&vault, &http).toml(CRM).build().unwrap();
+    assert_eq!(vault.reads(), [""; 0]);
+    for _ in 0..3 {
+        let token = token(&biped, "acme").await.unwrap();
+        assert!(token.ends_with("-secret-of-acme"), "{token}");
+    }
+    assert_eq!(vault.reads(), ["acme/id", "acme/secret"]);
+    let requests = http.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].url, "https://acme.crm.example/oauth/token");
+    let body = std::str::from_utf8(&requests[0].body).unwrap();
+    for field in ["region=eu", "account=acme", "scope=read%3Aacme+write"] {
+        assert!(body.split('&').any(|known| known == field), "{body}");
+    }
+
+    let umbrella = biped.token_source("crm").unwrap().tenant("umbrella");
+    let acme = umbrella.tenant("acme");
+    let acme = acme.token().await.unwrap().into_owned();
+    assert!(acme.expose_secret().ends_with("-secret-of-acme"));
+    assert_eq!(http.count(), 1, "a tenant's handle leads to another tenant");
+    let base = umbrella.base_url(&acme).unwrap();
+    assert_eq!(base.as_str(), "https://umbrella.crm.example/api");
+}
+
+#[tokio::test]
+async fn without_a_tenant_and_with_a_wrong_name_nothing_is_sent() {
+    let (vault, http) = (twins(), vendor());
+    let biped = builder(&vault, &http).toml(CRM).build().unwrap();
+    let plain = biped.token_source("crm").unwrap();
+    let error = plain.token().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(error.provider(), Some("crm"));
+    for wrong in [
+        "",
+        "ACME",
+        "a.b",
+        "../acme",
+        "acme/x",
+        "-a",
+        "ä",
+        &"a".repeat(41),
+    ] {
+        let error = token(&biped, wrong).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{wrong}");
+        let client = biped.client("crm").unwrap().tenant(wrong);
+        assert!(client.get("/x").send().await.is_err(), "{wrong}");
+        let source = plain.tenant(wrong);
+        assert!(source.forget().await.is_err());
+        assert!(source.stored().await.is_err());
+        assert!(source.param("x", 1).token().await.is_err());
+    }
+    assert_eq!((http.count(), vault.reads().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn limits_hold_whatever_the_pattern_allows() {
+    let (vault, http) = (twins(), vendor());
+    let text = CRM.replace("[a-z0-9-]{1,40}", "(?s).*");
+    let biped = builder(&vault, &http).toml(text).build().unwrap();
+    for wrong in [
+        "",
+        "a.b",
+        "a/b",
+        "_a",
+        "-a",
+        "a b",
+        "a\n",
+        "{tenant}",
+        &"a".repeat(65),
+    ] {
+        let error = token(&biped, wrong).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{wrong}");
+    }
+    assert_eq!((http.count(), vault.reads().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_pattern_matches_the_whole_name() {
+    let (vault, http) = (twins(), vendor());
+    let text = CRM.replace("[a-z0-9-]{1,40}", "acme|umb");
+    let biped = builder(&vault, &http).toml(text).build().unwrap();
+    assert!(token(&biped, "acme").await.is_ok());
+    for wrong in ["umbrella", "acmes", "xacme"] {
+        assert!(token(&biped, wrong).await.is_err(), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_without_tenants_refuses_one() {
+    let (vault, http) = (twins(), vendor());
+    let plain = "[providers.crm]\nkind = 'oauth2'\ntoken_endpoint = 'https://crm.example/token'\n\
+                 client_id = 'a'\nclient_secret = 'secret-of-all'\n";
+    let biped = builder(&vault, &http).toml(plain).build().unwrap();
+    let source = biped.token_source("crm").unwrap();
+    source.token().await.unwrap();
+    let error = source.tenant("acme").token().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(http.count(), 1);
+}
+
+/// A configuration with one line changed, and the key that is complained about.
+#[test]
+fn the_place_of_a_tenant_is_checked_when_the_configuration_is_read() {
+    const WRONG: &[(&str, &str, &str)] = &[
+        ("tenant = \"[a-z0-9-]{1,40}\"", "", "token_endpoint"),
+        ("[a-z0-9-]{1,40}", "[a-z", "tenant"),
+        ("[a-z0-9-]{1,40}", "a)|(b", "tenant"),
+        ("[a-z0-9-]{1,40}", "", "tenant"),
+        (
+            "//{tenant}.crm.example/o",
+            "//{tenant}.example/o",
+            "token_endpoint",
+        ),
+        ("//{tenant}.crm.example/o", "//{tenant}/o", "token_endpoint"),
+        (
+            "//{tenant}.crm.example/o",
+            "//x{tenant}.crm.example/o",
+            "token_endpoint",
+        ),
+        (
+            "//{tenant}.crm.example/o",
+            "//{tenant}.{tenant}.crm.example/o",
+            "token_endpoint",
+        ),
+        (
+            "//{tenant}.crm.example/o",
+            "//{tenant}.0.0.1/o",
+            "token_endpoint",
+        ),
+        (
+            "//{tenant}.crm.example/o",
+            "//crm.example:{tenant}/o",
+            "token_endpoint",
+        ),
+        (
+            "//{tenant}.crm.example/o",
+            "//{tenant}@crm.example/o",
+            "token_endpoint",
+        ),
+        (
+            "//{tenant}.crm.example/api",
+            "//{tenant}.example/api",
+            "api_base_url",
+        ),
+        ("\"vault:{tenant}/id\"", "\"inline:{tenant}\"", "client_id"),
+        (
+            "\"vault:{tenant}/secret\"",
+            "\"s-{tenant}\"",
+            "client_secret",
+        ),
+        (
+            "\"vault:{tenant}/secret\"",
+            "{ cmd = [\"/x/{tenant}\"] }",
+            "client_secret",
+        ),
+        (
+            "\"vault:{tenant}/secret\"",
+            "\"cmd:/x/{tenant} y\"",
+            "client_secret",
+        ),
+        (
+            "[providers.crm]",
+            "[providers.crm]\nrotates = true",
+            "rotates",
+        ),
+    ];
+    let (vault, http) = (twins(), vendor());
+    for (old, new, key) in WRONG {
+        assert!(CRM.contains(old));
+        let text = CRM.replace(old, new);
+        let error = builder(&vault, &http).toml(text).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        let said = error.to_string();
+        assert!(
+            said.contains(&format!("providers.crm.{key}")),
+            "{new}: {said}"
+        );
+    }
+    const GOOD: &[(&str, &str)] = &[
+        ("//{tenant}.crm.example/o", "//eu.{tenant}.crm.example/o"),
+        ("//{tenant}.crm.example/o", "//crm.example/{tenant}/o"),
+        (
+            "\"vault:{tenant}/secret\"",
+            "[\"env:S_{tenant}\", \"file:/s/{tenant}\"]",
+        ),
+        (
+            "\"vault:{tenant}/secret\"",
+            "{ cmd = [\"/x\", \"--of={tenant}\"] }",
+        ),
+        ("\"vault:{tenant}/secret\"", "{ file = \"/s/{tenant}\" }"),
+    ];
+    for (old, new) in GOOD {
+        let text = CRM.replace(old, new);
+        builder(&vault, &http).toml(text).build().unwrap();
+    }
+}
+
+#[test]
+fn no_other_provider_needs_the_token_of_one_with_tenants() {
+    let (vault, http) = (twins(), vendor());
+    let text = format!(
+        "{CRM}\n[providers.b]\nkind = 'oauth2'\ntoken_endpoint = 'https://b.example/t'\n\
+         client_id = 'b'\nclient_assertion = {{ provider = 'crm' }}\n"
+    );
+    let error = builder(&vault, &http).toml(text).build().unwrap_err();
+    assert!(error.to_string().contains("has tenants"), "{error}");
+}
+
+/// The stores that tokens of twins are planted in.
+fn stores(directory: &TempDir) -> Vec<(&'static str, Arc<dyn TokenStore>)> {
+    let file = |name: &str| FileStore::new(directory.path().join(name));
+    let sealed = SealedStore::new(Arc::new(file("sealed")), SealKey::from_bytes([7; 32]));
+    vec![
+        ("memory", Arc::new(MemoryStore::new())),
+        ("file", Arc::new(file("plain"))),
+        ("sealed", Arc::new(sealed)),
+    ]
+}
+
+#[tokio::test]
+async fn twins_with_one_client_id_never_get_each_others_tokens() {
+    let directory = TempDir::new().unwrap();
+    let one_endpoint = CRM
+        .replace("//{tenant}.crm.example/o", "//crm.example/o")
+        .replace(", account = \"{tenant}\"", "")
+        .replace("read:{tenant} write", "read");
+    for (store_name, store) in stores(&directory) {
+        let (vault, http) = (twins(), vendor());
+        for round in 0..3 {
+            // Another process each time, with nothing in its memory.
+            let biped = builder(&vault, &http)
+                .toml(&one_endpoint)
+                .store(store.clone())
+                .build()
+                .unwrap();
+            for tenant in ["acme", "umbrella", "acme"] {
+                let token = token(&biped, tenant).await.unwrap();
+                let own = format!("-secret-of-{tenant}");
+                assert!(token.ends_with(&own), "{store_name} {round}: {token}");
+            }
+            biped.manager().drain().await;
+        }
+        assert_eq!(http.count(), 2, "{store_name}: one request for each twin");
+    }
+}
+
+#[tokio::test]
+async fn what_happens_to_a_tenant_happens_to_no_other() {
+    let (vault, http) = (twins(), vendor());
+    vault.set("umbrella/secret", "wrong");
+    let one_endpoint = CRM.replace("//{tenant}.crm.example/o", "//crm.example/o");
+    let store = Arc::new(MemoryStore::new());
+    let biped = builder(&vault, &http).toml(one_endpoint).store(store);
+    let biped = biped.build().unwrap();
+    let error = token(&biped, "umbrella").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    let acme = token(&biped, "acme").await.unwrap();
+
+    // A rejection, and a token that is forgotten.
+    vault.set("umbrella/secret", "secret-of-umbrella");
+    let umbrella = biped.token_source("crm").unwrap().tenant("umbrella");
+    umbrella.forget().await.unwrap();
+    let held = biped.token_source("crm").unwrap().tenant("acme");
+    assert_eq!(held.fresh().unwrap().expose_secret(), acme);
+    held.forget().await.unwrap();
+    assert!(held.fresh().is_none());
+    vault.set("acme/secret", "secret-of-acme-2");
+    assert!(token(&biped, "acme").await.unwrap().ends_with("acme-2"));
+
+    // A tenant that was removed has no token after it was forgotten.
+    vault.remove("acme/secret");
+    held.forget().await.unwrap();
+    assert!(token(&biped, "acme").await.is_err());
+}
+
+#[tokio::test]
+async fn a_changed_secret_counts_at_the_next_fetch() {
+    let (vault, http) = (twins(), vendor());
+    let clock = Arc::new(ManualClock::new());
+    let biped = builder(&vault, &http).toml(CRM).clock(clock.clone());
+    let biped = biped.build().unwrap();
+    token(&biped, "acme").await.unwrap();
+    vault.set("acme/secret", "secret-of-acme-next");
+    clock.advance(Duration::from_secs(3600));
+    let next = token(&biped, "acme").await.unwrap();
+    assert!(next.ends_with("secret-of-acme-next"), "{next}");
+}
+
+#[tokio::test]
+async fn events_name_the_tenant_and_hold_no_secret() {
+    let (vault, http) = (twins(), vendor());
+    let biped = builder(&vault, &http).toml(CRM).build().unwrap();
+    let events = Events::new();
+    let listening = events.listen();
+    token(&biped, "acme").await.unwrap();
+    drop(listening);
+    let text = events.text();
+    assert!(text.contains("request=tenant=acme read:acme"), "{text}");
+    assert!(!text.contains("secret-of"), "{text}");
+    let statuses = biped.manager().statuses();
+    let tenants: Vec<_> = statuses.iter().map(|it| it.tenant.as_deref()).collect();
+    assert!(tenants.contains(&Some("acme")), "{tenants:?}");
+}
+
+#[tokio::test]
+async fn files_of_tenants_are_found_by_their_names() {
+    let directory = TempDir::new().unwrap();
+    let http = vendor();
+    for tenant in ["acme", "umbrella"] {
+        fs::write(
+            directory.path().join(tenant),
+            format!("secret-of-{tenant}\n"),
+        )
+        .unwrap();
+    }
+    let place = directory.path().display();
+    let text = format!(
+        "[providers.crm]\nkind = 'oauth2'\ntenant = '[a-z]+'\nclient_id = 'one'\n\
+         token_endpoint = 'https://crm.example/t'\nclient_secret = 'file:{place}/{{tenant}}'\n"
+    );
+    let biped = builder(&Vault::default(), &http)
+        .toml(text)
+        .build()
+        .unwrap();
+    for tenant in ["acme", "umbrella"] {
+        let token = token(&biped, tenant).await.unwrap();
+        assert!(token.ends_with(&format!("secret-of-{tenant}")));
+    }
+    let error = token(&biped, "nobody").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Secret);
+    assert_eq!(http.count(), 2);
+}
