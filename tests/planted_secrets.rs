@@ -22,13 +22,16 @@ use biped::{
     oauth2::{CertificateHeader, ClientAuthentication, OAuth2},
     postgres::PostgresStore,
     provider::{
-        ApiRequest, ApiRequestParts, ApiResponse, AttachContext, FetchContext, IdentityRef,
-        Provider, ProviderConfig, ProviderId, SecretRef, SystemClock, async_trait,
+        Account, ApiRequest, ApiRequestParts, ApiResponse, AttachContext, FetchContext,
+        IdentityRef, Provider, ProviderConfig, ProviderId, SecretRef, SystemClock, async_trait,
     },
     redis::{RedisStore, Sentinel},
     reqwest::{ApiClient, ApiClients, HttpSettings, TokenClient, TokenMiddleware},
     sealed::{SealKey, SealedStore},
-    store::{IdentityKey, MemoryStore, StoreConfig, StoredToken, TokenKey, TokenStore},
+    store::{
+        DurableEntry, IdentityKey, MemoryStore, Revision, StoreConfig, StoredToken, TokenKey,
+        TokenStore,
+    },
     token_error,
     tower::TokenLayer,
 };
@@ -401,6 +404,14 @@ async fn of_core(shown: &mut Shown) {
         .any(|w| w == TOKEN.as_bytes());
     assert!(has_token, "or this test looks for nothing");
     shown.debug("StoredToken", &stored);
+    let entry = DurableEntry {
+        revision: Revision(1),
+        bytes: SECRET.into(),
+    };
+    shown.debug("DurableEntry", &entry);
+    let account = Account::new("oauth2", "https://login.example", "crm");
+    let account = account.seed(Some(SecretRef::inline(SECRET)));
+    shown.debug("Account", &account);
     shown.debug("MemoryStore", &store);
     shown.debug("Redactor", &biped::provider::wire::Redactor::new([SECRET]));
 

@@ -101,6 +101,8 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
     (
         "crates/core",
         &[
+            ("Account", Planted),
+            ("AccountKey", Never("a hash of names")),
             ("ApiRequest", Planted),
             ("ApiRequestParts", TRAIT),
             ("ApiResponse", Planted),
@@ -116,6 +118,9 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ),
             ("ClientIdentity", Planted),
             ("Clock", TRAIT),
+            ("DurableEntry", Planted),
+            ("DurableLock", TRAIT),
+            ("DurableStore", TRAIT),
             ("Error", Planted),
             ("ErrorKind", WORD),
             ("ExposeSecret", TRAIT),
@@ -154,6 +159,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
                 "RejectionRule",
                 Never("what a vendor's documentation says of its responses"),
             ),
+            ("Revision", NUMBERS),
             ("SecretRef", Planted),
             ("SecretString", Planted),
             ("SecretSource", TRAIT),
@@ -196,6 +202,8 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         &[
             ("CachedToken", Planted),
             ("CallError", Planted),
+            ("Credential", NUMBERS),
+            ("CredentialState", WORD),
             ("Rejection", WORD),
             ("Settings", NUMBERS),
             ("Status", Planted),

@@ -1,5 +1,6 @@
 //! [`Builder`]: collects the configuration of a [`Biped`].
 
+mod accounts;
 mod hints;
 mod needs;
 mod providers;
@@ -352,6 +353,15 @@ impl Builder {
             }),
             None => http.token_clients(&mut problems),
         };
+        let is_store_known = problems.iter().all(|it| !it.key.starts_with("store"))
+            && (unread.is_none() || self.store.is_some());
+        if self.references != References::None && is_store_known {
+            let configured = made.iter().map(|(name, made)| (name, &made.provider));
+            let own = self.providers.iter();
+            let own = own.map(|(name, (provider, _))| (name, provider));
+            let store = self.store.as_ref().or(store.as_ref());
+            accounts::check(configured.chain(own), &root, store, &mut problems);
+        }
         if !problems.is_empty() {
             return Err(config::report(problems));
         }

@@ -2,7 +2,7 @@
 
 pub use biped_config::{Field, FieldType, ProviderConfig, ProviderKind};
 pub use biped_core::{
-    ApiRequest, ApiRequestParts, ApiResponse, AttachContext, BaseUrls, Choice, Clock,
+    Account, ApiRequest, ApiRequestParts, ApiResponse, AttachContext, BaseUrls, Choice, Clock,
     DEFAULT_LIFETIME, FetchContext, FetchLimit, IdentityRef, Input, Lifetime, MAX_LIFETIME,
     NoLifetime, Now, PEEK_LIMIT, PEEK_TIME, PlainHttp, Probe, Proof, Provider, ProviderId,
     SecretRef, SecretUse, SystemClock, TokenBuilder, Verdict, async_trait, check_secure,

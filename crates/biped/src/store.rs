@@ -3,7 +3,9 @@
 
 pub use biped_config::{Field, FieldType, StoreConfig, StoreKind};
 pub use biped_core::{
-    Claim, Clock, Generation, IdentityKey, Lease, LeaseFailure, LeaseId, Now, StoreError, StoreKey,
-    StoredToken, SystemClock, TokenKey, TokenStore, async_trait,
+    AccountKey, Claim, Clock, DurableEntry, DurableLock, DurableStore, Generation, IdentityKey,
+    Lease, LeaseFailure, LeaseId, Now, Revision, StoreError, StoreKey, StoredToken, SystemClock,
+    TokenKey, TokenStore, async_trait,
 };
+pub use biped_engine::{Credential, CredentialState};
 pub use biped_memory::MemoryStore;

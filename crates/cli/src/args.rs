@@ -129,6 +129,7 @@ pub(crate) enum Command {
     Sandbox(Sandbox),
     Serve(serve::Serve),
     Ready(serve::Ready),
+    Seed(Seed),
     Forget(Forget),
     Trust(Trust),
     Completions(Completions),
@@ -425,6 +426,25 @@ pub(crate) struct Sandbox {
     pub(crate) write: Option<PathBuf>,
 }
 
+/// Stores the first refresh token of a provider whose vendor replaces it at each use
+///
+/// The refresh token is one line of stdin; a terminal does not show it. It is stored, and then used once
+/// to see that the vendor accepts it. From then on Biped keeps the one that the vendor issues at each
+/// use. A refresh token that was stored before is not taken again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Seed {
+    /// The provider's name in biped.toml
+    pub(crate) name: String,
+    /// Only stores it, and sends nothing
+    #[arg(long)]
+    pub(crate) no_check: bool,
+    /// Replaces a refresh token that is still good
+    #[arg(long)]
+    pub(crate) replace: bool,
+    #[command(flatten)]
+    pub(crate) errors: Errors,
+}
+
 /// Removes a provider's stored token, for example after a leak
 ///
 /// This is the token of the configured scope and parameters; --scope and --param select another.
@@ -432,6 +452,10 @@ pub(crate) struct Sandbox {
 pub(crate) struct Forget {
     /// The provider's name in biped.toml
     pub(crate) name: String,
+    /// Removes the refresh token as well, if the vendor replaces it at each use: no new token can be
+    /// fetched until another one is stored
+    #[arg(long, conflicts_with_all = ["scopes", "params"])]
+    pub(crate) credential: bool,
     #[command(flatten)]
     pub(crate) selection: Selection,
     #[command(flatten)]
@@ -486,6 +510,7 @@ impl Command {
             Self::Token(token) => return token.format == TokenFormat::Json,
             Self::Call(call) => call.errors.format,
             Self::Exec(exec) => exec.errors.format,
+            Self::Seed(seed) => seed.errors.format,
             Self::Forget(forget) => forget.errors.format,
             Self::Trust(trust) => trust.errors.format,
             Self::List(list) => list.report.format,

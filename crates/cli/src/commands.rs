@@ -14,6 +14,7 @@ mod manual;
 mod new;
 mod ready;
 mod sandbox;
+mod seed;
 mod serve;
 mod signals;
 mod systemd;
@@ -40,6 +41,7 @@ pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
         Command::Sandbox(args) => sandbox::run(session, args),
         Command::Serve(args) => serve::run(session, args),
         Command::Ready(args) => ready::run(session, args),
+        Command::Seed(args) => seed::run(session, args),
         Command::Forget(args) => forget::run(session, args),
         Command::Trust(args) => trust::run(session, args),
         Command::Completions(args) => completions::run(session, args),

@@ -15,7 +15,7 @@ pub(crate) const OF_BIPED: [Example; 2] = [
 ];
 
 /// The examples of each command, by its path.
-const OF_COMMANDS: [(&str, [Example; 2]); 26] = [
+const OF_COMMANDS: [(&str, [Example; 2]); 27] = [
     (
         "init",
         [
@@ -257,6 +257,16 @@ const OF_COMMANDS: [(&str, [Example; 2]); 26] = [
             (
                 "Try clients without a secret, with an entry for each platform:",
                 "biped sandbox --platform --write sandbox.toml",
+            ),
+        ],
+    ),
+    (
+        "seed",
+        [
+            ("Type the first refresh token:", "biped seed crm"),
+            (
+                "Store another, and don't try it:",
+                "biped seed crm --replace --no-check < refresh-token",
             ),
         ],
     ),

@@ -30,6 +30,8 @@ pub struct FetchContext<'a> {
     observer: Option<&'a dyn RequestObserver>,
     /// The store's key, under which what is read is marked.
     marks: Option<IdentityKey>,
+    /// The account's present credential.
+    refresh_token: Option<SecretString>,
     /// The tokens of other providers.
     inputs: Vec<(Input, SecretString)>,
     plain_http: Option<&'a PlainHttp>,
@@ -45,6 +47,8 @@ struct Notes {
     unread: usize,
     /// The secrets themselves, which are dropped with the context.
     values: Vec<SecretString>,
+    /// The refresh token that replaces the one that was presented.
+    replacement: Option<SecretString>,
     /// The inputs that the vendor refused.
     refused: Vec<Input>,
     /// Another secret of a list may be accepted.
@@ -68,6 +72,7 @@ impl<'a> FetchContext<'a> {
             identity: None,
             observer: None,
             marks: None,
+            refresh_token: None,
             inputs: Vec::new(),
             plain_http: None,
             notes: Mutex::default(),
@@ -180,6 +185,28 @@ impl<'a> FetchContext<'a> {
     /// 401, and this fetch is made once more with the next one.
     pub fn refuse_input(&self, input: &Input) {
         self.notes().refused.push(input.clone());
+    }
+
+    /// The present credential of the provider's [account](crate::Provider::account).
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) if nothing got it: the provider has no
+    /// account, or no manager runs it.
+    pub fn refresh_token(&self) -> Result<SecretString, Error> {
+        let Some(token) = &self.refresh_token else {
+            let error = "the account's refresh token is not available to this fetch";
+            return Err(Error::configuration(error));
+        };
+        self.conceal(token.clone());
+        Ok(token.clone())
+    }
+
+    /// Notes that the vendor replaced the refresh token that this fetch presented (RFC 6749 §6). No error
+    /// shows it.
+    pub fn replace_refresh_token(&self, new: impl Into<SecretString>) {
+        let new = new.into();
+        self.conceal(new.clone());
+        self.notes().replacement = Some(new);
     }
 
     /// Notes that the vendor refused what a secret held, although not the client: of a list of secrets
@@ -341,10 +368,23 @@ impl<'a> FetchContext<'a> {
         self
     }
 
+    /// Gives the account's present credential.
+    #[must_use]
+    pub fn with_refresh_token(mut self, token: Option<SecretString>) -> Self {
+        self.refresh_token = token;
+        self
+    }
+
     /// Takes the inputs that the vendor refused.
     #[must_use]
     pub fn take_refused_inputs(&self) -> Vec<Input> {
         std::mem::take(&mut self.notes().refused)
+    }
+
+    /// Takes the refresh token that replaces the one that was presented.
+    #[must_use]
+    pub fn take_replacement(&self) -> Option<SecretString> {
+        self.notes().replacement.take()
     }
 
     /// Whether no other process is to hear of a refusal.

@@ -53,6 +53,12 @@ impl IdentityKey {
         hash
     }
 
+    /// The digest of a secret under this key.
+    #[must_use]
+    pub fn digest(&self, secret: &str) -> [u8; 32] {
+        self.mark(secret)
+    }
+
     /// The digest of a value.
     pub(crate) fn mark(&self, value: &str) -> Mark {
         let mut hash = self.hash(b"biped value");

@@ -42,6 +42,7 @@
 //! | `proof.rs` | [`Proof`]: how a client proves who it is |
 //! | `provider.rs` | [`Provider`], [`FetchLimit`], [`Inspection`], [`Probe`] |
 //! | `store.rs` | [`TokenStore`], [`Lease`], [`Claim`] |
+//! | `durable.rs` | [`DurableStore`], [`Account`]: credentials that change with each use |
 //!
 //! Files and commands are read by `biped-io`, and text of others is made fit to be shown by
 //! `biped-redact`. Neither knows what a token is. What providers and stores need of them is re-exported
@@ -51,6 +52,7 @@ mod api;
 mod base_urls;
 mod challenge;
 mod clock;
+mod durable;
 mod error;
 mod fetch;
 mod http;
@@ -81,6 +83,7 @@ pub use self::{
     },
     base_urls::BaseUrls,
     clock::{Clock, Now, SystemClock, Timestamp},
+    durable::{Account, AccountKey, DurableEntry, DurableLock, DurableStore, Revision},
     error::{Error, ErrorKind, StoreError, VendorError},
     fetch::FetchContext,
     http::{ClientIdentity, HttpClient},

@@ -10,8 +10,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::{
-    ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, Input, ParamValue,
-    PlainHttp, Proof, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict,
+    Account, ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, FetchContext, Input,
+    ParamValue, PlainHttp, Proof, ProviderId, SecretRef, Timestamp, Token, TokenRequest, Verdict,
     judge_by_status,
 };
 
@@ -103,6 +103,14 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// ([`ProviderId::input`](crate::ProviderId::input)). Default: none.
     fn inputs(&self) -> &[Input] {
         &[]
+    }
+
+    /// The account whose credential changes with each use. [`fetch`](Self::fetch) gets the present one
+    /// from [`FetchContext::refresh_token`](crate::FetchContext::refresh_token), and notes the next with
+    /// [`FetchContext::replace_refresh_token`](crate::FetchContext::replace_refresh_token). Default:
+    /// none.
+    fn account(&self) -> Option<&Account> {
+        None
     }
 
     /// The tenants of this provider. Without a tenant, a provider that has tenants gives no token.

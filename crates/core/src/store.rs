@@ -1,10 +1,10 @@
 //! [`TokenStore`]: keeps tokens that outlive a process or are shared by several.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{IdentityKey, MAX_LIFETIME, StoreError, Timestamp, TokenKey};
+use crate::{DurableStore, IdentityKey, MAX_LIFETIME, StoreError, Timestamp, TokenKey};
 
 /// Keeps tokens that outlive a process or are shared by several.
 ///
@@ -165,6 +165,12 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// itself, or if their provider has no client identifier.
     async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
         Ok(None)
+    }
+
+    /// The part of this store that keeps credentials which change with each use. Default: `None`, for a
+    /// store that may lose what it keeps.
+    fn durable(&self) -> Option<Arc<dyn DurableStore>> {
+        None
     }
 }
 

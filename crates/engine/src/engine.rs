@@ -18,6 +18,7 @@ use crate::{
         state::KeyState,
         table::{Key, KeyTable},
     },
+    rotation::Rotations,
     settings::Settings,
     spans::Spanned,
     sync::{Mutex, lock},
@@ -32,6 +33,7 @@ pub(crate) struct Engine {
     pub(crate) keys: KeyTable,
     pub(crate) parties: Mutex<Parties>,
     pub(crate) activity: Arc<Activity>,
+    pub(crate) rotations: Rotations,
     /// The providers that lend others their tokens.
     pub(crate) lenders: Box<dyn Lenders>,
     /// The part of a life after which this process refreshes.

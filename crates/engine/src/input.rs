@@ -29,6 +29,7 @@ pub(crate) fn unknown(input: &Input) -> Error {
 }
 
 /// A token of another provider, as one attempt uses it.
+#[derive(Clone)]
 pub(crate) struct Lent {
     pub(crate) input: Input,
     pub(crate) text: SecretString,

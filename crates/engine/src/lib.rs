@@ -15,6 +15,7 @@
 //! | `status.rs`, `settings.rs`, `telemetry.rs`, `spans.rs` | what is known of a key; the numbers; events and metrics; spans |
 //! | `failure.rs` | what follows from a failure: when it is tried again, what is paused, what the fleet hears. Pure |
 //! | `input.rs`, `lending.rs` | tokens of other providers that a fetch needs |
+//! | `rotation.rs`, `rotation/` | credentials that change with each use: what follows from what, pure, and the task that carries it out |
 //! | `client.rs` | what the keys of one client share: its refusal |
 //! | `endpoint.rs`, `endpoint/` | what the keys of one token endpoint share: the pause, the rate, permits and who gets them first |
 //! | `key/` | a key: its state machine, synchronous; the token it serves; how keys are found and evicted |
@@ -44,6 +45,7 @@ mod manager;
 #[cfg(all(test, shuttle))]
 mod model;
 mod refused;
+mod rotation;
 mod settings;
 mod source;
 mod spans;
@@ -56,6 +58,7 @@ pub use self::{
     call::{BASE_URL_PLACEHOLDER, CallError, Transport, call},
     key::{cached::CachedToken, state::Rejection},
     manager::{TokenManager, TokenManagerBuilder},
+    rotation::account::{Credential, CredentialState},
     settings::Settings,
     source::TokenSource,
     status::{Status, TokenState},

@@ -18,6 +18,7 @@ use crate::{
     input::NoLenders,
     key::table::KeyTable,
     lending::Named,
+    rotation::{HELD, Rotations},
     settings::Settings,
     source::TokenSource,
     status::Status,
@@ -176,6 +177,7 @@ impl TokenManagerBuilder {
             named,
         } = self;
         let spread = settings.refresh_spread * fastrand::f64();
+        let rotations = Rotations::new(store.as_ref().and_then(|store| store.durable()));
         let shared = store.map(|store| SharedStore::new(store, clock.clone(), settings.store_wait));
         if let Some(shared) = shared.as_ref().filter(|_| Handle::try_current().is_ok()) {
             shared.look_for_key();
@@ -185,6 +187,7 @@ impl TokenManagerBuilder {
             keys: KeyTable::new(&settings),
             parties: Mutex::default(),
             activity: Arc::default(),
+            rotations,
             lenders: match named.is_empty() {
                 true => Box::new(NoLenders),
                 false => Box::new(Named {
@@ -249,12 +252,14 @@ impl TokenManager {
     /// stored, and renewed in the background.
     ///
     /// Returns at the latest when every fetch that was under way must have ended (46 s): one whose
-    /// runtime stands still never does.
+    /// runtime stands still never does. A refresh token that could not be stored is waited for 10 s
+    /// longer.
     pub async fn drain(&self) {
         let Engine {
             clock,
             settings,
             activity,
+            rotations,
             ..
         } = &*self.0;
         if Handle::try_current().is_err() || !clock.can_sleep() {
@@ -268,6 +273,11 @@ impl TokenManager {
             biased;
             () = activity.drain() => {}
             () = clock.sleep(limit) => {}
+        }
+        tokio::select! {
+            biased;
+            () = rotations.held.drain() => {}
+            () = clock.sleep(HELD) => {}
         }
     }
 
@@ -318,7 +328,7 @@ impl TokenManager {
             let provider = key.client.provider.clone();
             let asked = match engine.borrow(&*provider, false).await {
                 Ok(lent) => engine
-                    .ask(&provider, &key, Ask::Revocation(&token), &lent)
+                    .ask(&provider, &key, Ask::Revocation(&token), &lent, None)
                     .await
                     .is_ok(),
                 Err(_) => false,

@@ -386,8 +386,8 @@ impl TokenSource {
         self.check_tenant()?;
         let provider = self.provider();
         let lent = self.engine.borrow(&**provider, false).await?;
-        let asked = self.engine.ask(provider, &self.key, ask, &lent).await;
-        asked.map_err(|failure| self.named(failure.error))
+        let asked = self.engine.ask_in_turn(provider, &self.key, ask, &lent);
+        asked.await.map_err(|failure| self.named(failure.error))
     }
 
     /// What the store holds for this key, usable or not, and how it stands; `None` without a store,

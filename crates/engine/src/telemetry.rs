@@ -59,6 +59,15 @@ pub(crate) fn odd_request(id: &ProviderId, request: &TokenRequest, warning: &str
     tracing::warn!(provider, %request, "{warning}");
 }
 
+/// A vendor that replaces a refresh token that was configured as a fixed one.
+pub(crate) fn unexpected_rotation(provider: &str) {
+    let provider = &*escaped(provider);
+    tracing::warn!(
+        provider,
+        "the server replaced the refresh token, which may be of no use from now on; set rotates = true"
+    );
+}
+
 /// A token whose lifetime nothing told.
 pub(crate) fn assumed(id: &ProviderId, request: &TokenRequest, token: &Token) {
     let (provider, request) = (id.name(), Wanted(id, request));
@@ -123,6 +132,17 @@ pub(crate) fn store_fault(provider: &str, operation: &'static str, why: &str) {
         provider,
         operation,
         "the token store failed, going on without it: {why}"
+    );
+}
+
+/// A store that does not keep a credential.
+pub(crate) fn credential_fault(provider: &str, why: &str) {
+    count2("biped_store_faults_total", provider, ("operation", "swap"));
+    let (provider, why) = (&*escaped(provider), Escaped(why));
+    tracing::warn!(
+        target: STORE,
+        provider,
+        "the store of the refresh token failed: {why}"
     );
 }
 

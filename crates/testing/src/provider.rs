@@ -16,8 +16,8 @@ mod stored;
 
 use async_trait::async_trait;
 use biped_core::{
-    BaseUrls, Error, ExposeSecret, FetchContext, FetchLimit, Lifetime, PlainHttp, Provider,
-    ProviderId, SecretRef, Token, TokenRequest, VendorError, wire,
+    Account, BaseUrls, Error, ExposeSecret, FetchContext, FetchLimit, Lifetime, PlainHttp,
+    Provider, ProviderId, SecretRef, Token, TokenRequest, VendorError, wire,
 };
 
 /// A plain provider. It sends a form with `client_id`, `client_secret`, `scope` and the request's
@@ -31,6 +31,7 @@ pub struct TestProvider {
     base_urls: BaseUrls,
     plain_http: Option<PlainHttp>,
     limit: Option<FetchLimit>,
+    account: Option<Account>,
 }
 
 impl Default for TestProvider {
@@ -56,6 +57,7 @@ impl TestProvider {
             base_urls: BaseUrls::none(),
             plain_http: None,
             limit: None,
+            account: None,
         }
         .identified()
     }
@@ -78,6 +80,14 @@ impl TestProvider {
     pub fn secret(mut self, secret: SecretRef) -> Self {
         self.secret = secret;
         self.identified()
+    }
+
+    /// Sends a refresh token that its vendor replaces at each use. `seed` is where the first one is.
+    #[must_use]
+    pub fn rotating(mut self, seed: Option<SecretRef>) -> Self {
+        let account = Account::new("test", self.id.token_endpoint(), self.id.name());
+        self.account = Some(account.seed(seed));
+        self
     }
 
     /// Sets which base URLs its vendor's responses may name. Default: none.
@@ -119,6 +129,10 @@ impl Provider for TestProvider {
         self.plain_http.as_ref()
     }
 
+    fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
     async fn base_urls(&self, _: &FetchContext<'_>) -> Result<BaseUrls, Error> {
         Ok(self.base_urls.clone())
     }
@@ -142,8 +156,14 @@ impl Provider for TestProvider {
             ("client_id", self.id.client()),
             ("client_secret", secret.expose_secret()),
         ];
+        let refresh = match &self.account {
+            Some(_) => Some(cx.refresh_token()?),
+            None => None,
+        };
+        let refresh = refresh.as_ref().map(ExposeSecret::expose_secret);
         let fields = fields
             .into_iter()
+            .chain(refresh.map(|token| ("refresh_token", token)))
             .chain(scope.iter().map(|scope| ("scope", scope.as_str())))
             .chain(params.iter().map(|(name, value)| (*name, value.as_str())));
         let response = cx.post_form(self.id.token_endpoint(), fields).await?;
@@ -161,6 +181,9 @@ impl Provider for TestProvider {
             return Err(wire::failure(&response, vendor, cx.now()));
         }
         let answer = answer?;
+        if let Some(new) = answer["refresh_token"].as_str() {
+            cx.replace_refresh_token(new);
+        }
         let text = answer["access_token"]
             .as_str()
             .ok_or_else(|| Error::invalid_response("the response does not contain access_token"))?;

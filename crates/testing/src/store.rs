@@ -3,9 +3,13 @@
 //! | for | use |
 //! | --- | --- |
 //! | checking that an implementation keeps the promises of [`TokenStore`](biped_core::TokenStore) | [`conformance`] |
+//! | checking that an implementation keeps the promises of [`DurableStore`](biped_core::DurableStore) | [`durable`] |
+//! | credentials whose store fails, and processes that are killed at any step | [`TestAccounts`] |
 //! | two handles to the same backend, as in two processes | [`Alternating`] |
 
+mod accounts;
 mod alternating;
 pub mod conformance;
+pub mod durable;
 
-pub use self::alternating::Alternating;
+pub use self::{accounts::TestAccounts, alternating::Alternating};

@@ -239,3 +239,41 @@ mod file {
         assert!(!found.join(" ").contains("hunter"), "{found:?}");
     }
 }
+
+#[cfg(all(feature = "oauth2", feature = "file", feature = "sealed"))]
+mod accounts {
+    use super::*;
+
+    const PROVIDER: &str = "[providers.crm]\nkind = 'oauth2'\nclient_id = 'a'\nclient_secret = 's'\n\
+                            token_endpoint = 'https://login.example/token'\n\
+                            grant = 'refresh_token'\n";
+    const SEAL: &str = "000102030405060708090a0b0c0d0e0ff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
+
+    #[test]
+    fn a_credential_that_rotates_needs_a_sealed_store_that_outlives_the_process() {
+        for (store, remedy) in [
+            ("", "[store] kind"),
+            ("[store]\nkind = 'memory'\n", "[store] kind"),
+            (
+                "[store]\nkind = 'file'\npath = '/nowhere'\n",
+                "[store] seal",
+            ),
+        ] {
+            let found = problems(&format!("{PROVIDER}{store}"));
+            assert_one(&found, "biped.toml:6: providers.crm.grant: ", &[remedy]);
+            assert_eq!(found.len(), 1, "{found:#?}");
+            // A fixed one needs neither.
+            let fixed = format!("{PROVIDER}rotates = false\nrefresh_token = 'r'\n{store}");
+            builder().toml(fixed).build().unwrap();
+        }
+        let sealed = format!("[store]\nkind = 'file'\npath = '/nowhere'\nseal = ['{SEAL}']\n");
+        builder()
+            .toml(format!("{PROVIDER}{sealed}"))
+            .build()
+            .unwrap();
+        // What is wrong with the store is told alone.
+        let found = problems(&format!("{PROVIDER}[store]\nkind = 'dynamodb'\n"));
+        assert_one(&found, "biped.toml:8: store.kind: ", &["memory"]);
+        assert_eq!(found.len(), 1, "{found:#?}");
+    }
+}

@@ -8,6 +8,7 @@ use biped::{
         PlainHttp, Probe, Proof,
         wire::{Escaped, escaped},
     },
+    store::Credential,
     token_error,
 };
 use clap::builder::styling::{AnsiColor, Style};
@@ -83,6 +84,11 @@ async fn finding(
 ) -> Outcome<Finding> {
     let proof = identity::proof_of(session, name, source).await;
     let mut finding = Finding::of(name, source, tried.as_deref(), &proof);
+    if source.provider().account().is_some()
+        && let Ok(Some(credential)) = session.limited(name, source.credential()).await
+    {
+        finding.note_credential(&credential);
+    }
     if finding.ok
         && let Some(probe) = source.provider().probe()
         && finding.base_url.is_some()
@@ -181,6 +187,18 @@ impl Finding {
             remedy: cause.as_ref().and_then(remedy),
             cause,
         }
+    }
+
+    /// Notes the refresh token that is stored.
+    fn note_credential(&mut self, credential: &Credential) {
+        let since = credential.since;
+        let times = match credential.rotations {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        let state = credential.state.as_str();
+        let text = format!("{state} since {since}, replaced {times}");
+        self.proof_lines.push(("refresh token", text));
     }
 
     /// Notes what the vendor's API says to the token.

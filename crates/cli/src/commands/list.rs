@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use biped::{ConfiguredProvider, Token, TokenSource, TokenState};
+use biped::{ConfiguredProvider, Error, Token, TokenSource, TokenState, store::Credential};
 use clap::builder::styling::AnsiColor;
 use serde::Serialize;
 
@@ -42,8 +42,15 @@ pub(crate) fn run(session: &Session, args: &List) -> Outcome {
                 rows.push(Row::unknown(provider, &source));
                 continue;
             }
-            let row = match session.limited(name, source.stored()).await {
-                Ok(stored) => Row::of(provider, &source, stored.as_ref()),
+            let stored = async {
+                let stored = source.stored().await?;
+                Ok::<_, Error>((stored, source.credential().await?))
+            };
+            let row = match session.limited(name, stored).await {
+                Ok((stored, credential)) => Row {
+                    credential: credential.map(Stored::from),
+                    ..Row::of(provider, &source, stored.as_ref())
+                },
                 Err(failure) => {
                     // All providers share one store, so its error is printed once.
                     if !std::mem::replace(&mut told, true) {
@@ -80,6 +87,27 @@ struct Row {
     expires_at: Option<String>,
     /// Whole seconds left, rounded down.
     expires_in: Option<u64>,
+    /// The refresh token, if the vendor replaces it at each use and one is stored.
+    credential: Option<Stored>,
+}
+
+/// A refresh token that is stored.
+#[derive(Serialize)]
+struct Stored {
+    state: &'static str,
+    /// RFC 3339.
+    since: Option<String>,
+    rotations: u64,
+}
+
+impl From<Credential> for Stored {
+    fn from(credential: Credential) -> Self {
+        Self {
+            state: credential.state.as_str(),
+            since: rfc3339(credential.since),
+            rotations: credential.rotations,
+        }
+    }
 }
 
 impl Row {
@@ -107,6 +135,7 @@ impl Row {
             state: state.as_str(),
             expires_at: expires_at.and_then(rfc3339),
             expires_in: left.map(|left| left.as_secs()),
+            credential: None,
         }
     }
 }

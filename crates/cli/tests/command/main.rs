@@ -16,6 +16,7 @@ mod pages;
 mod platforms;
 mod refused;
 mod reports;
+mod rotation;
 mod sandbox;
 mod secrets;
 mod serve;

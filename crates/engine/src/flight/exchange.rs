@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use biped_core::{
     ClientIdentity, Error, ErrorKind, ExposeSecret, FetchContext, IdentityKey, IdentityRef, Input,
-    Inspection, Now, Proof, Provider, RequestObserver, SecretUse, Token, TokenRequest,
+    Inspection, Now, Proof, Provider, RequestObserver, SecretString, SecretUse, Token,
+    TokenRequest,
 };
 
 use crate::{
@@ -14,8 +15,8 @@ use crate::{
     fleet::vet,
     input::{Lender, Lent},
     key::{cached::CallCredentials, table::Key},
-    sync::atomic::Ordering::Relaxed,
-    telemetry::Requests,
+    sync::{Mutex, atomic::Ordering::Relaxed, lock},
+    telemetry::{self, Requests},
 };
 
 /// What is asked of a vendor.
@@ -26,6 +27,30 @@ pub(crate) enum Ask<'a> {
     Inspection(&'a TokenRequest),
     Proof(&'a TokenRequest),
     Revocation(&'a Token),
+}
+
+/// The credential of an account, as one refresh presents it.
+pub(crate) struct Presented {
+    token: SecretString,
+    replacement: Mutex<Option<SecretString>>,
+}
+
+impl Presented {
+    pub(crate) fn new(token: SecretString) -> Self {
+        Self {
+            token,
+            replacement: Mutex::default(),
+        }
+    }
+
+    fn replace(&self, new: SecretString) {
+        *lock(&self.replacement) = Some(new);
+    }
+
+    /// Takes the credential that replaces the one that was presented.
+    pub(crate) fn take_replacement(&self) -> Option<SecretString> {
+        lock(&self.replacement).take()
+    }
 }
 
 /// What it answered.
@@ -45,6 +70,7 @@ impl Engine {
         key: &Key,
         ask: Ask<'_>,
         lent: &[Lent],
+        presented: Option<&Presented>,
     ) -> Result<Answer, FetchFailure> {
         let remembered = &key.client.candidate;
         let mut candidate = remembered.load(Relaxed);
@@ -67,7 +93,14 @@ impl Engine {
                 let lent = lent.iter().map(|it| (it.input.clone(), it.text.clone()));
                 cx = cx.with_inputs(lent.collect());
             }
+            cx = cx.with_refresh_token(presented.map(|it| it.token.clone()));
             let answer = redacted(ask_once(&mut cx, &**provider, ask).await, &cx);
+            if let Some(new) = cx.take_replacement() {
+                match presented {
+                    Some(presented) => presented.replace(new),
+                    None => telemetry::unexpected_rotation(provider.id().name()),
+                }
+            }
             let error = match answer {
                 Ok(answer) => {
                     remembered.store(candidate, Relaxed);

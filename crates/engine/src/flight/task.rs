@@ -327,7 +327,9 @@ impl FlightTask {
         if let Some(warning) = self.provider.request_warning(&self.key.request) {
             telemetry::odd_request(&self.key.client.id, &self.key.request, &warning);
         }
-        self.engine.ask(&self.provider, &self.key, ask, lent).await
+        self.engine
+            .ask_in_turn(&self.provider, &self.key, ask, lent)
+            .await
     }
 
     /// Rejects the tokens of other providers that the vendor refused. Returns whether the request is

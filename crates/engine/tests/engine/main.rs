@@ -18,6 +18,7 @@ mod many_keys;
 mod planted;
 mod redaction;
 mod rejection;
+mod rotation;
 mod secrets;
 mod spans;
 mod standing_still;

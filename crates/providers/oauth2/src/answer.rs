@@ -60,6 +60,11 @@ fn explain(error: Error, advice: &str, grant: &str) -> Error {
     } else if names("invalid_grant") {
         match grant {
             "password" => "check username and password".into(),
+            "refresh_token" => {
+                "the refresh token has expired, was revoked or was used before; get a \
+                                new one"
+                    .into()
+            }
             _ => "check that the server trusts the issuer, the subject and the audience of the \
                   presented token"
                 .into(),
@@ -167,6 +172,8 @@ pub(crate) struct Granted {
     unstated: NoLifetime,
     scope: Option<String>,
     #[serde(skip)]
+    refresh_token: Option<RefreshToken>,
+    #[serde(skip)]
     extra: Map<String, Value>,
 }
 
@@ -196,14 +203,18 @@ impl TryFrom<Map<String, Value>> for Granted {
             _ => NoLifetime::Unreadable,
         };
         let scope = wire::scope(&take("scope")).filter(|scope| !scope.trim().is_empty());
-        // RFC 6749 §4.4.3: there should be none, and it is not used.
-        drop(take("refresh_token"));
+        // Of use to the grant refresh_token only: RFC 6749 §4.4.3 wants none elsewhere.
+        let refresh_token = match take("refresh_token") {
+            Value::String(text) if !text.is_empty() => Some(RefreshToken::new(text)),
+            _ => None,
+        };
         Ok(Self {
             access_token: AccessToken::new(access_token),
             token_type: GivenType(token_type),
             expires_in: wire::seconds(&expires_in),
             unstated,
             scope,
+            refresh_token,
             extra: fields,
         })
     }
@@ -225,7 +236,7 @@ impl TokenResponse for Granted {
     }
 
     fn refresh_token(&self) -> Option<&RefreshToken> {
-        None
+        self.refresh_token.as_ref()
     }
 
     fn scopes(&self) -> Option<&Vec<Scope>> {

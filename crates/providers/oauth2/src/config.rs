@@ -31,9 +31,10 @@ use crate::{
 /// | `client_secret`, `key` (and `key_password`), `certificate` and `certificate_key` | the credentials of the method |
 /// | `client_authentication` | default: a method that credentials are configured for and that the server lists |
 /// | `client_assertion`, `client_assertion_type` | what another party says about the client |
-/// | `grant` | `client_credentials` (default), `jwt_bearer`, `token_exchange`, `password` |
+/// | `grant` | `client_credentials` (default), `jwt_bearer`, `token_exchange`, `refresh_token`, `password` |
 /// | `assertion` | for `jwt_bearer` |
 /// | `subject_token`, `actor_token`, and their `_type`; `requested_token_type` | for `token_exchange` |
+/// | `refresh_token`, `rotates`, `account` | for `refresh_token` |
 /// | `username`, `password` | for `password` |
 /// | `basic_encoding` | `percent` (default), `form`, `raw` |
 /// | `alg`, `kid`, `assertion_audience`, `assertion_typ` | how assertions are made |

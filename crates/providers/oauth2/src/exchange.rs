@@ -9,7 +9,10 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use biped_core::{Error, ErrorKind, ExposeSecret, FetchContext, Token, wire};
@@ -17,7 +20,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use oauth2::{
     AccessToken, AsyncHttpClient, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse,
-    IntrospectionUrl, RequestTokenError, Scope, StandardRevocableToken, TokenUrl,
+    IntrospectionUrl, RequestTokenError, Scope, StandardRevocableToken, TokenResponse as _,
+    TokenUrl,
     basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse},
 };
 use url::Url;
@@ -60,6 +64,8 @@ pub(crate) struct TokenRequest<'a> {
     pub(crate) asking: Asking<'a>,
     /// Which tokens of other parties the server takes no more.
     pub(crate) presented: &'a Memory,
+    /// Set once the server has replaced a refresh token.
+    pub(crate) rotated: &'a AtomicBool,
 }
 
 /// Requests a token (RFC 6749 §4.4.2), and once more if the server asks for a nonce.
@@ -137,6 +143,7 @@ pub(crate) async fn token(
         let error = match outcome {
             Ok(granted) => {
                 asked.accepted(&fields);
+                asked.replaced(&fields, &granted, cx);
                 let key = binding.map(|binding| binding.key);
                 let typed = grant.requests_type();
                 return answer::token(granted, key, typed, cx.sent_at()).map_err(|error| {
@@ -183,6 +190,19 @@ impl TokenRequest<'_> {
         }
     }
 
+    /// Notes the refresh token that replaces the presented one.
+    fn replaced(&self, fields: &GrantFields, granted: &Granted, cx: &FetchContext<'_>) {
+        let Some(presented) = fields.refresh_token() else {
+            return;
+        };
+        if let Some(new) = granted.refresh_token()
+            && new.secret() != presented.expose_secret()
+        {
+            self.rotated.store(true, Ordering::Relaxed);
+            cx.replace_refresh_token(new.secret().as_str());
+        }
+    }
+
     /// Notes which token of another party was refused: as the standard says, `invalid_client` is about
     /// the client assertion, and `invalid_grant` about what the grant presents.
     fn refused(&self, fields: &GrantFields, mut error: Error, cx: &FetchContext<'_>) -> Error {
@@ -197,6 +217,9 @@ impl TokenRequest<'_> {
             for (_, presented) in &fields.tokens {
                 presented.refused(cx);
                 error = self.presented.refused(presented, error);
+            }
+            if matches!(self.grant, Grant::FixedRefreshToken(_)) {
+                cx.try_next_secret();
             }
         }
         error

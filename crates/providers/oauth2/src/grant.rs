@@ -1,7 +1,7 @@
 //! [`Grant`]: what a token is requested with.
 
 use biped_config::{Field, FieldType, ProviderConfig};
-use biped_core::{Error, ProviderId, SecretRef, SecretString};
+use biped_core::{Account, Error, ProviderId, SecretRef, SecretString};
 use biped_sources::{Asking, ExternalToken};
 
 use crate::presented::Presented;
@@ -21,6 +21,19 @@ pub(crate) enum Grant {
         username: SecretRef,
         password: SecretRef,
     },
+    /// RFC 6749 §6, with a refresh token that the server does not replace.
+    FixedRefreshToken(SecretRef),
+    /// RFC 6749 §6, with a refresh token that the server replaces at each use.
+    RefreshToken(Rotating),
+}
+
+/// A refresh token that the server replaces at each use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rotating {
+    /// Where the first one is.
+    pub(crate) seed: Option<SecretRef>,
+    /// The account's name; `None` for the provider's.
+    pub(crate) account: Option<String>,
 }
 
 /// What is exchanged. Types are whole.
@@ -41,11 +54,18 @@ pub(crate) struct GrantFields {
 }
 
 /// The names that `grant` takes.
-const NAMES: &[&str] = &[CLIENT_CREDENTIALS, JWT_BEARER, TOKEN_EXCHANGE, PASSWORD];
+const NAMES: &[&str] = &[
+    CLIENT_CREDENTIALS,
+    JWT_BEARER,
+    TOKEN_EXCHANGE,
+    REFRESH_TOKEN,
+    PASSWORD,
+];
 
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 const JWT_BEARER: &str = "jwt_bearer";
 const TOKEN_EXCHANGE: &str = "token_exchange";
+const REFRESH_TOKEN: &str = "refresh_token";
 const PASSWORD: &str = "password";
 
 const TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:";
@@ -83,6 +103,25 @@ const KEYS: &[(&str, Field)] = &[
         TOKEN_EXCHANGE,
         Field::new("requested_token_type", FieldType::Text)
             .about("The type of token to ask for, as subject_token_type; default: the server's."),
+    ),
+    (
+        REFRESH_TOKEN,
+        Field::new(REFRESH_TOKEN, FieldType::Secret)
+            .about("The refresh token of grant = \"refresh_token\" (RFC 6749 §6); if it rotates, the first one."),
+    ),
+    (
+        REFRESH_TOKEN,
+        Field::new("rotates", FieldType::Bool).about(
+            "Whether the server replaces the refresh token at each use, so that it is kept in a sealed \
+             store (default: true); false: refresh_token is a fixed one, and is read at each fetch.",
+        ),
+    ),
+    (
+        REFRESH_TOKEN,
+        Field::new("account", FieldType::Text).about(
+            "The account that a rotating refresh token belongs to: a part of its name in the store; \
+             default: the provider's name.",
+        ),
     ),
     (
         PASSWORD,
@@ -157,6 +196,24 @@ impl Grant {
                     subject,
                 }))
             }
+            REFRESH_TOKEN => {
+                let account = config.string("account");
+                if config.boolean("rotates") == Some(false) {
+                    if account.is_some() {
+                        let message = "account is set, but rotates is false";
+                        drop(config.invalid("account", message));
+                    }
+                    Self::FixedRefreshToken(secret(REFRESH_TOKEN)?)
+                } else {
+                    if config.value("tenant").is_some() {
+                        let message = "tenant is set; a refresh token that the server replaces \
+                                       belongs to one account";
+                        drop(config.invalid("grant", message));
+                    }
+                    let seed = config.secret(REFRESH_TOKEN);
+                    Self::RefreshToken(Rotating { seed, account })
+                }
+            }
             PASSWORD => {
                 let (username, password) = (secret("username"), secret("password"));
                 Self::Password {
@@ -174,6 +231,7 @@ impl Grant {
             Self::ClientCredentials => CLIENT_CREDENTIALS,
             Self::JwtBearer(_) => JWT_BEARER,
             Self::TokenExchange(_) => TOKEN_EXCHANGE,
+            Self::FixedRefreshToken(_) | Self::RefreshToken(_) => REFRESH_TOKEN,
             Self::Password { .. } => PASSWORD,
         }
     }
@@ -184,6 +242,7 @@ impl Grant {
             Self::ClientCredentials => CLIENT_CREDENTIALS,
             Self::JwtBearer(_) => "urn:ietf:params:oauth:grant-type:jwt-bearer",
             Self::TokenExchange(_) => "urn:ietf:params:oauth:grant-type:token-exchange",
+            Self::FixedRefreshToken(_) | Self::RefreshToken(_) => REFRESH_TOKEN,
             Self::Password { .. } => PASSWORD,
         }
     }
@@ -216,6 +275,21 @@ impl Grant {
         }
     }
 
+    /// The account whose refresh token changes with each use.
+    pub(crate) fn account(
+        &self,
+        kind: &'static str,
+        id: &ProviderId,
+        client_id: Option<&SecretRef>,
+    ) -> Option<Account> {
+        let Self::RefreshToken(Rotating { seed, account }) = self else {
+            return None;
+        };
+        let name = account.as_deref().unwrap_or(id.name());
+        let account = Account::new(kind, id.token_endpoint(), name);
+        Some(account.client_id(client_id.cloned()).seed(seed.clone()))
+    }
+
     /// Adds what the tokens depend on.
     pub(crate) fn identify(&self, mut id: ProviderId) -> ProviderId {
         if matches!(self, Self::ClientCredentials) {
@@ -230,6 +304,13 @@ impl Grant {
                 let actor = it.actor.as_ref().map(|(_, kind)| kind);
                 let types = (&it.subject_type, actor, &it.requested_type);
                 id.with("token_types", format!("{types:?}"))
+            }
+            Self::FixedRefreshToken(token) => {
+                id.with("credential", REFRESH_TOKEN).credential(token)
+            }
+            Self::RefreshToken(rotating) => {
+                let account = rotating.account.as_deref().unwrap_or(id.name()).to_owned();
+                id.with("account", account)
             }
             Self::Password { username, password } => {
                 let id = id
@@ -262,6 +343,13 @@ impl Grant {
                 let requested = requested.map(|kind| ("requested_token_type", kind));
                 fields.texts.extend(requested);
             }
+            Self::FixedRefreshToken(_) | Self::RefreshToken(_) => {
+                let token = match self {
+                    Self::FixedRefreshToken(token) => asking.fetch.secret(token).await?,
+                    _ => asking.fetch.refresh_token()?,
+                };
+                fields.secrets.push((REFRESH_TOKEN, token));
+            }
             Self::Password { username, password } => {
                 let name = asking.fetch.identifier(username).await?;
                 fields.texts.push(("username", name));
@@ -275,6 +363,12 @@ impl Grant {
 }
 
 impl GrantFields {
+    /// The refresh token that is presented.
+    pub(crate) fn refresh_token(&self) -> Option<&SecretString> {
+        let found = self.secrets.iter().find(|(name, _)| *name == REFRESH_TOKEN);
+        found.map(|(_, token)| token)
+    }
+
     /// Whether one of the tokens was signed here, and is good for one request only.
     pub(crate) fn is_signed(&self) -> bool {
         self.tokens.iter().any(|(_, presented)| presented.signed)

@@ -10,7 +10,7 @@ pub const RESOURCE: &str = "resource";
 pub const AUDIENCE: &str = "audience";
 
 /// The parameters that the provider writes itself.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "grant_type",
     "scope",
     "client_id",
@@ -23,6 +23,7 @@ const RESERVED: [&str; 14] = [
     "actor_token",
     "actor_token_type",
     "requested_token_type",
+    "refresh_token",
     "username",
     "password",
 ];

@@ -6,12 +6,19 @@ mod discovery;
 mod proof;
 mod settings;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use biped_core::{
-    ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext, IdentityRef, Input,
-    Inspection, ParamValue, PlainHttp, Proof, Provider, ProviderId, RejectionRule, SecretRef,
-    Timestamp, Token, TokenRequest, Verdict, async_trait, judge_by_status, wire,
+    Account, ApiRequest, ApiResponse, AttachContext, Error, ExposeSecret, FetchContext,
+    IdentityRef, Input, Inspection, ParamValue, PlainHttp, Proof, Provider, ProviderId,
+    RejectionRule, SecretRef, Timestamp, Token, TokenRequest, Verdict, async_trait,
+    judge_by_status, wire,
 };
 use http::{StatusCode, header};
 use url::Url;
@@ -55,6 +62,8 @@ pub struct OAuth2 {
     /// Missing if the client says who it is in another way.
     client_id: Option<SecretRef>,
     grant: Grant,
+    /// The account whose refresh token changes with each use.
+    account: Option<Account>,
     /// The tokens of other providers that fetches need.
     inputs: Vec<Input>,
     /// The chosen method.
@@ -84,6 +93,7 @@ struct Memory {
     keys: ProofKeys,
     nonces: Nonces,
     presented: presented::Memory,
+    rotated: AtomicBool,
 }
 
 #[async_trait]
@@ -170,6 +180,10 @@ impl Provider for OAuth2 {
         Ok(())
     }
 
+    fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
     fn inputs(&self) -> &[Input] {
         &self.inputs
     }
@@ -249,10 +263,18 @@ impl Provider for OAuth2 {
     }
 
     fn warning(&self, _: Timestamp) -> Option<String> {
-        matches!(self.grant, Grant::Password { .. }).then(|| {
-            "grant = \"password\" is forbidden by RFC 9700 §2.4; use another grant if the server has one"
-                .into()
-        })
+        let text = match self.grant {
+            Grant::Password { .. } => {
+                "grant = \"password\" is forbidden by RFC 9700 §2.4; use another grant if the server \
+                 has one"
+            }
+            Grant::FixedRefreshToken(_) if self.memory.rotated.load(Ordering::Relaxed) => {
+                "the server replaced the refresh token, which may be of no use from now on; set \
+                 rotates = true"
+            }
+            _ => return None,
+        };
+        Some(text.into())
     }
 
     async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
@@ -318,6 +340,7 @@ impl OAuth2 {
                 ..Asking::new(cx)
             },
             presented: &self.memory.presented,
+            rotated: &self.memory.rotated,
         };
         exchange::token(&asked, binding, cx).await
     }

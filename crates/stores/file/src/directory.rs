@@ -110,7 +110,7 @@ impl Directory {
     }
 
     /// Reads a file that only its owner can read. Returns `None` for any other file.
-    fn content(&self, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    pub(crate) fn content(&self, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let file = match private().read(true).open(path) {
             Ok(file) => file,
             Err(error) => {
@@ -322,7 +322,7 @@ impl Directory {
         self.path.join(format!("{:032x}.lease", id.0))
     }
 
-    fn failed(&self, what: &str, error: &io::Error) -> StoreError {
+    pub(crate) fn failed(&self, what: &str, error: &io::Error) -> StoreError {
         let directory = self.path.display();
         StoreError::new(format!("the directory {directory} can't {what}: {error}"))
     }
@@ -345,7 +345,7 @@ fn key(text: &str) -> Option<TokenKey> {
 }
 
 /// Opens files that only their owner can read, and follows no links.
-fn private() -> OpenOptions {
+pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     {

@@ -85,7 +85,7 @@ impl Files {
     }
 }
 
-pub(crate) enum Attempt<T, A> {
+enum Attempt<T, A> {
     Done(T),
     /// Another process or thread has the lock.
     Busy(A),
@@ -107,7 +107,32 @@ impl Files {
         Ok(())
     }
 
-    pub(crate) fn try_alone<T, A>(&self, act: A) -> Result<Attempt<T, A>, StoreError>
+    /// Runs `act` while the directory is locked.
+    pub(crate) async fn alone<T, A>(self: &Arc<Self>, act: A) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        A: FnOnce(&Self, &Guard) -> Result<T, StoreError> + Send + 'static,
+    {
+        let deadline = self.clock.now().mono.saturating_add(HANGS);
+        let mut act = act;
+        loop {
+            let files = self.clone();
+            let work = move || files.try_alone(act);
+            match self.blocking(work).await? {
+                Attempt::Done(value) => return Ok(value),
+                Attempt::Busy(again) => act = again,
+            }
+            if self.clock.now().mono >= deadline {
+                return Err(StoreError::new(format!(
+                    "the directory {} is locked by another process",
+                    self.directory.path().display()
+                )));
+            }
+            self.clock.sleep(a_moment()).await;
+        }
+    }
+
+    fn try_alone<T, A>(&self, act: A) -> Result<Attempt<T, A>, StoreError>
     where
         A: FnOnce(&Self, &Guard) -> Result<T, StoreError>,
     {

@@ -38,6 +38,7 @@
 //! The store needs locks and atomic renames, which a network file system may lack. For several hosts
 //! use `biped-redis`.
 
+mod accounts;
 mod directory;
 mod entry;
 mod files;

@@ -9,15 +9,16 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, Error, Generation, IdentityKey, Lease, LeaseFailure, StoreError, StoredToken,
-    SystemClock, TokenKey, TokenStore,
+    Claim, Clock, DurableStore, Error, Generation, IdentityKey, Lease, LeaseFailure, StoreError,
+    StoredToken, SystemClock, TokenKey, TokenStore,
 };
 use etcetera::BaseStrategy;
 
 use crate::{
+    accounts::Accounts,
     directory::{Directory, Guard},
     entry::Entry,
-    files::{Attempt, Change, Files, HANGS, a_moment},
+    files::{Change, Files},
 };
 
 /// A store that keeps each token in a file of its own, in a private directory
@@ -138,24 +139,7 @@ impl FileStore {
         T: Send + 'static,
         A: FnOnce(&Files, &Guard) -> Result<T, StoreError> + Send + 'static,
     {
-        let clock = &self.0.clock;
-        let deadline = clock.now().mono.saturating_add(HANGS);
-        let mut act = act;
-        loop {
-            let inner = self.0.clone();
-            let work = move || inner.try_alone(act);
-            match self.0.blocking(work).await? {
-                Attempt::Done(value) => return Ok(value),
-                Attempt::Busy(again) => act = again,
-            }
-            if clock.now().mono >= deadline {
-                return Err(StoreError::new(format!(
-                    "the directory {} is locked by another process",
-                    self.directory().display()
-                )));
-            }
-            clock.sleep(a_moment()).await;
-        }
+        self.0.alone(act).await
     }
 
     /// Reads an entry without waiting for the lock. Returns `None` if the file is not an entry.
@@ -308,6 +292,10 @@ impl TokenStore for FileStore {
         })
         .await
     }
+
+    fn durable(&self) -> Option<Arc<dyn DurableStore>> {
+        Some(Accounts::of(self.0.clone()))
+    }
 }
 
 impl fmt::Debug for FileStore {
@@ -329,7 +317,7 @@ mod tests {
     use biped_testing::ManualClock;
 
     use super::*;
-    use crate::files::OPERATIONS;
+    use crate::files::{HANGS, OPERATIONS};
 
     #[tokio::test]
     async fn files_that_do_not_respond_keep_no_more_than_so_many_threads() {

@@ -11,12 +11,15 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{Claim, Clock, Generation, Now, StoredToken, TokenKey, TokenRequest, TokenStore};
+use biped_core::{
+    AccountKey, Claim, Clock, Generation, Now, Revision, StoredToken, TokenKey, TokenRequest,
+    TokenStore,
+};
 use biped_engine::TokenManager;
 use biped_file::FileStore;
 use biped_testing::{
     ManualClock, Reply, ScriptedHttp, TestProvider,
-    store::{Alternating, conformance},
+    store::{Alternating, conformance, durable},
 };
 
 const KEY: TokenKey = TokenKey::from_bytes([7; 32]);
@@ -537,4 +540,44 @@ async fn what_is_left_of_the_making_of_a_key_is_swept() {
     clock.advance(MINUTE * 60 * 24 * 365 * 100);
     assert_eq!(store.sweep().await.unwrap(), 2);
     assert!(identity_file(directory.path()).exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_keeps_credentials() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = async || {
+        let store = FileStore::new(directory.path().join("tokens"));
+        store.durable().unwrap()
+    };
+    durable::run(open).await;
+    let tokens = directory.path().join("tokens");
+    assert!(files(&tokens, ".tmp").is_empty());
+    for file in files(&tokens, "") {
+        assert_eq!(mode(&file), 0o600);
+    }
+    // A sweep leaves them alone.
+    let before = files(&tokens, ".account").len();
+    FileStore::new(&tokens).sweep().await.unwrap();
+    assert!(before > 0 && files(&tokens, ".account").len() == before);
+}
+
+/// A miss would let an account be seeded over a credential that is still good.
+#[tokio::test]
+async fn a_credential_that_was_spoilt_is_an_error_and_no_miss() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::new(directory.path()).durable().unwrap();
+    let key = AccountKey::from_bytes([7; 32]);
+    assert!(store.swap(&key, Revision::NONE, b"bytes").await.unwrap());
+    let file = directory.path().join(format!("{key}.account"));
+    let whole = fs::read(&file).unwrap();
+    for spoilt in [&b""[..], b"biped account 2\n", &whole[..20]] {
+        fs::write(&file, spoilt).unwrap();
+        store.load(&key).await.unwrap_err();
+        store.swap(&key, Revision::NONE, b"new").await.unwrap_err();
+    }
+    fs::write(&file, &whole).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    store.load(&key).await.unwrap_err();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(store.load(&key).await.unwrap().unwrap().bytes, b"bytes");
 }

@@ -60,6 +60,20 @@
 //! it, tokens of literal secrets, tokens of providers without a client identifier, and refusals of
 //! credentials stay in their process, and a warning says so once.
 //!
+//! # Credentials that change with each use
+//!
+//! [`TokenStore::durable`](biped_core::TokenStore::durable) keeps them in a table of their own, whose name is
+//! that of the table and `_accounts`. It is made when it is needed first, unless `create` is `false`:
+//!
+//! ```sql
+#![doc = include_str!("accounts.sql")]
+//! ```
+//!
+//! They have a connection of their own. Each operation is a transaction with `synchronous_commit` on, and
+//! has 4 s, so that a commit may wait for the disk and for synchronous replicas. With `fsync = off`, or
+//! after a fail-over to a replica that is behind, a credential may be lost, which may be the account. A
+//! lock is a lease of 15 s in the row, by the server's clock.
+//!
 //! # Behind a pooler
 //!
 //! With [`pooler`](PostgresStore::pooler), nothing rests on a session: waiting callers look every 100 ms
@@ -78,6 +92,7 @@
 //! the last moments may be lost: at most one further token request a key, and a rejected token may come
 //! back once, to be rejected again.
 
+mod accounts;
 mod address;
 mod fault;
 mod kind;

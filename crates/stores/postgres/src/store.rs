@@ -12,21 +12,18 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Error, Generation, Lease, LeaseFailure, LeaseId, SecretString, StoreError, StoredToken,
-    SystemClock, TokenKey, TokenStore,
+    Claim, DurableStore, Error, Generation, Lease, LeaseFailure, LeaseId, SecretString, StoreError,
+    StoredToken, SystemClock, TokenKey, TokenStore,
 };
-use tokio_postgres::{
-    Config, Row,
-    error::SqlState,
-    types::{ToSql, Type},
-};
+use tokio_postgres::{Config, Row, error::SqlState, types::Type};
 
 use crate::{
+    accounts::Accounts,
     address::Address,
     fault,
     link::Link,
     session::{LIMIT, Session, Setup},
-    table::{BATCH, DEFAULT, Table},
+    table::{BATCH, DEFAULT, Parameter, Table},
     waiters::Waiters,
 };
 
@@ -57,8 +54,6 @@ struct Inner {
     /// When expired rows are removed next, in milliseconds of the monotonic clock.
     sweep: Arc<AtomicU64>,
 }
-
-type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl PostgresStore {
     /// The store at `postgres://user:password@host:5432/database`, with libpq's options. Nothing is sent
@@ -425,6 +420,16 @@ impl TokenStore for PostgresStore {
             clock.sleep(POLL).await;
         }
         Ok(())
+    }
+
+    fn durable(&self) -> Option<Arc<dyn DurableStore>> {
+        let Inner {
+            servers,
+            shown,
+            setup,
+            ..
+        } = &*self.0;
+        Some(Accounts::of(servers.clone(), shown.clone(), setup.clone()))
     }
 }
 

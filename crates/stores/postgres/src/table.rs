@@ -1,5 +1,10 @@
 //! [`Table`]: the name of the table, and the statements on it.
 
+use tokio_postgres::types::{ToSql, Type};
+
+/// A parameter of a statement.
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
 /// The table that the schema in the documentation makes.
 pub(crate) const DEFAULT: &str = "biped_tokens";
 /// The comment of a table with the layout of this version.
@@ -59,6 +64,18 @@ impl Table {
             quoted,
             channel,
         })
+    }
+
+    /// The table of credentials, in quotes: beside this one, with `_accounts` at the end of its name.
+    pub(crate) fn accounts(&self) -> String {
+        const ENDING: &str = "_accounts";
+        let (schema, name) = match self.name.rsplit_once('.') {
+            Some((schema, name)) => (format!("\"{schema}\"."), name),
+            None => (String::new(), self.name.as_str()),
+        };
+        // PostgreSQL would cut a longer name off, ending and all.
+        let kept = name.get(..IDENTIFIER - ENDING.len()).unwrap_or(name);
+        format!("{schema}\"{kept}{ENDING}\"")
     }
 
     /// The statements that make the table.

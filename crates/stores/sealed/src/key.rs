@@ -63,6 +63,11 @@ impl SealKey {
         }
     }
 
+    /// Whether this key sealed an entry.
+    pub(crate) fn sealed(&self, entry: &[u8]) -> bool {
+        Parts::of(entry).is_some_and(|parts| parts.id == self.id)
+    }
+
     pub(crate) fn identity(&self) -> IdentityKey {
         self.identity.clone()
     }
@@ -132,6 +137,16 @@ pub(crate) fn open(keys: &[SealKey], context: &[u8], entry: &[u8]) -> Result<Vec
     let parts = Parts::of(entry).ok_or(Closed::NotSealed)?;
     let key = keys.iter().find(|key| key.id == parts.id);
     key.ok_or(Closed::OtherKey)?.open(context, &parts)
+}
+
+/// The id of the key that sealed an entry, in hexadecimal digits.
+pub(crate) fn named(entry: &[u8]) -> Option<String> {
+    use fmt::Write as _;
+    let mut text = String::new();
+    for byte in Parts::of(entry)?.id {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Some(text)
 }
 
 /// The parts of an entry after its version.

@@ -37,6 +37,12 @@
 //! Another order is safe, but costs more requests: a process that can't read an entry asks the vendor.
 //! If a key leaks, change to the new key alone at once, and have the vendor revoke the stored tokens.
 //!
+//! # Credentials that change with each use
+//!
+//! The entries of a [`DurableStore`](biped_core::DurableStore) are sealed as well, each for its account
+//! and its revision. One that was sealed with an older key is rewritten with the first when it is read.
+//! One that can't be opened is an error and never a miss, so that an account is not seeded over it.
+//!
 //! # Format
 //!
 //! An entry is a version, the key's id, the nonce, the encrypted bytes and their tag, by
@@ -50,6 +56,7 @@
 //! an HMAC-SHA-256 of the first seal key. The size of an entry, when it was written and how long it is
 //! kept are not hidden.
 
+mod accounts;
 mod key;
 mod store;
 

@@ -3,11 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{
-    Claim, Generation, IdentityKey, Lease, LeaseFailure, StoreError, StoredToken, TokenKey,
-    TokenStore, async_trait,
+    Claim, DurableStore, Generation, IdentityKey, Lease, LeaseFailure, StoreError, StoredToken,
+    TokenKey, TokenStore, async_trait,
 };
 
-use crate::key::{SealKey, open};
+use crate::{
+    accounts::SealedAccounts,
+    key::{SealKey, open},
+};
 
 /// Wraps a store, and encrypts tokens and the reasons of failures before they are stored.
 ///
@@ -157,5 +160,10 @@ impl TokenStore for SealedStore {
             Some(own) => Ok(Some(own)),
             None => Ok(self.keys.first().map(SealKey::identity)),
         }
+    }
+
+    fn durable(&self) -> Option<Arc<dyn DurableStore>> {
+        let inner = self.inner.durable()?;
+        Some(SealedAccounts::of(inner, self.keys.clone()))
     }
 }

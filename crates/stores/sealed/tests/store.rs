@@ -4,14 +4,17 @@
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{
-    Claim, Generation, Lease, LeaseFailure, SecretRef, StoreError, StoredToken, TokenKey,
-    TokenRequest, TokenStore, async_trait,
+    AccountKey, Claim, DurableStore, Generation, Lease, LeaseFailure, Revision, SecretRef,
+    StoreError, StoredToken, TokenKey, TokenRequest, TokenStore, async_trait,
 };
 use biped_engine::TokenManager;
 use biped_file::FileStore;
 use biped_memory::MemoryStore;
 use biped_sealed::{SealKey, SealedStore};
-use biped_testing::{ManualClock, Reply, ScriptedHttp, TestProvider, store::conformance};
+use biped_testing::{
+    ManualClock, Reply, ScriptedHttp, TestProvider,
+    store::{conformance, durable},
+};
 
 const KEY: TokenKey = TokenKey::from_bytes([7; 32]);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -248,4 +251,64 @@ async fn in_a_shared_store_that_is_sealed_a_wrong_secret_finds_no_token() {
     let (http, _, source) = process("wrong");
     http.push(Reply::error(401, "invalid_client"));
     assert!(source.token().await.unwrap_err().refuses_client());
+}
+
+const ACCOUNT: AccountKey = AccountKey::from_bytes([9; 32]);
+
+fn accounts(directory: &std::path::Path, keys: &[u8]) -> Arc<dyn DurableStore> {
+    let files = Arc::new(FileStore::new(directory));
+    let mut keys = keys.iter().map(|seed| key(*seed));
+    let store = SealedStore::new(files, keys.next().unwrap());
+    keys.fold(store, SealedStore::also_reading)
+        .durable()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sealed_credentials_are_kept_as_others() {
+    let directory = tempfile::tempdir().unwrap();
+    durable::run(async || accounts(directory.path(), &[1])).await;
+    assert!(accounts(directory.path(), &[1]).is_sealed());
+    let unsealed = FileStore::new(directory.path()).durable().unwrap();
+    assert!(!unsealed.is_sealed());
+    let memory = SealedStore::new(Arc::new(MemoryStore::new()), key(1));
+    assert!(memory.durable().is_none());
+}
+
+#[tokio::test]
+async fn a_credential_of_an_older_key_is_rewritten_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let entry = async |keys: &[u8]| accounts(directory.path(), keys).load(&ACCOUNT).await;
+    let old = accounts(directory.path(), &[1]);
+    assert!(old.swap(&ACCOUNT, Revision::NONE, b"R-1").await.unwrap());
+    assert_eq!(entry(&[2, 1]).await.unwrap().unwrap().bytes, b"R-1");
+    // The new key alone reads it now, and what the next writer expects is the new revision.
+    let read = entry(&[2]).await.unwrap().unwrap();
+    assert_eq!((read.revision, &read.bytes[..]), (Revision(2), &b"R-1"[..]));
+    let error = entry(&[1]).await.unwrap_err().to_string();
+    assert!(error.contains("seal"), "{error}");
+    // Reading with the key that wrote it changes nothing.
+    assert_eq!(entry(&[2, 1]).await.unwrap().unwrap().revision, Revision(2));
+}
+
+/// The seal key that is missing is named, as `SealKey` shows it.
+#[tokio::test]
+async fn a_credential_that_can_not_be_opened_names_its_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = accounts(directory.path(), &[1]);
+    assert!(store.swap(&ACCOUNT, Revision::NONE, b"R-1").await.unwrap());
+    let error = accounts(directory.path(), &[2]).load(&ACCOUNT).await;
+    let shown = format!("{:?}", key(1));
+    let id = shown.trim_start_matches("SealKey(").trim_end_matches(')');
+    assert!(error.unwrap_err().to_string().contains(id));
+
+    // Moved to another account, or set back to another revision.
+    let below = FileStore::new(directory.path()).durable().unwrap();
+    let sealed = below.load(&ACCOUNT).await.unwrap().unwrap().bytes.clone();
+    assert!(!String::from_utf8_lossy(&sealed).contains("R-1"));
+    let other = AccountKey::from_bytes([8; 32]);
+    assert!(below.swap(&other, Revision::NONE, &sealed).await.unwrap());
+    store.load(&other).await.unwrap_err();
+    assert!(below.swap(&ACCOUNT, Revision(1), &sealed).await.unwrap());
+    store.load(&ACCOUNT).await.unwrap_err();
 }

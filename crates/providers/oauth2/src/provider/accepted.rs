@@ -44,6 +44,7 @@ impl OAuth2 {
             Grant::ClientCredentials => {}
             Grant::JwtBearer(_) => return Some("assertion"),
             Grant::TokenExchange(_) => return Some("subject_token"),
+            Grant::FixedRefreshToken(_) | Grant::RefreshToken(_) => return Some("refresh_token"),
             Grant::Password { .. } => return Some("password"),
         }
         if methods.is_empty() {

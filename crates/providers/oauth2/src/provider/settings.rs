@@ -10,7 +10,7 @@ use super::{KIND, OAuth2};
 use crate::{
     authentication::{BasicEncoding, ClientAuthentication, ProofOptions},
     certificate::CertificateHeader,
-    grant::{Exchange, Grant},
+    grant::{Exchange, Grant, Rotating},
     headers::ExtraHeaders,
     resource::Api,
 };
@@ -46,6 +46,7 @@ impl OAuth2 {
             revocation_endpoint: None,
             client_id,
             grant: Grant::default(),
+            account: None,
             inputs: Vec::new(),
             authentication: None,
             offered: Vec::new(),
@@ -227,6 +228,32 @@ impl OAuth2 {
     #[must_use]
     pub fn password(self, username: SecretRef, password: SecretRef) -> Self {
         self.with_grant(Grant::Password { username, password })
+    }
+
+    /// Requests tokens with this refresh token, which the server does not replace (RFC 6749 §6). It is
+    /// read at each fetch, like a secret.
+    #[must_use]
+    pub fn fixed_refresh_token(self, refresh_token: SecretRef) -> Self {
+        self.with_grant(Grant::FixedRefreshToken(refresh_token))
+    }
+
+    /// Requests tokens with a refresh token that the server replaces at each use (RFC 6749 §6). It is
+    /// kept in the durable part of a sealed store, as the one of `account`; default: the provider's
+    /// name. `seed` is where the first one is.
+    ///
+    /// ```
+    /// use biped_core::{Provider as _, SecretRef};
+    /// use biped_oauth2::OAuth2;
+    ///
+    /// let provider = OAuth2::discovered("https://login.example", SecretRef::inline("client-7"))
+    ///     .client_secret(SecretRef::env("CRM_SECRET"))
+    ///     .rotating_refresh_token(None, Some(SecretRef::env("CRM_SEED")))
+    ///     .named("crm");
+    /// assert!(provider.account().is_some());
+    /// ```
+    #[must_use]
+    pub fn rotating_refresh_token(self, account: Option<String>, seed: Option<SecretRef>) -> Self {
+        self.with_grant(Grant::RefreshToken(Rotating { seed, account }))
     }
 
     pub(crate) fn with_grant(mut self, grant: Grant) -> Self {
@@ -426,6 +453,7 @@ impl OAuth2 {
             id = id.with("client_assertion_type", kind);
         }
         id = self.grant.identify(id);
+        self.account = self.grant.account(KIND, &id, self.client_id.as_ref());
         let own = self
             .methods()
             .iter()

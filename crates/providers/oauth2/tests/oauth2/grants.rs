@@ -217,6 +217,59 @@ async fn a_password_is_sent_with_the_client() {
     assert_eq!(sent, pairs(&expected));
 }
 
+#[tokio::test]
+async fn a_fixed_refresh_token_is_sent_at_each_fetch() {
+    let server = Server::new().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("refresh");
+    let endpoint = server.url("/token");
+    let toml = format!(
+        "token_endpoint = '{endpoint}'\ngrant = 'refresh_token'\nrotates = false\n\
+         client_id = 'client-7'\nclient_secret = 's'\nrefresh_token = 'file:{}'\nscope = 'a'\n\
+         client_authentication = 'client_secret_post'",
+        file.display()
+    );
+    let (provider, request) = build(&toml).unwrap();
+    let answer = |token: &str| {
+        let answer = json!({ "access_token": "t", "refresh_token": token });
+        json_answer(200, &answer)
+    };
+    let warning = || provider.warning(biped_core::Timestamp::from_unix_seconds(0));
+    for (at, token) in ["r-1", "r-2"].into_iter().enumerate() {
+        std::fs::write(&file, token).unwrap();
+        server.answers_once("/token", answer(token)).await;
+        let got = provider.fetch(&request, &server.context()).await.unwrap();
+        assert_eq!(got.extra("refresh_token"), None);
+        let mut sent = form(&server.requests().await[at]);
+        sent.sort();
+        let expected = [
+            ("client_id", "client-7"),
+            ("client_secret", "s"),
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token),
+            ("scope", "a"),
+        ];
+        assert_eq!(sent, pairs(&expected));
+        assert_eq!(warning(), None);
+    }
+
+    // One that is replaced after all: the access token serves, and a warning says what to set.
+    server.answers_once("/token", answer("r-3")).await;
+    let cx = server.context();
+    provider.fetch(&request, &cx).await.unwrap();
+    assert!(warning().unwrap().contains("rotates = true"));
+    let replacement = cx.take_replacement().unwrap();
+    assert_eq!(replacement.expose_secret(), "r-3");
+
+    let refusal = json_answer(400, &json!({ "error": "invalid_grant" }));
+    server.answers_once("/token", refusal).await;
+    let cx = server.context();
+    let error = provider.fetch(&request, &cx).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(!error.refuses_client());
+    assert!(cx.tries_next_secret(), "another of a list may be taken");
+}
+
 #[test]
 fn keys_belong_to_their_grants() {
     let base = "token_endpoint = 'https://login.example/token'\n";
@@ -239,6 +292,16 @@ fn keys_belong_to_their_grants() {
             "client_id",
         ),
         ("grant = 'refresh'\nclient_id = 'a'", "grant"),
+        (
+            "grant = 'refresh_token'\nclient_id = 'a'\nrotates = false",
+            "refresh_token",
+        ),
+        ("client_id = 'a'\nrotates = false", "rotates"),
+        (
+            "grant = 'refresh_token'\nclient_id = 'a'\nrotates = false\nrefresh_token = 'x'\n\
+             account = 'b'",
+            "account",
+        ),
         (
             "client_assertion = 'x'\nclient_id = 'a'\nclient_secret = 's'",
             "client_assertion",
@@ -313,6 +376,10 @@ fn what_is_presented_tells_clients_apart() {
         "grant = 'password'\nclient_id = 'a'\nusername = 'u'\npassword = 'x'",
         "grant = 'password'\nclient_id = 'a'\nusername = 'v'\npassword = 'x'",
         "grant = 'password'\nclient_id = 'a'\nusername = 'u'\npassword = 'y'",
+        "grant = 'refresh_token'\nclient_id = 'a'\nrotates = false\nrefresh_token = 'x'",
+        "grant = 'refresh_token'\nclient_id = 'a'\nrotates = false\nrefresh_token = 'y'",
+        "grant = 'refresh_token'\nclient_id = 'a'\nrefresh_token = 'x'",
+        "grant = 'refresh_token'\nclient_id = 'a'\naccount = 'other'",
     ];
     let id = |toml: &str| {
         let base = "token_endpoint = 'https://login.example/token'\n";

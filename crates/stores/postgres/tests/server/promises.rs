@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Claim, Generation, StoredToken, TokenKey, TokenStore};
+use biped_core::{AccountKey, Claim, Generation, StoredToken, TokenKey, TokenStore};
 use biped_postgres::PostgresStore;
 use biped_sealed::{SealKey, SealedStore};
-use biped_testing::store::{Alternating, conformance};
+use biped_testing::store::{Alternating, conformance, durable};
 
 use crate::postgres::Postgres;
 
@@ -214,4 +214,49 @@ fn a_store_works_on_one_runtime_after_another() {
             store.changed(&key, Generation(0)).await.unwrap();
         });
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_postgres_keeps_credentials() {
+    let server = Postgres::start("").await;
+    durable::run(async || server.store().durable().unwrap()).await;
+    durable::run(async || server.store().pooler(true).durable().unwrap()).await;
+    let named = async || {
+        let store = server.store().table("mine").unwrap();
+        SealedStore::new(Arc::new(store), SealKey::from_bytes([7; 32]))
+            .durable()
+            .unwrap()
+    };
+    durable::run(named).await;
+}
+
+/// A transaction of another connection sees what was committed, and no session holds the lock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_lock_ends_with_its_lease_and_not_with_its_connection() {
+    let server = Postgres::start("synchronous_commit = off").await;
+    let store = server.store().durable().unwrap();
+    let key = AccountKey::from_bytes([3; 32]);
+    let lock = store.lock(&key).await.unwrap().unwrap();
+    assert_eq!(lock.lease(), Some(Duration::from_secs(15)));
+    drop((lock, store));
+    let other = server.store().durable().unwrap();
+    assert!(other.lock(&key).await.unwrap().is_none());
+    let client = server.client().await;
+    let lapse = "UPDATE biped_tokens_accounts SET lease_until = clock_timestamp()";
+    client.batch_execute(lapse).await.unwrap();
+    other.lock(&key).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_table_of_credentials_that_may_not_be_made_is_an_error() {
+    let server = Postgres::start("").await;
+    connected(&server.store()).await;
+    let store = server.store().create(false).durable().unwrap();
+    let key = AccountKey::from_bytes([3; 32]);
+    store.load(&key).await.unwrap_err();
+    server.store().durable().unwrap().load(&key).await.unwrap();
+    assert_eq!(store.load(&key).await.unwrap(), None);
 }

@@ -1,0 +1,94 @@
+//! `biped seed`.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+
+use biped::{Error, ExposeSecret as _, SecretString};
+
+use crate::{args, failure::Outcome, output, session::Session};
+
+/// The longest line that is read.
+const LONGEST: u64 = 64 * 1024;
+
+pub(crate) fn run(session: &Session, args: &args::Seed) -> Outcome {
+    let biped = session.biped()?;
+    let source = biped.token_source(&args.name)?;
+    if source.provider().account().is_none() {
+        let error = Error::configuration("the provider keeps no refresh token");
+        let error = error.with_remedy("set grant = \"refresh_token\" without rotates = false");
+        return Err(error.with_provider(&*args.name).into());
+    }
+    let seed = line(&args.name).map_err(|error| error.with_provider(&*args.name))?;
+    let name = &args.name;
+    session.block_on(session.limited(name, source.seed(seed, args.replace)))?;
+    let note = |text: &str| {
+        if !session.is_json() {
+            output::note(&format!("{name}: {text}"));
+        }
+    };
+    if args.no_check {
+        // What an earlier refresh token brought may be another account's.
+        session.block_on(session.limited(name, source.forget()))?;
+        note("the refresh token is stored");
+        return Ok(());
+    }
+    note("the refresh token is stored; using it once");
+    session.block_on(session.limited(name, source.fetch()))?;
+    note("the vendor accepted it");
+    Ok(())
+}
+
+/// One line of stdin, which a terminal does not show.
+fn line(name: &str) -> Result<SecretString, Error> {
+    let _hidden = io::stdin().is_terminal().then(|| {
+        output::note(&format!(
+            "Enter the refresh token of {name}; it is not shown:"
+        ));
+        hide()
+    });
+    let mut text = String::new();
+    let stdin = io::stdin().lock();
+    io::Read::take(stdin, LONGEST)
+        .read_line(&mut text)
+        .map_err(|error| Error::secret(format!("stdin can't be read: {error}")))?;
+    let seed = SecretString::from(text.trim());
+    // Overwritten when it is dropped.
+    drop(SecretString::from(text));
+    match seed.expose_secret().is_empty() {
+        true => Err(Error::configuration(
+            "expected a refresh token on stdin, on one line",
+        )),
+        false => Ok(seed),
+    }
+}
+
+/// Shows what is typed again when it is dropped.
+#[cfg(unix)]
+struct Hidden(Option<rustix::termios::Termios>);
+
+/// Stops the terminal from showing what is typed.
+#[cfg(unix)]
+fn hide() -> Hidden {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let Ok(shown) = tcgetattr(io::stdin()) else {
+        return Hidden(None);
+    };
+    let mut hidden = shown.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    hidden.local_modes.insert(LocalModes::ECHONL);
+    let is_hidden = tcsetattr(io::stdin(), OptionalActions::Flush, &hidden).is_ok();
+    Hidden(is_hidden.then_some(shown))
+}
+
+#[cfg(unix)]
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        use rustix::termios::{OptionalActions, tcsetattr};
+        if let Some(shown) = &self.0 {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, shown);
+        }
+    }
+}
+
+/// Elsewhere the terminal shows it.
+#[cfg(not(unix))]
+fn hide() {}

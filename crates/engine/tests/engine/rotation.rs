@@ -1,0 +1,478 @@
+//! Credentials that change with each use: what is sent, what is stored, and what a process that ends at
+//! any step leaves behind.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use biped_core::{ErrorKind, SecretRef, SecretString, TokenRequest};
+use biped_engine::{CredentialState, TokenSource};
+use biped_testing::{ManualClock, Recorded, Reply, TestProvider, settle, store::TestAccounts};
+
+use crate::stage::{Stage, ask, failure, text};
+
+/// A vendor that replaces refresh tokens, and revokes the account where an old one is used again.
+struct Vendor {
+    /// Whether it answers the latest replaced token once more.
+    grace: bool,
+    state: Mutex<Account>,
+}
+
+#[derive(Default)]
+struct Account {
+    /// R-n is good.
+    current: usize,
+    revoked: bool,
+    /// How often each was sent.
+    sent: HashMap<String, usize>,
+}
+
+impl Vendor {
+    fn new(grace: bool) -> Arc<Self> {
+        let state = Mutex::default();
+        Arc::new(Self { grace, state })
+    }
+
+    fn answer(&self, request: &Recorded) -> Reply {
+        let form = url::form_urlencoded::parse(&request.body);
+        let mut tokens = form.filter(|(name, _)| name == "refresh_token");
+        let token = tokens.next().expect("a refresh token").1.into_owned();
+        let mut state = self.state.lock().unwrap();
+        *state.sent.entry(token.clone()).or_default() += 1;
+        let number: usize = token.strip_prefix("R-").unwrap().parse().unwrap();
+        let is_retry = self.grace && number + 1 == state.current;
+        if state.revoked || !(number == state.current || is_retry) {
+            state.revoked = true;
+            return Reply::error(400, "invalid_grant");
+        }
+        state.current = number + 1;
+        let (access, next) = (format!("t-{number}"), format!("R-{}", number + 1));
+        let body = serde_json::json!({
+            "access_token": access, "expires_in": 1000, "refresh_token": next,
+        });
+        Reply::json(200, &body.to_string())
+    }
+
+    fn requests(&self) -> usize {
+        self.state.lock().unwrap().sent.values().sum()
+    }
+
+    fn is_revoked(&self) -> bool {
+        self.state.lock().unwrap().revoked
+    }
+}
+
+/// One process that uses the account.
+struct Process {
+    stage: Stage,
+    store: TestAccounts,
+    source: TokenSource,
+}
+
+impl Process {
+    fn of(clock: &Arc<ManualClock>, accounts: &TestAccounts, vendor: &Arc<Vendor>) -> Self {
+        Self::seeded(clock, accounts, vendor, Some("R-0"))
+    }
+
+    fn seeded(
+        clock: &Arc<ManualClock>,
+        accounts: &TestAccounts,
+        vendor: &Arc<Vendor>,
+        seed: Option<&str>,
+    ) -> Self {
+        let store = accounts.process();
+        let stage = Stage::sharing(clock, &Arc::new(store.clone()));
+        let vendor = vendor.clone();
+        stage
+            .http
+            .answer_with(move |_, request| vendor.answer(request));
+        let seed = seed.map(SecretRef::inline);
+        let source = stage.source_of(TestProvider::default().named("crm").rotating(seed));
+        Self {
+            stage,
+            store,
+            source,
+        }
+    }
+
+    async fn state(&self) -> Option<(CredentialState, u64)> {
+        let credential = self.source.credential().await.unwrap();
+        credential.map(|it| (it.state, it.rotations))
+    }
+}
+
+fn stage() -> (Arc<ManualClock>, TestAccounts) {
+    let clock = Arc::new(ManualClock::new());
+    let accounts = TestAccounts::new(clock.clone());
+    (clock, accounts)
+}
+
+#[tokio::test]
+async fn each_refresh_sends_what_the_one_before_brought() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let vendor = Vendor::new(false);
+    let processes = [0; 3].map(|_| Process::of(&clock, &accounts, &vendor));
+    for number in 0..20 {
+        let process = &processes[number % 3];
+        assert_eq!(text(&process.source).await, format!("t-{number}"));
+        clock.advance(Duration::from_secs(1000));
+    }
+    settle().await;
+    {
+        let state = vendor.state.lock().unwrap();
+        assert!(!state.revoked);
+        assert_eq!(state.sent.len(), 20);
+        assert!(state.sent.values().all(|times| *times == 1));
+    }
+    let expected = Some((CredentialState::Ready, 20));
+    assert_eq!(processes[0].state().await, expected);
+}
+
+#[tokio::test]
+async fn ten_processes_at_once_send_one_request() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let vendor = Vendor::new(false);
+    let processes: Vec<_> = (0..10)
+        .map(|_| Process::of(&clock, &accounts, &vendor))
+        .collect();
+    let asking: Vec<_> = processes.iter().map(|it| ask(&it.source)).collect();
+    processes[0].stage.pass(3.0).await;
+    for asking in asking {
+        assert_eq!(asking.await.unwrap().unwrap(), "t-0");
+    }
+    assert_eq!(vendor.requests(), 1);
+}
+
+/// Other scopes are other tokens of the same account.
+#[tokio::test]
+async fn keys_of_one_account_take_turns() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let vendor = Vendor::new(false);
+    let processes = [0; 2].map(|_| Process::of(&clock, &accounts, &vendor));
+    let mut asking = Vec::new();
+    for (number, process) in processes.iter().enumerate() {
+        for scope in 0..3 {
+            let request = TokenRequest::new().scope(format!("s{number}{scope}"));
+            asking.push(ask(&process.source.with_request(request)));
+        }
+    }
+    processes[0].stage.pass(5.0).await;
+    for asking in asking {
+        asking.await.unwrap().unwrap();
+    }
+    assert_eq!(vendor.requests(), 6);
+    assert!(!vendor.is_revoked());
+}
+
+#[tokio::test]
+async fn an_answer_without_a_refresh_token_keeps_the_present_one() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let vendor = Vendor::new(false);
+    let process = Process::of(&clock, &accounts, &vendor);
+    process
+        .stage
+        .http
+        .answer_with(|_, _| Reply::token("kept", 1000));
+    for _ in 0..3 {
+        assert_eq!(text(&process.source).await, "kept");
+        clock.advance(Duration::from_secs(1000));
+    }
+    let requests = process.stage.http.requests();
+    for request in requests {
+        assert!(String::from_utf8_lossy(&request.body).contains("refresh_token=R-0"));
+    }
+    assert_eq!(process.state().await, Some((CredentialState::Ready, 0)));
+}
+
+/// How many halves of operations a refresh has: lock, load, write, write, unlock.
+const HALVES: usize = 10;
+/// The halves after which the answer was there and had not been written.
+const LOST: usize = 6;
+
+#[tokio::test]
+async fn a_process_that_ends_at_any_step_loses_no_account() {
+    let _limit = biped_testing::TimeLimit::start();
+    for grace in [true, false] {
+        for halves in 0..=HALVES {
+            let (clock, accounts) = stage();
+            let vendor = Vendor::new(grace);
+            let first = Process::of(&clock, &accounts, &vendor);
+            first.store.stop_after(halves);
+            let asked = ask(&first.source);
+            first.stage.pass(0.1).await;
+            assert_eq!(first.store.is_stopped(), halves < HALVES, "{halves}");
+            asked.abort();
+
+            let second = Process::of(&clock, &accounts, &vendor);
+            clock.advance(Duration::from_secs(3600));
+            let asked = ask(&second.source);
+            second.stage.pass(5.0).await;
+            let token = asked.await.unwrap();
+            let requests = vendor.requests();
+            if !grace && halves == LOST {
+                // What no client can prevent, and the error says so.
+                let error = token.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Refused);
+                assert!(
+                    error.to_string().contains("of 12:00:00 was lost"),
+                    "{error}"
+                );
+                assert_eq!(requests, 2);
+                let state = second.state().await.unwrap().0;
+                assert_eq!(state, CredentialState::Refused);
+            } else {
+                token.unwrap_or_else(|error| panic!("{grace} {halves}: {error}"));
+                assert!(!vendor.is_revoked(), "{grace} {halves}");
+                let state = vendor.state.lock().unwrap();
+                let twice: Vec<_> = state.sent.iter().filter(|(_, times)| **times > 1).collect();
+                assert_eq!(twice.is_empty(), halves != LOST, "{halves}: {twice:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn while_the_store_is_down_the_new_credential_is_held() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let vendor = Vendor::new(false);
+    let process = Process::of(&clock, &accounts, &vendor);
+    process.stage.http.close_gate();
+    let asked = ask(&process.source);
+    process.stage.pass(0.1).await;
+    process.store.set_down(true);
+    process.stage.http.open_gate();
+    process.stage.pass(5.0).await;
+    assert!(!asked.is_finished(), "the token is given to nobody");
+    process.stage.pass(6.0).await;
+    let error = asked.await.unwrap().unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Store | ErrorKind::Unreachable),
+        "{error}"
+    );
+
+    // Another refresh of this process does not send the old one again.
+    let again = ask(&process.source);
+    process.stage.pass(60.0).await;
+    again.await.unwrap().unwrap_err();
+    assert_eq!(vendor.requests(), 1);
+
+    // A graceful stop waits for it.
+    let manager = process.stage.manager.clone();
+    let draining = tokio::spawn(async move { manager.drain().await });
+    process.stage.pass(9.0).await;
+    assert!(!draining.is_finished());
+    process.store.set_down(false);
+    process.stage.pass(2.0).await;
+    draining.await.unwrap();
+    assert_eq!(process.state().await, Some((CredentialState::Ready, 1)));
+    clock.advance(Duration::from_secs(1000));
+    assert_eq!(text(&process.source).await, "t-1");
+    assert!(!vendor.is_revoked());
+}
+
+#[tokio::test]
+async fn a_graceful_stop_waits_for_ten_seconds_and_no_longer() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let vendor = Vendor::new(false);
+    let process = Process::of(&clock, &accounts, &vendor);
+    process.stage.http.close_gate();
+    let asked = ask(&process.source);
+    process.stage.pass(0.1).await;
+    process.store.set_down(true);
+    process.stage.http.open_gate();
+    process.stage.pass(100.0).await;
+    asked.await.unwrap().unwrap_err();
+    let manager = process.stage.manager.clone();
+    let draining = tokio::spawn(async move { manager.drain().await });
+    process.stage.pass(9.5).await;
+    assert!(!draining.is_finished());
+    process.stage.pass(1.0).await;
+    draining.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_sends_nothing() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let vendor = Vendor::new(false);
+    let process = Process::of(&clock, &accounts, &vendor);
+    process.store.set_down(true);
+    let asked = ask(&process.source);
+    process.stage.pass(30.0).await;
+    let error = asked.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store);
+    assert_eq!(vendor.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_refused_credential_is_never_sent_again() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let vendor = Vendor::new(false);
+    vendor.state.lock().unwrap().revoked = true;
+    let processes = [0; 3].map(|_| Process::of(&clock, &accounts, &vendor));
+    for process in &processes {
+        let error = failure(&process.source).await;
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(!error.refuses_client());
+        assert!(error.to_string().contains("biped seed crm"), "{error}");
+    }
+    // Nor by any probe, however long it takes.
+    for _ in 0..50 {
+        for process in &processes {
+            failure(&process.source).await;
+        }
+        clock.advance(Duration::from_secs(1800));
+    }
+    assert_eq!(vendor.requests(), 1);
+
+    // A new seed is the end of that.
+    *vendor.state.lock().unwrap() = Account {
+        current: 7,
+        ..Account::default()
+    };
+    let seed = SecretString::from("R-7");
+    processes[0].source.seed(seed, false).await.unwrap();
+    clock.advance(Duration::from_secs(1800));
+    assert_eq!(text(&processes[2].source).await, "t-7");
+}
+
+#[tokio::test]
+async fn a_refusal_of_something_else_leaves_the_credential_ready() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    for (status, code) in [(401, "invalid_client"), (400, "invalid_scope")] {
+        let vendor = Vendor::new(false);
+        let process = Process::of(&clock, &accounts, &vendor);
+        process
+            .stage
+            .http
+            .answer_with(move |_, _| Reply::error(status, code));
+        failure(&process.source).await;
+        assert_eq!(process.state().await, Some((CredentialState::Ready, 0)));
+    }
+    // An answer that never arrived may have replaced it.
+    let vendor = Vendor::new(false);
+    let process = Process::of(&clock, &accounts, &vendor);
+    process.stage.http.answer_with(|_, _| Reply::unreachable());
+    let asked = ask(&process.source);
+    process.stage.pass(30.0).await;
+    asked.await.unwrap().unwrap_err();
+    assert_eq!(process.state().await, Some((CredentialState::Asking, 0)));
+}
+
+#[tokio::test]
+async fn a_vendor_that_does_not_answer_has_ten_seconds() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let vendor = Vendor::new(true);
+    let process = Process::of(&clock, &accounts, &vendor);
+    process.stage.http.close_gate();
+    drop(ask(&process.source));
+    process.stage.pass(9.9).await;
+    let other = Process::of(&clock, &accounts, &vendor);
+    let request = TokenRequest::new().scope("other");
+    let asked = ask(&other.source.with_request(request));
+    other.stage.pass(0.05).await;
+    assert_eq!([&process, &other].map(|it| it.stage.http.count()), [1, 0]);
+    other.stage.pass(1.0).await;
+    asked.await.unwrap().unwrap();
+    assert_eq!([&process, &other].map(|it| it.stage.http.count()), [1, 1]);
+}
+
+#[tokio::test]
+async fn a_new_configured_seed_is_taken_once_and_an_old_one_never() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let vendor = Vendor::new(false);
+    let old = Process::of(&clock, &accounts, &vendor);
+    assert_eq!(text(&old.source).await, "t-0");
+    settle().await;
+
+    // A rollout with a new one: a consent was given anew.
+    vendor.state.lock().unwrap().current = 50;
+    let new = Process::seeded(&clock, &accounts, &vendor, Some("R-50"));
+    clock.advance(Duration::from_secs(1000));
+    assert_eq!(text(&new.source).await, "t-50");
+    settle().await;
+    // The old deployment goes on with what the new one brought, and so does a rollback.
+    for seed in ["R-0", "R-50", "R-0"] {
+        let process = Process::seeded(&clock, &accounts, &vendor, Some(seed));
+        clock.advance(Duration::from_secs(1000));
+        text(&process.source).await;
+        settle().await;
+    }
+    assert!(!vendor.is_revoked());
+    assert_eq!(vendor.state.lock().unwrap().current, 54);
+}
+
+#[tokio::test]
+async fn an_account_is_seeded_replaced_and_forgotten_by_hand() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let vendor = Vendor::new(false);
+    let process = Process::seeded(&clock, &accounts, &vendor, None);
+    let seed = async |text: &str, replace| {
+        let seeded = process.source.seed(SecretString::from(text), replace);
+        seeded.await.map_err(|error| error.kind())
+    };
+    let error = failure(&process.source).await;
+    assert_eq!(error.kind(), ErrorKind::Secret);
+    assert!(error.to_string().contains("biped seed crm"), "{error}");
+    assert_eq!(process.state().await, None);
+
+    assert_eq!(seed("R-0", false).await, Ok(()));
+    assert_eq!(process.state().await, Some((CredentialState::Ready, 0)));
+    assert_eq!(seed("R-9", false).await, Err(ErrorKind::Configuration));
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(text(&process.source).await, "t-0");
+    assert_eq!(seed("R-9", false).await, Err(ErrorKind::Configuration));
+    vendor.state.lock().unwrap().current = 9;
+    assert_eq!(seed("R-9", true).await, Ok(()));
+    clock.advance(Duration::from_secs(1000));
+    assert_eq!(text(&process.source).await, "t-9");
+
+    process.source.forget_credential().await.unwrap();
+    assert_eq!(process.state().await, None);
+    assert!(!accounts.holds("R-10"));
+    assert_eq!(seed("R-9", true).await, Err(ErrorKind::Configuration));
+    // Nor is a configured one taken again.
+    let again = Process::seeded(&clock, &accounts, &vendor, Some("R-0"));
+    clock.advance(Duration::from_secs(1000));
+    assert_eq!(failure(&again.source).await.kind(), ErrorKind::Secret);
+    assert_eq!(vendor.requests(), 2);
+}
+
+#[tokio::test]
+async fn a_seed_that_is_gone_does_no_harm_once_it_was_taken() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let vendor = Vendor::new(false);
+    let missing = SecretRef::env("BIPED_TEST_NO_SUCH_SEED");
+    let process = Process::of(&clock, &accounts, &vendor);
+    let provider = TestProvider::default().named("crm").rotating(Some(missing));
+    let source = process.stage.source_of(provider.named("crm"));
+    assert_eq!(failure(&source).await.kind(), ErrorKind::Secret);
+    process.source.seed("R-0".into(), false).await.unwrap();
+    clock.advance(Duration::from_secs(1000));
+    assert_eq!(text(&source).await, "t-0");
+}
+
+/// Without a durable store, or with one that is not sealed, nothing is sent.
+#[tokio::test]
+async fn a_store_that_may_lose_it_keeps_no_credential() {
+    let _limit = biped_testing::TimeLimit::start();
+    let stage = Stage::new();
+    let seed = Some(SecretRef::inline("R-0"));
+    let source = stage.source_of(TestProvider::default().rotating(seed));
+    assert_eq!(failure(&source).await.kind(), ErrorKind::Configuration);
+    assert_eq!(stage.http.count(), 0);
+}
