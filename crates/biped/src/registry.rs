@@ -48,7 +48,8 @@ const STORES: &[BuiltIn<StoreKind>] = built_in! {
     "file": biped_file::kind, "path": Text;
     "postgres": biped_postgres::kind, "url": Secret, "table": Text, "create": Bool, "pooler": Bool,
         "ca": Secret;
-    "redis": biped_redis::kind, "url": Secret, "prefix": Text, "ca": Secret;
+    "redis": biped_redis::kind, "url": Secret, "prefix": Text, "ca": Secret,
+        "sentinel": Text, "sentinel_user": Text, "sentinel_password": Secret;
 };
 
 /// What `[store]` is for.

@@ -41,6 +41,7 @@ fn the_list_needs_neither_network_nor_secrets_but_to_tell_whose_token_is_stored(
             "state": "unknown",
             "expires_at": null,
             "expires_in": null,
+            "credential": null,
         })
     );
     assert_eq!(world.token_requests(), 0);

@@ -152,6 +152,7 @@ fn every_shown_entry_loads_as_it_is() {
     world.run("list").ok();
     // With all that may be given.
     let given = config.replace("\n# ", "\n");
+    let given = given.replace("{tenant}", "acme");
     let given = given.replace(
         "api_base_url = \"{",
         "api_base_url = \"https://api.example/{",

@@ -313,10 +313,15 @@ async fn only_a_configured_base_url_may_be_in_plain_http_and_only_at_a_listed_se
     // What the vendor's answer names is never one of them.
     source.forget().await.unwrap();
     let answer = r#"{"access_token":"t-1","expires_in":3600,"base_url":"http://eu.example"}"#;
-    stage.http.push(Reply::json(200, answer));
-    let outcome = call(&source, get("/a"), &mut api).await;
-    assert_eq!(token_error(outcome).kind(), ErrorKind::InvalidResponse);
-    assert_eq!(api.urls(), expected);
+    stage.http.answer_with(|_, _| Reply::json(200, answer));
+    let caller = crate::stage::ask(&source);
+    settle().await;
+    while !caller.is_finished() {
+        stage.clock.advance(stage.clock.next_wake().unwrap());
+        settle().await;
+    }
+    let error = caller.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
 }
 
 #[tokio::test]

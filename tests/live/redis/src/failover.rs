@@ -33,7 +33,7 @@ pub(crate) async fn cluster(found: &mut impl FnMut(Line)) {
         (Act::Stop, "cluster: primary stopped for 5 s"),
         (Act::Kill, "cluster: primary killed"),
     ];
-    each(&mut cluster, &acts, |cluster| cluster.move_slot(), found).await;
+    each(&mut cluster, &acts, Cluster::move_slot, found).await;
 }
 
 pub(crate) async fn sentinel(found: &mut impl FnMut(Line)) {
