@@ -2,6 +2,10 @@
 //! beside this file reads the rest.
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/fleet.md")]
+pub mod fleet {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/getting-started.md")]
 pub mod getting_started {}
 
