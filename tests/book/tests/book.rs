@@ -94,6 +94,7 @@ fn is_configuration(chapter: &str, block: &str, text: &str) {
     let block = block
         .replace("/etc/ssl/cluster-ca.pem", pem.to_str().unwrap())
         .replace("/run/secrets/biped-seal", secret.to_str().unwrap())
+        .replace("env:DATABASE_URL", "postgres://127.0.0.1:1/tokens")
         .replace("env:REDIS_URL", "redis://127.0.0.1:1/0");
     let path = directory.path().join("biped.toml");
     fs::write(&path, &block).unwrap();
