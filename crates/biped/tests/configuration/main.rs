@@ -7,6 +7,7 @@ mod doors;
 mod environment;
 mod file;
 mod http;
+#[cfg(feature = "oauth2")]
 mod plain_http;
 mod reach;
 mod schema;
