@@ -89,6 +89,8 @@
 //! Each waiting process listens for changes by plain publish and subscribe, and polls as well. A user
 //! without rights to channels waits by polling alone.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod address;
 #[cfg(feature = "cluster")]
 mod cluster;
