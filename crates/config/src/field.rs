@@ -171,6 +171,8 @@ impl Field {
     }
 }
 
+/// The key of the API's base URL.
+pub(crate) const API_BASE_URL: &str = "api_base_url";
 /// The key that lists the servers which are asked without TLS.
 pub(crate) const PLAIN_HTTP: &str = "plain_http";
 
@@ -195,7 +197,7 @@ pub(crate) const COMMON: &[Field] = &[
     Field::new("scope", FieldType::Scopes).about("The scopes to ask for (RFC 6749 §3.3)."),
     Field::new("token_endpoint", FieldType::Url)
         .about("The token endpoint, if it is not the vendor's usual one."),
-    Field::new("api_base_url", FieldType::Url)
+    Field::new(API_BASE_URL, FieldType::Url)
         .about("Where relative API paths go, if the vendor's answer names no base URL."),
     Field::new(PLAIN_HTTP, FieldType::Texts).about(
         "The servers that are asked without TLS, by host and port, such as keycloak.auth.svc:8080: for \

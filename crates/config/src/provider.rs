@@ -15,7 +15,7 @@ use biped_core::{
 use url::Url;
 
 use crate::{
-    field::{COMMON, Field, FieldType, PLAIN_HTTP},
+    field::{API_BASE_URL, COMMON, Field, FieldType, PLAIN_HTTP},
     problem::Problem,
     table::ConfigTable,
     value::{ConfigValue, Origin, Value, any_of},
@@ -61,9 +61,6 @@ pub struct ProviderKind {
     base_url_key: &'static str,
     build: Arc<Build>,
 }
-
-/// The key of the API's base URL, which every kind of provider takes.
-const API_BASE_URL: &str = "api_base_url";
 
 type Build = dyn Fn(&ProviderConfig) -> Result<Arc<dyn Provider>, Error> + Send + Sync;
 
@@ -161,8 +158,8 @@ impl ProviderKind {
             false => config.check_types(self.fields()),
         }
         config.require(self.fields());
-        // Each call brings its own query.
         config.check_plain_http();
+        // Each call brings its own query.
         for key in BTreeSet::from([API_BASE_URL, self.base_url_key]) {
             let base_url = config.value(key);
             let base_url = base_url.and_then(|url| url.to_url_with(config.plain_http()));
