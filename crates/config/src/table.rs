@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{Error, PlainHttp, SecretRef, Timestamp, check_secure};
+use biped_core::{Error, PlainHttp, SecretRef, Timestamp};
 use url::Url;
 
 use crate::{
@@ -142,8 +142,7 @@ impl ConfigTable {
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration), which says what is wrong with it.
     pub fn check_url(&self, url: &Url) -> Result<(), Error> {
-        self.plain_http()
-            .map_or_else(|| check_secure(url), |servers| servers.check(url))
+        PlainHttp::check_with(self.plain_http(), url)
     }
 
     /// Reads `plain_http`, which the other keys are read by.

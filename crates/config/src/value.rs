@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
 
-use biped_core::{Error, PlainHttp, References, SecretRef, Timestamp, check_secure};
+use biped_core::{Error, PlainHttp, References, SecretRef, Timestamp};
 use url::Url;
 
 use crate::{field::FieldType, secret::SecretSchemes};
@@ -436,8 +436,7 @@ impl ConfigValue {
     /// The same, or http to one of these servers.
     pub(crate) fn to_url_with(&self, plain_http: Option<&PlainHttp>) -> Option<Url> {
         let url = Url::parse(self.to_text()?.trim()).ok()?;
-        let checked = plain_http.map_or_else(|| check_secure(&url), |servers| servers.check(&url));
-        checked.ok()?;
+        PlainHttp::check_with(plain_http, &url).ok()?;
         url.fragment().is_none().then_some(url)
     }
 

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::{
     ClientIdentity, Clock, Error, HttpClient, IdentityKey, Input, Now, PlainHttp, References,
-    RequestObserver, SecretRef, SecretUse, Timestamp, check_platform, check_secure, redacted_url,
+    RequestObserver, SecretRef, SecretUse, Timestamp, check_platform, redacted_url,
 };
 
 /// How long a platform's own service may take to respond.
@@ -85,7 +85,8 @@ impl<'a> FetchContext<'a> {
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) for an address that
-    /// [`check_url`](Self::check_url) refuses, [`Unreachable`](crate::ErrorKind::Unreachable) without a complete response.
+    /// [`check_url`](Self::check_url) refuses, [`Unreachable`](crate::ErrorKind::Unreachable) without a
+    /// complete response.
     pub async fn send(
         &self,
         request: http::Request<Bytes>,
@@ -455,10 +456,7 @@ impl<'a> FetchContext<'a> {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration), which says what is wrong with it.
     pub fn check_url(&self, url: &Url) -> Result<(), Error> {
-        match self.plain_http {
-            Some(servers) => servers.check(url),
-            None => check_secure(url),
-        }
+        PlainHttp::check_with(self.plain_http, url)
     }
 
     /// Marks the secrets that are read under this key of a store.

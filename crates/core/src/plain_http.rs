@@ -54,6 +54,14 @@ impl PlainHttp {
         check_secure(url)
     }
 
+    /// Checks a URL with a list that may be missing: then with [`check_secure`] alone.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_with(servers: Option<&Self>, url: &Url) -> Result<(), Error> {
+        servers.map_or_else(|| check_secure(url), |servers| servers.check(url))
+    }
+
     fn lists(&self, url: &Url) -> bool {
         let port = url.port_or_known_default();
         url.host().is_some_and(|host| {

@@ -1,6 +1,6 @@
 //! Where an API request goes, and that it does not leave the API's origin.
 
-use biped_core::{Error, PlainHttp, check_secure, redacted_url};
+use biped_core::{Error, PlainHttp, redacted_url};
 use url::Url;
 
 /// The origin of requests with a relative path, until the token says where they go. Its top-level
@@ -26,7 +26,7 @@ pub(super) fn place(
             .with_remedy("the vendor names none with this token; set api_base_url"));
     };
     // What an answer named was checked when it came: it is in plain http only if it is configured.
-    plain_http.map_or_else(|| check_secure(base), |servers| servers.check(base))?;
+    PlainHttp::check_with(plain_http, base)?;
     check_fragment(url)?;
     if base.query().is_some() || base.fragment().is_some() {
         return Err(Error::configuration(format!(

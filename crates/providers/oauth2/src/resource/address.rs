@@ -45,10 +45,7 @@ impl Api {
     pub(crate) fn url(&self) -> Result<Url, Error> {
         let wrong = |what: &str| Error::configuration(format!("api {what}"));
         let url = Url::parse(&self.text).map_err(|_| wrong("is not a valid URL"))?;
-        match &self.plain_http {
-            Some(servers) => servers.check(&url)?,
-            None => check_secure(&url)?,
-        }
+        PlainHttp::check_with(self.plain_http.as_ref(), &url)?;
         if url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("must not have a query or a fragment"));
         }
