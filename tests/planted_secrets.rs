@@ -284,6 +284,9 @@ async fn of_core(shown: &mut Shown) {
     for reference in [inline.clone(), command.clone(), inline.or(&command)] {
         shown.debug("SecretRef", &reference);
         shown.display("SecretRef", &reference);
+        for member in reference.members() {
+            shown.debug("Member", &member);
+        }
         let identity = IdentityRef {
             certificate: SecretRef::inline(PEM),
             key: reference,

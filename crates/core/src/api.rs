@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, StatusCode};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::{Clock, Error, SecretRef, Timestamp, challenge::challenge_parameters, redacted_url};
+use crate::{Clock, Error, SecretRef, Timestamp, redacted_url, wire::challenge_parameters};
 
 /// An API request as a provider sees it: enough to carry a token or a signature, for any HTTP
 /// library.

@@ -6,7 +6,7 @@ mod token_key;
 use std::{fmt, sync::Arc};
 
 pub use self::{store_key::StoreKey, token_key::TokenKey};
-use crate::{SecretRef, identity::Mark};
+use biped_secret::{Mark, SecretRef};
 
 /// Which kind of provider issues tokens, where, to which client, and for which credentials: the
 /// provider's part of the cache key.
@@ -145,7 +145,7 @@ impl ProviderId {
     /// value itself, nothing is added, because the id holds the value already.
     #[must_use]
     pub fn identifier(self, identifier: &SecretRef) -> Self {
-        if identifier.is_inline() {
+        if identifier.as_inline().is_some() {
             return self;
         }
         self.depending_on(identifier, true)

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     ApiResponse, PEEK_LIMIT, Verdict,
-    pointer::{ResponsePath, alike},
+    wire::{ResponsePath, alike},
 };
 
 /// An API response that rejects the token, for APIs that don't say so with 401. All of its conditions

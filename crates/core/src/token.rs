@@ -358,7 +358,8 @@ impl TokenBuilder {
         let expires_at = match (self.written, lifetime) {
             (Some(written), _) => written.unwrap_or(Timestamp::MAX),
             (None, Lifetime::For(life)) => self.sent_at.after(life.min(MAX_LIFETIME)),
-            (None, Lifetime::UntilRejected) => Timestamp::MAX,
+            // Until an API rejects it.
+            (None, _) => Timestamp::MAX,
         };
         let token_type = self
             .token_type

@@ -4,11 +4,10 @@ use super::{
     Credential, ProviderId,
     token_key::{TokenKey, WithoutCredentials},
 };
-use crate::{
-    Clock, Error, IdentityKey, SecretRef, TokenRequest,
-    identity::Mark,
-    secret::{Member, SecretUse},
-};
+use biped_secret::{Mark, Member, SecretUse};
+use secrecy::ExposeSecret as _;
+
+use crate::{Clock, Error, IdentityKey, SecretRef, TokenRequest};
 
 /// The name of tokens in a store, which depends on the present values of the credentials.
 #[derive(Debug)]
@@ -34,7 +33,9 @@ impl StoreKey {
     /// can't tell the client's secrets from others.
     #[must_use]
     pub fn stays_in_process(identity: Option<&IdentityKey>, id: &ProviderId) -> bool {
-        let is_here = |it: &Credential| !it.is_identifier && it.reference.has_inline();
+        let is_here = |it: &Credential| {
+            !it.is_identifier && it.reference.members().any(|place| place.inline().is_some())
+        };
         identity.is_none() && (id.client().is_empty() || id.credentials().iter().any(is_here))
     }
 
@@ -82,7 +83,7 @@ impl StoreKey {
                         parts.push(mark);
                         made.read.push(Read {
                             credential: number,
-                            at: member.at,
+                            at: member.at(),
                             mark,
                         });
                     }
@@ -107,7 +108,7 @@ impl StoreKey {
         }
         let is_known = |number: usize, member: &Member<'_>, used: &SecretUse| {
             let known = |read: &Read| {
-                (read.credential, read.at) == (number, member.at)
+                (read.credential, read.at) == (number, member.at())
                     && Some(read.mark) == used.store_mark()
             };
             !member.is_free_to_read() || self.read.iter().any(known)
@@ -131,7 +132,10 @@ impl StoreKey {
         let is_named = |used: &SecretUse| {
             let mut credentials = id.credentials().iter();
             credentials.any(|it| it.reference == *used.secret())
-                || used.secret().is_text(id.client())
+                || used
+                    .secret()
+                    .as_inline()
+                    .is_some_and(|text| text.expose_secret() == id.client())
         };
         if !secrets.iter().all(is_named) {
             return None;
@@ -193,7 +197,7 @@ async fn mark(
 ) -> Result<Mark, Error> {
     use secrecy::ExposeSecret as _;
     let value = member.read(clock).await?;
-    Ok(identity.mark(value.expose_secret()))
+    Ok(identity.digest(value.expose_secret()))
 }
 
 fn place(identity: &IdentityKey, member: &Member<'_>) -> Mark {

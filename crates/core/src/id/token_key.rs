@@ -3,10 +3,9 @@
 use std::fmt;
 
 use super::ProviderId;
-use crate::{
-    IdentityKey, ParamValue, TokenRequest,
-    identity::{KeyedHash, Mark},
-};
+use biped_secret::{KeyedHash, Mark};
+
+use crate::{IdentityKey, ParamValue, TokenRequest};
 
 /// The version of how keys are made. Tokens under the keys of another version are not found.
 const DOMAIN: &[u8] = b"biped token key 2";

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use biped_core::{
     ClientIdentity, Error, ErrorKind, ExposeSecret, FetchContext, IdentityKey, IdentityRef, Input,
-    Inspection, Now, Proof, Provider, RequestObserver, SecretString, SecretUse, Token,
-    TokenRequest,
+    Inspection, Now, Proof, Provider, RequestObserver, SecretRef, SecretString, SecretUse, Token,
+    TokenRequest, name_credentials,
 };
 
 use crate::{
@@ -132,8 +132,8 @@ impl Engine {
             }
             // Of several, one that can't be read says nothing about the others' refusal.
             let error = match failed {
-                Some(error) => error.naming(&secrets, &unread),
-                None => Error::all_unread(&unread),
+                Some(error) => name_credentials(error, &secrets, &unread),
+                None => SecretRef::all_unread(&unread),
             };
             return Err(FetchFailure {
                 error: error.unsent(!sent),

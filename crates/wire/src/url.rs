@@ -2,13 +2,13 @@
 
 use url::{Host, Url};
 
-use crate::Error;
+use biped_error::Error;
 
 /// Checks that a token or a secret may be sent to `url`: it is https, or http to this machine, and
 /// contains no user name.
 ///
 /// # Errors
-/// [`Configuration`](crate::ErrorKind::Configuration), which says what is wrong with it.
+/// [`Configuration`](biped_error::ErrorKind::Configuration), which says what is wrong with it.
 pub fn check_secure(url: &Url) -> Result<(), Error> {
     let refuse = |what: &str| Error::configuration(format!("{} {what}", redacted_url(url)));
     if !url.username().is_empty() || url.password().is_some() {
@@ -42,7 +42,7 @@ pub fn is_loopback(url: &Url) -> bool {
 /// (`169.254.0.0/16`) or to `metadata.google.internal` at port 80.
 ///
 /// # Errors
-/// [`Configuration`](crate::ErrorKind::Configuration), which says what is wrong with it.
+/// [`Configuration`](biped_error::ErrorKind::Configuration), which says what is wrong with it.
 pub fn check_platform(url: &Url) -> Result<(), Error> {
     let is_plain = url.username().is_empty() && url.password().is_none();
     let is_named = url.host_str() == Some(GOOGLE_METADATA);

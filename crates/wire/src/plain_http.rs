@@ -4,11 +4,13 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use crate::{Error, check_secure};
+use biped_error::Error;
+
+use crate::check_secure;
 
 /// The servers that secrets and tokens may be sent to in plain http, by exact host and port: those of a
 /// service mesh, which encrypts what its applications send in clear
-/// ([`Provider::plain_http`](crate::Provider::plain_http)).
+/// (`Provider::plain_http`).
 ///
 /// It concerns what the configuration names. An address in a vendor's answer is never one of these, except
 /// at the origin of the configured issuer.
@@ -29,7 +31,7 @@ impl PlainHttp {
     /// The servers at these hosts and ports, such as `keycloak.auth.svc:8080` or `[fd00::1]:8080`.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) if one is not a host with a port.
+    /// [`Configuration`](biped_error::ErrorKind::Configuration) if one is not a host with a port.
     pub fn new(servers: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, Error> {
         let all: Option<_> = servers
             .into_iter()
@@ -45,7 +47,7 @@ impl PlainHttp {
     /// listed here.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration), which says what is wrong with it.
+    /// [`Configuration`](biped_error::ErrorKind::Configuration), which says what is wrong with it.
     pub fn check(&self, url: &Url) -> Result<(), Error> {
         let has_user = !url.username().is_empty() || url.password().is_some();
         if url.scheme() == "http" && !has_user && self.lists(url) {

@@ -1,19 +1,19 @@
 //! A reference as a part of an identity: its place counts, or, if it is the secret itself, a hash that
 //! only this process can make.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{SecretRef, Source};
-use crate::{
-    Clock, Error,
-    identity::{KeyedHash, Mark, of_this_process},
-};
+use biped_error::{Clock, Error};
+
+use crate::identity::{KeyedHash, Mark, of_this_process};
 
 impl SecretRef {
     /// A mark that tells this reference from others within this process.
-    pub(crate) fn mark(&self) -> Mark {
+    #[must_use]
+    pub fn mark(&self) -> Mark {
         let mut hash = of_this_process().hash(b"biped reference");
         hash.count(self.sources.len());
         for source in self.sources.iter() {
@@ -22,23 +22,17 @@ impl SecretRef {
         hash.end()
     }
 
-    /// Whether one of the secrets is inline.
-    pub(crate) fn has_inline(&self) -> bool {
-        self.sources.iter().any(|source| source.inline().is_some())
+    /// The text, if it is a single inline one.
+    #[must_use]
+    pub fn as_inline(&self) -> Option<&SecretString> {
+        match &*self.sources {
+            [source] => source.inline(),
+            _ => None,
+        }
     }
 
-    /// Whether it is a single inline secret.
-    pub(crate) fn is_inline(&self) -> bool {
-        matches!(&*self.sources, [Source::Inline(_)])
-    }
-
-    /// Whether it is `text`, inline.
-    pub(crate) fn is_text(&self, text: &str) -> bool {
-        matches!(&*self.sources, [Source::Inline(secret)] if secret.expose_secret() == text)
-    }
-
-    /// The places that it names.
-    pub(crate) fn members(&self) -> impl Iterator<Item = Member<'_>> {
+    /// The places that it names, in the order in which they are tried.
+    pub fn members(&self) -> impl Iterator<Item = Member<'_>> {
         let places = self.sources.iter().enumerate();
         places.map(|(at, source)| Member {
             reference: self,
@@ -48,32 +42,44 @@ impl SecretRef {
     }
 }
 
-/// One of the places that a reference names.
+/// One of the places that a [`SecretRef`] names.
 #[derive(Clone, Copy)]
-pub(crate) struct Member<'a> {
+pub struct Member<'a> {
     reference: &'a SecretRef,
-    pub(crate) at: usize,
+    at: usize,
     source: &'a Source,
 }
 
 impl Member<'_> {
+    /// Its number among the places, from 0.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
     /// Whether it can be read without running a command.
-    pub(crate) fn is_free_to_read(&self) -> bool {
+    #[must_use]
+    pub fn is_free_to_read(&self) -> bool {
         self.source.is_free_to_read()
     }
 
-    pub(crate) async fn read(&self, clock: &dyn Clock) -> Result<SecretString, Error> {
+    /// Reads the secret from this place.
+    ///
+    /// # Errors
+    /// [`Secret`](biped_error::ErrorKind::Secret), as for [`SecretRef::resolve`].
+    pub async fn read(&self, clock: &dyn Clock) -> Result<SecretString, Error> {
         self.reference.resolve(self.at, clock).await
     }
 
     /// Whether a read of `reference` at the place `candidate` was a read of this place.
-    pub(crate) fn is(&self, reference: &SecretRef, candidate: usize) -> bool {
+    #[must_use]
+    pub fn is(&self, reference: &SecretRef, candidate: usize) -> bool {
         let last = self.reference.sources.len().saturating_sub(1);
         self.at == candidate.min(last) && self.reference == reference
     }
 
     /// Adds the place; of an inline secret nothing but that it is inline.
-    pub(crate) fn hash_place(&self, hash: &mut KeyedHash) {
+    pub fn hash_place(&self, hash: &mut KeyedHash) {
         match self.source {
             Source::Inline(_) => hash.bytes(b"inline"),
             source => source.hash(hash),
@@ -81,8 +87,17 @@ impl Member<'_> {
     }
 
     /// The inline text, if it is one.
-    pub(crate) fn inline(&self) -> Option<&SecretString> {
+    #[must_use]
+    pub fn inline(&self) -> Option<&SecretString> {
         self.source.inline()
+    }
+}
+
+impl fmt::Debug for Member<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Member")
+            .field(&self.source.to_string())
+            .finish()
     }
 }
 

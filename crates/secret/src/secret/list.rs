@@ -3,14 +3,14 @@
 use secrecy::SecretString;
 
 use super::{SecretRef, Source, command, field, places, source};
-use crate::{Clock, Error};
+use biped_error::{Clock, Error};
 
 impl SecretRef {
     /// Reads the secret at its first place that can be read at once, for settings that are read when a
     /// program starts. It may block for 10 s on each file or command.
     ///
     /// # Errors
-    /// [`Secret`](crate::ErrorKind::Secret), as for [`resolve`](Self::resolve), if none can be read.
+    /// [`Secret`](biped_error::ErrorKind::Secret), as for [`resolve`](Self::resolve), if none can be read.
     pub fn read_now(&self) -> Result<SecretString, Error> {
         let mut unread = Vec::new();
         for source in self.sources.iter() {
@@ -32,7 +32,7 @@ impl SecretRef {
                 Err(error) => unread.push(error),
             }
         }
-        Err(Error::all_unread(&unread))
+        Err(Self::all_unread(&unread))
     }
 
     /// Reads the secret at its first place that can be read.
@@ -45,30 +45,29 @@ impl SecretRef {
                 Err(error) => unread.push(error),
             }
         }
-        Err(Error::all_unread(&unread))
+        Err(Self::all_unread(&unread))
     }
 }
 
-/// For code that runs providers.
-impl Error {
-    /// The error for a list of secrets none of which can be read: the errors of all of them.
+impl SecretRef {
+    /// For code that runs providers: the error for a list of secrets none of which can be read: the errors of all of them.
     #[must_use]
-    pub fn all_unread(unread: &[Self]) -> Self {
-        let mut messages: Vec<_> = unread.iter().map(Self::message).collect();
+    pub fn all_unread(unread: &[Error]) -> Error {
+        let mut messages: Vec<_> = unread.iter().map(Error::message).collect();
         messages.dedup();
         let Some(first) = unread.first() else {
-            return SecretRef::names_nothing();
+            return Self::names_nothing();
         };
         if let [_] = messages[..] {
             return first.clone();
         }
         let message = format!("no secret of a list can be read: {}", messages.join("; "));
-        let soonest = unread.iter().filter_map(Self::retry_after).min();
+        let soonest = unread.iter().filter_map(Error::retry_after).min();
         let all_wait = unread.iter().all(|error| error.retry_after().is_some());
         first
             .clone()
             .with_message(message)
-            .transient(unread.iter().any(Self::is_transient))
+            .transient(unread.iter().any(Error::is_transient))
             .with_next_attempt(soonest.filter(|_| all_wait))
     }
 }

@@ -1,4 +1,4 @@
-//! [`SecretUse`]: that a secret was read. [`Error::naming`]: the credentials that a vendor refused.
+//! [`SecretUse`]: that a secret was read. [`name_credentials`]: the ones that a vendor refused.
 
 use std::fmt;
 
@@ -8,10 +8,9 @@ use super::{
     SecretRef,
     oddity::{self, Oddity},
 };
-use crate::{
-    Clock, Error, ErrorKind, IdentityKey,
-    identity::{Mark, of_this_process},
-};
+use biped_error::{Clock, Error, ErrorKind};
+
+use crate::identity::{IdentityKey, Mark, of_this_process};
 
 /// A record that a fetch read a secret: where it was, marks that tell whether it changed, and what is
 /// odd about its value. It doesn't contain the secret.
@@ -26,7 +25,10 @@ pub struct SecretUse {
 }
 
 impl SecretUse {
-    pub(crate) fn new(
+    /// A record that the place numbered `candidate` of `secret` held `value`. `store` is the key of the
+    /// token store, if it has one.
+    #[must_use]
+    pub fn new(
         secret: &SecretRef,
         candidate: usize,
         value: &SecretString,
@@ -36,8 +38,8 @@ impl SecretUse {
         Self {
             secret: secret.clone(),
             candidate,
-            mark: of_this_process().mark(value),
-            store_mark: store.map(|key| key.mark(value)),
+            mark: of_this_process().digest(value),
+            store_mark: store.map(|key| key.digest(value)),
             oddities: oddity::of(value),
         }
     }
@@ -48,18 +50,22 @@ impl SecretUse {
         &self.secret
     }
 
-    pub(crate) fn candidate(&self) -> usize {
+    /// The number of the place that was read.
+    #[must_use]
+    pub fn candidate(&self) -> usize {
         self.candidate
     }
 
-    pub(crate) fn store_mark(&self) -> Option<Mark> {
+    /// The digest of the value under the key of the token store.
+    #[must_use]
+    pub fn store_mark(&self) -> Option<Mark> {
         self.store_mark
     }
 
     /// Whether the secret is another one now. A secret that can't be read counts as unchanged.
     pub async fn has_changed(&self, clock: &dyn Clock) -> bool {
         let value = self.secret.resolve(self.candidate, clock).await;
-        value.is_ok_and(|value| of_this_process().mark(value.expose_secret()) != self.mark)
+        value.is_ok_and(|value| of_this_process().digest(value.expose_secret()) != self.mark)
     }
 }
 
@@ -91,34 +97,33 @@ impl SecretUse {
     }
 }
 
+/// The error, with where the credentials are from that the vendor refused, what is odd about them, and
+/// which others could not be read. An error of another kind stays as it is. No value is told.
+///
 /// For code that runs providers.
-impl Error {
-    /// Says where the credentials are from that the vendor refused, what is odd about them, and which
-    /// others could not be read. An error of another kind stays as it is. No value is told.
-    #[must_use]
-    pub fn naming(self, used: &[SecretUse], unread: &[Self]) -> Self {
-        if self.kind() != ErrorKind::Refused {
-            return self;
-        }
-        let mut places: Vec<String> = Vec::new();
-        let mut odd: Vec<String> = unread.iter().map(|error| error.message().into()).collect();
-        let mut remedy = None;
-        for used in used {
-            let place = used.place();
-            for oddity in &used.oddities {
-                let place = place.as_deref().unwrap_or("a credential");
-                let told = format!("the value of {place} {oddity}");
-                if !odd.contains(&told) {
-                    odd.push(told);
-                }
-                remedy.get_or_insert(oddity.remedy());
-            }
-            places.extend(place.filter(|place| !places.contains(place)));
-        }
-        let places = match self.refuses_client() {
-            true => places.join("; "),
-            false => String::new(),
-        };
-        self.with_credentials(places, odd.join(", and "), remedy)
+#[must_use]
+pub fn name_credentials(error: Error, used: &[SecretUse], unread: &[Error]) -> Error {
+    if error.kind() != ErrorKind::Refused {
+        return error;
     }
+    let mut places: Vec<String> = Vec::new();
+    let mut odd: Vec<String> = unread.iter().map(|error| error.message().into()).collect();
+    let mut remedy = None;
+    for used in used {
+        let place = used.place();
+        for oddity in &used.oddities {
+            let place = place.as_deref().unwrap_or("a credential");
+            let told = format!("the value of {place} {oddity}");
+            if !odd.contains(&told) {
+                odd.push(told);
+            }
+            remedy.get_or_insert(oddity.remedy());
+        }
+        places.extend(place.filter(|place| !places.contains(place)));
+    }
+    let places = match error.refuses_client() {
+        true => places.join("; "),
+        false => String::new(),
+    };
+    error.with_credentials(places, odd.join(", and "), remedy)
 }

@@ -10,7 +10,9 @@ use biped_io::{FILE_TIMEOUT, MAX_FILE_SIZE, read_file, read_file_async};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use crate::{Clock, Error, pem_blocks};
+use biped_error::{Clock, Error};
+
+use crate::pem_blocks;
 
 pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
     let problem = match std::env::var(name) {

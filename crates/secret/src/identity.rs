@@ -10,10 +10,10 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::StoreError;
+use biped_error::StoreError;
 
 /// A store's own key. Digests under it tell secrets apart whose tokens share the store
-/// ([`TokenStore::identity_key`](crate::TokenStore::identity_key)).
+/// (`TokenStore::identity_key`).
 ///
 /// With the key, secrets can be guessed from the names of tokens. It must be protected like the
 /// tokens.
@@ -44,7 +44,9 @@ impl IdentityKey {
         &self.0
     }
 
-    pub(crate) fn hash(&self, domain: &[u8]) -> KeyedHash {
+    /// A digest of several parts under this key. `domain` says what it is for.
+    #[must_use]
+    pub fn hash(&self, domain: &[u8]) -> KeyedHash {
         // RFC 2104 pads a key that is shorter than a block.
         let mut block = Zeroizing::new([0; 64]);
         block[..32].copy_from_slice(&self.0[..]);
@@ -53,14 +55,9 @@ impl IdentityKey {
         hash
     }
 
-    /// The digest of a secret under this key.
+    /// The digest of a value under this key.
     #[must_use]
-    pub fn digest(&self, secret: &str) -> [u8; 32] {
-        self.mark(secret)
-    }
-
-    /// The digest of a value.
-    pub(crate) fn mark(&self, value: &str) -> Mark {
+    pub fn digest(&self, value: &str) -> Mark {
         let mut hash = self.hash(b"biped value");
         hash.bytes(value.as_bytes());
         hash.end()
@@ -68,23 +65,27 @@ impl IdentityKey {
 }
 
 /// A digest that tells a value from others. Without the key it says nothing about the value.
-pub(crate) type Mark = [u8; 32];
+pub type Mark = [u8; 32];
 
 /// HMAC-SHA-256 over parts, each with its length.
 #[derive(Clone)]
-pub(crate) struct KeyedHash(Hmac<Sha256>);
+pub struct KeyedHash(Hmac<Sha256>);
 
 impl KeyedHash {
-    pub(crate) fn count(&mut self, count: usize) {
+    /// Adds a number.
+    pub fn count(&mut self, count: usize) {
         self.0.update(&(count as u64).to_le_bytes());
     }
 
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+    /// Adds a part, with its length.
+    pub fn bytes(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.0.update(bytes);
     }
 
-    pub(crate) fn end(self) -> Mark {
+    /// The digest of all parts.
+    #[must_use]
+    pub fn end(self) -> Mark {
         self.0.finalize().into_bytes().into()
     }
 }
@@ -103,6 +104,12 @@ pub(crate) fn of_this_process() -> &'static IdentityKey {
             IdentityKey::from_bytes(bytes)
         })
     })
+}
+
+impl fmt::Debug for KeyedHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyedHash([redacted])")
+    }
 }
 
 impl PartialEq for IdentityKey {

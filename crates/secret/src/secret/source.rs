@@ -7,7 +7,7 @@ use biped_io::{before, block_on};
 use secrecy::SecretString;
 
 use super::command::COMMAND_TIMEOUT;
-use crate::{Clock, Error, SystemClock, Timestamp};
+use biped_error::{Clock, Error, SystemClock, Timestamp};
 
 /// How long after a refusal a source is read again: that costs a request, as a rule.
 const SOURCE_RECHECK: Duration = Duration::from_secs(30);
@@ -23,7 +23,7 @@ pub trait SecretSource: fmt::Debug + Send + Sync {
     /// Reads the secret. It has 10 s.
     ///
     /// # Errors
-    /// [`Secret`](crate::ErrorKind::Secret), transient where a later read may succeed. The message
+    /// [`Secret`](biped_error::ErrorKind::Secret), transient where a later read may succeed. The message
     /// must not show a secret.
     async fn read(&self, cx: &SourceContext<'_>) -> Result<SecretString, Error>;
 

@@ -11,7 +11,9 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::{BaseUrls, Error, ErrorKind, MAX_LIFETIME, Timestamp, VendorError};
+use biped_error::{Error, ErrorKind, Timestamp, VendorError};
+
+use crate::{BaseUrls, MAX_LIFETIME};
 
 pub use crate::{
     base_urls::host_matches,
@@ -24,7 +26,7 @@ pub use biped_redact::{Escaped, Redactor, VENDOR_TEXT_LIMIT, escaped, vendor_tex
 /// The JSON of a response, whatever its content type says. Bytes that are not UTF-8 are replaced.
 ///
 /// # Errors
-/// [`InvalidResponse`](crate::ErrorKind::InvalidResponse), which is transient if the body is empty.
+/// [`InvalidResponse`](biped_error::ErrorKind::InvalidResponse), which is transient if the body is empty.
 pub fn json(response: &http::Response<Bytes>) -> Result<Value, Error> {
     let body = response.body().trim_ascii();
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
@@ -229,7 +231,7 @@ pub fn jwt_expiry(token: &str) -> Option<Timestamp> {
 /// [`BaseUrls::at`] and [`BaseUrls::read`].
 ///
 /// # Errors
-/// [`InvalidResponse`](crate::ErrorKind::InvalidResponse), which says what is wrong with it.
+/// [`InvalidResponse`](biped_error::ErrorKind::InvalidResponse), which says what is wrong with it.
 pub fn base_url(text: &str, hosts: &[impl AsRef<str>], token_endpoint: &Url) -> Result<Url, Error> {
     BaseUrls::at(hosts, token_endpoint).read(text)
 }

@@ -310,8 +310,10 @@ impl Error {
         self
     }
 
-    /// Adds where the refused credentials are from, and what is odd about them, with its own remedy.
-    pub(crate) fn with_credentials(
+    /// Adds where the refused credentials are from, and what is odd about them, with its own remedy. Both
+    /// texts may be empty.
+    #[must_use]
+    pub fn with_credentials(
         mut self,
         places: String,
         odd: String,

@@ -6,7 +6,7 @@ use biped_io::{before, block_on, run_command};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::places::text;
-use crate::{Clock, Error, SystemClock};
+use biped_error::{Clock, Error, SystemClock};
 
 /// How long a command may take to print a secret.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::Error;
+use biped_error::Error;
 
 /// Splits `PLACE#/POINTER`.
 pub(super) fn split(text: &str) -> (&str, Option<&str>) {

@@ -17,7 +17,7 @@ pub enum Lifetime {
     /// This long, from when its request was sent.
     For(Duration),
     /// Until an API rejects it. A provider that gives such tokens says so
-    /// ([`Provider::lives_until_rejected`](crate::Provider::lives_until_rejected)).
+    /// (`Provider::lives_until_rejected`).
     UntilRejected,
 }
 

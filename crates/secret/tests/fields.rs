@@ -28,7 +28,7 @@ async fn a_path_may_contain_variables() {
     let error = relative.relative_to("/no/where".as_ref());
     let error = error.resolve(0, &SystemClock).await.unwrap_err();
     assert!(
-        error.message().contains("/no/where/biped-core/x"),
+        error.message().contains("/no/where/biped-secret/x"),
         "{error}"
     );
 }

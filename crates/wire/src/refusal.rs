@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::{VendorError, challenge::challenge_parameters, wire};
+use biped_error::VendorError;
+
+use crate::{challenge::challenge_parameters, wire};
 
 /// The shapes of errors that are sure to be errors, whatever the status, in the order in which they are
 /// tried. Names are compared without regard to case, `_` and `-`.

@@ -20,12 +20,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::command::COMMAND_REST;
 pub use self::command::COMMAND_TIMEOUT;
-pub(crate) use self::credential::Member;
 pub use self::{
+    credential::Member,
     source::{SecretSource, SourceContext},
-    used::SecretUse,
+    used::{SecretUse, name_credentials},
 };
-use crate::{Clock, Error};
+use biped_error::{Clock, Error};
 
 /// How long after a refusal a secret is read again.
 const SECRET_RECHECK: Duration = Duration::from_secs(1);
@@ -97,7 +97,7 @@ impl SecretRef {
     }
 
     /// The content of a regular file of at most 1 MiB, without a newline at its end. Reading it may take
-    /// at most 10 s ([`read_file`](crate::read_file)).
+    /// at most 10 s ([`read_file`](biped_io::read_file)).
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self::one(Source::File(path.into()))
@@ -206,15 +206,17 @@ impl SecretRef {
         )))
     }
 
-    pub(crate) fn names_nothing() -> Error {
+    /// The error for a reference that names no place.
+    #[must_use]
+    pub fn names_nothing() -> Error {
         Error::secret("an empty list names no secret")
     }
 
-    /// A name for this reference, such as the client identifier in a [`ProviderId`](crate::ProviderId):
+    /// A name for this reference, such as the client identifier in a `ProviderId`:
     /// its value if it can be read at once, otherwise the reference. A variable or a file is read
     /// (within 10 s); no command is run. It is not for secrets, because ids are shown.
     ///
-    /// Two references can have the same name. [`ProviderId::identifier`](crate::ProviderId::identifier)
+    /// Two references can have the same name. `ProviderId::identifier`
     /// tells them apart.
     #[must_use]
     pub fn identity(&self) -> String {
@@ -257,7 +259,7 @@ impl SecretRef {
     /// Reads the secret at the place with this number, counted from 0, or at the last if it names fewer.
     ///
     /// # Errors
-    /// [`Secret`](crate::ErrorKind::Secret). It is transient for a file that is missing or empty or
+    /// [`Secret`](biped_error::ErrorKind::Secret). It is transient for a file that is missing or empty or
     /// whose file system does not respond, and for a command that fails, because the secret may be
     /// about to be replaced.
     pub async fn resolve(

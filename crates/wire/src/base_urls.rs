@@ -5,9 +5,11 @@ use std::fmt;
 use biped_redact::vendor_text;
 use url::Url;
 
-use crate::{Error, check_secure, is_loopback, redacted_url};
+use biped_error::Error;
 
-/// Which base URLs a vendor's answers may name ([`Provider::base_urls`](crate::Provider::base_urls)).
+use crate::{check_secure, is_loopback, redacted_url};
+
+/// Which base URLs a vendor's answers may name (`Provider::base_urls`).
 ///
 /// ```
 /// use biped_core::BaseUrls;
@@ -72,7 +74,7 @@ impl BaseUrls {
     /// Reads the base URL in an answer, and checks it before any token is sent there.
     ///
     /// # Errors
-    /// [`InvalidResponse`](crate::ErrorKind::InvalidResponse), which says what is wrong with it.
+    /// [`InvalidResponse`](biped_error::ErrorKind::InvalidResponse), which says what is wrong with it.
     pub fn read(&self, text: &str) -> Result<Url, Error> {
         let refuse = |why: String| {
             Err(
