@@ -271,6 +271,23 @@ mod accounts {
             .toml(format!("{PROVIDER}{sealed}"))
             .build()
             .unwrap();
+        #[cfg(feature = "redis")]
+        for more in [
+            "url = 'redis://host'\n",
+            "url = ['redis://host']\nsentinel = 'primary'\n",
+        ] {
+            // Whether the server may keep it is seen when it is used.
+            let redis = format!("{PROVIDER}[store]\nkind = 'redis'\n{more}");
+            assert_one(
+                &problems(&redis),
+                "biped.toml:6: providers.crm.grant: ",
+                &["[store] seal"],
+            );
+            builder()
+                .toml(format!("{redis}seal = ['{SEAL}']\n"))
+                .build()
+                .unwrap();
+        }
         // What is wrong with the store is told alone.
         let found = problems(&format!("{PROVIDER}[store]\nkind = 'dynamodb'\n"));
         assert_one(&found, "biped.toml:8: store.kind: ", &["memory"]);

@@ -306,6 +306,89 @@ fn commands_at_once_send_one_request() {
     assert_eq!(vendor.with(|it| it.sent.clone()), [0]);
 }
 
+/// The configuration with a Redis instead of the file store.
+fn in_redis(vendor: &Vendor, url: &str, more: &str) -> String {
+    let redis = format!("kind = 'redis'\nurl = {url}\n{more}");
+    config(vendor, "refresh_token = 'R-0'").replace("kind = 'file'\npath = 'kept'", &redis)
+}
+
+#[test]
+fn a_redis_behind_sentinels_keeps_no_refresh_token_and_check_says_so() {
+    let vendor = Vendor::start(false);
+    let world = World::empty();
+    let sentinels = in_redis(&vendor, "['redis://127.0.0.1:1']", "sentinel = 'mymaster'");
+    world.write("biped.toml", &sentinels);
+    for line in ["check crm", "token crm", "seed crm"] {
+        let refused = run(&world, line, Some("R-0\n"));
+        let words = format!("{}{}", refused.stdout, refused.stderr);
+        assert_eq!(refused.status, 4, "{line}: {words}");
+        let says_why = words.contains("sentinels") && words.contains("postgres");
+        assert!(says_why, "{line}: {words}");
+    }
+    assert_eq!(vendor.with(|it| it.sent.len()), 0);
+}
+
+/// A Redis of the test's own.
+struct Redis {
+    port: u16,
+    child: Child,
+    _directory: tempfile::TempDir,
+}
+
+impl Redis {
+    fn start(appendfsync: &str) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = std::process::Command::new("redis-server");
+        command
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--appendonly", "yes", "--appendfsync", appendfsync, "--dir"])
+            .arg(directory.path())
+            .stdout(Stdio::null());
+        let child = command.spawn().unwrap();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        Self {
+            port,
+            child,
+            _directory: directory,
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs a Redis: tests/live/run redis"]
+fn a_redis_keeps_a_refresh_token_only_where_it_loses_none() {
+    for (appendfsync, is_fit) in [("everysec", false), ("always", true)] {
+        let (vendor, redis) = (Vendor::start(false), Redis::start(appendfsync));
+        let world = World::empty();
+        let url = format!("'redis://127.0.0.1:{}'", redis.port);
+        world.write("biped.toml", &in_redis(&vendor, &url, ""));
+        let checked = run(&world, "check crm", None);
+        let words = format!("{}{}", checked.stdout, checked.stderr);
+        if is_fit {
+            assert_eq!(checked.status, 0, "{words}");
+            assert_eq!(run(&world, "token crm --fresh", None).ok(), "t-1\n");
+            assert_eq!(credential(&world)["rotations"], 2);
+        } else {
+            assert_eq!(checked.status, 4, "{words}");
+            assert!(words.contains("appendfsync"), "{words}");
+        }
+        let sent: &[u64] = if is_fit { &[0, 1] } else { &[] };
+        assert_eq!(vendor.with(|it| it.sent.clone()), sent);
+    }
+}
+
 /// How often processes are killed; `tests/live/rotation/run` does so more often.
 fn rounds() -> u64 {
     let wanted = std::env::var("BIPED_KILL_ROUNDS").ok();

@@ -48,7 +48,7 @@
 //!
 //! # What is stored
 //!
-//! `KEY` is 64 hexadecimal digits; everything expires by itself.
+//! `KEY` is 64 hexadecimal digits. All but an `account` expires by itself.
 //!
 //! | name | type | what it is |
 //! | --- | --- | --- |
@@ -58,6 +58,8 @@
 //! | `biped:{KEY}:1:failure` | string | why the last holder failed, while requests to the vendor are paused |
 //! | `biped:{KEY}:1:newest` | string | the newest generation that was stored, forgotten or given out |
 //! | `biped:{KEY}:1` | channel | the generation of a change, for callers that wait |
+//! | `biped:{KEY}:1:account` | hash | `r`, the revision, `b`, a credential that changes with each use, and `id` of the write; never expires |
+//! | `biped:{KEY}:1:lock` | string | `id` of the process that uses the credential; expires after 15 s |
 //!
 //! The `1` is the version of this layout: versions of Biped with different layouts leave each other's
 //! entries alone. Generations are microseconds on the server's clock, and never decrease while entries
@@ -69,6 +71,17 @@
 //! no process finds a token of another secret. Without it, names hold only the places of secrets (the
 //! variable, the path). Tokens of literal secrets, tokens of providers without a client identifier, and
 //! refusals of credentials then stay in their process, and a warning says so once.
+//!
+//! # Credentials that change with each use
+//!
+//! [`TokenStore::durable`](biped_core::TokenStore::durable) keeps them, only on a single primary that loses no
+//! write: with `appendonly yes`, `appendfsync always`, `no-appendfsync-on-rewrite no` and
+//! `maxmemory-policy noeviction`. A cluster, servers behind sentinels, a replica, and any other setting are
+//! refused at the first use, with an error that says why. The server is asked before each refresh. A
+//! replica may copy the primary, but don't promote one: its last writes may be missing.
+//!
+//! A user of an ACL also needs `+role +config|get`. An operation may take 4 s, since the server waits for its
+//! disk.
 //!
 //! # When the server is gone
 //!
@@ -91,6 +104,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod accounts;
 mod address;
 #[cfg(feature = "cluster")]
 mod cluster;
@@ -101,6 +115,7 @@ mod link;
 mod scripts;
 #[cfg(feature = "sentinel")]
 mod sentinel;
+mod server;
 mod store;
 
 #[cfg(feature = "sentinel")]

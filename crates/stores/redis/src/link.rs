@@ -17,7 +17,7 @@ use tokio::{runtime, sync::Notify};
 use crate::cluster::Nodes;
 use crate::connection::Connection;
 
-/// The longest time that an operation takes.
+/// The longest time that an operation on tokens takes.
 pub const LIMIT: Duration = Duration::from_millis(250);
 
 /// How long a subscription without waiting callers is kept.
@@ -46,12 +46,12 @@ struct Channel {
 
 impl Link {
     /// Prepares a connection, which the first command makes. Needs a runtime.
-    pub(crate) fn new(client: Client) -> RedisResult<Self> {
+    pub(crate) fn new(client: Client, limit: Duration) -> RedisResult<Self> {
         let channels = Arc::new(Channels::default());
         let heard = channels.clone();
         let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(LIMIT))
-            .set_response_timeout(Some(LIMIT))
+            .set_connection_timeout(Some(limit))
+            .set_response_timeout(Some(limit))
             // Each operation tries twice. After more tries the time limit would hide the error.
             .set_number_of_retries(0)
             .set_push_sender(move |push: PushInfo| {
@@ -65,10 +65,10 @@ impl Link {
 
     /// Prepares connections to the primaries of a cluster. Needs a runtime.
     #[cfg(feature = "cluster")]
-    pub(crate) fn to_cluster(nodes: &Nodes) -> RedisResult<Self> {
+    pub(crate) fn to_cluster(nodes: &Nodes, limit: Duration) -> RedisResult<Self> {
         let channels = Arc::new(Channels::default());
         let heard = channels.clone();
-        let connection = nodes.connect(LIMIT, move |push| heard.hear(&push))?;
+        let connection = nodes.connect(limit, move |push| heard.hear(&push))?;
         Ok(Self::over(Connection::Cluster(connection), channels))
     }
 

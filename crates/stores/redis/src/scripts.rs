@@ -1,6 +1,6 @@
 //! What runs on the server, each at once and undivided.
 //!
-//! All take the same five keys: token, forgotten, lease, failure, newest. Numbers of sixteen digits
+//! Those of tokens take the same five keys: token, forgotten, lease, failure, newest. Numbers of sixteen digits
 //! are written with `%.0f`: Lua's own way would round them.
 
 use redis::{Cmd, Script, cmd};
@@ -12,7 +12,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    fn new(text: &'static str) -> Self {
+    pub(crate) fn new(text: &'static str) -> Self {
         let hash = Script::new(text).get_hash().to_owned();
         Self { text, hash }
     }

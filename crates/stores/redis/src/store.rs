@@ -1,26 +1,21 @@
 //! [`RedisStore`]: tokens that a fleet shares.
 
-use std::{
-    fmt,
-    future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, Error, Generation, Lease, LeaseFailure, LeaseId, SecretString, StoreError,
-    StoredToken, SystemClock, TokenKey, TokenStore,
+    Claim, DurableStore, Error, Generation, Lease, LeaseFailure, LeaseId, SecretString, StoreError,
+    StoredToken, TokenKey, TokenStore,
 };
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
 
 #[cfg(feature = "sentinel")]
 use crate::sentinel::Sentinel;
 use crate::{
-    address::{Address, Target},
-    fault,
-    link::{LIMIT, Link, Names},
-    scripts::{Scripts, Source},
+    accounts::Accounts,
+    address::Address,
+    link::{LIMIT, Names},
+    scripts::Scripts,
+    server::Server,
 };
 
 /// The default start of all names.
@@ -43,13 +38,10 @@ const REST_OF_MANY: Duration = Duration::from_secs(1);
 pub struct RedisStore(Arc<Inner>);
 
 struct Inner {
-    target: Target,
-    /// The URLs without users and passwords.
-    shown: String,
+    server: Server,
     prefix: String,
     scripts: Scripts,
-    clock: Arc<dyn Clock>,
-    link: Mutex<Option<Arc<Link>>>,
+    accounts: Arc<Accounts>,
 }
 
 impl RedisStore {
@@ -98,14 +90,16 @@ impl RedisStore {
     }
 
     fn of(address: Address) -> Self {
-        let Address { target, shown } = address;
+        Self::with(Server::at(address, LIMIT), DEFAULT_PREFIX.into())
+    }
+
+    fn with(server: Server, prefix: String) -> Self {
+        let accounts = Arc::new(Accounts::of(&server, &prefix));
         Self(Arc::new(Inner {
-            target,
-            shown,
-            prefix: DEFAULT_PREFIX.into(),
+            server,
+            prefix,
             scripts: Scripts::new(),
-            clock: Arc::new(SystemClock),
-            link: Mutex::default(),
+            accounts,
         }))
     }
 
@@ -122,129 +116,11 @@ impl RedisStore {
                 "a prefix in Redis needs at least one character, and no braces or spaces",
             ));
         }
-        let Inner { target, shown, .. } = &*self.0;
-        Ok(Self(Arc::new(Inner {
-            target: target.clone(),
-            shown: shown.clone(),
-            prefix,
-            scripts: Scripts::new(),
-            clock: self.0.clock.clone(),
-            link: Mutex::default(),
-        })))
+        Ok(Self::with(self.0.server.apart(LIMIT), prefix))
     }
 
     fn names(&self, key: &TokenKey) -> Names {
         Names::new(&self.0.prefix, key)
-    }
-
-    async fn link(&self) -> RedisResult<Arc<Link>> {
-        let known = |link: &mut Option<Arc<Link>>| link.clone().filter(|link| link.is_driven());
-        if let Some(link) = known(&mut self.current()) {
-            return Ok(link);
-        }
-        let new = match &self.0.target {
-            Target::One(client) => Link::new(client.clone())?,
-            #[cfg(feature = "cluster")]
-            Target::Cluster(nodes) => Link::to_cluster(nodes)?,
-            #[cfg(feature = "sentinel")]
-            Target::Sentinel(sentinels) => Link::new(sentinels.primary().await?)?,
-        };
-        let mut current = self.current();
-        match known(&mut current) {
-            Some(link) => Ok(link),
-            None => Ok(current.insert(Arc::new(new)).clone()),
-        }
-    }
-
-    fn current(&self) -> MutexGuard<'_, Option<Arc<Link>>> {
-        self.0.link.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether another server may have taken over from the one that failed.
-    fn may_move(&self) -> bool {
-        !matches!(self.0.target, Target::One(_))
-    }
-
-    /// Runs a script. It is tried again if the connection is broken, since all scripts may run twice.
-    async fn run<T: FromRedisValue>(
-        &self,
-        script: &Source,
-        names: &Names,
-        arguments: impl FnOnce(&mut Cmd),
-    ) -> Result<T, StoreError> {
-        let [mut known, mut whole] = script.commands(&names.keys);
-        let mut given = Cmd::new();
-        arguments(&mut given);
-        for argument in given.args_iter() {
-            if let redis::Arg::Simple(argument) = argument {
-                known.arg(argument);
-                whole.arg(argument);
-            }
-        }
-        let once = async || {
-            let link = self.link().await?;
-            let mut connection = link.connection();
-            let answer = match known.query_async(&mut connection).await {
-                // The server has just started, or is new.
-                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    whole.query_async(&mut connection).await
-                }
-                answer => answer,
-            };
-            if let Err(error) = &answer
-                && (!error.is_io_error() || self.may_move())
-            {
-                self.part_with(&link);
-            }
-            answer
-        };
-        let done = self.bounded(async {
-            match once().await {
-                Err(error)
-                    if error.is_unrecoverable_error()
-                        || error.is_io_error()
-                        || error.code() == Some("READONLY") && self.may_move() =>
-                {
-                    once().await
-                }
-                answer => answer,
-            }
-        });
-        let done = done.await;
-        if done.is_err() && self.may_move() {
-            // It may stand still, while another server is the primary.
-            let link = self.current().take();
-            link.iter().for_each(|link| link.end());
-        }
-        done
-    }
-
-    /// Drops the connection, so that the next operation makes another. A connection reconnects on its own
-    /// after it was cut, but not after the server refused it, for example for a wrong password.
-    fn part_with(&self, link: &Arc<Link>) {
-        let parted = self.current().take_if(|current| Arc::ptr_eq(current, link));
-        parted.iter().for_each(|link| link.end());
-    }
-
-    async fn bounded<T>(
-        &self,
-        work: impl Future<Output = Result<T, RedisError>>,
-    ) -> Result<T, StoreError> {
-        tokio::select! {
-            biased;
-            done = work => done.map_err(|error| self.fault(&error)),
-            () = self.0.clock.sleep(LIMIT) => {
-                let Inner { shown, .. } = &*self.0;
-                let limit = LIMIT.as_millis();
-                Err(StoreError::new(format!("the Redis at {shown} did not answer in {limit} ms")))
-            }
-        }
-    }
-
-    /// The error of a command, without what was sent: a server may repeat that.
-    fn fault(&self, error: &RedisError) -> StoreError {
-        let Inner { shown, .. } = &*self.0;
-        StoreError::new(format!("the Redis at {shown} {}", fault::why(error)))
     }
 }
 
@@ -252,7 +128,11 @@ impl RedisStore {
 impl TokenStore for RedisStore {
     async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
         let get = &self.0.scripts.get;
-        let found: Option<(u64, Vec<u8>, u64)> = self.run(get, &self.names(key), |_| {}).await?;
+        let found: Option<(u64, Vec<u8>, u64)> = self
+            .0
+            .server
+            .run(get, &self.names(key).keys, |_| {})
+            .await?;
         Ok(found.map(|(generation, bytes, left)| StoredToken {
             generation: Generation(generation),
             keep: Duration::from_millis(left),
@@ -269,7 +149,9 @@ impl TokenStore for RedisStore {
         let names = self.names(key);
         let put = &self.0.scripts.put;
         let stored: u8 = self
-            .run(put, &names, |script| {
+            .0
+            .server
+            .run(put, &names.keys, |script| {
                 script
                     .arg(token.generation.0)
                     .arg(&token.bytes[..])
@@ -291,7 +173,9 @@ impl TokenStore for RedisStore {
         let names = self.names(key);
         let forget = &self.0.scripts.forget;
         let _: u8 = self
-            .run(forget, &names, |script| {
+            .0
+            .server
+            .run(forget, &names.keys, |script| {
                 script
                     .arg(through.0)
                     .arg(millis(keep))
@@ -311,7 +195,9 @@ impl TokenStore for RedisStore {
         let id = renew.map_or_else(|| LeaseId(fastrand::u128(..)), |lease| lease.id);
         let lease = &self.0.scripts.lease;
         let (answer, number, why): (u8, u64, Vec<u8>) = self
-            .run(lease, &self.names(key), |script| {
+            .0
+            .server
+            .run(lease, &self.names(key).keys, |script| {
                 script
                     .arg(millis(ttl))
                     .arg(written(id))
@@ -341,7 +227,9 @@ impl TokenStore for RedisStore {
         let cool_down = failed.as_ref().map(|failed| millis(failed.cool_down));
         let why = failed.as_ref().map_or(&[][..], |failed| &failed.why);
         let _: u8 = self
-            .run(release, &names, |script| {
+            .0
+            .server
+            .run(release, &names.keys, |script| {
                 script
                     .arg(written(lease.id))
                     .arg(
@@ -357,27 +245,32 @@ impl TokenStore for RedisStore {
     }
 
     fn rest(&self) -> Duration {
-        match self.may_move() {
+        match self.0.server.may_move() {
             true => REST_OF_MANY,
             false => REST_OF_ONE,
         }
     }
 
+    fn durable(&self) -> Option<Arc<dyn DurableStore>> {
+        Some(self.0.accounts.clone())
+    }
+
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
         let names = self.names(key);
         let listening = async {
-            self.link()
-                .await?
-                .listen(&names.channel, &self.0.clock)
-                .await
+            let server = &self.0.server;
+            let link = server.link().await?;
+            link.listen(&names.channel, &server.clock).await
         };
-        let listener = self.bounded(listening).await?;
+        let listener = self.0.server.bounded(listening).await?;
         let mut arrival = std::pin::pin!(listener.arrivals().notified());
         arrival.as_mut().enable();
         // The subscription misses nothing from now on; check whether the change came before.
         let changed = &self.0.scripts.changed;
         let moved: u8 = self
-            .run(changed, &names, |script| {
+            .0
+            .server
+            .run(changed, &names.keys, |script| {
                 script.arg(after.0);
             })
             .await?;
@@ -391,7 +284,7 @@ impl TokenStore for RedisStore {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("url", &self.0.shown)
+            .field("url", &self.0.server.shown)
             .field("prefix", &self.0.prefix)
             .finish_non_exhaustive()
     }
@@ -422,11 +315,11 @@ mod tests {
             "rediss://:hunter2@localhost",
         ] {
             let store = store(url).unwrap();
-            let fault = RedisError::from((redis::ErrorKind::Io, "gone"));
+            let fault = redis::RedisError::from((redis::ErrorKind::Io, "gone"));
             let shown = format!(
                 "{store:?} {:?} {}",
-                store.fault(&fault),
-                store.fault(&fault)
+                store.0.server.fault(&fault),
+                store.0.server.fault(&fault)
             );
             assert!(shown.contains("localhost"), "{shown}");
             assert!(!shown.contains("hunter2"), "{shown}");

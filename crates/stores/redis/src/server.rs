@@ -1,0 +1,200 @@
+//! [`Server`]: where the scripts run, and the connection to it.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use biped_core::{Clock, StoreError, SystemClock};
+use redis::{
+    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
+};
+
+use crate::{
+    address::{Address, Target},
+    connection::Connection,
+    fault,
+    link::Link,
+    scripts::Source,
+};
+
+/// One server, a cluster, or the primary that sentinels name. Its operations share a connection, which the
+/// first one makes, and which reconnects on its own.
+pub(crate) struct Server {
+    pub(crate) target: Target,
+    /// The URLs without users and passwords.
+    pub(crate) shown: String,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The longest time that an operation takes.
+    limit: Duration,
+    link: Mutex<Option<Arc<Link>>>,
+}
+
+/// What is sent, maybe twice.
+enum Work {
+    /// The commands for a server that knows the script, and for one that doesn't.
+    Script {
+        known: Cmd,
+        whole: Cmd,
+    },
+    Commands(Pipeline),
+}
+
+impl Work {
+    async fn send(&self, connection: &mut Connection) -> RedisResult<Value> {
+        match self {
+            Self::Commands(all) => all.query_async(connection).await,
+            Self::Script { known, whole } => match known.query_async(connection).await {
+                // The server has just started, or is new.
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    whole.query_async(connection).await
+                }
+                answer => answer,
+            },
+        }
+    }
+}
+
+impl Server {
+    /// The server at an address, for operations that take `limit` at most.
+    pub(crate) fn at(address: Address, limit: Duration) -> Self {
+        let Address { target, shown } = address;
+        Self {
+            target,
+            shown,
+            clock: Arc::new(SystemClock),
+            limit,
+            link: Mutex::default(),
+        }
+    }
+
+    /// The same server, with a connection of its own for operations that take `limit` at most.
+    pub(crate) fn apart(&self, limit: Duration) -> Self {
+        Self {
+            target: self.target.clone(),
+            shown: self.shown.clone(),
+            clock: self.clock.clone(),
+            limit,
+            link: Mutex::default(),
+        }
+    }
+
+    /// The connection. It is made anew where another runtime drives the present one.
+    pub(crate) async fn link(&self) -> RedisResult<Arc<Link>> {
+        let known = |link: &mut Option<Arc<Link>>| link.clone().filter(|link| link.is_driven());
+        if let Some(link) = known(&mut self.current()) {
+            return Ok(link);
+        }
+        let new = match &self.target {
+            Target::One(client) => Link::new(client.clone(), self.limit)?,
+            #[cfg(feature = "cluster")]
+            Target::Cluster(nodes) => Link::to_cluster(nodes, self.limit)?,
+            #[cfg(feature = "sentinel")]
+            Target::Sentinel(sentinels) => Link::new(sentinels.primary().await?, self.limit)?,
+        };
+        let mut current = self.current();
+        match known(&mut current) {
+            Some(link) => Ok(link),
+            None => Ok(current.insert(Arc::new(new)).clone()),
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Arc<Link>>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether another server may have taken over from the one that failed.
+    pub(crate) fn may_move(&self) -> bool {
+        !matches!(self.target, Target::One(_))
+    }
+
+    /// Runs a script. It is tried again if the connection is broken, since all scripts may run twice.
+    pub(crate) async fn run<T: FromRedisValue>(
+        &self,
+        script: &Source,
+        keys: &[String],
+        arguments: impl FnOnce(&mut Cmd),
+    ) -> Result<T, StoreError> {
+        let [mut known, mut whole] = script.commands(keys);
+        let mut given = Cmd::new();
+        arguments(&mut given);
+        for argument in given.args_iter() {
+            if let redis::Arg::Simple(argument) = argument {
+                known.arg(argument);
+                whole.arg(argument);
+            }
+        }
+        self.twice(&Work::Script { known, whole }).await
+    }
+
+    /// Sends commands that may be sent twice.
+    pub(crate) async fn ask<T: FromRedisValue>(&self, all: Pipeline) -> Result<T, StoreError> {
+        self.twice(&Work::Commands(all)).await
+    }
+
+    async fn twice<T: FromRedisValue>(&self, work: &Work) -> Result<T, StoreError> {
+        let done = self.bounded(async {
+            match self.once(work).await {
+                Err(error)
+                    if error.is_unrecoverable_error()
+                        || error.is_io_error()
+                        || error.code() == Some("READONLY") && self.may_move() =>
+                {
+                    self.once(work).await
+                }
+                answer => answer,
+            }
+        });
+        let done = done.await;
+        if done.is_err() && self.may_move() {
+            // It may stand still, while another server is the primary.
+            let link = self.current().take();
+            link.iter().for_each(|link| link.end());
+        }
+        let answer = T::from_redis_value(done?);
+        answer.map_err(|error| self.fault(&error.into()))
+    }
+
+    async fn once(&self, work: &Work) -> RedisResult<Value> {
+        let link = self.link().await?;
+        let answer = work.send(&mut link.connection()).await;
+        if let Err(error) = &answer
+            && (!error.is_io_error() || self.may_move())
+        {
+            self.part_with(&link);
+        }
+        answer
+    }
+
+    /// Drops the connection, so that the next operation makes another. A connection reconnects on its own
+    /// after it was cut, but not after the server refused it, for example for a wrong password.
+    fn part_with(&self, link: &Arc<Link>) {
+        let parted = self.current().take_if(|current| Arc::ptr_eq(current, link));
+        parted.iter().for_each(|link| link.end());
+    }
+
+    pub(crate) async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, StoreError> {
+        tokio::select! {
+            biased;
+            done = work => done.map_err(|error| self.fault(&error)),
+            () = self.clock.sleep(self.limit) => {
+                let limit = self.limit.as_millis();
+                Err(self.refused(&format!("did not answer in {limit} ms")))
+            }
+        }
+    }
+
+    /// The error of a command, without what was sent: a server may repeat that.
+    pub(crate) fn fault(&self, error: &RedisError) -> StoreError {
+        self.refused(&fault::why(error))
+    }
+
+    /// An error that says what is wrong with the server.
+    pub(crate) fn refused(&self, why: &str) -> StoreError {
+        StoreError::new(format!("the Redis at {} {why}", self.shown))
+    }
+}
