@@ -18,6 +18,8 @@ mod planted_secrets;
 mod planted_store;
 mod public_types;
 mod retry_after;
+mod rotating_vendor;
+mod rotation_kills;
 mod secret_rotation;
 mod standard_server;
 mod streaming;
