@@ -345,6 +345,7 @@ impl Builder {
         let mut unread = None;
         let mut store = config::store::store(&root, &self.registry, &mut problems, &mut unread);
         let http = Http::new(section(config::http::NAME), &root, &mut problems);
+        vault::locate(self.registry.vault(), section(vault::NAME));
         let mut made = self.make_providers(&root, &mut problems);
         let clients = match &self.http_client {
             Some(client) => Some(TokenClients {
@@ -369,11 +370,7 @@ impl Builder {
             Error::configuration("there is no HTTP client for token requests")
                 .with_remedy("set one with Builder::http_client, or enable biped's feature reqwest")
         })?;
-        vault::connect(
-            self.registry.vault(),
-            section(vault::NAME),
-            &clients.default,
-        );
+        vault::connect(self.registry.vault(), &clients.default);
         for (name, (provider, request)) in &self.providers {
             made.insert(name.clone(), Made::by_application(provider, request));
         }

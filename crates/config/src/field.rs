@@ -82,7 +82,8 @@ impl FieldType {
             }
             Self::Key => {
                 "a private key: \"file:PATH\", \"env:NAME\", { cmd = [\"argv\", …] }, or who \
-                 signs: { signer = [\"argv\", …], public = \"file:PATH\" } or { pkcs11 = \"pkcs11:…\" }"
+                 signs: { signer = [\"argv\", …], public = \"file:PATH\" }, { pkcs11 = \"pkcs11:…\" } or \
+                 { vault = \"NAME\" }"
                     .into()
             }
             Self::TokenSource => {

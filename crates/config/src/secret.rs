@@ -1,6 +1,6 @@
 //! [`SecretScheme`]: references such as `acme:…`, which an application resolves.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
 
 use biped_core::{Error, SecretRef, SecretSource};
 
@@ -29,6 +29,7 @@ pub struct SecretScheme {
     name: Box<str>,
     open: Arc<Open>,
     open_table: Option<Arc<OpenTable>>,
+    extension: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 type OpenTable =
@@ -47,6 +48,7 @@ impl SecretScheme {
             name: name.into(),
             open: Arc::new(open),
             open_table: None,
+            extension: None,
         }
     }
 
@@ -61,6 +63,14 @@ impl SecretScheme {
         + 'static,
     ) -> Self {
         self.open_table = Some(Arc::new(open));
+        self
+    }
+
+    /// Attaches what is behind the scheme, such as a vault. Keys that are not secrets use it: a key that
+    /// signs in the vault, for example. [`Origin::extension`](crate::Origin::extension) finds it.
+    #[must_use]
+    pub fn with_extension(mut self, extension: impl Any + Send + Sync) -> Self {
+        self.extension = Some(Arc::new(extension));
         self
     }
 
@@ -103,6 +113,12 @@ impl SecretSchemes {
         let scheme = self.0.iter().find(|scheme| scheme.name() == name)?;
         let open = scheme.open_table.as_ref()?;
         Some(open(parts).map(SecretRef::from_source))
+    }
+
+    /// Returns what is attached to the scheme of this name.
+    pub(crate) fn extension<T: Any>(&self, name: &str) -> Option<&T> {
+        let scheme = self.0.iter().find(|scheme| scheme.name() == name)?;
+        scheme.extension.as_deref()?.downcast_ref()
     }
 
     /// Returns the reference if the text begins with the name of a scheme.

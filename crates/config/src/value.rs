@@ -1,6 +1,6 @@
 //! [`ConfigValue`]: a value and its origin.
 
-use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
+use std::{any::Any, collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
 
 use biped_core::{Error, PlainHttp, References, SecretRef, Timestamp};
 use url::Url;
@@ -196,6 +196,18 @@ impl Origin {
             Self::Limited { from, schemes, .. } => {
                 let known = schemes.table(name, parts);
                 known.or_else(|| from.table(name, parts))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns what the registered scheme of this name has
+    /// [attached](crate::SecretScheme::with_extension), if it is of this type.
+    #[must_use]
+    pub fn extension<T: Any>(&self, scheme: &str) -> Option<&T> {
+        match self {
+            Self::Limited { from, schemes, .. } => {
+                schemes.extension(scheme).or_else(|| from.extension(scheme))
             }
             _ => None,
         }

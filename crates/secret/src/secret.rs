@@ -415,7 +415,7 @@ impl PartialEq for Source {
             (Self::Template(a, in_a), Self::Template(b, in_b)) => (a, in_a) == (b, in_b),
             (Self::Field(a, at_a), Self::Field(b, at_b)) => (a, at_a) == (b, at_b),
             (Self::Command(a), Self::Command(b)) => a == b,
-            (Self::Custom(a), Self::Custom(b)) => a.reference() == b.reference(),
+            (Self::Custom(a), Self::Custom(b)) => a.identity() == b.identity(),
             _ => false,
         }
     }

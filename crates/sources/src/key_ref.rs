@@ -69,6 +69,8 @@ impl KeyRef {
             Arc::new(Command::from_config(&inner)?)
         } else if inner.value(PKCS11).is_some() {
             token(&inner)?
+        } else if inner.value(VAULT).is_some() {
+            transit(&inner)?
         } else {
             drop(table.invalid(key, format!("expected {}", FieldType::Key.expected())));
             return None;
@@ -146,6 +148,21 @@ fn token(table: &ConfigTable) -> Option<Arc<dyn Signer>> {
 fn token(table: &ConfigTable) -> Option<Arc<dyn Signer>> {
     let message = "pkcs11 needs biped's feature pkcs11, which is not enabled";
     drop(table.invalid(PKCS11, message));
+    None
+}
+
+/// The key of a table that names a key in a vault.
+const VAULT: &str = "vault";
+
+#[cfg(feature = "vault")]
+fn transit(table: &ConfigTable) -> Option<Arc<dyn Signer>> {
+    Some(Arc::new(crate::vault::TransitKey::from_config(table)?))
+}
+
+#[cfg(not(feature = "vault"))]
+fn transit(table: &ConfigTable) -> Option<Arc<dyn Signer>> {
+    let message = "vault needs biped's feature vault, which is not enabled";
+    drop(table.invalid(VAULT, message));
     None
 }
 

@@ -7,6 +7,7 @@ mod public;
 
 use std::fmt;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use biped_core::{Error, SourceContext, async_trait};
 
 pub use self::public::PublicKey;
@@ -69,4 +70,21 @@ pub trait Signer: fmt::Debug + Send + Sync + 'static {
         message: &[u8],
         cx: &SourceContext<'_>,
     ) -> Result<Vec<u8>, Error>;
+}
+
+/// Decodes a signature in base64 or base64url, with or without padding and white space. `None` if the
+/// text is something else, or empty.
+pub(crate) fn base64_of_any_kind(text: &[u8]) -> Option<Vec<u8>> {
+    let text = text
+        .iter()
+        .filter(|byte| !byte.is_ascii_whitespace() && **byte != b'=');
+    let text: Vec<u8> = text
+        .map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => *other,
+        })
+        .collect();
+    let decoded = STANDARD_NO_PAD.decode(text).ok();
+    decoded.filter(|signature| !signature.is_empty())
 }

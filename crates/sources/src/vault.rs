@@ -1,27 +1,34 @@
 //! [`Vault`]: secrets in OpenBao and Vault, which `vault:` references name.
 
+mod link;
 mod login;
 mod place;
 mod server;
 mod session;
 mod settings;
+mod transit;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use biped_config::{SecretScheme, Section};
 use biped_core::{
-    Error, ErrorKind, FetchContext, HttpClient, SecretSource, SecretString, SourceContext,
-    async_trait, wire,
+    Error, FetchContext, HttpClient, SecretSource, SecretString, SourceContext, async_trait, wire,
 };
 use serde_json::Value;
 
 pub use self::settings::VaultSettings;
-use self::{place::Place, server::Server, session::Sessions};
+pub(crate) use self::transit::TransitKey;
+use self::{
+    link::{Link, at},
+    place::Place,
+    session::{Asked, Sessions},
+};
 
-/// The scheme of references: `vault:MOUNT/PATH#FIELD`.
-const SCHEME: &str = "vault";
+/// The scheme of references, `vault:MOUNT/PATH#FIELD`, and the key of tables that name a key.
+pub(crate) const SCHEME: &str = "vault";
 
-/// An OpenBao or Vault server, whose key-value secrets (version 2) `vault:MOUNT/PATH#FIELD` names.
+/// An OpenBao or Vault server. `vault:MOUNT/PATH#FIELD` names its key-value secrets (version 2), and
+/// `key = { vault = "KEY" }` the keys of its transit engine, which sign in the server.
 ///
 /// The references of a configuration are read before it is known where the server is, so the server is
 /// [connected](Self::connect) afterwards. Until then no secret can be read. A secret is read at each fetch
@@ -36,7 +43,7 @@ const SCHEME: &str = "vault";
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Vault {
-    server: Arc<OnceLock<Sessions>>,
+    link: Arc<Link>,
 }
 
 impl Vault {
@@ -54,6 +61,7 @@ impl Vault {
         let open = move |text: &str| Ok(of_text.source(Place::parse(text)?));
         SecretScheme::new(SCHEME, open)
             .with_table(move |parts| Ok(of_table.source(Place::from_parts(parts)?)))
+            .with_extension(self.clone())
     }
 
     /// The section `[vault]`, which is read into [`VaultSettings`].
@@ -64,14 +72,20 @@ impl Vault {
 
     /// Says where the server is, and what sends requests to it. Only the first call counts.
     pub fn connect(&self, settings: VaultSettings, http: Arc<dyn HttpClient>) {
-        // A second server would leave it open which one a secret is from.
-        let _ = self.server.set(Sessions::new(Server::new(settings, http)));
+        self.link.locate(settings);
+        self.link.connect(http);
+    }
+
+    /// Says where the server is, before it is known what sends requests to it. References of one path in
+    /// two servers differ, so this comes before providers are made of them. Only the first call counts.
+    pub fn locate(&self, settings: VaultSettings) {
+        self.link.locate(settings);
     }
 
     fn source(&self, place: Place) -> Arc<dyn SecretSource> {
         Arc::new(Secret {
             place,
-            server: self.server.clone(),
+            link: self.link.clone(),
         })
     }
 }
@@ -80,7 +94,7 @@ impl Vault {
 #[derive(Debug)]
 struct Secret {
     place: Place,
-    server: Arc<OnceLock<Sessions>>,
+    link: Arc<Link>,
 }
 
 #[async_trait]
@@ -89,32 +103,32 @@ impl SecretSource for Secret {
         self.place.to_string()
     }
 
+    fn identity(&self) -> String {
+        self.link.identity(&self.reference())
+    }
+
     async fn read(&self, cx: &SourceContext<'_>) -> Result<SecretString, Error> {
-        let server = self.server.get().ok_or_else(|| {
-            Error::configuration(format!(
-                "{} can't be read before the configuration is complete",
-                self.place
-            ))
-            .with_remedy("use another place for the secrets of [store], [http] and [vault]")
-        })?;
+        let reference = self.reference();
+        let server = self.link.sessions(&reference)?;
         let fetch = FetchContext::new(server.server.http(), cx.clock());
-        self.field(server, &fetch)
-            .await
-            .map_err(|error| match error.kind() {
-                ErrorKind::Configuration => error,
-                _ if error.token_source().is_some() => error,
-                _ => error.with_token_source(self.reference()),
-            })
+        let read = self.field(server, &fetch).await;
+        read.map_err(|error| at(error, &reference))
     }
 }
 
 impl Secret {
     async fn field(&self, server: &Sessions, cx: &FetchContext<'_>) -> Result<SecretString, Error> {
         let (place, field) = (&self.place, &self.place.field);
-        let segments = place.segments();
-        let response = server.get(&segments, &place.to_string(), cx).await?;
+        let name = place.to_string();
+        let asked = Asked {
+            segments: &place.segments(),
+            body: None,
+            name: &name,
+            missing: "secret",
+        };
+        let response = server.ask(&asked, cx).await?;
         let answer = wire::json(&response)
-            .map_err(|_| server::no_answer(&place.to_string(), "something that is not JSON"))?;
+            .map_err(|_| server::no_answer(&name, "something that is not JSON"))?;
         // Deleted versions have metadata, and no data.
         let Some(data) = answer["data"]["data"].as_object() else {
             return Err(Error::secret(format!("there is no secret at {place}")));

@@ -1,14 +1,17 @@
 //! Keys in PKCS#11 tokens.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod signed;
+
 use std::{collections::BTreeMap, fs};
 
 use biped_config::{ConfigTable, ConfigValue, Origin, Value};
 use biped_core::{Error, ErrorKind, FetchContext, References, SystemClock};
 use biped_reqwest::TokenClient;
 use biped_sources::{Algorithm, AnyKey, KeyRef, KeySource, remember_refused_pins};
-use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::json;
+
+use self::signed::is_valid;
 
 macro_rules! public {
     ($name:literal) => {
@@ -59,35 +62,6 @@ async fn sign(key: &KeyRef, alg: Option<Algorithm>) -> Result<String, Error> {
     let alg = alg.unwrap_or(key.algorithms()[0]);
     let claims = json!({ "exp": 4_000_000_000_u64 });
     key.jws(alg, json!({}), &claims, &cx).await
-}
-
-fn is_valid(jwt: &str, name: &str, pem: &str) -> bool {
-    if name == "p521" {
-        return is_valid_es512(jwt, pem);
-    }
-    let pem = pem.as_bytes();
-    let key = match name {
-        "rsa" => DecodingKey::from_rsa_pem(pem),
-        "ed25519" => DecodingKey::from_ed_pem(pem),
-        _ => DecodingKey::from_ec_pem(pem),
-    };
-    let alg = jsonwebtoken::decode_header(jwt).unwrap().alg;
-    let validation = Validation::new(alg);
-    jsonwebtoken::decode::<serde_json::Value>(jwt, &key.unwrap(), &validation).is_ok()
-}
-
-/// That crate does not know ES512.
-fn is_valid_es512(jwt: &str, pem: &str) -> bool {
-    use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-    use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
-
-    let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).unwrap();
-    let point = &der[der.len() - 133..];
-    let (message, signature) = jwt.rsplit_once('.').unwrap();
-    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-    let key = UnparsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, point);
-    key.verify(message.as_bytes(), &signature).is_ok()
 }
 
 #[test]

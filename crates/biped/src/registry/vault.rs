@@ -15,19 +15,21 @@ mod with_feature {
         Some(Vault::section())
     }
 
-    /// Connects the server. `section` is the value that `[vault]` was read into.
-    pub(crate) fn connect(
-        vault: &Vault,
-        section: Option<&(dyn Any + Send + Sync)>,
-        http: &Arc<dyn HttpClient>,
-    ) {
+    /// Says where the server is, before providers are made of what is in it. `section` is the value
+    /// that `[vault]` was read into.
+    pub(crate) fn locate(vault: &Vault, section: Option<&(dyn Any + Send + Sync)>) {
         let settings = section.and_then(|section| section.downcast_ref::<VaultSettings>());
-        vault.connect(settings.cloned().unwrap_or_default(), http.clone());
+        vault.locate(settings.cloned().unwrap_or_default());
+    }
+
+    /// Connects the server that was located.
+    pub(crate) fn connect(vault: &Vault, http: &Arc<dyn HttpClient>) {
+        vault.connect(VaultSettings::new(), http.clone());
     }
 }
 
 #[cfg(feature = "vault")]
-pub(crate) use with_feature::{Vault, connect, section};
+pub(crate) use with_feature::{Vault, connect, locate, section};
 
 #[cfg(not(feature = "vault"))]
 mod without_feature {
@@ -60,12 +62,13 @@ mod without_feature {
         None
     }
 
-    pub(crate) fn connect(_: &Vault, _: Option<&(dyn Any + Send + Sync)>, _: &Arc<dyn HttpClient>) {
-    }
+    pub(crate) fn locate(_: &Vault, _: Option<&(dyn Any + Send + Sync)>) {}
+
+    pub(crate) fn connect(_: &Vault, _: &Arc<dyn HttpClient>) {}
 }
 
 #[cfg(not(feature = "vault"))]
-pub(crate) use without_feature::{Vault, connect, section};
+pub(crate) use without_feature::{Vault, connect, locate, section};
 
 /// The name of the scheme and of the section.
 pub(crate) const NAME: &str = "vault";

@@ -130,7 +130,7 @@ impl Source {
             }
             Self::Custom(source) => {
                 hash.bytes(b"source");
-                hash.bytes(source.reference().as_bytes());
+                hash.bytes(source.identity().as_bytes());
             }
             Self::Command(argv) => {
                 hash.bytes(b"cmd");

@@ -16,9 +16,15 @@ const SOURCE_RECHECK: Duration = Duration::from_secs(30);
 /// [`SecretRef`](crate::SecretRef) holds it, and reads it at each fetch.
 #[async_trait]
 pub trait SecretSource: fmt::Debug + Send + Sync {
-    /// The reference, such as `vault:kv/shop`. It is shown, and tells this place from others: two
-    /// sources with one reference are the same place.
+    /// The reference, such as `vault:kv/shop`. It is shown.
     fn reference(&self) -> String;
+
+    /// Tells this place from others, and is not shown: two sources with one identity are the same place.
+    /// A source adds what its reference leaves out, such as the server's address. Default: the
+    /// [`reference`](Self::reference).
+    fn identity(&self) -> String {
+        self.reference()
+    }
 
     /// Reads the secret. It has 10 s.
     ///

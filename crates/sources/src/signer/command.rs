@@ -2,13 +2,12 @@
 
 use std::{fmt, io, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use biped_config::{ConfigTable, Field, FieldType};
 use biped_core::{Error, ExposeSecret, SecretRef, SourceContext, async_trait};
 use biped_io::{before, run_command_with};
 
 use super::{
-    Signer,
+    Signer, base64_of_any_kind,
     public::{KeyKind, PublicKey},
 };
 use crate::{der, key::Algorithm};
@@ -77,17 +76,7 @@ impl Command {
                 .transient(true)
                 .with_remedy("run it by hand to see why"));
         }
-        let text = printed.iter().filter(|byte| !byte.is_ascii_whitespace());
-        let text = text.map(|byte| match byte {
-            b'-' => b'+',
-            b'_' => b'/',
-            other => *other,
-        });
-        let text: Vec<u8> = text.filter(|byte| *byte != b'=').collect();
-        STANDARD_NO_PAD
-            .decode(text)
-            .ok()
-            .filter(|signature| !signature.is_empty())
+        base64_of_any_kind(&printed)
             .ok_or_else(|| failed("printed something that is not base64".into()))
     }
 }

@@ -127,8 +127,8 @@ impl PublicKey {
             .then(|| Self::of(KeyKind::Ec(*length), point.to_vec()))
     }
 
-    #[cfg(feature = "pkcs11")]
-    pub(super) fn of_edwards(point: &[u8]) -> Option<Self> {
+    #[cfg(any(feature = "pkcs11", feature = "vault"))]
+    pub(crate) fn of_edwards(point: &[u8]) -> Option<Self> {
         let point = match expect(der::OCTETS, point) {
             Some((inner, [])) if inner.len() == 32 => inner,
             _ => point,

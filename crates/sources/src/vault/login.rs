@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use biped_core::{Error, ExposeSecret, FetchContext, SecretString, Timestamp, wire};
-use http::{HeaderValue, Method, header};
 use serde_json::json;
 
 use super::{
@@ -38,9 +37,7 @@ pub(super) async fn open(
     let body = json!({ "role": login.role, "jwt": jwt.expose_secret() }).to_string();
     let mount = ["auth"].into_iter().chain(login.mount.split('/'));
     let segments: Vec<_> = mount.chain(["login"]).collect();
-    let mut request = server.request(Method::POST, &segments, body.into())?;
-    let json = HeaderValue::from_static("application/json");
-    request.headers_mut().insert(header::CONTENT_TYPE, json);
+    let request = server.request(&segments, Some(body.into()))?;
     let opened_at = cx.now();
     let response = send(request, &name, cx).await?;
     if !response.status().is_success() {

@@ -30,16 +30,20 @@ impl Server {
         &*self.http
     }
 
-    /// A request without a token.
+    /// A request without a token. A body is JSON, and sent by POST.
     pub(super) fn request(
         &self,
-        method: Method,
         segments: &[&str],
-        body: Bytes,
+        body: Option<Bytes>,
     ) -> Result<http::Request<Bytes>, Error> {
         let url = below(self.address()?, ["v1"].iter().chain(segments).copied());
-        let mut request = http::Request::new(body);
-        *request.method_mut() = method;
+        let mut request = http::Request::new(Bytes::new());
+        if let Some(body) = body {
+            *request.method_mut() = Method::POST;
+            *request.body_mut() = body;
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(header::CONTENT_TYPE, json);
+        }
         *request.uri_mut() = url
             .as_str()
             .parse()
@@ -58,10 +62,7 @@ impl Server {
         if let Some(address) = &self.settings.address {
             return Ok(address.clone());
         }
-        let mut named = ADDRESSES
-            .iter()
-            .filter_map(|name| Some((name, variable(name)?)));
-        let Some((name, text)) = named.next() else {
+        let Some((name, text)) = in_environment() else {
             return Err(Error::secret("the vault's address is not known")
                 .with_remedy("set address in [vault], or the environment variable VAULT_ADDR"));
         };
@@ -74,6 +75,21 @@ impl Server {
                 Error::secret(message).with_remedy("it must be https, or this machine")
             })
     }
+}
+
+/// The variable that names the server, and its text.
+fn in_environment() -> Option<(&'static str, String)> {
+    let mut named = ADDRESSES.into_iter();
+    named.find_map(|name| Some((name, variable(name)?)))
+}
+
+/// The address as it tells this server from others.
+pub(super) fn address_text(settings: &VaultSettings) -> String {
+    let configured = settings.address.as_ref().map(Url::to_string);
+    let text = configured.or_else(|| in_environment().map(|(_, text)| text));
+    // Of two spellings of one address the parser makes one.
+    let text = text.unwrap_or_default();
+    Url::parse(text.trim()).map_or(text, |url| url.to_string())
 }
 
 /// Sends a request. The response may have any status.

@@ -2,7 +2,7 @@
 
 use biped_core::{Error, ExposeSecret, FetchContext, SecretString};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::sync::Mutex;
 
 use super::{
@@ -12,6 +12,18 @@ use super::{
 };
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
+
+/// A request that needs the token.
+pub(super) struct Asked<'a> {
+    /// The path, after `/v1`.
+    pub(super) segments: &'a [&'a str],
+    /// Sent by POST if there is one.
+    pub(super) body: Option<Bytes>,
+    /// The reference, as errors call it.
+    pub(super) name: &'a str,
+    /// What is missing if the server doesn't find it.
+    pub(super) missing: &'static str,
+}
 
 /// A server, and the session of this process.
 #[derive(Debug)]
@@ -29,15 +41,15 @@ impl Sessions {
         }
     }
 
-    /// Sends a GET request. `name` is the reference, as errors call it.
-    pub(super) async fn get(
+    /// Sends a request with the token. The response has a success status.
+    pub(super) async fn ask(
         &self,
-        segments: &[&str],
-        name: &str,
+        asked: &Asked<'_>,
         cx: &FetchContext<'_>,
     ) -> Result<http::Response<Bytes>, Error> {
+        let name = asked.name;
         let request = |token: &SecretString| {
-            let mut request = self.server.request(Method::GET, segments, Bytes::new())?;
+            let mut request = self.server.request(asked.segments, asked.body.clone())?;
             request.headers_mut().insert(TOKEN, header_of(token)?);
             Ok::<_, Error>(request)
         };
@@ -53,8 +65,11 @@ impl Sessions {
         }
         match response.status() {
             status if status.is_success() => Ok(response),
-            StatusCode::NOT_FOUND => Err(Error::secret(format!("there is no secret at {name}"))
-                .with_vendor(words(&response, cx))),
+            StatusCode::NOT_FOUND => {
+                let missing = asked.missing;
+                Err(Error::secret(format!("there is no {missing} at {name}"))
+                    .with_vendor(words(&response, cx)))
+            }
             StatusCode::FORBIDDEN => {
                 Err(Error::secret(format!("the vault denies access to {name}"))
                     .with_vendor(words(&response, cx))
