@@ -89,11 +89,12 @@ impl Callers {
 }
 
 fn unknown() -> Problem {
-    Problem::new(
-        "caller",
-        "the caller is unknown; send its token in Biped-Caller",
-    )
-    .header(
+    unproven("the caller is unknown; send its token in Biped-Caller")
+}
+
+/// A problem of a request that must prove its caller, and does not.
+pub(crate) fn unproven(what: &str) -> Problem {
+    Problem::new("caller", what).header(
         WWW_AUTHENTICATE,
         HeaderValue::from_static("Bearer realm=\"biped\""),
     )
@@ -189,7 +190,7 @@ impl Caller {
 }
 
 /// Every token that a request may prove its caller with.
-fn credentials(headers: &HeaderMap) -> Vec<String> {
+pub(crate) fn credentials(headers: &HeaderMap) -> Vec<String> {
     let mut all = Vec::new();
     for name in [AUTHORIZATION, PROXY_AUTHORIZATION] {
         for value in headers.get_all(name) {
@@ -201,8 +202,13 @@ fn credentials(headers: &HeaderMap) -> Vec<String> {
             if scheme.eq_ignore_ascii_case("bearer") {
                 all.push(rest.to_owned());
             } else if scheme.eq_ignore_ascii_case("basic")
-                && let Some((_, password)) = basic(rest)
+                && let Some(password) = basic(rest)
             {
+                // RFC 6749 §2.3.1 encodes it as a form, and many libraries do not.
+                let pair = format!("={}", password.replace('&', "%26"));
+                let mut decoded = url::form_urlencoded::parse(pair.as_bytes());
+                let decoded = decoded.next().map(|(_, text)| text.into_owned());
+                all.extend(decoded.filter(|text| *text != password));
                 all.push(password);
             }
         }
@@ -216,12 +222,12 @@ fn credentials(headers: &HeaderMap) -> Vec<String> {
     all
 }
 
-/// The user name and the password of `Basic` credentials (RFC 7617).
-pub(crate) fn basic(text: &str) -> Option<(String, String)> {
+/// The password of `Basic` credentials (RFC 7617).
+fn basic(text: &str) -> Option<String> {
     let plain = BASE64_STANDARD.decode(text.trim()).ok()?;
     let plain = String::from_utf8(plain).ok()?;
-    let (user, password) = plain.split_once(':')?;
-    Some((user.to_owned(), password.to_owned()))
+    let (_, password) = plain.split_once(':')?;
+    Some(password.to_owned())
 }
 
 fn hash(text: &str) -> [u8; 32] {

@@ -2,22 +2,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped::{CachedToken, Error, ErrorKind, ExposeSecret, TokenRef, provider::wire};
+use biped::{CachedToken, Error, ErrorKind, ExposeSecret, TokenRef, TokenSource, provider::wire};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, StatusCode,
-    header::{AUTHORIZATION, HOST, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{HOST, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
 
 use crate::{
-    callers::{Identity, basic},
+    callers::{Identity, credentials},
     live::Served,
     own::Own,
     params::Wish,
-    problem::Problem,
+    problem::{PROXY_STATUS, Problem, next_attempt},
     reply,
 };
 
@@ -33,21 +33,14 @@ pub(crate) async fn token(
     request: Request<Incoming>,
 ) -> Result<Response<Bytes>, Problem> {
     let (parts, body) = request.into_parts();
-    let header = parts.headers.get(AUTHORIZATION);
-    let header = header.and_then(|value| value.to_str().ok());
-    let header = header.and_then(|text| text.split_once(' '));
-    let header = header.and_then(|(scheme, rest)| match scheme {
-        scheme if scheme.eq_ignore_ascii_case("basic") => basic(rest).map(|(_, secret)| secret),
-        scheme if scheme.eq_ignore_ascii_case("bearer") => Some(rest.trim().to_owned()),
-        _ => None,
-    });
     let body = Limited::new(body, MAX_FORM).collect().await;
     let body = body.map_err(|_| Problem::new("body-too-large", "the form is too large").close())?;
     let form = match Form::read(&body.to_bytes()) {
         Ok(form) => form,
         Err(refusal) => return Ok(refusal.response()),
     };
-    let secrets: Vec<String> = header.into_iter().chain(form.secret.clone()).collect();
+    let mut secrets = credentials(&parts.headers);
+    secrets.extend(form.secret.clone());
     let answer = async {
         let identity = identify(own, served, &secrets).await?;
         let own = Own {
@@ -136,9 +129,7 @@ async fn issue(own: &Own<'_>, served: &Served, form: Form) -> Result<Response<By
         None => return Err(Refusal::new("invalid_request", "grant_type is missing")),
     }
     let mut wish = Wish::default();
-    let mut has_scope = false;
     for (name, value) in form.wish {
-        has_scope |= name == "scope";
         let added = wish.add(&name, value);
         added.map_err(|_| Refusal::new("invalid_request", "a field is not allowed"))?;
     }
@@ -147,11 +138,13 @@ async fn issue(own: &Own<'_>, served: &Served, form: Form) -> Result<Response<By
         .map_err(|problem| match problem.word {
             "too-many-keys" => Refusal::new("temporarily_unavailable", "too many new keys")
                 .after(Duration::from_secs(60)),
-            _ if has_scope => Refusal::new("invalid_scope", "the scope or a field is not allowed"),
+            _ if !wish.is_scope_allowed(served) => {
+                Refusal::new("invalid_scope", "the scope is not allowed")
+            }
             _ => Refusal::new("invalid_request", "a field is not allowed"),
         })?;
     let token = source.token().await.map(TokenRef::into_owned);
-    let token = token.map_err(|error| Refusal::of(&error))?;
+    let token = token.map_err(|error| Refusal::of(&error, &source))?;
     let is_bound = token.confirmation().is_some()
         || token.client_identity().is_some()
         || token.token_type().eq_ignore_ascii_case("dpop");
@@ -203,13 +196,13 @@ impl Refusal {
     }
 
     /// Why there is no token.
-    fn of(error: &Error) -> Self {
+    fn of(error: &Error, source: &TokenSource) -> Self {
         let vendor = error.vendor();
         let reason = vendor.and_then(|vendor| vendor.reason.as_deref());
         if error.kind() == ErrorKind::Refused && reason == Some("invalid_scope") {
             return Self::new("invalid_scope", described(error));
         }
-        let wait = error.retry_after().unwrap_or_default();
+        let wait = next_attempt(error, source).unwrap_or_default();
         let wait = wait.max(Duration::from_secs(1));
         Self::new("temporarily_unavailable", described(error)).after(wait)
     }
@@ -233,6 +226,13 @@ impl Refusal {
             _ => StatusCode::BAD_REQUEST,
         };
         let headers = response.headers_mut();
+        // An answer without it is the vendor's.
+        let said = match self.error {
+            "temporarily_unavailable" => "biped; error=destination_unavailable",
+            "invalid_request" => "biped; error=http_request_error",
+            _ => "biped; error=http_request_denied",
+        };
+        headers.insert(PROXY_STATUS, HeaderValue::from_static(said));
         if self.error == "invalid_client" {
             let basic = HeaderValue::from_static("Basic realm=\"biped\"");
             headers.insert(WWW_AUTHENTICATE, basic);
@@ -256,6 +256,7 @@ fn described(error: &Error) -> String {
 
 /// RFC 8414.
 pub(crate) fn metadata<B>(
+    own: &Own<'_>,
     served: &Served,
     request: &Request<B>,
 ) -> Result<Response<Bytes>, Problem> {
@@ -265,7 +266,12 @@ pub(crate) fn metadata<B>(
         .and_then(|host| host.to_str().ok());
     let host = host.or(request.uri().authority().map(http::uri::Authority::as_str));
     let host = host.unwrap_or("localhost");
-    let issuer = format!("http://{host}/-/oauth/{}", served.name);
+    let scheme = if own.peer.secured.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let issuer = format!("{scheme}://{host}/-/oauth/{}", served.name);
     Ok(reply::json(&json!({
         "issuer": issuer,
         "token_endpoint": format!("{issuer}/token"),

@@ -7,7 +7,7 @@ use http::{HeaderName, Request, StatusCode, header::FORWARDED};
 use hyper::body::Incoming;
 
 use crate::{
-    callers::Identity,
+    callers::{Identity, unproven},
     config::TokenUse,
     live::{Live, Served},
     params::Wish,
@@ -44,8 +44,7 @@ impl Own<'_> {
             Some(caller) if !self.hands_out_to(Some(caller.may_have_tokens())) => {
                 forbidden("this caller may not have tokens; set tokens = true in its table")
             }
-            None if !self.hands_out_to(None) => Err(Problem::new(
-                "caller",
+            None if !self.hands_out_to(None) => Err(unproven(
                 "tokens are handed out on Unix sockets and to configured callers only",
             )),
             _ => Ok(served),

@@ -115,9 +115,7 @@ impl Wish {
             source = source.param(name, value);
         }
         if let Some(scope) = &self.scope {
-            let allowed = &served.settings.scopes;
-            let mut words = scope.split_ascii_whitespace();
-            if !words.all(|word| allowed.iter().any(|known| known == word)) {
+            if !self.is_scope_allowed(served) {
                 return Err(forbidden(
                     "a scope is not allowed; list it in scopes of [serve.providers.NAME]",
                 ));
@@ -125,6 +123,13 @@ impl Wish {
             source = source.with_scopes(scope);
         }
         Ok(source)
+    }
+
+    /// Whether the provider's settings list each scope that is wanted.
+    pub(crate) fn is_scope_allowed(&self, served: &Served) -> bool {
+        let allowed = &served.settings.scopes;
+        let mut words = self.scope.iter().flat_map(|it| it.split_ascii_whitespace());
+        words.all(|word| allowed.iter().any(|known| known == word))
     }
 
     /// The provider's source, or that of a tenant.

@@ -109,6 +109,8 @@
 mod answer;
 mod token;
 
+pub(crate) use self::{answer::PROXY_STATUS, token::next_attempt};
+
 use std::{
     ops::{Deref, DerefMut},
     sync::Arc,
@@ -254,13 +256,13 @@ impl Problem {
         self
     }
 
-    /// The API may have acted on the request.
     /// Nothing was sent yet.
     pub(crate) fn unsent(mut self) -> Self {
         self.sent = false;
         self
     }
 
+    /// The API may have acted on the request.
     pub(crate) fn sent(mut self) -> Self {
         self.sent = true;
         self

@@ -175,7 +175,7 @@ async fn whole(
         Route::Metadata(name) => {
             only(&request, &[Method::GET])?;
             let served = own.served(name)?;
-            oauth::metadata(served, &request)
+            oauth::metadata(own, served, &request)
         }
         _ => Err(Problem::new("unknown-provider", "there is no such route")),
     }

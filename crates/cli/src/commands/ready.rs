@@ -1,5 +1,7 @@
 //! `biped ready`.
 
+mod tls;
+
 use std::{
     net::{TcpStream, ToSocketAddrs as _},
     time::Duration,
@@ -64,9 +66,14 @@ fn ask(args: &Ready) -> Result<bool, Asking> {
             return Err(Asking::Wrong(Error::configuration(what)));
         }
     }
-    let rest = args.url.strip_prefix("http://").ok_or_else(|| {
-        Asking::Wrong(Error::configuration("--url: expected http://ADDRESS:PORT"))
-    })?;
+    let (scheme, rest) = args
+        .url
+        .split_once("://")
+        .filter(|(scheme, rest)| matches!(*scheme, "http" | "https") && !rest.is_empty())
+        .ok_or_else(|| {
+            let what = "--url: expected http://ADDRESS:PORT or https://ADDRESS:PORT";
+            Asking::Wrong(Error::configuration(what))
+        })?;
     let host = rest.split('/').next().unwrap_or(rest);
     let has_port = host
         .rsplit_once(':')
@@ -74,7 +81,8 @@ fn ask(args: &Ready) -> Result<bool, Asking> {
     let address = if has_port {
         host.to_owned()
     } else {
-        format!("{host}:80")
+        let port = if scheme == "https" { 443 } else { 80 };
+        format!("{host}:{port}")
     };
     let mut failed = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
     for address in address.to_socket_addrs()? {
@@ -82,7 +90,10 @@ fn ask(args: &Ready) -> Result<bool, Asking> {
             Ok(stream) => {
                 stream.set_read_timeout(Some(ATTEMPT))?;
                 stream.set_write_timeout(Some(ATTEMPT))?;
-                return Ok(exchange(stream, host)?);
+                return Ok(match scheme {
+                    "https" => exchange(tls::connect(stream, host)?, host),
+                    _ => exchange(stream, host),
+                }?);
             }
             Err(error) => failed = error,
         }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::Problem;
 
 const PAGE: &str = "https://docs.rs/biped-serve/latest/biped_serve/problem/#";
-const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+pub(crate) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 impl Problem {
     /// The answer; `is_grpc` as the caller's request was.

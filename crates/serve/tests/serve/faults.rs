@@ -221,6 +221,23 @@ async fn a_wrong_secret_is_asked_once_and_the_answer_has_the_vendors_words() {
 }
 
 #[tokio::test]
+async fn a_refusal_says_when_the_vendor_is_asked_again_also_after_the_secret_was_read_again() {
+    let stage = Stage::with("warm = []", "").await;
+    stage.vendor.tokens(refused);
+    // A secret is read again a second after its refusal.
+    let started = SystemClock.now().mono;
+    while SystemClock.now().mono - started < Duration::from_millis(1500) {
+        let answer = stage.get("/shop/x").await;
+        assert_eq!(answer.problem().1, "refused");
+        let after: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&after), "{after}");
+        assert_eq!(answer.json()["retry_after"], after);
+        SystemClock.sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(stage.vendor.fetches(), 1);
+}
+
+#[tokio::test]
 async fn a_token_endpoint_that_asks_for_time_gets_it() {
     let stage = Stage::with("warm = []", "").await;
     stage

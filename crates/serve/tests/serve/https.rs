@@ -18,7 +18,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::stage::{Caller, Stage, biped, provider};
+use crate::stage::{Answer, Caller, Stage, biped, provider};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -120,11 +120,21 @@ impl Encrypted {
     }
 
     async fn get(&self, own: Option<&(String, String)>, path: &str, headers: &str) -> u16 {
+        let answer = self.ask(own, path, headers).await;
+        answer.map_or(0, |answer| answer.status)
+    }
+
+    async fn ask(
+        &self,
+        own: Option<&(String, String)>,
+        path: &str,
+        headers: &str,
+    ) -> Option<Answer> {
         let stream = self.connect(own, b"http/1.1").await.unwrap();
         let mut caller = Caller::new(stream);
         let head = format!("GET {path} HTTP/1.1\r\nHost: sidecar.test\r\n{headers}\r\n");
         caller.write(head).await;
-        caller.next().await.map_or(0, |answer| answer.status)
+        caller.next().await
     }
 }
 
@@ -169,6 +179,14 @@ async fn without_tls_an_https_listener_answers_nothing() {
         .await;
     assert!(caller.head().await.is_none());
     assert!(sidecar.stage.vendor.got().is_empty());
+}
+
+#[tokio::test]
+async fn the_metadata_of_an_https_listener_leads_to_https() {
+    let sidecar = Encrypted::at("127.0.0.1:0", "tokens = 'any'\n").await;
+    let path = "/-/oauth/shop/.well-known/oauth-authorization-server";
+    let json = sidecar.ask(None, path, "").await.unwrap().json();
+    assert_eq!(json["issuer"], "https://sidecar.test/-/oauth/shop");
 }
 
 #[tokio::test]

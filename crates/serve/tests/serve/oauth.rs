@@ -41,6 +41,16 @@ async fn any_oauth_library_gets_a_token_with_basic_or_body_credentials() {
         assert_eq!(json["token_type"], "Bearer");
         assert_eq!(json["expires_in"], 300);
     }
+    // Libraries that follow RFC 6749 §2.3.1 encode the secret of Basic: any:secret%2Da.
+    let encoded = post(
+        &stage,
+        "Authorization: Basic YW55OnNlY3JldCUyRGE=\r\n",
+        grant,
+    )
+    .await;
+    assert_eq!(encoded.status, 200, "{encoded:?}");
+    let own = post(&stage, "Biped-Caller: secret-a\r\n", grant).await;
+    assert_eq!(own.status, 200, "{own:?}");
     let scoped = format!("{grant}&client_secret=secret-a&scope=read");
     assert_eq!(post(&stage, "", &scoped).await.json()["scope"], "read");
 }
@@ -77,6 +87,11 @@ async fn errors_are_those_of_the_standard() {
             "invalid_request",
         ),
         (
+            "grant_type=client_credentials&client_secret=secret-a&scope=read&audience=x",
+            400,
+            "invalid_request",
+        ),
+        (
             "grant_type=client_credentials&grant_type=client_credentials",
             400,
             "invalid_request",
@@ -86,6 +101,9 @@ async fn errors_are_those_of_the_standard() {
         assert_eq!(answer.status, status, "{form}: {answer:?}");
         assert_eq!(answer.json()["error"], error, "{form}");
         assert_eq!(answer.header("www-authenticate").is_some(), status == 401);
+        // An answer without it is the vendor's.
+        let status = answer.header("proxy-status").unwrap();
+        assert!(status.starts_with("biped; error=http_request_"), "{status}");
     }
     let forwarded = post(&stage, "X-Forwarded-For: 10.0.0.1\r\n", "").await;
     assert_eq!(forwarded.status, 403);

@@ -50,6 +50,7 @@ async fn others_get_none() {
         for route in ["token", "header"] {
             let answer = stage.ask(&format!("GET /-/{route}/shop"), headers).await;
             assert_eq!(answer.problem(), (status, word.into(), false), "{headers}");
+            assert_eq!(answer.header("www-authenticate").is_some(), status == 401);
         }
     }
     assert_eq!(
