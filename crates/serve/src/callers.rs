@@ -189,7 +189,7 @@ impl Caller {
 }
 
 /// Every token that a request may prove its caller with.
-fn credentials(headers: &HeaderMap) -> Vec<String> {
+pub(crate) fn credentials(headers: &HeaderMap) -> Vec<String> {
     let mut all = Vec::new();
     for name in [AUTHORIZATION, PROXY_AUTHORIZATION] {
         for value in headers.get_all(name) {

@@ -77,19 +77,37 @@ impl Command {
                 .transient(true)
                 .with_remedy("run it by hand to see why"));
         }
-        let text = printed.iter().filter(|byte| !byte.is_ascii_whitespace());
-        let text = text.map(|byte| match byte {
-            b'-' => b'+',
-            b'_' => b'/',
-            other => *other,
-        });
-        let text: Vec<u8> = text.filter(|byte| *byte != b'=').collect();
-        STANDARD_NO_PAD
-            .decode(text)
-            .ok()
-            .filter(|signature| !signature.is_empty())
-            .ok_or_else(|| failed("printed something that is not base64".into()))
+        decoded(&printed).ok_or_else(|| failed("printed something that is not base64".into()))
     }
+}
+
+/// The bytes of a text in base64 or base64url, with or without padding and line breaks.
+fn decoded(printed: &[u8]) -> Option<Vec<u8>> {
+    let text = printed.iter().filter(|byte| !byte.is_ascii_whitespace());
+    let text = text.map(|byte| match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => *other,
+    });
+    let text: Vec<u8> = text.filter(|byte| *byte != b'=').collect();
+    let signature = STANDARD_NO_PAD.decode(text).ok();
+    signature.filter(|signature| !signature.is_empty())
+}
+
+/// A signature in the form of RFC 7518. Most tools make DER of ECDSA.
+fn in_form(signature: Vec<u8>, kind: KeyKind) -> Option<Vec<u8>> {
+    match kind {
+        KeyKind::Ec(length) if signature.len() != 2 * length => {
+            der::ecdsa_fixed(&signature, length)
+        }
+        _ => Some(signature),
+    }
+}
+
+/// The signature of an ECDSA key in what a command printed.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_ecdsa(printed: &[u8], length: usize) -> Option<Vec<u8>> {
+    in_form(decoded(printed)?, KeyKind::Ec(length))
 }
 
 #[async_trait]
@@ -118,14 +136,8 @@ impl Signer for Command {
         cx: &SourceContext<'_>,
     ) -> Result<Vec<u8>, Error> {
         let signature = self.run(alg, message, cx).await?;
-        let KeyKind::Ec(length) = self.public(cx).await?.kind() else {
-            return Ok(signature);
-        };
-        if signature.len() == 2 * length {
-            return Ok(signature);
-        }
-        // What most tools make of ECDSA is DER.
-        der::ecdsa_fixed(&signature, length).ok_or_else(|| {
+        let kind = self.public(cx).await?.kind();
+        in_form(signature, kind).ok_or_else(|| {
             let program = &self.program;
             Error::secret(format!(
                 "the signing command {program} printed a signature of another form than {alg}"
