@@ -558,6 +558,7 @@ fn public_modules_hold_the_types_that_are_listed_for_them() {
         ("crates/clients/tower", "grpc", &[]),
         ("crates/serve", "fuzzing", &[]),
         ("crates/serve", "problem", &[]),
+        ("crates/sources", "fuzzing", &[]),
     ];
     for (folder, _) in members() {
         if folder == "crates/testing" {

@@ -278,6 +278,17 @@ fn the_place_of_a_tenant_is_checked_when_the_configuration_is_read() {
             "//{tenant}@crm.example/o",
             "token_endpoint",
         ),
+        // Readers of URLs take further slashes, and none, for two.
+        (
+            "//{tenant}.crm.example/o",
+            "////{tenant}/o",
+            "token_endpoint",
+        ),
+        (
+            "https://{tenant}.crm.example/o",
+            "https:{tenant}://crm.example/o",
+            "token_endpoint",
+        ),
         (
             "//{tenant}.crm.example/api",
             "//{tenant}.example/api",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use biped_core::Error;
 use regex_lite::Regex;
+use url::Url;
 
 use crate::{
     field::FieldType,
@@ -291,11 +292,19 @@ fn check_host(text: &str) -> Result<(), &'static str> {
         return Err("{tenant} can't stand in the scheme of a URL");
     }
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest);
-    if !authority.contains(PLACE) {
-        return Ok(());
-    }
     let expected = "expected {tenant} as one whole label of the host, with at least two fixed labels \
                     after it, such as {tenant}.api.example";
+    if !authority.contains(PLACE) {
+        // Readers of URLs forgive missing and further slashes, and drop tabs.
+        let host = |name| {
+            let url = Url::parse(&of_tenant(text, name)).ok();
+            url.and_then(|url| url.host_str().map(str::to_owned))
+        };
+        return match host("a") == host("b") {
+            true => Ok(()),
+            false => Err(expected),
+        };
+    }
     let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
     if authority.contains('@') || port.contains(PLACE) {
         return Err(expected);

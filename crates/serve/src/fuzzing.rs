@@ -1,11 +1,12 @@
 //! What callers and APIs send, read as the sidecar reads it. Only the fuzz targets use this, with the
 //! feature `fuzzing`; it may change in any release.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use url::Url;
 
 use crate::{
     allow::Rule,
+    callers, guard,
     links::{self, Place},
     oauth, params, target,
 };
@@ -72,4 +73,45 @@ fn rewritten(base: &Url, called: &Url, name: &HeaderName, value: &str) -> Option
 #[must_use]
 pub fn form(body: &[u8]) -> Option<Vec<(String, String)>> {
     oauth::read_form(body)
+}
+
+/// Whether a listener on this machine, at port 7417, takes a request with these headers.
+#[must_use]
+pub fn admits<'h>(
+    method: &str,
+    target: &str,
+    headers: impl IntoIterator<Item = (&'h str, &'h str)>,
+    hosts: &[String],
+) -> Option<bool> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(target)
+        .body(())
+        .ok()?;
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            request.headers_mut().append(name, value);
+        }
+    }
+    let names = guard::Names {
+        port: Some(7417),
+        is_local: true,
+        hosts,
+        origins: &[],
+        secured: None,
+    };
+    Some(guard::check(&request, &names).is_ok())
+}
+
+/// Reads what a caller proves itself with: `Authorization`, and its `Basic` form alone.
+#[must_use]
+pub fn credentials(authorization: &str) -> (Vec<String>, Option<(String, String)>) {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::try_from(authorization) {
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    (
+        callers::credentials(&headers),
+        callers::basic(authorization),
+    )
 }

@@ -49,6 +49,9 @@
 mod azure;
 mod claims;
 mod der;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gcp;
 mod github;
 mod google_key;

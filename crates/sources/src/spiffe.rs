@@ -66,6 +66,31 @@ struct JwtSvid {
     svid: String,
 }
 
+impl JwtSvidResponse {
+    /// The token of the identity, or the first one if none is named.
+    fn token_of(self, id: Option<&str>) -> Option<String> {
+        let mut svids = self.svids.into_iter();
+        let svid = match id {
+            Some(id) => svids.find(|svid| svid.spiffe_id == id),
+            None => svids.next(),
+        };
+        svid.map(|svid| svid.svid)
+    }
+}
+
+/// The token in the message that an agent answers with.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_svid(message: &[u8], id: Option<&str>) -> Option<String> {
+    use prost::Message;
+    JwtSvidResponse::decode(message).ok()?.token_of(id)
+}
+
+/// The socket of an address, as it is shown.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_socket(text: &str) -> Option<String> {
+    Socket::parse(text).map(|socket| format!("{socket:?}"))
+}
+
 impl Spiffe {
     pub(crate) fn from_config(table: &ConfigTable) -> Self {
         platform::check(
@@ -236,13 +261,8 @@ impl Source for Spiffe {
                 "{NAME} does not respond within {seconds} s"
             )));
         };
-        let mut svids = answer?.svids.into_iter();
-        let svid = match &self.id {
-            Some(id) => svids.find(|svid| svid.spiffe_id == *id),
-            None => svids.next(),
-        };
-        match svid {
-            Some(svid) => Ok(SecretString::from(svid.svid).into()),
+        match answer?.token_of(self.id.as_deref()) {
+            Some(token) => Ok(SecretString::from(token).into()),
             None => Err(no_token(NAME, "answered without an SVID of this identity")),
         }
     }

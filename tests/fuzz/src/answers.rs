@@ -3,10 +3,14 @@
 
 use std::sync::Arc;
 
-use biped_config::{ConfigTable, Origin, ProviderConfig, ProviderKind};
-use biped_core::{
-    Error, FetchContext, HttpClient, Provider, SecretRef, SystemClock, TokenRequest, async_trait,
+use biped_config::{
+    ConfigTable, ConfigValue, Origin, ProviderConfig, ProviderKind, SecretSchemes, Value,
 };
+use biped_core::{
+    Error, FetchContext, HttpClient, Provider, References, SecretRef, SystemClock, TokenRequest,
+    async_trait,
+};
+use biped_sources::{Vault, VaultSettings, fuzzing};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
@@ -116,4 +120,71 @@ pub(crate) fn platforms(data: &[u8]) {
             ask(&*built(&biped_platform::kind(), entry), &http).await;
         }
     });
+}
+
+/// What an API says about itself (RFC 9728), the challenge that names it, and the metadata of the server
+/// that it names.
+pub(crate) fn resource(data: &[u8]) {
+    let entry = "api = 'https://api.example/v1'\nissuer = 'https://issuer.example'\nclient_id = 'c'\n\
+                 client_secret = 'pl4nted-secret-8d1f'";
+    let provider = built(&biped_oauth2::kind(), entry);
+    wait(ask(&*provider, &Answering::new(data)));
+}
+
+/// The message of a SPIFFE agent, in protobuf.
+pub(crate) fn svids(data: &[u8]) {
+    let id = "spiffe://example/app";
+    let first = fuzzing::svid(data, None);
+    // A message with the identity's token has a first one.
+    assert!(fuzzing::svid(data, Some(id)).is_none() || first.is_some());
+}
+
+/// Sends one response to requests with a body, which are logins, and another to the others.
+#[derive(Debug)]
+struct VaultServer {
+    login: Answering,
+    secret: Answering,
+}
+
+#[async_trait]
+impl HttpClient for VaultServer {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Error> {
+        let answer = if request.body().is_empty() {
+            &self.secret
+        } else {
+            &self.login
+        };
+        answer.send(request).await
+    }
+}
+
+/// A vault's response to a login, and that to a read below a line of `===`.
+pub(crate) fn vault(data: &[u8]) {
+    const SPLIT: &[u8] = b"\n===\n";
+    let at = data.windows(SPLIT.len()).position(|part| part == SPLIT);
+    let (login, secret) = match at {
+        Some(at) => (&data[..at], &data[at + SPLIT.len()..]),
+        None => (data, data),
+    };
+    let server = Arc::new(VaultServer {
+        login: Answering::new(login),
+        secret: Answering::new(secret),
+    });
+    let vault = Vault::new();
+    let address = url::Url::parse("https://vault.example").unwrap();
+    let jwt = SecretRef::inline(SECRET).into();
+    let settings = VaultSettings::new().address(address).login("jwt", "r", jwt);
+    vault.connect(settings, server);
+    let schemes: SecretSchemes = [vault.scheme()].into_iter().collect();
+    let raw = Value::Text("vault:kv/team/crm#client_secret".into());
+    let origin = Origin::Builder.ruled(References::All, &schemes);
+    let reference = ConfigValue { raw, origin }.to_secret().unwrap();
+    let read = wait(reference.resolve(0, &SystemClock));
+    if let Err(error) = read {
+        let shown = format!("{error} {error:?}");
+        let is_in_answer = data
+            .windows(SECRET.len())
+            .any(|part| part == SECRET.as_bytes());
+        assert!(is_in_answer || !shown.contains(SECRET), "{shown}");
+    }
 }

@@ -1,11 +1,14 @@
 //! Files that people write may be anything: reading one returns a configuration or problems, and shows no
 //! secret.
 
+use std::collections::BTreeMap;
+
 use biped::Biped;
-use biped_config::{ConfigTable, Origin, ProviderConfig};
+use biped_config::{ConfigTable, ConfigValue, Origin, ProviderConfig, TenantPattern, Value};
 use biped_core::References;
 use biped_dialect::check_text;
 use biped_learn::{Material, learn};
+use url::Url;
 
 use crate::input::line;
 
@@ -82,4 +85,58 @@ pub(crate) fn curl(data: &[u8]) {
         assert!(!first.is_empty());
         assert!(ConfigTable::from_toml("learned.toml".as_ref(), &learned.text).is_ok());
     }
+}
+
+/// A pattern of tenants, a name, and a text with `{tenant}` in it: a name stays within its place.
+pub(crate) fn tenants(data: &[u8]) {
+    let (pattern, rest) = line(data);
+    let (name, rest) = line(rest);
+    let (endpoint, _) = line(rest);
+    let text = |text: &str| ConfigValue {
+        raw: Value::Text(text.to_owned()),
+        origin: Origin::Builder,
+    };
+    let values = [
+        ("tenant", text(pattern)),
+        ("token_endpoint", text(endpoint)),
+        ("client_id", text("c")),
+        ("client_secret", text(SECRET)),
+    ];
+    let values: BTreeMap<_, _> = values.map(|(key, value)| (key.to_owned(), value)).into();
+    let kind = biped_oauth2::kind();
+    let Ok(Some(tenants)) = TenantPattern::read(&kind, "providers.fuzz", &values) else {
+        return;
+    };
+    if tenants.check(name).is_ok() {
+        assert!((1..=64).contains(&name.len()));
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        assert!(name.bytes().all(is_plain));
+    }
+    // One tenant's name changes one label of the host, below two fixed ones, and no more.
+    let address = |name: &str| {
+        let filled = TenantPattern::fill(&kind, &values, name);
+        Url::parse(&filled.get("token_endpoint")?.to_text()?).ok()
+    };
+    let (Some(one), Some(other)) = (address("aa"), address("bb")) else {
+        return;
+    };
+    let origin = |url: &Url| {
+        (
+            url.scheme().to_owned(),
+            url.username().to_owned(),
+            url.port(),
+        )
+    };
+    assert_eq!(origin(&one), origin(&other), "{endpoint}");
+    let labels = |url: &Url| -> Vec<String> {
+        let host = url.host_str().unwrap_or_default();
+        host.split('.').rev().map(Into::into).collect()
+    };
+    let (one, other) = (labels(&one), labels(&other));
+    assert_eq!(one.len(), other.len(), "{endpoint}");
+    let shared = one
+        .iter()
+        .zip(&other)
+        .take_while(|(one, other)| one == other);
+    assert!(one == other || shared.count() >= 2, "{endpoint}");
 }

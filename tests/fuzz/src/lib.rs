@@ -7,11 +7,11 @@
 //! | --- | --- |
 //! | `input.rs` | nothing: it splits an input, and runs a future |
 //! | `wire.rs` | `Retry-After`, `WWW-Authenticate`, JSON, numbers, dates, scopes, base URLs, vendor text |
-//! | `answers.rs` | responses to token requests, metadata, introspection, platforms' responses |
-//! | `configuration.rs` | `biped.toml`, vendor files, curl commands |
+//! | `answers.rs` | responses to token requests, metadata of servers and APIs, introspection, responses of platforms, agents and vaults |
+//! | `configuration.rs` | `biped.toml`, vendor files, curl commands, places of tenants |
 //! | `stores.rs` | stored tokens, the files of the file store, sealed entries |
-//! | `keys.rs` | private keys (PEM, DER, JSON Web Keys), certificates, JWT claims |
-//! | `sidecar.rs` | a request's path and parameters, allow-lists, `Location` and `Link`, the form of a token request |
+//! | `keys.rs` | keys (PEM, DER, JSON Web Keys, Google's key files), `pkcs11:` URIs, certificates, signatures, JWT claims |
+//! | `sidecar.rs` | a request's `Host`, `Origin`, credentials, path and parameters, allow-lists, `Location` and `Link`, the form of a token request |
 // A target reports a broken promise by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -27,23 +27,33 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 28] = [
     ("allow_list", sidecar::allow_list),
     ("answers", answers::vendors),
     ("claims", keys::claims),
     ("configuration", configuration::biped_toml),
+    ("credentials", sidecar::credentials),
     ("curl", configuration::curl),
     ("entries", stores::entries),
     ("form", sidecar::form),
+    ("google_key", keys::google_key),
+    ("hosts", sidecar::hosts),
     ("introspection", answers::introspection),
     ("keys", keys::keys),
     ("links", sidecar::links),
     ("metadata", answers::metadata),
     ("parameters", sidecar::parameters),
     ("path", sidecar::path),
+    ("pkcs11_uris", keys::pkcs11_uris),
     ("platforms", answers::platforms),
+    ("public_keys", keys::public_keys),
+    ("resource", answers::resource),
+    ("signatures", keys::signatures),
     ("sources", configuration::sources),
     ("stored", stores::stored),
+    ("svids", answers::svids),
+    ("tenants", configuration::tenants),
+    ("vault", answers::vault),
     ("vendor_files", configuration::vendor_file),
     ("wire", wire::wire),
 ];

@@ -92,3 +92,62 @@ pub(crate) fn form(data: &[u8]) {
         assert_eq!(names.len(), fields.len(), "a field is read twice");
     }
 }
+
+/// A method and a target, and headers below: what a page of another origin sends is refused.
+pub(crate) fn hosts(data: &[u8]) {
+    let (head, rest) = line(data);
+    let (method, target) = head.split_once(' ').unwrap_or(("GET", head));
+    let headers = std::str::from_utf8(rest).unwrap_or_default();
+    let headers: Vec<_> = headers
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .collect();
+    let hosts = ["sidecar.internal".to_owned()];
+    if fuzzing::admits(method, target, headers.iter().copied(), &hosts) != Some(true) {
+        return;
+    }
+    let of = |wanted: &str| {
+        let named = headers
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        let valid = named.filter(|(_, value)| http::HeaderValue::try_from(*value).is_ok());
+        valid
+            .map(|(_, value)| value.to_ascii_lowercase())
+            .collect::<Vec<_>>()
+    };
+    let given = of("host");
+    assert_eq!(given.len(), 1, "{given:?}");
+    for host in &given {
+        let url = Url::parse(&format!("http://{host}")).expect("a host that is admitted");
+        let is_near = match url.host() {
+            Some(url::Host::Domain(name)) => ["localhost", "sidecar.internal"].contains(&name),
+            Some(url::Host::Ipv4(four)) => four.is_loopback(),
+            Some(url::Host::Ipv6(six)) => six.is_loopback(),
+            None => false,
+        };
+        assert!(is_near, "{host}");
+        assert!(
+            url.port().is_none_or(|port| port == 7417) && url.path() == "/",
+            "{host}"
+        );
+    }
+    for origin in of("origin") {
+        assert_eq!(
+            Some(&*origin),
+            given
+                .first()
+                .map(|host| format!("http://{host}"))
+                .as_deref()
+        );
+    }
+}
+
+/// What a caller proves itself with.
+pub(crate) fn credentials(data: &[u8]) {
+    let (text, _) = line(data);
+    let (tokens, basic) = fuzzing::credentials(text);
+    assert!(tokens.iter().all(|token| !token.is_empty()));
+    if let Some((user, _)) = basic {
+        assert!(!user.contains(':'));
+    }
+}

@@ -81,6 +81,22 @@ impl Command {
     }
 }
 
+/// A signature in the form of RFC 7518. Most tools make DER of ECDSA.
+fn in_form(signature: Vec<u8>, kind: KeyKind) -> Option<Vec<u8>> {
+    match kind {
+        KeyKind::Ec(length) if signature.len() != 2 * length => {
+            der::ecdsa_fixed(&signature, length)
+        }
+        _ => Some(signature),
+    }
+}
+
+/// The signature of an ECDSA key in what a command printed.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_ecdsa(printed: &[u8], length: usize) -> Option<Vec<u8>> {
+    in_form(base64_of_any_kind(printed)?, KeyKind::Ec(length))
+}
+
 #[async_trait]
 impl Signer for Command {
     fn reference(&self) -> String {
@@ -107,14 +123,8 @@ impl Signer for Command {
         cx: &SourceContext<'_>,
     ) -> Result<Vec<u8>, Error> {
         let signature = self.run(alg, message, cx).await?;
-        let KeyKind::Ec(length) = self.public(cx).await?.kind() else {
-            return Ok(signature);
-        };
-        if signature.len() == 2 * length {
-            return Ok(signature);
-        }
-        // What most tools make of ECDSA is DER.
-        der::ecdsa_fixed(&signature, length).ok_or_else(|| {
+        let kind = self.public(cx).await?.kind();
+        in_form(signature, kind).ok_or_else(|| {
             let program = &self.program;
             Error::secret(format!(
                 "the signing command {program} printed a signature of another form than {alg}"

@@ -120,6 +120,12 @@ impl Signer for Pkcs11 {
     }
 }
 
+/// What is shown of a URI.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_uri(text: &str) -> Option<String> {
+    Some(Uri::parse(text).ok()?.shown().to_owned())
+}
+
 impl fmt::Debug for Pkcs11 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Pkcs11").field(&self.uri.shown()).finish()
