@@ -202,7 +202,7 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Vec<String> {
             if scheme.eq_ignore_ascii_case("bearer") {
                 all.push(rest.to_owned());
             } else if scheme.eq_ignore_ascii_case("basic")
-                && let Some(password) = basic(rest)
+                && let Some((_, password)) = basic(rest)
             {
                 // RFC 6749 §2.3.1 encodes it as a form, and many libraries do not.
                 let pair = format!("={}", password.replace('&', "%26"));
@@ -222,12 +222,12 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Vec<String> {
     all
 }
 
-/// The password of `Basic` credentials (RFC 7617).
-fn basic(text: &str) -> Option<String> {
+/// The user name and the password of `Basic` credentials (RFC 7617).
+pub(crate) fn basic(text: &str) -> Option<(String, String)> {
     let plain = BASE64_STANDARD.decode(text.trim()).ok()?;
     let plain = String::from_utf8(plain).ok()?;
-    let (_, password) = plain.split_once(':')?;
-    Some(password.to_owned())
+    let (user, password) = plain.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
 }
 
 fn hash(text: &str) -> [u8; 32] {
