@@ -270,7 +270,8 @@ impl Clock for Hurried {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_respond_is_unreachable_and_one_that_says_too_much_is_not_believed() {
+async fn a_server_that_does_not_respond_is_unreachable_and_one_that_says_too_much_is_not_believed()
+{
     let late = secret(&json!({})).set_delay(Duration::from_secs(60));
     let large = ResponseTemplate::new(200).set_body_string("x".repeat((1 << 20) + 1));
     for (answer, clock, kind) in [
@@ -282,7 +283,11 @@ async fn a_server_that_does_not_respond_is_unreachable_and_one_that_says_too_muc
         let error = read_at(&connected(with_token(&server)), REFERENCE, clock)
             .await
             .unwrap_err();
-        assert_eq!((error.kind(), error.is_transient()), (kind, true), "{error}");
+        assert_eq!(
+            (error.kind(), error.is_transient()),
+            (kind, true),
+            "{error}"
+        );
         assert_eq!(error.token_source(), Some(REFERENCE));
     }
 }
