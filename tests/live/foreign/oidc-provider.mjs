@@ -51,7 +51,7 @@ server.listen(0, "127.0.0.1", () => {
     scopes: ["read", "write"],
     clientAuthMethods: ["private_key_jwt", "none"],
     enabledJWA: { clientAuthSigningAlgValues: ["ES256"] },
-    // It fetches the keys of clients from this machine.
+    // It fetches the keys of its clients, and from this machine only if it is told to.
     fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
     ttl: { ClientCredentials: TTL },
     features: { devInteractions: { enabled: false }, clientCredentials: { enabled: true } },
@@ -70,12 +70,11 @@ server.listen(0, "127.0.0.1", () => {
       access_token: await token.save(), token_type: "Bearer", expires_in: token.expiration, scope, ...rest,
     };
   };
-  provider.registerGrantType(JWT_BEARER, async (ctx, next) => {
+  provider.registerGrantType(JWT_BEARER, async (ctx) => {
     const claims = await subject(ctx.oidc.params.assertion);
     await issue(ctx, { subject: claims.sub });
-    await next();
   }, ["assertion", "scope"]);
-  provider.registerGrantType(TOKEN_EXCHANGE, async (ctx, next) => {
+  provider.registerGrantType(TOKEN_EXCHANGE, async (ctx) => {
     const { subject_token, subject_token_type, actor_token, actor_token_type } = ctx.oidc.params;
     if (!subject_token_type?.startsWith("urn:ietf:params:oauth:token-type:")) {
       throw new errors.InvalidRequest("subject_token_type is missing");
@@ -85,7 +84,6 @@ server.listen(0, "127.0.0.1", () => {
     if (actor_token) await subject(actor_token);
     const issued_token_type = "urn:ietf:params:oauth:token-type:access_token";
     await issue(ctx, { issued_token_type, subject: claims.sub });
-    await next();
   }, ["subject_token", "subject_token_type", "actor_token", "actor_token_type", "requested_token_type",
     "audience", "resource", "scope"], ["audience", "resource"]);
   provider.on("server_error", (_ctx, error) => console.error(error));
