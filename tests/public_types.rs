@@ -295,10 +295,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("OAuth2", Planted),
         ],
     ),
-    (
-        "crates/providers/platform",
-        &[("Platform", Planted)],
-    ),
+    ("crates/providers/platform", &[("Platform", Planted)]),
     (
         "crates/redact",
         &[

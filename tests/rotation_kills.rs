@@ -324,7 +324,11 @@ impl Lane {
         let end = SystemClock.now().wall;
         let is_lost = step.loses_the_answer() && !self.vendor.has_grace();
         let has_new = step >= Step::Replaced;
-        assert_eq!(self.vendor.current(), before + u64::from(has_new), "{place}");
+        assert_eq!(
+            self.vendor.current(),
+            before + u64::from(has_new),
+            "{place}"
+        );
 
         let outcome = self.outcome(None);
         let times = self.vendor.times_sent(before);
@@ -336,7 +340,10 @@ impl Lane {
             assert!(self.outcome(None).starts_with("error Refused"), "{place}");
             assert_eq!(self.vendor.times_sent(before), 2, "{place}");
             let seed = self.vendor.consent();
-            assert_eq!(self.outcome(Some(&format!("R-{seed}"))), format!("token t-{seed}"));
+            assert_eq!(
+                self.outcome(Some(&format!("R-{seed}"))),
+                format!("token t-{seed}")
+            );
             return true;
         }
         // What was stored is sent, and nothing before it.
@@ -419,7 +426,10 @@ fn hundreds_of_processes_are_killed_over_files() {
     let _limit = TimeLimit::of(Duration::from_secs(3600));
     let directory = tempfile::tempdir().unwrap();
     let lost = play(text(directory.path()), rounds(), 4);
-    eprintln!("file: {} kills, {lost} accounts lost with their answers", rounds());
+    eprintln!(
+        "file: {} kills, {lost} accounts lost with their answers",
+        rounds()
+    );
 }
 
 #[test]
@@ -431,7 +441,10 @@ fn hundreds_of_processes_are_killed_over_postgres() {
     };
     // Each waits for the lease of the one before, so many are under way at once.
     let lost = play(&url, rounds(), 16);
-    eprintln!("postgres: {} kills, {lost} accounts lost with their answers", rounds());
+    eprintln!(
+        "postgres: {} kills, {lost} accounts lost with their answers",
+        rounds()
+    );
 }
 
 fn text(path: &Path) -> &str {

@@ -59,6 +59,7 @@ pub struct ProviderKind {
     fields: Vec<Field>,
     open_params: bool,
     base_url_key: &'static str,
+    takes_plain_http: bool,
     build: Arc<Build>,
 }
 
@@ -80,6 +81,7 @@ impl ProviderKind {
             fields: Vec::new(),
             open_params: false,
             base_url_key: API_BASE_URL,
+            takes_plain_http: false,
             build: Arc::new(build),
         }
     }
@@ -108,6 +110,15 @@ impl ProviderKind {
     #[must_use]
     pub fn with_open_params(mut self) -> Self {
         self.open_params = true;
+        self
+    }
+
+    /// Says that providers of this kind take `plain_http`, as
+    /// [`Provider::plain_http`](biped_core::Provider::plain_http) has it. A problem of a URL suggests the key
+    /// then. Default: it does not.
+    #[must_use]
+    pub fn takes_plain_http(mut self) -> Self {
+        self.takes_plain_http = true;
         self
     }
 
@@ -153,6 +164,9 @@ impl ProviderKind {
     /// # Errors
     /// Returns every problem of this configuration, not only the first.
     pub fn build(&self, config: &ProviderConfig) -> Result<Arc<dyn Provider>, Vec<Problem>> {
+        if self.takes_plain_http {
+            config.take_plain_http();
+        }
         match self.declares_fields() {
             true => config.check(self.fields()),
             false => config.check_types(self.fields()),

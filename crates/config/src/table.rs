@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,6 +30,8 @@ pub struct ConfigTable {
     values: BTreeMap<String, ConfigValue>,
     read: Mutex<BTreeSet<String>>,
     plain_http: Option<PlainHttp>,
+    /// Whether `plain_http` could list further servers. Tables inside share it.
+    takes_plain_http: Arc<AtomicBool>,
     /// Tables inside share the list.
     problems: Arc<Mutex<Vec<Problem>>>,
 }
@@ -46,6 +51,7 @@ impl ConfigTable {
             values,
             read: Mutex::default(),
             plain_http: None,
+            takes_plain_http: Arc::default(),
             problems: Arc::default(),
         }
     }
@@ -56,6 +62,7 @@ impl ConfigTable {
         Self {
             problems: self.problems.clone(),
             plain_http: self.plain_http.clone(),
+            takes_plain_http: self.takes_plain_http.clone(),
             ..Self::new(self.key(key), origin, values)
         }
     }
@@ -149,6 +156,11 @@ impl ConfigTable {
     pub(crate) fn read_plain_http(&mut self) {
         let servers = self.values.get(PLAIN_HTTP).and_then(ConfigValue::to_texts);
         self.plain_http = servers.and_then(|servers| PlainHttp::new(servers).ok());
+    }
+
+    /// Says that `plain_http` could list the server of a URL without TLS.
+    pub(crate) fn take_plain_http(&self) {
+        self.takes_plain_http.store(true, Ordering::Relaxed);
     }
 
     /// Notes an error in `plain_http`.
@@ -393,7 +405,8 @@ impl ConfigTable {
     }
 
     fn wrong_type(&self, key: &str, value: &ConfigValue, ty: FieldType) {
-        let listable = value.plain_server().filter(|_| ty == FieldType::Url);
+        let is_listable = ty == FieldType::Url && self.takes_plain_http.load(Ordering::Relaxed);
+        let listable = value.plain_server().filter(|_| is_listable);
         let message = match listable {
             Some(server) => format!(
                 "expected an https URL; if a service mesh encrypts the connection, set {PLAIN_HTTP} = \

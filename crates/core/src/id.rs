@@ -6,7 +6,7 @@ mod token_key;
 use std::{fmt, sync::Arc};
 
 pub use self::{store_key::StoreKey, token_key::TokenKey};
-use biped_secret::{Mark, SecretRef};
+use biped_secret::{Mark, Member, SecretRef};
 
 /// Which kind of provider issues tokens, where, to which client, and for which credentials: the
 /// provider's part of the cache key.
@@ -213,6 +213,14 @@ impl ProviderId {
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
         self.0.tenant.as_deref()
+    }
+
+    /// The places that the credentials are read from, in order. What the configuration contains itself is
+    /// not among them.
+    pub fn references(&self) -> impl Iterator<Item = Member<'_>> {
+        let all = self.credentials().iter();
+        let places = all.flat_map(|it| it.reference.members());
+        places.filter(|it| it.inline().is_none())
     }
 
     /// Where the secrets are read from, as it may be shown; `None` if there are none.

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use biped_config::{ConfigTable, Field, FieldType};
-use biped_core::{Error, ExposeSecret, ProviderId, SecretRef, SecretString, async_trait};
+use biped_core::{
+    Error, ErrorKind, ExposeSecret, ProviderId, SecretRef, SecretString, async_trait,
+};
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use crate::{
     key::{Algorithm, KeySource, SigningKey},
@@ -66,6 +69,15 @@ impl Source for GoogleKey {
         true
     }
 
+    fn fault(&self, endpoint: Option<&Url>) -> Option<Error> {
+        // A variable or a file is read, and no command is run.
+        let text = SecretString::from(self.file.identity());
+        let file: Value = serde_json::from_str(text.expose_secret()).ok()?;
+        let fault = check(&file, &self.name(0), endpoint.map(Url::as_str)).err();
+        // A file that lacks something may be about to be replaced.
+        fault.filter(|fault| fault.kind() == ErrorKind::Configuration)
+    }
+
     async fn read(&self, cx: &Asking<'_>) -> Result<Found, Error> {
         let text = cx.fetch.secret(&self.file).await?;
         let place = self.name(cx.fetch.candidate());
@@ -75,31 +87,8 @@ impl Source for GoogleKey {
             let value = file[name].as_str();
             value.ok_or_else(|| Error::secret(format!("{place} has no {name}")))
         };
-        match member("type")? {
-            "service_account" => {}
-            "external_account" => {
-                return Err(Error::configuration(format!(
-                    "{place} describes an external account, and holds no key"
-                ))
-                .with_remedy("use grant = \"token_exchange\" with a subject_token"));
-            }
-            _ => {
-                return Err(Error::configuration(format!(
-                    "{place} is not the key file of a service account"
-                )));
-            }
-        }
-        let endpoint = cx.token_endpoint.map_or(TOKEN_ENDPOINT, url::Url::as_str);
-        // The file must not choose whom the assertion is sent to.
-        if file["token_uri"]
-            .as_str()
-            .is_some_and(|uri| uri != endpoint)
-        {
-            return Err(Error::configuration(format!(
-                "{place} names another token endpoint than the provider"
-            ))
-            .with_remedy("set token_endpoint to its token_uri if you trust that server"));
-        }
+        let endpoint = cx.token_endpoint.map_or(TOKEN_ENDPOINT, Url::as_str);
+        check(&file, &place, Some(endpoint))?;
         let pem = SecretString::from(member("private_key")?);
         cx.fetch.conceal(pem.clone());
         let kid = member("private_key_id")?;
@@ -125,5 +114,33 @@ impl Source for GoogleKey {
         let alg = Algorithm::choose(&key.algorithms(), None, None)?;
         let signed = key.jws(alg, header, &claims.into())?;
         Ok(SecretString::from(signed).into())
+    }
+}
+
+/// Checks that this is the key file of a service account, for this token endpoint if it is known.
+fn check(file: &Value, place: &str, endpoint: Option<&str>) -> Result<(), Error> {
+    match file["type"].as_str() {
+        Some("service_account") => {}
+        Some("external_account") => {
+            return Err(Error::configuration(format!(
+                "{place} describes an external account, and holds no key"
+            ))
+            .with_remedy("use grant = \"token_exchange\" with a subject_token"));
+        }
+        Some(_) => {
+            return Err(Error::configuration(format!(
+                "{place} is not the key file of a service account"
+            )));
+        }
+        None => return Err(Error::secret(format!("{place} has no type"))),
+    }
+    // The file must not choose whom the assertion is sent to.
+    let named = file["token_uri"].as_str();
+    match (named, endpoint) {
+        (Some(named), Some(endpoint)) if named != endpoint => Err(Error::configuration(format!(
+            "{place} names another token endpoint than the provider"
+        ))
+        .with_remedy("set token_endpoint to its token_uri if you trust that server")),
+        _ => Ok(()),
     }
 }

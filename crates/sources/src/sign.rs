@@ -83,6 +83,9 @@ impl Sign {
     }
 
     fn audience<'a>(&'a self, cx: &Asking<'a>) -> Option<&'a str> {
+        if cx.wanted.audience.is_some() {
+            return cx.wanted.audience;
+        }
         match self.aud.as_deref() {
             None | Some("issuer") => cx.audience,
             Some("token_endpoint") => cx.token_endpoint.map(url::Url::as_str),
@@ -123,6 +126,11 @@ impl Source for Sign {
 
     fn signs(&self) -> bool {
         true
+    }
+
+    fn lacks_audience(&self) -> bool {
+        let is_named = |aud: &str| !["issuer", "token_endpoint"].contains(&aud);
+        !self.aud.as_deref().is_some_and(is_named) && !self.claims.contains_key("aud")
     }
 
     fn lacks_issuer(&self) -> bool {

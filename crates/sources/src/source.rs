@@ -117,6 +117,12 @@ pub(crate) trait Source: Send + Sync {
         false
     }
 
+    /// What is wrong with it for this token endpoint, as far as that shows without asking another party.
+    /// `None` for the endpoint: it is not known yet.
+    fn fault(&self, _endpoint: Option<&Url>) -> Option<Error> {
+        None
+    }
+
     /// The audience that it is configured to ask for.
     fn audience(&self) -> Option<&str> {
         None

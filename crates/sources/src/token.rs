@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use biped_core::{
     Error, ErrorKind, ExposeSecret, Input, ProviderId, References, SecretRef, SecretString,
 };
+use url::Url;
 
 use crate::{
     claims::Claims,
@@ -110,6 +111,14 @@ impl ExternalToken {
     #[must_use]
     pub fn lacks_issuer(&self) -> bool {
         self.source.lacks_issuer()
+    }
+
+    /// What is wrong with it for an issuer with this token endpoint, as far as that shows without asking
+    /// another party: the key file of a service account that names another endpoint. A file that can't be
+    /// read yet is not wrong. `None` for the endpoint: it is not known yet.
+    #[must_use]
+    pub fn fault(&self, token_endpoint: Option<&Url>) -> Option<Error> {
+        self.source.fault(token_endpoint)
     }
 
     /// The audience that it is configured to ask for.

@@ -76,11 +76,7 @@ fn at(server: &MockServer) -> VaultSettings {
         .token(SecretRef::inline("s.token"))
 }
 
-async fn sign_at(
-    key: &KeyRef,
-    alg: Option<Algorithm>,
-    clock: &dyn Clock,
-) -> Result<String, Error> {
+async fn sign_at(key: &KeyRef, alg: Option<Algorithm>, clock: &dyn Clock) -> Result<String, Error> {
     let http = TokenClient::new()?;
     let cx = FetchContext::new(&http, clock);
     let source = KeySource {
@@ -170,7 +166,9 @@ async fn each_algorithm_is_asked_for_with_exactly_its_parameters() {
         };
         answers(&server, "POST", signature(&text)).await;
         let vault = connected(at(&server).namespace("team/a"));
-        let jwt = sign(&crm(&vault), Some(alg.parse().unwrap())).await.unwrap();
+        let jwt = sign(&crm(&vault), Some(alg.parse().unwrap()))
+            .await
+            .unwrap();
         let (input, signed) = jwt.rsplit_once('.').unwrap();
         assert_eq!(URL_SAFE_NO_PAD.decode(signed).unwrap(), bytes, "{alg}");
         body["input"] = STANDARD.encode(input).into();
@@ -249,7 +247,9 @@ fn what_a_configuration_says_wrong_about_a_key_is_told() {
     let Value::Table(mut values) = values else {
         panic!()
     };
-    values.values_mut().for_each(|it| it.origin = origin.clone());
+    values
+        .values_mut()
+        .for_each(|it| it.origin = origin.clone());
     let raw = Value::Table(values);
     let values = BTreeMap::from([("key".to_owned(), ConfigValue { raw, origin })]);
     let table = ConfigTable::new("providers.crm", Origin::Builder, values);
@@ -292,24 +292,43 @@ async fn each_failure_says_whether_it_may_pass() {
     let fine = || described("ecdsa-p256", public!("p256"));
     for (answer, kind, transient) in failures() {
         let error = fails(answer, page(), 1).await;
-        assert_eq!((error.kind(), error.is_transient()), (kind, transient), "{error}");
+        assert_eq!(
+            (error.kind(), error.is_transient()),
+            (kind, transient),
+            "{error}"
+        );
     }
     for (answer, kind, transient) in failures() {
         let error = fails(fine(), answer, 2).await;
-        assert_eq!((error.kind(), error.is_transient()), (kind, transient), "{error}");
+        assert_eq!(
+            (error.kind(), error.is_transient()),
+            (kind, transient),
+            "{error}"
+        );
     }
     // A key of another type, one without a public half, and what is not a public key.
     let error = fails(described("aes256-gcm96", "x"), page(), 1).await;
-    assert_eq!((error.kind(), error.is_transient()), (secret, false), "{error}");
+    assert_eq!(
+        (error.kind(), error.is_transient()),
+        (secret, false),
+        "{error}"
+    );
     let bare = json!({ "data": { "type": "ed25519", "latest_version": 1, "keys": { "1": 1_700_000_000 } } });
     let bare = ResponseTemplate::new(200).set_body_json(bare);
-    for answer in [bare, described("rsa-2048", "x"), described("ed25519", "eA==")] {
+    for answer in [
+        bare,
+        described("rsa-2048", "x"),
+        described("ed25519", "eA=="),
+    ] {
         let error = fails(answer, page(), 1).await;
         assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{error}");
     }
     for wrong in ["", "?", "=", "vault"] {
         let error = fails(fine(), signature(wrong), 2).await;
-        assert!(matches!(error.kind(), ErrorKind::InvalidResponse | ErrorKind::Secret), "{error}");
+        assert!(
+            matches!(error.kind(), ErrorKind::InvalidResponse | ErrorKind::Secret),
+            "{error}"
+        );
     }
     let nobody = VaultSettings::new()
         .address("http://127.0.0.1:1".parse().unwrap())
@@ -389,10 +408,7 @@ impl Clock for Hurried {
         SystemClock.now()
     }
 
-    fn sleep(
-        &self,
-        _: Duration,
-    ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
+    fn sleep(&self, _: Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
         Box::pin(std::future::ready(()))
     }
 }
@@ -407,7 +423,9 @@ async fn one_key_in_two_vaults_makes_two_clients() {
             None => settings,
         });
         let id = ProviderId::new("oauth2", "https://login.example", "client-7");
-        let secret = value("vault:kv/crm#secret".into(), &vault).to_secret().unwrap();
+        let secret = value("vault:kv/crm#secret".into(), &vault)
+            .to_secret()
+            .unwrap();
         (crm(&vault).identify(id, "key"), secret)
     };
     let one = of("https://one.example", None);
@@ -421,7 +439,10 @@ async fn one_key_in_two_vaults_makes_two_clients() {
         assert_ne!(one.1, other.1);
         // Neither says where the vault is.
         let shown = format!("{:?} {:?} {}", other.0, other.1, other.1);
-        assert!(!shown.contains(".example:8200") && !shown.contains("two"), "{shown}");
+        assert!(
+            !shown.contains(".example:8200") && !shown.contains("two"),
+            "{shown}"
+        );
     }
 }
 

@@ -255,6 +255,43 @@ async fn each_failure_says_whether_it_may_pass() {
     assert_eq!(error.kind(), ErrorKind::Configuration);
 }
 
+/// A clock on which every wait is over at once.
+#[derive(Debug)]
+struct Hurried;
+
+impl Clock for Hurried {
+    fn now(&self) -> biped_core::Now {
+        SystemClock.now()
+    }
+
+    fn sleep(&self, _: Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_respond_is_unreachable_and_one_that_says_too_much_is_not_believed()
+{
+    let late = secret(&json!({})).set_delay(Duration::from_secs(60));
+    let large = ResponseTemplate::new(200).set_body_string("x".repeat((1 << 20) + 1));
+    for (answer, clock, kind) in [
+        (late, &Hurried as &dyn Clock, ErrorKind::Unreachable),
+        (large, &SystemClock, ErrorKind::InvalidResponse),
+    ] {
+        let server = MockServer::start().await;
+        answers(&server, answer).await;
+        let error = read_at(&connected(with_token(&server)), REFERENCE, clock)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.is_transient()),
+            (kind, true),
+            "{error}"
+        );
+        assert_eq!(error.token_source(), Some(REFERENCE));
+    }
+}
+
 #[tokio::test]
 async fn a_login_lasts_for_four_fifths_of_its_life() {
     let server = MockServer::start().await;
@@ -363,7 +400,21 @@ fn the_section_says_what_is_wrong() {
         .is_ok()
     );
     assert!(section(&[("token", text("env:T")), ("namespace", text("a"))]).is_ok());
+    let source = |name: &'static str, parts: &[(&str, &str)]| {
+        let source = Value::Table(BTreeMap::from([(
+            name.to_owned(),
+            value(texts(parts, &vault), &vault),
+        )]));
+        let parts = [("role", text("biped")), ("jwt", source)];
+        let parts = parts.map(|(name, raw)| (name.to_owned(), value(raw, &vault)));
+        Value::Table(BTreeMap::from(parts))
+    };
+    let signs = [("key", "k"), ("iss", "a"), ("aud", "vault")];
+    assert!(section(&[("login", source("sign", &signs))]).is_ok());
     for wrong in [
+        vec![("login", source("sign", &signs[..2]))],
+        vec![("login", source("sign", &[signs[0], signs[2]]))],
+        vec![("login", source("gcp", &[]))],
         vec![("address", text("http://vault.example:8200"))],
         vec![("address", text("https://vault.example:8200?x"))],
         vec![("token", text("env:T")), ("login", login(&whole))],

@@ -386,8 +386,15 @@ mod vault {
             &self,
             request: http::Request<Bytes>,
         ) -> Result<http::Response<Bytes>, Error> {
-            let token = request.headers()["x-vault-token"].to_str().unwrap();
             let url = request.uri().to_string();
+            let Some(token) = request.headers().get("x-vault-token") else {
+                let number = self.0.lock().unwrap().len();
+                let body = format!(
+                    "{{\"access_token\":\"t-{number}\",\"token_type\":\"Bearer\",\"expires_in\":3600}}"
+                );
+                return Ok(http::Response::new(body.into()));
+            };
+            let token = token.to_str().unwrap();
             self.0.lock().unwrap().push(format!("{token} {url}"));
             let body = format!(
                 "{{\"data\":{{\"data\":{{\"key\":\"{}\"}}}}}}",
@@ -432,6 +439,32 @@ mod vault {
             )
         );
         assert!(shown(&biped).contains(&"vault.token = [redacted]  # biped.toml:6".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn one_path_in_two_vaults_shares_no_stored_token() {
+        let server = Arc::new(Server::default());
+        let store = Arc::new(MemoryStore::new());
+        let token = async |vault: &str| {
+            let text = format!(
+                "[providers.a]\nkind = 'oauth2'\ntoken_endpoint = 'https://login.example/token'\n\
+                 client_id = 'a'\nclient_secret = 'vault:kv/shop#key'\n[vault]\ntoken = 's.t'\n{vault}\n"
+            );
+            let with = builder().http_client(server.clone()).store(store.clone());
+            let biped = with.toml(text).build().unwrap();
+            let token = biped.token_source("a").unwrap().token().await.unwrap();
+            token.expose_secret().to_owned()
+        };
+        let first = token("address = 'https://vault.example'").await;
+        assert_eq!(token("address = 'https://vault.example/'").await, first);
+        let others = [
+            token("address = 'https://other.example'").await,
+            token("address = 'https://vault.example:8200'").await,
+            token("address = 'https://vault.example'\nnamespace = 'team'").await,
+        ];
+        assert!(!others.contains(&first), "{others:?}");
+        // Each read the secret and fetched a token of its own.
+        assert_eq!(server.0.lock().unwrap().len(), 4);
     }
 
     #[test]

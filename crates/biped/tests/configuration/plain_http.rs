@@ -112,6 +112,23 @@ fn a_server_that_is_not_listed_is_a_problem_that_says_what_to_list() {
 }
 
 #[test]
+fn no_list_is_suggested_where_none_is_taken() {
+    let contentsquare = "[providers.a]\nkind = 'contentsquare'\nclient_id = 'i'\n\
+                         client_secret = 's'\nscope = 'metrics'\n";
+    let platform = "[providers.a]\nkind = 'platform'\ntoken = { gcp = { access = true } }\n";
+    for text in [
+        format!("{contentsquare}token_endpoint = 'http://api.svc'\n"),
+        format!("{contentsquare}api_base_url = 'http://api.svc'\n"),
+        format!("{platform}api_base_url = 'http://api.svc'\n"),
+        "[vault]\naddress = 'http://vault.svc:8200'\n".to_owned(),
+    ] {
+        let found = problems(&text).join("\n");
+        assert!(found.contains("https"), "{found}");
+        assert!(!found.contains("plain_http"), "{found}");
+    }
+}
+
+#[test]
 fn what_is_no_host_and_port_is_a_problem() {
     for wrong in ["'api.svc'", "['http://api.svc:80']", "['*.svc:80']", "7"] {
         let found = problems(&format!(

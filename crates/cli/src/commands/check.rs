@@ -14,7 +14,7 @@ use biped::{
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
-use super::identity::{self, Shown};
+use super::identity::{self, Reference, Shown};
 use crate::words::{base_url, in_words, scope};
 use crate::{
     args::{self, Format},
@@ -84,6 +84,8 @@ async fn finding(
 ) -> Outcome<Finding> {
     let proof = identity::proof_of(session, name, source).await;
     let mut finding = Finding::of(name, source, tried.as_deref(), &proof);
+    let references = identity::references_of(session, name, source, finding.ok).await;
+    finding.note_references(references);
     if source.provider().account().is_some()
         && let Ok(Some(credential)) = session.limited(name, source.credential()).await
     {
@@ -128,6 +130,8 @@ pub(super) struct Finding {
     pub(super) ok: bool,
     /// How the provider proves who it is.
     proof: Shown,
+    /// Where its credentials are read from, and whether that worked.
+    references: Vec<Reference>,
     scope: Option<String>,
     base_url: Option<String>,
     expires_in: Option<u64>,
@@ -173,6 +177,7 @@ impl Finding {
             provider: name.into(),
             ok: cause.is_none(),
             proof: Shown::of(proof),
+            references: Vec::new(),
             proof_lines: identity::lines(proof),
             scope: token.and_then(|token| scope(source, token)),
             base_url: token.and_then(|token| base_url(source, token)),
@@ -187,6 +192,13 @@ impl Finding {
             remedy: cause.as_ref().and_then(remedy),
             cause,
         }
+    }
+
+    /// Notes where the credentials are read from.
+    fn note_references(&mut self, references: Vec<Reference>) {
+        let lines = references.iter().map(|it| ("reads", it.line()));
+        self.proof_lines.extend(lines);
+        self.references = references;
     }
 
     /// Notes the refresh token that is stored.

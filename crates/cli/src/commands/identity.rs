@@ -2,7 +2,7 @@
 
 use biped::{
     Timestamp, TokenSource,
-    provider::{Proof, wire},
+    provider::{Proof, SystemClock, wire},
 };
 use serde::Serialize;
 
@@ -48,6 +48,57 @@ pub(super) async fn proof_of(session: &Session, name: &str, source: &TokenSource
         }
         proof
     })
+}
+
+/// A place of a credential, and whether it could be read.
+#[derive(Serialize)]
+pub(super) struct Reference {
+    reference: String,
+    readable: bool,
+    error: Option<String>,
+}
+
+impl Reference {
+    /// The place for people.
+    pub(super) fn line(&self) -> String {
+        match &self.error {
+            None => self.reference.clone(),
+            Some(error) => format!("{}: can't be read: {error}", self.reference),
+        }
+    }
+}
+
+/// The places of a provider's credentials. After a fetch that worked, only those are read again that it may
+/// have left unread: a list of secrets ends with the first that the server takes.
+pub(super) async fn references_of(
+    session: &Session,
+    name: &str,
+    source: &TokenSource,
+    worked: bool,
+) -> Vec<Reference> {
+    let mut all: Vec<Reference> = Vec::new();
+    for place in source.provider().id().references() {
+        let reference = place.to_string();
+        if all.iter().any(|known| known.reference == reference) {
+            continue;
+        }
+        let error = if worked && !place.is_one_of_several() {
+            None
+        } else {
+            let reading = async { place.read(&SystemClock).await.map(drop) };
+            match session.limited(name, reading).await {
+                Ok(()) => None,
+                Err(Failure::Biped(error)) => Some(error.message().to_owned()),
+                Err(_) => Some("the time is over".to_owned()),
+            }
+        };
+        all.push(Reference {
+            reference,
+            readable: error.is_none(),
+            error,
+        });
+    }
+    all
 }
 
 #[derive(Serialize)]

@@ -23,6 +23,7 @@ use crate::{Dialect, Vendor, provider::KIND};
 #[must_use]
 pub fn kind() -> ProviderKind {
     ProviderKind::new(KIND, from_config)
+        .takes_plain_http()
         .about("Any other vendor, described in a few lines of TOML")
         .with_open_params()
         .field(

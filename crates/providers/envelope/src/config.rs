@@ -24,6 +24,7 @@ use crate::{
 #[must_use]
 pub fn kind() -> ProviderKind {
     ProviderKind::new(KIND, from_config)
+        .takes_plain_http()
         .about("Form-encoded /v1/auth/token endpoints that wrap responses in data and error")
         .field(Field::new("base_url", FieldType::Url).about(
             "The vendor's base URL, with or without /v1; tokens are issued at /v1/auth/token.",

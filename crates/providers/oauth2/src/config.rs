@@ -59,6 +59,7 @@ pub fn kind() -> ProviderKind {
     let url = |name, about| Field::new(name, FieldType::Url).about(about);
     let secret = |name, about| Field::new(name, FieldType::Secret).about(about);
     let mut kind = ProviderKind::new(KIND, from_config)
+        .takes_plain_http()
         .about("Any authorization server of RFC 6749")
         .with_open_params()
         .field(url(
@@ -157,10 +158,14 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let authentication = Configured::read(config);
     let assertions = authentication.offered.iter().filter_map(|it| it.token());
     let assertions = assertions.map(|(token, _)| ("client_assertion", token));
-    let tokens = grant.iter().flat_map(Grant::tokens).chain(assertions);
-    for (key, _) in tokens.filter(|(_, token)| token.lacks_issuer() && !is_named) {
-        let message = "the assertion has no iss; set iss in sign, or client_id";
-        drop(config.invalid(key, message));
+    for (key, token) in grant.iter().flat_map(Grant::tokens).chain(assertions) {
+        if token.lacks_issuer() && !is_named {
+            let message = "the assertion has no iss; set iss in sign, or client_id";
+            drop(config.invalid(key, message));
+        }
+        if let Some(fault) = token.fault(provider.fixed_token_endpoint()) {
+            drop(config.invalid(key, fault.to_string()));
+        }
     }
     provider = provider.with_options(authentication.options);
     for method in authentication.offered {

@@ -7,7 +7,8 @@ use biped_core::{
     Error, ExposeSecret, FetchContext, Input, ParamValue, Proof, Provider, ProviderId,
     SecretString, Token, TokenRequest, async_trait,
 };
-use biped_sources::{Asking, Claims, ExternalToken, Wanted};
+use biped_sources::{Asking, Claims, ExternalToken, GOOGLE_TOKEN_ENDPOINT, Wanted};
+use url::Url;
 
 const KIND: &str = "platform";
 const AUDIENCE: &str = "audience";
@@ -87,6 +88,11 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     }
     if token.lacks_issuer() {
         return Err(config.invalid("token", "the assertion has no iss; set iss in sign"));
+    }
+    // A service account's assertion is for Google.
+    let endpoint = Url::parse(GOOGLE_TOKEN_ENDPOINT).ok();
+    if let Some(fault) = token.fault(endpoint.as_ref()) {
+        return Err(config.invalid("token", fault.to_string()));
     }
     Ok(Arc::new(Platform::new(token).named(config.name())))
 }

@@ -158,3 +158,17 @@ fn a_source_is_required_and_google_needs_an_audience() {
     }
     assert!(build("token = { gcp = {} }\naudience = 'https://run'").is_ok());
 }
+
+#[test]
+fn a_source_that_signs_needs_an_audience() {
+    for (sign, fits) in [
+        ("iss = 'a'", false),
+        ("iss = 'a', aud = 'issuer'", false),
+        ("aud = 'https://api.example'", false),
+        ("iss = 'a', aud = 'https://api.example'", true),
+        ("iss = 'a', claims = { aud = 'https://api.example' }", true),
+    ] {
+        let toml = format!("token = {{ sign = {{ key = 'file:key.pem', {sign} }} }}");
+        assert_eq!(build(&toml).is_ok(), fits, "{sign}");
+    }
+}

@@ -57,6 +57,12 @@ impl Member<'_> {
         self.at
     }
 
+    /// Whether the [`SecretRef`] names other places as well.
+    #[must_use]
+    pub fn is_one_of_several(&self) -> bool {
+        self.reference.candidates() > 1
+    }
+
     /// Whether it can be read without running a command.
     #[must_use]
     pub fn is_free_to_read(&self) -> bool {
@@ -98,6 +104,13 @@ impl fmt::Debug for Member<'_> {
         f.debug_tuple("Member")
             .field(&self.source.to_string())
             .finish()
+    }
+}
+
+/// Shows the place; of a command only the program, and nothing of an inline secret.
+impl fmt::Display for Member<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
     }
 }
 

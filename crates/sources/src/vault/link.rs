@@ -25,7 +25,9 @@ impl Link {
 
     pub(super) fn connect(&self, http: Arc<dyn HttpClient>) {
         let settings = self.settings.get_or_init(VaultSettings::new).clone();
-        let _ = self.sessions.set(Sessions::new(Server::new(settings, http)));
+        let _ = self
+            .sessions
+            .set(Sessions::new(Server::new(settings, http)));
     }
 
     /// The server. `name` is what is asked for, as errors call it.

@@ -92,15 +92,20 @@ pub(super) fn address_text(settings: &VaultSettings) -> String {
     Url::parse(text.trim()).map_or(text, |url| url.to_string())
 }
 
-/// Sends a request. The response may have any status.
+/// Sends a request, which has the time of a platform's. The response may have any status.
 pub(super) async fn send(
     request: http::Request<Bytes>,
     name: &str,
     cx: &FetchContext<'_>,
 ) -> Result<http::Response<Bytes>, Error> {
-    cx.send(request).await.map_err(|error| match error.kind() {
+    let answered = cx.ask_platform(request).await;
+    answered.map_err(|error| match error.kind() {
         ErrorKind::Unreachable => {
             let message = format!("the vault can't be reached for {name}: {}", error.message());
+            error.with_message(message).transient(true)
+        }
+        ErrorKind::InvalidResponse => {
+            let message = format!("the vault, asked for {name}: {}", error.message());
             error.with_message(message).transient(true)
         }
         _ => error,

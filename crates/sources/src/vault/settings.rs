@@ -194,6 +194,15 @@ fn read_login(table: &ConfigTable) -> Option<Login> {
     // It finds no providers, and no source but another provider's asks for one.
     let nobody = ProviderConfig::new("vault", "vault", Origin::Default, BTreeMap::new());
     let jwt = ExternalToken::from_table(&nobody, table, "jwt")?;
+    if jwt.lacks_issuer() || jwt.lacks_audience() {
+        let lacks = if jwt.lacks_issuer() {
+            "iss"
+        } else {
+            "audience"
+        };
+        let message = format!("{lacks} is missing in the source; set it there");
+        drop(table.invalid("jwt", message));
+    }
     Some(Login {
         mount,
         role: table.string("role")?,

@@ -64,7 +64,8 @@ impl TransitKey {
         };
         let mount = mount.unwrap_or_else(|| MOUNT.to_owned());
         if !mount.split('/').all(is_segment) || !is_segment(&key) || key.contains('/') {
-            let message = "this does not name a key: neither part may be empty, and key has no slash";
+            let message =
+                "this does not name a key: neither part may be empty, and key has no slash";
             drop(table.invalid(SCHEME, message));
             return None;
         }
@@ -138,11 +139,16 @@ impl Signer for TransitKey {
             let kind = wire::escaped(kind);
             return Err(self
                 .unfit(&format!("is of the type {kind}, which signs no assertions"))
-                .with_remedy("expected rsa-2048 or longer, ecdsa-p256, ecdsa-p384, ecdsa-p521 or ed25519"));
+                .with_remedy(
+                    "expected rsa-2048 or longer, ecdsa-p256, ecdsa-p384, ecdsa-p521 or ed25519",
+                ));
         }
         let public = public.ok_or_else(|| self.no_answer("a key without its public half"))?;
         let read = match is_ed25519 {
-            true => STANDARD.decode(public).ok().and_then(|raw| PublicKey::of_edwards(&raw)),
+            true => STANDARD
+                .decode(public)
+                .ok()
+                .and_then(|raw| PublicKey::of_edwards(&raw)),
             false => PublicKey::from_pem(public).ok(),
         };
         read.ok_or_else(|| self.no_answer("a public key that can't be read"))
@@ -187,6 +193,8 @@ fn parameters(alg: Algorithm) -> Option<Value> {
 
 impl fmt::Debug for TransitKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TransitKey").field(&self.reference()).finish()
+        f.debug_tuple("TransitKey")
+            .field(&self.reference())
+            .finish()
     }
 }

@@ -19,7 +19,8 @@ pub(super) const KIND: MethodKind = MethodKind {
     fields: &[
         Field::new("key", FieldType::Key).about(
             "The private key of private_key_jwt: PEM (PKCS#8, PKCS#1, SEC1) or a JSON Web Key; or \
-             { signer = [\"argv\", …], public = \"file:PATH\" }, a command that signs.",
+             who signs: { signer = [\"argv\", …], public = \"file:PATH\" }, { pkcs11 = \"pkcs11:…\" } or \
+             { vault = \"NAME\" }.",
         ),
         Field::new("key_password", FieldType::Secret).about(
             "The password of an encrypted key (PKCS#8 with PBES2); each fetch decrypts the key \

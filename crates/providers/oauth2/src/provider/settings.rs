@@ -65,6 +65,11 @@ impl OAuth2 {
         .named(KIND)
     }
 
+    /// The token endpoint, if it is configured.
+    pub(crate) fn fixed_token_endpoint(&self) -> Option<&Url> {
+        self.token_endpoint.as_ref()
+    }
+
     /// Sets the name in errors, logs and metrics. Default: `oauth2`.
     #[must_use]
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {

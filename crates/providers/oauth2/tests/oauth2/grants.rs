@@ -359,6 +359,70 @@ fn keys_belong_to_their_grants() {
 }
 
 #[test]
+fn a_key_file_for_another_endpoint_is_wrong_when_the_configuration_is_read() {
+    let work = tempfile::tempdir().unwrap();
+    let path = work.path().join("sa.json");
+    let key_file = |kind: &str, uri: &str| {
+        let uri = match uri {
+            "" => String::new(),
+            uri => format!(",\"token_uri\":\"{uri}\""),
+        };
+        std::fs::write(
+            &path,
+            format!("{{\"type\":\"{kind}\",\"private_key\":\"pl4nted\"{uri}}}"),
+        )
+        .unwrap();
+    };
+    let built = |further: &str, references: &str| {
+        build(&format!(
+            "{further}grant = 'jwt_bearer'\nassertion = {{ google_key = '{references}{}' }}",
+            path.display()
+        ))
+        .map(drop)
+    };
+    let google = "https://oauth2.googleapis.com/token";
+    let (other, endpoint) = (
+        "https://login.example/token",
+        "token_endpoint = 'https://login.example/token'\n",
+    );
+    for (kind, uri, further) in [
+        ("service_account", other, ""),
+        ("service_account", google, endpoint),
+        ("external_account", "", ""),
+        ("authorized_user", "", ""),
+    ] {
+        key_file(kind, uri);
+        let problems = built(further, "file:").unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].key, "providers.crm.assertion");
+        assert!(!format!("{problems:?}").contains("pl4nted"));
+        // A command is not run for it.
+        assert!(
+            build(&format!(
+                "{further}grant = 'jwt_bearer'\nassertion = {{ google_key = {{ cmd = ['cat', '{}'] }} }}",
+                path.display()
+            ))
+            .is_ok()
+        );
+    }
+    for (uri, further) in [
+        (google, ""),
+        (other, endpoint),
+        ("", ""),
+        // The endpoint is not known before the issuer is asked.
+        (other, "issuer = 'https://login.example'\n"),
+    ] {
+        key_file("service_account", uri);
+        built(further, "file:").unwrap();
+    }
+    // A file that is not there yet, or not written yet, is no mistake of the configuration.
+    std::fs::write(&path, "{").unwrap();
+    built("", "file:").unwrap();
+    std::fs::remove_file(&path).unwrap();
+    built("", "file:").unwrap();
+}
+
+#[test]
 fn what_is_presented_tells_clients_apart() {
     let all = [
         "client_assertion = 'x'",
