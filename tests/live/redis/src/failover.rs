@@ -14,7 +14,7 @@ use crate::{
     fleet::{Fleet, Log, Setup},
     line::Line,
     many::{Cluster, Files, Guard, Many, Watched},
-    scenarios::{FEWER, PATIENCE, REFRESH_AT, Vendor, line},
+    scenarios::{FEWER, PATIENCE, PAUSE, REFRESH_AT, Vendor, line},
 };
 
 /// How many processes start in the middle of a fault. They have no token yet.
@@ -115,6 +115,7 @@ async fn each<M: Many>(
         token_endpoint: vendor.token_endpoint(),
         store,
         refresh_at: REFRESH_AT,
+        pause: PAUSE,
     };
     let mut fleet = Fleet::start(setup(&vendor, Some(many.store())), FEWER);
     let mut without = Fleet::start(setup(&other, None), FEWER);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use biped::provider::{Clock, SystemClock};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 /// How soon a server that is silent counts as gone, in milliseconds.
@@ -58,6 +58,9 @@ impl Files {
     fn make() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // A certificate whose issuer has its own name would count as self-signed.
+        let name = &mut params.distinguished_name;
+        name.push(DnType::CommonName, "biped test authority");
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
