@@ -4,6 +4,7 @@
 
 mod account_credentials;
 mod architecture;
+mod bound_tokens;
 mod broken_answers;
 mod chains;
 mod circles;

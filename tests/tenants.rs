@@ -13,10 +13,11 @@ use biped::{
     config::{SecretScheme, SecretSource, SourceContext},
     file::FileStore,
     provider::async_trait,
+    redis::RedisStore,
     sealed::{SealKey, SealedStore},
     store::{MemoryStore, TokenStore},
 };
-use biped_testing::{ManualClock, Recorded, Reply, ScriptedHttp};
+use biped_testing::{ManualClock, Recorded, Reply, ScriptedHttp, settle};
 use tempfile::TempDir;
 
 use crate::events::Events;
@@ -372,27 +373,78 @@ fn stores(directory: &TempDir) -> Vec<(&'static str, Arc<dyn TokenStore>)> {
 #[tokio::test]
 async fn twins_with_one_client_id_never_get_each_others_tokens() {
     let directory = TempDir::new().unwrap();
-    let one_endpoint = CRM
-        .replace("//{tenant}.crm.example/o", "//crm.example/o")
-        .replace(", account = \"{tenant}\"", "")
-        .replace("read:{tenant} write", "read");
     for (store_name, store) in stores(&directory) {
-        let (vault, http) = (twins(), vendor());
-        for round in 0..3 {
-            // Another process each time, with nothing in its memory.
-            let biped = builder(&vault, &http)
-                .toml(&one_endpoint)
-                .store(store.clone())
-                .build()
-                .unwrap();
-            for tenant in ["acme", "umbrella", "acme"] {
-                let token = token(&biped, tenant).await.unwrap();
-                let own = format!("-secret-of-{tenant}");
-                assert!(token.ends_with(&own), "{store_name} {round}: {token}");
-            }
-            biped.manager().drain().await;
+        twins_stay_apart(store_name, store).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis: tests/live/run redis"]
+async fn twins_never_get_each_others_tokens_from_a_shared_redis() {
+    let url = std::env::var("BIPED_TEST_REDIS_URL").expect("BIPED_TEST_REDIS_URL");
+    let open = |prefix: &str| {
+        let store = RedisStore::new(&url.clone().into()).unwrap();
+        // Another run may have left its tokens there.
+        let run = std::process::id();
+        Arc::new(store.prefix(format!("biped:{prefix}:{run}")).unwrap())
+    };
+    twins_stay_apart("redis", open("plain")).await;
+    let sealed = SealedStore::new(open("sealed"), SealKey::from_bytes([7; 32]));
+    twins_stay_apart("sealed redis", Arc::new(sealed)).await;
+}
+
+/// Asks for the tokens of twins in one process after another.
+async fn twins_stay_apart(store_name: &str, store: Arc<dyn TokenStore>) {
+    let (vault, http) = (twins(), vendor());
+    for round in 0..3 {
+        // Another process each time, with nothing in its memory.
+        let biped = builder(&vault, &http)
+            .toml(one_endpoint())
+            .store(store.clone())
+            .build()
+            .unwrap();
+        for tenant in ["acme", "umbrella", "acme"] {
+            let token = token(&biped, tenant).await.unwrap();
+            let own = format!("-secret-of-{tenant}");
+            assert!(token.ends_with(&own), "{store_name} {round}: {token}");
         }
-        assert_eq!(http.count(), 2, "{store_name}: one request for each twin");
+        biped.manager().drain().await;
+    }
+    assert_eq!(http.count(), 2, "{store_name}: one request for each twin");
+}
+
+/// The provider with nothing but the secrets that tells one tenant from another.
+fn one_endpoint() -> String {
+    CRM.replace("//{tenant}.crm.example/o", "//crm.example/o")
+        .replace(", account = \"{tenant}\"", "")
+        .replace("read:{tenant} write", "read")
+}
+
+#[tokio::test]
+async fn tenants_at_one_endpoint_share_its_budget() {
+    // How many of twelve tenants' requests are on their way before any is answered.
+    for (text, at_a_time) in [(one_endpoint(), 3), (CRM.to_owned(), 12)] {
+        let (vault, http) = (Vault::default(), vendor());
+        let text = format!("{text}\n[engine]\nconcurrent_fetches = 3\n");
+        let biped = builder(&vault, &http).toml(text).build().unwrap();
+        http.close_gate();
+        let asking: Vec<_> = (0..12)
+            .map(|number| {
+                let tenant = format!("tenant-{number}");
+                vault.set(&format!("{tenant}/id"), "shared-id");
+                vault.set(&format!("{tenant}/secret"), &format!("secret-of-{tenant}"));
+                let source = biped.token_source("crm").unwrap().tenant(&tenant);
+                tokio::spawn(async move { source.token().await.map(drop) })
+            })
+            .collect();
+        http.arrivals(at_a_time).await;
+        settle().await;
+        assert_eq!(http.count(), at_a_time);
+        http.open_gate();
+        for asked in asking {
+            asked.await.unwrap().unwrap();
+        }
+        assert_eq!(http.count(), 12);
     }
 }
 

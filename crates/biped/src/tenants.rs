@@ -275,6 +275,13 @@ impl Provider for OfTenant {
         self.like_all().accepts_stored(token, request)
     }
 
+    async fn is_given_key(&self, thumbprint: &str, cx: &FetchContext<'_>) -> bool {
+        match self.provider() {
+            Ok(provider) => provider.is_given_key(thumbprint, cx).await,
+            Err(_) => false,
+        }
+    }
+
     fn lives_until_rejected(&self) -> bool {
         self.like_all().lives_until_rejected()
     }

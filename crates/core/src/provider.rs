@@ -157,13 +157,21 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Whether a token from a store may be used: whether the vendor's response to `request` could have
-    /// been this token. Default: not if it is bound to a key, which only another process has.
+    /// been this token. Default: not if it is bound to a key.
     ///
     /// A provider repeats here its checks of the vendor's responses, except those of the base URL and
     /// the lifetime, because not only this process writes to a store.
     fn accepts_stored(&self, token: &Token, request: &TokenRequest) -> bool {
         let _ = request;
         token.confirmation().is_none()
+    }
+
+    /// Whether this process was given the key with this thumbprint, as the other processes of a fleet are.
+    /// Then a sealed store keeps tokens that are bound to it ([`Token::confirmation`]), and such a token
+    /// from a sealed store is used. A key that the process made itself is not given. Default: no.
+    async fn is_given_key(&self, thumbprint: &str, cx: &FetchContext<'_>) -> bool {
+        let _ = (thumbprint, cx);
+        false
     }
 
     /// Whether the vendor's tokens may be good until they are rejected

@@ -155,6 +155,11 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         Duration::from_secs(5)
     }
 
+    /// Whether what is stored is encrypted. Only then may a token enter that is bound to a key. Default: no.
+    fn is_sealed(&self) -> bool {
+        false
+    }
+
     /// The store's own key. The names of tokens contain digests of secrets under this key, so that a
     /// process finds only tokens that its own secret could have fetched. It is read before each fetch,
     /// and once, without waiting, when a manager is made. Default: none.

@@ -321,8 +321,8 @@ impl TokenBuilder {
         self
     }
 
-    /// The thumbprint of the key that the token is bound to (RFC 7800 `cnf`). Such a token is never
-    /// stored.
+    /// The thumbprint of the key that the token is bound to (RFC 7800 `cnf`). Such a token enters only a
+    /// sealed store, and only if the provider [was given](crate::Provider::is_given_key) the key.
     pub fn confirmation(mut self, thumbprint: Option<&str>) -> Self {
         self.confirmation = thumbprint.map(Into::into);
         self

@@ -10,7 +10,7 @@ use biped_core::{Clock, Error, HttpClient, Now, Provider, ProviderId, Token, Tok
 use crate::{
     client::Client,
     endpoint::Endpoint,
-    fleet::session::SharedStore,
+    fleet::{format, session::SharedStore},
     flight::activity::Activity,
     input::{Lenders, Lent, error_of},
     key::{
@@ -145,6 +145,22 @@ impl Engine {
         match &self.shared {
             Some(shared) => shared.may_keep(&key.client.id).await,
             None => false,
+        }
+    }
+
+    /// Whether this token may be in a store: one that is bound to a key only in a sealed store, for
+    /// processes that were given the key.
+    pub(crate) async fn may_share(&self, token: &Token, provider: &dyn Provider) -> bool {
+        if format::is_free(token) {
+            return self.shared.is_some();
+        }
+        let is_sealed = self.shared.as_ref().is_some_and(SharedStore::is_sealed);
+        match format::bound_to(token) {
+            Some(thumbprint) if is_sealed => {
+                let cx = self.context(provider, 0, None);
+                provider.is_given_key(thumbprint, &cx).await
+            }
+            _ => false,
         }
     }
 

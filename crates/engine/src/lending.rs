@@ -34,7 +34,8 @@ impl Lenders for Named {
         let key = engine.key(&provider, input.request().clone());
         let source = TokenSource::new(engine, key.clone(), provider.clone());
         let token = source.to_lend(LIFE_LEFT, replacement).await?.into_owned();
-        if token.confirmation().is_some() {
+        // One that is bound to a certificate says who was issued it, and may be presented (RFC 8693 §1.1).
+        if token.confirmation().is_some() && token.scheme() != "Bearer" {
             let error = Error::configuration("its token is bound to a key, and can't be presented");
             return Err(error.with_remedy("set dpop = false there"));
         }

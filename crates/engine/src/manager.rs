@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     engine::{Engine, HttpClients},
-    fleet::{format::is_storable, session::SharedStore},
+    fleet::session::SharedStore,
     flight::exchange::Ask,
     input::NoLenders,
     key::table::KeyTable,
@@ -311,7 +311,7 @@ impl TokenManager {
     /// of an application. Returns how many were revoked.
     ///
     /// What is in a store stays, since others may be using the same tokens; of those that never
-    /// enter one (they are bound to a key) no other process has any. Providers without revocation are
+    /// enter one (they are bound to a key of this process) no other process has any. Providers without revocation are
     /// passed over.
     pub async fn revoke_unshared(&self) -> usize {
         let engine = &self.0;
@@ -321,11 +321,12 @@ impl TokenManager {
                 continue;
             };
             let now = engine.clock.now();
-            let is_shared = is_storable(&token) && engine.may_store(&key).await;
+            let provider = key.client.provider.clone();
+            let is_shared =
+                engine.may_share(&token, &*provider).await && engine.may_store(&key).await;
             if is_shared || !token.schedule.unusable.is_ahead(&now) {
                 continue;
             }
-            let provider = key.client.provider.clone();
             let asked = match engine.borrow(&*provider, false).await {
                 Ok(lent) => engine
                     .ask(&provider, &key, Ask::Revocation(&token), &lent, None)

@@ -26,12 +26,17 @@ struct Written<'a> {
     base_url: Option<Url>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     extra: Map<String, Value>,
+    /// The thumbprint of the key that it is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    confirmation: Option<String>,
 }
 
 const FORMAT: u32 = 1;
 
-/// The scheme of every token that is stored.
-const SCHEME: &str = "Bearer";
+/// The scheme of tokens that are bound to no key.
+const BEARER: &str = "Bearer";
+/// The schemes of tokens that are bound to one: RFC 8705 §3 and RFC 9449 §7.1.
+const BOUND: [&str; 2] = [BEARER, "DPoP"];
 
 /// How long a text is that is written here.
 struct Length(usize);
@@ -47,18 +52,25 @@ impl io::Write for Length {
     }
 }
 
-/// Whether a token may enter a store: one that is bound to a key is of no use to others, and one of
-/// another scheme is bound to a key (RFC 9449 §7.1).
-pub(crate) fn is_storable(token: &Token) -> bool {
-    token.confirmation().is_none() && token.scheme() == SCHEME
+/// Whether a token may enter any store: it is bound to no key, as one of another scheme is (RFC 9449
+/// §7.1).
+pub(crate) fn is_free(token: &Token) -> bool {
+    token.confirmation().is_none() && token.scheme() == BEARER
 }
 
-/// The token as bytes for a store, text included. It is one of scheme `Bearer`.
+/// The thumbprint of the key that a token is bound to, if it may enter a sealed store.
+pub(crate) fn bound_to(token: &Token) -> Option<&str> {
+    token
+        .confirmation()
+        .filter(|_| BOUND.contains(&token.scheme()))
+}
+
+/// The token as bytes for a store, text included.
 pub(crate) fn encode(token: &Token) -> Zeroizing<Vec<u8>> {
     let written = Written {
         v: FORMAT,
         token: token.expose_secret().into(),
-        scheme: SCHEME.into(),
+        scheme: token.scheme().into(),
         token_type: token.token_type().into(),
         requested_at: token.requested_at().unix_millis(),
         expires_at: token.expires_at().map(Timestamp::unix_millis),
@@ -68,6 +80,7 @@ pub(crate) fn encode(token: &Token) -> Zeroizing<Vec<u8>> {
             .extras()
             .map(|(name, value)| (name.to_owned(), value.clone()))
             .collect(),
+        confirmation: token.confirmation().map(Into::into),
     };
     // Room for all of it at once: a buffer that grows leaves copies behind.
     let mut length = Length(0);
@@ -83,7 +96,13 @@ pub(crate) fn encode(token: &Token) -> Zeroizing<Vec<u8>> {
 /// starts `now` at the latest and is a year at most, as that of a token in an answer.
 pub(crate) fn decode(bytes: &[u8], now: Timestamp) -> Option<Token> {
     let written: Written<'_> = serde_json::from_slice(bytes).ok()?;
-    if written.v != FORMAT || written.scheme != SCHEME {
+    if written.v != FORMAT {
+        return None;
+    }
+    let bound = written.confirmation.as_deref();
+    let mut schemes = BOUND.iter();
+    let scheme = schemes.find(|scheme| **scheme == written.scheme)?;
+    if bound.is_none() && *scheme != BEARER {
         return None;
     }
     let asked = Timestamp::from_unix_millis(written.requested_at);
@@ -91,6 +110,8 @@ pub(crate) fn decode(bytes: &[u8], now: Timestamp) -> Option<Token> {
     let life = expiry.map(|expiry| expiry.since(asked).min(MAX_LIFETIME));
     let asked = asked.min(now);
     Token::new(&*written.token, asked)
+        .scheme(scheme)
+        .confirmation(bound)
         .token_type(Some(&written.token_type))
         .expiring_as_written(life.map(|life| asked.after(life)))
         .scope(written.scope)

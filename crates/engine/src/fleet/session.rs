@@ -129,6 +129,11 @@ impl SharedStore {
         }
     }
 
+    /// Whether a token that is bound to a key may be in the store.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.store.is_sealed()
+    }
+
     /// Says that the store has no key, where that can be told at once.
     pub(crate) fn look_for_key(&self) {
         let mut asked = self.store.identity_key();
@@ -153,7 +158,7 @@ impl SharedStore {
     pub(crate) async fn peek(&self, key: &TokenKey) -> Result<Option<Token>, Error> {
         let stored = self.store.get(key).await?;
         let now = self.clock.now().wall;
-        let decoded = stored.and_then(|stored| vet::decode(&stored, now));
+        let decoded = stored.and_then(|stored| vet::decode(&stored, self.store.is_sealed(), now));
         Ok(decoded.map(|(token, _)| token))
     }
 
@@ -197,7 +202,8 @@ impl StoreSession<'_> {
         let key = self.place.key();
         let stored = self.bounded("get", store.get(&key)).await??;
         self.seen = self.seen.max(stored.generation);
-        let token = vet::decode(&stored, self.shared.clock.now().wall);
+        let is_sealed = self.shared.store.is_sealed();
+        let token = vet::decode(&stored, is_sealed, self.shared.clock.now().wall);
         if token.is_none() {
             self.ignored("it can't be read");
         }

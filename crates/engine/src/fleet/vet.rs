@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | a base URL | one that [`Provider::base_urls`] names, as for an answer |
 //! | a lifetime | a year at most, from now at the latest; without an end only where the provider says so |
-//! | a scheme | `Bearer`: a token of another is bound to a key, and enters no store |
+//! | a scheme | `Bearer`; `DPoP` for a token that is bound to a key |
+//! | a key that the token is bound to | one that this process [was given](Provider::is_given_key), in a sealed store |
 //! | an age | less than [`Provider::idle_limit`] |
 //! | a generation | one that a clock may have said |
 //! | further fields, a type | what [`Provider::accepts_stored`] says |
@@ -29,12 +30,19 @@ const LENIENCY: Duration = Duration::from_secs(60);
 /// The largest entry that is read, in bytes: twice the largest answer.
 const LARGEST: usize = 2 * 1024 * 1024;
 
-/// The token in a store's entry; `None` where it is none.
-pub(crate) fn decode(stored: &StoredToken, now: Timestamp) -> Option<(Token, Generation)> {
+/// The token in a store's entry; `None` where it is none. Only a sealed store has tokens that are bound to a
+/// key.
+pub(crate) fn decode(
+    stored: &StoredToken,
+    is_sealed: bool,
+    now: Timestamp,
+) -> Option<(Token, Generation)> {
     if !stored.generation.is_plausible(now) || stored.bytes.len() > LARGEST {
         return None;
     }
-    Some((format::decode(&stored.bytes, now)?, stored.generation))
+    let token = format::decode(&stored.bytes, now)?;
+    let may_be_here = is_sealed || token.confirmation().is_none();
+    may_be_here.then_some((token, stored.generation))
 }
 
 /// Checks that the vendor's answer to `request` could have been this token.
@@ -54,6 +62,11 @@ pub(crate) async fn check_stored(
     let age = cx.now().since(token.requested_at());
     if provider.idle_limit().is_some_and(|limit| age >= limit) {
         return Err("the vendor may have ended it, because it lay unused".into());
+    }
+    if let Some(thumbprint) = token.confirmation()
+        && !provider.is_given_key(thumbprint, cx).await
+    {
+        return Err("it is bound to a key that this process was not given".into());
     }
     if !provider.accepts_stored(token, request) {
         return Err("the provider does not use it".into());

@@ -13,10 +13,7 @@ use crate::{
     endpoint::Permit,
     engine::Engine,
     failure::{Consequences, FetchFailure, FlightFailure, Patience},
-    fleet::{
-        format::is_storable,
-        session::{SharedStore, StoreSession},
-    },
+    fleet::session::{SharedStore, StoreSession},
     flight::{
         Flight,
         activity::ActivityGuard,
@@ -104,6 +101,7 @@ impl FlightTask {
         let started = engine.clock.now();
         let shared = engine.shared.clone();
         let client = self.key.client.clone();
+        let provider = self.provider.clone();
         let mut session = None;
 
         let end = self
@@ -122,10 +120,13 @@ impl FlightTask {
                 if from_store {
                     self.key.state().stored = Some(session.key().into());
                 }
-                let may_be_stored = |token: &Arc<CachedToken>| {
-                    !from_store && is_storable(token) && session.is_for(&secrets)
+                let may_be_stored = match &token {
+                    Some(token) if !from_store && session.is_for(&secrets) => {
+                        engine.may_share(token, &*provider).await
+                    }
+                    _ => false,
                 };
-                match token.filter(may_be_stored) {
+                match token.filter(|_| may_be_stored) {
                     Some(token) => {
                         self.key.state().stored = Some(session.key().into());
                         session.put(&token, lease.as_ref()).await;

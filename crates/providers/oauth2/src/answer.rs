@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use biped_core::{Error, NoLifetime, Timestamp, Token, wire};
 use bytes::Bytes;
 use oauth2::{AccessToken, RefreshToken, Scope, TokenResponse, TokenType};
@@ -127,7 +128,8 @@ pub(crate) fn token(
             .with_remedy("set dpop = true"));
         }
         None if is_sent_as_bearer(named) => {
-            Token::new(granted.access_token.secret().as_str(), sent_at)
+            let text = granted.access_token.secret().as_str();
+            Token::new(text, sent_at).confirmation(certificate_of(text).as_deref())
         }
         // RFC 8693 §2.2.1: a token that is not an access token has no type of use.
         None if typed && named.eq_ignore_ascii_case(NOT_APPLICABLE) => {
@@ -149,6 +151,24 @@ pub(crate) fn token(
         .scope(granted.scope)
         .extra(granted.extra)
         .build()
+}
+
+/// Returns the thumbprint of the certificate that a token is bound to, if it is a JWT that says so (RFC 8705
+/// §3.1).
+fn certificate_of(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        cnf: Confirmation,
+    }
+    #[derive(Deserialize)]
+    struct Confirmation {
+        #[serde(rename = "x5t#S256")]
+        certificate: String,
+    }
+    let mut parts = token.split('.').skip(1);
+    let claims = URL_SAFE_NO_PAD.decode(parts.next()?).ok()?;
+    let claims: Claims = serde_json::from_slice(&claims).ok()?;
+    Some(claims.cnf.certificate)
 }
 
 /// Whether tokens of this type are sent as bearer tokens. Servers write much else where they mean that

@@ -85,10 +85,7 @@ pub(crate) fn members(
                 .with_remedy("set certificate to the certificate of key, before its chain"),
         );
     }
-    let thumbprint = |hash| {
-        let digest = digest::digest(hash, own);
-        URL_SAFE_NO_PAD.encode(digest).into()
-    };
+    let thumbprint = |hash| digest_of(hash, own).into();
     let member = |header: &CertificateHeader| {
         let value = match header {
             CertificateHeader::X5tS256 => thumbprint(&digest::SHA256),
@@ -98,4 +95,15 @@ pub(crate) fn members(
         (header.as_str(), value)
     };
     Ok(headers.iter().map(member).collect())
+}
+
+/// Returns the thumbprint of the first certificate in PEM, as `x5t#S256` has it (RFC 8705 §3.1).
+pub(crate) fn thumbprint(pem: &SecretString) -> Option<String> {
+    let pem = pem_blocks(pem.expose_secret().as_bytes());
+    let own = CertificateDer::pem_slice_iter(&pem).next()?.ok()?;
+    Some(digest_of(&digest::SHA256, &own))
+}
+
+fn digest_of(hash: &'static digest::Algorithm, certificate: &CertificateDer<'_>) -> String {
+    URL_SAFE_NO_PAD.encode(digest::digest(hash, certificate))
 }

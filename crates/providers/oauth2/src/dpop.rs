@@ -105,11 +105,17 @@ impl ProofKeys {
 
     /// Returns the key with this thumbprint, if it is known.
     pub(crate) fn find(&self, thumbprint: &str) -> Option<Arc<SigningKey>> {
-        let is_it = |key: &&Arc<SigningKey>| key.thumbprint() == thumbprint;
-        if let Some(given) = self.lock().iter().find(is_it) {
-            return Some(given.clone());
-        }
-        Self::of_process().ok().filter(|key| is_it(&key))
+        let of_process = || Self::of_process().ok();
+        self.find_given(thumbprint)
+            .or_else(|| of_process().filter(|key| key.thumbprint() == thumbprint))
+    }
+
+    /// Returns the configured key with this thumbprint, if it was read.
+    pub(crate) fn find_given(&self, thumbprint: &str) -> Option<Arc<SigningKey>> {
+        let keys = self.lock();
+        keys.iter()
+            .find(|key| key.thumbprint() == thumbprint)
+            .cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<SigningKey>>> {

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod anew;
+mod binding;
 mod discovery;
 mod proof;
 mod settings;
@@ -23,6 +24,7 @@ use biped_core::{
 use http::{StatusCode, header};
 use url::Url;
 
+use self::binding::is_proven;
 use crate::{
     answer::{self, NOT_APPLICABLE},
     authentication::{self, ClientAuthentication, ClientProof, ProofContext, ProofOptions},
@@ -36,7 +38,7 @@ use crate::{
     presented,
     resource::{self, Api},
 };
-use biped_sources::{Asking, SigningKey, Wanted};
+use biped_sources::{Asking, Wanted};
 
 /// One client at one authorization server.
 ///
@@ -158,7 +160,8 @@ impl Provider for OAuth2 {
         for (name, value) in self.api_headers.iter() {
             headers::put(request.headers_mut(), name, cx.secret(value)?)?;
         }
-        let Some(thumbprint) = token.confirmation() else {
+        let bound = token.confirmation().filter(|_| is_proven(token));
+        let Some(thumbprint) = bound else {
             return Ok(());
         };
         let key = self.proof_key(thumbprint, cx)?;
@@ -211,15 +214,21 @@ impl Provider for OAuth2 {
 
     fn accepts_stored(&self, token: &Token, _: &TokenRequest) -> bool {
         match token.confirmation() {
-            Some(thumbprint) => self.memory.keys.find(thumbprint).is_some(),
-            None if self.dpop => false,
-            None => {
+            Some(thumbprint) if is_proven(token) => {
+                self.dpop && self.memory.keys.find(thumbprint).is_some()
+            }
+            _ if self.dpop => false,
+            _ => {
                 let token_type = token.token_type();
                 answer::is_sent_as_bearer(token_type)
                     || (self.grant.requests_type()
                         && token_type.eq_ignore_ascii_case(NOT_APPLICABLE))
             }
         }
+    }
+
+    async fn is_given_key(&self, thumbprint: &str, cx: &FetchContext<'_>) -> bool {
+        self.has_given_key(thumbprint, cx).await
     }
 
     fn request_warning(&self, request: &TokenRequest) -> Option<String> {
@@ -415,26 +424,6 @@ impl OAuth2 {
     ) -> String {
         let issuer = self.issuer_or(metadata);
         self.options.audience(issuer, token_endpoint, endpoint)
-    }
-
-    /// Returns the key that a token is bound to.
-    fn proof_key(
-        &self,
-        thumbprint: &str,
-        cx: &AttachContext<'_>,
-    ) -> Result<Arc<SigningKey>, Error> {
-        if let Some(key) = self.memory.keys.find(thumbprint) {
-            return Ok(key);
-        }
-        if let Some(key) = &self.dpop_key {
-            let key = self.memory.keys.given(cx.secret(key)?)?;
-            if key.thumbprint() == thumbprint {
-                return Ok(key);
-            }
-        }
-        Err(Error::internal(
-            "the key that the token is bound to is not known anymore",
-        ))
     }
 }
 

@@ -2,10 +2,11 @@
 
 use biped::Biped;
 use biped_serve::{Server, section};
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::{
     stage::Stage,
-    vendor::{Vendor, ok},
+    vendor::{Act, Vendor, ok, reply},
 };
 
 fn crm(at: std::net::SocketAddr) -> String {
@@ -50,6 +51,27 @@ async fn a_header_or_the_path_names_the_tenant_of_a_call() {
     assert_eq!(got[0].header("biped-tenant"), None);
     assert_eq!(got[1].header("authorization"), Some("Bearer for-umbrella"));
     assert_eq!(got[1].path(), "/api/umbrella/v1/x");
+}
+
+#[tokio::test]
+async fn no_metric_names_a_tenant() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let stage = stage("", ALLOWED).await;
+    assert_eq!(stage.get("/crm;tenant=acme/v1/x").await.status, 200);
+    assert_eq!(stage.get("/crm;tenant=umbrella/v1/x").await.status, 200);
+    stage
+        .vendor
+        .api(|_| Act::Reply(reply("401 Unauthorized", "", "no")));
+    assert_eq!(stage.get("/crm;tenant=acme/v1/x").await.status, 401);
+    // A name that the pattern refuses.
+    assert_eq!(stage.get("/crm;tenant=refused2/x").await.status, 400);
+    let text = handle.render();
+    assert!(text.contains("crm"), "{text}");
+    for name in ["acme", "umbrella", "refused2"] {
+        assert!(!text.contains(name), "{name}: {text}");
+    }
 }
 
 #[tokio::test]

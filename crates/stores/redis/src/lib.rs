@@ -39,11 +39,13 @@
 //! ```text
 //! ACL SETUSER biped on >PASSWORD ~biped:* resetchannels &biped:* +hello +select
 //!     +evalsha +eval +script|load +hget +hmget +hset +get +set +del +exists +pttl +pexpire +time
-//!     +publish +subscribe +unsubscribe
+//!     +publish +subscribe +unsubscribe +ping +role +asking +cluster|slots
 //! ```
 //!
-//! (`biped` is the default prefix.) An eviction policy may remove anything at any time: a token that is
-//! gone is fetched again. With `noeviction` and a full memory, the store does not work until there is
+//! (`biped` is the default prefix. A single server needs nothing after `+unsubscribe`.) A user of
+//! sentinels needs `+hello +sentinel|masters`.
+//!
+//! An eviction policy may remove anything at any time: a token that is gone is fetched again. With `noeviction` and a full memory, the store does not work until there is
 //! room.
 //!
 //! # What is stored

@@ -149,6 +149,10 @@ impl TokenStore for SealedStore {
         self.inner.rest()
     }
 
+    fn is_sealed(&self) -> bool {
+        true
+    }
+
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
         self.inner.changed(key, after).await
     }

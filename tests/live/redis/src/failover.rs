@@ -1,15 +1,24 @@
 //! What happens while another server takes over.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use biped::provider::{Clock, SystemClock};
+use biped::{
+    SecretString,
+    provider::{Clock, SystemClock},
+    redis::{RedisStore, Sentinel},
+    store::{TokenKey, TokenStore},
+};
+use biped_testing::store::{Alternating, conformance};
 
 use crate::{
-    fleet::{Fleet, Setup},
+    fleet::{Fleet, Log, Setup},
     line::Line,
-    many::{Cluster, Many, Watched},
-    scenarios::{FEWER, PATIENCE, REFRESH_AT, Vendor, line},
+    many::{Cluster, Files, Guard, Many, Watched},
+    scenarios::{FEWER, PATIENCE, PAUSE, REFRESH_AT, Vendor, line},
 };
+
+/// How many processes start in the middle of a fault. They have no token yet.
+const LATE: usize = 2;
 
 /// How soon after the election of a primary a fleet is back to one request a lifetime.
 const SETTLES: Duration = Duration::from_secs(2);
@@ -25,7 +34,14 @@ enum Act {
 }
 
 pub(crate) async fn cluster(found: &mut impl FnMut(Line)) {
-    let mut cluster = Cluster::start().await;
+    let guarded = Cluster::start(Guard::TlsAndUser).await;
+    let ca = Some(Files::get().ca.clone().into_bytes());
+    let open = || RedisStore::cluster(&secret(guarded.urls()), ca.clone()).unwrap();
+    found(promises("cluster: promises, by TLS and as a user", open).await);
+    drop(guarded);
+    let mut cluster = Cluster::start(Guard::None).await;
+    let open = || RedisStore::cluster(&secret(cluster.urls()), None).unwrap();
+    found(promises("cluster: promises", open).await);
     let acts = [
         (Act::Nothing, "cluster: nothing happens"),
         (Act::HandOver, "cluster: CLUSTER FAILOVER"),
@@ -37,7 +53,15 @@ pub(crate) async fn cluster(found: &mut impl FnMut(Line)) {
 }
 
 pub(crate) async fn sentinel(found: &mut impl FnMut(Line)) {
-    let mut watched = Watched::start().await;
+    let guarded = Watched::start(Guard::TlsAndUser).await;
+    let ca = Some(Files::get().ca.clone().into_bytes());
+    let named = || Sentinel::new("mymaster");
+    let open = || RedisStore::sentinel(&secret(guarded.urls()), ca.clone(), named()).unwrap();
+    found(promises("sentinels: promises, by TLS and as a user", open).await);
+    drop(guarded);
+    let mut watched = Watched::start(Guard::None).await;
+    let open = || RedisStore::sentinel(&secret(watched.urls()), None, named()).unwrap();
+    found(promises("sentinels: promises", open).await);
     let acts = [
         (Act::Nothing, "sentinels: nothing happens"),
         (Act::HandOver, "sentinels: SENTINEL FAILOVER"),
@@ -45,6 +69,39 @@ pub(crate) async fn sentinel(found: &mut impl FnMut(Line)) {
         (Act::Kill, "sentinels: primary killed"),
     ];
     each(&mut watched, &acts, |_| {}, found).await;
+}
+
+fn secret(urls: Vec<String>) -> Vec<SecretString> {
+    urls.into_iter().map(Into::into).collect()
+}
+
+/// The promises of a store, kept by two processes together.
+async fn promises(name: &'static str, open: impl Fn() -> RedisStore) -> Line {
+    let [one, other] = [Arc::new(open()), Arc::new(open())];
+    // The first connection may take longer than an operation.
+    for store in [&one, &other] {
+        for _ in 0..100 {
+            if store.get(&TokenKey::from_bytes([1; 32])).await.is_ok() {
+                break;
+            }
+        }
+    }
+    let both = Arc::new(Alternating::new(one, vec![other]));
+    let kept = tokio::spawn(async move {
+        for which in [
+            conformance::STORAGE,
+            conformance::LEASES,
+            conformance::WAKING,
+        ] {
+            conformance::run(both.clone(), which).await;
+        }
+    });
+    let broken = kept.await.err().map(|broken| broken.to_string());
+    let log = Log {
+        failed: broken.into_iter().collect(),
+        ..Log::default()
+    };
+    line(name, 0, log)
 }
 
 async fn each<M: Many>(
@@ -58,9 +115,10 @@ async fn each<M: Many>(
         token_endpoint: vendor.token_endpoint(),
         store,
         refresh_at: REFRESH_AT,
+        pause: PAUSE,
     };
-    let fleet = Fleet::start(setup(&vendor, Some(many.store())), FEWER);
-    let without = Fleet::start(setup(&other, None), FEWER);
+    let mut fleet = Fleet::start(setup(&vendor, Some(many.store())), FEWER);
+    let mut without = Fleet::start(setup(&other, None), FEWER);
     SystemClock.sleep(vendor.lifetime * 2).await;
     fleet.take();
     let measure = without.take().slowest;
@@ -74,6 +132,8 @@ async fn each<M: Many>(
             Act::HandOver => many.hand_over(),
             Act::MoveSlot => move_slot(many),
         }
+        fleet.grow(LATE);
+        without.grow(LATE);
         let started = SystemClock.now().mono;
         // Until another server is the primary.
         if *act != Act::Nothing {

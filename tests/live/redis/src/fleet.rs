@@ -19,6 +19,8 @@ pub(crate) struct Setup {
     pub(crate) token_endpoint: String,
     pub(crate) store: Option<String>,
     pub(crate) refresh_at: f64,
+    /// Between two calls.
+    pub(crate) pause: Duration,
 }
 
 pub(crate) struct Fleet {
@@ -40,6 +42,10 @@ pub(crate) struct Log {
     pub(crate) calls: u64,
     pub(crate) failed: Vec<String>,
     pub(crate) slowest: Duration,
+    /// What the processes that have ended asked of their store.
+    pub(crate) operations: u64,
+    /// The time of a processor that they took.
+    pub(crate) cpu: Duration,
 }
 
 /// A token request of a process.
@@ -70,12 +76,14 @@ impl Fleet {
                 token_endpoint,
                 store,
                 refresh_at,
+                pause,
             } = &self.setup;
             let mut child = Command::new(std::env::current_exe().unwrap())
                 .arg("worker")
                 .arg(token_endpoint)
                 .arg(store.as_deref().unwrap_or("-"))
                 .arg(refresh_at.to_string())
+                .arg(pause.as_millis().to_string())
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .kill_on_drop(true)
@@ -137,6 +145,8 @@ async fn read(
                 let took = Duration::from_millis(rest.parse().unwrap());
                 log.slowest = log.slowest.max(took);
             }
+            "O" => log.operations += rest.parse::<u64>().unwrap(),
+            "C" => log.cpu += Duration::from_millis(rest.parse().unwrap()),
             "R" => log.calls += rest.parse::<u64>().unwrap(),
             _ => log.failed.push(format!("a worker says {line}")),
         }

@@ -3,7 +3,7 @@
 //!
 //! Prints a line for each scenario and ends with status 1 where a bound is broken. The process that
 //! is started first runs the scenarios (those named, or `fleet`, `killed`, `faults` and `sealed`; `cluster` and
-//! `sentinel` only if they are named);
+//! `sentinel` only if they are named, and `numbers` alone);
 //! `worker …` is one process of a fleet.
 // A test program: what goes wrong ends it, and what it finds is printed.
 #![allow(
@@ -17,6 +17,10 @@ mod failover;
 mod fleet;
 mod line;
 mod many;
+mod numbers;
+#[path = "../../../../crates/stores/postgres/tests/server/postgres.rs"]
+#[allow(dead_code)]
+mod postgres;
 mod proxy;
 mod scenarios;
 mod server;
@@ -32,14 +36,20 @@ fn main() -> ExitCode {
         worker::run(rest);
         return ExitCode::SUCCESS;
     }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    if arguments == ["numbers"] {
+        let broken = runtime.block_on(numbers::run());
+        println!("{broken} bars broken");
+        return ExitCode::from(u8::from(broken > 0));
+    }
     println!(
         "{:<44} {:<12} {:>7} {:>6} {:>9}",
         "scenario", "requests", "calls", "failed", "slowest"
     );
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let broken = runtime.unwrap().block_on(async {
+    let broken = runtime.block_on(async {
         let mut broken = 0;
         let mut found = |line: line::Line| {
             line.print();

@@ -3,10 +3,12 @@
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
+    sync::OnceLock,
     time::Duration,
 };
 
 use biped::provider::{Clock, SystemClock};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 /// How soon a server that is silent counts as gone, in milliseconds.
@@ -33,27 +35,135 @@ fn free_ports(count: usize) -> Vec<u16> {
     open.iter().map(port).collect()
 }
 
-fn spawn(directory: &Path, port: u16, more: &[&str]) -> Child {
+/// Whether servers take TLS alone, and know the user that the documentation describes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guard {
+    None,
+    TlsAndUser,
+}
+
+/// What a guarded server is started with.
+pub(crate) struct Files {
+    directory: TempDir,
+    /// The certificate of the authority, in PEM.
+    pub(crate) ca: String,
+}
+
+impl Files {
+    pub(crate) fn get() -> &'static Self {
+        static FILES: OnceLock<Files> = OnceLock::new();
+        FILES.get_or_init(Self::make)
+    }
+
+    fn make() -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // A certificate whose issuer has its own name would count as self-signed.
+        let name = &mut params.distinguished_name;
+        name.push(DnType::CommonName, "biped test authority");
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &ca).unwrap();
+        let documentation = include_str!("../../../../crates/stores/redis/src/lib.rs");
+        let lines = documentation
+            .lines()
+            .map(|line| line.trim_start_matches("//!"));
+        let lines = lines.skip_while(|line| !line.contains("ACL SETUSER biped"));
+        let rights: String = lines.take_while(|line| !line.contains("```")).collect();
+        let rights = rights.replace("ACL SETUSER biped", "");
+        let rights: Vec<_> = rights.split_whitespace().collect();
+        let rights = rights.join(" ").replace(">PASSWORD", ">secret");
+        let users = format!("user default on nopass ~* &* +@all\nuser biped {rights}\n");
+        let directory = TempDir::new().unwrap();
+        for (name, text) in [
+            ("ca.pem", ca.pem()),
+            ("server.pem", certificate.pem()),
+            ("server.key", key.serialize_pem()),
+            ("users.acl", users),
+            (
+                "sentinels.acl",
+                "user default on nopass ~* &* +@all\nuser biped on >secret +hello +sentinel|masters\n"
+                    .into(),
+            ),
+        ] {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
+        let ca = ca.pem();
+        Self { directory, ca }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory
+            .path()
+            .join(name)
+            .to_str()
+            .unwrap()
+            .to_owned()
+    }
+}
+
+impl Guard {
+    /// The settings of a server at a port.
+    fn settings(self, port: u16) -> Vec<(&'static str, String)> {
+        if self == Self::None {
+            return vec![("port", port.to_string())];
+        }
+        let files = Files::get();
+        vec![
+            ("port", "0".into()),
+            ("tls-port", port.to_string()),
+            ("tls-auth-clients", "no".into()),
+            ("tls-replication", "yes".into()),
+            ("tls-cluster", "yes".into()),
+            ("tls-ca-cert-file", files.path("ca.pem")),
+            ("tls-cert-file", files.path("server.pem")),
+            ("tls-key-file", files.path("server.key")),
+            ("aclfile", files.path("users.acl")),
+        ]
+    }
+
+    /// `redis-cli`, connecting as it must.
+    fn cli(self) -> Command {
+        // A server that stands still must not hold up the one that asks.
+        let mut command = Command::new("timeout");
+        command.args(["5", "redis-cli"]);
+        if self == Self::TlsAndUser {
+            let ca = Files::get().path("ca.pem");
+            command.args(["--tls", "--cacert", &ca]);
+        }
+        command
+    }
+
+    /// The URL of the server at a port.
+    fn url(self, port: u16) -> String {
+        match self {
+            Self::None => format!("redis://127.0.0.1:{port}"),
+            Self::TlsAndUser => format!("rediss://biped:secret@127.0.0.1:{port}"),
+        }
+    }
+
+    /// What `redis-cli` prints.
+    fn ask(self, port: u16, words: &[&str]) -> String {
+        let port = port.to_string();
+        let mut command = self.cli();
+        command.args(["-h", "127.0.0.1", "-p", &port]).args(words);
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+    }
+}
+
+fn spawn(guard: Guard, directory: &Path, port: u16, more: &[&str]) -> Child {
     let mut command = Command::new("redis-server");
-    let port = port.to_string();
+    for (name, value) in guard.settings(port) {
+        command.args([format!("--{name}"), value]);
+    }
     command
-        .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
+        .args(["--bind", "127.0.0.1", "--save", ""])
         .args(["--dir", directory.to_str().unwrap()])
         .args(more)
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command.spawn().expect("redis-server is installed")
-}
-
-/// What `redis-cli` prints.
-fn ask(port: u16, words: &[&str]) -> String {
-    let port = port.to_string();
-    // A server that stands still must not hold up the one that asks.
-    let output = Command::new("timeout")
-        .args(["1", "redis-cli", "-h", "127.0.0.1", "-p", &port])
-        .args(words)
-        .output();
-    String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
 }
 
 async fn until(what: &str, holds: impl Fn() -> bool) {
@@ -75,7 +185,11 @@ fn signal(node: &Node, signal: &str) {
 /// Several servers as a fleet sees them.
 pub(crate) trait Many {
     /// What a worker is told.
-    fn store(&self) -> String;
+    fn store(&self) -> String {
+        format!("{} {}", Self::KIND, self.urls().join(" "))
+    }
+    const KIND: &str;
+    fn urls(&self) -> Vec<String>;
     /// The port of the primary that has the fleet's keys.
     fn primary(&self) -> u16;
     fn signal(&self, port: u16, signal: &str);
@@ -87,28 +201,33 @@ pub(crate) trait Many {
 
 /// Three primaries with a replica each.
 pub(crate) struct Cluster {
+    guard: Guard,
     nodes: Vec<Node>,
     directory: TempDir,
 }
 
 impl Cluster {
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(guard: Guard) -> Self {
         let directory = TempDir::new().unwrap();
         let ports = free_ports(12);
         let nodes: Vec<_> = (0..6)
             .map(|at| Node {
                 port: ports[at],
-                child: Self::spawn(directory.path(), ports[at], ports[at + 6]),
+                child: Self::spawn(guard, directory.path(), ports[at], ports[at + 6]),
             })
             .collect();
-        let cluster = Self { nodes, directory };
+        let cluster = Self {
+            guard,
+            nodes,
+            directory,
+        };
         for node in &cluster.nodes {
             until("a node answers", || {
-                ask(node.port, &["PING"]).contains("PONG")
+                guard.ask(node.port, &["PING"]).contains("PONG")
             })
             .await;
         }
-        let mut create = Command::new("redis-cli");
+        let mut create = guard.cli();
         create.args(["--cluster", "create"]);
         for node in &cluster.nodes {
             create.arg(format!("127.0.0.1:{}", node.port));
@@ -117,22 +236,23 @@ impl Cluster {
         assert!(create.stdout(Stdio::null()).status().unwrap().success());
         for node in &cluster.nodes {
             let is_well = || {
-                let info = ask(node.port, &["CLUSTER", "INFO"]);
+                let info = guard.ask(node.port, &["CLUSTER", "INFO"]);
                 info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:6")
             };
             until("the cluster is well", is_well).await;
         }
         let all_follow = || {
-            let nodes = ask(cluster.nodes[0].port, &["CLUSTER", "NODES"]);
+            let nodes = guard.ask(cluster.nodes[0].port, &["CLUSTER", "NODES"]);
             nodes.matches("slave").count() == 3
         };
         until("each primary has a replica", all_follow).await;
         cluster
     }
 
-    fn spawn(directory: &Path, port: u16, bus: u16) -> Child {
+    fn spawn(guard: Guard, directory: &Path, port: u16, bus: u16) -> Child {
         let (file, bus) = (format!("nodes-{port}.conf"), bus.to_string());
         spawn(
+            guard,
             directory,
             port,
             &[
@@ -151,7 +271,7 @@ impl Cluster {
     }
 
     fn masters(&self) -> impl Iterator<Item = u16> + '_ {
-        let is_master = |node: &&Node| ask(node.port, &["ROLE"]).starts_with("master");
+        let is_master = |node: &&Node| self.guard.ask(node.port, &["ROLE"]).starts_with("master");
         self.nodes.iter().filter(is_master).map(|node| node.port)
     }
 
@@ -159,45 +279,54 @@ impl Cluster {
     pub(crate) fn move_slot(&self) {
         let from = self.primary();
         let to = self.masters().find(|port| *port != from).unwrap();
-        let id = |port: u16| ask(port, &["CLUSTER", "MYID"]).trim().to_owned();
+        let id = |port: u16| self.guard.ask(port, &["CLUSTER", "MYID"]).trim().to_owned();
         let (from_id, to_id) = (id(from), id(to));
         // Entries expire, so there may be none for a moment.
         let key = loop {
-            let keys = ask(from, &["--scan", "--count", "100"]);
+            let keys = self.guard.ask(from, &["--scan"]);
             if let Some(key) = keys.lines().find(|key| !key.is_empty()) {
                 break key.to_owned();
             }
         };
-        let slot = ask(from, &["CLUSTER", "KEYSLOT", &key]).trim().to_owned();
-        ask(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
-        ask(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
+        let slot = self
+            .guard
+            .ask(from, &["CLUSTER", "KEYSLOT", &key])
+            .trim()
+            .to_owned();
+        self.guard
+            .ask(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
+        self.guard
+            .ask(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
         loop {
-            let keys = ask(from, &["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
+            let keys = self
+                .guard
+                .ask(from, &["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
             if keys.trim().is_empty() {
                 break;
             }
             for key in keys.lines().filter(|key| !key.is_empty()) {
                 let to = to.to_string();
-                ask(from, &["MIGRATE", "127.0.0.1", &to, key, "0", "1000"]);
+                self.guard
+                    .ask(from, &["MIGRATE", "127.0.0.1", &to, key, "0", "1000"]);
             }
         }
         for port in [to, from] {
-            ask(port, &["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
+            self.guard
+                .ask(port, &["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
         }
     }
 }
 
 impl Many for Cluster {
-    fn store(&self) -> String {
+    const KIND: &str = "cluster";
+
+    fn urls(&self) -> Vec<String> {
         let urls = self.nodes.iter().take(3);
-        let urls: Vec<_> = urls
-            .map(|node| format!("redis://127.0.0.1:{}", node.port))
-            .collect();
-        format!("cluster {}", urls.join(" "))
+        urls.map(|node| self.guard.url(node.port)).collect()
     }
 
     fn primary(&self) -> u16 {
-        let has_keys = |port: &u16| ask(*port, &["DBSIZE"]).trim() != "0";
+        let has_keys = |port: &u16| self.guard.ask(*port, &["DBSIZE"]).trim() != "0";
         loop {
             if let Some(port) = self.masters().find(has_keys) {
                 return port;
@@ -216,29 +345,30 @@ impl Many for Cluster {
         let node = self.nodes.iter_mut().find(|node| node.port == port);
         let node = node.unwrap();
         let _ = node.child.wait();
-        node.child = Self::spawn(directory, port, bus);
+        node.child = Self::spawn(self.guard, directory, port, bus);
     }
 
     fn hand_over(&self) {
         let primary = self.primary();
         let follows = |node: &&Node| {
-            let role = ask(node.port, &["ROLE"]);
+            let role = self.guard.ask(node.port, &["ROLE"]);
             role.starts_with("slave") && role.contains(&primary.to_string())
         };
         let replica = self.nodes.iter().find(follows).unwrap();
-        ask(replica.port, &["CLUSTER", "FAILOVER"]);
+        self.guard.ask(replica.port, &["CLUSTER", "FAILOVER"]);
     }
 }
 
 /// A primary with two replicas, and three sentinels.
 pub(crate) struct Watched {
+    guard: Guard,
     nodes: Vec<Node>,
     sentinels: Vec<Node>,
     directory: TempDir,
 }
 
 impl Watched {
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(guard: Guard) -> Self {
         let directory = TempDir::new().unwrap();
         let ports = free_ports(6);
         let primary = ports[0].to_string();
@@ -249,21 +379,26 @@ impl Watched {
             };
             Node {
                 port: ports[at],
-                child: spawn(directory.path(), ports[at], more),
+                child: spawn(guard, directory.path(), ports[at], more),
             }
         };
         let nodes: Vec<_> = (0..3).map(node).collect();
         for node in &nodes {
             until("a server answers", || {
-                ask(node.port, &["PING"]).contains("PONG")
+                guard.ask(node.port, &["PING"]).contains("PONG")
             })
             .await;
         }
         let sentinel = |at: usize| {
             let port = ports[at];
             let file = directory.path().join(format!("sentinel-{port}.conf"));
+            let settings = guard.settings(port).into_iter();
+            let settings: String = settings
+                .filter(|(name, _)| *name != "tls-cluster")
+                .map(|(name, value)| format!("{name} {value}\n").replace("users", "sentinels"))
+                .collect();
             let text = format!(
-                "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor mymaster 127.0.0.1 {primary} 2\n\
+                "{settings}bind 127.0.0.1\ndir {}\nsentinel monitor mymaster 127.0.0.1 {primary} 2\n\
                  sentinel down-after-milliseconds mymaster {SILENCE}\n\
                  sentinel failover-timeout mymaster 4000\n",
                 directory.path().display()
@@ -280,12 +415,13 @@ impl Watched {
         let sentinels: Vec<_> = (3..6).map(sentinel).collect();
         for sentinel in &sentinels {
             let knows_all = || {
-                let info = ask(sentinel.port, &["INFO", "sentinel"]);
+                let info = guard.ask(sentinel.port, &["INFO", "sentinel"]);
                 info.contains("slaves=2,sentinels=3")
             };
             until("the sentinels know each other", knows_all).await;
         }
         Self {
+            guard,
             nodes,
             sentinels,
             directory,
@@ -294,17 +430,16 @@ impl Watched {
 }
 
 impl Many for Watched {
-    fn store(&self) -> String {
+    const KIND: &str = "sentinel";
+
+    fn urls(&self) -> Vec<String> {
         let urls = self.sentinels.iter();
-        let urls: Vec<_> = urls
-            .map(|node| format!("redis://127.0.0.1:{}", node.port))
-            .collect();
-        format!("sentinel {}", urls.join(" "))
+        urls.map(|node| self.guard.url(node.port)).collect()
     }
 
     fn primary(&self) -> u16 {
         let words = ["SENTINEL", "get-master-addr-by-name", "mymaster"];
-        let answer = ask(self.sentinels[0].port, &words);
+        let answer = self.guard.ask(self.sentinels[0].port, &words);
         answer.lines().nth(1).unwrap().trim().parse().unwrap()
     }
 
@@ -318,11 +453,11 @@ impl Many for Watched {
         let node = self.nodes.iter_mut().find(|node| node.port == port);
         let node = node.unwrap();
         let _ = node.child.wait();
-        node.child = spawn(directory, port, &[]);
+        node.child = spawn(self.guard, directory, port, &[]);
     }
 
     fn hand_over(&self) {
-        ask(
+        self.guard.ask(
             self.sentinels[0].port,
             &["SENTINEL", "FAILOVER", "mymaster"],
         );

@@ -30,6 +30,8 @@ const LATE: usize = 4;
 const LATENCY: Duration = Duration::from_millis(100);
 /// The part of a life after which tokens are renewed, unless it is set.
 pub(crate) const REFRESH_AT: f64 = 0.80;
+/// Between two calls of a process.
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// How often a fault is tried whose only blame is a slow call.
 const ATTEMPTS: u32 = 3;
 /// What a store may cost a call.
@@ -83,6 +85,7 @@ impl Vendor {
             token_endpoint: self.token_endpoint(),
             store: store.map(|port| format!("redis://127.0.0.1:{port}")),
             refresh_at: REFRESH_AT,
+            pause: PAUSE,
         }
     }
 
@@ -102,6 +105,7 @@ pub(crate) fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
         calls,
         failed,
         slowest,
+        ..
     } = log;
     Line {
         scenario,
