@@ -19,6 +19,8 @@ struct Server {
     provider: String,
     /// Two refresh tokens, of an account each.
     seeds: [String; 2],
+    /// Whether it refuses with `invalid_grant`.
+    names_errors: bool,
 }
 
 fn servers() -> Vec<Server> {
@@ -38,6 +40,7 @@ fn servers() -> Vec<Server> {
             name: file.file_name().to_str().unwrap().to_owned(),
             provider,
             seeds: [seed(0), seed(1)],
+            names_errors: told["names_errors"] != false,
         }
     };
     let files = fs::read_dir(directory).unwrap();
@@ -86,7 +89,9 @@ impl Server {
 
     fn a_refused_token_is_sent_once(&self) {
         let (name, (requests, outcomes)) = (&self.name, self.at_once("no-such-token"));
-        assert_eq!(requests, 1, "{name}");
+        if self.names_errors {
+            assert_eq!(requests, 1, "{name}");
+        }
         let is_refused = |outcome: &String| outcome.starts_with("error Refused");
         assert!(outcomes.iter().all(is_refused), "{name}: {outcomes:?}");
     }
