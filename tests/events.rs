@@ -2,14 +2,19 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
+use tracing::{Dispatch, subscriber::NoSubscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Everything that was logged, at every level, by this thread while it was listened to.
 #[derive(Clone, Default)]
 pub(crate) struct Events(Arc<Mutex<Vec<u8>>>);
+
+/// While there is one listener alone, what the thread of another test reaches first counts as not listened
+/// to by anything.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
 impl Events {
     pub(crate) fn new() -> Self {
@@ -23,6 +28,7 @@ impl Events {
             .with_ansi(false)
             .with_writer(self.clone())
             .finish();
+        LazyLock::force(&SECOND);
         tracing::subscriber::set_default(subscriber)
     }
 

@@ -21,6 +21,8 @@ mod public_types;
 mod retry_after;
 mod rotating_vendor;
 mod rotation_kills;
+mod rotation_process;
+mod rotation_servers;
 mod secret_rotation;
 mod standard_server;
 mod streaming;

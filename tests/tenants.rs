@@ -316,6 +316,12 @@ fn the_place_of_a_tenant_is_checked_when_the_configuration_is_read() {
             "[providers.crm]\nrotates = true",
             "rotates",
         ),
+        // As it is by default, too.
+        (
+            "[providers.crm]",
+            "[providers.crm]\ngrant = \"refresh_token\"",
+            "grant",
+        ),
     ];
     let (vault, http) = (twins(), vendor());
     for (old, new, key) in WRONG {
@@ -345,6 +351,43 @@ fn the_place_of_a_tenant_is_checked_when_the_configuration_is_read() {
     for (old, new) in GOOD {
         let text = CRM.replace(old, new);
         builder(&vault, &http).toml(text).build().unwrap();
+    }
+}
+
+/// As the sidecar does when it reads its configuration again.
+#[tokio::test]
+async fn a_new_configuration_takes_over_the_tokens_of_tenants() {
+    let (vault, http) = (twins(), vendor());
+    let old = builder(&vault, &http).toml(CRM).build().unwrap();
+    let mut tokens = Vec::new();
+    for tenant in ["acme", "umbrella"] {
+        tokens.push(token(&old, tenant).await.unwrap());
+    }
+    vault.reads();
+    let adopting = |text: &str| {
+        let new = builder(&vault, &http).toml(text).build().unwrap();
+        new.manager().adopt(old.manager());
+        new
+    };
+    let new = adopting(&CRM.replace("/api\"", "/v2\""));
+    for (tenant, old) in ["acme", "umbrella"].into_iter().zip(&tokens) {
+        assert_eq!(token(&new, tenant).await.unwrap(), *old);
+    }
+    assert_eq!((http.count(), vault.reads().len()), (2, 0));
+
+    // Tenants that are no more, and tokens of other credentials or for something else, stay behind.
+    let new = adopting(&CRM.replace("[a-z0-9-]{1,40}", "acme"));
+    assert_eq!(
+        new.manager().statuses().len(),
+        old.manager().statuses().len() - 1
+    );
+    token(&new, "umbrella").await.unwrap_err();
+    assert_eq!(http.count(), 2);
+    for (from, to) in [("{tenant}/id", "{tenant}/secret"), ("write\"", "read\"")] {
+        let before = http.count();
+        let new = adopting(&CRM.replace(from, to));
+        assert!(!tokens.contains(&token(&new, "acme").await.unwrap()));
+        assert_eq!(http.count(), before + 1, "{from}");
     }
 }
 

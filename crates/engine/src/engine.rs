@@ -86,9 +86,27 @@ impl Engine {
             .find_or_make(provider.id(), request, &now, || self.client(provider))
     }
 
-    /// The client of this id, while it has a key.
-    pub(crate) fn known_client(&self, id: &ProviderId) -> Option<Arc<Client>> {
-        lock(&self.parties).clients.get(id).and_then(Weak::upgrade)
+    /// The client of this id: one that has a key, or the tenant of one that has.
+    pub(crate) fn client_to_adopt(&self, id: &ProviderId) -> Option<Arc<Client>> {
+        let with_tenants: Vec<_> = {
+            let parties = lock(&self.parties);
+            if let Some(client) = parties.clients.get(id).and_then(Weak::upgrade) {
+                return Some(client);
+            }
+            id.tenant()?;
+            let clients = parties.clients.iter();
+            clients
+                .filter(|(known, _)| known.tenant().is_none() && known.name() == id.name())
+                .filter_map(|(_, client)| client.upgrade())
+                .collect()
+        };
+        let tenant = id.tenant()?;
+        let tenants = with_tenants.iter().filter_map(|client| {
+            let tenants = client.provider.tenants()?;
+            tenants.tenant(tenant, &TokenRequest::new()).ok()
+        });
+        let mut same = tenants.filter(|tenant| tenant.provider.id() == id);
+        same.next().map(|tenant| self.client(&tenant.provider))
     }
 
     fn client(&self, provider: &Arc<dyn Provider>) -> Arc<Client> {

@@ -349,14 +349,15 @@ impl TokenManager {
     }
 
     /// Takes over the tokens in the memory of another manager, for the providers that both have sources
-    /// of: for a process that read its configuration again. A key that has a token here keeps it.
+    /// of, and for their tenants: for a process that read its configuration again. A key that has a token
+    /// here keeps it.
     ///
     /// Providers are the same if their [`ProviderId`]s are, credentials and all. What is under way in the
     /// other manager stays there.
     pub fn adopt(&self, old: &Self) {
         let now = self.0.clock.now();
         for key in old.0.keys.all() {
-            let Some(client) = self.0.known_client(&key.client.id) else {
+            let Some(client) = self.0.client_to_adopt(&key.client.id) else {
                 continue;
             };
             let Some(token) = key.slot.load_full() else {

@@ -144,6 +144,12 @@ impl Maker<'_> {
         let Some(pattern) = pattern else {
             return Ok(made);
         };
+        if made.provider.account().is_some() {
+            let grant = own.get("grant").unwrap_or(value);
+            let message = "a provider with tenants can't keep rotating tokens; remove tenant, or set \
+                           rotates = false";
+            return Err(problem(&grant.origin, ".grant", message.into()));
+        }
         let template = Template::new(
             pattern,
             kind.clone(),

@@ -37,6 +37,8 @@ pub(crate) struct SharedStore {
     told: Arc<AtomicBool>,
 }
 
+/// The time for all that a call asks of a store without which there is no token.
+const PATIENT: Duration = Duration::from_secs(5);
 /// How often a store may wake a flight before that takes a pause each time.
 const FREE_WAKES: u32 = 3;
 
@@ -70,6 +72,15 @@ impl SharedStore {
             limit,
             rest_until: Arc::default(),
             told: Arc::default(),
+        }
+    }
+
+    /// The same store with more time, whatever became of the operations of others.
+    pub(crate) fn patient(self) -> Self {
+        Self {
+            limit: self.limit.max(PATIENT),
+            rest_until: Arc::default(),
+            ..self
         }
     }
 

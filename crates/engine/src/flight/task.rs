@@ -99,7 +99,11 @@ impl FlightTask {
     pub(crate) async fn run(mut self) {
         let engine = self.engine.clone();
         let started = engine.clock.now();
-        let shared = engine.shared.clone();
+        let mut shared = engine.shared.clone();
+        if self.provider.account().is_some() {
+            // Without the store, which has the credential as well, there is no token at all.
+            shared = shared.map(SharedStore::patient);
+        }
         let client = self.key.client.clone();
         let provider = self.provider.clone();
         let mut session = None;

@@ -147,6 +147,24 @@ async fn ten_processes_at_once_send_one_request() {
     assert_eq!(vendor.requests(), 1);
 }
 
+/// Without the store there is no token at all, so it is waited for longer than elsewhere.
+#[tokio::test]
+async fn ten_processes_at_once_send_one_request_over_a_store_that_is_slow() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, accounts) = stage();
+    let accounts = accounts.latency(Duration::from_millis(400));
+    let vendor = Vendor::new(false);
+    let processes: Vec<_> = (0..10)
+        .map(|_| Process::of(&clock, &accounts, &vendor))
+        .collect();
+    let asking: Vec<_> = processes.iter().map(|it| ask(&it.source)).collect();
+    processes[0].stage.pass(9.0).await;
+    for asking in asking {
+        assert_eq!(asking.await.unwrap().unwrap(), "t-0");
+    }
+    assert_eq!(vendor.requests(), 1);
+}
+
 /// Other scopes are other tokens of the same account.
 #[tokio::test]
 async fn keys_of_one_account_take_turns() {

@@ -23,7 +23,10 @@ use biped_memory::MemoryStore;
 /// credentials.
 #[derive(Clone)]
 pub struct TestAccounts {
+    clock: Arc<dyn Clock>,
     tokens: Arc<MemoryStore>,
+    /// How long it takes to read a token.
+    latency: Duration,
     accounts: Arc<Mutex<Accounts>>,
     /// The number of this process.
     process: usize,
@@ -51,13 +54,22 @@ impl TestAccounts {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            tokens: Arc::new(MemoryStore::with_clock(clock)),
+            tokens: Arc::new(MemoryStore::with_clock(clock.clone())),
+            clock,
+            latency: Duration::ZERO,
             accounts: Arc::default(),
             process: 0,
             is_down: Arc::default(),
             left: Arc::new(AtomicUsize::new(usize::MAX)),
             is_stopped: Arc::default(),
         }
+    }
+
+    /// Sets how long it takes to read a token. Default: no time.
+    #[must_use]
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
     }
 
     /// The same store, as another process uses it.
@@ -73,7 +85,9 @@ impl TestAccounts {
             is_down: Arc::default(),
             left: Arc::new(AtomicUsize::new(usize::MAX)),
             is_stopped: Arc::default(),
+            clock: self.clock.clone(),
             tokens: self.tokens.clone(),
+            latency: self.latency,
             accounts: self.accounts.clone(),
         }
     }
@@ -206,6 +220,9 @@ impl DurableLock for Lock {
 #[async_trait]
 impl TokenStore for TestAccounts {
     async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        if !self.latency.is_zero() {
+            self.clock.sleep(self.latency).await;
+        }
         self.tokens.get(key).await
     }
 

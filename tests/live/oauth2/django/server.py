@@ -1,6 +1,9 @@
 """django-oauth-toolkit, with an API that it protects. python server.py PORT DATABASE"""
 
+import json
+import os
 import sys
+import uuid
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -8,6 +11,7 @@ import django
 from django.conf import settings
 
 PORT, DATABASE = int(sys.argv[1]), sys.argv[2]
+SEEDS = os.environ.get("LIVE_SEEDS")
 SECRET = "a secret: 100% of +&=/?~*, and long enough for HMAC with SHA-512, too"
 
 settings.configure(
@@ -24,7 +28,8 @@ settings.configure(
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
     USE_TZ=True,
     OAUTH2_PROVIDER={
-        "ACCESS_TOKEN_EXPIRE_SECONDS": 5,
+        "ACCESS_TOKEN_EXPIRE_SECONDS": 3600 if SEEDS else 5,
+        "REFRESH_TOKEN_REUSE_PROTECTION": True,
         "SCOPES": {"read": "Reading", "write": "Writing", "introspection": "Looking at tokens"},
         "DEFAULT_SCOPES": ["read"],
         "OIDC_ENABLED": True,
@@ -33,12 +38,14 @@ settings.configure(
 )
 django.setup()
 
+from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.http import JsonResponse  # noqa: E402
 from django.urls import include, path  # noqa: E402
+from django.utils import timezone  # noqa: E402
 from oauth2_provider.decorators import protected_resource  # noqa: E402
-from oauth2_provider.models import Application  # noqa: E402
+from oauth2_provider.models import AccessToken, Application, RefreshToken  # noqa: E402
 from oauth2_provider.oauth2_backends import get_oauthlib_core  # noqa: E402
 
 
@@ -89,6 +96,40 @@ Application.objects.create(
     client_type=Application.CLIENT_CONFIDENTIAL,
     authorization_grant_type=Application.GRANT_CLIENT_CREDENTIALS,
 )
+
+
+def refresh_token(application, user, text):
+    """As a person's consent brings it. It changes with each use."""
+    grant = {"user": user, "application": application}
+    access = AccessToken.objects.create(
+        token="of " + text, expires=timezone.now(), scope="read", **grant
+    )
+    RefreshToken.objects.create(
+        token=text, access_token=access, token_family=uuid.uuid4(), **grant
+    )
+    return text
+
+
+if SEEDS:
+    rotating = Application.objects.create(
+        name="rotating",
+        client_id="rotating",
+        client_secret=SECRET,
+        client_type=Application.CLIENT_CONFIDENTIAL,
+        authorization_grant_type=Application.GRANT_AUTHORIZATION_CODE,
+        redirect_uris="https://client.example/back",
+    )
+    person = User.objects.create(username="person")
+    with open(f"{SEEDS}/django-oauth-toolkit.json", "w", encoding="utf-8") as file:
+        json.dump(
+            {
+                "token_endpoint": f"http://127.0.0.1:{PORT}/o/token/",
+                "client_id": "rotating",
+                "client_secret": SECRET,
+                "seeds": [refresh_token(rotating, person, f"seed-{n}") for n in range(2)],
+            },
+            file,
+        )
 server = make_server("127.0.0.1", PORT, get_wsgi_application(), Server, Quiet)
 print(f"ready http://127.0.0.1:{PORT}", flush=True)
 server.serve_forever()

@@ -4,6 +4,8 @@ ROOT is where the Debian packages are unpacked, DIRECTORY takes the database, KE
 keys.
 """
 
+import atexit
+import base64
 import http.cookiejar
 import json
 import os
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 root, directory, port, keys = sys.argv[1:]
@@ -141,6 +144,8 @@ server = subprocess.Popen(
     [f"{root}/usr/bin/glewlwyd", "--config-file", f"{directory}/glewlwyd.conf"],
     env={**os.environ, "LD_LIBRARY_PATH": f"{root}/usr/lib/x86_64-linux-gnu"},
 )
+# Whatever goes wrong below, it does not outlive this.
+atexit.register(server.terminate)
 for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, lambda *_: server.terminate())
 
@@ -155,5 +160,52 @@ client("secret-jwt", "client_secret_jwt", client_secret=SECRET)
 client("api", "client_secret_basic", client_secret="api", scope=["introspect"])
 for name in NAMES:
     client(f"key-jwt-{name}", "private_key_jwt", pubkey=text(f"{keys}/{name}.public.pem"))
+
+
+def refresh_token():
+    """One that a person's password brings. It changes with each use."""
+    form = {"grant_type": "password", "username": "person", "password": "password", "scope": "read"}
+    proof = base64.b64encode(b"rotating:of-rotating").decode()
+    request = urllib.request.Request(
+        f"{URL}/api/rotating/token",
+        urllib.parse.urlencode(form).encode(),
+        {"Authorization": f"Basic {proof}"},
+    )
+    try:
+        answer = opener.open(request, timeout=10).read()
+    except urllib.error.HTTPError as error:
+        sys.exit(f"glewlwyd: {error.code} {error.read().decode()}")
+    return json.loads(answer)["refresh_token"]
+
+
+if "LIVE_SEEDS" in os.environ:
+    plugin(
+        "rotating",
+        **{
+            "auth-type-password-enabled": True,
+            "auth-type-refresh-enabled": True,
+            "refresh-token-one-use": "always",
+            "access-token-duration": 3600,
+            "refresh-token-duration": 3600,
+        },
+    )
+    grants = ["password", "refresh_token"]
+    client(
+        "rotating", "client_secret_basic", client_secret="of-rotating", authorization_type=grants
+    )
+    person = {"username": "person", "password": "password", "enabled": True}
+    post("user/", {**person, "scope": ["read", "write"]})
+    with open(f"{os.environ['LIVE_SEEDS']}/glewlwyd.json", "w", encoding="utf-8") as seeds:
+        json.dump(
+            {
+                "token_endpoint": f"{URL}/api/rotating/token",
+                "client_id": "rotating",
+                "client_secret": "of-rotating",
+                "seeds": [refresh_token() for _ in range(2)],
+                # It refuses with a 400 and nothing else.
+                "names_errors": False,
+            },
+            seeds,
+        )
 print(f"ready {URL}", flush=True)
 sys.exit(server.wait())

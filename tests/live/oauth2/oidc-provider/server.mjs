@@ -3,7 +3,7 @@
 //
 // node server.mjs KEYS CERTIFICATES PORT NONCE_PORT TLS_PORT
 import { X509Certificate, randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, jwtVerify } from "jose";
@@ -42,6 +42,10 @@ function clients() {
     withSecret("post", "client_secret_post"),
     { ...common, client_id: "public", token_endpoint_auth_method: "none" },
     withSecret("bound", "client_secret_basic", { dpop_bound_access_tokens: true }),
+    withSecret("rotating", "client_secret_basic", {
+      grant_types: ["authorization_code", "refresh_token"], response_types: ["code"],
+      redirect_uris: ["https://client.example/back"], scope: "offline_access",
+    }),
   ];
   for (const alg of HMAC) {
     const rest = { token_endpoint_auth_signing_alg: alg };
@@ -76,7 +80,7 @@ function provider(issuer, { clients, nonces = false }) {
     clients,
     jwks: { keys: [{ ...signingJwk, alg: "ES256", use: "sig" }] },
     // Scopes that the server doesn't know at all it leaves out in silence; "admin" is no client's.
-    scopes: ["read", "write", "admin"],
+    scopes: ["read", "write", "admin", "offline_access"],
     clientAuthMethods: [
       "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt",
       "tls_client_auth", "self_signed_tls_client_auth", "none",
@@ -85,7 +89,8 @@ function provider(issuer, { clients, nonces = false }) {
       clientAuthSigningAlgValues: [...HMAC, ...Object.values(BY_KEY).flat()],
       dPoPSigningAlgValues: ["ES256", "RS256", "EdDSA"],
     },
-    ttl: { ClientCredentials: TTL },
+    ttl: { ClientCredentials: TTL, AccessToken: 3600, RefreshToken: 3600, Grant: 3600 },
+    rotateRefreshToken: true,
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
@@ -124,6 +129,16 @@ function provider(issuer, { clients, nonces = false }) {
   });
 }
 
+// A refresh token as a person's consent brings it; it changes with each use.
+async function refreshToken(server) {
+  const grant = new server.Grant({ accountId: "person", clientId: "rotating" });
+  grant.addOIDCScope("offline_access");
+  return new server.RefreshToken({
+    accountId: "person", client: await server.Client.find("rotating"),
+    grantId: await grant.save(), gty: "authorization_code", scope: "offline_access",
+  }).save();
+}
+
 async function serve(issuer, options, listen) {
   const server = provider(issuer, options);
   const find = async (token) => {
@@ -142,6 +157,12 @@ async function serve(issuer, options, listen) {
   server.on("server_error", (_ctx, error) => console.error(error));
   server.on("grant.error", (_ctx, error) => console.error(issuer, error.message, error.error_detail ?? ""));
   await listen((req, res) => (req.url.startsWith("/api/") ? hello : handler)(req, res));
+  if (process.env.LIVE_SEEDS && options.seeds) {
+    const seeds = [await refreshToken(server), await refreshToken(server)];
+    writeFileSync(`${process.env.LIVE_SEEDS}/oidc-provider.json`, JSON.stringify({
+      token_endpoint: `${issuer}/token`, client_id: "rotating", client_secret: SECRET, seeds,
+    }));
+  }
   console.log(`ready ${issuer}`);
 }
 
@@ -156,6 +177,6 @@ const withTls = (port) => (handler) =>
     https.createServer(options, handler).listen(port, "127.0.0.1", done);
   });
 
-await serve(`http://127.0.0.1:${port}`, { clients: clients() }, plainly(port));
+await serve(`http://127.0.0.1:${port}`, { clients: clients(), seeds: true }, plainly(port));
 await serve(`http://127.0.0.1:${noncePort}`, { clients: clients(), nonces: true }, plainly(noncePort));
 await serve(`https://127.0.0.1:${tlsPort}`, { clients: await clientsWithCertificates() }, withTls(tlsPort));
