@@ -1,21 +1,19 @@
 //! [`Activity`]: what a connection does, and when it has done nothing for too long.
 
 use std::{
+    future::{Future, poll_fn},
     io,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use biped::provider::{Clock, SystemClock};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::Notify,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How long a head may take from its first byte on.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -35,7 +33,12 @@ struct Inner {
     phase: AtomicU8,
     /// When the phase began, in milliseconds of the monotonic clock.
     since: AtomicU64,
-    changed: Notify,
+}
+
+/// A timer, and when it goes off.
+struct Alarm {
+    at: Duration,
+    timer: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// Nothing has been read since the last answer.
@@ -52,7 +55,6 @@ impl Activity {
             requests: AtomicUsize::new(0),
             phase: AtomicU8::new(IDLE),
             since: AtomicU64::new(millis()),
-            changed: Notify::new(),
         }))
     }
 
@@ -78,30 +80,46 @@ impl Activity {
             .compare_exchange(IDLE, phase, Ordering::AcqRel, Ordering::Acquire);
         if begun.is_ok() {
             self.0.since.store(millis(), Ordering::Release);
-            self.0.changed.notify_one();
         }
     }
 
-    /// Completes when a head or the next request takes too long.
+    /// Completes when a head or the next request takes too long. To be awaited by the task that reads: a
+    /// head that begins is noticed because that task wakes.
     pub(crate) async fn expired(&self) {
+        let mut alarm: Option<Alarm> = None;
+        poll_fn(|cx| {
+            loop {
+                let end = self.end();
+                let is_early = alarm.as_ref().is_none_or(|alarm| end < alarm.at);
+                if is_early {
+                    let left = end.saturating_sub(SystemClock.now().mono);
+                    if left.is_zero() {
+                        return Poll::Ready(());
+                    }
+                    let timer = SystemClock.sleep(left);
+                    alarm = Some(Alarm { at: end, timer });
+                }
+                // One that is set for an earlier time than it is needed at costs a look, once.
+                if let Some(alarm) = &mut alarm {
+                    ready!(alarm.timer.as_mut().poll(cx));
+                }
+                alarm = None;
+            }
+        })
+        .await;
+    }
+
+    /// When the connection has done nothing for too long, should it do nothing from now on.
+    fn end(&self) -> Duration {
         let inner = &self.0;
-        loop {
-            let is_busy = inner.requests.load(Ordering::Acquire) > 0;
-            let limit = match inner.phase.load(Ordering::Acquire) {
-                HEAD if !is_busy => HEAD_TIME,
-                _ => inner.keep_alive,
-            };
-            let since = Duration::from_millis(inner.since.load(Ordering::Acquire));
-            let left = (since + limit).saturating_sub(SystemClock.now().mono);
-            if left.is_zero() && !is_busy {
-                return;
-            }
-            let left = if is_busy { limit } else { left };
-            tokio::select! {
-                () = SystemClock.sleep(left) => {}
-                () = inner.changed.notified() => {}
-            }
+        if inner.requests.load(Ordering::Acquire) > 0 {
+            return SystemClock.now().mono + inner.keep_alive;
         }
+        let limit = match inner.phase.load(Ordering::Acquire) {
+            HEAD => HEAD_TIME,
+            _ => inner.keep_alive,
+        };
+        Duration::from_millis(inner.since.load(Ordering::Acquire)) + limit
     }
 }
 
@@ -117,7 +135,6 @@ impl Drop for Active {
             inner.phase.store(IDLE, Ordering::Release);
         }
         inner.requests.fetch_sub(1, Ordering::AcqRel);
-        inner.changed.notify_one();
     }
 }
 
