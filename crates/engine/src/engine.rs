@@ -86,24 +86,32 @@ impl Engine {
             .find_or_make(provider.id(), request, &now, || self.client(provider))
     }
 
-    /// The client of this id: one that has a key, or the tenant of one that has.
-    pub(crate) fn client_to_adopt(&self, id: &ProviderId) -> Option<Arc<Client>> {
-        let with_tenants: Vec<_> = {
-            let parties = lock(&self.parties);
-            if let Some(client) = parties.clients.get(id).and_then(Weak::upgrade) {
-                return Some(client);
-            }
-            id.tenant()?;
-            let clients = parties.clients.iter();
-            clients
-                .filter(|(known, _)| known.tenant().is_none() && known.name() == id.name())
-                .filter_map(|(_, client)| client.upgrade())
-                .collect()
-        };
-        let tenant = id.tenant()?;
-        let tenants = with_tenants.iter().filter_map(|client| {
+    /// The clients whose providers have tenants.
+    pub(crate) fn clients_with_tenants(&self) -> Vec<Arc<Client>> {
+        let parties = lock(&self.parties);
+        let clients = parties.clients.values().filter_map(Weak::upgrade);
+        clients
+            .filter(|client| client.provider.tenants().is_some())
+            .collect()
+    }
+
+    /// The client of this id: one that has a key, or the tenant of one of `with_tenants`.
+    pub(crate) fn client_to_adopt(
+        &self,
+        id: &ProviderId,
+        with_tenants: &[Arc<Client>],
+    ) -> Option<Arc<Client>> {
+        let known = lock(&self.parties).clients.get(id).and_then(Weak::upgrade);
+        if known.is_some() {
+            return known;
+        }
+        let name = id.tenant()?;
+        let candidates = with_tenants
+            .iter()
+            .filter(|client| client.id.name() == id.name());
+        let tenants = candidates.filter_map(|client| {
             let tenants = client.provider.tenants()?;
-            tenants.tenant(tenant, &TokenRequest::new()).ok()
+            tenants.tenant(name, &TokenRequest::new()).ok()
         });
         let mut same = tenants.filter(|tenant| tenant.provider.id() == id);
         same.next().map(|tenant| self.client(&tenant.provider))

@@ -356,18 +356,19 @@ impl TokenManager {
     /// other manager stays there.
     pub fn adopt(&self, old: &Self) {
         let now = self.0.clock.now();
+        let with_tenants = self.0.clients_with_tenants();
         for key in old.0.keys.all() {
-            let Some(client) = self.0.client_to_adopt(&key.client.id) else {
-                continue;
-            };
+            let id = &key.client.id;
             let Some(token) = key.slot.load_full() else {
                 continue;
             };
             if !token.schedule.unusable.is_ahead(&now) {
                 continue;
             }
+            let Some(client) = self.0.client_to_adopt(id, &with_tenants) else {
+                continue;
+            };
             let newest = key.state().newest;
-            let id = &key.client.id;
             let own = self
                 .0
                 .keys
