@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use biped_core::Error;
 use regex_lite::Regex;
-use url::Url;
+use url::{Position, Url};
 
 use crate::{
     field::FieldType,
@@ -296,11 +296,11 @@ fn check_host(text: &str) -> Result<(), &'static str> {
                     after it, such as {tenant}.api.example";
     if !authority.contains(PLACE) {
         // Readers of URLs forgive missing and further slashes, and drop tabs.
-        let host = |name| {
+        let origin = |name| {
             let url = Url::parse(&of_tenant(text, name)).ok();
-            url.and_then(|url| url.host_str().map(str::to_owned))
+            url.map(|url| url[..Position::BeforePath].to_owned())
         };
-        return match host("a") == host("b") {
+        return match origin("a") == origin("b") {
             true => Ok(()),
             false => Err(expected),
         };

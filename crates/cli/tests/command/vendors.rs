@@ -424,7 +424,7 @@ fn a_vendor_is_learned_from_its_documentation_and_checked_at_once() {
     assert!(text.contains(r#"token = "/session/token""#) && !text.contains("pl4nted"));
     world.write("acme.toml", &text);
     let checked = world.run("vendors check acme.toml").ok();
-    assert!(checked.contains("good; 1 examples"), "{checked}");
+    assert!(checked.contains("good; examples run: 1"), "{checked}");
 
     let piped = world.feed(
         "vendors learn acme --curl - --response response.json",
