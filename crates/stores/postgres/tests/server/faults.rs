@@ -27,7 +27,7 @@ pub(crate) async fn found(
 }
 
 /// Looks a key up until the store works.
-async fn until_found(store: &PostgresStore, key: &TokenKey) -> StoredToken {
+pub(crate) async fn until_found(store: &PostgresStore, key: &TokenKey) -> StoredToken {
     for _ in 0..400 {
         if let Ok(Some(found)) = store.get(key).await {
             return found;

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod faults;
+mod pgbouncer;
 mod postgres;
 mod promises;
 mod tls;

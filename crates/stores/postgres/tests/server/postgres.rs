@@ -188,15 +188,20 @@ fn command(name: &str) -> Command {
         .collect();
     found.sort();
     let mut command = Command::new(found.pop().unwrap_or_else(|| name.into()));
-    if is_root() {
-        command.uid(NOBODY).gid(NOBODY);
-    }
+    as_server(&mut command);
     command
         .current_dir("/")
         .env("LC_ALL", "C")
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command
+}
+
+/// Lets a server run as a user that is not root.
+pub(crate) fn as_server(command: &mut Command) {
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
 }
 
 /// Gives a file to the user that runs the server.

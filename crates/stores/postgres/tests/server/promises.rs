@@ -34,7 +34,7 @@ pub(crate) async fn connected(store: &dyn TokenStore) {
     panic!("the store never works");
 }
 
-async fn keeps_every_promise(store: Arc<dyn TokenStore>) {
+pub(crate) async fn keeps_every_promise(store: Arc<dyn TokenStore>) {
     connected(&*store).await;
     conformance::run(store.clone(), conformance::STORAGE).await;
     conformance::run(store.clone(), conformance::LEASES).await;

@@ -1,0 +1,148 @@
+//! PgBouncer in transaction mode between a process and its PostgreSQL.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use biped_core::{ExposeSecret, TokenRequest, TokenStore};
+use biped_engine::{Settings, TokenManager};
+use biped_postgres::PostgresStore;
+use biped_sealed::{SealKey, SealedStore};
+use biped_testing::{
+    Reply, ScriptedHttp, TestProvider,
+    store::{Alternating, durable},
+};
+
+use crate::{
+    faults::until_found,
+    postgres::{PASSWORD, Postgres, as_server},
+    promises::{a_key, connected, keeps_every_promise, token},
+};
+
+/// A real PgBouncer on a free port of loopback.
+struct PgBouncer {
+    port: u16,
+    child: Child,
+    /// Its configuration, which it reads again when it starts again.
+    configuration: PathBuf,
+}
+
+impl PgBouncer {
+    /// Has fewer connections to the server than there are stores, so that they share sessions.
+    async fn before(server: &Postgres) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let configuration = server.file(
+            "pgbouncer.ini",
+            &format!(
+                "[databases]\npostgres = host=127.0.0.1 port={} user=biped password={PASSWORD}\n\
+                 [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+                 auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n",
+                server.port
+            ),
+        );
+        let child = spawn(&configuration);
+        let bouncer = Self {
+            port,
+            child,
+            configuration,
+        };
+        connected(&bouncer.store()).await;
+        bouncer
+    }
+
+    fn store(&self) -> PostgresStore {
+        let url = format!("postgres://biped@127.0.0.1:{}/postgres", self.port);
+        PostgresStore::new(&url.into()).unwrap().pooler(true)
+    }
+
+    fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn spawn(configuration: &Path) -> Child {
+    // Debian has it where only root's path leads.
+    let there = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
+    let there = there.into_iter().find(|path| fs::exists(path).unwrap());
+    let mut command = Command::new(there.unwrap_or("pgbouncer"));
+    as_server(&mut command);
+    command.arg("--quiet").arg(configuration);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL and a PgBouncer: tests/live/run postgres"]
+async fn every_promise_is_kept_behind_a_pooler() {
+    let server = Postgres::start("").await;
+    let bouncer = PgBouncer::before(&server).await;
+    let other = Arc::new(bouncer.store());
+    connected(&*other).await;
+    keeps_every_promise(Arc::new(Alternating::new(
+        Arc::new(bouncer.store()),
+        vec![other],
+    )))
+    .await;
+    durable::run(async || bouncer.store().durable().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL and a PgBouncer: tests/live/run postgres"]
+async fn processes_behind_a_pooler_fetch_once() {
+    let server = Postgres::start("").await;
+    let bouncer = PgBouncer::before(&server).await;
+    let http = Arc::new(ScriptedHttp::new());
+    http.answer_with(|count, _| Reply::token(&format!("t-{count}"), 3600));
+    let sources: Vec<_> = (0..8)
+        .map(|_| {
+            let store = SealedStore::new(Arc::new(bouncer.store()), SealKey::from_bytes([7; 32]));
+            let manager = TokenManager::builder(http.clone())
+                .store(Arc::new(store))
+                // The machine may be busy; what is tried is who fetches.
+                .settings(Settings::default().store_wait(Duration::from_secs(5)))
+                .build();
+            manager.source(Arc::new(TestProvider::default()), TokenRequest::new())
+        })
+        .collect();
+    let asking: Vec<_> = sources
+        .into_iter()
+        .map(|source| tokio::spawn(async move { source.token().await.unwrap().into_owned() }))
+        .collect();
+    for asking in asking {
+        assert_eq!(asking.await.unwrap().expose_secret(), "t-1");
+    }
+    assert_eq!(http.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL and a PgBouncer: tests/live/run postgres"]
+async fn a_pooler_that_was_away_is_used_again() {
+    let server = Postgres::start("").await;
+    let mut bouncer = PgBouncer::before(&server).await;
+    let (store, key) = (bouncer.store(), a_key());
+    connected(&store).await;
+    assert!(store.put(&key, &token(1), None).await.unwrap());
+    bouncer.stop();
+    store.get(&key).await.unwrap_err();
+    bouncer.child = spawn(&bouncer.configuration);
+    until_found(&store, &key).await;
+    // Another process's session is as good as its own.
+    let direct = server.store();
+    connected(&direct).await;
+    assert!(direct.put(&key, &token(2), None).await.unwrap());
+    assert_eq!(until_found(&store, &key).await.generation.0, 2);
+}
