@@ -56,6 +56,25 @@ mod redis {
     }
 
     #[test]
+    fn a_list_of_urls_names_nodes_of_a_cluster() {
+        let nodes = |list: &str| format!("[store]\nkind = 'redis'\nurl = {list}\n");
+        for list in [
+            "['redis://127.0.0.1:1']",
+            "['rediss://a:b@one', 'rediss://a:b@two:7000']",
+        ] {
+            builder().toml(nodes(list)).build().unwrap();
+        }
+        for (list, word) in [
+            ("['redis://one', 'rediss://two']", "same scheme"),
+            ("['redis://one/2']", "database"),
+            ("[]", "empty"),
+        ] {
+            let found = problems(&nodes(list));
+            assert_one(&found, "biped.toml:3: store.url: ", &[word]);
+        }
+    }
+
+    #[test]
     fn the_url_may_be_what_a_command_prints() {
         let store = |url: &str| format!("[store]\nkind = 'redis'\nurl = {{ cmd = {url} }}\n");
         let good = store("['printf', 'redis://me:hunter2@127.0.0.1:1']");

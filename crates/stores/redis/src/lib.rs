@@ -27,8 +27,7 @@
 //! | a cluster (feature `cluster`) | a list of nodes, of one too | `RedisStore::cluster` |
 //! | behind sentinels (feature `sentinel`) | the sentinels, and `sentinel = "NAME"` | `RedisStore::sentinel` |
 //!
-//! The URLs of a list differ in host and port only. Sentinels are on by
-//! default. The feature `cluster` is not: after a fail-over calls may still wait too long.
+//! The URLs of a list differ in host and port only. Both features are on by default.
 //!
 //! `redis://[user:password@]host[:port][/database]`, or `rediss://…` with TLS. Without TLS, tokens
 //! cross the network in plain text. Outside the machine itself or a private network, use `rediss` and
@@ -45,8 +44,8 @@
 //! (`biped` is the default prefix. A single server needs nothing after `+unsubscribe`.) A user of
 //! sentinels needs `+hello +sentinel|masters`.
 //!
-//! An eviction policy may remove anything at any time: a token that is gone is fetched again. With `noeviction` and a full memory, the store does not work until there is
-//! room.
+//! An eviction policy may remove anything at any time: a token that is gone is fetched again. With
+//! `noeviction` and a full memory, the store does not work until there is room.
 //!
 //! # What is stored
 //!
@@ -95,7 +94,8 @@
 //! # When another server takes over
 //!
 //! No call fails while a replica becomes the primary, in a cluster or behind sentinels. What fails is
-//! tried again after 1 s, at the servers as they are known by then.
+//! tried again after 1 s, at the servers as they are known by then. While a slot of a cluster moves, the
+//! store does not work for the keys of this slot, since a script needs all names of a key at one server.
 //!
 //! Replication is asynchronous. What was written in the last moments before a fail-over may be lost: at
 //! most one further token request for each key, and a rejected token may come back once, to be rejected

@@ -15,7 +15,7 @@ use crate::{
     address::{Address, Target},
     connection::Connection,
     fault,
-    link::Link,
+    link::{Link, Listener},
     scripts::Source,
 };
 
@@ -147,13 +147,36 @@ impl Server {
             }
         });
         let done = done.await;
-        if done.is_err() && self.may_move() {
-            // It may stand still, while another server is the primary.
-            let link = self.current().take();
-            link.iter().for_each(|link| link.end());
+        if done.is_err() {
+            self.move_on();
         }
         let answer = T::from_redis_value(done?);
         answer.map_err(|error| self.fault(&error.into()))
+    }
+
+    /// Listens for changes of a key until the listener is dropped.
+    pub(crate) async fn listen(&self, channel: &str) -> Result<Listener, StoreError> {
+        let listening = async {
+            match self.link().await?.listen(channel, &self.clock).await {
+                // The connection works, and the user may not listen.
+                Err(error) if error.code().is_some() => Ok(Err(error)),
+                listening => listening.map(Ok),
+            }
+        };
+        let done = self.bounded(listening).await;
+        if done.is_err() {
+            self.move_on();
+        }
+        done?.map_err(|error| self.fault(&error))
+    }
+
+    /// Drops the connection where another server may have taken over. A cluster's client learns nothing from
+    /// a server that stands still: it sends again what was not answered, to the same server.
+    fn move_on(&self) {
+        if self.may_move() {
+            let link = self.current().take();
+            link.iter().for_each(|link| link.end());
+        }
     }
 
     async fn once(&self, work: &Work) -> RedisResult<Value> {
@@ -174,7 +197,7 @@ impl Server {
         parted.iter().for_each(|link| link.end());
     }
 
-    pub(crate) async fn bounded<T>(
+    async fn bounded<T>(
         &self,
         work: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, StoreError> {
@@ -190,7 +213,13 @@ impl Server {
 
     /// The error of a command, without what was sent: a server may repeat that.
     pub(crate) fn fault(&self, error: &RedisError) -> StoreError {
-        self.refused(&fault::why(error))
+        match error.code() {
+            Some(code @ ("MOVED" | "ASK" | "CLUSTERDOWN" | "TRYAGAIN")) if self.may_move() => self
+                .refused(&format!(
+                    "responds with {code}: another server takes over, or slots move"
+                )),
+            _ => self.refused(&fault::why(error)),
+        }
     }
 
     /// An error that says what is wrong with the server.

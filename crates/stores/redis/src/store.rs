@@ -257,12 +257,13 @@ impl TokenStore for RedisStore {
 
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
         let names = self.names(key);
-        let listening = async {
-            let server = &self.0.server;
-            let link = server.link().await?;
-            link.listen(&names.channel, &server.clock).await
-        };
-        let listener = self.0.server.bounded(listening).await?;
+        let listening = self.0.server.listen(&names.channel).await;
+        if listening.is_err() {
+            // The next operation has little time left, too little to connect.
+            let store = self.0.clone();
+            tokio::spawn(async move { drop(store.server.link().await) });
+        }
+        let listener = listening?;
         let mut arrival = std::pin::pin!(listener.arrivals().notified());
         arrival.as_mut().enable();
         // The subscription misses nothing from now on; check whether the change came before.

@@ -42,6 +42,7 @@ pub(crate) async fn cluster(found: &mut impl FnMut(Line)) {
     let mut cluster = Cluster::start(Guard::None).await;
     let open = || RedisStore::cluster(&secret(cluster.urls()), None).unwrap();
     found(promises("cluster: promises", open).await);
+    cluster.clear();
     let acts = [
         (Act::Nothing, "cluster: nothing happens"),
         (Act::HandOver, "cluster: CLUSTER FAILOVER"),
@@ -50,6 +51,8 @@ pub(crate) async fn cluster(found: &mut impl FnMut(Line)) {
         (Act::Kill, "cluster: primary killed"),
     ];
     each(&mut cluster, &acts, Cluster::move_slot, found).await;
+    let open = || RedisStore::cluster(&secret(cluster.urls()), None).unwrap();
+    found(promises("cluster: promises, after all that", open).await);
 }
 
 pub(crate) async fn sentinel(found: &mut impl FnMut(Line)) {
@@ -69,6 +72,8 @@ pub(crate) async fn sentinel(found: &mut impl FnMut(Line)) {
         (Act::Kill, "sentinels: primary killed"),
     ];
     each(&mut watched, &acts, |_| {}, found).await;
+    let open = || RedisStore::sentinel(&secret(watched.urls()), None, named()).unwrap();
+    found(promises("sentinels: promises, after all that", open).await);
 }
 
 fn secret(urls: Vec<String>) -> Vec<SecretString> {

@@ -18,8 +18,6 @@ mod fleet;
 mod line;
 mod many;
 mod numbers;
-#[path = "../../../../crates/stores/postgres/tests/server/postgres.rs"]
-#[allow(dead_code)]
 mod postgres;
 mod proxy;
 mod scenarios;

@@ -275,6 +275,13 @@ impl Cluster {
         self.nodes.iter().filter(is_master).map(|node| node.port)
     }
 
+    /// Removes all keys: the primary is found by the fleet's.
+    pub(crate) fn clear(&self) {
+        for port in self.masters() {
+            self.guard.ask(port, &["FLUSHALL"]);
+        }
+    }
+
     /// Moves the slot of the fleet's keys to another primary, while calls go on.
     pub(crate) fn move_slot(&self) {
         let from = self.primary();

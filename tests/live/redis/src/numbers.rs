@@ -87,7 +87,7 @@ pub(crate) async fn run() -> usize {
     }
     drop(cluster);
 
-    let server = Postgres::start("max_connections = 500").await;
+    let server = Postgres::start().await;
     for size in SIZES {
         print(row("PostgreSQL", &server.url(), size, PAUSE).await);
     }
