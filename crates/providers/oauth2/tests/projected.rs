@@ -68,10 +68,10 @@ async fn call_while_the_file_is_replaced(source: &TokenSource) -> (usize, usize,
     let replacements: u64 = variable("_REPLACEMENTS").parse().unwrap();
     let end = counts().await["replacements"] + replacements;
     let over = Arc::new(AtomicBool::new(false));
+    let clients = ApiClients::new().unwrap();
     let callers = (0..CALLERS).map(|_| {
-        let (over, source) = (over.clone(), source.clone());
+        let (over, client) = (over.clone(), clients.client(source.clone()));
         tokio::spawn(async move {
-            let client = ApiClients::new().unwrap().client(source);
             let mut calls = 0;
             let mut failed = Vec::new();
             while !over.load(Ordering::Relaxed) {
