@@ -71,7 +71,7 @@ const STORE_FIELDS: &[Field] = &[
 pub(crate) const MEMORY: &str = "memory";
 
 /// Names that a scheme of secrets can't have.
-const RESERVED: [&str; 4] = ["env", "file", "cmd", "inline"];
+const RESERVED: [&str; 7] = ["env", "file", "cmd", "inline", "http", "https", "urn"];
 
 /// What a configuration may use.
 #[derive(Clone, Debug)]
@@ -141,10 +141,13 @@ impl Registry {
         let name = scheme.name();
         let is_taken =
             RESERVED.contains(&name) || self.schemes.iter().any(|known| known.name() == name);
-        let is_word = name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if name.is_empty() || !is_word || is_taken {
+        // As RFC 3986 §3.1 has it.
+        let is_word = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte)
+        };
+        let is_scheme = name.starts_with(|first: char| first.is_ascii_lowercase())
+            && name.bytes().all(is_word);
+        if !is_scheme || is_taken {
             let why =
                 "this can't be the name of a scheme of secrets; register it under another name";
             return self.refuse(format!("{name}:"), why.into());

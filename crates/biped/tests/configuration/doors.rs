@@ -344,7 +344,11 @@ fn a_scheme_of_secrets_has_a_name_of_its_own() {
     };
     named("vault").unwrap();
     named("safe-2").unwrap();
-    for name in ["env", "file", "cmd", "inline", "", "a:b"] {
+    named("a+b.c").unwrap();
+    for name in [
+        "env", "file", "cmd", "inline", "http", "https", "urn", "", "a:b", "Safe", "2safe", "-a", "a_b",
+        "a/b", "é",
+    ] {
         let found = lines(named(name));
         assert_one(&found, "the builder: ", &["another name"]);
     }

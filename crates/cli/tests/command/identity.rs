@@ -213,6 +213,44 @@ fn check_says_how_a_provider_proves_itself_whatever_the_server_says() {
 }
 
 #[test]
+fn a_check_lists_each_reference_and_whether_it_could_be_read() {
+    let world = World::empty();
+    world.write(
+        "biped.toml",
+        "[providers.shop]\nkind = 'envelope'\nbase_url = 'http://127.0.0.1:1'\n\
+         client_id = 'env:NOBODY_SETS_THIS'\n\
+         client_secret = ['file:gone', 'file:here', { cmd = ['false', 'pl4nted'] }, 'inline:pl4nted']\n",
+    );
+    world.write("here", "pl4nted");
+    let ran = world.run("check --format json");
+    assert_eq!(ran.status, 2, "{ran:?}");
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let references = found[0]["references"].as_array().unwrap();
+    let told = |at: usize| {
+        let reference = references[at]["reference"].as_str().unwrap();
+        let readable = references[at]["readable"].as_bool().unwrap();
+        assert_eq!(references[at]["error"].is_null(), readable);
+        (reference.rsplit(['/', ' ']).next().unwrap(), readable)
+    };
+    assert_eq!(references.len(), 4, "{references:?}");
+    assert_eq!(
+        [told(0), told(1), told(2), told(3)],
+        [
+            ("env:NOBODY_SETS_THIS", false),
+            ("gone", false),
+            ("here", true),
+            ("cmd:false", false),
+        ]
+    );
+    let text = world.run("check").stdout;
+    assert!(
+        text.contains("env:NOBODY_SETS_THIS: can't be read: "),
+        "{text}"
+    );
+    assert!(!format!("{text}{ran:?}").contains("pl4nted"), "{text}");
+}
+
+#[test]
 fn a_password_grant_is_warned_of_each_time() {
     let world = world("grant = 'password'\nclient_id = 'a'\nusername = 'u'\npassword = 'env:P'");
     let ran = world.run("check --format json");
