@@ -349,7 +349,7 @@ impl Redis {
             .stdout(Stdio::null());
         let child = command.spawn().unwrap();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            thread::sleep(Duration::from_millis(20));
+            thread::yield_now();
         }
         Self {
             port,
