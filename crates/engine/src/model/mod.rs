@@ -1,4 +1,4 @@
-//! The model check of the flight and rejection protocol: the manager itself, on primitives whose
+//! The model check of the flight, rejection and rotation protocols: the manager itself, on primitives whose
 //! every access is a point where another task may go first, in thousands of orders.
 //!
 //! ```text
@@ -17,6 +17,7 @@ mod flights;
 mod keys;
 mod parts;
 mod rejection;
+mod rotation;
 pub(super) mod sync;
 
 use std::{
@@ -53,8 +54,16 @@ const RUNS: usize = 2000;
 /// Plays a scenario in many orders: such where any task may go next, and such where one goes as
 /// far as it gets, but for up to three interruptions.
 fn explore<F: Future<Output = ()>>(scenario: impl Fn() -> F + Clone + Send + Sync + 'static) {
+    explore_some(1, scenario);
+}
+
+/// Plays a scenario that takes long in fewer orders, divided by `share`.
+fn explore_some<F: Future<Output = ()>>(
+    share: usize,
+    scenario: impl Fn() -> F + Clone + Send + Sync + 'static,
+) {
     let wanted = std::env::var("MODEL_RUNS").ok();
-    let runs = wanted.map_or(RUNS, |wanted| wanted.parse().unwrap());
+    let runs = wanted.map_or(RUNS, |wanted| wanted.parse().unwrap()) / share;
     run(
         RandomScheduler::new_from_seed(1, runs / 2),
         scenario.clone(),
