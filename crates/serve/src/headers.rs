@@ -2,15 +2,9 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
-    header::{
-        AUTHORIZATION, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, ORIGIN, PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION, REFERER, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER,
-        TRANSFER_ENCODING, UPGRADE, VIA,
-    },
+    header::{CONNECTION, TE, VIA},
 };
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Whether the caller takes trailers.
@@ -30,26 +24,15 @@ fn has_word(value: &HeaderValue, word: &str) -> bool {
 /// Removes what must not reach the API.
 pub(crate) fn to_api(headers: &mut HeaderMap, keep_cookies: bool, has_body: bool, is_grpc: bool) {
     let trailers = takes_trailers(headers);
-    remove_hops(headers, has_body);
-    let mut gone = Vec::new();
-    for name in headers.keys() {
-        let text = name.as_str();
-        if text.starts_with("sec-fetch-")
-            || text.starts_with("x-forwarded-")
-            || text.starts_with("biped-")
-            || text.starts_with("proxy-")
-            || text == "x-real-ip"
-        {
-            gone.push(name.clone());
+    remove(headers, has_body, |name| match name {
+        "authorization" | "expect" | "forwarded" | "host" | "origin" | "referer" | "x-real-ip" => {
+            true
         }
-    }
-    gone.extend([AUTHORIZATION, ORIGIN, REFERER, FORWARDED, EXPECT, HOST]);
-    if !keep_cookies {
-        gone.push(COOKIE);
-    }
-    for name in gone {
-        headers.remove(name);
-    }
+        "cookie" => !keep_cookies,
+        name => ["biped-", "proxy-", "sec-fetch-", "x-forwarded-"]
+            .iter()
+            .any(|start| name.starts_with(start)),
+    });
     if trailers {
         headers.insert(TE, TRAILERS);
     }
@@ -61,29 +44,16 @@ pub(crate) fn to_api(headers: &mut HeaderMap, keep_cookies: bool, has_body: bool
 
 /// Removes what must not reach the caller.
 pub(crate) fn to_caller(headers: &mut HeaderMap, keep_cookies: bool, trailers: bool) {
-    remove_hops(headers, trailers);
-    let mut gone = Vec::new();
-    for name in headers.keys() {
-        let text = name.as_str();
-        if text.starts_with("access-control-") || text.starts_with("proxy-") {
-            gone.push(name.clone());
-        }
-    }
-    gone.extend([
-        HeaderName::from_static("alt-svc"),
-        HeaderName::from_static("clear-site-data"),
-        STRICT_TRANSPORT_SECURITY,
-    ]);
-    if !keep_cookies {
-        gone.push(SET_COOKIE);
-    }
-    for name in gone {
-        headers.remove(name);
-    }
+    remove(headers, trailers, |name| match name {
+        "alt-svc" | "clear-site-data" | "strict-transport-security" => true,
+        "set-cookie" => !keep_cookies,
+        name => name.starts_with("access-control-") || name.starts_with("proxy-"),
+    });
 }
 
-/// Removes the headers of a single connection (RFC 9110 §7.6.1), and those that `Connection` names.
-fn remove_hops(headers: &mut HeaderMap, keep_trailer: bool) {
+/// Removes the headers of a single connection (RFC 9110 §7.6.1), those that `Connection` names, and what
+/// else is unwanted.
+fn remove(headers: &mut HeaderMap, keep_trailer: bool, is_unwanted: impl Fn(&str) -> bool) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -91,21 +61,24 @@ fn remove_hops(headers: &mut HeaderMap, keep_trailer: bool) {
         .flat_map(|text| text.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    let hops = [
-        CONNECTION,
-        KEEP_ALIVE,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        HTTP2_SETTINGS,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-    ];
-    for name in named.into_iter().chain(hops) {
+    let is_hop = |name: &str| match name {
+        "connection"
+        | "http2-settings"
+        | "keep-alive"
+        | "proxy-authenticate"
+        | "proxy-authorization"
+        | "te"
+        | "transfer-encoding"
+        | "upgrade" => true,
+        "trailer" => !keep_trailer,
+        _ => false,
+    };
+    let is_gone = |name: &&HeaderName| {
+        is_hop(name.as_str()) || is_unwanted(name.as_str()) || named.contains(name)
+    };
+    let gone: Vec<HeaderName> = headers.keys().filter(is_gone).cloned().collect();
+    for name in gone {
         headers.remove(name);
-    }
-    if !keep_trailer {
-        headers.remove(TRAILER);
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`Outgoing`]: a request on its way to the API, whose path and query are the caller's bytes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use biped::{Error, client::BASE_URL_PLACEHOLDER, provider::ApiRequestParts, tower::Body};
 use http::{HeaderMap, Method, Uri};
@@ -11,7 +11,7 @@ pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
-    path: Path,
+    path: Arc<Path>,
     /// As the provider sees it; relative to the placeholder until a token says where the API is.
     url: Url,
     /// The query when the address was known, before the token was put on.
@@ -57,7 +57,7 @@ impl Outgoing {
             method,
             headers,
             body,
-            path,
+            path: Arc::new(path),
             url,
             placed,
         })
@@ -83,7 +83,7 @@ impl Outgoing {
             url.set_fragment(None);
             String::from(url)
         } else {
-            let (path, query) = match &self.path {
+            let (path, query) = match &*self.path {
                 Path::Below { rest, query } => {
                     (join(base.map_or("", Url::path), rest), query.as_deref())
                 }
