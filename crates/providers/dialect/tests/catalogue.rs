@@ -98,7 +98,15 @@ fn vendors_are_found_by_name_title_and_what_they_are_for() {
     assert_eq!(found("KEYCLOAK identity"), ["keycloak"]);
     // The words in the paths of addresses say nothing of the vendor.
     assert!(!found("identity").contains(&"ebay"));
-    assert_eq!(found("microsoftonline.com"), ["entra-id"]);
+    let microsoft = [
+        "azure-resource-manager",
+        "entra-id",
+        "microsoft-dataverse",
+        "microsoft-graph",
+        "power-bi",
+    ];
+    assert_eq!(found("microsoftonline.com"), microsoft);
+    assert_eq!(found("dynamics"), ["entra-id", "microsoft-dataverse"]);
     assert_eq!(found("no such vendor anywhere"), Vec::<&str>::new());
     assert_eq!(found("").len(), catalogue.entries().len());
     assert_eq!(catalogue.nearest("keyclock"), Some("keycloak"));
