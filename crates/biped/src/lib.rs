@@ -28,17 +28,30 @@
 //!
 //! | for | read |
 //! | --- | --- |
-//! | calls of an API | `Biped::client`, `ApiClient` (with the feature `reqwest`) |
-//! | the same from threads without a runtime | `blocking` (with that feature) |
-//! | calls with an existing HTTP stack | `reqwest::TokenMiddleware`, `tower::TokenLayer` (with the feature `tower`) |
+#![cfg_attr(
+    feature = "reqwest",
+    doc = "| calls of an API | [`Biped::client`], [`ApiClient`], [`token_error`] (feature `reqwest`) |"
+)]
+#![cfg_attr(
+    feature = "blocking",
+    doc = "| the same from threads without a runtime | [`blocking`] (feature `blocking`) |"
+)]
+#![cfg_attr(
+    feature = "reqwest",
+    doc = "| calls with reqwest's own client | [`reqwest::TokenMiddleware`] (feature `reqwest`) |"
+)]
+#![cfg_attr(
+    feature = "tower",
+    doc = "| calls with hyper-util, tonic, any tower client | [`tower::TokenLayer`] (feature `tower`) |"
+)]
 //! | tokens alone | [`Biped::token_source`], [`TokenSource`] |
-//! | errors | [`Error`], [`ErrorKind`], `token_error` |
+//! | errors | [`Error`], [`ErrorKind`] |
 //! | the configuration | [`config`] |
 //! | a vendor that Biped doesn't know | [`provider`], [`Builder::register`] |
 //! | a store that Biped doesn't know | [`store`], [`Builder::store_kind`] |
 //! | an HTTP stack that Biped doesn't know | [`client`] |
-//! | tests without a network | [`Builder::http_client`], [`Builder::clock`]; the crate `biped-testing` |
-//! | tests against the vendors' servers | the crate `biped-sandbox` |
+//! | tests without a network | [`Builder::http_client`], [`Builder::clock`]; the crate [`biped-testing`](https://docs.rs/biped-testing) |
+//! | tests against the vendors' servers | the crate [`biped-sandbox`](https://docs.rs/biped-sandbox) |
 //!
 //! # Features
 //!
@@ -52,6 +65,7 @@
 //! | `file` | `[store]` of kind `file`: tokens on disk | |
 //! | `metrics` | counters and histograms through the `metrics` facade | |
 //! | `oauth2` | providers of kind `oauth2`: standard authorization servers | |
+//! | `pkcs11` | keys that stay in a PKCS#11 token, for the kind `oauth2` | |
 //! | `platform` | providers of kind `platform`: tokens of Azure, Google and other platforms | |
 //! | `postgres` | `[store]` of kind `postgres`: tokens shared by a fleet, in PostgreSQL | |
 //! | `redis` | `[store]` of kind `redis`: tokens shared by a fleet | |

@@ -16,7 +16,7 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 
 /// An HTTP client for one vendor's API. Each request carries a fresh token.
 ///
-/// Its methods take a path on the API and return a [`RequestBuilder`]; responses are reqwest's own. If
+/// Its methods take a path on the API and return a [`RequestBuilder`][builder]; responses are reqwest's own. If
 /// the API rejects the token, the request is sent once more with a new one, provided that its body can
 /// be sent again. Every other response is returned unchanged.
 ///
@@ -42,8 +42,8 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 /// vendor's response: `/v1/exports` on `https://api.vendor.example/eu` becomes
 /// `https://api.vendor.example/eu/v1/exports`. The leading slash is optional, and the path may contain
 /// a query. Characters that a URL can't contain, such as spaces, are percent-encoded. A `#` would start
-/// a fragment, which is never sent, so it is an error; write `%23`. `..` removes parts of the given path,
-/// never of the base URL, and `//host/path` is an ordinary path.
+/// a fragment, which is never sent, so it is an error; write `%23`. A segment `..` removes parts of the
+/// given path, never of the base URL, and `//host/path` is an ordinary path.
 ///
 /// A text that starts with `https://` or `http://` is a URL. It must have the origin of the base URL
 /// and no user name. Otherwise the call returns a
@@ -58,13 +58,15 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 /// # Errors
 /// A response is `Ok`, whatever its status; reqwest's
 /// [`error_for_status`](reqwest::Response::error_for_status) converts a status to an error. A call
-/// without a response returns a [`reqwest_middleware::Error`]:
+/// without a response returns a [`reqwest_middleware::Error`][middleware-error]:
 ///
 /// - `Middleware`: the token can't be fetched, or the URL is not allowed.
 ///   [`token_error`](crate::token_error) returns Biped's own error, with its kind, the vendor's error
 ///   and the time to wait.
 /// - `Reqwest`: the call itself failed, for example because of the network or a time limit. It is not
 ///   retried; the application decides about that.
+///
+/// Reading the body of a response fails with reqwest's own error.
 ///
 /// A response that arrives while the body is still being sent is returned at once, and a 401 among them
 /// replaces the token. If the server also resets the connection, the failed write may be noticed first;
@@ -75,6 +77,9 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 /// turn among [concurrent requests](Self::max_concurrent_requests). A
 /// [`timeout`](RequestBuilder::timeout) starts when the request is sent, and again when it is repeated.
 /// To limit the total time, drop the call; a token that is still being fetched serves the next call.
+///
+/// [builder]: https://docs.rs/reqwest-middleware/latest/reqwest_middleware/struct.RequestBuilder.html
+/// [middleware-error]: https://docs.rs/reqwest-middleware/latest/reqwest_middleware/enum.Error.html
 #[derive(Clone)]
 pub struct ApiClient {
     source: TokenSource,
