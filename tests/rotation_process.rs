@@ -3,6 +3,7 @@
 //!
 //! This binary is that process: [`process`] is a test, which stands still at the step that its environment
 //! names.
+#![allow(clippy::print_stdout)] // what the process is doing, for the test that reads it
 
 use std::{
     env, fmt,
@@ -256,7 +257,7 @@ impl Stopping {
     async fn at(&self, step: Step) {
         if self.step.as_deref() == Some(&step.to_string()) {
             println!("\nat {step}");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -312,7 +313,7 @@ impl DurableLock for NeverUnlocked {
 
     async fn unlock(self: Box<Self>) {
         println!("\nat {}", Step::Unlocking);
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
