@@ -1,4 +1,4 @@
-//! [`Link`]: the connection of a process, and its subscriptions.
+//! [`Link`]: the connection of a process, and its subscriptions. [`Current`]: the one that is used now.
 
 use std::{
     collections::HashMap,
@@ -84,6 +84,16 @@ impl Link {
     /// Wakes all waiting callers, since nothing more is heard here.
     pub(crate) fn end(&self) {
         self.channels.wake();
+    }
+
+    /// Waits until the server answers, whatever it says.
+    #[cfg(feature = "sentinel")]
+    pub(crate) async fn reach(&self) -> RedisResult<()> {
+        let said: RedisResult<Value> = redis::cmd("PING").query_async(&mut self.connection()).await;
+        match said {
+            Err(error) if error.code().is_none() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the current runtime drives the connection.
@@ -187,6 +197,35 @@ impl Channels {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Channel>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connection, once there is one.
+#[derive(Default)]
+pub(crate) struct Current {
+    link: Mutex<Option<Arc<Link>>>,
+    /// Held by whoever asks the sentinels.
+    #[cfg(feature = "sentinel")]
+    pub(crate) asking: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Current {
+    /// The connection, if the present runtime drives it.
+    pub(crate) fn known(&self) -> Option<Arc<Link>> {
+        self.lock().clone().filter(|link| link.is_driven())
+    }
+
+    /// Keeps a connection, unless another was faster. Returns the one that is kept.
+    pub(crate) fn keep(&self, new: Link) -> Arc<Link> {
+        let mut current = self.lock();
+        match current.clone().filter(|link| link.is_driven()) {
+            Some(link) => link,
+            None => current.insert(Arc::new(new)).clone(),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<Arc<Link>>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

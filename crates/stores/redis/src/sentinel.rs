@@ -1,12 +1,19 @@
 //! [`Sentinel`]: how sentinels are asked. [`Sentinels`]: where they are, and which server they name.
 
-use biped_core::{ExposeSecret, SecretString};
+use std::{sync::Arc, time::Duration};
+
+use biped_core::{Clock, ExposeSecret, SecretString};
 use redis::{
     Client, ConnectionInfo, ErrorKind, ProtocolVersion, RedisError, RedisResult, TlsCertificates,
     TlsMode,
     sentinel::{SentinelClientBuilder, SentinelServerType},
 };
 use tokio::task::JoinSet;
+
+use crate::link::{Current, Link};
+
+/// The longest time that the primary is looked for, and connected to.
+const CONNECTING: Duration = Duration::from_secs(1);
 
 /// The name by which sentinels know a primary, and the credentials that they want.
 ///
@@ -58,6 +65,41 @@ pub(crate) struct Sentinels {
 }
 
 impl Sentinels {
+    /// A connection to the primary. It is made in a task of its own, which goes on after the caller has no
+    /// time left, so that the next operation finds it.
+    pub(crate) async fn link(
+        &self,
+        limit: Duration,
+        current: Arc<Current>,
+        clock: Arc<dyn Clock>,
+    ) -> RedisResult<Arc<Link>> {
+        let sentinels = self.clone();
+        let connecting = tokio::spawn(async move {
+            let turn = current.asking.clone().lock_owned().await;
+            if let Some(link) = current.known() {
+                return Ok(link);
+            }
+            let mut connecting = std::pin::pin!(async {
+                let link = Link::new(sentinels.primary().await?, CONNECTING)?;
+                link.reach().await?;
+                Ok(current.keep(link))
+            });
+            tokio::select! {
+                biased;
+                done = &mut connecting => return done,
+                () = clock.sleep(limit) => {}
+            }
+            // The sentinels may name another server by now.
+            drop(turn);
+            tokio::select! {
+                biased;
+                done = connecting => done,
+                () = clock.sleep(CONNECTING) => Err(silent()),
+            }
+        });
+        connecting.await.unwrap_or_else(|_| Err(silent()))
+    }
+
     /// The primary, as the first sentinel that answers knows it. The server was asked whether it is one.
     pub(crate) async fn primary(&self) -> RedisResult<Client> {
         let mut asked = JoinSet::new();
@@ -65,7 +107,7 @@ impl Sentinels {
             let (this, sentinel) = (self.clone(), sentinel.clone());
             asked.spawn(async move { this.ask(&sentinel).await });
         }
-        let mut error = RedisError::from((ErrorKind::Io, "no sentinel answers"));
+        let mut error = silent();
         while let Some(answer) = asked.join_next().await {
             match answer {
                 Ok(Ok(client)) => return Ok(client),
@@ -129,4 +171,8 @@ impl Sentinels {
         let settings = info.redis_settings().clone().set_skip_set_lib_name();
         Client::open(info.set_redis_settings(settings))
     }
+}
+
+fn silent() -> RedisError {
+    RedisError::from((ErrorKind::Io, "no sentinel answers"))
 }

@@ -1,10 +1,6 @@
 //! [`Server`]: where the scripts run, and the connection to it.
 
-use std::{
-    future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use biped_core::{Clock, StoreError, SystemClock};
 use redis::{
@@ -15,7 +11,7 @@ use crate::{
     address::{Address, Target},
     connection::Connection,
     fault,
-    link::{Link, Listener},
+    link::{Current, Link, Listener},
     scripts::Source,
 };
 
@@ -28,7 +24,7 @@ pub(crate) struct Server {
     pub(crate) clock: Arc<dyn Clock>,
     /// The longest time that an operation takes.
     limit: Duration,
-    link: Mutex<Option<Arc<Link>>>,
+    link: Arc<Current>,
 }
 
 /// What is sent, maybe twice.
@@ -65,7 +61,7 @@ impl Server {
             shown,
             clock: Arc::new(SystemClock),
             limit,
-            link: Mutex::default(),
+            link: Arc::default(),
         }
     }
 
@@ -76,14 +72,13 @@ impl Server {
             shown: self.shown.clone(),
             clock: self.clock.clone(),
             limit,
-            link: Mutex::default(),
+            link: Arc::default(),
         }
     }
 
     /// The connection. It is made anew where another runtime drives the present one.
     pub(crate) async fn link(&self) -> RedisResult<Arc<Link>> {
-        let known = |link: &mut Option<Arc<Link>>| link.clone().filter(|link| link.is_driven());
-        if let Some(link) = known(&mut self.current()) {
+        if let Some(link) = self.link.known() {
             return Ok(link);
         }
         let new = match &self.target {
@@ -91,17 +86,13 @@ impl Server {
             #[cfg(feature = "cluster")]
             Target::Cluster(nodes) => Link::to_cluster(nodes, self.limit)?,
             #[cfg(feature = "sentinel")]
-            Target::Sentinel(sentinels) => Link::new(sentinels.primary().await?, self.limit)?,
+            Target::Sentinel(sentinels) => {
+                return sentinels
+                    .link(self.limit, self.link.clone(), self.clock.clone())
+                    .await;
+            }
         };
-        let mut current = self.current();
-        match known(&mut current) {
-            Some(link) => Ok(link),
-            None => Ok(current.insert(Arc::new(new)).clone()),
-        }
-    }
-
-    fn current(&self) -> MutexGuard<'_, Option<Arc<Link>>> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(self.link.keep(new))
     }
 
     /// Whether another server may have taken over from the one that failed.
@@ -174,7 +165,7 @@ impl Server {
     /// a server that stands still: it sends again what was not answered, to the same server.
     fn move_on(&self) {
         if self.may_move() {
-            let link = self.current().take();
+            let link = self.link.lock().take();
             link.iter().for_each(|link| link.end());
         }
     }
@@ -193,7 +184,10 @@ impl Server {
     /// Drops the connection, so that the next operation makes another. A connection reconnects on its own
     /// after it was cut, but not after the server refused it, for example for a wrong password.
     fn part_with(&self, link: &Arc<Link>) {
-        let parted = self.current().take_if(|current| Arc::ptr_eq(current, link));
+        let parted = self
+            .link
+            .lock()
+            .take_if(|current| Arc::ptr_eq(current, link));
         parted.iter().for_each(|link| link.end());
     }
 
