@@ -22,14 +22,19 @@ struct Lane {
     provider: String,
 }
 
+/// The lines of a provider that asks this vendor.
+fn provider(vendor: &RotatingVendor) -> String {
+    format!(
+        "kind = 'oauth2'\ntoken_endpoint = 'http://127.0.0.1:{}/token'\nclient_id = 'c'\n\
+         client_secret = 's'\ngrant = 'refresh_token'\n",
+        vendor.port()
+    )
+}
+
 impl Lane {
     fn new(store: &str, name: &str, has_grace: bool) -> Self {
         let vendor = RotatingVendor::start(has_grace);
-        let provider = format!(
-            "kind = 'oauth2'\ntoken_endpoint = 'http://127.0.0.1:{}/token'\nclient_id = 'c'\n\
-             client_secret = 's'\ngrant = 'refresh_token'\n",
-            vendor.port()
-        );
+        let provider = provider(&vendor);
         let lane = Self {
             vendor,
             store: store.into(),
@@ -195,6 +200,29 @@ fn hundreds_of_processes_are_killed_over_postgres() {
         "postgres: {} kills, {lost} accounts lost with their answers",
         rounds()
     );
+}
+
+#[test]
+#[ignore = "needs a PostgreSQL: tests/live/run rotation"]
+fn processes_at_once_send_one_request_over_postgres() {
+    let _limit = TimeLimit::start();
+    let Ok(url) = env::var("BIPED_LIVE_POSTGRES") else {
+        return;
+    };
+    let vendor = RotatingVendor::start(false);
+    let provider = format!("{}refresh_token = 'R-0'\n", provider(&vendor));
+    let plan = Plan {
+        store: &url,
+        provider: &provider,
+        ..Plan::default()
+    };
+    for _ in 0..2 {
+        let started: Vec<_> = (0..10).map(|_| plan.start()).collect();
+        for process in started {
+            assert_eq!(process.end().1, "token t-0");
+        }
+    }
+    assert_eq!((vendor.times_sent(0), vendor.current()), (1, 1));
 }
 
 fn text(path: &Path) -> &str {

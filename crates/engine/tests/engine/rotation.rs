@@ -64,6 +64,70 @@ impl Vendor {
     }
 }
 
+/// The processes that share an account at a vendor.
+struct Fleet {
+    clock: Arc<ManualClock>,
+    accounts: TestAccounts,
+    vendor: Arc<Vendor>,
+}
+
+impl Fleet {
+    /// At a vendor without a grace period.
+    fn new() -> Self {
+        Self::at(Vendor::new(false))
+    }
+
+    fn at(vendor: Arc<Vendor>) -> Self {
+        let clock = Arc::new(ManualClock::new());
+        Self {
+            accounts: TestAccounts::new(clock.clone()),
+            clock,
+            vendor,
+        }
+    }
+
+    /// A process whose configuration has the first credential.
+    fn process(&self) -> Process {
+        self.seeded(Some("R-0"))
+    }
+
+    fn processes<const N: usize>(&self) -> [Process; N] {
+        [(); N].map(|()| self.process())
+    }
+
+    fn seeded(&self, seed: Option<&str>) -> Process {
+        let store = self.accounts.process();
+        let stage = Stage::sharing(&self.clock, &Arc::new(store.clone()));
+        let vendor = self.vendor.clone();
+        stage
+            .http
+            .answer_with(move |_, request| vendor.answer(request));
+        let seed = seed.map(SecretRef::inline);
+        let source = stage.source_of(TestProvider::default().named("crm").rotating(seed));
+        Process {
+            stage,
+            store,
+            source,
+        }
+    }
+
+    /// Lets a token's life pass.
+    fn pass_a_life(&self) {
+        self.clock.advance(Duration::from_secs(1000));
+    }
+
+    /// Ten processes ask at once, get the same token, and send one request.
+    async fn asks_once(&self, within: f64) {
+        let processes = self.processes::<10>();
+        let asking = processes.each_ref().map(|it| ask(&it.source));
+        processes[0].stage.pass(within).await;
+        for asking in asking {
+            assert_eq!(asking.await.unwrap().unwrap(), "t-0");
+        }
+        assert_eq!(self.vendor.requests(), 1);
+    }
+}
+
 /// One process that uses the account.
 struct Process {
     stage: Stage,
@@ -72,57 +136,25 @@ struct Process {
 }
 
 impl Process {
-    fn of(clock: &Arc<ManualClock>, accounts: &TestAccounts, vendor: &Arc<Vendor>) -> Self {
-        Self::seeded(clock, accounts, vendor, Some("R-0"))
-    }
-
-    fn seeded(
-        clock: &Arc<ManualClock>,
-        accounts: &TestAccounts,
-        vendor: &Arc<Vendor>,
-        seed: Option<&str>,
-    ) -> Self {
-        let store = accounts.process();
-        let stage = Stage::sharing(clock, &Arc::new(store.clone()));
-        let vendor = vendor.clone();
-        stage
-            .http
-            .answer_with(move |_, request| vendor.answer(request));
-        let seed = seed.map(SecretRef::inline);
-        let source = stage.source_of(TestProvider::default().named("crm").rotating(seed));
-        Self {
-            stage,
-            store,
-            source,
-        }
-    }
-
     async fn state(&self) -> Option<(CredentialState, u64)> {
         let credential = self.source.credential().await.unwrap();
         credential.map(|it| (it.state, it.rotations))
     }
 }
 
-fn stage() -> (Arc<ManualClock>, TestAccounts) {
-    let clock = Arc::new(ManualClock::new());
-    let accounts = TestAccounts::new(clock.clone());
-    (clock, accounts)
-}
-
 #[tokio::test]
 async fn each_refresh_sends_what_the_one_before_brought() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let vendor = Vendor::new(false);
-    let processes = [0; 3].map(|_| Process::of(&clock, &accounts, &vendor));
+    let fleet = Fleet::new();
+    let processes = fleet.processes::<3>();
     for number in 0..20 {
         let process = &processes[number % 3];
         assert_eq!(text(&process.source).await, format!("t-{number}"));
-        clock.advance(Duration::from_secs(1000));
+        fleet.pass_a_life();
     }
     settle().await;
     {
-        let state = vendor.state.lock().unwrap();
+        let state = fleet.vendor.state.lock().unwrap();
         assert!(!state.revoked);
         assert_eq!(state.sent.len(), 20);
         assert!(state.sent.values().all(|times| *times == 1));
@@ -134,44 +166,24 @@ async fn each_refresh_sends_what_the_one_before_brought() {
 #[tokio::test]
 async fn ten_processes_at_once_send_one_request() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let vendor = Vendor::new(false);
-    let processes: Vec<_> = (0..10)
-        .map(|_| Process::of(&clock, &accounts, &vendor))
-        .collect();
-    let asking: Vec<_> = processes.iter().map(|it| ask(&it.source)).collect();
-    processes[0].stage.pass(3.0).await;
-    for asking in asking {
-        assert_eq!(asking.await.unwrap().unwrap(), "t-0");
-    }
-    assert_eq!(vendor.requests(), 1);
+    Fleet::new().asks_once(3.0).await;
 }
 
 /// Without the store there is no token at all, so it is waited for longer than elsewhere.
 #[tokio::test]
 async fn ten_processes_at_once_send_one_request_over_a_store_that_is_slow() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let accounts = accounts.latency(Duration::from_millis(400));
-    let vendor = Vendor::new(false);
-    let processes: Vec<_> = (0..10)
-        .map(|_| Process::of(&clock, &accounts, &vendor))
-        .collect();
-    let asking: Vec<_> = processes.iter().map(|it| ask(&it.source)).collect();
-    processes[0].stage.pass(9.0).await;
-    for asking in asking {
-        assert_eq!(asking.await.unwrap().unwrap(), "t-0");
-    }
-    assert_eq!(vendor.requests(), 1);
+    let mut fleet = Fleet::new();
+    fleet.accounts = fleet.accounts.latency(Duration::from_millis(400));
+    fleet.asks_once(9.0).await;
 }
 
 /// Other scopes are other tokens of the same account.
 #[tokio::test]
 async fn keys_of_one_account_take_turns() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let vendor = Vendor::new(false);
-    let processes = [0; 2].map(|_| Process::of(&clock, &accounts, &vendor));
+    let fleet = Fleet::new();
+    let processes = fleet.processes::<2>();
     let mut asking = Vec::new();
     for (number, process) in processes.iter().enumerate() {
         for scope in 0..3 {
@@ -183,23 +195,22 @@ async fn keys_of_one_account_take_turns() {
     for asking in asking {
         asking.await.unwrap().unwrap();
     }
-    assert_eq!(vendor.requests(), 6);
-    assert!(!vendor.is_revoked());
+    assert_eq!(fleet.vendor.requests(), 6);
+    assert!(!fleet.vendor.is_revoked());
 }
 
 #[tokio::test]
 async fn an_answer_without_a_refresh_token_keeps_the_present_one() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let vendor = Vendor::new(false);
-    let process = Process::of(&clock, &accounts, &vendor);
+    let fleet = Fleet::new();
+    let process = fleet.process();
     process
         .stage
         .http
         .answer_with(|_, _| Reply::token("kept", 1000));
     for _ in 0..3 {
         assert_eq!(text(&process.source).await, "kept");
-        clock.advance(Duration::from_secs(1000));
+        fleet.pass_a_life();
     }
     let requests = process.stage.http.requests();
     for request in requests {
@@ -218,21 +229,20 @@ async fn a_process_that_ends_at_any_step_loses_no_account() {
     let _limit = biped_testing::TimeLimit::start();
     for grace in [true, false] {
         for halves in 0..=HALVES {
-            let (clock, accounts) = stage();
-            let vendor = Vendor::new(grace);
-            let first = Process::of(&clock, &accounts, &vendor);
+            let fleet = Fleet::at(Vendor::new(grace));
+            let first = fleet.process();
             first.store.stop_after(halves);
             let asked = ask(&first.source);
             first.stage.pass(0.1).await;
             assert_eq!(first.store.is_stopped(), halves < HALVES, "{halves}");
             asked.abort();
 
-            let second = Process::of(&clock, &accounts, &vendor);
-            clock.advance(Duration::from_secs(3600));
+            let second = fleet.process();
+            fleet.clock.advance(Duration::from_secs(3600));
             let asked = ask(&second.source);
             second.stage.pass(5.0).await;
             let token = asked.await.unwrap();
-            let requests = vendor.requests();
+            let requests = fleet.vendor.requests();
             if !grace && halves == LOST {
                 // What no client can prevent, and the error says so.
                 let error = token.unwrap_err();
@@ -246,8 +256,8 @@ async fn a_process_that_ends_at_any_step_loses_no_account() {
                 assert_eq!(state, CredentialState::Refused);
             } else {
                 token.unwrap_or_else(|error| panic!("{grace} {halves}: {error}"));
-                assert!(!vendor.is_revoked(), "{grace} {halves}");
-                let state = vendor.state.lock().unwrap();
+                assert!(!fleet.vendor.is_revoked(), "{grace} {halves}");
+                let state = fleet.vendor.state.lock().unwrap();
                 let twice: Vec<_> = state.sent.iter().filter(|(_, times)| **times > 1).collect();
                 assert_eq!(twice.is_empty(), halves != LOST, "{halves}: {twice:?}");
             }
@@ -258,9 +268,8 @@ async fn a_process_that_ends_at_any_step_loses_no_account() {
 #[tokio::test]
 async fn while_the_store_is_down_the_new_credential_is_held() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let vendor = Vendor::new(false);
-    let process = Process::of(&clock, &accounts, &vendor);
+    let fleet = Fleet::new();
+    let process = fleet.process();
     process.stage.http.close_gate();
     let asked = ask(&process.source);
     process.stage.pass(0.1).await;
@@ -279,7 +288,7 @@ async fn while_the_store_is_down_the_new_credential_is_held() {
     let again = ask(&process.source);
     process.stage.pass(60.0).await;
     again.await.unwrap().unwrap_err();
-    assert_eq!(vendor.requests(), 1);
+    assert_eq!(fleet.vendor.requests(), 1);
 
     // A graceful stop waits for it.
     let manager = process.stage.manager.clone();
@@ -290,17 +299,16 @@ async fn while_the_store_is_down_the_new_credential_is_held() {
     process.stage.pass(2.0).await;
     draining.await.unwrap();
     assert_eq!(process.state().await, Some((CredentialState::Ready, 1)));
-    clock.advance(Duration::from_secs(1000));
+    fleet.pass_a_life();
     assert_eq!(text(&process.source).await, "t-1");
-    assert!(!vendor.is_revoked());
+    assert!(!fleet.vendor.is_revoked());
 }
 
 #[tokio::test]
 async fn a_graceful_stop_waits_for_ten_seconds_and_no_longer() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let vendor = Vendor::new(false);
-    let process = Process::of(&clock, &accounts, &vendor);
+    let fleet = Fleet::new();
+    let process = fleet.process();
     process.stage.http.close_gate();
     let asked = ask(&process.source);
     process.stage.pass(0.1).await;
@@ -319,24 +327,22 @@ async fn a_graceful_stop_waits_for_ten_seconds_and_no_longer() {
 #[tokio::test]
 async fn a_store_that_is_down_sends_nothing() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let vendor = Vendor::new(false);
-    let process = Process::of(&clock, &accounts, &vendor);
+    let fleet = Fleet::new();
+    let process = fleet.process();
     process.store.set_down(true);
     let asked = ask(&process.source);
     process.stage.pass(30.0).await;
     let error = asked.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Store);
-    assert_eq!(vendor.requests(), 0);
+    assert_eq!(fleet.vendor.requests(), 0);
 }
 
 #[tokio::test]
 async fn a_refused_credential_is_never_sent_again() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let vendor = Vendor::new(false);
-    vendor.state.lock().unwrap().revoked = true;
-    let processes = [0; 3].map(|_| Process::of(&clock, &accounts, &vendor));
+    let fleet = Fleet::new();
+    fleet.vendor.state.lock().unwrap().revoked = true;
+    let processes = fleet.processes::<3>();
     for process in &processes {
         let error = failure(&process.source).await;
         assert_eq!(error.kind(), ErrorKind::Refused);
@@ -348,28 +354,27 @@ async fn a_refused_credential_is_never_sent_again() {
         for process in &processes {
             failure(&process.source).await;
         }
-        clock.advance(Duration::from_secs(1800));
+        fleet.clock.advance(Duration::from_secs(1800));
     }
-    assert_eq!(vendor.requests(), 1);
+    assert_eq!(fleet.vendor.requests(), 1);
 
     // A new seed is the end of that.
-    *vendor.state.lock().unwrap() = Account {
+    *fleet.vendor.state.lock().unwrap() = Account {
         current: 7,
         ..Account::default()
     };
     let seed = SecretString::from("R-7");
     processes[0].source.seed(seed, false).await.unwrap();
-    clock.advance(Duration::from_secs(1800));
+    fleet.clock.advance(Duration::from_secs(1800));
     assert_eq!(text(&processes[2].source).await, "t-7");
 }
 
 #[tokio::test]
 async fn a_refusal_of_something_else_leaves_the_credential_ready() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
+    let fleet = Fleet::new();
     for (status, code) in [(401, "invalid_client"), (400, "invalid_scope")] {
-        let vendor = Vendor::new(false);
-        let process = Process::of(&clock, &accounts, &vendor);
+        let process = fleet.process();
         process
             .stage
             .http
@@ -378,8 +383,7 @@ async fn a_refusal_of_something_else_leaves_the_credential_ready() {
         assert_eq!(process.state().await, Some((CredentialState::Ready, 0)));
     }
     // An answer that never arrived may have replaced it.
-    let vendor = Vendor::new(false);
-    let process = Process::of(&clock, &accounts, &vendor);
+    let process = fleet.process();
     process.stage.http.answer_with(|_, _| Reply::unreachable());
     let asked = ask(&process.source);
     process.stage.pass(30.0).await;
@@ -390,13 +394,12 @@ async fn a_refusal_of_something_else_leaves_the_credential_ready() {
 #[tokio::test]
 async fn a_vendor_that_does_not_answer_has_ten_seconds() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let vendor = Vendor::new(true);
-    let process = Process::of(&clock, &accounts, &vendor);
+    let fleet = Fleet::at(Vendor::new(true));
+    let process = fleet.process();
     process.stage.http.close_gate();
     drop(ask(&process.source));
     process.stage.pass(9.9).await;
-    let other = Process::of(&clock, &accounts, &vendor);
+    let other = fleet.process();
     let request = TokenRequest::new().scope("other");
     let asked = ask(&other.source.with_request(request));
     other.stage.pass(0.05).await;
@@ -409,35 +412,33 @@ async fn a_vendor_that_does_not_answer_has_ten_seconds() {
 #[tokio::test]
 async fn a_new_configured_seed_is_taken_once_and_an_old_one_never() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let vendor = Vendor::new(false);
-    let old = Process::of(&clock, &accounts, &vendor);
+    let fleet = Fleet::new();
+    let old = fleet.process();
     assert_eq!(text(&old.source).await, "t-0");
     settle().await;
 
     // A rollout with a new one: a consent was given anew.
-    vendor.state.lock().unwrap().current = 50;
-    let new = Process::seeded(&clock, &accounts, &vendor, Some("R-50"));
-    clock.advance(Duration::from_secs(1000));
+    fleet.vendor.state.lock().unwrap().current = 50;
+    let new = fleet.seeded(Some("R-50"));
+    fleet.pass_a_life();
     assert_eq!(text(&new.source).await, "t-50");
     settle().await;
     // The old deployment goes on with what the new one brought, and so does a rollback.
     for seed in ["R-0", "R-50", "R-0"] {
-        let process = Process::seeded(&clock, &accounts, &vendor, Some(seed));
-        clock.advance(Duration::from_secs(1000));
+        let process = fleet.seeded(Some(seed));
+        fleet.pass_a_life();
         text(&process.source).await;
         settle().await;
     }
-    assert!(!vendor.is_revoked());
-    assert_eq!(vendor.state.lock().unwrap().current, 54);
+    assert!(!fleet.vendor.is_revoked());
+    assert_eq!(fleet.vendor.state.lock().unwrap().current, 54);
 }
 
 #[tokio::test]
 async fn an_account_is_seeded_replaced_and_forgotten_by_hand() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let vendor = Vendor::new(false);
-    let process = Process::seeded(&clock, &accounts, &vendor, None);
+    let fleet = Fleet::new();
+    let process = fleet.seeded(None);
     let seed = async |text: &str, replace| {
         let seeded = process.source.seed(SecretString::from(text), replace);
         seeded.await.map_err(|error| error.kind())
@@ -450,37 +451,36 @@ async fn an_account_is_seeded_replaced_and_forgotten_by_hand() {
     assert_eq!(seed("R-0", false).await, Ok(()));
     assert_eq!(process.state().await, Some((CredentialState::Ready, 0)));
     assert_eq!(seed("R-9", false).await, Err(ErrorKind::Configuration));
-    clock.advance(Duration::from_secs(60));
+    fleet.clock.advance(Duration::from_secs(60));
     assert_eq!(text(&process.source).await, "t-0");
     assert_eq!(seed("R-9", false).await, Err(ErrorKind::Configuration));
-    vendor.state.lock().unwrap().current = 9;
+    fleet.vendor.state.lock().unwrap().current = 9;
     assert_eq!(seed("R-9", true).await, Ok(()));
-    clock.advance(Duration::from_secs(1000));
+    fleet.pass_a_life();
     assert_eq!(text(&process.source).await, "t-9");
 
     process.source.forget_credential().await.unwrap();
     assert_eq!(process.state().await, None);
-    assert!(!accounts.holds("R-10"));
+    assert!(!fleet.accounts.holds("R-10"));
     assert_eq!(seed("R-9", true).await, Err(ErrorKind::Configuration));
     // Nor is a configured one taken again.
-    let again = Process::seeded(&clock, &accounts, &vendor, Some("R-0"));
-    clock.advance(Duration::from_secs(1000));
+    let again = fleet.seeded(Some("R-0"));
+    fleet.pass_a_life();
     assert_eq!(failure(&again.source).await.kind(), ErrorKind::Secret);
-    assert_eq!(vendor.requests(), 2);
+    assert_eq!(fleet.vendor.requests(), 2);
 }
 
 #[tokio::test]
 async fn a_seed_that_is_gone_does_no_harm_once_it_was_taken() {
     let _limit = biped_testing::TimeLimit::start();
-    let (clock, accounts) = stage();
-    let vendor = Vendor::new(false);
+    let fleet = Fleet::new();
     let missing = SecretRef::env("BIPED_TEST_NO_SUCH_SEED");
-    let process = Process::of(&clock, &accounts, &vendor);
+    let process = fleet.process();
     let provider = TestProvider::default().named("crm").rotating(Some(missing));
     let source = process.stage.source_of(provider.named("crm"));
     assert_eq!(failure(&source).await.kind(), ErrorKind::Secret);
     process.source.seed("R-0".into(), false).await.unwrap();
-    clock.advance(Duration::from_secs(1000));
+    fleet.pass_a_life();
     assert_eq!(text(&source).await, "t-0");
 }
 
