@@ -230,15 +230,15 @@ fn a_check_lists_each_reference_and_whether_it_could_be_read() {
         let reference = references[at]["reference"].as_str().unwrap();
         let readable = references[at]["readable"].as_bool().unwrap();
         assert_eq!(references[at]["error"].is_null(), readable);
-        (reference.rsplit(['/', ' ']).next().unwrap(), readable)
+        (reference, readable)
     };
     assert_eq!(references.len(), 4, "{references:?}");
     assert_eq!(
         [told(0), told(1), told(2), told(3)],
         [
             ("env:NOBODY_SETS_THIS", false),
-            ("gone", false),
-            ("here", true),
+            ("file:gone", false),
+            ("file:here", true),
             ("cmd:false", false),
         ]
     );
