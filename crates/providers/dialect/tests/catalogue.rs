@@ -99,11 +99,11 @@ fn vendors_are_found_by_name_title_and_what_they_are_for() {
     // The words in the paths of addresses say nothing of the vendor.
     assert!(!found("identity").contains(&"ebay"));
     let microsoft = [
-        "azure-resource-manager",
         "entra-id",
+        "microsoft-azure",
         "microsoft-dataverse",
         "microsoft-graph",
-        "power-bi",
+        "microsoft-power-bi",
     ];
     assert_eq!(found("microsoftonline.com"), microsoft);
     assert_eq!(found("dynamics"), ["entra-id", "microsoft-dataverse"]);
