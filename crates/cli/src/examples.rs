@@ -197,7 +197,7 @@ const OF_COMMANDS: [(&str, [Example; 2]); 27] = [
             ("Ask the sidecar of this machine:", "biped ready"),
             (
                 "Ask another one, and wait for it:",
-                "biped ready --url https://localhost:8080 --wait 1",
+                "biped ready --url http://127.0.0.1:8080 --wait 1",
             ),
         ],
     ),

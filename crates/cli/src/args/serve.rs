@@ -22,8 +22,8 @@ pub(crate) struct Serve {
 
 /// Asks a running sidecar whether it is ready
 ///
-/// The exit status is 0 if it is, else 4. The certificate of an https:// address is not verified, as a
-/// kubelet does not verify it either: nothing secret is sent, and a probe may use any of its addresses.
+/// The exit status is 0 if it is, else 4. A sidecar whose listeners have TLS is asked at its
+/// probe_listen.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ready {
     /// The sidecar's address

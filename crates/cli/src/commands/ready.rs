@@ -1,7 +1,5 @@
 //! `biped ready`.
 
-mod tls;
-
 use std::{
     net::{TcpStream, ToSocketAddrs as _},
     time::Duration,
@@ -66,14 +64,14 @@ fn ask(args: &Ready) -> Result<bool, Asking> {
             return Err(Asking::Wrong(Error::configuration(what)));
         }
     }
-    let (scheme, rest) = args
-        .url
-        .split_once("://")
-        .filter(|(scheme, rest)| matches!(*scheme, "http" | "https") && !rest.is_empty())
-        .ok_or_else(|| {
-            let what = "--url: expected http://ADDRESS:PORT or https://ADDRESS:PORT";
-            Asking::Wrong(Error::configuration(what))
-        })?;
+    let rest = args.url.strip_prefix("http://").ok_or_else(|| {
+        let error = Error::configuration("--url: expected http://ADDRESS:PORT");
+        let remedy = "give the address of probe_listen, which has no TLS, or use --socket";
+        Asking::Wrong(match args.url.starts_with("https://") {
+            true => error.with_remedy(remedy),
+            false => error,
+        })
+    })?;
     let host = rest.split('/').next().unwrap_or(rest);
     let has_port = host
         .rsplit_once(':')
@@ -81,8 +79,7 @@ fn ask(args: &Ready) -> Result<bool, Asking> {
     let address = if has_port {
         host.to_owned()
     } else {
-        let port = if scheme == "https" { 443 } else { 80 };
-        format!("{host}:{port}")
+        format!("{host}:80")
     };
     let mut failed = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
     for address in address.to_socket_addrs()? {
@@ -90,10 +87,7 @@ fn ask(args: &Ready) -> Result<bool, Asking> {
             Ok(stream) => {
                 stream.set_read_timeout(Some(ATTEMPT))?;
                 stream.set_write_timeout(Some(ATTEMPT))?;
-                return Ok(match scheme {
-                    "https" => exchange(tls::connect(stream, host)?, host),
-                    _ => exchange(stream, host),
-                }?);
+                return Ok(exchange(stream, host)?);
             }
             Err(error) => failed = error,
         }
