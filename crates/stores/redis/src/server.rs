@@ -87,9 +87,7 @@ impl Server {
             Target::Cluster(nodes) => Link::to_cluster(nodes, self.limit)?,
             #[cfg(feature = "sentinel")]
             Target::Sentinel(sentinels) => {
-                return sentinels
-                    .link(self.limit, self.link.clone(), self.clock.clone())
-                    .await;
+                return sentinels.link(self.link.clone(), self.clock.clone()).await;
             }
         };
         Ok(self.link.keep(new))
