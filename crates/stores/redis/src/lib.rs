@@ -42,7 +42,7 @@
 //! ```
 //!
 //! (`biped` is the default prefix. A single server needs nothing after `+unsubscribe`.) A user of
-//! sentinels needs `+hello +sentinel|masters`.
+//! sentinels needs `+hello +role +sentinel|masters`.
 //!
 //! An eviction policy may remove anything at any time: a token that is gone is fetched again. With
 //! `noeviction` and a full memory, the store does not work until there is room.

@@ -204,7 +204,7 @@ impl Channels {
 #[derive(Default)]
 pub(crate) struct Current {
     link: Mutex<Option<Arc<Link>>>,
-    /// Held by whoever asks the sentinels.
+    /// Held by the task that asks the sentinels.
     #[cfg(feature = "sentinel")]
     pub(crate) asking: Arc<tokio::sync::Mutex<()>>,
 }

@@ -66,31 +66,24 @@ pub(crate) struct Sentinels {
 
 impl Sentinels {
     /// A connection to the primary. It is made in a task of its own, which goes on after the caller has no
-    /// time left, so that the next operation finds it.
+    /// time left, so that a later operation finds it. One task at a time asks.
     pub(crate) async fn link(
         &self,
-        limit: Duration,
         current: Arc<Current>,
         clock: Arc<dyn Clock>,
     ) -> RedisResult<Arc<Link>> {
+        let turn = current.asking.clone().lock_owned().await;
+        if let Some(link) = current.known() {
+            return Ok(link);
+        }
         let sentinels = self.clone();
         let connecting = tokio::spawn(async move {
-            let turn = current.asking.clone().lock_owned().await;
-            if let Some(link) = current.known() {
-                return Ok(link);
-            }
-            let mut connecting = std::pin::pin!(async {
+            let _turn = turn;
+            let connecting = async {
                 let link = Link::new(sentinels.primary().await?, CONNECTING)?;
                 link.reach().await?;
                 Ok(current.keep(link))
-            });
-            tokio::select! {
-                biased;
-                done = &mut connecting => return done,
-                () = clock.sleep(limit) => {}
-            }
-            // The sentinels may name another server by now.
-            drop(turn);
+            };
             tokio::select! {
                 biased;
                 done = connecting => done,

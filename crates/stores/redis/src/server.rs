@@ -87,9 +87,7 @@ impl Server {
             Target::Cluster(nodes) => Link::to_cluster(nodes, self.limit)?,
             #[cfg(feature = "sentinel")]
             Target::Sentinel(sentinels) => {
-                return sentinels
-                    .link(self.limit, self.link.clone(), self.clock.clone())
-                    .await;
+                return sentinels.link(self.link.clone(), self.clock.clone()).await;
             }
         };
         Ok(self.link.keep(new))
@@ -125,6 +123,7 @@ impl Server {
     }
 
     async fn twice<T: FromRedisValue>(&self, work: &Work) -> Result<T, StoreError> {
+        let before = self.link.known();
         let done = self.bounded(async {
             match self.once(work).await {
                 Err(error)
@@ -139,7 +138,7 @@ impl Server {
         });
         let done = done.await;
         if done.is_err() {
-            self.move_on();
+            self.leave(before);
         }
         let answer = T::from_redis_value(done?);
         answer.map_err(|error| self.fault(&error.into()))
@@ -154,19 +153,20 @@ impl Server {
                 listening => listening.map(Ok),
             }
         };
+        let before = self.link.known();
         let done = self.bounded(listening).await;
         if done.is_err() {
-            self.move_on();
+            self.leave(before);
         }
         done?.map_err(|error| self.fault(&error))
     }
 
-    /// Drops the connection where another server may have taken over. A cluster's client learns nothing from
-    /// a server that stands still: it sends again what was not answered, to the same server.
-    fn move_on(&self) {
-        if self.may_move() {
-            let link = self.link.lock().take();
-            link.iter().for_each(|link| link.end());
+    /// Drops the connection that an operation began with, where another server may have taken over. A
+    /// cluster's client learns nothing from a server that stands still: it sends again what was not
+    /// answered, to the same server. A connection that is new may not have had the time to connect.
+    fn leave(&self, before: Option<Arc<Link>>) {
+        if let Some(link) = before.filter(|_| self.may_move()) {
+            self.part_with(&link);
         }
     }
 

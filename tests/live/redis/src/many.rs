@@ -83,7 +83,7 @@ impl Files {
             ("users.acl", users),
             (
                 "sentinels.acl",
-                "user default on nopass ~* &* +@all\nuser biped on >secret +hello +sentinel|masters\n"
+                "user default on nopass ~* &* +@all\nuser biped on >secret +hello +role +sentinel|masters\n"
                     .into(),
             ),
         ] {
