@@ -28,7 +28,7 @@ use crate::{
     },
     spans,
     status::{Status, TokenState},
-    sync::{Handle, atomic::Ordering},
+    sync::Handle,
     telemetry,
     token_ref::TokenRef,
 };
@@ -308,7 +308,6 @@ impl TokenSource {
             }
             rejection
         };
-        key.rejections.fetch_add(1, Ordering::Relaxed);
         telemetry::rejected(&key.client.id, &key.request, rejection);
         if rejection == Rejection::Renewing {
             self.start();

@@ -115,7 +115,7 @@ impl Key {
                 .filter(|it| it.refresh.is_ahead(now))
                 .map(|it| it.refresh.left(now)),
             fetches: self.fetches.load(Ordering::Relaxed),
-            rejections: self.rejections.load(Ordering::Relaxed),
+            rejections: known.rejections(),
             fetching: known.flight.is_some(),
             next_attempt: failure.as_ref().and_then(|(_, next)| (*next).max(paused)),
             last_error: failure.map(|(error, _)| error),

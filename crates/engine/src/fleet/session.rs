@@ -35,10 +35,12 @@ pub(crate) struct SharedStore {
     rest_until: Arc<AtomicU64>,
     /// Whether it was said that the store has no key.
     told: Arc<AtomicBool>,
+    /// Whether there is no token without it: what fails is asked again within the time.
+    is_needed: bool,
 }
 
 /// The time for all that a call asks of a store without which there is no token.
-const PATIENT: Duration = Duration::from_secs(5);
+const PATIENT: Duration = Duration::from_secs(3);
 /// How often a store may wake a flight before that takes a pause each time.
 const FREE_WAKES: u32 = 3;
 
@@ -72,14 +74,15 @@ impl SharedStore {
             limit,
             rest_until: Arc::default(),
             told: Arc::default(),
+            is_needed: false,
         }
     }
 
-    /// The same store with more time, whatever became of the operations of others.
-    pub(crate) fn patient(self) -> Self {
+    /// The same store with more time, for a flight that has no token without it.
+    pub(crate) fn needed(self) -> Self {
         Self {
             limit: self.limit.max(PATIENT),
-            rest_until: Arc::default(),
+            is_needed: true,
             ..self
         }
     }
@@ -184,7 +187,7 @@ impl SharedStore {
     ) -> Option<T> {
         let clock = &self.clock;
         let started = clock.now().mono;
-        if nanos(started) < self.rest_until.load(Ordering::Relaxed) {
+        if !self.is_needed && nanos(started) < self.rest_until.load(Ordering::Relaxed) {
             return None;
         }
         let done = tokio::select! {
@@ -211,7 +214,7 @@ impl StoreSession<'_> {
     pub(crate) async fn read(&mut self) -> Option<(Token, Generation)> {
         let store = self.shared.store.clone();
         let key = self.place.key();
-        let stored = self.bounded("get", store.get(&key)).await??;
+        let stored = self.insisted("get", || store.get(&key)).await??;
         self.seen = self.seen.max(stored.generation);
         let is_sealed = self.shared.store.is_sealed();
         let token = vet::decode(&stored, is_sealed, self.shared.clock.now().wall);
@@ -256,7 +259,8 @@ impl StoreSession<'_> {
         let store = self.shared.store.clone();
         let key = self.place.key();
         self.left = self.shared.limit;
-        self.bounded("put", store.put(&key, &stored, lease)).await;
+        self.insisted("put", || store.put(&key, &stored, lease))
+            .await;
     }
 
     /// Tells the store what was rejected: under this name, and under the one that it was stored
@@ -278,7 +282,8 @@ impl StoreSession<'_> {
     pub(crate) async fn claim(&mut self) -> LeaseAnswer {
         let store = self.shared.store.clone();
         let key = self.place.key();
-        let claim = self.bounded("lease", store.lease(&key, LEASE, None)).await;
+        let claim = self.insisted("lease", || store.lease(&key, LEASE, None));
+        let claim = claim.await;
         let now = self.shared.clock.now().wall;
         match claim {
             // A store that doesn't answer stops no process.
@@ -395,6 +400,21 @@ impl StoreSession<'_> {
                     telemetry::lease_lost(self.id.name());
                 }
             }
+        }
+    }
+
+    /// One operation within what is left of the time, and again if it fails and the store is needed.
+    async fn insisted<T, W>(&mut self, operation: &'static str, work: impl Fn() -> W) -> Option<T>
+    where
+        W: Future<Output = Result<T, StoreError>>,
+    {
+        loop {
+            let done = self.bounded(operation, work()).await;
+            if done.is_some() || !self.shared.is_needed || self.left.is_zero() {
+                return done;
+            }
+            self.shared.clock.sleep(LEAST_WAIT).await;
+            self.left = self.left.saturating_sub(LEAST_WAIT);
         }
     }
 

@@ -102,7 +102,7 @@ impl FlightTask {
         let mut shared = engine.shared.clone();
         if self.provider.account().is_some() {
             // Without the store, which has the credential as well, there is no token at all.
-            shared = shared.map(SharedStore::patient);
+            shared = shared.map(SharedStore::needed);
         }
         let client = self.key.client.clone();
         let provider = self.provider.clone();

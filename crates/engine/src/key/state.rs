@@ -77,6 +77,8 @@ struct Forgotten {
 /// What APIs rejected.
 #[derive(Default)]
 struct Rejections {
+    /// How many there were.
+    count: u32,
     /// The next token replaces a rejected one.
     replacing: bool,
     /// The token that replaced a rejected one, and when it came.
@@ -324,9 +326,9 @@ impl KeyState {
         now: &Now,
     ) -> Rejection {
         let is_last_resort = |it: &mut LastResort| it.token.generation() == token.generation();
-        let setbacks = self.setbacks.as_mut();
-        let last_resort = setbacks.map(|setbacks| &mut setbacks.rejections.last_resort);
-        if last_resort.is_some_and(|it| it.take_if(is_last_resort).is_some()) {
+        let rejections = &mut self.setbacks.get_or_insert_default().rejections;
+        rejections.count = rejections.count.wrapping_add(1);
+        if rejections.last_resort.take_if(is_last_resort).is_some() {
             return Rejection::Renewing;
         }
         let Some(current) = current.filter(|it| it.generation() == token.generation()) else {
@@ -354,6 +356,12 @@ impl KeyState {
             serves: false,
         });
         Rejection::Renewing
+    }
+
+    /// How many tokens an API rejected.
+    pub(crate) fn rejections(&self) -> u32 {
+        let setbacks = self.setbacks.as_ref();
+        setbacks.map_or(0, |setbacks| setbacks.rejections.count)
     }
 
     /// Tokens up to this one must not come back: not from the store, not from a flight, and not as the

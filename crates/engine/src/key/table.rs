@@ -29,9 +29,8 @@ pub(crate) struct Key {
     /// The token that is served, if there is one.
     pub(crate) slot: Slot,
     used: AtomicU32,
-    /// Fetches that ended at the vendor, and tokens that an API rejected.
+    /// Fetches that ended at the vendor.
     pub(crate) fetches: AtomicU32,
-    pub(crate) rejections: AtomicU32,
     pub(crate) client: Arc<Client>,
     pub(crate) request: TokenRequest,
     state: Mutex<KeyState>,
@@ -199,7 +198,6 @@ impl KeyTable {
             state: Mutex::default(),
             used: AtomicU32::new(seconds(now)),
             fetches: AtomicU32::new(0),
-            rejections: AtomicU32::new(0),
         });
         shard
             .keys

@@ -178,6 +178,14 @@ async fn ten_processes_at_once_send_one_request_over_a_store_that_is_slow() {
     fleet.asks_once(9.0).await;
 }
 
+#[tokio::test]
+async fn ten_processes_at_once_send_one_request_over_a_store_that_fails_at_first() {
+    let _limit = biped_testing::TimeLimit::start();
+    let mut fleet = Fleet::new();
+    fleet.accounts = fleet.accounts.failing(3);
+    fleet.asks_once(9.0).await;
+}
+
 /// Other scopes are other tokens of the same account.
 #[tokio::test]
 async fn keys_of_one_account_take_turns() {

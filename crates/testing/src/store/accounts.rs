@@ -27,6 +27,9 @@ pub struct TestAccounts {
     tokens: Arc<MemoryStore>,
     /// How long it takes to read a token.
     latency: Duration,
+    /// How many reads of tokens fail.
+    failing: usize,
+    failed: Arc<AtomicUsize>,
     accounts: Arc<Mutex<Accounts>>,
     /// The number of this process.
     process: usize,
@@ -57,6 +60,8 @@ impl TestAccounts {
             tokens: Arc::new(MemoryStore::with_clock(clock.clone())),
             clock,
             latency: Duration::ZERO,
+            failing: 0,
+            failed: Arc::default(),
             accounts: Arc::default(),
             process: 0,
             is_down: Arc::default(),
@@ -69,6 +74,13 @@ impl TestAccounts {
     #[must_use]
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
+        self
+    }
+
+    /// Sets how many reads of tokens fail in each process. Default: none.
+    #[must_use]
+    pub fn failing(mut self, reads: usize) -> Self {
+        self.failing = reads;
         self
     }
 
@@ -88,6 +100,8 @@ impl TestAccounts {
             clock: self.clock.clone(),
             tokens: self.tokens.clone(),
             latency: self.latency,
+            failing: self.failing,
+            failed: Arc::default(),
             accounts: self.accounts.clone(),
         }
     }
@@ -222,6 +236,9 @@ impl TokenStore for TestAccounts {
     async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
         if !self.latency.is_zero() {
             self.clock.sleep(self.latency).await;
+        }
+        if self.failed.fetch_add(1, Ordering::SeqCst) < self.failing {
+            return Err(StoreError::new("the store is down"));
         }
         self.tokens.get(key).await
     }
