@@ -142,11 +142,10 @@ impl Registry {
         let is_taken =
             RESERVED.contains(&name) || self.schemes.iter().any(|known| known.name() == name);
         // As RFC 3986 §3.1 has it.
-        let is_word = |byte: u8| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte)
-        };
-        let is_scheme = name.starts_with(|first: char| first.is_ascii_lowercase())
-            && name.bytes().all(is_word);
+        let is_word =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte);
+        let is_scheme =
+            name.starts_with(|first: char| first.is_ascii_lowercase()) && name.bytes().all(is_word);
         if !is_scheme || is_taken {
             let why =
                 "this can't be the name of a scheme of secrets; register it under another name";

@@ -346,8 +346,8 @@ fn a_scheme_of_secrets_has_a_name_of_its_own() {
     named("safe-2").unwrap();
     named("a+b.c").unwrap();
     for name in [
-        "env", "file", "cmd", "inline", "http", "https", "urn", "", "a:b", "Safe", "2safe", "-a", "a_b",
-        "a/b", "é",
+        "env", "file", "cmd", "inline", "http", "https", "urn", "", "a:b", "Safe", "2safe", "-a",
+        "a_b", "a/b", "é",
     ] {
         let found = lines(named(name));
         assert_one(&found, "the builder: ", &["another name"]);
