@@ -130,9 +130,9 @@ fn vendors_are_found_by_the_words_that_people_have_for_them() {
     assert_eq!(found.lines().count(), 1, "{found}");
     assert!(
         world
-            .run("vendors show azure")
+            .run("vendors show onedrive")
             .failed(2)
-            .contains("entra-id")
+            .contains("microsoft-graph")
     );
 }
 
