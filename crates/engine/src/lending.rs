@@ -35,7 +35,7 @@ impl Lenders for Named {
         let source = TokenSource::new(engine, key.clone(), provider.clone());
         let token = source.to_lend(LIFE_LEFT, replacement).await?.into_owned();
         if token.confirmation().is_some() {
-            let error = Error::configuration("its token is bound to a key, and can't be presented");
+            let error = Error::configuration("the token is bound to a key, and can't be presented");
             return Err(error.with_remedy("set dpop = false there"));
         }
         let text = match input.field() {
@@ -44,7 +44,7 @@ impl Lenders for Named {
                 .extra(field)
                 .and_then(|value| value.as_str())
                 .ok_or_else(|| {
-                    Error::invalid_response(format!("its response has no text in {field}"))
+                    Error::invalid_response(format!("the response has no text in {field}"))
                 })?
                 .into(),
         };
