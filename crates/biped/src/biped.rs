@@ -118,7 +118,7 @@ impl Biped {
                 Some(meant) => format!("did you mean {meant}? Configured providers: {all}"),
                 None => format!("configured providers: {all}"),
             };
-            Error::configuration(format!("no provider is named {name}")).with_remedy(remedy)
+            Error::configuration(format!("there is no provider named {name}")).with_remedy(remedy)
         })
     }
 

@@ -25,7 +25,7 @@ impl Lenders for NoLenders {
 /// The error for an input that no provider gives.
 pub(crate) fn unknown(input: &Input) -> Error {
     let name = input.provider();
-    Error::configuration(format!("no provider is named {name}"))
+    Error::configuration(format!("there is no provider named {name}"))
 }
 
 /// A token of another provider, as one attempt uses it.

@@ -36,7 +36,7 @@ impl Lenders for Named {
         let token = source.to_lend(LIFE_LEFT, replacement).await?.into_owned();
         // One that is bound to a certificate says who was issued it, and may be presented (RFC 8693 §1.1).
         if token.confirmation().is_some() && token.scheme() != "Bearer" {
-            let error = Error::configuration("its token is bound to a key, and can't be presented");
+            let error = Error::configuration("the token is bound to a key, and can't be presented");
             return Err(error.with_remedy("set dpop = false there"));
         }
         let text = match input.field() {
@@ -45,7 +45,7 @@ impl Lenders for Named {
                 .extra(field)
                 .and_then(|value| value.as_str())
                 .ok_or_else(|| {
-                    Error::invalid_response(format!("its response has no text in {field}"))
+                    Error::invalid_response(format!("the response has no text in {field}"))
                 })?
                 .into(),
         };

@@ -107,7 +107,7 @@ impl Settings {
 
     /// Sets whether processes that share a store share its failures as well: that the vendor is
     /// left alone by all for a while after one of them failed. Default: yes. A command that
-    /// somebody runs by hand should ask for itself.
+    /// a person runs by hand should ask for itself.
     #[must_use]
     pub fn share_failures(mut self, share: bool) -> Self {
         self.share_failures = share;

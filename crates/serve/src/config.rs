@@ -44,7 +44,7 @@ const FIELDS: &[Field] = &[
         .about("Further web origins that may read the page. Default: none."),
     Field::new("callers", FieldType::Any).about(
         "Who may call: a list of { name, one of token, certificate and uid, providers, tokens, \
-         tenants }. Default: whoever can connect.",
+         tenants }. Default: everyone who can connect.",
     ),
     Field::new("only", FieldType::Texts).about("The providers that are served. Default: all."),
     Field::new("tokens", FieldType::Any).about(

@@ -78,7 +78,7 @@ impl Live {
                 let all: Vec<_> = known.iter().copied().collect();
                 let all = all.join(", ");
                 problems.push(format!(
-                    "{place}: no provider is named {}; expected one of {all}",
+                    "{place}: there is no provider named {}; expected one of {all}",
                     Escaped(name)
                 ));
             }

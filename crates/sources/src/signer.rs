@@ -35,7 +35,7 @@ use crate::key::Algorithm;
 ///         message: &[u8],
 ///         _: &SourceContext<'_>,
 ///     ) -> Result<Vec<u8>, Error> {
-///         Err(Error::secret(format!("nobody signs {} bytes with {alg}", message.len())))
+///         Err(Error::secret(format!("{} bytes can't be signed with {alg}", message.len())))
 ///     }
 /// }
 /// ```

@@ -26,7 +26,7 @@ pub(crate) fn run(session: &Session, args: &Ready) -> Outcome {
                 Ok(false) => Error::unreachable("the sidecar is not ready"),
                 Err(Asking::Wrong(error)) => return Err(error.into()),
                 Err(Asking::Failed(error)) => {
-                    Error::unreachable(format!("the sidecar does not answer: {error}"))
+                    Error::unreachable(format!("the sidecar does not respond: {error}"))
                 }
             };
             if SystemClock.now().mono >= end {

@@ -154,7 +154,7 @@ pub(crate) fn write_failure(error: &Error, refused: Vec<Option<String>>) -> Vec<
 /// Reads a failure. Its words are cut and escaped, since any writer of the store may have chosen them.
 pub(crate) fn read_failure(bytes: &[u8]) -> (Error, Vec<Option<String>>) {
     let Ok(written) = serde_json::from_slice::<WrittenFailure>(bytes) else {
-        let error = Error::unreachable("another process could not get a token");
+        let error = Error::unreachable("another process failed to fetch this token");
         return (error, Vec::new());
     };
     let is = |kind: ErrorKind| written.kind == kind.as_str();

@@ -158,7 +158,7 @@ async fn gcp_access(
 /// A token for the resource in a query, in this version of the interface.
 fn azure(state: &State, query: &HashMap<String, String>, version: &str) -> Result<Value, Refusal> {
     if query.get("api-version").map(String::as_str) != Some(version) {
-        return Err(wrong("the api-version is another"));
+        return Err(wrong("the api-version is not supported"));
     }
     let resource = wanted(query, "resource", "the resource is missing")?;
     let token = state.signed(Party::Azure, &json!(resource), PLATFORM_LIFETIME);
