@@ -12,6 +12,7 @@
 //! within `arc_swap` and tokio.
 #![allow(clippy::unwrap_used)]
 
+mod account;
 mod failures;
 mod flights;
 mod keys;
