@@ -44,10 +44,10 @@ impl Place<'_> {
     fn seen_by_caller(self, text: &str) -> Option<String> {
         let url = self.called.join(text).ok()?;
         if url.origin() != self.base.origin() {
-            return Some(match Url::parse(text) {
-                // What is complete stays as it was written.
-                Ok(_) => text.to_owned(),
-                Err(_) => url.into(),
+            return Some(if is_complete(text) {
+                text.to_owned()
+            } else {
+                url.into()
             });
         }
         let base = self.base.path().trim_end_matches('/');
@@ -71,6 +71,16 @@ impl Place<'_> {
         }
         Some(seen)
     }
+}
+
+/// Whether an address is the same to every reader. `http:host/path` is a path to a reader of an `http`
+/// address, and a host to others.
+fn is_complete(text: &str) -> bool {
+    let after_scheme = |url: Url| {
+        text.get(url.scheme().len()..)
+            .map(|it| it.starts_with("://"))
+    };
+    Url::parse(text).ok().and_then(after_scheme) == Some(true)
 }
 
 /// Rewrites the targets of a `Link` (RFC 8288 §3): what is between `<` and `>` outside quotes.
@@ -146,6 +156,7 @@ mod tests {
         assert_eq!(seen("/v20/x"), "https://api.vendor.example/v20/x");
         assert_eq!(seen("https://cdn.example/a"), "https://cdn.example/a");
         assert_eq!(seen("//cdn.example/a"), "https://cdn.example/a");
+        assert_eq!(seen("http:cdn.example/a"), "http://cdn.example/a");
     }
 
     #[test]

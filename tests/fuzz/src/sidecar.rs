@@ -8,6 +8,9 @@ use crate::input::line;
 /// A request's path, and its query below: what is accepted holds no way to another path.
 pub(crate) fn path(data: &[u8]) {
     let (path, query) = line(data);
+    if path.contains(['?', '#']) {
+        return; // A path ends there before it is read.
+    }
     let query = std::str::from_utf8(query)
         .ok()
         .filter(|query| !query.is_empty());

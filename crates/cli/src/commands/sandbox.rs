@@ -73,8 +73,10 @@ async fn platforms(args: &args::Sandbox) -> Result<Platforms, Error> {
     let port = match args.port {
         0 => 0,
         port => port.checked_add(3).ok_or_else(|| {
-            Error::configuration("--port: the platforms need the third port after it, which does not exist")
-                .with_remedy("choose a lower port with --port")
+            Error::configuration(
+                "--port: the platforms need the third port after it, which does not exist",
+            )
+            .with_remedy("choose a lower port with --port")
         })?,
     };
     let builder = Platforms::builder()
