@@ -24,7 +24,7 @@ use biped_core::{
 use http::{StatusCode, header};
 use url::Url;
 
-use self::binding::is_proven;
+use self::binding::{Bindings, is_proven};
 use crate::{
     answer::{self, NOT_APPLICABLE},
     authentication::{self, ClientAuthentication, ClientProof, ProofContext, ProofOptions},
@@ -164,7 +164,7 @@ impl Provider for OAuth2 {
         let Some(thumbprint) = bound else {
             return Ok(());
         };
-        let key = self.proof_key(thumbprint, cx)?;
+        let key = self.bindings().proof_key(thumbprint, cx)?;
         let url = request.url().into_owned();
         let nonce = self.memory.nonces.find(Side::Api, &url);
         let metadata = self.memory.metadata.last_seen();
@@ -228,7 +228,7 @@ impl Provider for OAuth2 {
     }
 
     async fn is_given_key(&self, thumbprint: &str, cx: &FetchContext<'_>) -> bool {
-        self.has_given_key(thumbprint, cx).await
+        self.bindings().include(thumbprint, cx).await
     }
 
     fn request_warning(&self, request: &TokenRequest) -> Option<String> {
@@ -310,6 +310,14 @@ impl Provider for OAuth2 {
 }
 
 impl OAuth2 {
+    fn bindings(&self) -> Bindings<'_> {
+        Bindings {
+            keys: &self.memory.keys,
+            given: self.dpop_key.as_ref(),
+            certificate: self.certificate.as_ref().filter(|_| !self.dpop),
+        }
+    }
+
     async fn ask(
         &self,
         grant: &GrantRequest,
