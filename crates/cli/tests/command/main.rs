@@ -5,6 +5,7 @@
 mod book;
 mod calls;
 mod configuration;
+mod elsewhere;
 mod exec;
 mod failures;
 mod forgery;
