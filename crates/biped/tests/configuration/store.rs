@@ -67,7 +67,7 @@ mod redis {
         for (list, word) in [
             ("['redis://one', 'rediss://two']", "same scheme"),
             ("['redis://one/2']", "database"),
-            ("[]", "empty"),
+            ("[]", "or a list of these"),
         ] {
             let found = problems(&nodes(list));
             assert_one(&found, "biped.toml:3: store.url: ", &[word]);
