@@ -35,11 +35,12 @@ pub(crate) struct SharedStore {
     rest_until: Arc<AtomicU64>,
     /// Whether it was said that the store has no key.
     told: Arc<AtomicBool>,
-    /// Whether there is no token without it: what fails is asked again within the time.
+    /// Whether there is no token without it: what fails is asked again for [`PATIENT`].
     is_needed: bool,
 }
 
-/// The time for all that a call asks of a store without which there is no token.
+/// The least time for all that a call asks of a store without which there is no token, and how long it asks
+/// again.
 const PATIENT: Duration = Duration::from_secs(3);
 /// How often a store may wake a flight before that takes a pause each time.
 const FREE_WAKES: u32 = 3;
@@ -50,6 +51,8 @@ pub(crate) struct StoreSession<'a> {
     place: StoreKey,
     id: &'a ProviderId,
     left: Duration,
+    /// Until when what fails is asked again.
+    insists_until: Duration,
     /// The newest generation that was read.
     seen: Generation,
     /// How often it was woken while it waited.
@@ -115,6 +118,10 @@ impl SharedStore {
             place,
             id,
             left: left.saturating_sub(took),
+            insists_until: match self.is_needed {
+                true => started.saturating_add(PATIENT),
+                false => Duration::ZERO,
+            },
             seen: Generation(0),
             woken: 0,
         })
@@ -403,14 +410,16 @@ impl StoreSession<'_> {
         }
     }
 
-    /// One operation within what is left of the time, and again if it fails and the store is needed.
+    /// One operation within what is left of the time, and again for a while if it fails and the store is
+    /// needed.
     async fn insisted<T, W>(&mut self, operation: &'static str, work: impl Fn() -> W) -> Option<T>
     where
         W: Future<Output = Result<T, StoreError>>,
     {
         loop {
             let done = self.bounded(operation, work()).await;
-            if done.is_some() || !self.shared.is_needed || self.left.is_zero() {
+            let is_late = self.shared.clock.now().mono >= self.insists_until;
+            if done.is_some() || is_late || self.left.is_zero() {
                 return done;
             }
             self.shared.clock.sleep(LEAST_WAIT).await;
