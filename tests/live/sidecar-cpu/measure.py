@@ -16,7 +16,7 @@ import time
 import urllib.request
 
 PAIRS = int(os.environ.get("PAIRS", "9"))
-SECONDS = float(os.environ.get("SECONDS_EACH", "2"))
+SECONDS = int(os.environ.get("SECONDS_EACH", "2"))
 CONNECTIONS = [int(n) for n in os.environ.get("CONNECTIONS", "1 16 256").split()]
 SIZES = os.environ.get("SIZES", "2B 1MiB").split()
 BIPED = os.environ["BIPED"]
@@ -80,14 +80,15 @@ def cpu(pid):
 def load(url, connections):
     """How many requests were answered, and none with an error."""
     out = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS:g}s", "--timeout", "30s", url],
+        ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--timeout", "30s", url],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    if "Non-2xx" in out:
+    answered = int(re.search(r"(\d+) requests in", out).group(1))
+    if "Non-2xx" in out or not answered:
         raise SystemExit(out)
-    return int(re.search(r"(\d+) requests in", out).group(1))
+    return answered
 
 
 def until(url):
@@ -175,7 +176,7 @@ threads = 1
 
 
 def measure(proxies):
-    print(f"median of {PAIRS} pairs, {SECONDS:g} s each; CPU time per request in µs")
+    print(f"median of {PAIRS} pairs, {SECONDS} s each; CPU time per request in µs")
     print("| body | connections | nginx | biped | / nginx | envoy | biped / envoy |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for size in SIZES:

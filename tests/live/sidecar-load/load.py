@@ -171,9 +171,9 @@ def revoked(connection, number):
 def cut(path):
     def call(connection, _number):
         connection.request("GET", f"/api{path}")
-        answer = connection.getresponse()
+        # An API that ends at once may end the answer before its head went out.
         try:
-            got = answer.read()
+            got = connection.getresponse().read()
         except (http.client.IncompleteRead, ConnectionError):
             return
         finally:
