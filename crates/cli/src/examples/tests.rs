@@ -52,7 +52,7 @@ fn every_example_is_a_line_that_biped_reads() {
     let of_commands = OF_COMMANDS.iter().flat_map(|(_, examples)| examples);
     let examples = of_commands.chain(&OF_BIPED).map(|(_, line)| *line);
     let readme = include_str!("../../../../README.md").lines();
-    // A line of a manifest is no command.
+    // A line of a manifest is not a command.
     let is_command = |line: &&str| line.starts_with("biped ") && !line.starts_with("biped =");
     let readme = readme.filter(is_command);
     let readme: Vec<_> = readme
