@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped::{CachedToken, Error, ErrorKind, ExposeSecret, TokenRef, TokenSource, provider::wire};
+use biped::{CachedToken, Error, ErrorKind, ExposeSecret, TokenRef, provider::wire};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, StatusCode,
@@ -17,7 +17,7 @@ use crate::{
     live::Served,
     own::Own,
     params::Wish,
-    problem::{PROXY_STATUS, Problem, next_attempt},
+    problem::{PROXY_STATUS, Problem},
     reply,
 };
 
@@ -144,7 +144,7 @@ async fn issue(own: &Own<'_>, served: &Served, form: Form) -> Result<Response<By
             _ => Refusal::new("invalid_request", "a field is not allowed"),
         })?;
     let token = source.token().await.map(TokenRef::into_owned);
-    let token = token.map_err(|error| Refusal::of(&error, &source))?;
+    let token = token.map_err(|error| Refusal::of(&error))?;
     let is_bound = token.confirmation().is_some()
         || token.client_identity().is_some()
         || token.token_type().eq_ignore_ascii_case("dpop");
@@ -196,13 +196,13 @@ impl Refusal {
     }
 
     /// Why there is no token.
-    fn of(error: &Error, source: &TokenSource) -> Self {
+    fn of(error: &Error) -> Self {
         let vendor = error.vendor();
         let reason = vendor.and_then(|vendor| vendor.reason.as_deref());
         if error.kind() == ErrorKind::Refused && reason == Some("invalid_scope") {
             return Self::new("invalid_scope", described(error));
         }
-        let wait = next_attempt(error, source).unwrap_or_default();
+        let wait = error.retry_after().unwrap_or_default();
         let wait = wait.max(Duration::from_secs(1));
         Self::new("temporarily_unavailable", described(error)).after(wait)
     }

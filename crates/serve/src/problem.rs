@@ -109,7 +109,7 @@
 mod answer;
 mod token;
 
-pub(crate) use self::{answer::PROXY_STATUS, token::next_attempt};
+pub(crate) use self::answer::PROXY_STATUS;
 
 use std::{
     ops::{Deref, DerefMut},

@@ -91,7 +91,7 @@ impl Asked<'_> {
         let started = SystemClock.now().mono;
         let (token, waited) = token(&source, wish.min_ttl)
             .await
-            .map_err(|error| named(Problem::of_source(&error, &source, false)))?;
+            .map_err(|error| named(Problem::of_token(&error, false)))?;
         let waited = waited.then(|| SystemClock.now().mono.saturating_sub(started));
         let waited = waited.filter(|time| time.as_millis() > 0);
         if let Wanted::Complete { .. } = &wanted {
@@ -137,7 +137,7 @@ impl Asked<'_> {
         }
         call.replayed = seen.was_replayed;
         call.api_time = seen.api_time;
-        let answer = outcome.map_err(|failure| named(problem_of(&failure, &source, &seen)))?;
+        let answer = outcome.map_err(|failure| named(problem_of(&failure, &seen)))?;
         let shown = answer::Shown {
             prefix: target.prefix,
             settings: &served.settings,
@@ -284,9 +284,9 @@ fn replayed(
     }
 }
 
-fn problem_of(failure: &CallError<Failure>, source: &TokenSource, seen: &Seen) -> Problem {
+fn problem_of(failure: &CallError<Failure>, seen: &Seen) -> Problem {
     match failure {
-        CallError::Token(error) => Problem::of_source(error, source, seen.rejection.is_some()),
+        CallError::Token(error) => Problem::of_token(error, seen.rejection.is_some()),
         CallError::Transport(failure) => failure.problem(),
     }
 }

@@ -69,8 +69,7 @@ async fn get<B>(
         None => source.token().await,
     };
     let token = token.map(TokenRef::into_owned);
-    let token =
-        token.map_err(|error| Problem::of_source(&error, &source, false).provider(&served.name))?;
+    let token = token.map_err(|error| Problem::of_token(&error, false).provider(&served.name))?;
     Ok((source, token))
 }
 

@@ -97,10 +97,13 @@ impl Refusal {
     pub(crate) fn blocked_by(&self, now: &Now) -> Option<Error> {
         let may_differ = !self.secrets.is_empty() || self.lenders.iter().any(|it| it.has_another());
         let recheck = now.mono >= self.recheck_at && may_differ;
-        (self.is_in_force(now) && !recheck).then(|| {
-            let wait = self.probe_at - now.mono;
-            self.error.clone().with_next_attempt(Some(wait))
-        })
+        (self.is_in_force(now) && !recheck).then(|| self.told(now))
+    }
+
+    /// The error, with the time until the probe.
+    fn told(&self, now: &Now) -> Error {
+        let wait = self.probe_at.saturating_sub(now.mono);
+        self.error.clone().with_next_attempt(Some(wait))
     }
 
     /// Whether this caller may ask: as the probe, or after a recheck of the secrets.
@@ -113,7 +116,7 @@ impl Refusal {
             return Permission::AfterRecheck(Recheck {
                 secrets: self.secrets.clone(),
                 lenders: self.lenders.clone(),
-                refusal: self.error.clone(),
+                refusal: self.told(now),
             });
         }
         // One flight probes; the others are denied meanwhile. Should the probe end without an answer

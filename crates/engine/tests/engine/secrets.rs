@@ -86,6 +86,20 @@ async fn a_wrong_secret_that_is_put_right_is_used_at_once() {
 }
 
 #[tokio::test]
+async fn a_refusal_says_when_the_vendor_is_asked_again_also_after_a_look_at_the_secret() {
+    let _limit = biped_testing::TimeLimit::start();
+    let directory = TempDir::new().unwrap();
+    let stage = Stage::new();
+    let source = stage.source_of(with(file(&directory, "secret", "wrong")));
+    accepts(&stage, "right");
+    let first = failure(&source).await.retry_after().unwrap();
+    stage.advance(1.0);
+    let looked = failure(&source).await.retry_after().unwrap();
+    assert_eq!(looked, first - Duration::from_secs(1));
+    assert_eq!(stage.http.count(), 1);
+}
+
+#[tokio::test]
 async fn another_wrong_secret_is_one_more_request_and_waits_again() {
     let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use biped::{Error, ErrorKind, TokenSource, provider::wire};
+use biped::{Error, ErrorKind, provider::wire};
 use http::StatusCode;
 
 use super::Problem;
@@ -10,28 +10,8 @@ use super::Problem;
 /// The shortest time after which a caller is told to try again.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// When the next attempt to get a token is made, as far as one is planned.
-pub(crate) fn next_attempt(error: &Error, source: &TokenSource) -> Option<Duration> {
-    // A refusal that outlived another look at the secret does not say when it ends.
-    let planned = || source.status().next_attempt;
-    let is_refused = error.kind() == ErrorKind::Refused;
-    error
-        .retry_after()
-        .or_else(|| is_refused.then(planned).flatten())
-}
-
 impl Problem {
-    /// Why a source has no token. `rejected`: the API rejected the one there was.
-    pub(crate) fn of_source(error: &Error, source: &TokenSource, rejected: bool) -> Self {
-        let mut problem = Self::of_token(error, rejected);
-        if problem.retry_after.is_none() {
-            let wait = next_attempt(error, source);
-            problem.retry_after = wait.map(|time| time.max(SHORTEST));
-        }
-        problem
-    }
-
-    /// What an error of Biped means. `rejected`: the API rejected a token.
+    /// Why there is no token. `rejected`: the API rejected the one there was.
     pub(crate) fn of_token(error: &Error, rejected: bool) -> Self {
         let (status, word, title, status_error) = sort(error);
         let mut problem = Self::new("internal", detail(error));
