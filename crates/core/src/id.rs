@@ -226,8 +226,9 @@ impl ProviderId {
     /// Where the secrets are read from, as it may be shown; `None` if there are none.
     pub(crate) fn places(&self) -> Option<String> {
         let secrets = self.credentials().iter().filter(|it| !it.is_identifier);
-        let places: Vec<_> = secrets.map(|it| it.reference.to_string()).collect();
-        (!places.is_empty()).then(|| places.join(", "))
+        let mut all: Vec<_> = secrets.map(|it| it.reference.places()).collect();
+        all.dedup();
+        (!all.is_empty()).then(|| all.join(", "))
     }
 
     pub(crate) fn credentials(&self) -> &[Credential] {

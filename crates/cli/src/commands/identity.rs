@@ -63,7 +63,7 @@ impl Reference {
     pub(super) fn line(&self) -> String {
         match &self.error {
             None => self.reference.clone(),
-            Some(error) => format!("{}: can't be read: {error}", self.reference),
+            Some(error) => format!("{}: {error}", self.reference),
         }
     }
 }

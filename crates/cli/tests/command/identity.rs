@@ -145,6 +145,25 @@ fn a_vendors_credentials_are_named_by_their_place() {
     assert!(text.contains("credentials from env:SHOP"), "{text}");
 }
 
+#[test]
+fn a_secret_in_the_configuration_is_said_to_be_there() {
+    let world = World::empty();
+    world.write(
+        "biped.toml",
+        "[providers.shop]\nkind = 'envelope'\nbase_url = 'http://127.0.0.1:1'\nclient_id = 'id'\n\
+         client_secret = 'k3y'\n\
+         [providers.crm]\nkind = 'oauth2'\ntoken_endpoint = 'http://127.0.0.1:1'\nclient_id = 'id'\n\
+         client_secret = ['env:NEW', 'k3y']\n",
+    );
+    for (name, place) in [
+        ("shop", "credentials from the configuration"),
+        ("crm", "from env:NEW, the configuration"),
+    ] {
+        let text = Ran::of(world.command(["identity", name]).output().unwrap()).ok();
+        assert!(text.contains(place) && !text.contains("k3y"), "{text}");
+    }
+}
+
 /// A JWT with this audience and expiry, whose signature is worth nothing.
 fn assertion(audience: &str, expiry: i64) -> String {
     let claims = json!({ "iss": "https://cluster", "aud": audience, "exp": expiry }).to_string();
@@ -244,7 +263,7 @@ fn a_check_lists_each_reference_and_whether_it_could_be_read() {
     );
     let text = world.run("check").stdout;
     assert!(
-        text.contains("env:NOBODY_SETS_THIS: can't be read: "),
+        text.contains("env:NOBODY_SETS_THIS: the environment variable "),
         "{text}"
     );
     assert!(!format!("{text}{ran:?}").contains("pl4nted"), "{text}");

@@ -40,6 +40,17 @@ impl SecretRef {
             source,
         })
     }
+
+    /// The places in words, in the order in which they are tried: `env:NEW, env:OLD`. A secret that is
+    /// written where it is used is in `the configuration`.
+    #[must_use]
+    pub fn places(&self) -> String {
+        let places = self.sources.iter().map(|source| match source.inline() {
+            Some(_) => "the configuration".to_owned(),
+            None => source.to_string(),
+        });
+        places.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// One of the places that a [`SecretRef`] names.

@@ -65,12 +65,9 @@ impl OAuth2 {
             return Ok(Proof::default());
         };
         let places = method.credentials();
-        let places: Vec<_> = places
-            .iter()
-            .map(|(_, secret)| secret.to_string())
-            .collect();
+        let places: Vec<_> = places.iter().map(|(_, secret)| secret.places()).collect();
         let certificate = method.client_identity();
-        let certificate = certificate.map(|it| it.certificate.to_string());
+        let certificate = certificate.map(|it| it.certificate.places());
         let source = Some(places.join(", ")).filter(|places| !places.is_empty());
         let source = source.or(method.key_elsewhere().map(biped_sources::KeyRef::name));
         let mut proof = Proof::new(method.name(), source.or(certificate));
