@@ -35,6 +35,7 @@ macro_rules! public {
 
 fn value(raw: Value, vault: &Vault) -> ConfigValue {
     let schemes: SecretSchemes = [vault.scheme()].into_iter().collect();
+    schemes.connect(Arc::new(TokenClient::new().unwrap()));
     let file = Origin::File {
         path: Arc::from(Path::new("biped.toml")),
         line: 1,
@@ -66,7 +67,7 @@ fn crm(vault: &Vault) -> KeyRef {
 
 fn connected(settings: VaultSettings) -> Vault {
     let vault = Vault::new();
-    vault.connect(settings, Arc::new(TokenClient::new().unwrap()));
+    vault.locate(settings);
     vault
 }
 

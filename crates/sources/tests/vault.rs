@@ -19,6 +19,7 @@ const REFERENCE: &str = "vault:kv/team/crm#client_secret";
 /// A value of a configuration that knows the scheme of `vault`.
 fn value(raw: Value, vault: &Vault) -> ConfigValue {
     let schemes: SecretSchemes = [vault.scheme()].into_iter().collect();
+    schemes.connect(Arc::new(TokenClient::new().unwrap()));
     let file = Origin::File {
         path: Arc::from(Path::new("biped.toml")),
         line: 1,
@@ -45,7 +46,7 @@ fn reference(vault: &Vault, text: &str) -> Option<SecretRef> {
 /// A server that is connected to `settings`.
 fn connected(settings: VaultSettings) -> Vault {
     let vault = Vault::new();
-    vault.connect(settings, Arc::new(TokenClient::new().unwrap()));
+    vault.locate(settings);
     vault
 }
 
