@@ -339,8 +339,9 @@ async fn each_failure_says_whether_it_may_pass() {
         (error.kind(), error.is_transient()),
         (ErrorKind::Unreachable, true)
     );
+    // Its address is not known.
     let error = sign(&crm(&Vault::new()), None).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(error.kind(), ErrorKind::Secret);
 }
 
 #[tokio::test]
