@@ -325,6 +325,10 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ),
             ("PlatformsBuilder", COUNTS),
             ("RetryAfter", COUNTS),
+            (
+                "RotatingAccount",
+                Never("a sandbox's account; it shows how often its token was replaced"),
+            ),
             ("Sandbox", Planted),
             ("SandboxBuilder", COUNTS),
             ("Seen", COUNTS),

@@ -252,8 +252,9 @@ async fn each_failure_says_whether_it_may_pass() {
         (error.kind(), error.is_transient()),
         (ErrorKind::Unreachable, true)
     );
+    // Its address is not known.
     let error = read(&Vault::new(), REFERENCE).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(error.kind(), ErrorKind::Secret);
 }
 
 /// A clock on which every wait is over at once.
