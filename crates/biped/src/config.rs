@@ -186,6 +186,16 @@ pub(crate) fn rule_all(root: &mut Table, references: References, schemes: &Secre
     for (name, value) in root {
         let is_first = READ_FIRST.contains(&&**name);
         rule_value(value, references, if is_first { &refused } else { schemes });
+        let Value::Table(inner) = &mut value.raw else {
+            continue;
+        };
+        for provider in inner.values_mut().filter(|_| name == "providers") {
+            if let Value::Table(keys) = &mut provider.raw
+                && let Some(own) = keys.get_mut("http")
+            {
+                rule_value(own, references, &refused);
+            }
+        }
     }
 }
 

@@ -104,7 +104,11 @@ impl KeyRef {
     pub fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
         match &self.place {
             Place::Text(_) => id,
-            Place::Signer(signer) => id.with_redacted(key, signer.identity()),
+            Place::Signer(signer) => {
+                let id = id.with_redacted(key, signer.identity());
+                let secrets = signer.secrets();
+                secrets.iter().fold(id, ProviderId::reading)
+            }
         }
     }
 

@@ -309,6 +309,13 @@ fn a_scheme_of_secrets_is_refused_where_secrets_are_read_first_and_what_it_refus
         "biped.toml:2: http.proxy: ",
         &["before anything may be sent"],
     );
+    let own = format!("{PROVIDER}[providers.a.http]\nproxy = 'safe:proxy'\n");
+    let found = lines(with.clone().toml(own).build());
+    assert_one(
+        &found,
+        "biped.toml:5: providers.a.http.proxy: ",
+        &["before anything may be sent"],
+    );
     places.lock().unwrap().clear();
     with.clone()
         .toml(text.replace("safe:", "inline:safe:"))
