@@ -313,7 +313,7 @@ async fn of_core(shown: &mut Shown) {
     ] {
         shown.debug("VaultSettings", &settings);
         let vault = Vault::new();
-        vault.connect(settings, http.clone());
+        vault.locate(settings);
         shown.debug("Vault", &vault);
     }
     let cx = FetchContext::new(&*http, &SystemClock);

@@ -85,6 +85,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("ConfigValue", Planted),
             ("Field", SETTINGS),
             ("FieldType", SETTINGS),
+            ("LateHttp", NAMES),
             ("Origin", SETTINGS),
             ("Problem", Planted),
             ("ProviderConfig", Planted),
@@ -119,7 +120,6 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("ExposeSecret", TRAIT),
             ("FetchContext", Planted),
             ("Generation", NUMBERS),
-            ("HttpClient", TRAIT),
             ("RequestObserver", TRAIT),
             ("IdentityRef", Planted),
             ("Input", NAMES),
@@ -196,7 +196,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ),
             (
                 "SourceContext",
-                Never("a clock; what it reads, it hands to its caller"),
+                Never("a clock and a client; what it reads, it hands to its caller"),
             ),
             (
                 "KeyedHash",
@@ -216,6 +216,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
                 "BaseUrls",
                 Never("hosts, and a URL without what may hide a secret"),
             ),
+            ("HttpClient", TRAIT),
             ("Lifetime", NUMBERS),
             ("NoLifetime", WORD),
             ("PlainHttp", NAMES),
@@ -324,6 +325,10 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ),
             ("PlatformsBuilder", COUNTS),
             ("RetryAfter", COUNTS),
+            (
+                "RotatingAccount",
+                Never("a sandbox's account; it shows how often its token was replaced"),
+            ),
             ("Sandbox", Planted),
             ("SandboxBuilder", COUNTS),
             ("Seen", COUNTS),

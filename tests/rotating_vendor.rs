@@ -7,6 +7,7 @@ use std::{
     thread,
 };
 
+use biped_sandbox::RotatingAccount;
 use serde_json::json;
 
 /// A vendor of one account on loopback, whose answers are held where a test wants it.
@@ -25,17 +26,14 @@ pub(crate) enum Hold {
     BeforeAnswering,
 }
 
-#[derive(Default)]
 struct Shared {
     account: Mutex<Account>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct Account {
-    /// R-n is good.
-    current: u64,
-    is_revoked: bool,
+    /// Its tokens are and so on.
+    tokens: RotatingAccount,
     /// The tokens that were sent, in order.
     sent: Vec<u64>,
     hold: Option<Hold>,
@@ -49,7 +47,17 @@ impl RotatingVendor {
     pub(crate) fn start(has_grace: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::<Shared>::default();
+        let account = Account {
+            tokens: RotatingAccount::new("R", has_grace),
+            sent: Vec::new(),
+            hold: None,
+            is_held: false,
+            active: 0,
+        };
+        let shared = Arc::new(Shared {
+            account: Mutex::new(account),
+            changed: Condvar::new(),
+        });
         let vendor = Self {
             port,
             has_grace,
@@ -60,7 +68,7 @@ impl RotatingVendor {
                 let shared = shared.clone();
                 thread::spawn(move || {
                     shared.account().active += 1;
-                    shared.serve(stream, has_grace);
+                    shared.serve(stream);
                     shared.account().active -= 1;
                     shared.changed.notify_all();
                 });
@@ -79,11 +87,11 @@ impl RotatingVendor {
 
     /// The number of the token that is good.
     pub(crate) fn current(&self) -> u64 {
-        self.shared.account().current
+        self.shared.account().tokens.current()
     }
 
     pub(crate) fn is_revoked(&self) -> bool {
-        self.shared.account().is_revoked
+        self.shared.account().tokens.is_revoked()
     }
 
     /// How often this token was sent.
@@ -95,9 +103,8 @@ impl RotatingVendor {
     /// A new token, as a person's consent gives it.
     pub(crate) fn consent(&self) -> u64 {
         let mut account = self.shared.account();
-        account.is_revoked = false;
-        account.current += 100;
-        account.current
+        account.tokens.consent();
+        account.tokens.current()
     }
 
     /// Holds the next request.
@@ -145,7 +152,7 @@ impl Shared {
         true
     }
 
-    fn serve(&self, mut stream: TcpStream, has_grace: bool) {
+    fn serve(&self, mut stream: TcpStream) {
         let Some(number) = refresh_token(&stream) else {
             return;
         };
@@ -153,7 +160,7 @@ impl Shared {
         if self.pass(Hold::BeforeReplacing) {
             return;
         }
-        let (status, answer) = self.account().answer(number, has_grace);
+        let (status, answer) = self.account().answer(number);
         self.pass(Hold::BeforeAnswering);
         let length = answer.len();
         // The process may be gone.
@@ -166,17 +173,14 @@ impl Shared {
 }
 
 impl Account {
-    fn answer(&mut self, number: u64, has_grace: bool) -> (u16, String) {
-        let is_retry = has_grace && number + 1 == self.current;
-        if self.is_revoked || !(number == self.current || is_retry) {
-            self.is_revoked = true;
+    fn answer(&mut self, number: u64) -> (u16, String) {
+        let Some(successor) = self.tokens.present(&format!("R-{number}")) else {
             return (400, json!({ "error": "invalid_grant" }).to_string());
-        }
-        self.current = number + 1;
+        };
         let answer = json!({
             "access_token": format!("t-{number}"),
             "expires_in": 3600,
-            "refresh_token": format!("R-{}", self.current),
+            "refresh_token": successor,
         });
         (200, answer.to_string())
     }

@@ -334,7 +334,7 @@ impl Builder {
     /// [`Configuration`](biped_core::ErrorKind::Configuration), with one line for each problem
     /// ([`config`](crate::config)).
     pub fn build(mut self) -> Result<Biped, Error> {
-        self.registry.renew_vault();
+        self.registry.renew_schemes();
         let mut problems = self.registry.problems().to_vec();
         let Read { root, referenced } = self.read(&mut problems)?;
         self.sources.warn_of_unused(&self.registry, &referenced);
@@ -370,7 +370,7 @@ impl Builder {
             Error::configuration("there is no HTTP client for token requests")
                 .with_remedy("set one with Builder::http_client, or enable biped's feature reqwest")
         })?;
-        vault::connect(self.registry.vault(), &clients.default);
+        self.registry.connect_schemes(clients.default.clone());
         for (name, (provider, request)) in &self.providers {
             made.insert(name.clone(), Made::by_application(provider, request));
         }

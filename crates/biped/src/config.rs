@@ -173,9 +173,33 @@ pub(crate) fn insert<'p>(
     }
 }
 
+/// The tables that are read before anything may be sent.
+const READ_FIRST: [&str; 2] = ["store", "http"];
+
 /// Sets which references of a configuration may be resolved, and which schemes it knows. Variables hold
 /// no references.
-pub(crate) fn rule(table: &mut Table, references: References, schemes: &SecretSchemes) {
+pub(crate) fn rule_all(root: &mut Table, references: References, schemes: &SecretSchemes) {
+    let refused = schemes.refused(
+        "a secret of [store] or [http] is read before anything may be sent; use env:, file: or { cmd }, or \
+         write inline: before a secret that begins so",
+    );
+    for (name, value) in root {
+        let is_first = READ_FIRST.contains(&&**name);
+        rule_value(value, references, if is_first { &refused } else { schemes });
+        let Value::Table(inner) = &mut value.raw else {
+            continue;
+        };
+        for provider in inner.values_mut().filter(|_| name == "providers") {
+            if let Value::Table(keys) = &mut provider.raw
+                && let Some(own) = keys.get_mut("http")
+            {
+                rule_value(own, references, &refused);
+            }
+        }
+    }
+}
+
+fn rule(table: &mut Table, references: References, schemes: &SecretSchemes) {
     for value in table.values_mut() {
         rule_value(value, references, schemes);
     }

@@ -1,12 +1,16 @@
 //! The kinds of provider and store, the sections, and the schemes of secrets that a configuration may
 //! use, built in or registered by an application.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use biped_config::{
-    Field, FieldType, Origin, Problem, ProviderKind, SecretScheme, SecretSchemes, Section,
-    StoreKind, nearest,
+    Field, FieldType, LateHttp, Origin, Problem, ProviderKind, SecretScheme, SecretSchemes,
+    Section, StoreKind, nearest,
 };
+use biped_core::HttpClient;
 
 use self::vault::Vault;
 use crate::config::{engine, http};
@@ -82,6 +86,8 @@ pub(crate) struct Registry {
     schemes: Vec<SecretScheme>,
     /// The server of the built-in scheme.
     vault: Vault,
+    /// What sends requests for the schemes.
+    scheme_http: LateHttp,
     problems: Vec<Problem>,
 }
 
@@ -99,6 +105,7 @@ impl Registry {
                 .collect(),
             schemes: Vec::new(),
             vault: Vault::new(),
+            scheme_http: LateHttp::default(),
             problems: Vec::new(),
         }
     }
@@ -204,7 +211,8 @@ impl Registry {
     /// The schemes, of which an application's replace the built-in one.
     pub(crate) fn schemes(&self) -> SecretSchemes {
         let built_in = [self.vault.scheme()];
-        self.schemes.iter().cloned().chain(built_in).collect()
+        let all: SecretSchemes = self.schemes.iter().cloned().chain(built_in).collect();
+        all.with_http(self.scheme_http.clone())
     }
 
     /// The server of the built-in scheme.
@@ -212,9 +220,16 @@ impl Registry {
         &self.vault
     }
 
-    /// Forgets the server of the built-in scheme: each configuration that is built has its own.
-    pub(crate) fn renew_vault(&mut self) {
+    /// Sets what sends requests for the schemes.
+    pub(crate) fn connect_schemes(&self, http: Arc<dyn HttpClient>) {
+        self.scheme_http.connect(http);
+    }
+
+    /// Forgets the server of the built-in scheme, and what sends requests: each configuration that is
+    /// built has its own.
+    pub(crate) fn renew_schemes(&mut self) {
         self.vault = Vault::new();
+        self.scheme_http = LateHttp::default();
     }
 
     /// The keys that `[store]` may hold, which are those of every kind.

@@ -8,6 +8,7 @@
 //! | [`SecretScheme`] | a [`SecretSource`](biped_core::SecretSource) | what follows `name:` |
 
 mod field;
+mod late;
 mod problem;
 mod provider;
 mod rejection;
@@ -21,6 +22,7 @@ mod value;
 
 pub use self::{
     field::{Field, FieldType},
+    late::LateHttp,
     problem::{Problem, nearest},
     provider::{ProviderConfig, ProviderKind},
     secret::{SecretScheme, SecretSchemes},

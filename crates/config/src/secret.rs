@@ -2,11 +2,16 @@
 
 use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
 
-use biped_core::{Error, SecretRef, SecretSource};
+use biped_core::{Error, HttpClient, SecretRef, SecretSource};
+
+use crate::late::{Connected, LateHttp};
 
 /// A scheme of references to secrets. The scheme `acme` makes every secret that begins with `acme:`
 /// in a configuration a reference, which the application resolves. `inline:acme:…` still stands for
-/// the text `acme:…`.
+/// the text `acme:…`. A reference in `[store]` or `[http]` is an error, because these are read before
+/// anything may be sent.
+///
+/// The page of [`SecretSource`] has an example of a source that sends requests.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -80,10 +85,10 @@ impl SecretScheme {
         &self.name
     }
 
-    /// Returns the reference if the text begins with the scheme's name.
-    fn reference(&self, text: &str) -> Option<Result<SecretRef, Error>> {
+    /// Returns the source if the text begins with the scheme's name.
+    fn source(&self, text: &str) -> Option<Result<Arc<dyn SecretSource>, Error>> {
         let rest = text.strip_prefix(&*self.name)?.strip_prefix(':')?;
-        Some((self.open)(rest).map(SecretRef::from_source))
+        Some((self.open)(rest))
     }
 }
 
@@ -93,15 +98,41 @@ impl fmt::Debug for SecretScheme {
     }
 }
 
-/// The schemes that an application registers.
+/// The schemes that an application registers, and what sends requests for them.
 #[derive(Clone, Debug, Default)]
-pub struct SecretSchemes(Arc<[SecretScheme]>);
+pub struct SecretSchemes {
+    all: Arc<[SecretScheme]>,
+    http: LateHttp,
+    /// Why no reference may be used.
+    refusal: Option<&'static str>,
+}
 
 impl SecretSchemes {
     /// Whether no scheme is registered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
+    }
+
+    /// Sets what sends requests. Only the first call counts.
+    pub fn connect(&self, http: Arc<dyn HttpClient>) {
+        self.http.connect(http);
+    }
+
+    /// Uses this client, which is connected elsewhere.
+    #[must_use]
+    pub fn with_http(mut self, http: LateHttp) -> Self {
+        self.http = http;
+        self
+    }
+
+    /// The same schemes, each reference to which is an error that says `why`.
+    #[must_use]
+    pub fn refused(&self, why: &'static str) -> Self {
+        Self {
+            refusal: Some(why),
+            ..self.clone()
+        }
     }
 
     /// Returns the reference if the scheme of this name takes tables.
@@ -110,33 +141,58 @@ impl SecretSchemes {
         name: &str,
         parts: &BTreeMap<String, String>,
     ) -> Option<Result<SecretRef, Error>> {
-        let scheme = self.0.iter().find(|scheme| scheme.name() == name)?;
+        let scheme = self.all.iter().find(|scheme| scheme.name() == name)?;
         let open = scheme.open_table.as_ref()?;
-        Some(open(parts).map(SecretRef::from_source))
+        Some(self.opened(scheme, open(parts)))
     }
 
     /// Returns what is attached to the scheme of this name.
     pub(crate) fn extension<T: Any>(&self, name: &str) -> Option<&T> {
-        let scheme = self.0.iter().find(|scheme| scheme.name() == name)?;
+        let scheme = self.all.iter().find(|scheme| scheme.name() == name)?;
         scheme.extension.as_deref()?.downcast_ref()
+    }
+
+    /// Returns what sends requests for the scheme of this name.
+    pub(crate) fn http(&self, name: &str) -> Option<&LateHttp> {
+        let mut all = self.all.iter();
+        all.any(|scheme| scheme.name() == name)
+            .then_some(&self.http)
     }
 
     /// Returns the reference if the text begins with the name of a scheme.
     pub(crate) fn reference(&self, text: &str) -> Option<Result<SecretRef, Error>> {
-        self.0.iter().find_map(|scheme| scheme.reference(text))
+        let mut all = self.all.iter();
+        all.find_map(|scheme| Some(self.opened(scheme, scheme.source(text)?)))
+    }
+
+    fn opened(
+        &self,
+        scheme: &SecretScheme,
+        source: Result<Arc<dyn SecretSource>, Error>,
+    ) -> Result<SecretRef, Error> {
+        if let Some(why) = self.refusal {
+            let name = scheme.name();
+            return Err(Error::configuration(format!("{name}: {why}")));
+        }
+        let http = self.http.clone();
+        let connect = |source| Arc::new(Connected { source, http });
+        Ok(SecretRef::from_source(connect(source?)))
     }
 }
 
 impl FromIterator<SecretScheme> for SecretSchemes {
     fn from_iter<I: IntoIterator<Item = SecretScheme>>(schemes: I) -> Self {
-        Self(schemes.into_iter().collect())
+        Self {
+            all: schemes.into_iter().collect(),
+            ..Self::default()
+        }
     }
 }
 
 /// Two lists are equal if they are the same list; functions can't be compared.
 impl PartialEq for SecretSchemes {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || (self.is_empty() && other.is_empty())
+        Arc::ptr_eq(&self.all, &other.all) || (self.is_empty() && other.is_empty())
     }
 }
 

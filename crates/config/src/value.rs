@@ -5,7 +5,7 @@ use std::{any::Any, collections::BTreeMap, fmt, path::Path, sync::Arc, time::Dur
 use biped_core::{Error, PlainHttp, References, SecretRef, Timestamp};
 use url::Url;
 
-use crate::{field::FieldType, secret::SecretSchemes};
+use crate::{field::FieldType, late::LateHttp, secret::SecretSchemes};
 
 /// A value of the configuration and its origin. `Debug` shows the origin only.
 #[derive(Clone)]
@@ -213,6 +213,17 @@ impl Origin {
         }
     }
 
+    /// Returns what sends requests for the registered scheme of this name.
+    #[must_use]
+    pub fn http(&self, scheme: &str) -> Option<&LateHttp> {
+        match self {
+            Self::Limited { from, schemes, .. } => {
+                schemes.http(scheme).or_else(|| from.http(scheme))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether all values from here are texts, and secrets are literal.
     pub(crate) fn is_text_only(&self) -> bool {
         match self {
@@ -353,6 +364,14 @@ impl ConfigValue {
         }
     }
 
+    /// What a registered scheme says against the value, or against a member of a list.
+    fn refusal_of_scheme(&self) -> Option<Error> {
+        match &self.raw {
+            Value::List(all) => all.iter().find_map(Self::refusal_of_scheme),
+            _ => self.of_scheme()?.err(),
+        }
+    }
+
     /// The place that a table names: `{ cmd = […] }`, or `{ file = "…" }` with any path.
     fn place(&self, table: &BTreeMap<String, Self>) -> Option<SecretRef> {
         if let Some(path) = table.get("file") {
@@ -384,7 +403,7 @@ impl ConfigValue {
     /// What was expected instead of a value that is not of this type.
     pub(crate) fn expected(&self, ty: FieldType) -> String {
         if let FieldType::Secret | FieldType::Identifier = ty
-            && let Some(Err(error)) = self.of_scheme()
+            && let Some(error) = self.refusal_of_scheme()
         {
             return error.to_string();
         }

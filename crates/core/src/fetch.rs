@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::{
     ClientIdentity, Clock, Error, HttpClient, IdentityKey, Input, Now, PlainHttp, References,
-    RequestObserver, SecretRef, SecretUse, Timestamp, check_platform, redacted_url,
+    RequestObserver, SecretRef, SecretUse, SourceContext, Timestamp, check_platform, redacted_url,
 };
 
 /// How long a platform's own service may take to respond.
@@ -314,6 +314,12 @@ impl<'a> FetchContext<'a> {
         Ok(value)
     }
 
+    /// What a [`SecretSource`](crate::SecretSource) or a signer uses during this fetch.
+    #[must_use]
+    pub fn source_context(&self) -> SourceContext<'_> {
+        SourceContext::new(self.clock).with_http(self.http)
+    }
+
     /// Marks a text that no error may show although it is not a configured secret, such as a signature
     /// or the session of an earlier request.
     pub fn conceal(&self, text: impl Into<SecretString>) {
@@ -329,11 +335,12 @@ impl<'a> FetchContext<'a> {
     }
 
     async fn resolve(&self, secret: &SecretRef) -> Result<SecretString, Error> {
+        let cx = self.source_context();
         let value = match self.references {
-            References::All => secret.resolve(self.candidate, self.clock).await,
+            References::All => secret.resolve_in(self.candidate, &cx).await,
             limit => {
                 let secret = secret.clone().limited_to(limit);
-                secret.resolve(self.candidate, self.clock).await
+                secret.resolve_in(self.candidate, &cx).await
             }
         };
         let value = value.inspect_err(|_| self.notes().unread = secret.candidates())?;

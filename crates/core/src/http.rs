@@ -1,28 +1,11 @@
-//! [`HttpClient`]: how token requests leave the process.
+//! [`ClientIdentity`]: the client certificate that an [`HttpClient`](crate::HttpClient) presents.
 
 use std::{fmt, hash::Hash, mem, sync::Arc};
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
-use crate::{Error, pem_blocks};
-
-/// Sends one token request and reads the whole response.
-///
-/// Only the implementation enforces the limits of the network: no redirects, a connect and a total
-/// timeout, and a limit of the body that is counted while it streams. Every response with a status is
-/// `Ok`, including 4xx and 5xx. An implementation presents the [`ClientIdentity`] among the request's
-/// extensions, and keeps connections of different identities apart.
-#[async_trait]
-pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
-    /// Sends `request`.
-    ///
-    /// # Errors
-    /// [`Unreachable`](crate::ErrorKind::Unreachable) without a complete response.
-    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Error>;
-}
+use crate::pem_blocks;
 
 /// A client certificate and its key in PEM, for mutual TLS (RFC 8705).
 #[derive(Clone)]

@@ -42,6 +42,8 @@ struct Parts {
     tenant: Option<Box<str>>,
     details: Vec<Detail>,
     credentials: Vec<Credential>,
+    /// What is read as well, and tells no tokens apart.
+    read: Vec<SecretRef>,
 }
 
 /// A further name and value that tells tokens apart.
@@ -77,6 +79,7 @@ impl ProviderId {
             tenant: None,
             details: Vec::new(),
             credentials: Vec::new(),
+            read: Vec::new(),
         };
         parts.digest = parts.compute_digest();
         Self(Arc::new(parts))
@@ -151,6 +154,14 @@ impl ProviderId {
         self.depending_on(identifier, true)
     }
 
+    /// Adds a secret that the provider reads and that tells no tokens apart, such as the PIN of a device.
+    /// It is not part of the key.
+    #[must_use]
+    pub fn reading(mut self, secret: &SecretRef) -> Self {
+        Arc::make_mut(&mut self.0).read.push(secret.clone());
+        self
+    }
+
     /// Adds what makes another id equal: its details, and its credentials as credentials of this one.
     /// `asked` says what that provider is asked for.
     pub(crate) fn resting_on(mut self, other: &Self, asked: &str) -> Self {
@@ -215,11 +226,11 @@ impl ProviderId {
         self.0.tenant.as_deref()
     }
 
-    /// The places that the credentials are read from, in order. What the configuration contains itself is
-    /// not among them.
+    /// The places that the credentials and other secrets are read from, in order. What the configuration
+    /// contains itself is not among them.
     pub fn references(&self) -> impl Iterator<Item = Member<'_>> {
-        let all = self.credentials().iter();
-        let places = all.flat_map(|it| it.reference.members());
+        let all = self.credentials().iter().map(|it| &it.reference);
+        let places = all.chain(&self.0.read).flat_map(SecretRef::members);
         places.filter(|it| it.inline().is_none())
     }
 

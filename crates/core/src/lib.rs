@@ -17,7 +17,7 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `http.rs` | [`HttpClient`], [`ClientIdentity`] |
+//! | `http.rs` | [`ClientIdentity`] |
 //! | `request.rs` | [`TokenRequest`], [`SetParam`] |
 //! | `id.rs`, `id/` | [`ProviderId`], and the names of tokens: [`TokenKey`], [`StoreKey`] |
 //! | `input.rs` | [`Input`]: a token of another provider that a fetch needs |
@@ -63,7 +63,7 @@ pub use self::{
     },
     durable::{Account, AccountKey, DurableEntry, DurableLock, DurableStore, Revision},
     fetch::FetchContext,
-    http::{ClientIdentity, HttpClient},
+    http::ClientIdentity,
     id::{ProviderId, StoreKey, TokenKey},
     input::Input,
     observer::RequestObserver,
@@ -90,8 +90,8 @@ pub use biped_secret::{
 };
 #[doc(inline)]
 pub use biped_wire::{
-    BaseUrls, DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, NoLifetime, PlainHttp, check_platform,
-    check_secure, is_loopback, is_on_host, redacted_url, wire,
+    BaseUrls, DEFAULT_LIFETIME, HttpClient, Lifetime, MAX_LIFETIME, NoLifetime, PlainHttp,
+    check_platform, check_secure, is_loopback, is_on_host, redacted_url, wire,
 };
 // Two crates before their 1.0 are part of this crate's interface. `async_trait` is only a macro: the
 // methods that it writes return types of the standard library. The types of `secrecy` are here because

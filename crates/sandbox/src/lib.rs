@@ -105,6 +105,7 @@ mod fault;
 mod gate;
 mod listen;
 mod platforms;
+mod rotating;
 mod sandbox;
 mod shared;
 mod stats;
@@ -114,6 +115,7 @@ pub use self::{
     clients::{ACCOUNT, Credentials, PROJECT, SHOP},
     fault::{Effect, Fault, RetryAfter, Vendor},
     platforms::{Environment, Platforms, PlatformsBuilder, Seen},
+    rotating::RotatingAccount,
     sandbox::{DEFAULT_LIFETIME, MAX_PROJECTS, Sandbox, SandboxBuilder},
     stats::{ApiCalls, ClientStats, Counts, KeyFilter, KeyStats, Stats, TokenRequests},
 };

@@ -24,11 +24,12 @@ use tokio::task::JoinHandle;
 pub use self::{config::Environment, state::Seen};
 use self::{
     keys::Key,
-    state::{Party, State},
+    state::{Party, ROTATING, State},
 };
 use crate::{
     listen::{End, Loopback},
     sandbox::DEFAULT_LIFETIME,
+    token::random_hex,
 };
 
 /// The services of platforms that say who a workload is, an issuer that verifies what they sign, and an
@@ -42,11 +43,15 @@ use crate::{
 /// | `/msi/token` | that of App Service and Container Apps |
 /// | `/arc/metadata/identity/oauth2/token` | that of Azure Arc's agent, with its key files |
 /// | `/any/token` | an endpoint of no platform in particular |
-/// | `/issuer`, `/issuer/token`, `/issuer/jwks` | the issuer: client credentials with client assertions, `jwt-bearer` (RFC 7523), token exchange (RFC 8693); its metadata is at RFC 8414's address |
+/// | `/issuer`, `/issuer/token`, `/issuer/jwks` | the issuer: client credentials with client assertions, `jwt-bearer` (RFC 7523), token exchange (RFC 8693), refresh tokens that rotate; its metadata is at RFC 8414's address |
+/// | `POST /issuer/_sandbox/lose-answer` | the answer to the next refresh is lost ([`lose_answer`](Self::lose_answer)) |
+/// | `POST /issuer/_sandbox/consent/ACCOUNT` | a new refresh token of `rotating` or `rotating-grace`, as a person's consent gives it |
 /// | `/api/hello` | the API; its metadata is at RFC 9728's address |
 ///
 /// The [directory](Self::directory) has the socket of a SPIFFE Workload API, a projected token that a
-/// kubelet replaces every 5 s, and key files.
+/// kubelet replaces every 5 s, and key files. It also has the first refresh tokens of two accounts, of
+/// which one has a grace period ([`RotatingAccount`](crate::RotatingAccount)), and the store that
+/// [`config_toml`](Self::config_toml) keeps them in.
 ///
 /// The issuer verifies signature, issuer, audience, type and expiry. Each platform refuses a request
 /// without the header that its documentation demands.
@@ -128,6 +133,12 @@ impl Platforms {
         kubelet::replace(&self.state)
     }
 
+    /// Loses the answer to the next refresh: the refresh token is replaced, and the connection is reset in
+    /// the middle of the response.
+    pub fn lose_answer(&self) {
+        self.state.lose_answer();
+    }
+
     /// Stops all of it, and returns when the port is free and all connections are closed.
     pub async fn stop(mut self) {
         self.state.stop.send_replace(true);
@@ -186,6 +197,10 @@ impl PlatformsBuilder {
         fs::write(directory.join("client.key.pem"), pem)?;
         let account = config::service_account(&state);
         fs::write(directory.join("service-account.json"), account)?;
+        for ((name, _), seed) in ROTATING.iter().zip(state.refresh_tokens()) {
+            fs::write(directory.join(format!("{name}.seed")), seed)?;
+        }
+        fs::write(directory.join("seal.key"), random_hex(64))?;
         let mut tasks = vec![serve(listener, &state)];
         tasks.push(tokio::spawn(kubelet::run(Arc::clone(&state))));
         #[cfg(unix)]

@@ -267,6 +267,19 @@ impl SecretRef {
         candidate: usize,
         clock: &dyn Clock,
     ) -> Result<SecretString, Error> {
+        self.resolve_in(candidate, &SourceContext::new(clock)).await
+    }
+
+    /// The same, with what a [`SecretSource`] may use: it sends requests.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub async fn resolve_in(
+        &self,
+        candidate: usize,
+        cx: &SourceContext<'_>,
+    ) -> Result<SecretString, Error> {
+        let clock = cx.clock;
         let Some(source) = self.sources.get(candidate).or(self.sources.last()) else {
             return Err(Self::names_nothing());
         };
@@ -284,7 +297,7 @@ impl SecretRef {
             }
             Source::Field(..) => Err(Error::internal("a field of a field is not read")),
             Source::Command(argv) => command::from_command(argv, clock).await,
-            Source::Custom(source) => source::read(&**source, clock).await,
+            Source::Custom(source) => source::read(&**source, cx).await,
         };
         let read = read.and_then(|secret| field::of(secret, pointer, place, place.is_fixed()));
         read.map_err(|error| match &self.configured_at {
@@ -303,7 +316,7 @@ impl SourceContext<'_> {
     /// # Errors
     /// As [`SecretRef::resolve`].
     pub async fn secret(&self, secret: &SecretRef) -> Result<SecretString, Error> {
-        secret.resolve_any(self.clock).await
+        secret.resolve_any(self).await
     }
 }
 

@@ -95,9 +95,7 @@ impl Azure {
 
     fn resource<'a>(&'a self, cx: &Asking<'a>) -> &'a str {
         let own = self.resource.as_deref();
-        let resource = cx.wanted.resource.or(own).unwrap_or(EXCHANGE);
-        // The suffix is for scopes.
-        resource.strip_suffix("/.default").unwrap_or(resource)
+        without_suffix(cx.wanted.resource.or(own).unwrap_or(EXCHANGE))
     }
 
     /// The request's URL: of an endpoint, with its version, the resource and the identity.
@@ -159,7 +157,7 @@ impl Source for Azure {
     }
 
     fn audience(&self) -> Option<&str> {
-        self.resource.as_deref()
+        self.resource.as_deref().map(without_suffix)
     }
 
     fn token_type(&self) -> &'static str {
@@ -191,4 +189,9 @@ fn life(answer: &Value, sent_at: Timestamp) -> Option<std::time::Duration> {
         let expiry = wire::integer(&answer["expires_on"])?;
         Some(Timestamp::from_unix_seconds(expiry).since(sent_at))
     })
+}
+
+/// A resource as it is asked for: the suffix is for scopes.
+fn without_suffix(resource: &str) -> &str {
+    resource.strip_suffix("/.default").unwrap_or(resource)
 }

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use biped_config::{ConfigTable, FieldType, Value as Written};
-use biped_core::{Error, FetchContext, ProviderId, References, SecretRef, SourceContext};
+use biped_core::{Error, FetchContext, ProviderId, References, SecretRef};
 use serde_json::Value;
 
 use crate::{
@@ -104,7 +104,11 @@ impl KeyRef {
     pub fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
         match &self.place {
             Place::Text(_) => id,
-            Place::Signer(signer) => id.with_redacted(key, signer.identity()),
+            Place::Signer(signer) => {
+                let id = id.with_redacted(key, signer.identity());
+                let secrets = signer.secrets();
+                secrets.iter().fold(id, ProviderId::reading)
+            }
         }
     }
 
@@ -129,7 +133,7 @@ impl KeyRef {
                         "{name} is not asked while a configuration is only shown"
                     )));
                 }
-                let public = signer.public(&SourceContext::new(cx.clock())).await?;
+                let public = signer.public(&cx.source_context()).await?;
                 Ok(AnyKey::Remote(public, signer.clone()))
             }
         }
@@ -210,7 +214,7 @@ impl AnyKey {
             Self::Remote(public, signer) => (public, signer),
         };
         let input = signing_input(alg, header, claims);
-        let context = SourceContext::new(cx.clock());
+        let context = cx.source_context();
         let signed = signer.sign(alg, input.as_bytes(), &context).await?;
         if !public.fits(&signed) {
             return Err(Error::secret(format!(

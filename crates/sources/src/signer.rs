@@ -8,7 +8,7 @@ mod public;
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use biped_core::{Error, SourceContext, async_trait};
+use biped_core::{Error, SecretRef, SourceContext, async_trait};
 
 pub use self::public::PublicKey;
 use crate::key::Algorithm;
@@ -50,6 +50,12 @@ pub trait Signer: fmt::Debug + Send + Sync + 'static {
     /// [`reference`](Self::reference).
     fn identity(&self) -> String {
         self.reference()
+    }
+
+    /// The secrets that it reads, such as a PIN, so that an operator can see whether they can be read.
+    /// Default: none.
+    fn secrets(&self) -> Vec<SecretRef> {
+        Vec::new()
     }
 
     /// The public key, and the algorithms that it signs with, its default first.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use biped_config::{SecretScheme, Section};
 use biped_core::{
-    Error, FetchContext, HttpClient, SecretSource, SecretString, SourceContext, async_trait, wire,
+    Error, FetchContext, SecretSource, SecretString, SourceContext, async_trait, wire,
 };
 use serde_json::Value;
 
@@ -31,8 +31,9 @@ pub(crate) const SCHEME: &str = "vault";
 /// `key = { vault = "KEY" }` the keys of its transit engine, which sign in the server.
 ///
 /// The references of a configuration are read before it is known where the server is, so the server is
-/// [connected](Self::connect) afterwards. Until then no secret can be read. A secret is read at each fetch
-/// and not kept; the token of a login is kept for four fifths of its life.
+/// [located](Self::locate) afterwards. Requests are sent with the client of the configuration
+/// ([`SecretSchemes::connect`](biped_config::SecretSchemes::connect)). Until then no secret can be read. A
+/// secret is read at each fetch and not kept; the token of a login is kept for four fifths of its life.
 ///
 /// ```
 /// use biped_sources::Vault;
@@ -70,14 +71,8 @@ impl Vault {
         settings::section(SCHEME)
     }
 
-    /// Says where the server is, and what sends requests to it. Only the first call counts.
-    pub fn connect(&self, settings: VaultSettings, http: Arc<dyn HttpClient>) {
-        self.link.locate(settings);
-        self.link.connect(http);
-    }
-
-    /// Says where the server is, before it is known what sends requests to it. References of one path in
-    /// two servers differ, so this comes before providers are made of them. Only the first call counts.
+    /// Says where the server is. References of one path in two servers differ, so this comes before
+    /// providers are made of them. Only the first call counts.
     pub fn locate(&self, settings: VaultSettings) {
         self.link.locate(settings);
     }
@@ -109,8 +104,8 @@ impl SecretSource for Secret {
 
     async fn read(&self, cx: &SourceContext<'_>) -> Result<SecretString, Error> {
         let reference = self.reference();
-        let server = self.link.sessions(&reference)?;
-        let fetch = FetchContext::new(server.server.http(), cx.clock());
+        let (server, http) = self.link.open(&reference, cx)?;
+        let fetch = FetchContext::new(http, cx.clock());
         let read = self.field(server, &fetch).await;
         read.map_err(|error| at(error, &reference))
     }

@@ -35,6 +35,7 @@ macro_rules! public {
 
 fn value(raw: Value, vault: &Vault) -> ConfigValue {
     let schemes: SecretSchemes = [vault.scheme()].into_iter().collect();
+    schemes.connect(Arc::new(TokenClient::new().unwrap()));
     let file = Origin::File {
         path: Arc::from(Path::new("biped.toml")),
         line: 1,
@@ -66,7 +67,7 @@ fn crm(vault: &Vault) -> KeyRef {
 
 fn connected(settings: VaultSettings) -> Vault {
     let vault = Vault::new();
-    vault.connect(settings, Arc::new(TokenClient::new().unwrap()));
+    vault.locate(settings);
     vault
 }
 
@@ -338,8 +339,9 @@ async fn each_failure_says_whether_it_may_pass() {
         (error.kind(), error.is_transient()),
         (ErrorKind::Unreachable, true)
     );
+    // Its address is not known.
     let error = sign(&crm(&Vault::new()), None).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(error.kind(), ErrorKind::Secret);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ const REFERENCE: &str = "vault:kv/team/crm#client_secret";
 /// A value of a configuration that knows the scheme of `vault`.
 fn value(raw: Value, vault: &Vault) -> ConfigValue {
     let schemes: SecretSchemes = [vault.scheme()].into_iter().collect();
+    schemes.connect(Arc::new(TokenClient::new().unwrap()));
     let file = Origin::File {
         path: Arc::from(Path::new("biped.toml")),
         line: 1,
@@ -45,7 +46,7 @@ fn reference(vault: &Vault, text: &str) -> Option<SecretRef> {
 /// A server that is connected to `settings`.
 fn connected(settings: VaultSettings) -> Vault {
     let vault = Vault::new();
-    vault.connect(settings, Arc::new(TokenClient::new().unwrap()));
+    vault.locate(settings);
     vault
 }
 
@@ -251,8 +252,9 @@ async fn each_failure_says_whether_it_may_pass() {
         (error.kind(), error.is_transient()),
         (ErrorKind::Unreachable, true)
     );
+    // Its address is not known.
     let error = read(&Vault::new(), REFERENCE).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(error.kind(), ErrorKind::Secret);
 }
 
 /// A clock on which every wait is over at once.

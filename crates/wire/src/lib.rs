@@ -7,6 +7,7 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `url.rs` | which URLs secrets may be sent to |
+//! | `http.rs` | [`HttpClient`]: how token requests leave the process |
 //! | `plain_http.rs` | [`PlainHttp`]: which servers are asked without TLS |
 //! | `base_urls.rs` | [`BaseUrls`]: which hosts a response may name |
 //! | `lifetime.rs` | [`Lifetime`] and the limits of every token's life |
@@ -17,6 +18,7 @@
 
 mod base_urls;
 mod challenge;
+mod http;
 mod lifetime;
 mod plain_http;
 mod pointer;
@@ -26,6 +28,7 @@ pub mod wire;
 
 pub use self::{
     base_urls::BaseUrls,
+    http::HttpClient,
     lifetime::{DEFAULT_LIFETIME, Lifetime, MAX_LIFETIME, NoLifetime},
     plain_http::PlainHttp,
     url::{check_platform, check_secure, is_loopback, is_on_host, redacted_url},

@@ -174,8 +174,9 @@ pub(crate) fn vault(data: &[u8]) {
     let address = url::Url::parse("https://vault.example").unwrap();
     let jwt = SecretRef::inline(SECRET).into();
     let settings = VaultSettings::new().address(address).login("jwt", "r", jwt);
-    vault.connect(settings, server);
+    vault.locate(settings);
     let schemes: SecretSchemes = [vault.scheme()].into_iter().collect();
+    schemes.connect(server);
     let raw = Value::Text("vault:kv/team/crm#client_secret".into());
     let origin = Origin::Builder.ruled(References::All, &schemes);
     let reference = ConfigValue { raw, origin }.to_secret().unwrap();

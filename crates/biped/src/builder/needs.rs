@@ -80,9 +80,10 @@ impl Needs {
         false
     }
 
-    /// What is known of a provider, or a message that there is none.
+    /// What is known of a provider that `name` needs, or a message that there is none.
     pub(super) fn find(
         &self,
+        name: &str,
         other: &str,
         known: &Others,
     ) -> Result<Option<(ProviderId, TokenRequest)>, String> {
@@ -96,7 +97,7 @@ impl Needs {
         if self.0.contains_key(other) {
             return Ok(None);
         }
-        let names = self.0.keys().chain(known.keys());
+        let names = self.0.keys().chain(known.keys()).filter(|it| *it != name);
         let meant = nearest(other, names.map(String::as_str));
         let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
         Err(format!("no provider has this name{meant}"))

@@ -122,7 +122,7 @@ impl Maker<'_> {
                 })
                 .finding_providers_with(move |other| match needs.cycle(&own_name, other) {
                     Some(cycle) => Err(format!("these providers need each other: {cycle}")),
-                    None => needs.find(other, &known),
+                    None => needs.find(&own_name, other, &known),
                 })
         };
         let pattern = TenantPattern::read(kind, &format!("providers.{name}"), &own)?;

@@ -77,7 +77,7 @@ impl Sources {
         layers.extend(self.environment.layers(&sections, &names, problems));
         layers.push(values);
         let mut root = config::merge(&layers)?;
-        config::rule(&mut root, references, &registry.schemes());
+        config::rule_all(&mut root, references, &registry.schemes());
         Ok(Read { root, referenced })
     }
 }

@@ -2,10 +2,9 @@
 
 #[cfg(feature = "vault")]
 mod with_feature {
-    use std::{any::Any, sync::Arc};
+    use std::any::Any;
 
     use biped_config::Section;
-    use biped_core::HttpClient;
     use biped_sources::VaultSettings;
 
     pub(crate) use biped_sources::Vault;
@@ -21,22 +20,17 @@ mod with_feature {
         let settings = section.and_then(|section| section.downcast_ref::<VaultSettings>());
         vault.locate(settings.cloned().unwrap_or_default());
     }
-
-    /// Connects the server that was located.
-    pub(crate) fn connect(vault: &Vault, http: &Arc<dyn HttpClient>) {
-        vault.connect(VaultSettings::new(), http.clone());
-    }
 }
 
 #[cfg(feature = "vault")]
-pub(crate) use with_feature::{Vault, connect, locate, section};
+pub(crate) use with_feature::{Vault, locate, section};
 
 #[cfg(not(feature = "vault"))]
 mod without_feature {
-    use std::{any::Any, sync::Arc};
+    use std::any::Any;
 
     use biped_config::{SecretScheme, Section};
-    use biped_core::{Error, HttpClient};
+    use biped_core::Error;
 
     /// Refuses every reference.
     #[derive(Clone, Debug)]
@@ -63,12 +57,10 @@ mod without_feature {
     }
 
     pub(crate) fn locate(_: &Vault, _: Option<&(dyn Any + Send + Sync)>) {}
-
-    pub(crate) fn connect(_: &Vault, _: &Arc<dyn HttpClient>) {}
 }
 
 #[cfg(not(feature = "vault"))]
-pub(crate) use without_feature::{Vault, connect, locate, section};
+pub(crate) use without_feature::{Vault, locate, section};
 
 /// The name of the scheme and of the section.
 pub(crate) const NAME: &str = "vault";

@@ -281,55 +281,55 @@ async fn a_scheme_of_secrets_is_used_from_a_file_and_shown_as_a_reference() {
 }
 
 #[test]
-fn a_scheme_of_secrets_serves_stores_and_what_it_refuses_is_told() {
+fn a_scheme_of_secrets_is_refused_where_secrets_are_read_first_and_what_it_refuses_is_told() {
     let places = Arc::default();
     let with = builder()
         .secret_scheme(safe())
         .store_kind(postgres(&places))
         .http_client(Arc::new(NoNetwork));
     let text = "[store]\nkind = 'postgres'\ndsn = 'safe:db'\n";
-    with.clone().toml(text).build().unwrap();
-    assert_eq!(*places.lock().unwrap(), ["the secret at db/tokens"]);
-    let found = lines(
-        with.clone()
-            .toml(PROVIDER.replace("'s'", "'safe:'"))
-            .build(),
+    let found = lines(with.clone().toml(text).build());
+    assert_one(
+        &found,
+        "biped.toml:3: store.dsn: ",
+        &["safe:", "before anything may be sent", "inline:"],
     );
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let sealed = "[store]\nkind = 'postgres'\ndsn = 'd'\nseal = ['safe:seal']\n";
+    let found = lines(with.clone().toml(sealed).build());
+    assert_one(
+        &found,
+        "biped.toml:4: store.seal",
+        &["before anything may be sent"],
+    );
+    let proxy = "[http]\nproxy = 'safe:proxy'\n";
+    let found = lines(with.clone().toml(proxy).build());
+    assert_one(
+        &found,
+        "biped.toml:2: http.proxy: ",
+        &["before anything may be sent"],
+    );
+    let own = format!("{PROVIDER}[providers.a.http]\nproxy = 'safe:proxy'\n");
+    let found = lines(with.clone().toml(own).build());
+    assert_one(
+        &found,
+        "biped.toml:5: providers.a.http.proxy: ",
+        &["before anything may be sent"],
+    );
+    places.lock().unwrap().clear();
+    with.clone()
+        .toml(text.replace("safe:", "inline:safe:"))
+        .build()
+        .unwrap();
+    assert_eq!(*places.lock().unwrap(), ["safe:db/tokens"]);
+
+    let found = lines(with.toml(PROVIDER.replace("'s'", "'safe:'")).build());
     assert_one(
         &found,
         "biped.toml:3: providers.a.client_secret: ",
         &["safe: needs a path"],
     );
     assert_eq!(found.len(), 1, "{found:#?}");
-
-    // What only shows a configuration reads no secret.
-    let file = tempfile::tempdir().unwrap();
-    let path = file.path().join("biped.toml");
-    std::fs::write(&path, text).unwrap();
-    let opened = biped::config::ConfigFile::open(&path, biped::config::OwnerCheck::Off).unwrap();
-    let with = with.opened_file(opened.clone());
-    let reach: Vec<_> = with
-        .reach(&opened)
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    assert!(
-        reach.contains(&"store.dsn: safe:db".to_owned()),
-        "{reach:?}"
-    );
-    let biped = with
-        .references(biped::config::References::WithoutCommands)
-        .build()
-        .unwrap();
-    assert!(
-        biped
-            .unread_store()
-            .unwrap()
-            .to_string()
-            .contains("safe:db")
-    );
-    assert_eq!(places.lock().unwrap().len(), 1);
 }
 
 #[test]

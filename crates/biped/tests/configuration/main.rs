@@ -13,6 +13,7 @@ mod reach;
 mod schema;
 mod secrets;
 mod sections;
+mod sending;
 mod store;
 mod vendor;
 

@@ -38,6 +38,12 @@ pub(crate) fn kind() -> ProviderKind {
         .field(Field::new("extra", FieldType::Any))
 }
 
+/// A provider that is made in code.
+pub(crate) fn with_secret(secret: SecretRef) -> Vendor {
+    let id = ProviderId::new("acme", "https://acme.example/token", "c").credential(&secret);
+    Vendor { id, secret }
+}
+
 pub(crate) fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let secret = config
         .secret("client_secret")

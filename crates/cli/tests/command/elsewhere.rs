@@ -153,3 +153,64 @@ fn nothing_of_a_vault_or_of_a_key_that_stays_elsewhere_is_told() {
         }
     }
 }
+
+/// Started by `tests/live/run pkcs11`, which makes the token.
+#[test]
+#[ignore = "needs SoftHSM"]
+fn nothing_of_a_pin_is_told() {
+    const PIN: &str = "p1n-0f-the-t0ken";
+    const WRONG: &str = "wr0ng-p1n-0f-it";
+    let set = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+    let [module, settings] = ["BIPED_LIVE_PKCS11", "SOFTHSM2_CONF"].map(set);
+    let world = World::empty();
+    let servers = Servers::start(String::new());
+    let url = &servers.url;
+    let key = format!("pkcs11:token=command;object=p256?module-path={module}");
+    world.write(
+        "biped.toml",
+        &format!(
+            "[providers.it]\nkind = 'oauth2'\ntoken_endpoint = '{url}/token'\nclient_id = 'crm'\n\
+             key = {{ pkcs11 = '{key}', pin = 'env:PIN' }}\n"
+        ),
+    );
+    let private = include_str!("../../../providers/oauth2/tests/keys/p256.pkcs8.pem");
+    let private = private.lines().nth(1).unwrap();
+    let run = |line: &str, pin: &str| {
+        let mut command = world.command(line.split_whitespace());
+        command.env("SOFTHSM2_CONF", &settings).env("PIN", pin);
+        let output = command.output().unwrap();
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), stdout, stderr)
+    };
+    let mut told = String::new();
+    for line in [
+        "-vv token it",
+        "-vv check it",
+        "-vv identity it",
+        "-vv config show",
+    ] {
+        let (status, stdout, stderr) = run(line, PIN);
+        assert_eq!(status, Some(0), "{line}: {stdout}{stderr}");
+        told += &stderr;
+        if line.starts_with("-vv token") {
+            assert_eq!(stdout.trim(), TOKEN);
+        } else {
+            told += &stdout;
+        }
+    }
+    let seen = servers.seen.lock().unwrap().join("\n");
+    assert!(seen.contains("client_assertion="), "{seen}");
+    assert!(!seen.contains(PIN), "{seen}");
+    servers.seen.lock().unwrap().clear();
+    // A wrong one is tried once, and then known.
+    for _ in 0..2 {
+        let (status, stdout, stderr) = run("-vv token it --fresh", WRONG);
+        assert_eq!((status, &*stdout), (Some(2), ""), "{stderr}");
+        told += &stderr;
+    }
+    assert!(servers.seen.lock().unwrap().is_empty());
+    for secret in [PIN, WRONG, private, TOKEN, "eyJ"] {
+        assert!(!told.contains(secret), "it tells {secret}: {told}");
+    }
+}

@@ -63,6 +63,53 @@ fn an_audience_that_was_not_asked_for_is_warned_of() {
     assert_eq!(shown["warnings"].as_array().unwrap().len(), 1, "{shown}");
 }
 
+/// Azure's resource names what the token is for, without the suffix of a scope.
+#[test]
+fn a_resource_that_is_written_as_a_scope_is_what_was_asked_for() {
+    const AZURE: &str = concat!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 176\r\n\r\n",
+        r#"{"access_token":"eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2NsdXN0ZXIiLCJzdWIiOiJwb2QiLCJhdWQiOiJodHRwczovL2xvZ2luLmV4YW1wbGUiLCJleHAiOjQxMDI0NDQ4MDB9.c2ln","expires_in":"3599"}"#
+    );
+    let azure = OneRequest::answered(AZURE);
+    let world = world(&format!(
+        "client_assertion = {{ azure = {{ endpoint = '{}', resource = 'https://login.example/.default' }} }}",
+        azure.url
+    ));
+    let shown = world.run("identity crm --format json").json();
+    assert_eq!(shown["proof"], proof("azure"));
+    assert_eq!(shown["warnings"], json!([]));
+}
+
+#[test]
+fn check_lists_every_reference_of_a_provider() {
+    for (lines, wanted) in [
+        (
+            "client_id = 'c'\nkey = { signer = ['false'], public = 'file:there' }",
+            "file:there",
+        ),
+        (
+            "client_id = 'c'\nkey = { pkcs11 = 'pkcs11:token=x;object=y?module-path=/nope.so', pin = \
+             'file:nope' }",
+            "file:nope",
+        ),
+        (
+            "client_id = 'c'\nclient_secret = 's'\ngrant = 'refresh_token'\nrefresh_token = 'file:there'\n\
+             [store]\nkind = 'file'\npath = 'tokens'\n\
+             seal = '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f'",
+            "file:there",
+        ),
+    ] {
+        let world = world(lines);
+        world.write("there", "x");
+        let ran = world.run("check --format json");
+        let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let references = found[0]["references"].as_array().unwrap();
+        let one = references.iter().find(|it| it["reference"] == wanted);
+        let one = one.unwrap_or_else(|| panic!("{wanted}: {found}"));
+        assert_eq!(one["readable"], wanted == "file:there", "{found}");
+    }
+}
+
 #[test]
 fn a_jobs_token_is_asked_of_github() {
     let github = OneRequest::answered(GITHUB);

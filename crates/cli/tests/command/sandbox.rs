@@ -1,7 +1,8 @@
 //! `biped sandbox`.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _, Write as _},
+    net::TcpStream,
     process::{Child, Command, Stdio},
 };
 
@@ -84,7 +85,7 @@ fn every_platform_has_an_entry_that_works() {
     let variables = lines[4..].join("\n");
     let names = shell(&world, &variables, "\"$BIPED\" list --format json");
     let names: Vec<serde_json::Value> = serde_json::from_str(&names).unwrap();
-    assert_eq!(names.len(), 5 + 19, "{names:?}");
+    assert_eq!(names.len(), 5 + 21, "{names:?}");
 
     let checked = shell(&world, &variables, "\"$BIPED\" check --format json");
     let checked: Vec<serde_json::Value> = serde_json::from_str(&checked).unwrap();
@@ -99,7 +100,7 @@ fn every_platform_has_an_entry_that_works() {
     let proofs = checked
         .iter()
         .filter(|found| found["proof"]["method"].is_string());
-    assert_eq!(proofs.count(), 19);
+    assert_eq!(proofs.count(), 21);
     assert_eq!(checked.len(), names.len());
 
     let file = std::fs::read_to_string(world.path("biped.toml")).unwrap();
@@ -143,6 +144,61 @@ fn each_platforms_variables_are_enough_for_its_entry() {
             "{said}"
         );
     }
+}
+
+/// Asks the platforms for something that a test or a person wants, and returns the response's body.
+fn ask(platforms: &str, path: &str) -> String {
+    let host = platforms.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 20"), "{answer}");
+    body.to_owned()
+}
+
+#[test]
+fn a_refresh_token_rotates_by_the_file_written() {
+    let world = World::empty();
+    let (_running, lines) =
+        Running::telling(&world, &["--platform", "--write", "biped.toml"], LINES);
+    let platforms = lines[3].split_whitespace().next().unwrap();
+    let state_of = |name: &str| {
+        let all = world.run("list --format json").json();
+        let all = all.as_array().unwrap().clone();
+        let entry = all.into_iter().find(|it| it["provider"] == name).unwrap();
+        entry["credential"].clone()
+    };
+    for name in ["rotating", "rotating-grace"] {
+        for count in 1..=3 {
+            world.run(&format!("token {name} --fresh")).ok();
+            let credential = state_of(name);
+            assert_eq!(credential["state"], "ready", "{credential}");
+            assert_eq!(credential["rotations"], count, "{credential}");
+        }
+        assert!(
+            world
+                .run(&format!("call {name} GET /hello"))
+                .ok()
+                .contains(name)
+        );
+    }
+
+    // A lost answer: the server with a grace period forgives it, and the other has lost the account.
+    ask(platforms, "/issuer/_sandbox/lose-answer");
+    world.run("token rotating-grace --fresh").ok();
+    ask(platforms, "/issuer/_sandbox/lose-answer");
+    let lost = world.run("token rotating --fresh").failed(3);
+    assert!(lost.contains("was lost"), "{lost}");
+    assert_eq!(state_of("rotating")["state"], "refused");
+
+    // A person's new consent.
+    let seed = ask(platforms, "/issuer/_sandbox/consent/rotating");
+    let seeded = world.feed("seed rotating", seed.as_bytes());
+    assert_eq!((seeded.status, &*seeded.stdout), (0, ""), "{seeded:?}");
+    world.run("token rotating --fresh").ok();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     task::Poll,
 };
 
-use biped_core::{Clock, SecretUse};
+use biped_core::{SecretUse, SourceContext};
 
 use crate::key::refusal::Recheck;
 
@@ -13,7 +13,7 @@ impl Recheck {
     /// Whether one of the secrets has changed since it was refused, or another provider has another
     /// token than the refused one. Secrets are read side by side, since each may take its time; those
     /// that are expensive to read come last, and only if they are needed.
-    pub(super) async fn any_changed(&self, clock: &dyn Clock) -> bool {
+    pub(super) async fn any_changed(&self, cx: &SourceContext<'_>) -> bool {
         if self.lenders.iter().any(|it| it.has_another()) {
             return true;
         }
@@ -26,11 +26,11 @@ impl Recheck {
                 .secrets
                 .iter()
                 .filter(|used| interval(used) == expense)
-                .map(|used| Box::pin(used.has_changed(clock)))
+                .map(|used| Box::pin(used.has_changed(cx)))
                 .collect();
-            let any = poll_fn(|cx| {
+            let any = poll_fn(|task| {
                 let mut any = false;
-                reads.retain_mut(|read| match read.as_mut().poll(cx) {
+                reads.retain_mut(|read| match read.as_mut().poll(task) {
                     Poll::Ready(changed) => {
                         any |= changed;
                         false

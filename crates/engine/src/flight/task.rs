@@ -6,7 +6,8 @@
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{
-    Error, Generation, IdentityKey, Lease, Now, Provider, ProviderId, SecretUse, Token,
+    Error, Generation, IdentityKey, Lease, Now, Provider, ProviderId, SecretUse, SourceContext,
+    Token,
 };
 
 use crate::{
@@ -214,7 +215,9 @@ impl FlightTask {
     ) -> Result<Fetched, FailedAttempt> {
         let clock = &*self.engine.clock;
         if let Some(recheck) = self.flight.recheck() {
-            if !recheck.any_changed(clock).await {
+            let http = self.engine.http.of(id);
+            let reading = SourceContext::new(clock).with_http(http);
+            if !recheck.any_changed(&reading).await {
                 return Err(FlightFailure::Known(recheck.refusal).into());
             }
             self.flight.recheck_passed();

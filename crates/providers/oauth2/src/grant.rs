@@ -310,7 +310,8 @@ impl Grant {
             }
             Self::RefreshToken(rotating) => {
                 let account = rotating.account.as_deref().unwrap_or(id.name()).to_owned();
-                id.with("account", account)
+                let id = id.with("account", account);
+                rotating.seed.iter().fold(id, ProviderId::reading)
             }
             Self::Password { username, password } => {
                 let id = id

@@ -84,7 +84,7 @@ fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let token = ExternalToken::from_config(config, "token")
         .ok_or_else(|| Error::configuration("token can't be used"))?;
     if token.lacks_audience() && config.value(AUDIENCE).is_none() {
-        return Err(config.invalid("token", "audience is missing in the source; set it there"));
+        return Err(config.invalid("token", "the source names no audience; set audience in it (aud in sign), or audience of the provider"));
     }
     if token.lacks_issuer() {
         return Err(config.invalid("token", "the assertion has no iss; set iss in sign"));

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     services::{APP_SERVICE, ARC, FORGEJO},
-    state::{ACCOUNT_EMAIL, CLIENT_ID, Party, State},
+    state::{ACCOUNT_EMAIL, CLIENT_ID, Party, ROTATING, State},
 };
 
 /// The variables that a platform sets for what runs on it.
@@ -188,6 +188,25 @@ pub(super) fn toml(state: &State) -> String {
             &format!("client_id = \"{CLIENT_ID}\"\nkey = {key}"),
         ),
     ];
+    for (name, has_grace) in ROTATING {
+        let about = match has_grace {
+            true => "The same at a server that accepts the latest replaced one again",
+            false => {
+                "A refresh token that is replaced with each use, and revoked if an old one is used"
+            }
+        };
+        let seed = quoted(&format!("file:{}", path(&format!("{name}.seed"))));
+        let lines = format!(
+            "grant = \"refresh_token\"\nclient_id = \"{CLIENT_ID}\"\nkey = {key}\nrefresh_token = {seed}"
+        );
+        all.push(oauth2(about, name, &lines));
+    }
+    all.push(format!(
+        "\n# Refresh tokens that are replaced with each use need a store that outlives the process, and a\n\
+         # key that seals them.\n[store]\nkind = \"file\"\npath = {}\nseal = {}\n",
+        quoted(&path("tokens")),
+        quoted(&format!("file:{}", path("seal.key")))
+    ));
     if cfg!(unix) {
         let socket = quoted(&format!("unix://{}", path("agent.sock")));
         all.push(oauth2(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Form, Json, Router,
-    extract::State as Of,
+    extract::{ConnectInfo, Path, State as Of},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -14,6 +14,10 @@ use serde_json::{Value, json};
 use super::{
     keys::{Claims, is_for},
     state::{AZURE_AUDIENCE, CLIENT_ID, Caller, Party, State},
+};
+use crate::{
+    body::{self, Ending},
+    listen::End,
 };
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -25,6 +29,8 @@ pub(super) fn routes() -> Router<Arc<State>> {
     Router::new()
         .route("/issuer/token", post(token))
         .route("/issuer/jwks", get(jwks))
+        .route("/issuer/_sandbox/lose-answer", post(lose_answer))
+        .route("/issuer/_sandbox/consent/{account}", post(consent))
         .route(
             "/.well-known/oauth-authorization-server/issuer",
             get(metadata),
@@ -39,7 +45,7 @@ async fn metadata(Of(state): Of<Arc<State>>) -> Json<Value> {
         "jwks_uri": format!("{}/jwks", state.issuer()),
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
-        "grant_types_supported": ["client_credentials", JWT_BEARER, TOKEN_EXCHANGE],
+        "grant_types_supported": ["client_credentials", "refresh_token", JWT_BEARER, TOKEN_EXCHANGE],
         "protected_resources": [state.api()],
     }))
 }
@@ -87,15 +93,43 @@ impl Fields {
     }
 }
 
+/// The answer to the next refresh is lost: the refresh token is replaced, and the connection is reset.
+async fn lose_answer(Of(state): Of<Arc<State>>) -> StatusCode {
+    state.lose_answer();
+    StatusCode::NO_CONTENT
+}
+
+/// A new refresh token of an account, as a person's consent gives it.
+async fn consent(
+    Of(state): Of<Arc<State>>,
+    Path(account): Path<String>,
+) -> Result<String, StatusCode> {
+    state.consent(&account).ok_or(StatusCode::NOT_FOUND)
+}
+
 async fn token(
     Of(state): Of<Arc<State>>,
+    ConnectInfo(end): ConnectInfo<End>,
     Form(fields): Form<Vec<(String, String)>>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     let fields = Fields(fields);
+    let answer = granted(&state, &fields)?;
+    let is_lost = answer.get("refresh_token").is_some() && state.loses_answer();
+    let answer = Json(answer).into_response();
+    if !is_lost {
+        return Ok(answer);
+    }
+    let (parts, body) = answer.into_parts();
+    let body = body::cut(body, Ending::Reset(end), state.stopped());
+    Ok(Response::from_parts(parts, body))
+}
+
+/// The token response (RFC 6749 §5.1).
+fn granted(state: &State, fields: &Fields) -> Result<Value, Refusal> {
     if fields.all("resource").any(|it| it != state.api()) {
         return Err(Refusal("invalid_target", "the resource is not known"));
     }
-    let client = client(&state, &fields)?;
+    let client = client(state, fields)?;
     let mut answer = json!({ "token_type": "Bearer", "expires_in": state.lifetime.as_secs() });
     let mut scope = fields.one("scope")?.map(str::to_owned);
     let caller = match fields.required("grant_type")? {
@@ -104,7 +138,7 @@ async fn token(
         }
         JWT_BEARER => {
             let assertion = fields.required("assertion")?;
-            let (party, claims) = presented(&state, assertion)?;
+            let (party, claims) = presented(state, assertion)?;
             if party == Party::Account {
                 // Google reads the scopes of a service account in the assertion.
                 if scope.is_some() {
@@ -118,8 +152,16 @@ async fn token(
             Caller::of(party, &claims)
         }
         TOKEN_EXCHANGE => {
-            let caller = subject(&state, &fields)?;
+            let caller = subject(state, fields)?;
             answer["issued_token_type"] = format!("{TOKEN_TYPE}access_token").into();
+            caller
+        }
+        "refresh_token" => {
+            client.ok_or(Refusal("invalid_client", "there is no client assertion"))?;
+            let token = fields.required("refresh_token")?;
+            let refused = Refusal("invalid_grant", "the refresh token is not valid");
+            let (caller, successor) = state.refreshed(token).ok_or(refused)?;
+            answer["refresh_token"] = successor.into();
             caller
         }
         _ => return Err(Refusal("unsupported_grant_type", "the grant is not known")),
@@ -128,7 +170,7 @@ async fn token(
         answer["scope"] = scope.into();
     }
     answer["access_token"] = state.issue(caller, state.lifetime).into();
-    Ok(Json(answer))
+    Ok(answer)
 }
 
 /// Whom a client assertion is about, if there is one (RFC 7521 §4.2).

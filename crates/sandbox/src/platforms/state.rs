@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::keys::{Claims, Key, is_for, named_issuer};
-use crate::token::random_hex;
+use crate::{rotating::RotatingAccount, token::random_hex};
 
 /// Whose tokens the issuer trusts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +50,9 @@ pub(super) const AZURE_AUDIENCE: &str = "api://AzureADTokenExchange";
 
 /// How long a platform's token is valid.
 pub(super) const PLATFORM_LIFETIME: Duration = Duration::from_secs(600);
+
+/// The accounts whose refresh tokens rotate, and whether each has a grace period.
+pub(super) const ROTATING: [(&str, bool); 2] = [("rotating", false), ("rotating-grace", true)];
 
 /// How many requests are remembered.
 const REMEMBERED: usize = 4096;
@@ -125,6 +128,10 @@ pub(super) struct State {
     /// Arc's key files that were not presented yet, by their content.
     arc: Mutex<BTreeMap<String, PathBuf>>,
     seen: Mutex<VecDeque<Seen>>,
+    /// The accounts whose refresh tokens rotate, in the order of [`ROTATING`].
+    rotating: Mutex<[RotatingAccount; 2]>,
+    /// How many answers to refreshes are to be lost.
+    lost: Mutex<u32>,
     pub(super) stop: watch::Sender<bool>,
 }
 
@@ -144,6 +151,10 @@ impl State {
             issued: Mutex::default(),
             arc: Mutex::default(),
             seen: Mutex::default(),
+            rotating: Mutex::new(
+                ROTATING.map(|(_, has_grace)| RotatingAccount::new(random_hex(48), has_grace)),
+            ),
+            lost: Mutex::default(),
             stop: watch::Sender::new(false),
         })
     }
@@ -265,6 +276,42 @@ impl State {
         let file = lock(&self.arc).remove(content);
         // The whole directory is removed in the end.
         file.is_some_and(|file| fs::remove_file(file).is_ok())
+    }
+
+    /// The refresh tokens that are good, in the order of [`ROTATING`].
+    pub(super) fn refresh_tokens(&self) -> [String; 2] {
+        lock(&self.rotating).each_ref().map(RotatingAccount::token)
+    }
+
+    /// Takes a refresh token: whose it is and its successor, or `None` for one that is refused.
+    pub(super) fn refreshed(&self, token: &str) -> Option<(Caller, String)> {
+        let mut accounts = lock(&self.rotating);
+        let all = accounts.iter_mut().zip(ROTATING);
+        let (account, (name, _)) = all.into_iter().find(|(account, _)| account.knows(token))?;
+        let caller = Caller {
+            party: CLIENT_ID,
+            subject: name.to_owned(),
+        };
+        Some((caller, account.present(token)?))
+    }
+
+    /// A new refresh token of the account of this name.
+    pub(super) fn consent(&self, name: &str) -> Option<String> {
+        let at = ROTATING.iter().position(|(known, _)| *known == name)?;
+        Some(lock(&self.rotating)[at].consent())
+    }
+
+    /// Loses the answer to one more refresh.
+    pub(super) fn lose_answer(&self) {
+        *lock(&self.lost) += 1;
+    }
+
+    /// Whether this answer to a refresh is to be lost.
+    pub(super) fn loses_answer(&self) -> bool {
+        let mut lost = lock(&self.lost);
+        let is_lost = *lost > 0;
+        *lost = lost.saturating_sub(1);
+        is_lost
     }
 
     pub(super) fn note(&self, request: String, status: u16) {

@@ -231,3 +231,78 @@ async fn its_files_go_with_it() {
     stage.platforms.stop().await;
     assert!(!directory.exists());
 }
+
+/// What the issuer answers to this refresh token, or nothing if the answer is lost.
+async fn refreshed(stage: &Stage, token: &str) -> Option<(u16, Value)> {
+    let url = format!("{}/issuer/token", stage.platforms.url());
+    let assertion = stage.projected();
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", token),
+        ("client_assertion_type", JWT_BEARER),
+        ("client_assertion", &*assertion),
+    ];
+    let answer = stage.client.post(url).form(&fields).send().await.unwrap();
+    let status = answer.status().as_u16();
+    Some((status, answer.json().await.ok()?))
+}
+
+fn seed(stage: &Stage, account: &str) -> String {
+    let file = stage.platforms.directory().join(format!("{account}.seed"));
+    std::fs::read_to_string(file).unwrap()
+}
+
+fn next(answer: Option<(u16, Value)>) -> String {
+    let (status, answer) = answer.expect("an answer");
+    assert_eq!(status, 200, "{answer}");
+    answer["refresh_token"].as_str().unwrap().to_owned()
+}
+
+fn assert_refused(answer: Option<(u16, Value)>) {
+    let (status, answer) = answer.expect("an answer");
+    assert_eq!((status, &answer["error"]), (400, &json!("invalid_grant")));
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_is_used_again_revokes_its_account() {
+    let stage = Stage::new().await;
+    let first = seed(&stage, "rotating");
+    let second = next(refreshed(&stage, &first).await);
+    let third = next(refreshed(&stage, &second).await);
+    assert_refused(refreshed(&stage, &second).await);
+    assert_refused(refreshed(&stage, &third).await);
+    // The other account is not touched, nor is any by a token of none.
+    assert_refused(refreshed(&stage, "x-0").await);
+    let other = next(refreshed(&stage, &seed(&stage, "rotating-grace")).await);
+    next(refreshed(&stage, &other).await);
+    // A new consent makes it good again.
+    let url = format!("{}/issuer/_sandbox/consent/rotating", stage.platforms.url());
+    let new = stage.client.post(url).send().await.unwrap().text().await;
+    next(refreshed(&stage, &new.unwrap()).await);
+}
+
+#[tokio::test]
+async fn a_refresh_needs_the_client() {
+    let stage = Stage::new().await;
+    let token = seed(&stage, "rotating");
+    let (status, answer) = stage
+        .asked(&[("grant_type", "refresh_token"), ("refresh_token", &token)])
+        .await;
+    assert_eq!((status, &answer["error"]), (401, &json!("invalid_client")));
+    next(refreshed(&stage, &token).await);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_costs_the_account_where_there_is_no_grace() {
+    let stage = Stage::new().await;
+    for (account, has_grace) in [("rotating", false), ("rotating-grace", true)] {
+        let first = seed(&stage, account);
+        stage.platforms.lose_answer();
+        assert_eq!(refreshed(&stage, &first).await, None, "{account}");
+        let again = refreshed(&stage, &first).await;
+        match has_grace {
+            true => drop(next(again)),
+            false => assert_refused(again),
+        }
+    }
+}

@@ -2,8 +2,8 @@
 
 use secrecy::SecretString;
 
-use super::{SecretRef, Source, command, field, places, source};
-use biped_error::{Clock, Error};
+use super::{SecretRef, Source, SourceContext, command, field, places, source};
+use biped_error::Error;
 
 impl SecretRef {
     /// Reads the secret at its first place that can be read at once, for settings that are read when a
@@ -36,11 +36,11 @@ impl SecretRef {
     }
 
     /// Reads the secret at its first place that can be read.
-    pub(super) async fn resolve_any(&self, clock: &dyn Clock) -> Result<SecretString, Error> {
+    pub(super) async fn resolve_any(&self, cx: &SourceContext<'_>) -> Result<SecretString, Error> {
         let mut unread = Vec::new();
         for (candidate, source) in self.sources.iter().enumerate() {
             self.permit(source)?;
-            match self.resolve(candidate, clock).await {
+            match self.resolve_in(candidate, cx).await {
                 Ok(secret) => return Ok(secret),
                 Err(error) => unread.push(error),
             }

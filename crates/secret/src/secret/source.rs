@@ -3,17 +3,63 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
+use biped_error::{Clock, Error, SystemClock, Timestamp};
 use biped_io::{before, block_on};
+use biped_wire::{HttpClient, check_secure};
+use bytes::Bytes;
 use secrecy::SecretString;
+use url::Url;
 
 use super::command::COMMAND_TIMEOUT;
-use biped_error::{Clock, Error, SystemClock, Timestamp};
 
 /// How long after a refusal a source is read again: that costs a request, as a rule.
 const SOURCE_RECHECK: Duration = Duration::from_secs(30);
 
 /// A place for secrets that Biped doesn't know, such as a vault. A
 /// [`SecretRef`](crate::SecretRef) holds it, and reads it at each fetch.
+///
+/// ```
+/// use biped_core::{Error, SecretRef, SecretSource, SecretString, SourceContext, async_trait};
+///
+/// /// Secrets of a service that returns each as text.
+/// #[derive(Debug)]
+/// struct Acme {
+///     path: String,
+///     /// What opens the service.
+///     key: SecretRef,
+/// }
+///
+/// #[async_trait]
+/// impl SecretSource for Acme {
+///     fn reference(&self) -> String {
+///         format!("acme:{}", self.path)
+///     }
+///
+///     async fn read(&self, cx: &SourceContext<'_>) -> Result<SecretString, Error> {
+///         let key = cx.secret(&self.key).await?;
+///         let response = cx.send(request(&self.path, &key)?).await?;
+///         if !response.status().is_success() {
+///             let reference = self.reference();
+///             let message = format!("{reference} can't be read: HTTP {}", response.status());
+///             return Err(Error::secret(message).transient(response.status().is_server_error()));
+///         }
+///         let text = String::from_utf8(response.into_body().into());
+///         let text = text.map_err(|_| Error::secret("the secret is not text"))?;
+///         Ok(text.into())
+///     }
+/// }
+///
+/// fn request(path: &str, key: &SecretString) -> Result<http::Request<bytes::Bytes>, Error> {
+///     use biped_core::ExposeSecret;
+///     let mut key = http::HeaderValue::from_str(key.expose_secret())
+///         .map_err(|_| Error::secret("the service's key can't be sent in a header"))?;
+///     key.set_sensitive(true);
+///     http::Request::get(format!("https://secrets.example/{path}"))
+///         .header("x-api-key", key)
+///         .body(bytes::Bytes::new())
+///         .map_err(|_| Error::secret(format!("acme:{path} does not name a secret")))
+/// }
+/// ```
 #[async_trait]
 pub trait SecretSource: fmt::Debug + Send + Sync {
     /// The reference, such as `vault:kv/shop`. It is shown.
@@ -40,17 +86,57 @@ pub trait SecretSource: fmt::Debug + Send + Sync {
     }
 }
 
-/// What a [`SecretSource`] has while it reads.
+/// What a [`SecretSource`] has while it reads: the network, the time and other secrets.
 #[derive(Clone, Copy)]
 pub struct SourceContext<'a> {
     pub(super) clock: &'a dyn Clock,
+    http: Option<&'a dyn HttpClient>,
 }
 
 impl<'a> SourceContext<'a> {
-    /// A context on this clock.
+    /// A context on this clock, which sends nothing.
     #[must_use]
     pub fn new(clock: &'a dyn Clock) -> Self {
-        Self { clock }
+        Self { clock, http: None }
+    }
+
+    /// Sets what sends requests.
+    #[must_use]
+    pub fn with_http(mut self, http: &'a dyn HttpClient) -> Self {
+        self.http = Some(http);
+        self
+    }
+
+    /// Sends a request and reads the whole response. Any status is `Ok`.
+    ///
+    /// The client of token requests sends it: redirects are not followed, and the size and time of the
+    /// response are limited. The address is https, or http to this machine. Mark the values of headers
+    /// that are secrets as sensitive.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_error::ErrorKind::Configuration) for another address, and where nothing can
+    /// be sent yet because the configuration is still being read;
+    /// [`Unreachable`](biped_error::ErrorKind::Unreachable) without a complete response.
+    pub async fn send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, Error> {
+        let url = Url::parse(&request.uri().to_string())
+            .map_err(|_| Error::configuration("the address of the secret is not a valid URL"))?;
+        check_secure(&url)?;
+        self.http()?.send(request).await
+    }
+
+    /// What sends requests, for sources that check the addresses themselves.
+    ///
+    /// # Errors
+    /// [`Configuration`](biped_error::ErrorKind::Configuration) where nothing can be sent yet.
+    pub fn http(&self) -> Result<&'a dyn HttpClient, Error> {
+        self.http.ok_or_else(|| {
+            let message = "nothing can be sent before the configuration is complete";
+            Error::configuration(message)
+                .with_remedy("use another place for the secrets of [store] and [http]")
+        })
     }
 
     /// The clock.
@@ -75,22 +161,19 @@ impl fmt::Debug for SourceContext<'_> {
 /// Reads a source within the time that it has.
 pub(super) async fn read(
     source: &dyn SecretSource,
-    clock: &dyn Clock,
+    cx: &SourceContext<'_>,
 ) -> Result<SecretString, Error> {
-    let context = SourceContext::new(clock);
-    let timeout = clock.sleep(COMMAND_TIMEOUT);
-    before(timeout, source.read(&context))
-        .await
-        .unwrap_or_else(|| {
-            let reference = source.reference();
-            let seconds = COMMAND_TIMEOUT.as_secs();
-            let what = format!("reading the secret {reference} took more than {seconds} s");
-            Err(Error::secret(what).transient(true))
-        })
+    let timeout = cx.clock.sleep(COMMAND_TIMEOUT);
+    before(timeout, source.read(cx)).await.unwrap_or_else(|| {
+        let reference = source.reference();
+        let seconds = COMMAND_TIMEOUT.as_secs();
+        let what = format!("reading the secret {reference} took more than {seconds} s");
+        Err(Error::secret(what).transient(true))
+    })
 }
 
 /// The same without a runtime.
 pub(super) fn read_now(source: &dyn SecretSource) -> Result<SecretString, Error> {
-    block_on(read(source, &SystemClock))
+    block_on(read(source, &SourceContext::new(&SystemClock)))
         .unwrap_or_else(|error| Err(Error::internal(format!("a secret can't be read: {error}"))))
 }

@@ -5,10 +5,10 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    SecretRef,
+    SecretRef, SourceContext,
     oddity::{self, Oddity},
 };
-use biped_error::{Clock, Error, ErrorKind};
+use biped_error::{Error, ErrorKind};
 
 use crate::identity::{IdentityKey, Mark, of_this_process};
 
@@ -63,8 +63,8 @@ impl SecretUse {
     }
 
     /// Whether the secret is another one now. A secret that can't be read counts as unchanged.
-    pub async fn has_changed(&self, clock: &dyn Clock) -> bool {
-        let value = self.secret.resolve(self.candidate, clock).await;
+    pub async fn has_changed(&self, cx: &SourceContext<'_>) -> bool {
+        let value = self.secret.resolve_in(self.candidate, cx).await;
         value.is_ok_and(|value| of_this_process().digest(value.expose_secret()) != self.mark)
     }
 }

@@ -107,6 +107,10 @@ impl Signer for Command {
         format!("{:?}", (&self.program, &self.arguments, &self.public))
     }
 
+    fn secrets(&self) -> Vec<SecretRef> {
+        vec![self.public.clone()]
+    }
+
     async fn public(&self, cx: &SourceContext<'_>) -> Result<PublicKey, Error> {
         let text = cx.secret(&self.public).await?;
         let text = text.expose_secret().trim();

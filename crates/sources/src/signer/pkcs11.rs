@@ -104,6 +104,10 @@ impl Signer for Pkcs11 {
         format!("{:?}", (self.uri.text(), &self.pin))
     }
 
+    fn secrets(&self) -> Vec<SecretRef> {
+        self.pin.iter().cloned().collect()
+    }
+
     async fn public(&self, cx: &SourceContext<'_>) -> Result<PublicKey, Error> {
         self.with_key(cx, Open::public).await
     }

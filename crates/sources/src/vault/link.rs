@@ -1,8 +1,8 @@
 //! [`Link`]: what references and keys of a configuration have in common, the server.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use biped_core::{Error, ErrorKind, HttpClient};
+use biped_core::{Error, ErrorKind, HttpClient, SourceContext};
 
 use super::{
     server::{self, Server},
@@ -23,21 +23,21 @@ impl Link {
         let _ = self.settings.set(settings);
     }
 
-    pub(super) fn connect(&self, http: Arc<dyn HttpClient>) {
-        let settings = self.settings.get_or_init(VaultSettings::new).clone();
-        let _ = self
-            .sessions
-            .set(Sessions::new(Server::new(settings, http)));
-    }
-
-    /// The server. `name` is what is asked for, as errors call it.
-    pub(super) fn sessions(&self, name: &str) -> Result<&Sessions, Error> {
-        self.sessions.get().ok_or_else(|| {
-            Error::configuration(format!(
-                "{name} can't be read before the configuration is complete"
-            ))
-            .with_remedy("use another place for the secrets of [store], [http] and [vault]")
-        })
+    /// The server, and what sends requests to it. `name` is what is asked for, as errors call it.
+    pub(super) fn open<'a>(
+        &self,
+        name: &str,
+        cx: &SourceContext<'a>,
+    ) -> Result<(&Sessions, &'a dyn HttpClient), Error> {
+        let http = cx.http().map_err(|error| {
+            let message = format!("{name} can't be read: {}", error.message());
+            error.with_message(message)
+        })?;
+        let sessions = self.sessions.get_or_init(|| {
+            let settings = self.settings.get_or_init(VaultSettings::new).clone();
+            Sessions::new(Server::new(settings))
+        });
+        Ok((sessions, http))
     }
 
     /// Tells a place of this server from the same one of another: with the address and the namespace.

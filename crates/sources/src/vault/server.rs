@@ -1,8 +1,6 @@
 //! [`Server`]: requests to an OpenBao or Vault server, and their failures.
 
-use std::{fmt, sync::Arc};
-
-use biped_core::{Error, ErrorKind, FetchContext, HttpClient, VendorError, check_secure, wire};
+use biped_core::{Error, ErrorKind, FetchContext, VendorError, check_secure, wire};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
 use url::Url;
@@ -16,18 +14,14 @@ const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 const ADDRESSES: [&str; 2] = ["VAULT_ADDR", "BAO_ADDR"];
 
 /// A server, as requests see it.
+#[derive(Debug)]
 pub(super) struct Server {
     pub(super) settings: VaultSettings,
-    http: Arc<dyn HttpClient>,
 }
 
 impl Server {
-    pub(super) fn new(settings: VaultSettings, http: Arc<dyn HttpClient>) -> Self {
-        Self { settings, http }
-    }
-
-    pub(super) fn http(&self) -> &dyn HttpClient {
-        &*self.http
+    pub(super) fn new(settings: VaultSettings) -> Self {
+        Self { settings }
     }
 
     /// A request without a token. A body is JSON, and sent by POST.
@@ -151,12 +145,4 @@ pub(super) fn words(response: &http::Response<Bytes>, cx: &FetchContext<'_>) -> 
 pub(super) fn no_answer(name: &str, what: &str) -> Error {
     let message = format!("the vault responded to the request for {name} with {what}");
     Error::invalid_response(message).transient(true)
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
 }

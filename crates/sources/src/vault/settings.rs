@@ -195,12 +195,11 @@ fn read_login(table: &ConfigTable) -> Option<Login> {
     let nobody = ProviderConfig::new("vault", "vault", Origin::Default, BTreeMap::new());
     let jwt = ExternalToken::from_table(&nobody, table, "jwt")?;
     if jwt.lacks_issuer() || jwt.lacks_audience() {
-        let lacks = if jwt.lacks_issuer() {
-            "iss"
+        let message = if jwt.lacks_issuer() {
+            "the source names no issuer; set iss in sign"
         } else {
-            "audience"
+            "the source names no audience; set audience in it (aud in sign)"
         };
-        let message = format!("{lacks} is missing in the source; set it there");
         drop(table.invalid("jwt", message));
     }
     Some(Login {

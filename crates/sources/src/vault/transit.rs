@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use biped_config::{ConfigTable, Field, FieldType, Value as Written};
+use biped_config::{ConfigTable, Field, FieldType, LateHttp, Value as Written};
 use biped_core::{Error, FetchContext, SourceContext, async_trait, wire};
 use biped_io::before;
 use serde_json::{Value, json};
@@ -31,6 +31,7 @@ pub(crate) struct TransitKey {
     mount: String,
     key: String,
     link: Arc<Link>,
+    http: LateHttp,
 }
 
 impl TransitKey {
@@ -73,6 +74,7 @@ impl TransitKey {
             mount,
             key,
             link: vault.link.clone(),
+            http: value.origin.http(SCHEME).cloned().unwrap_or_default(),
         })
     }
 
@@ -84,8 +86,8 @@ impl TransitKey {
         cx: &SourceContext<'_>,
     ) -> Result<Value, Error> {
         let name = self.reference();
-        let server = self.link.sessions(&name)?;
-        let fetch = FetchContext::new(server.server.http(), cx.clock());
+        let (server, http) = self.link.open(&name, &self.http.give(cx))?;
+        let fetch = FetchContext::new(http, cx.clock());
         let mount = self.mount.split('/');
         let segments: Vec<_> = mount.chain([what, &*self.key]).collect();
         let asked = Asked {
