@@ -162,6 +162,23 @@ fn every_shown_entry_loads_as_it_is() {
 }
 
 #[test]
+fn a_name_that_several_vendors_match_is_answered_with_all_of_them() {
+    let world = World::empty();
+    for line in ["vendors show azure", "vendors test azure", "init azure"] {
+        let told = world.run(line).failed(2);
+        for part in ["entra-id, microsoft-azure", "`biped vendors azure`"] {
+            assert!(told.contains(part), "{line}: {told}");
+        }
+    }
+    // Where only one is near, no search is needed.
+    let told = world.run("vendors show keyclock").failed(2);
+    assert!(told.contains("keycloak?") && !told.contains("biped vendors keyclock"));
+    let told = world.run("init keycloak").failed(2);
+    assert!(told.contains("`biped vendors show keycloak`"), "{told}");
+    assert!(!world.path("biped.toml").exists());
+}
+
+#[test]
 fn a_vendor_that_takes_a_certificate_shows_a_table_for_it_that_loads() {
     let world = World::empty();
     let shown = world.run("vendors show entra-id").ok();
