@@ -25,6 +25,9 @@ fn the_list_says_how_many_are_verified_and_how() {
     }
     let rows = world.run("vendors --format json spotify").json();
     assert_eq!(rows[0]["verified"], "own");
+    // The request is in the vendor's code, but the answer only in that of others.
+    let rows = world.run("vendors --format json personio").json();
+    assert_eq!(rows[0]["verified"], "others");
     let markdown = world.run("vendors --format markdown spotify").ok();
     assert!(markdown.starts_with("| vendor |"), "{markdown}");
     // The variants of one vendor are together.
