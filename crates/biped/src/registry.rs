@@ -264,7 +264,14 @@ impl Registry {
         let near = nearest(name, self.providers.keys().map(String::as_str));
         let near = near.map(str::to_owned);
         let meant = near
-            .or_else(|| nearest_vendor(name).map(vendor))
+            .or_else(|| match &candidates(name)[..] {
+                [] => None,
+                [only] => Some(vendor(only)),
+                several => Some(format!(
+                    "kind = \"dialect\" with one of the vendors {}",
+                    several.join(", ")
+                )),
+            })
             .map_or(String::new(), |meant| format!("; did you mean {meant}?"));
         format!(
             "unknown kind of provider; {}{meant}",
@@ -305,8 +312,10 @@ fn vendor_named(name: &str) -> Option<&'static str> {
 }
 
 #[cfg(feature = "catalogue")]
-fn nearest_vendor(name: &str) -> Option<&'static str> {
-    biped_dialect::Catalogue::built_in().nearest(name)
+fn candidates(name: &str) -> Vec<&'static str> {
+    let mut found = biped_dialect::Catalogue::built_in().candidates(name);
+    found.truncate(8);
+    found
 }
 
 #[cfg(not(feature = "catalogue"))]
@@ -315,8 +324,8 @@ fn vendor_named(_: &str) -> Option<&'static str> {
 }
 
 #[cfg(not(feature = "catalogue"))]
-fn nearest_vendor(_: &str) -> Option<&'static str> {
-    None
+fn candidates(_: &str) -> Vec<&'static str> {
+    Vec::new()
 }
 
 /// The message for a built-in kind whose feature is not enabled.

@@ -150,6 +150,9 @@ pub(crate) struct Init {
     /// Print a provider for the API at this URL, and write nothing
     #[arg(long, value_name = "URL")]
     pub(crate) api: Option<String>,
+    /// The name of a vendor, which this command does not take: it is there for a better message
+    #[arg(hide = true)]
+    pub(crate) vendor: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -18,7 +18,7 @@ mod seed;
 mod serve;
 mod signals;
 mod systemd;
-mod token;
+pub(crate) mod token;
 mod trust;
 mod vendors;
 

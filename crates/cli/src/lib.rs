@@ -68,6 +68,9 @@ mod complaint;
 mod environment;
 mod examples;
 mod failure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod output;
 mod selection;
 mod session;

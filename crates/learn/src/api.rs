@@ -5,9 +5,9 @@ use crate::{
     answer::Answer,
     curl,
     learned::Refusal,
-    naming::Params,
     naming::letters,
     placeholder::{self, Part},
+    request::Request,
     shell,
     template::{Piece, Template},
     value::{refuse_signature, value as value_of},
@@ -47,9 +47,10 @@ impl Api {
 pub(crate) fn read(
     text: &str,
     answer: &Answer,
-    params: &mut Params,
+    request: &mut Request,
     notes: &mut Vec<String>,
 ) -> Result<Api, Refusal> {
+    let params = &mut request.params;
     let sent = curl::parse(&shell::only_curl(text)?)?;
     let sample = answer.sample.as_deref();
     let is_token = |text: &str| match &*placeholder::parts(text) {
@@ -128,9 +129,20 @@ pub(crate) fn read(
     // `about.api` may name parameters that no request uses; they are not the file's.
     let mut others = params.clone();
     api.base = address_of(&mut others, &address, notes).ok();
-    notes.push(
-        "api is the start of the URL of the API call; check that all of the API is below it".into(),
-    );
+    match &api.base {
+        Some(base) if shows_a_sample(&request.url, base) => {
+            api.base = None;
+            notes.push(
+                "the host of the API call contains a sample where that of the token request has a \
+                 parameter; write api into the file"
+                    .into(),
+            );
+        }
+        _ => notes.push(
+            "api is the start of the URL of the API call; check that all of the API is below it"
+                .into(),
+        ),
+    }
     if !api.has_token() {
         notes.push("the API call shows no token; the file assumes Authorization: Bearer".into());
         api.headers.clear();
@@ -144,6 +156,20 @@ fn placeholder_or_sample(value: &str) -> bool {
         && (placeholder::parts(value).iter().any(is_hole)
             || placeholder::is_word_for_value(value)
             || placeholder::looks_like_a_sample(value))
+}
+
+/// Whether a host's first label is a text where that of the token request is a parameter, below the same
+/// domain.
+fn shows_a_sample(token: &Template, api: &Template) -> bool {
+    let ([_, Piece::Hole(_), Piece::Text(below), ..], [Piece::Text(api), ..]) =
+        (&*token.pieces, &*api.pieces)
+    else {
+        return false;
+    };
+    let domain = below.split('/').next().unwrap_or_default();
+    let host = api.trim_start_matches("https://").split('/').next();
+    let label = host.and_then(|host| host.strip_suffix(domain));
+    domain.len() > 1 && label.is_some_and(|label| !label.is_empty() && !label.contains("api"))
 }
 
 /// The origin, and the version of the API if the path begins with one.

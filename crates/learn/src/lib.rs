@@ -92,7 +92,7 @@ pub fn learn(material: &Material<'_>) -> Result<Learned, Refusal> {
     let refused = refused::read(material.error, &mut notes);
     let ok = refused::success_flag(&answer, refused.as_ref());
     let api = match material.api {
-        Some(text) => Some(api::read(text, &answer, &mut request.params, &mut notes)?),
+        Some(text) => Some(api::read(text, &answer, &mut request, &mut notes)?),
         None => {
             notes.push("no API call was given; the file assumes Authorization: Bearer".into());
             None

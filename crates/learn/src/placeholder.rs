@@ -57,7 +57,7 @@ fn hole(text: &str) -> Option<(&str, usize)> {
             && name.len() < 60
             && name
                 .chars()
-                .all(|c| c.is_alphanumeric() || " _-.'/:".contains(c));
+                .all(|c| c.is_alphanumeric() || " _-.'/:()".contains(c));
         let is_shouted = name.len() > 2 && !name.contains(|c: char| c.is_lowercase());
         let fits = match open {
             "%" => is_shouted && !name.contains(['/', ':', '.']),

@@ -20,7 +20,7 @@ pub(crate) struct Command {
 
 /// Returns the only curl command.
 pub(crate) fn only_curl(text: &str) -> Result<Command, Refusal> {
-    let mut all = curls(text)?;
+    let mut all = curls(text, None)?;
     match (all.pop(), all.is_empty()) {
         (Some(command), true) => Ok(command),
         (None, _) => Err(Refusal::new(
@@ -34,9 +34,11 @@ pub(crate) fn only_curl(text: &str) -> Result<Command, Refusal> {
     }
 }
 
-fn curls(text: &str) -> Result<Vec<Command>, Refusal> {
+/// The curl commands of a text. `outer` is the here-document around it.
+fn curls(text: &str, outer: Option<&str>) -> Result<Vec<Command>, Refusal> {
     let text = text.replace("\r\n", "\n").replace('\u{a0}', " ");
     let (text, input) = without_here_document(&text);
+    let input = input.or_else(|| outer.map(str::to_owned));
     let scanned = scan(&joined(&text));
     let mut variables = BTreeMap::new();
     let mut found: Vec<Command> = Vec::new();
@@ -60,7 +62,9 @@ fn curls(text: &str) -> Result<Vec<Command>, Refusal> {
         while let Some(word) = words.next_if(|word| word == "export" || is_assignment(word)) {
             if let Some((name, value)) = word.split_once('=') {
                 match substituted(value, &scanned.substitutions) {
-                    Some(inside) if inside.contains("curl") => found.extend(curls(inside)?),
+                    Some(inside) if inside.contains("curl") => {
+                        found.extend(curls(inside, input.as_deref())?);
+                    }
                     _ => {
                         variables.insert(name.to_owned(), value.to_owned());
                     }
@@ -184,11 +188,13 @@ fn expanded(words: Vec<String>, substitutions: &[String]) -> Vec<String> {
     kept
 }
 
-/// Fills in variables that hold a part of the request, not those that hold a credential.
+/// Fills in variables that hold a part of the request or encode others, not those that hold a credential.
 fn with_variables(word: String, variables: &BTreeMap<String, String>) -> String {
     let mut word = word;
     for (name, value) in variables {
-        let is_part = value.starts_with("http") || value.starts_with('{');
+        let is_part = ["http", "{", "base64("]
+            .iter()
+            .any(|start| value.starts_with(start));
         let forms = [format!("${{{name}}}"), format!("${name}")];
         // `$ID` is not a part of `$ID_TOKEN`.
         let ends = |text: &str| !text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');

@@ -26,6 +26,7 @@ fn one_request_in_many_spellings_is_one_file() {
         "curl --json @- https://a.example/login <<'EOF'\n{\n  \"user\": \"$USER\",\n  \"password\": \"YOUR_PASSWORD\"\n}\nEOF\n",
         "TOKEN=$(curl -s \"https://a.example/login\" --json '{\"user\": \"jane@b.example\", \"password\": \"hunter2\"}' | jq -r .token)",
         "curl.exe -X POST ^\n  \"https://a.example/login\" ^\n  --json \"{\\\"user\\\": \\\"%USER%\\\", \\\"password\\\": \\\"%PASSWORD%\\\"}\"",
+        "TOKEN=$(curl -s https://a.example/login --json @- <<EOF | jq -r .token\n{\"user\": \"$USER\", \"password\": \"$PASSWORD\"}\nEOF\n)",
         "BASE=https://a.example\ncurl \"$BASE/login\"\n  --json '{\"user\": <user>, \"password\": \"***\",}'",
     ] {
         assert_eq!(text(curl, ANSWER), plain, "{curl}");
@@ -42,6 +43,11 @@ fn basic_is_read_from_a_header_too() {
         let curl = format!("curl -H \"Authorization: {header}\" -d a=b https://a.example/t");
         assert_eq!(text(&curl, ANSWER), plain, "{header}");
     }
+    let named = "curl -H 'Authorization: Basic <base64(id:secret)>' -d a=b https://a.example/t";
+    assert!(text(named, ANSWER).contains("auth = \"basic\""));
+    let before = "AUTH=$(echo -n \"$ID:$SECRET\" | base64)\n";
+    let curl = "curl -H \"Authorization: Basic $AUTH\" -d a=b https://a.example/t";
+    assert_eq!(text(&format!("{before}{curl}"), ANSWER), plain);
     let sample = text(
         "curl -H 'Authorization: Basic amFuZTpodW50ZXIy' -d a=b https://a.example/t",
         ANSWER,
@@ -197,6 +203,26 @@ fn a_base_url_names_the_hosts_that_a_token_may_be_sent_to() {
     for host in ["vendor.co.uk", "vendor.example"] {
         assert!(!with_host(host).contains("base_url"), "{host}");
     }
+}
+
+#[test]
+fn a_customers_host_in_the_api_call_is_not_taken_for_the_api() {
+    let api_of = |api: &str| {
+        let curl = "curl https://{tenant}.a.example/t --json '{\"key\": \"<key>\"}'";
+        let mut material = Material::new("acme", curl);
+        material.response = Some(ANSWER);
+        material.api = Some(api);
+        let learned = learn(&material).unwrap();
+        let is_told = learned.notes.iter().any(|note| note.contains("write api"));
+        let line = learned.text.lines().find(|line| line.starts_with("api = "));
+        (line.map(str::to_owned), is_told)
+    };
+    let call = |host: &str| api_of(&format!("curl https://{host}/v1/me -H 'X-Token: $TOKEN'"));
+    assert_eq!(call("globex.a.example"), (None, true));
+    let kept = |api: &str| (Some(format!("api = \"https://{api}/v1\"")), false);
+    assert_eq!(call("{tenant}.a.example"), kept("{tenant}.a.example"));
+    assert_eq!(call("api.a.example"), kept("api.a.example"));
+    assert_eq!(call("globex.b.example"), kept("globex.b.example"));
 }
 
 #[test]

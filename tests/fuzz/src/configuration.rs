@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::input::line;
 
-const SECRET: &str = "pl4nted-secret-8d1f";
+pub(crate) const SECRET: &str = "pl4nted-secret-8d1f";
 
 /// The word `SECRET` in a file is replaced by a secret, which no output shows.
 pub(crate) fn biped_toml(data: &[u8]) {
@@ -139,4 +139,18 @@ pub(crate) fn tenants(data: &[u8]) {
         .zip(&other)
         .take_while(|(one, other)| one == other);
     assert!(one == other || shared.count() >= 2, "{endpoint}");
+}
+
+/// What kubectl says of the credential that it takes: an error shows nothing of it.
+pub(crate) fn exec_info(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let text = text.replace("SECRET", SECRET);
+    match biped_cli::fuzzing::exec_info(&text) {
+        Ok(version) => {
+            assert!(text.is_empty() || version.starts_with("client.authentication.k8s.io/"))
+        }
+        Err(error) => assert!(!format!("{error:?} {error}").contains(SECRET)),
+    }
 }

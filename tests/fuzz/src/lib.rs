@@ -8,8 +8,8 @@
 //! | `input.rs` | nothing: it splits an input, and runs a future |
 //! | `wire.rs` | `Retry-After`, `WWW-Authenticate`, JSON, numbers, dates, scopes, base URLs, vendor text |
 //! | `answers.rs` | responses to token requests, metadata of servers and APIs, introspection, responses of platforms, agents and vaults |
-//! | `configuration.rs` | `biped.toml`, vendor files, curl commands, places of tenants |
-//! | `stores.rs` | stored tokens, the files of the file store, sealed entries |
+//! | `configuration.rs` | `biped.toml`, vendor files, curl commands, places of tenants, what kubectl asks for |
+//! | `stores.rs` | stored tokens, the entries of credentials that change, URLs of stores, the files of the file store, sealed entries |
 //! | `keys.rs` | keys (PEM, DER, JSON Web Keys, Google's key files), `pkcs11:` URIs, certificates, signatures, JWT claims |
 //! | `sidecar.rs` | a request's `Host`, `Origin`, credentials, path and parameters, allow-lists, `Location` and `Link`, the form of a token request |
 // A target reports a broken promise by a panic.
@@ -27,7 +27,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 28] = [
+pub const TARGETS: [Target; 31] = [
     ("allow_list", sidecar::allow_list),
     ("answers", answers::vendors),
     ("claims", keys::claims),
@@ -35,6 +35,7 @@ pub const TARGETS: [Target; 28] = [
     ("credentials", sidecar::credentials),
     ("curl", configuration::curl),
     ("entries", stores::entries),
+    ("exec_info", configuration::exec_info),
     ("form", sidecar::form),
     ("google_key", keys::google_key),
     ("hosts", sidecar::hosts),
@@ -48,8 +49,10 @@ pub const TARGETS: [Target; 28] = [
     ("platforms", answers::platforms),
     ("public_keys", keys::public_keys),
     ("resource", answers::resource),
+    ("rotations", stores::rotations),
     ("signatures", keys::signatures),
     ("sources", configuration::sources),
+    ("store_urls", stores::store_urls),
     ("stored", stores::stored),
     ("svids", answers::svids),
     ("tenants", configuration::tenants),

@@ -4,17 +4,24 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use biped_core::{
-    Claim, Error, FetchContext, Generation, HttpClient, Lease, LeaseFailure, Provider, ProviderId,
+    Account, AccountKey, Claim, DurableEntry, DurableLock, DurableStore, Error, FetchContext,
+    Generation, HttpClient, Lease, LeaseFailure, Provider, ProviderId, Revision, SecretString,
     StoreError, StoredToken, Token, TokenKey, TokenRequest, TokenStore, async_trait,
 };
 use biped_engine::TokenManager;
 use biped_file::FileStore;
+use biped_postgres::PostgresStore;
+use biped_redis::RedisStore;
 use biped_sealed::{SealKey, SealedStore};
 use bytes::Bytes;
 
-use crate::input::{line, wait};
+use crate::{
+    configuration::SECRET,
+    input::{line, wait},
+};
 
 const TTL: Duration = Duration::from_millis(1);
+const ENDPOINT: &str = "https://login.example/token";
 
 /// A number in the first line, and bytes.
 fn numbered(data: &[u8]) -> (u64, &[u8]) {
@@ -72,12 +79,16 @@ impl TokenStore for Holding {
 }
 
 #[derive(Debug)]
-struct NoVendor(ProviderId);
+struct NoVendor(ProviderId, Option<Account>);
 
 #[async_trait]
 impl Provider for NoVendor {
     fn id(&self) -> &ProviderId {
         &self.0
+    }
+
+    fn account(&self) -> Option<&Account> {
+        self.1.as_ref()
     }
 
     async fn fetch(&self, _: &TokenRequest, _: &FetchContext<'_>) -> Result<Token, Error> {
@@ -92,14 +103,18 @@ impl HttpClient for NoVendor {
     }
 }
 
+fn id() -> ProviderId {
+    ProviderId::new("fuzz", ENDPOINT, "client")
+}
+
 pub(crate) fn stored(data: &[u8]) {
     let (number, bytes) = numbered(data);
-    let id = || ProviderId::new("fuzz", "https://login.example/token", "client");
     wait(async {
-        let manager = TokenManager::builder(Arc::new(NoVendor(id())))
+        let vendor = || Arc::new(NoVendor(id(), None));
+        let manager = TokenManager::builder(vendor())
             .store(Arc::new(Holding(bytes.to_vec(), number)))
             .build();
-        let source = manager.source(Arc::new(NoVendor(id())), TokenRequest::new());
+        let source = manager.source(vendor(), TokenRequest::new());
         let token = source.token().await;
         let _ = format!("{:?}", token.map(|token| token.expires_at()));
         let _ = format!("{:?}", source.stored().await);
@@ -136,4 +151,116 @@ pub(crate) fn entries(data: &[u8]) {
         let _ = store.get(&key).await;
         let _ = fs::remove_dir_all(&directory);
     });
+}
+
+/// An account's entry, as its store returns it.
+#[derive(Debug)]
+struct Kept(Vec<u8>, Revision);
+
+#[async_trait]
+impl TokenStore for Kept {
+    async fn get(&self, _: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        Ok(None)
+    }
+
+    async fn put(
+        &self,
+        _: &TokenKey,
+        _: &StoredToken,
+        _: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn forget(&self, _: &TokenKey, _: Generation, _: Duration) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn lease(
+        &self,
+        _: &TokenKey,
+        _: Duration,
+        _: Option<&Lease>,
+    ) -> Result<Claim, StoreError> {
+        Err(StoreError::new("this store has no leases"))
+    }
+
+    async fn release(
+        &self,
+        _: &TokenKey,
+        _: &Lease,
+        _: Option<LeaseFailure>,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn durable(&self) -> Option<Arc<dyn DurableStore>> {
+        Some(Arc::new(Self(self.0.clone(), self.1)))
+    }
+}
+
+#[async_trait]
+impl DurableStore for Kept {
+    async fn load(&self, _: &AccountKey) -> Result<Option<DurableEntry>, StoreError> {
+        Ok(Some(DurableEntry {
+            revision: self.1,
+            bytes: self.0.clone(),
+        }))
+    }
+
+    async fn swap(&self, _: &AccountKey, _: Revision, _: &[u8]) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn lock(&self, _: &AccountKey) -> Result<Option<Box<dyn DurableLock>>, StoreError> {
+        Ok(Some(Box::new(NoLock)))
+    }
+}
+
+#[derive(Debug)]
+struct NoLock;
+
+#[async_trait]
+impl DurableLock for NoLock {
+    fn lease(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn unlock(self: Box<Self>) {}
+}
+
+/// The entry of a credential that changes with each use. The word `SECRET` is replaced by a secret, which
+/// no output shows where it is the credential.
+pub(crate) fn rotations(data: &[u8]) {
+    let (number, bytes) = numbered(data);
+    let text = String::from_utf8_lossy(bytes);
+    let is_token = text.matches("SECRET").count() == text.matches("\"token\":\"SECRET").count();
+    let bytes = text.replace("SECRET", SECRET).into_bytes();
+    wait(async {
+        let account = || Account::new("fuzz", ENDPOINT, "crm");
+        let vendor = || Arc::new(NoVendor(id(), Some(account())));
+        let manager = TokenManager::builder(vendor())
+            .store(Arc::new(Kept(bytes, Revision(number))))
+            .build();
+        let source = manager.source(vendor(), TokenRequest::new());
+        // What can't be read is not an account without an entry: a refresh waits for another answer.
+        let token = tokio::time::timeout(TTL, source.token()).await;
+        let shown = format!("{:?} {token:?}", source.credential().await);
+        assert!(!is_token || !shown.contains(SECRET), "{shown}");
+    });
+}
+
+/// The URLs of a Redis and of a PostgreSQL, a line each. No output shows a user's password.
+pub(crate) fn store_urls(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let is_password = text.matches("SECRET").count() == text.matches("://u:SECRET@").count();
+    let text = text.replace("SECRET", SECRET);
+    let urls: Vec<_> = text.lines().map(SecretString::from).collect();
+    let mut shown = format!("{:?}", RedisStore::cluster(&urls, None));
+    for url in &urls {
+        shown += &format!("{:?} {:?}", RedisStore::new(url), PostgresStore::new(url));
+    }
+    assert!(!is_password || !shown.contains(SECRET), "{shown}");
 }

@@ -11,9 +11,11 @@ use std::{
 
 use biped::{
     Biped, Builder, Error,
+    dialect::Catalogue,
     provider::{Field, FieldType, ProviderKind},
 };
 
+use super::vendors::found;
 use crate::{
     args,
     failure::Outcome,
@@ -24,6 +26,9 @@ use crate::{
 const STARTER: &str = include_str!("init/biped.toml");
 
 pub(crate) fn run(session: &Session, args: &args::Init) -> Outcome {
+    if let Some(vendor) = &args.vendor {
+        return Err(of_one_vendor(vendor).into());
+    }
     if let Some(url) = &args.api {
         return api::run(session, url);
     }
@@ -52,6 +57,22 @@ pub(crate) fn run(session: &Session, args: &args::Init) -> Outcome {
             Err(Error::configuration(format!("{shown} can't be written: {error}")).into())
         }
     }
+}
+
+/// The error of a name behind `init`: the table of one vendor comes from another command.
+fn of_one_vendor(name: &str) -> Error {
+    let what = "init writes a file for any vendor, and takes no name";
+    let remedy = match Catalogue::built_in().get(name) {
+        Some(vendor) => format!(
+            "print the vendor's table with `biped vendors show {}`",
+            vendor.name()
+        ),
+        None => format!(
+            "print a vendor's table with `biped vendors show VENDOR`; the catalogue does not contain {name}: {}",
+            found::suggestion(name)
+        ),
+    };
+    Error::configuration(what).with_remedy(remedy)
 }
 
 /// Makes a new configuration writable by its owner only, whatever the umask: any other would be

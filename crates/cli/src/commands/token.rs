@@ -1,7 +1,7 @@
 //! `biped token`.
 
 mod curl;
-mod kubernetes;
+pub(crate) mod kubernetes;
 
 use std::{path::Path, time::Duration};
 

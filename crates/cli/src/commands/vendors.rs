@@ -17,7 +17,7 @@ use crate::{
     session::Session,
 };
 
-mod found;
+pub(super) mod found;
 mod learn;
 mod list;
 mod live;
@@ -39,12 +39,10 @@ fn listed(words: &str, format: PageFormat) -> Outcome {
         return output::json(&rows);
     }
     if rows.is_empty() {
-        let remedy = match Catalogue::built_in().nearest(words) {
-            Some(meant) => format!("did you mean {meant}?"),
-            None => {
-                "list all with `biped vendors`, or describe the vendor in a file of your own".into()
-            }
-        };
+        let remedy = Catalogue::built_in().suggestion(words);
+        let remedy = remedy.unwrap_or_else(|| {
+            "list all with `biped vendors`, or describe the vendor in a file of your own".into()
+        });
         output::note(&format!("no vendor matches these words; {remedy}"));
     }
     output::text(&match format {

@@ -25,6 +25,9 @@ fn the_list_says_how_many_are_verified_and_how() {
     }
     let rows = world.run("vendors --format json spotify").json();
     assert_eq!(rows[0]["verified"], "own");
+    // The request is in the vendor's code, but the answer only in that of others.
+    let rows = world.run("vendors --format json personio").json();
+    assert_eq!(rows[0]["verified"], "others");
     let markdown = world.run("vendors --format markdown spotify").ok();
     assert!(markdown.starts_with("| vendor |"), "{markdown}");
     // The variants of one vendor are together.
@@ -159,6 +162,23 @@ fn every_shown_entry_loads_as_it_is() {
     );
     world.write("biped.toml", &given);
     world.run("list").ok();
+}
+
+#[test]
+fn a_name_that_several_vendors_match_is_answered_with_all_of_them() {
+    let world = World::empty();
+    for line in ["vendors show azure", "vendors test azure", "init azure"] {
+        let told = world.run(line).failed(2);
+        for part in ["entra-id, microsoft-azure", "`biped vendors azure`"] {
+            assert!(told.contains(part), "{line}: {told}");
+        }
+    }
+    // Where only one is near, no search is needed.
+    let told = world.run("vendors show keyclock").failed(2);
+    assert!(told.contains("keycloak?") && !told.contains("biped vendors keyclock"));
+    let told = world.run("init keycloak").failed(2);
+    assert!(told.contains("`biped vendors show keycloak`"), "{told}");
+    assert!(!world.path("biped.toml").exists());
 }
 
 #[test]

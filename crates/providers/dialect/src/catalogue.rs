@@ -7,6 +7,9 @@ use std::{
 
 use crate::{About, Dialect, Scopes, vendors::FILES};
 
+/// How many vendors a message suggests.
+const SUGGESTED: usize = 8;
+
 /// The vendor files that come with this crate.
 ///
 /// ```
@@ -64,16 +67,33 @@ impl Catalogue {
         self.get(name)?.dialect()
     }
 
-    /// Returns the vendor to suggest for a mistyped name: the one with the nearest name, or else the
-    /// only one that a search finds.
+    /// Returns the vendors to suggest for a name that is not in the catalogue: the one with the nearest
+    /// name, or else all that a [`search`](Self::search) finds. There may be none.
     #[must_use]
-    pub fn nearest(&self, typed: &str) -> Option<&'static str> {
-        let near = biped_config::nearest(typed, self.entries.iter().map(|entry| entry.name));
-        near.or_else(|| {
-            let mut found = self.search(typed);
-            let only = found.next()?;
-            found.next().is_none().then_some(only.name)
-        })
+    pub fn candidates(&self, typed: &str) -> Vec<&'static str> {
+        let names = self.entries.iter().map(|entry| entry.name);
+        match biped_config::nearest(typed, names) {
+            Some(near) => vec![near],
+            None if letters(typed).is_empty() => Vec::new(),
+            None => self.search(typed).map(VendorFile::name).collect(),
+        }
+    }
+
+    /// Returns the question that a message ends with: whether one of the
+    /// [`candidates`](Self::candidates) was meant. At most eight are named. `None` if there is none.
+    #[must_use]
+    pub fn suggestion(&self, typed: &str) -> Option<String> {
+        let found = self.candidates(typed);
+        let shown = found.iter().take(SUGGESTED).copied();
+        let mut names = shown.collect::<Vec<_>>().join(", ");
+        if found.len() > SUGGESTED {
+            names.push_str(", …");
+        }
+        match found.len() {
+            0 => None,
+            1 => Some(format!("did you mean {names}?")),
+            _ => Some(format!("did you mean one of {names}?")),
+        }
     }
 
     /// Returns the vendors that have all these words in their name, title, aliases, tags or the

@@ -112,8 +112,8 @@ fn dialect(config: &ProviderConfig) -> Result<Arc<Dialect>, Error> {
 fn of_catalogue(config: &ProviderConfig, vendor: &str) -> Result<Arc<Dialect>, Error> {
     crate::Catalogue::built_in().dialect(vendor).ok_or_else(|| {
         let meant = crate::Catalogue::built_in()
-            .nearest(vendor)
-            .map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+            .suggestion(vendor)
+            .map_or(String::new(), |meant| format!("; {meant}"));
         config.invalid(
             "vendor",
             format!("the catalogue does not contain this vendor{meant}"),

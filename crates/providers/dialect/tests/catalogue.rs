@@ -109,7 +109,26 @@ fn vendors_are_found_by_name_title_and_what_they_are_for() {
     assert_eq!(found("dynamics"), ["entra-id", "microsoft-dataverse"]);
     assert_eq!(found("no such vendor anywhere"), Vec::<&str>::new());
     assert_eq!(found("").len(), catalogue.entries().len());
-    assert_eq!(catalogue.nearest("keyclock"), Some("keycloak"));
+}
+
+#[test]
+fn a_name_that_is_not_in_the_catalogue_has_candidates() {
+    let catalogue = Catalogue::built_in();
+    assert_eq!(catalogue.candidates("keyclock"), ["keycloak"]);
+    assert_eq!(
+        catalogue.candidates("azure"),
+        ["entra-id", "microsoft-azure"]
+    );
+    assert!(catalogue.candidates("no such vendor anywhere").is_empty());
+    // A word that says nothing suggests nothing.
+    assert!(catalogue.candidates("").is_empty() && catalogue.candidates(" -").is_empty());
+    let suggestion = |typed| catalogue.suggestion(typed).unwrap_or_default();
+    assert!(suggestion("keyclock").ends_with("keycloak?"));
+    assert!(suggestion("azure").ends_with("one of entra-id, microsoft-azure?"));
+    let many = suggestion("security");
+    assert_eq!(many.matches(", ").count(), 8, "{many}");
+    assert!(many.ends_with(", …?"), "{many}");
+    assert_eq!(suggestion("no such vendor anywhere"), "");
 }
 
 /// Whether a file is of a class.

@@ -65,6 +65,25 @@ fn the_request_and_the_answer_rest_on_the_vendor_or_on_two_others_or_are_unverif
     });
 }
 
+/// Who collects the documents of others, or integrates them.
+const COLLECTORS: [&str; 6] = [
+    "api-evangelist",
+    "apis-guru",
+    "flowground",
+    "karrioapi",
+    "nangohq",
+    "timtini",
+];
+
+#[test]
+fn a_copy_of_a_vendors_document_is_not_the_vendors_own() {
+    every_vendor(|_, about| {
+        let own = about.sources().iter().filter(|source| source.is_own());
+        let copies = own.filter(|source| COLLECTORS.contains(&&*witness(source)));
+        copies.map(|it| format!("{} is a copy", it.url())).collect()
+    });
+}
+
 #[test]
 fn what_no_source_says_is_unverified() {
     every_vendor(|dialect, about| {

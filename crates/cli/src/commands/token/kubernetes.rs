@@ -59,7 +59,7 @@ pub(super) fn credential(token: &Token) -> Result<String, Error> {
     Ok(json + "\n")
 }
 
-fn version(info: Option<&std::ffi::OsStr>) -> Result<&'static str, Error> {
+pub(crate) fn version(info: Option<&std::ffi::OsStr>) -> Result<&'static str, Error> {
     let Some(info) = info.filter(|info| !info.is_empty()) else {
         return Ok(VERSIONS[0]);
     };

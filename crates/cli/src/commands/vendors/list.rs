@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use biped::dialect::{About, Catalogue, Dialect, Source, VendorFile};
+use biped::dialect::{About, Catalogue, Dialect, VendorFile};
 use serde::Serialize;
 
 use super::page;
@@ -24,13 +24,15 @@ enum Backing {
 impl Backing {
     fn of(about: &About) -> Self {
         let facts = ["request", "answer"];
-        let says = |source: &&Source| source.says().any(|fact| facts.contains(&fact));
-        let mut sources = about.sources().iter().filter(says);
+        let is_own = |fact: &&str| {
+            let mut own = about.sources().iter().filter(|source| source.is_own());
+            own.any(|source| source.says().any(|said| said == *fact))
+        };
         if about.is_live() {
             Self::Live
         } else if about.unverified().any(|fact| facts.contains(&fact)) {
             Self::Unverified
-        } else if sources.any(Source::is_own) {
+        } else if facts.iter().all(is_own) {
             Self::Own
         } else {
             Self::Others
