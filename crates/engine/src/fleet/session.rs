@@ -12,7 +12,7 @@ use std::{
 
 use biped_core::{
     Claim, Clock, Error, ErrorKind, Generation, IdentityKey, Lease, LeaseFailure, MAX_LIFETIME,
-    ProviderId, SecretUse, StoreError, StoreKey, StoredToken, Token, TokenKey, TokenRequest,
+    Now, ProviderId, SecretUse, StoreError, StoreKey, StoredToken, Token, TokenKey, TokenRequest,
     TokenStore,
 };
 
@@ -20,7 +20,7 @@ use crate::{
     failure::FetchFailure,
     fleet::{format, vet},
     key::{cached::CachedToken, schedule::nanos},
-    settings::{LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, TOMBSTONE},
+    settings::{IDLE_POLL, LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, TOMBSTONE},
     telemetry,
 };
 
@@ -150,6 +150,13 @@ impl SharedStore {
         }
     }
 
+    /// How much longer the store is left alone after a fault; `None` where it can be used.
+    pub(crate) fn rest(&self, now: &Now) -> Option<Duration> {
+        let until = Duration::from_nanos(self.rest_until.load(Ordering::Relaxed));
+        let left = until.saturating_sub(now.mono);
+        (!self.is_needed && !left.is_zero()).then_some(left)
+    }
+
     /// Whether a token that is bound to a key may be in the store.
     pub(crate) fn is_sealed(&self) -> bool {
         self.store.is_sealed()
@@ -194,7 +201,7 @@ impl SharedStore {
     ) -> Option<T> {
         let clock = &self.clock;
         let started = clock.now().mono;
-        if !self.is_needed && nanos(started) < self.rest_until.load(Ordering::Relaxed) {
+        if self.rest(&clock.now()).is_some() {
             return None;
         }
         let done = tokio::select! {
@@ -354,30 +361,44 @@ impl StoreSession<'_> {
     }
 
     /// Waits until the entry may have changed since it was read, or `left` is over, and no longer than
-    /// [`LEASE_POLL`]. A store that has just told of a lease works, so its time begins anew, but the
-    /// wait counts: a store that freezes during it costs a call no more than at any other moment.
-    pub(crate) async fn wait(&mut self, known: Generation, left: Duration) {
+    /// [`LEASE_POLL`]; while no caller waits, until one does (`caller`), and no longer than [`IDLE_POLL`].
+    ///
+    /// A store that has just told of a lease works, so its time begins anew, but the wait of a caller
+    /// counts: a store that freezes during it costs a call no more than at any other moment.
+    pub(crate) async fn wait(
+        &mut self,
+        known: Generation,
+        left: Duration,
+        has_caller: bool,
+        caller: impl Future<Output = ()>,
+    ) {
         let clock = &self.shared.clock;
         let started = clock.now().mono;
-        let wait = left.clamp(LEAST_WAIT, LEASE_POLL);
+        let longest = if has_caller { LEASE_POLL } else { IDLE_POLL };
         let after = known.max(self.seen);
         let key = self.place.key();
-        let changed = tokio::select! {
-            changed = self.shared.store.changed(&key, after) => Some(changed),
-            () = clock.sleep(wait) => None,
+        let changed = async {
+            if self.shared.store.changed(&key, after).await.is_err() {
+                // It can't tell: then by the clock alone.
+                std::future::pending::<()>().await;
+            }
         };
-        let waited = clock.now().mono.saturating_sub(started);
-        self.woken = self.woken.saturating_add(u32::from(changed.is_some()));
-        match changed {
-            // A store that wakes again and again may be mistaken.
-            Some(Ok(())) if self.woken > FREE_WAKES => clock.sleep(LEAST_WAIT).await,
-            // It can't tell: then by the clock alone.
-            Some(Err(_)) => clock.sleep(wait.saturating_sub(waited)).await,
-            Some(Ok(())) | None => {}
+        let is_woken = tokio::select! {
+            () = changed => true,
+            () = clock.sleep(left.clamp(LEAST_WAIT, longest)) => false,
+            () = caller, if !has_caller => false,
+        };
+        self.woken = self.woken.saturating_add(u32::from(is_woken));
+        // A store that wakes again and again may be mistaken.
+        if is_woken && self.woken > FREE_WAKES {
+            clock.sleep(LEAST_WAIT).await;
         }
-        // No more than it was to be: that the machine stood still is not the store's fault.
-        let waited = clock.now().mono.saturating_sub(started).min(LEASE_POLL);
-        self.left = self.shared.limit.saturating_sub(waited);
+        self.left = self.shared.limit;
+        if has_caller {
+            // No more than it was to be: that the machine stood still is not the store's fault.
+            let waited = clock.now().mono.saturating_sub(started).min(LEASE_POLL);
+            self.left = self.left.saturating_sub(waited);
+        }
     }
 
     /// Runs `work` and keeps the lease alive meanwhile.
