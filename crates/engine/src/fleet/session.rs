@@ -57,6 +57,8 @@ pub(crate) struct StoreSession<'a> {
     seen: Generation,
     /// How often it was woken while it waited.
     woken: u32,
+    /// It failed late, and may only be slow.
+    is_slow: bool,
 }
 
 /// Whether this process may fetch.
@@ -124,6 +126,7 @@ impl SharedStore {
             },
             seen: Generation(0),
             woken: 0,
+            is_slow: false,
         })
     }
 
@@ -190,9 +193,23 @@ impl SharedStore {
         Ok(decoded.map(|(token, _)| token))
     }
 
+    /// One operation within `left`, unless the store is left alone.
+    async fn bounded<T>(
+        &self,
+        left: &mut Duration,
+        provider: &str,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Option<T> {
+        match self.rest(&self.clock.now()) {
+            Some(_) => None,
+            None => self.tried(left, provider, operation, work).await,
+        }
+    }
+
     /// One operation within `left`, which gets less by what it takes. A store that fails or is slow
     /// is left alone for a while, and the call goes on without it.
-    async fn bounded<T>(
+    async fn tried<T>(
         &self,
         left: &mut Duration,
         provider: &str,
@@ -201,9 +218,6 @@ impl SharedStore {
     ) -> Option<T> {
         let clock = &self.clock;
         let started = clock.now().mono;
-        if self.rest(&clock.now()).is_some() {
-            return None;
-        }
         let done = tokio::select! {
             biased;
             done = work => done,
@@ -258,7 +272,8 @@ impl StoreSession<'_> {
         self.place.is_of(self.id, secrets)
     }
 
-    /// Stores a token, and gives the lease back.
+    /// Stores a token, and gives the lease back. A slow store is told as well, since no caller waits for
+    /// that: with this token the others need not ask the vendor.
     pub(crate) async fn put(&mut self, token: &CachedToken, lease: Option<&Lease>) {
         let keep = token.expires_at().map_or(MAX_LIFETIME, |expiry| {
             expiry.since(self.shared.clock.now().wall)
@@ -272,9 +287,18 @@ impl StoreSession<'_> {
         };
         let store = self.shared.store.clone();
         let key = self.place.key();
-        self.left = self.shared.limit;
-        self.insisted("put", || store.put(&key, &stored, lease))
-            .await;
+        let shared = self.shared;
+        if self.is_slow {
+            let (mut left, put) = (PATIENT, store.put(&key, &stored, lease));
+            let done = shared.tried(&mut left, self.id.name(), "put", put).await;
+            if done.is_some() {
+                shared.rest_until.store(0, Ordering::Relaxed);
+            }
+        } else {
+            self.left = shared.limit;
+            self.insisted("put", || store.put(&key, &stored, lease))
+                .await;
+        }
     }
 
     /// Tells the store what was rejected: under this name, and under the one that it was stored
@@ -457,6 +481,10 @@ impl StoreSession<'_> {
         let Self {
             shared, left, id, ..
         } = self;
-        shared.bounded(left, id.name(), operation, work).await
+        let started = shared.clock.now().mono;
+        let done = shared.bounded(left, id.name(), operation, work).await;
+        let took = shared.clock.now().mono.saturating_sub(started);
+        self.is_slow |= done.is_none() && took >= shared.limit / 2;
+        done
     }
 }

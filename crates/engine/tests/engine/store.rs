@@ -605,6 +605,26 @@ async fn a_renewal_for_which_no_caller_waits_looks_for_anothers_token_twice_a_se
 }
 
 #[tokio::test]
+async fn a_store_that_was_too_slow_hears_of_the_token_that_was_fetched_without_it() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let (stage, source) = fleet.process();
+    stage.http.push(Reply::token("t-1", 1000));
+    fleet.store.set(Fault::Slow(seconds(0.3)));
+    let caller = ask(&source);
+    settle().await;
+    fleet.advance(0.25);
+    assert_eq!(caller.await.unwrap().unwrap(), "t-1");
+    settle().await;
+    fleet.advance(0.3);
+    settle().await;
+    fleet.store.set(Fault::None);
+    let (other, source) = fleet.process();
+    assert_eq!(text(&source).await, "t-1");
+    assert_eq!(other.http.count(), 0);
+}
+
+#[tokio::test]
 async fn a_lease_is_renewed_as_long_as_its_holder_fetches() {
     let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
