@@ -44,6 +44,8 @@ pub(crate) enum FlightFailure {
     Interrupted(Error),
     /// The token arrived, and had been forgotten meanwhile: its callers start another flight.
     Forgotten(Error),
+    /// The store could not be asked, and a token serves: the key asks again after this time.
+    PutOff { error: Error, wait: Duration },
 }
 
 /// How much longer a flight may take.
@@ -71,6 +73,8 @@ pub(crate) enum KeyConsequence {
     ClientRefused,
     /// The vendor refused this request.
     RequestRefused,
+    /// While the token that it has serves, the key doesn't ask for this long.
+    PutOff { wait: Duration },
     /// The key doesn't ask for this long. A failure that counts makes the next wait longer.
     Wait { wait: Duration, counts: bool },
 }
@@ -135,13 +139,20 @@ impl FlightFailure {
             Self::Fetch(_) | Self::Fleet { .. } | Self::Known(_) => {
                 Some(self.error().is_transient())
             }
-            Self::Panic(_) | Self::Interrupted(_) | Self::Forgotten(_) => None,
+            Self::Panic(_) | Self::Interrupted(_) | Self::Forgotten(_) | Self::PutOff { .. } => {
+                None
+            }
         }
+    }
+
+    /// Whether its callers start another flight.
+    pub(crate) fn is_no_answer(&self) -> bool {
+        matches!(self, Self::Forgotten(_) | Self::PutOff { .. })
     }
 
     /// Whether it has not been reported yet.
     pub(crate) fn is_news(&self) -> bool {
-        !matches!(self, Self::Known(_))
+        !matches!(self, Self::Known(_) | Self::PutOff { .. })
     }
 
     /// Whether the vendor refused the client itself.
@@ -163,6 +174,7 @@ impl FlightFailure {
         match self {
             Self::Fetch(failure) => failure.for_key(failures, next_try),
             Self::Fleet { wait: left, .. } => wait((*left).min(MAX_RETRY_AFTER)),
+            Self::PutOff { wait, .. } => KeyConsequence::PutOff { wait: *wait },
             // No caller waits while a token serves, so one attempt now and then is enough.
             Self::Panic(_) if serving => wait(next_try.min(REST)),
             Self::Known(_) | Self::Panic(_) | Self::Interrupted(_) | Self::Forgotten(_) => {
@@ -175,6 +187,7 @@ impl FlightFailure {
         match self {
             Self::Fetch(FetchFailure { error, .. })
             | Self::Fleet { error, .. }
+            | Self::PutOff { error, .. }
             | Self::Known(error)
             | Self::Panic(error)
             | Self::Interrupted(error)
@@ -190,6 +203,10 @@ impl FlightFailure {
                 ..failure
             }),
             Self::Fleet { error, wait } => Self::Fleet {
+                error: change(error),
+                wait,
+            },
+            Self::PutOff { error, wait } => Self::PutOff {
                 error: change(error),
                 wait,
             },

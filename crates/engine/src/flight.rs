@@ -33,8 +33,8 @@ pub(crate) type Outcome = Result<Arc<CachedToken>, Ended>;
 #[derive(Clone)]
 pub(crate) enum Ended {
     Failed(Error),
-    /// What it brought had been forgotten meanwhile: its callers start another.
-    Forgotten,
+    /// What it brought had been forgotten meanwhile, or it was put off: its callers start another.
+    Unanswered,
 }
 
 /// The one fetch in progress for a key.
@@ -50,6 +50,8 @@ pub(crate) struct Flight {
     span: OnceLock<Span>,
     /// How often the client had been refused before this flight was allowed to start.
     pub(crate) refusals_seen: u64,
+    /// A caller began to wait.
+    caller_came: Notify,
     end: Ending,
 }
 
@@ -78,6 +80,7 @@ impl Flight {
             queue: Queued::default(),
             span: OnceLock::new(),
             refusals_seen: demand.refusals,
+            caller_came: Notify::new(),
             end: Ending {
                 from_store: AtomicBool::new(false),
                 outcome: OnceLock::new(),
@@ -120,10 +123,23 @@ impl Flight {
 
     /// A caller waits for it now, without a token that would do.
     pub(crate) fn require(&self, demand: Demand) {
-        if self.demand.require(demand)
-            && let Some(position) = &*lock(&self.queue.position)
-        {
-            position.promote();
+        if self.demand.require(demand) {
+            self.caller_came.notify_waiters();
+            if let Some(position) = &*lock(&self.queue.position) {
+                position.promote();
+            }
+        }
+    }
+
+    /// Waits until a caller waits for it, without a token that would do.
+    pub(crate) async fn caller(&self) {
+        loop {
+            let mut came = std::pin::pin!(self.caller_came.notified());
+            came.as_mut().enable();
+            if self.demand.is_urgent() {
+                return;
+            }
+            came.await;
         }
     }
 

@@ -81,7 +81,10 @@ use crate::{
 ///
 /// **The store**, if there is one, is read before a fetch and written after it. All its work
 /// before a fetch has 250 ms; one that fails is not used for 5 s, and no call fails because of it. In a
-/// fleet, the process that holds the lease fetches. A rejected token never comes back from it.
+/// fleet, the process that holds the lease fetches. A rejected token never comes back from it. While a
+/// token serves, a store that fails puts its renewal off, until half of the time between its refresh
+/// point and its end of use is over: a fleet without its store for a moment asks the vendor no more often.
+/// A store that was too slow is told of the new token all the same.
 ///
 /// **Whose token it is.** In memory a client is its [`ProviderId`], credentials and all: two that
 /// differ in a secret share neither a token nor a refusal. In a store that has an

@@ -182,6 +182,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// How often a process that waits for another's fetch reads the store, whatever it is told. It is a
 /// part of [`Settings::store_wait`]: a store that freezes then costs a call no more than at any other moment.
 pub(crate) const LEASE_POLL: Duration = Duration::from_millis(100);
+/// The same while no caller waits, so that a fleet that renews a token doesn't wear out its store.
+pub(crate) const IDLE_POLL: Duration = Duration::from_millis(500);
 /// How long a store refuses a token that was rejected, if its expiry is not known.
 pub(crate) const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a flight shows that its runtime drives it.

@@ -221,7 +221,7 @@ impl TokenSource {
                 Ok(token) if !flight.satisfies(demand, &token, &now) => {}
                 Ok(token) => return Ok(token.into()),
                 Err(Ended::Failed(error)) => return self.last_resort_or(error, demand),
-                Err(Ended::Forgotten) => {}
+                Err(Ended::Unanswered) => {}
             }
         }
     }

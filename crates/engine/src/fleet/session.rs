@@ -12,7 +12,7 @@ use std::{
 
 use biped_core::{
     Claim, Clock, Error, ErrorKind, Generation, IdentityKey, Lease, LeaseFailure, MAX_LIFETIME,
-    ProviderId, SecretUse, StoreError, StoreKey, StoredToken, Token, TokenKey, TokenRequest,
+    Now, ProviderId, SecretUse, StoreError, StoreKey, StoredToken, Token, TokenKey, TokenRequest,
     TokenStore,
 };
 
@@ -20,7 +20,7 @@ use crate::{
     failure::FetchFailure,
     fleet::{format, vet},
     key::{cached::CachedToken, schedule::nanos},
-    settings::{LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, TOMBSTONE},
+    settings::{IDLE_POLL, LEASE, LEASE_POLL, LEAST_WAIT, MAX_RETRY_AFTER, TOMBSTONE},
     telemetry,
 };
 
@@ -57,6 +57,8 @@ pub(crate) struct StoreSession<'a> {
     seen: Generation,
     /// How often it was woken while it waited.
     woken: u32,
+    /// It failed late, and may only be slow.
+    is_slow: bool,
 }
 
 /// Whether this process may fetch.
@@ -124,6 +126,7 @@ impl SharedStore {
             },
             seen: Generation(0),
             woken: 0,
+            is_slow: false,
         })
     }
 
@@ -148,6 +151,13 @@ impl SharedStore {
             Ok(identity) => !StoreKey::stays_in_process(identity.as_ref(), id),
             Err(_) => true,
         }
+    }
+
+    /// How much longer the store is left alone after a fault; `None` where it can be used.
+    pub(crate) fn rest(&self, now: &Now) -> Option<Duration> {
+        let until = Duration::from_nanos(self.rest_until.load(Ordering::Relaxed));
+        let left = until.saturating_sub(now.mono);
+        (!self.is_needed && !left.is_zero()).then_some(left)
     }
 
     /// Whether a token that is bound to a key may be in the store.
@@ -183,9 +193,23 @@ impl SharedStore {
         Ok(decoded.map(|(token, _)| token))
     }
 
+    /// One operation within `left`, unless the store is left alone.
+    async fn bounded<T>(
+        &self,
+        left: &mut Duration,
+        provider: &str,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Option<T> {
+        match self.rest(&self.clock.now()) {
+            Some(_) => None,
+            None => self.tried(left, provider, operation, work).await,
+        }
+    }
+
     /// One operation within `left`, which gets less by what it takes. A store that fails or is slow
     /// is left alone for a while, and the call goes on without it.
-    async fn bounded<T>(
+    async fn tried<T>(
         &self,
         left: &mut Duration,
         provider: &str,
@@ -194,9 +218,6 @@ impl SharedStore {
     ) -> Option<T> {
         let clock = &self.clock;
         let started = clock.now().mono;
-        if !self.is_needed && nanos(started) < self.rest_until.load(Ordering::Relaxed) {
-            return None;
-        }
         let done = tokio::select! {
             biased;
             done = work => done,
@@ -251,7 +272,8 @@ impl StoreSession<'_> {
         self.place.is_of(self.id, secrets)
     }
 
-    /// Stores a token, and gives the lease back.
+    /// Stores a token, and gives the lease back. A slow store is told as well, since no caller waits for
+    /// that: with this token the others need not ask the vendor.
     pub(crate) async fn put(&mut self, token: &CachedToken, lease: Option<&Lease>) {
         let keep = token.expires_at().map_or(MAX_LIFETIME, |expiry| {
             expiry.since(self.shared.clock.now().wall)
@@ -265,9 +287,18 @@ impl StoreSession<'_> {
         };
         let store = self.shared.store.clone();
         let key = self.place.key();
-        self.left = self.shared.limit;
-        self.insisted("put", || store.put(&key, &stored, lease))
-            .await;
+        let shared = self.shared;
+        if self.is_slow {
+            let (mut left, put) = (PATIENT, store.put(&key, &stored, lease));
+            let done = shared.tried(&mut left, self.id.name(), "put", put).await;
+            if done.is_some() {
+                shared.rest_until.store(0, Ordering::Relaxed);
+            }
+        } else {
+            self.left = shared.limit;
+            self.insisted("put", || store.put(&key, &stored, lease))
+                .await;
+        }
     }
 
     /// Tells the store what was rejected: under this name, and under the one that it was stored
@@ -354,30 +385,44 @@ impl StoreSession<'_> {
     }
 
     /// Waits until the entry may have changed since it was read, or `left` is over, and no longer than
-    /// [`LEASE_POLL`]. A store that has just told of a lease works, so its time begins anew, but the
-    /// wait counts: a store that freezes during it costs a call no more than at any other moment.
-    pub(crate) async fn wait(&mut self, known: Generation, left: Duration) {
+    /// [`LEASE_POLL`]; while no caller waits, until one does (`caller`), and no longer than [`IDLE_POLL`].
+    ///
+    /// A store that has just told of a lease works, so its time begins anew, but the wait of a caller
+    /// counts: a store that freezes during it costs a call no more than at any other moment.
+    pub(crate) async fn wait(
+        &mut self,
+        known: Generation,
+        left: Duration,
+        has_caller: bool,
+        caller: impl Future<Output = ()>,
+    ) {
         let clock = &self.shared.clock;
         let started = clock.now().mono;
-        let wait = left.clamp(LEAST_WAIT, LEASE_POLL);
+        let longest = if has_caller { LEASE_POLL } else { IDLE_POLL };
         let after = known.max(self.seen);
         let key = self.place.key();
-        let changed = tokio::select! {
-            changed = self.shared.store.changed(&key, after) => Some(changed),
-            () = clock.sleep(wait) => None,
+        let changed = async {
+            if self.shared.store.changed(&key, after).await.is_err() {
+                // It can't tell: then by the clock alone.
+                std::future::pending::<()>().await;
+            }
         };
-        let waited = clock.now().mono.saturating_sub(started);
-        self.woken = self.woken.saturating_add(u32::from(changed.is_some()));
-        match changed {
-            // A store that wakes again and again may be mistaken.
-            Some(Ok(())) if self.woken > FREE_WAKES => clock.sleep(LEAST_WAIT).await,
-            // It can't tell: then by the clock alone.
-            Some(Err(_)) => clock.sleep(wait.saturating_sub(waited)).await,
-            Some(Ok(())) | None => {}
+        let is_woken = tokio::select! {
+            () = changed => true,
+            () = clock.sleep(left.clamp(LEAST_WAIT, longest)) => false,
+            () = caller, if !has_caller => false,
+        };
+        self.woken = self.woken.saturating_add(u32::from(is_woken));
+        // A store that wakes again and again may be mistaken.
+        if is_woken && self.woken > FREE_WAKES {
+            clock.sleep(LEAST_WAIT).await;
         }
-        // No more than it was to be: that the machine stood still is not the store's fault.
-        let waited = clock.now().mono.saturating_sub(started).min(LEASE_POLL);
-        self.left = self.shared.limit.saturating_sub(waited);
+        self.left = self.shared.limit;
+        if has_caller {
+            // No more than it was to be: that the machine stood still is not the store's fault.
+            let waited = clock.now().mono.saturating_sub(started).min(LEASE_POLL);
+            self.left = self.left.saturating_sub(waited);
+        }
     }
 
     /// Runs `work` and keeps the lease alive meanwhile.
@@ -436,6 +481,10 @@ impl StoreSession<'_> {
         let Self {
             shared, left, id, ..
         } = self;
-        shared.bounded(left, id.name(), operation, work).await
+        let started = shared.clock.now().mono;
+        let done = shared.bounded(left, id.name(), operation, work).await;
+        let took = shared.clock.now().mono.saturating_sub(started);
+        self.is_slow |= done.is_none() && took >= shared.limit / 2;
+        done
     }
 }

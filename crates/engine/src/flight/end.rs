@@ -97,9 +97,9 @@ impl FlightTask {
             self.key.fetches.fetch_add(1, Ordering::Relaxed);
             telemetry::failed(&client.id, &self.key.request, &error, serving);
         }
-        self.finish(Err(match failure {
-            FlightFailure::Forgotten(_) => Ended::Forgotten,
-            _ => Ended::Failed(error),
+        self.finish(Err(match failure.is_no_answer() {
+            true => Ended::Unanswered,
+            false => Ended::Failed(error),
         }));
         (failure, own_wait)
     }

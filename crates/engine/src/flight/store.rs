@@ -1,6 +1,6 @@
 //! What a flight does at the store before it asks the vendor.
 
-use biped_core::Generation;
+use biped_core::{Error, Generation};
 
 use crate::{
     failure::FlightFailure,
@@ -45,7 +45,9 @@ impl FlightTask {
                 LeaseAnswer::Taken(left) => {
                     drop(permit);
                     let known = self.known();
-                    session.wait(known, left).await;
+                    let has_caller = self.patience().urgent;
+                    let caller = self.flight.caller();
+                    session.wait(known, left, has_caller, caller).await;
                 }
                 LeaseAnswer::CoolingDown(..) if !self.engine.settings.share_failures => {
                     return Ok(Admission::Granted(permit, None));
@@ -90,6 +92,23 @@ impl FlightTask {
             lease: None,
             secrets: Vec::new(),
         })
+    }
+
+    /// Why this flight, for which no caller waits, is put off: the store could not be asked, and a fleet
+    /// whose processes then all ask the vendor asks as often as it has processes.
+    pub(super) fn put_off(&self) -> Option<FlightFailure> {
+        let now = self.engine.clock.now();
+        let is_wanted_now = self.patience().urgent || self.flight.must_ask_vendor();
+        if is_wanted_now || self.provider.account().is_some() {
+            return None;
+        }
+        let rest = self.engine.shared.as_ref()?.rest(&now)?;
+        let current = self.key.slot.load();
+        let to_spare = current.as_ref()?.schedule.to_spare(&now);
+        let error = Error::unreachable("the store can't be asked");
+        // Not all at once, as they would be after a fault that all of them see.
+        let wait = rest.mul_f64(1.0 + fastrand::f64() / 2.0).min(to_spare);
+        (!wait.is_zero()).then_some(FlightFailure::PutOff { error, wait })
     }
 
     /// The newest generation that is of no use: the one that is served, or was forgotten.

@@ -283,6 +283,11 @@ impl FlightTask {
                 Box::pin(session.release(&lease, None)).await;
             }
         };
+        if lease.is_none()
+            && let Some(put_off) = self.put_off()
+        {
+            return Err(put_off.into());
+        }
         let generation = self.next_generation(lease.as_ref());
         let answer = match session {
             None => self.ask(None, &lent).await,

@@ -82,6 +82,13 @@ impl Schedule {
         }
     }
 
+    /// How long the token goes on serving before half of the time between its refresh point and its end of
+    /// use is over.
+    pub(crate) fn to_spare(&self, now: &Now) -> Duration {
+        let whole = Duration::from_nanos(self.unusable.mono.saturating_sub(self.refresh.mono));
+        self.unusable.left(now).saturating_sub(whole / 2)
+    }
+
     /// The longest wait that still leaves the token time for another try: half of what is left of
     /// it, and when it ends, so does the wait.
     pub(crate) fn next_try(&self, now: &Now) -> Duration {

@@ -55,6 +55,8 @@ struct Setbacks {
     /// The token that was fetched for a caller whom it does not last long enough, and how long it
     /// lasted then: the vendor gives none that lasts longer.
     longest: Option<(Generation, Duration)>,
+    /// While a token serves, no fetch before this moment: the store could not be asked.
+    put_off: Duration,
 }
 
 #[derive(Default)]
@@ -156,6 +158,9 @@ impl KeyState {
                 }
             };
         }
+        if let Some(token) = enough.filter(|_| self.is_put_off(now)) {
+            return serve(token);
+        }
         if now.mono < self.rest_until {
             // A token that was just fetched is good enough, whatever its life.
             return usable.map_or(Decision::WaitUntil(self.rest_until), serve);
@@ -182,6 +187,12 @@ impl KeyState {
             flight,
             meanwhile: enough.cloned(),
         }
+    }
+
+    /// Whether a token that serves is not renewed yet.
+    fn is_put_off(&self, now: &Now) -> bool {
+        let setbacks = self.setbacks.as_ref();
+        setbacks.is_some_and(|setbacks| now.mono < setbacks.put_off)
     }
 
     /// The error that keeps this very key from asking.
@@ -257,6 +268,7 @@ impl KeyState {
             setbacks.backoff = Backoff::default();
             setbacks.refusal = None;
             setbacks.longest = None;
+            setbacks.put_off = Duration::ZERO;
             setbacks.rejections.last_resort = None;
             if std::mem::take(&mut setbacks.rejections.replacing) {
                 setbacks.rejections.replacement = Some((token.generation(), now.mono));
@@ -291,6 +303,10 @@ impl KeyState {
             return None;
         }
         let setbacks = self.setbacks.get_or_insert_default();
+        if let KeyConsequence::PutOff { wait } = consequence {
+            setbacks.put_off = now.mono.saturating_add(wait);
+            return None;
+        }
         setbacks.backoff.last = None;
         match (consequence, failure) {
             (KeyConsequence::Wait { wait, counts }, _) => {

@@ -486,6 +486,144 @@ async fn of_a_fleet_one_fetches_and_the_others_get_its_token() {
     assert_eq!((tokens.len(), requests()), (1, 1));
 }
 
+/// A fleet whose processes all have the token `t-1`, which lives for 1000 s, of which 860 are over.
+async fn due(processes: usize) -> (Fleet, Vec<(Stage, TokenSource)>) {
+    let fleet = Fleet::new();
+    let processes: Vec<_> = (0..processes).map(|_| fleet.process()).collect();
+    for (at, (stage, source)) in processes.iter().enumerate() {
+        if at == 0 {
+            stage.http.push(Reply::token("t-1", 1000));
+        }
+        assert_eq!(text(source).await, "t-1");
+        stage.http.answer_with(|_, _| Reply::token("t-2", 1000));
+        settle().await;
+    }
+    fleet.advance(860.0);
+    fleet.store.take_calls();
+    (fleet, processes)
+}
+
+/// What the processes ask of the vendor beside the first token.
+fn renewals(processes: &[(Stage, TokenSource)]) -> usize {
+    let asked: usize = processes.iter().map(|(stage, _)| stage.http.count()).sum();
+    asked - 1
+}
+
+#[tokio::test]
+async fn a_fleet_whose_store_fails_while_its_token_serves_renews_it_once_when_the_store_is_back() {
+    let _limit = biped_testing::TimeLimit::start();
+    for fault in [Fault::Down, Fault::Slow(seconds(3600.0))] {
+        let (fleet, processes) = due(20).await;
+        fleet.store.set(fault);
+        for (_, source) in &processes {
+            assert_eq!(text(source).await, "t-1");
+        }
+        settle().await;
+        fleet.advance(0.25);
+        settle().await;
+        assert_eq!(renewals(&processes), 0);
+        fleet.store.set(Fault::None);
+        for _ in 0..10 {
+            fleet.advance(1.0);
+            for (_, source) in &processes {
+                text(source).await;
+                settle().await;
+            }
+        }
+        assert_eq!(renewals(&processes), 1);
+        for (_, source) in &processes {
+            assert_eq!(text(source).await, "t-2");
+        }
+    }
+}
+
+#[tokio::test]
+async fn while_the_store_stays_away_a_token_is_renewed_before_it_ends() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (fleet, processes) = due(1).await;
+    fleet.store.set(Fault::Down);
+    let [(stage, source)] = &processes[..] else {
+        unreachable!()
+    };
+    let mut passed = 0;
+    // No call has to wait: there is always a token that serves.
+    while text(source).await == "t-1" {
+        settle().await;
+        fleet.advance(1.0);
+        passed += 1;
+    }
+    // The token serves for 110 s more, and is due again before the last 85 of them.
+    assert!((10..100).contains(&passed), "{passed} s");
+    assert_eq!(stage.http.count(), 2);
+}
+
+#[tokio::test]
+async fn a_caller_whom_the_token_does_not_last_long_enough_never_waits_for_a_store_to_come_back() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (fleet, processes) = due(1).await;
+    fleet.store.set(Fault::Down);
+    let [(_, source)] = &processes[..] else {
+        unreachable!()
+    };
+    assert_eq!(text(source).await, "t-1");
+    settle().await;
+    assert_eq!(renewals(&processes), 0);
+    let token = source.token_with(seconds(600.0)).await.unwrap();
+    assert_eq!(token.expose_secret(), "t-2");
+}
+
+#[tokio::test]
+async fn a_renewal_for_which_no_caller_waits_looks_for_anothers_token_twice_a_second() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (fleet, processes) = due(1).await;
+    let [(_, source)] = &processes[..] else {
+        unreachable!()
+    };
+    let key = fleet.key().await;
+    let lease = fleet.store.inner.lease(&key, seconds(5.0), None).await;
+    assert!(matches!(lease, Ok(Claim::Granted(_))));
+    assert_eq!(text(source).await, "t-1");
+    settle().await;
+    fleet.store.take_calls();
+    for _ in 0..20 {
+        fleet.advance(0.1);
+        settle().await;
+    }
+    let looks = |calls: &[&str]| calls.iter().filter(|call| **call == "get").count();
+    assert_eq!(looks(&fleet.store.take_calls()), 4);
+    // A caller comes who can't do with the token: from then on it is looked for as often as for any.
+    let wanted = source.clone();
+    let caller = tokio::spawn(async move { wanted.token_with(seconds(600.0)).await.map(drop) });
+    settle().await;
+    assert_eq!(looks(&fleet.store.take_calls()), 1);
+    for _ in 0..10 {
+        fleet.advance(0.1);
+        settle().await;
+    }
+    assert_eq!(looks(&fleet.store.take_calls()), 10);
+    caller.abort();
+}
+
+#[tokio::test]
+async fn a_store_that_was_too_slow_hears_of_the_token_that_was_fetched_without_it() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let (stage, source) = fleet.process();
+    stage.http.push(Reply::token("t-1", 1000));
+    fleet.store.set(Fault::Slow(seconds(0.3)));
+    let caller = ask(&source);
+    settle().await;
+    fleet.advance(0.25);
+    assert_eq!(caller.await.unwrap().unwrap(), "t-1");
+    settle().await;
+    fleet.advance(0.3);
+    settle().await;
+    fleet.store.set(Fault::None);
+    let (other, source) = fleet.process();
+    assert_eq!(text(&source).await, "t-1");
+    assert_eq!(other.http.count(), 0);
+}
+
 #[tokio::test]
 async fn a_lease_is_renewed_as_long_as_its_holder_fetches() {
     let _limit = biped_testing::TimeLimit::start();

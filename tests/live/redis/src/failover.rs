@@ -23,7 +23,7 @@ const LATE: usize = 2;
 /// How soon after the election of a primary a fleet is back to one request a lifetime.
 const SETTLES: Duration = Duration::from_secs(2);
 
-/// What is done to the primary.
+/// What is done to the primary, or to those who watch it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Act {
     Nothing,
@@ -31,6 +31,29 @@ enum Act {
     Stop,
     HandOver,
     MoveSlot,
+    /// So many watchers stand still.
+    StopWatchers(usize),
+    /// The primary is killed while one watcher stands still.
+    KillHalfWatched,
+}
+
+impl Act {
+    /// Whether another server takes over.
+    fn elects(self) -> bool {
+        !matches!(self, Self::Nothing | Self::StopWatchers(_))
+    }
+
+    fn kills(self) -> bool {
+        matches!(self, Self::Kill | Self::KillHalfWatched)
+    }
+
+    fn stopped_watchers(self) -> usize {
+        match self {
+            Self::StopWatchers(count) => count,
+            Self::KillHalfWatched => 1,
+            _ => 0,
+        }
+    }
 }
 
 pub(crate) async fn cluster(found: &mut impl FnMut(Line)) {
@@ -70,6 +93,9 @@ pub(crate) async fn sentinel(found: &mut impl FnMut(Line)) {
         (Act::HandOver, "sentinels: SENTINEL FAILOVER"),
         (Act::Stop, "sentinels: primary stopped for 5 s"),
         (Act::Kill, "sentinels: primary killed"),
+        (Act::StopWatchers(1), "sentinels: one of three stopped"),
+        (Act::KillHalfWatched, "sentinels: … and the primary killed"),
+        (Act::StopWatchers(2), "sentinels: two of three stopped"),
     ];
     each(&mut watched, &acts, |_| {}, found).await;
     let open = || RedisStore::sentinel(&secret(watched.urls()), None, named()).unwrap();
@@ -130,9 +156,10 @@ async fn each<M: Many>(
     for (act, name) in acts {
         let before = vendor.requests();
         let primary = many.primary();
+        many.signal_watchers(act.stopped_watchers(), "-STOP");
         match act {
-            Act::Nothing => {}
-            Act::Kill => many.signal(primary, "-KILL"),
+            Act::Nothing | Act::StopWatchers(_) => {}
+            Act::Kill | Act::KillHalfWatched => many.signal(primary, "-KILL"),
             Act::Stop => many.signal(primary, "-STOP"),
             Act::HandOver => many.hand_over(),
             Act::MoveSlot => move_slot(many),
@@ -141,7 +168,7 @@ async fn each<M: Many>(
         without.grow(LATE);
         let started = SystemClock.now().mono;
         // Until another server is the primary.
-        if *act != Act::Nothing {
+        if act.elects() {
             while many.primary() == primary {
                 let waited = SystemClock.now().mono - started;
                 assert!(waited < Duration::from_secs(60), "no other primary");
@@ -171,9 +198,10 @@ async fn each<M: Many>(
             limit,
             ..line("… and afterwards", vendor.requests() - before, fleet.take())
         });
-        if *act == Act::Kill {
+        if act.kills() {
             many.restart(primary);
         }
+        many.signal_watchers(act.stopped_watchers(), "-CONT");
     }
     fleet.stop().await;
     without.stop().await;

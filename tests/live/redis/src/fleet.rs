@@ -9,7 +9,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     task::JoinHandle,
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct Fleet {
     log: Arc<Mutex<Log>>,
     news: mpsc::UnboundedSender<(u32, News)>,
     heard: mpsc::UnboundedReceiver<(u32, News)>,
+    /// A permit for each process that has had its first token.
+    begun: Arc<Semaphore>,
 }
 
 struct Worker {
@@ -64,8 +66,25 @@ impl Fleet {
             log: Arc::default(),
             news,
             heard,
+            begun: Arc::new(Semaphore::new(0)),
         };
         fleet.grow(count);
+        fleet
+    }
+
+    /// Starts `count` processes as a deployment does: no more at a time than the machine can start, each
+    /// beside those that have their token.
+    pub(crate) async fn roll_out(setup: Setup, count: usize) -> Self {
+        let mut fleet = Self::start(setup, 0);
+        let at_a_time = std::thread::available_parallelism().unwrap().get();
+        fleet.begun.add_permits(at_a_time);
+        for _ in 0..count {
+            fleet.begun.acquire().await.unwrap().forget();
+            fleet.grow(1);
+        }
+        // Until the last ones have begun.
+        let last = u32::try_from(at_a_time).unwrap();
+        drop(fleet.begun.acquire_many(last).await);
         fleet
     }
 
@@ -91,7 +110,7 @@ impl Fleet {
                 .unwrap();
             let lines = BufReader::new(child.stdout.take().unwrap()).lines();
             let (log, news, id) = (self.log.clone(), self.news.clone(), child.id().unwrap());
-            let reader = tokio::spawn(read(id, lines, log, news));
+            let reader = tokio::spawn(read(id, lines, log, news, self.begun.clone()));
             self.workers.push(Worker { child, reader });
         }
     }
@@ -133,6 +152,7 @@ async fn read(
     mut lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
     log: Arc<Mutex<Log>>,
     news: mpsc::UnboundedSender<(u32, News)>,
+    begun: Arc<Semaphore>,
 ) {
     while let Ok(Some(line)) = lines.next_line().await {
         let (what, rest) = line.split_once(' ').unwrap_or((&line, ""));
@@ -140,6 +160,7 @@ async fn read(
         match what {
             "F" => drop(news.send((id, News::Fetching))),
             "D" => drop(news.send((id, News::Done))),
+            "B" => begun.add_permits(1),
             "E" => log.failed.push(rest.into()),
             "S" => {
                 let took = Duration::from_millis(rest.parse().unwrap());

@@ -3,7 +3,7 @@
 //!
 //! Prints a line for each scenario and ends with status 1 where a bound is broken. The process that
 //! is started first runs the scenarios (those named, or `fleet`, `killed`, `faults` and `sealed`; `cluster` and
-//! `sentinel` only if they are named, and `numbers` alone);
+//! `sentinel` only if they are named; `numbers` alone, or with the stores that are wanted);
 //! `worker …` is one process of a fleet.
 // A test program: what goes wrong ends it, and what it finds is printed.
 #![allow(
@@ -38,8 +38,10 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .unwrap();
-    if arguments == ["numbers"] {
-        let broken = runtime.block_on(numbers::run());
+    if let [first, rest @ ..] = &arguments[..]
+        && first == "numbers"
+    {
+        let broken = runtime.block_on(numbers::run(rest));
         println!("{broken} bars broken");
         return ExitCode::from(u8::from(broken > 0));
     }

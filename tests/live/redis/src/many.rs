@@ -197,6 +197,8 @@ pub(crate) trait Many {
     fn restart(&mut self, port: u16);
     /// Makes a replica the primary, with the primary's consent.
     fn hand_over(&self);
+    /// Signals as many of those who watch the servers, the first that the fleet asks.
+    fn signal_watchers(&self, _: usize, _: &str) {}
 }
 
 /// Three primaries with a replica each.
@@ -446,7 +448,8 @@ impl Many for Watched {
 
     fn primary(&self) -> u16 {
         let words = ["SENTINEL", "get-master-addr-by-name", "mymaster"];
-        let answer = self.guard.ask(self.sentinels[0].port, &words);
+        // The first ones may be stopped.
+        let answer = self.guard.ask(self.sentinels[2].port, &words);
         answer.lines().nth(1).unwrap().trim().parse().unwrap()
     }
 
@@ -468,5 +471,11 @@ impl Many for Watched {
             self.sentinels[0].port,
             &["SENTINEL", "FAILOVER", "mymaster"],
         );
+    }
+
+    fn signal_watchers(&self, count: usize, name: &str) {
+        for sentinel in &self.sentinels[..count] {
+            signal(sentinel, name);
+        }
     }
 }

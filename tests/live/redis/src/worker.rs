@@ -1,7 +1,7 @@
 //! One process of a fleet: asks for a token again and again, until its stdin ends.
 //!
 //! It prints a line for each thing that others want to know: `F` and `D` around a token request,
-//! `E why` for a call that failed, `S milliseconds` for a slow one, `R calls` now and then; at its end `O
+//! `B` after its first call, `E why` for a call that failed, `S milliseconds` for a slow one, `R calls` now and then; at its end `O
 //! count` of the operations of its store, and `C milliseconds` of CPU.
 
 use std::{
@@ -169,10 +169,14 @@ pub(crate) fn run(arguments: &[String]) {
         let mut stdin = tokio::io::stdin();
         let mut byte = [0];
         let mut calls = 0_u64;
+        let mut has_begun = false;
         loop {
             let started = SystemClock.now().mono;
             if let Err(error) = source.token().await {
                 println!("E {error}");
+            }
+            if !std::mem::replace(&mut has_begun, true) {
+                println!("B");
             }
             calls += 1;
             if calls == 25 {
