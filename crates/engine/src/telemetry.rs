@@ -218,7 +218,7 @@ impl RequestObserver for Requests<'_> {
             }
             Err(error) => {
                 let kind = error.kind().as_str();
-                tracing::debug!(provider, %method, url, kind, took_ms, "asked the vendor in vain");
+                tracing::debug!(provider, %method, url, kind, took_ms, "the request to the vendor failed");
             }
         }
     }

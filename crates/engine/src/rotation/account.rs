@@ -96,7 +96,7 @@ impl TokenSource {
                 return Err(error.with_remedy("set --replace to replace it"));
             }
             entry.seeded(&seed, now).map(Some).map_err(|_| {
-                let error = "the account has had this refresh token before, which is sent no more";
+                let error = "this refresh token was used before, and is not sent again";
                 Error::configuration(error).with_remedy("get a new one")
             })
         })

@@ -85,7 +85,7 @@ impl Planner<'_> {
         let message = match entry.epoch {
             0 => "the account has no refresh token yet",
             _ => {
-                "the account's refresh token was forgotten, and the configured one was taken before"
+                "the account's refresh token was forgotten, and the configured one was used before"
             }
         };
         Error::secret(message).with_remedy(self.remedy())
