@@ -9,6 +9,7 @@
 
 mod field;
 mod late;
+mod origin;
 mod problem;
 mod provider;
 mod rejection;
@@ -23,6 +24,7 @@ mod value;
 pub use self::{
     field::{Field, FieldType},
     late::LateHttp,
+    origin::Origin,
     problem::{Problem, nearest},
     provider::{ProviderConfig, ProviderKind},
     secret::{SecretScheme, SecretSchemes},
@@ -30,5 +32,5 @@ pub use self::{
     store::{StoreConfig, StoreKind},
     table::ConfigTable,
     tenant::{TenantPattern, of_tenant},
-    value::{ConfigValue, Origin, Value},
+    value::{ConfigValue, Value},
 };

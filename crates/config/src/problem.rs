@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::value::Origin;
+use crate::origin::Origin;
 
 /// A problem of the configuration: its place, its key, and what was expected. It never holds a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,9 +16,10 @@ use url::Url;
 
 use crate::{
     field::{API_BASE_URL, COMMON, Field, FieldType, PLAIN_HTTP},
+    origin::Origin,
     problem::Problem,
     table::ConfigTable,
-    value::{ConfigValue, Origin, Value, any_of},
+    value::{ConfigValue, Value, any_of},
 };
 
 /// A kind of provider: the value of `kind = "…"` in the configuration, the keys that it takes, and the

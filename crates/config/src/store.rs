@@ -10,10 +10,7 @@ use std::{
 use biped_core::{Error, References, SecretString, TokenStore};
 
 use crate::{
-    field::Field,
-    problem::Problem,
-    table::ConfigTable,
-    value::{ConfigValue, Origin},
+    field::Field, origin::Origin, problem::Problem, table::ConfigTable, value::ConfigValue,
 };
 
 /// A kind of token store: the value of `kind = "…"` in `[store]`, the keys that it takes, and the

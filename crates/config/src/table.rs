@@ -16,8 +16,9 @@ use url::Url;
 
 use crate::{
     field::{Field, FieldType, PLAIN_HTTP},
+    origin::Origin,
     problem::Problem,
-    value::{ConfigValue, Origin, Value},
+    value::{ConfigValue, Value},
 };
 
 /// A table of the configuration, with typed reads that know the origin of each value.

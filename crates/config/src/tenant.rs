@@ -8,10 +8,11 @@ use url::{Position, Url};
 
 use crate::{
     field::FieldType,
+    origin::Origin,
     problem::Problem,
     provider::ProviderKind,
     table::ConfigTable,
-    value::{ConfigValue, Origin, Value},
+    value::{ConfigValue, Value},
 };
 
 /// The key of the pattern.

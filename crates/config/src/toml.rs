@@ -8,9 +8,10 @@ use toml::{
 };
 
 use crate::{
+    origin::Origin,
     problem::Problem,
     table::ConfigTable,
-    value::{ConfigValue, Origin, Value},
+    value::{ConfigValue, Value},
 };
 
 /// The parser's message for a duplicate key. The first value counts, so that the rest of the file can

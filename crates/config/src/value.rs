@@ -1,11 +1,11 @@
 //! [`ConfigValue`]: a value and its origin.
 
-use std::{any::Any, collections::BTreeMap, fmt, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
-use biped_core::{Error, PlainHttp, References, SecretRef, Timestamp};
+use biped_core::{Error, PlainHttp, SecretRef, Timestamp};
 use url::Url;
 
-use crate::{field::FieldType, late::LateHttp, secret::SecretSchemes};
+use crate::{field::FieldType, origin::Origin};
 
 /// A value of the configuration and its origin. `Debug` shows the origin only.
 #[derive(Clone)]
@@ -32,51 +32,6 @@ pub enum Value {
     Table(BTreeMap<String, ConfigValue>),
 }
 
-/// Where a value of the configuration is from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Origin {
-    /// A line of a file.
-    File {
-        /// The path of the file, as it was given.
-        path: Arc<Path>,
-        /// The line, from 1.
-        line: usize,
-        /// The byte of the line at which the value starts, from 1; 0 if unknown. It orders the values of
-        /// a line, and is not shown.
-        column: usize,
-    },
-    /// An environment variable. Its values are always texts, and secrets in it are literal.
-    Variable(Arc<str>),
-    /// The application's own code.
-    Builder,
-    /// An option of a command line, such as `--store`.
-    Option(Arc<str>),
-    /// The application's default.
-    Default,
-    /// One of the other origins, with rules for the references in its values.
-    Limited {
-        /// The origin itself.
-        from: Arc<Origin>,
-        /// Which references may be resolved.
-        references: References,
-        /// The schemes that the application registered.
-        schemes: SecretSchemes,
-    },
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, line, .. } => write!(f, "{}:{line}", path.display()),
-            Self::Variable(name) | Self::Option(name) => f.write_str(name),
-            Self::Builder => f.write_str("the builder"),
-            Self::Default => f.write_str("default"),
-            Self::Limited { from, .. } => from.fmt(f),
-        }
-    }
-}
-
 impl fmt::Debug for ConfigValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[from {}]", self.origin)
@@ -100,139 +55,6 @@ macro_rules! from {
 }
 
 from! { &str => Text, String => Text, i64 => Integer, i32 => Integer, f64 => Float, bool => Bool }
-
-impl Origin {
-    /// The directory of the configuration file, to which relative paths are relative.
-    #[must_use]
-    pub fn directory(&self) -> Option<&Path> {
-        self.file()?.parent()
-    }
-
-    /// The path of the configuration file, as it was given.
-    #[must_use]
-    pub fn file(&self) -> Option<&Path> {
-        match self {
-            Self::File { path, .. } => Some(path),
-            Self::Limited { from, .. } => from.file(),
-            _ => None,
-        }
-    }
-
-    /// The line of a file, from 1.
-    #[must_use]
-    pub fn line(&self) -> Option<usize> {
-        match self {
-            Self::File { line, .. } => Some(*line),
-            Self::Limited { from, .. } => from.line(),
-            _ => None,
-        }
-    }
-
-    /// Orders the values of one file.
-    pub(crate) fn position(&self) -> (usize, usize) {
-        match self {
-            Self::File { line, column, .. } => (*line, *column),
-            Self::Limited { from, .. } => from.position(),
-            _ => (0, 0),
-        }
-    }
-
-    /// The same origin, from which no other references than these may be resolved.
-    #[must_use]
-    pub fn limited(self, references: References) -> Self {
-        self.ruled(references, &SecretSchemes::default())
-    }
-
-    /// The same, with schemes beside those that Biped knows.
-    #[must_use]
-    pub fn ruled(self, references: References, schemes: &SecretSchemes) -> Self {
-        if references == References::All && schemes.is_empty() {
-            return self;
-        }
-        Self::Limited {
-            from: self.into(),
-            references,
-            schemes: schemes.clone(),
-        }
-    }
-
-    /// The origin itself, without rules for references.
-    #[must_use]
-    pub fn plain(&self) -> &Self {
-        match self {
-            Self::Limited { from, .. } => from.plain(),
-            plain => plain,
-        }
-    }
-
-    /// Which references from here may be resolved.
-    #[must_use]
-    pub fn references(&self) -> References {
-        match self {
-            Self::Limited {
-                from, references, ..
-            } => from.references().max(*references),
-            _ => References::All,
-        }
-    }
-
-    /// Returns the reference if a text begins with the name of a registered scheme.
-    fn reference(&self, text: &str) -> Option<Result<SecretRef, Error>> {
-        match self {
-            Self::Limited { from, schemes, .. } => {
-                schemes.reference(text).or_else(|| from.reference(text))
-            }
-            _ => None,
-        }
-    }
-
-    /// Returns the reference if a registered scheme of this name takes tables.
-    fn table(
-        &self,
-        name: &str,
-        parts: &BTreeMap<String, String>,
-    ) -> Option<Result<SecretRef, Error>> {
-        match self {
-            Self::Limited { from, schemes, .. } => {
-                let known = schemes.table(name, parts);
-                known.or_else(|| from.table(name, parts))
-            }
-            _ => None,
-        }
-    }
-
-    /// Returns what the registered scheme of this name has
-    /// [attached](crate::SecretScheme::with_extension), if it is of this type.
-    #[must_use]
-    pub fn extension<T: Any>(&self, scheme: &str) -> Option<&T> {
-        match self {
-            Self::Limited { from, schemes, .. } => {
-                schemes.extension(scheme).or_else(|| from.extension(scheme))
-            }
-            _ => None,
-        }
-    }
-
-    /// Returns what sends requests for the registered scheme of this name.
-    #[must_use]
-    pub fn http(&self, scheme: &str) -> Option<&LateHttp> {
-        match self {
-            Self::Limited { from, schemes, .. } => {
-                schemes.http(scheme).or_else(|| from.http(scheme))
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether all values from here are texts, and secrets are literal.
-    pub(crate) fn is_text_only(&self) -> bool {
-        match self {
-            Self::Variable(_) => true,
-            Self::Limited { from, .. } => from.is_text_only(),
-            _ => false,
-        }
-    }
-}
 
 impl ConfigValue {
     /// The value as a string, if it is one.

@@ -63,6 +63,12 @@ fn an_audience_that_was_not_asked_for_is_warned_of() {
     assert_eq!(shown["warnings"].as_array().unwrap().len(), 1, "{shown}");
 }
 
+#[test]
+fn a_provider_is_not_suggested_to_itself() {
+    let told = world("client_assertion = { provider = 'crmm' }").run("identity crm");
+    assert!(!told.failed(2).contains("did you mean"));
+}
+
 /// Azure's resource names what the token is for, without the suffix of a scope.
 #[test]
 fn a_resource_that_is_written_as_a_scope_is_what_was_asked_for() {

@@ -203,7 +203,8 @@ pub(super) fn toml(state: &State) -> String {
     }
     all.push(format!(
         "\n# Refresh tokens that are replaced with each use need a store that outlives the process, and a\n\
-         # key that seals them.\n[store]\nkind = \"file\"\npath = {}\nseal = {}\n",
+         # key that seals them.\n\
+         # POST {issuer}/_sandbox/lose-answer loses the answer to the next refresh.\n[store]\nkind = \"file\"\npath = {}\nseal = {}\n",
         quoted(&path("tokens")),
         quoted(&format!("file:{}", path("seal.key")))
     ));
