@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long a token lives, in seconds, and how many lives are watched.
-const LIFETIME: u64 = 10;
+const LIFETIME: u64 = 6;
 const LIVES: u32 = 5;
 /// How many processes a fleet has.
 const SIZES: [usize; 3] = [1, 50, 200];
