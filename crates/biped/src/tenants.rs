@@ -99,8 +99,7 @@ impl Template {
         let template = template.ok_or_else(|| Error::internal("the provider has ended"))?;
         let made = self.make(name)?;
         let provider = Arc::new(OfTenant {
-            id: made.id().clone().of_tenant(name),
-            name: name.into(),
+            id: made.id().clone().of_tenant(name).sharing(self.sample.id()),
             kept: (!self.is_made_anew).then_some(made),
             template,
         });
@@ -211,7 +210,6 @@ impl fmt::Debug for Template {
 /// The provider of one tenant. Where providers are made anew it holds nothing but its id.
 pub(crate) struct OfTenant {
     id: ProviderId,
-    name: Box<str>,
     kept: Option<Arc<dyn Provider>>,
     template: Arc<Template>,
 }
@@ -220,8 +218,12 @@ impl OfTenant {
     fn provider(&self) -> Result<Arc<dyn Provider>, Error> {
         match &self.kept {
             Some(kept) => Ok(kept.clone()),
-            None => self.template.make(&self.name),
+            None => self.template.make(self.name()),
         }
+    }
+
+    fn name(&self) -> &str {
+        self.id.tenant().unwrap_or_default()
     }
 
     /// The provider for what is the same for every tenant.
@@ -232,7 +234,7 @@ impl OfTenant {
 
 impl Tenants for OfTenant {
     fn tenant(&self, name: &str, request: &TokenRequest) -> Result<Tenant, Error> {
-        self.template.tenant_after(Some(&self.name), name, request)
+        self.template.tenant_after(Some(self.name()), name, request)
     }
 }
 

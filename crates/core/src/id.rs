@@ -36,11 +36,11 @@ struct Parts {
     /// A hash of all that makes ids equal, so that looking up a key hashes eight bytes.
     digest: u64,
     name: Arc<str>,
-    kind: Box<str>,
-    token_endpoint: Box<str>,
-    client: Box<str>,
+    kind: Arc<str>,
+    token_endpoint: Arc<str>,
+    client: Arc<str>,
     tenant: Option<Box<str>>,
-    details: Vec<Detail>,
+    details: Arc<[Detail]>,
     credentials: Vec<Credential>,
     /// What is read as well, and tells no tokens apart.
     read: Vec<SecretRef>,
@@ -77,7 +77,7 @@ impl ProviderId {
             token_endpoint: token_endpoint.as_ref().into(),
             client: client.as_ref().into(),
             tenant: None,
-            details: Vec::new(),
+            details: Arc::default(),
             credentials: Vec::new(),
             read: Vec::new(),
         };
@@ -104,6 +104,39 @@ impl ProviderId {
         self
     }
 
+    /// Shares with another id, in memory, what is the same in both: the ids of a provider's tenants differ
+    /// in little. The id stays equal to what it was.
+    ///
+    /// ```
+    /// use biped_core::ProviderId;
+    ///
+    /// let of = |tenant| {
+    ///     ProviderId::new("acme", "https://login.acme.example/token", "").of_tenant(tenant)
+    /// };
+    /// let shared = of("one").sharing(&of("other"));
+    /// assert_eq!(shared, of("one"));
+    /// assert_eq!(shared.tenant(), Some("one"));
+    /// ```
+    #[must_use]
+    pub fn sharing(mut self, other: &Self) -> Self {
+        fn share<T: PartialEq + ?Sized>(own: &mut Arc<T>, other: &Arc<T>) {
+            if **own == **other {
+                *own = other.clone();
+            }
+        }
+        let (parts, other) = (Arc::make_mut(&mut self.0), &*other.0);
+        share(&mut parts.name, &other.name);
+        share(&mut parts.kind, &other.kind);
+        share(&mut parts.token_endpoint, &other.token_endpoint);
+        share(&mut parts.client, &other.client);
+        share(&mut parts.details, &other.details);
+        parts.credentials.shrink_to_fit();
+        for (own, other) in parts.credentials.iter_mut().zip(&other.credentials) {
+            own.reference.share_place(&other.reference);
+        }
+        self
+    }
+
     /// Adds a further value that tells this provider's tokens from others. It may be shown.
     #[must_use]
     pub fn with(self, what: &str, value: impl AsRef<str>) -> Self {
@@ -119,12 +152,14 @@ impl ProviderId {
 
     fn detailed(mut self, what: &str, value: &str, shown: bool) -> Self {
         let parts = Arc::make_mut(&mut self.0);
-        parts.details.push(Detail {
+        let mut details = parts.details.to_vec();
+        details.push(Detail {
             what: what.into(),
             value: value.into(),
             shown,
         });
-        parts.details.sort_unstable();
+        details.sort_unstable();
+        parts.details = details.into();
         parts.digest = parts.compute_digest();
         self
     }

@@ -23,7 +23,8 @@ pub(crate) struct Client {
     pub(crate) endpoint: Arc<Endpoint>,
     /// How long a token lasts without use.
     pub(crate) idle_limit: Option<Duration>,
-    refusal: Mutex<Option<Refusal>>,
+    /// Boxed: most clients are never refused.
+    refusal: Mutex<Option<Box<Refusal>>>,
     refusals: AtomicU64,
     /// Which of several secrets the vendor accepted last.
     pub(crate) candidate: AtomicUsize,
@@ -90,7 +91,7 @@ impl Client {
         ))
     }
 
-    fn refusal(&self) -> MutexGuard<'_, Option<Refusal>> {
+    fn refusal(&self) -> MutexGuard<'_, Option<Box<Refusal>>> {
         lock(&self.refusal)
     }
 }

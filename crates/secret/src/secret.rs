@@ -159,6 +159,23 @@ impl SecretRef {
         self
     }
 
+    /// Shares with another reference, in memory, the text that says where it is configured, if it is the
+    /// same in both.
+    ///
+    /// ```
+    /// use biped_secret::SecretRef;
+    ///
+    /// let at = |variable| SecretRef::env(variable).configured_at("biped.toml, line 7");
+    /// let mut one = at("ONE_SECRET");
+    /// one.share_place(&at("OTHER_SECRET"));
+    /// assert_eq!(one.to_string(), "env:ONE_SECRET");
+    /// ```
+    pub fn share_place(&mut self, other: &Self) {
+        if self.configured_at == other.configured_at {
+            self.configured_at.clone_from(&other.configured_at);
+        }
+    }
+
     /// The number of places that it names.
     #[must_use]
     pub fn candidates(&self) -> usize {

@@ -104,7 +104,7 @@ impl FlightTask {
         }
         let rest = self.engine.shared.as_ref()?.rest(&now)?;
         let current = self.key.slot.load();
-        let to_spare = current.as_ref()?.schedule.to_spare(&now);
+        let to_spare = current.as_ref()?.schedule.spare(&now);
         let error = Error::unreachable("the store can't be asked");
         // Not all at once, as they would be after a fault that all of them see.
         let wait = rest.mul_f64(1.0 + fastrand::f64() / 2.0).min(to_spare);

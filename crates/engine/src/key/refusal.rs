@@ -57,7 +57,7 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// Notes a refusal, or one more after a probe.
     pub(crate) fn renew(
-        slot: &mut Option<Self>,
+        slot: &mut Option<Box<Self>>,
         error: &Error,
         secrets: &[SecretUse],
         lenders: &[Arc<dyn Lender>],
@@ -77,7 +77,7 @@ impl Refusal {
             recheck_at: Duration::ZERO,
         };
         refusal.recheck_at = now.mono.saturating_add(refusal.recheck_interval());
-        *slot = Some(refusal);
+        *slot = Some(Box::new(refusal));
     }
 
     fn recheck_interval(&self) -> Duration {

@@ -84,7 +84,7 @@ impl Schedule {
 
     /// How long the token goes on serving before half of the time between its refresh point and its end of
     /// use is over.
-    pub(crate) fn to_spare(&self, now: &Now) -> Duration {
+    pub(crate) fn spare(&self, now: &Now) -> Duration {
         let whole = Duration::from_nanos(self.unusable.mono.saturating_sub(self.refresh.mono));
         self.unusable.left(now).saturating_sub(whole / 2)
     }

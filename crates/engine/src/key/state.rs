@@ -49,7 +49,7 @@ pub(crate) struct KeyState {
 struct Setbacks {
     backoff: Backoff,
     /// The vendor refused this request.
-    refusal: Option<Refusal>,
+    refusal: Option<Box<Refusal>>,
     forgotten: Forgotten,
     rejections: Rejections,
     /// The token that was fetched for a caller whom it does not last long enough, and how long it

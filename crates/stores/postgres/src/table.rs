@@ -145,12 +145,19 @@ WITH done AS (
 SELECT pg_notify($5, encode(key, 'hex'))::text FROM done";
 
 /// key, lease, seconds it lasts, seconds to remember its generation. Returns the generation if the lease
-/// is granted. The caller chooses the identifier, so that asking twice is asking once.
+/// is granted. The caller chooses the identifier, so that asking twice is asking once. A lease that another
+/// process has is seen without a lock: `ON CONFLICT` locks the row of each process that asks, and a fleet
+/// would queue for it.
 const LEASE: &str = "
 INSERT INTO {table} AS s (key, newest, lease, lease_generation, lease_until, expires)
 SELECT $1, now.micros, $2, now.micros, clock_timestamp() + make_interval(secs => $3),
     clock_timestamp() + make_interval(secs => greatest($3, $4))
 FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros) AS now
+WHERE NOT EXISTS (
+    SELECT FROM {table} AS t
+    WHERE t.key = $1 AND t.lease IS DISTINCT FROM $2
+        AND ((t.lease IS NOT NULL AND t.lease_until > clock_timestamp())
+            OR t.failure_until > clock_timestamp()))
 ON CONFLICT (key) DO UPDATE SET
     newest = CASE WHEN s.lease = $2 THEN s.newest ELSE greatest(s.newest + 1, excluded.newest) END,
     lease = excluded.lease,

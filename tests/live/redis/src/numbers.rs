@@ -12,7 +12,8 @@ use crate::{
     server::Server,
 };
 
-/// How long a token lives, in seconds, and how many lives are watched.
+/// How long a token lives, in seconds, and how many lives are watched. Of this life a tenth is left to renew
+/// it, and a machine that other work slows down must not stand still for that long.
 const LIFETIME: u64 = 10;
 const LIVES: u32 = 5;
 /// How many processes a fleet has.

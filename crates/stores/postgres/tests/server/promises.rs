@@ -161,6 +161,25 @@ async fn whoever_stores_a_token_removes_expired_rows_and_no_others() {
     assert_eq!(first.get(&old).await.unwrap(), None);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_process_waits_for_no_lock_to_hear_that_another_has_the_lease() {
+    let server = Postgres::start("").await;
+    let (holder, other) = (server.store(), server.store());
+    connected(&holder).await;
+    connected(&other).await;
+    let key = a_key();
+    let ttl = Duration::from_secs(5);
+    let granted = holder.lease(&key, ttl, None).await.unwrap();
+    assert!(matches!(granted, Claim::Granted(_)));
+    // Another session has the row: as the rest of a fleet has, one after another.
+    let client = server.client().await;
+    let lock = "BEGIN; SELECT FROM biped_tokens FOR UPDATE";
+    client.batch_execute(lock).await.unwrap();
+    let refused = other.lease(&key, ttl, None).await.unwrap();
+    assert!(matches!(refused, Claim::Taken { .. }));
+}
+
 #[tokio::test]
 #[ignore = "needs a PostgreSQL: tests/live/run postgres"]
 async fn a_lease_asked_for_twice_by_one_holder_is_one_lease() {
