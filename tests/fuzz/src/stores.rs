@@ -208,6 +208,10 @@ pub(crate) fn rotations(data: &[u8]) {
             .build();
         let source = manager.source(vendor(), TokenRequest::new());
         // What can't be read is not an account without an entry: a refresh waits for another answer.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the wait is for the machine's clock"
+        )]
         let token = tokio::time::timeout(TTL, source.token()).await;
         let shown = format!("{:?} {token:?}", source.credential().await);
         assert!(!is_token || !shown.contains(SECRET), "{shown}");
