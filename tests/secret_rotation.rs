@@ -1,6 +1,6 @@
 //! A secret is rotated while the application runs.
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use biped::ErrorKind;
 use biped_sandbox::ACCOUNT;
@@ -8,9 +8,8 @@ use tempfile::TempDir;
 
 use crate::{LIFETIME, Stage, account_entry, until};
 
-#[tokio::test]
-async fn a_rotated_secret_needs_no_restart() {
-    let directory = TempDir::new().unwrap();
+/// The secret's file, and an application that reads it and has its first token.
+async fn with_secret_file(directory: &TempDir) -> (PathBuf, Stage) {
     let file = directory.path().join("secret");
     fs::write(&file, ACCOUNT.client_secret).unwrap();
     let stage = Stage::configured(|sandbox| {
@@ -22,6 +21,13 @@ async fn a_rotated_secret_needs_no_restart() {
     })
     .await;
     assert_eq!(stage.exports().await.unwrap(), 200);
+    (file, stage)
+}
+
+#[tokio::test]
+async fn a_rotated_secret_needs_no_restart() {
+    let directory = TempDir::new().unwrap();
+    let (file, stage) = with_secret_file(&directory).await;
 
     stage.sandbox.change_secret(ACCOUNT.client_id, "rotated");
     assert_eq!(stage.exports().await.unwrap(), 200, "the token is good");
@@ -60,17 +66,7 @@ async fn an_old_and_a_new_secret_overlap() {
 #[tokio::test]
 async fn a_secret_file_that_is_away_for_a_moment_costs_nobody_a_token() {
     let directory = TempDir::new().unwrap();
-    let file = directory.path().join("secret");
-    fs::write(&file, ACCOUNT.client_secret).unwrap();
-    let stage = Stage::configured(|sandbox| {
-        let lines = format!(
-            "client_secret = \"file:{}\"\nscope = \"data-export\"\nproject_id = 42",
-            file.display()
-        );
-        account_entry(sandbox, "exports", &lines)
-    })
-    .await;
-    assert_eq!(stage.exports().await.unwrap(), 200);
+    let (file, stage) = with_secret_file(&directory).await;
     fs::remove_file(&file).unwrap();
     stage.clock.advance(LIFETIME.mul_f64(0.9));
     for _ in 0..3 {

@@ -149,7 +149,7 @@ pub(crate) fn exec_info(data: &[u8]) {
     let text = text.replace("SECRET", SECRET);
     match biped_cli::fuzzing::exec_info(&text) {
         Ok(version) => {
-            assert!(text.is_empty() || version.starts_with("client.authentication.k8s.io/"))
+            assert!(text.is_empty() || version.starts_with("client.authentication.k8s.io/"));
         }
         Err(error) => assert!(!format!("{error:?} {error}").contains(SECRET)),
     }

@@ -64,6 +64,8 @@ fn the_page_of_a_vendor_says_what_a_person_wants() {
         .ok();
     assert!(markdown.starts_with("# commercetools\n"), "{markdown}");
     assert!(markdown.contains("\n## Sources\n") && markdown.contains("```toml\n[providers."));
+    let limited = world.run("vendors show athenahealth").ok();
+    assert!(limited.contains("at most 50 in a minute"), "{limited}");
     let json = world.run("vendors show athenahealth --format json").json();
     assert_eq!(json["limits"]["requests"], 50);
     assert_eq!(json["limits"]["seconds"], 60);

@@ -24,6 +24,16 @@ fn case(dialect: &str) -> Case {
         .refuses_request(Reply::error(400, "invalid_scope"))
 }
 
+/// The token request of RFC 6749.
+fn form() -> Sent {
+    Sent::post("https://vendor.example/token")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("accept", "application/json")
+        .body(format!(
+            "grant_type=client_credentials&client_id=client-7&client_secret={SECRET}&scope=read"
+        ))
+}
+
 #[tokio::test]
 async fn a_dialect_of_the_standard() {
     let case = case(
@@ -32,14 +42,7 @@ async fn a_dialect_of_the_standard() {
         auth = "body"
         "#,
     )
-    .sends(
-        Sent::post("https://vendor.example/token")
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("accept", "application/json")
-            .body(format!(
-                "grant_type=client_credentials&client_id=client-7&client_secret={SECRET}&scope=read"
-            )),
-    )
+    .sends(form())
     .grants("the-token", Reply::token("the-token", 3600))
     .for_seconds(3600);
     let report = conformance::run(case).await;
@@ -88,14 +91,7 @@ async fn a_dialect_whose_answers_name_a_base_url() {
             response = { base_url = "/api", base_url_hosts = ["*.vendor.example"] }
             "#,
         )
-        .sends(
-            Sent::post("https://vendor.example/token")
-                .header("content-type", "application/x-www-form-urlencoded")
-                .header("accept", "application/json")
-                .body(format!(
-                    "grant_type=client_credentials&client_id=client-7&client_secret={SECRET}&scope=read"
-                )),
-        )
+        .sends(form())
         .grants("the-token", granted(named))
         .for_seconds(60)
         .rejects(Reply::status(401));

@@ -108,7 +108,13 @@ fn token_requests(dialect: &Dialect, about: &About) -> Vec<String> {
     let mut lines = vec![dialect.url()];
     lines.retain(|url| !url.is_empty());
     if let Some(limits) = about.limits() {
-        let per = in_words(limits.period());
+        let per = match limits.period().as_secs() {
+            1 => "a second".to_owned(),
+            60 => "a minute".to_owned(),
+            3_600 => "an hour".to_owned(),
+            86_400 => "a day".to_owned(),
+            _ => in_words(limits.period()),
+        };
         lines.push(format!("at most {} in {per}", limits.requests()));
     }
     if about.repeats_token() {
