@@ -312,3 +312,21 @@ fn a_token_is_written_to_a_file_and_kept_there() {
         assert!(path.exists());
     }
 }
+
+#[test]
+fn the_view_in_the_terminal_is_reserved_and_the_page_takes_its_place() {
+    let world = World::empty();
+    for line in ["watch", "watch --url http://127.0.0.1:7417 --format json"] {
+        let told = world.run(line).failed(2);
+        assert!(told.contains("reserved") && told.contains("/-/events"), "{told}");
+    }
+    assert!(!world.run("--help").ok().contains("watch"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_socket_needs_a_path() {
+    let world = World::new();
+    let told = world.run_words(["serve", "--listen", "unix:"]).failed(2);
+    assert!(told.contains("unix:PATH"), "{told}");
+}
