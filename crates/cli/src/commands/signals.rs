@@ -77,8 +77,6 @@ pub(crate) type BoxedEnding = std::pin::Pin<Box<dyn Future<Output = Ending> + Se
 #[cfg(unix)]
 pub(crate) struct Forwarded {
     passed: [(tokio::signal::unix::Signal, rustix::process::Signal); 4],
-    /// Ctrl-C and Ctrl-\\ reach the child through the terminal.
-    ignored: [tokio::signal::unix::Signal; 2],
     ended: tokio::signal::unix::Signal,
 }
 
@@ -87,16 +85,16 @@ impl Forwarded {
     pub(crate) fn listen() -> io::Result<Self> {
         use rustix::process::Signal;
         use tokio::signal::unix::{SignalKind, signal};
+        // Ctrl-C and Ctrl-\\ reach the child through the terminal. From here on they do nothing to this process.
+        for kind in [SignalKind::interrupt(), SignalKind::quit()] {
+            drop(signal(kind)?);
+        }
         Ok(Self {
             passed: [
                 (signal(SignalKind::terminate())?, Signal::TERM),
                 (signal(SignalKind::hangup())?, Signal::HUP),
                 (signal(SignalKind::user_defined1())?, Signal::USR1),
                 (signal(SignalKind::user_defined2())?, Signal::USR2),
-            ],
-            ignored: [
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::quit())?,
             ],
             ended: signal(SignalKind::child())?,
         })

@@ -129,12 +129,7 @@ impl Parts {
             response.headers_mut().remove(CONNECTION);
         }
         match call {
-            Some(call) => response.map(|body| {
-                body.watched(Watch {
-                    call,
-                    _room: Vec::new(),
-                })
-            }),
+            Some(call) => response.map(|body| body.watched(Watch { call, _room: None })),
             None => response,
         }
     }
