@@ -129,6 +129,12 @@ pub(crate) enum Command {
     Sandbox(Sandbox),
     Serve(serve::Serve),
     Ready(serve::Ready),
+    /// Reserved for a view of a running sidecar in the terminal
+    #[command(hide = true)]
+    Watch {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
     Seed(Seed),
     Forget(Forget),
     Trust(Trust),

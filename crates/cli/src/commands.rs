@@ -22,6 +22,8 @@ pub(crate) mod token;
 mod trust;
 mod vendors;
 
+use biped::Error;
+
 use crate::{args::Command, failure::Outcome, session::Session};
 
 /// Runs a command.
@@ -41,10 +43,19 @@ pub(crate) fn run(session: &Session, command: &Command) -> Outcome {
         Command::Sandbox(args) => sandbox::run(session, args),
         Command::Serve(args) => serve::run(session, args),
         Command::Ready(args) => ready::run(session, args),
+        Command::Watch { .. } => Err(reserved().into()),
         Command::Seed(args) => seed::run(session, args),
         Command::Forget(args) => forget::run(session, args),
         Command::Trust(args) => trust::run(session, args),
         Command::Completions(args) => completions::run(session, args),
         Command::Man { command } => manual::run(session, command.as_deref()),
     }
+}
+
+/// What `watch` says until it exists.
+fn reserved() -> Error {
+    let error = Error::configuration("watch is reserved; this release does not support it yet");
+    error.with_remedy(
+        "open the page /-/ of a running sidecar, or read its /-/status or /-/events (server-sent events)",
+    )
 }

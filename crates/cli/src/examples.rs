@@ -332,9 +332,8 @@ pub(crate) fn add(command: Command) -> Command {
 }
 
 fn below(mut command: Command, path: &str) -> Command {
-    let names = command
-        .get_subcommands()
-        .map(|one| one.get_name().to_owned());
+    let shown = command.get_subcommands().filter(|one| !one.is_hide_set());
+    let names = shown.map(|one| one.get_name().to_owned());
     for name in names.collect::<Vec<_>>() {
         let path = format!("{path} {name}");
         command = command.mut_subcommand(name, |one| {

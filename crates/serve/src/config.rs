@@ -109,6 +109,7 @@ const FIELDS: &[Field] = &[
         .about("Settings of single providers, by their names."),
     Field::new("forward", FieldType::Bool).about("Reserved for the forward proxy."),
     Field::new("compat", FieldType::Texts).about("Reserved for the forms of other sidecars."),
+    Field::new("otlp", FieldType::Any).about("Reserved for sending traces out."),
     Field::new("tls", FieldType::Table).about(
         "TLS of the TCP listeners, but those of probe_listen: { certificate, key, client_ca }, references \
          to PEM such as file:PATH, read again when they change. Default: none.",
@@ -240,7 +241,7 @@ pub fn section() -> Section {
 
 fn read(table: &ConfigTable) -> Result<Serve, Error> {
     let mut serve = Serve::default();
-    for reserved in ["forward", "compat"] {
+    for reserved in ["forward", "compat", "otlp"] {
         let is_off = table
             .value(reserved)
             .is_some_and(|value| value.to_bool() == Some(false));

@@ -18,6 +18,12 @@ pub(crate) struct Place<'a> {
     pub(crate) prefix: &'a str,
 }
 
+/// Whether an answer names addresses.
+pub(crate) fn are_in(headers: &HeaderMap) -> bool {
+    let mut names = [LOCATION, CONTENT_LOCATION, LINK].into_iter();
+    names.any(|name| headers.contains_key(name))
+}
+
 /// Rewrites the headers of an answer.
 pub(crate) fn rewrite(headers: &mut HeaderMap, place: Place<'_>) {
     for name in [LOCATION, CONTENT_LOCATION] {

@@ -173,6 +173,10 @@ fn usable(token: &CachedToken, now: biped::Timestamp) -> Option<Duration> {
     Some(left.saturating_sub(margin).max(Duration::from_secs(1)))
 }
 
+/// Marks a response as a refusal, whose word the log and the metrics show.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused(pub(crate) &'static str);
+
 /// An error of RFC 6749 §5.2.
 #[derive(Debug)]
 struct Refusal {
@@ -225,14 +229,18 @@ impl Refusal {
             "temporarily_unavailable" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         };
+        response.extensions_mut().insert(Refused(self.error));
         let headers = response.headers_mut();
         // An answer without it is the vendor's.
         let said = match self.error {
-            "temporarily_unavailable" => "biped; error=destination_unavailable",
-            "invalid_request" => "biped; error=http_request_error",
-            _ => "biped; error=http_request_denied",
+            "temporarily_unavailable" => "destination_unavailable",
+            "invalid_request" => "http_request_error",
+            _ => "http_request_denied",
         };
-        headers.insert(PROXY_STATUS, HeaderValue::from_static(said));
+        let said = format!("biped; error={said}; details=\"{description}\"");
+        if let Ok(said) = said.parse() {
+            headers.insert(PROXY_STATUS, said);
+        }
         if self.error == "invalid_client" {
             let basic = HeaderValue::from_static("Basic realm=\"biped\"");
             headers.insert(WWW_AUTHENTICATE, basic);

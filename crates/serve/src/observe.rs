@@ -51,7 +51,7 @@ pub(crate) struct Call {
     pub(crate) started: Duration,
     pub(crate) provider: Option<Arc<str>>,
     pub(crate) caller: Option<String>,
-    pub(crate) method: String,
+    pub(crate) method: Method,
     /// Without the query.
     pub(crate) path: String,
     pub(crate) status: Option<StatusCode>,
@@ -94,7 +94,7 @@ impl Call {
             started: SystemClock.now().mono,
             provider: None,
             caller: None,
-            method: method.as_str().into(),
+            method: method.clone(),
             verb,
             under_way: None,
             path: without_values(path),
@@ -110,9 +110,11 @@ impl Call {
 
     /// Notes the provider that the call is for.
     pub(crate) fn set_provider(&mut self, name: &Arc<str>, series: &Arc<Series>) {
-        let named = format!("{} {name}", self.verb);
-        self.span.record("otel.name", &*named);
-        self.span.record("biped.provider", &**name);
+        if !self.span.is_disabled() {
+            let named = format!("{} {name}", self.verb);
+            self.span.record("otel.name", &*named);
+            self.span.record("biped.provider", &**name);
+        }
         self.provider = Some(name.clone());
         self.series = series.clone();
         self.under_way = Some(UnderWay::new(series));
@@ -171,7 +173,7 @@ impl Call {
         );
         line.insert("provider".into(), json!(self.provider.as_deref()));
         line.insert("caller".into(), json!(self.caller));
-        line.insert("method".into(), json!(self.method));
+        line.insert("method".into(), json!(self.method.as_str()));
         line.insert("path".into(), json!(self.path));
         line.insert("status".into(), json!(status));
         line.insert(

@@ -51,7 +51,10 @@ impl Asked<'_> {
         match self.go(request, is_grpc, &mut call).await {
             Ok((response, room)) => {
                 call.status = Some(response.status());
-                let watch = Watch { call, _room: room };
+                let watch = Watch {
+                    call,
+                    _room: Some(room),
+                };
                 (response.map(|body| body.watched(watch)), None)
             }
             Err(problem) => {
@@ -66,7 +69,7 @@ impl Asked<'_> {
         request: Request<Incoming>,
         is_grpc: bool,
         call: &mut Call,
-    ) -> Result<(Response<AnswerBody>, Vec<Taken>), Problem> {
+    ) -> Result<(Response<AnswerBody>, [Taken; 2]), Problem> {
         let uri = request.uri().clone();
         let (served, target) = self.find(&uri)?;
         call.set_provider(&served.name, &served.series);
@@ -231,7 +234,7 @@ impl Asked<'_> {
         own.unwrap_or(self.live.serve.idle_timeout)
     }
 
-    fn room(&self, served: &Served) -> Result<Vec<Taken>, Problem> {
+    fn room(&self, served: &Served) -> Result<[Taken; 2], Problem> {
         let take = |room: &Arc<Room>, limit: usize| {
             room.try_take(limit).ok_or_else(|| {
                 Problem::new("overloaded", "too many calls are under way")
@@ -239,7 +242,7 @@ impl Asked<'_> {
             })
         };
         let most = served.settings.max_concurrent_requests;
-        Ok(vec![
+        Ok([
             take(&self.shared.room, self.live.serve.max_in_flight)?,
             take(&served.room, most.unwrap_or(usize::MAX))?,
         ])

@@ -9,7 +9,7 @@ use biped::{
     CachedToken, Rejection, TokenSource,
     client::Transport,
     provider::{ApiRequestParts, Clock, PEEK_TIME, SystemClock},
-    tower::{ResponseBody, grpc},
+    tower::{Body, ResponseBody, grpc},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -20,6 +20,7 @@ pub(crate) use self::outgoing::{Outgoing, Path};
 use crate::{
     body::Progress,
     config::{Http2, Replay},
+    links,
     meter::{self, Series},
     upstream::{Attempt, Clients, Failure, MAX_HEAD, Upstream, is_dead_connection},
 };
@@ -60,7 +61,7 @@ pub(crate) struct Seen {
     pub(crate) api_time: Option<Duration>,
     /// The API's host.
     pub(crate) server: String,
-    /// Where the call went, and the base URL at that time.
+    /// Where the call went, and the base URL at that time, if the answer names addresses.
     pub(crate) place: Option<(Url, Url)>,
 }
 
@@ -149,26 +150,22 @@ impl ApiTransport<'_> {
             .map_err(Failure::Unusable)?;
         let base = self.source.base_url(token);
         let signs_url = self.source.provider().signs_url();
-        let (uri, url) = request
-            .address(base, signs_url)
+        let (request, url) = request
+            .addressed(base, signs_url)
             .map_err(Failure::Unusable)?;
-        if let Some(base) = base {
-            self.seen.place = Some((url.clone(), base.clone()));
-        }
-        let is_whole = request.body.bytes().is_some();
+        let is_whole = request.body().bytes().is_some();
         // A connection that turns out dead is replaced once.
-        let spare = match is_idempotent(&request.method) {
-            true => request.duplicate(),
+        let spare = match is_idempotent(request.method()) {
+            true => again(&request),
             false => None,
         };
         let started = SystemClock.now().mono;
-        uri.host()
-            .unwrap_or_default()
-            .clone_into(&mut self.seen.server);
-        let first = self.attempt(&clients, request, &uri, false).await;
+        let host = request.uri().host().unwrap_or_default();
+        host.clone_into(&mut self.seen.server);
+        let first = self.attempt(&clients, request, false).await;
         let answer = match (first, spare) {
             (Ok(Err((error, true))), Some(spare)) if is_dead_connection(&error) => {
-                self.attempt(&clients, spare, &uri, true).await
+                self.attempt(&clients, spare, true).await
             }
             (first, _) => first,
         };
@@ -183,6 +180,11 @@ impl ApiTransport<'_> {
         if head > MAX_HEAD {
             return Err(Failure::LargeHead);
         }
+        if let Some(base) = base
+            && links::are_in(response.headers())
+        {
+            self.seen.place = Some((url.clone(), base.clone()));
+        }
         let response = response.map(ResponseBody::new);
         Ok(self.answer(response, url, is_whole).await)
     }
@@ -191,22 +193,11 @@ impl ApiTransport<'_> {
     async fn attempt(
         &self,
         clients: &Clients,
-        request: Outgoing,
-        uri: &http::Uri,
+        request: Request<Body>,
         fresh: bool,
     ) -> Result<Attempt, Failure> {
-        let Outgoing {
-            method,
-            headers,
-            body,
-            ..
-        } = request;
-        let mut sent = Request::new(body);
-        *sent.method_mut() = method;
-        *sent.uri_mut() = uri.clone();
-        *sent.headers_mut() = headers;
         let started = SystemClock.now().mono;
-        let sending = clients.send(sent, fresh);
+        let sending = clients.send(request, fresh);
         tokio::pin!(sending);
         loop {
             let last = self.upload.moved().max(started);
@@ -250,6 +241,15 @@ impl ApiTransport<'_> {
         }
         answer
     }
+}
+
+/// The same request, if its body is complete.
+fn again(request: &Request<Body>) -> Option<Request<Body>> {
+    let mut again = Request::new(request.body().duplicate()?);
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    *again.headers_mut() = request.headers().clone();
+    Some(again)
 }
 
 fn is_safe(method: &Method) -> bool {

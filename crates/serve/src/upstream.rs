@@ -63,13 +63,13 @@ struct Kind {
 
 #[derive(Debug)]
 struct Kept {
-    clients: Clients,
+    clients: Arc<Clients>,
     /// When it was last asked for.
     used: Duration,
 }
 
 /// A client that keeps connections, and one that makes a new one for each request.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Clients {
     pooled: Client<Connector, Body>,
     fresh: Client<Connector, Body>,
@@ -98,7 +98,7 @@ impl Upstream {
         &self,
         http2: Http2,
         identity: Option<&ClientIdentity>,
-    ) -> Result<Clients, Error> {
+    ) -> Result<Arc<Clients>, Error> {
         let kind = Kind {
             http2,
             identity: identity.cloned(),
@@ -131,10 +131,10 @@ impl Upstream {
                 .http2_keep_alive_timeout(Duration::from_secs(10));
             builder.build(connector.clone())
         };
-        let made = Clients {
+        let made = Arc::new(Clients {
             pooled: client(IDLE_CONNECTIONS),
             fresh: client(0),
-        };
+        });
         let kept = Kept {
             clients: made.clone(),
             used: now,

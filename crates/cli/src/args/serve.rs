@@ -18,6 +18,9 @@ pub(crate) struct Serve {
     /// Hands out tokens on Unix sockets, and to callers that may have them
     #[arg(long)]
     pub(crate) tokens: bool,
+    /// Reserved for the forward proxy
+    #[arg(long, hide = true)]
+    pub(crate) forward: bool,
 }
 
 /// Asks a running sidecar whether it is ready

@@ -28,6 +28,10 @@ const DURATIONS: [f64; 14] = [
 const LIVES: [f64; 9] = [1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0];
 
 pub(crate) fn run(session: &Session, args: &args::Serve) -> Outcome {
+    if args.forward {
+        let error = "--forward is reserved; this release does not support it yet";
+        return Err(Error::configuration(error).into());
+    }
     let biped = session.resident()?;
     let settings = biped.section::<Serve>("serve").cloned().unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()

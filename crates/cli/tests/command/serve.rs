@@ -280,6 +280,9 @@ fn a_command_is_not_started_without_a_token() {
     world.run("exec --serve shop -- echo started").failed(3);
     let anyway = world.run("exec --serve --start-anyway shop -- echo started");
     assert_eq!(anyway.ok(), "started\n");
+    world
+        .run("exec --serve --start-anyway shop -- ./no-such-program")
+        .failed(127);
     let mut world = World::new();
     world.stop_sandbox();
     world
@@ -311,4 +314,80 @@ fn a_token_is_written_to_a_file_and_kept_there() {
         assert_eq!(running.status(), 0);
         assert!(path.exists());
     }
+}
+
+#[test]
+fn the_view_in_the_terminal_is_reserved_and_the_page_takes_its_place() {
+    let world = World::empty();
+    for line in ["watch", "watch --url http://127.0.0.1:7417 --format json"] {
+        let told = world.run(line).failed(2);
+        assert!(
+            told.contains("reserved") && told.contains("/-/events"),
+            "{told}"
+        );
+    }
+    assert!(!world.run("--help").ok().contains("watch"));
+    let told = world.run("serve --forward").failed(2);
+    assert!(told.contains("reserved"), "{told}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_socket_needs_a_path() {
+    let world = World::new();
+    let told = world.run_words(["serve", "--listen", "unix:"]).failed(2);
+    assert!(told.contains("unix:PATH"), "{told}");
+}
+
+/// Sends signals as soon as it can, so that they come while the command starts.
+#[cfg(unix)]
+#[test]
+fn a_signal_that_comes_early_reaches_the_command() {
+    let world = World::new();
+    for _ in 0..5 {
+        let script = "trap 'exit 9' HUP; kill -HUP $PPID; while :; do sleep 1; done";
+        let line = [
+            "--store",
+            "memory",
+            "exec",
+            "--serve",
+            "--start-anyway",
+            "shop",
+            "--",
+        ];
+        let command = world.command(line.iter().chain(&["sh", "-c", script]).copied());
+        assert_eq!(Running::of(command).status(), 9);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "needs root, as tests/live/run root has it"]
+fn the_first_process_of_a_container_waits_for_orphans() {
+    let world = World::new();
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc"]);
+    let biped = world.command([
+        "exec",
+        "--serve",
+        "shop",
+        "--",
+        "sh",
+        "-c",
+        "orphan=$(sh -c 'true >/dev/null & echo $!'); \
+         while [ -e /proc/$orphan ]; do sleep 0.01; done; echo $PPID; exit 7",
+    ]);
+    command.arg(biped.get_program()).args(biped.get_args());
+    if let Some(directory) = biped.get_current_dir() {
+        command.current_dir(directory);
+    }
+    let variables = biped
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let ran = command
+        .env_clear()
+        .envs(variables)
+        .env("PATH", std::env::var_os("PATH").unwrap());
+    let ran = ran.output().unwrap();
+    assert_eq!(ran.status.code(), Some(7), "{ran:?}");
 }

@@ -45,7 +45,7 @@ enum Kind {
 pub(crate) struct Watch {
     pub(crate) call: Call,
     /// Room for one more call, given back with it.
-    pub(crate) _room: Vec<Taken>,
+    pub(crate) _room: Option<[Taken; 2]>,
 }
 
 impl AnswerBody {

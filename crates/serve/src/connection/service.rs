@@ -12,6 +12,7 @@ use crate::{
     callers::Identity,
     guard::{self, Names},
     live::Live,
+    oauth::Refused,
     observe::Call,
     own::Own,
     peer::{ListenerInfo, Peer},
@@ -105,6 +106,8 @@ impl Parts {
                         let response = match answer.await {
                             Ok(response) => {
                                 call.status = Some(response.status());
+                                let refused = response.extensions().get::<Refused>();
+                                call.error = refused.map(|refused| refused.0);
                                 response
                             }
                             Err(problem) => shared.refuse(problem, is_grpc, &mut call),
@@ -126,12 +129,7 @@ impl Parts {
             response.headers_mut().remove(CONNECTION);
         }
         match call {
-            Some(call) => response.map(|body| {
-                body.watched(Watch {
-                    call,
-                    _room: Vec::new(),
-                })
-            }),
+            Some(call) => response.map(|body| body.watched(Watch { call, _room: None })),
             None => response,
         }
     }

@@ -67,6 +67,11 @@ pub(super) fn inherited(listener: UnixSocket) -> io::Result<Socket> {
 }
 
 pub(super) fn bind(path: &Path, serve: &Serve) -> Result<Socket, Failed> {
+    if path.as_os_str().is_empty() {
+        let error = Error::configuration("listen: unix: has no path");
+        let error = error.with_remedy("write unix:PATH, such as unix:/run/biped/biped.sock");
+        return Err(Failed::Refused(error));
+    }
     let shown = path.display();
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use biped::{Error, client::BASE_URL_PLACEHOLDER, provider::ApiRequestParts, tower::Body};
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 use url::{Position, Url};
 
 /// A request on its way.
@@ -74,9 +74,22 @@ impl Outgoing {
         })
     }
 
-    /// The address that is sent to, and the URL that it stands for. A provider that signs URLs, or that
+    /// The request to the address that is sent to, and the URL that it stands for. A provider that signs URLs, or that
     /// puts its token into the query, decides over what it touched; all else is as the caller wrote it.
-    pub(crate) fn address(&self, base: Option<&Url>, signs_url: bool) -> Result<(Uri, Url), Error> {
+    pub(crate) fn addressed(
+        self,
+        base: Option<&Url>,
+        signs_url: bool,
+    ) -> Result<(Request<Body>, Url), Error> {
+        let uri = self.uri(base, signs_url)?;
+        let mut request = Request::new(self.body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = self.headers;
+        Ok((request, self.url))
+    }
+
+    fn uri(&self, base: Option<&Url>, signs_url: bool) -> Result<Uri, Error> {
         let unusable = || Error::configuration("the request's URL is too long or not a valid URI");
         let text = if signs_url {
             let mut url = self.url.clone();
@@ -95,8 +108,8 @@ impl Outgoing {
             let query = query.map_or_else(String::new, |query| format!("?{query}"));
             format!("{}{path}{query}", &self.url[..Position::BeforePath])
         };
-        let uri = text.parse().map_err(|_| unusable())?;
-        Ok((uri, self.url.clone()))
+        // The URI takes the text over.
+        Uri::from_maybe_shared(text).map_err(|_| unusable())
     }
 }
 
@@ -154,7 +167,7 @@ mod tests {
         placed.set_query(request.url.query());
         let mut parts = &mut request;
         parts.set_url(placed).unwrap();
-        request.address(Some(&base), false).unwrap().0.to_string()
+        request.uri(Some(&base), false).unwrap().to_string()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{
     fmt, io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,9 +27,11 @@ use super::{
 };
 use crate::{config::Http2, meter::OpenConnections};
 
-/// Makes connections.
+/// Makes connections. The client clones it for each request, whether it connects or not.
 #[derive(Clone)]
-pub(crate) struct Connector {
+pub(crate) struct Connector(Arc<Parts>);
+
+struct Parts {
     https: HttpsConnector<Way>,
     limit: Duration,
     gauges: OpenConnections,
@@ -50,11 +53,11 @@ impl Connector {
             Http2::Off => builder.enable_http1().wrap_connector(way),
             Http2::PriorKnowledge => builder.enable_http2().wrap_connector(way),
         };
-        Self {
+        Self(Arc::new(Parts {
             https,
             limit,
             gauges,
-        }
+        }))
     }
 }
 
@@ -70,12 +73,12 @@ impl Service<Uri> for Connector {
     type Future = Boxed<Counted>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.https.poll_ready(cx)
+        self.0.https.clone().poll_ready(cx)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connection = self.https.call(uri);
-        let (limit, gauges) = (self.limit, self.gauges.clone());
+        let connection = self.0.https.clone().call(uri);
+        let (limit, gauges) = (self.0.limit, self.0.gauges.clone());
         Box::pin(async move {
             tokio::select! {
                 biased;

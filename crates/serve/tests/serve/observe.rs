@@ -450,3 +450,32 @@ async fn a_trace_of_the_caller_goes_on_to_the_api() {
     assert_eq!(got.header("traceparent"), Some(parent));
     assert_eq!(got.header("tracestate"), Some("a=b"));
 }
+
+#[tokio::test]
+async fn refusals_of_the_token_endpoint_are_logged_as_well() {
+    let callers = "[[serve.callers]]\nname = 'a'\ntoken = 'secret-a'\ntokens = true\n";
+    let watched = Watched::new("tokens = true", callers).await;
+    let at = address(&watched.running.addresses()[0]);
+    let mut caller = Caller::new(TcpStream::connect(at).await.unwrap());
+    for (form, status) in [
+        ("grant_type=client_credentials&client_secret=wrong", 401),
+        ("grant_type=client_credentials&client_secret=secret-a", 200),
+        ("grant_type=password&client_secret=secret-a", 400),
+    ] {
+        let length = form.len();
+        let head = "POST /-/oauth/shop/token HTTP/1.1\r\nHost: localhost\r\n\
+                    Content-Type: application/x-www-form-urlencoded\r\nContent-Length:";
+        caller.write(format!("{head} {length}\r\n\r\n{form}")).await;
+        let answer = caller.answer().await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        let said = answer.header("proxy-status").unwrap_or_default();
+        assert_eq!(said.contains("details=\""), status != 200, "{said}");
+    }
+    drop(caller);
+    let lines = watched.lines(2).await;
+    let errors: Vec<_> = lines
+        .iter()
+        .map(|line| line["error"].as_str().unwrap())
+        .collect();
+    assert_eq!(errors, ["invalid_client", "unsupported_grant_type"]);
+}

@@ -1,13 +1,18 @@
 //! `biped exec --serve`.
 
-use std::{collections::BTreeSet, process::ExitStatus};
+use std::{collections::BTreeSet, io, process::ExitStatus};
 
 use biped::{Biped, Error};
 use biped_serve::{Running, Serve, Server};
 use tokio::process::Command;
 
-use super::super::signals::forwarded;
-use crate::{args, environment, failure::Outcome, selection::has_tenants, session::Session};
+use super::super::signals::Forwarded;
+use crate::{
+    args, environment,
+    failure::{Failure, Outcome},
+    selection::has_tenants,
+    session::Session,
+};
 
 /// Variables of other programs that hold secrets with which Biped gets tokens.
 const SECRETS: [&str; 4] = [
@@ -18,6 +23,12 @@ const SECRETS: [&str; 4] = [
 ];
 
 pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
+    #[cfg(unix)]
+    if std::process::id() == 1
+        && let Ok(own) = std::env::current_exe()
+    {
+        return first_process(session, own);
+    }
     let biped = session.biped()?;
     let mut prefixes: Vec<(String, String)> = Vec::new();
     for name in &args.names {
@@ -57,16 +68,40 @@ pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
             }
         }
         set(&mut command, &running, args, &prefixes, &caller);
-        let mut child = command.spawn().map_err(|error| {
-            let program = command.as_std().get_program().display().to_string();
-            Error::configuration(format!("{program} can't be run: {error}"))
-        })?;
-        let status = forwarded(&mut child).await?;
+        let signals = Forwarded::listen()?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| unusable(&command, &error))?;
+        let status = signals.wait(&mut child).await?;
         // Calls under way are dropped with their caller.
         drop(running);
         Ok(status)
     })?;
     std::process::exit(code(status));
+}
+
+/// Runs this command in a process below, and waits for orphans as the first process of a container must. It is
+/// a process of its own, because the one that serves waits for the commands that secrets come from.
+#[cfg(unix)]
+fn first_process(session: &Session, own: std::path::PathBuf) -> Outcome {
+    let status = session.block_on(async {
+        let mut command = Command::new(own);
+        command.args(std::env::args_os().skip(1));
+        let signals = Forwarded::listen()?;
+        let child = command
+            .spawn()
+            .map_err(|error| unusable(&command, &error))?;
+        Ok(signals.wait_for_all(&child).await?)
+    })?;
+    std::process::exit(code(status));
+}
+
+fn unusable(command: &Command, error: &io::Error) -> Failure {
+    let program = command.as_std().get_program().display();
+    Failure::Program {
+        error: Error::configuration(format!("{program} can't be run: {error}")),
+        is_missing: error.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 /// 256 random bits.
