@@ -20,6 +20,10 @@ pub mod secrets;
 pub mod store;
 mod time_limit;
 
+use std::{sync::mpsc, thread, time::Duration};
+
+use tokio::{sync::oneshot, task::JoinHandle};
+
 pub use self::{
     clock::ManualClock,
     http::{Recorded, Reply, ScriptedHttp},
@@ -27,9 +31,33 @@ pub use self::{
     time_limit::TimeLimit,
 };
 
+/// How long a check may take: far longer than one does on a busy machine.
+const CHECK_LIMIT: Duration = Duration::from_secs(5 * 60);
+
 /// Returns the panic message of a check that ran in its own task, if it has failed.
-async fn verdict(check: tokio::task::JoinHandle<()>) -> Result<(), String> {
-    check.await.map_err(|error| match error.try_into_panic() {
+async fn verdict(check: JoinHandle<()>) -> Result<(), String> {
+    verdict_within(CHECK_LIMIT, check).await
+}
+
+/// The same with another limit. It is measured by a thread, since a check's clock may stand still.
+async fn verdict_within(limit: Duration, mut check: JoinHandle<()>) -> Result<(), String> {
+    let (running, ended) = mpsc::channel::<()>();
+    let (over, is_over) = oneshot::channel();
+    thread::spawn(move || {
+        if ended.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let _ = over.send(());
+        }
+    });
+    let result = tokio::select! {
+        biased;
+        result = &mut check => result,
+        Ok(()) = is_over => {
+            check.abort();
+            return Err(format!("it hangs: it did not end within {limit:?}"));
+        }
+    };
+    drop(running);
+    result.map_err(|error| match error.try_into_panic() {
         Ok(panic) => panic
             .downcast_ref::<String>()
             .cloned()
@@ -45,5 +73,17 @@ async fn verdict(check: tokio::task::JoinHandle<()>) -> Result<(), String> {
 pub async fn settle() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_check_that_hangs_fails() {
+        let check = tokio::spawn(std::future::pending());
+        let verdict = super::verdict_within(Duration::from_millis(1), check).await;
+        assert!(verdict.unwrap_err().contains("hangs"));
     }
 }

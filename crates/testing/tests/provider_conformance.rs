@@ -115,6 +115,9 @@ impl Vendor {
         if fault == Fault::ReadsTheBodyFirst && code.is_some() {
             return Err(Error::refused(vendor));
         }
+        if response.status().is_success() && code.is_some() {
+            return Err(Error::refused(vendor));
+        }
         if !response.status().is_success() {
             let error = wire::failure(response, vendor, cx.now());
             return Err(match fault {
@@ -269,6 +272,15 @@ async fn the_plain_provider_of_other_tests_passes() {
     .refuses_request(Reply::error(400, "invalid_scope"));
     let report = conformance::run(plain).await;
     assert_eq!(report.unchecked(), [Gap::Rejection]);
+}
+
+#[tokio::test]
+async fn a_vendor_that_refuses_with_status_200_is_checked_like_any_other() {
+    let refusal = |code| Reply::json(200, &format!(r#"{{"error":"{code}"}}"#));
+    let with_200 = case(Fault::None)
+        .refuses_client(refusal("invalid_client"))
+        .refuses_request(refusal("invalid_scope"));
+    assert_eq!(broken(with_200).await, [""; 0]);
 }
 
 /// A case that tells nothing of base URLs, but for the one in the answer that grants.

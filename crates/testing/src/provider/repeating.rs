@@ -36,11 +36,14 @@ pub(super) fn answers(case: &Case, words: &str) -> Vec<Answer> {
         }
         answers.extend(bodies.iter().map(|body| answer.with_body(body.to_string())));
     }
-    // RFC 6750 §3: some vendors use a header.
+    // RFC 6750 §3: some vendors use a header. Without a body, a 2xx is no refusal.
     let quoted = words.replace('\\', "\\\\").replace('"', "\\\"");
     let challenge = format!(r#"Bearer error="invalid_client", error_description="{quoted}""#);
     if let Ok(challenge) = HeaderValue::from_str(&challenge) {
         let mut answer = refused.with_body("");
+        if answer.status < 300 {
+            answer.status = 401;
+        }
         answer.headers.insert(header::WWW_AUTHENTICATE, challenge);
         answers.push(answer);
     }
