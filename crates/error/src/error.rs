@@ -22,6 +22,9 @@ use self::{
 };
 pub use self::{store::StoreError, vendor::VendorError};
 
+const REFUSED_REQUEST: &str = "the vendor refused the request";
+const REFUSED_CLIENT: &str = "the vendor refused the client's credentials";
+
 /// Why there is no token, as one opaque value that is cheap to clone: all callers that waited for a
 /// failed fetch get the same error.
 ///
@@ -156,12 +159,9 @@ impl Error {
     /// The vendor refused. The code says whether it refused the client or only this request
     /// ([`refuses_client`](Self::refuses_client)).
     pub fn refused(vendor: VendorError) -> Self {
-        let client = refuses_client(&vendor);
-        let mut error = Self::new(ErrorKind::Refused, false, "the vendor refused the request");
-        error.inner().refuses_client = client;
-        if client {
-            error.inner().message = "the vendor refused the client's credentials".into();
-            error.inner().remedy = Some("check client_id and client_secret".into());
+        let mut error = Self::new(ErrorKind::Refused, false, REFUSED_REQUEST);
+        if refuses_client(&vendor) {
+            error = error.refusing_client(true);
         } else if vendor.status == Some(404) {
             error.inner().remedy =
                 Some("check the URL; there is no token endpoint at this address".into());
@@ -357,7 +357,12 @@ impl Error {
     /// request only. It is for vendors that don't use the standard's codes.
     #[must_use]
     pub fn refusing_client(mut self, client: bool) -> Self {
-        self.inner().refuses_client = client;
+        let inner = self.inner();
+        inner.refuses_client = client;
+        if client && inner.message == REFUSED_REQUEST {
+            inner.message = REFUSED_CLIENT.into();
+            inner.remedy = Some("check client_id and client_secret".into());
+        }
         self
     }
 

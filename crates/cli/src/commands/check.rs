@@ -367,8 +367,8 @@ fn usual_meaning(error: &Error) -> &'static str {
             "a server responds, but this URL is not a token endpoint"
         }
         ErrorKind::Refused => {
-            "the vendor refuses this token to this client; the scope, the project or another \
-             parameter is missing or not permitted"
+            "the vendor refused the request; check the scope, the project and the other parameters, and \
+             the credentials"
         }
         ErrorKind::Unreachable => {
             "the vendor does not respond; check the URL, the network, firewalls, the proxy and TLS"

@@ -276,6 +276,10 @@ impl Reads {
                         response,
                         "the response reports neither success nor failure",
                     )
+                    .with_remedy(
+                        "compare response.ok of the vendor file with the vendor's documentation; set \
+                         or_absent = true if a success lacks the flag",
+                    )
                 });
             }
         };

@@ -151,7 +151,7 @@ impl VendorBuilder {
             if !given.names().any(|known| *known == **name) {
                 lack(
                     &format!("params.{name}"),
-                    format!("missing; {file}:{line} needs it"),
+                    format!("missing; set {name} in params, which {file}:{line} needs"),
                 );
             }
         }
