@@ -146,7 +146,8 @@ impl Caller {
             is_due
         };
         if is_due {
-            self.read(now).await;
+            // Rare, and its future would be in the memory of every call.
+            Box::pin(self.read(now)).await;
         }
         let known = lock(&self.hashes);
         let mut is_known = false;

@@ -113,7 +113,7 @@ impl Transport for ApiTransport<'_> {
         deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
     ) -> (Answer, Option<Bytes>) {
         let (parts, body) = answer.response.into_parts();
-        let (body, read) = body.peek(limit, deadline).await;
+        let (body, read) = Box::pin(body.peek(limit, deadline)).await;
         answer.response = Response::from_parts(parts, body);
         (answer, read)
     }
@@ -165,7 +165,8 @@ impl ApiTransport<'_> {
         let first = self.attempt(&clients, request, false).await;
         let answer = match (first, spare) {
             (Ok(Err((error, true))), Some(spare)) if is_dead_connection(&error) => {
-                self.attempt(&clients, spare, true).await
+                // Rare, as what else is boxed here: the futures would be in the memory of every call.
+                Box::pin(self.attempt(&clients, spare, true)).await
             }
             (first, _) => first,
         };
@@ -186,7 +187,16 @@ impl ApiTransport<'_> {
             self.seen.place = Some((url.clone(), base.clone()));
         }
         let response = response.map(ResponseBody::new);
-        Ok(self.answer(response, url, is_whole).await)
+        let answer = Answer {
+            status: response.status(),
+            response,
+            trailers: None,
+            url,
+        };
+        if self.is_grpc && answer.status == StatusCode::OK {
+            return Ok(Box::pin(with_grpc_status(answer, is_whole)).await);
+        }
+        Ok(answer)
     }
 
     /// Sends once. The time counts from when the caller's body last moved.
@@ -212,35 +222,21 @@ impl ApiTransport<'_> {
             }
         }
     }
+}
 
-    /// Reads a gRPC status where there is one yet.
-    async fn answer(
-        &self,
-        response: Response<ResponseBody<Incoming>>,
-        url: Url,
-        is_whole: bool,
-    ) -> Answer {
-        let mut answer = Answer {
-            status: response.status(),
-            response,
-            trailers: None,
-            url,
-        };
-        if !self.is_grpc || answer.status != StatusCode::OK {
-            return answer;
-        }
-        if is_whole && !grpc::has_status(answer.response.headers()) {
-            let (parts, body) = answer.response.into_parts();
-            let (body, trailers) = body.peek_trailers(SystemClock.sleep(PEEK_TIME)).await;
-            answer.response = Response::from_parts(parts, body);
-            answer.trailers = trailers;
-        }
-        let said = answer.trailers.as_ref();
-        if grpc::is_unauthenticated(said.unwrap_or(answer.response.headers())) {
-            answer.status = StatusCode::UNAUTHORIZED;
-        }
-        answer
+/// Reads a gRPC status where there is one yet.
+async fn with_grpc_status(mut answer: Answer, is_whole: bool) -> Answer {
+    if is_whole && !grpc::has_status(answer.response.headers()) {
+        let (parts, body) = answer.response.into_parts();
+        let (body, trailers) = body.peek_trailers(SystemClock.sleep(PEEK_TIME)).await;
+        answer.response = Response::from_parts(parts, body);
+        answer.trailers = trailers;
     }
+    let said = answer.trailers.as_ref();
+    if grpc::is_unauthenticated(said.unwrap_or(answer.response.headers())) {
+        answer.status = StatusCode::UNAUTHORIZED;
+    }
+    answer
 }
 
 /// The same request, if its body is complete.

@@ -102,8 +102,9 @@ impl Parts {
                             identity: &identity,
                             peer: &self.peer,
                         };
-                        let answer = routes::answer(&own, route, request).instrument(span);
-                        let response = match answer.await {
+                        // Its future would be in the memory of every call.
+                        let answer = Box::pin(routes::answer(&own, route, request));
+                        let response = match answer.instrument(span).await {
                             Ok(response) => {
                                 call.status = Some(response.status());
                                 let refused = response.extensions().get::<Refused>();
