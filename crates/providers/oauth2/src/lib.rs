@@ -33,9 +33,10 @@
 //! | --- | --- | --- |
 //! | RFC 6749 §4.4 | client credentials grant | yes |
 //! | RFC 6749 §4.3 | password grant | yes, for servers that have no other |
+//! | RFC 6749 §6 | refresh token grant | yes: a fixed refresh token, or one that changes with each use, which a sealed durable store keeps |
 //! | RFC 6749 §2.3.1 | `client_secret_basic`, `client_secret_post` | yes; [`BasicEncoding`] for servers that read Basic otherwise |
 //! | RFC 6749 §3.3 | scope | yes; one the server narrows is in [`Token::scope`](biped_core::Token::scope) |
-//! | RFC 6749 §5.1 | token response | yes, with tolerance: `expires_in` as a string, fraction, null or absent (then `expires_on` or `expires_at`, in seconds since 1970 or as a date), `token_type` absent, in any case, or of an unknown name, scope as a list, any 2xx, any content type; further fields are kept, a refresh token is not |
+//! | RFC 6749 §5.1 | token response | yes, with tolerance: `expires_in` as a string, fraction, null or absent (then `expires_on` or `expires_at`, in seconds since 1970 or as a date), `token_type` absent, in any case, or of an unknown name, scope as a list, any 2xx, any content type; further fields are kept; a refresh token is kept only by the refresh token grant |
 //! | RFC 6749 §5.2 | error response | yes; at any status, even 2xx, else read from `WWW-Authenticate` |
 //! | RFC 6749 §7.1 | unknown token types | sent as bearer tokens, with a warning; `mac`, `pop` and `N_A` are refused |
 //! | RFC 6750 §2.1, §3 | bearer tokens in the header, challenges | yes; not in body or query. `invalid_token` rejects a token at any status; `expired` says otherwise how an API rejects it |
