@@ -74,8 +74,9 @@ impl Outgoing {
         })
     }
 
-    /// The request to the address that is sent to, and the URL that it stands for. A provider that signs URLs, or that
-    /// puts its token into the query, decides over what it touched; all else is as the caller wrote it.
+    /// The request to the address that is sent to, and the URL that it stands for. A provider that signs
+    /// URLs, or that puts its token into the query, decides over what it touched; all else is as the
+    /// caller wrote it.
     pub(crate) fn addressed(
         self,
         base: Option<&Url>,
