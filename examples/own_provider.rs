@@ -1,8 +1,7 @@
 //! A provider for a vendor that Biped does not include, in one file.
 //!
 //! Acme exchanges an API key for a session key, and expects every call to be signed with it: an HMAC
-//! over method, path, time and body. The provider is below `main`; the vendor itself, so that the
-//! example runs, comes last.
+//! over method, path, time and body. The provider is below `main`; the vendor itself comes last.
 //!
 //! ```sh
 //! cargo run --example own_provider
@@ -13,13 +12,11 @@
 use std::{error::Error as StdError, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use biped::{
-    Biped, Error, ExposeSecret, Token, TokenRequest, VendorError,
-    provider::{
-        ApiRequest, AttachContext, FetchContext, Field, FieldType, Provider, ProviderConfig,
-        ProviderId, ProviderKind, SecretRef, async_trait, wire,
-    },
+use biped::provider::{
+    ApiRequest, AttachContext, FetchContext, Field, FieldType, Provider, ProviderConfig,
+    ProviderId, ProviderKind, SecretRef, async_trait, wire,
 };
+use biped::{Biped, Error, ExposeSecret, Token, TokenRequest, VendorError};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
