@@ -161,6 +161,7 @@ impl Server {
         listeners.apply(change, &shared);
         shared.shown.store(Arc::new(listeners.shown(&live.serve)));
         let is_open = live.callers.is_empty() && listeners.has_tcp();
+        let has_socket = listeners.has_socket();
         drop(listeners);
         let mut notes = Vec::new();
         if is_open {
@@ -171,6 +172,12 @@ impl Server {
         }
         if live.serve.tokens == TokenUse::Any && is_open {
             notes.push("every process of this machine gets tokens, because tokens = \"any\"");
+        }
+        if !has_socket && live.serve.callers.iter().any(|it| it.uid.is_some()) {
+            notes.push(
+                "a caller with uid can call through a Unix socket only; add \"unix:PATH\" to [serve] \
+                 listen",
+            );
         }
         meter::reloaded(true);
         let path = reload.as_ref().and_then(|reload| reload.path.as_deref());

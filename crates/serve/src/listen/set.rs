@@ -134,6 +134,12 @@ impl Listeners {
         all.any(|it| it.bound.address().is_some() && !it.bound.info.is_probe)
     }
 
+    /// Whether there is a Unix socket, whose callers have a user.
+    pub(crate) fn has_socket(&self) -> bool {
+        let mut all = self.all.iter();
+        all.any(|it| it.bound.address().is_none() && !it.bound.info.is_probe)
+    }
+
     /// Ends when every listener is closed.
     pub(crate) async fn close(&mut self) {
         self.all.clear();

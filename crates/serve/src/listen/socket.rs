@@ -77,10 +77,14 @@ pub(super) fn bind(path: &Path, serve: &Serve) -> Result<Socket, Failed> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let refuse = |what: String| Err(Failed::Refused(Error::configuration(what)));
+    let refuse = |what: String, remedy: &'static str| {
+        let error = Error::configuration(what).with_remedy(remedy);
+        Err(Failed::Refused(error))
+    };
     let parent = fs::metadata(directory).map_err(Failed::Io)?;
     if !is_trusted(parent.uid()) {
-        return refuse(format!("the directory of {shown} belongs to another user"));
+        let what = format!("the directory of {shown} belongs to another user");
+        return refuse(what, "listen in a directory of this user or of root");
     }
     if parent.mode() & 0o1002 == 0o002 {
         tracing::warn!("others can replace {shown}: its directory is writable for them");
@@ -89,13 +93,16 @@ pub(super) fn bind(path: &Path, serve: &Serve) -> Result<Socket, Failed> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(Failed::Io(error)),
         Ok(file) if file.file_type().is_symlink() => {
-            return refuse(format!("{shown} is a symbolic link"));
+            let what = format!("{shown} is a symbolic link");
+            return refuse(what, "listen at the path that it leads to");
         }
         Ok(file) if !file.file_type().is_socket() => {
-            return refuse(format!("{shown} exists, and is not a socket"));
+            let what = format!("{shown} exists, and is not a socket");
+            return refuse(what, "listen at another path, or remove it");
         }
         Ok(file) if !is_trusted(file.uid()) => {
-            return refuse(format!("{shown} belongs to another user"));
+            let what = format!("{shown} belongs to another user");
+            return refuse(what, "listen at another path, or let its user remove it");
         }
         Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
             Ok(_) => return Err(Failed::Io(io::ErrorKind::AddrInUse.into())),

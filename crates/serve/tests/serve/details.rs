@@ -66,6 +66,17 @@ async fn the_start_says_who_may_call() {
 }
 
 #[tokio::test]
+async fn the_start_says_which_callers_can_never_come() {
+    let callers = "[[serve.callers]]\nname = 'me'\nuid = 0\n";
+    let stage = Stage::with("", callers).await;
+    let notes = stage.running.notes();
+    assert!(
+        notes.iter().any(|note| note.contains("a Unix socket only")),
+        "{notes:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_connection_more_than_allowed_waits_for_its_turn() {
     let stage = Stage::with("max_connections = 1", "").await;
     let mut first = stage.caller().await;
