@@ -279,6 +279,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Report", DOCUMENT),
             ("Scopes", DOCUMENT),
             ("Source", DOCUMENT),
+            ("Suggested", WORD),
             ("Vendor", Planted),
             ("VendorBuilder", Planted),
             ("VendorFile", DOCUMENT),

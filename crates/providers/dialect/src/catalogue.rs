@@ -25,6 +25,16 @@ pub struct Catalogue {
     entries: Vec<VendorFile>,
 }
 
+/// The vendors to suggest for a name that is not in the [`Catalogue`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Suggested {
+    /// The name of one vendor.
+    One(&'static str),
+    /// The names of several, separated by commas: at most eight, then `…`.
+    Several(String),
+}
+
 /// One vendor of the [`Catalogue`]: its name, its file and its [`Dialect`].
 #[derive(Debug)]
 pub struct VendorFile {
@@ -83,16 +93,26 @@ impl Catalogue {
     /// [`candidates`](Self::candidates) was meant. At most eight are named. `None` if there is none.
     #[must_use]
     pub fn suggestion(&self, typed: &str) -> Option<String> {
-        let found = self.candidates(typed);
-        let shown = found.iter().take(SUGGESTED).copied();
-        let mut names = shown.collect::<Vec<_>>().join(", ");
-        if found.len() > SUGGESTED {
-            names.push_str(", …");
-        }
-        match found.len() {
-            0 => None,
-            1 => Some(format!("did you mean {names}?")),
-            _ => Some(format!("did you mean one of {names}?")),
+        Some(match self.suggested(typed)? {
+            Suggested::One(name) => format!("did you mean {name}?"),
+            Suggested::Several(names) => format!("did you mean one of {names}?"),
+        })
+    }
+
+    /// Returns the [`candidates`](Self::candidates) as part of a message. `None` if there is none.
+    #[must_use]
+    pub fn suggested(&self, typed: &str) -> Option<Suggested> {
+        match &self.candidates(typed)[..] {
+            [] => None,
+            [only] => Some(Suggested::One(only)),
+            several => {
+                let shown = several.iter().take(SUGGESTED).copied();
+                let mut names = shown.collect::<Vec<_>>().join(", ");
+                if several.len() > SUGGESTED {
+                    names.push_str(", …");
+                }
+                Some(Suggested::Several(names))
+            }
         }
     }
 
