@@ -268,6 +268,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         "crates/providers/dialect",
         &[
             ("About", DOCUMENT),
+            ("Backing", WORD),
             ("Catalogue", DOCUMENT),
             ("Dialect", DOCUMENT),
             ("Assumption", DOCUMENT),
