@@ -268,6 +268,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
         "crates/providers/dialect",
         &[
             ("About", DOCUMENT),
+            ("Backing", WORD),
             ("Catalogue", DOCUMENT),
             ("Dialect", DOCUMENT),
             ("Assumption", DOCUMENT),
@@ -279,6 +280,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ("Report", DOCUMENT),
             ("Scopes", DOCUMENT),
             ("Source", DOCUMENT),
+            ("Suggested", WORD),
             ("Vendor", Planted),
             ("VendorBuilder", Planted),
             ("VendorFile", DOCUMENT),

@@ -14,6 +14,7 @@
     clippy::panic
 )]
 
+mod catalogue;
 mod fleet;
 mod hot;
 mod keys;
@@ -48,6 +49,8 @@ const BENCHES: &[(&str, Bench)] = &[
     ("K3", keys::heap_per_token),
     ("K4", keys::beyond_the_bound),
     ("T", tenants::heap_per_tenant),
+    ("C1", catalogue::one_vendor),
+    ("C2", catalogue::all_vendors),
     ("S", fleet::stampede),
     ("R", fleet::rotations),
     ("RF", fleet::rotations_with_an_outage),
@@ -61,6 +64,11 @@ fn main() {
         .is_some_and(|first| first == network::SERVER)
     {
         return network::serve();
+    }
+    if let [first, what, vendor] = &arguments[..]
+        && first == catalogue::ONCE
+    {
+        return catalogue::once(what, vendor);
     }
     let json = arguments.iter().any(|argument| argument == "--json");
     let names: Vec<&str> = arguments

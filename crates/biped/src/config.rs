@@ -183,18 +183,19 @@ pub(crate) fn rule_all(root: &mut Table, references: References, schemes: &Secre
         "a secret of [store] or [http] is read before anything may be sent; use env:, file: or { cmd }, or \
          write inline: before a secret that begins so",
     );
-    for (name, value) in root {
+    for (name, value) in root.iter_mut() {
         let is_first = READ_FIRST.contains(&&**name);
         rule_value(value, references, if is_first { &refused } else { schemes });
-        let Value::Table(inner) = &mut value.raw else {
-            continue;
-        };
-        for provider in inner.values_mut().filter(|_| name == "providers") {
-            if let Value::Table(keys) = &mut provider.raw
-                && let Some(own) = keys.get_mut("http")
-            {
-                rule_value(own, references, &refused);
-            }
+    }
+    let Some(Value::Table(providers)) = root.get_mut("providers").map(|value| &mut value.raw)
+    else {
+        return;
+    };
+    for provider in providers.values_mut() {
+        if let Value::Table(keys) = &mut provider.raw
+            && let Some(own) = keys.get_mut("http")
+        {
+            rule_value(own, references, &refused);
         }
     }
 }

@@ -257,21 +257,13 @@ impl Registry {
         if let Some(lacking) = lacking(PROVIDERS, name) {
             return lacking;
         }
-        let vendor = |vendor: &str| format!("kind = \"dialect\", vendor = {vendor:?}");
         if let Some(known) = vendor_named(name) {
-            return format!("unknown kind of provider; use {}", vendor(known));
+            return format!("unknown kind of provider; use {known}");
         }
         let near = nearest(name, self.providers.keys().map(String::as_str));
         let near = near.map(str::to_owned);
         let meant = near
-            .or_else(|| match &candidates(name)[..] {
-                [] => None,
-                [only] => Some(vendor(only)),
-                several => Some(format!(
-                    "kind = \"dialect\" with one of the vendors {}",
-                    several.join(", ")
-                )),
-            })
+            .or_else(|| vendors_like(name))
             .map_or(String::new(), |meant| format!("; did you mean {meant}?"));
         format!(
             "unknown kind of provider; {}{meant}",
@@ -303,29 +295,40 @@ impl Registry {
     }
 }
 
-/// The vendor of the catalogue with this name.
+/// What to write for the vendor of the catalogue with this name.
 #[cfg(feature = "catalogue")]
-fn vendor_named(name: &str) -> Option<&'static str> {
+fn vendor_named(name: &str) -> Option<String> {
     let catalogue = biped_dialect::Catalogue::built_in();
     let found = catalogue.get(&name.trim().to_lowercase())?;
-    Some(found.name())
+    Some(written(found.name()))
+}
+
+/// What to write for the vendors of the catalogue with a name like this.
+#[cfg(feature = "catalogue")]
+fn vendors_like(name: &str) -> Option<String> {
+    use biped_dialect::{Catalogue, Suggested};
+    match Catalogue::built_in().suggested(name)? {
+        Suggested::One(only) => Some(written(only)),
+        Suggested::Several(names) => Some(format!(
+            "kind = \"dialect\" with one of the vendors {names}"
+        )),
+        _ => None,
+    }
 }
 
 #[cfg(feature = "catalogue")]
-fn candidates(name: &str) -> Vec<&'static str> {
-    let mut found = biped_dialect::Catalogue::built_in().candidates(name);
-    found.truncate(8);
-    found
+fn written(vendor: &str) -> String {
+    format!("kind = \"dialect\", vendor = {vendor:?}")
 }
 
 #[cfg(not(feature = "catalogue"))]
-fn vendor_named(_: &str) -> Option<&'static str> {
+fn vendor_named(_: &str) -> Option<String> {
     None
 }
 
 #[cfg(not(feature = "catalogue"))]
-fn candidates(_: &str) -> Vec<&'static str> {
-    Vec::new()
+fn vendors_like(_: &str) -> Option<String> {
+    None
 }
 
 /// The message for a built-in kind whose feature is not enabled.

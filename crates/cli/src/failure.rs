@@ -160,7 +160,10 @@ fn words(error: &Error) -> String {
         words.insert_str(0, &format!("{odd}, and "));
     }
     if let Some(remedy) = error.remedy() {
-        words += &format!("; {remedy}");
+        // The remedy for several lines is not that of the last one.
+        let is_of_all = error.message().contains('\n');
+        words += if is_of_all { "\n" } else { "; " };
+        words += remedy;
     }
     if let Some(places) = error.credentials_from() {
         words += &format!(" (read from {places})");

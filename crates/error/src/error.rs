@@ -518,7 +518,8 @@ impl fmt::Display for Error {
             write!(f, ": {vendor}")?;
         }
         if let Some(remedy) = remedy {
-            write!(f, "; {remedy}")?;
+            let is_of_all = message.contains('\n');
+            write!(f, "{}{remedy}", if is_of_all { "\n" } else { "; " })?;
         }
         if let Some(places) = self.credentials_from() {
             write!(f, " (read from {places})")?;

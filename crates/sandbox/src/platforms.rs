@@ -4,6 +4,7 @@
 mod agent;
 mod api;
 mod config;
+mod directory;
 mod issuer;
 mod keys;
 mod kubelet;

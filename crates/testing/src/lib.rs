@@ -12,6 +12,23 @@
 //! | letting spawned tasks run | [`settle`] |
 //! | a limit that makes a hanging test fail by name | [`TimeLimit`] |
 
+/// As `assert_eq!`, with what was got first, and a message that tells the two apart.
+macro_rules! assert_same {
+    ($got:expr, $expected:expr $(,)?) => {
+        assert_same!($got, $expected, "{} differs", stringify!($got))
+    };
+    ($got:expr, $expected:expr, $($what:tt)+) => {
+        match (&$got, &$expected) {
+            (got, expected) => {
+                if *got != *expected {
+                    let what = format!($($what)+);
+                    panic!("{what}\n  expected: {expected:?}\n       got: {got:?}");
+                }
+            }
+        }
+    };
+}
+
 pub mod api;
 mod clock;
 mod http;

@@ -45,6 +45,7 @@ enum Fault {
     HasTheSecretInItsId,
     HasANewIdEachTime,
     ForgetsItsCredential,
+    ForgetsASetting,
     TrustsAnyBaseUrl,
     /// It checks its answers, and says of every host that it may be named.
     DeclaresAnyHost,
@@ -62,6 +63,10 @@ struct Vendor {
 
 impl Vendor {
     fn new(secret: &str, fault: Fault) -> Self {
+        Self::of("an account", secret, fault)
+    }
+
+    fn of(account: &str, secret: &str, fault: Fault) -> Self {
         let in_id = if fault == Fault::HasTheSecretInItsId {
             secret
         } else {
@@ -77,6 +82,9 @@ impl Vendor {
         if fault == Fault::HasANewIdEachTime {
             static NUMBER: AtomicUsize = AtomicUsize::new(0);
             id = id.with("number", NUMBER.fetch_add(1, Relaxed).to_string());
+        }
+        if fault != Fault::ForgetsASetting {
+            id = id.with("account", account);
         }
         if fault != Fault::ForgetsItsCredential {
             id = id.credential(&secret);
@@ -236,6 +244,7 @@ fn case(fault: Fault) -> Case {
     .for_seconds(3600)
     .refuses_client(Reply::error(401, "invalid_client"))
     .refuses_request(Reply::error(400, "invalid_scope"))
+    .differs_in("account", Arc::new(Vendor::of("another", SECRET, fault)))
     .names_base_url("https://api.example", |url| {
         let body = format!(r#"{{"access_token":"the-token","endpoint":"{url}"}}"#);
         Reply::json(200, &body)
@@ -271,7 +280,7 @@ async fn the_plain_provider_of_other_tests_passes() {
     .refuses_client(Reply::error(401, "invalid_client"))
     .refuses_request(Reply::error(400, "invalid_scope"));
     let report = conformance::run(plain).await;
-    assert_eq!(report.unchecked(), [Gap::Rejection]);
+    assert_eq!(report.unchecked(), [Gap::Rejection, Gap::Settings]);
 }
 
 #[tokio::test]
@@ -309,7 +318,12 @@ async fn broken(case: Case) -> Vec<&'static str> {
 #[tokio::test]
 async fn a_case_says_what_it_left_unchecked() {
     let report = conformance::run(unaware(Fault::None, "https://api.example/v1")).await;
-    let left = [Gap::Lifetime, Gap::RefusedRequest, Gap::Rejection];
+    let left = [
+        Gap::Lifetime,
+        Gap::RefusedRequest,
+        Gap::Rejection,
+        Gap::Settings,
+    ];
     assert_eq!(report.unchecked(), left);
     for gap in left {
         assert!(report.to_string().contains(&gap.to_string()));
@@ -440,6 +454,7 @@ async fn each_broken_promise_is_found_by_the_check_that_is_named_for_it() {
         (Fault::FollowsRedirects, "a_redirect_is_not_followed"),
         (Fault::HasANewIdEachTime, "an_id_is_stable"),
         (Fault::ForgetsItsCredential, "another_secret_shares_nothing"),
+        (Fault::ForgetsASetting, "another_setting_has_another_id"),
         (Fault::TrustsAnyBaseUrl, "a_base_url_is_checked"),
         (
             Fault::DeclaresAnyHost,
@@ -487,11 +502,15 @@ async fn a_fault_that_one_check_is_for_leaves_most_others_alone() {
 }
 
 #[tokio::test]
-async fn a_credential_beside_the_secret_that_is_not_in_the_id_is_found() {
-    let same = Arc::new(Vendor::new(SECRET, Fault::None));
-    let case = Arc::new(case(Fault::None).differs_in("certificate", same));
-    let name = "another_secret_shares_nothing";
+async fn a_broken_promise_says_what_was_expected_and_what_was_got() {
+    let case = Arc::new(case(Fault::AddsAHeader));
+    let name = "a_request_is_what_the_vendor_documents";
     let check = CHECKS.iter().find(|check| check.name == name).unwrap();
     let why = check.run(&case).await.unwrap_err();
-    assert!(why.contains("certificate"), "{why}");
+    let (before, got) = why.split_once("got: ").unwrap();
+    assert!(
+        got.contains("x-from") && !before.contains("x-from"),
+        "{why}"
+    );
+    assert!(before.contains("expected: Sent"), "{why}");
 }

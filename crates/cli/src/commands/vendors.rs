@@ -27,7 +27,7 @@ pub(crate) fn run(session: &Session, args: &Vendors) -> Outcome {
     match &args.command {
         Some(OneVendor::Show { name }) => show(name, args.format),
         Some(OneVendor::Check { file }) => check_file(file, args.format),
-        Some(OneVendor::Learn(args)) => learn::run(args),
+        Some(OneVendor::Learn(material)) => learn::run(material, args.format),
         Some(OneVendor::Test { vendor }) => live::run(session, vendor, args.format),
         None => listed(&args.search.join(" "), args.format),
     }

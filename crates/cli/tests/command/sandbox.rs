@@ -313,3 +313,40 @@ fn what_is_no_port_or_lifetime_is_a_usage_error() {
         world.run(&format!("sandbox {line}")).failed(2);
     }
 }
+
+/// The directories of sandboxes among the temporary files of this world.
+#[cfg(unix)]
+fn directories(world: &World) -> Vec<std::path::PathBuf> {
+    let all = std::fs::read_dir(world.path("tmp")).unwrap();
+    all.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_sandbox_that_is_killed_leaves_nothing_behind_for_long() {
+    let world = World::empty();
+    std::fs::create_dir(world.path("tmp")).unwrap();
+    let start = || {
+        let mut child = world
+            .command(["sandbox", "--platform", "--port", "0"])
+            .env("TMPDIR", world.path("tmp"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut first).unwrap();
+        (Running(child), stdout)
+    };
+    let (running, _stdout) = start();
+    let (killed, _) = start();
+    assert_eq!(directories(&world).len(), 2);
+    drop(killed);
+    let left = directories(&world);
+    assert_eq!(left.len(), 2, "a killed process removes nothing: {left:?}");
+    let (next, _stdout) = start();
+    let now = directories(&world);
+    assert_eq!(now.len(), 2, "{now:?}");
+    assert_ne!(left, now);
+    drop((running, next));
+}

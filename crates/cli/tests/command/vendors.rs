@@ -401,6 +401,19 @@ fn a_vendor_of_the_catalogue_is_tested_with_variables_named_after_it() {
     ] {
         assert!(why.contains(variable), "{why}");
     }
+    // The remedy is that of all of them, in a line of its own.
+    let last = why.lines().last().map(str::trim);
+    assert_eq!(last, Some("set these variables"), "{why}");
+    let mut one = world.command(["vendors", "test", "keycloak"]);
+    one.env("KEYCLOAK_BASE_URL", "https://login.example")
+        .env("KEYCLOAK_REALM", "acme")
+        .env("KEYCLOAK_CLIENT_ID", "my-client");
+    let why = Ran::of(one.output().unwrap()).failed(2);
+    let line = why.lines().last().unwrap();
+    assert!(
+        line.ends_with("KEYCLOAK_CLIENT_SECRET is not set; set this variable"),
+        "{why}"
+    );
     let server = OneRequest::answered(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
          content-length: 43\r\n\r\n{\"access_token\":\"t-1\",\"expires_in\":300    }",
@@ -453,6 +466,37 @@ fn a_vendor_is_learned_from_its_documentation_and_checked_at_once() {
         curl.as_bytes(),
     );
     assert_eq!(piped.ok(), text);
+
+    let line = "vendors learn acme --curl token.sh --response response.json --format";
+    let json = world.run(&format!("{line} json")).json();
+    assert_eq!(json["name"], "acme");
+    assert_eq!(json["written"], "file");
+    assert_eq!(json["toml"], text);
+    let notes = json["notes"].as_array().unwrap();
+    let notes: Vec<_> = notes.iter().filter_map(|note| note.as_str()).collect();
+    assert!(
+        notes.iter().any(|note| note.contains("password")),
+        "{notes:?}"
+    );
+    let markdown = world.run(&format!("{line} markdown")).ok();
+    assert_eq!(markdown, format!("```toml\n{text}```\n"));
+}
+
+#[test]
+fn what_is_learned_of_a_vendor_of_rfc_6749_is_an_entry() {
+    let world = World::empty();
+    let curl = "curl https://login.acme.example/token -d grant_type=client_credentials \
+                -d client_id=CLIENT_ID -d client_secret=CLIENT_SECRET";
+    world.write("token.sh", curl);
+    let response = r#"{"access_token": "pl4nted", "expires_in": 3600, "token_type": "Bearer"}"#;
+    world.write("response.json", response);
+    let line = "vendors learn acme --curl token.sh --response response.json --format json";
+    let json = world.run(line).json();
+    assert_eq!(json["written"], "oauth2", "{json}");
+    assert!(
+        json["toml"].as_str().unwrap().contains("[providers.acme]"),
+        "{json}"
+    );
 }
 
 #[test]

@@ -146,3 +146,12 @@ fn a_refusal_that_is_of_the_client_says_so_whoever_tells() {
     let own = Error::refused(VendorError::new(200)).with_message("the key is unknown");
     assert_eq!(own.refusing_client(true).message(), "the key is unknown");
 }
+
+#[test]
+fn the_remedy_of_several_lines_is_a_line_of_its_own() {
+    let one = Error::configuration("a is not set").with_remedy("set it");
+    assert_eq!(one.to_string(), "a is not set; set it");
+    let several = Error::configuration_lines(["a is not set", "b is not set"]);
+    let several = several.with_remedy("set them");
+    assert_eq!(several.to_string(), "a is not set\nb is not set\nset them");
+}

@@ -44,6 +44,13 @@ async fn contentsquare_keeps_the_promises_of_a_provider() {
     .refuses_client(refused(401, "INVALID_CLIENT"))
     .refuses_request(refused(400, "PROJECT_REQUIRED"))
     .rejects(refused(401, "JWT_EXPIRED"))
+    .differs_in(
+        "client_id",
+        Arc::new(Contentsquare::new(
+            SecretRef::inline("client-8"),
+            SecretRef::inline(SECRET),
+        )),
+    )
     .names_base_url("https://contentsquare.com", granted);
     let report = conformance::run(case).await;
     assert_eq!(report.unchecked(), []);

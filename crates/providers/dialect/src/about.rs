@@ -62,6 +62,20 @@ pub enum Scopes {
     Described(String),
 }
 
+/// What backs a vendor's request and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Backing {
+    /// A token was fetched from the vendor.
+    Live,
+    /// Pages or code of the vendor's own.
+    Own,
+    /// Two sources that are independent of each other.
+    Others,
+    /// A source is missing.
+    Unverified,
+}
+
 /// A harmless request that works with any valid token.
 #[derive(Clone, Debug)]
 pub struct Verify {
@@ -182,6 +196,25 @@ impl About {
         self.unverified.iter().map(|fact| &**fact)
     }
 
+    /// Returns what backs the vendor's request and its answer.
+    #[must_use]
+    pub fn backing(&self) -> Backing {
+        let facts = ["request", "answer"];
+        let is_own = |fact: &&str| {
+            let mut own = self.sources().iter().filter(|source| source.is_own());
+            own.any(|source| source.says().any(|said| said == *fact))
+        };
+        if self.is_live() {
+            Backing::Live
+        } else if self.unverified().any(|fact| facts.contains(&fact)) {
+            Backing::Unverified
+        } else if facts.iter().all(is_own) {
+            Backing::Own
+        } else {
+            Backing::Others
+        }
+    }
+
     /// Returns what the vendor is for, such as `identity` or `shipping`.
     pub fn tags(&self) -> impl ExactSizeIterator<Item = &str> {
         self.tags.iter().map(|tag| &**tag)
@@ -219,6 +252,19 @@ impl Source {
     #[must_use]
     pub fn is_own(&self) -> bool {
         self.own
+    }
+}
+
+impl Backing {
+    /// Returns the word for it: `live`, `own`, `others` or `unverified`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Own => "own",
+            Self::Others => "others",
+            Self::Unverified => "unverified",
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use crate::{About, Dialect, Scopes, vendors::FILES};
+use crate::{
+    About, Backing, Dialect, Scopes,
+    vendors::{FILES, Indexed},
+};
 
 /// How many vendors a message suggests.
 const SUGGESTED: usize = 8;
@@ -25,11 +28,20 @@ pub struct Catalogue {
     entries: Vec<VendorFile>,
 }
 
+/// The vendors to suggest for a name that is not in the [`Catalogue`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Suggested {
+    /// The name of one vendor.
+    One(&'static str),
+    /// The names of several, separated by commas: at most eight, then `…`.
+    Several(String),
+}
+
 /// One vendor of the [`Catalogue`]: its name, its file and its [`Dialect`].
 #[derive(Debug)]
 pub struct VendorFile {
-    name: &'static str,
-    text: &'static str,
+    indexed: &'static Indexed,
     dialect: OnceLock<Option<Arc<Dialect>>>,
 }
 
@@ -41,9 +53,8 @@ impl Catalogue {
         BUILT_IN.get_or_init(|| Self {
             entries: FILES
                 .iter()
-                .map(|(name, text)| VendorFile {
-                    name,
-                    text,
+                .map(|indexed| VendorFile {
+                    indexed,
                     dialect: OnceLock::new(),
                 })
                 .collect(),
@@ -58,7 +69,7 @@ impl Catalogue {
     /// Returns the vendor of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&VendorFile> {
-        self.entries.iter().find(|entry| entry.name == name)
+        self.entries.iter().find(|entry| entry.name() == name)
     }
 
     /// Returns the dialect of the vendor of this name.
@@ -71,7 +82,7 @@ impl Catalogue {
     /// name, or else all that a [`search`](Self::search) finds. There may be none.
     #[must_use]
     pub fn candidates(&self, typed: &str) -> Vec<&'static str> {
-        let names = self.entries.iter().map(|entry| entry.name);
+        let names = self.entries.iter().map(VendorFile::name);
         match biped_config::nearest(typed, names) {
             Some(near) => vec![near],
             None if letters(typed).is_empty() => Vec::new(),
@@ -83,16 +94,26 @@ impl Catalogue {
     /// [`candidates`](Self::candidates) was meant. At most eight are named. `None` if there is none.
     #[must_use]
     pub fn suggestion(&self, typed: &str) -> Option<String> {
-        let found = self.candidates(typed);
-        let shown = found.iter().take(SUGGESTED).copied();
-        let mut names = shown.collect::<Vec<_>>().join(", ");
-        if found.len() > SUGGESTED {
-            names.push_str(", …");
-        }
-        match found.len() {
-            0 => None,
-            1 => Some(format!("did you mean {names}?")),
-            _ => Some(format!("did you mean one of {names}?")),
+        Some(match self.suggested(typed)? {
+            Suggested::One(name) => format!("did you mean {name}?"),
+            Suggested::Several(names) => format!("did you mean one of {names}?"),
+        })
+    }
+
+    /// Returns the [`candidates`](Self::candidates) as part of a message. `None` if there is none.
+    #[must_use]
+    pub fn suggested(&self, typed: &str) -> Option<Suggested> {
+        match &self.candidates(typed)[..] {
+            [] => None,
+            [only] => Some(Suggested::One(only)),
+            several => {
+                let shown = several.iter().take(SUGGESTED).copied();
+                let mut names = shown.collect::<Vec<_>>().join(", ");
+                if several.len() > SUGGESTED {
+                    names.push_str(", …");
+                }
+                Some(Suggested::Several(names))
+            }
         }
     }
 
@@ -106,8 +127,8 @@ impl Catalogue {
         let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
         let found = |is_in: &dyn Fn(&str, &str) -> bool| -> Vec<&'s VendorFile> {
             let has_all = |entry: &&VendorFile| {
-                let text = entry.search_text();
-                words.iter().all(|word| is_in(&text, word))
+                let text = entry.indexed.words;
+                words.iter().all(|word| is_in(text, word))
             };
             self.entries.iter().filter(has_all).collect()
         };
@@ -124,16 +145,6 @@ fn starts_a_word(text: &str, word: &str) -> bool {
         .any(|(at, _)| !text[..at].ends_with(char::is_alphanumeric))
 }
 
-/// The host of a URL template, without its parameters.
-fn host(url: &str) -> String {
-    let behind = url.split_once("://").map_or("", |(_, behind)| behind);
-    let host = behind.split('/').next().unwrap_or_default();
-    let parts = host.split('{');
-    parts
-        .map(|part| part.split_once('}').map_or(part, |(_, own)| own))
-        .collect()
-}
-
 fn letters(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
@@ -142,28 +153,44 @@ impl VendorFile {
     /// Returns the name that `vendor = "…"` takes.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        self.name
+        self.indexed.name
     }
 
     /// Returns the vendor's title.
     #[must_use]
-    pub fn title(&self) -> String {
-        let dialect = self.dialect();
-        let about = dialect.as_deref().and_then(Dialect::about);
-        about.map_or_else(|| self.name.to_owned(), |about| about.title().to_owned())
+    pub fn title(&self) -> &'static str {
+        self.indexed.title
+    }
+
+    /// Returns which of the vendor's sets of credentials the file is for.
+    #[must_use]
+    pub fn variant(&self) -> Option<&'static str> {
+        self.indexed.variant
+    }
+
+    /// Returns the token endpoint as the file writes it, with its parameters.
+    #[must_use]
+    pub fn token_endpoint(&self) -> &'static str {
+        self.indexed.token_endpoint
+    }
+
+    /// Returns what backs the vendor's request and its answer.
+    #[must_use]
+    pub fn backing(&self) -> Backing {
+        self.indexed.backing
     }
 
     /// Returns the text of the vendor file.
     #[must_use]
     pub fn text(&self) -> &'static str {
-        self.text
+        self.indexed.text
     }
 
     /// Returns the dialect. A test checks that every file loads.
     #[must_use]
     pub fn dialect(&self) -> Option<Arc<Dialect>> {
         let load = || {
-            Dialect::from_toml(self.text, &format!("{}.toml", self.name))
+            Dialect::from_toml(self.text(), &format!("{}.toml", self.name()))
                 .ok()
                 .map(Arc::new)
         };
@@ -174,22 +201,7 @@ impl VendorFile {
     #[must_use]
     pub fn configuration(&self) -> String {
         let dialect = self.dialect();
-        dialect.map_or_else(String::new, |dialect| configuration(self.name, &dialect))
-    }
-
-    fn search_text(&self) -> String {
-        let mut text = format!("{} ", self.name);
-        if let Some(dialect) = self.dialect() {
-            text.push_str(&host(&dialect.url()));
-            if let Some(about) = dialect.about() {
-                let names = std::iter::once(about.title()).chain(about.variant());
-                for part in names.chain(about.aliases()).chain(about.tags()) {
-                    text.push(' ');
-                    text.push_str(part);
-                }
-            }
-        }
-        text.to_lowercase()
+        dialect.map_or_else(String::new, |dialect| configuration(self.name(), &dialect))
     }
 }
 

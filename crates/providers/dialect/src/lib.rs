@@ -98,9 +98,9 @@ mod vendors;
 pub mod guide {}
 
 #[cfg(feature = "catalogue")]
-pub use self::catalogue::{Catalogue, VendorFile};
+pub use self::catalogue::{Catalogue, Suggested, VendorFile};
 pub use self::{
-    about::{About, Limits, Scopes, Source, Verify},
+    about::{About, Backing, Limits, Scopes, Source, Verify},
     check::{Assumption, Report, check, check_text},
     config::kind,
     dialect::{Dialect, Param},

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, io::Write as _};
 
-use biped_dialect::{Catalogue, VendorFile, check_text};
+use biped_dialect::{Backing, Catalogue, VendorFile, check_text};
 use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
 
@@ -22,6 +22,25 @@ fn every_file_of_the_directory_is_in_the_catalogue_and_in_order() {
         .map(|entry| entry.name().to_owned())
         .collect();
     assert_eq!(names, files);
+}
+
+#[test]
+fn the_index_says_what_the_files_say() {
+    for entry in Catalogue::built_in().entries() {
+        let name = entry.name();
+        let dialect = entry.dialect().expect(name);
+        let about = dialect.about().expect(name);
+        assert_eq!(entry.title(), about.title(), "{name}");
+        assert_eq!(entry.variant(), about.variant(), "{name}");
+        assert_eq!(entry.token_endpoint(), dialect.url(), "{name}");
+        assert_eq!(entry.backing(), about.backing(), "{name}");
+        let words = about.aliases().chain(about.tags());
+        let words = words.chain([about.title(), name]).chain(about.variant());
+        for word in words {
+            let mut found = Catalogue::built_in().search(word);
+            assert!(found.any(|it| it.name() == name), "{name}: {word}");
+        }
+    }
 }
 
 #[test]
@@ -256,10 +275,54 @@ fn every_class_of_quirk_is_in_the_catalogue() {
             missing.push(*class);
         }
     }
-    // `cargo test` shows it, because it does not go through `println!`.
-    write!(std::io::stderr(), "{} vendors\n{table}", files.len()).unwrap();
+    show(&format!("{} vendors\n{table}", files.len()));
     assert!(files.len() >= 50);
     assert_eq!(missing, Vec::<&str>::new());
+}
+
+#[test]
+fn every_vendor_is_counted_by_how_it_is_sourced() {
+    let mut backed: BTreeMap<Backing, Vec<&str>> = BTreeMap::new();
+    let mut missing: BTreeMap<String, usize> = BTreeMap::new();
+    for entry in Catalogue::built_in().entries() {
+        let name = entry.name();
+        backed.entry(entry.backing()).or_default().push(name);
+        let dialect = entry.dialect().expect(name);
+        let about = dialect.about().expect(name);
+        for fact in about.unverified() {
+            *missing.entry(fact.to_owned()).or_default() += 1;
+        }
+    }
+    let mut table = String::from("Vendors by what backs the request and the answer:\n");
+    let all = [
+        Backing::Live,
+        Backing::Own,
+        Backing::Others,
+        Backing::Unverified,
+    ];
+    let mut counted = 0;
+    for backing in all {
+        let names = backed.remove(&backing).unwrap_or_default();
+        counted += names.len();
+        let (word, count) = (backing.as_str(), names.len());
+        table += &format!("{count:4}  {word}: {}\n", names.join(", "));
+    }
+    table += "Facts that no source says, in how many files:\n";
+    for (fact, count) in &missing {
+        table += &format!("{count:4}  {fact}\n");
+    }
+    show(&table);
+    assert_eq!(counted, Catalogue::built_in().entries().len());
+    // A file says what it rests on; most rest on the vendor's own words.
+    let of_file = |name| Catalogue::built_in().get(name).map(VendorFile::backing);
+    assert_eq!(of_file("spotify"), Some(Backing::Own));
+    assert_eq!(of_file("personio"), Some(Backing::Others));
+    assert_eq!(of_file("odoo"), Some(Backing::Unverified));
+}
+
+/// Prints a table that `cargo test` shows, because it does not go through `println!`.
+fn show(table: &str) {
+    std::io::stderr().write_all(table.as_bytes()).unwrap();
 }
 
 fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {

@@ -10,16 +10,21 @@ use biped_testing::{
     provider::conformance::{self, Case, Gap, SECRET, Sent},
 };
 
-fn case(dialect: &str) -> Case {
-    let dialect = Arc::new(Dialect::from_toml(dialect, "mine.toml").unwrap());
-    let make = move |secret: &str| -> Arc<dyn Provider> {
-        let vendor = Vendor::builder(dialect.clone())
-            .client_id(SecretRef::inline("client-7"))
-            .client_secret(SecretRef::inline(secret))
-            .build();
-        Arc::new(vendor.unwrap())
-    };
+fn vendor(dialect: &Arc<Dialect>, secret: &str) -> Arc<dyn Provider> {
+    let vendor = Vendor::builder(dialect.clone())
+        .client_id(SecretRef::inline("client-7"))
+        .client_secret(SecretRef::inline(secret))
+        .build();
+    Arc::new(vendor.unwrap())
+}
+
+fn case(text: &str) -> Case {
+    let dialect = |text: &str| Arc::new(Dialect::from_toml(text, "mine.toml").unwrap());
+    let elsewhere = dialect(&text.replace("vendor.example/", "vendor.example/v2/"));
+    let dialect = dialect(text);
+    let make = move |secret: &str| vendor(&dialect, secret);
     Case::new(make, TokenRequest::new().scope("read"))
+        .differs_in("url", vendor(&elsewhere, SECRET))
         .refuses_client(Reply::error(401, "invalid_client"))
         .refuses_request(Reply::error(400, "invalid_scope"))
 }
@@ -107,8 +112,8 @@ async fn a_dialect_without_a_client_identifier() {
         auth = "none"
         fields = { api_key = "{api_key}" }
         "#;
-    let dialect = Arc::new(Dialect::from_toml(text, "mine.toml").unwrap());
-    let make = move |secret: &str| -> Arc<dyn Provider> {
+    let dialect = |text: &str| Arc::new(Dialect::from_toml(text, "mine.toml").unwrap());
+    let vendor = |dialect: &Arc<Dialect>, secret: &str| -> Arc<dyn Provider> {
         // The name is the same for all, and no client.
         let vendor = Vendor::builder(dialect.clone()).named("shop");
         Arc::new(
@@ -118,6 +123,9 @@ async fn a_dialect_without_a_client_identifier() {
                 .unwrap(),
         )
     };
+    let elsewhere = vendor(&dialect(&text.replace("/token", "/v2/token")), SECRET);
+    let dialect = dialect(text);
+    let make = move |secret: &str| vendor(&dialect, secret);
     let case = Case::new(make, TokenRequest::new())
         .sends(
             Sent::post("https://vendor.example/token")
@@ -129,7 +137,8 @@ async fn a_dialect_without_a_client_identifier() {
         .for_seconds(3600)
         .refuses_client(Reply::error(401, "invalid_client"))
         .refuses_request(Reply::error(400, "invalid_scope"))
-        .rejects(Reply::status(401));
+        .rejects(Reply::status(401))
+        .differs_in("url", elsewhere);
     let report = conformance::run(case).await;
     assert_eq!(report.unchecked(), []);
 }

@@ -16,7 +16,11 @@ fn case() -> Case {
         let id = SecretRef::inline("shop-7");
         Arc::new(Envelope::new(&base_url, id, SecretRef::inline(secret)))
     };
-    Case::new(make, TokenRequest::new()).sends(
+    let elsewhere = Url::parse("https://elsewhere.example").unwrap_or_else(|_| unreachable!());
+    let id = SecretRef::inline("shop-7");
+    let other = Envelope::new(&elsewhere, id, SecretRef::inline(SECRET));
+    let case = Case::new(make, TokenRequest::new()).differs_in("base_url", Arc::new(other));
+    case.sends(
         Sent::post("https://api.vendor.example/v1/auth/token")
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json")

@@ -10,10 +10,12 @@ use std::{
 
 use biped_core::{Clock, Timestamp};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::keys::{Claims, Key, is_for, named_issuer};
+use super::{
+    directory::Directory,
+    keys::{Claims, Key, is_for, named_issuer},
+};
 use crate::{rotating::RotatingAccount, token::random_hex};
 
 /// Whose tokens the issuer trusts.
@@ -120,7 +122,7 @@ pub(super) struct State {
     pub(super) url: String,
     keys: BTreeMap<Party, Key>,
     /// Removed with the sandbox.
-    directory: TempDir,
+    directory: Directory,
     /// What the runner and App Service want to see with each request.
     pub(super) runner: String,
     pub(super) identity_header: String,
@@ -143,9 +145,7 @@ impl State {
             lifetime,
             url,
             keys: keys.into_iter().collect::<io::Result<_>>()?,
-            directory: tempfile::Builder::new()
-                .prefix("biped-sandbox-")
-                .tempdir()?,
+            directory: Directory::new()?,
             runner: random_hex(32),
             identity_header: random_hex(32),
             issued: Mutex::default(),

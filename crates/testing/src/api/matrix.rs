@@ -169,12 +169,12 @@ impl<I: Integration> Stage<I> {
 /// Two calls use the same token, from one fetch.
 pub async fn a_fresh_token_serves_every_call<I: Integration>(make: impl FnOnce(TokenSource) -> I) {
     let stage = Stage::new(make).await;
-    assert_eq!(stage.get().await.unwrap(), 200);
-    assert_eq!(stage.get().await.unwrap(), 200);
-    assert_eq!(stage.api.tokens(), ["token-1", "token-1"]);
-    assert_eq!(stage.vendor.count(), 1);
+    assert_same!(stage.get().await.unwrap(), 200);
+    assert_same!(stage.get().await.unwrap(), 200);
+    assert_same!(stage.api.tokens(), ["token-1", "token-1"]);
+    assert_same!(stage.vendor.count(), 1);
     let seen = &stage.api.seen()[0];
-    assert_eq!(
+    assert_same!(
         (&*seen.method, &*seen.path),
         ("GET", "/v1/orders?limit=2"),
         "the sent call differs from the written one"
@@ -188,8 +188,8 @@ pub async fn a_token_that_expired_by_the_clock_is_not_sent<I: Integration>(
     let stage = Stage::new(make).await;
     stage.get().await.unwrap();
     stage.clock.advance(LIFE);
-    assert_eq!(stage.get().await.unwrap(), 200);
-    assert_eq!(stage.api.tokens(), ["token-1", "token-2"]);
+    assert_same!(stage.get().await.unwrap(), 200);
+    assert_same!(stage.api.tokens(), ["token-1", "token-2"]);
 }
 
 /// After a 401 a new token is fetched, and the request is sent again with its body.
@@ -203,11 +203,11 @@ pub async fn a_token_that_the_server_calls_expired_is_replaced_and_the_call_sent
     stage.clock.advance(LATER);
     stage.api.reject("token-1");
     let pushed = stage.call(Method::POST, "/v1/orders", Payload::Whole("seven"));
-    assert_eq!(pushed.await.unwrap(), 200);
-    assert_eq!(stage.api.tokens(), ["token-1", "token-1", "token-2"]);
+    assert_same!(pushed.await.unwrap(), 200);
+    assert_same!(stage.api.tokens(), ["token-1", "token-1", "token-2"]);
     let bodies: Vec<_> = stage.api.seen().into_iter().map(|seen| seen.body).collect();
-    assert_eq!(bodies, [&b""[..], b"seven", b"seven"]);
-    assert_eq!(stage.vendor.count(), 2);
+    assert_same!(bodies, [&b""[..], b"seven", b"seven"]);
+    assert_same!(stage.vendor.count(), 2);
 }
 
 /// Ten concurrent calls with a revoked token all succeed, with one fetch.
@@ -222,9 +222,9 @@ pub async fn a_token_revoked_early_costs_its_callers_one_fetch_and_nothing_else<
         .map(|_| tokio::spawn(stage.call(Method::GET, "/v1/orders", Payload::Empty)))
         .collect();
     for call in calls {
-        assert_eq!(call.await.unwrap().unwrap(), 200);
+        assert_same!(call.await.unwrap().unwrap(), 200);
     }
-    assert_eq!(stage.vendor.count(), 2);
+    assert_same!(stage.vendor.count(), 2);
 }
 
 /// A refusal contains the vendor's error, and the vendor is asked once.
@@ -237,14 +237,14 @@ pub async fn refused_credentials_are_the_vendors_words_and_nothing_is_sent<I: In
         .answer_with(|_, _| Reply::error(401, "invalid_client"));
     for _ in 0..2 {
         let error = stage.refused().await;
-        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert_same!(error.kind(), ErrorKind::Refused);
         let vendor = error
             .vendor()
             .expect("the error does not contain the vendor's error");
         assert!(vendor.names("invalid_client"), "{vendor:?}");
     }
-    assert_eq!(stage.vendor.count(), 1);
-    assert_eq!(stage.api.seen(), []);
+    assert_same!(stage.vendor.count(), 1);
+    assert_same!(stage.api.seen(), []);
 }
 
 /// A usable token is used at once.
@@ -255,8 +255,8 @@ pub async fn a_vendor_that_is_down_is_not_noticed_while_a_token_is_usable<I: Int
     stage.get().await.unwrap();
     stage.vendor_is_down();
     stage.clock.advance(LIFE * 9 / 10);
-    assert_eq!(stage.get().await.unwrap(), 200);
-    assert_eq!(stage.api.tokens(), ["token-1", "token-1"]);
+    assert_same!(stage.get().await.unwrap(), 200);
+    assert_same!(stage.api.tokens(), ["token-1", "token-1"]);
 }
 
 /// The error tells when to retry, and no request is sent without a token. Afterwards calls succeed.
@@ -266,14 +266,14 @@ pub async fn a_vendor_that_is_down_is_a_passing_error_without_a_usable_token<I: 
     let stage = Stage::new(make).await;
     stage.vendor_is_down();
     let error = stage.refused().await;
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_same!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_transient());
     assert!(error.retry_after().is_some());
-    assert_eq!(stage.api.seen(), []);
+    assert_same!(stage.api.seen(), []);
 
     stage.vendor_is_up();
     stage.clock.advance(LATER);
-    assert_eq!(stage.get().await.unwrap(), 200);
+    assert_same!(stage.get().await.unwrap(), 200);
 }
 
 /// The caller gets the 401, and the token is replaced.
@@ -285,10 +285,10 @@ pub async fn a_stream_is_not_sent_again_but_the_next_call_is_right<I: Integratio
     stage.clock.advance(LATER);
     stage.api.reject("token-1");
     let pushed = stage.call(Method::POST, "/v1/orders", Payload::Stream("seven"));
-    assert_eq!(pushed.await.unwrap(), 401);
-    assert_eq!(stage.get().await.unwrap(), 200);
-    assert_eq!(stage.api.tokens(), ["token-1", "token-1", "token-2"]);
-    assert_eq!(stage.api.seen()[1].body, b"seven");
+    assert_same!(pushed.await.unwrap(), 401);
+    assert_same!(stage.get().await.unwrap(), 200);
+    assert_same!(stage.api.tokens(), ["token-1", "token-1", "token-2"]);
+    assert_same!(stage.api.seen()[1].body, b"seven");
 }
 
 /// A URL with another origin is an error. No request is sent, not even to the vendor.
@@ -299,15 +299,15 @@ pub async fn another_origin_gets_neither_token_nor_request<I: Integration>(
     let other = TestApi::start().await.unwrap();
     let elsewhere = format!("{}/v1/orders", other.url());
     match stage.call(Method::GET, &elsewhere, Payload::Empty).await {
-        Err(Failure::Token(error)) => assert_eq!(error.kind(), ErrorKind::Configuration),
+        Err(Failure::Token(error)) => assert_same!(error.kind(), ErrorKind::Configuration),
         strange => panic!("expected an error, found {strange:?}"),
     }
-    assert_eq!((other.seen(), stage.api.seen()), (vec![], vec![]));
-    assert_eq!(stage.vendor.count(), 0);
+    assert_same!((other.seen(), stage.api.seen()), (vec![], vec![]));
+    assert_same!(stage.vendor.count(), 0);
 
     let own = format!("{}/v1/orders", stage.api.url());
     let own = stage.call(Method::GET, &own, Payload::Empty).await;
-    assert_eq!(own.unwrap(), 200);
+    assert_same!(own.unwrap(), 200);
 }
 
 /// The caller gets the 307, and it is not followed.
@@ -317,6 +317,6 @@ pub async fn a_redirect_to_another_origin_is_the_callers<I: Integration>(
     let stage = Stage::new(make).await;
     let other = TestApi::start().await.unwrap();
     stage.api.redirect(other.url());
-    assert_eq!(stage.get().await.unwrap(), 307);
-    assert_eq!(other.seen(), []);
+    assert_same!(stage.get().await.unwrap(), 307);
+    assert_same!(other.seen(), []);
 }

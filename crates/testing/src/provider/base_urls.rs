@@ -29,7 +29,7 @@ pub async fn a_base_url_is_checked(provider: &dyn Provider, case: &Case) {
         );
     }
     if let Some(fixed) = named.fixed_url() {
-        assert_eq!(
+        assert_same!(
             base.as_ref(),
             Some(fixed),
             "a token does not carry the fixed base URL"
@@ -51,7 +51,7 @@ pub async fn a_base_url_is_checked(provider: &dyn Provider, case: &Case) {
 pub(super) async fn declared(provider: &dyn Provider) -> BaseUrls {
     let (http, clock) = (ScriptedHttp::new(), ManualClock::new());
     let named = provider.base_urls(&FetchContext::new(&http, &clock)).await;
-    assert_eq!(http.count(), 0, "base_urls sends a request");
+    assert_same!(http.count(), 0, "base_urls sends a request");
     match named {
         Ok(named) => named,
         Err(error) => panic!("base_urls fails: {error}"),
@@ -69,7 +69,7 @@ async fn as_told(provider: &dyn Provider, case: &Case, named: &BaseUrls, told: &
         Ok(token) => {
             let base = token.base_url().map(Url::as_str);
             let base = base.map(|url| url.trim_end_matches('/'));
-            assert_eq!(base, Some(trusted.trim_end_matches('/')));
+            assert_same!(base, Some(trusted.trim_end_matches('/')));
             let is_covered = token.base_url().is_some_and(|url| named.covers(url));
             assert!(is_covered, "base_urls does not cover {trusted}");
         }
@@ -85,7 +85,7 @@ async fn as_told(provider: &dyn Provider, case: &Case, named: &BaseUrls, told: &
     for url in all {
         match read(&url).await {
             Ok(_) => panic!("a token would be sent to {url}"),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{url}: {error}"),
+            Err(error) => assert_same!(error.kind(), ErrorKind::InvalidResponse, "{url}: {error}"),
         }
     }
 }
@@ -117,7 +117,7 @@ async fn as_granted(provider: &dyn Provider, case: &Case, granting: &Answer, bas
                  Case::names_base_url"
             ),
             Ok(_) => panic!("a token would be sent to {url}"),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{url}: {error}"),
+            Err(error) => assert_same!(error.kind(), ErrorKind::InvalidResponse, "{url}: {error}"),
         }
     }
 }

@@ -179,11 +179,12 @@ impl Case {
         self
     }
 
-    /// Adds a provider with [`SECRET`] and another value of a further credential, such as its
-    /// `certificate`.
+    /// Adds a provider with [`SECRET`] that differs from the one under test in a single setting: a
+    /// further credential, such as a `certificate`, or a setting on which it depends what a token is
+    /// good for, such as the token endpoint or an account. The suite checks that its id differs.
     #[must_use]
-    pub fn differs_in(mut self, credential: impl Into<String>, other: Arc<dyn Provider>) -> Self {
-        self.others.push((credential.into(), other));
+    pub fn differs_in(mut self, setting: impl Into<String>, other: Arc<dyn Provider>) -> Self {
+        self.others.push((setting.into(), other));
         self
     }
 

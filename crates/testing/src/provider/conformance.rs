@@ -24,7 +24,7 @@
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! let report = conformance::run(case).await;
 //! use conformance::Gap;
-//! assert_eq!(report.unchecked(), [Gap::Lifetime, Gap::Rejection]);
+//! assert_eq!(report.unchecked(), [Gap::Lifetime, Gap::Rejection, Gap::Settings]);
 //! # });
 //! ```
 // A check reports a broken promise by a panic.
@@ -44,7 +44,7 @@ pub use super::{
     base_urls::a_base_url_is_checked,
     case::{Case, SECRET, Sent},
     report::{Gap, Report},
-    sharing::another_secret_shares_nothing,
+    sharing::{another_secret_shares_nothing, another_setting_has_another_id},
     stored::a_stored_token_is_checked_like_an_answer,
 };
 use super::{
@@ -120,6 +120,7 @@ pub const CHECKS: &[Check] = checks![
     a_redirect_is_not_followed,
     an_id_is_stable,
     another_secret_shares_nothing,
+    another_setting_has_another_id,
     a_base_url_is_checked,
     a_stored_token_is_checked_like_an_answer,
     an_expired_token_is_rejected_and_no_other,
@@ -165,7 +166,7 @@ pub async fn a_request_is_what_the_vendor_documents(provider: &dyn Provider, cas
                 fetched.requests.len()
             );
         };
-        assert_eq!(&Sent::of(request), expected);
+        assert_same!(&Sent::of(request), expected, "the request differs");
         assert!(!request.url.contains(SECRET), "the URL contains the secret");
     }
 }
@@ -186,13 +187,13 @@ pub async fn a_granted_token_is_taken_as_it_is(provider: &dyn Provider, case: &C
         token.expose_secret() == text,
         "the token is not that of the response"
     );
-    assert_eq!(
+    assert_same!(
         token.requested_at(),
         fetched.sent_at,
         "the lifetime does not start when the request is sent"
     );
     if let Some(lifetime) = case.lifetime {
-        assert_eq!(token.lifetime(), Some(lifetime));
+        assert_same!(token.lifetime(), Some(lifetime));
     }
 }
 
@@ -227,12 +228,12 @@ pub async fn a_refused_request_is_not_the_clients_fault(provider: &dyn Provider,
 }
 
 fn assert_refused(error: &Error, answer: &Answer) {
-    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    assert_same!(error.kind(), ErrorKind::Refused, "{error}");
     assert!(!error.is_transient(), "a refusal is transient");
     let vendor = error
         .vendor()
         .expect("the error does not contain the vendor's error");
-    assert_eq!(vendor.status, Some(answer.status));
+    assert_same!(vendor.status, Some(answer.status));
     if !answer.body.is_empty() {
         assert!(vendor.has_words(), "the vendor's words are missing");
     }
@@ -257,15 +258,15 @@ pub async fn a_failing_vendor_is_transient(provider: &dyn Provider, case: &Case)
                 http::HeaderValue::from_static("7"),
             );
             let error = fetch(provider, case, &answer).await.error("a failure");
-            assert_eq!(error.kind(), ErrorKind::Unavailable, "{status}: {error}");
+            assert_same!(error.kind(), ErrorKind::Unavailable, "{status}: {error}");
             assert!(error.is_transient(), "{status} is not transient");
-            assert_eq!(
+            assert_same!(
                 error.retry_after(),
                 Some(Duration::from_secs(7)),
                 "{status}: Retry-After is missing"
             );
             let vendor = error.vendor().and_then(|vendor| vendor.status);
-            assert_eq!(vendor, Some(status), "the status is missing");
+            assert_same!(vendor, Some(status), "the status is missing");
         }
     }
 }
@@ -282,9 +283,9 @@ pub async fn no_connection_is_no_answer(provider: &dyn Provider, case: &Case) {
     let Err(error) = provider.fetch(&case.request, &cx).await else {
         panic!("the provider returns a token without a response");
     };
-    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    assert_same!(error.kind(), ErrorKind::Unreachable, "{error}");
     assert!(error.is_transient());
-    assert_eq!(
+    assert_same!(
         http.count(),
         1,
         "the provider retries; only the manager may"
@@ -299,7 +300,7 @@ pub async fn an_empty_answer_is_transient(provider: &dyn Provider, case: &Case) 
     let error = fetch(provider, case, &Answer::new(200, ""))
         .await
         .error("nothing");
-    assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{error}");
+    assert_same!(error.kind(), ErrorKind::InvalidResponse, "{error}");
     assert!(error.is_transient());
 }
 
@@ -312,7 +313,7 @@ pub async fn garbage_is_an_error_and_never_a_panic(provider: &dyn Provider, case
         for status in [200, 201, 204, 299] {
             let answer = Answer::new(status, *body);
             let error = fetch(provider, case, &answer).await.error("garbage");
-            assert_eq!(
+            assert_same!(
                 error.kind(),
                 ErrorKind::InvalidResponse,
                 "{status}: {error}"
@@ -321,7 +322,7 @@ pub async fn garbage_is_an_error_and_never_a_panic(provider: &dyn Provider, case
         for status in [400, 401, 403, 404, 499] {
             let answer = Answer::new(status, *body);
             let error = fetch(provider, case, &answer).await.error("garbage");
-            assert_eq!(error.kind(), ErrorKind::Refused, "{status}: {error}");
+            assert_same!(error.kind(), ErrorKind::Refused, "{status}: {error}");
         }
     }
     for answer in damaged(case) {
@@ -493,7 +494,7 @@ pub async fn a_redirect_is_not_followed(provider: &dyn Provider, case: &Case) {
             http::HeaderValue::from_static("https://elsewhere.example/token"),
         );
         let fetched = fetch(provider, case, &answer).await;
-        assert_eq!(fetched.requests.len(), 1, "the provider follows {status}");
+        assert_same!(fetched.requests.len(), 1, "the provider follows {status}");
         let error = fetched.error("a redirect");
         assert!(!error.is_transient(), "{status} is transient: {error}");
     }
@@ -506,7 +507,7 @@ pub async fn a_redirect_is_not_followed(provider: &dyn Provider, case: &Case) {
 #[allow(clippy::unused_async)] // so that all checks are called alike
 pub async fn an_id_is_stable(provider: &dyn Provider, case: &Case) {
     for _ in 0..2 {
-        assert_eq!(case.provider().id(), provider.id(), "the id differs");
+        assert_same!(case.provider().id(), provider.id(), "the id differs");
     }
     assert!(!provider.id().kind().is_empty(), "the id has an empty kind");
     let endpoint = provider.id().token_endpoint();
@@ -533,10 +534,10 @@ pub async fn an_expired_token_is_rejected_and_no_other(provider: &dyn Provider, 
     };
     let empty = Answer::new(401, "");
     let rejected = case.rejected.as_ref().unwrap_or(&empty);
-    assert_eq!(judge(rejected), Verdict::Rejected);
+    assert_same!(judge(rejected), Verdict::Rejected);
     for status in [200, 204, 403, 404, 500] {
         let verdict = judge(&Answer::new(status, "{}"));
-        assert_eq!(verdict, Verdict::Accepted, "{status}");
+        assert_same!(verdict, Verdict::Accepted, "{status}");
     }
 }
 

@@ -24,6 +24,8 @@ pub enum Gap {
     /// The check of stored tokens: the provider does not use its own, so it can't be seen to refuse
     /// wrong ones.
     StoredToken,
+    /// Whether settings beside the secret are part of the id.
+    Settings,
 }
 
 impl Report {
@@ -37,6 +39,7 @@ impl Report {
                 (Gap::RefusedRequest, case.refused_request.is_none()),
                 (Gap::Rejection, case.rejected.is_none()),
                 (Gap::StoredToken, !stored),
+                (Gap::Settings, case.others.is_empty()),
             ];
             let left = gaps.into_iter().filter(|(_, is_left)| *is_left);
             left.map(|(gap, _)| gap).collect()
@@ -73,6 +76,9 @@ impl fmt::Display for Gap {
             Self::RefusedRequest => "the refusal of one request; call Case::refuses_request",
             Self::Rejection => "the API's rejection of a token; call Case::rejects",
             Self::StoredToken => "stored tokens; the provider does not use its own",
+            Self::Settings => {
+                "settings that are missing from the id; call Case::differs_in for each"
+            }
         })
     }
 }

@@ -27,10 +27,6 @@ pub async fn another_secret_shares_nothing(provider: &dyn Provider, case: &Case)
         provider.id(),
         "another secret has the same id"
     );
-    for (credential, other) in &case.others {
-        let same = other.id() == provider.id();
-        assert!(!same, "another {credential} has the same id");
-    }
     let (_, granted) = case.granted();
     let refused = case.refused_client();
 
@@ -69,6 +65,24 @@ pub async fn another_secret_shares_nothing(provider: &dyn Provider, case: &Case)
         assert!(told.is_err(), "a refusal is read as a token");
         let asked = process.http.count() > before;
         assert!(asked, "the probe of another secret counts");
+    }
+}
+
+/// Two configurations that differ in a setting of [`Case::differs_in`] have different ids, so that
+/// neither gets the other's tokens. A credential belongs to the id by
+/// [`ProviderId::credential`](biped_core::ProviderId::credential), another setting by
+/// [`ProviderId::with`](biped_core::ProviderId::with).
+///
+/// # Panics
+/// Panics if the provider breaks the promise.
+#[allow(clippy::unused_async)] // so that all checks are called alike
+pub async fn another_setting_has_another_id(provider: &dyn Provider, case: &Case) {
+    for (setting, other) in &case.others {
+        let same = other.id() == provider.id();
+        assert!(
+            !same,
+            "another {setting} has the same id; add {setting} to the id"
+        );
     }
 }
 
@@ -132,7 +146,7 @@ impl Process<'_> {
         let before = self.http.count();
         let told = self.ask(secret, &self.case.granted().1).await;
         assert!(told.is_err(), "a refused client gets a token");
-        assert_eq!(
+        assert_same!(
             self.http.count(),
             before,
             "a refused client sends another request at once"

@@ -111,7 +111,7 @@ async fn is_used(written: Written, case: &Case) -> bool {
     vendor.answer_with(move |_, _| refusal.reply());
     let source = manager(&vendor).source(case.provider(), case.request.clone());
     let used = source.token().await;
-    assert_eq!(
+    assert_same!(
         used.is_ok(),
         vendor.count() == 0,
         "the provider neither uses the token nor fetches another"

@@ -166,8 +166,8 @@ pub async fn a_token_comes_back_as_it_was_put(store: Store) {
         .await
         .unwrap()
         .expect("the token is not stored");
-    assert_eq!(got.bytes, put.bytes);
-    assert_eq!(got.generation, put.generation);
+    assert_same!(got.bytes, put.bytes);
+    assert_same!(got.generation, put.generation);
     assert!(
         got.keep <= put.keep,
         "the token is kept longer than it was put for"
@@ -197,7 +197,7 @@ pub async fn any_bytes_are_kept(store: Store) {
 
 /// An unknown key is a miss and not an error.
 pub async fn an_unknown_key_is_a_miss(store: Store) {
-    assert_eq!(store.get(&new_key()).await.unwrap(), None);
+    assert_same!(store.get(&new_key()).await.unwrap(), None);
 }
 
 /// Keys that differ in one bit have separate entries.
@@ -208,7 +208,7 @@ pub async fn keys_are_apart(store: Store) {
         let mut other = *key.as_bytes();
         other[byte] ^= 1;
         let other = TokenKey::from_bytes(other);
-        assert_eq!(store.get(&other).await.unwrap(), None);
+        assert_same!(store.get(&other).await.unwrap(), None);
         store.forget(&other, later(99), HOUR).await.unwrap();
     }
     assert!(
@@ -254,8 +254,8 @@ pub async fn a_newer_token_replaces_an_older_one(store: Store) {
     store.put(&key, &token(10, "old"), None).await.unwrap();
     assert!(store.put(&key, &token(11, "new"), None).await.unwrap());
     let got = store.get(&key).await.unwrap().unwrap();
-    assert_eq!(got.bytes, b"new");
-    assert_eq!(got.generation, later(11));
+    assert_same!(got.bytes, b"new");
+    assert_same!(got.generation, later(11));
 }
 
 /// An old fetch that finishes late does not replace a newer token, and learns that from the result.
@@ -265,7 +265,7 @@ pub async fn an_older_token_never_replaces_a_newer_one(store: Store) {
     let stored = store.put(&key, &token(10, "old"), None).await.unwrap();
     assert!(!stored, "put reports an older token as stored");
     let got = store.get(&key).await.unwrap().unwrap();
-    assert_eq!(got.bytes, b"new");
+    assert_same!(got.bytes, b"new");
 }
 
 /// Of two tokens with the same generation the first is kept.
@@ -275,7 +275,7 @@ pub async fn the_same_generation_is_stored_once(store: Store) {
     let stored = store.put(&key, &token(10, "second"), None).await.unwrap();
     assert!(!stored, "put reports the second token as stored");
     let got = store.get(&key).await.unwrap().unwrap();
-    assert_eq!(got.bytes, b"first");
+    assert_same!(got.bytes, b"first");
 }
 
 /// Generations count microseconds since 1970. They have sixteen digits, and all of them matter.
@@ -321,7 +321,7 @@ pub async fn a_forgotten_token_is_gone(store: Store) {
     let key = new_key();
     store.put(&key, &token(10, "leaked"), None).await.unwrap();
     store.forget(&key, later(10), HOUR).await.unwrap();
-    assert_eq!(store.get(&key).await.unwrap(), None);
+    assert_same!(store.get(&key).await.unwrap(), None);
 }
 
 /// A forgotten token can't be put again, and neither can an older one.
@@ -332,7 +332,7 @@ pub async fn a_forgotten_token_never_returns(store: Store) {
     for at in [9, 10] {
         let stored = store.put(&key, &token(at, "rejected"), None).await.unwrap();
         assert!(!stored, "put reports a forgotten token as stored");
-        assert_eq!(store.get(&key).await.unwrap(), None);
+        assert_same!(store.get(&key).await.unwrap(), None);
     }
 }
 
@@ -342,7 +342,7 @@ pub async fn an_earlier_forget_takes_nothing_back(store: Store) {
     store.forget(&key, later(10), HOUR).await.unwrap();
     store.forget(&key, later(5), SHORT).await.unwrap();
     assert!(!store.put(&key, &token(8, "rejected"), None).await.unwrap());
-    assert_eq!(store.get(&key).await.unwrap(), None);
+    assert_same!(store.get(&key).await.unwrap(), None);
     SystemClock.sleep(SHORT + TICK).await;
     let stored = store.put(&key, &token(8, "rejected"), None).await.unwrap();
     assert!(!stored, "the store forgets for the shorter time only");
@@ -391,7 +391,7 @@ pub async fn of_many_claims_one_is_granted(store: Store) {
             let claim = claim.await.unwrap().unwrap();
             holders += usize::from(matches!(claim, Claim::Granted(_)));
         }
-        assert_eq!(holders, 1, "holders");
+        assert_same!(holders, 1, "holders");
     }
 }
 
@@ -473,7 +473,7 @@ pub async fn its_holder_renews_a_lease(store: Store) {
     let Claim::Granted(renewed) = renewed else {
         panic!("the holder can't renew its lease: {renewed:?}");
     };
-    assert_eq!(renewed, lease, "the renewed lease is another one");
+    assert_same!(renewed, lease, "the renewed lease is another one");
     SystemClock.sleep(SHORT + TICK).await;
     let claim = store.lease(&key, HOUR, None).await.unwrap();
     assert!(
@@ -493,7 +493,7 @@ pub async fn a_lost_lease_is_not_renewed(store: Store) {
         "the lost lease was renewed"
     );
     let claim = store.lease(&key, HOUR, Some(&second)).await.unwrap();
-    assert_eq!(
+    assert_same!(
         claim,
         Claim::Granted(second),
         "the new holder has lost its lease"
@@ -630,7 +630,7 @@ pub async fn a_failure_cools_the_key_down(store: Store) {
     let Claim::CoolingDown { left, why: told } = claim else {
         panic!("the key is cooling down, but the claim is {claim:?}");
     };
-    assert_eq!(told, why);
+    assert_same!(told, why);
     assert!(
         left <= HOUR && left > HOUR / 2,
         "the time is wrong: {left:?}"

@@ -51,7 +51,7 @@ async fn write(
 
 /// An account that was never written has no entry.
 pub async fn an_account_without_an_entry_has_none(stores: &Stores) {
-    assert_eq!(loaded(&stores[0], &account()).await, None);
+    assert_same!(loaded(&stores[0], &account()).await, None);
 }
 
 /// What was written is read by all, and its revision counts the writes.
@@ -62,7 +62,7 @@ pub async fn an_entry_comes_back_as_it_was_written(stores: &Stores) {
         let [writer, reader] = [0, 1].map(|at| &stores[(at + usize::from(revision % 2 == 1)) % 2]);
         assert!(write(writer, &key, revision, text.as_bytes()).await);
         let expected = Some((revision + 1, text.into_bytes()));
-        assert_eq!(loaded(reader, &key).await, expected);
+        assert_same!(loaded(reader, &key).await, expected);
     }
 }
 
@@ -72,7 +72,7 @@ pub async fn any_bytes_are_kept(stores: &Stores) {
     for bytes in [&b""[..], b"\0", b"\r\n\0\n", b"\xff\xfe", &long] {
         let key = account();
         assert!(write(&stores[0], &key, 0, bytes).await);
-        assert_eq!(loaded(&stores[1], &key).await, Some((1, bytes.to_vec())));
+        assert_same!(loaded(&stores[1], &key).await, Some((1, bytes.to_vec())));
     }
 }
 
@@ -82,7 +82,7 @@ pub async fn an_entry_outlives_its_handle(open: &impl AsyncFn() -> Arc<dyn Durab
     let store = open().await;
     assert!(write(&store, &key, 0, b"kept").await);
     drop(store);
-    assert_eq!(
+    assert_same!(
         loaded(&open().await, &key).await,
         Some((1, b"kept".to_vec()))
     );
@@ -92,12 +92,12 @@ pub async fn an_entry_outlives_its_handle(open: &impl AsyncFn() -> Arc<dyn Durab
 pub async fn a_swap_that_expects_another_revision_changes_nothing(stores: &Stores) {
     let key = account();
     assert!(!write(&stores[0], &key, 1, b"a").await);
-    assert_eq!(loaded(&stores[0], &key).await, None);
+    assert_same!(loaded(&stores[0], &key).await, None);
     assert!(write(&stores[0], &key, 0, b"a").await);
     for expected in [0, 2, 3] {
         assert!(!write(&stores[1], &key, expected, b"b").await, "{expected}");
     }
-    assert_eq!(loaded(&stores[0], &key).await, Some((1, b"a".to_vec())));
+    assert_same!(loaded(&stores[0], &key).await, Some((1, b"a".to_vec())));
 }
 
 /// Of many swaps at once that expect the same revision, one succeeds, and its bytes stay.
@@ -117,12 +117,12 @@ pub async fn of_many_swaps_one_succeeds(stores: &Stores) {
         for swap in swaps {
             successful.extend(swap.await.unwrap());
         }
-        assert_eq!(
+        assert_same!(
             successful.len(),
             1,
             "of 8 swaps these succeed: {successful:?}"
         );
-        assert_eq!(
+        assert_same!(
             loaded(&stores[0], &key).await,
             Some((revision + 1, successful))
         );
@@ -133,9 +133,9 @@ pub async fn of_many_swaps_one_succeeds(stores: &Stores) {
 pub async fn accounts_are_apart(stores: &Stores) {
     let [one, other] = [account(), account()];
     assert!(write(&stores[0], &one, 0, b"one").await);
-    assert_eq!(loaded(&stores[0], &other).await, None);
+    assert_same!(loaded(&stores[0], &other).await, None);
     assert!(write(&stores[0], &other, 0, b"other").await);
-    assert_eq!(loaded(&stores[1], &one).await, Some((1, b"one".to_vec())));
+    assert_same!(loaded(&stores[1], &one).await, Some((1, b"one".to_vec())));
 }
 
 /// A lock that is held is granted to nobody else, neither here nor there.
@@ -146,7 +146,7 @@ pub async fn a_lock_has_one_holder(stores: &Stores) {
         assert!(store.lock(&key).await.unwrap().is_none());
     }
     // Reading needs no lock.
-    assert_eq!(loaded(&stores[1], &key).await, None);
+    assert_same!(loaded(&stores[1], &key).await, None);
     lock.unlock().await;
 }
 
@@ -172,7 +172,7 @@ pub async fn of_many_that_ask_for_a_lock_one_gets_it(stores: &Stores) {
     for asking in asking {
         locks.extend(asking.await.unwrap());
     }
-    assert_eq!(locks.len(), 1);
+    assert_same!(locks.len(), 1);
     for lock in locks {
         lock.unlock().await;
     }

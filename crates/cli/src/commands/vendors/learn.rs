@@ -10,10 +10,11 @@ use biped::{
     config::{MAX_FILE_SIZE, read_text_file},
     provider::{Clock as _, SystemClock},
 };
-use biped_learn::{Material, learn};
+use biped_learn::{Learned, Material, Written, learn};
+use serde::Serialize;
 
 use crate::{
-    args::Learn,
+    args::{Learn, PageFormat},
     failure::{Failure, Outcome},
     output, words,
 };
@@ -28,7 +29,31 @@ struct Texts {
     docs: Option<String>,
 }
 
-pub(super) fn run(args: &Learn) -> Outcome {
+/// What was learned, for programs.
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'a str,
+    /// `file` for a vendor file, `oauth2` for an entry of that kind.
+    written: &'static str,
+    toml: &'a str,
+    notes: &'a [String],
+}
+
+impl<'a> Shown<'a> {
+    fn of(name: &'a str, learned: &'a Learned) -> Self {
+        Self {
+            name,
+            written: match learned.written {
+                Written::Entry => "oauth2",
+                _ => "file",
+            },
+            toml: &learned.text,
+            notes: &learned.notes,
+        }
+    }
+}
+
+pub(super) fn run(args: &Learn, format: PageFormat) -> Outcome {
     let texts = texts(args)?;
     let today = words::rfc3339(SystemClock.now().wall);
     let mut material = Material::new(&args.name, &texts.curl);
@@ -44,7 +69,11 @@ pub(super) fn run(args: &Learn) -> Outcome {
     for note in &learned.notes {
         output::note(note);
     }
-    output::data(learned.text.as_bytes())
+    match format {
+        PageFormat::Json => output::json(&Shown::of(&args.name, &learned)),
+        PageFormat::Markdown => output::text(&format!("```toml\n{}```\n", learned.text)),
+        PageFormat::Text => output::data(learned.text.as_bytes()),
+    }
 }
 
 fn texts(args: &Learn) -> Outcome<Texts> {

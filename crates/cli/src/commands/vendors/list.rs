@@ -2,65 +2,25 @@
 
 use std::fmt::Write as _;
 
-use biped::dialect::{About, Catalogue, Dialect, VendorFile};
-use serde::Serialize;
+use biped::dialect::{Backing, Catalogue, VendorFile};
+use serde::{Serialize, Serializer};
 
 use super::page;
 use crate::output;
-
-/// What backs a vendor's request and its answer.
-#[derive(Clone, Copy, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum Backing {
-    /// A token was fetched from the vendor.
-    Live,
-    /// Pages or code of the vendor's own.
-    Own,
-    /// Two sources that are independent of each other.
-    Others,
-    Unverified,
-}
-
-impl Backing {
-    fn of(about: &About) -> Self {
-        let facts = ["request", "answer"];
-        let is_own = |fact: &&str| {
-            let mut own = about.sources().iter().filter(|source| source.is_own());
-            own.any(|source| source.says().any(|said| said == *fact))
-        };
-        if about.is_live() {
-            Self::Live
-        } else if about.unverified().any(|fact| facts.contains(&fact)) {
-            Self::Unverified
-        } else if facts.iter().all(is_own) {
-            Self::Own
-        } else {
-            Self::Others
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Own => "own",
-            Self::Others => "others",
-            Self::Unverified => "-",
-        }
-    }
-}
 
 /// A vendor of the catalogue, as one line.
 #[derive(Serialize)]
 pub(super) struct Row {
     name: &'static str,
     title: String,
+    #[serde(serialize_with = "word")]
     verified: Backing,
-    token_endpoint: String,
+    token_endpoint: &'static str,
 }
 
 /// The vendors that match these words. Variants of one vendor are together.
 pub(super) fn rows(words: &str) -> Vec<Row> {
-    let mut rows: Vec<(String, Row)> = Vec::new();
+    let mut rows: Vec<(&str, Row)> = Vec::new();
     for entry in Catalogue::built_in().search(words) {
         let title = entry.title();
         let near = rows.iter().rposition(|(known, _)| *known == title);
@@ -71,13 +31,23 @@ pub(super) fn rows(words: &str) -> Vec<Row> {
 }
 
 fn row(entry: &VendorFile) -> Row {
-    let dialect = entry.dialect();
-    let about = dialect.as_deref().and_then(Dialect::about);
     Row {
         name: entry.name(),
-        title: about.map_or_else(|| entry.title(), page::heading),
-        verified: about.map_or(Backing::Unverified, Backing::of),
-        token_endpoint: dialect.as_deref().map_or_else(String::new, Dialect::url),
+        title: page::titled(entry.title(), entry.variant()),
+        verified: entry.backing(),
+        token_endpoint: entry.token_endpoint(),
+    }
+}
+
+fn word<S: Serializer>(backing: &Backing, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(backing.as_str())
+}
+
+/// As `word`, for people: what is missing stands out.
+fn shown(backing: Backing) -> &'static str {
+    match backing {
+        Backing::Unverified => "-",
+        backing => backing.as_str(),
     }
 }
 
@@ -85,8 +55,8 @@ fn row(entry: &VendorFile) -> Row {
 pub(super) fn table(rows: &[Row]) -> String {
     let mut table = output::Table::new();
     for row in rows {
-        let verified = row.verified.as_str();
-        table.row([row.name, &row.title, verified, &row.token_endpoint]);
+        let verified = shown(row.verified);
+        table.row([row.name, &row.title, verified, row.token_endpoint]);
     }
     table.lines()
 }
@@ -95,7 +65,7 @@ pub(super) fn markdown(rows: &[Row]) -> String {
     let mut out =
         String::from("| vendor | title | verified | token requests |\n| --- | --- | --- | --- |\n");
     for row in rows {
-        let verified = row.verified.as_str();
+        let verified = shown(row.verified);
         let _ = writeln!(
             out,
             "| {} | {} | {verified} | {} |",

@@ -153,8 +153,11 @@ impl Tried {
             }
         }
         if !missing.is_empty() {
-            let error = Error::configuration_lines(missing);
-            return Err(error.with_remedy("set these variables to credentials of your own"));
+            let remedy = match missing.len() {
+                1 => "set this variable",
+                _ => "set these variables",
+            };
+            return Err(Error::configuration_lines(missing).with_remedy(remedy));
         }
         let variable = self.variable("scope");
         if let Some(scope) = value(&variable) {

@@ -51,9 +51,13 @@ pub(super) fn markdown(entry: &VendorFile, dialect: &Dialect) -> String {
 
 /// The vendor's title, and which of its sets of credentials the file is for.
 pub(super) fn heading(about: &About) -> String {
-    match about.variant() {
-        Some(variant) => format!("{} ({variant})", about.title()),
-        None => about.title().to_owned(),
+    titled(about.title(), about.variant())
+}
+
+pub(super) fn titled(title: &str, variant: Option<&str>) -> String {
+    match variant {
+        Some(variant) => format!("{title} ({variant})"),
+        None => title.to_owned(),
     }
 }
 
@@ -154,7 +158,7 @@ fn sources(about: &About) -> Vec<String> {
 #[derive(Serialize)]
 pub(super) struct Shown<'a> {
     name: &'static str,
-    title: String,
+    title: &'static str,
     variant: Option<&'a str>,
     aliases: Vec<&'a str>,
     token_endpoint: String,
