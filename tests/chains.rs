@@ -31,6 +31,8 @@ struct State {
     down: Vec<&'static str>,
     /// Whether tokens are bound to a key.
     bound: bool,
+    /// Whose tokens are for no API.
+    not_for_apis: Vec<&'static str>,
 }
 
 impl Respond for Server {
@@ -61,7 +63,11 @@ impl Respond for Server {
         let token = format!("{name}-{newest}");
         let answer = json!({
             "access_token": token, "expires_in": 3600,
-            "token_type": if state.bound { "DPoP" } else { "Bearer" },
+            "token_type": match state.bound {
+                true => "DPoP",
+                false if state.not_for_apis.contains(&&*name) => "N_A",
+                false => "Bearer",
+            },
             "id_token": format!("id-of-{token}"),
         });
         ResponseTemplate::new(200).set_body_json(answer)
@@ -278,6 +284,21 @@ async fn a_further_field_and_another_scope_may_be_presented() {
     let missing = Stage::new(&toml.replace("'id_token'", "'other'")).await;
     let error = missing.token("front").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+}
+
+#[tokio::test]
+async fn a_token_that_is_for_no_api_is_given_and_lent() {
+    let toml = CHAIN.replace(
+        "client_assertion = { provider = 'workload' }",
+        "grant = 'token_exchange'\n    subject_token = { provider = 'workload' }\n    \
+         requested_token_type = 'jwt'",
+    );
+    let stage = Stage::new(&toml).await;
+    stage.state(|state| state.not_for_apis.push("middle"));
+    assert_eq!(stage.token("middle").await.unwrap(), "middle-1");
+    assert_eq!(stage.token("front").await.unwrap(), "front-1");
+    let once = ["workload secret", "middle workload-1", "front middle-1"];
+    assert_eq!(stage.asked(), once);
 }
 
 #[tokio::test]

@@ -41,6 +41,29 @@ async fn a_rotated_secret_needs_no_restart() {
 }
 
 #[tokio::test]
+async fn a_rotated_field_of_json_needs_no_restart() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("creds.json");
+    let write = |secret: &str| fs::write(&file, format!(r#"{{"a": {{"secret": "{secret}"}}}}"#));
+    write(ACCOUNT.client_secret).unwrap();
+    let stage = Stage::configured(|sandbox| {
+        let lines = format!(
+            "client_secret = \"file:{}#/a/secret\"\nscope = \"data-export\"\nproject_id = 42",
+            file.display()
+        );
+        account_entry(sandbox, "exports", &lines)
+    })
+    .await;
+    assert_eq!(stage.exports().await.unwrap(), 200);
+    stage.sandbox.change_secret(ACCOUNT.client_id, "rotated");
+    write("rotated").unwrap();
+    stage.clock.advance(LIFETIME);
+    assert_eq!(stage.exports().await.unwrap(), 200);
+    let requests = stage.counts().token_requests;
+    assert_eq!((requests.issued, requests.refused), (2, 0));
+}
+
+#[tokio::test]
 async fn an_old_and_a_new_secret_overlap() {
     let stage = Stage::configured(|sandbox| {
         let lines = format!(

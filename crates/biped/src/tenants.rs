@@ -316,6 +316,10 @@ impl Provider for OfTenant {
         self.provider()?.proof(request, cx).await
     }
 
+    fn proof_method(&self) -> Option<&'static str> {
+        self.like_all().proof_method()
+    }
+
     async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
         self.provider()?.revoke(token, cx).await
     }

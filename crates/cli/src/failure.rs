@@ -126,6 +126,7 @@ impl Described {
         let vendor = error.vendor();
         let said = vendor.and_then(|vendor| vendor.message.clone());
         let message = match said {
+            Some(said) if error.says_more_than_vendor() => format!("{said} ({})", words(error)),
             Some(said) if error.kind() == ErrorKind::Refused => match error.clock_warning() {
                 Some(warning) => format!("{said} ({warning})"),
                 None => said,

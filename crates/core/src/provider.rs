@@ -238,6 +238,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         })
     }
 
+    /// The method that [`proof`](Self::proof) names, without asking anybody: what is told of a proof whose
+    /// source fails. Default: none.
+    fn proof_method(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Revokes a token at the vendor (RFC 7009). Default: not supported.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ pub(crate) fn error_of(error: Error, input: &Input, own: &str) -> Error {
         false => format!("{own} → {other}: {}", error.message()),
     };
     error
-        .with_message(message)
+        .with_message_beside_vendor(message)
         .refusing_client(false)
         .with_token_source(format!("provider:{other}"))
         .with_provider(own)

@@ -1,5 +1,6 @@
 //! [`Error`]: what went wrong, who can fix it, and how. [`StoreError`]: what a store reports.
 
+mod beside;
 mod cause;
 mod clock;
 mod store;
@@ -62,6 +63,8 @@ struct Inner {
     causes: OnceLock<Causes>,
     /// The error that tells the text of this one, which tells its kind only.
     told: Option<Error>,
+    /// Whether the message says more than the vendor's words do.
+    beside_vendor: bool,
 }
 
 /// The credentials that the vendor refused. Both texts may be empty.
@@ -217,6 +220,7 @@ impl Error {
             source: None,
             causes: OnceLock::new(),
             told: None,
+            beside_vendor: false,
         }))
     }
 

@@ -67,7 +67,13 @@ fn provider(served: &Served) -> Value {
             "status": vendor.and_then(|vendor| vendor.status),
             "code": vendor.and_then(|vendor| vendor.code.as_deref()),
             "reason": vendor.and_then(|vendor| vendor.reason.as_deref()),
-            "message": said.unwrap_or_else(|| wire::escaped(error.message())),
+            "message": match said {
+                Some(said) if error.says_more_than_vendor() => {
+                    Cow::from(format!("{said} ({})", wire::escaped(error.message())))
+                }
+                Some(said) => said,
+                None => wire::escaped(error.message()),
+            },
         })
     });
     let token = served.source.fresh();

@@ -159,6 +159,22 @@ async fn a_field_is_read_with_one_request_each_time() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_replaced_is_seen_at_the_next_read() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(secret(&json!({ "client_secret": "the first" })))
+        .up_to_n_times(1)
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    answers(&server, secret(&json!({ "client_secret": "the next" }))).await;
+    let vault = connected(with_token(&server));
+    for expected in ["the first", "the next"] {
+        assert_eq!(read(&vault, REFERENCE).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_mount_with_slashes_is_named_in_a_table() {
     let server = MockServer::start().await;
     answers(&server, secret(&json!({ "pin": "1" }))).await;

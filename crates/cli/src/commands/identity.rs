@@ -38,11 +38,13 @@ pub(crate) fn run(session: &Session, args: &args::Identity) -> Outcome {
     }
 }
 
-/// How a provider proves who it is, as far as that can be told: where its source fails, only where that is.
+/// How a provider proves who it is, as far as that can be told: where its source fails, the method and where
+/// that source is.
 pub(super) async fn proof_of(session: &Session, name: &str, source: &TokenSource) -> Proof {
     let proof = session.limited(name, source.proof()).await;
     proof.unwrap_or_else(|failure| {
         let mut proof = Proof::default();
+        proof.method = source.provider().proof_method().map(Into::into);
         if let Failure::Biped(error) = failure {
             proof.source = error.token_source().map(Into::into);
         }

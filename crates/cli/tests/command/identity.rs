@@ -172,9 +172,61 @@ fn an_assertion_that_is_not_there_names_its_source() {
     let found: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(found[0]["error"]["source"], json!(place));
     assert_eq!(found[0]["proof"]["source"], json!(place));
-    for unknown in ["method", "issuer", "subject", "audience", "expires_at"] {
+    assert_eq!(found[0]["proof"]["method"], "client_assertion");
+    for unknown in ["issuer", "subject", "audience", "expires_at"] {
         let proof = found[0]["proof"].as_object().unwrap();
         assert_eq!(proof.get(unknown), Some(&Value::Null), "{unknown}");
+    }
+}
+
+#[test]
+fn an_expired_assertion_is_not_sent() {
+    let issuer = OneRequest::answered(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 40\r\n\r\n\
+         {\"access_token\":\"t-1\",\"expires_in\":3600}",
+    );
+    let world = World::empty();
+    world.write("token", ASSERTION);
+    world.write(
+        "biped.toml",
+        &format!(
+            "[providers.crm]\nkind = 'oauth2'\ntoken_endpoint = '{}/token'\n\
+             client_assertion = 'file:token'\n[store]\nkind = 'file'\npath = 'tokens'\n",
+            issuer.url
+        ),
+    );
+    assert_eq!(world.run("token crm").ok().trim(), "t-1");
+    assert!(issuer.request().contains(ASSERTION));
+    let now = biped::provider::Clock::now(&biped::provider::SystemClock);
+    let expired = assertion("https://login.example", now.wall.unix_seconds() - 250);
+    world.write("token", &expired);
+    // The server is gone: a request would end with status 4.
+    for line in ["token crm", "token crm --fresh"] {
+        let error = world.run(&format!("{line} --format json")).error(2);
+        assert_eq!(
+            (&error["kind"], &error["source"]),
+            (&json!("secret"), &json!("file:token"))
+        );
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("expired 4 min ago"), "{message}");
+    }
+}
+
+#[test]
+fn a_chain_that_leads_nowhere_is_status_2_and_nothing_is_sent() {
+    for (other, says) in [
+        ("crm", "crm → crm"),
+        ("other", "crm → other → crm"),
+        ("othr", "did you mean other?"),
+    ] {
+        let world = world(&format!(
+            "client_assertion = {{ provider = '{other}' }}\n[providers.other]\nkind = 'oauth2'\n\
+             token_endpoint = 'http://127.0.0.1:1/token'\nclient_assertion = {{ provider = 'crm' }}"
+        ));
+        let error = world.run("token crm --format json").error(2);
+        assert_eq!(error["kind"], "configuration", "{other}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(says), "{other}: {message}");
     }
 }
 

@@ -80,6 +80,7 @@ fn each_platform_sees_its_request_once_a_fetch() {
         .replace('/', "%2F");
     let (issuer, api) = (format!("{url}%2Fissuer"), format!("{url}%2Fapi"));
     let token = "200 POST /issuer/token".to_owned();
+    let workload = format!("{GCP}/identity?audience={issuer}&format=full");
     let arc =
         format!("/arc/metadata/identity/oauth2/token?api-version=2020-06-01&resource={AZURE}");
     let forgejo = "/forgejo/api/actions/_apis/pipelines/workflows/7/idtoken";
@@ -101,14 +102,7 @@ fn each_platform_sees_its_request_once_a_fetch() {
             ],
         ),
         ("", "kubernetes", vec![token.clone()]),
-        (
-            "",
-            "gcp",
-            vec![
-                format!("{GCP}/identity?audience={issuer}&format=full"),
-                token.clone(),
-            ],
-        ),
+        ("", "gcp", vec![workload.clone(), token.clone()]),
         (
             "",
             "gcp-identity",
@@ -156,8 +150,21 @@ fn each_platform_sees_its_request_once_a_fetch() {
                 token.clone(),
             ],
         ),
+        (
+            "",
+            "azure-api",
+            vec![format!(
+                "200 GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource={api}"
+            )],
+        ),
         ("", "federated", vec![token.clone()]),
         ("", "google-key", vec![token.clone()]),
+        ("", "signed", vec![token.clone()]),
+        ("", "key", vec![token.clone()]),
+        ("", "discovered", vec![token.clone()]),
+        // Another provider's token is asked for once, and kept.
+        ("", "workload", vec![workload.clone()]),
+        ("", "chained", vec![token.clone()]),
     ] {
         for _ in 0..2 {
             let seen = stage.platforms.seen().len();
@@ -165,6 +172,36 @@ fn each_platform_sees_its_request_once_a_fetch() {
             assert_ne!(ran.ok().trim(), "", "{entry}");
             assert_eq!(stage.requests_after(seen), expected, "{about} {entry}");
         }
+    }
+}
+
+#[test]
+fn a_projected_text_is_presented_wherever_it_is_read() {
+    let stage = Stage::new();
+    let directory = stage.platforms.directory().to_owned();
+    let path = directory.join("kubernetes.jwt");
+    let file = path.display();
+    for lines in [
+        format!("client_assertion = 'file:{file}'"),
+        "client_assertion = 'file:${PROJECTED}/kubernetes.jwt'".into(),
+        "client_assertion = 'env:JOB_TOKEN'".into(),
+        "client_assertion = 'env:JOB#/token'".into(),
+        format!("client_assertion = {{ cmd = ['cat', '{file}'] }}"),
+        format!("client_assertion = ['env:NOT_SET', 'file:{file}']"),
+        "grant = 'jwt_bearer'\nassertion = 'env:JOB_TOKEN'".into(),
+        "grant = 'token_exchange'\nsubject_token = 'env:JOB_TOKEN'".into(),
+    ] {
+        stage.configure(&lines);
+        let token = std::fs::read_to_string(&path).unwrap();
+        let mut command = stage.world.command(["token", "it", "--fresh"]);
+        command
+            .env("PROJECTED", &directory)
+            .env("JOB", format!(r#"{{"token": "{token}"}}"#))
+            .env("JOB_TOKEN", token);
+        let seen = stage.platforms.seen().len();
+        assert_ne!(Ran::of(command.output().unwrap()).ok(), "", "{lines}");
+        let asked = stage.requests_after(seen);
+        assert_eq!(asked, ["200 POST /issuer/token"], "{lines}");
     }
 }
 
@@ -319,44 +356,146 @@ fn a_key_file_with_another_token_endpoint_is_found_before_anything_is_sent() {
     assert_eq!(stage.token_requests(), 0);
 }
 
+/// The secrets in the files of the sandbox: whole, and of a key a line of it.
+fn written(stage: &Stage) -> Vec<String> {
+    let files = std::fs::read_dir(stage.platforms.directory()).unwrap();
+    let texts = files.filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok());
+    let long = |text: String| {
+        let lines = text.replace("\\n", "\n");
+        let lines = lines.lines().map(|line| line.trim().trim_end_matches('\r'));
+        let is_secret =
+            |line: &&str| line.len() > 20 && !line.contains("-----") && !line.contains('"');
+        lines
+            .filter(is_secret)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    texts.flat_map(long).collect()
+}
+
+const PLANTED: &str = "pl4nted-s3cret";
+
+/// Entries that show a secret to somebody who refuses it, or has none.
+fn planted(url: &str) -> Vec<String> {
+    let client = "client_id = 'c'\n";
+    let vault = format!("[vault]\naddress = '{url}'\n");
+    vec![
+        format!("{client}client_secret = 'env:PLANTED'"),
+        format!("{client}client_secret = 'env:CREDENTIALS#/secret'"),
+        format!("{client}client_secret = 'env:CREDENTIALS#/missing'"),
+        format!("{client}client_secret = ['env:NOT_SET', 'env:PLANTED']"),
+        format!("{client}client_secret = {{ cmd = ['echo', '{PLANTED}'] }}"),
+        format!("{client}client_secret = {{ cmd = ['false', '{PLANTED}'] }}"),
+        format!("{client}key = 'env:PLANTED'"),
+        "client_assertion = 'env:PLANTED'".into(),
+        "grant = 'jwt_bearer'\nassertion = 'env:PLANTED'".into(),
+        "grant = 'jwt_bearer'\nassertion = { google_key = 'env:CREDENTIALS' }".into(),
+        "grant = 'jwt_bearer'\nassertion = { sign = { key = 'env:PLANTED', iss = 'i' } }".into(),
+        "grant = 'token_exchange'\nsubject_token = 'env:PLANTED'\nactor_token = 'env:PLANTED'"
+            .into(),
+        format!(
+            "{client}client_secret = 'env:PLANTED'\ngrant = 'password'\nusername = 'u'\n\
+             password = 'env:PLANTED'"
+        ),
+        format!(
+            "{client}client_secret = 'env:PLANTED'\ngrant = 'refresh_token'\nrotates = false\n\
+             refresh_token = 'env:PLANTED'"
+        ),
+        format!(
+            "client_assertion = {{ url = '{url}/any/token?key={PLANTED}', body = 'env:PLANTED', \
+             headers = {{ Authorization = 'env:PLANTED' }} }}"
+        ),
+        format!("{client}client_secret = 'vault:kv/crm#secret'\n{vault}token = 'env:PLANTED'"),
+        format!("{client}key = {{ vault = 'crm' }}\n{vault}token = 'env:PLANTED'"),
+        format!(
+            "{client}client_secret = 'vault:kv/crm#secret'\n{vault}\
+             login = {{ role = 'r', jwt = 'env:PLANTED' }}"
+        ),
+    ]
+}
+
+/// One secret of each source and each flow, in each command, whether it works or fails.
 #[test]
-fn nothing_that_a_platform_gives_or_is_shown_is_told() {
+fn no_secret_of_any_source_is_in_any_output() {
     let stage = Stage::new();
-    let secrets: Vec<_> = ["GitHub", "Azure App Service"]
+    let toml = stage.platforms.config_toml();
+    let entries = toml
+        .lines()
+        .filter_map(|line| line.strip_prefix("[providers."));
+    let entries: Vec<_> = entries.map(|line| line.trim_end_matches(']')).collect();
+    assert!(entries.len() > 20, "{entries:?}");
+    let mut secrets = written(&stage);
+    let of_variables: Vec<_> = ["GitHub", "Azure App Service"]
         .map(|about| stage.environment(about).variables)
         .into_iter()
         .flatten()
         .filter(|(name, _)| !name.ends_with("URL") && !name.ends_with("ENDPOINT"))
         .map(|(_, value)| value)
         .collect();
-    assert_eq!(secrets.len(), 2);
-    for (about, entry) in [
-        ("GitHub", "github"),
-        ("Azure App Service", "azure-app-service"),
-        ("Azure Arc", "azure-arc"),
-        ("", "kubernetes"),
-        ("", "gcp"),
-        ("", "gcp-identity"),
-        ("", "gcp-access"),
-        ("", "any"),
-        ("", "spiffe"),
-        ("", "chained"),
-        ("", "google-key"),
-    ] {
+    assert_eq!(of_variables.len(), 2);
+    secrets.extend(of_variables);
+    // A seal, two seeds, two keys, a projected token.
+    assert!(secrets.len() > 8, "{secrets:?}");
+    let hidden = |what: &str, told: &str, token: &str| {
+        // Every JWT here starts so, whoever signed it.
+        assert!(!told.contains("eyJ"), "{what}: {told}");
+        assert!(token.is_empty() || !told.contains(token), "{what}: {told}");
+        for secret in &secrets {
+            assert!(!told.contains(secret), "{what}: {told}");
+        }
+    };
+    for entry in &entries {
+        let about = match *entry {
+            "github" => "GitHub",
+            "azure-app-service" => "Azure App Service",
+            "azure-arc" => "Azure Arc",
+            _ => "",
+        };
         let token = stage.run(about, &format!("-vv token {entry}"));
         let mut told = vec![token.stderr.clone()];
-        for line in ["check", "identity", "config show"] {
+        for line in ["check", "identity", "config show", "list"] {
+            let entry = if matches!(line, "check" | "identity") {
+                entry
+            } else {
+                ""
+            };
             let ran = stage.run(about, &format!("-vv {line} {entry}"));
             told.push(ran.stdout + &ran.stderr);
         }
         let token = token.ok();
         for told in told {
-            // Every JWT here starts so, whoever signed it.
-            assert!(!told.contains("eyJ"), "{entry}: {told}");
-            assert!(!told.contains(token.trim()), "{entry}: {told}");
-            for secret in &secrets {
-                assert!(!told.contains(secret), "{entry}: {told}");
-            }
+            hidden(entry, &told, token.trim());
+        }
+    }
+    for lines in planted(stage.platforms.url()) {
+        let api = stage.platforms.url();
+        stage.configure(&format!("api_base_url = '{api}/api'\n{lines}"));
+        for line in [
+            "token it",
+            "token it --format json",
+            "check it",
+            "check it --format json",
+            "identity it",
+            "call it GET /hello",
+            "inspect it",
+            "config show",
+        ] {
+            let mut command = stage.world.command(["-vv"]);
+            command
+                .args(line.split_whitespace())
+                .env("PLANTED", PLANTED)
+                .env(
+                    "CREDENTIALS",
+                    format!(r#"{{"secret": "{PLANTED}", "type": "{PLANTED}"}}"#),
+                );
+            let ran = Ran::of(command.output().unwrap());
+            assert!(
+                ran.status != 0 || !line.starts_with("token"),
+                "{lines}: {ran:?}"
+            );
+            let told = ran.stdout + &ran.stderr;
+            assert!(!told.contains(PLANTED), "{lines}: {line}: {told}");
+            hidden(&lines, &told, "");
         }
     }
 }

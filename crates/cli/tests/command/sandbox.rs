@@ -193,6 +193,15 @@ fn a_refresh_token_rotates_by_the_file_written() {
     let lost = world.run("token rotating --fresh").failed(3);
     assert!(lost.contains("was lost"), "{lost}");
     assert_eq!(state_of("rotating")["state"], "refused");
+    // The vendor's words come first in JSON, and what they leave out follows.
+    let error = world.run("token rotating --fresh --format json").error(3);
+    assert_eq!(error["code"], "invalid_grant");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("the answer to the refresh of "),
+        "{message}"
+    );
+    assert!(message.contains("biped seed rotating"), "{message}");
 
     // A person's new consent.
     let seed = ask(platforms, "/issuer/_sandbox/consent/rotating");

@@ -93,17 +93,16 @@ impl Planner<'_> {
 
     /// The error of a credential that the vendor refused.
     pub(crate) fn refused(&self, words: &VendorError, unanswered: Option<Timestamp>) -> Error {
-        let message = match unanswered {
-            None => "the vendor refused the refresh token".into(),
-            Some(at) => format!(
-                "the vendor refused the refresh token; the answer to the refresh of {} was lost",
+        let message = "the vendor refused the refresh token";
+        let error = Error::refused(words.clone());
+        let error = match unanswered {
+            None => error.with_message(message),
+            Some(at) => error.with_message_beside_vendor(format!(
+                "{message}; the answer to the refresh of {} was lost",
                 time_of_day(at)
-            ),
+            )),
         };
-        Error::refused(words.clone())
-            .with_message(message)
-            .refusing_client(false)
-            .with_remedy(self.remedy())
+        error.refusing_client(false).with_remedy(self.remedy())
     }
 
     fn remedy(&self) -> String {

@@ -89,7 +89,9 @@ impl Memory {
         known.spent = Some(digest);
         error
             .refusing_client(false)
-            .with_message("the server refused an assertion that it had accepted before")
+            .with_message_beside_vendor(
+                "the server refused an assertion that it had accepted before",
+            )
             .with_remedy(
                 "the server takes each assertion once; the next attempt waits for another one",
             )

@@ -271,6 +271,10 @@ impl Provider for OAuth2 {
         self.show_proof(cx).await
     }
 
+    fn proof_method(&self) -> Option<&'static str> {
+        self.shown_method()
+    }
+
     fn warning(&self, _: Timestamp) -> Option<String> {
         let text = match self.grant {
             Grant::Password { .. } => {

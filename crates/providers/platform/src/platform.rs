@@ -132,6 +132,10 @@ impl Provider for Platform {
         }
         Ok(proof)
     }
+
+    fn proof_method(&self) -> Option<&'static str> {
+        Some(KIND)
+    }
 }
 
 impl Platform {

@@ -61,6 +61,35 @@ async fn a_virtual_machine_asks_the_metadata_server() {
     assert_eq!(header(&server, "metadata").await.as_deref(), Some("true"));
 }
 
+#[tokio::test]
+async fn each_service_has_its_own_names_for_an_identity() {
+    let server = answering(token()).await;
+    let (host, url) = (server.uri(), format!("{}/msi/token", server.uri()));
+    let of_service = [
+        ("IDENTITY_ENDPOINT", url.as_str()),
+        ("IDENTITY_HEADER", "h3ader"),
+    ];
+    let of_machine = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", host.as_str())];
+    for (key, at_service, at_machine) in [
+        ("client_id", "client_id", "client_id"),
+        ("object_id", "object_id", "object_id"),
+        ("resource_id", "mi_res_id", "msi_res_id"),
+    ] {
+        let toml = format!("token = {{ azure = {{ resource = 'r', {key} = 'mine' }} }}");
+        assert_eq!(outcome(&toml, &of_service)["token"], "a.z.u");
+        assert_eq!(outcome(&toml, &of_machine)["token"], "a.z.u");
+        let all = asked(&server).await;
+        let expected = [
+            format!("GET /msi/token?api-version=2019-08-01&resource=r&{at_service}=mine"),
+            format!(
+                "GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource=r\
+                 &{at_machine}=mine"
+            ),
+        ];
+        assert_eq!(all[all.len() - 2..], expected, "{key}");
+    }
+}
+
 /// An agent of Arc that names this file.
 async fn arc(file: &str) -> MockServer {
     let server = MockServer::start().await;

@@ -51,6 +51,12 @@ async fn a_status_says_whether_it_may_pass() {
             &[],
         );
         assert_eq!(verdict(&gcp), at_gcp, "{status}");
+        let azure = outcome(
+            &format!("token = {{ azure = {{ endpoint = '{url}' }} }}"),
+            &[],
+        );
+        assert_eq!(verdict(&azure), at_gcp, "{status}");
+        assert_eq!(azure["source"], "azure");
     }
 }
 
@@ -108,6 +114,21 @@ fn a_variable_sends_no_request_to_a_stranger() {
         (
             "token = { azure = {} }",
             &[("IDENTITY_ENDPOINT", stranger), ("IDENTITY_HEADER", "h")],
+        ),
+        (
+            "token = { azure = {} }",
+            &[
+                ("IDENTITY_ENDPOINT", stranger),
+                ("IMDS_ENDPOINT", "http://127.0.0.1:40342"),
+            ],
+        ),
+        (
+            // The host's services are asked at an address, not at a name that may be anyone's.
+            "token = { azure = {} }",
+            &[
+                ("IDENTITY_ENDPOINT", "http://metadata.google.internal/token"),
+                ("IDENTITY_HEADER", "h"),
+            ],
         ),
         (
             "token = { azure = {} }",

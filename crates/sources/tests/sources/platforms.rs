@@ -1,8 +1,10 @@
 //! GitHub, Google, and any URL.
 
-use biped_core::{FetchContext, SystemClock};
+use std::{sync::Arc, time::Duration};
+
+use biped_core::{ErrorKind, FetchContext, SystemClock};
 use biped_sources::Asking;
-use biped_testing::{Reply, ScriptedHttp};
+use biped_testing::{ManualClock, Reply, ScriptedHttp};
 use serde_json::json;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
@@ -184,7 +186,18 @@ async fn a_platforms_redirect_is_not_followed() {
                 ("IDENTITY_HEADER", "h"),
             ],
         ),
+        (
+            "token = { azure = {} }".into(),
+            &[
+                ("IDENTITY_ENDPOINT", url.as_str()),
+                ("IMDS_ENDPOINT", "http://127.0.0.1:40342"),
+            ],
+        ),
         (format!("token = {{ gcp = {{ endpoint = '{url}' }} }}"), &[]),
+        (
+            format!("token = {{ gcp = {{ access = true, endpoint = '{url}' }} }}"),
+            &[],
+        ),
         (
             format!("token = {{ azure = {{ endpoint = '{url}' }} }}"),
             &[],
@@ -194,6 +207,38 @@ async fn a_platforms_redirect_is_not_followed() {
         let refused = outcome(&toml, variables);
         assert_eq!(refused["kind"], "invalid_response", "{toml}");
     }
-    assert_eq!(asked(&server).await.len(), 5);
+    assert_eq!(asked(&server).await.len(), 7);
     assert!(asked(&stranger).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_platform_that_does_not_respond_is_given_up_after_5_s() {
+    let _limit = biped_testing::TimeLimit::start();
+    for toml in [
+        "token = { gcp = { endpoint = 'http://127.0.0.1:1' } }",
+        "token = { azure = { endpoint = 'http://127.0.0.1:1' } }",
+        "token = { url = 'https://t.example' }",
+    ] {
+        let (http, clock) = (Arc::new(ScriptedHttp::new()), Arc::new(ManualClock::new()));
+        http.answer_with(|_, _| Reply::Silence);
+        let (token, _) = source(toml);
+        let (asking, time) = (http.clone(), clock.clone());
+        let reading = tokio::spawn(async move {
+            let cx = FetchContext::new(&*asking, &*time);
+            let asking = Asking {
+                audience: Some("https://issuer.example"),
+                ..Asking::new(&cx)
+            };
+            token.unwrap().read(&asking).await
+        });
+        http.arrivals(1).await;
+        clock.advance(Duration::from_millis(4999));
+        biped_testing::settle().await;
+        assert!(!reading.is_finished(), "{toml}");
+        clock.advance(Duration::from_millis(1));
+        let error = reading.await.unwrap().unwrap_err();
+        let verdict = (error.kind(), error.is_transient());
+        assert_eq!(verdict, (ErrorKind::Unreachable, true), "{toml}");
+        assert!(error.token_source().is_some());
+    }
 }

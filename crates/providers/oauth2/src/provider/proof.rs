@@ -8,7 +8,11 @@ use super::OAuth2;
 use crate::{
     authentication::{self, ClientAuthentication},
     grant::Grant,
+    metadata::Metadata,
 };
+
+/// The method of a client whose assertion another party makes.
+const CLIENT_ASSERTION: &str = "client_assertion";
 
 /// The audience that Entra ID wants in assertions of other parties.
 const ENTRA: &str = "api://AzureADTokenExchange";
@@ -38,14 +42,22 @@ impl OAuth2 {
             .then(|| format!("only the API names the issuer; set issuer = \"{issuer}\" to pin it"))
     }
 
-    async fn show_client(&self, cx: &FetchContext<'_>) -> Result<Proof, Error> {
+    /// Returns the method that the proof names, if it is known.
+    pub(super) fn shown_method(&self) -> Option<&'static str> {
         let metadata = self.memory.metadata.last_seen();
-        let discovered = metadata.as_ref().map(|known| &known.token_endpoint);
-        let endpoint = self.token_endpoint.as_ref().or(discovered);
-        let listed = metadata
-            .as_ref()
-            .and_then(|known| known.authentication_methods.as_deref());
-        // Which of several methods is used depends on the server's list.
+        let (method, is_known) = self.method(metadata.as_deref());
+        match &method {
+            Some(method) if method.token().is_some() => Some(CLIENT_ASSERTION),
+            _ if !self.grant.tokens().is_empty() => Some(self.grant.name()),
+            Some(method) if is_known => Some(method.name()),
+            _ => None,
+        }
+    }
+
+    /// Returns the method of client authentication, and whether it is certain: which of several is used
+    /// depends on the server's list.
+    fn method(&self, metadata: Option<&Metadata>) -> (Option<ClientAuthentication>, bool) {
+        let listed = metadata.and_then(|known| known.authentication_methods.as_deref());
         let is_known = (self.issuer.is_none() && self.api.is_none())
             || listed.is_some()
             || self.offered.len() < 2;
@@ -54,9 +66,17 @@ impl OAuth2 {
             None if self.offered.is_empty() && self.grant.may_be_anonymous() => None,
             None => authentication::choose(&self.offered, listed).ok(),
         };
+        (method, is_known)
+    }
+
+    async fn show_client(&self, cx: &FetchContext<'_>) -> Result<Proof, Error> {
+        let metadata = self.memory.metadata.last_seen();
+        let discovered = metadata.as_ref().map(|known| &known.token_endpoint);
+        let endpoint = self.token_endpoint.as_ref().or(discovered);
+        let (method, is_known) = self.method(metadata.as_deref());
         let assertion = method.as_ref().and_then(ClientAuthentication::token);
         if let Some((token, _)) = assertion {
-            return self.present("client_assertion", token, endpoint, cx).await;
+            return self.present(CLIENT_ASSERTION, token, endpoint, cx).await;
         }
         if let Some((_, token)) = self.grant.tokens().first() {
             return self.present(self.grant.name(), token, endpoint, cx).await;

@@ -88,6 +88,38 @@ async fn an_assertion_is_a_grant_and_nothing_else_is_sent() {
 }
 
 #[tokio::test]
+async fn scopes_are_in_the_claims_of_a_google_key_and_else_in_the_form() {
+    let server = Server::generous().await;
+    let work = tempfile::tempdir().unwrap();
+    let path = work.path().join("sa.json");
+    let file = json!({
+        "type": "service_account", "client_email": "a@b.example", "private_key_id": "7",
+        "private_key": include_str!("../keys/rsa.pkcs8.pem"),
+        "token_uri": server.url("/token").as_str(),
+    });
+    std::fs::write(&path, file.to_string()).unwrap();
+    let path = path.display();
+    let key = include_str!("../keys/p256.pkcs8.pem");
+    for assertion in [
+        format!("{{ google_key = 'file:{path}' }}"),
+        format!("{{ sign = {{ key = '''{key}''', iss = 'a' }} }}"),
+    ] {
+        let toml = format!("grant = 'jwt_bearer'\nscope = 'b a'\nassertion = {assertion}");
+        fetch(&server, &toml).await.unwrap();
+    }
+    let requests = server.requests().await;
+    let claimed = |at: usize| claims(&field(&requests[at], "assertion").unwrap());
+    assert_eq!(field(&requests[0], "scope"), None);
+    assert_eq!(claimed(0)["scope"], "b a");
+    assert_eq!(field(&requests[1], "scope").as_deref(), Some("b a"));
+    assert_eq!(claimed(1).get("scope"), None);
+    for (at, lifetime) in [(0, 3600), (1, 300)] {
+        let [exp, iat] = ["exp", "iat"].map(|name| claimed(at)[name].as_i64().unwrap());
+        assert_eq!(exp - iat, lifetime);
+    }
+}
+
+#[tokio::test]
 async fn a_refused_assertion_refuses_the_request_and_not_the_client() {
     let server = Server::new().await;
     for status in [400, 401] {

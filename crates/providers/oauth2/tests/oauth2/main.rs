@@ -2,6 +2,7 @@
 //! answers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adversaries;
 mod answers;
 mod any_answer;
 mod api_calls;
