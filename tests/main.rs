@@ -6,6 +6,7 @@ mod account_credentials;
 mod architecture;
 mod bound_tokens;
 mod broken_answers;
+mod catalogue_feature;
 mod chains;
 mod circles;
 mod early_rejection;

@@ -231,11 +231,8 @@ pub(crate) fn table<'t>(
     match &value.raw {
         Value::Table(table) => Some(table),
         _ => {
-            problems.push(Problem {
-                origin: value.origin.clone(),
-                key: key.to_owned(),
-                message: "expected a table".into(),
-            });
+            let origin = value.origin.clone();
+            problems.push(Problem::expected_table(origin, key.to_owned()));
             None
         }
     }

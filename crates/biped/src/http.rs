@@ -137,11 +137,8 @@ mod with_reqwest {
         problems: &mut Vec<Problem>,
     ) -> Option<HttpSettings> {
         let Value::Table(values) = &value.raw else {
-            problems.push(Problem {
-                origin: value.origin.clone(),
-                key: key.into(),
-                message: "expected a table".into(),
-            });
+            let origin = value.origin.clone();
+            problems.push(Problem::expected_table(origin, key.into()));
             return None;
         };
         let table = ConfigTable::new(key, value.origin.clone(), values.clone());

@@ -265,6 +265,10 @@ impl Registry {
         let meant = near
             .or_else(|| vendors_like(name))
             .map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+        let meant = match &*meant {
+            "" => "; an application registers a kind of its own with Builder::provider_kind",
+            meant => meant,
+        };
         format!(
             "unknown kind of provider; {}{meant}",
             self.known_providers()
@@ -288,8 +292,12 @@ impl Registry {
         let own = self.stores.keys().map(|name| &**name);
         let names: BTreeSet<_> = own.chain(STORES.iter().map(|row| row.name)).collect();
         let names: Vec<_> = [MEMORY].into_iter().chain(names).collect();
+        let meant = match nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "an application registers a kind of its own with Builder::store_kind".into(),
+        };
         format!(
-            "unknown kind of store; expected one of {}",
+            "unknown kind of store; expected one of {}; {meant}",
             names.join(", ")
         )
     }

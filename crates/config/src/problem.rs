@@ -47,6 +47,21 @@ impl Problem {
             message,
         }
     }
+
+    /// Something other than a table, where one is expected. The message says how a table is written.
+    #[must_use]
+    pub fn expected_table(origin: Origin, path: String) -> Self {
+        // A variable or an option sets a single value.
+        let message = match origin.line() {
+            Some(_) => format!("expected a table; begin it with the line [{path}]"),
+            None => "expected a table".into(),
+        };
+        Self {
+            origin,
+            key: path,
+            message,
+        }
+    }
 }
 
 /// Returns the known word that is nearest to what was typed, if one is near. Case does not count.

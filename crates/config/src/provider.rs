@@ -236,7 +236,9 @@ impl ProviderKind {
                 return Ok(text.into());
             }
             let known: Vec<_> = declared().map(Field::name).collect();
-            let remedy = if known.is_empty() {
+            let remedy = if self.fields().any(|field| field.name == name) {
+                format!("{name} is a key of the provider; set it in its table")
+            } else if known.is_empty() {
                 format!("providers of kind {} have no parameters", self.name)
             } else {
                 format!("expected one of {}", known.join(", "))

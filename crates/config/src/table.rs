@@ -408,6 +408,10 @@ impl ConfigTable {
     fn wrong_type(&self, key: &str, value: &ConfigValue, ty: FieldType) {
         let is_listable = ty == FieldType::Url && self.takes_plain_http.load(Ordering::Relaxed);
         let listable = value.plain_server().filter(|_| is_listable);
+        if let (FieldType::Table | FieldType::SecretTable, None) = (ty, listable.as_ref()) {
+            let problem = Problem::expected_table(value.origin.clone(), self.key(key));
+            return drop(self.invalid(key, problem.message));
+        }
         let message = match listable {
             Some(server) => format!(
                 "expected an https URL; if a service mesh encrypts the connection, set {PLAIN_HTTP} = \

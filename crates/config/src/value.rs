@@ -229,7 +229,30 @@ impl ConfigValue {
         {
             return error.to_string();
         }
-        format!("expected {}", ty.expected())
+        let expected = ty.expected();
+        match self.way_to_write(ty) {
+            Some(remedy) => format!("expected {expected}; {remedy}"),
+            None => format!("expected {expected}"),
+        }
+    }
+
+    /// How a value in a file is written as one of this type, if only the quotes are wrong.
+    fn way_to_write(&self, ty: FieldType) -> Option<&'static str> {
+        let line = self.origin.line();
+        let quoted = match (&self.raw, ty) {
+            (Value::Integer(_) | Value::Float(_) | Value::Bool(_) | Value::Date(_), _) => {
+                let as_text = Self {
+                    raw: Value::Text("x".into()),
+                    origin: self.origin.clone(),
+                };
+                as_text.fits(ty).then_some("put it in quotes")
+            }
+            (Value::Text(text), FieldType::Integer) => bare(text.parse::<i64>().is_ok()),
+            (Value::Text(text), FieldType::Number) => bare(text.parse::<f64>().is_ok()),
+            (Value::Text(text), FieldType::Bool) => bare(text.parse::<bool>().is_ok()),
+            _ => None,
+        };
+        quoted.filter(|_| line.is_some())
     }
 
     /// Whether the value is of this type.
@@ -333,4 +356,8 @@ impl ConfigValue {
 pub(crate) fn any_of(mut all: impl Iterator<Item = Option<SecretRef>>) -> Option<SecretRef> {
     let first = all.next()??;
     all.try_fold(first, |known, next| Some(known.or(&next?)))
+}
+
+fn bare(is_of_type: bool) -> Option<&'static str> {
+    is_of_type.then_some("remove the quotes")
 }

@@ -115,24 +115,37 @@ pub(crate) fn read(text: Option<&str>, notes: &mut Vec<String>) -> Option<Refuse
     })
 }
 
+/// Whether a value of a success looks like the flag of one.
+fn may_be_flag(leaf: &Leaf) -> bool {
+    const FLAGS: [&str; 5] = ["success", "ok", "succeeded", "issuccess", "successful"];
+    const NUMBERS: [&str; 4] = ["code", "errcode", "errorcode", "errno"];
+    let name = leaf.path.name();
+    match &leaf.value {
+        Value::Bool(yes) => *yes && FLAGS.contains(&&*name),
+        Value::Number(number) => number.as_u64() == Some(0) && NUMBERS.contains(&&*name),
+        _ => false,
+    }
+}
+
+/// Says that the response may have a flag, if no refusal shows whether it is one.
+pub(crate) fn note_flag(answer: &Answer, refused: Option<&Refused>, notes: &mut Vec<String>) {
+    let flag = answer.leaves.iter().find(|leaf| may_be_flag(leaf));
+    if let (Some(flag), None) = (flag, refused) {
+        let at = flag.path.pointer();
+        notes.push(format!(
+            "{at} looks like a flag of success; pass a refusal with --error FILE, or set ok if a refusal has \
+             another value there"
+        ));
+    }
+}
+
 /// The flag that a success and a refusal have both, with other values.
 pub(crate) fn success_flag(answer: &Answer, refused: Option<&Refused>) -> Option<SuccessFlag> {
     let refused = refused?;
-    for leaf in &answer.leaves {
-        let name = leaf.path.name();
-        let is_flag = match &leaf.value {
-            Value::Bool(yes) => {
-                *yes && ["success", "ok", "succeeded", "issuccess", "successful"].contains(&&*name)
-            }
-            Value::Number(number) => {
-                number.as_u64() == Some(0)
-                    && ["code", "errcode", "errorcode", "errno"].contains(&&*name)
-            }
-            _ => false,
-        };
+    for leaf in answer.leaves.iter().filter(|leaf| may_be_flag(leaf)) {
         let mut others = refused.leaves.iter();
         let other = others.find(|other| other.path == leaf.path && other.value != leaf.value);
-        if let (true, Some(other)) = (is_flag, other) {
+        if let Some(other) = other {
             return Some(SuccessFlag {
                 path: leaf.path.clone(),
                 success: leaf.value.clone(),

@@ -230,3 +230,25 @@ fn debug_shows_nothing_of_the_material() {
     let material = Material::new("acme", "curl -u me:pl4nted https://a.example/t");
     assert!(!format!("{material:?}").contains("pl4nted"));
 }
+
+#[test]
+fn a_flag_of_success_that_no_refusal_shows_is_told_and_not_assumed() {
+    let curl = "curl https://a.example/login --json '{\"user\": \"<user>\"}'";
+    let answer = r#"{"success": true, "token": "zq81", "ttl": 60}"#;
+    let learned = with_answer(curl, answer).unwrap();
+    assert!(!learned.text.contains("ok ="), "{}", learned.text);
+    let told = |notes: &[String]| notes.iter().any(|note| note.contains("/success"));
+    assert!(told(&learned.notes), "{:?}", learned.notes);
+    assert!(!told(&with_answer(curl, ANSWER).unwrap().notes));
+    // With a refusal it is known.
+    let mut material = Material::new("acme", curl);
+    material.response = Some(answer);
+    material.error = Some(r#"{"success": false, "message": "no"}"#);
+    let learned = learn(&material).unwrap();
+    assert!(
+        learned
+            .text
+            .contains(r#"ok = { at = "/success", equals = true }"#)
+    );
+    assert!(!told(&learned.notes), "{:?}", learned.notes);
+}

@@ -8,6 +8,9 @@ use crate::{
     registry::Registry,
 };
 
+/// The table of a vendor's own parameters.
+const PARAMS: &str = "params";
+
 /// The keys of a client certificate, and the kind that takes them for any server.
 const CERTIFICATE: &str = "certificate";
 const CERTIFICATE_KEY: &str = "certificate_key";
@@ -34,6 +37,15 @@ pub(super) fn add(
             problem
                 .message
                 .push_str(&format!("; {meant} is a kind: set kind = {meant:?}"));
+        }
+        if let Some(param) = problem
+            .key
+            .strip_prefix(&format!("providers.{name}.params."))
+            && takes(kind, param)
+            && !problem.message.contains("key of the provider")
+        {
+            let hint = format!("; {param} is a key of the provider: set it in [providers.{name}]");
+            problem.message.push_str(&hint);
         }
         let key = values
             .keys()
@@ -66,6 +78,9 @@ pub(super) fn add(
             problem
                 .message
                 .push_str(&format!("; this is a key of {others}"));
+        } else if takes(kind, PARAMS) && !problem.message.contains("did you mean") {
+            let hint = format!("; a parameter of the vendor is set in [providers.{name}.params]");
+            problem.message.push_str(&hint);
         }
     }
 }

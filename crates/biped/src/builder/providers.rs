@@ -86,14 +86,15 @@ impl Maker<'_> {
             }]
         };
         let Value::Table(values) = &value.raw else {
-            return Err(problem(&value.origin, "", "expected a table".into()));
+            let path = format!("providers.{name}");
+            return Err(vec![Problem::expected_table(value.origin.clone(), path)]);
         };
         let Some(kind_value) = values.get("kind") else {
             let message = format!("missing; {}", self.registry.known_providers());
             return Err(problem(&value.origin, ".kind", message));
         };
         let Some(kind_name) = kind_value.to_text() else {
-            let message = "expected a string".into();
+            let message = format!("expected a string; {}", self.registry.known_providers());
             return Err(problem(&kind_value.origin, ".kind", message));
         };
         let Some(kind) = self.registry.provider(&kind_name) else {

@@ -10,6 +10,7 @@ mod http;
 #[cfg(feature = "oauth2")]
 mod plain_http;
 mod reach;
+mod remedies;
 mod schema;
 mod secrets;
 mod sections;

@@ -210,7 +210,13 @@ fn scope_to_start_from(about: &About) -> Option<(String, String)> {
     let says = about.says_of("scope");
     match about.scopes() {
         Some(Scopes::Listed(all)) if !all.is_empty() => {
-            let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
+            let names = all.iter().map(|(name, _)| name.as_str());
+            // A request names a single resource, by such a scope.
+            let resource = names.clone().find(|name| name.ends_with("/.default"));
+            let names: Vec<_> = match resource {
+                Some(first) => vec![first],
+                None => names.collect(),
+            };
             let each = || {
                 let each = all.iter().map(|(name, says)| format!("{name}: {says}"));
                 each.collect::<Vec<_>>().join("; ")

@@ -111,6 +111,16 @@ fn the_entry_to_start_from_names_everything_that_is_needed() {
 }
 
 #[test]
+fn an_entry_to_start_from_names_one_resource_of_entra_id() {
+    let entry = Catalogue::built_in().get("entra-id").unwrap();
+    let configuration = entry.configuration();
+    let mut lines = configuration.lines();
+    let scope = lines.find(|line| line.starts_with("# scope = ")).unwrap();
+    let value = scope.split('"').nth(1).unwrap();
+    assert_eq!(value, "https://graph.microsoft.com/.default");
+}
+
+#[test]
 fn vendors_are_found_by_name_title_and_what_they_are_for() {
     let catalogue = Catalogue::built_in();
     let found = |words: &str| -> Vec<_> { catalogue.search(words).map(VendorFile::name).collect() };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use biped::config::{ConfigTable, ConfigValue, Field, FieldType, Value};
+use biped::config::{ConfigTable, ConfigValue, Field, FieldType, Problem, Value};
 
 use crate::allow::Rule;
 
@@ -64,7 +64,9 @@ pub(super) fn read(table: &ConfigTable) -> Vec<(String, ProviderSettings)> {
             origin,
         } = value
         else {
-            drop(all.invalid(name, "expected a table"));
+            let path = format!("serve.providers.{name}");
+            let problem = Problem::expected_table(value.origin.clone(), path);
+            drop(all.invalid(name, problem.message));
             return None;
         };
         let table = all.inner(name, origin.clone(), values.clone());

@@ -76,11 +76,28 @@ fn parts(entry: &VendorFile, dialect: &Dialect, about: &About) -> Vec<Part> {
     part("API", one(about.api()));
     let notes = about.notes().into_iter().flat_map(str::lines);
     part("Notes", notes.map(str::to_owned).collect());
-    let unverified: Vec<_> = about.unverified().collect();
+    let unverified: Vec<_> = about.unverified().map(fact_in_words).collect();
     let unverified = (!unverified.is_empty()).then(|| unverified.join(", "));
     part("Unverified", one(unverified.as_deref()));
     part("Sources", sources(about));
     parts
+}
+
+/// A fact that a file may not have verified, in the words of the page.
+fn fact_in_words(fact: &str) -> &str {
+    match fact {
+        "request" => "the request",
+        "answer" => "the response",
+        "encoding" => "how the credentials are encoded in Basic",
+        "lifetime" => "how long a token lives",
+        "refusal" => "what a refusal looks like",
+        "expired" => "which responses reject a token",
+        "api" => "where the API is",
+        "scopes" => "the scopes",
+        "verify" => "a request to try a token with",
+        "limits" => "how many token requests are allowed",
+        other => other,
+    }
 }
 
 fn scopes(scopes: &Scopes) -> Vec<String> {

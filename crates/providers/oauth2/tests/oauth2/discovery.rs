@@ -180,6 +180,12 @@ async fn what_a_server_said_holds_while_it_cannot_say_it_again() {
             provider.fetch(&TokenRequest::new(), &cx).await.unwrap();
             clock.advance(METADATA_LIFETIME);
         }
+        let asked = paths(&server).await;
+        let again = asked.iter().filter(|path| *path == RFC8414).count();
+        assert!(
+            again >= 2,
+            "{silent}: the server was not asked again: {asked:?}"
+        );
     }
 }
 
