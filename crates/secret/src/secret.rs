@@ -182,11 +182,15 @@ impl SecretRef {
         self.sources.len()
     }
 
-    /// The place with this number as it may be shown, counted from 0, or the last if it names fewer.
+    /// The place with this number as it may be shown, counted from 0, or the last if it names fewer; "the
+    /// configuration" for a secret that stands there itself.
     #[must_use]
     pub fn place(&self, candidate: usize) -> String {
         let place = self.sources.get(candidate).or(self.sources.last());
-        place.map_or(String::new(), ToString::to_string)
+        place.map_or(String::new(), |place| match place.inline() {
+            Some(_) => "the configuration".into(),
+            None => place.to_string(),
+        })
     }
 
     /// Whether one of the secrets is inline and empty.

@@ -61,6 +61,27 @@ async fn a_dollar_without_a_brace_is_itself_and_only_paths_have_variables() {
 }
 
 #[tokio::test]
+async fn a_path_that_looks_like_something_else_says_what_to_write() {
+    let _limit = biped_testing::TimeLimit::start();
+    for (text, remedy) in [
+        ("file:creds.json#client_secret", Some("#/FIELD")),
+        ("file:$HOME/no-such-file", Some("${NAME}")),
+        ("file:~/no-such-file", Some("${HOME}")),
+        ("file:no-such-file", None),
+    ] {
+        let error = read(text).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.is_transient()),
+            (ErrorKind::Secret, true)
+        );
+        let told = error.remedy();
+        assert_eq!(told.is_some(), remedy.is_some(), "{text}: {told:?}");
+        let has = |remedy| told.is_some_and(|told| told.contains(remedy));
+        assert!(remedy.is_none_or(has), "{text}: {told:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_field_is_read_of_json() {
     let _limit = biped_testing::TimeLimit::start();
     let directory = tempfile::tempdir().unwrap();

@@ -81,8 +81,11 @@ impl Source for GoogleKey {
     async fn read(&self, cx: &Asking<'_>) -> Result<Found, Error> {
         let text = cx.fetch.secret(&self.file).await?;
         let place = self.name(cx.fetch.candidate());
-        let file: Value = serde_json::from_str(text.expose_secret())
-            .map_err(|_| Error::secret(format!("{place} is not JSON")).transient(true))?;
+        let file: Value = serde_json::from_str(text.expose_secret()).map_err(|_| {
+            Error::secret(format!("{KEY}: {place} holds no JSON"))
+                .with_remedy("set it to \"file:PATH\" of the key file")
+                .transient(true)
+        })?;
         let member = |name: &str| {
             let value = file[name].as_str();
             value.ok_or_else(|| Error::secret(format!("{place} has no {name}")))

@@ -103,7 +103,11 @@ impl ExternalToken {
                 .iter()
                 .find_map(|name| nearest(name, all.iter().copied()).filter(|it| it != name));
             let meant = meant.map_or(String::new(), |it| format!("; did you mean {it}?"));
-            let message = format!("expected exactly one of {}{meant}", all.join(", "));
+            let all = all.join(", ");
+            let message = format!(
+                "expected exactly one of {all}{meant}; a file and a variable are a text: \"file:PATH\", \
+                 \"env:NAME\""
+            );
             drop(outer.invalid(key, message));
             return None;
         };

@@ -13,6 +13,8 @@ pub(super) enum Oddity {
     Variable,
     /// It looks like a command of a shell.
     Command,
+    /// It looks like the path of a file.
+    Path,
     Quotes,
     Starts(Invisible),
     Ends(Invisible),
@@ -30,6 +32,23 @@ pub(super) enum Invisible {
 
 /// The names before the colon of a reference; `vault` is the usual one of an application.
 const SCHEMES: [&str; 5] = ["env", "file", "cmd", "inline", "vault"];
+
+/// How paths begin where secrets are kept. A slash alone may begin a secret in base64.
+const PATHS: [&str; 13] = [
+    "/dev/",
+    "/etc/",
+    "/home/",
+    "/mnt/",
+    "/opt/",
+    "/root/",
+    "/run/",
+    "/secrets/",
+    "/tmp/",
+    "/var/",
+    "./",
+    "../",
+    "~/",
+];
 
 /// What is odd about a value.
 pub(super) fn of(value: &str) -> Vec<Oddity> {
@@ -81,6 +100,9 @@ fn look(value: &str) -> Option<Oddity> {
     {
         return Some(Oddity::Quotes);
     }
+    if PATHS.iter().any(|start| value.starts_with(start)) {
+        return Some(Oddity::Path);
+    }
     let scheme = value.split_once(':').map(|(scheme, _)| scheme.trim());
     let is_scheme = |known: &str| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(known));
     SCHEMES
@@ -115,6 +137,7 @@ impl Oddity {
                 "Biped runs no shell; write { cmd = [\"PROGRAM\", \"ARGUMENT\"] } in biped.toml to \
                  run a command"
             }
+            Self::Path => "write file:PATH in biped.toml to read a file",
             Self::Quotes => "remove the quotation marks",
             Self::Starts(what) | Self::Ends(what) | Self::Contains(what) => match what {
                 Invisible::Newline => "remove the newline from the credential",
@@ -132,6 +155,7 @@ impl fmt::Display for Oddity {
             Self::Reference => f.write_str("looks like a reference, but is not one"),
             Self::Variable => f.write_str("looks like the name of a variable"),
             Self::Command => f.write_str("looks like a command of a shell"),
+            Self::Path => f.write_str("looks like the path of a file"),
             Self::Quotes => f.write_str("is in quotation marks"),
             Self::Starts(what) => write!(f, "starts with {what}"),
             Self::Ends(what) => write!(f, "ends with {what}"),

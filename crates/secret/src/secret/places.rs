@@ -68,9 +68,11 @@ fn secret(path: &Path, read: io::Result<Zeroizing<Vec<u8>>>) -> Result<SecretStr
         let kind = error.kind();
         let error = Error::secret(format!("the secret file {shown} can't be read: {error}"));
         match kind {
-            io::ErrorKind::NotFound | io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-                error.transient(true)
-            }
+            io::ErrorKind::NotFound => match meant(&shown.to_string()) {
+                Some(remedy) => error.with_remedy(remedy).transient(true),
+                None => error.transient(true),
+            },
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => error.transient(true),
             io::ErrorKind::InvalidInput => {
                 error.with_remedy("use a regular file, or a command (cmd) that prints the secret")
             }
@@ -83,6 +85,20 @@ fn secret(path: &Path, read: io::Result<Zeroizing<Vec<u8>>>) -> Result<SecretStr
         return Err(Error::secret(format!("the secret file {shown} is empty")).transient(true));
     }
     Ok(secret)
+}
+
+/// What is meant by the path of a file that is not there, if it looks like something else.
+fn meant(path: &str) -> Option<&'static str> {
+    if path.contains('#') {
+        return Some("a field of JSON begins with a slash: file:PATH#/FIELD");
+    }
+    let is_variable = |rest: &str| rest.starts_with(|it: char| it.is_ascii_uppercase());
+    let mut after = path.split('$').skip(1);
+    if after.any(is_variable) {
+        return Some("a variable in a path stands in braces: ${NAME}");
+    }
+    path.starts_with("~/")
+        .then_some("write the whole path, or ${HOME} for ~")
 }
 
 /// The text of a secret. Of text in another encoding, the PEM blocks in it.

@@ -36,7 +36,8 @@ fn a_source_is_a_secret_or_has_exactly_one_name() {
     for (toml, key) in [
         ("token = {}", "providers.crm.token"),
         ("token = { github = {}, gcp = {} }", "providers.crm.token"),
-        ("token = { gitub = {} }", "github"),
+        ("token = { gitub = {} }", "did you mean github?"),
+        ("token = { kubernetes = {} }", "\"file:PATH\""),
         ("token = 7", "providers.crm.token"),
         ("token = { github = 7 }", "providers.crm.token.github"),
         ("token = { github = { audence = 'a' } }", "audience"),

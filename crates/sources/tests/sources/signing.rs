@@ -122,3 +122,14 @@ async fn a_key_file_does_not_choose_where_it_is_sent() {
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_path_in_place_of_a_key_file_says_what_to_write() {
+    let error = signed("token = { google_key = '/run/sa.json' }").await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Secret);
+    assert_eq!(error.token_source(), Some("the configuration"));
+    let shown = error.to_string();
+    assert!(shown.contains("file:PATH"), "{shown}");
+    assert!(!shown.contains("sa.json"), "{shown}");
+}
