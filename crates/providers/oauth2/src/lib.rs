@@ -60,9 +60,10 @@
 //! | RFC 9728 | protected resource metadata | yes, of `api`: §3 at the well-known URLs, §5.1 in a challenge; unsigned only |
 //! | RFC 9701 | JWT introspection responses | no |
 //!
-//! A token that is bound to the configured `dpop_key`, or says that it is bound to the configured `certificate`
-//! (`cnf` with `x5t#S256` in a JWT), enters a sealed store only, and only processes with that key or
-//! certificate use it from there. One that is bound to the key of a process enters no store.
+//! A token that is bound to the configured `dpop_key` or `certificate` enters a sealed store only, and only processes with that key or
+//! certificate use it from there. One that is bound to the key of a process enters no store. Whether a token
+//! is bound to the certificate, a JWT says (`cnf` with `x5t#S256`), or the issuer's metadata
+//! (`tls_client_certificate_bound_access_tokens`).
 //!
 //! For Entra ID, which identifies a client by a certificate, set `certificate` together with `key`:
 //!
