@@ -5,6 +5,7 @@ use std::time::Duration;
 use biped::provider::{Clock, SystemClock};
 
 use crate::{
+    faulty::{Fault, Faulty},
     fleet::Fleet,
     line::Line,
     proxy::Proxy,
@@ -15,30 +16,6 @@ use crate::{
 pub(crate) const ATTEMPTS: u32 = 3;
 /// How long a fault lasts.
 const LASTS: Duration = Duration::from_secs(5);
-
-/// What happens to a server.
-#[derive(Clone, Copy)]
-pub(crate) enum Fault {
-    /// It ends, and starts again.
-    Stopped,
-    /// It stands still, and goes on.
-    Paused,
-    /// It takes no more.
-    Full,
-    /// Connections end in the middle of its answers: the proxy's doing.
-    Cut,
-}
-
-/// A server to which faults happen.
-pub(crate) trait Faulty {
-    /// The faults, and what they are called.
-    const FAULTS: &[(Fault, &str)];
-    fn port(&self) -> u16;
-    /// What a worker is told of the server that is reached by this port.
-    fn store(port: u16) -> String;
-    async fn begin(&mut self, fault: Fault);
-    async fn end(&mut self, fault: Fault);
-}
 
 /// One fleet through all that can happen to its server, and beside it one without a store: what it
 /// takes there is the measure, on a busy machine as on an idle one. Still, where a call was too slow

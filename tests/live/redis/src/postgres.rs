@@ -11,7 +11,7 @@ use biped::provider::{Clock, SystemClock};
 use tempfile::TempDir;
 
 use crate::{
-    faults::{Fault, Faulty},
+    faulty::{Fault, Faulty},
     many::Many,
 };
 

@@ -15,7 +15,6 @@ use biped::{
 use biped_sandbox::{Effect, Fault, SHOP, Sandbox};
 
 use crate::{
-    faults,
     fleet::{Fleet, Log, News, Setup},
     line::Line,
     server::Server,
@@ -42,9 +41,6 @@ pub(crate) async fn run(wanted: &[String], mut found: impl FnMut(Line)) {
     }
     if wants("killed") {
         found(holder_killed().await);
-    }
-    if wants("faults") {
-        faults::run(&mut Server::start().await, &mut found).await;
     }
     if wants("sealed") {
         found(sealed().await);

@@ -10,7 +10,7 @@ use biped::provider::{Clock, SystemClock};
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
-use crate::faults::{Fault, Faulty};
+use crate::faulty::{Fault, Faulty};
 
 pub(crate) struct Server {
     port: u16,
