@@ -209,3 +209,37 @@ async fn a_token_of_a_certificate_enters_no_store_that_is_not_sealed() {
     let (_, source) = process(fleet.client().certificate(pem, key), &store).await;
     assert!(!is_stored(&source, &store).await);
 }
+
+#[tokio::test]
+async fn a_token_is_bound_to_the_certificate_if_the_server_says_that_it_binds_all() {
+    for (binds, is_free) in [(json!(true), false), (json!(false), true)] {
+        let fleet = Fleet::new("Bearer", |number| format!("opaque-{number}")).await;
+        let issuer = fleet.server.uri();
+        let metadata = json!({
+            "issuer": issuer,
+            "token_endpoint": format!("{issuer}/token"),
+            "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+            "tls_client_certificate_bound_access_tokens": binds,
+        });
+        Mock::given(path("/.well-known/oauth-authorization-server"))
+            .respond_with(ResponseTemplate::new(200).set_body_json(metadata))
+            .mount(&fleet.server)
+            .await;
+        let of = |pem: &str, key: &str| {
+            let client = OAuth2::discovered(&*issuer, SecretRef::inline("client-7"));
+            client
+                .client_secret(SecretRef::inline("s3cret"))
+                .certificate(SecretRef::inline(pem), SecretRef::inline(key))
+        };
+        let unsealed = fleet.unsealed();
+        let (_, source) = process(of(CERTIFICATE, P256), &unsealed).await;
+        assert_eq!(is_stored(&source, &unsealed).await, is_free);
+
+        let sealed = fleet.sealed();
+        let (first, source) = process(of(CERTIFICATE, P256), &sealed).await;
+        let token = source.token().await.unwrap();
+        assert_eq!(token.confirmation(), (!is_free).then_some(THUMBPRINT));
+        assert_eq!(process(of(CERTIFICATE, P256), &sealed).await.0, first);
+        assert_ne!(process(of(OTHER_CERTIFICATE, RSA), &sealed).await.0, first);
+    }
+}

@@ -16,6 +16,7 @@ mod lessons;
 mod origins;
 mod outage;
 mod own_kind;
+mod own_store;
 mod planted_secrets;
 mod planted_store;
 mod public_types;

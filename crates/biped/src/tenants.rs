@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -35,8 +36,7 @@ pub(crate) struct Template {
     has_base_url: bool,
     /// The configured request, in which the names of tenants are still to be filled in.
     request: TokenRequest,
-    /// The tenants whose providers are in use.
-    known: Mutex<HashMap<Box<str>, Weak<OfTenant>>>,
+    known: Mutex<Known>,
     this: Weak<Self>,
 }
 
@@ -92,7 +92,7 @@ impl Template {
 
     fn provider(&self, name: &str) -> Result<Arc<OfTenant>, Error> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(provider) = known().get(name).and_then(Weak::upgrade) {
+        if let Some(provider) = known().get(name) {
             return Ok(provider);
         }
         let template = self.this.upgrade();
@@ -103,14 +103,7 @@ impl Template {
             kept: (!self.is_made_anew).then_some(made),
             template,
         });
-        let mut known = known();
-        if known.len() == known.capacity() {
-            // About to grow: the unused ones go first.
-            known.retain(|_, provider| provider.strong_count() > 0);
-            let more = known.len();
-            known.reserve(more);
-        }
-        known.insert(name.into(), Arc::downgrade(&provider));
+        known().insert(&provider);
         Ok(provider)
     }
 
@@ -204,6 +197,32 @@ impl fmt::Debug for Template {
         f.debug_struct("Template")
             .field("id", &self.id)
             .finish_non_exhaustive()
+    }
+}
+
+/// The tenants whose providers are in use, by a hash of the name: the provider has the name itself. Of two
+/// names with one hash, the one that came last is found.
+#[derive(Default)]
+struct Known<H = RandomState> {
+    hasher: H,
+    providers: HashMap<u64, Weak<OfTenant>>,
+}
+
+impl<H: BuildHasher> Known<H> {
+    fn get(&self, name: &str) -> Option<Arc<OfTenant>> {
+        let found = self.providers.get(&self.hasher.hash_one(name))?.upgrade()?;
+        (found.name() == name).then_some(found)
+    }
+
+    fn insert(&mut self, provider: &Arc<OfTenant>) {
+        if self.providers.len() == self.providers.capacity() {
+            // About to grow: the unused ones go first.
+            self.providers.retain(|_, it| it.strong_count() > 0);
+            let more = self.providers.len();
+            self.providers.reserve(more);
+        }
+        let hash = self.hasher.hash_one(provider.name());
+        self.providers.insert(hash, Arc::downgrade(provider));
     }
 }
 
@@ -348,3 +367,6 @@ impl fmt::Debug for OfTenant {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

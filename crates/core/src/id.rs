@@ -41,9 +41,9 @@ struct Parts {
     client: Arc<str>,
     tenant: Option<Box<str>>,
     details: Arc<[Detail]>,
-    credentials: Vec<Credential>,
+    credentials: Box<[Credential]>,
     /// What is read as well, and tells no tokens apart.
-    read: Vec<SecretRef>,
+    read: Box<[SecretRef]>,
 }
 
 /// A further name and value that tells tokens apart.
@@ -78,8 +78,8 @@ impl ProviderId {
             client: client.as_ref().into(),
             tenant: None,
             details: Arc::default(),
-            credentials: Vec::new(),
-            read: Vec::new(),
+            credentials: Box::default(),
+            read: Box::default(),
         };
         parts.digest = parts.compute_digest();
         Self(Arc::new(parts))
@@ -130,7 +130,6 @@ impl ProviderId {
         share(&mut parts.token_endpoint, &other.token_endpoint);
         share(&mut parts.client, &other.client);
         share(&mut parts.details, &other.details);
-        parts.credentials.shrink_to_fit();
         for (own, other) in parts.credentials.iter_mut().zip(&other.credentials) {
             own.reference.share_place(&other.reference);
         }
@@ -193,7 +192,7 @@ impl ProviderId {
     /// It is not part of the key.
     #[must_use]
     pub fn reading(mut self, secret: &SecretRef) -> Self {
-        Arc::make_mut(&mut self.0).read.push(secret.clone());
+        push(&mut Arc::make_mut(&mut self.0).read, secret.clone());
         self
     }
 
@@ -216,11 +215,12 @@ impl ProviderId {
 
     fn depending_on(mut self, reference: &SecretRef, is_identifier: bool) -> Self {
         let parts = Arc::make_mut(&mut self.0);
-        parts.credentials.push(Credential {
+        let credential = Credential {
             reference: reference.clone(),
             mark: reference.mark(),
             is_identifier,
-        });
+        };
+        push(&mut parts.credentials, credential);
         parts.digest = parts.compute_digest();
         self
     }
@@ -284,6 +284,14 @@ impl ProviderId {
     fn identity(&self) -> Identity<'_> {
         self.0.identity()
     }
+}
+
+/// Adds to what is seldom added to.
+fn push<T>(all: &mut Box<[T]>, one: T) {
+    let mut more = Vec::from(std::mem::take(all));
+    more.reserve_exact(1);
+    more.push(one);
+    *all = more.into();
 }
 
 /// Kind, token endpoint, client, tenant, details and credentials: what makes two ids equal.

@@ -36,8 +36,10 @@ struct Account {
     hold: Option<Hold>,
     held: bool,
     released: bool,
-    /// How many requests are being answered.
+    /// How many connections are being served.
     active: usize,
+    /// The port of the client that connected last.
+    latest: u16,
 }
 
 /// Where a request is held.
@@ -60,7 +62,16 @@ impl Vendor {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let account = of_thread.clone();
-                thread::spawn(move || answer(stream, &account));
+                {
+                    let mut account = account.0.lock().unwrap();
+                    account.active += 1;
+                    account.latest = stream.peer_addr().map_or(0, |it| it.port());
+                }
+                thread::spawn(move || {
+                    answer(stream, &account);
+                    account.0.lock().unwrap().active -= 1;
+                    account.1.notify_all();
+                });
             }
         });
         Self { port, account }
@@ -95,9 +106,14 @@ impl Vendor {
             account.hold = None;
             account.released = true;
         });
+        // Connections are accepted in order, so this one comes after those of the process.
+        let last = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let port = last.local_addr().unwrap().port();
+        drop(last);
         let (account, changed) = &*self.account;
         let account = account.lock().unwrap();
-        drop(changed.wait_while(account, |it| it.active > 0).unwrap());
+        let is_busy = |it: &mut Account| it.latest != port || it.active > 0;
+        drop(changed.wait_while(account, is_busy).unwrap());
     }
 }
 
@@ -135,10 +151,7 @@ fn answer(mut stream: TcpStream, account: &(Mutex<Account>, Condvar)) {
     let mut fields = body.split('&');
     let token = fields.find_map(|field| field.strip_prefix("refresh_token=R-"));
     let number: u64 = token.unwrap().parse().unwrap();
-    account.0.lock().unwrap().active += 1;
     reply(&mut stream, account, number);
-    account.0.lock().unwrap().active -= 1;
-    account.1.notify_all();
 }
 
 fn reply(stream: &mut TcpStream, account: &(Mutex<Account>, Condvar), number: u64) {

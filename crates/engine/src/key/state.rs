@@ -25,6 +25,7 @@ use crate::{
     key::{
         cached::CachedToken,
         refusal::{Permission, Refusal},
+        schedule::nanos,
     },
     settings::{REJECTED_AT_ONCE, REJECTION_COOL_DOWN, REST, TOMBSTONE},
 };
@@ -34,8 +35,8 @@ use crate::{
 pub(crate) struct KeyState {
     /// The fetch in progress.
     pub(crate) flight: Option<Arc<Flight>>,
-    /// No fetch before this moment: the least time between two of them.
-    rest_until: Duration,
+    /// No fetch before this moment, in nanoseconds: the least time between two of them.
+    rest_until: u64,
     /// The newest generation that was handed out for this key.
     pub(crate) newest: Generation,
     /// What most keys have none of.
@@ -161,9 +162,10 @@ impl KeyState {
         if let Some(token) = enough.filter(|_| self.is_put_off(now)) {
             return serve(token);
         }
-        if now.mono < self.rest_until {
+        if self.is_resting(now) {
             // A token that was just fetched is good enough, whatever its life.
-            return usable.map_or(Decision::WaitUntil(self.rest_until), serve);
+            let until = Duration::from_nanos(self.rest_until);
+            return usable.map_or(Decision::WaitUntil(until), serve);
         }
         let permission = match self.blocked_by(now) {
             Some(error) => Permission::Denied(error),
@@ -187,6 +189,11 @@ impl KeyState {
             flight,
             meanwhile: enough.cloned(),
         }
+    }
+
+    /// Whether the last fetch was just now.
+    fn is_resting(&self, now: &Now) -> bool {
+        nanos(now.mono) < self.rest_until
     }
 
     /// Whether a token that serves is not renewed yet.
@@ -262,7 +269,7 @@ impl KeyState {
         self.newest = self.newest.max(token.generation());
         if fetched.is_some() {
             let rest = token.lifetime().map_or(REST, |life| (life / 2).min(REST));
-            self.rest_until = now.mono.saturating_add(rest);
+            self.rest_until = nanos(now.mono.saturating_add(rest));
         }
         if let Some(setbacks) = &mut self.setbacks {
             setbacks.backoff = Backoff::default();
@@ -443,7 +450,7 @@ impl KeyState {
                 || ahead(setbacks.rejections.cool_until)
         };
         self.flight.is_none()
-            && now.mono >= self.rest_until
+            && !self.is_resting(now)
             && !self.setbacks.as_deref().is_some_and(matters)
     }
 }

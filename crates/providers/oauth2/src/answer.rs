@@ -101,10 +101,12 @@ pub(crate) fn missing(answer: &Value) -> &'static str {
     }
 }
 
-/// Returns the token in a successful response.
+/// Returns the token in a successful response. `certificate` is the thumbprint of the client's, if the
+/// server says that it binds tokens to it.
 pub(crate) fn token(
     granted: Granted,
     key: Option<&Arc<SigningKey>>,
+    certificate: Option<&str>,
     typed: bool,
     sent_at: Timestamp,
 ) -> Result<Token, Error> {
@@ -129,7 +131,8 @@ pub(crate) fn token(
         }
         None if is_sent_as_bearer(named) => {
             let text = granted.access_token.secret().as_str();
-            Token::new(text, sent_at).confirmation(certificate_of(text).as_deref())
+            let said = certificate_of(text);
+            Token::new(text, sent_at).confirmation(said.as_deref().or(certificate))
         }
         // RFC 8693 §2.2.1: a token that is not an access token has no type of use.
         None if typed && named.eq_ignore_ascii_case(NOT_APPLICABLE) => {

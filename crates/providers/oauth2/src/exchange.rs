@@ -60,6 +60,8 @@ pub(crate) struct TokenRequest<'a> {
     pub(crate) grant: &'a Grant,
     pub(crate) endpoint: &'a Url,
     pub(crate) proof: &'a ClientProof,
+    /// The thumbprint of the client's certificate, if the server binds tokens to it.
+    pub(crate) certificate: Option<&'a str>,
     /// What the grant's tokens are read with.
     pub(crate) asking: Asking<'a>,
     /// Which tokens of other parties the server takes no more.
@@ -79,6 +81,7 @@ pub(crate) async fn token(
         grant,
         endpoint,
         proof,
+        certificate,
         ..
     } = *asked;
     let mut fields = grant.read(&asked.asking).await?;
@@ -146,11 +149,10 @@ pub(crate) async fn token(
                 asked.replaced(&fields, &granted, cx);
                 let key = binding.map(|binding| binding.key);
                 let typed = grant.requests_type();
-                return answer::token(granted, key, typed, cx.sent_at()).map_err(|error| {
-                    match &answer {
-                        Some(answer) => wire::with_status(error, answer),
-                        None => error,
-                    }
+                let token = answer::token(granted, key, certificate, typed, cx.sent_at());
+                return token.map_err(|error| match &answer {
+                    Some(answer) => wire::with_status(error, answer),
+                    None => error,
                 });
             }
             Err(RequestTokenError::Request(error)) => error,

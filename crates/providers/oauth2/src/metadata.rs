@@ -24,6 +24,8 @@ pub(crate) struct Metadata {
     pub(crate) authentication_methods: Option<Vec<String>>,
     pub(crate) assertion_algorithms: Option<Vec<String>>,
     pub(crate) proof_algorithms: Option<Vec<String>>,
+    /// Whether the server binds tokens to the certificate that a client presents (RFC 8705 §3.3).
+    pub(crate) binds_to_certificates: bool,
     /// The APIs that the server issues tokens for, if it lists them (RFC 9728 §4).
     protected_resources: Option<Vec<String>>,
     seen_at: Timestamp,
@@ -266,6 +268,7 @@ fn read(
         assertion_algorithms: texts("token_endpoint_auth_signing_alg_values_supported"),
         // RFC 9449 §5.1.
         proof_algorithms: texts("dpop_signing_alg_values_supported"),
+        binds_to_certificates: document["tls_client_certificate_bound_access_tokens"] == true,
         protected_resources: texts("protected_resources"),
         seen_at,
     })

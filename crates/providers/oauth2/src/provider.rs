@@ -340,6 +340,10 @@ impl OAuth2 {
             nonces: &self.memory.nonces,
             algorithms: metadata.and_then(|known| known.proof_algorithms.as_deref()),
         });
+        let certificate = match metadata {
+            Some(known) if known.binds_to_certificates => self.bindings().own_certificate(cx).await,
+            _ => None,
+        };
         let token_endpoint = self.token_endpoint_or(metadata, endpoint);
         let audience = self.audience(metadata, token_endpoint, endpoint);
         let scopes: Vec<_> = grant.scopes().collect();
@@ -350,6 +354,7 @@ impl OAuth2 {
             grant: &self.grant,
             endpoint,
             proof: &proof,
+            certificate: certificate.as_deref(),
             asking: Asking {
                 audience: Some(&audience),
                 token_endpoint: Some(token_endpoint),

@@ -182,8 +182,11 @@ async fn transaction(
     parameters: &[Parameter<'_>],
 ) -> Result<Option<Row>, tokio_postgres::Error> {
     let limit = LIMIT.as_millis();
-    let begin =
-        format!("BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = {limit}");
+    // The last is for a process that stands still: it must not keep the row locked.
+    let begin = format!(
+        "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = {limit}; \
+         SET LOCAL idle_in_transaction_session_timeout = {limit}"
+    );
     session.client.batch_execute(&begin).await?;
     let row = session
         .client

@@ -77,8 +77,8 @@
 //! # Behind a pooler
 //!
 //! With [`pooler`](PostgresStore::pooler), nothing rests on a session: waiting callers look every 100 ms
-//! instead of listening, and no `statement_timeout` is set. Set one for the user instead:
-//! `ALTER ROLE biped SET statement_timeout = '250ms'`.
+//! instead of listening, and each statement is in a transaction of its own, which sets
+//! `statement_timeout`.
 //!
 //! # When the server is gone
 //!

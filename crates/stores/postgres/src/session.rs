@@ -5,12 +5,12 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 use biped_core::Clock;
 use tokio::task::AbortHandle;
 use tokio_postgres::{
-    AsyncMessage, Client, Config, Connection, Error, Socket, error::SqlState, types::Type,
+    AsyncMessage, Client, Config, Connection, Error, Row, Socket, error::SqlState, types::Type,
 };
 
 use crate::{
     fault,
-    table::{LAYOUT, MARK, Table},
+    table::{LAYOUT, MARK, Parameter, Table},
     tls::{Encrypted, Tls},
     waiters::Waiters,
 };
@@ -95,6 +95,34 @@ impl Session {
             },
             Err(error) => Err(why(error)),
         }
+    }
+
+    /// Runs a statement that returns a row at most, for as long as an operation may take at the server.
+    pub(crate) async fn run(
+        &self,
+        setup: &Setup,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Option<Row>, Error> {
+        // Without a prepared statement, so that it is one message to the server, and a pooler may send the
+        // next to another connection.
+        let answer = self.client.query_typed_opt(statement, parameters);
+        if !setup.pooler {
+            return answer.await;
+        }
+        // The limit ends with a transaction of its own, all of which is sent at once.
+        let limit = LIMIT.as_millis();
+        let begin = format!("BEGIN; SET LOCAL statement_timeout = {limit}");
+        let (begun, answer, ended) = tokio::join!(
+            biased;
+            self.client.batch_execute(&begin),
+            answer,
+            self.client.batch_execute("COMMIT"),
+        );
+        begun?;
+        let row = answer?;
+        ended?;
+        Ok(row)
     }
 
     /// Whether the table is there. Fails if it has another layout.

@@ -163,9 +163,7 @@ impl PostgresStore {
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Option<Row>, tokio_postgres::Error> {
-        // Without a prepared statement, so that it is one message to the server, and a pooler may send the
-        // next to another connection.
-        let answer = session.client.query_typed_opt(statement, parameters).await;
+        let answer = session.run(&self.0.setup, statement, parameters).await;
         if let Err(error) = &answer
             && error.code() != Some(&SqlState::QUERY_CANCELED)
         {

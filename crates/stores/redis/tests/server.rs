@@ -2,13 +2,19 @@
 //! file with its authority), and `tests/live/run redis` starts one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{sync::Arc, time::Duration};
+use std::{process::Command, sync::Arc, time::Duration};
 
 use biped_core::{
-    Claim, Clock, Generation, StoreError, StoredToken, SystemClock, TokenKey, TokenStore,
+    Claim, Clock, ExposeSecret, Generation, StoreError, StoredToken, SystemClock, TokenKey,
+    TokenRequest, TokenStore,
 };
+use biped_engine::{Settings, TokenManager};
 use biped_redis::RedisStore;
-use biped_testing::store::{Alternating, conformance};
+use biped_sealed::{SealKey, SealedStore};
+use biped_testing::{
+    Reply, ScriptedHttp, TestProvider,
+    store::{Alternating, conformance},
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
@@ -172,4 +178,46 @@ async fn who_waits_hears_that_the_connection_was_cut_and_of_news_on_the_next() {
     assert!(!second.is_finished());
     direct.put(&key, &token(2), None).await.unwrap();
     in_time(second).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a Redis: tests/live/run redis"]
+async fn processes_of_a_user_without_channels_fetch_once() {
+    let all = url();
+    // Only the user with all rights may make another.
+    let Some(server) = all.strip_prefix("redis://").filter(|it| !it.contains('@')) else {
+        return;
+    };
+    let mut make = Command::new("redis-cli");
+    make.args(["-u", &all, "ACL", "SETUSER", "quiet", "on", ">secret"]);
+    let rights = ["~biped:*", "resetchannels", "+@all"];
+    assert!(make.args(rights).status().unwrap().success());
+    let quiet = || RedisStore::new(&format!("redis://quiet:secret@{server}").into()).unwrap();
+    let error = quiet().changed(&a_key(), Generation(0)).await.unwrap_err();
+    assert!(error.to_string().contains("NOPERM"), "{error}");
+
+    let http = Arc::new(ScriptedHttp::new());
+    http.answer_with(|count, _| Reply::token(&format!("t-{count}"), 3600));
+    // A seal key of its own, so that no other run has the token.
+    let mut seal = [0; 32];
+    seal.fill_with(|| fastrand::u8(..));
+    let sources: Vec<_> = (0..8)
+        .map(|_| {
+            let store = SealedStore::new(Arc::new(quiet()), SealKey::from_bytes(seal));
+            let manager = TokenManager::builder(http.clone())
+                .store(Arc::new(store))
+                // The machine may be busy; what is tried is who fetches.
+                .settings(Settings::default().store_wait(Duration::from_secs(5)))
+                .build();
+            manager.source(Arc::new(TestProvider::default()), TokenRequest::new())
+        })
+        .collect();
+    let asking: Vec<_> = sources
+        .into_iter()
+        .map(|source| tokio::spawn(async move { source.token().await.unwrap().into_owned() }))
+        .collect();
+    for asking in asking {
+        assert_eq!(asking.await.unwrap().expose_secret(), "t-1");
+    }
+    assert_eq!(http.count(), 1);
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// How long a call waits for the store: the default of `engine.store_wait`.
+const STORE_WAIT: Duration = Duration::from_millis(250);
+
 /// What a scenario came to.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -14,7 +17,7 @@ pub(crate) struct Line {
     pub(crate) slowest: Duration,
     /// A slower call breaks the bound.
     pub(crate) limit: Option<Duration>,
-    /// It was slow, and is tried again.
+    /// It may have been the machine, and is tried again.
     pub(crate) again: bool,
 }
 
@@ -33,10 +36,16 @@ impl Line {
         self.limit.is_some_and(|limit| self.slowest > limit)
     }
 
+    /// Whether nothing is wrong but what a machine that stands still does as well: a call was slow, or one
+    /// waited for the store as long as calls do, and was served without it.
+    pub(crate) fn may_be_the_machine(&self) -> bool {
+        self.failed.is_empty() && (self.is_right() || self.slowest >= STORE_WAIT)
+    }
+
     fn verdict(&self) -> &'static str {
         match (self.is_good(), self.again) {
             (true, _) => "ok",
-            (false, true) => "slow, once more",
+            (false, true) => "slow: once more",
             (false, false) => "BROKEN",
         }
     }

@@ -2,8 +2,8 @@
 //! like, while the Redis and the processes are well, and while they are not.
 //!
 //! Prints a line for each scenario and ends with status 1 where a bound is broken. The process that
-//! is started first runs the scenarios (those named, or `fleet`, `killed`, `faults` and `sealed`; `cluster` and
-//! `sentinel` only if they are named; `numbers` alone, or with the stores that are wanted);
+//! is started first runs the scenarios (those named, or `fleet`, `killed`, `sealed` and `faults`; `cluster`,
+//! `sentinel` and `postgres` only if they are named; `numbers` alone, or with the stores that are wanted);
 //! `worker …` is one process of a fleet.
 // A test program: what goes wrong ends it, and what it finds is printed.
 #![allow(
@@ -14,6 +14,8 @@
 )]
 
 mod failover;
+mod faults;
+mod faulty;
 mod fleet;
 mod line;
 mod many;
@@ -62,7 +64,13 @@ fn main() -> ExitCode {
         if wants("sentinel") {
             failover::sentinel(&mut found).await;
         }
+        if wants("postgres") {
+            failover::postgres(&mut found).await;
+        }
         scenarios::run(&arguments, &mut found).await;
+        if arguments.is_empty() || wants("faults") {
+            faults::run(&mut server::Server::start().await, &mut found).await;
+        }
         broken
     });
     println!("{broken} bounds broken");

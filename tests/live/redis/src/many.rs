@@ -126,8 +126,13 @@ impl Guard {
     /// `redis-cli`, connecting as it must.
     fn cli(self) -> Command {
         // A server that stands still must not hold up the one that asks.
+        self.cli_within("5")
+    }
+
+    /// The same, with so many seconds for what it does.
+    fn cli_within(self, seconds: &str) -> Command {
         let mut command = Command::new("timeout");
-        command.args(["5", "redis-cli"]);
+        command.args([seconds, "redis-cli"]);
         if self == Self::TlsAndUser {
             let ca = Files::get().path("ca.pem");
             command.args(["--tls", "--cacert", &ca]);
@@ -194,7 +199,7 @@ pub(crate) trait Many {
     fn primary(&self) -> u16;
     fn signal(&self, port: u16, signal: &str);
     /// Starts a killed server again.
-    fn restart(&mut self, port: u16);
+    async fn restart(&mut self, port: u16);
     /// Makes a replica the primary, with the primary's consent.
     fn hand_over(&self);
     /// Signals as many of those who watch the servers, the first that the fleet asks.
@@ -229,7 +234,8 @@ impl Cluster {
             })
             .await;
         }
-        let mut create = guard.cli();
+        // On a machine that is busy, the servers take their time to agree.
+        let mut create = guard.cli_within("60");
         create.args(["--cluster", "create"]);
         for node in &cluster.nodes {
             create.arg(format!("127.0.0.1:{}", node.port));
@@ -348,7 +354,7 @@ impl Many for Cluster {
         signal(node.unwrap(), name);
     }
 
-    fn restart(&mut self, port: u16) {
+    async fn restart(&mut self, port: u16) {
         let bus = free_ports(1)[0];
         let directory = self.directory.path();
         let node = self.nodes.iter_mut().find(|node| node.port == port);
@@ -458,7 +464,7 @@ impl Many for Watched {
         signal(node.unwrap(), name);
     }
 
-    fn restart(&mut self, port: u16) {
+    async fn restart(&mut self, port: u16) {
         let directory = self.directory.path();
         let node = self.nodes.iter_mut().find(|node| node.port == port);
         let node = node.unwrap();

@@ -79,7 +79,7 @@ pub(crate) async fn run(wanted: &[String]) -> usize {
     };
     if wants("redis") {
         let server = Server::start().await;
-        let url = format!("redis://127.0.0.1:{}", server.port);
+        let url = server.url();
         for size in sizes.iter().copied() {
             print(row("one Redis", &url, size, PAUSE).await);
         }

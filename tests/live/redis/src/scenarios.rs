@@ -17,7 +17,6 @@ use biped_sandbox::{Effect, Fault, SHOP, Sandbox};
 use crate::{
     fleet::{Fleet, Log, News, Setup},
     line::Line,
-    proxy::Proxy,
     server::Server,
 };
 
@@ -25,15 +24,13 @@ use crate::{
 const FLEET: usize = 50;
 /// How many run into faults, and how many start in the middle of one.
 pub(crate) const FEWER: usize = 20;
-const LATE: usize = 4;
+pub(crate) const LATE: usize = 4;
 /// How long the vendor takes.
 const LATENCY: Duration = Duration::from_millis(100);
 /// The part of a life after which tokens are renewed, unless it is set.
 pub(crate) const REFRESH_AT: f64 = 0.80;
 /// Between two calls of a process.
-pub(crate) const PAUSE: Duration = Duration::from_millis(20);
-/// How often a fault is tried whose only blame is a slow call.
-const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(20);
 /// What a store may cost a call.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
 
@@ -44,9 +41,6 @@ pub(crate) async fn run(wanted: &[String], mut found: impl FnMut(Line)) {
     }
     if wants("killed") {
         found(holder_killed().await);
-    }
-    if wants("faults") {
-        faults(&mut found).await;
     }
     if wants("sealed") {
         found(sealed().await);
@@ -80,10 +74,10 @@ impl Vendor {
         format!("{}/v1/auth/token", self.sandbox.url())
     }
 
-    fn setup(&self, store: Option<u16>) -> Setup {
+    pub(crate) fn setup(&self, store: Option<String>) -> Setup {
         Setup {
             token_endpoint: self.token_endpoint(),
-            store: store.map(|port| format!("redis://127.0.0.1:{port}")),
+            store,
             refresh_at: REFRESH_AT,
             pause: PAUSE,
         }
@@ -122,7 +116,7 @@ pub(crate) fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
 async fn five_expiries() -> Line {
     let (server, vendor) = (Server::start().await, Vendor::start(4).await);
     let started = SystemClock.now().mono;
-    let fleet = Fleet::start(vendor.setup(Some(server.port)), FLEET);
+    let fleet = Fleet::start(vendor.setup(Some(server.url())), FLEET);
     SystemClock.sleep(vendor.lifetime * 5).await;
     let log = fleet.stop().await;
     let elapsed = SystemClock.now().mono - started;
@@ -140,7 +134,7 @@ async fn holder_killed() -> Line {
     vendor.takes(LATENCY * 5);
     let setup = Setup {
         refresh_at: EARLY,
-        ..vendor.setup(Some(server.port))
+        ..vendor.setup(Some(server.url()))
     };
     let started = SystemClock.now().mono;
     let mut fleet = Fleet::start(setup, FLEET);
@@ -172,87 +166,11 @@ async fn holder_killed() -> Line {
     }
 }
 
-/// One fleet through all that can happen to its Redis, and beside it one without a store: what it
-/// takes there is the measure, on a busy machine as on an idle one. Still, where a call was too slow
-/// and nothing else was wrong, that may have been the machine: the fault is tried again, and a store
-/// that is to blame is slow each time.
-async fn faults(found: &mut impl FnMut(Line)) {
-    const LASTS: Duration = Duration::from_secs(5);
-    let (mut server, vendor, other) = (
-        Server::start().await,
-        Vendor::start(4).await,
-        Vendor::start(4).await,
-    );
-    let proxy = Proxy::start(server.port).await;
-    let mut fleet = Fleet::start(vendor.setup(Some(proxy.port)), FEWER);
-    let mut without = Fleet::start(other.setup(None), FEWER);
-    SystemClock.sleep(vendor.lifetime).await;
-    fleet.take();
-    let measure = without.take().slowest;
-    let limit = |without: &Fleet| Some(without.take().slowest.max(measure) + PATIENCE);
-    let faults = [
-        "stopped, and started again empty",
-        "paused for 5 s",
-        "out of memory",
-        "connections cut in the middle of answers",
-    ];
-    for (fault, name) in faults.into_iter().enumerate() {
-        for attempt in 1.. {
-            let before = vendor.requests();
-            match fault {
-                0 => server.stop(),
-                1 => server.signal("-STOP"),
-                2 => server.memory("1").await,
-                _ => proxy.cut(true),
-            }
-            SystemClock.sleep(LASTS / 2).await;
-            fleet.grow(LATE);
-            without.grow(LATE);
-            SystemClock.sleep(LASTS / 2).await;
-            match fault {
-                0 => server.restart().await,
-                1 => server.signal("-CONT"),
-                2 => server.memory("0").await,
-                _ => proxy.cut(false),
-            }
-            // A store that failed is left alone for 5 s; then each finds the others' token.
-            let settled = Duration::from_secs(5) + vendor.lifetime;
-            SystemClock.sleep(settled).await;
-            let mut during = Line {
-                limit: limit(&without),
-                ..line(name, vendor.requests() - before, fleet.take())
-            };
-
-            let (before, started) = (vendor.requests(), SystemClock.now().mono);
-            SystemClock.sleep(vendor.lifetime * 2).await;
-            let elapsed = SystemClock.now().mono - started;
-            let mut afterwards = Line {
-                allowed: Some(vendor.allowed(elapsed)),
-                limit: limit(&without),
-                ..line("… and afterwards", vendor.requests() - before, fleet.take())
-            };
-
-            let slow = [&during, &afterwards].iter().any(|line| line.is_slow());
-            let again = slow && attempt < ATTEMPTS;
-            for line in [&mut during, &mut afterwards] {
-                line.again = again && line.is_right() && line.is_slow();
-            }
-            found(during);
-            found(afterwards);
-            if !again {
-                break;
-            }
-        }
-    }
-    fleet.stop().await;
-    without.stop().await;
-}
-
 /// What is in a Redis and on a disk holds no piece of the token, and opens nowhere else.
 async fn sealed() -> Line {
     let (server, vendor) = (Server::start().await, Vendor::start(600).await);
     let home = tempfile::tempdir().unwrap();
-    let redis = RedisStore::new(&format!("redis://127.0.0.1:{}", server.port).into()).unwrap();
+    let redis = RedisStore::new(&server.url().into()).unwrap();
     let below: [Arc<dyn TokenStore>; 2] = [Arc::new(redis), Arc::new(FileStore::new(home.path()))];
     let mut failed = Vec::new();
     for below in below {

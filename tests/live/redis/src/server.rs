@@ -10,8 +10,10 @@ use biped::provider::{Clock, SystemClock};
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
+use crate::faulty::{Fault, Faulty};
+
 pub(crate) struct Server {
-    pub(crate) port: u16,
+    port: u16,
     directory: TempDir,
     child: Child,
 }
@@ -48,18 +50,22 @@ impl Server {
         panic!("the Redis doesn't start");
     }
 
-    pub(crate) fn stop(&mut self) {
+    pub(crate) fn url(&self) -> String {
+        Self::store(self.port)
+    }
+
+    fn stop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Starts it again, empty.
-    pub(crate) async fn restart(&mut self) {
+    async fn restart(&mut self) {
         self.child = spawn(self.port, self.directory.path());
         self.connection().await;
     }
 
-    pub(crate) fn signal(&self, signal: &str) {
+    fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -70,10 +76,45 @@ impl Server {
         );
     }
 
-    pub(crate) async fn memory(&self, bytes: &str) {
+    async fn memory(&self, bytes: &str) {
         let mut set = redis::cmd("CONFIG");
         set.arg("SET").arg("maxmemory").arg(bytes);
         set.exec_async(&mut self.connection().await).await.unwrap();
+    }
+}
+
+impl Faulty for Server {
+    const FAULTS: &[(Fault, &str)] = &[
+        (Fault::Stopped, "stopped, and started again empty"),
+        (Fault::Paused, "paused for 5 s"),
+        (Fault::Full, "out of memory"),
+        (Fault::Cut, "connections cut in the middle of answers"),
+    ];
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn store(port: u16) -> String {
+        format!("redis://127.0.0.1:{port}")
+    }
+
+    async fn begin(&mut self, fault: Fault) {
+        match fault {
+            Fault::Stopped => self.stop(),
+            Fault::Paused => self.signal("-STOP"),
+            Fault::Full => self.memory("1").await,
+            Fault::Cut => {}
+        }
+    }
+
+    async fn end(&mut self, fault: Fault) {
+        match fault {
+            Fault::Stopped => self.restart().await,
+            Fault::Paused => self.signal("-CONT"),
+            Fault::Full => self.memory("0").await,
+            Fault::Cut => {}
+        }
     }
 }
 

@@ -59,11 +59,14 @@ impl Bindings<'_> {
             let given = self.keys.given(&key);
             return given.is_ok_and(|key| key.thumbprint() == thumbprint);
         }
-        let Some(IdentityRef { certificate, .. }) = self.certificate else {
-            return false;
-        };
-        let certificate = cx.secret(certificate).await.ok();
-        let own = certificate.and_then(|pem| certificate::thumbprint(&pem));
+        let own = self.own_certificate(cx).await;
         own.is_some_and(|own| own == thumbprint)
+    }
+
+    /// Returns the thumbprint of the configured certificate.
+    pub(super) async fn own_certificate(&self, cx: &FetchContext<'_>) -> Option<String> {
+        let IdentityRef { certificate, .. } = self.certificate?;
+        let certificate = cx.secret(certificate).await.ok()?;
+        certificate::thumbprint(&certificate)
     }
 }

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod faults;
+mod killed;
 mod pgbouncer;
 mod postgres;
 mod promises;

@@ -2,14 +2,14 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
 };
 
-use biped_core::{ExposeSecret, TokenRequest, TokenStore};
+use biped_core::{Clock, ExposeSecret, SystemClock, TokenRequest, TokenStore};
 use biped_engine::{Settings, TokenManager};
 use biped_postgres::PostgresStore;
 use biped_sealed::{SealKey, SealedStore};
@@ -19,7 +19,7 @@ use biped_testing::{
 };
 
 use crate::{
-    faults::until_found,
+    faults::{until_found, until_put},
     postgres::{PASSWORD, Postgres, as_server},
     promises::{a_key, connected, keeps_every_promise, token},
 };
@@ -53,6 +53,7 @@ impl PgBouncer {
             child,
             configuration,
         };
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {}
         connected(&bouncer.store()).await;
         bouncer
     }
@@ -145,4 +146,25 @@ async fn a_pooler_that_was_away_is_used_again() {
     connected(&direct).await;
     assert!(direct.put(&key, &token(2), None).await.unwrap());
     assert_eq!(until_found(&store, &key).await.generation.0, 2);
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL and a PgBouncer: tests/live/run postgres"]
+async fn a_statement_that_waits_behind_a_pooler_is_given_up_by_the_server_too() {
+    let server = Postgres::start("").await;
+    let bouncer = PgBouncer::before(&server).await;
+    let (store, key) = (bouncer.store(), a_key());
+    connected(&store).await;
+    let (holder, watch) = (server.client().await, server.client().await);
+    let lock = "BEGIN; LOCK TABLE biped_tokens";
+    holder.batch_execute(lock).await.unwrap();
+    store.get(&key).await.unwrap_err();
+    let start = SystemClock.now().mono;
+    let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    while !watch.query(waits, &[]).await.unwrap().is_empty() {
+        let waited = SystemClock.now().mono - start;
+        assert!(waited < Duration::from_secs(20), "it waits for ever");
+    }
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    assert!(until_put(&store, &key, 1).await);
 }
