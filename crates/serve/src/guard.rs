@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::{
-    HeaderMap, Method, Request, Uri, Version,
+    HeaderMap, HeaderName, Method, Request, Uri, Version,
     header::{
         ACCESS_CONTROL_REQUEST_METHOD, ALLOW, EXPECT, HOST, HeaderValue, ORIGIN, TRANSFER_ENCODING,
         UPGRADE,
@@ -15,6 +15,8 @@ use crate::{
     target::{self, BadPath},
     tls::Secured,
 };
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The longest target.
 const MAX_TARGET: usize = 8 * 1024;
@@ -185,7 +187,7 @@ fn check_origin(
     if *method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
         return refused();
     }
-    for site in headers.get_all("sec-fetch-site") {
+    for site in headers.get_all(SEC_FETCH_SITE) {
         if matches!(site.as_bytes(), b"cross-site" | b"same-site") {
             return refused();
         }

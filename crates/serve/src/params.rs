@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use biped::TokenSource;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::{callers::Identity, live::Served, problem::Problem, target::percent_decoded};
+
+const PARAM: HeaderName = HeaderName::from_static("biped-param");
+const SCOPE: HeaderName = HeaderName::from_static("biped-scope");
+const TENANT: HeaderName = HeaderName::from_static("biped-tenant");
+const MIN_TTL: HeaderName = HeaderName::from_static("biped-min-ttl");
 
 /// What a request asks for beside the provider.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +33,7 @@ impl Wish {
             };
             wish.add(&name, value)?;
         }
-        for value in headers.get_all("biped-param") {
+        for value in headers.get_all(PARAM) {
             let text = value.to_str().ok();
             let pair = text.and_then(|text| text.split_once('='));
             let Some((name, value)) = pair else {
@@ -44,13 +49,13 @@ impl Wish {
             }
             wish.add(name, value)?;
         }
-        if let Some(scope) = one(headers, "biped-scope")? {
+        if let Some(scope) = one(headers, &SCOPE)? {
             wish.add("scope", scope.to_owned())?;
         }
-        if let Some(tenant) = one(headers, "biped-tenant")? {
+        if let Some(tenant) = one(headers, &TENANT)? {
             wish.add("tenant", tenant.to_owned())?;
         }
-        if let Some(seconds) = one(headers, "biped-min-ttl")? {
+        if let Some(seconds) = one(headers, &MIN_TTL)? {
             wish.min_ttl = Some(
                 whole_seconds(seconds)
                     .ok_or_else(|| wrong("Biped-Min-TTL: expected a whole number of seconds"))?,
@@ -164,7 +169,10 @@ impl Wish {
 }
 
 /// The value of a header that may be given once.
-pub(crate) fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Problem> {
+pub(crate) fn one<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'h str>, Problem> {
     let mut all = headers.get_all(name).iter();
     let Some(value) = all.next() else {
         return Ok(None);

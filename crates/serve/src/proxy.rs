@@ -10,7 +10,7 @@ use biped::{
     client::{CallError, call},
     provider::{Clock, SystemClock},
 };
-use http::{Request, Response, StatusCode, Uri, header::CONTENT_LENGTH};
+use http::{HeaderName, Request, Response, StatusCode, Uri, header::CONTENT_LENGTH};
 use hyper::body::Incoming;
 
 use self::place::Wanted;
@@ -30,6 +30,8 @@ use crate::{
     transport::{ApiTransport, Outgoing, Seen},
     upstream::Failure,
 };
+
+const TIMEOUT: HeaderName = HeaderName::from_static("biped-timeout");
 
 /// A request for an API.
 pub(crate) struct Asked<'a> {
@@ -206,8 +208,11 @@ impl Asked<'_> {
             let what = "the configuration does not allow this method and path";
             return Err(Problem::new("not-allowed", what));
         }
-        let has_header = request.headers().get("biped-request");
-        if self.live.serve.require_header && has_header.is_none_or(|it| it.as_bytes() != b"1") {
+        let has_header = || {
+            let header = request.headers().get("biped-request");
+            header.is_some_and(|it| it.as_bytes() == b"1")
+        };
+        if self.live.serve.require_header && !has_header() {
             let what = "the header Biped-Request: 1 is missing";
             return Err(Problem::new("not-allowed", what));
         }
@@ -220,7 +225,7 @@ impl Asked<'_> {
             .settings
             .response_timeout
             .unwrap_or(serve.response_timeout);
-        let Some(seconds) = one(request.headers(), "biped-timeout")? else {
+        let Some(seconds) = one(request.headers(), &TIMEOUT)? else {
             return Ok(usual);
         };
         let asked = whole_seconds(seconds).filter(|time| !time.is_zero());

@@ -3,7 +3,12 @@
 
 mod outgoing;
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use biped::{
     CachedToken, Rejection, TokenSource,
@@ -22,12 +27,14 @@ use crate::{
     config::{Http2, Replay},
     links,
     meter::{self, Series},
-    upstream::{Attempt, Clients, Failure, MAX_HEAD, Upstream, is_dead_connection},
+    upstream::{Attempt, Clients, Failure, InUse, MAX_HEAD, Upstream, is_dead_connection},
 };
 
 /// An API's response.
 pub(crate) struct Answer {
     pub(crate) response: Response<ResponseBody<Incoming>>,
+    /// Its connection.
+    pub(crate) in_use: Option<InUse>,
     /// The equivalent HTTP status.
     status: StatusCode,
     /// Trailers without a message before them; they count as headers.
@@ -172,7 +179,7 @@ impl ApiTransport<'_> {
         };
         self.seen.api_time = Some(SystemClock.now().mono.saturating_sub(started));
         let answer = answer?;
-        let response = answer.map_err(|(error, _)| Failure::Send(error))?;
+        let (response, in_use) = answer.map_err(|(error, _)| Failure::Send(error))?;
         // hyper's own limit is one of its buffer, which may have been larger.
         let lines = response.headers().iter();
         let head: usize = lines
@@ -190,6 +197,7 @@ impl ApiTransport<'_> {
         let answer = Answer {
             status: response.status(),
             response,
+            in_use,
             trailers: None,
             url,
         };
@@ -207,8 +215,8 @@ impl ApiTransport<'_> {
         fresh: bool,
     ) -> Result<Attempt, Failure> {
         let started = SystemClock.now().mono;
-        let sending = clients.send(request, fresh);
-        tokio::pin!(sending);
+        // tokio's pin! would keep room for it twice.
+        let mut sending = pin!(clients.send(request, fresh));
         loop {
             let last = self.upload.moved().max(started);
             let left = (last + self.timeout).saturating_sub(SystemClock.now().mono);

@@ -1,9 +1,11 @@
-//! Connections to the APIs: hyper-util's client behind [`Upstream`].
+//! Connections to the APIs, behind [`Upstream`]: hyper-util's client, and beside it a pool for what is
+//! certain to be HTTP/1.1.
 
 mod connector;
 mod failure;
 mod open;
 mod plain;
+mod pool;
 mod trust;
 mod way;
 
@@ -25,15 +27,21 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{
-        Client, Error as SendError,
+        Client,
         connect::{Connected, capture_connection},
     },
     rt::{TokioExecutor, TokioTimer},
 };
 
-use self::{connector::Connector, open::Open, plain::Plain, way::Way};
+use self::{
+    connector::Connector,
+    open::Open,
+    plain::Plain,
+    pool::{Origin, Pool},
+    way::Way,
+};
 pub(crate) use self::{
-    failure::{Failure, is_dead_connection},
+    failure::{Failure, SendError, is_dead_connection},
     open::InUse,
     plain::OwnAddresses,
 };
@@ -68,9 +76,12 @@ struct Kept {
     used: Duration,
 }
 
-/// A client that keeps connections, and one that makes a new one for each request.
+/// A client that keeps connections, and one that makes a new one for each request; and a pool, which costs
+/// less, for where no handshake can choose HTTP/2.
 #[derive(Debug)]
 pub(crate) struct Clients {
+    http2: Http2,
+    pool: Arc<Pool>,
     pooled: Client<Connector, Body>,
     fresh: Client<Connector, Body>,
 }
@@ -132,6 +143,8 @@ impl Upstream {
             builder.build(connector.clone())
         };
         let made = Arc::new(Clients {
+            http2,
+            pool: Arc::new(Pool::new(connector.clone())),
             pooled: client(IDLE_CONNECTIONS),
             fresh: client(0),
         });
@@ -150,12 +163,26 @@ fn forget_unused(clients: &mut HashMap<Kind, Kept>, now: Duration) {
     clients.retain(|_, kept| now.saturating_sub(kept.used) < IDLE);
 }
 
-/// The end of one attempt: an answer, or why there is none and whether its connection had served before.
-pub(crate) type Attempt = Result<Response<Incoming>, (SendError, bool)>;
+/// The end of one attempt: an answer on a connection that it uses, or why there is none and whether its
+/// connection had served before.
+pub(crate) type Attempt = Result<(Response<Incoming>, Option<InUse>), (SendError, bool)>;
 
 impl Clients {
     /// Sends a request; on a connection of its own if `fresh`.
-    pub(crate) async fn send(&self, mut request: Request<Body>, fresh: bool) -> Attempt {
+    pub(crate) async fn send(&self, request: Request<Body>, fresh: bool) -> Attempt {
+        let origin = Origin::of(request.uri()).filter(|origin| match self.http2 {
+            Http2::Auto => !origin.is_encrypted(),
+            Http2::Off => true,
+            Http2::PriorKnowledge => false,
+        });
+        match origin {
+            Some(origin) => self.pool.send(origin, request, fresh).await,
+            // Much larger.
+            None => Box::pin(self.send_by_client(request, fresh)).await,
+        }
+    }
+
+    async fn send_by_client(&self, mut request: Request<Body>, fresh: bool) -> Attempt {
         let mut captured = capture_connection(&mut request);
         let client = if fresh { &self.fresh } else { &self.pooled };
         let answer = client.request(request);
@@ -172,14 +199,9 @@ impl Clients {
         };
         let (in_use, was_used) = in_use.flatten().unzip();
         match answer {
-            Ok(mut response) => {
-                // Until the body's end.
-                response
-                    .extensions_mut()
-                    .extend(in_use.map(extension).unwrap_or_default());
-                Ok(response)
-            }
-            Err(error) => Err((error, was_used.unwrap_or(false))),
+            // Until the body's end.
+            Ok(response) => Ok((response, in_use)),
+            Err(error) => Err((SendError::Client(error), was_used.unwrap_or(false))),
         }
     }
 }
@@ -188,12 +210,6 @@ fn begin(connected: Option<&Connected>) -> Option<(InUse, bool)> {
     let mut extras = http::Extensions::new();
     connected?.get_extras(&mut extras);
     extras.remove::<Open>().map(|open| open.begin())
-}
-
-fn extension(in_use: InUse) -> http::Extensions {
-    let mut extensions = http::Extensions::new();
-    extensions.insert(in_use);
-    extensions
 }
 
 impl fmt::Debug for Upstream {

@@ -12,7 +12,6 @@ use crate::{
     links::{self, Place},
     problem::Problem,
     transport::{Answer, Seen},
-    upstream::InUse,
 };
 
 /// How an answer is shown.
@@ -39,7 +38,7 @@ impl Shown<'_> {
         }
         // The caller's connection has its own version.
         parts.version = Version::HTTP_11;
-        let in_use = parts.extensions.remove::<InUse>();
+        let in_use = answer.in_use;
         parts.extensions.clear();
         let trailers = self.takes_trailers || self.version == Version::HTTP_2;
         let headers = &mut parts.headers;

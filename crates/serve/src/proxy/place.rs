@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderName, Uri};
 use url::Url;
 
 use crate::{
@@ -11,6 +11,8 @@ use crate::{
     target::{self, BadPath, Target},
     transport::Path,
 };
+
+const URL: HeaderName = HeaderName::from_static("biped-url");
 
 /// Where a request wants to go.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ impl Wanted {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
-        let Some(text) = one(headers, "biped-url")? else {
+        let Some(text) = one(headers, &URL)? else {
             return Ok(Self::Below {
                 rest: target.rest.to_owned(),
                 query: uri.query().map(str::to_owned),

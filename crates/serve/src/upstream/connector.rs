@@ -98,6 +98,12 @@ pub(crate) struct Counted {
     open: Open,
 }
 
+impl Counted {
+    pub(super) fn open(&self) -> &Open {
+        &self.open
+    }
+}
+
 impl Connection for Counted {
     fn connected(&self) -> Connected {
         self.stream.connected().extra(self.open.clone())

@@ -1,13 +1,13 @@
 //! [`Failure`]: why an API gave no response, and whether it may have acted on the request.
 
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, fmt, io};
 
 use biped::Error;
 use http::StatusCode;
-use hyper_util::client::legacy::Error as SendError;
+use hyper_util::client::legacy::Error as ClientError;
 
 use super::{
-    plain::{IsLoop, NoAddress, TooSlow},
+    plain::{BoxError, IsLoop, NoAddress, TooSlow},
     way::ProxyFailed,
 };
 use crate::{body::Interrupted, problem::Problem};
@@ -23,6 +23,43 @@ pub(crate) enum Failure {
     Silent,
     /// The head of the response is too large.
     LargeHead,
+}
+
+/// Why sending failed.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// There is no connection.
+    Connect(BoxError),
+    /// The connection did not serve.
+    Sent(hyper::Error),
+    /// One or the other.
+    Client(ClientError),
+}
+
+impl SendError {
+    fn is_connect(&self) -> bool {
+        match self {
+            Self::Connect(_) => true,
+            Self::Sent(_) => false,
+            Self::Client(error) => error.is_connect(),
+        }
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request could not be sent")
+    }
+}
+
+impl StdError for SendError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(match self {
+            Self::Connect(error) => &**error,
+            Self::Sent(error) => error,
+            Self::Client(error) => error,
+        })
+    }
 }
 
 impl Failure {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::pool::Lease;
 use crate::meter::OpenConnections;
 
 /// What is known of a connection. Its clones are of the same connection.
@@ -22,13 +23,12 @@ struct State {
     is_closed: bool,
 }
 
-/// A request that uses a connection, until the last clone is dropped.
-#[derive(Clone)]
+/// A request that uses a connection, until this is dropped.
 pub(crate) struct InUse {
-    _use: Arc<Use>,
+    open: Open,
+    /// Dropped after the use was noted as over.
+    lease: Option<Lease>,
 }
-
-struct Use(Open);
 
 impl Open {
     pub(super) fn new(gauges: OpenConnections) -> Self {
@@ -49,7 +49,8 @@ impl Open {
         state.active += 1;
         state.uses = state.uses.saturating_add(1);
         let in_use = InUse {
-            _use: Arc::new(Use(self.clone())),
+            open: self.clone(),
+            lease: None,
         };
         (in_use, state.uses > 1)
     }
@@ -71,10 +72,17 @@ impl Open {
     }
 }
 
-impl Drop for Use {
+impl InUse {
+    /// Keeps the connection for this request until it has ended.
+    pub(super) fn keep(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+    }
+}
+
+impl Drop for InUse {
     fn drop(&mut self) {
-        let Inner { gauges, .. } = &*self.0.0;
-        let mut state = self.0.state();
+        let Inner { gauges, .. } = &*self.open.0;
+        let mut state = self.open.state();
         state.active -= 1;
         if state.active == 0 && !state.is_closed {
             gauges.active.decrement(1.0);
