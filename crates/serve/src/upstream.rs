@@ -23,8 +23,7 @@ use biped::{
     reqwest::HttpSettings,
     tower::Body,
 };
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::Request;
 use hyper_util::{
     client::legacy::{
         Client,
@@ -37,22 +36,15 @@ use self::{
     connector::Connector,
     open::Open,
     plain::Plain,
-    pool::{Origin, Pool},
+    pool::{IDLE, IDLE_CONNECTIONS, Origin, Pool},
     way::Way,
 };
 pub(crate) use self::{
     failure::{Failure, SendError, is_dead_connection},
-    open::InUse,
     plain::OwnAddresses,
+    pool::{Attempt, InUse, MAX_HEAD},
 };
 use crate::{config::Http2, meter::OpenConnections};
-
-/// How long an unused connection is kept.
-const IDLE: Duration = Duration::from_secs(30);
-/// How many unused connections to one server are kept.
-const IDLE_CONNECTIONS: usize = 512;
-/// The largest head of a response.
-pub(crate) const MAX_HEAD: usize = 64 * 1024;
 
 /// The connections to the APIs of the providers with the same settings.
 pub(crate) struct Upstream {
@@ -163,10 +155,6 @@ fn forget_unused(clients: &mut HashMap<Kind, Kept>, now: Duration) {
     clients.retain(|_, kept| now.saturating_sub(kept.used) < IDLE);
 }
 
-/// The end of one attempt: an answer on a connection that it uses, or why there is none and whether its
-/// connection had served before.
-pub(crate) type Attempt = Result<(Response<Incoming>, Option<InUse>), (SendError, bool)>;
-
 impl Clients {
     /// Sends a request; on a connection of its own if `fresh`.
     pub(crate) async fn send(&self, request: Request<Body>, fresh: bool) -> Attempt {
@@ -209,7 +197,8 @@ impl Clients {
 fn begin(connected: Option<&Connected>) -> Option<(InUse, bool)> {
     let mut extras = http::Extensions::new();
     connected?.get_extras(&mut extras);
-    extras.remove::<Open>().map(|open| open.begin())
+    let (it, was_used) = extras.remove::<Open>()?.begin();
+    Some((it.into(), was_used))
 }
 
 impl fmt::Debug for Upstream {

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::pool::Lease;
 use crate::meter::OpenConnections;
 
 /// What is known of a connection. Its clones are of the same connection.
@@ -24,11 +23,7 @@ struct State {
 }
 
 /// A request that uses a connection, until this is dropped.
-pub(crate) struct InUse {
-    open: Open,
-    /// Dropped after the use was noted as over.
-    lease: Option<Lease>,
-}
+pub(crate) struct Use(Open);
 
 impl Open {
     pub(super) fn new(gauges: OpenConnections) -> Self {
@@ -40,7 +35,7 @@ impl Open {
     }
 
     /// Notes a use, and says whether it is not the first.
-    pub(super) fn begin(&self) -> (InUse, bool) {
+    pub(super) fn begin(&self) -> (Use, bool) {
         let mut state = self.state();
         if state.active == 0 && !state.is_closed {
             self.0.gauges.idle.decrement(1.0);
@@ -48,11 +43,7 @@ impl Open {
         }
         state.active += 1;
         state.uses = state.uses.saturating_add(1);
-        let in_use = InUse {
-            open: self.clone(),
-            lease: None,
-        };
-        (in_use, state.uses > 1)
+        (Use(self.clone()), state.uses > 1)
     }
 
     pub(super) fn close(&self) {
@@ -72,17 +63,10 @@ impl Open {
     }
 }
 
-impl InUse {
-    /// Keeps the connection for this request until it has ended.
-    pub(super) fn keep(&mut self, lease: Lease) {
-        self.lease = Some(lease);
-    }
-}
-
-impl Drop for InUse {
+impl Drop for Use {
     fn drop(&mut self) {
-        let Inner { gauges, .. } = &*self.open.0;
-        let mut state = self.open.state();
+        let Inner { gauges, .. } = &*self.0.0;
+        let mut state = self.0.state();
         state.active -= 1;
         if state.active == 0 && !state.is_closed {
             gauges.active.decrement(1.0);

@@ -13,17 +13,49 @@ use biped::{
     tower::Body,
 };
 use http::{
-    HeaderValue, Request, Uri,
+    HeaderValue, Request, Response, Uri,
     header::HOST,
     uri::{Authority, Scheme},
 };
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+};
 use tokio::runtime::Handle;
 use tower_service::Service;
 
 use super::{
-    Attempt, IDLE, IDLE_CONNECTIONS, MAX_HEAD, SendError, connector::Connector, open::Open,
+    connector::Connector,
+    failure::SendError,
+    open::{Open, Use},
 };
+
+/// How long an unused connection is kept.
+pub(super) const IDLE: Duration = Duration::from_secs(30);
+/// How many unused connections to one server are kept.
+pub(super) const IDLE_CONNECTIONS: usize = 512;
+/// The largest head of a response.
+pub(crate) const MAX_HEAD: usize = 64 * 1024;
+
+/// The end of one attempt: an answer on a connection that it uses, or why there is none and whether its
+/// connection had served before.
+pub(crate) type Attempt = Result<(Response<Incoming>, Option<InUse>), (SendError, bool)>;
+
+/// A connection that an answer is still on, until this is dropped. One of the pool goes back to it then.
+pub(crate) struct InUse {
+    // Dropped in this order.
+    _use: Use,
+    _lease: Option<Lease>,
+}
+
+impl From<Use> for InUse {
+    fn from(it: Use) -> Self {
+        Self {
+            _use: it,
+            _lease: None,
+        }
+    }
+}
 
 /// Connections that are not in use, and the way to more.
 pub(super) struct Pool {
@@ -58,7 +90,7 @@ struct Line {
 }
 
 /// A connection that goes back to its pool when this is dropped, and its request has ended.
-pub(super) struct Lease {
+struct Lease {
     pool: Arc<Pool>,
     origin: Origin,
     line: Option<Line>,
@@ -97,11 +129,14 @@ impl Pool {
                     .await
                     .map_err(|error| (error, false))?,
             };
-            let (mut in_use, was_used) = line.open.begin();
+            let (it, was_used) = line.open.begin();
             let mut error = match line.sender.try_send_request(request).await {
                 Ok(response) => {
-                    let pool = self.clone();
-                    in_use.keep(Lease::new(pool, origin, line));
+                    let lease = Lease::new(self.clone(), origin, line);
+                    let in_use = InUse {
+                        _use: it,
+                        _lease: Some(lease),
+                    };
                     return Ok((response, Some(in_use)));
                 }
                 Err(error) => error,
