@@ -34,7 +34,12 @@ pub(crate) fn run(session: &Session, args: &args::Serve) -> Outcome {
     }
     let biped = session.resident()?;
     let settings = biped.section::<Serve>("serve").cloned().unwrap_or_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut runtime = match settings.threads() {
+        // The thread that is there anyway: nothing is handed to another.
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime
         .worker_threads(settings.threads())
         .enable_all()
         .build()

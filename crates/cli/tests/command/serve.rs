@@ -137,9 +137,18 @@ fn a_broken_configuration_ends_it_with_status_2() {
 #[cfg(unix)]
 #[test]
 fn a_changed_configuration_is_read_again_at_a_hangup() {
+    // One thread runs otherwise than several do.
+    for threads in ["1", "2"] {
+        read_again_at_a_hangup(threads);
+    }
+}
+
+#[cfg(unix)]
+fn read_again_at_a_hangup(threads: &str) {
     let world = World::new();
     let file = world.sandbox().config_toml();
     let mut command = world.command(["--config", "biped.toml", "serve", "--listen", "127.0.0.1:0"]);
+    command.env("BIPED_SERVE__THREADS", threads);
     command.stderr(Stdio::piped());
     let mut running = Running::of(command);
     let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
@@ -163,6 +172,8 @@ fn a_changed_configuration_is_read_again_at_a_hangup() {
     while !told().contains("read again") {}
     assert_eq!(get(&url, "/shop/v1/orders", "").0, 404);
     assert_eq!(get(&url, "/store/v1/orders", "").0, 200);
+    running.signal(rustix::process::Signal::TERM);
+    assert_eq!(running.status(), 0);
 }
 
 #[cfg(unix)]

@@ -1,6 +1,11 @@
 //! [`Session`]: a connection to a server, made ready, and the task that drives it.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use biped_core::Clock;
 use tokio::task::AbortHandle;
@@ -25,6 +30,8 @@ const CONNECTING: Duration = Duration::from_secs(2);
 pub(crate) struct Session {
     pub(crate) client: Client,
     driver: AbortHandle,
+    /// Held while a transaction is sent.
+    turn: Mutex<()>,
 }
 
 impl Drop for Session {
@@ -64,6 +71,7 @@ impl Session {
         let session = Self {
             client,
             driver: driver.abort_handle(),
+            turn: Mutex::default(),
         };
         session.prepare(setup).await?;
         Ok(session)
@@ -113,12 +121,24 @@ impl Session {
         // The limit ends with a transaction of its own, all of which is sent at once.
         let limit = LIMIT.as_millis();
         let begin = format!("BEGIN; SET LOCAL statement_timeout = {limit}");
-        let (begun, answer, ended) = tokio::join!(
-            biased;
-            self.client.batch_execute(&begin),
-            answer,
-            self.client.batch_execute("COMMIT"),
-        );
+        let mut all = pin!(async {
+            tokio::join!(
+                biased;
+                self.client.batch_execute(&begin),
+                answer,
+                self.client.batch_execute("COMMIT"),
+            )
+        });
+        let mut is_sent = false;
+        let (begun, answer, ended) = poll_fn(|cx| {
+            // The first poll sends: another thread's statements must not come in between.
+            let turn = (!is_sent).then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+            is_sent = true;
+            let polled = all.as_mut().poll(cx);
+            drop(turn);
+            polled
+        })
+        .await;
         begun?;
         let row = answer?;
         ended?;
