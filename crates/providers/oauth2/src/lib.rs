@@ -64,10 +64,10 @@
 //! | RFC 9470 | step-up authentication | no: a challenge with `insufficient_scope` rejects no token |
 //! | RFC 9701 | JWT introspection responses | no |
 //!
-//! A token that is bound to the configured `dpop_key` or `certificate` enters a sealed store only, and only processes with that key or
-//! certificate use it from there. One that is bound to the key of a process enters no store. Whether a token
-//! is bound to the certificate, a JWT says (`cnf` with `x5t#S256`), or the issuer's metadata
-//! (`tls_client_certificate_bound_access_tokens`).
+//! A token that is bound to the configured `dpop_key` or `certificate` enters a sealed store only, and only
+//! processes with that key or certificate use it from there. One that is bound to the key of a process enters
+//! no store. A JWT says whether it is bound to the certificate (`cnf` with `x5t#S256`); the issuer's metadata
+//! say so of all tokens (`tls_client_certificate_bound_access_tokens`).
 //!
 //! For Entra ID, which identifies a client by a certificate, set `certificate` together with `key`:
 //!
