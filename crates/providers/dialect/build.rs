@@ -10,6 +10,12 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+#[path = "src/backing.rs"]
+#[allow(dead_code, unreachable_pub)] // The crate uses all of it.
+mod backing;
+
+use backing::Backing;
+
 fn main() -> Result<(), Box<dyn Error>> {
     if env::var_os("CARGO_FEATURE_CATALOGUE").is_none() {
         return Ok(());
@@ -35,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(
             list,
             "    Indexed {{ name: {name:?}, text: include_str!({path:?}), title: {:?}, variant: {:?}, \
-             token_endpoint: {:?}, words: {:?}, backing: Backing::{} }},",
+             token_endpoint: {:?}, words: {:?}, backing: Backing::{:?} }},",
             row.title, row.variant, row.token_endpoint, row.words, row.backing
         )?;
     }
@@ -51,8 +57,7 @@ struct Row<'t> {
     token_endpoint: String,
     /// What is searched, in lower case.
     words: String,
-    /// The variant of `Backing`.
-    backing: &'static str,
+    backing: Backing,
 }
 
 impl<'t> Row<'t> {
@@ -77,14 +82,12 @@ impl<'t> Row<'t> {
             variant,
             token_endpoint,
             words,
-            backing: about.map_or("Unverified", backing),
+            backing: about.map_or(Backing::Unverified, backing),
         }
     }
 }
 
-/// As `About::backing` has it; a test compares the two.
-fn backing(about: &DeTable<'_>) -> &'static str {
-    const FACTS: [&str; 2] = ["request", "answer"];
+fn backing(about: &DeTable<'_>) -> Backing {
     let is_true = |value: Option<&Spanned<DeValue<'_>>>| {
         value.and_then(|value| value.get_ref().as_bool()) == Some(true)
     };
@@ -94,15 +97,11 @@ fn backing(about: &DeTable<'_>) -> &'static str {
     let own = own.filter(|source| is_true(source.get("own")));
     let said: Vec<_> = own.flat_map(|source| texts(source, "says")).collect();
     let unverified = texts(about, "unverified");
-    if is_true(about.get("live")) {
-        "Live"
-    } else if FACTS.iter().any(|fact| unverified.contains(fact)) {
-        "Unverified"
-    } else if FACTS.iter().all(|fact| said.contains(fact)) {
-        "Own"
-    } else {
-        "Others"
-    }
+    Backing::of(
+        is_true(about.get("live")),
+        |fact| said.contains(&fact),
+        |fact| unverified.contains(&fact),
+    )
 }
 
 fn texts<'t>(table: &'t DeTable<'_>, key: &str) -> Vec<&'t str> {

@@ -134,6 +134,53 @@ fn a_broken_configuration_ends_it_with_status_2() {
     assert!(secured.contains("probe_listen"), "{secured}");
 }
 
+#[test]
+fn all_that_is_wrong_in_serve_is_told_at_once() {
+    let serve = r#"
+[serve]
+listen = 7417
+nope = 1
+tokens = "sometimes"
+threads = 0
+max_head = "64 parsecs"
+[serve.providers]
+shop = true
+orders = { allow = ["GET v1"] }
+[[serve.callers]]
+name = "a"
+[[serve.callers]]
+name = "b"
+token = "env:CALLER"
+[[serve.callers]]
+name = "b"
+token = "env:CALLER"
+[providers.shop]"#;
+    let world = World::with("[providers.shop]", serve);
+    let told = world.run("serve --listen 127.0.0.1:0").failed(2);
+    let expected = [
+        "serve.listen: expected a string or a list of strings",
+        "serve.nope: unknown key",
+        "serve.tokens: expected true, false or \"any\"",
+        "serve.threads: expected a whole number from 1 up",
+        "serve.max_head: expected a whole number of bytes",
+        "serve.providers.shop: expected a table; begin it with the line [serve.providers.shop]",
+        "serve.providers.orders.allow: expected rules such as \"GET /v1/**\"",
+        "serve.callers: expected one of token, certificate and uid",
+        "serve.callers.name: another caller has this name",
+        "serve.callers: another caller has the same token, certificate or uid",
+    ];
+    for words in expected {
+        let line = told.lines().find(|line| line.contains(words));
+        let line = line.unwrap_or_else(|| panic!("{words} is not in\n{told}"));
+        assert!(line.contains("biped.toml:"), "{line}");
+    }
+    assert_eq!(
+        told.matches("biped.toml:").count(),
+        expected.len(),
+        "{told}"
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn a_changed_configuration_is_read_again_at_a_hangup() {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::Method;
 
+use crate::backing::Backing;
+
 pub(crate) mod read;
 
 /// The facts of a vendor file that a source can say, or that can be unverified.
@@ -60,20 +62,6 @@ pub enum Scopes {
     Listed(Vec<(String, String)>),
     /// A sentence, such as `none needed`.
     Described(String),
-}
-
-/// What backs a vendor's request and its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Backing {
-    /// A token was fetched from the vendor.
-    Live,
-    /// Pages or code of the vendor's own.
-    Own,
-    /// Two sources that are independent of each other.
-    Others,
-    /// A source is missing.
-    Unverified,
 }
 
 /// A harmless request that works with any valid token.
@@ -199,20 +187,12 @@ impl About {
     /// Returns what backs the vendor's request and its answer.
     #[must_use]
     pub fn backing(&self) -> Backing {
-        let facts = ["request", "answer"];
-        let is_own = |fact: &&str| {
+        let is_own = |fact: &str| {
             let mut own = self.sources().iter().filter(|source| source.is_own());
-            own.any(|source| source.says().any(|said| said == *fact))
+            own.any(|source| source.says().any(|said| said == fact))
         };
-        if self.is_live() {
-            Backing::Live
-        } else if self.unverified().any(|fact| facts.contains(&fact)) {
-            Backing::Unverified
-        } else if facts.iter().all(is_own) {
-            Backing::Own
-        } else {
-            Backing::Others
-        }
+        let is_unverified = |fact: &str| self.unverified().any(|known| known == fact);
+        Backing::of(self.is_live(), is_own, is_unverified)
     }
 
     /// Returns what the vendor is for, such as `identity` or `shipping`.
@@ -252,19 +232,6 @@ impl Source {
     #[must_use]
     pub fn is_own(&self) -> bool {
         self.own
-    }
-}
-
-impl Backing {
-    /// Returns the word for it: `live`, `own`, `others` or `unverified`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Own => "own",
-            Self::Others => "others",
-            Self::Unverified => "unverified",
-        }
     }
 }
 

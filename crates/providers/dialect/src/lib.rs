@@ -72,6 +72,7 @@ mod about;
 mod answer;
 mod answer_path;
 mod attach;
+mod backing;
 #[cfg(feature = "catalogue")]
 mod catalogue;
 mod check;
@@ -100,7 +101,8 @@ pub mod guide {}
 #[cfg(feature = "catalogue")]
 pub use self::catalogue::{Catalogue, Suggested, VendorFile};
 pub use self::{
-    about::{About, Backing, Limits, Scopes, Source, Verify},
+    about::{About, Limits, Scopes, Source, Verify},
+    backing::Backing,
     check::{Assumption, Report, check, check_text},
     config::kind,
     dialect::{Dialect, Param},

@@ -1,6 +1,6 @@
 //! The files of the catalogue, as the build script lists them: every file below `vendors`.
 
-use crate::about::Backing;
+use crate::backing::Backing;
 
 /// A vendor, and what a search or a list of vendors shows of its file.
 #[derive(Debug)]

@@ -2,11 +2,7 @@
 #![cfg(feature = "catalogue")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-    io::Write as _,
-};
+use std::collections::BTreeSet;
 
 use biped_dialect::{About, Catalogue, Dialect, Example, Scopes, Source};
 use toml::de::{DeTable, DeValue};
@@ -214,47 +210,4 @@ fn the_examples_of_basic_vendors_show_how_a_secret_is_encoded() {
             false => vec!["no secret has a space, a plus sign and a colon".into()],
         }
     });
-}
-
-/// How the request and the answer of a vendor are backed.
-fn backing(about: &About) -> &'static str {
-    let facts = ["request", "answer"];
-    if facts.iter().any(|fact| is_unverified(about, fact)) {
-        return "unverified";
-    }
-    let is_own = |fact: &&str| {
-        let mut sources = about.sources().iter();
-        sources.any(|source| source.is_own() && says(source, fact))
-    };
-    match facts.iter().all(is_own) {
-        true => "by the vendor itself",
-        false => "by others, at least in part",
-    }
-}
-
-#[test]
-fn the_catalogue_counts_what_backs_it() {
-    let mut live = 0;
-    let mut unverified = BTreeMap::<String, usize>::new();
-    let mut backed = BTreeMap::<&str, Vec<&str>>::new();
-    let entries = Catalogue::built_in().entries();
-    let total = entries.len();
-    for entry in entries {
-        let dialect = entry.dialect().unwrap();
-        let about = dialect.about().unwrap();
-        live += usize::from(about.is_live());
-        backed.entry(backing(about)).or_default().push(entry.name());
-        for fact in about.unverified() {
-            *unverified.entry(fact.to_owned()).or_default() += 1;
-        }
-    }
-    let mut table = format!("{total} vendors, {live} live; request and answer are backed\n");
-    for (how, vendors) in &backed {
-        let _ = writeln!(table, "{:4}  {how}: {}", vendors.len(), vendors.join(", "));
-    }
-    let _ = writeln!(table, "unverified: {unverified:?}");
-    // `cargo test` shows it, because it does not go through `println!`.
-    std::io::stderr().write_all(table.as_bytes()).unwrap();
-    assert_eq!(backed.values().map(Vec::len).sum::<usize>(), total);
-    assert!(!backed["by the vendor itself"].is_empty());
 }

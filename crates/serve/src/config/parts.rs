@@ -71,6 +71,7 @@ const CALLER: &[Field] = &[
 
 pub(super) fn callers(table: &ConfigTable) -> Vec<CallerSettings> {
     let mut names = BTreeSet::new();
+    let mut proofs_of_all = Vec::new();
     let all = table.tables("callers", false).unwrap_or_default();
     all.iter()
         .filter_map(|caller| {
@@ -93,6 +94,11 @@ pub(super) fn callers(table: &ConfigTable) -> Vec<CallerSettings> {
             if proofs.into_iter().filter(|is_given| *is_given).count() != 1 {
                 drop(caller.invalid("", "expected one of token, certificate and uid"));
             }
+            let proof = (token.clone(), uid, certificate.clone());
+            if proofs_of_all.contains(&proof) {
+                drop(caller.invalid("", "another caller has the same token, certificate or uid"));
+            }
+            proofs_of_all.push(proof);
             Some(CallerSettings {
                 name,
                 token,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use biped::config::{ConfigTable, ConfigValue, Field, FieldType, Problem, Value};
+use biped::config::{ConfigTable, Field, FieldType};
 
 use crate::allow::Rule;
 
@@ -57,21 +57,8 @@ pub(super) fn read(table: &ConfigTable) -> Vec<(String, ProviderSettings)> {
     let Some(all) = table.table("providers") else {
         return Vec::new();
     };
-    let entries = all.entries();
-    let tables = entries.into_iter().filter_map(|(name, value)| {
-        let ConfigValue {
-            raw: Value::Table(values),
-            origin,
-        } = value
-        else {
-            let path = format!("serve.providers.{name}");
-            let problem = Problem::expected_table(value.origin.clone(), path);
-            drop(all.invalid(name, problem.message));
-            return None;
-        };
-        let table = all.inner(name, origin.clone(), values.clone());
-        Some((name.to_owned(), one(&table)))
-    });
+    let names = all.entries().into_iter().map(|(name, _)| name);
+    let tables = names.filter_map(|name| Some((name.to_owned(), one(&all.table(name)?))));
     tables.collect()
 }
 
