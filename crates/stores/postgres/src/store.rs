@@ -216,15 +216,12 @@ impl PostgresStore {
         }
         let store = self.clone();
         tokio::spawn(async move {
-            let batch = number(BATCH);
+            let sweep = &store.sql().sweep;
             while let Ok(session) = store.session().await {
-                let sweep = &store.sql().sweep;
-                let swept = session
-                    .client
-                    .execute_typed(sweep, &[(&batch, Type::INT8)])
-                    .await;
+                let batch = session.run(&store.0.setup, sweep, &[(&BATCH, Type::INT8)]);
+                let swept = batch.await.ok().flatten();
                 // What remains after an error is left to the next sweep.
-                if swept.unwrap_or(0) < BATCH {
+                if swept.is_none_or(|row| row.try_get(0).unwrap_or(0) < BATCH) {
                     break;
                 }
             }

@@ -14,7 +14,7 @@ pub(crate) const MARK: &str = "biped store, layout ";
 /// The most bytes of a PostgreSQL identifier.
 const IDENTIFIER: usize = 63;
 /// How many expired rows one statement removes.
-pub(crate) const BATCH: u64 = 100;
+pub(crate) const BATCH: i64 = 100;
 
 /// The table of a store, and the statements on it. Each statement is atomic.
 #[derive(Clone)]
@@ -215,9 +215,13 @@ SELECT true FROM {table} s
 WHERE s.key = $1 AND s.lease IS NOT NULL AND s.lease_until > clock_timestamp()
     AND NOT coalesce(s.generation > $2 AND s.token_until > clock_timestamp(), false)";
 
-/// batch. Rows that another process has locked are left to it.
+/// batch → how many rows were removed. Rows that another process has locked are left to it.
 const SWEEP: &str = "
-DELETE FROM {table} WHERE key IN (
-    SELECT s.key FROM {table} s WHERE s.expires <= clock_timestamp()
-    LIMIT $1 FOR UPDATE SKIP LOCKED
-)";
+WITH swept AS (
+    DELETE FROM {table} WHERE key IN (
+        SELECT s.key FROM {table} s WHERE s.expires <= clock_timestamp()
+        LIMIT $1 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING key
+)
+SELECT count(*) FROM swept";

@@ -8,3 +8,4 @@ mod pgbouncer;
 mod postgres;
 mod promises;
 mod tls;
+mod transactions;
