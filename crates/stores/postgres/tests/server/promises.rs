@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{AccountKey, Claim, Generation, StoredToken, TokenKey, TokenStore};
+use biped_core::{AccountKey, Claim, Generation, Revision, StoredToken, TokenKey, TokenStore};
 use biped_postgres::PostgresStore;
 use biped_sealed::{SealKey, SealedStore};
 use biped_testing::store::{Alternating, conformance, durable};
@@ -266,6 +266,26 @@ async fn a_lock_ends_with_its_lease_and_not_with_its_connection() {
     let lapse = "UPDATE biped_tokens_accounts SET lease_until = clock_timestamp()";
     client.batch_execute(lapse).await.unwrap();
     other.lock(&key).await.unwrap().unwrap();
+}
+
+/// A server that puts commits on its disk later loses them in a crash, but not this one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_credential_that_was_written_survives_a_crash_of_a_server_that_commits_later() {
+    let later = "synchronous_commit = off\nwal_writer_delay = 10s";
+    let mut server = Postgres::start(later).await;
+    let key = AccountKey::from_bytes([3; 32]);
+    for pooler in [false, true] {
+        let store = server.store().pooler(pooler).durable().unwrap();
+        let found = store.load(&key).await.unwrap();
+        let revision = found.map_or(Revision::NONE, |entry| entry.revision);
+        assert!(store.swap(&key, revision, b"new").await.unwrap());
+        server.stop();
+        server.restart().await;
+        let store = server.store().durable().unwrap();
+        let found = store.load(&key).await.unwrap().expect("it is kept");
+        assert_eq!(found.revision.0, revision.0 + 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
