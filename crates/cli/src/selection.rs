@@ -29,6 +29,15 @@ impl Tenant {
         self.tenant.is_some()
     }
 
+    /// Returns why the provider, which has tenants, can't have this one.
+    pub(crate) fn refusal(&self, source: &TokenSource) -> Option<Error> {
+        let tenants = source.provider().tenants()?;
+        let error = tenants
+            .tenant(self.tenant.as_deref()?, source.request())
+            .err()?;
+        Some(error.with_provider(source.provider().id().name()))
+    }
+
     /// Returns the source of the tenant's tokens, or this one if no tenant is named.
     pub(crate) fn of(&self, source: TokenSource) -> TokenSource {
         match &self.tenant {

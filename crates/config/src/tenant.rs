@@ -155,7 +155,8 @@ pub fn of_tenant(text: &str, name: &str) -> String {
 }
 
 fn pattern(value: &ConfigValue) -> Result<Regex, String> {
-    let expected = "expected a regular expression for the names of tenants";
+    let expected =
+        "expected a regular expression for the names of tenants, such as \"[a-z0-9-]{1,40}\"";
     let text = value.to_text().filter(|text| !text.is_empty());
     let text = text.ok_or(expected)?;
     // On its own first: a parenthesis too many must not end the group.

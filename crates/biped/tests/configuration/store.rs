@@ -75,6 +75,28 @@ mod redis {
     }
 
     #[test]
+    fn what_is_wrong_with_the_keys_of_sentinels_is_told_once_and_where_it_stands() {
+        for (text, place, word) in [
+            ("sentinel = ''", "biped.toml:4: store.sentinel: ", "name"),
+            (
+                "sentinel = 'm'\nsentinel_password = 'env:BIPED_TEST_UNSET'",
+                "biped.toml:5: store.sentinel_password: ",
+                "BIPED_TEST_UNSET",
+            ),
+            (
+                "sentinel_user = 'u'",
+                "biped.toml:4: store.sentinel_user: ",
+                "sentinel is missing",
+            ),
+        ] {
+            let url = "url = ['redis://127.0.0.1:1']";
+            let found = problems(&format!("[store]\nkind = 'redis'\n{url}\n{text}\n"));
+            assert_one(&found, place, &[word]);
+            assert_eq!(found.len(), 1, "{found:#?}");
+        }
+    }
+
+    #[test]
     fn the_url_may_be_what_a_command_prints() {
         let store = |url: &str| format!("[store]\nkind = 'redis'\nurl = {{ cmd = {url} }}\n");
         let good = store("['printf', 'redis://me:hunter2@127.0.0.1:1']");
@@ -141,6 +163,21 @@ fn what_is_wrong_with_a_postgres_is_told_without_its_password() {
             format!("{url}?hunter2=x'"),
             "biped.toml:3: store.url: ",
             "option",
+        ),
+        (
+            format!("{url}?sslrootcert=hunter2'"),
+            "biped.toml:3: store.url: ",
+            "named by ca",
+        ),
+        (
+            format!("{url}?target_session_attrs=standby'"),
+            "biped.toml:3: store.url: ",
+            "use target_session_attrs=read-write",
+        ),
+        (
+            "url = ['postgres://me:hunter2@one', 'postgres://me:hunter2@two']".into(),
+            "biped.toml:3: store.url: ",
+            "one URL, not a list",
         ),
         (
             format!("{url}'\ntable = 'a b'"),

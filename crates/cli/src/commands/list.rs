@@ -25,6 +25,13 @@ pub(crate) fn run(session: &Session, args: &List) -> Outcome {
     let rows = session.block_on(async {
         let mut rows = Vec::new();
         let mut told = false;
+        // Why no provider so far can have the tenant that is named.
+        let mut refused = args.tenant.is_named().then(|| {
+            let error = Error::configuration("no provider has tenants");
+            error.with_remedy(
+                "set tenant to a pattern in a provider's configuration, or leave --tenant out",
+            )
+        });
         for name in biped.names() {
             let provider = biped.provider(name)?;
             let all = biped.token_source(name)?;
@@ -37,6 +44,11 @@ pub(crate) fn run(session: &Session, args: &List) -> Outcome {
                 }
                 _ => {}
             }
+            if let Some(error) = args.tenant.refusal(&all) {
+                refused = refused.map(|_| error);
+                continue;
+            }
+            refused = None;
             let source = args.tenant.of(all);
             if unread.is_some() {
                 rows.push(Row::unknown(provider, &source));
@@ -61,7 +73,10 @@ pub(crate) fn run(session: &Session, args: &List) -> Outcome {
             };
             rows.push(row);
         }
-        Ok(rows)
+        match refused {
+            Some(error) => Err(error.into()),
+            None => Ok(rows),
+        }
     })?;
     match args.report.format {
         Format::Json => output::json(&rows),

@@ -68,6 +68,31 @@ fn list_shows_one_tenant_and_forget_forgets_one() {
 }
 
 #[test]
+fn the_list_of_a_tenant_that_no_provider_can_have_is_an_error() {
+    let world = world();
+    let said = |line: &str| {
+        let error = world.run(line).error(2);
+        assert_eq!(error["kind"], "configuration", "{line}");
+        error["message"].as_str().unwrap().to_owned()
+    };
+    let line = "list --tenant ACME --format json";
+    assert!(said(line).contains("does not match"));
+    let another = provider(&world)
+        .replace("crm", "other")
+        .replace("[a-z]+", "[A-Z]+");
+    let config = world.sandbox().config_toml();
+    world.write(
+        "biped.toml",
+        &format!("{config}{}{another}", provider(&world)),
+    );
+    let rows = world.run(line).json();
+    assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+    assert_eq!(rows[0]["provider"], "other");
+    world.write("biped.toml", &config);
+    assert!(said(line).contains("no provider has tenants"));
+}
+
+#[test]
 fn nothing_is_sent_without_a_tenant_or_with_a_wrong_one() {
     let world = world();
     for line in [

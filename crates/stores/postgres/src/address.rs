@@ -47,9 +47,10 @@ impl Address {
             let why = "does not require TLS, but certificates are set";
             return Err(refused(why, remedy));
         }
-        let parsed: Config = url
-            .parse()
-            .map_err(|error| refused(unreadable(&error), FORM))?;
+        let parsed: Config = url.parse().map_err(|error| {
+            let (why, remedy) = unreadable(&error);
+            refused(why, remedy)
+        })?;
         if parsed.get_hosts().is_empty() {
             return Err(refused("has no host", FORM));
         }
@@ -93,19 +94,25 @@ fn without_mode(url: &str) -> (String, Option<String>) {
     (url, mode)
 }
 
-/// Says what can't be read. The error may hold a part of the URL, so only the options that the driver
+/// Says what can't be read, and what to do. The error may hold a part of the URL, so only the options that the driver
 /// knows by name are shown.
-fn unreadable(error: &tokio_postgres::Error) -> &'static str {
+fn unreadable(error: &tokio_postgres::Error) -> (&'static str, &'static str) {
     let words = std::error::Error::source(error).map(ToString::to_string);
     let words = words.unwrap_or_default();
     if words.contains("`port`") {
-        "has a port that is not a number"
+        ("has a port that is not a number", FORM)
     } else if words.contains("`target_session_attrs`") {
-        "has a target_session_attrs that is none of any, read-write, primary"
+        (
+            "has a target_session_attrs that is none of any, read-write, primary",
+            "use target_session_attrs=read-write",
+        )
     } else if words.contains("unknown option") {
-        "has an option that is not supported"
+        (
+            "has an option that is not supported",
+            "remove it; the authorities that vouch for the server are named by ca, instead of sslrootcert",
+        )
     } else {
-        "can't be read"
+        ("can't be read", FORM)
     }
 }
 

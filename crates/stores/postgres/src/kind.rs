@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use biped_config::{Field, FieldType, StoreConfig, StoreKind};
+use biped_config::{Field, FieldType, StoreConfig, StoreKind, Value};
 use biped_core::{Error, ExposeSecret, TokenStore};
 
 use crate::PostgresStore;
@@ -44,6 +44,14 @@ pub fn kind() -> StoreKind {
 }
 
 fn from_config(config: &StoreConfig) -> Result<Arc<dyn TokenStore>, Error> {
+    let value = config.value("url");
+    if value.is_some_and(|value| matches!(value.raw, Value::List(_))) {
+        return Err(config.invalid(
+            "url",
+            "expected one URL, not a list; several hosts stand in one, as in \
+             postgres://user:password@one,two/database?target_session_attrs=read-write",
+        ));
+    }
     let url = config.read_secret("url")?;
     let url = url.ok_or_else(|| config.missing("url"))?;
     let store = match config.read_secret("ca")? {

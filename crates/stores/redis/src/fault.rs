@@ -24,7 +24,10 @@ pub(crate) fn why(error: &RedisError) -> String {
             };
             format!("can't be reached: {}{what_to_do}", words.escape_debug())
         }
-        ErrorKind::AuthenticationFailed => "refuses the user or the password of the URL".into(),
+        ErrorKind::AuthenticationFailed => "refuses the user or the password".into(),
+        ErrorKind::ClusterConnectionNotFound => {
+            "can't be reached: no node of the cluster answers".into()
+        }
         ErrorKind::RESP3NotSupported => "is older than version 6".into(),
         ErrorKind::Parse => "is not a Redis, judging by its response".into(),
         _ => format!("can't be used: {}", error.category()),

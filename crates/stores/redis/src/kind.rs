@@ -58,7 +58,7 @@ fn from_config(config: &StoreConfig) -> Result<Arc<dyn TokenStore>, Error> {
     let ca = config.read_secret("ca")?;
     let ca = ca.map(|ca| ca.expose_secret().as_bytes().to_vec());
     let store = match (config.string("sentinel"), &urls[..]) {
-        (Some(primary), _) => sentinel(config, &primary, &urls, ca),
+        (Some(primary), _) => sentinel(config, &primary, &urls, ca)?,
         (None, [url]) if !is_list => match ca {
             None => RedisStore::new(url),
             Some(ca) => RedisStore::with_ca(url, ca),
@@ -95,13 +95,14 @@ fn cluster(_: &[SecretString], _: Option<Vec<u8>>) -> Result<RedisStore, Error> 
     ))
 }
 
+/// The store, or what is wrong with the URLs; fails for what is wrong with another key, which is noted.
 #[cfg(feature = "sentinel")]
 fn sentinel(
     config: &StoreConfig,
     primary: &str,
     urls: &[SecretString],
     ca: Option<Vec<u8>>,
-) -> Result<RedisStore, Error> {
+) -> Result<Result<RedisStore, Error>, Error> {
     if primary.is_empty() {
         return Err(config.invalid("sentinel", "expected the name of the primary"));
     }
@@ -112,17 +113,18 @@ fn sentinel(
     if let Some(password) = config.read_secret("sentinel_password")? {
         sentinel = sentinel.password(password);
     }
-    RedisStore::sentinel(urls, ca, sentinel)
+    Ok(RedisStore::sentinel(urls, ca, sentinel))
 }
 
 #[cfg(not(feature = "sentinel"))]
 fn sentinel(
-    _: &StoreConfig,
+    config: &StoreConfig,
     _: &str,
     _: &[SecretString],
     _: Option<Vec<u8>>,
-) -> Result<RedisStore, Error> {
-    Err(Error::configuration(
+) -> Result<Result<RedisStore, Error>, Error> {
+    Err(config.invalid(
+        "sentinel",
         "sentinel needs biped-redis's feature sentinel, which is not enabled",
     ))
 }

@@ -116,8 +116,15 @@ impl Sentinels {
         let answer = self.ask_as(sentinel, true).await;
         let has_password = sentinel.redis_settings().password().is_some();
         match answer {
-            // Sentinels often want no password where the servers do.
-            Err(_) if !own && has_password => self.ask_as(sentinel, false).await,
+            // Sentinels often want no password where the servers do. Those that want one have told what is
+            // wrong with it.
+            Err(why) if !own && has_password => {
+                let again = self.ask_as(sentinel, false).await;
+                again.map_err(|error| match error.code() {
+                    Some("NOAUTH") => why,
+                    _ => error,
+                })
+            }
             answer => answer,
         }
     }

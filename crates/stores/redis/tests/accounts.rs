@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{AccountKey, Clock, DurableStore, Revision, SystemClock, TokenStore};
+use biped_core::{AccountKey, Clock, DurableStore, Revision, SystemClock, TokenKey, TokenStore};
 use biped_redis::{RedisStore, Sentinel};
 use biped_sealed::{SealKey, SealedStore};
 use biped_testing::store::durable;
@@ -56,7 +56,10 @@ impl Server {
     }
 
     async fn is_up(&self) {
-        while !self.ask(&["PING"]).contains("PONG") {
+        while !["PONG", "NOAUTH"]
+            .iter()
+            .any(|it| self.ask(&["PING"]).contains(it))
+        {
             SystemClock.sleep(Duration::from_millis(25)).await;
         }
     }
@@ -317,4 +320,25 @@ async fn a_user_who_may_not_ask_how_the_server_persists_is_told_the_rights() {
     assert!(open().swap(&KEY, Revision::NONE, b"kept").await.unwrap());
     open().lock(&KEY).await.unwrap().unwrap().unlock().await;
     assert!(open().load(&KEY).await.unwrap().is_some());
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis: tests/live/run redis"]
+async fn what_a_sentinel_says_of_a_wrong_password_is_told_and_not_that_it_wants_one() {
+    let server = Server::start(&[("requirepass", "another")]).await;
+    let url = format!("redis://:hunter2@127.0.0.1:{}", server.port);
+    let store = RedisStore::sentinel(&[url.into()], None, Sentinel::new("mymaster")).unwrap();
+    let error = loop {
+        let error = store.get(&TokenKey::from_bytes([3; 32])).await.unwrap_err();
+        // On a machine that is busy, an answer may be late.
+        let error = error.to_string();
+        if !error.contains("did not answer in") {
+            break error;
+        }
+    };
+    assert!(
+        error.contains("refuses") || error.contains("WRONGPASS"),
+        "{error}"
+    );
+    assert!(!error.contains("the URL has none"), "{error}");
 }

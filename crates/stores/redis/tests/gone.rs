@@ -153,6 +153,14 @@ async fn a_server_that_is_not_there_is_told_as_such() {
 }
 
 #[tokio::test]
+async fn nodes_that_are_not_there_are_told_as_such() {
+    let urls = ["redis://127.0.0.1:1", "redis://127.0.0.1:2"].map(|url| url.to_owned().into());
+    let store = RedisStore::cluster(&urls, None).unwrap();
+    let error = found(&store).await.unwrap_err();
+    assert!(error.contains("no node of the cluster answers"), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_refused_once_is_asked_again() {
     for refused in [
         vec!["-NOAUTH wait\r\n"],

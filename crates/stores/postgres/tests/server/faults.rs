@@ -1,10 +1,20 @@
 //! What can happen to a server, and that the store is well again afterwards.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use biped_core::{Clock, Generation, StoreError, StoredToken, SystemClock, TokenKey, TokenStore};
 use biped_postgres::PostgresStore;
 use biped_testing::store::conformance::a_store_that_is_down_says_so_in_time;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::{
     postgres::{PASSWORD, Postgres},
@@ -68,6 +78,55 @@ async fn a_server_that_hangs_is_told_and_one_that_goes_on_is_used() {
     server.signal_all("-STOP");
     a_store_that_is_down_says_so_in_time(Arc::new(store.clone())).await;
     server.signal_all("-CONT");
+    until_found(&store, &key).await;
+}
+
+/// The way to a server, on which the connections of before are silent from now on: neither end learns that the
+/// other is gone.
+async fn losing(server: u16, lost: Arc<AtomicBool>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let lost = lost.clone();
+            let is_new = lost.load(SeqCst);
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                let mut bytes = vec![0; 64 * 1024];
+                loop {
+                    let mut answer = vec![0; 64 * 1024];
+                    tokio::select! {
+                        Ok(read @ 1..) = client.read(&mut bytes) => {
+                            if is_new || !lost.load(SeqCst) {
+                                server.write_all(&bytes[..read]).await.unwrap();
+                            }
+                        }
+                        Ok(read @ 1..) = server.read(&mut answer) => {
+                            client.write_all(&answer[..read]).await.unwrap();
+                        }
+                        else => break,
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_connection_that_is_silent_is_replaced() {
+    let server = Postgres::start("").await;
+    let lost = Arc::new(AtomicBool::new(false));
+    let way = losing(server.port, lost.clone()).await;
+    let url = server
+        .url()
+        .replace(&server.port.to_string(), &way.to_string());
+    let store = PostgresStore::new(&url.into()).unwrap();
+    let key = stored(&store).await;
+    lost.store(true, SeqCst);
+    let error = store.get(&key).await.unwrap_err().to_string();
+    assert!(error.contains("did not answer"), "{error}");
     until_found(&store, &key).await;
 }
 

@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{Clock, ExposeSecret, SystemClock, TokenRequest, TokenStore};
+use biped_core::{
+    AccountKey, Clock, ExposeSecret, Generation, SystemClock, TokenRequest, TokenStore,
+};
 use biped_engine::{Settings, TokenManager};
 use biped_postgres::PostgresStore;
 use biped_sealed::{SealKey, SealedStore};
@@ -17,6 +19,7 @@ use biped_testing::{
     Reply, ScriptedHttp, TestProvider,
     store::{Alternating, durable},
 };
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::{
     faults::{until_found, until_put},
@@ -148,6 +151,71 @@ async fn a_pooler_that_was_away_is_used_again() {
     assert_eq!(until_found(&store, &key).await.generation.0, 2);
 }
 
+/// What a session keeps would reach the transactions of others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL and a PgBouncer: tests/live/run postgres"]
+async fn nothing_is_left_in_the_sessions_of_a_pooler() {
+    let server = Postgres::start("").await;
+    let bouncer = PgBouncer::before(&server).await;
+    let (store, key) = (Arc::new(bouncer.store()), a_key());
+    assert!(until_put(&store, &key, 1).await);
+    store.changed(&key, Generation(0)).await.unwrap();
+    let accounts = bouncer.store().durable().unwrap();
+    accounts
+        .load(&AccountKey::from_bytes([3; 32]))
+        .await
+        .unwrap();
+
+    let url = format!("postgres://other@127.0.0.1:{}/postgres", bouncer.port);
+    let mut others = Vec::new();
+    // As many transactions at once as there are sessions.
+    for _ in 0..2 {
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute("BEGIN").await.unwrap();
+        let left = "SELECT pg_backend_pid()::text, current_setting('statement_timeout'), \
+                    current_setting('synchronous_commit'), \
+                    (SELECT count(*) FROM pg_listening_channels())::text";
+        let rows = client.simple_query(left).await.unwrap();
+        let row = rows.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let row = row.unwrap();
+        let left = [1, 2, 3].map(|at| row.get(at).unwrap());
+        assert_eq!(left, ["0", "on", "0"]);
+        others.push((row.get(0).unwrap().to_owned(), client));
+    }
+    assert_ne!(others[0].0, others[1].0);
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL and a PgBouncer: tests/live/run postgres"]
+async fn a_credential_that_waits_behind_a_pooler_is_given_up_by_the_server_too() {
+    let server = Postgres::start("").await;
+    let bouncer = PgBouncer::before(&server).await;
+    let accounts = bouncer.store().durable().unwrap();
+    let key = AccountKey::from_bytes([3; 32]);
+    accounts.load(&key).await.unwrap();
+    let (holder, watch) = (server.client().await, server.client().await);
+    let lock = "BEGIN; LOCK TABLE biped_tokens_accounts";
+    holder.batch_execute(lock).await.unwrap();
+    accounts.load(&key).await.unwrap_err();
+    given_up(&watch).await;
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    accounts.load(&key).await.unwrap();
+}
+
+/// Waits until no statement waits for a lock.
+async fn given_up(watch: &Client) {
+    let start = SystemClock.now().mono;
+    let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    while !watch.query(waits, &[]).await.unwrap().is_empty() {
+        let waited = SystemClock.now().mono - start;
+        assert!(waited < Duration::from_secs(20), "it waits for ever");
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs a PostgreSQL and a PgBouncer: tests/live/run postgres"]
 async fn a_statement_that_waits_behind_a_pooler_is_given_up_by_the_server_too() {
@@ -159,12 +227,7 @@ async fn a_statement_that_waits_behind_a_pooler_is_given_up_by_the_server_too() 
     let lock = "BEGIN; LOCK TABLE biped_tokens";
     holder.batch_execute(lock).await.unwrap();
     store.get(&key).await.unwrap_err();
-    let start = SystemClock.now().mono;
-    let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-    while !watch.query(waits, &[]).await.unwrap().is_empty() {
-        let waited = SystemClock.now().mono - start;
-        assert!(waited < Duration::from_secs(20), "it waits for ever");
-    }
+    given_up(&watch).await;
     holder.batch_execute("ROLLBACK").await.unwrap();
     assert!(until_put(&store, &key, 1).await);
 }
