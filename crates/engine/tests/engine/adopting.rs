@@ -1,5 +1,6 @@
 //! A manager that takes over another's tokens.
 
+use biped_engine::TokenState;
 use biped_testing::Reply;
 
 use crate::stage::{Stage, text};
@@ -40,5 +41,6 @@ async fn a_newer_token_and_an_expired_one_change_nothing() {
     late.http.push(Reply::token("late", 3600));
     let source = late.source();
     late.manager.adopt(&old.manager);
+    assert_eq!(source.status().state, TokenState::Missing);
     assert_eq!(text(&source).await, "late");
 }

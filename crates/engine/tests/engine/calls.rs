@@ -20,6 +20,7 @@ use biped_engine::{BASE_URL_PLACEHOLDER, CachedToken, CallError, TokenSource, Tr
 use biped_testing::{Reply, TestProvider, settle};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use tokio::{sync::Barrier, task::JoinHandle};
 use url::Url;
 
 use crate::{spans::Recorder, stage::Stage};
@@ -88,6 +89,8 @@ struct Api {
     stalls: bool,
     /// It won't take this token any more.
     revoked: &'static str,
+    /// Who carries that token waits here before it is told.
+    meets: Option<Arc<Barrier>>,
     /// It takes 15 s over each answer.
     slow: Option<Arc<biped_testing::ManualClock>>,
 }
@@ -132,6 +135,9 @@ impl Transport for Api {
         let token = token.trim_start_matches("Bearer ");
         self.sent.push((request.url.to_string(), token.to_owned()));
         if !self.revoked.is_empty() && token == self.revoked {
+            if let Some(meets) = &self.meets {
+                meets.wait().await;
+            }
             return Ok(status(401));
         }
         Ok(self.script.pop_front().unwrap_or_default())
@@ -550,28 +556,38 @@ async fn a_401_that_never_stops_costs_neither_fetches_nor_replays() {
     );
 }
 
+/// A call whose first token is revoked, which is told once as many as `meets` are there: its status, and
+/// the tokens that it was sent with.
+fn call_that_meets(
+    source: &TokenSource,
+    meets: &Arc<Barrier>,
+) -> JoinHandle<(StatusCode, Vec<String>)> {
+    let source = source.clone();
+    let mut api = Api {
+        revoked: "t-1",
+        meets: Some(meets.clone()),
+        ..Api::default()
+    };
+    tokio::spawn(async move {
+        let response = call(&source, get("/a"), &mut api).await.unwrap();
+        let tokens = api.sent.into_iter().map(|(_, token)| token);
+        (response.status(), tokens.collect())
+    })
+}
+
 #[tokio::test]
 async fn a_hundred_calls_rejected_together_cost_one_fetch_and_all_are_replayed() {
     let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     in_use(&stage, &source).await;
+    let all_are_there = Arc::new(Barrier::new(100));
     let calls: Vec<_> = (0..100)
-        .map(|_| {
-            let source = source.clone();
-            tokio::spawn(async move {
-                let mut api = Api {
-                    revoked: "t-1",
-                    ..Api::default()
-                };
-                let response = call(&source, get("/a"), &mut api).await.unwrap();
-                (response.status(), api.sent)
-            })
-        })
+        .map(|_| call_that_meets(&source, &all_are_there))
         .collect();
     for call in calls {
-        let (status, sent) = call.await.unwrap();
+        let (status, tokens) = call.await.unwrap();
         assert_eq!(status, 200);
-        assert_eq!(sent.last().unwrap().1, "t-2");
+        assert_eq!(tokens, ["t-1", "t-2"]);
     }
     assert_eq!(stage.http.count(), 2);
 }
@@ -581,11 +597,16 @@ async fn during_a_cool_down_a_late_call_with_an_older_token_is_still_replayed() 
     let _limit = biped_testing::TimeLimit::start();
     let (stage, source) = stage();
     in_use(&stage, &source).await;
-    let old = source.token().await.unwrap().into_owned();
+    let is_late = Arc::new(Barrier::new(2));
+    let late = call_that_meets(&source, &is_late);
+    settle().await;
     let mut api = Api::answering([status(401), status(401)]);
     call(&source, get("/always-401"), &mut api).await.unwrap();
-    assert_eq!(source.reject(&old), biped_engine::Rejection::Superseded);
-    assert_eq!(source.token().await.unwrap().expose_secret(), "t-2");
+    assert_eq!(api.tokens(), ["t-1", "t-2"]);
+    is_late.wait().await;
+    let (status, tokens) = late.await.unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(tokens, ["t-1", "t-2"]);
     assert_eq!(stage.http.count(), 2);
 }
 

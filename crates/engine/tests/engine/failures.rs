@@ -581,23 +581,6 @@ async fn a_vendor_that_never_answers_ends_the_flight_but_not_the_key() {
 }
 
 #[tokio::test]
-async fn no_more_requests_at_a_time_than_the_budget_of_the_endpoint() {
-    let _limit = biped_testing::TimeLimit::start();
-    let stage = Stage::new();
-    stage.http.close_gate();
-    stage.http.answer_with(|_, _| Reply::token("t", 1000));
-    let callers: Vec<_> = (0..100).map(|number| ask(&stage.tenant(number))).collect();
-    stage.http.arrivals(8).await;
-    settle().await;
-    assert_eq!(stage.http.count(), 8);
-    stage.http.open_gate();
-    for caller in callers {
-        caller.await.unwrap().unwrap();
-    }
-    assert_eq!(stage.http.count(), 100);
-}
-
-#[tokio::test]
 async fn flights_that_end_badly_give_their_permits_back() {
     let _limit = biped_testing::TimeLimit::start();
     let stage = Stage::with(biped_engine::Settings::default().concurrent_fetches(2));

@@ -420,7 +420,7 @@ fn a_runtime_that_ends_does_not_return_a_rejected_token_to_those_who_wait() {
         stage.advance(20.0);
         stage.http.close_gate();
         source.reject(&first);
-        stage.http.arrivals(1).await;
+        stage.http.arrivals(2).await;
         (stage, source)
     });
     let caller = {

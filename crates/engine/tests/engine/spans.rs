@@ -132,9 +132,8 @@ async fn a_fetch_is_a_span_that_its_callers_are_linked_to() {
     assert_eq!(fetch.field("biped.provider"), Some("shop"));
     assert_eq!(fetch.field("biped.outcome"), Some("token"));
     assert_eq!(fetch.field("error.type"), None);
-    for caller in spans.named("caller") {
-        assert_eq!(caller.follows, ["fetch"]);
-    }
+    let linked = spans.named("caller").into_iter().map(|it| it.follows);
+    assert_eq!(linked.collect::<Vec<_>>(), [["fetch"]; 2]);
     let requests = spans.named("request");
     let [request] = &requests[..] else {
         panic!("{requests:?}");
