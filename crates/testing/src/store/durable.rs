@@ -35,6 +35,13 @@ fn account() -> AccountKey {
     AccountKey::from_bytes(bytes)
 }
 
+/// An account whose key differs from this one in one bit of this byte.
+fn beside(key: &AccountKey, byte: usize) -> AccountKey {
+    let mut bytes = *key.as_bytes();
+    bytes[byte] ^= 1;
+    AccountKey::from_bytes(bytes)
+}
+
 async fn loaded(store: &Arc<dyn DurableStore>, key: &AccountKey) -> Option<(u64, Vec<u8>)> {
     let entry = store.load(key).await.unwrap();
     entry.map(|entry| (entry.revision.0, entry.bytes.clone()))
@@ -129,13 +136,16 @@ pub async fn of_many_swaps_one_succeeds(stores: &Stores) {
     }
 }
 
-/// A write to one account leaves others alone.
+/// A write to one account leaves others alone, even if their keys differ in one bit.
 pub async fn accounts_are_apart(stores: &Stores) {
-    let [one, other] = [account(), account()];
+    let one = account();
     assert!(write(&stores[0], &one, 0, b"one").await);
-    assert_same!(loaded(&stores[0], &other).await, None);
-    assert!(write(&stores[0], &other, 0, b"other").await);
-    assert_same!(loaded(&stores[1], &one).await, Some((1, b"one".to_vec())));
+    for byte in [0, 15, 31] {
+        let other = beside(&one, byte);
+        assert_same!(loaded(&stores[0], &other).await, None);
+        assert!(write(&stores[0], &other, 0, b"other").await);
+        assert_same!(loaded(&stores[1], &one).await, Some((1, b"one".to_vec())));
+    }
 }
 
 /// A lock that is held is granted to nobody else, neither here nor there.
@@ -178,10 +188,16 @@ pub async fn of_many_that_ask_for_a_lock_one_gets_it(stores: &Stores) {
     }
 }
 
-/// The lock of one account leaves others alone.
+/// The lock of one account leaves others alone, even if their keys differ in one bit.
 pub async fn locks_of_accounts_are_apart(stores: &Stores) {
-    let one = stores[0].lock(&account()).await.unwrap().unwrap();
-    let other = stores[0].lock(&account()).await.unwrap().unwrap();
+    let key = account();
+    let one = stores[0].lock(&key).await.unwrap().unwrap();
+    for byte in [0, 15, 31] {
+        let other = stores[0].lock(&beside(&key, byte)).await.unwrap();
+        let other = other.expect("the lock of another account is free");
+        other.unlock().await;
+    }
+    let again = stores[1].lock(&key).await.unwrap();
+    assert!(again.is_none(), "another's unlock has ended this lock");
     one.unlock().await;
-    other.unlock().await;
 }
