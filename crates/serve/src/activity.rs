@@ -198,3 +198,36 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_head_has_its_time_however_slowly_it_comes() {
+        let activity = Activity::new(LONG);
+        let idle = activity.end();
+        activity.read(b"G");
+        let end = activity.end();
+        assert!(end < idle);
+        activity.0.since.fetch_sub(1, Ordering::AcqRel);
+        activity.read(b"E");
+        assert_eq!(activity.end(), end - Duration::from_millis(1));
+        // While a request is answered, nothing ends, and then the next one is waited for.
+        let request = activity.request();
+        activity.0.since.store(0, Ordering::Release);
+        assert!(activity.end() > end);
+        drop(request);
+        assert!(activity.end() > end);
+    }
+
+    #[test]
+    fn frames_of_http2_are_no_slow_head() {
+        let activity = Activity::new(LONG);
+        activity.read(b"PRI * HTTP/2.0");
+        activity.read(b"\0\0\0");
+        assert!(activity.end() > SystemClock.now().mono + HEAD_TIME);
+    }
+}

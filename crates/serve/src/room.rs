@@ -69,6 +69,8 @@ mod tests {
             let room = room.clone();
             async move { room.take(|| 1).await }
         });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
         drop(second);
         let third = waiting.await.unwrap();
         assert!(room.try_take(1).is_none());

@@ -2,18 +2,22 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use biped::provider::{Clock, SystemClock};
-use biped_serve::Server;
+use biped::{
+    Biped,
+    provider::{Clock, SystemClock},
+};
+use biped_serve::{Server, section};
+use biped_testing::{ManualClock, TimeLimit};
 
 use crate::{
-    stage::{Stage, biped},
-    vendor::{Act, reply},
+    stage::{Caller, Stage, address, biped, provider},
+    vendor::{Act, Vendor, reply},
 };
 
 #[tokio::test]
@@ -79,10 +83,17 @@ async fn a_silent_api_may_have_acted() {
 
 #[tokio::test]
 async fn a_caller_sets_the_time_up_to_the_limit() {
-    let stage = Stage::with("max_timeout = '1s'", "").await;
-    stage.vendor.api(|_| Act::Stall(Vec::new()));
-    let answer = stage.ask("GET /shop/x", "Biped-Timeout: 600\r\n").await;
-    assert_eq!(answer.problem().1, "silent");
+    // Every other time is longer than that of the test.
+    for (serve, seconds) in [
+        ("response_timeout = '1h'\nmax_timeout = '2h'", 1),
+        ("response_timeout = '1h'\nmax_timeout = '1s'", 7200),
+    ] {
+        let stage = Stage::with(serve, "").await;
+        stage.vendor.api(|_| Act::Stall(Vec::new()));
+        let header = format!("Biped-Timeout: {seconds}\r\n");
+        let answer = stage.ask("GET /shop/x", &header).await;
+        assert_eq!(answer.problem().1, "silent", "{serve}");
+    }
 }
 
 #[tokio::test]
@@ -364,17 +375,44 @@ async fn too_many_calls_at_once_are_refused_and_room_comes_back() {
 
 #[tokio::test]
 async fn an_expired_token_is_never_sent() {
-    let stage = Stage::with("warm = []", "").await;
-    let issued = Arc::new(AtomicUsize::new(0));
-    let count = issued.clone();
-    stage.vendor.tokens(move |_| {
-        let at = count.fetch_add(1, Ordering::SeqCst) + 1;
-        crate::vendor::token(&format!("token-{at}"), 1)
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    let clock = Arc::new(ManualClock::new());
+    let issued: Arc<Mutex<Vec<Duration>>> = Arc::default();
+    vendor.tokens({
+        let (clock, issued) = (clock.clone(), issued.clone());
+        move |_| {
+            let mut issued = issued.lock().unwrap();
+            issued.push(clock.now().mono);
+            crate::vendor::token(&(issued.len() - 1).to_string(), 60)
+        }
     });
-    let start = SystemClock.now().mono;
-    while SystemClock.now().mono - start < Duration::from_secs(3) {
-        assert_eq!(stage.get("/shop/x").await.status, 200);
-        SystemClock.sleep(Duration::from_millis(20)).await;
+    vendor.api({
+        let clock = clock.clone();
+        move |got| {
+            let token = got.header("authorization").unwrap();
+            let number: usize = token.strip_prefix("Bearer ").unwrap().parse().unwrap();
+            let age = clock.now().mono - issued.lock().unwrap()[number];
+            crate::vendor::ok(&age.as_secs().to_string())
+        }
+    });
+    let toml = format!(
+        "[serve]\nlisten = ['127.0.0.1:0']\nwarm = []\n{}",
+        provider(&vendor)
+    );
+    let builder = Biped::builder().section(section()).without_environment();
+    let biped = builder.clock(clock.clone()).toml(&toml).build().unwrap();
+    let running = Server::new(biped).start().await.unwrap();
+    let at = address(&running.addresses()[0]);
+    for second in 0..150 {
+        let stream = tokio::net::TcpStream::connect(at).await.unwrap();
+        let answer = Caller::new(stream).ask("GET /shop/x", "").await;
+        assert_eq!(answer.status, 200);
+        let age: u64 = answer.text().parse().unwrap();
+        assert!(age < 60, "{second}: a token of {age} s");
+        // Sometimes a token expires unused.
+        let seconds = if second % 50 == 49 { 61 } else { 1 };
+        clock.advance(Duration::from_secs(seconds));
     }
-    assert!(issued.load(Ordering::SeqCst) >= 3);
+    assert!(vendor.fetches() >= 4, "{}", vendor.fetches());
 }

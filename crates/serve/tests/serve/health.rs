@@ -1,10 +1,15 @@
 //! Health, readiness and the probe listener.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use tokio::net::TcpStream;
 
 use crate::{
-    stage::{Caller, Stage, address},
-    vendor::Act,
+    stage::{Caller, Stage, address, biped, provider},
+    vendor::{Act, reply},
 };
 
 #[tokio::test]
@@ -24,23 +29,45 @@ async fn ready_once_the_first_fetches_have_ended_well_or_badly() {
 async fn a_vendor_that_is_down_delays_readiness_and_no_more() {
     let down = "[providers.down]\nkind = 'oauth2'\ntoken_endpoint = 'http://127.0.0.1:1/token'\n\
                 api_base_url = 'http://127.0.0.1:1'\nclient_id = 'a'\nclient_secret = 'b'\n";
-    let stage = Stage::with("warm_timeout = '300ms'", down).await;
-    stage.vendor.tokens(|_| Act::Stall(Vec::new()));
-    assert_eq!(stage.get("/-/health").await.status, 200);
-    stage.running.warmed().await;
-    let answer = stage.get("/-/ready").await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.json()["providers"]["down"], "missing");
+    for (limit, status) in [("1h", 503), ("300ms", 200)] {
+        let stage = Stage::with(&format!("warm_timeout = '{limit}'"), down).await;
+        stage.vendor.tokens(|_| Act::Stall(Vec::new()));
+        assert_eq!(stage.get("/-/health").await.status, 200);
+        if status == 200 {
+            stage.running.warmed().await;
+        }
+        let answer = stage.get("/-/ready").await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.json()["ready"], status == 200);
+        assert_eq!(answer.json()["providers"]["down"], "missing");
+    }
 }
 
 #[tokio::test]
 async fn a_required_token_is_waited_for() {
-    let stage = Stage::with("ready_requires = ['shop']\nwarm_timeout = '100ms'", "").await;
-    stage.running.warmed().await;
-    assert_eq!(
-        stage.get("/-/ready").await.json()["providers"]["shop"],
-        "fresh"
+    let limit = "warm_timeout = '100ms'";
+    let stage = Stage::with(&format!("ready_requires = ['shop']\n{limit}"), "").await;
+    let is_down = Arc::new(AtomicBool::new(true));
+    let down = is_down.clone();
+    stage.vendor.tokens(move |_| {
+        if down.load(Ordering::SeqCst) {
+            return Act::Reply(reply("503 Service Unavailable", "", ""));
+        }
+        crate::vendor::token("late", 3600)
+    });
+    // Another sidecar, which waits for nothing else, tells that the time is over.
+    let toml = format!(
+        "[serve]\nlisten = ['127.0.0.1:0']\n{limit}\n{}",
+        provider(&stage.vendor)
     );
+    let other = biped_serve::Server::new(biped(&toml));
+    other.start().await.unwrap().warmed().await;
+    assert_eq!(stage.get("/-/ready").await.status, 503);
+    is_down.store(false, Ordering::SeqCst);
+    stage.running.warmed().await;
+    let answer = stage.get("/-/ready").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["providers"]["shop"], "fresh");
 }
 
 #[tokio::test]

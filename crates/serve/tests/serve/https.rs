@@ -7,7 +7,7 @@ use http::{Request, StatusCode};
 use http_body_util::Empty;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
@@ -253,12 +253,14 @@ async fn a_certificate_of_another_authority_is_no_connection() {
     let forged = issue(&authority(), vec![dns("app.internal")]);
     let answer = match sidecar.connect(Some(&forged), b"http/1.1").await {
         Err(_) => None,
-        Ok(stream) => {
-            let mut caller = Caller::new(stream);
-            caller.head().await
+        Ok(mut stream) => {
+            let head = b"GET /shop/x HTTP/1.1\r\nHost: sidecar.test\r\n\r\n";
+            let _ = stream.write_all(head).await;
+            Caller::new(stream).head().await
         }
     };
     assert_eq!(answer, None);
+    assert!(sidecar.stage.vendor.got().is_empty());
 }
 
 #[tokio::test]

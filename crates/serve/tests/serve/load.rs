@@ -187,6 +187,20 @@ async fn trailers_pass_both_ways_where_they_are_announced() {
     );
     let got = stage.vendor.only();
     assert_eq!(got.header("te"), Some("trailers"));
+    assert_eq!(got.trailers, "");
+    let mut caller = stage.caller().await;
+    caller
+        .write(
+            "POST /shop/x HTTP/1.1\r\nHost: localhost\r\nTE: trailers\r\nConnection: TE\r\n\
+             Trailer: X-Up\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX-Up: 8\r\n\r\n",
+        )
+        .await;
+    assert!(caller.head().await.unwrap().starts_with("HTTP/1.1 200"));
+    let up = &stage.vendor.got()[1];
+    assert_eq!(
+        (&*up.body, &*up.trailers.to_ascii_lowercase()),
+        (&b"ab"[..], "x-up: 8")
+    );
     // Without the wish they are dropped, and the body ends well.
     let plain = stage.get("/shop/x").await;
     assert_eq!((plain.status, &*plain.text()), (200, "ab"));

@@ -434,7 +434,9 @@ async fn a_request_is_a_span_with_each_attempt_inside_it() {
         assert_eq!(attempt.parent, Some("serve"));
     }
     assert_eq!(field(&attempts[1], "http.request.resend_count"), "1");
-    for fetch in named("fetch") {
+    let fetches = named("fetch");
+    assert_eq!(fetches.len(), 2);
+    for fetch in fetches {
         assert_eq!(fetch.parent, None);
     }
     assert!(!format!("{all:?}").contains("planted"));

@@ -1,8 +1,10 @@
 //! What passes through the sidecar, and what does not.
 
+use std::time::Duration;
+
 use crate::{
     stage::{Answer, Stage},
-    vendor::{Act, Got, ok, reply},
+    vendor::{Act, Got, reply},
 };
 
 #[tokio::test]
@@ -331,8 +333,14 @@ async fn a_new_key_is_counted_and_too_many_are_refused() {
 #[tokio::test]
 async fn the_caller_waits_for_a_token_and_is_told() {
     let stage = Stage::with("warm = []", "").await;
-    stage.vendor.api(|_| ok("x"));
+    stage.vendor.tokens(|_| {
+        // So long a token takes at least.
+        std::thread::sleep(Duration::from_millis(5));
+        crate::vendor::token("token-1", 3600)
+    });
     let first = stage.get("/shop/x").await;
     assert_eq!(first.status, 200);
+    let waited: u64 = first.header("biped-waited").unwrap().parse().unwrap();
+    assert!(waited >= 5, "{waited}");
     assert_eq!(stage.get("/shop/x").await.header("biped-waited"), None);
 }

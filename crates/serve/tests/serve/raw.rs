@@ -1,6 +1,8 @@
 //! The security list: requests as raw bytes.
 
-use crate::stage::Stage;
+use std::sync::{Arc, Mutex};
+
+use crate::{stage::Stage, vendor::Got};
 
 /// Sends bytes, and returns the status of the first answer and its problem.
 async fn send(stage: &Stage, bytes: &str) -> (u16, String) {
@@ -260,16 +262,42 @@ async fn pipelined_requests_are_answered_in_their_order() {
 
 #[tokio::test]
 async fn no_header_can_be_injected_by_a_parameter() {
-    let stage = Stage::with("", "[serve.providers.shop]\nscopes = ['read']").await;
+    let rules = "[serve.providers.shop]\nscopes = ['read']\nparams = ['a']";
+    let stage = Stage::with("warm = []", rules).await;
+    let asked: Arc<Mutex<Vec<Got>>> = Arc::default();
+    let told = asked.clone();
+    stage.vendor.tokens(move |got| {
+        told.lock().unwrap().push(got.clone());
+        crate::vendor::token("token-1", 3600)
+    });
     for headers in [
         "Biped-Scope: read%0d%0aX-Evil: 1\r\n",
-        "Biped-Param: a=%0d%0aX-Evil: 1\r\n",
+        "Biped-Param: b=%0d%0aX-Evil: 1\r\n",
     ] {
         let answer = stage.ask("GET /shop/x", headers).await;
         assert_eq!(answer.problem().1, "parameter");
         assert!(!answer.head.contains("Evil"), "{}", answer.head);
     }
     assert!(stage.vendor.got().is_empty());
+    // A parameter that is allowed is a value in the form of the token request, and nothing else.
+    for (path, headers) in [
+        ("/shop/x", "Biped-Param: a=%0d%0aX-Evil: 1\r\n"),
+        ("/shop;a=%0d%0aX-Evil:%202/x", ""),
+    ] {
+        let answer = stage.ask(&format!("GET {path}"), headers).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(!answer.head.contains("Evil"), "{}", answer.head);
+    }
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.len(), 2);
+    for got in asked.iter().chain(&stage.vendor.got()) {
+        assert!(!got.head.contains("Evil"), "{got:?}");
+    }
+    for (got, value) in asked.iter().zip(["1", "2"]) {
+        let form = std::str::from_utf8(&got.body).unwrap();
+        let value = format!("a=%0D%0AX-Evil%3A+{value}");
+        assert!(form.split('&').any(|pair| pair == value), "{form}");
+    }
 }
 
 #[tokio::test]
@@ -285,9 +313,8 @@ async fn http_1_0_is_answered_and_closed() {
 }
 
 #[tokio::test]
-async fn a_head_that_never_ends_is_given_up() {
+async fn a_connection_without_a_request_is_given_up() {
     let stage = Stage::with("keep_alive = '200ms'", "").await;
-    // An idle connection, which is given up sooner here than a slow head.
     let mut caller = stage.caller().await;
     assert!(caller.next().await.is_none());
     let mut caller = stage.caller().await;

@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use biped::provider::{Clock, SystemClock};
+use biped_serve::Server;
+use biped_testing::TimeLimit;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::{
-    stage::{Caller, Stage},
-    vendor::Act,
+    stage::{Caller, Stage, address, biped, provider},
+    vendor::{Act, Vendor},
 };
 
 #[tokio::test]
@@ -38,34 +44,38 @@ async fn while_lingering_calls_are_taken_and_readiness_is_gone() {
 
 #[tokio::test]
 async fn a_call_under_way_ends_and_the_connection_with_it() {
-    let Stage {
-        vendor,
-        running,
-        address,
-        _limit,
-    } = Stage::new().await;
-    let (tell, told) = std::sync::mpsc::channel::<()>();
-    let told = std::sync::Mutex::new(told);
-    vendor.api(move |_| {
-        // The stop is told before the answer comes.
-        let _ = told.lock().unwrap().recv_timeout(Duration::from_secs(5));
-        crate::vendor::ok("done")
-    });
-    let mut caller = Caller::new(tokio::net::TcpStream::connect(address).await.unwrap());
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/base", vendor.address);
+    let own = format!("http://{}", api.local_addr().unwrap());
+    let toml = format!(
+        "[serve]\nlisten = ['127.0.0.1:0']\n{}",
+        provider(&vendor).replace(&base, &own)
+    );
+    let running = Server::new(biped(&toml)).start().await.unwrap();
+    let address = address(&running.addresses()[0]);
+    let connect = async || Caller::new(TcpStream::connect(address).await.unwrap());
+    let mut idle = connect().await;
+    assert_eq!(idle.ask("GET /-/health", "").await.status, 200);
+    let mut caller = connect().await;
     caller
         .write("GET /shop/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await;
-    while vendor.got().is_empty() {
-        SystemClock.sleep(Duration::from_millis(5)).await;
-    }
+    let (mut called, _) = api.accept().await.unwrap();
+    let mut head = [0; 1024];
+    assert!(called.read(&mut head).await.unwrap() > 0);
     let stopping = tokio::spawn(running.stop(false));
-    tokio::task::yield_now().await;
-    tell.send(()).unwrap();
+    // The stop ends an idle connection before the API answers.
+    assert!(idle.next().await.is_none());
+    assert!(!stopping.is_finished());
+    let answer = crate::vendor::reply("200 OK", "", "done");
+    called.write_all(&answer).await.unwrap();
     let answer = caller.answer().await;
     assert_eq!((answer.status, &*answer.text()), (200, "done"));
     assert!(caller.next().await.is_none());
     stopping.await.unwrap();
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    assert!(TcpStream::connect(address).await.is_err());
 }
 
 #[tokio::test]

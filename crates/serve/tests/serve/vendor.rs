@@ -19,6 +19,8 @@ pub(crate) struct Got {
     /// The request line and the headers, as they came.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
+    /// The lines after a chunked body.
+    pub(crate) trailers: String,
 }
 
 impl Got {
@@ -202,6 +204,7 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Got> {
     let mut got = Got {
         head,
         body: Vec::new(),
+        trailers: String::new(),
     };
     if let Some(length) = got.header("content-length") {
         let length: usize = length.parse().unwrap();
@@ -211,25 +214,38 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Got> {
         got.body = buffer.drain(..length).collect();
     } else if got.header("transfer-encoding").is_some() {
         loop {
-            let at = loop {
-                if let Some(at) = find(buffer, b"\r\n") {
-                    break at;
-                }
-                more(stream, buffer).await?;
-            };
-            let size = String::from_utf8_lossy(&buffer[..at]).into_owned();
+            let size = line(stream, buffer).await?;
             let size = usize::from_str_radix(size.trim(), 16).unwrap();
-            while buffer.len() < at + 2 + size + 2 {
-                more(stream, buffer).await?;
-            }
-            got.body.extend_from_slice(&buffer[at + 2..at + 2 + size]);
-            buffer.drain(..at + 2 + size + 2);
             if size == 0 {
                 break;
+            }
+            while buffer.len() < size + 2 {
+                more(stream, buffer).await?;
+            }
+            got.body.extend_from_slice(&buffer[..size]);
+            buffer.drain(..size + 2);
+        }
+        loop {
+            match &*line(stream, buffer).await? {
+                "" => break,
+                trailer => got.trailers.push_str(trailer),
             }
         }
     }
     Some(got)
+}
+
+/// Reads one line.
+async fn line(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<String> {
+    let at = loop {
+        if let Some(at) = find(buffer, b"\r\n") {
+            break at;
+        }
+        more(stream, buffer).await?;
+    };
+    let line = String::from_utf8_lossy(&buffer[..at]).into_owned();
+    buffer.drain(..at + 2);
+    Some(line)
 }
 
 pub(crate) fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
