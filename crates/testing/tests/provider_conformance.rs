@@ -52,6 +52,14 @@ enum Fault {
     /// It checks nothing, and declares what it should.
     MakesItsHost,
     RejectsOnForbidden,
+    AddsAHeaderTheSecondTime,
+    GivesAnotherToken,
+    ForgetsTheLifetime,
+    ForgivesTheClient,
+    ForgetsRetryAfter,
+    RefusesForGarbage,
+    TriesRedirectsAgain,
+    RejectsNothing,
 }
 
 struct Vendor {
@@ -112,6 +120,9 @@ impl Vendor {
             return Err(Error::invalid_response(format!("what is {body}?")));
         }
         let status = response.status().as_u16();
+        if fault == Fault::TriesRedirectsAgain && response.status().is_redirection() {
+            return Err(Error::invalid_response("elsewhere").transient(true));
+        }
         let code = answer
             .as_ref()
             .ok()
@@ -130,6 +141,8 @@ impl Vendor {
             let error = wire::failure(response, vendor, cx.now());
             return Err(match fault {
                 Fault::BlamesTheClient => error.refusing_client(true),
+                Fault::ForgivesTheClient => error.refusing_client(false),
+                Fault::ForgetsRetryAfter => error.with_retry_after(None),
                 Fault::CutsTheWords => {
                     let said: String = code.unwrap_or_default().chars().take(1024).collect();
                     error.with_message(format!("the vendor says {said}, and more"))
@@ -139,6 +152,7 @@ impl Vendor {
         }
         let answer = answer.map_err(|error| match fault {
             Fault::GivesUpOnNothing => error.transient(false),
+            Fault::RefusesForGarbage => Error::refused(VendorError::new(status)),
             _ => error,
         })?;
         let text = answer["access_token"]
@@ -159,8 +173,13 @@ impl Vendor {
             }
             _ => None,
         };
+        let text = match fault {
+            Fault::GivesAnotherToken => "another",
+            _ => text,
+        };
+        let life = wire::seconds(&answer["expires_in"]);
         Token::new(text, since)
-            .expires_in(wire::seconds(&answer["expires_in"]))
+            .expires_in(life.filter(|_| fault != Fault::ForgetsTheLifetime))
             .base_url(base_url)
             .build()
     }
@@ -188,6 +207,12 @@ impl Provider for Vendor {
             let mut request = http::Request::post(ENDPOINT);
             if self.fault == Fault::AddsAHeader {
                 request = request.header("x-from", "me");
+            }
+            if self.fault == Fault::AddsAHeaderTheSecondTime {
+                static NUMBER: AtomicUsize = AtomicUsize::new(0);
+                if NUMBER.fetch_add(1, Relaxed) % 2 == 1 {
+                    request = request.header("x-second", "1");
+                }
             }
             if self.fault == Fault::ShowsTheSecretInAHeader {
                 request = request.header("x-secret", secret.expose_secret());
@@ -223,6 +248,9 @@ impl Provider for Vendor {
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
         if self.fault == Fault::RejectsOnForbidden && response.status() == StatusCode::FORBIDDEN {
             return Verdict::Rejected;
+        }
+        if self.fault == Fault::RejectsNothing {
+            return Verdict::Accepted;
         }
         judge_by_status(response)
     }
@@ -468,7 +496,35 @@ async fn each_broken_promise_is_found_by_the_check_that_is_named_for_it() {
     let covered: Vec<_> = faults.iter().map(|(_, check)| *check).collect();
     let all: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
     assert_eq!(covered, all, "every check has a fault that it finds");
-    let more = [(Fault::HasTheSecretInItsId, "no_secret_is_shown")];
+    let more = [
+        (Fault::HasTheSecretInItsId, "no_secret_is_shown"),
+        (
+            Fault::AddsAHeaderTheSecondTime,
+            "a_request_is_what_the_vendor_documents",
+        ),
+        (
+            Fault::GivesAnotherToken,
+            "a_granted_token_is_taken_as_it_is",
+        ),
+        (
+            Fault::ForgetsTheLifetime,
+            "a_granted_token_is_taken_as_it_is",
+        ),
+        (
+            Fault::ForgivesTheClient,
+            "a_refused_client_is_told_in_the_vendors_words",
+        ),
+        (Fault::ForgetsRetryAfter, "a_failing_vendor_is_transient"),
+        (
+            Fault::RefusesForGarbage,
+            "garbage_is_an_error_and_never_a_panic",
+        ),
+        (Fault::TriesRedirectsAgain, "a_redirect_is_not_followed"),
+        (
+            Fault::RejectsNothing,
+            "an_expired_token_is_rejected_and_no_other",
+        ),
+    ];
     for (fault, name) in faults.into_iter().chain(more) {
         let case = Arc::new(case(fault));
         let check = CHECKS.iter().find(|check| check.name == name).unwrap();

@@ -54,9 +54,19 @@ enum Flaw {
     CoolsDownDespiteTokens,
     LetsAnybodyFail,
     PutsWakeNobody,
+    PutsWakeWithTheLeaseOnly,
     ReleasesWakeNobody,
     LooksOnlyWhenWoken,
     HasANewKeyEachTime,
+    KeepsLonger,
+    ShowsOtherGenerations,
+    HidesThatItKeptAnother,
+    OldPutsKeepTheLease,
+    SaysNothingOfTheTime,
+    TellsNoReason,
+    GivesEachTheSameId,
+    NumbersByPutsAlone,
+    HasTombstonesForAMoment,
 }
 
 /// Every check, and what it is there to find.
@@ -123,6 +133,10 @@ const FINDS: &[(&str, Flaw)] = &[
     ("a_token_ends_a_cool_down", Flaw::CoolsDownDespiteTokens),
     ("only_its_holder_leaves_a_failure", Flaw::LetsAnybodyFail),
     ("a_put_wakes_those_who_wait", Flaw::PutsWakeNobody),
+    (
+        "a_put_of_another_holder_wakes_those_who_wait",
+        Flaw::PutsWakeWithTheLeaseOnly,
+    ),
     ("a_release_wakes_those_who_wait", Flaw::ReleasesWakeNobody),
     (
         "a_change_before_the_wait_is_noticed",
@@ -131,6 +145,44 @@ const FINDS: &[(&str, Flaw)] = &[
     (
         "a_release_before_the_wait_is_noticed",
         Flaw::LooksOnlyWhenWoken,
+    ),
+];
+
+/// What else is in the promise of a check.
+const FINDS_TOO: &[(&str, Flaw)] = &[
+    ("a_token_comes_back_as_it_was_put", Flaw::KeepsLonger),
+    (
+        "a_token_comes_back_as_it_was_put",
+        Flaw::ShowsOtherGenerations,
+    ),
+    (
+        "an_older_token_never_replaces_a_newer_one",
+        Flaw::HidesThatItKeptAnother,
+    ),
+    (
+        "the_same_generation_is_stored_once",
+        Flaw::HidesThatItKeptAnother,
+    ),
+    (
+        "a_forgotten_token_never_returns",
+        Flaw::HidesThatItKeptAnother,
+    ),
+    (
+        "an_earlier_forget_takes_nothing_back",
+        Flaw::HasTombstonesForAMoment,
+    ),
+    ("a_put_gives_the_lease_back", Flaw::OldPutsKeepTheLease),
+    ("a_taken_lease_is_not_granted", Flaw::SaysNothingOfTheTime),
+    ("a_failure_cools_the_key_down", Flaw::SaysNothingOfTheTime),
+    ("a_failure_cools_the_key_down", Flaw::TellsNoReason),
+    ("a_lapsed_lease_is_granted_anew", Flaw::GivesEachTheSameId),
+    (
+        "lease_generations_are_ahead_of_what_was_put_or_forgotten",
+        Flaw::NumbersByPutsAlone,
+    ),
+    (
+        "lease_generations_never_go_back_when_all_else_is_over",
+        Flaw::NumbersByPutsAlone,
     ),
 ];
 
@@ -155,10 +207,12 @@ async fn every_check_finds_its_flaw() {
     let names: Vec<_> = checks.iter().map(|check| check.name).collect();
     let found: Vec<_> = FINDS.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, found, "a flaw for each check, in their order");
-    let running: Vec<_> = checks
-        .into_iter()
-        .zip(FINDS)
-        .map(|(check, (_, flaw))| {
+    let named = |name: &str| *checks.iter().find(|check| check.name == name).unwrap();
+    let running: Vec<_> = FINDS
+        .iter()
+        .chain(FINDS_TOO)
+        .map(|(name, flaw)| {
+            let check = named(name);
             let store = Arc::new(Flawed::new(*flaw));
             (
                 check,
@@ -192,6 +246,7 @@ struct Flawed {
 struct Entry {
     token: Option<(StoredToken, Duration)>,
     forgotten: Generation,
+    forgotten_at: Duration,
     lease: Option<(Lease, Duration)>,
     failure: Option<(Vec<u8>, Duration)>,
     newest: Generation,
@@ -223,6 +278,10 @@ impl Flawed {
         let failures_pass = !self.has(Flaw::CoolsDownForEver);
         entry.token.take_if(|(_, end)| tokens_go && *end <= now);
         entry.lease.take_if(|(_, end)| leases_lapse && *end <= now);
+        let moment = Duration::from_millis(100);
+        if self.has(Flaw::HasTombstonesForAMoment) && entry.forgotten_at + moment <= now {
+            entry.forgotten = Generation(0);
+        }
         entry
             .failure
             .take_if(|(_, end)| failures_pass && *end <= now);
@@ -242,6 +301,12 @@ impl TokenStore for Flawed {
             let (token, end) = entry.token.as_ref()?;
             let mut token = token.clone();
             token.keep = token.keep.min(end.saturating_sub(now));
+            if self.has(Flaw::KeepsLonger) {
+                token.keep += Duration::from_secs(60);
+            }
+            if self.has(Flaw::ShowsOtherGenerations) {
+                token.generation.0 += 1;
+            }
             Some(token)
         });
         if let Some(token) = &mut got {
@@ -293,25 +358,29 @@ impl TokenStore for Flawed {
         if early.is_some() {
             self.others().await;
         }
-        let stored = self.entry(key, |entry, now| {
-            let gives_back = !self.has(Flaw::PutsKeepTheLease);
+        let (stored, is_free) = self.entry(key, |entry, now| {
+            let is_kept = early.unwrap_or_else(|| wanted(entry));
+            let gives_back = !self.has(Flaw::PutsKeepTheLease)
+                && (is_kept || !self.has(Flaw::OldPutsKeepTheLease));
             let anybody = self.has(Flaw::AnyPutEndsTheLease);
             if let Some(given) = lease.filter(|_| gives_back) {
                 entry
                     .lease
                     .take_if(|(held, _)| anybody || held.id == given.id);
             }
-            if !early.unwrap_or_else(|| wanted(entry)) {
-                return false;
+            let is_free = entry.lease.is_none();
+            if !is_kept {
+                return (self.has(Flaw::HidesThatItKeptAnother), is_free);
             }
             entry.newest = entry.newest.max(token.generation);
             if !self.has(Flaw::CoolsDownDespiteTokens) {
                 entry.failure = None;
             }
             entry.token = Some((token.clone(), now + token.keep));
-            true
+            (true, is_free)
         });
-        if !self.has(Flaw::PutsWakeNobody) {
+        let wakes = is_free || !self.has(Flaw::PutsWakeWithTheLeaseOnly);
+        if wakes && !self.has(Flaw::PutsWakeNobody) {
             self.arrivals.notify_waiters();
         }
         Ok(stored)
@@ -326,8 +395,11 @@ impl TokenStore for Flawed {
         if self.has(Flaw::ForgetsNothing) {
             return Ok(());
         }
-        self.entry(key, |entry, _| {
-            entry.newest = entry.newest.max(through);
+        self.entry(key, |entry, now| {
+            entry.forgotten_at = now;
+            if !self.has(Flaw::NumbersByPutsAlone) {
+                entry.newest = entry.newest.max(through);
+            }
             entry.forgotten = match self.flaw {
                 Flaw::HasNoTombstones => Generation(0),
                 Flaw::MovesTombstonesBack => through,
@@ -386,16 +458,19 @@ impl TokenStore for Flawed {
                     },
                 };
             }
+            let left = |until: Duration| match self.has(Flaw::SaysNothingOfTheTime) {
+                true => Duration::ZERO,
+                false => until.saturating_sub(now),
+            };
             if !early.unwrap_or_else(|| is_free(entry)) {
                 let until = entry.lease.as_ref().map_or(now, |(_, until)| *until);
-                return Claim::Taken {
-                    left: until.saturating_sub(now),
-                };
+                return Claim::Taken { left: left(until) };
             }
             if let Some((why, until)) = &entry.failure {
+                let is_told = !self.has(Flaw::TellsNoReason);
                 return Claim::CoolingDown {
-                    left: until.saturating_sub(now),
-                    why: why.clone(),
+                    left: left(*until),
+                    why: is_told.then(|| why.clone()).unwrap_or_default(),
                 };
             }
             let clock = SystemClock.now().wall;
@@ -410,7 +485,10 @@ impl TokenStore for Flawed {
             };
             entry.newest = generation;
             let lease = Lease {
-                id: LeaseId(fastrand::u128(..)),
+                id: match self.has(Flaw::GivesEachTheSameId) {
+                    true => LeaseId(7),
+                    false => LeaseId(fastrand::u128(..)),
+                },
                 generation,
             };
             entry.lease = Some((lease, end));
