@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use biped::{
     CachedToken, TokenRef, TokenSource,
-    client::{CallError, call},
+    client::{CallError, call as biped_call},
     provider::{Clock, SystemClock},
 };
 use http::{HeaderName, Request, Response, StatusCode, Uri, header::CONTENT_LENGTH};
@@ -78,8 +78,9 @@ impl Asked<'_> {
         let named = |problem: Problem| problem.provider(&served.name);
         guard::check_path(&uri).map_err(named)?;
         let wanted = Wanted::read(&target, &uri, request.headers()).map_err(named)?;
-        if let Wanted::Below { rest, .. } = &wanted {
-            self.check_allowed(served, &request, rest).map_err(named)?;
+        if let Wanted::Below(_) = &wanted {
+            self.check_allowed(served, &request, target.rest)
+                .map_err(named)?;
         }
         let wish = Wish::read(&target.params, request.headers()).map_err(named)?;
         let source = wish.source(served, self.identity).map_err(named)?;
@@ -99,9 +100,9 @@ impl Asked<'_> {
             .map_err(|error| named(Problem::of_token(&error, false)))?;
         let waited = waited.then(|| SystemClock.now().mono.saturating_sub(started));
         let waited = waited.filter(|time| time.as_millis() > 0);
-        if let Wanted::Complete { .. } = &wanted {
-            let rest = wanted.rest_of(source.base_url(&token)).map_err(named)?;
-            self.check_allowed(served, &request, &rest).map_err(named)?;
+        if let Wanted::Complete(url, uri) = &wanted {
+            let rest = Wanted::rest_of(url, uri, source.base_url(&token)).map_err(named)?;
+            self.check_allowed(served, &request, rest).map_err(named)?;
         }
         drop(token);
 
@@ -122,8 +123,10 @@ impl Asked<'_> {
         if served.settings.via {
             headers::add_via(&mut sent, version);
         }
-        let outgoing = Outgoing::new(parts.method, sent, body, wanted.into_path())
-            .map_err(|error| named(Problem::of_token(&error, false)))?;
+        let outgoing = match wanted {
+            Wanted::Below(start) => Outgoing::below(parts.method, sent, body, uri.clone(), start),
+            Wanted::Complete(url, uri) => Outgoing::complete(parts.method, sent, body, uri, url),
+        };
         let mut transport = ApiTransport {
             upstream: &served.upstream,
             source: &source,
@@ -135,7 +138,7 @@ impl Asked<'_> {
             series: &served.series,
             seen: Seen::default(),
         };
-        let outcome = biped_call(&source, outgoing, &mut transport).await;
+        let outcome = biped_call(&source, Box::new(outgoing), &mut transport).await;
         let seen = transport.seen;
         if seen.rejection.is_some() {
             served.series.replayed(replayed(&outcome, &seen));
@@ -269,15 +272,6 @@ async fn token(
     }
     let token = source.token().await.map(TokenRef::into_owned)?;
     Ok((token, true))
-}
-
-/// [`call`], on the heap: its future is large.
-async fn biped_call(
-    source: &TokenSource,
-    request: Outgoing,
-    transport: &mut ApiTransport<'_>,
-) -> Result<crate::transport::Answer, CallError<Failure>> {
-    Box::pin(call(source, request, transport)).await
 }
 
 /// What came of a rejection.

@@ -21,13 +21,13 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use url::Url;
 
-pub(crate) use self::outgoing::{Outgoing, Path};
+pub(crate) use self::outgoing::Outgoing;
 use crate::{
     body::Progress,
     config::{Http2, Replay},
     links,
     meter::{self, Series},
-    upstream::{Attempt, Clients, Failure, InUse, MAX_HEAD, Upstream, is_dead_connection},
+    upstream::{Attempt, Clients, Failure, InUse, MAX_HEAD, Server, Upstream, is_dead_connection},
 };
 
 /// An API's response.
@@ -66,31 +66,38 @@ pub(crate) struct Seen {
     pub(crate) was_replayed: bool,
     /// How long the last attempt took.
     pub(crate) api_time: Option<Duration>,
-    /// The API's host.
-    pub(crate) server: String,
+    /// The API's server.
+    pub(crate) server: Option<Arc<Server>>,
     /// Where the call went, and the base URL at that time, if the answer names addresses.
     pub(crate) place: Option<(Url, Url)>,
 }
 
 impl Transport for ApiTransport<'_> {
-    type Request = Outgoing;
+    // What is on its way is moved often.
+    type Request = Box<Outgoing>;
     type Response = Answer;
     type Error = Failure;
 
-    fn parts<'r>(&self, request: &'r mut Outgoing) -> impl ApiRequestParts + Send + 'r {
-        request
+    fn parts<'r>(&self, request: &'r mut Box<Outgoing>) -> impl ApiRequestParts + Send + 'r {
+        &mut **request
     }
 
-    fn duplicate(&self, request: &Outgoing) -> Option<Outgoing> {
+    fn duplicate(&self, request: &Box<Outgoing>) -> Option<Box<Outgoing>> {
         let may_replay = match self.replay {
             Replay::All => true,
             Replay::Safe => is_safe(&request.method),
             Replay::Off => false,
         };
-        may_replay.then(|| request.duplicate()).flatten()
+        may_replay
+            .then(|| request.duplicate().map(Box::new))
+            .flatten()
     }
 
-    async fn send(&mut self, request: Outgoing, token: &CachedToken) -> Result<Answer, Failure> {
+    async fn send(
+        &mut self,
+        request: Box<Outgoing>,
+        token: &CachedToken,
+    ) -> Result<Answer, Failure> {
         self.seen.was_replayed |= self.seen.rejection.is_some();
         self.seen.sends += 1;
         let verb = meter::method(&request.method);
@@ -101,7 +108,8 @@ impl Transport for ApiTransport<'_> {
             Err(Failure::Unusable(_)) => return answer,
             Err(failure) => Err(failure.problem().word),
         };
-        let (server, time) = (&self.seen.server, self.seen.api_time);
+        let server = self.seen.server.as_ref().map_or("", |server| server.host());
+        let time = self.seen.api_time;
         self.series
             .attempted(verb, outcome, server, time.unwrap_or_default());
         answer
@@ -148,7 +156,7 @@ impl ApiTransport<'_> {
     /// Sends a request, and once more on another connection where its own turns out dead.
     async fn send_once(
         &mut self,
-        request: Outgoing,
+        mut request: Box<Outgoing>,
         token: &CachedToken,
     ) -> Result<Answer, Failure> {
         let clients = self
@@ -156,26 +164,28 @@ impl ApiTransport<'_> {
             .clients(self.http2, token.client_identity())
             .map_err(Failure::Unusable)?;
         let base = self.source.base_url(token);
+        let server = clients.server(request.origin());
+        let server = server.map_err(Failure::Unusable)?;
+        self.seen.server = Some(server.clone());
         let signs_url = self.source.provider().signs_url();
-        let (request, url) = request
-            .addressed(base, signs_url)
-            .map_err(Failure::Unusable)?;
-        let is_whole = request.body().bytes().is_some();
+        let target = request.target(base, signs_url);
+        let target = target.map_err(Failure::Unusable)?;
+        let is_whole = request.body.bytes().is_some();
         // A connection that turns out dead is replaced once.
-        let spare = match is_idempotent(request.method()) {
-            true => again(&request),
+        let copy = match is_idempotent(&request.method) {
+            true => request.copy(target.clone()),
             false => None,
         };
+        let may_repeat = copy.is_some();
+        let first = copy.unwrap_or_else(|| request.take(target.clone()));
         let started = SystemClock.now().mono;
-        let host = request.uri().host().unwrap_or_default();
-        host.clone_into(&mut self.seen.server);
-        let first = self.attempt(&clients, request, false).await;
-        let answer = match (first, spare) {
-            (Ok(Err((error, true))), Some(spare)) if is_dead_connection(&error) => {
+        let answer = match self.attempt(&clients, &server, first, false).await {
+            Ok(Err((error, true))) if may_repeat && is_dead_connection(&error) => {
+                let again = request.take(target);
                 // Rare, as what else is boxed here: the futures would be in the memory of every call.
-                Box::pin(self.attempt(&clients, spare, true)).await
+                Box::pin(self.attempt(&clients, &server, again, true)).await
             }
-            (first, _) => first,
+            first => first,
         };
         self.seen.api_time = Some(SystemClock.now().mono.saturating_sub(started));
         let answer = answer?;
@@ -191,7 +201,7 @@ impl ApiTransport<'_> {
         if let Some(base) = base
             && links::are_in(response.headers())
         {
-            self.seen.place = Some((url.clone(), base.clone()));
+            self.seen.place = Some((request.url.clone(), base.clone()));
         }
         let response = response.map(ResponseBody::new);
         let answer = Answer {
@@ -199,7 +209,7 @@ impl ApiTransport<'_> {
             response,
             in_use,
             trailers: None,
-            url,
+            url: request.url,
         };
         if self.is_grpc && answer.status == StatusCode::OK {
             return Ok(Box::pin(with_grpc_status(answer, is_whole)).await);
@@ -211,12 +221,13 @@ impl ApiTransport<'_> {
     async fn attempt(
         &self,
         clients: &Clients,
+        server: &Arc<Server>,
         request: Request<Body>,
         fresh: bool,
     ) -> Result<Attempt, Failure> {
         let started = SystemClock.now().mono;
         // tokio's pin! would keep room for it twice.
-        let mut sending = pin!(clients.send(request, fresh));
+        let mut sending = pin!(clients.send(server, request, fresh));
         loop {
             let last = self.upload.moved().max(started);
             let left = (last + self.timeout).saturating_sub(SystemClock.now().mono);
@@ -245,15 +256,6 @@ async fn with_grpc_status(mut answer: Answer, is_whole: bool) -> Answer {
         answer.status = StatusCode::UNAUTHORIZED;
     }
     answer
-}
-
-/// The same request, if its body is complete.
-fn again(request: &Request<Body>) -> Option<Request<Body>> {
-    let mut again = Request::new(request.body().duplicate()?);
-    *again.method_mut() = request.method().clone();
-    *again.uri_mut() = request.uri().clone();
-    *again.headers_mut() = request.headers().clone();
-    Some(again)
 }
 
 fn is_safe(method: &Method) -> bool {

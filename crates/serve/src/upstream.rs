@@ -6,12 +6,12 @@ mod failure;
 mod open;
 mod plain;
 mod pool;
+mod server;
 mod trust;
 mod way;
 
 use std::{
-    collections::HashMap,
-    fmt,
+    fmt, mem,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -36,13 +36,15 @@ use self::{
     connector::Connector,
     open::Open,
     plain::Plain,
-    pool::{IDLE, IDLE_CONNECTIONS, Origin, Pool},
+    pool::Pool,
+    server::{IDLE, IDLE_CONNECTIONS},
     way::Way,
 };
 pub(crate) use self::{
     failure::{Failure, SendError, is_dead_connection},
     plain::OwnAddresses,
     pool::{Attempt, InUse, MAX_HEAD},
+    server::Server,
 };
 use crate::{config::Http2, meter::OpenConnections};
 
@@ -50,26 +52,22 @@ use crate::{config::Http2, meter::OpenConnections};
 pub(crate) struct Upstream {
     settings: Arc<HttpSettings>,
     own: OwnAddresses,
-    clients: Mutex<HashMap<Kind, Kept>>,
+    clients: Mutex<Vec<Kept>>,
     open: OpenConnections,
 }
 
-/// What tells connections to the same server apart.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Kind {
-    http2: Http2,
-    identity: Option<ClientIdentity>,
-}
-
+/// Clients, and what tells their connections to a server from others to it.
 #[derive(Debug)]
 struct Kept {
+    http2: Http2,
+    identity: Option<ClientIdentity>,
     clients: Arc<Clients>,
     /// When it was last asked for.
     used: Duration,
 }
 
 /// A client that keeps connections, and one that makes a new one for each request; and a pool, which costs
-/// less, for where no handshake can choose HTTP/2.
+/// less, for where no handshake chooses HTTP/2.
 #[derive(Debug)]
 pub(crate) struct Clients {
     http2: Http2,
@@ -102,13 +100,10 @@ impl Upstream {
         http2: Http2,
         identity: Option<&ClientIdentity>,
     ) -> Result<Arc<Clients>, Error> {
-        let kind = Kind {
-            http2,
-            identity: identity.cloned(),
-        };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let now = SystemClock.now().mono;
-        if let Some(known) = clients.get_mut(&kind) {
+        let is_it = |kept: &&mut Kept| kept.http2 == http2 && kept.identity.as_ref() == identity;
+        if let Some(known) = clients.iter_mut().find(is_it) {
             known.used = now;
             return Ok(known.clients.clone());
         }
@@ -117,7 +112,10 @@ impl Upstream {
         let limit = self.settings.connect_limit();
         let to_proxy = trust::config(&self.settings, None)?;
         let way = Way::new(&self.settings, to_proxy, Plain::new(self.own.clone()));
-        let connector = Connector::new(tls, http2, limit, way, self.open.clone());
+        let connector = |http2| {
+            let (tls, way, open) = (tls.clone(), way.clone(), self.open.clone());
+            Connector::new(tls, http2, limit, way, open)
+        };
         let client = |idle| {
             let mut builder = Client::builder(TokioExecutor::new());
             builder
@@ -132,45 +130,63 @@ impl Upstream {
                 .http2_adaptive_window(true)
                 .http2_keep_alive_interval(Duration::from_secs(10))
                 .http2_keep_alive_timeout(Duration::from_secs(10));
-            builder.build(connector.clone())
+            builder.build(connector(http2))
         };
         let made = Arc::new(Clients {
             http2,
-            pool: Arc::new(Pool::new(connector.clone())),
+            pool: Arc::new(Pool::new(connector(Http2::Off))),
             pooled: client(IDLE_CONNECTIONS),
             fresh: client(0),
         });
-        let kept = Kept {
+        clients.push(Kept {
+            http2,
+            identity: identity.cloned(),
             clients: made.clone(),
             used: now,
-        };
-        clients.insert(kind, kept);
+        });
         Ok(made)
     }
 }
 
 /// A certificate that was replaced leaves a client behind, which has no connection that is worth keeping
 /// once it has not been used for a while.
-fn forget_unused(clients: &mut HashMap<Kind, Kept>, now: Duration) {
-    clients.retain(|_, kept| now.saturating_sub(kept.used) < IDLE);
+fn forget_unused(clients: &mut Vec<Kept>, now: Duration) {
+    clients.retain(|kept| now.saturating_sub(kept.used) < IDLE);
 }
 
 impl Clients {
-    /// Sends a request; on a connection of its own if `fresh`.
-    pub(crate) async fn send(&self, request: Request<Body>, fresh: bool) -> Attempt {
-        let origin = Origin::of(request.uri()).filter(|origin| match self.http2 {
-            Http2::Auto => !origin.is_encrypted(),
-            Http2::Off => true,
-            Http2::PriorKnowledge => false,
-        });
-        match origin {
-            Some(origin) => self.pool.send(origin, request, fresh).await,
-            // Much larger.
-            None => Box::pin(self.send_by_client(request, fresh)).await,
-        }
+    /// The server that the beginning of a URL names.
+    pub(crate) fn server(&self, origin: &str) -> Result<Arc<Server>, Error> {
+        self.pool.server(origin)
     }
 
-    async fn send_by_client(&self, mut request: Request<Body>, fresh: bool) -> Attempt {
+    /// Sends a request to a server; on a connection of its own if `fresh`.
+    pub(crate) async fn send(
+        &self,
+        server: &Arc<Server>,
+        request: Request<Body>,
+        fresh: bool,
+    ) -> Attempt {
+        let is_http1 = match self.http2 {
+            Http2::Auto => !server.is_encrypted() || server.chose_http1(),
+            Http2::Off => true,
+            Http2::PriorKnowledge => false,
+        };
+        if is_http1 {
+            return self.pool.send(server, request, fresh).await;
+        }
+        // Much larger.
+        Box::pin(self.send_by_client(server, request, fresh)).await
+    }
+
+    async fn send_by_client(
+        &self,
+        server: &Server,
+        mut request: Request<Body>,
+        fresh: bool,
+    ) -> Attempt {
+        let target = mem::take(request.uri_mut());
+        *request.uri_mut() = server.address(target).map_err(|error| (error, false))?;
         let mut captured = capture_connection(&mut request);
         let client = if fresh { &self.fresh } else { &self.pooled };
         let answer = client.request(request);
@@ -188,7 +204,10 @@ impl Clients {
         let (in_use, was_used) = in_use.flatten().unzip();
         match answer {
             // Until the body's end.
-            Ok(response) => Ok((response, in_use)),
+            Ok(response) => {
+                server.chose(response.version());
+                Ok((response, in_use))
+            }
             Err(error) => Err((SendError::Client(error), was_used.unwrap_or(false))),
         }
     }
@@ -223,7 +242,7 @@ mod tests {
             upstream.clients(Http2::Auto, Some(&identity)).unwrap();
             let mut clients = upstream.clients.lock().unwrap();
             assert_eq!(clients.len(), 1, "{number}");
-            let now = clients.values().next().unwrap().used;
+            let now = clients[0].used;
             forget_unused(&mut clients, now + IDLE - Duration::from_millis(1));
             assert_eq!(clients.len(), 1);
             forget_unused(&mut clients, now + IDLE);

@@ -1,7 +1,5 @@
 //! [`Wanted`]: where a request wants to go: below the base URL, or to a complete URL of the API.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, HeaderName, Uri};
 use url::Url;
 
@@ -9,7 +7,6 @@ use crate::{
     params::one,
     problem::Problem,
     target::{self, BadPath, Target},
-    transport::Path,
 };
 
 const URL: HeaderName = HeaderName::from_static("biped-url");
@@ -17,16 +14,10 @@ const URL: HeaderName = HeaderName::from_static("biped-url");
 /// Where a request wants to go.
 #[derive(Debug)]
 pub(super) enum Wanted {
-    Below {
-        rest: String,
-        query: Option<String>,
-    },
-    /// As `Biped-Url` says.
-    Complete {
-        url: Url,
-        path: String,
-        query: Option<String>,
-    },
+    /// Below the base URL: the path from here on, and the query.
+    Below(usize),
+    /// As `Biped-Url` says: the URL, and the caller's own text of it.
+    Complete(Url, Uri),
 }
 
 impl Wanted {
@@ -36,10 +27,7 @@ impl Wanted {
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
         let Some(text) = one(headers, &URL)? else {
-            return Ok(Self::Below {
-                rest: target.rest.to_owned(),
-                query: uri.query().map(str::to_owned),
-            });
+            return Ok(Self::Below(uri.path().len() - target.rest.len()));
         };
         // Two parsers must agree on the host: where they differ, so may others.
         let wrong = || {
@@ -66,36 +54,25 @@ impl Wanted {
         }
         target::check(uri.path(), uri.query())
             .map_err(|BadPath(what)| Problem::new("bad-path", what))?;
-        Ok(Self::Complete {
-            path: uri.path().to_owned(),
-            query: uri.query().map(str::to_owned),
-            url,
-        })
+        Ok(Self::Complete(url, uri))
     }
 
     /// The path after the base URL's, for the rules. What is elsewhere on the API's origin matches no
     /// rule but one for everything.
-    pub(super) fn rest_of(&self, base: Option<&Url>) -> Result<Cow<'_, str>, Problem> {
-        let (url, path) = match self {
-            Self::Below { rest, .. } => return Ok(Cow::Borrowed(rest)),
-            Self::Complete { url, path, .. } => (url, path),
-        };
+    pub(super) fn rest_of<'u>(
+        url: &Url,
+        uri: &'u Uri,
+        base: Option<&Url>,
+    ) -> Result<&'u str, Problem> {
         let is_api = base.is_some_and(|base| base.origin() == url.origin());
         let Some(base) = base.filter(|_| is_api) else {
             let what =
                 "Biped-Url leads away from the API; call other addresses with a plain client";
             return Err(Problem::new("other-origin", what));
         };
-        let below = path.strip_prefix(base.path().trim_end_matches('/'));
+        let below = uri.path().strip_prefix(base.path().trim_end_matches('/'));
         let below = below.filter(|rest| rest.is_empty() || rest.starts_with('/'));
         // An encoded slash matches no rule.
-        Ok(below.map_or(Cow::Borrowed("/%2F"), Cow::Borrowed))
-    }
-
-    pub(super) fn into_path(self) -> Path {
-        match self {
-            Self::Below { rest, query } => Path::Below { rest, query },
-            Self::Complete { url, path, query } => Path::Complete { url, path, query },
-        }
+        Ok(below.unwrap_or("/%2F"))
     }
 }

@@ -1,128 +1,163 @@
 //! [`Outgoing`]: a request on its way to the API, whose path and query are the caller's bytes.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, mem, sync::LazyLock};
 
 use biped::{Error, client::BASE_URL_PLACEHOLDER, provider::ApiRequestParts, tower::Body};
-use http::{HeaderMap, Method, Request, Uri};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Uri, uri::PathAndQuery};
 use url::{Position, Url};
+
+/// What the URL of a request begins with until a token says where the API is.
+#[allow(clippy::expect_used)] // a constant
+static PLACEHOLDER: LazyLock<Url> =
+    LazyLock::new(|| Url::parse(BASE_URL_PLACEHOLDER).expect("the placeholder is a URL"));
 
 /// A request on its way.
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
-    path: Arc<Path>,
+    /// The path and the query, as the caller wrote them.
+    uri: Uri,
+    /// Where the part of the path begins that is below the base URL; `None` if the path is complete.
+    below: Option<usize>,
     /// As the provider sees it; relative to the placeholder until a token says where the API is.
-    url: Url,
+    pub(crate) url: Url,
     /// The query when the address was known, before the token was put on.
     placed: Option<Option<String>>,
 }
 
-/// Where a request goes, as the caller wrote it.
-#[derive(Clone, Debug)]
-pub(crate) enum Path {
-    /// Below the base URL.
-    Below { rest: String, query: Option<String> },
-    /// A complete URL.
-    Complete {
-        url: Url,
-        path: String,
-        query: Option<String>,
-    },
-}
-
 impl Outgoing {
-    pub(crate) fn new(
+    /// A request to what is below the base URL: the path of `uri` from `start` on, and its query.
+    pub(crate) fn below(
         method: Method,
         headers: HeaderMap,
         body: Body,
-        path: Path,
-    ) -> Result<Self, Error> {
-        let (url, placed) = match &path {
-            Path::Below { rest, query } => {
-                let query = query.as_ref();
-                let query = query.map_or_else(String::new, |query| format!("?{query}"));
-                let text = format!("{BASE_URL_PLACEHOLDER}{rest}{query}");
-                let url = Url::parse(&text).map_err(|_| {
-                    Error::configuration("the request's path can't be part of a URL")
-                })?;
-                (url, None)
-            }
-            Path::Complete { url, .. } => {
-                let query = url.query().map(str::to_owned);
-                (url.clone(), Some(query))
-            }
-        };
-        Ok(Self {
+        uri: Uri,
+        start: usize,
+    ) -> Self {
+        let mut url = PLACEHOLDER.clone();
+        url.set_path(rest(&uri, start));
+        url.set_query(uri.query());
+        Self {
             method,
             headers,
             body,
-            path: Arc::new(path),
+            uri,
+            below: Some(start),
             url,
-            placed,
-        })
+            placed: None,
+        }
     }
 
+    /// A request to a complete URL, which the caller wrote as `uri`.
+    pub(crate) fn complete(
+        method: Method,
+        headers: HeaderMap,
+        body: Body,
+        uri: Uri,
+        url: Url,
+    ) -> Self {
+        Self {
+            method,
+            headers,
+            body,
+            uri,
+            below: None,
+            placed: Some(url.query().map(str::to_owned)),
+            url,
+        }
+    }
+
+    /// A second copy; `None` where the body is not complete.
     pub(crate) fn duplicate(&self) -> Option<Self> {
         Some(Self {
             body: self.body.duplicate()?,
             method: self.method.clone(),
             headers: self.headers.clone(),
-            path: self.path.clone(),
+            uri: self.uri.clone(),
+            below: self.below,
             url: self.url.clone(),
             placed: self.placed.clone(),
         })
     }
 
-    /// The request to the address that is sent to, and the URL that it stands for. A provider that signs
-    /// URLs, or that puts its token into the query, decides over what it touched; all else is as the
-    /// caller wrote it.
-    pub(crate) fn addressed(
-        self,
-        base: Option<&Url>,
-        signs_url: bool,
-    ) -> Result<(Request<Body>, Url), Error> {
-        let uri = self.uri(base, signs_url)?;
-        let mut request = Request::new(self.body);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = uri;
-        *request.headers_mut() = self.headers;
-        Ok((request, self.url))
+    /// Scheme, host and port of the server.
+    pub(crate) fn origin(&self) -> &str {
+        &self.url[..Position::BeforePath]
     }
 
-    fn uri(&self, base: Option<&Url>, signs_url: bool) -> Result<Uri, Error> {
-        let unusable = || Error::configuration("the request's URL is too long or not a valid URI");
+    /// The path and the query that are sent. A provider that signs URLs, or that puts its token into the
+    /// query, decides over what it touched; all else is as the caller wrote it.
+    pub(crate) fn target(
+        &self,
+        base: Option<&Url>,
+        signs_url: bool,
+    ) -> Result<PathAndQuery, Error> {
         let text = if signs_url {
-            let mut url = self.url.clone();
-            url.set_fragment(None);
-            String::from(url)
+            self.url[Position::BeforePath..Position::AfterQuery].to_owned()
         } else {
-            let (path, query) = match &*self.path {
-                Path::Below { rest, query } => {
-                    (join(base.map_or("", Url::path), rest), query.as_deref())
-                }
-                Path::Complete { path, query, .. } => (path.clone(), query.as_deref()),
-            };
             let is_touched =
                 (self.placed.as_ref()).is_some_and(|placed| placed.as_deref() != self.url.query());
-            let query = if is_touched { self.url.query() } else { query };
-            let query = query.map_or_else(String::new, |query| format!("?{query}"));
-            format!("{}{path}{query}", &self.url[..Position::BeforePath])
+            let query = if is_touched {
+                self.url.query()
+            } else {
+                self.uri.query()
+            };
+            let (base, rest) = match self.below {
+                Some(start) => (base.map_or("", Url::path), rest(&self.uri, start)),
+                None => ("", self.uri.path()),
+            };
+            join(base, rest, query)
         };
-        // The URI takes the text over.
-        Uri::from_maybe_shared(text).map_err(|_| unusable())
+        // It takes the text over.
+        PathAndQuery::from_maybe_shared(text)
+            .map_err(|_| Error::configuration("the request's URL is too long or not a valid URI"))
+    }
+
+    /// The request as it is sent, which leaves nothing to send again.
+    pub(crate) fn take(&mut self, target: PathAndQuery) -> Request<Body> {
+        let body = mem::replace(&mut self.body, Body::whole(Bytes::new()));
+        let headers = mem::take(&mut self.headers);
+        self.request(target, headers, body)
+    }
+
+    /// The request as it is sent; `None` where the body can be sent only once.
+    pub(crate) fn copy(&self, target: PathAndQuery) -> Option<Request<Body>> {
+        let body = self.body.duplicate()?;
+        Some(self.request(target, self.headers.clone(), body))
+    }
+
+    fn request(&self, target: PathAndQuery, headers: HeaderMap, body: Body) -> Request<Body> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = target.into();
+        *request.headers_mut() = headers;
+        request
     }
 }
 
-/// A base path and what follows, with one slash between them.
-fn join(base: &str, rest: &str) -> String {
-    if rest.is_empty() {
-        return match base {
-            "" => "/".into(),
-            base => base.into(),
-        };
+/// The part of a path that begins at `start`; empty if there is none.
+fn rest(uri: &Uri, start: usize) -> &str {
+    uri.path().get(start..).unwrap_or_default()
+}
+
+/// A base path and what follows, with one slash between them, and a query.
+fn join(base: &str, rest: &str, query: Option<&str>) -> String {
+    let base = match (base, rest) {
+        ("", "") => "/",
+        (base, "") => base,
+        (base, _) => base.trim_end_matches('/'),
+    };
+    let length = base.len() + rest.len() + query.map_or(0, |query| query.len() + 1);
+    let mut joined = String::with_capacity(length);
+    joined.push_str(base);
+    joined.push_str(rest);
+    if let Some(query) = query {
+        joined.push('?');
+        joined.push_str(query);
     }
-    format!("{}{rest}", base.trim_end_matches('/'))
+    joined
 }
 
 impl ApiRequestParts for &mut Outgoing {
@@ -156,19 +191,21 @@ mod tests {
     use super::*;
 
     fn sent(base: &str, rest: &str, query: Option<&str>) -> String {
-        let path = Path::Below {
-            rest: rest.into(),
-            query: query.map(Into::into),
-        };
-        let body = Body::whole(bytes::Bytes::new());
-        let mut request = Outgoing::new(Method::GET, HeaderMap::new(), body, path).unwrap();
+        let uri = format!(
+            "/name{rest}{}",
+            query.map_or_else(String::new, |query| format!("?{query}"))
+        );
+        let uri: Uri = uri.parse().unwrap();
+        let body = Body::whole(Bytes::new());
+        let mut request = Outgoing::below(Method::GET, HeaderMap::new(), body, uri, "/name".len());
         let base: Url = base.parse().unwrap();
         let mut placed = base.clone();
-        placed.set_path(&join(base.path(), request.url.path()));
+        placed.set_path(&join(base.path(), request.url.path(), None));
         placed.set_query(request.url.query());
         let mut parts = &mut request;
         parts.set_url(placed).unwrap();
-        request.uri(Some(&base), false).unwrap().to_string()
+        let target = request.target(Some(&base), false).unwrap();
+        format!("{}{target}", request.origin())
     }
 
     #[test]

@@ -1,39 +1,33 @@
 //! [`Pool`]: connections over HTTP/1.1, each of which serves one request at a time.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use biped::{
+    Error,
     provider::{Clock, SystemClock},
     tower::Body,
 };
-use http::{
-    HeaderValue, Request, Response, Uri,
-    header::HOST,
-    uri::{Authority, Scheme},
-};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
+use http::{Request, Response, uri::PathAndQuery};
+use hyper::{body::Incoming, client::conn::http1};
 use tokio::runtime::Handle;
 use tower_service::Service;
 
 use super::{
     connector::Connector,
     failure::SendError,
-    open::{Open, Use},
+    open::Use,
+    server::{IDLE, Line, Server},
 };
 
-/// How long an unused connection is kept.
-pub(super) const IDLE: Duration = Duration::from_secs(30);
-/// How many unused connections to one server are kept.
-pub(super) const IDLE_CONNECTIONS: usize = 512;
 /// The largest head of a response.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
 
@@ -57,82 +51,72 @@ impl From<Use> for InUse {
     }
 }
 
-/// Connections that are not in use, and the way to more.
+/// The servers of APIs with their connections, and the way to more.
 pub(super) struct Pool {
     connector: Connector,
-    idle: Mutex<Idle>,
-}
-
-#[derive(Default)]
-struct Idle {
-    /// By authority: those in plain HTTP, and those with TLS.
-    unused: [HashMap<Box<str>, Vec<Unused>>; 2],
-    /// Whether a task closes those that have been unused for too long.
-    is_swept: bool,
-}
-
-/// A server of an API.
-#[derive(Clone, Debug)]
-pub(super) struct Origin {
-    scheme: Scheme,
-    authority: Authority,
-}
-
-struct Unused {
-    line: Line,
-    since: Duration,
-}
-
-/// A connection.
-struct Line {
-    sender: SendRequest<Body>,
-    open: Open,
+    /// By the beginning of their URLs.
+    servers: Mutex<BTreeMap<Box<str>, Arc<Server>>>,
+    /// Whether a task closes connections that have been unused for too long.
+    is_swept: AtomicBool,
 }
 
 /// A connection that goes back to its pool when this is dropped, and its request has ended.
 struct Lease {
     pool: Arc<Pool>,
-    origin: Origin,
+    server: Arc<Server>,
     line: Option<Line>,
-}
-
-impl Lease {
-    fn new(pool: Arc<Pool>, origin: Origin, line: Line) -> Self {
-        let line = Some(line);
-        Self { pool, origin, line }
-    }
 }
 
 impl Pool {
     pub(super) fn new(connector: Connector) -> Self {
         Self {
             connector,
-            idle: Mutex::default(),
+            servers: Mutex::default(),
+            is_swept: AtomicBool::default(),
         }
+    }
+
+    /// The server that the beginning of a URL names. One that is not used is forgotten when another is met.
+    pub(super) fn server(&self, origin: &str) -> Result<Arc<Server>, Error> {
+        let mut servers = self.servers();
+        if let Some(known) = servers.get(origin) {
+            return Ok(known.clone());
+        }
+        servers.retain(|_, server| Arc::strong_count(server) > 1 || server.has_unused());
+        let met = Arc::new(Server::new(origin)?);
+        servers.insert(origin.into(), met.clone());
+        Ok(met)
     }
 
     /// Sends a request; on a new connection if `fresh`. One that was not begun, because its connection had
     /// been closed meanwhile, is sent on another.
     pub(super) async fn send(
         self: &Arc<Self>,
-        origin: Origin,
+        server: &Arc<Server>,
         mut request: Request<Body>,
         fresh: bool,
     ) -> Attempt {
-        origin.name_in(&mut request);
+        server.name_in(&mut request);
         loop {
-            let unused = if fresh { None } else { self.take(&origin) };
+            let unused = match fresh {
+                true => None,
+                false => server.take(SystemClock.now().mono),
+            };
             let mut line = match unused {
                 Some(line) => line,
                 // Rare, and large.
-                None => Box::pin(self.connect(&origin))
+                None => Box::pin(self.connect(server))
                     .await
                     .map_err(|error| (error, false))?,
             };
             let (it, was_used) = line.open.begin();
             let mut error = match line.sender.try_send_request(request).await {
                 Ok(response) => {
-                    let lease = Lease::new(self.clone(), origin, line);
+                    let lease = Lease {
+                        pool: self.clone(),
+                        server: server.clone(),
+                        line: Some(line),
+                    };
                     let in_use = InUse {
                         _use: it,
                         _lease: Some(lease),
@@ -148,14 +132,8 @@ impl Pool {
         }
     }
 
-    async fn connect(&self, origin: &Origin) -> Result<Line, SendError> {
-        let uri = Uri::builder()
-            .scheme(origin.scheme.clone())
-            .authority(origin.authority.clone())
-            .path_and_query("/");
-        let uri = uri
-            .build()
-            .map_err(|error| SendError::Connect(error.into()))?;
+    async fn connect(&self, server: &Server) -> Result<Line, SendError> {
+        let uri = server.address(PathAndQuery::from_static("/").into())?;
         let mut connector = self.connector.clone();
         let stream = async {
             poll_fn(|cx| connector.poll_ready(cx)).await?;
@@ -182,51 +160,27 @@ impl Pool {
         Ok(Line { sender, open })
     }
 
-    /// A connection that is unused, the latest first.
-    fn take(&self, origin: &Origin) -> Option<Line> {
-        let now = SystemClock.now().mono;
-        let mut idle = self.idle();
-        let unused = origin.of_its_kind(&mut idle).get_mut(origin.name())?;
-        while let Some(latest) = unused.pop() {
-            if latest.is_good(now) {
-                return Some(latest.line);
-            }
-        }
-        None
-    }
-
-    fn put(self: &Arc<Self>, origin: &Origin, line: Line) {
-        let since = SystemClock.now().mono;
-        let mut idle = self.idle();
-        let all = origin.of_its_kind(&mut idle);
-        match all.get_mut(origin.name()) {
-            Some(unused) if unused.len() >= IDLE_CONNECTIONS => return,
-            Some(unused) => unused.push(Unused { line, since }),
-            None => {
-                all.insert(origin.name().into(), vec![Unused { line, since }]);
-            }
-        }
-        if !idle.is_swept {
-            idle.is_swept = true;
+    fn put(self: &Arc<Self>, server: &Server, line: Line) {
+        server.put(line, SystemClock.now().mono);
+        if !self.is_swept.swap(true, Ordering::AcqRel) {
             tokio::spawn(sweep(Arc::downgrade(self)));
         }
     }
 
-    /// Closes what has been unused for too long at `now`, and says whether nothing is left to close later.
+    /// Closes what has been unused for too long at `now`, and says whether the task that closes has ended:
+    /// nothing is left to close later, or another task does it.
     fn close_unused(&self, now: Duration) -> bool {
-        let mut idle = self.idle();
-        for of_kind in &mut idle.unused {
-            of_kind.retain(|_, unused| {
-                unused.retain(|one| one.is_good(now));
-                !unused.is_empty()
-            });
+        // What is unused from here on is another task's, if this one finds nothing left.
+        self.is_swept.store(false, Ordering::Release);
+        let mut is_done = true;
+        for server in self.servers().values() {
+            is_done &= server.close_unused(now);
         }
-        idle.is_swept = idle.unused.iter().any(|of_kind| !of_kind.is_empty());
-        !idle.is_swept
+        is_done || self.is_swept.swap(true, Ordering::AcqRel)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn servers(&self) -> MutexGuard<'_, BTreeMap<Box<str>, Arc<Server>>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -241,12 +195,6 @@ async fn sweep(pool: Weak<Pool>) {
     }
 }
 
-impl Unused {
-    fn is_good(&self, now: Duration) -> bool {
-        !self.line.sender.is_closed() && now.saturating_sub(self.since) < IDLE
-    }
-}
-
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut line) = self.line.take().filter(|line| !line.sender.is_closed()) else {
@@ -257,60 +205,16 @@ impl Drop for Lease {
             return;
         };
         if line.sender.is_ready() {
-            self.pool.put(&self.origin, line);
+            self.pool.put(&self.server, line);
             return;
         }
-        let (pool, origin) = (self.pool.clone(), self.origin.clone());
+        let (pool, server) = (self.pool.clone(), self.server.clone());
         // What is left of the request or of the response is still on its way.
         runtime.spawn(async move {
             if poll_fn(|cx| line.sender.poll_ready(cx)).await.is_ok() {
-                pool.put(&origin, line);
+                pool.put(&server, line);
             }
         });
-    }
-}
-
-impl Origin {
-    pub(super) fn of(uri: &Uri) -> Option<Self> {
-        Some(Self {
-            scheme: uri.scheme()?.clone(),
-            authority: uri.authority()?.clone(),
-        })
-    }
-
-    pub(super) fn is_encrypted(&self) -> bool {
-        self.scheme != Scheme::HTTP
-    }
-
-    fn name(&self) -> &str {
-        self.authority.as_str()
-    }
-
-    fn of_its_kind<'i>(&self, idle: &'i mut Idle) -> &'i mut HashMap<Box<str>, Vec<Unused>> {
-        let [plain, encrypted] = &mut idle.unused;
-        if self.is_encrypted() {
-            encrypted
-        } else {
-            plain
-        }
-    }
-
-    /// Leaves path and query in the target, and names the server in `Host`, as HTTP/1.1 wants it.
-    fn name_in<B>(&self, request: &mut Request<B>) {
-        let target = request.uri().path_and_query().cloned();
-        *request.uri_mut() = target.map_or_else(Uri::default, Uri::from);
-        if request.headers().contains_key(HOST) {
-            return;
-        }
-        let usual = if self.is_encrypted() { 443 } else { 80 };
-        let host = self.authority.host();
-        let named = match self.authority.port_u16() {
-            Some(port) if port != usual => HeaderValue::from_str(&format!("{host}:{port}")),
-            _ => HeaderValue::from_str(host),
-        };
-        if let Ok(named) = named {
-            request.headers_mut().insert(HOST, named);
-        }
     }
 }
 
@@ -351,17 +255,31 @@ mod tests {
         });
         let upstream = Upstream::new(Arc::default(), OwnAddresses::default());
         let clients = upstream.clients(Http2::Auto, None).unwrap();
-        let pool = &clients.pool;
+        let server = clients.server(&format!("http://{at}")).unwrap();
         for _ in 0..2 {
-            let request = Request::get(format!("http://{at}/")).body(Body::whole(Bytes::new()));
-            let answer = clients.send(request.unwrap(), false).await;
+            let request = Request::get("/").body(Body::whole(Bytes::new()));
+            let answer = clients.send(&server, request.unwrap(), false).await;
             assert!(answer.is_ok_and(|(response, _)| response.status() == 200));
-            while pool.idle().unused[0].is_empty() {
+            while !server.has_unused() {
                 yield_now().await;
             }
         }
-        let since = pool.idle().unused[0].values().next().unwrap()[0].since;
-        assert!(!pool.close_unused(since + IDLE - Duration::from_millis(1)));
-        assert!(pool.close_unused(since + IDLE));
+        let pool = &clients.pool;
+        let now = SystemClock.now().mono;
+        assert!(!pool.close_unused(now));
+        assert!(server.has_unused());
+        assert!(pool.close_unused(now + IDLE));
+        assert!(!server.has_unused());
+    }
+
+    #[test]
+    fn a_server_that_is_not_used_is_forgotten_when_another_is_met() {
+        let upstream = Upstream::new(Arc::default(), OwnAddresses::default());
+        let clients = upstream.clients(Http2::Auto, None).unwrap();
+        for number in 0..3 {
+            let origin = format!("https://{number}.example");
+            assert_eq!(clients.server(&origin).unwrap().host(), &origin[8..]);
+            assert_eq!(clients.pool.servers().len(), 1);
+        }
     }
 }
