@@ -173,7 +173,9 @@ fn no_refusal_is_invented() {
         let text = Catalogue::built_in().get(name).unwrap().text();
         let is_shown = dialect.examples().iter().any(Example::is_refusal);
         let mut complaints = Vec::new();
-        if text.contains(CANNED) {
+        // Some servers do say it.
+        let mut own = about.sources().iter().filter(|source| source.is_own());
+        if text.contains(CANNED) && !own.any(|source| says(source, "refusal")) {
             complaints.push("a canned refusal".to_owned());
         }
         if !is_shown && !is_unverified(about, "refusal") {
