@@ -24,7 +24,14 @@ pub(crate) fn why(error: &RedisError) -> String {
             };
             format!("can't be reached: {}{what_to_do}", words.escape_debug())
         }
-        ErrorKind::AuthenticationFailed => "refuses the user or the password".into(),
+        ErrorKind::AuthenticationFailed => {
+            "refuses the user or the password: correct url, or for sentinels sentinel_user and \
+             sentinel_password"
+                .into()
+        }
+        ErrorKind::MasterNameNotFoundBySentinel => {
+            "can't be used: the sentinels know no primary with this name; correct sentinel".into()
+        }
         ErrorKind::ClusterConnectionNotFound => {
             "can't be reached: no node of the cluster answers".into()
         }
