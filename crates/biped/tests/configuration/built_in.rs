@@ -1,8 +1,12 @@
 //! The kinds that Biped brings, and what becomes of their configuration.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use biped::{Error, ParamValue, client::HttpClient, provider::async_trait};
+use biped_testing::{ManualClock, Reply, ScriptedHttp};
 
 use crate::{assert_one, builder, problems, vendor::NoNetwork};
 
@@ -104,29 +108,20 @@ fn a_provider_tells_its_kind_its_endpoint_and_types_its_parameters() {
 
 #[tokio::test]
 async fn a_setting_of_the_engine_reaches_it() {
-    #[derive(Debug)]
-    struct Silent;
-    #[async_trait]
-    impl HttpClient for Silent {
-        async fn send(
-            &self,
-            _: http::Request<bytes::Bytes>,
-        ) -> Result<http::Response<bytes::Bytes>, Error> {
-            std::future::pending().await
-        }
-    }
+    let (http, clock) = (Arc::new(ScriptedHttp::new()), Arc::new(ManualClock::new()));
+    http.push(Reply::Silence);
     let biped = builder()
         .toml(TEXT)
         .value("engine.max_wait", "20ms")
-        .http_client(Arc::new(Silent))
+        .http_client(http.clone())
+        .clock(clock.clone())
         .build()
         .unwrap();
-    let error = biped
-        .token_source("shop")
-        .unwrap()
-        .token()
-        .await
-        .unwrap_err();
+    let source = biped.token_source("shop").unwrap();
+    let caller = tokio::spawn(async move { source.token().await.map(drop) });
+    http.arrivals(1).await;
+    clock.advance(Duration::from_millis(20));
+    let error = caller.await.unwrap().unwrap_err();
     assert!(error.is_transient());
     assert!(error.to_string().contains("0.02 s"), "{error}");
 }

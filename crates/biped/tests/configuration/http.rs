@@ -1,22 +1,22 @@
 //! `[http]`, and `[providers.NAME.http]` over it.
 #![cfg(feature = "reqwest")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use biped::Biped;
+use biped::{Biped, ExposeSecret, reqwest::ProxySetting};
+use biped_testing::ManualClock;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
-    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    sync::mpsc::{UnboundedSender, unbounded_channel},
 };
 
 use crate::{assert_one, builder, problems};
 
-/// A proxy that reports what it is asked to connect to, and connects to nothing.
-async fn proxy() -> (String, UnboundedReceiver<String>) {
+/// A proxy that reports its name and what it is asked to connect to, and connects to nothing.
+async fn proxy(name: &'static str, tell: UnboundedSender<(&'static str, String)>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = format!("http://{}", listener.local_addr().unwrap());
-    let (tell, asked) = unbounded_channel();
     tokio::spawn(async move {
         while let Ok((mut near, _)) = listener.accept().await {
             let mut head = Vec::new();
@@ -25,46 +25,62 @@ async fn proxy() -> (String, UnboundedReceiver<String>) {
             }
             let head = String::from_utf8(head).unwrap();
             let target = head.split(' ').nth(1).unwrap().to_owned();
-            let _ = tell.send(target);
+            let _ = tell.send((name, target));
             let _ = near.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await;
         }
     });
-    (at, asked)
-}
-
-fn drained(asked: &mut UnboundedReceiver<String>) -> Vec<String> {
-    std::iter::from_fn(|| asked.try_recv().ok()).collect()
+    at
 }
 
 #[tokio::test]
 async fn a_provider_has_a_proxy_of_its_own_for_token_requests_and_calls() {
-    let (common, mut at_common) = proxy().await;
-    let (own, mut at_own) = proxy().await;
-    let vendor = |name: &str| {
+    let (tell, mut told) = unbounded_channel();
+    let common = proxy("common", tell.clone()).await;
+    let own = proxy("own", tell).await;
+    // The vendors of the first kind are asked for tokens; of the second only an API is called.
+    let asked = |name: &str| {
         format!(
-            "[providers.{name}]\nkind = 'envelope'\nbase_url = 'https://{name}.vendor.invalid'\n\
+            "[providers.{name}]\nkind = 'envelope'\nbase_url = 'https://{name}.invalid'\n\
              client_id = 'a'\nclient_secret = 'b'\n"
         )
     };
+    let called = |name: &str| {
+        format!(
+            "[providers.{name}]\nkind = 'acme'\napi_base_url = 'https://{name}.invalid'\n\
+             client_secret = 's'\n"
+        )
+    };
+    let own_proxy = format!("http.proxy = '{own}'\n");
     let biped = builder()
         .toml(format!(
-            "{}{}http.proxy = '{own}'\n{}[providers.direct.http]\nproxy = 'none'\n\
-             [http]\nproxy = '{common}'\n",
-            vendor("common"),
-            vendor("own"),
-            vendor("direct"),
+            "{}{}{}{own_proxy}{}{own_proxy}{}http.proxy = 'none'\n[http]\nproxy = '{common}'\n",
+            asked("asks"),
+            called("calls"),
+            asked("asks-by-own"),
+            called("calls-by-own"),
+            asked("direct"),
         ))
+        // Nothing is tried again.
+        .clock(Arc::new(ManualClock::new()))
         .build()
         .unwrap();
-    for name in ["common", "own", "direct"] {
-        biped.token_source(name).unwrap().token().await.unwrap_err();
+    for (proxy, asks, calls) in [
+        ("common", "asks", "calls"),
+        ("own", "asks-by-own", "calls-by-own"),
+    ] {
+        let source = biped.token_source(asks).unwrap();
+        let asking = tokio::spawn(async move { source.token().await.map(drop) });
+        let asked = told.recv().await.unwrap();
+        assert_eq!(asked, (proxy, format!("{asks}.invalid:443")));
+        asking.abort();
+        let call = biped.client(calls).unwrap().get("/v1/orders");
+        call.send().await.unwrap_err();
+        let asked = told.recv().await.unwrap();
+        assert_eq!(asked, (proxy, format!("{calls}.invalid:443")));
     }
-    assert!(
-        drained(&mut at_common)
-            .iter()
-            .all(|it| it == "common.vendor.invalid:443")
-    );
-    assert_eq!(drained(&mut at_own)[0], "own.vendor.invalid:443");
+    assert!(told.try_recv().is_err());
+    let direct = biped.http_settings("direct").unwrap();
+    assert!(matches!(direct.proxy_setting(), ProxySetting::Direct));
 }
 
 #[test]
@@ -78,8 +94,13 @@ fn a_provider_changes_only_the_settings_that_it_names() {
     let limit = |name| biped.http_settings(name).unwrap().connect_limit();
     assert_eq!(limit("a"), Duration::from_secs(3));
     assert_eq!(limit("b"), Duration::from_secs(9));
-    let proxy = |name| biped.http_settings(name).unwrap().proxy_setting().clone();
-    assert!(proxy("a") == proxy("b"));
+    for name in ["a", "b"] {
+        let settings = biped.http_settings(name).unwrap();
+        let ProxySetting::At(proxy) = settings.proxy_setting() else {
+            panic!("{settings:?}");
+        };
+        assert_eq!(proxy.expose_secret(), "http://user:planted@common.example");
+    }
     assert!(biped.http_settings("c").is_err());
 
     let shown: Vec<_> = biped.config().iter().map(ToString::to_string).collect();

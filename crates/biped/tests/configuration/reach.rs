@@ -132,15 +132,14 @@ fn everything_belongs_to_it_that_may_be_part_of_a_host_whatever_the_kind() {
     };
     let alone = "[providers.parts]\nkind = 'acme'\n";
     let known = reach(alone);
-    for harmless in [
-        "scope = 'a'",
-        "scope = ['a', 'b']",
-        "client_secret = 'itself'",
-        "# a comment",
+    for (one, other) in [
+        ("scope = 'a'", "scope = 'z'"),
+        ("scope = ['a', 'b']", "scope = ['z', 'b']"),
+        ("client_secret = 'itself'", "client_secret = 'another'"),
+        ("# a comment", "# another"),
     ] {
-        let more = reach(&format!("{alone}{harmless}\n"));
-        let other = reach(&format!("{alone}{}\n", harmless.replace("'a'", "'z'")));
-        assert_eq!(more, other, "{harmless}");
+        let [reached, other] = [one, other].map(|more| reach(&format!("{alone}{more}\n")));
+        assert_eq!(reached, other, "{one}");
     }
     for more in [
         "more = 'evil.example'",

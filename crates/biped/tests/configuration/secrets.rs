@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, sync::Arc};
 
-use biped::{Biped, Builder};
+use biped::Builder;
 use proptest::prelude::*;
 
 use crate::{
@@ -376,16 +376,4 @@ proptest! {
         write!(text, " {before}{PLANTED}{after}\nproject_id = 42\n").unwrap();
         assert_hidden(&told(builder().http_client(Arc::new(NoNetwork)).toml(&text)), &text);
     }
-}
-
-#[test]
-fn a_clone_of_biped_shares_everything() {
-    let text = "providers.a = { kind = 'acme', client_secret = 's' }";
-    let biped: Biped = builder()
-        .http_client(Arc::new(NoNetwork))
-        .toml(text)
-        .build()
-        .unwrap();
-    let names: Vec<String> = biped.clone().names().map(Into::into).collect();
-    assert_eq!(names, ["a"]);
 }

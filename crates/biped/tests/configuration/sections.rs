@@ -1,16 +1,12 @@
 //! `[store]`, `[http]` and `[engine]`, the schema and the documentation of them.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use crate::{assert_one, builder, problems};
 
 #[test]
 fn every_key_of_the_sections_is_taken() {
-    builder()
-        .toml(
-            "
-[store]
-kind = 'memory'
+    const TEXT: &str = "
 [http]
 connect_timeout = 3
 timeout = '20s'
@@ -26,10 +22,49 @@ concurrent_fetches = 2
 fetches_per_minute = 100
 max_keys = 10
 idle = '1d'
-",
-        )
-        .build()
-        .unwrap();
+share_failures = false
+store_wait = '1s'
+";
+    builder().toml(TEXT).build().unwrap();
+    let written: toml::Table = TEXT.parse().unwrap();
+    let schema = builder().json_schema();
+    for section in ["http", "engine"] {
+        let known = &schema["properties"][section]["properties"];
+        let known = known.as_object().unwrap().keys();
+        // Certificates have a test of their own.
+        let known: BTreeSet<_> = known.filter(|key| *key != "extra_ca").collect();
+        let written = written[section].as_table().unwrap();
+        assert_eq!(written.keys().collect::<BTreeSet<_>>(), known);
+    }
+}
+
+/// Each is a number or a duration other than its default.
+#[test]
+fn every_key_of_the_engine_sets_what_it_is_named_after() {
+    let settings = |text: &str| {
+        let biped = builder().toml(format!("[engine]\n{text}\n")).build();
+        let shown = format!("{:?}", biped.unwrap().manager());
+        let (_, fields) = shown.split_once("Settings { ").unwrap();
+        let (fields, _) = fields.split_once(" }").unwrap();
+        let fields = fields.split(", ").map(str::to_owned);
+        fields.collect::<BTreeSet<_>>()
+    };
+    let default = settings("");
+    for (key, value, shown) in [
+        ("refresh_at", "0.5", "0.5"),
+        ("margin", "'11s'", "11s"),
+        ("max_wait", "'12s'", "12s"),
+        ("concurrent_fetches", "13", "13"),
+        ("fetches_per_minute", "14", "Some(14)"),
+        ("max_keys", "15", "15"),
+        ("idle", "'16s'", "16s"),
+        ("share_failures", "false", "false"),
+        ("store_wait", "'17s'", "17s"),
+    ] {
+        let changed = settings(&format!("{key} = {value}"));
+        let changed: Vec<_> = changed.difference(&default).collect();
+        assert_eq!(changed, [&format!("{key}: {shown}")]);
+    }
 }
 
 #[test]
