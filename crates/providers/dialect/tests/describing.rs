@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use biped_dialect::{Dialect, Scopes, check_text};
+use biped_dialect::{Backing, Dialect, Scopes, check_text};
 
 const WHOLE: &str = r#"
 url = "https://v.example/token"
@@ -72,6 +72,26 @@ fn everything_that_a_file_says_of_its_vendor_is_read() {
     assert_eq!(sources[1].says().collect::<Vec<_>>().len(), 4);
     // The vendor's own source comes first.
     assert_eq!(about.docs(), "https://docs.v.example/auth");
+}
+
+#[test]
+fn what_backs_a_vendor_follows_from_its_sources() {
+    let backing = |from: &str, to: &str| {
+        assert!(WHOLE.contains(from), "{from}");
+        let dialect = Dialect::from_toml(&WHOLE.replace(from, to), "f").unwrap();
+        dialect.about().unwrap().backing()
+    };
+    assert_eq!(backing("", ""), Backing::Own);
+    assert_eq!(backing("live = false", "live = true"), Backing::Live);
+    assert_eq!(backing("own = true", "own = false"), Backing::Others);
+    let own = "says = [\"request\", \"answer\", \"api\", \"scopes\"]";
+    // One fact by the vendor itself is not both of them.
+    let less = own.replace("\"answer\", ", "");
+    assert_eq!(backing(own, &less), Backing::Others);
+    for fact in ["request", "answer"] {
+        let unverified = format!("\"{fact}\"");
+        assert_eq!(backing("\"refusal\"", &unverified), Backing::Unverified);
+    }
 }
 
 #[test]

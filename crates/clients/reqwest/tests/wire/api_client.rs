@@ -18,6 +18,7 @@ use wiremock::{
 use crate::{
     everything,
     servers::{no_server, raw, write_and_stall},
+    sooner_than,
     tls::Ca,
     vendor::{Carries, Peeks, TestClock, Vendor},
 };
@@ -712,7 +713,9 @@ async fn a_silent_api_is_given_up_before_and_within_its_answer() {
     let settings = HttpSettings::new().read_timeout(SHORT);
     let mute = raw(|stream, _| write_and_stall(stream, "")).await;
     let client = Vendor::new().client_with(settings, &mute);
-    assert!(client.get("/").send().await.unwrap_err().is_timeout());
+    let by_default = Vendor::new().client(&mute);
+    let given_up = sooner_than(by_default.get("/").send(), client.get("/").send());
+    assert!(given_up.await.unwrap_err().is_timeout());
 
     let stalls =
         raw(|stream, _| write_and_stall(stream, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"))

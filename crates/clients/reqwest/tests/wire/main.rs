@@ -24,6 +24,15 @@ async fn in_time<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
+/// What comes of `work`, which has to end before `other`: that has a longer limit, and is begun before it.
+async fn sooner_than<O, T>(other: impl Future<Output = O>, work: impl Future<Output = T>) -> T {
+    tokio::select! {
+        biased;
+        _ = other => panic!("the shorter limit does not count"),
+        done = work => done,
+    }
+}
+
 /// Everything that an error shows, down to its last cause.
 fn everything(error: &(dyn std::error::Error + 'static)) -> String {
     let mut shown = format!("{error} {error:?} {error:#?}");

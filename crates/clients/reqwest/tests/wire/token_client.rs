@@ -12,6 +12,7 @@ use wiremock::{
 use crate::{
     everything,
     servers::{no_server, raw, write_and_stall},
+    sooner_than,
 };
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -170,7 +171,9 @@ async fn a_connection_closed_without_an_answer_is_transient() {
 #[tokio::test]
 async fn silence_ends_at_the_limit() {
     let origin = raw(|stream, _| write_and_stall(stream, "")).await;
-    let error = failure(HttpSettings::new().timeout(SHORT), origin).await;
+    let by_default = failure(HttpSettings::new(), &origin);
+    let error = failure(HttpSettings::new().timeout(SHORT), &origin);
+    let error = sooner_than(by_default, error).await;
     assert_eq!(
         (error.kind(), error.is_transient()),
         (ErrorKind::Unreachable, true)
@@ -182,7 +185,9 @@ async fn the_time_limit_covers_the_body() {
     let origin =
         raw(|stream, _| write_and_stall(stream, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"))
             .await;
-    let error = failure(HttpSettings::new().timeout(SHORT), origin).await;
+    let by_default = failure(HttpSettings::new(), &origin);
+    let error = failure(HttpSettings::new().timeout(SHORT), &origin);
+    let error = sooner_than(by_default, error).await;
     assert_eq!(
         (error.kind(), error.is_transient()),
         (ErrorKind::Unreachable, true)
