@@ -146,9 +146,14 @@ fn each_crate_uses_only_what_lies_below_it() {
         ("crates/learn", &["core", "dialect"]),
         ("crates/cli", &["", "dialect", "learn", "sandbox", "serve"]),
     ];
-    let mut checked = 0;
+    let mut beside = Vec::new();
     for (folder, manifest) in members() {
-        let Some((_, may)) = MAY.iter().find(|(start, _)| folder.starts_with(start)) else {
+        let is_within = |start: &str| folder == start || start.ends_with('/');
+        let mut rules = MAY
+            .iter()
+            .filter(|(start, _)| folder.starts_with(start) && is_within(start));
+        let Some((_, may)) = rules.next() else {
+            beside.push(folder);
             continue;
         };
         let may: BTreeSet<_> = may
@@ -160,9 +165,10 @@ fn each_crate_uses_only_what_lies_below_it() {
             .collect();
         let used = own(&manifest);
         assert!(used.is_subset(&may), "{folder}: {used:?} beyond {may:?}");
-        checked += 1;
     }
-    assert!(checked >= 21, "{checked}");
+    // These may use every crate; what is not for others may, too.
+    beside.retain(|folder| folder.starts_with("crates/"));
+    assert_eq!(beside, ["crates/bench", "crates/biped"]);
 }
 
 /// What an implementer compiles to see a trait: no engine.

@@ -157,3 +157,32 @@ fn html(text: &str, named: bool) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "S3/c+r\"e&t <K9>'\\=%~Z";
+
+    #[test]
+    fn a_secret_is_found_in_every_encoding_and_cut_anywhere() {
+        let parts = Parts::of(SECRET);
+        for (encoding, echo) in encodings(SECRET) {
+            assert!(parts.find_in(&echo).is_some(), "{encoding}: {echo}");
+            // A half of it is enough, whichever.
+            let (start, end) = echo.split_at(echo.len() / 2);
+            for half in [start, end] {
+                assert!(parts.find_in(half).is_some(), "{encoding}: {half}");
+            }
+        }
+        for text in [
+            "",
+            "[redacted]",
+            "Basic realm=\"a\"",
+            "S3/",
+            "no such client",
+        ] {
+            assert_eq!(parts.find_in(text), None, "{text}");
+        }
+    }
+}

@@ -129,7 +129,9 @@ pub(crate) fn stored(data: &[u8]) {
 pub(crate) fn entries(data: &[u8]) {
     let (number, bytes) = numbered(data);
     let key = TokenKey::from_bytes([7; 32]);
-    let directory = std::env::temp_dir().join(format!("biped-fuzz-{}", std::process::id()));
+    // Threads of one process have a directory each.
+    let (process, thread) = (std::process::id(), std::thread::current().id());
+    let directory = std::env::temp_dir().join(format!("biped-fuzz-{process}-{thread:?}"));
     wait(async {
         let store = FileStore::new(&directory);
         let token = |generation, bytes: &[u8]| StoredToken {
