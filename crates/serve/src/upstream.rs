@@ -110,7 +110,10 @@ impl Upstream {
         forget_unused(&mut clients, now);
         let tls = trust::config(&self.settings, identity)?;
         let limit = self.settings.connect_limit();
-        let to_proxy = trust::config(&self.settings, None)?;
+        let to_proxy = match identity {
+            Some(_) => trust::config(&self.settings, None)?,
+            None => tls.clone(),
+        };
         let way = Way::new(&self.settings, to_proxy, Plain::new(self.own.clone()));
         let connector = |http2| {
             let (tls, way, open) = (tls.clone(), way.clone(), self.open.clone());

@@ -1,19 +1,19 @@
 //! TLS to the API: who is trusted, and that nothing is sent to others.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
-use biped_serve::Server;
+use biped_serve::{Running, Server};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer},
+    LazyConfigAcceptor, TlsAcceptor,
+    rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer, server::Acceptor},
 };
 
 use crate::stage::{Answer, Caller, Stage, address, biped};
@@ -27,16 +27,7 @@ pub(crate) async fn server_with(
     params: CertificateParams,
     key: KeyPair,
 ) -> (u16, String, Arc<AtomicUsize>) {
-    let certificate = params.self_signed(&key).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
+    let (certificate, config) = certified(params, &key);
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -46,22 +37,46 @@ pub(crate) async fn server_with(
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, count) = (acceptor.clone(), count.clone());
             tokio::spawn(async move {
-                let Ok(mut stream) = acceptor.accept(stream).await else {
-                    return;
-                };
-                let mut head = [0; 4096];
-                while matches!(stream.read(&mut head).await, Ok(read) if read > 0) {
-                    count.fetch_add(1, Ordering::SeqCst);
-                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
-                    stream.write_all(answer).await.unwrap();
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    greet(stream, &count).await;
                 }
             });
         }
     });
-    (port, certificate.pem(), read)
+    (port, certificate, read)
+}
+
+/// Answers each request, and counts it.
+async fn greet(mut stream: impl AsyncRead + AsyncWrite + Unpin, count: &AtomicUsize) {
+    let mut head = [0; 4096];
+    while matches!(stream.read(&mut head).await, Ok(read) if read > 0) {
+        count.fetch_add(1, Ordering::SeqCst);
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+        stream.write_all(answer).await.unwrap();
+    }
+}
+
+/// A certificate as PEM, and a server's settings with it.
+fn certified(params: CertificateParams, key: &KeyPair) -> (String, ServerConfig) {
+    let certificate = params.self_signed(key).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    (certificate.pem(), config)
 }
 
 async fn ask(stage: &Stage, port: u16, trusted: Option<&str>) -> Answer {
+    let running = serving(stage, port, trusted).await;
+    caller(&running).await.ask("GET /x/y", "").await
+}
+
+async fn serving(stage: &Stage, port: u16, trusted: Option<&str>) -> Running {
     let http = trusted.map_or_else(String::new, |pem| {
         format!("[http]\nextra_ca = '''{pem}'''\n")
     });
@@ -71,11 +86,12 @@ async fn ask(stage: &Stage, port: u16, trusted: Option<&str>) -> Answer {
          client_id = 'a'\nclient_secret = 'b'\n{http}",
         stage.vendor.address
     );
-    let running = Server::new(biped(&toml)).start().await.unwrap();
-    let stream = TcpStream::connect(address(&running.addresses()[0]))
-        .await
-        .unwrap();
-    Caller::new(stream).ask("GET /x/y", "").await
+    Server::new(biped(&toml)).start().await.unwrap()
+}
+
+async fn caller(running: &Running) -> Caller<TcpStream> {
+    let address = address(&running.addresses()[0]);
+    Caller::new(TcpStream::connect(address).await.unwrap())
 }
 
 pub(crate) fn named(name: &str) -> CertificateParams {
@@ -109,4 +125,40 @@ async fn an_untrusted_misnamed_or_expired_certificate_gets_no_token() {
         assert!(status.contains("tls_certificate_error"), "{status}");
         assert_eq!(read.load(Ordering::SeqCst), 0);
     }
+}
+
+#[tokio::test]
+async fn an_api_that_chose_http_1_1_is_not_offered_http_2_again() {
+    let stage = Stage::new().await;
+    let (pem, mut config) = certified(named("localhost"), &KeyPair::generate().unwrap());
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let offers = Arc::new(Mutex::new(Vec::new()));
+    let seen = offers.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let accepted = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
+            let accepted = accepted.unwrap();
+            let offer = accepted.client_hello().alpn().into_iter().flatten();
+            let offer: Vec<_> = offer
+                .map(|it| String::from_utf8_lossy(it).into_owned())
+                .collect();
+            seen.lock().unwrap().push(offer.join(" "));
+            let stream = accepted.into_stream(config.clone()).await.unwrap();
+            tokio::spawn(async move { greet(stream, &AtomicUsize::new(0)).await });
+        }
+    });
+    let running = serving(&stage, port, Some(&pem)).await;
+    let mut caller = caller(&running).await;
+    for _ in 0..3 {
+        let answer = caller.ask("GET /x/y", "").await;
+        assert_eq!((answer.status, &*answer.text()), (200, "hi"));
+    }
+    let offers = offers.lock().unwrap();
+    let (first, later) = offers.split_first().unwrap();
+    assert_eq!(first, "h2 http/1.1");
+    let is_offered = later.iter().any(|offer| offer.contains("h2"));
+    assert!(!later.is_empty() && !is_offered, "{later:?}");
 }
