@@ -12,7 +12,7 @@ mod address;
 mod judge;
 mod transport;
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use biped_core::{
     ApiRequest, ApiRequestParts, ApiResponse, AttachContext, Error, ExposeSecret as _, Now,
@@ -73,7 +73,11 @@ pub async fn call<T: Transport>(
         let log = Log::of(source, &token, &mut transport.parts(&mut request), resends);
         resends += 1;
         let span = log.as_ref().map_or_else(Span::none, |log| log.span.clone());
-        let response = transport.send(request, &token).instrument(span).await;
+        let response = {
+            // Where it is: to move it would be to copy all of its states.
+            let sending = pin!(transport.send(request, &token));
+            sending.instrument(span).await
+        };
         if let Some(log) = log {
             let answered = response.as_ref().ok();
             log.end(source, answered.map(|response| transport.seen(response).0));

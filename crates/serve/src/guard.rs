@@ -145,7 +145,9 @@ fn is_own_name(host: &str, port: u16, names: &Names<'_>) -> bool {
         Some((name, port)) if !port.contains(']') => (name, Some(port)),
         _ => (host, None),
     };
-    if given.is_some_and(|given| given != port.to_string()) {
+    // As it is usually written: without a sign, and without zeros before it.
+    let is_usual = |port: &str| port.starts_with(|first| matches!(first, '1'..='9'));
+    if given.is_some_and(|given| !is_usual(given) || given.parse() != Ok(port)) {
         return false;
     }
     let bare = name
@@ -192,9 +194,9 @@ fn check_origin(
             return refused();
         }
     }
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.or(uri.authority().map(http::uri::Authority::as_str));
     for origin in headers.get_all(ORIGIN) {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = host.or(uri.authority().map(http::uri::Authority::as_str));
         let origin = origin.to_str().unwrap_or_default();
         let is_own = host.is_some_and(|host| {
             let scheme = if names.secured.is_some() {
@@ -248,6 +250,9 @@ mod tests {
         for wrong in [
             "localhost.evil.example",
             "localhost:80",
+            "localhost:",
+            "localhost:+7417",
+            "localhost:07417",
             "evil.localhost",
             "127.0.0.1.nip.io",
             "127.1",

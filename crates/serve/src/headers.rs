@@ -13,6 +13,12 @@ pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
     all.any(|value| has_word(value, "trailers"))
 }
 
+/// Whether a request says something to the sidecar itself.
+pub(crate) fn have_own(headers: &HeaderMap) -> bool {
+    let mut names = headers.keys();
+    names.any(|name| name.as_str().starts_with("biped-"))
+}
+
 fn has_word(value: &HeaderValue, word: &str) -> bool {
     let text = value.to_str().unwrap_or_default();
     text.split(',').any(|part| {
@@ -46,6 +52,8 @@ pub(crate) fn to_api(headers: &mut HeaderMap, keep_cookies: bool, has_body: bool
 pub(crate) fn to_caller(headers: &mut HeaderMap, keep_cookies: bool, trailers: bool) {
     remove(headers, trailers, |name| match name {
         "alt-svc" | "clear-site-data" | "strict-transport-security" => true,
+        // No API can say what the sidecar does.
+        "biped-rejected" | "biped-replayed" | "biped-waited" => true,
         "set-cookie" => !keep_cookies,
         name => name.starts_with("access-control-") || name.starts_with("proxy-"),
     });
@@ -54,13 +62,14 @@ pub(crate) fn to_caller(headers: &mut HeaderMap, keep_cookies: bool, trailers: b
 /// Removes the headers of a single connection (RFC 9110 §7.6.1), those that `Connection` names, and what
 /// else is unwanted.
 fn remove(headers: &mut HeaderMap, keep_trailer: bool, is_unwanted: impl Fn(&str) -> bool) {
-    let named: Vec<HeaderName> = headers
+    let named: Vec<&str> = headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|text| text.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+        .map(str::trim)
         .collect();
+    let is_named = |name: &str| named.iter().any(|one| one.eq_ignore_ascii_case(name));
     let is_hop = |name: &str| match name {
         "connection"
         | "http2-settings"
@@ -74,7 +83,8 @@ fn remove(headers: &mut HeaderMap, keep_trailer: bool, is_unwanted: impl Fn(&str
         _ => false,
     };
     let is_gone = |name: &&HeaderName| {
-        is_hop(name.as_str()) || is_unwanted(name.as_str()) || named.contains(name)
+        let name = name.as_str();
+        is_hop(name) || is_unwanted(name) || is_named(name)
     };
     let gone: Vec<HeaderName> = headers.keys().filter(is_gone).cloned().collect();
     for name in gone {
@@ -139,6 +149,9 @@ mod tests {
             ("strict-transport-security", "max-age=1"),
             ("access-control-allow-origin", "*"),
             ("clear-site-data", "*"),
+            ("biped-replayed", "1"),
+            ("biped-rejected", "renewing"),
+            ("biped-waited", "1"),
             ("etag", "\"1\""),
         ]);
         to_caller(&mut headers, false, false);

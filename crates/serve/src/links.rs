@@ -20,8 +20,8 @@ pub(crate) struct Place<'a> {
 
 /// Whether an answer names addresses.
 pub(crate) fn are_in(headers: &HeaderMap) -> bool {
-    let mut names = [LOCATION, CONTENT_LOCATION, LINK].into_iter();
-    names.any(|name| headers.contains_key(name))
+    let names = [LOCATION, CONTENT_LOCATION, LINK];
+    headers.keys().any(|name| names.contains(name))
 }
 
 /// Rewrites the headers of an answer.

@@ -3,9 +3,8 @@
 //! scope or a secret.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
-    hash::Hash,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -51,7 +50,7 @@ pub(crate) struct Series {
     /// Empty for what is no call of an API.
     provider: Arc<str>,
     answered: Handles<(&'static str, u16, Option<&'static str>)>,
-    attempted: Mutex<HashMap<Box<str>, Arc<Handles<Attempt>>>>,
+    attempted: Mutex<BTreeMap<Box<str>, Arc<Handles<Attempt>>>>,
     active: Gauge,
     replays: [Counter; 3],
     by_class: [AtomicU64; 5],
@@ -64,9 +63,9 @@ pub(crate) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 type Attempt = (&'static str, Result<u16, &'static str>);
 
 /// Histograms by what their labels say.
-struct Handles<K>(Mutex<HashMap<K, Histogram>>);
+struct Handles<K>(Mutex<BTreeMap<K, Histogram>>);
 
-impl<K: Eq + Hash + Copy> Handles<K> {
+impl<K: Ord + Copy> Handles<K> {
     fn new() -> Self {
         Self(Mutex::default())
     }

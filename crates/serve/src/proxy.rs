@@ -10,7 +10,7 @@ use biped::{
     client::{CallError, call as biped_call},
     provider::{Clock, SystemClock},
 };
-use http::{HeaderName, Request, Response, StatusCode, Uri, header::CONTENT_LENGTH};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri, header::CONTENT_LENGTH};
 use hyper::body::Incoming;
 
 use self::place::Wanted;
@@ -27,7 +27,7 @@ use crate::{
     room::{Room, Taken},
     shared::Shared,
     target::{self, BadPath, Target},
-    transport::{ApiTransport, Outgoing, Seen},
+    transport::{Answer, ApiTransport, Outgoing, Seen},
     upstream::Failure,
 };
 
@@ -46,9 +46,9 @@ impl Asked<'_> {
     /// Calls the API. The problem says why it was not called, or did not answer.
     pub(crate) async fn run(
         &self,
-        request: Request<Incoming>,
-        mut call: Call,
-    ) -> (Response<AnswerBody>, Option<Call>) {
+        request: Box<Request<Incoming>>,
+        mut call: Box<Call>,
+    ) -> (Response<AnswerBody>, Option<Box<Call>>) {
         let is_grpc = is_grpc(&request);
         match self.go(request, is_grpc, &mut call).await {
             Ok((response, room)) => {
@@ -68,7 +68,7 @@ impl Asked<'_> {
 
     async fn go(
         &self,
-        request: Request<Incoming>,
+        request: Box<Request<Incoming>>,
         is_grpc: bool,
         call: &mut Call,
     ) -> Result<(Response<AnswerBody>, [Taken; 2]), Problem> {
@@ -77,12 +77,18 @@ impl Asked<'_> {
         call.set_provider(&served.name, &served.series);
         let named = |problem: Problem| problem.provider(&served.name);
         guard::check_path(&uri).map_err(named)?;
-        let wanted = Wanted::read(&target, &uri, request.headers()).map_err(named)?;
+        // Most requests say nothing to the sidecar itself.
+        let nothing = HeaderMap::new();
+        let said = match headers::have_own(request.headers()) {
+            true => request.headers(),
+            false => &nothing,
+        };
+        let wanted = Wanted::read(&target, &uri, said).map_err(named)?;
         if let Wanted::Below(_) = &wanted {
             self.check_allowed(served, &request, target.rest)
                 .map_err(named)?;
         }
-        let wish = Wish::read(&target.params, request.headers()).map_err(named)?;
+        let wish = Wish::read(&target.params, said).map_err(named)?;
         let source = wish.source(served, self.identity).map_err(named)?;
         if !wish.is_plain() {
             self.shared
@@ -90,7 +96,7 @@ impl Asked<'_> {
                 .map_err(named)?;
         }
         guard::check_wishes(request.headers()).map_err(named)?;
-        let timeout = self.timeout(served, &request).map_err(named)?;
+        let timeout = self.timeout(served, said).map_err(named)?;
         check_length(&request, self.live.serve.max_body).map_err(named)?;
         let room = self.room(served).map_err(named)?;
 
@@ -106,7 +112,7 @@ impl Asked<'_> {
         }
         drop(token);
 
-        let (parts, body) = request.into_parts();
+        let (parts, body) = (*request).into_parts();
         let limits = Limits {
             max: self.live.serve.max_body,
             keep: self.live.serve.replay_body,
@@ -155,7 +161,7 @@ impl Asked<'_> {
             waited,
             seen: &seen,
         };
-        Ok((shown.response(answer).map_err(named)?, room))
+        Ok((shown.response(*answer).map_err(named)?, room))
     }
 
     /// The provider that a target names.
@@ -222,13 +228,13 @@ impl Asked<'_> {
         Ok(())
     }
 
-    fn timeout(&self, served: &Served, request: &Request<Incoming>) -> Result<Duration, Problem> {
+    fn timeout(&self, served: &Served, said: &HeaderMap) -> Result<Duration, Problem> {
         let serve = &self.live.serve;
         let usual = served
             .settings
             .response_timeout
             .unwrap_or(serve.response_timeout);
-        let Some(seconds) = one(request.headers(), &TIMEOUT)? else {
+        let Some(seconds) = one(said, &TIMEOUT)? else {
             return Ok(usual);
         };
         let asked = whole_seconds(seconds).filter(|time| !time.is_zero());
@@ -275,10 +281,7 @@ async fn token(
 }
 
 /// What came of a rejection.
-fn replayed(
-    outcome: &Result<crate::transport::Answer, CallError<Failure>>,
-    seen: &Seen,
-) -> Replayed {
+fn replayed(outcome: &Result<Box<Answer>, CallError<Failure>>, seen: &Seen) -> Replayed {
     match outcome {
         _ if !seen.was_replayed => Replayed::Impossible,
         Ok(answer) if answer.response.status() == StatusCode::UNAUTHORIZED => Replayed::Rejected,

@@ -45,7 +45,13 @@ pub(crate) fn check(path: &str, query: Option<&str>) -> Result<(), BadPath> {
             ));
         }
     }
-    if path.contains('\\') || contains_encoded(path, b"5c") {
+    if path.contains('\\') {
+        return Err(BadPath("the path contains a backslash"));
+    }
+    if !path.contains(['.', '%']) {
+        return Ok(());
+    }
+    if contains_encoded(path, b"5c") {
         return Err(BadPath("the path contains a backslash"));
     }
     if contains_encoded(path, b"00") {

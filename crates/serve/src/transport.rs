@@ -73,9 +73,9 @@ pub(crate) struct Seen {
 }
 
 impl Transport for ApiTransport<'_> {
-    // What is on its way is moved often.
+    // What is on its way is moved often, as is what comes back.
     type Request = Box<Outgoing>;
-    type Response = Answer;
+    type Response = Box<Answer>;
     type Error = Failure;
 
     fn parts<'r>(&self, request: &'r mut Box<Outgoing>) -> impl ApiRequestParts + Send + 'r {
@@ -97,7 +97,7 @@ impl Transport for ApiTransport<'_> {
         &mut self,
         request: Box<Outgoing>,
         token: &CachedToken,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         self.seen.was_replayed |= self.seen.rejection.is_some();
         self.seen.sends += 1;
         let verb = meter::method(&request.method);
@@ -115,7 +115,7 @@ impl Transport for ApiTransport<'_> {
         answer
     }
 
-    fn seen<'r>(&self, answer: &'r Answer) -> (StatusCode, &'r HeaderMap, Option<&'r Url>) {
+    fn seen<'r>(&self, answer: &'r Box<Answer>) -> (StatusCode, &'r HeaderMap, Option<&'r Url>) {
         let headers = answer.trailers.as_ref();
         let headers = headers.unwrap_or(answer.response.headers());
         (answer.status, headers, Some(&answer.url))
@@ -123,10 +123,10 @@ impl Transport for ApiTransport<'_> {
 
     async fn peek(
         &mut self,
-        mut answer: Answer,
+        mut answer: Box<Answer>,
         limit: usize,
         deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
-    ) -> (Answer, Option<Bytes>) {
+    ) -> (Box<Answer>, Option<Bytes>) {
         let (parts, body) = answer.response.into_parts();
         let (body, read) = Box::pin(body.peek(limit, deadline)).await;
         answer.response = Response::from_parts(parts, body);
@@ -139,10 +139,10 @@ impl Transport for ApiTransport<'_> {
 
     fn accepted(
         &mut self,
-        mut answer: Answer,
+        mut answer: Box<Answer>,
         source: &TokenSource,
         token: &Arc<CachedToken>,
-    ) -> Answer {
+    ) -> Box<Answer> {
         let is_open = answer.trailers.is_none() && !grpc::has_status(answer.response.headers());
         if self.is_grpc && is_open {
             let body = answer.response.body_mut();
@@ -158,7 +158,7 @@ impl ApiTransport<'_> {
         &mut self,
         mut request: Box<Outgoing>,
         token: &CachedToken,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Box<Answer>, Failure> {
         let clients = self
             .upstream
             .clients(self.http2, token.client_identity())
@@ -204,13 +204,13 @@ impl ApiTransport<'_> {
             self.seen.place = Some((request.url.clone(), base.clone()));
         }
         let response = response.map(ResponseBody::new);
-        let answer = Answer {
+        let answer = Box::new(Answer {
             status: response.status(),
             response,
             in_use,
             trailers: None,
             url: request.url,
-        };
+        });
         if self.is_grpc && answer.status == StatusCode::OK {
             return Ok(Box::pin(with_grpc_status(answer, is_whole)).await);
         }
@@ -244,7 +244,7 @@ impl ApiTransport<'_> {
 }
 
 /// Reads a gRPC status where there is one yet.
-async fn with_grpc_status(mut answer: Answer, is_whole: bool) -> Answer {
+async fn with_grpc_status(mut answer: Box<Answer>, is_whole: bool) -> Box<Answer> {
     if is_whole && !grpc::has_status(answer.response.headers()) {
         let (parts, body) = answer.response.into_parts();
         let (body, trailers) = body.peek_trailers(SystemClock.sleep(PEEK_TIME)).await;

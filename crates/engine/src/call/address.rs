@@ -37,11 +37,10 @@ pub(super) fn place(
     }
     if is_relative {
         let mut placed = base.clone();
-        placed.set_path(&format!(
-            "{}{}",
-            base.path().trim_end_matches('/'),
-            url.path()
-        ));
+        match base.path().trim_end_matches('/') {
+            "" => placed.set_path(url.path()),
+            before => placed.set_path(&format!("{before}{}", url.path())),
+        }
         placed.set_query(url.query());
         return Ok(Some(placed));
     }

@@ -32,18 +32,21 @@ enum Kind {
     Own(Option<Bytes>),
     /// Made here, piece by piece.
     Pieces(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
-    Api {
-        body: Box<ResponseBody<Incoming>>,
-        idle: Duration,
-        deadline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-        /// The API's connection, as long as it is busy with this.
-        in_use: Option<InUse>,
-    },
+    /// On the heap, since answers are moved often.
+    Api(Box<Api>),
+}
+
+struct Api {
+    body: ResponseBody<Incoming>,
+    idle: Duration,
+    deadline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// The API's connection, as long as it is busy with this.
+    in_use: Option<InUse>,
 }
 
 /// What lasts as long as the answer.
 pub(crate) struct Watch {
-    pub(crate) call: Call,
+    pub(crate) call: Box<Call>,
     /// Room for one more call, given back with it.
     pub(crate) _room: Option<[Taken; 2]>,
 }
@@ -70,12 +73,12 @@ impl AnswerBody {
     /// The API's body, which may be silent for `idle`.
     pub(crate) fn api(body: ResponseBody<Incoming>, idle: Duration, in_use: Option<InUse>) -> Self {
         Self {
-            kind: Kind::Api {
-                body: Box::new(body),
+            kind: Kind::Api(Box::new(Api {
+                body,
                 idle,
                 deadline: None,
                 in_use,
-            },
+            })),
             watch: None,
             active: None,
         }
@@ -113,7 +116,7 @@ impl HttpBody for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         let this = &mut *self;
-        let (body, idle, deadline, in_use) = match &mut this.kind {
+        let api = match &mut this.kind {
             Kind::Own(data) => {
                 let data = data.take();
                 if let Some(watch) = &mut this.watch {
@@ -134,18 +137,13 @@ impl HttpBody for AnswerBody {
                 }
                 return piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))));
             }
-            Kind::Api {
-                body,
-                idle,
-                deadline,
-                in_use,
-            } => (body, idle, deadline, in_use),
+            Kind::Api(api) => &mut **api,
         };
-        match Pin::new(&mut **body).poll_frame(cx) {
+        match Pin::new(&mut api.body).poll_frame(cx) {
             Poll::Ready(frame) => {
-                *deadline = None;
+                api.deadline = None;
                 let Some(frame) = frame else {
-                    *in_use = None;
+                    api.in_use = None;
                     if let Some(watch) = &mut this.watch {
                         watch.call.complete();
                     }
@@ -165,8 +163,8 @@ impl HttpBody for AnswerBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Pending => {
-                let idle = *idle;
-                let deadline = deadline.get_or_insert_with(|| SystemClock.sleep(idle));
+                let idle = api.idle;
+                let deadline = (api.deadline).get_or_insert_with(|| SystemClock.sleep(idle));
                 match deadline.as_mut().poll(cx) {
                     Poll::Ready(()) => {
                         if let Some(watch) = &mut this.watch {
@@ -184,7 +182,7 @@ impl HttpBody for AnswerBody {
         match &self.kind {
             Kind::Own(data) => data.is_none(),
             Kind::Pieces(_) => false,
-            Kind::Api { body, .. } => body.is_end_stream(),
+            Kind::Api(api) => api.body.is_end_stream(),
         }
     }
 
@@ -192,7 +190,7 @@ impl HttpBody for AnswerBody {
         match &self.kind {
             Kind::Own(data) => SizeHint::with_exact(data.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Pieces(_) => SizeHint::default(),
-            Kind::Api { body, .. } => body.size_hint(),
+            Kind::Api(api) => api.body.size_hint(),
         }
     }
 }

@@ -1,6 +1,11 @@
 //! [`Service`]: answers the requests of a connection.
 
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
 use hyper::body::Incoming;
@@ -58,6 +63,8 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let parts = self.0.clone();
         let active = parts.activity.request();
+        // What is passed on from here is moved often.
+        let request = Box::new(request);
         Box::pin(async move {
             let response = parts.answer(request).await;
             // The connection is busy until the body's end.
@@ -67,7 +74,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 }
 
 impl Parts {
-    async fn answer(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+    async fn answer(&self, request: Box<Request<Incoming>>) -> Response<AnswerBody> {
         let shared = &self.shared;
         let live = shared.live.load_full();
         let (is_grpc, version) = (is_grpc(&request), request.version());
@@ -75,7 +82,7 @@ impl Parts {
         let path = request.uri().path();
         let which = live.serve.access_log;
         let (log, series) = (shared.log.clone(), shared.series.clone());
-        let mut call = Call::new(log, series, which, &method, path);
+        let mut call = Box::new(Call::new(log, series, which, &method, path));
         let span = call.span.clone();
         let (mut response, call) = match self.admit(&request, &live).await {
             Ok((route, identity)) => {
@@ -88,7 +95,8 @@ impl Parts {
                             identity: &identity,
                             listener: self.listener.provider.as_deref(),
                         };
-                        asked.run(request, call).instrument(span).await
+                        let run = pin!(asked.run(request, call));
+                        run.instrument(span).await
                     }
                     Some(route) => {
                         let route = route.of();
@@ -103,7 +111,7 @@ impl Parts {
                             peer: &self.peer,
                         };
                         // Its future would be in the memory of every call.
-                        let answer = Box::pin(routes::answer(&own, route, request));
+                        let answer = Box::pin(routes::answer(&own, route, *request));
                         let response = match answer.instrument(span).await {
                             Ok(response) => {
                                 call.status = Some(response.status());

@@ -43,10 +43,6 @@ impl Shown<'_> {
         let trailers = self.takes_trailers || self.version == Version::HTTP_2;
         let headers = &mut parts.headers;
         headers::to_caller(headers, self.settings.forward_cookies, trailers);
-        // No API can say what the sidecar does.
-        for name in [REPLAYED, REJECTED, WAITED] {
-            headers.remove(name);
-        }
         if let Some((called, base)) = &self.seen.place {
             let prefix = self.prefix;
             links::rewrite(
