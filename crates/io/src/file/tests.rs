@@ -172,6 +172,59 @@ fn a_thread_waits_no_longer_than_it_has_time() {
     assert_eq!(text(read), "read 2");
 }
 
+#[test]
+fn a_thread_that_comes_during_a_read_gets_the_next() {
+    let slow = Slow::new(&["a"]);
+    let read = || {
+        let reader = slow.reader.clone();
+        // The long time is for a slow machine; the test doesn't take it.
+        let patient = Duration::from_secs(60);
+        std::thread::spawn(move || reader.read_now(Path::new("a"), 100, patient))
+    };
+    let first = read();
+    slow.arrived();
+    let second = read();
+    while slow.waiting("a") == 0 {
+        std::thread::yield_now();
+    }
+    slow.go("a");
+    slow.go("a");
+    assert_eq!(text(first.join().unwrap()), "read 1");
+    assert_eq!(text(second.join().unwrap()), "read 2");
+}
+
+#[tokio::test]
+async fn callers_that_share_a_read_are_told_of_their_own_limits() {
+    let (go, gate) = mpsc::channel();
+    let gate = Mutex::new(gate);
+    let reader = Arc::new(Reader::new(move |_: &Path, limit| {
+        gate.lock().unwrap().recv().unwrap();
+        Err(Fault::too_large(limit))
+    }));
+    let ask = |limit| {
+        let reader = reader.clone();
+        tokio::spawn(async move {
+            let read = reader.read(Path::new("a"), limit, std::future::pending());
+            read.await.err().unwrap().message
+        })
+    };
+    let waiting = || {
+        let state = reader.state();
+        let mut outstanding = state.outstanding.values();
+        outstanding.next().map(|it| it.next.len())
+    };
+    let first = ask(1);
+    until(|| waiting().is_some()).await;
+    let (small, large) = (ask(50), ask(900));
+    until(|| waiting() == Some(2)).await;
+    go.send(()).unwrap();
+    go.send(()).unwrap();
+    for (caller, limit) in [(first, " 1 "), (small, " 50 "), (large, " 900 ")] {
+        let told = caller.await.unwrap();
+        assert!(told.contains(limit), "{limit}: {told}");
+    }
+}
+
 #[tokio::test]
 async fn each_caller_has_a_limit_of_its_own() {
     let slow = Slow::new(&["a"]);
