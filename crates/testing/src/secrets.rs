@@ -72,15 +72,56 @@ impl Parts {
         Self(parts(secret))
     }
 
-    /// Returns the first part that this text contains, with the name of its encoding.
+    /// Returns the first part that this text contains, with the name of its encoding. Text that is
+    /// percent-encoded or escaped for JSON is searched as it is and decoded once.
     #[must_use]
     pub fn find_in(&self, text: &str) -> Option<String> {
-        let (encoding, part) = self
-            .0
-            .iter()
-            .find(|(_, part)| text.contains(part.as_str()))?;
+        let decoded = [percent_decoded(text), json_unescaped(text)];
+        let decoded = decoded.iter().filter(|decoded| *decoded != text);
+        let texts = [text].into_iter().chain(decoded.map(String::as_str));
+        let mut found = texts.flat_map(|text| {
+            let is_there = move |(_, part): &&(_, String)| text.contains(part.as_str());
+            self.0.iter().find(is_there)
+        });
+        let (encoding, part) = found.next()?;
         Some(format!("{part} ({encoding})"))
     }
+}
+
+/// Decodes what is encoded well, and leaves the rest.
+fn percent_decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|it| std::str::from_utf8(it).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        (rest, _) = match byte.filter(|_| *first == b'%') {
+            Some(byte) => (&after[2..], out.push(byte)),
+            None => (after, out.push(*first)),
+        };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Removes one level of backslashes, and decodes `\u00xx`.
+fn json_unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let unit = after.strip_prefix('u').and_then(|it| it.get(..4));
+        let unit = unit.and_then(|it| u32::from_str_radix(it, 16).ok());
+        let escaped = unit.and_then(char::from_u32);
+        let next = escaped.or(after.chars().next());
+        out.extend(next);
+        let length = match escaped {
+            Some(_) => 5,
+            None => next.map_or(0, char::len_utf8),
+        };
+        rest = &after[length..];
+    }
+    out + rest
 }
 
 fn parts(secret: &str) -> Vec<(&'static str, String)> {
