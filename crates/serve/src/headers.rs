@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
-    header::{CONNECTION, TE, VIA},
+    header::{CONNECTION, CONTENT_TYPE, TE, VIA},
 };
 
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
@@ -11,6 +11,12 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
     let mut all = headers.get_all(TE).iter();
     all.any(|value| has_word(value, "trailers"))
+}
+
+/// Whether a request is a call of gRPC.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Whether a request says something to the sidecar itself.

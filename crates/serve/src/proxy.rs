@@ -49,7 +49,7 @@ impl Asked<'_> {
         request: Box<Request<Incoming>>,
         mut call: Box<Call>,
     ) -> (Response<AnswerBody>, Option<Box<Call>>) {
-        let is_grpc = is_grpc(&request);
+        let is_grpc = headers::is_grpc(request.headers());
         match self.go(request, is_grpc, &mut call).await {
             Ok((response, room)) => {
                 call.status = Some(response.status());
@@ -306,9 +306,4 @@ fn check_length(request: &Request<Incoming>, max: Option<u64>) -> Result<(), Pro
         }
         _ => Ok(()),
     }
-}
-
-pub(crate) fn is_grpc<B>(request: &Request<B>) -> bool {
-    let kind = request.headers().get(http::header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }

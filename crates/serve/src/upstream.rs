@@ -46,7 +46,7 @@ pub(crate) use self::{
     pool::{Attempt, InUse, MAX_HEAD},
     server::Server,
 };
-use crate::{config::Http2, meter::OpenConnections};
+use crate::{config::Http2, headers, meter::OpenConnections};
 
 /// The connections to the APIs of the providers with the same settings.
 pub(crate) struct Upstream {
@@ -171,7 +171,11 @@ impl Clients {
         fresh: bool,
     ) -> Attempt {
         let is_http1 = match self.http2 {
-            Http2::Auto => !server.is_encrypted() || server.chose_http1(),
+            Http2::Auto if server.is_encrypted() => {
+                let now = SystemClock.now().mono;
+                server.chose_http1(now) && !headers::is_grpc(request.headers())
+            }
+            Http2::Auto => true,
             Http2::Off => true,
             Http2::PriorKnowledge => false,
         };
@@ -208,7 +212,7 @@ impl Clients {
         match answer {
             // Until the body's end.
             Ok(response) => {
-                server.chose(response.version());
+                server.chose(response.version(), SystemClock.now().mono);
                 Ok((response, in_use))
             }
             Err(error) => Err((SendError::Client(error), was_used.unwrap_or(false))),

@@ -16,13 +16,14 @@ use crate::{
     body::{AnswerBody, Watch},
     callers::Identity,
     guard::{self, Names},
+    headers,
     live::Live,
     oauth::Refused,
     observe::Call,
     own::Own,
     peer::{ListenerInfo, Peer},
     problem::Problem,
-    proxy::{Asked, is_grpc},
+    proxy::Asked,
     routes::{self, Route},
     shared::{Shared, Stage},
 };
@@ -77,7 +78,8 @@ impl Parts {
     async fn answer(&self, request: Box<Request<Incoming>>) -> Response<AnswerBody> {
         let shared = &self.shared;
         let live = shared.live.load_full();
-        let (is_grpc, version) = (is_grpc(&request), request.version());
+        let is_grpc = headers::is_grpc(request.headers());
+        let version = request.version();
         let method = request.method().clone();
         let path = request.uri().path();
         let which = live.serve.access_log;

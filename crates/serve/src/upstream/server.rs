@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,6 +21,8 @@ use super::{failure::SendError, open::Open};
 
 /// How long an unused connection is kept.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
+/// How long a server that chose HTTP/1.1 is not asked again.
+const CHOICE: Duration = Duration::from_secs(300);
 /// How many unused connections to one server are kept.
 pub(super) const IDLE_CONNECTIONS: usize = 512;
 
@@ -30,8 +32,8 @@ pub(crate) struct Server {
     authority: Authority,
     /// How `Host` names it.
     named: HeaderValue,
-    /// Whether it chose HTTP/1.1 where it could have chosen HTTP/2.
-    chose_http1: AtomicBool,
+    /// Until when it is taken for one that chooses HTTP/1.1, in milliseconds of the monotonic clock.
+    http1_until: AtomicU64,
     unused: Mutex<Vec<Unused>>,
 }
 
@@ -63,7 +65,7 @@ impl Server {
             named: named.map_err(|_| wrong())?,
             scheme,
             authority,
-            chose_http1: AtomicBool::default(),
+            http1_until: AtomicU64::default(),
             unused: Mutex::default(),
         })
     }
@@ -76,15 +78,18 @@ impl Server {
         self.scheme != Scheme::HTTP
     }
 
-    /// Whether it chose HTTP/1.1 the last time that it could choose.
-    pub(super) fn chose_http1(&self) -> bool {
-        self.chose_http1.load(Ordering::Relaxed)
+    /// Whether it chose HTTP/1.1 when it could choose, not long before `now`.
+    pub(super) fn chose_http1(&self, now: Duration) -> bool {
+        now < Duration::from_millis(self.http1_until.load(Ordering::Relaxed))
     }
 
-    /// Notes what it chose.
-    pub(super) fn chose(&self, version: Version) {
-        let is_http1 = version <= Version::HTTP_11;
-        self.chose_http1.store(is_http1, Ordering::Relaxed);
+    /// Notes what it chose at `now`.
+    pub(super) fn chose(&self, version: Version, now: Duration) {
+        let until = match version {
+            Version::HTTP_2 => 0,
+            _ => u64::try_from((now + CHOICE).as_millis()).unwrap_or(u64::MAX),
+        };
+        self.http1_until.store(until, Ordering::Relaxed);
     }
 
     /// Names the server in `Host`, as HTTP/1.1 wants it.
@@ -148,5 +153,37 @@ impl fmt::Debug for Server {
         f.debug_struct("Server")
             .field("authority", &self.authority)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_may_choose_again_after_a_while() {
+        let server = Server::new("https://a.example").unwrap();
+        let now = Duration::from_secs(1);
+        assert!(!server.chose_http1(now));
+        server.chose(Version::HTTP_11, now);
+        assert!(server.chose_http1(now + CHOICE - Duration::from_millis(1)));
+        assert!(!server.chose_http1(now + CHOICE));
+        server.chose(Version::HTTP_2, now);
+        assert!(!server.chose_http1(now));
+    }
+
+    #[test]
+    fn a_server_is_named_with_a_port_that_is_not_the_usual_one() {
+        for (origin, host) in [
+            ("https://a.example", "a.example"),
+            ("https://a.example:443", "a.example"),
+            ("http://a.example:443", "a.example:443"),
+            ("http://[::1]:8080", "[::1]:8080"),
+        ] {
+            let server = Server::new(origin).unwrap();
+            let mut request = Request::new(());
+            server.name_in(&mut request);
+            assert_eq!(request.headers()[HOST], host);
+        }
     }
 }

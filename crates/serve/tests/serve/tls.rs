@@ -27,7 +27,7 @@ pub(crate) async fn server_with(
     params: CertificateParams,
     key: KeyPair,
 ) -> (u16, String, Arc<AtomicUsize>) {
-    let (certificate, config) = certified(params, &key);
+    let (certificate, config) = certified(&params, &key);
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -57,7 +57,7 @@ async fn greet(mut stream: impl AsyncRead + AsyncWrite + Unpin, count: &AtomicUs
 }
 
 /// A certificate as PEM, and a server's settings with it.
-fn certified(params: CertificateParams, key: &KeyPair) -> (String, ServerConfig) {
+fn certified(params: &CertificateParams, key: &KeyPair) -> (String, ServerConfig) {
     let certificate = params.self_signed(key).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -130,7 +130,7 @@ async fn an_untrusted_misnamed_or_expired_certificate_gets_no_token() {
 #[tokio::test]
 async fn an_api_that_chose_http_1_1_is_not_offered_http_2_again() {
     let stage = Stage::new().await;
-    let (pem, mut config) = certified(named("localhost"), &KeyPair::generate().unwrap());
+    let (pem, mut config) = certified(&named("localhost"), &KeyPair::generate().unwrap());
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
