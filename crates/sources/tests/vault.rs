@@ -429,23 +429,45 @@ fn the_section_says_what_is_wrong() {
     };
     let signs = [("key", "k"), ("iss", "a"), ("aud", "vault")];
     assert!(section(&[("login", source("sign", &signs))]).is_ok());
-    for wrong in [
-        vec![("login", source("sign", &signs[..2]))],
-        vec![("login", source("sign", &[signs[0], signs[2]]))],
-        vec![("login", source("gcp", &[]))],
-        vec![("address", text("http://vault.example:8200"))],
-        vec![("address", text("https://vault.example:8200?x"))],
-        vec![("token", text("env:T")), ("login", login(&whole))],
-        vec![("token", text(REFERENCE))],
-        vec![("login", login(&whole[..2]))],
-        vec![("login", login(&whole[1..2]))],
-        vec![("login", login(&[("mount", "../sys"), whole[1], whole[2]]))],
-        vec![("login", login(&[whole[1], ("jwt", REFERENCE)]))],
-        vec![("login", login(&[whole[0], whole[1], whole[2], ("x", "y")]))],
-        vec![("namespace", text("a\nb"))],
+    for (key, wrong) in [
+        ("login.jwt", vec![("login", source("sign", &signs[..2]))]),
+        (
+            "login.jwt",
+            vec![("login", source("sign", &[signs[0], signs[2]]))],
+        ),
+        ("login.jwt", vec![("login", source("gcp", &[]))]),
+        (
+            "address",
+            vec![("address", text("http://vault.example:8200"))],
+        ),
+        (
+            "address",
+            vec![("address", text("https://vault.example:8200?x"))],
+        ),
+        (
+            "token",
+            vec![("token", text("env:T")), ("login", login(&whole))],
+        ),
+        ("token", vec![("token", text(REFERENCE))]),
+        ("login.jwt", vec![("login", login(&whole[..2]))]),
+        ("login.jwt", vec![("login", login(&whole[1..2]))]),
+        (
+            "login.mount",
+            vec![("login", login(&[("mount", "../sys"), whole[1], whole[2]]))],
+        ),
+        (
+            "login.jwt",
+            vec![("login", login(&[whole[1], ("jwt", REFERENCE)]))],
+        ),
+        (
+            "login.x",
+            vec![("login", login(&[whole[0], whole[1], whole[2], ("x", "y")]))],
+        ),
+        ("namespace", vec![("namespace", text("a\nb"))]),
     ] {
         let problems = section(&wrong).unwrap_err();
-        assert_eq!(problems.len(), 1, "{problems:?}");
+        let keys: Vec<_> = problems.iter().map(|it| &*it.key).collect();
+        assert_eq!(keys, [format!("vault.{key}")], "{problems:?}");
     }
 }
 
