@@ -13,8 +13,8 @@ use std::{
 
 use biped_core::{
     ApiRequest, ApiRequestParts, ApiResponse, AttachContext, BaseUrls, Error, ErrorKind,
-    ExposeSecret, FetchContext, PlainHttp, Provider, ProviderId, Token, TokenRequest, Verdict,
-    async_trait, judge_by_status,
+    FetchContext, PlainHttp, Provider, ProviderId, Token, TokenRequest, Verdict, async_trait,
+    judge_by_status,
 };
 use biped_engine::{BASE_URL_PLACEHOLDER, CachedToken, CallError, TokenSource, Transport, call};
 use biped_testing::{Reply, TestProvider, settle};
