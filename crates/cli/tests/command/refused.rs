@@ -233,7 +233,19 @@ fn a_refusal_tells_that_the_clocks_differ() {
 
 #[test]
 fn a_blank_is_sent_as_it_is() {
-    // The sandbox's own secret contains one; cutting it off would break what works.
-    let world = World::new();
-    world.run("token shop").ok();
+    const REFUSAL: &str =
+        "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let server = OneRequest::answered(REFUSAL);
+    let world = World::empty();
+    world.write(
+        "biped.toml",
+        &format!(
+            "[providers.shop]\nkind = 'envelope'\nbase_url = '{}'\nclient_id = 'a'\n\
+             client_secret = ' b c '\n",
+            server.url
+        ),
+    );
+    world.run("token shop").failed(3);
+    let request = server.request();
+    assert!(request.contains("client_secret=+b+c+"), "{request}");
 }

@@ -122,14 +122,17 @@ fn what_is_counted_is_told_without_secrets_and_paths() {
 #[test]
 fn a_broken_configuration_ends_it_with_status_2() {
     let world = World::with("[providers.shop]", "[serve]\nnope = 1\n[providers.shop]");
-    world.run("serve --listen 127.0.0.1:0").failed(2);
+    let told = world.run("serve --listen 127.0.0.1:0").failed(2);
+    assert!(told.contains("serve.nope"), "{told}");
     let world = World::new();
-    world.run("serve --listen 0.0.0.0:0").failed(2);
+    let told = world.run("serve --listen 0.0.0.0:0").failed(2);
+    assert!(told.contains("0.0.0.0"), "{told}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    world
-        .run(&format!("serve --listen {}", taken.local_addr().unwrap()))
-        .failed(2);
-    world.run("ready --url ftp://x").failed(2);
+    let taken = taken.local_addr().unwrap().to_string();
+    let told = world.run(&format!("serve --listen {taken}")).failed(2);
+    assert!(told.contains(&taken), "{told}");
+    let told = world.run("ready --url ftp://x").failed(2);
+    assert!(told.contains("--url"), "{told}");
     let secured = world.run("ready --url https://localhost:1").failed(2);
     assert!(secured.contains("probe_listen"), "{secured}");
 }

@@ -26,22 +26,6 @@ fn the_second_token_within_a_lifetime_sends_nothing() {
 }
 
 #[test]
-fn two_commands_at_once_send_one_request() {
-    let world = World::new();
-    for (round, name) in (1..).zip(["shop", "exports", "enrichment"]) {
-        let start = || {
-            let mut command = world.command(["token", name]);
-            command.stdout(Stdio::piped()).stderr(Stdio::piped());
-            command.spawn().unwrap()
-        };
-        let running = [start(), start(), start()];
-        let tokens = running.map(|child| Ran::of(child.wait_with_output().unwrap()).ok());
-        assert!(tokens.iter().all(|token| *token == tokens[0]));
-        assert_eq!(world.token_requests(), round);
-    }
-}
-
-#[test]
 fn the_list_shows_what_is_stored_and_forget_removes_it() {
     let world = World::new();
     assert_eq!(state(&world, "shop"), "missing");
@@ -191,19 +175,12 @@ fn twenty_commands_at_once_send_one_request() {
         command.spawn().unwrap()
     };
     let running: Vec<_> = (0..20).map(start).collect();
-    let ended = running
+    let tokens: Vec<_> = running
         .into_iter()
-        .map(|child| Ran::of(child.wait_with_output().unwrap()));
-    // On a machine that is busy the store may take too long for one of them, which says so and goes
-    // on without it.
-    let (without, with): (Vec<_>, Vec<_>) = ended.partition(|ran| ran.stderr.contains("too long"));
-    let tokens: Vec<_> = with.into_iter().map(Ran::ok).collect();
+        .map(|child| Ran::of(child.wait_with_output().unwrap()).ok())
+        .collect();
     assert!(tokens.iter().all(|token| *token == tokens[0]));
-    let requests = world.token_requests();
-    assert!(
-        requests <= 1 + without.len() as u64,
-        "{requests}, {without:?}"
-    );
+    assert_eq!(world.token_requests(), 1);
 }
 
 #[test]
