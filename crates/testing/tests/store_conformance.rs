@@ -467,10 +467,13 @@ impl TokenStore for Flawed {
                 return Claim::Taken { left: left(until) };
             }
             if let Some((why, until)) = &entry.failure {
-                let is_told = !self.has(Flaw::TellsNoReason);
+                let why = match self.has(Flaw::TellsNoReason) {
+                    true => Vec::new(),
+                    false => why.clone(),
+                };
                 return Claim::CoolingDown {
                     left: left(*until),
-                    why: is_told.then(|| why.clone()).unwrap_or_default(),
+                    why,
                 };
             }
             let clock = SystemClock.now().wall;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use biped::provider::{Clock as _, SystemClock};
+
 use crate::{
     stage::{Answer, Stage},
     vendor::{Act, Got, reply},
@@ -335,7 +337,8 @@ async fn the_caller_waits_for_a_token_and_is_told() {
     let stage = Stage::with("warm = []", "").await;
     stage.vendor.tokens(|_| {
         // So long a token takes at least.
-        std::thread::sleep(Duration::from_millis(5));
+        let begun = SystemClock.now().mono;
+        while SystemClock.now().mono - begun < Duration::from_millis(5) {}
         crate::vendor::token("token-1", 3600)
     });
     let first = stage.get("/shop/x").await;
