@@ -909,7 +909,8 @@ async fn a_store_that_says_nonsense_about_leases_causes_no_busy_loop() {
         let caller = ask(&source);
         settle().await;
         let calls = fleet.store.take_calls();
-        assert!(calls.len() <= 6, "{calls:?}");
+        // Some rounds, and then a wait.
+        assert!(calls.len() <= 12, "{calls:?}");
         caller.abort();
     }
     let fleet = Fleet::new();
