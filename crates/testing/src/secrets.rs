@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use percent_encoding::percent_decode_str;
 
 /// Returns a secret in the encodings in which vendors repeat it, each with its name: unchanged,
 /// percent-encoded, form-encoded, in Base64, escaped for JSON and HTML, and nested.
@@ -76,7 +77,8 @@ impl Parts {
     /// percent-encoded or escaped for JSON is searched as it is and decoded once.
     #[must_use]
     pub fn find_in(&self, text: &str) -> Option<String> {
-        let decoded = [percent_decoded(text), json_unescaped(text)];
+        let percent_decoded = percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let decoded = [percent_decoded, json_unescaped(text)];
         let decoded = decoded.iter().filter(|decoded| *decoded != text);
         let texts = [text].into_iter().chain(decoded.map(String::as_str));
         let mut found = texts.flat_map(|text| {
@@ -86,21 +88,6 @@ impl Parts {
         let (encoding, part) = found.next()?;
         Some(format!("{part} ({encoding})"))
     }
-}
-
-/// Decodes what is encoded well, and leaves the rest.
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).and_then(|it| std::str::from_utf8(it).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        (rest, _) = match byte.filter(|_| *first == b'%') {
-            Some(byte) => (&after[2..], out.push(byte)),
-            None => (after, out.push(*first)),
-        };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Removes one level of backslashes, and decodes `\u00xx`.
