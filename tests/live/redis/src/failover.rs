@@ -11,7 +11,7 @@ use biped::{
 use biped_testing::store::{Alternating, conformance};
 
 use crate::{
-    faults,
+    faults::{self, ATTEMPTS},
     fleet::{Fleet, Log},
     line::Line,
     many::{Cluster, Files, Guard, Many, Watched},
@@ -196,56 +196,71 @@ async fn each<M: Many>(
     fleet.take();
     let measure = without.take().slowest;
     for (act, name) in acts {
-        let before = vendor.requests();
-        let primary = many.primary();
-        many.signal_watchers(act.stopped_watchers(), "-STOP");
-        match act {
-            Act::Nothing | Act::StopWatchers(_) => {}
-            Act::Kill | Act::KillHalfWatched => many.signal(primary, "-KILL"),
-            Act::Stop => many.signal(primary, "-STOP"),
-            Act::HandOver => many.hand_over(),
-            Act::MoveSlot => move_slot(many),
-        }
-        fleet.grow(LATE);
-        without.grow(LATE);
-        let started = SystemClock.now().mono;
-        // Until another server is the primary.
-        if act.elects() {
-            while many.primary() == primary {
-                let waited = SystemClock.now().mono - started;
-                assert!(waited < Duration::from_secs(60), "no other primary");
-                SystemClock.sleep(Duration::from_millis(100)).await;
+        for attempt in 1.. {
+            let before = vendor.requests();
+            let primary = many.primary();
+            many.signal_watchers(act.stopped_watchers(), "-STOP");
+            match act {
+                Act::Nothing | Act::StopWatchers(_) => {}
+                Act::Kill | Act::KillHalfWatched => many.signal(primary, "-KILL"),
+                Act::Stop => many.signal(primary, "-STOP"),
+                Act::HandOver => many.hand_over(),
+                Act::MoveSlot => move_slot(many),
+            }
+            fleet.grow(LATE);
+            without.grow(LATE);
+            let started = SystemClock.now().mono;
+            // Until another server is the primary.
+            if act.elects() {
+                while many.primary() == primary {
+                    let waited = SystemClock.now().mono - started;
+                    assert!(waited < Duration::from_secs(60), "no other primary");
+                    SystemClock.sleep(Duration::from_millis(100)).await;
+                }
+            }
+            SystemClock.sleep(SETTLES).await;
+            let limit = Some(without.take().slowest.max(measure) + PATIENCE);
+            let mut during = Line {
+                limit,
+                ..line(name, vendor.requests() - before, fleet.take())
+            };
+
+            let (before, started) = (vendor.requests(), SystemClock.now().mono);
+            if *act == Act::Stop {
+                // For a moment there are two primaries.
+                let stopped = Duration::from_secs(5).saturating_sub(SETTLES);
+                SystemClock.sleep(stopped).await;
+                many.signal(primary, "-CONT");
+            }
+            SystemClock.sleep(vendor.lifetime * 2).await;
+            let elapsed = SystemClock.now().mono - started;
+            let limit = Some(without.take().slowest.max(measure) + PATIENCE);
+            let mut afterwards = Line {
+                // What was written in the last moments may be lost.
+                allowed: Some(vendor.allowed(elapsed) + 1),
+                limit,
+                ..line("… and afterwards", vendor.requests() - before, fleet.take())
+            };
+            if act.kills() {
+                many.restart(primary).await;
+            }
+            many.signal_watchers(act.stopped_watchers(), "-CONT");
+            // A machine that stands still for as long as an operation of the store may take makes its
+            // process go on without the store. A store that is to blame is so each time.
+            let again = attempt < ATTEMPTS
+                && [&during, &afterwards].iter().any(|line| !line.is_good())
+                && [&during, &afterwards]
+                    .iter()
+                    .all(|line| line.may_be_the_machine());
+            for line in [&mut during, &mut afterwards] {
+                line.again = again && !line.is_good();
+            }
+            found(during);
+            found(afterwards);
+            if !again {
+                break;
             }
         }
-        SystemClock.sleep(SETTLES).await;
-        let limit = Some(without.take().slowest.max(measure) + PATIENCE);
-        let during = Line {
-            limit,
-            ..line(name, vendor.requests() - before, fleet.take())
-        };
-
-        let (before, started) = (vendor.requests(), SystemClock.now().mono);
-        if *act == Act::Stop {
-            // For a moment there are two primaries.
-            let stopped = Duration::from_secs(5).saturating_sub(SETTLES);
-            SystemClock.sleep(stopped).await;
-            many.signal(primary, "-CONT");
-        }
-        SystemClock.sleep(vendor.lifetime * 2).await;
-        let elapsed = SystemClock.now().mono - started;
-        let limit = Some(without.take().slowest.max(measure) + PATIENCE);
-        let afterwards = Line {
-            // What was written in the last moments may be lost.
-            allowed: Some(vendor.allowed(elapsed) + 1),
-            limit,
-            ..line("… and afterwards", vendor.requests() - before, fleet.take())
-        };
-        if act.kills() {
-            many.restart(primary).await;
-        }
-        many.signal_watchers(act.stopped_watchers(), "-CONT");
-        found(during);
-        found(afterwards);
     }
     fleet.stop().await;
     without.stop().await;

@@ -109,6 +109,7 @@ pub(crate) fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
         failed,
         slowest,
         limit: None,
+        again: false,
     }
 }
 

@@ -5,7 +5,6 @@
 //! count` of the operations of its store, and `C milliseconds` of CPU.
 
 use std::{
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -33,9 +32,6 @@ use tokio::io::AsyncReadExt;
 
 /// What is worth a line.
 const SLOW: Duration = Duration::from_millis(20);
-
-/// How often a process that waits looks whether it has stood still.
-const TICK: Duration = Duration::from_millis(5);
 
 /// Counts what is asked of a store.
 #[derive(Debug)]
@@ -143,27 +139,6 @@ fn open(store: &str) -> Arc<dyn TokenStore> {
     }
 }
 
-/// Waits for a call. Returns how long it took, without the time for which this process stood still, as its
-/// timer shows: that is the machine's, with a store and without.
-async fn timed<T>(call: impl Future<Output = T>) -> (T, Duration) {
-    let mut call = std::pin::pin!(call);
-    let started = SystemClock.now().mono;
-    let (mut last, mut still) = (started, Duration::ZERO);
-    loop {
-        let done = tokio::select! {
-            biased;
-            done = &mut call => Some(done),
-            () = SystemClock.sleep(TICK) => None,
-        };
-        let now = SystemClock.now().mono;
-        still += (now - last).saturating_sub(TICK);
-        last = now;
-        if let Some(done) = done {
-            return (done, (now - started).saturating_sub(still));
-        }
-    }
-}
-
 /// Runs with `TOKEN_ENDPOINT STORE_URL REFRESH_AT MILLISECONDS`; `-` is no store.
 pub(crate) fn run(arguments: &[String]) {
     let [token_endpoint, store, refresh_at, pause] = arguments else {
@@ -196,8 +171,8 @@ pub(crate) fn run(arguments: &[String]) {
         let mut calls = 0_u64;
         let mut has_begun = false;
         loop {
-            let (token, took) = timed(source.token()).await;
-            if let Err(error) = token {
+            let started = SystemClock.now().mono;
+            if let Err(error) = source.token().await {
                 println!("E {error}");
             }
             if !std::mem::replace(&mut has_begun, true) {
@@ -208,6 +183,7 @@ pub(crate) fn run(arguments: &[String]) {
                 println!("R {calls}");
                 calls = 0;
             }
+            let took = SystemClock.now().mono - started;
             if took > SLOW {
                 println!("S {}", took.as_millis());
             }
