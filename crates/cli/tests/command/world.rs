@@ -5,12 +5,14 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpListener,
+    ops::RangeInclusive,
     path::PathBuf,
     process::{Command, Output, Stdio},
     thread::JoinHandle,
     time::Duration,
 };
 
+use biped::provider::{Clock, SystemClock};
 use biped_sandbox::Sandbox;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -243,4 +245,11 @@ fn is_whole(request: &[u8]) -> bool {
         .lines()
         .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
     body.len() >= length.unwrap_or(0)
+}
+
+/// What may be left, in whole seconds, of a lifetime that began after `started`, a time of the monotonic clock.
+pub(crate) fn left_of(lifetime: i64, started: Duration) -> RangeInclusive<i64> {
+    let passed = SystemClock.now().mono - started;
+    let passed = i64::try_from(passed.as_secs()).unwrap() + 1;
+    lifetime - passed..=lifetime
 }
