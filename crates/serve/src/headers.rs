@@ -1,9 +1,10 @@
 //! Which headers pass, in both directions.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Version,
-    header::{CONNECTION, CONTENT_TYPE, TE, VIA},
+    HeaderMap, HeaderName, HeaderValue, Method, Version,
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRANSFER_ENCODING, VIA},
 };
+use http_body::Body;
 
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
@@ -51,6 +52,14 @@ pub(crate) fn to_api(headers: &mut HeaderMap, keep_cookies: bool, has_body: bool
     // Over HTTP/2, hyper would remove TE if Connection named it, and gRPC's servers insist on TE.
     if trailers && !is_grpc {
         headers.insert(CONNECTION, HeaderValue::from_static("TE"));
+    }
+}
+
+/// Announces a body whose length is not known, since hyper sends none with a GET or a HEAD otherwise.
+pub(crate) fn announce_body(headers: &mut HeaderMap, method: &Method, body: &impl Body) {
+    let is_announced = headers.contains_key(CONTENT_LENGTH) || body.size_hint().exact().is_some();
+    if matches!(*method, Method::GET | Method::HEAD) && !is_announced {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }
 

@@ -126,6 +126,7 @@ impl Asked<'_> {
         let mut sent = parts.headers;
         let keep_cookies = served.settings.forward_cookies;
         headers::to_api(&mut sent, keep_cookies, body.bytes().is_none(), is_grpc);
+        headers::announce_body(&mut sent, &parts.method, &body);
         if served.settings.via {
             headers::add_via(&mut sent, version);
         }

@@ -88,6 +88,131 @@ fn programs_call_the_vendors_through_it_until_it_is_told_to_stop() {
     }
 }
 
+/// Calls on a connection that it keeps, and every third time on a new one, `count` times at least and until
+/// `is_over`. Returns what went wrong.
+#[cfg(unix)]
+fn application(url: &str, count: u32, is_over: impl Fn() -> bool) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let host = url.strip_prefix("http://").unwrap();
+    let head = format!("GET /shop/v1/orders HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let mut kept = None;
+    let mut number = 0;
+    while number < count || !is_over() {
+        number += 1;
+        if number % 3 == 0 {
+            match get(url, "/shop/v1/orders", "") {
+                (200, _) => {}
+                other => wrong.push(format!("{other:?}")),
+            }
+            continue;
+        }
+        let mut stream: BufReader<TcpStream> = match kept.take() {
+            Some(stream) => stream,
+            None => BufReader::new(TcpStream::connect(host).unwrap()),
+        };
+        let mut answered = || -> std::io::Result<(String, bool)> {
+            stream.get_mut().write_all(head.as_bytes())?;
+            let (mut first, mut length, mut is_last) = (String::new(), 0, false);
+            stream.read_line(&mut first)?;
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line)?;
+                let line = line.trim_end().to_ascii_lowercase();
+                match line.split_once(": ") {
+                    Some(("content-length", value)) => length = value.parse().unwrap(),
+                    Some(("connection", "close")) => is_last = true,
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body)?;
+            Ok((first, is_last))
+        };
+        match answered() {
+            Ok((first, is_last)) if first.starts_with("HTTP/1.1 200") => {
+                kept = (!is_last).then_some(stream);
+            }
+            other => wrong.push(format!("{other:?}")),
+        }
+    }
+    wrong
+}
+
+#[cfg(unix)]
+#[test]
+fn no_call_fails_while_the_application_goes_on_after_the_signal() {
+    let world = World::new();
+    let mut running = Running::start(&world, &["serve", "--listen", "127.0.0.1:0"]);
+    let url = running.line();
+    world.run(&format!("ready --url {url} --wait 10")).ok();
+    let is_stopping = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let applications: Vec<_> = (0..4)
+            .map(|_| {
+                // Until it was told to stop, and then for as many calls again.
+                let is_over = || is_stopping.load(std::sync::atomic::Ordering::SeqCst);
+                scope.spawn(|| {
+                    let mut wrong = application(&url, 10, is_over);
+                    wrong.extend(application(&url, 50, || true));
+                    wrong
+                })
+            })
+            .collect();
+        running.signal(rustix::process::Signal::TERM);
+        while get(&url, "/-/ready", "").0 != 503 {}
+        is_stopping.store(true, std::sync::atomic::Ordering::SeqCst);
+        for application in applications {
+            assert_eq!(application.join().unwrap(), Vec::<String>::new());
+        }
+    });
+    assert_eq!(running.status(), 0);
+}
+
+/// The unit of systemd allows no core file; without that limit one has the token in it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_crashes_leaves_no_secret_in_a_core_file() {
+    let unit = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../packaging/systemd/biped.service"
+    );
+    let unit = std::fs::read_to_string(unit).unwrap();
+    let limit = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("LimitCORE="));
+    let limit = limit.unwrap().replace("infinity", "unlimited");
+
+    let world = World::with(SECRET, "client_secret = \"env:SECRET_OF_SHOP\"");
+    let script = format!("ulimit -c {limit}; exec \"$@\"");
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", &script, "sh", env!("CARGO_BIN_EXE_biped")])
+        .args(["--config", "biped.toml", "serve", "--listen", "127.0.0.1:0"])
+        .current_dir(world.path(""))
+        .env("HOME", world.path(""))
+        .env("SECRET_OF_SHOP", biped_sandbox::SHOP.client_secret);
+    let mut running = Running::of(command);
+    let url = running.line();
+    world.run(&format!("ready --url {url} --wait 10")).ok();
+    assert_eq!(get(&url, "/shop/v1/orders", "").0, 200);
+    running.signal(rustix::process::Signal::ABORT);
+    let status = running.child.wait().unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(rustix::process::Signal::ABORT.as_raw())
+    );
+    let secret = biped_sandbox::SHOP.client_secret.as_bytes();
+    for file in std::fs::read_dir(world.path("")).unwrap() {
+        let path = file.unwrap().path();
+        let Ok(bytes) = std::fs::read(&path) else {
+            continue;
+        };
+        let is_there = bytes.windows(secret.len()).any(|part| part == secret);
+        assert!(!is_there, "{}", path.display());
+    }
+}
+
 #[test]
 fn what_is_counted_is_told_without_secrets_and_paths() {
     let world = World::new();

@@ -126,6 +126,32 @@ async fn an_upload_that_stands_still_before_it_is_sent_reached_nobody() {
 }
 
 #[tokio::test]
+async fn an_upload_that_stands_still_on_its_way_is_given_up_and_the_api_is_let_go() {
+    let serve = "idle_timeout = '200ms'\nmax_in_flight = 1";
+    for (length, body) in [
+        ("Content-Length: 100000", "half"),
+        ("Transfer-Encoding: chunked", "4\r\nhalf\r\n"),
+    ] {
+        let stage = Stage::with(serve, "").await;
+        stage.running.warmed().await;
+        let before = stage.vendor.closed();
+        let mut caller = stage.caller().await;
+        let head = format!("POST /shop/x HTTP/1.1\r\nHost: localhost\r\n{length}\r\n\r\n{body}");
+        caller.write(head).await;
+        let answer = caller.answer().await;
+        let (_, word, is_sent) = answer.problem();
+        assert_eq!((&*word, is_sent), ("incomplete-body", true));
+        assert_eq!(answer.header("connection"), Some("close"));
+        while stage.vendor.closed() == before {
+            tokio::task::yield_now().await;
+        }
+        // The API never saw the whole of it.
+        assert!(stage.vendor.got().is_empty());
+        assert_eq!(stage.get("/shop/x").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_stalled_api_does_not_keep_others_waiting() {
     let stage = Stage::with("response_timeout = '60s'", "").await;
     stage.vendor.api(|got| match got.path() {

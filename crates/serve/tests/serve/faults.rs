@@ -1,24 +1,20 @@
 //! The fault matrix: what goes wrong, and whether the API may have acted.
 
 use std::{
-    net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use biped::{
-    Biped,
-    provider::{Clock, SystemClock},
-};
-use biped_serve::{Running, Server, section};
-use biped_testing::{ManualClock, TimeLimit};
+use biped::provider::{Clock, SystemClock};
+use biped_serve::Server;
+use tokio::sync::Notify;
 
 use crate::{
-    stage::{Answer, Caller, Stage, address, biped, provider},
-    vendor::{Act, Vendor, reply},
+    stage::{Stage, biped},
+    vendor::{Act, reply},
 };
 
 #[tokio::test]
@@ -80,6 +76,31 @@ async fn a_silent_api_may_have_acted() {
             .unwrap()
             .contains("http_response_timeout")
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_slowly_takes_as_long_as_it_takes() {
+    let stage = Stage::with("response_timeout = '1s'", "").await;
+    let go = Arc::new(Notify::new());
+    let told = go.clone();
+    stage.vendor.api(move |got| match got.path() {
+        "/base/slow" => {
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n";
+            Act::Drip(head.into(), b"abc", told.clone())
+        }
+        _ => Act::Stall(Vec::new()),
+    });
+    let mut caller = stage.caller().await;
+    caller
+        .write("GET /shop/slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    assert!(caller.head().await.unwrap().starts_with("HTTP/1.1 200"));
+    for byte in ["a", "b", "c"] {
+        // The time in which an answer must begin passes once more.
+        assert_eq!(stage.get("/shop/x").await.problem().1, "silent");
+        go.notify_one();
+        assert_eq!(caller.bytes(1).await, byte);
+    }
 }
 
 #[tokio::test]
@@ -198,77 +219,6 @@ async fn an_api_at_the_sidecars_own_address_is_a_loop() {
     drop(running);
 }
 
-fn refused(_: &crate::vendor::Got) -> Act {
-    let json = "Content-Type: application/json\r\n";
-    let body = "{\"error\":\"invalid_client\",\"error_description\":\"no such client\"}";
-    Act::Reply(reply("401 Unauthorized", json, body))
-}
-
-#[tokio::test]
-async fn a_wrong_secret_is_asked_once_and_the_answer_has_the_vendors_words() {
-    let stage = Stage::with("warm = []", "").await;
-    stage.vendor.tokens(refused);
-    let mut calls = tokio::task::JoinSet::new();
-    for _ in 0..100 {
-        let address = stage.address;
-        calls.spawn(async move {
-            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-            crate::stage::Caller::new(stream)
-                .ask("GET /shop/x", "")
-                .await
-        });
-    }
-    while let Some(answer) = calls.join_next().await {
-        let answer = answer.unwrap();
-        assert_eq!(answer.problem(), (502, "refused".into(), false));
-        let json = answer.json();
-        assert_eq!(json["vendor"]["code"], "invalid_client");
-        assert_eq!(json["vendor"]["message"], "no such client");
-        assert_eq!(json["provider"], "shop");
-        assert_eq!(json["kind"], "refused");
-        assert!(answer.header("retry-after").is_some(), "{answer:?}");
-    }
-    assert_eq!(stage.vendor.fetches(), 1);
-    assert!(stage.vendor.got().is_empty());
-}
-
-/// A sidecar whose tokens live on a clock of the test's own, and its address.
-async fn on_a_clock(vendor: &Vendor, clock: &Arc<ManualClock>) -> (Running, SocketAddr) {
-    let toml = format!(
-        "[serve]\nlisten = ['127.0.0.1:0']\nwarm = []\n{}",
-        provider(vendor)
-    );
-    let builder = Biped::builder().section(section()).without_environment();
-    let biped = builder.clock(clock.clone()).toml(&toml).build().unwrap();
-    let running = Server::new(biped).start().await.unwrap();
-    let at = address(&running.addresses()[0]);
-    (running, at)
-}
-
-async fn call(at: SocketAddr) -> Answer {
-    let stream = tokio::net::TcpStream::connect(at).await.unwrap();
-    Caller::new(stream).ask("GET /shop/x", "").await
-}
-
-#[tokio::test]
-async fn a_refusal_says_when_the_vendor_is_asked_again_also_after_the_secret_was_read_again() {
-    let _limit = TimeLimit::start();
-    let vendor = Vendor::start().await;
-    vendor.tokens(refused);
-    let clock = Arc::new(ManualClock::new());
-    let (_running, at) = on_a_clock(&vendor, &clock).await;
-    // A secret is read again a second after its refusal.
-    for _ in 0..30 {
-        let answer = call(at).await;
-        assert_eq!(answer.problem().1, "refused");
-        let after: u64 = answer.header("retry-after").unwrap().parse().unwrap();
-        assert!((1..=60).contains(&after), "{after}");
-        assert_eq!(answer.json()["retry_after"], after);
-        clock.advance(Duration::from_millis(50));
-    }
-    assert_eq!(vendor.fetches(), 1);
-}
-
 #[tokio::test]
 async fn a_token_endpoint_that_asks_for_time_gets_it() {
     let stage = Stage::with("warm = []", "").await;
@@ -311,36 +261,6 @@ async fn nonsense_of_the_token_endpoint_is_told_as_such() {
         (502, "no-token", false),
         "{answer:?}"
     );
-}
-
-#[tokio::test]
-async fn a_token_that_is_good_serves_while_the_token_endpoint_is_down() {
-    let stage = Stage::new().await;
-    assert_eq!(stage.get("/shop/x").await.status, 200);
-    stage.vendor.tokens(|_| Act::Last(Vec::new()));
-    assert_eq!(stage.get("/shop/x").await.status, 200);
-}
-
-#[tokio::test]
-async fn a_caller_that_goes_away_ends_its_call_and_nothing_else() {
-    let stage = Stage::new().await;
-    stage.vendor.api(|got| match got.path() {
-        "/base/wait" => Act::Stall(Vec::new()),
-        _ => crate::vendor::ok("x"),
-    });
-    let mut caller = stage.caller().await;
-    caller
-        .write("GET /shop/wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await;
-    while stage.vendor.got().is_empty() {
-        SystemClock.sleep(Duration::from_millis(5)).await;
-    }
-    let before = stage.vendor.closed();
-    drop(caller);
-    while stage.vendor.closed() == before {
-        SystemClock.sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(stage.get("/shop/x").await.status, 200);
 }
 
 #[tokio::test]
@@ -392,41 +312,4 @@ async fn too_many_calls_at_once_are_refused_and_room_comes_back() {
     while stage.get("/shop/x").await.status != 200 {
         SystemClock.sleep(Duration::from_millis(5)).await;
     }
-}
-
-#[tokio::test]
-async fn an_expired_token_is_never_sent() {
-    let _limit = TimeLimit::start();
-    let vendor = Vendor::start().await;
-    let clock = Arc::new(ManualClock::new());
-    let issued: Arc<Mutex<Vec<Duration>>> = Arc::default();
-    vendor.tokens({
-        let (clock, issued) = (clock.clone(), issued.clone());
-        move |_| {
-            let mut issued = issued.lock().unwrap();
-            issued.push(clock.now().mono);
-            crate::vendor::token(&(issued.len() - 1).to_string(), 60)
-        }
-    });
-    vendor.api({
-        let clock = clock.clone();
-        move |got| {
-            let token = got.header("authorization").unwrap();
-            let number: usize = token.strip_prefix("Bearer ").unwrap().parse().unwrap();
-            let age = clock.now().mono - issued.lock().unwrap()[number];
-            crate::vendor::ok(&age.as_secs().to_string())
-        }
-    });
-    let (_running, at) = on_a_clock(&vendor, &clock).await;
-    for second in 0..150 {
-        let answer = call(at).await;
-        assert_eq!(answer.status, 200);
-        let age: u64 = answer.text().parse().unwrap();
-        assert!(age < 60, "{second}: a token of {age} s");
-        // Sometimes it expires before the next call.
-        let seconds = if second % 50 == 49 { 60 - age } else { 1 };
-        clock.advance(Duration::from_secs(seconds));
-    }
-    // The first one, and one for each that had expired.
-    assert!(vendor.fetches() >= 3, "{}", vendor.fetches());
 }

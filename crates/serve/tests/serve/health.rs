@@ -5,11 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use biped_serve::Server;
+use biped_testing::TimeLimit;
 use tokio::net::TcpStream;
 
 use crate::{
-    stage::{Caller, Stage, address, biped, provider},
-    vendor::{Act, reply},
+    stage::{Caller, Stage, address, biped, provider, provider_at},
+    vendor::{Act, Vendor, down, reply},
 };
 
 #[tokio::test]
@@ -40,6 +42,46 @@ async fn a_vendor_that_is_down_delays_readiness_and_no_more() {
         assert_eq!(answer.status, status);
         assert_eq!(answer.json()["ready"], status == 200);
         assert_eq!(answer.json()["providers"]["down"], "missing");
+    }
+}
+
+#[tokio::test]
+async fn started_while_all_vendors_are_down_it_is_ready_and_serves_once_they_are_back() {
+    let _limit = TimeLimit::start();
+    let silent = Vendor::start().await;
+    silent.tokens(|_| Act::Stall(Vec::new()));
+    let (socket, at) = down();
+    let (refusing, hanging) = (provider_at(at), provider(&silent).replace("shop", "other"));
+    let toml = format!(
+        "[serve]\nlisten = ['127.0.0.1:0']\nwarm_timeout = '300ms'\n\
+         [engine]\nmax_wait = '300ms'\n[http]\ntimeout = '1s'\nread_timeout = '1s'\n{refusing}{hanging}"
+    );
+    let running = Server::new(biped(&toml)).start().await.unwrap();
+    let ask = async |path: &str| {
+        let stream = TcpStream::connect(address(&running.addresses()[0])).await;
+        let mut caller = Caller::new(stream.unwrap());
+        caller.ask(&format!("GET {path}"), "").await
+    };
+    assert_eq!(ask("/-/ready").await.status, 503);
+    running.warmed().await;
+    assert_eq!(ask("/-/ready").await.status, 200);
+    for path in ["/shop/x", "/other/x"] {
+        let answer = ask(path).await;
+        assert_eq!(answer.problem(), (503, "no-token".into(), false), "{path}");
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    }
+    assert!(silent.got().is_empty());
+    let back = Vendor::back(socket);
+    silent.tokens(|_| crate::vendor::token("late", 3600));
+    for (path, vendor) in [("/shop/x", &back), ("/other/x", &silent)] {
+        loop {
+            let answer = ask(path).await;
+            if answer.status == 200 {
+                break;
+            }
+            assert_eq!(answer.problem().1, "no-token", "{path}");
+        }
+        assert_eq!(vendor.only().path(), "/base/x");
     }
 }
 

@@ -22,8 +22,12 @@ use crate::{
 };
 
 /// Calls until it is told to stop, on connections that it keeps and on new ones; returns how many calls
-/// there were, and what failed.
-async fn application(at: std::net::SocketAddr, over: Arc<AtomicBool>) -> (usize, Vec<String>) {
+/// there were, and what failed. `all` counts the calls of all applications.
+async fn application(
+    at: std::net::SocketAddr,
+    over: Arc<AtomicBool>,
+    all: Arc<AtomicUsize>,
+) -> (usize, Vec<String>) {
     let (mut calls, mut failed) = (0, Vec::new());
     let mut kept = None;
     while !over.load(Ordering::SeqCst) {
@@ -41,6 +45,7 @@ async fn application(at: std::net::SocketAddr, over: Arc<AtomicBool>) -> (usize,
             .ask("POST /shop/x", "Content-Length: 3\r\n\r\nabc")
             .await;
         calls += 1;
+        all.fetch_add(1, Ordering::SeqCst);
         if answer.status != 200 || answer.text() != "abc" {
             failed.push(format!("{answer:?}"));
         }
@@ -95,7 +100,7 @@ async fn no_call_fails_across_expiries_a_revocation_a_reload_and_a_graceful_stop
     let at = address(&running.addresses()[0]);
     let over = Arc::new(AtomicBool::new(false));
     let applications: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(application(at, over.clone())))
+        .map(|_| tokio::spawn(application(at, over.clone(), Arc::default())))
         .collect();
     // Several lives of a token.
     SystemClock.sleep(Duration::from_secs(5)).await;
@@ -117,6 +122,80 @@ async fn no_call_fails_across_expiries_a_revocation_a_reload_and_a_graceful_stop
     stopping.await.unwrap();
     assert!(calls > 100, "{calls}");
     assert!(issued.load(Ordering::SeqCst) >= 4);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_of_ten_thousand_fails_while_the_configuration_changes_in_every_way() {
+    use std::os::unix::fs::symlink;
+
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    vendor.api(|got| crate::vendor::ok(std::str::from_utf8(&got.body).unwrap()));
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    // As Kubernetes mounts a volume: a link to a link, which is swapped.
+    let put = |number: usize, text: &str| {
+        let version = format!("..{number}");
+        std::fs::create_dir(path(&version)).unwrap();
+        std::fs::write(path(&version).join("biped.toml"), text).unwrap();
+        symlink(&version, path("..next")).unwrap();
+        std::fs::rename(path("..next"), path("..data")).unwrap();
+    };
+    let text = format!("[serve]\nlisten = ['127.0.0.1:0']\n{}", provider(&vendor));
+    put(0, &text);
+    symlink("..data/biped.toml", path("biped.toml")).unwrap();
+    let file = path("biped.toml");
+    let read = move || {
+        let builder = Biped::builder().section(section());
+        builder.without_environment().file(&file).build()
+    };
+    let server = Server::new(read().unwrap()).reloading(None, read, |serve| serve, |_| {});
+    let running = server.start().await.unwrap();
+    running.warmed().await;
+    let at = address(&running.addresses()[0]);
+    let (over, calls) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let applications: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(application(at, over.clone(), Arc::clone(&calls))))
+        .collect();
+
+    let other = |secret: &str| {
+        let other = provider(&vendor)
+            .replace("shop", "other")
+            .replace("'me'", "'other'");
+        format!("{text}{}", other.replace("vendor-secret", secret))
+    };
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = taken.local_addr().unwrap();
+    let in_use = text.replace("['127.0.0.1:0']", &format!("['127.0.0.1:0', '{taken}']"));
+    let changes = [
+        // A provider is added, its secret changes, and it is removed.
+        (other("first"), true),
+        (other("second"), true),
+        (text.clone(), true),
+        ("[serve]\nnope = 1\n".to_owned(), false),
+        ("not TOML".to_owned(), false),
+        (in_use, false),
+    ];
+    let mut rounds = 0;
+    while rounds < 3 || calls.load(Ordering::SeqCst) < 10_000 {
+        for (change, is_good) in &changes {
+            let before = calls.load(Ordering::SeqCst);
+            rounds += 1;
+            put(rounds, change);
+            assert_eq!(running.reload().await.is_ok(), *is_good, "{change}");
+            while calls.load(Ordering::SeqCst) < before + 20 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    over.store(true, Ordering::SeqCst);
+    for application in applications {
+        let (_, failed) = application.await.unwrap();
+        assert!(failed.is_empty(), "{failed:#?}");
+    }
+    // A token for the provider that stays, and in each round two for the other.
+    assert_eq!(vendor.fetches(), 1 + rounds / changes.len() * 2);
 }
 
 #[tokio::test]

@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod callers;
+mod clock;
+mod cut_off;
 mod details;
 mod faults;
 mod files;
 mod frames;
+mod gone;
+mod grpc;
 mod health;
 mod http2;
 mod https;
@@ -19,6 +23,8 @@ mod proxy;
 mod raw;
 mod reload;
 mod replay;
+mod secrets;
+mod smuggling;
 mod stage;
 mod stop;
 mod tenants;

@@ -28,15 +28,15 @@ use crate::{
 };
 
 /// A sidecar that is watched.
-struct Watched {
-    vendor: Vendor,
-    running: Running,
+pub(crate) struct Watched {
+    pub(crate) vendor: Vendor,
+    pub(crate) running: Running,
     lines: Arc<Mutex<Vec<Value>>>,
     _limit: TimeLimit,
 }
 
 impl Watched {
-    async fn new(serve: &str, rest: &str) -> Self {
+    pub(crate) async fn new(serve: &str, rest: &str) -> Self {
         let limit = TimeLimit::start();
         let vendor = Vendor::start().await;
         let lines: Arc<Mutex<Vec<Value>>> = Arc::default();
@@ -59,12 +59,12 @@ impl Watched {
         }
     }
 
-    async fn ask(&self, line: &str, headers: &str) -> Answer {
+    pub(crate) async fn ask(&self, line: &str, headers: &str) -> Answer {
         ask(&self.running, line, headers).await
     }
 
     /// The lines, once there are so many.
-    async fn lines(&self, count: usize) -> Vec<Value> {
+    pub(crate) async fn lines(&self, count: usize) -> Vec<Value> {
         loop {
             let lines = self.lines.lock().unwrap().clone();
             if lines.len() >= count {

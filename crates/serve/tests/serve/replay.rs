@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use crate::{
-    stage::Stage,
+    stage::{Stage, address, biped},
     vendor::{Act, Got, ok, reply},
 };
 
@@ -49,14 +49,57 @@ async fn a_short_body_in_two_packets_is_sent_again() {
     stage.vendor.api(revoked);
     let mut caller = stage.caller().await;
     caller
-        .write("POST /shop/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\n\r\n")
+        .write(
+            "POST /shop/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\n\
+             Expect: 100-continue\r\n\r\n",
+        )
         .await;
-    tokio::task::yield_now().await;
+    // The sidecar waits for the body when it says this.
+    assert!(caller.head().await.unwrap().starts_with("HTTP/1.1 100"));
     caller.write("1234567").await;
     let answer = caller.answer().await;
     assert_eq!((answer.status, &*answer.text()), (200, "1234567"));
     assert_eq!(answer.header("biped-replayed"), Some("1"));
     assert!(stage.vendor.got().iter().all(|got| got.body == b"1234567"));
+}
+
+#[tokio::test]
+async fn a_token_that_is_expired_by_a_body_with_status_200_is_replaced() {
+    let vendor = crate::vendor::Vendor::start().await;
+    let at = vendor.address;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("odd.toml");
+    let dialect = format!(
+        "url = 'http://{at}/token'\nauth = 'basic'\n[[expired]]\nstatus = [200]\nat = '/code'\n\
+         any_of = [40101]\n"
+    );
+    std::fs::write(&file, dialect).unwrap();
+    let odd = format!(
+        "[providers.odd]\nkind = 'dialect'\nfile = '{}'\napi_base_url = 'http://{at}/base'\n\
+         client_id = 'me'\nclient_secret = 'vendor-secret'\n",
+        file.display()
+    );
+    let mut stage = Stage::new().await;
+    stage.vendor = vendor;
+    let toml = format!("[serve]\nlisten = ['127.0.0.1:0']\n{odd}");
+    stage.running = biped_serve::Server::new(biped(&toml))
+        .start()
+        .await
+        .unwrap();
+    stage.address = address(&stage.running.addresses()[0]);
+    let json = "Content-Type: application/json\r\n";
+    stage.vendor.api(move |got| {
+        let body = match got.header("authorization") {
+            Some("Bearer token-1") => "{\"code\":40101}",
+            _ => "{\"code\":0}",
+        };
+        Act::Reply(reply("200 OK", json, body))
+    });
+    let answer = stage.get("/odd/x").await;
+    assert_eq!((answer.status, &*answer.text()), (200, "{\"code\":0}"));
+    assert_eq!(answer.header("biped-replayed"), Some("1"));
+    assert_eq!(stage.vendor.got().len(), 2);
+    assert_eq!(stage.vendor.fetches(), 2);
 }
 
 #[tokio::test]

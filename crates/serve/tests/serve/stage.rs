@@ -23,7 +23,11 @@ pub(crate) struct Stage {
 
 /// The configuration of a vendor's provider `shop`, whose API is at `/base`.
 pub(crate) fn provider(vendor: &Vendor) -> String {
-    let at = vendor.address;
+    provider_at(vendor.address)
+}
+
+/// The same for a vendor at this address.
+pub(crate) fn provider_at(at: SocketAddr) -> String {
     format!(
         "[providers.shop]\nkind = 'oauth2'\ntoken_endpoint = 'http://{at}/token'\n\
          api_base_url = 'http://{at}/base'\nclient_id = 'me'\nclient_secret = 'vendor-secret'\n"
@@ -183,6 +187,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
             }
             _ => false,
         }
+    }
+
+    /// The next so many bytes.
+    pub(crate) async fn bytes(&mut self, count: usize) -> String {
+        while self.buffer.len() < count {
+            assert!(self.more().await, "the connection ended");
+        }
+        String::from_utf8(self.buffer.drain(..count).collect()).unwrap()
     }
 
     /// All that comes until the connection ends.

@@ -10,7 +10,8 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Notify,
 };
 
 /// A request as the vendor got it.
@@ -48,6 +49,12 @@ pub(crate) enum Act {
     Last(Vec<u8>),
     /// Sends these bytes, and nothing more.
     Stall(Vec<u8>),
+    /// Sends these bytes, and resets the connection when it is told to.
+    Reset(Vec<u8>, Arc<Notify>),
+    /// Sends these bytes when it is told to, and keeps the connection.
+    Held(Vec<u8>, Arc<Notify>),
+    /// Sends a head, and of a body a byte each time that it is told to.
+    Drip(Vec<u8>, &'static [u8], Arc<Notify>),
 }
 
 type Rule = Box<dyn FnMut(&Got) -> Act + Send>;
@@ -85,9 +92,25 @@ pub(crate) fn token(text: &str, seconds: u64) -> Act {
     Act::Reply(reply("200 OK", json, &body))
 }
 
+/// The address of a vendor that is down: connections are refused until the vendor is there.
+pub(crate) fn down() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
 impl Vendor {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    /// A vendor that was down.
+    pub(crate) fn back(socket: TcpSocket) -> Self {
+        Self::at(socket.listen(1024).unwrap())
+    }
+
+    fn at(listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();
         let mut issued = 0;
         let state = Arc::new(State {
@@ -178,6 +201,25 @@ async fn serve(state: &State, mut stream: TcpStream) {
             Act::Last(bytes) => {
                 let _ = stream.write_all(&bytes).await;
                 let _ = stream.shutdown().await;
+                return;
+            }
+            Act::Held(bytes, go) => {
+                go.notified().await;
+                if stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            Act::Drip(head, body, go) => {
+                let _ = stream.write_all(&head).await;
+                for byte in body {
+                    go.notified().await;
+                    let _ = stream.write_all(&[*byte]).await;
+                }
+            }
+            Act::Reset(bytes, go) => {
+                let _ = stream.write_all(&bytes).await;
+                go.notified().await;
+                stream.set_zero_linger().unwrap();
                 return;
             }
             Act::Stall(bytes) => {
