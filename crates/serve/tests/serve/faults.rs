@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::{
     stage::{Stage, biped},
-    vendor::{Act, reply},
+    vendor::{Act, down, reply},
 };
 
 #[tokio::test]
@@ -164,9 +164,7 @@ async fn a_reused_connection_that_is_dead_is_replaced_for_what_may_be_repeated()
 #[tokio::test]
 async fn what_was_not_sent_is_said_not_to_be() {
     let stage = Stage::new().await;
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = closed.local_addr().unwrap().port();
-    drop(closed);
+    let (_socket, closed) = down();
     let at = stage.vendor.address;
     let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let no_tls = plain.local_addr().unwrap();
@@ -176,7 +174,7 @@ async fn what_was_not_sent_is_said_not_to_be() {
         }
     });
     for (base, error) in [
-        (format!("http://127.0.0.1:{port}"), "connection_refused"),
+        (format!("http://{closed}"), "connection_refused"),
         ("https://name.invalid".to_owned(), "dns_error"),
         (format!("https://{no_tls}"), "tls_protocol_error"),
     ] {

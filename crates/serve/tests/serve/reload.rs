@@ -1,6 +1,13 @@
 //! A configuration that changes while the sidecar runs.
 
-use std::{path::Path, sync::mpsc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        atomic::{AtomicU8, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
 
 use biped::{Biped, Error};
 use biped_serve::{Running, Server, section};
@@ -179,10 +186,16 @@ fn write(directory: &tempfile::TempDir, vendor: &Vendor, serve: &str) {
     std::fs::write(directory.path().join("biped.toml"), text).unwrap();
 }
 
-/// An address that was free a moment ago.
+/// An address that was free a moment ago. Linux has many loopback addresses: at one of its own, no
+/// connection of another test takes the port meanwhile.
 async fn free() -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
+    static OWN: AtomicU8 = AtomicU8::new(2);
+    let own = match cfg!(target_os = "linux") {
+        true => OWN.fetch_add(1, Ordering::SeqCst),
+        false => 1,
+    };
+    let listener = tokio::net::TcpListener::bind(([127, 0, 0, own], 0)).await;
+    listener.unwrap().local_addr().unwrap().to_string()
 }
 
 async fn get(at: &str) -> u16 {
