@@ -194,7 +194,8 @@ async fn free() -> String {
         true => OWN.fetch_add(1, Ordering::SeqCst),
         false => 1,
     };
-    let listener = tokio::net::TcpListener::bind(([127, 0, 0, own], 0)).await;
+    let at = std::net::SocketAddr::from(([127, 0, 0, own], 0));
+    let listener = tokio::net::TcpListener::bind(at).await;
     listener.unwrap().local_addr().unwrap().to_string()
 }
 
