@@ -148,19 +148,20 @@ fn no_call_fails_while_the_application_goes_on_after_the_signal() {
     world.run(&format!("ready --url {url} --wait 10")).ok();
     let is_stopping = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let (url, is_stopping) = (&url, &is_stopping);
         let applications: Vec<_> = (0..4)
             .map(|_| {
                 // Until it was told to stop, and then for as many calls again.
-                let is_over = || is_stopping.load(std::sync::atomic::Ordering::SeqCst);
-                scope.spawn(|| {
-                    let mut wrong = application(&url, 10, is_over);
-                    wrong.extend(application(&url, 50, || true));
+                scope.spawn(move || {
+                    let is_over = || is_stopping.load(std::sync::atomic::Ordering::SeqCst);
+                    let mut wrong = application(url, 10, is_over);
+                    wrong.extend(application(url, 50, || true));
                     wrong
                 })
             })
             .collect();
         running.signal(rustix::process::Signal::TERM);
-        while get(&url, "/-/ready", "").0 != 503 {}
+        while get(url, "/-/ready", "").0 != 503 {}
         is_stopping.store(true, std::sync::atomic::Ordering::SeqCst);
         for application in applications {
             assert_eq!(application.join().unwrap(), Vec::<String>::new());

@@ -92,7 +92,7 @@ async fn a_reset_after_the_head_or_in_the_body_never_ends_it_cleanly() {
         let go = cut(&stage, length, body);
         let mut caller = stage.caller().await;
         caller
-            .write("GET /shop/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .write("GET /shop/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             .await;
         let head = caller.head().await.unwrap();
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
