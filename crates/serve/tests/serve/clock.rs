@@ -88,7 +88,7 @@ impl Clocked {
             provider(&vendor)
         );
         let builder = Biped::builder().section(section()).without_environment();
-        let biped = builder.clock(clock.clone()).toml(&change(&text)).build();
+        let biped = builder.clock(clock.clone()).toml(change(&text)).build();
         let running = Server::new(biped.unwrap()).start().await.unwrap();
         Self {
             at: address(&running.addresses()[0]),

@@ -182,7 +182,7 @@ async fn two_requests_whose_length_is_doubtful_never_become_three() {
     }
     for (headers, body) in forms {
         let got = sent(&stage, "POST /shop/first HTTP/1.1", &headers, &body).await;
-        let what = format!("{headers:?} {:.80?}: {got:?}", body);
+        let what = format!("{headers:?} {body:.80?}: {got:?}");
         let paths: Vec<_> = got.iter().map(|(path, _)| &**path).collect();
         assert!(
             ["/base/first", "/base/second"].starts_with(&paths),
