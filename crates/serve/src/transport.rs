@@ -18,7 +18,6 @@ use biped::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use url::Url;
 
 pub(crate) use self::outgoing::Outgoing;
@@ -27,14 +26,14 @@ use crate::{
     config::{Http2, Replay},
     links,
     meter::{self, Series},
-    upstream::{Attempt, Clients, Failure, InUse, MAX_HEAD, Server, Upstream, is_dead_connection},
+    upstream::{
+        ApiBody, Attempt, Clients, Failure, MAX_HEAD, Server, Upstream, is_dead_connection,
+    },
 };
 
 /// An API's response.
 pub(crate) struct Answer {
-    pub(crate) response: Response<ResponseBody<Incoming>>,
-    /// Its connection.
-    pub(crate) in_use: Option<InUse>,
+    pub(crate) response: Response<ResponseBody<ApiBody>>,
     /// The equivalent HTTP status.
     status: StatusCode,
     /// Trailers without a message before them; they count as headers.
@@ -189,7 +188,7 @@ impl ApiTransport<'_> {
         };
         self.seen.api_time = Some(SystemClock.now().mono.saturating_sub(started));
         let answer = answer?;
-        let (response, in_use) = answer.map_err(|(error, _)| Failure::Send(error))?;
+        let response = answer.map_err(|(error, _)| Failure::Send(error))?;
         // hyper's own limit is one of its buffer, which may have been larger.
         let lines = response.headers().iter();
         let head: usize = lines
@@ -207,7 +206,6 @@ impl ApiTransport<'_> {
         let answer = Box::new(Answer {
             status: response.status(),
             response,
-            in_use,
             trailers: None,
             url: request.url,
         });

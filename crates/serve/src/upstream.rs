@@ -1,8 +1,10 @@
 //! Connections to the APIs, behind [`Upstream`]: hyper-util's client, and beside it a pool for what is
 //! certain to be HTTP/1.1.
 
+mod body;
 mod connector;
 mod failure;
+mod line;
 mod open;
 mod plain;
 mod pool;
@@ -32,19 +34,20 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
+pub(crate) use self::{
+    body::{ApiBody, Attempt},
+    failure::{Failure, SendError, is_dead_connection},
+    plain::OwnAddresses,
+    pool::MAX_HEAD,
+    server::Server,
+};
 use self::{
     connector::Connector,
-    open::Open,
+    open::{Open, Use},
     plain::Plain,
     pool::Pool,
     server::{IDLE, IDLE_CONNECTIONS},
     way::Way,
-};
-pub(crate) use self::{
-    failure::{Failure, SendError, is_dead_connection},
-    plain::OwnAddresses,
-    pool::{Attempt, InUse, MAX_HEAD},
-    server::Server,
 };
 use crate::{config::Http2, headers, meter::OpenConnections};
 
@@ -213,18 +216,17 @@ impl Clients {
             // Until the body's end.
             Ok(response) => {
                 server.chose(response.version(), SystemClock.now().mono);
-                Ok((response, in_use))
+                Ok(response.map(|body| ApiBody::new(body, in_use, None)))
             }
             Err(error) => Err((SendError::Client(error), was_used.unwrap_or(false))),
         }
     }
 }
 
-fn begin(connected: Option<&Connected>) -> Option<(InUse, bool)> {
+fn begin(connected: Option<&Connected>) -> Option<(Use, bool)> {
     let mut extras = http::Extensions::new();
     connected?.get_extras(&mut extras);
-    let (it, was_used) = extras.remove::<Open>()?.begin();
-    Some((it.into(), was_used))
+    Some(extras.remove::<Open>()?.begin())
 }
 
 impl fmt::Debug for Upstream {

@@ -15,9 +15,8 @@ use biped::{
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 
-use crate::{activity::Active, observe::Call, room::Taken, upstream::InUse};
+use crate::{activity::Active, observe::Call, room::Taken, upstream::ApiBody};
 
 /// The body of an answer.
 pub(crate) struct AnswerBody {
@@ -37,11 +36,11 @@ enum Kind {
 }
 
 struct Api {
-    body: ResponseBody<Incoming>,
+    body: ResponseBody<ApiBody>,
     idle: Duration,
     deadline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// The API's connection, as long as it is busy with this.
-    in_use: Option<InUse>,
+    /// It ended early, which the caller is not told yet.
+    is_cut: bool,
 }
 
 /// What lasts as long as the answer.
@@ -71,13 +70,13 @@ impl AnswerBody {
     }
 
     /// The API's body, which may be silent for `idle`.
-    pub(crate) fn api(body: ResponseBody<Incoming>, idle: Duration, in_use: Option<InUse>) -> Self {
+    pub(crate) fn api(body: ResponseBody<ApiBody>, idle: Duration) -> Self {
         Self {
             kind: Kind::Api(Box::new(Api {
                 body,
                 idle,
                 deadline: None,
-                in_use,
+                is_cut: false,
             })),
             watch: None,
             active: None,
@@ -139,11 +138,13 @@ impl HttpBody for AnswerBody {
             }
             Kind::Api(api) => &mut **api,
         };
+        if api.is_cut {
+            return Poll::Ready(Some(Err(CutOff)));
+        }
         match Pin::new(&mut api.body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 api.deadline = None;
                 let Some(frame) = frame else {
-                    api.in_use = None;
                     if let Some(watch) = &mut this.watch {
                         watch.call.complete();
                     }
@@ -155,7 +156,10 @@ impl HttpBody for AnswerBody {
                         watch.call.cut_off();
                     }
                     this.watch = None;
-                    return Poll::Ready(Some(Err(CutOff)));
+                    // What came before is sent first: hyper drops it at an error.
+                    api.is_cut = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 };
                 if let Some(watch) = &mut this.watch {
                     watch.call.out(frame.data_ref().map_or(0, Bytes::len));

@@ -38,7 +38,6 @@ impl Shown<'_> {
         }
         // The caller's connection has its own version.
         parts.version = Version::HTTP_11;
-        let in_use = answer.in_use;
         parts.extensions.clear();
         let trailers = self.takes_trailers || self.version == Version::HTTP_2;
         let headers = &mut parts.headers;
@@ -73,7 +72,7 @@ impl Shown<'_> {
         }
         Ok(Response::from_parts(
             parts,
-            AnswerBody::api(body, self.idle, in_use),
+            AnswerBody::api(body, self.idle),
         ))
     }
 }

@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -16,40 +17,20 @@ use biped::{
     provider::{Clock, SystemClock},
     tower::Body,
 };
-use http::{Request, Response, uri::PathAndQuery};
-use hyper::{body::Incoming, client::conn::http1};
+use http::{Request, uri::PathAndQuery};
 use tokio::runtime::Handle;
 use tower_service::Service;
 
 use super::{
+    body::{ApiBody, Attempt},
     connector::Connector,
     failure::SendError,
-    open::Use,
-    server::{IDLE, Line, Server},
+    line::Line,
+    server::{IDLE, Server},
 };
 
 /// The largest head of a response.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
-
-/// The end of one attempt: an answer on a connection that it uses, or why there is none and whether its
-/// connection had served before.
-pub(crate) type Attempt = Result<(Response<Incoming>, Option<InUse>), (SendError, bool)>;
-
-/// A connection that an answer is still on, until this is dropped. One of the pool goes back to it then.
-pub(crate) struct InUse {
-    // Dropped in this order.
-    _use: Use,
-    _lease: Option<Lease>,
-}
-
-impl From<Use> for InUse {
-    fn from(it: Use) -> Self {
-        Self {
-            _use: it,
-            _lease: None,
-        }
-    }
-}
 
 /// The servers of APIs with their connections, and the way to more.
 pub(super) struct Pool {
@@ -61,7 +42,7 @@ pub(super) struct Pool {
 }
 
 /// A connection that goes back to its pool when this is dropped, and its request has ended.
-struct Lease {
+pub(super) struct Lease {
     pool: Arc<Pool>,
     server: Arc<Server>,
     line: Option<Line>,
@@ -109,19 +90,15 @@ impl Pool {
                     .await
                     .map_err(|error| (error, false))?,
             };
-            let (it, was_used) = line.open.begin();
-            let mut error = match line.sender.try_send_request(request).await {
+            let (it, was_used) = line.begin();
+            let mut error = match line.send(request).await {
                 Ok(response) => {
                     let lease = Lease {
                         pool: self.clone(),
                         server: server.clone(),
                         line: Some(line),
                     };
-                    let in_use = InUse {
-                        _use: it,
-                        _lease: Some(lease),
-                    };
-                    return Ok((response, Some(in_use)));
+                    return Ok(response.map(|body| ApiBody::new(body, Some(it), Some(lease))));
                 }
                 Err(error) => error,
             };
@@ -140,24 +117,9 @@ impl Pool {
             connector.call(uri).await
         };
         let stream = stream.await.map_err(SendError::Connect)?;
-        let open = stream.open().clone();
-        let (mut sender, mut connection) = http1::Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .allow_spaces_after_header_name_in_responses(true)
-            .handshake(stream)
-            .await
-            .map_err(SendError::Sent)?;
-        tokio::select! {
-            biased;
-            Err(error) = &mut connection => return Err(SendError::Sent(error)),
-            ready = sender.ready() => ready.map_err(SendError::Sent)?,
-        }
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!("a connection to an API ended: {error}");
-            }
-        });
-        Ok(Line { sender, open })
+        let mut line = Line::new(stream).await?;
+        line.ready().await.map_err(SendError::Sent)?;
+        Ok(line)
     }
 
     fn put(self: &Arc<Self>, server: &Server, line: Line) {
@@ -195,23 +157,37 @@ async fn sweep(pool: Weak<Pool>) {
     }
 }
 
+impl Lease {
+    /// Polls what comes from the connection, and moves it for that.
+    pub(super) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        match &mut self.line {
+            Some(line) => line.poll(cx, poll),
+            None => poll(cx),
+        }
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(mut line) = self.line.take().filter(|line| !line.sender.is_closed()) else {
-            return;
-        };
         // The runtime may be gone.
-        let Ok(runtime) = Handle::try_current() else {
+        let (Some(mut line), Ok(runtime)) = (self.line.take(), Handle::try_current()) else {
             return;
         };
-        if line.sender.is_ready() {
+        if line.is_ready() {
             self.pool.put(&self.server, line);
+            return;
+        }
+        if line.is_closed() {
             return;
         }
         let (pool, server) = (self.pool.clone(), self.server.clone());
         // What is left of the request or of the response is still on its way.
         runtime.spawn(async move {
-            if poll_fn(|cx| line.sender.poll_ready(cx)).await.is_ok() {
+            if line.ready().await.is_ok() {
                 pool.put(&server, line);
             }
         });
@@ -259,7 +235,7 @@ mod tests {
         for _ in 0..2 {
             let request = Request::get("/").body(Body::whole(Bytes::new()));
             let answer = clients.send(&server, request.unwrap(), false).await;
-            assert!(answer.is_ok_and(|(response, _)| response.status() == 200));
+            assert!(answer.is_ok_and(|response| response.status() == 200));
             while !server.has_unused() {
                 yield_now().await;
             }

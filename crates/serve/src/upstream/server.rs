@@ -9,15 +9,14 @@ use std::{
     time::Duration,
 };
 
-use biped::{Error, tower::Body};
+use biped::Error;
 use http::{
     HeaderValue, Request, Uri, Version,
     header::HOST,
     uri::{Authority, Parts, Scheme},
 };
-use hyper::client::conn::http1::SendRequest;
 
-use super::{failure::SendError, open::Open};
+use super::{failure::SendError, line::Line};
 
 /// How long an unused connection is kept.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
@@ -35,12 +34,6 @@ pub(crate) struct Server {
     /// Until when it is taken for one that chooses HTTP/1.1, in milliseconds of the monotonic clock.
     http1_until: AtomicU64,
     unused: Mutex<Vec<Unused>>,
-}
-
-/// A connection.
-pub(super) struct Line {
-    pub(super) sender: SendRequest<Body>,
-    pub(super) open: Open,
 }
 
 struct Unused {
@@ -109,13 +102,13 @@ impl Server {
 
     /// A connection that is unused at `now`, the latest first.
     pub(super) fn take(&self, now: Duration) -> Option<Line> {
-        let mut unused = self.unused();
-        while let Some(latest) = unused.pop() {
+        loop {
+            let latest = self.unused().pop();
+            let mut latest = latest?;
             if latest.is_good(now) {
                 return Some(latest.line);
             }
         }
-        None
     }
 
     /// Keeps a connection that is unused from `now` on.
@@ -129,7 +122,7 @@ impl Server {
     /// Closes what has been unused for too long at `now`, and says whether nothing is left.
     pub(super) fn close_unused(&self, now: Duration) -> bool {
         let mut unused = self.unused();
-        unused.retain(|one| one.is_good(now));
+        unused.retain_mut(|one| one.is_good(now));
         unused.is_empty()
     }
 
@@ -143,8 +136,8 @@ impl Server {
 }
 
 impl Unused {
-    fn is_good(&self, now: Duration) -> bool {
-        !self.line.sender.is_closed() && now.saturating_sub(self.since) < IDLE
+    fn is_good(&mut self, now: Duration) -> bool {
+        now.saturating_sub(self.since) < IDLE && !self.line.is_closed()
     }
 }
 
