@@ -14,7 +14,10 @@ use biped::{
 };
 use biped_serve::{Server, section};
 use biped_testing::TimeLimit;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     stage::{Caller, Stage, address, provider},
@@ -236,9 +239,7 @@ async fn each_piece_of_an_answer_comes_as_it_is_sent() {
         next.send(()).await.unwrap();
         while text.matches("data:x").count() < count {
             let mut piece = [0; 1024];
-            let read = tokio::io::AsyncReadExt::read(&mut stream, &mut piece)
-                .await
-                .unwrap();
+            let read = stream.read(&mut piece).await.unwrap();
             assert!(read > 0);
             text.push_str(std::str::from_utf8(&piece[..read]).unwrap());
         }
@@ -283,4 +284,52 @@ async fn trailers_pass_both_ways_where_they_are_announced() {
     // Without the wish they are dropped, and the body ends well.
     let plain = stage.get("/shop/x").await;
     assert_eq!((plain.status, &*plain.text()), (200, "ab"));
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_while_nobody_reads_the_answer() {
+    // More than the connections hold.
+    const SIZE: usize = 32 << 20;
+    let stage = Stage::new().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = listener.local_addr().unwrap();
+    let got = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (mut from, mut to) = stream.into_split();
+        tokio::spawn(async move {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n");
+            to.write_all(head.as_bytes()).await.unwrap();
+            to.write_all(&vec![b'a'; SIZE]).await.unwrap();
+        });
+        let (mut got, mut piece) = (0, vec![0; 1 << 16]);
+        while got < SIZE {
+            let read = from.read(&mut piece).await.unwrap();
+            assert!(read > 0, "after {got}");
+            got += piece[..read].iter().filter(|byte| **byte == 0).count();
+        }
+        got
+    });
+    let toml = format!(
+        "[serve]\nlisten = ['127.0.0.1:0']\n{}",
+        provider(&stage.vendor).replace(
+            &format!("http://{}/base", stage.vendor.address),
+            &format!("http://{api}")
+        )
+    );
+    let running = Server::new(crate::stage::biped(&toml))
+        .start()
+        .await
+        .unwrap();
+    let at = address(&running.addresses()[0]);
+    let mut caller = Caller::new(TcpStream::connect(at).await.unwrap());
+    caller
+        .write(format!(
+            "POST /shop/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: {SIZE}\r\n\r\n"
+        ))
+        .await;
+    caller.write(vec![0; SIZE]).await;
+    // The head holds no such byte.
+    assert_eq!(got.await.unwrap(), SIZE);
+    let answer = caller.answer().await;
+    assert_eq!((answer.status, answer.body.len()), (200, SIZE));
 }
