@@ -37,8 +37,8 @@ use hyper_util::{
 pub(crate) use self::{
     body::{ApiBody, Attempt},
     failure::{Failure, SendError, is_dead_connection},
+    line::MAX_HEAD,
     plain::OwnAddresses,
-    pool::MAX_HEAD,
     server::Server,
 };
 use self::{
@@ -183,7 +183,8 @@ impl Clients {
             Http2::PriorKnowledge => false,
         };
         if is_http1 {
-            return self.pool.send(server, request, fresh).await;
+            let (response, it, lease) = self.pool.send(server, request, fresh).await?;
+            return Ok(response.map(|body| ApiBody::new(body, Some(it), Some(lease))));
         }
         // Much larger.
         Box::pin(self.send_by_client(server, request, fresh)).await

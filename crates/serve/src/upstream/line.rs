@@ -20,8 +20,10 @@ use super::{
     connector::Counted,
     failure::SendError,
     open::{Open, Use},
-    pool::MAX_HEAD,
 };
+
+/// The largest head of a response.
+pub(crate) const MAX_HEAD: usize = 64 * 1024;
 
 /// A connection that serves one request at a time. A task of its own would have to be woken for each
 /// request and for each answer: the call that uses it moves it instead.

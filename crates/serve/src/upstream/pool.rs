@@ -17,20 +17,18 @@ use biped::{
     provider::{Clock, SystemClock},
     tower::Body,
 };
-use http::{Request, uri::PathAndQuery};
+use http::{Request, Response, uri::PathAndQuery};
+use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tower_service::Service;
 
 use super::{
-    body::{ApiBody, Attempt},
     connector::Connector,
     failure::SendError,
     line::Line,
+    open::Use,
     server::{IDLE, Server},
 };
-
-/// The largest head of a response.
-pub(crate) const MAX_HEAD: usize = 64 * 1024;
 
 /// The servers of APIs with their connections, and the way to more.
 pub(super) struct Pool {
@@ -40,6 +38,9 @@ pub(super) struct Pool {
     /// Whether a task closes connections that have been unused for too long.
     is_swept: AtomicBool,
 }
+
+/// The head of an answer, and its connection.
+type Answered = (Response<Incoming>, Use, Lease);
 
 /// A connection that goes back to its pool when this is dropped, and its request has ended.
 pub(super) struct Lease {
@@ -70,13 +71,13 @@ impl Pool {
     }
 
     /// Sends a request; on a new connection if `fresh`. One that was not begun, because its connection had
-    /// been closed meanwhile, is sent on another.
+    /// been closed meanwhile, is sent on another. An error tells whether its connection had served before.
     pub(super) async fn send(
         self: &Arc<Self>,
         server: &Arc<Server>,
         mut request: Request<Body>,
         fresh: bool,
-    ) -> Attempt {
+    ) -> Result<Answered, (SendError, bool)> {
         server.name_in(&mut request);
         loop {
             let unused = match fresh {
@@ -98,7 +99,7 @@ impl Pool {
                         server: server.clone(),
                         line: Some(line),
                     };
-                    return Ok(response.map(|body| ApiBody::new(body, Some(it), Some(lease))));
+                    return Ok((response, it, lease));
                 }
                 Err(error) => error,
             };
