@@ -220,7 +220,7 @@ impl ApiTransport<'_> {
         &self,
         clients: &Clients,
         server: &Arc<Server>,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
         fresh: bool,
     ) -> Result<Attempt, Failure> {
         let started = SystemClock.now().mono;

@@ -170,7 +170,7 @@ impl Clients {
     pub(crate) async fn send(
         &self,
         server: &Arc<Server>,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
         fresh: bool,
     ) -> Attempt {
         let is_http1 = match self.http2 {
@@ -193,14 +193,14 @@ impl Clients {
     async fn send_by_client(
         &self,
         server: &Server,
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
         fresh: bool,
     ) -> Attempt {
         let target = mem::take(request.uri_mut());
         *request.uri_mut() = server.address(target).map_err(|error| (error, false))?;
         let mut captured = capture_connection(&mut request);
         let client = if fresh { &self.fresh } else { &self.pooled };
-        let answer = client.request(request);
+        let answer = client.request(*request);
         tokio::pin!(answer);
         let mut in_use = None;
         let answer = loop {

@@ -33,7 +33,8 @@ enum Kind {
 #[derive(Clone, Default)]
 struct Whole {
     data: Option<Bytes>,
-    trailers: Option<HeaderMap>,
+    /// Rare, and large.
+    trailers: Option<Box<HeaderMap>>,
     /// The size hint of the original body, so that a length is announced as before.
     announced: SizeHint,
 }
@@ -135,7 +136,7 @@ impl Whole {
                         }
                     });
                 }
-                Err(frame) => whole.trailers = frame.into_trailers().ok(),
+                Err(frame) => whole.trailers = frame.into_trailers().ok().map(Box::new),
             }
         }
         whole
@@ -153,7 +154,7 @@ impl HttpBody for Body {
         match &mut self.0 {
             Kind::Whole(whole) => {
                 let data = whole.data.take().map(Frame::data);
-                let next = data.or_else(|| whole.trailers.take().map(Frame::trailers));
+                let next = data.or_else(|| whole.trailers.take().map(|it| Frame::trailers(*it)));
                 Poll::Ready(next.map(Ok))
             }
             Kind::Stream { ahead, rest } => match ahead.pop_front() {

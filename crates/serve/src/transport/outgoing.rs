@@ -116,20 +116,21 @@ impl Outgoing {
     }
 
     /// The request as it is sent, which leaves nothing to send again.
-    pub(crate) fn take(&mut self, target: PathAndQuery) -> Request<Body> {
+    pub(crate) fn take(&mut self, target: PathAndQuery) -> Box<Request<Body>> {
         let body = mem::replace(&mut self.body, Body::whole(Bytes::new()));
         let headers = mem::take(&mut self.headers);
         self.request(target, headers, body)
     }
 
     /// The request as it is sent; `None` where the body can be sent only once.
-    pub(crate) fn copy(&self, target: PathAndQuery) -> Option<Request<Body>> {
+    pub(crate) fn copy(&self, target: PathAndQuery) -> Option<Box<Request<Body>>> {
         let body = self.body.duplicate()?;
         Some(self.request(target, self.headers.clone(), body))
     }
 
-    fn request(&self, target: PathAndQuery, headers: HeaderMap, body: Body) -> Request<Body> {
-        let mut request = Request::new(body);
+    /// On the heap, since it passes through many hands.
+    fn request(&self, target: PathAndQuery, headers: HeaderMap, body: Body) -> Box<Request<Body>> {
+        let mut request = Box::new(Request::new(body));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = target.into();
         *request.headers_mut() = headers;

@@ -10,10 +10,7 @@ use biped::tower::Body;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
-    client::conn::{
-        TrySendError,
-        http1::{Builder, Connection, SendRequest},
-    },
+    client::conn::http1::{Builder, Connection, SendRequest},
 };
 
 use super::{
@@ -56,17 +53,18 @@ impl Line {
         self.open.begin()
     }
 
-    /// Sends a request, and waits for the head of its answer.
+    /// Sends a request, and waits for the head of its answer. With an error comes a request that was not
+    /// begun.
     pub(super) async fn send(
         &mut self,
-        request: Request<Body>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        request: Box<Request<Body>>,
+    ) -> Result<Response<Incoming>, (Option<Box<Request<Body>>>, hyper::Error)> {
         // The API may answer while a body is on its way, and who reads that answer may stop for a while.
         if request.body().bytes().is_none() {
             self.give_task();
         }
-        let mut answer = pin!(self.sender.try_send_request(request));
-        poll_fn(|cx| {
+        let mut answer = pin!(self.sender.try_send_request(*request));
+        let sent = poll_fn(|cx| {
             // The answer tells an error as well.
             let _ = drive(&mut self.connection, cx);
             match self.connection {
@@ -74,8 +72,11 @@ impl Line {
                 Some(_) => answer.as_mut().poll(&mut unwoken()),
                 None => answer.as_mut().poll(cx),
             }
+        });
+        sent.await.map_err(|mut error| {
+            let unsent = error.take_message().map(Box::new);
+            (unsent, error.into_error())
         })
-        .await
     }
 
     /// Polls what comes from the connection, and moves it for that.

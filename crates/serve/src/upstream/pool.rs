@@ -75,7 +75,7 @@ impl Pool {
     pub(super) async fn send(
         self: &Arc<Self>,
         server: &Arc<Server>,
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
         fresh: bool,
     ) -> Result<Answered, (SendError, bool)> {
         server.name_in(&mut request);
@@ -92,7 +92,7 @@ impl Pool {
                     .map_err(|error| (error, false))?,
             };
             let (it, was_used) = line.begin();
-            let mut error = match line.send(request).await {
+            let (unsent, error) = match line.send(request).await {
                 Ok(response) => {
                     let lease = Lease {
                         pool: self.clone(),
@@ -101,11 +101,11 @@ impl Pool {
                     };
                     return Ok((response, it, lease));
                 }
-                Err(error) => error,
+                Err(end) => end,
             };
-            match error.take_message() {
+            match unsent {
                 Some(unsent) if was_used => request = unsent,
-                _ => return Err((SendError::Sent(error.into_error()), was_used)),
+                _ => return Err((SendError::Sent(error), was_used)),
             }
         }
     }
@@ -235,7 +235,7 @@ mod tests {
         let server = clients.server(&format!("http://{at}")).unwrap();
         for _ in 0..2 {
             let request = Request::get("/").body(Body::whole(Bytes::new()));
-            let answer = clients.send(&server, request.unwrap(), false).await;
+            let answer = clients.send(&server, Box::new(request.unwrap()), false).await;
             assert!(answer.is_ok_and(|response| response.status() == 200));
             while !server.has_unused() {
                 yield_now().await;
