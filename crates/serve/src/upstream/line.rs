@@ -13,6 +13,8 @@ use hyper::{
     client::conn::http1::{Builder, Connection, SendRequest},
 };
 
+use tokio::runtime::Handle;
+
 use super::{
     connector::Counted,
     failure::SendError,
@@ -103,7 +105,7 @@ impl Line {
         drive(&mut self.connection, &mut unwoken()).is_ok() && self.sender.is_ready()
     }
 
-    /// Whether the connection has ended. Nobody is woken by it from here on.
+    /// Whether the API has ended the connection. Nobody is woken by it from here on.
     pub(super) fn is_closed(&mut self) -> bool {
         drive(&mut self.connection, &mut unwoken()).is_err() || self.sender.is_closed()
     }
@@ -117,11 +119,18 @@ impl Line {
         .await
     }
 
+    /// Ends an unused connection, as its protocols want it.
+    pub(super) fn close(mut self) {
+        self.give_task();
+    }
+
     fn give_task(&mut self) {
-        let Some(connection) = self.connection.take() else {
+        // The runtime may be gone.
+        let (Some(connection), Ok(runtime)) = (self.connection.take(), Handle::try_current())
+        else {
             return;
         };
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!("a connection to an API ended: {error}");
             }

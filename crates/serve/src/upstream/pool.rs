@@ -235,7 +235,9 @@ mod tests {
         let server = clients.server(&format!("http://{at}")).unwrap();
         for _ in 0..2 {
             let request = Request::get("/").body(Body::whole(Bytes::new()));
-            let answer = clients.send(&server, Box::new(request.unwrap()), false).await;
+            let answer = clients
+                .send(&server, Box::new(request.unwrap()), false)
+                .await;
             assert!(answer.is_ok_and(|response| response.status() == 200));
             while !server.has_unused() {
                 yield_now().await;

@@ -108,6 +108,7 @@ impl Server {
             if latest.is_good(now) {
                 return Some(latest.line);
             }
+            latest.line.close();
         }
     }
 
@@ -116,13 +117,17 @@ impl Server {
         let mut unused = self.unused();
         if unused.len() < IDLE_CONNECTIONS {
             unused.push(Unused { line, since: now });
+            return;
         }
+        line.close();
     }
 
     /// Closes what has been unused for too long at `now`, and says whether nothing is left.
     pub(super) fn close_unused(&self, now: Duration) -> bool {
         let mut unused = self.unused();
-        unused.retain_mut(|one| one.is_good(now));
+        for one in unused.extract_if(.., |one| !one.is_good(now)) {
+            one.line.close();
+        }
         unused.is_empty()
     }
 
