@@ -105,9 +105,9 @@ impl Line {
         drive(&mut self.connection, &mut unwoken()).is_ok() && self.sender.is_ready()
     }
 
-    /// Whether the API has ended the connection. Nobody is woken by it from here on.
-    pub(super) fn is_closed(&mut self) -> bool {
-        drive(&mut self.connection, &mut unwoken()).is_err() || self.sender.is_closed()
+    /// Whether the connection is known to have ended. Where it has, and nobody knows, a request comes back.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
     }
 
     /// Waits until the connection can take a request.

@@ -104,7 +104,7 @@ impl Server {
     pub(super) fn take(&self, now: Duration) -> Option<Line> {
         loop {
             let latest = self.unused().pop();
-            let mut latest = latest?;
+            let latest = latest?;
             if latest.is_good(now) {
                 return Some(latest.line);
             }
@@ -125,7 +125,7 @@ impl Server {
     /// Closes what has been unused for too long at `now`, and says whether nothing is left.
     pub(super) fn close_unused(&self, now: Duration) -> bool {
         let mut unused = self.unused();
-        for one in unused.extract_if(.., |one| !one.is_good(now)) {
+        for one in unused.extract_if(.., |one| !(one.is_good(now) && one.line.is_ready())) {
             one.line.close();
         }
         unused.is_empty()
@@ -141,7 +141,7 @@ impl Server {
 }
 
 impl Unused {
-    fn is_good(&mut self, now: Duration) -> bool {
+    fn is_good(&self, now: Duration) -> bool {
         now.saturating_sub(self.since) < IDLE && !self.line.is_closed()
     }
 }
