@@ -160,7 +160,8 @@ fn port(parsed: &Config, at: usize) -> u16 {
     port.copied().unwrap_or(5432)
 }
 
-fn shown(parsed: &Config) -> String {
+/// The servers, without user and password.
+pub(crate) fn shown(parsed: &Config) -> String {
     let hosts = parsed.get_hosts().iter().enumerate();
     let hosts: Vec<_> = hosts
         .map(|(at, host)| match host {

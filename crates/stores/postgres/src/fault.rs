@@ -24,7 +24,8 @@ pub(crate) fn why(error: &Error) -> String {
         cause = error.source();
     }
     if words.contains("database does not allow writes") {
-        return "is a replica, which stores nothing; use the URL of the primary".into();
+        return "is a replica, which stores nothing; use the URL of the primary, or promote it"
+            .into();
     }
     if words.contains("password missing") {
         return "requires a password, and the URL has none; add it".into();

@@ -84,9 +84,14 @@
 //!
 //! Every operation ends within 250 ms, with an error if there is no response; the server gives up its
 //! statement then as well (`statement_timeout`). No call fails because of it. A process has one
-//! connection. The first operation makes it, and the next operation after an error makes another, to the
-//! next host if there are several. Warnings say what is wrong by the server's code, and show neither user
-//! nor password.
+//! connection. The first operation makes it, and the next operation after an error makes another. Warnings
+//! say what is wrong by the server's code, and show neither user nor password.
+//!
+//! After an error, a process goes on without the store: for 5 s, or for 1 s if the URL has several hosts.
+//! Several hosts are asked beside each other: each next one when the one before it has failed, or has not
+//! answered for 100 ms. Those that refuse are asked again every 500 ms while another has not answered, and
+//! all of it ends after 2 s. So a process uses a promoted replica at the latest 1.75 s after the
+//! promotion, if it takes no longer than 250 ms to connect.
 //!
 //! Replication is asynchronous unless it is configured otherwise. After a fail-over, what was written in
 //! the last moments may be lost: at most one further token request a key, and a rejected token may come
@@ -97,6 +102,7 @@ mod address;
 mod fault;
 mod kind;
 mod link;
+mod race;
 mod session;
 mod store;
 mod table;

@@ -5,7 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::{runtime, sync::watch};
 use tokio_postgres::Config;
 
-use crate::session::{Session, Setup};
+use crate::{
+    address::shown,
+    race::{CONNECTING, Failed, race},
+    session::{Session, Setup},
+};
 
 /// The connection of a process. All operations share it.
 #[derive(Default)]
@@ -14,7 +18,7 @@ pub(crate) struct Link(Mutex<Current>);
 #[derive(Default)]
 struct Current {
     attempt: Option<Attempt>,
-    /// The server that is tried first.
+    /// The server that is tried first: the one that the connection is to.
     first: usize,
 }
 
@@ -71,40 +75,57 @@ impl Link {
         let (link, servers, setup) = (Arc::downgrade(self), servers.clone(), setup.clone());
         let first = current.first;
         runtime.spawn(async move {
-            let mut last = String::new();
-            for step in 0..servers.len() {
-                let at = (first + step) % servers.len();
-                match Session::connect(&servers[at], &setup).await {
-                    Ok(session) => {
-                        told.send_replace(Outcome::Ready(Arc::new(session)));
-                        return;
+            let order = (0..servers.len()).map(|step| first.wrapping_add(step) % servers.len());
+            let connect = |at: usize| {
+                let (servers, setup) = (servers.clone(), setup.clone());
+                async move { Session::connect(&servers[at], &setup).await }
+            };
+            match race(order, &*setup.clock, connect).await {
+                Ok((at, session)) => {
+                    if let Some(link) = link.upgrade() {
+                        link.lock().first = at;
                     }
-                    Err(why) => last = why,
+                    told.send_replace(Outcome::Ready(Arc::new(session)));
                 }
-                // A server that hangs delays the next attempt only once.
-                if let Some(link) = link.upgrade() {
-                    link.lock().first = (at + 1) % servers.len();
+                Err(failed) => {
+                    // One that has answered may be promoted; one that is silent takes the time of others.
+                    let answered = failed.iter().find(|failed| failed.why.is_some());
+                    if let (Some(link), Some(failed)) = (link.upgrade(), answered) {
+                        link.lock().first = failed.at;
+                    }
+                    let why = each_of(&servers, failed);
+                    told.send_replace(Outcome::Failed(why.into()));
                 }
             }
-            told.send_replace(Outcome::Failed(last.into()));
         });
         attempt
     }
 
     /// Drops a connection, so that the next operation makes another.
     pub(crate) fn part_with(&self, session: &Arc<Session>, setup: &Setup) {
+        self.drop_current(session, setup, 0);
+    }
+
+    /// Drops a connection, so that the next operation makes another, to the next server if there are
+    /// several.
+    pub(crate) fn pass_over(&self, session: &Arc<Session>, setup: &Setup) {
+        self.drop_current(session, setup, 1);
+    }
+
+    fn drop_current(&self, session: &Arc<Session>, setup: &Setup, skipped: usize) {
         let mut current = self.lock();
         let parted = current.attempt.take_if(|attempt| {
             let outcome = attempt.outcome.borrow();
             matches!(&*outcome, Outcome::Ready(known) if Arc::ptr_eq(known, session))
         });
-        drop(current);
         if parted.is_some() {
+            current.first = current.first.wrapping_add(skipped);
+            drop(current);
             setup.waiters.wake_all();
         }
     }
 
-    /// Drops the connection if it is ready.
+    /// Drops the connection if it is ready, since its server may hang.
     pub(crate) fn part(&self, setup: &Setup) {
         let ready = self.lock().attempt.as_ref().and_then(|attempt| {
             let outcome = attempt.outcome.borrow();
@@ -114,13 +135,31 @@ impl Link {
             }
         });
         if let Some(session) = ready {
-            self.part_with(&session, setup);
+            self.pass_over(&session, setup);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Current> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Says why no server can be used.
+fn each_of(servers: &[Config], mut failed: Vec<Failed>) -> String {
+    let why = |failed: &Failed| {
+        let silent = || format!("did not answer in {} ms", CONNECTING.as_millis());
+        failed.why.clone().unwrap_or_else(silent)
+    };
+    if let ([_], [failed]) = (servers, &failed[..]) {
+        return why(failed);
+    }
+    // In the order of the URL, whichever was asked first.
+    failed.sort_by_key(|failed| failed.at);
+    let each = failed.iter();
+    let each: Vec<_> = each
+        .map(|failed| format!("{} {}", shown(&servers[failed.at]), why(failed)))
+        .collect();
+    format!("has no server that can be used: {}", each.join("; "))
 }
 
 impl Attempt {

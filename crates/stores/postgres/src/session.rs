@@ -23,9 +23,6 @@ use crate::{
 /// The longest time that an operation takes.
 pub const LIMIT: Duration = Duration::from_millis(250);
 
-/// How long one server may take until a connection is ready.
-const CONNECTING: Duration = Duration::from_secs(2);
-
 /// A connection with the table checked and its changes heard.
 pub(crate) struct Session {
     pub(crate) client: Client,
@@ -55,16 +52,6 @@ pub(crate) struct Setup {
 impl Session {
     /// Connects to one server. Returns why that failed.
     pub(crate) async fn connect(server: &Config, setup: &Setup) -> Result<Self, String> {
-        tokio::select! {
-            biased;
-            ready = Self::ready(server, setup) => ready,
-            () = setup.clock.sleep(CONNECTING) => {
-                Err(format!("did not answer in {} ms", CONNECTING.as_millis()))
-            }
-        }
-    }
-
-    async fn ready(server: &Config, setup: &Setup) -> Result<Self, String> {
         let connected = server.connect(setup.tls.clone()).await;
         let (client, connection) = connected.map_err(|error| fault::why(&error))?;
         let driver = tokio::spawn(drive(connection, setup.waiters.clone()));

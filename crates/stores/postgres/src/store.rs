@@ -34,6 +34,10 @@ pub const DEFAULT_TABLE: &str = DEFAULT;
 const NEWEST: f64 = 24.0 * 60.0 * 60.0;
 /// How often a caller looks that can't be notified.
 const POLL: Duration = Duration::from_millis(100);
+/// How long a single server is left alone after it failed.
+const REST_OF_ONE: Duration = Duration::from_secs(5);
+/// How long several servers are left alone, of which another may take over.
+const REST_OF_SEVERAL: Duration = Duration::from_secs(1);
 /// How often a process removes expired rows.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -164,11 +168,12 @@ impl PostgresStore {
         parameters: &[Parameter<'_>],
     ) -> Result<Option<Row>, tokio_postgres::Error> {
         let answer = session.run(&self.0.setup, statement, parameters).await;
-        if let Err(error) = &answer
-            && error.code() != Some(&SqlState::QUERY_CANCELED)
-        {
+        let Inner { link, setup, .. } = &*self.0;
+        match answer.as_ref().map_err(tokio_postgres::Error::code) {
+            Ok(_) | Err(Some(&SqlState::QUERY_CANCELED)) => {}
+            Err(Some(&SqlState::READ_ONLY_SQL_TRANSACTION)) => link.pass_over(session, setup),
             // A replica may have been promoted, and a table removed: a new connection looks again.
-            self.0.link.part_with(session, &self.0.setup);
+            Err(_) => link.part_with(session, setup),
         }
         answer
     }
@@ -415,6 +420,13 @@ impl TokenStore for PostgresStore {
             clock.sleep(POLL).await;
         }
         Ok(())
+    }
+
+    fn rest(&self) -> Duration {
+        match *self.0.servers {
+            [_] => REST_OF_ONE,
+            _ => REST_OF_SEVERAL,
+        }
     }
 
     fn durable(&self) -> Option<Arc<dyn DurableStore>> {

@@ -295,6 +295,41 @@ async fn a_replica_is_told_and_the_primary_found_when_it_is_promoted() {
     assert_eq!(until_found(&replica.store(), &key).await.generation.0, 4);
 }
 
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn the_primary_among_several_hosts_is_found_and_each_host_that_is_of_no_use_is_told() {
+    let mut primary = Postgres::start("").await;
+    let key = stored(&primary.store()).await;
+    let replica = primary.replica().await;
+    // Without target_session_attrs, a replica accepts the connection and refuses to write.
+    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", replica.port, primary.port);
+    let any = format!("postgres://biped:{PASSWORD}@{hosts}/postgres");
+    let store = PostgresStore::new(&any.clone().into()).unwrap();
+    assert!(until_put(&store, &key, 3).await);
+
+    primary.stop();
+    let store = PostgresStore::new(&(any + "?target_session_attrs=read-write").into()).unwrap();
+    let error = found(&store, &key).await.unwrap_err();
+    let told = error.find(&format!("{} is a replica", replica.port));
+    let unreachable = error.find(&format!("{} can't be reached", primary.port));
+    assert!(told.is_some() && told < unreachable, "{error}");
+    assert!(!error.contains(PASSWORD), "{error}");
+}
+
+#[test]
+fn several_servers_are_asked_again_sooner_than_one() {
+    let rest = |hosts: &str| {
+        let url = format!("postgres://biped@{hosts}/postgres?target_session_attrs=read-write");
+        let store = Arc::new(PostgresStore::new(&url.into()).unwrap());
+        let key = biped_sealed::SealKey::from_bytes([7; 32]);
+        // As it is used: what is around a store must not change its answer.
+        biped_sealed::SealedStore::new(store, key).rest()
+    };
+    // A fleet is back within 2 s of the election of a primary.
+    assert_eq!(rest("a,b"), Duration::from_secs(1));
+    assert!(rest("a") > rest("a,b"));
+}
+
 /// Stores a token as soon as the store works.
 pub(crate) async fn until_put(store: &PostgresStore, key: &TokenKey, generation: u64) -> bool {
     for _ in 0..400 {
