@@ -84,6 +84,19 @@ pub(crate) fn status(kind: ErrorKind) -> u8 {
     }
 }
 
+/// The outcome of a command that has shown what it found and these errors with it: the worst of them.
+pub(crate) fn told(errors: impl IntoIterator<Item = Error>) -> Outcome {
+    // By the exit status, and a bug is the worst.
+    let severity = |error: &Error| match status(error.kind()) {
+        1 => u8::MAX,
+        status => status,
+    };
+    match errors.into_iter().max_by_key(severity) {
+        Some(worst) => Err(Failure::Told(worst)),
+        None => Ok(()),
+    }
+}
+
 /// An error as JSON.
 #[derive(Serialize)]
 pub(crate) struct Described {

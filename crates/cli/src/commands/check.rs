@@ -67,11 +67,7 @@ pub(crate) fn run(session: &Session, args: &args::Check) -> Outcome {
             output::text(&text)?;
         }
     }
-    let errors = found.into_iter().filter_map(|finding| finding.cause);
-    match errors.max_by_key(|error| severity(error.kind())) {
-        Some(worst) => Err(Failure::Told(worst)),
-        None => Ok(()),
-    }
+    failure::told(found.into_iter().filter_map(|finding| finding.cause))
 }
 
 /// What a provider's fetch shows, after the harmless request if there is one.
@@ -113,14 +109,6 @@ pub(super) fn only(session: &Session, biped: &Biped, name: &str) -> Outcome<Find
         };
         finding(session, name, &source, tried, || biped.client(name)).await
     })
-}
-
-/// How bad an error is: by its exit status, and a bug is the worst.
-fn severity(kind: ErrorKind) -> u8 {
-    match failure::status(kind) {
-        1 => u8::MAX,
-        status => status,
-    }
 }
 
 /// The result for a provider.

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use biped::{ConfiguredProvider, Error, Token, TokenSource, TokenState, store::Credential};
+use biped::{
+    ConfiguredProvider, Error, ErrorKind, Token, TokenSource, TokenState, store::Credential,
+};
 use clap::builder::styling::AnsiColor;
 use serde::Serialize;
 
 use crate::words::{in_words, rfc3339};
 use crate::{
     args::{Format, List},
-    failure::Outcome,
+    failure::{self, Failure, Outcome},
     output,
     selection::has_tenants,
     session::{Session, now},
@@ -22,9 +24,9 @@ pub(crate) fn run(session: &Session, args: &List) -> Outcome {
         let text = format!("STATE is {UNKNOWN}: {error}");
         output::marked("note", AnsiColor::Cyan, &text);
     }
-    let rows = session.block_on(async {
+    let (rows, failed) = session.block_on(async {
         let mut rows = Vec::new();
-        let mut told = false;
+        let mut failed: Vec<Error> = Vec::new();
         // Why no provider so far can have the tenant that is named.
         let mut refused = args.tenant.is_named().then(|| {
             let error = Error::configuration("no provider has tenants");
@@ -63,25 +65,35 @@ pub(crate) fn run(session: &Session, args: &List) -> Outcome {
                     credential: credential.map(Stored::from),
                     ..Row::of(provider, &source, stored.as_ref())
                 },
-                Err(failure) => {
+                Err(Failure::Biped(error)) => {
                     // All providers share one store, so its error is printed once.
-                    if !std::mem::replace(&mut told, true) {
-                        failure.tell(session.is_json(), false);
+                    let is_known = failed.iter().any(|known| {
+                        known.kind() == ErrorKind::Store && error.kind() == ErrorKind::Store
+                    });
+                    if !is_known {
+                        failed.push(error);
                     }
                     Row::unknown(provider, &source)
                 }
+                Err(other) => return Err(other),
             };
             rows.push(row);
         }
         match refused {
             Some(error) => Err(error.into()),
-            None => Ok(rows),
+            None => Ok((rows, failed)),
         }
     })?;
-    match args.report.format {
-        Format::Json => output::json(&rows),
-        Format::Text => output::text(&table(&rows)),
+    if !session.is_json() {
+        for error in &failed {
+            Failure::Biped(error.clone()).tell(false, false);
+        }
     }
+    match args.report.format {
+        Format::Json => output::json(&rows)?,
+        Format::Text => output::text(&table(&rows))?,
+    }
+    failure::told(failed)
 }
 
 /// The state of a token whose store can't or may not be read.

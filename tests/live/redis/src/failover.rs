@@ -11,12 +11,12 @@ use biped::{
 use biped_testing::store::{Alternating, conformance};
 
 use crate::{
-    faults::{self, ATTEMPTS},
+    faults,
     fleet::{Fleet, Log},
-    line::Line,
+    line::{self, Line},
     many::{Cluster, Files, Guard, Many, Watched},
     postgres::{Pair, Postgres},
-    scenarios::{FEWER, PATIENCE, Vendor, line},
+    scenarios::{FEWER, PATIENCE, REFRESH_AT, Vendor, line},
 };
 
 /// How many processes start in the middle of a fault. They have no token yet.
@@ -24,6 +24,9 @@ const LATE: usize = 2;
 
 /// How soon after the election of a primary a fleet is back to one request a lifetime.
 const SETTLES: Duration = Duration::from_secs(2);
+
+/// How long before a renewal something happens.
+const AHEAD: Duration = Duration::from_millis(200);
 
 /// What is done to the primary, or to those who watch it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -197,6 +200,10 @@ async fn each<M: Many>(
     let measure = without.take().slowest;
     for (act, name) in acts {
         for attempt in 1.. {
+            // Just before the token is renewed, so that all processes ask for it meanwhile.
+            fleet.renewed().await;
+            let due = vendor.lifetime.mul_f64(REFRESH_AT);
+            SystemClock.sleep(due.saturating_sub(AHEAD)).await;
             let before = vendor.requests();
             let primary = many.primary();
             many.signal_watchers(act.stopped_watchers(), "-STOP");
@@ -220,7 +227,7 @@ async fn each<M: Many>(
             }
             SystemClock.sleep(SETTLES).await;
             let limit = Some(without.take().slowest.max(measure) + PATIENCE);
-            let mut during = Line {
+            let during = Line {
                 limit,
                 ..line(name, vendor.requests() - before, fleet.take())
             };
@@ -235,7 +242,7 @@ async fn each<M: Many>(
             SystemClock.sleep(vendor.lifetime * 2).await;
             let elapsed = SystemClock.now().mono - started;
             let limit = Some(without.take().slowest.max(measure) + PATIENCE);
-            let mut afterwards = Line {
+            let afterwards = Line {
                 // What was written in the last moments may be lost.
                 allowed: Some(vendor.allowed(elapsed) + 1),
                 limit,
@@ -245,18 +252,9 @@ async fn each<M: Many>(
                 many.restart(primary).await;
             }
             many.signal_watchers(act.stopped_watchers(), "-CONT");
-            // A machine that stands still for as long as an operation of the store may take makes its
-            // process go on without the store. A store that is to blame is so each time.
-            let again = attempt < ATTEMPTS
-                && [&during, &afterwards].iter().any(|line| !line.is_good())
-                && [&during, &afterwards]
-                    .iter()
-                    .all(|line| line.may_be_the_machine());
-            for line in [&mut during, &mut afterwards] {
-                line.again = again && !line.is_good();
-            }
-            found(during);
-            found(afterwards);
+            let mut lines = [during, afterwards];
+            let again = line::again(attempt, &mut lines);
+            lines.into_iter().for_each(&mut *found);
             if !again {
                 break;
             }

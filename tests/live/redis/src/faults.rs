@@ -7,20 +7,16 @@ use biped::provider::{Clock, SystemClock};
 use crate::{
     faulty::{Fault, Faulty},
     fleet::Fleet,
-    line::Line,
+    line::{self, Line},
     proxy::Proxy,
     scenarios::{FEWER, LATE, PATIENCE, Vendor, line},
 };
 
-/// How often a fault is tried whose only blame is a slow call.
-pub(crate) const ATTEMPTS: u32 = 3;
 /// How long a fault lasts.
 const LASTS: Duration = Duration::from_secs(5);
 
 /// One fleet through all that can happen to its server, and beside it one without a store: what it
-/// takes there is the measure, on a busy machine as on an idle one. Still, where a call was too slow
-/// and nothing else was wrong, that may have been the machine: the fault is tried again, and a store
-/// that is to blame is slow each time.
+/// takes there is the measure, on a busy machine as on an idle one.
 pub(crate) async fn run<S: Faulty>(server: &mut S, found: &mut impl FnMut(Line)) {
     let (vendor, other) = (Vendor::start(4).await, Vendor::start(4).await);
     let proxy = Proxy::start(server.port()).await;
@@ -44,27 +40,24 @@ pub(crate) async fn run<S: Faulty>(server: &mut S, found: &mut impl FnMut(Line))
             // A store that failed is left alone for 5 s; then each finds the others' token.
             let settled = Duration::from_secs(5) + vendor.lifetime;
             SystemClock.sleep(settled).await;
-            let mut during = Line {
+            let during = Line {
                 limit: limit(&without),
+                without_store: fleet.without_store(),
                 ..line(name, vendor.requests() - before, fleet.take())
             };
 
             let (before, started) = (vendor.requests(), SystemClock.now().mono);
             SystemClock.sleep(vendor.lifetime * 2).await;
             let elapsed = SystemClock.now().mono - started;
-            let mut afterwards = Line {
+            let afterwards = Line {
                 allowed: Some(vendor.allowed(elapsed)),
                 limit: limit(&without),
                 ..line("… and afterwards", vendor.requests() - before, fleet.take())
             };
 
-            let slow = [&during, &afterwards].iter().any(|line| line.is_slow());
-            let again = slow && attempt < ATTEMPTS;
-            for line in [&mut during, &mut afterwards] {
-                line.again = again && line.is_right() && line.is_slow();
-            }
-            found(during);
-            found(afterwards);
+            let mut lines = [during, afterwards];
+            let again = line::again(attempt, &mut lines);
+            lines.into_iter().for_each(&mut *found);
             if !again {
                 break;
             }

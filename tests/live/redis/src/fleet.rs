@@ -1,6 +1,7 @@
 //! [`Fleet`]: processes that are started, watched and killed.
 
 use std::{
+    collections::HashSet,
     process::Stdio,
     sync::{Arc, Mutex},
     time::Duration,
@@ -27,6 +28,8 @@ pub(crate) struct Fleet {
     setup: Setup,
     workers: Vec<Worker>,
     log: Arc<Mutex<Log>>,
+    /// The processes whose last operation on the store failed.
+    without: Arc<Mutex<HashSet<u32>>>,
     news: mpsc::UnboundedSender<(u32, News)>,
     heard: mpsc::UnboundedReceiver<(u32, News)>,
     /// A permit for each process that has had its first token.
@@ -44,6 +47,8 @@ pub(crate) struct Log {
     pub(crate) calls: u64,
     pub(crate) failed: Vec<String>,
     pub(crate) slowest: Duration,
+    /// The longest time for which a process stood still.
+    pub(crate) stood_still: Duration,
     /// What the processes that have ended asked of their store.
     pub(crate) operations: u64,
     /// The time of a processor that they took.
@@ -64,6 +69,7 @@ impl Fleet {
             setup,
             workers: Vec::new(),
             log: Arc::default(),
+            without: Arc::default(),
             news,
             heard,
             begun: Arc::new(Semaphore::new(0)),
@@ -109,8 +115,14 @@ impl Fleet {
                 .spawn()
                 .unwrap();
             let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-            let (log, news, id) = (self.log.clone(), self.news.clone(), child.id().unwrap());
-            let reader = tokio::spawn(read(id, lines, log, news, self.begun.clone()));
+            let told = Told {
+                id: child.id().unwrap(),
+                log: self.log.clone(),
+                without: self.without.clone(),
+                news: self.news.clone(),
+                begun: self.begun.clone(),
+            };
+            let reader = tokio::spawn(read(lines, told));
             self.workers.push(Worker { child, reader });
         }
     }
@@ -118,6 +130,17 @@ impl Fleet {
     /// The next that somebody asks the vendor, or has an answer.
     pub(crate) async fn heard(&mut self) -> (u32, News) {
         self.heard.recv().await.unwrap()
+    }
+
+    /// Waits until the vendor has been asked for the next token.
+    pub(crate) async fn renewed(&mut self) {
+        while self.heard.try_recv().is_ok() {}
+        while self.heard().await.1 != News::Done {}
+    }
+
+    /// How many processes have not used the store again since it failed.
+    pub(crate) fn without_store(&self) -> usize {
+        self.without.lock().unwrap().len()
     }
 
     /// Kills a process with SIGKILL.
@@ -147,29 +170,41 @@ impl Fleet {
     }
 }
 
-async fn read(
+/// Where it goes what a process tells.
+struct Told {
     id: u32,
-    mut lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
     log: Arc<Mutex<Log>>,
+    without: Arc<Mutex<HashSet<u32>>>,
     news: mpsc::UnboundedSender<(u32, News)>,
     begun: Arc<Semaphore>,
-) {
+}
+
+async fn read(mut lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>, told: Told) {
+    let Told {
+        id,
+        log,
+        without,
+        news,
+        begun,
+    } = told;
     while let Ok(Some(line)) = lines.next_line().await {
         let (what, rest) = line.split_once(' ').unwrap_or((&line, ""));
+        let milliseconds = || Duration::from_millis(rest.parse().unwrap());
         let mut log = log.lock().unwrap();
         match what {
             "F" => drop(news.send((id, News::Fetching))),
             "D" => drop(news.send((id, News::Done))),
             "B" => begun.add_permits(1),
             "E" => log.failed.push(rest.into()),
-            "S" => {
-                let took = Duration::from_millis(rest.parse().unwrap());
-                log.slowest = log.slowest.max(took);
-            }
+            "S" => log.slowest = log.slowest.max(milliseconds()),
+            "L" => log.stood_still = log.stood_still.max(milliseconds()),
+            "X" => drop(without.lock().unwrap().insert(id)),
+            "K" => drop(without.lock().unwrap().remove(&id)),
             "O" => log.operations += rest.parse::<u64>().unwrap(),
-            "C" => log.cpu += Duration::from_millis(rest.parse().unwrap()),
+            "C" => log.cpu += milliseconds(),
             "R" => log.calls += rest.parse::<u64>().unwrap(),
             _ => log.failed.push(format!("a worker says {line}")),
         }
     }
+    without.lock().unwrap().remove(&id);
 }

@@ -99,6 +99,7 @@ pub(crate) fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
         calls,
         failed,
         slowest,
+        stood_still,
         ..
     } = log;
     Line {
@@ -108,6 +109,8 @@ pub(crate) fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
         calls,
         failed,
         slowest,
+        stood_still,
+        without_store: 0,
         limit: None,
         again: false,
     }

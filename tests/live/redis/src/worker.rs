@@ -1,13 +1,14 @@
 //! One process of a fleet: asks for a token again and again, until its stdin ends.
 //!
 //! It prints a line for each thing that others want to know: `F` and `D` around a token request,
-//! `B` after its first call, `E why` for a call that failed, `S milliseconds` for a slow one, `R calls` now and then; at its end `O
-//! count` of the operations of its store, and `C milliseconds` of CPU.
+//! `B` after its first call, `E why` for a call that failed, `S milliseconds` for a slow one, `R calls` now and then; `X` when its
+//! store fails and `K` when it works again; `L milliseconds` when it stood still for so long; at its end
+//! `O count` of the operations of its store, and `C milliseconds` of CPU.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -33,21 +34,57 @@ use tokio::io::AsyncReadExt;
 /// What is worth a line.
 const SLOW: Duration = Duration::from_millis(20);
 
-/// Counts what is asked of a store.
+/// Counts what is asked of a store, and tells when it fails and when it works again.
 #[derive(Debug)]
-struct Counting(Arc<dyn TokenStore>, Arc<AtomicU64>);
+struct Counting {
+    store: Arc<dyn TokenStore>,
+    operations: Arc<AtomicU64>,
+    fails: AtomicBool,
+}
+
+/// An operation that has not ended. Dropping it is how a caller gives up.
+struct Asked<'a>(&'a AtomicBool);
+
+impl Asked<'_> {
+    fn ended(self, fails: bool) {
+        if self.0.swap(fails, Ordering::Relaxed) != fails {
+            println!("{}", if fails { "X" } else { "K" });
+        }
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        Asked(self.0).ended(true);
+    }
+}
 
 impl Counting {
-    fn store(&self) -> &dyn TokenStore {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        &*self.0
+    fn new(store: Arc<dyn TokenStore>, operations: Arc<AtomicU64>) -> Self {
+        Self {
+            store,
+            operations,
+            fails: AtomicBool::new(false),
+        }
+    }
+
+    async fn asked<T>(
+        &self,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.operations.fetch_add(1, Ordering::Relaxed);
+        let asked = Asked(&self.fails);
+        let answer = answer.await;
+        asked.ended(answer.is_err());
+        answer
     }
 }
 
 #[async_trait]
 impl TokenStore for Counting {
     async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
-        self.store().get(key).await
+        self.asked(self.store.get(key)).await
     }
 
     async fn put(
@@ -56,7 +93,7 @@ impl TokenStore for Counting {
         token: &StoredToken,
         lease: Option<&Lease>,
     ) -> Result<bool, StoreError> {
-        self.store().put(key, token, lease).await
+        self.asked(self.store.put(key, token, lease)).await
     }
 
     async fn forget(
@@ -65,7 +102,7 @@ impl TokenStore for Counting {
         through: Generation,
         keep: Duration,
     ) -> Result<(), StoreError> {
-        self.store().forget(key, through, keep).await
+        self.asked(self.store.forget(key, through, keep)).await
     }
 
     async fn lease(
@@ -74,7 +111,7 @@ impl TokenStore for Counting {
         ttl: Duration,
         renew: Option<&Lease>,
     ) -> Result<Claim, StoreError> {
-        self.store().lease(key, ttl, renew).await
+        self.asked(self.store.lease(key, ttl, renew)).await
     }
 
     async fn release(
@@ -83,15 +120,17 @@ impl TokenStore for Counting {
         lease: &Lease,
         failed: Option<LeaseFailure>,
     ) -> Result<(), StoreError> {
-        self.store().release(key, lease, failed).await
+        self.asked(self.store.release(key, lease, failed)).await
     }
 
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
-        self.store().changed(key, after).await
+        // Whoever waits gives up when its time is over, not because the store fails.
+        self.operations.fetch_add(1, Ordering::Relaxed);
+        self.store.changed(key, after).await
     }
 
     fn rest(&self) -> Duration {
-        self.0.rest()
+        self.store.rest()
     }
 }
 
@@ -155,7 +194,7 @@ pub(crate) fn run(arguments: &[String]) {
         let mut manager = TokenManager::builder(http).settings(settings);
         if store != "-" {
             // Sealed: only then are tokens of inline secrets shared.
-            let counting = Arc::new(Counting(open(store), operations.clone()));
+            let counting = Arc::new(Counting::new(open(store), operations.clone()));
             let sealed = SealedStore::new(counting, SealKey::from_bytes([7; 32]));
             manager = manager.store(Arc::new(sealed));
         }
@@ -187,9 +226,14 @@ pub(crate) fn run(arguments: &[String]) {
             if took > SLOW {
                 println!("S {}", took.as_millis());
             }
+            let paused = SystemClock.now().mono;
             tokio::select! {
                 _ = stdin.read(&mut byte) => break,
                 () = SystemClock.sleep(pause) => {}
+            }
+            let late = (SystemClock.now().mono - paused).saturating_sub(pause);
+            if late > SLOW {
+                println!("L {}", late.as_millis());
             }
         }
         println!("R {calls}");
