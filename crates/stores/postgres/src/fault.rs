@@ -4,6 +4,10 @@ use std::error::Error as _;
 
 use tokio_postgres::{Error, error::SqlState};
 
+/// What may be wrong with a server to which there has been no connection in time.
+pub(crate) const SILENT: &str = "there is no connection yet; if it stays so, check the host and the port, and that a \
+                                 PostgreSQL listens there";
+
 /// How much of a message of the system or of TLS is shown.
 const WORDS: usize = 200;
 

@@ -7,6 +7,7 @@ use tokio_postgres::Config;
 
 use crate::{
     address::shown,
+    fault::SILENT,
     race::{CONNECTING, Failed, race},
     session::{Session, Setup},
 };
@@ -125,8 +126,8 @@ impl Link {
         }
     }
 
-    /// Drops the connection if it is ready, since its server may hang.
-    pub(crate) fn part(&self, setup: &Setup) {
+    /// Drops the connection if it is ready, since its server may hang. Returns whether it was ready.
+    pub(crate) fn part(&self, setup: &Setup) -> bool {
         let ready = self.lock().attempt.as_ref().and_then(|attempt| {
             let outcome = attempt.outcome.borrow();
             match &*outcome {
@@ -134,9 +135,10 @@ impl Link {
                 _ => None,
             }
         });
-        if let Some(session) = ready {
-            self.pass_over(&session, setup);
+        if let Some(session) = &ready {
+            self.pass_over(session, setup);
         }
+        ready.is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, Current> {
@@ -147,7 +149,7 @@ impl Link {
 /// Says why no server can be used.
 fn each_of(servers: &[Config], mut failed: Vec<Failed>) -> String {
     let why = |failed: &Failed| {
-        let silent = || format!("did not answer in {} ms", CONNECTING.as_millis());
+        let silent = || format!("did not answer in {} ms: {SILENT}", CONNECTING.as_millis());
         failed.why.clone().unwrap_or_else(silent)
     };
     if let ([_], [failed]) = (servers, &failed[..]) {

@@ -188,8 +188,11 @@ impl PostgresStore {
             done = work => done,
             () = setup.clock.sleep(LIMIT) => {
                 // The server may hang; the next operation asks on a new connection.
-                link.part(setup);
-                Err(self.fault(&format!("did not answer in {} ms", LIMIT.as_millis())))
+                let mut why = format!("did not answer in {} ms", LIMIT.as_millis());
+                if !link.part(setup) {
+                    why = format!("{why}: {}", fault::SILENT);
+                }
+                Err(self.fault(&why))
             }
         }
     }

@@ -2,6 +2,10 @@
 
 use redis::{ErrorKind, RedisError};
 
+/// What may be wrong with a server that has never answered.
+pub(crate) const NEVER_ANSWERED: &str = "there is no connection yet; if it stays so, check the host and the \
+                                         port, and that rediss:// is used exactly where the port has TLS";
+
 /// How much of a message of the system or of TLS is shown.
 const WORDS: usize = 200;
 
@@ -33,7 +37,13 @@ pub(crate) fn why(error: &RedisError) -> String {
             "can't be used: the sentinels know no primary with this name; correct sentinel".into()
         }
         ErrorKind::ClusterConnectionNotFound => {
-            "can't be reached: no node of the cluster answers".into()
+            "can't be used as a cluster: no node of the cluster answers, or they have no slots, or refuse the              user or the password of the URLs"
+                .into()
+        }
+        ErrorKind::InvalidClientConfig if error.to_string().contains("sentinel node") => {
+            "is not a sentinel: with sentinel, url names the sentinels, which usually have the port \
+             26379; for a server without sentinels remove sentinel"
+                .into()
         }
         ErrorKind::RESP3NotSupported => "is older than version 6".into(),
         ErrorKind::Parse => "is not a Redis, judging by its response".into(),
@@ -69,7 +79,8 @@ fn said(error: &RedisError) -> &'static str {
     } else if detail.contains("without any password configured") {
         "it has no password, and the URL has one"
     } else if detail.contains("unknown command") {
-        "it doesn't know a necessary command"
+        "it doesn't know a necessary command; if it is a sentinel, set sentinel to the name of its \
+         primary, and url to the list of the sentinels"
     } else {
         "it refused a command"
     }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,7 @@ pub(crate) struct Link {
     runtime: runtime::Id,
     connection: Connection,
     channels: Arc<Channels>,
+    has_answered: AtomicBool,
     /// Held while a subscription is made or ended, so that the commands are in order.
     subscribing: tokio::sync::Mutex<()>,
 }
@@ -77,6 +81,7 @@ impl Link {
             runtime: runtime::Handle::current().id(),
             connection,
             channels,
+            has_answered: AtomicBool::new(false),
             subscribing: tokio::sync::Mutex::default(),
         }
     }
@@ -94,6 +99,16 @@ impl Link {
             Err(error) if error.code().is_none() => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Notes that the server has answered, whatever it said.
+    pub(crate) fn answered(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server has ever answered on this connection.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
     }
 
     /// Whether the current runtime drives the connection.

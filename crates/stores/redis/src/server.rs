@@ -173,6 +173,10 @@ impl Server {
     async fn once(&self, work: &Work) -> RedisResult<Value> {
         let link = self.link().await?;
         let answer = work.send(&mut link.connection()).await;
+        let is_from_server = |error: &RedisError| error.code().is_some();
+        if answer.as_ref().err().is_none_or(is_from_server) {
+            link.answered();
+        }
         if let Err(error) = &answer
             && (!error.is_io_error() || self.may_move())
         {
@@ -199,8 +203,11 @@ impl Server {
             biased;
             done = work => done.map_err(|error| self.fault(&error)),
             () = self.clock.sleep(self.limit) => {
-                let limit = self.limit.as_millis();
-                Err(self.refused(&format!("did not answer in {limit} ms")))
+                let mut why = format!("did not answer in {} ms", self.limit.as_millis());
+                if !self.link.known().is_some_and(|link| link.has_answered()) {
+                    why = format!("{why}: {}", fault::NEVER_ANSWERED);
+                }
+                Err(self.refused(&why))
             }
         }
     }
@@ -208,10 +215,13 @@ impl Server {
     /// The error of a command, without what was sent: a server may repeat that.
     pub(crate) fn fault(&self, error: &RedisError) -> StoreError {
         match error.code() {
-            Some(code @ ("MOVED" | "ASK" | "CLUSTERDOWN" | "TRYAGAIN")) if self.may_move() => self
-                .refused(&format!(
-                    "responds with {code}: another server takes over, or slots move"
-                )),
+            Some("CLUSTERDOWN") if self.may_move() => self.refused(
+                "responds with CLUSTERDOWN: another server takes over, or slots have no server, \
+                 which CLUSTER INFO tells",
+            ),
+            Some(code @ ("MOVED" | "ASK" | "TRYAGAIN")) if self.may_move() => self.refused(
+                &format!("responds with {code}: another server takes over, or slots move"),
+            ),
             _ => self.refused(&fault::why(error)),
         }
     }

@@ -51,7 +51,30 @@ async fn a_server_that_never_answers_is_an_error_in_time() {
             open.push(socket);
         }
     });
+    let error = store.get(&KEY).await.unwrap_err().to_string();
+    assert!(error.contains("rediss://"), "{error}");
     a_store_that_is_down_says_so_in_time(store).await;
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_after_it_has_answered_is_not_taken_for_a_wrong_address() {
+    let (listener, store) = listening().await;
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                for answer in [WELCOME, NOTHING] {
+                    let _ = socket.read(&mut request).await;
+                    let _ = socket.write_all(answer.as_bytes()).await;
+                }
+                std::future::pending::<()>().await;
+            });
+        }
+    });
+    assert_eq!(found(&store).await, Ok(None));
+    let error = store.get(&KEY).await.unwrap_err().to_string();
+    assert!(error.contains("did not answer in"), "{error}");
+    assert!(!error.contains("rediss://"), "{error}");
 }
 
 #[tokio::test]

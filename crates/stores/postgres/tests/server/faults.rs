@@ -127,6 +127,7 @@ async fn a_connection_that_is_silent_is_replaced() {
     lost.store(true, SeqCst);
     let error = store.get(&key).await.unwrap_err().to_string();
     assert!(error.contains("did not answer"), "{error}");
+    assert!(!error.contains("listens there"), "{error}");
     until_found(&store, &key).await;
 }
 
@@ -313,6 +314,18 @@ async fn the_primary_among_several_hosts_is_found_and_each_host_that_is_of_no_us
     let told = error.find(&format!("{} is a replica", replica.port));
     let unreachable = error.find(&format!("{} can't be reached", primary.port));
     assert!(told.is_some() && told < unreachable, "{error}");
+    assert!(!error.contains(PASSWORD), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_has_never_answered_may_be_the_wrong_one() {
+    // A server of another protocol waits for more, as this one does.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let url = format!("postgres://biped:{PASSWORD}@127.0.0.1:{port}/postgres");
+    let store = PostgresStore::new(&url.into()).unwrap();
+    let error = store.get(&a_key()).await.unwrap_err().to_string();
+    assert!(error.contains("PostgreSQL listens there"), "{error}");
     assert!(!error.contains(PASSWORD), "{error}");
 }
 
