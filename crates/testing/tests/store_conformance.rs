@@ -13,7 +13,13 @@ use biped_core::{
     Claim, Clock, Generation, IdentityKey, Lease, LeaseFailure, LeaseId, StoreError, StoredToken,
     SystemClock, TokenKey, TokenStore,
 };
-use biped_testing::store::conformance::{self, Check};
+use biped_testing::{
+    TimeLimit,
+    store::{
+        conformance::{self, Check},
+        fetches_once,
+    },
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -232,6 +238,17 @@ async fn a_store_that_hides_its_failure_is_found() {
     let store = Arc::new(Flawed::new(Flaw::None));
     let check = tokio::spawn(conformance::a_store_that_is_down_says_so_in_time(store));
     assert!(check.await.unwrap_err().is_panic());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_fetches_once_because_of_its_leases() {
+    let _limit = TimeLimit::start();
+    for (flaw, passes) in [(Flaw::None, true), (Flaw::GrantsAlways, false)] {
+        let store = Arc::new(Flawed::new(flaw));
+        let process = || -> Arc<dyn TokenStore> { store.clone() };
+        let fleet = tokio::spawn(fetches_once((0..8).map(|_| process()).collect()));
+        assert_eq!(fleet.await.is_ok(), passes, "{flaw:?}");
+    }
 }
 
 /// A store like any other, but for one flaw.

@@ -8,13 +8,9 @@ use biped_core::{
     Claim, Clock, ExposeSecret, Generation, StoreError, StoredToken, SystemClock, TokenKey,
     TokenRequest, TokenStore,
 };
-use biped_engine::{Settings, TokenManager};
 use biped_redis::RedisStore;
 use biped_sealed::{SealKey, SealedStore};
-use biped_testing::{
-    Reply, ScriptedHttp, TestProvider,
-    store::{Alternating, conformance},
-};
+use biped_testing::store::{Alternating, conformance, fetches_once};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
@@ -196,28 +192,12 @@ async fn processes_of_a_user_without_channels_fetch_once() {
     let error = quiet().changed(&a_key(), Generation(0)).await.unwrap_err();
     assert!(error.to_string().contains("NOPERM"), "{error}");
 
-    let http = Arc::new(ScriptedHttp::new());
-    http.answer_with(|count, _| Reply::token(&format!("t-{count}"), 3600));
     // A seal key of its own, so that no other run has the token.
     let mut seal = [0; 32];
     seal.fill_with(|| fastrand::u8(..));
-    let sources: Vec<_> = (0..8)
-        .map(|_| {
-            let store = SealedStore::new(Arc::new(quiet()), SealKey::from_bytes(seal));
-            let manager = TokenManager::builder(http.clone())
-                .store(Arc::new(store))
-                // The machine may be busy; what is tried is who fetches.
-                .settings(Settings::default().store_wait(Duration::from_secs(5)))
-                .build();
-            manager.source(Arc::new(TestProvider::default()), TokenRequest::new())
-        })
-        .collect();
-    let asking: Vec<_> = sources
-        .into_iter()
-        .map(|source| tokio::spawn(async move { source.token().await.unwrap().into_owned() }))
-        .collect();
-    for asking in asking {
-        assert_eq!(asking.await.unwrap().expose_secret(), "t-1");
-    }
-    assert_eq!(http.count(), 1);
+    let process = || -> Arc<dyn TokenStore> {
+        let key = SealKey::from_bytes(seal);
+        Arc::new(SealedStore::new(Arc::new(quiet()), key))
+    };
+    fetches_once((0..8).map(|_| process()).collect()).await;
 }

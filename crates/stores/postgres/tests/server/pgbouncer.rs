@@ -9,16 +9,10 @@ use std::{
     time::Duration,
 };
 
-use biped_core::{
-    AccountKey, Clock, ExposeSecret, Generation, SystemClock, TokenRequest, TokenStore,
-};
-use biped_engine::{Settings, TokenManager};
+use biped_core::{AccountKey, Clock, Generation, SystemClock, TokenStore};
 use biped_postgres::PostgresStore;
 use biped_sealed::{SealKey, SealedStore};
-use biped_testing::{
-    Reply, ScriptedHttp, TestProvider,
-    store::{Alternating, durable},
-};
+use biped_testing::store::{Alternating, durable, fetches_once};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::{
@@ -109,27 +103,11 @@ async fn every_promise_is_kept_behind_a_pooler() {
 async fn processes_behind_a_pooler_fetch_once() {
     let server = Postgres::start("").await;
     let bouncer = PgBouncer::before(&server).await;
-    let http = Arc::new(ScriptedHttp::new());
-    http.answer_with(|count, _| Reply::token(&format!("t-{count}"), 3600));
-    let sources: Vec<_> = (0..8)
-        .map(|_| {
-            let store = SealedStore::new(Arc::new(bouncer.store()), SealKey::from_bytes([7; 32]));
-            let manager = TokenManager::builder(http.clone())
-                .store(Arc::new(store))
-                // The machine may be busy; what is tried is who fetches.
-                .settings(Settings::default().store_wait(Duration::from_secs(5)))
-                .build();
-            manager.source(Arc::new(TestProvider::default()), TokenRequest::new())
-        })
-        .collect();
-    let asking: Vec<_> = sources
-        .into_iter()
-        .map(|source| tokio::spawn(async move { source.token().await.unwrap().into_owned() }))
-        .collect();
-    for asking in asking {
-        assert_eq!(asking.await.unwrap().expose_secret(), "t-1");
-    }
-    assert_eq!(http.count(), 1);
+    let process = || -> Arc<dyn TokenStore> {
+        let key = SealKey::from_bytes([7; 32]);
+        Arc::new(SealedStore::new(Arc::new(bouncer.store()), key))
+    };
+    fetches_once((0..8).map(|_| process()).collect()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,175 @@
+//! [`fetches_once`]: processes that share a store ask the vendor once.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use biped_core::{
+    Claim, DurableStore, ExposeSecret, Generation, IdentityKey, Lease, LeaseFailure, StoreError,
+    StoredToken, TokenKey, TokenRequest, TokenStore,
+};
+use biped_engine::{Settings, TokenManager};
+use tokio::sync::Semaphore;
+
+use crate::{Reply, ScriptedHttp, TestProvider};
+
+/// How often an operation is tried. A machine that is busy may take the time of several.
+const ATTEMPTS: usize = 100;
+
+/// Checks that processes, each with one of these stores, ask the vendor once if all of them need the same
+/// token at once. The stores share what they keep, and have the same key
+/// ([`TokenStore::identity_key`]).
+///
+/// The vendor answers when the store has told each process whether it may fetch. So a store whose leases
+/// stop nobody does not pass, although it would share the token.
+///
+/// # Panics
+/// If the vendor is asked more than once, or a process has no token.
+pub async fn fetches_once(stores: Vec<Arc<dyn TokenStore>>) {
+    let count = u32::try_from(stores.len()).expect("that many processes can't be tried");
+    let http = Arc::new(ScriptedHttp::new());
+    http.answer_with(|count, _| Reply::token(&format!("t-{count}"), 3600));
+    http.close_gate();
+    let told = Arc::new(Semaphore::new(0));
+    let processes: Vec<_> = stores
+        .into_iter()
+        .map(|inner| {
+            let store = Arc::new(Asking {
+                inner,
+                told: told.clone(),
+                progress: Mutex::new(Progress::Asking),
+            });
+            let manager = TokenManager::builder(http.clone())
+                .store(store)
+                // It is tried who fetches, not how fast the machine is.
+                .settings(Settings::default().store_wait(Duration::from_secs(60)))
+                .build();
+            let source = manager.source(Arc::new(TestProvider::default()), TokenRequest::new());
+            tokio::spawn(async move { source.token().await.map(|token| token.into_owned()) })
+        })
+        .collect();
+    drop(told.acquire_many(count).await);
+    http.open_gate();
+    for process in processes {
+        let token = process.await.expect("a process panicked");
+        let token = token.unwrap_or_else(|error| panic!("a process has no token: {error}"));
+        assert_eq!(token.expose_secret(), "t-1");
+    }
+    assert_eq!(http.count(), 1, "the vendor was asked more than once");
+}
+
+/// A store that tells when its process knows whether it may fetch.
+#[derive(Debug)]
+struct Asking {
+    inner: Arc<dyn TokenStore>,
+    told: Arc<Semaphore>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Asking,
+    /// It has the lease, and looks once more whether there is a token.
+    Granted,
+    Knows,
+}
+
+impl Asking {
+    fn after(&self, before: Progress, next: Progress) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if *progress == before {
+            *progress = next;
+            if next == Progress::Knows {
+                self.told.add_permits(1);
+            }
+        }
+    }
+}
+
+async fn insisted<T, W>(work: impl Fn() -> W) -> Result<T, StoreError>
+where
+    W: Future<Output = Result<T, StoreError>>,
+{
+    let mut last = work().await;
+    for _ in 1..ATTEMPTS {
+        if last.is_ok() {
+            break;
+        }
+        last = work().await;
+    }
+    last
+}
+
+#[async_trait]
+impl TokenStore for Asking {
+    async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        let found = insisted(|| self.inner.get(key)).await;
+        self.after(Progress::Granted, Progress::Knows);
+        found
+    }
+
+    async fn put(
+        &self,
+        key: &TokenKey,
+        token: &StoredToken,
+        lease: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
+        insisted(|| self.inner.put(key, token, lease)).await
+    }
+
+    async fn forget(
+        &self,
+        key: &TokenKey,
+        through: Generation,
+        keep: Duration,
+    ) -> Result<(), StoreError> {
+        self.inner.forget(key, through, keep).await
+    }
+
+    async fn lease(
+        &self,
+        key: &TokenKey,
+        ttl: Duration,
+        renew: Option<&Lease>,
+    ) -> Result<Claim, StoreError> {
+        let claim = insisted(|| self.inner.lease(key, ttl, renew)).await;
+        let next = match claim {
+            Ok(Claim::Granted(_)) => Progress::Granted,
+            _ => Progress::Knows,
+        };
+        self.after(Progress::Asking, next);
+        claim
+    }
+
+    async fn release(
+        &self,
+        key: &TokenKey,
+        lease: &Lease,
+        failed: Option<LeaseFailure>,
+    ) -> Result<(), StoreError> {
+        self.inner.release(key, lease, failed).await
+    }
+
+    async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
+        self.inner.changed(key, after).await
+    }
+
+    fn rest(&self) -> Duration {
+        self.inner.rest()
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.inner.is_sealed()
+    }
+
+    async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+        insisted(|| self.inner.identity_key()).await
+    }
+
+    fn durable(&self) -> Option<Arc<dyn DurableStore>> {
+        self.inner.durable()
+    }
+}
