@@ -7,7 +7,7 @@ use std::sync::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use biped::{
-    ExposeSecret, TokenManager, TokenRequest, TokenSource,
+    Biped, ExposeSecret, TokenManager, TokenRequest, TokenSource,
     file::FileStore,
     oauth2::OAuth2,
     provider::SecretRef,
@@ -168,6 +168,98 @@ async fn a_bound_token_enters_no_store_that_is_not_sealed() {
     }
 }
 
+/// What a store has of another process may name any key, since others write to it too.
+#[tokio::test]
+async fn a_token_that_names_the_processs_own_key_is_not_adopted() {
+    let fleet = Fleet::of_keys().await;
+    let store = fleet.sealed();
+    let (_, given) = process(fleet.client().dpop_key(SecretRef::inline(P256)), &store).await;
+    let (_, own) = process(fleet.client().dpop(), &store).await;
+    let (from, to) = (
+        given.store_key().await.unwrap(),
+        own.store_key().await.unwrap(),
+    );
+    let thumbprint = async |source: &TokenSource| {
+        let token = source.token().await.unwrap();
+        token.confirmation().unwrap().to_owned()
+    };
+    let mut token = store.get(&from).await.unwrap().unwrap();
+    let text = String::from_utf8(token.bytes.clone()).unwrap();
+    let renamed = text.replace(&thumbprint(&given).await, &thumbprint(&own).await);
+    assert_ne!(text, renamed);
+    token.bytes = renamed.into_bytes();
+    assert!(store.put(&to, &token, None).await.unwrap());
+    assert_eq!(process(fleet.client().dpop(), &store).await.0, "t-3");
+}
+
+#[tokio::test]
+async fn a_bound_token_in_a_store_that_is_not_sealed_is_not_adopted() {
+    let fleet = Fleet::of_keys().await;
+    let provider = || fleet.client().dpop_key(SecretRef::inline(P256));
+    let (sealed, unsealed) = (fleet.sealed(), fleet.unsealed());
+    let (_, source) = process(provider(), &sealed).await;
+    let from = source.store_key().await.unwrap();
+    let (_, source) = process(provider(), &unsealed).await;
+    let to = source.store_key().await.unwrap();
+    let mut token = sealed.get(&from).await.unwrap().unwrap();
+    token.generation.0 += 60_000_000;
+    assert!(unsealed.put(&to, &token, None).await.unwrap());
+    assert_eq!(process(provider(), &unsealed).await.0, "t-3");
+}
+
+/// The text of a tenant's token in another process.
+async fn tenant(fleet: &Fleet, bound: &str, store: &Arc<dyn TokenStore>, name: &str) -> String {
+    let config = format!(
+        "[providers.crm]\nkind = 'oauth2'\ntenant = '[a-z]+'\ntoken_endpoint = '{}/token'\n\
+         client_id = 'file:{}/{{tenant}}.id'\nclient_secret = 's3cret'\n\
+         client_authentication = 'client_secret_basic'\n{bound}\n",
+        fleet.server.uri(),
+        fleet.directory.path().display()
+    );
+    let biped = Biped::builder()
+        .without_environment()
+        .http_client(Arc::new(TokenClient::new().unwrap()))
+        .store(store.clone())
+        .toml(&config)
+        .build()
+        .unwrap();
+    let source = biped.token_source("crm").unwrap().tenant(name);
+    let token = source.token().await.unwrap();
+    assert!(token.confirmation().is_some());
+    let text = token.expose_secret().to_owned();
+    drop(token);
+    biped.manager().drain().await;
+    text
+}
+
+#[tokio::test]
+async fn tenants_share_tokens_that_are_bound_to_keys_of_theirs_and_to_no_other() {
+    let fleet = Fleet::of_keys().await;
+    let store = fleet.sealed();
+    for (name, key) in [("acme", P256), ("umbrella", P384)] {
+        for (ending, text) in [("pem", key), ("id", name)] {
+            let file = fleet.directory.path().join(format!("{name}.{ending}"));
+            std::fs::write(file, text).unwrap();
+        }
+    }
+    let key = fleet.directory.path().join("{tenant}.pem");
+    let given = format!("dpop_key = 'file:{}'", key.display());
+    for (name, expected) in [
+        ("acme", "t-1"),
+        ("umbrella", "t-2"),
+        ("acme", "t-1"),
+        ("umbrella", "t-2"),
+    ] {
+        assert_eq!(tenant(&fleet, &given, &store, name).await, expected);
+    }
+    for expected in ["t-3", "t-4"] {
+        assert_eq!(
+            tenant(&fleet, "dpop = true", &store, "acme").await,
+            expected
+        );
+    }
+}
+
 /// A token that says which certificate it is bound to (RFC 8705 §3.1).
 fn of_certificate(thumbprint: &str) -> String {
     let part = |claims: serde_json::Value| URL_SAFE_NO_PAD.encode(claims.to_string());
@@ -199,6 +291,28 @@ async fn processes_with_the_same_certificate_share_its_token_in_a_sealed_store()
     // The server binds it to a certificate that this process doesn't have.
     let (_, source) = process(certificate(OTHER_CERTIFICATE, RSA), &store).await;
     assert!(!is_stored(&source, &store).await);
+}
+
+#[tokio::test]
+async fn a_token_of_another_certificate_is_not_adopted_wherever_it_is_found() {
+    let fleet = Fleet::new("Bearer", |number| {
+        of_certificate(THUMBPRINT) + &number.to_string()
+    })
+    .await;
+    let of = |pem: &str, key: &str| {
+        let (pem, key) = (SecretRef::inline(pem), SecretRef::inline(key));
+        fleet.client().certificate(pem, key)
+    };
+    let store = fleet.sealed();
+    let (first, source) = process(of(CERTIFICATE, P256), &store).await;
+    let from = source.store_key().await.unwrap();
+    let (_, source) = process(of(OTHER_CERTIFICATE, RSA), &store).await;
+    let to = source.store_key().await.unwrap();
+    // As if both certificates led to one name.
+    let token = store.get(&from).await.unwrap().unwrap();
+    assert!(store.put(&to, &token, None).await.unwrap());
+    assert_ne!(process(of(OTHER_CERTIFICATE, RSA), &store).await.0, first);
+    assert_eq!(fleet.requests().await, 3);
 }
 
 #[tokio::test]
