@@ -46,7 +46,7 @@
 //! | 1 | a bug, or stdout can't be written |
 //! | 2 | a usage or configuration error, or a secret that can't be read |
 //! | 3 | the vendor refused the request |
-//! | 4 | the vendor is unreachable or unavailable, or its response is invalid |
+//! | 4 | the vendor is unreachable or unavailable, its response is invalid, or the token store fails where the command needs it |
 //! | 5 | the API returned an error to `call`, or a redirect that is not followed; the response body is on stdout |
 //! | 126, 127 | the program that `exec` runs can't be run, or does not exist; otherwise `exec` ends with the status of the program |
 //!

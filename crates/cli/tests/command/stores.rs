@@ -5,7 +5,7 @@ use std::{fs, process::Stdio, time::Duration};
 use biped_sandbox::{Effect, Fault};
 use serde_json::Value;
 
-use crate::world::{Ran, World};
+use crate::world::{Ran, World, error_of};
 
 fn state(world: &World, name: &str) -> String {
     let list = world.run("list --format json").json();
@@ -265,6 +265,33 @@ fn a_redis_without_its_url_is_a_configuration_error() {
     assert_eq!(error["kind"], "configuration");
     let message = error["message"].as_str().unwrap();
     assert!(message.contains("--store: store.url"), "{error}");
+}
+
+#[test]
+fn what_needs_the_store_ends_with_status_4_where_it_fails_and_the_list_shows_the_rest() {
+    let world = World::new();
+    let config = world.sandbox().config_toml();
+    let seal = "ab".repeat(32);
+    let store = format!(
+        "[store]\nkind = 'redis'\nurl = 'redis://me:hunter2@127.0.0.1:1'\nseal = '{seal}'\n"
+    );
+    world.write("biped.toml", &(store + &config));
+    let list = world.run("list --format json");
+    assert_eq!(list.status, 4, "{list:?}");
+    let error = error_of(&list.stderr);
+    assert_eq!(error["kind"], "store", "{error}");
+    assert!(!list.stderr.contains("hunter2"), "{list:?}");
+    let rows: Value = serde_json::from_str(&list.stdout).unwrap();
+    let rows = rows.as_array().unwrap();
+    assert!(rows.len() > 1, "{rows:?}");
+    assert!(rows.iter().all(|row| row["state"] == "unknown"), "{rows:?}");
+
+    let list = world.run("list");
+    assert_eq!(list.status, 4, "{list:?}");
+    assert_eq!(list.stderr.lines().count(), 1, "told once: {list:?}");
+    assert_eq!(list.stdout.lines().count(), rows.len() + 1, "{list:?}");
+    let error = world.run("forget shop --format json").error(4);
+    assert_eq!(error["kind"], "store", "{error}");
 }
 
 fn tokens_in(directory: &std::path::Path) -> usize {
