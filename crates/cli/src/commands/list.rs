@@ -84,10 +84,18 @@ pub(crate) fn run(session: &Session, args: &List) -> Outcome {
             None => Ok((rows, failed)),
         }
     })?;
-    if !session.is_json() {
-        for error in &failed {
-            Failure::Biped(error.clone()).tell(false, false);
-        }
+    // A secret that is not there yet leaves a state unknown, and is no failure of the list.
+    let (secrets, failed): (Vec<_>, Vec<_>) = failed
+        .into_iter()
+        .partition(|error| error.kind() == ErrorKind::Secret);
+    let shown: Vec<_> = match (session.is_json(), failed.is_empty()) {
+        // One object, and that of the status if it fails.
+        (true, true) => secrets.iter().take(1).collect(),
+        (true, false) => Vec::new(),
+        (false, _) => secrets.iter().chain(&failed).collect(),
+    };
+    for error in shown {
+        Failure::Biped(error.clone()).tell(session.is_json(), false);
     }
     match args.report.format {
         Format::Json => output::json(&rows)?,

@@ -10,13 +10,7 @@ fn the_list_needs_neither_network_nor_secrets_but_to_tell_whose_token_is_stored(
         "client_id = \"shop-backend\"",
         "client_id = \"env:NOT_SET\"",
     );
-    let unread = |line: &str| {
-        let ran = world.run(line);
-        assert_eq!(ran.status, 4, "{ran:?}");
-        assert!(ran.stderr.contains("NOT_SET"), "{ran:?}");
-        ran.stdout
-    };
-    let text = unread("list");
+    let text = world.run("list").ok();
     for name in [
         "exports",
         "exports-us",
@@ -30,7 +24,7 @@ fn the_list_needs_neither_network_nor_secrets_but_to_tell_whose_token_is_stored(
             "{text}"
         );
     }
-    let list: Value = serde_json::from_str(&unread("list --format json")).unwrap();
+    let list = world.run("list --format json").json();
     let shop = list
         .as_array()
         .unwrap()

@@ -5,8 +5,7 @@
 use std::{process::Command, sync::Arc, time::Duration};
 
 use biped_core::{
-    Claim, Clock, ExposeSecret, Generation, StoreError, StoredToken, SystemClock, TokenKey,
-    TokenRequest, TokenStore,
+    Claim, Clock, Generation, StoreError, StoredToken, SystemClock, TokenKey, TokenStore,
 };
 use biped_redis::RedisStore;
 use biped_sealed::{SealKey, SealedStore};
