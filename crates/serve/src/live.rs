@@ -177,15 +177,20 @@ impl Live {
         for name in names {
             // Providers with the same settings share connections, and a reload keeps them.
             let http = biped.http_settings(name)?;
-            let shared = upstreams.iter().find(|upstream| upstream.is_for(&http));
-            let upstream = shared.cloned().unwrap_or_else(|| {
-                let made = Arc::new(Upstream::new(http, own.clone()));
-                upstreams.push(made.clone());
-                made
-            });
-            let provider = biped.provider(name)?.clone();
             let settings = serve.providers.iter().find(|(known, _)| known == name);
             let settings = settings.map_or_else(ProviderSettings::default, |(_, it)| it.clone());
+            let shared = upstreams.iter().find(|upstream| upstream.is_for(&http));
+            let upstream = match shared {
+                Some(shared) => shared.clone(),
+                None => {
+                    let made = Arc::new(Upstream::new(http, own.clone()));
+                    // A machine without certificates is told of now, instead of at the first call.
+                    made.clients(settings.http2, None)?;
+                    upstreams.push(made.clone());
+                    made
+                }
+            };
+            let provider = biped.provider(name)?.clone();
             let name: Arc<str> = name.into();
             let served = Served {
                 name: name.clone(),

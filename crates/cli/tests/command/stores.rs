@@ -26,6 +26,27 @@ fn the_second_token_within_a_lifetime_sends_nothing() {
 }
 
 #[test]
+fn only_what_connects_needs_the_platforms_certificates() {
+    let world = World::new();
+    let first = world.run("token shop").ok();
+    let without = |line: &str| {
+        let mut command = world.command(line.split(' '));
+        for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            command.env(name, world.path("none"));
+        }
+        Ran::of(command.output().unwrap())
+    };
+    assert_eq!(without("token shop").ok(), first);
+    assert_eq!(without("list").status, 0);
+    // A command that does says what is missing, and so does the sidecar before its first call.
+    for line in ["token shop --fresh", "serve --listen 127.0.0.1:0"] {
+        let stderr = without(line).failed(2);
+        assert!(stderr.contains("certificates"), "{line}: {stderr}");
+    }
+    assert_eq!(world.token_requests(), 1);
+}
+
+#[test]
 fn the_list_shows_what_is_stored_and_forget_removes_it() {
     let world = World::new();
     assert_eq!(state(&world, "shop"), "missing");

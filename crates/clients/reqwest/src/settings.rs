@@ -214,6 +214,14 @@ impl HttpSettings {
         Ok(builder)
     }
 
+    /// Returns an error if the proxy's address can't be used.
+    pub(crate) fn check_proxy(&self) -> Result<(), Error> {
+        match &self.proxy {
+            ProxySetting::At(url) => proxy(url).map(drop),
+            ProxySetting::Environment | ProxySetting::Direct => Ok(()),
+        }
+    }
+
     fn certificates(&self) -> Result<Vec<Certificate>, Error> {
         let mut all = Vec::new();
         for pem in &self.extra_ca {

@@ -37,24 +37,30 @@ impl TokenClient {
     /// Returns a client with the default settings.
     ///
     /// # Errors
-    /// Returns a [`Configuration`](biped_core::ErrorKind::Configuration) error if the platform has no
-    /// trusted certificates.
+    /// None today; see [`with`](Self::with).
     pub fn new() -> Result<Self, Error> {
         Self::with(HttpSettings::new())
     }
 
     /// Returns a client with these settings.
     ///
+    /// The platform's trusted certificates are read with the first request: a process that finds its
+    /// token in a store needs none. If there are none, that request fails with a
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) error.
+    ///
     /// # Errors
     /// Returns a [`Configuration`](biped_core::ErrorKind::Configuration) error for an invalid proxy or
-    /// CA, and if the platform has no trusted certificates.
+    /// CA.
     pub fn with(settings: HttpSettings) -> Result<Self, Error> {
         let clients = Pool::new({
             let settings = settings.clone();
             move |route: &Route| make(&settings, route)
         });
-        // Reports invalid settings now instead of at the first token.
-        clients.client(&Route::default())?;
+        // What is wrong in the settings is told now instead of at the first token.
+        settings.check_proxy()?;
+        if settings.extra_cas().next().is_some() {
+            clients.client(&Route::default())?;
+        }
         Ok(Self {
             settings,
             clients,

@@ -37,7 +37,8 @@ pub(crate) fn why(error: &RedisError) -> String {
             "can't be used: the sentinels know no primary with this name; correct sentinel".into()
         }
         ErrorKind::ClusterConnectionNotFound => {
-            "can't be used as a cluster: no node of the cluster answers, or they have no slots, or refuse the              user or the password of the URLs"
+            "can't be used as a cluster: no node of the cluster answers, or they have no slots, or refuse the \
+             user or the password of the URLs"
                 .into()
         }
         ErrorKind::InvalidClientConfig if error.to_string().contains("sentinel node") => {
