@@ -24,7 +24,7 @@ pub(crate) fn run(session: &Session, args: &List) -> Outcome {
         let text = format!("STATE is {UNKNOWN}: {error}");
         output::marked("note", AnsiColor::Cyan, &text);
     }
-    let (rows, failed) = session.block_on(async {
+    let (rows, failed) = session.block_on_briefly(async {
         let mut rows = Vec::new();
         let mut failed: Vec<Error> = Vec::new();
         // Why no provider so far can have the tenant that is named.

@@ -40,7 +40,7 @@ pub(crate) fn run(session: &Session, args: &args::Token) -> Outcome {
     if args.follow {
         return session.block_on(follow(args, &source));
     }
-    let token = session.block_on(session.limited(&args.name, asked))?;
+    let token = session.block_on_briefly(session.limited(&args.name, asked))?;
     match &args.write {
         Some(path) => written(path, &printed(args, &source, &token)?),
         // On several lines for a terminal.
