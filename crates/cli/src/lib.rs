@@ -74,6 +74,7 @@ pub mod fuzzing;
 mod output;
 mod selection;
 mod session;
+mod threads;
 mod trust;
 mod words;
 

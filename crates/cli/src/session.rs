@@ -16,12 +16,11 @@ use biped::{
 };
 use clap::builder::styling::AnsiColor;
 use etcetera::BaseStrategy;
-use tokio::runtime;
 
 use crate::{
     args::{self, Global},
     failure::{Failure, Outcome},
-    output,
+    output, threads,
     trust::{self, Standing, Trusted, place_of},
 };
 
@@ -341,23 +340,21 @@ impl Session {
     /// Runs asynchronous work. Afterwards it waits for tokens that are being stored, and abandons
     /// everything else.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-        self.block_on_with(runtime::Builder::new_multi_thread().worker_threads(2), work)
+        self.block_on_with(2, work)
     }
 
     /// The same without threads of its own, for work that often finds in the store what it needs: starting
     /// them takes longer than that.
     pub(crate) fn block_on_briefly<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-        self.block_on_with(&mut runtime::Builder::new_current_thread(), work)
+        self.block_on_with(1, work)
     }
 
     fn block_on_with<T>(
         &self,
-        runtime: &mut runtime::Builder,
+        threads: usize,
         work: impl Future<Output = Outcome<T>>,
     ) -> Outcome<T> {
-        let runtime = runtime.enable_all().build().map_err(|error| {
-            Error::internal(format!("the tokio runtime can't be started: {error}"))
-        })?;
+        let runtime = threads::runtime(threads)?;
         let outcome = runtime.block_on(async {
             let outcome = work.await;
             self.settle().await;

@@ -14,7 +14,7 @@ use super::{
     signals::{Ending, endings, reloads},
     systemd::{self, Doing},
 };
-use crate::{args::serve as args, failure::Outcome, output, session::Session};
+use crate::{args::serve as args, failure::Outcome, output, session::Session, threads};
 
 /// How often samples are put into their buckets. Without a scraper they would pile up.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -34,16 +34,7 @@ pub(crate) fn run(session: &Session, args: &args::Serve) -> Outcome {
     }
     let biped = session.resident()?;
     let settings = biped.section::<Serve>("serve").cloned().unwrap_or_default();
-    let mut runtime = match settings.threads() {
-        // The thread that is there anyway: nothing is handed to another.
-        1 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    let runtime = runtime
-        .worker_threads(settings.threads())
-        .enable_all()
-        .build()
-        .map_err(|error| Error::internal(format!("the tokio runtime can't be started: {error}")))?;
+    let runtime = threads::runtime(settings.threads())?;
     let (listen, tokens) = (args.listen.clone(), args.tokens);
     let change = move |serve: Serve| {
         let serve = serve.tokens(tokens);
