@@ -1,7 +1,6 @@
 """CPU time of a whole process: a command that finds its token in the file store, and one that does nothing."""
 
 import http.server
-import json
 import os
 import pathlib
 import statistics
@@ -9,28 +8,10 @@ import subprocess
 import tempfile
 import threading
 
+from tokens import Tokens
+
 PAIRS = int(os.environ.get("PAIRS", "41"))
 BIPED = os.environ["BIPED"]
-
-
-class Tokens(http.server.BaseHTTPRequestHandler):
-    """A token endpoint."""
-
-    asked = 0
-
-    def do_POST(self):
-        Tokens.asked += 1
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        token = {"access_token": "t" * 40, "token_type": "Bearer", "expires_in": 86400}
-        body = json.dumps(token).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
 
 
 def cpu(*arguments):

@@ -15,6 +15,8 @@ import threading
 import time
 import urllib.request
 
+from tokens import Tokens
+
 PAIRS = int(os.environ.get("PAIRS", "9"))
 SECONDS = int(os.environ.get("SECONDS_EACH", "2"))
 CONNECTIONS = [int(n) for n in os.environ.get("CONNECTIONS", "1 16 256").split()]
@@ -28,25 +30,6 @@ def free():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
-
-
-class Tokens(http.server.BaseHTTPRequestHandler):
-    """A token endpoint."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        token = {"access_token": "t" * 40, "token_type": "Bearer", "expires_in": 86400}
-        body = json.dumps(token).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
 
 
 def nginx(work, name, servers):

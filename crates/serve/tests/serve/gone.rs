@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     frames::{self, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, frame},
     observe::Watched,
-    stage::{Caller, address, biped, provider},
+    stage::{Caller, address, biped, provider_of},
     vendor::{Act, Vendor, find, ok, reply},
 };
 
@@ -131,11 +131,10 @@ async fn a_caller_that_goes_while_it_uploads_ends_its_call() {
     let _limit = TimeLimit::start();
     let vendor = Vendor::start().await;
     let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}/base", vendor.address);
-    let own = format!("http://{}", api.local_addr().unwrap());
+    let own = api.local_addr().unwrap().to_string();
     let toml = format!(
         "[serve]\nlisten = ['127.0.0.1:0']\nmax_in_flight = 1\n{}",
-        provider(&vendor).replace(&base, &own)
+        provider_of(vendor.address, &own)
     );
     let running = Server::new(biped(&toml)).start().await.unwrap();
     for upload in uploads() {

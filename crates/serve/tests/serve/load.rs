@@ -1,6 +1,7 @@
 //! Calls under load, while everything around them changes.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,7 +13,7 @@ use biped::{
     Biped,
     provider::{Clock, SystemClock},
 };
-use biped_serve::{Server, section};
+use biped_serve::{Running, Server, section};
 use biped_testing::TimeLimit;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -20,14 +21,14 @@ use tokio::{
 };
 
 use crate::{
-    stage::{Caller, Stage, address, provider},
+    stage::{Caller, Stage, address, biped, provider, provider_of},
     vendor::{Act, Vendor, reply},
 };
 
 /// Calls until it is told to stop, on connections that it keeps and on new ones; returns how many calls
 /// there were, and what failed. `all` counts the calls of all applications.
 async fn application(
-    at: std::net::SocketAddr,
+    at: SocketAddr,
     over: Arc<AtomicBool>,
     all: Arc<AtomicUsize>,
 ) -> (usize, Vec<String>) {
@@ -201,6 +202,13 @@ async fn no_call_of_ten_thousand_fails_while_the_configuration_changes_in_every_
     assert_eq!(vendor.fetches(), 1 + rounds / changes.len() * 2);
 }
 
+/// A sidecar for an API that is not the vendor's own.
+async fn sidecar_of(stage: &Stage, api: SocketAddr) -> Running {
+    let provider = provider_of(stage.vendor.address, &api.to_string());
+    let toml = format!("[serve]\nlisten = ['127.0.0.1:0']\n{provider}");
+    Server::new(biped(&toml)).start().await.unwrap()
+}
+
 #[tokio::test]
 async fn each_piece_of_an_answer_comes_as_it_is_sent() {
     let stage = Stage::new().await;
@@ -216,17 +224,7 @@ async fn each_piece_of_an_answer_comes_as_it_is_sent() {
         }
         stream.write_all(b"0\r\n\r\n").await.unwrap();
     });
-    let toml = format!(
-        "[serve]\nlisten = ['127.0.0.1:0']\n{}",
-        provider(&stage.vendor).replace(
-            &format!("http://{}/base", stage.vendor.address),
-            &format!("http://{api}")
-        )
-    );
-    let running = Server::new(crate::stage::biped(&toml))
-        .start()
-        .await
-        .unwrap();
+    let running = sidecar_of(&stage, api).await;
     let at = address(&running.addresses()[0]);
     let mut stream = TcpStream::connect(at).await.unwrap();
     stream
@@ -309,17 +307,7 @@ async fn an_upload_goes_on_while_nobody_reads_the_answer() {
         }
         got
     });
-    let toml = format!(
-        "[serve]\nlisten = ['127.0.0.1:0']\n{}",
-        provider(&stage.vendor).replace(
-            &format!("http://{}/base", stage.vendor.address),
-            &format!("http://{api}")
-        )
-    );
-    let running = Server::new(crate::stage::biped(&toml))
-        .start()
-        .await
-        .unwrap();
+    let running = sidecar_of(&stage, api).await;
     let at = address(&running.addresses()[0]);
     let mut caller = Caller::new(TcpStream::connect(at).await.unwrap());
     caller

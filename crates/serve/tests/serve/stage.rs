@@ -28,9 +28,14 @@ pub(crate) fn provider(vendor: &Vendor) -> String {
 
 /// The same for a vendor at this address.
 pub(crate) fn provider_at(at: SocketAddr) -> String {
+    provider_of(at, &format!("{at}/base"))
+}
+
+/// The same for a token endpoint at this address and an API elsewhere.
+pub(crate) fn provider_of(at: SocketAddr, api: &str) -> String {
     format!(
         "[providers.shop]\nkind = 'oauth2'\ntoken_endpoint = 'http://{at}/token'\n\
-         api_base_url = 'http://{at}/base'\nclient_id = 'me'\nclient_secret = 'vendor-secret'\n"
+         api_base_url = 'http://{api}'\nclient_id = 'me'\nclient_secret = 'vendor-secret'\n"
     )
 }
 

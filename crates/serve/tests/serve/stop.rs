@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    stage::{Caller, Stage, address, biped, provider},
+    stage::{Caller, Stage, address, biped, provider_of},
     vendor::{Act, Vendor},
 };
 
@@ -47,11 +47,10 @@ async fn a_call_under_way_ends_and_the_connection_with_it() {
     let _limit = TimeLimit::start();
     let vendor = Vendor::start().await;
     let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}/base", vendor.address);
-    let own = format!("http://{}", api.local_addr().unwrap());
+    let own = api.local_addr().unwrap().to_string();
     let toml = format!(
         "[serve]\nlisten = ['127.0.0.1:0']\n{}",
-        provider(&vendor).replace(&base, &own)
+        provider_of(vendor.address, &own)
     );
     let running = Server::new(biped(&toml)).start().await.unwrap();
     let address = address(&running.addresses()[0]);

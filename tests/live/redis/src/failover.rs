@@ -13,7 +13,7 @@ use biped_testing::store::{Alternating, conformance};
 use crate::{
     faults,
     fleet::{Fleet, Log},
-    line::{self, Line},
+    line::{ATTEMPTS, Line},
     many::{Cluster, Files, Guard, Many, Watched},
     postgres::{Pair, Postgres},
     scenarios::{FEWER, PATIENCE, REFRESH_AT, Vendor, line},
@@ -227,7 +227,7 @@ async fn each<M: Many>(
             }
             SystemClock.sleep(SETTLES).await;
             let limit = Some(without.take().slowest.max(measure) + PATIENCE);
-            let during = Line {
+            let mut during = Line {
                 limit,
                 ..line(name, vendor.requests() - before, fleet.take())
             };
@@ -242,7 +242,7 @@ async fn each<M: Many>(
             SystemClock.sleep(vendor.lifetime * 2).await;
             let elapsed = SystemClock.now().mono - started;
             let limit = Some(without.take().slowest.max(measure) + PATIENCE);
-            let afterwards = Line {
+            let mut afterwards = Line {
                 // What was written in the last moments may be lost.
                 allowed: Some(vendor.allowed(elapsed) + 1),
                 limit,
@@ -252,9 +252,18 @@ async fn each<M: Many>(
                 many.restart(primary).await;
             }
             many.signal_watchers(act.stopped_watchers(), "-CONT");
-            let mut lines = [during, afterwards];
-            let again = line::again(attempt, &mut lines);
-            lines.into_iter().for_each(&mut *found);
+            // A machine that stands still for as long as an operation of the store may take makes its
+            // process go on without the store. A store that is to blame is so each time.
+            let again = attempt < ATTEMPTS
+                && [&during, &afterwards].iter().any(|line| !line.is_good())
+                && [&during, &afterwards]
+                    .iter()
+                    .all(|line| line.may_be_the_machine());
+            for line in [&mut during, &mut afterwards] {
+                line.again = again && !line.is_good();
+            }
+            found(during);
+            found(afterwards);
             if !again {
                 break;
             }

@@ -47,8 +47,6 @@ pub(crate) struct Log {
     pub(crate) calls: u64,
     pub(crate) failed: Vec<String>,
     pub(crate) slowest: Duration,
-    /// The longest time for which a process stood still.
-    pub(crate) stood_still: Duration,
     /// What the processes that have ended asked of their store.
     pub(crate) operations: u64,
     /// The time of a processor that they took.
@@ -170,7 +168,7 @@ impl Fleet {
     }
 }
 
-/// Where it goes what a process tells.
+/// Where the news of a process goes.
 struct Told {
     id: u32,
     log: Arc<Mutex<Log>>,
@@ -197,7 +195,6 @@ async fn read(mut lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>
             "B" => begun.add_permits(1),
             "E" => log.failed.push(rest.into()),
             "S" => log.slowest = log.slowest.max(milliseconds()),
-            "L" => log.stood_still = log.stood_still.max(milliseconds()),
             "X" => drop(without.lock().unwrap().insert(id)),
             "K" => drop(without.lock().unwrap().remove(&id)),
             "O" => log.operations += rest.parse::<u64>().unwrap(),

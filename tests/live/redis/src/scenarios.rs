@@ -99,7 +99,6 @@ pub(crate) fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
         calls,
         failed,
         slowest,
-        stood_still,
         ..
     } = log;
     Line {
@@ -109,7 +108,6 @@ pub(crate) fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
         calls,
         failed,
         slowest,
-        stood_still,
         without_store: 0,
         limit: None,
         again: false,

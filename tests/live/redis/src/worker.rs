@@ -2,8 +2,8 @@
 //!
 //! It prints a line for each thing that others want to know: `F` and `D` around a token request,
 //! `B` after its first call, `E why` for a call that failed, `S milliseconds` for a slow one, `R calls` now and then; `X` when its
-//! store fails and `K` when it works again; `L milliseconds` when it stood still for so long; at its end
-//! `O count` of the operations of its store, and `C milliseconds` of CPU.
+//! store fails and `K` when it works again; at its end `O count` of the operations of its store, and
+//! `C milliseconds` of CPU.
 
 use std::{
     sync::{
@@ -226,14 +226,9 @@ pub(crate) fn run(arguments: &[String]) {
             if took > SLOW {
                 println!("S {}", took.as_millis());
             }
-            let paused = SystemClock.now().mono;
             tokio::select! {
                 _ = stdin.read(&mut byte) => break,
                 () = SystemClock.sleep(pause) => {}
-            }
-            let late = (SystemClock.now().mono - paused).saturating_sub(pause);
-            if late > SLOW {
-                println!("L {}", late.as_millis());
             }
         }
         println!("R {calls}");
