@@ -93,9 +93,9 @@
 //! all of it ends after 2 s. So a process uses a promoted replica at the latest 1.75 s after the
 //! promotion, if it takes no longer than 250 ms to connect.
 //!
-//! Replication is asynchronous unless it is configured otherwise. After a fail-over, what was written in
-//! the last moments may be lost: at most one further token request a key, and a rejected token may come
-//! back once, to be rejected again.
+//! A write waits neither for the disk nor for a replica (`synchronous_commit` is off for these statements).
+//! After a crash or a fail-over, what was written in the last moments may be lost: at most one further token
+//! request a key, and a rejected token may come back once, to be rejected again.
 
 mod accounts;
 mod address;

@@ -23,6 +23,10 @@ use crate::{
 /// The longest time that an operation takes.
 pub const LIMIT: Duration = Duration::from_millis(250);
 
+/// Commits do not wait for the disk or a replica, which may take longer than an operation has: the fleet
+/// would go on without its store. A server that crashes loses the last moments, as a fail-over does.
+const LOOSE: &str = "synchronous_commit = off";
+
 /// A connection with the table checked and its changes heard.
 pub(crate) struct Session {
     pub(crate) client: Client,
@@ -70,7 +74,8 @@ impl Session {
         // Behind a pooler, what a session sets would reach the transactions of others.
         if !setup.pooler {
             let limit = LIMIT.as_millis();
-            let session = format!("SET statement_timeout = {limit}; LISTEN \"{channel}\"");
+            let session =
+                format!("SET statement_timeout = {limit}; SET {LOOSE}; LISTEN \"{channel}\"");
             self.client.batch_execute(&session).await.map_err(why)?;
         }
         if self.is_there(setup).await? {
@@ -81,7 +86,9 @@ impl Session {
                 "has no table {name}; create it as the documentation says, or remove create = false"
             ));
         }
-        match self.client.batch_execute(&setup.table.schema()).await {
+        // Several statements in one message are a transaction.
+        let make = format!("SET LOCAL {LOOSE}; {}", setup.table.schema());
+        match self.client.batch_execute(&make).await {
             Ok(()) => Ok(()),
             // Another process has just made it.
             Err(error) if is_taken(&error) => match self.is_there(setup).await? {
@@ -107,7 +114,7 @@ impl Session {
         }
         // The limit ends with a transaction of its own, all of which is sent at once.
         let limit = LIMIT.as_millis();
-        let begin = format!("BEGIN; SET LOCAL statement_timeout = {limit}");
+        let begin = format!("BEGIN; SET LOCAL statement_timeout = {limit}; SET LOCAL {LOOSE}");
         let mut all = pin!(async {
             tokio::join!(
                 biased;

@@ -47,6 +47,8 @@ pub(crate) struct Log {
     pub(crate) calls: u64,
     pub(crate) failed: Vec<String>,
     pub(crate) slowest: Duration,
+    /// How often the store of a process failed that had worked.
+    pub(crate) lapses: u64,
     /// What the processes that have ended asked of their store.
     pub(crate) operations: u64,
     /// The time of a processor that they took.
@@ -195,7 +197,10 @@ async fn read(mut lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>
             "B" => begun.add_permits(1),
             "E" => log.failed.push(rest.into()),
             "S" => log.slowest = log.slowest.max(milliseconds()),
-            "X" => drop(without.lock().unwrap().insert(id)),
+            "X" => {
+                log.lapses += 1;
+                without.lock().unwrap().insert(id);
+            }
             "K" => drop(without.lock().unwrap().remove(&id)),
             "O" => log.operations += rest.parse::<u64>().unwrap(),
             "C" => log.cpu += milliseconds(),

@@ -49,7 +49,7 @@ impl Line {
     fn verdict(&self) -> &'static str {
         match (self.is_good(), self.again) {
             (true, _) => "ok",
-            (false, true) => "slow: once more",
+            (false, true) => "late: once more",
             (false, false) => "BROKEN",
         }
     }

@@ -66,7 +66,9 @@ async fn a_server_that_stops_is_told_and_one_that_starts_again_is_used() {
     assert!(error.contains("can't be reached"), "{error}");
     assert!(!error.contains(PASSWORD), "{error}");
     server.restart().await;
-    until_found(&store, &key).await;
+    // A server that is killed loses the last moments.
+    assert!(until_put(&store, &key, 2).await);
+    assert_eq!(until_found(&store, &key).await.generation.0, 2);
 }
 
 #[tokio::test]

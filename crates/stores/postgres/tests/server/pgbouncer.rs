@@ -18,7 +18,7 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use crate::{
     faults::{until_found, until_put},
     postgres::{PASSWORD, Postgres, as_server},
-    promises::{a_key, connected, keeps_every_promise, token},
+    promises::{ITS_REPLICA_IS_GONE, a_key, connected, keeps_every_promise, token},
 };
 
 /// A real PgBouncer on a free port of loopback.
@@ -96,6 +96,14 @@ async fn every_promise_is_kept_behind_a_pooler() {
     )))
     .await;
     durable::run(async || bouncer.store().durable().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL and a PgBouncer: tests/live/run postgres"]
+async fn behind_a_pooler_no_replica_is_waited_for_either() {
+    let server = Postgres::start(ITS_REPLICA_IS_GONE).await;
+    let bouncer = PgBouncer::before(&server).await;
+    keeps_every_promise(Arc::new(bouncer.store())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -48,6 +48,16 @@ async fn a_postgres_keeps_every_promise() {
     keeps_every_promise(Arc::new(server.store())).await;
 }
 
+/// A commit that waits for a replica, or for a slow disk, would take longer than an operation has.
+pub(crate) const ITS_REPLICA_IS_GONE: &str = "synchronous_standby_names = 'gone'";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_postgres_whose_synchronous_replica_is_gone_keeps_every_promise() {
+    let server = Postgres::start(ITS_REPLICA_IS_GONE).await;
+    keeps_every_promise(Arc::new(server.store())).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a PostgreSQL: tests/live/run postgres"]
 async fn two_connections_keep_every_promise_together() {
