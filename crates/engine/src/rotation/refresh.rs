@@ -121,8 +121,9 @@ impl Refresh {
             turn.end().await;
             return drop(teller.send(outcome));
         };
+        // Also until the turn is over: a program that ends before keeps the others waiting for its lease.
+        let _held = self.engine.rotations.held.begin();
         if answered.is_owed() {
-            let _held = self.engine.rotations.held.begin();
             self.write(&turn, begun.revision, &entry, outcome, (teller, activity))
                 .await;
         } else {

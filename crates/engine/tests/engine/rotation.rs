@@ -332,6 +332,23 @@ async fn a_graceful_stop_waits_for_ten_seconds_and_no_longer() {
     draining.await.unwrap();
 }
 
+/// A program that ends earlier leaves a lease behind, for which all others wait.
+#[tokio::test]
+async fn a_graceful_stop_waits_until_the_lock_is_given_back() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let process = fleet.process();
+    // The store does not respond to the unlock.
+    process.store.stop_after(HALVES - 2);
+    assert_eq!(text(&process.source).await, "t-0");
+    let manager = process.stage.manager.clone();
+    let draining = tokio::spawn(async move { manager.drain().await });
+    process.stage.pass(1.0).await;
+    assert!(!draining.is_finished());
+    process.stage.pass(5.0).await;
+    assert!(draining.is_finished());
+}
+
 #[tokio::test]
 async fn a_store_that_is_down_sends_nothing() {
     let _limit = biped_testing::TimeLimit::start();
