@@ -170,6 +170,38 @@ async fn a_token_is_looked_up_before_a_fetch_and_put_after_it() {
     assert_eq!(second.http.count(), 0);
 }
 
+/// Its tokens have another scheme, and no key that they are bound to is known.
+#[derive(Debug)]
+struct OtherScheme(TestProvider);
+
+#[async_trait]
+impl Provider for OtherScheme {
+    fn id(&self) -> &ProviderId {
+        self.0.id()
+    }
+    async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
+        let token = self.0.fetch(request, cx).await?;
+        let other = Token::new(token.expose_secret(), cx.now()).scheme("DPoP");
+        other.expires_in(token.lifetime()).build()
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_scheme_stays_in_its_process() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let (stage, _) = fleet.process();
+    stage.http.push(Reply::token("t-1", 1000));
+    let provider = Arc::new(OtherScheme(TestProvider::default()));
+    let source = stage.manager.source(provider, TokenRequest::new());
+    assert_eq!(text(&source).await, "t-1");
+    settle().await;
+    let calls = fleet.store.take_calls();
+    assert!(!calls.contains(&"put"), "{calls:?}");
+    let key = source.store_key().await.unwrap();
+    assert_eq!(fleet.store.inner.get(&key).await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn a_token_from_the_store_keeps_its_expiry() {
     let _limit = biped_testing::TimeLimit::start();
