@@ -312,6 +312,16 @@ fn the_place_of_a_tenant_is_checked_when_the_configuration_is_read() {
             "client_secret",
         ),
         (
+            "\"vault:{tenant}/secret\"",
+            "{ cmd = [\"/x\"], at = \"/x\", of = \"{tenant}\" }",
+            "client_secret",
+        ),
+        (
+            "[providers.crm]",
+            "[providers.crm]\nparams = { \"{tenant}\" = \"x\" }",
+            "params",
+        ),
+        (
             "[providers.crm]",
             "[providers.crm]\nrotates = true",
             "rotates",
@@ -347,6 +357,14 @@ fn the_place_of_a_tenant_is_checked_when_the_configuration_is_read() {
             "{ cmd = [\"/x\", \"--of={tenant}\"] }",
         ),
         ("\"vault:{tenant}/secret\"", "{ file = \"/s/{tenant}\" }"),
+        (
+            "\"vault:{tenant}/secret\"",
+            "{ file = \"/s\", at = \"/{tenant}/secret\" }",
+        ),
+        (
+            "\"vault:{tenant}/secret\"",
+            "{ cmd = [\"/x\"], at = \"/{tenant}/secret\" }",
+        ),
     ];
     for (old, new) in GOOD {
         let text = CRM.replace(old, new);

@@ -190,7 +190,8 @@ impl Spot {
                 FieldType::Secret
                 | FieldType::Identifier
                 | FieldType::SecretTable
-                | FieldType::TokenSource => Self::Secret,
+                | FieldType::TokenSource
+                | FieldType::Key => Self::Secret,
                 FieldType::Any if key == "credentials" => Self::Secret,
                 FieldType::Any | FieldType::Table => Self::Unread,
                 _ => Self::Other,
@@ -240,8 +241,11 @@ fn filled(value: &ConfigValue, spot: Spot, name: &str) -> Result<ConfigValue, Wr
         Value::Table(table) => {
             let mut filled_table = BTreeMap::new();
             for (key, inner) in table {
+                if key.contains(PLACE) {
+                    return Err(wrong("{tenant} can't stand in the name of a key".into()));
+                }
                 let place = match (key.as_str(), &inner.raw) {
-                    ("cmd", Value::List(argv)) => {
+                    ("cmd" | "signer", Value::List(argv)) => {
                         if argv.first().is_some_and(holds_place) {
                             return Err(wrong(
                                 "{tenant} can't stand in the name of a program".into(),
@@ -249,7 +253,13 @@ fn filled(value: &ConfigValue, spot: Spot, name: &str) -> Result<ConfigValue, Wr
                         }
                         Spot::Plain
                     }
-                    ("file", Value::Text(_)) => Spot::Plain,
+                    // Parts of references that are written as tables.
+                    ("file" | "at" | "pkcs11", Value::Text(_))
+                    | ("vault", Value::Text(_) | Value::Table(_))
+                        if spot == Spot::Secret =>
+                    {
+                        Spot::Plain
+                    }
                     _ => spot,
                 };
                 filled_table.insert(key.clone(), filled(inner, place, name)?);
