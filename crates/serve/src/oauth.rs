@@ -47,7 +47,10 @@ pub(crate) async fn token(
             identity: &identity,
             ..*own
         };
-        issue(&own, served, form).await
+        let wish = Wish::read(&[], &parts.headers);
+        let wish =
+            wish.map_err(|problem| Refusal::new("invalid_request", problem.detail.clone()))?;
+        issue(&own, served, form, wish).await
     };
     Ok(answer
         .await
@@ -119,7 +122,13 @@ async fn identify(own: &Own<'_>, served: &Served, given: &[String]) -> Result<Id
     Ok(Some(caller))
 }
 
-async fn issue(own: &Own<'_>, served: &Served, form: Form) -> Result<Response<Bytes>, Refusal> {
+/// Issues a token for what the `Biped-…` headers and the fields of the form want.
+async fn issue(
+    own: &Own<'_>,
+    served: &Served,
+    form: Form,
+    mut wish: Wish,
+) -> Result<Response<Bytes>, Refusal> {
     match form.grant.as_deref() {
         Some("client_credentials") => {}
         Some(_) => {
@@ -128,7 +137,6 @@ async fn issue(own: &Own<'_>, served: &Served, form: Form) -> Result<Response<By
         }
         None => return Err(Refusal::new("invalid_request", "grant_type is missing")),
     }
-    let mut wish = Wish::default();
     for (name, value) in form.wish {
         let added = wish.add(&name, value);
         added.map_err(|_| Refusal::new("invalid_request", "a field is not allowed"))?;

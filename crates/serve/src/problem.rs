@@ -130,7 +130,7 @@ pub(crate) struct Parts {
     pub(crate) status: StatusCode,
     pub(crate) word: &'static str,
     title: &'static str,
-    detail: String,
+    pub(crate) detail: String,
     /// The error of RFC 9209.
     error: &'static str,
     provider: Option<Arc<str>>,

@@ -54,6 +54,31 @@ async fn a_header_or_the_path_names_the_tenant_of_a_call() {
 }
 
 #[tokio::test]
+async fn a_header_or_a_field_names_the_tenant_of_an_oauth_client() {
+    let stage = stage("tokens = 'any'", ALLOWED).await;
+    let post = async |headers: &str, form: &str| {
+        let mut caller = stage.caller().await;
+        let length = form.len();
+        caller
+            .write(format!(
+                "POST /-/oauth/crm/token HTTP/1.1\r\nHost: localhost\r\n{headers}\
+                 Content-Length: {length}\r\n\r\n{form}"
+            ))
+            .await;
+        caller.answer().await
+    };
+    let form = "grant_type=client_credentials";
+    let acme = post("Biped-Tenant: acme\r\n", form).await;
+    assert_eq!(acme.status, 200, "{}", acme.text());
+    assert!(acme.text().contains("for-acme"));
+    let umbrella = post("", &format!("{form}&tenant=umbrella")).await;
+    assert!(umbrella.text().contains("for-umbrella"));
+    let two = post("Biped-Tenant: acme\r\n", &format!("{form}&tenant=umbrella")).await;
+    assert_eq!(two.status, 400);
+    assert!(two.text().contains("invalid_request"));
+}
+
+#[tokio::test]
 async fn no_metric_names_a_tenant() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
