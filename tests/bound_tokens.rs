@@ -192,6 +192,41 @@ async fn a_token_that_names_the_processs_own_key_is_not_adopted() {
     assert_eq!(process(fleet.client().dpop(), &store).await.0, "t-3");
 }
 
+/// What a store has may claim any scheme.
+#[tokio::test]
+async fn a_token_is_adopted_only_with_the_scheme_that_its_key_is_proven_by() {
+    let keys = Fleet::of_keys().await;
+    let certificates = Fleet::new("Bearer", |number| {
+        of_certificate(THUMBPRINT) + &number.to_string()
+    })
+    .await;
+    let of_key = || keys.client().dpop_key(SecretRef::inline(P256));
+    let of_certificate = || {
+        let (pem, key) = (SecretRef::inline(CERTIFICATE), SecretRef::inline(P256));
+        certificates.client().certificate(pem, key)
+    };
+    let bound: [(&Fleet, &dyn Fn() -> OAuth2, _); 2] = [
+        (&keys, &of_key, ("DPoP", "Bearer")),
+        (&certificates, &of_certificate, ("Bearer", "DPoP")),
+    ];
+    for (fleet, provider, (right, wrong)) in bound {
+        let store = fleet.sealed();
+        let (_, source) = process(provider(), &store).await;
+        let key = source.store_key().await.unwrap();
+        let mut token = store.get(&key).await.unwrap().unwrap();
+        for (claimed, requests) in [(right, 1), (wrong, 2)] {
+            let text = String::from_utf8(token.bytes.clone()).unwrap();
+            let scheme = |name: &str| format!("\"scheme\":\"{name}\"");
+            assert!(text.contains(&scheme(right)), "{text}");
+            token.bytes = text.replace(&scheme(right), &scheme(claimed)).into_bytes();
+            token.generation.0 += 1;
+            assert!(store.put(&key, &token, None).await.unwrap());
+            process(provider(), &store).await;
+            assert_eq!(fleet.requests().await, requests, "{right} as {claimed}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_bound_token_in_a_store_that_is_not_sealed_is_not_adopted() {
     let fleet = Fleet::of_keys().await;

@@ -213,18 +213,13 @@ impl Provider for OAuth2 {
     }
 
     fn accepts_stored(&self, token: &Token, _: &TokenRequest) -> bool {
-        match token.confirmation() {
-            Some(thumbprint) if is_proven(token) => {
-                self.dpop && self.memory.keys.find(thumbprint).is_some()
-            }
-            _ if self.dpop => false,
-            _ => {
-                let token_type = token.token_type();
-                answer::is_sent_as_bearer(token_type)
-                    || (self.grant.requests_type()
-                        && token_type.eq_ignore_ascii_case(NOT_APPLICABLE))
-            }
+        // Whose key it is bound to, `is_given_key` says.
+        if self.dpop || is_proven(token) {
+            return self.dpop && is_proven(token);
         }
+        let token_type = token.token_type();
+        answer::is_sent_as_bearer(token_type)
+            || (self.grant.requests_type() && token_type.eq_ignore_ascii_case(NOT_APPLICABLE))
     }
 
     async fn is_given_key(&self, thumbprint: &str, cx: &FetchContext<'_>) -> bool {

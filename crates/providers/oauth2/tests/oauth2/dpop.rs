@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use biped_core::{
-    ApiResponse, ErrorKind, Provider as _, SecretRef, SystemClock, Timestamp, TokenRequest, Verdict,
+    ApiResponse, ErrorKind, Provider as _, SecretRef, SystemClock, Timestamp, Token, TokenRequest,
+    Verdict,
 };
 use biped_engine::TokenManager;
 use biped_oauth2::OAuth2;
@@ -108,7 +109,7 @@ async fn every_kind_of_key_proves() {
 }
 
 #[tokio::test]
-async fn only_the_holder_of_the_key_adopts_a_token() {
+async fn only_a_client_with_proofs_adopts_a_token_that_needs_them() {
     let server = server().await;
     let given = server
         .client_with_secret()
@@ -116,9 +117,11 @@ async fn only_the_holder_of_the_key_adopts_a_token() {
     let token = server.fetch(&given).await.unwrap();
     let request = TokenRequest::new();
     assert!(given.accepts_stored(&token, &request));
-    assert!(!server.client_with_secret().accepts_stored(&token, &request));
-    let unbound = server.client_with_secret().dpop();
-    assert!(!unbound.accepts_stored(&token, &request));
+    let bearer = server.client_with_secret();
+    assert!(!bearer.accepts_stored(&token, &request));
+    let unbound = Token::new("t", token.requested_at()).build().unwrap();
+    assert!(!given.accepts_stored(&unbound, &request));
+    assert!(bearer.accepts_stored(&unbound, &request));
 }
 
 #[tokio::test]
