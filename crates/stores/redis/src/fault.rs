@@ -6,6 +6,10 @@ use redis::{ErrorKind, RedisError};
 pub(crate) const NEVER_ANSWERED: &str = "there is no connection yet; if it stays so, check the host and the \
                                          port, and that rediss:// is used exactly where the port has TLS";
 
+/// What may be wrong with a server that ends connections without an answer.
+pub(crate) const HANGS_UP: &str = "ends the connection without an answer: it may not be a Redis; check the host \
+                                   and the port, and that rediss:// is used exactly where the port has TLS";
+
 /// How much of a message of the system or of TLS is shown.
 const WORDS: usize = 200;
 

@@ -222,8 +222,16 @@ impl Server {
             Some(code @ ("MOVED" | "ASK" | "TRYAGAIN")) if self.may_move() => self.refused(
                 &format!("responds with {code}: another server takes over, or slots move"),
             ),
+            _ if error.is_connection_dropped() && self.has_only_hung_up() => {
+                self.refused(fault::HANGS_UP)
+            }
             _ => self.refused(&fault::why(error)),
         }
+    }
+
+    /// Whether there is a connection, and the server has never answered on it.
+    fn has_only_hung_up(&self) -> bool {
+        self.link.known().is_some_and(|link| !link.has_answered())
     }
 
     /// An error that says what is wrong with the server.

@@ -169,6 +169,20 @@ async fn what_a_server_refuses_is_told_by_its_code_and_without_what_was_sent() {
     }
 }
 
+/// As a PostgreSQL does, and a port with TLS.
+#[tokio::test]
+async fn a_server_that_hangs_up_before_it_answers_is_taken_for_no_redis() {
+    let (listener, store) = listening().await;
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.read(&mut [0; 4096]).await;
+        }
+    });
+    let error = found(&store).await.unwrap_err();
+    assert!(error.contains("may not be a Redis"), "{error}");
+    assert!(error.contains("rediss://"), "{error}");
+}
+
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told_as_such() {
     let error = found(&nowhere()).await.unwrap_err();
