@@ -10,12 +10,14 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Clock, Generation, IdentityKey, Lease, LeaseFailure, LeaseId, StoreError, StoredToken,
-    SystemClock, TokenKey, TokenStore,
+    Claim, Clock, DurableStore, Generation, IdentityKey, Lease, LeaseFailure, LeaseId, StoreError,
+    StoredToken, SystemClock, TokenKey, TokenStore,
 };
+use biped_memory::MemoryStore;
 use biped_testing::{
     TimeLimit,
     store::{
+        Alternating, TestAccounts,
         conformance::{self, Check},
         fetches_once,
     },
@@ -563,4 +565,61 @@ impl TokenStore for Flawed {
         }
         Ok(Some(IdentityKey::from_bytes([7; 32])))
     }
+}
+
+/// A store that others hand out: several handles to it say what it says.
+#[tokio::test]
+async fn handles_in_turn_say_what_their_store_says() {
+    #[derive(Debug)]
+    struct Claims(MemoryStore, TestAccounts);
+
+    #[async_trait]
+    impl TokenStore for Claims {
+        async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+            self.0.get(key).await
+        }
+        async fn put(
+            &self,
+            key: &TokenKey,
+            token: &StoredToken,
+            lease: Option<&Lease>,
+        ) -> Result<bool, StoreError> {
+            self.0.put(key, token, lease).await
+        }
+        async fn forget(
+            &self,
+            key: &TokenKey,
+            through: Generation,
+            keep: Duration,
+        ) -> Result<(), StoreError> {
+            self.0.forget(key, through, keep).await
+        }
+        fn rest(&self) -> Duration {
+            Duration::from_secs(1)
+        }
+        fn is_sealed(&self) -> bool {
+            true
+        }
+        fn durable(&self) -> Option<Arc<dyn DurableStore>> {
+            self.1.durable()
+        }
+    }
+
+    let claims = || {
+        Arc::new(Claims(
+            MemoryStore::new(),
+            TestAccounts::new(Arc::new(SystemClock)),
+        ))
+    };
+    let store = Alternating::new(claims(), vec![claims()]);
+    assert!(store.is_sealed());
+    assert_eq!(store.rest(), Duration::from_secs(1));
+    assert!(store.durable().is_some());
+
+    // One handle that tells less is enough.
+    let plain = Arc::new(MemoryStore::new());
+    let mixed = Alternating::new(plain.clone(), vec![claims()]);
+    assert!(!mixed.is_sealed());
+    assert_eq!(mixed.rest(), plain.rest());
+    assert!(Alternating::new(plain, Vec::new()).durable().is_none());
 }

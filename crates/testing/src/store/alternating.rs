@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{
-    Claim, Generation, IdentityKey, Lease, LeaseFailure, StoreError, StoredToken, TokenKey,
-    TokenStore,
+    Claim, DurableStore, Generation, IdentityKey, Lease, LeaseFailure, StoreError, StoredToken,
+    TokenKey, TokenStore,
 };
 
 /// Several handles to the same backend, used in turn: each operation goes to the next one.
@@ -85,6 +85,20 @@ impl TokenStore for Alternating {
 
     async fn changed(&self, key: &TokenKey, after: Generation) -> Result<(), StoreError> {
         self.handle().changed(key, after).await
+    }
+
+    fn rest(&self) -> Duration {
+        let all = self.handles.iter().map(|handle| handle.rest());
+        all.max().unwrap_or_default()
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.handles.iter().all(|handle| handle.is_sealed())
+    }
+
+    /// That of the next handle: whoever asks for it keeps it.
+    fn durable(&self) -> Option<Arc<dyn DurableStore>> {
+        self.handle().durable()
     }
 
     async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
