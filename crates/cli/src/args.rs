@@ -456,7 +456,8 @@ pub(crate) struct Seed {
 
 /// Removes a provider's stored token, for example after a leak
 ///
-/// This is the token of the configured scope and parameters; --scope and --param select another.
+/// This is the token of the configured scope and parameters; --scope and --param select another. A running
+/// process that has it in memory uses it until it renews it, or until the API rejects it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Forget {
     /// The provider's name in biped.toml

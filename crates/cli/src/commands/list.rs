@@ -177,17 +177,24 @@ impl Row {
 
 fn table(rows: &[Row]) -> String {
     let mut table = output::Table::new();
-    table.titles(["NAME", "KIND", "TOKEN ENDPOINT", "FOR", "STATE", "LEFT"]);
+    let titles = ["NAME", "KIND", "TOKEN ENDPOINT", "FOR", "STATE", "LEFT"];
+    // Few providers have one.
+    let has_credentials = rows.iter().any(|row| row.credential.is_some());
+    let credential = has_credentials.then_some("REFRESH TOKEN");
+    table.titles(titles.into_iter().chain(credential));
     for row in rows {
         let left = row.expires_in.map(Duration::from_secs).map(in_words);
-        table.row([
+        let cells = [
             &*row.provider,
             &row.kind,
             &row.token_endpoint,
             &row.request,
             row.state,
             left.as_deref().unwrap_or("-"),
-        ]);
+        ];
+        let stored = row.credential.as_ref().map_or("-", |it| it.state);
+        let credential = has_credentials.then_some(stored);
+        table.row(cells.into_iter().chain(credential));
     }
     table.lines()
 }

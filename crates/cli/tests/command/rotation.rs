@@ -231,6 +231,8 @@ fn a_refresh_token_is_seeded_used_and_removed() {
     let vendor = Vendor::start(false);
     let world = world(&vendor, "");
     assert_eq!(credential(&world), Value::Null);
+    let listed = run(&world, "list", None).ok();
+    assert!(!listed.contains("REFRESH TOKEN"), "{listed}");
     let unseeded = run(&world, "token crm", None).failed(2);
     assert!(unseeded.contains("biped seed crm"), "{unseeded}");
     run(&world, "seed crm", Some("")).failed(2);
@@ -277,6 +279,11 @@ fn a_refused_refresh_token_is_not_sent_again() {
     }
     assert_eq!(vendor.with(|it| it.sent.clone()), [5]);
     assert_eq!(credential(&world)["state"], "refused");
+    let listed = run(&world, "list", None).ok();
+    assert!(
+        listed.contains("REFRESH TOKEN") && listed.contains("refused"),
+        "{listed}"
+    );
     vendor.with(|it| it.revoked = false);
     run(&world, "seed crm", Some("R-0\n")).ok();
     assert_eq!(run(&world, "token crm", None).ok(), "t-0\n");
