@@ -56,6 +56,11 @@ pub(crate) fn why(error: &RedisError) -> String {
     }
 }
 
+/// Whether the server took the connection and ended it.
+pub(crate) fn is_hang_up(error: &RedisError) -> bool {
+    error.is_connection_dropped() && !error.is_connection_refusal()
+}
+
 /// Explains a code of Redis.
 fn meaning(code: &str) -> Option<&'static str> {
     Some(match code {

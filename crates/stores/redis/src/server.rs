@@ -222,7 +222,7 @@ impl Server {
             Some(code @ ("MOVED" | "ASK" | "TRYAGAIN")) if self.may_move() => self.refused(
                 &format!("responds with {code}: another server takes over, or slots move"),
             ),
-            _ if error.is_connection_dropped() && self.has_only_hung_up() => {
+            _ if fault::is_hang_up(error) && self.has_never_answered() => {
                 self.refused(fault::HANGS_UP)
             }
             _ => self.refused(&fault::why(error)),
@@ -230,7 +230,7 @@ impl Server {
     }
 
     /// Whether there is a connection, and the server has never answered on it.
-    fn has_only_hung_up(&self) -> bool {
+    fn has_never_answered(&self) -> bool {
         self.link.known().is_some_and(|link| !link.has_answered())
     }
 
