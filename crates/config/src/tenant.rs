@@ -254,12 +254,7 @@ fn filled(value: &ConfigValue, spot: Spot, name: &str) -> Result<ConfigValue, Wr
                         Spot::Plain
                     }
                     // Parts of references that are written as tables.
-                    ("file" | "at" | "pkcs11", Value::Text(_))
-                    | ("vault", Value::Text(_) | Value::Table(_))
-                        if spot == Spot::Secret =>
-                    {
-                        Spot::Plain
-                    }
+                    ("file" | "at" | "pkcs11" | "vault", _) if spot == Spot::Secret => Spot::Plain,
                     _ => spot,
                 };
                 filled_table.insert(key.clone(), filled(inner, place, name)?);
