@@ -4,6 +4,10 @@ use serde_json::Value;
 
 use crate::naming::letters;
 
+/// The most steps to a value, and the last entry of a list, that an example of a response is made for.
+const DEEPEST: usize = 64;
+const LAST_INDEX: usize = 999;
+
 /// A value and where it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaf {
@@ -87,11 +91,12 @@ impl Path {
                 return None;
             }
             steps.push(match part.parse() {
-                Ok(at) => Step::Index(at),
+                Ok(at) if at <= LAST_INDEX => Step::Index(at),
+                Ok(_) => return None,
                 Err(_) => Step::Key(part.to_owned()),
             });
         }
-        Some(Self { steps })
+        (steps.len() <= DEEPEST).then_some(Self { steps })
     }
 
     /// Puts a value at this place.

@@ -119,6 +119,17 @@ fn jq_tells_which_of_two_tokens_is_meant() {
     assert!(text.contains(r#"token = "/b/0/token""#), "{text}");
 }
 
+/// An example of a response is made for the place: it must not become as large or as deep as a place says.
+#[test]
+fn a_place_that_no_response_has_is_refused() {
+    let deep = ".a".repeat(100_000);
+    for place in [".w[2222222222]", ".[1000].token", &deep] {
+        let curl = format!("curl https://a.example/t | jq -r '{place}'");
+        let refusal = learn(&Material::new("acme", &curl)).unwrap_err();
+        assert!(refusal.to_string().contains("the path that jq reads"));
+    }
+}
+
 #[test]
 fn an_expiry_is_read_by_its_name_and_its_value() {
     for (member, expected) in [

@@ -31,14 +31,22 @@ pub(crate) fn biped_toml(data: &[u8]) {
         Ok(biped) => format!("{biped:?} {:?}", biped.config()),
         Err(error) => format!("{error} {error:?}"),
     };
-    assert!(is_key(&text) || !shown.contains(SECRET), "{shown}");
+    assert!(is_plain(&text) || !shown.contains(SECRET), "{shown}");
 }
 
-/// Whether the secret stands anywhere but at the start of a value: names of keys are shown.
-fn is_key(text: &str) -> bool {
+/// Whether the secret stands anywhere but at the start of a value: names of keys are shown. So are the values
+/// of keys that are no secrets.
+fn is_plain(text: &str) -> bool {
     const VALUES: [&str; 3] = ["= \"", "= '", "://u:"];
+    const SHOWN: [&str; 4] = ["scope", "audience", "kind", "tenant"];
     let mut found = text.match_indices(SECRET);
-    found.any(|(at, _)| !VALUES.iter().any(|start| text[..at].ends_with(start)))
+    found.any(|(at, _)| {
+        let before = &text[..at];
+        let Some(key) = VALUES.iter().find_map(|start| before.strip_suffix(start)) else {
+            return true;
+        };
+        SHOWN.iter().any(|shown| key.trim_end().ends_with(shown))
+    })
 }
 
 /// A token source, in an entry of kind `platform`.
@@ -57,7 +65,7 @@ pub(crate) fn sources(data: &[u8]) {
             Ok(provider) => format!("{provider:?} {:?}", provider.id()),
             Err(problems) => format!("{problems:?}"),
         };
-        assert!(is_key(&text) || !shown.contains(SECRET), "{shown}");
+        assert!(is_plain(&text) || !shown.contains(SECRET), "{shown}");
     }
 }
 
