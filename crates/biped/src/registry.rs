@@ -66,8 +66,8 @@ const STORE_FIELDS: &[Field] = &[
     ),
     Field::new("seal", FieldType::Secret).about(
         "Encrypts what is stored: a key of 32 bytes, in base64 or as 64 hexadecimal digits, or a \
-         reference to it; or a list, of which the first key writes and all read. Tokens of literal \
-         secrets are not stored in a redis without it.",
+         reference to it; or a list, of which the first key writes and all read. Without it, \
+         redis and postgres keep no tokens of secrets that stand in the configuration.",
     ),
 ];
 

@@ -37,9 +37,9 @@ pub(crate) const EXIT_STATUS: &str = "\
 Exit status:
   0  success
   1  a bug in biped, or stdout can't be written
-  2  a usage or configuration error
+  2  a usage or configuration error, or a secret that can't be read
   3  the vendor refused the request
-  4  the vendor is unreachable or unavailable
+  4  the vendor is unreachable or unavailable, its response is invalid, or the token store fails
   5  the API returned an error to `call`, or a redirect that is not followed
   126, 127  the program that `exec` runs can't be run, or does not exist
 
@@ -514,6 +514,11 @@ pub(crate) struct Completions {
 }
 
 impl Command {
+    /// Whether it answers others, which get the errors.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self, Self::Serve(_))
+    }
+
     /// Whether errors are printed as JSON.
     pub(crate) fn wants_json(&self) -> bool {
         let format = match self {

@@ -1,5 +1,5 @@
 //! The `biped` command as a library: an application with providers of its own gets every command for
-//! them, with a `main` of five lines.
+//! them, with a `main` of one line.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -17,8 +17,8 @@
 //!
 //! - Data goes to stdout, everything else to stderr. A reader that closes stdout early ends the
 //!   command without an error.
-//! - A command ends within 15 s (`--timeout`), except for the command that `exec` runs, for `sandbox`
-//!   and for `serve`.
+//! - A command ends within 15 s (`--timeout`). The exceptions are `serve`, `sandbox`, `token --follow`,
+//!   `ready --wait`, the program that `exec` runs, and what waits for a person.
 //! - A request that the vendor has refused is not repeated.
 //! - Colour is used on terminals only, and not if `NO_COLOR` is set.
 //!
@@ -100,7 +100,7 @@ pub fn run(builder: Builder) -> ExitCode {
         Err(error) => return complaint::usage(&error, args::written(&line, "--format")),
     };
     let json = args.command.wants_json();
-    output::log(args.global.verbose, json);
+    output::log(args.global.verbose, json, args.command.serves());
     let session = Session::new(builder, &args.global, json);
     match commands::run(&session, &args.command) {
         Ok(()) => ExitCode::SUCCESS,

@@ -47,11 +47,11 @@ fn is_colorful() -> bool {
 }
 
 /// Prints Biped's own events to stderr: those that `--verbose` asks for, or else the warnings of
-/// stores, unless the output is JSON. Events of other crates may contain secrets and are never printed.
-pub(crate) fn log(verbose: u8, json: bool) {
+/// stores, and if the command `serves`, also those of fetches; none of these if the output is JSON. Events of other crates may contain secrets and are never printed.
+pub(crate) fn log(verbose: u8, json: bool, serves: bool) {
     let level = match verbose {
         0 if json => return,
-        0 => return warn_of_stores(),
+        0 => return warn(serves),
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
@@ -82,11 +82,15 @@ fn fields() -> impl for<'w> FormatFields<'w> {
     format::debug_fn(one)
 }
 
+/// What the engine tells is not of a store.
+const ENGINE: &str = "biped_engine";
+
 /// Prints the warnings of stores and of the configuration. Without a working store the command goes
 /// on, but each run asks the vendor; the user should know why. The user should also know that others
-/// can write the configuration.
-fn warn_of_stores() {
-    let stores = Targets::new().with_targets(
+/// can write the configuration. A command that serves prints no error of its own where a token can't be
+/// fetched, so the engine's warning is printed.
+fn warn(serves: bool) {
+    let targets = Targets::new().with_targets(
         [
             "biped::config",
             "biped::store",
@@ -97,11 +101,12 @@ fn warn_of_stores() {
         ]
         .map(|store| (store, LevelFilter::WARN)),
     );
-    let warnings = Warnings::default().with_filter(stores);
+    let fetches = serves.then_some((ENGINE, LevelFilter::WARN));
+    let warnings = Warnings::default().with_filter(targets.with_targets(fetches));
     let _ = tracing_subscriber::registry().with(warnings).try_init();
 }
 
-/// Prints each warning once, in the form of the command's own warnings.
+/// Prints each warning in the form of the command's own warnings, and one of a store once.
 #[derive(Default)]
 struct Warnings(Mutex<HashSet<String>>);
 
@@ -114,8 +119,9 @@ impl<S: Subscriber> Layer<S> for Warnings {
             Some(provider) => format!("{provider}: {message}"),
             None => message,
         };
+        let is_of_fetch = event.metadata().target().starts_with(ENGINE);
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.insert(text.clone()) {
+        if is_of_fetch || told.insert(text.clone()) {
             marked("warning", AnsiColor::Yellow, &text);
         }
     }

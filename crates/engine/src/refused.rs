@@ -25,6 +25,7 @@ impl Provider for Refused {
     }
 
     async fn fetch(&self, _: &TokenRequest, _: &FetchContext<'_>) -> Result<Token, Error> {
-        Err(Error::configuration("there is no such tenant"))
+        Err(Error::configuration("no tenant can have this name")
+            .with_remedy("use a name that the provider's tenant allows"))
     }
 }

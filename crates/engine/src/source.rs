@@ -352,7 +352,10 @@ impl TokenSource {
         }
         // Should the secrets be readable again, the next flight tells it.
         own.map_err(|error| {
-            let message = format!("the store can't be told: {}", error.message());
+            let message = format!(
+                "the token is forgotten in this process, but not in the store: {}",
+                error.message()
+            );
             Error::store(message).with_source(error)
         })?;
         key.state().told(through);

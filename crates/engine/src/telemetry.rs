@@ -131,7 +131,7 @@ pub(crate) fn store_fault(provider: &str, operation: &'static str, why: &str) {
         target: STORE,
         provider,
         operation,
-        "the token store failed, going on without it: {why}"
+        "the token store failed; continuing without it: {why}"
     );
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn run(session: &Session, args: &args::Init) -> Outcome {
         Ok(()) => {
             session.trust_own(path);
             output::note(&format!(
-                "wrote {shown}; fill in your vendors, then try them with: biped check"
+                "wrote {shown}; fill in your vendors, then run: biped trust && biped check"
             ));
             Ok(())
         }

@@ -21,7 +21,7 @@ pub(crate) fn run(session: &Session, args: &args::Trust) -> Outcome {
         let path = session.named_file().unwrap_or(Path::new(FILE_NAME));
         let place = place_of(path)?;
         let told = match trusted.revoke(&place)? {
-            true => "is not trusted any more",
+            true => "is no longer trusted",
             false => "was not trusted",
         };
         return told_of(session, &place, told);
@@ -37,7 +37,7 @@ pub(crate) fn run(session: &Session, args: &args::Trust) -> Outcome {
     told_of(
         session,
         &place,
-        "is trusted until one of these lines changes",
+        "is trusted until one of these lines, a value that may be part of a host, or the file's location changes",
     )
 }
 

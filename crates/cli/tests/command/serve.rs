@@ -310,6 +310,37 @@ token = "env:CALLER"
     );
 }
 
+#[test]
+fn why_there_is_no_token_is_told_to_the_operator_unasked() {
+    let world = World::new();
+    let file = world.sandbox().config_toml();
+    let at = file.find("[providers.shop]").unwrap();
+    let secret = at + file[at..].find("client_secret").unwrap();
+    let line = file[..secret].lines().count();
+    let end = secret + file[secret..].find('\n').unwrap();
+    let wrong = format!(
+        "{}client_secret = \"wr0ng-s3cret\"{}",
+        &file[..secret],
+        &file[end..]
+    );
+    world.write_untrusted("biped.toml", &wrong);
+    let mut command = world.command(["--config", "biped.toml", "serve", "--listen", "127.0.0.1:0"]);
+    command.stderr(Stdio::piped());
+    let mut running = Running::of(command);
+    let url = running.line();
+    assert_eq!(get(&url, "/shop/v1/orders", "").0, 502);
+    let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
+    let mut told = String::new();
+    while !told.contains("got no token") {
+        told.clear();
+        assert_ne!(stderr.read_line(&mut told).unwrap(), 0);
+    }
+    assert!(told.starts_with("warning: shop: "), "{told}");
+    assert!(told.contains("check client_id and client_secret"), "{told}");
+    assert!(told.contains(&format!("biped.toml:{}", line + 1)), "{told}");
+    assert!(!told.contains("wr0ng-s3cret"), "{told}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_changed_configuration_is_read_again_at_a_hangup() {

@@ -93,11 +93,11 @@ impl TokenSource {
         self.change(|entry, now| {
             if entry.token().is_some() && !replace {
                 let error = Error::configuration("the account has a refresh token already");
-                return Err(error.with_remedy("set --replace to replace it"));
+                return Err(error.with_remedy("to replace it, set replace (biped seed --replace)"));
             }
             entry.seeded(&seed, now).map(Some).map_err(|_| {
                 let error = "this refresh token was used before, and is not sent again";
-                Error::configuration(error).with_remedy("get a new one")
+                Error::configuration(error).with_remedy("get a new one from the vendor")
             })
         })
         .await
