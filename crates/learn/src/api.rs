@@ -50,7 +50,8 @@ pub(crate) fn read(
     request: &mut Request,
     notes: &mut Vec<String>,
 ) -> Result<Api, Refusal> {
-    let params = &mut request.params;
+    // Those of headers are the file's only if the call shows the token as well.
+    let mut params = request.params.clone();
     let sent = curl::parse(&shell::only_curl(text)?)?;
     let sample = answer.sample.as_deref();
     let is_token = |text: &str| match &*placeholder::parts(text) {
@@ -66,9 +67,11 @@ pub(crate) fn read(
     for (name, value) in &sent.headers {
         refuse_signature(name, &format!("the API call's header {name}"))?;
         let lower = name.to_ascii_lowercase();
+        // A placeholder may contain a space as well.
+        let is_scheme = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         let (scheme, rest) = match value.split_once(' ') {
-            Some((scheme, rest)) => (scheme, rest.trim()),
-            None => ("", value.as_str()),
+            Some((scheme, rest)) if is_scheme(scheme) => (scheme, rest.trim()),
+            _ => ("", value.as_str()),
         };
         let is_bearer = lower == "authorization" && scheme.eq_ignore_ascii_case("bearer");
         let names_token = lower.ends_with("token") && placeholder_or_sample(value);
@@ -101,7 +104,7 @@ pub(crate) fn read(
             notes.push("the API call's Authorization shows no token, and was left out".into());
             continue;
         }
-        let value = value_of(params, name, value, notes)?;
+        let value = value_of(&mut params, name, value, notes)?;
         api.headers.push((name.clone(), value));
     }
     let (address, query) = sent.url.split_once('?').unwrap_or((&sent.url, ""));
@@ -146,6 +149,8 @@ pub(crate) fn read(
     if !api.has_token() {
         notes.push("the API call shows no token; the file assumes Authorization: Bearer".into());
         api.headers.clear();
+    } else {
+        request.params = params;
     }
     Ok(api)
 }

@@ -18,12 +18,9 @@ pub(crate) struct Expires {
 }
 
 /// Names of expiries.
-const EXPIRIES: [&str; 30] = [
+const EXPIRIES: [&str; 24] = [
     "expiresin",
     "expirein",
-    "expiresinseconds",
-    "expiresinsecs",
-    "expiresinsec",
     "ttl",
     "lifetime",
     "validfor",
@@ -41,9 +38,6 @@ const EXPIRIES: [&str; 30] = [
     "expiretime",
     "validuntil",
     "validto",
-    "expiresinmilliseconds",
-    "expiresinmillis",
-    "expiresinms",
     "exp",
     "tokenexpiry",
     "tokenexpiration",
@@ -51,15 +45,34 @@ const EXPIRIES: [&str; 30] = [
     "accesstokenexpiresin",
 ];
 
+/// What the name of an expiry may end with.
+const UNITS: [&str; 9] = [
+    "utc",
+    "milliseconds",
+    "millis",
+    "ms",
+    "seconds",
+    "secs",
+    "sec",
+    "minutes",
+    "min",
+];
+
 pub(crate) fn expires(leaves: &[Leaf], token: &Path, notes: &mut Vec<String>) -> Option<Expires> {
     let is_one = |leaf: &&Leaf| {
         let name = leaf.path.name();
-        let stem = name.strip_suffix("utc").unwrap_or(&name);
-        EXPIRIES.contains(&stem) || stem.starts_with("expires") && !stem.contains("refresh")
+        let stem = UNITS.iter().find_map(|unit| name.strip_suffix(unit));
+        let is_expiry = |name: &str| EXPIRIES.contains(&name);
+        is_expiry(&name)
+            || stem.is_some_and(is_expiry)
+            || name.starts_with("expires") && !name.contains("refresh")
     };
     let mut found: Vec<_> = leaves.iter().filter(is_one).collect();
     found.sort_by_key(|leaf| std::cmp::Reverse(leaf.path.shared(token)));
-    let nearest = found.first()?;
+    let Some(nearest) = found.first() else {
+        notes.push(no_expiry(leaves));
+        return None;
+    };
     let near = nearest.path.shared(token);
     let mut forms: Vec<_> = Vec::new();
     let mut why = None;
@@ -75,6 +88,25 @@ pub(crate) fn expires(leaves: &[Leaf], token: &Path, notes: &mut Vec<String>) ->
         notes.push(format!("the expiry at {pointer} was left out: {reason}"));
     }
     forms.into_iter().next()
+}
+
+/// Says that no expiry was found, and which numbers may be one.
+fn no_expiry(leaves: &[Leaf]) -> String {
+    /// A token that lives shorter is not worth keeping, and one that lives longer needs no expiry.
+    const LIVES: std::ops::RangeInclusive<u64> = 30..=100_000_000_000_000;
+    let is_number = |leaf: &&Leaf| {
+        leaf.value
+            .as_u64()
+            .is_some_and(|number| LIVES.contains(&number))
+    };
+    let numbers = leaves.iter().filter(is_number).take(3);
+    let numbers: Vec<_> = numbers.map(|leaf| leaf.path.pointer()).collect();
+    match &*numbers.join(", ") {
+        "" => "the response shows no expiry; set lifetime in the file".into(),
+        numbers => format!(
+            "no expiry was found in the response; if {numbers} is one, set expires in the file, else lifetime"
+        ),
+    }
 }
 
 /// The time of the examples, and an hour later.

@@ -44,6 +44,14 @@ impl Path {
         }
     }
 
+    /// The name of what it is in, without its spelling.
+    pub(crate) fn parent_name(&self) -> String {
+        match self.steps.iter().rev().nth(1) {
+            Some(Step::Key(key)) => letters(key),
+            _ => String::new(),
+        }
+    }
+
     /// The last name, as it is written.
     pub(crate) fn written(&self) -> &str {
         match self.steps.last() {

@@ -49,7 +49,9 @@ const CODES: [&str; 9] = [
     "errorname",
     "errortype",
 ];
-const MESSAGES: [&str; 12] = [
+/// What an object of an error is called, whose `id` is its code.
+const ERRORS: [&str; 3] = ["error", "fault", "err"];
+const MESSAGES: [&str; 13] = [
     "errordescription",
     "message",
     "errormessage",
@@ -62,6 +64,7 @@ const MESSAGES: [&str; 12] = [
     "faultstring",
     "errordetail",
     "title",
+    "text",
 ];
 
 pub(crate) fn read(text: Option<&str>, notes: &mut Vec<String>) -> Option<Refused> {
@@ -90,7 +93,11 @@ pub(crate) fn read(text: Option<&str>, notes: &mut Vec<String>) -> Option<Refuse
         Value::Number(_) => true,
         _ => false,
     };
-    let own = named(&CODES).filter(|leaf| is_code(&leaf.value));
+    let id = leaves
+        .iter()
+        .find(|leaf| leaf.path.name() == "id" && ERRORS.contains(&&*leaf.path.parent_name()));
+    let own = named(&CODES).or(id.cloned());
+    let own = own.filter(|leaf| is_code(&leaf.value));
     let error_code = error.clone().filter(|leaf| is_code(&leaf.value));
     let (code, reason) = match (own, error_code) {
         (Some(own), error) => (Some(own), error),
@@ -128,13 +135,20 @@ fn may_be_flag(leaf: &Leaf) -> bool {
 }
 
 /// Says that the response may have a flag, if no refusal shows whether it is one.
-pub(crate) fn note_flag(answer: &Answer, refused: Option<&Refused>, notes: &mut Vec<String>) {
+pub(crate) fn note_flag(
+    answer: &Answer,
+    (text, refused): (Option<&str>, Option<&Refused>),
+    notes: &mut Vec<String>,
+) {
     let flag = answer.leaves.iter().find(|leaf| may_be_flag(leaf));
     if let (Some(flag), None) = (flag, refused) {
         let at = flag.path.pointer();
+        let remedy = match text {
+            None => "pass a refusal with --error FILE, or set ok",
+            Some(_) => "set ok",
+        };
         notes.push(format!(
-            "{at} looks like a flag of success; pass a refusal with --error FILE, or set ok if a refusal has \
-             another value there"
+            "{at} looks like a flag of success; {remedy} if a refusal has another value there"
         ));
     }
 }

@@ -131,6 +131,67 @@ fn a_place_that_no_response_has_is_refused() {
 }
 
 #[test]
+fn a_placeholder_of_several_words_is_one() {
+    const OWN: &str =
+        r#"curl https://a.example/s --json '{"appId": "<APP_ID>", "appKey": "<APP_KEY>"}'"#;
+    for (value, is_token) in [
+        ("<session key>", true),
+        ("<session token>", true),
+        ("Key <session key>", true),
+        ("<the key>", false),
+    ] {
+        let mut material = Material::new("acme", OWN);
+        material.response = Some(ANSWER);
+        let api = format!("curl https://a.example/v1/x -H 'X-T: {value}'");
+        material.api = Some(&api);
+        let learned = learn(&material).unwrap();
+        let scheme = value.split('<').next().unwrap();
+        let header = format!("\"X-T\" = \"{scheme}{{token}}\"");
+        let is_found = learned.text.replace("X-T =", "\"X-T\" =").contains(&header);
+        assert_eq!(is_found, is_token, "{value}: {}", learned.text);
+        let is_told = learned
+            .notes
+            .iter()
+            .any(|note| note.contains("shows no token"));
+        assert_eq!(is_told, !is_token, "{value}");
+    }
+}
+
+#[test]
+fn a_response_without_an_expiry_is_told_with_what_may_be_one() {
+    for (answer, expected) in [
+        (r#"{"token": "zq81"}"#, Some("shows no expiry")),
+        (r#"{"token": "zq81", "n": 7}"#, Some("shows no expiry")),
+        (r#"{"token": "zq81", "good": 900}"#, Some("if /good is one")),
+        (r#"{"token": "zq81", "validForSec": 900}"#, None),
+    ] {
+        let learned = with_answer("curl https://a.example/t", answer).unwrap();
+        let mut notes = learned.notes.iter();
+        let told = notes.find(|note| note.contains("expiry"));
+        match (told, expected) {
+            (Some(told), Some(expected)) => assert!(told.contains(expected), "{told}"),
+            (None, None) => assert!(learned.text.contains("/validForSec"), "{}", learned.text),
+            other => panic!("{answer}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_error_may_be_named_by_an_id_and_a_text() {
+    let mut material = Material::new("acme", "curl https://a.example/t");
+    material.response = Some(r#"{"ok": true, "token": "zq81", "ttl": 60}"#);
+    material.error = Some(r#"{"ok": false, "fault": {"id": "P-401", "text": "No such app"}}"#);
+    let text = learn(&material).unwrap().text;
+    for part in ["/fault/id", "/fault/text", "/ok"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    material.error = Some(r#"{"ok": false, "reply": {"nr": 9}}"#);
+    let notes = learn(&material).unwrap().notes.join("\n");
+    assert!(notes.contains("/ok looks like a flag"), "{notes}");
+    assert!(!notes.contains("--error"), "{notes}");
+}
+
+#[test]
 fn an_expiry_is_read_by_its_name_and_its_value() {
     for (member, expected) in [
         (
