@@ -514,7 +514,7 @@ pub(crate) struct Completions {
 }
 
 impl Command {
-    /// Whether it answers others, which get the errors.
+    /// Whether errors go to callers of the process, and not to its user.
     pub(crate) fn serves(&self) -> bool {
         matches!(self, Self::Serve(_))
     }

@@ -47,7 +47,8 @@ fn is_colorful() -> bool {
 }
 
 /// Prints Biped's own events to stderr: those that `--verbose` asks for, or else the warnings of
-/// stores, and if the command `serves`, also those of fetches; none of these if the output is JSON. Events of other crates may contain secrets and are never printed.
+/// stores, and of fetches if the command `serves`; no warnings if the output is JSON. Events of other
+/// crates may contain secrets and are never printed.
 pub(crate) fn log(verbose: u8, json: bool, serves: bool) {
     let level = match verbose {
         0 if json => return,
@@ -82,7 +83,7 @@ fn fields() -> impl for<'w> FormatFields<'w> {
     format::debug_fn(one)
 }
 
-/// What the engine tells is not of a store.
+/// The target of the engine's events about fetches.
 const ENGINE: &str = "biped_engine";
 
 /// Prints the warnings of stores and of the configuration. Without a working store the command goes

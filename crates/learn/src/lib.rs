@@ -91,7 +91,7 @@ pub fn learn(material: &Material<'_>) -> Result<Learned, Refusal> {
     };
     let refused = refused::read(material.error, &mut notes);
     let ok = refused::success_flag(&answer, refused.as_ref());
-    refused::note_flag(&answer, (material.error, refused.as_ref()), &mut notes);
+    refused::note_flag(&answer, material.error, refused.as_ref(), &mut notes);
     let api = match material.api {
         Some(text) => Some(api::read(text, &answer, &mut request, &mut notes)?),
         None => {

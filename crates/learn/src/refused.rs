@@ -137,7 +137,8 @@ fn may_be_flag(leaf: &Leaf) -> bool {
 /// Says that the response may have a flag, if no refusal shows whether it is one.
 pub(crate) fn note_flag(
     answer: &Answer,
-    (text, refused): (Option<&str>, Option<&Refused>),
+    text: Option<&str>,
+    refused: Option<&Refused>,
     notes: &mut Vec<String>,
 ) {
     let flag = answer.leaves.iter().find(|leaf| may_be_flag(leaf));

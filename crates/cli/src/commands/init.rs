@@ -43,9 +43,12 @@ pub(crate) fn run(session: &Session, args: &args::Init) -> Outcome {
     match written {
         Ok(()) => {
             session.trust_own(path);
-            output::note(&format!(
-                "wrote {shown}; fill in your vendors, then run: biped trust && biped check"
-            ));
+            // A file that is named needs no trust.
+            let next = match session.named_file() {
+                Some(_) => format!("run: biped --config {shown} check"),
+                None => "run: biped trust, and then: biped check".to_owned(),
+            };
+            output::note(&format!("wrote {shown}; fill in your vendors, then {next}"));
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

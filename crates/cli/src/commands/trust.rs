@@ -37,7 +37,8 @@ pub(crate) fn run(session: &Session, args: &args::Trust) -> Outcome {
     told_of(
         session,
         &place,
-        "is trusted until one of these lines, a value that may be part of a host, or the file's location changes",
+        "is trusted until one of these lines, a value that may be part of a host, or the file's \
+         location changes",
     )
 }
 

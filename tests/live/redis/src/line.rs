@@ -17,6 +17,8 @@ pub(crate) struct Line {
     pub(crate) calls: u64,
     pub(crate) failed: Vec<String>,
     pub(crate) slowest: Duration,
+    /// How often the store of a process failed that had worked.
+    pub(crate) lapses: u64,
     /// How many processes should use the store again, and do not.
     pub(crate) without_store: usize,
     /// A slower call breaks the bound.

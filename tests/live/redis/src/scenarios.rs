@@ -50,10 +50,11 @@ pub(crate) async fn run(wanted: &[String], mut found: impl FnMut(Line)) {
 /// Runs a scenario in which nothing is done to the store. A process whose store still did not answer in time
 /// stood still with the machine, and asked the vendor itself, as it should: then it is tried again. A store
 /// that is to blame is late each time.
-async fn again_if_late(scenario: impl AsyncFn() -> (Line, u64), found: &mut impl FnMut(Line)) {
+async fn again_if_late(scenario: impl AsyncFn() -> Line, found: &mut impl FnMut(Line)) {
     for attempt in 1.. {
-        let (mut line, lapses) = scenario().await;
-        let again = attempt < ATTEMPTS && !line.is_good() && line.failed.is_empty() && lapses > 0;
+        let mut line = scenario().await;
+        let is_late = line.failed.is_empty() && line.lapses > 0;
+        let again = attempt < ATTEMPTS && !line.is_good() && is_late;
         line.again = again;
         found(line);
         if !again {
@@ -114,6 +115,7 @@ pub(crate) fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
         calls,
         failed,
         slowest,
+        lapses,
         ..
     } = log;
     Line {
@@ -123,30 +125,29 @@ pub(crate) fn line(scenario: &'static str, requests: u64, log: Log) -> Line {
         calls,
         failed,
         slowest,
+        lapses,
         without_store: 0,
         limit: None,
         again: false,
     }
 }
 
-async fn five_expiries() -> (Line, u64) {
+async fn five_expiries() -> Line {
     let (server, vendor) = (Server::start().await, Vendor::start(4).await);
     let started = SystemClock.now().mono;
     let fleet = Fleet::roll_out(vendor.setup(Some(server.url())), FLEET).await;
     SystemClock.sleep(vendor.lifetime * 5).await;
     let log = fleet.stop().await;
     let elapsed = SystemClock.now().mono - started;
-    let lapses = log.lapses;
-    let line = Line {
+    Line {
         allowed: Some(vendor.allowed(elapsed)),
         ..line("fleet of 50, five expiries", vendor.requests(), log)
-    };
-    (line, lapses)
+    }
 }
 
 /// At each expiry whoever asks the vendor is killed while it waits for the answer. The token is
 /// renewed early, so that it outlives the dead process's lease.
-async fn holder_killed() -> (Line, u64) {
+async fn holder_killed() -> Line {
     const EARLY: f64 = 0.3;
     let (server, vendor) = (Server::start().await, Vendor::start(12).await);
     vendor.takes(LATENCY * 5);
@@ -174,16 +175,15 @@ async fn holder_killed() -> (Line, u64) {
     let elapsed = SystemClock.now().mono - started;
     log.failed.extend(first.failed);
     log.slowest = log.slowest.max(first.slowest);
-    let lapses = first.lapses + log.lapses;
-    let line = Line {
+    log.lapses += first.lapses;
+    Line {
         allowed: Some(2 * vendor.allowed(elapsed)),
         ..line(
             "the same, each holder killed mid-fetch",
             vendor.requests(),
             log,
         )
-    };
-    (line, lapses)
+    }
 }
 
 /// What is in a Redis and on a disk holds no piece of the token, and opens nowhere else.
