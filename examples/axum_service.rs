@@ -97,7 +97,8 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
 
     // A caller of the service.
     let client = reqwest::Client::builder().no_proxy().build()?;
-    while vendors.goes_on() {
+    while vendors.has_time_left() {
+        vendors.revoke_half_way();
         let answer = client.get(&url).send().await;
         vendors.note(answer.and_then(reqwest::Response::error_for_status));
         tokio::time::sleep(PAUSE).await;

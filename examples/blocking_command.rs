@@ -33,7 +33,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let shop = biped.client("shop")?;
 
     let mut latest = None;
-    while vendors.goes_on() {
+    while vendors.has_time_left() {
+        vendors.revoke_half_way();
         latest = vendors.note(orders(&shop));
         thread::sleep(PAUSE);
     }

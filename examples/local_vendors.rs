@@ -48,12 +48,16 @@ impl LocalVendors {
         self.sandbox.url()
     }
 
-    /// Revokes all tokens half way through, and returns whether there is time for another call.
-    pub(crate) fn goes_on(&mut self) -> bool {
+    /// Returns whether there is time for another call.
+    pub(crate) fn has_time_left(&self) -> bool {
+        self.start.elapsed() < RUN
+    }
+
+    /// Revokes all tokens, once, when half of the time is over.
+    pub(crate) fn revoke_half_way(&mut self) {
         if self.revoked == 0 && self.start.elapsed() > RUN / 2 {
             self.revoked = self.sandbox.revoke_tokens(&KeyFilter::all());
         }
-        self.start.elapsed() < RUN
     }
 
     /// Counts a call, and prints its error.

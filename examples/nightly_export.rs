@@ -1,6 +1,6 @@
 //! A nightly export over all projects of an account.
 //!
-//! The vendor lists the projects; each has its own token, cloud and limit.
+//! The vendor lists the projects; each has its own token and its own cloud.
 //!
 //! ```sh
 //! cargo run --example nightly_export
@@ -48,8 +48,9 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     println!("{} projects", projects.len());
 
     let mut length = 0;
-    // A night takes a moment here, so there are many.
-    while vendors.goes_on() {
+    // Each round stands for one night.
+    while vendors.has_time_left() {
+        vendors.revoke_half_way();
         let mut exports = JoinSet::new();
         for project in &projects {
             exports.spawn(export(account.param("project_id", project.value.clone())));

@@ -18,28 +18,28 @@ fn main() -> ExitCode {
     biped_cli::run(Biped::builder().provider_kind(intranet()))
 }
 
-/// The intranet accepts a pass as the token, for a minute.
+/// The intranet issues tokens itself; each is valid for a minute after it is read.
 fn intranet() -> ProviderKind {
-    let pass = Field::new("pass", FieldType::Secret).required();
+    let token = Field::new("token", FieldType::Secret).required();
     ProviderKind::new("intranet", from_config)
         .about("The APIs behind the company's proxy")
-        .field(pass.about("The pass from the front desk."))
+        .field(token.about("The token that the intranet issued."))
 }
 
 fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
-    let pass = config
-        .secret("pass")
-        .ok_or_else(|| config.missing("pass"))?;
+    let token = config
+        .secret("token")
+        .ok_or_else(|| config.missing("token"))?;
     let id = ProviderId::new("intranet", "https://intranet.example", "")
         .named(config.name())
-        .credential(&pass);
-    Ok(Arc::new(Intranet { id, pass }))
+        .credential(&token);
+    Ok(Arc::new(Intranet { id, token }))
 }
 
 #[derive(Debug)]
 struct Intranet {
     id: ProviderId,
-    pass: SecretRef,
+    token: SecretRef,
 }
 
 #[async_trait]
@@ -49,8 +49,8 @@ impl Provider for Intranet {
     }
 
     async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
-        let pass = cx.secret(&self.pass).await?;
-        Token::new(pass.expose_secret(), cx.now())
+        let token = cx.secret(&self.token).await?;
+        Token::new(token.expose_secret(), cx.now())
             .expires_in(Some(std::time::Duration::from_secs(60)))
             .build()
     }

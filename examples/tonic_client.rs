@@ -38,7 +38,8 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut client = Grpc::with_origin(channel, origin.parse()?);
 
     let mut latest = None;
-    while vendors.goes_on() {
+    while vendors.has_time_left() {
+        vendors.revoke_half_way();
         client.ready().await.map_err(|error| error.to_string())?;
         let request = Request::new("all of them".to_owned());
         let answer = client.unary(request, orders::LIST.parse()?, orders::Texts);

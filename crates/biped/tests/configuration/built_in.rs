@@ -143,7 +143,7 @@ fn the_readmes_file_is_a_configuration() {
     let file = readme.split("```toml\n").nth(1).unwrap();
     let file = file.split("```").next().unwrap();
     let biped = builder().toml(file).build().unwrap();
-    assert_eq!(biped.names().collect::<Vec<_>>(), ["analytics", "shop"]);
+    assert_eq!(biped.names().collect::<Vec<_>>(), ["exports", "shop"]);
 }
 
 #[test]
