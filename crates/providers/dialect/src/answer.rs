@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use biped_core::{
-    Error, ExposeSecret as _, NoLifetime, SecretString, Timestamp, Token, TokenBuilder,
+    Error, ErrorKind, ExposeSecret as _, NoLifetime, SecretString, Timestamp, Token, TokenBuilder,
     VendorError, wire,
 };
 use bytes::Bytes;
@@ -233,7 +233,7 @@ impl Reads {
         now: Timestamp,
     ) -> Result<Body<'_>, Error> {
         if !response.status().is_success() {
-            return Err(wire::failure(response, self.words(response), now));
+            return Err(self.failure(response, self.words(response), now));
         }
         let wanted = self.wanted.as_deref();
         if let Some(body) = wanted.and_then(|wanted| Body::skim(response.body(), wanted)) {
@@ -270,7 +270,7 @@ impl Reads {
             None => {
                 let words = self.words(response);
                 return Err(if words.has_words() {
-                    wire::failure(response, words, now)
+                    self.failure(response, words, now)
                 } else {
                     wire::invalid_response(
                         response,
@@ -288,7 +288,7 @@ impl Reads {
         }
         let words = Some(self.words(response)).filter(VendorError::has_words);
         let words = words.unwrap_or_else(|| wire::vendor_error_despite_status(response));
-        Err(wire::failure(response, words, now))
+        Err(self.failure(response, words, now))
     }
 
     fn token_text(
@@ -353,7 +353,7 @@ impl Reads {
         // Where a flag has reported success, the code belongs to that success.
         let words = self.words(response);
         if self.ok.is_none() && words.has_words() {
-            return wire::failure(response, words, now);
+            return self.failure(response, words, now);
         }
         wire::invalid_response(
             response,
@@ -372,6 +372,32 @@ impl Reads {
             }
         }
         wire::vendor_error(response)
+    }
+
+    /// The error for what the vendor said, whose codes the file may explain.
+    fn failure(
+        &self,
+        response: &http::Response<Bytes>,
+        vendor: VendorError,
+        now: Timestamp,
+    ) -> Error {
+        let says = |codes: &[String]| {
+            let said = [&vendor.code, &vendor.reason].into_iter().flatten();
+            said.into_iter().any(|word| codes.contains(word))
+        };
+        let (is_for_now, is_client) = (
+            says(&self.codes.temporarily_unavailable),
+            says(&self.codes.invalid_client),
+        );
+        if is_for_now {
+            let retry_after = wire::retry_after(response.headers(), now);
+            return Error::unavailable(vendor).with_retry_after(retry_after);
+        }
+        let error = wire::failure(response, vendor, now);
+        match error.kind() {
+            ErrorKind::Refused if is_client => error.refusing_client(true),
+            _ => error,
+        }
     }
 
     fn base_url(

@@ -91,6 +91,7 @@ struct ExpectedError {
     code: Option<String>,
     reason: Option<String>,
     message: Option<String>,
+    invalid_client: Option<bool>,
 }
 
 /// A response of the vendor's API, and whether it rejects the token.

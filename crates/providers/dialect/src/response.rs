@@ -27,6 +27,7 @@ pub(crate) struct Reads {
     pub(crate) ok: Option<Success>,
     /// `None`: the error is wherever vendors write it.
     pub(crate) words: Option<Words>,
+    pub(crate) codes: Codes,
     pub(crate) token_type: AnswerPath,
     pub(crate) scope: AnswerPath,
 }
@@ -54,4 +55,13 @@ pub(crate) struct Words {
     pub(crate) code: Option<AnswerPath>,
     pub(crate) reason: Option<AnswerPath>,
     pub(crate) message: Option<AnswerPath>,
+}
+
+/// What a vendor's own codes mean.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Codes {
+    /// The client's credentials are wrong.
+    pub(crate) invalid_client: Vec<String>,
+    /// The same request may succeed later, whatever the status is.
+    pub(crate) temporarily_unavailable: Vec<String>,
 }

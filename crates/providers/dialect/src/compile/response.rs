@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use biped_config::{ConfigTable, Value};
+use biped_config::{ConfigTable, ConfigValue, Value};
 use biped_core::Lifetime;
 
 use crate::{
     answer_path::AnswerPath,
     expiry::{Expiry, Written},
     reading::{VendorTable as _, line},
-    response::{Reads, Success, Words},
+    response::{Codes, Reads, Success, Words},
     template::Template,
 };
 
@@ -37,7 +37,9 @@ pub(crate) fn reads(step: &ConfigTable, is_first: bool) -> Reads {
     }
     let brings_json_token = token.is_some() && !is_text;
     let expires = expiry(&section, brings_json_token);
+    let mut codes = Codes::default();
     let words = section.table("error").map(|inside| {
+        codes = meanings(&inside);
         let words = Words {
             code: inside.answer_path("code"),
             reason: inside.answer_path("reason"),
@@ -59,6 +61,7 @@ pub(crate) fn reads(step: &ConfigTable, is_first: bool) -> Reads {
         export: exports(&section),
         ok: section.table("ok").and_then(|ok| success(&ok)),
         words,
+        codes,
         token_type: section
             .answer_path("token_type")
             .unwrap_or_else(|| AnswerPath::key("token_type")),
@@ -74,6 +77,29 @@ pub(crate) fn reads(step: &ConfigTable, is_first: bool) -> Reads {
     section.report_unread();
     reads.wanted = wanted(&reads);
     reads
+}
+
+fn meanings(error: &ConfigTable) -> Codes {
+    let codes = |key| {
+        let all = match &error.value(key)?.raw {
+            Value::List(all) => all.iter().map(code).collect(),
+            _ => None,
+        };
+        error.checked(key, all, "a list of codes", |all: &Vec<_>| !all.is_empty())
+    };
+    Codes {
+        invalid_client: codes("invalid_client").unwrap_or_default(),
+        temporarily_unavailable: codes("temporarily_unavailable").unwrap_or_default(),
+    }
+}
+
+/// A code as it is found in a response: as text, also where the vendor writes a number.
+fn code(value: &ConfigValue) -> Option<String> {
+    match &value.raw {
+        Value::Text(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// The top keys of a response that are read.

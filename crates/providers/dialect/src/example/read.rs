@@ -183,6 +183,7 @@ fn expected_error(section: &ConfigTable) -> ExpectedError {
         code: scalar("code"),
         reason: scalar("reason"),
         message: scalar("message"),
+        invalid_client: section.boolean("invalid_client"),
     };
     section.report_unread();
     error

@@ -194,6 +194,11 @@ impl ExpectedError {
             ("error.reason", &self.reason, vendor.reason),
             ("error.message", &self.message, vendor.message),
             ("error.kind", &self.kind, Some(error.kind().to_string())),
+            (
+                "error.invalid_client",
+                &self.invalid_client.map(|yes| yes.to_string()),
+                Some(error.refuses_client().to_string()),
+            ),
         ];
         for (what, expected, actual) in pairs {
             if let Some(expected) = expected {

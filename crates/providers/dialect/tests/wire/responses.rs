@@ -296,6 +296,42 @@ async fn refusals_are_read_where_the_file_says_and_as_the_standard_has_them() {
 }
 
 #[tokio::test]
+async fn the_file_says_which_codes_mean_wrong_credentials_and_which_a_moments_failure() {
+    let response = "error = { code = \"/code\", reason = \"/sub\", invalid_client = [40003, \"NO_KEY\"], \
+                    temporarily_unavailable = [-1] }";
+    for (status, answer, kind, is_client) in [
+        (200, json!({ "code": 40003 }), ErrorKind::Refused, true),
+        (200, json!({ "code": "40003" }), ErrorKind::Refused, true),
+        (
+            400,
+            json!({ "code": 1, "sub": "NO_KEY" }),
+            ErrorKind::Refused,
+            true,
+        ),
+        (200, json!({ "code": 40004 }), ErrorKind::Refused, false),
+        (401, json!({ "code": 40004 }), ErrorKind::Refused, true),
+        (200, json!({ "code": -1 }), ErrorKind::Unavailable, false),
+        (400, json!({ "code": -1 }), ErrorKind::Unavailable, false),
+        (503, json!({ "code": 40003 }), ErrorKind::Unavailable, false),
+    ] {
+        let server = Server::answering(status, answer.clone()).await;
+        let error = server.token(&dialect(response)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{status} {answer}");
+        assert_eq!(error.refuses_client(), is_client, "{status} {answer}");
+        assert_eq!(error.is_transient(), kind == ErrorKind::Unavailable);
+    }
+}
+
+#[tokio::test]
+async fn codes_alone_are_found_where_most_vendors_write_them() {
+    let response = "error = { invalid_client = [\"bad_key\"] }";
+    let error = token(response, json!({ "error": "bad_key" }))
+        .await
+        .unwrap_err();
+    assert!(error.refuses_client());
+}
+
+#[tokio::test]
 async fn scope_and_type_are_the_answers_own() {
     let server = Server::answering(
         201,
