@@ -72,13 +72,20 @@ impl Session {
         let why = |error: Error| fault::why(&error);
         let Table { name, channel, .. } = &setup.table;
         // Behind a pooler, what a session sets would reach the transactions of others.
-        if !setup.pooler {
+        let session = (!setup.pooler).then(|| {
             let limit = LIMIT.as_millis();
-            let session =
-                format!("SET statement_timeout = {limit}; SET {LOOSE}; LISTEN \"{channel}\"");
-            self.client.batch_execute(&session).await.map_err(why)?;
-        }
-        if self.is_there(setup).await? {
+            format!("SET statement_timeout = {limit}; SET {LOOSE}; LISTEN \"{channel}\"")
+        });
+        let set = async {
+            match &session {
+                Some(session) => self.client.batch_execute(session).await.map_err(why),
+                None => Ok(()),
+            }
+        };
+        // Both are sent at once.
+        let (is_set, is_there) = tokio::join!(biased; set, self.is_there(setup));
+        is_set?;
+        if is_there? {
             return Ok(());
         }
         if !setup.create {
