@@ -751,7 +751,7 @@ async fn no_answer_of_a_vendor_brings_a_secret_into_an_error() {
     }
     shown.text("events", events.text());
     shown.assert_hidden();
-    assert!(events.text().contains("got no token"));
+    assert!(events.text().contains("no token could be fetched"));
     for kind in [ErrorKind::Refused, ErrorKind::InvalidResponse] {
         assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
     }
@@ -1019,12 +1019,12 @@ async fn no_event_of_a_whole_flow_shows_a_secret() {
     let error = stage.driven(source.token()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
     shown.error("a refusal", &error);
-    let settled = || events.text().contains("got no token");
+    let settled = || events.text().contains("no token could be fetched");
     until("the refusal was logged", settled).await;
 
     let logged = events.text();
     for word in [
-        "has a new token",
+        "fetched a new token",
         "an API rejected a token",
         "TRACE",
         "DEBUG",

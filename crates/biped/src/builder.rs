@@ -381,7 +381,7 @@ impl Builder {
             // The keys of tokens in the store depend on references.
             store = None;
             unread.get_or_insert(Error::secret(
-                "references are not resolved while a configuration is only shown",
+                "references are not read, because the configuration is only shown",
             ));
         } else if let Some(given) = self.store {
             (store, unread) = (Some(given), None);

@@ -251,7 +251,7 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
         let _ = (token, cx);
         Err(Error::configuration(
-            "this vendor does not support revocation",
+            "this provider does not support revocation",
         ))
     }
 

@@ -26,6 +26,7 @@ impl Lenders for NoLenders {
 pub(crate) fn unknown(input: &Input) -> Error {
     let name = input.provider();
     Error::configuration(format!("there is no provider named {name}"))
+        .with_remedy("configure it, or name it with TokenManagerBuilder::named_provider")
 }
 
 /// A token of another provider, as one attempt uses it.

@@ -37,7 +37,8 @@ impl Lenders for Named {
         // One that is bound to a certificate says who was issued it, and may be presented (RFC 8693 §1.1).
         if token.confirmation().is_some() && token.scheme() != "Bearer" {
             let error = Error::configuration("the token is bound to a key, and can't be presented");
-            return Err(error.with_remedy("set dpop = false there"));
+            let provider = input.provider();
+            return Err(error.with_remedy(format!("set dpop = false for {provider}")));
         }
         let text = match input.field() {
             None => SecretString::from(token.expose_secret()),

@@ -356,7 +356,9 @@ impl TokenSource {
                 "the token is forgotten in this process, but not in the store: {}",
                 error.message()
             );
-            Error::store(message).with_source(error)
+            Error::store(message)
+                .with_remedy("repair that, then forget the token again")
+                .with_source(error)
         })?;
         key.state().told(through);
         Ok(())

@@ -43,7 +43,7 @@ pub(crate) fn fetched(
     spans::flight_ended(Ok(outcome));
     count2("biped_fetches_total", provider, ("outcome", outcome));
     let provider = &*escaped(provider);
-    tracing::debug!(provider, %request, outcome, took_ms = took.as_millis(), "has a new token");
+    tracing::debug!(provider, %request, outcome, took_ms = took.as_millis(), "fetched a new token");
     let token_type = token.token_type();
     if !from_store && token.scheme() == "Bearer" && !token_type.eq_ignore_ascii_case("bearer") {
         // The API may refuse it.
@@ -64,7 +64,8 @@ pub(crate) fn unexpected_rotation(provider: &str) {
     let provider = &*escaped(provider);
     tracing::warn!(
         provider,
-        "the server replaced the refresh token, which may be of no use from now on; set rotates = true"
+        "the server replaced the refresh token, and may refuse the configured one from now on; set \
+         rotates = true"
     );
 }
 
@@ -93,7 +94,7 @@ pub(crate) fn failed(id: &ProviderId, request: &TokenRequest, error: &Error, ser
         error.clone().without_plan().to_string(),
     );
     let error = Escaped(&error);
-    tracing::warn!(provider, %request, kind, serving, retry_in_ms, "got no token: {error}");
+    tracing::warn!(provider, %request, kind, serving, retry_in_ms, "no token could be fetched: {error}");
 }
 
 pub(crate) fn waited(provider: &str) {
@@ -135,14 +136,14 @@ pub(crate) fn store_fault(provider: &str, operation: &'static str, why: &str) {
     );
 }
 
-/// A store that does not keep a credential.
-pub(crate) fn credential_fault(provider: &str, why: &str) {
+/// A store that did not keep what became of a credential.
+pub(crate) fn credential_fault(provider: &str, why: &str, consequence: &str) {
     count2("biped_store_faults_total", provider, ("operation", "swap"));
     let (provider, why) = (&*escaped(provider), Escaped(why));
     tracing::warn!(
         target: STORE,
         provider,
-        "the store of the refresh token failed: {why}"
+        "the account's entry can't be stored: {why}; {consequence}"
     );
 }
 
@@ -162,9 +163,8 @@ pub(crate) fn stored_ignored(provider: &str, why: &str) {
 pub(crate) fn store_without_key() {
     tracing::warn!(
         target: STORE,
-        "the store has no key to tell secrets apart by: tokens of secrets that stand in the \
-         configuration, and of providers without a client_id, stay in this process; seal the store \
-         to share them"
+        "the store is not sealed, so it can't tell clients apart: tokens of inline secrets, and of \
+         providers without a client_id, stay in this process; set store.seal to share them"
     );
 }
 

@@ -99,7 +99,7 @@ async fn run(
     };
     before(feeding, output(&mut child, &mut group, limit))
         .await
-        .unwrap_or_else(|| Err(io::Error::other("its output can't be read")))
+        .unwrap_or_else(|| Err(io::Error::other("the output can't be read")))
 }
 
 /// Reads what a program prints until it ends.
@@ -109,7 +109,7 @@ async fn output(
     limit: usize,
 ) -> io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
     let stdout = child.stdout.take();
-    let mut stdout = stdout.ok_or_else(|| io::Error::other("its output can't be read"))?;
+    let mut stdout = stdout.ok_or_else(|| io::Error::other("the output can't be read"))?;
     let mut printed = Zeroizing::new(Vec::new());
     let mut chunk = Zeroizing::new(vec![0; CHUNK]);
     loop {
@@ -133,7 +133,7 @@ async fn output(
             }
         };
         if printed.len() > limit {
-            let message = format!("it printed more than {limit} bytes");
+            let message = format!("printed more than {limit} bytes");
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
         if let Some(status) = status {

@@ -66,7 +66,7 @@ pub fn read_text_file(path: impl AsRef<Path>, limit: usize) -> io::Result<String
     let content = read_file(path, limit)?;
     std::str::from_utf8(&content)
         .map(str::to_owned)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))
 }
 
 /// Reads a file as [`read_file`] does, if `accept` agrees: it sees the metadata of the opened file, such
@@ -111,7 +111,7 @@ impl Fault {
     }
 
     fn too_large(limit: usize) -> Self {
-        let message = format!("it is larger than {limit} bytes");
+        let message = format!("larger than {limit} bytes");
         Self::new(io::ErrorKind::FileTooLarge, message)
     }
 
@@ -249,7 +249,7 @@ impl Reader {
             hash_map::Entry::Occupied(mut outstanding) => {
                 let outstanding = outstanding.get_mut();
                 if outstanding.overdue {
-                    let message = "an earlier read of it has not returned yet";
+                    let message = "an earlier read has not returned yet";
                     return Err(Fault::new(io::ErrorKind::TimedOut, message));
                 }
                 if outstanding.next.len() == outstanding.next.capacity() {
@@ -314,7 +314,7 @@ impl Reader {
             outstanding.overdue |= outstanding.number == number;
         }
         let seconds = timeout.as_secs_f64();
-        let message = format!("its file system does not respond within {seconds} s");
+        let message = format!("the file system does not respond within {seconds} s");
         Fault::new(io::ErrorKind::TimedOut, message)
     }
 
@@ -372,7 +372,7 @@ fn require_regular(metadata: &fs::Metadata) -> Result<(), Fault> {
         directory if directory.is_dir() => (io::ErrorKind::IsADirectory, "directory"),
         other => (io::ErrorKind::InvalidInput, special(other)),
     };
-    let message = format!("it is a {what}, not a regular file");
+    let message = format!("a {what}, not a regular file");
     Err(Fault::new(kind, message))
 }
 

@@ -223,14 +223,14 @@ impl SecretRef {
             return Ok(());
         }
         Err(Error::secret(format!(
-            "{source} is not resolved while a configuration is only shown"
+            "{source} is not read, because the configuration is only shown"
         )))
     }
 
     /// The error for a reference that names no place.
     #[must_use]
     pub fn names_nothing() -> Error {
-        Error::secret("an empty list names no secret")
+        Error::secret("an empty list names no secret").with_remedy("name at least one place")
     }
 
     /// A name for this reference, such as the client identifier in a `ProviderId`:

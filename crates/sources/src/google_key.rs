@@ -82,13 +82,13 @@ impl Source for GoogleKey {
         let text = cx.fetch.secret(&self.file).await?;
         let place = self.name(cx.fetch.candidate());
         let file: Value = serde_json::from_str(text.expose_secret()).map_err(|_| {
-            Error::secret(format!("{KEY}: {place} holds no JSON"))
+            Error::secret(format!("{KEY}: {place} does not contain JSON"))
                 .with_remedy("set it to \"file:PATH\" of the key file")
                 .transient(true)
         })?;
         let member = |name: &str| {
             let value = file[name].as_str();
-            value.ok_or_else(|| Error::secret(format!("{place} has no {name}")))
+            value.ok_or_else(|| Error::secret(format!("{place} does not contain {name}")))
         };
         let endpoint = cx.token_endpoint.map_or(TOKEN_ENDPOINT, Url::as_str);
         check(&file, &place, Some(endpoint))?;
@@ -135,7 +135,7 @@ fn check(file: &Value, place: &str, endpoint: Option<&str>) -> Result<(), Error>
                 "{place} is not the key file of a service account"
             )));
         }
-        None => return Err(Error::secret(format!("{place} has no type"))),
+        None => return Err(Error::secret(format!("{place} does not contain type"))),
     }
     // The file must not choose whom the assertion is sent to.
     let named = file["token_uri"].as_str();

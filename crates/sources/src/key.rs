@@ -44,14 +44,14 @@ impl SigningKey {
     /// # Errors
     /// If the system provides no random numbers.
     pub fn generate() -> Result<Self, Error> {
-        let pair = Pair::generate().ok_or_else(|| Error::internal("no key could be generated"))?;
+        let pair = Pair::generate().ok_or_else(|| Error::internal("a key can't be generated"))?;
         Self::of(pair, None, None)
     }
 
     fn of(pair: Pair, kid: Option<String>, alg: Option<Algorithm>) -> Result<Self, Error> {
         let public = pair
             .public_jwk()
-            .ok_or_else(|| Error::internal("the public half of a key cannot be read"))?;
+            .ok_or_else(|| Error::internal("the public half of a key can't be read"))?;
         let thumbprint = sha256(&public);
         Ok(Self {
             pair,
@@ -105,7 +105,7 @@ impl SigningKey {
         let signed = self
             .pair
             .sign(alg, input.as_bytes())
-            .ok_or_else(|| Error::secret("the key cannot sign"))?;
+            .ok_or_else(|| Error::secret("the key can't sign"))?;
         Ok(format!("{input}.{}", encoded(&signed)))
     }
 }

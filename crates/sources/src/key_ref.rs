@@ -130,7 +130,7 @@ impl KeyRef {
                 if self.references != References::All || !cx.resolves_all() {
                     let name = signer.reference();
                     return Err(Error::secret(format!(
-                        "{name} is not asked while a configuration is only shown"
+                        "{name} is not read, because the configuration is only shown"
                     )));
                 }
                 let public = signer.public(&cx.source_context()).await?;

@@ -214,11 +214,10 @@ pub(crate) fn address_of(
 ) -> Result<Url, Error> {
     let url = Url::parse(text.trim()).ok().filter(may);
     url.ok_or_else(|| {
-        let message = format!(
-            "the environment variable {variable} does not hold an address that may be asked"
-        );
-        Error::secret(message)
-            .with_remedy("it must be https, this machine, or the platform's own address")
+        let message = format!("the environment variable {variable} does not hold a usable address");
+        Error::secret(message).with_remedy(
+            "set it to an https URL, to http on this machine, or to the platform's own address",
+        )
     })
 }
 

@@ -118,13 +118,13 @@ impl Spiffe {
         }
         let text = platform::variable(SOCKET).ok_or_else(|| {
             Error::secret(format!("the environment variable {SOCKET} is not set"))
-                .with_remedy("set socket, or run where an agent of SPIFFE listens")
+                .with_remedy("set socket, or run on a machine with a SPIFFE agent")
         })?;
         Socket::parse(&text).ok_or_else(|| {
             Error::secret(format!(
-                "the environment variable {SOCKET} does not hold an address that may be asked"
+                "the environment variable {SOCKET} does not hold a usable address"
             ))
-            .with_remedy("it must be unix:///PATH, or tcp://ADDRESS:PORT of this machine")
+            .with_remedy("set it to unix:///PATH, or to tcp://ADDRESS:PORT of this machine")
         })
     }
 

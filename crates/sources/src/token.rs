@@ -158,7 +158,7 @@ impl ExternalToken {
             _ => error.with_token_source(&*name),
         };
         if self.references != References::All || !cx.fetch.resolves_all() {
-            let message = format!("{name} is not asked while a configuration is only shown");
+            let message = format!("{name} is not read, because the configuration is only shown");
             return Err(named(Error::secret(message)));
         }
         let Found { text, expires_in } = self.source.read(cx).await.map_err(named)?;

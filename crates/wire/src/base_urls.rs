@@ -76,12 +76,8 @@ impl BaseUrls {
     /// # Errors
     /// [`InvalidResponse`](biped_error::ErrorKind::InvalidResponse), which says what is wrong with it.
     pub fn read(&self, text: &str) -> Result<Url, Error> {
-        let refuse = |why: String| {
-            Err(
-                Error::invalid_response(format!("the vendor's base URL {why}"))
-                    .with_remedy("ask the vendor; no token was sent there"),
-            )
-        };
+        let refused = |why: String| Error::invalid_response(format!("the vendor's base URL {why}"));
+        let refuse = |why| Err(refused(why).with_remedy("ask the vendor; no token was sent there"));
         let Ok(url) = Url::parse(text.trim()) else {
             return refuse("is not a valid URL".into());
         };
@@ -112,7 +108,12 @@ impl BaseUrls {
         if hosts.any(|pattern| host_matches(host, pattern)) {
             Ok(url)
         } else {
-            refuse(format!("is outside the vendor's hosts: {shown}"))
+            Err(
+                refused(format!("is outside the vendor's hosts: {shown}")).with_remedy(
+                    "ask the vendor, or add the host to base_url_hosts if you trust it; no token was \
+                     sent there",
+                ),
+            )
         }
     }
 

@@ -37,7 +37,7 @@ impl fmt::Display for NoLifetime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Missing => "the response has no expires_in",
-            Self::Unreadable => "the lifetime in the response can't be read, or is over already",
+            Self::Unreadable => "the lifetime in the response can't be read, or has already ended",
             Self::Misplaced => "the response has no lifetime where the vendor file says",
         })
     }

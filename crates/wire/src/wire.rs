@@ -41,9 +41,10 @@ pub fn json(response: &http::Response<Bytes>) -> Result<Value, Error> {
         let what = match response.headers().get(header::CONTENT_ENCODING) {
             _ if body.starts_with(b"<") => "HTML or XML, not JSON",
             Some(coding) if coding != "identity" => "compressed, although that was not requested",
-            _ => "not JSON, or truncated",
+            _ => "truncated or not JSON",
         };
-        invalid_response(response, format!("the response is {what}")).with_remedy("check the URL")
+        invalid_response(response, format!("the response is {what}"))
+            .with_remedy("check the URL of this request; a login page or a proxy may be responding")
     })
 }
 

@@ -331,7 +331,7 @@ fn why_there_is_no_token_is_told_to_the_operator_unasked() {
     assert_eq!(get(&url, "/shop/v1/orders", "").0, 502);
     let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
     let mut told = String::new();
-    while !told.contains("got no token") {
+    while !told.contains("no token could be fetched") {
         told.clear();
         assert_ne!(stderr.read_line(&mut told).unwrap(), 0);
     }

@@ -38,13 +38,13 @@ fn explain(place: &str, error: &reqwest::Error, settings: &HttpSettings) -> Erro
     }
     if error.is_timeout() {
         return if error.is_connect() {
-            let limit = settings.connect_timeout;
-            Error::unreachable(format!("no connection to {place} within {limit:?}"))
+            let seconds = settings.connect_timeout.as_secs_f64();
+            Error::unreachable(format!("{place} accepts no connection within {seconds} s"))
                 .with_remedy("check the network, the firewall and the proxy")
         } else {
-            let limit = settings.timeout;
+            let seconds = settings.timeout.as_secs_f64();
             Error::unreachable(format!(
-                "no complete response from {place} within {limit:?}"
+                "{place} sends no complete response within {seconds} s"
             ))
         };
     }
@@ -139,7 +139,8 @@ fn connect_failure(place: &str, error: &reqwest::Error) -> Error {
             Error::unreachable(format!("the network has no route to {place}"))
                 .with_remedy("check the network")
         }
-        _ => Error::unreachable(format!("the connection to {place} failed")),
+        _ => Error::unreachable(format!("the connection to {place} failed"))
+            .with_remedy("check the network and the proxy"),
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn place(
             "the base URL {} contains a query or a fragment",
             redacted_url(base)
         ))
-        .with_remedy("remove it; give a query with each request"));
+        .with_remedy("remove it, and give a query with each request"));
     }
     if is_relative {
         let mut placed = base.clone();
@@ -59,7 +59,7 @@ pub(super) fn elsewhere(url: &Url, base: Option<&Url>) -> Error {
     let url = redacted_url(url);
     let Some(base) = base else {
         return Error::configuration(format!("{url} is outside the API's origin")).with_remedy(
-            "call other addresses with a plain client; where the API is there, set api_base_url",
+            "call other addresses with a plain client; if this is the API's, set api_base_url",
         );
     };
     let base = redacted_url(base);

@@ -221,7 +221,7 @@ impl SharedStore {
         let done = tokio::select! {
             biased;
             done = work => done,
-            () = clock.sleep(*left) => Err(StoreError::new("it took too long")),
+            () = clock.sleep(*left) => Err(StoreError::new("the store did not respond in time")),
         };
         let now = clock.now().mono;
         *left = left.saturating_sub(now.saturating_sub(started));
@@ -247,7 +247,7 @@ impl StoreSession<'_> {
         let is_sealed = self.shared.store.is_sealed();
         let token = vet::decode(&stored, is_sealed, self.shared.clock.now().wall);
         if token.is_none() {
-            self.ignored("it can't be read");
+            self.ignored("it is damaged, or written by another version");
         }
         token
     }
@@ -330,7 +330,8 @@ impl StoreSession<'_> {
                 LeaseAnswer::Granted(Some(lease))
             }
             Some(Claim::Granted(_)) => {
-                telemetry::store_fault(self.id.name(), "lease", "its numbers make no sense");
+                let why = "its lease has a generation far in the future; check the store's clock";
+                telemetry::store_fault(self.id.name(), "lease", why);
                 LeaseAnswer::Granted(None)
             }
             Some(Claim::Taken { left }) if vet::may_be_leased(left) => LeaseAnswer::Taken(left),
@@ -339,7 +340,9 @@ impl StoreSession<'_> {
             }
             // No process of Biped writes such a lease, and what wrote it must not stop this one.
             Some(Claim::Taken { .. } | Claim::CoolingDown { .. }) => {
-                telemetry::store_fault(self.id.name(), "lease", "it lasts longer than any lease");
+                let why =
+                    "its lease lasts longer than Biped sets; check who else writes to the store";
+                telemetry::store_fault(self.id.name(), "lease", why);
                 LeaseAnswer::Granted(None)
             }
         }

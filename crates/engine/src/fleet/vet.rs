@@ -56,12 +56,12 @@ pub(crate) async fn check_stored(
     cx: &FetchContext<'_>,
 ) -> Result<(), Cow<'static, str>> {
     if token.expires_at().is_none() && !provider.lives_until_rejected() {
-        return Err("it has no expiry, and the vendor's tokens have one".into());
+        return Err("it never expires, but this vendor's tokens do".into());
     }
     // Who used it last is not known here; that it was issued lately is.
     let age = cx.now().since(token.requested_at());
     if provider.idle_limit().is_some_and(|limit| age >= limit) {
-        return Err("the vendor may have ended it, because it lay unused".into());
+        return Err("it may have been unused for longer than the vendor allows".into());
     }
     if let Some(thumbprint) = token.confirmation()
         && !provider.is_given_key(thumbprint, cx).await
@@ -69,7 +69,7 @@ pub(crate) async fn check_stored(
         return Err("it is bound to a key that this process was not given".into());
     }
     if !provider.accepts_stored(token, request) {
-        return Err("the provider does not use it".into());
+        return Err("the provider does not accept it for this request".into());
     }
     let checked = check_base_url(token, provider, cx).await;
     checked.map_err(|error| error.message().to_owned().into())

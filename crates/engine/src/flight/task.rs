@@ -196,13 +196,15 @@ impl FlightTask {
             let passed = now.mono.saturating_sub(started.mono);
             left = settings.flight_limit.saturating_sub(passed);
         }
-        let why = if self.flight.is_queued() {
-            ": the queue of requests to its token endpoint is too long"
-        } else {
-            ""
-        };
         let limit = settings.flight_limit.as_secs();
-        let error = Error::unreachable(format!("no token within {limit} s{why}"));
+        let error = if self.flight.is_queued() {
+            Error::unreachable(format!(
+                "no token within {limit} s: too many token requests wait for this token endpoint"
+            ))
+            .with_remedy("raise engine.concurrent_fetches")
+        } else {
+            Error::unreachable(format!("no token within {limit} s"))
+        };
         Err(FlightFailure::Fetch(error.into()).into())
     }
 

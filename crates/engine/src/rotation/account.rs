@@ -7,7 +7,7 @@ use biped_core::{Account, Error, SecretString, Timestamp};
 use super::{
     entry::{Entry, State},
     refresh::account_key,
-    turn::salt,
+    turn::{contended, salt},
 };
 use crate::source::TokenSource;
 
@@ -92,12 +92,14 @@ impl TokenSource {
     pub async fn seed(&self, seed: SecretString, replace: bool) -> Result<(), Error> {
         self.change(|entry, now| {
             if entry.token().is_some() && !replace {
-                let error = Error::configuration("the account has a refresh token already");
-                return Err(error.with_remedy("to replace it, set replace (biped seed --replace)"));
+                let error = Error::configuration("the account already has a refresh token");
+                return Err(
+                    error.with_remedy("pass --replace, or replace = true in code, to overwrite it")
+                );
             }
             entry.seeded(&seed, now).map(Some).map_err(|_| {
-                let error = "this refresh token was used before, and is not sent again";
-                Error::configuration(error).with_remedy("get a new one from the vendor")
+                let error = "this refresh token was stored before, and is not sent again";
+                Error::configuration(error).with_remedy("get a new refresh token from the vendor")
             })
         })
         .await
@@ -131,9 +133,7 @@ impl TokenSource {
         let cx = engine.context(&**self.provider(), 0, None);
         let key = account_key(self.account()?, &cx).await?;
         let turn = engine.rotations.turn(key, PATIENCE, &*engine.clock).await?;
-        let mut changed = Err(Error::store(
-            "other processes changed the account's entry again and again",
-        ));
+        let mut changed = Err(contended());
         for _ in 0..READS {
             let step = async {
                 let (revision, stored) = turn.load().await?;

@@ -12,7 +12,7 @@ use tracing::{Instrument as _, Span};
 use super::{
     entry::Entry,
     protocol::{Answered, Plan, Planner, Settled, after, settle},
-    turn::{Turn, salt},
+    turn::{Turn, contended, salt},
 };
 use crate::{
     engine::Engine,
@@ -128,8 +128,7 @@ impl Refresh {
                 .await;
         } else {
             if let Err(error) = turn.swap(begun.revision, &entry).await {
-                // The next refresh sends the same credential all the same.
-                self.tell_fault(&error);
+                self.tell_fault(&error, "the next refresh sends the same refresh token");
             }
             let _ = teller.send(outcome);
         }
@@ -176,9 +175,7 @@ impl Refresh {
                 token,
             });
         }
-        Err(Error::store(
-            "other processes changed the account's entry again and again",
-        ))
+        Err(contended())
     }
 
     async fn send(&self, token: &SecretString) -> (Outcome, Answered) {
@@ -244,7 +241,10 @@ impl Refresh {
                 Err(fault) => fault,
             };
             if teller.is_some() {
-                self.tell_fault(&fault);
+                self.tell_fault(
+                    &fault,
+                    "the entry is kept in memory until the store works again",
+                );
             }
             let passed = clock.now().mono.saturating_sub(start);
             if passed.saturating_add(wait) >= REFRESH
@@ -303,8 +303,8 @@ impl Refresh {
         })
     }
 
-    fn tell_fault(&self, fault: &StoreError) {
-        telemetry::credential_fault(self.provider.id().name(), &fault.to_string());
+    fn tell_fault(&self, fault: &StoreError, consequence: &str) {
+        telemetry::credential_fault(self.provider.id().name(), &fault.to_string(), consequence);
     }
 }
 

@@ -45,6 +45,11 @@ struct Busy {
     all: Arc<Mutex<HashSet<AccountKey>>>,
 }
 
+/// The error for an entry that other processes changed whenever this one wanted to.
+pub(super) fn contended() -> Error {
+    Error::store("other processes keep changing the account's entry").with_remedy("try again")
+}
+
 impl Rotations {
     pub(crate) fn new(durable: Option<Arc<dyn DurableStore>>) -> Self {
         Self {

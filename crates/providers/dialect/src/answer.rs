@@ -34,7 +34,7 @@ impl Dialect {
         sent_at: Timestamp,
     ) -> Result<Token, Error> {
         let Some(step) = self.steps.first() else {
-            return Err(Error::internal("a dialect without a request"));
+            return Err(Error::internal("the dialect has no request"));
         };
         let values = Values {
             client_id: None,

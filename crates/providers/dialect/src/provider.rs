@@ -102,7 +102,7 @@ impl Provider for Vendor {
     async fn revoke(&self, token: &Token, cx: &FetchContext<'_>) -> Result<(), Error> {
         let Some(step) = &self.dialect.revoke else {
             return Err(Error::configuration(
-                "this vendor does not support revocation",
+                "the vendor file describes no revocation ([revoke])",
             ));
         };
         let resolved = self.resolve(cx).await?;

@@ -158,7 +158,7 @@ pub(crate) async fn token(
             Err(RequestTokenError::Request(error)) => error,
             // The crate's own errors may contain the body.
             Err(_) => {
-                let response = answer.as_ref().ok_or_else(cannot_write)?;
+                let response = answer.as_ref().ok_or_else(unwritable)?;
                 return Err(wire::invalid_response(
                     response,
                     answer::missing(&wire::json(response)?),
@@ -259,7 +259,7 @@ pub(crate) async fn about_token(
     match (wire.take_answer(), outcome) {
         (_, Err(RequestTokenError::Request(error))) => Err(about.explain(error)),
         (Some(answer), _) => Ok(answer),
-        (None, _) => Err(cannot_write()),
+        (None, _) => Err(unwritable()),
     }
 }
 
@@ -289,8 +289,8 @@ impl About {
     }
 }
 
-fn cannot_write() -> Error {
-    Error::configuration("the request cannot be written; check the endpoint's URL")
+fn unwritable() -> Error {
+    Error::configuration("the request can't be written; check the endpoint's URL")
 }
 
 /// The client, as the `oauth2` crate knows it. Its secret is a plain text in memory while the request

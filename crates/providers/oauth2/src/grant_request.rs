@@ -92,8 +92,9 @@ impl GrantRequest {
 pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     if RESERVED.contains(&name) {
         return Err(Error::configuration(format!(
-            "{name} cannot be set as a parameter; the provider sets it"
-        )));
+            "{name} can't be set as a parameter, because the provider sets it"
+        ))
+        .with_remedy("remove it"));
     }
     Ok(())
 }

@@ -48,7 +48,7 @@ pub(crate) fn check_name(name: &HeaderName) -> Result<(), Error> {
     ];
     if RESERVED.contains(name) {
         return Err(Error::configuration(format!(
-            "the header {name} cannot be set; the provider sets it"
+            "the header {name} can't be set, because the provider sets it"
         ))
         .with_remedy("use kind = \"dialect\" if the server expects another value"));
     }

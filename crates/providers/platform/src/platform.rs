@@ -82,7 +82,7 @@ pub fn kind() -> ProviderKind {
 
 fn from_config(config: &ProviderConfig) -> Result<Arc<dyn Provider>, Error> {
     let token = ExternalToken::from_config(config, "token")
-        .ok_or_else(|| Error::configuration("token can't be used"))?;
+        .ok_or_else(|| Error::configuration("token: expected a token source"))?;
     if token.lacks_audience() && config.value(AUDIENCE).is_none() {
         return Err(config.invalid("token", "the source names no audience; set audience in it (aud in sign), or audience of the provider"));
     }

@@ -25,9 +25,11 @@ pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
             None => "not UTF-8",
         },
     };
-    Err(Error::secret(format!(
-        "the environment variable {name} is {problem}"
-    )))
+    let error = Error::secret(format!("the environment variable {name} is {problem}"));
+    Err(match problem {
+        "not UTF-8" => error,
+        _ => error.with_remedy("set it in the environment of this process"),
+    })
 }
 
 /// A path with the values of its variables.
@@ -82,7 +84,9 @@ fn secret(path: &Path, read: io::Result<Zeroizing<Vec<u8>>>) -> Result<SecretStr
     let secret = text(&content)
         .ok_or_else(|| Error::secret(format!("the secret file {shown} is not UTF-8")))?;
     if secret.expose_secret().is_empty() {
-        return Err(Error::secret(format!("the secret file {shown} is empty")).transient(true));
+        let error = Error::secret(format!("the secret file {shown} is empty"));
+        let remedy = "write the secret into it, or name another file";
+        return Err(error.with_remedy(remedy).transient(true));
     }
     Ok(secret)
 }
@@ -95,7 +99,7 @@ fn meant(path: &str) -> Option<&'static str> {
     let is_variable = |rest: &str| rest.starts_with(|it: char| it.is_ascii_uppercase());
     let mut after = path.split('$').skip(1);
     if after.any(is_variable) {
-        return Some("a variable in a path stands in braces: ${NAME}");
+        return Some("write a variable in a path with braces: ${NAME}");
     }
     path.starts_with("~/")
         .then_some("write the whole path, or ${HOME} for ~")

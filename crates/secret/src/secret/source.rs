@@ -133,9 +133,9 @@ impl<'a> SourceContext<'a> {
     /// [`Configuration`](biped_error::ErrorKind::Configuration) where nothing can be sent yet.
     pub fn http(&self) -> Result<&'a dyn HttpClient, Error> {
         self.http.ok_or_else(|| {
-            let message = "nothing can be sent before the configuration is complete";
-            Error::configuration(message)
-                .with_remedy("use another place for the secrets of [store] and [http]")
+            let message = "a secret of [store] or [http] can't be read with a request, because these \
+                           tables are read first";
+            Error::configuration(message).with_remedy("use a file, a variable or a command")
         })
     }
 

@@ -22,7 +22,10 @@ impl Azure {
         let challenge = ask().send_for_any(cx.fetch).await?;
         if challenge.status() != StatusCode::UNAUTHORIZED {
             return Err(match challenge.status().is_success() {
-                true => no_token(NAME, "answered without a challenge; it is not Arc's agent"),
+                true => no_token(
+                    NAME,
+                    "responds without a challenge, so it is not Arc's agent",
+                ),
                 false => platform::failure(NAME, &challenge, false, cx.fetch),
             });
         }

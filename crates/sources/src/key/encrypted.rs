@@ -25,7 +25,7 @@ pub(super) const FOREIGN: Fault = Fault(
     "this key is encrypted in a way that is not supported",
     "convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem -out new.pem",
 );
-const WRONG: Fault = Fault("this key cannot be decrypted", "check key_password");
+const WRONG: Fault = Fault("this key can't be decrypted", "check key_password");
 
 /// The most rounds that are accepted. More are unusual, and would keep a thread busy for minutes.
 const MOST_ROUNDS: u32 = 10_000_000;

@@ -1,8 +1,8 @@
-//! [`Fault`]: why a key cannot be read.
+//! [`Fault`]: why a key can't be read.
 
 use biped_core::Error;
 
-/// Why a key cannot be read: what is wrong, and what to do about it.
+/// Why a key can't be read: what is wrong, and what to do about it.
 pub(super) struct Fault(pub(super) &'static str, pub(super) &'static str);
 
 impl Fault {

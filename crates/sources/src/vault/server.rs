@@ -63,10 +63,10 @@ impl Server {
         let url = Url::parse(text.trim()).ok();
         url.filter(|url| check_secure(url).is_ok() && url.query().is_none())
             .ok_or_else(|| {
-                let message = format!(
-                    "the environment variable {name} does not hold an address that may be asked"
-                );
-                Error::secret(message).with_remedy("it must be https, or this machine")
+                let message =
+                    format!("the environment variable {name} does not hold a usable address");
+                Error::secret(message)
+                    .with_remedy("set it to an https URL, or to http on this machine")
             })
     }
 }
@@ -99,7 +99,7 @@ pub(super) async fn send(
             error.with_message(message).transient(true)
         }
         ErrorKind::InvalidResponse => {
-            let message = format!("the vault, asked for {name}: {}", error.message());
+            let message = format!("the vault can't return {name}: {}", error.message());
             error.with_message(message).transient(true)
         }
         _ => error,

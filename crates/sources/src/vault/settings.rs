@@ -147,7 +147,10 @@ fn read(table: &ConfigTable) -> Result<VaultSettings, Error> {
     if let Some(namespace) = table.string("namespace") {
         let is_header = http::HeaderValue::from_str(&namespace).is_ok();
         if !is_header || namespace.is_empty() {
-            drop(table.invalid("namespace", "this is not a namespace"));
+            drop(table.invalid(
+                "namespace",
+                "expected a namespace, such as \"team\" or \"team/app\"",
+            ));
         }
         settings.namespace = Some(namespace);
     }
@@ -174,7 +177,10 @@ fn read_login(table: &ConfigTable) -> Option<Login> {
     ]);
     let mount = table.string("mount").unwrap_or_else(|| MOUNT.to_owned());
     if !mount.split('/').all(is_segment) {
-        drop(table.invalid("mount", "this is not the path of a mount"));
+        drop(table.invalid(
+            "mount",
+            "expected the path of a mount, such as \"kv\" or \"team/kv\"",
+        ));
     }
     for required in ["role", "jwt"] {
         if table.value(required).is_none() {

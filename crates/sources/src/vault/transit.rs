@@ -39,7 +39,10 @@ impl TransitKey {
     pub(crate) fn from_config(table: &ConfigTable) -> Option<Self> {
         let value = table.value(SCHEME)?;
         let Some(vault) = value.origin.extension::<Vault>(SCHEME) else {
-            drop(table.invalid(SCHEME, "no vault is registered whose keys sign"));
+            drop(table.invalid(
+                SCHEME,
+                "there is no vault whose keys can sign; configure [vault]",
+            ));
             return None;
         };
         let (mount, key) = match &value.raw {

@@ -113,7 +113,7 @@ impl Directory {
             Ok(Some(content)) => content,
             Ok(None) => return Err(foreign("is not readable by its owner alone")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.failed("be read from", &error)),
+            Err(error) => return Err(self.failed("be read", &error)),
         };
         let entry = content.strip_prefix(FORMAT);
         let entry = entry.and_then(|rest| rest.split_first_chunk());
@@ -157,7 +157,7 @@ impl Directory {
         };
         write().map_err(|error| {
             let _ = fs::remove_file(&draft);
-            self.failed("be written to", &error)
+            self.failed("be written", &error)
         })?;
         Ok(true)
     }

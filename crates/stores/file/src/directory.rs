@@ -104,7 +104,7 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Some(Entry::default()));
             }
-            Err(error) => return Err(self.failed("be read from", &error)),
+            Err(error) => return Err(self.failed("be read", &error)),
         };
         Ok(Entry::read(&content, now))
     }
@@ -151,7 +151,7 @@ impl Directory {
         if entry.is_over(now) {
             return match fs::remove_file(place) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    Err(self.failed("be written to", &error))
+                    Err(self.failed("be written", &error))
                 }
                 _ => Ok(()),
             };
@@ -160,7 +160,7 @@ impl Directory {
         if content.len() as u64 > MAX_SIZE {
             return Err(StoreError::new("the token is too large to be stored"));
         }
-        replace_file(&place, &content).map_err(|error| self.failed("be written to", &error))
+        replace_file(&place, &content).map_err(|error| self.failed("be written", &error))
     }
 
     /// Removes the entry of a key, which may work even if nothing can be written.
@@ -173,7 +173,7 @@ impl Directory {
         let content = match self.content(&self.path.join(IDENTITY)) {
             Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(self.failed("be read from", &error)),
+            Err(error) => return Err(self.failed("be read", &error)),
         };
         let bytes = content.and_then(|content| content[..].try_into().ok());
         Ok(bytes.map(IdentityKey::from_bytes))
@@ -195,12 +195,12 @@ impl Directory {
                  each token is fetched anew",
                 wire::Escaped(&self.path.to_string_lossy())
             );
-            fs::rename(&place, aside).map_err(|error| self.failed("be written to", &error))?;
+            fs::rename(&place, aside).map_err(|error| self.failed("be written", &error))?;
         }
         let key = IdentityKey::random()?;
         // Forced to the disk: after a power cut the key might be zeros, which is not a secret.
         replace_file_durably(&place, key.as_bytes(), 0o600)
-            .map_err(|error| self.failed("be written to", &error))?;
+            .map_err(|error| self.failed("be written", &error))?;
         Ok(key)
     }
 
@@ -216,7 +216,7 @@ impl Directory {
             "the file {key}.token in {} is not a stored token; it is set aside",
             wire::Escaped(&self.path.to_string_lossy())
         );
-        fs::rename(self.token(key), aside).map_err(|error| self.failed("be written to", &error))
+        fs::rename(self.token(key), aside).map_err(|error| self.failed("be written", &error))
     }
 
     /// Takes the lock of a lease, which this process keeps as long as it holds the lease.
@@ -225,11 +225,14 @@ impl Directory {
             .create_new(true)
             .write(true)
             .open(self.lease(id))
-            .map_err(|error| self.failed("be written to", &error))?;
+            .map_err(|error| self.failed("be written", &error))?;
         match FileExt::try_lock(&file) {
             Ok(()) => Ok(file),
             Err(TryLockError::Error(error)) => Err(self.failed("be locked", &error)),
-            Err(TryLockError::WouldBlock) => Err(StoreError::new("a new lease is locked")),
+            Err(TryLockError::WouldBlock) => Err(StoreError::new(
+                "another program locked a lease that was just created; check what else uses the \
+                 directory",
+            )),
         }
     }
 

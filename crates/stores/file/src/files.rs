@@ -61,7 +61,7 @@ impl Files {
             }
             if self.clock.now().mono >= end {
                 return Err(StoreError::new(format!(
-                    "the directory {} does not respond",
+                    "the directory {} does not respond; check the file system it is on",
                     self.directory.path().display()
                 )));
             }
@@ -124,7 +124,7 @@ impl Files {
             }
             if self.clock.now().mono >= deadline {
                 return Err(StoreError::new(format!(
-                    "the directory {} is locked by another process",
+                    "the directory {} is locked by another process; try again, or end that process",
                     self.directory.path().display()
                 )));
             }

@@ -69,7 +69,7 @@ impl FileStore {
     /// [`Configuration`](biped_core::ErrorKind::Configuration) if there is no home directory.
     pub fn in_state_directory() -> Result<Self, Error> {
         let base = etcetera::choose_base_strategy().map_err(|_| {
-            Error::configuration("there is no home directory to keep tokens in")
+            Error::configuration("the home directory of this user is not known")
                 .with_remedy("set a directory ([store] path), or use another store")
         })?;
         let state = base.state_dir().unwrap_or_else(|| base.data_dir());

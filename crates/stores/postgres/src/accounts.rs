@@ -161,7 +161,7 @@ impl Inner {
             () = self.setup.clock.sleep(LIMIT) => {
                 self.link.part(&self.setup);
                 let millis = LIMIT.as_millis();
-                Err(self.fault(&format!("did not answer in {millis} ms")))
+                Err(self.fault(&format!("does not respond within {millis} ms")))
             }
         }
     }
@@ -172,7 +172,7 @@ impl Inner {
     }
 
     fn fault(&self, why: &str) -> StoreError {
-        StoreError::new(format!("the PostgreSQL at {} {why}", self.shown))
+        StoreError::new(format!("the PostgreSQL server at {} {why}", self.shown))
     }
 }
 
@@ -221,8 +221,8 @@ impl DurableStore for Accounts {
         bytes: &[u8],
     ) -> Result<bool, StoreError> {
         let key = &key.as_bytes()[..];
-        let number =
-            i64::try_from(expected.0).map_err(|_| self.0.fault("can't count so many revisions"))?;
+        let number = i64::try_from(expected.0)
+            .map_err(|_| self.0.fault("has a revision number that is too large"))?;
         let statement = match expected {
             Revision::NONE => &self.0.sql.first,
             _ => &self.0.sql.next,

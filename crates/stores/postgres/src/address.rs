@@ -25,7 +25,7 @@ impl Address {
     /// instead of the platform's.
     pub(crate) fn new(url: &SecretString, pem: Option<&[u8]>) -> Result<Self, Error> {
         let refused = |why: &str, remedy: &str| {
-            Error::configuration(format!("the URL of the PostgreSQL {why}"))
+            Error::configuration(format!("the URL of the PostgreSQL server {why}"))
                 .with_remedy(remedy.to_owned())
         };
         let url = url.expose_secret();
@@ -59,7 +59,9 @@ impl Address {
             return Err(refused("has another number of ports than of hosts", FORM));
         }
         let tls = Tls::new(pem).map_err(|why| {
-            Error::configuration(format!("the PostgreSQL can't be used with TLS: {why}"))
+            Error::configuration(format!(
+                "the PostgreSQL server can't be used with TLS: {why}"
+            ))
         })?;
         Ok(Self {
             servers: each(&parsed, mode),

@@ -38,7 +38,8 @@ pub(crate) fn why(error: &Error) -> String {
         return "has no TLS, which sslmode requires; enable TLS on the server".into();
     }
     let remedy = if words.contains("UnknownIssuer") {
-        "; name the authority that vouches for it (ca), or on loopback use sslmode=disable"
+        "; set ca to the certificate of the authority that signed the server's, or on loopback use \
+         sslmode=disable"
     } else {
         ""
     };
@@ -72,7 +73,7 @@ fn meaning(code: &SqlState) -> Option<&'static str> {
         ),
         (
             &SqlState::UNDEFINED_TABLE,
-            "the table is missing; create it as the documentation says",
+            "the table is missing; create it with the SQL of biped-postgres's documentation",
         ),
         (
             &SqlState::INVALID_SCHEMA_NAME,
@@ -87,12 +88,18 @@ fn meaning(code: &SqlState) -> Option<&'static str> {
             "it is a replica, which stores nothing; use the URL of the primary, or \
              target_session_attrs=read-write",
         ),
-        (&SqlState::QUERY_CANCELED, "the statement took too long"),
-        (&SqlState::ADMIN_SHUTDOWN, "it shuts down"),
+        (
+            &SqlState::QUERY_CANCELED,
+            "the statement was cancelled, because it took too long",
+        ),
+        (
+            &SqlState::ADMIN_SHUTDOWN,
+            "it is shutting down; try again later",
+        ),
         (&SqlState::CRASH_SHUTDOWN, "it restarts after a crash"),
         (&SqlState::CANNOT_CONNECT_NOW, "it is starting or stopping"),
-        (&SqlState::DISK_FULL, "its disk is full"),
-        (&SqlState::OUT_OF_MEMORY, "its memory is full"),
+        (&SqlState::DISK_FULL, "its disk is full; free space"),
+        (&SqlState::OUT_OF_MEMORY, "its memory is full; free memory"),
     ];
     let found = known.iter().find(|(known, _)| *known == code);
     found.map(|(_, meaning)| *meaning)

@@ -57,7 +57,7 @@
 //!
 //! A server has no key with which the names of tokens could tell secrets apart
 //! ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)); `biped-sealed` has one. Without
-//! it, tokens of literal secrets, tokens of providers without a client identifier, and refusals of
+//! it, tokens of inline secrets, tokens of providers without a client identifier, and refusals of
 //! credentials stay in their process, and a warning says so once.
 //!
 //! # Credentials that change with each use

@@ -149,7 +149,12 @@ impl Link {
 /// Says why no server can be used.
 fn each_of(servers: &[Config], mut failed: Vec<Failed>) -> String {
     let why = |failed: &Failed| {
-        let silent = || format!("did not answer in {} ms: {SILENT}", CONNECTING.as_millis());
+        let silent = || {
+            format!(
+                "does not respond within {} ms: {SILENT}",
+                CONNECTING.as_millis()
+            )
+        };
         failed.why.clone().unwrap_or_else(silent)
     };
     if let ([_], [failed]) = (servers, &failed[..]) {

@@ -90,7 +90,8 @@ impl Session {
         }
         if !setup.create {
             return Err(format!(
-                "has no table {name}; create it as the documentation says, or remove create = false"
+                "has no table {name}; create it with the SQL of biped-postgres's documentation, or \
+                 remove create = false"
             ));
         }
         // Several statements in one message are a transaction.

@@ -188,7 +188,7 @@ impl PostgresStore {
             done = work => done,
             () = setup.clock.sleep(LIMIT) => {
                 // The server may hang; the next operation asks on a new connection.
-                let mut why = format!("did not answer in {} ms", LIMIT.as_millis());
+                let mut why = format!("does not respond within {} ms", LIMIT.as_millis());
                 if !link.part(setup) {
                     why = format!("{why}: {}", fault::SILENT);
                 }
@@ -198,7 +198,7 @@ impl PostgresStore {
     }
 
     fn fault(&self, why: &str) -> StoreError {
-        StoreError::new(format!("the PostgreSQL at {} {why}", self.0.shown))
+        StoreError::new(format!("the PostgreSQL server at {} {why}", self.0.shown))
     }
 
     /// The error for a row with other types than the statement has.

@@ -35,22 +35,22 @@ const REQUIRED: [(&str, &str, &str); 5] = [
     (
         "appendonly",
         "yes",
-        "its appendonly is off; set appendonly to yes and appendfsync to always",
+        "appendonly is off; set appendonly to yes and appendfsync to always",
     ),
     (
         "appendfsync",
         "always",
-        "its appendfsync is weaker than always; set it to always",
+        "appendfsync is weaker than always; set it to always",
     ),
     (
         "no-appendfsync-on-rewrite",
         "no",
-        "its no-appendfsync-on-rewrite is on; set it to no",
+        "no-appendfsync-on-rewrite is on; set it to no",
     ),
     (
         "maxmemory-policy",
         "noeviction",
-        "its maxmemory-policy evicts entries; set it to noeviction",
+        "maxmemory-policy evicts entries; set it to noeviction",
     ),
 ];
 

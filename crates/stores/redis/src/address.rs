@@ -50,7 +50,7 @@ impl Address {
             pem,
         } = checked;
         let Some(info) = all.into_iter().next() else {
-            return Err(Error::configuration("no URL of a Redis is given"));
+            return Err(Error::configuration("no URL of a Redis server is given"));
         };
         let client = if is_tls {
             let certificates = TlsCertificates {
@@ -117,7 +117,9 @@ impl Address {
 
 fn refused(shown: &str, error: &RedisError) -> Error {
     let category = error.category();
-    Error::configuration(format!("the Redis at {shown} can't be used: {category}"))
+    Error::configuration(format!(
+        "the Redis server at {shown} can't be used: {category}"
+    ))
 }
 
 impl Checked {
@@ -126,12 +128,14 @@ impl Checked {
         let has_certificate = |pem: &Vec<u8>| pem.windows(BEGIN.len()).any(|text| text == BEGIN);
         if pem.as_ref().is_some_and(|pem| !has_certificate(pem)) {
             return Err(Error::configuration(
-                "the certificates for the Redis are not certificates in PEM",
+                "the certificates for the Redis server are not certificates in PEM",
             ));
         }
         let parsed: Vec<Url> = urls.iter().map(parse).collect::<Result<_, _>>()?;
         let Some(first) = parsed.first() else {
-            return Err(Error::configuration("the list of URLs of a Redis is empty"));
+            return Err(Error::configuration(
+                "the list of URLs of Redis servers is empty",
+            ));
         };
         let common = |url: &Url| {
             let (user, password) = (url.username().to_owned(), url.password().map(str::to_owned));
@@ -144,7 +148,7 @@ impl Checked {
         };
         if parsed.iter().any(|url| common(url) != common(first)) {
             return Err(Error::configuration(
-                "the URLs of a Redis differ in more than the host and the port",
+                "the URLs of the Redis servers differ in more than the host and the port",
             )
             .with_remedy("give all the same scheme, user, password and database"));
         }
@@ -153,7 +157,7 @@ impl Checked {
         let is_tls = first.scheme() == "rediss";
         if pem.is_some() && !is_tls {
             return Err(Error::configuration(format!(
-                "the Redis at {shown} is used without TLS, but certificates are set"
+                "the Redis server at {shown} is used without TLS, but certificates are set"
             ))
             .with_remedy("use rediss:// in its URL, or remove the certificates"));
         }
@@ -185,7 +189,7 @@ impl Checked {
 fn parse(url: &SecretString) -> Result<Url, Error> {
     let refused = |why: &str| {
         Err(
-            Error::configuration(format!("the URL of the Redis {why}")).with_remedy(
+            Error::configuration(format!("the URL of the Redis server {why}")).with_remedy(
                 "use redis://user:password@host:6379/0, or rediss://… for TLS; escape special \
                  characters of the password (%40 for @)",
             ),

@@ -7,7 +7,7 @@ pub(crate) const NEVER_ANSWERED: &str = "there is no connection yet; if it stays
                                          port, and that rediss:// is used exactly where the port has TLS";
 
 /// What may be wrong with a server that ends connections without an answer.
-pub(crate) const HANGS_UP: &str = "ends the connection without an answer: it may not be a Redis; check the host \
+pub(crate) const HANGS_UP: &str = "ends the connection without an answer: it may not be a Redis server; check the host \
                                    and the port, and that rediss:// is used exactly where the port has TLS";
 
 /// How much of a message of the system or of TLS is shown.
@@ -26,7 +26,7 @@ pub(crate) fn why(error: &RedisError) -> String {
         ErrorKind::Io => {
             let words: String = error.to_string().chars().take(WORDS).collect();
             let what_to_do = if words.contains("UnknownIssuer") {
-                "; name the authority that vouches for it (ca)"
+                "; set ca to the certificate of the authority that signed the server's"
             } else {
                 ""
             };
@@ -51,7 +51,7 @@ pub(crate) fn why(error: &RedisError) -> String {
                 .into()
         }
         ErrorKind::RESP3NotSupported => "is older than version 6".into(),
-        ErrorKind::Parse => "is not a Redis, judging by its response".into(),
+        ErrorKind::Parse => "is not a Redis server, judging by its response".into(),
         _ => format!("can't be used: {}", error.category()),
     }
 }

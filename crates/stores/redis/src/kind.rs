@@ -11,10 +11,10 @@ use crate::RedisStore;
 ///
 /// | key | |
 /// | --- | --- |
-/// | `url` | `redis://user:password@host:6379/0`, or `rediss://…` for TLS; or a reference to it. A list, of one too: nodes of a cluster |
+/// | `url` | `redis://user:password@host:6379/0`, or `rediss://…` for TLS; or a reference to it. A list, even of a single one: nodes of a cluster |
 /// | `sentinel` | the name by which sentinels know the primary; then `url` names the sentinels |
 /// | `sentinel_user`, `sentinel_password` | what the sentinels want, where it differs from what the primary wants |
-/// | `prefix` | the start of all names; default: [`DEFAULT_PREFIX`](crate::DEFAULT_PREFIX) |
+/// | `prefix` | the prefix of every key; default: [`DEFAULT_PREFIX`](crate::DEFAULT_PREFIX) |
 /// | `ca` | for `rediss://`: the authorities that may vouch for the server; default: the platform's |
 #[must_use]
 pub fn kind() -> StoreKind {
@@ -22,7 +22,7 @@ pub fn kind() -> StoreKind {
         .about("Tokens shared by a fleet")
         .field(Field::new("url", FieldType::Secret).required().about(
             "For kind = \"redis\": redis://user:password@host:6379/0, or rediss://… for TLS; or a \
-             reference to it. A list, of one too, names nodes of a cluster.",
+             reference to it. A list, even of a single one, names nodes of a cluster.",
         ))
         .field(Field::new("sentinel", FieldType::Text).about(
             "For kind = \"redis\": the name by which sentinels know the primary. Then url names the \
@@ -38,7 +38,7 @@ pub fn kind() -> StoreKind {
         )
         .field(
             Field::new("prefix", FieldType::Text)
-                .about("For kind = \"redis\": the start of all names in it. Default: biped."),
+                .about("For kind = \"redis\": the prefix of every key. Default: biped."),
         )
         .field(Field::new("ca", FieldType::Secret).about(
             "For rediss://: the authorities that may vouch for the server, \"file:PATH\" or PEM \

@@ -24,7 +24,7 @@
 //! | the servers | `url` in `[store]` | in code |
 //! | --- | --- | --- |
 //! | one | a URL | [`RedisStore::new`] |
-//! | a cluster (feature `cluster`) | a list of nodes, of one too | `RedisStore::cluster` |
+//! | a cluster (feature `cluster`) | a list of nodes, even of a single one | `RedisStore::cluster` |
 //! | behind sentinels (feature `sentinel`) | the sentinels, and `sentinel = "NAME"` | `RedisStore::sentinel` |
 //!
 //! The URLs of a list differ in host and port only. Both features are on by default.
@@ -70,7 +70,7 @@
 //! ([`TokenStore::identity_key`](biped_core::TokenStore::identity_key)); `biped-sealed` has
 //! one. With it, the names of tokens hold a digest of the secrets that they were fetched with, so that
 //! no process finds a token of another secret. Without it, names hold only the places of secrets (the
-//! variable, the path). Tokens of literal secrets, tokens of providers without a client identifier, and
+//! variable, the path). Tokens of inline secrets, tokens of providers without a client identifier, and
 //! refusals of credentials then stay in their process, and a warning says so once.
 //!
 //! # Credentials that change with each use

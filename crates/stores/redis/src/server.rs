@@ -203,7 +203,7 @@ impl Server {
             biased;
             done = work => done.map_err(|error| self.fault(&error)),
             () = self.clock.sleep(self.limit) => {
-                let mut why = format!("did not answer in {} ms", self.limit.as_millis());
+                let mut why = format!("does not respond within {} ms", self.limit.as_millis());
                 if !self.link.known().is_some_and(|link| link.has_answered()) {
                     why = format!("{why}: {}", fault::NEVER_ANSWERED);
                 }
@@ -236,6 +236,6 @@ impl Server {
 
     /// An error that says what is wrong with the server.
     pub(crate) fn refused(&self, why: &str) -> StoreError {
-        StoreError::new(format!("the Redis at {} {why}", self.shown))
+        StoreError::new(format!("the Redis server at {} {why}", self.shown))
     }
 }

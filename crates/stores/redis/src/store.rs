@@ -18,7 +18,7 @@ use crate::{
     server::Server,
 };
 
-/// The default start of all names.
+/// The default prefix of every key.
 pub const DEFAULT_PREFIX: &str = "biped";
 
 /// How long the newest generation of a key is remembered.
@@ -103,7 +103,7 @@ impl RedisStore {
         }))
     }
 
-    /// Sets the start of all names. Default: `biped`. Fleets with the same prefix share their tokens.
+    /// Sets the prefix of every key. Default: `biped`. Fleets with the same prefix share their tokens.
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a prefix that is empty or has

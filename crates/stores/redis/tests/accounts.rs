@@ -358,7 +358,7 @@ async fn refusal(store: &RedisStore) -> String {
         let error = store.get(&TokenKey::from_bytes([3; 32])).await;
         let error = error.unwrap_err().to_string();
         // On a machine that is busy, an answer may be late.
-        if !error.contains("did not answer in") && !error.contains("timed out") {
+        if !error.contains("does not respond within") && !error.contains("timed out") {
             return error;
         }
     }

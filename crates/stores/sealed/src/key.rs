@@ -204,7 +204,7 @@ impl fmt::Debug for SealKey {
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotSealed => "it is not sealed, truncated, or of another version",
+            Self::NotSealed => "it is truncated, not sealed, or of another version",
             Self::OtherKey => "it was sealed with a key that is not configured",
             Self::Forged => "it was changed, or belongs to another token or generation",
         })

@@ -42,9 +42,10 @@ impl Bindings<'_> {
                 return Ok(key);
             }
         }
-        Err(Error::internal(
-            "the key that the token is bound to is not known anymore",
-        ))
+        Err(
+            Error::internal("this process does not have the key that the token is bound to")
+                .with_remedy("fetch a new token"),
+        )
     }
 
     /// Whether a thumbprint is that of the configured key or certificate.

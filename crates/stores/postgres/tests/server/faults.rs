@@ -30,7 +30,7 @@ pub(crate) async fn found(
     loop {
         let found = store.get(key).await.map_err(|error| error.to_string());
         match found {
-            Err(error) if error.contains("did not answer in") => {}
+            Err(error) if error.contains("does not respond within") => {}
             found => return found,
         }
     }
@@ -128,7 +128,7 @@ async fn a_connection_that_is_silent_is_replaced() {
     let key = stored(&store).await;
     lost.store(true, SeqCst);
     let error = store.get(&key).await.unwrap_err().to_string();
-    assert!(error.contains("did not answer"), "{error}");
+    assert!(error.contains("does not respond"), "{error}");
     assert!(!error.contains("listens there"), "{error}");
     until_found(&store, &key).await;
 }
@@ -163,7 +163,7 @@ async fn a_caller_that_waits_hears_that_the_connection_was_cut_and_of_news_on_th
         tokio::spawn(async move {
             loop {
                 match store.changed(&key, Generation(1)).await {
-                    Err(error) if error.to_string().contains("did not answer in") => {}
+                    Err(error) if error.to_string().contains("does not respond within") => {}
                     heard => return heard,
                 }
             }

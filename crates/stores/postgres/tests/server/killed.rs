@@ -162,7 +162,7 @@ async fn leased(store: &PostgresStore) -> Lease {
                 SystemClock.sleep(left).await;
             }
             Ok(other) => panic!("{other:?}"),
-            Err(error) => assert!(error.to_string().contains("did not answer"), "{error}"),
+            Err(error) => assert!(error.to_string().contains("does not respond"), "{error}"),
         }
     }
 }
@@ -312,7 +312,7 @@ async fn a_process_that_stands_still_in_a_transaction_holds_the_others_up_for_se
     let url = server.url().replace(&port, &way);
     let still = PostgresStore::new(&url.into()).unwrap().durable().unwrap();
     let error = still.lock(&ACCOUNT).await.unwrap_err().to_string();
-    assert!(error.contains("did not answer"), "{error}");
+    assert!(error.contains("does not respond"), "{error}");
     let mut attempts = 0;
     let lock = loop {
         match others.lock(&ACCOUNT).await {

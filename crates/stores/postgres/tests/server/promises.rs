@@ -28,7 +28,10 @@ pub(crate) async fn connected(store: &dyn TokenStore) {
     for _ in 0..400 {
         match store.get(&a_key()).await {
             Ok(_) => return,
-            Err(error) => assert!(error.to_string().contains("did not answer in"), "{error}"),
+            Err(error) => assert!(
+                error.to_string().contains("does not respond within"),
+                "{error}"
+            ),
         }
     }
     panic!("the store never works");

@@ -81,7 +81,7 @@ fn write(
 }
 
 fn is_late(error: &str) -> bool {
-    error.contains("did not answer in") || error.contains("57014")
+    error.contains("does not respond within") || error.contains("57014")
 }
 
 /// It fails where one thread's messages come in between those of another, as soon as that happens.
