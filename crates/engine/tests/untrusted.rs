@@ -105,15 +105,39 @@ proptest! {
     }
 
     #[test]
-    fn no_field_makes_its_reading_panic(value in any_json(), text in ".*") {
+    fn a_field_is_read_as_what_it_is(value in any_json(), text in ".*") {
         let _limit = biped_testing::TimeLimit::start();
         prop_assert!(wire::seconds(&value).is_none_or(|life| !life.is_zero() && life <= MAX_LIFETIME));
-        let _ = wire::text(&value);
-        let _ = wire::integer(&value);
-        let _ = wire::scope(&value);
-        let _ = wire::object(&value);
-        let _ = wire::jwt_expiry(&text);
-        let _ = wire::host_matches(&text, &text);
+        let read = wire::text(&value);
+        prop_assert_eq!(read.is_some(), value.is_string() || value.is_number());
+        prop_assert_eq!(wire::integer(&value), read.and_then(|text| text.trim().parse().ok()));
+        let (one, two) = (Value::from(&*text), Value::from(vec![&*text, "b"]));
+        prop_assert_eq!(wire::scope(&one), Some(text.clone()));
+        prop_assert_eq!(wire::scope(&two), Some(format!("{text} b")));
+        let has_no_text = !value.is_string() && !value.is_array();
+        prop_assert!(wire::scope(&value).is_none() || !has_no_text);
+        let names = |value: &Value| {
+            wire::object(value).map(|object| object.keys().cloned().collect::<Vec<_>>())
+        };
+        let in_a_text = Value::from(value.to_string());
+        prop_assert_eq!(names(&value).filter(|_| value.is_object()), names(&in_a_text));
+    }
+
+    #[test]
+    fn a_pattern_of_hosts_is_for_the_hosts_below_it(text in ".*") {
+        let _limit = biped_testing::TimeLimit::start();
+        let below = format!("*.{text}");
+        prop_assert_eq!(wire::host_matches(&text, &text), !text.starts_with("*."));
+        let host = |start: &str| format!("{start}{text}");
+        prop_assert!(wire::host_matches(&host("a."), &below));
+        prop_assert!(!wire::host_matches(&text, &below));
+        prop_assert!(!wire::host_matches(&host("a"), &below) || text.starts_with('.'));
+    }
+
+    #[test]
+    fn a_text_of_other_than_three_parts_has_no_expiry(text in ".*") {
+        let _limit = biped_testing::TimeLimit::start();
+        prop_assert!(wire::jwt_expiry(&text).is_none() || text.split('.').count() == 3);
     }
 
     #[test]

@@ -305,7 +305,8 @@ proptest! {
 
     #[test]
     fn any_text_is_no_file(text in "\\PC{0,200}", body in proptest::collection::vec(any::<u8>(), 0..64)) {
-        shown(&text, 200, &body);
+        let shown = shown(&text, 200, &body);
+        prop_assert!(!shown.contains(PLANTED), "{text}\n{shown}");
     }
 
     #[test]

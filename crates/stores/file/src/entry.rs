@@ -214,6 +214,8 @@ impl Written {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn noon() -> Timestamp {
@@ -276,21 +278,50 @@ mod tests {
         assert_eq!(span.left(noon().after(Duration::from_secs(60))), None);
     }
 
-    proptest::proptest! {
+    proptest! {
         #[test]
-        fn no_bytes_make_the_reader_panic(content: Vec<u8>) {
-            let _ = Entry::read(&content, noon());
+        fn an_entry_that_was_changed_is_none_or_is_written_as_it_is_read(
+            at in 0..400_usize,
+            length in 0..4_usize,
+            new in proptest::collection::vec(b' '..b'~', 0..4),
+        ) {
+            let mut content = full().write().to_vec();
+            let at = at.min(content.len() - length);
+            content.splice(at..at + length, new);
+            if let Some(read) = Entry::read(&content, noon()) {
+                let written = read.write();
+                let again = Entry::read(&written, noon()).map(|entry| entry.write().to_vec());
+                prop_assert_eq!(again, Some(written.to_vec()));
+            }
         }
 
         #[test]
-        fn no_header_makes_the_reader_panic(newest: u64, bytes: usize, since: i64, until: i64) {
+        fn no_bytes_are_an_entry(content: Vec<u8>) {
+            prop_assert!(Entry::read(&content, noon()).is_none());
+        }
+
+        #[test]
+        fn an_entry_keeps_nothing_that_is_over(
+            newest: u64,
+            bytes in 3..8_usize,
+            since: i64,
+            until: i64,
+        ) {
             let content = format!(
                 "{{\"biped\":1,\"newest\":{newest},\"token\":{{\"generation\":{newest},\
                  \"since\":{since},\"until\":{until},\"bytes\":{bytes}}},\"forgotten\":{{\
                  \"through\":{newest},\"until\":{until}}}}}\nbytes"
             );
-            if let Some(mut entry) = Entry::read(content.as_bytes(), noon()) {
+            let read = Entry::read(content.as_bytes(), noon());
+            prop_assert_eq!(read.is_some(), bytes == b"bytes".len());
+            if let Some(mut entry) = read {
                 entry.tidy(noon());
+                prop_assert_eq!(entry.newest, Generation(newest));
+                let now = noon().unix_micros();
+                let may_be_kept = since <= now + 1_000_000 && now < until;
+                prop_assert_eq!(entry.token.is_some(), may_be_kept);
+                let kept = entry.forgotten.map(|(_, until)| until > noon());
+                prop_assert!(kept.is_none_or(|is_ahead| is_ahead));
             }
         }
     }

@@ -274,8 +274,13 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_bytes_make_opening_panic(entry: Vec<u8>) {
-            let _ = open(&[SealKey::from_bytes([1; 32])], b"context", &entry);
+        fn no_bytes_are_an_entry(mut entry: Vec<u8>, is_named: bool) {
+            let key = SealKey::from_bytes([1; 32]);
+            if is_named && entry.len() > ID {
+                let sealed = key.seal(b"context", b"token").unwrap();
+                entry[..=ID].copy_from_slice(&sealed[..=ID]);
+            }
+            proptest::prop_assert!(open(&[key], b"context", &entry).is_err());
         }
     }
 }
