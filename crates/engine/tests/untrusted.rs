@@ -135,9 +135,15 @@ proptest! {
     }
 
     #[test]
-    fn a_text_of_other_than_three_parts_has_no_expiry(text in ".*") {
+    fn only_a_text_of_three_parts_has_an_expiry(text in ".*", seconds in any::<i32>(), count in 0..6_usize) {
         let _limit = biped_testing::TimeLimit::start();
-        prop_assert!(wire::jwt_expiry(&text).is_none() || text.split('.').count() == 3);
+        use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+        let payload = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{seconds}}}"));
+        let mut parts = vec!["e30", &payload, "c2ln", "e30", "e30"];
+        parts.truncate(count);
+        let expected = Timestamp::from_unix_seconds(seconds.into());
+        prop_assert_eq!(wire::jwt_expiry(&parts.join(".")), (count == 3).then_some(expected));
+        prop_assert!(wire::jwt_expiry(&text).is_none());
     }
 
     #[test]
