@@ -1,4 +1,4 @@
-//! [`RequestObserver`]: is told of the requests of a fetch.
+//! [`RequestObserver`]: what observes the requests of a fetch.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use http::{Method, StatusCode};
 
 use crate::Error;
 
-/// Is told of the requests of a fetch, for logs. URLs are told without a query, and without the secrets of
+/// Observes the requests of a fetch, for logs. URLs are given without a query, and without the secrets of
 /// the fetch.
 pub trait RequestObserver: Send + Sync {
-    /// A request is sent, with a body of so many bytes.
+    /// A request with a body of `bytes` bytes is about to be sent.
     fn sending(&self, method: &Method, url: &str, bytes: usize);
 
-    /// A request was answered, with a body of so many bytes, or not.
+    /// A request has ended: with a status and the number of bytes of the body, or with an error.
     fn answered(
         &self,
         method: &Method,

@@ -238,8 +238,8 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         })
     }
 
-    /// The method that [`proof`](Self::proof) names, without asking anybody: what is told of a proof whose
-    /// source fails. Default: none.
+    /// The method that [`proof`](Self::proof) names, without sending a request. It is shown for a proof
+    /// whose source fails. Default: none.
     fn proof_method(&self) -> Option<&'static str> {
         None
     }
@@ -256,7 +256,7 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     }
 
     /// How long a session lasts without use: a token that was neither issued nor used for this long is
-    /// not served. Default: `None`, for tokens that don't end of disuse.
+    /// not served. Default: `None`, for tokens that do not expire from disuse.
     fn idle_limit(&self) -> Option<Duration> {
         None
     }

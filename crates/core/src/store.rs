@@ -165,7 +165,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// and once, without waiting, when a manager is made. Default: none.
     ///
     /// The key is random, protected like the tokens, and the same for all processes that share the
-    /// store. It must be kept: if it changes, no token is found any more. Without a key only the place
+    /// store. It must be kept: if it changes, the stored tokens are no longer found. Without a key only the place
     /// of a secret counts. Then tokens stay in the process if the configuration contains their secret
     /// itself, or if their provider has no client identifier.
     async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
@@ -244,7 +244,7 @@ pub struct Lease {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LeaseId(pub u128);
 
-/// A store's answer to a process that asks for a lease.
+/// What a store returns to a process that asks for a lease.
 ///
 /// It is not `#[non_exhaustive]`, because the engine and every wrapper of a store must treat each
 /// answer: a new one has to be a breaking change.

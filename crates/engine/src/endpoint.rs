@@ -93,7 +93,7 @@ impl Endpoint {
             }
             // Either may have gone to another requester while this one's runtime stood still.
             if turn.is_still_held() && permit.is_still_held() {
-                // Taken when it is used: a requester that gave up waiting takes none.
+                // The slot is taken when the permit is used, so a requester that gave up waiting takes none.
                 lock(&rate.pace).take(slot);
                 return permit;
             }

@@ -26,7 +26,7 @@ pub(crate) struct FetchFailure {
     pub(crate) sent: bool,
     /// The keys of other providers whose tokens the vendor refused.
     pub(crate) lenders: Vec<Arc<dyn Lender>>,
-    /// What was presented is this process's own.
+    /// The request presented something that only this process has.
     pub(crate) is_own: bool,
 }
 

@@ -121,7 +121,7 @@ impl Flight {
         }
     }
 
-    /// A caller waits for it now, without a token that would do.
+    /// Notes that a caller without a usable token waits.
     pub(crate) fn require(&self, demand: Demand) {
         if self.demand.require(demand) {
             self.caller_came.notify_waiters();
@@ -131,7 +131,7 @@ impl Flight {
         }
     }
 
-    /// Waits until a caller waits for it, without a token that would do.
+    /// Waits until a caller without a usable token waits for the flight.
     pub(crate) async fn caller(&self) {
         loop {
             let mut came = std::pin::pin!(self.caller_came.notified());

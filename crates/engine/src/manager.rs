@@ -48,8 +48,8 @@ use crate::{
 /// **Failures.** What may pass (no connection, a time-out, 408, 425, 429, 5xx, an empty 200) is
 /// tried again: three quick attempts while a caller waits, then not before 1 s to 60 s have passed,
 /// doubling, half of it jitter, and never longer than the token that still serves. Nothing sleeps for
-/// that: the next caller after that moment starts the fetch. A configuration that only the vendor's answer shows
-/// to be wrong waits in the same way. `Retry-After` is a floor for every key of the token endpoint
+/// that: the next caller after that moment starts the fetch. A configuration that only the vendor's
+/// answer shows to be wrong waits in the same way. `Retry-After` is a floor for every key of the token endpoint
 /// (15 minutes at most). What the vendor refuses is not repeated: `invalid_client` and
 /// `unauthorized_client` stop the client, every other refusal its key, until the secret that was used
 /// changes (looked at once a second at most, a command's every 30 s) or a probe after 1 to 15 minutes.
@@ -113,7 +113,7 @@ use crate::{
 /// | `biped_stale_served_total` | counter | `provider` | tokens served past their refresh point |
 /// | `biped_remaining_life_seconds` | histogram | `provider` | life left of a token that was served past its refresh point |
 /// | `biped_rejections_total` | counter | `provider`, `outcome` | tokens that an API rejected: `renewing`, `superseded`, `cooling_down` |
-/// | `biped_store_faults_total` | counter | `provider`, `operation` | what the store failed to do: `get`, `put`, `forget`, `lease`, `release`, `identity_key` |
+/// | `biped_store_faults_total` | counter | `provider`, `operation` | what the store failed to do: `get`, `put`, `forget`, `lease`, `release`, `identity_key`, `swap` |
 /// | `biped_leases_lost_total` | counter | `provider` | leases that lapsed while their holder was fetching |
 ///
 /// These names are a contract. `provider` is the name that the application uses; no label ever
@@ -285,7 +285,8 @@ impl TokenManager {
     }
 
     /// Gets a token for each of these sources, all at once: before the first caller comes, or to
-    /// tell whether the application is ready. Returns the outcomes in their order, after `max_wait` at the latest.
+    /// tell whether the application is ready. Returns the outcomes in their order,
+    /// after `max_wait` at the latest.
     pub async fn warm(
         &self,
         sources: impl IntoIterator<Item = TokenSource>,
@@ -314,8 +315,8 @@ impl TokenManager {
     /// of an application. Returns how many were revoked.
     ///
     /// What is in a store stays, since others may be using the same tokens; of those that never
-    /// enter one (they are bound to a key of this process) no other process has any. Providers without revocation are
-    /// passed over.
+    /// enter one (they are bound to a key of this process) no other process has any. Providers without
+    /// revocation are passed over.
     pub async fn revoke_unshared(&self) -> usize {
         let engine = &self.0;
         let mut revoked = 0;

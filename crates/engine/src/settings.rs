@@ -33,7 +33,7 @@ impl Settings {
     pub const REFRESH_AT: f64 = 0.80;
     /// The most that a process adds to it, so that the processes of a fleet spread out.
     pub const REFRESH_SPREAD: f64 = 0.05;
-    /// How long before its expiry a token is not sent any more (a tenth of its life, if less).
+    /// How long before its expiry a token is no longer sent (a tenth of its life, if less).
     pub const MARGIN: Duration = Duration::from_secs(30);
     /// The longest that a caller waits for a token.
     pub const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ impl Settings {
         self
     }
 
-    /// Sets how long before its expiry a token is not sent any more; a tenth of its life, if that
+    /// Sets how long before its expiry a token is no longer sent; a tenth of its life, if that
     /// is less. Default: 30 s.
     #[must_use]
     pub fn margin(mut self, margin: Duration) -> Self {

@@ -47,7 +47,7 @@ pub enum TokenState {
     Fresh,
     /// The token still serves, and the next caller refreshes it.
     Usable,
-    /// The token may not be sent any more.
+    /// The token may no longer be sent.
     Expired,
     /// There is no token yet, or no more.
     Missing,

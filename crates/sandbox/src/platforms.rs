@@ -126,7 +126,7 @@ impl Platforms {
         self.state.seen()
     }
 
-    /// Replaces the projected token at once, as the kubelet does every 5 s.
+    /// Replaces the projected token at once, as the sandbox's kubelet does every 5 s.
     ///
     /// # Errors
     /// Fails if the file can't be written.

@@ -37,7 +37,7 @@ impl TokenClient {
     /// Returns a client with the default settings.
     ///
     /// # Errors
-    /// None today; see [`with`](Self::with).
+    /// Never with these settings; the signature is that of [`with`](Self::with).
     pub fn new() -> Result<Self, Error> {
         Self::with(HttpSettings::new())
     }

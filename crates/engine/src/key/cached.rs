@@ -9,8 +9,8 @@ use super::schedule::{Deadline, Schedule};
 /// A token, with what the manager knows of it beside the vendor's answer.
 ///
 /// It dereferences to the [`Token`].
-// In this order: the schedule is read by every caller, so it lies away from the reference count
-// in front of the token, which those who own one keep writing.
+// The order of the fields keeps the schedule, which every caller reads, off the cache line of the
+// reference count in front of the token, which owners of the token write.
 #[repr(C)]
 pub struct CachedToken {
     token: Token,

@@ -17,11 +17,10 @@ use crate::{
 /// The token that a key serves. Its refresh point is repeated here, so that a caller of a fresh
 /// token reads nothing of it but what it sends.
 ///
-/// A writer holds the key's lock. A reader holds none, and reads the refresh point
-/// first: a new one is written after its token, so that it is never taken for that of an older
-/// token; and before a token is withdrawn its refresh point is. What is left is a reader that saw
-/// the refresh point of a token that was replaced or withdrawn meanwhile. It gets the newer one,
-/// which has arrived just now, or sees that there is none.
+/// A writer holds the key's lock. It publishes a token first and the token's refresh point after it,
+/// and clears the refresh point before the token. A reader holds no lock, and reads the refresh point
+/// first, so it never pairs a refresh point with an older token. A reader that saw a refresh point just
+/// before the token was replaced or cleared gets the newer token, or none.
 #[repr(C)]
 #[derive(Default)]
 pub(crate) struct Slot {

@@ -73,7 +73,7 @@ struct Backoff {
 struct Forgotten {
     /// They are the tokens up to this one.
     through: Generation,
-    /// The store has not been told; from this moment on it need not be any more.
+    /// The store has not been told; from this moment on there is no need to.
     untold: Option<Duration>,
 }
 

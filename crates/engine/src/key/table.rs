@@ -125,10 +125,10 @@ struct Shard {
     /// With their hashes, so that a table that grows reads none of them.
     keys: HashTable<(u64, Arc<Key>)>,
     swept: u32,
-    /// When a look freed too few keys, and up to how many keys none follows in that second.
+    /// When a sweep freed too few keys, and the number of keys up to which no other follows in that second.
     full_at: u32,
     full_until: usize,
-    /// How many keys the looks took.
+    /// How many keys the sweeps examined.
     #[cfg(test)]
     examined: usize,
 }

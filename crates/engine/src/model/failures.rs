@@ -1,4 +1,4 @@
-//! What one heard, nobody need ask again.
+//! What one flight heard, no other asks again.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! One fetch at a time, and nobody's fate but its own decides its end.
+//! One fetch at a time, whose end no other flight and no caller decides.
 
 use super::*;
 

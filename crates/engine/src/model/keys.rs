@@ -1,4 +1,4 @@
-//! A key is one key as long as somebody has a handle to it.
+//! A key is one key as long as there is a handle to it.
 
 use super::*;
 

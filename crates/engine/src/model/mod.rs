@@ -5,7 +5,7 @@
 //! RUSTFLAGS="--cfg shuttle" cargo test -p biped-engine --lib --target-dir target/model
 //! ```
 //!
-//! `MODEL_RUNS=100000` looks longer, `SHUTTLE_RANDOM_SEED=7` elsewhere. A run that fails prints its
+//! `MODEL_RUNS=100000` tries more orders, `SHUTTLE_RANDOM_SEED=7` others. A run that fails prints its
 //! schedule, which `shuttle::replay` plays again.
 //!
 //! What it doesn't see: memory orderings weaker than sequential consistency, and what happens
@@ -234,7 +234,7 @@ fn watch(source: &TokenSource, oldest: usize) -> Running<()> {
     })
 }
 
-/// Stands still until somebody advances it.
+/// Stands still until it is advanced.
 #[derive(Debug, Default)]
 struct ModelClock(Arc<Mutex<Time>>);
 
@@ -289,7 +289,7 @@ enum Answer {
     Token,
     /// A token, when the gate opens.
     DelayedToken,
-    /// A token, when the gate opens, and somebody may have asked again meanwhile.
+    /// A token, when the gate opens. Another caller may have asked again meanwhile.
     LostToken,
     InvalidClient,
     InvalidScope,

@@ -11,8 +11,8 @@ const TOLERATED: u64 = 30;
 
 impl Error {
     /// Adds how far this machine's clock is ahead of the vendor's, by the `Date` of the response
-    /// (RFC 9110 §6.6.1). A difference of up to 30 s is not told, nor is one of a response that a cache
-    /// answered.
+    /// (RFC 9110 §6.6.1). A difference of up to 30 s is not told, nor is the difference of a response that
+    /// came from a cache.
     #[must_use]
     pub fn with_date(mut self, headers: &HeaderMap, now: Timestamp) -> Self {
         self.inner().clock_ahead = ahead(headers, now).filter(|by| by.unsigned_abs() > TOLERATED);

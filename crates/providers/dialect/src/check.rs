@@ -108,7 +108,7 @@ impl Report {
     }
 }
 
-/// A session that ends of disuse would be served until the vendor rejects it.
+/// A session that expires from disuse would be served until the vendor rejects it.
 const NO_IDLE: &str = "lifetime = false serves a token until it is rejected; set idle if it ends without \
                        use, such as idle = \"20m\"";
 

@@ -109,7 +109,7 @@
 //! | --- | --- |
 //! | `provider.rs` | [`OAuth2`]: fetching, attaching, judging, introspecting and revoking tokens |
 //! | `provider/proof.rs` | how the client proves who it is, for people |
-//! | `provider/accepted.rs` | which credentials an API must not choose the receiver of |
+//! | `provider/accepted.rs` | which credentials may go only to a configured issuer |
 //! | `provider/discovery.rs` | what is learned before a token is requested |
 //! | `provider/settings.rs` | the settings of an [`OAuth2`], and its id |
 //! | `config.rs` | [`kind`]: the keys in a configuration file |

@@ -51,7 +51,7 @@ struct State {
 
 impl Cache {
     /// Returns what is known about the API, or asks it. `issuer` is whom the credentials are for; if it
-    /// is `None`, they are of use to nobody but their receiver, and the API's word decides.
+    /// is `None`, only their receiver can use them, and the API's word decides.
     pub(crate) async fn get(
         &self,
         api: &Api,

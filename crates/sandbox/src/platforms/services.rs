@@ -1,4 +1,4 @@
-//! The platforms' services, as strict as their documentation: a header that lacks is a refusal.
+//! The platforms' services, as strict as their documentation: a request that lacks a header is refused.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -50,7 +50,7 @@ impl SecretRef {
 }
 
 impl SecretRef {
-    /// For code that runs providers: the error for a list of secrets none of which can be read: the errors of all of them.
+    /// For code that runs providers: joins the errors of a list of secrets of which none can be read.
     #[must_use]
     pub fn all_unread(unread: &[Error]) -> Error {
         let mut messages: Vec<_> = unread.iter().map(Error::message).collect();

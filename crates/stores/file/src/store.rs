@@ -353,7 +353,7 @@ mod tests {
         let error = get.await.unwrap().unwrap_err();
         assert!(error.to_string().contains("does not respond"), "{error}");
 
-        // Nothing drives these any more, and they don't hold up later callers.
+        // Nothing drives these operations now, and they don't hold up later callers.
         let mut standing: Vec<_> = (0..OPERATIONS).map(|_| store.get(&key)).collect();
         for get in &mut standing {
             assert!(

@@ -6,8 +6,8 @@ use super::OAuth2;
 use crate::{authentication::ClientAuthentication, grant::Grant};
 
 impl OAuth2 {
-    /// Refuses to let an API choose who receives the credentials, except those that are of use to nobody
-    /// but the chosen one: assertions that are made out to the issuer, and certificates.
+    /// Refuses to let an API choose who receives the credentials, except those that only the
+    /// chosen one can use: assertions that are made out to the issuer, and certificates.
     pub(crate) fn check_issuer(&self) -> Result<(), Error> {
         if self.api.is_none() || self.issuer.is_some() {
             return Ok(());

@@ -110,8 +110,8 @@ impl OAuth2 {
     }
 
     /// Creates the client with this identifier at the server that the API's metadata names first. This is
-    /// for a [`key`](Self::key) and a [`certificate`](Self::certificate), whose proofs are of use to nobody
-    /// but their receiver; with other credentials, a fetch fails.
+    /// for a [`key`](Self::key) and a [`certificate`](Self::certificate), whose proofs only
+    /// their receiver can use; with other credentials, a fetch fails.
     #[must_use]
     pub fn discovered_by_api(api: impl Into<String>, client_id: SecretRef) -> Self {
         Self::new(None, None, Some(client_id)).api(api)

@@ -1,6 +1,6 @@
 -- Claims the key, or renews a claim. The id is the caller's, so that asking twice is asking once.
 -- ARGV: milliseconds, id, '1' to renew, milliseconds for newest
--- Answers 1 and the generation, 2 and the milliseconds left, or 3, the milliseconds left and why.
+-- Returns 1 and the generation, 2 and the milliseconds left, or 3, the milliseconds left and why.
 local holder = redis.call('HGET', KEYS[3], 'id')
 if holder == ARGV[2] then
   redis.call('PEXPIRE', KEYS[3], ARGV[1])
