@@ -96,8 +96,7 @@ impl<'a> FetchContext<'a> {
 
     /// Starts sending a request.
     fn start(&self, mut request: http::Request<Bytes>) -> Result<Sending<'_>, Error> {
-        let url = Url::parse(&request.uri().to_string())
-            .map_err(|_| Error::configuration("the token endpoint is not a valid URL"))?;
+        let url = Url::parse(&request.uri().to_string()).map_err(|_| not_a_url())?;
         self.check_url(&url)?;
         if let Some(identity) = &self.identity {
             request.extensions_mut().insert(identity.clone());
@@ -278,9 +277,7 @@ impl<'a> FetchContext<'a> {
     ) -> Result<Sending<'_>, Error> {
         let mut request = http::Request::new(body);
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = url
-            .parse()
-            .map_err(|_| Error::configuration("the token endpoint is not a valid URL"))?;
+        *request.uri_mut() = url.parse().map_err(|_| not_a_url())?;
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
@@ -479,6 +476,10 @@ impl<'a> FetchContext<'a> {
         let notes = self.notes();
         Redactor::new(notes.values.iter().map(ExposeSecret::expose_secret))
     }
+}
+
+fn not_a_url() -> Error {
+    Error::configuration("the token endpoint is not a valid URL")
 }
 
 /// The credentials after the scheme in `Authorization`.

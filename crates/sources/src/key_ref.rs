@@ -81,6 +81,19 @@ impl KeyRef {
         })
     }
 
+    /// Reads `key_password`, the password of the key `key` of the same table. Notes if it is set for a key
+    /// that is not a text.
+    #[must_use]
+    pub fn password_from_config(table: &ConfigTable, key: Option<&Self>) -> Option<SecretRef> {
+        const PASSWORD: &str = "key_password";
+        let is_elsewhere = key.is_some_and(|key| key.text().is_none());
+        if is_elsewhere && table.value(PASSWORD).is_some() {
+            let problem = "key_password is set, but the key is not a text";
+            drop(table.invalid(PASSWORD, problem));
+        }
+        table.secret(PASSWORD)
+    }
+
     /// The place of the key's text, if it is read and not asked to sign.
     #[must_use]
     pub fn text(&self) -> Option<&SecretRef> {

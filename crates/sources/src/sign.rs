@@ -56,18 +56,12 @@ impl Sign {
         if table.value("key").is_none() {
             drop(table.missing("key"));
         }
-        let is_elsewhere = key.as_ref().is_some_and(|key| key.text().is_none());
-        if is_elsewhere && table.value("key_password").is_some() {
-            drop(table.invalid(
-                "key_password",
-                "key_password is set, but the key is not a text",
-            ));
-        }
+        let key_password = KeyRef::password_from_config(table, key.as_ref());
         let claims = table.table("claims").map(ConfigTable::into_values);
         let claims = claims.unwrap_or_default();
         Some(Self {
             key: key?,
-            key_password: table.secret("key_password"),
+            key_password,
             alg: table.string("alg").and_then(|alg| alg.parse().ok()),
             kid: table.string("kid"),
             typ: table.string("typ"),

@@ -1,6 +1,7 @@
 //! Keys in a transit engine: the exact requests, what each failure is, and whose tokens they are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod configured;
 mod signed;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
@@ -21,7 +22,7 @@ use wiremock::{
     matchers::{header, method, path},
 };
 
-use self::signed::is_valid;
+use self::{configured::value, signed::is_valid};
 
 macro_rules! public {
     ($name:literal) => {
@@ -31,18 +32,6 @@ macro_rules! public {
             ".public.pem"
         ))
     };
-}
-
-fn value(raw: Value, vault: &Vault) -> ConfigValue {
-    let schemes: SecretSchemes = [vault.scheme()].into_iter().collect();
-    schemes.connect(Arc::new(TokenClient::new().unwrap()));
-    let file = Origin::File {
-        path: Arc::from(Path::new("biped.toml")),
-        line: 1,
-        column: 0,
-    };
-    let origin = file.ruled(References::All, &schemes);
-    ConfigValue { raw, origin }
 }
 
 fn table(parts: Vec<(&str, Value)>, vault: &Vault) -> Value {

@@ -1,6 +1,8 @@
 //! Secrets in OpenBao and Vault: the exact requests, and what each failure is.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod configured;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use biped_config::{ConfigTable, ConfigValue, Origin, Problem, SecretScheme, SecretSchemes, Value};
@@ -14,20 +16,9 @@ use wiremock::{
     matchers::{header, method, path},
 };
 
-const REFERENCE: &str = "vault:kv/team/crm#client_secret";
+use self::configured::value;
 
-/// A value of a configuration that knows the scheme of `vault`.
-fn value(raw: Value, vault: &Vault) -> ConfigValue {
-    let schemes: SecretSchemes = [vault.scheme()].into_iter().collect();
-    schemes.connect(Arc::new(TokenClient::new().unwrap()));
-    let file = Origin::File {
-        path: Arc::from(Path::new("biped.toml")),
-        line: 1,
-        column: 0,
-    };
-    let origin = file.ruled(References::All, &schemes);
-    ConfigValue { raw, origin }
-}
+const REFERENCE: &str = "vault:kv/team/crm#client_secret";
 
 fn texts(parts: &[(&str, &str)], vault: &Vault) -> Value {
     let parts = parts.iter().map(|(name, text)| {

@@ -20,6 +20,11 @@ use crate::{
     template::Values,
 };
 
+/// A URL that stands for one that is not known.
+pub(crate) fn built_in_url(text: &'static str) -> Result<Url, Error> {
+    Url::parse(text).map_err(|_| Error::internal("a built-in URL is invalid"))
+}
+
 impl Dialect {
     /// Reads a response to the token request that was sent at `sent_at`.
     ///
@@ -48,8 +53,7 @@ impl Dialect {
         };
         let context = AnswerContext {
             dialect: self,
-            url: &Url::parse("https://vendor.invalid")
-                .map_err(|_| Error::internal("a built-in URL is invalid"))?,
+            url: &built_in_url("https://vendor.invalid")?,
             sent_at,
             now: sent_at,
             is_more_to_come: false,

@@ -337,19 +337,14 @@ mod tests {
     }
 
     #[test]
-    fn the_words_are_found_in_whatever_envelope() {
-        for body in [
-            json!({ "errors": [{ "code": "E7", "message": "no" }] }),
-            json!({ "fault": { "faultstring": "no", "detail": { "errorcode": "E7" } } }),
-            json!({ "meta": { "error": { "code": "E7", "message": "no" } } }),
-        ] {
-            for status in [400, 200] {
-                let error = read(status, &body).unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Refused, "{body}");
-                let vendor = error.vendor().unwrap();
-                assert_eq!(vendor.code.as_deref(), Some("E7"), "{body}");
-                assert_eq!(vendor.message.as_deref(), Some("no"), "{body}");
-            }
+    fn the_words_are_found_in_an_envelope() {
+        let body = json!({ "meta": { "error": { "code": "E7", "message": "no" } } });
+        for status in [400, 200] {
+            let error = read(status, &body).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused);
+            let vendor = error.vendor().unwrap();
+            assert_eq!(vendor.code.as_deref(), Some("E7"));
+            assert_eq!(vendor.message.as_deref(), Some("no"));
         }
     }
 }

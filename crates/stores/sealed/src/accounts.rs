@@ -24,13 +24,8 @@ impl SealedAccounts {
         Arc::new(Self { inner, keys })
     }
 
-    fn writer(&self) -> Result<&SealKey, StoreError> {
-        let key = self.keys.first();
-        key.ok_or_else(|| StoreError::new("there is no seal key"))
-    }
-
     fn seal(&self, key: &AccountKey, at: Revision, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
-        self.writer()?.seal(&context(key, at), bytes)
+        SealKey::first(&self.keys)?.seal(&context(key, at), bytes)
     }
 
     fn open(&self, key: &AccountKey, entry: &DurableEntry) -> Result<Vec<u8>, StoreError> {
@@ -70,7 +65,7 @@ impl DurableStore for SealedAccounts {
             revision: sealed.revision,
             bytes: self.open(key, &sealed)?,
         };
-        if !self.writer()?.sealed(&sealed.bytes) {
+        if !SealKey::first(&self.keys)?.sealed(&sealed.bytes) {
             // If another process is faster, its entry is the one to return.
             if !self.swap(key, entry.revision, &entry.bytes).await? {
                 return self.load(key).await;

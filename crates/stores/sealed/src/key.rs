@@ -63,6 +63,12 @@ impl SealKey {
         }
     }
 
+    /// The key of these that seals.
+    pub(crate) fn first(keys: &[Self]) -> Result<&Self, StoreError> {
+        let key = keys.first();
+        key.ok_or_else(|| StoreError::new("there is no seal key"))
+    }
+
     /// Whether this key sealed an entry.
     pub(crate) fn sealed(&self, entry: &[u8]) -> bool {
         Parts::of(entry).is_some_and(|parts| parts.id == self.id)

@@ -45,10 +45,7 @@ impl SealedStore {
     }
 
     fn seal(&self, key: &TokenKey, about: About, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let Some(writer) = self.keys.first() else {
-            return Err(StoreError::new("there is no seal key"));
-        };
-        writer.seal(&context(key, about), bytes)
+        SealKey::first(&self.keys)?.seal(&context(key, about), bytes)
     }
 
     /// The opened bytes, or `None` and a warning.

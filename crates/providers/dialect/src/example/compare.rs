@@ -10,6 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Difference, ExpectedBody, ExpectedRequest};
+use crate::answer::built_in_url;
 
 /// The differences so far. They show no secret of the example.
 pub(crate) struct Differences {
@@ -251,8 +252,7 @@ pub(crate) fn attached(
         }
     }
     let mut parts = Plain {
-        url: Url::parse("https://api.vendor.example/")
-            .map_err(|_| Error::internal("a built-in URL is invalid"))?,
+        url: built_in_url("https://api.vendor.example/")?,
         headers: HeaderMap::new(),
     };
     attach(&mut ApiRequest::new(&mut parts))?;

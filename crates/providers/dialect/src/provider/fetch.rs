@@ -9,7 +9,7 @@ use url::Url;
 
 use super::Vendor;
 use crate::{
-    answer::{AnswerContext, Gained},
+    answer::{AnswerContext, Gained, built_in_url},
     step::Step,
     template::{Template, Values},
 };
@@ -163,9 +163,8 @@ impl Vendor {
             .and_then(|url| url.render(&values))
             .and_then(|url| Url::parse(&url).ok());
         // A URL that depends on the request does not count as one of this machine.
-        let somewhere = || Url::parse("https://vendor.invalid");
-        let asked = elsewhere.cloned().or(rendered).map_or_else(somewhere, Ok);
-        let asked = asked.map_err(|_| Error::internal("a built-in URL is invalid"))?;
+        let somewhere = || built_in_url("https://vendor.invalid");
+        let asked = elsewhere.cloned().or(rendered).map_or_else(somewhere, Ok)?;
         Ok(self.dialect.base_urls(&values, &asked))
     }
 

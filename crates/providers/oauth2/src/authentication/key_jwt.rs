@@ -44,14 +44,7 @@ fn from_config(
 ) -> Option<ClientAuthentication> {
     let config = given.config;
     let key = KeyRef::from_config(config, "key");
-    options.key_password = config.secret("key_password");
-    let is_elsewhere = key.as_ref().is_some_and(|key| key.text().is_none());
-    if options.key_password.is_some() && is_elsewhere {
-        drop(config.invalid(
-            "key_password",
-            "key_password is set, but the key is not a text",
-        ));
-    }
+    options.key_password = KeyRef::password_from_config(config, key.as_ref());
     if options.key_password.is_some() && config.value("key").is_none() {
         drop(config.invalid("key_password", "key_password is set, but key is not"));
     }
