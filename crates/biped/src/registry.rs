@@ -61,13 +61,12 @@ pub(crate) const STORE_ABOUT: &str = "Where tokens are kept beyond the process."
 
 /// The keys of `[store]` beside those of the kinds.
 const STORE_FIELDS: &[Field] = &[
-    Field::new("kind", FieldType::Text).about(
-        "The kind of store. Default: memory, which keeps tokens nowhere beyond the process.",
-    ),
+    Field::new("kind", FieldType::Text)
+        .about("The kind of store. Default: memory, which keeps tokens in the process only."),
     Field::new("seal", FieldType::Secret).about(
         "Encrypts what is stored: a key of 32 bytes, in base64 or as 64 hexadecimal digits, or a \
          reference to it; or a list, of which the first key writes and all read. Without it, \
-         redis and postgres keep no tokens of secrets that stand in the configuration.",
+         redis and postgres keep no tokens of inline secrets.",
     ),
 ];
 
@@ -146,17 +145,23 @@ impl Registry {
 
     pub(crate) fn add_scheme(&mut self, scheme: SecretScheme) {
         let name = scheme.name();
-        let is_taken =
-            RESERVED.contains(&name) || self.schemes.iter().any(|known| known.name() == name);
+        let is_taken = self.schemes.iter().any(|known| known.name() == name);
         // As RFC 3986 §3.1 has it.
         let is_word =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte);
-        let is_scheme =
-            name.starts_with(|first: char| first.is_ascii_lowercase()) && name.bytes().all(is_word);
+        let is_scheme = name.starts_with(|first: char| first.is_ascii_lowercase())
+            && name.bytes().all(is_word)
+            && !RESERVED.contains(&name);
         if !is_scheme || is_taken {
-            let why =
-                "this can't be the name of a scheme of secrets; register it under another name";
-            return self.refuse(format!("{name}:"), why.into());
+            let why = match is_taken {
+                true => "there is already a scheme of this name; register it under another name".to_owned(),
+                false => format!(
+                    "expected the name of a scheme of secrets: a lower-case letter, then lower-case \
+                     letters, digits, +, - and ., and none of {}",
+                    RESERVED.join(", ")
+                ),
+            };
+            return self.refuse(format!("{name}:"), why);
         }
         self.schemes.push(scheme);
     }

@@ -96,7 +96,9 @@ impl Template {
             return Ok(provider);
         }
         let template = self.this.upgrade();
-        let template = template.ok_or_else(|| Error::internal("the provider has ended"))?;
+        let template = template.ok_or_else(|| {
+            Error::internal("the Biped that this provider belongs to was dropped")
+        })?;
         let made = self.make(name)?;
         let provider = Arc::new(OfTenant {
             id: made.id().clone().of_tenant(name).sharing(self.sample.id()),

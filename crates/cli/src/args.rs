@@ -153,7 +153,7 @@ pub(crate) enum Command {
 /// if you trust the printed issuer: it receives the credentials.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Init {
-    /// Print a provider for the API at this URL, and write nothing
+    /// Prints a provider for the API at this URL, and writes no file
     #[arg(long, value_name = "URL")]
     pub(crate) api: Option<String>,
     /// The name of a vendor, which this command does not take: it is there for a better message
@@ -176,7 +176,7 @@ pub(crate) struct Token {
     /// Writes the output to this file instead of stdout: whole, and readable for its owner only
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) write: Option<PathBuf>,
-    /// Keeps the file up to date until a signal to end comes; --timeout does not apply
+    /// Keeps the file up to date until SIGINT or SIGTERM; --timeout does not apply
     #[arg(long, requires = "write")]
     pub(crate) follow: bool,
 }
@@ -193,7 +193,7 @@ pub(crate) enum TokenFormat {
     Env,
     /// The header as a configuration of curl, which reads it with -K -
     Curl,
-    /// An ExecCredential, as kubectl takes it from a command
+    /// An ExecCredential for kubectl, which runs biped as a credential plugin
     ExecCredential,
 }
 
@@ -215,7 +215,7 @@ pub(crate) struct Call {
     #[arg(short, long, value_name = "BODY|@FILE", allow_hyphen_values = true)]
     pub(crate) data: Option<OsString>,
     /// A header to send; may be repeated
-    #[arg(short = 'H', long = "header", value_name = "K: V")]
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,
     /// Prints the status line and the headers before the body
     #[arg(short, long)]
@@ -236,7 +236,8 @@ pub(crate) struct Call {
 ///
 /// With --serve the command gets no token. It gets the address of a sidecar that runs as long as the
 /// command: NAME_BASE_URL, and in NAME_ACCESS_TOKEN a token for that sidecar, which does not expire. A
-/// program that works without --serve works with it, for any time.
+/// program that calls NAME_BASE_URL with NAME_ACCESS_TOKEN works with and without --serve; with it, for
+/// as long as it runs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Exec {
     /// The providers' names in biped.toml
@@ -342,8 +343,8 @@ pub(crate) enum OneVendor {
 ///
 /// Prints the file, or a table of kind "oauth2" for biped.toml if the vendor follows RFC 6749. The
 /// assumptions are listed on stderr. No sample value of the documentation becomes part of the file,
-/// and no request is sent. A file can be - for stdin. On a terminal, text without an option is pasted:
-/// an empty line ends it.
+/// and no request is sent. A file can be - for stdin. Without options, on a terminal, the command asks
+/// for each text; end a pasted text with an empty line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Learn {
     /// The vendor's name, such as acme
@@ -426,8 +427,8 @@ pub(crate) struct Sandbox {
     #[arg(long, value_name = "SECONDS", default_value = "3600")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) lifetime: u64,
-    /// Adds what says who a workload is on GitHub, Kubernetes, Google, Azure and SPIFFE, an issuer that
-    /// trusts it, and an API; they take a fourth port
+    /// Adds the identity services of GitHub, Kubernetes, Google, Azure and SPIFFE, an authorization
+    /// server that trusts them, and an API, all on a fourth port
     #[arg(long)]
     pub(crate) platform: bool,
     /// Writes a biped.toml for the sandbox; replaces only a file that this command has written
@@ -435,11 +436,11 @@ pub(crate) struct Sandbox {
     pub(crate) write: Option<PathBuf>,
 }
 
-/// Stores the first refresh token of a provider whose vendor replaces it at each use
+/// Stores the first refresh token of a provider whose vendor issues a new one at each use
 ///
-/// The refresh token is one line of stdin; a terminal does not show it. It is stored, and then used once
-/// to see that the vendor accepts it. From then on Biped keeps the one that the vendor issues at each
-/// use. A refresh token that was stored before is not taken again.
+/// The refresh token is read as one line of stdin; a terminal does not show it. Biped stores it, then
+/// uses it once to check that the vendor accepts it. From then on Biped stores each new refresh token that
+/// the vendor issues. A refresh token that was stored before is refused.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Seed {
     /// The provider's name in biped.toml
@@ -462,8 +463,8 @@ pub(crate) struct Seed {
 pub(crate) struct Forget {
     /// The provider's name in biped.toml
     pub(crate) name: String,
-    /// Removes the refresh token as well, if the vendor replaces it at each use: no new token can be
-    /// fetched until another one is stored
+    /// Removes the refresh token as well, if the vendor replaces it at each use: no token can be fetched
+    /// until biped seed stores another one
     #[arg(long, conflicts_with_all = ["scopes", "params"])]
     pub(crate) credential: bool,
     #[command(flatten)]
@@ -502,8 +503,8 @@ pub(crate) struct Trust {
 
 /// Prints completions for a shell
 ///
-/// In bash, zsh and fish they include the names of the providers that are configured. For these they run
-/// this program, which then reads the configuration and nothing that it refers to.
+/// In bash, zsh and fish they include the names of the configured providers. To find the names the
+/// completions run biped, which reads the configuration but resolves none of its references.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Completions {
     /// The shell

@@ -69,20 +69,14 @@ const OF_COMMANDS: [(&str, [Example; 2]); 27] = [
                 "Show the providers, and how long their tokens live:",
                 "biped list",
             ),
-            (
-                "Show a customer's, for providers that have tenants:",
-                "biped list --tenant acme",
-            ),
+            ("Show the tokens of one tenant:", "biped list --tenant acme"),
         ],
     ),
     (
         "inspect",
         [
             ("Show scopes and projects:", "biped inspect exports"),
-            (
-                "The same for programs:",
-                "biped inspect exports --format json",
-            ),
+            ("The same as JSON:", "biped inspect exports --format json"),
         ],
     ),
     (
@@ -150,7 +144,7 @@ const OF_COMMANDS: [(&str, [Example; 2]); 27] = [
         [
             ("Check a vendor file:", "biped vendors check mine.toml"),
             (
-                "The same for programs:",
+                "The same as JSON:",
                 "biped vendors check mine.toml --format json",
             ),
         ],
@@ -172,10 +166,7 @@ const OF_COMMANDS: [(&str, [Example; 2]); 27] = [
                 "Show how a provider proves who it is:",
                 "biped identity shop",
             ),
-            (
-                "The same for programs:",
-                "biped identity shop --format json",
-            ),
+            ("The same as JSON:", "biped identity shop --format json"),
         ],
     ),
     (
@@ -275,7 +266,7 @@ const OF_COMMANDS: [(&str, [Example; 2]); 27] = [
         [
             ("Forget a token that has leaked:", "biped forget shop"),
             (
-                "Forget a customer's, for a provider that has tenants:",
+                "Forget the token of one tenant:",
                 "biped forget crm --tenant acme",
             ),
         ],

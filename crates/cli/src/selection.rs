@@ -5,12 +5,12 @@ use biped::{ApiClient, Biped, Error, ParamValue, TokenSource};
 /// Which of a provider's tokens to use.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Selection {
-    /// The scopes to request instead of the configured ones, separated by spaces
-    #[arg(long = "scope", value_name = "S")]
+    /// The scopes to request instead of the configured ones, separated by spaces; may be repeated
+    #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
     /// A parameter of the token request, such as project_id=42; may be repeated, also for a parameter
     /// with several values
-    #[arg(long = "param", value_name = "K=V")]
+    #[arg(long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
     #[command(flatten)]
     tenant: Tenant,
@@ -20,7 +20,7 @@ pub(crate) struct Selection {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Tenant {
     /// The tenant whose tokens to use, for a provider that has tenants
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
 }
 
@@ -105,7 +105,7 @@ impl Selection {
         let mut all: Vec<(String, ParamValue)> = Vec::new();
         for param in &self.params {
             let (key, value) = param.split_once('=').ok_or_else(|| {
-                Error::configuration("--param: expected K=V, such as project_id=42")
+                Error::configuration("--param: expected NAME=VALUE, such as project_id=42")
             })?;
             let value = provider.param(key, value)?;
             match all.iter_mut().find(|(known, _)| known == key) {

@@ -20,7 +20,7 @@ pub enum Origin {
         /// a line, and is not shown.
         column: usize,
     },
-    /// An environment variable. Its values are always texts, and secrets in it are literal.
+    /// An environment variable. Its values are always texts, and secrets in it are inline.
     Variable(Arc<str>),
     /// The application's own code.
     Builder,
@@ -174,7 +174,7 @@ impl Origin {
         }
     }
 
-    /// Whether all values from here are texts, and secrets are literal.
+    /// Whether all values from here are texts, and secrets are inline.
     pub(crate) fn is_text_only(&self) -> bool {
         match self {
             Self::Variable(_) => true,

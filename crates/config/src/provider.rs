@@ -311,7 +311,7 @@ impl ProviderConfig {
             name,
             kind,
             read_file: Arc::new(|_, path| read_text_file(path, MAX_FILE_SIZE)),
-            others: Arc::new(|_| Err("other providers are not known here".into())),
+            others: Arc::new(|_| Err("providers can't be named here".into())),
         }
     }
 

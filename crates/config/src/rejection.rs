@@ -42,7 +42,11 @@ impl ConfigTable {
             (Some(path), Some(values)) => Some((path, values)),
             (None, None) => None,
             _ => {
-                drop(self.invalid_at(self.origin(), "at", "at and any_of need each other"));
+                drop(self.invalid_at(
+                    self.origin(),
+                    "at",
+                    "at and any_of belong together; set both or neither",
+                ));
                 None
             }
         };

@@ -1,4 +1,4 @@
-//! [`TenantPattern`]: which names tenants may have, and where a name stands in the configuration.
+//! [`TenantPattern`]: which names tenants may have, and where a configuration contains them.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::{
 /// The key of the pattern.
 const KEY: &str = "tenant";
 
-/// What stands for the name of a tenant.
+/// The placeholder for the name of a tenant.
 const PLACE: &str = "{tenant}";
 
 /// The longest name, in bytes.
@@ -36,11 +36,11 @@ const SAMPLE: &str = "t";
 pub struct TenantPattern(Regex);
 
 impl TenantPattern {
-    /// Reads the pattern of a provider, and checks where `{tenant}` stands. `None` if the provider has no
+    /// Reads the pattern of a provider, and checks the places of `{tenant}`. `None` if the provider has no
     /// tenants, as is every provider of a kind that declares a key `tenant` of its own.
     ///
     /// # Errors
-    /// Every place where `{tenant}` can't stand, a pattern that is not one, and settings that no
+    /// Every place where `{tenant}` is not allowed, a pattern that is not one, and settings that no
     /// provider with tenants may have.
     pub fn read(
         kind: &ProviderKind,
@@ -165,7 +165,7 @@ fn pattern(value: &ConfigValue) -> Result<Regex, String> {
         .map_err(|error| format!("{expected}: {error}"))
 }
 
-/// What a value is, which decides where `{tenant}` may stand in it.
+/// What a value is, which decides where it may contain `{tenant}`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Spot {
     /// A reference, or the secret itself.
@@ -242,14 +242,12 @@ fn filled(value: &ConfigValue, spot: Spot, name: &str) -> Result<ConfigValue, Wr
             let mut filled_table = BTreeMap::new();
             for (key, inner) in table {
                 if key.contains(PLACE) {
-                    return Err(wrong("{tenant} can't stand in the name of a key".into()));
+                    return Err(wrong("{tenant} can't be part of a key's name".into()));
                 }
                 let place = match (key.as_str(), &inner.raw) {
                     ("cmd" | "signer", Value::List(argv)) => {
                         if argv.first().is_some_and(holds_place) {
-                            return Err(wrong(
-                                "{tenant} can't stand in the name of a program".into(),
-                            ));
+                            return Err(wrong("{tenant} can't be part of a program's name".into()));
                         }
                         Spot::Plain
                     }
@@ -265,7 +263,7 @@ fn filled(value: &ConfigValue, spot: Spot, name: &str) -> Result<ConfigValue, Wr
     }
 }
 
-/// Checks that the name of a tenant may stand in this text.
+/// Checks that this text may contain the name of a tenant.
 fn check(value: &ConfigValue, text: &str, spot: Spot) -> Result<(), &'static str> {
     if text.contains("://") {
         check_host(text)?;
@@ -276,27 +274,25 @@ fn check(value: &ConfigValue, text: &str, spot: Spot) -> Result<(), &'static str
     if let Some(command) = text.strip_prefix("cmd:") {
         let program = command.split_ascii_whitespace().next();
         if program.is_some_and(|program| program.contains(PLACE)) {
-            return Err("{tenant} can't stand in the name of a program");
+            return Err("{tenant} can't be part of a program's name");
         }
     }
     let is_reference = value.is_reference() && !text.starts_with("inline:");
     let is_url = spot == Spot::Other && text.contains("://");
     match is_reference || is_url || (spot == Spot::Secret && text.contains("://")) {
         true => Ok(()),
-        false => Err(
-            "{tenant} can't stand here; expected {tenant} in a reference, a URL, params or scope",
-        ),
+        false => Err("{tenant} is not allowed here; use it in a reference, a URL, params or scope"),
     }
 }
 
-/// Checks that the name of a tenant is one whole label of a host, if it stands in one, and that the
+/// Checks that the name of a tenant is one whole label of a host, if it is part of one, and that the
 /// tenant can't choose the domain.
 fn check_host(text: &str) -> Result<(), &'static str> {
     let Some((before, rest)) = text.split_once("://") else {
         return Ok(());
     };
     if before.contains(PLACE) && !before.contains(':') {
-        return Err("{tenant} can't stand in the scheme of a URL");
+        return Err("{tenant} can't be part of a URL's scheme");
     }
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest);
     let expected = "expected {tenant} as one whole label of the host, with at least two fixed labels \

@@ -124,7 +124,11 @@ impl Reader {
     }
 
     fn out_of_range(&mut self, origin: &Origin, at: &[String]) -> Value {
-        self.note(origin.clone(), at.join("."), "this number is too large");
+        self.note(
+            origin.clone(),
+            at.join("."),
+            "this number is too large; put it in quotes if it is a text",
+        );
         Value::Integer(0)
     }
 }

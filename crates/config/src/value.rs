@@ -178,7 +178,7 @@ impl ConfigValue {
                 };
                 let parts = parts.iter();
                 let parts = parts.map(|(name, value)| Some((name.clone(), value.to_text()?)));
-                // A part of another type is as wrong as a missing one.
+                // A member of the wrong type is an error, like a missing one.
                 let parts: Option<BTreeMap<_, _>> = parts.collect();
                 self.origin.table(name, &parts.unwrap_or_default())
             }

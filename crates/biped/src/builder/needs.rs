@@ -89,7 +89,9 @@ impl Needs {
     ) -> Result<Option<(ProviderId, TokenRequest)>, String> {
         match known.get(other) {
             Some(Some(lent)) if lent.has_tenants => {
-                return Err("the provider has tenants, so no other can need its tokens".into());
+                return Err(format!(
+                    "the provider {other} has tenants, so another provider can't use its tokens"
+                ));
             }
             Some(found) => return Ok(found.clone().map(|lent| (lent.id, lent.request))),
             None => {}

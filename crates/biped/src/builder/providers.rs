@@ -122,7 +122,10 @@ impl Maker<'_> {
                     }
                 })
                 .finding_providers_with(move |other| match needs.cycle(&own_name, other) {
-                    Some(cycle) => Err(format!("these providers need each other: {cycle}")),
+                    Some(cycle) => Err(format!(
+                        "these providers need each other's tokens in a circle: {cycle}; remove one of the \
+                         references"
+                    )),
                     None => needs.find(&own_name, other, &known),
                 })
         };

@@ -148,9 +148,7 @@ fn read(path: &Path, check: OwnerCheck) -> io::Result<Zeroizing<Vec<u8>>> {
 fn refuse_link(path: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(path)?;
     match owner_problem(path, &found) {
-        Some(problem) if found.is_symlink() => {
-            Err(io::Error::other(format!("as a link, {problem}")))
-        }
+        Some(problem) if found.is_symlink() => Err(io::Error::other(format!("the link {problem}"))),
         _ => Ok(()),
     }
 }

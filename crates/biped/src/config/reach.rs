@@ -14,7 +14,7 @@ use crate::registry::Registry;
 ///
 /// A user who trusts the file approves its reach. The reach includes every value of the file except
 /// those that can be neither a reference nor a part of a host, whatever the kind of provider: scopes,
-/// dates, durations, all of `[engine]`, `[http] max_body`, and a literal `client_secret`. It includes
+/// dates, durations, all of `[engine]`, `[http] max_body`, and an inline `client_secret`. It includes
 /// the whole text of each file that the configuration names, such as a description of a vendor.
 #[derive(Clone)]
 pub struct Reach {
@@ -63,13 +63,13 @@ impl Reach {
     }
 
     /// The reach as lines for a terminal: references, commands with all their arguments, and the hosts
-    /// that tokens are requested from and sent to. A literal secret is shown only if it is an argument of
+    /// that tokens are requested from and sent to. An inline secret is shown only if it is an argument of
     /// a command, since the user has to see what would run.
     pub fn lines(&self) -> impl ExactSizeIterator<Item = &str> {
         self.lines.iter().map(String::as_str)
     }
 
-    /// A digest that changes when the reach changes. It covers literal secrets, so `key` should be
+    /// A digest that changes when the reach changes. It covers inline secrets, so `key` should be
     /// random, and kept as safe as the file.
     #[must_use]
     pub fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
@@ -77,7 +77,7 @@ impl Reach {
         hash.chain_update(&self.content).finalize().into()
     }
 
-    /// Adds the keys of a section that stands at `path`.
+    /// Adds the keys of a section, whose path is `path`.
     fn section(&mut self, path: &str, section: &str, values: &Table, registry: &Registry) {
         for (key, value) in values {
             let field = registry.field(section, key);
@@ -126,7 +126,7 @@ impl Reach {
         }
     }
 
-    /// Adds a client secret. A literal one reaches nothing.
+    /// Adds a client secret. An inline one reaches nothing.
     fn client_secret(&mut self, path: &str, value: &ConfigValue, ty: Option<FieldType>) {
         match &value.raw {
             Value::Text(_) if !value.is_reference() => self.put(path, b"itself"),

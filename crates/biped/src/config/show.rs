@@ -143,7 +143,7 @@ fn token_source(value: &ConfigValue) -> String {
     }
 }
 
-/// Shows an identifier like a secret, but a literal one as it is.
+/// Shows an identifier like a secret, but an inline one as it is.
 fn identifier(value: &ConfigValue) -> String {
     if let Value::List(all) = &value.raw {
         let all: Vec<_> = all.iter().map(identifier).collect();

@@ -350,7 +350,11 @@ fn a_scheme_of_secrets_has_a_name_of_its_own() {
         "a_b", "a/b", "é",
     ] {
         let found = lines(named(name));
-        assert_one(&found, "the builder: ", &["another name"]);
+        assert_one(
+            &found,
+            &format!("the builder: {name}:: "),
+            &["expected the name"],
+        );
     }
 }
 

@@ -9,12 +9,12 @@ pub(crate) enum New {
     /// Writes the crate of a provider: code that exchanges credentials for a token
     ///
     /// The crate compiles and passes the conformance suite of providers as written. Its TODO comments
-    /// mark what the vendor's documentation decides.
+    /// mark what depends on the vendor's documentation.
     Provider(NewCrate),
     /// Writes the crate of a store: code that keeps tokens
     ///
     /// The crate compiles and passes the conformance suite of stores as written. Its TODO comments
-    /// mark what the backend decides.
+    /// mark what depends on your database.
     Store(NewCrate),
 }
 

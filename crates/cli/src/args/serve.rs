@@ -6,10 +6,11 @@ use clap::ValueHint;
 
 /// Serves the vendors' APIs on this machine, for programs in any language
 ///
-/// A call of http://127.0.0.1:7417/NAME/PATH goes to the API of the provider NAME with a token. The
-/// addresses are printed to stdout, one a line, when they take connections. [serve] in biped.toml has the
-/// settings. SIGTERM stops it: calls are still taken for a while (linger), and may end (stop_timeout).
-/// Tokens are kept in memory only, unless [store] says otherwise. --timeout does not apply.
+/// A call of http://127.0.0.1:7417/NAME/PATH goes to the API of the provider NAME with a token. It
+/// prints the addresses to stdout, one per line, when they accept connections. [serve] in biped.toml has
+/// the settings. SIGTERM stops it: it takes new calls for linger (5 s) more, and ends when no call is
+/// under way, stop_timeout (25 s) after the signal at the latest. Tokens are kept in memory only, unless
+/// [store] says otherwise. --timeout does not apply.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
     /// Where to listen: an address with a port, or unix:PATH; may be repeated; overrides [serve]

@@ -339,12 +339,12 @@ fn usual_meaning(error: &Error) -> &'static str {
             "another provider, whose token this one needs, was refused"
         }
         ErrorKind::Secret if error.token_source().is_some_and(is_assertion) => {
-            "the source of an assertion gave no token"
+            "the source of the assertion gave no token (see biped identity)"
         }
         ErrorKind::Unreachable | ErrorKind::Unavailable | ErrorKind::InvalidResponse
             if error.token_source().is_some() =>
         {
-            "the source of a secret or an assertion is not working"
+            "the source of a secret or an assertion does not respond, or its response can't be used"
         }
         ErrorKind::Configuration => "the configuration or the request is not valid",
         ErrorKind::Secret => "a secret can't be read",
@@ -369,7 +369,9 @@ fn usual_meaning(error: &Error) -> &'static str {
             "the response is not that of a token endpoint of this kind; check the URL, and whether a \
              proxy responds instead"
         }
-        ErrorKind::Store => "the token store is not working",
-        _ => "Biped has a bug",
+        ErrorKind::Store => {
+            "the token store is not working; check [store], and its server or directory"
+        }
+        _ => "this is a bug in Biped or in the provider; report it",
     }
 }

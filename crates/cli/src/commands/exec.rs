@@ -1,18 +1,15 @@
 //! `biped exec`.
 
+mod program;
 mod served;
 
 use std::{io, process::Command, time::Duration};
 
 use biped::{Error, ExposeSecret, Token, TokenSource};
 
+use self::program::{arguments, prefixes, unusable};
 use crate::words::{base_url, rfc3339, scope};
-use crate::{
-    args, environment,
-    failure::{Failure, Outcome},
-    output,
-    session::Session,
-};
+use crate::{args, failure::Outcome, output, session::Session};
 
 /// The life of a token below which a command may need another.
 const SHORT: Duration = Duration::from_secs(3600);
@@ -23,26 +20,15 @@ pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
     }
     let biped = session.biped()?;
     let mut sources: Vec<(String, String, TokenSource)> = Vec::new();
-    for name in &args.names {
-        let prefix = environment::prefix(name);
-        match sources.iter().find(|(_, known, _)| *known == prefix) {
-            Some((known, ..)) if known == name => continue,
-            Some((known, ..)) => {
-                let message = format!("{known} and {name} both set the variables {prefix}_…");
-                return Err(Error::configuration(message).into());
-            }
-            None => {}
-        }
+    for (name, prefix) in prefixes(&args.names)? {
         let source = match args.names.len() {
-            1 => args.selection.source(&biped, name)?,
-            _ => args.selection.source_of_one(&biped, name)?,
+            1 => args.selection.source(&biped, &name)?,
+            _ => args.selection.source_of_one(&biped, &name)?,
         };
         session.warn(&source);
-        sources.push((name.clone(), prefix, source));
+        sources.push((name, prefix, source));
     }
-    let [program, arguments @ ..] = &args.command[..] else {
-        return Err(Error::configuration("expected a command after --").into());
-    };
+    let (program, arguments) = arguments(args)?;
     let mut command = Command::new(program);
     command.args(arguments);
     session.block_on(async {
@@ -63,20 +49,15 @@ pub(crate) fn run(session: &Session, args: &args::Exec) -> Outcome {
             let token = session.limited(name, flight).await?;
             if token.lifetime().is_some_and(|life| life < SHORT) && !session.is_json() {
                 output::note(&format!(
-                    "{name}: the token lives less than an hour, and the command can't get another; use \
-                     --serve for longer"
+                    "{name}: the token expires in less than an hour, and the command can't get another; \
+                     use --serve if it runs longer"
                 ));
             }
             set(&mut command, prefix, source, &token);
         }
         Ok(())
     })?;
-    become_of(command).map_err(|error| {
-        let is_missing = error.kind() == io::ErrorKind::NotFound;
-        let program = program.display();
-        let error = Error::configuration(format!("{program} can't be run: {error}"));
-        Failure::Program { error, is_missing }
-    })
+    become_of(command).map_err(|error| unusable(program, &error))
 }
 
 /// Sets the variables of a token. A variable without a value is removed: an inherited value would

@@ -11,15 +11,10 @@ pub(crate) fn run(session: &Session, args: &args::Forget) -> Outcome {
     session.block_on(session.limited(&args.name, source.forget()))?;
     if !session.is_json() {
         let what = match args.credential {
-            true => "neither a token nor a refresh token",
-            false => "a token",
+            true => "contains neither the token nor a refresh token",
+            false => "does not contain the token",
         };
-        let not = if args.credential {
-            "contains"
-        } else {
-            "does not contain"
-        };
-        output::note(&format!("{}: the store {not} {what} now", args.name));
+        output::note(&format!("{}: the store {what} now", args.name));
     }
     Ok(())
 }

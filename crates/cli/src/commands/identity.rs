@@ -91,7 +91,7 @@ pub(super) async fn references_of(
             match session.limited(name, reading).await {
                 Ok(()) => None,
                 Err(Failure::Biped(error)) => Some(error.message().to_owned()),
-                Err(_) => Some("the time is over".to_owned()),
+                Err(other) => Some(other.message()),
             }
         };
         all.push(Reference {

@@ -31,7 +31,8 @@ pub(crate) fn run(session: &Session, args: &List) -> Outcome {
         let mut refused = args.tenant.is_named().then(|| {
             let error = Error::configuration("no provider has tenants");
             error.with_remedy(
-                "set tenant to a pattern in a provider's configuration, or leave --tenant out",
+                "set tenant to a pattern in a provider's configuration, such as \"[a-z0-9-]{1,40}\", or \
+                 leave --tenant out",
             )
         });
         for name in biped.names() {

@@ -23,7 +23,8 @@ pub(crate) fn run(session: &Session, args: &Ready) -> Outcome {
         loop {
             let why = match ask(args) {
                 Ok(true) => return Ok(()),
-                Ok(false) => Error::unreachable("the sidecar is not ready"),
+                Ok(false) => Error::unreachable("the sidecar is not ready")
+                    .with_remedy("see /-/ready for the providers without a token"),
                 Err(Asking::Wrong(error)) => return Err(error.into()),
                 Err(Asking::Failed(error)) => {
                     Error::unreachable(format!("the sidecar does not respond: {error}"))

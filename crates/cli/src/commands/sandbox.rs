@@ -74,7 +74,7 @@ async fn platforms(args: &args::Sandbox) -> Result<Platforms, Error> {
         0 => 0,
         port => port.checked_add(3).ok_or_else(|| {
             Error::configuration(
-                "--port: the platforms need the third port after it, which does not exist",
+                "--port: the sandbox needs this port and the three after it, up to 65535",
             )
             .with_remedy("choose a lower port with --port")
         })?,

@@ -13,8 +13,9 @@ pub(crate) fn run(session: &Session, args: &args::Seed) -> Outcome {
     let biped = session.biped()?;
     let source = biped.token_source(&args.name)?;
     if source.provider().account().is_none() {
-        let error = Error::configuration("the provider keeps no refresh token");
-        let error = error.with_remedy("set grant = \"refresh_token\" without rotates = false");
+        let error = Error::configuration("this provider has no refresh token to store");
+        let remedy = "set grant = \"refresh_token\", and remove rotates = false if it is set";
+        let error = error.with_remedy(remedy);
         return Err(error.with_provider(&*args.name).into());
     }
     let seed = line(&args.name).map_err(|error| error.with_provider(&*args.name))?;

@@ -128,10 +128,11 @@ async fn serve(session: &Session, server: Server) -> Outcome {
 /// Says what came of a changed configuration.
 fn tell_reload(outcome: Result<(), &Error>) {
     match outcome {
-        Ok(()) => output::note("the configuration was read again"),
+        Ok(()) => output::note("reloaded the configuration"),
         Err(error) => {
             let lines = error.to_string();
-            let text = format!("the configuration stays as it was: {lines}");
+            let text =
+                format!("the new configuration can't be used, so the old one stays: {lines}");
             output::marked("error", AnsiColor::Red, &text);
         }
     }
@@ -151,7 +152,7 @@ fn tell(session: &Session, running: &Running) -> Outcome {
     }
     if !session.is_json() {
         for address in running.probe_addresses() {
-            output::note(&format!("probes are answered at {address}"));
+            output::note(&format!("answering probes at {address}"));
         }
         for note in running.notes() {
             output::note(note);

@@ -108,7 +108,7 @@ async fn follow(args: &args::Token, source: &TokenSource) -> Outcome {
             }
             Err(error) if last.is_none() && !is_written => return Err(error.into()),
             Err(error) => {
-                output::note(&format!("no new token yet: {error}"));
+                output::note(&format!("can't renew the token yet: {error}"));
                 // A token that is good still stays in its file.
                 if last.is_some() && expiry.is_some_and(|expiry| expiry <= now()) {
                     let _ = std::fs::remove_file(path);

@@ -148,7 +148,7 @@ fn check_file(file: &Path, format: PageFormat) -> Outcome {
             if checked.good {
                 let Checked { file, examples, .. } = &checked;
                 let file = Escaped(file);
-                output::text(&format!("{file}: good; examples run: {examples}\n"))?;
+                output::text(&format!("{file} is valid; examples passed: {examples}\n"))?;
             }
         }
     }

@@ -146,6 +146,51 @@ fn a_name_that_no_crate_can_have_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_name_of_another_crate_is_refused_with_the_reason() {
+    let world = World::empty();
+    let refused = |name: &str| {
+        let said = world.run_words(["new", "provider", name]).failed(2);
+        assert!(said.contains(&format!("{name} can't be")), "{said}");
+        said
+    };
+    // What the new crate depends on, and the crates of this workspace.
+    for (what, name) in [("provider", "acme"), ("store", "ledger")] {
+        world.run(&format!("new {what} {name}")).ok();
+        let manifest = fs::read_to_string(world.path(name).join("Cargo.toml")).unwrap();
+        let manifest: toml::Table = manifest.parse().unwrap();
+        for table in ["dependencies", "dev-dependencies"] {
+            for dependency in manifest[table].as_table().unwrap().keys() {
+                refused(dependency);
+            }
+        }
+    }
+    let crates = root().join("crates");
+    let mut own = 0;
+    for directory in [
+        &crates,
+        &crates.join("providers"),
+        &crates.join("stores"),
+        &crates.join("clients"),
+    ] {
+        for one in fs::read_dir(directory).unwrap() {
+            let Ok(manifest) = fs::read_to_string(one.unwrap().path().join("Cargo.toml")) else {
+                continue;
+            };
+            let manifest: toml::Table = manifest.parse().unwrap();
+            refused(manifest["package"]["name"].as_str().unwrap());
+            own += 1;
+        }
+    }
+    assert!(own > 20, "{own}");
+    // Each reason has its own sentence.
+    let names = ["fn", "std", "serde", "tokio", "con", "biped-core"];
+    let reasons: Vec<_> = names.map(|name| refused(name).replace(name, "")).into();
+    for (at, reason) in reasons.iter().enumerate() {
+        assert!(!reasons[..at].contains(reason), "{reason}");
+    }
+}
+
+#[test]
 fn a_directory_that_is_not_a_checkout_is_refused() {
     let world = World::empty();
     let ran = world.run("new provider acme --biped-path .");

@@ -376,7 +376,7 @@ fn read_again_at_a_hangup(threads: &str) {
         &file.replace("providers.shop]", "providers.store]"),
     );
     running.signal(rustix::process::Signal::HUP);
-    while !told().contains("read again") {}
+    while !told().contains("reloaded") {}
     assert_eq!(get(&url, "/shop/v1/orders", "").0, 404);
     assert_eq!(get(&url, "/store/v1/orders", "").0, 200);
     running.signal(rustix::process::Signal::TERM);

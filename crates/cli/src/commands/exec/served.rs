@@ -1,18 +1,16 @@
 //! `biped exec --serve`.
 
-use std::{collections::BTreeSet, io, process::ExitStatus};
+use std::{collections::BTreeSet, process::ExitStatus};
 
 use biped::{Biped, Error};
 use biped_serve::{Running, Serve, Server};
 use tokio::process::Command;
 
-use super::super::signals::Forwarded;
-use crate::{
-    args, environment,
-    failure::{Failure, Outcome},
-    selection::has_tenants,
-    session::Session,
+use super::{
+    super::signals::Forwarded,
+    program::{arguments, prefixes, unusable},
 };
+use crate::{args, failure::Outcome, selection::has_tenants, session::Session};
 
 /// Variables of other programs that hold secrets with which Biped gets tokens.
 const SECRETS: [&str; 4] = [
@@ -27,21 +25,12 @@ pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
     if std::process::id() == 1
         && let Ok(own) = std::env::current_exe()
     {
-        return first_process(session, own);
+        return first_process(session, &own);
     }
     let biped = session.biped()?;
-    let mut prefixes: Vec<(String, String)> = Vec::new();
-    for name in &args.names {
-        let prefix = environment::prefix(name);
+    let prefixes = prefixes(&args.names)?;
+    for (name, _) in &prefixes {
         biped.provider(name)?;
-        match prefixes.iter().find(|(_, known)| *known == prefix) {
-            Some((known, _)) if known == name => {}
-            Some((known, _)) => {
-                let message = format!("{known} and {name} both set the variables {prefix}_…");
-                return Err(Error::configuration(message).into());
-            }
-            None => prefixes.push((name.clone(), prefix)),
-        }
     }
     let status = session.block_on(async {
         let caller = caller_token()?;
@@ -61,7 +50,9 @@ pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
                     .await?;
             }
         }
-        let mut command = command(args)?;
+        let (program, arguments) = arguments(args)?;
+        let mut command = Command::new(program);
+        command.args(arguments);
         if !args.serving.keep_env {
             for name in secret_variables(session, &biped)? {
                 command.env_remove(name);
@@ -69,9 +60,8 @@ pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
         }
         set(&mut command, &running, args, &prefixes, &caller);
         let signals = Forwarded::listen()?;
-        let mut child = command
-            .spawn()
-            .map_err(|error| unusable(&command, &error))?;
+        let child = command.spawn();
+        let mut child = child.map_err(|error| unusable(program, &error))?;
         let status = signals.wait(&mut child).await?;
         // Calls under way are dropped with their caller.
         drop(running);
@@ -83,32 +73,24 @@ pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
 /// Runs this command in a process below, and waits for orphans as the first process of a container must. It is
 /// a process of its own, because the one that serves waits for the commands that secrets come from.
 #[cfg(unix)]
-fn first_process(session: &Session, own: std::path::PathBuf) -> Outcome {
+fn first_process(session: &Session, own: &std::path::Path) -> Outcome {
     let status = session.block_on(async {
         let mut command = Command::new(own);
         command.args(std::env::args_os().skip(1));
         let signals = Forwarded::listen()?;
-        let child = command
-            .spawn()
-            .map_err(|error| unusable(&command, &error))?;
+        let child = command.spawn();
+        let child = child.map_err(|error| unusable(own.as_os_str(), &error))?;
         Ok(signals.wait_for_all(&child).await?)
     })?;
     std::process::exit(code(status));
 }
 
-fn unusable(command: &Command, error: &io::Error) -> Failure {
-    let program = command.as_std().get_program().display();
-    Failure::Program {
-        error: Error::configuration(format!("{program} can't be run: {error}")),
-        is_missing: error.kind() == io::ErrorKind::NotFound,
-    }
-}
-
 /// 256 random bits.
 fn caller_token() -> Result<String, Error> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Error::internal(format!("no random bytes: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::internal(format!("the system provides no random numbers: {error}"))
+    })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -124,15 +106,6 @@ async fn start(biped: &Biped, args: &args::Exec, caller: &str) -> Result<Running
         .settings(move |serve: Serve| serve.for_one(caller, listen, names, tokens))
         .start()
         .await
-}
-
-fn command(args: &args::Exec) -> Result<Command, Error> {
-    let [program, arguments @ ..] = &args.command[..] else {
-        return Err(Error::configuration("expected a command after --"));
-    };
-    let mut command = Command::new(program);
-    command.args(arguments);
-    Ok(command)
 }
 
 /// The variables that the configuration reads secrets from.

@@ -4,76 +4,35 @@
 #[derive(Debug)]
 pub(super) struct Name<'a>(&'a str);
 
-/// Words that can't be the name of a library: keywords, and the crates that the new one uses.
-const RESERVED: [&str; 67] = [
-    "abstract",
-    "alloc",
-    "as",
-    "async",
-    "await",
-    "become",
-    "biped",
-    "biped-config",
-    "biped-core",
-    "biped-testing",
-    "box",
-    "break",
-    "const",
-    "continue",
-    "core",
-    "crate",
-    "do",
-    "dyn",
-    "else",
-    "enum",
-    "extern",
-    "false",
-    "final",
-    "fn",
-    "for",
-    "gen",
-    "if",
-    "impl",
-    "in",
-    "let",
-    "loop",
-    "macro",
-    "match",
-    "mod",
-    "move",
-    "mut",
-    "override",
-    "priv",
-    "proc-macro",
-    "pub",
-    "ref",
-    "return",
-    "self",
-    "serde-json",
-    "static",
-    "std",
-    "struct",
-    "super",
-    "test",
-    "tokio",
-    "trait",
-    "true",
-    "try",
-    "type",
-    "typeof",
-    "union",
-    "unsafe",
-    "unsized",
-    "use",
-    "virtual",
-    "where",
-    "while",
-    "yield",
-    "con",
-    "nul",
-    "aux",
-    "prn",
+/// Names that can't be those of a new crate, without `_`, and why.
+const TAKEN: [(&str, &str); 5] = [
+    (
+        "abstract as async await become box break const continue crate do dyn else enum \
+         extern false final fn for gen if impl in let loop macro match mod move mut override \
+         priv pub ref return self static struct super trait true try type typeof union unsafe \
+         unsized use virtual where while yield",
+        "Rust reserves this word",
+    ),
+    (
+        "alloc core proc-macro std test",
+        "a crate of Rust itself has this name",
+    ),
+    (
+        "serde-json tokio",
+        "the new crate depends on a crate of this name",
+    ),
+    (
+        "async-trait base64 bytes futures http hyper reqwest secrecy serde sha2 thiserror \
+         tracing url",
+        "the new crate could not depend on the well-known crate of this name",
+    ),
+    ("aux con nul prn", "Windows reserves this name for a device"),
 ];
+
+/// The crates of Biped beside `biped`, without `biped-`.
+const OWN: &str = "bench cli config contentsquare core dialect engine envelope error file io learn \
+                   memory oauth2 platform postgres redact redis reqwest sandbox sealed secret serve \
+                   sources testing tower wire";
 
 /// A name that a registry accepts.
 const LONGEST: usize = 64;
@@ -99,10 +58,10 @@ impl<'a> Name<'a> {
         if name.len() > LONGEST {
             return Err("expected at most 64 characters");
         }
-        if RESERVED.contains(&&*name.replace('_', "-")) {
-            return Err("it is reserved, or the name of a crate that the new one uses");
+        match taken(&name.replace('_', "-")) {
+            Some(why) => Err(why),
+            None => Ok(Self(name)),
         }
-        Ok(Self(name))
     }
 
     /// Sets the name in a template.
@@ -120,4 +79,15 @@ impl<'a> Name<'a> {
         let word = |word: &str| word[..1].to_ascii_uppercase() + &word[1..];
         words.map(word).collect()
     }
+}
+
+/// Why a name is taken, with `-` for `_`.
+fn taken(name: &str) -> Option<&'static str> {
+    let is_among = |names: &str, name| names.split(' ').any(|one| one == name);
+    let own = name.strip_prefix("biped-");
+    if name == "biped" || own.is_some_and(|own| is_among(OWN, own)) {
+        return Some("a crate of Biped has this name");
+    }
+    let found = TAKEN.iter().find(|(names, _)| is_among(names, name));
+    found.map(|(_, why)| *why)
 }

@@ -212,7 +212,7 @@ impl Change {
             self.live
         );
         match &self.unverified[..] {
-            [] => text.push_str("  and remove `unverified`, if it is there\n"),
+            [] => text.push_str("  and remove unverified, if the table has it\n"),
             facts => {
                 let _ = writeln!(text, "  unverified = {facts:?}");
             }
