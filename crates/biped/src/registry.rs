@@ -154,7 +154,8 @@ impl Registry {
             && !RESERVED.contains(&name);
         if !is_scheme || is_taken {
             let why = match is_taken {
-                true => "there is already a scheme of this name; register it under another name".to_owned(),
+                true => "there is already a scheme of this name; register it under another name"
+                    .to_owned(),
                 false => format!(
                     "expected the name of a scheme of secrets: a lower-case letter, then lower-case \
                      letters, digits, +, - and ., and none of {}",
