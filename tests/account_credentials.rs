@@ -46,7 +46,11 @@ async fn enrichment_with_another_scope_is_found_before_anything_is_sent() {
     let error = built.toml(mixed(&stage.sandbox)).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     let told = error.to_string();
-    for word in ["biped.toml:6:", "providers.mixed.scope", "enrichment"] {
+    for word in [
+        "the configuration text:6:",
+        "providers.mixed.scope",
+        "enrichment",
+    ] {
         assert!(told.contains(word), "{word} in {told}");
     }
 

@@ -117,8 +117,8 @@ impl Builder {
         self
     }
 
-    /// Reads a text like a file; errors call it `biped.toml`. Paths in it are relative to the working
-    /// directory.
+    /// Reads a text like a file; errors call it `the configuration text`. Paths in it are relative to the
+    /// working directory.
     pub fn toml(mut self, text: impl Into<String>) -> Self {
         self.sources.files.push(File::Text(text.into()));
         self

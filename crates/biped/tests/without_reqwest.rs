@@ -20,7 +20,7 @@ fn a_section_that_nothing_would_go_by_is_a_problem() {
         .unwrap_err();
     let line = error.to_string();
     assert!(
-        line.starts_with("biped.toml:2: http: ") && line.contains("reqwest"),
+        line.starts_with("the configuration text:2: http: ") && line.contains("reqwest"),
         "{line}"
     );
 }

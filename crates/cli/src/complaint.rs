@@ -27,12 +27,17 @@ impl Failure {
         match self {
             Self::Told(_) => {}
             Self::Biped(error) | Self::Program { error, .. } => {
-                complain(&error.to_string(), verbose.then_some(error));
+                let mut lines: Vec<_> = error.to_string().lines().map(str::to_owned).collect();
+                if let several @ 2.. = error.message().lines().count() {
+                    lines.insert(0, format!("{several} problems:"));
+                }
+                complain(lines, verbose.then_some(error));
             }
             Self::Api { provider, .. } => {
-                complain(&format!("{}: {}", Escaped(provider), self.message()), None);
+                let line = format!("{}: {}", Escaped(provider), self.message());
+                complain(vec![line], None);
             }
-            Self::Output(_) => complain(&self.message(), None),
+            Self::Output(_) => complain(vec![self.message()], None),
         }
     }
 }
@@ -56,11 +61,7 @@ struct Object {
     error: Described,
 }
 
-fn complain(text: &str, error: Option<&Error>) {
-    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
-    if lines.len() > 1 {
-        lines.insert(0, String::new());
-    }
+fn complain(mut lines: Vec<String>, error: Option<&Error>) {
     let mut cause = error.and_then(std::error::Error::source);
     while let Some(error) = cause {
         lines.push(format!("because: {error}"));

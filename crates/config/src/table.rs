@@ -17,7 +17,7 @@ use url::Url;
 use crate::{
     field::{Field, FieldType, PLAIN_HTTP},
     origin::Origin,
-    problem::Problem,
+    problem::{Problem, nearest},
     value::{ConfigValue, Value},
 };
 
@@ -35,6 +35,8 @@ pub struct ConfigTable {
     takes_plain_http: Arc<AtomicBool>,
     /// Tables inside share the list.
     problems: Arc<Mutex<Vec<Problem>>>,
+    /// The keys that a misspelled one probably stands for. Tables inside share them.
+    misspelled: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl ConfigTable {
@@ -54,6 +56,7 @@ impl ConfigTable {
             plain_http: None,
             takes_plain_http: Arc::default(),
             problems: Arc::default(),
+            misspelled: Arc::default(),
         }
     }
 
@@ -62,6 +65,7 @@ impl ConfigTable {
     pub fn inner(&self, key: &str, origin: Origin, values: BTreeMap<String, ConfigValue>) -> Self {
         Self {
             problems: self.problems.clone(),
+            misspelled: self.misspelled.clone(),
             plain_http: self.plain_http.clone(),
             takes_plain_http: self.takes_plain_http.clone(),
             ..Self::new(self.key(key), origin, values)
@@ -343,10 +347,20 @@ impl ConfigTable {
         for (key, value) in &self.values {
             if !known.contains(&&**key) {
                 let known = known.iter().copied();
+                let meant = nearest(key, known.clone());
+                if let Some(meant) = meant.filter(|meant| !self.values.contains_key(*meant)) {
+                    locked(&self.misspelled).insert(self.key(meant));
+                }
                 let origin = value.origin.clone();
                 self.note(Problem::unknown_key(origin, self.key(key), key, known));
             }
         }
+    }
+
+    /// Whether a key that was noted as unknown probably stands for this one.
+    #[must_use]
+    pub fn is_misspelled(&self, key: &str) -> bool {
+        locked(&self.misspelled).contains(&self.key(key))
     }
 
     /// Whether a problem was noted.
@@ -355,10 +369,14 @@ impl ConfigTable {
         !locked(&self.problems).is_empty()
     }
 
-    /// Takes the problems that were noted, here and in the tables inside.
+    /// Takes the problems that were noted, here and in the tables inside. A key that is missing because it
+    /// is misspelled is one problem, not two.
     #[must_use]
     pub fn take_problems(&self) -> Vec<Problem> {
-        std::mem::take(&mut *locked(&self.problems))
+        let mut problems = std::mem::take(&mut *locked(&self.problems));
+        let misspelled = locked(&self.misspelled);
+        problems.retain(|problem| !misspelled.contains(&problem.key));
+        problems
     }
 
     /// Returns the values.

@@ -38,10 +38,10 @@ impl ConfigTable {
         for error in &errors {
             // The error's own Display quotes the line, with whatever secret is in it.
             let span = error.span().unwrap_or_default();
-            let mut message = error.message().to_owned();
-            if let Some(key) = text.get(span.clone()).filter(|_| !is_broken) {
-                message = format!("{message} {key}");
-            }
+            let message = match text.get(span.clone()).filter(|_| !is_broken) {
+                Some(key) => format!("{} {key}", error.message()),
+                None => syntax(text, span.start, error.message()),
+            };
             reader.note(reader.origin(span.start), String::new(), message);
         }
         if is_broken {
@@ -130,6 +130,18 @@ impl Reader {
             "this number is too large; put it in quotes if it is a text",
         );
         Value::Integer(0)
+    }
+}
+
+/// Says what is wrong at an offset, and in which column of its line.
+fn syntax(text: &str, offset: usize, message: &str) -> String {
+    let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let column = line.chars().count() + 1;
+    let is_last = after.lines().next().is_none_or(|rest| rest.trim().is_empty());
+    match line.trim_end().strip_suffix('=') {
+        Some(_) if is_last => format!("column {column}: expected a value after ="),
+        _ => format!("column {column}: {message}"),
     }
 }
 

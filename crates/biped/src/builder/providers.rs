@@ -90,6 +90,11 @@ impl Maker<'_> {
             return Err(vec![Problem::expected_table(value.origin.clone(), path)]);
         };
         let Some(kind_value) = values.get("kind") else {
+            if let Some((key, value)) = self.misspelled_kind(values) {
+                let path = format!("providers.{name}.{key}");
+                let origin = value.origin.clone();
+                return Err(vec![Problem::unknown_key(origin, path, key, ["kind"])]);
+            }
             let message = format!("missing; {}", self.registry.known_providers());
             return Err(problem(&value.origin, ".kind", message));
         };
@@ -167,6 +172,19 @@ impl Maker<'_> {
             api_base_url: None,
             kind: made.kind,
         })
+    }
+}
+
+impl Maker<'_> {
+    /// The key that probably stands for `kind`: it is like it, and no kind takes it.
+    fn misspelled_kind<'t>(&self, values: &'t Table) -> Option<(&'t String, &'t ConfigValue)> {
+        let is_taken = |key: &str| {
+            let mut kinds = self.registry.providers();
+            kinds.any(|kind| kind.fields().any(|field| field.name() == key))
+        };
+        let unknown = values.keys().map(String::as_str);
+        let unknown = unknown.filter(|key| !is_taken(key));
+        values.get_key_value(nearest("kind", unknown)?)
     }
 }
 

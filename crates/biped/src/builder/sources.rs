@@ -141,7 +141,7 @@ pub(super) enum File {
 }
 
 /// The name of [`Builder::toml`](crate::Builder::toml)'s text in errors.
-const TEXT_NAME: &str = "biped.toml";
+const TEXT_NAME: &str = "the configuration text";
 
 impl File {
     pub(super) fn path(&self) -> &Path {

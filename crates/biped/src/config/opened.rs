@@ -130,7 +130,7 @@ fn read(path: &Path, check: OwnerCheck) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut warning = None;
     let content = read_file_if(path, MAX_FILE_SIZE, |metadata| {
         match problem(path, metadata) {
-            Some(problem) if check == OwnerCheck::Refuse => return Err(io::Error::other(problem)),
+            Some(problem) if check == OwnerCheck::Refuse => return Err(refused(&problem)),
             found => warning = found,
         }
         Ok(())
@@ -148,7 +148,7 @@ fn read(path: &Path, check: OwnerCheck) -> io::Result<Zeroizing<Vec<u8>>> {
 fn refuse_link(path: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(path)?;
     match owner_problem(path, &found) {
-        Some(problem) if found.is_symlink() => Err(io::Error::other(format!("the link {problem}"))),
+        Some(problem) if found.is_symlink() => Err(refused(&format!("the link {problem}"))),
         _ => Ok(()),
     }
 }
@@ -156,6 +156,13 @@ fn refuse_link(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn refuse_link(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+/// The error for a file that another user may have written. A file that is named is used all the same.
+fn refused(problem: &str) -> io::Error {
+    io::Error::other(format!(
+        "{problem}, or name the configuration with --config"
+    ))
 }
 
 /// Says why another user may have written a file, and how to repair that.
@@ -176,7 +183,7 @@ fn problem(path: &Path, found: &fs::Metadata) -> Option<String> {
         let shown = path.display();
         Some(format!(
             "{who} may write it (its mode is {mode:04o}); check what it says, then run chmod \
-             {mends} {shown}, or name the configuration with --config"
+             {mends} {shown}"
         ))
     })
 }
@@ -194,8 +201,7 @@ fn owner_problem(path: &Path, found: &fs::Metadata) -> Option<String> {
     let shown = path.display();
     Some(format!(
         "it belongs to user {owner} (its mode is {mode:04o}), who is neither you (user {user}) nor \
-         root; check what it says, then run chown {user} {shown}, or name the configuration with \
-         --config"
+         root; check what it says, then run chown {user} {shown}"
     ))
 }
 

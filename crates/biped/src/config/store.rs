@@ -29,6 +29,9 @@ pub(crate) fn store(
 fn made(config: &StoreConfig, registry: &Registry) -> Option<Arc<dyn TokenStore>> {
     let Some(value) = config.value("kind") else {
         let (key, _) = config.entries().into_iter().next()?;
+        if config.is_misspelled("kind") {
+            return None;
+        }
         drop(config.invalid(
             key,
             "kind is missing; set kind = \"file\", \"postgres\" or \"redis\"",

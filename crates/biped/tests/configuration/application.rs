@@ -63,18 +63,22 @@ fn a_registered_kind_without_declared_keys_knows_the_keys_it_reads() {
     with.clone().toml(good).build().unwrap();
     let wrong = "[providers.a]\nkind = 'mine'\nclient_secret = 's'\nregoin = 'eu'\n";
     let found = lines(with.clone().toml(wrong).build());
-    assert_one(&found, "biped.toml:4: providers.a.regoin: ", &["region"]);
+    assert_one(
+        &found,
+        "the configuration text:4: providers.a.regoin: ",
+        &["region"],
+    );
     assert_eq!(found.len(), 1, "{found:#?}");
     let wrong = "[providers.a]\nkind = 'mine'\nsize = 'x'\n";
     let found = lines(with.toml(wrong).build());
     assert_one(
         &found,
-        "biped.toml:3: providers.a.size: ",
+        "the configuration text:3: providers.a.size: ",
         &["whole number"],
     );
     assert_one(
         &found,
-        "biped.toml:1: providers.a.client_secret: ",
+        "the configuration text:1: providers.a.client_secret: ",
         &["missing"],
     );
 }
@@ -88,7 +92,10 @@ fn an_error_of_a_registered_kind_is_told_at_its_provider() {
             .toml("\n[providers.a]\nkind = 'mine'\n")
             .build(),
     );
-    assert_eq!(found, ["biped.toml:2: providers.a: not on a Sunday"]);
+    assert_eq!(
+        found,
+        ["the configuration text:2: providers.a: not on a Sunday"]
+    );
 }
 
 #[test]

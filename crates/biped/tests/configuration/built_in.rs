@@ -162,7 +162,7 @@ fn a_base_url_of_an_api_has_neither_query_nor_fragment() {
             let found = problems(&with(provider));
             assert_one(
                 &found,
-                "biped.toml:6: providers.x.api_base_url: ",
+                "the configuration text:6: providers.x.api_base_url: ",
                 &["fragment"],
             );
             assert!(!found.concat().contains("hunter2"), "{found:?}");
@@ -178,7 +178,7 @@ fn a_token_endpoint_has_no_fragment() {
     );
     assert_one(
         &found,
-        "biped.toml:5: providers.x.token_endpoint: ",
+        "the configuration text:5: providers.x.token_endpoint: ",
         &["fragment"],
     );
     assert!(!found.concat().contains("hunter2"), "{found:?}");
@@ -187,7 +187,11 @@ fn a_token_endpoint_has_no_fragment() {
 #[test]
 fn a_proxy_of_an_unknown_scheme_is_a_problem() {
     let found = problems("[http]\nproxy = 'ftp://me:hunter2@proxy.example'\n");
-    assert_one(&found, "biped.toml:1: http: ", &["proxy", "socks5h"]);
+    assert_one(
+        &found,
+        "the configuration text:1: http: ",
+        &["proxy", "socks5h"],
+    );
     assert!(!found.concat().contains("hunter2"), "{found:?}");
 }
 

@@ -53,8 +53,8 @@ fn a_kind_of_store_is_used_from_a_file_and_from_the_environment() {
     assert_eq!(
         shown(&biped),
         [
-            "store.dsn = [redacted]  # biped.toml:3",
-            "store.kind = \"postgres\"  # biped.toml:2",
+            "store.dsn = [redacted]  # the configuration text:3",
+            "store.kind = \"postgres\"  # the configuration text:2",
         ]
     );
 
@@ -85,20 +85,24 @@ fn a_kind_of_store_is_checked_and_named_like_one_that_is_built_in() {
     let found = problems("[store]\nkind = 'postgres'\ntable = 7\ntabel = 'x'\n");
     assert_one(
         &found,
-        "biped.toml:2: store.dsn: ",
+        "the configuration text:2: store.dsn: ",
         &["missing", "postgres"],
     );
     assert_one(
         &found,
-        "biped.toml:3: store.table: ",
+        "the configuration text:3: store.table: ",
         &["expected a string"],
     );
-    assert_one(&found, "biped.toml:4: store.tabel: ", &["table"]);
+    assert_one(
+        &found,
+        "the configuration text:4: store.tabel: ",
+        &["table"],
+    );
     assert_eq!(found.len(), 3, "{found:#?}");
     let found = problems("[store]\nkind = 'postgre'\n");
     assert_one(
         &found,
-        "biped.toml:2: store.kind: ",
+        "the configuration text:2: store.kind: ",
         &["postgres", "memory"],
     );
 
@@ -174,8 +178,8 @@ fn a_section_is_read_from_a_file_and_from_the_environment() {
     assert_eq!(
         shown(&biped),
         [
-            "serve.pass = env:PASS  # biped.toml:3",
-            "serve.port = 7700  # biped.toml:2",
+            "serve.pass = env:PASS  # the configuration text:3",
+            "serve.port = 7700  # the configuration text:2",
         ]
     );
     let biped = with
@@ -200,11 +204,15 @@ fn a_section_is_read_from_a_file_and_from_the_environment() {
 #[test]
 fn a_section_is_checked_like_one_that_is_built_in() {
     let found = lines(with_serve().toml("[serve]\nport = 'x'\nprot = 1\n").build());
-    assert_one(&found, "biped.toml:2: serve.port: ", &["whole number"]);
-    assert_one(&found, "biped.toml:3: serve.prot: ", &["port"]);
+    assert_one(
+        &found,
+        "the configuration text:2: serve.port: ",
+        &["whole number"],
+    );
+    assert_one(&found, "the configuration text:3: serve.prot: ", &["port"]);
     assert_eq!(found.len(), 2, "{found:#?}");
     let found = lines(with_serve().toml("[serv]\nport = 1\n").build());
-    assert_one(&found, "biped.toml:1: serv: ", &["serve"]);
+    assert_one(&found, "the configuration text:1: serv: ", &["serve"]);
     let found = lines(with_serve().section(serve()).build());
     assert_one(&found, "the builder: serve: ", &["another name"]);
 
@@ -218,7 +226,7 @@ fn a_section_is_checked_like_one_that_is_built_in() {
     without.clone().environment(variables).build().unwrap();
     assert_one(
         &lines(without.toml("[serve]\nport = 1\n").build()),
-        "biped.toml:1: serve: ",
+        "the configuration text:1: serve: ",
         &["unknown"],
     );
 }
@@ -256,7 +264,7 @@ async fn a_scheme_of_secrets_is_used_from_a_file_and_shown_as_a_reference() {
     assert_eq!(secret_of(&biped, "a").await, "the secret at kv/shop");
     assert_eq!(
         shown(&biped)[0],
-        "providers.a.client_secret = safe:kv/shop  # biped.toml:3"
+        "providers.a.client_secret = safe:kv/shop  # the configuration text:3"
     );
     // A variable's text is the secret itself, whatever it begins with.
     let variables = [("BIPED_PROVIDERS__A__CLIENT_SECRET", "safe:kv/shop")];
@@ -276,7 +284,7 @@ async fn a_scheme_of_secrets_is_used_from_a_file_and_shown_as_a_reference() {
     assert_eq!(secret_of(&biped, "a").await, "safe:kv/shop");
     assert_eq!(
         shown(&biped)[0],
-        "providers.a.client_secret = [redacted]  # biped.toml:3"
+        "providers.a.client_secret = [redacted]  # the configuration text:3"
     );
 }
 
@@ -291,7 +299,7 @@ fn a_scheme_of_secrets_is_refused_where_secrets_are_read_first_and_what_it_refus
     let found = lines(with.clone().toml(text).build());
     assert_one(
         &found,
-        "biped.toml:3: store.dsn: ",
+        "the configuration text:3: store.dsn: ",
         &["safe:", "before anything may be sent", "inline:"],
     );
     assert_eq!(found.len(), 1, "{found:#?}");
@@ -299,21 +307,21 @@ fn a_scheme_of_secrets_is_refused_where_secrets_are_read_first_and_what_it_refus
     let found = lines(with.clone().toml(sealed).build());
     assert_one(
         &found,
-        "biped.toml:4: store.seal",
+        "the configuration text:4: store.seal",
         &["before anything may be sent"],
     );
     let proxy = "[http]\nproxy = 'safe:proxy'\n";
     let found = lines(with.clone().toml(proxy).build());
     assert_one(
         &found,
-        "biped.toml:2: http.proxy: ",
+        "the configuration text:2: http.proxy: ",
         &["before anything may be sent"],
     );
     let own = format!("{PROVIDER}[providers.a.http]\nproxy = 'safe:proxy'\n");
     let found = lines(with.clone().toml(own).build());
     assert_one(
         &found,
-        "biped.toml:5: providers.a.http.proxy: ",
+        "the configuration text:5: providers.a.http.proxy: ",
         &["before anything may be sent"],
     );
     places.lock().unwrap().clear();
@@ -326,7 +334,7 @@ fn a_scheme_of_secrets_is_refused_where_secrets_are_read_first_and_what_it_refus
     let found = lines(with.toml(PROVIDER.replace("'s'", "'safe:'")).build());
     assert_one(
         &found,
-        "biped.toml:3: providers.a.client_secret: ",
+        "the configuration text:3: providers.a.client_secret: ",
         &["safe: needs a path"],
     );
     assert_eq!(found.len(), 1, "{found:#?}");
@@ -371,7 +379,7 @@ fn a_vault_needs_its_feature() {
         let found = lines(with.clone().toml(text).build());
         assert_one(
             &found,
-            "biped.toml:3: providers.a.client_secret: ",
+            "the configuration text:3: providers.a.client_secret: ",
             &["feature vault", "inline:"],
         );
     }
@@ -441,12 +449,13 @@ mod vault {
                 "s.t https://other.example/v1/a/b/data/shop"
             ]
         );
+        assert!(shown(&biped).contains(
+            &"providers.a.client_secret = vault:kv/shop#key  # the configuration text:3".to_owned()
+        ));
         assert!(
-            shown(&biped).contains(
-                &"providers.a.client_secret = vault:kv/shop#key  # biped.toml:3".to_owned()
-            )
+            shown(&biped)
+                .contains(&"vault.token = [redacted]  # the configuration text:6".to_owned())
         );
-        assert!(shown(&biped).contains(&"vault.token = [redacted]  # biped.toml:6".to_owned()));
     }
 
     #[tokio::test]
@@ -484,13 +493,13 @@ mod vault {
         let found = lines(with.clone().toml(text).build());
         assert_one(
             &found,
-            "biped.toml:3: store.dsn: ",
+            "the configuration text:3: store.dsn: ",
             &["vault: ", "before anything may be sent"],
         );
         let found = lines(with.toml(PROVIDER.replace("'s'", "'vault:kv'")).build());
         assert_one(
             &found,
-            "biped.toml:3: providers.a.client_secret: ",
+            "the configuration text:3: providers.a.client_secret: ",
             &["vault:MOUNT/PATH#FIELD"],
         );
     }

@@ -176,7 +176,7 @@ fn a_missing_key_is_told_at_the_providers_own_place() {
     let found = lines(builder().toml(text).environment(variables).build());
     assert_one(
         &found,
-        "biped.toml:2: providers.a.client_secret: ",
+        "the configuration text:2: providers.a.client_secret: ",
         &["missing"],
     );
 }

@@ -17,10 +17,51 @@ regoin = 'eu'
     let found = problems(text);
     assert_one(
         &found,
-        "biped.toml:5: providers.my-shop.regoin: ",
+        "the configuration text:5: providers.my-shop.regoin: ",
         &["unknown key", "region"],
     );
     assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
+fn a_misspelled_key_is_one_problem_though_the_key_is_missing() {
+    let text = |table: &str| format!("[store]\nkind = 'memory'\n{table}");
+    for (table, key, meant) in [
+        (
+            "[providers.a]\nkind = 'acme'\nclient_secrte = 's'\n",
+            "providers.a.client_secrte",
+            "client_secret",
+        ),
+        (
+            "[providers.a]\nkidn = 'acme'\nclient_secret = 's'\n",
+            "providers.a.kidn",
+            "kind",
+        ),
+    ] {
+        let found = problems(&text(table));
+        let words = format!("did you mean {meant}?");
+        assert_one(&found, "the configuration text:", &[key, &words]);
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+    let found = problems("[store]\npath = '/x'\nknid = 'file'\n");
+    assert_one(
+        &found,
+        "the configuration text:3: store.knid: ",
+        &["did you mean kind?"],
+    );
+    assert_eq!(found.len(), 1, "{found:?}");
+
+    // A key of some kind stands for itself.
+    #[cfg(feature = "oauth2")]
+    {
+        let found = problems("[providers.a]\nkid = 'x'\nclient_secret = 's'\n");
+        assert_one(&found, "the configuration text:1: providers.a.kind: ", &[]);
+    }
+    // What is missing all the same is told.
+    let found = problems("[providers.a]\nkind = 'acme'\nclient_secretes = 's'\nregoin = 'eu'\n");
+    assert_eq!(found.len(), 2, "{found:?}");
+    let found = problems("[providers.a]\nkind = 'acme'\nregoin = 'eu'\n");
+    assert_eq!(found.len(), 2, "{found:?}");
 }
 
 #[test]
@@ -29,7 +70,7 @@ fn case_and_dashes_make_no_key_another_one() {
     for key in ["REGION", "Project_Id", "project-id", "projectId"] {
         assert_one(
             &problems(&format!("{head}{key} = 1\n")),
-            "biped.toml:4: ",
+            "the configuration text:4: ",
             &[key, "did you mean "],
         );
     }
@@ -39,7 +80,7 @@ fn case_and_dashes_make_no_key_another_one() {
 fn a_provider_outside_its_table_is_told_where_it_belongs() {
     assert_one(
         &problems("[shop]\nkind = 'acme'\nclient_secret = 's'\n"),
-        "biped.toml:1: shop: ",
+        "the configuration text:1: shop: ",
         &["[providers.shop]"],
     );
 }
@@ -47,7 +88,7 @@ fn a_provider_outside_its_table_is_told_where_it_belongs() {
 #[test]
 fn a_number_that_is_none_is_told_once() {
     let found = problems("[providers.a]\nkind = 'acme'\nproject_id = 042\n");
-    assert_one(&found, "biped.toml:3: ", &["zero"]);
+    assert_one(&found, "the configuration text:3: ", &["zero"]);
     assert_eq!(found.len(), 1, "{found:?}");
 }
 
@@ -62,7 +103,7 @@ fn all_problems_of_all_sections_are_told_together_in_their_order() {
     let text = "
 [providers.a]
 kind = 'acme'
-client_secrt = 's'
+regoin = 's'
 project_id = '42'
 
 [providers.b]
@@ -87,34 +128,50 @@ port = 1
     let found = problems(text);
     assert_one(
         &found,
-        "biped.toml:2: providers.a.client_secret: ",
+        "the configuration text:2: providers.a.client_secret: ",
         &["missing"],
     );
     assert_one(
         &found,
-        "biped.toml:4: providers.a.client_secrt: ",
-        &["client_secret"],
+        "the configuration text:4: providers.a.regoin: ",
+        &["region"],
     );
     assert_one(
         &found,
-        "biped.toml:5: providers.a.project_id: ",
+        "the configuration text:5: providers.a.project_id: ",
         &["whole number"],
     );
     assert_one(
         &found,
-        "biped.toml:8: providers.b.kind: ",
+        "the configuration text:8: providers.b.kind: ",
         &["acme", "contentsquare"],
     );
-    assert_one(&found, "biped.toml:10: providers.c.kind: ", &["missing"]);
-    assert_one(&found, "biped.toml:14: http.timeout: ", &["30s"]);
-    assert_one(&found, "biped.toml:15: http.tiemout: ", &["timeout"]);
     assert_one(
         &found,
-        "biped.toml:18: engine.refresh_at: ",
+        "the configuration text:10: providers.c.kind: ",
+        &["missing"],
+    );
+    assert_one(
+        &found,
+        "the configuration text:14: http.timeout: ",
+        &["30s"],
+    );
+    assert_one(
+        &found,
+        "the configuration text:15: http.tiemout: ",
+        &["timeout"],
+    );
+    assert_one(
+        &found,
+        "the configuration text:18: engine.refresh_at: ",
         &["0.1", "0.85"],
     );
-    assert_one(&found, "biped.toml:21: store.kind: ", &["string"]);
-    assert_one(&found, "biped.toml:23: serv: ", &["unknown"]);
+    assert_one(
+        &found,
+        "the configuration text:21: store.kind: ",
+        &["string"],
+    );
+    assert_one(&found, "the configuration text:23: serv: ", &["unknown"]);
     assert_eq!(found.len(), 10, "{found:#?}");
     let numbers: Vec<usize> = found
         .iter()
@@ -151,7 +208,7 @@ fn every_type_is_checked() {
         assert_eq!(found.len(), 1, "{key} = {value}: {found:#?}");
         assert_one(
             &found,
-            &format!("biped.toml:4: providers.a.{key}: "),
+            &format!("the configuration text:4: providers.a.{key}: "),
             &["expected"],
         );
     }
@@ -187,10 +244,14 @@ fn syntax_errors_are_told_together_with_their_lines() {
     let found = problems(
         "[providers.a]\nkind = \nclient_id = 'x'\nclient_secret = abc\nx = 1 = 2\n[http\n",
     );
-    assert_one(&found, "biped.toml:2: ", &[]);
-    assert_one(&found, "biped.toml:4: ", &["quoted"]);
-    assert_one(&found, "biped.toml:5: ", &[]);
-    assert_one(&found, "biped.toml:6: ", &["]"]);
+    for (place, words) in [
+        ("2: column 8: ", "expected a value"),
+        ("4: column 17: ", "quoted"),
+        ("5: column 7: ", ""),
+        ("6: column 6: ", "]"),
+    ] {
+        assert_one(&found, &format!("the configuration text:{place}"), &[words]);
+    }
     assert_eq!(found.len(), 4, "{found:#?}");
 }
 
@@ -204,8 +265,16 @@ client_secret = 't'
 regoin = 'eu'
 ";
     let found = problems(text);
-    assert_one(&found, "biped.toml:5: ", &["duplicate", "client_secret"]);
-    assert_one(&found, "biped.toml:6: providers.a.regoin: ", &["region"]);
+    assert_one(
+        &found,
+        "the configuration text:5: ",
+        &["duplicate", "client_secret"],
+    );
+    assert_one(
+        &found,
+        "the configuration text:6: providers.a.regoin: ",
+        &["region"],
+    );
     assert_eq!(found.len(), 2, "{found:#?}");
 }
 
@@ -214,7 +283,11 @@ fn numbers_too_large_are_problems() {
     let text =
         "providers.a = { kind = 'acme', client_secret = 's', project_id = 9223372036854775808 }";
     let found = problems(text);
-    assert_one(&found, "biped.toml:1: providers.a.project_id: ", &[]);
+    assert_one(
+        &found,
+        "the configuration text:1: providers.a.project_id: ",
+        &[],
+    );
     assert_eq!(found.len(), 1, "{found:#?}");
 }
 
@@ -224,14 +297,14 @@ fn a_section_that_is_no_table_is_a_problem() {
     for (line, section) in ["providers", "http", "store", "engine"].iter().enumerate() {
         assert_one(
             &found,
-            &format!("biped.toml:{}: {section}: ", line + 1),
+            &format!("the configuration text:{}: {section}: ", line + 1),
             &["table"],
         );
     }
     assert_eq!(found.len(), 4, "{found:#?}");
     assert_one(
         &problems("[providers]\na = 1\n"),
-        "biped.toml:2: providers.a: ",
+        "the configuration text:2: providers.a: ",
         &["table"],
     );
 }
@@ -242,7 +315,7 @@ fn a_kind_whose_feature_is_off_names_the_feature() {
     let found = problems("[providers.crm]\nkind = 'dialect'\nvendor = 'x'\n");
     assert_one(
         &found,
-        "biped.toml:2: providers.crm.kind: ",
+        "the configuration text:2: providers.crm.kind: ",
         &["feature", "dialect"],
     );
     assert_eq!(found.len(), 1, "{found:#?}");
@@ -253,7 +326,7 @@ fn an_unknown_kind_is_answered_with_the_known_ones_and_the_nearest() {
     let found = problems("[providers.crm]\nkind = 'contentsquar'\n");
     assert_one(
         &found,
-        "biped.toml:2: providers.crm.kind: ",
+        "the configuration text:2: providers.crm.kind: ",
         &["acme", "envelope", "did you mean contentsquare"],
     );
 }
@@ -325,7 +398,11 @@ fn what_is_no_regular_file_or_too_large_is_no_configuration() {
 #[test]
 fn windows_line_ends_and_a_byte_order_mark_are_fine() {
     let text = "\u{feff}[providers.a]\r\nkind = 'acme'\r\nclient_secret = 's'\r\nx = 1\r\n";
-    assert_one(&problems(text), "biped.toml:4: providers.a.x: ", &[]);
+    assert_one(
+        &problems(text),
+        "the configuration text:4: providers.a.x: ",
+        &[],
+    );
 }
 
 #[test]
@@ -339,10 +416,10 @@ fn later_files_go_ahead_of_earlier_ones_key_by_key() {
     assert_eq!(
         shown,
         [
-            "providers.a.client_secret = [redacted]  # biped.toml:3",
-            "providers.a.kind = \"acme\"  # biped.toml:2",
-            "providers.a.region = \"us\"  # biped.toml:2",
-            "providers.a.tags = [\"b\", \"c\"]  # biped.toml:3",
+            "providers.a.client_secret = [redacted]  # the configuration text:3",
+            "providers.a.kind = \"acme\"  # the configuration text:2",
+            "providers.a.region = \"us\"  # the configuration text:2",
+            "providers.a.tags = [\"b\", \"c\"]  # the configuration text:3",
         ]
     );
 }

@@ -138,11 +138,11 @@ fn problems_name_the_key_of_the_provider() {
         "[providers.a]\nkind = 'acme'\nclient_secret = 's'\n\
          [providers.a.http]\nprxy = 'http://proxy.example'\ntimeout = 'soon'\n",
     );
-    let start = "biped.toml:5: providers.a.http.prxy: ";
+    let start = "the configuration text:5: providers.a.http.prxy: ";
     assert_one(&found, start, &["did you mean proxy?"]);
     assert_one(
         &found,
-        "biped.toml:6: providers.a.http.timeout: ",
+        "the configuration text:6: providers.a.http.timeout: ",
         &["expected"],
     );
 
@@ -150,13 +150,17 @@ fn problems_name_the_key_of_the_provider() {
         "[providers.a]\nkind = 'acme'\nclient_secret = 's'\n\
          [providers.a.http]\nproxy = 'ftp://me:hunter2@proxy.example'\n",
     );
-    assert_one(&found, "biped.toml:4: providers.a.http: ", &["proxy"]);
+    assert_one(
+        &found,
+        "the configuration text:4: providers.a.http: ",
+        &["proxy"],
+    );
     assert!(!found.concat().contains("hunter2"), "{found:?}");
 
     let found = problems("[providers.a]\nkind = 'acme'\nclient_secret = 's'\nhttp = 'x'\n");
     assert_one(
         &found,
-        "biped.toml:4: providers.a.http: ",
+        "the configuration text:4: providers.a.http: ",
         &["expected a table"],
     );
 }
@@ -166,7 +170,7 @@ fn a_setting_beside_the_table_is_led_into_the_table() {
     let found = problems(
         "[providers.a]\nkind = 'acme'\nclient_secret = 's'\nproxy = 'http://proxy.example'\n",
     );
-    let start = "biped.toml:4: providers.a.proxy: ";
+    let start = "the configuration text:4: providers.a.proxy: ";
     assert_one(&found, start, &["[providers.a.http]"]);
 }
 

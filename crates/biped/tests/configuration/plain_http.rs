@@ -98,7 +98,11 @@ fn a_server_that_is_not_listed_is_a_problem_that_says_what_to_list() {
          issuer = 'http://sso.auth.svc:8080/realms/a'\n",
     );
     let remedy = "plain_http = [\"sso.auth.svc:8080\"]";
-    assert_one(&found, "biped.toml:5: providers.a.issuer: ", &[remedy]);
+    assert_one(
+        &found,
+        "the configuration text:5: providers.a.issuer: ",
+        &[remedy],
+    );
     let found = problems(
         "[providers.a]\nkind = 'envelope'\nclient_id = 'i'\nclient_secret = 's'\n\
          base_url = 'https://a.example'\napi_base_url = 'http://api.svc'\nplain_http = 'api.svc:8080'\n",
@@ -106,7 +110,7 @@ fn a_server_that_is_not_listed_is_a_problem_that_says_what_to_list() {
     let remedy = "plain_http = [\"api.svc:80\"]";
     assert_one(
         &found,
-        "biped.toml:6: providers.a.api_base_url: ",
+        "the configuration text:6: providers.a.api_base_url: ",
         &[remedy],
     );
 }
@@ -137,7 +141,7 @@ fn what_is_no_host_and_port_is_a_problem() {
         ));
         assert_one(
             &found,
-            "biped.toml:6: providers.a.plain_http: ",
+            "the configuration text:6: providers.a.plain_http: ",
             &["expected"],
         );
     }
@@ -150,7 +154,11 @@ fn a_kind_without_such_servers_does_not_ignore_the_list() {
          scope = 'metrics'\nplain_http = 'api.svc:80'\n",
     );
     let words = ["contentsquare", "remove it"];
-    assert_one(&found, "biped.toml:6: providers.a.plain_http: ", &words);
+    assert_one(
+        &found,
+        "the configuration text:6: providers.a.plain_http: ",
+        &words,
+    );
 }
 
 #[test]

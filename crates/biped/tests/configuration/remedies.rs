@@ -7,10 +7,10 @@ fn where_a_table_is_expected_its_first_line_is_shown() {
     let found = problems("providers.shop = 'x'\nstore = 'redis'\n");
     assert_one(
         &found,
-        "biped.toml:1: providers.shop: ",
+        "the configuration text:1: providers.shop: ",
         &["[providers.shop]"],
     );
-    assert_one(&found, "biped.toml:2: store: ", &["[store]"]);
+    assert_one(&found, "the configuration text:2: store: ", &["[store]"]);
 }
 
 #[test]
@@ -21,29 +21,33 @@ fn where_only_the_quotes_are_wrong_the_remedy_is_about_them() {
     );
     assert_one(
         &found,
-        "biped.toml:4: providers.shop.client_id: ",
+        "the configuration text:4: providers.shop.client_id: ",
         &["put it in quotes"],
     );
     assert_one(
         &found,
-        "biped.toml:7: engine.max_keys: ",
+        "the configuration text:7: engine.max_keys: ",
         &["remove the quotes"],
     );
     // Where the text is not a number either, the quotes are not what is wrong.
     let found = problems("[engine]\nmax_keys = 'seven'\n");
-    assert_one(&found, "biped.toml:2: engine.max_keys: ", &["expected"]);
+    assert_one(
+        &found,
+        "the configuration text:2: engine.max_keys: ",
+        &["expected"],
+    );
     assert!(!found.concat().contains("quotes"), "{found:?}");
 }
 
 #[test]
 fn a_kind_that_is_unknown_may_be_one_of_the_applications_own() {
     let found = problems("[providers.shop]\nkind = 'intranet'\n[store]\nkind = 'etcd'\n");
-    let kind = "biped.toml:2: providers.shop.kind: ";
+    let kind = "the configuration text:2: providers.shop.kind: ";
     assert_one(&found, kind, &["envelope", "Builder::provider_kind"]);
     let found = problems("[store]\nkind = 'etcd'\n");
     assert_one(
         &found,
-        "biped.toml:2: store.kind: ",
+        "the configuration text:2: store.kind: ",
         &["Builder::store_kind"],
     );
     // Where one is near, it is that one.
@@ -67,9 +71,13 @@ fn a_key_of_the_provider_among_its_parameters_is_led_to_its_table() {
     let meant = ["api_base_url is a key of the provider", "[providers.shop]"];
     assert_one(
         &found,
-        "biped.toml:1: providers.shop.params.api_base_url: ",
+        "the configuration text:1: providers.shop.params.api_base_url: ",
         &meant,
     );
     let meant = ["unknown key", "[providers.shop.params]"];
-    assert_one(&found, "biped.toml:6: providers.shop.cell: ", &meant);
+    assert_one(
+        &found,
+        "the configuration text:6: providers.shop.cell: ",
+        &meant,
+    );
 }

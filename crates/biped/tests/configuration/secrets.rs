@@ -257,7 +257,7 @@ async fn a_secret_that_is_not_there_is_told_with_the_place_that_names_it() {
         let error = biped.token_source("shop").unwrap().token().await;
         let error = error.unwrap_err();
         assert_eq!(error.kind(), biped::ErrorKind::Secret, "{error}");
-        for part in ["providers.shop.client_secret", "biped.toml:5"] {
+        for part in ["providers.shop.client_secret", "the configuration text:5"] {
             assert!(error.message().contains(part), "{part}: {error}");
         }
     }
@@ -268,14 +268,22 @@ fn an_empty_secret_is_a_problem_wherever_it_stands() {
     let text = "[providers.a]\nkind = 'acme'\nclient_secret = ";
     for empty in ["''", "['x', '']", "'inline:'"] {
         let found = problems(&format!("{text}{empty}\n"));
-        assert_one(&found, "biped.toml:3: providers.a.client_secret: ", &[]);
+        assert_one(
+            &found,
+            "the configuration text:3: providers.a.client_secret: ",
+            &[],
+        );
         assert_eq!(found.len(), 1, "{found:?}");
     }
     let found = problems(
         "[providers.a]\nkind = 'envelope'\nbase_url = 'https://vendor.example'\n\
          credentials = [{ client_id = 'x', client_secret = '' }]\n",
     );
-    assert_one(&found, "biped.toml:4: providers.a.credentials: ", &[]);
+    assert_one(
+        &found,
+        "the configuration text:4: providers.a.credentials: ",
+        &[],
+    );
     let variable = "BIPED_PROVIDERS__A__CLIENT_SECRET";
     let from_variable = builder()
         .toml(format!("{text}'s'\n"))

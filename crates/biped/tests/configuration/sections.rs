@@ -88,7 +88,7 @@ fn numbers_out_of_range_are_problems() {
         let found = problems(&format!("[{section}]\n{key} = {value}\n"));
         assert_one(
             &found,
-            &format!("biped.toml:2: {section}.{key}: "),
+            &format!("the configuration text:2: {section}.{key}: "),
             &["expected"],
         );
         assert_eq!(found.len(), 1, "{value}: {found:#?}");
@@ -127,8 +127,12 @@ fn certificates_are_read_beside_the_file() {
 #[test]
 fn a_proxy_that_is_no_url_is_a_problem_that_does_not_show_it() {
     let found = problems("[http]\nproxy = 'http://me:hunter2@[::'\n");
-    assert_one(&found, "biped.toml:1: http: ", &["proxy"]);
+    assert_one(&found, "the configuration text:1: http: ", &["proxy"]);
     assert!(!found[0].contains("hunter2"));
     let found = problems("[http]\nproxy = { cmd = ['x'] }\n");
-    assert_one(&found, "biped.toml:2: http.proxy: ", &["command"]);
+    assert_one(
+        &found,
+        "the configuration text:2: http.proxy: ",
+        &["command"],
+    );
 }

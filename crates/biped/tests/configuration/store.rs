@@ -22,7 +22,7 @@ fn memory_takes_the_keys_of_every_kind_so_that_it_can_be_chosen_from_outside() {
 #[test]
 fn keys_of_a_store_without_its_kind_are_a_problem() {
     let found = problems("[store]\nurl = 'redis://host'\n");
-    assert_one(&found, "biped.toml:2: store.url: ", &["kind"]);
+    assert_one(&found, "the configuration text:2: store.url: ", &["kind"]);
     assert_eq!(found.len(), 1, "{found:#?}");
 }
 
@@ -31,7 +31,7 @@ fn an_unknown_kind_of_store_is_answered_with_the_known_ones() {
     let found = problems("[store]\nkind = 'dynamodb'\n");
     assert_one(
         &found,
-        "biped.toml:2: store.kind: ",
+        "the configuration text:2: store.kind: ",
         &["memory, file, postgres, redis"],
     );
 }
@@ -40,7 +40,11 @@ fn an_unknown_kind_of_store_is_answered_with_the_known_ones() {
 #[test]
 fn a_kind_of_store_whose_feature_is_off_names_the_feature() {
     let found = problems("[store]\nkind = 'redis'\nurl = 'redis://127.0.0.1'\n");
-    assert_one(&found, "biped.toml:2: store.kind: ", &["feature", "redis"]);
+    assert_one(
+        &found,
+        "the configuration text:2: store.kind: ",
+        &["feature", "redis"],
+    );
     assert_eq!(found.len(), 1, "{found:#?}");
 }
 
@@ -48,7 +52,11 @@ fn a_kind_of_store_whose_feature_is_off_names_the_feature() {
 #[test]
 fn what_was_to_be_sealed_is_not_stored_unsealed() {
     let found = problems("[store]\nkind = 'file'\nseal = 'env:SEAL'\n");
-    assert_one(&found, "biped.toml:3: store.seal: ", &["feature", "sealed"]);
+    assert_one(
+        &found,
+        "the configuration text:3: store.seal: ",
+        &["feature", "sealed"],
+    );
 }
 
 #[cfg(feature = "redis")]
@@ -82,22 +90,26 @@ mod redis {
             ("[]", "or a list of these"),
         ] {
             let found = problems(&nodes(list));
-            assert_one(&found, "biped.toml:3: store.url: ", &[word]);
+            assert_one(&found, "the configuration text:3: store.url: ", &[word]);
         }
     }
 
     #[test]
     fn what_is_wrong_with_the_keys_of_sentinels_is_told_once_and_where_it_stands() {
         for (text, place, word) in [
-            ("sentinel = ''", "biped.toml:4: store.sentinel: ", "name"),
+            (
+                "sentinel = ''",
+                "the configuration text:4: store.sentinel: ",
+                "name",
+            ),
             (
                 "sentinel = 'm'\nsentinel_password = 'env:BIPED_TEST_UNSET'",
-                "biped.toml:5: store.sentinel_password: ",
+                "the configuration text:5: store.sentinel_password: ",
                 "BIPED_TEST_UNSET",
             ),
             (
                 "sentinel_user = 'u'",
-                "biped.toml:4: store.sentinel_user: ",
+                "the configuration text:4: store.sentinel_user: ",
                 "sentinel is missing",
             ),
         ] {
@@ -114,37 +126,41 @@ mod redis {
         let good = store("['printf', 'redis://me:hunter2@127.0.0.1:1']");
         builder().toml(&good).build().unwrap();
         let found = problems(&store("['printf', 'hunter2']"));
-        assert_one(&found, "biped.toml:3: store.url: ", &["redis://"]);
+        assert_one(
+            &found,
+            "the configuration text:3: store.url: ",
+            &["redis://"],
+        );
         assert!(!found.join(" ").contains("hunter2"), "{found:?}");
     }
 
     #[test]
     fn what_is_wrong_with_a_redis_is_told_without_its_password() {
         for (text, place, word) in [
-            ("", "biped.toml:2: store.url: ", "missing"),
+            ("", "the configuration text:2: store.url: ", "missing"),
             (
                 "url = 'http://me:hunter2@host'",
-                "biped.toml:3: store.url: ",
+                "the configuration text:3: store.url: ",
                 "redis://",
             ),
             (
                 "url = 'env:BIPED_TEST_UNSET'",
-                "biped.toml:3: store.url: ",
+                "the configuration text:3: store.url: ",
                 "BIPED_TEST_UNSET",
             ),
             (
                 "url = 'redis://host'\nprefix = '{x}'",
-                "biped.toml:4: store.prefix: ",
+                "the configuration text:4: store.prefix: ",
                 "braces",
             ),
             (
                 "url = 'rediss://host'\nca = 'file:none.pem'",
-                "biped.toml:4: store.ca: ",
+                "the configuration text:4: store.ca: ",
                 "none.pem",
             ),
             (
                 "url = 'rediss://host'\nca = 'nonsense'",
-                "biped.toml:3: store.url: ",
+                "the configuration text:3: store.url: ",
                 "Redis",
             ),
         ] {
@@ -160,45 +176,49 @@ mod redis {
 fn what_is_wrong_with_a_postgres_is_told_without_its_password() {
     let url = "url = 'postgres://me:hunter2@host/base";
     for (text, place, word) in [
-        (String::new(), "biped.toml:2: store.url: ", "missing"),
+        (
+            String::new(),
+            "the configuration text:2: store.url: ",
+            "missing",
+        ),
         (
             "url = 'mysql://me:hunter2@host'".into(),
-            "biped.toml:3: store.url: ",
+            "the configuration text:3: store.url: ",
             "postgres://",
         ),
         (
             format!("{url}?sslmode=sometimes'"),
-            "biped.toml:3: store.url: ",
+            "the configuration text:3: store.url: ",
             "verify-full",
         ),
         (
             format!("{url}?hunter2=x'"),
-            "biped.toml:3: store.url: ",
+            "the configuration text:3: store.url: ",
             "option",
         ),
         (
             format!("{url}?sslrootcert=hunter2'"),
-            "biped.toml:3: store.url: ",
+            "the configuration text:3: store.url: ",
             "named by ca",
         ),
         (
             format!("{url}?target_session_attrs=standby'"),
-            "biped.toml:3: store.url: ",
+            "the configuration text:3: store.url: ",
             "use target_session_attrs=read-write",
         ),
         (
             "url = ['postgres://me:hunter2@one', 'postgres://me:hunter2@two']".into(),
-            "biped.toml:3: store.url: ",
+            "the configuration text:3: store.url: ",
             "one URL, not a list",
         ),
         (
             format!("{url}'\ntable = 'a b'"),
-            "biped.toml:4: store.table: ",
+            "the configuration text:4: store.table: ",
             "schema.table",
         ),
         (
             format!("{url}'\nca = 'nonsense'"),
-            "biped.toml:3: store.url: ",
+            "the configuration text:3: store.url: ",
             "sslmode=verify-full",
         ),
     ] {
@@ -296,7 +316,7 @@ mod file {
             ("file:/run/place", "reference"),
         ] {
             let found = problems(&format!("[store]\nkind = 'file'\npath = '{path}'\n"));
-            assert_one(&found, "biped.toml:3: store.path: ", &[word]);
+            assert_one(&found, "the configuration text:3: store.path: ", &[word]);
         }
     }
 
@@ -306,7 +326,7 @@ mod file {
         assert!(
             found
                 .iter()
-                .all(|line| line.starts_with("biped.toml:3: store.seal: "))
+                .all(|line| line.starts_with("the configuration text:3: store.seal: "))
         );
         assert!(!found.join(" ").contains("hunter"), "{found:?}");
     }
@@ -332,7 +352,11 @@ mod accounts {
             ),
         ] {
             let found = problems(&format!("{PROVIDER}{store}"));
-            assert_one(&found, "biped.toml:6: providers.crm.grant: ", &[remedy]);
+            assert_one(
+                &found,
+                "the configuration text:6: providers.crm.grant: ",
+                &[remedy],
+            );
             assert_eq!(found.len(), 1, "{found:#?}");
             // A fixed one needs neither.
             let fixed = format!("{PROVIDER}rotates = false\nrefresh_token = 'r'\n{store}");
@@ -352,7 +376,7 @@ mod accounts {
             let redis = format!("{PROVIDER}[store]\nkind = 'redis'\n{more}");
             assert_one(
                 &problems(&redis),
-                "biped.toml:6: providers.crm.grant: ",
+                "the configuration text:6: providers.crm.grant: ",
                 &["[store] seal"],
             );
             builder()
@@ -362,7 +386,11 @@ mod accounts {
         }
         // What is wrong with the store is told alone.
         let found = problems(&format!("{PROVIDER}[store]\nkind = 'dynamodb'\n"));
-        assert_one(&found, "biped.toml:8: store.kind: ", &["memory"]);
+        assert_one(
+            &found,
+            "the configuration text:8: store.kind: ",
+            &["memory"],
+        );
         assert_eq!(found.len(), 1, "{found:#?}");
     }
 }

@@ -214,7 +214,7 @@ impl Finding {
         let mut lines = self.proof_lines.clone();
         let (state, color) = match &self.cause {
             None => ("ok", AnsiColor::Green),
-            Some(error) => (error.kind().as_str(), AnsiColor::Red),
+            Some(error) => (state(error.kind()), AnsiColor::Red),
         };
         match &self.cause {
             None => {
@@ -314,6 +314,20 @@ fn remedy(error: &Error) -> Option<String> {
         Some(places) => format!("{remedy} (read from {places})"),
         None => remedy.into(),
     })
+}
+
+/// What is wrong, in a few words.
+fn state(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Configuration => "not configured correctly",
+        ErrorKind::Secret => "a secret can't be read",
+        ErrorKind::Refused => "refused",
+        ErrorKind::Unreachable => "unreachable",
+        ErrorKind::Unavailable => "temporarily unavailable",
+        ErrorKind::InvalidResponse => "the response can't be used",
+        ErrorKind::Store => "the token store is not working",
+        _ => "a bug in Biped or in the provider",
+    }
 }
 
 /// What an error means, in plain words. An odd credential is the likeliest reason.

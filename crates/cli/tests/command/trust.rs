@@ -114,6 +114,7 @@ fn a_file_that_others_may_write_is_refused_and_costs_a_warning_where_it_is_named
 
     let named = world.run("--config biped.toml token shop");
     assert!(named.stderr.contains("0646"), "{named:?}");
+    assert!(!named.stderr.contains("--config"), "{named:?}");
     named.ok();
     let json = world.run("--config biped.toml token shop --format json");
     assert_eq!((json.status, &*json.stderr), (0, ""), "{json:?}");
