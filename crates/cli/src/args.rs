@@ -520,6 +520,17 @@ impl Command {
         matches!(self, Self::Serve(_))
     }
 
+    /// Whether options select the scopes of the token.
+    pub(crate) fn selects_scopes(&self) -> bool {
+        match self {
+            Self::Token(token) => token.selection.has_scopes(),
+            Self::Call(call) => call.selection.has_scopes(),
+            Self::Exec(exec) => exec.selection.has_scopes(),
+            Self::Check(check) => check.selection.has_scopes(),
+            _ => false,
+        }
+    }
+
     /// Whether errors are printed as JSON.
     pub(crate) fn wants_json(&self) -> bool {
         let format = match self {

@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     /// The API returned an error.
     Api {
         provider: String,
+        /// The method and the URL, which holds no secret.
+        request: String,
         status: u16,
         retry_after: Option<Duration>,
     },
@@ -61,11 +63,15 @@ impl Failure {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Biped(error) | Self::Told(error) | Self::Program { error, .. } => words(error),
-            Self::Api { status, .. } if *status < 400 => format!(
-                "the API returned HTTP {status}, a redirect that Biped does not follow; see its location \
-                 with -i"
+            Self::Api {
+                request, status, ..
+            } if *status < 400 => format!(
+                "the API returned HTTP {status} to {request}, a redirect that Biped does not follow; see \
+                 its location with -i"
             ),
-            Self::Api { status, .. } => format!("the API returned HTTP {status}"),
+            Self::Api {
+                request, status, ..
+            } => format!("the API returned HTTP {status} to {request}"),
             Self::Output(error) => format!("stdout can't be written: {error}"),
         }
     }
@@ -121,6 +127,7 @@ impl Described {
                 provider,
                 status,
                 retry_after,
+                ..
             } => Self {
                 kind: "api",
                 provider: Some(provider.clone()),

@@ -101,7 +101,7 @@ pub fn run(builder: Builder) -> ExitCode {
     };
     let json = args.command.wants_json();
     output::log(args.global.verbose, json, args.command.serves());
-    let session = Session::new(builder, &args.global, json);
+    let session = Session::new(builder, &args);
     match commands::run(&session, &args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -48,6 +48,10 @@ impl Tenant {
 }
 
 impl Selection {
+    pub(crate) fn has_scopes(&self) -> bool {
+        !self.scopes.is_empty()
+    }
+
     /// Returns the source of the selected tokens for a provider among several, which may have no tenants.
     pub(crate) fn source_of_one(&self, biped: &Biped, name: &str) -> Result<TokenSource, Error> {
         let source = biped.token_source(name)?;

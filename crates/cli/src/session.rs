@@ -10,7 +10,7 @@ use std::{
 };
 
 use biped::{
-    Biped, Builder, Error, Settings, Timestamp, TokenManager, TokenSource,
+    Biped, Builder, Error, ErrorKind, Settings, Timestamp, TokenSource,
     config::{ConfigFile, OwnerCheck, References},
     provider::{Clock, PlainHttp, SystemClock},
 };
@@ -18,7 +18,7 @@ use clap::builder::styling::AnsiColor;
 use etcetera::BaseStrategy;
 
 use crate::{
-    args::{self, Global},
+    args::{self, Args},
     failure::{Failure, Outcome},
     output, threads,
     trust::{self, Standing, Trusted, place_of},
@@ -53,8 +53,10 @@ pub(crate) struct Session {
     timeout: Duration,
     /// The deadline, on the monotonic clock.
     deadline: Cell<Duration>,
-    /// The engine, after it was built.
-    manager: OnceCell<TokenManager>,
+    /// The providers, after they were built.
+    biped: OnceCell<Biped>,
+    /// Whether the command line selects the scopes.
+    selects_scopes: bool,
     json: bool,
     verbose: bool,
 }
@@ -68,7 +70,8 @@ pub(crate) struct Found {
 }
 
 impl Session {
-    pub(crate) fn new(builder: Builder, global: &Global, json: bool) -> Self {
+    pub(crate) fn new(builder: Builder, args: &Args) -> Self {
+        let global = &args.global;
         if let Some(state) = trust::state_directory() {
             biped::oauth2::remember_refused_pins(state.join("refused-pins"));
         }
@@ -85,8 +88,9 @@ impl Session {
             found: OnceCell::new(),
             timeout: global.timeout,
             deadline: Cell::default(),
-            manager: OnceCell::new(),
-            json,
+            biped: OnceCell::new(),
+            selects_scopes: args.command.selects_scopes(),
+            json: args.command.wants_json(),
             verbose: global.verbose > 0,
         };
         session.start_time();
@@ -243,7 +247,7 @@ impl Session {
     /// Builds the providers of a builder.
     pub(crate) fn made(&self, builder: Builder) -> Result<Biped, Error> {
         let biped = builder.build()?;
-        let _ = self.manager.set(biped.manager().clone());
+        let _ = self.biped.set(biped.clone());
         if biped.names().len() == 0 {
             return Err(self.nothing_configured());
         }
@@ -366,7 +370,7 @@ impl Session {
     }
 
     async fn settle(&self) {
-        let Some(manager) = self.manager.get() else {
+        let Some(manager) = self.biped.get().map(Biped::manager) else {
             return;
         };
         let left = self.deadline.get().saturating_sub(SystemClock.now().mono);
@@ -383,19 +387,54 @@ impl Session {
         provider: &str,
         work: impl Future<Output = Result<T, E>>,
     ) -> Outcome<T> {
+        let work = async {
+            work.await.map_err(|error| match error.into() {
+                Failure::Biped(error) => Failure::Biped(self.with_place(provider, error)),
+                other => other,
+            })
+        };
         if self.timeout.is_zero() {
-            return work.await.map_err(Into::into);
+            return work.await;
         }
         let left = self.deadline.get().saturating_sub(SystemClock.now().mono);
         tokio::select! {
             biased;
-            outcome = work => outcome.map_err(Into::into),
+            outcome = work => outcome,
             () = SystemClock.sleep(left) => {
                 let seconds = self.timeout.as_secs_f64();
                 let error = Error::unreachable(format!("no complete response within {seconds} s"))
                     .with_remedy("allow more time with --timeout");
                 Err(error.with_provider(provider).into())
             }
+        }
+    }
+
+    /// Says where the scope is configured, if a vendor refuses it.
+    fn with_place(&self, provider: &str, error: Error) -> Error {
+        let refuses_scope = error.kind() == ErrorKind::Refused
+            && error.token_source().is_none()
+            && error.vendor().is_some_and(|vendor| {
+                let mut words = [&vendor.code, &vendor.reason].into_iter().flatten();
+                words.any(|word| word.eq_ignore_ascii_case("invalid_scope"))
+            });
+        if !refuses_scope {
+            return error;
+        }
+        if self.selects_scopes {
+            return error.with_remedy("check --scope");
+        }
+        let key = format!("providers.{provider}.scope");
+        let settings = self.biped.get().map_or(&[][..], Biped::config);
+        // A list has a setting for each item.
+        let setting = settings.iter().find(|setting| {
+            let rest = setting.key.strip_prefix(&key);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
+        match setting {
+            Some(setting) => {
+                error.with_remedy(format!("check scope ({key}, {})", setting.origin.plain()))
+            }
+            None => error.with_remedy(format!("set {key}")),
         }
     }
 

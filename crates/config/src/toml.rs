@@ -138,7 +138,10 @@ fn syntax(text: &str, offset: usize, message: &str) -> String {
     let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
     let line = before.rsplit('\n').next().unwrap_or_default();
     let column = line.chars().count() + 1;
-    let is_last = after.lines().next().is_none_or(|rest| rest.trim().is_empty());
+    let is_last = after
+        .lines()
+        .next()
+        .is_none_or(|rest| rest.trim().is_empty());
     match line.trim_end().strip_suffix('=') {
         Some(_) if is_last => format!("column {column}: expected a value after ="),
         _ => format!("column {column}: {message}"),

@@ -2,14 +2,14 @@
 
 use std::{
     ffi::OsStr,
-    io::{self, Read, Write},
+    io::{self, IsTerminal as _, Read, Write},
     time::Duration,
 };
 
 use biped::{
     Error,
     config::read_file,
-    provider::wire,
+    provider::{redacted_url, wire},
     reqwest::{
         reqwest::{
             Method, Response, StatusCode,
@@ -26,6 +26,7 @@ use biped::{
 use crate::{
     args,
     failure::{Failure, Outcome},
+    output,
     session::{Session, now},
 };
 
@@ -48,37 +49,64 @@ pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
     let client = args.selection.client(&biped, &args.name)?;
     session.warn(client.token_source());
 
-    let mut request = client.request(method, &args.target).headers(headers);
+    let mut request = client
+        .request(method.clone(), &args.target)
+        .headers(headers);
     if let Some(body) = body {
         request = request.body(body);
     }
+    let mut out = Data::new();
     let called = async {
         let response = request
             .send()
             .await
             .map_err(|error| failed(&error, &args.name))?;
-        print(response, args).await
+        let answered = Answered::of(&response);
+        print(response, args, &mut out).await?;
+        Ok::<_, Failure>(answered)
     };
-    let (status, retry_after) = session.block_on(session.limited(&args.name, called))?;
-    let is_redirect = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
-    if status.is_client_error() || status.is_server_error() || is_redirect {
-        return Err(Failure::Api {
-            provider: args.name.clone(),
-            status: status.as_u16(),
-            retry_after,
+    let outcome = session
+        .block_on(session.limited(&args.name, called))
+        .and_then(|answered| match answered.is_success() {
+            true => Ok(()),
+            false => Err(Failure::Api {
+                provider: args.name.clone(),
+                request: format!("{method} {}", answered.url),
+                status: answered.status.as_u16(),
+                retry_after: answered.retry_after,
+            }),
         });
+    if outcome.is_err() {
+        out.end_line();
     }
-    Ok(())
+    outcome
 }
 
-/// Prints a response; returns its status and `Retry-After`.
-async fn print(
-    mut response: Response,
-    args: &args::Call,
-) -> Outcome<(StatusCode, Option<Duration>)> {
-    let status = response.status();
-    let retry_after = wire::retry_after(response.headers(), now());
-    let mut out = Data::new();
+/// What is known of a response before its body.
+struct Answered {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    url: String,
+}
+
+impl Answered {
+    fn of(response: &Response) -> Self {
+        Self {
+            status: response.status(),
+            retry_after: wire::retry_after(response.headers(), now()),
+            url: redacted_url(response.url()),
+        }
+    }
+
+    fn is_success(&self) -> bool {
+        let status = self.status;
+        let is_redirect = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
+        !(status.is_client_error() || status.is_server_error() || is_redirect)
+    }
+}
+
+/// Prints a response.
+async fn print(mut response: Response, args: &args::Call, out: &mut Data) -> Outcome {
     if args.include {
         out.write(&head(&response))?;
     }
@@ -90,23 +118,38 @@ async fn print(
             break;
         }
     }
-    Ok((status, retry_after))
+    Ok(())
 }
 
 /// Standard output. A reader that closes it does not change the result of the call.
 struct Data {
     out: io::BufWriter<io::Stdout>,
     is_read: bool,
+    /// Whether what was written ends within a line.
+    is_in_line: bool,
 }
 
 impl Data {
     fn new() -> Self {
         let out = io::BufWriter::with_capacity(64 * 1024, io::stdout());
-        Self { out, is_read: true }
+        Self {
+            out,
+            is_read: true,
+            is_in_line: false,
+        }
+    }
+
+    /// Ends a line on a terminal, so that what stderr says of it begins another. Files and pipes get the
+    /// response as it is.
+    fn end_line(&self) {
+        if self.is_in_line && io::stdout().is_terminal() && io::stderr().is_terminal() {
+            output::note("");
+        }
     }
 
     /// Writes a chunk and flushes it, so that the reader of an endless response sees it at once.
     fn write(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        self.is_in_line = bytes.last().map_or(self.is_in_line, |last| *last != b'\n');
         let written = self.out.write_all(bytes);
         let written = written.and_then(|()| self.out.flush());
         self.seen(written)

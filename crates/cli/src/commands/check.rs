@@ -115,6 +115,8 @@ pub(super) fn only(session: &Session, biped: &Biped, name: &str) -> Outcome<Find
 #[derive(Serialize)]
 pub(super) struct Finding {
     provider: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
     pub(super) ok: bool,
     /// How the provider proves who it is.
     proof: Shown,
@@ -163,6 +165,7 @@ impl Finding {
         }
         Self {
             provider: name.into(),
+            tenant: provider.id().tenant().map(Into::into),
             ok: cause.is_none(),
             proof: Shown::of(proof),
             references: Vec::new(),

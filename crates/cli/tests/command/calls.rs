@@ -333,9 +333,43 @@ fn an_error_of_the_api_is_status_5_with_its_body_on_stdout() {
     assert_eq!(error["provider"], "exports");
     assert_eq!(error["status"], 404);
 
-    let ran = world.run("call exports GET /v1/nowhere");
+    let ran = world.run("call exports get /v1/nowhere?key=pl4nted");
     assert_eq!(ran.status, 5);
-    assert!(ran.stderr.contains("404"), "{}", ran.stderr);
+    let request = format!("404 to GET {}/v1/nowhere\n", world.sandbox().clouds()[0]);
+    assert!(ran.stderr.ends_with(&request), "{}", ran.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn on_a_terminal_an_error_begins_a_line_and_nothing_is_added_to_a_body_elsewhere() {
+    use std::io::{Read as _, Write as _};
+    const NO_LINE: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\nnope";
+    const LINE: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\n\r\nnope\n";
+    let world = World::empty();
+    for answer in [NO_LINE, LINE] {
+        let api = OneRequest::answered(answer);
+        with_api(&world, &api.url, "");
+        let (mut person, command_side) = crate::trust::terminal();
+        let mut command = world.command(["--color", "never", "call", "shop", "GET", "/x"]);
+        command
+            .stdout(command_side.try_clone().unwrap())
+            .stderr(command_side.try_clone().unwrap());
+        assert_eq!(command.status().unwrap().code(), Some(5));
+        (&command_side).write_all(b"\x04").unwrap();
+        let mut shown = Vec::new();
+        let mut byte = [0];
+        while person.read(&mut byte).unwrap() == 1 && byte != [4] {
+            shown.extend(byte);
+        }
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.starts_with("nope\r\nerror: shop: "), "{shown:?}");
+    }
+
+    let api = OneRequest::answered(NO_LINE);
+    with_api(&world, &api.url, "");
+    let ran = world.run("call shop GET /x");
+    assert_eq!((ran.status, &*ran.stdout), (5, "nope"));
+    assert!(ran.stderr.starts_with("error: "), "{ran:?}");
 }
 
 #[test]

@@ -181,6 +181,7 @@ fn all_problems_are_told_together() {
         text.contains("biped.toml:3") && text.contains("biped.toml:5"),
         "{text}"
     );
+    assert!(text.starts_with("error: 4 problems:\n"), "{text}");
     let error = world.run("list --format json").error(2);
     assert!(error["message"].as_str().unwrap().contains("biped.toml:5"));
 }

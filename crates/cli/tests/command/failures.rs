@@ -118,6 +118,35 @@ fn a_broken_scope_rule_is_status_2_and_nothing_is_sent() {
 }
 
 #[test]
+fn a_refused_scope_names_the_place_of_the_scope() {
+    let world = World::new();
+    let config = world.sandbox().config_toml();
+    let scope = "[\"data-export\", \"metrics\"]";
+    let line = config.lines().position(|line| line.ends_with(scope));
+    let place = format!(
+        "(providers.exports.scope, biped.toml:{})",
+        line.unwrap() + 1
+    );
+    for wrong in ["[\"data-export\", \"nope\"]", "\"nope\""] {
+        world.write("biped.toml", &config.replace(scope, wrong));
+        let told = world.run("token exports").failed(3);
+        assert!(told.contains(&place), "{told}");
+        let checked = world.run("check exports");
+        assert!(checked.stdout.contains(&place), "{checked:?}");
+        let told = world.run("token exports --scope no-such").failed(3);
+        assert!(!told.contains(&place) && told.contains("--scope"), "{told}");
+    }
+    let checked = world.run("check exports --format json");
+    let checked: serde_json::Value = serde_json::from_str(&checked.stdout).unwrap();
+    let remedy = checked[0]["remedy"].as_str().unwrap();
+    assert!(remedy.contains(&place), "{remedy}");
+    // Another refusal has nothing to do with the scope.
+    let world = World::with("k&1=4+%2Bq", "wrong");
+    let told = world.run("token shop").failed(3);
+    assert!(!told.contains("scope"), "{told}");
+}
+
+#[test]
 fn a_secret_that_is_not_there_is_status_2() {
     let world = World::with(
         "client_id = \"shop-backend\"",
@@ -126,6 +155,11 @@ fn a_secret_that_is_not_there_is_status_2() {
     let error = world.run("token shop --format json").error(2);
     assert_eq!(error["kind"], "secret");
     assert!(error["message"].as_str().unwrap().contains("NOT_SET"));
+    let checked = world.run("check shop");
+    assert!(
+        checked.stdout.starts_with("shop: a secret can't be read\n"),
+        "{checked:?}"
+    );
 }
 
 #[test]

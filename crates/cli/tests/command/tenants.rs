@@ -43,7 +43,11 @@ fn each_tenant_has_a_token_of_its_own() {
     assert_ne!(acme, umbrella);
     assert_eq!(world.token_requests(), 2);
     world.run("call crm GET /v1/orders --tenant acme").ok();
-    world.run("check crm --tenant acme").ok();
+    let checked = world
+        .run("check crm shop --tenant acme --format json")
+        .json();
+    assert_eq!(checked[0]["tenant"], "acme");
+    assert!(checked[1].get("tenant").is_none(), "{checked}");
 
     let error = world.run("token crm --tenant wrong --format json").error(3);
     assert_eq!(error["kind"], "refused");
