@@ -12,7 +12,7 @@ use biped::{
     provider::{Clock, SystemClock},
 };
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{AUTHORIZATION, PROXY_AUTHORIZATION, WWW_AUTHENTICATE},
 };
 use sha2::{Digest, Sha256};
@@ -90,6 +90,19 @@ impl Callers {
 
 fn unknown() -> Problem {
     unproven("the caller is unknown; send its token in Biped-Caller")
+}
+
+/// Refuses a configured caller that may not use this provider.
+pub(crate) fn check_may_use(identity: &Identity, provider: &Arc<str>) -> Result<(), Problem> {
+    if identity
+        .as_ref()
+        .is_none_or(|caller| caller.may_use(provider))
+    {
+        return Ok(());
+    }
+    let what = "this caller may not use the provider; list the provider in providers of the caller";
+    let problem = Problem::new("caller", what).provider(provider);
+    Err(problem.status(StatusCode::FORBIDDEN))
 }
 
 /// A problem of a request that must prove its caller, and does not.
@@ -271,7 +284,8 @@ impl NewKeys {
         }
         if used.count >= limit {
             let left = Duration::from_secs(60 - now % 60);
-            let what = "too many new parameters or scopes in a minute";
+            let what = "this caller used too many new combinations of parameters and scopes in a minute; see \
+                        new_keys_per_minute in [serve]";
             return Err(Problem::new("too-many-keys", what).retry_after(left));
         }
         used.count += 1;

@@ -53,8 +53,8 @@ const FIELDS: &[Field] = &[
     ),
     Field::new("require_header", FieldType::Bool)
         .about("Whether proxied calls need Biped-Request: 1 as well. Default: false."),
-    Field::new("metrics", FieldType::Bool).about("Whether /-/metrics answers. Default: true."),
-    Field::new("page", FieldType::Bool).about("Whether the page /-/, /-/status and /-/events answer. Default: true."),
+    Field::new("metrics", FieldType::Bool).about("Whether /-/metrics is served. Default: true."),
+    Field::new("page", FieldType::Bool).about("Whether the page /-/, /-/status and /-/events are served. Default: true."),
     Field::new("quit", FieldType::Bool)
         .about("Whether POST /-/quit stops the process. Default: false."),
     Field::new("warm", FieldType::Any).about(
@@ -356,7 +356,7 @@ impl Serve {
         keys
     }
 
-    /// Returns whether `/-/metrics` answers.
+    /// Returns whether `/-/metrics` is served.
     #[must_use]
     pub fn metrics(&self) -> bool {
         self.metrics

@@ -36,7 +36,7 @@ struct Following {
 /// Answers with an event now, and one whenever the status changes, until the sidecar stops.
 pub(crate) fn follow(own: &Own<'_>) -> Result<Response<AnswerBody>, Problem> {
     let place = own.shared.followers.try_take(FOLLOWERS).ok_or_else(|| {
-        let what = "too many follow the events";
+        let what = "too many clients follow /-/events; close one, or read /-/status";
         Problem::new("overloaded", what).retry_after(Duration::from_secs(1))
     })?;
     let following = Following {

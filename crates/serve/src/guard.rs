@@ -90,6 +90,18 @@ pub(crate) fn check_wishes(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Refuses a request that may be forged: a forged one can't have a header of its own.
+pub(crate) fn check_header(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers
+        .get("biped-request")
+        .is_some_and(|value| value.as_bytes() == b"1")
+    {
+        return Ok(());
+    }
+    let what = "the header Biped-Request: 1 is missing; send it";
+    Err(Problem::new("not-allowed", what))
+}
+
 fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let is_plain = match (codings.next(), codings.next()) {
@@ -183,7 +195,8 @@ fn check_origin(
     names: &Names<'_>,
 ) -> Result<(), Problem> {
     let refused = || {
-        let what = "web pages of another origin may not call";
+        let what = "a web page of another origin sent this request; send it from the page's own server \
+                    instead";
         Err(Problem::new("cross-origin", what))
     };
     if *method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {

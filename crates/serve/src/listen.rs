@@ -269,7 +269,7 @@ async fn pause(error: &io::Error) {
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     );
     if !is_callers {
-        tracing::warn!("a connection can't be taken: {error}");
+        tracing::warn!("can't accept a connection: {error}");
         SystemClock.sleep(PAUSE).await;
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use biped::{Biped, ConfiguredProvider, Error, TokenSource, provider::wire::Escaped};
 
 use crate::{
-    callers::Callers,
+    callers::{Callers, Identity},
     config::{ProviderSettings, Serve, Warm},
     meter::Series,
     room::Room,
@@ -222,6 +222,16 @@ impl Live {
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Served>> {
         self.providers.values()
+    }
+
+    /// The names of the providers that this caller may use. One that has not proven itself may use none.
+    pub(crate) fn names_for(&self, identity: &Identity) -> Vec<&str> {
+        let names = self.all().map(|served| &*served.name);
+        match identity {
+            Some(caller) => names.filter(|name| caller.may_use(name)).collect(),
+            None if self.callers.is_empty() => names.collect(),
+            None => Vec::new(),
+        }
     }
 
     /// The providers whose tokens are fetched at the start.

@@ -15,8 +15,8 @@ use serde_json::json;
 use crate::{
     callers::{Identity, credentials},
     live::Served,
-    own::Own,
-    params::Wish,
+    own::{HANDED_OUT, Own},
+    params::{Wish, named, scope_not_allowed},
     problem::{PROXY_STATUS, Problem},
     reply,
 };
@@ -24,7 +24,7 @@ use crate::{
 /// The largest form.
 const MAX_FORM: usize = 64 * 1024;
 
-/// Before its expiry a token is not used any more: this long, or a tenth of its life.
+/// Before its expiry a token is no longer used: this long, or a tenth of its life.
 const MARGIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn token(
@@ -81,7 +81,8 @@ impl Form {
         for (name, value) in url::form_urlencoded::parse(body) {
             // A parameter must not be given twice (§3.2).
             if seen.contains(&name.as_ref().to_owned()) {
-                return Err(Refusal::new("invalid_request", "a field is given twice"));
+                let what = format!("{} is given twice; send one", named("field", &name));
+                return Err(Refusal::new("invalid_request", what));
             }
             seen.push(name.clone().into_owned());
             match &*name {
@@ -101,22 +102,20 @@ async fn identify(own: &Own<'_>, served: &Served, given: &[String]) -> Result<Id
     if own.live.callers.is_empty() {
         return match own.hands_out_to(None) {
             true => Ok(None),
-            false => Err(Refusal::new(
-                "invalid_client",
-                "tokens are handed out on Unix sockets and to configured callers only",
-            )),
+            false => Err(Refusal::new("invalid_client", HANDED_OUT)),
         };
     }
     let unknown = || {
         Refusal::new(
             "invalid_client",
-            "the caller is unknown; its token is the client_secret",
+            "the caller is unknown; send its token as client_secret",
         )
     };
     let found = own.live.callers.find(given, own.peer).await;
     let caller = found.ok_or_else(unknown)?;
     if !caller.may_use(&served.name) || !own.hands_out_to(Some(caller.may_have_tokens())) {
-        let what = "this caller may not have tokens of the provider";
+        let what = "this caller may not have tokens of the provider; set tokens = true in its table, and list \
+                    the provider in its providers";
         return Err(Refusal::new("unauthorized_client", what));
     }
     Ok(Some(caller))
@@ -139,17 +138,17 @@ async fn issue(
     }
     for (name, value) in form.wish {
         let added = wish.add(&name, value);
-        added.map_err(|_| Refusal::new("invalid_request", "a field is not allowed"))?;
+        added.map_err(|problem| Refusal::new("invalid_request", problem.detail.clone()))?;
+    }
+    if !wish.is_scope_allowed(served) {
+        return Err(Refusal::new("invalid_scope", scope_not_allowed(served)));
     }
     let source = own
         .source(&wish, served)
         .map_err(|problem| match problem.word {
-            "too-many-keys" => Refusal::new("temporarily_unavailable", "too many new keys")
-                .after(Duration::from_secs(60)),
-            _ if !wish.is_scope_allowed(served) => {
-                Refusal::new("invalid_scope", "the scope is not allowed")
-            }
-            _ => Refusal::new("invalid_request", "a field is not allowed"),
+            "too-many-keys" => Refusal::new("temporarily_unavailable", problem.detail.clone())
+                .after(problem.retry_after.unwrap_or(Duration::from_secs(60))),
+            _ => Refusal::new("invalid_request", problem.detail.clone()),
         })?;
     let token = source.token().await.map(TokenRef::into_owned);
     let token = token.map_err(|error| Refusal::of(&error))?;

@@ -7,14 +7,19 @@ use http::{HeaderName, Request, StatusCode, header::FORWARDED};
 use hyper::body::Incoming;
 
 use crate::{
-    callers::{Identity, unproven},
+    callers::{Identity, check_may_use, unproven},
     config::TokenUse,
     live::{Live, Served},
     params::Wish,
     peer::Peer,
     problem::Problem,
+    routes::unknown,
     shared::Shared,
 };
+
+/// Where tokens are handed out without `tokens = "any"`.
+pub(crate) const HANDED_OUT: &str = "tokens are handed out on Unix sockets and to configured callers only; \
+                                     add [[serve.callers]] with tokens = true, or connect to a Unix socket";
 
 /// A request for one of these routes.
 pub(crate) struct Own<'a> {
@@ -33,20 +38,14 @@ impl Own<'_> {
     ) -> Result<&Arc<Served>, Problem> {
         let served = self.served(name)?;
         self.check_forwarded(request)?;
-        let forbidden = |what: &str| {
-            let problem = Problem::new("caller", what).provider(&served.name);
-            Err(problem.status(StatusCode::FORBIDDEN))
-        };
+        check_may_use(self.identity, &served.name)?;
         match self.identity {
-            Some(caller) if !caller.may_use(name) => {
-                forbidden("this caller may not use the provider")
-            }
             Some(caller) if !self.hands_out_to(Some(caller.may_have_tokens())) => {
-                forbidden("this caller may not have tokens; set tokens = true in its table")
+                let what = "this caller may not have tokens; set tokens = true in its table";
+                let problem = Problem::new("caller", what).provider(&served.name);
+                Err(problem.status(StatusCode::FORBIDDEN))
             }
-            None if !self.hands_out_to(None) => Err(unproven(
-                "tokens are handed out on Unix sockets and to configured callers only",
-            )),
+            None if !self.hands_out_to(None) => Err(unproven(HANDED_OUT)),
             _ => Ok(served),
         }
     }
@@ -63,15 +62,19 @@ impl Own<'_> {
 
     /// The provider, if tokens are handed out at all.
     pub(crate) fn served(&self, name: &str) -> Result<&Arc<Served>, Problem> {
-        let served = match self.live.serve.tokens {
-            TokenUse::Off => None,
-            _ => self.live.served(name),
-        };
-        served.ok_or_else(|| {
-            let what =
-                "tokens are not handed out, or there is no such provider; set [serve] tokens";
+        if self.live.serve.tokens == TokenUse::Off {
+            let what = "tokens are not handed out; set tokens = true in [serve]";
+            return Err(unknown(what));
+        }
+        let no_provider = || {
+            let names = self.live.names_for(self.identity).join(", ");
+            let what = match names.is_empty() {
+                true => "there is no such provider".to_owned(),
+                false => format!("there is no such provider; expected one of {names}"),
+            };
             Problem::new("unknown-provider", what)
-        })
+        };
+        self.live.served(name).ok_or_else(no_provider)
     }
 
     /// Refuses what another server passed on.
@@ -79,20 +82,11 @@ impl Own<'_> {
         const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
         let headers = request.headers();
         if headers.contains_key(FORWARDED) || headers.contains_key(X_FORWARDED_FOR) {
-            let what = "a forwarded request gets no token";
+            let what = "a request that another server forwarded gets no token; call the sidecar directly, \
+                        without Forwarded and X-Forwarded-For";
             return Err(Problem::new("not-allowed", what));
         }
         Ok(())
-    }
-
-    /// A forged request can't have a header of its own.
-    pub(crate) fn check_header(&self, request: &Request<Incoming>) -> Result<(), Problem> {
-        let header = request.headers().get("biped-request");
-        if header.is_some_and(|value| value.as_bytes() == b"1") {
-            return Ok(());
-        }
-        let what = "the header Biped-Request: 1 is missing";
-        Err(Problem::new("not-allowed", what))
     }
 
     /// The source that a wish is for, within the caller's limit of new ones.

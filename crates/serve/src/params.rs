@@ -12,6 +12,9 @@ const SCOPE: HeaderName = HeaderName::from_static("biped-scope");
 const TENANT: HeaderName = HeaderName::from_static("biped-tenant");
 const MIN_TTL: HeaderName = HeaderName::from_static("biped-min-ttl");
 
+/// The longest name that an answer shows.
+const MAX_SHOWN: usize = 32;
+
 /// What a request asks for beside the provider.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wish {
@@ -79,7 +82,10 @@ impl Wish {
             };
         }
         if self.params.iter().any(|(known, _)| known == name) {
-            return Err(wrong("a parameter is given twice"));
+            return Err(wrong(&format!(
+                "{} is given twice",
+                named("parameter", name)
+            )));
         }
         self.params.push((name.to_owned(), value));
         Ok(())
@@ -109,9 +115,11 @@ impl Wish {
         let mut source = self.tenant_source(served, caller)?;
         for (name, value) in &self.params {
             if !served.settings.params.contains(name) {
-                return Err(forbidden(
-                    "a parameter is not allowed; list it in params of [serve.providers.NAME]",
-                ));
+                return Err(forbidden(format!(
+                    "{} is not allowed; list it in params of [serve.providers.{}]",
+                    named("parameter", name),
+                    served.name
+                )));
             }
             let value = served.provider.param(name, value).map_err(|error| {
                 let detail = biped::provider::wire::escaped(error.message()).into_owned();
@@ -121,9 +129,7 @@ impl Wish {
         }
         if let Some(scope) = &self.scope {
             if !self.is_scope_allowed(served) {
-                return Err(forbidden(
-                    "a scope is not allowed; list it in scopes of [serve.providers.NAME]",
-                ));
+                return Err(forbidden(scope_not_allowed(served)));
             }
             source = source.with_scopes(scope);
         }
@@ -149,9 +155,10 @@ impl Wish {
             };
         };
         let Some(tenants) = tenants.filter(|_| served.settings.tenants) else {
-            return Err(forbidden(
-                "a tenant is not allowed; set tenants = true in [serve.providers.NAME]",
-            ));
+            return Err(forbidden(format!(
+                "a tenant is not allowed; set tenants = true in [serve.providers.{}]",
+                served.name
+            )));
         };
         if caller
             .as_ref()
@@ -195,6 +202,43 @@ pub(crate) fn wrong(what: &str) -> Problem {
     Problem::new("parameter", what).status(StatusCode::BAD_REQUEST)
 }
 
-fn forbidden(what: &str) -> Problem {
+/// A parameter or a field by its name; without it where the name may be something else, such as a secret
+/// that was sent in its place.
+pub(crate) fn named(what: &str, name: &str) -> String {
+    let is_plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    match is_plain && (1..=MAX_SHOWN).contains(&name.len()) {
+        true => format!("the {what} {name}"),
+        false => format!("a {what}"),
+    }
+}
+
+pub(crate) fn scope_not_allowed(served: &Served) -> String {
+    let name = &served.name;
+    format!("a scope is not allowed; list it in scopes of [serve.providers.{name}]")
+}
+
+fn forbidden(what: impl Into<String>) -> Problem {
     Problem::new("parameter", what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named;
+
+    #[test]
+    fn only_what_can_be_a_name_is_shown_as_one() {
+        assert_eq!(named("field", "audience"), "the field audience");
+        let long = "a".repeat(33);
+        for other in [
+            "",
+            "{\"client_secret\":\"s3cret\"}",
+            "s3cret+/",
+            "two words",
+            &*long,
+        ] {
+            assert_eq!(named("field", other), "a field");
+        }
+    }
 }

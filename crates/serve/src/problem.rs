@@ -17,7 +17,7 @@
 //! A caller that sent `Content-Type: application/grpc…` gets a gRPC status instead.
 //!
 //! # unknown-provider
-//! 404. The first segment of the path is not the name of a provider that is served.
+//! 404. There is no such provider, or no such route below `/-/`, or the configuration switches the route off.
 //!
 //! # not-allowed
 //! 403. The configuration does not allow this method and path, or this route.
@@ -32,7 +32,7 @@
 //! 401 or 403. The caller is unknown, or may not use this provider.
 //!
 //! # too-many-keys
-//! 429. The caller used too many new combinations of parameters and scopes.
+//! 429. The caller used too many new combinations of parameters and scopes in a minute.
 //!
 //! # bad-request
 //! 400. The request is not valid HTTP.
@@ -68,7 +68,7 @@
 //! 413. The body has more than `max_body` bytes.
 //!
 //! # incomplete-body
-//! 400. The body of the request ended early or stood still.
+//! 400. The body of the request ended early, or stopped arriving.
 //!
 //! # overloaded
 //! 503. Too many calls are under way.
@@ -137,7 +137,7 @@ pub(crate) struct Parts {
     kind: Option<&'static str>,
     sent: bool,
     vendor: Option<VendorError>,
-    retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
     /// Whether the API rejected a token.
     rejected: bool,
     close: bool,
@@ -243,6 +243,11 @@ impl Problem {
 
     pub(crate) fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
+        self
+    }
+
+    pub(crate) fn title(mut self, title: &'static str) -> Self {
+        self.title = title;
         self
     }
 

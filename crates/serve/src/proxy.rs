@@ -17,7 +17,7 @@ use self::place::Wanted;
 use crate::{
     allow::allows,
     body::{AnswerBody, Limits, Watch, incoming},
-    callers::Identity,
+    callers::{Identity, check_may_use},
     guard, headers,
     live::{Live, Served},
     meter::Replayed,
@@ -179,23 +179,13 @@ impl Asked<'_> {
         };
         let target = target.map_err(|BadPath(what)| Problem::new("bad-path", what))?;
         let name = self.listener.unwrap_or(target.name);
-        let caller = self.identity.as_ref();
-        let may_use = |name: &str| caller.is_none_or(|caller| caller.may_use(name));
-        match self.live.served(name) {
-            Some(served) if may_use(name) => Ok((served, target)),
-            Some(served) => {
-                let what = "this caller may not use the provider";
-                let problem = Problem::new("caller", what).provider(&served.name);
-                Err(problem.status(StatusCode::FORBIDDEN))
-            }
-            None => Err(self.unknown(may_use)),
-        }
+        let served = self.live.served(name).ok_or_else(|| self.unknown())?;
+        check_may_use(self.identity, &served.name)?;
+        Ok((served, target))
     }
 
-    fn unknown(&self, may_use: impl Fn(&str) -> bool) -> Problem {
-        let names = self.live.all().map(|served| &*served.name);
-        let names: Vec<_> = names.filter(|name| may_use(name)).collect();
-        let what = match &names[..] {
+    fn unknown(&self) -> Problem {
+        let what = match &self.live.names_for(self.identity)[..] {
             [] => "there is no such provider".to_owned(),
             names => format!(
                 "there is no such provider; expected a path that begins with one of /{}",
@@ -215,18 +205,14 @@ impl Asked<'_> {
         let rest = if rest.is_empty() { "/" } else { rest };
         let method = request.method().as_str();
         if !allows(settings.allow.as_deref(), &settings.deny, method, rest) {
-            let what = "the configuration does not allow this method and path";
+            let what = "the configuration does not allow this method and path; see allow and deny in \
+                        [serve.providers.NAME]";
             return Err(Problem::new("not-allowed", what));
         }
-        let has_header = || {
-            let header = request.headers().get("biped-request");
-            header.is_some_and(|it| it.as_bytes() == b"1")
-        };
-        if self.live.serve.require_header && !has_header() {
-            let what = "the header Biped-Request: 1 is missing";
-            return Err(Problem::new("not-allowed", what));
+        match self.live.serve.require_header {
+            true => guard::check_header(request.headers()),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn timeout(&self, served: &Served, said: &HeaderMap) -> Result<Duration, Problem> {

@@ -6,7 +6,7 @@ use hyper::body::Incoming;
 
 use crate::{
     body::AnswerBody,
-    events, health, oauth,
+    events, guard, health, oauth,
     own::Own,
     page,
     peer::Peer,
@@ -134,7 +134,7 @@ async fn whole(
                 .shared
                 .render
                 .as_ref()
-                .ok_or_else(|| Problem::new("unknown-provider", "there is no such route"))?;
+                .ok_or_else(|| unknown("this program has no metrics"))?;
             scrape::scraped(own.live);
             Ok(text((render.0)()))
         }
@@ -149,7 +149,10 @@ async fn whole(
         Route::Quit if own.live.serve.quit => {
             only(&request, &[Method::POST])?;
             if !own.peer.is_local {
-                return Err(Problem::new("not-allowed", "only this machine may do this"));
+                return Err(Problem::new(
+                    "not-allowed",
+                    "this route is for callers on this machine only",
+                ));
             }
             own.shared.quit.notify_one();
             Ok(text("stopping\n"))
@@ -157,13 +160,13 @@ async fn whole(
         Route::Token(name) => {
             let served = own.token_provider(name, &request)?;
             only(&request, &[Method::GET])?;
-            own.check_header(&request)?;
+            guard::check_header(request.headers())?;
             tokens::token(own, served, &request).await
         }
         Route::Header(name) => {
             let served = own.token_provider(name, &request)?;
             only(&request, &[Method::GET])?;
-            own.check_header(&request)?;
+            guard::check_header(request.headers())?;
             tokens::header(own, served, &request).await
         }
         Route::Oauth(name) => {
@@ -177,8 +180,20 @@ async fn whole(
             let served = own.served(name)?;
             oauth::metadata(own, served, &request)
         }
-        _ => Err(Problem::new("unknown-provider", "there is no such route")),
+        Route::Metrics => Err(unknown("metrics are off; set metrics = true in [serve]")),
+        Route::Page | Route::Status | Route::Events => {
+            Err(unknown("the page is off; set page = true in [serve]"))
+        }
+        Route::Quit => Err(unknown(
+            "the route is off; set quit = true in [serve], or send SIGTERM to the sidecar",
+        )),
+        Route::Unknown => Err(unknown("the sidecar has no such route below /-/")),
     }
+}
+
+/// A path below `/-/` that is not served.
+pub(crate) fn unknown(what: &str) -> Problem {
+    Problem::new("unknown-provider", what).title("There is no such route")
 }
 
 fn only(request: &Request<Incoming>, methods: &[Method]) -> Result<(), Problem> {

@@ -171,7 +171,10 @@ impl Server {
             );
         }
         if live.serve.tokens == TokenUse::Any && is_open {
-            notes.push("every process of this machine gets tokens, because tokens = \"any\"");
+            notes.push(
+                "any process on this machine can get tokens, because serve.tokens is \"any\"; set true to \
+                 restrict that",
+            );
         }
         if !has_socket && live.serve.callers.iter().any(|it| it.uid.is_some()) {
             notes.push(

@@ -94,7 +94,7 @@ impl AnswerBody {
     }
 }
 
-/// The API's body ended early, or stood still.
+/// The API's body ended early, or stopped arriving.
 #[derive(Debug)]
 pub(crate) struct CutOff;
 

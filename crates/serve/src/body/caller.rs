@@ -69,10 +69,14 @@ pub(crate) enum Interrupted {
 impl Interrupted {
     pub(crate) fn problem(self) -> Problem {
         match self {
-            Self::TooLarge => {
-                Problem::new("body-too-large", "the body has more than max_body bytes")
-            }
-            Self::Silent => Problem::new("incomplete-body", "the body stood still"),
+            Self::TooLarge => Problem::new(
+                "body-too-large",
+                "the body has more bytes than max_body in [serve] allows",
+            ),
+            Self::Silent => Problem::new(
+                "incomplete-body",
+                "the body stopped arriving; see idle_timeout in [serve]",
+            ),
             Self::Gone => Problem::new("incomplete-body", "the body ended early"),
         }
         .sent()
@@ -84,7 +88,7 @@ impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooLarge => "the caller's body is too large",
-            Self::Silent => "the caller's body stood still",
+            Self::Silent => "the caller's body stopped arriving",
             Self::Gone => "the caller's body ended early",
         })
     }

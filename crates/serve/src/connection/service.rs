@@ -157,7 +157,9 @@ impl Parts {
         if self.listener.is_probe {
             return match route.filter(|route| route.is_probe()) {
                 Some(_) => Ok((Some(OwnedRoute(path.to_owned())), None)),
-                None => Err(Problem::new("unknown-provider", "there is no such route")),
+                None => Err(routes::unknown(
+                    "this listener serves /-/health, /-/ready and /-/metrics only",
+                )),
             };
         }
         let names = Names {

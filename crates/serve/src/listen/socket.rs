@@ -87,7 +87,10 @@ pub(super) fn bind(path: &Path, serve: &Serve) -> Result<Socket, Failed> {
         return refuse(what, "listen in a directory of this user or of root");
     }
     if parent.mode() & 0o1002 == 0o002 {
-        tracing::warn!("others can replace {shown}: its directory is writable for them");
+        tracing::warn!(
+            "other users can replace {shown}, because they can write to its directory; run chmod o-w \
+             on the directory"
+        );
     }
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

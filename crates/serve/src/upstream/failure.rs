@@ -48,7 +48,7 @@ impl SendError {
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request could not be sent")
+        f.write_str("the request can't be sent")
     }
 }
 
@@ -67,7 +67,11 @@ impl Failure {
     pub(crate) fn problem(&self) -> Problem {
         match self {
             Self::Unusable(error) => Problem::of_token(error, false),
-            Self::Silent => Problem::new("silent", "the API did not respond in time").sent(),
+            Self::Silent => Problem::new(
+                "silent",
+                "the API does not respond in time; see response_timeout in [serve]",
+            )
+            .sent(),
             Self::LargeHead => bad_answer(),
             Self::Send(error) => of_send(error),
         }
@@ -100,7 +104,8 @@ fn of_send(error: &SendError) -> Problem {
     }
     let hyper = has::<hyper::Error>(error);
     if hyper.is_some_and(hyper::Error::is_canceled) {
-        let what = "the connection to the API ended before the request was sent";
+        let what =
+            "the connection to the API ended before the request was sent; send the request again";
         return Problem::new("unreachable", what).error("connection_terminated");
     }
     if hyper.is_some_and(|error| error.is_parse() || error.is_parse_too_large()) {
@@ -114,48 +119,62 @@ fn of_send(error: &SendError) -> Problem {
 }
 
 fn bad_answer() -> Problem {
-    let what = "the API's response is not valid HTTP, or its head is too large";
+    let what = "the API's response is not valid HTTP, or its head is too large; check the scheme and the \
+                port of api_base_url";
     Problem::new("bad-answer", what).sent()
 }
 
 fn no_connection(error: &SendError) -> Problem {
     let (what, said) = if has::<NoAddress>(error).is_some() {
-        ("the API's name can't be resolved", "dns_error")
+        (
+            "the API's name can't be resolved; check api_base_url and this machine's DNS",
+            "dns_error",
+        )
     } else if has::<TooSlow>(error).is_some() {
-        let late = Problem::new("unreachable", "no connection to the API in time");
-        return late
-            .status(StatusCode::GATEWAY_TIMEOUT)
-            .error("connection_timeout");
+        return too_slow();
     } else if let Some(tls) = has::<rustls::Error>(error) {
         match tls {
             rustls::Error::InvalidCertificate(_) => (
-                "the API's certificate is not valid for its name, or is not trusted",
+                "the API's certificate is not valid for its name, or is not trusted; check api_base_url, \
+                 and add a private CA to http.extra_ca",
                 "tls_certificate_error",
             ),
-            rustls::Error::AlertReceived(_) => {
-                ("the API refuses the TLS handshake", "tls_alert_received")
-            }
-            _ => ("the TLS handshake with the API fails", "tls_protocol_error"),
+            rustls::Error::AlertReceived(_) => (
+                "the API refuses the TLS handshake; check api_base_url, and whether the API requires a \
+                 client certificate",
+                "tls_alert_received",
+            ),
+            _ => (
+                "the TLS handshake with the API fails; check that api_base_url speaks TLS",
+                "tls_protocol_error",
+            ),
         }
     } else {
         match has::<io::Error>(error).map(io::Error::kind) {
-            Some(io::ErrorKind::ConnectionRefused) => {
-                ("the API refuses connections", "connection_refused")
-            }
-            Some(io::ErrorKind::TimedOut) => {
-                let late = Problem::new("unreachable", "no connection to the API in time");
-                return late
-                    .status(StatusCode::GATEWAY_TIMEOUT)
-                    .error("connection_timeout");
-            }
+            Some(io::ErrorKind::ConnectionRefused) => (
+                "the API refuses connections; check the port in api_base_url, and that the API runs",
+                "connection_refused",
+            ),
+            Some(io::ErrorKind::TimedOut) => return too_slow(),
             Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => (
-                "the API's network is unreachable",
+                "the API's network is unreachable; check the network of this machine",
                 "destination_ip_unroutable",
             ),
-            _ => ("there is no connection to the API", "connection_terminated"),
+            _ => (
+                "there is no connection to the API; check api_base_url and the network",
+                "connection_terminated",
+            ),
         }
     };
     Problem::new("unreachable", what).error(said)
+}
+
+fn too_slow() -> Problem {
+    let what =
+        "connecting to the API took too long; check the network, or raise http.connect_timeout";
+    Problem::new("unreachable", what)
+        .status(StatusCode::GATEWAY_TIMEOUT)
+        .error("connection_timeout")
 }
 
 /// Whether an attempt may be repeated on another connection: the connection ended without a byte of a

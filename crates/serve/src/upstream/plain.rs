@@ -58,7 +58,7 @@ pub(super) struct IsLoop;
 /// The API's name can't be resolved.
 #[derive(Debug)]
 pub(super) struct NoAddress;
-/// There was no connection in time.
+/// Connecting took too long.
 #[derive(Debug)]
 pub(super) struct TooSlow;
 
@@ -75,7 +75,7 @@ macro_rules! error {
 error! {
     IsLoop: "the address is the sidecar's own";
     NoAddress: "the name can't be resolved";
-    TooSlow: "no connection in time";
+    TooSlow: "connecting took too long";
 }
 
 /// Connections without TLS, and below it.

@@ -57,10 +57,9 @@ async fn others_get_none() {
         stage.ask("POST /-/token/shop", A).await.problem().1,
         "method"
     );
-    assert_eq!(
-        stage.ask("GET /-/token/nope", A).await.problem().1,
-        "unknown-provider"
-    );
+    let unknown = stage.ask("GET /-/token/nope", A).await;
+    assert_eq!(unknown.problem().1, "unknown-provider");
+    assert_eq!(unknown.json()["title"], "There is no such provider");
 }
 
 #[tokio::test]
@@ -69,12 +68,19 @@ async fn without_callers_tokens_are_for_sockets_only() {
     let off = Stage::new().await;
     let answer = off.ask("GET /-/token/shop", request).await;
     assert_eq!(answer.problem(), (404, "unknown-provider".into(), false));
+    // It is the route that is not there.
+    assert_eq!(answer.json()["title"], "There is no such route");
     let on = Stage::with("tokens = true", "").await;
     let answer = on.ask("GET /-/token/shop", request).await;
     assert_eq!(answer.problem(), (401, "caller".into(), false));
     let any = Stage::with("tokens = 'any'", "").await;
     assert_eq!(any.ask("GET /-/token/shop", request).await.status, 200);
-    assert!(any.running.notes().iter().any(|note| note.contains("any")));
+    assert!(
+        any.running
+            .notes()
+            .iter()
+            .any(|note| note.contains("serve.tokens"))
+    );
 }
 
 #[cfg(unix)]
