@@ -40,6 +40,8 @@ struct Account {
     is_held: bool,
     /// How many requests are being answered.
     active: usize,
+    /// How often a token that was used before revoked the account.
+    revocations: usize,
 }
 
 impl RotatingVendor {
@@ -53,6 +55,7 @@ impl RotatingVendor {
             hold: None,
             is_held: false,
             active: 0,
+            revocations: 0,
         };
         let shared = Arc::new(Shared {
             account: Mutex::new(account),
@@ -92,6 +95,11 @@ impl RotatingVendor {
 
     pub(crate) fn is_revoked(&self) -> bool {
         self.shared.account().tokens.is_revoked()
+    }
+
+    /// How often the account was revoked.
+    pub(crate) fn revocations(&self) -> usize {
+        self.shared.account().revocations
     }
 
     /// How often this token was sent.
@@ -174,7 +182,9 @@ impl Shared {
 
 impl Account {
     fn answer(&mut self, number: u64) -> (u16, String) {
+        let was_revoked = self.tokens.is_revoked();
         let Some(successor) = self.tokens.present(&format!("R-{number}")) else {
+            self.revocations += usize::from(self.tokens.is_revoked() && !was_revoked);
             return (400, json!({ "error": "invalid_grant" }).to_string());
         };
         let answer = json!({
