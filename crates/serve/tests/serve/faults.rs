@@ -1,19 +1,15 @@
 //! The fault matrix: what goes wrong, and whether the API may have acted.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use biped::provider::{Clock, SystemClock};
 use biped_serve::Server;
 use tokio::sync::Notify;
 
 use crate::{
-    stage::{Stage, biped},
+    stage::{Stage, biped, until},
     vendor::{Act, down, reply},
 };
 
@@ -307,7 +303,8 @@ async fn too_many_calls_at_once_are_refused_and_room_comes_back() {
     assert_eq!(answer.problem(), (503, "overloaded".into(), false));
     assert_eq!(answer.header("retry-after"), Some("1"));
     drop(first);
-    while stage.get("/shop/x").await.status != 200 {
-        SystemClock.sleep(Duration::from_millis(5)).await;
-    }
+    until("there is room for a call", async || {
+        stage.get("/shop/x").await.status == 200
+    })
+    .await;
 }

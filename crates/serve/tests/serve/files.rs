@@ -1,10 +1,6 @@
 //! Tokens in files.
 
-use std::time::Duration;
-
-use biped::provider::{Clock, SystemClock};
-
-use crate::stage::Stage;
+use crate::stage::{Stage, until};
 
 fn file(path: &std::path::Path, rest: &str) -> String {
     format!(
@@ -49,15 +45,14 @@ async fn the_file_follows_the_token_and_goes_where_that_is_wished() {
     });
     stage.running.warmed().await;
     let first = std::fs::read_to_string(&path).unwrap();
-    loop {
-        // It may be gone for a moment.
-        let next = std::fs::read_to_string(&path).unwrap_or_else(|_| first.clone());
-        if next != first {
-            assert!(next.starts_with("short-"), "{next}");
-            break;
-        }
-        SystemClock.sleep(Duration::from_millis(20)).await;
-    }
+    // It may be gone for a moment.
+    let read = || std::fs::read_to_string(&path).unwrap_or_else(|_| first.clone());
+    until("the file holds another token", async || {
+        let next = read();
+        assert!(next.starts_with("short-"), "{next}");
+        next != first
+    })
+    .await;
     stage.running.stop(false).await;
     assert!(!path.exists());
 }
@@ -76,7 +71,5 @@ async fn a_file_whose_token_has_expired_is_removed() {
         }
     });
     stage.running.warmed().await;
-    while path.exists() {
-        SystemClock.sleep(Duration::from_millis(20)).await;
-    }
+    until("the file is removed", async || !path.exists()).await;
 }

@@ -3,35 +3,28 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use biped::{
-    Biped,
-    provider::{Clock, SystemClock},
-};
+use biped::{Biped, provider::Clock};
 use biped_serve::{Running, Server, section};
-use biped_testing::TimeLimit;
+use biped_testing::{ManualClock, TimeLimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinHandle,
 };
 
 use crate::{
-    stage::{Caller, Stage, address, biped, provider, provider_of},
+    stage::{Caller, Stage, address, biped, provider, provider_of, until},
     vendor::{Act, Vendor, reply},
 };
 
-/// Calls until it is told to stop, on connections that it keeps and on new ones; returns how many calls
-/// there were, and what failed. `all` counts the calls of all applications.
-async fn application(
-    at: SocketAddr,
-    over: Arc<AtomicBool>,
-    all: Arc<AtomicUsize>,
-) -> (usize, Vec<String>) {
+/// Calls until it is told to stop, on connections that it keeps and on new ones; returns what failed.
+async fn application(at: SocketAddr, over: Arc<AtomicBool>, made: Arc<AtomicUsize>) -> Vec<String> {
     let (mut calls, mut failed) = (0, Vec::new());
     let mut kept = None;
     while !over.load(Ordering::SeqCst) {
@@ -49,7 +42,7 @@ async fn application(
             .ask("POST /shop/x", "Content-Length: 3\r\n\r\nabc")
             .await;
         calls += 1;
-        all.fetch_add(1, Ordering::SeqCst);
+        made.fetch_add(1, Ordering::SeqCst);
         if answer.status != 200 || answer.text() != "abc" {
             failed.push(format!("{answer:?}"));
         }
@@ -57,44 +50,106 @@ async fn application(
             kept = Some(caller);
         }
     }
-    (calls, failed)
+    failed
 }
+
+/// Applications that call at the same time.
+struct Applications {
+    over: Arc<AtomicBool>,
+    /// How many calls each has made.
+    made: Vec<Arc<AtomicUsize>>,
+    tasks: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Applications {
+    fn start(at: SocketAddr) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let made: Vec<Arc<AtomicUsize>> = (0..4).map(|_| Arc::default()).collect();
+        let start = |made: &Arc<AtomicUsize>| application(at, over.clone(), made.clone());
+        let tasks = made.iter().map(|made| tokio::spawn(start(made))).collect();
+        Self { over, made, tasks }
+    }
+
+    fn calls(&self) -> usize {
+        self.made
+            .iter()
+            .map(|made| made.load(Ordering::SeqCst))
+            .sum()
+    }
+
+    /// Waits until each has made so many calls more: with two, one that began after this.
+    async fn call(&self, more: usize) {
+        let count = |made: &Arc<AtomicUsize>| made.load(Ordering::SeqCst);
+        let wanted: Vec<_> = self.made.iter().map(|made| count(made) + more).collect();
+        until("each application has called again", async || {
+            let mut all = self.made.iter().zip(&wanted);
+            all.all(|(made, wanted)| count(made) >= *wanted)
+        })
+        .await;
+    }
+
+    /// Ends them. No call has failed.
+    async fn end(self) {
+        self.over.store(true, Ordering::SeqCst);
+        for task in self.tasks {
+            let failed = task.await.unwrap();
+            assert!(failed.is_empty(), "{failed:#?}");
+        }
+    }
+}
+
+/// How long the tokens live, in seconds.
+const LIFE: u64 = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_fails_across_expiries_a_revocation_a_reload_and_a_graceful_stop() {
     let _limit = TimeLimit::start();
     let vendor = Vendor::start().await;
+    let clock = Arc::new(ManualClock::new());
     let revoked = Arc::new(AtomicUsize::new(0));
-    let issued = Arc::new(AtomicUsize::new(0));
-    let (count, gone) = (issued.clone(), revoked.clone());
-    vendor.tokens(move |_| {
-        let at = count.fetch_add(1, Ordering::SeqCst) + 1;
-        crate::vendor::token(&format!("token-{at}"), 2)
-    });
-    vendor.api(move |got| {
-        let token = got.header("authorization").unwrap();
-        let number: usize = token
-            .strip_prefix("Bearer token-")
-            .unwrap()
-            .parse()
-            .unwrap();
-        if number <= gone.load(Ordering::SeqCst) {
-            return Act::Reply(reply("401 Unauthorized", "", "revoked"));
+    // The last token that the API got.
+    let used = Arc::new(AtomicUsize::new(0));
+    // When each token was issued.
+    let issued: Arc<Mutex<Vec<Duration>>> = Arc::default();
+    vendor.tokens({
+        let (clock, issued) = (clock.clone(), issued.clone());
+        move |_| {
+            let mut issued = issued.lock().unwrap();
+            issued.push(clock.now().mono);
+            crate::vendor::token(&format!("token-{}", issued.len()), LIFE)
         }
-        crate::vendor::ok(std::str::from_utf8(&got.body).unwrap())
     });
+    vendor.api({
+        let (clock, issued) = (clock.clone(), issued.clone());
+        let (revoked, used) = (revoked.clone(), used.clone());
+        move |got| {
+            let token = got.header("authorization").unwrap();
+            let number = token.strip_prefix("Bearer token-").unwrap();
+            let number: usize = number.parse().unwrap();
+            used.fetch_max(number, Ordering::SeqCst);
+            if number <= revoked.load(Ordering::SeqCst) {
+                return Act::Reply(reply("401 Unauthorized", "", "revoked"));
+            }
+            let age = clock.now().mono - issued.lock().unwrap()[number - 1];
+            if age.as_secs() >= LIFE {
+                return Act::Reply(reply("400 Bad Request", "", "expired"));
+            }
+            crate::vendor::ok(std::str::from_utf8(&got.body).unwrap())
+        }
+    });
+    let count = || issued.lock().unwrap().len();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("biped.toml");
     let text = format!(
-        "[serve]\nlisten = ['127.0.0.1:0']\nlinger = '2s'\n{}",
+        "[serve]\nlisten = ['127.0.0.1:0']\nlinger = '1h'\nstop_timeout = '1h'\n{}",
         provider(&vendor)
     );
     std::fs::write(&file, &text).unwrap();
     let read = {
-        let file = file.clone();
+        let (file, clock) = (file.clone(), clock.clone());
         move || {
-            let builder = Biped::builder().section(section());
-            builder.without_environment().file(&file).build()
+            let builder = Biped::builder().section(section()).without_environment();
+            builder.clock(clock.clone()).file(&file).build()
         }
     };
     let server = Server::new(read().unwrap());
@@ -102,30 +157,42 @@ async fn no_call_fails_across_expiries_a_revocation_a_reload_and_a_graceful_stop
     let running = server.start().await.unwrap();
     running.warmed().await;
     let at = address(&running.addresses()[0]);
-    let over = Arc::new(AtomicBool::new(false));
-    let applications: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(application(at, over.clone(), Arc::default())))
-        .collect();
-    // Several lives of a token.
-    SystemClock.sleep(Duration::from_secs(5)).await;
-    revoked.store(issued.load(Ordering::SeqCst), Ordering::SeqCst);
-    SystemClock.sleep(Duration::from_millis(500)).await;
+    let applications = Applications::start(at);
+    // Several lives of a token. No call takes longer than a token is refreshed ahead of its end.
+    while count() < 5 {
+        clock.advance(Duration::from_secs(1));
+        applications.call(2).await;
+    }
+    assert!(clock.now().mono >= Duration::from_secs(3 * LIFE));
+    let last = count();
+    until("the last token is used", async || {
+        used.load(Ordering::SeqCst) == last
+    })
+    .await;
+    // A key rests between two fetches.
+    clock.advance(Duration::from_secs(1));
+    // The calls that began with an older one have ended.
+    applications.call(2).await;
+    revoked.store(last, Ordering::SeqCst);
+    until("a token replaces the revoked one", async || count() > last).await;
+    applications.call(10).await;
     std::fs::write(&file, format!("{text}# changed\n")).unwrap();
     running.reload().await.unwrap();
-    SystemClock.sleep(Duration::from_millis(500)).await;
-    // The application still calls while the sidecar lingers.
+    applications.call(10).await;
+    // The applications still call while the sidecar lingers.
     let stopping = tokio::spawn(running.stop(true));
-    SystemClock.sleep(Duration::from_secs(1)).await;
-    over.store(true, Ordering::SeqCst);
-    let mut calls = 0;
-    for application in applications {
-        let (more, failed) = application.await.unwrap();
-        assert!(failed.is_empty(), "{failed:#?}");
-        calls += more;
-    }
+    until("readiness is gone", async || {
+        let mut caller = Caller::new(TcpStream::connect(at).await.unwrap());
+        caller.ask("GET /-/ready", "").await.status == 503
+    })
+    .await;
+    applications.call(10).await;
+    let calls = applications.calls();
+    applications.end().await;
+    // Without callers lingering ends early.
     stopping.await.unwrap();
-    assert!(calls > 100, "{calls}");
-    assert!(issued.load(Ordering::SeqCst) >= 4);
+    assert!(calls > 1000, "{calls}");
+    assert_eq!(count(), last + 1);
 }
 
 #[cfg(unix)]
@@ -158,10 +225,7 @@ async fn no_call_of_ten_thousand_fails_while_the_configuration_changes_in_every_
     let running = server.start().await.unwrap();
     running.warmed().await;
     let at = address(&running.addresses()[0]);
-    let (over, calls) = (Arc::new(AtomicBool::new(false)), Arc::default());
-    let applications: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(application(at, over.clone(), Arc::clone(&calls))))
-        .collect();
+    let applications = Applications::start(at);
 
     let other = |secret: &str| {
         let other = provider(&vendor)
@@ -182,22 +246,15 @@ async fn no_call_of_ten_thousand_fails_while_the_configuration_changes_in_every_
         (in_use, false),
     ];
     let mut rounds = 0;
-    while rounds < 3 || calls.load(Ordering::SeqCst) < 10_000 {
+    while rounds < 3 || applications.calls() < 10_000 {
         for (change, is_good) in &changes {
-            let before = calls.load(Ordering::SeqCst);
             rounds += 1;
             put(rounds, change);
             assert_eq!(running.reload().await.is_ok(), *is_good, "{change}");
-            while calls.load(Ordering::SeqCst) < before + 20 {
-                tokio::task::yield_now().await;
-            }
+            applications.call(5).await;
         }
     }
-    over.store(true, Ordering::SeqCst);
-    for application in applications {
-        let (_, failed) = application.await.unwrap();
-        assert!(failed.is_empty(), "{failed:#?}");
-    }
+    applications.end().await;
     // A token for the provider that stays, and in each round two for the other.
     assert_eq!(vendor.fetches(), 1 + rounds / changes.len() * 2);
 }

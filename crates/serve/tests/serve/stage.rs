@@ -1,8 +1,11 @@
 //! A sidecar for a vendor, and a caller that writes raw bytes.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
-use biped::Biped;
+use biped::{
+    Biped,
+    provider::{Clock, SystemClock},
+};
 use biped_serve::{Running, Server, section};
 use biped_testing::TimeLimit;
 use serde_json::Value;
@@ -83,6 +86,19 @@ impl Stage {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(&format!("GET {path}"), "").await
+    }
+}
+
+/// How long something may take that the test waits for: far longer than it takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Waits until this holds. If that never happens, the failure says `what` was waited for.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let start = SystemClock.now().mono;
+    while !holds().await {
+        let waited = SystemClock.now().mono - start;
+        assert!(waited < PATIENCE, "it never happened that {what}");
+        SystemClock.sleep(Duration::from_millis(2)).await;
     }
 }
 

@@ -1,8 +1,5 @@
 //! The end of a sidecar.
 
-use std::time::Duration;
-
-use biped::provider::{Clock, SystemClock};
 use biped_serve::Server;
 use biped_testing::TimeLimit;
 use tokio::{
@@ -11,7 +8,7 @@ use tokio::{
 };
 
 use crate::{
-    stage::{Caller, Stage, address, biped, provider_of},
+    stage::{Caller, Stage, address, biped, provider_of, until},
     vendor::{Act, Vendor},
 };
 
@@ -28,12 +25,11 @@ async fn while_lingering_calls_are_taken_and_readiness_is_gone() {
     let mut kept = connect().await;
     assert_eq!(kept.ask("GET /shop/x", "").await.status, 200);
     let stopping = tokio::spawn(running.stop(true));
-    loop {
+    until("readiness is gone", async || {
         let mut caller = connect().await;
-        if caller.ask("GET /-/ready", "").await.status == 503 {
-            break;
-        }
-    }
+        caller.ask("GET /-/ready", "").await.status == 503
+    })
+    .await;
     assert_eq!(kept.ask("GET /shop/x", "").await.status, 200);
     assert_eq!(connect().await.ask("GET /shop/x", "").await.status, 200);
     // Without callers lingering ends early.
@@ -90,9 +86,7 @@ async fn a_call_that_does_not_end_is_ended_in_time() {
     caller
         .write("GET /shop/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await;
-    while vendor.got().is_empty() {
-        SystemClock.sleep(Duration::from_millis(5)).await;
-    }
+    until("the API has the call", async || !vendor.got().is_empty()).await;
     running.stop(false).await;
     assert!(caller.next().await.is_none());
 }
