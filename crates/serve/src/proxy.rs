@@ -236,16 +236,21 @@ impl Asked<'_> {
     }
 
     fn room(&self, served: &Served) -> Result<[Taken; 2], Problem> {
-        let take = |room: &Arc<Room>, limit: usize| {
+        let take = |room: &Arc<Room>, limit: usize, key: &str| {
             room.try_take(limit).ok_or_else(|| {
-                Problem::new("overloaded", "too many calls are under way")
-                    .retry_after(Duration::from_secs(1))
+                let what = format!("too many calls are under way; try again, or raise {key}");
+                Problem::new("overloaded", what).retry_after(Duration::from_secs(1))
             })
         };
         let most = served.settings.max_concurrent_requests;
+        let of_provider = "max_concurrent_requests in [serve.providers.NAME]";
         Ok([
-            take(&self.shared.room, self.live.serve.max_in_flight)?,
-            take(&served.room, most.unwrap_or(usize::MAX))?,
+            take(
+                &self.shared.room,
+                self.live.serve.max_in_flight,
+                "max_in_flight in [serve]",
+            )?,
+            take(&served.room, most.unwrap_or(usize::MAX), of_provider)?,
         ])
     }
 }

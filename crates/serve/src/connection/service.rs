@@ -175,7 +175,7 @@ impl Parts {
         guard::check(request, &names)?;
         let is_health = matches!(route, Some(Route::Health | Route::Ready));
         if *self.shared.stage.borrow() >= Stage::Closing && !is_health {
-            let what = "the sidecar is stopping";
+            let what = "the sidecar is stopping; try again on a new connection";
             return Err(Problem::new("stopping", what).close());
         }
         let identity = if route.is_some_and(|route| route.is_open(&self.peer)) {
