@@ -74,7 +74,10 @@ fn every_toml_block_is_read() {
 fn is_whole(table: &toml::Table) -> bool {
     let providers = table.get("providers").and_then(toml::Value::as_table);
     let mut entries = providers.into_iter().flat_map(toml::Table::values);
-    !table.contains_key("dependencies") && entries.all(|entry| entry.get("kind").is_some())
+    let is_manifest = ["dependencies", "dev-dependencies"]
+        .iter()
+        .any(|key| table.contains_key(*key));
+    !is_manifest && entries.all(|entry| entry.get("kind").is_some())
 }
 
 /// Builds a `Biped` from a block. It must not depend on a machine's variables and files; a vendor file is
