@@ -77,7 +77,7 @@ impl Timestamp {
         self.0
     }
 
-    pub(crate) const fn from_parts(seconds: i64, nanos: i64) -> Self {
+    const fn from_parts(seconds: i64, nanos: i64) -> Self {
         Self(seconds.saturating_mul(NANOS).saturating_add(nanos))
     }
 

@@ -70,7 +70,7 @@ impl Path {
         both.take_while(|(a, b)| a == b).count()
     }
 
-    pub(crate) fn of_key(key: &str) -> Self {
+    fn of_key(key: &str) -> Self {
         Self {
             steps: vec![Step::Key(key.to_owned())],
         }

@@ -10,7 +10,7 @@ use crate::recent::Recent;
 
 /// How many clients are kept; the least recently used is dropped first. An unused client costs little,
 /// but each renewed certificate adds one.
-pub(crate) const CLIENTS_KEPT: usize = 32;
+const CLIENTS_KEPT: usize = 32;
 
 /// Clients by their key, built on first use.
 ///

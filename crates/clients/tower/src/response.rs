@@ -40,7 +40,7 @@ pin_project! {
 }
 
 /// The deadline for reading ahead.
-pub(crate) type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The result of reading ahead.
 enum Ahead {

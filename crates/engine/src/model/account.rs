@@ -98,7 +98,7 @@ pub(super) struct Process {
 }
 
 /// How long a sleep is that is no limit.
-pub(super) const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The world's clock, which tells who pauses.
 impl Clock for Process {

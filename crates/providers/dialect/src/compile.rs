@@ -135,18 +135,7 @@ fn step(section: &ConfigTable, usual: &Usual) -> Option<Step> {
     if is_token {
         refuse_request(section, usual.is_first);
     }
-    let mut url = section.template("url");
-    if is_token && section.value("url").is_none() {
-        url = Template::parse("", section.line()).ok();
-    } else if section.value("url").is_none() {
-        let what = "missing; expected the URL of the request";
-        section.wrong(section.line(), "url", what);
-    }
-    let sends = |url: &&Template| !is_token || !url.is_fixed() || !url.lead().is_empty();
-    if let Some(url) = url.as_ref().filter(sends).filter(|url| !can_be_secure(url)) {
-        let what = "expected an https URL; http is allowed to this machine only";
-        section.wrong(url.line, "url", what);
-    }
+    let url = address(section, is_token);
     let encoding = section
         .choice(
             "encoding",
@@ -192,19 +181,8 @@ fn step(section: &ConfigTable, usual: &Usual) -> Option<Step> {
 
     let mut fields = Vec::new();
     if encoding.carries_fields() {
-        if let Some(grant_type) = &grant_type {
-            fields.push(named(
-                "grant_type",
-                FieldValue::Fixed((&**grant_type).into()),
-            ));
-        }
-        fields.extend(credentials(auth_name, jwt_use.as_ref()));
-        if has_scope {
-            fields.push(named(
-                "scope",
-                FieldValue::Text(Template::of("scope", false)),
-            ));
-        }
+        let credentials = credentials(auth_name, jwt_use.as_ref());
+        fields = automatic_fields(grant_type.as_deref(), credentials, has_scope);
         // A field of the file replaces the automatic field of the same name.
         fields.retain(|automatic| {
             let given = |field: &Field| field.at.is(&automatic.at);
@@ -215,22 +193,8 @@ fn step(section: &ConfigTable, usual: &Usual) -> Option<Step> {
         refuse_fields(section, encoding, jwt_use.as_ref());
     }
     fields.extend(own);
-    if encoding == Encoding::Query {
-        for field in &fields {
-            if query.iter().any(|other| other.at.is(&field.at)) {
-                section.wrong(
-                    section.line(),
-                    "query",
-                    "query and fields contain the same name",
-                );
-            }
-        }
-    }
     let body = section.template("body");
-    if body.is_some() != (encoding == Encoding::Text) {
-        let line = section.line_of("body");
-        section.wrong(line, "body", "body and encoding = \"text\" need each other");
-    }
+    refuse_conflicts(section, encoding, &fields, &query, body.is_some());
     let auth = authentication(section, auth_name, encoding, jwt_use.as_ref());
     let headers = section
         .table("headers")
@@ -260,6 +224,60 @@ fn step(section: &ConfigTable, usual: &Usual) -> Option<Step> {
         is_token,
         reads,
     })
+}
+
+/// Reads where the request goes, if one is sent.
+fn address(section: &ConfigTable, is_token: bool) -> Option<Template> {
+    let mut url = section.template("url");
+    if is_token && section.value("url").is_none() {
+        url = Template::parse("", section.line()).ok();
+    } else if section.value("url").is_none() {
+        let what = "missing; expected the URL of the request";
+        section.wrong(section.line(), "url", what);
+    }
+    let sends = |url: &&Template| !is_token || !url.is_fixed() || !url.lead().is_empty();
+    if let Some(url) = url.as_ref().filter(sends).filter(|url| !can_be_secure(url)) {
+        let what = "expected an https URL; http is allowed to this machine only";
+        section.wrong(url.line, "url", what);
+    }
+    url
+}
+
+/// The fields that a file doesn't have to name.
+fn automatic_fields(
+    grant_type: Option<&str>,
+    credentials: Vec<Field>,
+    has_scope: bool,
+) -> Vec<Field> {
+    let grant_type =
+        grant_type.map(|grant_type| named("grant_type", FieldValue::Fixed(grant_type.into())));
+    let scope = has_scope.then(|| named("scope", FieldValue::Text(Template::of("scope", false))));
+    grant_type
+        .into_iter()
+        .chain(credentials)
+        .chain(scope)
+        .collect()
+}
+
+/// Refuses what can't be sent together.
+fn refuse_conflicts(
+    section: &ConfigTable,
+    encoding: Encoding,
+    fields: &[Field],
+    query: &[Field],
+    has_body: bool,
+) {
+    let in_query = |field: &&Field| query.iter().any(|other| other.at.is(&field.at));
+    if encoding == Encoding::Query {
+        for _ in fields.iter().filter(in_query) {
+            let what = "query and fields contain the same name";
+            section.wrong(section.line(), "query", what);
+        }
+    }
+    if has_body != (encoding == Encoding::Text) {
+        let what = "body needs encoding = \"text\", and encoding = \"text\" needs body";
+        section.wrong(section.line_of("body"), "body", what);
+    }
 }
 
 /// Refuses what describes a request, where a JWT signed here is the token and nothing is sent.

@@ -238,7 +238,7 @@ impl Vendor {
     }
 
     /// Attaches the token, with the secrets in `kept`.
-    pub(crate) fn attach_with(
+    fn attach_with(
         &self,
         attach: &Attach,
         token: &Token,
@@ -300,7 +300,7 @@ impl Vendor {
 }
 
 /// The value of `{uuid}` in examples.
-pub(crate) const EXAMPLE_UUID: &str = "00000000-0000-4000-8000-000000000000";
+const EXAMPLE_UUID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// A random UUID (RFC 9562 §5.4).
 fn uuid(random: u128) -> String {

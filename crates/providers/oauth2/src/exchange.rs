@@ -17,7 +17,7 @@ use std::{
 
 use biped_core::{Error, ErrorKind, ExposeSecret, FetchContext, Token, wire};
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use oauth2::{
     AccessToken, AsyncHttpClient, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse,
     IntrospectionUrl, RequestTokenError, Scope, StandardRevocableToken, TokenResponse as _,
@@ -44,6 +44,9 @@ type Client = oauth2::Client<
     StandardRevocableToken,
     BasicRevocationErrorResponse,
 >;
+
+/// What the `oauth2` crate makes of the response to a token request.
+type Outcome = Result<Granted, RequestTokenError<Error, BasicErrorResponse>>;
 
 /// The key that a token is bound to.
 #[derive(Debug)]
@@ -76,80 +79,26 @@ pub(crate) async fn token(
     binding: Option<Binding<'_>>,
     cx: &FetchContext<'_>,
 ) -> Result<Token, Error> {
-    let TokenRequest {
-        request: parameters,
-        grant,
-        endpoint,
-        proof,
-        certificate,
-        ..
-    } = *asked;
-    let mut fields = grant.read(&asked.asking).await?;
+    let mut fields = asked.grant.read(&asked.asking).await?;
     asked.check(&fields)?;
     let mut challenged = false;
     loop {
         if challenged && fields.is_signed() {
             // A server takes a signed assertion once.
-            fields = grant.read(&asked.asking).await?;
+            fields = asked.grant.read(&asked.asking).await?;
         }
-        let mut headers = headers(proof);
-        if let Some(binding) = &binding {
-            let nonce = binding.nonces.find(Side::AuthorizationServer, endpoint);
-            let dpop_proof = dpop::proof(
-                binding.key,
-                binding.algorithms,
-                &Method::POST,
-                endpoint,
-                None,
-                nonce.as_deref(),
-                cx.now(),
-            )?;
-            if let Ok(text) = dpop_proof.to_str() {
-                cx.conceal(text);
-            }
-            headers.insert(dpop::PROOF, dpop_proof);
-        }
-        let wire = Wire {
-            grant,
-            ..Wire::new(cx, proof, headers)
-        };
-        let client = client(proof).set_token_uri(TokenUrl::from_url(endpoint.clone()));
-        let in_form = !grant.takes_scope();
-        let scopes = parameters.scopes().filter(|_| in_form);
-        let mut request = client
-            .exchange_client_credentials()
-            .add_scopes(scopes.map(|scope| Scope::new(scope.into())));
-        for (name, value) in proof.fields(cx).await? {
-            request = request.add_extra_param(name, value);
-        }
-        for (name, presented) in &fields.tokens {
-            request = request.add_extra_param(*name, presented.text.expose_secret());
-        }
-        for (name, secret) in &fields.secrets {
-            request = request.add_extra_param(*name, secret.expose_secret());
-        }
-        for (name, value) in &fields.texts {
-            request = request.add_extra_param(*name, value.as_str());
-        }
-        for (name, value) in parameters.fields() {
-            request = request.add_extra_param(name, value);
-        }
-        let outcome = request.request_async(&wire).await;
-        let answer = wire.take_answer();
-        let learned = binding
+        let (outcome, answer) = asked.send(&fields, binding.as_ref(), cx).await?;
+        let has_new_nonce = binding
             .as_ref()
             .zip(answer.as_ref())
-            .is_some_and(|(binding, answer)| {
-                let side = Side::AuthorizationServer;
-                binding.nonces.learn(side, Some(endpoint), answer.headers())
-            });
+            .is_some_and(|(binding, answer)| binding.learn(asked.endpoint, answer));
         let error = match outcome {
             Ok(granted) => {
                 asked.accepted(&fields);
                 asked.replaced(&fields, &granted, cx);
                 let key = binding.map(|binding| binding.key);
-                let typed = grant.requests_type();
-                let token = answer::token(granted, key, certificate, typed, cx.sent_at());
+                let typed = asked.grant.requests_type();
+                let token = answer::token(granted, key, asked.certificate, typed, cx.sent_at());
                 return token.map_err(|error| match &answer {
                     Some(answer) => wire::with_status(error, answer),
                     None => error,
@@ -166,14 +115,83 @@ pub(crate) async fn token(
             }
         };
         let wants_nonce = error.vendor().is_some_and(|vendor| vendor.names(USE_NONCE));
-        if !(wants_nonce && learned) || challenged {
+        if !(wants_nonce && has_new_nonce) || challenged {
             return Err(asked.refused(&fields, error, cx));
         }
         challenged = true;
     }
 }
 
+impl Binding<'_> {
+    /// Returns the proof of the key for a request to the endpoint.
+    fn proof(&self, endpoint: &Url, cx: &FetchContext<'_>) -> Result<HeaderValue, Error> {
+        let nonce = self.nonces.find(Side::AuthorizationServer, endpoint);
+        let (nonce, now) = (nonce.as_deref(), cx.now());
+        let method = &Method::POST;
+        let proof = dpop::proof(
+            self.key,
+            self.algorithms,
+            method,
+            endpoint,
+            None,
+            nonce,
+            now,
+        )?;
+        if let Ok(text) = proof.to_str() {
+            cx.conceal(text);
+        }
+        Ok(proof)
+    }
+
+    /// Notes the nonce of a response, and returns whether there is a new one.
+    fn learn(&self, endpoint: &Url, answer: &http::Response<Bytes>) -> bool {
+        let side = Side::AuthorizationServer;
+        self.nonces.learn(side, Some(endpoint), answer.headers())
+    }
+}
+
 impl TokenRequest<'_> {
+    /// Sends the request once.
+    async fn send(
+        &self,
+        fields: &GrantFields,
+        binding: Option<&Binding<'_>>,
+        cx: &FetchContext<'_>,
+    ) -> Result<(Outcome, Option<http::Response<Bytes>>), Error> {
+        let (proof, grant) = (self.proof, self.grant);
+        let mut headers = headers(proof);
+        if let Some(binding) = binding {
+            headers.insert(dpop::PROOF, binding.proof(self.endpoint, cx)?);
+        }
+        let wire = Wire {
+            grant,
+            ..Wire::new(cx, proof, headers)
+        };
+        let client = client(proof).set_token_uri(TokenUrl::from_url(self.endpoint.clone()));
+        let in_form = !grant.takes_scope();
+        let scopes = self.request.scopes().filter(|_| in_form);
+        let mut request = client
+            .exchange_client_credentials()
+            .add_scopes(scopes.map(|scope| Scope::new(scope.into())));
+        for (name, value) in proof.fields(cx).await? {
+            request = request.add_extra_param(name, value);
+        }
+        for (name, presented) in &fields.tokens {
+            request = request.add_extra_param(*name, presented.text.expose_secret());
+        }
+        for (name, secret) in &fields.secrets {
+            request = request.add_extra_param(*name, secret.expose_secret());
+        }
+        for (name, value) in &fields.texts {
+            request = request.add_extra_param(*name, value.as_str());
+        }
+        for (name, value) in self.request.fields() {
+            request = request.add_extra_param(name, value);
+        }
+        let outcome = request.request_async(&wire).await;
+        Ok((outcome, wire.take_answer()))
+    }
+
     /// Refuses to send a token again that the server takes no more.
     fn check(&self, fields: &GrantFields) -> Result<(), Error> {
         let own = self.proof.presented.as_ref().map(|(_, own)| own);

@@ -224,6 +224,16 @@ async fn a_kubelet_replaces_its_file_every_5_s() {
 }
 
 #[tokio::test]
+async fn a_projected_token_is_replaced_when_a_test_wants_it() {
+    let stage = Stage::new().await;
+    let before = stage.projected();
+    stage.platforms.replace_projected_token().unwrap();
+    let after = stage.projected();
+    assert_ne!(before, after);
+    assert_eq!(stage.presented(&after).await.0, 200);
+}
+
+#[tokio::test]
 async fn its_files_go_with_it() {
     let stage = Stage::new().await;
     let directory = stage.platforms.directory().to_owned();

@@ -224,7 +224,7 @@ impl Change<'_> {
         Ok(lease)
     }
 
-    pub(crate) fn hold(&self, id: LeaseId, file: File, ttl: Duration) {
+    fn hold(&self, id: LeaseId, file: File, ttl: Duration) {
         let end = self.now.mono.saturating_add(ttl);
         let mut held = self.files.held();
         held.retain(|id, (_, end)| {
@@ -250,6 +250,6 @@ impl Change<'_> {
 
 /// How long to wait before another try for the lock. The time is random, so that waiting processes don't
 /// collide again.
-pub(crate) fn a_moment() -> Duration {
+fn a_moment() -> Duration {
     Duration::from_micros(fastrand::u64(500..5_000))
 }

@@ -112,7 +112,7 @@ impl Link {
     }
 
     /// Whether the current runtime drives the connection.
-    pub(crate) fn is_driven(&self) -> bool {
+    fn is_driven(&self) -> bool {
         runtime::Handle::try_current().is_ok_and(|current| current.id() == self.runtime)
     }
 

@@ -424,6 +424,21 @@ impl OAuth2 {
         self.attach_secrets = self.dpop_key.iter().cloned().collect();
         let api_headers = self.api_headers.iter().map(|(_, value)| value.clone());
         self.attach_secrets.extend(api_headers);
+        let id = self.grant.identify(self.identified_by_proof());
+        self.account = self.grant.account(KIND, &id, self.client_id.as_ref());
+        let own = self
+            .methods()
+            .iter()
+            .filter_map(ClientAuthentication::token);
+        let own = own.map(|(token, _)| token);
+        let tokens = own.chain(self.grant.tokens().into_iter().map(|(_, token)| token));
+        self.inputs = tokens.filter_map(ExternalToken::input).cloned().collect();
+        self.id = self.identified_by_settings(id);
+        self
+    }
+
+    /// Returns the id of a client at this server with these credentials.
+    fn identified_by_proof(&self) -> ProviderId {
         let api = self.api.as_ref().map(Api::text);
         let place = match (&self.token_endpoint, &self.issuer) {
             (Some(endpoint), _) => endpoint.as_str(),
@@ -457,16 +472,11 @@ impl OAuth2 {
             id = token.identify(id, "client_assertion");
             id = id.with("client_assertion_type", kind);
         }
-        id = self.grant.identify(id);
-        self.account = self.grant.account(KIND, &id, self.client_id.as_ref());
-        let own = self
-            .methods()
-            .iter()
-            .filter_map(ClientAuthentication::token);
-        let own = own.map(|(token, _)| token);
-        let tokens = own.chain(self.grant.tokens().into_iter().map(|(_, token)| token));
-        let inputs: Vec<_> = tokens.filter_map(ExternalToken::input).cloned().collect();
-        self.inputs = inputs;
+        id
+    }
+
+    /// Adds what else makes the server issue other tokens.
+    fn identified_by_settings(&self, mut id: ProviderId) -> ProviderId {
         if let Some(api) = &self.api {
             id = id.with("api", api.text());
             if !api.sends_resource {
@@ -510,8 +520,7 @@ impl OAuth2 {
             // An id is shown, and what a parameter holds is not ours to show.
             id = id.with_redacted("parameters", serde_json::json!(all).to_string());
         }
-        self.id = id;
-        self
+        id
     }
 
     /// The methods that may be used.

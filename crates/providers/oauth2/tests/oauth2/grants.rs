@@ -2,10 +2,10 @@
 
 use biped_config::{ConfigTable, Origin, Problem, ProviderConfig};
 use biped_core::{
-    ApiRequest, ApiRequestParts, AttachContext, Error, ErrorKind, ExposeSecret, Provider, Token,
-    TokenRequest,
+    ApiRequest, ApiRequestParts, AttachContext, Error, ErrorKind, ExposeSecret, Provider,
+    SecretRef, Token, TokenRequest,
 };
-use biped_oauth2::kind;
+use biped_oauth2::{ExternalToken, OAuth2, kind};
 use serde_json::{Value, json};
 use std::{borrow::Cow, sync::Arc};
 use url::Url;
@@ -228,6 +228,63 @@ async fn a_token_that_is_for_no_api_is_taken_only_where_a_type_was_asked_for() {
         .attach(&token, &mut ApiRequest::new(&mut call), &cx)
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
+}
+
+#[test]
+fn a_client_in_code_is_the_one_of_the_configuration() {
+    let issuer = || OAuth2::discovered("https://login.example", SecretRef::inline("client-7"));
+    let secret = |provider: OAuth2| provider.client_secret(SecretRef::env("CRM"));
+    let file = |path: &str| ExternalToken::from(SecretRef::file(path));
+    let api = "https://api.example/v2";
+    let from = "issuer = 'https://login.example'";
+    let client = "client_id = 'client-7'";
+    let with_secret = "client_secret = 'env:CRM'";
+    for (toml, provider) in [
+        (
+            format!(
+                "{from}\n{client}\n{with_secret}\ngrant = 'refresh_token'\nrotates = false\n\
+                 refresh_token = 'env:CRM_REFRESH'"
+            ),
+            secret(issuer()).fixed_refresh_token(SecretRef::env("CRM_REFRESH")),
+        ),
+        (
+            format!(
+                "{from}\n{client}\n{with_secret}\ngrant = 'refresh_token'\naccount = 'desk'\n\
+                 refresh_token = 'env:CRM_SEED'"
+            ),
+            secret(issuer())
+                .rotating_refresh_token(Some("desk".into()), Some(SecretRef::env("CRM_SEED"))),
+        ),
+        (
+            format!("{from}\n{client}\n{with_secret}\ngrant = 'refresh_token'"),
+            secret(issuer())
+                .rotating_refresh_token(None, None)
+                .named("crm"),
+        ),
+        (
+            format!("{client}\nkey = 'file:/key'\napi = '{api}'\nresource = false"),
+            OAuth2::discovered_by_api(api, SecretRef::inline("client-7"))
+                .key(SecretRef::file("/key"))
+                .without_resource(),
+        ),
+        (
+            format!("{from}\ngrant = 'jwt_bearer'\nassertion = 'file:/jwt'"),
+            issuer().jwt_bearer(file("/jwt")).without_client_id(),
+        ),
+        (
+            format!("{from}\nclient_assertion = 'file:/svid'"),
+            issuer().without_client_id().client_assertion(file("/svid")),
+        ),
+    ] {
+        let (configured, _) = build(&toml).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let same = provider.named("crm");
+        assert_eq!(configured.id(), same.id(), "{toml}");
+        assert_eq!(
+            format!("{:?}", configured.account()),
+            format!("{:?}", same.account()),
+            "{toml}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -122,6 +122,53 @@ async fn a_signer_in_code_signs_once_for_each_attempt() {
     }
 }
 
+/// Signs with these algorithms only.
+#[derive(Debug)]
+struct Limited(Service, &'static [Algorithm]);
+
+#[async_trait]
+impl Signer for Limited {
+    async fn public(&self, cx: &SourceContext<'_>) -> Result<PublicKey, Error> {
+        let public = self.0.public(cx).await?;
+        Ok(public.signing_with(self.1.iter().copied()))
+    }
+
+    async fn sign(
+        &self,
+        alg: Algorithm,
+        message: &[u8],
+        cx: &SourceContext<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        assert!(self.1.contains(&alg), "{alg}");
+        self.0.sign(alg, message, cx).await
+    }
+}
+
+#[tokio::test]
+async fn a_signer_is_asked_for_no_algorithm_that_it_lacks() {
+    use Algorithm::{ES256, PS256, PS512};
+    let server = Server::generous().await;
+    let limited = || {
+        let service = Service {
+            private: key!("rsa.pkcs8.pem"),
+            public: key!("rsa.public.pem"),
+            ..Service::default()
+        };
+        // An algorithm that doesn't fit the key is not offered.
+        Limited(service, &[ES256, PS512, PS256])
+    };
+    server
+        .fetch(&server.client().signer(limited()))
+        .await
+        .unwrap();
+    let jwt = field(&server.requests().await[0], "client_assertion").unwrap();
+    assert_eq!(header(&jwt)["alg"], "PS512");
+    let other = server.client().signer(limited()).alg(Algorithm::RS256);
+    let error = server.fetch(&other).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(server.requests().await.len(), 1);
+}
+
 #[tokio::test]
 async fn a_signature_of_another_form_is_not_sent() {
     let server = Server::generous().await;
