@@ -89,7 +89,7 @@ impl Callers {
 }
 
 fn unknown() -> Problem {
-    unproven("the caller is unknown; send its token in Biped-Caller")
+    unproven("the caller is unknown; send its token as Authorization: Bearer, or in Biped-Caller")
 }
 
 /// Refuses a configured caller that may not use this provider.

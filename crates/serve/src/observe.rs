@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use biped::provider::{Clock, SystemClock};
+use biped::{
+    Timestamp,
+    provider::{Clock, SystemClock},
+};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use tracing::{Span, field::Empty};
@@ -166,7 +169,8 @@ impl Call {
             (End::Open, None) => Some(499),
             (_, status) => status.map(|status| status.as_u16()),
         };
-        line.insert("ts".into(), json!(now.wall.to_string()));
+        let now_in_ms = Timestamp::from_unix_millis(now.wall.unix_millis());
+        line.insert("ts".into(), json!(now_in_ms.to_string()));
         line.insert(
             "level".into(),
             json!(if error.is_some() { "error" } else { "info" }),

@@ -5,7 +5,7 @@ use std::{
     io::{self, ErrorKind},
 };
 
-use biped_core::{Error, wire};
+use biped_core::{Error, is_loopback, wire};
 use rustls::PeerIncompatible;
 use url::Url;
 
@@ -25,16 +25,16 @@ pub(crate) fn place(url: &Url) -> String {
 
 /// The error of a token request without a complete response.
 pub(crate) fn unreachable(url: &Url, error: reqwest::Error, settings: &HttpSettings) -> Error {
-    explain(&place(url), &error, settings).with_source_if_clean(error)
+    explain(url, &place(url), &error, settings).with_source_if_clean(error)
 }
 
-fn explain(place: &str, error: &reqwest::Error, settings: &HttpSettings) -> Error {
+fn explain(url: &Url, place: &str, error: &reqwest::Error, settings: &HttpSettings) -> Error {
     if error.is_dns() {
         return Error::unreachable(format!("the host {place} can't be resolved"))
             .with_remedy("check the URL, and this machine's DNS");
     }
     if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
-        return tls_failure(place, tls);
+        return tls_failure(url, place, tls);
     }
     if error.is_timeout() {
         return if error.is_connect() {
@@ -59,7 +59,7 @@ fn explain(place: &str, error: &reqwest::Error, settings: &HttpSettings) -> Erro
     ))
 }
 
-fn tls_failure(place: &str, error: &rustls::Error) -> Error {
+fn tls_failure(url: &Url, place: &str, error: &rustls::Error) -> Error {
     use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error as Tls};
     match error {
         Tls::InvalidCertificate(Certificate::UnknownIssuer) => Error::unreachable(format!(
@@ -108,7 +108,12 @@ fn tls_failure(place: &str, error: &rustls::Error) -> Error {
         }
         // Typical for a server without TLS, or a proxy's page in clear text.
         Tls::InvalidMessage(_) => Error::unreachable(format!("{place} does not speak TLS"))
-            .with_remedy("check the URL, its port and the proxy"),
+            .with_remedy(if is_loopback(url) {
+                "if it is a server without TLS, write http:// in the URL, which is allowed to this \
+                 machine; else check the port"
+            } else {
+                "check the URL, its port and the proxy"
+            }),
         other => Error::unreachable(format!(
             "TLS with {place} failed: {}",
             shown(&other.to_string())

@@ -46,6 +46,9 @@ async fn others_are_refused_before_anything_is_told() {
             Some("Bearer realm=\"biped\"")
         );
         assert!(!answer.text().contains("shop"));
+        for way in ["Authorization: Bearer", "Biped-Caller"] {
+            assert!(answer.text().contains(way), "{way}: {}", answer.text());
+        }
     }
     let other = stage.ask("GET /shop/x", "Biped-Caller: secret-b\r\n").await;
     assert_eq!(other.problem(), (403, "caller".into(), false));

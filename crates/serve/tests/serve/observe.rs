@@ -130,6 +130,9 @@ async fn a_line_tells_of_a_call_and_holds_no_value() {
     ];
     expected.sort_unstable();
     assert_eq!(keys, expected);
+    let at = lines[0]["ts"].as_str().unwrap();
+    let fraction = at.split_once('.').map_or("", |(_, rest)| rest);
+    assert!(fraction.len() <= "123Z".len(), "{at}");
     for (key, value) in [
         ("level", Value::from("info")),
         ("provider", "shop".into()),

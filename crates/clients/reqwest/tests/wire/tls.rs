@@ -251,6 +251,9 @@ async fn the_reason_of_a_failed_handshake_is_in_the_message() {
         );
         assert!(error.message().contains(told), "{error}");
         assert!(error.message().contains("localhost"), "{error}");
+        // Only to this machine plain http is allowed.
+        let remedy = error.remedy().unwrap_or_default();
+        assert_eq!(remedy.contains("http://"), told == "does not speak TLS");
     }
 }
 
