@@ -1,6 +1,7 @@
 //! [`Builder`]: collects the configuration of a [`Biped`].
 
 mod accounts;
+mod exposed;
 mod hints;
 mod needs;
 mod providers;
@@ -396,6 +397,9 @@ impl Builder {
             }
         }
         let manager = manager.build();
+        if self.references != References::None {
+            exposed::warn(&made);
+        }
         let now = self.clock.now().wall;
         let providers = made.into_iter().map(|(name, made)| {
             let clear = made.provider.plain_http().and_then(PlainHttp::warning);

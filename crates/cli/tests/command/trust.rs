@@ -124,6 +124,35 @@ fn a_file_that_others_may_write_is_refused_and_costs_a_warning_where_it_is_named
 }
 
 #[test]
+fn a_secret_file_that_others_can_write_costs_a_warning_and_one_that_they_can_read_none() {
+    let world = World::empty();
+    let config = world.sandbox().config_toml();
+    let start = config.find("[providers.shop]").unwrap();
+    let secret = biped_sandbox::SHOP.client_secret;
+    world.write_untrusted("secret", secret);
+    for reference in ["file:./secret", "file:${HOME}/secret"] {
+        let shop = config[start..].replace(&toml_string(secret), &toml_string(reference));
+        world.write("biped.toml", &shop);
+        set_mode(&world, "secret", 0o646);
+        let told = world.run("token shop");
+        for word in ["warning: shop: ", "/secret ", "0646", "chmod o-w"] {
+            assert!(told.stderr.contains(word), "{word}: {told:?}");
+        }
+        assert_eq!(told.stderr.lines().count(), 1, "{told:?}");
+        told.ok();
+        let json = world.run("token shop --format json");
+        assert_eq!((json.status, &*json.stderr), (0, ""), "{json:?}");
+        set_mode(&world, "secret", 0o664);
+        assert_eq!(world.run("token shop").stderr, "");
+    }
+    // Nothing of a file that is not trusted is looked at.
+    set_mode(&world, "secret", 0o646);
+    world.run("trust --revoke").ok();
+    let told = world.run("list");
+    assert!(!told.stderr.contains("0646"), "{told:?}");
+}
+
+#[test]
 #[ignore = "needs root: tests/live/run root"]
 fn a_group_may_write_it_only_where_it_is_the_users_own_or_roots() {
     let world = World::empty();

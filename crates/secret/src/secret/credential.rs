@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{SecretRef, Source};
+use super::{SecretRef, Source, places};
 use biped_error::{Clock, Error};
 
 use crate::identity::{KeyedHash, Mark, of_this_process};
@@ -74,6 +74,12 @@ impl Member<'_> {
         self.reference.candidates() > 1
     }
 
+    /// The file that it is in, with the values of the variables in its path.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
+        self.source.file()
+    }
+
     /// Whether it can be read without running a command.
     #[must_use]
     pub fn is_free_to_read(&self) -> bool {
@@ -126,6 +132,15 @@ impl fmt::Display for Member<'_> {
 }
 
 impl Source {
+    fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(path) => Some(path.clone()),
+            Self::Template(text, directory) => places::expanded(text, directory.as_deref()).ok(),
+            Self::Field(place, _) => place.file(),
+            Self::Inline(_) | Self::Env(_) | Self::Command(_) | Self::Custom(_) => None,
+        }
+    }
+
     fn hash(&self, hash: &mut KeyedHash) {
         match self {
             Self::Inline(secret) => {
