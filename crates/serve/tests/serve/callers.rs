@@ -1,6 +1,6 @@
 //! Who may call.
 
-use crate::stage::Stage;
+use crate::stage::{Stage, until};
 
 const CALLERS: &str = "[[serve.callers]]\nname = 'a'\ntoken = ['secret-a', 'secret-old']\n\
                        [[serve.callers]]\nname = 'b'\ntoken = 'secret-b'\nproviders = []\n";
@@ -87,14 +87,11 @@ async fn a_callers_token_may_change_in_its_file() {
         200
     );
     std::fs::write(&file, "second").unwrap();
-    while stage
-        .ask("GET /shop/x", "Biped-Caller: second\r\n")
-        .await
-        .status
-        != 200
-    {
-        tokio::task::yield_now().await;
-    }
+    until("the new token is taken", async || {
+        let second = "Biped-Caller: second\r\n";
+        stage.ask("GET /shop/x", second).await.status == 200
+    })
+    .await;
     assert_eq!(
         stage
             .ask("GET /shop/x", "Biped-Caller: first\r\n")

@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     frames::{self, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, frame},
     observe::Watched,
-    stage::{Caller, address, biped, provider_of},
+    stage::{Caller, address, biped, provider_of, until},
     vendor::{Act, Vendor, find, ok, reply},
 };
 
@@ -34,9 +34,10 @@ async fn connect(running: &Running) -> TcpStream {
 
 /// Waits until so many of the API's connections have ended.
 async fn ended(vendor: &Vendor, count: usize) {
-    while vendor.closed() < count {
-        tokio::task::yield_now().await;
-    }
+    until("the API's connections end", async || {
+        vendor.closed() >= count
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -50,9 +51,10 @@ async fn a_caller_that_goes_while_it_waits_ends_its_call() {
     caller
         .write("GET /shop/wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await;
-    while watched.vendor.got().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until("the API has the call", async || {
+        !watched.vendor.got().is_empty()
+    })
+    .await;
     let before = watched.vendor.closed();
     drop(caller);
     ended(&watched.vendor, before + 1).await;
@@ -93,9 +95,11 @@ async fn a_stream_that_is_cancelled_ends_its_call_and_no_other_of_its_connection
     for number in [1_u32, 3] {
         let request = frame(HEADERS, END_STREAM | END_HEADERS, number, &frames::get());
         stream.write_all(&request).await.unwrap();
-        while watched.vendor.got().len() < usize::try_from(number).unwrap().div_ceil(2) {
-            tokio::task::yield_now().await;
-        }
+        let calls = usize::try_from(number).unwrap().div_ceil(2);
+        until("the API has the call", async || {
+            watched.vendor.got().len() >= calls
+        })
+        .await;
         let before = watched.vendor.closed();
         let cancelled = frame(RST_STREAM, 0, number, &CANCEL);
         stream.write_all(&cancelled).await.unwrap();
@@ -204,9 +208,7 @@ async fn the_token_that_a_caller_waited_for_is_fetched_without_it() {
     caller
         .write("GET /shop/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await;
-    while watched.vendor.fetches() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("the vendor is asked", async || watched.vendor.fetches() > 0).await;
     drop(caller);
     assert_eq!(watched.lines(1).await[0]["status"], 499);
     assert!(watched.vendor.got().is_empty());

@@ -18,7 +18,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::stage::{Answer, Caller, Stage, biped, provider};
+use crate::stage::{Answer, Caller, Stage, biped, provider, until};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -278,9 +278,10 @@ async fn a_new_certificate_serves_new_connections() {
         vec![dns("sidecar.test"), dns("next.test")],
     );
     replace(sidecar.directory.path(), &next);
-    while shown().await == first {
-        tokio::task::yield_now().await;
-    }
+    until("another certificate is shown", async || {
+        shown().await != first
+    })
+    .await;
     let head = "GET /shop/x HTTP/1.1\r\nHost: sidecar.test\r\n\r\n";
     old.write(head).await;
     assert_eq!(old.answer().await.status, 200);

@@ -23,7 +23,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    stage::{Answer, Caller, address, biped, provider},
+    stage::{Answer, Caller, address, biped, provider, until},
     vendor::{Act, Vendor, ok, reply},
 };
 
@@ -65,13 +65,9 @@ impl Watched {
 
     /// The lines, once there are so many.
     pub(crate) async fn lines(&self, count: usize) -> Vec<Value> {
-        loop {
-            let lines = self.lines.lock().unwrap().clone();
-            if lines.len() >= count {
-                return lines;
-            }
-            tokio::task::yield_now().await;
-        }
+        let lines = || self.lines.lock().unwrap().clone();
+        until("the lines are logged", async || lines().len() >= count).await;
+        lines()
     }
 }
 
@@ -355,9 +351,10 @@ async fn a_connection_is_active_until_the_end_of_the_answer() {
     };
     assert_eq!(active(&handle.render()), Some(1.0));
     drop(caller);
-    while (open("active"), open("idle")) != (Some(0.0), Some(0.0)) {
-        tokio::task::yield_now().await;
-    }
+    until("no connection is open", async || {
+        (open("active"), open("idle")) == (Some(0.0), Some(0.0))
+    })
+    .await;
     assert_eq!(active(&handle.render()), Some(0.0));
 }
 

@@ -14,7 +14,7 @@ use biped_serve::{Running, Server, section};
 use biped_testing::TimeLimit;
 
 use crate::{
-    stage::{Answer, Caller, address, provider},
+    stage::{Answer, Caller, address, provider, until},
     vendor::{Act, Vendor},
 };
 
@@ -145,9 +145,10 @@ async fn files_follow_the_configuration() {
     assert!(at("one").exists());
     std::fs::write(at("biped.toml"), with("two")).unwrap();
     running.reload().await.unwrap();
-    while !at("two").exists() || at("one").exists() {
-        tokio::task::yield_now().await;
-    }
+    until("the new file replaces the old", async || {
+        at("two").exists() && !at("one").exists()
+    })
+    .await;
     assert_eq!(vendor.fetches(), 1);
 }
 
@@ -235,13 +236,12 @@ async fn new_addresses_are_listened_at_and_old_ones_are_closed() {
     // A connection to the kept address stays, one to the closed address ends.
     assert_eq!(connected[0].ask("GET /shop/x", "").await.status, 200);
     assert!(connected[1].head().await.is_none());
-    while tokio::net::TcpStream::connect(&gone).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    until("the old address is closed", async || {
+        tokio::net::TcpStream::connect(&gone).await.is_err()
+    })
+    .await;
     sidecar.to(&format!("listen = ['{kept}']")).await.unwrap();
-    while new_unix.exists() {
-        tokio::task::yield_now().await;
-    }
+    until("the socket is removed", async || !new_unix.exists()).await;
 }
 
 #[tokio::test]
@@ -301,9 +301,10 @@ async fn a_new_limit_counts_the_calls_that_are_under_way() {
     stalled
         .write("GET /shop/stall HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await;
-    while sidecar.vendor.got().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until("the API has the call", async || {
+        !sidecar.vendor.got().is_empty()
+    })
+    .await;
     assert_eq!(get(&at).await, 200);
     sidecar.to(&with(1)).await.unwrap();
     assert_eq!(get(&at).await, 503);
