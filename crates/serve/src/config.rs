@@ -1,5 +1,6 @@
 //! [`Serve`]: `[serve]`, what a sidecar is told.
 
+mod mention;
 mod parts;
 mod providers;
 mod size;
@@ -13,6 +14,7 @@ use biped::{
 };
 
 pub(crate) use self::{
+    mention::Mention,
     parts::{CallerSettings, FileFormat, FileSettings, TokenUse, Warm},
     providers::{Http2, ProviderSettings},
     tls::TlsSettings,
@@ -130,7 +132,7 @@ pub struct Serve {
     pub(crate) origins: Vec<String>,
     pub(crate) tls: Option<TlsSettings>,
     pub(crate) callers: Vec<CallerSettings>,
-    pub(crate) only: Option<Vec<String>>,
+    pub(crate) only: Option<Vec<Mention>>,
     pub(crate) tokens: TokenUse,
     pub(crate) require_header: bool,
     pub(crate) metrics: bool,
@@ -138,7 +140,7 @@ pub struct Serve {
     pub(crate) quit: bool,
     pub(crate) warm: Warm,
     pub(crate) warm_timeout: Duration,
-    pub(crate) ready_requires: Vec<String>,
+    pub(crate) ready_requires: Vec<Mention>,
     pub(crate) replay: Replay,
     pub(crate) replay_body: u64,
     pub(crate) max_head: usize,
@@ -157,7 +159,7 @@ pub struct Serve {
     pub(crate) access_log: AccessLog,
     pub(crate) threads: Option<usize>,
     pub(crate) files: Vec<FileSettings>,
-    pub(crate) providers: Vec<(String, ProviderSettings)>,
+    pub(crate) providers: Vec<(Mention, ProviderSettings)>,
 }
 
 /// Which calls are sent once more after their token was rejected.
@@ -269,7 +271,7 @@ fn read(table: &ConfigTable) -> Result<Serve, Error> {
     }
     set(&mut serve.hosts, table.texts("hosts"));
     set(&mut serve.origins, table.texts("origins"));
-    serve.only = table.texts("only");
+    serve.only = Mention::list(table, "only");
     set(&mut serve.require_header, table.boolean("require_header"));
     set(&mut serve.metrics, table.boolean("metrics"));
     set(&mut serve.page, table.boolean("page"));
@@ -280,7 +282,10 @@ fn read(table: &ConfigTable) -> Result<Serve, Error> {
         &mut serve.warm_timeout,
         table.positive_duration("warm_timeout"),
     );
-    set(&mut serve.ready_requires, table.texts("ready_requires"));
+    set(
+        &mut serve.ready_requires,
+        Mention::list(table, "ready_requires"),
+    );
     let replays = [
         ("all", Replay::All),
         ("safe", Replay::Safe),
@@ -386,7 +391,7 @@ impl Serve {
             certificate: None,
             providers: None,
             tokens,
-            tenants: vec!["*".into()],
+            tenants: vec![Mention::of_application("*".into(), "serve.callers.tenants")],
         }];
         self.tls = None;
         self.tokens = match tokens {
@@ -408,7 +413,9 @@ impl Serve {
 
     /// Serves only these providers.
     pub fn only(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.only = Some(names.into_iter().map(Into::into).collect());
+        let names = names.into_iter();
+        let names = names.map(|name| Mention::of_application(name.into(), "serve.only"));
+        self.only = Some(names.collect());
         self
     }
 

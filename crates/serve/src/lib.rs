@@ -18,7 +18,7 @@
 //! | `transport.rs`, `transport/`, `upstream.rs`, `upstream/`, `body.rs`, `body/` | how it is sent |
 //! | `routes.rs`, `own.rs`, `reply.rs`, `health.rs`, `status.rs`, `events.rs`, `page.rs`, `tokens.rs`, `oauth.rs`, `files.rs`, `variable.rs` | the sidecar's own routes; tokens in files |
 //! | `problem.rs`, `problem/` | what the sidecar answers itself |
-//! | `live.rs`, `reload.rs`, `shared.rs`, `room.rs`, `observe.rs`, `meter.rs`, `scrape.rs` | what requests are served by, and how that changes; what all share; the access log, and what is counted |
+//! | `live.rs`, `live/`, `reload.rs`, `shared.rs`, `room.rs`, `observe.rs`, `meter.rs`, `scrape.rs` | what requests are served by, and how that changes; what all share; the access log, and what is counted |
 
 mod activity;
 mod allow;

@@ -1,18 +1,16 @@
 //! [`Live`]: the configuration that requests are served by. A reload replaces it as a whole.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+mod check;
 
-use biped::{Biped, ConfiguredProvider, Error, TokenSource, provider::wire::Escaped};
+use std::{collections::BTreeMap, sync::Arc};
+
+use biped::{Biped, ConfiguredProvider, Error, TokenSource};
 
 use crate::{
     callers::{Callers, Identity},
     config::{ProviderSettings, Serve, Warm},
     meter::Series,
     room::Room,
-    target::is_servable,
     tls::Tls,
     upstream::{OwnAddresses, Upstream},
 };
@@ -71,113 +69,18 @@ impl Live {
         own: &OwnAddresses,
         old: Option<&Self>,
     ) -> Result<Self, Error> {
-        let mut problems = Vec::new();
-        let known: BTreeSet<&str> = biped.names().collect();
-        let mut check = |place: &str, name: &str| {
-            if !known.contains(name) {
-                let all: Vec<_> = known.iter().copied().collect();
-                let all = all.join(", ");
-                problems.push(format!(
-                    "{place}: there is no provider named {}; expected one of {all}",
-                    Escaped(name)
-                ));
-            }
-        };
-        for name in serve.only.iter().flatten() {
-            check("serve.only", name);
-        }
-        for (name, _) in &serve.providers {
-            check("serve.providers", name);
-        }
-        for name in &serve.ready_requires {
-            check("serve.ready_requires", name);
-        }
-        if let Warm::These(names) = &serve.warm {
-            for name in names {
-                check("serve.warm", name);
-            }
-        }
-        for caller in &serve.callers {
-            for name in caller.providers.iter().flatten() {
-                check("serve.callers.providers", name);
-            }
-        }
-        for file in &serve.files {
-            check("serve.files.provider", &file.provider);
-        }
-        let has_tenants = |name: &str| {
-            let provider = biped.provider(name);
-            provider.is_ok_and(|provider| provider.provider().tenants().is_some())
-        };
-        for (name, settings) in &serve.providers {
-            if settings.tenants && known.contains(name.as_str()) && !has_tenants(name) {
-                let name = Escaped(name);
-                problems.push(format!(
-                    "serve.providers.{name}.tenants: the provider has no tenants; set tenant to a \
-                     pattern in [providers.{name}]"
-                ));
-            }
-        }
-        let warm: &[String] = match &serve.warm {
-            Warm::These(names) => names,
-            Warm::All => &[],
-        };
-        let files = serve.files.iter().map(|file| &file.provider);
-        let at_start = [
-            ("serve.ready_requires", serve.ready_requires.iter()),
-            ("serve.warm", warm.iter()),
-        ];
-        let at_start = at_start
-            .into_iter()
-            .flat_map(|(place, names)| names.map(move |name| (place, name)))
-            .chain(files.map(|name| ("serve.files.provider", name)));
-        for (place, name) in at_start {
-            if has_tenants(name) {
-                let name = Escaped(name);
-                problems.push(format!(
-                    "{place}: {name} has tenants, and no tenant can be named here; remove it"
-                ));
-            }
-        }
-        let has_authority = serve
-            .tls
-            .as_ref()
-            .is_some_and(|tls| tls.client_ca.is_some());
-        if !has_authority
-            && serve
-                .callers
-                .iter()
-                .any(|caller| caller.certificate.is_some())
-        {
-            problems.push(
-                "serve.callers.certificate: no certificate of a caller is asked for; set \
-                 serve.tls.client_ca"
-                    .into(),
-            );
-        }
+        check::check(&biped, &serve)?;
         let names: Vec<&str> = match &serve.only {
-            Some(names) => names.iter().map(String::as_str).collect(),
-            None => known.iter().copied().collect(),
+            Some(names) => names.iter().map(|name| &**name).collect(),
+            None => biped.names().collect(),
         };
-        for name in &names {
-            if !is_servable(name) {
-                problems.push(format!(
-                    "providers: {} can't be served; use letters, digits, - . and _ in its name, or \
-                     leave it out of serve.only",
-                    Escaped(name)
-                ));
-            }
-        }
-        if !problems.is_empty() {
-            return Err(Error::configuration_lines(problems));
-        }
         let known = old.into_iter().flat_map(Self::all);
         let mut upstreams: Vec<_> = known.map(|served| served.upstream.clone()).collect();
         let mut providers = BTreeMap::new();
         for name in names {
             // Providers with the same settings share connections, and a reload keeps them.
             let http = biped.http_settings(name)?;
-            let settings = serve.providers.iter().find(|(known, _)| known == name);
+            let settings = serve.providers.iter().find(|(known, _)| **known == *name);
             let settings = settings.map_or_else(ProviderSettings::default, |(_, it)| it.clone());
             let shared = upstreams.iter().find(|upstream| upstream.is_for(&http));
             let upstream = match shared {

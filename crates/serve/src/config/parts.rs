@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use biped::config::{ConfigTable, Field, FieldType, SecretRef};
 
+use super::mention::Mention;
+
 /// Whether tokens are handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenUse {
@@ -31,7 +33,7 @@ impl TokenUse {
 #[derive(Clone, Debug)]
 pub(crate) enum Warm {
     All,
-    These(Vec<String>),
+    These(Vec<Mention>),
 }
 
 impl Warm {
@@ -40,8 +42,9 @@ impl Warm {
         if value.to_text().as_deref() == Some("all") {
             return Some(Self::All);
         }
-        let names = value.to_texts().map(Self::These);
-        table.checked("warm", names, "\"all\" or a list of providers", |_| true)
+        let expected = "\"all\" or a list of providers";
+        table.checked("warm", value.to_texts(), expected, |_| true)?;
+        Mention::list(table, "warm").map(Self::These)
     }
 }
 
@@ -52,11 +55,11 @@ pub(crate) struct CallerSettings {
     pub(crate) token: Option<SecretRef>,
     pub(crate) uid: Option<u32>,
     /// A name in the caller's certificate.
-    pub(crate) certificate: Option<String>,
-    pub(crate) providers: Option<Vec<String>>,
+    pub(crate) certificate: Option<Mention>,
+    pub(crate) providers: Option<Vec<Mention>>,
     pub(crate) tokens: bool,
     /// The tenants that it may name; `*` for all.
-    pub(crate) tenants: Vec<String>,
+    pub(crate) tenants: Vec<Mention>,
 }
 
 const CALLER: &[Field] = &[
@@ -85,16 +88,22 @@ pub(super) fn callers(table: &ConfigTable) -> Vec<CallerSettings> {
             let uid = caller.integer("uid").and_then(|uid| {
                 caller.checked("uid", u32::try_from(uid).ok(), "a user's number", |_| true)
             });
-            let certificate = caller.string("certificate");
+            let certificate = Mention::one(caller, "certificate");
             let expected = "a DNS name, a URI or an IP address of the caller's certificate";
             let certificate = certificate.and_then(|name| {
-                caller.checked("certificate", Some(name), expected, |name| !name.is_empty())
+                caller.checked("certificate", Some(name), expected, |name: &Mention| {
+                    !name.is_empty()
+                })
             });
             let proofs = [token.is_some(), uid.is_some(), certificate.is_some()];
             if proofs.into_iter().filter(|is_given| *is_given).count() != 1 {
                 drop(caller.invalid("", "expected one of token, certificate and uid"));
             }
-            let proof = (token.clone(), uid, certificate.clone());
+            let proof = (
+                token.clone(),
+                uid,
+                certificate.as_deref().map(str::to_owned),
+            );
             if proofs_of_all.contains(&proof) {
                 drop(caller.invalid("", "another caller has the same token, certificate or uid"));
             }
@@ -104,9 +113,9 @@ pub(super) fn callers(table: &ConfigTable) -> Vec<CallerSettings> {
                 token,
                 uid,
                 certificate,
-                providers: caller.texts("providers"),
+                providers: Mention::list(caller, "providers"),
                 tokens: caller.boolean("tokens").unwrap_or(false),
-                tenants: caller.texts("tenants").unwrap_or_default(),
+                tenants: Mention::list(caller, "tenants").unwrap_or_default(),
             })
         })
         .collect()
@@ -115,7 +124,7 @@ pub(super) fn callers(table: &ConfigTable) -> Vec<CallerSettings> {
 /// A file that a token is written to.
 #[derive(Clone, Debug)]
 pub(crate) struct FileSettings {
-    pub(crate) provider: String,
+    pub(crate) provider: Mention,
     pub(crate) path: PathBuf,
     pub(crate) format: FileFormat,
     pub(crate) mode: u32,
@@ -157,7 +166,7 @@ pub(super) fn files(table: &ConfigTable) -> Vec<FileSettings> {
     all.iter()
         .filter_map(|file| {
             file.check(FILE);
-            let provider = file.string("provider").or_else(|| {
+            let provider = Mention::one(file, "provider").or_else(|| {
                 drop(file.missing("provider"));
                 None
             })?;

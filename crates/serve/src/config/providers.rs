@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use biped::config::{ConfigTable, Field, FieldType};
 
+use super::mention::Mention;
 use crate::allow::Rule;
 
 /// The settings of one provider.
@@ -53,12 +54,15 @@ const FIELDS: &[Field] = &[
 ];
 
 /// Reads the tables of all providers.
-pub(super) fn read(table: &ConfigTable) -> Vec<(String, ProviderSettings)> {
+pub(super) fn read(table: &ConfigTable) -> Vec<(Mention, ProviderSettings)> {
     let Some(all) = table.table("providers") else {
         return Vec::new();
     };
-    let names = all.entries().into_iter().map(|(name, _)| name);
-    let tables = names.filter_map(|name| Some((name.to_owned(), one(&all.table(name)?))));
+    let names = Mention::keys(&all).into_iter();
+    let tables = names.filter_map(|name| {
+        let settings = one(&all.table(&name)?);
+        Some((name, settings))
+    });
     tables.collect()
 }
 

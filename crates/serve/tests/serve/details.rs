@@ -4,7 +4,7 @@ use biped_serve::Server;
 use tokio::net::TcpStream;
 
 use crate::{
-    stage::{Caller, Stage, biped, provider},
+    stage::{Caller, Stage, biped, provider, until},
     vendor::Act,
 };
 
@@ -114,6 +114,52 @@ fn what_this_release_lacks_is_said_where_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_name_of_no_provider_is_told_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("biped.toml");
+    let provider = crate::stage::provider_at(([127, 0, 0, 1], 9).into());
+    let toml = [
+        "[serve]",
+        "only = [",
+        "  'shop',",
+        "  'shpo',",
+        "]",
+        "warm = ['shpo']",
+        "ready_requires = ['shpo']",
+        "[serve.providers.shpo]",
+        "via = true",
+        "[[serve.callers]]",
+        "name = 'a'",
+        "token = 'secret'",
+        "providers = ['shpo']",
+        "[[serve.files]]",
+        "provider = 'shpo'",
+        "path = '/nowhere/x'",
+        &provider,
+    ];
+    std::fs::write(&file, toml.join("\n")).unwrap();
+    let builder = biped::Biped::builder().section(biped_serve::section());
+    let biped = builder.without_environment().file(&file).build().unwrap();
+    let error = Server::new(biped).start().await.err().unwrap();
+    let at = file.display();
+    let told: Vec<_> = error.message().lines().collect();
+    let expected = [
+        (4, "only"),
+        (6, "warm"),
+        (7, "ready_requires"),
+        (8, "providers.shpo"),
+        (13, "callers.providers"),
+        (15, "files.provider"),
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for (line, (number, key)) in told.iter().zip(expected) {
+        let start = format!("{at}:{number}: serve.{key}: ");
+        assert!(line.starts_with(&start), "{line}");
+        assert!(line.contains("did you mean shop?"), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn an_upload_that_stands_still_before_it_is_sent_reached_nobody() {
     let stage = Stage::with("idle_timeout = '100ms'", "").await;
     let mut caller = stage.caller().await;
@@ -142,9 +188,10 @@ async fn an_upload_that_stands_still_on_its_way_is_given_up_and_the_api_is_let_g
         let (_, word, is_sent) = answer.problem();
         assert_eq!((&*word, is_sent), ("incomplete-body", true));
         assert_eq!(answer.header("connection"), Some("close"));
-        while stage.vendor.closed() == before {
-            tokio::task::yield_now().await;
-        }
+        until("the API's connection ends", async || {
+            stage.vendor.closed() > before
+        })
+        .await;
         // The API never saw the whole of it.
         assert!(stage.vendor.got().is_empty());
         assert_eq!(stage.get("/shop/x").await.status, 200);
@@ -165,9 +212,10 @@ async fn a_stalled_api_does_not_keep_others_waiting() {
         caller.write(head).await;
         stalled.push(caller);
     }
-    while stage.vendor.got().len() < 50 {
-        tokio::task::yield_now().await;
-    }
+    until("the API has all calls", async || {
+        stage.vendor.got().len() >= 50
+    })
+    .await;
     assert_eq!(stage.get("/shop/x").await.status, 200);
 }
 

@@ -158,6 +158,37 @@ async fn the_status_tells_their_number_and_never_their_names() {
 }
 
 #[tokio::test]
+async fn a_caller_can_only_be_given_names_that_a_tenant_can_have() {
+    let vendor = Vendor::start().await;
+    let plain = crate::stage::provider(&vendor);
+    let start = async |tenants: &str, providers: &str| {
+        let toml = format!(
+            "[serve]\nlisten = ['127.0.0.1:0']\n{ALLOWED}{}{plain}[[serve.callers]]\nname = 'a'\n\
+             token = 'secret'\ntenants = {tenants}\n{providers}\n",
+            crm(vendor.address)
+        );
+        let builder = Biped::builder().section(section()).without_environment();
+        Server::new(builder.toml(&toml).build().unwrap())
+            .start()
+            .await
+    };
+    for possible in ["['acme', 'umbrella']", "['*']", "[]"] {
+        assert!(start(possible, "").await.is_ok(), "{possible}");
+    }
+    for impossible in ["Acme", "acme/../umbrella", "", "a*"] {
+        let error = start(&format!("['acme', '{impossible}']"), "").await;
+        let error = error.err().unwrap();
+        assert_eq!(error.message().lines().count(), 1, "{error}");
+        assert!(
+            error.message().contains("serve.callers.tenants: "),
+            "{error}"
+        );
+    }
+    // Of providers without tenants the key says nothing.
+    assert!(start("['Acme']", "providers = ['shop']").await.is_ok());
+}
+
+#[tokio::test]
 async fn what_needs_a_tenant_at_the_start_is_refused() {
     let vendor = Vendor::start().await;
     let plain = crate::stage::provider(&vendor);
