@@ -99,7 +99,7 @@ impl Activity {
                     let timer = SystemClock.sleep(left);
                     alarm = Some(Alarm { at: end, timer });
                 }
-                // One that is set for an earlier time than it is needed at costs a look, once.
+                // A timer that fires too early costs one extra check.
                 if let Some(alarm) = &mut alarm {
                     ready!(alarm.timer.as_mut().poll(cx));
                 }

@@ -33,7 +33,7 @@ struct Following {
     _place: Taken,
 }
 
-/// Answers with an event now, and one whenever the status changes, until the sidecar stops.
+/// Returns a response with an event now, and one whenever the status changes, until the sidecar stops.
 pub(crate) fn follow(own: &Own<'_>) -> Result<Response<AnswerBody>, Problem> {
     let place = own.shared.followers.try_take(FOLLOWERS).ok_or_else(|| {
         let what = "too many clients follow /-/events; close one, or read /-/status";

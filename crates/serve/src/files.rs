@@ -19,7 +19,7 @@ use crate::{
     variable::variable_prefix,
 };
 
-/// How often a token is looked at.
+/// How often a token is checked.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A token that is kept in a file.

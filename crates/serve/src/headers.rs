@@ -67,7 +67,7 @@ pub(crate) fn announce_body(headers: &mut HeaderMap, method: &Method, body: &imp
 pub(crate) fn to_caller(headers: &mut HeaderMap, keep_cookies: bool, trailers: bool) {
     remove(headers, trailers, |name| match name {
         "alt-svc" | "clear-site-data" | "strict-transport-security" => true,
-        // No API can say what the sidecar does.
+        // An API could imitate the sidecar by these.
         "biped-rejected" | "biped-replayed" | "biped-waited" => true,
         "set-cookie" => !keep_cookies,
         name => name.starts_with("access-control-") || name.starts_with("proxy-"),

@@ -47,7 +47,7 @@ pub(crate) fn method(method: &Method) -> &'static str {
 
 /// The series of a provider. They are looked up by the recorder once, and not at each call.
 pub(crate) struct Series {
-    /// Empty for what is no call of an API.
+    /// Empty if the request is not an API call.
     provider: Arc<str>,
     answered: Handles<(&'static str, u16, Option<&'static str>)>,
     attempted: Mutex<BTreeMap<Box<str>, Arc<Handles<Attempt>>>>,

@@ -46,7 +46,7 @@ impl fmt::Debug for Render {
     }
 }
 
-/// A call on its way. Told of when it ends, which is when it is dropped.
+/// A call under way. Its `Drop` logs it.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) sink: LogSink,

@@ -79,12 +79,12 @@ fn document(status: &Value) -> String {
     let facts = [
         ("Release", "release", "", text(&status["release"])),
         ("Ready", "ready", "", yes(&status["ready"], "yes", "no")),
-        ("Up for", "uptime", "", span(&status["uptime"])),
+        ("Uptime", "uptime", "", span(&status["uptime"])),
         ("Configuration", "path", "", text(&configuration["path"])),
         ("SHA-256", "sha256", "", text(&configuration["sha256"])),
         ("Read at", "read", "", text(&configuration["read_at"])),
         (
-            "Why a newer one was not taken",
+            "Why the changed configuration is not in use",
             "error",
             failed,
             text(&configuration["error"]),

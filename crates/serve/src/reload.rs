@@ -25,7 +25,7 @@ use crate::{
     shared::{Configuration, Shared},
 };
 
-/// How often the file is looked at.
+/// How often the file is checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
 /// For how long a changed file must stay as it is.
 const SETTLED: Duration = Duration::from_millis(250);

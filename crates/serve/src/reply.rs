@@ -1,4 +1,4 @@
-//! Answers of the sidecar's own routes.
+//! Responses of the sidecar's own routes.
 
 use bytes::Bytes;
 use http::{
@@ -7,7 +7,7 @@ use http::{
 };
 use serde_json::Value;
 
-/// An answer that no cache keeps.
+/// A response that no cache keeps.
 pub(crate) fn json(body: &Value) -> Response<Bytes> {
     answer(body.to_string(), "application/json")
 }

@@ -99,7 +99,7 @@ impl Route<'_> {
     }
 }
 
-/// Answers a request for one of these routes.
+/// Returns the response of one of these routes.
 pub(crate) async fn answer(
     own: &Own<'_>,
     route: Route<'_>,

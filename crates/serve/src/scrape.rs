@@ -31,7 +31,7 @@ pub(crate) fn scraped(live: &Live) {
     }
 }
 
-/// Notes that a provider is not served any more.
+/// Notes that a provider is no longer served.
 pub(crate) fn removed(provider: &str) {
     tell(provider, None, 0.0);
 }

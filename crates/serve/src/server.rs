@@ -99,7 +99,7 @@ impl Server {
         self
     }
 
-    /// Answers `/-/metrics` with what `render` returns, which is the text of the recorder that the
+    /// Serves on `/-/metrics` what `render` returns, which is the text of the recorder that the
     /// application installed for the `metrics` crate. Default: the route is unknown.
     pub fn metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.render = Some(Render(Arc::new(render)));

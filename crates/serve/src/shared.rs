@@ -73,7 +73,7 @@ pub(crate) struct Configuration {
     pub(crate) sha256: Option<String>,
     /// When it was taken.
     pub(crate) read_at: Option<Timestamp>,
-    /// Why a newer one was not taken.
+    /// Why the changed one is not in use.
     pub(crate) error: Option<String>,
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct Configuration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Running,
-    /// Not ready any more, but calls are taken.
+    /// No longer ready, but calls are taken.
     Lingering,
     /// Connections end after what they have begun.
     Closing,

@@ -19,7 +19,7 @@ use webpki::EndEntityCert;
 
 use crate::config::TlsSettings;
 
-/// How often is looked whether the files changed.
+/// How often the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -72,7 +72,7 @@ pub(crate) struct Seen {
 }
 
 impl Transport for ApiTransport<'_> {
-    // What is on its way is moved often, as is what comes back.
+    // Boxed, because the values are moved often.
     type Request = Box<Outgoing>;
     type Response = Box<Answer>;
     type Error = Failure;

@@ -31,7 +31,7 @@ enum Kind {
     Own(Option<Bytes>),
     /// Made here, piece by piece.
     Pieces(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
-    /// On the heap, since answers are moved often.
+    /// Boxed, because the value is moved often.
     Api(Box<Api>),
 }
 

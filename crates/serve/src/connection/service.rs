@@ -1,4 +1,4 @@
-//! [`Service`]: answers the requests of a connection.
+//! [`Service`]: makes a response to each request of a connection.
 
 use std::{
     convert::Infallible,
@@ -28,7 +28,7 @@ use crate::{
     shared::{Shared, Stage},
 };
 
-/// Answers the requests of a connection.
+/// Makes a response to each request of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Service(Arc<Parts>);
 
@@ -64,7 +64,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let parts = self.0.clone();
         let active = parts.activity.request();
-        // What is passed on from here is moved often.
+        // Boxed, because the value is moved often.
         let request = Box::new(request);
         Box::pin(async move {
             let response = parts.answer(request).await;

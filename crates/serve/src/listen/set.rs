@@ -93,7 +93,7 @@ impl Listeners {
         Ok(change)
     }
 
-    /// Takes connections at the new listeners, and none at those that are not wanted any more.
+    /// Takes connections at the new listeners, and none at those that are no longer wanted.
     pub(crate) fn apply(&mut self, change: Change, shared: &Arc<Shared>) {
         let all = std::mem::take(&mut self.all).into_iter().enumerate();
         for (at, listening) in all {

@@ -128,7 +128,7 @@ impl Outgoing {
         Some(self.request(target, self.headers.clone(), body))
     }
 
-    /// On the heap, since it passes through many hands.
+    /// Boxed, because the value is moved often.
     fn request(&self, target: PathAndQuery, headers: HeaderMap, body: Body) -> Box<Request<Body>> {
         let mut request = Box::new(Request::new(body));
         *request.method_mut() = self.method.clone();

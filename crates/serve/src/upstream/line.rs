@@ -100,12 +100,12 @@ impl Line {
         }
     }
 
-    /// Whether the connection can take a request. Nobody is woken by it from here on.
+    /// Whether the connection can take a request. No task is woken by the connection from here on.
     pub(super) fn is_ready(&mut self) -> bool {
         drive(&mut self.connection, &mut unwoken()).is_ok() && self.sender.is_ready()
     }
 
-    /// Whether the connection is known to have ended. Where it has, and nobody knows, a request comes back.
+    /// Whether the connection is known to have ended. If it ended unnoticed, the request is returned.
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
