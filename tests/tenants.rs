@@ -372,6 +372,41 @@ fn the_place_of_a_tenant_is_checked_when_the_configuration_is_read() {
     }
 }
 
+/// One key for each tenant, and each signs elsewhere.
+#[tokio::test]
+async fn a_command_signs_with_the_key_of_the_tenant() {
+    const PUBLIC: &str = include_str!("../crates/providers/oauth2/tests/keys/ed25519.public.pem");
+    let directory = TempDir::new().unwrap();
+    for tenant in ["acme", "umbrella"] {
+        fs::write(directory.path().join(format!("{tenant}.pem")), PUBLIC).unwrap();
+    }
+    let (vault, http) = (twins(), Arc::new(ScriptedHttp::new()));
+    http.answer_with(|count, _| Reply::token(&format!("token-{count}"), 3600));
+    let place = directory.path().display();
+    let text = format!(
+        r#"
+        [providers.crm]
+        kind = "oauth2"
+        tenant = "[a-z]+"
+        token_endpoint = "https://crm.example/oauth/token"
+        client_id = "vault:{{tenant}}/id"
+        [providers.crm.key]
+        signer = ["sh", "-c", "echo $1 >> {place}/signed; head -c 64 /dev/zero | base64", "sign", "key-{{tenant}}"]
+        public = "file:{place}/{{tenant}}.pem"
+        "#
+    );
+    let biped = builder(&vault, &http).toml(text).build().unwrap();
+    let tokens = [
+        token(&biped, "acme").await.unwrap(),
+        token(&biped, "umbrella").await.unwrap(),
+        token(&biped, "acme").await.unwrap(),
+    ];
+    assert_eq!(tokens[0], tokens[2]);
+    assert_ne!(tokens[0], tokens[1]);
+    let signed = fs::read_to_string(directory.path().join("signed")).unwrap();
+    assert_eq!(signed, "key-acme\nkey-umbrella\n");
+}
+
 /// As the sidecar does when it reads its configuration again.
 #[tokio::test]
 async fn a_new_configuration_takes_over_the_tokens_of_tenants() {

@@ -11,13 +11,30 @@
 //! `biped-config` says how a provider or a store is configured, and `biped-engine` keeps tokens. An
 //! application usually depends on the façade `biped` instead.
 //!
+//! The types of [`http`] stand in these signatures, so it is re-exported: a provider of your own needs no
+//! dependency on the same version of it.
+//!
+//! ```
+//! use biped_core::{
+//!     ApiRequest,
+//!     http::{HeaderValue, header::InvalidHeaderValue},
+//! };
+//!
+//! fn put(signature: &str, request: &mut ApiRequest<'_>) -> Result<(), InvalidHeaderValue> {
+//!     let mut value = HeaderValue::from_str(signature)?;
+//!     value.set_sensitive(true);
+//!     request.headers_mut().insert("x-signature", value);
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # Map
 //!
 //! Each file uses only files above it.
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `http.rs` | [`ClientIdentity`] |
+//! | `client_identity.rs` | [`ClientIdentity`] |
 //! | `request.rs` | [`TokenRequest`], [`SetParam`] |
 //! | `id.rs`, `id/` | [`ProviderId`], and the names of tokens: [`TokenKey`], [`StoreKey`] |
 //! | `input.rs` | [`Input`]: a token of another provider that a fetch needs |
@@ -43,9 +60,9 @@
 //! | `biped-io` | reads files and runs commands |
 
 mod api;
+mod client_identity;
 mod durable;
 mod fetch;
-mod http;
 mod id;
 mod input;
 mod observer;
@@ -61,9 +78,9 @@ pub use self::{
         ApiRequest, ApiRequestParts, ApiResponse, AttachContext, PEEK_LIMIT, PEEK_TIME, Verdict,
         judge_by_status,
     },
+    client_identity::ClientIdentity,
     durable::{Account, AccountKey, DurableEntry, DurableLock, DurableStore, Revision},
     fetch::FetchContext,
-    http::ClientIdentity,
     id::{ProviderId, StoreKey, TokenKey},
     input::Input,
     observer::RequestObserver,
@@ -74,6 +91,7 @@ pub use self::{
     store::{Claim, Generation, Lease, LeaseFailure, LeaseId, StoredToken, TokenStore},
     token::{Token, TokenBuilder},
 };
+pub use ::http;
 pub use async_trait::async_trait;
 #[doc(inline)]
 pub use biped_error::{

@@ -26,10 +26,7 @@ pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
         },
     };
     let error = Error::secret(format!("the environment variable {name} is {problem}"));
-    Err(match problem {
-        "not UTF-8" => error,
-        _ => error.with_remedy("set it in the environment of this process"),
-    })
+    Err(error.with_remedy("set it in the environment of this process"))
 }
 
 /// A path with the values of its variables.
