@@ -256,6 +256,16 @@ fn the_place_of_a_tenant_is_checked_when_the_configuration_is_read() {
         ("//{tenant}.crm.example/o", "//{tenant}/o", "token_endpoint"),
         (
             "//{tenant}.crm.example/o",
+            "//{TENANT}.crm.example/o",
+            "token_endpoint",
+        ),
+        (
+            "//{tenant}.crm.example/api",
+            "//{region}.crm.example/api",
+            "api_base_url",
+        ),
+        (
+            "//{tenant}.crm.example/o",
             "//x{tenant}.crm.example/o",
             "token_endpoint",
         ),

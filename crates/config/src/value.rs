@@ -230,6 +230,13 @@ impl ConfigValue {
             return error.to_string();
         }
         let expected = ty.expected();
+        let url = self.to_text().filter(|_| ty == FieldType::Url);
+        let url = url.and_then(|text| Url::parse(text.trim()).ok());
+        if url.is_some_and(|url| has_braces(&url)) {
+            return format!(
+                "expected {expected}; only {{tenant}}, in lower case, is replaced in a host"
+            );
+        }
         match self.way_to_write(ty) {
             Some(remedy) => format!("expected {expected}; {remedy}"),
             None => format!("expected {expected}"),
@@ -313,7 +320,7 @@ impl ConfigValue {
     pub(crate) fn to_url_with(&self, plain_http: Option<&PlainHttp>) -> Option<Url> {
         let url = Url::parse(self.to_text()?.trim()).ok()?;
         PlainHttp::check_with(plain_http, &url).ok()?;
-        url.fragment().is_none().then_some(url)
+        (url.fragment().is_none() && !has_braces(&url)).then_some(url)
     }
 
     /// The host and port that `plain_http` would have to list for this URL to be allowed.
@@ -356,6 +363,11 @@ impl ConfigValue {
 pub(crate) fn any_of(mut all: impl Iterator<Item = Option<SecretRef>>) -> Option<SecretRef> {
     let first = all.next()??;
     all.try_fold(first, |known, next| Some(known.or(&next?)))
+}
+
+/// Whether the host of a URL has braces: no host can, so a name in them was to be replaced.
+fn has_braces(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| host.contains(['{', '}']))
 }
 
 fn bare(is_of_type: bool) -> Option<&'static str> {
