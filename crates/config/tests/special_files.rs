@@ -2,9 +2,10 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{path::PathBuf, process::Command, sync::mpsc, time::Duration};
+use std::{sync::mpsc, time::Duration};
 
 use biped_config::{ConfigValue, Origin, ProviderConfig, Value};
+use biped_testing::pipe;
 use tempfile::TempDir;
 
 /// Runs what must not wait. The time limit is for a busy machine.
@@ -15,20 +16,13 @@ fn promptly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     done.expect("it waits, or it panicked")
 }
 
-fn pipe(directory: &TempDir) -> PathBuf {
-    let path = directory.path().join("pipe");
-    let made = Command::new("mkfifo").arg(&path).status().unwrap();
-    assert!(made.success());
-    path
-}
-
 #[test]
 fn a_kind_reads_no_file_of_its_own_from_a_pipe() {
     let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
     let origin = Origin::Variable("X".into());
     let value = ConfigValue {
-        raw: Value::Text(pipe(&directory).display().to_string()),
+        raw: Value::Text(pipe(directory.path()).display().to_string()),
         origin: origin.clone(),
     };
     let values = [("file".to_owned(), value)].into();

@@ -4,14 +4,14 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     pin::Pin,
-    process::Command,
     sync::{Mutex, mpsc},
     time::Duration,
 };
 
 use biped_core::{Clock, ErrorKind, FILE_TIMEOUT, Now, SecretRef, SystemClock};
+use biped_testing::pipe;
 use tempfile::TempDir;
 
 /// Does work that must not block. The long time is for a slow machine; the test doesn't take it.
@@ -22,18 +22,11 @@ fn promptly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     done.expect("the work blocks, or panicked")
 }
 
-fn pipe(directory: &TempDir) -> PathBuf {
-    let path = directory.path().join("pipe");
-    let made = Command::new("mkfifo").arg(&path).status().unwrap();
-    assert!(made.success());
-    path
-}
-
 #[test]
 fn six_hundred_reads_of_a_pipe_leave_no_thread_and_a_runtime_that_works() {
     let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
-    let secret = SecretRef::file(pipe(&directory));
+    let secret = SecretRef::file(pipe(directory.path()));
     promptly(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -78,7 +71,7 @@ fn readers() -> usize {
 fn a_client_id_in_a_pipe_holds_up_no_configuration() {
     let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
-    let client_id = SecretRef::file(pipe(&directory));
+    let client_id = SecretRef::file(pipe(directory.path()));
     let shown = client_id.to_string();
     assert_eq!(promptly(move || client_id.identity()), shown);
 }
@@ -87,7 +80,7 @@ fn a_client_id_in_a_pipe_holds_up_no_configuration() {
 fn a_setting_that_is_read_at_once_is_not_read_from_a_pipe() {
     let _limit = biped_testing::TimeLimit::start();
     let directory = TempDir::new().unwrap();
-    let secret = SecretRef::file(pipe(&directory));
+    let secret = SecretRef::file(pipe(directory.path()));
     let error = promptly(move || secret.read_now()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Secret);
     assert!(error.to_string().contains("cmd"), "{error}");

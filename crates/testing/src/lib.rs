@@ -10,6 +10,7 @@
 //! | checks of a store's promises | [`store::conformance`] |
 //! | the encodings of a secret, and finding parts of one in a text | [`secrets`] |
 //! | letting spawned tasks run | [`settle`] |
+//! | a named pipe, which must not be read like a file | `pipe`, on Unix |
 //! | a limit that makes a hanging test fail by name | [`TimeLimit`] |
 
 /// As `assert_eq!`, with what was got first, and a message that tells the two apart.
@@ -37,6 +38,11 @@ pub mod secrets;
 pub mod store;
 mod time_limit;
 
+#[cfg(unix)]
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 use std::{sync::mpsc, thread, time::Duration};
 
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -91,6 +97,20 @@ pub async fn settle() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
     }
+}
+
+/// Makes a named pipe in a directory, and returns its path. Nothing writes to it, so whoever reads it like
+/// a file waits for ever.
+///
+/// # Panics
+/// If `mkfifo` can't be run.
+#[cfg(unix)]
+#[must_use]
+pub fn pipe(directory: &Path) -> PathBuf {
+    let path = directory.join("pipe");
+    let made = Command::new("mkfifo").arg(&path).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo failed");
+    path
 }
 
 #[cfg(test)]

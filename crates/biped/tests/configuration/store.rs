@@ -11,12 +11,15 @@ fn listening() -> (std::net::SocketAddr, impl Fn() -> bool) {
     (address, move || listener.accept().is_ok())
 }
 
-#[test]
-fn memory_takes_the_keys_of_every_kind_so_that_it_can_be_chosen_from_outside() {
-    let text =
-        "[store]\nkind = 'redis'\nurl = 'redis://host'\nprefix = 'a'\npath = 'b'\nseal = 'k'\n";
+#[tokio::test]
+async fn memory_takes_the_keys_of_every_kind_so_that_it_can_be_chosen_from_outside() {
+    let text = "[store]\nkind = 'redis'\nurl = 'redis://host'\nprefix = 'a'\npath = 'b'\nseal = 'k'\n\
+                [providers.a]\nkind = 'acme'\nclient_secret = 's'\n";
+    // The seal is not a key, which only matters where the kind is used.
+    assert!(!problems(text).is_empty());
     let chosen = builder().toml(text).value("store.kind", "memory");
-    chosen.build().unwrap();
+    let biped = chosen.build().unwrap();
+    assert_eq!(biped.token_source("a").unwrap().store_key().await, None);
 }
 
 #[test]
