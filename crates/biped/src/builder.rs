@@ -344,7 +344,7 @@ impl Builder {
         let section = |name| sections.get(name).map(|section| &**section);
         let engine = section(config::engine::NAME).and_then(|it| it.downcast_ref::<Settings>());
         let mut unread = None;
-        let mut store = config::store::store(&root, &self.registry, &mut problems, &mut unread);
+        let store = config::store::store(&root, &self.registry, &mut problems, &mut unread);
         let http = Http::new(section(config::http::NAME), &root, &mut problems);
         vault::locate(self.registry.vault(), section(vault::NAME));
         let mut made = self.make_providers(&root, &mut problems);
@@ -355,14 +355,8 @@ impl Builder {
             }),
             None => http.token_clients(&mut problems),
         };
-        let is_store_known = problems.iter().all(|it| !it.key.starts_with("store"))
-            && (unread.is_none() || self.store.is_some());
-        if self.references != References::None && is_store_known {
-            let configured = made.iter().map(|(name, made)| (name, &made.provider));
-            let own = self.providers.iter();
-            let own = own.map(|(name, (provider, _))| (name, provider));
-            let store = self.store.as_ref().or(store.as_ref());
-            accounts::check(configured.chain(own), &root, store, &mut problems);
+        if unread.is_none() || self.store.is_some() {
+            self.check_accounts(&root, &made, store.as_ref(), &mut problems);
         }
         if !problems.is_empty() {
             return Err(config::report(problems));
@@ -375,18 +369,10 @@ impl Builder {
         for (name, (provider, request)) in &self.providers {
             made.insert(name.clone(), Made::by_application(provider, request));
         }
+        let (store, unread) = self.store_in_use(store, unread);
         let mut manager = TokenManager::builder(clients.default)
             .clock(self.clock.clone())
             .settings(engine.cloned().unwrap_or_default());
-        if self.references == References::None {
-            // The keys of tokens in the store depend on references.
-            store = None;
-            unread.get_or_insert(Error::secret(
-                "references are not read, because the configuration is only shown",
-            ));
-        } else if let Some(given) = self.store {
-            (store, unread) = (Some(given), None);
-        }
         if let Some(store) = store {
             manager = manager.store(store);
         }
@@ -397,16 +383,8 @@ impl Builder {
             }
         }
         let manager = manager.build();
-        if self.references != References::None {
-            exposed::warn(&made);
-        }
-        let now = self.clock.now().wall;
+        self.log_warnings(&made);
         let providers = made.into_iter().map(|(name, made)| {
-            let clear = made.provider.plain_http().and_then(PlainHttp::warning);
-            for warning in made.provider.warning(now).into_iter().chain(clear) {
-                let (provider, warning) = (&*wire::escaped(&name), wire::Escaped(&warning));
-                tracing::warn!(provider, "{warning}");
-            }
             let source = manager.source(made.provider, made.request);
             let source = source.with_api_base_url(made.api_base_url);
             (
@@ -424,6 +402,57 @@ impl Builder {
             http,
             unread_store: unread,
         }))
+    }
+
+    /// Checks that the store can keep the refresh tokens that providers rotate.
+    fn check_accounts(
+        &self,
+        root: &Table,
+        made: &BTreeMap<Arc<str>, Made>,
+        store: Option<&Arc<dyn TokenStore>>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let is_store_wrong = problems.iter().any(|it| it.key.starts_with("store"));
+        if self.references == References::None || is_store_wrong {
+            return;
+        }
+        let configured = made.iter().map(|(name, made)| (name, &made.provider));
+        let own = self.providers.iter();
+        let own = own.map(|(name, (provider, _))| (name, provider));
+        let store = self.store.as_ref().or(store);
+        accounts::check(configured.chain(own), root, store, problems);
+    }
+
+    /// Returns the store to use instead of the configured one, and why none is open.
+    fn store_in_use(
+        &self,
+        configured: Option<Arc<dyn TokenStore>>,
+        unread: Option<Error>,
+    ) -> (Option<Arc<dyn TokenStore>>, Option<Error>) {
+        if self.references == References::None {
+            // The keys of tokens in the store depend on references.
+            let shown = "references are not read, because the configuration is only shown";
+            return (None, Some(unread.unwrap_or_else(|| Error::secret(shown))));
+        }
+        match &self.store {
+            Some(given) => (Some(given.clone()), None),
+            None => (configured, unread),
+        }
+    }
+
+    /// Logs what the operator should know of providers.
+    fn log_warnings(&self, made: &BTreeMap<Arc<str>, Made>) {
+        if self.references != References::None {
+            exposed::warn(made);
+        }
+        let now = self.clock.now().wall;
+        for (name, made) in made {
+            let clear = made.provider.plain_http().and_then(PlainHttp::warning);
+            for warning in made.provider.warning(now).into_iter().chain(clear) {
+                let (provider, warning) = (&*wire::escaped(name), wire::Escaped(&warning));
+                tracing::warn!(provider, "{warning}");
+            }
+        }
     }
 
     fn read(&self, problems: &mut Vec<Problem>) -> Result<Read, Error> {

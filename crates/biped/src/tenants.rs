@@ -18,7 +18,7 @@ use biped_core::{
 use crate::config;
 
 /// Makes the configuration of a provider out of its values.
-pub(crate) type Configure = dyn Fn(BTreeMap<String, ConfigValue>) -> ProviderConfig + Send + Sync;
+type Configure = dyn Fn(BTreeMap<String, ConfigValue>) -> ProviderConfig + Send + Sync;
 
 /// A provider that has tenants: what they share.
 pub(crate) struct Template {
@@ -229,7 +229,7 @@ impl<H: BuildHasher> Known<H> {
 }
 
 /// The provider of one tenant. Where providers are made anew it holds nothing but its id.
-pub(crate) struct OfTenant {
+struct OfTenant {
     id: ProviderId,
     kept: Option<Arc<dyn Provider>>,
     template: Arc<Template>,

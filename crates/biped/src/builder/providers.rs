@@ -77,63 +77,15 @@ impl Maker<'_> {
         needs: &Needs,
         known: &Others,
     ) -> Result<Made, Vec<Problem>> {
-        let problem = |origin: &Origin, key: &str, message: String| {
-            let key = format!("providers.{name}{key}");
-            vec![Problem {
-                origin: origin.clone(),
-                key,
-                message,
-            }]
-        };
         let Value::Table(values) = &value.raw else {
             let path = format!("providers.{name}");
             return Err(vec![Problem::expected_table(value.origin.clone(), path)]);
         };
-        let Some(kind_value) = values.get("kind") else {
-            if let Some((key, value)) = self.misspelled_kind(values) {
-                let path = format!("providers.{name}.{key}");
-                let origin = value.origin.clone();
-                return Err(vec![Problem::unknown_key(origin, path, key, ["kind"])]);
-            }
-            let message = format!("missing; {}", self.registry.known_providers());
-            return Err(problem(&value.origin, ".kind", message));
-        };
-        let Some(kind_name) = kind_value.to_text() else {
-            let message = format!("expected a string; {}", self.registry.known_providers());
-            return Err(problem(&kind_value.origin, ".kind", message));
-        };
-        let Some(kind) = self.registry.provider(&kind_name) else {
-            let message = self.registry.unknown_provider(&kind_name);
-            return Err(problem(&kind_value.origin, ".kind", message));
-        };
+        let kind = self.kind_of(name, &value.origin, values)?;
         let mut own = values.clone();
         // Read with [http].
         own.remove(config::http::NAME);
-        let opened = self.opened.clone();
-        let (own_name, needs, known) = (name.to_owned(), needs.clone(), known.clone());
-        let origin = value.origin.clone();
-        let configure = move |values: Table| {
-            let opened = opened.clone();
-            let (own_name, needs, known) = (own_name.clone(), needs.clone(), known.clone());
-            let name: Arc<str> = own_name.as_str().into();
-            ProviderConfig::new(name, &*kind_name, origin.clone(), values)
-                .reading_files_with(move |origin, path| {
-                    let by = opened
-                        .iter()
-                        .find(|file| origin.file() == Some(file.path()));
-                    match by {
-                        Some(file) => file.read_named(path),
-                        None => config::read_text(path, OwnerCheck::Off),
-                    }
-                })
-                .finding_providers_with(move |other| match needs.cycle(&own_name, other) {
-                    Some(cycle) => Err(format!(
-                        "these providers need each other's tokens in a circle: {cycle}; remove one of the \
-                         references"
-                    )),
-                    None => needs.find(&own_name, other, &known),
-                })
-        };
+        let configure = self.configure(name, kind, &value.origin, needs, known);
         let pattern = TenantPattern::read(kind, &format!("providers.{name}"), &own)?;
         let checked = match &pattern {
             Some(_) => TenantPattern::sample(kind, &own),
@@ -157,7 +109,7 @@ impl Maker<'_> {
             let grant = own.get("grant").unwrap_or(value);
             let message = "a provider with tenants can't keep rotating tokens; remove tenant, or set \
                            rotates = false";
-            return Err(problem(&grant.origin, ".grant", message.into()));
+            return Err(problem(&grant.origin, name, ".grant", message.into()));
         }
         let template = Template::new(
             pattern,
@@ -173,10 +125,34 @@ impl Maker<'_> {
             kind: made.kind,
         })
     }
-}
 
-impl Maker<'_> {
-    /// The key that probably stands for `kind`: it is like it, and no kind takes it.
+    /// The kind that the table of the provider `name` chooses.
+    fn kind_of(
+        &self,
+        name: &str,
+        origin: &Origin,
+        values: &Table,
+    ) -> Result<&ProviderKind, Vec<Problem>> {
+        let Some(chosen) = values.get("kind") else {
+            if let Some((key, value)) = self.misspelled_kind(values) {
+                let path = format!("providers.{name}.{key}");
+                let origin = value.origin.clone();
+                return Err(vec![Problem::unknown_key(origin, path, key, ["kind"])]);
+            }
+            let message = format!("missing; {}", self.registry.known_providers());
+            return Err(problem(origin, name, ".kind", message));
+        };
+        let Some(text) = chosen.to_text() else {
+            let message = format!("expected a string; {}", self.registry.known_providers());
+            return Err(problem(&chosen.origin, name, ".kind", message));
+        };
+        self.registry.provider(&text).ok_or_else(|| {
+            let message = self.registry.unknown_provider(&text);
+            problem(&chosen.origin, name, ".kind", message)
+        })
+    }
+
+    /// The key that probably stands for `kind`: the names are alike, and no kind takes it.
     fn misspelled_kind<'t>(&self, values: &'t Table) -> Option<(&'t String, &'t ConfigValue)> {
         let is_taken = |key: &str| {
             let mut kinds = self.registry.providers();
@@ -186,6 +162,51 @@ impl Maker<'_> {
         let unknown = unknown.filter(|key| !is_taken(key));
         values.get_key_value(nearest("kind", unknown)?)
     }
+
+    /// Makes the configuration of the provider `name` out of its values: which files it may read, and
+    /// which other providers it may use.
+    fn configure(
+        &self,
+        name: &str,
+        kind: &ProviderKind,
+        origin: &Origin,
+        needs: &Needs,
+        known: &Others,
+    ) -> impl Fn(Table) -> ProviderConfig + Send + Sync + use<> {
+        let (opened, needs, known) = (self.opened.clone(), needs.clone(), known.clone());
+        let (name, kind) = (Arc::<str>::from(name), kind.name().to_owned());
+        let origin = origin.clone();
+        move |values| {
+            let (opened, needs, known) = (opened.clone(), needs.clone(), known.clone());
+            let own_name = name.clone();
+            ProviderConfig::new(name.clone(), &*kind, origin.clone(), values)
+                .reading_files_with(move |origin, path| {
+                    let by = opened
+                        .iter()
+                        .find(|file| origin.file() == Some(file.path()));
+                    match by {
+                        Some(file) => file.read_named(path),
+                        None => config::read_text(path, OwnerCheck::Off),
+                    }
+                })
+                .finding_providers_with(move |other| match needs.cycle(&own_name, other) {
+                    Some(cycle) => Err(format!(
+                        "these providers need each other's tokens in a circle: {cycle}; remove one of \
+                         the references"
+                    )),
+                    None => needs.find(&own_name, other, &known),
+                })
+        }
+    }
+}
+
+/// A problem of a key of the provider `name`.
+fn problem(origin: &Origin, name: &str, key: &str, message: String) -> Vec<Problem> {
+    vec![Problem {
+        origin: origin.clone(),
+        key: format!("providers.{name}{key}"),
+        message,
+    }]
 }
 
 /// Where providers request tokens, one line each.

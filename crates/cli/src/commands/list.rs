@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use biped::{
-    ConfiguredProvider, Error, ErrorKind, Token, TokenSource, TokenState, store::Credential,
+    Biped, ConfiguredProvider, Error, ErrorKind, Token, TokenSource, TokenState, store::Credential,
 };
 use clap::builder::styling::AnsiColor;
 use serde::Serialize;
@@ -24,67 +24,8 @@ pub(crate) fn run(session: &Session, args: &List) -> Outcome {
         let text = format!("STATE is {UNKNOWN}: {error}");
         output::marked("note", AnsiColor::Cyan, &text);
     }
-    let (rows, failed) = session.block_on_briefly(async {
-        let mut rows = Vec::new();
-        let mut failed: Vec<Error> = Vec::new();
-        // Why no provider so far can have the tenant that is named.
-        let mut refused = args.tenant.is_named().then(|| {
-            let error = Error::configuration("no provider has tenants");
-            error.with_remedy(
-                "set tenant to a pattern in a provider's configuration, such as \"[a-z0-9-]{1,40}\", or \
-                 leave --tenant out",
-            )
-        });
-        for name in biped.names() {
-            let provider = biped.provider(name)?;
-            let all = biped.token_source(name)?;
-            match (has_tenants(&all), args.tenant.is_named()) {
-                (false, true) => continue,
-                (true, false) => {
-                    // Which tenants there are, no store can tell.
-                    rows.push(Row::of(provider, &all, None));
-                    continue;
-                }
-                _ => {}
-            }
-            if let Some(error) = args.tenant.refusal(&all) {
-                refused = refused.map(|_| error);
-                continue;
-            }
-            refused = None;
-            let source = args.tenant.of(all);
-            if unread.is_some() {
-                rows.push(Row::unknown(provider, &source));
-                continue;
-            }
-            let stored = async {
-                let stored = source.stored().await?;
-                Ok::<_, Error>((stored, source.credential().await?))
-            };
-            let row = match session.limited(name, stored).await {
-                Ok((stored, credential)) => Row {
-                    credential: credential.map(Stored::from),
-                    ..Row::of(provider, &source, stored.as_ref())
-                },
-                Err(Failure::Biped(error)) => {
-                    // All providers share one store, so its error is printed once.
-                    let is_known = failed.iter().any(|known| {
-                        known.kind() == ErrorKind::Store && error.kind() == ErrorKind::Store
-                    });
-                    if !is_known {
-                        failed.push(error);
-                    }
-                    Row::unknown(provider, &source)
-                }
-                Err(other) => return Err(other),
-            };
-            rows.push(row);
-        }
-        match refused {
-            Some(error) => Err(error.into()),
-            None => Ok((rows, failed)),
-        }
-    })?;
+    let reads_store = unread.is_none();
+    let (rows, failed) = session.block_on_briefly(rows(session, args, &biped, reads_store))?;
     // A secret that is not there yet leaves a state unknown, and is no failure of the list.
     let (secrets, failed): (Vec<_>, Vec<_>) = failed
         .into_iter()
@@ -103,6 +44,75 @@ pub(crate) fn run(session: &Session, args: &List) -> Outcome {
         Format::Text => output::text(&table(&rows))?,
     }
     failure::told(failed)
+}
+
+/// Returns a row for each provider, or for each that can have the tenant that is named, and why rows lack
+/// a state.
+async fn rows(
+    session: &Session,
+    args: &List,
+    biped: &Biped,
+    reads_store: bool,
+) -> Outcome<(Vec<Row>, Vec<Error>)> {
+    let mut rows = Vec::new();
+    let mut failed: Vec<Error> = Vec::new();
+    // Why no provider so far can have the tenant that is named.
+    let mut refused = args.tenant.is_named().then(no_tenants);
+    for name in biped.names() {
+        let provider = biped.provider(name)?;
+        let all = biped.token_source(name)?;
+        match (has_tenants(&all), args.tenant.is_named()) {
+            (false, true) => continue,
+            (true, false) => {
+                // Which tenants there are, no store can tell.
+                rows.push(Row::of(provider, &all, None));
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(error) = args.tenant.refusal(&all) {
+            refused = refused.map(|_| error);
+            continue;
+        }
+        refused = None;
+        let source = args.tenant.of(all);
+        if !reads_store {
+            rows.push(Row::unknown(provider, &source));
+            continue;
+        }
+        let stored = async {
+            let stored = source.stored().await?;
+            Ok::<_, Error>((stored, source.credential().await?))
+        };
+        rows.push(match session.limited(name, stored).await {
+            Ok((stored, credential)) => Row {
+                credential: credential.map(Stored::from),
+                ..Row::of(provider, &source, stored.as_ref())
+            },
+            Err(Failure::Biped(error)) => {
+                // All providers share one store, so its error is printed once.
+                let is_known = failed.iter().any(|known| {
+                    known.kind() == ErrorKind::Store && error.kind() == ErrorKind::Store
+                });
+                if !is_known {
+                    failed.push(error);
+                }
+                Row::unknown(provider, &source)
+            }
+            Err(other) => return Err(other),
+        });
+    }
+    match refused {
+        Some(error) => Err(error.into()),
+        None => Ok((rows, failed)),
+    }
+}
+
+fn no_tenants() -> Error {
+    Error::configuration("no provider has tenants").with_remedy(
+        "set tenant to a pattern in a provider's configuration, such as \"[a-z0-9-]{1,40}\", or leave \
+         --tenant out",
+    )
 }
 
 /// The state of a token whose store can't or may not be read.
@@ -202,8 +212,6 @@ fn table(rows: &[Row]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use biped::Biped;
-
     use super::*;
 
     #[test]

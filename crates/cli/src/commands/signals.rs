@@ -70,7 +70,7 @@ pub(crate) fn reloads() -> io::Result<impl FnMut() -> Boxed> {
 type Boxed = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Completes with the next signal.
-pub(crate) type BoxedEnding = std::pin::Pin<Box<dyn Future<Output = Ending> + Send>>;
+type BoxedEnding = std::pin::Pin<Box<dyn Future<Output = Ending> + Send>>;
 
 /// The signals that a child gets. They are kept for it from the call of [`listen`](Self::listen) on: one that
 /// comes before would end this process, and leave a child behind.

@@ -50,7 +50,7 @@ pub(super) fn markdown(entry: &VendorFile, dialect: &Dialect) -> String {
 }
 
 /// The vendor's title, and which of its sets of credentials the file is for.
-pub(super) fn heading(about: &About) -> String {
+fn heading(about: &About) -> String {
     titled(about.title(), about.variant())
 }
 
