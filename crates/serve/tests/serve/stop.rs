@@ -92,6 +92,29 @@ async fn a_call_that_does_not_end_is_ended_in_time() {
 }
 
 #[tokio::test]
+async fn fetches_that_do_not_end_are_not_waited_for_beyond_the_stop_time() {
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    vendor.tokens(|_| Act::Stall(Vec::new()));
+    let shop = provider_of(vendor.address, &vendor.address.to_string());
+    let other = shop.replace("shop", "other").replace("'me'", "'other'");
+    let toml = format!(
+        "[serve]\nlisten = ['127.0.0.1:0']\nstop_timeout = '300ms'\n[engine]\n\
+         concurrent_fetches = 1\n{shop}{other}"
+    );
+    let biped = biped(&toml);
+    let running = Server::new(biped.clone()).start().await.unwrap();
+    // One is sent, and the other stands in the queue.
+    until("both are under way", async || {
+        let all = biped.manager().statuses();
+        vendor.fetches() == 1 && all.iter().filter(|status| status.fetching).count() == 2
+    })
+    .await;
+    running.stop(false).await;
+    assert_eq!((vendor.fetches(), vendor.closed()), (1, 0));
+}
+
+#[tokio::test]
 async fn a_caller_may_ask_for_the_end_where_that_is_allowed() {
     let off = Stage::new().await;
     assert_eq!(off.ask("POST /-/quit", "").await.status, 404);
