@@ -560,7 +560,6 @@ fn public_modules_hold_the_types_that_are_listed_for_them() {
         ("crates/biped", "store", &[]),
         ("crates/wire", "wire", &["Pointer", "ResponsePath"]),
         ("crates/cli", "fuzzing", &[]),
-        ("crates/clients/tower", "grpc", &[]),
         ("crates/serve", "fuzzing", &[]),
         ("crates/serve", "problem", &[]),
         ("crates/sources", "fuzzing", &[]),

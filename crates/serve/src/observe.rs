@@ -2,10 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use biped::{
-    Timestamp,
-    provider::{Clock, SystemClock},
-};
+use biped::provider::{Clock, SystemClock};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use tracing::{Span, field::Empty};
@@ -169,8 +166,7 @@ impl Call {
             (End::Open, None) => Some(499),
             (_, status) => status.map(|status| status.as_u16()),
         };
-        let now_in_ms = Timestamp::from_unix_millis(now.wall.unix_millis());
-        line.insert("ts".into(), json!(now_in_ms.to_string()));
+        line.insert("ts".into(), json!(format!("{:.3}", now.wall)));
         line.insert(
             "level".into(),
             json!(if error.is_some() { "error" } else { "info" }),

@@ -45,7 +45,7 @@ pub(crate) fn of(shared: &Shared, live: &Live) -> Value {
         "configuration": {
             "path": configuration.path,
             "sha256": configuration.sha256,
-            "read_at": configuration.read_at.map(|at| at.to_string()),
+            "read_at": configuration.read_at.map(|at| format!("{at:.3}")),
             "error": configuration.error,
         },
         "providers": providers,

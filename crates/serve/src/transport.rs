@@ -13,11 +13,11 @@ use std::{
 use biped::{
     CachedToken, Rejection, TokenSource,
     client::Transport,
-    provider::{ApiRequestParts, Clock, PEEK_TIME, SystemClock},
-    tower::{Body, ResponseBody, grpc},
+    provider::{ApiRequestParts, Clock, SystemClock},
+    tower::{Body, TransportResponse},
 };
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use url::Url;
 
 pub(crate) use self::outgoing::Outgoing;
@@ -32,14 +32,7 @@ use crate::{
 };
 
 /// An API's response.
-pub(crate) struct Answer {
-    pub(crate) response: Response<ResponseBody<ApiBody>>,
-    /// The equivalent HTTP status.
-    status: StatusCode,
-    /// Trailers without a message before them; they count as headers.
-    trailers: Option<HeaderMap>,
-    url: Url,
-}
+pub(crate) type Answer = TransportResponse<ApiBody>;
 
 /// Sends one call, and remembers what happened.
 pub(crate) struct ApiTransport<'a> {
@@ -115,21 +108,17 @@ impl Transport for ApiTransport<'_> {
     }
 
     fn seen<'r>(&self, answer: &'r Box<Answer>) -> (StatusCode, &'r HeaderMap, Option<&'r Url>) {
-        let headers = answer.trailers.as_ref();
-        let headers = headers.unwrap_or(answer.response.headers());
-        (answer.status, headers, Some(&answer.url))
+        answer.seen()
     }
 
     async fn peek(
         &mut self,
-        mut answer: Box<Answer>,
+        answer: Box<Answer>,
         limit: usize,
         deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
     ) -> (Box<Answer>, Option<Bytes>) {
-        let (parts, body) = answer.response.into_parts();
-        let (body, read) = Box::pin(body.peek(limit, deadline)).await;
-        answer.response = Response::from_parts(parts, body);
-        (answer, read)
+        let (answer, read) = Box::pin(answer.peek(limit, deadline)).await;
+        (Box::new(answer), read)
     }
 
     fn rejected(&mut self, rejection: Rejection) {
@@ -142,10 +131,8 @@ impl Transport for ApiTransport<'_> {
         source: &TokenSource,
         token: &Arc<CachedToken>,
     ) -> Box<Answer> {
-        let is_open = answer.trailers.is_none() && !grpc::has_status(answer.response.headers());
-        if self.is_grpc && is_open {
-            let body = answer.response.body_mut();
-            body.watch(source.clone(), token.clone());
+        if self.is_grpc {
+            answer.watch_grpc(source, token);
         }
         answer
     }
@@ -202,17 +189,11 @@ impl ApiTransport<'_> {
         {
             self.seen.place = Some((request.url.clone(), base.clone()));
         }
-        let response = response.map(ResponseBody::new);
-        let answer = Box::new(Answer {
-            status: response.status(),
-            response,
-            trailers: None,
-            url: request.url,
-        });
-        if self.is_grpc && answer.status == StatusCode::OK {
-            return Ok(Box::pin(with_grpc_status(answer, is_whole)).await);
-        }
-        Ok(answer)
+        let answer = Answer::new(response, request.url);
+        Ok(Box::new(match self.is_grpc {
+            true => Box::pin(answer.with_grpc_status(is_whole, &SystemClock)).await,
+            false => answer,
+        }))
     }
 
     /// Sends once. The time counts from when the caller's body last moved.
@@ -239,21 +220,6 @@ impl ApiTransport<'_> {
             }
         }
     }
-}
-
-/// Reads a gRPC status where there is one yet.
-async fn with_grpc_status(mut answer: Box<Answer>, is_whole: bool) -> Box<Answer> {
-    if is_whole && !grpc::has_status(answer.response.headers()) {
-        let (parts, body) = answer.response.into_parts();
-        let (body, trailers) = body.peek_trailers(SystemClock.sleep(PEEK_TIME)).await;
-        answer.response = Response::from_parts(parts, body);
-        answer.trailers = trailers;
-    }
-    let said = answer.trailers.as_ref();
-    if grpc::is_unauthenticated(said.unwrap_or(answer.response.headers())) {
-        answer.status = StatusCode::UNAUTHORIZED;
-    }
-    answer
 }
 
 fn is_safe(method: &Method) -> bool {

@@ -61,7 +61,7 @@
 //! another origin than the API's before it is sent.
 
 mod body;
-pub mod grpc;
+mod grpc;
 mod layer;
 mod response;
 mod transport;
@@ -70,6 +70,7 @@ pub use self::{
     body::{Body, READ_AHEAD},
     layer::{ResponseFuture, TokenLayer, TokenService, token_error},
     response::ResponseBody,
+    transport::TransportResponse,
 };
 
 /// Any error.

@@ -79,13 +79,17 @@ impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
     }
 
     /// Rejects the token if trailers say so.
-    pub fn watch(&mut self, source: TokenSource, token: Arc<CachedToken>) {
+    pub(crate) fn watch(&mut self, source: TokenSource, token: Arc<CachedToken>) {
         self.watch = Some(Watch { source, token });
     }
 
     /// Reads up to `limit` bytes, until `deadline`. Returns them if they are the whole body. The reader
     /// still sees all of it.
-    pub async fn peek(mut self, limit: usize, mut deadline: Deadline) -> (Self, Option<Bytes>) {
+    pub(crate) async fn peek(
+        mut self,
+        limit: usize,
+        mut deadline: Deadline,
+    ) -> (Self, Option<Bytes>) {
         let mut left = limit;
         loop {
             match self.read_ahead(&mut deadline).await {
@@ -107,7 +111,10 @@ impl<P: HttpBody<Data = Bytes>> ResponseBody<P> {
 
     /// Waits for the first frame, until `deadline`. Returns trailers that precede all data. The reader
     /// still sees the frame.
-    pub async fn peek_trailers(mut self, mut deadline: Deadline) -> (Self, Option<HeaderMap>) {
+    pub(crate) async fn peek_trailers(
+        mut self,
+        mut deadline: Deadline,
+    ) -> (Self, Option<HeaderMap>) {
         self.read_ahead(&mut deadline).await;
         let first = self.ahead.front().and_then(|frame| frame.as_ref().ok());
         let trailers = first.and_then(Frame::trailers_ref).cloned();

@@ -1,10 +1,12 @@
 //! The engine's [`Transport`](biped_engine::Transport) over a tower service.
 
+mod response;
+
 use std::{
     borrow::Cow, future::Future, future::poll_fn, marker::PhantomData, mem, pin::Pin, sync::Arc,
 };
 
-use biped_core::{ApiRequestParts, Clock, Error, PEEK_TIME};
+use biped_core::{ApiRequestParts, Clock, Error};
 use biped_engine::{BASE_URL_PLACEHOLDER, CachedToken, TokenSource, Transport};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request};
@@ -12,7 +14,8 @@ use http_body::Body as HttpBody;
 use tower_service::Service;
 use url::Url;
 
-use crate::{Body, BoxError, ResponseBody, grpc};
+pub use self::response::TransportResponse;
+use crate::{Body, BoxError};
 
 /// A request to send.
 pub(crate) struct Outgoing {
@@ -46,16 +49,6 @@ fn url(uri: &Uri) -> Result<Url, Error> {
         Error::configuration("the request's URI is neither a path nor a complete URL")
             .with_remedy("write it as /path, or as https://host/path")
     })
-}
-
-/// The response to it.
-pub(crate) struct Incoming<P: HttpBody<Data = Bytes>> {
-    pub(crate) response: Response<ResponseBody<P>>,
-    /// The equivalent HTTP status.
-    status: StatusCode,
-    /// Trailers without a message before them; they count as headers.
-    trailers: Option<HeaderMap>,
-    url: Url,
 }
 
 /// Sends requests with a service.
@@ -94,7 +87,7 @@ where
     P::Error: Send,
 {
     type Request = Outgoing;
-    type Response = Incoming<P>;
+    type Response = TransportResponse<P>;
     type Error = BoxError;
 
     fn parts<'r>(&self, request: &'r mut Outgoing) -> impl ApiRequestParts + Send + 'r {
@@ -113,7 +106,7 @@ where
         &mut self,
         request: Outgoing,
         token: &CachedToken,
-    ) -> Result<Incoming<P>, BoxError> {
+    ) -> Result<TransportResponse<P>, BoxError> {
         let Outgoing {
             mut parts,
             url,
@@ -131,60 +124,39 @@ where
         let sent = self
             .service
             .call(Request::from_parts(parts, (self.request_body)(body)));
-        let response = sent.await.map_err(Into::into)?.map(ResponseBody::new);
-        let mut answer = Incoming {
-            status: response.status(),
-            response,
-            trailers: None,
-            url,
-        };
-        if let Some(clock) = &self.grpc
-            && answer.status == StatusCode::OK
-        {
-            if is_whole && !grpc::has_status(answer.response.headers()) {
-                let (parts, body) = answer.response.into_parts();
-                let (body, trailers) = body.peek_trailers(clock.sleep(PEEK_TIME)).await;
-                answer.response = Response::from_parts(parts, body);
-                answer.trailers = trailers;
-            }
-            let said = answer.trailers.as_ref();
-            if grpc::is_unauthenticated(said.unwrap_or(answer.response.headers())) {
-                answer.status = StatusCode::UNAUTHORIZED;
-            }
-        }
-        Ok(answer)
+        let response = TransportResponse::new(sent.await.map_err(Into::into)?, url);
+        Ok(match &self.grpc {
+            Some(clock) => response.with_grpc_status(is_whole, &**clock).await,
+            None => response,
+        })
     }
 
-    fn seen<'r>(&self, answer: &'r Incoming<P>) -> (StatusCode, &'r HeaderMap, Option<&'r Url>) {
-        let headers = answer.trailers.as_ref();
-        let headers = headers.unwrap_or(answer.response.headers());
-        (answer.status, headers, Some(&answer.url))
+    fn seen<'r>(
+        &self,
+        response: &'r TransportResponse<P>,
+    ) -> (StatusCode, &'r HeaderMap, Option<&'r Url>) {
+        response.seen()
     }
 
     async fn peek(
         &mut self,
-        mut answer: Incoming<P>,
+        response: TransportResponse<P>,
         limit: usize,
         deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
-    ) -> (Incoming<P>, Option<Bytes>) {
-        let (parts, body) = answer.response.into_parts();
-        let (body, read) = body.peek(limit, deadline).await;
-        answer.response = Response::from_parts(parts, body);
-        (answer, read)
+    ) -> (TransportResponse<P>, Option<Bytes>) {
+        response.peek(limit, deadline).await
     }
 
     fn accepted(
         &mut self,
-        mut answer: Incoming<P>,
+        mut response: TransportResponse<P>,
         source: &TokenSource,
         token: &Arc<CachedToken>,
-    ) -> Incoming<P> {
-        let is_open = answer.trailers.is_none() && !grpc::has_status(answer.response.headers());
-        if self.grpc.is_some() && is_open {
-            let body = answer.response.body_mut();
-            body.watch(source.clone(), token.clone());
+    ) -> TransportResponse<P> {
+        if self.grpc.is_some() {
+            response.watch_grpc(source, token);
         }
-        answer
+        response
     }
 }
 
