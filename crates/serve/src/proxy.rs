@@ -42,6 +42,19 @@ pub(crate) struct Asked<'a> {
     pub(crate) listener: Option<&'a str>,
 }
 
+/// A call that may be made, once there is a token.
+struct Admitted<'c> {
+    served: &'c Arc<Served>,
+    uri: &'c Uri,
+    /// `/NAME;K=V`, as it was written.
+    prefix: &'c str,
+    wanted: Wanted,
+    source: TokenSource,
+    min_ttl: Option<Duration>,
+    timeout: Duration,
+    room: [Taken; 2],
+}
+
 impl Asked<'_> {
     /// Calls the API. The problem says why it was not called, or did not answer.
     pub(crate) async fn run(
@@ -75,43 +88,87 @@ impl Asked<'_> {
         let uri = request.uri().clone();
         let (served, target) = self.find(&uri)?;
         call.set_provider(&served.name, &served.series);
-        let named = |problem: Problem| problem.provider(&served.name);
-        guard::check_path(&uri).map_err(named)?;
+        let called = async {
+            let admitted = self.admit(served, &target, &uri, &request)?;
+            let waited = self.wait_for_token(&admitted, &request).await?;
+            let response = self.send(&admitted, waited, request, is_grpc, call).await?;
+            Ok((response, admitted.room))
+        };
+        called
+            .await
+            .map_err(|problem: Problem| problem.provider(&served.name))
+    }
+
+    /// Checks what can be checked before there is a token.
+    fn admit<'c>(
+        &self,
+        served: &'c Arc<Served>,
+        target: &Target<'c>,
+        uri: &'c Uri,
+        request: &Request<Incoming>,
+    ) -> Result<Admitted<'c>, Problem> {
+        guard::check_path(uri)?;
         // Most requests say nothing to the sidecar itself.
         let nothing = HeaderMap::new();
         let said = match headers::have_own(request.headers()) {
             true => request.headers(),
             false => &nothing,
         };
-        let wanted = Wanted::read(&target, &uri, said).map_err(named)?;
+        let wanted = Wanted::read(target, uri, said)?;
         if let Wanted::Below(_) = &wanted {
-            self.check_allowed(served, &request, target.rest)
-                .map_err(named)?;
+            self.check_allowed(served, request, target.rest)?;
         }
-        let wish = Wish::read(&target.params, said).map_err(named)?;
-        let source = wish.source(served, self.identity).map_err(named)?;
+        let wish = Wish::read(&target.params, said)?;
+        let source = wish.source(served, self.identity)?;
         if !wish.is_plain() {
-            self.shared
-                .admit_key(self.identity, &wish.key(&served.name), self.live)
-                .map_err(named)?;
+            let key = wish.key(&served.name);
+            self.shared.admit_key(self.identity, &key, self.live)?;
         }
-        guard::check_wishes(request.headers()).map_err(named)?;
-        let timeout = self.timeout(served, said).map_err(named)?;
-        check_length(&request, self.live.serve.max_body).map_err(named)?;
-        let room = self.room(served).map_err(named)?;
+        guard::check_wishes(request.headers())?;
+        let timeout = self.timeout(served, said)?;
+        check_length(request, self.live.serve.max_body)?;
+        Ok(Admitted {
+            served,
+            uri,
+            prefix: target.prefix,
+            wanted,
+            source,
+            min_ttl: wish.min_ttl,
+            timeout,
+            room: self.room(served)?,
+        })
+    }
 
+    /// Waits until there is a token, and returns for how long. It is had before the body is read, so that a
+    /// call that can't be made is refused before its caller sends much.
+    async fn wait_for_token(
+        &self,
+        admitted: &Admitted<'_>,
+        request: &Request<Incoming>,
+    ) -> Result<Option<Duration>, Problem> {
+        let source = &admitted.source;
         let started = SystemClock.now().mono;
-        let (token, waited) = token(&source, wish.min_ttl)
+        let (token, waited) = token(source, admitted.min_ttl)
             .await
-            .map_err(|error| named(Problem::of_token(&error, false)))?;
+            .map_err(|error| Problem::of_token(&error, false))?;
         let waited = waited.then(|| SystemClock.now().mono.saturating_sub(started));
-        let waited = waited.filter(|time| time.as_millis() > 0);
-        if let Wanted::Complete(url, uri) = &wanted {
-            let rest = Wanted::rest_of(url, uri, source.base_url(&token)).map_err(named)?;
-            self.check_allowed(served, &request, rest).map_err(named)?;
+        if let Wanted::Complete(url, uri) = &admitted.wanted {
+            let rest = Wanted::rest_of(url, uri, source.base_url(&token))?;
+            self.check_allowed(admitted.served, request, rest)?;
         }
-        drop(token);
+        Ok(waited.filter(|time| time.as_millis() > 0))
+    }
 
+    /// Sends the call, and makes the response that the caller gets.
+    async fn send(
+        &self,
+        admitted: &Admitted<'_>,
+        waited: Option<Duration>,
+        request: Box<Request<Incoming>>,
+        is_grpc: bool,
+        call: &mut Call,
+    ) -> Result<Response<AnswerBody>, Problem> {
+        let Admitted { served, source, .. } = admitted;
         let (parts, body) = (*request).into_parts();
         let limits = Limits {
             max: self.live.serve.max_body,
@@ -122,7 +179,7 @@ impl Asked<'_> {
         let takes_trailers = headers::takes_trailers(&parts.headers);
         let body = incoming(body, limits, &call.upload)
             .await
-            .map_err(|why| named(why.problem().unsent()))?;
+            .map_err(|why| why.problem().unsent())?;
         let mut sent = parts.headers;
         let keep_cookies = served.settings.forward_cookies;
         headers::to_api(&mut sent, keep_cookies, body.bytes().is_none(), is_grpc);
@@ -130,31 +187,35 @@ impl Asked<'_> {
         if served.settings.via {
             headers::add_via(&mut sent, version);
         }
-        let outgoing = match wanted {
-            Wanted::Below(start) => Outgoing::below(parts.method, sent, body, uri.clone(), start),
-            Wanted::Complete(url, uri) => Outgoing::complete(parts.method, sent, body, uri, url),
+        let uri = admitted.uri.clone();
+        let outgoing = match &admitted.wanted {
+            Wanted::Below(start) => Outgoing::below(parts.method, sent, body, uri, *start),
+            Wanted::Complete(url, uri) => {
+                let (uri, url) = (uri.clone(), url.clone());
+                Outgoing::complete(parts.method, sent, body, uri, url)
+            }
         };
         let mut transport = ApiTransport {
             upstream: &served.upstream,
-            source: &source,
+            source,
             http2: served.settings.http2,
             replay: self.live.serve.replay,
             is_grpc,
-            timeout,
+            timeout: admitted.timeout,
             upload: call.upload.clone(),
             series: &served.series,
             seen: Seen::default(),
         };
-        let outcome = biped_call(&source, Box::new(outgoing), &mut transport).await;
+        let outcome = biped_call(source, Box::new(outgoing), &mut transport).await;
         let seen = transport.seen;
         if seen.rejection.is_some() {
             served.series.replayed(replayed(&outcome, &seen));
         }
         call.replayed = seen.was_replayed;
         call.api_time = seen.api_time;
-        let answer = outcome.map_err(|failure| named(problem_of(&failure, &seen)))?;
+        let answer = outcome.map_err(|failure| problem_of(&failure, &seen))?;
         let shown = answer::Shown {
-            prefix: target.prefix,
+            prefix: admitted.prefix,
             settings: &served.settings,
             idle: self.idle(served),
             version,
@@ -162,7 +223,7 @@ impl Asked<'_> {
             waited,
             seen: &seen,
         };
-        Ok((shown.response(*answer).map_err(named)?, room))
+        shown.response(*answer)
     }
 
     /// The provider that a target names.
@@ -255,8 +316,7 @@ impl Asked<'_> {
     }
 }
 
-/// A token, and whether it was waited for. It is had before the body is read, so that a call that
-/// can't be made is refused before its caller sends much.
+/// A token, and whether it was waited for.
 async fn token(
     source: &TokenSource,
     min_ttl: Option<Duration>,
