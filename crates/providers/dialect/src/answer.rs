@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use biped_core::{
-    Error, ErrorKind, ExposeSecret as _, NoLifetime, SecretString, Timestamp, Token, TokenBuilder,
+    Error, ExposeSecret as _, NoLifetime, SecretString, Timestamp, Token, TokenBuilder,
     VendorError, wire,
 };
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::{
     answer_path::{AnswerPath, InBody as _, alike},
     dialect::Dialect,
     expiry::{Ends, Written},
-    response::{Reads, Words},
+    response::Reads,
     skim::Body,
     template::Values,
 };
@@ -366,44 +366,6 @@ impl Reads {
         .with_remedy("compare response.token of the vendor file with the vendor's documentation")
     }
 
-    /// The vendor's error, at the paths that the file gives, else wherever vendors write it.
-    fn words(&self, response: &http::Response<Bytes>) -> VendorError {
-        if let Some(words) = &self.words {
-            let body = &Body::Whole(wire::json(response).unwrap_or_default());
-            let words = words.read(response, body);
-            if words.has_words() {
-                return words;
-            }
-        }
-        wire::vendor_error(response)
-    }
-
-    /// The error for what the vendor said, whose codes the file may explain.
-    fn failure(
-        &self,
-        response: &http::Response<Bytes>,
-        vendor: VendorError,
-        now: Timestamp,
-    ) -> Error {
-        let says = |codes: &[String]| {
-            let said = [&vendor.code, &vendor.reason].into_iter().flatten();
-            said.into_iter().any(|word| codes.contains(word))
-        };
-        let (is_for_now, is_client) = (
-            says(&self.codes.temporarily_unavailable),
-            says(&self.codes.invalid_client),
-        );
-        if is_for_now {
-            let retry_after = wire::retry_after(response.headers(), now);
-            return Error::unavailable(vendor).with_retry_after(retry_after);
-        }
-        let error = wire::failure(response, vendor, now);
-        match error.kind() {
-            ErrorKind::Refused if is_client => error.refusing_client(true),
-            _ => error,
-        }
-    }
-
     fn base_url(
         &self,
         response: &http::Response<Bytes>,
@@ -434,25 +396,5 @@ impl Reads {
             .read(&text)
             .map(Some)
             .map_err(|error| wire::with_status(error, response))
-    }
-}
-
-impl Words {
-    fn read(&self, response: &http::Response<Bytes>, body: &Body<'_>) -> VendorError {
-        let said = |place: &Option<AnswerPath>| {
-            let value = place.as_ref()?.find_in(body, response.headers())?;
-            wire::text(&value).map(Cow::into_owned)
-        };
-        let mut vendor = VendorError::new(response.status().as_u16());
-        if let Some(code) = said(&self.code) {
-            vendor = vendor.code(code);
-        }
-        if let Some(reason) = said(&self.reason) {
-            vendor = vendor.reason(reason);
-        }
-        if let Some(message) = said(&self.message) {
-            vendor = vendor.message(message);
-        }
-        vendor
     }
 }

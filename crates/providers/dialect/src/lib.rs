@@ -29,7 +29,7 @@
 //! | one vendor | its file, `vendors/NAME.toml`; no code knows a vendor's name |
 //! | the URL, the fields or the headers of requests | a template: `template.rs`; what is sent: `request.rs`, `fill.rs` |
 //! | the client's authentication | `auth` and `[jwt]`: `compile.rs`, `compile/jwt.rs`, `jwt.rs` |
-//! | the response, its errors or its base URL | `[response]`: `compile/response.rs`, `answer.rs` |
+//! | the response, its errors or its base URL | `[response]`: `compile/response.rs`, `answer.rs`, `refusal.rs` |
 //! | the expiry | `expires.as`: `expiry.rs` |
 //! | API calls and rejected tokens | `[attach]` and `[expired]`: `compile/api.rs`, `attach.rs` |
 //!
@@ -56,6 +56,7 @@
 //! request.rs    builds a request; fill.rs: its fields; jwt.rs: its JWT
 //!   key.rs, jwk.rs   the key that signs, in PEM or as a JSON Web Key
 //! answer.rs     reads a response
+//! refusal.rs    reads what a response says went wrong
 //! attach.rs     puts a token on an API request, and judges the API's response
 //! provider.rs   Vendor: the provider
 //!   builder.rs, fetch.rs, revoke.rs   what it is made of; one fetch; the end of a token
@@ -87,6 +88,7 @@ mod load;
 mod names;
 mod provider;
 mod reading;
+mod refusal;
 mod request;
 mod response;
 mod skim;
