@@ -76,6 +76,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
                 "TokenService",
                 Never("the layer's source, and the caller's own service"),
             ),
+            ("TransportResponse", CALLERS),
         ],
     ),
     (

@@ -12,9 +12,9 @@ use http::{
 
 use crate::{
     body::AnswerBody,
-    own::Own,
+    limiter::Permit,
     problem::Problem,
-    room::Taken,
+    route_context::RouteContext,
     shared::{Shared, Stage},
     status,
 };
@@ -30,17 +30,21 @@ struct Following {
     shared: Arc<Shared>,
     last: String,
     told_at: Duration,
-    _place: Taken,
+    _place: Permit,
 }
 
 /// Returns a response with an event now, and one whenever the status changes, until the sidecar stops.
-pub(crate) fn follow(own: &Own<'_>) -> Result<Response<AnswerBody>, Problem> {
-    let place = own.shared.followers.try_take(FOLLOWERS).ok_or_else(|| {
-        let what = "too many clients follow /-/events; close one, or read /-/status";
-        Problem::new("overloaded", what).retry_after(Duration::from_secs(1))
-    })?;
+pub(crate) fn follow(context: &RouteContext<'_>) -> Result<Response<AnswerBody>, Problem> {
+    let place = context
+        .shared
+        .followers
+        .try_take(FOLLOWERS)
+        .ok_or_else(|| {
+            let what = "too many clients follow /-/events; close one, or read /-/status";
+            Problem::new("overloaded", what).retry_after(Duration::from_secs(1))
+        })?;
     let following = Following {
-        shared: own.shared.clone(),
+        shared: context.shared.clone(),
         last: String::new(),
         told_at: Duration::ZERO,
         _place: place,

@@ -31,8 +31,8 @@ pub fn parameters<'h>(
             map.append(name, value);
         }
     }
-    let wish = params::Wish::read(&target.params, &map).ok()?;
-    Some(wish.key(target.name))
+    let selection = params::TokenSelection::read(&target.params, &map).ok()?;
+    Some(selection.key(target.name))
 }
 
 /// Whether a rule allows a call; `None` if it is not a rule.

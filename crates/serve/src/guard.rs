@@ -69,7 +69,7 @@ pub(crate) fn check_path(uri: &Uri) -> Result<(), Problem> {
 }
 
 /// Refuses what no call can do: another upgrade than those that are ignored, and other expectations.
-pub(crate) fn check_wishes(headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn check_upgrade_and_expect(headers: &HeaderMap) -> Result<(), Problem> {
     for value in headers.get_all(UPGRADE) {
         let text = value.to_str().unwrap_or_default();
         // Java offers HTTP/2 on plain connections. Staying with HTTP/1.1 is a valid answer.

@@ -16,9 +16,9 @@
 //! | `guard.rs`, `target.rs`, `allow.rs`, `callers.rs`, `params.rs` | what is refused, and what a request names |
 //! | `proxy.rs`, `proxy/`, `headers.rs`, `links.rs` | a call of an API |
 //! | `transport.rs`, `transport/`, `upstream.rs`, `upstream/`, `body.rs`, `body/` | how it is sent |
-//! | `routes.rs`, `own.rs`, `reply.rs`, `health.rs`, `status.rs`, `events.rs`, `page.rs`, `tokens.rs`, `oauth.rs`, `files.rs`, `variable.rs` | the sidecar's own routes; tokens in files |
+//! | `routes.rs`, `route_context.rs`, `reply.rs`, `health.rs`, `status.rs`, `events.rs`, `page.rs`, `tokens.rs`, `oauth.rs`, `files.rs`, `variable.rs` | the sidecar's own routes; tokens in files |
 //! | `problem.rs`, `problem/` | what the sidecar answers itself |
-//! | `live.rs`, `live/`, `reload.rs`, `shared.rs`, `room.rs`, `observe.rs`, `meter.rs`, `scrape.rs` | what requests are served by, and how that changes; what all share; the access log, and what is counted |
+//! | `live.rs`, `live/`, `reload.rs`, `shared.rs`, `limiter.rs`, `observe.rs`, `meter.rs`, `scrape.rs` | what requests are served by, and how that changes; what all share; the access log, and what is counted |
 
 mod activity;
 mod allow;
@@ -34,13 +34,13 @@ pub mod fuzzing;
 mod guard;
 mod headers;
 mod health;
+mod limiter;
 mod links;
 mod listen;
 mod live;
 mod meter;
 mod oauth;
 mod observe;
-mod own;
 mod page;
 mod params;
 mod peer;
@@ -48,7 +48,7 @@ pub mod problem;
 mod proxy;
 mod reload;
 mod reply;
-mod room;
+mod route_context;
 mod routes;
 mod scrape;
 mod server;

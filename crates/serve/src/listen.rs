@@ -18,8 +18,8 @@ pub(crate) use self::set::Listeners;
 use crate::{
     config::Serve,
     connection,
+    limiter::Permit,
     peer::{ListenerInfo, Peer},
-    room::Taken,
     shared::{Shared, Stage},
 };
 
@@ -224,7 +224,7 @@ impl Bound {
         }
     }
 
-    async fn accept(&self, shared: &Arc<Shared>, taken: Taken) {
+    async fn accept(&self, shared: &Arc<Shared>, taken: Permit) {
         let (shared, info) = (shared.clone(), self.info.clone());
         match &self.kind {
             Kind::Tcp(listener) => match listener.accept().await {

@@ -9,8 +9,8 @@ use biped::{Biped, ConfiguredProvider, Error, TokenSource};
 use crate::{
     callers::{Callers, Identity},
     config::{ProviderSettings, Serve, Warm},
+    limiter::Limiter,
     meter::Series,
-    room::Room,
     tls::Tls,
     upstream::{OwnAddresses, Upstream},
 };
@@ -38,7 +38,7 @@ pub(crate) struct Served {
     /// The connections to its API.
     pub(crate) upstream: Arc<Upstream>,
     /// Calls under way.
-    pub(crate) room: Arc<Room>,
+    pub(crate) calls: Arc<Limiter>,
     pub(crate) series: Arc<Series>,
 }
 
@@ -100,9 +100,9 @@ impl Live {
                 source: biped.token_source(&name)?,
                 provider,
                 upstream,
-                room: old
+                calls: old
                     .and_then(|old| old.served(&name))
-                    .map_or_else(Arc::default, |old| old.room.clone()),
+                    .map_or_else(Arc::default, |old| old.calls.clone()),
                 series: old
                     .and_then(|old| old.served(&name))
                     .map_or_else(|| Arc::new(Series::new(&name)), |old| old.series.clone()),

@@ -15,10 +15,10 @@ use serde_json::json;
 use crate::{
     callers::{Identity, credentials},
     live::Served,
-    own::{HANDED_OUT, Own},
-    params::{Wish, named, scope_not_allowed},
+    params::{TokenSelection, named, scope_not_allowed},
     problem::{PROXY_STATUS, Problem},
     reply,
+    route_context::{HANDED_OUT, RouteContext},
 };
 
 /// The largest form.
@@ -28,7 +28,7 @@ const MAX_FORM: usize = 64 * 1024;
 const MARGIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn token(
-    own: &Own<'_>,
+    context: &RouteContext<'_>,
     served: &Arc<Served>,
     request: Request<Incoming>,
 ) -> Result<Response<Bytes>, Problem> {
@@ -42,15 +42,15 @@ pub(crate) async fn token(
     let mut secrets = credentials(&parts.headers);
     secrets.extend(form.secret.clone());
     let answer = async {
-        let identity = identify(own, served, &secrets).await?;
-        let own = Own {
+        let identity = identify(context, served, &secrets).await?;
+        let context = RouteContext {
             identity: &identity,
-            ..*own
+            ..*context
         };
-        let wish = Wish::read(&[], &parts.headers);
-        let wish =
-            wish.map_err(|problem| Refusal::new("invalid_request", problem.detail.clone()))?;
-        issue(&own, served, form, wish).await
+        let selection = TokenSelection::read(&[], &parts.headers);
+        let selection =
+            selection.map_err(|problem| Refusal::new("invalid_request", problem.detail.clone()))?;
+        issue(&context, served, form, selection).await
     };
     Ok(answer
         .await
@@ -60,14 +60,14 @@ pub(crate) async fn token(
 /// The fields of a form that choose the token.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn read_form(body: &[u8]) -> Option<Vec<(String, String)>> {
-    Form::read(body).ok().map(|form| form.wish)
+    Form::read(body).ok().map(|form| form.selection)
 }
 
 /// A form of RFC 6749 §4.4.2.
 struct Form {
     grant: Option<String>,
     secret: Option<String>,
-    wish: Vec<(String, String)>,
+    selection: Vec<(String, String)>,
 }
 
 impl Form {
@@ -75,7 +75,7 @@ impl Form {
         let mut form = Self {
             grant: None,
             secret: None,
-            wish: Vec::new(),
+            selection: Vec::new(),
         };
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in url::form_urlencoded::parse(body) {
@@ -91,16 +91,20 @@ impl Form {
                 "client_id" => {}
                 // An empty value counts as missing (§3.1).
                 _ if value.is_empty() => {}
-                _ => form.wish.push((name.into_owned(), value.into_owned())),
+                _ => form.selection.push((name.into_owned(), value.into_owned())),
             }
         }
         Ok(form)
     }
 }
 
-async fn identify(own: &Own<'_>, served: &Served, given: &[String]) -> Result<Identity, Refusal> {
-    if own.live.callers.is_empty() {
-        return match own.hands_out_to(None) {
+async fn identify(
+    context: &RouteContext<'_>,
+    served: &Served,
+    given: &[String],
+) -> Result<Identity, Refusal> {
+    if context.live.callers.is_empty() {
+        return match context.hands_out_to(None) {
             true => Ok(None),
             false => Err(Refusal::new("invalid_client", HANDED_OUT)),
         };
@@ -111,9 +115,9 @@ async fn identify(own: &Own<'_>, served: &Served, given: &[String]) -> Result<Id
             "the caller is unknown; send its token as client_secret",
         )
     };
-    let found = own.live.callers.find(given, own.peer).await;
+    let found = context.live.callers.find(given, context.peer).await;
     let caller = found.ok_or_else(unknown)?;
-    if !caller.may_use(&served.name) || !own.hands_out_to(Some(caller.may_have_tokens())) {
+    if !caller.may_use(&served.name) || !context.hands_out_to(Some(caller.may_have_tokens())) {
         let what = "this caller may not have tokens of the provider; set tokens = true in its table, and list \
                     the provider in its providers";
         return Err(Refusal::new("unauthorized_client", what));
@@ -123,10 +127,10 @@ async fn identify(own: &Own<'_>, served: &Served, given: &[String]) -> Result<Id
 
 /// Issues a token for what the `Biped-…` headers and the fields of the form want.
 async fn issue(
-    own: &Own<'_>,
+    context: &RouteContext<'_>,
     served: &Served,
     form: Form,
-    mut wish: Wish,
+    mut selection: TokenSelection,
 ) -> Result<Response<Bytes>, Refusal> {
     match form.grant.as_deref() {
         Some("client_credentials") => {}
@@ -136,15 +140,15 @@ async fn issue(
         }
         None => return Err(Refusal::new("invalid_request", "grant_type is missing")),
     }
-    for (name, value) in form.wish {
-        let added = wish.add(&name, value);
+    for (name, value) in form.selection {
+        let added = selection.add(&name, value);
         added.map_err(|problem| Refusal::new("invalid_request", problem.detail.clone()))?;
     }
-    if !wish.is_scope_allowed(served) {
+    if !selection.is_scope_allowed(served) {
         return Err(Refusal::new("invalid_scope", scope_not_allowed(served)));
     }
-    let source = own
-        .source(&wish, served)
+    let source = context
+        .source(&selection, served)
         .map_err(|problem| match problem.word {
             "too-many-keys" => Refusal::new("temporarily_unavailable", problem.detail.clone())
                 .after(problem.retry_after.unwrap_or(Duration::from_secs(60))),
@@ -160,7 +164,7 @@ async fn issue(
         return Err(Refusal::new("unauthorized_client", what));
     }
     let now = source.clock().now().wall;
-    let longest = own.live.serve.oauth_max_ttl;
+    let longest = context.live.serve.oauth_max_ttl;
     let mut body = json!({
         "access_token": token.expose_secret(),
         "token_type": token.token_type(),
@@ -271,7 +275,7 @@ fn described(error: &Error) -> String {
 
 /// RFC 8414.
 pub(crate) fn metadata<B>(
-    own: &Own<'_>,
+    context: &RouteContext<'_>,
     served: &Served,
     request: &Request<B>,
 ) -> Result<Response<Bytes>, Problem> {
@@ -281,7 +285,7 @@ pub(crate) fn metadata<B>(
         .and_then(|host| host.to_str().ok());
     let host = host.or(request.uri().authority().map(http::uri::Authority::as_str));
     let host = host.unwrap_or("localhost");
-    let scheme = if own.peer.secured.is_some() {
+    let scheme = if context.peer.secured.is_some() {
         "https"
     } else {
         "http"

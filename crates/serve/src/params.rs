@@ -17,24 +17,24 @@ const MAX_SHOWN: usize = 32;
 
 /// What a request asks for beside the provider.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wish {
+pub(crate) struct TokenSelection {
     params: Vec<(String, String)>,
     scope: Option<String>,
     tenant: Option<String>,
     pub(crate) min_ttl: Option<Duration>,
 }
 
-impl Wish {
+impl TokenSelection {
     /// Reads the parameters in a path and in `Biped-…` headers.
     pub(crate) fn read(path: &[(&str, &str)], headers: &HeaderMap) -> Result<Self, Problem> {
-        let mut wish = Self::default();
+        let mut selection = Self::default();
         for (name, value) in path {
             let (Some(name), Some(value)) = (percent_decoded(name), percent_decoded(value)) else {
                 return Err(wrong(
                     "a parameter in the path is not percent-encoded UTF-8",
                 ));
             };
-            wish.add(&name, value)?;
+            selection.add(&name, value)?;
         }
         for value in headers.get_all(PARAM) {
             let text = value.to_str().ok();
@@ -50,21 +50,21 @@ impl Wish {
                     "Biped-Param: use Biped-Scope or Biped-Tenant for this",
                 ));
             }
-            wish.add(name, value)?;
+            selection.add(name, value)?;
         }
         if let Some(scope) = one(headers, &SCOPE)? {
-            wish.add("scope", scope.to_owned())?;
+            selection.add("scope", scope.to_owned())?;
         }
         if let Some(tenant) = one(headers, &TENANT)? {
-            wish.add("tenant", tenant.to_owned())?;
+            selection.add("tenant", tenant.to_owned())?;
         }
         if let Some(seconds) = one(headers, &MIN_TTL)? {
-            wish.min_ttl = Some(
+            selection.min_ttl = Some(
                 whole_seconds(seconds)
                     .ok_or_else(|| wrong("Biped-Min-TTL: expected a whole number of seconds"))?,
             );
         }
-        Ok(wish)
+        Ok(selection)
     }
 
     /// Adds a parameter, the scope or the tenant, each of which may be given once.
@@ -95,7 +95,7 @@ impl Wish {
         self.params.is_empty() && self.scope.is_none() && self.tenant.is_none()
     }
 
-    /// What tells this wish from others.
+    /// What tells this selection from others.
     pub(crate) fn key(&self, provider: &str) -> String {
         let mut params = self.params.clone();
         params.sort();

@@ -241,13 +241,15 @@ impl Problem {
         }))
     }
 
-    pub(crate) fn status(mut self, status: StatusCode) -> Self {
-        self.status = status;
-        self
+    /// A path below `/-/` that is not served.
+    pub(crate) fn unknown_route(detail: &str) -> Self {
+        let mut problem = Self::new("unknown-provider", detail);
+        problem.title = "There is no such route";
+        problem
     }
 
-    pub(crate) fn title(mut self, title: &'static str) -> Self {
-        self.title = title;
+    pub(crate) fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
         self
     }
 

@@ -19,12 +19,12 @@ use crate::{
     body::{AnswerBody, Limits, Watch, incoming},
     callers::{Identity, check_may_use},
     guard, headers,
+    limiter::{Limiter, Permit},
     live::{Live, Served},
     meter::Replayed,
     observe::Call,
-    params::{Wish, one, whole_seconds, wrong},
+    params::{TokenSelection, one, whole_seconds, wrong},
     problem::Problem,
-    room::{Room, Taken},
     shared::Shared,
     target::{self, BadPath, Target},
     transport::{Answer, ApiTransport, Outgoing, Seen},
@@ -34,7 +34,7 @@ use crate::{
 const TIMEOUT: HeaderName = HeaderName::from_static("biped-timeout");
 
 /// A request for an API.
-pub(crate) struct Asked<'a> {
+pub(crate) struct ProxyRequest<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) live: &'a Live,
     pub(crate) identity: &'a Identity,
@@ -52,10 +52,10 @@ struct Admitted<'c> {
     source: TokenSource,
     min_ttl: Option<Duration>,
     timeout: Duration,
-    room: [Taken; 2],
+    permits: [Permit; 2],
 }
 
-impl Asked<'_> {
+impl ProxyRequest<'_> {
     /// Calls the API. The problem says why it was not called, or did not answer.
     pub(crate) async fn run(
         &self,
@@ -63,12 +63,12 @@ impl Asked<'_> {
         mut call: Box<Call>,
     ) -> (Response<AnswerBody>, Option<Box<Call>>) {
         let is_grpc = headers::is_grpc(request.headers());
-        match self.go(request, is_grpc, &mut call).await {
-            Ok((response, room)) => {
+        match self.forward(request, is_grpc, &mut call).await {
+            Ok((response, permits)) => {
                 call.status = Some(response.status());
                 let watch = Watch {
                     call,
-                    _room: Some(room),
+                    _permits: Some(permits),
                 };
                 (response.map(|body| body.watched(watch)), None)
             }
@@ -79,12 +79,12 @@ impl Asked<'_> {
         }
     }
 
-    async fn go(
+    async fn forward(
         &self,
         request: Box<Request<Incoming>>,
         is_grpc: bool,
         call: &mut Call,
-    ) -> Result<(Response<AnswerBody>, [Taken; 2]), Problem> {
+    ) -> Result<(Response<AnswerBody>, [Permit; 2]), Problem> {
         let uri = request.uri().clone();
         let (served, target) = self.find(&uri)?;
         call.set_provider(&served.name, &served.series);
@@ -92,7 +92,7 @@ impl Asked<'_> {
             let admitted = self.admit(served, &target, &uri, &request)?;
             let waited = self.wait_for_token(&admitted, &request).await?;
             let response = self.send(&admitted, waited, request, is_grpc, call).await?;
-            Ok((response, admitted.room))
+            Ok((response, admitted.permits))
         };
         called
             .await
@@ -118,13 +118,13 @@ impl Asked<'_> {
         if let Wanted::Below(_) = &wanted {
             self.check_allowed(served, request, target.rest)?;
         }
-        let wish = Wish::read(&target.params, said)?;
-        let source = wish.source(served, self.identity)?;
-        if !wish.is_plain() {
-            let key = wish.key(&served.name);
+        let selection = TokenSelection::read(&target.params, said)?;
+        let source = selection.source(served, self.identity)?;
+        if !selection.is_plain() {
+            let key = selection.key(&served.name);
             self.shared.admit_key(self.identity, &key, self.live)?;
         }
-        guard::check_wishes(request.headers())?;
+        guard::check_upgrade_and_expect(request.headers())?;
         let timeout = self.timeout(served, said)?;
         check_length(request, self.live.serve.max_body)?;
         Ok(Admitted {
@@ -133,9 +133,9 @@ impl Asked<'_> {
             prefix: target.prefix,
             wanted,
             source,
-            min_ttl: wish.min_ttl,
+            min_ttl: selection.min_ttl,
             timeout,
-            room: self.room(served)?,
+            permits: self.permits(served)?,
         })
     }
 
@@ -296,9 +296,9 @@ impl Asked<'_> {
         own.unwrap_or(self.live.serve.idle_timeout)
     }
 
-    fn room(&self, served: &Served) -> Result<[Taken; 2], Problem> {
-        let take = |room: &Arc<Room>, limit: usize, key: &str| {
-            room.try_take(limit).ok_or_else(|| {
+    fn permits(&self, served: &Served) -> Result<[Permit; 2], Problem> {
+        let take = |limiter: &Arc<Limiter>, limit: usize, key: &str| {
+            limiter.try_take(limit).ok_or_else(|| {
                 let what = format!("too many calls are under way; try again, or raise {key}");
                 Problem::new("overloaded", what).retry_after(Duration::from_secs(1))
             })
@@ -307,11 +307,11 @@ impl Asked<'_> {
         let of_provider = "max_concurrent_requests in [serve.providers.NAME]";
         Ok([
             take(
-                &self.shared.room,
+                &self.shared.calls,
                 self.live.serve.max_in_flight,
                 "max_in_flight in [serve]",
             )?,
-            take(&served.room, most.unwrap_or(usize::MAX), of_provider)?,
+            take(&served.calls, most.unwrap_or(usize::MAX), of_provider)?,
         ])
     }
 }

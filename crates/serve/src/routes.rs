@@ -6,12 +6,11 @@ use hyper::body::Incoming;
 
 use crate::{
     body::AnswerBody,
-    events, guard, health, oauth,
-    own::Own,
-    page,
+    events, guard, health, oauth, page,
     peer::Peer,
     problem::Problem,
     reply::{json, text},
+    route_context::RouteContext,
     scrape, status, tokens,
 };
 
@@ -101,21 +100,21 @@ impl Route<'_> {
 
 /// Returns the response of one of these routes.
 pub(crate) async fn answer(
-    own: &Own<'_>,
+    context: &RouteContext<'_>,
     route: Route<'_>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Problem> {
     if let Route::Events = route
-        && own.live.serve.page
+        && context.live.serve.page
     {
         only(&request, &[Method::GET])?;
-        return events::follow(own);
+        return events::follow(context);
     }
-    Ok(whole(own, route, request).await?.map(AnswerBody::own))
+    Ok(whole(context, route, request).await?.map(AnswerBody::own))
 }
 
 async fn whole(
-    own: &Own<'_>,
+    context: &RouteContext<'_>,
     route: Route<'_>,
     request: Request<Incoming>,
 ) -> Result<Response<Bytes>, Problem> {
@@ -126,74 +125,73 @@ async fn whole(
         }
         Route::Ready => {
             only(&request, &[Method::GET, Method::HEAD])?;
-            Ok(health::ready(own.shared))
+            Ok(health::ready(context.shared))
         }
-        Route::Metrics if own.live.serve.metrics => {
+        Route::Metrics if context.live.serve.metrics => {
             only(&request, &[Method::GET])?;
-            let render = own
+            let render = context
                 .shared
                 .render
                 .as_ref()
-                .ok_or_else(|| unknown("this program has no metrics"))?;
-            scrape::scraped(own.live);
+                .ok_or_else(|| Problem::unknown_route("this program has no metrics"))?;
+            scrape::scraped(context.live);
             Ok(text((render.0)()))
         }
-        Route::Page if own.live.serve.page => {
+        Route::Page if context.live.serve.page => {
             only(&request, &[Method::GET])?;
-            Ok(page::of(own.shared, own.live))
+            Ok(page::of(context.shared, context.live))
         }
-        Route::Status if own.live.serve.page => {
+        Route::Status if context.live.serve.page => {
             only(&request, &[Method::GET])?;
-            Ok(json(&status::of(own.shared, own.live)))
+            Ok(json(&status::of(context.shared, context.live)))
         }
-        Route::Quit if own.live.serve.quit => {
+        Route::Quit if context.live.serve.quit => {
             only(&request, &[Method::POST])?;
-            if !own.peer.is_local {
+            if !context.peer.is_local {
                 return Err(Problem::new(
                     "not-allowed",
                     "this route is for callers on this machine only",
                 ));
             }
-            own.shared.quit.notify_one();
+            context.shared.quit.notify_one();
             Ok(text("stopping\n"))
         }
         Route::Token(name) => {
-            let served = own.token_provider(name, &request)?;
+            let served = context.token_provider(name, &request)?;
             only(&request, &[Method::GET])?;
             guard::check_header(request.headers())?;
-            tokens::token(own, served, &request).await
+            tokens::token(context, served, &request).await
         }
         Route::Header(name) => {
-            let served = own.token_provider(name, &request)?;
+            let served = context.token_provider(name, &request)?;
             only(&request, &[Method::GET])?;
             guard::check_header(request.headers())?;
-            tokens::header(own, served, &request).await
+            tokens::header(context, served, &request).await
         }
         Route::Oauth(name) => {
-            own.check_forwarded(&request)?;
-            let served = own.served(name)?.clone();
+            context.check_forwarded(&request)?;
+            let served = context.served(name)?.clone();
             only(&request, &[Method::POST])?;
-            oauth::token(own, &served, request).await
+            oauth::token(context, &served, request).await
         }
         Route::Metadata(name) => {
             only(&request, &[Method::GET])?;
-            let served = own.served(name)?;
-            oauth::metadata(own, served, &request)
+            let served = context.served(name)?;
+            oauth::metadata(context, served, &request)
         }
-        Route::Metrics => Err(unknown("metrics are off; set metrics = true in [serve]")),
-        Route::Page | Route::Status | Route::Events => {
-            Err(unknown("the page is off; set page = true in [serve]"))
-        }
-        Route::Quit => Err(unknown(
+        Route::Metrics => Err(Problem::unknown_route(
+            "metrics are off; set metrics = true in [serve]",
+        )),
+        Route::Page | Route::Status | Route::Events => Err(Problem::unknown_route(
+            "the page is off; set page = true in [serve]",
+        )),
+        Route::Quit => Err(Problem::unknown_route(
             "the route is off; set quit = true in [serve], or send SIGTERM to the sidecar",
         )),
-        Route::Unknown => Err(unknown("the sidecar has no such route below /-/")),
+        Route::Unknown => Err(Problem::unknown_route(
+            "the sidecar has no such route below /-/",
+        )),
     }
-}
-
-/// A path below `/-/` that is not served.
-pub(crate) fn unknown(what: &str) -> Problem {
-    Problem::new("unknown-provider", what).title("There is no such route")
 }
 
 fn only(request: &Request<Incoming>, methods: &[Method]) -> Result<(), Problem> {

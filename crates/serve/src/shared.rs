@@ -19,12 +19,12 @@ use tokio::sync::{Notify, watch};
 use crate::{
     body::AnswerBody,
     callers::{Identity, NewKeys},
+    limiter::Limiter,
     live::Live,
     meter::Series,
     observe::{Call, LogSink, Render},
     peer::Shown,
     problem::Problem,
-    room::Room,
     upstream::OwnAddresses,
 };
 
@@ -40,16 +40,16 @@ pub(crate) struct Shared {
     /// The configuration that was read last, and what came of that.
     pub(crate) configuration: ArcSwap<Configuration>,
     /// How many follow `/-/events`.
-    pub(crate) followers: Arc<Room>,
+    pub(crate) followers: Arc<Limiter>,
     /// Whether the first fetches have ended.
     is_warm: watch::Sender<bool>,
     pub(crate) new_keys: NewKeys,
     /// What is counted of requests that are for no provider.
     pub(crate) series: Arc<Series>,
     /// Calls under way.
-    pub(crate) room: Arc<Room>,
+    pub(crate) calls: Arc<Limiter>,
     /// Connections of callers and probes.
-    pub(crate) connected: Arc<Room>,
+    pub(crate) connected: Arc<Limiter>,
     pub(crate) log: LogSink,
     /// What `/-/metrics` answers.
     pub(crate) render: Option<Render>,
@@ -94,7 +94,7 @@ impl Shared {
         let live_files = live.serve.files.len();
         Self {
             series: Arc::new(Series::new(&"".into())),
-            room: Arc::default(),
+            calls: Arc::default(),
             connected: Arc::default(),
             shown: ArcSwap::default(),
             started: SystemClock.now().mono,

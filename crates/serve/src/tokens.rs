@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 
 use crate::{
     live::Served,
-    own::Own,
-    params::{Wish, whole_seconds, wrong},
+    params::{TokenSelection, whole_seconds, wrong},
     problem::Problem,
     reply,
+    route_context::RouteContext,
 };
 
 pub(crate) async fn token<B>(
-    own: &Own<'_>,
+    context: &RouteContext<'_>,
     served: &Served,
     request: &Request<B>,
 ) -> Result<Response<Bytes>, Problem> {
-    let (source, token) = get(own, served, request).await?;
+    let (source, token) = get(context, served, request).await?;
     let accept = request.headers().get(ACCEPT);
     let wants_text = accept.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
     if wants_text {
@@ -31,40 +31,40 @@ pub(crate) async fn token<B>(
 }
 
 pub(crate) async fn header<B>(
-    own: &Own<'_>,
+    context: &RouteContext<'_>,
     served: &Served,
     request: &Request<B>,
 ) -> Result<Response<Bytes>, Problem> {
-    let (_, token) = get(own, served, request).await?;
+    let (_, token) = get(context, served, request).await?;
     let header = token.header().to_str().unwrap_or_default();
     Ok(reply::json(&json!({"authorizationHeader": header})))
 }
 
 async fn get<B>(
-    own: &Own<'_>,
+    context: &RouteContext<'_>,
     served: &Served,
     request: &Request<B>,
 ) -> Result<(TokenSource, Arc<CachedToken>), Problem> {
-    let mut wish = Wish::read(&[], request.headers())?;
+    let mut selection = TokenSelection::read(&[], request.headers())?;
     let query = request.uri().query().unwrap_or_default();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match &*name {
-            "scope" => wish.add("scope", value.into_owned())?,
-            "tenant" => wish.add("tenant", value.into_owned())?,
+            "scope" => selection.add("scope", value.into_owned())?,
+            "tenant" => selection.add("tenant", value.into_owned())?,
             "min_ttl" => {
                 let least = whole_seconds(&value);
                 let what = "min_ttl: expected a whole number of seconds";
-                wish.min_ttl = Some(least.ok_or_else(|| wrong(what))?);
+                selection.min_ttl = Some(least.ok_or_else(|| wrong(what))?);
             }
             name => {
                 let what = "expected scope, min_ttl or param.NAME in the query";
                 let name = name.strip_prefix("param.").ok_or_else(|| wrong(what))?;
-                wish.add(name, value.into_owned())?;
+                selection.add(name, value.into_owned())?;
             }
         }
     }
-    let source = own.source(&wish, served)?;
-    let token = match wish.min_ttl {
+    let source = context.source(&selection, served)?;
+    let token = match selection.min_ttl {
         Some(least) => source.token_with(least).await,
         None => source.token().await,
     };

@@ -4,13 +4,13 @@
 mod body;
 mod connector;
 mod failure;
-mod line;
+mod http1;
 mod open;
-mod plain;
 mod pool;
+mod proxy;
 mod server;
+mod tcp;
 mod trust;
-mod way;
 
 use std::{
     fmt, mem,
@@ -37,17 +37,17 @@ use hyper_util::{
 pub(crate) use self::{
     body::{ApiBody, Attempt},
     failure::{Failure, SendError, is_dead_connection},
-    line::MAX_HEAD,
-    plain::OwnAddresses,
+    http1::MAX_HEAD,
     server::Server,
+    tcp::OwnAddresses,
 };
 use self::{
     connector::Connector,
     open::{Open, Use},
-    plain::Plain,
     pool::Pool,
+    proxy::ProxyConnector,
     server::{IDLE, IDLE_CONNECTIONS},
-    way::Way,
+    tcp::TcpConnector,
 };
 use crate::{config::Http2, headers, meter::OpenConnections};
 
@@ -117,10 +117,14 @@ impl Upstream {
             Some(_) => trust::config(&self.settings, None)?,
             None => tls.clone(),
         };
-        let way = Way::new(&self.settings, to_proxy, Plain::new(self.own.clone()));
+        let proxied = ProxyConnector::new(
+            &self.settings,
+            to_proxy,
+            TcpConnector::new(self.own.clone()),
+        );
         let connector = |http2| {
-            let (tls, way, open) = (tls.clone(), way.clone(), self.open.clone());
-            Connector::new(tls, http2, limit, way, open)
+            let (tls, proxied, open) = (tls.clone(), proxied.clone(), self.open.clone());
+            Connector::new(tls, http2, limit, proxied, open)
         };
         let client = |idle| {
             let mut builder = Client::builder(TokioExecutor::new());

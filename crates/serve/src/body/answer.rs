@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::{activity::Active, observe::Call, room::Taken, upstream::ApiBody};
+use crate::{activity::Active, limiter::Permit, observe::Call, upstream::ApiBody};
 
 /// The body of an answer.
 pub(crate) struct AnswerBody {
@@ -46,8 +46,8 @@ struct Api {
 /// What lasts as long as the answer.
 pub(crate) struct Watch {
     pub(crate) call: Box<Call>,
-    /// Room for one more call, given back with it.
-    pub(crate) _room: Option<[Taken; 2]>,
+    /// Limiter for one more call, given back with it.
+    pub(crate) _permits: Option<[Permit; 2]>,
 }
 
 impl AnswerBody {

@@ -20,10 +20,10 @@ use crate::{
     live::Live,
     oauth::Refused,
     observe::Call,
-    own::Own,
     peer::{ListenerInfo, Peer},
     problem::Problem,
-    proxy::Asked,
+    proxy::ProxyRequest,
+    route_context::RouteContext,
     routes::{self, Route},
     shared::{Shared, Stage},
 };
@@ -91,13 +91,13 @@ impl Parts {
                 call.caller = identity.as_ref().map(|caller| caller.name().to_owned());
                 match route {
                     None => {
-                        let asked = Asked {
+                        let proxied = ProxyRequest {
                             shared,
                             live: &live,
                             identity: &identity,
                             listener: self.listener.provider.as_deref(),
                         };
-                        let run = pin!(asked.run(request, call));
+                        let run = pin!(proxied.run(request, call));
                         run.instrument(span).await
                     }
                     Some(route) => {
@@ -106,14 +106,14 @@ impl Parts {
                             // Probes come by the second, and their answers are no faults.
                             call.set_routine();
                         }
-                        let own = Own {
+                        let context = RouteContext {
                             shared,
                             live: &live,
                             identity: &identity,
                             peer: &self.peer,
                         };
                         // Its future would be in the memory of every call.
-                        let answer = Box::pin(routes::answer(&own, route, *request));
+                        let answer = Box::pin(routes::answer(&context, route, *request));
                         let response = match answer.instrument(span).await {
                             Ok(response) => {
                                 call.status = Some(response.status());
@@ -140,7 +140,12 @@ impl Parts {
             response.headers_mut().remove(CONNECTION);
         }
         match call {
-            Some(call) => response.map(|body| body.watched(Watch { call, _room: None })),
+            Some(call) => response.map(|body| {
+                body.watched(Watch {
+                    call,
+                    _permits: None,
+                })
+            }),
             None => response,
         }
     }
@@ -157,7 +162,7 @@ impl Parts {
         if self.listener.is_probe {
             return match route.filter(|route| route.is_probe()) {
                 Some(_) => Ok((Some(OwnedRoute(path.to_owned())), None)),
-                None => Err(routes::unknown(
+                None => Err(Problem::unknown_route(
                     "this listener serves /-/health, /-/ready and /-/metrics only",
                 )),
             };

@@ -13,7 +13,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 impl Problem {
     /// Why there is no token. `rejected`: the API rejected the one there was.
     pub(crate) fn of_token(error: &Error, rejected: bool) -> Self {
-        let (status, word, title, status_error) = sort(error);
+        let (status, word, title, status_error) = classify(error);
         let mut problem = Self::new("internal", detail(error));
         problem.status = status;
         problem.word = word;
@@ -41,7 +41,7 @@ fn detail(error: &Error) -> String {
 }
 
 /// The status, the word, the title and the error of RFC 9209.
-fn sort(error: &Error) -> (StatusCode, &'static str, &'static str, &'static str) {
+fn classify(error: &Error) -> (StatusCode, &'static str, &'static str, &'static str) {
     const CONFIGURATION: &str = "proxy_configuration_error";
     match error.kind() {
         ErrorKind::Refused => (

@@ -22,8 +22,8 @@ use tower_service::Service;
 
 use super::{
     open::Open,
-    plain::{BoxError, Boxed, TooSlow},
-    way::Way,
+    proxy::ProxyConnector,
+    tcp::{BoxError, Boxed, TooSlow},
 };
 use crate::{config::Http2, meter::OpenConnections};
 
@@ -32,7 +32,7 @@ use crate::{config::Http2, meter::OpenConnections};
 pub(crate) struct Connector(Arc<Parts>);
 
 struct Parts {
-    https: HttpsConnector<Way>,
+    https: HttpsConnector<ProxyConnector>,
     limit: Duration,
     gauges: OpenConnections,
 }
@@ -42,16 +42,16 @@ impl Connector {
         tls: ClientConfig,
         http2: Http2,
         limit: Duration,
-        way: Way,
+        proxied: ProxyConnector,
         gauges: OpenConnections,
     ) -> Self {
         let builder = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http();
         let https = match http2 {
-            Http2::Auto => builder.enable_all_versions().wrap_connector(way),
-            Http2::Off => builder.enable_http1().wrap_connector(way),
-            Http2::PriorKnowledge => builder.enable_http2().wrap_connector(way),
+            Http2::Auto => builder.enable_all_versions().wrap_connector(proxied),
+            Http2::Off => builder.enable_http1().wrap_connector(proxied),
+            Http2::PriorKnowledge => builder.enable_http2().wrap_connector(proxied),
         };
         Self(Arc::new(Parts {
             https,

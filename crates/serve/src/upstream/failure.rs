@@ -7,8 +7,8 @@ use http::StatusCode;
 use hyper_util::client::legacy::Error as ClientError;
 
 use super::{
-    plain::{BoxError, IsLoop, NoAddress, TooSlow},
-    way::ProxyFailed,
+    proxy::ProxyFailed,
+    tcp::{BoxError, IsLoop, NoAddress, TooSlow},
 };
 use crate::{body::Interrupted, problem::Problem};
 

@@ -25,7 +25,7 @@ use tower_service::Service;
 use super::{
     connector::Connector,
     failure::SendError,
-    line::Line,
+    http1::Http1Connection,
     open::Use,
     server::{IDLE, Server},
 };
@@ -46,7 +46,7 @@ type Answered = (Response<Incoming>, Use, Lease);
 pub(super) struct Lease {
     pool: Arc<Pool>,
     server: Arc<Server>,
-    line: Option<Line>,
+    connection: Option<Http1Connection>,
 }
 
 impl Pool {
@@ -84,20 +84,20 @@ impl Pool {
                 true => None,
                 false => server.take(SystemClock.now().mono),
             };
-            let mut line = match unused {
-                Some(line) => line,
+            let mut connection = match unused {
+                Some(connection) => connection,
                 // Rare, and large.
                 None => Box::pin(self.connect(server))
                     .await
                     .map_err(|error| (error, false))?,
             };
-            let (it, was_used) = line.begin();
-            let (unsent, error) = match line.send(request).await {
+            let (it, was_used) = connection.begin();
+            let (unsent, error) = match connection.send(request).await {
                 Ok(response) => {
                     let lease = Lease {
                         pool: self.clone(),
                         server: server.clone(),
-                        line: Some(line),
+                        connection: Some(connection),
                     };
                     return Ok((response, it, lease));
                 }
@@ -110,7 +110,7 @@ impl Pool {
         }
     }
 
-    async fn connect(&self, server: &Server) -> Result<Line, SendError> {
+    async fn connect(&self, server: &Server) -> Result<Http1Connection, SendError> {
         let uri = server.address(PathAndQuery::from_static("/").into())?;
         let mut connector = self.connector.clone();
         let stream = async {
@@ -118,13 +118,13 @@ impl Pool {
             connector.call(uri).await
         };
         let stream = stream.await.map_err(SendError::Connect)?;
-        let mut line = Line::new(stream).await?;
-        line.ready().await.map_err(SendError::Sent)?;
-        Ok(line)
+        let mut connection = Http1Connection::new(stream).await?;
+        connection.ready().await.map_err(SendError::Sent)?;
+        Ok(connection)
     }
 
-    fn put(self: &Arc<Self>, server: &Server, line: Line) {
-        server.put(line, SystemClock.now().mono);
+    fn put(self: &Arc<Self>, server: &Server, connection: Http1Connection) {
+        server.put(connection, SystemClock.now().mono);
         if !self.is_swept.swap(true, Ordering::AcqRel) {
             tokio::spawn(sweep(Arc::downgrade(self)));
         }
@@ -165,8 +165,8 @@ impl Lease {
         cx: &mut Context<'_>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        match &mut self.line {
-            Some(line) => line.poll(cx, poll),
+        match &mut self.connection {
+            Some(connection) => connection.poll(cx, poll),
             None => poll(cx),
         }
     }
@@ -175,21 +175,22 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // The runtime may be gone.
-        let (Some(mut line), Ok(runtime)) = (self.line.take(), Handle::try_current()) else {
+        let (Some(mut connection), Ok(runtime)) = (self.connection.take(), Handle::try_current())
+        else {
             return;
         };
-        if line.is_ready() {
-            self.pool.put(&self.server, line);
+        if connection.is_ready() {
+            self.pool.put(&self.server, connection);
             return;
         }
-        if line.is_closed() {
+        if connection.is_closed() {
             return;
         }
         let (pool, server) = (self.pool.clone(), self.server.clone());
         // What is left of the request or of the response is still on its way.
         runtime.spawn(async move {
-            if line.ready().await.is_ok() {
-                pool.put(&server, line);
+            if connection.ready().await.is_ok() {
+                pool.put(&server, connection);
             }
         });
     }

@@ -16,7 +16,7 @@ use http::{
     uri::{Authority, Parts, Scheme},
 };
 
-use super::{failure::SendError, line::Line};
+use super::{failure::SendError, http1::Http1Connection};
 
 /// How long an unused connection is kept.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
@@ -37,7 +37,7 @@ pub(crate) struct Server {
 }
 
 struct Unused {
-    line: Line,
+    connection: Http1Connection,
     since: Duration,
 }
 
@@ -101,32 +101,35 @@ impl Server {
     }
 
     /// A connection that is unused at `now`, the latest first.
-    pub(super) fn take(&self, now: Duration) -> Option<Line> {
+    pub(super) fn take(&self, now: Duration) -> Option<Http1Connection> {
         loop {
             let latest = self.unused().pop();
             let latest = latest?;
             if latest.is_good(now) {
-                return Some(latest.line);
+                return Some(latest.connection);
             }
-            latest.line.close();
+            latest.connection.close();
         }
     }
 
     /// Keeps a connection that is unused from `now` on.
-    pub(super) fn put(&self, line: Line, now: Duration) {
+    pub(super) fn put(&self, connection: Http1Connection, now: Duration) {
         let mut unused = self.unused();
         if unused.len() < IDLE_CONNECTIONS {
-            unused.push(Unused { line, since: now });
+            unused.push(Unused {
+                connection,
+                since: now,
+            });
             return;
         }
-        line.close();
+        connection.close();
     }
 
     /// Closes what has been unused for too long at `now`, and says whether nothing is left.
     pub(super) fn close_unused(&self, now: Duration) -> bool {
         let mut unused = self.unused();
-        for one in unused.extract_if(.., |one| !(one.is_good(now) && one.line.is_ready())) {
-            one.line.close();
+        for one in unused.extract_if(.., |one| !(one.is_good(now) && one.connection.is_ready())) {
+            one.connection.close();
         }
         unused.is_empty()
     }
@@ -142,7 +145,7 @@ impl Server {
 
 impl Unused {
     fn is_good(&self, now: Duration) -> bool {
-        now.saturating_sub(self.since) < IDLE && !self.line.is_closed()
+        now.saturating_sub(self.since) < IDLE && !self.connection.is_closed()
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Way`]: the connection to an API below its TLS: direct, or through the proxy of `[http]`.
+//! [`ProxyConnector`]: the connection to an API below its TLS: direct, or through the proxy of `[http]`.
 
 use std::{
     fmt,
@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 use url::Url;
 
-use super::plain::{BoxError, Boxed, IsLoop, Names, Plain};
+use super::tcp::{BoxError, Boxed, IsLoop, Names, TcpConnector};
 
 /// The port of a SOCKS proxy whose address names none.
 const SOCKS_PORT: u16 = 1080;
@@ -51,15 +51,15 @@ impl std::error::Error for ProxyFailed {}
 
 /// Makes connections.
 #[derive(Clone)]
-pub(super) struct Way {
+pub(super) struct ProxyConnector {
     proxies: Arc<Matcher>,
-    plain: Plain,
+    tcp: TcpConnector,
     /// To a proxy with TLS of its own.
-    to_proxy: HttpsConnector<Plain>,
+    to_proxy: HttpsConnector<TcpConnector>,
 }
 
-impl Way {
-    pub(super) fn new(settings: &HttpSettings, tls: ClientConfig, plain: Plain) -> Self {
+impl ProxyConnector {
+    pub(super) fn new(settings: &HttpSettings, tls: ClientConfig, tcp: TcpConnector) -> Self {
         let proxies = match settings.proxy_setting() {
             ProxySetting::Direct => Matcher::builder().build(),
             ProxySetting::At(url) => Matcher::builder().all(url.expose_secret().trim()).build(),
@@ -69,10 +69,10 @@ impl Way {
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(plain.clone());
+            .wrap_connector(tcp.clone());
         Self {
             proxies: Arc::new(proxies),
-            plain,
+            tcp,
             to_proxy,
         }
     }
@@ -83,26 +83,26 @@ impl Way {
     }
 }
 
-impl Service<Uri> for Way {
+impl Service<Uri> for ProxyConnector {
     type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
     type Error = BoxError;
     type Future = Boxed<Self::Response>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.plain.poll_ready(cx)
+        self.tcp.poll_ready(cx)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let Some(proxy) = self.proxy(&uri) else {
-            let direct = self.plain.call(uri);
+            let direct = self.tcp.call(uri);
             return Box::pin(async move { Ok(MaybeHttpsStream::Http(direct.await?)) });
         };
-        let (plain, to_proxy) = (self.plain.clone(), self.to_proxy.clone());
+        let (tcp, to_proxy) = (self.tcp.clone(), self.to_proxy.clone());
         Box::pin(async move {
             let scheme = proxy.uri().scheme_str().unwrap_or_default().to_owned();
             match &*scheme {
                 "socks4" | "socks4a" | "socks5" | "socks5h" => {
-                    let through = through_socks(&scheme, &proxy, plain, uri).await?;
+                    let through = through_socks(&scheme, &proxy, tcp, uri).await?;
                     Ok(MaybeHttpsStream::Http(through))
                 }
                 _ => {
@@ -121,7 +121,7 @@ impl Service<Uri> for Way {
 async fn through_socks(
     scheme: &str,
     proxy: &Intercept,
-    plain: Plain,
+    tcp: TcpConnector,
     uri: Uri,
 ) -> Result<TokioIo<TcpStream>, BoxError> {
     let host = proxy.uri().host().unwrap_or_default();
@@ -138,9 +138,9 @@ async fn through_socks(
         _ => uri,
     };
     match scheme {
-        "socks4" | "socks4a" => SocksV4::new(at, plain).call(uri).await.map_err(failed),
+        "socks4" | "socks4a" => SocksV4::new(at, tcp).call(uri).await.map_err(failed),
         _ => {
-            let mut socks = SocksV5::new(at, plain);
+            let mut socks = SocksV5::new(at, tcp);
             if let Some((user, password)) = proxy.raw_auth() {
                 socks = socks.with_auth(user.into(), password.into());
             }

@@ -1,4 +1,4 @@
-//! [`Plain`]: connections without TLS, and below it, which never lead to the sidecar itself.
+//! [`TcpConnector`]: connections without TLS, and below it, which never lead to the sidecar itself.
 
 use std::{
     fmt,
@@ -80,12 +80,12 @@ error! {
 
 /// Connections without TLS, and below it.
 #[derive(Clone)]
-pub(super) struct Plain {
+pub(super) struct TcpConnector {
     http: HttpConnector<Names>,
     own: OwnAddresses,
 }
 
-impl Plain {
+impl TcpConnector {
     pub(super) fn new(own: OwnAddresses) -> Self {
         let mut http = HttpConnector::new_with_resolver(Names(GaiResolver::new()));
         http.enforce_http(false);
@@ -94,7 +94,7 @@ impl Plain {
     }
 }
 
-impl Service<Uri> for Plain {
+impl Service<Uri> for TcpConnector {
     type Response = TokioIo<TcpStream>;
     type Error = BoxError;
     type Future = Boxed<TokioIo<TcpStream>>;

@@ -1,4 +1,4 @@
-//! [`Line`]: a connection over HTTP/1.1, moved by the call that uses it.
+//! [`Http1Connection`]: a connection over HTTP/1.1, moved by the call that uses it.
 
 use std::{
     future::{Future, poll_fn},
@@ -26,14 +26,14 @@ pub(crate) const MAX_HEAD: usize = 64 * 1024;
 
 /// A connection that serves one request at a time. A task of its own would have to be woken for each
 /// request and for each answer: the call that uses it moves it instead.
-pub(super) struct Line {
+pub(super) struct Http1Connection {
     sender: SendRequest<Body>,
     open: Open,
     /// `None` where a task moves it, or where it has ended.
     connection: Option<Box<Connection<Counted, Body>>>,
 }
 
-impl Line {
+impl Http1Connection {
     pub(super) async fn new(stream: Counted) -> Result<Self, SendError> {
         let open = stream.open().clone();
         let (sender, connection) = Builder::new()

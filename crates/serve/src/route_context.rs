@@ -1,4 +1,4 @@
-//! [`Own`]: a request for a route of the sidecar's own, and who may have tokens there.
+//! [`RouteContext`]: a request for a route of the sidecar's own, and who may have tokens there.
 
 use std::sync::Arc;
 
@@ -10,10 +10,9 @@ use crate::{
     callers::{Identity, check_may_use, unproven},
     config::TokenUse,
     live::{Live, Served},
-    params::Wish,
+    params::TokenSelection,
     peer::Peer,
     problem::Problem,
-    routes::unknown,
     shared::Shared,
 };
 
@@ -22,14 +21,14 @@ pub(crate) const HANDED_OUT: &str = "tokens are handed out on Unix sockets and t
                                      add [[serve.callers]] with tokens = true, or connect to a Unix socket";
 
 /// A request for one of these routes.
-pub(crate) struct Own<'a> {
+pub(crate) struct RouteContext<'a> {
     pub(crate) shared: &'a Arc<Shared>,
     pub(crate) live: &'a Live,
     pub(crate) identity: &'a Identity,
     pub(crate) peer: &'a Peer,
 }
 
-impl Own<'_> {
+impl RouteContext<'_> {
     /// The provider whose tokens a route hands out, if this caller may have them.
     pub(crate) fn token_provider(
         &self,
@@ -64,7 +63,7 @@ impl Own<'_> {
     pub(crate) fn served(&self, name: &str) -> Result<&Arc<Served>, Problem> {
         if self.live.serve.tokens == TokenUse::Off {
             let what = "tokens are not handed out; set tokens = true in [serve]";
-            return Err(unknown(what));
+            return Err(Problem::unknown_route(what));
         }
         let no_provider = || {
             let names = self.live.names_for(self.identity).join(", ");
@@ -89,12 +88,16 @@ impl Own<'_> {
         Ok(())
     }
 
-    /// The source that a wish is for, within the caller's limit of new ones.
-    pub(crate) fn source(&self, wish: &Wish, served: &Served) -> Result<TokenSource, Problem> {
+    /// The source that a selection is for, within the caller's limit of new ones.
+    pub(crate) fn source(
+        &self,
+        selection: &TokenSelection,
+        served: &Served,
+    ) -> Result<TokenSource, Problem> {
         let named = |problem: Problem| problem.provider(&served.name);
-        let source = wish.source(served, self.identity).map_err(named)?;
-        if !wish.is_plain() {
-            let key = wish.key(&served.name);
+        let source = selection.source(served, self.identity).map_err(named)?;
+        if !selection.is_plain() {
+            let key = selection.key(&served.name);
             let admitted = self.shared.admit_key(self.identity, &key, self.live);
             admitted.map_err(named)?;
         }

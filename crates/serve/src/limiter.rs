@@ -1,4 +1,4 @@
-//! [`Room`]: how many of something there are at a time, up to a limit that a reload may change.
+//! [`Limiter`]: how many of something there are at a time, up to a limit that a reload may change.
 
 use std::sync::{
     Arc,
@@ -9,26 +9,26 @@ use tokio::sync::Notify;
 
 /// Counts what is there.
 #[derive(Debug, Default)]
-pub(crate) struct Room {
+pub(crate) struct Limiter {
     taken: AtomicUsize,
     freed: Notify,
 }
 
 /// One of those that are counted, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Taken(Arc<Room>);
+pub(crate) struct Permit(Arc<Limiter>);
 
-impl Room {
+impl Limiter {
     /// Counts one more, unless there are `limit` already.
-    pub(crate) fn try_take(self: &Arc<Self>, limit: usize) -> Option<Taken> {
+    pub(crate) fn try_take(self: &Arc<Self>, limit: usize) -> Option<Permit> {
         let more = |taken| (taken < limit).then_some(taken + 1);
         let order = (Ordering::AcqRel, Ordering::Acquire);
         let counted = self.taken.fetch_update(order.0, order.1, more);
-        counted.is_ok().then(|| Taken(self.clone()))
+        counted.is_ok().then(|| Permit(self.clone()))
     }
 
     /// Counts one more as soon as there are fewer than `limit` says then.
-    pub(crate) async fn take(self: &Arc<Self>, limit: impl Fn() -> usize) -> Taken {
+    pub(crate) async fn take(self: &Arc<Self>, limit: impl Fn() -> usize) -> Permit {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -46,7 +46,7 @@ impl Room {
     }
 }
 
-impl Drop for Taken {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, Ordering::AcqRel);
         self.0.freed.notify_waiters();
@@ -59,22 +59,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_limit_that_changes_counts_what_is_there_already() {
-        let room = Arc::new(Room::default());
-        let (first, second) = (room.try_take(2).unwrap(), room.try_take(2).unwrap());
-        assert!(room.try_take(2).is_none());
-        assert!(room.try_take(1).is_none());
+        let limiter = Arc::new(Limiter::default());
+        let (first, second) = (limiter.try_take(2).unwrap(), limiter.try_take(2).unwrap());
+        assert!(limiter.try_take(2).is_none());
+        assert!(limiter.try_take(1).is_none());
         drop(first);
-        assert!(room.try_take(1).is_none());
+        assert!(limiter.try_take(1).is_none());
         let waiting = tokio::spawn({
-            let room = room.clone();
-            async move { room.take(|| 1).await }
+            let limiter = limiter.clone();
+            async move { limiter.take(|| 1).await }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         drop(second);
         let third = waiting.await.unwrap();
-        assert!(room.try_take(1).is_none());
+        assert!(limiter.try_take(1).is_none());
         drop(third);
-        assert!(room.try_take(1).is_some());
+        assert!(limiter.try_take(1).is_some());
     }
 }
