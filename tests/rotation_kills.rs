@@ -144,7 +144,7 @@ fn assert_lost_between(start: Timestamp, end: Timestamp, outcome: &str) {
 
 /// Every other lane has a vendor with a grace period.
 fn has_grace(lane: usize) -> bool {
-    lane % 2 == 0
+    lane.is_multiple_of(2)
 }
 
 /// The steps of a lane: the rounds are dealt out to the lanes, and those with equal vendors start at
