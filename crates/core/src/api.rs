@@ -15,18 +15,18 @@ pub struct ApiRequest<'a>(&'a mut dyn ApiRequestParts);
 /// The parts of an API request that an HTTP library lends to [`ApiRequest`]. Only the integration of
 /// an HTTP library implements it.
 pub trait ApiRequestParts {
-    /// The method.
+    /// Returns the method.
     fn method(&self) -> &Method;
-    /// The whole URL.
+    /// Returns the whole URL.
     fn url(&self) -> Cow<'_, Url>;
     /// Replaces the URL.
     ///
     /// # Errors
     /// If the library can't express the URL.
     fn set_url(&mut self, url: Url) -> Result<(), Error>;
-    /// The headers.
+    /// Returns the headers.
     fn headers_mut(&mut self) -> &mut HeaderMap;
-    /// The body if all of it is in memory, as an empty one always is.
+    /// Returns the body if all of it is in memory, as an empty one always is.
     fn body(&self) -> Option<&[u8]>;
 }
 
@@ -36,19 +36,19 @@ impl<'a> ApiRequest<'a> {
         Self(parts)
     }
 
-    /// The method.
+    /// Returns the method.
     #[must_use]
     pub fn method(&self) -> &Method {
         self.0.method()
     }
 
-    /// The whole URL, with its query.
+    /// Returns the whole URL, with its query.
     #[must_use]
     pub fn url(&self) -> Cow<'_, Url> {
         self.0.url()
     }
 
-    /// The headers, to add to.
+    /// Returns the headers, to add to.
     #[must_use]
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.0.headers_mut()
@@ -77,7 +77,7 @@ impl<'a> ApiRequest<'a> {
         self.0.set_url(url)
     }
 
-    /// The body if all of it is in memory: an empty one always is, a stream never.
+    /// Returns the body if all of it is in memory: an empty one always is, a stream never.
     #[must_use]
     pub fn body(&self) -> Option<&[u8]> {
         self.0.body()
@@ -99,20 +99,20 @@ pub struct AttachContext<'a> {
 }
 
 impl<'a> AttachContext<'a> {
-    /// A context with the secrets that the provider declared, as they were when the token was
+    /// Creates a context with the secrets that the provider declared, as they were when the token was
     /// fetched.
     #[must_use]
     pub fn new(clock: &'a dyn Clock, secrets: &'a [(SecretRef, SecretString)]) -> Self {
         Self { clock, secrets }
     }
 
-    /// The wall-clock time.
+    /// Returns the wall-clock time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now().wall
     }
 
-    /// One of the secrets that the provider declared with
+    /// Returns one of the secrets that the provider declared with
     /// [`attach_secrets`](crate::Provider::attach_secrets).
     ///
     /// # Errors
@@ -144,7 +144,7 @@ pub struct ApiResponse<'a> {
 }
 
 impl<'a> ApiResponse<'a> {
-    /// A response with this status and these headers, which arrived at `now`.
+    /// Creates a response with this status and these headers, which arrived at `now`.
     #[must_use]
     pub fn new(status: StatusCode, headers: &'a HeaderMap, now: Timestamp) -> Self {
         Self {
@@ -170,31 +170,31 @@ impl<'a> ApiResponse<'a> {
         self
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The headers.
+    /// Returns the headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.headers
     }
 
-    /// The URL that the response came from, if the HTTP library says so.
+    /// Returns the URL that the response came from, if the HTTP library says so.
     #[must_use]
     pub fn url(&self) -> Option<&Url> {
         self.url
     }
 
-    /// When the response arrived.
+    /// Returns when the response arrived.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// The body, after [`Verdict::NeedsBody`] asked for it.
+    /// Returns the body, after [`Verdict::NeedsBody`] asked for it.
     #[must_use]
     pub fn body(&self) -> Option<&[u8]> {
         self.body
@@ -219,9 +219,9 @@ pub const PEEK_LIMIT: usize = 64 * 1024;
 /// How long a body may take after its headers; a slower one passes unjudged.
 pub const PEEK_TIME: Duration = Duration::from_millis(50);
 
-/// The rule of RFC 6750 §3.1, by status and headers alone: the error `invalid_token` in a challenge
-/// rejects the token whatever the status, since many APIs send it with 400 or 403. A 401 without it
-/// rejects the token too, unless a challenge says `insufficient_scope`.
+/// Judges by the rule of RFC 6750 §3.1, by status and headers alone: the error `invalid_token` in a
+/// challenge rejects the token whatever the status, since many APIs send it with 400 or 403. A 401
+/// without it rejects the token too, unless a challenge says `insufficient_scope`.
 #[must_use]
 pub fn judge_by_status(response: &ApiResponse<'_>) -> Verdict {
     let errors = challenge_parameters(response.headers(), "error");

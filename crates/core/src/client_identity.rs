@@ -15,7 +15,7 @@ pub struct ClientIdentity {
 }
 
 impl ClientIdentity {
-    /// A certificate chain and its private key, in one PEM text ([`pem_blocks`]).
+    /// Creates an identity of a certificate chain and its private key, in one PEM text ([`pem_blocks`]).
     #[must_use]
     pub fn from_pem(pem: impl Into<Vec<u8>>) -> Self {
         use sha2::Digest;
@@ -27,7 +27,7 @@ impl ClientIdentity {
         }
     }
 
-    /// The PEM text, including the private key.
+    /// Returns the PEM text, including the private key.
     #[must_use]
     pub fn expose_pem(&self) -> &[u8] {
         self.pem.expose_secret()

@@ -19,7 +19,7 @@ use crate::{IdentityKey, SecretRef, StoreError};
 ///   lease does.
 #[async_trait]
 pub trait DurableStore: fmt::Debug + Send + Sync + 'static {
-    /// The entry of an account. `None` only if none was ever written.
+    /// Returns the entry of an account. `None` only if none was ever written.
     async fn load(&self, key: &AccountKey) -> Result<Option<DurableEntry>, StoreError>;
 
     /// Writes an entry with the revision after `expected`, if the present one is `expected`
@@ -36,7 +36,7 @@ pub trait DurableStore: fmt::Debug + Send + Sync + 'static {
     /// Takes the lock of an account. Returns `None`, without waiting, while another has it.
     async fn lock(&self, key: &AccountKey) -> Result<Option<Box<dyn DurableLock>>, StoreError>;
 
-    /// Whether entries are encrypted. Default: no.
+    /// Returns whether entries are encrypted. Default: no.
     fn is_sealed(&self) -> bool {
         false
     }
@@ -85,7 +85,7 @@ impl Revision {
     /// The revision of an account without an entry.
     pub const NONE: Self = Self(0);
 
-    /// The revision after this one.
+    /// Returns the revision after this one.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -97,13 +97,13 @@ impl Revision {
 pub struct AccountKey([u8; 32]);
 
 impl AccountKey {
-    /// The key with these bytes, for stores and their tests.
+    /// Creates the key with these bytes, for stores and their tests.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The key's 32 bytes.
+    /// Returns the key's 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -134,7 +134,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account with this name at this endpoint, for a kind of provider.
+    /// Creates the account with this name at this endpoint, for a kind of provider.
     #[must_use]
     pub fn new(kind: &'static str, endpoint: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
@@ -160,26 +160,26 @@ impl Account {
         self
     }
 
-    /// The name in messages.
+    /// Returns the name in messages.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where the client's identifier is.
+    /// Returns where the client's identifier is.
     #[must_use]
     pub fn client_reference(&self) -> Option<&SecretRef> {
         self.client_id.as_ref()
     }
 
-    /// Where the first credential is.
+    /// Returns where the first credential is.
     #[must_use]
     pub fn seed_reference(&self) -> Option<&SecretRef> {
         self.seed.as_ref()
     }
 
-    /// The name of its entry, for the client with this identifier. No secret is in it, so that moving
-    /// or replacing one loses no entry.
+    /// Returns the name of its entry, for the client with this identifier. No secret is in it, so that
+    /// moving or replacing one loses no entry.
     #[must_use]
     pub fn key(&self, client_id: &str) -> AccountKey {
         let mut hash = IdentityKey::from_bytes([0; 32]).hash(b"biped account 1");

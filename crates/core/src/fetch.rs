@@ -61,7 +61,7 @@ struct Notes {
 type Sending<'a> = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, Error>> + Send + 'a>>;
 
 impl<'a> FetchContext<'a> {
-    /// A context for calling a provider directly, as tests do. The token manager makes its own.
+    /// Creates a context for calling a provider directly, as tests do. The token manager makes its own.
     #[must_use]
     pub fn new(http: &'a dyn HttpClient, clock: &'a dyn Clock) -> Self {
         Self {
@@ -164,7 +164,7 @@ impl<'a> FetchContext<'a> {
         Ok(answer)
     }
 
-    /// The token of another provider, which the `TokenManager` got before this fetch.
+    /// Returns the token of another provider, which the `TokenManager` got before this fetch.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) if nothing got it: the provider does not name
@@ -187,7 +187,7 @@ impl<'a> FetchContext<'a> {
         self.notes().refused.push(input.clone());
     }
 
-    /// The present credential of the provider's [account](crate::Provider::account).
+    /// Returns the present credential of the provider's [account](crate::Provider::account).
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) if nothing got it: the provider has no
@@ -221,13 +221,13 @@ impl<'a> FetchContext<'a> {
         self.notes().is_own = true;
     }
 
-    /// Whether all references may be resolved, and platforms asked.
+    /// Returns whether all references may be resolved, and platforms asked.
     #[must_use]
     pub fn resolves_all(&self) -> bool {
         self.references == References::All
     }
 
-    /// The number of the secret that is read where a reference names several, counted from 0.
+    /// Returns the number of the secret that is read where a reference names several, counted from 0.
     #[must_use]
     pub fn candidate(&self) -> usize {
         self.candidate
@@ -284,13 +284,13 @@ impl<'a> FetchContext<'a> {
         self.start(request)
     }
 
-    /// The wall-clock time.
+    /// Returns the wall-clock time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now().wall
     }
 
-    /// When the latest request was sent. The life of the token in its response starts then.
+    /// Returns when the latest request was sent. The life of the token in its response starts then.
     #[must_use]
     pub fn sent_at(&self) -> Timestamp {
         self.last_sent().unwrap_or_else(|| self.clock.now()).wall
@@ -311,7 +311,7 @@ impl<'a> FetchContext<'a> {
         Ok(value)
     }
 
-    /// What a [`SecretSource`](crate::SecretSource) or a signer uses during this fetch.
+    /// Returns what a [`SecretSource`](crate::SecretSource) or a signer uses during this fetch.
     #[must_use]
     pub fn source_context(&self) -> SourceContext<'_> {
         SourceContext::new(self.clock).with_http(self.http)
@@ -392,13 +392,13 @@ impl<'a> FetchContext<'a> {
         self.notes().replacement.take()
     }
 
-    /// Whether no other process is to hear of a refusal.
+    /// Returns whether no other process is to hear of a refusal.
     #[must_use]
     pub fn keeps_refusal(&self) -> bool {
         self.notes().is_own
     }
 
-    /// Whether another secret of a list may be accepted.
+    /// Returns whether another secret of a list may be accepted.
     #[must_use]
     pub fn tries_next_secret(&self) -> bool {
         self.notes().try_next
@@ -423,13 +423,13 @@ impl<'a> FetchContext<'a> {
         self.identity = identity;
     }
 
-    /// When the latest request was sent, on both clocks; `None` if none was.
+    /// Returns when the latest request was sent, on both clocks; `None` if none was.
     #[must_use]
     pub fn last_sent(&self) -> Option<Now> {
         self.notes().sent
     }
 
-    /// The clock of this fetch.
+    /// Returns the clock of this fetch.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
         self.clock
@@ -441,7 +441,7 @@ impl<'a> FetchContext<'a> {
         std::mem::take(&mut self.notes().secrets)
     }
 
-    /// How many places the reference names that could not be read; 0 if all could be read.
+    /// Returns how many places the reference names that could not be read; 0 if all could be read.
     #[must_use]
     pub fn unread_candidates(&self) -> usize {
         self.notes().unread
@@ -470,7 +470,7 @@ impl<'a> FetchContext<'a> {
         self
     }
 
-    /// A redactor that knows the secrets of this fetch.
+    /// Returns a redactor that knows the secrets of this fetch.
     #[must_use]
     pub fn redactor(&self) -> Redactor {
         let notes = self.notes();

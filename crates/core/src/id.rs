@@ -66,8 +66,8 @@ pub(crate) struct Credential {
 }
 
 impl ProviderId {
-    /// The id of a provider of this kind, at this token endpoint (or issuer), for this client (empty if
-    /// the vendor has no client identifiers).
+    /// Creates the id of a provider of this kind, at this token endpoint (or issuer), for this client
+    /// (empty if the vendor has no client identifiers).
     #[must_use]
     pub fn new(kind: &str, token_endpoint: impl AsRef<str>, client: impl AsRef<str>) -> Self {
         let mut parts = Parts {
@@ -225,44 +225,45 @@ impl ProviderId {
         self
     }
 
-    /// The name that the application uses.
+    /// Returns the name that the application uses.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The name, shared.
+    /// Returns the name, shared.
     #[must_use]
     pub fn shared_name(&self) -> Arc<str> {
         self.0.name.clone()
     }
 
-    /// The provider's kind: `contentsquare`, `envelope`, `oauth2`.
+    /// Returns the provider's kind: `contentsquare`, `envelope`, `oauth2`.
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.0.kind
     }
 
-    /// The token endpoint or issuer. All providers that share it share limits and `Retry-After`.
+    /// Returns the token endpoint or issuer. All providers that share it share limits and
+    /// `Retry-After`.
     #[must_use]
     pub fn token_endpoint(&self) -> &str {
         &self.0.token_endpoint
     }
 
-    /// The client identifier.
+    /// Returns the client identifier.
     #[must_use]
     pub fn client(&self) -> &str {
         &self.0.client
     }
 
-    /// The tenant, if the provider has tenants.
+    /// Returns the tenant, if the provider has tenants.
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
         self.0.tenant.as_deref()
     }
 
-    /// The places that the credentials and other secrets are read from, in order. What the configuration
-    /// contains itself is not among them.
+    /// Returns the places that the credentials and other secrets are read from, in order. What the
+    /// configuration contains itself is not among them.
     pub fn references(&self) -> impl Iterator<Item = Member<'_>> {
         let all = self.credentials().iter().map(|it| &it.reference);
         let places = all.chain(&self.0.read).flat_map(SecretRef::members);

@@ -22,7 +22,7 @@ struct Parts {
 }
 
 impl Input {
-    /// The token that the provider with this name and id gives for `request`.
+    /// Creates an input: the token that the provider with this name and id gives for `request`.
     #[must_use]
     pub fn new(provider: impl Into<Arc<str>>, id: ProviderId, request: TokenRequest) -> Self {
         Self(Arc::new(Parts {
@@ -33,8 +33,8 @@ impl Input {
         }))
     }
 
-    /// A further field of the other provider's response, such as `id_token`, in place of its access
-    /// token.
+    /// Asks for a further field of the other provider's response, such as `id_token`, in place of its
+    /// access token.
     #[must_use]
     pub fn with_field(self, field: impl Into<Box<str>>) -> Self {
         Self(Arc::new(Parts {
@@ -45,25 +45,25 @@ impl Input {
         }))
     }
 
-    /// The name of the other provider.
+    /// Returns the name of the other provider.
     #[must_use]
     pub fn provider(&self) -> &str {
         &self.0.provider
     }
 
-    /// The id of the other provider.
+    /// Returns the id of the other provider.
     #[must_use]
     pub fn id(&self) -> &ProviderId {
         &self.0.id
     }
 
-    /// What the other provider is asked for.
+    /// Returns what the other provider is asked for.
     #[must_use]
     pub fn request(&self) -> &TokenRequest {
         &self.0.request
     }
 
-    /// The field of the other provider's response; `None` for its access token.
+    /// Returns the field of the other provider's response; `None` for its access token.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         self.0.field.as_deref()

@@ -25,7 +25,7 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// A proof by this method, of what is found at `source`.
+    /// Creates a proof by this method, of what is found at `source`.
     #[must_use]
     pub fn new(method: impl Into<Cow<'static, str>>, source: Option<String>) -> Self {
         Self {

@@ -85,8 +85,8 @@ use crate::{
 ///   ([`HeaderValue::set_sensitive`](http::HeaderValue::set_sensitive)).
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
-    /// Which kind of provider issues tokens, where, to which client, and for which credentials: a part
-    /// of the cache key. It must name each secret that [`fetch`](Self::fetch) reads
+    /// Returns which kind of provider issues tokens, where, to which client, and for which credentials:
+    /// a part of the cache key. It must name each secret that [`fetch`](Self::fetch) reads
     /// ([`ProviderId::credential`](crate::ProviderId::credential)); otherwise two configurations get
     /// each other's tokens and refusals.
     fn id(&self) -> &ProviderId;
@@ -98,30 +98,31 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// a [`Configuration`](crate::ErrorKind::Configuration) error, before anything is sent.
     async fn fetch(&self, request: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error>;
 
-    /// The tokens of other providers that [`fetch`](Self::fetch) needs
+    /// Returns the tokens of other providers that [`fetch`](Self::fetch) needs
     /// ([`FetchContext::input`](crate::FetchContext::input)). The id must name each of them
     /// ([`ProviderId::input`](crate::ProviderId::input)). Default: none.
     fn inputs(&self) -> &[Input] {
         &[]
     }
 
-    /// The account whose credential changes with each use. [`fetch`](Self::fetch) gets the present one
-    /// from [`FetchContext::refresh_token`](crate::FetchContext::refresh_token), and notes the next with
+    /// Returns the account whose credential changes with each use. [`fetch`](Self::fetch) gets the
+    /// present one from [`FetchContext::refresh_token`](crate::FetchContext::refresh_token), and notes
+    /// the next with
     /// [`FetchContext::replace_refresh_token`](crate::FetchContext::replace_refresh_token). Default:
     /// none.
     fn account(&self) -> Option<&Account> {
         None
     }
 
-    /// The tenants of this provider. Without a tenant, a provider that has tenants gives no token.
-    /// Default: none.
+    /// Returns the tenants of this provider. Without a tenant, a provider that has tenants gives no
+    /// token. Default: none.
     fn tenants(&self) -> Option<&dyn Tenants> {
         None
     }
 
-    /// Whether this provider may be made anew for each fetch. That is so if it keeps nothing from one
-    /// fetch to the next, and if all it does to calls of the API is the same for every tenant. Where it
-    /// is so, a hundred thousand tenants take little memory. Default: false.
+    /// Returns whether this provider may be made anew for each fetch. That is so if it keeps nothing
+    /// from one fetch to the next, and if all it does to calls of the API is the same for every tenant.
+    /// Where it is so, a hundred thousand tenants take little memory. Default: false.
     fn is_made_anew(&self) -> bool {
         false
     }
@@ -143,21 +144,21 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// The secrets that [`attach`](Self::attach) needs, for vendors that sign each call. They are read
-    /// when a token is fetched, and kept as long as the token. Default: none.
+    /// Returns the secrets that [`attach`](Self::attach) needs, for vendors that sign each call. They
+    /// are read when a token is fetched, and kept as long as the token. Default: none.
     fn attach_secrets(&self) -> &[SecretRef] {
         &[]
     }
 
-    /// What an API response says about the request's token. Default: the rule of RFC 6750 §3.1
-    /// ([`judge_by_status`](crate::judge_by_status)). `WWW-Authenticate` with `invalid_token` rejects it
-    /// at any status, and so does 401, unless it says `insufficient_scope`.
+    /// Returns what an API response says about the request's token. Default: the rule of RFC 6750 §3.1
+    /// ([`judge_by_status`](crate::judge_by_status)). `WWW-Authenticate` with `invalid_token` rejects
+    /// it at any status, and so does 401, unless it says `insufficient_scope`.
     fn judge(&self, response: &ApiResponse<'_>) -> Verdict {
         judge_by_status(response)
     }
 
-    /// Whether a token from a store may be used: whether the vendor's response to `request` could have
-    /// been this token. Default: not if it is bound to a key.
+    /// Returns whether a token from a store may be used: whether the vendor's response to `request`
+    /// could have been this token. Default: not if it is bound to a key.
     ///
     /// A provider repeats here its checks of the vendor's responses, except those of the base URL and
     /// the lifetime, because not only this process writes to a store.
@@ -166,39 +167,41 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         token.confirmation().is_none()
     }
 
-    /// Whether this process was given the key with this thumbprint, as the other processes of a fleet are.
-    /// Then a sealed store keeps tokens that are bound to it ([`Token::confirmation`]), and such a token
-    /// from a sealed store is used. A key that the process made itself is not given. Default: no.
+    /// Returns whether this process was given the key with this thumbprint, as the other processes of a
+    /// fleet are. Then a sealed store keeps tokens that are bound to it ([`Token::confirmation`]), and
+    /// such a token from a sealed store is used. A key that the process made itself is not given.
+    /// Default: no.
     async fn is_given_key(&self, thumbprint: &str, cx: &FetchContext<'_>) -> bool {
         let _ = (thumbprint, cx);
         false
     }
 
-    /// Whether the vendor's tokens may be good until they are rejected
-    /// ([`Lifetime::UntilRejected`](crate::Lifetime::UntilRejected)). If not, such a token in a store is
-    /// not used. Default: no.
+    /// Returns whether the vendor's tokens may be good until they are rejected
+    /// ([`Lifetime::UntilRejected`](crate::Lifetime::UntilRejected)). If not, such a token in a store
+    /// is not used. Default: no.
     fn lives_until_rejected(&self) -> bool {
         false
     }
 
-    /// The client certificate for token requests, and for API calls with their tokens (RFC 8705 §3).
-    /// Default: none.
+    /// Returns the client certificate for token requests, and for API calls with their tokens (RFC 8705
+    /// §3). Default: none.
     fn client_identity(&self) -> Option<&IdentityRef> {
         None
     }
 
-    /// The servers that the configuration lists in `plain_http`: the token endpoint, its metadata and the
-    /// API may be asked there without TLS. Default: none.
+    /// Returns the servers that the configuration lists in `plain_http`: the token endpoint, its
+    /// metadata and the API may be asked there without TLS. Default: none.
     fn plain_http(&self) -> Option<&PlainHttp> {
         None
     }
 
-    /// Whether a request's signature covers its URL, so that a redirect can't be followed. Default: no.
+    /// Returns whether a request's signature covers its URL, so that a redirect can't be followed.
+    /// Default: no.
     fn signs_url(&self) -> bool {
         false
     }
 
-    /// The base URLs that the vendor's responses may name. Default: none.
+    /// Returns the base URLs that the vendor's responses may name. Default: none.
     ///
     /// A token with another base URL is not used, neither from a response nor from a store. A call to a
     /// whole URL that is neither at one of these nor at the configured `api_base_url` is refused before
@@ -211,8 +214,8 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Ok(BaseUrls::none())
     }
 
-    /// What the vendor says these credentials are good for (`/oauth/me`, RFC 7662). Default: `None`, for
-    /// a vendor that doesn't say.
+    /// Returns what the vendor says these credentials are good for (`/oauth/me`, RFC 7662). Default:
+    /// `None`, for a vendor that doesn't say.
     ///
     /// # Errors
     /// As [`fetch`](Self::fetch).
@@ -225,8 +228,8 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Ok(None)
     }
 
-    /// How this client proves who it is, for people. It may ask the source of an assertion, and sends
-    /// nothing to the vendor. Default: where the credentials of its [id](Self::id) are read from.
+    /// Returns how this client proves who it is, for people. It may ask the source of an assertion, and
+    /// sends nothing to the vendor. Default: where the credentials of its [id](Self::id) are read from.
     ///
     /// # Errors
     /// If the source of an assertion or a secret can't be read.
@@ -238,8 +241,8 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         })
     }
 
-    /// The method that [`proof`](Self::proof) names, without sending a request. It is shown for a proof
-    /// whose source fails. Default: none.
+    /// Returns the method that [`proof`](Self::proof) names, without sending a request. It is shown for
+    /// a proof whose source fails. Default: none.
     fn proof_method(&self) -> Option<&'static str> {
         None
     }
@@ -255,32 +258,33 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         ))
     }
 
-    /// How long a session lasts without use: a token that was neither issued nor used for this long is
-    /// not served. Default: `None`, for tokens that do not expire from disuse.
+    /// Returns how long a session lasts without use: a token that was neither issued nor used for this
+    /// long is not served. Default: `None`, for tokens that do not expire from disuse.
     fn idle_limit(&self) -> Option<Duration> {
         None
     }
 
-    /// How many token requests the vendor allows. The engine sends no more than these to the token
-    /// endpoint, unless its own settings say how many. Default: no limit is known.
+    /// Returns how many token requests the vendor allows. The engine sends no more than these to the
+    /// token endpoint, unless its own settings say how many. Default: no limit is known.
     fn fetch_limit(&self) -> Option<FetchLimit> {
         None
     }
 
-    /// A harmless request to the vendor's API that succeeds with any valid token. Default: none is known.
+    /// Returns a harmless request to the vendor's API that succeeds with any valid token. Default: none
+    /// is known.
     fn probe(&self) -> Option<Probe> {
         None
     }
 
-    /// A warning about these credentials that no response contains, such as that they expire next month.
-    /// Default: none.
+    /// Returns a warning about these credentials that no response contains, such as that they expire
+    /// next month. Default: none.
     fn warning(&self, now: Timestamp) -> Option<String> {
         let _ = now;
         None
     }
 
-    /// A warning about a token request that is sent all the same, such as that it breaks a rule that many
-    /// servers don't keep. It must not show a parameter's value. Default: none.
+    /// Returns a warning about a token request that is sent all the same, such as that it breaks a rule
+    /// that many servers don't keep. It must not show a parameter's value. Default: none.
     fn request_warning(&self, request: &TokenRequest) -> Option<String> {
         let _ = request;
         None
@@ -333,7 +337,7 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// A tenant with this provider and request.
+    /// Creates a tenant with this provider and request.
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>, request: TokenRequest) -> Self {
         Self {
@@ -364,7 +368,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// A request by its method and its path, and the status that a valid token brings.
+    /// Creates a request by its method and its path, and the status that a valid token brings.
     #[must_use]
     pub fn new(method: http::Method, path: impl Into<String>, status: u16) -> Self {
         Self {
@@ -411,7 +415,7 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// A value of the parameter `param`, and what the vendor calls it.
+    /// Creates the choice of a value of the parameter `param`, and what the vendor calls it.
     #[must_use]
     pub fn new(
         param: impl Into<String>,
@@ -427,7 +431,7 @@ impl Choice {
 }
 
 impl Inspection {
-    /// The same inspection with these secrets redacted, since it is shown to people.
+    /// Returns the same inspection with these secrets redacted, since it is shown to people.
     #[must_use]
     pub fn redacting(mut self, secrets: &Redactor) -> Self {
         let redact = |text: &mut String| *text = secrets.redacted(text).into_owned();

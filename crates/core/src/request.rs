@@ -69,7 +69,7 @@ pub enum ParamValue {
 }
 
 impl TokenRequest {
-    /// A request without scopes and parameters: the provider's defaults apply.
+    /// Creates a request without scopes and parameters: the provider's defaults apply.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -119,24 +119,24 @@ impl TokenRequest {
         self
     }
 
-    /// The scopes in the order in which they were written, each once.
+    /// Returns the scopes in the order in which they were written, each once.
     pub fn scope_names(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.scopes.iter().map(|scope| &**scope)
     }
 
-    /// The scopes in one text, in the order in which they were written, separated by `separator`; `None`
-    /// if there are none.
+    /// Returns the scopes in one text, in the order in which they were written, separated by
+    /// `separator`; `None` if there are none.
     #[must_use]
     pub fn joined_scopes(&self, separator: &str) -> Option<String> {
         (!self.scopes.is_empty()).then(|| self.scopes.join(separator))
     }
 
-    /// The parameters, sorted by name.
+    /// Returns the parameters, sorted by name.
     pub fn params(&self) -> impl ExactSizeIterator<Item = (&str, &ParamValue)> {
         self.params.iter().map(|(name, value)| (&**name, value))
     }
 
-    /// The value of one parameter.
+    /// Returns the value of one parameter.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&ParamValue> {
         let at = self
@@ -202,7 +202,7 @@ impl fmt::Display for TokenRequest {
 }
 
 impl ParamValue {
-    /// The text, if it is one.
+    /// Returns the text, if it is one.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -211,7 +211,7 @@ impl ParamValue {
         }
     }
 
-    /// The whole number, if it is one.
+    /// Returns the whole number, if it is one.
     #[must_use]
     pub fn as_integer(&self) -> Option<i64> {
         match self {
@@ -229,7 +229,7 @@ impl ParamValue {
         }
     }
 
-    /// The value as JSON, with its type.
+    /// Returns the value as JSON, with its type.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         match self {

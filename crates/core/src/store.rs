@@ -95,7 +95,7 @@ use crate::{DurableStore, IdentityKey, MAX_LIFETIME, StoreError, Timestamp, Toke
 /// ```
 #[async_trait]
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
-    /// The token stored under `key`.
+    /// Returns the token stored under `key`.
     async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError>;
 
     /// Stores a token, gives `lease` back, and wakes callers of [`changed`](Self::changed).
@@ -149,20 +149,21 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         std::future::pending().await
     }
 
-    /// How long the store is left alone after it failed. A store of several servers, of which another
-    /// takes over within a second or two, is tried again sooner. Default: 5 s.
+    /// Returns how long the store is left alone after it failed. A store of several servers, of which
+    /// another takes over within a second or two, is tried again sooner. Default: 5 s.
     fn rest(&self) -> Duration {
         Duration::from_secs(5)
     }
 
-    /// Whether what is stored is encrypted. Only then may a token enter that is bound to a key. Default: no.
+    /// Returns whether what is stored is encrypted. Only then may a token enter that is bound to a key.
+    /// Default: no.
     fn is_sealed(&self) -> bool {
         false
     }
 
-    /// The store's own key. The names of tokens contain digests of secrets under this key, so that a
-    /// process finds only tokens that its own secret could have fetched. It is read before each fetch,
-    /// and once, without waiting, when a manager is made. Default: none.
+    /// Returns the store's own key. The names of tokens contain digests of secrets under this key, so
+    /// that a process finds only tokens that its own secret could have fetched. It is read before each
+    /// fetch, and once, without waiting, when a manager is made. Default: none.
     ///
     /// The key is random, protected like the tokens, and the same for all processes that share the
     /// store. It must be kept: if it changes, the stored tokens are no longer found. Without a key only the place
@@ -172,8 +173,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         Ok(None)
     }
 
-    /// The part of this store that keeps credentials which change with each use. Default: `None`, for a
-    /// store that may lose what it keeps.
+    /// Returns the part of this store that keeps credentials which change with each use. Default:
+    /// `None`, for a store that may lose what it keeps.
     fn durable(&self) -> Option<Arc<dyn DurableStore>> {
         None
     }
@@ -185,7 +186,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 pub struct Generation(pub u64);
 
 impl Generation {
-    /// The generation of a token that is requested at `now`, if the last one is `self`.
+    /// Returns the generation of a token that is requested at `now`, if the last one is `self`.
     #[must_use]
     pub fn next(self, now: Timestamp) -> Self {
         Self(
@@ -195,7 +196,7 @@ impl Generation {
         )
     }
 
-    /// Whether it is at most a year ahead of `now`.
+    /// Returns whether it is at most a year ahead of `now`.
     #[must_use]
     pub fn is_plausible(self, now: Timestamp) -> bool {
         let latest = now.after(MAX_LIFETIME).min(Timestamp::MAX).unix_micros();

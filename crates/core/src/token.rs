@@ -92,15 +92,15 @@ impl Token {
         }
     }
 
-    /// The value of the `Authorization` header that carries it, marked sensitive. Cloning it doesn't
-    /// copy the text.
+    /// Returns the value of the `Authorization` header that carries it, marked sensitive. Cloning it
+    /// doesn't copy the text.
     #[inline]
     #[must_use]
     pub fn header(&self) -> &HeaderValue {
         &self.header
     }
 
-    /// The type that the vendor gave (RFC 6749 §7.1), or `Bearer` if it gave none.
+    /// Returns the type that the vendor gave (RFC 6749 §7.1), or `Bearer` if it gave none.
     #[must_use]
     pub fn token_type(&self) -> &str {
         match (self.token_type, &self.rare) {
@@ -110,13 +110,13 @@ impl Token {
         }
     }
 
-    /// When its request was sent. Its life starts then.
+    /// Returns when its request was sent. Its life starts then.
     #[must_use]
     pub fn requested_at(&self) -> Timestamp {
         self.requested_at
     }
 
-    /// When it expires; `None` for a token that is good until it is rejected.
+    /// Returns when it expires; `None` for a token that is good until it is rejected.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         (self.expires_at != Timestamp::MAX).then_some(self.expires_at)
@@ -129,39 +129,39 @@ impl Token {
         Some(expiry.since(self.requested_at))
     }
 
-    /// Why its lifetime is an assumption: neither the response nor the token itself told it, and the
-    /// vendor is not known to leave it out. `None` also for a token that was stored.
+    /// Returns why its lifetime is an assumption: neither the response nor the token itself told it,
+    /// and the vendor is not known to leave it out. `None` also for a token that was stored.
     #[must_use]
     pub fn assumed_lifetime(&self) -> Option<NoLifetime> {
         self.assumed
     }
 
-    /// The scopes that the vendor granted, in one text; `None` if it doesn't say, which means the
-    /// requested ones (RFC 6749 §5.1).
+    /// Returns the scopes that the vendor granted, in one text; `None` if it doesn't say, which means
+    /// the requested ones (RFC 6749 §5.1).
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.rare.as_ref()?.scope.as_deref()
     }
 
-    /// The base URL of the API that this token is for, if the vendor named one.
+    /// Returns the base URL of the API that this token is for, if the vendor named one.
     #[must_use]
     pub fn base_url(&self) -> Option<&Url> {
         self.base_url.as_deref()
     }
 
-    /// A further field of the vendor's response.
+    /// Returns a further field of the vendor's response.
     #[must_use]
     pub fn extra(&self, name: &str) -> Option<&Value> {
         self.rare.as_ref()?.extra.get(name)
     }
 
-    /// All further fields of the vendor's response.
+    /// Returns all further fields of the vendor's response.
     pub fn extras(&self) -> impl Iterator<Item = (&str, &Value)> {
         let extra = self.rare.iter().flat_map(|rare| &rare.extra);
         extra.map(|(name, value)| (name.as_str(), value))
     }
 
-    /// The thumbprint of the key that it is bound to (RFC 7800), if any.
+    /// Returns the thumbprint of the key that it is bound to (RFC 7800), if any.
     #[must_use]
     pub fn confirmation(&self) -> Option<&str> {
         self.rare.as_ref()?.confirmation.as_deref()
@@ -170,7 +170,7 @@ impl Token {
 
 /// For code that stores tokens.
 impl Token {
-    /// The authentication scheme before the token in the header (RFC 9110 §11.1).
+    /// Returns the authentication scheme before the token in the header (RFC 9110 §11.1).
     #[must_use]
     pub fn scheme(&self) -> &str {
         let scheme = self
@@ -227,26 +227,27 @@ pub struct TokenBuilder {
 }
 
 impl TokenBuilder {
-    /// The `token_type` of the response. Default: `Bearer`.
+    /// Sets the `token_type` of the response. Default: `Bearer`.
     pub fn token_type(mut self, token_type: Option<&str>) -> Self {
         self.token_type = token_type.map(Into::into);
         self
     }
 
-    /// The authentication scheme before the token in the header (RFC 9110 §11.1). Default:
+    /// Sets the authentication scheme before the token in the header (RFC 9110 §11.1). Default:
     /// `Bearer`.
     pub fn scheme(mut self, scheme: &'static str) -> Self {
         self.scheme = scheme;
         self
     }
 
-    /// The `expires_in` of the response. Zero counts as missing; more than a year is cut to a year.
+    /// Sets the `expires_in` of the response. Zero counts as missing; more than a year is cut to a
+    /// year.
     pub fn expires_in(mut self, expires_in: Option<Duration>) -> Self {
         self.stated = expires_in.filter(|life| !life.is_zero());
         self
     }
 
-    /// The `expires_in` of the response as JSON ([`wire::seconds`]), null if there is none.
+    /// Sets the `expires_in` of the response as JSON ([`wire::seconds`]), null if there is none.
     pub fn expires_in_json(self, value: &Value) -> Self {
         let unstated = match value {
             Value::Null => NoLifetime::Missing,
@@ -256,7 +257,7 @@ impl TokenBuilder {
             .unstated(Some(unstated))
     }
 
-    /// The expiry in `expires_on` or `expires_at` among the fields of the response
+    /// Sets the expiry in `expires_on` or `expires_at` among the fields of the response
     /// ([`wire::point_in_time`]), if `expires_in` is missing or can't be read.
     pub fn or_expires_at<'v>(mut self, field: impl Fn(&str) -> Option<&'v Value>) -> Self {
         if self.stated.is_some() {
@@ -275,54 +276,55 @@ impl TokenBuilder {
         self
     }
 
-    /// Why the lifetime is assumed, should it be: `None` if the vendor is known to leave it out. Default:
-    /// [`NoLifetime::Missing`].
+    /// Sets why the lifetime is assumed, should it be: `None` if the vendor is known to leave it out.
+    /// Default: [`NoLifetime::Missing`].
     pub fn unstated(mut self, why: Option<NoLifetime>) -> Self {
         self.unstated = why;
         self
     }
 
-    /// The response's expiry as a point in time. A point in the past counts as missing.
+    /// Sets the response's expiry as a point in time. A point in the past counts as missing.
     pub fn expires_at(self, expires_at: Option<Timestamp>) -> Self {
         let sent_at = self.sent_at;
         self.expires_in(expires_at.map(|expiry| expiry.since(sent_at)))
     }
 
-    /// The lifetime if neither the response nor the token itself (the `exp` of a JWT) says it. Default:
-    /// 15 minutes.
+    /// Sets the lifetime if neither the response nor the token itself (the `exp` of a JWT) says it.
+    /// Default: 15 minutes.
     pub fn assumed_lifetime(mut self, lifetime: Lifetime) -> Self {
         self.assumed = lifetime;
         self
     }
 
-    /// The expiry of a token that was stored; `None` for a token that is good until it is rejected. It
-    /// takes precedence over all other lifetimes.
+    /// Sets the expiry of a token that was stored; `None` for a token that is good until it is
+    /// rejected. It takes precedence over all other lifetimes.
     pub fn expiring_as_written(mut self, expires_at: Option<Timestamp>) -> Self {
         self.written = Some(expires_at);
         self
     }
 
-    /// The granted scopes, in one text.
+    /// Sets the granted scopes, in one text.
     pub fn scope(mut self, scope: Option<impl Into<String>>) -> Self {
         self.scope = scope.map(|scope| scope.into().into());
         self
     }
 
-    /// The base URL of the API that the token is for. A token whose base URL is not one of the
+    /// Sets the base URL of the API that the token is for. A token whose base URL is not one of the
     /// provider's [`base_urls`](crate::Provider::base_urls) is not used.
     pub fn base_url(mut self, base_url: Option<Url>) -> Self {
         self.base_url = base_url.map(Box::new);
         self
     }
 
-    /// Further fields of the response. They are kept in memory and in stores, and never shown.
+    /// Sets further fields of the response. They are kept in memory and in stores, and never shown.
     pub fn extra(mut self, fields: Map<String, Value>) -> Self {
         self.extra = fields;
         self
     }
 
-    /// The thumbprint of the key that the token is bound to (RFC 7800 `cnf`). Such a token enters only a
-    /// sealed store, and only if the provider [was given](crate::Provider::is_given_key) the key.
+    /// Sets the thumbprint of the key that the token is bound to (RFC 7800 `cnf`). Such a token enters
+    /// only a sealed store, and only if the provider [was given](crate::Provider::is_given_key) the
+    /// key.
     pub fn confirmation(mut self, thumbprint: Option<&str>) -> Self {
         self.confirmation = thumbprint.map(Into::into);
         self

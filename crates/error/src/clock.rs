@@ -51,26 +51,26 @@ impl Timestamp {
     /// The earliest point that it can hold.
     pub const MIN: Self = Self(i64::MIN);
 
-    /// The point given in whole seconds since the Unix epoch.
+    /// Creates the point given in whole seconds since the Unix epoch.
     #[must_use]
     pub const fn from_unix_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(NANOS))
     }
 
-    /// The point given in milliseconds since the Unix epoch.
+    /// Creates the point given in milliseconds since the Unix epoch.
     #[must_use]
     pub const fn from_unix_millis(millis: i64) -> Self {
         Self(millis.saturating_mul(1_000_000))
     }
 
-    /// The point given in nanoseconds since the Unix epoch.
+    /// Creates the point given in nanoseconds since the Unix epoch.
     #[inline]
     #[must_use]
     pub const fn from_unix_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
 
-    /// Nanoseconds since the Unix epoch.
+    /// Returns nanoseconds since the Unix epoch.
     #[inline]
     #[must_use]
     pub const fn unix_nanos(self) -> i64 {
@@ -81,37 +81,37 @@ impl Timestamp {
         Self(seconds.saturating_mul(NANOS).saturating_add(nanos))
     }
 
-    /// Whole seconds since the Unix epoch, rounded down.
+    /// Returns whole seconds since the Unix epoch, rounded down.
     #[must_use]
     pub const fn unix_seconds(self) -> i64 {
         self.0.div_euclid(NANOS)
     }
 
-    /// Whole milliseconds since the Unix epoch, rounded down.
+    /// Returns whole milliseconds since the Unix epoch, rounded down.
     #[must_use]
     pub const fn unix_millis(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
 
-    /// Whole microseconds since the Unix epoch, rounded down.
+    /// Returns whole microseconds since the Unix epoch, rounded down.
     #[must_use]
     pub const fn unix_micros(self) -> i64 {
         self.0.div_euclid(1_000)
     }
 
-    /// The point `duration` later.
+    /// Returns the point `duration` later.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(nanos(duration)))
     }
 
-    /// The point `duration` earlier.
+    /// Returns the point `duration` earlier.
     #[must_use]
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(duration)))
     }
 
-    /// How long after `earlier` this point is; zero if it is earlier.
+    /// Returns how long after `earlier` this point is; zero if it is earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

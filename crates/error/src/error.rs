@@ -115,7 +115,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The kind's name in lower case, as in logs, metrics and the command's JSON.
+    /// Returns the kind's name in lower case, as in logs, metrics and the command's JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -370,84 +370,85 @@ impl Error {
         self
     }
 
-    /// What kind of failure this is.
+    /// Returns what kind of failure this is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the same request may succeed later although nothing is changed.
+    /// Returns whether the same request may succeed later although nothing is changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.0.transient
     }
 
-    /// Whether the vendor refused the client itself (`invalid_client`, `unauthorized_client`, or a 401
-    /// that does not blame the request), so that every other request of this client would fail too.
+    /// Returns whether the vendor refused the client itself (`invalid_client`, `unauthorized_client`,
+    /// or a 401 that does not blame the request), so that every other request of this client would fail
+    /// too.
     #[must_use]
     pub fn refuses_client(&self) -> bool {
         self.0.refuses_client
     }
 
-    /// How long to wait before the next attempt, if the vendor or the token manager says so.
+    /// Returns how long to wait before the next attempt, if the vendor or the token manager says so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.waits.next()
     }
 
-    /// Whether this process is still asking the vendor, and the caller waited long enough.
+    /// Returns whether this process is still asking the vendor, and the caller waited long enough.
     #[must_use]
     pub fn is_still_fetching(&self) -> bool {
         matches!(self.0.waits.plan, Some(Plan::IsAsking))
     }
 
-    /// Whether it is known that nothing was sent to the vendor.
+    /// Returns whether it is known that nothing was sent to the vendor.
     #[must_use]
     pub fn is_unsent(&self) -> bool {
         self.0.unsent
     }
 
-    /// The vendor's own words, if it answered.
+    /// Returns the vendor's own words, if it answered.
     #[must_use]
     pub fn vendor(&self) -> Option<&VendorError> {
         self.0.vendor.as_ref()
     }
 
-    /// The name of the provider that failed.
+    /// Returns the name of the provider that failed.
     #[must_use]
     pub fn provider(&self) -> Option<&str> {
         self.0.provider.as_deref()
     }
 
-    /// The source of a token that another party makes, if that failed and not the vendor: `github`,
-    /// `file:/run/t`, `provider:workload`.
+    /// Returns the source of a token that another party makes, if that failed and not the vendor:
+    /// `github`, `file:/run/t`, `provider:workload`.
     #[must_use]
     pub fn token_source(&self) -> Option<&str> {
         self.0.token_source.as_deref()
     }
 
-    /// What failed, without the provider, the vendor's words and the remedy.
+    /// Returns what failed, without the provider, the vendor's words and the remedy.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// What is odd about the credentials that the vendor refused: a newline at the end of one, or another
-    /// that could not be read. It is the likeliest reason of the refusal.
+    /// Returns what is odd about the credentials that the vendor refused: a newline at the end of one,
+    /// or another that could not be read. It is the likeliest reason of the refusal.
     #[must_use]
     pub fn oddity(&self) -> Option<&str> {
         let credentials = self.0.credentials.as_deref()?;
         Some(&*credentials.odd).filter(|odd| !odd.is_empty())
     }
 
-    /// Where the credentials that the vendor refused were read.
+    /// Returns where the credentials that the vendor refused were read.
     #[must_use]
     pub fn credentials_from(&self) -> Option<&str> {
         let credentials = self.0.credentials.as_deref()?;
         Some(&*credentials.places).filter(|places| !places.is_empty())
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {
         self.0.remedy.as_deref()
@@ -476,8 +477,8 @@ fn refuses_client(vendor: &VendorError) -> bool {
 
 /// For code that wraps errors.
 impl Error {
-    /// The same error as the cause of one that shows its text already: so that a chain of errors
-    /// contains it and says nothing twice, it shows its kind only.
+    /// Returns the same error as the cause of one that shows its text already: so that a chain of
+    /// errors contains it and says nothing twice, it shows its kind only.
     #[must_use]
     pub fn as_cause(&self) -> Self {
         let told = self.as_told().clone();
@@ -490,7 +491,7 @@ impl Error {
         self.0.told.is_some()
     }
 
-    /// The error with its text.
+    /// Returns the error with its text.
     #[must_use]
     pub fn as_told(&self) -> &Self {
         self.0.told.as_ref().unwrap_or(self)

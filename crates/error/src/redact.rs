@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Error {
-    /// The same error as it may be shown: these secrets are redacted in all its texts, and then the
-    /// vendor's texts are cut and escaped.
+    /// Returns the same error as it may be shown: these secrets are redacted in all its texts, and then
+    /// the vendor's texts are cut and escaped.
     #[must_use]
     pub fn redacting(self, secrets: &Redactor) -> Self {
         if self.is_cause() {

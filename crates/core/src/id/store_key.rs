@@ -29,8 +29,8 @@ struct Read {
 }
 
 impl StoreKey {
-    /// Whether a client's tokens must stay in the process, because a store without an identity key
-    /// can't tell the client's secrets from others.
+    /// Returns whether a client's tokens must stay in the process, because a store without an identity
+    /// key can't tell the client's secrets from others.
     #[must_use]
     pub fn stays_in_process(identity: Option<&IdentityKey>, id: &ProviderId) -> bool {
         let is_here = |it: &Credential| {
@@ -39,13 +39,13 @@ impl StoreKey {
         identity.is_none() && (id.client().is_empty() || id.credentials().iter().any(is_here))
     }
 
-    /// The name of the tokens.
+    /// Returns the name of the tokens.
     #[must_use]
     pub fn key(&self) -> TokenKey {
         self.key
     }
 
-    /// The identity key of the store, if it has one.
+    /// Returns the identity key of the store, if it has one.
     #[must_use]
     pub fn identity(&self) -> Option<&IdentityKey> {
         self.identity.as_ref()
@@ -99,8 +99,8 @@ impl StoreKey {
         Ok(made)
     }
 
-    /// Whether a fetch read exactly the values that this key depends on. A token that was fetched with
-    /// other values belongs under another key.
+    /// Returns whether a fetch read exactly the values that this key depends on. A token that was
+    /// fetched with other values belongs under another key.
     #[must_use]
     pub fn is_of(&self, id: &ProviderId, secrets: &[SecretUse]) -> bool {
         if self.identity.is_none() {
@@ -123,9 +123,9 @@ impl StoreKey {
         })
     }
 
-    /// What other processes need to know whether they would be refused as well: a digest of what was
-    /// sent of each credential, or nothing for a credential that was not sent. `None` if that is not
-    /// certain.
+    /// Returns what other processes need to know whether they would be refused as well: a digest of
+    /// what was sent of each credential, or nothing for a credential that was not sent. `None` if that
+    /// is not certain.
     #[must_use]
     pub fn refused(&self, id: &ProviderId, secrets: &[SecretUse]) -> Option<Vec<Option<String>>> {
         let identity = self.identity.as_ref()?;
@@ -161,8 +161,8 @@ impl StoreKey {
         Some(all)
     }
 
-    /// Whether this process would send what was refused elsewhere. It reads the secrets, and runs
-    /// commands for that.
+    /// Returns whether this process would send what was refused elsewhere. It reads the secrets, and
+    /// runs commands for that.
     pub async fn would_be_refused(
         &self,
         id: &ProviderId,

@@ -23,8 +23,8 @@ const TENANT_DOMAIN: &[u8] = b"biped token key 2 of a tenant";
 pub struct TokenKey([u8; 32]);
 
 impl TokenKey {
-    /// The key of what `request` asks of the provider `id` in a store without an identity key. Of the
-    /// credentials only the places count.
+    /// Creates the key of what `request` asks of the provider `id` in a store without an identity key.
+    /// Of the credentials only the places count.
     ///
     /// The key under which a store holds the tokens of a source is `TokenSource::store_key`.
     #[must_use]
@@ -45,13 +45,13 @@ impl TokenKey {
         key.end()
     }
 
-    /// The key with these bytes, for stores and their tests.
+    /// Creates the key with these bytes, for stores and their tests.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The key's 32 bytes.
+    /// Returns the key's 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -14,7 +14,7 @@ impl Error {
         error
     }
 
-    /// Whether the message says more about a refusal than the vendor's words do
+    /// Returns whether the message says more about a refusal than the vendor's words do
     /// ([`with_message_beside_vendor`](Self::with_message_beside_vendor)).
     #[must_use]
     pub fn says_more_than_vendor(&self) -> bool {

@@ -26,7 +26,7 @@ pub struct VendorError {
 }
 
 impl VendorError {
-    /// An error response with this HTTP status, and no texts yet.
+    /// Creates an error response with this HTTP status, and no texts yet.
     #[must_use]
     pub fn new(status: u16) -> Self {
         Self {
@@ -63,7 +63,8 @@ impl VendorError {
         self
     }
 
-    /// The same error with its texts cut and escaped. Texts that were read from a store are neither.
+    /// Returns the same error with its texts cut and escaped. Texts that were read from a store are
+    /// neither.
     #[must_use]
     pub fn cut_and_escaped(self) -> Self {
         self.map_words(str::to_owned)
@@ -81,13 +82,13 @@ impl VendorError {
         }
     }
 
-    /// Whether the vendor gave a code, a reason or a message.
+    /// Returns whether the vendor gave a code, a reason or a message.
     #[must_use]
     pub fn has_words(&self) -> bool {
         self.code.is_some() || self.reason.is_some() || self.message.is_some()
     }
 
-    /// Whether the code or the reason is `code`.
+    /// Returns whether the code or the reason is `code`.
     #[must_use]
     pub fn names(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code) || self.reason.as_deref() == Some(code)
