@@ -4,13 +4,13 @@
 mod configured;
 mod signed;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use biped_config::{ConfigTable, ConfigValue, Origin, SecretSchemes, Value};
+use biped_config::{ConfigTable, ConfigValue, Origin, Value};
 use biped_core::{
     Clock, Error, ErrorKind, FetchContext, ProviderId, References, SecretRef, SystemClock,
 };

@@ -3,11 +3,10 @@
 
 mod configured;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use biped_config::{ConfigTable, ConfigValue, Origin, Problem, SecretScheme, SecretSchemes, Value};
-use biped_core::{Clock, Error, ErrorKind, ExposeSecret, References, SecretRef, SystemClock};
-use biped_reqwest::TokenClient;
+use biped_config::{ConfigTable, Origin, Problem, SecretScheme, Value};
+use biped_core::{Clock, Error, ErrorKind, ExposeSecret, SecretRef, SystemClock};
 use biped_sources::{Vault, VaultSettings};
 use biped_testing::ManualClock;
 use serde_json::{Value as Json, json};
