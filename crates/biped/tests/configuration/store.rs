@@ -42,12 +42,17 @@ fn an_unknown_kind_of_store_is_answered_with_the_known_ones() {
 #[cfg(not(feature = "redis"))]
 #[test]
 fn a_kind_of_store_whose_feature_is_off_names_the_feature() {
+    let told = "which is not enabled";
     let found = problems("[store]\nkind = 'redis'\nurl = 'redis://127.0.0.1'\n");
     assert_one(
         &found,
         "the configuration text:2: store.kind: ",
-        &["feature", "redis"],
+        &["feature redis", told],
     );
+    // Only an application without the feature sees it.
+    let book = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/troubleshooting.md");
+    let book = std::fs::read_to_string(book).unwrap();
+    assert!(book.contains(&format!("\n| `{told}` |")));
     assert_eq!(found.len(), 1, "{found:#?}");
 }
 
