@@ -231,7 +231,7 @@ fn headers(written: &[String]) -> Result<HeaderMap, Error> {
             Some((name, HeaderValue::from_str(value.trim()).ok()?))
         });
         let (name, value) = header
-            .ok_or_else(|| Error::configuration("--header: expected a header such as 'K: V'"))?;
+            .ok_or_else(|| Error::configuration("--header: expected a header such as 'NAME: VALUE'"))?;
         if OURS.contains(&name) {
             let message = format!("--header: {name} can't be set");
             return Err(Error::configuration(message)
