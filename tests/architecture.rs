@@ -197,8 +197,8 @@ fn no_crate_outgrows_its_limit() {
         ("crates/error", 860),
         // Places of secrets and lists of them, the door for other places (`secret/source.rs`), what was
         // odd about a refused one (`secret/oddity.rs`), and digests that tell one from another. Beyond
-        // 1 150: other places send requests.
-        ("crates/secret", 1_200),
+        // 1 150: other places send requests. Beyond 1 200: which file a place is in.
+        ("crates/secret", 1_220),
         // What a response says, in whatever envelope, and where a secret may be sent.
         ("crates/wire", 1_060),
         // Beyond 600: a command that gets input.
@@ -217,8 +217,9 @@ fn no_crate_outgrows_its_limit() {
         // 1 550: references that are tables, a kind whose base URL has a key of its own, and `plain_http`.
         // Beyond 1 680: where the name of a tenant may stand, and what it may be (tenant.rs). Beyond 2 000:
         // what sends requests for schemes (late.rs), and where they are refused (100). Beyond 2 120: how a
-        // value of another type is written as the expected one.
-        ("crates/config", 2_160),
+        // value of another type is written as the expected one. Beyond 2 160: which key a misspelled one
+        // stands for, and the columns of syntax errors.
+        ("crates/config", 2_220),
         // Beyond 1 850: the trust in a configuration that happens to be there (reach.rs, opened.rs:
         // 380), and the registry, which checks what an application registers and knows the keys of
         // kinds whose features are not enabled (220). Beyond 2 550: what an author meant by a key of
@@ -226,8 +227,9 @@ fn no_crate_outgrows_its_limit() {
         // others (120). Beyond 2 850: the built-in scheme of secrets, which is connected after the
         // configuration is read (registry/vault.rs), settings of connections for each provider (130), and
         // providers of tenants (tenants.rs: 300), which are made one by one, and which stores may keep
-        // credentials that change with each use.
-        ("crates/biped", 3_640),
+        // credentials that change with each use. Beyond 3 640: secret files that other users can write
+        // (builder/exposed.rs).
+        ("crates/biped", 3_760),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {

@@ -1,5 +1,7 @@
 //! [`Session`]: what all commands share: the configuration, the deadline and the runtime.
 
+mod rereading;
+
 use std::{
     cell::{Cell, OnceCell},
     ffi::{OsStr, OsString},
@@ -17,6 +19,8 @@ use biped::{
 use clap::builder::styling::AnsiColor;
 use etcetera::BaseStrategy;
 
+use self::rereading::Doubt;
+pub(crate) use self::rereading::Rereading;
 use crate::{
     args::{self, Args},
     failure::{Failure, Outcome},
@@ -464,61 +468,6 @@ fn as_resident(builder: Builder) -> Builder {
         .default_value("engine.max_wait", Settings::MAX_WAIT.as_secs_f64())
         .default_value("engine.share_failures", true)
         .default_value("store.kind", "memory")
-}
-
-/// A configuration file that is read again.
-#[derive(Clone, Debug)]
-pub(crate) struct Rereading {
-    builder: Builder,
-    pub(crate) path: PathBuf,
-    is_chance: bool,
-}
-
-impl Rereading {
-    /// Builds the providers by what the file says now. Nobody is asked whether to trust it.
-    pub(crate) fn read(&self) -> Result<Biped, Error> {
-        let check = match self.is_chance {
-            true => OwnerCheck::Refuse,
-            false => OwnerCheck::Warn,
-        };
-        let file = ConfigFile::open(self.path.clone(), check)?;
-        let builder = self.builder.clone().opened_file(file.clone());
-        if self.is_chance {
-            let reach = builder.reach(&file)?;
-            let place = place_of(&self.path)?;
-            let standing = Trusted::of_user()?.standing(&place, &reach);
-            if standing != Standing::Trusted {
-                return Err(Doubt {
-                    place,
-                    standing,
-                    reach,
-                }
-                .error());
-            }
-        }
-        builder.build()
-    }
-}
-
-/// Why a file may not be used: its contents are not trusted.
-struct Doubt {
-    place: PathBuf,
-    standing: Standing,
-    reach: biped::config::Reach,
-}
-
-impl Doubt {
-    fn error(&self) -> Error {
-        let place = trust::shown(&self.place);
-        let what = match self.standing {
-            Standing::Changed => "has changed since it was trusted",
-            _ => "is not trusted",
-        };
-        Error::configuration(format!("{place} {what}, so Biped does not use it")).with_remedy(
-            "review it with biped config show, then run biped trust; or name it with \
-             --config biped.toml",
-        )
-    }
 }
 
 /// The time of the wall clock.

@@ -230,8 +230,9 @@ fn headers(written: &[String]) -> Result<HeaderMap, Error> {
             let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
             Some((name, HeaderValue::from_str(value.trim()).ok()?))
         });
-        let (name, value) = header
-            .ok_or_else(|| Error::configuration("--header: expected a header such as 'NAME: VALUE'"))?;
+        let (name, value) = header.ok_or_else(|| {
+            Error::configuration("--header: expected a header such as 'NAME: VALUE'")
+        })?;
         if OURS.contains(&name) {
             let message = format!("--header: {name} can't be set");
             return Err(Error::configuration(message)

@@ -1,0 +1,66 @@
+//! [`Rereading`]: a configuration file that is read again. [`Doubt`]: why a file may not be used.
+
+use std::path::PathBuf;
+
+use biped::{
+    Biped, Builder, Error,
+    config::{ConfigFile, OwnerCheck, Reach},
+};
+
+use crate::trust::{self, Standing, Trusted, place_of};
+
+/// A configuration file that is read again.
+#[derive(Clone, Debug)]
+pub(crate) struct Rereading {
+    pub(super) builder: Builder,
+    pub(crate) path: PathBuf,
+    /// Whether it was found in the working directory, without being named.
+    pub(super) is_chance: bool,
+}
+
+impl Rereading {
+    /// Builds the providers by what the file says now. Nobody is asked whether to trust it.
+    pub(crate) fn read(&self) -> Result<Biped, Error> {
+        let check = match self.is_chance {
+            true => OwnerCheck::Refuse,
+            false => OwnerCheck::Warn,
+        };
+        let file = ConfigFile::open(self.path.clone(), check)?;
+        let builder = self.builder.clone().opened_file(file.clone());
+        if self.is_chance {
+            let reach = builder.reach(&file)?;
+            let place = place_of(&self.path)?;
+            let standing = Trusted::of_user()?.standing(&place, &reach);
+            if standing != Standing::Trusted {
+                return Err(Doubt {
+                    place,
+                    standing,
+                    reach,
+                }
+                .error());
+            }
+        }
+        builder.build()
+    }
+}
+
+/// Why a file may not be used: its contents are not trusted.
+pub(super) struct Doubt {
+    pub(super) place: PathBuf,
+    pub(super) standing: Standing,
+    pub(super) reach: Reach,
+}
+
+impl Doubt {
+    pub(super) fn error(&self) -> Error {
+        let place = trust::shown(&self.place);
+        let what = match self.standing {
+            Standing::Changed => "has changed since it was trusted",
+            _ => "is not trusted",
+        };
+        Error::configuration(format!("{place} {what}, so Biped does not use it")).with_remedy(
+            "review it with biped config show, then run biped trust; or name it with \
+             --config biped.toml",
+        )
+    }
+}
