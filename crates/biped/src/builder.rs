@@ -1,7 +1,6 @@
 //! [`Builder`]: collects the configuration of a [`Biped`].
 
 mod accounts;
-mod exposed;
 mod hints;
 mod needs;
 mod providers;
@@ -442,9 +441,6 @@ impl Builder {
 
     /// Logs what the operator should know of providers.
     fn log_warnings(&self, made: &BTreeMap<Arc<str>, Made>) {
-        if self.references != References::None {
-            exposed::warn(made);
-        }
         let now = self.clock.now().wall;
         for (name, made) in made {
             let clear = made.provider.plain_http().and_then(PlainHttp::warning);

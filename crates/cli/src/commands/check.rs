@@ -1,11 +1,11 @@
 //! `biped check`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use biped::{
     ApiClient, Biped, CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
     provider::{
-        PlainHttp, Probe, Proof,
+        Clock as _, PlainHttp, Probe, Proof, SystemClock,
         wire::{Escaped, escaped},
     },
     store::Credential,
@@ -13,6 +13,7 @@ use biped::{
 };
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::identity::{self, Reference, Shown};
 use crate::words::{base_url, in_words, scope};
@@ -82,6 +83,7 @@ async fn finding(
     let mut finding = Finding::of(name, source, tried.as_deref(), &proof);
     let references = identity::references_of(session, name, source, finding.ok).await;
     finding.note_references(references);
+    finding.warnings.extend(writable_by_others(source).await);
     if source.provider().account().is_some()
         && let Ok(Some(credential)) = session.limited(name, source.credential()).await
     {
@@ -221,7 +223,7 @@ impl Finding {
         };
         match &self.cause {
             None => {
-                let life = self.expires_in.map(std::time::Duration::from_secs);
+                let life = self.expires_in.map(Duration::from_secs);
                 let life = life.map_or("valid until it is rejected".into(), |life| {
                     format!("valid for {}", in_words(life))
                 });
@@ -261,6 +263,50 @@ impl Finding {
             lines.collect::<String>()
         )
     }
+}
+
+/// A warning for each secret file that other users can write, who could have another secret sent to the
+/// vendor. Others may read it: in containers, mounted secrets are usually readable for all.
+#[cfg(unix)]
+async fn writable_by_others(source: &TokenSource) -> Vec<String> {
+    use std::{fs, os::unix::fs::MetadataExt as _, thread};
+
+    /// How long a file system may take to say who can write a file.
+    const LIMIT: Duration = Duration::from_secs(1);
+
+    let references = source.provider().id().references();
+    let files: Vec<_> = references.filter_map(|place| place.file()).collect();
+    let (tell, told) = oneshot::channel();
+    // A file system that does not respond holds up a thread of its own, and the command does not wait for it.
+    let look = move || {
+        let exposed = files.into_iter().filter_map(|file| {
+            let mode = fs::metadata(&file)
+                .ok()
+                .filter(fs::Metadata::is_file)?
+                .mode()
+                & 0o7777;
+            let shown = file.display();
+            (mode & 0o002 != 0).then(|| {
+                format!(
+                    "other users can write the secret file {shown} (its mode is {mode:04o}); run \
+                     chmod o-w {shown}"
+                )
+            })
+        });
+        let _ = tell.send(exposed.collect());
+    };
+    if thread::Builder::new().spawn(look).is_err() {
+        return Vec::new();
+    }
+    tokio::select! {
+        exposed = told => exposed.unwrap_or_default(),
+        () = SystemClock.sleep(LIMIT) => Vec::new(),
+    }
+}
+
+#[cfg(not(unix))]
+async fn writable_by_others(_: &TokenSource) -> Vec<String> {
+    Vec::new()
 }
 
 /// Sends the harmless request; returns what it proves, or else a warning.
