@@ -260,11 +260,6 @@ fn the_place_of_a_tenant_is_checked_when_the_configuration_is_read() {
             "token_endpoint",
         ),
         (
-            "//{tenant}.crm.example/api",
-            "//{region}.crm.example/api",
-            "api_base_url",
-        ),
-        (
             "//{tenant}.crm.example/o",
             "//x{tenant}.crm.example/o",
             "token_endpoint",

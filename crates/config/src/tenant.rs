@@ -12,14 +12,11 @@ use crate::{
     problem::Problem,
     provider::ProviderKind,
     table::ConfigTable,
-    value::{ConfigValue, Value},
+    value::{ConfigValue, PLACE, Value},
 };
 
 /// The key of the pattern.
 const KEY: &str = "tenant";
-
-/// The placeholder for the name of a tenant.
-const PLACE: &str = "{tenant}";
 
 /// The longest name, in bytes.
 const LONGEST: usize = 64;

@@ -7,6 +7,9 @@ use url::Url;
 
 use crate::{field::FieldType, origin::Origin};
 
+/// The placeholder for the name of a tenant.
+pub(crate) const PLACE: &str = "{tenant}";
+
 /// A value of the configuration and its origin. `Debug` shows the origin only.
 #[derive(Clone)]
 pub struct ConfigValue {
@@ -232,10 +235,8 @@ impl ConfigValue {
         let expected = ty.expected();
         let url = self.to_text().filter(|_| ty == FieldType::Url);
         let url = url.and_then(|text| Url::parse(text.trim()).ok());
-        if url.is_some_and(|url| has_braces(&url)) {
-            return format!(
-                "expected {expected}; only {{tenant}}, in lower case, is replaced in a host"
-            );
+        if url.is_some_and(|url| is_for_tenants(&url)) {
+            return format!("expected {expected}; write {{tenant}} in lower case");
         }
         match self.way_to_write(ty) {
             Some(remedy) => format!("expected {expected}; {remedy}"),
@@ -320,7 +321,7 @@ impl ConfigValue {
     pub(crate) fn to_url_with(&self, plain_http: Option<&PlainHttp>) -> Option<Url> {
         let url = Url::parse(self.to_text()?.trim()).ok()?;
         PlainHttp::check_with(plain_http, &url).ok()?;
-        (url.fragment().is_none() && !has_braces(&url)).then_some(url)
+        (url.fragment().is_none() && !is_for_tenants(&url)).then_some(url)
     }
 
     /// The host and port that `plain_http` would have to list for this URL to be allowed.
@@ -365,9 +366,10 @@ pub(crate) fn any_of(mut all: impl Iterator<Item = Option<SecretRef>>) -> Option
     all.try_fold(first, |known, next| Some(known.or(&next?)))
 }
 
-/// Whether the host of a URL has braces: no host can, so a name in them was to be replaced.
-fn has_braces(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| host.contains(['{', '}']))
+/// Whether the host of a URL holds the place of a tenant. A place is filled in before a URL is read, and
+/// readers of URLs write hosts in lower case, so `{TENANT}` was written.
+fn is_for_tenants(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| host.contains(PLACE))
 }
 
 fn bare(is_of_type: bool) -> Option<&'static str> {
