@@ -227,9 +227,9 @@ fn no_crate_outgrows_its_limit() {
         // others (120). Beyond 2 850: the built-in scheme of secrets, which is connected after the
         // configuration is read (registry/vault.rs), settings of connections for each provider (130), and
         // providers of tenants (tenants.rs: 300), which are made one by one, and which stores may keep
-        // credentials that change with each use. Beyond 3 640: secret files that other users can write
-        // (builder/exposed.rs).
-        ("crates/biped", 3_760),
+        // credentials that change with each use. Beyond 3 640: a misspelled kind, and the
+        // parts of long functions.
+        ("crates/biped", 3_700),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {
