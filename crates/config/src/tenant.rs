@@ -268,7 +268,7 @@ fn check(value: &ConfigValue, text: &str, spot: Spot) -> Result<(), &'static str
     // Its query names a module, which is code.
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
     if path.starts_with("pkcs11:") && query.contains(PLACE) {
-        return Err("{tenant} can't stand in module-path");
+        return Err("{tenant} can't be part of module-path");
     }
     if spot == Spot::Plain {
         return Ok(());
