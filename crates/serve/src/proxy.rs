@@ -139,7 +139,7 @@ impl ProxyRequest<'_> {
         })
     }
 
-    /// Waits until there is a token, and returns for how long. It is had before the body is read, so that a
+    /// Waits until there is a token, and returns for how long. This comes before the body is read, so that a
     /// call that can't be made is refused before its caller sends much.
     async fn wait_for_token(
         &self,
