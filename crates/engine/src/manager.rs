@@ -207,7 +207,7 @@ impl TokenManagerBuilder {
 }
 
 impl TokenManager {
-    /// Starts a manager that sends its token requests through `http`.
+    /// Returns a builder of a manager that sends its token requests through `http`.
     pub fn builder(http: Arc<dyn HttpClient>) -> TokenManagerBuilder {
         let settings = Settings::default();
         TokenManagerBuilder {
@@ -222,15 +222,15 @@ impl TokenManager {
         }
     }
 
-    /// A handle to the tokens that `provider` gives for `request`. Costs a look-up; keep it.
+    /// Returns a handle to the tokens that `provider` gives for `request`. Costs a look-up; keep it.
     #[must_use]
     pub fn source(&self, provider: Arc<dyn Provider>, request: TokenRequest) -> TokenSource {
         let key = self.0.key(&provider, request);
         TokenSource::new(self.0.clone(), key, provider)
     }
 
-    /// The token for `request`, if it is fresh, without a handle, without waiting and without
-    /// copying anything: for applications that serve many tenants. `None`: ask a
+    /// Returns the token for `request`, if it is fresh, without a handle, without waiting and
+    /// without copying anything: for applications that serve many tenants. `None`: ask a
     /// [`source`](Self::source).
     #[must_use]
     pub fn fresh(&self, provider: &ProviderId, request: &TokenRequest) -> Option<TokenRef> {
@@ -238,7 +238,7 @@ impl TokenManager {
         self.0.keys.with(provider, request, |key| key.fresh(&now))?
     }
 
-    /// What is known of every key, in no order.
+    /// Returns what is known of every key, in no order.
     #[must_use]
     pub fn statuses(&self) -> Vec<Status> {
         let now = self.0.clock.now();
@@ -385,7 +385,7 @@ impl TokenManager {
         }
     }
 
-    /// The clock that everything goes by.
+    /// Returns the clock that everything goes by.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.0.clock

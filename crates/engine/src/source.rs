@@ -66,8 +66,8 @@ impl TokenSource {
         Self { engine, key, own }
     }
 
-    /// The token, if it is fresh: the hot path, which takes no lock, allocates nothing and copies
-    /// nothing.
+    /// Returns the token, if it is fresh. This is the hot path: it takes no lock, allocates nothing
+    /// and copies nothing.
     #[inline]
     #[must_use]
     pub fn fresh(&self) -> Option<TokenRef> {
@@ -84,7 +84,7 @@ impl TokenSource {
         is_usable.then(|| TokenRef(token))
     }
 
-    /// A usable token: at once where there is one, else from the vendor.
+    /// Returns a usable token, at once where there is one, else from the vendor.
     ///
     /// # Errors
     /// Why there is no token: the same error for all callers that waited.
@@ -98,8 +98,8 @@ impl TokenSource {
         }
     }
 
-    /// A token with at least `min_ttl` of its life left: for what takes long, like an upload. A
-    /// token that was just fetched is good enough, whatever its life.
+    /// Returns a token with at least `min_ttl` of its life left, for what takes long, like an
+    /// upload. A token that was just fetched is good enough, whatever its life.
     ///
     /// # Errors
     /// As [`token`](Self::token).
@@ -111,7 +111,7 @@ impl TokenSource {
         .await
     }
 
-    /// A token asked of the vendor now, whatever there is in memory or in the store. The old one
+    /// Asks the vendor for a token now, whatever there is in memory or in the store. The old one
     /// serves others until the new one is here.
     ///
     /// # Errors
@@ -138,8 +138,8 @@ impl TokenSource {
         .await
     }
 
-    /// How this client proves who it is, for people: it may ask the source of an assertion, and sends
-    /// nothing to the vendor.
+    /// Returns how this client proves who it is, for people. It may ask the source of an assertion, and
+    /// sends nothing to the vendor.
     ///
     /// # Errors
     /// If the source of an assertion, another provider's token or a secret can't be got.
@@ -364,7 +364,7 @@ impl TokenSource {
         Ok(())
     }
 
-    /// What the vendor says that these credentials are good for; `None` where it doesn't say.
+    /// Returns what the vendor says that these credentials are good for; `None` where it doesn't say.
     ///
     /// # Errors
     /// As a fetch; it is neither cached nor retried.
@@ -394,8 +394,8 @@ impl TokenSource {
         asked.await.map_err(|failure| self.named(failure.error))
     }
 
-    /// What the store holds for this key, usable or not, and how it stands; `None` without a store,
-    /// and for a key that no answer of the vendor's could have made. Runs no command.
+    /// Returns what the store holds for this key, usable or not, and how it stands; `None` without
+    /// a store, and for a token that no answer of the vendor's could have made. Runs no command.
     ///
     /// # Errors
     /// [`Store`](biped_core::ErrorKind::Store), and [`Secret`](biped_core::ErrorKind::Secret) where it
@@ -426,14 +426,14 @@ impl TokenSource {
         Ok(Some((token, state)))
     }
 
-    /// How this key stands.
+    /// Returns the status of this key.
     #[must_use]
     pub fn status(&self) -> Status {
         self.key.status(&self.engine.clock.now())
     }
 
-    /// The name under which the store has this source's token, by what its secrets are now. It reads
-    /// the environment and files for that, and runs no command.
+    /// Returns the name under which the store has this source's token, by what its secrets are now. It
+    /// reads the environment and files for that, and runs no command.
     ///
     /// `None` without a store, where a secret can't be read, and where the tokens stay in the process
     /// because the store can't tell their secrets apart
@@ -447,26 +447,26 @@ impl TokenSource {
         shared.key_of(&client.id, request).await.ok().flatten()
     }
 
-    /// What the tokens are for.
+    /// Returns what the tokens are for.
     #[must_use]
     pub fn request(&self) -> &TokenRequest {
         &self.key.request
     }
 
-    /// The provider of the tokens.
+    /// Returns the provider of the tokens.
     #[must_use]
     pub fn provider(&self) -> &Arc<dyn Provider> {
         let own = self.own.as_ref().and_then(|own| own.provider.as_ref());
         own.unwrap_or(&self.key.client.provider)
     }
 
-    /// The clock that everything goes by.
+    /// Returns the clock that everything goes by.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.engine.clock
     }
 
-    /// The same provider's tokens for another request.
+    /// Returns a source of the same provider's tokens for another request.
     #[must_use]
     pub fn with_request(&self, request: TokenRequest) -> Self {
         let provider = self.provider();
@@ -477,7 +477,7 @@ impl TokenSource {
         }
     }
 
-    /// The same request with another value for one parameter.
+    /// Returns a source for the same request with another value for one parameter.
     #[must_use]
     pub fn param(&self, name: impl AsRef<str>, value: impl Into<ParamValue>) -> Self {
         self.with_request(self.request().clone().param(name, value))

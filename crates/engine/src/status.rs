@@ -66,7 +66,7 @@ impl TokenState {
         }
     }
 
-    /// The state in one word, lower case.
+    /// Returns the state in one word, lower case.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ use crate::key::{cached::CachedToken, table::Key};
 pub struct TokenRef(pub(crate) Guard<Option<Arc<CachedToken>>>);
 
 impl TokenRef {
-    /// A token to keep.
+    /// Returns a token to keep.
     #[must_use]
     pub fn into_owned(self) -> Arc<CachedToken> {
         match Guard::into_inner(self.0) {

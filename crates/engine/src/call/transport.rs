@@ -27,7 +27,7 @@ pub trait Transport: Send {
     /// Lends the parts of a request.
     fn parts<'r>(&self, request: &'r mut Self::Request) -> impl ApiRequestParts + Send + 'r;
 
-    /// A second copy, to send again; `None` where the body is a stream.
+    /// Returns a second copy, to send again; `None` where the body is a stream.
     fn duplicate(&self, request: &Self::Request) -> Option<Self::Request>;
 
     /// Sends a request, with the certificate that the token is bound to
@@ -39,7 +39,7 @@ pub trait Transport: Send {
         token: &CachedToken,
     ) -> impl Future<Output = Result<Self::Response, Self::Error>> + Send;
 
-    /// What a response shows before its body is read.
+    /// Returns what a response shows before its body is read.
     fn seen<'r>(
         &self,
         response: &'r Self::Response,
@@ -60,7 +60,7 @@ pub trait Transport: Send {
         let _ = rejection;
     }
 
-    /// Sees a response off whose token was accepted. A protocol that may say otherwise after the
+    /// Returns the response, whose token was accepted. A protocol that may say otherwise after the
     /// body (gRPC, in trailers) remembers the token here, and tells
     /// [`judge_late`](TokenSource::judge_late). Default: nothing to remember.
     fn accepted(

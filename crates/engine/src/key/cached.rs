@@ -43,14 +43,14 @@ impl CachedToken {
         }
     }
 
-    /// Which of two tokens of a key is the newer.
+    /// Returns the generation, which tells the newer of two tokens of a key.
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// The certificate that API calls with this token must present, if it was asked for with one
-    /// (RFC 8705 §3).
+    /// Returns the certificate that API calls with this token must present, if it was asked for
+    /// with one (RFC 8705 §3).
     #[must_use]
     pub fn client_identity(&self) -> Option<&ClientIdentity> {
         self.credentials.as_ref()?.identity.as_ref()

@@ -41,7 +41,7 @@ pub enum CredentialState {
 }
 
 impl CredentialState {
-    /// The state's name: `ready`, `asking`, `refused`.
+    /// Returns the state's name: `ready`, `asking`, `refused`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,8 +53,8 @@ impl CredentialState {
 }
 
 impl TokenSource {
-    /// The credential of the provider's account, if it changes with each use. `None` if the provider
-    /// has no such account, or if the account was not seeded or was forgotten.
+    /// Returns the credential of the provider's account, if it changes with each use. `None` if the
+    /// provider has no such account, or if the account was not seeded or was forgotten.
     ///
     /// # Errors
     /// [`Store`](biped_core::ErrorKind::Store) if the store can't tell, and

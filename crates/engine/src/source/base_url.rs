@@ -8,7 +8,8 @@ use url::Url;
 use super::{Own, TokenSource};
 
 impl TokenSource {
-    /// The same tokens, with a base URL for API calls where the vendor's answer names none.
+    /// Returns a source of the same tokens, with a base URL for API calls where the vendor's answer
+    /// names none.
     #[must_use]
     pub fn with_api_base_url(mut self, api_base_url: Option<Url>) -> Self {
         let mut own = self.own.as_deref().cloned().unwrap_or_default();
@@ -27,7 +28,7 @@ impl TokenSource {
         self.own.as_ref()?.api_base_url.as_ref()
     }
 
-    /// Where the API is: as the token says, else as it was configured.
+    /// Returns where the API is: as the token says, else as it was configured.
     #[must_use]
     pub fn base_url<'a>(&'a self, token: &'a Token) -> Option<&'a Url> {
         token.base_url().or(self.configured_base_url())

@@ -8,7 +8,8 @@ use super::{Own, TokenSource};
 use crate::refused::Refused;
 
 impl TokenSource {
-    /// The same provider's tokens for one tenant: a customer whose credentials are found by this name.
+    /// Returns a source of the same provider's tokens for one tenant: a customer whose credentials are
+    /// found by this name.
     ///
     /// If no tenant may have the name, or if the provider has no tenants, every attempt to get a token
     /// fails with a [`Configuration`](biped_core::ErrorKind::Configuration) error, and nothing is sent.
