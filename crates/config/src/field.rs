@@ -57,7 +57,7 @@ pub enum FieldType {
 }
 
 impl FieldType {
-    /// Names the type in an error.
+    /// Returns what an error calls the type.
     #[must_use]
     pub fn expected(self) -> String {
         match self {
@@ -102,7 +102,7 @@ impl FieldType {
         }
     }
 
-    /// Whether values of this type must never be shown.
+    /// Returns whether values of this type must never be shown.
     #[must_use]
     pub fn is_secret(self) -> bool {
         matches!(
@@ -113,7 +113,7 @@ impl FieldType {
 }
 
 impl Field {
-    /// A key and the type of its value.
+    /// Creates a field: a key and the type of its value.
     #[must_use]
     pub const fn new(name: &'static str, ty: FieldType) -> Self {
         Self {
@@ -147,25 +147,25 @@ impl Field {
         self
     }
 
-    /// The key.
+    /// Returns the key.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The type of its value.
+    /// Returns the type of its value.
     #[must_use]
     pub fn ty(&self) -> FieldType {
         self.ty
     }
 
-    /// Whether the key is required.
+    /// Returns whether the key is required.
     #[must_use]
     pub fn is_required(&self) -> bool {
         self.required
     }
 
-    /// The sentence that describes the key.
+    /// Returns the sentence that describes the key.
     #[must_use]
     pub fn description(&self) -> &'static str {
         self.about

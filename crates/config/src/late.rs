@@ -18,7 +18,7 @@ impl LateHttp {
         let _ = self.0.set(http);
     }
 
-    /// The context with this client, if there is one.
+    /// Returns the context, with this client if there is one.
     #[must_use]
     pub fn give<'a>(&'a self, cx: &SourceContext<'a>) -> SourceContext<'a> {
         match self.0.get() {

@@ -52,13 +52,13 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// The directory of the configuration file, to which relative paths are relative.
+    /// Returns the directory of the configuration file, to which relative paths are relative.
     #[must_use]
     pub fn directory(&self) -> Option<&Path> {
         self.file()?.parent()
     }
 
-    /// The path of the configuration file, as it was given.
+    /// Returns the path of the configuration file, as it was given.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match self {
@@ -68,7 +68,7 @@ impl Origin {
         }
     }
 
-    /// The line of a file, from 1.
+    /// Returns the line of a file, from 1.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         match self {
@@ -87,13 +87,14 @@ impl Origin {
         }
     }
 
-    /// The same origin, from which no other references than these may be resolved.
+    /// Returns the same origin, from which no other references than these may be resolved.
     #[must_use]
     pub fn limited(self, references: References) -> Self {
         self.ruled(references, &SecretSchemes::default())
     }
 
-    /// The same, with schemes beside those that Biped knows.
+    /// Returns the same origin as [`limited`](Self::limited), with schemes beside those that Biped
+    /// knows.
     #[must_use]
     pub fn ruled(self, references: References, schemes: &SecretSchemes) -> Self {
         if references == References::All && schemes.is_empty() {
@@ -106,7 +107,7 @@ impl Origin {
         }
     }
 
-    /// The origin itself, without rules for references.
+    /// Returns the origin itself, without rules for references.
     #[must_use]
     pub fn plain(&self) -> &Self {
         match self {
@@ -115,7 +116,7 @@ impl Origin {
         }
     }
 
-    /// Which references from here may be resolved.
+    /// Returns which references from here may be resolved.
     #[must_use]
     pub fn references(&self) -> References {
         match self {

@@ -27,7 +27,8 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
-    /// An unknown key. The message names the nearest known key, or all known keys if none is near.
+    /// Creates the problem of an unknown key. The message names the nearest known key, or all known
+    /// keys if none is near.
     #[must_use]
     pub fn unknown_key<'k>(
         origin: Origin,
@@ -48,7 +49,8 @@ impl Problem {
         }
     }
 
-    /// Something other than a table, where one is expected. The message says how a table is written.
+    /// Creates the problem of something other than a table where one is expected. The message says how
+    /// a table is written.
     #[must_use]
     pub fn expected_table(origin: Origin, path: String) -> Self {
         // A variable or an option sets a single value.

@@ -67,7 +67,7 @@ pub struct ProviderKind {
 type Build = dyn Fn(&ProviderConfig) -> Result<Arc<dyn Provider>, Error> + Send + Sync;
 
 impl ProviderKind {
-    /// A kind of this name. `build` makes its providers.
+    /// Creates a kind of this name. `build` makes its providers.
     ///
     /// Without [`field`](Self::field)s, the kind takes the keys that `build` reads. With fields, the
     /// configuration is checked before `build` runs, and a value of the wrong type reads as missing.
@@ -94,7 +94,7 @@ impl ProviderKind {
         self
     }
 
-    /// Whether the kind declares its keys. If not, it takes the keys that it reads.
+    /// Returns whether the kind declares its keys. If not, it takes the keys that it reads.
     #[must_use]
     pub fn declares_fields(&self) -> bool {
         !self.fields.is_empty()
@@ -130,26 +130,26 @@ impl ProviderKind {
         self
     }
 
-    /// The API's base URL, if the configuration has one.
+    /// Returns the API's base URL, if the configuration has one.
     #[must_use]
     pub fn api_base_url(&self, config: &ProviderConfig) -> Option<Url> {
         let configured = config.url(API_BASE_URL);
         configured.or_else(|| config.url(self.base_url_key))
     }
 
-    /// The value of `kind = "…"`.
+    /// Returns the value of `kind = "…"`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The vendor or the standard.
+    /// Returns the vendor or the standard.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.about
     }
 
-    /// The keys that the kind takes: its own first, then those that every kind takes.
+    /// Returns the keys that the kind takes: its own first, then those that every kind takes.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         let is_own = |common: &&Field| !self.fields.iter().any(|own| own.name == common.name);
         self.fields.iter().chain(COMMON.iter().filter(is_own))
@@ -198,8 +198,8 @@ impl ProviderKind {
         config.finish(built)
     }
 
-    /// The token request that the configuration describes: its scopes, and the fields that are
-    /// [parameters of a request](Field::per_request).
+    /// Returns the token request that the configuration describes: its scopes, and the fields that
+    /// are [parameters of a request](Field::per_request).
     #[must_use]
     pub fn request(&self, config: &ProviderConfig) -> TokenRequest {
         let mut request = TokenRequest::new().scopes(config.texts("scope").unwrap_or_default());
@@ -290,7 +290,7 @@ type Others = dyn Fn(&str) -> Result<Option<(ProviderId, TokenRequest)>, String>
 type ReadFile = dyn Fn(&Origin, &Path) -> io::Result<String> + Send + Sync;
 
 impl ProviderConfig {
-    /// The configuration of the provider `name`. `values` holds its keys, with or without `kind`.
+    /// Creates the configuration of the provider `name`. `values` holds its keys, with or without `kind`.
     #[must_use]
     pub fn new(
         name: impl Into<Arc<str>>,
@@ -329,8 +329,8 @@ impl ProviderConfig {
         self
     }
 
-    /// The id of another provider of the configuration, and the request for its tokens. `None` if that
-    /// provider has problems of its own, which are reported there.
+    /// Returns the id of another provider of the configuration, and the request for its tokens. `None`
+    /// if that provider has problems of its own, which are reported there.
     ///
     /// # Errors
     /// A message if no provider has this name, or if it needs a token of this one.
@@ -349,20 +349,20 @@ impl ProviderConfig {
         self
     }
 
-    /// The name that the application uses for the provider.
+    /// Returns the name that the application uses for the provider.
     #[must_use]
     pub fn name(&self) -> Arc<str> {
         self.name.clone()
     }
 
-    /// The kind of provider.
+    /// Returns the kind of provider.
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.kind
     }
 
-    /// The client identifier and the client secret: `client_id` and `client_secret`, or the pairs
-    /// in `credentials`.
+    /// Returns the client identifier and the client secret: `client_id` and `client_secret`, or the
+    /// pairs in `credentials`.
     ///
     /// # Errors
     /// Fails if one is missing. The problem is also noted in the table.
@@ -393,7 +393,7 @@ impl ProviderConfig {
         Ok((id?, secret?))
     }
 
-    /// The text of a file that the configuration names, such as a description of a vendor.
+    /// Returns the text of a file that the configuration names, such as a description of a vendor.
     ///
     /// Such a file is checked in the same way as the configuration file: its owner, who may write it,
     /// and whether it has changed since it was trusted.

@@ -8,8 +8,9 @@ use crate::{
 };
 
 impl ConfigTable {
-    /// Which API responses reject the token: a table, or a list of tables, with `status` (a list of
-    /// statuses, or one), `at` (a JSON pointer, or `header:Name`) and `any_of` (a list of values).
+    /// Returns which API responses reject the token. The value is a table, or a list of tables,
+    /// with `status` (a list of statuses, or one), `at` (a JSON pointer, or `header:Name`) and
+    /// `any_of` (a list of values).
     #[must_use]
     pub fn rejection_rules(&self, key: &str) -> Option<Vec<RejectionRule>> {
         let tables = self.tables(key, true)?;

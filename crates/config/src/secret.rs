@@ -43,8 +43,8 @@ type OpenTable =
 type Open = dyn Fn(&str) -> Result<Arc<dyn SecretSource>, Error> + Send + Sync;
 
 impl SecretScheme {
-    /// A scheme of this name. `open` gets the text after the colon. It must not read the secret yet,
-    /// and fails if the text is not a valid reference.
+    /// Creates a scheme of this name. `open` gets the text after the colon. It must not read the secret
+    /// yet, and fails if the text is not a valid reference.
     pub fn new(
         name: impl Into<Box<str>>,
         open: impl Fn(&str) -> Result<Arc<dyn SecretSource>, Error> + Send + Sync + 'static,
@@ -57,8 +57,8 @@ impl SecretScheme {
         }
     }
 
-    /// Also takes a table of texts under the scheme's name: `{ acme = { … } }`. `open` must not read the
-    /// secret yet, and fails if the table is not a valid reference.
+    /// Takes a table of texts under the scheme's name as well: `{ acme = { … } }`. `open` must not read
+    /// the secret yet, and fails if the table is not a valid reference.
     #[must_use]
     pub fn with_table(
         mut self,
@@ -79,7 +79,7 @@ impl SecretScheme {
         self
     }
 
-    /// The name: the text before the colon.
+    /// Returns the name: the text before the colon.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -108,7 +108,7 @@ pub struct SecretSchemes {
 }
 
 impl SecretSchemes {
-    /// Whether no scheme is registered.
+    /// Returns whether no scheme is registered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
@@ -126,7 +126,7 @@ impl SecretSchemes {
         self
     }
 
-    /// The same schemes, each reference to which is an error that says `why`.
+    /// Returns the same schemes, each reference to which is an error that says `why`.
     #[must_use]
     pub fn refused(&self, why: &'static str) -> Self {
         Self {

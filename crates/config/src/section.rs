@@ -32,8 +32,8 @@ pub struct Section {
 type Read = dyn Fn(&ConfigTable) -> Result<Arc<dyn Any + Send + Sync>, Error> + Send + Sync;
 
 impl Section {
-    /// A section of this name, read by `read`. The declared keys are checked before `read` runs. The
-    /// problems that `read` notes are reported together with the others.
+    /// Creates a section of this name, read by `read`. The declared keys are checked before `read`
+    /// runs. The problems that `read` notes are reported together with the others.
     pub fn new<T: Any + Send + Sync>(
         name: impl Into<Box<str>>,
         read: impl Fn(&ConfigTable) -> Result<T, Error> + Send + Sync + 'static,
@@ -63,19 +63,19 @@ impl Section {
         self
     }
 
-    /// The name of the table.
+    /// Returns the name of the table.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the section is for.
+    /// Returns what the section is for.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.about
     }
 
-    /// The declared keys.
+    /// Returns the declared keys.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         self.fields.iter()
     }

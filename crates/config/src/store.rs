@@ -44,8 +44,8 @@ pub struct StoreKind {
 type Build = dyn Fn(&StoreConfig) -> Result<Arc<dyn TokenStore>, Error> + Send + Sync;
 
 impl StoreKind {
-    /// A kind of this name. `build` makes its stores; it runs while the configuration is read, and
-    /// must not connect yet.
+    /// Creates a kind of this name. `build` makes its stores; it runs while the configuration is
+    /// read, and must not connect yet.
     ///
     /// `[store]` may hold the keys of every registered kind, so that an option or a variable can
     /// choose another kind. Two kinds that declare the same key must therefore declare the same type.
@@ -75,19 +75,19 @@ impl StoreKind {
         self
     }
 
-    /// The value of `kind = "…"`.
+    /// Returns the value of `kind = "…"`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where the kind keeps tokens.
+    /// Returns where the kind keeps tokens.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.about
     }
 
-    /// The declared keys.
+    /// Returns the declared keys.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         self.fields.iter()
     }
@@ -130,7 +130,7 @@ pub struct StoreConfig {
 }
 
 impl StoreConfig {
-    /// The configuration of a store. `values` holds its keys, including `kind`.
+    /// Creates the configuration of a store. `values` holds its keys, including `kind`.
     #[must_use]
     pub fn new(origin: Origin, values: BTreeMap<String, ConfigValue>) -> Self {
         Self {
@@ -166,8 +166,8 @@ impl StoreConfig {
         })
     }
 
-    /// Why a secret was not read. Only a configuration that is shown, and not used, has such a reason;
-    /// it is not a problem there.
+    /// Returns why a secret was not read. Only a configuration that is shown, and not used, has such a
+    /// reason; it is not a problem there.
     #[must_use]
     pub fn unread(&self) -> Option<Error> {
         let unread = self.unread.lock();

@@ -40,8 +40,8 @@ pub struct ConfigTable {
 }
 
 impl ConfigTable {
-    /// A table of these values. `name` is the whole path of its key, such as `providers.shop`; the
-    /// name of a whole file is empty.
+    /// Creates a table of these values. `name` is the whole path of its key, such as
+    /// `providers.shop`; the name of a whole file is empty.
     #[must_use]
     pub fn new(
         name: impl Into<Box<str>>,
@@ -60,7 +60,7 @@ impl ConfigTable {
         }
     }
 
-    /// A table inside this one; its problems are noted here.
+    /// Creates a table inside this one; its problems are noted here.
     #[must_use]
     pub fn inner(&self, key: &str, origin: Origin, values: BTreeMap<String, ConfigValue>) -> Self {
         Self {
@@ -72,13 +72,13 @@ impl ConfigTable {
         }
     }
 
-    /// Where the table is from.
+    /// Returns where the table is from.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The whole path of a key in the table: `providers.shop.client_id`.
+    /// Returns the whole path of a key in the table: `providers.shop.client_id`.
     #[must_use]
     pub fn key(&self, key: &str) -> String {
         match (&*self.name, key) {
@@ -88,7 +88,7 @@ impl ConfigTable {
         }
     }
 
-    /// The keys and values, in the order of their source.
+    /// Returns the keys and values, in the order of their source.
     #[must_use]
     pub fn entries(&self) -> Vec<(&str, &ConfigValue)> {
         let entries = self.values.iter().map(|(key, value)| (&**key, value));
@@ -97,7 +97,7 @@ impl ConfigTable {
         entries
     }
 
-    /// A value as it was written.
+    /// Returns the value under a key, as it was written.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<&ConfigValue> {
         let mut read = locked(&self.read);
@@ -107,32 +107,32 @@ impl ConfigTable {
         self.values.get(key)
     }
 
-    /// A string.
+    /// Returns the string under a key.
     #[must_use]
     pub fn string(&self, key: &str) -> Option<String> {
         self.read(key, FieldType::Text, ConfigValue::to_text)
     }
 
-    /// A whole number.
+    /// Returns the whole number under a key.
     #[must_use]
     pub fn integer(&self, key: &str) -> Option<i64> {
         self.read(key, FieldType::Integer, ConfigValue::to_integer)
     }
 
-    /// A number, whole or not.
+    /// Returns the number under a key, whole or not.
     #[must_use]
     pub fn number(&self, key: &str) -> Option<f64> {
         self.read(key, FieldType::Number, ConfigValue::to_float)
     }
 
-    /// `true` or `false`.
+    /// Returns the `true` or `false` under a key.
     #[must_use]
     pub fn boolean(&self, key: &str) -> Option<bool> {
         self.read(key, FieldType::Bool, ConfigValue::to_bool)
     }
 
-    /// A URL to which secrets and tokens may go: https, or http to this machine or to a server that
-    /// `plain_http` lists.
+    /// Returns the URL under a key, to which secrets and tokens may go: https, or http to this
+    /// machine or to a server that `plain_http` lists.
     #[must_use]
     pub fn url(&self, key: &str) -> Option<Url> {
         let value = self.value(key)?;
@@ -143,7 +143,7 @@ impl ConfigTable {
         url
     }
 
-    /// The servers that the provider's `plain_http` lists.
+    /// Returns the servers that the provider's `plain_http` lists.
     #[must_use]
     pub fn plain_http(&self) -> Option<&PlainHttp> {
         self.plain_http.as_ref()
@@ -177,25 +177,25 @@ impl ConfigTable {
         }
     }
 
-    /// A date: the start of that day, UTC.
+    /// Returns the date under a key: the start of that day, UTC.
     #[must_use]
     pub fn date(&self, key: &str) -> Option<Timestamp> {
         self.read(key, FieldType::Date, ConfigValue::to_date)
     }
 
-    /// A duration.
+    /// Returns the duration under a key.
     #[must_use]
     pub fn duration(&self, key: &str) -> Option<Duration> {
         self.read(key, FieldType::Duration, ConfigValue::to_duration)
     }
 
-    /// Several strings, or one.
+    /// Returns the strings under a key: several, or one.
     #[must_use]
     pub fn texts(&self, key: &str) -> Option<Vec<String>> {
         self.read(key, FieldType::Texts, ConfigValue::to_texts)
     }
 
-    /// A secret, or several that overlap.
+    /// Returns the secret under a key, or several that overlap.
     #[must_use]
     pub fn secret(&self, key: &str) -> Option<SecretRef> {
         // An empty secret is a mistake, as it is in a file or a variable.
@@ -203,7 +203,8 @@ impl ConfigTable {
         Some(secret.configured_at(self.place(key)))
     }
 
-    /// The path of a file. A relative path is relative to the configuration file that holds it.
+    /// Returns the path of the file that a key names. A relative path is relative to the
+    /// configuration file that holds it.
     #[must_use]
     pub fn path(&self, key: &str) -> Option<PathBuf> {
         let path = self.string(key)?;
@@ -211,13 +212,14 @@ impl ConfigTable {
         Some(directory.map_or_else(|| path.clone().into(), |directory| directory.join(&path)))
     }
 
-    /// A table.
+    /// Returns the table under a key.
     #[must_use]
     pub fn table(&self, key: &str) -> Option<Self> {
         self.read(key, FieldType::Table, |value| self.table_of(key, value))
     }
 
-    /// A list of tables (`[[key]]`). With `or_one`, a table (`[key]`) is a list of one.
+    /// Returns the list of tables under a key (`[[key]]`). With `or_one`, a table (`[key]`) is a
+    /// list of one.
     #[must_use]
     pub fn tables(&self, key: &str, or_one: bool) -> Option<Vec<Self>> {
         let value = self.value(key)?;
@@ -233,7 +235,7 @@ impl ConfigTable {
         self.checked(key, tables, expected, |_| true)
     }
 
-    /// The value that belongs to one of these words.
+    /// Returns the value that belongs to the word under a key, which is one of `choices`.
     #[must_use]
     pub fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.string(key)?;
@@ -243,7 +245,7 @@ impl ConfigTable {
         self.checked(key, chosen.map(|(_, value)| *value), &expected, |_| true)
     }
 
-    /// A whole number from 1 up.
+    /// Returns the whole number under a key, from 1 up.
     #[must_use]
     pub fn count<N: TryFrom<i64>>(&self, key: &str) -> Option<N> {
         let number = self.integer(key)?;
@@ -251,7 +253,7 @@ impl ConfigTable {
         self.checked(key, number, "a whole number from 1 up", |_| true)
     }
 
-    /// A duration above zero.
+    /// Returns the duration under a key, above zero.
     #[must_use]
     pub fn positive_duration(&self, key: &str) -> Option<Duration> {
         let time = Some(self.duration(key)?);
@@ -357,13 +359,13 @@ impl ConfigTable {
         }
     }
 
-    /// Whether a key that was noted as unknown probably stands for this one.
+    /// Returns whether a key that was noted as unknown probably stands for this one.
     #[must_use]
     pub fn is_misspelled(&self, key: &str) -> bool {
         locked(&self.misspelled).contains(&self.key(key))
     }
 
-    /// Whether a problem was noted.
+    /// Returns whether a problem was noted.
     #[must_use]
     pub fn has_problems(&self) -> bool {
         !locked(&self.problems).is_empty()

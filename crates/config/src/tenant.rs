@@ -111,7 +111,7 @@ impl TenantPattern {
         Ok(())
     }
 
-    /// The values of a provider with the name of a tenant in them.
+    /// Returns the values of a provider with the name of a tenant in them.
     #[must_use]
     pub fn fill(
         kind: &ProviderKind,
@@ -126,7 +126,7 @@ impl TenantPattern {
         values.iter().map(fill).collect()
     }
 
-    /// The values with a name that stands for all, to check a configuration with.
+    /// Returns the values with a name that stands for all, to check a configuration with.
     #[must_use]
     pub fn sample(
         kind: &ProviderKind,
@@ -135,8 +135,8 @@ impl TenantPattern {
         Self::fill(kind, values, SAMPLE)
     }
 
-    /// The text of a table that is `text` once the sample is filled in, such as the token endpoint of all
-    /// tenants.
+    /// Returns the text of a table that is `text` once the sample is filled in, such as the token
+    /// endpoint of all tenants.
     #[must_use]
     pub fn unfilled(table: &ConfigTable, text: &str) -> Option<String> {
         let values = table.entries().into_iter();
@@ -145,7 +145,7 @@ impl TenantPattern {
     }
 }
 
-/// Writes the name of a tenant in every place for it.
+/// Returns the text with the name of a tenant in every place for it.
 #[must_use]
 pub fn of_tenant(text: &str, name: &str) -> String {
     text.replace(PLACE, name)

@@ -60,7 +60,7 @@ macro_rules! from {
 from! { &str => Text, String => Text, i64 => Integer, i32 => Integer, f64 => Float, bool => Bool }
 
 impl ConfigValue {
-    /// The value as a string, if it is one.
+    /// Returns the value as a string, if it is one.
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
         match &self.raw {
@@ -69,7 +69,7 @@ impl ConfigValue {
         }
     }
 
-    /// The value as a whole number, if it is one. The text of a variable is parsed.
+    /// Returns the value as a whole number, if it is one. The text of a variable is parsed.
     #[must_use]
     pub fn to_integer(&self) -> Option<i64> {
         match &self.raw {
@@ -79,7 +79,7 @@ impl ConfigValue {
         }
     }
 
-    /// The value as a number, if it is one. The text of a variable is parsed.
+    /// Returns the value as a number, if it is one. The text of a variable is parsed.
     #[must_use]
     pub fn to_float(&self) -> Option<f64> {
         #[allow(clippy::cast_precision_loss)] // settings are small
@@ -91,7 +91,7 @@ impl ConfigValue {
         }
     }
 
-    /// The value as `true` or `false`, if it is one. The text of a variable is parsed.
+    /// Returns the value as `true` or `false`, if it is one. The text of a variable is parsed.
     #[must_use]
     pub fn to_bool(&self) -> Option<bool> {
         match &self.raw {
@@ -101,14 +101,14 @@ impl ConfigValue {
         }
     }
 
-    /// Whether the value is `false`.
+    /// Returns whether the value is `false`.
     #[must_use]
     pub fn is_false(&self) -> bool {
         self.to_bool() == Some(false)
     }
 
-    /// The value as a list of strings. One string is a list of one; the text of a variable is split at
-    /// spaces.
+    /// Returns the value as a list of strings. One string is a list of one; the text of a variable is
+    /// split at spaces.
     #[must_use]
     pub fn to_texts(&self) -> Option<Vec<String>> {
         match &self.raw {
@@ -121,8 +121,8 @@ impl ConfigValue {
         }
     }
 
-    /// The value as one secret or several. The text of a variable is the secret itself; relative paths
-    /// are relative to the configuration file.
+    /// Returns the value as one secret or several. The text of a variable is the secret itself; relative
+    /// paths are relative to the configuration file.
     #[must_use]
     pub fn to_secret(&self) -> Option<SecretRef> {
         let secret = self.reference()?;
@@ -211,7 +211,7 @@ impl ConfigValue {
         (!argv.is_empty()).then(|| SecretRef::command(argv))
     }
 
-    /// Whether the value is a text that refers to a secret, or begins like such a text.
+    /// Returns whether the value is a text that refers to a secret, or begins like such a text.
     #[must_use]
     pub fn is_reference(&self) -> bool {
         let Value::Text(text) = &self.raw else {
@@ -263,7 +263,7 @@ impl ConfigValue {
         quoted.filter(|_| line.is_some())
     }
 
-    /// Whether the value is of this type.
+    /// Returns whether the value is of this type.
     #[must_use]
     pub fn fits(&self, ty: FieldType) -> bool {
         match ty {
@@ -288,8 +288,8 @@ impl ConfigValue {
         }
     }
 
-    /// The value as a duration, if it is one: seconds as a number, or a text with a unit (`ms`, `s`,
-    /// `m`, `h`, `d`). The text of a variable needs no unit.
+    /// Returns the value as a duration, if it is one: seconds as a number, or a text with a unit (`ms`,
+    /// `s`, `m`, `h`, `d`). The text of a variable needs no unit.
     #[must_use]
     pub fn to_duration(&self) -> Option<Duration> {
         if let Some(seconds) = self.to_float() {
@@ -310,8 +310,8 @@ impl ConfigValue {
         Duration::try_from_secs_f64(number * unit).ok()
     }
 
-    /// The value as a URL to which secrets and tokens may go, if it is one: https, or http to
-    /// loopback. A fragment is refused, because no request contains it.
+    /// Returns the value as a URL to which secrets and tokens may go, if it is one: https, or http
+    /// to loopback. A fragment is refused, because no request contains it.
     #[must_use]
     pub fn to_url(&self) -> Option<Url> {
         self.to_url_with(None)
@@ -332,7 +332,7 @@ impl ConfigValue {
         self.to_url_with(Some(&servers)).map(|_| server)
     }
 
-    /// The value as JSON of the same type; a date becomes a string.
+    /// Returns the value as JSON of the same type; a date becomes a string.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         match &self.raw {
