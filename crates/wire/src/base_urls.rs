@@ -31,16 +31,16 @@ pub struct BaseUrls {
 }
 
 impl BaseUrls {
-    /// No base URL: the vendor's answers don't name one.
+    /// Allows no base URL: the vendor's answers don't name one.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Base URLs at one of `hosts`: `vendor.example` is exactly that host, `*.vendor.example` every
-    /// host below it. They must be https, on the default port, without user name, query and fragment.
-    /// If the token endpoint is on loopback, as in tests and with the sandbox, a base URL may be any
-    /// loopback address instead.
+    /// Allows base URLs at one of `hosts`: `vendor.example` is exactly that host, `*.vendor.example`
+    /// every host below it. They must be https, on the default port, without user name, query and
+    /// fragment. If the token endpoint is on loopback, as in tests and with the sandbox, a base URL
+    /// may be any loopback address instead.
     #[must_use]
     pub fn at(hosts: &[impl AsRef<str>], token_endpoint: &Url) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl BaseUrls {
         }
     }
 
-    /// Only this base URL, which comes from the configuration: every token carries it.
+    /// Allows only this base URL, which comes from the configuration: every token carries it.
     #[must_use]
     pub fn fixed(url: Url) -> Self {
         Self {
@@ -59,13 +59,13 @@ impl BaseUrls {
         }
     }
 
-    /// Whether an answer may name no base URL at all.
+    /// Returns whether no answer may name a base URL.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.hosts.is_empty() && !self.loopback && self.fixed.is_none()
     }
 
-    /// The base URL that every token carries, if it is [`fixed`](Self::fixed).
+    /// Returns the base URL that every token carries, if it is [`fixed`](Self::fixed).
     #[must_use]
     pub fn fixed_url(&self) -> Option<&Url> {
         self.fixed.as_ref()
@@ -117,7 +117,7 @@ impl BaseUrls {
         }
     }
 
-    /// Whether an answer may name the origin of `url` as the API's.
+    /// Returns whether an answer may name the origin of `url` as the API's.
     #[must_use]
     pub fn covers(&self, url: &Url) -> bool {
         match &self.fixed {
@@ -126,7 +126,7 @@ impl BaseUrls {
         }
     }
 
-    /// Whether a call to the whole URL `url` is allowed before a token says where the API is.
+    /// Returns whether a call to the whole URL `url` is allowed before a token says where the API is.
     #[must_use]
     pub fn allows_url(&self, url: &Url, configured: Option<&Url>) -> bool {
         // A base URL that every token carries takes precedence over the configured one.
@@ -146,7 +146,7 @@ impl fmt::Debug for BaseUrls {
     }
 }
 
-/// Whether `host` is `pattern`, or below it if the pattern starts with `*.`.
+/// Returns whether `host` is `pattern`, or below it if the pattern starts with `*.`.
 #[must_use]
 pub fn host_matches(host: &str, pattern: &str) -> bool {
     let host = host.to_ascii_lowercase();

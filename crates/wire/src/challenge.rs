@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, header};
 
-/// The values of a parameter in the challenges of a response (RFC 9110 §11.6.1), in the order in which
-/// they were sent: one from each challenge that has the parameter. A server may send a challenge for each
-/// scheme, in one `WWW-Authenticate` header or in several.
+/// Returns the values of a parameter in the challenges of a response (RFC 9110 §11.6.1), in the order in
+/// which they were sent: one from each challenge that has the parameter. A server may send a challenge
+/// for each scheme, in one `WWW-Authenticate` header or in several.
 ///
 /// ```
 /// use biped_core::wire::challenge_parameters;
@@ -21,8 +21,8 @@ pub fn challenge_parameters(headers: &HeaderMap, name: &str) -> Vec<String> {
     found.map(|(_, value)| value).collect()
 }
 
-/// As [`challenge_parameters`], but only in challenges for a token: those of the schemes `Bearer`
-/// (RFC 6750) and `DPoP` (RFC 9449).
+/// Returns the values as [`challenge_parameters`] does, but only those in challenges for a token:
+/// those of the schemes `Bearer` (RFC 6750) and `DPoP` (RFC 9449).
 #[must_use]
 pub fn token_challenge_parameters(headers: &HeaderMap, name: &str) -> Vec<String> {
     let is_token = |scheme: &str| ["bearer", "dpop"].contains(&&*scheme.to_ascii_lowercase());

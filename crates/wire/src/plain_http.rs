@@ -28,7 +28,8 @@ use crate::check_secure;
 pub struct PlainHttp(Vec<(Host, u16)>);
 
 impl PlainHttp {
-    /// The servers at these hosts and ports, such as `keycloak.auth.svc:8080` or `[fd00::1]:8080`.
+    /// Creates the list of the servers at these hosts and ports, such as `keycloak.auth.svc:8080`
+    /// or `[fd00::1]:8080`.
     ///
     /// # Errors
     /// [`Configuration`](biped_error::ErrorKind::Configuration) if one is not a host with a port.
@@ -72,7 +73,8 @@ impl PlainHttp {
         })
     }
 
-    /// What to tell people when a provider with this list is started or checked; `None` for an empty list.
+    /// Returns what to tell people when a provider with this list is started or checked; `None` for an
+    /// empty list.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         (!self.0.is_empty()).then(|| {

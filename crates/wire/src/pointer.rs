@@ -39,19 +39,19 @@ impl Pointer {
             .map(Self)
     }
 
-    /// The pointer to a key of the top object.
+    /// Creates the pointer to a key of the top object.
     #[must_use]
     pub fn key(name: &str) -> Self {
         Self([name.into()].into())
     }
 
-    /// The first key of the pointer; `None` for the pointer to the whole value.
+    /// Returns the first key of the pointer; `None` for the pointer to the whole value.
     #[must_use]
     pub fn top(&self) -> Option<&str> {
         self.0.first().map(|token| &**token)
     }
 
-    /// The key, if the pointer is no more than a key of the top object.
+    /// Returns the key, if the pointer is no more than a key of the top object.
     #[must_use]
     pub fn only_key(&self) -> Option<&str> {
         match &*self.0 {
@@ -181,19 +181,19 @@ impl ResponsePath {
         }
     }
 
-    /// The path to a key of the body's top object.
+    /// Creates the path to a key of the body's top object.
     #[must_use]
     pub fn key(name: &str) -> Self {
         Self::Body(Pointer::key(name))
     }
 
-    /// Whether it is the whole body.
+    /// Returns whether it is the whole body.
     #[must_use]
     pub fn is_whole_body(&self) -> bool {
         matches!(self, Self::Body(pointer) if pointer.0.is_empty())
     }
 
-    /// Whether it is a header.
+    /// Returns whether it is a header.
     #[must_use]
     pub fn is_header(&self) -> bool {
         matches!(self, Self::Header(_))
@@ -212,7 +212,7 @@ impl ResponsePath {
     }
 }
 
-/// Whether two plain values are equal; `401` and `"401"` are.
+/// Returns whether two plain values are equal; `401` and `"401"` are.
 #[must_use]
 pub fn alike(found: &Value, expected: &Value) -> bool {
     let number = |value: &Value| match value {

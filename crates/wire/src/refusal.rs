@@ -65,8 +65,8 @@ const ENVELOPES: &[&str] = &["data", "response", "result", "meta", "body", "stat
 /// How deep envelopes are opened.
 const DEEPEST: u8 = 3;
 
-/// The vendor's words in an error response: those of its body, in any of the shapes that are common, else
-/// those of its challenge (RFC 6750 §3). None, if there are none.
+/// Returns the vendor's words in an error response: those of its body, in any of the shapes that are
+/// common, else those of its challenge (RFC 6750 §3). None, if there are none.
 ///
 /// Of a success only what can be nothing but an error counts: a `message` beside a token is none.
 ///
@@ -86,7 +86,8 @@ pub fn vendor_error(response: &http::Response<Bytes>) -> VendorError {
     read(response, !response.status().is_success())
 }
 
-/// The same of a response that is known to be an error although its status is that of a success.
+/// Returns the vendor's words as [`vendor_error`] does, for a response that is known to be an error
+/// although its status is that of a success.
 #[must_use]
 pub fn vendor_error_despite_status(response: &http::Response<Bytes>) -> VendorError {
     read(response, true)

@@ -25,8 +25,8 @@ pub fn check_secure(url: &Url) -> Result<(), Error> {
     }
 }
 
-/// Whether `url` names this machine: `localhost`, `127.0.0.0/8` or `::1`. Names below `localhost` don't
-/// count, because some resolvers ask a name server for them.
+/// Returns whether `url` names this machine: `localhost`, `127.0.0.0/8` or `::1`. Names below
+/// `localhost` don't count, because some resolvers ask a name server for them.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -56,8 +56,8 @@ pub fn check_platform(url: &Url) -> Result<(), Error> {
 /// Where Google's machines ask who they are.
 const GOOGLE_METADATA: &str = "metadata.google.internal";
 
-/// Whether `url` names a service of the machine's own host, which no proxy may stand before: a
-/// link-local address (`169.254.0.0/16`) or `metadata.google.internal`.
+/// Returns whether `url` names a service of the machine's own host, which no proxy may stand
+/// before: a link-local address (`169.254.0.0/16`) or `metadata.google.internal`.
 #[must_use]
 pub fn is_on_host(url: &Url) -> bool {
     match url.host() {
@@ -67,7 +67,7 @@ pub fn is_on_host(url: &Url) -> bool {
     }
 }
 
-/// A URL as it may be shown: without user name, query and fragment, which may hold secrets.
+/// Returns a URL as it may be shown: without user name, query and fragment, which may hold secrets.
 #[must_use]
 pub fn redacted_url(url: &Url) -> String {
     let mut shown = url.clone();

@@ -23,7 +23,8 @@ pub use crate::{
 };
 pub use biped_redact::{Escaped, Redactor, VENDOR_TEXT_LIMIT, escaped, vendor_text};
 
-/// The JSON of a response, whatever its content type says. Bytes that are not UTF-8 are replaced.
+/// Returns the JSON of a response, whatever its content type says. Bytes that are not UTF-8 are
+/// replaced.
 ///
 /// # Errors
 /// [`InvalidResponse`](biped_error::ErrorKind::InvalidResponse), which is transient if the body is empty.
@@ -48,8 +49,8 @@ pub fn json(response: &http::Response<Bytes>) -> Result<Value, Error> {
     })
 }
 
-/// The error for a response that is neither a token nor an error, with its status. The message says
-/// what is missing, never what is there.
+/// Returns the error for a response that is neither a token nor an error, with its status. The
+/// message says what is missing, never what is there.
 #[must_use]
 pub fn invalid_response(
     response: &http::Response<Bytes>,
@@ -58,8 +59,8 @@ pub fn invalid_response(
     Error::invalid_response(message).with_vendor(VendorError::new(response.status().as_u16()))
 }
 
-/// The same error with the status of the response, for an error that is found after the response was
-/// read and has no status yet.
+/// Returns the same error with the status of the response, for an error that is found after the response
+/// was read and has no status yet.
 #[must_use]
 pub fn with_status(error: Error, response: &http::Response<Bytes>) -> Error {
     if error.kind() != ErrorKind::InvalidResponse || error.vendor().is_some() {
@@ -68,8 +69,8 @@ pub fn with_status(error: Error, response: &http::Response<Bytes>) -> Error {
     error.with_vendor(VendorError::new(response.status().as_u16()))
 }
 
-/// The error for a failed response, by its status and the vendor's words (see [`ErrorKind`] for the
-/// rules), with its `Retry-After`. A refusal whose `Date` is far from `now` says so
+/// Returns the error for a failed response, by its status and the vendor's words (see [`ErrorKind`]
+/// for the rules), with its `Retry-After`. A refusal whose `Date` is far from `now` says so
 /// ([`Error::clock_warning`]).
 #[must_use]
 pub fn failure(response: &http::Response<Bytes>, vendor: VendorError, now: Timestamp) -> Error {
@@ -87,14 +88,14 @@ pub fn failure(response: &http::Response<Bytes>, vendor: VendorError, now: Times
         .with_date(response.headers(), now)
 }
 
-/// Whether the same request may succeed later after this status: 408, 425, 429 or 5xx.
+/// Returns whether the same request may succeed later after this status: 408, 425, 429 or 5xx.
 #[must_use]
 pub fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error()
 }
 
-/// The `Retry-After` of a response (RFC 9110 §10.2.3): seconds or an HTTP date. A point in the past is
-/// zero, more than a year is a year, and anything else is `None`.
+/// Returns the `Retry-After` of a response (RFC 9110 §10.2.3): seconds or an HTTP date. A point in the
+/// past is zero, more than a year is a year, and anything else is `None`.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
@@ -106,8 +107,8 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(wait.min(MAX_LIFETIME))
 }
 
-/// A number of seconds, written as a number (whole or not) or as a string. Zero and less are `None`;
-/// more than a year is a year.
+/// Reads a number of seconds, written as a number (whole or not) or as a string. Zero and less are
+/// `None`; more than a year is a year.
 #[must_use]
 pub fn seconds(value: &Value) -> Option<Duration> {
     let seconds = match value {
@@ -122,9 +123,9 @@ pub fn seconds(value: &Value) -> Option<Duration> {
     (!life.is_zero()).then(|| life.min(MAX_LIFETIME))
 }
 
-/// A point in time: seconds or milliseconds since 1970, as a number or as a string, or a date: RFC 3339, an
-/// HTTP date (RFC 9110 §5.6.7), or a day, which stands for its start in UTC. A time without a zone is
-/// `None`, since it may be off by hours.
+/// Reads a point in time: seconds or milliseconds since 1970, as a number or as a string, or a date: RFC
+/// 3339, an HTTP date (RFC 9110 §5.6.7), or a day, which stands for its start in UTC. A time without a
+/// zone is `None`, since it may be off by hours.
 #[must_use]
 pub fn point_in_time(value: &Value) -> Option<Timestamp> {
     /// Since 2001, seconds since 1970 have ten digits and milliseconds thirteen.
@@ -158,7 +159,7 @@ pub fn point_in_time(value: &Value) -> Option<Timestamp> {
     ))
 }
 
-/// A string, or a number as a string: vendors write codes either way.
+/// Reads a string, or a number as a string: vendors write codes either way.
 #[must_use]
 pub fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
@@ -168,7 +169,7 @@ pub fn text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A whole number, written as a number or as a string.
+/// Reads a whole number, written as a number or as a string.
 #[must_use]
 pub fn integer(value: &Value) -> Option<i64> {
     match value {
@@ -178,7 +179,7 @@ pub fn integer(value: &Value) -> Option<i64> {
     }
 }
 
-/// A scope: one string, or a list of them.
+/// Reads a scope: one string, or a list of them.
 #[must_use]
 pub fn scope(value: &Value) -> Option<String> {
     match value {
@@ -193,7 +194,7 @@ pub fn scope(value: &Value) -> Option<String> {
     }
 }
 
-/// An object, or a string that holds the JSON of one.
+/// Reads an object, or a string that holds the JSON of one.
 #[must_use]
 pub fn object(value: &Value) -> Option<Cow<'_, Map<String, Value>>> {
     match value {
@@ -206,7 +207,7 @@ pub fn object(value: &Value) -> Option<Cow<'_, Map<String, Value>>> {
     }
 }
 
-/// The `exp` of a JWT (RFC 7519 §4.1.4). The signature is not verified: that is up to the API.
+/// Returns the `exp` of a JWT (RFC 7519 §4.1.4). The signature is not verified: that is up to the API.
 #[must_use]
 pub fn jwt_expiry(token: &str) -> Option<Timestamp> {
     let mut parts = token.split('.');
@@ -237,8 +238,8 @@ pub fn base_url(text: &str, hosts: &[impl AsRef<str>], token_endpoint: &Url) -> 
     BaseUrls::at(hosts, token_endpoint).read(text)
 }
 
-/// The text percent-encoded: everything but letters, digits and `-._~` becomes `%XX` (RFC 3986 §2.3),
-/// and a space `%20`.
+/// Returns the percent-encoded text: everything but letters, digits and `-._~` becomes `%XX` (RFC 3986
+/// §2.3), and a space `%20`.
 #[must_use]
 pub fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
