@@ -21,13 +21,13 @@ use biped_error::StoreError;
 pub struct IdentityKey(Zeroizing<[u8; 32]>);
 
 impl IdentityKey {
-    /// The key with these bytes, which must be secret.
+    /// Creates the key with these bytes, which must be secret.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// A new key, of random bytes.
+    /// Creates a new key of random bytes.
     ///
     /// # Errors
     /// If the system has no random numbers.
@@ -38,13 +38,13 @@ impl IdentityKey {
         Ok(Self(bytes))
     }
 
-    /// The key's 32 bytes.
+    /// Returns the key's 32 bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// A digest of several parts under this key. `domain` says what it is for.
+    /// Starts a digest of several parts under this key. `domain` says what it is for.
     #[must_use]
     pub fn hash(&self, domain: &[u8]) -> KeyedHash {
         // RFC 2104 pads a key that is shorter than a block.
@@ -55,7 +55,7 @@ impl IdentityKey {
         hash
     }
 
-    /// The digest of a value under this key.
+    /// Returns the digest of a value under this key.
     #[must_use]
     pub fn digest(&self, value: &str) -> Mark {
         let mut hash = self.hash(b"biped value");
@@ -83,7 +83,7 @@ impl KeyedHash {
         self.0.update(bytes);
     }
 
-    /// The digest of all parts.
+    /// Returns the digest of all parts.
     #[must_use]
     pub fn end(self) -> Mark {
         self.0.finalize().into_bytes().into()

@@ -6,9 +6,9 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 
-/// The blocks of a PEM text (RFC 7468), as parsers accept them: line breaks that are written out (`\n`, as in
-/// variables and in JSON) are line breaks, and text around the blocks, in whatever encoding, is left out. A
-/// text without a whole block stays as it is.
+/// Returns the blocks of a PEM text (RFC 7468), as parsers accept them: line breaks that are written out
+/// (`\n`, as in variables and in JSON) are line breaks, and text around the blocks, in whatever
+/// encoding, is left out. A text without a whole block stays as it is.
 ///
 /// ```
 /// let text = br"# the key\n-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n";

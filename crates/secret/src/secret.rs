@@ -84,27 +84,27 @@ pub enum References {
 }
 
 impl SecretRef {
-    /// The secret itself.
+    /// Creates a reference that contains the secret itself.
     #[must_use]
     pub fn inline(secret: impl Into<SecretString>) -> Self {
         Self::one(Source::Inline(secret.into()))
     }
 
-    /// The value of an environment variable, byte for byte.
+    /// Creates a reference to the value of an environment variable, byte for byte.
     #[must_use]
     pub fn env(name: impl Into<String>) -> Self {
         Self::one(Source::Env(name.into().into()))
     }
 
-    /// The content of a regular file of at most 1 MiB, without a newline at its end. Reading it may take
-    /// at most 10 s ([`read_file`](biped_io::read_file)).
+    /// Creates a reference to the content of a regular file of at most 1 MiB, without a newline at its
+    /// end. Reading it may take at most 10 s ([`read_file`](biped_io::read_file)).
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self::one(Source::File(path.into()))
     }
 
-    /// The output of a command, without a newline at its end. The command runs without a shell and may
-    /// take 10 s ([`COMMAND_TIMEOUT`]).
+    /// Creates a reference to the output of a command, without a newline at its end. The command runs
+    /// without a shell and may take 10 s ([`COMMAND_TIMEOUT`]).
     ///
     /// On Unix the command is a process group of its own, which is killed when the time is over or the
     /// secret is no longer needed. The secret is what the command has printed when it ends, even if a
@@ -115,8 +115,8 @@ impl SecretRef {
         Self::one(Source::Command(argv.collect()))
     }
 
-    /// The field of the JSON in each of its places, by a JSON Pointer (RFC 6901) such as
-    /// `/client_secret`. The field is a text or a number.
+    /// Returns a reference to the field of the JSON in each of its places, by a JSON Pointer (RFC
+    /// 6901) such as `/client_secret`. The field is a text or a number.
     #[must_use]
     pub fn at(&self, pointer: &str) -> Self {
         let field = |source: &Source| Source::Field(source.clone().into(), pointer.into());
@@ -126,7 +126,7 @@ impl SecretRef {
         }
     }
 
-    /// What a place of the application's own holds.
+    /// Creates a reference to what a place of the application's own holds.
     #[must_use]
     pub fn from_source(source: Arc<dyn SecretSource>) -> Self {
         Self::one(Source::Custom(source))
@@ -140,7 +140,7 @@ impl SecretRef {
         }
     }
 
-    /// This one first, then `other`.
+    /// Returns a reference to the places of this one first, then to those of `other`.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
         let both = self.sources.iter().chain(other.sources.iter());
@@ -176,14 +176,14 @@ impl SecretRef {
         }
     }
 
-    /// The number of places that it names.
+    /// Returns the number of places that it names.
     #[must_use]
     pub fn candidates(&self) -> usize {
         self.sources.len()
     }
 
-    /// The place with this number as it may be shown, counted from 0, or the last if it names fewer; "the
-    /// configuration" for a secret that stands there itself.
+    /// Returns the place with this number as it may be shown, counted from 0, or the last if it names
+    /// fewer; "the configuration" for a secret that stands there itself.
     #[must_use]
     pub fn place(&self, candidate: usize) -> String {
         let place = self.sources.get(candidate).or(self.sources.last());
@@ -193,7 +193,7 @@ impl SecretRef {
         })
     }
 
-    /// Whether one of the secrets is inline and empty.
+    /// Returns whether one of the secrets is inline and empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let mut inline = self.sources.iter().filter_map(Source::inline);
@@ -227,14 +227,14 @@ impl SecretRef {
         )))
     }
 
-    /// The error for a reference that names no place.
+    /// Returns the error for a reference that names no place.
     #[must_use]
     pub fn names_nothing() -> Error {
         Error::secret("an empty list names no secret").with_remedy("name at least one place")
     }
 
-    /// A name for this reference, such as the client identifier in a `ProviderId`:
-    /// its value if it can be read at once, otherwise the reference. A variable or a file is read
+    /// Returns a name for this reference, such as the client identifier in a `ProviderId`: its
+    /// value if it can be read at once, otherwise the reference. A variable or a file is read
     /// (within 10 s); no command is run. It is not for secrets, because ids are shown.
     ///
     /// Two references can have the same name. `ProviderId::identifier`
@@ -265,8 +265,8 @@ impl SecretRef {
         value.unwrap_or_else(|| first.to_string())
     }
 
-    /// How long after a refusal the secret is read again, to see whether it changed: 1 s, 30 s if that
-    /// runs a command, or what a [`SecretSource`] says.
+    /// Returns how long after a refusal the secret is read again, to see whether it changed: 1 s, 30 s
+    /// if that runs a command, or what a [`SecretSource`] says.
     #[must_use]
     pub fn recheck_interval(&self) -> Duration {
         let intervals = self.sources.iter().map(|source| match source.parts().0 {
@@ -291,7 +291,8 @@ impl SecretRef {
         self.resolve_in(candidate, &SourceContext::new(clock)).await
     }
 
-    /// The same, with what a [`SecretSource`] may use: it sends requests.
+    /// Reads the secret as [`resolve`](Self::resolve) does, with what a [`SecretSource`] may use:
+    /// it sends requests.
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve).

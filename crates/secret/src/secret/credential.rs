@@ -11,7 +11,7 @@ use biped_error::{Clock, Error};
 use crate::identity::{KeyedHash, Mark, of_this_process};
 
 impl SecretRef {
-    /// A mark that tells this reference from others within this process.
+    /// Returns a mark that tells this reference from others within this process.
     #[must_use]
     pub fn mark(&self) -> Mark {
         let mut hash = of_this_process().hash(b"biped reference");
@@ -22,7 +22,7 @@ impl SecretRef {
         hash.end()
     }
 
-    /// The text, if it is a single inline one.
+    /// Returns the text, if it is a single inline one.
     #[must_use]
     pub fn as_inline(&self) -> Option<&SecretString> {
         match &*self.sources {
@@ -31,7 +31,7 @@ impl SecretRef {
         }
     }
 
-    /// The places that it names, in the order in which they are tried.
+    /// Returns the places that it names, in the order in which they are tried.
     pub fn members(&self) -> impl Iterator<Item = Member<'_>> {
         let places = self.sources.iter().enumerate();
         places.map(|(at, source)| Member {
@@ -41,8 +41,8 @@ impl SecretRef {
         })
     }
 
-    /// The places in words, in the order in which they are tried: `env:NEW, env:OLD`. A secret that is
-    /// written where it is used is in `the configuration`.
+    /// Returns the places in words, in the order in which they are tried: `env:NEW, env:OLD`. A secret
+    /// that is written where it is used is in `the configuration`.
     #[must_use]
     pub fn places(&self) -> String {
         let places = self.sources.iter().map(|source| match source.inline() {
@@ -62,25 +62,25 @@ pub struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// Its number among the places, from 0.
+    /// Returns its number among the places, from 0.
     #[must_use]
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// Whether the [`SecretRef`] names other places as well.
+    /// Returns whether the [`SecretRef`] names other places as well.
     #[must_use]
     pub fn is_one_of_several(&self) -> bool {
         self.reference.candidates() > 1
     }
 
-    /// The file that it is in, with the values of the variables in its path.
+    /// Returns the file that it is in, with the values of the variables in its path.
     #[must_use]
     pub fn file(&self) -> Option<PathBuf> {
         self.source.file()
     }
 
-    /// Whether it can be read without running a command.
+    /// Returns whether it can be read without running a command.
     #[must_use]
     pub fn is_free_to_read(&self) -> bool {
         self.source.is_free_to_read()
@@ -94,7 +94,7 @@ impl Member<'_> {
         self.reference.resolve(self.at, clock).await
     }
 
-    /// Whether a read of `reference` at the place `candidate` was a read of this place.
+    /// Returns whether a read of `reference` at the place `candidate` was a read of this place.
     #[must_use]
     pub fn is(&self, reference: &SecretRef, candidate: usize) -> bool {
         let last = self.reference.sources.len().saturating_sub(1);
@@ -109,7 +109,7 @@ impl Member<'_> {
         }
     }
 
-    /// The inline text, if it is one.
+    /// Returns the inline text, if it is one.
     #[must_use]
     pub fn inline(&self) -> Option<&SecretString> {
         self.source.inline()

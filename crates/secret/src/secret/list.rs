@@ -50,7 +50,7 @@ impl SecretRef {
 }
 
 impl SecretRef {
-    /// For code that runs providers: joins the errors of a list of secrets of which none can be read.
+    /// Joins the errors of a list of secrets of which none can be read, for code that runs providers.
     #[must_use]
     pub fn all_unread(unread: &[Error]) -> Error {
         let mut messages: Vec<_> = unread.iter().map(Error::message).collect();

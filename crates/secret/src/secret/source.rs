@@ -62,12 +62,12 @@ const SOURCE_RECHECK: Duration = Duration::from_secs(30);
 /// ```
 #[async_trait]
 pub trait SecretSource: fmt::Debug + Send + Sync {
-    /// The reference, such as `vault:kv/shop`. It is shown.
+    /// Returns the reference, such as `vault:kv/shop`. It is shown.
     fn reference(&self) -> String;
 
-    /// Tells this place from others, and is not shown: two sources with one identity are the same place.
-    /// A source adds what its reference leaves out, such as the server's address. Default: the
-    /// [`reference`](Self::reference).
+    /// Returns what tells this place from others, and is not shown: two sources with one identity are
+    /// the same place. A source adds what its reference leaves out, such as the server's address.
+    /// Default: the [`reference`](Self::reference).
     fn identity(&self) -> String {
         self.reference()
     }
@@ -79,8 +79,8 @@ pub trait SecretSource: fmt::Debug + Send + Sync {
     /// must not show a secret.
     async fn read(&self, cx: &SourceContext<'_>) -> Result<SecretString, Error>;
 
-    /// How long after a refusal the secret is read again, to see whether it has changed. Default:
-    /// 30 s.
+    /// Returns how long after a refusal the secret is read again, to see whether it has changed.
+    /// Default: 30 s.
     fn recheck_interval(&self) -> Duration {
         SOURCE_RECHECK
     }
@@ -94,7 +94,7 @@ pub struct SourceContext<'a> {
 }
 
 impl<'a> SourceContext<'a> {
-    /// A context on this clock, which sends nothing.
+    /// Creates a context on this clock, which sends nothing.
     #[must_use]
     pub fn new(clock: &'a dyn Clock) -> Self {
         Self { clock, http: None }
@@ -127,7 +127,7 @@ impl<'a> SourceContext<'a> {
         self.http()?.send(request).await
     }
 
-    /// What sends requests, for sources that check the addresses themselves.
+    /// Returns what sends requests, for sources that check the addresses themselves.
     ///
     /// # Errors
     /// [`Configuration`](biped_error::ErrorKind::Configuration) where nothing can be sent yet.
@@ -139,13 +139,13 @@ impl<'a> SourceContext<'a> {
         })
     }
 
-    /// The clock.
+    /// Returns the clock.
     #[must_use]
     pub fn clock(&self) -> &'a dyn Clock {
         self.clock
     }
 
-    /// The time.
+    /// Returns the time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now().wall

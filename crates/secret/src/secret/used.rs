@@ -25,8 +25,8 @@ pub struct SecretUse {
 }
 
 impl SecretUse {
-    /// A record that the place numbered `candidate` of `secret` held `value`. `store` is the key of the
-    /// token store, if it has one.
+    /// Creates a record that the place numbered `candidate` of `secret` held `value`. `store` is the
+    /// key of the token store, if it has one.
     #[must_use]
     pub fn new(
         secret: &SecretRef,
@@ -44,25 +44,26 @@ impl SecretUse {
         }
     }
 
-    /// The reference that was read.
+    /// Returns the reference that was read.
     #[must_use]
     pub fn secret(&self) -> &SecretRef {
         &self.secret
     }
 
-    /// The number of the place that was read.
+    /// Returns the number of the place that was read.
     #[must_use]
     pub fn candidate(&self) -> usize {
         self.candidate
     }
 
-    /// The digest of the value under the key of the token store.
+    /// Returns the digest of the value under the key of the token store.
     #[must_use]
     pub fn store_mark(&self) -> Option<Mark> {
         self.store_mark
     }
 
-    /// Whether the secret is another one now. A secret that can't be read counts as unchanged.
+    /// Returns whether the secret is another one now. A secret that can't be read counts as
+    /// unchanged.
     pub async fn has_changed(&self, cx: &SourceContext<'_>) -> bool {
         let value = self.secret.resolve_in(self.candidate, cx).await;
         value.is_ok_and(|value| of_this_process().digest(value.expose_secret()) != self.mark)
@@ -97,7 +98,7 @@ impl SecretUse {
     }
 }
 
-/// The error, with where the credentials are from that the vendor refused, what is odd about them, and
+/// Adds to an error where the credentials are from that the vendor refused, what is odd about them, and
 /// which others could not be read. An error of another kind stays as it is. No value is told.
 ///
 /// For code that runs providers.
