@@ -55,8 +55,9 @@ pub async fn run_command(
     run(command, &[], limit).await
 }
 
-/// As [`run_command`], with `input` on standard input, and with these environment variables beside those of
-/// this process. A program that does not read all of its input may succeed all the same.
+/// Runs a program as [`run_command`] does, with `input` on standard input, and with these environment
+/// variables beside those of this process. A program that does not read all of its input may succeed all
+/// the same.
 ///
 /// # Errors
 /// As [`run_command`].

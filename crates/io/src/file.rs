@@ -58,7 +58,7 @@ pub fn read_file(path: impl AsRef<Path>, limit: usize) -> io::Result<Zeroizing<V
     Ok(read.content)
 }
 
-/// The text of a file, read as by [`read_file`].
+/// Returns the text of a file, read as by [`read_file`].
 ///
 /// # Errors
 /// As for [`read_file`], and [`InvalidData`](io::ErrorKind::InvalidData) if the file is not UTF-8.
