@@ -25,7 +25,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// The escaped text, borrowed if there is nothing to escape.
+/// Returns the escaped text, borrowed if there is nothing to escape.
 #[must_use]
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if text.contains(must_be_escaped) {
@@ -35,7 +35,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The escaped text, for one that is owned or static, such as the message of an error.
+/// Returns the escaped text, for a text that is owned or static, such as the message of an error.
 #[must_use]
 pub fn one_line(text: Cow<'static, str>) -> Cow<'static, str> {
     match escaped(&text) {

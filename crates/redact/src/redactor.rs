@@ -47,7 +47,7 @@ struct Pattern {
 }
 
 impl Redactor {
-    /// A redactor of these secrets.
+    /// Creates a redactor of these secrets.
     #[must_use]
     pub fn new<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
         let mut patterns = Vec::new();
@@ -68,20 +68,21 @@ impl Redactor {
         Self(patterns)
     }
 
-    /// The text, with `[redacted]` in place of each secret.
+    /// Returns the text, with `[redacted]` in place of each secret.
     #[must_use]
     pub fn redacted<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.replaced(text, REDACTED)
     }
 
-    /// The text, with `name` in place of each secret.
+    /// Returns the text, with `name` in place of each secret.
     #[must_use]
     pub fn replaced<'t>(&self, text: &'t str, name: &str) -> Cow<'t, str> {
         replaced(text, self.found(text), name)
     }
 
-    /// The same for a text whose end may have been cut without a mark, such as a vendor's message: the
-    /// beginning of a secret at the end is redacted too.
+    /// Returns the text as [`redacted`](Self::redacted) does, for one whose end may have been cut
+    /// without a mark, such as a vendor's message: the beginning of a secret at the end is redacted
+    /// too.
     #[must_use]
     pub fn redacted_to_the_end<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut found = self.found(text);

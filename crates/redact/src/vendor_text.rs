@@ -13,8 +13,8 @@ const VENDOR_TEXT_KEPT: usize = 16 * 1024;
 /// Marks the end of a text that was cut.
 pub(crate) const CUT: char = '…';
 
-/// The vendor's text as it may be shown, cut to [`VENDOR_TEXT_LIMIT`] and with control characters
-/// escaped; `None` if it is empty.
+/// Returns the vendor's text as it may be shown, cut to [`VENDOR_TEXT_LIMIT`] and with control
+/// characters escaped; `None` if it is empty.
 ///
 /// It doesn't look for secrets. Redact them first ([`Redactor`](crate::Redactor)), since a secret that
 /// the cut divides is not found as a whole.
@@ -37,8 +37,8 @@ pub fn vendor_text(text: &str) -> Option<String> {
     (!out.is_empty()).then_some(out)
 }
 
-/// The vendor's text as it is kept until its secrets are redacted: unchanged up to 16 KiB, far more
-/// than is ever shown; `None` if it is empty.
+/// Returns the vendor's text as it is kept until its secrets are redacted: unchanged up to 16 KiB,
+/// far more than is ever shown; `None` if it is empty.
 #[must_use]
 pub fn whole_vendor_text(text: &str) -> Option<String> {
     let text = text.trim();
