@@ -44,8 +44,8 @@ impl Biped {
         Self(Arc::new(parts))
     }
 
-    /// A client of a provider's API, which sends a fresh token with every request. Clients share
-    /// their connections.
+    /// Returns a client of a provider's API, which sends a fresh token with every request. Clients
+    /// share their connections.
     ///
     /// ```no_run
     /// # async fn example(biped: biped::Biped) -> Result<(), Box<dyn std::error::Error>> {
@@ -64,8 +64,8 @@ impl Biped {
         Ok(self.0.http.api_clients(name)?.client(source))
     }
 
-    /// The settings of a provider's connections: those of `[http]`, with what `[providers.NAME.http]`
-    /// says instead.
+    /// Returns the settings of a provider's connections: those of `[http]`, with what
+    /// `[providers.NAME.http]` says instead.
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured.
@@ -75,7 +75,7 @@ impl Biped {
         Ok(self.0.http.settings(name).clone())
     }
 
-    /// The source of a provider's tokens, for the request that the configuration describes.
+    /// Returns the source of a provider's tokens, for the request that the configuration describes.
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured.
@@ -99,12 +99,12 @@ impl Biped {
         Ok(names.into_iter().zip(outcomes).collect())
     }
 
-    /// The names of the configured providers, sorted.
+    /// Returns the names of the configured providers, sorted.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.0.providers.keys().map(|name| &**name)
     }
 
-    /// A configured provider.
+    /// Returns a configured provider.
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a name that is not configured;
@@ -122,9 +122,9 @@ impl Biped {
         })
     }
 
-    /// The value that a registered section was read into
-    /// ([`Builder::section`](crate::Builder::section)). Returns `None` if the section is not configured
-    /// or has another type.
+    /// Returns the value that a registered section was read into
+    /// ([`Builder::section`](crate::Builder::section)); `None` if the section is not configured or has
+    /// another type.
     ///
     /// ```
     /// use biped::{Biped, config::{Field, FieldType, Section}};
@@ -148,13 +148,13 @@ impl Biped {
         self.0.sections.get(name)?.downcast_ref()
     }
 
-    /// The token manager that keeps the tokens.
+    /// Returns the token manager that keeps the tokens.
     #[must_use]
     pub fn manager(&self) -> &TokenManager {
         &self.0.manager
     }
 
-    /// Why no store is open: a configuration that is only shown
+    /// Returns why no store is open: a configuration that is only shown
     /// ([`Builder::references`](crate::Builder::references)) may not resolve what opening the store, or
     /// finding a token in it, needs.
     #[must_use]
@@ -162,7 +162,8 @@ impl Biped {
         self.0.unread_store.as_ref()
     }
 
-    /// The merged configuration, sorted by key, with the origin of each value. Secrets are redacted.
+    /// Returns the merged configuration, sorted by key, with the origin of each value. Secrets are
+    /// redacted.
     #[must_use]
     pub fn config(&self) -> &[Setting] {
         &self.0.settings
@@ -190,31 +191,31 @@ impl ConfiguredProvider {
         Self { name, kind, source }
     }
 
-    /// The name that the application uses.
+    /// Returns the name that the application uses.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The kind of provider.
+    /// Returns the kind of provider.
     #[must_use]
     pub fn kind(&self) -> &str {
         self.provider().id().kind()
     }
 
-    /// The token endpoint or issuer.
+    /// Returns the token endpoint or issuer.
     #[must_use]
     pub fn token_endpoint(&self) -> &str {
         self.provider().id().token_endpoint()
     }
 
-    /// The provider itself.
+    /// Returns the provider itself.
     #[must_use]
     pub fn provider(&self) -> &Arc<dyn Provider> {
         self.source.provider()
     }
 
-    /// The request that the configuration describes.
+    /// Returns the request that the configuration describes.
     #[must_use]
     pub fn request(&self) -> &TokenRequest {
         self.source.request()

@@ -58,7 +58,7 @@ impl Biped {
         Ok(Self { biped, worker })
     }
 
-    /// A client of a provider's API.
+    /// Returns a client of a provider's API.
     ///
     /// # Errors
     /// Fails like [`crate::Biped::client`].
@@ -67,7 +67,7 @@ impl Biped {
         Ok(ApiClient::over(client, self.worker.clone()))
     }
 
-    /// A usable token of a provider.
+    /// Returns a usable token of a provider.
     ///
     /// # Errors
     /// Fails like [`TokenSource::token`](crate::TokenSource::token), and always inside a runtime.
@@ -92,7 +92,8 @@ impl Biped {
         self.worker.wait(future)
     }
 
-    /// The asynchronous [`Biped`](crate::Biped) with the same vendors, tokens and connections.
+    /// Returns the asynchronous [`Biped`](crate::Biped) with the same vendors, tokens and
+    /// connections.
     #[must_use]
     pub fn asynchronous(&self) -> &crate::Biped {
         &self.biped

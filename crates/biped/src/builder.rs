@@ -75,7 +75,7 @@ impl Biped {
         Self::builder().file(path).build()
     }
 
-    /// A builder, which collects the configuration.
+    /// Creates a builder, which collects the configuration.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -267,8 +267,8 @@ impl Builder {
         self
     }
 
-    /// The merged configuration, sorted by key, with secrets redacted. It may have problems, as long as
-    /// every file is TOML.
+    /// Returns the merged configuration, sorted by key, with secrets redacted. It may have problems, as
+    /// long as every file is TOML.
     ///
     /// # Errors
     /// [`Configuration`](biped_core::ErrorKind::Configuration) for a file that can't be read or is
@@ -279,7 +279,8 @@ impl Builder {
         Ok(config::describe(&root, &self.registry))
     }
 
-    /// What a file would resolve, and where it would send secrets and tokens. Resolves nothing.
+    /// Returns what a file would resolve, and where it would send secrets and tokens. Resolves
+    /// nothing.
     ///
     /// The result depends on the file alone: environment variables belong to the user, and change
     /// nothing here.
@@ -310,17 +311,18 @@ impl Builder {
         Ok(Reach::of(&root, file, &self.registry, &own, &seen))
     }
 
-    /// The kinds of provider that a configuration may name, built in or registered, sorted.
+    /// Returns the kinds of provider that a configuration may name, built in or registered, sorted.
     pub fn kinds(&self) -> impl Iterator<Item = &ProviderKind> {
         self.registry.providers()
     }
 
-    /// The kinds of store that a configuration may name beside `memory`, built in or registered, sorted.
+    /// Returns the kinds of store that a configuration may name beside `memory`, built in or registered,
+    /// sorted.
     pub fn store_kinds(&self) -> impl Iterator<Item = &StoreKind> {
         self.registry.stores()
     }
 
-    /// The JSON Schema of a biped.toml, including the registered kinds and sections.
+    /// Returns the JSON Schema of a biped.toml, including the registered kinds and sections.
     #[must_use]
     pub fn json_schema(&self) -> serde_json::Value {
         config::schema::of(self.registry.providers(), &self.registry)

@@ -30,7 +30,8 @@ pub struct ApiClient {
 }
 
 impl ApiClient {
-    /// A client with a thread of its own. Clients of one [`Biped`](super::Biped) share its thread.
+    /// Creates a client with a thread of its own. Clients of one [`Biped`](super::Biped) share its
+    /// thread.
     ///
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal) if no thread can be started.
@@ -69,7 +70,7 @@ impl ApiClient {
         Self::over(client, self.worker.clone())
     }
 
-    /// A usable token.
+    /// Returns a usable token.
     ///
     /// # Errors
     /// Fails like [`TokenSource::token`], and always inside a runtime.
@@ -79,7 +80,7 @@ impl ApiClient {
             .wait(async { source.token().await.map(TokenRef::into_owned) })?
     }
 
-    /// The source of the client's tokens.
+    /// Returns the source of the client's tokens.
     #[must_use]
     pub fn token_source(&self) -> &TokenSource {
         self.client.token_source()
@@ -196,13 +197,13 @@ pub struct Response {
 }
 
 impl Response {
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.response.status()
     }
 
-    /// The headers.
+    /// Returns the headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.response.headers()
@@ -242,7 +243,7 @@ impl Response {
         wait(&self.worker, self.response.bytes()).map(Into::into)
     }
 
-    /// A reader of the body, for a body that does not fit into memory.
+    /// Returns a reader of the body, for a body that does not fit into memory.
     #[must_use]
     pub fn reader(self) -> Reader {
         let Self { response, worker } = self;

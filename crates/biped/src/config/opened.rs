@@ -72,7 +72,7 @@ impl ConfigFile {
         })))
     }
 
-    /// The path, as it was given.
+    /// Returns the path, as it was given.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path

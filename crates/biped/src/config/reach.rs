@@ -62,15 +62,15 @@ impl Reach {
         reach
     }
 
-    /// The reach as lines for a terminal: references, commands with all their arguments, and the hosts
-    /// that tokens are requested from and sent to. An inline secret is shown only if it is an argument of
-    /// a command, since the user has to see what would run.
+    /// Returns the reach as lines for a terminal: references, commands with all their arguments, and the
+    /// hosts that tokens are requested from and sent to. An inline secret is shown only if it is an
+    /// argument of a command, since the user has to see what would run.
     pub fn lines(&self) -> impl ExactSizeIterator<Item = &str> {
         self.lines.iter().map(String::as_str)
     }
 
-    /// A digest that changes when the reach changes. It covers inline secrets, so `key` should be
-    /// random, and kept as safe as the file.
+    /// Returns a digest that changes when the reach changes. It covers inline secrets, so `key`
+    /// should be random, and kept as safe as the file.
     #[must_use]
     pub fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
         let hash = Sha256::new().chain_update(key);

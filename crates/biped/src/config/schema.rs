@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use super::http;
 use crate::registry::{Registry, STORE_ABOUT};
 
-/// The JSON Schema (draft 2020-12) of a biped.toml with these kinds of provider and the built-in stores
-/// and sections. [`Builder::json_schema`](crate::Builder::json_schema) includes what is registered.
+/// Returns the JSON Schema (draft 2020-12) of a biped.toml with these kinds of provider and the built-in
+/// stores and sections. [`Builder::json_schema`](crate::Builder::json_schema) includes what is
+/// registered.
 ///
 /// Editors use it to complete and to check. It is made of the same declarations as the reader.
 ///
