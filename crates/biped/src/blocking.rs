@@ -70,7 +70,8 @@ impl Biped {
     /// Returns a usable token of a provider.
     ///
     /// # Errors
-    /// Fails like [`TokenSource::token`](crate::TokenSource::token), and always inside a runtime.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if no provider has this name. Otherwise fails like
+    /// [`TokenSource::token`](crate::TokenSource::token), and always inside a runtime.
     pub fn token(&self, name: &str) -> Result<Arc<CachedToken>, Error> {
         let source = self.biped.token_source(name)?;
         self.wait(async { source.token().await.map(crate::TokenRef::into_owned) })?

@@ -394,8 +394,8 @@ impl TokenSource {
         asked.await.map_err(|failure| self.named(failure.error))
     }
 
-    /// Returns what the store holds for this key, usable or not, and how it stands; `None` without
-    /// a store, and for a token that no answer of the vendor's could have made. Runs no command.
+    /// Returns what the store holds for this key, usable or not, and how it stands; `None` without a
+    /// store, if the store has no token, and for a token that no answer of the vendor's could have made. Runs no command.
     ///
     /// # Errors
     /// [`Store`](biped_core::ErrorKind::Store), and [`Secret`](biped_core::ErrorKind::Secret) where it

@@ -266,7 +266,7 @@ impl SecretRef {
     }
 
     /// Returns how long after a refusal the secret is read again, to see whether it changed: 1 s, 30 s
-    /// if that runs a command, or what a [`SecretSource`] says.
+    /// if that runs a command, or what a [`SecretSource`] says; of several places the longest.
     #[must_use]
     pub fn recheck_interval(&self) -> Duration {
         let intervals = self.sources.iter().map(|source| match source.parts().0 {

@@ -55,7 +55,7 @@ pub trait Transport: Send {
         deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
     ) -> impl Future<Output = (Self::Response, Option<Bytes>)> + Send;
 
-    /// Hears that the last response rejected its token, and what follows from it. Default: nothing.
+    /// Is called when the last response rejected its token, with what follows from it. Default: nothing.
     fn rejected(&mut self, rejection: Rejection) {
         let _ = rejection;
     }

@@ -86,9 +86,9 @@ impl TokenSource {
     /// only if `replace` is set.
     ///
     /// # Errors
-    /// [`Configuration`](biped_core::ErrorKind::Configuration) if the account has a credential, if this
-    /// one was stored before, and if the provider has no account. Otherwise as
-    /// [`credential`](Self::credential).
+    /// [`Configuration`](biped_core::ErrorKind::Configuration) if the account has a credential that can
+    /// still be sent and `replace` is not set, if this one was stored before, and if the provider has no
+    /// account. Otherwise as [`credential`](Self::credential).
     pub async fn seed(&self, seed: SecretString, replace: bool) -> Result<(), Error> {
         self.change(|entry, now| {
             if entry.token().is_some() && !replace {
