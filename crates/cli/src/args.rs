@@ -355,7 +355,7 @@ pub(crate) struct Learn {
     /// The response to it, as JSON or text, or as curl -i shows it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) response: Option<PathBuf>,
-    /// The response to a request with wrong credentials
+    /// The response to a request with wrong credentials, in the same forms
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) error: Option<PathBuf>,
     /// The curl command of an API call

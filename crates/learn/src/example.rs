@@ -116,6 +116,9 @@ pub(crate) fn refusal(whole: &Whole<'_>, out: &mut String) {
         path.put(&mut body, message.into());
         error.push(("message", quoted(message)));
     }
+    if refused.client_code().is_some() {
+        error.push(("invalid_client", "true".into()));
+    }
     let status = refused.status.unwrap_or(401).to_string();
     let response = table([("status", status), ("json", inline(&body))]);
     let _ = writeln!(out, "response = {response}\nerror = {}", table(error));

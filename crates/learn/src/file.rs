@@ -168,15 +168,22 @@ fn response(whole: &Whole<'_>, out: &mut String) {
         ];
         entries.push(("ok", table(both)));
     }
-    if let Some(refused) = whole.refused.filter(|refused| !refused.is_usual()) {
+    if let Some(refused) = whole.refused {
         let mut places = Vec::new();
         let mut add = |name, path: Option<&Path>| {
             places.extend(path.map(|path| (name, quoted(&path.pointer()))));
         };
-        add("code", refused.code.as_ref().map(|(path, _)| path));
-        add("reason", refused.reason.as_ref().map(|(path, _)| path));
-        add("message", refused.message.as_ref());
-        entries.push(("error", table(places)));
+        if !refused.is_usual() {
+            add("code", refused.code.as_ref().map(|(path, _)| path));
+            add("reason", refused.reason.as_ref().map(|(path, _)| path));
+            add("message", refused.message.as_ref());
+        }
+        if let Some(code) = refused.client_code() {
+            places.push(("invalid_client", format!("[{}]", inline(code))));
+        }
+        if !places.is_empty() {
+            entries.push(("error", table(places)));
+        }
     }
     if !entries.is_empty() {
         out.push_str("\n[response]\n");

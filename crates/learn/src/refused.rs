@@ -6,6 +6,7 @@ use crate::{
     answer::{Answer, printed},
     body::tolerant,
     place::{Leaf, Path, leaves},
+    placeholder::looks_like_a_sample,
 };
 
 /// What a refusal says.
@@ -27,6 +28,32 @@ impl Refused {
         code.as_deref() == Some("/error")
             && self.reason.is_none()
             && message.is_none_or(|message| message == "/error_description")
+    }
+
+    /// The code that means wrong credentials, if the vendor file has to say so: the status and the standard's
+    /// codes don't. `None` if the text does not show the status.
+    pub(crate) fn client_code(&self) -> Option<&Value> {
+        const STANDARD: [&str; 7] = [
+            "invalid_client",
+            "unauthorized_client",
+            "invalid_request",
+            "invalid_grant",
+            "invalid_scope",
+            "invalid_target",
+            "unsupported_grant_type",
+        ];
+        let is_refusal = |status| !matches!(status, 300..=399 | 401 | 408 | 425 | 429 | 500..);
+        let (_, code) = self
+            .code
+            .as_ref()
+            .filter(|_| self.status.is_some_and(is_refusal))?;
+        let is_code = match code {
+            Value::String(text) => {
+                !text.contains(' ') && !looks_like_a_sample(text) && !STANDARD.contains(&&**text)
+            }
+            number => number.is_i64(),
+        };
+        is_code.then_some(code)
     }
 }
 
@@ -110,7 +137,9 @@ pub(crate) fn read(text: Option<&str>, notes: &mut Vec<String>) -> Option<Refuse
         return None;
     }
     if printed.status.is_none() {
-        notes.push("the refusal's HTTP status is not shown; the example assumes 401".into());
+        let note = "the refusal's HTTP status is not shown, and the example assumes 401; if it is another, \
+                    pass what curl -i prints";
+        notes.push(note.into());
     }
     let pair = |leaf: Leaf| (leaf.path, leaf.value);
     Some(Refused {

@@ -243,6 +243,44 @@ fn an_expiry_is_read_by_its_name_and_its_value() {
 }
 
 #[test]
+fn the_code_of_a_refusal_with_another_status_than_401_means_wrong_credentials() {
+    let answer = r#"{"code": 0, "token": "zq81", "expiresIn": 600}"#;
+    for (error, code) in [
+        (
+            "HTTP/1.1 200 OK\n\n{\"code\": 4711, \"text\": \"no\"}",
+            Some("[4711]"),
+        ),
+        (
+            "HTTP/1.1 400 Bad Request\n\n{\"code\": \"BAD_KEY\"}",
+            Some("[\"BAD_KEY\"]"),
+        ),
+        ("HTTP/1.1 401 Unauthorized\n\n{\"code\": 4711}", None),
+        (
+            "HTTP/1.1 400 Bad Request\n\n{\"code\": \"invalid_scope\"}",
+            None,
+        ),
+        ("HTTP/1.1 503 Unavailable\n\n{\"code\": 4711}", None),
+        ("{\"code\": 4711}", None),
+    ] {
+        let mut material = Material::new("acme", "curl -X POST https://a.example/t -d key=KEY");
+        (material.response, material.error) = (Some(answer), Some(error));
+        let text = learn(&material).unwrap().text;
+        let listed = code.map(|code| format!("invalid_client = {code}"));
+        let is_listed = listed.is_some_and(|listed| text.contains(&listed));
+        assert_eq!(is_listed, code.is_some(), "{error}\n{text}");
+        assert_eq!(
+            text.contains("invalid_client"),
+            code.is_some(),
+            "{error}\n{text}"
+        );
+        assert!(
+            biped_dialect::check_text(&text, "acme.toml").is_good(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn the_token_may_be_a_header_and_travel_in_a_query() {
     let mut material = Material::new("acme", "curl -u \"$KEY:\" -X POST https://a.example/login");
     material.response = Some("HTTP/2 200\nX-Auth-Token: zq81\n\n{}");
