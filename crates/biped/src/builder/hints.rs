@@ -75,9 +75,11 @@ pub(super) fn add(
             .collect();
         if !others.is_empty() {
             let others = others.join(", ");
+            let is_question = problem.message.ends_with('?');
+            let link = if is_question { " This" } else { "; this" };
             problem
                 .message
-                .push_str(&format!("; this is a key of {others}"));
+                .push_str(&format!("{link} is a key of {others}"));
         } else if takes(kind, PARAMS) && !problem.message.contains("did you mean") {
             let hint = format!("; a parameter of the vendor is set in [providers.{name}.params]");
             problem.message.push_str(&hint);
