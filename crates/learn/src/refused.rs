@@ -1,5 +1,6 @@
 //! Reads the refusal, and the flag that tells it from a success.
 
+use biped_core::{Error, VendorError, http::StatusCode, wire};
 use serde_json::Value;
 
 use crate::{
@@ -33,27 +34,25 @@ impl Refused {
     /// The code that means wrong credentials, if the vendor file has to say so: the status and the standard's
     /// codes don't. `None` if the text does not show the status.
     pub(crate) fn client_code(&self) -> Option<&Value> {
-        const STANDARD: [&str; 7] = [
-            "invalid_client",
-            "unauthorized_client",
-            "invalid_request",
-            "invalid_grant",
-            "invalid_scope",
-            "invalid_target",
-            "unsupported_grant_type",
-        ];
-        let is_refusal = |status| !matches!(status, 300..=399 | 401 | 408 | 425 | 429 | 500..);
-        let (_, code) = self
-            .code
-            .as_ref()
-            .filter(|_| self.status.is_some_and(is_refusal))?;
-        let is_code = match code {
-            Value::String(text) => {
-                !text.contains(' ') && !looks_like_a_sample(text) && !STANDARD.contains(&&**text)
+        let (_, value) = self.code.as_ref()?;
+        let code = match value {
+            Value::String(text) if !text.contains(' ') && !looks_like_a_sample(text) => {
+                text.clone()
             }
-            number => number.is_i64(),
+            Value::Number(number) => number.as_i64()?.to_string(),
+            _ => return None,
         };
-        is_code.then_some(code)
+        let status = StatusCode::from_u16(self.status?).ok()?;
+        if status.is_redirection() || wire::is_transient(status) {
+            return None;
+        }
+        let is_clear = |status: StatusCode| {
+            let vendor = VendorError::new(status.as_u16()).code(&code);
+            Error::refused(vendor).refuses_client()
+        };
+        // With 401, only the standard's codes for a wrong request don't mean wrong credentials.
+        let must_say = !is_clear(status) && is_clear(StatusCode::UNAUTHORIZED);
+        must_say.then_some(value)
     }
 }
 

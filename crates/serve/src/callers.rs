@@ -132,14 +132,13 @@ impl Caller {
     }
 
     pub(crate) fn may_use(&self, provider: &str) -> bool {
-        let mine = self.settings.providers.as_ref();
-        mine.is_none_or(|mine| mine.iter().any(|name| **name == *provider))
+        self.settings.may_use(provider)
     }
 
     /// Whether it may name this tenant.
     pub(crate) fn may_name(&self, tenant: &str) -> bool {
         let mut mine = self.settings.tenants.iter();
-        mine.any(|known| matches!(&**known, "*") || **known == *tenant)
+        mine.any(|known| ["*", tenant].contains(&&**known))
     }
 
     async fn has_one_of(&self, given: &[[u8; 32]]) -> bool {

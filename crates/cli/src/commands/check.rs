@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use biped::{
     ApiClient, Biped, CachedToken, Error, ErrorKind, Token, TokenRef, TokenSource,
+    config::{MAX_FILE_SIZE, read_file_if},
     provider::{
-        Clock as _, PlainHttp, Probe, Proof, SystemClock,
+        PlainHttp, Probe, Proof, Provider,
         wire::{Escaped, escaped},
     },
     store::Credential,
@@ -13,7 +14,6 @@ use biped::{
 };
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
-use tokio::sync::oneshot;
 
 use super::identity::{self, Reference, Shown};
 use crate::words::{base_url, in_words, scope};
@@ -83,7 +83,9 @@ async fn finding(
     let mut finding = Finding::of(name, source, tried.as_deref(), &proof);
     let references = identity::references_of(session, name, source, finding.ok).await;
     finding.note_references(references);
-    finding.warnings.extend(writable_by_others(source).await);
+    finding
+        .warnings
+        .extend(writable_by_others(&**source.provider()));
     if source.provider().account().is_some()
         && let Ok(Some(credential)) = session.limited(name, source.credential()).await
     {
@@ -268,44 +270,30 @@ impl Finding {
 /// A warning for each secret file that other users can write, who could have another secret sent to the
 /// vendor. Others may read it: in containers, mounted secrets are usually readable for all.
 #[cfg(unix)]
-async fn writable_by_others(source: &TokenSource) -> Vec<String> {
-    use std::{fs, os::unix::fs::MetadataExt as _, thread};
+fn writable_by_others(provider: &dyn Provider) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt as _;
 
-    /// How long a file system may take to say who can write a file.
-    const LIMIT: Duration = Duration::from_secs(1);
-
-    let references = source.provider().id().references();
-    let files: Vec<_> = references.filter_map(|place| place.file()).collect();
-    let (tell, told) = oneshot::channel();
-    // A file system that does not respond holds up a thread of its own, and the command does not wait for it.
-    let look = move || {
-        let exposed = files.into_iter().filter_map(|file| {
-            let mode = fs::metadata(&file)
-                .ok()
-                .filter(fs::Metadata::is_file)?
-                .mode()
-                & 0o7777;
-            let shown = file.display();
-            (mode & 0o002 != 0).then(|| {
-                format!(
-                    "other users can write the secret file {shown} (its mode is {mode:04o}); run \
-                     chmod o-w {shown}"
-                )
-            })
-        });
-        let _ = tell.send(exposed.collect());
-    };
-    if thread::Builder::new().spawn(look).is_err() {
-        return Vec::new();
-    }
-    tokio::select! {
-        exposed = told => exposed.unwrap_or_default(),
-        () = SystemClock.sleep(LIMIT) => Vec::new(),
-    }
+    let files = provider.id().references().filter_map(|place| place.file());
+    let exposed = files.filter_map(|file| {
+        let mut mode = 0;
+        let note = |found: &std::fs::Metadata| {
+            mode = found.mode() & 0o7777;
+            Ok(())
+        };
+        read_file_if(&file, MAX_FILE_SIZE, note).ok()?;
+        let shown = file.display();
+        (mode & 0o002 != 0).then(|| {
+            format!(
+                "other users can write the secret file {shown} (its mode is {mode:04o}); run chmod \
+                 o-w {shown}"
+            )
+        })
+    });
+    exposed.collect()
 }
 
 #[cfg(not(unix))]
-async fn writable_by_others(_: &TokenSource) -> Vec<String> {
+fn writable_by_others(_: &dyn Provider) -> Vec<String> {
     Vec::new()
 }
 

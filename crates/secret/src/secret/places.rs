@@ -15,18 +15,20 @@ use biped_error::{Clock, Error};
 use crate::pem_blocks;
 
 pub(super) fn from_environment(name: &str) -> Result<SecretString, Error> {
-    let problem = match std::env::var(name) {
+    const SET: &str = "set it in the environment of this process";
+
+    let (problem, remedy) = match std::env::var(name) {
         Ok(value) if !value.is_empty() => return Ok(value.into()),
-        Ok(_) => "empty",
-        Err(VarError::NotPresent) => "not set",
+        Ok(_) => ("empty", SET),
+        Err(VarError::NotPresent) => ("not set", SET),
         // The standard library's error contains the value.
         Err(VarError::NotUnicode(value)) => match text(value.as_encoded_bytes()) {
             Some(pem) => return Ok(pem),
-            None => "not UTF-8",
+            None => ("not UTF-8", "set it to a text in UTF-8"),
         },
     };
     let error = Error::secret(format!("the environment variable {name} is {problem}"));
-    Err(error.with_remedy("set it in the environment of this process"))
+    Err(error.with_remedy(remedy))
 }
 
 /// A path with the values of its variables.

@@ -62,6 +62,14 @@ pub(crate) struct CallerSettings {
     pub(crate) tenants: Vec<Mention>,
 }
 
+impl CallerSettings {
+    /// Whether the caller may use this provider: one of its list, or any if it has none.
+    pub(crate) fn may_use(&self, provider: &str) -> bool {
+        let mine = self.providers.as_ref();
+        mine.is_none_or(|mine| mine.iter().any(|name| **name == *provider))
+    }
+}
+
 const CALLER: &[Field] = &[
     Field::new("name", FieldType::Text).required(),
     Field::new("token", FieldType::Secret),

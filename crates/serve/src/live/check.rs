@@ -82,12 +82,8 @@ fn has_tenants(provider: &ConfiguredProvider) -> bool {
 
 /// A name of a caller's tenant that none of the caller's providers lets a tenant have.
 fn impossible(biped: &Biped, caller: &CallerSettings, tenant: &Mention) -> Option<Problem> {
-    let is_mine = |name: &str| match &caller.providers {
-        None => true,
-        Some(mine) => mine.iter().any(|known| **known == *name),
-    };
-    let of_all = biped.names().filter(|name| is_mine(name));
-    let providers = of_all.filter_map(|name| biped.provider(name).ok());
+    let mine = biped.names().filter(|name| caller.may_use(name));
+    let providers = mine.filter_map(|name| biped.provider(name).ok());
     let mut why = None;
     for provider in providers {
         let Some(tenants) = provider.provider().tenants() else {

@@ -24,7 +24,7 @@ pub struct TransportResponse<P: HttpBody<Data = Bytes>> {
 }
 
 impl<P: HttpBody<Data = Bytes>> TransportResponse<P> {
-    /// The response of the API at `url`.
+    /// Creates it from the response of the API at `url`.
     #[must_use]
     pub fn new(response: Response<P>, url: Url) -> Self {
         Self {
