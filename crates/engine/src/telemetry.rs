@@ -91,7 +91,7 @@ pub(crate) fn failed(id: &ProviderId, request: &TokenRequest, error: &Error, ser
     let (provider, kind, error) = (
         &*escaped(provider),
         error.kind().as_str(),
-        error.clone().without_plan().to_string(),
+        error.clone().without_plan().without_provider().to_string(),
     );
     let error = Escaped(&error);
     tracing::warn!(provider, %request, kind, serving, retry_in_ms, "no token could be fetched: {error}");

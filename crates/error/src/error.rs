@@ -295,6 +295,13 @@ impl Error {
         self
     }
 
+    /// Removes the name of the provider, for a text that names it already.
+    #[must_use]
+    pub fn without_provider(mut self) -> Self {
+        self.inner().provider = None;
+        self
+    }
+
     /// Adds the place that failed instead of the vendor: the source of a token that another party
     /// makes, such as `github` or `provider:workload`. Nothing was sent to the vendor.
     #[must_use]
@@ -365,7 +372,7 @@ impl Error {
         inner.refuses_client = client;
         if client && inner.message == REFUSED_REQUEST {
             inner.message = REFUSED_CLIENT.into();
-            inner.remedy = Some("check client_id and client_secret".into());
+            inner.remedy = Some("check the credentials".into());
         }
         self
     }
@@ -473,29 +480,6 @@ fn refuses_client(vendor: &VendorError) -> bool {
             .any(|word| codes.iter().any(|code| word.eq_ignore_ascii_case(code)))
     };
     says(&CLIENT) || (vendor.status == Some(401) && !says(&REQUEST))
-}
-
-/// For code that wraps errors.
-impl Error {
-    /// Returns the same error as the cause of one that shows its text already: so that a chain of
-    /// errors contains it and says nothing twice, it shows its kind only.
-    #[must_use]
-    pub fn as_cause(&self) -> Self {
-        let told = self.as_told().clone();
-        let mut cause = told.clone();
-        cause.inner().told = Some(told);
-        cause
-    }
-
-    pub(crate) fn is_cause(&self) -> bool {
-        self.0.told.is_some()
-    }
-
-    /// Returns the error with its text.
-    #[must_use]
-    pub fn as_told(&self) -> &Self {
-        self.0.told.as_ref().unwrap_or(self)
-    }
 }
 
 impl fmt::Display for Error {

@@ -198,10 +198,13 @@ fn token(
             [] => {}
             [one] => return Ok(Place::Body(one.path.clone())),
             several => {
-                let places: Vec<_> = several.iter().map(|leaf| leaf.path.pointer()).collect();
+                let places: Vec<_> = several.iter().map(|leaf| leaf.path.jq()).collect();
                 return Err(Refusal::new(
-                    format!("the token may be at {}", places.join(" or ")),
-                    "add a pipe to the command that reads the right one, such as | jq -r .data.token",
+                    format!("the token may be {}", places.join(" or ")),
+                    format!(
+                        "add a pipe to the command that reads the right one, such as | jq -r '{}'",
+                        places[0]
+                    ),
                 ));
             }
         }
@@ -226,10 +229,28 @@ fn token(
         }
         _ => {}
     }
-    Err(Refusal::new(
-        "the response does not show which value is the token",
-        "add a pipe to the command that reads it, such as | jq -r .data.key",
-    ))
+    Err(unnamed(leaves))
+}
+
+/// The strings of which the token is one, the longest first.
+fn unnamed(leaves: &[Leaf]) -> Refusal {
+    /// How many of them are told.
+    const MOST: usize = 5;
+    let what = "the response does not show which value is the token";
+    let mut strings: Vec<_> = leaves
+        .iter()
+        .filter_map(|leaf| Some((leaf.value.as_str()?.len(), leaf.path.jq())))
+        .collect();
+    strings.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+    strings.truncate(MOST);
+    let paths: Vec<_> = strings.into_iter().map(|(_, path)| path).collect();
+    let Some(first) = paths.first() else {
+        return Refusal::new(what, "pass the response that contains the token");
+    };
+    Refusal::new(
+        format!("{what}; its strings are {}", paths.join(", ")),
+        format!("add a pipe to the command that reads the token, such as | jq -r '{first}'"),
+    )
 }
 
 fn base_url(leaves: &[Leaf], notes: &mut Vec<String>) -> Option<(Path, String)> {

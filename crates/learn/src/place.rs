@@ -90,21 +90,48 @@ impl Path {
 
     /// Reads what jq reads: `.data.token`, `.[0].token`, `.data["token"]`.
     pub(crate) fn from_jq(text: &str) -> Option<Self> {
-        let text = text.replace("[\"", ".").replace("\"]", "");
-        let text = text.replace('[', ".").replace([']', '"'], "");
         let mut steps = Vec::new();
-        for part in text.split('.').filter(|part| !part.is_empty()) {
-            let fits = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-            if !part.chars().all(fits) {
-                return None;
-            }
-            steps.push(match part.parse() {
-                Ok(at) if at <= LAST_INDEX => Step::Index(at),
-                Ok(_) => return None,
-                Err(_) => Step::Key(part.to_owned()),
-            });
+        let mut rest = text;
+        while !rest.is_empty() {
+            rest = rest.strip_prefix('.').unwrap_or(rest);
+            let (step, after) = match rest.strip_prefix('[') {
+                Some(inside) => {
+                    let (step, after) = match quoted(inside) {
+                        Some((key, after)) => (Step::Key(key), after),
+                        None => word(inside)?,
+                    };
+                    (step, after.strip_prefix(']')?)
+                }
+                None => match quoted(rest) {
+                    Some((key, after)) => (Step::Key(key), after),
+                    None => word(rest)?,
+                },
+            };
+            steps.push(step);
+            rest = after;
         }
         (steps.len() <= DEEPEST).then_some(Self { steps })
+    }
+
+    /// The path as jq reads it: `.data.token`, `.[0].token`, `.["access-token"]`.
+    pub(crate) fn jq(&self) -> String {
+        let mut text = String::new();
+        for step in &self.steps {
+            match step {
+                Step::Key(key) if is_identifier(key) => {
+                    text.push('.');
+                    text.push_str(key);
+                    continue;
+                }
+                _ if text.is_empty() => text.push('.'),
+                _ => {}
+            }
+            text.push_str(&match step {
+                Step::Key(key) => format!("[{}]", Value::from(key.as_str())),
+                Step::Index(at) => format!("[{at}]"),
+            });
+        }
+        text
     }
 
     /// Puts a value at this place.
@@ -136,6 +163,38 @@ impl Path {
     }
 }
 
+/// A string in quotes at the beginning of a text, and what follows it.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    if !text.starts_with('"') {
+        return None;
+    }
+    let mut strings = serde_json::Deserializer::from_str(text).into_iter();
+    let string = strings.next()?.ok()?;
+    Some((string, &text[strings.byte_offset()..]))
+}
+
+/// A name or an index at the beginning of a text, and what follows it.
+fn word(text: &str) -> Option<(Step, &str)> {
+    let is_inside = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let end = text.find(|c| !is_inside(c)).unwrap_or(text.len());
+    let (word, after) = text.split_at(end);
+    let step = match word.parse() {
+        Ok(at) if at <= LAST_INDEX => Step::Index(at),
+        Ok(_) => return None,
+        Err(_) if word.is_empty() => return None,
+        Err(_) => Step::Key(word.to_owned()),
+    };
+    Some((step, after))
+}
+
+fn is_identifier(key: &str) -> bool {
+    let mut letters = key.chars();
+    letters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+}
+
 /// All scalar values, from the outside in: of a list only the first entry.
 pub(crate) fn leaves(value: &Value) -> Vec<Leaf> {
     let mut all = Vec::new();
@@ -165,5 +224,46 @@ fn visit(value: &Value, path: &mut Path, all: &mut Vec<Leaf>) {
             path: path.clone(),
             value: scalar.clone(),
         }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_read_as_it_is_written_for_jq() {
+        let answer = serde_json::json!({
+            "token": "a",
+            "data": [{ "access-token": "b", "access token": "c", "it\"s": "d" }],
+            "0": { "": "e" },
+        });
+        let written: Vec<_> = leaves(&answer).iter().map(|leaf| leaf.path.jq()).collect();
+        for (leaf, jq) in leaves(&answer).iter().zip(&written) {
+            assert_eq!(Path::from_jq(jq).as_ref(), Some(&leaf.path), "{jq}");
+        }
+        assert!(
+            written.contains(&r#".data[0]["access-token"]"#.to_owned()),
+            "{written:?}"
+        );
+        assert!(written.contains(&".token".to_owned()), "{written:?}");
+    }
+
+    #[test]
+    fn what_is_not_a_plain_path_of_jq_is_not_read() {
+        for jq in [
+            ".a[]", ".a | .b", ".a // 1", ".a[\"b]", ".a[0", ".a]", "..a", ".a[1000]", ".a?",
+        ] {
+            assert_eq!(Path::from_jq(jq), None, "{jq}");
+        }
+        for (jq, same) in [
+            (".a[\"b\"].c", ".a.b.c"),
+            ("a.b", ".a.b"),
+            (".a.\"b\"", ".a.b"),
+            (".[0].a", ".0.a"),
+        ] {
+            assert_eq!(Path::from_jq(jq), Path::from_jq(same), "{jq}");
+        }
     }
 }

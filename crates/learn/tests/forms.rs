@@ -119,6 +119,20 @@ fn jq_tells_which_of_two_tokens_is_meant() {
     assert!(text.contains(r#"token = "/b/0/token""#), "{text}");
 }
 
+#[test]
+fn a_response_whose_token_is_not_known_is_told_with_its_strings() {
+    let answer = r#"{"user": "ann", "session": {"my key": "zq81-pl4nted"}}"#;
+    let curl = "curl https://a.example/t";
+    let refusal = with_answer(curl, answer).unwrap_err();
+    let both = r#"its strings are .session["my key"], .user;"#;
+    assert!(refusal.to_string().contains(both), "{refusal}");
+    let (_, pipe) = refusal.remedy().split_once("such as ").unwrap();
+    let text = text(&format!("{curl} {pipe}"), answer);
+    assert!(text.contains(r#"token = "/session/my key""#), "{text}");
+    let refusal = with_answer(curl, r#"{"expires": 60}"#).unwrap_err();
+    assert!(refusal.remedy().contains("pass the response"), "{refusal}");
+}
+
 /// An example of a response is made for the place: it must not become as large or as deep as a place says.
 #[test]
 fn a_place_that_no_response_has_is_refused() {

@@ -52,6 +52,15 @@ impl Watch {
     }
 }
 
+#[tokio::test]
+async fn a_command_that_is_not_there_says_what_to_do() {
+    let _limit = biped_testing::TimeLimit::start();
+    let secret = SecretRef::command(["biped-no-such-program"]);
+    let error = secret.resolve(0, &SystemClock).await.unwrap_err();
+    assert!(!error.is_transient());
+    assert!(error.remedy().unwrap().contains("whole path"), "{error}");
+}
+
 /// Outlives a failing test by far, but not forever.
 const LIVES_ON: &str = "sleep 300 & sleep 300";
 

@@ -240,19 +240,22 @@ impl ProxyRequest<'_> {
         };
         let target = target.map_err(|BadPath(what)| Problem::new("bad-path", what))?;
         let name = self.listener.unwrap_or(target.name);
-        let served = self.live.served(name).ok_or_else(|| self.unknown())?;
+        let served = self.live.served(name).ok_or_else(|| self.unknown(path))?;
         check_may_use(self.identity, &served.name)?;
         Ok((served, target))
     }
 
-    fn unknown(&self) -> Problem {
-        let what = match &self.live.names_for(self.identity)[..] {
+    fn unknown(&self, path: &str) -> Problem {
+        let mut what = match &self.live.names_for(self.identity)[..] {
             [] => "there is no such provider".to_owned(),
             names => format!(
                 "there is no such provider; expected a path that begins with one of /{}",
                 names.join(", /")
             ),
         };
+        if path == "/" && self.live.serve.page {
+            what += "; the state of the sidecar is at /-/";
+        }
         Problem::new("unknown-provider", what)
     }
 

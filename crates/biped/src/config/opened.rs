@@ -56,7 +56,11 @@ impl ConfigFile {
     pub fn open(path: impl Into<PathBuf>, check: OwnerCheck) -> Result<Self, Error> {
         let path = path.into();
         let bytes = read(&path, check).map_err(|error| {
-            Error::configuration(format!("{} can't be read: {error}", path.display()))
+            let what = format!("{} can't be read: {error}", path.display());
+            match error.kind() {
+                io::ErrorKind::NotFound => Error::configuration(what).with_remedy("check the path"),
+                _ => Error::configuration(what),
+            }
         })?;
         let text = std::str::from_utf8(&bytes).map_err(|error| {
             let good = &bytes[..error.valid_up_to()];

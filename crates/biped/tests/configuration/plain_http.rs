@@ -116,6 +116,7 @@ fn a_server_that_is_not_listed_is_a_problem_that_says_what_to_list() {
 }
 
 #[test]
+#[cfg(all(feature = "contentsquare", feature = "platform"))]
 fn no_list_is_suggested_where_none_is_taken() {
     let contentsquare = "[providers.a]\nkind = 'contentsquare'\nclient_id = 'i'\n\
                          client_secret = 's'\nscope = 'metrics'\n";

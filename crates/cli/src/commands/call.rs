@@ -31,7 +31,7 @@ use crate::{
 };
 
 pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
-    let method = method(&args.method)?;
+    let method = &args.method;
     let mut headers = headers(&args.headers)?;
     let biped = session.biped()?;
     let body = args.data.as_deref().map(body).transpose()?;
@@ -42,7 +42,7 @@ pub(crate) fn run(session: &Session, args: &args::Call) -> Outcome {
     {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    if body.as_ref().is_none_or(Vec::is_empty) && means_a_body(&method) {
+    if body.as_ref().is_none_or(Vec::is_empty) && means_a_body(method) {
         // Some servers require the header (RFC 9110 §8.6).
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
@@ -210,12 +210,6 @@ fn unreachable(what: &str, error: &(dyn std::error::Error + 'static), provider: 
 /// Whether a request of this method usually has a body.
 fn means_a_body(method: &Method) -> bool {
     [Method::POST, Method::PUT, Method::PATCH].contains(method)
-}
-
-fn method(text: &str) -> Result<Method, Error> {
-    // Methods are case-sensitive, and `get` means GET.
-    Method::from_bytes(text.to_ascii_uppercase().as_bytes())
-        .map_err(|_| Error::configuration("expected a method such as GET or POST"))
 }
 
 /// The headers that Biped sets itself: other values could cut the body, or send the token to another

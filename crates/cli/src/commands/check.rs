@@ -400,7 +400,7 @@ fn usual_meaning(error: &Error) -> &'static str {
         ErrorKind::Configuration => "the configuration or the request is not valid",
         ErrorKind::Secret => "a secret can't be read",
         ErrorKind::Refused if error.refuses_client() => {
-            "the vendor does not know this client_id, or the secret is wrong, replaced or expired"
+            "the vendor does not know these credentials, or they were replaced or have expired"
         }
         ErrorKind::Refused if status == Some(404) => {
             "a server responds, but this URL is not a token endpoint"

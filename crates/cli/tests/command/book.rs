@@ -31,7 +31,7 @@ fn the_first_steps_work_as_written() {
 /// What a person sees, by the text that a row of the book quotes for it.
 type Scenario = (&'static str, fn(&Entry) -> String);
 
-const SCENARIOS: [Scenario; 18] = [
+const SCENARIOS: [Scenario; 19] = [
     ("unknown key; did you mean client_secret?", |entry| {
         entry.with_secret("").token("client_secrte = \"x\"", 2)
     }),
@@ -78,6 +78,15 @@ const SCENARIOS: [Scenario; 18] = [
         entry.world.write_untrusted("account.toml", &account);
         let ran = entry.world.run("--config account.toml token exports");
         ran.failed(3)
+    }),
+    ("PROJECT_NOT_PERMITTED", |entry| {
+        let account = entry.world.sandbox().config_toml();
+        let account = account.replace("project_id = 42\n", "project_id = 99\n");
+        entry.world.write_untrusted("account.toml", &account);
+        let ran = entry.world.run("--config account.toml token exports");
+        let told = ran.failed(3);
+        assert!(told.contains("one of the permitted projects: 42"), "{told}");
+        told
     }),
     (
         "refuses the connection; check the URL, its port and the proxy",

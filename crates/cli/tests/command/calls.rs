@@ -453,6 +453,18 @@ fn a_path_without_a_base_url_is_a_usage_error() {
 }
 
 #[test]
+fn a_call_without_a_method_is_told_that_it_is_missing() {
+    let world = World::new();
+    for call in ["call shop /v1/orders", "call GET /v1/orders"] {
+        let told = world.run(call).failed(2);
+        assert!(
+            told.contains("a method such as GET or POST before the path"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn an_answer_that_goes_on_is_printed_as_it_comes() {
     let world = World::empty();
     let endpoint = format!("{}/v1/auth/token", world.sandbox().url());

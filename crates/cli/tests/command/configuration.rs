@@ -158,7 +158,8 @@ fn the_file_is_here_or_in_the_configuration_directory_or_where_it_is_said_to_be(
             .ok()
             .contains("\nnamed ")
     );
-    world.run("list --config missing.toml").failed(2);
+    let missing = world.run("list --config missing.toml").failed(2);
+    assert!(missing.contains("; check the path"), "{missing}");
 }
 
 #[test]

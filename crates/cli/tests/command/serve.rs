@@ -335,8 +335,9 @@ fn why_there_is_no_token_is_told_to_the_operator_unasked() {
         told.clear();
         assert_ne!(stderr.read_line(&mut told).unwrap(), 0);
     }
-    assert!(told.starts_with("warning: shop: "), "{told}");
-    assert!(told.contains("check client_id and client_secret"), "{told}");
+    let once = "warning: shop: no token could be fetched: the vendor refused";
+    assert!(told.starts_with(once), "{told}");
+    assert!(told.contains("check the credentials (read from "), "{told}");
     assert!(told.contains(&format!("biped.toml:{}", line + 1)), "{told}");
     assert!(!told.contains("wr0ng-s3cret"), "{told}");
 }

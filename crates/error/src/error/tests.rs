@@ -142,7 +142,10 @@ fn a_cause_that_was_told_shows_no_secret_after_redaction() {
 fn a_refusal_that_is_of_the_client_says_so_whoever_tells() {
     let error = Error::refused(VendorError::new(200)).refusing_client(true);
     assert_eq!(error.message(), REFUSED_CLIENT);
-    assert!(error.to_string().contains("; check client_id"), "{error}");
+    assert!(
+        error.to_string().contains("; check the credentials"),
+        "{error}"
+    );
     let own = Error::refused(VendorError::new(200)).with_message("the key is unknown");
     assert_eq!(own.refusing_client(true).message(), "the key is unknown");
 }

@@ -5,7 +5,7 @@
 //! | The token request is JSON; `project_id` and `integration_id` are integers. | [`ContentsquareRequest::project`], [`integration`](ContentsquareRequest::integration) |
 //! | Every token names the base URL of its project's cloud. | [`Token::base_url`](biped_core::Token::base_url); other hosts than `contentsquare.com` are refused |
 //! | The scope `enrichment` can't be combined with others and needs an integration. | a configuration error before a request is sent |
-//! | Account-level credentials need a project. | the error of a refusal lists the permitted projects |
+//! | Account-level credentials need a project. | the error of a refusal for a missing or a wrong one lists the permitted projects |
 //! | `/v1/oauth/me` describes the credentials. | [`Provider::inspect`](biped_core::Provider::inspect) |
 //! | Credentials expire after a year, without notice in a response. | [`Contentsquare::client_secret_created`], [`Provider::warning`](biped_core::Provider::warning) |
 //!

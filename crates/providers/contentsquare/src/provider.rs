@@ -107,7 +107,7 @@ impl Provider for Contentsquare {
         let response = cx.post_json(endpoint.as_str(), &body).await?;
         let answer = answer::token(&response, &request, &endpoint, cx.sent_at(), cx.now());
         match answer {
-            Err(error) if request.project_id.is_none() && may_lack_project(&error) => {
+            Err(error) if may_be_due_to_project(&error, request.project_id.is_some()) => {
                 Err(self.naming_projects(error, &credentials, cx).await)
             }
             answer => answer,
@@ -192,8 +192,8 @@ impl Contentsquare {
         inspection::inspection(&response, cx.now())
     }
 
-    /// Adds a remedy with the permitted projects to the refusal of a request without a project. It
-    /// ignores errors of `/me`: the refusal is what matters.
+    /// Adds a remedy with the permitted projects to the refusal of a request whose project is missing or
+    /// wrong. It ignores errors of `/me`: the refusal is what matters.
     async fn naming_projects(
         &self,
         error: Error,
@@ -213,11 +213,12 @@ impl Contentsquare {
     }
 }
 
-/// Whether a refusal may be due to a missing project. `/me` is not worth a call for a client that the
-/// vendor refuses altogether.
-fn may_lack_project(error: &Error) -> bool {
-    let is_known = !error.refuses_client() || speaks_of_a_project(error);
-    error.kind() == ErrorKind::Refused && is_known
+/// Whether a refusal may be due to the project: of a request without one, each that is not of the
+/// client, and else what the vendor says so of. `/me` is not worth a call for a client that the vendor
+/// refuses altogether.
+fn may_be_due_to_project(error: &Error, has_project: bool) -> bool {
+    let is_of_request = !has_project && !error.refuses_client();
+    error.kind() == ErrorKind::Refused && (is_of_request || speaks_of_a_project(error))
 }
 
 fn speaks_of_a_project(error: &Error) -> bool {

@@ -371,6 +371,19 @@ async fn told_which_projects_there_are(status: u16) {
 }
 
 #[tokio::test]
+async fn a_project_that_is_not_permitted_is_told_with_those_that_are() {
+    let vendor = Vendor::new().await;
+    let refusal = json!({ "errorCode": "X", "errorMessage": "No access to project 99." });
+    vendor.answers(TOKEN, 403, refusal).await;
+    vendor.answers(ME, 200, me_answer(&two_projects())).await;
+    let request = TokenRequest::new().scope(Scope::DataExport).project(99);
+    let error = vendor.fetch(&request).await.unwrap_err();
+    assert_eq!(error.vendor().unwrap().status, Some(403));
+    let remedy = error.remedy().unwrap();
+    assert!(remedy.contains("42 (UX ANALYTICS), 43 (SHOP)"), "{remedy}");
+}
+
+#[tokio::test]
 async fn a_refusal_stands_when_me_tells_nothing() {
     let other = json!({ "errorCode": "SCOPE_NOT_PERMITTED" });
     let one_project = me_answer(&json!([{ "id": 42, "name": "UX ANALYTICS" }]));
@@ -455,7 +468,7 @@ async fn a_refusal_does_not_wait_long_for_me() {
 }
 
 #[tokio::test]
-async fn me_is_asked_only_where_a_project_may_be_what_is_missing() {
+async fn me_is_asked_only_where_the_project_may_be_the_reason() {
     let any = TokenRequest::new().scope(Scope::DataExport);
     for (status, body, request) in [
         (401, json!({ "error": "invalid_client" }), any.clone()),
@@ -464,7 +477,11 @@ async fn me_is_asked_only_where_a_project_may_be_what_is_missing() {
         (503, project_required(), any.clone()),
         (429, project_required(), any.clone()),
         (200, json!({}), any.clone()),
-        (400, project_required(), any.project(42)),
+        (
+            403,
+            json!({ "errorCode": "SCOPE_NOT_PERMITTED" }),
+            any.project(42),
+        ),
     ] {
         let vendor = Vendor::new().await;
         vendor.answers(TOKEN, status, body.clone()).await;

@@ -37,6 +37,8 @@ pub(super) async fn from_command(
     };
     let (status, printed) = ran.map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => failed(format!("printed more than {LARGEST} bytes")),
+        io::ErrorKind::NotFound => failed(format!("can't be run: {error}"))
+            .with_remedy("install the program, or write its whole path"),
         _ => failed(format!("can't be run: {error}")),
     })?;
     if !status.success() {

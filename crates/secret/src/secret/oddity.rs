@@ -15,6 +15,10 @@ pub(super) enum Oddity {
     Command,
     /// It looks like the path of a file.
     Path,
+    /// It looks like a line of a file with variables: the name, and then the value.
+    Assignment,
+    /// It looks like what documentation writes in place of a secret.
+    Placeholder,
     Quotes,
     Starts(Invisible),
     Ends(Invisible),
@@ -100,6 +104,18 @@ fn look(value: &str) -> Option<Oddity> {
     {
         return Some(Oddity::Quotes);
     }
+    let assigned = value
+        .strip_prefix("export ")
+        .unwrap_or(value)
+        .split_once('=');
+    if assigned
+        .is_some_and(|(name, value)| is_constant(name) && !value.trim_matches('=').is_empty())
+    {
+        return Some(Oddity::Assignment);
+    }
+    if value.contains('…') || value == "..." || within("<", ">").is_some() {
+        return Some(Oddity::Placeholder);
+    }
     if PATHS.iter().any(|start| value.starts_with(start)) {
         return Some(Oddity::Path);
     }
@@ -109,6 +125,14 @@ fn look(value: &str) -> Option<Oddity> {
         .iter()
         .any(|known| is_scheme(known))
         .then_some(Oddity::Reference)
+}
+
+/// Whether a text is the name of a variable as they are usually written: `SHOP_SECRET`.
+fn is_constant(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.contains('_')
+        && name.bytes().all(is_part)
 }
 
 fn invisible(character: char) -> Option<Invisible> {
@@ -138,6 +162,8 @@ impl Oddity {
                  run a command"
             }
             Self::Path => "write file:PATH in biped.toml to read a file",
+            Self::Assignment => "write the value alone, without the name of a variable",
+            Self::Placeholder => "write the secret itself there",
             Self::Quotes => "remove the quotation marks",
             Self::Starts(what) | Self::Ends(what) | Self::Contains(what) => match what {
                 Invisible::Newline => "remove the newline from the credential",
@@ -156,6 +182,8 @@ impl fmt::Display for Oddity {
             Self::Variable => f.write_str("looks like the name of a variable"),
             Self::Command => f.write_str("looks like a command of a shell"),
             Self::Path => f.write_str("looks like the path of a file"),
+            Self::Assignment => f.write_str("begins with the name of a variable"),
+            Self::Placeholder => f.write_str("looks like a placeholder"),
             Self::Quotes => f.write_str("is in quotation marks"),
             Self::Starts(what) => write!(f, "starts with {what}"),
             Self::Ends(what) => write!(f, "ends with {what}"),

@@ -69,10 +69,10 @@ fn secret(path: &Path, read: io::Result<Zeroizing<Vec<u8>>>) -> Result<SecretStr
         let kind = error.kind();
         let error = Error::secret(format!("the secret file {shown} can't be read: {error}"));
         match kind {
-            io::ErrorKind::NotFound => match meant(&shown.to_string()) {
-                Some(remedy) => error.with_remedy(remedy).transient(true),
-                None => error.transient(true),
-            },
+            io::ErrorKind::NotFound => error.with_remedy(meant(&shown.to_string())).transient(true),
+            io::ErrorKind::PermissionDenied => {
+                error.with_remedy("let the user that runs this process read it")
+            }
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => error.transient(true),
             io::ErrorKind::InvalidInput => {
                 error.with_remedy("use a regular file, or a command (cmd) that prints the secret")
@@ -90,18 +90,20 @@ fn secret(path: &Path, read: io::Result<Zeroizing<Vec<u8>>>) -> Result<SecretStr
     Ok(secret)
 }
 
-/// What is meant by the path of a file that is not there, if it looks like something else.
-fn meant(path: &str) -> Option<&'static str> {
+/// What to do about a file that is not there: its path may look like something else.
+fn meant(path: &str) -> &'static str {
     if path.contains('#') {
-        return Some("a field of JSON begins with a slash: file:PATH#/FIELD");
+        return "a field of JSON begins with a slash: file:PATH#/FIELD";
     }
     let is_variable = |rest: &str| rest.starts_with(|it: char| it.is_ascii_uppercase());
     let mut after = path.split('$').skip(1);
     if after.any(is_variable) {
-        return Some("write a variable in a path with braces: ${NAME}");
+        return "write a variable in a path with braces: ${NAME}";
     }
-    path.starts_with("~/")
-        .then_some("write the whole path, or ${HOME} for ~")
+    match path.starts_with("~/") {
+        true => "write the whole path, or ${HOME} for ~",
+        false => "create the file, or correct its path",
+    }
 }
 
 /// The text of a secret. Of text in another encoding, the PEM blocks in it.

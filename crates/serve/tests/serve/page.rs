@@ -107,6 +107,20 @@ async fn without_the_page_none_of_its_routes_is_there() {
     for path in ["/-/", "/-/status", "/-/events"] {
         assert_eq!(stage.get(path).await.status, 404, "{path}");
     }
+    assert!(!stage.get("/").await.text().contains("/-/"));
+}
+
+#[tokio::test]
+async fn the_root_tells_where_the_page_is() {
+    let stage = Stage::with("", "").await;
+    let root = stage.get("/").await;
+    assert_eq!(root.problem().0, 404);
+    let detail = root.json()["detail"].as_str().unwrap().to_owned();
+    assert!(
+        detail.contains("/shop") && detail.ends_with("at /-/"),
+        "{detail}"
+    );
+    assert!(!stage.get("/other").await.text().contains("/-/"));
 }
 
 #[tokio::test]

@@ -78,6 +78,17 @@ impl Sent {
         self
     }
 
+    /// Whether two requests differ in the spelling of their JSON bodies only.
+    pub(super) fn is_same_json(&self, other: &Self) -> bool {
+        let json = |sent: &Self| serde_json::from_str::<serde_json::Value>(&sent.body).ok();
+        let without_body = |sent: &Self| Self {
+            body: String::new(),
+            ..sent.clone()
+        };
+        json(self).is_some_and(|body| json(other) == Some(body))
+            && without_body(self) == without_body(other)
+    }
+
     pub(super) fn of(recorded: &Recorded) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut headers: Vec<_> = recorded
@@ -295,5 +306,23 @@ impl ApiRequestParts for ApiCall {
 
     fn body(&self) -> Option<&[u8]> {
         Some(&[])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_in_another_spelling_of_its_json_is_told_from_another_one() {
+        let sent = |body: &str| Sent::post("https://login.example/token").body(body);
+        let expected = sent(r#"{"a": 1, "b": 2}"#);
+        assert!(sent(r#"{"b":2,"a":1}"#).is_same_json(&expected));
+        for other in [sent(r#"{"a":1,"b":3}"#), sent("a=1&b=2"), sent("")] {
+            assert!(!other.is_same_json(&expected), "{other:?}");
+        }
+        assert!(!sent("a=1").is_same_json(&sent("a=1")));
+        let header = sent(r#"{"b":2,"a":1}"#).header("x", "y");
+        assert!(!header.is_same_json(&expected));
     }
 }
