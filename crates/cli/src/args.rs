@@ -1,6 +1,7 @@
 //! The command line: commands, options and their help.
 
 mod call;
+mod errors;
 pub(crate) mod new;
 pub(crate) mod serve;
 
@@ -13,7 +14,10 @@ use clap::{
 };
 use clap_complete::Shell;
 
-pub(crate) use self::call::Call;
+pub(crate) use self::{
+    call::Call,
+    errors::{Errors, Format},
+};
 use crate::{
     examples,
     selection::{Selection, Tenant},
@@ -225,22 +229,6 @@ pub(crate) struct Exec {
     pub(crate) selection: Selection,
     #[command(flatten)]
     pub(crate) errors: Errors,
-}
-
-/// The format of errors, for commands without other formatted output.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Errors {
-    /// The format of errors
-    #[arg(long, default_value = "text")]
-    pub(crate) format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 /// The format of what people may want to publish.

@@ -4,6 +4,7 @@ mod beside;
 mod cause;
 mod clock;
 mod store;
+mod told;
 mod vendor;
 mod waits;
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use biped::reqwest::reqwest::Method;
 use clap::ValueHint;
 
-use super::Errors;
+use super::errors::Errors;
 use crate::selection::Selection;
 
 /// Calls the vendor's API and prints the response body
