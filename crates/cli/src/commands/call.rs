@@ -11,6 +11,7 @@ use biped::{
     config::read_file,
     provider::{redacted_url, wire},
     reqwest::{
+        connection_error,
         reqwest::{
             Method, Response, StatusCode,
             header::{
@@ -184,14 +185,16 @@ fn failed(error: &reqwest_middleware::Error, provider: &str) -> Failure {
     if let Some(error) = token_error(error) {
         return error.clone().with_provider(provider).into();
     }
+    if let Reqwest(error) = error
+        && let Some(error) = connection_error(error)
+    {
+        return error.with_provider(provider).into();
+    }
     match error {
         Reqwest(error) if error.is_builder() => {
             let error = Error::configuration("the path or URL is not valid")
                 .with_remedy("give a path such as /v1/exports, or a URL of the API's origin");
             error.with_provider(provider).into()
-        }
-        Reqwest(error) if error.is_connect() => {
-            unreachable("the connection to the API failed", error, provider)
         }
         Reqwest(error) if error.is_timeout() => {
             unreachable("the API did not respond in time", error, provider)

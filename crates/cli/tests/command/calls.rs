@@ -432,6 +432,16 @@ fn an_api_that_stalls_or_breaks_off_is_status_4() {
 }
 
 #[test]
+fn an_api_that_can_not_be_reached_is_told_with_what_to_check() {
+    let world = World::empty();
+    with_api(&world, "http://127.0.0.1:1", "");
+    let told = world.run("call shop GET /v1/orders").failed(4);
+    let expected =
+        "shop: 127.0.0.1:1 refuses the connection; check the URL, its port and the proxy";
+    assert!(told.contains(expected), "{told}");
+}
+
+#[test]
 fn a_path_without_a_base_url_is_a_usage_error() {
     let world = World::empty();
     let endpoint = format!("{}/v1/auth/token", world.sandbox().url());

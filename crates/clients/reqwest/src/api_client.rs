@@ -64,7 +64,8 @@ use crate::{ApiClients, TokenMiddleware, limit::Limits};
 ///   [`token_error`](crate::token_error) returns Biped's own error, with its kind, the vendor's error
 ///   and the time to wait.
 /// - `Reqwest`: the call itself failed, for example because of the network or a time limit. It is not
-///   retried; the application decides about that.
+///   retried; the application decides about that. Its URL names the server only, since the rest may
+///   contain a token; [`connection_error`](crate::connection_error) says why there was no connection.
 ///
 /// Reading the body of a response fails with reqwest's own error.
 ///

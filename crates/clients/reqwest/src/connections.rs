@@ -151,6 +151,6 @@ impl Middleware for ApiClients {
         IS_PLAIN
             .scope(is_plain, client.execute(request))
             .await
-            .map_err(|error| error.without_url().into())
+            .map_err(|error| failure::with_origin(error.into()))
     }
 }

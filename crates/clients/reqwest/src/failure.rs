@@ -29,27 +29,15 @@ pub(crate) fn unreachable(url: &Url, error: reqwest::Error, settings: &HttpSetti
 }
 
 fn explain(url: &Url, place: &str, error: &reqwest::Error, settings: &HttpSettings) -> Error {
-    if error.is_dns() {
-        return Error::unreachable(format!("the host {place} can't be resolved"))
-            .with_remedy("check the URL, and this machine's DNS");
-    }
-    if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
-        return tls_failure(url, place, tls);
+    let seconds = settings.connect_timeout.as_secs_f64();
+    if let Some(error) = no_connection(url, place, error, &format!("within {seconds} s")) {
+        return error;
     }
     if error.is_timeout() {
-        return if error.is_connect() {
-            let seconds = settings.connect_timeout.as_secs_f64();
-            Error::unreachable(format!("{place} accepts no connection within {seconds} s"))
-                .with_remedy("check the network, the firewall and the proxy")
-        } else {
-            let seconds = settings.timeout.as_secs_f64();
-            Error::unreachable(format!(
-                "{place} sends no complete response within {seconds} s"
-            ))
-        };
-    }
-    if error.is_connect() {
-        return connect_failure(place, error);
+        let seconds = settings.timeout.as_secs_f64();
+        return Error::unreachable(format!(
+            "{place} sends no complete response within {seconds} s"
+        ));
     }
     if error.is_body() || error.is_decode() {
         return Error::unreachable(format!("the response of {place} was cut off"));
@@ -57,6 +45,47 @@ fn explain(url: &Url, place: &str, error: &reqwest::Error, settings: &HttpSettin
     Error::unreachable(format!(
         "the connection to {place} closed before a response arrived"
     ))
+}
+
+/// Returns why a call has no connection to its API, and what to do. The error names the host and shows
+/// nothing else of the URL. Returns `None` if there was a connection.
+///
+/// ```
+/// # async fn example(client: biped_reqwest::ApiClient) -> Result<(), Box<dyn std::error::Error>> {
+/// use biped_reqwest::{connection_error, reqwest_middleware::Error};
+///
+/// match client.get("/v1/orders").send().await {
+///     Err(Error::Reqwest(error)) => match connection_error(&error) {
+///         Some(error) => eprintln!("{error}"), // shop.example refuses the connection; check the URL, …
+///         None => return Err(error.into()),
+///     },
+///     response => println!("{}", response?.status()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn connection_error(error: &reqwest::Error) -> Option<Error> {
+    let url = error.url()?;
+    no_connection(url, &place(url), error, "in time")
+}
+
+fn no_connection(url: &Url, place: &str, error: &reqwest::Error, within: &str) -> Option<Error> {
+    if error.is_dns() {
+        let error = Error::unreachable(format!("the host {place} can't be resolved"));
+        return Some(error.with_remedy("check the URL, and this machine's DNS"));
+    }
+    if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+        return Some(tls_failure(url, place, tls));
+    }
+    if !error.is_connect() {
+        return None;
+    }
+    Some(match error.is_timeout() {
+        true => Error::unreachable(format!("{place} accepts no connection {within}"))
+            .with_remedy("check the network, the firewall and the proxy"),
+        false => connect_failure(place, error),
+    })
 }
 
 fn tls_failure(url: &Url, place: &str, error: &rustls::Error) -> Error {
@@ -176,6 +205,15 @@ impl WithSource for Error {
             .filter_map(|cause| cause.downcast_ref::<reqwest::Error>())
             .all(|cause| cause.url().is_none());
         if clean { self.with_source(error) } else { self }
+    }
+}
+
+/// Leaves of an error's URL what names the server: the rest may contain a token.
+pub(crate) fn with_origin(error: reqwest_middleware::Error) -> reqwest_middleware::Error {
+    let origin = error.url().map(|url| url.origin().ascii_serialization());
+    match origin.and_then(|origin| Url::parse(&origin).ok()) {
+        Some(origin) => error.with_url(origin),
+        None => error.without_url(),
     }
 }
 

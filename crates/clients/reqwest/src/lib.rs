@@ -6,7 +6,7 @@
 //! | calls of one vendor's API, by path | [`ApiClient`]; an application gets it from `biped.client("shop")?` |
 //! | calls in your own middleware stack, and the order of retries and tracing | [`TokenMiddleware`] |
 //! | redirects, time limits, certificates, shared connections | [`ApiClients`] |
-//! | why a call has no token | [`token_error`] |
+//! | why a call has no token, or no connection | [`token_error`], [`connection_error`] |
 //! | token requests | [`TokenClient`], [`HttpSettings`] |
 //!
 //! ```no_run
@@ -52,6 +52,7 @@ mod token_client;
 pub use self::{
     api_client::ApiClient,
     connections::ApiClients,
+    failure::connection_error,
     middleware::{TokenMiddleware, token_error},
     settings::{
         DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY, DEFAULT_PING_INTERVAL, DEFAULT_READ_TIMEOUT,

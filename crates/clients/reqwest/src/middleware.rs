@@ -11,7 +11,11 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 use url::Url;
 
-use crate::{body, failure::failed, needs::Needs};
+use crate::{
+    body,
+    failure::{failed, with_origin},
+    needs::Needs,
+};
 
 /// Puts a fresh token on each request, and sends a request once more if the API rejects its token. This
 /// is what [`ApiClient`](crate::ApiClient) does, for your own middleware stack.
@@ -144,7 +148,7 @@ impl Transport for OverNext<'_> {
             no_redirects: self.signs_url || attached.is_some(),
         });
         let sent = self.next.clone().run(request, self.extensions).await;
-        let response = sent.map_err(reqwest_middleware::Error::without_url)?;
+        let response = sent.map_err(with_origin)?;
         Ok(match attached {
             Some(attached) => without_attached(response, &attached, self.query.as_deref()),
             None => response,

@@ -1,7 +1,7 @@
 use std::{future::ready, pin::pin, sync::Arc, time::Duration};
 
 use biped_core::{Clock as _, ErrorKind, IdentityRef, SecretRef, SystemClock};
-use biped_reqwest::{ApiClients, HttpSettings, TokenMiddleware, token_error};
+use biped_reqwest::{ApiClients, HttpSettings, TokenMiddleware, connection_error, token_error};
 use bytes::Bytes;
 use http_body::Frame;
 use reqwest::{Body, Method};
@@ -284,11 +284,32 @@ async fn without_a_token_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_failure_of_the_call_itself_is_reqwests() {
-    let client = Vendor::new().client(&no_server());
-    let error = client.get("/").send().await.unwrap_err();
+    let origin = no_server();
+    let client = Vendor::new().client(&origin);
+    let error = client.get("/x?a=b").send().await.unwrap_err();
     assert!(error.is_connect());
     assert!(token_error(&error).is_none());
-    assert!(error.url().is_none());
+    assert_eq!(error.url().unwrap().as_str(), format!("{origin}/"));
+    let reqwest_middleware::Error::Reqwest(error) = error else {
+        panic!("{error:?}");
+    };
+    let told = connection_error(&error).unwrap().to_string();
+    let place = origin.trim_start_matches("http://");
+    assert!(
+        told.starts_with(&format!("{place} refuses the connection; check")),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_had_a_connection_has_no_connection_error() {
+    let closed = raw(async |stream, _| drop(stream)).await;
+    let client = Vendor::new().client(&closed);
+    let error = client.get("/x").send().await.unwrap_err();
+    let reqwest_middleware::Error::Reqwest(error) = error else {
+        panic!("{error:?}");
+    };
+    assert!(connection_error(&error).is_none(), "{error:?}");
 }
 
 #[tokio::test]
