@@ -208,7 +208,7 @@ impl WithSource for Error {
     }
 }
 
-/// Leaves of an error's URL what names the server: the rest may contain a token.
+/// Cuts the URL of an error to its origin: the rest may contain a token.
 pub(crate) fn with_origin(error: reqwest_middleware::Error) -> reqwest_middleware::Error {
     let origin = error.url().map(|url| url.origin().ascii_serialization());
     match origin.and_then(|origin| Url::parse(&origin).ok()) {

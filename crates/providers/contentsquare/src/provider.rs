@@ -213,9 +213,8 @@ impl Contentsquare {
     }
 }
 
-/// Whether a refusal may be due to the project: of a request without one, each that is not of the
-/// client, and else what the vendor says so of. `/me` is not worth a call for a client that the vendor
-/// refuses altogether.
+/// Whether a refusal may be due to the project: one in which the vendor speaks of a project, and any of
+/// a request without one. `/me` is not worth a call for a client that the vendor refuses altogether.
 fn may_be_due_to_project(error: &Error, has_project: bool) -> bool {
     let is_of_request = !has_project && !error.refuses_client();
     error.kind() == ErrorKind::Refused && (is_of_request || speaks_of_a_project(error))
