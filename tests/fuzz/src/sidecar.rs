@@ -64,6 +64,11 @@ pub(crate) fn links(data: &[u8]) {
     let Ok(called) = Url::parse(called) else {
         return;
     };
+    // A sidecar calls no other addresses. The crate url has a debug assertion that relative addresses of
+    // files can break.
+    if !matches!(called.scheme(), "http" | "https") {
+        return;
+    }
     let base = Url::parse("https://api.example/base").unwrap();
     let Some(seen) = fuzzing::location(&base, &called, location) else {
         return;
