@@ -199,7 +199,7 @@ fn no_crate_outgrows_its_limit() {
         // odd about a refused one (`secret/oddity.rs`), and digests that tell one from another. Beyond
         // 1 150: other places send requests. Beyond 1 200: which file a place is in. Beyond 1 220: what to
         // do about a file or a program that is not there, and placeholders as odd values.
-        ("crates/secret", 1_250),
+        ("crates/secret", 1_240),
         // What a response says, in whatever envelope, and where a secret may be sent.
         ("crates/wire", 1_060),
         // Beyond 600: a command that gets input.

@@ -232,7 +232,7 @@ fn token(
     Err(unnamed(leaves))
 }
 
-/// The strings of which the token is one, the longest first.
+/// The refusal of a response in which no name is that of a token. It lists the strings, the longest first.
 fn unnamed(leaves: &[Leaf]) -> Refusal {
     /// How many of them are told.
     const MOST: usize = 5;

@@ -94,21 +94,14 @@ impl Path {
         let mut rest = text;
         while !rest.is_empty() {
             rest = rest.strip_prefix('.').unwrap_or(rest);
-            let (step, after) = match rest.strip_prefix('[') {
-                Some(inside) => {
-                    let (step, after) = match quoted(inside) {
-                        Some((key, after)) => (Step::Key(key), after),
-                        None => word(inside)?,
-                    };
-                    (step, after.strip_prefix(']')?)
-                }
-                None => match quoted(rest) {
-                    Some((key, after)) => (Step::Key(key), after),
-                    None => word(rest)?,
-                },
-            };
+            let inside = rest.strip_prefix('[');
+            let step = inside.unwrap_or(rest);
+            let (step, after) = quoted(step).or_else(|| word(step))?;
             steps.push(step);
-            rest = after;
+            rest = match inside {
+                Some(_) => after.strip_prefix(']')?,
+                None => after,
+            };
         }
         (steps.len() <= DEEPEST).then_some(Self { steps })
     }
@@ -117,19 +110,15 @@ impl Path {
     pub(crate) fn jq(&self) -> String {
         let mut text = String::new();
         for step in &self.steps {
-            match step {
-                Step::Key(key) if is_identifier(key) => {
-                    text.push('.');
-                    text.push_str(key);
-                    continue;
-                }
-                _ if text.is_empty() => text.push('.'),
-                _ => {}
-            }
-            text.push_str(&match step {
+            let step = match step {
+                Step::Key(key) if is_identifier(key) => format!(".{key}"),
                 Step::Key(key) => format!("[{}]", Value::from(key.as_str())),
                 Step::Index(at) => format!("[{at}]"),
-            });
+            };
+            if text.is_empty() && !step.starts_with('.') {
+                text.push('.');
+            }
+            text.push_str(&step);
         }
         text
     }
@@ -163,14 +152,14 @@ impl Path {
     }
 }
 
-/// A string in quotes at the beginning of a text, and what follows it.
-fn quoted(text: &str) -> Option<(String, &str)> {
+/// A key in quotes at the beginning of a text, and what follows it.
+fn quoted(text: &str) -> Option<(Step, &str)> {
     if !text.starts_with('"') {
         return None;
     }
-    let mut strings = serde_json::Deserializer::from_str(text).into_iter();
-    let string = strings.next()?.ok()?;
-    Some((string, &text[strings.byte_offset()..]))
+    let mut keys = serde_json::Deserializer::from_str(text).into_iter();
+    let key = keys.next()?.ok()?;
+    Some((Step::Key(key), &text[keys.byte_offset()..]))
 }
 
 /// A name or an index at the beginning of a text, and what follows it.
@@ -188,11 +177,8 @@ fn word(text: &str) -> Option<(Step, &str)> {
 }
 
 fn is_identifier(key: &str) -> bool {
-    let mut letters = key.chars();
-    letters
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
-        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    key.chars().all(is_inside) && key.starts_with(|c: char| !c.is_ascii_digit())
 }
 
 /// All scalar values, from the outside in: of a list only the first entry.

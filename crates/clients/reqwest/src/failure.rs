@@ -48,7 +48,7 @@ fn explain(url: &Url, place: &str, error: &reqwest::Error, settings: &HttpSettin
 }
 
 /// Returns why a call has no connection to its API, and what to do. The error names the host and shows
-/// nothing else of the URL. Returns `None` if there was a connection.
+/// nothing else of the URL. Returns `None` if there was a connection, or if the error has lost its URL.
 ///
 /// ```
 /// # async fn example(client: biped_reqwest::ApiClient) -> Result<(), Box<dyn std::error::Error>> {

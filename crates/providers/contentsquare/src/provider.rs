@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{
-    BaseUrls, Error, ErrorKind, ExposeSecret, FetchContext, Inspection, Provider, ProviderId,
-    SecretRef, SecretString, Timestamp, Token, TokenRequest, async_trait,
+    BaseUrls, Choice, Error, ErrorKind, ExposeSecret, FetchContext, Inspection, ParamValue,
+    Provider, ProviderId, SecretRef, SecretString, Timestamp, Token, TokenRequest, async_trait,
 };
 use url::Url;
 
@@ -108,7 +108,8 @@ impl Provider for Contentsquare {
         let answer = answer::token(&response, &request, &endpoint, cx.sent_at(), cx.now());
         match answer {
             Err(error) if may_be_due_to_project(&error, request.project_id.is_some()) => {
-                Err(self.naming_projects(error, &credentials, cx).await)
+                let projects = self.projects(&credentials, cx).await;
+                Err(naming_projects(error, request.project_id, &projects))
             }
             answer => answer,
         }
@@ -192,24 +193,30 @@ impl Contentsquare {
         inspection::inspection(&response, cx.now())
     }
 
-    /// Adds a remedy with the permitted projects to the refusal of a request whose project is missing or
-    /// wrong. It ignores errors of `/me`: the refusal is what matters.
-    async fn naming_projects(
-        &self,
-        error: Error,
-        credentials: &Credentials,
-        cx: &FetchContext<'_>,
-    ) -> Error {
-        let projects = cx.within(FINDING_OUT, self.me(credentials, cx)).await;
-        let projects = match projects {
+    /// The permitted projects, after a refusal. It ignores errors of `/me`: the refusal is what matters.
+    async fn projects(&self, credentials: &Credentials, cx: &FetchContext<'_>) -> Vec<Choice> {
+        match cx.within(FINDING_OUT, self.me(credentials, cx)).await {
             Some(Ok(inspection)) => inspection.choices,
             _ => Vec::new(),
-        };
-        match projects.len() {
-            0 | 1 if !speaks_of_a_project(&error) => error,
-            0 => error.with_remedy("set project_id to the project that the token is for"),
-            _ => error.with_remedy(inspection::permitted(&projects)),
         }
+    }
+}
+
+/// Adds a remedy with the permitted projects to the refusal of a request whose project is missing or is
+/// none of them.
+fn naming_projects(error: Error, project: Option<i64>, permitted: &[Choice]) -> Error {
+    let is_permitted = |project| {
+        permitted
+            .iter()
+            .any(|it| it.value == ParamValue::from(project))
+    };
+    if project.is_some_and(is_permitted) {
+        return error;
+    }
+    match permitted.len() {
+        0 | 1 if !speaks_of_a_project(&error) => error,
+        0 => error.with_remedy("set project_id to the project that the token is for"),
+        _ => error.with_remedy(inspection::permitted(permitted)),
     }
 }
 

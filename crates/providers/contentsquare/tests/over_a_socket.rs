@@ -376,8 +376,13 @@ async fn a_project_that_is_not_permitted_is_told_with_those_that_are() {
     let refusal = json!({ "errorCode": "X", "errorMessage": "No access to project 99." });
     vendor.answers(TOKEN, 403, refusal).await;
     vendor.answers(ME, 200, me_answer(&two_projects())).await;
-    let request = TokenRequest::new().scope(Scope::DataExport).project(99);
-    let error = vendor.fetch(&request).await.unwrap_err();
+    let request = TokenRequest::new().scope(Scope::DataExport);
+    let error = vendor
+        .fetch(&request.clone().project(42))
+        .await
+        .unwrap_err();
+    assert_eq!(error.remedy(), None, "the project is permitted");
+    let error = vendor.fetch(&request.project(99)).await.unwrap_err();
     assert_eq!(error.vendor().unwrap().status, Some(403));
     let remedy = error.remedy().unwrap();
     assert!(remedy.contains("42 (UX ANALYTICS), 43 (SHOP)"), "{remedy}");

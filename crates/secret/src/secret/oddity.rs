@@ -104,6 +104,10 @@ fn look(value: &str) -> Option<Oddity> {
     {
         return Some(Oddity::Quotes);
     }
+    // As variables are usually written: SHOP_SECRET.
+    let is_constant = |name: &str| {
+        is_name(name) && name.contains('_') && !name.contains(|c: char| c.is_ascii_lowercase())
+    };
     let assigned = value
         .strip_prefix("export ")
         .unwrap_or(value)
@@ -125,14 +129,6 @@ fn look(value: &str) -> Option<Oddity> {
         .iter()
         .any(|known| is_scheme(known))
         .then_some(Oddity::Reference)
-}
-
-/// Whether a text is the name of a variable as they are usually written: `SHOP_SECRET`.
-fn is_constant(name: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    name.starts_with(|first: char| first.is_ascii_uppercase())
-        && name.contains('_')
-        && name.bytes().all(is_part)
 }
 
 fn invisible(character: char) -> Option<Invisible> {
