@@ -47,7 +47,7 @@ fn is_colorful() -> bool {
 }
 
 /// Prints Biped's own events to stderr: those that `--verbose` asks for, or else the warnings of
-/// stores, and of fetches if the command `serves`; no warnings if the output is JSON. Events of other
+/// stores, or all if the command `serves`; no warnings if the output is JSON. Events of other
 /// crates may contain secrets and are never printed.
 pub(crate) fn log(verbose: u8, json: bool, serves: bool) {
     let level = match verbose {
@@ -83,31 +83,32 @@ fn fields() -> impl for<'w> FormatFields<'w> {
     format::debug_fn(one)
 }
 
-/// The target of the engine's events about fetches.
-const ENGINE: &str = "biped_engine";
+/// The targets of warnings that are printed by every command: of stores and of the configuration.
+const OF_EVERY_COMMAND: [&str; 6] = [
+    "biped::config",
+    "biped::store",
+    "biped_file",
+    "biped_postgres",
+    "biped_redis",
+    "biped_sealed",
+];
 
 /// Prints the warnings of stores and of the configuration. Without a working store the command goes
 /// on, but each run asks the vendor; the user should know why. The user should also know that others
-/// can write the configuration. A command that serves prints no error of its own where a token can't be
-/// fetched, so the engine's warning is printed.
+/// can write the configuration. A command that serves ends with no error of its own, so all warnings are
+/// printed.
 fn warn(serves: bool) {
-    let targets = Targets::new().with_targets(
-        [
-            "biped::config",
-            "biped::store",
-            "biped_file",
-            "biped_postgres",
-            "biped_redis",
-            "biped_sealed",
-        ]
-        .map(|store| (store, LevelFilter::WARN)),
-    );
-    let fetches = serves.then_some((ENGINE, LevelFilter::WARN));
-    let warnings = Warnings::default().with_filter(targets.with_targets(fetches));
+    let all = [("biped", LevelFilter::WARN)];
+    let few = OF_EVERY_COMMAND.map(|target| (target, LevelFilter::WARN));
+    let targets = match serves {
+        true => Targets::new().with_targets(all),
+        false => Targets::new().with_targets(few),
+    };
+    let warnings = Warnings::default().with_filter(targets);
     let _ = tracing_subscriber::registry().with(warnings).try_init();
 }
 
-/// Prints each warning in the form of the command's own warnings, and one of a store once.
+/// Prints each warning in the form of the command's own warnings, and one that every command prints once.
 #[derive(Default)]
 struct Warnings(Mutex<HashSet<String>>);
 
@@ -120,9 +121,10 @@ impl<S: Subscriber> Layer<S> for Warnings {
             Some(provider) => format!("{provider}: {message}"),
             None => message,
         };
-        let is_of_fetch = event.metadata().target().starts_with(ENGINE);
+        let target = event.metadata().target();
+        let may_repeat = !OF_EVERY_COMMAND.iter().any(|of| target.starts_with(of));
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_of_fetch || told.insert(text.clone()) {
+        if may_repeat || told.insert(text.clone()) {
             marked("warning", AnsiColor::Yellow, &text);
         }
     }

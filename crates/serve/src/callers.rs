@@ -1,28 +1,25 @@
 //! [`Callers`]: who may call, and how they prove it.
 
+mod token;
+
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use biped::{
-    ExposeSecret,
-    provider::{Clock, SystemClock},
-};
+use biped::provider::{Clock, SecretRef, SystemClock};
+use futures_util::future::join_all;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{AUTHORIZATION, PROXY_AUTHORIZATION, WWW_AUTHENTICATE},
 };
-use sha2::{Digest, Sha256};
 
+use self::token::{CallerToken, hash};
 use crate::{config::CallerSettings, peer::Peer, problem::Problem};
 
 const BIPED_CALLER: HeaderName = HeaderName::from_static("biped-caller");
-
-/// How long a caller's token is used before it is read again.
-const RECHECK: Duration = Duration::from_secs(1);
 
 /// How many keys of a caller are remembered.
 const REMEMBERED: usize = 100_000;
@@ -35,27 +32,37 @@ pub(crate) struct Callers(Vec<Arc<Caller>>);
 #[derive(Debug)]
 pub(crate) struct Caller {
     settings: CallerSettings,
-    hashes: Mutex<Hashes>,
-}
-
-#[derive(Debug, Default)]
-struct Hashes {
-    read_at: Option<Duration>,
-    all: Vec<[u8; 32]>,
+    token: Option<Arc<CallerToken>>,
 }
 
 /// Who sent a request: a configured caller, or whoever can connect.
 pub(crate) type Identity = Option<Arc<Caller>>;
 
 impl Callers {
-    pub(crate) fn new(all: &[CallerSettings]) -> Self {
+    /// The configured callers. What is known of a token that `old` has as well is kept.
+    pub(crate) fn new(all: &[CallerSettings], old: Option<&Self>) -> Self {
+        let token = |name: &str, secret: &SecretRef| {
+            let mut known = old.into_iter().flat_map(Self::tokens);
+            let known = known.find(|token| token.is_of(name, secret));
+            known.map_or_else(|| Arc::new(CallerToken::new(name, secret)), Arc::clone)
+        };
         let caller = |settings: &CallerSettings| {
+            let secret = settings.token.as_ref();
             Arc::new(Caller {
                 settings: settings.clone(),
-                hashes: Mutex::default(),
+                token: secret.map(|secret| token(&settings.name, secret)),
             })
         };
         Self(all.iter().map(caller).collect())
+    }
+
+    fn tokens(&self) -> impl Iterator<Item = &Arc<CallerToken>> {
+        self.0.iter().filter_map(|caller| caller.token.as_ref())
+    }
+
+    /// Reads the tokens, and tells the operator of those that can't be read.
+    pub(crate) async fn read(&self) {
+        join_all(self.tokens().map(|token| token.refresh())).await;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -142,62 +149,9 @@ impl Caller {
     }
 
     async fn has_one_of(&self, given: &[[u8; 32]]) -> bool {
-        if self.settings.token.is_none() || given.is_empty() {
-            return false;
-        }
-        let now = SystemClock.now().mono;
-        let is_due = {
-            let mut known = lock(&self.hashes);
-            let is_due = known
-                .read_at
-                .is_none_or(|at| now.saturating_sub(at) >= RECHECK);
-            if is_due && known.read_at.is_some() {
-                // Others go on with what is known.
-                known.read_at = Some(now);
-            }
-            is_due
-        };
-        if is_due {
-            // Rare, and its future would be in the memory of every call.
-            Box::pin(self.read(now)).await;
-        }
-        let known = lock(&self.hashes);
-        let mut is_known = false;
-        for known in &known.all {
-            for given in given {
-                is_known |= is_equal(known, given);
-            }
-        }
-        is_known
-    }
-
-    /// Reads the tokens again. One that can't be read keeps its last value.
-    async fn read(&self, now: Duration) {
-        let Some(secret) = &self.settings.token else {
-            return;
-        };
-        let mut all = Vec::new();
-        let mut is_whole = true;
-        for candidate in 0..secret.candidates() {
-            match secret.resolve(candidate, &SystemClock).await {
-                Ok(token) => all.push(hash(token.expose_secret())),
-                Err(error) => {
-                    is_whole = false;
-                    let caller = self.name();
-                    tracing::warn!(caller, "{error}");
-                }
-            }
-        }
-        let mut known = lock(&self.hashes);
-        known.read_at = Some(now);
-        if is_whole {
-            known.all = all;
-        } else {
-            for hash in all {
-                if !known.all.contains(&hash) {
-                    known.all.push(hash);
-                }
-            }
+        match &self.token {
+            Some(token) => token.is_one_of(given).await,
+            None => false,
         }
     }
 }
@@ -243,20 +197,6 @@ pub(crate) fn basic(text: &str) -> Option<(String, String)> {
     Some((user.to_owned(), password.to_owned()))
 }
 
-fn hash(text: &str) -> [u8; 32] {
-    Sha256::digest(text.as_bytes()).into()
-}
-
-/// Compares in constant time; of hashes, so that a length tells nothing either.
-fn is_equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    let differing = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
-    std::hint::black_box(differing) == 0
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// How many new keys each caller used in the current minute.
 #[derive(Debug, Default)]
 pub(crate) struct NewKeys(Mutex<HashMap<String, Used>>);
@@ -272,7 +212,7 @@ impl NewKeys {
     /// Admits a key of a caller, unless it is one new key too many in this minute.
     pub(crate) fn admit(&self, caller: &str, key: &str, limit: u32) -> Result<(), Problem> {
         let now = SystemClock.now().mono.as_secs();
-        let mut all = lock(&self.0);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let used = all.entry(caller.to_owned()).or_default();
         let key = hash(key);
         if used.seen.contains(&key) {

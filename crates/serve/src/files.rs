@@ -28,6 +28,8 @@ pub(crate) struct TokenFile {
     settings: FileSettings,
     /// What is in the file.
     written: Option<Arc<CachedToken>>,
+    /// Why it can't be written, so that it is told once.
+    failed: Option<String>,
 }
 
 impl TokenFile {
@@ -46,6 +48,7 @@ impl TokenFile {
                 source,
                 settings: settings.clone(),
                 written: None,
+                failed: None,
             })
         };
         live.serve.files.iter().map(file).collect()
@@ -77,10 +80,12 @@ impl TokenFile {
         let name = self.settings.path.file_name().unwrap_or_default();
         let seconds = expiry.map(biped::Timestamp::unix_seconds);
         meter::file_expires(&self.settings.provider, &name.to_string_lossy(), seconds);
-        if let Err(error) = outcome {
+        let failed = outcome.err().map(|error| error.to_string());
+        if let Some(why) = failed.as_ref().filter(|_| failed != self.failed) {
             let path = self.settings.path.display();
-            tracing::warn!("{path} can't be written: {error}");
+            tracing::warn!("{path} can't be written: {why}");
         }
+        self.failed = failed;
     }
 
     /// Writes off the runtime: a file system may take its time.
@@ -166,7 +171,8 @@ fn follow(mut old: Vec<TokenFile>, live: &Live) -> Vec<TokenFile> {
         let path = &file.settings.path;
         let known = old.iter_mut().find(|old| old.settings.path == *path);
         // With its token an old file would be removed here.
-        file.written = known.and_then(|old| old.written.take());
+        let known = known.map(|old| (old.written.take(), old.failed.take()));
+        (file.written, file.failed) = known.unwrap_or_default();
     }
     files
 }

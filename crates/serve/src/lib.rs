@@ -13,7 +13,7 @@
 //! | `config.rs`, `config/` | [`Serve`]: `[serve]` |
 //! | `listen.rs`, `listen/`, `tls.rs`, `peer.rs` | addresses and sockets, and TLS on them |
 //! | `connection.rs`, `connection/`, `activity.rs` | one caller's connection, its requests and timeouts |
-//! | `guard.rs`, `target.rs`, `allow.rs`, `callers.rs`, `params.rs` | what is refused, and what a request names |
+//! | `guard.rs`, `target.rs`, `allow.rs`, `callers.rs`, `callers/`, `params.rs` | what is refused, and what a request names |
 //! | `proxy.rs`, `proxy/`, `headers.rs`, `links.rs` | a call of an API |
 //! | `transport.rs`, `transport/`, `upstream.rs`, `upstream/`, `body.rs`, `body/` | how it is sent |
 //! | `routes.rs`, `route_context.rs`, `reply.rs`, `health.rs`, `status.rs`, `events.rs`, `page.rs`, `tokens.rs`, `oauth.rs`, `files.rs`, `variable.rs` | the sidecar's own routes; tokens in files |

@@ -26,6 +26,9 @@ use crate::{
 /// How long accepting pauses where the system has no more room.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often it is told at most that no connection can be accepted.
+const TOLD: Duration = Duration::from_secs(60);
+
 /// A listener that is bound.
 #[derive(Debug)]
 pub(crate) struct Bound {
@@ -209,11 +212,14 @@ impl Bound {
     pub(crate) async fn run(self: Arc<Self>, shared: Arc<Shared>) {
         let mut stage = shared.stage.subscribe();
         let mut removed = self.info.removed.subscribe();
+        let mut told_at = None;
         loop {
             let accepted = async {
                 let limit = || shared.live.load().serve.max_connections;
                 let taken = shared.connected.take(limit).await;
-                self.accept(&shared, taken).await;
+                if let Err(error) = self.accept(&shared, taken).await {
+                    pause(&error, &mut told_at).await;
+                }
             };
             tokio::select! {
                 biased;
@@ -224,52 +230,55 @@ impl Bound {
         }
     }
 
-    async fn accept(&self, shared: &Arc<Shared>, taken: Permit) {
+    async fn accept(&self, shared: &Arc<Shared>, taken: Permit) -> io::Result<()> {
         let (shared, info) = (shared.clone(), self.info.clone());
         match &self.kind {
-            Kind::Tcp(listener) => match listener.accept().await {
-                Ok((stream, _)) => {
-                    let _ = stream.set_nodelay(true);
-                    let peer = Peer {
-                        is_local: info.is_local,
-                        is_socket: false,
-                        uid: None,
-                        secured: None,
-                    };
-                    tokio::spawn(async move {
-                        connection::open(shared, info, peer, stream).await;
-                        drop(taken);
-                    });
-                }
-                Err(error) => pause(&error).await,
-            },
+            Kind::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let _ = stream.set_nodelay(true);
+                let peer = Peer {
+                    is_local: info.is_local,
+                    is_socket: false,
+                    uid: None,
+                    secured: None,
+                };
+                tokio::spawn(async move {
+                    connection::open(shared, info, peer, stream).await;
+                    drop(taken);
+                });
+            }
             #[cfg(unix)]
-            Kind::Unix(socket, _) => match socket.accept().await {
-                Ok(stream) => {
-                    let peer = Peer {
-                        is_local: true,
-                        is_socket: true,
-                        uid: stream.peer_cred().ok().map(|peer| peer.uid()),
-                        secured: None,
-                    };
-                    tokio::spawn(async move {
-                        connection::serve(shared, info, peer, stream).await;
-                        drop(taken);
-                    });
-                }
-                Err(error) => pause(&error).await,
-            },
+            Kind::Unix(socket, _) => {
+                let stream = socket.accept().await?;
+                let peer = Peer {
+                    is_local: true,
+                    is_socket: true,
+                    uid: stream.peer_cred().ok().map(|peer| peer.uid()),
+                    secured: None,
+                };
+                tokio::spawn(async move {
+                    connection::serve(shared, info, peer, stream).await;
+                    drop(taken);
+                });
+            }
         }
+        Ok(())
     }
 }
 
-async fn pause(error: &io::Error) {
+/// Waits until there may be room again, and logs now and then that there is none.
+async fn pause(error: &io::Error, told_at: &mut Option<Duration>) {
     let is_callers = matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     );
-    if !is_callers {
-        tracing::warn!("can't accept a connection: {error}");
-        SystemClock.sleep(PAUSE).await;
+    if is_callers {
+        return;
     }
+    let now = SystemClock.now().mono;
+    if told_at.is_none_or(|at| now.saturating_sub(at) >= TOLD) {
+        *told_at = Some(now);
+        tracing::warn!("can't accept a connection: {error}");
+    }
+    SystemClock.sleep(PAUSE).await;
 }

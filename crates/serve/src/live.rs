@@ -111,7 +111,7 @@ impl Live {
             providers.insert(name, Arc::new(served));
         }
         Ok(Self {
-            callers: Callers::new(&serve.callers),
+            callers: Callers::new(&serve.callers, old.map(|old| &old.callers)),
             tls: None,
             biped,
             serve,

@@ -97,8 +97,10 @@ impl Shared {
             .iter()
             .map(|served| served.source.clone())
             .collect();
+        let warmed =
+            async { tokio::join!(live.biped.manager().warm(sources), live.callers.read()) };
         tokio::select! {
-            _ = live.biped.manager().warm(sources) => {}
+            _ = warmed => {}
             () = SystemClock.sleep(limit) => {}
         }
         for key in live.serve.fixed(&old.serve) {

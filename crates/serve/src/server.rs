@@ -186,6 +186,7 @@ impl Server {
         let path = reload.as_ref().and_then(|reload| reload.path.as_deref());
         shared.note_reading(path, None);
         let mut tasks = JoinSet::new();
+        tasks.spawn(read_callers(live.clone()));
         tasks.spawn(health::warm_up(shared.clone(), live));
         tasks.spawn(keep_all(files, shared.clone()));
         tasks.spawn(reload::watch_certificate(shared.clone()));
@@ -201,6 +202,11 @@ impl Server {
             tasks,
         })
     }
+}
+
+/// Reads what callers prove themselves with, so that the operator hears now of what can't be read.
+async fn read_callers(live: Arc<Live>) {
+    live.callers.read().await;
 }
 
 impl fmt::Debug for Server {

@@ -342,6 +342,25 @@ fn why_there_is_no_token_is_told_to_the_operator_unasked() {
     assert!(!told.contains("wr0ng-s3cret"), "{told}");
 }
 
+#[test]
+fn a_caller_whose_token_cant_be_read_is_told_to_the_operator_unasked() {
+    let world = World::new();
+    let file = world.sandbox().config_toml();
+    let callers = "[[serve.callers]]\nname = \"reports\"\ntoken = \"env:NOT_THERE\"\n";
+    world.write_untrusted("biped.toml", &format!("{file}{callers}"));
+    let mut command = world.command(["--config", "biped.toml", "serve", "--listen", "127.0.0.1:0"]);
+    command.stderr(Stdio::piped());
+    let mut running = Running::of(command);
+    let mut told = BufReader::new(running.child.stderr.take().unwrap()).lines();
+    let line = told.find_map(|line| line.ok().filter(|line| line.contains("reports")));
+    let expected = "warning: the token of the caller reports can't be read: \
+                    the environment variable NOT_THERE is not set";
+    let line = line.unwrap();
+    assert!(line.starts_with(expected), "{line}");
+    assert!(line.contains("biped.toml:"), "{line}");
+    running.line();
+}
+
 #[cfg(unix)]
 #[test]
 fn a_changed_configuration_is_read_again_at_a_hangup() {

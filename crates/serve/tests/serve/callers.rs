@@ -102,6 +102,34 @@ async fn a_callers_token_may_change_in_its_file() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_replaced_is_refused_even_if_another_place_cant_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name| directory.path().join(name);
+    std::fs::write(file("now"), "first").unwrap();
+    std::fs::write(file("next"), "kept").unwrap();
+    let places = ["now", "next"].map(|name| format!("'file:{}'", file(name).display()));
+    let caller = format!(
+        "[[serve.callers]]\nname = 'a'\ntoken = [{}]\n",
+        places.join(", ")
+    );
+    let stage = Stage::with("", &caller).await;
+    let status = async |token: &str| {
+        let headers = format!("Biped-Caller: {token}\r\n");
+        stage.ask("GET /shop/x", &headers).await.status
+    };
+    assert_eq!(status("first").await, 200);
+    std::fs::remove_file(file("next")).unwrap();
+    std::fs::write(file("now"), "second").unwrap();
+    until("the new token is taken", async || {
+        status("second").await == 200
+    })
+    .await;
+    assert_eq!(status("first").await, 401);
+    // What can't be read just now is still known.
+    assert_eq!(status("kept").await, 200);
+}
+
+#[tokio::test]
 async fn a_header_may_be_required_on_calls_as_well() {
     let stage = Stage::with("require_header = true", "").await;
     assert_eq!(stage.get("/shop/x").await.problem().1, "not-allowed");

@@ -82,6 +82,37 @@ async fn unchanged_providers_keep_their_tokens_and_new_ones_are_served() {
 }
 
 #[tokio::test]
+async fn a_caller_stays_known_while_its_token_cant_be_read() {
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("biped.toml");
+    let token = directory.path().join("caller");
+    std::fs::write(&token, "secret").unwrap();
+    let callers = "[[serve.callers]]\nname = 'a'\ntoken = 'file:caller'\n";
+    std::fs::write(&file, format!("{SERVE}{callers}{}", provider(&vendor))).unwrap();
+    let (running, _told) = start(&file).await;
+    let status = async || {
+        let stream = tokio::net::TcpStream::connect(address(&running.addresses()[0]));
+        let mut caller = Caller::new(stream.await.unwrap());
+        let headers = "Biped-Caller: secret\r\n";
+        caller.ask("GET /shop/x", headers).await.status
+    };
+    assert_eq!(status().await, 200);
+    std::fs::remove_file(&token).unwrap();
+    running.reload().await.unwrap();
+    assert_eq!(status().await, 200);
+    let none = format!(
+        "{SERVE}{}{}",
+        callers.replace("'a'", "'b'"),
+        provider(&vendor)
+    );
+    std::fs::write(&file, none).unwrap();
+    running.reload().await.unwrap();
+    assert_eq!(status().await, 401);
+}
+
+#[tokio::test]
 async fn a_broken_file_changes_nothing() {
     let _limit = TimeLimit::start();
     let vendor = Vendor::start().await;
