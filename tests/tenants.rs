@@ -17,8 +17,9 @@ use biped::{
     sealed::{SealKey, SealedStore},
     store::{MemoryStore, TokenStore},
 };
-use biped_testing::{ManualClock, Recorded, Reply, ScriptedHttp, settle};
+use biped_testing::{ManualClock, Recorded, Reply, ScriptedHttp, TimeLimit, settle};
 use tempfile::TempDir;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use crate::events::Events;
 
@@ -192,6 +193,26 @@ async fn without_a_tenant_and_with_a_wrong_name_nothing_is_sent() {
         assert!(source.param("x", 1).token().await.is_err());
     }
     assert_eq!((http.count(), vault.reads().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn the_calls_of_one_tenant_do_not_wait_for_those_of_another() {
+    let _limit = TimeLimit::start();
+    let api = MockServer::start().await;
+    let answer = ResponseTemplate::new(200).set_body_string("body");
+    Mock::given(any()).respond_with(answer).mount(&api).await;
+    let (vault, http) = (twins(), vendor());
+    let text = CRM
+        .replace("https://{tenant}.crm.example/api", &api.uri())
+        .replace("read:{tenant} write", "write")
+        .replace(", account = \"{tenant}\"", "");
+    let biped = builder(&vault, &http).toml(text).build().unwrap();
+    let client = biped.client("crm").unwrap().max_concurrent_requests(1);
+    let held = client.tenant("acme").get("/x").send().await.unwrap();
+    let other = client.tenant("umbrella").get("/x").send().await.unwrap();
+    assert_eq!(other.text().await.unwrap(), "body");
+    drop(held);
+    client.tenant("acme").get("/x").send().await.unwrap();
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::{
     learned::Refusal,
     naming::{self, Params, is_secret},
-    placeholder::{self, Part, is_uuid},
+    placeholder::{self, Part, is_uuid, looks_like_a_sample},
     template::{Piece, Template},
 };
 
@@ -144,7 +144,7 @@ fn segment_pieces(
     if let Some(name) = segment.strip_prefix(':').filter(|name| !name.is_empty()) {
         return vec![Piece::Hole(params.add(&naming::param(name), false, says))];
     }
-    let is_sample = is_uuid(segment)
+    let is_sample = is_random(segment)
         || segment.len() > 3
             && placeholder::is_word_for_value(segment)
             && segment.to_lowercase().starts_with("your");
@@ -168,6 +168,13 @@ fn segment_pieces(
             }
         })
         .collect()
+}
+
+/// Whether a part of a path looks like somebody's own: an id, or a key. Names of versions have words.
+fn is_random(segment: &str) -> bool {
+    let is_word = |part: &str| part.len() > 3 && part.chars().all(|c| c.is_ascii_alphabetic());
+    let mut parts = segment.split(['-', '_', '.', '~', '+', '=']);
+    is_uuid(segment) || looks_like_a_sample(segment) && !parts.any(is_word)
 }
 
 /// Where the path of an address begins, outside of placeholders.

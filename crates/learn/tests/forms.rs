@@ -56,6 +56,21 @@ fn basic_is_read_from_a_header_too() {
 }
 
 #[test]
+fn an_id_in_a_path_is_a_sample_and_the_name_of_a_version_is_none() {
+    let id = "3f9a8b7c6d5e4f3a2b1c9d8e7f6a5b4c";
+    let curl = format!("curl -u <id>:<secret> -d a=b https://a.example/realms/{id}/token");
+    let learned = with_answer(&curl, ANSWER).unwrap();
+    assert!(!learned.text.contains("3f9a8b7c"), "{}", learned.text);
+    assert!(learned.text.contains("{realm_id}"), "{}", learned.text);
+    assert!(learned.notes.iter().any(|note| note.contains("realm_id")));
+    for version in ["authenticate_46H_v1", "2026-11-29-preview", "v1"] {
+        let curl = format!("curl -u <id>:<secret> -d a=b https://a.example/{version}/token");
+        let url = format!("https://a.example/{version}/token");
+        assert!(text(&curl, ANSWER).contains(&url), "{version}");
+    }
+}
+
+#[test]
 fn what_a_file_cannot_express_names_the_trait() {
     for curl in [
         "curl -F user=a https://a.example/t",

@@ -103,7 +103,7 @@ impl ApiClient {
     fn made_of(connections: ApiClients, source: TokenSource, limits: Option<Arc<Limits>>) -> Self {
         let mut builder = ClientBuilder::new(connections.reqwest_client());
         if let Some(limits) = &limits {
-            builder = builder.with(limits.of(source.request()));
+            builder = builder.with(limits.of(&source));
         }
         let client = builder
             .with(TokenMiddleware::new(source.clone()))
@@ -145,9 +145,9 @@ impl ApiClient {
     /// from before its token is fetched until its response body is read or dropped, or until it fails
     /// or is dropped itself. Sending it again is part of the same call.
     ///
-    /// Clones share the limit. Clients derived with [`param`](Self::param) and
-    /// [`with_scopes`](Self::with_scopes) have the same limit, but count each token request separately,
-    /// as vendors count by project. Default: no limit.
+    /// Clones share the limit. Clients derived with [`tenant`](Self::tenant), [`param`](Self::param) and
+    /// [`with_scopes`](Self::with_scopes) have the same limit, but count each tenant and each token request
+    /// separately, as vendors count by account and project. Default: no limit.
     #[must_use]
     pub fn max_concurrent_requests(&self, calls: usize) -> Self {
         let limits = Some(Arc::new(Limits::new(calls)));

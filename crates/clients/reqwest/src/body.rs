@@ -2,11 +2,16 @@
 
 use std::{
     collections::VecDeque,
+    error::Error as StdError,
     future::{Future, poll_fn},
+    io,
     pin::Pin,
+    sync::{Mutex, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
+use biped_core::{Clock, SystemClock};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::{Body, Response, ResponseBuilderExt};
@@ -55,7 +60,7 @@ pub(crate) async fn peek(
 /// Wraps the body of a response with `wrap`.
 pub(crate) fn wrapped<B>(response: Response, wrap: impl FnOnce(Body) -> B) -> Response
 where
-    B: HttpBody<Data = Bytes, Error = reqwest::Error> + Send + Sync + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + Sync + 'static,
 {
     let url = response.url().clone();
     at(
@@ -171,6 +176,59 @@ impl<T: Unpin> HttpBody for Holding<T> {
             self.held = None;
         }
         Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A body that fails if nothing of it comes for some time.
+pub(crate) struct Impatient {
+    body: Body,
+    limit: Duration,
+    /// Until when the next part must be there. The mutex is never locked: it makes the future `Sync`.
+    silence: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+}
+
+impl Impatient {
+    pub(crate) fn new(body: Body, limit: Duration) -> Self {
+        Self {
+            body,
+            limit,
+            silence: Mutex::default(),
+        }
+    }
+}
+
+impl HttpBody for Impatient {
+    type Data = Bytes;
+    type Error = Box<dyn StdError + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let limit = self.limit;
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let silence = self.silence.get_mut();
+        let silence = silence.unwrap_or_else(PoisonError::into_inner);
+        if let Poll::Ready(frame) = frame {
+            *silence = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        ready!(
+            silence
+                .get_or_insert_with(|| SystemClock.sleep(limit))
+                .as_mut()
+                .poll(cx)
+        );
+        // As reqwest's own errors of time, whose type is private, it is recognised by its kind.
+        Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
     }
 
     fn is_end_stream(&self) -> bool {

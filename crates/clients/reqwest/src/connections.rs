@@ -8,7 +8,14 @@ use http::{Extensions, Method, StatusCode};
 use reqwest::{Client, Request, Response, Url, redirect};
 use reqwest_middleware::{Middleware, Next};
 
-use crate::{HttpSettings, failure, needs::Needs, pool::Pool, settings::Route};
+use crate::{
+    HttpSettings,
+    body::{Impatient, wrapped},
+    failure,
+    needs::Needs,
+    pool::Pool,
+    settings::Route,
+};
 
 /// How many redirects are followed; the next one is returned to the caller.
 const MAX_REDIRECTS: usize = 10;
@@ -148,9 +155,15 @@ impl Middleware for ApiClients {
         let client = self.0.clients.client(&route).map_err(failure::failed)?;
         let is_plain =
             request.body().is_none() && matches!(*request.method(), Method::GET | Method::HEAD);
-        IS_PLAIN
+        let response = IS_PLAIN
             .scope(is_plain, client.execute(request))
             .await
-            .map_err(|error| failure::with_origin(error.into()))
+            .map_err(|error| failure::with_origin(error.into()))?;
+        if is_short {
+            return Ok(response);
+        }
+        // Its client knows no limit, because that would count while the request is sent.
+        let limit = self.0.settings.read_timeout;
+        Ok(wrapped(response, |body| Impatient::new(body, limit)))
     }
 }

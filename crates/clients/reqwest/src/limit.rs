@@ -7,6 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use biped_core::{Error, TokenRequest};
+use biped_engine::TokenSource;
 use http::Extensions;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
@@ -17,28 +18,30 @@ use crate::{
     failure::failed,
 };
 
-/// A limit on concurrent calls for each token request: vendors count by project.
+/// A limit on concurrent calls for each tenant and token request: vendors count by account and project.
 #[derive(Debug)]
 pub(crate) struct Limits {
     calls: usize,
-    by_request: Mutex<HashMap<TokenRequest, Weak<Semaphore>>>,
+    known: Mutex<HashMap<Counted, Weak<Semaphore>>>,
 }
+
+/// The calls that count together: those of one tenant with one token request.
+type Counted = (Option<Box<str>>, TokenRequest);
 
 impl Limits {
     pub(crate) fn new(calls: usize) -> Self {
         Self {
             calls: calls.clamp(1, Semaphore::MAX_PERMITS),
-            by_request: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 
-    /// Returns the limit for this request, which all its calls share.
-    pub(crate) fn of(&self, request: &TokenRequest) -> Limit {
-        let mut all = self
-            .by_request
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = all.get(request).and_then(Weak::upgrade) {
+    /// Returns the limit for calls with tokens of this source.
+    pub(crate) fn of(&self, source: &TokenSource) -> Limit {
+        let tenant = source.provider().id().tenant().map(Into::into);
+        let counted = (tenant, source.request().clone());
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get(&counted).and_then(Weak::upgrade) {
             return Limit(known);
         }
         if all.len() == all.capacity() {
@@ -49,7 +52,7 @@ impl Limits {
             all.reserve(used);
         }
         let limit = Arc::new(Semaphore::new(self.calls));
-        all.insert(request.clone(), Arc::downgrade(&limit));
+        all.insert(counted, Arc::downgrade(&limit));
         Limit(limit)
     }
 }

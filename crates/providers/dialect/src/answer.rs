@@ -115,13 +115,17 @@ impl Gained {
         cx: &AnswerContext<'_>,
     ) -> Result<(), Error> {
         let mut body = reads.accepted(response, cx.now)?;
+        let mut has_token = false;
         if let Some(place) = &reads.token {
             match reads.token_text(place, response, &mut body) {
-                Some(text) => self.take_token(text, reads, response, &mut body, cx),
+                Some(text) => {
+                    self.take_token(text, reads, response, &mut body, cx);
+                    has_token = true;
+                }
                 None => reads.tolerate_no_token(response, cx.now)?,
             }
         }
-        self.take_life(reads, response, &body, cx.sent_at);
+        self.take_life(reads, response, &body, cx.sent_at, has_token);
         for (name, place) in &reads.export {
             let found = place.find_in(&body, response.headers());
             let text = found.and_then(|value| match &*value {
@@ -172,6 +176,7 @@ impl Gained {
         response: &http::Response<Bytes>,
         body: &Body<'_>,
         sent_at: Timestamp,
+        has_token: bool,
     ) {
         let Some(token) = self.token.take() else {
             return;
@@ -189,7 +194,12 @@ impl Gained {
             _ if reads.lifetime.is_some() => None,
             _ => Some(NoLifetime::Missing),
         };
-        let builder = builder.unstated(unstated);
+        let is_described = reads.expires.as_ref().is_some_and(|it| it.is_described);
+        // A response without the token, of which the file says nothing, tells nothing of its life.
+        let builder = match has_token || is_described || reads.lifetime.is_some() {
+            true => builder.unstated(unstated),
+            false => builder,
+        };
         let ends = value.and_then(|(expires, found)| {
             let issued = expires.issued.as_ref();
             let issued = issued.and_then(|place| place.find_in(body, response.headers()));

@@ -145,7 +145,10 @@ impl Written {
                 Some(Ends::At(timestamp(at)))
             }
             Self::Date => {
-                let date: jiff::civil::Date = value.as_str()?.trim().parse().ok()?;
+                let text = value.as_str()?.trim();
+                // A time without a zone may be off by hours, and is no date.
+                let is_day = text.len() == "2026-11-22".len();
+                let date: jiff::civil::Date = text.parse().ok().filter(|_| is_day)?;
                 zoned(date.at(0, 0, 0, 0), &TimeZone::UTC)
             }
             Self::Local { format, zone } => local(format, value.as_str()?.trim(), zone),
@@ -338,6 +341,8 @@ mod tests {
                 json!(-1),
                 json!("NaN"),
                 json!("-PT1H"),
+                json!("2026-11-22T10:00:00"),
+                json!("2026-11-22 10:00:00"),
             ] {
                 assert_eq!(read(form, value.clone()), None, "{form} {value}");
             }

@@ -12,7 +12,11 @@ use biped_sources::ExternalToken;
 use http::header;
 use url::Url;
 
-use crate::{attach::Attach, dialect::Dialect, template::Values};
+use crate::{
+    attach::Attach,
+    dialect::Dialect,
+    template::{Template, Values},
+};
 
 mod builder;
 mod fetch;
@@ -213,12 +217,12 @@ impl Vendor {
             Some(value.to_string())
         };
         let mut exports = self.dialect.exports();
-        let mut asked_for = request.params().filter(|(name, _)| self.is_attached(name));
+        let mut asked_for = request.params().filter(|(name, _)| self.is_kept(name));
         exports.all(|name| token.extra(name).is_some())
             && asked_for.all(|(name, _)| token.extra(name).is_some())
             && token.extras().all(|(name, value)| match value.as_str() {
                 Some(_) if self.dialect.exports().any(|known| known == name) => true,
-                Some(text) => self.is_attached(name) && asked(name).as_deref() == Some(text),
+                Some(text) => self.is_kept(name) && asked(name).as_deref() == Some(text),
                 None => false,
             })
     }
@@ -230,11 +234,15 @@ impl Vendor {
         uuid(fastrand::u128(..))
     }
 
-    fn is_attached(&self, name: &str) -> bool {
+    /// Whether a parameter of the token request is kept with the token, for its calls or for its end.
+    fn is_kept(&self, name: &str) -> bool {
+        let has_it = |template: &Template| template.names().any(|known| known == name);
         let attach = self.dialect.attach.iter();
-        attach
-            .flat_map(Attach::templates)
-            .any(|template| template.names().any(|known| known == name))
+        let mut is_kept = attach.flat_map(Attach::templates).any(has_it);
+        if let Some(revoke) = &self.dialect.revoke {
+            revoke.templates(&mut |template, _| is_kept |= has_it(template));
+        }
+        is_kept
     }
 
     /// Attaches the token, with the secrets in `kept`.

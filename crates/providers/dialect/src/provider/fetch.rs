@@ -82,7 +82,7 @@ impl Vendor {
             self.conceal(&gained, cx);
         }
         for (name, value) in own {
-            if self.is_attached(name) {
+            if self.is_kept(name) {
                 gained.exports.insert(name.to_owned(), value.into());
             }
         }

@@ -17,8 +17,8 @@ impl Vendor {
     ) -> Result<(), Error> {
         let uuid = self.uuid();
         let mut named: Vec<(&str, &str)> = resolved.named().collect();
-        let exports = self.dialect.exports();
-        named.extend(exports.filter_map(|name| Some((name, token.extra(name)?.as_str()?))));
+        let kept = token.extras();
+        named.extend(kept.filter_map(|(name, value)| Some((name, value.as_str()?))));
         let values = Values {
             client_id: resolved.client_id.as_ref().map(ExposeSecret::expose_secret),
             client_secret: resolved

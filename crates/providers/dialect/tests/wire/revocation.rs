@@ -1,6 +1,6 @@
 //! The request of `[revoke]`, which ends a token.
 
-use biped_core::ErrorKind;
+use biped_core::{ErrorKind, SecretRef};
 use serde_json::json;
 use wiremock::{
     Mock, ResponseTemplate,
@@ -49,6 +49,30 @@ async fn a_token_is_ended_by_the_request_that_the_file_describes() {
     // It is forgotten here as well.
     source.token().await.unwrap();
     assert_eq!(server.last().await.line(), "POST /login");
+}
+
+#[tokio::test]
+async fn the_end_of_a_token_names_what_its_request_named() {
+    let server = Server::empty().await;
+    let answer = json!({ "access_token": "t-1" });
+    server.at("/login", 200, answer).await;
+    server.at("/logout", 200, json!({})).await;
+    let dialect = r#"
+        url = "{origin}/login"
+        encoding = "json"
+        fields = { account = "{account}" }
+        [revoke]
+        url = "{origin}/logout"
+        encoding = "json"
+        fields = { account = "{account}" }
+    "#;
+    let vendor = server.vendor(dialect);
+    let vendor = vendor.param("account", SecretRef::inline("1"));
+    let source = server.source(vendor).param("account", "2");
+    source.token().await.unwrap();
+    assert_eq!(server.last().await.json()["account"], "2");
+    source.revoke().await.unwrap();
+    assert_eq!(server.last().await.json(), json!({ "account": "2" }));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use biped_core::{ErrorKind, ExposeSecret as _, SecretRef, TokenRequest};
+use biped_core::{ErrorKind, ExposeSecret as _, NoLifetime, SecretRef, TokenRequest};
 use serde_json::json;
 
 use crate::server::{Sent, Server};
@@ -60,6 +60,28 @@ async fn a_later_request_uses_what_the_earlier_answer_gave() {
     );
     assert_eq!(requests[1].header("x-live"), Some("true"));
     assert_eq!(requests[1].header("x-from"), Some("client 7"));
+}
+
+#[tokio::test]
+async fn a_later_request_that_brings_no_token_says_nothing_of_its_life() {
+    const OTHER: &str = "[[then]]\nurl = '{origin}/sites'\n\
+                         [then.response]\nexport = { site = '/id' }\n";
+    let stated = "response = { lifetime = 3600 }";
+    for (lifetime, answer, assumed) in [
+        (stated, json!({ "access_token": "t-1" }), None),
+        (
+            "",
+            json!({ "access_token": "t-1", "expires_in": "soon" }),
+            Some(NoLifetime::Unreadable),
+        ),
+    ] {
+        let server = Server::empty().await;
+        server.at("/token", 200, answer).await;
+        server.at("/sites", 200, json!({ "id": 7 })).await;
+        let dialect = format!("url = '{{origin}}/token'\n{lifetime}\n{OTHER}");
+        let token = server.token(&dialect).await.unwrap();
+        assert_eq!(token.assumed_lifetime(), assumed, "{dialect}");
+    }
 }
 
 #[tokio::test]
