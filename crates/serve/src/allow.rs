@@ -71,11 +71,31 @@ fn has_encoded_slash(path: &str) -> bool {
     windows.any(|window| window.eq_ignore_ascii_case(b"%2f"))
 }
 
+/// Whether an API may take the path for another one: it has an encoded slash, or an encoded character that
+/// is as good unencoded (RFC 3986 §6.2.2.2), or an empty segment that is not the last.
+fn is_ambiguous(path: &str) -> bool {
+    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|it| u8::try_from(it).ok())
+    };
+    let mut windows = path.as_bytes().windows(3);
+    let has_encoded = windows.any(|window| match *window {
+        [b'%', high, low] => match (digit(high), digit(low)) {
+            (Some(high), Some(low)) => is_unreserved(high << 4 | low),
+            _ => false,
+        },
+        _ => false,
+    });
+    has_encoded || has_encoded_slash(path) || path.contains("//")
+}
+
 /// Whether rules allow a call: a denial wins; without a list, everything is allowed.
 pub(crate) fn allows(allow: Option<&[Rule]>, deny: &[Rule], method: &str, path: &str) -> bool {
-    // A path that no rule can match can't be shown to be harmless.
+    // A path that may be read as another one can't be shown to be harmless.
     let is_denied = deny.iter().any(|rule| rule.matches(method, path))
-        || (!deny.is_empty() && has_encoded_slash(path));
+        || (!deny.is_empty() && is_ambiguous(path));
     let is_allowed = allow.is_none_or(|rules| rules.iter().any(|rule| rule.matches(method, path)));
     is_allowed && !is_denied
 }
@@ -105,6 +125,18 @@ mod tests {
         assert!(!rule("GET /**").matches("GET", "/v1/group%2Fproject"));
         assert!(!allows(None, &[rule("GET /admin")], "GET", "/x%2fadmin"));
         assert!(allows(None, &[], "GET", "/group%2Fproject"));
+    }
+
+    #[test]
+    fn a_denial_is_not_got_around_by_another_spelling() {
+        let deny = [rule("* /admin/**")];
+        for path in ["/%61dmin/x", "//admin/x", "/admin//x", "/x/%2E%2e/admin/x"] {
+            assert!(!allows(None, &deny, "DELETE", path), "{path}");
+            assert!(allows(None, &[], "DELETE", path), "{path}");
+        }
+        for path in ["/orders/%C3%A4%20b", "/orders/", "/a%zz", "/a%"] {
+            assert!(allows(None, &deny, "GET", path), "{path}");
+        }
     }
 
     #[test]

@@ -60,9 +60,19 @@ impl Callers {
         self.0.iter().filter_map(|caller| caller.token.as_ref())
     }
 
-    /// Reads the tokens, and tells the operator of those that can't be read.
+    /// Reads the tokens that were not read for a while, and tells the operator of those that can't be read.
     pub(crate) async fn read(&self) {
-        join_all(self.tokens().map(|token| token.refresh())).await;
+        let due = self.tokens().filter(|token| token.is_due());
+        // What waits for them may be dropped.
+        join_all(due.map(|token| tokio::spawn(token.clone().refresh()))).await;
+    }
+
+    /// Begins to read the tokens that were not read for a while.
+    pub(crate) fn begin_to_read(&self) {
+        let is_next = |token: &&Arc<CallerToken>| token.is_due() && !token.is_being_read();
+        for token in self.tokens().filter(is_next) {
+            tokio::spawn(token.clone().refresh());
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -85,13 +95,24 @@ impl Callers {
     /// The caller with one of these tokens, or the one at the other end of the connection.
     pub(crate) async fn find(&self, given: &[String], peer: &Peer) -> Option<Arc<Caller>> {
         let hashes: Vec<[u8; 32]> = given.iter().map(|token| hash(token)).collect();
+        let known = self.find_known(&hashes, peer);
+        if known.is_some() || hashes.is_empty() {
+            return known;
+        }
+        // The token may have changed since it was read. Boxed, since this is rare, and would be in the
+        // memory of every call.
+        Box::pin(self.read()).await;
+        self.find_known(&hashes, peer)
+    }
+
+    fn find_known(&self, given: &[[u8; 32]], peer: &Peer) -> Option<Arc<Caller>> {
         let mut found = None;
         for caller in &self.0 {
-            if caller.is_at(peer) || caller.has_one_of(&hashes).await {
-                found.get_or_insert_with(|| caller.clone());
+            if caller.is_at(peer) || caller.has_one_of(given) {
+                found.get_or_insert(caller);
             }
         }
-        found
+        found.cloned()
     }
 }
 
@@ -148,11 +169,9 @@ impl Caller {
         mine.any(|known| ["*", tenant].contains(&&**known))
     }
 
-    async fn has_one_of(&self, given: &[[u8; 32]]) -> bool {
-        match &self.token {
-            Some(token) => token.is_one_of(given).await,
-            None => false,
-        }
+    fn has_one_of(&self, given: &[[u8; 32]]) -> bool {
+        let token = self.token.as_ref();
+        token.is_some_and(|token| token.is_one_of(given))
     }
 }
 

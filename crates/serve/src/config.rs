@@ -341,6 +341,11 @@ fn set<T>(place: &mut T, value: Option<T>) {
 }
 
 impl Serve {
+    /// Whether the sidecar is ready only with a token of this provider.
+    pub(crate) fn requires(&self, provider: &str) -> bool {
+        self.ready_requires.iter().any(|name| **name == *provider)
+    }
+
     /// Returns how many threads serve.
     #[must_use]
     pub fn threads(&self) -> usize {

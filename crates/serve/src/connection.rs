@@ -2,7 +2,7 @@
 
 mod service;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -16,14 +16,14 @@ use tokio::{
 use self::service::Service;
 use crate::{
     activity::{Activity, Timed},
-    meter,
+    guard, meter,
     peer::{ListenerInfo, Peer},
     shared::{Shared, Stage},
     tls::Tls,
 };
 
-/// How many fields a head may have.
-const MAX_FIELDS: usize = 100;
+/// How long an idle connection of a probe is kept at most: there are few of them.
+const PROBE_IDLE: Duration = Duration::from_secs(30);
 
 /// Serves a TCP connection until its end, encrypted where the configuration says so.
 pub(crate) async fn open(
@@ -71,7 +71,11 @@ pub(crate) async fn serve<S>(
     let _counted = (!listener.is_probe).then(|| shared.connected());
     let _measured = meter::Connection::new(&listener.label);
     let serve = &shared.live.load().serve;
-    let (max_head, keep_alive) = (serve.max_head, serve.keep_alive);
+    let max_head = serve.max_head;
+    let keep_alive = match listener.is_probe {
+        true => serve.keep_alive.min(PROBE_IDLE),
+        false => serve.keep_alive,
+    };
     let activity = Activity::new(keep_alive);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -79,7 +83,7 @@ pub(crate) async fn serve<S>(
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_buf_size(max_head)
-        .max_headers(MAX_FIELDS)
+        .max_headers(guard::MAX_FIELDS)
         .half_close(false);
     builder
         .http2()
@@ -87,7 +91,7 @@ pub(crate) async fn serve<S>(
         .adaptive_window(true)
         .max_concurrent_streams(256)
         .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
-        .keep_alive_interval(Some(std::time::Duration::from_secs(30)));
+        .keep_alive_interval(Some(Duration::from_secs(30)));
     let service = Service::new(shared.clone(), listener.clone(), peer, activity.clone());
     let io = TokioIo::new(Timed::new(stream, activity.clone()));
     let connection = builder.serve_connection(io, service);

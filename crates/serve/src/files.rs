@@ -28,6 +28,8 @@ pub(crate) struct TokenFile {
     settings: FileSettings,
     /// What is in the file.
     written: Option<Arc<CachedToken>>,
+    /// Whether that is as the settings say.
+    is_as_set: bool,
     /// Why it can't be written, so that it is told once.
     failed: Option<String>,
 }
@@ -48,6 +50,7 @@ impl TokenFile {
                 source,
                 settings: settings.clone(),
                 written: None,
+                is_as_set: true,
                 failed: None,
             })
         };
@@ -71,6 +74,7 @@ impl TokenFile {
                 let written = self.write(text).await;
                 if written.is_ok() {
                     self.written = Some(token);
+                    self.is_as_set = true;
                 }
                 written
             }
@@ -98,7 +102,8 @@ impl TokenFile {
 
     fn is_written(&self, token: &CachedToken) -> bool {
         let written = self.written.as_ref();
-        written.is_some_and(|it| it.generation() == token.generation())
+        self.is_as_set
+            && written.is_some_and(|it| it.generation() == token.generation())
             && self.settings.path.exists()
     }
 
@@ -170,9 +175,12 @@ fn follow(mut old: Vec<TokenFile>, live: &Live) -> Vec<TokenFile> {
     for file in &mut files {
         let path = &file.settings.path;
         let known = old.iter_mut().find(|old| old.settings.path == *path);
-        // With its token an old file would be removed here.
-        let known = known.map(|old| (old.written.take(), old.failed.take()));
-        (file.written, file.failed) = known.unwrap_or_default();
+        if let Some(known) = known {
+            file.is_as_set = known.is_as_set && known.settings == file.settings;
+            // With its token an old file would be removed here.
+            file.written = known.written.take();
+            file.failed = known.failed.take();
+        }
     }
     files
 }

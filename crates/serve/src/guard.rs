@@ -21,6 +21,9 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The longest target.
 const MAX_TARGET: usize = 8 * 1024;
 
+/// How many fields a head may have.
+pub(crate) const MAX_FIELDS: usize = 100;
+
 /// What a listener is called.
 #[derive(Debug)]
 pub(crate) struct Names<'a> {
@@ -42,6 +45,11 @@ pub(crate) fn check<B>(request: &Request<B>, names: &Names<'_>) -> Result<(), Pr
     if length > MAX_TARGET {
         let what = "the target has more than 8 KiB";
         return Err(Problem::new("target-too-long", what));
+    }
+    // Over HTTP/1.1 they are refused before they are read.
+    if headers.len() > MAX_FIELDS {
+        let what = "the head has more than 100 fields";
+        return Err(Problem::new("head-too-large", what));
     }
     let bad = |what: &str| Err(Problem::new("bad-request", what));
     let hosts = headers.get_all(HOST).iter().count();

@@ -4,15 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use biped::provider::{Clock, SystemClock};
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
-use crate::{
-    live::{Live, Served},
-    reply,
-    shared::Shared,
-};
+use crate::{live::Live, reply, shared::Shared};
 
 /// How long after a failure the token of a required provider is asked for again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -41,27 +38,40 @@ pub(crate) fn ready(shared: &Shared) -> Response<Bytes> {
 pub(crate) async fn warm_up(shared: Arc<Shared>, live: Arc<Live>) {
     let mut fetches = JoinSet::new();
     let limit = live.serve.warm_timeout;
-    let required = |served: &Served| {
-        let names = &live.serve.ready_requires;
-        names.iter().any(|name| **name == *served.name)
-    };
-    let mut must = JoinSet::new();
     for served in live.warmed() {
-        if required(&served) {
-            must.spawn(async move {
-                while served.source.token().await.is_err() {
-                    SystemClock.sleep(AGAIN).await;
-                }
-            });
-        } else {
-            fetches.spawn(async move { drop(served.source.token().await) });
-        }
+        fetches.spawn(async move { drop(served.source.token().await) });
     }
+    drop(live);
     let all = async { while fetches.join_next().await.is_some() {} };
     tokio::select! {
         () = all => {}
         () = SystemClock.sleep(limit) => fetches.detach_all(),
     }
-    while must.join_next().await.is_some() {}
+    required(&shared).await;
     shared.step_done();
+}
+
+/// Completes when the providers that the present configuration requires have their tokens.
+async fn required(shared: &Shared) {
+    let mut reloads = shared.reloads.subscribe();
+    loop {
+        reloads.borrow_and_update();
+        let tried = async {
+            let live = shared.live.load_full();
+            let must = live
+                .all()
+                .filter(|served| live.serve.requires(&served.name));
+            let tried = join_all(must.map(|served| served.source.token())).await;
+            tried.iter().all(Result::is_ok)
+        };
+        tokio::select! {
+            biased;
+            has_all = tried => match has_all {
+                true => return,
+                false => SystemClock.sleep(AGAIN).await,
+            },
+            // It may require others.
+            Ok(()) = reloads.changed() => {}
+        }
+    }
 }

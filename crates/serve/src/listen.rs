@@ -26,6 +26,9 @@ use crate::{
 /// How long accepting pauses where the system has no more room.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How many connections of probes are open at a time.
+const MAX_PROBES: usize = 64;
+
 /// How often it is told at most that no connection can be accepted.
 const TOLD: Duration = Duration::from_secs(60);
 
@@ -198,13 +201,16 @@ impl Bound {
     }
 
     /// Gives a socket the group and the permissions of the settings.
-    fn restrict(&self, serve: &Serve) -> Result<(), Error> {
+    fn restrict(&self, serve: &Serve) {
         match &self.kind {
-            Kind::Tcp(_) => Ok(()),
+            Kind::Tcp(_) => {}
             #[cfg(unix)]
-            Kind::Unix(socket, shown) => socket
-                .restrict(serve)
-                .map_err(|error| Failed::Io(error).of(shown)),
+            Kind::Unix(socket, shown) => {
+                if let Err(error) = socket.restrict(serve) {
+                    let error = Failed::Io(error).of(shown);
+                    tracing::warn!("socket_mode and socket_group are not applied: {error}");
+                }
+            }
         }
     }
 
@@ -215,9 +221,7 @@ impl Bound {
         let mut told_at = None;
         loop {
             let accepted = async {
-                let limit = || shared.live.load().serve.max_connections;
-                let taken = shared.connected.take(limit).await;
-                if let Err(error) = self.accept(&shared, taken).await {
+                if let Err(error) = self.accept(&shared).await {
                     pause(&error, &mut told_at).await;
                 }
             };
@@ -230,7 +234,8 @@ impl Bound {
         }
     }
 
-    async fn accept(&self, shared: &Arc<Shared>, taken: Permit) -> io::Result<()> {
+    /// Accepts a connection, and serves it as soon as there are fewer than the limit.
+    async fn accept(&self, shared: &Arc<Shared>) -> io::Result<()> {
         let (shared, info) = (shared.clone(), self.info.clone());
         match &self.kind {
             Kind::Tcp(listener) => {
@@ -242,6 +247,7 @@ impl Bound {
                     uid: None,
                     secured: None,
                 };
+                let taken = self.admit(&shared).await;
                 tokio::spawn(async move {
                     connection::open(shared, info, peer, stream).await;
                     drop(taken);
@@ -256,6 +262,7 @@ impl Bound {
                     uid: stream.peer_cred().ok().map(|peer| peer.uid()),
                     secured: None,
                 };
+                let taken = self.admit(&shared).await;
                 tokio::spawn(async move {
                     connection::serve(shared, info, peer, stream).await;
                     drop(taken);
@@ -263,6 +270,17 @@ impl Bound {
             }
         }
         Ok(())
+    }
+
+    /// Probes and callers don't take each other's connections.
+    async fn admit(&self, shared: &Shared) -> Permit {
+        match self.info.is_probe {
+            true => shared.probes.take(|| MAX_PROBES).await,
+            false => {
+                let limit = || shared.live.load().serve.max_connections;
+                shared.connected.take(limit).await
+            }
+        }
     }
 }
 

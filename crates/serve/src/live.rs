@@ -144,10 +144,7 @@ impl Live {
             Warm::All => served.provider.provider().tenants().is_none(),
             Warm::These(names) => names.iter().any(|name| **name == *served.name),
         };
-        let required = |served: &&Arc<Served>| {
-            let names = &self.serve.ready_requires;
-            names.iter().any(|name| **name == *served.name)
-        };
+        let required = |served: &&Arc<Served>| self.serve.requires(&served.name);
         let chosen = self.all().filter(is_chosen).take(MAX_WARM);
         let mut chosen: Vec<_> = chosen.cloned().collect();
         for served in self.all().filter(required) {

@@ -1,14 +1,17 @@
 //! The token endpoint of RFC 6749 §4.4, and its metadata (RFC 8414): for any OAuth library.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use biped::{CachedToken, Error, ErrorKind, ExposeSecret, TokenRef, provider::wire};
+use biped::{
+    CachedToken, Error, ErrorKind, ExposeSecret, TokenRef,
+    provider::{Clock, SystemClock, wire},
+};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, StatusCode,
     header::{HOST, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
 
@@ -23,6 +26,8 @@ use crate::{
 
 /// The largest form.
 const MAX_FORM: usize = 64 * 1024;
+/// How long a form may take to arrive at most.
+const FORM_TIME: Duration = Duration::from_secs(10);
 
 /// Before its expiry a token is no longer used: this long, or a tenth of its life.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -33,8 +38,19 @@ pub(crate) async fn token(
     request: Request<Incoming>,
 ) -> Result<Response<Bytes>, Problem> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, MAX_FORM).collect().await;
-    let body = body.map_err(|_| Problem::new("body-too-large", "the form is too large").close())?;
+    // Who calls is in the form.
+    let body = tokio::select! {
+        biased;
+        body = Limited::new(body, MAX_FORM).collect() => body,
+        () = SystemClock.sleep(FORM_TIME.min(context.live.serve.idle_timeout)) => {
+            let what = "the form did not arrive in time";
+            return Err(Problem::new("incomplete-body", what).close());
+        }
+    };
+    let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+        true => Problem::new("body-too-large", "the form is too large").close(),
+        false => Problem::new("incomplete-body", "the form ended early").close(),
+    })?;
     let form = match Form::read(&body.to_bytes()) {
         Ok(form) => form,
         Err(refusal) => return Ok(refusal.response()),
@@ -77,14 +93,13 @@ impl Form {
             secret: None,
             selection: Vec::new(),
         };
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen = HashSet::new();
         for (name, value) in url::form_urlencoded::parse(body) {
             // A parameter must not be given twice (§3.2).
-            if seen.contains(&name.as_ref().to_owned()) {
+            if !seen.insert(name.clone()) {
                 let what = format!("{} is given twice; send one", named("field", &name));
                 return Err(Refusal::new("invalid_request", what));
             }
-            seen.push(name.clone().into_owned());
             match &*name {
                 "grant_type" => form.grant = Some(value.into_owned()),
                 "client_secret" => form.secret = Some(value.into_owned()),

@@ -22,7 +22,7 @@ use crate::{
     meter,
     peer::Shown,
     scrape,
-    shared::{Configuration, Shared},
+    shared::{Configuration, Shared, Stage},
 };
 
 /// How often the file is checked for changes.
@@ -89,8 +89,6 @@ impl Shared {
         biped.manager().adopt(old.biped.manager());
         let live = Arc::new(Live::open(biped, serve, &self.own, Some(&old)).await?);
         TokenFile::all(&live)?;
-        let mut listeners = reload.listeners.lock().await;
-        let change = listeners.prepare(&live, Vec::new()).await?;
         let limit = live.serve.warm_timeout;
         let sources: Vec<_> = live
             .warmed()
@@ -103,6 +101,11 @@ impl Shared {
             _ = warmed => {}
             () = SystemClock.sleep(limit) => {}
         }
+        let mut listeners = reload.listeners.lock().await;
+        if *self.stage.borrow() >= Stage::Closing {
+            return Err(Error::configuration("the sidecar is about to end"));
+        }
+        let change = listeners.prepare(&live, Vec::new()).await?;
         for key in live.serve.fixed(&old.serve) {
             tracing::warn!("a change of [serve] {key} takes effect after a restart");
         }
@@ -171,6 +174,7 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
     let Some(path) = reload.path.clone() else {
         return;
     };
+    let mut stage = shared.stage.subscribe();
     let mut seen = Look::at(&path).ok();
     let mut taken = hash_of(&path);
     loop {
@@ -194,20 +198,24 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
             continue;
         }
         taken = now;
-        match shared.reload(&reload).await {
-            Ok(()) => told(Ok(())),
-            Err(error) => told(Err(&error)),
+        tokio::select! {
+            biased;
+            outcome = shared.reload(&reload) => told(outcome.as_ref().copied()),
+            // What is under way ends with the configuration that it began with.
+            _ = stage.wait_for(|stage| *stage >= Stage::Closing) => return,
         }
     }
 }
 
-/// Keeps the certificate of the listeners as new as its file.
-pub(crate) async fn watch_certificate(shared: Arc<Shared>) {
+/// Keeps the tokens of callers and the certificate of the listeners as new as their places.
+pub(crate) async fn watch_secrets(shared: Arc<Shared>) {
     loop {
-        SystemClock.sleep(LOOK).await;
-        let tls = shared.live.load().tls.clone();
-        if let Some(tls) = tls.filter(|tls| tls.is_due()) {
+        let live = shared.live.load_full();
+        live.callers.begin_to_read();
+        if let Some(tls) = live.tls.as_ref().filter(|tls| tls.is_due()) {
             tls.refresh().await;
         }
+        drop(live);
+        SystemClock.sleep(LOOK).await;
     }
 }

@@ -186,10 +186,9 @@ impl Server {
         let path = reload.as_ref().and_then(|reload| reload.path.as_deref());
         shared.note_reading(path, None);
         let mut tasks = JoinSet::new();
-        tasks.spawn(read_callers(live.clone()));
         tasks.spawn(health::warm_up(shared.clone(), live));
         tasks.spawn(keep_all(files, shared.clone()));
-        tasks.spawn(reload::watch_certificate(shared.clone()));
+        tasks.spawn(reload::watch_secrets(shared.clone()));
         let reload = reload.map(Arc::new);
         if let Some(reload) = &reload {
             tasks.spawn(reload::watch(shared.clone(), reload.clone(), told));
@@ -202,11 +201,6 @@ impl Server {
             tasks,
         })
     }
-}
-
-/// Reads what callers prove themselves with, so that the operator hears now of what can't be read.
-async fn read_callers(live: Arc<Live>) {
-    live.callers.read().await;
 }
 
 impl fmt::Debug for Server {
@@ -284,6 +278,8 @@ impl Running {
                 }
             }
             shared.stage.send_replace(Stage::Closing);
+            // Callers that come now are refused at once, instead of waiting for nobody.
+            self.listeners.lock().await.close().await;
             gone(&shared).await;
             live.biped.manager().drain().await;
         };

@@ -48,8 +48,10 @@ pub(crate) struct Shared {
     pub(crate) series: Arc<Series>,
     /// Calls under way.
     pub(crate) calls: Arc<Limiter>,
-    /// Connections of callers and probes.
+    /// Connections of callers.
     pub(crate) connected: Arc<Limiter>,
+    /// Connections of probes.
+    pub(crate) probes: Arc<Limiter>,
     pub(crate) log: LogSink,
     /// What `/-/metrics` answers.
     pub(crate) render: Option<Render>,
@@ -96,6 +98,7 @@ impl Shared {
             series: Arc::new(Series::new(&"".into())),
             calls: Arc::default(),
             connected: Arc::default(),
+            probes: Arc::default(),
             shown: ArcSwap::default(),
             started: SystemClock.now().mono,
             configuration: ArcSwap::default(),

@@ -49,7 +49,15 @@ use self::{
     server::{IDLE, IDLE_CONNECTIONS},
     tcp::TcpConnector,
 };
-use crate::{config::Http2, headers, meter::OpenConnections};
+use crate::{
+    config::Http2,
+    headers,
+    limiter::{Limiter, Permit},
+    meter::OpenConnections,
+};
+
+/// How many requests are on an HTTP/2 connection at a time: servers usually take 100 or more.
+const STREAMS: usize = 100;
 
 /// The connections to the APIs of the providers with the same settings.
 pub(crate) struct Upstream {
@@ -75,8 +83,17 @@ struct Kept {
 pub(crate) struct Clients {
     http2: Http2,
     pool: Arc<Pool>,
-    pooled: Client<Connector, Body>,
+    /// Each has one HTTP/2 connection to a server.
+    pooled: Mutex<Vec<Pooled>>,
     fresh: Client<Connector, Body>,
+    connector: Connector,
+}
+
+/// A client, and how many requests are on its connections.
+#[derive(Debug)]
+struct Pooled {
+    client: Client<Connector, Body>,
+    streams: Arc<Limiter>,
 }
 
 impl Upstream {
@@ -126,27 +143,12 @@ impl Upstream {
             let (tls, proxied, open) = (tls.clone(), proxied.clone(), self.open.clone());
             Connector::new(tls, http2, limit, proxied, open)
         };
-        let client = |idle| {
-            let mut builder = Client::builder(TokioExecutor::new());
-            builder
-                .timer(TokioTimer::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE)
-                .pool_max_idle_per_host(idle)
-                .http1_max_buf_size(MAX_HEAD)
-                .http1_allow_spaces_after_header_name_in_responses(true)
-                .http2_only(http2 == Http2::PriorKnowledge)
-                .http2_max_header_list_size(MAX_HEAD as u32)
-                .http2_adaptive_window(true)
-                .http2_keep_alive_interval(Duration::from_secs(10))
-                .http2_keep_alive_timeout(Duration::from_secs(10));
-            builder.build(connector(http2))
-        };
         let made = Arc::new(Clients {
             http2,
             pool: Arc::new(Pool::new(connector(Http2::Off))),
-            pooled: client(IDLE_CONNECTIONS),
-            fresh: client(0),
+            pooled: Mutex::default(),
+            fresh: client(&connector(http2), http2, 0),
+            connector: connector(http2),
         });
         clients.push(Kept {
             http2,
@@ -156,6 +158,24 @@ impl Upstream {
         });
         Ok(made)
     }
+}
+
+/// A client that keeps as many idle connections to a server.
+fn client(connector: &Connector, http2: Http2, idle: usize) -> Client<Connector, Body> {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(idle)
+        .http1_max_buf_size(MAX_HEAD)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http2_only(http2 == Http2::PriorKnowledge)
+        .http2_max_header_list_size(MAX_HEAD as u32)
+        .http2_adaptive_window(true)
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .http2_keep_alive_timeout(Duration::from_secs(10));
+    builder.build(connector.clone())
 }
 
 /// A certificate that was replaced leaves a client behind, which has no connection that is worth keeping
@@ -188,10 +208,29 @@ impl Clients {
         };
         if is_http1 {
             let (response, it, lease) = self.pool.send(server, request, fresh).await?;
-            return Ok(response.map(|body| ApiBody::new(body, Some(it), Some(lease))));
+            return Ok(response.map(|body| ApiBody::new(body, Some(it), Some(lease), None)));
         }
         // Much larger.
         Box::pin(self.send_by_client(server, request, fresh)).await
+    }
+
+    /// A client with room for one more request on its HTTP/2 connections. A server may take no more on one,
+    /// and the client would keep the next one back until it does.
+    fn pooled(&self) -> (Client<Connector, Body>, Option<Permit>) {
+        let mut all = self.pooled.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = all
+            .iter()
+            .find_map(|it| Some((it, it.streams.try_take(STREAMS)?)));
+        if let Some((pooled, stream)) = free {
+            return (pooled.client.clone(), Some(stream));
+        }
+        let made = Pooled {
+            client: client(&self.connector, self.http2, IDLE_CONNECTIONS),
+            streams: Arc::default(),
+        };
+        let first = (made.client.clone(), made.streams.try_take(STREAMS));
+        all.push(made);
+        first
     }
 
     async fn send_by_client(
@@ -203,7 +242,10 @@ impl Clients {
         let target = mem::take(request.uri_mut());
         *request.uri_mut() = server.address(target).map_err(|error| (error, false))?;
         let mut captured = capture_connection(&mut request);
-        let client = if fresh { &self.fresh } else { &self.pooled };
+        let (client, stream) = match fresh {
+            true => (self.fresh.clone(), None),
+            false => self.pooled(),
+        };
         let answer = client.request(*request);
         tokio::pin!(answer);
         let mut in_use = None;
@@ -221,7 +263,7 @@ impl Clients {
             // Until the body's end.
             Ok(response) => {
                 server.chose(response.version(), SystemClock.now().mono);
-                Ok(response.map(|body| ApiBody::new(body, in_use, None)))
+                Ok(response.map(|body| ApiBody::new(body, in_use, None, stream)))
             }
             Err(error) => Err((SendError::Client(error), was_used.unwrap_or(false))),
         }

@@ -110,7 +110,12 @@ async fn serve(session: &Session, server: Server) -> Outcome {
             () = heartbeat => systemd::tell(Doing::Working),
             () = reload() => {
                 systemd::tell(Doing::Reloading);
-                tell_reload(running.reload().await.as_ref().copied());
+                tokio::select! {
+                    biased;
+                    // The end does not wait for the first tokens of the new configuration.
+                    ending = ending() => break ending == Ending::Terminate,
+                    outcome = running.reload() => tell_reload(outcome.as_ref().copied()),
+                }
                 systemd::tell(Doing::Ready);
             }
         }

@@ -1,7 +1,7 @@
 //! [`CallerToken`]: the token that a caller proves itself with.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -9,6 +9,7 @@ use biped::{
     ExposeSecret,
     provider::{Clock, SecretRef, SystemClock, wire},
 };
+use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 
 /// The token of a caller, which may change at its places while the sidecar runs.
@@ -52,15 +53,8 @@ impl CallerToken {
         self.caller == caller && self.secret == *secret
     }
 
-    /// Whether one of these is the hash of the token.
-    pub(crate) async fn is_one_of(&self, given: &[[u8; 32]]) -> bool {
-        if given.is_empty() {
-            return false;
-        }
-        if self.is_due() {
-            // Rare, and its future would be in the memory of every call.
-            Box::pin(self.refresh()).await;
-        }
+    /// Whether one of these is the hash of the token, as far as it is known.
+    pub(crate) fn is_one_of(&self, given: &[[u8; 32]]) -> bool {
         let known = self.known();
         let mut is_known = false;
         for hash in known.places.iter().filter_map(|place| place.hash.as_ref()) {
@@ -71,21 +65,14 @@ impl CallerToken {
         is_known
     }
 
-    /// Reads all places again if it is time to. Meanwhile others go on with what is known, if anything is.
-    pub(crate) async fn refresh(&self) {
-        let is_known = self.known().read_at.is_some();
-        let _turn = match self.turn.try_lock() {
-            Ok(turn) => turn,
-            Err(_) if is_known => return,
-            Err(_) => self.turn.lock().await,
-        };
+    /// Reads all places again, if it is still time to when it is this reading's turn.
+    pub(crate) async fn refresh(self: Arc<Self>) {
+        let _turn = self.turn.lock().await;
         if !self.is_due() {
             return;
         }
-        let mut values = Vec::new();
-        for place in 0..self.secret.candidates() {
-            values.push(self.secret.resolve(place, &SystemClock).await);
-        }
+        let places = 0..self.secret.candidates();
+        let values = join_all(places.map(|place| self.secret.resolve(place, &SystemClock))).await;
         let mut known = self.known();
         known.read_at = Some(SystemClock.now().mono);
         known.places.resize_with(values.len(), Place::default);
@@ -101,7 +88,12 @@ impl CallerToken {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_due(&self) -> bool {
+    pub(crate) fn is_being_read(&self) -> bool {
+        self.turn.try_lock().is_err()
+    }
+
+    /// Whether it is time to read the places again.
+    pub(crate) fn is_due(&self) -> bool {
         let now = SystemClock.now().mono;
         let interval = self.secret.recheck_interval();
         let read_at = self.known().read_at;

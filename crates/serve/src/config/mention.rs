@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use biped::config::{ConfigTable, Origin, Problem, Value};
 
-/// A name that the configuration mentions.
+/// A name that the configuration mentions. Two are equal if their names are, wherever they stand.
 #[derive(Clone, Debug)]
 pub(crate) struct Mention {
     name: String,
@@ -12,6 +12,14 @@ pub(crate) struct Mention {
     key: String,
     origin: Origin,
 }
+
+impl PartialEq for Mention {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Mention {}
 
 impl Mention {
     /// A name that the application gave.

@@ -130,7 +130,7 @@ pub(super) fn callers(table: &ConfigTable) -> Vec<CallerSettings> {
 }
 
 /// A file that a token is written to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileSettings {
     pub(crate) provider: Mention,
     pub(crate) path: PathBuf,

@@ -57,6 +57,7 @@ impl Listeners {
         }
         for (at, known) in self.all.iter().enumerate() {
             if let Wanted::Inherited(_) = known.wanted {
+                known.bound.check(serve)?;
                 change.kept.push(at);
             }
         }
@@ -98,6 +99,8 @@ impl Listeners {
         let all = std::mem::take(&mut self.all).into_iter().enumerate();
         for (at, listening) in all {
             if change.kept.contains(&at) {
+                // Not before: the old configuration may have admitted those who could connect.
+                listening.bound.restrict(&shared.live.load().serve);
                 self.all.push(listening);
                 continue;
             }
@@ -170,7 +173,7 @@ impl Bound {
     fn check(&self, serve: &Serve) -> Result<(), Error> {
         match self.address() {
             Some(address) => check_local(serve, address, self.info.is_probe),
-            None => self.restrict(serve),
+            None => Ok(()),
         }
     }
 }

@@ -35,24 +35,31 @@ impl Socket {
 
     /// Gives the socket the group and the permissions of the settings.
     pub(super) fn restrict(&self, serve: &Serve) -> io::Result<()> {
-        let Some(File { path, .. }) = &self.file else {
+        let Some(file) = &self.file else {
             return Ok(());
         };
+        if !file.is_there() {
+            return Err(io::Error::other("something else is at its path"));
+        }
+        let path = &file.path;
         if let Some(group) = serve.socket_group {
-            std::os::unix::fs::chown(path, None, Some(group))?;
+            std::os::unix::fs::lchown(path, None, Some(group))?;
         }
         fs::set_permissions(path, fs::Permissions::from_mode(serve.socket_mode))
     }
 }
 
+impl File {
+    /// Whether the path still leads to this socket.
+    fn is_there(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode)
+    }
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
-        let Some(File { path, inode }) = &self.file else {
-            return;
-        };
-        let is_ours = fs::symlink_metadata(path).is_ok_and(|file| file.ino() == *inode);
-        if is_ours {
-            let _ = fs::remove_file(path);
+        if let Some(file) = self.file.as_ref().filter(|file| file.is_there()) {
+            let _ = fs::remove_file(&file.path);
         }
     }
 }

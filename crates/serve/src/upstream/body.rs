@@ -12,6 +12,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{failure::SendError, open::Use, pool::Lease};
+use crate::limiter::Permit;
 
 /// The end of one attempt: an answer, or why there is none and whether its connection had served before.
 pub(crate) type Attempt = Result<Response<ApiBody>, (SendError, bool)>;
@@ -23,14 +24,22 @@ pub(crate) struct ApiBody {
     in_use: Option<Use>,
     /// A connection of the pool, which goes back to it then.
     lease: Option<Lease>,
+    /// A request of a client, which may take another one then.
+    stream: Option<Permit>,
 }
 
 impl ApiBody {
-    pub(super) fn new(body: Incoming, in_use: Option<Use>, lease: Option<Lease>) -> Self {
+    pub(super) fn new(
+        body: Incoming,
+        in_use: Option<Use>,
+        lease: Option<Lease>,
+        stream: Option<Permit>,
+    ) -> Self {
         Self {
             body,
             in_use,
             lease,
+            stream,
         }
     }
 }
@@ -47,6 +56,7 @@ impl HttpBody for ApiBody {
             body,
             in_use,
             lease,
+            stream,
         } = &mut *self;
         let frame = match lease {
             Some(lease) => lease.poll(cx, |cx| Pin::new(&mut *body).poll_frame(cx)),
@@ -55,6 +65,7 @@ impl HttpBody for ApiBody {
         if let Poll::Ready(None) = frame {
             *in_use = None;
             *lease = None;
+            *stream = None;
         }
         frame
     }

@@ -1,6 +1,26 @@
 //! Who may call.
 
-use crate::stage::{Stage, until};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use biped::{
+    Biped, Error, SecretString,
+    config::{SecretScheme, SecretSource, SourceContext},
+    provider::async_trait,
+};
+use biped_serve::{Server, section};
+use biped_testing::TimeLimit;
+use tokio::net::TcpStream;
+
+use crate::{
+    stage::{Caller, Stage, address, provider, until},
+    vendor::Vendor,
+};
 
 const CALLERS: &str = "[[serve.callers]]\nname = 'a'\ntoken = ['secret-a', 'secret-old']\n\
                        [[serve.callers]]\nname = 'b'\ntoken = 'secret-b'\nproviders = []\n";
@@ -127,6 +147,61 @@ async fn a_token_that_was_replaced_is_refused_even_if_another_place_cant_be_read
     assert_eq!(status("first").await, 401);
     // What can't be read just now is still known.
     assert_eq!(status("kept").await, 200);
+}
+
+/// A place that can be read once, and then hangs.
+#[derive(Debug, Default)]
+struct Hanging(AtomicUsize);
+
+#[async_trait]
+impl SecretSource for Hanging {
+    fn reference(&self) -> String {
+        "slow:place".into()
+    }
+
+    fn recheck_interval(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn read(&self, _: &SourceContext<'_>) -> Result<SecretString, Error> {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok("secret".into()),
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_whose_token_is_known_waits_for_no_place_that_hangs() {
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    let place = Arc::new(Hanging::default());
+    let given = place.clone();
+    let toml = format!(
+        "[serve]\nlisten = ['127.0.0.1:0']\n[[serve.callers]]\nname = 'a'\ntoken = 'slow:place'\n{}",
+        provider(&vendor)
+    );
+    let scheme = SecretScheme::new("slow", move |_: &str| Ok(given.clone() as _));
+    let biped = Biped::builder()
+        .section(section())
+        .without_environment()
+        .secret_scheme(scheme)
+        .toml(toml);
+    let running = Server::new(biped.build().unwrap()).start().await.unwrap();
+    let ask = async || {
+        let stream = TcpStream::connect(address(&running.addresses()[0])).await;
+        let mut caller = Caller::new(stream.unwrap());
+        caller
+            .ask("GET /shop/x", "Biped-Caller: secret\r\n")
+            .await
+            .status
+    };
+    assert_eq!(ask().await, 200);
+    until("the place hangs", async || {
+        place.0.load(Ordering::SeqCst) > 1
+    })
+    .await;
+    assert_eq!(ask().await, 200);
 }
 
 #[tokio::test]

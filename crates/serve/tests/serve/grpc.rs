@@ -113,7 +113,9 @@ impl Grpc {
         let api = listener.local_addr().unwrap();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                // As many servers do.
+                builder.max_concurrent_streams(100);
                 tokio::spawn(builder.serve_connection(TokioIo::new(stream), service_fn(serve)));
             }
         });
@@ -206,6 +208,26 @@ async fn a_stream_of_messages_whose_token_is_rejected_is_not_replayed_and_the_ne
         let (_, text, status) = answer(&mut sender, call(method, body("two"))).await;
         assert_eq!((&*text, &*status), ("two", "0"), "{method}");
         assert_eq!(stage.vendor.fetches(), 2, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn more_calls_at_once_than_a_connection_takes_get_another_one() {
+    let stage = Grpc::new().await;
+    stage.vendor.tokens(|_| token("good", 3600));
+    let mut sender = stage.connect().await;
+    let mut open = Vec::new();
+    for _ in 0..150 {
+        let (send, messages) = channel();
+        let answer = sender.send_request(call("Echo", messages)).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        open.push((send, answer));
+    }
+    for (send, answer) in open {
+        send.send(data("message")).await.unwrap();
+        drop(send);
+        let whole = answer.into_body().collect().await.unwrap();
+        assert_eq!(whole.trailers().unwrap()[STATUS], "0");
     }
 }
 

@@ -112,6 +112,26 @@ async fn a_required_token_is_waited_for() {
 }
 
 #[tokio::test]
+async fn probes_and_callers_do_not_take_each_others_connections() {
+    let stage = Stage::with("probe_listen = ['127.0.0.1:0']\nmax_connections = 2", "").await;
+    let probe = address(&stage.running.probe_addresses()[0]);
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(probe).await.unwrap());
+    }
+    assert_eq!(stage.get("/shop/x").await.status, 200);
+    drop(silent);
+    let mut callers = Vec::new();
+    for _ in 0..2 {
+        let mut caller = stage.caller().await;
+        assert_eq!(caller.ask("GET /shop/x", "").await.status, 200);
+        callers.push(caller);
+    }
+    let mut caller = Caller::new(TcpStream::connect(probe).await.unwrap());
+    assert_eq!(caller.ask("GET /-/health", "").await.status, 200);
+}
+
+#[tokio::test]
 async fn the_probe_listener_answers_any_host_and_nothing_else() {
     let stage = Stage::with("probe_listen = ['127.0.0.1:0']", "").await;
     stage.running.warmed().await;

@@ -45,6 +45,12 @@ async fn a_caller_may_speak_http2_on_the_same_port() {
         assert_eq!(got.body, b"abc");
         assert_eq!(got.header("host"), Some(&*stage.vendor.address.to_string()));
     }
+    let mut many = Request::get("http://localhost/shop/x");
+    for at in 0..=100 {
+        many = many.header(format!("x-{at}"), "1");
+    }
+    let answer = sender.send_request(many.body(body("")).unwrap()).await;
+    assert_eq!(answer.unwrap().status(), 431);
     let request = Request::get("http://evil.example/shop/x")
         .body(body(""))
         .unwrap();

@@ -56,6 +56,20 @@ async fn any_oauth_library_gets_a_token_with_basic_or_body_credentials() {
 }
 
 #[tokio::test]
+async fn a_form_that_stops_arriving_ends_the_connection() {
+    let stage = Stage::with("tokens = true\nidle_timeout = '200ms'", CALLERS).await;
+    let mut caller = stage.caller().await;
+    caller
+        .write(
+            "POST /-/oauth/shop/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: \
+             application/x-www-form-urlencoded\r\nContent-Length: 50\r\n\r\ngrant",
+        )
+        .await;
+    assert_eq!(caller.answer().await.problem().1, "incomplete-body");
+    assert!(caller.next().await.is_none());
+}
+
+#[tokio::test]
 async fn errors_are_those_of_the_standard() {
     let stage = Stage::with("tokens = true", CALLERS).await;
     for (form, status, error) in [

@@ -180,7 +180,69 @@ async fn files_follow_the_configuration() {
         at("two").exists() && !at("one").exists()
     })
     .await;
+    let json = with("two").replace("remove", "format = 'json'\nremove");
+    std::fs::write(at("biped.toml"), json).unwrap();
+    running.reload().await.unwrap();
+    until("the file has the new format", async || {
+        std::fs::read_to_string(at("two")).is_ok_and(|text| text.starts_with('{'))
+    })
+    .await;
     assert_eq!(vendor.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_reload_may_mend_what_readiness_waits_for() {
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    vendor.tokens(
+        |got| match String::from_utf8_lossy(&got.body).contains("wrong") {
+            true => Act::Reply(crate::vendor::reply(
+                "401 Unauthorized",
+                "",
+                "{\"error\": \"invalid_client\"}",
+            )),
+            false => crate::vendor::token("good", 3600),
+        },
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("biped.toml");
+    let right = format!(
+        "{SERVE}ready_requires = ['shop']\nwarm_timeout = '100ms'\n{}\
+         client_authentication = 'client_secret_post'\n",
+        provider(&vendor)
+    );
+    std::fs::write(&file, right.replace("'me'", "'wrong'")).unwrap();
+    let (running, _told) = start(&file).await;
+    until("the vendor refused", async || vendor.fetches() > 0).await;
+    assert_eq!(ask(&running, "/-/ready").await.status, 503);
+    std::fs::write(&file, right).unwrap();
+    running.reload().await.unwrap();
+    running.warmed().await;
+    assert_eq!(ask(&running, "/-/ready").await.status, 200);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_socket_is_opened_to_others_only_by_a_configuration_that_is_taken() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("biped.sock");
+    let mode = || std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777;
+    let listen = |more: &str| format!("listen = ['unix:{}'{more}]", socket.display());
+    let sidecar = Changing::new(&listen("")).await;
+    assert_eq!(mode(), 0o600);
+    let open = "socket_mode = '0666'\ncallers = [{ name = 'a', token = 'secret-a' }]";
+    let at = format!(", '{}'", taken.local_addr().unwrap());
+    let refused = format!("{}\n{open}", listen(&at));
+    sidecar.to(&refused).await.unwrap_err();
+    assert_eq!(mode(), 0o600);
+    sidecar
+        .to(&format!("{}\n{open}", listen("")))
+        .await
+        .unwrap();
+    assert_eq!(mode(), 0o666);
 }
 
 /// A sidecar whose configuration is this text, between a fixed head and a vendor's provider.
@@ -308,6 +370,19 @@ async fn a_listener_that_would_be_open_to_other_machines_is_not_kept_without_its
     let sidecar = Changing::new(&format!("{open}\n{tls}")).await;
     let error = sidecar.to(&open).await.unwrap_err();
     assert_eq!(error.kind(), biped::ErrorKind::Configuration);
+    // Nor is one that another process made.
+    let file = at("biped.toml");
+    let text = |serve: &str| format!("[serve]\n{serve}\n{}", provider(&sidecar.vendor));
+    std::fs::write(&file, text(&format!("{callers}\n{tls}"))).unwrap();
+    let again = file.clone();
+    let inherited = Server::new(read(&file).unwrap())
+        .reloading(None, move || read(&again), |serve| serve, |_| ())
+        .inherit_tcp(std::net::TcpListener::bind("0.0.0.0:0").unwrap(), false);
+    let inherited = inherited.start().await.unwrap();
+    std::fs::write(&file, text(callers)).unwrap();
+    let error = inherited.reload().await.unwrap_err();
+    assert_eq!(error.kind(), biped::ErrorKind::Configuration);
+    drop(inherited);
     assert!(sidecar.running.addresses()[0].starts_with("https://0.0.0.0:"));
     // On loopback TLS may come and go.
     sidecar.to("listen = ['127.0.0.1:0']").await.unwrap();

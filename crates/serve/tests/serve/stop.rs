@@ -64,6 +64,10 @@ async fn a_call_under_way_ends_and_the_connection_with_it() {
     // The stop ends an idle connection before the API answers.
     assert!(idle.next().await.is_none());
     assert!(!stopping.is_finished());
+    until("others are refused meanwhile", async || {
+        TcpStream::connect(address).await.is_err()
+    })
+    .await;
     let answer = crate::vendor::reply("200 OK", "", "done");
     called.write_all(&answer).await.unwrap();
     let answer = caller.answer().await;
