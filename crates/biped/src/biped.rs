@@ -1,6 +1,6 @@
 //! [`Biped`]: the configured vendors, by name.
 
-use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
+use std::{any::Any, collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use biped_config::{ProviderKind, nearest};
 use biped_core::{Error, ParamValue, Provider, TokenRequest};
@@ -34,6 +34,7 @@ pub(crate) struct Parts {
     #[cfg_attr(not(feature = "reqwest"), allow(dead_code))] // nothing to make API clients with
     pub(crate) http: Http,
     pub(crate) unread_store: Option<Error>,
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// The values that the sections were read into, by the names of the sections.
@@ -160,6 +161,13 @@ impl Biped {
     #[must_use]
     pub fn unread_store(&self) -> Option<&Error> {
         self.0.unread_store.as_ref()
+    }
+
+    /// Returns the files that the configuration was read from: the builder's, then those that they name, such
+    /// as descriptions of vendors. A program that reads its configuration again watches them.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.0.files
     }
 
     /// Returns the merged configuration, sorted by key, with the origin of each value. Secrets are

@@ -7,7 +7,13 @@ mod providers;
 mod sections;
 mod sources;
 
-use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use biped_config::{
     Origin, Problem, ProviderConfig, ProviderKind, SecretScheme, Section, StoreKind, Value,
@@ -20,7 +26,7 @@ use biped_engine::{Settings, TokenManager};
 
 use self::{
     needs::Lent,
-    providers::{Made, Maker, hosts},
+    providers::{Made, Maker, NamedFiles, hosts},
     sources::{File, Given, Read, Sources},
 };
 use crate::{
@@ -64,6 +70,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     store: Option<Arc<dyn TokenStore>>,
     references: References,
+    named_files: NamedFiles,
 }
 
 impl Biped {
@@ -91,6 +98,7 @@ impl Builder {
             clock: Arc::new(SystemClock),
             store: None,
             references: References::All,
+            named_files: NamedFiles::default(),
         }
     }
 
@@ -337,6 +345,7 @@ impl Builder {
     /// ([`config`](crate::config)).
     pub fn build(mut self) -> Result<Biped, Error> {
         self.registry.renew_schemes();
+        self.named_files = NamedFiles::default();
         let mut problems = self.registry.problems().to_vec();
         let Read { root, referenced } = self.read(&mut problems)?;
         self.sources.warn_of_unused(&self.registry, &referenced);
@@ -402,7 +411,14 @@ impl Builder {
             sections,
             http,
             unread_store: unread,
+            files: self.files_read(),
         }))
+    }
+
+    fn files_read(&self) -> Vec<PathBuf> {
+        let mut files: Vec<_> = self.sources.paths().map(Path::to_owned).collect();
+        files.extend(self.named_files.all());
+        files
     }
 
     /// Checks that the store can keep the refresh tokens that providers rotate.
@@ -465,6 +481,7 @@ impl Builder {
         let maker = Maker {
             registry: &self.registry,
             opened: self.sources.opened(),
+            named_files: self.named_files.clone(),
             own: self
                 .providers
                 .iter()

@@ -1,6 +1,7 @@
 //! A configuration that is read again while the sidecar runs.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -169,35 +170,41 @@ fn hash_of(path: &Path) -> Option<[u8; 32]> {
     fs::read(path).ok().map(|text| Sha256::digest(text).into())
 }
 
-/// Reads the configuration again whenever its file changes. Each outcome goes to `told`.
+/// Reads the configuration again whenever one of its files changes. Each outcome goes to `told`.
 pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) {
     let Some(path) = reload.path.clone() else {
         return;
     };
     let mut stage = shared.stage.subscribe();
-    let mut seen = Look::at(&path).ok();
-    let mut taken = hash_of(&path);
+    let files = || files_of(&path, &shared.live.load().biped);
+    let mut seen = looks(&files());
+    let mut taken = contents(&files()).unwrap_or_default();
     loop {
         SystemClock.sleep(LOOK).await;
-        let mut look = Look::at(&path).ok();
+        let mut look = looks(&files());
         if look == seen || !shared.live.load().serve.reload {
             continue;
         }
         loop {
             SystemClock.sleep(SETTLED).await;
-            let again = Look::at(&path).ok();
+            let again = looks(&files());
             if again == look {
                 break;
             }
             look = again;
         }
         seen = look;
-        let now = hash_of(&path);
         // A file that is gone is about to come back.
-        if now.is_none() || now == taken {
+        let Some(now) = contents(&files()) else {
+            continue;
+        };
+        // One that was named by the last change was read with it.
+        let is_other = |(file, hash)| taken.get(file).is_some_and(|known| known != hash);
+        let is_changed = now.iter().any(is_other);
+        taken = now;
+        if !is_changed {
             continue;
         }
-        taken = now;
         tokio::select! {
             biased;
             outcome = shared.reload(&reload) => told(outcome.as_ref().copied()),
@@ -205,6 +212,24 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
             _ = stage.wait_for(|stage| *stage >= Stage::Closing) => return,
         }
     }
+}
+
+/// The file of the configuration, and those that it names.
+fn files_of(path: &Path, biped: &Biped) -> BTreeSet<PathBuf> {
+    let named = biped.files().iter().cloned();
+    named.chain([path.to_owned()]).collect()
+}
+
+fn looks(files: &BTreeSet<PathBuf>) -> Vec<Option<Look>> {
+    files.iter().map(|file| Look::at(file).ok()).collect()
+}
+
+/// The hash of each file; `None` if one can't be read.
+fn contents(files: &BTreeSet<PathBuf>) -> Option<BTreeMap<PathBuf, [u8; 32]>> {
+    let hashes = files
+        .iter()
+        .map(|file| Some((file.clone(), hash_of(file)?)));
+    hashes.collect()
 }
 
 /// Keeps the tokens of callers and the certificate of the listeners as new as their places.

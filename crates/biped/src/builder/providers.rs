@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use biped_config::{
@@ -20,11 +21,28 @@ use crate::{
     tenants::Template,
 };
 
+/// The files that were read because a configuration names them.
+#[derive(Clone, Default)]
+pub(super) struct NamedFiles(Arc<Mutex<BTreeSet<PathBuf>>>);
+
+impl NamedFiles {
+    fn add(&self, path: &Path) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(path.to_owned());
+    }
+
+    pub(super) fn all(&self) -> BTreeSet<PathBuf> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.clone()
+    }
+}
+
 /// Makes providers.
 pub(super) struct Maker<'b> {
     pub(super) registry: &'b Registry,
     /// The files that are open. A file that one of them names is checked like that file.
     pub(super) opened: Vec<ConfigFile>,
+    pub(super) named_files: NamedFiles,
     /// The providers that the application made itself.
     pub(super) own: Others,
 }
@@ -175,12 +193,14 @@ impl Maker<'_> {
     ) -> impl Fn(Table) -> ProviderConfig + Send + Sync + use<> {
         let (opened, needs, known) = (self.opened.clone(), needs.clone(), known.clone());
         let (name, kind) = (Arc::<str>::from(name), kind.name().to_owned());
-        let origin = origin.clone();
+        let (origin, named) = (origin.clone(), self.named_files.clone());
         move |values| {
             let (opened, needs, known) = (opened.clone(), needs.clone(), known.clone());
+            let named = named.clone();
             let own_name = name.clone();
             ProviderConfig::new(name.clone(), &*kind, origin.clone(), values)
                 .reading_files_with(move |origin, path| {
+                    named.add(path);
                     let by = opened
                         .iter()
                         .find(|file| origin.file() == Some(file.path()));

@@ -23,6 +23,12 @@ pub(super) struct Sources {
 }
 
 impl Sources {
+    /// The paths of the files.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let is_file = |file: &&File| !matches!(file, File::Text(_));
+        self.files.iter().filter(is_file).map(File::path)
+    }
+
     /// The files that are open.
     pub(super) fn opened(&self) -> Vec<ConfigFile> {
         self.files.iter().filter_map(File::opened).collect()

@@ -158,6 +158,29 @@ async fn a_changed_file_is_noticed_also_behind_a_link_that_is_swapped() {
 }
 
 #[tokio::test]
+async fn a_changed_file_of_a_vendor_is_noticed() {
+    let _limit = TimeLimit::start();
+    let vendor = Vendor::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let file = format!("url = 'http://{}/token'\n", vendor.address);
+    std::fs::write(at("acme.toml"), &file).unwrap();
+    let text = "[providers.acme]\nkind = 'dialect'\nfile = 'acme.toml'\nclient_id = 'a'\n\
+                client_secret = 'b'\n";
+    std::fs::write(at("biped.toml"), format!("{SERVE}{text}")).unwrap();
+    let (running, told) = start(&at("biped.toml")).await;
+    running.warmed().await;
+    for (line, is_right) in [("nonsense = 1", false), ("encoding = 'json'", true)] {
+        std::fs::write(at("acme.toml"), format!("{file}{line}\n")).unwrap();
+        until("the change is noticed", async || {
+            let heard = told.try_recv();
+            heard.is_ok_and(|outcome| outcome.is_ok() == is_right)
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn files_follow_the_configuration() {
     let _limit = TimeLimit::start();
     let vendor = Vendor::start().await;
