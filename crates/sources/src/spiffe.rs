@@ -230,7 +230,7 @@ impl Source for Spiffe {
         NAME.into()
     }
 
-    fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
+    fn identify(&self, id: ProviderId, key: &str) -> ProviderId {
         let parts = (&self.audience, &self.id, &self.socket);
         id.with(key, format!("{NAME} {parts:?}"))
     }
