@@ -33,7 +33,7 @@ use crate::{
     dpop::{self, Nonces, Side, USE_NONCE},
     grant::{Grant, GrantFields},
     grant_request::GrantRequest,
-    presented::Memory,
+    presented::{Memory, Presented},
 };
 use biped_sources::{Asking, SigningKey};
 
@@ -192,22 +192,21 @@ impl TokenRequest<'_> {
         Ok((outcome, wire.take_answer()))
     }
 
-    /// Refuses to send a token again that the server takes no more.
+    /// The assertion that says who the client is, if another party made it.
+    fn own(&self) -> Vec<&Presented> {
+        let own = self.proof.presented.iter();
+        own.map(|(_, presented)| presented).collect()
+    }
+
+    /// Refuses to send tokens again that the server takes no more.
     fn check(&self, fields: &GrantFields) -> Result<(), Error> {
-        let own = self.proof.presented.as_ref().map(|(_, own)| own);
-        let grants = fields.tokens.iter().map(|(_, presented)| presented);
-        own.into_iter()
-            .chain(grants)
-            .try_for_each(|presented| self.presented.check(presented))
+        self.presented.client.check(&self.own())?;
+        self.presented.grant.check(&fields.presented())
     }
 
     fn accepted(&self, fields: &GrantFields) {
-        if let Some((_, own)) = &self.proof.presented {
-            self.presented.accepted(own);
-        }
-        for (_, presented) in &fields.tokens {
-            self.presented.accepted(presented);
-        }
+        self.presented.client.accepted(&self.own());
+        self.presented.grant.accepted(&fields.presented());
     }
 
     /// Notes the refresh token that replaces the presented one.
@@ -227,17 +226,15 @@ impl TokenRequest<'_> {
     /// the client assertion, and `invalid_grant` about what the grant presents.
     fn refused(&self, fields: &GrantFields, mut error: Error, cx: &FetchContext<'_>) -> Error {
         let names = |error: &Error, code: &str| error.vendor().is_some_and(|it| it.names(code));
-        if let Some((_, own)) = &self.proof.presented
-            && names(&error, "invalid_client")
-        {
-            own.refused(cx);
-            error = self.presented.refused(own, error);
+        if names(&error, "invalid_client") {
+            let own = self.own();
+            own.iter().for_each(|presented| presented.refused(cx));
+            error = self.presented.client.refused(&own, error);
         }
         if names(&error, "invalid_grant") {
-            for (_, presented) in &fields.tokens {
-                presented.refused(cx);
-                error = self.presented.refused(presented, error);
-            }
+            let all = fields.presented();
+            all.iter().for_each(|presented| presented.refused(cx));
+            error = self.presented.grant.refused(&all, error);
             if matches!(self.grant, Grant::FixedRefreshToken(_)) {
                 cx.try_next_secret();
             }
