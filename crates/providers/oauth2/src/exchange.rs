@@ -35,7 +35,7 @@ use crate::{
     grant_request::GrantRequest,
     presented::{Memory, Presented},
 };
-use biped_sources::{Asking, SigningKey};
+use biped_sources::{Asking, SigningKey, Wanted};
 
 type Client = oauth2::Client<
     BasicErrorResponse,
@@ -62,7 +62,7 @@ pub(crate) struct TokenRequest<'a> {
     pub(crate) request: &'a GrantRequest,
     pub(crate) grant: &'a Grant,
     pub(crate) endpoint: &'a Url,
-    pub(crate) proof: &'a ClientProof,
+    pub(crate) proof: ClientProof,
     /// The thumbprint of the client's certificate, if the server binds tokens to it.
     pub(crate) certificate: Option<&'a str>,
     /// What the grant's tokens are read with.
@@ -75,7 +75,7 @@ pub(crate) struct TokenRequest<'a> {
 
 /// Requests a token (RFC 6749 §4.4.2), and once more if the server asks for a nonce.
 pub(crate) async fn token(
-    asked: &TokenRequest<'_>,
+    mut asked: TokenRequest<'_>,
     binding: Option<Binding<'_>>,
     cx: &FetchContext<'_>,
 ) -> Result<Token, Error> {
@@ -83,9 +83,8 @@ pub(crate) async fn token(
     asked.check(&fields)?;
     let mut challenged = false;
     loop {
-        if challenged && fields.is_signed() {
-            // A server takes a signed assertion once.
-            fields = asked.grant.read(&asked.asking).await?;
+        if challenged {
+            asked.renew(&mut fields).await?;
         }
         let (outcome, answer) = asked.send(&fields, binding.as_ref(), cx).await?;
         let has_new_nonce = binding
@@ -158,7 +157,7 @@ impl TokenRequest<'_> {
         binding: Option<&Binding<'_>>,
         cx: &FetchContext<'_>,
     ) -> Result<(Outcome, Option<http::Response<Bytes>>), Error> {
-        let (proof, grant) = (self.proof, self.grant);
+        let (proof, grant) = (&self.proof, self.grant);
         let mut headers = headers(proof);
         if let Some(binding) = binding {
             headers.insert(dpop::PROOF, binding.proof(self.endpoint, cx)?);
@@ -190,6 +189,22 @@ impl TokenRequest<'_> {
         }
         let outcome = request.request_async(&wire).await;
         Ok((outcome, wire.take_answer()))
+    }
+
+    /// Replaces what was signed for the request before.
+    async fn renew(&mut self, fields: &mut GrantFields) -> Result<(), Error> {
+        if let Some((_, own)) = &mut self.proof.presented {
+            // What a request wants is for the grant's tokens.
+            let asking = Asking {
+                wanted: Wanted::default(),
+                ..self.asking
+            };
+            own.renew(&asking).await?;
+        }
+        for (_, presented) in &mut fields.tokens {
+            presented.renew(&self.asking).await?;
+        }
+        Ok(())
     }
 
     /// The assertion that says who the client is, if another party made it.

@@ -374,11 +374,6 @@ impl GrantFields {
     pub(crate) fn presented(&self) -> Vec<&Presented> {
         self.tokens.iter().map(|(_, presented)| presented).collect()
     }
-
-    /// Whether one of the tokens was signed here, and is good for one request only.
-    pub(crate) fn is_signed(&self) -> bool {
-        self.tokens.iter().any(|(_, presented)| presented.signed)
-    }
 }
 
 /// A type with its prefix.

@@ -3,16 +3,14 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use biped_core::{Error, ExposeSecret, FetchContext, Input, SecretString};
+use biped_core::{Error, ExposeSecret, FetchContext, SecretString};
 use biped_sources::{Asking, ExternalToken, sha256};
 
 /// A token of another party as one attempt presents it.
 pub(crate) struct Presented {
     pub(crate) text: SecretString,
     name: String,
-    input: Option<Input>,
-    /// Whether it was signed here, and so is new.
-    pub(crate) signed: bool,
+    token: ExternalToken,
 }
 
 impl Presented {
@@ -21,20 +19,28 @@ impl Presented {
         Ok(Self {
             text: given.text,
             name: token.name(asking.fetch.candidate()),
-            input: token.input().cloned(),
-            signed: token.signs(),
+            token: token.clone(),
         })
+    }
+
+    /// Reads it again for another request of the same attempt if it was signed here: a server takes a
+    /// signed one once.
+    pub(crate) async fn renew(&mut self, asking: &Asking<'_>) -> Result<(), Error> {
+        if self.token.signs() {
+            *self = Self::read(&self.token, asking).await?;
+        }
+        Ok(())
     }
 
     /// Whether its source may give the same text again.
     fn may_repeat(&self) -> bool {
-        !self.signed && self.input.is_none()
+        !self.token.signs() && self.token.input().is_none()
     }
 
     /// Notes that the server refused it: another provider fetches a new one, and of a list of secrets
     /// the next is tried.
     pub(crate) fn refused(&self, cx: &FetchContext<'_>) {
-        match &self.input {
+        match self.token.input() {
             Some(input) => cx.refuse_input(input),
             None => cx.try_next_secret(),
         }

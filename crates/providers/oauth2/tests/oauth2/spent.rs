@@ -9,7 +9,7 @@ use wiremock::ResponseTemplate;
 
 use crate::{
     presented::Projected,
-    server::{Server, json_answer},
+    server::{Server, claims, field, json_answer},
 };
 
 /// A client at `/token`, with these keys.
@@ -110,3 +110,27 @@ async fn a_grants_token_does_not_make_forget_that_the_client_was_accepted() {
 }
 
 const P256: &str = include_str!("../keys/p256.pkcs8.pem");
+
+#[tokio::test]
+async fn what_is_signed_here_is_signed_again_for_the_request_with_a_nonce() {
+    let server = Server::new().await;
+    let bound = json!({ "access_token": "t-1", "token_type": "DPoP", "expires_in": 3600 });
+    server.answers("/token", json_answer(200, &bound)).await;
+    let challenge = refusal(400, "use_dpop_nonce").insert_header("DPoP-Nonce", "n-1");
+    server.answers_once("/token", challenge).await;
+    let sign = format!("{{ sign = {{ key = '''{}''', iss = 'a' }} }}", P256.trim());
+    let toml = format!(
+        "dpop = true\nclient_id = 'c'\nclient_assertion = {sign}\n\
+         grant = 'jwt_bearer'\nassertion = {sign}"
+    );
+    Client::new(&server, &toml).fetch().await.unwrap();
+    let requests = server.requests().await;
+    assert_eq!(requests.len(), 2);
+    for name in ["client_assertion", "assertion"] {
+        let ids: Vec<_> = requests
+            .iter()
+            .map(|it| claims(&field(it, name).unwrap())["jti"].clone())
+            .collect();
+        assert_ne!(ids[0], ids[1], "{name}");
+    }
+}
