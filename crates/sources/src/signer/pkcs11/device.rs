@@ -226,8 +226,14 @@ fn log_in(session: &Session, token: &str, pin: &SecretString) -> Result<(), Prob
             RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange,
             _,
         )) => {
-            pins::note(token, pin);
-            Err(Problem::Lasting("the token refused the PIN".into()))
+            let what = "the token refused the PIN";
+            Err(Problem::Lasting(match pins::note(token, pin) {
+                Ok(()) => what.into(),
+                Err(error) => format!(
+                    "{what}; correct it before the next command, which sends it again since the \
+                     refusal can't be written to Biped's state directory: {error}"
+                ),
+            }))
         }
         Err(Failure::Pkcs11(RvError::PinLocked, _)) => {
             Err(Problem::Lasting("the token's PIN is locked".into()))
