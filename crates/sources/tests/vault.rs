@@ -327,6 +327,23 @@ async fn a_login_lasts_for_four_fifths_of_its_life() {
 }
 
 #[tokio::test]
+async fn a_login_whose_life_is_beyond_all_numbers_lasts() {
+    let server = MockServer::start().await;
+    let auth = json!({ "auth": { "client_token": "t-0", "lease_duration": u64::MAX } });
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(auth))
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    logs_in(&server, &["t-0"]).await;
+    let vault = connected(with_login(&server));
+    for _ in 0..2 {
+        assert_eq!(read(&vault, REFERENCE).await.unwrap(), "hunter2");
+    }
+    assert_eq!(asked(&server).await, ["POST -", "GET t-0", "GET t-0"]);
+}
+
+#[tokio::test]
 async fn a_session_that_is_refused_is_opened_anew_once() {
     let server = MockServer::start().await;
     logs_in(&server, &["t-2"]).await;
