@@ -479,6 +479,58 @@ fn the_section_says_what_is_wrong() {
 }
 
 #[test]
+fn what_opens_the_server_is_not_inside_it_however_deep() {
+    let vault = Vault::new();
+    let table = |parts: &[(&str, Value)]| {
+        let parts = parts.iter();
+        let parts = parts.map(|(name, raw)| ((*name).to_owned(), value(raw.clone(), &vault)));
+        Value::Table(parts.collect())
+    };
+    let text = |text: &str| Value::Text(text.into());
+    let signs = |key: Value| {
+        let parts = [("iss", text("a")), ("aud", text("vault")), ("key", key)];
+        table(&[("sign", table(&parts))])
+    };
+    let url = |secret: &str| {
+        let headers = table(&[("vault", text(secret))]);
+        table(&[("url", text("https://t.example")), ("headers", headers)])
+    };
+    let google = |secret: &str| table(&[("google_key", text(secret))]);
+    let command = |public: &str| {
+        let argv = Value::List(vec![value(text("sign"), &vault)]);
+        table(&[("signer", argv), ("public", text(public))])
+    };
+    let transit = table(&[("mount", text("transit")), ("key", text("k"))]);
+    let section = |jwt: Value| section(&[("login", table(&[("role", text("r")), ("jwt", jwt)]))]);
+    for inside in [
+        url(REFERENCE),
+        google(REFERENCE),
+        signs(text(REFERENCE)),
+        signs(table(&[("vault", text("k"))])),
+        signs(table(&[("vault", transit)])),
+        signs(command(REFERENCE)),
+        Value::List(vec![
+            value(text("env:JWT"), &vault),
+            value(text(REFERENCE), &vault),
+        ]),
+    ] {
+        let problems = section(inside.clone()).unwrap_err();
+        let keys: Vec<_> = problems.iter().map(|it| &*it.key).collect();
+        assert_eq!(keys, ["vault.login.jwt"], "{inside:?}: {problems:?}");
+    }
+    let elsewhere = "env:SECRET";
+    for outside in [
+        url(elsewhere),
+        google(elsewhere),
+        signs(text(elsewhere)),
+        signs(command(elsewhere)),
+    ] {
+        let read = section(outside.clone());
+        assert!(read.is_ok(), "{outside:?}: {read:?}");
+    }
+}
+
+#[test]
 fn nothing_shows_what_opens_the_server() {
     let settings = VaultSettings::new()
         .address("https://vault.example".parse().unwrap())
