@@ -266,25 +266,69 @@ async fn a_challenge_that_names_other_metadata_is_followed_once() {
     let provider = with_secret(&server);
     server.fetch(&provider).await.unwrap();
 
-    let rejects = |metadata: &str| {
-        let mut headers = HeaderMap::new();
-        let text = format!("Bearer error=\"invalid_token\", resource_metadata=\"{metadata}\"");
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_str(&text).unwrap());
-        let now = biped_core::Clock::now(&biped_core::SystemClock).wall;
-        provider.judge(&ApiResponse::new(StatusCode::UNAUTHORIZED, &headers, now));
-    };
     let about = server.url("/about");
-    rejects("https://evil.example/about");
-    rejects(server.url(OF_PATH).as_str());
+    rejects(&provider, "https://evil.example/about");
+    rejects(&provider, server.url(OF_PATH).as_str());
     server.fetch(&provider).await.unwrap();
     assert!(!paths(&server).await.contains(&"/about".into()));
     for _ in 0..3 {
-        rejects(about.as_str());
+        rejects(&provider, about.as_str());
         server.fetch(&provider).await.unwrap();
     }
     assert_eq!(last_field(&server, "scope").await.as_deref(), Some("new"));
     let asked = paths(&server).await;
     assert_eq!(asked.iter().filter(|path| *path == "/about").count(), 1);
+}
+
+#[tokio::test]
+async fn other_metadata_is_followed_again_when_what_is_known_has_lived_its_time() {
+    let server = both().await;
+    let (known, mut other) = (of_api(&server), of_api(&server));
+    other["scopes_supported"] = json!(["new"]);
+    server.serves(OF_PATH, json_answer(200, &known)).await;
+    server.serves("/about", json_answer(200, &other)).await;
+    let clock = ManualClock::new();
+    let provider = with_secret(&server);
+    let scope = async || {
+        let cx = FetchContext::new(&server.http, &clock);
+        provider.fetch(&TokenRequest::new(), &cx).await.unwrap();
+        last_field(&server, "scope").await.unwrap()
+    };
+    for _ in 0..2 {
+        assert_eq!(scope().await, "read write");
+        rejects(&provider, server.url("/about").as_str());
+        assert_eq!(scope().await, "new");
+        clock.advance(METADATA_LIFETIME);
+    }
+}
+
+#[tokio::test]
+async fn other_metadata_that_cannot_be_read_now_is_followed_later() {
+    let server = both().await;
+    let (known, mut other) = (of_api(&server), of_api(&server));
+    other["scopes_supported"] = json!(["new"]);
+    server.serves(OF_PATH, json_answer(200, &known)).await;
+    let provider = with_secret(&server);
+    server.fetch(&provider).await.unwrap();
+    let busy = ResponseTemplate::new(503);
+    server.answers_once("/about", busy).await;
+    server.serves("/about", json_answer(200, &other)).await;
+    rejects(&provider, server.url("/about").as_str());
+    for scope in ["read write", "new", "new"] {
+        server.fetch(&provider).await.unwrap();
+        assert_eq!(last_field(&server, "scope").await.as_deref(), Some(scope));
+    }
+    let asked = paths(&server).await;
+    assert_eq!(asked.iter().filter(|path| *path == "/about").count(), 2);
+}
+
+/// The API rejects a token, and names metadata.
+fn rejects(provider: &OAuth2, metadata: &str) {
+    let mut headers = HeaderMap::new();
+    let text = format!("Bearer error=\"invalid_token\", resource_metadata=\"{metadata}\"");
+    headers.insert(WWW_AUTHENTICATE, HeaderValue::from_str(&text).unwrap());
+    let now = biped_core::Clock::now(&biped_core::SystemClock).wall;
+    provider.judge(&ApiResponse::new(StatusCode::UNAUTHORIZED, &headers, now));
 }
 
 #[tokio::test]
