@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use biped_core::{
-    ApiResponse, Error, ErrorKind, FetchContext, Provider as _, SecretRef, TokenRequest,
+    ApiResponse, Error, ErrorKind, FetchContext, PlainHttp, Provider as _, SecretRef, TokenRequest,
 };
 use biped_oauth2::{METADATA_LIFETIME, OAuth2, describe_api};
-use biped_testing::ManualClock;
+use biped_testing::{ManualClock, Reply, ScriptedHttp};
 use http::{HeaderMap, HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
@@ -329,6 +329,45 @@ fn rejects(provider: &OAuth2, metadata: &str) {
     headers.insert(WWW_AUTHENTICATE, HeaderValue::from_str(&text).unwrap());
     let now = biped_core::Clock::now(&biped_core::SystemClock).wall;
     provider.judge(&ApiResponse::new(StatusCode::UNAUTHORIZED, &headers, now));
+}
+
+#[tokio::test]
+async fn a_copy_for_another_api_asks_that_api() {
+    let server = both().await;
+    let base = OAuth2::discovered(issuer(&server), SecretRef::inline(CLIENT))
+        .client_secret(SecretRef::inline("a secret"));
+    for path in ["/v2/crm", "/v2/shop"] {
+        let mut document = of_api(&server);
+        document["resource"] = server.url(path).as_str().into();
+        let at = format!("{OF_ORIGIN}{path}");
+        server.serves(&at, json_answer(200, &document)).await;
+        let copy = base.clone().api(server.url(path));
+        server.fetch(&copy).await.unwrap();
+        let resource = last_field(&server, "resource").await.unwrap();
+        assert_eq!(resource, server.url(path).as_str());
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_may_be_asked_without_tls_is_asked() {
+    let servers = PlainHttp::new(["crm.auth.svc:8080"]).unwrap();
+    let provider = || {
+        OAuth2::discovered("https://login.example", SecretRef::inline(CLIENT))
+            .client_secret(SecretRef::inline("a secret"))
+    };
+    let api = "http://crm.auth.svc:8080";
+    for provider in [
+        provider().api(api).with_plain_http(servers.clone()),
+        provider().with_plain_http(servers.clone()).api(api),
+    ] {
+        let http = ScriptedHttp::new();
+        http.answer_with(|_, _| Reply::status(503));
+        let clock = ManualClock::new();
+        let cx = FetchContext::new(&http, &clock).with_plain_http(provider.plain_http());
+        let error = provider.fetch(&TokenRequest::new(), &cx).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(http.count() > 0);
+    }
 }
 
 #[tokio::test]
