@@ -1,7 +1,7 @@
 //! Providers that need each other's tokens: each through its own cache and flight.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -284,6 +284,30 @@ async fn a_further_field_and_another_scope_may_be_presented() {
     let missing = Stage::new(&toml.replace("'id_token'", "'other'")).await;
     let error = missing.token("front").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+}
+
+#[tokio::test]
+async fn an_exchange_with_subject_and_actor_swapped_is_another_one() {
+    let exchange = |name: &str, subject: &str, actor: &str| {
+        let of = |scope: &str| format!("{{ provider = 'workload', scope = '{scope}' }}");
+        let (subject, actor) = (of(subject), of(actor));
+        format!(
+            "[providers.{name}]\nkind = 'oauth2'\ntoken_endpoint = 'URL/front'\n\
+             grant = 'token_exchange'\nsubject_token = {subject}\nactor_token = {actor}\n"
+        )
+    };
+    let workload = "[providers.workload]\nkind = 'oauth2'\ntoken_endpoint = 'URL/workload'\n\
+                    client_id = 'w'\nclient_secret = 's'\n";
+    let (one, other) = (
+        exchange("one", "user", "service"),
+        exchange("other", "service", "user"),
+    );
+    let stage = Stage::new(&format!("{workload}{one}{other}")).await;
+    let token = stage.token("one").await.unwrap();
+    assert_ne!(stage.token("other").await.unwrap(), token);
+    let asked = stage.asked();
+    let exchanges = asked.iter().filter(|it| it.starts_with("front"));
+    assert_eq!(exchanges.collect::<BTreeSet<_>>().len(), 2);
 }
 
 #[tokio::test]

@@ -197,8 +197,8 @@ impl ProviderId {
     }
 
     /// Adds what makes another id equal: its details, and its credentials as credentials of this one.
-    /// `asked` says what that provider is asked for.
-    pub(crate) fn resting_on(mut self, other: &Self, asked: &str) -> Self {
+    /// `role` says what its token is used as, and `asked` what that provider is asked for.
+    pub(crate) fn resting_on(mut self, role: &str, other: &Self, asked: &str) -> Self {
         let (kind, endpoint, client, tenant, details, credentials) = other.identity();
         let details: Vec<_> = details.iter().map(|it| (&it.what, &it.value)).collect();
         // Debug of texts escapes quotes, so different ids give different values.
@@ -206,7 +206,8 @@ impl ProviderId {
             None => format!("{:?}", (kind, endpoint, client, details, asked)),
             Some(tenant) => format!("{:?}", (kind, endpoint, client, tenant, details, asked)),
         };
-        self = self.with_redacted("input", value);
+        // Details are a set: only under its role does an input differ from another's place.
+        self = self.with_redacted(role, format!("input {value}"));
         for it in credentials {
             self = self.depending_on(&it.reference, it.is_identifier);
         }

@@ -72,13 +72,14 @@ impl Input {
 
 impl ProviderId {
     /// Adds a token of another provider that the tokens depend on: that provider's id with its
-    /// credentials, and what it is asked for. Its name doesn't count.
+    /// credentials, and what it is asked for. Its name doesn't count. `role` says what the token is used
+    /// as, such as `subject_token`: of two inputs it tells which is which.
     #[must_use]
-    pub fn input(self, input: &Input) -> Self {
+    pub fn input(self, role: &str, input: &Input) -> Self {
         let request = input.request();
         let scopes: Vec<_> = request.scope_names().collect();
         let params: Vec<_> = request.params().collect();
         let asked = format!("{:?}", (scopes, params, input.field()));
-        self.resting_on(input.id(), &asked)
+        self.resting_on(role, input.id(), &asked)
     }
 }

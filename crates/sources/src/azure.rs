@@ -150,7 +150,7 @@ impl Source for Azure {
         NAME.into()
     }
 
-    fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
+    fn identify(&self, id: ProviderId, key: &str) -> ProviderId {
         let endpoint = self.endpoint.as_ref().map(Url::as_str);
         let parts = (&self.resource, &self.identity, endpoint);
         id.with(key, format!("{NAME} {parts:?}"))

@@ -66,7 +66,7 @@ impl Source for Gcp {
         NAME.into()
     }
 
-    fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
+    fn identify(&self, id: ProviderId, key: &str) -> ProviderId {
         let Self {
             audience,
             account,

@@ -32,7 +32,7 @@ impl Source for GitHub {
         NAME.into()
     }
 
-    fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
+    fn identify(&self, id: ProviderId, key: &str) -> ProviderId {
         let audience = self.audience.as_deref().unwrap_or_default();
         id.with(key, format!("{NAME} {audience}"))
     }

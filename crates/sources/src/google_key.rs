@@ -49,10 +49,10 @@ impl Source for GoogleKey {
         self.file.place(candidate)
     }
 
-    fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
+    fn identify(&self, id: ProviderId, key: &str) -> ProviderId {
         let id = id.with("credential", key).credential(&self.file);
         match &self.sub {
-            Some(subject) => id.with("sub", subject),
+            Some(subject) => id.with(key, format!("{KEY} of {subject}")),
             None => id,
         }
     }

@@ -114,7 +114,7 @@ impl KeyRef {
 
     /// Adds a signer to the id of the provider that uses it. A text is one of its credentials instead.
     #[must_use]
-    pub fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
+    pub fn identify(&self, id: ProviderId, key: &str) -> ProviderId {
         match &self.place {
             Place::Text(_) => id,
             Place::Signer(signer) => {

@@ -74,8 +74,8 @@ impl Source for OfProvider {
         format!("provider:{}", self.0.provider())
     }
 
-    fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
-        id.with("credential", key).input(&self.0)
+    fn identify(&self, id: ProviderId, key: &str) -> ProviderId {
+        id.input(key, &self.0)
     }
 
     fn input(&self) -> Option<&Input> {

@@ -12,7 +12,7 @@ impl Source for FromSecret {
         self.0.place(candidate)
     }
 
-    fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
+    fn identify(&self, id: ProviderId, key: &str) -> ProviderId {
         id.with("credential", key).credential(&self.0)
     }
 

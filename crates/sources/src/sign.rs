@@ -94,7 +94,7 @@ impl Source for Sign {
         NAME.into()
     }
 
-    fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
+    fn identify(&self, id: ProviderId, key: &str) -> ProviderId {
         let Self {
             alg,
             kid,
@@ -110,7 +110,7 @@ impl Source for Sign {
         let id = id.with_redacted(key, format!("{NAME} {parts:?}"));
         let id = match self.key.text() {
             Some(text) => id.with("credential", key).credential(text),
-            None => self.key.identify(id, "signer"),
+            None => self.key.identify(id, key),
         };
         match &self.key_password {
             Some(password) => id.credential(password),

@@ -82,7 +82,7 @@ pub(crate) trait Source: Send + Sync {
     fn name(&self, candidate: usize) -> String;
 
     /// Adds what its tokens depend on to the id of the provider that uses it.
-    fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId;
+    fn identify(&self, id: ProviderId, key: &str) -> ProviderId;
 
     /// Reads a token.
     async fn read(&self, cx: &Asking<'_>) -> Result<Found, Error>;

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use biped_config::{ConfigTable, Field, FieldType};
 use biped_core::{Error, ProviderId, SecretString, VendorError, async_trait, is_loopback};
 use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
@@ -154,7 +155,8 @@ impl Socket {
         let is_bare = url.query().is_none() && url.fragment().is_none();
         match url.scheme() {
             "unix" if url.host().is_none() && is_bare && url.path().starts_with('/') => {
-                Some(Self::Unix(url.path().into()))
+                let path = percent_decode_str(url.path()).decode_utf8().ok()?;
+                (!path.contains(char::is_control)).then(|| Self::Unix(path.as_ref().into()))
             }
             "tcp" if is_bare && matches!(url.path(), "" | "/") => {
                 let address = format!("{}:{}", url.host_str()?, url.port()?);
@@ -230,7 +232,7 @@ impl Source for Spiffe {
         NAME.into()
     }
 
-    fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
+    fn identify(&self, id: ProviderId, key: &str) -> ProviderId {
         let parts = (&self.audience, &self.id, &self.socket);
         id.with(key, format!("{NAME} {parts:?}"))
     }

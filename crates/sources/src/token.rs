@@ -73,7 +73,7 @@ impl ExternalToken {
     /// Adds what the tokens depend on to the id of the provider that uses them. `key` is the key that
     /// they are configured with.
     #[must_use]
-    pub fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
+    pub fn identify(&self, id: ProviderId, key: &str) -> ProviderId {
         self.source.identify(id, key)
     }
 

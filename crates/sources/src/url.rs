@@ -70,17 +70,16 @@ impl Source for OfUrl {
         self.name.clone()
     }
 
-    fn identify(&self, id: ProviderId, key: &'static str) -> ProviderId {
+    fn identify(&self, id: ProviderId, key: &str) -> ProviderId {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        // All under one key, so that of two of them each keeps its own.
+        let whole = (self.url.as_str(), &self.at, headers, self.body.is_some());
         // A query may hold a secret.
-        let whole = format!("{:?}", (self.url.as_str(), &self.at));
-        let mut id = id.with(key, &self.name).with_redacted("url", whole);
-        for (name, value) in &self.headers {
-            id = id.with("header", name).credential(value);
-        }
-        match &self.body {
-            Some(body) => id.with("credential", "body").credential(body),
-            None => id,
-        }
+        let id = id.with_redacted(key, format!("{KEY} {whole:?}"));
+        let secrets = self.headers.iter().map(|(_, value)| value);
+        secrets
+            .chain(&self.body)
+            .fold(id.with(key, &self.name), ProviderId::credential)
     }
 
     async fn read(&self, cx: &Asking<'_>) -> Result<Found, Error> {

@@ -20,12 +20,9 @@ pub use self::settings::VaultSettings;
 pub(crate) use self::transit::TransitKey;
 use self::{
     link::{Link, at},
-    place::Place,
+    place::{Place, SCHEME},
     session::{Asked, Sessions},
 };
-
-/// The scheme of references, `vault:MOUNT/PATH#FIELD`, and the key of tables that name a key.
-pub(crate) const SCHEME: &str = "vault";
 
 /// An OpenBao or Vault server. `vault:MOUNT/PATH#FIELD` names its key-value secrets (version 2), and
 /// `key = { vault = "KEY" }` the keys of its transit engine, which sign in the server.

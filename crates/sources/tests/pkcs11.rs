@@ -140,6 +140,14 @@ async fn a_token_signs_with_each_type_of_key_and_gets_a_wrong_pin_once() {
             .contains("000000")
     );
 
+    // Nor does it send one that was refused before another one.
+    fs::write(&pin, "111111").unwrap();
+    let other = refused(sign(&named("object=p256"), None).await.unwrap_err());
+    assert_eq!(other, first);
+    fs::write(&pin, "000000").unwrap();
+    let third = refused(sign(&named("object=p256"), None).await.unwrap_err());
+    assert_eq!(third.split(": ").nth(1), second.split(": ").nth(1));
+
     fs::write(&pin, "567890").unwrap();
     for (name, pem) in PUBLIC {
         let key = named(&format!("object={name}"));

@@ -56,8 +56,12 @@ struct Agent {
 impl Agent {
     /// An agent that answers so, or with this gRPC status.
     fn answering(answer: Result<Vec<Svid>, u8>) -> Self {
+        Self::named("agent.sock", answer)
+    }
+
+    fn named(name: &str, answer: Result<Vec<Svid>, u8>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("agent.sock");
+        let socket = directory.path().join(name);
         let listener = UnixListener::bind(&socket).unwrap();
         let asked: Arc<Mutex<Vec<_>>> = Arc::default();
         let noted = asked.clone();
@@ -199,6 +203,17 @@ async fn a_status_says_whether_it_may_pass() {
 }
 
 #[tokio::test]
+async fn a_path_with_a_space_or_an_escaped_character_is_found() {
+    let agent = Agent::named("Agént 1%.sock", Ok(vec![svid("spiffe://a/b", "a.b.c")]));
+    let whole = agent.socket.to_str().unwrap();
+    let escaped = whole.replace('%', "%25");
+    for path in [escaped.clone(), escaped.replace(' ', "%20")] {
+        let toml = format!("token = {{ spiffe = {{ socket = 'unix://{path}' }} }}");
+        assert_eq!(read(&toml).await.unwrap(), "a.b.c", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_socket_that_is_not_there_may_come_back() {
     let toml = "token = { spiffe = { socket = 'unix:///no/such/agent.sock' } }";
     let missing = read(toml).await.unwrap_err();
@@ -232,6 +247,8 @@ fn an_agent_is_on_this_machine() {
         "tcp://192.0.2.1:8081",
         "tcp://localhost:8081",
         "unix://host/path",
+        "unix:///run/%1b.sock",
+        "unix:///run/%ff.sock",
         "/run/x",
         "tcp://127.0.0.1",
     ] {

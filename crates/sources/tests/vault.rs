@@ -327,6 +327,23 @@ async fn a_login_lasts_for_four_fifths_of_its_life() {
 }
 
 #[tokio::test]
+async fn a_login_whose_life_is_beyond_all_numbers_lasts() {
+    let server = MockServer::start().await;
+    let auth = json!({ "auth": { "client_token": "t-0", "lease_duration": u64::MAX } });
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(auth))
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    logs_in(&server, &["t-0"]).await;
+    let vault = connected(with_login(&server));
+    for _ in 0..2 {
+        assert_eq!(read(&vault, REFERENCE).await.unwrap(), "hunter2");
+    }
+    assert_eq!(asked(&server).await, ["POST -", "GET t-0", "GET t-0"]);
+}
+
+#[tokio::test]
 async fn a_session_that_is_refused_is_opened_anew_once() {
     let server = MockServer::start().await;
     logs_in(&server, &["t-2"]).await;
@@ -458,6 +475,58 @@ fn the_section_says_what_is_wrong() {
         let problems = section(&wrong).unwrap_err();
         let keys: Vec<_> = problems.iter().map(|it| &*it.key).collect();
         assert_eq!(keys, [format!("vault.{key}")], "{problems:?}");
+    }
+}
+
+#[test]
+fn what_opens_the_server_is_not_inside_it_however_deep() {
+    let vault = Vault::new();
+    let table = |parts: &[(&str, Value)]| {
+        let parts = parts.iter();
+        let parts = parts.map(|(name, raw)| ((*name).to_owned(), value(raw.clone(), &vault)));
+        Value::Table(parts.collect())
+    };
+    let text = |text: &str| Value::Text(text.into());
+    let signs = |key: Value| {
+        let parts = [("iss", text("a")), ("aud", text("vault")), ("key", key)];
+        table(&[("sign", table(&parts))])
+    };
+    let url = |secret: &str| {
+        let headers = table(&[("vault", text(secret))]);
+        table(&[("url", text("https://t.example")), ("headers", headers)])
+    };
+    let google = |secret: &str| table(&[("google_key", text(secret))]);
+    let command = |public: &str| {
+        let argv = Value::List(vec![value(text("sign"), &vault)]);
+        table(&[("signer", argv), ("public", text(public))])
+    };
+    let transit = table(&[("mount", text("transit")), ("key", text("k"))]);
+    let section = |jwt: Value| section(&[("login", table(&[("role", text("r")), ("jwt", jwt)]))]);
+    for inside in [
+        url(REFERENCE),
+        google(REFERENCE),
+        signs(text(REFERENCE)),
+        signs(table(&[("vault", text("k"))])),
+        signs(table(&[("vault", transit)])),
+        signs(command(REFERENCE)),
+        Value::List(vec![
+            value(text("env:JWT"), &vault),
+            value(text(REFERENCE), &vault),
+        ]),
+    ] {
+        let problems = section(inside.clone()).unwrap_err();
+        let keys: Vec<_> = problems.iter().map(|it| &*it.key).collect();
+        assert_eq!(keys, ["vault.login.jwt"], "{inside:?}: {problems:?}");
+    }
+    let elsewhere = "env:SECRET";
+    for outside in [
+        url(elsewhere),
+        google(elsewhere),
+        signs(text(elsewhere)),
+        signs(command(elsewhere)),
+    ] {
+        let read = section(outside.clone());
+        assert!(read.is_ok(), "{outside:?}: {read:?}");
     }
 }
 

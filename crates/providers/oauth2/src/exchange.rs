@@ -33,9 +33,9 @@ use crate::{
     dpop::{self, Nonces, Side, USE_NONCE},
     grant::{Grant, GrantFields},
     grant_request::GrantRequest,
-    presented::Memory,
+    presented::{Memory, Presented},
 };
-use biped_sources::{Asking, SigningKey};
+use biped_sources::{Asking, SigningKey, Wanted};
 
 type Client = oauth2::Client<
     BasicErrorResponse,
@@ -62,7 +62,7 @@ pub(crate) struct TokenRequest<'a> {
     pub(crate) request: &'a GrantRequest,
     pub(crate) grant: &'a Grant,
     pub(crate) endpoint: &'a Url,
-    pub(crate) proof: &'a ClientProof,
+    pub(crate) proof: ClientProof,
     /// The thumbprint of the client's certificate, if the server binds tokens to it.
     pub(crate) certificate: Option<&'a str>,
     /// What the grant's tokens are read with.
@@ -75,7 +75,7 @@ pub(crate) struct TokenRequest<'a> {
 
 /// Requests a token (RFC 6749 §4.4.2), and once more if the server asks for a nonce.
 pub(crate) async fn token(
-    asked: &TokenRequest<'_>,
+    mut asked: TokenRequest<'_>,
     binding: Option<Binding<'_>>,
     cx: &FetchContext<'_>,
 ) -> Result<Token, Error> {
@@ -83,9 +83,8 @@ pub(crate) async fn token(
     asked.check(&fields)?;
     let mut challenged = false;
     loop {
-        if challenged && fields.is_signed() {
-            // A server takes a signed assertion once.
-            fields = asked.grant.read(&asked.asking).await?;
+        if challenged {
+            asked.renew(&mut fields).await?;
         }
         let (outcome, answer) = asked.send(&fields, binding.as_ref(), cx).await?;
         let has_new_nonce = binding
@@ -158,7 +157,7 @@ impl TokenRequest<'_> {
         binding: Option<&Binding<'_>>,
         cx: &FetchContext<'_>,
     ) -> Result<(Outcome, Option<http::Response<Bytes>>), Error> {
-        let (proof, grant) = (self.proof, self.grant);
+        let (proof, grant) = (&self.proof, self.grant);
         let mut headers = headers(proof);
         if let Some(binding) = binding {
             headers.insert(dpop::PROOF, binding.proof(self.endpoint, cx)?);
@@ -192,22 +191,37 @@ impl TokenRequest<'_> {
         Ok((outcome, wire.take_answer()))
     }
 
-    /// Refuses to send a token again that the server takes no more.
+    /// Replaces what was signed for the request before.
+    async fn renew(&mut self, fields: &mut GrantFields) -> Result<(), Error> {
+        if let Some((_, own)) = &mut self.proof.presented {
+            // What a request wants is for the grant's tokens.
+            let asking = Asking {
+                wanted: Wanted::default(),
+                ..self.asking
+            };
+            own.renew(&asking).await?;
+        }
+        for (_, presented) in &mut fields.tokens {
+            presented.renew(&self.asking).await?;
+        }
+        Ok(())
+    }
+
+    /// The assertion that says who the client is, if another party made it.
+    fn own(&self) -> Vec<&Presented> {
+        let own = self.proof.presented.iter();
+        own.map(|(_, presented)| presented).collect()
+    }
+
+    /// Refuses to send tokens again that the server takes no more.
     fn check(&self, fields: &GrantFields) -> Result<(), Error> {
-        let own = self.proof.presented.as_ref().map(|(_, own)| own);
-        let grants = fields.tokens.iter().map(|(_, presented)| presented);
-        own.into_iter()
-            .chain(grants)
-            .try_for_each(|presented| self.presented.check(presented))
+        self.presented.client.check(&self.own())?;
+        self.presented.grant.check(&fields.presented())
     }
 
     fn accepted(&self, fields: &GrantFields) {
-        if let Some((_, own)) = &self.proof.presented {
-            self.presented.accepted(own);
-        }
-        for (_, presented) in &fields.tokens {
-            self.presented.accepted(presented);
-        }
+        self.presented.client.accepted(&self.own());
+        self.presented.grant.accepted(&fields.presented());
     }
 
     /// Notes the refresh token that replaces the presented one.
@@ -227,17 +241,15 @@ impl TokenRequest<'_> {
     /// the client assertion, and `invalid_grant` about what the grant presents.
     fn refused(&self, fields: &GrantFields, mut error: Error, cx: &FetchContext<'_>) -> Error {
         let names = |error: &Error, code: &str| error.vendor().is_some_and(|it| it.names(code));
-        if let Some((_, own)) = &self.proof.presented
-            && names(&error, "invalid_client")
-        {
-            own.refused(cx);
-            error = self.presented.refused(own, error);
+        if names(&error, "invalid_client") {
+            let own = self.own();
+            own.iter().for_each(|presented| presented.refused(cx));
+            error = self.presented.client.refused(&own, error);
         }
         if names(&error, "invalid_grant") {
-            for (_, presented) in &fields.tokens {
-                presented.refused(cx);
-                error = self.presented.refused(presented, error);
-            }
+            let all = fields.presented();
+            all.iter().for_each(|presented| presented.refused(cx));
+            error = self.presented.grant.refused(&all, error);
             if matches!(self.grant, Grant::FixedRefreshToken(_)) {
                 cx.try_next_secret();
             }

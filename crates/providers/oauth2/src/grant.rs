@@ -370,9 +370,9 @@ impl GrantFields {
         found.map(|(_, token)| token)
     }
 
-    /// Whether one of the tokens was signed here, and is good for one request only.
-    pub(crate) fn is_signed(&self) -> bool {
-        self.tokens.iter().any(|(_, presented)| presented.signed)
+    /// The tokens of other parties.
+    pub(crate) fn presented(&self) -> Vec<&Presented> {
+        self.tokens.iter().map(|(_, presented)| presented).collect()
     }
 }
 

@@ -325,6 +325,7 @@ impl OAuth2 {
         cx: &FetchContext<'_>,
     ) -> Result<Token, Error> {
         let proof = self.prove(metadata, endpoint, cx).await?;
+        let client_id = proof.client_id.clone();
         let key = match (self.dpop, &self.dpop_key) {
             (false, _) => None,
             (true, None) => Some(ProofKeys::of_process()?),
@@ -348,12 +349,12 @@ impl OAuth2 {
             request: grant,
             grant: &self.grant,
             endpoint,
-            proof: &proof,
+            proof,
             certificate: certificate.as_deref(),
             asking: Asking {
                 audience: Some(&audience),
                 token_endpoint: Some(token_endpoint),
-                client_id: Some(proof.client_id.as_str()).filter(|id| !id.is_empty()),
+                client_id: Some(client_id.as_str()).filter(|id| !id.is_empty()),
                 wanted: Wanted {
                     scope: in_claims,
                     ..Wanted::default()
@@ -363,7 +364,7 @@ impl OAuth2 {
             presented: &self.memory.presented,
             rotated: &self.memory.rotated,
         };
-        exchange::token(&asked, binding, cx).await
+        exchange::token(asked, binding, cx).await
     }
 
     /// Reads the client's credentials, and makes the proof for requests to `endpoint`.

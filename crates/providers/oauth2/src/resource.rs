@@ -58,20 +58,30 @@ impl Cache {
         issuer: Option<&str>,
         cx: &FetchContext<'_>,
     ) -> Result<Arc<ProtectedResource>, Error> {
-        let (known, challenge) = {
-            let mut state = self.lock();
+        let (known, mut challenge) = {
+            let state = &mut *self.lock();
             let now = cx.now();
             let is_current = |known: &&Arc<ProtectedResource>| {
                 known.seen_at <= now && now < known.seen_at.after(METADATA_LIFETIME)
             };
-            if let Some(known) = state.known.as_ref().filter(is_current)
+            let current = state.known.as_ref().filter(is_current);
+            if let Some(known) = current
                 && state.trusted
             {
                 return Ok(known.clone());
             }
-            (state.known.clone(), state.challenge.take())
+            if current.is_none() && state.challenge.is_none() {
+                // The search may find again what a challenge had replaced.
+                state.followed = None;
+            }
+            (state.known.clone(), state.challenge.clone())
         };
-        let found = match search(api, challenge, cx).await? {
+        let named = challenge.as_ref().map(|challenge| challenge.url.clone());
+        let searched = search(api, &mut challenge, cx).await;
+        if challenge.is_none() {
+            self.has_followed(named.as_ref());
+        }
+        let found = match searched? {
             Search::Found(document) => read(*document, api, issuer, cx.now())?,
             // What the API said earlier holds while it can't say it again.
             Search::Absent { error, scopes, .. } => match (known, issuer, error) {
@@ -109,6 +119,15 @@ impl Cache {
         state.followed = Some(challenge.url.clone());
         state.challenge = Some(challenge);
         state.trusted = false;
+    }
+
+    /// Notes that the metadata that a challenge named was looked at.
+    fn has_followed(&self, named: Option<&Url>) {
+        let pending = &mut self.lock().challenge;
+        // Another may have come meanwhile.
+        if pending.as_ref().map(|challenge| &challenge.url) == named {
+            *pending = None;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -3,20 +3,17 @@
 mod device;
 mod pins;
 mod uri;
+mod worker;
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use biped_config::{ConfigTable, Field, FieldType};
 use biped_core::{Error, SecretRef, SecretString, SourceContext, async_trait};
-use biped_io::before;
 
 use self::{
     device::{Open, Problem},
     uri::Uri,
+    worker::{Fault, Worker},
 };
 use super::{Signer, public::PublicKey};
 use crate::key::Algorithm;
@@ -33,8 +30,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Pkcs11 {
     uri: Arc<Uri>,
     pin: Option<SecretRef>,
-    /// The session, and the key in it. Held while the device works, since most do one thing at a time.
-    open: Arc<Mutex<Option<Open>>>,
+    /// Calls the device, one call after the other, since most do one thing at a time, with the session and
+    /// the key in it.
+    device: Arc<Worker<Option<Open>>>,
 }
 
 impl Pkcs11 {
@@ -53,11 +51,11 @@ impl Pkcs11 {
         Some(Self {
             uri: uri.into(),
             pin: table.secret("pin"),
-            open: Arc::default(),
+            device: Arc::default(),
         })
     }
 
-    /// Does `work` with the open key on a thread of its own. A session that was lost is opened anew once.
+    /// Does `work` with the open key, off the runtime. A session that was lost is opened anew once.
     async fn with_key<T: Send + 'static>(
         &self,
         cx: &SourceContext<'_>,
@@ -67,9 +65,8 @@ impl Pkcs11 {
             Some(pin) => Some(cx.secret(pin).await?),
             None => None,
         };
-        let (uri, open) = (self.uri.clone(), self.open.clone());
-        let working = tokio::task::spawn_blocking(move || {
-            let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let uri = self.uri.clone();
+        let working = move |open: &mut Option<Open>| {
             if let Some(known) = &*open {
                 match work(known) {
                     Err(Problem::Lost(_)) => *open = None,
@@ -80,17 +77,19 @@ impl Pkcs11 {
             let done = work(&new);
             *open = Some(new);
             done
-        });
+        };
+        let done = self.device.call(working, cx.clock().sleep(TIMEOUT)).await;
         let name = self.reference();
-        match before(cx.clock().sleep(TIMEOUT), working).await {
-            None => {
-                let seconds = TIMEOUT.as_secs();
-                let what = format!("{name} took more than {seconds} s");
-                Err(Error::secret(what).transient(true))
+        let failed = |what: String| Error::secret(format!("{name} {what}")).transient(true);
+        done.map_err(|fault| match fault {
+            Fault::Overdue => {
+                failed("does not respond; an earlier call has not returned yet".into())
             }
-            Some(Err(_)) => Err(Error::internal("a call of a PKCS#11 module panicked")),
-            Some(Ok(done)) => done.map_err(|problem| problem.into_error(&name)),
-        }
+            Fault::TimedOut => failed(format!("took more than {} s", TIMEOUT.as_secs())),
+            Fault::Panicked => Error::internal("a call of a PKCS#11 module panicked"),
+            Fault::NoThread(error) => failed(format!("can't be asked: {error}")),
+        })?
+        .map_err(|problem| problem.into_error(&name))
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) async fn open(
     Ok(Session {
         token: token.into(),
         opened_at,
-        lasts: life.map(|life| Duration::from_secs(life) * 4 / 5),
+        lasts: life.map(|life| Duration::from_secs(life).saturating_mul(4) / 5),
     })
 }
 

@@ -4,6 +4,9 @@ use std::{collections::BTreeMap, fmt};
 
 use biped_core::Error;
 
+/// The scheme of references, `vault:MOUNT/PATH#FIELD`, and the key of tables that name a key.
+pub(super) const SCHEME: &str = "vault";
+
 /// Where a secret is in a key-value engine of version 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, fmt};
 use biped_config::{
     ConfigTable, ConfigValue, Field, FieldType, Origin, ProviderConfig, Section, Value,
 };
-use biped_core::{Error, SecretRef};
+use biped_core::{Error, ProviderId, SecretRef};
 use url::Url;
 
-use super::place::is_segment;
+use super::place::{SCHEME, is_segment};
 use crate::token::ExternalToken;
 
 /// Where an OpenBao or Vault server is, and how this process opens it.
@@ -194,12 +194,14 @@ fn read_login(table: &ConfigTable) -> Option<Login> {
         drop(table.invalid("jwt", message));
         return None;
     }
-    if let Some(jwt) = table.value("jwt").and_then(ConfigValue::to_secret) {
-        check_elsewhere(table, "jwt", &jwt);
-    }
     // It finds no providers, and no source but another provider's asks for one.
     let nobody = ProviderConfig::new("vault", "vault", Origin::Default, BTreeMap::new());
     let jwt = ExternalToken::from_table(&nobody, table, "jwt")?;
+    let read = jwt.identify(ProviderId::new("vault", "", ""), "jwt");
+    let reads_inside = read.references().any(|place| is_inside(&place.to_string()));
+    if reads_inside || table.value("jwt").is_some_and(is_signed_inside) {
+        drop(table.invalid("jwt", INSIDE));
+    }
     if jwt.lacks_issuer() || jwt.lacks_audience() {
         let message = if jwt.lacks_issuer() {
             "the source names no issuer; set iss in sign"
@@ -215,10 +217,30 @@ fn read_login(table: &ConfigTable) -> Option<Login> {
     })
 }
 
-/// Refuses what opens the server if it is in the server itself.
+/// What is wrong with what opens the server if that asks the server itself: it would wait for itself.
+const INSIDE: &str = "what opens the vault can't be inside it";
+
 fn check_elsewhere(table: &ConfigTable, key: &str, secret: &SecretRef) {
-    let is_inside = (0..secret.candidates()).any(|at| secret.place(at).starts_with("vault:"));
-    if is_inside {
-        drop(table.invalid(key, "what opens the vault can't be inside it"));
+    if (0..secret.candidates()).any(|at| is_inside(&secret.place(at))) {
+        drop(table.invalid(key, INSIDE));
+    }
+}
+
+fn is_inside(place: &str) -> bool {
+    place
+        .strip_prefix(SCHEME)
+        .is_some_and(|rest| rest.starts_with(':'))
+}
+
+/// Whether a source signs with a key of the server's transit engine.
+fn is_signed_inside(source: &ConfigValue) -> bool {
+    let key = part(source, "sign").and_then(|sign| part(sign, "key"));
+    key.is_some_and(|key| part(key, SCHEME).is_some())
+}
+
+fn part<'a>(value: &'a ConfigValue, name: &str) -> Option<&'a ConfigValue> {
+    match &value.raw {
+        Value::Table(parts) => parts.get(name),
+        _ => None,
     }
 }

@@ -9,9 +9,9 @@ use biped_io::before;
 use serde_json::{Value, json};
 
 use super::{
-    SCHEME, Vault,
+    Vault,
     link::{Link, at},
-    place::is_segment,
+    place::{SCHEME, is_segment},
     server::no_answer,
     session::Asked,
 };

@@ -1,9 +1,9 @@
 //! What a configuration may say about a source.
 
-use biped_core::{ProviderId, SecretRef};
+use biped_core::{ProviderId, SecretRef, TokenRequest};
 use biped_sources::ExternalToken;
 
-use crate::outcome::source;
+use crate::outcome::{config, source};
 
 /// The one problem of a source.
 fn problem(toml: &str) -> String {
@@ -115,6 +115,56 @@ fn what_tells_sources_apart_tells_ids_apart() {
     // A secret in a query is not shown.
     let shown = format!("{:?}", id("token = { url = 'https://t.example?k=s3cret' }"));
     assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn two_sources_that_swap_their_keys_are_another_identity() {
+    let workload = |_: &str| {
+        let id = ProviderId::new("test", "https://workload.example", "w");
+        Ok(Some((id, TokenRequest::new())))
+    };
+    let token = |toml: &str| {
+        let config = config(&format!("token = {toml}")).finding_providers_with(workload);
+        let token = ExternalToken::from_config(&config, "token");
+        let problems = config.take_problems();
+        assert!(problems.is_empty(), "{toml}: {problems:?}");
+        token.unwrap()
+    };
+    let id = |subject: &str, actor: &str| {
+        let id = ProviderId::new("test", "https://login.example", "");
+        let id = token(subject).identify(id, "subject_token");
+        token(actor).identify(id, "actor_token")
+    };
+    for (one, other) in [
+        (
+            "{ provider = 'workload', scope = 'user' }",
+            "{ provider = 'workload', scope = 'service' }",
+        ),
+        (
+            "{ url = 'https://t.example?a' }",
+            "{ url = 'https://t.example?b' }",
+        ),
+        (
+            "{ url = 'https://t.example', headers = { A = 'env:T' } }",
+            "{ url = 'https://t.example', headers = { B = 'env:T' } }",
+        ),
+        (
+            "{ url = 'https://t.example', headers = { A = 'env:T' } }",
+            "{ url = 'https://t.example', body = 'env:T' }",
+        ),
+        (
+            "{ sign = { key = { signer = ['a'], public = 'p' } } }",
+            "{ sign = { key = { signer = ['b'], public = 'p' } } }",
+        ),
+        (
+            "{ google_key = 'a', sub = 'one' }",
+            "{ google_key = 'a', sub = 'other' }",
+        ),
+        ("{ github = { audience = 'a' } }", "{ github = {} }"),
+    ] {
+        assert_eq!(id(one, other), id(one, other));
+        assert_ne!(id(one, other), id(other, one), "{one} {other}");
+    }
 }
 
 #[test]

@@ -246,7 +246,7 @@ impl VendorBuilder {
             };
         }
         for (name, token) in &given.tokens {
-            id = token.identify(id.with("token param", name), "param");
+            id = token.identify(id, &format!("token param {name}"));
         }
         if dialect.client_certificate
             && let Some(IdentityRef { certificate, key }) = &given.identity

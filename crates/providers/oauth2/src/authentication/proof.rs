@@ -10,7 +10,7 @@ use super::assertion::{Assertion, CLIENT_ASSERTION, CLIENT_ASSERTION_TYPE};
 use crate::presented::Presented;
 
 /// What proves the client's identity. It is made once for a fetch, and written into each of the
-/// fetch's requests.
+/// fetch's requests; what was signed here is made for each request.
 pub(crate) struct ClientProof {
     /// Empty if the client says who it is in another way.
     pub(crate) client_id: String,

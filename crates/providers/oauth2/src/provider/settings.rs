@@ -122,6 +122,8 @@ impl OAuth2 {
     #[must_use]
     pub fn resource_metadata(mut self, url: Url) -> Self {
         self.api = self.api.map(|api| api.with_metadata(url.into()));
+        // The id does not tell where the API's word is from.
+        self.memory = Arc::default();
         self.identified()
     }
 
@@ -159,7 +161,7 @@ impl OAuth2 {
     #[must_use]
     pub fn with_plain_http(mut self, servers: PlainHttp) -> Self {
         self.plain_http = Some(servers);
-        self
+        self.identified()
     }
 
     /// Sets the client secret, for `client_secret_basic`, `client_secret_post` or
@@ -419,8 +421,12 @@ impl OAuth2 {
         self
     }
 
-    /// Puts everything that makes the server issue other tokens into the id.
+    /// Puts everything that makes the server issue other tokens into the id. A copy that differs in it
+    /// learns for itself: what another API, issuer or server said is not about its tokens.
     fn identified(mut self) -> Self {
+        if let Some(api) = &mut self.api {
+            api.plain_http.clone_from(&self.plain_http);
+        }
         self.attach_secrets = self.dpop_key.iter().cloned().collect();
         let api_headers = self.api_headers.iter().map(|(_, value)| value.clone());
         self.attach_secrets.extend(api_headers);
@@ -433,7 +439,11 @@ impl OAuth2 {
         let own = own.map(|(token, _)| token);
         let tokens = own.chain(self.grant.tokens().into_iter().map(|(_, token)| token));
         self.inputs = tokens.filter_map(ExternalToken::input).cloned().collect();
-        self.id = self.identified_by_settings(id);
+        let id = self.identified_by_settings(id);
+        if id != self.id {
+            self.memory = Arc::default();
+        }
+        self.id = id;
         self
     }
 

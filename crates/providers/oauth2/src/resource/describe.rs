@@ -39,7 +39,7 @@ pub struct ApiDescription {
 /// that must not be trusted; and as [`FetchContext::send`].
 pub async fn describe_api(api: &str, cx: &FetchContext<'_>) -> Result<ApiDescription, Error> {
     let api = Api::new(api.to_owned());
-    let document = match search(&api, None, cx).await? {
+    let document = match search(&api, &mut None, cx).await? {
         Search::Found(document) => document,
         Search::Absent { error, .. } => return Err(error.unwrap_or_else(names_nobody)),
     };

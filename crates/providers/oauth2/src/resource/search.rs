@@ -30,7 +30,7 @@ pub(super) enum Search {
 }
 
 /// A challenge that names the API's metadata (RFC 9728 §5.1).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Challenge {
     pub(super) url: Url,
     scopes: Vec<String>,
@@ -47,13 +47,13 @@ impl Challenge {
 
 /// Requests the API's metadata: at the well-known URL of its path (RFC 9728 §3.1), where a challenge of
 /// the API says, and at the well-known URL of its origin. `challenge` is one that an API call brought, which
-/// is followed first.
+/// is followed first, and taken unless its metadata may be read later.
 ///
 /// # Errors
 /// If the API names metadata of another origin.
 pub(super) async fn search(
     api: &Api,
-    challenge: Option<Challenge>,
+    challenge: &mut Option<Challenge>,
     cx: &FetchContext<'_>,
 ) -> Result<Search, Error> {
     let mut asking = Asking {
@@ -65,12 +65,15 @@ pub(super) async fn search(
         let found = asking.document(&url?).await;
         return Ok(asking.outcome(found));
     }
-    if let Some(challenge) = challenge {
-        asking.scopes = challenge.scopes;
-        if let Some(found) = asking.document(&challenge.url).await {
-            return Ok(asking.outcome(Some(found)));
+    if let Some(named) = challenge.clone() {
+        let found = asking.document(&named.url).await;
+        if !asking.error.as_ref().is_some_and(Error::is_transient) {
+            *challenge = None;
         }
-        asking.scopes.clear();
+        if found.is_some() {
+            asking.scopes = named.scopes;
+            return Ok(asking.outcome(found));
+        }
     }
     let base = api.url()?;
     let path = base.path().trim_end_matches('/');

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use biped_core::{
-    ApiResponse, Error, ErrorKind, FetchContext, Provider as _, SecretRef, TokenRequest,
+    ApiResponse, Error, ErrorKind, FetchContext, PlainHttp, Provider as _, SecretRef, TokenRequest,
 };
 use biped_oauth2::{METADATA_LIFETIME, OAuth2, describe_api};
-use biped_testing::ManualClock;
+use biped_testing::{ManualClock, Reply, ScriptedHttp};
 use http::{HeaderMap, HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
@@ -266,25 +266,108 @@ async fn a_challenge_that_names_other_metadata_is_followed_once() {
     let provider = with_secret(&server);
     server.fetch(&provider).await.unwrap();
 
-    let rejects = |metadata: &str| {
-        let mut headers = HeaderMap::new();
-        let text = format!("Bearer error=\"invalid_token\", resource_metadata=\"{metadata}\"");
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_str(&text).unwrap());
-        let now = biped_core::Clock::now(&biped_core::SystemClock).wall;
-        provider.judge(&ApiResponse::new(StatusCode::UNAUTHORIZED, &headers, now));
-    };
     let about = server.url("/about");
-    rejects("https://evil.example/about");
-    rejects(server.url(OF_PATH).as_str());
+    rejects(&provider, "https://evil.example/about");
+    rejects(&provider, server.url(OF_PATH).as_str());
     server.fetch(&provider).await.unwrap();
     assert!(!paths(&server).await.contains(&"/about".into()));
     for _ in 0..3 {
-        rejects(about.as_str());
+        rejects(&provider, about.as_str());
         server.fetch(&provider).await.unwrap();
     }
     assert_eq!(last_field(&server, "scope").await.as_deref(), Some("new"));
     let asked = paths(&server).await;
     assert_eq!(asked.iter().filter(|path| *path == "/about").count(), 1);
+}
+
+#[tokio::test]
+async fn other_metadata_is_followed_again_when_what_is_known_has_lived_its_time() {
+    let server = both().await;
+    let (known, mut other) = (of_api(&server), of_api(&server));
+    other["scopes_supported"] = json!(["new"]);
+    server.serves(OF_PATH, json_answer(200, &known)).await;
+    server.serves("/about", json_answer(200, &other)).await;
+    let clock = ManualClock::new();
+    let provider = with_secret(&server);
+    let scope = async || {
+        let cx = FetchContext::new(&server.http, &clock);
+        provider.fetch(&TokenRequest::new(), &cx).await.unwrap();
+        last_field(&server, "scope").await.unwrap()
+    };
+    for _ in 0..2 {
+        assert_eq!(scope().await, "read write");
+        rejects(&provider, server.url("/about").as_str());
+        assert_eq!(scope().await, "new");
+        clock.advance(METADATA_LIFETIME);
+    }
+}
+
+#[tokio::test]
+async fn other_metadata_that_cannot_be_read_now_is_followed_later() {
+    let server = both().await;
+    let (known, mut other) = (of_api(&server), of_api(&server));
+    other["scopes_supported"] = json!(["new"]);
+    server.serves(OF_PATH, json_answer(200, &known)).await;
+    let provider = with_secret(&server);
+    server.fetch(&provider).await.unwrap();
+    let busy = ResponseTemplate::new(503);
+    server.answers_once("/about", busy).await;
+    server.serves("/about", json_answer(200, &other)).await;
+    rejects(&provider, server.url("/about").as_str());
+    for scope in ["read write", "new", "new"] {
+        server.fetch(&provider).await.unwrap();
+        assert_eq!(last_field(&server, "scope").await.as_deref(), Some(scope));
+    }
+    let asked = paths(&server).await;
+    assert_eq!(asked.iter().filter(|path| *path == "/about").count(), 2);
+}
+
+/// The API rejects a token, and names metadata.
+fn rejects(provider: &OAuth2, metadata: &str) {
+    let mut headers = HeaderMap::new();
+    let text = format!("Bearer error=\"invalid_token\", resource_metadata=\"{metadata}\"");
+    headers.insert(WWW_AUTHENTICATE, HeaderValue::from_str(&text).unwrap());
+    let now = biped_core::Clock::now(&biped_core::SystemClock).wall;
+    provider.judge(&ApiResponse::new(StatusCode::UNAUTHORIZED, &headers, now));
+}
+
+#[tokio::test]
+async fn a_copy_for_another_api_asks_that_api() {
+    let server = both().await;
+    let base = OAuth2::discovered(issuer(&server), SecretRef::inline(CLIENT))
+        .client_secret(SecretRef::inline("a secret"));
+    for path in ["/v2/crm", "/v2/shop"] {
+        let mut document = of_api(&server);
+        document["resource"] = server.url(path).as_str().into();
+        let at = format!("{OF_ORIGIN}{path}");
+        server.serves(&at, json_answer(200, &document)).await;
+        let copy = base.clone().api(server.url(path));
+        server.fetch(&copy).await.unwrap();
+        let resource = last_field(&server, "resource").await.unwrap();
+        assert_eq!(resource, server.url(path).as_str());
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_may_be_asked_without_tls_is_asked() {
+    let servers = PlainHttp::new(["crm.auth.svc:8080"]).unwrap();
+    let provider = || {
+        OAuth2::discovered("https://login.example", SecretRef::inline(CLIENT))
+            .client_secret(SecretRef::inline("a secret"))
+    };
+    let api = "http://crm.auth.svc:8080";
+    for provider in [
+        provider().api(api).with_plain_http(servers.clone()),
+        provider().with_plain_http(servers.clone()).api(api),
+    ] {
+        let http = ScriptedHttp::new();
+        http.answer_with(|_, _| Reply::status(503));
+        let clock = ManualClock::new();
+        let cx = FetchContext::new(&http, &clock).with_plain_http(provider.plain_http());
+        let error = provider.fetch(&TokenRequest::new(), &cx).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(http.count() > 0);
+    }
 }
 
 #[tokio::test]

@@ -19,4 +19,5 @@ mod presented;
 mod request;
 mod server;
 mod signers;
+mod spent;
 mod tokens;

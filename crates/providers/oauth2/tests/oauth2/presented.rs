@@ -24,13 +24,13 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
 
 /// A file that a kubelet replaces.
-struct Projected {
+pub(crate) struct Projected {
     _directory: tempfile::TempDir,
     path: PathBuf,
 }
 
 impl Projected {
-    fn new(content: &str) -> Self {
+    pub(crate) fn new(content: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
         let file = Self {
@@ -42,10 +42,15 @@ impl Projected {
     }
 
     /// At once: by another file under its name.
-    fn replace(&self, content: &str) {
+    pub(crate) fn replace(&self, content: &str) {
         let other = self.path.with_extension("new");
         fs::write(&other, content).unwrap();
         fs::rename(other, &self.path).unwrap();
+    }
+
+    /// As a configuration names it.
+    pub(crate) fn reference(&self) -> String {
+        format!("file:{}", self.path.display())
     }
 
     fn token(&self) -> ExternalToken {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aws_lc_rs::digest::{self, digest};
@@ -25,7 +25,15 @@ use super::{pins, uri::Uri};
 use crate::{key::Algorithm, signer::public::PublicKey};
 
 /// The modules of this process, each loaded once: the standard allows no more.
-static MODULES: Mutex<BTreeMap<PathBuf, Pkcs11>> = Mutex::new(BTreeMap::new());
+static MODULES: Mutex<BTreeMap<PathBuf, Arc<Module>>> = Mutex::new(BTreeMap::new());
+
+/// A module. Its locks are held while it works: if it does not return, other modules still do.
+#[derive(Default)]
+struct Module {
+    loaded: Mutex<Option<Pkcs11>>,
+    /// Keys of one token must not send the same wrong PIN at the same time.
+    logging_in: Mutex<()>,
+}
 
 /// Why a device did not do its work.
 #[derive(Debug)]
@@ -81,11 +89,14 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn new(uri: &Uri, pin: Option<&SecretString>) -> Result<Self, Problem> {
-        let module = module(&uri.module)?;
+        let of_process = Module::at(&uri.module);
+        let module = of_process.load(&uri.module)?;
         let slot = slot(&module, uri)?;
         let session = module.open_ro_session(slot)?;
         if let Some(pin) = pin {
-            log_in(&session, &token_name(&module, slot, uri)?, pin)?;
+            let token = token_name(&module, slot, uri)?;
+            let _one = locked(&of_process.logging_in);
+            log_in(&session, &token, pin)?;
         }
         let private = only(&session, uri, ObjectClass::PRIVATE_KEY)?
             .ok_or_else(|| Problem::Lasting("the token has no such private key".into()))?;
@@ -149,23 +160,33 @@ impl Open {
     }
 }
 
-fn module(path: &Path) -> Result<Pkcs11, Problem> {
-    let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(module) = modules.get(path) {
-        return Ok(module.clone());
+impl Module {
+    fn at(path: &Path) -> Arc<Self> {
+        locked(&MODULES).entry(path.to_owned()).or_default().clone()
     }
-    let failed = |error: Failure| {
-        let path = path.display();
-        Problem::Lasting(format!("the module {path} can't be loaded: {error}"))
-    };
-    let module = Pkcs11::new(path).map_err(failed)?;
-    match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-        // Another part of the process may use it too.
-        Ok(()) | Err(Failure::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-        Err(error) => return Err(failed(error)),
+
+    fn load(&self, path: &Path) -> Result<Pkcs11, Problem> {
+        let mut loaded = locked(&self.loaded);
+        if let Some(module) = &*loaded {
+            return Ok(module.clone());
+        }
+        let failed = |error: Failure| {
+            let path = path.display();
+            Problem::Lasting(format!("the module {path} can't be loaded: {error}"))
+        };
+        let module = Pkcs11::new(path).map_err(failed)?;
+        match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+            // Another part of the process may use it too.
+            Ok(()) | Err(Failure::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        *loaded = Some(module.clone());
+        Ok(module)
     }
-    modules.insert(path.to_owned(), module.clone());
-    Ok(module)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Finds the token.
@@ -209,9 +230,6 @@ fn token_name(module: &Pkcs11, slot: Slot, uri: &Uri) -> Result<String, Problem>
 
 /// Logs in. A PIN that the token refused is not sent again.
 fn log_in(session: &Session, token: &str, pin: &SecretString) -> Result<(), Problem> {
-    // Keys of one token must not send the same wrong PIN at the same time.
-    static LOGGING_IN: Mutex<()> = Mutex::new(());
-    let _one = LOGGING_IN.lock().unwrap_or_else(PoisonError::into_inner);
     if pins::is_refused(token, pin) {
         let what = "the token refused this PIN before, so it is not sent again";
         return Err(Problem::Lasting(what.into()));
@@ -226,8 +244,14 @@ fn log_in(session: &Session, token: &str, pin: &SecretString) -> Result<(), Prob
             RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange,
             _,
         )) => {
-            pins::note(token, pin);
-            Err(Problem::Lasting("the token refused the PIN".into()))
+            let what = "the token refused the PIN";
+            Err(Problem::Lasting(match pins::note(token, pin) {
+                Ok(()) => what.into(),
+                Err(error) => format!(
+                    "{what}; correct it before the next command, which sends it again since the \
+                     refusal can't be written to Biped's state directory: {error}"
+                ),
+            }))
         }
         Err(Failure::Pkcs11(RvError::PinLocked, _)) => {
             Err(Problem::Lasting("the token's PIN is locked".into()))
