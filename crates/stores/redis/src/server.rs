@@ -1,6 +1,13 @@
 //! [`Server`]: where the scripts run, and the connection to it.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use biped_core::{Clock, StoreError, SystemClock};
 use redis::{
@@ -16,7 +23,7 @@ use crate::{
 };
 
 /// One server, a cluster, or the primary that sentinels name. Its operations share a connection, which the
-/// first one makes, and which reconnects on its own.
+/// first one makes, which reconnects on its own, and which is replaced if it goes silent.
 pub(crate) struct Server {
     pub(crate) target: Target,
     /// The URLs without users and passwords.
@@ -25,6 +32,8 @@ pub(crate) struct Server {
     /// The longest time that an operation takes.
     limit: Duration,
     link: Arc<Current>,
+    /// Whether it has ever answered, on any connection.
+    has_answered: AtomicBool,
 }
 
 /// What is sent, maybe twice.
@@ -62,6 +71,7 @@ impl Server {
             clock: Arc::new(SystemClock),
             limit,
             link: Arc::default(),
+            has_answered: AtomicBool::new(false),
         }
     }
 
@@ -73,6 +83,7 @@ impl Server {
             clock: self.clock.clone(),
             limit,
             link: Arc::default(),
+            has_answered: AtomicBool::new(false),
         }
     }
 
@@ -123,7 +134,6 @@ impl Server {
     }
 
     async fn twice<T: FromRedisValue>(&self, work: &Work) -> Result<T, StoreError> {
-        let before = self.link.known();
         let done = self.bounded(async {
             match self.once(work).await {
                 Err(error)
@@ -136,11 +146,7 @@ impl Server {
                 answer => answer,
             }
         });
-        let done = done.await;
-        if done.is_err() {
-            self.leave(before);
-        }
-        let answer = T::from_redis_value(done?);
+        let answer = T::from_redis_value(done.await?);
         answer.map_err(|error| self.fault(&error.into()))
     }
 
@@ -153,19 +159,16 @@ impl Server {
                 listening => listening.map(Ok),
             }
         };
-        let before = self.link.known();
         let done = self.bounded(listening).await;
-        if done.is_err() {
-            self.leave(before);
-        }
         done?.map_err(|error| self.fault(&error))
     }
 
-    /// Drops the connection that an operation began with, where another server may have taken over. A
-    /// cluster's client learns nothing from a server that stands still: it sends again what was not
-    /// answered, to the same server. A connection that is new may not have had the time to connect.
+    /// Drops the connection that a failed operation began with. It may lead nowhere, and nobody tells: a
+    /// firewall has forgotten it, or its server has lost power. A cluster's client learns nothing from a
+    /// server that stands still either: it sends again what was not answered, to the same server. A
+    /// connection to one server that has never answered may only need more time to connect.
     fn leave(&self, before: Option<Arc<Link>>) {
-        if let Some(link) = before.filter(|_| self.may_move()) {
+        if let Some(link) = before.filter(|link| self.may_move() || link.has_answered()) {
             self.part_with(&link);
         }
     }
@@ -176,6 +179,7 @@ impl Server {
         let is_from_server = |error: &RedisError| error.code().is_some();
         if answer.as_ref().err().is_none_or(is_from_server) {
             link.answered();
+            self.has_answered.store(true, Ordering::Relaxed);
         }
         if let Err(error) = &answer
             && (!error.is_io_error() || self.may_move())
@@ -195,21 +199,29 @@ impl Server {
         parted.iter().for_each(|link| link.end());
     }
 
+    /// Does work within the limit. After a failure, the next operation makes another connection.
     async fn bounded<T>(
         &self,
         work: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, StoreError> {
-        tokio::select! {
+        let before = self.link.known();
+        let done = tokio::select! {
             biased;
             done = work => done.map_err(|error| self.fault(&error)),
-            () = self.clock.sleep(self.limit) => {
-                let mut why = format!("does not respond within {} ms", self.limit.as_millis());
-                if !self.link.known().is_some_and(|link| link.has_answered()) {
-                    why = format!("{why}: {}", fault::NEVER_ANSWERED);
-                }
-                Err(self.refused(&why))
-            }
+            () = self.clock.sleep(self.limit) => Err(self.silent()),
+        };
+        if done.is_err() {
+            self.leave(before);
         }
+        done
+    }
+
+    fn silent(&self) -> StoreError {
+        let mut why = format!("does not respond within {} ms", self.limit.as_millis());
+        if !self.has_answered.load(Ordering::Relaxed) {
+            why = format!("{why}: {}", fault::NEVER_ANSWERED);
+        }
+        self.refused(&why)
     }
 
     /// The error of a command, without what was sent: a server may repeat that.
@@ -229,9 +241,9 @@ impl Server {
         }
     }
 
-    /// Whether there is a connection, and the server has never answered on it.
+    /// Whether there is a connection, and the server has never answered on any.
     fn has_never_answered(&self) -> bool {
-        self.link.known().is_some_and(|link| !link.has_answered())
+        self.link.known().is_some() && !self.has_answered.load(Ordering::Relaxed)
     }
 
     /// An error that says what is wrong with the server.
