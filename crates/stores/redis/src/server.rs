@@ -36,6 +36,24 @@ pub(crate) struct Server {
     has_answered: AtomicBool,
 }
 
+/// An operation that waits for its answer, on the connection that it began with.
+struct Waiting<'a> {
+    server: &'a Server,
+    link: Option<Arc<Link>>,
+    since: Duration,
+}
+
+impl Drop for Waiting<'_> {
+    /// An operation that its caller drops can't tell that nothing came.
+    fn drop(&mut self) {
+        let waited = self.server.clock.now().mono.saturating_sub(self.since);
+        let link = self.link.take().filter(|link| link.has_answered());
+        if let Some(link) = link.filter(|_| waited >= self.server.patience()) {
+            self.server.part_with(&link);
+        }
+    }
+}
+
 /// What is sent, maybe twice.
 enum Work {
     /// The commands for a server that knows the script, and for one that doesn't.
@@ -163,6 +181,13 @@ impl Server {
         done?.map_err(|error| self.fault(&error))
     }
 
+    /// How long an operation that its caller drops must have waited for the connection to be at fault. A
+    /// caller's time may end a little earlier than the limit; one that polls drops what it waits for
+    /// after 100 ms, however well the server does.
+    fn patience(&self) -> Duration {
+        self.limit * 3 / 5
+    }
+
     /// Drops the connection that a failed operation began with. It may lead nowhere, and nobody tells: a
     /// firewall has forgotten it, or its server has lost power. A cluster's client learns nothing from a
     /// server that stands still either: it sends again what was not answered, to the same server. A
@@ -204,12 +229,17 @@ impl Server {
         &self,
         work: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, StoreError> {
-        let before = self.link.known();
+        let mut waiting = Waiting {
+            server: self,
+            link: self.link.known(),
+            since: self.clock.now().mono,
+        };
         let done = tokio::select! {
             biased;
             done = work => done.map_err(|error| self.fault(&error)),
             () = self.clock.sleep(self.limit) => Err(self.silent()),
         };
+        let before = waiting.link.take();
         if done.is_err() {
             self.leave(before);
         }
@@ -249,5 +279,83 @@ impl Server {
     /// An error that says what is wrong with the server.
     pub(crate) fn refused(&self, why: &str) -> StoreError {
         StoreError::new(format!("the Redis server at {} {why}", self.shown))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use biped_testing::ManualClock;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    };
+
+    use super::*;
+
+    /// Far more than a busy machine takes: the connection itself has real time.
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// Answers each request with its number, the second PING only after the next. Says when it got one.
+    async fn answer(mut socket: TcpStream, heard: UnboundedSender<usize>) {
+        let mut request = [0; 4096];
+        for number in 0.. {
+            let read = socket.read(&mut request).await;
+            if read.is_err() || read.is_ok_and(|read| read == 0) {
+                return;
+            }
+            heard.send(number).unwrap();
+            let answer = match number {
+                0 => "+OK\r\n".to_owned(),
+                2 => continue,
+                3 => ":2\r\n:3\r\n".to_owned(),
+                number => format!(":{number}\r\n"),
+            };
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+    }
+
+    async fn served(clock: Arc<ManualClock>) -> (Server, UnboundedReceiver<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let (heard, requests) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(answer(socket, heard.clone()));
+            }
+        });
+        let mut server = Server::at(Address::new(&url.into(), None).unwrap(), LIMIT);
+        server.clock = clock;
+        (server, requests)
+    }
+
+    async fn ask(server: &Server) -> u8 {
+        let mut ping = Pipeline::new();
+        ping.cmd("PING");
+        let [number]: [u8; 1] = server.ask(ping).await.unwrap();
+        number
+    }
+
+    /// What answers after an operation was dropped that had waited.
+    async fn next_after_one_dropped(waited: Duration) -> u8 {
+        let clock = Arc::new(ManualClock::new());
+        let (server, mut requests) = served(clock.clone()).await;
+        assert_eq!(ask(&server).await, 1);
+        let silent = async { while requests.recv().await != Some(2) {} };
+        tokio::select! {
+            answered = ask(&server) => panic!("it was answered: {answered}"),
+            () = async { silent.await; clock.advance(waited) } => {}
+        }
+        ask(&server).await
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_is_replaced_though_its_operations_are_dropped() {
+        assert_eq!(next_after_one_dropped(LIMIT * 4 / 5).await, 1);
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_is_dropped_early_leaves_the_connection() {
+        assert_eq!(next_after_one_dropped(LIMIT * 2 / 5).await, 3);
     }
 }
