@@ -1,11 +1,14 @@
 //! Operations that their caller drops, as one does whose time is over.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
-use biped_core::{AccountKey, DurableStore, TokenStore};
+use biped_core::{AccountKey, Clock, DurableStore, SystemClock, TokenStore};
 use biped_postgres::PostgresStore;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy},
@@ -13,7 +16,10 @@ use tokio::{
     sync::Notify,
 };
 
-use crate::postgres::Postgres;
+use crate::{
+    faults::{losing, stored},
+    postgres::Postgres,
+};
 
 const ACCOUNT: AccountKey = AccountKey::from_bytes([5; 32]);
 
@@ -80,4 +86,22 @@ async fn a_lock_whose_caller_left_before_its_commit_is_nobodys() {
     }
     let lock = accounts.lock(&ACCOUNT).await.unwrap();
     lock.expect("the lock that was not committed is nobody's");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a PostgreSQL: tests/live/run postgres"]
+async fn a_silent_connection_is_replaced_though_its_operations_are_dropped() {
+    let server = Postgres::start("").await;
+    let lost = Arc::new(AtomicBool::new(false));
+    let store = store_on(losing(server.port, lost.clone()).await, &server);
+    let key = stored(&store).await;
+    lost.store(true, SeqCst);
+    for _ in 0..40 {
+        // A caller's time may be a little shorter than that of the store.
+        tokio::select! {
+            found = store.get(&key) => return assert!(found.unwrap().is_some()),
+            () = SystemClock.sleep(Duration::from_millis(225)) => {}
+        }
+    }
+    panic!("no other connection was made");
 }
