@@ -185,7 +185,7 @@ impl Server {
     /// caller's time may end a little earlier than the limit; one that polls drops what it waits for
     /// after 100 ms, however well the server does.
     fn patience(&self) -> Duration {
-        self.limit * 3 / 5
+        self.limit * 4 / 5
     }
 
     /// Drops the connection that a failed operation began with. It may lead nowhere, and nobody tells: a
@@ -351,7 +351,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_connection_is_replaced_though_its_operations_are_dropped() {
-        assert_eq!(next_after_one_dropped(LIMIT * 4 / 5).await, 1);
+        assert_eq!(next_after_one_dropped(LIMIT * 9 / 10).await, 1);
     }
 
     #[tokio::test]
