@@ -81,6 +81,11 @@ impl Directory {
         }
     }
 
+    /// Whether the directory is there, and only its owner can write to it.
+    pub(crate) fn is_safe(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|found| owner_problem(&found).is_none())
+    }
+
     /// Takes the lock. Returns `None` while it is taken.
     pub(crate) fn lock(&self) -> Result<Option<Guard>, StoreError> {
         let file = private()

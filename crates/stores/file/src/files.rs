@@ -99,8 +99,10 @@ pub(crate) struct Change<'a> {
 }
 
 impl Files {
+    /// Makes the directory and checks it, at the first use, and again if it was removed or opened to others
+    /// since.
     pub(crate) fn prepare(&self) -> Result<(), StoreError> {
-        if self.prepared.get().is_none() {
+        if self.prepared.get().is_none() || !self.directory.is_safe() {
             self.directory.prepare()?;
             let _ = self.prepared.set(());
         }

@@ -26,9 +26,9 @@
 //! | `KEY.….tmp` | a file that is being written; it replaces the old one atomically |
 //! | `KEY.….aside` | a file with the name of a token or of the key that was neither |
 //!
-//! A directory that belongs to another user, or that others can write to, is refused. The directory in
-//! the platform's place for a user's state is made private again. Once an hour, a process that stores a
-//! token removes expired files, and files that were set aside a week ago.
+//! A directory that was removed is made again. One that belongs to another user, or that others can write
+//! to, is refused. The directory in the platform's place for a user's state is made private again. Once an
+//! hour, a process that stores a token removes expired files, and files that were set aside a week ago.
 //!
 //! The version of the format is part of the file names, so that different versions of Biped in one
 //! directory leave each other's entries alone.

@@ -123,6 +123,49 @@ async fn a_directory_that_others_can_write_to_is_refused() {
 }
 
 #[tokio::test]
+async fn a_directory_that_was_removed_is_made_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::new(directory.path().join("tokens"));
+    for generation in 1..3 {
+        let stored = store.put(&KEY, &token(generation), None).await;
+        assert!(stored.unwrap());
+        assert_eq!(mode(store.directory()), 0o700);
+        let found = store.get(&KEY).await.unwrap();
+        assert_eq!(found.unwrap().generation, Generation(generation));
+        fs::remove_dir_all(store.directory()).unwrap();
+    }
+    assert_eq!(store.get(&KEY).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_directory_that_was_removed_takes_a_credential_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::new(directory.path().join("tokens"));
+    let (accounts, key) = (store.durable().unwrap(), AccountKey::from_bytes([7; 32]));
+    for _ in 0..2 {
+        let lock = accounts.lock(&key).await.unwrap().expect("it is free");
+        fs::remove_dir_all(store.directory()).unwrap();
+        let swapped = accounts.swap(&key, Revision::NONE, b"next").await;
+        assert!(swapped.unwrap());
+        let entry = accounts.load(&key).await.unwrap().unwrap();
+        assert_eq!(entry.bytes, b"next");
+        lock.unlock().await;
+        fs::remove_dir_all(store.directory()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_opened_to_others_while_it_is_used_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::new(directory.path().join("tokens"));
+    store.put(&KEY, &token(1), None).await.unwrap();
+    let open = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(store.directory(), open).unwrap();
+    let error = store.put(&KEY, &token(2), None).await.unwrap_err();
+    assert!(error.to_string().contains("0777"), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_no_entry_is_set_aside_and_the_key_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let store = FileStore::new(directory.path());

@@ -58,6 +58,23 @@ struct Lock {
     id: [u8; 16],
 }
 
+/// A transaction under way, unless it is over.
+struct Open<'a> {
+    accounts: &'a Inner,
+    session: Option<&'a Arc<Session>>,
+}
+
+impl Drop for Open<'_> {
+    /// A caller that leaves in the middle leaves no transaction to the next operation: it ends with its
+    /// connection. The server took the caller's time and may hang.
+    fn drop(&mut self) {
+        if let Some(session) = self.session {
+            let Inner { link, setup, .. } = self.accounts;
+            link.pass_over(session, setup);
+        }
+    }
+}
+
 impl Statements {
     fn of(table: &Table) -> Self {
         let quoted = table.accounts();
@@ -134,7 +151,12 @@ impl Inner {
         parameters: &[Parameter<'_>],
     ) -> Result<Result<Option<Row>, tokio_postgres::Error>, StoreError> {
         let session = self.session().await?;
+        let mut open = Open {
+            accounts: self,
+            session: Some(&session),
+        };
         let answer = transaction(&session, statement, parameters).await;
+        open.session = None;
         if answer.is_err() {
             // The transaction ends with its connection.
             self.link.part_with(&session, &self.setup);

@@ -3,7 +3,7 @@
 use biped_core::{Error, ExposeSecret, SecretString};
 use tokio_postgres::{
     Config,
-    config::{Host, SslMode},
+    config::{ChannelBinding, Host, SslMode},
 };
 
 use crate::tls::Tls;
@@ -58,7 +58,12 @@ impl Address {
         if count > 1 && count != parsed.get_hosts().len() {
             return Err(refused("has another number of ports than of hosts", FORM));
         }
-        let tls = Tls::new(pem).map_err(|why| {
+        let binds = parsed.get_channel_binding() == ChannelBinding::Require;
+        if binds && mode == SslMode::Disable {
+            let remedy = "set sslmode=verify-full, or remove channel_binding";
+            return Err(refused("requires channel_binding without TLS", remedy));
+        }
+        let tls = Tls::new(pem, binds).map_err(|why| {
             Error::configuration(format!(
                 "the PostgreSQL server can't be used with TLS: {why}"
             ))
@@ -173,4 +178,21 @@ pub(crate) fn shown(parsed: &Config) -> String {
         })
         .collect();
     hosts.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_can_not_be_bound_to_tls_where_there_is_none() {
+        let at = |mode: &str| {
+            let url = format!("postgres://me:hunter2@host/?channel_binding=require&sslmode={mode}");
+            Address::new(&url.into(), None).map(drop)
+        };
+        let error = at("disable").unwrap_err().to_string();
+        assert!(error.contains("channel_binding"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+        at("require").unwrap();
+    }
 }

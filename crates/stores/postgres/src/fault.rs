@@ -37,6 +37,12 @@ pub(crate) fn why(error: &Error) -> String {
     if words.contains("server does not support TLS") {
         return "has no TLS, which sslmode requires; enable TLS on the server".into();
     }
+    if words.contains("did not use channel binding") {
+        return "does not bind the password to TLS, which channel_binding requires; enable TLS and \
+                scram-sha-256 on the server, with a certificate that is signed by RSA (PKCS #1) or ECDSA, or \
+                remove channel_binding from the URL"
+            .into();
+    }
     let remedy = if words.contains("UnknownIssuer") {
         "; set ca to the certificate of the authority that signed the server's, or on loopback use \
          sslmode=disable"

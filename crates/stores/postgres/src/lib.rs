@@ -19,7 +19,8 @@
 //!
 //! `postgres://[user[:password]@]host[:port][,host…]/database[?option=value&…]`, with the options of
 //! libpq: `sslmode`, `target_session_attrs=read-write` to find the primary among several hosts,
-//! `application_name`, `options`.
+//! `application_name`, `options`, and `channel_binding=require` to prove the password to the server of the
+//! certificate alone. It is not used unless it is required.
 //!
 //! | `sslmode` | |
 //! | --- | --- |
@@ -99,6 +100,7 @@
 
 mod accounts;
 mod address;
+mod binding;
 mod fault;
 mod kind;
 mod link;

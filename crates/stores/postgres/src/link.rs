@@ -1,6 +1,9 @@
 //! [`Link`]: the connection of a process, made again when it is lost.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::{runtime, sync::watch};
 use tokio_postgres::Config;
@@ -9,8 +12,13 @@ use crate::{
     address::shown,
     fault::SILENT,
     race::{CONNECTING, Failed, race},
-    session::{Session, Setup},
+    session::{LIMIT, Session, Setup},
 };
+
+/// How long an operation that its caller drops must have waited for the connection to be at fault. A
+/// caller's time may end a little earlier than the limit; one that polls drops what it waits for after
+/// 100 ms, however well the server does.
+const PATIENCE: Duration = LIMIT.saturating_sub(Duration::from_millis(50));
 
 /// The connection of a process. All operations share it.
 #[derive(Default)]
@@ -21,6 +29,30 @@ struct Current {
     attempt: Option<Attempt>,
     /// The server that is tried first: the one that the connection is to.
     first: usize,
+}
+
+/// An operation that waits for its answer.
+pub(crate) struct Waiting<'a> {
+    link: &'a Link,
+    setup: &'a Setup,
+    /// When it began, unless it is over.
+    since: Option<Duration>,
+}
+
+impl Waiting<'_> {
+    pub(crate) fn end(mut self) {
+        self.since = None;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    /// An operation that its caller drops can't tell that nothing came.
+    fn drop(&mut self) {
+        let waited = |since| self.setup.clock.now().mono.saturating_sub(since);
+        if self.since.is_some_and(|since| waited(since) >= PATIENCE) {
+            self.link.part(self.setup);
+        }
+    }
 }
 
 /// A connection that is being made, or is made.
@@ -139,6 +171,15 @@ impl Link {
             self.pass_over(session, setup);
         }
         ready.is_some()
+    }
+
+    /// Watches an operation that begins.
+    pub(crate) fn watch<'a>(&'a self, setup: &'a Setup) -> Waiting<'a> {
+        Waiting {
+            link: self,
+            setup,
+            since: Some(setup.clock.now().mono),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Current> {

@@ -183,7 +183,8 @@ impl PostgresStore {
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let Inner { setup, link, .. } = &*self.0;
-        tokio::select! {
+        let waiting = link.watch(setup);
+        let done = tokio::select! {
             biased;
             done = work => done,
             () = setup.clock.sleep(LIMIT) => {
@@ -194,7 +195,9 @@ impl PostgresStore {
                 }
                 Err(self.fault(&why))
             }
-        }
+        };
+        waiting.end();
+        done
     }
 
     fn fault(&self, why: &str) -> StoreError {

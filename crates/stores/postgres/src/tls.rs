@@ -14,13 +14,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
 
+use crate::binding::end_point;
+
 /// Makes TLS connections.
 #[derive(Clone)]
-pub(crate) struct Tls(Arc<ClientConfig>);
+pub(crate) struct Tls {
+    config: Arc<ClientConfig>,
+    /// Whether passwords are bound to the connection. Something in between that ends TLS would not pass.
+    binds: bool,
+}
 
 impl Tls {
     /// `pem` holds the authorities to trust instead of the platform's. Returns what is wrong with them.
-    pub(crate) fn new(pem: Option<&[u8]>) -> Result<Self, &'static str> {
+    pub(crate) fn new(pem: Option<&[u8]>, binds: bool) -> Result<Self, &'static str> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -28,7 +34,10 @@ impl Tls {
         let config = config.with_root_certificates(roots(pem)?);
         let mut config = config.with_no_client_auth();
         config.alpn_protocols = vec![b"postgresql".to_vec()];
-        Ok(Self(Arc::new(config)))
+        Ok(Self {
+            config: Arc::new(config),
+            binds,
+        })
     }
 }
 
@@ -61,7 +70,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
 
     fn make_tls_connect(&mut self, host: &str) -> io::Result<Handshake> {
         Ok(Handshake {
-            config: self.0.clone(),
+            config: self.config.clone(),
+            binds: self.binds,
             // A socket of the machine has no name, and is used without TLS.
             name: ServerName::try_from(host.to_owned()).ok(),
         })
@@ -71,6 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
 /// A handshake to come.
 pub(crate) struct Handshake {
     config: Arc<ClientConfig>,
+    binds: bool,
     name: Option<ServerName<'static>>,
 }
 
@@ -86,17 +97,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Hands
                 .ok_or_else(|| io::Error::other("the host has no name that TLS can check"))?;
             let connector = TlsConnector::from(self.config);
             let stream = connector.connect(name, stream).await?;
-            Ok(Encrypted(Box::new(stream)))
+            let certificates = stream.get_ref().1.peer_certificates();
+            let own = certificates.and_then(<[_]>::first).filter(|_| self.binds);
+            Ok(Encrypted {
+                end_point: own.and_then(|own| end_point(own)),
+                stream: Box::new(stream),
+            })
         })
     }
 }
 
 /// A connection with TLS.
-pub(crate) struct Encrypted<S>(Box<tokio_rustls::client::TlsStream<S>>);
+pub(crate) struct Encrypted<S> {
+    stream: Box<tokio_rustls::client::TlsStream<S>>,
+    /// What a password is bound to, if it is to be bound.
+    end_point: Option<Vec<u8>>,
+}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Encrypted<S> {
     fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
+        let bound = self
+            .end_point
+            .clone()
+            .map(ChannelBinding::tls_server_end_point);
+        bound.unwrap_or_else(ChannelBinding::none)
     }
 }
 
@@ -106,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Encrypted<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
@@ -116,14 +140,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -8,6 +8,7 @@ use url::Url;
 
 #[cfg(feature = "cluster")]
 use crate::cluster::Nodes;
+use crate::connection::kept_alive;
 #[cfg(feature = "sentinel")]
 use crate::sentinel::{Sentinel, Sentinels};
 
@@ -173,6 +174,7 @@ impl Checked {
                 .clone()
                 .set_protocol(ProtocolVersion::RESP3)
                 .set_skip_set_lib_name();
+            let info = info.set_tcp_settings(kept_alive());
             Ok(info.set_redis_settings(settings))
         };
         let all = urls.iter().map(info).collect::<Result<_, Error>>()?;
@@ -220,5 +222,20 @@ fn choose_cryptography() {
     use rustls::crypto::{CryptoProvider, aws_lc_rs};
     if CryptoProvider::get_default().is_none() {
         let _ = aws_lc_rs::default_provider().install_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_kept_alive() {
+        let url = "redis://localhost".to_owned().into();
+        let Target::One(client) = Address::new(&url, None).unwrap().target else {
+            panic!("it is one server");
+        };
+        let settings = client.get_connection_info().tcp_settings();
+        assert!(settings.keepalive().is_some());
     }
 }

@@ -8,6 +8,8 @@ use redis::{
     cluster_async::ClusterConnection,
 };
 
+use crate::connection::kept_alive;
+
 /// The longest time that one node is waited for. It leaves time for another.
 const ATTEMPT: Duration = Duration::from_millis(100);
 
@@ -31,6 +33,7 @@ impl Nodes {
             .connection_timeout(ATTEMPT)
             .response_timeout(ATTEMPT)
             .overall_response_timeout(Some(limit))
+            .tcp_settings(kept_alive())
             .retries(4)
             .min_retry_wait(10)
             .max_retry_wait(40)

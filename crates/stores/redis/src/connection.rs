@@ -1,11 +1,18 @@
 //! [`Connection`]: to one server, or to the primaries of a cluster.
 
+use std::time::Duration;
+
 #[cfg(feature = "cluster")]
 use redis::cluster_async::ClusterConnection;
 use redis::{
     Cmd, Pipeline, RedisFuture, RedisResult, Value,
     aio::{ConnectionLike, ConnectionManager},
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
+
+/// How long a connection is idle before the system asks whether it still leads somewhere. Firewalls and
+/// load balancers forget a connection after minutes.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// A connection, which reconnects on its own.
 #[derive(Clone)]
@@ -62,4 +69,9 @@ impl ConnectionLike for Connection {
             Self::Cluster(connection) => connection.get_db(),
         }
     }
+}
+
+/// The settings of a connection on which callers may wait while nothing is sent.
+pub(crate) fn kept_alive() -> TcpSettings {
+    TcpSettings::default().set_keepalive(TcpKeepalive::new().with_time(IDLE))
 }

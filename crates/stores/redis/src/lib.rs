@@ -88,7 +88,8 @@
 //!
 //! Every operation ends within 250 ms, with an error if there is no response; no call fails because of
 //! it. A process has one connection, which carries the subscriptions as well. The first operation makes
-//! it, and it reconnects on its own, also when the server accepts a user that it refused before. Warnings
+//! it, and it reconnects on its own, also when the server accepts a user that it refused before. One that
+//! goes silent, since a firewall forgot it or the server lost power, is replaced by the next operation. Warnings
 //! say what is wrong (`NOAUTH`, a full memory, a certificate), and show neither user nor password.
 //!
 //! # When another server takes over

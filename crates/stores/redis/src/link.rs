@@ -45,7 +45,17 @@ struct Channels(Mutex<HashMap<Vec<u8>, Channel>>);
 struct Channel {
     arrivals: Arc<Notify>,
     waiters: usize,
-    subscribed: bool,
+    subscription: Subscription,
+}
+
+/// What the server knows of a channel.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Subscription {
+    #[default]
+    None,
+    /// It was asked for and may come about, even if the caller that asked is gone.
+    Asked,
+    Confirmed,
 }
 
 impl Link {
@@ -135,10 +145,22 @@ impl Link {
         };
         let _turn = self.subscribing.lock().await;
         if !self.channels.is_subscribed(channel.as_bytes()) {
-            self.connection().subscribe(channel).await?;
-            self.channels.subscribed(channel.as_bytes());
+            self.subscribe(channel).await?;
         }
         Ok(listener)
+    }
+
+    async fn subscribe(&self, channel: &str) -> RedisResult<()> {
+        let note = |subscription| self.channels.note(channel.as_bytes(), subscription);
+        // The caller may be gone before the answer is here.
+        note(Subscription::Asked);
+        let asked = self.connection().subscribe(channel).await;
+        match &asked {
+            Ok(()) => note(Subscription::Confirmed),
+            Err(error) if error.code().is_some() => note(Subscription::None),
+            Err(_) => {}
+        }
+        asked
     }
 
     async fn leave(&self, channel: &str) {
@@ -167,12 +189,12 @@ impl Channels {
     fn is_subscribed(&self, name: &[u8]) -> bool {
         self.lock()
             .get(name)
-            .is_some_and(|channel| channel.subscribed)
+            .is_some_and(|channel| channel.subscription == Subscription::Confirmed)
     }
 
-    fn subscribed(&self, name: &[u8]) {
+    fn note(&self, name: &[u8], subscription: Subscription) {
         if let Some(channel) = self.lock().get_mut(name) {
-            channel.subscribed = true;
+            channel.subscription = subscription;
         }
     }
 
@@ -182,7 +204,7 @@ impl Channels {
         match channels.get(name) {
             Some(channel) if channel.waiters == 0 => channels
                 .remove(name)
-                .is_some_and(|channel| channel.subscribed),
+                .is_some_and(|channel| channel.subscription != Subscription::None),
             _ => false,
         }
     }
@@ -289,5 +311,75 @@ impl Names {
         let keys = ["token", "forgotten", "lease", "failure", "newest"]
             .map(|what| format!("{channel}:{what}"));
         Self { keys, channel }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use biped_testing::ManualClock;
+    use redis::{IntoConnectionInfo, ProtocolVersion};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+        sync::mpsc::{UnboundedSender, unbounded_channel},
+    };
+
+    use super::*;
+
+    /// Answers commands, but a SUBSCRIBE only with the next command. Says which it got.
+    async fn serve(listener: TcpListener, heard: UnboundedSender<&'static str>) {
+        const SUBSCRIBED: &str = ">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n";
+        const UNSUBSCRIBED: &str = ">3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n";
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let (mut request, mut late) = ([0; 4096], "");
+        while let Ok(length @ 1..) = socket.read(&mut request).await {
+            let text = String::from_utf8_lossy(&request[..length]);
+            let known = [
+                ("UNSUBSCRIBE", UNSUBSCRIBED),
+                ("SUBSCRIBE", SUBSCRIBED),
+                ("PING", "+PONG\r\n"),
+                ("HELLO", "+OK\r\n"),
+            ];
+            let (name, answer) = known.into_iter().find(|(it, _)| text.contains(it)).unwrap();
+            heard.send(name).unwrap();
+            let before = std::mem::take(&mut late);
+            if name == "SUBSCRIBE" {
+                late = answer;
+            } else {
+                let both = format!("{before}{answer}");
+                socket.write_all(both.as_bytes()).await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_subscription_whose_caller_left_before_the_answer_is_ended() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let info = url.into_connection_info().unwrap();
+        let settings = info.redis_settings().clone().set_skip_set_lib_name();
+        let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
+        let (heard, mut commands) = unbounded_channel();
+        tokio::spawn(serve(listener, heard));
+        // Far more than a busy machine takes: the connection itself has real time.
+        let limit = Duration::from_secs(60);
+        let link = Arc::new(Link::new(Client::open(info).unwrap(), limit).unwrap());
+        let manual = Arc::new(ManualClock::new());
+        let clock: Arc<dyn Clock> = manual.clone();
+
+        let is_sent = async { while commands.recv().await != Some("SUBSCRIBE") {} };
+        tokio::select! {
+            _ = link.listen("c", &clock) => panic!("it was answered"),
+            () = is_sent => {}
+        }
+        // The channel is closed after LINGER, and then its subscription is ended in the same turn.
+        while !link.channels.lock().is_empty() {
+            manual.advance(LINGER);
+            tokio::task::yield_now().await;
+        }
+        drop(link.subscribing.lock().await);
+        let pong: RedisResult<Value> = redis::cmd("PING").query_async(&mut link.connection()).await;
+        pong.unwrap();
+        assert_eq!(commands.recv().await, Some("UNSUBSCRIBE"));
     }
 }

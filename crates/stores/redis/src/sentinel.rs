@@ -10,7 +10,10 @@ use redis::{
 };
 use tokio::task::JoinSet;
 
-use crate::link::{Current, Link};
+use crate::{
+    connection::kept_alive,
+    link::{Current, Link},
+};
 
 /// The longest time that the primary is looked for, and connected to.
 const CONNECTING: Duration = Duration::from_secs(1);
@@ -169,6 +172,7 @@ impl Sentinels {
         let info = found.get_connection_info().clone();
         // A user's ACL may forbid CLIENT SETINFO.
         let settings = info.redis_settings().clone().set_skip_set_lib_name();
+        let info = info.set_tcp_settings(kept_alive());
         Client::open(info.set_redis_settings(settings))
     }
 }

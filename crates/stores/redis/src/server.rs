@@ -1,6 +1,13 @@
 //! [`Server`]: where the scripts run, and the connection to it.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use biped_core::{Clock, StoreError, SystemClock};
 use redis::{
@@ -16,7 +23,7 @@ use crate::{
 };
 
 /// One server, a cluster, or the primary that sentinels name. Its operations share a connection, which the
-/// first one makes, and which reconnects on its own.
+/// first one makes, which reconnects on its own, and which is replaced if it goes silent.
 pub(crate) struct Server {
     pub(crate) target: Target,
     /// The URLs without users and passwords.
@@ -25,6 +32,26 @@ pub(crate) struct Server {
     /// The longest time that an operation takes.
     limit: Duration,
     link: Arc<Current>,
+    /// Whether it has ever answered, on any connection.
+    has_answered: AtomicBool,
+}
+
+/// An operation that waits for its answer, on the connection that it began with.
+struct Waiting<'a> {
+    server: &'a Server,
+    link: Option<Arc<Link>>,
+    since: Duration,
+}
+
+impl Drop for Waiting<'_> {
+    /// An operation that its caller drops can't tell that nothing came.
+    fn drop(&mut self) {
+        let waited = self.server.clock.now().mono.saturating_sub(self.since);
+        let link = self.link.take().filter(|link| link.has_answered());
+        if let Some(link) = link.filter(|_| waited >= self.server.patience()) {
+            self.server.part_with(&link);
+        }
+    }
 }
 
 /// What is sent, maybe twice.
@@ -62,6 +89,7 @@ impl Server {
             clock: Arc::new(SystemClock),
             limit,
             link: Arc::default(),
+            has_answered: AtomicBool::new(false),
         }
     }
 
@@ -73,6 +101,7 @@ impl Server {
             clock: self.clock.clone(),
             limit,
             link: Arc::default(),
+            has_answered: AtomicBool::new(false),
         }
     }
 
@@ -123,7 +152,6 @@ impl Server {
     }
 
     async fn twice<T: FromRedisValue>(&self, work: &Work) -> Result<T, StoreError> {
-        let before = self.link.known();
         let done = self.bounded(async {
             match self.once(work).await {
                 Err(error)
@@ -136,11 +164,7 @@ impl Server {
                 answer => answer,
             }
         });
-        let done = done.await;
-        if done.is_err() {
-            self.leave(before);
-        }
-        let answer = T::from_redis_value(done?);
+        let answer = T::from_redis_value(done.await?);
         answer.map_err(|error| self.fault(&error.into()))
     }
 
@@ -153,19 +177,23 @@ impl Server {
                 listening => listening.map(Ok),
             }
         };
-        let before = self.link.known();
         let done = self.bounded(listening).await;
-        if done.is_err() {
-            self.leave(before);
-        }
         done?.map_err(|error| self.fault(&error))
     }
 
-    /// Drops the connection that an operation began with, where another server may have taken over. A
-    /// cluster's client learns nothing from a server that stands still: it sends again what was not
-    /// answered, to the same server. A connection that is new may not have had the time to connect.
+    /// How long an operation that its caller drops must have waited for the connection to be at fault. A
+    /// caller's time may end a little earlier than the limit; one that polls drops what it waits for
+    /// after 100 ms, however well the server does.
+    fn patience(&self) -> Duration {
+        self.limit * 4 / 5
+    }
+
+    /// Drops the connection that a failed operation began with. It may lead nowhere, and nobody tells: a
+    /// firewall has forgotten it, or its server has lost power. A cluster's client learns nothing from a
+    /// server that stands still either: it sends again what was not answered, to the same server. A
+    /// connection to one server that has never answered may only need more time to connect.
     fn leave(&self, before: Option<Arc<Link>>) {
-        if let Some(link) = before.filter(|_| self.may_move()) {
+        if let Some(link) = before.filter(|link| self.may_move() || link.has_answered()) {
             self.part_with(&link);
         }
     }
@@ -176,6 +204,7 @@ impl Server {
         let is_from_server = |error: &RedisError| error.code().is_some();
         if answer.as_ref().err().is_none_or(is_from_server) {
             link.answered();
+            self.has_answered.store(true, Ordering::Relaxed);
         }
         if let Err(error) = &answer
             && (!error.is_io_error() || self.may_move())
@@ -195,21 +224,34 @@ impl Server {
         parted.iter().for_each(|link| link.end());
     }
 
+    /// Does work within the limit. After a failure, the next operation makes another connection.
     async fn bounded<T>(
         &self,
         work: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, StoreError> {
-        tokio::select! {
+        let mut waiting = Waiting {
+            server: self,
+            link: self.link.known(),
+            since: self.clock.now().mono,
+        };
+        let done = tokio::select! {
             biased;
             done = work => done.map_err(|error| self.fault(&error)),
-            () = self.clock.sleep(self.limit) => {
-                let mut why = format!("does not respond within {} ms", self.limit.as_millis());
-                if !self.link.known().is_some_and(|link| link.has_answered()) {
-                    why = format!("{why}: {}", fault::NEVER_ANSWERED);
-                }
-                Err(self.refused(&why))
-            }
+            () = self.clock.sleep(self.limit) => Err(self.silent()),
+        };
+        let before = waiting.link.take();
+        if done.is_err() {
+            self.leave(before);
         }
+        done
+    }
+
+    fn silent(&self) -> StoreError {
+        let mut why = format!("does not respond within {} ms", self.limit.as_millis());
+        if !self.has_answered.load(Ordering::Relaxed) {
+            why = format!("{why}: {}", fault::NEVER_ANSWERED);
+        }
+        self.refused(&why)
     }
 
     /// The error of a command, without what was sent: a server may repeat that.
@@ -229,13 +271,91 @@ impl Server {
         }
     }
 
-    /// Whether there is a connection, and the server has never answered on it.
+    /// Whether there is a connection, and the server has never answered on any.
     fn has_never_answered(&self) -> bool {
-        self.link.known().is_some_and(|link| !link.has_answered())
+        self.link.known().is_some() && !self.has_answered.load(Ordering::Relaxed)
     }
 
     /// An error that says what is wrong with the server.
     pub(crate) fn refused(&self, why: &str) -> StoreError {
         StoreError::new(format!("the Redis server at {} {why}", self.shown))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use biped_testing::ManualClock;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    };
+
+    use super::*;
+
+    /// Far more than a busy machine takes: the connection itself has real time.
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// Answers each request with its number, the second PING only after the next. Says when it got one.
+    async fn answer(mut socket: TcpStream, heard: UnboundedSender<usize>) {
+        let mut request = [0; 4096];
+        for number in 0.. {
+            let read = socket.read(&mut request).await;
+            if read.is_err() || read.is_ok_and(|read| read == 0) {
+                return;
+            }
+            heard.send(number).unwrap();
+            let answer = match number {
+                0 => "+OK\r\n".to_owned(),
+                2 => continue,
+                3 => ":2\r\n:3\r\n".to_owned(),
+                number => format!(":{number}\r\n"),
+            };
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+    }
+
+    async fn served(clock: Arc<ManualClock>) -> (Server, UnboundedReceiver<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let (heard, requests) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(answer(socket, heard.clone()));
+            }
+        });
+        let mut server = Server::at(Address::new(&url.into(), None).unwrap(), LIMIT);
+        server.clock = clock;
+        (server, requests)
+    }
+
+    async fn ask(server: &Server) -> u8 {
+        let mut ping = Pipeline::new();
+        ping.cmd("PING");
+        let [number]: [u8; 1] = server.ask(ping).await.unwrap();
+        number
+    }
+
+    /// What answers after an operation was dropped that had waited.
+    async fn next_after_one_dropped(waited: Duration) -> u8 {
+        let clock = Arc::new(ManualClock::new());
+        let (server, mut requests) = served(clock.clone()).await;
+        assert_eq!(ask(&server).await, 1);
+        let silent = async { while requests.recv().await != Some(2) {} };
+        tokio::select! {
+            answered = ask(&server) => panic!("it was answered: {answered}"),
+            () = async { silent.await; clock.advance(waited) } => {}
+        }
+        ask(&server).await
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_is_replaced_though_its_operations_are_dropped() {
+        assert_eq!(next_after_one_dropped(LIMIT * 9 / 10).await, 1);
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_is_dropped_early_leaves_the_connection() {
+        assert_eq!(next_after_one_dropped(LIMIT * 2 / 5).await, 3);
     }
 }

@@ -121,6 +121,7 @@ async fn answering(connections: Vec<Vec<&'static str>>) -> Arc<RedisStore> {
 const KEY: TokenKey = TokenKey::from_bytes([7; 32]);
 const WELCOME: &str = "+OK\r\n";
 const NOTHING: &str = "_\r\n";
+const SILENCE: &str = "";
 
 #[tokio::test]
 async fn what_a_server_refuses_is_told_by_its_code_and_without_what_was_sent() {
@@ -195,6 +196,25 @@ async fn nodes_that_are_not_there_are_told_as_such() {
     let store = RedisStore::cluster(&urls, None).unwrap();
     let error = found(&store).await.unwrap_err();
     assert!(error.contains("no node of the cluster answers"), "{error}");
+}
+
+/// As a firewall does that has forgotten a connection: nobody is told that it leads nowhere.
+#[tokio::test]
+async fn a_connection_that_has_gone_silent_is_replaced() {
+    let silent = vec![WELCOME, NOTHING, SILENCE];
+    let store = answering(vec![silent, vec![WELCOME, NOTHING]]).await;
+    assert_eq!(found(&store).await, Ok(None));
+    for _ in 0..40 {
+        match store.get(&KEY).await {
+            Ok(found) => return assert_eq!(found, None),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains("does not respond within"), "{error}");
+                assert!(!error.contains("rediss://"), "{error}");
+            }
+        }
+    }
+    panic!("no other connection was made");
 }
 
 #[tokio::test]

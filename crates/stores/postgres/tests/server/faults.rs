@@ -47,7 +47,7 @@ pub(crate) async fn until_found(store: &PostgresStore, key: &TokenKey) -> Stored
     panic!("the store is not well again: {:?}", store.get(key).await);
 }
 
-async fn stored(store: &PostgresStore) -> TokenKey {
+pub(crate) async fn stored(store: &PostgresStore) -> TokenKey {
     let key = a_key();
     connected(store).await;
     assert!(store.put(&key, &token(1), None).await.unwrap());
@@ -85,7 +85,7 @@ async fn a_server_that_hangs_is_told_and_one_that_goes_on_is_used() {
 
 /// The way to a server, on which the connections of before are silent from now on: neither end learns that the
 /// other is gone.
-async fn losing(server: u16, lost: Arc<AtomicBool>) -> u16 {
+pub(crate) async fn losing(server: u16, lost: Arc<AtomicBool>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
