@@ -54,10 +54,7 @@ impl Client {
     }
 
     pub(crate) fn refused(&self, error: &Error, failure: &FetchFailure, now: &Now) {
-        let FetchFailure {
-            secrets, lenders, ..
-        } = failure;
-        Refusal::renew(&mut self.refusal(), error, secrets, lenders, now);
+        Refusal::renew(&mut self.refusal(), error, failure, now);
         self.refusals.fetch_add(1, Ordering::Relaxed);
     }
 

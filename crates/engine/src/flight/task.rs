@@ -219,7 +219,9 @@ impl FlightTask {
         if let Some(recheck) = self.flight.recheck() {
             let http = self.engine.http.of(id);
             let reading = SourceContext::new(clock).with_http(http);
-            if !recheck.any_changed(&reading).await {
+            let is_over = recheck.is_in_entry
+                && Box::pin(self.engine.may_send_credential(&*self.provider)).await;
+            if !is_over && !recheck.any_changed(&reading).await {
                 return Err(FlightFailure::Known(recheck.refusal).into());
             }
             self.flight.recheck_passed();

@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use biped_core::{Error, Generation, Now, TokenKey};
 
 use crate::{
-    failure::{FetchFailure, FlightFailure, KeyConsequence, KeySituation},
+    failure::{FlightFailure, KeyConsequence, KeySituation},
     flight::{Flight, demand::Demand},
     key::{
         cached::CachedToken,
@@ -324,16 +324,8 @@ impl KeyState {
                 };
                 Some(wait)
             }
-            (
-                KeyConsequence::RequestRefused,
-                FlightFailure::Fetch(FetchFailure {
-                    error,
-                    secrets,
-                    lenders,
-                    ..
-                }),
-            ) => {
-                Refusal::renew(&mut setbacks.refusal, error, secrets, lenders, now);
+            (KeyConsequence::RequestRefused, FlightFailure::Fetch(failure)) => {
+                Refusal::renew(&mut setbacks.refusal, &failure.error, failure, now);
                 let refusal = setbacks.refusal.as_ref();
                 refusal.map(|refusal| refusal.probe_at.saturating_sub(now.mono))
             }

@@ -395,6 +395,55 @@ async fn a_refused_credential_is_never_sent_again() {
 }
 
 #[tokio::test]
+async fn a_new_seed_ends_a_refusal_in_every_process_within_seconds() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    fleet.vendor.state.lock().unwrap().revoked = true;
+    // One sends the credential, one reads of it in the store, and a third seeds the account anew.
+    let [sender, reader, seeder] = fleet.processes();
+    for _ in 0..8 {
+        for process in [&sender, &reader] {
+            assert_eq!(failure(&process.source).await.kind(), ErrorKind::Refused);
+        }
+        fleet.clock.advance(Duration::from_secs(900));
+    }
+    for process in [&sender, &reader] {
+        failure(&process.source).await;
+    }
+    assert_eq!(fleet.vendor.requests(), 1);
+    *fleet.vendor.state.lock().unwrap() = Account {
+        current: 7,
+        ..Account::default()
+    };
+    seeder.source.seed("R-7".into(), false).await.unwrap();
+    fleet.clock.advance(Duration::from_secs(2));
+    assert_eq!(text(&sender.source).await, "t-7");
+    settle().await;
+    assert_eq!(text(&reader.source).await, "t-7");
+    assert_eq!(fleet.vendor.requests(), 1, "with the new credential");
+}
+
+#[tokio::test]
+async fn looking_at_a_refused_credential_again_asks_nothing_but_the_store() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    fleet.vendor.state.lock().unwrap().revoked = true;
+    let process = fleet.process();
+    for down in [false, true, false] {
+        process.store.set_down(down);
+        for _ in 0..5 {
+            let asked = ask(&process.source);
+            process.stage.pass(0.5).await;
+            let error = asked.await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+            fleet.clock.advance(Duration::from_secs(1));
+        }
+    }
+    assert_eq!(fleet.vendor.requests(), 1);
+    assert_eq!(process.source.status().fetches, 1);
+}
+
+#[tokio::test]
 async fn a_refusal_of_something_else_leaves_the_credential_ready() {
     let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
