@@ -271,7 +271,7 @@ impl FlightTask {
             let borrowed = Box::pin(self.engine.borrow(&*self.provider, replacement)).await;
             lent = borrowed.map_err(FlightFailure::Known)?;
         }
-        let (permit, lease) = loop {
+        let (mut permit, lease) = loop {
             let (permit, lease) = match session {
                 None => (self.permit().await?, None),
                 Some(session) => match Box::pin(self.consult_store(session)).await? {
@@ -293,6 +293,7 @@ impl FlightTask {
             return Err(put_off.into());
         }
         let generation = self.next_generation(lease.as_ref());
+        permit.set_used(true);
         let answer = match session {
             None => self.ask(None, &lent).await,
             Some(session) => {
@@ -300,6 +301,11 @@ impl FlightTask {
                 Box::pin(session.holding(lease, self.ask(identity.as_ref(), &lent))).await
             }
         };
+        permit.set_used(
+            answer
+                .as_ref()
+                .map_or_else(|failure| failure.sent, |_| true),
+        );
         let replay = answer.as_ref().is_err_and(|failure| self.renews(failure));
         if let Err(failure) = &answer
             && !replay

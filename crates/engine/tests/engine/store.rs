@@ -1244,3 +1244,55 @@ async fn what_a_failed_holder_wrote_is_cut_and_escaped_like_a_vendors_words() {
     assert!(!shown.contains('\u{1b}'));
     assert!(shown.len() < 20_000, "{}", shown.len());
 }
+
+/// A process of the fleet whose endpoint gets four requests a minute.
+fn slow_process(fleet: &Fleet) -> Stage {
+    let settings = Settings::default().fetches_per_minute(Some(4));
+    Stage::sharing_with(&fleet.clock, &fleet.store, settings)
+}
+
+#[tokio::test]
+async fn waiting_for_anothers_lease_uses_up_no_rate() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let (holder, other) = fleet.process();
+    holder.http.close_gate();
+    holder.http.push(Reply::token("t-1", 1000));
+    let fetching = ask(&other);
+    holder.http.arrivals(1).await;
+    let stage = slow_process(&fleet);
+    stage.http.answer_with(|_, _| Reply::token("t-2", 1000));
+    let waiting = ask(&stage.source());
+    stage.pass(1.0).await;
+    assert!(!waiting.is_finished());
+    holder.http.open_gate();
+    stage.pass(0.3).await;
+    assert!(waiting.is_finished(), "the token is in the store");
+    assert_eq!(waiting.await.unwrap().unwrap(), "t-1");
+    fetching.await.unwrap().unwrap();
+    // Nor does another key wait for a turn that was not used.
+    let next = ask(&stage.tenant(1));
+    settle().await;
+    assert!(next.is_finished());
+    assert_eq!(next.await.unwrap().unwrap(), "t-2");
+    assert_eq!(stage.http.count(), 1);
+}
+
+#[tokio::test]
+async fn a_turn_that_is_not_used_goes_to_the_next_at_once() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let stage = slow_process(&fleet);
+    stage.http.answer_with(|_, _| Reply::token("t", 1000));
+    let source = stage.source();
+    let key = source.store_key().await.unwrap();
+    let claimed = fleet.store.inner.lease(&key, seconds(5.0), None).await;
+    claimed.unwrap();
+    // The first has the turn while it asks the store for the lease, and the second waits for the next.
+    fleet.store.set(Fault::Slow(seconds(0.05)));
+    let callers = [ask(&source), ask(&stage.tenant(1))];
+    stage.pass(1.0).await;
+    assert!(callers[1].is_finished());
+    assert_eq!(stage.http.count(), 1);
+    callers.iter().for_each(tokio::task::JoinHandle::abort);
+}
