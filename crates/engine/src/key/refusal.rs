@@ -29,6 +29,8 @@ pub(crate) struct Recheck {
     pub(crate) lenders: Vec<Arc<dyn Lender>>,
     /// The account's entry says that the credential was refused.
     pub(crate) is_in_entry: bool,
+    /// The client itself was refused, and not a request alone.
+    pub(crate) is_of_client: bool,
     /// The error of a flight that finds none of them changed.
     pub(crate) refusal: Error,
 }
@@ -122,6 +124,7 @@ impl Refusal {
                 secrets: self.secrets.clone(),
                 lenders: self.lenders.clone(),
                 is_in_entry: self.is_in_entry,
+                is_of_client: self.error.refuses_client(),
                 refusal: self.told(now),
             });
         }

@@ -1135,6 +1135,36 @@ async fn a_token_from_the_store_does_not_make_a_refused_secret_right() {
     assert_eq!(second.http.count(), 1);
 }
 
+#[tokio::test]
+async fn a_token_from_the_store_ends_the_refusal_of_a_secret_that_has_changed() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    let tenant = |stage: &Stage, number: i64| {
+        let provider = TestProvider::default().secret(SecretRef::file(&path));
+        let request = TokenRequest::new().param("tenant", number);
+        stage.manager.source(Arc::new(provider), request)
+    };
+    std::fs::write(&path, "old").unwrap();
+    let [(first, _), (second, _)] = [fleet.process(), fleet.process()];
+    second
+        .http
+        .answer_with(|_, _| Reply::error(401, "invalid_client"));
+    failure(&tenant(&second, 1)).await;
+    std::fs::write(&path, "new").unwrap();
+    first.http.answer_with(|_, _| Reply::token("t", 1000));
+    for number in 1..=5 {
+        text(&tenant(&first, number)).await;
+        settle().await;
+    }
+    fleet.advance(1.0);
+    for number in 1..=5 {
+        assert_eq!(text(&tenant(&second, number)).await, "t", "{number}");
+    }
+    assert_eq!(second.http.count(), 1);
+}
+
 #[test]
 fn what_was_rejected_is_told_to_the_store_though_a_flight_ended_in_the_middle_of_it() {
     let _limit = biped_testing::TimeLimit::start();
