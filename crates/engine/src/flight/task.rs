@@ -415,14 +415,17 @@ impl FlightTask {
         self.flight.patience(settings.max_wait, &clock.now())
     }
 
-    /// The generation of the token to be fetched.
+    /// The generation of the token to be fetched. It is the newest from now on, so that the token is
+    /// forgotten with the others if they are forgotten while it is being fetched.
     fn next_generation(&self, lease: Option<&Lease>) -> Generation {
-        let newest = self.key.state().newest;
-        match lease {
+        let mut state = self.key.state();
+        let newest = state.newest;
+        state.newest = match lease {
             // The store's clock numbers the fleet's tokens; ours may be ahead of it.
             Some(lease) => lease.generation.max(Generation(newest.0.saturating_add(1))),
             None => newest.next(self.engine.clock.now().wall),
-        }
+        };
+        state.newest
     }
 
     pub(super) fn cached(

@@ -37,7 +37,7 @@ pub(crate) struct KeyState {
     pub(crate) flight: Option<Arc<Flight>>,
     /// No fetch before this moment, in nanoseconds: the least time between two of them.
     rest_until: u64,
-    /// The newest generation that was handed out for this key.
+    /// The newest generation of this key: of a token, or of one that is being fetched.
     pub(crate) newest: Generation,
     /// What most keys have none of.
     setbacks: Option<Box<Setbacks>>,
