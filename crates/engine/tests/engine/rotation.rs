@@ -274,6 +274,37 @@ async fn a_process_that_ends_at_any_step_loses_no_account() {
 }
 
 #[tokio::test]
+async fn a_lost_answer_is_remembered_until_the_vendor_judges_the_credential() {
+    let _limit = biped_testing::TimeLimit::start();
+    for accepts in [false, true] {
+        let fleet = Fleet::new();
+        let first = fleet.process();
+        first.store.stop_after(LOST);
+        let asked = ask(&first.source);
+        first.stage.pass(0.1).await;
+        asked.abort();
+        fleet.clock.advance(Duration::from_secs(3600));
+
+        // Something else is refused, which says nothing of the credential.
+        let second = fleet.process();
+        second.stage.http.answer_with(move |_, _| match accepts {
+            false => Reply::error(400, "invalid_scope"),
+            true => Reply::token("kept", 1000),
+        });
+        let asked = ask(&second.source);
+        second.stage.pass(5.0).await;
+        assert_eq!(asked.await.unwrap().is_ok(), accepts);
+        assert_eq!(second.state().await, Some((CredentialState::Ready, 0)));
+
+        fleet.pass_a_life();
+        let error = failure(&fleet.process().source).await;
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        let is_told = error.to_string().contains("of 12:00:00 was lost");
+        assert_eq!(is_told, !accepts, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn while_the_store_is_down_the_new_credential_is_held() {
     let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
