@@ -54,15 +54,21 @@ impl Client {
     }
 
     pub(crate) fn refused(&self, error: &Error, failure: &FetchFailure, now: &Now) {
-        let FetchFailure {
-            secrets, lenders, ..
-        } = failure;
-        Refusal::renew(&mut self.refusal(), error, secrets, lenders, now);
+        let mut refusal = self.refusal();
+        Refusal::renew(&mut refusal, error, failure, now);
         self.refusals.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn accepted(&self) {
         *self.refusal() = None;
+    }
+
+    /// Ends the refusal of a secret that has changed, unless there were others since `refusals`.
+    pub(crate) fn secret_changed(&self, refusals: u64) {
+        let mut refusal = self.refusal();
+        if self.refusals() == refusals {
+            *refusal = None;
+        }
     }
 
     pub(crate) fn is_refused(&self) -> bool {

@@ -8,17 +8,20 @@ use std::{sync::Arc, time::Duration};
 
 use biped_core::{Clock, Error, FetchLimit, Now};
 
-pub(crate) use self::semaphore::{Permit, QueuePosition, Requester};
-use self::{pace::Pace, semaphore::PrioritySemaphore};
+pub(crate) use self::semaphore::{QueuePosition, Requester};
+use self::{
+    pace::Pace,
+    semaphore::{self as places, PrioritySemaphore},
+};
 use crate::{
     settings::Settings,
-    sync::{Mutex, lock},
+    sync::{Mutex, Notify, lock},
 };
 
 /// A token endpoint, and what it can take.
 pub(crate) struct Endpoint {
     requests: Arc<PrioritySemaphore>,
-    rate: Option<Rate>,
+    rate: Option<Arc<Rate>>,
     /// Nothing is sent before this moment, because of this error.
     pause: Mutex<Option<(Duration, Error)>>,
 }
@@ -28,6 +31,21 @@ pub(crate) struct Endpoint {
 struct Rate {
     turn: Arc<PrioritySemaphore>,
     pace: Mutex<Pace>,
+    /// A slot was given back.
+    freed: Notify,
+}
+
+/// The right to send one request. Who sends none with it takes nothing of the rate.
+pub(crate) struct Permit {
+    place: places::Permit,
+    slot: Option<Slot>,
+}
+
+/// A moment at which the rate allows a request; given back when dropped, unless one was sent.
+struct Slot {
+    rate: Arc<Rate>,
+    at: Duration,
+    is_used: bool,
 }
 
 impl Endpoint {
@@ -40,9 +58,12 @@ impl Endpoint {
         };
         Arc::new(Self {
             requests: PrioritySemaphore::new(settings.concurrent_fetches),
-            rate: pace.map(|pace| Rate {
-                turn: PrioritySemaphore::new(1),
-                pace: Mutex::new(pace),
+            rate: pace.map(|pace| {
+                Arc::new(Rate {
+                    turn: PrioritySemaphore::new(1),
+                    pace: Mutex::new(pace),
+                    freed: Notify::new(),
+                })
             }),
             pause: Mutex::default(),
         })
@@ -81,21 +102,17 @@ impl Endpoint {
         clock: &dyn Clock,
     ) -> Permit {
         let Some(rate) = &self.rate else {
-            return self.requests.acquire(requester).await;
+            let place = self.requests.acquire(requester).await;
+            return Permit { place, slot: None };
         };
         loop {
             let turn = rate.turn.acquire(requester).await;
-            let permit = self.requests.acquire(requester).await;
-            let now = clock.now().mono;
-            let slot = lock(&rate.pace).next_slot().max(now);
-            if slot > now {
-                clock.sleep(slot - now).await;
-            }
+            let place = self.requests.acquire(requester).await;
+            let at = rate.next_slot(clock).await;
             // Either may have gone to another requester while this one's runtime stood still.
-            if turn.is_still_held() && permit.is_still_held() {
-                // The slot is taken when the permit is used, so a requester that gave up waiting takes none.
-                lock(&rate.pace).take(slot);
-                return permit;
+            if turn.is_still_held() && place.is_still_held() {
+                let slot = Some(rate.take(at));
+                return Permit { place, slot };
             }
         }
     }
@@ -107,5 +124,57 @@ impl Endpoint {
             rate.turn.pass_over_lost(now);
         }
         self.requests.pass_over_lost(now);
+    }
+}
+
+impl Rate {
+    /// Waits for the next slot, and returns it.
+    async fn next_slot(&self, clock: &dyn Clock) -> Duration {
+        loop {
+            let mut freed = std::pin::pin!(self.freed.notified());
+            freed.as_mut().enable();
+            let now = clock.now().mono;
+            let slot = lock(&self.pace).next_slot().max(now);
+            if slot == now {
+                return slot;
+            }
+            tokio::select! {
+                biased;
+                () = clock.sleep(slot - now) => return slot,
+                () = freed => {}
+            }
+        }
+    }
+
+    fn take(self: &Arc<Self>, at: Duration) -> Slot {
+        lock(&self.pace).take(at);
+        Slot {
+            rate: self.clone(),
+            at,
+            is_used: false,
+        }
+    }
+}
+
+impl Permit {
+    /// Whether it was not given to another requester meanwhile.
+    pub(crate) fn is_still_held(&self) -> bool {
+        self.place.is_still_held()
+    }
+
+    /// Notes whether a request is sent with it, or may have been.
+    pub(crate) fn set_used(&mut self, is_used: bool) {
+        if let Some(slot) = &mut self.slot {
+            slot.is_used = is_used;
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if !self.is_used {
+            lock(&self.rate.pace).give_back(self.at);
+            self.rate.freed.notify_waiters();
+        }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct FetchFailure {
     pub(crate) lenders: Vec<Arc<dyn Lender>>,
     /// The request presented something that only this process has.
     pub(crate) is_own: bool,
+    /// The vendor refused the account's credential, and the entry in the store keeps it from being sent.
+    pub(crate) is_in_entry: bool,
 }
 
 /// Why a flight ends without a token.
@@ -267,6 +269,7 @@ impl From<Error> for FetchFailure {
             sent: true,
             lenders: Vec::new(),
             is_own: false,
+            is_in_entry: false,
         }
     }
 }

@@ -46,6 +46,7 @@ pub(crate) struct Flight {
     demand: SharedDemand,
     /// What has to change before it may ask, where that is so.
     recheck: Mutex<Option<Recheck>>,
+    ends_refusal: AtomicBool,
     queue: Queued,
     span: OnceLock<Span>,
     /// How often the client had been refused before this flight was allowed to start.
@@ -77,6 +78,7 @@ impl Flight {
             heartbeat: AtomicU64::new(nanos(now.mono)),
             demand: SharedDemand::new(urgent, demand),
             recheck: Mutex::new(recheck),
+            ends_refusal: AtomicBool::new(false),
             queue: Queued::default(),
             span: OnceLock::new(),
             refusals_seen: demand.refusals,
@@ -169,7 +171,15 @@ impl Flight {
 
     /// A secret changed: from now on it is a flight like any other.
     pub(crate) fn recheck_passed(&self) {
-        *lock(&self.recheck) = None;
+        let passed = lock(&self.recheck).take();
+        let is_of_client = passed.is_some_and(|recheck| recheck.is_of_client);
+        self.ends_refusal.store(is_of_client, Ordering::Relaxed);
+    }
+
+    /// Whether the secret that the client was refused for has changed, so that also a token from the
+    /// store ends the refusal.
+    pub(crate) fn ends_refusal(&self) -> bool {
+        self.ends_refusal.load(Ordering::Relaxed)
     }
 
     /// Whether it waits for its turn at the endpoint.

@@ -6,8 +6,8 @@ mod tenant;
 use std::{fmt, sync::Arc, time::Duration};
 
 use biped_core::{
-    BaseUrls, Clock, Error, Inspection, Now, ParamValue, Proof, Provider, References, SetParam,
-    Token, TokenKey, TokenRequest,
+    BaseUrls, Clock, Error, Generation, Inspection, Now, ParamValue, Proof, Provider, References,
+    SetParam, Token, TokenKey, TokenRequest,
 };
 use tracing::Instrument as _;
 use url::Url;
@@ -323,17 +323,7 @@ impl TokenSource {
     pub async fn forget(&self) -> Result<(), Error> {
         self.check_tenant()?;
         let Self { engine, key, .. } = self;
-        let through = {
-            let mut state = key.state();
-            let now = engine.clock.now();
-            let current = key.slot.load();
-            let served = current.as_ref().map(|token| token.generation());
-            let through = state.newest.max(served.unwrap_or_default()).next(now.wall);
-            state.forget(through, &now);
-            key.slot.clear(&mut state);
-            engine.note_untold(&mut state);
-            through
-        };
+        let mut through = self.forget_here(Generation::default());
         let Some(shared) = &engine.shared else {
             return Ok(());
         };
@@ -348,7 +338,13 @@ impl TokenSource {
                 .filter(|own| Some(*own) != stored),
         ];
         for name in names.into_iter().flatten() {
+            // The store's clock numbers the fleet's tokens, and may be ahead of this process's.
+            let stored = shared.generation(&name).await;
+            if let Some(stored) = stored.as_ref().ok().filter(|stored| **stored > through) {
+                through = self.forget_here(*stored);
+            }
             shared.forget(&name, through).await?;
+            stored?;
         }
         // Should the secrets be readable again, the next flight tells it.
         own.map_err(|error| {
@@ -362,6 +358,22 @@ impl TokenSource {
         })?;
         key.state().told(through);
         Ok(())
+    }
+
+    /// Forgets here what there is, and notes that the store is to be told. Returns the newest generation
+    /// that is forgotten: `stored` or a later one.
+    fn forget_here(&self, stored: Generation) -> Generation {
+        let Self { engine, key, .. } = self;
+        let mut state = key.state();
+        let now = engine.clock.now();
+        let current = key.slot.load();
+        let served = current.as_ref().map(|token| token.generation());
+        let newest = state.newest.max(served.unwrap_or_default()).max(stored);
+        let through = newest.next(now.wall);
+        state.forget(through, &now);
+        key.slot.clear(&mut state);
+        engine.note_untold(&mut state);
+        through
     }
 
     /// Returns what the vendor says that these credentials are good for; `None` where it doesn't say.

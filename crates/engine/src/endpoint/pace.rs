@@ -53,7 +53,7 @@ impl Pace {
         }
     }
 
-    /// A request is sent at this moment.
+    /// A request may be sent at this moment.
     pub(super) fn take(&mut self, slot: Duration) {
         match self {
             Self::Even { spacing, next } => *next = slot.saturating_add(*spacing),
@@ -62,6 +62,20 @@ impl Pace {
                     sent.pop_front();
                 }
                 sent.push_back(slot);
+            }
+        }
+    }
+
+    /// No request was sent at this moment.
+    pub(super) fn give_back(&mut self, slot: Duration) {
+        match self {
+            // If another was taken after it, the spacing holds between that one and the next.
+            Self::Even { spacing, next } if *next == slot.saturating_add(*spacing) => *next = slot,
+            Self::Even { .. } => {}
+            Self::Within { sent, .. } => {
+                if let Some(at) = sent.iter().rposition(|it| *it == slot) {
+                    sent.remove(at);
+                }
             }
         }
     }

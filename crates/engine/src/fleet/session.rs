@@ -185,6 +185,16 @@ impl SharedStore {
         Ok(self.store.forget(key, through, TOMBSTONE).await?)
     }
 
+    /// The generation of the token that is stored, usable or not; none that no clock may have said.
+    pub(crate) async fn generation(&self, key: &TokenKey) -> Result<Generation, Error> {
+        let stored = self.store.get(key).await?;
+        let generation = stored.map(|stored| stored.generation);
+        let now = self.clock.now().wall;
+        Ok(generation
+            .filter(|it| it.is_plausible(now))
+            .unwrap_or_default())
+    }
+
     /// Reads what is stored, expired or not, to be shown.
     pub(crate) async fn peek(&self, key: &TokenKey) -> Result<Option<Token>, Error> {
         let stored = self.store.get(key).await?;

@@ -48,6 +48,9 @@ impl FlightTask {
         }
         if from_store {
             self.flight.set_from_store();
+            if self.flight.ends_refusal() {
+                self.key.client.secret_changed(self.flight.refusals_seen);
+            }
         } else {
             self.key.client.accepted();
             self.key.fetches.fetch_add(1, Ordering::Relaxed);

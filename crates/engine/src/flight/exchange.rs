@@ -141,6 +141,7 @@ impl Engine {
                 sent,
                 lenders: lenders(lent, &refused_inputs),
                 is_own,
+                is_in_entry: false,
             });
         }
     }

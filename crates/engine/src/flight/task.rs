@@ -219,7 +219,9 @@ impl FlightTask {
         if let Some(recheck) = self.flight.recheck() {
             let http = self.engine.http.of(id);
             let reading = SourceContext::new(clock).with_http(http);
-            if !recheck.any_changed(&reading).await {
+            let is_over = recheck.is_in_entry
+                && Box::pin(self.engine.may_send_credential(&*self.provider)).await;
+            if !is_over && !recheck.any_changed(&reading).await {
                 return Err(FlightFailure::Known(recheck.refusal).into());
             }
             self.flight.recheck_passed();
@@ -269,7 +271,7 @@ impl FlightTask {
             let borrowed = Box::pin(self.engine.borrow(&*self.provider, replacement)).await;
             lent = borrowed.map_err(FlightFailure::Known)?;
         }
-        let (permit, lease) = loop {
+        let (mut permit, lease) = loop {
             let (permit, lease) = match session {
                 None => (self.permit().await?, None),
                 Some(session) => match Box::pin(self.consult_store(session)).await? {
@@ -291,6 +293,7 @@ impl FlightTask {
             return Err(put_off.into());
         }
         let generation = self.next_generation(lease.as_ref());
+        permit.set_used(true);
         let answer = match session {
             None => self.ask(None, &lent).await,
             Some(session) => {
@@ -298,6 +301,11 @@ impl FlightTask {
                 Box::pin(session.holding(lease, self.ask(identity.as_ref(), &lent))).await
             }
         };
+        permit.set_used(
+            answer
+                .as_ref()
+                .map_or_else(|failure| failure.sent, |_| true),
+        );
         let replay = answer.as_ref().is_err_and(|failure| self.renews(failure));
         if let Err(failure) = &answer
             && !replay
@@ -407,14 +415,17 @@ impl FlightTask {
         self.flight.patience(settings.max_wait, &clock.now())
     }
 
-    /// The generation of the token to be fetched.
+    /// The generation of the token to be fetched. It is the newest from now on, so that the token is
+    /// forgotten with the others if they are forgotten while it is being fetched.
     fn next_generation(&self, lease: Option<&Lease>) -> Generation {
-        let newest = self.key.state().newest;
-        match lease {
+        let mut state = self.key.state();
+        let newest = state.newest;
+        state.newest = match lease {
             // The store's clock numbers the fleet's tokens; ours may be ahead of it.
             Some(lease) => lease.generation.max(Generation(newest.0.saturating_add(1))),
             None => newest.next(self.engine.clock.now().wall),
-        }
+        };
+        state.newest
     }
 
     pub(super) fn cached(

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use biped_core::{Error, Now, SecretUse};
 
 use crate::{
-    failure::probe_after,
+    failure::{FetchFailure, probe_after},
     input::Lender,
     settings::{FIRST_PROBE, SECRET_RECHECK},
 };
@@ -21,12 +21,16 @@ pub(crate) enum Permission {
     Denied(Error),
 }
 
-/// The secrets that were refused, to be read again before anything is sent.
+/// What was refused, to be looked at again before anything is sent.
 #[derive(Clone)]
 pub(crate) struct Recheck {
     pub(crate) secrets: Vec<SecretUse>,
     /// The keys of other providers whose tokens were refused.
     pub(crate) lenders: Vec<Arc<dyn Lender>>,
+    /// The account's entry says that the credential was refused.
+    pub(crate) is_in_entry: bool,
+    /// The client itself was refused, and not a request alone.
+    pub(crate) is_of_client: bool,
     /// The error of a flight that finds none of them changed.
     pub(crate) refusal: Error,
 }
@@ -47,6 +51,7 @@ pub(crate) struct Refusal {
     pub(crate) error: Error,
     secrets: Vec<SecretUse>,
     lenders: Vec<Arc<dyn Lender>>,
+    is_in_entry: bool,
     probes: u32,
     /// A probe is under way.
     probing: bool,
@@ -59,8 +64,7 @@ impl Refusal {
     pub(crate) fn renew(
         slot: &mut Option<Box<Self>>,
         error: &Error,
-        secrets: &[SecretUse],
-        lenders: &[Arc<dyn Lender>],
+        failure: &FetchFailure,
         now: &Now,
     ) {
         // Requests that were under way together count once.
@@ -69,8 +73,9 @@ impl Refusal {
         });
         let mut refusal = Self {
             error: error.clone(),
-            secrets: secrets.to_vec(),
-            lenders: lenders.to_vec(),
+            secrets: failure.secrets.clone(),
+            lenders: failure.lenders.clone(),
+            is_in_entry: failure.is_in_entry,
             probes,
             probing: false,
             probe_at: now.mono.saturating_add(probe_after(error, probes)),
@@ -95,7 +100,9 @@ impl Refusal {
 
     /// The error, where neither a probe nor a recheck is due.
     pub(crate) fn blocked_by(&self, now: &Now) -> Option<Error> {
-        let may_differ = !self.secrets.is_empty() || self.lenders.iter().any(|it| it.has_another());
+        let may_differ = self.is_in_entry
+            || !self.secrets.is_empty()
+            || self.lenders.iter().any(|it| it.has_another());
         let recheck = now.mono >= self.recheck_at && may_differ;
         (self.is_in_force(now) && !recheck).then(|| self.told(now))
     }
@@ -116,6 +123,8 @@ impl Refusal {
             return Permission::AfterRecheck(Recheck {
                 secrets: self.secrets.clone(),
                 lenders: self.lenders.clone(),
+                is_in_entry: self.is_in_entry,
+                is_of_client: self.error.refuses_client(),
                 refusal: self.told(now),
             });
         }

@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use biped_core::{Error, Generation, Now, TokenKey};
 
 use crate::{
-    failure::{FetchFailure, FlightFailure, KeyConsequence, KeySituation},
+    failure::{FlightFailure, KeyConsequence, KeySituation},
     flight::{Flight, demand::Demand},
     key::{
         cached::CachedToken,
@@ -37,7 +37,7 @@ pub(crate) struct KeyState {
     pub(crate) flight: Option<Arc<Flight>>,
     /// No fetch before this moment, in nanoseconds: the least time between two of them.
     rest_until: u64,
-    /// The newest generation that was handed out for this key.
+    /// The newest generation of this key: of a token, or of one that is being fetched.
     pub(crate) newest: Generation,
     /// What most keys have none of.
     setbacks: Option<Box<Setbacks>>,
@@ -324,16 +324,8 @@ impl KeyState {
                 };
                 Some(wait)
             }
-            (
-                KeyConsequence::RequestRefused,
-                FlightFailure::Fetch(FetchFailure {
-                    error,
-                    secrets,
-                    lenders,
-                    ..
-                }),
-            ) => {
-                Refusal::renew(&mut setbacks.refusal, error, secrets, lenders, now);
+            (KeyConsequence::RequestRefused, FlightFailure::Fetch(failure)) => {
+                Refusal::renew(&mut setbacks.refusal, &failure.error, failure, now);
                 let refusal = setbacks.refusal.as_ref();
                 refusal.map(|refusal| refusal.probe_at.saturating_sub(now.mono))
             }

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use biped_core::{Account, Error, SecretString, Timestamp};
+use biped_core::{Account, Error, Provider, SecretString, Timestamp};
 
 use super::{
     entry::{Entry, State},
     refresh::account_key,
     turn::{contended, salt},
 };
-use crate::source::TokenSource;
+use crate::{engine::Engine, source::TokenSource};
 
 /// How long a refresh that is under way is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,6 +52,25 @@ impl CredentialState {
     }
 }
 
+impl Engine {
+    /// The entry of the provider's account, read without its lock. `None` without an account, too.
+    async fn entry(&self, provider: &dyn Provider) -> Result<Option<Entry>, Error> {
+        let Some(account) = provider.account() else {
+            return Ok(None);
+        };
+        let cx = self.context(provider, 0, None);
+        let key = account_key(account, &cx).await?;
+        self.rotations.peek(&key, &*self.clock).await
+    }
+
+    /// Whether the account's credential is not refused any more, because the account was seeded anew. A
+    /// store that can't tell doesn't say so.
+    pub(crate) async fn may_send_credential(&self, provider: &dyn Provider) -> bool {
+        let entry = self.entry(provider).await;
+        entry.is_ok_and(|entry| entry.is_some_and(|it| it.token().is_some()))
+    }
+}
+
 impl TokenSource {
     /// Returns the credential of the provider's account, if it changes with each use. `None` if the
     /// provider has no such account, or if the account was not seeded or was forgotten.
@@ -60,13 +79,7 @@ impl TokenSource {
     /// [`Store`](biped_core::ErrorKind::Store) if the store can't tell, and
     /// [`Configuration`](biped_core::ErrorKind::Configuration) if there is none for credentials.
     pub async fn credential(&self) -> Result<Option<Credential>, Error> {
-        let Some(account) = self.provider().account() else {
-            return Ok(None);
-        };
-        let engine = &self.engine;
-        let cx = engine.context(&**self.provider(), 0, None);
-        let key = account_key(account, &cx).await?;
-        let entry = engine.rotations.peek(&key, &*engine.clock).await?;
+        let entry = self.engine.entry(&**self.provider()).await?;
         Ok(entry.and_then(|entry| {
             let state = match entry.state {
                 State::Ready { .. } => CredentialState::Ready,

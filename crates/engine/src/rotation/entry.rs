@@ -24,8 +24,12 @@ pub(crate) struct Entry {
 /// What can be done with an account.
 #[derive(Clone, Debug)]
 pub(crate) enum State {
-    /// The credential may be sent.
-    Ready { token: SecretString },
+    /// The credential may be sent. `unanswered` is when it was first sent without an answer, where the
+    /// vendor has said nothing of it since.
+    Ready {
+        token: SecretString,
+        unanswered: Option<Timestamp>,
+    },
     /// A process sends the credential, or did so and has ended. `unanswered` is when it was first sent
     /// without an answer.
     Asking {
@@ -76,8 +80,7 @@ impl Entry {
         self.seeds.push(self.salt.digest(seed.expose_secret()));
         self.epoch += 1;
         self.rotations = 0;
-        let token = seed.clone();
-        Ok(self.with(State::Ready { token }, now))
+        Ok(self.with(State::ready(seed.clone()), now))
     }
 
     /// The account without a credential.
@@ -90,7 +93,7 @@ impl Entry {
     /// The account with the credential that replaces the present one.
     pub(crate) fn rotated(mut self, token: SecretString, now: Timestamp) -> Self {
         self.rotations += 1;
-        self.with(State::Ready { token }, now)
+        self.with(State::ready(token), now)
     }
 
     /// The account in another state.
@@ -103,7 +106,7 @@ impl Entry {
     /// The credential that may be sent.
     pub(crate) fn token(&self) -> Option<&SecretString> {
         match &self.state {
-            State::Ready { token } | State::Asking { token, .. } => Some(token),
+            State::Ready { token, .. } | State::Asking { token, .. } => Some(token),
             State::Refused { .. } | State::Forgotten => None,
         }
     }
@@ -111,8 +114,10 @@ impl Entry {
     /// When the credential was first sent without an answer.
     pub(crate) fn unanswered(&self) -> Option<Timestamp> {
         match &self.state {
-            State::Asking { unanswered, .. } | State::Refused { unanswered, .. } => *unanswered,
-            State::Ready { .. } | State::Forgotten => None,
+            State::Ready { unanswered, .. }
+            | State::Asking { unanswered, .. }
+            | State::Refused { unanswered, .. } => *unanswered,
+            State::Forgotten => None,
         }
     }
 
@@ -149,6 +154,14 @@ const REFUSED: &str = "refused";
 const FORGOTTEN: &str = "forgotten";
 
 impl State {
+    /// A credential that was not sent without an answer.
+    pub(crate) fn ready(token: SecretString) -> Self {
+        Self::Ready {
+            token,
+            unanswered: None,
+        }
+    }
+
     /// The state's name, as people see it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -163,12 +176,10 @@ impl State {
 impl Entry {
     /// The entry as bytes for a store, credential included.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let (who, unanswered, words) = match &self.state {
-            State::Asking {
-                who, unanswered, ..
-            } => (Some(who.clone()), *unanswered, None),
-            State::Refused { words, unanswered } => (None, *unanswered, Some(words.clone())),
-            State::Ready { .. } | State::Forgotten => (None, None, None),
+        let (who, words) = match &self.state {
+            State::Asking { who, .. } => (Some(who.clone()), None),
+            State::Refused { words, .. } => (None, Some(words.clone())),
+            State::Ready { .. } | State::Forgotten => (None, None),
         };
         let token = self.token().map(ExposeSecret::expose_secret);
         let written = Written {
@@ -179,7 +190,7 @@ impl Entry {
             epoch: self.epoch,
             rotations: self.rotations,
             who,
-            unanswered: unanswered.map(Timestamp::unix_millis),
+            unanswered: self.unanswered().map(Timestamp::unix_millis),
             words,
             salt: *self.salt.as_bytes(),
             seeds: self.seeds.clone(),
@@ -205,7 +216,10 @@ impl Entry {
             text => Some(SecretString::from(text)),
         };
         let state = match &*written.state {
-            READY => State::Ready { token: token()? },
+            READY => State::Ready {
+                token: token()?,
+                unanswered,
+            },
             ASKING => State::Asking {
                 token: token()?,
                 who: written.who?,

@@ -33,8 +33,10 @@ pub(crate) struct Planner<'a> {
 pub(crate) enum Answered {
     /// The vendor replaced the credential, whatever else was wrong with the answer.
     Replaced(SecretString),
-    /// The credential is still good: the vendor accepted it, refused something else, or was not asked.
-    Kept,
+    /// The vendor accepted the credential, which is still good.
+    Accepted,
+    /// The vendor said nothing of the credential: it refused something else, or was not asked.
+    NotJudged,
     /// The vendor refused the credential.
     Refused(VendorError),
     /// The vendor may have replaced the credential.
@@ -64,7 +66,7 @@ impl Planner<'_> {
             _ => entry,
         };
         let (token, unanswered) = match &entry.state {
-            State::Ready { token } => (token.clone(), None),
+            State::Ready { token, unanswered } => (token.clone(), *unanswered),
             State::Asking {
                 token, unanswered, ..
             } => (token.clone(), unanswered.or(Some(entry.since))),
@@ -120,14 +122,16 @@ impl Answered {
             return Self::Replaced(new);
         }
         let Some(error) = error else {
-            return Self::Kept;
+            return Self::Accepted;
         };
         match (error.kind(), error.vendor()) {
             (ErrorKind::Refused, Some(words)) if words.names(REFUSED) => {
                 Self::Refused(words.clone())
             }
-            (ErrorKind::Refused | ErrorKind::Configuration | ErrorKind::Secret, _) => Self::Kept,
-            _ if error.is_unsent() => Self::Kept,
+            (ErrorKind::Refused | ErrorKind::Configuration | ErrorKind::Secret, _) => {
+                Self::NotJudged
+            }
+            _ if error.is_unsent() => Self::NotJudged,
             _ => Self::Unknown,
         }
     }
@@ -156,10 +160,14 @@ pub(crate) fn after(asking: &Entry, answered: &Answered, now: Timestamp) -> Opti
             },
             now,
         ),
-        Answered::Kept => {
-            let token = token.clone();
-            entry.with(State::Ready { token }, now)
-        }
+        Answered::Accepted => entry.with(State::ready(token.clone()), now),
+        Answered::NotJudged => entry.with(
+            State::Ready {
+                token: token.clone(),
+                unanswered: *unanswered,
+            },
+            now,
+        ),
         Answered::Unknown => return None,
     })
 }

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{
-    Account, AccountKey, Error, FetchContext, IdentityKey, Provider, Revision, SecretString,
-    SecretUse, StoreError,
+    Account, AccountKey, Error, ErrorKind, FetchContext, IdentityKey, Provider, Revision,
+    SecretString, SecretUse, StoreError,
 };
 
 use tracing::{Instrument as _, Span};
@@ -214,6 +214,9 @@ impl Refresh {
             if let (Answered::Refused(words), Ok(planner)) = (answered, self.planner()) {
                 failure.error = planner.refused(words, asking.unanswered());
                 failure.is_own = true;
+                failure.is_in_entry = true;
+                // Another secret of the client makes the credential no better; another seed does.
+                failure.secrets.clear();
             }
             failure.secrets.extend(secrets);
             failure
@@ -327,6 +330,7 @@ fn unsent(error: Error, cx: &FetchContext<'_>) -> FetchFailure {
         // The entry tells it to the other processes.
         sent: false,
         is_own: true,
+        is_in_entry: error.kind() == ErrorKind::Refused,
         ..error.unsent(true).into()
     }
 }

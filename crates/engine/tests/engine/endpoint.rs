@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use biped_core::{ErrorKind, FetchLimit, TokenRequest};
+use biped_core::{ErrorKind, FetchLimit, SecretRef, TokenRequest};
 use biped_engine::{Settings, TokenSource};
 use biped_testing::{Reply, TestProvider, settle};
 
@@ -256,4 +256,41 @@ async fn a_large_limit_is_kept_in_shorter_periods() {
     stage.pass(0.1).await;
     assert_eq!(stage.http.count(), 1_001);
     drop(callers);
+}
+
+#[tokio::test]
+async fn a_fetch_that_sends_nothing_uses_up_no_rate() {
+    let _limit = biped_testing::TimeLimit::start();
+    let limit = FetchLimit::new(1, seconds(600.0));
+    for (settings, limit) in [
+        (Settings::default().fetches_per_minute(Some(1)), None),
+        (Settings::default(), Some(limit)),
+    ] {
+        let stage = Stage::with(settings);
+        stage.http.answer_with(|_, _| Reply::token("t", 3600));
+        let of = |client: &str, secret| {
+            let provider = TestProvider::new(client).secret(secret);
+            let provider = match limit {
+                Some(limit) => provider.fetch_limit(limit),
+                None => provider,
+            };
+            stage
+                .manager
+                .source(Arc::new(provider), TokenRequest::new())
+        };
+        let missing = of("client-1", SecretRef::env("BIPED_TEST_NO_SUCH_SECRET"));
+        for _ in 0..3 {
+            let asked = ask(&missing);
+            settle().await;
+            assert!(asked.is_finished());
+            let error = asked.await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Secret);
+            stage.advance(1.0);
+        }
+        let next = ask(&of("client-2", SecretRef::inline("s")));
+        settle().await;
+        assert!(next.is_finished());
+        assert_eq!(next.await.unwrap().unwrap(), "t");
+        assert_eq!(stage.http.count(), 1);
+    }
 }

@@ -203,3 +203,51 @@ async fn a_store_whose_clock_is_behind_never_makes_a_new_token_look_old() {
     stage.http.push(Reply::token("t-2", 1000));
     assert_eq!(text(&source).await, "t-2");
 }
+
+/// Our clock, that of a store, which is five seconds ahead of it, and the store.
+fn ahead_of_us() -> (Arc<ManualClock>, Arc<ManualClock>, Arc<Distant>) {
+    let (clock, ahead) = (Arc::new(ManualClock::new()), Arc::new(ManualClock::new()));
+    ahead.step_wall_ahead(seconds(5.0));
+    let store = Arc::new(Distant::on(&ahead));
+    (clock, ahead, store)
+}
+
+#[tokio::test]
+async fn what_a_store_has_is_forgotten_though_its_clock_is_ahead() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, _, store) = ahead_of_us();
+    let [one, other, third] = [(); 3].map(|()| Stage::sharing(&clock, &store));
+    one.http.push(Reply::token("t-1", 1000));
+    text(&one.source()).await;
+    settle().await;
+    let source = other.source();
+    assert!(source.stored().await.unwrap().is_some());
+    source.forget().await.unwrap();
+    assert!(source.stored().await.unwrap().is_none());
+    third.http.push(Reply::token("t-2", 1000));
+    assert_eq!(text(&third.source()).await, "t-2");
+    // What was forgotten does not come back, and what came after it stays.
+    settle().await;
+    assert_eq!(text(&source).await, "t-2");
+    assert_eq!(other.http.count(), 0);
+}
+
+#[tokio::test]
+async fn a_token_that_is_forgotten_during_its_fetch_is_not_used_though_the_stores_clock_is_ahead() {
+    let _limit = biped_testing::TimeLimit::start();
+    let (clock, ahead, store) = ahead_of_us();
+    let stage = Stage::sharing(&clock, &store);
+    let source = stage.source();
+    stage.http.close_gate();
+    stage.http.push(Reply::token("t-1", 1000));
+    stage.http.push(Reply::token("t-2", 1000));
+    let caller = ask(&source);
+    stage.http.arrivals(1).await;
+    source.forget().await.unwrap();
+    stage.http.open_gate();
+    // The lease of the first fetch ends.
+    ahead.advance(seconds(5.0));
+    stage.pass(1.5).await;
+    assert!(caller.is_finished());
+    assert_eq!(caller.await.unwrap().unwrap(), "t-2");
+}

@@ -274,6 +274,37 @@ async fn a_process_that_ends_at_any_step_loses_no_account() {
 }
 
 #[tokio::test]
+async fn a_lost_answer_is_remembered_until_the_vendor_judges_the_credential() {
+    let _limit = biped_testing::TimeLimit::start();
+    for accepts in [false, true] {
+        let fleet = Fleet::new();
+        let first = fleet.process();
+        first.store.stop_after(LOST);
+        let asked = ask(&first.source);
+        first.stage.pass(0.1).await;
+        asked.abort();
+        fleet.clock.advance(Duration::from_secs(3600));
+
+        // Something else is refused, which says nothing of the credential.
+        let second = fleet.process();
+        second.stage.http.answer_with(move |_, _| match accepts {
+            false => Reply::error(400, "invalid_scope"),
+            true => Reply::token("kept", 1000),
+        });
+        let asked = ask(&second.source);
+        second.stage.pass(5.0).await;
+        assert_eq!(asked.await.unwrap().is_ok(), accepts);
+        assert_eq!(second.state().await, Some((CredentialState::Ready, 0)));
+
+        fleet.pass_a_life();
+        let error = failure(&fleet.process().source).await;
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        let is_told = error.to_string().contains("of 12:00:00 was lost");
+        assert_eq!(is_told, !accepts, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn while_the_store_is_down_the_new_credential_is_held() {
     let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();
@@ -392,6 +423,55 @@ async fn a_refused_credential_is_never_sent_again() {
     processes[0].source.seed(seed, false).await.unwrap();
     fleet.clock.advance(Duration::from_secs(1800));
     assert_eq!(text(&processes[2].source).await, "t-7");
+}
+
+#[tokio::test]
+async fn a_new_seed_ends_a_refusal_in_every_process_within_seconds() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    fleet.vendor.state.lock().unwrap().revoked = true;
+    // One sends the credential, one reads of it in the store, and a third seeds the account anew.
+    let [sender, reader, seeder] = fleet.processes();
+    for _ in 0..8 {
+        for process in [&sender, &reader] {
+            assert_eq!(failure(&process.source).await.kind(), ErrorKind::Refused);
+        }
+        fleet.clock.advance(Duration::from_secs(900));
+    }
+    for process in [&sender, &reader] {
+        failure(&process.source).await;
+    }
+    assert_eq!(fleet.vendor.requests(), 1);
+    *fleet.vendor.state.lock().unwrap() = Account {
+        current: 7,
+        ..Account::default()
+    };
+    seeder.source.seed("R-7".into(), false).await.unwrap();
+    fleet.clock.advance(Duration::from_secs(2));
+    assert_eq!(text(&sender.source).await, "t-7");
+    settle().await;
+    assert_eq!(text(&reader.source).await, "t-7");
+    assert_eq!(fleet.vendor.requests(), 1, "with the new credential");
+}
+
+#[tokio::test]
+async fn looking_at_a_refused_credential_again_asks_nothing_but_the_store() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    fleet.vendor.state.lock().unwrap().revoked = true;
+    let process = fleet.process();
+    for down in [false, true, false] {
+        process.store.set_down(down);
+        for _ in 0..5 {
+            let asked = ask(&process.source);
+            process.stage.pass(0.5).await;
+            let error = asked.await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+            fleet.clock.advance(Duration::from_secs(1));
+        }
+    }
+    assert_eq!(fleet.vendor.requests(), 1);
+    assert_eq!(process.source.status().fetches, 1);
 }
 
 #[tokio::test]

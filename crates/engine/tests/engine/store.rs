@@ -1135,6 +1135,36 @@ async fn a_token_from_the_store_does_not_make_a_refused_secret_right() {
     assert_eq!(second.http.count(), 1);
 }
 
+#[tokio::test]
+async fn a_token_from_the_store_ends_the_refusal_of_a_secret_that_has_changed() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    let tenant = |stage: &Stage, number: i64| {
+        let provider = TestProvider::default().secret(SecretRef::file(&path));
+        let request = TokenRequest::new().param("tenant", number);
+        stage.manager.source(Arc::new(provider), request)
+    };
+    std::fs::write(&path, "old").unwrap();
+    let [(first, _), (second, _)] = [fleet.process(), fleet.process()];
+    second
+        .http
+        .answer_with(|_, _| Reply::error(401, "invalid_client"));
+    failure(&tenant(&second, 1)).await;
+    std::fs::write(&path, "new").unwrap();
+    first.http.answer_with(|_, _| Reply::token("t", 1000));
+    for number in 1..=5 {
+        text(&tenant(&first, number)).await;
+        settle().await;
+    }
+    fleet.advance(1.0);
+    for number in 1..=5 {
+        assert_eq!(text(&tenant(&second, number)).await, "t", "{number}");
+    }
+    assert_eq!(second.http.count(), 1);
+}
+
 #[test]
 fn what_was_rejected_is_told_to_the_store_though_a_flight_ended_in_the_middle_of_it() {
     let _limit = biped_testing::TimeLimit::start();
@@ -1243,4 +1273,56 @@ async fn what_a_failed_holder_wrote_is_cut_and_escaped_like_a_vendors_words() {
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains('\u{1b}'));
     assert!(shown.len() < 20_000, "{}", shown.len());
+}
+
+/// A process of the fleet whose endpoint gets four requests a minute.
+fn slow_process(fleet: &Fleet) -> Stage {
+    let settings = Settings::default().fetches_per_minute(Some(4));
+    Stage::sharing_with(&fleet.clock, &fleet.store, settings)
+}
+
+#[tokio::test]
+async fn waiting_for_anothers_lease_uses_up_no_rate() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let (holder, other) = fleet.process();
+    holder.http.close_gate();
+    holder.http.push(Reply::token("t-1", 1000));
+    let fetching = ask(&other);
+    holder.http.arrivals(1).await;
+    let stage = slow_process(&fleet);
+    stage.http.answer_with(|_, _| Reply::token("t-2", 1000));
+    let waiting = ask(&stage.source());
+    stage.pass(1.0).await;
+    assert!(!waiting.is_finished());
+    holder.http.open_gate();
+    stage.pass(0.3).await;
+    assert!(waiting.is_finished(), "the token is in the store");
+    assert_eq!(waiting.await.unwrap().unwrap(), "t-1");
+    fetching.await.unwrap().unwrap();
+    // Nor does another key wait for a turn that was not used.
+    let next = ask(&stage.tenant(1));
+    settle().await;
+    assert!(next.is_finished());
+    assert_eq!(next.await.unwrap().unwrap(), "t-2");
+    assert_eq!(stage.http.count(), 1);
+}
+
+#[tokio::test]
+async fn a_turn_that_is_not_used_goes_to_the_next_at_once() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let stage = slow_process(&fleet);
+    stage.http.answer_with(|_, _| Reply::token("t", 1000));
+    let source = stage.source();
+    let key = source.store_key().await.unwrap();
+    let claimed = fleet.store.inner.lease(&key, seconds(5.0), None).await;
+    claimed.unwrap();
+    // The first has the turn while it asks the store for the lease, and the second waits for the next.
+    fleet.store.set(Fault::Slow(seconds(0.05)));
+    let callers = [ask(&source), ask(&stage.tenant(1))];
+    stage.pass(1.0).await;
+    assert!(callers[1].is_finished());
+    assert_eq!(stage.http.count(), 1);
+    callers.iter().for_each(tokio::task::JoinHandle::abort);
 }
