@@ -481,6 +481,15 @@ impl Command {
         matches!(self, Self::Serve(_))
     }
 
+    /// Whether `--timeout` limits the whole command, and not only how long it waits for a token.
+    pub(crate) fn is_limited(&self) -> bool {
+        match self {
+            Self::Token(token) => !token.follow,
+            Self::Exec(exec) => !exec.serving.serve,
+            other => !other.serves(),
+        }
+    }
+
     /// Whether options select the scopes of the token.
     pub(crate) fn selects_scopes(&self) -> bool {
         match self {

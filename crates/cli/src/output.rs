@@ -4,14 +4,18 @@
 mod table;
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fmt,
     io::{self, Write},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use anstream::{AutoStream, ColorChoice};
-use biped::provider::wire::{Escaped, escaped};
+use biped::provider::{
+    Clock, SystemClock,
+    wire::{Escaped, escaped},
+};
 use clap::builder::styling::{AnsiColor, Style};
 use tracing::{
     Event, Subscriber,
@@ -108,9 +112,10 @@ fn warn(serves: bool) {
     let _ = tracing_subscriber::registry().with(warnings).try_init();
 }
 
-/// Prints each warning in the form of the command's own warnings, and one that every command prints once.
+/// Prints each warning in the form of the command's own warnings, and one that every command prints once in a
+/// while.
 #[derive(Default)]
-struct Warnings(Mutex<HashSet<String>>);
+struct Warnings(Mutex<Told>);
 
 impl<S: Subscriber> Layer<S> for Warnings {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -124,9 +129,28 @@ impl<S: Subscriber> Layer<S> for Warnings {
         let target = event.metadata().target();
         let may_repeat = !OF_EVERY_COMMAND.iter().any(|of| target.starts_with(of));
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if may_repeat || told.insert(text.clone()) {
+        if may_repeat || told.is_new(&text, SystemClock.now().mono) {
             marked("warning", AnsiColor::Yellow, &text);
         }
+    }
+}
+
+/// After this time a warning is printed again. A command that stays must also tell the next outage of a store.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The warnings of the last minute, each with the time when it was printed.
+#[derive(Default)]
+struct Told(HashMap<String, Duration>);
+
+impl Told {
+    /// Whether a warning was not printed lately. `now` is on the monotonic clock.
+    fn is_new(&mut self, text: &str, now: Duration) -> bool {
+        self.0.retain(|_, at| now.saturating_sub(*at) < AGAIN);
+        let is_new = !self.0.contains_key(text);
+        if is_new {
+            self.0.insert(text.to_owned(), now);
+        }
+        is_new
     }
 }
 
@@ -238,6 +262,19 @@ fn tell(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warning_is_printed_again_after_a_minute_and_is_not_kept_longer() {
+        let mut told = Told::default();
+        let at = Duration::from_secs;
+        assert!(told.is_new("the store failed", at(5)));
+        assert!(!told.is_new("the store failed", at(64)));
+        assert!(told.is_new("another", at(64)));
+        assert!(told.is_new("the store failed", at(65)));
+        assert!(!told.is_new("the store failed", at(66)));
+        assert!(told.is_new("a third", at(1000)));
+        assert_eq!(told.0.len(), 1);
+    }
 
     #[test]
     fn json_says_the_same_without_what_a_terminal_would_obey() {

@@ -1,5 +1,6 @@
 //! [`Session`]: what all commands share: the configuration, the deadline and the runtime.
 
+mod ending;
 mod rereading;
 
 use std::{
@@ -40,12 +41,6 @@ const ENDING: Duration = Duration::from_millis(500);
 /// How long a command waits for threads that can't be interrupted, such as those that read a file.
 const SHUTDOWN: Duration = Duration::from_millis(100);
 
-/// How long a finished command waits for a token that is being renewed.
-const RENEWING: Duration = Duration::from_secs(2);
-
-/// How long a finished command waits for the store in any case.
-const STORING: Duration = Duration::from_millis(250);
-
 /// What all commands share.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -55,6 +50,8 @@ pub(crate) struct Session {
     /// The configuration file, after the first search for it.
     found: OnceCell<Option<Found>>,
     timeout: Duration,
+    /// Whether the timeout limits the whole command.
+    is_limited: bool,
     /// The deadline, on the monotonic clock.
     deadline: Cell<Duration>,
     /// The providers, after they were built.
@@ -91,6 +88,7 @@ impl Session {
             named: global.config.clone().or_else(|| Some(variable()?.into())),
             found: OnceCell::new(),
             timeout: global.timeout,
+            is_limited: args.command.is_limited() && !global.timeout.is_zero(),
             deadline: Cell::default(),
             biped: OnceCell::new(),
             selects_scopes: args.command.selects_scopes(),
@@ -141,18 +139,6 @@ impl Session {
             }
         };
         Ok(self.found.get_or_init(|| found).as_ref())
-    }
-
-    /// Returns the text of the configuration file.
-    pub(crate) fn file_text(&self) -> Result<Option<String>, Error> {
-        let Some(found) = self.found()? else {
-            return Ok(None);
-        };
-        let path = found.file.path();
-        let text = std::fs::read_to_string(path);
-        text.map(Some).map_err(|error| {
-            Error::configuration(format!("{} can't be read: {error}", path.display()))
-        })
     }
 
     /// Returns the sources of the configuration: the file, and the command's defaults.
@@ -374,15 +360,21 @@ impl Session {
     }
 
     async fn settle(&self) {
-        let Some(manager) = self.biped.get().map(Biped::manager) else {
+        let Some(biped) = self.biped.get() else {
             return;
         };
-        let left = self.deadline.get().saturating_sub(SystemClock.now().mono);
+        let left = self.is_limited.then(|| self.left());
+        let patience = ending::patience(left, ending::rotates(biped));
         tokio::select! {
             biased;
-            () = manager.drain() => {}
-            () = SystemClock.sleep(left.clamp(STORING, RENEWING)) => {}
+            () = biped.manager().drain() => {}
+            () = SystemClock.sleep(patience) => {}
         }
+    }
+
+    /// How much of the timeout is left.
+    fn left(&self) -> Duration {
+        self.deadline.get().saturating_sub(SystemClock.now().mono)
     }
 
     /// Limits work on a provider to the time that is left.
@@ -400,11 +392,10 @@ impl Session {
         if self.timeout.is_zero() {
             return work.await;
         }
-        let left = self.deadline.get().saturating_sub(SystemClock.now().mono);
         tokio::select! {
             biased;
             outcome = work => outcome,
-            () = SystemClock.sleep(left) => {
+            () = SystemClock.sleep(self.left()) => {
                 let seconds = self.timeout.as_secs_f64();
                 let error = Error::unreachable(format!("no complete response within {seconds} s"))
                     .with_remedy("allow more time with --timeout");

@@ -48,9 +48,10 @@ pub enum FieldType {
     Duration,
     /// One of these strings.
     Choice(&'static [&'static str]),
-    /// A table. Its reader knows the keys.
+    /// A table. Its reader knows the keys. All its values are shown: a table that may hold a secret is a
+    /// [`SecretTable`](Self::SecretTable).
     Table,
-    /// A table whose values may be secrets; none of them is shown.
+    /// A table whose values may be secrets; only references are shown.
     SecretTable,
     /// Any value. Its reader checks it.
     Any,

@@ -112,7 +112,7 @@ const FIELDS: &[Field] = &[
     Field::new("forward", FieldType::Bool).about("Reserved for the forward proxy."),
     Field::new("compat", FieldType::Texts).about("Reserved for the forms of other sidecars."),
     Field::new("otlp", FieldType::Any).about("Reserved for sending traces out."),
-    Field::new("tls", FieldType::Table).about(
+    Field::new("tls", FieldType::SecretTable).about(
         "TLS of the TCP listeners, but those of probe_listen: { certificate, key, client_ca }, references \
          to PEM such as file:PATH, read again when they change. Default: none.",
     ),

@@ -119,8 +119,9 @@ fn text(value: &ConfigValue, ty: Option<FieldType>) -> Option<String> {
         FieldType::Integer => value.to_integer().map(|number| number.to_string()),
         FieldType::Number => value.to_float().map(|number| number.to_string()),
         FieldType::Bool => value.to_bool().map(|yes| yes.to_string()),
-        FieldType::TokenSource => Some(token_source(value)),
-        FieldType::SecretTable | FieldType::Any => None,
+        FieldType::TokenSource | FieldType::Key => Some(token_source(value)),
+        FieldType::Any => None,
+        _ if ty.is_secret() => None,
         _ => Some(plain(value)),
     }
 }
@@ -131,7 +132,8 @@ fn shown_url(value: &ConfigValue) -> Option<String> {
     matches!(url.scheme(), "https" | "http").then(|| redacted_url(&url))
 }
 
-/// Shows a secret's reference, and of any other source its names.
+/// Shows a secret's reference, and of any other source, or of who signs, the names only: arguments and values
+/// may be secrets.
 fn token_source(value: &ConfigValue) -> String {
     match (value.to_secret(), &value.raw) {
         (Some(secret), _) => secret.to_string(),

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, fs, sync::Arc};
 
-use biped::Builder;
+use biped::{
+    Builder,
+    provider::{Field, FieldType, ProviderKind},
+};
 use proptest::prelude::*;
 
 use crate::{
@@ -236,6 +239,78 @@ x = '{PLANTED}'
     assert_eq!(value("providers.a.params.key"), "env:KEY");
     assert_eq!(value("providers.a.kind"), "\"acme\"");
     assert_eq!(value("providers.a.api_base_url"), "https://acme.example/");
+}
+
+/// Shapes of secrets, and of tables that name who makes a token or signs.
+fn secret_shapes() -> Vec<String> {
+    let mut shapes = shapes();
+    shapes.extend([
+        format!("\"-----BEGIN PRIVATE KEY-----\\n{PLANTED}\\n-----END PRIVATE KEY-----\""),
+        format!("{{ signer = ['sign', '--pin', '{PLANTED}'], public = 'file:public.pem' }}"),
+        format!("{{ pkcs11 = 'pkcs11:token=t?pin-value={PLANTED}' }}"),
+        format!("{{ sign = {{ key = '{PLANTED}' }} }}"),
+        format!("{{ headers = {{ x = '{PLANTED}' }} }}"),
+    ]);
+    shapes
+}
+
+#[test]
+fn the_shown_configuration_hides_every_field_that_may_hold_a_secret() {
+    let every = [
+        FieldType::Secret,
+        FieldType::Key,
+        FieldType::TokenSource,
+        FieldType::SecretTable,
+    ];
+    let names = ["a", "b", "c", "d"];
+    let mut own = ProviderKind::new("own", crate::vendor::from_config);
+    for (name, ty) in names.into_iter().zip(every) {
+        own = own.field(Field::new(name, ty));
+    }
+    let builder = builder().provider_kind(own);
+    let secrets = builder.kinds().flat_map(|kind| {
+        let secrets = kind.fields().filter(|field| field.ty().is_secret());
+        secrets.map(|field| (kind.name().to_owned(), field.name()))
+    });
+    for (kind, key) in secrets.collect::<Vec<_>>() {
+        let base = format!("[providers.a]\nkind = '{kind}'\n");
+        for shape in secret_shapes() {
+            let text = format!("{base}{key} = {shape}\n");
+            assert_hidden(&shown(builder.clone().toml(&text)), &text);
+        }
+        let variable = format!("BIPED_PROVIDERS__A__{}", key.to_uppercase());
+        let set = builder.clone().toml(&base).environment([
+            (variable.clone(), PLANTED),
+            (format!("{variable}__X"), PLANTED),
+        ]);
+        assert_hidden(&shown(set), &variable);
+    }
+}
+
+/// The shown configuration, if there is one.
+fn shown(builder: Builder) -> String {
+    let settings = builder.config().unwrap_or_default();
+    settings
+        .iter()
+        .map(|setting| format!("{setting}\n"))
+        .collect()
+}
+
+#[test]
+fn the_parameters_of_a_token_request_are_hidden_and_a_reference_is_shown() {
+    let text = format!(
+        "[providers.a]\nkind = 'oauth2'\nparams.subscription = '{PLANTED}'\nparameters.x = {DIGITS}\n\
+         key = 'file:key.pem'\n"
+    );
+    let shown = shown(builder().toml(&text));
+    assert_hidden(&shown, &text);
+    for line in [
+        "providers.a.params.subscription = [redacted]",
+        "providers.a.parameters.x = [redacted]",
+        "providers.a.key = file:key.pem",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
 }
 
 #[tokio::test]

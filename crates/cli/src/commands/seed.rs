@@ -19,6 +19,8 @@ pub(crate) fn run(session: &Session, args: &args::Seed) -> Outcome {
         return Err(error.with_provider(&*args.name).into());
     }
     let seed = line(&args.name).map_err(|error| error.with_provider(&*args.name))?;
+    // The time for the input does not count.
+    session.start_time();
     let name = &args.name;
     session.block_on(session.limited(name, source.seed(seed, args.replace)))?;
     let note = |text: &str| {

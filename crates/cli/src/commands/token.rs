@@ -30,16 +30,15 @@ pub(crate) fn run(session: &Session, args: &args::Token) -> Outcome {
     let biped = session.biped()?;
     let source = args.selection.source(&biped, &args.name)?;
     session.warn(&source);
-    let asked = async {
-        if args.fresh {
-            source.fetch().await
-        } else {
-            source.token().await
-        }
-    };
     if args.follow {
         return session.block_on(follow(args, &source));
     }
+    let asked = async {
+        match args.fresh {
+            true => source.fetch().await,
+            false => source.token().await,
+        }
+    };
     let token = session.block_on_briefly(session.limited(&args.name, asked))?;
     match &args.write {
         Some(path) => written(path, &printed(args, &source, &token)?),
@@ -88,14 +87,27 @@ fn written(path: &Path, printed: &[u8]) -> Outcome {
     Ok(replace_file_durably(path, printed, 0o600).map_err(failed)?)
 }
 
-/// Writes the file anew whenever there is another token. The first one must be had.
+/// Writes the file anew whenever there is another token. The first one must be had. A signal ends it at any
+/// time: what is being fetched then is waited for as at the end of every command.
 async fn follow(args: &args::Token, source: &TokenSource) -> Outcome {
-    let mut ending = endings()?;
+    let mut ending = endings()?();
+    let mut is_fresh = args.fresh;
     let path = args.write.as_deref().unwrap_or(Path::new(""));
     let (mut last, mut expiry, mut is_written) = (None, None, false);
     loop {
         let least = last.as_ref().map_or(Duration::ZERO, |(_, least)| *least);
-        match source.token_with(least).await {
+        let asked = async {
+            match std::mem::take(&mut is_fresh) {
+                true => source.fetch().await,
+                false => source.token_with(least).await,
+            }
+        };
+        let asked = tokio::select! {
+            biased;
+            _ = &mut ending => return Ok(()),
+            asked = asked => asked,
+        };
+        match asked {
             Ok(token) => {
                 let generation = token.generation();
                 if last.as_ref().is_none_or(|(known, _)| *known != generation) || !path.exists() {
@@ -118,7 +130,7 @@ async fn follow(args: &args::Token, source: &TokenSource) -> Outcome {
         }
         is_written |= last.is_some();
         tokio::select! {
-            _ = ending() => return Ok(()),
+            _ = &mut ending => return Ok(()),
             () = SystemClock.sleep(LOOK) => {}
         }
     }

@@ -269,6 +269,24 @@ fn a_refresh_token_is_seeded_used_and_removed() {
     assert_eq!(vendor.with(|it| it.sent.clone()), [0, 1, 2, 9]);
 }
 
+/// The person who pastes a refresh token takes longer than the command may.
+#[test]
+fn a_refresh_token_that_is_typed_slowly_is_stored_in_time() {
+    let vendor = Vendor::start(false);
+    let world = world(&vendor, "");
+    let limit = Duration::from_secs(3);
+    let line = format!("--timeout {} seed crm", limit.as_secs());
+    let mut child = spawn(&world, &line);
+    let (_sender, never) = mpsc::channel::<()>();
+    never.recv_timeout(limit).unwrap_err();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"R-0\n").unwrap();
+    drop(stdin);
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(run(&world, "token crm", None).ok(), "t-0\n");
+}
+
 #[test]
 fn a_refused_refresh_token_is_not_sent_again() {
     let vendor = Vendor::start(false);

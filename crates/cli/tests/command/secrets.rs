@@ -113,6 +113,32 @@ fn a_configuration_gone_wrong_shows_no_secret() {
 }
 
 #[test]
+fn config_show_hides_keys_and_what_variables_say_of_them() {
+    let world = World::empty();
+    world.write(
+        "biped.toml",
+        "[providers.crm]\nkind = 'oauth2'\nissuer = 'https://login.example'\nclient_id = 'a'\n\
+         key = { signer = ['sign', '--pin', 'pl4nted-pin'] }\nparams.subscription = 'pl4nted-param'\n\
+         [serve]\nhosts = ['mine']\n[serve.tls]\ncertificate = 'file:c.pem'\nkey = 'pl4nted-tls'\n\
+         [serve.providers.crm]\nallow = ['GET /v1/**']\n",
+    );
+    for variable in ["BIPED_PROVIDERS__CRM__KEY", "BIPED_SERVE__TLS__KEY"] {
+        let mut show = world.command(["config", "show"]);
+        let ran = Ran::of(show.env(variable, "pl4nted-variable").output().unwrap());
+        shows_nothing(variable, &ran);
+        let shown = ran.ok();
+        for line in [
+            "serve.hosts = [\"mine\"]",
+            "serve.tls.certificate = file:",
+            "serve.tls.key = [redacted]",
+            "serve.providers.crm = { allow = [\"GET /v1/**\"] }",
+        ] {
+            assert!(shown.contains(line), "{line}: {shown}");
+        }
+    }
+}
+
+#[test]
 fn a_secret_on_the_command_line_is_not_repeated() {
     let world = World::new();
     for words in [

@@ -127,8 +127,12 @@ pub fn kind() -> ProviderKind {
         "The key that tokens are bound to; default: a key that each process generates, so that a \
          token works in this process only.",
     ))
-    .field(Field::new("parameters", FieldType::Table).about("Further fields of the token request."))
-    .field(Field::new("params", FieldType::Table).about("Another name of parameters."))
+    .field(
+        // One may be a key of the vendor.
+        Field::new("parameters", FieldType::SecretTable)
+            .about("Further fields of the token request."),
+    )
+    .field(Field::new("params", FieldType::SecretTable).about("Another name of parameters."))
     .field(Field::new("headers", FieldType::SecretTable).about(
         "Headers of requests to the server, such as the key of a gateway; a value may be a reference, \
          like a secret.",
