@@ -34,10 +34,27 @@ pub(crate) struct Engine {
     pub(crate) parties: Mutex<Parties>,
     pub(crate) activity: Arc<Activity>,
     pub(crate) rotations: Rotations,
+    /// What managers whose tokens were taken over have under way.
+    pub(crate) adopted: Mutex<Vec<UnderWay>>,
     /// The providers that lend others their tokens.
     pub(crate) lenders: Box<dyn Lenders>,
     /// The part of a life after which this process refreshes.
     pub(crate) refresh_at: f64,
+}
+
+/// What a manager has under way that a program waits for before it ends.
+#[derive(Clone)]
+pub(crate) struct UnderWay {
+    pub(crate) flights: Arc<Activity>,
+    /// The credentials that are held because the store is down.
+    pub(crate) held: Arc<Activity>,
+}
+
+impl UnderWay {
+    /// Whether a manager or a task has it still.
+    fn is_alive(&self) -> bool {
+        Arc::strong_count(&self.flights) > 1 || Arc::strong_count(&self.held) > 1
+    }
 }
 
 /// What sends token requests.
@@ -115,6 +132,36 @@ impl Engine {
         });
         let mut same = tenants.filter(|tenant| tenant.provider.id() == id);
         same.next().map(|tenant| self.client(&tenant.provider))
+    }
+
+    /// Waits from now on also for what another has under way, and for what that one waits for.
+    pub(crate) fn adopt_under_way(&self, old: &Self) {
+        let theirs = {
+            let mut adopted = lock(&old.adopted);
+            adopted.retain(UnderWay::is_alive);
+            adopted.clone()
+        };
+        let mut adopted = lock(&self.adopted);
+        for other in theirs.into_iter().chain([old.own_under_way()]) {
+            let is_same = |it: &UnderWay| Arc::ptr_eq(&it.flights, &other.flights);
+            if !is_same(&self.own_under_way()) && !adopted.iter().any(is_same) {
+                adopted.push(other);
+            }
+        }
+    }
+
+    /// Everything that is waited for before the program ends.
+    pub(crate) fn under_way(&self) -> Vec<UnderWay> {
+        let mut all = lock(&self.adopted).clone();
+        all.push(self.own_under_way());
+        all
+    }
+
+    fn own_under_way(&self) -> UnderWay {
+        UnderWay {
+            flights: self.activity.clone(),
+            held: self.rotations.held.clone(),
+        }
     }
 
     fn client(&self, provider: &Arc<dyn Provider>) -> Arc<Client> {

@@ -191,6 +191,7 @@ impl TokenManagerBuilder {
             parties: Mutex::default(),
             activity: Arc::default(),
             rotations,
+            adopted: Mutex::default(),
             lenders: match named.is_empty() {
                 true => Box::new(NoLenders),
                 false => Box::new(Named {
@@ -259,27 +260,34 @@ impl TokenManager {
     /// longer.
     pub async fn drain(&self) {
         let Engine {
-            clock,
-            settings,
-            activity,
-            rotations,
-            ..
+            clock, settings, ..
         } = &*self.0;
+        let all = self.0.under_way();
+        let flights = async {
+            for one in &all {
+                one.flights.drain().await;
+            }
+        };
+        let held = async {
+            for one in &all {
+                one.held.drain().await;
+            }
+        };
         if Handle::try_current().is_err() || !clock.can_sleep() {
             // Nothing to measure time with.
-            return activity.drain().await;
+            return flights.await;
         }
         let limit = settings
             .flight_limit
             .saturating_add(settings.store_wait.saturating_mul(4));
         tokio::select! {
             biased;
-            () = activity.drain() => {}
+            () = flights => {}
             () = clock.sleep(limit) => {}
         }
         tokio::select! {
             biased;
-            () = rotations.held.drain() => {}
+            () = held => {}
             () = clock.sleep(HELD) => {}
         }
     }
@@ -354,32 +362,34 @@ impl TokenManager {
 
     /// Takes over the tokens in the memory of another manager, for the providers that both have sources
     /// of, and for their tenants: for a process that read its configuration again. A key that has a token
-    /// here keeps it.
+    /// here keeps it. What the store was not yet told of a forgotten token is taken over as well.
     ///
     /// Providers are the same if their [`ProviderId`]s are, credentials and all. What is under way in the
-    /// other manager stays there.
+    /// other manager stays there, and [`drain`](Self::drain) of this one waits for it as well.
     pub fn adopt(&self, old: &Self) {
+        self.0.adopt_under_way(&old.0);
         let now = self.0.clock.now();
         let with_tenants = self.0.clients_with_tenants();
         for key in old.0.keys.all() {
             let id = &key.client.id;
-            let Some(token) = key.slot.load_full() else {
-                continue;
-            };
-            if !token.schedule.unusable.is_ahead(&now) {
+            let token = key.slot.load_full();
+            let token = token.filter(|token| token.schedule.unusable.is_ahead(&now));
+            let past = key.state().past();
+            if token.is_none() && !past.is_owed() {
                 continue;
             }
             let Some(client) = self.0.client_to_adopt(id, &with_tenants) else {
                 continue;
             };
-            let newest = key.state().newest;
             let own = self
                 .0
                 .keys
                 .find_or_make(id, key.request.clone(), &now, || client);
             let mut state = own.state();
-            if own.slot.load().is_none() {
-                state.newest = state.newest.max(newest);
+            state.adopt(past);
+            self.0.note_untold(&mut state);
+            if let Some(token) = token.filter(|_| own.slot.load().is_none()) {
+                own.touch_as(&key);
                 own.slot.publish(&mut state, token);
             }
         }

@@ -68,8 +68,15 @@ struct Backoff {
     last: Option<(Error, Duration)>,
 }
 
+/// What is known of a key's tokens beside the one that is served: what another manager takes over.
+pub(crate) struct Past {
+    newest: Generation,
+    forgotten: Forgotten,
+    stored: Option<Box<TokenKey>>,
+}
+
 /// Tokens that must not come back.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Forgotten {
     /// They are the tokens up to this one.
     through: Generation,
@@ -412,6 +419,29 @@ impl KeyState {
         }
     }
 
+    /// What another manager has to know of the key's tokens.
+    pub(crate) fn past(&self) -> Past {
+        let setbacks = self.setbacks.as_ref();
+        Past {
+            newest: self.newest,
+            forgotten: setbacks.map_or_else(Forgotten::default, |it| it.forgotten),
+            stored: self.stored.clone(),
+        }
+    }
+
+    /// Takes over what another manager knows of the key's tokens.
+    pub(crate) fn adopt(&mut self, past: Past) {
+        self.newest = self.newest.max(past.newest);
+        if past.is_owed() {
+            let forgotten = &mut self.setbacks.get_or_insert_default().forgotten;
+            forgotten.through = forgotten.through.max(past.forgotten.through);
+            forgotten.untold = forgotten.untold.max(past.forgotten.untold);
+        }
+        if self.stored.is_none() {
+            self.stored = past.stored;
+        }
+    }
+
     /// The error that callers without a token get at the moment, and the latest moment at which the
     /// vendor is asked again.
     pub(crate) fn last_error(&self, now: &Now) -> Option<(Error, Option<Duration>)> {
@@ -444,6 +474,13 @@ impl KeyState {
         self.flight.is_none()
             && !self.is_resting(now)
             && !self.setbacks.as_deref().is_some_and(matters)
+    }
+}
+
+impl Past {
+    /// Whether the store has to be told of tokens that must not come back.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.forgotten.untold.is_some()
     }
 }
 

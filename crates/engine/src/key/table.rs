@@ -91,6 +91,12 @@ impl Key {
         }
     }
 
+    /// Stamps the key as used when this one was last.
+    pub(crate) fn touch_as(&self, other: &Self) {
+        let second = other.used.load(Ordering::Relaxed);
+        self.used.store(second, Ordering::Relaxed);
+    }
+
     fn unused_for(&self, now: &Now) -> u32 {
         seconds(now).saturating_sub(self.used.load(Ordering::Relaxed))
     }

@@ -344,6 +344,31 @@ async fn while_the_store_is_down_the_new_credential_is_held() {
 }
 
 #[tokio::test]
+async fn a_graceful_stop_waits_for_what_the_managers_before_a_reload_hold() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let [old, between, new] = fleet.processes();
+    old.stage.http.close_gate();
+    let asked = ask(&old.source);
+    old.stage.pass(0.1).await;
+    old.store.set_down(true);
+    old.stage.http.open_gate();
+    old.stage.pass(20.0).await;
+    asked.await.unwrap().unwrap_err();
+    // The configuration was read again, twice.
+    between.stage.manager.adopt(&old.stage.manager);
+    new.stage.manager.adopt(&between.stage.manager);
+    let manager = new.stage.manager.clone();
+    let draining = tokio::spawn(async move { manager.drain().await });
+    new.stage.pass(5.0).await;
+    assert!(!draining.is_finished());
+    old.store.set_down(false);
+    new.stage.pass(2.0).await;
+    assert!(draining.is_finished());
+    assert_eq!(new.state().await, Some((CredentialState::Ready, 1)));
+}
+
+#[tokio::test]
 async fn a_graceful_stop_waits_for_ten_seconds_and_no_longer() {
     let _limit = biped_testing::TimeLimit::start();
     let fleet = Fleet::new();

@@ -1326,3 +1326,24 @@ async fn a_turn_that_is_not_used_goes_to_the_next_at_once() {
     assert_eq!(stage.http.count(), 1);
     callers.iter().for_each(tokio::task::JoinHandle::abort);
 }
+
+#[tokio::test]
+async fn a_manager_takes_over_what_the_store_was_not_told_of() {
+    let _limit = biped_testing::TimeLimit::start();
+    let fleet = Fleet::new();
+    let (old, source) = fleet.process();
+    old.http.push(Reply::token("leaked", 3600));
+    assert_eq!(text(&source).await, "leaked");
+    settle().await;
+    fleet.store.set(Fault::Down);
+    source.forget().await.unwrap_err();
+
+    let (new, source) = fleet.process();
+    new.manager.adopt(&old.manager);
+    fleet.store.set(Fault::None);
+    fleet.advance(10.0);
+    new.http.push(Reply::token("next", 3600));
+    assert_eq!(text(&source).await, "next");
+    settle().await;
+    assert_eq!(text(&fleet.process().1).await, "next");
+}
