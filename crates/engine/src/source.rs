@@ -364,15 +364,8 @@ impl TokenSource {
     /// that is forgotten: `stored` or a later one.
     fn forget_here(&self, stored: Generation) -> Generation {
         let Self { engine, key, .. } = self;
-        let mut state = key.state();
-        let now = engine.clock.now();
-        let current = key.slot.load();
-        let served = current.as_ref().map(|token| token.generation());
-        let newest = state.newest.max(served.unwrap_or_default()).max(stored);
-        let through = newest.next(now.wall);
-        state.forget(through, &now);
-        key.slot.clear(&mut state);
-        engine.note_untold(&mut state);
+        let through = key.forget_all(stored, &engine.clock.now());
+        engine.note_untold(&mut key.state());
         through
     }
 

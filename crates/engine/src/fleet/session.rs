@@ -1,5 +1,7 @@
 //! [`SharedStore`]: the store behind a manager, bounded in time and never able to fail a call.
 
+mod by_hand;
+
 use std::{
     future::Future,
     sync::{
@@ -178,29 +180,6 @@ impl SharedStore {
         if identity.is_none() && !self.told.swap(true, Ordering::Relaxed) {
             telemetry::store_without_key();
         }
-    }
-
-    /// Forgets a key's tokens, and returns an error if that failed.
-    pub(crate) async fn forget(&self, key: &TokenKey, through: Generation) -> Result<(), Error> {
-        Ok(self.store.forget(key, through, TOMBSTONE).await?)
-    }
-
-    /// The generation of the token that is stored, usable or not; none that no clock may have said.
-    pub(crate) async fn generation(&self, key: &TokenKey) -> Result<Generation, Error> {
-        let stored = self.store.get(key).await?;
-        let generation = stored.map(|stored| stored.generation);
-        let now = self.clock.now().wall;
-        Ok(generation
-            .filter(|it| it.is_plausible(now))
-            .unwrap_or_default())
-    }
-
-    /// Reads what is stored, expired or not, to be shown.
-    pub(crate) async fn peek(&self, key: &TokenKey) -> Result<Option<Token>, Error> {
-        let stored = self.store.get(key).await?;
-        let now = self.clock.now().wall;
-        let decoded = stored.and_then(|stored| vet::decode(&stored, self.store.is_sealed(), now));
-        Ok(decoded.map(|(token, _)| token))
     }
 
     /// One operation within `left`, unless the store is left alone.

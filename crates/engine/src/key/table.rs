@@ -8,7 +8,7 @@ use std::{
 
 use hashbrown::HashTable;
 
-use biped_core::{Now, ProviderId, Token, TokenRequest};
+use biped_core::{Generation, Now, ProviderId, Token, TokenRequest};
 
 use crate::{
     client::Client,
@@ -59,6 +59,19 @@ impl Key {
         now: &Now,
     ) -> Option<Arc<CachedToken>> {
         state.last_resort(self.permitted(state, demand), now)
+    }
+
+    /// Forgets every token that there is, and that is being fetched. Returns the newest generation that is
+    /// forgotten: `stored` or a later one.
+    pub(crate) fn forget_all(&self, stored: Generation, now: &Now) -> Generation {
+        let mut state = self.state();
+        let current = self.slot.load();
+        let served = current.as_ref().map(|token| token.generation());
+        let newest = state.newest.max(served.unwrap_or_default()).max(stored);
+        let through = newest.next(now.wall);
+        state.forget(through, now);
+        self.slot.clear(&mut state);
+        through
     }
 
     /// Stamps the key as used, once a second at most.
