@@ -229,8 +229,9 @@ fn no_crate_outgrows_its_limit() {
         // configuration is read (registry/vault.rs), settings of connections for each provider (130), and
         // providers of tenants (tenants.rs: 300), which are made one by one, and which stores may keep
         // credentials that change with each use. Beyond 3 640: a misspelled kind, and the
-        // parts of long functions. Beyond 3 700: which files a configuration was read from.
-        ("crates/biped", 3_760),
+        // parts of long functions. Beyond 3 700: which files a configuration was read from, and which
+        // variables a reference names.
+        ("crates/biped", 3_840),
     ];
     let mut beyond = Vec::new();
     for (folder, limit) in LIMITS {
