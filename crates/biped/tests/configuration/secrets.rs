@@ -296,6 +296,7 @@ fn shown(builder: Builder) -> String {
         .collect()
 }
 
+#[cfg(feature = "oauth2")]
 #[test]
 fn the_parameters_of_a_token_request_are_hidden_and_a_reference_is_shown() {
     let text = format!(
