@@ -399,6 +399,7 @@ impl Builder {
             manager,
             providers,
             settings,
+            variables: referenced,
             sections,
             http,
             unread_store: unread,
