@@ -550,6 +550,23 @@ fn a_served_command_gets_no_variable_that_the_configuration_names() {
 const PLANTED: &str = "pl4nted";
 
 #[test]
+fn a_selection_is_refused_where_a_sidecar_would_ignore_it() {
+    let world = World::new();
+    for (option, remedy) in [
+        ("--scope read", "[providers.OTHER]"),
+        ("--param project_id=43", "[providers.OTHER]"),
+        ("--tenant acme", "Biped-Tenant: TENANT"),
+    ] {
+        let told = world
+            .run(&format!("exec --serve {option} exports -- touch ran"))
+            .failed(2);
+        assert!(told.contains("--serve") && told.contains(remedy), "{told}");
+    }
+    assert!(!world.path("ran").exists());
+    assert_eq!(world.token_requests(), 0);
+}
+
+#[test]
 fn a_command_is_not_started_without_a_token() {
     let world = World::with(SECRET, "client_secret = \"wrong\"");
     world.run("exec --serve shop -- echo started").failed(3);

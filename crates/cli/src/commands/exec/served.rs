@@ -21,6 +21,9 @@ const SECRETS: [&str; 4] = [
 ];
 
 pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
+    if let Some(error) = args.selection.unserved() {
+        return Err(error.into());
+    }
     #[cfg(unix)]
     if std::process::id() == 1
         && let Ok(own) = std::env::current_exe()
