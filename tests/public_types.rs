@@ -165,6 +165,7 @@ pub(crate) const TYPES: &[(&str, &[(&str, Held)])] = &[
             ),
             ("TokenRequest", NAMES),
             ("TokenStore", TRAIT),
+            ("VariableNames", SETTINGS),
             ("Verdict", WORD),
         ],
     ),

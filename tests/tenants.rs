@@ -12,6 +12,7 @@ use biped::{
     Biped, Builder, Error, ErrorKind, ExposeSecret, SecretString,
     config::{SecretScheme, SecretSource, SourceContext},
     file::FileStore,
+    oauth2::METADATA_LIFETIME,
     provider::async_trait,
     redis::RedisStore,
     sealed::{SealKey, SealedStore},
@@ -103,6 +104,44 @@ fn twins() -> Vault {
         ("umbrella/id", "shared-id"),
         ("umbrella/secret", "secret-of-umbrella"),
     ])
+}
+
+#[tokio::test]
+async fn a_tenant_whose_api_is_named_reads_its_metadata_once_and_keeps_it_through_an_outage() {
+    const METADATA: &str = "https://acme.api.example/.well-known/oauth-protected-resource";
+    const TOKEN: &str = "https://login.example/token";
+    let (clock, http) = (Arc::new(ManualClock::new()), Arc::new(ScriptedHttp::new()));
+    http.answer_with(|count, request| match &*request.url {
+        METADATA if count == 1 => Reply::json(
+            200,
+            r#"{"resource":"https://acme.api.example","authorization_servers":["https://login.example"]}"#,
+        ),
+        METADATA => Reply::error(503, "down"),
+        _ => Reply::token(&format!("token-{count}"), 60),
+    });
+    let biped = Biped::builder()
+        .without_environment()
+        .toml(
+            "[providers.crm]\nkind = 'oauth2'\ntenant = '[a-z]+'\nissuer = 'https://login.example'\n\
+             token_endpoint = 'https://login.example/token'\napi = 'https://{tenant}.api.example'\n\
+             client_id = 'id'\nclient_secret = 's'\n",
+        )
+        .clock(clock.clone())
+        .http_client(http.clone())
+        .build()
+        .unwrap();
+    let source = biped.token_source("crm").unwrap().tenant("acme");
+    for _ in 0..3 {
+        source.token().await.unwrap();
+        clock.advance(Duration::from_secs(600));
+    }
+    let sent = http.requests();
+    let urls: Vec<_> = sent.iter().map(|request| &*request.url).collect();
+    assert_eq!(urls, [METADATA, TOKEN, TOKEN, TOKEN]);
+    // It is read again, which fails.
+    clock.advance(METADATA_LIFETIME);
+    source.token().await.unwrap();
+    assert!(http.count() > 5);
 }
 
 /// A vendor whose tokens say which secret they were got with.

@@ -3,7 +3,7 @@
 use std::{any::Any, collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use biped_config::{ProviderKind, nearest};
-use biped_core::{Error, ParamValue, Provider, TokenRequest};
+use biped_core::{Error, ParamValue, Provider, TokenRequest, VariableNames};
 use biped_engine::{TokenManager, TokenSource};
 
 use crate::{config::Setting, http::Http};
@@ -30,6 +30,7 @@ pub(crate) struct Parts {
     pub(crate) manager: TokenManager,
     pub(crate) providers: BTreeMap<Arc<str>, ConfiguredProvider>,
     pub(crate) settings: Vec<Setting>,
+    pub(crate) variables: VariableNames,
     pub(crate) sections: Sections,
     #[cfg_attr(not(feature = "reqwest"), allow(dead_code))] // nothing to make API clients with
     pub(crate) http: Http,
@@ -175,6 +176,17 @@ impl Biped {
     #[must_use]
     pub fn config(&self) -> &[Setting] {
         &self.0.settings
+    }
+
+    /// Returns whether the configuration takes a value from this environment variable: whether a reference
+    /// `env:NAME` names it, also one that another source overrides, or one of a tenant
+    /// (`env:CRM_{tenant}_SECRET`). The variables in paths (`file:${NAME}/x`) do not count.
+    ///
+    /// A program that runs another one removes these variables from its environment, since they may hold
+    /// secrets.
+    #[must_use]
+    pub fn refers_to_variable(&self, name: &str) -> bool {
+        self.0.variables.has_value(name)
     }
 }
 

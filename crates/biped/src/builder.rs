@@ -408,6 +408,7 @@ impl Builder {
             manager,
             providers,
             settings,
+            variables: referenced,
             sections,
             http,
             unread_store: unread,

@@ -62,7 +62,7 @@
 //! `BIPED_SERVE__…` sets keys of a registered section `serve`. Names of providers match regardless of
 //! case, and `-` matches `_`. A value is taken byte for byte: a secret is the secret itself, never a
 //! reference, and `007` stays `007`. Another `BIPED_…` variable is ignored, with a warning in the log
-//! unless a reference (`env:BIPED_…`) names it or Biped's programs read it.
+//! unless a reference (`env:BIPED_…`, `file:${BIPED_…}/x`) names it or Biped's programs read it.
 //!
 //! # Trust
 //!

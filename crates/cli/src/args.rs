@@ -214,7 +214,8 @@ pub(crate) enum TokenFormat {
 /// With --serve the command gets no token. It gets the address of a sidecar that runs as long as the
 /// command: NAME_BASE_URL, and in NAME_ACCESS_TOKEN a token for that sidecar, which does not expire. A
 /// program that calls NAME_BASE_URL with NAME_ACCESS_TOKEN works with and without --serve; with it, for
-/// as long as it runs.
+/// as long as it runs. --scope, --param and --tenant can't be used with --serve: the sidecar uses what is
+/// configured.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Exec {
     /// The providers' names in biped.toml

@@ -52,6 +52,28 @@ impl Selection {
         !self.scopes.is_empty()
     }
 
+    /// Returns why these options can't be used with a sidecar, which uses the configured tokens except where a
+    /// call says otherwise.
+    pub(crate) fn unserved(&self) -> Option<Error> {
+        let (option, remedy) = if self.has_scopes() {
+            let remedy =
+                "set scope in a table [providers.OTHER] of its own, and name OTHER instead";
+            ("--scope", remedy)
+        } else if !self.params.is_empty() {
+            let remedy =
+                "set the parameter in a table [providers.OTHER] of its own, and name OTHER instead";
+            ("--param", remedy)
+        } else if self.tenant.is_named() {
+            let remedy = "send Biped-Tenant: TENANT with each call, and set tenants = true in \
+                          [serve.providers.NAME]";
+            ("--tenant", remedy)
+        } else {
+            return None;
+        };
+        let error = format!("{option} can't be used with --serve");
+        Some(Error::configuration(error).with_remedy(remedy))
+    }
+
     /// Returns the source of the selected tokens for a provider among several, which may have no tenants.
     pub(crate) fn source_of_one(&self, biped: &Biped, name: &str) -> Result<TokenSource, Error> {
         let source = biped.token_source(name)?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use biped_core::{Error, PlainHttp, SecretRef, Timestamp};
+use biped_core::{Error, PlainHttp, SecretRef, Timestamp, VariableNames};
 use url::Url;
 
 use crate::{field::FieldType, origin::Origin};
@@ -209,6 +209,16 @@ impl ConfigValue {
         };
         let argv: Vec<String> = argv.iter().map(Self::to_text).collect::<Option<_>>()?;
         (!argv.is_empty()).then(|| SecretRef::command(argv))
+    }
+
+    /// Notes the environment variables that the references in the value name, at any depth.
+    pub fn note_variables(&self, names: &mut VariableNames) {
+        match &self.raw {
+            Value::Text(text) => names.note(text),
+            Value::List(all) => all.iter().for_each(|value| value.note_variables(names)),
+            Value::Table(table) => table.values().for_each(|value| value.note_variables(names)),
+            _ => {}
+        }
     }
 
     /// Returns whether the value is a text that refers to a secret, or begins like such a text.

@@ -47,6 +47,7 @@
 //! | `provider.rs` | [`Provider`], [`FetchLimit`], [`Inspection`], [`Probe`] |
 //! | `store.rs` | [`TokenStore`], [`Lease`], [`Claim`] |
 //! | `durable.rs` | [`DurableStore`], [`Account`]: credentials that change with each use |
+//! | `variables.rs` | [`VariableNames`]: the environment variables that a configuration's references name |
 //!
 //! Five crates lie below, and none of them knows what a token is. What providers and stores need of them
 //! is re-exported here.
@@ -72,6 +73,7 @@ mod rejection;
 mod request;
 mod store;
 mod token;
+mod variables;
 
 pub use self::{
     api::{
@@ -90,6 +92,7 @@ pub use self::{
     request::{ParamValue, SetParam, TokenRequest},
     store::{Claim, Generation, Lease, LeaseFailure, LeaseId, StoredToken, TokenStore},
     token::{Token, TokenBuilder},
+    variables::VariableNames,
 };
 pub use ::http;
 pub use async_trait::async_trait;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use biped_config::{ConfigTable, ConfigValue, Origin, Problem, Value};
-use biped_core::{Error, References, wire};
+use biped_core::{Error, References, VariableNames, wire};
 
 use crate::{
     config::{self, ConfigFile, Environment, Layer, OwnerCheck, Table},
@@ -35,7 +35,7 @@ impl Sources {
     }
 
     /// Warns of variables that set nothing and that no source refers to.
-    pub(super) fn warn_of_unused(&self, registry: &Registry, referenced: &BTreeSet<String>) {
+    pub(super) fn warn_of_unused(&self, registry: &Registry, referenced: &VariableNames) {
         let sections: Vec<_> = registry.section_names().collect();
         for text in self.environment.unused(&sections, referenced) {
             tracing::warn!(target: "biped::config", "{}", wire::Escaped(&text));
@@ -76,9 +76,10 @@ impl Sources {
             .cloned()
             .collect();
         let sections: Vec<_> = registry.section_names().collect();
-        let mut referenced = BTreeSet::new();
+        let mut referenced = VariableNames::default();
         for layer in layers.iter().chain([&values]) {
-            note_references(&layer.root, &mut referenced);
+            let values = layer.root.values();
+            values.for_each(|value| value.note_variables(&mut referenced));
         }
         layers.extend(self.environment.layers(&sections, &names, problems));
         layers.push(values);
@@ -92,23 +93,7 @@ impl Sources {
 pub(super) struct Read {
     pub(super) root: Table,
     /// The variables that a source refers to, overridden or not.
-    pub(super) referenced: BTreeSet<String>,
-}
-
-/// Notes the variables that a table refers to.
-fn note_references(table: &Table, names: &mut BTreeSet<String>) {
-    table
-        .values()
-        .for_each(|value| note_reference(value, names));
-}
-
-fn note_reference(value: &ConfigValue, names: &mut BTreeSet<String>) {
-    match &value.raw {
-        Value::Text(text) => names.extend(text.strip_prefix("env:").map(str::to_owned)),
-        Value::List(all) => all.iter().for_each(|value| note_reference(value, names)),
-        Value::Table(table) => note_references(table, names),
-        _ => {}
-    }
+    pub(super) referenced: VariableNames,
 }
 
 fn layer(name: &str, values: &[Given]) -> Layer {

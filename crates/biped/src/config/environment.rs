@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, ffi::OsString, sync::Arc};
 
 use biped_config::{ConfigValue, Origin, Problem, Value};
+use biped_core::VariableNames;
 
 use super::{Layer, Table, insert};
 
@@ -46,7 +47,7 @@ impl Environment {
 
     /// Returns what is wrong with each `BIPED_…` variable that sets nothing and that no reference names,
     /// sorted.
-    pub(crate) fn unused(&self, sections: &[&str], referenced: &BTreeSet<String>) -> Vec<String> {
+    pub(crate) fn unused(&self, sections: &[&str], referenced: &VariableNames) -> Vec<String> {
         let known = || sections.iter().copied().chain([SIDECAR]);
         let is_unused = |name: &String| {
             name.starts_with(PREFIX)

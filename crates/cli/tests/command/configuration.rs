@@ -332,3 +332,20 @@ fn every_command_uses_the_file_that_the_variable_names() {
     assert_eq!(ran.status, 0, "{ran:?}");
     assert!(world.path("new.toml").exists());
 }
+
+#[test]
+fn a_variable_that_a_reference_names_is_not_called_unused() {
+    let world = World::with(
+        "client_secret = \"k&1=4+%2Bq Zt;8/w?~\"",
+        "client_secret = \"env:BIPED_CREDS#/secret\"",
+    );
+    let mut command = world.command(["token", "shop"]);
+    let creds = serde_json::json!({ "secret": biped_sandbox::SHOP.client_secret });
+    command.env("BIPED_CREDS", creds.to_string());
+    let ran = Ran::of(command.output().unwrap());
+    assert_eq!((ran.status, &*ran.stderr), (0, ""), "{ran:?}");
+    let mut command = world.command(["list"]);
+    command.env("BIPED_OTHER", "x");
+    let ran = Ran::of(command.output().unwrap());
+    assert!(ran.stderr.contains("BIPED_OTHER"), "{ran:?}");
+}

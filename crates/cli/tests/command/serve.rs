@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdout, Stdio},
 };
 
-use crate::world::World;
+use crate::world::{Ran, World};
 
 /// A command in a process of its own, killed when it is dropped.
 struct Running {
@@ -513,6 +513,60 @@ fn a_command_gets_a_sidecar_of_its_own_and_no_token() {
 }
 
 #[test]
+fn a_served_command_gets_no_variable_that_the_configuration_names() {
+    let world = World::with(SECRET, "client_secret = \"env:shop.secret-key\"");
+    let base = world.sandbox().url().to_owned();
+    let config = std::fs::read_to_string(world.path("biped.toml")).unwrap();
+    let more = format!(
+        "\n[providers.crm]\nkind = 'envelope'\ntenant = '[a-z]+'\nbase_url = '{base}'\n\
+         client_id = 'file:${{KEPT}}/id'\nclient_secret = \"\\u0065nv:CRM_{{tenant}}_SECRET\"\n\
+         [providers.other]\nkind = 'envelope'\nbase_url = '{base}'\nclient_id = 'x'\n\
+         client_secret = ['env:CREDS#/secret', '{PLANTED}']\n"
+    );
+    world.write("biped.toml", &(config + &more));
+    let variables = [
+        ("shop.secret-key", biped_sandbox::SHOP.client_secret),
+        ("CRM_acme_SECRET", PLANTED),
+        ("CREDS", "{\"secret\":\"pl4nted\"}"),
+        ("BIPED_PROVIDERS__OTHER__CLIENT_ID", PLANTED),
+        ("KEPT", "kept"),
+        ("CRM_acme", "kept"),
+    ];
+    let mut command = world.command(["exec", "--serve", "shop", "--", "env"]);
+    let ran = Ran::of(command.envs(variables).output().unwrap());
+    let printed = ran.ok();
+    let has = |name: &str| {
+        let start = format!("{name}=");
+        printed.lines().any(|line| line.starts_with(&start))
+    };
+    for (name, value) in variables {
+        assert_eq!(has(name), value == "kept", "{name}: {printed}");
+    }
+    let mut command = world.command(["exec", "--serve", "--keep-env", "shop", "--", "env"]);
+    let kept = Ran::of(command.envs(variables).output().unwrap()).ok();
+    assert!(kept.contains("CRM_acme_SECRET="), "{kept}");
+}
+
+const PLANTED: &str = "pl4nted";
+
+#[test]
+fn a_selection_is_refused_where_a_sidecar_would_ignore_it() {
+    let world = World::new();
+    for (option, remedy) in [
+        ("--scope read", "[providers.OTHER]"),
+        ("--param project_id=43", "[providers.OTHER]"),
+        ("--tenant acme", "Biped-Tenant: TENANT"),
+    ] {
+        let told = world
+            .run(&format!("exec --serve {option} exports -- touch ran"))
+            .failed(2);
+        assert!(told.contains("--serve") && told.contains(remedy), "{told}");
+    }
+    assert!(!world.path("ran").exists());
+    assert_eq!(world.token_requests(), 0);
+}
+
+#[test]
 fn a_command_is_not_started_without_a_token() {
     let world = World::with(SECRET, "client_secret = \"wrong\"");
     world.run("exec --serve shop -- echo started").failed(3);
@@ -552,6 +606,44 @@ fn a_token_is_written_to_a_file_and_kept_there() {
         assert_eq!(running.status(), 0);
         assert!(path.exists());
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_followed_token_is_asked_for_anew_at_the_start_if_that_is_wanted() {
+    let world = World::new();
+    let stored = world.run("token shop").ok();
+    let line = "token shop --write kept --follow --fresh";
+    let running = Running::start(&world, &line.split(' ').collect::<Vec<_>>());
+    while !world.path("kept").exists() {
+        std::thread::yield_now();
+    }
+    running.signal(rustix::process::Signal::TERM);
+    assert_eq!(running.status(), 0);
+    let kept = std::fs::read_to_string(world.path("kept")).unwrap();
+    assert_ne!(kept, stored.trim_end());
+    assert_eq!(world.run("token shop").ok().trim_end(), kept);
+    assert_eq!(world.token_requests(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_followed_token_while_its_vendor_is_silent() {
+    // Accepts a connection, and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let world = World::empty();
+    let config = format!(
+        "[providers.shop]\nkind = 'envelope'\nbase_url = 'http://{}'\nclient_id = 'a'\n\
+         client_secret = 'b'\n",
+        silent.local_addr().unwrap()
+    );
+    world.write("biped.toml", &config);
+    let line = "token shop --write kept --follow";
+    let running = Running::start(&world, &line.split(' ').collect::<Vec<_>>());
+    let _connection = silent.accept().unwrap();
+    running.signal(rustix::process::Signal::TERM);
+    assert_eq!(running.status(), 0);
+    assert!(!world.path("kept").exists());
 }
 
 #[test]

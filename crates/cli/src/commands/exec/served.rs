@@ -1,6 +1,6 @@
 //! `biped exec --serve`.
 
-use std::{collections::BTreeSet, process::ExitStatus};
+use std::process::ExitStatus;
 
 use biped::{Biped, Error};
 use biped_serve::{Running, Serve, Server};
@@ -21,6 +21,9 @@ const SECRETS: [&str; 4] = [
 ];
 
 pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
+    if let Some(error) = args.selection.unserved() {
+        return Err(error.into());
+    }
     #[cfg(unix)]
     if std::process::id() == 1
         && let Ok(own) = std::env::current_exe()
@@ -54,7 +57,7 @@ pub(super) fn run(session: &Session, args: &args::Exec) -> Outcome {
         let mut command = Command::new(program);
         command.args(arguments);
         if !args.serving.keep_env {
-            for name in secret_variables(session, &biped)? {
+            for name in secret_variables(&biped) {
                 command.env_remove(name);
             }
         }
@@ -108,29 +111,16 @@ async fn start(biped: &Biped, args: &args::Exec, caller: &str) -> Result<Running
         .await
 }
 
-/// The variables that the configuration reads secrets from.
-fn secret_variables(session: &Session, biped: &Biped) -> Result<BTreeSet<String>, Error> {
-    let own = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let own = own.filter(|name| name.starts_with("BIPED_") && name.contains("__"));
-    let mut names: BTreeSet<String> = own.chain(SECRETS.map(str::to_owned)).collect();
-    for setting in biped.config() {
-        names.extend(referred(&setting.value));
-    }
-    // What is shown leaves out what may be a secret; the file has it all.
-    if let Some(text) = session.file_text()? {
-        names.extend(referred(&text));
-    }
-    Ok(names)
-}
-
-/// The variables that `env:NAME` names in a text.
-fn referred(text: &str) -> impl Iterator<Item = String> + '_ {
-    let after = text.split("env:").skip(1);
-    after.filter_map(|rest| {
-        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let name = rest.get(..end.unwrap_or(rest.len()))?;
-        (!name.is_empty()).then(|| name.to_owned())
-    })
+/// The variables of this process that may hold secrets.
+fn secret_variables(biped: &Biped) -> impl Iterator<Item = String> {
+    let is_secret = |name: &String| {
+        SECRETS.contains(&&**name)
+            || (name.starts_with("BIPED_") && name.contains("__"))
+            || biped.refers_to_variable(name)
+    };
+    // A reference can't name a variable whose name is not UTF-8.
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(is_secret)
 }
 
 fn set(
@@ -184,18 +174,4 @@ fn code(status: ExitStatus) -> i32 {
         }
     }
     status.code().unwrap_or(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_variable_that_is_referred_to_is_found() {
-        let text = "a = 'env:ONE'\nb = ['env:TWO', \"env:THREE_4\"]\nc = 'env:'";
-        assert_eq!(
-            referred(text).collect::<Vec<_>>(),
-            ["ONE", "TWO", "THREE_4"]
-        );
-    }
 }

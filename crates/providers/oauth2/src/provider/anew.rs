@@ -5,11 +5,12 @@ use crate::grant::Grant;
 
 impl OAuth2 {
     /// Whether nothing is kept from fetch to fetch, and calls of the API need nothing of this provider.
-    /// What is read of an issuer is kept, and so are the keys and nonces of DPoP and which presented
-    /// tokens the server accepted.
+    /// What is read of an issuer or an API is kept, and so are the keys and nonces of DPoP and which
+    /// presented tokens the server accepted.
     pub(super) fn keeps_nothing(&self) -> bool {
         let mut methods = self.authentication.iter().chain(&self.offered);
         self.token_endpoint.is_some()
+            && self.api.is_none()
             && !self.dpop
             && self.dpop_key.is_none()
             && self.certificate.is_none()
