@@ -18,7 +18,7 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt as _},
 };
 
-use crate::stage::{Stage, failure, text};
+use crate::stage::{Stage, failure, listen, text};
 
 /// A span as it was told.
 #[derive(Clone, Debug, Default)]
@@ -54,11 +54,8 @@ pub(crate) struct Recorder(Arc<Mutex<Vec<(Id, Seen)>>>);
 impl Recorder {
     pub(crate) fn start() -> (Self, (DefaultGuard, Dispatch)) {
         let recorder = Self::default();
-        // With a single subscriber, what another test's thread does first decides whether a span is made.
-        let another = Dispatch::new(tracing_subscriber::registry());
         let subscriber = tracing_subscriber::registry().with(recorder.clone());
-        let guard = tracing::subscriber::set_default(subscriber);
-        (recorder, (guard, another))
+        (recorder, listen(subscriber))
     }
 
     pub(crate) fn all(&self) -> Vec<Seen> {

@@ -6,6 +6,16 @@ use biped_core::{Error, ExposeSecret, TokenRequest, TokenStore};
 use biped_engine::{Settings, TokenManager, TokenSource};
 use biped_testing::{ManualClock, ScriptedHttp, TestProvider, settle};
 use tokio::task::JoinHandle;
+use tracing::{Dispatch, Subscriber, subscriber::DefaultGuard};
+
+/// Has a subscriber hear of this thread's events and spans, until what is returned is dropped.
+pub(crate) fn listen(
+    subscriber: impl Subscriber + Send + Sync + 'static,
+) -> (DefaultGuard, Dispatch) {
+    // With a single subscriber, what another test's thread does first decides whether anything is told.
+    let another = Dispatch::new(tracing_subscriber::registry());
+    (tracing::subscriber::set_default(subscriber), another)
+}
 
 /// A manager, its clock, and the vendor that it asks.
 pub(crate) struct Stage {

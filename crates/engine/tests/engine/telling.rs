@@ -10,7 +10,7 @@ use biped_core::ErrorKind;
 use biped_engine::TokenState;
 use biped_testing::{Reply, TestProvider, settle};
 
-use crate::stage::{Stage, ask, failure, seconds, text};
+use crate::stage::{Stage, ask, failure, listen, seconds, text};
 
 #[tokio::test]
 async fn a_status_tells_every_state_of_a_key() {
@@ -116,7 +116,7 @@ async fn no_state_event_or_error_shows_a_token_or_a_secret() {
             move || log.clone()
         })
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = listen(subscriber);
 
     let stage = Stage::new();
     let source = stage.source_of(TestProvider::default().named("shop"));
@@ -158,7 +158,7 @@ async fn a_look_that_finds_nothing_new_is_no_event() {
     use tracing_subscriber::layer::SubscriberExt as _;
     let events = Arc::new(AtomicUsize::new(0));
     let subscriber = tracing_subscriber::registry().with(Count(events.clone()));
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = listen(subscriber);
     let stage = Stage::new();
     let source = stage.source();
     stage.http.push(Reply::error(401, "invalid_client"));

@@ -21,7 +21,7 @@ use biped_memory::MemoryStore;
 use biped_testing::{ManualClock, Reply, TestProvider};
 use tempfile::TempDir;
 
-use crate::stage::{Stage, failure, text};
+use crate::stage::{Stage, failure, listen, text};
 
 fn inline(secret: &str) -> TestProvider {
     with(SecretRef::inline(secret))
@@ -562,7 +562,7 @@ fn a_store_without_a_key_is_told_of_once() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = listen(subscriber);
     for (has_key, expected) in [(false, 1), (true, 0)] {
         let fleet = Fleet::with_key(has_key);
         runtime.block_on(async {
