@@ -1,5 +1,7 @@
 //! [`Rule`]: which methods and paths of an API may be called.
 
+use crate::target::percent_decoded;
+
 /// A rule such as `GET /v1/**`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
@@ -74,21 +76,13 @@ fn has_encoded_slash(path: &str) -> bool {
 /// Whether an API may take the path for another one: it has an encoded slash, or an encoded character that
 /// is as good unencoded (RFC 3986 §6.2.2.2), or an empty segment that is not the last.
 fn is_ambiguous(path: &str) -> bool {
-    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|it| u8::try_from(it).ok())
-    };
-    let mut windows = path.as_bytes().windows(3);
-    let has_encoded = windows.any(|window| match *window {
-        [b'%', high, low] => match (digit(high), digit(low)) {
-            (Some(high), Some(low)) => is_unreserved(high << 4 | low),
-            _ => false,
-        },
-        _ => false,
+    let is_as_good = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
+    let mut encoded = path.split('%').skip(1).filter_map(|rest| rest.get(..2));
+    let has_encoded = encoded.any(|digits| {
+        let decoded = percent_decoded(&format!("%{digits}"));
+        decoded.is_some_and(|text| text.contains(is_as_good))
     });
-    has_encoded || has_encoded_slash(path) || path.contains("//")
+    has_encoded || path.contains("//")
 }
 
 /// Whether rules allow a call: a denial wins; without a list, everything is allowed.

@@ -178,7 +178,7 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
     let mut stage = shared.stage.subscribe();
     let files = || files_of(&path, &shared.live.load().biped);
     let mut seen = looks(&files());
-    let mut taken = contents(&files()).unwrap_or_default();
+    let mut taken = contents(&files());
     loop {
         SystemClock.sleep(LOOK).await;
         let mut look = looks(&files());
@@ -194,14 +194,15 @@ pub(crate) async fn watch(shared: Arc<Shared>, reload: Arc<Reload>, told: Told) 
             look = again;
         }
         seen = look;
-        // A file that is gone is about to come back.
-        let Some(now) = contents(&files()) else {
+        let now = contents(&files());
+        // A file that is gone is about to come back; one that was named may be named no more.
+        if !now.contains_key(&path) {
             continue;
-        };
+        }
         // One that was named by the last change was read with it.
         let is_other = |(file, hash)| taken.get(file).is_some_and(|known| known != hash);
         let is_changed = now.iter().any(is_other);
-        taken = now;
+        taken.extend(now);
         if !is_changed {
             continue;
         }
@@ -224,12 +225,12 @@ fn looks(files: &BTreeSet<PathBuf>) -> Vec<Option<Look>> {
     files.iter().map(|file| Look::at(file).ok()).collect()
 }
 
-/// The hash of each file; `None` if one can't be read.
-fn contents(files: &BTreeSet<PathBuf>) -> Option<BTreeMap<PathBuf, [u8; 32]>> {
-    let hashes = files
-        .iter()
-        .map(|file| Some((file.clone(), hash_of(file)?)));
-    hashes.collect()
+/// The hash of each file that can be read.
+fn contents(files: &BTreeSet<PathBuf>) -> BTreeMap<PathBuf, [u8; 32]> {
+    let hashes = files.iter();
+    hashes
+        .filter_map(|file| Some((file.clone(), hash_of(file)?)))
+        .collect()
 }
 
 /// Keeps the tokens of callers and the certificate of the listeners as new as their places.

@@ -143,12 +143,13 @@ impl Upstream {
             let (tls, proxied, open) = (tls.clone(), proxied.clone(), self.open.clone());
             Connector::new(tls, http2, limit, proxied, open)
         };
+        let own = connector(http2);
         let made = Arc::new(Clients {
             http2,
             pool: Arc::new(Pool::new(connector(Http2::Off))),
             pooled: Mutex::default(),
-            fresh: client(&connector(http2), http2, 0),
-            connector: connector(http2),
+            fresh: client(&own, http2, 0),
+            connector: own,
         });
         clients.push(Kept {
             http2,

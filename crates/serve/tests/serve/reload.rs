@@ -178,6 +178,12 @@ async fn a_changed_file_of_a_vendor_is_noticed() {
         })
         .await;
     }
+    // The file goes together with its name.
+    std::fs::remove_file(at("acme.toml")).unwrap();
+    let text = format!("{SERVE}{}", provider(&vendor));
+    std::fs::write(at("biped.toml"), text).unwrap();
+    until("the change is noticed", async || told.try_recv().is_ok()).await;
+    assert_eq!(ask(&running, "/shop/x").await.status, 200);
 }
 
 #[tokio::test]
