@@ -28,6 +28,8 @@ struct State {
     refused: Vec<String>,
     /// Whether whatever is presented to `front` is refused.
     refuses_all: bool,
+    /// Whether a refused exchange is an `invalid_request` (RFC 8693 §2.2.2).
+    follows_rfc_8693: bool,
     down: Vec<&'static str>,
     /// Whether tokens are bound to a key.
     bound: bool,
@@ -53,6 +55,7 @@ impl Respond for Server {
             .is_some_and(|it| state.refused.contains(it));
         if is_refused || (name == "front" && state.refuses_all) {
             let code = match form.contains_key("subject_token") {
+                true if state.follows_rfc_8693 => "invalid_request",
                 true => "invalid_grant",
                 false => "invalid_client",
             };
@@ -171,19 +174,22 @@ async fn a_chain_of_three_asks_each_once_and_keeps_each_apart() {
 
 #[tokio::test]
 async fn a_refused_token_of_another_is_renewed_and_the_request_sent_once_more() {
-    let stage = Stage::new(CHAIN).await;
-    stage.token("front").await.unwrap();
-    stage.asked();
-    stage.state(|state| state.refused.push("middle-1".into()));
-    assert_eq!(stage.fetch("front").await.unwrap(), "front-2");
-    let expected = ["front middle-1", "middle workload-1", "front middle-2"];
-    assert_eq!(stage.asked(), expected);
+    for follows_rfc_8693 in [false, true] {
+        let stage = Stage::new(CHAIN).await;
+        stage.state(|state| state.follows_rfc_8693 = follows_rfc_8693);
+        stage.token("front").await.unwrap();
+        stage.asked();
+        stage.state(|state| state.refused.push("middle-1".into()));
+        assert_eq!(stage.fetch("front").await.unwrap(), "front-2");
+        let expected = ["front middle-1", "middle workload-1", "front middle-2"];
+        assert_eq!(stage.asked(), expected);
 
-    // As a client assertion as well.
-    stage.state(|state| state.refused.push("workload-1".into()));
-    assert_eq!(stage.fetch("middle").await.unwrap(), "middle-3");
-    let expected = ["middle workload-1", "workload secret", "middle workload-2"];
-    assert_eq!(stage.asked(), expected);
+        // As a client assertion as well.
+        stage.state(|state| state.refused.push("workload-1".into()));
+        assert_eq!(stage.fetch("middle").await.unwrap(), "middle-3");
+        let expected = ["middle workload-1", "workload secret", "middle workload-2"];
+        assert_eq!(stage.asked(), expected);
+    }
 }
 
 #[tokio::test]

@@ -11,10 +11,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::listen::End;
-
-/// Completes when the sandbox stops, so that no body outlives it.
-type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+use crate::{listen::End, stop::Stopped};
 
 /// Returns `length` bytes; byte *i* is *i* mod 251.
 pub(crate) fn counted(length: u64, stop: impl Future<Output = ()> + Send + 'static) -> Body {
@@ -73,7 +70,7 @@ struct Generated {
     chunk: Bytes,
     /// How many bytes remain; `None` if the body is endless.
     left: Option<u64>,
-    stop: Stop,
+    stop: Stopped,
 }
 
 impl HttpBody for Generated {
@@ -116,7 +113,7 @@ struct Cut {
     left: u64,
     has_flushed: bool,
     ending: Ending,
-    stop: Stop,
+    stop: Stopped,
 }
 
 impl HttpBody for Cut {

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json, Router,
-    extract::{FromRequestParts, Path, Query, Request, State, rejection::QueryRejection},
+    extract::{
+        FromRequestParts, Path, Query, Request, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -115,22 +118,26 @@ async fn monitorings(token: Good) -> Result<Json<Value>, Refusal> {
 async fn push(
     State(shared): State<Arc<Shared>>,
     Extension(Cloud(cloud)): Extension<Cloud>,
-    Path(integration): Path<String>,
+    integration: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Json<Value>, Refusal> {
     // The token must be valid on arrival; the response follows the body.
     let token = Good::check(&shared, request.extensions().get::<Presented>(), cloud);
-    let received = drain(&shared, request).await;
+    let received = drain(request).await;
     let token = token?;
     token.require(ENRICHMENT)?;
     let granted = token.0.integration_id;
-    if granted.is_none_or(|id| id.to_string() != integration) {
+    // Bytes that are no UTF-8 are no integration.
+    let named = integration.ok().map(|Path(named)| named);
+    if granted.map(|id| id.to_string()) != named || named.is_none() {
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,
             "INTEGRATION_NOT_PERMITTED",
             "This token is for another integration.",
         ));
     }
+    let received = received
+        .ok_or_else(|| Refusal::bad("INVALID_PARAMETER", "The body of the request broke off."))?;
     Ok(Json(json!({
         "success": true,
         "payload": { "integrationId": granted, "receivedBytes": received },

@@ -88,6 +88,9 @@ async fn secret(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Status
     if !is_client(&client_id) {
         return Err(Mistake("unknown client".into()));
     }
+    if client_secret.is_empty() {
+        return Err(Mistake("expected a client_secret that is not empty".into()));
+    }
     shared.change_secret(&client_id, &client_secret);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use biped_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -66,11 +67,12 @@ pub enum Effect {
     /// other number the status is 500.
     Status(u16),
     /// Revokes a token early: for an API call that of the call, before it is checked; for a token
-    /// request the new one, and all others of its key. Does not count as `faulted`.
+    /// request that succeeds the new one, and all others of its key. Does not count as `faulted`.
     Revoke,
-    /// The vendor's response, but the connection is reset after half of the body.
+    /// The vendor's response, but the connection is reset, at the latest after half of the body. An empty
+    /// body is sent whole.
     Reset,
-    /// The vendor's response, but nothing follows after half of the body.
+    /// The vendor's response, but nothing follows after half of the body. An empty body is sent whole.
     Stall,
     /// The vendor's response, labelled `text/html`. Does not count as `faulted`.
     WrongContentType,
@@ -84,7 +86,7 @@ pub enum Effect {
 
 /// The value of a `Retry-After` header. As JSON: `5`, `{"date_in": 5}`, or `"any text"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 #[non_exhaustive]
 pub enum RetryAfter {
     /// A number of seconds.
@@ -165,8 +167,25 @@ impl Fault {
                 Some("expected a status from 200 to 599")
             }
             _ if self.times == Some(0) => Some("expected 1 or more, or null, as times"),
-            _ => None,
+            _ => self.path_problem().or_else(|| self.retry_after_problem()),
         }
+    }
+
+    fn path_problem(&self) -> Option<&'static str> {
+        let path = self.path.as_deref()?;
+        if !path.starts_with(['/', '*']) {
+            return Some("expected a path that starts with a slash");
+        }
+        path.contains('?')
+            .then_some("expected a path without a query")
+    }
+
+    fn retry_after_problem(&self) -> Option<&'static str> {
+        let Some(RetryAfter::Text(text)) = &self.retry_after else {
+            return None;
+        };
+        let is_header = HeaderValue::try_from(text).is_ok();
+        (!is_header).then_some("expected a text without control characters as retry_after")
     }
 
     fn hits(&self, vendor: Vendor, path: &str) -> bool {

@@ -1,6 +1,6 @@
 //! The gate that every request to a vendor passes: it is identified, counted, and subjected to faults.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use axum::{
     body::{Body, Bytes, HttpBody as _},
@@ -9,7 +9,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use tokio::select;
+use http_body_util::LengthLimitError;
 
 use crate::{
     body::{self, Ending},
@@ -47,7 +47,7 @@ pub(crate) async fn gate(
     if let Some(fault) = &fault {
         shared.wait(fault.wait()).await;
         if let Some(answer) = instead(&shared, vendor, place, fault) {
-            drain(&shared, request).await;
+            drain(request).await;
             shared.count(&caller, |counts| ended(counts, place, Outcome::Faulted));
             return answer;
         }
@@ -59,7 +59,9 @@ pub(crate) async fn gate(
     let mut answer = next.run(request).await;
     let mut outcome = Outcome::of(answer.status());
     match effect {
-        Effect::Revoke if place == FaultPoint::Token => shared.revoke_key(&caller),
+        Effect::Revoke if place == FaultPoint::Token && answer.status().is_success() => {
+            shared.revoke_key(&caller);
+        }
         Effect::WrongContentType => {
             answer.headers_mut().insert(header::CONTENT_TYPE, HTML);
         }
@@ -114,13 +116,24 @@ async fn identify(
     }
     let body = axum::body::to_bytes(body, REQUEST_LIMIT)
         .await
-        .map_err(|_| failure(vendor, place, StatusCode::PAYLOAD_TOO_LARGE))?;
+        .map_err(|error| failure(vendor, place, status_of(&error)))?;
     let caller = match vendor {
         Vendor::Contentsquare => contentsquare::caller(&body),
         Vendor::Envelope => envelope::caller(&body),
     };
     parts.extensions.insert(caller.clone());
     Ok((caller, None, Request::from_parts(parts, body.into())))
+}
+
+/// The status for a request that could not be read whole.
+fn status_of(error: &axum::Error) -> StatusCode {
+    match error
+        .source()
+        .is_some_and(<dyn Error>::is::<LengthLimitError>)
+    {
+        true => StatusCode::PAYLOAD_TOO_LARGE,
+        false => StatusCode::BAD_REQUEST,
+    }
 }
 
 /// The response that replaces the vendor's own.
@@ -170,21 +183,15 @@ fn cut(shared: &Shared, answer: Response, ending: Ending) -> Response {
     Response::from_parts(parts, body::cut(body, ending, shared.stopped()))
 }
 
-/// Reads a request to its end and returns its length. Otherwise a client that is still sending would
-/// get a broken connection instead of the response.
-pub(crate) async fn drain(shared: &Shared, request: Request) -> u64 {
+/// Reads a request to its end and returns its length, `None` if it breaks off. Otherwise a client that
+/// is still sending would get a broken connection instead of the response.
+pub(crate) async fn drain(request: Request) -> Option<u64> {
     let mut body = request.into_body();
     let mut length = 0;
-    let read = async {
-        while let Some(Ok(frame)) = next_frame(&mut body).await {
-            length += frame.map_or(0, |data| data.len() as u64);
-        }
-    };
-    select! {
-        () = read => {}
-        () = shared.stopped() => {}
+    while let Some(frame) = next_frame(&mut body).await {
+        length += frame.ok()?.map_or(0, |data| data.len() as u64);
     }
-    length
+    Some(length)
 }
 
 async fn next_frame(body: &mut Body) -> Option<Result<Option<Bytes>, axum::Error>> {

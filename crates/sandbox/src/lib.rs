@@ -91,8 +91,8 @@
 //! | `POST /_sandbox/secret` | changes a client's secret: `{"client_id": "…", "client_secret": "…"}` | [`Sandbox::change_secret`] |
 //! | `GET /_sandbox/config` | returns a `biped.toml` | [`Sandbox::config_toml`] |
 //!
-//! The response to an invalid control request is 400 and `{"error": "…"}`. Control requests are not
-//! counted.
+//! The response to an invalid control request is 400, 404 or 405, and `{"error": "…"}`. Control requests
+//! are not counted.
 
 mod body;
 mod clients;
@@ -109,6 +109,7 @@ mod rotating;
 mod sandbox;
 mod shared;
 mod stats;
+mod stop;
 mod token;
 
 pub use self::{

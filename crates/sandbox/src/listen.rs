@@ -1,14 +1,14 @@
 //! Loopback listeners with connections that can be reset.
 
 use std::{
-    io,
+    fmt, io,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use axum::{
@@ -20,23 +20,28 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A listener on 127.0.0.1.
+use crate::stop::{Stop, Stopped};
+
+/// A listener on 127.0.0.1, whose connections end when the sandbox stops.
 #[derive(Debug)]
-pub(crate) struct Loopback(TcpListener);
+pub(crate) struct Loopback {
+    listener: TcpListener,
+    stop: Stop,
+}
 
 impl Loopback {
     /// Binds a port; 0 chooses a free one.
-    pub(crate) async fn bind(port: u16) -> io::Result<Self> {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .await
-            .map(Self)
+    pub(crate) async fn bind(port: u16, stop: &Stop) -> io::Result<Self> {
+        Ok(Self {
+            listener: TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?,
+            stop: stop.clone(),
+        })
     }
 
     /// `http://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> io::Result<String> {
-        self.0
-            .local_addr()
-            .map(|address| format!("http://{address}"))
+        let address = self.listener.local_addr()?;
+        Ok(format!("http://{address}"))
     }
 }
 
@@ -45,20 +50,19 @@ impl Listener for Loopback {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let (stream, peer) = Listener::accept(&mut self.0).await;
+        let (stream, peer) = Listener::accept(&mut self.listener).await;
         // Without TCP_NODELAY a connection is slow, but works.
         let _ = stream.set_nodelay(true);
-        (
-            Connection {
-                stream,
-                end: End::default(),
-            },
-            peer,
-        )
+        let connection = Connection {
+            stream,
+            end: End::default(),
+            stopped: Some(Box::pin(self.stop.stopped())),
+        };
+        (connection, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 
@@ -79,11 +83,39 @@ impl Connected<IncomingStream<'_, Loopback>> for End {
     }
 }
 
-/// A connection.
-#[derive(Debug)]
+/// A connection. The server waits for its peer without a limit: for the rest of a request, and for room
+/// to send. That wait ends when the sandbox stops.
 pub(crate) struct Connection {
     stream: TcpStream,
     end: End,
+    /// `None` after the sandbox has stopped.
+    stopped: Option<Stopped>,
+}
+
+impl Connection {
+    /// Fails in place of waiting if the sandbox has stopped.
+    fn unless_stopped<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            return polled;
+        }
+        if let Some(stopped) = &mut self.stopped {
+            ready!(stopped.as_mut().poll(cx));
+            self.stopped = None;
+        }
+        Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Drop for Connection {
@@ -101,7 +133,8 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.unless_stopped(cx, polled)
     }
 }
 
@@ -111,7 +144,8 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.unless_stopped(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -119,7 +153,8 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.unless_stopped(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -127,10 +162,12 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.unless_stopped(cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.unless_stopped(cx, polled)
     }
 }

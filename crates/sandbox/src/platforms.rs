@@ -30,6 +30,7 @@ use self::{
 use crate::{
     listen::{End, Loopback},
     sandbox::DEFAULT_LIFETIME,
+    stop::Stop,
     token::random_hex,
 };
 
@@ -142,7 +143,7 @@ impl Platforms {
 
     /// Stops all of it, and returns when the port is free and all connections are closed.
     pub async fn stop(mut self) {
-        self.state.stop.send_replace(true);
+        self.state.stop.stop();
         for task in std::mem::take(&mut self.tasks) {
             // A task that panicked has stopped as well.
             let _ = task.await;
@@ -152,7 +153,7 @@ impl Platforms {
 
 impl Drop for Platforms {
     fn drop(&mut self) {
-        self.state.stop.send_replace(true);
+        self.state.stop.stop();
     }
 }
 
@@ -187,11 +188,13 @@ impl PlatformsBuilder {
     /// Binds the port and the socket, writes the files, and serves them on the current tokio runtime.
     ///
     /// # Errors
-    /// Fails if the port is in use, or if the files can't be written to a temporary directory.
+    /// Fails if the port is in use, or if the files or the socket can't be created in a temporary
+    /// directory; the path of a socket has a limit of about 100 bytes.
     pub async fn start(self) -> io::Result<Platforms> {
-        let listener = Loopback::bind(self.port).await?;
+        let stop = Stop::default();
+        let listener = Loopback::bind(self.port, &stop).await?;
         let lifetime = Duration::from_secs(self.lifetime.as_secs().max(1));
-        let state = Arc::new(State::new(self.clock, lifetime, listener.url()?)?);
+        let state = Arc::new(State::new(self.clock, lifetime, listener.url()?, stop)?);
         kubelet::replace(&state)?;
         let directory = state.directory();
         let pem = state.key(Party::Client).map(Key::pem).unwrap_or_default();
@@ -202,13 +205,15 @@ impl PlatformsBuilder {
             fs::write(directory.join(format!("{name}.seed")), seed)?;
         }
         fs::write(directory.join("seal.key"), random_hex(64))?;
-        let mut tasks = vec![serve(listener, &state)];
-        tasks.push(tokio::spawn(kubelet::run(Arc::clone(&state))));
+        // Nothing runs before all that can fail is done.
         #[cfg(unix)]
-        {
-            let socket = agent::bind(&state)?;
-            tasks.push(tokio::spawn(agent::run(socket, Arc::clone(&state))));
-        }
+        let socket = agent::bind(&state)?;
+        let tasks = vec![
+            serve(listener, &state),
+            tokio::spawn(kubelet::run(Arc::clone(&state))),
+            #[cfg(unix)]
+            tokio::spawn(agent::run(socket, Arc::clone(&state))),
+        ];
         Ok(Platforms { state, tasks })
     }
 }

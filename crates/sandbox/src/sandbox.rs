@@ -3,13 +3,14 @@
 use std::{fmt, io, mem, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Json, Router,
     extract::Request,
     http::StatusCode,
     middleware,
     response::{IntoResponse, Response},
 };
 use biped_core::{Clock, SystemClock};
+use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     listen::{End, Loopback},
     shared::Shared,
     stats::{KeyFilter, Stats},
+    stop::Stop,
 };
 
 /// The default lifetime of tokens: an hour, as in the documentation.
@@ -32,7 +34,7 @@ pub const MAX_PROJECTS: usize = PROJECTS.len();
 
 /// Both vendors, which run on 127.0.0.1 until this is dropped.
 ///
-/// Dropping it stops the listeners and ends every body that is still being sent.
+/// Dropping it stops the listeners, and ends every request and response that waits for its client.
 /// [`stop`](Self::stop) also waits for that.
 pub struct Sandbox {
     shared: Arc<Shared>,
@@ -115,8 +117,8 @@ impl Sandbox {
         self.shared.revoke(filter)
     }
 
-    /// Changes a client's secret, as a rotation in the vendor's console does. Its tokens stay valid.
-    /// Returns whether the client exists.
+    /// Changes a client's secret, as a rotation in the vendor's console does. Its tokens stay valid, and
+    /// [`config_toml`](Self::config_toml) keeps the first secret. Returns whether the client exists.
     pub fn change_secret(&self, client_id: &str, client_secret: &str) -> bool {
         let is_known = control::is_client(client_id);
         if is_known {
@@ -183,15 +185,17 @@ impl SandboxBuilder {
     /// # Errors
     /// Fails if a port is in use, or if the third port would exceed 65535.
     pub async fn start(self) -> io::Result<Sandbox> {
-        let first = Loopback::bind(self.port).await?;
+        let stop = Stop::default();
+        let first = Loopback::bind(self.port, &stop).await?;
         let clouds = [
-            Loopback::bind(self.cloud(1)?).await?,
-            Loopback::bind(self.cloud(2)?).await?,
+            Loopback::bind(self.cloud(1)?, &stop).await?,
+            Loopback::bind(self.cloud(2)?, &stop).await?,
         ];
         let urls = [clouds[0].url()?, clouds[1].url()?];
         let lifetime = Duration::from_secs(self.lifetime.as_secs().max(1));
         let projects = self.projects.clamp(DEFAULT_PROJECTS, MAX_PROJECTS);
-        let shared = Shared::new(self.clock, lifetime, projects, first.url()?, urls);
+        let url = first.url()?;
+        let shared = Shared::new(self.clock, lifetime, projects, url, urls, stop);
         let shared = Arc::new(shared);
 
         let accounts = contentsquare::accounts()
@@ -243,6 +247,9 @@ async fn method_not_allowed(request: Request) -> Response {
 fn failed(request: &Request, status: StatusCode) -> Response {
     match place(request.uri().path()) {
         Some((vendor, place)) => failure(vendor, place, status),
-        None => status.into_response(),
+        None => {
+            let error = status.canonical_reason().unwrap_or_default();
+            (status, Json(json!({ "error": error }))).into_response()
+        }
     }
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use biped_core::{Clock, Timestamp};
-use tokio::sync::watch;
 
 use crate::{
     clients::Credentials,
     fault::{Fault, Vendor, take},
     stats::{Caller, Counts, KeyFilter, Ledger, Stats, summary},
+    stop::Stop,
     token::{Claims, Keys, Presented, Register, Rejection, Signer, random_hex},
 };
 
@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     url: String,
     clouds: [String; 2],
     state: Mutex<State>,
-    stop: watch::Sender<bool>,
+    stop: Stop,
 }
 
 #[derive(Debug)]
@@ -55,6 +55,7 @@ impl Shared {
         projects: usize,
         url: String,
         clouds: [String; 2],
+        stop: Stop,
     ) -> Self {
         let state = State {
             counted_since: clock.now().mono,
@@ -63,19 +64,14 @@ impl Shared {
             register: Register::default(),
             secrets: HashMap::new(),
         };
-        let (signer, state, stop) = (
-            Signer::random(),
-            Mutex::new(state),
-            watch::Sender::new(false),
-        );
         Self {
             clock,
             lifetime,
             projects,
-            signer,
+            signer: Signer::random(),
             url,
             clouds,
-            state,
+            state: Mutex::new(state),
             stop,
         }
     }
@@ -104,16 +100,12 @@ impl Shared {
     // Stopping, and waiting.
 
     pub(crate) fn stop(&self) {
-        self.stop.send_replace(true);
+        self.stop.stop();
     }
 
     /// Completes when the sandbox stops.
-    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut stop = self.stop.subscribe();
-        async move {
-            // An error means that the sandbox is gone.
-            let _ = stop.wait_for(|stopped| *stopped).await;
-        }
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        self.stop.stopped()
     }
 
     /// Waits on the sandbox's clock, or until the sandbox stops.

@@ -133,7 +133,8 @@ pub struct KeyFilter {
 }
 
 impl Stats {
-    /// Returns the sum over the keys that `filter` selects.
+    /// Returns the sum over the keys that `filter` selects. An inspection has no key, and so is counted
+    /// for its client only: see [`ClientStats::counts`].
     #[must_use]
     pub fn counts_of(&self, filter: &KeyFilter) -> Counts {
         let mut sum = Counts::default();
@@ -283,16 +284,16 @@ pub(crate) fn summary(ledger: &Ledger) -> Stats {
         };
         client.counts.add(counts);
         // An inspection has a client but not a key.
-        let of_client = Counts {
-            inspections: counts.inspections,
-            ..Counts::default()
+        let counts = Counts {
+            inspections: 0,
+            ..*counts
         };
-        if *counts != of_client {
+        if counts != Counts::default() {
             client.keys.push(KeyStats {
                 scope: caller.scope.clone(),
                 project_id: caller.project_id,
                 integration_id: caller.integration_id,
-                counts: *counts,
+                counts,
             });
         }
     }

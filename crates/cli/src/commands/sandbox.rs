@@ -13,6 +13,7 @@ use biped::{
 };
 use biped_sandbox::{Environment, Platforms, Sandbox};
 
+use super::signals::endings;
 use crate::{args, failure::Outcome, output, session::Session};
 
 /// The start of a file that this command has written and may replace.
@@ -30,7 +31,7 @@ pub(crate) fn run(session: &Session, args: &args::Sandbox) -> Outcome {
             true => Some(platforms(args).await?),
             false => None,
         };
-        let ended = ended()?;
+        let mut endings = endings()?;
         if let Some(path) = &args.write {
             let more = platforms.as_ref().map(Platforms::config_toml);
             let toml = sandbox.config_toml() + more.as_deref().unwrap_or_default();
@@ -59,7 +60,7 @@ pub(crate) fn run(session: &Session, args: &args::Sandbox) -> Outcome {
             let path = path.display();
             output::note(&format!("wrote {path}; try: biped --config {path} check"));
         }
-        ended.await;
+        endings().await;
         sandbox.stop().await;
         if let Some(platforms) = platforms {
             platforms.stop().await;
@@ -83,8 +84,17 @@ async fn platforms(args: &args::Sandbox) -> Result<Platforms, Error> {
         .port(port)
         .lifetime(Duration::from_secs(args.lifetime));
     builder.start().await.map_err(|error| {
-        Error::configuration(format!("the platforms can't be started: {error}"))
-            .with_remedy("choose another port with --port, and check the temporary directory")
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => "choose another port with --port, or 0 for free ports",
+            _ => {
+                "check the temporary directory, which TMPDIR names: its path must be short \
+                  enough for a socket"
+            }
+        };
+        Error::configuration(format!(
+            "the platforms can't be started on port {port}: {error}"
+        ))
+        .with_remedy(remedy)
     })
 }
 
@@ -134,28 +144,6 @@ fn write(path: &Path, toml: &str) -> Result<(), Error> {
         .open(path)
         .and_then(|mut file| file.write_all(toml.as_bytes()))
         .map_err(failed)
-}
-
-/// Completes at Ctrl-C or SIGTERM. Listens from the call on.
-#[cfg(unix)]
-fn ended() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Completes at Ctrl-C.
-#[cfg(not(unix))]
-fn ended() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
 }
 
 #[cfg(test)]

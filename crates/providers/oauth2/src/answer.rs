@@ -9,7 +9,10 @@ use oauth2::{AccessToken, RefreshToken, Scope, TokenResponse, TokenType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::dpop::{SCHEME, USE_NONCE};
+use crate::{
+    dpop::{SCHEME, USE_NONCE},
+    grant::TOKEN_EXCHANGE,
+};
 use biped_sources::SigningKey;
 
 /// The type of a token that no API takes (RFC 8693 §2.2.1).
@@ -70,6 +73,11 @@ fn explain(error: Error, advice: &str, grant: &str) -> Error {
                   presented token"
                 .into(),
         }
+    } else if names("invalid_request") && grant == TOKEN_EXCHANGE {
+        // RFC 8693 §2.2.2 has this code for a token that is not accepted as well.
+        "check that the server trusts the issuer, the subject and the audience of the presented \
+         token, and takes the request's parameters"
+            .into()
     } else if error.refuses_client() {
         advice.to_owned().into()
     } else {

@@ -64,7 +64,7 @@ const NAMES: &[&str] = &[
 
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 const JWT_BEARER: &str = "jwt_bearer";
-const TOKEN_EXCHANGE: &str = "token_exchange";
+pub(crate) const TOKEN_EXCHANGE: &str = "token_exchange";
 const REFRESH_TOKEN: &str = "refresh_token";
 const PASSWORD: &str = "password";
 

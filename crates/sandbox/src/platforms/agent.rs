@@ -2,19 +2,20 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
+use axum::serve::Listener;
 use bytes::Bytes;
 use h2::{RecvStream, server};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use prost::Message;
 use serde_json::json;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    task::JoinSet,
+};
 
 use super::state::{PLATFORM_LIFETIME, Party, State};
 
 const METHOD: &str = "/SpiffeWorkloadAPI/FetchJWTSVID";
-
-/// The identity of whoever asks.
-const ID: &str = "spiffe://sandbox.example/biped";
 
 /// Statuses of gRPC.
 const INVALID_ARGUMENT: u8 = 3;
@@ -58,34 +59,31 @@ pub(super) fn bind(state: &State) -> io::Result<UnixListener> {
     UnixListener::bind(socket(state))
 }
 
-/// Serves the socket until the sandbox stops.
-pub(super) async fn run(listener: UnixListener, state: Arc<State>) {
+/// Serves the socket until the sandbox stops, and closes its connections then.
+pub(super) async fn run(mut listener: UnixListener, state: Arc<State>) {
+    let mut connections = JoinSet::new();
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = state.stopped() => return,
-        };
-        if let Ok((stream, _)) = accepted {
-            let state = Arc::clone(&state);
-            tokio::spawn(async move {
-                tokio::select! {
-                    // A client that speaks something else is the client's problem.
-                    _ = converse(stream, &state) => {}
-                    () = state.stopped() => {}
-                }
-            });
+        tokio::select! {
+            (stream, _) = Listener::accept(&mut listener) => {
+                let state = Arc::clone(&state);
+                // A client that speaks something else is the client's problem.
+                connections.spawn(async move { converse(stream, &state).await });
+            }
+            Some(_) = connections.join_next() => {}
+            () = state.stopped() => break,
         }
     }
+    connections.shutdown().await;
 }
 
 async fn converse(stream: UnixStream, state: &Arc<State>) -> Result<(), h2::Error> {
     let mut connection = server::handshake(stream).await?;
+    let mut requests = JoinSet::new();
     while let Some(accepted) = connection.accept().await {
         let (request, respond) = accepted?;
         let state = Arc::clone(state);
-        tokio::spawn(async move {
-            let _ = serve(request, respond, &state).await;
-        });
+        requests.spawn(async move { serve(request, respond, &state).await });
+        while requests.try_join_next().is_some() {}
     }
     Ok(())
 }
@@ -150,12 +148,13 @@ fn answer(
     let asked = sent.get(HEAD..).and_then(|it| Asked::decode(it).ok());
     let asked = asked.filter(|asked| !asked.audience.is_empty());
     let asked = asked.ok_or((INVALID_ARGUMENT, "audience must be specified"))?;
-    if !asked.spiffe_id.is_empty() && asked.spiffe_id != ID {
+    let id = Party::Spiffe.subject();
+    if !asked.spiffe_id.is_empty() && asked.spiffe_id != id {
         return Err((PERMISSION_DENIED, "no identity issued"));
     }
     let audience = json!(asked.audience);
     let svid = state.signed(Party::Spiffe, &audience, PLATFORM_LIFETIME);
-    let spiffe_id = ID.to_owned();
+    let spiffe_id = id.to_owned();
     Ok(Answer {
         svids: vec![Svid { spiffe_id, svid }],
     })

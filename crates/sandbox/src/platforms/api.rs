@@ -11,7 +11,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::state::{Caller, State};
+use super::{
+    services::after,
+    state::{Caller, State},
+};
 
 const METADATA: &str = "/.well-known/oauth-protected-resource/api";
 
@@ -31,8 +34,7 @@ async fn metadata(Of(state): Of<Arc<State>>) -> Json<Value> {
 }
 
 async fn hello(Of(state): Of<Arc<State>>, headers: HeaderMap) -> Response {
-    let value = headers.get(header::AUTHORIZATION);
-    let token = value.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let token = after(&headers, "bearer");
     let caller = token.and_then(|token| caller(&state, token));
     if let Some(Caller { party, subject }) = caller {
         return Json(json!({ "platform": party, "subject": subject })).into_response();

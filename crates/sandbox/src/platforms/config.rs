@@ -1,14 +1,17 @@
 //! A biped.toml with an entry for each platform, and the variables that platforms set.
 
+use std::fmt;
+
 use serde_json::json;
 
 use super::{
     services::{APP_SERVICE, ARC, FORGEJO},
     state::{ACCOUNT_EMAIL, CLIENT_ID, Party, ROTATING, State},
 };
+use crate::config::quoted;
 
 /// The variables that a platform sets for what runs on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Environment {
     /// The platform, and the entry that needs them.
@@ -17,6 +20,18 @@ pub struct Environment {
     pub variables: Vec<(&'static str, String)>,
     /// What another platform sets, and this one does not.
     pub unset: &'static [&'static str],
+}
+
+impl fmt::Debug for Environment {
+    /// Leaves out the values, of which some are credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.variables.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Environment")
+            .field("about", &self.about)
+            .field("variables", &names)
+            .field("unset", &self.unset)
+            .finish()
+    }
 }
 
 /// What each platform sets. Where all are set, one after the other, each entry works.
@@ -227,9 +242,4 @@ pub(super) fn service_account(state: &State) -> String {
         "private_key": pem, "token_uri": state.token_endpoint(),
     });
     format!("{file:#}\n")
-}
-
-/// A TOML basic string.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

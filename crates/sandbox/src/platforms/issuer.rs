@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     Form, Json, Router,
-    extract::{ConnectInfo, Path, State as Of},
-    http::StatusCode,
+    extract::{ConnectInfo, Path, State as Of, rejection::FormRejection},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -43,6 +43,8 @@ async fn metadata(Of(state): Of<Arc<State>>) -> Json<Value> {
         "issuer": state.issuer(),
         "token_endpoint": state.token_endpoint(),
         "jwks_uri": format!("{}/jwks", state.issuer()),
+        // It has no authorization endpoint.
+        "response_types_supported": [],
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
         "grant_types_supported": ["client_credentials", "refresh_token", JWT_BEARER, TOKEN_EXCHANGE],
@@ -69,13 +71,15 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The fields of a token request; a field may be there more than once.
+/// The fields of a token request; a field may be there more than once. One without a value counts as
+/// left out (RFC 6749 §3.2).
 struct Fields(Vec<(String, String)>);
 
 impl Fields {
     fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         let named = self.0.iter().filter(move |(key, _)| key == name);
-        named.map(|(_, value)| value.as_str())
+        let values = named.map(|(_, value)| value.as_str());
+        values.filter(|value| !value.is_empty())
     }
 
     /// A field that may be there once (RFC 6749 §3.2).
@@ -110,12 +114,14 @@ async fn consent(
 async fn token(
     Of(state): Of<Arc<State>>,
     ConnectInfo(end): ConnectInfo<End>,
-    Form(fields): Form<Vec<(String, String)>>,
+    fields: Result<Form<Vec<(String, String)>>, FormRejection>,
 ) -> Result<Response, Refusal> {
+    let malformed = |_| Refusal("invalid_request", "the request is not a form");
+    let Form(fields) = fields.map_err(malformed)?;
     let fields = Fields(fields);
     let answer = granted(&state, &fields)?;
     let is_lost = answer.get("refresh_token").is_some() && state.loses_answer();
-    let answer = Json(answer).into_response();
+    let answer = ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response();
     if !is_lost {
         return Ok(answer);
     }
@@ -138,7 +144,8 @@ fn granted(state: &State, fields: &Fields) -> Result<Value, Refusal> {
         }
         JWT_BEARER => {
             let assertion = fields.required("assertion")?;
-            let (party, claims) = presented(state, assertion)?;
+            let refused = |why| Refusal("invalid_grant", why);
+            let (party, claims) = known(state, assertion).map_err(refused)?;
             if party == Party::Account {
                 // Google reads the scopes of a service account in the assertion.
                 if scope.is_some() {
@@ -205,29 +212,37 @@ fn known(state: &State, assertion: &str) -> Result<(Party, Claims), &'static str
     }
 }
 
-fn presented(state: &State, assertion: &str) -> Result<(Party, Claims), Refusal> {
-    known(state, assertion).map_err(|why| Refusal("invalid_grant", why))
-}
-
 /// Whom the subject of an exchange is about (RFC 8693 §2.1).
 fn subject(state: &State, fields: &Fields) -> Result<Caller, Refusal> {
     let token = fields.required("subject_token")?;
-    let kind = fields.required("subject_token_type")?;
-    if let Some(actor) = fields.one("actor_token")? {
-        fields.required("actor_token_type")?;
-        presented(state, actor)?;
+    let subject = exchanged(state, token, fields.required("subject_token_type")?)?;
+    match (fields.one("actor_token")?, fields.one("actor_token_type")?) {
+        (None, None) => {}
+        (Some(actor), Some(kind)) => {
+            exchanged(state, actor, kind)?;
+        }
+        (Some(_), None) => return Err(invalid("the type of the actor token is missing")),
+        (None, Some(_)) => return Err(invalid("there is a type of an actor token, but no token")),
     }
+    Ok(subject)
+}
+
+/// Whom a token in an exchange is about.
+fn exchanged(state: &State, token: &str, kind: &str) -> Result<Caller, Refusal> {
     match kind.strip_prefix(TOKEN_TYPE) {
-        Some("access_token") => state
-            .issued(token)
-            .ok_or(Refusal("invalid_grant", "the subject token is not valid")),
+        Some("access_token") => {
+            let issued = state.issued(token);
+            issued.ok_or(invalid("the token is not valid"))
+        }
         Some("jwt" | "id_token") => {
-            let (party, claims) = presented(state, token)?;
+            let (party, claims) = known(state, token).map_err(invalid)?;
             Ok(Caller::of(party, &claims))
         }
-        _ => Err(Refusal(
-            "invalid_request",
-            "the type of the subject token is not known",
-        )),
+        _ => Err(invalid("the type of the token is not known")),
     }
+}
+
+/// The error for an exchange whose tokens are not accepted (RFC 8693 §2.2.2).
+fn invalid(why: &'static str) -> Refusal {
+    Refusal("invalid_request", why)
 }

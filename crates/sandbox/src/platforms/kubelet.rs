@@ -1,8 +1,14 @@
 //! A kubelet: a projected token in a file, which is replaced while it is read.
 
-use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::json;
+use tempfile::NamedTempFile;
 
 use super::state::{PLATFORM_LIFETIME, Party, State};
 
@@ -21,9 +27,11 @@ pub(super) fn replace(state: &State) -> io::Result<()> {
         &json!([state.issuer()]),
         PLATFORM_LIFETIME,
     );
-    let next = state.directory().join("kubernetes.new");
-    fs::write(&next, token)?;
-    fs::rename(next, file(state))
+    // Two at once have files of their own.
+    let mut next = NamedTempFile::new_in(state.directory())?;
+    next.write_all(token.as_bytes())?;
+    next.persist(file(state))?;
+    Ok(())
 }
 
 /// Replaces the file until the sandbox stops.

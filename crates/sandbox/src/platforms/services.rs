@@ -62,7 +62,8 @@ fn wanted<'a>(
     name: &str,
     missing: &'static str,
 ) -> Result<&'a str, Refusal> {
-    query.get(name).map(String::as_str).ok_or(wrong(missing))
+    let value = query.get(name).map(String::as_str);
+    value.filter(|it| !it.is_empty()).ok_or(wrong(missing))
 }
 
 fn has(headers: &HeaderMap, name: &str, value: &str) -> bool {
@@ -70,7 +71,7 @@ fn has(headers: &HeaderMap, name: &str, value: &str) -> bool {
 }
 
 /// The credentials after a scheme, which may have any case.
-fn after<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+pub(super) fn after<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (found, rest) = value.split_once(' ')?;
     found.eq_ignore_ascii_case(scheme).then_some(rest)

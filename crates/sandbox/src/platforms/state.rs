@@ -10,13 +10,12 @@ use std::{
 
 use biped_core::{Clock, Timestamp};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::{
     directory::Directory,
     keys::{Claims, Key, is_for, named_issuer},
 };
-use crate::{rotating::RotatingAccount, token::random_hex};
+use crate::{rotating::RotatingAccount, stop::Stop, token::random_hex};
 
 /// Whose tokens the issuer trusts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +77,7 @@ impl Party {
     }
 
     /// Who a token of it is about.
-    fn subject(self) -> &'static str {
+    pub(super) fn subject(self) -> &'static str {
         match self {
             GitHub | Forgejo => "repo:biped/sandbox:ref:refs/heads/main",
             Kubernetes => "system:serviceaccount:sandbox:biped",
@@ -134,11 +133,16 @@ pub(super) struct State {
     rotating: Mutex<[RotatingAccount; 2]>,
     /// How many answers to refreshes are to be lost.
     lost: Mutex<u32>,
-    pub(super) stop: watch::Sender<bool>,
+    pub(super) stop: Stop,
 }
 
 impl State {
-    pub(super) fn new(clock: Arc<dyn Clock>, lifetime: Duration, url: String) -> io::Result<Self> {
+    pub(super) fn new(
+        clock: Arc<dyn Clock>,
+        lifetime: Duration,
+        url: String,
+        stop: Stop,
+    ) -> io::Result<Self> {
         let keys = PARTIES.map(|party| Ok((party, Key::generate(party.name())?)));
         Ok(Self {
             clock,
@@ -155,7 +159,7 @@ impl State {
                 ROTATING.map(|(_, has_grace)| RotatingAccount::new(random_hex(48), has_grace)),
             ),
             lost: Mutex::default(),
-            stop: watch::Sender::new(false),
+            stop,
         })
     }
 
@@ -328,11 +332,7 @@ impl State {
 
     /// Completes when the sandbox stops.
     pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        let mut stop = self.stop.subscribe();
-        async move {
-            // An error means that the sandbox is gone.
-            let _ = stop.wait_for(|stopped| *stopped).await;
-        }
+        self.stop.stopped()
     }
 }
 

@@ -303,6 +303,16 @@ async fn a_control_request_with_a_mistake_changes_nothing() {
         ("faults", json!({ "effect": "stall", "tiems": 2 })),
         ("faults", json!({ "effect": { "status": 100 } })),
         ("faults", json!({ "effect": "stall", "times": 0 })),
+        ("faults", json!({ "effect": "stall", "path": "v1/exports" })),
+        ("faults", json!({ "effect": "stall", "path": "/v1/a?b=c" })),
+        (
+            "faults",
+            json!({ "effect": { "status": 503 }, "retry_after": "a\nb" }),
+        ),
+        (
+            "faults",
+            json!({ "effect": { "status": 503 }, "retry_after": { "date_in": 5, "dat": 1 } }),
+        ),
         ("revoke", json!({ "client": "all" })),
         (
             "secret",

@@ -6,6 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use biped_core::{Clock as _, SystemClock};
 use biped_sandbox::Platforms;
 use biped_testing::ManualClock;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -23,7 +24,7 @@ impl Stage {
         Self {
             platforms: builder.start().await.unwrap(),
             clock,
-            client: reqwest::Client::new(),
+            client: crate::client(),
         }
     }
 
@@ -147,6 +148,55 @@ async fn a_token_for_the_issuer_is_not_one_for_the_api() {
 }
 
 #[tokio::test]
+async fn a_scheme_has_any_case() {
+    let stage = Stage::new().await;
+    let fields = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+        ("assertion", &*stage.projected()),
+    ];
+    let (_, answer) = stage.asked(&fields).await;
+    let token = answer["access_token"].as_str().unwrap();
+    let url = format!("{}/api/hello", stage.platforms.url());
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let request = stage.client.get(&url);
+        let request = request.header("authorization", format!("{scheme} {token}"));
+        assert_eq!(crate::status_of(request).await, 200, "{scheme}");
+    }
+}
+
+#[tokio::test]
+async fn the_issuer_has_what_the_standards_require() {
+    let stage = Stage::new().await;
+    let url = stage.platforms.url();
+    let metadata = format!("{url}/.well-known/oauth-authorization-server/issuer");
+    let metadata = crate::json_of(stage.client.get(metadata), StatusCode::OK).await;
+    // RFC 8414 §2: required, though empty without an authorization endpoint.
+    assert_eq!(metadata["response_types_supported"], json!([]));
+
+    // RFC 6749 §3.2: a parameter without a value counts as left out. §5.1: no answer is cached.
+    let endpoint = format!("{url}/issuer/token");
+    let assertion = stage.projected();
+    let fields = [
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", JWT_BEARER),
+        ("client_assertion", &*assertion),
+        ("client_id", ""),
+        ("scope", ""),
+        ("resource", ""),
+    ];
+    let answer = crate::send(stage.client.post(&endpoint).form(&fields)).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let answer: Value = answer.json().await.unwrap();
+    assert!(answer["scope"].is_null(), "{answer}");
+
+    // RFC 6749 §5.2, also for what is no form.
+    let request = stage.client.post(&endpoint).json(&json!({}));
+    let answer = crate::json_of(request, StatusCode::BAD_REQUEST).await;
+    assert_eq!(answer["error"], "invalid_request");
+}
+
+#[tokio::test]
 async fn an_exchange_says_what_it_issued_and_a_grant_what_it_lacks() {
     let stage = Stage::new().await;
     let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -184,7 +234,35 @@ async fn an_exchange_says_what_it_issued_and_a_grant_what_it_lacks() {
                 ("subject_token", &token),
                 ("subject_token_type", issued),
             ],
-            "invalid_grant",
+            // RFC 8693 §2.2.2, here and below.
+            "invalid_request",
+        ),
+        (
+            &[
+                ("grant_type", exchange),
+                ("subject_token", "x"),
+                ("subject_token_type", jwt),
+            ],
+            "invalid_request",
+        ),
+        (
+            &[
+                ("grant_type", exchange),
+                ("subject_token", &token),
+                ("subject_token_type", jwt),
+                ("actor_token", &token),
+                ("actor_token_type", "x"),
+            ],
+            "invalid_request",
+        ),
+        (
+            &[
+                ("grant_type", exchange),
+                ("subject_token", &token),
+                ("subject_token_type", jwt),
+                ("actor_token_type", jwt),
+            ],
+            "invalid_request",
         ),
         (
             &[

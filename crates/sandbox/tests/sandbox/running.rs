@@ -1,8 +1,13 @@
 use std::{net::TcpListener, time::Duration};
 
-use biped_sandbox::Sandbox;
+use biped_sandbox::{Platforms, Sandbox};
+use biped_testing::TimeLimit;
 use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::{Bench, client, json_of, send, status_of};
 
@@ -63,6 +68,121 @@ async fn a_dropped_sandbox_ends_what_it_is_sending() {
     assert!(response.chunk().await.unwrap().is_some());
     drop(bench.sandbox);
     while let Ok(Some(_)) = response.chunk().await {}
+}
+
+/// Sends the start of a request, and returns once the server has it.
+async fn begun(url: &str, start: &str) -> TcpStream {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(start.as_bytes()).await.unwrap();
+    // Connections are accepted in order.
+    let url = format!("{url}/nothing");
+    assert_eq!(status_of(client().get(url)).await, 404);
+    stream
+}
+
+const HALF_A_HEAD: &str = "POST /v1/oauth/token HTTP/1.1\r\nHost: a\r\n";
+
+const HALF_A_FORM: &str = "POST /issuer/token HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\
+                           Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant";
+
+const HALF_A_JSON: &str = "POST /v1/oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\
+                           Content-Type: application/json\r\n\r\n{";
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_client_that_reads_or_sends_no_more() {
+    let _limit = TimeLimit::start();
+    let bench = Bench::start().await;
+    let scope = json!({ "scope": "data-export", "project_id": 42 });
+    let token = bench.token(biped_sandbox::ACCOUNT, scope).await;
+    let path = format!("/v1/download?bytes={}", 1_u64 << 50);
+    let unread = send(bench.call(&path, &token)).await;
+    let head = begun(bench.sandbox.url(), HALF_A_HEAD).await;
+    let body = begun(bench.sandbox.url(), HALF_A_JSON).await;
+    bench.sandbox.stop().await;
+    drop((unread, head, body));
+
+    let platforms = Platforms::builder().start().await.unwrap();
+    let directory = platforms.directory().to_owned();
+    let head = begun(platforms.url(), HALF_A_HEAD).await;
+    let body = begun(platforms.url(), HALF_A_FORM).await;
+    #[cfg(unix)]
+    let workload = {
+        let mut stream = tokio::net::UnixStream::connect(directory.join("agent.sock"))
+            .await
+            .unwrap();
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        stream.write_all(preface).await.unwrap();
+        // The server's own settings.
+        stream.read_u8().await.unwrap();
+        stream
+    };
+    platforms.stop().await;
+    assert!(!directory.exists(), "something still uses it");
+    drop((head, body));
+    #[cfg(unix)]
+    drop(workload);
+}
+
+/// What the sandbox answers to these bytes, with nothing after them.
+async fn answer_to(url: &str, request: &str) -> String {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    // A reset may follow the answer.
+    let _ = stream.read_to_string(&mut answer).await;
+    answer
+}
+
+#[tokio::test]
+async fn a_request_that_is_malformed_or_breaks_off_is_no_success() {
+    let bench = Bench::start().await;
+    let scope = json!({ "scope": "enrichment", "project_id": 42, "integration_id": 123 });
+    let token = bench.token(biped_sandbox::ACCOUNT, scope).await;
+    let cloud = bench.sandbox.clouds()[0];
+    let chunked = "Transfer-Encoding: chunked\r\n\r\nzz\r\n";
+    let push = |rest: &str| {
+        format!(
+            "POST /v1/enrichment/integrations/123/data HTTP/1.1\r\nHost: a\r\n\
+             Authorization: Bearer {token}\r\n{rest}"
+        )
+    };
+    let answer = answer_to(cloud, &push(chunked)).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    // What comes back to a connection that has ended is not seen, but it is counted.
+    answer_to(cloud, &push("Content-Length: 1000000\r\n\r\nshort")).await;
+    let ask = format!("POST /v1/oauth/token HTTP/1.1\r\nHost: a\r\n{chunked}");
+    let answer = answer_to(bench.sandbox.url(), &ask).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert_eq!(bench.sandbox.stats().counts.api_calls.accepted, 0);
+}
+
+#[tokio::test]
+async fn the_error_for_a_control_request_is_json() {
+    let bench = Bench::start().await;
+    for (request, status) in [
+        (bench.http.get(bench.url("/_sandbox/nothing")), 404),
+        (bench.http.put(bench.url("/_sandbox/stats")), 405),
+        (
+            bench.http.post(bench.url("/_sandbox/faults")).body("{"),
+            400,
+        ),
+    ] {
+        let answer = json_of(request, StatusCode::from_u16(status).unwrap()).await;
+        assert!(answer["error"].is_string(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_secret_is_not_taken() {
+    let bench = Bench::start().await;
+    let id = biped_sandbox::SHOP.client_id;
+    let new = json!({ "client_id": id, "client_secret": "" });
+    let request = bench.http.post(bench.url("/_sandbox/secret")).json(&new);
+    json_of(request, StatusCode::BAD_REQUEST).await;
+    bench.shop_token().await;
 }
 
 /// What a person would do with the file, by hand.
