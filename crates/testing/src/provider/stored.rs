@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use biped_core::{
     BaseUrls, Error, ExposeSecret as _, FetchContext, Lifetime, Provider, ProviderId, Token,
-    TokenRequest,
+    TokenRequest, TokenStore,
 };
 use biped_engine::TokenManager;
 use biped_memory::MemoryStore;
@@ -79,7 +79,16 @@ async fn granted(provider: &dyn Provider, case: &Case) -> Option<Token> {
 /// Whether the provider uses a token from a store.
 async fn is_used(written: Written, case: &Case) -> bool {
     let clock = Arc::new(ManualClock::new());
-    let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let store = MemoryStore::with_clock(clock.clone());
+    is_used_from(Arc::new(store), &clock, written, case).await
+}
+
+async fn is_used_from(
+    store: Arc<dyn TokenStore>,
+    clock: &Arc<ManualClock>,
+    written: Written,
+    case: &Case,
+) -> bool {
     let manager = |http: &Arc<ScriptedHttp>| {
         TokenManager::builder(http.clone())
             .clock(clock.clone())
@@ -149,5 +158,72 @@ impl Provider for Writer {
             .base_url(base_url.clone())
             .extra(extra.collect())
             .build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use biped_core::{
+        Generation, IdentityKey, Lease, SecretRef, StoreError, StoredToken, TokenKey,
+    };
+
+    use super::*;
+    use crate::{Reply, TestProvider};
+
+    /// A store that other tasks come before, as where a runtime has several threads.
+    #[derive(Debug)]
+    struct Slow(MemoryStore);
+
+    #[async_trait]
+    impl TokenStore for Slow {
+        async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+            self.0.get(key).await
+        }
+
+        async fn put(
+            &self,
+            key: &TokenKey,
+            token: &StoredToken,
+            lease: Option<&Lease>,
+        ) -> Result<bool, StoreError> {
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+            self.0.put(key, token, lease).await
+        }
+
+        async fn forget(
+            &self,
+            key: &TokenKey,
+            through: Generation,
+            keep: Duration,
+        ) -> Result<(), StoreError> {
+            self.0.forget(key, through, keep).await
+        }
+
+        async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+            self.0.identity_key().await
+        }
+    }
+
+    /// Otherwise no stored token would be used, and a provider that trusts every host would pass.
+    #[tokio::test]
+    async fn the_token_is_in_the_store_before_it_is_asked_for() {
+        let make = |secret: &str| -> Arc<dyn Provider> {
+            Arc::new(TestProvider::default().secret(SecretRef::inline(secret)))
+        };
+        let case = Case::new(make, TokenRequest::new())
+            .grants("the-token", Reply::token("the-token", 60))
+            .refuses_client(Reply::error(401, "invalid_client"));
+        let granted = granted(&*case.provider(), &case).await.unwrap();
+        let own = Written {
+            granted: granted.into(),
+            base_url: None,
+        };
+        let clock = Arc::new(ManualClock::new());
+        let store = Slow(MemoryStore::with_clock(clock.clone()));
+        assert!(is_used_from(Arc::new(store), &clock, own, &case).await);
     }
 }

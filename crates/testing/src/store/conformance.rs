@@ -957,7 +957,7 @@ mod tests {
             run: |store| {
                 Box::pin(async move {
                     let _store = store;
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 })
             },
         };
