@@ -106,9 +106,9 @@ impl TokenStore for Grid {
     async fn forget(&self, key: &TokenKey, to: Generation, keep: Duration) -> Stored<()> {
         self.step(key, |row, now| {
             row.token.take_if(|(token, _)| token.generation <= to);
-            if row.forgotten.is_none_or(|(known, _)| known <= to) {
-                row.forgotten = Some((to, now + keep));
-            }
+            // What was forgotten before stays forgotten for its own time.
+            let (known, end) = row.forgotten.unwrap_or((to, now + keep));
+            row.forgotten = Some((known.max(to), end.max(now + keep)));
         });
         Ok(())
     }

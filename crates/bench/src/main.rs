@@ -2,8 +2,9 @@
 //! measured in the same run in turns.
 //!
 //! ```sh
-//! cargo run --release -p biped-bench                # all, as a table
-//! cargo run --release -p biped-bench H1 K2 --json   # some, a JSON line each
+//! cargo run --release -p biped-bench                  # all, as a table
+//! cargo run --release -p biped-bench H1 K2 --json     # some, a JSON line each
+//! cargo run --release -p biped-bench --features heap  # K3 and T, which count allocations
 //! ```
 
 #![allow(
@@ -23,16 +24,20 @@ mod report;
 mod tenants;
 mod vendor;
 
-use std::{alloc::System, process::Command};
+use std::process::Command;
 
 use report::Figure;
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-/// Counts what is allocated, for K3.
+/// Counts what is allocated, for K3 and T. The other benches run without it: it makes each allocation and
+/// each release dearer, on counters that all threads share.
+#[cfg(feature = "heap")]
 #[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
 
 type Bench = fn() -> Vec<Figure>;
+
+/// The benches that count allocations.
+const HEAP: [&str; 2] = ["K3", "T"];
 
 /// What is said before the name to a process that is for one bench.
 const ALONE: &str = "alone";
@@ -97,12 +102,26 @@ fn main() {
         }
         return;
     }
-    if !json {
+    let wanted = |name: &&str| names.is_empty() || names.contains(name);
+    let all = BENCHES.iter().map(|(name, _)| *name).filter(wanted);
+    let (here, elsewhere): (Vec<_>, Vec<_>) =
+        all.partition(|name| HEAP.contains(name) == cfg!(feature = "heap"));
+    if !json && !here.is_empty() {
         report::print_head();
     }
-    let wanted = |name: &&str| names.is_empty() || names.contains(name);
-    for name in BENCHES.iter().map(|(name, _)| *name).filter(wanted) {
+    for name in here {
         run_alone(name, json);
+    }
+    if !elsewhere.is_empty() {
+        let (names, how) = (
+            elsewhere.join(" "),
+            if cfg!(feature = "heap") {
+                "without"
+            } else {
+                "with"
+            },
+        );
+        eprintln!("not measured: {names}; run {how} --features heap");
     }
 }
 

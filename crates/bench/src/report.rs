@@ -23,7 +23,7 @@ pub(crate) enum Goal {
     Ratio(f64),
     /// At most this.
     Most(f64),
-    /// Exactly this.
+    /// Exactly this, in each run.
     Exactly(f64),
     /// Anything: it is there for the figures beside it.
     None,
@@ -78,7 +78,12 @@ impl Figure {
             ),
             Goal::Most(most) => (self.value <= most, format!("≤ {most}")),
             Goal::None => (true, "–".into()),
-            Goal::Exactly(wanted) => ((self.value - wanted).abs() < 1e-9, format!("= {wanted}")),
+            Goal::Exactly(wanted) => (
+                [self.min, self.max]
+                    .iter()
+                    .all(|it| (it - wanted).abs() < 1e-9),
+                format!("= {wanted}"),
+            ),
         };
         (if holds { "yes" } else { "no" }, goal)
     }
@@ -123,7 +128,7 @@ pub(crate) fn print_head() {
 }
 
 /// Rounds of every micro-benchmark.
-const ROUNDS: usize = 21;
+pub(crate) const ROUNDS: usize = 21;
 
 /// Measures two things in turns, in nanoseconds an operation. The first round warms up and does not
 /// count.
@@ -156,5 +161,23 @@ fn median(values: &[f64]) -> f64 {
         0 => f64::NAN,
         count if count % 2 == 1 => sorted[count / 2],
         count => f64::midpoint(sorted[count / 2 - 1], sorted[count / 2]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exact_goal_is_met_only_if_each_run_met_it() {
+        let verdict = |values: &[f64]| {
+            let goal = Goal::Exactly(1.0);
+            Figure::alone("S", "requests", "requests", goal, values)
+                .verdict()
+                .0
+        };
+        assert_eq!(verdict(&[1.0, 1.0, 1.0]), "yes");
+        assert_eq!(verdict(&[1.0, 1.0, 2.0]), "no");
+        assert_eq!(verdict(&[0.0, 1.0, 1.0]), "no");
     }
 }

@@ -10,7 +10,9 @@ use crate::{IdentityKey, SecretRef, StoreError};
 ///
 /// Unlike a [`TokenStore`](crate::TokenStore) it never forgets, evicts or expires, and it fails closed:
 /// without it no token is fetched. It sees bytes, whose format belongs to the engine.
-/// `biped_testing::store::durable` checks that an implementation keeps these promises:
+/// An implementation keeps these promises. `biped_testing::store::durable` checks the first two, and that
+/// a lock is held by one at a time; the rest shows when a machine fails or a process dies, and is for the
+/// store's own tests:
 ///
 /// - [`load`](Self::load) returns what the last successful [`swap`](Self::swap) wrote, in every process;
 /// - of two swaps that expect the same revision, one succeeds;

@@ -82,9 +82,10 @@ use crate::{DurableStore, IdentityKey, MAX_LIFETIME, StoreError, Timestamp, Toke
 ///     ) -> Result<(), StoreError> {
 ///         self.with(key, |row| {
 ///             row.token.take_if(|(token, _)| token.generation <= through);
-///             if row.forgotten.is_none_or(|(known, _)| known <= through) {
-///                 row.forgotten = Some((through, SystemClock.now().mono + keep));
-///             }
+///             // What was forgotten before stays forgotten for its own time.
+///             let end = SystemClock.now().mono + keep;
+///             let (known, until) = row.forgotten.unwrap_or((through, end));
+///             row.forgotten = Some((known.max(through), until.max(end)));
 ///         })
 ///     }
 /// }

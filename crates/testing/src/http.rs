@@ -1,4 +1,5 @@
 //! [`ScriptedHttp`]: an HTTP client with scripted replies.
+#![allow(clippy::panic)] // a script that can't be played says so
 
 use std::{
     collections::VecDeque,
@@ -73,15 +74,19 @@ pub enum Reply {
 
 impl Reply {
     /// Returns a response with a status and a JSON body.
+    ///
+    /// # Panics
+    /// If the status is not one of HTTP, 100 to 999; so do [`error`](Self::error) and
+    /// [`status`](Self::status).
     #[must_use]
+    #[track_caller]
     pub fn json(status: u16, body: &str) -> Self {
-        Self::Response(
-            http::Response::builder()
-                .status(status)
-                .header(http::header::CONTENT_TYPE, "application/json")
-                .body(Bytes::copy_from_slice(body.as_bytes()))
-                .unwrap_or_default(),
-        )
+        let json = http::HeaderValue::from_static("application/json");
+        let mut response = response(status, Bytes::copy_from_slice(body.as_bytes()));
+        response
+            .headers_mut()
+            .insert(http::header::CONTENT_TYPE, json);
+        Self::Response(response)
     }
 
     /// Returns a response with a token and its lifetime in seconds.
@@ -94,6 +99,7 @@ impl Reply {
 
     /// Returns an error response (RFC 6749 §5.2).
     #[must_use]
+    #[track_caller]
     pub fn error(status: u16, code: &str) -> Self {
         Self::json(
             status,
@@ -103,13 +109,9 @@ impl Reply {
 
     /// Returns a response with a status and no body.
     #[must_use]
+    #[track_caller]
     pub fn status(status: u16) -> Self {
-        Self::Response(
-            http::Response::builder()
-                .status(status)
-                .body(Bytes::new())
-                .unwrap_or_default(),
-        )
+        Self::Response(response(status, Bytes::new()))
     }
 
     /// Returns a failed connection.
@@ -119,16 +121,32 @@ impl Reply {
     }
 
     /// Adds a header to the response.
+    ///
+    /// # Panics
+    /// If this is not a response, or `value` can't be in a header.
     #[must_use]
+    #[track_caller]
     pub fn with_header(self, name: &'static str, value: &str) -> Self {
-        match (self, http::HeaderValue::from_str(value)) {
-            (Self::Response(mut response), Ok(value)) => {
-                response.headers_mut().append(name, value);
-                Self::Response(response)
-            }
-            (other, _) => other,
-        }
+        let Self::Response(mut response) = self else {
+            panic!("only a response has headers, so {name} can't be added");
+        };
+        let Ok(value) = http::HeaderValue::from_str(value) else {
+            panic!("the value of {name} can't be in a header: {value:?}");
+        };
+        response.headers_mut().append(name, value);
+        Self::Response(response)
     }
+}
+
+/// Otherwise a test of a failure would test something else.
+#[track_caller]
+fn response(status: u16, body: Bytes) -> http::Response<Bytes> {
+    let Ok(status) = http::StatusCode::from_u16(status) else {
+        panic!("{status} is not a status of HTTP; expected 100 to 999");
+    };
+    let mut response = http::Response::new(body);
+    *response.status_mut() = status;
+    response
 }
 
 impl Default for ScriptedHttp {
@@ -230,7 +248,6 @@ impl HttpClient for ScriptedHttp {
         match reply {
             Some(Reply::Response(response)) => Ok(response),
             Some(Reply::Failure(error)) => Err(error),
-            #[allow(clippy::panic)] // that is what it is for
             Some(Reply::Panic) => panic!("as scripted"),
             Some(Reply::Silence) => std::future::pending().await,
             None => Err(Error::internal("the script has ended")),
@@ -243,5 +260,24 @@ impl fmt::Debug for ScriptedHttp {
         f.debug_struct("ScriptedHttp")
             .field("count", &self.count())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::Reply;
+
+    #[test]
+    fn what_is_no_response_of_http_is_not_replaced_by_another() {
+        for make in [
+            || Reply::status(99),
+            || Reply::error(1000, "invalid_client"),
+            || Reply::status(200).with_header("retry-after", "a\nb"),
+            || Reply::unreachable().with_header("retry-after", "7"),
+        ] {
+            assert!(catch_unwind(make).is_err());
+        }
     }
 }

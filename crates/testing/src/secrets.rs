@@ -61,8 +61,17 @@ fn plain_encodings(secret: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// The encodings of a whole secret, and what is in a text of Base64 wherever the secret stands in what
+/// was encoded.
+pub(crate) fn whole(secret: &str) -> Vec<String> {
+    let encoded = encodings(secret)
+        .into_iter()
+        .chain(base64(secret.as_bytes()));
+    encoded.map(|(_, text)| text).collect()
+}
+
 /// The parts of a secret that no text may contain: any four consecutive characters, in every encoding,
-/// and any six bytes in Base64.
+/// and any six bytes in Base64. A shorter secret is its only part.
 #[derive(Clone, Debug)]
 pub struct Parts(Vec<(&'static str, String)>);
 
@@ -113,22 +122,30 @@ fn json_unescaped(text: &str) -> String {
 
 fn parts(secret: &str) -> Vec<(&'static str, String)> {
     let characters: Vec<char> = secret.trim().chars().collect();
+    let length = characters.len().clamp(1, 4);
     let windows = characters
-        .windows(4)
+        .windows(length)
         .map(|part| part.iter().collect::<String>());
     let plain = windows.flat_map(|part| plain_encodings(&part));
     let mut parts: Vec<_> = plain.collect();
     for part in secret.as_bytes().windows(6) {
-        for skipped in 0..3_usize {
-            let encoded = STANDARD_NO_PAD.encode([&[0; 2][..skipped], part].concat());
-            let own = &encoded[(skipped * 8).div_ceil(6)..(skipped + 6) * 8 / 6];
-            parts.push(("Base64", own.to_owned()));
-            parts.push(("Base64 for URLs", own.replace('+', "-").replace('/', "_")));
-        }
+        parts.extend(base64(part));
     }
     parts.sort_unstable_by(|(_, one), (_, other)| one.cmp(other));
     parts.dedup_by(|(_, one), (_, other)| one == other);
     parts
+}
+
+/// The characters of Base64 that these bytes alone make, wherever they stand in what is encoded.
+fn base64(part: &[u8]) -> Vec<(&'static str, String)> {
+    let mut all = Vec::new();
+    for skipped in 0..3_usize {
+        let encoded = STANDARD_NO_PAD.encode([&[0; 2][..skipped], part].concat());
+        let own = &encoded[(skipped * 8).div_ceil(6)..(skipped + part.len()) * 8 / 6];
+        all.push(("Base64", own.to_owned()));
+        all.push(("Base64 for URLs", own.replace('+', "-").replace('/', "_")));
+    }
+    all
 }
 
 fn percent(text: &str, upper: bool) -> String {
@@ -191,6 +208,31 @@ mod tests {
     use super::*;
 
     const SECRET: &str = "S3/c+r\"e&t <K9>'\\=%~Z";
+
+    #[test]
+    fn a_short_secret_is_found_whole() {
+        for secret in ["x7", "é7z", "&"] {
+            let parts = Parts::of(secret);
+            let html = html(secret, true);
+            for text in [secret, &percent(secret, true), &html] {
+                let text = format!("no client {text}!");
+                assert!(parts.find_in(&text).is_some(), "{text}");
+            }
+            assert_eq!(parts.find_in("no client"), None);
+        }
+        assert_eq!(Parts::of("").find_in("no client"), None);
+    }
+
+    #[test]
+    fn a_whole_secret_is_found_in_base64_wherever_it_stands() {
+        for before in ["", "i", "id", "id:"] {
+            let text = STANDARD.encode(format!("{before}{SECRET}, and more"));
+            assert!(
+                whole(SECRET).iter().any(|form| text.contains(form)),
+                "{text}"
+            );
+        }
+    }
 
     #[test]
     fn a_secret_is_found_in_every_encoding_and_cut_anywhere() {

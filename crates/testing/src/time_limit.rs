@@ -4,7 +4,7 @@ use std::{
     io::{Write as _, stderr},
     panic::Location,
     sync::mpsc::{RecvTimeoutError, Sender, channel},
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -22,6 +22,7 @@ use std::{
 pub struct TimeLimit {
     /// Dropping it wakes the watching thread; nothing is sent over it.
     _running: Sender<()>,
+    _watching: JoinHandle<()>,
 }
 
 impl TimeLimit {
@@ -40,7 +41,7 @@ impl TimeLimit {
         let place = Location::caller();
         let test = thread::current().name().unwrap_or("a test").to_owned();
         let (running, ended) = channel::<()>();
-        thread::spawn(move || {
+        let watching = thread::spawn(move || {
             if ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                 // Not with eprintln, whose output is captured.
                 let _ = writeln!(
@@ -50,6 +51,25 @@ impl TimeLimit {
                 std::process::abort();
             }
         });
-        Self { _running: running }
+        Self {
+            _running: running,
+            _watching: watching,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TimeLimit;
+
+    #[test]
+    fn a_test_that_ends_in_time_is_left_alone() {
+        let TimeLimit {
+            _running: running,
+            _watching: watching,
+        } = TimeLimit::start();
+        drop(running);
+        // Otherwise the watching thread would end the process, or go on until the limit.
+        assert!(watching.join().is_ok());
     }
 }

@@ -16,7 +16,7 @@ use biped_core::{
     AccountKey, Clock, DurableEntry, DurableLock, DurableStore, Revision, StoreError, SystemClock,
     async_trait,
 };
-use biped_testing::store::durable;
+use biped_testing::{TimeLimit, store::durable};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -28,6 +28,8 @@ enum Flaw {
     KeepsTextOnly,
     StopsAtAZero,
     ForgetsWithItsHandle,
+    ForgetsWithItsLastHandle,
+    Fails,
     SwapsWhateverIsThere,
     WritesOverAFirstEntry,
     StartsAnywhere,
@@ -45,6 +47,38 @@ enum Flaw {
 async fn a_store_without_a_flaw_passes() {
     let backend = Arc::<Backend>::default();
     durable::run(async || backend.open(Flaw::None)).await;
+}
+
+/// The names of the checks that fail.
+async fn found(flaw: Flaw) -> Vec<String> {
+    let backend = Arc::<Backend>::default();
+    let failures = durable::failures(async || backend.open(flaw)).await;
+    let names = failures.iter().map(|failure| failure.split(':').next());
+    names.map(|name| name.unwrap().to_owned()).collect()
+}
+
+/// Otherwise a store that keeps entries in memory, as long as one process has it open, would pass.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_that_live_as_long_as_any_handle_are_found() {
+    let _limit = TimeLimit::start();
+    let found = found(Flaw::ForgetsWithItsLastHandle).await;
+    assert_eq!(found, ["an_entry_outlives_its_handle"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_broken_promise_is_named_and_hides_no_other() {
+    let _limit = TimeLimit::start();
+    let found_two = found(Flaw::LocksNothing).await;
+    let two = [
+        "a_lock_has_one_holder",
+        "of_many_that_ask_for_a_lock_one_gets_it",
+    ];
+    assert!(
+        two.iter()
+            .all(|name| found_two.iter().any(|found| found == name))
+    );
+    assert!(!found_two.iter().any(|name| name == "any_bytes_are_kept"));
+    assert_eq!(found(Flaw::Fails).await.len(), 11);
 }
 
 type Stores = [Arc<dyn DurableStore>; 2];
@@ -99,12 +133,16 @@ fn an_entry_outlives_its_handle() {
     };
     assert!(!is_found(Flaw::None));
     assert!(is_found(Flaw::ForgetsWithItsHandle));
+    assert!(is_found(Flaw::ForgetsWithItsLastHandle));
 }
 
 /// What handles share.
 #[derive(Debug, Default)]
 struct Backend {
+    /// How many handles there were.
     handles: AtomicUsize,
+    /// How many of them are open.
+    open: AtomicUsize,
     kept: Mutex<Kept>,
 }
 
@@ -137,6 +175,7 @@ struct Handle(Arc<Flawed>);
 impl Backend {
     fn open(self: &Arc<Self>, flaw: Flaw) -> Arc<dyn DurableStore> {
         let number = self.handles.fetch_add(1, Relaxed);
+        self.open.fetch_add(1, Relaxed);
         let backend = self.clone();
         Arc::new(Handle(Arc::new(Flawed {
             flaw,
@@ -176,6 +215,13 @@ impl Flawed {
         }
     }
 
+    fn may_fail(&self) -> Result<(), StoreError> {
+        match self.has(Flaw::Fails) {
+            true => Err(StoreError::new("as planted")),
+            false => Ok(()),
+        }
+    }
+
     /// What may come between two steps.
     async fn others(&self) {
         SystemClock.sleep(Duration::from_millis(50)).await;
@@ -184,6 +230,10 @@ impl Flawed {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        let is_last = self.0.backend.open.fetch_sub(1, Relaxed) == 1;
+        if is_last && self.0.has(Flaw::ForgetsWithItsLastHandle) {
+            self.0.kept(|kept| kept.entries.clear());
+        }
         if self.0.has(Flaw::ForgetsWithItsHandle) {
             let own = self.0.number;
             self.0
@@ -196,6 +246,7 @@ impl Drop for Handle {
 impl DurableStore for Handle {
     async fn load(&self, key: &AccountKey) -> Result<Option<DurableEntry>, StoreError> {
         let store = &self.0;
+        store.may_fail()?;
         let key = store.key(key);
         let found = store.kept(|kept| kept.entries.get(&key).cloned());
         let mine = |entry: &(u64, Vec<u8>, usize)| {
@@ -234,6 +285,7 @@ impl DurableStore for Handle {
         bytes: &[u8],
     ) -> Result<bool, StoreError> {
         let store = &self.0;
+        store.may_fail()?;
         let key = store.key(key);
         let may = |kept: &Kept| store.may_write(store.revision(kept, &key), expected.0);
         let early = store
@@ -254,6 +306,7 @@ impl DurableStore for Handle {
 
     async fn lock(&self, key: &AccountKey) -> Result<Option<Box<dyn DurableLock>>, StoreError> {
         let store = &self.0;
+        store.may_fail()?;
         let key = if store.has(Flaw::HasOneLock) {
             AccountKey::from_bytes([0; 32])
         } else {

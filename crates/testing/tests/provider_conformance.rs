@@ -9,16 +9,17 @@ use std::{
     },
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use biped_core::{
     ApiRequest, ApiResponse, AttachContext, BaseUrls, Error, ExposeSecret as _, FetchContext,
-    Lifetime, Provider, ProviderId, SecretRef, Token, TokenRequest, VendorError, Verdict,
-    async_trait, judge_by_status, wire,
+    Lifetime, PlainHttp, Provider, ProviderId, SecretRef, Token, TokenRequest, VendorError,
+    Verdict, async_trait, judge_by_status, wire,
 };
 use biped_testing::{
     Reply, TestProvider,
     provider::conformance::{self, CHECKS, Case, Gap, SECRET, Sent},
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 use url::Url;
 
@@ -60,6 +61,12 @@ enum Fault {
     RefusesForGarbage,
     TriesRedirectsAgain,
     RejectsNothing,
+    ShowsTheEncodedSecretInAHeader,
+    // No faults: a vendor may want it so.
+    AsksByGet,
+    ReadsPlainText,
+    ReadsBareHosts,
+    RefusesOddSecrets,
 }
 
 struct Vendor {
@@ -150,6 +157,9 @@ impl Vendor {
                 _ => error,
             });
         }
+        if fault == Fault::ReadsPlainText {
+            return read_text(response, cx);
+        }
         let answer = answer.map_err(|error| match fault {
             Fault::GivesUpOnNothing => error.transient(false),
             Fault::RefusesForGarbage => Error::refused(VendorError::new(status)),
@@ -168,8 +178,12 @@ impl Vendor {
                 Url::parse(&format!("https://{region}.api.example")).ok()
             }
             (Value::String(text), _) => {
+                let text = match fault == Fault::ReadsBareHosts && !text.contains("://") {
+                    true => format!("https://{text}"),
+                    false => text.clone(),
+                };
                 let endpoint = Url::parse(ENDPOINT).unwrap();
-                Some(wire::base_url(text, &["api.example"], &endpoint)?)
+                Some(wire::base_url(&text, &["api.example"], &endpoint)?)
             }
             _ => None,
         };
@@ -185,6 +199,23 @@ impl Vendor {
     }
 }
 
+/// The body of an answer is the token.
+fn read_text(
+    response: &http::Response<bytes::Bytes>,
+    cx: &FetchContext<'_>,
+) -> Result<Token, Error> {
+    let text = String::from_utf8_lossy(response.body());
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if text.is_empty() {
+        return Err(Error::invalid_response("no body").transient(true));
+    }
+    if text.starts_with(['<', '[']) || text == "{}" {
+        return Err(Error::invalid_response("no token"));
+    }
+    let quoted = serde_json::from_str::<String>(text);
+    Token::new(quoted.unwrap_or_else(|_| text.to_owned()), cx.sent_at()).build()
+}
+
 #[async_trait]
 impl Provider for Vendor {
     fn id(&self) -> &ProviderId {
@@ -194,6 +225,7 @@ impl Provider for Vendor {
     async fn base_urls(&self, _: &FetchContext<'_>) -> Result<BaseUrls, Error> {
         let endpoint = Url::parse(ENDPOINT).unwrap();
         let hosts: &[&str] = match self.fault {
+            Fault::ReadsPlainText => return Ok(BaseUrls::none()),
             Fault::DeclaresAnyHost => &["api.example", "*.example"],
             Fault::MakesItsHost => &["*.api.example"],
             _ => &["api.example"],
@@ -203,8 +235,17 @@ impl Provider for Vendor {
 
     async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
         let secret = cx.secret(&self.secret).await?;
+        if self.fault == Fault::RefusesOddSecrets && secret.expose_secret().contains('"') {
+            return Err(Error::configuration("expected a secret without quotes"));
+        }
         let ask = async || {
             let mut request = http::Request::post(ENDPOINT);
+            if self.fault == Fault::AsksByGet {
+                let mut key = HeaderValue::from_str(secret.expose_secret()).unwrap();
+                key.set_sensitive(true);
+                let request = http::Request::get(ENDPOINT).header("x-key", key);
+                return cx.send(request.body(bytes::Bytes::new()).unwrap()).await;
+            }
             if self.fault == Fault::AddsAHeader {
                 request = request.header("x-from", "me");
             }
@@ -216,6 +257,10 @@ impl Provider for Vendor {
             }
             if self.fault == Fault::ShowsTheSecretInAHeader {
                 request = request.header("x-secret", secret.expose_secret());
+            }
+            if self.fault == Fault::ShowsTheEncodedSecretInAHeader {
+                let pair = format!("client-7:{}", secret.expose_secret());
+                request = request.header("x-auth", STANDARD.encode(pair));
             }
             let body = format!("secret={}", secret.expose_secret());
             cx.send(request.body(body.into()).unwrap()).await
@@ -343,6 +388,12 @@ async fn broken(case: Case) -> Vec<&'static str> {
     broken
 }
 
+/// Whether the check of this name finds that the promise is broken.
+async fn finds(name: &str, case: Case) -> bool {
+    let check = CHECKS.iter().find(|check| check.name == name).unwrap();
+    check.run(&Arc::new(case)).await.is_err()
+}
+
 #[tokio::test]
 async fn a_case_says_what_it_left_unchecked() {
     let report = conformance::run(unaware(Fault::None, "https://api.example/v1")).await;
@@ -380,13 +431,142 @@ async fn a_base_url_in_the_granting_answer_is_checked_though_the_case_tells_noth
         let body = format!(r#"{{"access_token":"the-token","endpoint":"{region}"}}"#);
         Reply::json(200, &body)
     });
-    assert_eq!(broken(told).await, [check], "it accepts any stored token");
+    // A region that it does not check makes another host.
+    assert_eq!(broken(told).await, [check]);
 }
 
 #[tokio::test]
 async fn base_urls_that_are_declared_and_never_shown_fail() {
     let case = unaware(Fault::None, "").grants("the-token", Reply::token("the-token", 60));
     assert_eq!(broken(case).await, ["a_base_url_is_checked"]);
+}
+
+#[tokio::test]
+async fn a_vendor_that_is_asked_by_get_is_checked_like_any_other() {
+    let by_get = case(Fault::AsksByGet).sends(Sent::get(ENDPOINT).header("x-key", SECRET));
+    assert_eq!(broken(by_get).await, [""; 0]);
+    let by_post = case(Fault::None).sends(Sent::get(ENDPOINT).body(format!("secret={SECRET}")));
+    assert!(finds("a_request_is_what_the_vendor_documents", by_post).await);
+}
+
+#[tokio::test]
+async fn a_vendor_whose_answer_is_the_token_is_checked_like_any_other() {
+    for body in ["the-token", "\"the-token\"\n"] {
+        let answer = http::Response::new(bytes::Bytes::from_static(body.as_bytes()));
+        let text = Case::new(
+            |secret| Arc::new(Vendor::new(secret, Fault::ReadsPlainText)),
+            TokenRequest::new(),
+        )
+        .sends(Sent::post(ENDPOINT).body(format!("secret={SECRET}")))
+        .grants("the-token", Reply::Response(answer))
+        .refuses_client(Reply::error(401, "invalid_client"));
+        assert_eq!(broken(text).await, [""; 0], "{body}");
+    }
+    // A vendor that answers in JSON grants no token in plain text.
+    let check = "garbage_is_an_error_and_never_a_panic";
+    assert!(finds(check, case(Fault::ReadsPlainText)).await);
+}
+
+#[tokio::test]
+async fn an_api_that_rejects_with_a_bare_status_is_checked_like_any_other() {
+    let check = "an_expired_token_is_rejected_and_no_other";
+    let rejecting = |answer| case(Fault::RejectsOnForbidden).rejects(answer);
+    for answer in [Reply::status(403), Reply::json(403, "{}")] {
+        assert!(!finds(check, rejecting(answer)).await);
+    }
+    // Where something else tells the rejection, another 403 is none.
+    for answer in [
+        Reply::error(403, "expired"),
+        Reply::status(403).with_header("x-reason", "expired"),
+        Reply::status(401),
+    ] {
+        assert!(finds(check, rejecting(answer)).await);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_reads_bare_hosts_too_passes() {
+    assert!(!finds("a_base_url_is_checked", case(Fault::ReadsBareHosts)).await);
+}
+
+/// A case of the plain provider at this endpoint, whose answer names this base URL.
+fn plain(
+    endpoint: &'static str,
+    named: &str,
+    make: impl Fn(TestProvider) -> TestProvider + Send + Sync + 'static,
+) -> Case {
+    let body = format!(r#"{{"access_token":"the-token","expires_in":60,"base_url":"{named}"}}"#);
+    Case::new(
+        move |secret| {
+            let plain = TestProvider::at(endpoint, "client-7").secret(SecretRef::inline(secret));
+            Arc::new(make(plain))
+        },
+        TokenRequest::new(),
+    )
+    .sends(
+        Sent::post(endpoint)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "application/json")
+            .body(format!("client_id=client-7&client_secret={SECRET}")),
+    )
+    .grants("the-token", Reply::json(200, &body))
+    .refuses_client(Reply::error(401, "invalid_client"))
+}
+
+const BASE_URL_CHECKS: [&str; 2] = [
+    "a_base_url_is_checked",
+    "a_stored_token_is_checked_like_an_answer",
+];
+
+#[tokio::test]
+async fn a_token_endpoint_on_this_machine_allows_base_urls_on_it() {
+    const LOCAL: &str = "http://127.0.0.1:9/token";
+    let base = "https://api.vendor.example";
+    for check in BASE_URL_CHECKS {
+        let local = plain(LOCAL, base, |plain| {
+            let endpoint = Url::parse(LOCAL).unwrap();
+            plain.naming(BaseUrls::at(&["api.vendor.example"], &endpoint))
+        });
+        let told = local.names_base_url(base, |url| {
+            let body = format!(r#"{{"access_token":"the-token","base_url":"{url}"}}"#);
+            Reply::json(200, &body)
+        });
+        assert!(!finds(check, told).await, "{check}");
+    }
+}
+
+#[tokio::test]
+async fn the_base_url_of_a_configuration_is_not_hostile() {
+    let base = "https://api.vendor.example:8443/";
+    for check in BASE_URL_CHECKS {
+        let fixed = plain(ENDPOINT, base, move |plain| {
+            plain.naming(BaseUrls::fixed(Url::parse(base).unwrap()))
+        });
+        assert!(!finds(check, fixed).await, "{check}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_may_be_asked_without_tls_is() {
+    const PLAIN: &str = "http://login.internal:8080/token";
+    let listed = plain(PLAIN, "", |plain| {
+        plain.with_plain_http(PlainHttp::new(["login.internal:8080"]).unwrap())
+    })
+    .grants("the-token", Reply::token("the-token", 60));
+    assert_eq!(broken(listed).await, [""; 0]);
+}
+
+#[tokio::test]
+#[should_panic(expected = "does not support")]
+async fn a_provider_with_an_account_is_not_supported() {
+    drop(conformance::run(plain(ENDPOINT, "", |plain| plain.rotating(None))).await);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_never_repeated_is_left_unchecked() {
+    let odd = case(Fault::RefusesOddSecrets);
+    let report = conformance::run(odd).await;
+    assert_eq!(report.unchecked(), [Gap::Rejection, Gap::RepeatedSecret]);
 }
 
 /// Keeps its promises, but declares nothing of what it gives.
@@ -523,6 +703,10 @@ async fn each_broken_promise_is_found_by_the_check_that_is_named_for_it() {
         (
             Fault::RejectsNothing,
             "an_expired_token_is_rejected_and_no_other",
+        ),
+        (
+            Fault::ShowsTheEncodedSecretInAHeader,
+            "a_header_that_holds_the_secret_is_marked",
         ),
     ];
     for (fault, name) in faults.into_iter().chain(more) {

@@ -75,6 +75,12 @@ enum Flaw {
     GivesEachTheSameId,
     NumbersByPutsAlone,
     HasTombstonesForAMoment,
+    TombstonesEndWithTheLast,
+    HasNoIdentityKey,
+    FailsToGet,
+    // No flaws: a store may do so.
+    CountsSecondsOfLeases,
+    TakesItsTimeForLeases,
 }
 
 /// Every check, and what it is there to find.
@@ -104,6 +110,10 @@ const FINDS: &[(&str, Flaw)] = &[
     (
         "an_earlier_forget_takes_nothing_back",
         Flaw::MovesTombstonesBack,
+    ),
+    (
+        "a_later_forget_cuts_none_short",
+        Flaw::TombstonesEndWithTheLast,
     ),
     ("forgetting_spares_a_newer_token", Flaw::ForgetsAll),
     (
@@ -210,6 +220,18 @@ async fn a_store_without_a_flaw_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_counts_in_seconds_or_is_slow_passes() {
+    let _limit = TimeLimit::start();
+    let seconds: Arc<dyn TokenStore> = Arc::new(Flawed::new(Flaw::CountsSecondsOfLeases));
+    let failures = conformance::failures(&seconds, conformance::LEASES).await;
+    assert_eq!(failures, [""; 0]);
+    let named = |check: &&Check| check.name == "its_holder_renews_a_lease";
+    let check = conformance::LEASES.iter().find(named).unwrap();
+    let slow = Arc::new(Flawed::new(Flaw::TakesItsTimeForLeases));
+    assert_eq!(check.run(slow).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_check_finds_its_flaw() {
     let checks = all();
     let names: Vec<_> = checks.iter().map(|check| check.name).collect();
@@ -237,9 +259,127 @@ async fn every_check_finds_its_flaw() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_hides_its_failure_is_found() {
-    let store = Arc::new(Flawed::new(Flaw::None));
-    let check = tokio::spawn(conformance::a_store_that_is_down_says_so_in_time(store));
-    assert!(check.await.unwrap_err().is_panic());
+    let is_found = async |store: Arc<dyn TokenStore>| {
+        let check = conformance::a_store_that_is_down_says_so_in_time(store);
+        tokio::spawn(check).await.is_err_and(|end| end.is_panic())
+    };
+    assert!(is_found(Arc::new(Flawed::new(Flaw::None))).await);
+    let down = |leases, key| Arc::new(Down { leases, key });
+    for key in [Asked::Fails, Asked::IsKnown] {
+        for leases in [None, Some(Asked::Fails)] {
+            assert!(!is_found(down(leases, key)).await, "{leases:?} {key:?}");
+        }
+    }
+    assert!(is_found(down(Some(Asked::IsKnown), Asked::Fails)).await);
+    for (leases, key) in [
+        (Some(Asked::Hangs), Asked::Fails),
+        (None, Asked::Hangs),
+        (Some(Asked::Fails), Asked::Hangs),
+    ] {
+        assert!(is_found(down(leases, key)).await, "{leases:?} {key:?}");
+    }
+}
+
+/// What an operation of a store does whose backend is down.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Fails,
+    /// It returns what it need not ask for, or makes it up.
+    IsKnown,
+    Hangs,
+}
+
+impl Asked {
+    async fn outcome<T>(self, known: T) -> Result<T, StoreError> {
+        match self {
+            Self::Fails => Err(StoreError::new("the backend is down")),
+            Self::IsKnown => Ok(known),
+            Self::Hangs => std::future::pending().await,
+        }
+    }
+}
+
+/// A store whose backend is down, with leases or without.
+#[derive(Debug)]
+struct Down {
+    leases: Option<Asked>,
+    key: Asked,
+}
+
+#[async_trait]
+impl TokenStore for Down {
+    async fn get(&self, _: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        Asked::Fails.outcome(None).await
+    }
+
+    async fn put(
+        &self,
+        _: &TokenKey,
+        _: &StoredToken,
+        _: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
+        Asked::Fails.outcome(true).await
+    }
+
+    async fn forget(&self, _: &TokenKey, _: Generation, _: Duration) -> Result<(), StoreError> {
+        Asked::Fails.outcome(()).await
+    }
+
+    async fn lease(
+        &self,
+        key: &TokenKey,
+        ttl: Duration,
+        renew: Option<&Lease>,
+    ) -> Result<Claim, StoreError> {
+        let Some(leases) = self.leases else {
+            return WithDefaults.lease(key, ttl, renew).await;
+        };
+        let made_up = Lease {
+            id: LeaseId(7),
+            generation: Generation(7),
+        };
+        leases.outcome(Claim::Granted(made_up)).await
+    }
+
+    async fn release(
+        &self,
+        key: &TokenKey,
+        lease: &Lease,
+        failed: Option<LeaseFailure>,
+    ) -> Result<(), StoreError> {
+        match self.leases {
+            None => WithDefaults.release(key, lease, failed).await,
+            Some(leases) => leases.outcome(()).await,
+        }
+    }
+
+    async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+        self.key.outcome(None).await
+    }
+}
+
+/// What a store does without leases of its own.
+#[derive(Debug)]
+struct WithDefaults;
+
+#[async_trait]
+impl TokenStore for WithDefaults {
+    async fn get(&self, _: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        Ok(None)
+    }
+
+    async fn put(
+        &self,
+        _: &TokenKey,
+        _: &StoredToken,
+        _: Option<&Lease>,
+    ) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn forget(&self, _: &TokenKey, _: Generation, _: Duration) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -250,6 +390,27 @@ async fn a_fleet_fetches_once_because_of_its_leases() {
         let process = || -> Arc<dyn TokenStore> { store.clone() };
         let fleet = tokio::spawn(fetches_once((0..8).map(|_| process()).collect()));
         assert_eq!(fleet.await.is_ok(), passes, "{flaw:?}");
+    }
+}
+
+/// Without an identity key, or without its store, a process never asks for a lease: the check says so, and
+/// does not wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_whose_stores_share_nothing_is_told_what_to_do() {
+    let _limit = TimeLimit::start();
+    for (flaw, what) in [
+        (Flaw::HasNoIdentityKey, "identity_key"),
+        (Flaw::HasANewKeyEachTime, "identity_key"),
+        (Flaw::FailsToGet, "get"),
+    ] {
+        let store = Arc::new(Flawed::new(flaw));
+        let process = || -> Arc<dyn TokenStore> { store.clone() };
+        let fleet = tokio::spawn(fetches_once((0..2).map(|_| process()).collect()));
+        let panic = fleet.await.unwrap_err().into_panic();
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let text = text.unwrap();
+        assert!(text.contains(what), "{flaw:?}: {text}");
     }
 }
 
@@ -266,6 +427,7 @@ struct Entry {
     token: Option<(StoredToken, Duration)>,
     forgotten: Generation,
     forgotten_at: Duration,
+    forgotten_until: Duration,
     lease: Option<(Lease, Duration)>,
     failure: Option<(Vec<u8>, Duration)>,
     newest: Generation,
@@ -301,6 +463,9 @@ impl Flawed {
         if self.has(Flaw::HasTombstonesForAMoment) && entry.forgotten_at + moment <= now {
             entry.forgotten = Generation(0);
         }
+        if self.has(Flaw::TombstonesEndWithTheLast) && entry.forgotten_until <= now {
+            entry.forgotten = Generation(0);
+        }
         entry
             .failure
             .take_if(|(_, end)| failures_pass && *end <= now);
@@ -316,6 +481,9 @@ impl Flawed {
 #[async_trait]
 impl TokenStore for Flawed {
     async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+        if self.has(Flaw::FailsToGet) {
+            return Err(StoreError::new("as planted"));
+        }
         let mut got = self.entry(key, |entry, now| {
             let (token, end) = entry.token.as_ref()?;
             let mut token = token.clone();
@@ -409,13 +577,16 @@ impl TokenStore for Flawed {
         &self,
         key: &TokenKey,
         through: Generation,
-        _keep: Duration,
+        keep: Duration,
     ) -> Result<(), StoreError> {
         if self.has(Flaw::ForgetsNothing) {
             return Ok(());
         }
         self.entry(key, |entry, now| {
             entry.forgotten_at = now;
+            if entry.forgotten <= through {
+                entry.forgotten_until = now + keep;
+            }
             if !self.has(Flaw::NumbersByPutsAlone) {
                 entry.newest = entry.newest.max(through);
             }
@@ -446,6 +617,9 @@ impl TokenStore for Flawed {
         } else {
             key
         };
+        if self.has(Flaw::TakesItsTimeForLeases) {
+            SystemClock.sleep(Duration::from_millis(250)).await;
+        }
         let is_free = |entry: &Entry| entry.lease.is_none() || self.has(Flaw::GrantsAlways);
         let early = self
             .has(Flaw::GrantsInTwoSteps)
@@ -454,8 +628,13 @@ impl TokenStore for Flawed {
             self.others().await;
         }
         Ok(self.entry(key, |entry, now| {
-            let early_end = self.has(Flaw::LeasesLapseEarly);
-            let end = now + if early_end { ttl / 4 } else { ttl };
+            let end = match self.flaw {
+                Flaw::LeasesLapseEarly => now + ttl / 4,
+                Flaw::CountsSecondsOfLeases if ttl < Duration::from_secs(60) => {
+                    Duration::from_secs((now + ttl).as_secs() + 1)
+                }
+                _ => now + ttl,
+            };
             if let Some(mine) = renew {
                 let anybody = self.has(Flaw::RenewsForAnybody);
                 return match &mut entry.lease {
@@ -560,8 +739,11 @@ impl TokenStore for Flawed {
     }
 
     async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
-        if self.flaw == Flaw::HasANewKeyEachTime {
+        if self.has(Flaw::HasANewKeyEachTime) {
             return IdentityKey::random().map(Some);
+        }
+        if self.has(Flaw::HasNoIdentityKey) {
+            return Ok(None);
         }
         Ok(Some(IdentityKey::from_bytes([7; 32])))
     }

@@ -29,9 +29,3 @@ fn a_test_that_hangs_ends_its_process_and_is_named() {
         "{told}"
     );
 }
-
-#[test]
-fn a_test_that_ends_in_time_is_left_alone() {
-    let limit = TimeLimit::of(Duration::from_secs(600));
-    drop(limit);
-}

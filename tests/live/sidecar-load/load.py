@@ -306,9 +306,16 @@ def crowd(port, pid):
 
 
 def endurance(port, pid):
+    unscraped = []
+
     def scrape(end):
         while time.monotonic() < end:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/-/metrics").read()
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/metrics", timeout=30) as answer:
+                    answer.read()
+            # Otherwise its thread would end, and nothing else.
+            except (OSError, http.client.HTTPException) as error:
+                unscraped.append(repr(error))
             time.sleep(5)
 
     requests, samples = 0, []
@@ -329,6 +336,7 @@ def endurance(port, pid):
         if "Non-2xx" in out or "Socket errors" in out:
             status = urllib.request.urlopen(f"http://127.0.0.1:{port}/-/status").read().decode()
             raise Failed(f"{out}{status}")
+        check(not unscraped, f"the scraper failed {len(unscraped)} times: {unscraped[:5]}")
         requests += int(re.search(r"(\d+) requests in", out).group(1))
     # The first tenth is for pools and caches to fill.
     steady = samples[len(samples) // 10 :]

@@ -31,9 +31,14 @@ fn case(text: &str) -> Case {
 
 /// The token request of RFC 6749.
 fn form() -> Sent {
+    form_for("application/json")
+}
+
+/// The same with another form of the response.
+fn form_for(accepted: &str) -> Sent {
     Sent::post("https://vendor.example/token")
         .header("content-type", "application/x-www-form-urlencoded")
-        .header("accept", "application/json")
+        .header("accept", accepted)
         .body(format!(
             "grant_type=client_credentials&client_id=client-7&client_secret={SECRET}&scope=read"
         ))
@@ -103,6 +108,67 @@ async fn a_dialect_whose_answers_name_a_base_url() {
         let report = conformance::run(case).await;
         assert_eq!(report.unchecked(), [], "{report}");
     }
+}
+
+/// It reads a bare host as well, which names the trusted one.
+#[tokio::test]
+async fn a_dialect_whose_case_says_which_host_is_trusted() {
+    let granted = |url: &str| {
+        let body = format!(r#"{{"access_token":"the-token","expires_in":60,"api":"{url}"}}"#);
+        Reply::json(200, &body)
+    };
+    let trusted = "https://eu.vendor.example";
+    let case = case(
+        r#"
+        url = "https://vendor.example/token"
+        response = { base_url = "/api", base_url_hosts = ["eu.vendor.example"] }
+        "#,
+    )
+    .sends(form())
+    .grants("the-token", granted(trusted))
+    .names_base_url(trusted, granted)
+    .for_seconds(60)
+    .rejects(Reply::status(401));
+    let report = conformance::run(case).await;
+    assert_eq!(report.unchecked(), [], "{report}");
+}
+
+#[tokio::test]
+async fn a_dialect_whose_answer_is_the_token() {
+    for body in ["the-token", "\"the-token\""] {
+        let mut answer = http::Response::new(bytes::Bytes::from_static(body.as_bytes()));
+        let text = http::HeaderValue::from_static("text/plain");
+        answer.headers_mut().insert("content-type", text);
+        let case = case(
+            r#"
+            url = "https://vendor.example/token"
+            auth = "body"
+            response = { format = "text" }
+            "#,
+        )
+        .sends(form_for("*/*"))
+        .grants("the-token", Reply::Response(answer))
+        .rejects(Reply::status(401));
+        let report = conformance::run(case).await;
+        assert_eq!(report.unchecked(), [Gap::Lifetime], "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_dialect_of_an_api_that_rejects_with_a_bare_403() {
+    let case = case(
+        r#"
+        url = "https://vendor.example/token"
+        auth = "body"
+        expired = { status = [401, 403] }
+        "#,
+    )
+    .sends(form())
+    .grants("the-token", Reply::token("the-token", 3600))
+    .for_seconds(3600)
+    .rejects(Reply::status(403));
+    let report = conformance::run(case).await;
+    assert_eq!(report.unchecked(), []);
 }
 
 #[tokio::test]

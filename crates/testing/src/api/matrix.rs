@@ -57,7 +57,8 @@ pub enum Failure {
 }
 
 /// Turns each check into a test: `api_matrix!(make)`, where `make` takes a
-/// [`TokenSource`](biped_engine::TokenSource) and returns an [`Integration`].
+/// [`TokenSource`](biped_engine::TokenSource) and returns an [`Integration`]. The tests need tokio among the
+/// dependencies of their crate, with the features `macros` and `rt-multi-thread`.
 #[macro_export]
 macro_rules! api_matrix {
     ($make:expr) => {

@@ -55,9 +55,20 @@ impl Sent {
     /// Returns a POST request to this URL.
     #[must_use]
     pub fn post(url: impl Into<String>) -> Self {
+        Self::new("POST", url.into())
+    }
+
+    /// Returns a GET request to this URL, for the few vendors that want their token requests so. Its URL
+    /// must not contain the secret, which a log would keep.
+    #[must_use]
+    pub fn get(url: impl Into<String>) -> Self {
+        Self::new("GET", url.into())
+    }
+
+    fn new(method: &str, url: String) -> Self {
         Self {
-            method: "POST".into(),
-            url: url.into(),
+            method: method.into(),
+            url,
             headers: Vec::new(),
             body: String::new(),
         }
@@ -166,6 +177,9 @@ impl Case {
     }
 
     /// Sets the API's response to an expired token. Default: an empty 401.
+    ///
+    /// If neither its headers nor its body tell it from others, its status alone rejects a token; that may
+    /// be 403.
     #[must_use]
     pub fn rejects(mut self, answer: Reply) -> Self {
         self.rejected = Some(Answer::of(answer));
@@ -205,6 +219,15 @@ impl Case {
         (self.make)(SECRET)
     }
 
+    /// Whether the vendor's answer is the token itself, as text or in quotes, so that almost any other
+    /// text would be a token as well.
+    pub(super) fn grants_plain_text(&self) -> bool {
+        let (token, answer) = self.granted();
+        let body = String::from_utf8_lossy(&answer.body);
+        let body = body.trim();
+        body == token || serde_json::from_str::<String>(body).is_ok_and(|text| text == *token)
+    }
+
     pub(super) fn granted(&self) -> &(String, Answer) {
         self.granted
             .as_ref()
@@ -241,7 +264,7 @@ impl Answer {
 
     pub(super) fn reply(&self) -> Reply {
         let mut response = http::Response::new(self.body.clone());
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or_default();
+        *response.status_mut() = StatusCode::from_u16(self.status).expect("a status");
         *response.headers_mut() = self.headers.clone();
         Reply::Response(response)
     }

@@ -8,6 +8,7 @@ use biped_core::{Clock as _, Error, FetchContext, Provider, Timestamp, Token};
 
 use super::case::{Answer, Case};
 use crate::{ManualClock, Recorded, ScriptedHttp};
+
 /// The result of one fetch.
 pub(super) struct Fetched {
     pub(super) outcome: Result<Token, Error>,
@@ -36,7 +37,7 @@ pub(super) async fn fetch(provider: &dyn Provider, case: &Case, answer: &Answer)
         }
     });
     let sent_at = clock.now().wall;
-    let cx = FetchContext::new(&http, &*clock);
+    let cx = FetchContext::new(&http, &*clock).with_plain_http(provider.plain_http());
     let outcome = provider.fetch(&case.request, &cx).await;
     Fetched {
         outcome,

@@ -1,9 +1,17 @@
 //! Responses of a vendor that repeats the request in its error.
 
+use std::sync::Arc;
+
+use biped_core::Error;
+use biped_engine::TokenManager;
 use http::{HeaderValue, header};
 use serde_json::Value;
 
 use super::case::{Answer, Case};
+use crate::{ManualClock, ScriptedHttp};
+
+/// A secret that most encodings change, for vendors that repeat it.
+pub(super) const REPEATED: &str = "S3/c+r\"e&t <K9>'\\=%~Z";
 
 /// Where vendors describe errors, in addition to the fields of the case.
 const WORDS: [&str; 6] = [
@@ -15,14 +23,42 @@ const WORDS: [&str; 6] = [
     "description",
 ];
 
+/// Whether the case's vendor can repeat the secret in each of its texts, and the provider sends it one.
+pub(super) async fn repeats(case: &Case) -> bool {
+    let all = answers(case, "words");
+    // The last one has its words in a header.
+    let is_read =
+        |it: &Answer| it.body.is_empty() || serde_json::from_slice::<Value>(&it.body).is_ok();
+    let are_in_bodies = refusals(case).all(is_read);
+    match all.into_iter().next_back() {
+        Some(answer) if are_in_bodies => ask(case, answer).await.0 > 0,
+        _ => false,
+    }
+}
+
+/// Fetches with [`REPEATED`] from a vendor with this answer. Returns how many requests were sent, and the
+/// error.
+pub(super) async fn ask(case: &Case, answer: Answer) -> (usize, Option<Error>) {
+    let http = Arc::new(ScriptedHttp::new());
+    http.answer_with(move |_, _| answer.reply());
+    let manager = TokenManager::builder(http.clone())
+        .clock(Arc::new(ManualClock::new()))
+        .build();
+    let source = manager.source((case.make)(REPEATED), case.request.clone());
+    let asked = source.token().await;
+    (http.count(), asked.err())
+}
+
+fn refusals(case: &Case) -> impl Iterator<Item = &Answer> {
+    let others = case.refused_request.iter();
+    [case.refused_client()].into_iter().chain(others)
+}
+
 /// The refusals of the case, with these words in each of their texts in turn.
 pub(super) fn answers(case: &Case, words: &str) -> Vec<Answer> {
     let refused = case.refused_client();
     let mut answers = Vec::new();
-    for answer in [Some(refused), case.refused_request.as_ref()]
-        .into_iter()
-        .flatten()
-    {
+    for answer in refusals(case) {
         let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
             continue;
         };

@@ -1,8 +1,10 @@
 //! [`Report`]: what a case leaves unchecked.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
-use super::{case::Case, stored::uses_its_own};
+use tokio::sync::oneshot;
+
+use super::{case::Case, repeating::repeats, stored::uses_its_own};
 
 /// What [`run`](super::conformance::run) could not check, because the case lacks information.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,26 +28,29 @@ pub enum Gap {
     StoredToken,
     /// Whether settings beside the secret are part of the id.
     Settings,
+    /// Whether an error shows a secret that the vendor repeats: the case's refusals are not JSON, so that
+    /// the suite can't put one into them, or the provider sends no request with a secret that contains
+    /// quotes and blanks.
+    RepeatedSecret,
 }
 
 impl Report {
     pub(super) async fn of(case: &Arc<Case>) -> Self {
-        let case = case.clone();
-        // A provider that panics here has panicked in a check already.
-        let found = tokio::spawn(async move {
-            let stored = uses_its_own(&*case.provider(), &case).await;
-            let gaps = [
-                (Gap::Lifetime, case.lifetime.is_none()),
-                (Gap::RefusedRequest, case.refused_request.is_none()),
-                (Gap::Rejection, case.rejected.is_none()),
-                (Gap::StoredToken, !stored),
-                (Gap::Settings, case.others.is_empty()),
-            ];
-            let left = gaps.into_iter().filter(|(_, is_left)| *is_left);
-            left.map(|(gap, _)| gap).collect()
-        });
+        // What panics or hangs here is not checked.
+        let (one, other) = (case.clone(), case.clone());
+        let stored = asked(async move { uses_its_own(&*one.provider(), &one).await }).await;
+        let repeated = asked(async move { repeats(&other).await }).await;
+        let gaps = [
+            (Gap::Lifetime, case.lifetime.is_none()),
+            (Gap::RefusedRequest, case.refused_request.is_none()),
+            (Gap::Rejection, case.rejected.is_none()),
+            (Gap::StoredToken, !stored),
+            (Gap::Settings, case.others.is_empty()),
+            (Gap::RepeatedSecret, !repeated),
+        ];
+        let left = gaps.into_iter().filter(|(_, is_left)| *is_left);
         Self {
-            unchecked: found.await.unwrap_or_default(),
+            unchecked: left.map(|(gap, _)| gap).collect(),
         }
     }
 
@@ -54,6 +59,14 @@ impl Report {
     pub fn unchecked(&self) -> &[Gap] {
         &self.unchecked
     }
+}
+
+async fn asked(work: impl Future<Output = bool> + Send + 'static) -> bool {
+    let (tell, told) = oneshot::channel();
+    let ended = crate::verdict(tokio::spawn(async move {
+        let _ = tell.send(work.await);
+    }));
+    ended.await.is_ok() && told.await.unwrap_or(false)
 }
 
 /// One gap per line.
@@ -79,6 +92,50 @@ impl fmt::Display for Gap {
             Self::Settings => {
                 "settings that are missing from the id; call Case::differs_in for each"
             }
+            Self::RepeatedSecret => {
+                "a secret that the vendor repeats; refuse with JSON in the case, and send any secret"
+            }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use biped_core::{Provider, SecretRef, TokenRequest};
+
+    use super::*;
+    use crate::{Reply, TestProvider};
+
+    #[tokio::test]
+    async fn a_refusal_that_is_not_json_is_left_unchecked() {
+        let xml = http::Response::builder().status(401).body("<no/>".into());
+        for (refusal, is_left) in [
+            (Reply::Response(xml.unwrap()), true),
+            (Reply::error(401, "invalid_client"), false),
+            (Reply::status(401), false),
+        ] {
+            let make = |secret: &str| -> Arc<dyn Provider> {
+                Arc::new(TestProvider::default().secret(SecretRef::inline(secret)))
+            };
+            let case = Case::new(make, TokenRequest::new())
+                .grants("the-token", Reply::token("the-token", 60))
+                .refuses_client(refusal);
+            let report = Report::of(&Arc::new(case)).await;
+            let left = report.unchecked().contains(&Gap::RepeatedSecret);
+            assert_eq!(left, is_left);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_panics_is_not_called_checked() {
+        let case = Case::new(|_| panic!("as planted"), TokenRequest::new())
+            .grants("the-token", Reply::token("the-token", 60))
+            .for_seconds(60)
+            .refuses_client(Reply::error(401, "invalid_client"))
+            .refuses_request(Reply::error(400, "invalid_scope"))
+            .rejects(Reply::status(401));
+        let report = Report::of(&Arc::new(case)).await;
+        let left = [Gap::StoredToken, Gap::Settings, Gap::RepeatedSecret];
+        assert_eq!(report.unchecked(), left);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use biped_core::{
     BaseUrls, Error, ExposeSecret as _, FetchContext, Lifetime, Provider, ProviderId, Token,
-    TokenRequest,
+    TokenRequest, TokenStore,
 };
 use biped_engine::TokenManager;
 use biped_memory::MemoryStore;
@@ -18,10 +18,10 @@ use super::{
     case::Case,
     fetched::fetch,
 };
-use crate::{ManualClock, ScriptedHttp, settle};
+use crate::{ManualClock, ScriptedHttp};
 
-/// A token from a store is not used if no response could have granted it: with another base URL, or
-/// without an expiry although the vendor's tokens have one.
+/// A token from a store is not used if no response could have granted it, because it has another base
+/// URL. The provider declares if its tokens have no expiry.
 ///
 /// # Panics
 /// Panics if the provider breaks the promise.
@@ -29,40 +29,32 @@ pub async fn a_stored_token_is_checked_like_an_answer(provider: &dyn Provider, c
     let Some(granted) = granted(provider, case).await.map(Arc::new) else {
         return;
     };
-    let write = |base_url: Option<Url>, ends| Written {
-        granted: granted.clone(),
-        base_url,
-        ends,
-    };
     let named = declared(provider).await;
     let told = case.base_urls.as_ref();
     let told = told.and_then(|told| Url::parse(&told.trusted).ok());
     let good = granted.base_url().cloned().or(told);
     let somewhere = || Url::parse("https://api.vendor.example").expect("a URL");
-    let mut lies: Vec<_> = hostile(&good.clone().unwrap_or_else(somewhere))
+    let mut lies: Vec<_> = hostile(&good.unwrap_or_else(somewhere), provider)
         .iter()
         .filter_map(|url| Url::parse(url).ok())
         .collect();
     // A provider whose responses name no base URL accepts none.
     lies.extend(named.is_none().then(somewhere));
     for url in lies {
-        let lie = write(Some(url.clone()), granted.expires_at().is_some());
+        let lie = Written {
+            granted: granted.clone(),
+            base_url: Some(url.clone()),
+        };
         assert!(
             !is_used(lie, case).await,
             "a stored token would be sent to {url}"
         );
     }
-    if !provider.lives_until_rejected() {
-        assert!(
-            granted.expires_at().is_some(),
-            "the token has no expiry, but lives_until_rejected returns false"
-        );
-        let unending = write(granted.base_url().cloned(), false);
-        assert!(
-            !is_used(unending, case).await,
-            "a stored token would never expire"
-        );
-    }
+    // The manager refuses a stored token without an expiry of a provider that does not declare it.
+    assert!(
+        granted.expires_at().is_some() || provider.lives_until_rejected(),
+        "the token has no expiry, but lives_until_rejected returns false"
+    );
 }
 
 /// Whether the provider uses a stored token that its vendor granted.
@@ -72,7 +64,6 @@ pub(super) async fn uses_its_own(provider: &dyn Provider, case: &Case) -> bool {
     };
     let own = Written {
         base_url: granted.base_url().cloned(),
-        ends: granted.expires_at().is_some(),
         granted: granted.into(),
     };
     is_used(own, case).await
@@ -88,7 +79,16 @@ async fn granted(provider: &dyn Provider, case: &Case) -> Option<Token> {
 /// Whether the provider uses a token from a store.
 async fn is_used(written: Written, case: &Case) -> bool {
     let clock = Arc::new(ManualClock::new());
-    let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+    let store = MemoryStore::with_clock(clock.clone());
+    is_used_from(Arc::new(store), &clock, written, case).await
+}
+
+async fn is_used_from(
+    store: Arc<dyn TokenStore>,
+    clock: &Arc<ManualClock>,
+    written: Written,
+    case: &Case,
+) -> bool {
     let manager = |http: &Arc<ScriptedHttp>| {
         TokenManager::builder(http.clone())
             .clock(clock.clone())
@@ -98,12 +98,14 @@ async fn is_used(written: Written, case: &Case) -> bool {
     let unused = Arc::new(ScriptedHttp::new());
     let id = case.provider().id().clone();
     let writer = Writer { id, written };
-    let source = manager(&unused).source(Arc::new(writer), case.request.clone());
+    let process = manager(&unused);
+    let source = process.source(Arc::new(writer), case.request.clone());
     source
         .token()
         .await
         .expect("the writer does not get a token");
-    settle().await;
+    // The token is stored after it is returned.
+    process.drain().await;
 
     // A provider that does not use the token sends a request, which is refused.
     let vendor = Arc::new(ScriptedHttp::new());
@@ -124,7 +126,6 @@ async fn is_used(written: Written, case: &Case) -> bool {
 struct Written {
     granted: Arc<Token>,
     base_url: Option<Url>,
-    ends: bool,
 }
 
 /// The forger: a provider of the same name that accepts every base URL.
@@ -146,21 +147,83 @@ impl Provider for Writer {
     }
 
     async fn fetch(&self, _: &TokenRequest, cx: &FetchContext<'_>) -> Result<Token, Error> {
-        let Written {
-            granted,
-            base_url,
-            ends,
-        } = &self.written;
+        let Written { granted, base_url } = &self.written;
         let extra = granted.extras();
         let extra = extra.map(|(name, value)| (name.to_owned(), value.clone()));
-        let life = granted.lifetime().filter(|_| *ends);
         Token::new(granted.expose_secret(), cx.sent_at())
             .token_type(Some(granted.token_type()))
             .scope(granted.scope())
-            .expires_in(life)
+            .expires_in(granted.lifetime())
             .assumed_lifetime(Lifetime::UntilRejected)
             .base_url(base_url.clone())
             .extra(extra.collect())
             .build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use biped_core::{
+        Generation, IdentityKey, Lease, SecretRef, StoreError, StoredToken, TokenKey,
+    };
+
+    use super::*;
+    use crate::{Reply, TestProvider};
+
+    /// A store that other tasks come before, as where a runtime has several threads.
+    #[derive(Debug)]
+    struct Slow(MemoryStore);
+
+    #[async_trait]
+    impl TokenStore for Slow {
+        async fn get(&self, key: &TokenKey) -> Result<Option<StoredToken>, StoreError> {
+            self.0.get(key).await
+        }
+
+        async fn put(
+            &self,
+            key: &TokenKey,
+            token: &StoredToken,
+            lease: Option<&Lease>,
+        ) -> Result<bool, StoreError> {
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+            self.0.put(key, token, lease).await
+        }
+
+        async fn forget(
+            &self,
+            key: &TokenKey,
+            through: Generation,
+            keep: Duration,
+        ) -> Result<(), StoreError> {
+            self.0.forget(key, through, keep).await
+        }
+
+        async fn identity_key(&self) -> Result<Option<IdentityKey>, StoreError> {
+            self.0.identity_key().await
+        }
+    }
+
+    /// Otherwise no stored token would be used, and a provider that trusts every host would pass.
+    #[tokio::test]
+    async fn the_token_is_in_the_store_before_it_is_asked_for() {
+        let make = |secret: &str| -> Arc<dyn Provider> {
+            Arc::new(TestProvider::default().secret(SecretRef::inline(secret)))
+        };
+        let case = Case::new(make, TokenRequest::new())
+            .grants("the-token", Reply::token("the-token", 60))
+            .refuses_client(Reply::error(401, "invalid_client"));
+        let granted = granted(&*case.provider(), &case).await.unwrap();
+        let own = Written {
+            granted: granted.into(),
+            base_url: None,
+        };
+        let clock = Arc::new(ManualClock::new());
+        let store = Slow(MemoryStore::with_clock(clock.clone()));
+        assert!(is_used_from(Arc::new(store), &clock, own, &case).await);
     }
 }

@@ -124,7 +124,7 @@ impl TestAccounts {
         self.is_stopped.load(Ordering::SeqCst)
     }
 
-    /// Whether an entry, or anything else of the accounts, contains this text.
+    /// Whether an entry of an account contains this text.
     #[must_use]
     pub fn holds(&self, text: &str) -> bool {
         let accounts = self.accounts();
