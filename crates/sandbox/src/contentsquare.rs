@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     clients::{CLIENTS, Client, Level},
     fault::{FaultPoint, Vendor},
+    media_type,
     shared::{Grant, Shared},
     stats::Caller,
     token::Rejection,
@@ -206,13 +207,7 @@ fn authenticate(
 }
 
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = content_type
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
-    if !essence.trim().eq_ignore_ascii_case("application/json") {
+    if !media_type::is("application/json", headers) {
         return Err(Refusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "UNSUPPORTED_MEDIA_TYPE",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Extension, Json, Router,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -14,7 +14,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use crate::{clients::SHOP, fault::Vendor, shared::Shared, stats::Caller, token::Presented};
+use crate::{
+    clients::SHOP, fault::Vendor, media_type, shared::Shared, stats::Caller, token::Presented,
+};
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
@@ -75,15 +77,7 @@ async fn token(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = content_type
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
-    let is_form = essence
-        .trim()
-        .eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let is_form = media_type::is("application/x-www-form-urlencoded", &headers);
     let required = |name| field(&body, name).filter(|value| is_form && !value.is_empty());
     let (Some(id), Some(secret)) = (required("client_id"), required("client_secret")) else {
         return failure(StatusCode::BAD_REQUEST);

@@ -104,6 +104,7 @@ mod envelope;
 mod fault;
 mod gate;
 mod listen;
+mod media_type;
 mod platforms;
 mod rotating;
 mod sandbox;
