@@ -1,5 +1,5 @@
-//! What Biped costs: every figure beside its limit, the least that the machine needs for the same,
-//! measured in the same run in turns.
+//! What Biped costs. Beside a figure stands its limit, where it has one: the least that the machine
+//! needs for the same, measured in the same run in turns.
 //!
 //! ```sh
 //! cargo run --release -p biped-bench                  # all, as a table
