@@ -75,7 +75,7 @@ pub(crate) fn one_vendor() -> Vec<Figure> {
     ]
 }
 
-/// Beside the contract's limit only: what an index spares is no limit of a search.
+/// Beside the contract's limit only. A search reads an index, so parsing files is not its limit.
 pub(crate) fn all_vendors() -> Vec<Figure> {
     let values: Vec<f64> = vendors().map(|vendor| measured(ALL, vendor)).collect();
     let what = "the catalogue searched, in a new process";

@@ -127,9 +127,9 @@ async fn push(
     let token = token?;
     token.require(ENRICHMENT)?;
     let granted = token.0.integration_id;
-    // Bytes that are no UTF-8 are no integration.
-    let named = integration.ok().map(|Path(named)| named);
-    if granted.map(|id| id.to_string()) != named || named.is_none() {
+    // A path that is not UTF-8 names no integration.
+    let is_named = |id: i64| matches!(&integration, Ok(Path(named)) if *named == id.to_string());
+    if !granted.is_some_and(is_named) {
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,
             "INTEGRATION_NOT_PERMITTED",

@@ -22,7 +22,6 @@ use std::{
 pub struct TimeLimit {
     /// Dropping it wakes the watching thread; nothing is sent over it.
     _running: Sender<()>,
-    _watching: JoinHandle<()>,
 }
 
 impl TimeLimit {
@@ -38,36 +37,35 @@ impl TimeLimit {
     /// Limits the current test to this time, until the returned value is dropped.
     #[track_caller]
     pub fn of(limit: Duration) -> Self {
-        let place = Location::caller();
-        let test = thread::current().name().unwrap_or("a test").to_owned();
-        let (running, ended) = channel::<()>();
-        let watching = thread::spawn(move || {
-            if ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                // Not with eprintln, whose output is captured.
-                let _ = writeln!(
-                    stderr(),
-                    "{test} hangs: it did not end within {limit:?} ({place})"
-                );
-                std::process::abort();
-            }
-        });
-        Self {
-            _running: running,
-            _watching: watching,
-        }
+        let (running, _) = watch(limit, Location::caller());
+        Self { _running: running }
     }
+}
+
+/// Starts the thread that ends the process unless the sender is dropped within the limit.
+fn watch(limit: Duration, place: &'static Location<'static>) -> (Sender<()>, JoinHandle<()>) {
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    let (running, ended) = channel::<()>();
+    let watching = thread::spawn(move || {
+        if ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            // Not with eprintln, whose output is captured.
+            let _ = writeln!(
+                stderr(),
+                "{test} hangs: it did not end within {limit:?} ({place})"
+            );
+            std::process::abort();
+        }
+    });
+    (running, watching)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::TimeLimit;
+    use super::*;
 
     #[test]
     fn a_test_that_ends_in_time_is_left_alone() {
-        let TimeLimit {
-            _running: running,
-            _watching: watching,
-        } = TimeLimit::start();
+        let (running, watching) = watch(TimeLimit::DEFAULT, Location::caller());
         drop(running);
         // Otherwise the watching thread would end the process, or go on until the limit.
         assert!(watching.join().is_ok());

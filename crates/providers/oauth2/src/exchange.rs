@@ -249,13 +249,12 @@ impl TokenRequest<'_> {
             error = self.presented.client.refused(&own, error);
         }
         let is_exchange = matches!(self.grant, Grant::TokenExchange(_));
-        if is_exchange && names(&error, "invalid_request") {
-            let all = fields.presented();
+        let refuses_grant = names(&error, "invalid_grant");
+        let all = fields.presented();
+        if refuses_grant || (is_exchange && names(&error, "invalid_request")) {
             all.iter().for_each(|presented| presented.refused(cx));
         }
-        if names(&error, "invalid_grant") {
-            let all = fields.presented();
-            all.iter().for_each(|presented| presented.refused(cx));
+        if refuses_grant {
             error = self.presented.grant.refused(&all, error);
             if matches!(self.grant, Grant::FixedRefreshToken(_)) {
                 cx.try_next_secret();

@@ -190,7 +190,7 @@ async fn the_issuer_has_what_the_standards_require() {
     let answer: Value = answer.json().await.unwrap();
     assert!(answer["scope"].is_null(), "{answer}");
 
-    // RFC 6749 §5.2, also for what is no form.
+    // RFC 6749 §5.2, also for a body that is not a form.
     let request = stage.client.post(&endpoint).json(&json!({}));
     let answer = crate::json_of(request, StatusCode::BAD_REQUEST).await;
     assert_eq!(answer["error"], "invalid_request");

@@ -137,7 +137,7 @@ async fn answer_to(url: &str, request: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_request_that_is_malformed_or_breaks_off_is_no_success() {
+async fn a_request_that_is_malformed_or_breaks_off_does_not_count_as_a_success() {
     let bench = Bench::start().await;
     let scope = json!({ "scope": "enrichment", "project_id": 42, "integration_id": 123 });
     let token = bench.token(biped_sandbox::ACCOUNT, scope).await;
