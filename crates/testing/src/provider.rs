@@ -9,6 +9,8 @@ mod base_urls;
 mod case;
 pub mod conformance;
 mod fetched;
+mod garbage;
+mod leaks;
 mod repeating;
 mod report;
 mod sharing;

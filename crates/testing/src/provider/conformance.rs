@@ -33,35 +33,25 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use biped_core::{
-    ApiRequest, ApiResponse, Clock as _, Error, ErrorKind, ExposeSecret as _, FetchContext,
-    Provider, Verdict, wire::VENDOR_TEXT_LIMIT,
+    ApiResponse, Clock as _, Error, ErrorKind, ExposeSecret as _, FetchContext, Provider, Verdict,
 };
-use biped_engine::TokenManager;
 use bytes::Bytes;
-use http::{
-    StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
-};
+use http::{StatusCode, header::CONTENT_TYPE};
 
 pub use super::{
     base_urls::a_base_url_is_checked,
     case::{Case, SECRET, Sent},
+    garbage::garbage_is_an_error_and_never_a_panic,
+    leaks::{
+        a_header_that_holds_the_secret_is_marked, a_header_that_holds_the_token_is_marked,
+        a_repeated_secret_is_not_shown, no_answer_is_shown, no_secret_is_shown,
+    },
     report::{Gap, Report},
     sharing::{another_secret_shares_nothing, another_setting_has_another_id},
     stored::a_stored_token_is_checked_like_an_answer,
 };
-use super::{
-    case::{Answer, ApiCall},
-    fetched::fetch,
-    repeating::{self, REPEATED},
-};
-use crate::{
-    ManualClock, Reply, ScriptedHttp,
-    secrets::{Parts, encodings, whole},
-};
-
-/// A mark for the parts of a response that are neither token nor error.
-const PLANTED: &str = "pl4nted";
+use super::{case::Answer, fetched::fetch};
+use crate::{ManualClock, Reply, ScriptedHttp};
 
 /// One promise, and the function that checks it.
 #[derive(Clone, Copy)]
@@ -326,190 +316,6 @@ pub async fn an_empty_answer_is_transient(provider: &dyn Provider, case: &Case) 
     assert!(error.is_transient());
 }
 
-/// A response that is neither a token nor an error is read as an error.
-///
-/// # Panics
-/// Panics if the provider breaks the promise.
-pub async fn garbage_is_an_error_and_never_a_panic(provider: &dyn Provider, case: &Case) {
-    let others: &[&str] = match case.grants_plain_text() {
-        true => &[],
-        false => TEXTS,
-    };
-    for body in GARBAGE.iter().chain(others) {
-        for status in [200, 201, 204, 299] {
-            let answer = Answer::new(status, *body);
-            let error = fetch(provider, case, &answer).await.error("garbage");
-            assert_same!(
-                error.kind(),
-                ErrorKind::InvalidResponse,
-                "{status}: {error}"
-            );
-        }
-    }
-    for body in GARBAGE.iter().chain(TEXTS) {
-        for status in [400, 401, 403, 404, 499] {
-            let answer = Answer::new(status, *body);
-            let error = fetch(provider, case, &answer).await.error("garbage");
-            assert_same!(error.kind(), ErrorKind::Refused, "{status}: {error}");
-        }
-    }
-    for answer in damaged(case) {
-        // Part of a response may be valid; the provider must only not panic.
-        drop(fetch(provider, case, &answer).await);
-    }
-}
-
-/// An error shows nothing of a response except the vendor's error.
-///
-/// # Panics
-/// Panics if the provider breaks the promise.
-pub async fn no_answer_is_shown(provider: &dyn Provider, case: &Case) {
-    for status in [200, 302, 400, 401, 500] {
-        let mut bodies = vec![
-            format!("<html>{PLANTED}</html>"),
-            format!("[\"{PLANTED}\"]"),
-        ];
-        if status != 200 || !case.grants_plain_text() {
-            bodies.push(PLANTED.to_owned());
-            bodies.push(format!("{{\"x-{PLANTED}\":\"{PLANTED}\"}}"));
-        }
-        for body in bodies {
-            let error = fetch(provider, case, &Answer::new(status, body))
-                .await
-                .error("garbage");
-            assert!(
-                !shown(&error).contains(PLANTED),
-                "{status}: the error shows the body"
-            );
-        }
-    }
-    let (text, answer) = case.granted();
-    let mut parts = damaged(case);
-    parts.push(answer.clone());
-    for answer in parts {
-        let part = match fetch(provider, case, &answer).await.outcome {
-            Ok(token) => format!("{token:?}"),
-            Err(error) => shown(&error),
-        };
-        assert!(!part.contains(text.as_str()), "the error shows the token");
-    }
-}
-
-/// Neither errors nor `Debug` output show the secret.
-///
-/// # Panics
-/// Panics if the provider breaks the promise.
-pub async fn no_secret_is_shown(provider: &dyn Provider, case: &Case) {
-    assert!(
-        !format!("{provider:?}").contains(SECRET),
-        "Debug shows the secret"
-    );
-    let id = format!("{:?} {}", provider.id(), provider.id().client());
-    assert!(!id.contains(SECRET), "the id shows the secret");
-    let mut answers = damaged(case);
-    answers.push(case.refused_client().clone());
-    answers.extend(case.refused_request.clone());
-    for status in [200, 302, 404, 429, 500] {
-        answers.push(Answer::new(status, ""));
-    }
-    for answer in answers {
-        if let Err(error) = fetch(provider, case, &answer).await.outcome {
-            assert!(!shown(&error).contains(SECRET), "an error shows the secret");
-        }
-    }
-}
-
-/// If the vendor repeats the secret, no error of the token manager shows it, whatever its encoding and
-/// wherever the vendor's text is cut. A provider passes on whole texts
-/// ([`VendorError`](biped_core::VendorError)), or cuts them with
-/// [`wire::vendor_text`](biped_core::wire::vendor_text), which marks the cut.
-///
-/// # Panics
-/// Panics if the provider breaks the promise.
-pub async fn a_repeated_secret_is_not_shown(_: &dyn Provider, case: &Case) {
-    let parts = Parts::of(REPEATED);
-    for (encoding, echo) in encodings(REPEATED) {
-        for before in [VENDOR_TEXT_LIMIT - echo.len() / 2, VENDOR_TEXT_LIMIT - 6] {
-            let words = format!("{}{echo}", ".".repeat(before));
-            for answer in repeating::answers(case, &words) {
-                let (_, Some(error)) = repeating::ask(case, answer).await else {
-                    continue;
-                };
-                let shown = shown(&error).replace("........", "");
-                let part = parts.find_in(&shown);
-                assert!(
-                    part.is_none(),
-                    "an error shows a part of the secret ({encoding})"
-                );
-            }
-        }
-    }
-}
-
-/// A header of the token request that contains the secret, encoded or not, is marked as sensitive, so
-/// that its `Debug` output does not show the secret.
-///
-/// # Panics
-/// Panics if the provider breaks the promise.
-pub async fn a_header_that_holds_the_secret_is_marked(provider: &dyn Provider, case: &Case) {
-    let forms = whole(SECRET);
-    for request in fetch(provider, case, &case.granted().1).await.requests {
-        for (name, value) in &request.headers {
-            let mut all = forms.iter();
-            let holds_it =
-                all.any(|form| contains(value.as_bytes(), form)) || name == AUTHORIZATION;
-            assert!(
-                !holds_it || value.is_sensitive(),
-                "the header {name} contains the secret and is not marked as sensitive"
-            );
-        }
-    }
-}
-
-/// A header with the token, from `attach`, is marked as sensitive.
-///
-/// # Panics
-/// Panics if the provider breaks the promise.
-pub async fn a_header_that_holds_the_token_is_marked(_: &dyn Provider, case: &Case) {
-    let (text, answer) = case.granted();
-    let http = Arc::new(ScriptedHttp::new());
-    http.push(answer.reply());
-    let manager = TokenManager::builder(http)
-        .clock(Arc::new(ManualClock::new()))
-        .build();
-    let source = manager.source(case.provider(), case.request.clone());
-    let token = match source.token().await {
-        Ok(token) => token.into_owned(),
-        Err(error) => panic!("a response with a token is read as an error: {error}"),
-    };
-    let mut call = ApiCall::default();
-    if let Err(error) = source.attach(&token, &mut ApiRequest::new(&mut call)) {
-        panic!("the token can't be attached to a plain GET: {error}");
-    }
-    for (name, value) in &call.headers {
-        assert!(
-            value.is_sensitive() || !contains(value.as_bytes(), text),
-            "the header {name} contains the token and is not marked as sensitive"
-        );
-    }
-}
-
-fn contains(bytes: &[u8], text: &str) -> bool {
-    bytes
-        .windows(text.len())
-        .any(|window| window == text.as_bytes())
-}
-
-fn shown(error: &Error) -> String {
-    let mut shown = format!("{error} {error:?}");
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        shown += &format!(" {error} {error:?}");
-        source = error.source();
-    }
-    shown
-}
-
 /// A redirect is an error, and no further request is sent: a redirect would take the secret elsewhere.
 ///
 /// # Panics
@@ -574,51 +380,4 @@ pub async fn an_expired_token_is_rejected_and_no_other(provider: &dyn Provider, 
         let verdict = judge(&Answer::new(status, "{}"));
         assert_same!(verdict, Verdict::Accepted, "{status}");
     }
-}
-
-/// Bodies that are neither a token nor an error of any vendor.
-const GARBAGE: &[&str] = &[
-    "<!DOCTYPE html><html><body>Sign in</body></html>",
-    "\u{feff}",
-    "[]",
-    "{}",
-    "\0\0\0\0",
-];
-
-/// Bodies that are neither a token nor an error, unless the vendor's answers are the token itself.
-const TEXTS: &[&str] = &[
-    "not json",
-    "null",
-    "true",
-    "0",
-    "-1e999",
-    "\"text\"",
-    "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
-    "{\"a\":",
-    "{\"data\":null}",
-    "{\"data\":\"{\"}",
-    "{\"data\":{}}",
-    "{\"access_token\":null}",
-    "{\"access_token\":{}}",
-];
-
-/// The vendor's own responses, cut off and with other bytes in them.
-fn damaged(case: &Case) -> Vec<Answer> {
-    let (_, granted) = case.granted();
-    let refused = case.refused_client();
-    let mut all = Vec::new();
-    for answer in [granted, refused] {
-        let body = &answer.body;
-        for at in 0..body.len() {
-            all.push(answer.with_body(body.slice(..at)));
-            for byte in [0, b'"', b'{', b'0', 0xff] {
-                let mut changed = body.to_vec();
-                changed[at] = byte;
-                all.push(answer.with_body(changed));
-            }
-        }
-        all.push(answer.with_status(200));
-        all.push(answer.with_status(400));
-    }
-    all
 }

@@ -10,6 +10,7 @@ use biped_memory::MemoryStore;
 
 use super::case::{Answer, Case, SECRET};
 use crate::{ManualClock, ScriptedHttp};
+
 /// Another secret, of a configuration that is equal otherwise.
 const ANOTHER: &str = "An0ther-secret-of-the-suite";
 
