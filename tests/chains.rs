@@ -28,8 +28,10 @@ struct State {
     refused: Vec<String>,
     /// Whether whatever is presented to `front` is refused.
     refuses_all: bool,
-    /// Whether a refused exchange is an `invalid_request` (RFC 8693 §2.2.2).
-    follows_rfc_8693: bool,
+    /// The code of a refused subject token, if it is not `invalid_grant`.
+    code: Option<&'static str>,
+    /// The code of a refused client assertion, if it is not `invalid_client`.
+    client_code: Option<&'static str>,
     down: Vec<&'static str>,
     /// Whether tokens are bound to a key.
     bound: bool,
@@ -55,9 +57,8 @@ impl Respond for Server {
             .is_some_and(|it| state.refused.contains(it));
         if is_refused || (name == "front" && state.refuses_all) {
             let code = match form.contains_key("subject_token") {
-                true if state.follows_rfc_8693 => "invalid_request",
-                true => "invalid_grant",
-                false => "invalid_client",
+                true => state.code.unwrap_or("invalid_grant"),
+                false => state.client_code.unwrap_or("invalid_client"),
             };
             return ResponseTemplate::new(400).set_body_json(json!({ "error": code }));
         }
@@ -174,9 +175,17 @@ async fn a_chain_of_three_asks_each_once_and_keeps_each_apart() {
 
 #[tokio::test]
 async fn a_refused_token_of_another_is_renewed_and_the_request_sent_once_more() {
-    for follows_rfc_8693 in [false, true] {
+    // The second as in RFC 8693 §2.2.2.
+    let codes = ["invalid_grant", "invalid_request"];
+    for (code, client_code) in codes
+        .into_iter()
+        .zip(["invalid_client", "unauthorized_client"])
+    {
         let stage = Stage::new(CHAIN).await;
-        stage.state(|state| state.follows_rfc_8693 = follows_rfc_8693);
+        stage.state(|state| {
+            state.code = Some(code);
+            state.client_code = Some(client_code);
+        });
         stage.token("front").await.unwrap();
         stage.asked();
         stage.state(|state| state.refused.push("middle-1".into()));
@@ -189,6 +198,46 @@ async fn a_refused_token_of_another_is_renewed_and_the_request_sent_once_more() 
         assert_eq!(stage.fetch("middle").await.unwrap(), "middle-3");
         let expected = ["middle workload-1", "workload secret", "middle workload-2"];
         assert_eq!(stage.asked(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_file_renews_a_token_of_another_that_is_refused_in_the_vendors_words() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let vendor = "
+        url = 'https://front.example/token'
+        fields = { subject_token = '{proof}' }
+        [response.error]
+        code = '/error'
+        invalid_client = ['PROOF_EXPIRED']
+        [about]
+        title = 'A vendor'
+        docs = 'https://front.example'
+        [about.params]
+        proof = { says = 'who we are', secret = true }
+    ";
+    std::fs::write(&file, vendor).unwrap();
+    let middle = CHAIN.split("[providers.front]").next().unwrap();
+    let toml = format!(
+        "{middle}
+        [providers.front]
+        kind = 'dialect'
+        file = '{}'
+        token_endpoint = 'URL/front'
+        client_id = 'f'
+        client_secret = 's'
+        params = {{ proof = {{ provider = 'middle' }} }}",
+        file.path().display()
+    );
+    for code in ["PROOF_EXPIRED", "invalid_grant", "invalid_request"] {
+        let stage = Stage::new(&toml).await;
+        stage.state(|state| state.code = Some(code));
+        stage.token("front").await.unwrap();
+        stage.asked();
+        stage.state(|state| state.refused.push("middle-1".into()));
+        assert_eq!(stage.fetch("front").await.unwrap(), "front-2", "{code}");
+        let expected = ["front middle-1", "middle workload-1", "front middle-2"];
+        assert_eq!(stage.asked(), expected, "{code}");
     }
 }
 

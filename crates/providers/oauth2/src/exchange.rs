@@ -237,13 +237,13 @@ impl TokenRequest<'_> {
         }
     }
 
-    /// Notes which token of another party was refused: as the standard says, `invalid_client` is about
-    /// the client assertion, and `invalid_grant` about what the grant presents. In an exchange
+    /// Notes which token of another party was refused: a refusal of the client is about the client
+    /// assertion, and `invalid_grant` about what the grant presents (RFC 7523 §3). In an exchange
     /// `invalid_request` is about that as well (RFC 8693 §2.2.2), but not only about that: the next
     /// attempt has another token if there is one, and nothing waits for it.
     fn refused(&self, fields: &GrantFields, mut error: Error, cx: &FetchContext<'_>) -> Error {
         let names = |error: &Error, code: &str| error.vendor().is_some_and(|it| it.names(code));
-        if names(&error, "invalid_client") {
+        if error.refuses_client() {
             let own = self.own();
             own.iter().for_each(|presented| presented.refused(cx));
             error = self.presented.client.refused(&own, error);

@@ -221,12 +221,13 @@ impl Vendor {
         Ok(resolved)
     }
 
-    /// Notes which token of another party was refused: another provider fetches a new one, and of a list
-    /// of secrets the next is tried.
+    /// Notes that the tokens of other parties were refused: another provider fetches a new one, and of a
+    /// list of secrets the next is tried. A vendor says so as it says that it refuses the client, or as the
+    /// standards do (RFC 7523 §3.1, RFC 8693 §2.2.2).
     pub(super) fn note_refusal(&self, error: &Error, cx: &FetchContext<'_>) {
-        let codes = ["invalid_client", "invalid_grant"];
+        let codes = ["invalid_grant", "invalid_request"];
         let names = |vendor: &VendorError| codes.iter().any(|code| vendor.names(code));
-        if !error.vendor().is_some_and(names) {
+        if !(error.refuses_client() || error.vendor().is_some_and(names)) {
             return;
         }
         for (_, token) in &self.given.tokens {
