@@ -61,6 +61,11 @@ enum Fault {
     RefusesForGarbage,
     TriesRedirectsAgain,
     RejectsNothing,
+    TriesFailuresAgain,
+    TriesRefusalsAgain,
+    /// What is not JSON is an invalid response, whatever the status.
+    ReadsJsonFirst,
+    CallsEveryErrorTransient,
     ShowsTheEncodedSecretInAHeader,
     // No faults: a vendor may want it so.
     AsksByGet,
@@ -267,15 +272,26 @@ impl Provider for Vendor {
         };
         let mut response = ask().await;
         let again = match &response {
-            Ok(response) => {
-                self.fault == Fault::FollowsRedirects && response.status().is_redirection()
-            }
+            Ok(response) => match self.fault {
+                Fault::FollowsRedirects => response.status().is_redirection(),
+                Fault::TriesFailuresAgain => response.status().is_server_error(),
+                Fault::TriesRefusalsAgain => response.status() == StatusCode::UNAUTHORIZED,
+                _ => false,
+            },
             Err(_) => self.fault == Fault::TriesAgain,
         };
         if again {
             response = ask().await;
         }
-        self.read(&response?, cx)
+        let response = response?;
+        if self.fault == Fault::ReadsJsonFirst {
+            wire::json(&response)?;
+        }
+        let transient = self.fault == Fault::CallsEveryErrorTransient;
+        self.read(&response, cx).map_err(|error| match transient {
+            true => error.transient(true),
+            false => error,
+        })
     }
 
     fn attach(
@@ -695,6 +711,11 @@ async fn each_broken_promise_is_found_by_the_check_that_is_named_for_it() {
             "a_refused_client_is_told_in_the_vendors_words",
         ),
         (Fault::ForgetsRetryAfter, "a_failing_vendor_is_transient"),
+        (Fault::TriesFailuresAgain, "a_failing_vendor_is_transient"),
+        (
+            Fault::TriesRefusalsAgain,
+            "a_refused_client_is_told_in_the_vendors_words",
+        ),
         (
             Fault::RefusesForGarbage,
             "garbage_is_an_error_and_never_a_panic",
@@ -713,6 +734,22 @@ async fn each_broken_promise_is_found_by_the_check_that_is_named_for_it() {
         let case = Arc::new(case(fault));
         let check = CHECKS.iter().find(|check| check.name == name).unwrap();
         assert!(check.run(&case).await.is_err(), "{name} misses {fault:?}");
+    }
+}
+
+/// The manager would wait to try again, and nobody moves its clock.
+#[tokio::test]
+async fn a_wrong_error_is_found_at_once() {
+    for fault in [Fault::ReadsJsonFirst, Fault::CallsEveryErrorTransient] {
+        let case = Arc::new(case(fault));
+        let mut found = Vec::new();
+        for check in CHECKS {
+            found.extend(check.run(&case).await.err());
+        }
+        assert!(!found.is_empty(), "{fault:?}");
+        for why in found {
+            assert!(!why.contains("hangs"), "{fault:?}: {why}");
+        }
     }
 }
 

@@ -50,7 +50,10 @@ pub use super::{
     sharing::{another_secret_shares_nothing, another_setting_has_another_id},
     stored::a_stored_token_is_checked_like_an_answer,
 };
-use super::{case::Answer, fetched::fetch};
+use super::{
+    case::Answer,
+    fetched::{Fetched, fetch},
+};
 use crate::{ManualClock, Reply, ScriptedHttp};
 
 /// One promise, and the function that checks it.
@@ -209,14 +212,14 @@ pub async fn a_granted_token_is_taken_as_it_is(provider: &dyn Provider, case: &C
     }
 }
 
-/// A refusal of the client's credentials is read as one, with its status and the vendor's error.
+/// A refusal of the client's credentials is read as one, with its status and the vendor's error, and the
+/// request is not sent again.
 ///
 /// # Panics
 /// Panics if the provider breaks the promise.
 pub async fn a_refused_client_is_told_in_the_vendors_words(provider: &dyn Provider, case: &Case) {
     let answer = case.refused_client();
-    let error = fetch(provider, case, answer).await.error("a refusal");
-    assert_refused(&error, answer);
+    let error = refusal(provider, case, answer).await;
     assert!(
         error.refuses_client(),
         "the error does not say that the client is refused"
@@ -231,15 +234,16 @@ pub async fn a_refused_request_is_not_the_clients_fault(provider: &dyn Provider,
     let Some(answer) = &case.refused_request else {
         return;
     };
-    let error = fetch(provider, case, answer).await.error("a refusal");
-    assert_refused(&error, answer);
+    let error = refusal(provider, case, answer).await;
     assert!(
         !error.refuses_client(),
         "the error says that the client is refused"
     );
 }
 
-fn assert_refused(error: &Error, answer: &Answer) {
+/// The error of a refusal, which is one.
+async fn refusal(provider: &dyn Provider, case: &Case, answer: &Answer) -> Error {
+    let error = of_one_request(fetch(provider, case, answer).await).error("a refusal");
     assert_same!(error.kind(), ErrorKind::Refused, "{error}");
     assert!(!error.is_transient(), "a refusal is transient");
     let vendor = error
@@ -249,10 +253,20 @@ fn assert_refused(error: &Error, answer: &Answer) {
     if !answer.body.is_empty() {
         assert!(vendor.has_words(), "the vendor's words are missing");
     }
+    error
+}
+
+fn of_one_request(fetched: Fetched) -> Fetched {
+    assert_same!(
+        fetched.requests.len(),
+        1,
+        "the provider retries; only the manager may"
+    );
+    fetched
 }
 
 /// The statuses 408, 425, 429 and 5xx are transient, whatever the body says, and `Retry-After` is
-/// kept.
+/// kept. The provider does not retry.
 ///
 /// # Panics
 /// Panics if the provider breaks the promise.
@@ -269,7 +283,8 @@ pub async fn a_failing_vendor_is_transient(provider: &dyn Provider, case: &Case)
                 http::header::RETRY_AFTER,
                 http::HeaderValue::from_static("7"),
             );
-            let error = fetch(provider, case, &answer).await.error("a failure");
+            let fetched = of_one_request(fetch(provider, case, &answer).await);
+            let error = fetched.error("a failure");
             assert_same!(error.kind(), ErrorKind::Unavailable, "{status}: {error}");
             assert!(error.is_transient(), "{status} is not transient");
             assert_same!(

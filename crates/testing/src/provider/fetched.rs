@@ -1,10 +1,11 @@
-//! One fetch of a provider, and its result.
+//! One fetch of a provider and its result, and the manager of the checks.
 // A check reports a broken promise by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{sync::Arc, time::Duration};
 
 use biped_core::{Clock as _, Error, FetchContext, Provider, Timestamp, Token};
+use biped_engine::{Settings, TokenManager, TokenManagerBuilder};
 
 use super::case::{Answer, Case};
 use crate::{ManualClock, Recorded, ScriptedHttp};
@@ -44,4 +45,12 @@ pub(super) async fn fetch(provider: &dyn Provider, case: &Case, answer: &Answer)
         requests: http.requests(),
         sent_at,
     }
+}
+
+/// A manager whose callers wait for the first attempt and for no other: nobody moves the clock while a
+/// check waits.
+pub(super) fn manager(http: &Arc<ScriptedHttp>, clock: &Arc<ManualClock>) -> TokenManagerBuilder {
+    TokenManager::builder(http.clone())
+        .clock(clock.clone())
+        .settings(Settings::default().max_wait(Duration::from_nanos(1)))
 }

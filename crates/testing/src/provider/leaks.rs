@@ -5,12 +5,11 @@
 use std::sync::Arc;
 
 use biped_core::{ApiRequest, Error, Provider, wire::VENDOR_TEXT_LIMIT};
-use biped_engine::TokenManager;
 use http::header::AUTHORIZATION;
 
 use super::{
     case::{Answer, ApiCall, Case, SECRET},
-    fetched::fetch,
+    fetched::{fetch, manager},
     garbage::damaged,
     repeating::{self, REPEATED},
 };
@@ -137,9 +136,7 @@ pub async fn a_header_that_holds_the_token_is_marked(_: &dyn Provider, case: &Ca
     let (text, answer) = case.granted();
     let http = Arc::new(ScriptedHttp::new());
     http.push(answer.reply());
-    let manager = TokenManager::builder(http)
-        .clock(Arc::new(ManualClock::new()))
-        .build();
+    let manager = manager(&http, &Arc::new(ManualClock::new())).build();
     let source = manager.source(case.provider(), case.request.clone());
     let token = match source.token().await {
         Ok(token) => token.into_owned(),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use biped_core::Error;
-use biped_engine::TokenManager;
 use http::{HeaderValue, header};
 use serde_json::Value;
 
-use super::case::{Answer, Case};
+use super::{
+    case::{Answer, Case},
+    fetched::manager,
+};
 use crate::{ManualClock, ScriptedHttp};
 
 /// A secret that most encodings change, for vendors that repeat it.
@@ -41,9 +43,7 @@ pub(super) async fn repeats(case: &Case) -> bool {
 pub(super) async fn ask(case: &Case, answer: Answer) -> (usize, Option<Error>) {
     let http = Arc::new(ScriptedHttp::new());
     http.answer_with(move |_, _| answer.reply());
-    let manager = TokenManager::builder(http.clone())
-        .clock(Arc::new(ManualClock::new()))
-        .build();
+    let manager = manager(&http, &Arc::new(ManualClock::new())).build();
     let source = manager.source((case.make)(REPEATED), case.request.clone());
     let asked = source.token().await;
     (http.count(), asked.err())

@@ -8,7 +8,10 @@ use biped_core::{Error, Provider};
 use biped_engine::TokenManager;
 use biped_memory::MemoryStore;
 
-use super::case::{Answer, Case, SECRET};
+use super::{
+    case::{Answer, Case, SECRET},
+    fetched::manager,
+};
 use crate::{ManualClock, ScriptedHttp};
 
 /// Another secret, of a configuration that is equal otherwise.
@@ -113,8 +116,7 @@ impl World {
 
     fn process<'c>(&self, case: &'c Case) -> Process<'c> {
         let http = Arc::new(ScriptedHttp::new());
-        let manager = TokenManager::builder(http.clone())
-            .clock(self.clock.clone())
+        let manager = manager(&http, &self.clock)
             .store(self.store.clone())
             .build();
         Process {

@@ -9,14 +9,13 @@ use biped_core::{
     BaseUrls, Error, ExposeSecret as _, FetchContext, Lifetime, Provider, ProviderId, Token,
     TokenRequest, TokenStore,
 };
-use biped_engine::TokenManager;
 use biped_memory::MemoryStore;
 use url::Url;
 
 use super::{
     base_urls::{declared, hostile},
     case::Case,
-    fetched::fetch,
+    fetched::{fetch, manager},
 };
 use crate::{ManualClock, ScriptedHttp};
 
@@ -89,12 +88,7 @@ async fn is_used_from(
     written: Written,
     case: &Case,
 ) -> bool {
-    let manager = |http: &Arc<ScriptedHttp>| {
-        TokenManager::builder(http.clone())
-            .clock(clock.clone())
-            .store(store.clone())
-            .build()
-    };
+    let manager = |http| manager(http, clock).store(store.clone()).build();
     let unused = Arc::new(ScriptedHttp::new());
     let id = case.provider().id().clone();
     let writer = Writer { id, written };
