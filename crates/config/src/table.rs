@@ -281,10 +281,11 @@ impl ConfigTable {
     }
 
     /// Notes that the value of a key is wrong. Only the first problem of a value is kept. Say what was
-    /// expected, and don't show the value. An empty key stands for the table itself.
+    /// expected, and don't show the value. An empty key stands for the table itself, and a dot leads into
+    /// a table within it.
     pub fn invalid(&self, key: &str, message: impl Into<String>) -> Error {
-        let origin = self.values.get(key).map(|value| &value.origin);
-        self.invalid_at(origin.unwrap_or(&self.origin), key, message)
+        let origin = origin_of(&self.values, key).unwrap_or(&self.origin);
+        self.invalid_at(origin, key, message)
     }
 
     /// Notes that a key is wrong, at another place than its own.
@@ -454,4 +455,17 @@ impl fmt::Debug for ConfigTable {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where a key is set; of one that is not, where the table is that it belongs to.
+fn origin_of<'v>(values: &'v BTreeMap<String, ConfigValue>, key: &str) -> Option<&'v Origin> {
+    if let Some(value) = values.get(key) {
+        return Some(&value.origin);
+    }
+    let (name, rest) = key.split_once('.')?;
+    let value = values.get(name)?;
+    match &value.raw {
+        Value::Table(inside) => origin_of(inside, rest).or(Some(&value.origin)),
+        _ => Some(&value.origin),
+    }
 }

@@ -165,7 +165,10 @@ impl ConfigValue {
                     Some(at) => Some(secret.at(&at?)),
                 }
             }
-            Value::List(all) => any_of(all.iter().map(Self::to_secret)),
+            Value::List(all) => any_of(all.iter().map(|one| match &one.raw {
+                Value::List(_) => None,
+                _ => one.to_secret(),
+            })),
             _ => None,
         }
     }

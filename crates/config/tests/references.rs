@@ -3,7 +3,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use biped_config::{ConfigValue, Origin, Value};
+use biped_config::{ConfigTable, ConfigValue, Origin, Value};
 use biped_core::{ErrorKind, ExposeSecret, References, SecretRef, SystemClock};
 
 fn value(raw: Value, references: References) -> ConfigValue {
@@ -122,4 +122,29 @@ fn a_limited_place_is_shown_as_it_was_and_files_are_relative_to_it() {
     };
     let read = literal.to_secret().unwrap().read_now().unwrap();
     assert_eq!(read.expose_secret(), "env:PATH");
+}
+
+#[test]
+fn a_list_in_a_list_names_no_places() {
+    let at = |raw: Value| value(raw, References::All);
+    let list = |raw: Value| Value::List(vec![at(raw)]);
+    assert!(at(list("a".into())).to_secret().is_some());
+    assert!(at(list(list("a".into()))).to_secret().is_none());
+}
+
+#[test]
+fn what_is_wrong_in_a_table_is_told_where_it_is() {
+    let path = Path::new("biped.toml");
+    let text = "one = 1\n[params]\nhost = 'a'\nhots = 'b'\n";
+    let table = ConfigTable::from_toml(path, text).unwrap();
+    for (key, place) in [
+        ("params.hots", "biped.toml:4"),
+        ("params.missing", "biped.toml:2"),
+        ("one", "biped.toml:1"),
+        ("two.three", "biped.toml:1"),
+    ] {
+        let error = table.invalid(key, "wrong");
+        let told = format!("{place}: {key}: wrong");
+        assert!(error.message().starts_with(&told), "{error}");
+    }
 }

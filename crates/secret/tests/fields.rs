@@ -102,6 +102,24 @@ async fn a_field_is_read_of_json() {
         );
         assert!(!shown.contains("n3ighbour"), "{shown}");
     }
+    // A number that a parser would write in another way is not what the file holds.
+    for (written, is_read) in [
+        ("12345678901234567890123", false),
+        ("1.10", false),
+        ("1e3", false),
+        ("1.5", true),
+        ("-20", true),
+    ] {
+        fs::write(&path, format!(r#"{{"other": 1.1, "pin": {written}}}"#)).unwrap();
+        let read = read(&at("/pin")).await;
+        match is_read {
+            true => assert_eq!(read.unwrap(), written),
+            false => assert!(
+                read.unwrap_err().message().contains("as a text"),
+                "{written}"
+            ),
+        }
+    }
     fs::write(&path, "no JSON").unwrap();
     assert_eq!(read(&at("/a")).await.unwrap_err().kind(), ErrorKind::Secret);
 

@@ -44,3 +44,15 @@ async fn what_is_read_once_goes_on_past_a_member_that_is_missing() {
         "{message}"
     );
 }
+
+#[tokio::test]
+async fn an_empty_secret_of_another_place_is_an_error() {
+    let _limit = biped_testing::TimeLimit::start();
+    let vault = SecretRef::from_source(Arc::new(Vault(SecretRef::inline(""))));
+    let error = vault.resolve(0, &SystemClock).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.is_transient()),
+        (ErrorKind::Secret, true)
+    );
+    assert!(error.message().contains("vault:test"), "{error}");
+}

@@ -133,7 +133,13 @@ pub(crate) fn no_token(name: &str, what: &str) -> Error {
 fn words(response: &http::Response<Bytes>) -> VendorError {
     let vendor = VendorError::new(response.status().as_u16());
     let Ok(said) = wire::json(response) else {
-        return vendor;
+        // A metadata server says it in a plain text; a page is from a proxy.
+        let text = std::str::from_utf8(response.body()).unwrap_or_default();
+        return match text.trim() {
+            "" => vendor,
+            page if page.starts_with('<') => vendor,
+            text => vendor.message(text),
+        };
     };
     let error = &said["error"];
     let (code, message) = match error.is_object() {

@@ -57,6 +57,7 @@ impl Dialect {
             sent_at,
             now: sent_at,
             is_more_to_come: false,
+            own_scope: None,
             values: &values,
         };
         let mut gained = Gained::default();
@@ -88,6 +89,9 @@ pub(crate) struct AnswerContext<'a> {
     pub(crate) sent_at: Timestamp,
     pub(crate) now: Timestamp,
     pub(crate) is_more_to_come: bool,
+    /// The vendor file's own scope, if it is what was requested: what a response without a scope grants
+    /// (RFC 6749 §5.1).
+    pub(crate) own_scope: Option<&'a str>,
     pub(crate) values: &'a Values<'a>,
 }
 
@@ -158,13 +162,15 @@ impl Gained {
             let scope = reads.scope.find_in(body, response.headers())?;
             wire::scope(&scope)
         });
+        let scope = scope.filter(|scope| !scope.trim().is_empty());
+        let scope = scope.or_else(|| cx.own_scope.map(str::to_owned));
         let token_type = reads.token_type.find_in(body, response.headers());
         let token_type = token_type.as_ref().and_then(|name| name.as_str());
         let kept = cx.is_more_to_come.then(|| text.clone().into());
         self.token = Some(GainedToken {
             builder: Token::new(text, cx.sent_at)
                 .token_type(token_type.filter(|name| !name.is_empty()))
-                .scope(scope.filter(|scope| !scope.trim().is_empty())),
+                .scope(scope),
             text: kept,
             status: response.status(),
         });

@@ -201,7 +201,7 @@ pub(crate) struct Granted {
     expires_in: Option<Duration>,
     #[serde(skip)]
     unstated: NoLifetime,
-    scope: Option<String>,
+    pub(crate) scope: Option<String>,
     #[serde(skip)]
     refresh_token: Option<RefreshToken>,
     #[serde(skip)]

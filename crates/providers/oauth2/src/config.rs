@@ -303,6 +303,11 @@ fn start(
     };
     let api = api(config)?;
     if issuer.is_none() && token_endpoint.is_none() && api.is_none() {
+        let mut set = ["issuer", "token_endpoint", "api"].into_iter();
+        if let Some(key) = set.find(|key| config.value(key).is_some()) {
+            // What is wrong with it is noted.
+            return Err(config.invalid(key, "expected a URL"));
+        }
         return Err(config.invalid("issuer", "missing; expected issuer or token_endpoint"));
     }
     let mut provider = OAuth2::new(issuer, token_endpoint, client_id).with_api(api);

@@ -92,7 +92,8 @@ pub(crate) async fn token(
             .zip(answer.as_ref())
             .is_some_and(|(binding, answer)| binding.learn(asked.endpoint, answer));
         let error = match outcome {
-            Ok(granted) => {
+            Ok(mut granted) => {
+                granted.scope = granted.scope.or_else(|| asked.request.scope_of_api());
                 asked.accepted(&fields);
                 asked.replaced(&fields, &granted, cx);
                 let key = binding.map(|binding| binding.key);

@@ -32,6 +32,8 @@ const RESERVED: [&str; 15] = [
 #[derive(Debug)]
 pub(crate) struct GrantRequest {
     scopes: Vec<String>,
+    /// Whether the scopes are those that the API asks for.
+    are_of_api: bool,
     fields: Vec<(String, String)>,
 }
 
@@ -60,6 +62,7 @@ impl GrantRequest {
         }
         Ok(Self {
             scopes: request.scope_names().map(Into::into).collect(),
+            are_of_api: false,
             fields,
         })
     }
@@ -74,7 +77,14 @@ impl GrantRequest {
         }
         if self.scopes.is_empty() {
             self.scopes = scopes.to_vec();
+            self.are_of_api = true;
         }
+    }
+
+    /// The scopes that the API asks for, if they are requested: what a response without a scope grants
+    /// (RFC 6749 §5.1), and the caller does not know.
+    pub(crate) fn scope_of_api(&self) -> Option<String> {
+        (self.are_of_api && !self.scopes.is_empty()).then(|| self.scopes.join(" "))
     }
 
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {

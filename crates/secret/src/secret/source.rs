@@ -7,7 +7,7 @@ use biped_error::{Clock, Error, SystemClock, Timestamp};
 use biped_io::{before, block_on};
 use biped_wire::{HttpClient, check_secure};
 use bytes::Bytes;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::command::COMMAND_TIMEOUT;
@@ -164,12 +164,18 @@ pub(super) async fn read(
     cx: &SourceContext<'_>,
 ) -> Result<SecretString, Error> {
     let timeout = cx.clock.sleep(COMMAND_TIMEOUT);
-    before(timeout, source.read(cx)).await.unwrap_or_else(|| {
+    let Some(read) = before(timeout, source.read(cx)).await else {
         let reference = source.reference();
         let seconds = COMMAND_TIMEOUT.as_secs();
         let what = format!("reading the secret {reference} took more than {seconds} s");
-        Err(Error::secret(what).transient(true))
-    })
+        return Err(Error::secret(what).transient(true));
+    };
+    let secret = read?;
+    if secret.expose_secret().is_empty() {
+        let what = format!("the secret {} is empty", source.reference());
+        return Err(Error::secret(what).transient(true));
+    }
+    Ok(secret)
 }
 
 /// The same without a runtime.

@@ -152,6 +152,21 @@ fn a_variable_sends_no_request_to_a_stranger() {
 }
 
 #[tokio::test]
+async fn a_platform_may_say_why_in_a_plain_text() {
+    for (body, is_told) in [("no identity is set up\n", true), ("<html>no", false)] {
+        let server = answering(ResponseTemplate::new(400).set_body_string(body)).await;
+        let toml = format!("token = {{ url = '{}' }}", server.uri());
+        let refused = outcome(&toml, &[]);
+        assert_eq!(verdict(&refused), ("secret", false));
+        assert_eq!(
+            refused.to_string().contains(body.trim()),
+            is_told,
+            "{refused}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn no_secret_of_a_platform_is_shown() {
     let words = json!({ "message": "no runner-s3cret here" });
     let server = answering(ResponseTemplate::new(403).set_body_json(words)).await;

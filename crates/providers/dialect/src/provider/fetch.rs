@@ -26,6 +26,7 @@ impl Vendor {
             .params()
             .map(|(name, value)| (name, value.to_string()))
             .collect();
+        let is_own_scope = request.scope_names().next().is_none();
         let mut gained = Gained::default();
         let mut first_url = None;
         for (at, step) in self.dialect.steps.iter().enumerate() {
@@ -76,6 +77,7 @@ impl Vendor {
                 sent_at: cx.sent_at(),
                 now: cx.now(),
                 is_more_to_come: at + 1 < self.dialect.steps.len(),
+                own_scope: scope.as_deref().filter(|_| is_own_scope),
                 values: &values,
             };
             gained.take(&step.reads, &response, &context)?;

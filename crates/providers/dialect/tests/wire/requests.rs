@@ -154,7 +154,8 @@ async fn what_the_file_names_replaces_what_is_sent_of_its_own_accord() {
 async fn scopes_of_the_request_take_the_place_of_the_files() {
     let server = Server::giving_tokens().await;
     let dialect = "url = \"{origin}/token\"\nscopes = [\"a\", \"b\"]\nauth = \"none\"";
-    server.token(dialect).await.unwrap();
+    let token = server.token(dialect).await.unwrap();
+    assert_eq!(token.scope(), Some("a b"), "the response is silent");
     assert_eq!(
         server.last().await.body(),
         "grant_type=client_credentials&scope=a+b"

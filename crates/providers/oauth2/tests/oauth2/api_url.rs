@@ -77,7 +77,8 @@ async fn the_apis_metadata_names_resource_and_scopes() {
     server
         .serves(OF_PATH, json_answer(200, &of_api(&server)))
         .await;
-    server.fetch(&with_secret(&server)).await.unwrap();
+    let token = server.fetch(&with_secret(&server)).await.unwrap();
+    assert_eq!(token.scope(), Some("read write"), "the response is silent");
     assert_eq!(paths(&server).await, [OF_PATH, RFC8414, "/token"]);
     assert_eq!(last_field(&server, "resource").await, Some(api(&server)));
     assert_eq!(

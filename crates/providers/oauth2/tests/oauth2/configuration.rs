@@ -64,6 +64,13 @@ fn an_issuer_or_a_token_endpoint_is_enough() {
     assert_eq!(provider.id().token_endpoint(), "https://login.example");
     let neither = kind().build(&config(&[("client_id", text("client-7"))]));
     assert_eq!(neither.unwrap_err()[0].key, "providers.crm.issuer");
+    // One that can't be used is not missing.
+    for wrong in ["http://login.example/token", "login.example", ""] {
+        let set = ("token_endpoint", text(wrong));
+        let problems = kind().build(&config(&[("client_id", text("client-7")), set]));
+        let keys: Vec<_> = problems.unwrap_err().into_iter().map(|it| it.key).collect();
+        assert_eq!(keys, ["providers.crm.token_endpoint"], "{wrong}");
+    }
 }
 
 #[test]
