@@ -4,11 +4,12 @@
 //! cargo run --example axum_service
 //! ```
 
-#![allow(clippy::print_stdout, clippy::disallowed_methods)] // an example prints, and waits
+#![allow(clippy::print_stdout, clippy::print_stderr)] // an example prints
+#![allow(clippy::disallowed_methods)] // and waits
 
 mod local_vendors;
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, iter, process::ExitCode};
 
 use axum::{
     Json, Router,
@@ -70,18 +71,30 @@ impl<E: Into<reqwest_middleware::Error>> From<E> for Failure {
 }
 
 impl IntoResponse for Failure {
+    /// Logs the error. The caller gets none of its text, which names places of the configuration and
+    /// quotes the vendor.
     fn into_response(self) -> Response {
-        let Some(error) = token_error(&self.0) else {
-            return (StatusCode::BAD_GATEWAY, self.0.to_string()).into_response();
-        };
-        let mut response = (StatusCode::BAD_GATEWAY, error.to_string()).into_response();
-        if let Some(wait) = error.retry_after() {
+        let no_token = token_error(&self.0);
+        match no_token {
+            Some(error) => log(error),
+            None => log(&self.0),
+        }
+        let mut response =
+            (StatusCode::BAD_GATEWAY, "a call of a vendor's API failed").into_response();
+        if let Some(wait) = no_token.and_then(biped::Error::retry_after) {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             let seconds = wait.as_secs().saturating_add(1).into();
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response
     }
+}
+
+/// Shows an error and its causes to the operator.
+fn log(error: &(dyn Error + 'static)) {
+    let causes = iter::successors(error.source(), |cause| cause.source());
+    let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+    eprintln!("{error}{causes}");
 }
 
 #[tokio::main]

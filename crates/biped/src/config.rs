@@ -30,7 +30,8 @@
 //!
 //! The keys under `[providers.NAME]` depend on the `kind`. An application may register further kinds of
 //! provider and store, further sections, and schemes of references to secrets
-//! ([`Builder`](crate::Builder)). The built-in sections are
+//! ([`Builder`](crate::Builder)).
+//!
 #![doc = include_str!("config/sections.md")]
 //!
 //! Relative paths in a file are relative to the file's directory. In `"file:${NAME}/x"`, `${NAME}` is an
