@@ -1,6 +1,6 @@
 //! [`TokenMiddleware`]: the engine's way to call with a token, for reqwest.
 
-use std::{borrow::Cow, future::Future, pin::Pin};
+use std::{borrow::Cow, error::Error as StdError, future::Future, pin::Pin};
 
 use async_trait::async_trait;
 use biped_core::{ApiRequestParts, Error};
@@ -90,8 +90,9 @@ impl Middleware for TokenMiddleware {
     }
 }
 
-/// Returns Biped's own error if a call failed because its token can't be fetched or attached. It also
-/// finds an error that a retry middleware has wrapped.
+/// Returns Biped's own error if a call failed because its token can't be fetched or attached. It may be
+/// the error itself or its cause, also where a retry middleware or an error type of the application has
+/// wrapped it.
 ///
 /// ```
 /// # fn example(error: reqwest_middleware::Error) {
@@ -101,13 +102,18 @@ impl Middleware for TokenMiddleware {
 /// # }
 /// ```
 #[must_use]
-pub fn token_error(error: &reqwest_middleware::Error) -> Option<&Error> {
-    match error {
-        reqwest_middleware::Error::Middleware(error) => {
-            let found: Option<&Error> = error.chain().find_map(|cause| cause.downcast_ref());
-            found.map(Error::as_told)
+pub fn token_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.find_map(of_cause).map(Error::as_told)
+}
+
+/// Biped's error in one cause. That of a middleware is not among the causes, but in their first.
+fn of_cause<'e>(cause: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
+    match cause.downcast_ref() {
+        Some(reqwest_middleware::Error::Middleware(error)) => {
+            error.chain().find_map(|cause| cause.downcast_ref())
         }
-        reqwest_middleware::Error::Reqwest(_) => None,
+        _ => cause.downcast_ref(),
     }
 }
 

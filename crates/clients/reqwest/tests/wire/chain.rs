@@ -55,3 +55,36 @@ async fn an_error_of_the_middleware_tells_everything_once_and_contains_bipeds_ow
     let own = inner.downcast_ref::<Error>().unwrap();
     assert_eq!(shown.matches(own.message()).count(), 1, "{shown}");
 }
+
+/// The error type of an application, whose cause is what it got.
+#[derive(Debug)]
+struct Failed(reqwest_middleware::Error);
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the report can't be made")
+    }
+}
+
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[tokio::test]
+async fn bipeds_own_error_is_found_in_an_error_of_the_application() {
+    let server = MockServer::start().await;
+    let client: ApiClient = Vendor {
+        refuses: true,
+        ..Vendor::new()
+    }
+    .client(&server.uri());
+    let failed = Failed(client.get("/").send().await.unwrap_err());
+    let own = token_error(&failed).unwrap();
+    assert_eq!(own.kind(), ErrorKind::Refused);
+    assert_eq!(token_error(own).unwrap().kind(), ErrorKind::Refused);
+    let boxed: Box<dyn std::error::Error + Send + Sync> = Box::new(failed);
+    assert!(token_error(&*boxed).is_some());
+    assert!(token_error(&std::fmt::Error).is_none());
+}
