@@ -87,9 +87,11 @@ fn fields() -> impl for<'w> FormatFields<'w> {
     format::debug_fn(one)
 }
 
-/// The targets of warnings that are printed by every command: of stores and of the configuration.
-const OF_EVERY_COMMAND: [&str; 6] = [
+/// The targets of warnings that are printed by every command: of stores, of the configuration and of
+/// credentials.
+const OF_EVERY_COMMAND: [&str; 7] = [
     "biped::config",
+    "biped::credential",
     "biped::store",
     "biped_file",
     "biped_postgres",
@@ -97,7 +99,7 @@ const OF_EVERY_COMMAND: [&str; 6] = [
     "biped_sealed",
 ];
 
-/// Prints the warnings of stores and of the configuration. Without a working store the command goes
+/// Prints the warnings of stores, of the configuration and of credentials. Without a working store the command goes
 /// on, but each run asks the vendor; the user should know why. The user should also know that others
 /// can write the configuration. A command that serves ends with no error of its own, so all warnings are
 /// printed.

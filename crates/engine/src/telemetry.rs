@@ -14,6 +14,8 @@ use crate::{key::state::Rejection, spans};
 
 /// The target of events about a store: a command shows these to its user.
 const STORE: &str = "biped::store";
+/// The target of warnings about a credential that a person must renew or configure in another way.
+const CREDENTIAL: &str = "biped::credential";
 
 /// What a token is for, to be read: the tenant, then the request.
 struct Wanted<'a>(&'a ProviderId, &'a TokenRequest);
@@ -63,6 +65,7 @@ pub(crate) fn odd_request(id: &ProviderId, request: &TokenRequest, warning: &str
 pub(crate) fn unexpected_rotation(provider: &str) {
     let provider = &*escaped(provider);
     tracing::warn!(
+        target: CREDENTIAL,
         provider,
         "the server replaced the refresh token, and may refuse the configured one from now on; set \
          rotates = true"

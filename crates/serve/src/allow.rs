@@ -49,6 +49,12 @@ impl Rule {
         (is_last && is_plain).then_some(Self { method, segments })
     }
 
+    /// Whether the rule is about this method, in any spelling of it.
+    fn is_about(&self, method: &str) -> bool {
+        let known = self.method.as_deref();
+        known.is_none_or(|known| known.eq_ignore_ascii_case(method))
+    }
+
     /// Whether the rule is for this method and path. The path is compared byte for byte, without its
     /// query; one that contains an encoded slash matches no rule.
     pub(crate) fn matches(&self, method: &str, path: &str) -> bool {
@@ -87,9 +93,9 @@ fn is_ambiguous(path: &str) -> bool {
 
 /// Whether rules allow a call: a denial wins; without a list, everything is allowed.
 pub(crate) fn allows(allow: Option<&[Rule]>, deny: &[Rule], method: &str, path: &str) -> bool {
-    // A path that may be read as another one can't be shown to be harmless.
+    // A path that may be read as another one can't be shown to be harmless where a method is denied at all.
     let is_denied = deny.iter().any(|rule| rule.matches(method, path))
-        || (!deny.is_empty() && is_ambiguous(path));
+        || (deny.iter().any(|rule| rule.is_about(method)) && is_ambiguous(path));
     let is_allowed = allow.is_none_or(|rules| rules.iter().any(|rule| rule.matches(method, path)));
     is_allowed && !is_denied
 }
@@ -130,6 +136,16 @@ mod tests {
         }
         for path in ["/orders/%C3%A4%20b", "/orders/", "/a%zz", "/a%"] {
             assert!(allows(None, &deny, "GET", path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_denial_of_one_method_leaves_the_paths_of_others_alone() {
+        let deny = [rule("POST /admin/**")];
+        for path in ["/x//y", "/projects/a%2Fb", "/%61dmin/x"] {
+            assert!(allows(None, &deny, "GET", path), "{path}");
+            assert!(!allows(None, &deny, "POST", path), "{path}");
+            assert!(!allows(None, &deny, "post", path), "{path}");
         }
     }
 

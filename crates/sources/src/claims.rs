@@ -17,6 +17,10 @@ pub struct Claims {
     pub audience: Vec<String>,
     /// `exp`.
     pub expires_at: Option<Timestamp>,
+    /// `nbf`.
+    pub not_before: Option<Timestamp>,
+    /// `iat`.
+    pub issued_at: Option<Timestamp>,
 }
 
 impl Claims {
@@ -31,6 +35,11 @@ impl Claims {
         object(header)?;
         let claims = object(payload)?;
         let text = |name: &str| claims.get(name)?.as_str().map(str::to_owned);
+        #[allow(clippy::cast_possible_truncation)] // a cast saturates
+        let time = |name: &str| {
+            let seconds = claims.get(name)?.as_f64()?;
+            Some(Timestamp::from_unix_seconds(seconds as i64))
+        };
         let audience = match claims.get("aud") {
             Some(Value::String(one)) => vec![one.clone()],
             Some(Value::Array(all)) => all
@@ -44,6 +53,8 @@ impl Claims {
             subject: text("sub"),
             audience,
             expires_at: wire::jwt_expiry(token),
+            not_before: time("nbf"),
+            issued_at: time("iat"),
         })
     }
 }

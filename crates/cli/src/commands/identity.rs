@@ -138,9 +138,13 @@ impl Shown {
 /// What the operator should know about a proof.
 pub(super) fn warnings(proof: &Proof) -> Vec<String> {
     let mut all = proof.warnings.clone();
-    let left = proof.expires_at.map(|expiry| expiry.since(now()));
-    if left.is_some_and(|left| left.as_secs() < 60) {
-        all.push("the assertion is valid for less than a minute".into());
+    let now = now();
+    match proof.expires_at {
+        Some(expiry) if expiry <= now => all.push("the assertion has expired".into()),
+        Some(expiry) if expiry.since(now).as_secs() < 60 => {
+            all.push("the assertion is valid for less than a minute".into());
+        }
+        _ => {}
     }
     all
 }
@@ -163,8 +167,11 @@ pub(super) fn lines(proof: &Proof) -> Vec<(&'static str, String)> {
         lines.push(("audience", proof.audience.join(" ")));
     }
     let expiry = |at: Timestamp| {
-        let left = in_words(at.since(now()));
-        Some(format!("{} (in {left})", rfc3339(at)?))
+        let (at_text, now) = (rfc3339(at)?, now());
+        Some(match at > now {
+            true => format!("{at_text} (in {})", in_words(at.since(now))),
+            false => format!("{at_text} ({} ago)", in_words(now.since(at))),
+        })
     };
     lines.extend(
         proof

@@ -272,7 +272,11 @@ fn a_secret_in_the_configuration_is_said_to_be_there() {
 
 /// A JWT with this audience and expiry, whose signature is worth nothing.
 fn assertion(audience: &str, expiry: i64) -> String {
-    let claims = json!({ "iss": "https://cluster", "aud": audience, "exp": expiry }).to_string();
+    jwt(&json!({ "iss": "https://cluster", "aud": audience, "exp": expiry }))
+}
+
+fn jwt(claims: &Value) -> String {
+    let claims = claims.to_string();
     let mut encoded = Vec::new();
     for three in claims.as_bytes().chunks(3) {
         let [a, b, c] = [0, 1, 2].map(|at| u32::from(three.get(at).copied().unwrap_or(0)));
@@ -321,6 +325,36 @@ fn less_than_a_minute_of_life_is_warned_of() {
             assert_eq!(all.contains("less than a minute"), warns, "{left}: {shown}");
         }
     }
+}
+
+#[test]
+fn an_assertion_of_another_time_is_warned_of() {
+    let world = world("client_assertion = 'file:token'");
+    let now = biped::provider::Clock::now(&biped::provider::SystemClock);
+    let now = now.wall.unix_seconds();
+    for (claim, ahead, warning) in [
+        ("nbf", 300, "nbf is in the future"),
+        ("iat", 300, "iat is in the future"),
+        ("exp", -30, "has expired"),
+        ("iat", -300, ""),
+    ] {
+        let mut claims = json!({ "iss": "https://cluster", "aud": "http://127.0.0.1:1/token" });
+        claims["exp"] = (now + 3600).into();
+        claims[claim] = (now + ahead).into();
+        world.write("token", &jwt(&claims));
+        for command in ["identity crm --format json", "check --format json"] {
+            let shown: Value = serde_json::from_str(&world.run(command).stdout).unwrap();
+            let shown = if shown.is_array() { &shown[0] } else { &shown };
+            let all = shown["warnings"].to_string();
+            match warning {
+                "" => assert_eq!(all, "[]", "{shown}"),
+                warning => assert!(all.contains(warning), "{claim}: {shown}"),
+            }
+        }
+    }
+    world.write("token", &assertion("http://127.0.0.1:1/token", now - 30));
+    let shown = world.run("identity crm").stdout;
+    assert!(shown.contains(" ago)"), "{shown}");
 }
 
 #[test]
@@ -416,4 +450,25 @@ fn an_api_is_called_with_a_platforms_token() {
     assert!(request.starts_with("GET /v1/things "), "{request}");
     let bearer = format!("authorization: Bearer {ASSERTION}");
     assert!(request.contains(&bearer), "{request}");
+}
+
+#[test]
+fn a_refresh_token_that_is_replaced_against_the_configuration_is_warned_of() {
+    let vendor = OneRequest::answered(concat!(
+        "HTTP/1.1 200 OK\r\ncontent-length: 46\r\n\r\n",
+        r#"{"access_token":"t-1","refresh_token":"r-two"}"#
+    ));
+    let world = world("");
+    world.write(
+        "biped.toml",
+        &format!(
+            "[providers.crm]\nkind = 'oauth2'\ntoken_endpoint = '{}/token'\nclient_id = 'a'\n\
+             client_secret = 'b'\ngrant = 'refresh_token'\nrotates = false\nrefresh_token = 'r-one'\n",
+            vendor.url
+        ),
+    );
+    let ran = world.run("token crm");
+    assert_eq!(ran.stdout, "t-1\n", "{}", ran.stderr);
+    assert!(ran.stderr.contains("set rotates = true"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("r-two"), "{}", ran.stderr);
 }

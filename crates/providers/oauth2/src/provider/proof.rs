@@ -1,6 +1,8 @@
 //! How an [`OAuth2`] client proves who it is, for people.
 
-use biped_core::{Error, ExposeSecret, FetchContext, Proof, wire};
+use std::time::Duration;
+
+use biped_core::{Error, ExposeSecret, FetchContext, Proof, Timestamp, wire};
 use biped_sources::{Asking, Claims, ExternalToken};
 use url::Url;
 
@@ -13,6 +15,9 @@ use crate::{
 
 /// The method of a client whose assertion another party makes.
 const CLIENT_ASSERTION: &str = "client_assertion";
+
+/// How much clocks may differ before a person is told.
+const SKEW: Duration = Duration::from_secs(5);
 
 /// The audience that Entra ID wants in assertions of other parties.
 const ENTRA: &str = "api://AzureADTokenExchange";
@@ -142,6 +147,16 @@ impl OAuth2 {
             let warning = "the audience of the assertion is neither the issuer, nor the token \
                            endpoint, nor what its source was asked for";
             proof.warnings.push(warning.into());
+        }
+        let is_ahead =
+            |time: &Option<Timestamp>| time.is_some_and(|time| time > cx.now().after(SKEW));
+        for (name, time) in [("nbf", claims.not_before), ("iat", claims.issued_at)] {
+            if is_ahead(&time) {
+                proof.warnings.push(format!(
+                    "the assertion's {name} is in the future; check the clock of this machine, and \
+                     who issued it"
+                ));
+            }
         }
         proof.issuer = claims.issuer;
         proof.subject = claims.subject;
