@@ -79,6 +79,24 @@ fn the_page_of_a_vendor_says_what_a_person_wants() {
 }
 
 #[test]
+fn the_command_that_tries_a_token_is_quoted_where_a_shell_would_change_it() {
+    let world = World::empty();
+    for (name, call) in [
+        (
+            "spotify",
+            "`biped call --include spotify GET '/v1/search?q=biped&type=artist&limit=1'`",
+        ),
+        (
+            "vmware-vcenter",
+            "`biped call --include vmware-vcenter GET /session`",
+        ),
+    ] {
+        let page = world.run(&format!("vendors show {name}")).ok();
+        assert!(page.contains(call), "{page}");
+    }
+}
+
+#[test]
 fn a_shown_entry_is_a_configuration_once_it_is_filled_in() {
     let world = World::empty();
     let shown = world.run("vendors show keycloak").ok();

@@ -6,7 +6,7 @@ use biped::dialect::{About, Dialect, Limits, Param, Scopes, Source, VendorFile, 
 use biped::provider::wire::Escaped;
 use serde::Serialize;
 
-use crate::words::in_words;
+use crate::{environment::quoted, words::in_words};
 
 /// A part of the page: its heading, and its lines.
 struct Part {
@@ -117,7 +117,8 @@ fn trial(entry: &VendorFile, about: &About) -> Vec<String> {
         "fill in the table below, then run `biped check {name}`"
     )];
     if let Some(verify) = about.verify() {
-        let (method, path, status) = (verify.method(), verify.path(), verify.status());
+        let (method, path) = (verify.method(), quoted(verify.path()));
+        let status = verify.status();
         lines.push(format!(
             "`biped call --include {name} {method} {path}` returns the status {status} if the token is valid"
         ));
