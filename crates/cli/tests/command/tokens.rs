@@ -282,3 +282,25 @@ fn what_is_not_a_regular_file_is_not_written_and_nothing_is_fetched() {
         assert!(token.starts_with("sk-"), "{name}: {token}");
     }
 }
+
+#[test]
+fn a_parameter_without_a_name_is_a_usage_error_that_says_what_to_write() {
+    let world = World::empty();
+    world.write(
+        "biped.toml",
+        "[providers.crm]\nkind = 'oauth2'\ntoken_endpoint = 'http://127.0.0.1:1/token'\n\
+         client_id = 'a'\nclient_secret = 'b'\n",
+    );
+    for line in [
+        "token crm",
+        "call crm GET http://127.0.0.1:1/",
+        "forget crm",
+    ] {
+        let told = world.run(&format!("{line} --param =planted")).failed(2);
+        assert!(
+            told.contains("--param") && told.contains("NAME=VALUE"),
+            "{told}"
+        );
+        assert!(!told.contains("planted"), "{told}");
+    }
+}
