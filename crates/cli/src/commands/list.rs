@@ -65,7 +65,13 @@ async fn rows(
             (false, true) => continue,
             (true, false) => {
                 // Which tenants there are, no store can tell.
-                rows.push(Row::of(provider, &all, None));
+                if reads_store && !session.is_json() {
+                    let text = format!(
+                        "STATE of {name} is {UNKNOWN}: it has tenants; name one with --tenant"
+                    );
+                    output::marked("note", AnsiColor::Cyan, &text);
+                }
+                rows.push(Row::unknown(provider, &all));
                 continue;
             }
             _ => {}
@@ -115,7 +121,7 @@ fn no_tenants() -> Error {
     )
 }
 
-/// The state of a token whose store can't or may not be read.
+/// The state of a token whose store can't or may not be read, or whose tenant is not named.
 const UNKNOWN: &str = "unknown";
 
 /// A configured provider, and the token that is stored for it.
