@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use biped::{
-    Biped, ConfiguredProvider, Error, ErrorKind, Token, TokenSource, TokenState, store::Credential,
+    Biped, ConfiguredProvider, Error, ErrorKind, Token, TokenSource, TokenState,
+    config::shown_endpoint, store::Credential,
 };
 use clap::builder::styling::AnsiColor;
 use serde::Serialize;
@@ -181,7 +182,7 @@ impl Row {
         Self {
             provider: provider.name().into(),
             kind: provider.kind().into(),
-            token_endpoint: source.provider().id().token_endpoint().into(),
+            token_endpoint: shown_endpoint(source.provider().id().token_endpoint()),
             tenant: source.provider().id().tenant().map(Into::into),
             request: source.request().to_string(),
             state: state.as_str(),
